@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * log — lines for people, on standard error, one write each.
+ *
+ * The level and the form are set once at start-up, before threads exist; this
+ * is the one mutable global of the program. Requests are not logged here: see
+ * audit/, which never blocks.
+ */
+#ifndef BASE_LOG_H
+#define BASE_LOG_H
+
+#include "base/check.h"
+#include "base/text.h"
+
+/* syslog's severities (RFC 5424 §6.2.1), most severe first. */
+enum log_level {
+	LOG_EMERG,
+	LOG_ALERT,
+	LOG_CRIT,
+	LOG_ERR,
+	LOG_WARNING,
+	LOG_NOTICE,
+	LOG_INFO,
+	LOG_DEBUG,
+};
+
+enum log_format {
+	LOG_TEXT,
+	LOG_JSON,
+};
+
+/* 0 and *ret_level, or -EINVAL. `err` and `error`, `warn` and `warning` are the same. */
+int log_level_parse(struct slice word, enum log_level *ret_level) MUST_USE;
+const char *log_level_name(enum log_level level);
+
+void log_setup(enum log_level level, enum log_format format);
+bool log_enabled(enum log_level level);
+enum log_format log_form(void);
+
+/* The start of a line: time and level, in the form that is set up. */
+void log_begin(struct text *text, enum log_level level, int64_t realtime_ns);
+/* One line; cut at 4 KiB. */
+void log_line(enum log_level level, const char *format, ...) PRINTF_LIKE(2, 3);
+
+#endif

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * slice — a borrowed run of bytes: pointer and length, never NUL-terminated.
+ *
+ * A slice owns nothing. Whoever hands one out says of what it is a part and
+ * when that ends. Passed by value everywhere.
+ */
+#ifndef BASE_SLICE_H
+#define BASE_SLICE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+struct slice {
+	const char *ptr;
+	size_t len;
+};
+
+/* A string literal as a slice. */
+#define SLICE(literal) ((struct slice){"" literal, sizeof(literal) - 1})
+/* For printf's "%.*s". */
+#define SLICE_FMT(s) (int)(s).len, (s).ptr
+
+static inline struct slice slice_of(const char *string)
+{
+	return (struct slice){string, strlen(string)};
+}
+
+static inline struct slice slice_between(const char *begin, const char *end)
+{
+	return (struct slice){begin, (size_t)(end - begin)};
+}
+
+static inline bool slice_equal(struct slice a, struct slice b)
+{
+	return a.len == b.len && memcmp(a.ptr, b.ptr, a.len) == 0;
+}
+
+/* ASCII only: RFC 9110 names never carry anything else. */
+static inline char ascii_lower(char c)
+{
+	return c >= 'A' && c <= 'Z' ? (char)(c | 0x20) : c;
+}
+
+/* Equal without regard to ASCII case. */
+bool slice_equal_nocase(struct slice a, struct slice b);
+
+bool slice_starts_with(struct slice s, struct slice prefix);
+bool slice_ends_with(struct slice s, struct slice suffix);
+
+/* Drop spaces and tabs (RFC 9110 §5.6.3 OWS) from both ends. */
+struct slice slice_trim(struct slice s);
+
+/*
+ * Cut the next element of a list off the front of `rest`, at `separator`;
+ * false when nothing is left. An empty element is an element.
+ */
+bool slice_next(struct slice *rest, char separator, struct slice *ret_element);
+
+/*
+ * Plain decimal digits, nothing else, no overflow: 0 and *ret_value, or
+ * -EINVAL (not digits, or none) or -ERANGE (over `max`).
+ */
+int slice_to_u64(struct slice s, uint64_t max, uint64_t *ret_value) __attribute__((warn_unused_result));
+
+#endif

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: MIT */
+#include "base/text.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+void text_add_char(struct text *text, char c)
+{
+	text_add(text, (struct slice){&c, 1});
+}
+
+void text_add_u64(struct text *text, uint64_t value)
+{
+	text_add_padded(text, value, 1);
+}
+
+void text_add_padded(struct text *text, uint64_t value, unsigned digits)
+{
+	char figures[20]; /* 2^64 has 20 digits */
+	size_t at = sizeof(figures);
+
+	while (at > 0 && (value > 0 || sizeof(figures) - at < digits)) {
+		figures[--at] = (char)('0' + value % 10);
+		value /= 10;
+	}
+	text_add(text, (struct slice){figures + at, sizeof(figures) - at});
+}
+
+static void add_json_byte(struct text *text, unsigned char c)
+{
+	static const char hex[] = "0123456789abcdef";
+
+	if (c == '"' || c == '\\') {
+		text_add_char(text, '\\');
+		text_add_char(text, (char)c);
+	} else if (c < 0x20 || c == 0x7f) {
+		const char escape[] = {'\\', 'u', '0', '0', hex[c >> 4], hex[c & 15]};
+		text_add(text, (struct slice){escape, sizeof(escape)});
+	} else {
+		text_add_char(text, c < 0x80 ? (char)c : '?');
+	}
+}
+
+void text_add_json(struct text *text, struct slice s)
+{
+	for (size_t i = 0; i < s.len; i++) {
+		add_json_byte(text, (unsigned char)s.ptr[i]);
+	}
+}
+
+void text_add_format(struct text *text, const char *format, ...)
+{
+	va_list arguments;
+
+	va_start(arguments, format);
+	const size_t room = text->cap - text->len;
+	const int n = vsnprintf(text->ptr + text->len, room, format, arguments);
+	va_end(arguments);
+	if (n < 0 || (size_t)n >= room) {
+		text->overflow = true;
+		text->cap = text->len;
+		return;
+	}
+	text->len += (size_t)n;
+}

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * text — writes bytes into memory of a fixed size; never past its end.
+ *
+ * What does not fit sets `overflow` and writes nothing more: the caller checks
+ * once, at the end. Used for heads, log lines and messages.
+ */
+#ifndef BASE_TEXT_H
+#define BASE_TEXT_H
+
+#include "base/check.h"
+#include "base/slice.h"
+
+struct text {
+	char *ptr;
+	size_t len; /* bytes written */
+	size_t cap; /* bytes available */
+	bool overflow;
+};
+
+static inline struct text text_over(char *memory, size_t cap)
+{
+	return (struct text){.ptr = memory, .cap = cap};
+}
+
+static inline struct slice text_slice(const struct text *text)
+{
+	return (struct slice){text->ptr, text->len};
+}
+
+static inline void text_add(struct text *text, struct slice s)
+{
+	if (UNLIKELY(s.len > text->cap - text->len)) {
+		text->overflow = true;
+		text->cap = text->len;
+		return;
+	}
+	if (s.len > 0) {
+		memcpy(text->ptr + text->len, s.ptr, s.len);
+		text->len += s.len;
+	}
+}
+
+void text_add_char(struct text *text, char c);
+void text_add_u64(struct text *text, uint64_t value);
+/* Decimal, with zeros in front up to `digits`. */
+void text_add_padded(struct text *text, uint64_t value, unsigned digits);
+/* As the inside of a JSON string (RFC 8259 §7): quotes, backslashes and control bytes escaped,
+ * bytes of 0x80 and above replaced by '?', since their encoding is unknown. */
+void text_add_json(struct text *text, struct slice s);
+/* printf; for cold paths. */
+void text_add_format(struct text *text, const char *format, ...) PRINTF_LIKE(2, 3);
+
+#endif

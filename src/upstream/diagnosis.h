@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * diagnosis — why the Engine's socket could not be reached, and what helps.
+ *
+ * Cold path: it looks at the file system and may take a few system calls.
+ */
+#ifndef UPSTREAM_DIAGNOSIS_H
+#define UPSTREAM_DIAGNOSIS_H
+
+#include "base/text.h"
+
+/*
+ * Append one sentence or two about connect(2) to `socket_path` having failed
+ * with `error` (a positive errno). They name the path and:
+ *   EACCES        the socket's owner, group and mode, who we are (uid, gid and groups), and the
+ *                 exact `--group-add GID` / `user: "UID:GID"` that fixes it; which directory on the
+ *                 way is closed when it is not the socket itself
+ *   ENOENT        that nothing is there; that the Engine may be down or the volume is not mounted
+ *   ECONNREFUSED  that nobody listens; and when the file is a stale bind mount (its inode has no link
+ *                 any more: the Engine was restarted and made a new socket), that the directory should
+ *                 be mounted instead of the file, or the container restarted
+ *   ENOTSOCK      (connect says ECONNREFUSED too) a directory or file is there: Docker makes a directory
+ *                 when the source of a bind mount does not exist
+ *   anything else strerror
+ */
+void upstream_diagnose(struct text *text, const char *socket_path, int error);
+
+#endif
