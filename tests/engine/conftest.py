@@ -11,6 +11,7 @@ import signal
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -19,7 +20,8 @@ import client
 import proxy as program
 import pytest
 import wire
-from engine import IMAGE, Engine
+from engine import IMAGE, Engine, new_engine
+from silence import Silent
 
 Result = TypeVar("Result")
 TEST_SECONDS = 60
@@ -73,13 +75,8 @@ class Target:
 
 @pytest.fixture(scope="session")
 def engine() -> Iterator[Engine]:
-    private = Engine()
-    try:
-        private.start()
-        private.import_busybox()
+    with closing(new_engine()) as private:
         yield private
-    finally:
-        private.close()
 
 
 @pytest.fixture(scope="session")
@@ -220,6 +217,32 @@ def containers(engine: Engine) -> Iterator[Containers]:
     factory = Containers(engine)
     yield factory
     factory.remove()
+
+
+def collected(session: pytest.Session, file_name: str) -> bool:
+    return any(item.path.name == file_name for item in session.items)
+
+
+@pytest.fixture(scope="session")
+def silent_streams(binary: Path) -> Iterator[dict[str, Silent]]:
+    """Streams over both ways to an Engine, through a proxy, that serve nothing else."""
+    with closing(new_engine()) as private:
+        factory = Containers(private)
+        quiet = program.Proxy(binary, private.socket)
+        streams = {
+            "direct": Silent(factory, lambda: wire.connect_unix(private.socket)),
+            "proxied": Silent(factory, quiet.connect),
+        }
+        yield streams
+        for stream in streams.values():
+            stream.close()
+        quiet.close()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def silence_from_the_start(request: pytest.FixtureRequest) -> None:
+    if collected(request.session, "test_silence.py"):
+        request.getfixturevalue("silent_streams")
 
 
 def eventually(claim: Callable[[], object], what: str, seconds: float = 10) -> None:

@@ -62,6 +62,8 @@ class Engine:
 
     def start(self) -> None:
         """Start dockerd and wait until it answers."""
+        # In a process namespace the pid in the file of a killed Engine is always in use.
+        (self.folder / "pid").unlink(missing_ok=True)
         command = [
             "setpriv", "--pdeathsig", "KILL",  # a test run that is killed leaves no Engine behind
             "unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc",
@@ -80,6 +82,7 @@ class Engine:
         deadline = time.monotonic() + START_SECONDS
         while not self.answers():
             if self.process.poll() is not None or time.monotonic() > deadline:
+                self.kill()
                 raise RuntimeError(f"dockerd did not start:\n{self.log_tail()}")
             time.sleep(0.02)
 
@@ -103,12 +106,11 @@ class Engine:
         self._end(signal.SIGKILL)
 
     def _end(self, how: signal.Signals) -> None:
-        if self.process is None:
-            return
-        init = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text()
-        for pid in init.split():
-            os.kill(int(pid), how)
-        self.process.wait(30)
+        if self.process is not None and self.process.poll() is None:
+            children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
+            for pid in children.read_text().split():
+                os.kill(int(pid), how)
+            self.process.wait(30)
         self.process = None
 
     def close(self) -> None:
@@ -142,3 +144,15 @@ class Engine:
     def log_tail(self) -> str:
         lines = self.log.read_text(errors="replace").splitlines() if self.log.exists() else []
         return "\n".join(lines[-40:])
+
+
+def new_engine() -> Engine:
+    """An Engine that runs and has the busybox image."""
+    engine = Engine()
+    try:
+        engine.start()
+        engine.import_busybox()
+    except BaseException:
+        engine.close()
+        raise
+    return engine

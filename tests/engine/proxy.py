@@ -53,7 +53,7 @@ class Proxy:
     ) -> None:
         """popen goes to subprocess.Popen: user, group and extra_groups choose who runs it."""
         self.port = free_port()
-        descriptor, name = tempfile.mkstemp(prefix="dsp-tests-log-")
+        descriptor, name = tempfile.mkstemp(prefix="log-", dir=binary.parent)
         self.log_file = Path(name)
         environment = {
             "PATH": os.environ["PATH"],
@@ -135,4 +135,3 @@ class Proxy:
         fault = fault or (SANITIZER_REPORT.search(self.log()) and self.log())
         assert not fault, fault
         assert status == 0, f"exit status {status} after SIGTERM:\n{self.log()}"
-        self.log_file.unlink()
