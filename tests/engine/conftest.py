@@ -8,6 +8,7 @@ import json
 import os
 import shutil
 import signal
+import tempfile
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -147,6 +148,15 @@ def cli(request: pytest.FixtureRequest, clients: dict[str, client.Cli]) -> clien
 def older_cli(clients: dict[str, client.Cli]) -> client.Cli:
     """The one client for tests in which the client's version does not matter: docker.io's."""
     return next(iter(clients.values()))
+
+
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """A temporary folder that a proxy which has given up root can enter; tmp_path is not one."""
+    folder = Path(tempfile.mkdtemp(prefix="dsp-tests-open-"))
+    folder.chmod(0o755)
+    yield folder
+    shutil.rmtree(folder)
 
 
 @pytest.fixture

@@ -62,8 +62,10 @@ class Engine:
 
     def start(self) -> None:
         """Start dockerd and wait until it answers."""
-        # In a process namespace the pid in the file of a killed Engine is always in use.
+        # What a killed Engine leaves: as after a reboot, the pids in these files are other
+        # processes now, here even for certain, as the namespace counts from 1 again.
         (self.folder / "pid").unlink(missing_ok=True)
+        shutil.rmtree(self.folder / "exec", ignore_errors=True)
         command = [
             "setpriv", "--pdeathsig", "KILL",  # a test run that is killed leaves no Engine behind
             "unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc",

@@ -42,12 +42,22 @@ def tap(engine) -> Iterator[Tap]:
         yield tapped
 
 
+@pytest.fixture
+def no_engine(open_folder) -> Path:
+    """The path of a socket that is not there."""
+    return open_folder / "no.sock"
+
+
 def process_status(pid: int) -> list[dict[str, str]]:
     """/proc/PID/status of every thread."""
     threads = []
     for task in Path(f"/proc/{pid}/task").iterdir():
-        lines = (task / "status").read_text().splitlines()
+        try:
+            lines = (task / "status").read_text().splitlines()
+        except FileNotFoundError:
+            continue  # the thread has ended since
         threads.append({k: v.strip() for k, _, v in (line.partition(":") for line in lines)})
+    assert threads, "the process has ended"
     return threads
 
 
@@ -109,9 +119,9 @@ def test_health(start, engine):
     assert answer.header("Content-Type").startswith("application/json")
 
 
-def test_health_is_503_when_the_engine_is_away(start, tmp_path):
+def test_health_is_503_when_the_engine_is_away(start, no_engine):
     """GET /health is 503 with the reason when nobody listens on the Engine's socket."""
-    answer = start(tmp_path / "no.sock").get("/health")
+    answer = start(no_engine).get("/health")
     assert answer.status == 503
     assert "no.sock" in answer.body.decode()
     assert answer.json()["status"] != "healthy"
@@ -126,7 +136,7 @@ def test_health_is_not_logged(start):
     assert "/health" not in running.log()
 
 
-def test_healthcheck_command(start, binary, tmp_path):
+def test_healthcheck_command(start, binary, no_engine):
     """docker-socket-proxy healthcheck, as a HEALTHCHECK runs it: 0 when well, not 0 when not."""
 
     def check(running: program.Proxy) -> subprocess.CompletedProcess:
@@ -136,7 +146,7 @@ def test_healthcheck_command(start, binary, tmp_path):
         )
 
     assert check(start()).returncode == 0
-    failed = check(start(tmp_path / "no.sock"))
+    failed = check(start(no_engine))
     assert failed.returncode != 0
     assert failed.stderr + failed.stdout, "it fails without a word"
 
@@ -310,9 +320,9 @@ def refuses(port: int) -> bool:
 # When the Engine is away
 
 
-def test_engine_away_is_502_at_once(start, tmp_path):
+def test_engine_away_is_502_at_once(start, no_engine):
     """No Engine: 502 in the Engine's own JSON, at once, so that docker prints the reason."""
-    running = start(tmp_path / "no.sock")
+    running = start(no_engine)
     began = time.monotonic()
     answer = running.get("/version")
     assert time.monotonic() - began < 1
@@ -321,35 +331,46 @@ def test_engine_away_is_502_at_once(start, tmp_path):
     assert answer.header("Content-Type").startswith("application/json")
 
 
-def test_docker_prints_why_the_engine_is_away(start, older_cli, tmp_path):
+def test_docker_prints_why_the_engine_is_away(start, older_cli, no_engine):
     """docker ps against a proxy without an Engine prints the proxy's reason."""
-    running = start(tmp_path / "no.sock")
+    running = start(no_engine)
     done = older_cli.run(running.docker_host, "ps")
     assert done.status == 1
     assert b"no.sock" in done.err
 
 
-def test_engine_that_accepts_and_hangs_up(start, tmp_path):
+def test_engine_that_accepts_and_hangs_up(start, open_folder):
     """An Engine that dies in the middle of a head: 502, not an empty answer."""
+    dying = open_folder / "dying.sock"
     with socket.socket(socket.AF_UNIX) as listener:
-        listener.bind(str(tmp_path / "dying.sock"))
-        os.chmod(tmp_path / "dying.sock", 0o666)
-        for folder in (tmp_path, *tmp_path.parents[:2]):
-            folder.chmod(0o755)
+        listener.bind(str(dying))
+        dying.chmod(0o666)
         listener.listen()
 
-        def die_twice() -> None:
-            for _ in range(2):
-                accepted, _ = listener.accept()
-                accepted.recv(65536)
-                accepted.sendall(b"HTTP/1.1 200 OK\r\nContent-")
-                accepted.close()
+        def die_each_time() -> None:
+            while True:
+                try:
+                    accepted, _ = listener.accept()
+                except OSError:
+                    return
+                with accepted:
+                    if accepted.recv(65536):
+                        accepted.sendall(b"HTTP/1.1 200 OK\r\nContent-")
 
-        thread = threading.Thread(target=die_twice, daemon=True)
-        thread.start()
-        answer = start(tmp_path / "dying.sock").get("/version")
+        threading.Thread(target=die_each_time, daemon=True).start()
+        answer = start(dying).get("/version")
         assert answer.status == 502
         assert answer.json()["message"]
+
+
+def test_socket_in_a_closed_folder(start, open_folder):
+    """A folder on the way to the socket that the proxy may not enter: 502 that names the path."""
+    (open_folder / "closed").mkdir(mode=0o700)
+    path = open_folder / "closed" / "docker.sock"
+    answer = start(path, user=NOBODY, group=NOBODY, extra_groups=[]).get("/version")
+    assert answer.status == 502
+    assert str(path) in answer.json()["message"]
+    assert "ermission denied" in answer.json()["message"]
 
 
 # The command line

@@ -99,12 +99,10 @@ def running_container(engine: Engine) -> str:
     return container
 
 
-def test_stale_bind_mount_is_named(binary, own_engine, tmp_path):
+def test_stale_bind_mount_is_named(binary, own_engine, open_folder):
     """docker run -v /var/run/docker.sock:…: after an Engine restart the mounted socket is a dead
     file. The proxy says so, and what to do."""
-    for folder in (tmp_path, *list(tmp_path.parents)[:2]):
-        folder.chmod(0o755)
-    mounted = tmp_path / "docker.sock"
+    mounted = open_folder / "docker.sock"
     mounted.touch()
     subprocess.run(["mount", "--bind", own_engine.socket, mounted], check=True)
     try:
