@@ -8,7 +8,9 @@ import time
 import wire
 
 ANSWER_ONCE = ["sh", "-c", "read -r word; echo got $word"]
-SPEAK_LATE = ["sh", "-c", "cat >/dev/null; trap 'echo late; exit' USR1; while :; do sleep 0.1; done"]
+SPEAK_LATE = [
+    "sh", "-c", "cat >/dev/null; trap 'echo late; exit' USR1; while :; do sleep 0.1; done"
+]
 UPGRADE = {"Connection": "Upgrade", "Upgrade": "tcp"}
 JSON = {"Content-Type": "application/json"}
 

@@ -4,6 +4,7 @@ import io
 import os
 import socket
 import tarfile
+import time
 
 import docker
 import pytest
@@ -134,7 +135,7 @@ def test_save_and_load(sdk, unique):
 def test_events(sdk, containers, unique):
     """events(decode=True) yields each event as it happens."""
     label = unique("label")
-    events = sdk.events(decode=True, filters={"label": label})
+    events = sdk.events(decode=True, since=int(time.time()), filters={"label": label})
     container = containers.create("true", Labels={label: ""})
     seen = [next(events)["Action"] for _ in range(2)]
     events.close()

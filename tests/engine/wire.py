@@ -1,6 +1,7 @@
 """HTTP/1.1 with raw bytes, for tests that care about each of them.
 
-A client library hides what is proved here: when a byte arrives, who closes, what follows an upgrade.
+A client library hides what is proved here: when a byte arrives, who closes, what an upgrade is
+followed by.
 """
 
 from __future__ import annotations

@@ -177,7 +177,8 @@ const cases = {
   },
 
   async events(_, label) {
-    const stream = await docker.getEvents({ filters: { label: [label] } });
+    const since = Math.floor(Date.now() / 1000);
+    const stream = await docker.getEvents({ since, filters: { label: [label] } });
     const first = new Promise((resolve) => stream.once('data', resolve));
     const made = await docker.createContainer({ Image: 'busybox', Labels: { [label]: '' } });
     const action = JSON.parse(await first).Action;
