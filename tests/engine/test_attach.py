@@ -138,8 +138,8 @@ def test_detach_keys_leave_the_container_running(target, containers):
     with target.connect() as connection:
         connection.request("POST", attach_path(container), UPGRADE, b"")
         assert connection.head().status == 101
-        connection.send(b"word=kept\r")
-        connection.until(b"kept\r\n")
+        connection.send(b"word=kept; echo $((6*7))\r")
+        connection.until(b"42\r\n")
         connection.send(b"\x10\x11")
         connection.until_close()
     with target.connect() as connection:

@@ -139,13 +139,12 @@ def test_terminal_follows_the_window(cli, target):
 
 
 def test_shell_in_a_terminal(cli, target):
-    """run -it sh: a prompt, an echo of what is typed, its output, and the status of exit."""
+    """run -it sh: a prompt, the output of what is typed, and the status of exit."""
     with cli.terminal(
         target.docker_host, "run", "-it", "--rm", "busybox", "sh", rows=24, columns=80
     ) as terminal:
         terminal.wait_for(b"# ")
         terminal.type(b"echo $((6*7))\r")
-        terminal.wait_for(b"echo $((6*7))\r\n")
         terminal.wait_for(b"42\r\n")
         terminal.type(b"exit 6\r")
         assert terminal.finish() == 6
