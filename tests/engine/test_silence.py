@@ -11,6 +11,7 @@ import pytest
 from silence import Silent
 
 LEAST_SECONDS = float(os.environ.get("DSP_SILENCE_SECONDS", "75"))
+ENGINE_IDLE_SECONDS = 300  # after that the Engine itself closes a connection without a request
 
 
 @pytest.fixture(params=["direct", "proxied"])
@@ -25,6 +26,8 @@ pytestmark = pytest.mark.deadline(int(LEAST_SECONDS) + 60)
 
 def test_an_idle_connection_still_answers(silent):
     """The pool of an SDK: a request on a connection that was idle for long."""
+    if time.monotonic() - silent.since > ENGINE_IDLE_SECONDS - 10:
+        pytest.skip("idle for so long that the Engine itself closes the connection")
     assert silent.idle.roundtrip("GET", "/_ping").body == b"OK"
 
 
