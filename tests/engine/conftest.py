@@ -1,0 +1,263 @@
+"""Fixtures: one private Engine and one proxy for the whole run, and the two ways to the Engine.
+
+A test that takes `target` runs twice: `direct` on the Engine's own socket, which proves the test,
+and `proxied` through the program under test. `same` asserts that both give the same result.
+"""
+
+import json
+import os
+import shutil
+import signal
+import tempfile
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import client
+import proxy as program
+import pytest
+import wire
+from engine import IMAGE, Engine, new_engine
+from silence import Silent
+
+Result = TypeVar("Result")
+TEST_SECONDS = 60
+CLIENTS = client.installed_clients()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "deadline(seconds): let this test run longer")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The test of long silence goes last: it is silent while all others run."""
+    items.sort(key=lambda item: item.path.name == "test_silence.py")
+    if os.geteuid() != 0:
+        reason = "a private Docker Engine needs root"
+        if os.environ.get("CI"):
+            pytest.exit(reason, returncode=1)
+        for item in items:
+            item.add_marker(pytest.mark.skip(reason=reason))
+
+
+@pytest.fixture(autouse=True)
+def deadline(request: pytest.FixtureRequest) -> Iterator[None]:
+    """A test that hangs is a failure with a traceback, not a stuck run."""
+    marker = request.node.get_closest_marker("deadline")
+    seconds = marker.args[0] if marker else TEST_SECONDS
+
+    def expire(*_) -> None:
+        raise TimeoutError(f"the test took longer than {seconds} s")
+
+    previous = signal.signal(signal.SIGALRM, expire)
+    signal.alarm(seconds)
+    yield
+    signal.alarm(0)
+    signal.signal(signal.SIGALRM, previous)
+
+
+@dataclass(frozen=True)
+class Target:
+    """One way to the Engine."""
+
+    name: str
+    docker_host: str
+    connect: Callable[[], wire.Connection]
+
+    def roundtrip(self, method: str, path: str, *more) -> wire.Response:
+        """One request on a connection of its own."""
+        with self.connect() as connection:
+            return connection.roundtrip(method, path, *more)
+
+
+@pytest.fixture(scope="session")
+def engine() -> Iterator[Engine]:
+    with closing(new_engine()) as private:
+        yield private
+
+
+@pytest.fixture(scope="session")
+def binary() -> Iterator[Path]:
+    copy = program.copy_binary()
+    yield copy
+    shutil.rmtree(copy.parent)
+
+
+@pytest.fixture(scope="session")
+def shared_proxies(binary: Path, engine: Engine) -> Iterator[list[program.Proxy]]:
+    """The last one is in use. A proxy that died fails its test and is replaced for the others."""
+    proxies = [program.Proxy(binary, engine.socket)]
+    yield proxies
+    proxies[-1].close()
+
+
+@pytest.fixture
+def proxied(shared_proxies: list[program.Proxy], binary: Path, engine: Engine) -> Iterator[Target]:
+    if shared_proxies[-1].fault():
+        shared_proxies.append(program.Proxy(binary, engine.socket))
+    running = shared_proxies[-1]
+    yield Target("proxied", running.docker_host, running.connect)
+    fault = running.fault()
+    assert not fault, fault
+
+
+@pytest.fixture
+def direct(engine: Engine) -> Target:
+    return Target("direct", f"unix://{engine.socket}", lambda: wire.connect_unix(engine.socket))
+
+
+@pytest.fixture(params=["direct", "proxied"])
+def target(request: pytest.FixtureRequest) -> Target:
+    return request.getfixturevalue(request.param)
+
+
+@pytest.fixture
+def same(target: Target, direct: Target) -> Callable[[Callable[[Target], Result]], Result]:
+    """same(act): what act(target) gives, after asserting that act(direct) gives no other."""
+
+    def compare(act: Callable[[Target], Result]) -> Result:
+        result = act(target)
+        if target.name != "direct":
+            assert result == act(direct), "through the proxy it is not the same"
+        return result
+
+    return compare
+
+
+@pytest.fixture(scope="session")
+def clients() -> Iterator[dict[str, client.Cli]]:
+    if not CLIENTS:
+        pytest.fail("there is no docker client on this machine: install docker.io")
+    folders = {version: client.new_config_folder() for _, version in CLIENTS}
+    yield {version: client.Cli(path, version, folders[version]) for path, version in CLIENTS}
+    for folder in folders.values():
+        shutil.rmtree(folder)
+
+
+@pytest.fixture(params=[version for _, version in CLIENTS] or ["none"])
+def cli(request: pytest.FixtureRequest, clients: dict[str, client.Cli]) -> client.Cli:
+    """Each docker client on the machine in turn."""
+    return clients[request.param]
+
+
+@pytest.fixture
+def older_cli(clients: dict[str, client.Cli]) -> client.Cli:
+    """The one client for tests in which the client's version does not matter: docker.io's."""
+    return next(iter(clients.values()))
+
+
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """A temporary folder that a proxy which has given up root can enter; tmp_path is not one."""
+    folder = Path(tempfile.mkdtemp(prefix="dsp-tests-open-"))
+    folder.chmod(0o755)
+    yield folder
+    shutil.rmtree(folder)
+
+
+@pytest.fixture
+def unique() -> Callable[[str], str]:
+    """A name that no other test uses."""
+    return lambda word: f"{word}-{uuid.uuid4().hex[:10]}"
+
+
+class Containers:
+    """Makes containers on the Engine itself, as the setting of a test; removes them after it."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self.made: list[str] = []
+
+    def call(self, method: str, path: str, body: dict | None = None) -> wire.Response:
+        with wire.connect_unix(self.engine.socket) as connection:
+            if body is None:
+                return connection.roundtrip(method, path)
+            headers = {"Content-Type": "application/json"}
+            return connection.roundtrip(method, path, headers, json.dumps(body).encode())
+
+    def create(self, *command: str, start: bool = True, stdin: bool = False, **config) -> str:
+        """A container that runs the command; its full id."""
+        streams = {"OpenStdin": stdin, "StdinOnce": stdin, "AttachStdin": stdin}
+        body = {"Image": IMAGE, "Cmd": list(command), **streams, **config}
+        answer = self.call("POST", "/containers/create", body)
+        assert answer.status == 201, answer
+        container = answer.json()["Id"]
+        self.made.append(container)
+        if start:
+            self.start(container)
+        return container
+
+    def start(self, container: str) -> None:
+        answer = self.call("POST", f"/containers/{container}/start")
+        assert answer.status == 204, answer
+
+    def shell(self, script: str, **more) -> str:
+        return self.create("sh", "-c", script, **more)
+
+    def idle(self) -> str:
+        """A container that does nothing until it is removed."""
+        return self.create("sleep", "3600")
+
+    def signal(self, container: str, name: str) -> None:
+        answer = self.call("POST", f"/containers/{container}/kill?signal={name}")
+        assert answer.status == 204, answer
+
+    def wait(self, container: str) -> int:
+        return self.call("POST", f"/containers/{container}/wait").json()["StatusCode"]
+
+    def logs(self, container: str) -> dict[int, bytes]:
+        """What the container wrote, per stream, read on the Engine itself."""
+        with wire.connect_unix(self.engine.socket) as connection:
+            path = f"/containers/{container}/logs?stdout=1&stderr=1"
+            connection.request("GET", path, version="1.0")
+            connection.head()
+            return connection.output()
+
+    def remove(self) -> None:
+        for container in self.made:
+            self.call("DELETE", f"/containers/{container}?force=1&v=1")
+
+
+@pytest.fixture
+def containers(engine: Engine) -> Iterator[Containers]:
+    factory = Containers(engine)
+    yield factory
+    factory.remove()
+
+
+def collected(session: pytest.Session, file_name: str) -> bool:
+    return any(item.path.name == file_name for item in session.items)
+
+
+@pytest.fixture(scope="session")
+def silent_streams(binary: Path) -> Iterator[dict[str, Silent]]:
+    """Streams over both ways to an Engine, through a proxy, that serve nothing else."""
+    with closing(new_engine()) as private:
+        factory = Containers(private)
+        quiet = program.Proxy(binary, private.socket)
+        streams = {
+            "direct": Silent(factory, lambda: wire.connect_unix(private.socket)),
+            "proxied": Silent(factory, quiet.connect),
+        }
+        yield streams
+        for stream in streams.values():
+            stream.close()
+        quiet.close()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def silence_from_the_start(request: pytest.FixtureRequest) -> None:
+    if collected(request.session, "test_silence.py"):
+        request.getfixturevalue("silent_streams")
+
+
+def eventually(claim: Callable[[], object], what: str, seconds: float = 10) -> None:
+    """Wait until the claim holds; for states of the Engine that no event announces."""
+    deadline = time.monotonic() + seconds
+    while not claim():
+        assert time.monotonic() < deadline, what
+        time.sleep(0.02)

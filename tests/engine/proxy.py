@@ -1,0 +1,137 @@
+"""The program under test, as a user starts it: SOCKET_PATH=… PORT=… docker-socket-proxy."""
+
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
+import wire
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+START_SECONDS = 10
+UNPRIVILEGED = 65532
+
+SANITIZER_REPORT = re.compile(
+    r"ERROR: (Address|Leak|Thread|Memory)Sanitizer|WARNING: (Thread|Memory)Sanitizer|runtime error:"
+)
+
+
+def binary_under_test() -> Path:
+    return Path(os.environ.get("DSP_BINARY") or REPOSITORY / "build" / "docker-socket-proxy")
+
+
+def copy_binary() -> Path:
+    """A copy that an unprivileged user can run, and that a rebuild does not replace under us."""
+    original = binary_under_test()
+    if not original.is_file():
+        raise RuntimeError(f"{original} is not there: build it first, or set DSP_BINARY")
+    folder = Path(tempfile.mkdtemp(prefix="dsp-tests-binary-"))
+    folder.chmod(0o755)
+    copy = folder / "docker-socket-proxy"
+    shutil.copy(original, copy)
+    copy.chmod(0o755)
+    return copy
+
+
+def free_port() -> int:
+    """A port nobody listens on, on IPv4 and IPv6."""
+    with socket.socket(socket.AF_INET6 if socket.has_ipv6 else socket.AF_INET) as sock:
+        sock.bind(("", 0))
+        return sock.getsockname()[1]
+
+
+class Proxy:
+    """One running proxy and its log."""
+
+    def __init__(
+        self, binary: Path, socket_path: Path, env: dict[str, str] | None = None, **popen
+    ) -> None:
+        """popen goes to subprocess.Popen: user, group and extra_groups choose who runs it."""
+        self.port = free_port()
+        descriptor, name = tempfile.mkstemp(prefix="log-", dir=binary.parent)
+        self.log_file = Path(name)
+        environment = {
+            "PATH": os.environ["PATH"],
+            "SOCKET_PATH": str(socket_path),
+            "PORT": str(self.port),
+            **{k: v for k, v in os.environ.items() if k.endswith("SAN_OPTIONS")},
+            **(env or {}),
+        }
+        self.process = subprocess.Popen(
+            [binary], env=environment, stdin=subprocess.DEVNULL,
+            stdout=descriptor, stderr=descriptor, **popen,
+        )
+        os.close(descriptor)
+        self._wait_until_it_accepts()
+
+    def _wait_until_it_accepts(self) -> None:
+        deadline = time.monotonic() + START_SECONDS
+        while True:
+            if self.process.poll() is not None:
+                raise RuntimeError(f"exit status {self.process.returncode} at start:\n{self.log()}")
+            try:
+                return self.connect().close()
+            except ConnectionRefusedError:
+                if time.monotonic() > deadline:
+                    self.process.kill()
+                    raise RuntimeError(f"does not accept on its port:\n{self.log()}") from None
+            time.sleep(0.01)
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
+    @property
+    def docker_host(self) -> str:
+        return f"tcp://127.0.0.1:{self.port}"
+
+    def connect(self, host: str = "127.0.0.1") -> wire.Connection:
+        return wire.connect_tcp(self.port, host)
+
+    def get(self, target: str, headers: wire.Headers | None = None) -> wire.Response:
+        with self.connect() as connection:
+            return connection.roundtrip("GET", target, headers)
+
+    def log(self) -> str:
+        return self.log_file.read_text(errors="replace")
+
+    def log_line(self, *words: str, seconds: float = 5) -> str:
+        """The first log line that has all these words; waits for it to be written."""
+        deadline = time.monotonic() + seconds
+        while True:
+            for line in self.log().splitlines():
+                if all(word in line for word in words):
+                    return line
+            assert time.monotonic() < deadline, f"no log line with {words} in:\n{self.log()}"
+            time.sleep(0.01)
+
+    def fault(self) -> str | None:
+        """What is wrong with the process: it died, or a sanitizer spoke."""
+        if self.process.poll() is not None:
+            return f"the proxy died with status {self.process.returncode}:\n{self.log()}"
+        if SANITIZER_REPORT.search(self.log()):
+            return f"a sanitizer reported:\n{self.log()}"
+        return None
+
+    def terminate(self, how: signal.Signals = signal.SIGTERM, seconds: float = 15) -> int:
+        """Ask it to stop; its exit status."""
+        self.process.send_signal(how)
+        return self.process.wait(seconds)
+
+    def close(self) -> None:
+        """Stop it and fail if it did not live and end well."""
+        fault = self.fault()
+        try:
+            status = self.terminate() if self.process.poll() is None else 0
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+            raise AssertionError(f"SIGTERM does not end it:\n{self.log()}") from None
+        fault = fault or (SANITIZER_REPORT.search(self.log()) and self.log())
+        assert not fault, fault
+        assert status == 0, f"exit status {status} after SIGTERM:\n{self.log()}"

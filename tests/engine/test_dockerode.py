@@ -1,0 +1,163 @@
+"""dockerode, the Node.js SDK: hijacks in ways of its own (see dockerode/cases.js).
+
+npm installs it once per lock file into a cache folder of the user.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+import wire
+
+SOURCE = Path(__file__).parent / "dockerode"
+INSTALL_SECONDS = 240
+
+
+def cache_folder() -> Path:
+    root = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    content = b"".join((SOURCE / n).read_bytes() for n in ("package.json", "package-lock.json"))
+    name = f"dockerode-{hashlib.sha256(content).hexdigest()[:16]}"
+    return Path(root) / "docker-socket-proxy-tests" / name
+
+
+def install(folder: Path) -> None:
+    """npm ci beside the final place, then a rename: a broken install is never taken for one."""
+    partial = folder.with_name(f"{folder.name}.{os.getpid()}")
+    partial.mkdir(parents=True)
+    try:
+        for name in ("package.json", "package-lock.json"):
+            shutil.copy(SOURCE / name, partial)
+        done = subprocess.run(
+            ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"],
+            cwd=partial, capture_output=True, text=True, timeout=INSTALL_SECONDS,
+        )
+        assert done.returncode == 0, f"npm ci: {done.stderr}"
+        partial.rename(folder)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def modules() -> Path:
+    folder = cache_folder()
+    if not folder.is_dir():
+        install(folder)
+    return folder / "node_modules"
+
+
+@pytest.fixture
+def dockerode(modules, target):
+    """Runs one case and gives its result."""
+
+    def run(case: str, *arguments: str):
+        environment = {
+            "PATH": os.environ["PATH"], "NODE_PATH": str(modules),
+            "DOCKER_HOST": target.docker_host,
+        }
+        done = subprocess.run(
+            ["node", SOURCE / "cases.js", case, *arguments],
+            env=environment, capture_output=True, text=True, timeout=30,
+        )
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+    return run
+
+
+@pytest.fixture
+def image(engine, unique):
+    name = unique("built")
+    yield name
+    with wire.connect_unix(engine.socket) as connection:
+        connection.roundtrip("DELETE", f"/images/{name}?force=1")
+
+
+@pytest.mark.deadline(INSTALL_SECONDS + 60)
+def test_version(dockerode, engine):
+    """The plainest call."""
+    assert dockerode("version") == engine.get("/version").json()["ApiVersion"]
+
+
+def test_run(dockerode):
+    """docker.run: attach, start and wait, with the streams apart."""
+    assert dockerode("run") == {"status": 5, "out": "out\n", "err": "err\n"}
+
+
+def test_attach(dockerode):
+    """attach with a JSON body in the segment of the head, then input, half-close, output."""
+    assert dockerode("attach") == {"out": "got one\ngot two\nend\n", "err": ""}
+
+
+def test_exec(dockerode, containers):
+    """exec over a plain 200 answer."""
+    assert dockerode("exec", containers.idle()) == {"out": "out\n", "err": "err\n", "status": 6}
+
+
+def test_exec_hijacked(dockerode, containers):
+    """exec over a 101 answer, with input."""
+    result = dockerode("execHijacked", containers.idle())
+    assert result == {"out": "typed\n", "err": "end\n", "status": 0}
+
+
+def test_exec_with_input_and_no_upgrade(dockerode, containers):
+    """exec over a plain 200 answer whose input follows on the same connection."""
+    assert dockerode("execWithInput", containers.idle()) == {"out": "typed\n", "err": ""}
+
+
+def test_exec_with_a_megabyte_of_input(dockerode, containers):
+    """A megabyte through the hijacked socket."""
+    assert dockerode("execLargeInput", containers.idle()) is True
+
+
+def test_detached_exec(dockerode, containers):
+    """A detached exec is an ordinary answer."""
+    assert dockerode("execDetached", containers.idle()) is True
+
+
+def test_logs_follow(dockerode, containers):
+    """A line appears in the followed logs when it is written."""
+    assert dockerode("logsFollow", containers.idle()) == "from-exec\n"
+
+
+def test_stats(dockerode, containers):
+    """One sample of the statistics."""
+    assert dockerode("stats", containers.idle()) is True
+
+
+def test_archives(dockerode, containers):
+    """4 MiB by putArchive and back by getArchive."""
+    assert dockerode("archives", containers.idle()) is True
+
+
+def test_build(dockerode, image):
+    """A classic build with its progress."""
+    assert dockerode("build", "", image) is True
+
+
+def test_buildkit_build(dockerode, image):
+    """A BuildKit build with a gRPC session served by Node."""
+    assert dockerode("buildkit", "", image) is True
+
+
+def test_save_and_load(dockerode):
+    """An image streamed out and in again at once, over two connections."""
+    assert dockerode("saveAndLoad") is True
+
+
+def test_events(dockerode, unique):
+    """An event as it happens."""
+    assert dockerode("events", "", unique("label")) == "create"
+
+
+def test_error(dockerode):
+    """A missing container is a 404 with the Engine's message."""
+    assert dockerode("missing") == [404, "No such container: none"]
+
+
+def test_many_at_once(dockerode, containers):
+    """Forty questions at the same time get forty right answers."""
+    assert dockerode("manyAtOnce", containers.idle()) == 1
