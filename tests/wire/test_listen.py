@@ -65,7 +65,10 @@ def test_address_of_one_interface(start, own_engine: Engine) -> None:
 
 def test_unix_listener(start, own_engine: Engine, folder: str) -> None:
     """A socket file for a side-car; gone again when the proxy has stopped."""
-    path = f"{folder}/listen.sock"
+    shared = f"{folder}/shared"  # a volume that both containers may write to
+    os.mkdir(shared)
+    os.chmod(shared, 0o777)
+    path = f"{shared}/listen.sock"
     proxy = start("--listen", f"unix://{path}", ready=False)
     proxy.wait_log(lambda line: path in line, what="about the listener")
     sock = socket.socket(socket.AF_UNIX)
