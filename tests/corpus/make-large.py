@@ -32,26 +32,60 @@ def cases() -> list[Case]:
     crowd = b"".join(b"X-%d: %d\r\n" % (number, number) for number in range(5000))
     bulk = b"".join(b"X-%d: %s\r\n" % (number, b"v" * 100) for number in range(3000))
     return [
-        accepted("l001-header-64k", "X-Registry-Config holds every credential of a client: tens of KiB.",
-                 "GET /v1.41/images/json", "X-Registry-Config: " + "Ab1-" * (16 * KIB)),
-        accepted("l002-target-100k", "Filters, build arguments and labels travel in the target.",
-                 "GET /v1.41/containers/json?filters=" + "%7Bx%7D" * (100 * KIB // 7)),
-        accepted("l003-head-250k", "Just under the ceiling of 256 KiB.",
-                 "GET /v1.41/images/json", "X-Registry-Config: " + "Ab1-" * (250 * KIB // 4)),
+        accepted(
+            "l001-header-64k",
+            "X-Registry-Config holds every credential of a client: tens of KiB.",
+            "GET /v1.41/images/json",
+            "X-Registry-Config: " + "Ab1-" * (16 * KIB),
+        ),
+        accepted(
+            "l002-target-100k",
+            "Filters, build arguments and labels travel in the target.",
+            "GET /v1.41/containers/json?filters=" + "%7Bx%7D" * (100 * KIB // 7),
+        ),
+        accepted(
+            "l003-head-250k",
+            "Just under the ceiling of 256 KiB.",
+            "GET /v1.41/images/json",
+            "X-Registry-Config: " + "Ab1-" * (250 * KIB // 4),
+        ),
         accepted("l004-headers-256", "", "GET /_ping", *many),
-        refused("l005-header-300k", "One header above the ceiling of 256 KiB.",
-                PING + b"X-Registry-Config: " + b"Ab1-" * (75 * KIB) + b"\r\n\r\n"),
-        refused("l006-target-300k", "",
-                b"GET /containers/json?filters=" + b"x" * (300 * KIB) + b" HTTP/1.1\r\nHost: docker\r\n\r\n"),
+        refused(
+            "l005-header-300k",
+            "One header above the ceiling of 256 KiB.",
+            PING + b"X-Registry-Config: " + b"Ab1-" * (75 * KIB) + b"\r\n\r\n",
+        ),
+        refused(
+            "l006-target-300k",
+            "",
+            b"GET /containers/json?filters="
+            + b"x" * (300 * KIB)
+            + b" HTTP/1.1\r\nHost: docker\r\n\r\n",
+        ),
         refused("l007-headers-300k", "Many headers, each of them harmless.", PING + bulk + b"\r\n"),
-        refused("l008-headers-5000", "Few bytes (55 KiB) and yet far more headers than anyone sends.",
-                PING + crowd + b"\r\n"),
+        refused(
+            "l008-headers-5000",
+            "Few bytes (55 KiB) and yet far more headers than anyone sends.",
+            PING + crowd + b"\r\n",
+        ),
         refused("l009-header-name-300k", "", PING + b"X" * (300 * KIB) + b": v\r\n\r\n"),
-        refused("l010-head-without-end", "No blank line ever comes.", PING + b"X-A: " + b"v" * (300 * KIB)),
-        refused("l011-chunk-extension-300k", "An extension is read and dropped, but not without end.",
-                CHUNKED + b"5;a=" + b"x" * (300 * KIB) + b"\r\nhello\r\n0\r\n\r\n", "refuse 400 body\n"),
-        refused("l012-trailers-300k", "The same for trailers.",
-                CHUNKED + b"5\r\nhello\r\n0\r\n" + bulk + b"\r\n", "refuse 431 body\n"),
+        refused(
+            "l010-head-without-end",
+            "No blank line ever comes.",
+            PING + b"X-A: " + b"v" * (300 * KIB),
+        ),
+        refused(
+            "l011-chunk-extension-300k",
+            "An extension is read and dropped, but not without end.",
+            CHUNKED + b"5;a=" + b"x" * (300 * KIB) + b"\r\nhello\r\n0\r\n\r\n",
+            "refuse 400 body\n",
+        ),
+        refused(
+            "l012-trailers-300k",
+            "The same for trailers.",
+            CHUNKED + b"5\r\nhello\r\n0\r\n" + bulk + b"\r\n",
+            "refuse 431 body\n",
+        ),
     ]
 
 

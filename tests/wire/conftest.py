@@ -96,8 +96,9 @@ def start(own_engine: Engine) -> Iterator[Callable[..., Proxy]]:
     """start(*flags, env={…}) → a proxy of the test's own in front of `own_engine`."""
     started: list[Proxy] = []
 
-    def start_one(*args: str, env: dict[str, str] | None = None, ready: bool = True,
-                  **options) -> Proxy:
+    def start_one(
+        *args: str, env: dict[str, str] | None = None, ready: bool = True, **options
+    ) -> Proxy:
         settings = {"SOCKET_PATH": own_engine.path} | (env or {})
         proxy = Proxy(*args, env=settings, **options)
         started.append(proxy)

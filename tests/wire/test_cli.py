@@ -1,4 +1,5 @@
-"""The command line: what is asked for is printed, what is wrong is named, and the exit status says which."""
+"""The command line: what is asked for is printed, what is wrong is named, and the exit status says
+which."""
 
 from __future__ import annotations
 
@@ -23,8 +24,18 @@ def test_help_names_every_command_and_option() -> None:
     result = run_binary("--help")
     assert result.returncode == 0
     assert result.stderr == ""
-    for word in ("healthcheck", "--version", "--listen", "--upstream", "--workers", "--log-level",
-                 "PORT", "SOCKET_PATH", "API_KEY", "LOG_LEVEL"):
+    for word in (
+        "healthcheck",
+        "--version",
+        "--listen",
+        "--upstream",
+        "--workers",
+        "--log-level",
+        "PORT",
+        "SOCKET_PATH",
+        "API_KEY",
+        "LOG_LEVEL",
+    ):
         assert word in result.stdout, word
     assert max(len(line) for line in result.stdout.splitlines()) <= 100
 
@@ -55,33 +66,49 @@ def test_missing_value() -> None:
     one_clear_line(run_binary("--log-level"), "--log-level")
 
 
-@pytest.mark.parametrize("args,wanted", [
-    (["--workers", "many"], ["--workers", "many"]),
-    (["--workers", "0"], ["--workers", "0"]),
-    (["--workers", "-1"], ["--workers", "-1"]),
-    (["--workers", "99999999999999999999"], ["--workers", "99999999999999999999"]),
-    (["--workers="], ["--workers"]),
-    (["--log-level", "loud"], ["--log-level", "loud", "debug", "info", "warning"]),
-    (["--listen", "nonsense"], ["--listen", "nonsense", "tcp://"]),
-    (["--listen", "tcp://127.0.0.1:99999"], ["--listen", "99999"]),
-    (["--listen", "tcp://127.0.0.1"], ["--listen", "tcp://127.0.0.1"]),
-    (["--upstream", "ftp://x"], ["--upstream", "ftp://x", "unix://"]),
-], ids=lambda value: " ".join(value) if isinstance(value, list) else None)
+@pytest.mark.parametrize(
+    "args,wanted",
+    [
+        (["--workers", "many"], ["--workers", "many"]),
+        (["--workers", "0"], ["--workers", "0"]),
+        (["--workers", "-1"], ["--workers", "-1"]),
+        (["--workers", "99999999999999999999"], ["--workers", "99999999999999999999"]),
+        (["--workers="], ["--workers"]),
+        (["--log-level", "loud"], ["--log-level", "loud", "debug", "info", "warning"]),
+        (["--listen", "nonsense"], ["--listen", "nonsense", "tcp://"]),
+        (["--listen", "tcp://127.0.0.1:99999"], ["--listen", "99999"]),
+        (["--listen", "tcp://127.0.0.1"], ["--listen", "tcp://127.0.0.1"]),
+        (["--upstream", "ftp://x"], ["--upstream", "ftp://x", "unix://"]),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else None,
+)
 def test_bad_value_of_a_flag(args: list[str], wanted: list[str]) -> None:
     one_clear_line(run_binary(*args), *wanted)
 
 
-@pytest.mark.parametrize("name,value,accepted", [
-    ("PORT", "http", "65535"), ("PORT", "0x10", "65535"), ("PORT", "65536", "65535"), ("PORT", "-1", "65535"),
-    ("PORT", " 3277", "65535"), ("PORT", "3277 ", "65535"), ("PORT", "+3277", "65535"),
-    ("LOG_LEVEL", "loud", "debug"), ("LOG_FORMAT", "xml", "json"),
-    ("DOCKER_HOST", "ssh://host", "unix://")])
+@pytest.mark.parametrize(
+    "name,value,accepted",
+    [
+        ("PORT", "http", "65535"),
+        ("PORT", "0x10", "65535"),
+        ("PORT", "65536", "65535"),
+        ("PORT", "-1", "65535"),
+        ("PORT", " 3277", "65535"),
+        ("PORT", "3277 ", "65535"),
+        ("PORT", "+3277", "65535"),
+        ("LOG_LEVEL", "loud", "debug"),
+        ("LOG_FORMAT", "xml", "json"),
+        ("DOCKER_HOST", "ssh://host", "unix://"),
+    ],
+)
 def test_bad_value_of_a_variable(name: str, value: str, accepted: str) -> None:
     """The variable, its value and what would do: nobody has to open the manual."""
     one_clear_line(run_binary(**{name: value}), name, value, accepted)
 
 
-@pytest.mark.parametrize("level", ["debug", "info", "notice", "warning", "err", "error", "crit", "alert", "emerg"])
+@pytest.mark.parametrize(
+    "level", ["debug", "info", "notice", "warning", "err", "error", "crit", "alert", "emerg"]
+)
 def test_every_log_level_is_accepted(start, own_engine: Engine, level: str) -> None:
     """syslog's words, as HAProxy-based images take them."""
     proxy = start(env={"LOG_LEVEL": level})
@@ -101,8 +128,14 @@ def test_api_key_that_no_header_can_carry_is_refused(key: str) -> None:
 
 def test_flag_beats_environment(start, own_engine: Engine) -> None:
     port = free_port()
-    proxy = start("--listen", f"tcp://127.0.0.1:{port}", "--upstream", f"unix://{own_engine.path}",
-                  env={"SOCKET_PATH": "/nowhere.sock", "PORT": str(free_port())}, port=port)
+    proxy = start(
+        "--listen",
+        f"tcp://127.0.0.1:{port}",
+        "--upstream",
+        f"unix://{own_engine.path}",
+        env={"SOCKET_PATH": "/nowhere.sock", "PORT": str(free_port())},
+        port=port,
+    )
     with proxy.connect() as client:
         client.get("/version")
         own_engine.request().answer()

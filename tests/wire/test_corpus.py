@@ -102,7 +102,8 @@ def check_refused(proxy: Proxy, engine: Engine, client: Client, wanted: Refuse) 
 
 
 def check_unfinished(engine: Engine) -> None:
-    """If the head was forwarded: good chunks may follow, then the connection ends, and no last chunk."""
+    """If the head was forwarded: good chunks may follow, then the connection ends, and no last
+    chunk."""
     engine.accept_waiting()
     for conn in list(engine.conns):
         if not conn.readable():

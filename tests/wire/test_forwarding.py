@@ -1,4 +1,5 @@
-"""What reaches the Engine, and what comes back: the headers the proxy sets, drops and leaves alone."""
+"""What reaches the Engine, and what comes back: the headers the proxy sets, drops and leaves
+alone."""
 
 from __future__ import annotations
 
@@ -7,14 +8,18 @@ import pytest
 from wire import API_KEY, LAST_CHUNK, Engine, Proxy, chunk
 
 
-@pytest.mark.parametrize("sent", [
-    [],
-    ["x-api-key: mine"],
-    ["X-Api-Key: mine", "X-API-KEY: yours"],
-    ["x-api-key:", "X-aPI-kEY: mine", "x-api-key: mine"],
-    [f"X-Api-Key: {API_KEY}"],
-    ["Connection: x-api-key", "X-Api-Key: mine"],
-], ids=lambda sent: f"{len(sent)} lines {' '.join(sent)[:24]}")
+@pytest.mark.parametrize(
+    "sent",
+    [
+        [],
+        ["x-api-key: mine"],
+        ["X-Api-Key: mine", "X-API-KEY: yours"],
+        ["x-api-key:", "X-aPI-kEY: mine", "x-api-key: mine"],
+        [f"X-Api-Key: {API_KEY}"],
+        ["Connection: x-api-key", "X-Api-Key: mine"],
+    ],
+    ids=lambda sent: f"{len(sent)} lines {' '.join(sent)[:24]}",
+)
 def test_api_key_replaces_the_clients(proxy: Proxy, engine: Engine, sent: list[str]) -> None:
     """A backend that trusts x-api-key must see ours, once, whatever the client sent."""
     with proxy.connect() as client:
@@ -56,7 +61,8 @@ def test_host_is_localhost(proxy: Proxy, engine: Engine, host: str) -> None:
 
 @pytest.mark.parametrize("named", ["Content-Length", "content-length, close", "Transfer-Encoding"])
 def test_naming_the_framing_in_connection_does_not_unframe_a_body(
-        proxy: Proxy, engine: Engine, named: str) -> None:
+    proxy: Proxy, engine: Engine, named: str
+) -> None:
     """A body whose length header was dropped would become the next request."""
     body = b"GET /evil HTTP/1.1\r\nHost: x\r\n\r\n"
     with proxy.connect() as client:
@@ -72,7 +78,9 @@ def test_order_and_number_of_repeated_headers_is_kept(proxy: Proxy, engine: Engi
     """BuildKit sends one header eight times; their order is their meaning."""
     methods = [f"/moby.filesync.v1.FileSync/Method{number}" for number in range(8)]
     with proxy.connect() as client:
-        client.get("/version", headers=[f"X-Docker-Expose-Session-Grpc-Method: {m}" for m in methods])
+        client.get(
+            "/version", headers=[f"X-Docker-Expose-Session-Grpc-Method: {m}" for m in methods]
+        )
         request = engine.request()
         assert request.headers.all("X-Docker-Expose-Session-Grpc-Method") == methods
         request.answer()
@@ -81,10 +89,20 @@ def test_order_and_number_of_repeated_headers_is_kept(proxy: Proxy, engine: Engi
 
 def test_answer_comes_back_unchanged(proxy: Proxy, engine: Engine) -> None:
     """Clients negotiate by these headers; one lost or altered changes what they do."""
-    sent = ["Api-Version: 1.41", "Docker-Experimental: false", "Ostype: linux", "Builder-Version: 2",
-            "Server: Docker/20.10.24+dfsg1 (linux)", "Date: Mon, 01 Jan 2024 00:00:00 GMT",
-            "Cache-Control: no-cache, no-store, must-revalidate", "Content-Type: text/plain; charset=utf-8",
-            "X-Docker-Container-Path-Stat: eyJuYW1lIjoiYiJ9", "X-Twice: 1", "X-Twice: 2", "X-Empty:"]
+    sent = [
+        "Api-Version: 1.41",
+        "Docker-Experimental: false",
+        "Ostype: linux",
+        "Builder-Version: 2",
+        "Server: Docker/20.10.24+dfsg1 (linux)",
+        "Date: Mon, 01 Jan 2024 00:00:00 GMT",
+        "Cache-Control: no-cache, no-store, must-revalidate",
+        "Content-Type: text/plain; charset=utf-8",
+        "X-Docker-Container-Path-Stat: eyJuYW1lIjoiYiJ9",
+        "X-Twice: 1",
+        "X-Twice: 2",
+        "X-Empty:",
+    ]
     with proxy.connect() as client:
         client.get("/_ping")
         engine.request().answer(body=b"OK", headers=sent)
@@ -94,11 +112,23 @@ def test_answer_comes_back_unchanged(proxy: Proxy, engine: Engine) -> None:
         assert (response.status, response.body) == (200, b"OK")
 
 
-@pytest.mark.parametrize("status,reason", [
-    (201, "Created"), (301, "Moved Permanently"), (400, "Bad Request"), (404, "Not Found"),
-    (409, "Conflict"), (418, ""), (500, "Internal Server Error"), (503, "Service Unavailable"), (599, "Odd")])
-def test_status_of_the_engine_is_the_clients(proxy: Proxy, engine: Engine, status: int,
-                                             reason: str) -> None:
+@pytest.mark.parametrize(
+    "status,reason",
+    [
+        (201, "Created"),
+        (301, "Moved Permanently"),
+        (400, "Bad Request"),
+        (404, "Not Found"),
+        (409, "Conflict"),
+        (418, ""),
+        (500, "Internal Server Error"),
+        (503, "Service Unavailable"),
+        (599, "Odd"),
+    ],
+)
+def test_status_of_the_engine_is_the_clients(
+    proxy: Proxy, engine: Engine, status: int, reason: str
+) -> None:
     with proxy.connect() as client:
         client.get("/version")
         engine.request().answer(status, b'{"message":"no such container"}\n', reason=reason)

@@ -62,7 +62,9 @@ def test_other_paths_and_methods_are_the_engines(proxy: Proxy, engine: Engine) -
     """Only GET and HEAD of exactly /health are ours."""
     for method, target in [("POST", "/health"), ("GET", "/healthz"), ("GET", "/v1.41/health")]:
         with proxy.connect() as client:
-            client.send(f"{method} {target} HTTP/1.1\r\nHost: docker\r\nContent-Length: 0\r\n\r\n".encode())
+            client.send(
+                f"{method} {target} HTTP/1.1\r\nHost: docker\r\nContent-Length: 0\r\n\r\n".encode()
+            )
             request = engine.request()
             assert request.line == f"{method} {target} HTTP/1.1"
             request.answer(404, b"page not found", reason="Not Found")

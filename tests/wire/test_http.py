@@ -1,4 +1,5 @@
-"""HTTP/1.0 and 1.1 between a client and the proxy: who keeps the connection, and where each answer ends."""
+"""HTTP/1.0 and 1.1 between a client and the proxy: who keeps the connection, and where each answer
+ends."""
 
 from __future__ import annotations
 
@@ -133,7 +134,9 @@ def test_engine_that_closes_is_no_reason_to_fail(proxy: Proxy, engine: Engine) -
 
 def test_pipelined_requests_are_answered_in_order(proxy: Proxy, engine: Engine) -> None:
     with proxy.connect() as client:
-        client.send(b"".join(b"GET /%d HTTP/1.1\r\nHost: docker\r\n\r\n" % number for number in range(20)))
+        client.send(
+            b"".join(b"GET /%d HTTP/1.1\r\nHost: docker\r\n\r\n" % number for number in range(20))
+        )
         for number in range(20):
             request = engine.request()
             assert request.target == f"/{number}"
@@ -144,9 +147,14 @@ def test_pipelined_requests_are_answered_in_order(proxy: Proxy, engine: Engine) 
 
 def test_pipelined_uploads(proxy: Proxy, engine: Engine) -> None:
     with proxy.connect() as client:
-        client.send(b"POST /a HTTP/1.1\r\nHost: docker\r\nContent-Length: 70000\r\n\r\n" + b"a" * 70000 +
-                    b"POST /b HTTP/1.1\r\nHost: docker\r\nTransfer-Encoding: chunked\r\n\r\n" +
-                    chunk(b"b" * 70000) + LAST_CHUNK + b"GET /c HTTP/1.1\r\nHost: docker\r\n\r\n")
+        client.send(
+            b"POST /a HTTP/1.1\r\nHost: docker\r\nContent-Length: 70000\r\n\r\n"
+            + b"a" * 70000
+            + b"POST /b HTTP/1.1\r\nHost: docker\r\nTransfer-Encoding: chunked\r\n\r\n"
+            + chunk(b"b" * 70000)
+            + LAST_CHUNK
+            + b"GET /c HTTP/1.1\r\nHost: docker\r\n\r\n"
+        )
         for target, body in (("/a", b"a" * 70000), ("/b", b"b" * 70000), ("/c", b"")):
             request = engine.request()
             assert (request.target, request.body) == (target, body)
@@ -175,13 +183,19 @@ def test_second_of_two_waits_for_the_first(proxy: Proxy, engine: Engine) -> None
 # bodies that are none
 
 
-@pytest.mark.parametrize("framing", ["Content-Length: 1234", "Transfer-Encoding: chunked", "X-None: 1"])
-def test_head_has_no_body_whatever_its_headers_say(proxy: Proxy, engine: Engine, framing: str) -> None:
+@pytest.mark.parametrize(
+    "framing", ["Content-Length: 1234", "Transfer-Encoding: chunked", "X-None: 1"]
+)
+def test_head_has_no_body_whatever_its_headers_say(
+    proxy: Proxy, engine: Engine, framing: str
+) -> None:
     """docker cp asks with HEAD; a proxy that waits for the 1234 bytes hangs."""
     with proxy.connect() as client:
         client.send(b"HEAD /containers/x/archive?path=/a HTTP/1.1\r\nHost: docker\r\n\r\n")
         conn = engine.request().conn
-        conn.send(f"HTTP/1.1 200 OK\r\nX-Docker-Container-Path-Stat: e30=\r\n{framing}\r\n\r\n".encode())
+        conn.send(
+            f"HTTP/1.1 200 OK\r\nX-Docker-Container-Path-Stat: e30=\r\n{framing}\r\n\r\n".encode()
+        )
         conn.idle = True
         response = client.response("HEAD")
         assert (response.status, response.header("X-Docker-Container-Path-Stat")) == (200, "e30=")
@@ -192,14 +206,18 @@ def test_head_has_no_body_whatever_its_headers_say(proxy: Proxy, engine: Engine,
         assert client.response().body == b"next"
 
 
-@pytest.mark.parametrize("answer", [
-    b"HTTP/1.1 204 No Content\r\n\r\n",
-    b"HTTP/1.1 304 Not Modified\r\n\r\n",
-    b"HTTP/1.1 304 Not Modified\r\nContent-Length: 10\r\n\r\n",
-    b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
-])
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"HTTP/1.1 204 No Content\r\n\r\n",
+        b"HTTP/1.1 304 Not Modified\r\n\r\n",
+        b"HTTP/1.1 304 Not Modified\r\nContent-Length: 10\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
+    ],
+)
 def test_answers_without_body(proxy: Proxy, engine: Engine, answer: bytes) -> None:
-    """docker start answers 204 or 304: the next command on the connection must not wait for a body."""
+    """docker start answers 204 or 304: the next command on the connection must not wait for a
+    body."""
     with proxy.connect() as client:
         client.post("/containers/x/start")
         conn = engine.request().conn
@@ -214,18 +232,39 @@ def test_answers_without_body(proxy: Proxy, engine: Engine, answer: bytes) -> No
 # chunked answers
 
 
-@pytest.mark.parametrize("answer,body", [
-    (chunked(b"hello", b"world"), b"helloworld"),
-    (chunked(), b""),
-    (chunked(b"hello", extension=b";a=b"), b"hello"),
-    (chunked(b"hello", extension=b';a="b;c"'), b"hello"),
-    (chunked(b"hello", trailers=b"X-Digest: abc\r\nX-More: 1\r\n"), b"hello"),
-    (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0005\r\nhello\r\n000\r\n\r\n", b"hello"),
-    (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nA\r\n0123456789\r\n0\r\n\r\n", b"0123456789"),
-    (chunked(b"\r\n0\r\n\r\nHTTP/1.1 200 OK\r\n\r\n"), b"\r\n0\r\n\r\nHTTP/1.1 200 OK\r\n\r\n"),
-], ids=["two", "none", "extension", "quoted extension", "trailers", "zeros", "upper case", "CRLF in data"])
+@pytest.mark.parametrize(
+    "answer,body",
+    [
+        (chunked(b"hello", b"world"), b"helloworld"),
+        (chunked(), b""),
+        (chunked(b"hello", extension=b";a=b"), b"hello"),
+        (chunked(b"hello", extension=b';a="b;c"'), b"hello"),
+        (chunked(b"hello", trailers=b"X-Digest: abc\r\nX-More: 1\r\n"), b"hello"),
+        (
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0005\r\nhello\r\n000\r\n\r\n",
+            b"hello",
+        ),
+        (
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nA\r\n0123456789\r\n0\r\n\r\n",
+            b"0123456789",
+        ),
+        (chunked(b"\r\n0\r\n\r\nHTTP/1.1 200 OK\r\n\r\n"), b"\r\n0\r\n\r\nHTTP/1.1 200 OK\r\n\r\n"),
+    ],
+    ids=[
+        "two",
+        "none",
+        "extension",
+        "quoted extension",
+        "trailers",
+        "zeros",
+        "upper case",
+        "CRLF in data",
+    ],
+)
 @pytest.mark.parametrize("step", [None, 1], ids=["whole", "byte by byte"])
-def test_chunked_answers(proxy: Proxy, engine: Engine, answer: bytes, body: bytes, step: int | None) -> None:
+def test_chunked_answers(
+    proxy: Proxy, engine: Engine, answer: bytes, body: bytes, step: int | None
+) -> None:
     with proxy.connect() as client:
         client.get("/one")
         conn = engine.request().conn
@@ -243,7 +282,10 @@ def test_large_answers_are_whole(proxy: Proxy, engine: Engine) -> None:
     with proxy.connect() as client:
         for size in [size + delta for size in (4096, 16384, 65536, 262144) for delta in (-1, 0, 1)]:
             data = bytes(number % 251 for number in range(size))
-            for answer in (b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % size + data, chunked(data)):
+            for answer in (
+                b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % size + data,
+                chunked(data),
+            ):
                 client.get("/size")
                 conn = engine.request().conn
                 conn.idle = True

@@ -1,4 +1,5 @@
-"""Start and stop: privileges, an Engine it may not open, a stale bind mount, and a stop that loses nothing."""
+"""Start and stop: privileges, an Engine it may not open, a stale bind mount, and a stop that loses
+nothing."""
 
 from __future__ import annotations
 
@@ -129,8 +130,13 @@ def test_log_pipe_that_nobody_reads_does_not_kill_it(start, own_engine: Engine) 
     reader, writer = os.pipe()
     port_proxy = start()
     port_proxy.stop()
-    process = subprocess.Popen([BINARY], stdout=writer, stderr=writer, stdin=subprocess.DEVNULL,
-                               env=clean_environment(PORT=str(port_proxy.port), SOCKET_PATH=own_engine.path))
+    process = subprocess.Popen(
+        [BINARY],
+        stdout=writer,
+        stderr=writer,
+        stdin=subprocess.DEVNULL,
+        env=clean_environment(PORT=str(port_proxy.port), SOCKET_PATH=own_engine.path),
+    )
     os.close(writer)
     os.close(reader)
     try:
@@ -177,7 +183,9 @@ def serves(proxy: Proxy) -> None:
 
 def ids(proxy: Proxy) -> tuple[list[int], list[int], list[int]]:
     serves(proxy)
-    return tuple([int(word) for word in proxy.status(name).split()] for name in ("Uid", "Gid", "Groups"))
+    return tuple(
+        [int(word) for word in proxy.status(name).split()] for name in ("Uid", "Gid", "Groups")
+    )
 
 
 @as_root
@@ -237,7 +245,8 @@ def test_anyone_else_stays_that(start, own_engine: Engine) -> None:
 
 @as_root
 def test_socket_it_may_not_open_is_explained(start, own_engine: Engine) -> None:
-    """The most frequent first failure: which file, whose, who we are, and the line that mends it."""
+    """The most frequent first failure: which file, whose, who we are, and the line that mends
+    it."""
     os.chown(own_engine.path, 0, 4242)
     os.chmod(own_engine.path, 0o660)
     proxy = start(user=12345, group=12346, extra_groups=[])
@@ -297,12 +306,15 @@ def can_mount() -> bool:
 @as_root
 @pytest.mark.skipif(not can_mount(), reason="needs a mount namespace")
 def test_stale_bind_mount_is_recognised(start, own_engine: Engine, folder: str) -> None:
-    """-v /var/run/docker.sock:… pins an inode; after an Engine restart only a new container sees the new one."""
+    """-v /var/run/docker.sock:… pins an inode; after an Engine restart only a new container sees
+    the new one."""
     mounted = f"{folder}/mounted.sock"
     open(mounted, "w").close()
     script = 'mount --bind "$1" "$2" && shift 2 && exec "$@"'
-    proxy = start(env={"SOCKET_PATH": mounted},
-                  prefix=["unshare", "-m", "sh", "-c", script, "sh", own_engine.path, mounted])
+    proxy = start(
+        env={"SOCKET_PATH": mounted},
+        prefix=["unshare", "-m", "sh", "-c", script, "sh", own_engine.path, mounted],
+    )
     with proxy.connect() as client:
         client.get("/one")
         own_engine.request().answer()
@@ -321,7 +333,8 @@ def test_stale_bind_mount_is_recognised(start, own_engine: Engine, folder: str) 
 
 
 def test_mount_of_the_folder_survives_a_restart(start, own_engine: Engine) -> None:
-    """The advice that follows from a stale mount: mount the folder. A new inode at the path is used."""
+    """The advice that follows from a stale mount: mount the folder. A new inode at the path is
+    used."""
     proxy = start()
     for _ in range(2):
         with proxy.connect() as client:
@@ -329,7 +342,9 @@ def test_mount_of_the_folder_survives_a_restart(start, own_engine: Engine) -> No
             own_engine.request().answer()
             assert client.response().status == 200
         inode = os.stat(own_engine.path).st_ino
-        os.link(own_engine.path, own_engine.path + ".old")  # so that the number is not given out again
+        os.link(
+            own_engine.path, own_engine.path + ".old"
+        )  # so that the number is not given out again
         own_engine.stop()
         own_engine.start()
         os.unlink(own_engine.path + ".old")

@@ -1,4 +1,5 @@
-"""Ceilings: on time for a head, on connections, on memory. Nobody can make the proxy fall over or starve others."""
+"""Ceilings: on time for a head, on connections, on memory. Nobody can make the proxy fall over or
+starve others."""
 
 from __future__ import annotations
 
@@ -23,7 +24,10 @@ def served(proxy: Proxy, engine: Engine) -> None:
 # slow heads
 
 
-@pytest.mark.parametrize("sent", [b"G", b"GET /_ping HTTP/1.1\r\nHost: docker\r\n", b"GET /_ping HTTP/1.1\r\nHost: d\r\n\r"])
+@pytest.mark.parametrize(
+    "sent",
+    [b"G", b"GET /_ping HTTP/1.1\r\nHost: docker\r\n", b"GET /_ping HTTP/1.1\r\nHost: d\r\n\r"],
+)
 def test_head_that_stops_is_given_up(start, own_engine: Engine, sent: bytes) -> None:
     proxy = start("--head-timeout", "1")
     with proxy.connect() as client:
@@ -58,7 +62,8 @@ def test_second_head_has_a_deadline_too(start, own_engine: Engine) -> None:
 
 
 def test_idle_kept_connection_is_no_slow_head(start, own_engine: Engine) -> None:
-    """Clients keep connections for their next command; losing one races with a POST that cannot be retried."""
+    """Clients keep connections for their next command; losing one races with a POST that cannot be
+    retried."""
     proxy = start("--head-timeout", "1")
     with proxy.connect() as client:
         client.get("/one")
@@ -150,7 +155,9 @@ def test_out_of_file_descriptors(start, own_engine: Engine) -> None:
 # memory
 
 
-needs_real_memory = pytest.mark.skipif(sanitized(), reason="resident memory of a sanitizer build means nothing")
+needs_real_memory = pytest.mark.skipif(
+    sanitized(), reason="resident memory of a sanitizer build means nothing"
+)
 
 
 @needs_real_memory
@@ -168,6 +175,7 @@ def test_reader_that_does_not_read_costs_no_memory(start, own_engine: Engine) ->
             conn.send(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % size)
             for _ in range(size // len(piece)):
                 conn.sock.sendall(piece)
+
         sender = Background(send_all)
         client.read_until(b"\r\n\r\n")
         time.sleep(0.5)  # as much time as it takes to fill every buffer on the way
@@ -188,13 +196,16 @@ def test_engine_that_does_not_read_costs_no_memory(start, own_engine: Engine) ->
     size = 64 << 20
     piece = bytes(range(256)) * 4096
     with proxy.connect() as client:
-        client.send(b"POST /images/load HTTP/1.1\r\nHost: docker\r\nTransfer-Encoding: chunked\r\n\r\n")
+        client.send(
+            b"POST /images/load HTTP/1.1\r\nHost: docker\r\nTransfer-Encoding: chunked\r\n\r\n"
+        )
         conn = own_engine.head().conn
 
         def send_all() -> None:
             for _ in range(size // len(piece)):
                 client.sock.sendall(chunk(piece))
             client.sock.sendall(LAST_CHUNK)
+
         sender = Background(send_all)
         time.sleep(0.5)
         assert sender.running, "64 MiB are buffered somewhere"
@@ -210,7 +221,8 @@ def test_engine_that_does_not_read_costs_no_memory(start, own_engine: Engine) ->
 
 @needs_real_memory
 def test_memory_follows_the_live_connections(start, own_engine: Engine) -> None:
-    """500 clients that each left a large head half sent: bounded while they are there, returned when they leave."""
+    """500 clients that each left a large head half sent: bounded while they are there, returned
+    when they leave."""
     proxy = start("--workers", "1")
     served(proxy, own_engine)
     for _ in range(3):
@@ -226,6 +238,22 @@ def test_memory_follows_the_live_connections(start, own_engine: Engine) -> None:
     served(proxy, own_engine)
 
 
+@needs_real_memory
+def test_descriptor_limit_costs_no_memory(start, own_engine: Engine) -> None:
+    """Docker gives containers a limit of a million; a table of that size would cost more than all
+    the rest."""
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resident = []
+    for limit in (256, hard):
+        proxy = start(
+            preexec_fn=lambda limit=limit: resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
+        )
+        served(proxy, own_engine)
+        resident.append(proxy.resident_kib())
+        own_engine.forget()
+    assert resident[1] - resident[0] < 512, f"{resident} KiB with 256 and {hard} descriptors"
+
+
 # leaks
 
 
@@ -233,15 +261,26 @@ def odd_connections(proxy: Proxy, engine: Engine) -> None:
     """One of each way in which a connection can go wrong."""
     proxy.connect().close()
     proxy.connect().reset()
-    for sent in (b"G", b"GET / HTTP/1.1\r\nHost: a\r\n", b"BAD\r\n\r\n", b"\x16\x03\x01", b"\r\n",
-                 b"POST /a HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n"):
+    for sent in (
+        b"G",
+        b"GET / HTTP/1.1\r\nHost: a\r\n",
+        b"BAD\r\n\r\n",
+        b"\x16\x03\x01",
+        b"\r\n",
+        b"POST /a HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+    ):
         for leave in (Client.close, Client.reset):
             client = proxy.connect()
             client.send(sent)
             leave(client)
     for leave in (Client.close, Client.reset):
-        for answer in (b"", b"HTTP/1.1 200 OK\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf",
-                       b"HTTP/1.1 101 UPGRADED\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\nout", b"garbage\r\n\r\n"):
+        for answer in (
+            b"",
+            b"HTTP/1.1 200 OK\r\n",
+            b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf",
+            b"HTTP/1.1 101 UPGRADED\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\nout",
+            b"garbage\r\n\r\n",
+        ):
             for engine_first in (True, False):
                 client = proxy.connect()
                 client.post("/containers/x/attach", headers=["Connection: Upgrade", "Upgrade: tcp"])
@@ -307,7 +346,9 @@ def test_descriptors_are_not_inherited(start, own_engine: Engine) -> None:
         open_ones = []
         for fd in os.listdir(f"/proc/{proxy.pid}/fdinfo"):
             if int(fd) > 2:
-                flags = int(open(f"/proc/{proxy.pid}/fdinfo/{fd}").read().split("flags:")[1].split()[0], 8)
+                flags = int(
+                    open(f"/proc/{proxy.pid}/fdinfo/{fd}").read().split("flags:")[1].split()[0], 8
+                )
                 if not flags & 0o2000000:
                     open_ones.append(os.readlink(f"/proc/{proxy.pid}/fd/{fd}"))
         assert not open_ones

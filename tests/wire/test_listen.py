@@ -19,15 +19,26 @@ SOCKET_CALL = {"x86_64": (41, 0xC000003E), "aarch64": (198, 0xC00000B7)}
 
 
 def without_ipv6() -> None:
-    """In the child: a kernel booted with ipv6.disable=1, as seen through socket(2): EAFNOSUPPORT."""
+    """In the child: a kernel booted with ipv6.disable=1, as seen through socket(2):
+    EAFNOSUPPORT."""
     number, arch = SOCKET_CALL[platform.machine()]
     load, jump_equal, ret = 0x20, 0x15, 0x06
     allow, error = 0x7FFF0000, 0x00050000 | 97
-    program = [(load, 0, 0, 4), (jump_equal, 0, 5, arch), (load, 0, 0, 0), (jump_equal, 0, 3, number),
-               (load, 0, 0, 16), (jump_equal, 0, 1, 10), (ret, 0, 0, error), (ret, 0, 0, allow)]
+    program = [
+        (load, 0, 0, 4),
+        (jump_equal, 0, 5, arch),
+        (load, 0, 0, 0),
+        (jump_equal, 0, 3, number),
+        (load, 0, 0, 16),
+        (jump_equal, 0, 1, 10),
+        (ret, 0, 0, error),
+        (ret, 0, 0, allow),
+    ]
     code = b"".join(struct.pack("HBBI", *step) for step in program)
     buffer = ctypes.create_string_buffer(code)
-    fprog = ctypes.create_string_buffer(struct.pack("HxxxxxxP", len(program), ctypes.addressof(buffer)))
+    fprog = ctypes.create_string_buffer(
+        struct.pack("HxxxxxxP", len(program), ctypes.addressof(buffer))
+    )
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.prctl(38, 1, 0, 0, 0) or libc.prctl(22, 2, fprog, 0, 0):  # no_new_privs, seccomp filter
         os._exit(111)
@@ -43,13 +54,16 @@ def test_both_families_through_one_port(proxy: Proxy, engine: Engine, host: str)
 
 
 def test_without_ipv6_it_serves_ipv4(start, own_engine: Engine) -> None:
-    """A host booted with ipv6.disable=1 needs no setting (HAProxy-based images do not start there)."""
+    """A host booted with ipv6.disable=1 needs no setting (HAProxy-based images do not start
+    there)."""
     proxy = start(preexec_fn=without_ipv6)
     with proxy.connect("127.0.0.1") as client:
         client.get("/version")
         own_engine.request().answer()
         assert client.response().status == 200
-    assert not [line for line in proxy.lines if "error" in line.lower()], "an ordinary host, no error"
+    assert not [
+        line for line in proxy.lines if "error" in line.lower()
+    ], "an ordinary host, no error"
 
 
 def test_address_of_one_interface(start, own_engine: Engine) -> None:
@@ -79,6 +93,7 @@ def test_unix_listener(start, own_engine: Engine, folder: str) -> None:
             return True
         except (FileNotFoundError, ConnectionRefusedError):
             return False
+
     eventually(connected, "the unix listener")
     with Stream(sock, "client") as stream:
         stream.send(b"GET /version HTTP/1.1\r\nHost: docker\r\n\r\n")

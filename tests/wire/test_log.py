@@ -1,4 +1,5 @@
-"""The request log: one line a request, with what an operator greps for, and nothing a client can forge."""
+"""The request log: one line a request, with what an operator greps for, and nothing a client can
+forge."""
 
 from __future__ import annotations
 
@@ -11,7 +12,9 @@ from wire import Engine, Proxy
 
 def one_line(proxy: Proxy, marker: str, since: int) -> str:
     line = proxy.wait_log(lambda line: marker in line, since, f"about {marker}")
-    assert sum(marker in other for other in proxy.lines[since:]) == 1, "more than one line for a request"
+    assert (
+        sum(marker in other for other in proxy.lines[since:]) == 1
+    ), "more than one line for a request"
     return line
 
 
@@ -44,15 +47,23 @@ def test_bytes_of_a_chunked_answer_are_counted(proxy: Proxy, engine: Engine) -> 
         assert len(client.response().body) == 3000
     line = one_line(proxy, "/log-chunked", since)
     numbers = [int(number) for number in re.findall(r"\b\d+\b", line)]
-    assert any(3000 <= number <= 3200 for number in numbers), f"no count of about 3000 bytes in {line!r}"
+    assert any(
+        3000 <= number <= 3200 for number in numbers
+    ), f"no count of about 3000 bytes in {line!r}"
 
 
 def test_forwarded_for_is_not_believed(proxy: Proxy, engine: Engine) -> None:
     """Anyone can write that header: the log names the address the connection came from."""
     since = len(proxy.lines)
     with proxy.connect() as client:
-        client.get("/log-forwarded", headers=["X-Forwarded-For: 203.0.113.9", "Forwarded: for=203.0.113.9",
-                                              "X-Real-IP: 203.0.113.9"])
+        client.get(
+            "/log-forwarded",
+            headers=[
+                "X-Forwarded-For: 203.0.113.9",
+                "Forwarded: for=203.0.113.9",
+                "X-Real-IP: 203.0.113.9",
+            ],
+        )
         engine.request().answer()
         client.response()
     line = one_line(proxy, "/log-forwarded", since)
@@ -79,9 +90,17 @@ def test_ipv4_client_is_not_written_as_mapped_ipv6(proxy: Proxy, engine: Engine)
     assert "::ffff" not in one_line(proxy, "/log-ipv4", since).lower()
 
 
-@pytest.mark.parametrize("target", [
-    b"/log-forge\x1b[31mred", b"/log-forge\rGET /fake 200", b"/log-forge\x00x", b"/log-forge\x7f",
-    b"/log-forge\nlevel=err msg=fake", b"/log-forge\x9b31m"])
+@pytest.mark.parametrize(
+    "target",
+    [
+        b"/log-forge\x1b[31mred",
+        b"/log-forge\rGET /fake 200",
+        b"/log-forge\x00x",
+        b"/log-forge\x7f",
+        b"/log-forge\nlevel=err msg=fake",
+        b"/log-forge\x9b31m",
+    ],
+)
 def test_control_bytes_never_reach_the_log(proxy: Proxy, target: bytes) -> None:
     """A line break would forge a line; an escape would run in the operator's terminal."""
     since = len(proxy.lines)
@@ -105,7 +124,7 @@ def test_quotes_and_escapes_in_a_path_stay_in_the_path(proxy: Proxy, engine: Eng
         assert client.response().status == 200
     line = one_line(proxy, "/log-quote", since)
     assert re.search(r"\b200\b", line)
-    assert not re.search(r'(^|\s)status=599', line.replace('\\"', ""), re.M), line
+    assert not re.search(r"(^|\s)status=599", line.replace('\\"', ""), re.M), line
 
 
 def test_refused_request_is_logged_once(proxy: Proxy) -> None:
@@ -123,6 +142,7 @@ def test_refused_request_is_logged_once(proxy: Proxy) -> None:
 def test_json_format_is_one_object_a_line(start, own_engine: Engine) -> None:
     """LOG_FORMAT=json feeds a collector: every line parses, hostile paths included."""
     import json
+
     proxy = start(env={"LOG_FORMAT": "json"})
     with proxy.connect() as client:
         client.get('/log-json"\\x')

@@ -8,9 +8,15 @@ import pytest
 
 from wire import LAST_CHUNK, SILENCE, Background, Engine, Proxy, chunk
 
-STREAM_HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
+STREAM_HEAD = (
+    b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
+)
 
 BAD = b'{"message":"bad"}'
+EXPECTING = (
+    b"POST /images/load HTTP/1.1\r\nHost: docker\r\n"
+    b"Expect: 100-continue\r\nContent-Length: 4\r\n\r\n"
+)
 ERROR_HEADERS = ("Content-Type: application/json", "Connection: close")
 
 
@@ -74,7 +80,9 @@ def test_upload_that_pauses(start, own_engine: Engine) -> None:
 
 
 @pytest.mark.parametrize("how", ["close", "reset"])
-def test_client_leaving_a_stream_ends_it_at_the_engine(proxy: Proxy, engine: Engine, how: str) -> None:
+def test_client_leaving_a_stream_ends_it_at_the_engine(
+    proxy: Proxy, engine: Engine, how: str
+) -> None:
     """Otherwise every docker events ever run goes on inside the Engine."""
     client = proxy.connect()
     client.get("/events")
@@ -110,7 +118,10 @@ def test_client_leaving_before_the_answer(proxy: Proxy, engine: Engine, how: str
 def test_client_leaving_in_an_upload(proxy: Proxy, engine: Engine) -> None:
     """An upload cut short must look cut short to the Engine, not finished."""
     client = proxy.connect()
-    client.send(b"POST /images/load HTTP/1.1\r\nHost: docker\r\nTransfer-Encoding: chunked\r\n\r\n" + chunk(b"part"))
+    client.send(
+        b"POST /images/load HTTP/1.1\r\nHost: docker\r\nTransfer-Encoding: chunked\r\n\r\n"
+        + chunk(b"part")
+    )
     conn = engine.head().conn
     assert conn.read_chunk() == b"part"
     client.close()
@@ -129,7 +140,9 @@ def test_get_with_an_immediate_half_close_is_answered(proxy: Proxy, engine: Engi
         client.expect_end()
 
 
-def test_pipelined_requests_with_an_immediate_half_close_are_all_answered(proxy: Proxy, engine: Engine) -> None:
+def test_pipelined_requests_with_an_immediate_half_close_are_all_answered(
+    proxy: Proxy, engine: Engine
+) -> None:
     with proxy.connect() as client:
         client.get("/one")
         client.get("/two")
@@ -174,12 +187,16 @@ def test_large_close_delimited_answer(proxy: Proxy, engine: Engine) -> None:
         sender.result()
 
 
-@pytest.mark.parametrize("sent", [
-    b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nonly this",
-    b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + chunk(b"only this"),
-    b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n64\r\nonly this",
-    b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + chunk(b"only this") + b"0\r\n",
-], ids=["length", "chunked", "in a chunk", "in the last chunk"])
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nonly this",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + chunk(b"only this"),
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n64\r\nonly this",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + chunk(b"only this") + b"0\r\n",
+    ],
+    ids=["length", "chunked", "in a chunk", "in the last chunk"],
+)
 def test_truncated_answer_does_not_look_complete(proxy: Proxy, engine: Engine, sent: bytes) -> None:
     """docker save must fail, not write half an image, when the Engine dies."""
     with proxy.connect() as client:
@@ -202,8 +219,10 @@ def test_truncated_answer_does_not_look_complete(proxy: Proxy, engine: Engine, s
 @pytest.mark.parametrize("size", [300_000, 16 << 20])
 @pytest.mark.parametrize("chunked", [False, True], ids=["length", "chunked"])
 def test_early_error_reaches_a_client_that_writes_everything_first(
-        proxy: Proxy, engine: Engine, size: int, chunked: bool) -> None:
-    """docker build with a bad option: the Engine answers 400 and hangs up while the context goes up."""
+    proxy: Proxy, engine: Engine, size: int, chunked: bool
+) -> None:
+    """docker build with a bad option: the Engine answers 400 and hangs up while the context goes
+    up."""
     with proxy.connect() as client:
         framing = "Transfer-Encoding: chunked" if chunked else f"Content-Length: {size}"
         client.send(f"POST /build?bad=1 HTTP/1.1\r\nHost: docker\r\n{framing}\r\n\r\n".encode())
@@ -215,10 +234,13 @@ def test_early_error_reaches_a_client_that_writes_everything_first(
                 client.sock.sendall(chunk(part) if chunked else part)
             if chunked:
                 client.sock.sendall(LAST_CHUNK)
+
         writer = Background(upload)
         conn = engine.head().conn
-        conn.send(b"HTTP/1.1 400 Bad Request\r\nContent-Type: application/json\r\nConnection: close\r\n"
-                  b"Content-Length: 21\r\n\r\n{\"message\":\"bad bad\"}")
+        conn.send(
+            b"HTTP/1.1 400 Bad Request\r\nContent-Type: application/json\r\nConnection: close\r\n"
+            b'Content-Length: 21\r\n\r\n{"message":"bad bad"}'
+        )
         conn.close()
         writer.result()
         response = client.response()
@@ -239,7 +261,9 @@ def test_rest_of_an_answered_upload_is_no_request(proxy: Proxy, engine: Engine) 
     """The bytes behind an early error are still body, however much they look like a request."""
     body = b"GET /evil HTTP/1.1\r\nHost: x\r\n\r\n"
     with proxy.connect() as client:
-        client.send(b"POST /build HTTP/1.1\r\nHost: docker\r\nContent-Length: %d\r\n\r\n" % len(body))
+        client.send(
+            b"POST /build HTTP/1.1\r\nHost: docker\r\nContent-Length: %d\r\n\r\n" % len(body)
+        )
         request = engine.head()
         request.answer(400, BAD, headers=ERROR_HEADERS, reason="Bad Request")
         assert client.response().status == 400
@@ -259,7 +283,7 @@ def test_rest_of_an_answered_upload_is_no_request(proxy: Proxy, engine: Engine) 
 def test_continue_passes(proxy: Proxy, engine: Engine) -> None:
     """curl waits for it a second before each large upload."""
     with proxy.connect() as client:
-        client.send(b"POST /images/load HTTP/1.1\r\nHost: docker\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\n")
+        client.send(EXPECTING)
         request = engine.head()
         assert request.header("Expect") == "100-continue"
         client.expect_silence(0.05)
@@ -274,9 +298,11 @@ def test_continue_passes(proxy: Proxy, engine: Engine) -> None:
 
 def test_continue_and_the_answer_in_one_segment(proxy: Proxy, engine: Engine) -> None:
     with proxy.connect() as client:
-        client.send(b"POST /a HTTP/1.1\r\nHost: docker\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\nbody")
+        client.send(EXPECTING + b"body")
         request = engine.request()
-        request.conn.send(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+        request.conn.send(
+            b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+        )
         request.conn.idle = True
         response = client.response()
         assert (response.status, response.body) == (200, b"ok")
@@ -288,7 +314,7 @@ def test_continue_and_the_answer_in_one_segment(proxy: Proxy, engine: Engine) ->
 def test_refusal_instead_of_continue(proxy: Proxy, engine: Engine) -> None:
     """The Engine errs first: no 100, a final status; the client need not send its body at all."""
     with proxy.connect() as client:
-        client.send(b"POST /images/load HTTP/1.1\r\nHost: docker\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\n")
+        client.send(EXPECTING)
         request = engine.head()
         request.answer(400, BAD, headers=ERROR_HEADERS, reason="Bad Request")
         request.conn.close()

@@ -1,7 +1,7 @@
 """When bytes stop being HTTP: only on the Engine's word, and with every byte in its place.
 
 docker exec, attach, run -i, BuildKit sessions. A proxy that tunnels too early lets a client talk to
-the Engine unjudged; one that tunnels too late, or loses a byte around the switch, breaks docker run.
+the Engine unjudged; one that tunnels too late, or loses a byte at the switch, breaks docker run.
 """
 
 from __future__ import annotations
@@ -13,8 +13,10 @@ import pytest
 
 from wire import RAW_STREAM, Background, Client, Engine, EngineConn, Proxy, Request, chunk
 
-UPGRADED = (b"HTTP/1.1 101 UPGRADED\r\nContent-Type: application/vnd.docker.raw-stream\r\n"
-            b"Connection: Upgrade\r\nUpgrade: tcp\r\n\r\n")
+UPGRADED = (
+    b"HTTP/1.1 101 UPGRADED\r\nContent-Type: application/vnd.docker.raw-stream\r\n"
+    b"Connection: Upgrade\r\nUpgrade: tcp\r\n\r\n"
+)
 RAW_200 = b"HTTP/1.1 200 OK\r\nContent-Type: application/vnd.docker.raw-stream\r\n\r\n"
 ATTACH = "/v1.41/containers/5ff7/attach?stderr=1&stdin=1&stdout=1&stream=1"
 EXEC = "/v1.41/exec/0f3c/start"
@@ -61,10 +63,15 @@ def test_attach_with_upgrade(proxy: Proxy, engine: Engine) -> None:
 
 @pytest.mark.parametrize("target", [ATTACH, "/containers/x/attach", EXEC, "/exec/0f3c/start"])
 @pytest.mark.parametrize("media", [RAW_STREAM, "application/vnd.docker.multiplexed-stream"])
-def test_raw_200_on_attach_and_exec_start(proxy: Proxy, engine: Engine, target: str, media: str) -> None:
-    """docker-py and plain HTTP clients do not ask for an upgrade; the Engine goes raw behind a 200."""
+def test_raw_200_on_attach_and_exec_start(
+    proxy: Proxy, engine: Engine, target: str, media: str
+) -> None:
+    """docker-py and plain HTTP clients do not ask for an upgrade; the Engine goes raw behind a
+    200."""
     with proxy.connect() as client:
-        client.post(target, b"{}" if "exec" in target else b"", headers=["Content-Type: application/json"])
+        client.post(
+            target, b"{}" if "exec" in target else b"", headers=["Content-Type: application/json"]
+        )
         request = engine.request()
         request.conn.send(f"HTTP/1.1 200 OK\r\nContent-Type: {media}\r\n\r\n".encode())
         response = client.read_response_head()
@@ -84,14 +91,23 @@ def test_raw_200_for_an_http_1_0_client(proxy: Proxy, engine: Engine) -> None:
 
 def test_websocket(proxy: Proxy, engine: Engine) -> None:
     with proxy.connect() as client:
-        client.get("/containers/web1/attach/ws?stdin=1&stream=1", headers=[
-            "Upgrade: websocket", "Connection: Upgrade", "Sec-WebSocket-Version: 13",
-            "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==", "Origin: http://docker"])
+        client.get(
+            "/containers/web1/attach/ws?stdin=1&stream=1",
+            headers=[
+                "Upgrade: websocket",
+                "Connection: Upgrade",
+                "Sec-WebSocket-Version: 13",
+                "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
+                "Origin: http://docker",
+            ],
+        )
         request = engine.request()
         assert request.header("Upgrade") == "websocket"
         assert request.header("Sec-WebSocket-Key") == "dGhlIHNhbXBsZSBub25jZQ=="
-        request.conn.send(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-                          b"Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n")
+        request.conn.send(
+            b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            b"Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n"
+        )
         response = client.read_response_head()
         assert response.header("Sec-WebSocket-Accept") == "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
         both_ways(client, request.conn)
@@ -104,8 +120,10 @@ def test_buildkit_h2c(proxy: Proxy, engine: Engine, target: str) -> None:
         client.post(target, headers=["Connection: Upgrade", "Upgrade: h2c"])
         request = engine.request()
         assert request.header("Upgrade") == "h2c"
-        request.conn.send(b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n"
-                          b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
+        request.conn.send(
+            b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n"
+            b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+        )
         assert client.read_response_head().status == 101
         client.expect(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
         both_ways(client, request.conn)
@@ -129,8 +147,10 @@ def test_101_head_in_three_writes(proxy: Proxy, engine: Engine) -> None:
     with proxy.connect() as client:
         client.post(EXEC, b"{}", headers=UPGRADE)
         request = engine.request()
-        request.conn.send(b"HTTP/1.1 101 UPGRADED\r\nContent-Type: application/vnd.docker.raw-stream\r\n"
-                          b"Connection: Upgrade\r\nUpgrade: tcp\r\n")
+        request.conn.send(
+            b"HTTP/1.1 101 UPGRADED\r\nContent-Type: application/vnd.docker.raw-stream\r\n"
+            b"Connection: Upgrade\r\nUpgrade: tcp\r\n"
+        )
         client.expect_silence(0.05)
         request.conn.send(b"Api-Version: 1.41\r\nOstype: linux\r\n")
         client.expect_silence(0.05)
@@ -153,7 +173,8 @@ def test_101_is_forwarded_before_any_payload(proxy: Proxy, engine: Engine) -> No
 
 
 def test_stdin_sent_early_is_held_until_the_101(proxy: Proxy, engine: Engine) -> None:
-    """The Engine throws away what comes before its 101: `echo x | docker run -i` would lose its input."""
+    """The Engine throws away what comes before its 101: `echo x | docker run -i` would lose its
+    input."""
     with proxy.connect() as client:
         client.send(attach_bytes("Content-Length: 0", *UPGRADE) + b"early\n")
         request = engine.request()
@@ -179,7 +200,8 @@ def test_stdin_sent_early_is_held_until_the_raw_200(proxy: Proxy, engine: Engine
 
 @pytest.mark.parametrize("apart", [False, True], ids=["one segment", "two segments"])
 def test_body_of_attach_does_not_become_stdin(proxy: Proxy, engine: Engine, apart: bool) -> None:
-    """dockerode sends JSON with its attach; if it arrives late the Engine types it into the container."""
+    """dockerode sends JSON with its attach; if it arrives late the Engine types it into the
+    container."""
     body = b'{"stream":true,"stdin":true,"stdout":true,"hijack":true}'
     head = attach_bytes("Content-Type: application/json", f"Content-Length: {len(body)}", *UPGRADE)
     with proxy.connect() as client:
@@ -215,9 +237,13 @@ def test_attach_with_a_chunked_body_that_never_ends(proxy: Proxy, engine: Engine
 def test_exec_start_with_a_chunked_body(proxy: Proxy, engine: Engine) -> None:
     """The body of exec start is its JSON: it arrives whole, then the tunnel."""
     with proxy.connect() as client:
-        client.send(f"POST {EXEC} HTTP/1.1\r\nHost: docker\r\nContent-Type: application/json\r\n"
-                    "Transfer-Encoding: chunked\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n".encode()
-                    + chunk(b'{"Detach":') + chunk(b"false}") + b"0\r\n\r\n")
+        client.send(
+            f"POST {EXEC} HTTP/1.1\r\nHost: docker\r\nContent-Type: application/json\r\n"
+            "Transfer-Encoding: chunked\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n".encode()
+            + chunk(b'{"Detach":')
+            + chunk(b"false}")
+            + b"0\r\n\r\n"
+        )
         request = engine.request()
         assert request.body == b'{"Detach":false}'
         request.conn.send(UPGRADED)
@@ -229,22 +255,47 @@ def test_exec_start_with_a_chunked_body(proxy: Proxy, engine: Engine) -> None:
 # what opens none
 
 
-def refused_upgrade(client: Client, engine: Engine, target: str, body: bytes, follow: bytes) -> Request:
-    lines = [f"POST {target} HTTP/1.1", "Host: docker", "Content-Type: application/json",
-             f"Content-Length: {len(body)}", *UPGRADE]
+def refused_upgrade(
+    client: Client, engine: Engine, target: str, body: bytes, follow: bytes
+) -> Request:
+    lines = [
+        f"POST {target} HTTP/1.1",
+        "Host: docker",
+        "Content-Type: application/json",
+        f"Content-Length: {len(body)}",
+        *UPGRADE,
+    ]
     client.send("\r\n".join(lines).encode() + b"\r\n\r\n" + body + follow)
     request = engine.request()
     request.conn.expect_silence(0.05)
     return request
 
 
-@pytest.mark.parametrize("target,status", [
-    (EXEC, 200), (EXEC, 404), (EXEC, 409), ("/session", 400), ("/grpc", 500), (ATTACH, 404), ("/version", 200)])
-def test_other_answer_to_an_upgrade_stays_http(proxy: Proxy, engine: Engine, target: str, status: int) -> None:
-    """Detached exec answers 200 and the Engine parses on: what follows is judged as a request, not tunnelled."""
+@pytest.mark.parametrize(
+    "target,status",
+    [
+        (EXEC, 200),
+        (EXEC, 404),
+        (EXEC, 409),
+        ("/session", 400),
+        ("/grpc", 500),
+        (ATTACH, 404),
+        ("/version", 200),
+    ],
+)
+def test_other_answer_to_an_upgrade_stays_http(
+    proxy: Proxy, engine: Engine, target: str, status: int
+) -> None:
+    """Detached exec answers 200 and the Engine parses on: what follows is judged as a request, not
+    tunnelled."""
     with proxy.connect() as client:
-        request = refused_upgrade(client, engine, target, b'{"Detach":true}' if target == EXEC else b"",
-                                  b"GET /next HTTP/1.1\r\nHost: evil.example\r\nX-Api-Key: mine\r\n\r\n")
+        request = refused_upgrade(
+            client,
+            engine,
+            target,
+            b'{"Detach":true}' if target == EXEC else b"",
+            b"GET /next HTTP/1.1\r\nHost: evil.example\r\nX-Api-Key: mine\r\n\r\n",
+        )
         request.answer(status, b"" if status == 200 else b'{"message":"x"}', reason="Whatever")
         assert client.response().status == status
         following = engine.request()  # the strict reader checks Host, key and form
@@ -253,9 +304,13 @@ def test_other_answer_to_an_upgrade_stays_http(proxy: Proxy, engine: Engine, tar
         assert client.response().body == b"next"
 
 
-def test_garbage_behind_a_refused_upgrade_never_reaches_the_engine(proxy: Proxy, engine: Engine) -> None:
+def test_garbage_behind_a_refused_upgrade_never_reaches_the_engine(
+    proxy: Proxy, engine: Engine
+) -> None:
     with proxy.connect() as client:
-        request = refused_upgrade(client, engine, EXEC, b'{"Detach":true}', b"GET /evil HTTP/1.1\nHost: x\n\n")
+        request = refused_upgrade(
+            client, engine, EXEC, b'{"Detach":true}', b"GET /evil HTTP/1.1\nHost: x\n\n"
+        )
         request.answer(body=b"")
         assert client.response().status == 200
         client.expect_refusal(400)
@@ -279,8 +334,10 @@ def test_raw_media_type_in_chunks_is_no_tunnel(proxy: Proxy, engine: Engine) -> 
     with proxy.connect() as client:
         client.send(b"GET /containers/x/logs?follow=1 HTTP/1.1\r\nHost: docker\r\n\r\n")
         request = engine.request()
-        request.conn.send(b"HTTP/1.1 200 OK\r\nContent-Type: application/vnd.docker.raw-stream\r\n"
-                          b"Transfer-Encoding: chunked\r\n\r\n" + chunk(b"line\n"))
+        request.conn.send(
+            b"HTTP/1.1 200 OK\r\nContent-Type: application/vnd.docker.raw-stream\r\n"
+            b"Transfer-Encoding: chunked\r\n\r\n" + chunk(b"line\n")
+        )
         assert client.read_response_head().header("Transfer-Encoding") == "chunked"
         client.expect(chunk(b"line\n"))
         client.send(b"not for the Engine")
@@ -289,11 +346,22 @@ def test_raw_media_type_in_chunks_is_no_tunnel(proxy: Proxy, engine: Engine) -> 
         client.expect(b"0\r\n\r\n")
 
 
-@pytest.mark.parametrize("method,target", [
-    ("GET", "/containers/x/logs"), ("POST", "/containers/x/attached"), ("POST", "/exec/x/startx"),
-    ("GET", ATTACH), ("POST", "/containers/x/start"), ("POST", "/images/x/attach")])
-def test_raw_200_elsewhere_is_no_tunnel(proxy: Proxy, engine: Engine, method: str, target: str) -> None:
-    """Without a length it is an answer that ends with the connection; the client cannot talk into it."""
+@pytest.mark.parametrize(
+    "method,target",
+    [
+        ("GET", "/containers/x/logs"),
+        ("POST", "/containers/x/attached"),
+        ("POST", "/exec/x/startx"),
+        ("GET", ATTACH),
+        ("POST", "/containers/x/start"),
+        ("POST", "/images/x/attach"),
+    ],
+)
+def test_raw_200_elsewhere_is_no_tunnel(
+    proxy: Proxy, engine: Engine, method: str, target: str
+) -> None:
+    """Without a length it is an answer that ends with the connection; the client cannot talk into
+    it."""
     with proxy.connect() as client:
         client.send(f"{method} {target} HTTP/1.1\r\nHost: docker\r\n\r\n".encode())
         request = engine.request()
@@ -319,12 +387,17 @@ def test_200_on_attach_of_another_type_is_no_tunnel(proxy: Proxy, engine: Engine
 
 
 def test_attach_404_that_ends_with_the_connection(proxy: Proxy, engine: Engine) -> None:
-    """Written by hand on the hijacked connection: raw type, no length. The message must arrive, and the end."""
+    """Written by hand on the hijacked connection: raw type, no length. The message must arrive, and
+    the end."""
     with proxy.connect() as client:
-        client.send(attach_bytes("Content-Length: 0", *UPGRADE) + b"GET /evil HTTP/1.1\r\nHost: x\r\n\r\n")
+        client.send(
+            attach_bytes("Content-Length: 0", *UPGRADE) + b"GET /evil HTTP/1.1\r\nHost: x\r\n\r\n"
+        )
         request = engine.request()
-        request.conn.send(b"HTTP/1.1 404 Not Found\r\nContent-Type: application/vnd.docker.raw-stream\r\n\r\n"
-                          b"No such container: nope\r\n")
+        request.conn.send(
+            b"HTTP/1.1 404 Not Found\r\nContent-Type: application/vnd.docker.raw-stream\r\n\r\n"
+            b"No such container: nope\r\n"
+        )
         request.conn.close()
         response = client.response()
         assert (response.status, response.body) == (404, b"No such container: nope\r\n")
@@ -348,7 +421,9 @@ def test_chunked_attach_that_is_refused_ends_the_connection(proxy: Proxy, engine
 # half-close, each way by itself
 
 
-def test_client_half_close_reaches_the_engine_and_output_still_comes(proxy: Proxy, engine: Engine) -> None:
+def test_client_half_close_reaches_the_engine_and_output_still_comes(
+    proxy: Proxy, engine: Engine
+) -> None:
     """echo x | docker run -i: stdin ends, output comes afterwards."""
     with proxy.connect() as client:
         conn = open_tunnel(client, engine)
@@ -363,7 +438,9 @@ def test_client_half_close_reaches_the_engine_and_output_still_comes(proxy: Prox
         client.expect_end()
 
 
-def test_engine_half_close_reaches_the_client_and_input_still_goes(proxy: Proxy, engine: Engine) -> None:
+def test_engine_half_close_reaches_the_client_and_input_still_goes(
+    proxy: Proxy, engine: Engine
+) -> None:
     with proxy.connect() as client:
         conn = open_tunnel(client, engine)
         conn.send(b"bye")
@@ -427,7 +504,8 @@ def test_engine_gone_in_a_tunnel(proxy: Proxy, engine: Engine) -> None:
 
 
 def test_megabytes_both_ways_at_once(proxy: Proxy, engine: Engine) -> None:
-    """docker exec -i with a tar each way: neither direction waits for the other, no byte changes."""
+    """docker exec -i with a tar each way: neither direction waits for the other, no byte
+    changes."""
     up, down = os.urandom(8 << 20), os.urandom(8 << 20)
     with proxy.connect() as client:
         conn = open_tunnel(client, engine)
@@ -435,7 +513,11 @@ def test_megabytes_both_ways_at_once(proxy: Proxy, engine: Engine) -> None:
         def send_all(stream, data):
             stream.send(data)
             stream.finish_sending()
-        senders = [Background(lambda: send_all(client, up)), Background(lambda: send_all(conn, down))]
+
+        senders = [
+            Background(lambda: send_all(client, up)),
+            Background(lambda: send_all(conn, down)),
+        ]
         received = Background(conn.read_to_end)
         assert client.read_to_end() == down
         assert received.result() == up
@@ -450,3 +532,43 @@ def test_silent_tunnel_is_left_alone(start, own_engine: Engine) -> None:
         conn = open_tunnel(client, own_engine)
         client.expect_silence(2.5)
         both_ways(client, conn)
+
+
+def test_reader_that_stalls_does_not_stop_the_other_direction(proxy: Proxy, engine: Engine) -> None:
+    """docker exec with its output paused: what is typed still reaches the process."""
+    with proxy.connect() as client:
+        conn = open_tunnel(client, engine)
+        conn.sock.settimeout(0.3)
+        with pytest.raises(TimeoutError):
+            while True:
+                conn.sock.sendall(b"o" * 65536)  # until every buffer on the way is full
+        client.send(b"typed")
+        conn.expect(b"typed")
+
+
+def test_output_waiting_at_the_end_is_delivered(proxy: Proxy, engine: Engine) -> None:
+    """The process wrote its last MiB and ended; a slow terminal still gets all of it."""
+    with proxy.connect() as client:
+        conn = open_tunnel(client, engine)
+        data = os.urandom(4 << 20)
+        sender = Background(lambda: (conn.send(data), conn.close()))
+        time.sleep(0.1)  # the reader is slow
+        assert client.read_to_end() == data
+        sender.result()
+
+
+def test_upgrade_behind_a_pipelined_request(proxy: Proxy, engine: Engine) -> None:
+    with proxy.connect() as client:
+        client.send(
+            b"GET /version HTTP/1.1\r\nHost: docker\r\n\r\n"
+            + attach_bytes("Content-Length: 0", *UPGRADE)
+            + b"early"
+        )
+        engine.request().answer(body=b"version")
+        assert client.response().body == b"version"
+        request = engine.request()
+        request.conn.expect_silence(0.05)
+        request.conn.send(UPGRADED)
+        assert client.read_response_head().status == 101
+        request.conn.expect(b"early")
+        both_ways(client, request.conn)

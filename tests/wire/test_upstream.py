@@ -21,40 +21,45 @@ def exchange(client, engine: Engine, target: str = "/one"):
 # malformed answers
 
 
-@pytest.mark.parametrize("answer", [
-    b"garbage\r\n\r\n",
-    b"\x00\x01\x02\r\n\r\n",
-    b"HTTP/2.0 200 OK\r\nContent-Length: 0\r\n\r\n",
-    b"HTTP/1.2 200 OK\r\nContent-Length: 0\r\n\r\n",
-    b"HTTP/1.1 20 OK\r\nContent-Length: 0\r\n\r\n",
-    b"HTTP/1.1 2000 OK\r\nContent-Length: 0\r\n\r\n",
-    b"HTTP/1.1 abc OK\r\nContent-Length: 0\r\n\r\n",
-    b"HTTP/1.1 099 OK\r\nContent-Length: 0\r\n\r\n",
-    b"HTTP/1.1  200 OK\r\nContent-Length: 0\r\n\r\n",
-    b"HTTP/1.1 200 OK\nContent-Length: 0\n\n",
-    b"HTTP/1.1 200 OK\r\nContent-Length: 0\nX: y\r\n\r\n",
-    b"HTTP/1.1 200 OK\r\nContent-Length : 0\r\n\r\n",
-    b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n X: folded\r\n\r\n",
-    b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nX: a\x00b\r\n\r\n",
-    b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nX: a\rb\r\n\r\n",
-    b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nNo colon\r\n\r\n",
-    b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n: empty\r\n\r\n",
-    b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
-    b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nhello!",
-    b"HTTP/1.1 200 OK\r\nContent-Length: +5\r\n\r\nhello",
-    b"HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n",
-    b"HTTP/1.1 200 OK\r\nContent-Length: 0x5\r\n\r\nhello",
-    b"HTTP/1.1 200 OK\r\nContent-Length: 18446744073709551621\r\n\r\nhello",
-    b"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\nhello",
-    b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked, chunked\r\n\r\n0\r\n\r\n",
-    b"HTTP/1.1 200 OK\r\nX: " + b"v" * 2_000_000 + b"\r\n\r\n",
-    b"",
-    b"HTTP/1.1 200",
-    b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n",
-    b"HTTP/1.1 100 Continue\r\n\r\n",
-], ids=lambda answer: repr(answer[:60])[2:-1])
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"garbage\r\n\r\n",
+        b"\x00\x01\x02\r\n\r\n",
+        b"HTTP/2.0 200 OK\r\nContent-Length: 0\r\n\r\n",
+        b"HTTP/1.2 200 OK\r\nContent-Length: 0\r\n\r\n",
+        b"HTTP/1.1 20 OK\r\nContent-Length: 0\r\n\r\n",
+        b"HTTP/1.1 2000 OK\r\nContent-Length: 0\r\n\r\n",
+        b"HTTP/1.1 abc OK\r\nContent-Length: 0\r\n\r\n",
+        b"HTTP/1.1 099 OK\r\nContent-Length: 0\r\n\r\n",
+        b"HTTP/1.1  200 OK\r\nContent-Length: 0\r\n\r\n",
+        b"HTTP/1.1 200 OK\nContent-Length: 0\n\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 0\nX: y\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length : 0\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n X: folded\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nX: a\x00b\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nX: a\rb\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nNo colon\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n: empty\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nhello!",
+        b"HTTP/1.1 200 OK\r\nContent-Length: +5\r\n\r\nhello",
+        b"HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 0x5\r\n\r\nhello",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 18446744073709551621\r\n\r\nhello",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\nhello",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked, chunked\r\n\r\n0\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nX: " + b"v" * 2_000_000 + b"\r\n\r\n",
+        b"",
+        b"HTTP/1.1 200",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n",
+        b"HTTP/1.1 100 Continue\r\n\r\n",
+    ],
+    ids=lambda answer: repr(answer[:60])[2:-1],
+)
 def test_malformed_answer_is_a_502(proxy: Proxy, engine: Engine, answer: bytes) -> None:
-    """What we cannot read we do not pass on: the client gets a reason, and the connection is not used again."""
+    """What we cannot read we do not pass on: the client gets a reason, and the connection is not
+    used again."""
     with proxy.connect() as client:
         client.post("/one")
         conn = engine.request().conn
@@ -79,14 +84,30 @@ def test_502_leaves_the_client_connected_or_says_close(proxy: Proxy, engine: Eng
             exchange(client, engine, "/two")
 
 
-@pytest.mark.parametrize("tail", [b"zz\r\n", b"0x5\r\nhello\r\n", b"5\nhello\r\n", b"5\r\nhelloXX", b"-1\r\n",
-                                  b"10000000000000005\r\nhello\r\n", b"\r\n"])
-def test_malformed_chunk_of_an_answer_ends_it_unclean(proxy: Proxy, engine: Engine, tail: bytes) -> None:
+@pytest.mark.parametrize(
+    "tail",
+    [
+        b"zz\r\n",
+        b"0x5\r\nhello\r\n",
+        b"5\nhello\r\n",
+        b"5\r\nhelloXX",
+        b"-1\r\n",
+        b"10000000000000005\r\nhello\r\n",
+        b"\r\n",
+    ],
+)
+def test_malformed_chunk_of_an_answer_ends_it_unclean(
+    proxy: Proxy, engine: Engine, tail: bytes
+) -> None:
     """The head is out already; what is left to say is that the answer is broken."""
     with proxy.connect() as client:
         client.get("/one")
         conn = engine.request().conn
-        conn.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\ngood\r\n" + tail + b"0\r\n\r\n")
+        conn.send(
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\ngood\r\n"
+            + tail
+            + b"0\r\n\r\n"
+        )
         client.read_until(b"good\r\n")
         try:
             rest = client.read_to_end()
@@ -97,11 +118,15 @@ def test_malformed_chunk_of_an_answer_ends_it_unclean(proxy: Proxy, engine: Engi
 
 
 def test_bytes_behind_an_answer_are_not_the_next_answer(proxy: Proxy, engine: Engine) -> None:
-    """Response splitting: an answer that nobody asked for must not be given to whoever asks next."""
+    """Response splitting: an answer that nobody asked for must not be given to whoever asks
+    next."""
     with proxy.connect() as client:
         client.get("/one")
         conn = engine.request().conn
-        conn.send(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nokHTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil")
+        conn.send(
+            b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+            b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil"
+        )
         assert client.response().body == b"ok"
         conn.expect_gone()
         client.get("/two")
@@ -130,9 +155,12 @@ def test_http_1_0_answer(proxy: Proxy, engine: Engine) -> None:
         assert client.response().body == b"old"
 
 
-@pytest.mark.parametrize("line", [b"HTTP/1.1 200", b"HTTP/1.1 200 ", b"HTTP/1.1 200 Fine by me (really)"])
+@pytest.mark.parametrize(
+    "line", [b"HTTP/1.1 200", b"HTTP/1.1 200 ", b"HTTP/1.1 200 Fine by me (really)"]
+)
 def test_reason_phrase_is_free(proxy: Proxy, engine: Engine, line: bytes) -> None:
-    """RFC 9112 section 4: it may be empty. `HTTP/1.1 200` without the space is what some writers make of that."""
+    """RFC 9112 section 4: it may be empty. `HTTP/1.1 200` without the space is what some writers
+    make of that."""
     with proxy.connect() as client:
         client.get("/one")
         conn = engine.request().conn
@@ -141,6 +169,15 @@ def test_reason_phrase_is_free(proxy: Proxy, engine: Engine, line: bytes) -> Non
         response = client.response()
         assert response.status == (200 if line != b"HTTP/1.1 200" else response.status)
         assert response.status in (200, 502)
+
+
+def test_long_header_of_an_answer(proxy: Proxy, engine: Engine) -> None:
+    """X-Docker-Container-Path-Stat, Location and cookies of a front: an answer's head may be long,
+    too."""
+    with proxy.connect() as client:
+        client.get("/one")
+        engine.request().answer(headers=["X-Long: " + "v" * 65536])
+        assert client.response().header("X-Long") == "v" * 65536
 
 
 # reuse
@@ -172,14 +209,18 @@ def test_connection_of_a_tunnel_is_never_used_again(start, own_engine: Engine) -
         assert exchange(client, own_engine) is not conn
 
 
-def test_connection_with_an_unfinished_upload_is_never_used_again(start, own_engine: Engine) -> None:
+def test_connection_with_an_unfinished_upload_is_never_used_again(
+    start, own_engine: Engine
+) -> None:
     """The rest of the body would be read by the Engine as the next request."""
     proxy = start("--workers", "1")
     with proxy.connect() as client:
         client.send(b"POST /build HTTP/1.1\r\nHost: docker\r\nContent-Length: 100\r\n\r\nsome")
         request = own_engine.head()
         request.answer(400, b'{"message":"bad"}', reason="Bad Request")
-        request.conn.idle = False  # as far as the Engine is concerned, this one still carries an upload
+        request.conn.idle = (
+            False  # as far as the Engine is concerned, this one still carries an upload
+        )
         assert client.response().status == 400
     request.conn.expect(b"some")
     request.conn.expect_gone()
@@ -187,7 +228,9 @@ def test_connection_with_an_unfinished_upload_is_never_used_again(start, own_eng
         exchange(client, own_engine)
 
 
-def test_connection_that_the_engine_announced_to_close_is_not_used(start, own_engine: Engine) -> None:
+def test_connection_that_the_engine_announced_to_close_is_not_used(
+    start, own_engine: Engine
+) -> None:
     proxy = start("--workers", "1")
     with proxy.connect() as client:
         client.get("/one")
@@ -198,7 +241,8 @@ def test_connection_that_the_engine_announced_to_close_is_not_used(start, own_en
 
 
 def test_post_after_the_engine_closed_an_idle_connection(proxy: Proxy, engine: Engine) -> None:
-    """The Engine closes idle connections after 5 minutes; the next docker start must not fail for it."""
+    """The Engine closes idle connections after 5 minutes; the next docker start must not fail for
+    it."""
     with proxy.connect() as client:
         exchange(client, engine).retire()
         client.post("/containers/x/start")
@@ -210,7 +254,9 @@ def test_post_after_the_engine_closed_an_idle_connection(proxy: Proxy, engine: E
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
-def test_request_on_a_dying_connection_is_tried_once_more(proxy: Proxy, engine: Engine, method: str) -> None:
+def test_request_on_a_dying_connection_is_tried_once_more(
+    proxy: Proxy, engine: Engine, method: str
+) -> None:
     """The Engine closed just as the request went out: a safe one is simply asked again."""
     with proxy.connect() as client:
         first = exchange(client, engine)
@@ -238,14 +284,20 @@ def test_only_once(proxy: Proxy, engine: Engine) -> None:
         assert not engine.received(), "tried a third time"
 
 
-@pytest.mark.parametrize("method,body", [("POST", b'{"a":1}'), ("POST", b""), ("DELETE", b""), ("PUT", b"tar"),
-                                         ("PATCH", b"")])
-def test_other_methods_are_never_tried_again(proxy: Proxy, engine: Engine, method: str, body: bytes) -> None:
+@pytest.mark.parametrize(
+    "method,body",
+    [("POST", b'{"a":1}'), ("POST", b""), ("DELETE", b""), ("PUT", b"tar"), ("PATCH", b"")],
+)
+def test_other_methods_are_never_tried_again(
+    proxy: Proxy, engine: Engine, method: str, body: bytes
+) -> None:
     """The Engine may have acted on it: two containers, or an error about the first."""
     with proxy.connect() as client:
         first = exchange(client, engine)
-        client.send(b"%s /act HTTP/1.1\r\nHost: docker\r\nContent-Length: %d\r\n\r\n%s"
-                    % (method.encode(), len(body), body))
+        client.send(
+            b"%s /act HTTP/1.1\r\nHost: docker\r\nContent-Length: %d\r\n\r\n%s"
+            % (method.encode(), len(body), body)
+        )
         assert engine.request().method == method
         first.close()
         response = client.response()
@@ -278,7 +330,8 @@ def test_no_retry_once_the_answer_began(proxy: Proxy, engine: Engine) -> None:
 
 
 def test_engine_down_and_up_again(start, own_engine: Engine) -> None:
-    """Docker restarts under the proxy: 502 at once while it is down, and no restart of ours afterwards."""
+    """Docker restarts under the proxy: 502 at once while it is down, and no restart of ours
+    afterwards."""
     proxy = start()
     with proxy.connect() as client:
         exchange(client, own_engine)
@@ -324,7 +377,8 @@ def test_upload_to_an_engine_that_is_down_gets_its_reason(start, own_engine: Eng
 
 
 def test_full_backlog_of_the_engine_is_waited_for(start, own_engine: Engine) -> None:
-    """connect(2) says EAGAIN on a full unix backlog; a client without the proxy would just have waited."""
+    """connect(2) says EAGAIN on a full unix backlog; a client without the proxy would just have
+    waited."""
     own_engine.listener.listen(0)
     blockers = []
     while True:

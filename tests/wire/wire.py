@@ -3,7 +3,7 @@
 A test holds all three ends in one function and reads top to bottom: the client sends bytes, the
 Engine says what reached it and answers in bytes, the client says what it got. Nothing here retries
 or forgives: every read has a deadline, and whatever reaches the Engine is held against the one
-spelling in which the proxy may forward a request (`read_head`), in every test, whatever it is about.
+spelling in which the proxy may forward a request (`read_head`), in every test there is.
 """
 
 from __future__ import annotations
@@ -35,13 +35,23 @@ API_KEY = "wire-test-key"
 
 TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
 REQUEST_LINE = re.compile(rb"(" + TOKEN + rb") ([!-~]+) HTTP/1\.1")
-HEADER_LINE = re.compile(rb"(" + TOKEN + rb"): ((?:[!-~\x80-\xff](?:[\t -~\x80-\xff]*[!-~\x80-\xff])?)?)")
+HEADER_LINE = re.compile(
+    rb"(" + TOKEN + rb"): ((?:[!-~\x80-\xff](?:[\t -~\x80-\xff]*[!-~\x80-\xff])?)?)"
+)
 CHUNK_SIZE = re.compile(rb"[0-9a-fA-F]+")
 STATUS_LINE = re.compile(rb"(HTTP/1\.[01]) ([1-9][0-9][0-9])(?: ([\t -~\x80-\xff]*))?")
 
-# RFC 9110 §7.6.1, and the older names that mean the same. Connection and Upgrade are told apart below.
-HOP_BY_HOP = ("keep-alive", "proxy-connection", "proxy-authenticate", "proxy-authorization", "te",
-              "trailer", "http2-settings")
+# RFC 9110 §7.6.1, and the older names that mean the same. Connection and Upgrade are told apart
+# below.
+HOP_BY_HOP = (
+    "keep-alive",
+    "proxy-connection",
+    "proxy-authenticate",
+    "proxy-authorization",
+    "te",
+    "trailer",
+    "http2-settings",
+)
 
 
 class WireError(AssertionError):
@@ -59,7 +69,8 @@ def show(data: bytes, limit: int = 600) -> str:
 
 
 def eventually(condition: Callable[[], object], what: str, timeout: float = PATIENCE) -> object:
-    """Wait for a state that has no event to wait for (a file in /proc); the value of `condition`."""
+    """Wait for a state that has no event to wait for (a file in /proc); the value of
+    `condition`."""
     deadline = time.monotonic() + timeout
     while True:
         value = condition()
@@ -153,7 +164,9 @@ class Stream:
         except TimeoutError:
             raise WireError(f"{self.name}: nothing came; so far {show(self.buffer)}") from None
         except ConnectionResetError:
-            raise EndOfStream(f"{self.name}: connection reset; so far {show(self.buffer)}") from None
+            raise EndOfStream(
+                f"{self.name}: connection reset; so far {show(self.buffer)}"
+            ) from None
         finally:
             if self.sock.fileno() >= 0:
                 self.sock.settimeout(PATIENCE)
@@ -170,7 +183,9 @@ class Stream:
         deadline = time.monotonic() + timeout
         while len(self.buffer) < count:
             if not self._fill(deadline):
-                raise EndOfStream(f"{self.name}: ended after {show(self.buffer)}, wanted {count} bytes")
+                raise EndOfStream(
+                    f"{self.name}: ended after {show(self.buffer)}, wanted {count} bytes"
+                )
         return self.take(count)
 
     def read_until(self, end: bytes, timeout: float = PATIENCE) -> bytes:
@@ -271,7 +286,8 @@ class Request:
 
 @dataclass
 class Response:
-    """An answer as the client got it. `framing` says what ended the body: length, chunked, close, none."""
+    """An answer as the client got it. `framing` says what ended the body: length, chunked, close,
+    none."""
 
     version: str
     status: int
@@ -285,7 +301,8 @@ class Response:
         return self.headers.one(name)
 
     def message(self) -> str:
-        """The reason in the form that every Docker client prints; a failure if it is not that form."""
+        """The reason in the form that every Docker client prints; a failure if it is not that
+        form."""
         media = (self.header("Content-Type") or "").split(";")[0].strip()
         if media != "application/json":
             raise WireError(f"{self.status} with Content-Type {media!r}, wanted application/json")
@@ -356,15 +373,21 @@ class EngineConn(Stream):
         request.body = self.read_body(request, timeout)
         return request
 
-    def answer(self, status: int = 200, body: bytes = b"ok", headers: Iterable[str] = (),
-               reason: str = "OK") -> None:
+    def answer(
+        self,
+        status: int = 200,
+        body: bytes = b"ok",
+        headers: Iterable[str] = (),
+        reason: str = "OK",
+    ) -> None:
         """An ordinary complete answer; the connection can carry the next request."""
         lines = [f"HTTP/1.1 {status} {reason}", *headers, f"Content-Length: {len(body)}"]
         self.send("\r\n".join(lines).encode("latin-1") + HEAD_END + body)
         self.idle = True
 
     def retire(self) -> None:
-        """Close as an Engine closes an idle connection, and wait until the proxy has let go of it."""
+        """Close as an Engine closes an idle connection, and wait until the proxy has let go of
+        it."""
         self.finish_sending()
         self.expect_gone()
         self.close()
@@ -376,7 +399,8 @@ class EngineConn(Stream):
 
 
 def check_forwarded(request: Request, api_key: str | None) -> None:
-    """What holds for every forwarded request: one Host, one framing, nothing hop by hop, our key."""
+    """What holds for every forwarded request: one Host, one framing, nothing hop by hop, our
+    key."""
     headers = request.headers
     where = f"forwarded {request.line!r}: "
     if headers.all("Host") != ["localhost"]:
@@ -443,7 +467,8 @@ class Engine:
         return conn
 
     def head(self, timeout: float = PATIENCE) -> Request:
-        """The head of the next request, on a new or a kept connection, as soon as it is complete."""
+        """The head of the next request, on a new or a kept connection, as soon as it is
+        complete."""
         deadline = time.monotonic() + timeout
         while True:
             idle = {conn.sock: conn for conn in self.conns if conn.idle}
@@ -495,7 +520,8 @@ class Engine:
 
     @contextmanager
     def answering(self, answer: Callable[[Request], None] | None = None) -> Iterator[None]:
-        """Serve everyone in the background with `answer` (default: 200 ok), for tests about numbers."""
+        """Serve everyone in the background with `answer` (default: 200 ok), for tests about
+        numbers."""
         stop_read, stop_write = os.pipe()
 
         def serve() -> None:
@@ -547,7 +573,8 @@ class Client(Stream):
         return self.sock.getsockname()[1]
 
     def send_slowly(self, data: bytes, step: int = 1) -> None:
-        """Piece by piece, each taken by the proxy before the next; stops once the proxy has answered."""
+        """Piece by piece, each taken by the proxy before the next; stops once the proxy has
+        answered."""
         waiting = True
         for at in range(0, len(data), step):
             if self.readable() or not self.send_through(data[at : at + step]):
@@ -568,7 +595,12 @@ class Client(Stream):
         self.send("\r\n".join(lines).encode("latin-1") + HEAD_END)
 
     def post(self, target: str, body: bytes = b"", headers: Iterable[str] = ()) -> None:
-        lines = [f"POST {target} HTTP/1.1", "Host: docker", *headers, f"Content-Length: {len(body)}"]
+        lines = [
+            f"POST {target} HTTP/1.1",
+            "Host: docker",
+            *headers,
+            f"Content-Length: {len(body)}",
+        ]
         self.send("\r\n".join(lines).encode("latin-1") + HEAD_END + body)
 
     def read_response_head(self, timeout: float = PATIENCE) -> Response:
@@ -578,7 +610,9 @@ class Client(Stream):
         if not match:
             raise WireError(f"client: status line {show(lines[0])}")
         headers = split_headers(lines[1:], "answer")
-        return Response(match[1].decode(), int(match[2]), (match[3] or b"").decode("latin-1"), headers)
+        return Response(
+            match[1].decode(), int(match[2]), (match[3] or b"").decode("latin-1"), headers
+        )
 
     def response(self, method: str = "GET", timeout: float = PATIENCE) -> Response:
         """The next final answer with its whole body (RFC 9112 §6.3)."""
@@ -659,15 +693,20 @@ def _netlink(cache: list[socket.socket] = []) -> socket.socket:  # noqa: B006 (o
 # ---------------------------------------------------------------------------------------------
 # The proxy
 
-BINARY = os.path.abspath(os.environ.get("DSP_BINARY") or
-                         pathlib.Path(__file__).parents[2] / "build" / "docker-socket-proxy")
+BINARY = os.path.abspath(
+    os.environ.get("DSP_BINARY")
+    or pathlib.Path(__file__).parents[2] / "build" / "docker-socket-proxy"
+)
 SANITIZER_REPORT = re.compile(
-    r"(Address|Leak|Thread|Memory|UndefinedBehavior)Sanitizer|runtime error:|\bASSERT|assertion .*fail",
-    re.IGNORECASE)
+    r"(Address|Leak|Thread|Memory|UndefinedBehavior)Sanitizer|runtime error:"
+    r"|\bASSERT|assertion .*fail",
+    re.IGNORECASE,
+)
 
 
 def sanitized() -> bool:
-    """Whether the binary is built with AddressSanitizer, under which memory figures mean nothing."""
+    """Whether the binary is built with AddressSanitizer, under which memory figures mean
+    nothing."""
     return b"__asan_init" in pathlib.Path(BINARY).read_bytes()
 
 
@@ -688,29 +727,49 @@ def has_ipv6() -> bool:
 
 def clean_environment(**settings: str) -> dict[str, str]:
     """The caller's environment without anything the program itself would read."""
-    kept = {name: value for name, value in os.environ.items()
-            if name in ("PATH", "HOME", "LANG", "TMPDIR") or "SAN_OPTIONS" in name}
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if name in ("PATH", "HOME", "LANG", "TMPDIR") or "SAN_OPTIONS" in name
+    }
     return kept | settings
 
 
 def run_binary(*args: str, timeout: float = PATIENCE, **env: str) -> subprocess.CompletedProcess:
     """One run that is expected to end by itself."""
-    return subprocess.run([BINARY, *args], env=clean_environment(**env), timeout=timeout,
-                          capture_output=True, text=True, stdin=subprocess.DEVNULL)
+    return subprocess.run(
+        [BINARY, *args],
+        env=clean_environment(**env),
+        timeout=timeout,
+        capture_output=True,
+        text=True,
+        stdin=subprocess.DEVNULL,
+    )
 
 
 class Proxy:
     """The program under test, running."""
 
-    def __init__(self, *args: str, env: dict[str, str] | None = None, port: int | None = None,
-                 prefix: Iterable[str] = (), **popen):
+    def __init__(
+        self,
+        *args: str,
+        env: dict[str, str] | None = None,
+        port: int | None = None,
+        prefix: Iterable[str] = (),
+        **popen,
+    ):
         self.port = port or free_port()
         settings = {"PORT": str(self.port)} | (env or {})
         self.lines: list[str] = []
         self._changed = threading.Condition()
         self.process = subprocess.Popen(
-            [*prefix, BINARY, *args], env=clean_environment(**settings), stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, **popen)
+            [*prefix, BINARY, *args],
+            env=clean_environment(**settings),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            **popen,
+        )
         self._reader = threading.Thread(target=self._read_log, daemon=True)
         self._reader.start()
 
@@ -729,6 +788,7 @@ class Proxy:
 
     def wait_ready(self) -> Proxy:
         """Until it accepts connections."""
+
         def accepts() -> bool:
             if self.process.poll() is not None:
                 self._reader.join(1)
@@ -738,14 +798,20 @@ class Proxy:
                 return True
             except ConnectionRefusedError:
                 return False
+
         eventually(accepts, "the proxy to listen")
         return self
 
     def connect(self, host: str = "127.0.0.1") -> Client:
         return Client(socket.create_connection((host, self.port), PATIENCE))
 
-    def wait_log(self, wanted: Callable[[str], bool], since: int = 0, what: str = "",
-                 timeout: float = PATIENCE) -> str:
+    def wait_log(
+        self,
+        wanted: Callable[[str], bool],
+        since: int = 0,
+        what: str = "",
+        timeout: float = PATIENCE,
+    ) -> str:
         """The first line after `since` (a length of `lines`) for which `wanted` holds."""
         deadline = time.monotonic() + timeout
         with self._changed:
@@ -755,8 +821,9 @@ class Proxy:
                         return line
                 left = deadline - time.monotonic()
                 if left <= 0 or not self._changed.wait(left):
-                    raise WireError(f"no log line {what}; the log since:\n" +
-                                    "\n".join(self.lines[since:]))
+                    raise WireError(
+                        f"no log line {what}; the log since:\n" + "\n".join(self.lines[since:])
+                    )
 
     def status(self, name: str) -> str:
         """A line of /proc/PID/status."""
