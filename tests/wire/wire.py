@@ -388,9 +388,11 @@ class EngineConn(Stream):
     def retire(self) -> None:
         """Close as an Engine closes an idle connection, and wait until the proxy has let go of
         it."""
-        self.finish_sending()
-        self.expect_gone()
-        self.close()
+        try:
+            self.finish_sending()
+            self.expect_gone()
+        finally:
+            self.close()
 
     def close(self) -> None:
         super().close()
