@@ -84,7 +84,7 @@ def cases() -> list[Case]:
             "l012-trailers-300k",
             "The same for trailers.",
             CHUNKED + b"5\r\nhello\r\n0\r\n" + bulk + b"\r\n",
-            "refuse 431 body\n",
+            "refuse 400 body\n",
         ),
     ]
 

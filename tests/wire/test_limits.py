@@ -90,6 +90,19 @@ def test_forwarded_head_may_be_longer_than_the_clients(start, own_engine: Engine
         assert client.response().status == 200
 
 
+def test_ceiling_of_a_head_can_be_set(start, own_engine: Engine) -> None:
+    """Who needs no long heads can have less; what is refused then is told which option it was."""
+    proxy = start("--max-head", "16384")
+    with proxy.connect() as client:
+        client.get("/one", headers=["X-Registry-Config: " + "x" * 12_000])
+        own_engine.request().answer()
+        assert client.response().status == 200
+    with proxy.connect() as client:
+        client.get("/two", headers=["X-Registry-Config: " + "x" * 20_000])
+        assert "--max-head" in client.expect_refusal(431)
+    assert not own_engine.received()
+
+
 # connections
 
 
