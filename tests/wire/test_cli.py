@@ -1,0 +1,179 @@
+"""The command line: what is asked for is printed, what is wrong is named, and the exit status says
+which."""
+
+from __future__ import annotations
+
+import re
+import socket
+
+import pytest
+
+from wire import Engine, free_port, run_binary
+
+
+def one_clear_line(result, *wanted: str) -> None:
+    """Exit 2 and one line on stderr that holds every one of `wanted`."""
+    assert result.returncode == 2, f"exit {result.returncode}: {result.stdout}{result.stderr}"
+    lines = result.stderr.strip().splitlines()
+    assert len(lines) == 1, f"not one line: {result.stderr!r}"
+    for text in wanted:
+        assert text in lines[0], f"{text!r} is not in {lines[0]!r}"
+
+
+def test_help_names_every_command_and_option() -> None:
+    result = run_binary("--help")
+    assert result.returncode == 0
+    assert result.stderr == ""
+    for word in (
+        "healthcheck",
+        "--version",
+        "--listen",
+        "--upstream",
+        "--workers",
+        "--log-level",
+        "PORT",
+        "SOCKET_PATH",
+        "API_KEY",
+        "LOG_LEVEL",
+    ):
+        assert word in result.stdout, word
+    assert max(len(line) for line in result.stdout.splitlines()) <= 100
+
+
+def test_version_is_one_line() -> None:
+    result = run_binary("--version")
+    assert result.returncode == 0
+    assert re.fullmatch(r"docker-socket-proxy \S+.*\n", result.stdout)
+
+
+def test_unknown_flag() -> None:
+    one_clear_line(run_binary("--no-such-flag"), "--no-such-flag")
+
+
+def test_unknown_flag_with_value() -> None:
+    one_clear_line(run_binary("--no-such-flag=1"), "--no-such-flag")
+
+
+def test_unknown_short_flag() -> None:
+    one_clear_line(run_binary("-Z"), "-Z")
+
+
+def test_unknown_command() -> None:
+    one_clear_line(run_binary("frobnicate"), "frobnicate")
+
+
+def test_missing_value() -> None:
+    one_clear_line(run_binary("--log-level"), "--log-level")
+
+
+@pytest.mark.parametrize(
+    "args,wanted",
+    [
+        (["--workers", "many"], ["--workers", "many"]),
+        (["--workers", "0"], ["--workers", "0"]),
+        (["--workers", "-1"], ["--workers", "-1"]),
+        (["--workers", "99999999999999999999"], ["--workers", "99999999999999999999"]),
+        (["--workers="], ["--workers"]),
+        (["--log-level", "loud"], ["--log-level", "loud", "debug", "info", "warning"]),
+        (["--listen", "nonsense"], ["--listen", "nonsense", "tcp://"]),
+        (["--listen", "tcp://127.0.0.1:99999"], ["--listen", "99999"]),
+        (["--listen", "tcp://127.0.0.1"], ["--listen", "tcp://127.0.0.1"]),
+        (["--upstream", "ftp://x"], ["--upstream", "ftp://x", "unix://"]),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else None,
+)
+def test_bad_value_of_a_flag(args: list[str], wanted: list[str]) -> None:
+    one_clear_line(run_binary(*args), *wanted)
+
+
+@pytest.mark.parametrize(
+    "name,value,accepted",
+    [
+        ("PORT", "http", "65535"),
+        ("PORT", "0x10", "65535"),
+        ("PORT", "65536", "65535"),
+        ("PORT", "-1", "65535"),
+        ("PORT", " 3277", "65535"),
+        ("PORT", "3277 ", "65535"),
+        ("PORT", "+3277", "65535"),
+        ("LOG_LEVEL", "loud", "debug"),
+        ("LOG_FORMAT", "xml", "json"),
+        ("DOCKER_HOST", "ssh://host", "unix://"),
+    ],
+)
+def test_bad_value_of_a_variable(name: str, value: str, accepted: str) -> None:
+    """The variable, its value and what would do: nobody has to open the manual."""
+    one_clear_line(run_binary(**{name: value}), name, value, accepted)
+
+
+@pytest.mark.parametrize(
+    "level", ["debug", "info", "notice", "warning", "err", "error", "crit", "alert", "emerg"]
+)
+def test_every_log_level_is_accepted(start, own_engine: Engine, level: str) -> None:
+    """syslog's words, as HAProxy-based images take them."""
+    proxy = start(env={"LOG_LEVEL": level})
+    with proxy.connect() as client:
+        client.get("/health")
+        assert client.response().status == 200
+
+
+@pytest.mark.parametrize("key", ["line\nbreak", "carriage\rreturn", "nul-like\x01"])
+def test_api_key_that_no_header_can_carry_is_refused(key: str) -> None:
+    """Sent as it is, it would add headers of its own to every request."""
+    result = run_binary(API_KEY=key)
+    assert result.returncode == 2
+    assert "API_KEY" in result.stderr
+    assert key not in result.stderr, "the key is printed"
+
+
+def test_flag_beats_environment(start, own_engine: Engine) -> None:
+    port = free_port()
+    proxy = start(
+        "--listen",
+        f"tcp://127.0.0.1:{port}",
+        "--upstream",
+        f"unix://{own_engine.path}",
+        env={"SOCKET_PATH": "/nowhere.sock", "PORT": str(free_port())},
+        port=port,
+    )
+    with proxy.connect() as client:
+        client.get("/version")
+        own_engine.request().answer()
+        assert client.response().status == 200
+
+
+def test_port_in_use_is_named(own_engine: Engine) -> None:
+    """Another program has the port: which one, and that it is taken."""
+    with socket.socket(socket.AF_INET) as other:
+        other.bind(("0.0.0.0", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        result = run_binary(PORT=str(port), SOCKET_PATH=own_engine.path)
+        assert result.returncode not in (0, -6, -11)
+        assert str(port) in result.stderr
+        assert "in use" in result.stderr
+
+
+def test_two_proxies_on_one_port_are_refused(start, own_engine: Engine) -> None:
+    """With SO_REUSEPORT a forgotten first one would take half of the connections."""
+    proxy = start()
+    result = run_binary(PORT=str(proxy.port), SOCKET_PATH=own_engine.path)
+    assert result.returncode not in (0, -6, -11)
+    assert str(proxy.port) in result.stderr
+
+
+def test_own_listener_as_upstream_is_refused(folder: str) -> None:
+    """A proxy that forwards to itself would eat the machine with the first request."""
+    path = f"{folder}/loop.sock"
+    result = run_binary("--listen", f"unix://{path}", "--upstream", f"unix://{path}")
+    assert result.returncode == 2
+    assert path in result.stderr
+
+
+def test_start_up_says_where_it_listens_and_what_it_forwards_to(start, own_engine: Engine) -> None:
+    proxy = start()
+    with proxy.connect() as client:
+        client.get("/health")
+        client.response()
+    assert str(proxy.port) in proxy.log()
+    assert own_engine.path in proxy.log()

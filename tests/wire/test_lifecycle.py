@@ -1,0 +1,351 @@
+"""Start and stop: privileges, an Engine it may not open, a stale bind mount, and a stop that loses
+nothing."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+
+import pytest
+
+from wire import BINARY, Engine, Proxy, chunk, clean_environment, eventually, refuses_connection
+
+as_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root to hand over privileges")
+
+
+# stop
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_stop_when_idle_is_immediate(start, own_engine: Engine, number: int) -> None:
+    """docker stop must not wait for its ten seconds and a kill."""
+    proxy = start()
+    with proxy.connect() as idle, proxy.connect() as kept:
+        kept.get("/one")
+        own_engine.request().answer()
+        kept.response()
+        began = time.monotonic()
+        proxy.process.send_signal(number)
+        idle.expect_end()
+        kept.expect_end()
+        assert proxy.wait_exit() == 0
+        assert time.monotonic() - began < 1
+
+
+def test_stop_before_the_first_client(start) -> None:
+    proxy = start()
+    proxy.terminate()
+    assert proxy.wait_exit() == 0
+
+
+def test_stop_finishes_what_is_short(start, own_engine: Engine) -> None:
+    """A request that was taken is answered, whole; new ones are not taken."""
+    proxy = start()
+    with proxy.connect() as client:
+        client.get("/slow")
+        request = own_engine.request()
+        proxy.terminate()
+        eventually(lambda: refuses_connection(proxy.port), "the listener to close")
+        request.conn.send(b"HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\nhalf")
+        client.read_until(b"half")
+        request.conn.send(b"rest")
+        client.expect(b"rest")
+        client.expect_end()
+    assert proxy.wait_exit() == 0
+
+
+def test_stop_lets_an_upload_end(start, own_engine: Engine) -> None:
+    proxy = start()
+    with proxy.connect() as client:
+        client.send(b"POST /a HTTP/1.1\r\nHost: docker\r\nContent-Length: 8\r\n\r\nhalf")
+        request = own_engine.head()
+        proxy.terminate()
+        eventually(lambda: refuses_connection(proxy.port), "the listener to close")
+        client.send(b"rest")
+        request.conn.expect(b"halfrest")
+        request.answer(body=b"done")
+        assert client.response().body == b"done"
+        client.expect_end()
+    assert proxy.wait_exit() == 0
+
+
+def test_last_answer_says_close(start, own_engine: Engine) -> None:
+    """A client that keeps connections learns not to send its next request here."""
+    proxy = start()
+    with proxy.connect() as client:
+        client.get("/slow")
+        request = own_engine.request()
+        proxy.terminate()
+        eventually(lambda: refuses_connection(proxy.port), "the listener to close")
+        request.answer()
+        assert (client.response().header("Connection") or "").lower() == "close"
+        client.expect_end()
+    assert proxy.wait_exit() == 0
+
+
+@pytest.mark.parametrize("kind", ["events", "tunnel"])
+def test_stop_closes_streams_after_the_grace(start, own_engine: Engine, kind: str) -> None:
+    """Streams never end by themselves: they get the grace, and then the end."""
+    proxy = start("--grace", "1")
+    with proxy.connect() as client:
+        if kind == "events":
+            client.get("/events")
+            conn = own_engine.request().conn
+            conn.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+        else:
+            client.post("/containers/x/attach", headers=["Connection: Upgrade", "Upgrade: tcp"])
+            conn = own_engine.request().conn
+            conn.send(b"HTTP/1.1 101 UPGRADED\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n")
+        client.read_response_head()
+        began = time.monotonic()
+        proxy.terminate()
+        eventually(lambda: refuses_connection(proxy.port), "the listener to close")
+        conn.send(chunk(b"within the grace"))
+        client.expect(chunk(b"within the grace"))
+        client.expect_gone()
+        conn.expect_gone()
+        assert 0.8 < time.monotonic() - began < 3
+    assert proxy.wait_exit() == 0
+
+
+def test_second_signal_ends_it_at_once(start, own_engine: Engine) -> None:
+    """Ctrl-C twice is a person who does not want to wait."""
+    proxy = start("--grace", "60")
+    with proxy.connect() as client:
+        client.get("/events")
+        own_engine.request().conn.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+        client.read_response_head()
+        proxy.process.send_signal(signal.SIGINT)
+        eventually(lambda: refuses_connection(proxy.port), "the listener to close")
+        proxy.process.send_signal(signal.SIGINT)
+        proxy.process.wait(5)
+        client.expect_gone()
+    proxy.process.returncode = 0  # how it ends is its own affair here
+
+
+def test_log_pipe_that_nobody_reads_does_not_kill_it(start, own_engine: Engine) -> None:
+    """docker logs driver gone, `| head` ended: SIGPIPE on stdout must not take the proxy down."""
+    reader, writer = os.pipe()
+    port_proxy = start()
+    port_proxy.stop()
+    process = subprocess.Popen(
+        [BINARY],
+        stdout=writer,
+        stderr=writer,
+        stdin=subprocess.DEVNULL,
+        env=clean_environment(PORT=str(port_proxy.port), SOCKET_PATH=own_engine.path),
+    )
+    os.close(writer)
+    os.close(reader)
+    try:
+        eventually(lambda: not refuses_connection(port_proxy.port), "the proxy to listen")
+        with port_proxy.connect() as client:
+            client.get("/one")
+            own_engine.request().answer()
+            assert client.response().status == 200
+        with port_proxy.connect() as client:
+            client.get("/two")
+            own_engine.request().answer()
+            assert client.response().status == 200
+        assert process.poll() is None
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+def test_client_that_resets_while_written_to_does_not_kill_it(proxy: Proxy, engine: Engine) -> None:
+    """SIGPIPE again, on a client this time."""
+    client = proxy.connect()
+    client.get("/images/get")
+    conn = engine.request().conn
+    conn.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+    client.read_response_head()
+    client.reset()
+    while conn.send_through(chunk(b"x" * 65536)):
+        pass
+    with proxy.connect() as other:
+        other.get("/one")
+        engine.request().answer()
+        assert other.response().status == 200
+
+
+# privileges
+
+
+def serves(proxy: Proxy) -> None:
+    """It has answered, so everything that comes before the first byte of a client is done."""
+    with proxy.connect() as client:
+        client.get("/health")
+        client.response()
+
+
+def ids(proxy: Proxy) -> tuple[list[int], list[int], list[int]]:
+    serves(proxy)
+    return tuple(
+        [int(word) for word in proxy.status(name).split()] for name in ("Uid", "Gid", "Groups")
+    )
+
+
+@as_root
+def test_root_drops_to_nobody_with_the_group_of_the_socket(start, own_engine: Engine) -> None:
+    """Who breaks into the proxy is not root; the socket's group is all that is kept."""
+    os.chown(own_engine.path, 0, 4242)
+    os.chmod(own_engine.path, 0o660)
+    proxy = start()
+    uids, gids, groups = ids(proxy)
+    assert uids == [65532] * 4
+    assert set(gids) <= {65532, 4242}
+    assert set(groups) <= {65532, 4242}
+    assert 4242 in set(gids) | set(groups)
+    assert proxy.status("NoNewPrivs") == "1"
+    assert int(proxy.status("CapEff"), 16) == int(proxy.status("CapPrm"), 16) == 0
+    with proxy.connect() as client:
+        client.get("/one")
+        own_engine.request().answer()
+        assert client.response().status == 200
+
+
+@as_root
+def test_every_thread_has_dropped(start, own_engine: Engine) -> None:
+    os.chown(own_engine.path, 0, 4242)
+    os.chmod(own_engine.path, 0o660)
+    proxy = start("--workers", "3")
+    serves(proxy)
+    for task in os.listdir(f"/proc/{proxy.pid}/task"):
+        lines = open(f"/proc/{proxy.pid}/task/{task}/status").read().splitlines()
+        fields = dict(line.split(":\t", 1) for line in lines if ":\t" in line)
+        assert fields["Uid"].split() == ["65532"] * 4
+        assert fields["NoNewPrivs"].strip() == "1"
+
+
+@as_root
+def test_root_stays_where_dropping_would_lose_the_socket(start, own_engine: Engine) -> None:
+    """root:root 0600, as some distributions have it: it works, and the log says why it is root."""
+    os.chmod(own_engine.path, 0o600)
+    proxy = start()
+    assert ids(proxy)[0] == [0] * 4
+    assert proxy.status("NoNewPrivs") == "1"
+    assert own_engine.path in proxy.log()
+    assert "root" in proxy.log()
+    with proxy.connect() as client:
+        client.get("/one")
+        own_engine.request().answer()
+        assert client.response().status == 200
+
+
+@as_root
+def test_anyone_else_stays_that(start, own_engine: Engine) -> None:
+    proxy = start(user=12345, group=12346, extra_groups=[])
+    uids, gids, _ = ids(proxy)
+    assert (uids, gids) == ([12345] * 4, [12346] * 4)
+    assert proxy.status("NoNewPrivs") == "1"
+
+
+@as_root
+def test_socket_it_may_not_open_is_explained(start, own_engine: Engine) -> None:
+    """The most frequent first failure: which file, whose, who we are, and the line that mends
+    it."""
+    os.chown(own_engine.path, 0, 4242)
+    os.chmod(own_engine.path, 0o660)
+    proxy = start(user=12345, group=12346, extra_groups=[])
+    with proxy.connect() as client:
+        client.get("/one")
+        response = client.response()
+        assert response.status == 502
+        message = response.message()
+    log = proxy.wait_log(lambda line: "--group-add" in line, what="with the way out")
+    for text in (message, log):
+        assert own_engine.path in text
+        assert "0660" in text
+        assert "12345" in text and "12346" in text, "who we are"
+        assert "--group-add 4242" in text or "--group-add=4242" in text
+
+
+def test_socket_without_any_permission_is_explained(start, own_engine: Engine) -> None:
+    """The same without being root: even the owner needs write permission."""
+    os.chmod(own_engine.path, 0)
+    proxy = start() if os.geteuid() else start(user=12345, group=12346, extra_groups=[])
+    with proxy.connect() as client:
+        client.get("/one")
+        message = client.response().message()
+        assert own_engine.path in message
+        assert "0000" in message
+
+
+def test_missing_socket_is_named(start, own_engine: Engine) -> None:
+    own_engine.stop()
+    proxy = start()
+    with proxy.connect() as client:
+        client.get("/one")
+        response = client.response()
+        assert response.status == 502
+        assert own_engine.path in response.message()
+    own_engine.start()
+
+
+def test_something_that_is_no_socket_is_named(start, own_engine: Engine, folder: str) -> None:
+    """docker makes a directory of a bind mount whose source does not exist."""
+    path = f"{folder}/directory.sock"
+    os.mkdir(path)
+    proxy = start(env={"SOCKET_PATH": path})
+    with proxy.connect() as client:
+        client.get("/one")
+        response = client.response()
+        assert response.status == 502
+        assert path in response.message()
+        assert "directory" in response.message() or "not a socket" in response.message()
+    os.rmdir(path)
+
+
+def can_mount() -> bool:
+    return subprocess.run(["unshare", "-m", "true"], capture_output=True).returncode == 0
+
+
+@as_root
+@pytest.mark.skipif(not can_mount(), reason="needs a mount namespace")
+def test_stale_bind_mount_is_recognised(start, own_engine: Engine, folder: str) -> None:
+    """-v /var/run/docker.sock:… pins an inode; after an Engine restart only a new container sees
+    the new one."""
+    mounted = f"{folder}/mounted.sock"
+    open(mounted, "w").close()
+    script = 'mount --bind "$1" "$2" && shift 2 && exec "$@"'
+    proxy = start(
+        env={"SOCKET_PATH": mounted},
+        prefix=["unshare", "-m", "sh", "-c", script, "sh", own_engine.path, mounted],
+    )
+    with proxy.connect() as client:
+        client.get("/one")
+        own_engine.request().answer()
+        assert client.response().status == 200
+    own_engine.stop()
+    own_engine.start()
+    with proxy.connect() as client:
+        client.get("/two")
+        response = client.response()
+        assert response.status == 502
+        message = response.message()
+        assert mounted in message
+        assert "stale" in message.lower() or "restart" in message.lower(), message
+        assert "mount" in message.lower(), message
+    os.unlink(mounted)
+
+
+def test_mount_of_the_folder_survives_a_restart(start, own_engine: Engine) -> None:
+    """The advice that follows from a stale mount: mount the folder. A new inode at the path is
+    used."""
+    proxy = start()
+    for _ in range(2):
+        with proxy.connect() as client:
+            client.get("/one")
+            own_engine.request().answer()
+            assert client.response().status == 200
+        inode = os.stat(own_engine.path).st_ino
+        os.link(
+            own_engine.path, own_engine.path + ".old"
+        )  # so that the number is not given out again
+        own_engine.stop()
+        own_engine.start()
+        os.unlink(own_engine.path + ".old")
+        assert os.stat(own_engine.path).st_ino != inode

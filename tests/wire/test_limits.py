@@ -1,0 +1,369 @@
+"""Ceilings: on time for a head, on connections, on memory. Nobody can make the proxy fall over or
+starve others."""
+
+from __future__ import annotations
+
+import os
+import resource
+import time
+
+import pytest
+
+from wire import LAST_CHUNK, Background, Client, Engine, Proxy, chunk, eventually, sanitized
+
+
+def served(proxy: Proxy, engine: Engine) -> None:
+    with proxy.connect() as client:
+        client.get("/still-there")
+        request = engine.request()
+        assert request.target == "/still-there"
+        request.answer()
+        assert client.response().status == 200
+
+
+# slow heads
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [b"G", b"GET /_ping HTTP/1.1\r\nHost: docker\r\n", b"GET /_ping HTTP/1.1\r\nHost: d\r\n\r"],
+)
+def test_head_that_stops_is_given_up(start, own_engine: Engine, sent: bytes) -> None:
+    proxy = start("--head-timeout", "1")
+    with proxy.connect() as client:
+        began = time.monotonic()
+        client.send(sent)
+        client.expect_refusal(408)
+        assert 0.8 < time.monotonic() - began < 3
+    served(proxy, own_engine)
+
+
+def test_head_that_trickles_is_given_up(start, own_engine: Engine) -> None:
+    """Slowloris: a byte now and then must not move the deadline."""
+    proxy = start("--head-timeout", "1")
+    with proxy.connect() as client:
+        began = time.monotonic()
+        client.send(b"GET /_ping HTTP/1.1\r\n")
+        while not client.readable() and time.monotonic() - began < 5:
+            client.send_through(b"X-A: b\r\n")
+            time.sleep(0.1)
+        client.expect_refusal(408)
+        assert time.monotonic() - began < 3
+
+
+def test_second_head_has_a_deadline_too(start, own_engine: Engine) -> None:
+    proxy = start("--head-timeout", "1")
+    with proxy.connect() as client:
+        client.get("/one")
+        own_engine.request().answer()
+        client.response()
+        client.send(b"GET /two HTTP/1.1\r\nHost")
+        client.expect_refusal(408)
+
+
+def test_idle_kept_connection_is_no_slow_head(start, own_engine: Engine) -> None:
+    """Clients keep connections for their next command; losing one races with a POST that cannot be
+    retried."""
+    proxy = start("--head-timeout", "1")
+    with proxy.connect() as client:
+        client.get("/one")
+        own_engine.request().answer()
+        client.response()
+        client.expect_silence(2.5)
+        client.get("/two")
+        own_engine.request().answer()
+        assert client.response().status == 200
+
+
+# sizes that are not of the head alone
+
+
+def test_forwarded_head_may_be_longer_than_the_clients(start, own_engine: Engine) -> None:
+    """A head just under the ceiling and a long API_KEY: both go through."""
+    own_engine.api_key = "k" * 4000
+    proxy = start(env={"API_KEY": own_engine.api_key})
+    with proxy.connect() as client:
+        client.get("/one", headers=["X-Registry-Config: " + "x" * 250_000])
+        request = own_engine.request()
+        assert len(request.header("X-Registry-Config")) == 250_000
+        request.answer()
+        assert client.response().status == 200
+
+
+def test_ceiling_of_a_head_can_be_set(start, own_engine: Engine) -> None:
+    """Who needs no long heads can have less; what is refused then is told which option it was."""
+    proxy = start("--max-head", "16384")
+    with proxy.connect() as client:
+        client.get("/one", headers=["X-Registry-Config: " + "x" * 12_000])
+        own_engine.request().answer()
+        assert client.response().status == 200
+    with proxy.connect() as client:
+        client.get("/two", headers=["X-Registry-Config: " + "x" * 20_000])
+        assert "--max-head" in client.expect_refusal(431)
+    assert not own_engine.received()
+
+
+# connections
+
+
+def test_thousand_connections_at_once(start, own_engine: Engine) -> None:
+    """Every one of a thousand clients gets its own answer, and the memory is returned."""
+    proxy = start()
+    with own_engine.answering(lambda request: request.answer(body=request.target.encode())):
+        clients = [proxy.connect() for _ in range(1000)]
+        for number, client in enumerate(clients):
+            client.get(f"/{number}")
+        for number, client in enumerate(clients):
+            assert client.response().body == f"/{number}".encode()
+        for client in clients:
+            client.close()
+    eventually(lambda: proxy.open_files() < 200, "the proxy to let go of a thousand clients")
+
+
+def test_connection_ceiling(start, own_engine: Engine) -> None:
+    """Above the ceiling a newcomer waits or is told so; those inside go on; room is used again."""
+    proxy = start("--max-connections", "20", "--workers", "1")
+    inside = [proxy.connect() for _ in range(20)]
+    for client in inside:
+        client.get("/inside")
+        own_engine.request().answer()
+        assert client.response().status == 200
+    newcomer = proxy.connect()
+    newcomer.get("/newcomer")
+    for client in inside:
+        client.get("/inside")
+        request = own_engine.request()
+        assert request.target == "/inside"
+        request.answer()
+        assert client.response().status == 200
+    waiting = not newcomer.readable()
+    if not waiting:
+        assert newcomer.response().status in (429, 503)
+    for client in inside:
+        client.close()
+    if not waiting:
+        newcomer.close()
+        eventually(lambda: proxy.open_files() < 30, "the proxy to let go of its clients")
+        newcomer = proxy.connect()
+        newcomer.get("/newcomer")
+    request = own_engine.request()
+    assert request.target == "/newcomer"
+    request.answer()
+    assert newcomer.response().status == 200
+    newcomer.close()
+
+
+def test_out_of_file_descriptors(start, own_engine: Engine) -> None:
+    """RLIMIT_NOFILE reached: no spinning, no death, and service as soon as there is room."""
+    proxy = start(preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64)))
+    clients = [proxy.connect() for _ in range(100)]
+    before, began = proxy.cpu_seconds(), time.monotonic()
+    time.sleep(1)
+    assert proxy.cpu_seconds() - before < 0.5 * (time.monotonic() - began), "spins on accept"
+    for client in clients:
+        client.close()
+    served(proxy, own_engine)
+
+
+# memory
+
+
+needs_real_memory = pytest.mark.skipif(
+    sanitized(), reason="resident memory of a sanitizer build means nothing"
+)
+
+
+@needs_real_memory
+def test_reader_that_does_not_read_costs_no_memory(start, own_engine: Engine) -> None:
+    """docker save into a paused pipe: the Engine has to wait, not the proxy's memory to grow."""
+    proxy = start()
+    before = proxy.resident_kib()
+    size = 64 << 20
+    piece = bytes(range(256)) * 4096
+    with proxy.connect() as client:
+        client.get("/images/get")
+        conn = own_engine.request().conn
+
+        def send_all() -> None:
+            conn.send(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % size)
+            for _ in range(size // len(piece)):
+                conn.sock.sendall(piece)
+
+        sender = Background(send_all)
+        client.read_until(b"\r\n\r\n")
+        time.sleep(0.5)  # as much time as it takes to fill every buffer on the way
+        assert sender.running, "64 MiB are buffered somewhere"
+        assert proxy.resident_kib() - before < 4096
+        received = len(client.take(len(client.buffer)))
+        while received < size:
+            received += len(client.sock.recv(1 << 20))
+        assert received == size
+        sender.result()
+
+
+@needs_real_memory
+def test_engine_that_does_not_read_costs_no_memory(start, own_engine: Engine) -> None:
+    """docker load into a busy Engine."""
+    proxy = start()
+    before = proxy.resident_kib()
+    size = 64 << 20
+    piece = bytes(range(256)) * 4096
+    with proxy.connect() as client:
+        client.send(
+            b"POST /images/load HTTP/1.1\r\nHost: docker\r\nTransfer-Encoding: chunked\r\n\r\n"
+        )
+        conn = own_engine.head().conn
+
+        def send_all() -> None:
+            for _ in range(size // len(piece)):
+                client.sock.sendall(chunk(piece))
+            client.sock.sendall(LAST_CHUNK)
+
+        sender = Background(send_all)
+        time.sleep(0.5)
+        assert sender.running, "64 MiB are buffered somewhere"
+        assert proxy.resident_kib() - before < 4096
+        received = 0
+        while data := conn.read_chunk():
+            received += len(data)
+        assert received == size
+        sender.result()
+        conn.answer()
+        assert client.response().status == 200
+
+
+@needs_real_memory
+def test_memory_follows_the_live_connections(start, own_engine: Engine) -> None:
+    """500 clients that each left a large head half sent: bounded while they are there, returned
+    when they leave."""
+    proxy = start("--workers", "1")
+    served(proxy, own_engine)
+    for _ in range(3):
+        clients = [proxy.connect() for _ in range(200)]
+        for client in clients:
+            client.send(b"GET /x HTTP/1.1\r\nHost: docker\r\nX-Big: " + b"x" * 60_000)
+        eventually(lambda: proxy.open_files() > 200, "the proxy to accept them")
+        for client in clients:
+            client.reset()
+        eventually(lambda: proxy.open_files() < 50, "the proxy to let go of them")
+    settled = proxy.resident_kib()
+    assert settled < 20_000, f"{settled} KiB after everyone left"
+    served(proxy, own_engine)
+
+
+@needs_real_memory
+def test_descriptor_limit_costs_no_memory(start, own_engine: Engine) -> None:
+    """Docker gives containers a limit of a million; a table of that size would cost more than all
+    the rest."""
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resident = []
+    for limit in (256, hard):
+        proxy = start(
+            preexec_fn=lambda limit=limit: resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
+        )
+        served(proxy, own_engine)
+        resident.append(proxy.resident_kib())
+        own_engine.forget()
+    assert resident[1] - resident[0] < 512, f"{resident} KiB with 256 and {hard} descriptors"
+
+
+# leaks
+
+
+def odd_connections(proxy: Proxy, engine: Engine) -> None:
+    """One of each way in which a connection can go wrong."""
+    proxy.connect().close()
+    proxy.connect().reset()
+    for sent in (
+        b"G",
+        b"GET / HTTP/1.1\r\nHost: a\r\n",
+        b"BAD\r\n\r\n",
+        b"\x16\x03\x01",
+        b"\r\n",
+        b"POST /a HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+    ):
+        for leave in (Client.close, Client.reset):
+            client = proxy.connect()
+            client.send(sent)
+            leave(client)
+    for leave in (Client.close, Client.reset):
+        for answer in (
+            b"",
+            b"HTTP/1.1 200 OK\r\n",
+            b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf",
+            b"HTTP/1.1 101 UPGRADED\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\nout",
+            b"garbage\r\n\r\n",
+        ):
+            for engine_first in (True, False):
+                client = proxy.connect()
+                client.post("/containers/x/attach", headers=["Connection: Upgrade", "Upgrade: tcp"])
+                conn = read_this(engine, b"/containers/x/attach")
+                conn.send(answer)
+                if engine_first:
+                    conn.close()
+                    leave(client)
+                else:
+                    leave(client)
+                    conn.expect_gone()
+                    conn.close()
+
+
+def read_this(engine: Engine, target: bytes):
+    """The next connection that carries `target`; the others were cut off on purpose."""
+    while True:
+        request = engine.head()
+        if request.target == target.decode():
+            return request.conn
+        request.conn.close()
+
+
+def test_no_descriptor_leaks(start, own_engine: Engine) -> None:
+    """A month of broken clients: the proxy must hold as many files afterwards as before."""
+    proxy = start()
+    odd_connections(proxy, own_engine)
+    own_engine.forget()
+    served(proxy, own_engine)
+    own_engine.forget()
+    before = eventually(lambda: settled_files(proxy), "the number of open files to settle")
+    for _ in range(10):
+        odd_connections(proxy, own_engine)
+    own_engine.forget()
+    served(proxy, own_engine)
+    own_engine.forget()
+    eventually(lambda: proxy.open_files() <= before, f"open files to come back to {before}")
+
+
+def settled_files(proxy: Proxy) -> int:
+    """The number of open files once it has not changed for a while."""
+    count = proxy.open_files()
+    time.sleep(0.1)
+    return count if proxy.open_files() == count else 0
+
+
+def test_client_that_keeps_sending_garbage_is_cut_off(proxy: Proxy, engine: Engine) -> None:
+    """After a refusal the proxy drains for a while so that the reason arrives, but not for ever."""
+    with proxy.connect() as client:
+        client.send(b"BAD\r\n\r\n")
+        began = time.monotonic()
+        while client.send_through(b"x" * 65536):
+            assert time.monotonic() - began < 30, "still reading garbage"
+    served(proxy, engine)
+
+
+def test_descriptors_are_not_inherited(start, own_engine: Engine) -> None:
+    """Every descriptor is close-on-exec: 02000000 in its flags."""
+    proxy = start()
+    with proxy.connect() as client:
+        client.get("/one")
+        request = own_engine.request()
+        open_ones = []
+        for fd in os.listdir(f"/proc/{proxy.pid}/fdinfo"):
+            if int(fd) > 2:
+                flags = int(
+                    open(f"/proc/{proxy.pid}/fdinfo/{fd}").read().split("flags:")[1].split()[0], 8
+                )
+                if not flags & 0o2000000:
+                    open_ones.append(os.readlink(f"/proc/{proxy.pid}/fd/{fd}"))
+        assert not open_ones
+        request.answer()
+        client.response()

@@ -1,0 +1,103 @@
+"""Where it listens: IPv4 and IPv6 through one port, IPv4 alone where the host has no IPv6."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import platform
+import socket
+import struct
+
+import pytest
+
+from wire import Engine, Proxy, Stream, eventually, free_port, has_ipv6
+
+needs_ipv6 = pytest.mark.skipif(not has_ipv6(), reason="this host has no IPv6")
+
+# Linux numbers of socket(2), and AUDIT_ARCH_*, for the machines on which the tests run.
+SOCKET_CALL = {"x86_64": (41, 0xC000003E), "aarch64": (198, 0xC00000B7)}
+
+
+def without_ipv6() -> None:
+    """In the child: a kernel booted with ipv6.disable=1, as seen through socket(2):
+    EAFNOSUPPORT."""
+    number, arch = SOCKET_CALL[platform.machine()]
+    load, jump_equal, ret = 0x20, 0x15, 0x06
+    allow, error = 0x7FFF0000, 0x00050000 | 97
+    program = [
+        (load, 0, 0, 4),
+        (jump_equal, 0, 5, arch),
+        (load, 0, 0, 0),
+        (jump_equal, 0, 3, number),
+        (load, 0, 0, 16),
+        (jump_equal, 0, 1, 10),
+        (ret, 0, 0, error),
+        (ret, 0, 0, allow),
+    ]
+    code = b"".join(struct.pack("HBBI", *step) for step in program)
+    buffer = ctypes.create_string_buffer(code)
+    fprog = ctypes.create_string_buffer(
+        struct.pack("HxxxxxxP", len(program), ctypes.addressof(buffer))
+    )
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.prctl(38, 1, 0, 0, 0) or libc.prctl(22, 2, fprog, 0, 0):  # no_new_privs, seccomp filter
+        os._exit(111)
+
+
+@needs_ipv6
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+def test_both_families_through_one_port(proxy: Proxy, engine: Engine, host: str) -> None:
+    with proxy.connect(host) as client:
+        client.get("/version")
+        engine.request().answer(body=host.encode())
+        assert client.response().body == host.encode()
+
+
+def test_without_ipv6_it_serves_ipv4(start, own_engine: Engine) -> None:
+    """A host booted with ipv6.disable=1 needs no setting (HAProxy-based images do not start
+    there)."""
+    proxy = start(preexec_fn=without_ipv6)
+    with proxy.connect("127.0.0.1") as client:
+        client.get("/version")
+        own_engine.request().answer()
+        assert client.response().status == 200
+    assert not [
+        line for line in proxy.lines if "error" in line.lower()
+    ], "an ordinary host, no error"
+
+
+def test_address_of_one_interface(start, own_engine: Engine) -> None:
+    """--listen tcp://127.0.0.1:PORT must not be open to the others."""
+    port = free_port()
+    proxy = start("--listen", f"tcp://127.0.0.1:{port}", port=port)
+    with proxy.connect("127.0.0.1") as client:
+        client.get("/health")
+        assert client.response().status == 200
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.2", port), 2)
+
+
+def test_unix_listener(start, own_engine: Engine, folder: str) -> None:
+    """A socket file for a side-car; gone again when the proxy has stopped."""
+    shared = f"{folder}/shared"  # a volume that both containers may write to
+    os.mkdir(shared)
+    os.chmod(shared, 0o777)
+    path = f"{shared}/listen.sock"
+    proxy = start("--listen", f"unix://{path}", ready=False)
+    proxy.wait_log(lambda line: path in line, what="about the listener")
+    sock = socket.socket(socket.AF_UNIX)
+
+    def connected() -> bool:
+        try:
+            sock.connect(path)
+            return True
+        except (FileNotFoundError, ConnectionRefusedError):
+            return False
+
+    eventually(connected, "the unix listener")
+    with Stream(sock, "client") as stream:
+        stream.send(b"GET /version HTTP/1.1\r\nHost: docker\r\n\r\n")
+        own_engine.request().answer(body=b"by unix")
+        assert stream.read_until(b"by unix").startswith(b"HTTP/1.1 200")
+    proxy.stop()
+    assert not os.path.exists(path)

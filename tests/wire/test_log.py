@@ -1,0 +1,168 @@
+"""The request log: one line a request, with what an operator greps for, and nothing a client can
+forge."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from wire import Engine, Proxy
+
+
+def one_line(proxy: Proxy, marker: str, since: int) -> str:
+    line = proxy.wait_log(lambda line: marker in line, since, f"about {marker}")
+    assert (
+        sum(marker in other for other in proxy.lines[since:]) == 1
+    ), "more than one line for a request"
+    return line
+
+
+def test_line_names_method_path_status_bytes_time_and_client(proxy: Proxy, engine: Engine) -> None:
+    since = len(proxy.lines)
+    with proxy.connect() as client:
+        client.post("/v1.41/containers/log-fields/kill?signal=HUP", b"")
+        engine.request().answer(404, b"x" * 1234, reason="Not Found")
+        assert client.response().status == 404
+        line = one_line(proxy, "log-fields", since)
+        words = re.split(r'[\s="]+', line)
+        assert "POST" in words
+        assert "/v1.41/containers/log-fields/kill?signal=HUP" in line
+        assert "404" in words
+        assert re.search(r"\b1234\b", line), "bytes of the body sent to the client"
+        assert f"127.0.0.1:{client.port}" in line or "127.0.0.1" in words
+        assert re.search(r"\b\d+(\.\d+)?\s?ms\b|\bms=\d+(\.\d+)?\b", line), "milliseconds"
+
+
+def test_bytes_of_a_chunked_answer_are_counted(proxy: Proxy, engine: Engine) -> None:
+    since = len(proxy.lines)
+    with proxy.connect() as client:
+        client.get("/log-chunked")
+        request = engine.request()
+        request.conn.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+        for _ in range(3):
+            request.conn.send(b"3e8\r\n" + b"x" * 1000 + b"\r\n")
+        request.conn.send(b"0\r\n\r\n")
+        request.conn.idle = True
+        assert len(client.response().body) == 3000
+    line = one_line(proxy, "/log-chunked", since)
+    numbers = [int(number) for number in re.findall(r"\b\d+\b", line)]
+    assert any(
+        3000 <= number <= 3200 for number in numbers
+    ), f"no count of about 3000 bytes in {line!r}"
+
+
+def test_forwarded_for_is_not_believed(proxy: Proxy, engine: Engine) -> None:
+    """Anyone can write that header: the log names the address the connection came from."""
+    since = len(proxy.lines)
+    with proxy.connect() as client:
+        client.get(
+            "/log-forwarded",
+            headers=[
+                "X-Forwarded-For: 203.0.113.9",
+                "Forwarded: for=203.0.113.9",
+                "X-Real-IP: 203.0.113.9",
+            ],
+        )
+        engine.request().answer()
+        client.response()
+    line = one_line(proxy, "/log-forwarded", since)
+    assert "127.0.0.1" in line
+    assert "203.0.113.9" not in line
+
+
+def test_ipv6_client_is_named(proxy: Proxy, engine: Engine) -> None:
+    since = len(proxy.lines)
+    with proxy.connect("::1") as client:
+        client.get("/log-ipv6")
+        engine.request().answer()
+        client.response()
+    assert "::1" in one_line(proxy, "/log-ipv6", since)
+
+
+def test_ipv4_client_is_not_written_as_mapped_ipv6(proxy: Proxy, engine: Engine) -> None:
+    """grep 127.0.0.1 has to find it, ::ffff:127.0.0.1 is how the socket sees it."""
+    since = len(proxy.lines)
+    with proxy.connect() as client:
+        client.get("/log-ipv4")
+        engine.request().answer()
+        client.response()
+    assert "::ffff" not in one_line(proxy, "/log-ipv4", since).lower()
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        b"/log-forge\x1b[31mred",
+        b"/log-forge\rGET /fake 200",
+        b"/log-forge\x00x",
+        b"/log-forge\x7f",
+        b"/log-forge\nlevel=err msg=fake",
+        b"/log-forge\x9b31m",
+    ],
+)
+def test_control_bytes_never_reach_the_log(proxy: Proxy, target: bytes) -> None:
+    """A line break would forge a line; an escape would run in the operator's terminal."""
+    since = len(proxy.lines)
+    with proxy.connect() as client:
+        client.send(b"GET " + target + b" HTTP/1.1\r\nHost: docker\r\n\r\n")
+        client.expect_refusal(400)
+    with proxy.connect() as client:  # a later line, so that all of the first are there
+        client.send(b"BROKEN witness\r\n\r\n")
+        client.expect_refusal(400)
+    for line in proxy.lines[since:]:
+        assert re.fullmatch(r"[\x20-\x7e]*", line), f"log line {line!r}"
+        assert not line.startswith(("level=err", "GET /fake")), f"forged line {line!r}"
+
+
+def test_quotes_and_escapes_in_a_path_stay_in_the_path(proxy: Proxy, engine: Engine) -> None:
+    """A path may not end its own field and add others."""
+    since = len(proxy.lines)
+    with proxy.connect() as client:
+        client.get('/log-quote"status=599%0astatus=598')
+        engine.request().answer()
+        assert client.response().status == 200
+    line = one_line(proxy, "/log-quote", since)
+    assert re.search(r"\b200\b", line)
+    assert not re.search(r"(^|\s)status=599", line.replace('\\"', ""), re.M), line
+
+
+def test_refused_request_is_logged_once(proxy: Proxy) -> None:
+    """Who looks why a client fails finds the reason, with the client's address."""
+    since = len(proxy.lines)
+    with proxy.connect() as client:
+        client.send(b"GET /log-refused HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n")
+        client.expect_refusal(400)
+        port = client.port
+    line = proxy.wait_log(lambda line: re.search(r"\b400\b", line), since, "about the refusal")
+    assert "127.0.0.1" in line
+    assert sum(str(port) in other or "log-refused" in other for other in proxy.lines[since:]) == 1
+
+
+def test_json_format_is_one_object_a_line(start, own_engine: Engine) -> None:
+    """LOG_FORMAT=json feeds a collector: every line parses, hostile paths included."""
+    import json
+
+    proxy = start(env={"LOG_FORMAT": "json"})
+    with proxy.connect() as client:
+        client.get('/log-json"\\x')
+        own_engine.request().answer(body=b"four")
+        client.response()
+    proxy.wait_log(lambda line: "log-json" in line, what="about the request")
+    proxy.stop()
+    records = [json.loads(line) for line in proxy.lines]
+    record = next(record for record in records if record.get("path", "").startswith("/log-json"))
+    assert record["path"] == '/log-json"\\x'
+    assert (record["method"], record["status"], record["bytes"]) == ("GET", 200, 4)
+    assert record["ms"] >= 0
+    assert "127.0.0.1" in record["client"]
+
+
+def test_warning_level_is_quiet_about_requests(start, own_engine: Engine) -> None:
+    proxy = start(env={"LOG_LEVEL": "warning"})
+    with proxy.connect() as client:
+        client.get("/log-level")
+        own_engine.request().answer()
+        client.response()
+    proxy.stop()
+    assert "log-level" not in proxy.log()

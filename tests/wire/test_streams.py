@@ -1,0 +1,333 @@
+"""Answers that take their time, bodies that are cut short, and clients that leave in the middle."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from wire import LAST_CHUNK, SILENCE, Background, Engine, Proxy, chunk
+
+STREAM_HEAD = (
+    b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
+)
+
+BAD = b'{"message":"bad"}'
+EXPECTING = (
+    b"POST /images/load HTTP/1.1\r\nHost: docker\r\n"
+    b"Expect: 100-continue\r\nContent-Length: 4\r\n\r\n"
+)
+ERROR_HEADERS = ("Content-Type: application/json", "Connection: close")
+
+
+# streaming
+
+
+def test_head_of_a_stream_comes_before_its_first_event(proxy: Proxy, engine: Engine) -> None:
+    """docker events and wait: the client needs to know that it is subscribed."""
+    with proxy.connect() as client:
+        client.get("/events")
+        conn = engine.request().conn
+        conn.send(STREAM_HEAD)
+        assert client.read_response_head().status == 200
+        conn.send(chunk(b'{"one":1}\n'))
+        client.expect(chunk(b'{"one":1}\n'))
+        conn.send(chunk(b'{"two":2}\n'))
+        client.expect(chunk(b'{"two":2}\n'))
+        conn.send(LAST_CHUNK)
+        client.expect(LAST_CHUNK)
+
+
+def test_silent_stream_is_left_alone(start, own_engine: Engine) -> None:
+    """Events may be silent for hours; peers cut them after ten minutes."""
+    proxy = start("--head-timeout", "1")
+    with proxy.connect() as client:
+        client.get("/events")
+        conn = own_engine.request().conn
+        conn.send(STREAM_HEAD)
+        client.read_response_head()
+        client.expect_silence(2.5)
+        conn.send(chunk(b"{}\n"))
+        client.expect(chunk(b"{}\n"))
+
+
+def test_answer_that_takes_long_to_begin(start, own_engine: Engine) -> None:
+    """docker build and pull may think for minutes before the first byte."""
+    proxy = start("--head-timeout", "1")
+    with proxy.connect() as client:
+        client.post("/images/create?fromImage=x")
+        request = own_engine.request()
+        client.expect_silence(2.5)
+        request.answer(body=b"done")
+        assert client.response().body == b"done"
+
+
+def test_upload_that_pauses(start, own_engine: Engine) -> None:
+    """A body is no head: its sender may pause."""
+    proxy = start("--head-timeout", "1")
+    with proxy.connect() as client:
+        client.send(b"POST /images/load HTTP/1.1\r\nHost: docker\r\nContent-Length: 8\r\n\r\nhalf")
+        request = own_engine.head()
+        request.conn.expect(b"half")
+        request.conn.expect_silence(2.5)
+        client.send(b"rest")
+        request.conn.expect(b"rest")
+        request.answer()
+        assert client.response().status == 200
+
+
+# the client leaves
+
+
+@pytest.mark.parametrize("how", ["close", "reset"])
+def test_client_leaving_a_stream_ends_it_at_the_engine(
+    proxy: Proxy, engine: Engine, how: str
+) -> None:
+    """Otherwise every docker events ever run goes on inside the Engine."""
+    client = proxy.connect()
+    client.get("/events")
+    conn = engine.request().conn
+    conn.send(STREAM_HEAD + chunk(b"{}\n"))
+    client.read_response_head()
+    client.expect(chunk(b"{}\n"))
+    getattr(client, how)()
+    conn.expect_gone()
+
+
+def test_half_close_ends_a_stream(proxy: Proxy, engine: Engine) -> None:
+    """To the Engine the end of the client's input is the end of its interest."""
+    with proxy.connect() as client:
+        client.get("/events")
+        conn = engine.request().conn
+        conn.send(STREAM_HEAD)
+        client.read_response_head()
+        client.finish_sending()
+        conn.expect_gone()
+
+
+@pytest.mark.parametrize("how", ["close", "reset"])
+def test_client_leaving_before_the_answer(proxy: Proxy, engine: Engine, how: str) -> None:
+    """docker wait interrupted: the Engine still waits for the container and must be told."""
+    client = proxy.connect()
+    client.post("/containers/x/wait")
+    conn = engine.request().conn
+    getattr(client, how)()
+    conn.expect_gone()
+
+
+def test_client_leaving_in_an_upload(proxy: Proxy, engine: Engine) -> None:
+    """An upload cut short must look cut short to the Engine, not finished."""
+    client = proxy.connect()
+    client.send(
+        b"POST /images/load HTTP/1.1\r\nHost: docker\r\nTransfer-Encoding: chunked\r\n\r\n"
+        + chunk(b"part")
+    )
+    conn = engine.head().conn
+    assert conn.read_chunk() == b"part"
+    client.close()
+    conn.expect_end()
+
+
+def test_get_with_an_immediate_half_close_is_answered(proxy: Proxy, engine: Engine) -> None:
+    """printf 'GET /_ping …' | nc: the request is whole, so its answer is due."""
+    with proxy.connect() as client:
+        client.get("/_ping")
+        client.finish_sending()
+        request = engine.request()
+        time.sleep(SILENCE)  # time for the proxy to see the client's end
+        request.answer(body=b"x" * 100_000)
+        assert client.response().body == b"x" * 100_000
+        client.expect_end()
+
+
+def test_pipelined_requests_with_an_immediate_half_close_are_all_answered(
+    proxy: Proxy, engine: Engine
+) -> None:
+    with proxy.connect() as client:
+        client.get("/one")
+        client.get("/two")
+        client.finish_sending()
+        for name in ("one", "two"):
+            request = engine.request()
+            assert request.target == f"/{name}"
+            request.answer(body=name.encode())
+        assert [client.response().body, client.response().body] == [b"one", b"two"]
+        client.expect_end()
+
+
+def test_half_a_head_and_gone(proxy: Proxy, engine: Engine) -> None:
+    with proxy.connect() as client:
+        client.send(b"GET /_ping HTTP/1.1\r\nHost: do")
+        client.finish_sending()
+        client.expect_gone()
+    assert not engine.received()
+
+
+# the end of an answer
+
+
+def test_close_delimited_answer(proxy: Proxy, engine: Engine) -> None:
+    """Errors on hijacked endpoints come without any length."""
+    with proxy.connect() as client:
+        client.get("/containers/x/attach/ws")
+        conn = engine.request().conn
+        conn.send(b"HTTP/1.1 400 Bad Request\r\n\r\nnot websocket protocol")
+        conn.close()
+        response = client.response()
+        assert (response.status, response.body) == (400, b"not websocket protocol")
+
+
+def test_large_close_delimited_answer(proxy: Proxy, engine: Engine) -> None:
+    data = b"0123456789abcdef" * (3 << 16)
+    with proxy.connect() as client:
+        client.get("/images/get")
+        conn = engine.request().conn
+        sender = Background(lambda: (conn.send(b"HTTP/1.1 200 OK\r\n\r\n" + data), conn.close()))
+        assert client.response().body == data
+        sender.result()
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nonly this",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + chunk(b"only this"),
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n64\r\nonly this",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + chunk(b"only this") + b"0\r\n",
+    ],
+    ids=["length", "chunked", "in a chunk", "in the last chunk"],
+)
+def test_truncated_answer_does_not_look_complete(proxy: Proxy, engine: Engine, sent: bytes) -> None:
+    """docker save must fail, not write half an image, when the Engine dies."""
+    with proxy.connect() as client:
+        client.get("/images/get")
+        conn = engine.request().conn
+        conn.send(sent)
+        conn.close()
+        client.read_until(b"only this")
+        try:
+            rest = client.read_to_end()
+        except AssertionError:
+            rest = b""  # a reset says it as well
+        assert not rest.endswith(LAST_CHUNK), "the end of a complete answer"
+        assert b"HTTP/1.1" not in rest, "another answer inside a body"
+
+
+# errors before the upload ends
+
+
+@pytest.mark.parametrize("size", [300_000, 16 << 20])
+@pytest.mark.parametrize("chunked", [False, True], ids=["length", "chunked"])
+def test_early_error_reaches_a_client_that_writes_everything_first(
+    proxy: Proxy, engine: Engine, size: int, chunked: bool
+) -> None:
+    """docker build with a bad option: the Engine answers 400 and hangs up while the context goes
+    up."""
+    with proxy.connect() as client:
+        framing = "Transfer-Encoding: chunked" if chunked else f"Content-Length: {size}"
+        client.send(f"POST /build?bad=1 HTTP/1.1\r\nHost: docker\r\n{framing}\r\n\r\n".encode())
+        piece = b"x" * 32768
+
+        def upload() -> None:
+            for at in range(0, size, len(piece)):
+                part = piece[: size - at]
+                client.sock.sendall(chunk(part) if chunked else part)
+            if chunked:
+                client.sock.sendall(LAST_CHUNK)
+
+        writer = Background(upload)
+        conn = engine.head().conn
+        conn.send(
+            b"HTTP/1.1 400 Bad Request\r\nContent-Type: application/json\r\nConnection: close\r\n"
+            b'Content-Length: 21\r\n\r\n{"message":"bad bad"}'
+        )
+        conn.close()
+        writer.result()
+        response = client.response()
+        assert (response.status, response.body) == (400, b'{"message":"bad bad"}')
+
+
+def test_early_error_reaches_a_client_that_stops_and_reads(proxy: Proxy, engine: Engine) -> None:
+    """Go clients read while they write; they must not wait for the end of their own upload."""
+    with proxy.connect() as client:
+        client.send(b"POST /build HTTP/1.1\r\nHost: docker\r\nContent-Length: 1000000\r\n\r\nsome")
+        request = engine.head()
+        request.answer(400, BAD, headers=ERROR_HEADERS, reason="Bad Request")
+        request.conn.close()
+        assert client.response().message() == "bad"
+
+
+def test_rest_of_an_answered_upload_is_no_request(proxy: Proxy, engine: Engine) -> None:
+    """The bytes behind an early error are still body, however much they look like a request."""
+    body = b"GET /evil HTTP/1.1\r\nHost: x\r\n\r\n"
+    with proxy.connect() as client:
+        client.send(
+            b"POST /build HTTP/1.1\r\nHost: docker\r\nContent-Length: %d\r\n\r\n" % len(body)
+        )
+        request = engine.head()
+        request.answer(400, BAD, headers=ERROR_HEADERS, reason="Bad Request")
+        assert client.response().status == 400
+        client.send_through(body)
+        with proxy.connect() as witness:
+            witness.get("/witness")
+            request.conn.close()
+            seen = engine.request()
+            assert seen.target == "/witness"
+            seen.answer()
+            witness.response()
+
+
+# 100-continue
+
+
+def test_continue_passes(proxy: Proxy, engine: Engine) -> None:
+    """curl waits for it a second before each large upload."""
+    with proxy.connect() as client:
+        client.send(EXPECTING)
+        request = engine.head()
+        assert request.header("Expect") == "100-continue"
+        client.expect_silence(0.05)
+        request.conn.send(b"HTTP/1.1 100 Continue\r\n\r\n")
+        assert client.read_until(b"\r\n\r\n").startswith(b"HTTP/1.1 100 ")
+        client.send(b"body")
+        request.conn.expect(b"body")
+        request.answer(body=b"loaded")
+        response = client.response()
+        assert (response.status, response.body) == (200, b"loaded")
+
+
+def test_continue_and_the_answer_in_one_segment(proxy: Proxy, engine: Engine) -> None:
+    with proxy.connect() as client:
+        client.send(EXPECTING + b"body")
+        request = engine.request()
+        request.conn.send(
+            b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+        )
+        request.conn.idle = True
+        response = client.response()
+        assert (response.status, response.body) == (200, b"ok")
+        client.get("/next")
+        engine.request().answer(body=b"next")
+        assert client.response().body == b"next"
+
+
+def test_refusal_instead_of_continue(proxy: Proxy, engine: Engine) -> None:
+    """The Engine errs first: no 100, a final status; the client need not send its body at all."""
+    with proxy.connect() as client:
+        client.send(EXPECTING)
+        request = engine.head()
+        request.answer(400, BAD, headers=ERROR_HEADERS, reason="Bad Request")
+        request.conn.close()
+        assert client.response().message() == "bad"
+
+
+def test_http_1_0_client_gets_no_continue(proxy: Proxy, engine: Engine) -> None:
+    """RFC 9110 section 15.2: a 1.0 client does not know 1xx answers."""
+    with proxy.connect() as client:
+        client.send(b"POST /a HTTP/1.0\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\nbody")
+        request = engine.request()
+        if request.header("Expect"):
+            request.conn.send(b"HTTP/1.1 100 Continue\r\n\r\n")
+        request.answer(body=b"done")
+        response = client.response()
+        assert (response.status, response.body, response.informational) == (200, b"done", [])
