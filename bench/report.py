@@ -5,6 +5,8 @@ from __future__ import annotations
 from statistics import median
 from typing import Any
 
+import measure
+
 FLOOR = "floor"
 DISTURBED_FOREIGN = 0.10  # of one core
 
@@ -169,7 +171,8 @@ def disturbed(results: Results) -> list[str]:
     for scenario, by_proxy in results["traffic"].items():
         for proxy, rounds in by_proxy.items():
             count = sum(
-                entry["foreign"] > DISTURBED_FOREIGN or entry["waited"] > 0.02 for entry in rounds
+                entry["foreign"] > DISTURBED_FOREIGN or entry["waited"] > measure.DISTURBED
+                for entry in rounds
             )
             if count * 2 >= len(rounds):
                 found.append(f"{scenario}, {proxy}: {count} of {len(rounds)} rounds")
