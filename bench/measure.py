@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 PROC = Path("/proc")
+TCP_LISTEN = "0A"
 
 # Of the time, a process was ready to run but another one had its core. Waking up from sleep counts
 # as well, which alone makes up to 3 % for a proxy that sleeps half of the time.
@@ -99,16 +100,23 @@ def field_kib(text: str, name: str) -> int:
     raise ValueError(f"smaps_rollup has no {name} (the process ended, or is not ours to read)")
 
 
-def descriptors(pids: list[int]) -> int:
-    """Open descriptors of these processes."""
-    return sum(len(os.listdir(PROC / str(pid) / "fd")) for pid in pids)
+def accepted(port: int) -> int:
+    """Connections to this port that a process has accepted, from either end not yet closed."""
+    count = 0
+    for name in ("tcp", "tcp6"):
+        for line in read_or_empty(PROC / "net" / name).splitlines()[1:]:
+            fields = line.split()
+            local, state, inode = fields[1], fields[3], fields[9]
+            if local.endswith(f":{port:04X}") and state != TCP_LISTEN and inode != "0":
+                count += 1
+    return count
 
 
-def settled(read: Callable[[], int], below: int, seconds: float = 20) -> bool:
-    """Whether a count read from /proc, which has no event to wait for, falls below a mark."""
+def settled(condition: Callable[[], bool], seconds: float = 20) -> bool:
+    """Whether something becomes true of what /proc says, which has no event to wait for."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
-        if read() < below:
+        if condition():
             return True
         time.sleep(0.02)
     return False

@@ -166,17 +166,21 @@ def show_targets(targets: list[Target]) -> None:
     table(["target", "measured", "bound", ""], lines)
 
 
-def disturbed(results: Results) -> list[str]:
-    found = []
-    for scenario, by_proxy in results["traffic"].items():
-        for proxy, rounds in by_proxy.items():
-            count = sum(
-                entry["foreign"] > DISTURBED_FOREIGN or entry["waited"] > measure.DISTURBED
-                for entry in rounds
-            )
-            if count * 2 >= len(rounds):
-                found.append(f"{scenario}, {proxy}: {count} of {len(rounds)} rounds")
-    return found
+def show_disturbance(results: Results) -> None:
+    """One line: how many measurements others got in the way of."""
+    rounds = [
+        entry
+        for by_proxy in results["traffic"].values()
+        for entries in by_proxy.values()
+        for entry in entries
+    ]
+    foreign = sum(entry["foreign"] > DISTURBED_FOREIGN for entry in rounds)
+    waited = sum(entry["waited"] > measure.DISTURBED for entry in rounds)
+    print(
+        f"\nOf {len(rounds)} measurements, other programs took more than "
+        f"{DISTURBED_FOREIGN:.0%} of a core in {foreign}, and the proxy waited for its own core "
+        f"for more than {measure.DISTURBED:.0%} of the time in {waited}."
+    )
 
 
 def show(results: Results) -> bool:
@@ -199,7 +203,6 @@ def show(results: Results) -> bool:
         print(f"\n== targets: {proxy} ==")
         show_targets(targets)
         met = met and all(is_met(target) for target in targets)
-    for text in disturbed(results):
-        print(f"disturbed by other programs: {text}")
-    print(f"\n{results['seconds']:.0f} s")
+    show_disturbance(results)
+    print(f"{results['seconds']:.0f} s")
     return met

@@ -352,28 +352,23 @@ def measure_memory(bench: Bench, proxy: Proxy, connections: int) -> dict[str, fl
 def hold(
     bench: Bench, instance: Running, connections: int, name: str, options: list[object]
 ) -> dict[str, float]:
-    open_before = measure.descriptors(instance.pids)
     before = measure.memory(instance.pids)
     load = bench.spawn_on_load_cpu(
         bench.load("hold", instance.place.port, SCENARIOS[0])
         + ["--connections", str(connections), *[str(option) for option in options]]
     )
     line_of(load, f"{instance.proxy.name}, {connections} connections")
-
-    def missing() -> int:
-        return connections - (measure.descriptors(instance.pids) - open_before)
-
-    # A few descriptors of before, on the Engine's side, may have been closed meanwhile.
-    if not measure.settled(missing, below=connections // 200):
+    port = instance.place.port
+    if not measure.settled(lambda: measure.accepted(port) >= connections):
         raise SystemExit(
-            f"bench: {instance.proxy.name} does not hold {connections} connections, "
-            f"{missing()} are missing"
+            f"bench: {instance.proxy.name} holds {measure.accepted(port)} connections, "
+            f"not {connections}"
         )
     during = measure.memory(instance.pids)
     say_go(load)
     line_of(load, f"{instance.proxy.name}, {connections} connections")
     load.wait()
-    if not measure.settled(lambda: measure.descriptors(instance.pids), below=open_before + 200):
+    if not measure.settled(lambda: measure.accepted(port) == 0):
         raise SystemExit(f"bench: {instance.proxy.name} keeps connections that were closed")
     after = measure.memory(instance.pids)
     return {
