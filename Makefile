@@ -8,7 +8,7 @@ DESTDIR ?=
 export IMAGE TAG OWNER
 
 .DEFAULT_GOAL := release
-.PHONY: release run test lint fuzz bench install clean help \
+.PHONY: release run test lint fuzz bench install dist clean help \
 	docker-build docker-binary docker-push-ghcr docker-push-dockerhub
 
 release: ## Build the program: build/docker-socket-proxy, static and stripped
@@ -32,6 +32,9 @@ bench: release ## Measure against a bare relay, HAProxy and nginx
 
 install: release ## Install program, man page, completions and systemd unit below $(DESTDIR)$(PREFIX)
 	@DESTDIR="$(DESTDIR)" PREFIX="$(PREFIX)" tools/install
+
+dist: ## Make what a release carries: static binaries for amd64 and arm64, SBOMs, checksums
+	@tools/dist
 
 docker-build: ## Build the image $(IMAGE):$(TAG)
 	@tools/image build
