@@ -5,7 +5,7 @@
 
 RESULTS/stages has a line "NAME EXIT-CODE SECONDS" for each stage, RESULTS/NAME.xml its tests as
 JUnit XML. A stage without such a file counts as one test. A stage that failed with no failed test
-to show for it (it did not build, a sanitizer spoke) counts as one failure.
+to show for it (it did not build) counts as one failure.
 """
 
 from __future__ import annotations
