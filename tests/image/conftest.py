@@ -25,10 +25,11 @@ BASE = "debian:bookworm-slim"
 PROXY_SETTINGS = ("http_proxy", "https_proxy", "no_proxy")
 
 
-def run(*command: str | Path, **kwargs: object) -> subprocess.CompletedProcess[str]:
+def run(*command: str | Path,
+        env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
     """Run a command to its end; a failure shows both its streams."""
     result = subprocess.run([str(c) for c in command], text=True, capture_output=True,
-                            timeout=600, check=False, **kwargs)  # type: ignore[call-overload]
+                            timeout=600, check=False, env=env)
     if result.returncode != 0:
         pytest.fail(f"{' '.join(map(str, command))}: exit {result.returncode}\n"
                     f"{result.stdout[-4000:]}\n{result.stderr[-4000:]}")

@@ -14,7 +14,8 @@ BINARY = Path(os.environ.get("DSP_BINARY", ROOT / "build" / "docker-socket-proxy
 sys.path.insert(0, str(TOOLS))
 
 
-def run(*command: str | Path, **kwargs: object) -> subprocess.CompletedProcess[str]:
+def run(*command: str | Path, timeout: float = 120,
+        env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
     """Run a command to its end and return what it said."""
-    return subprocess.run([str(c) for c in command], text=True, capture_output=True,  # type: ignore
-                          timeout=120, check=False, stdin=subprocess.DEVNULL, **kwargs)
+    return subprocess.run([str(c) for c in command], text=True, capture_output=True, env=env,
+                          timeout=timeout, check=False, stdin=subprocess.DEVNULL)
