@@ -99,6 +99,14 @@ def test_an_alternative_that_is_there_will_do(tmp_path: Path) -> None:
     assert machine.install("docker.io | docker-ce") == (0, "", "")
 
 
+def test_a_command_from_elsewhere_will_do(tmp_path: Path) -> None:
+    """Node.js or Docker installed without Debian's package must stay as they are."""
+    machine = Machine(tmp_path, offered="nodejs")
+    machine.script("node", "exit 0")
+    assert machine.install("nodejs node") == (0, "", "")
+    assert machine.install("nodejs nodejs")[1].endswith("install --no-install-recommends nodejs")
+
+
 def test_the_first_alternative_on_offer_is_taken(tmp_path: Path) -> None:
     """Distributions name packages differently."""
     _, call, _ = Machine(tmp_path, offered="clang-format").install("clang-format-14 | clang-format")
