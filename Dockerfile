@@ -25,5 +25,5 @@ COPY --from=build /src/build/docker-socket-proxy /docker-socket-proxy
 # group: docker run --group-add "$(stat -c %g /var/run/docker.sock)"
 USER 65532:65532
 EXPOSE 3277
-HEALTHCHECK --interval=10s --timeout=5s --retries=3 CMD ["/docker-socket-proxy", "healthcheck"]
+HEALTHCHECK --interval=5s --timeout=5s --retries=3 CMD ["/docker-socket-proxy", "healthcheck"]
 ENTRYPOINT ["/docker-socket-proxy"]
