@@ -28,7 +28,7 @@ fuzz: ## Run each fuzz target for a minute; FUZZ_SECONDS changes that
 
 bench: release ## Measure against a bare relay, HAProxy and nginx
 	@tools/install-deps bench/apt.txt
-	@bench/run
+	@bench/run.py
 
 install: release ## Install program, man page, completions and systemd unit below $(DESTDIR)$(PREFIX)
 	@DESTDIR="$(DESTDIR)" PREFIX="$(PREFIX)" tools/install
