@@ -27,7 +27,6 @@ fuzz: ## Run each fuzz target for a minute; FUZZ_SECONDS changes that
 	@tools/fuzz
 
 bench: release ## Measure against a bare relay, HAProxy and nginx
-	@tools/install-deps bench/apt.txt
 	@bench/run.py
 
 install: release ## Install program, man page, completions and systemd unit below $(DESTDIR)$(PREFIX)
