@@ -1,0 +1,29 @@
+# The program alone: built in Debian, shipped on nothing. Works with BuildKit and without.
+ARG BASE=debian:bookworm-slim
+
+FROM ${BASE} AS build
+WORKDIR /src
+# The compiler first: this layer stays while the sources change.
+COPY tools/install-deps tools/
+COPY tools/apt/build.txt tools/apt/
+RUN tools/install-deps tools/apt/build.txt && rm -rf /var/lib/apt/lists/*
+COPY . .
+RUN tools/build release && tools/check-hardening.sh build/docker-socket-proxy
+
+FROM scratch
+ARG VERSION=unknown
+ARG REVISION=unknown
+ARG CREATED=1970-01-01T00:00:00Z
+LABEL org.opencontainers.image.title="docker-socket-proxy" \
+      org.opencontainers.image.description="One small program between a Docker Engine and everything that talks to it" \
+      org.opencontainers.image.licenses="MIT" \
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.revision="${REVISION}" \
+      org.opencontainers.image.created="${CREATED}"
+COPY --from=build /src/build/docker-socket-proxy /docker-socket-proxy
+# Numeric, so that Kubernetes can see that it is not root. It opens the Engine's socket through a
+# group: docker run --group-add "$(stat -c %g /var/run/docker.sock)"
+USER 65532:65532
+EXPOSE 3277
+HEALTHCHECK --interval=5s --timeout=5s --retries=3 CMD ["/docker-socket-proxy", "healthcheck"]
+ENTRYPOINT ["/docker-socket-proxy"]

@@ -1,0 +1,54 @@
+# The verbs people type. How the program is built is in meson.build, how it is proved in tools/.
+IMAGE   ?= docker-socket-proxy
+TAG     ?= c-latest
+OWNER   ?=
+PREFIX  ?= /usr/local
+DESTDIR ?=
+
+export IMAGE TAG OWNER
+
+.DEFAULT_GOAL := release
+.PHONY: release run test lint fuzz bench install dist clean help \
+	docker-build docker-binary docker-push-ghcr docker-push-dockerhub
+
+release: ## Build the program: build/docker-socket-proxy, static and stripped
+	@tools/build release
+
+run: release ## Build and serve the local Docker Engine on port 3277 (a private one if there is none)
+	@tools/run
+
+test: ## Install what the tests need and run them all; STAGES="unit wire" runs some of them
+	@tools/test $(STAGES)
+
+lint: ## Check formatting, layers, banned functions, cppcheck, clang-tidy, scripts, man page
+	@tools/lint
+
+fuzz: ## Run each fuzz target for a minute; FUZZ_SECONDS changes that
+	@tools/fuzz
+
+bench: release ## Measure against a bare relay, HAProxy and nginx
+	@bench/run.py
+
+install: release ## Install program, man page, completions and systemd unit below $(DESTDIR)$(PREFIX)
+	@DESTDIR="$(DESTDIR)" PREFIX="$(PREFIX)" tools/install
+
+dist: ## Make what a release carries: static binaries for amd64 and arm64, SBOMs, checksums
+	@tools/dist
+
+docker-build: ## Build the image $(IMAGE):$(TAG)
+	@tools/image build
+
+docker-binary: ## Build the program in a container, for this machine, without a compiler on it
+	@tools/image binary
+
+docker-push-ghcr: docker-build ## Build and push $(IMAGE):$(TAG) to ghcr.io; OWNER= is the account unless IMAGE has it
+	@tools/image push ghcr.io
+
+docker-push-dockerhub: docker-build ## Build and push $(IMAGE):$(TAG) to Docker Hub, likewise
+	@tools/image push docker.io
+
+clean: ## Remove everything that was built
+	rm -rf build build-*
+
+help: ## List these verbs
+	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' Makefile | expand -t 24

@@ -1,0 +1,30 @@
+# bash completion for docker-socket-proxy
+_docker_socket_proxy() {
+	local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]} words
+	case $previous in
+	--log-level)
+		words='debug info notice warning err crit alert emerg'
+		;;
+	--listen)
+		words='tcp:// unix://'
+		;;
+	--upstream)
+		words='unix://'
+		;;
+	--workers)
+		words='1 2 3 4'
+		;;
+	*)
+		words='--listen --upstream --workers --log-level --help --version'
+		if [[ $COMP_CWORD -eq 1 ]]; then
+			words="run healthcheck $words"
+		fi
+		;;
+	esac
+	mapfile -t COMPREPLY < <(compgen -W "$words" -- "$current")
+	# An address goes on after its scheme.
+	if [[ ${COMPREPLY[0]:-} == *:// ]]; then
+		compopt -o nospace
+	fi
+}
+complete -F _docker_socket_proxy docker-socket-proxy

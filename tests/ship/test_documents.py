@@ -1,0 +1,107 @@
+"""What is written agrees with what there is: options, variables, links, workflows."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from conftest import BINARY, ROOT, run
+
+DOCUMENTS = sorted(path for path in [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
+WORKFLOWS = sorted(ROOT.glob(".github/workflows/*.yml"))
+COMPLETIONS = sorted((ROOT / "completion").iterdir())
+
+
+@pytest.fixture(scope="module", name="help_text")
+def help_output() -> str:
+    """What the program itself says."""
+    return run(BINARY, "--help", timeout=10).stdout
+
+
+def variables_in(text: str) -> set[str]:
+    """Names that look like settings."""
+    return set(re.findall(r"\b[A-Z]{2,}(?:_[A-Z]+)+\b|\bPORT\b", text))
+
+
+def sample_variables() -> set[str]:
+    """The variables of .env.sample that the program reads, so not compose's own."""
+    text = (ROOT / ".env.sample").read_text()
+    return set(re.findall(r"^#?([A-Z_]+)=", text, re.MULTILINE)) - {"DOCKER_GID"}
+
+
+def test_sample_names_every_variable(help_text: str) -> None:
+    """A setting that .env.sample leaves out is lost on `make run` through sudo, and on readers."""
+    assert sample_variables() == variables_in(help_text)
+
+
+@pytest.mark.parametrize("document", ["README.md", "man/docker-socket-proxy.8"])
+def test_every_variable_is_explained(document: str) -> None:
+    """A setting nobody can look up is guessed at."""
+    text = (ROOT / document).read_text()
+    assert [name for name in sorted(sample_variables()) if not re.search(rf"\b{name}\b", text)] == []
+
+
+def options_in(text: str) -> set[str]:
+    """Long options, without their dashes."""
+    return set(re.findall(r"--([a-z][a-z-]+)", text))
+
+
+def test_every_option_is_in_the_manual(help_text: str) -> None:
+    """The manual and --help must not tell different stories."""
+    manual = (ROOT / "man/docker-socket-proxy.8").read_text()
+    documented = set(re.findall(r"^\.It Fl -([a-z-]+)", manual, re.MULTILINE))
+    assert documented == options_in(help_text)
+
+
+@pytest.mark.parametrize("path", COMPLETIONS, ids=lambda path: path.name)
+def test_every_option_completes(path: Path, help_text: str) -> None:
+    """An option that does not complete looks as if it did not exist."""
+    text = path.read_text()
+    missing = [option for option in sorted(options_in(help_text))
+               if f"--{option}" not in text and f"-l {option}" not in text]
+    assert missing == []
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_links_lead_somewhere(document: Path) -> None:
+    """A dead link in the first document somebody reads says that nobody looks."""
+    targets = re.findall(r"\]\(([^)#\s]+)[^)]*\)", document.read_text())
+    local = [target for target in targets if not re.match(r"[a-z]+:", target)]
+    assert [target for target in local if not (document.parent / target).exists()] == []
+
+
+def test_readme_names_each_source_folder() -> None:
+    """The folder map is how a newcomer finds the file."""
+    text = (ROOT / "README.md").read_text()
+    folders = sorted(p.name for p in (ROOT / "src").iterdir() if p.is_dir() and any(p.iterdir()))
+    assert [name for name in folders if f"`src/{name}/`" not in text] == []
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
+def test_workflows_start_with_no_rights(path: Path) -> None:
+    """A job that is taken over must not be able to write to the repository."""
+    workflow = yaml.safe_load(path.read_text())
+    assert workflow["permissions"] == {"contents": "read"}
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
+def test_actions_are_pinned_by_commit(path: Path) -> None:
+    """A tag can be moved to other code by whoever takes over its repository."""
+    uses = re.findall(r"uses: (\S+)(.*)", path.read_text())
+    assert uses
+    loose = [name for name, comment in uses if not name.startswith("./")
+             and not (re.search(r"@[0-9a-f]{40}$", name) and re.match(r" # v\d", comment))]
+    assert loose == []
+
+
+def test_compose_gives_the_container_nothing_it_can_do_without() -> None:
+    """The file that everybody copies decides how the proxy runs."""
+    service = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]["docker-socket-proxy"]
+    assert service["read_only"] is True
+    assert service["cap_drop"] == ["ALL"]
+    assert "no-new-privileges:true" in service["security_opt"]
+    assert service["healthcheck"]["test"] == ["CMD", "/docker-socket-proxy", "healthcheck"]
+    assert all(port.startswith("127.0.0.1:") for port in service["ports"])

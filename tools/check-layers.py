@@ -1,0 +1,98 @@
+#!/usr/bin/python3
+"""Proves that the folders under src/ depend on each other only in the directions allowed here.
+
+    tools/check-layers.py [SRC]
+
+A file may include, from its own folder, anything; from a folder that its own folder may use, the
+public header <folder>/<folder>.h alone (base/ is a set of small headers, all of them public); and
+system headers. Nothing includes session/ but main.c, and nothing includes a .c file.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+
+# folder: the folders that it may use. What is not here does not exist.
+ALLOWED = {
+    "base": set(),
+    "config": {"base"},
+    "net": {"base"},
+    "http": {"base"},
+    "audit": {"base"},
+    "metrics": {"base"},
+    "sandbox": {"base", "config"},
+    "docker": {"base", "http"},
+    "identity": {"base", "config", "net"},
+    "policy": {"base", "config", "docker", "http"},
+    "upstream": {"base", "config", "net"},
+    "session": {
+        "audit", "base", "config", "docker", "http", "identity", "metrics", "net", "policy",
+        "upstream",
+    },
+}
+# main.c and its neighbours at the top of src/ put everything together.
+TOP = set(ALLOWED)
+
+INCLUDE = re.compile(r'^[ \t]*#[ \t]*include[ \t]*"([^"]+)"', re.MULTILINE)
+
+
+def owner(path: Path, src: Path) -> str:
+    """The folder a file belongs to; empty for a file at the top of src/."""
+    parts = path.relative_to(src).parts
+    return parts[0] if len(parts) > 1 else ""
+
+
+def is_public(name: str) -> bool:
+    """Whether other folders may include this header, written as folder/file.h."""
+    folder, _, file = name.partition("/")
+    return folder == "base" and file.endswith(".h") or file == f"{folder}.h"
+
+
+def judge(path: Path, name: str, src: Path) -> str | None:
+    """What is wrong with one #include "name" in a file; None when nothing is."""
+    here = owner(path, src)
+    if name.endswith(".c"):
+        return "includes a .c file"
+    if "/" not in name:
+        # A neighbour, or a header that the build writes.
+        return None
+    target = name.split("/")[0]
+    if target == here:
+        return None
+    if target == ".." or not (src / name).is_file():
+        return f"{name} is no file below {src}: write it as folder/file.h"
+    if target not in (ALLOWED[here] if here else TOP):
+        return f"{here}/ may use {', '.join(sorted(ALLOWED[here])) or 'nothing'}, not {target}/"
+    if not is_public(name):
+        return f"{name} is private to {target}/; its public header is {target}/{target}.h"
+    return None
+
+
+def problems(src: Path) -> list[str]:
+    """Every include that breaks a rule, as file:line: text."""
+    found = []
+    for path in sorted([*src.rglob("*.c"), *src.rglob("*.h"), *src.rglob("*.def")]):
+        here = owner(path, src)
+        if here and here not in ALLOWED:
+            found.append(f"{path}:1: {here}/ has no place in the table of tools/check-layers.py")
+            continue
+        text = path.read_text()
+        for match in INCLUDE.finditer(text):
+            reason = judge(path, match.group(1), src)
+            if reason:
+                line = text.count("\n", 0, match.start()) + 1
+                found.append(f"{path}:{line}: {reason}")
+    return found
+
+
+def main() -> int:
+    src = Path(sys.argv[1] if len(sys.argv) > 1 else Path(__file__).parent.parent / "src")
+    found = problems(src)
+    print("\n".join(found) or f"check-layers: {src}: dependencies point one way")
+    return 1 if found else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,58 @@
+#!/usr/bin/python3
+"""Adds up what the stages of tools/test left, and closes with 'N passed, N failed, N skipped'.
+
+    tools/test-summary.py RESULTS
+
+RESULTS/stages has a line "NAME EXIT-CODE SECONDS" for each stage, RESULTS/NAME.xml its tests as
+JUnit XML. A stage without such a file counts as one test. A stage that failed with no failed test
+to show for it (it did not build) counts as one failure.
+"""
+
+from __future__ import annotations
+
+import sys
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+from typing import NamedTuple
+
+
+class Count(NamedTuple):
+    passed: int
+    failed: int
+    skipped: int
+
+
+def count_cases(path: Path) -> Count:
+    """The test cases of one JUnit file by outcome."""
+    failed = skipped = total = 0
+    for case in ElementTree.parse(path).iter("testcase"):
+        total += 1
+        failed += case.find("failure") is not None or case.find("error") is not None
+        skipped += case.find("skipped") is not None
+    return Count(total - failed - skipped, failed, skipped)
+
+
+def count_stage(results: Path, name: str, code: int) -> Count:
+    """The tests of one stage; a failure is never lost."""
+    path = results / f"{name}.xml"
+    count = count_cases(path) if path.exists() else Count(int(code == 0), 0, 0)
+    if code != 0 and count.failed == 0:
+        count = count._replace(failed=1)
+    return count
+
+
+def main() -> int:
+    results = Path(sys.argv[1])
+    totals = Count(0, 0, 0)
+    print(f"\n{'stage':<12}{'passed':>8}{'failed':>8}{'skipped':>8}{'seconds':>9}")
+    for line in (results / "stages").read_text().splitlines():
+        name, code, seconds = line.split()
+        count = count_stage(results, name, int(code))
+        totals = Count(*(a + b for a, b in zip(totals, count)))
+        print(f"{name:<12}{count.passed:>8}{count.failed:>8}{count.skipped:>8}{seconds:>9}")
+    print(f"\n{totals.passed} passed, {totals.failed} failed, {totals.skipped} skipped")
+    return 1 if totals.failed or not totals.passed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
