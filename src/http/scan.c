@@ -38,9 +38,11 @@ enum http_progress http_scan_head(struct http_scan *scan, struct slice bytes)
 			scan->offset = bytes.len;
 			break;
 		}
-		const size_t line_len = (size_t)(feed - bytes.ptr) - scan->line;
-		/* RFC 9112 section 2.2 allows a LF alone: two readers, two heads. */
-		if (UNLIKELY(line_len == 0 || feed[-1] != '\r')) {
+		const char *line = bytes.ptr + scan->line;
+		const size_t line_len = (size_t)(feed - line);
+		/* RFC 9112 section 2.2 allows a LF alone, and some take a CR alone for a line end:
+		 * two readers, two heads. So the first CR of a line is the one before its LF. */
+		if (UNLIKELY(line_len == 0 || memchr(line, '\r', line_len) != feed - 1)) {
 			return refuse(scan, HTTP_BAD_LINE_END);
 		}
 		scan->offset = scan->line + line_len + 1;
