@@ -29,7 +29,7 @@ static void check_cuts(const struct fed_body *whole, struct slice bytes, size_t 
 	struct fed_body pieces;
 
 	for (unsigned way = 0; way < 4; way++) {
-		const size_t step = way & 1 ? SIZE_MAX / 2 : (bytes.len < 4096 ? 1 : 1021);
+		const size_t step = way & 1 ? SIZE_MAX / 2 : feed_step(bytes.len);
 		feed_body(&pieces, bytes, cut, step, bare, way & 2);
 		check_same(whole, &pieces);
 		fed_body_done(&pieces);

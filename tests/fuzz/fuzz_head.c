@@ -60,7 +60,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 	const struct slice input = {(const char *)bytes, len};
 
 	feed_request(&whole, input, SIZE_MAX / 2);
-	feed_request(&pieces, input, len < 4096 ? 1 : 1021);
+	feed_request(&pieces, input, feed_step(len));
 	ASSERT(whole.error == pieces.error);
 	ASSERT(whole.incomplete == pieces.incomplete);
 	ASSERT(whole.len == pieces.len);

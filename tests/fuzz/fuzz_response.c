@@ -54,7 +54,7 @@ static void check(struct slice input, bool to_head)
 	static struct feed pieces;
 
 	feed_response(&whole, input, SIZE_MAX / 2, to_head);
-	feed_response(&pieces, input, input.len < 4096 ? 1 : 1021, to_head);
+	feed_response(&pieces, input, feed_step(input.len), to_head);
 	ASSERT(whole.error == pieces.error);
 	ASSERT(whole.incomplete == pieces.incomplete);
 	ASSERT(whole.len == pieces.len);

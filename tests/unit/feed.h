@@ -13,6 +13,12 @@
 /* The ceiling that a connection has for a head: the default of --max-head. */
 enum { FEED_HEAD_MAX = 256 * 1024 };
 
+/* Pieces to cut `len` bytes into: single bytes, unless that would take long. */
+static inline size_t feed_step(size_t len)
+{
+	return len < 512 ? 1 : len / 7;
+}
+
 struct feed {
 	char *bytes; /* the head; what is parsed borrows from it */
 	size_t len;
