@@ -88,6 +88,8 @@ static const struct refusal refusals[] = {
         {REQUEST, HTTP_BAD_AUTHORITY, "another port",
                 REQUEST_LINE("GET http://docker:81/ HTTP/1.1")},
         {REQUEST, HTTP_BAD_AUTHORITY, "an empty authority", REQUEST_LINE("GET http:///a HTTP/1.1")},
+        {REQUEST, HTTP_BAD_AUTHORITY, "an empty authority and an empty Host",
+                BYTES("GET http:///a HTTP/1.1\r\nHost:\r\n\r\n")},
         {REQUEST, HTTP_BAD_AUTHORITY, "user information",
                 REQUEST_LINE("GET http://a@docker/ HTTP/1.1")},
         {REQUEST, HTTP_BAD_AUTHORITY, "no Host to compare with",
@@ -219,6 +221,86 @@ static void malformed_messages_are_refused_for_what_is_wrong(void **state)
 	}
 }
 
+/* ── Every byte in every place ───────────────────────────────────────────── */
+
+/* The sets as the RFCs write them; letters and digits are in all of them. */
+static const char token_marks[] = "!#$%&'*+-.^_`|~";      /* RFC 9110 section 5.6.2 */
+static const char host_marks[] = "-._~!$&'()*+;=:%[]";    /* RFC 3986 section 3.2.2 */
+static const char path_marks[] = "/-._~!$&'()*+,;=:@[]?"; /* RFC 3986 section 3.3, and '?' */
+static const char query_marks[] = "/-._~!$&'()*+,;=:@[]?\"<>\\^`{|}";
+
+static bool is_one_of(unsigned byte, const char *marks)
+{
+	const bool letter = (byte >= 'a' && byte <= 'z') || (byte >= 'A' && byte <= 'Z');
+
+	return letter || (byte >= '0' && byte <= '9') ||
+	       (byte != 0 && byte < 0x80 && strchr(marks, (int)byte) != NULL);
+}
+
+/* RFC 9110 section 5.5. */
+static bool is_of_value(unsigned byte)
+{
+	return byte == '\t' || (byte >= ' ' && byte != 0x7f);
+}
+
+/* Whether a request with `byte` between `before` and `behind` is accepted. */
+static bool is_accepted(const char *before, unsigned byte, const char *behind)
+{
+	char memory[256];
+	struct text text = text_over(memory, sizeof(memory));
+
+	text_add(&text, slice_of(before));
+	text_add_char(&text, (char)byte);
+	text_add(&text, slice_of(behind));
+	return feed_kind(REQUEST, text_slice(&text), SIZE_MAX / 2) == HTTP_OK;
+}
+
+static void is_judged(const char *about, unsigned byte, bool accepted, bool wanted)
+{
+	if (accepted != wanted) {
+		fail_msg("byte 0x%02x in a %s is %s", byte, about,
+		        accepted ? "accepted" : "refused");
+	}
+}
+
+static void every_byte_is_judged_in_every_place(void **state)
+{
+	const char end[] = " HTTP/1.1\r\nHost: a\r\n\r\n";
+
+	(void)state;
+	for (unsigned byte = 0; byte < 256; byte++) {
+		is_judged("method", byte, is_accepted("G", byte, "T / HTTP/1.1\r\nHost: a\r\n\r\n"),
+		        is_one_of(byte, token_marks));
+		is_judged("path", byte, is_accepted("GET /a", byte, end),
+		        is_one_of(byte, path_marks));
+		is_judged("query", byte, is_accepted("GET /?a", byte, end),
+		        is_one_of(byte, query_marks));
+		is_judged("name", byte,
+		        is_accepted("GET / HTTP/1.1\r\nHost: a\r\nA", byte, "b: c\r\n\r\n"),
+		        byte == ':' || is_one_of(byte, token_marks));
+		is_judged("Host", byte, is_accepted("GET / HTTP/1.1\r\nHost: a", byte, "b\r\n\r\n"),
+		        is_one_of(byte, host_marks));
+	}
+}
+
+/* Values are looked at eight bytes at a time: every byte at every place of two times eight. */
+static void every_byte_is_judged_anywhere_in_a_value(void **state)
+{
+	char before[64] = "GET / HTTP/1.1\r\nHost: a\r\nA: ";
+	const size_t start = strlen(before);
+
+	(void)state;
+	for (size_t place = 0; place < 16; place++) {
+		memset(before + start, 'v', place);
+		before[start + place] = '\0';
+		for (unsigned byte = 0; byte < 256; byte++) {
+			is_judged("value", byte,
+			        is_accepted(before, byte, "0123456789abcdef\r\n\r\n"),
+			        is_of_value(byte));
+		}
+	}
+}
+
 /* A GET with `count` times `line`, closed by CRLF CRLF. */
 static struct slice repeat(
         char *memory, size_t cap, struct slice start, struct slice line, unsigned count)
@@ -317,6 +399,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(malformed_messages_are_refused_for_what_is_wrong),
+	        cmocka_unit_test(every_byte_is_judged_in_every_place),
+	        cmocka_unit_test(every_byte_is_judged_anywhere_in_a_value),
 	        cmocka_unit_test(too_many_fields_are_refused),
 	        cmocka_unit_test(every_reason_has_a_case_here),
 	        cmocka_unit_test(every_reason_has_a_status_and_words),
