@@ -51,12 +51,16 @@ static void check_rewritten(const struct fed_body *framed, const struct fed_body
 	fed_body_done(&again);
 }
 
+/* GET, POST, PUT, HEAD, OPTIONS: no hexadecimal digits. */
+static bool is_method_start(char c)
+{
+	return c == 'G' || c == 'P' || c == 'H' || c == 'O';
+}
+
 static struct slice skip_head(struct slice bytes)
 {
 	const char *end = bytes.len > 0 ? memmem(bytes.ptr, bytes.len, "\r\n\r\n", 4) : NULL;
-
-	/* A head starts with a letter that is no hexadecimal digit: GET, POST, HEAD, PUT. */
-	if (end == NULL || memchr("GPHO", bytes.ptr[0], 4) == NULL) {
+	if (end == NULL || !is_method_start(bytes.ptr[0])) {
 		return bytes;
 	}
 	return slice_between(end + 4, bytes.ptr + bytes.len);

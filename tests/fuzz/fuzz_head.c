@@ -16,7 +16,7 @@ static char second_memory[FEED_HEAD_MAX * 2];
 
 static struct slice write_head(const struct http_request *request, char *memory)
 {
-	struct text text = text_over(memory, FEED_HEAD_MAX * 2);
+	struct text text = text_over(memory, sizeof(first_memory));
 	const struct http_request_options options = {.upgrade = request->head.upgrade.ptr != NULL};
 
 	http_request_write(&text, request, &options);

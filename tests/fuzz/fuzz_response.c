@@ -12,7 +12,7 @@ static char second_memory[FEED_HEAD_MAX * 2];
 
 static struct slice write_head(const struct http_response *response, char *memory)
 {
-	struct text text = text_over(memory, FEED_HEAD_MAX * 2);
+	struct text text = text_over(memory, sizeof(first_memory));
 	const bool upgrade = response->head.upgrade.ptr != NULL;
 
 	http_response_write(

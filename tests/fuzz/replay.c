@@ -15,7 +15,7 @@ static unsigned count;
 static bool replay_file(const char *path)
 {
 	static uint8_t bytes[1 << 20];
-	FILE *file = fopen(path, "rb");
+	FILE *file = fopen(path, "rbe");
 
 	if (file == NULL) {
 		return false;

@@ -10,6 +10,7 @@
 #include "base/text.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -279,9 +280,9 @@ static void levels_have_syslogs_words(void **state)
 static struct slice logged(char *memory, size_t cap, enum log_level level, const char *message)
 {
 	int ends[2];
-	const int saved = dup(STDERR_FILENO);
+	const int saved = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 0);
 
-	assert_int_equal(pipe(ends), 0);
+	assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
 	assert_true(dup2(ends[1], STDERR_FILENO) >= 0);
 	log_line(level, "%s", message);
 	assert_true(dup2(saved, STDERR_FILENO) >= 0);

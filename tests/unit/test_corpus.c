@@ -23,8 +23,10 @@ static struct slice read_file(const char *name, const char *suffix)
 	char *bytes = malloc(cap);
 
 	(void)snprintf(path, sizeof(path), "%s/%s%s", CORPUS, name, suffix);
-	FILE *file = fopen(path, "rb");
-	if (file == NULL || bytes == NULL) {
+	FILE *file = fopen(path, "rbe");
+	assert_non_null(bytes);
+	if (file == NULL) {
+		free(bytes);
 		fail_msg("cannot read %s", path);
 		return (struct slice){NULL, 0};
 	}

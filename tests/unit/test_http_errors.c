@@ -297,6 +297,8 @@ static void every_byte_is_judged_anywhere_in_a_value(void **state)
 			is_judged("value", byte,
 			        is_accepted(before, byte, "0123456789abcdef\r\n\r\n"),
 			        is_of_value(byte));
+			is_judged("value's end", byte, is_accepted(before, byte, "\r\n\r\n"),
+			        is_of_value(byte));
 		}
 	}
 }

@@ -74,34 +74,34 @@ struct framing_case {
 	const char *about;
 	const char *minor;
 	const char *fields;
-	enum http_framing framing;
 	uint64_t length;
+	enum http_framing framing;
 	bool has_length;
 	bool keep_alive;
 };
 
 static const struct framing_case framing_cases[] = {
-        {"nothing said", "1", "", HTTP_NO_BODY, 0, false, true},
-        {"a length", "1", "Content-Length: 5\r\n", HTTP_LENGTH, 5, true, true},
-        {"no bytes", "1", "Content-Length: 0\r\n", HTTP_LENGTH, 0, true, true},
-        {"zeros in front", "1", "CONTENT-LENGTH: \t 005 \t\r\n", HTTP_LENGTH, 5, true, true},
-        {"the longest", "1", "Content-Length: 9223372036854775807\r\n", HTTP_LENGTH, INT64_MAX,
+        {"nothing said", "1", "", 0, HTTP_NO_BODY, false, true},
+        {"a length", "1", "Content-Length: 5\r\n", 5, HTTP_LENGTH, true, true},
+        {"no bytes", "1", "Content-Length: 0\r\n", 0, HTTP_LENGTH, true, true},
+        {"zeros in front", "1", "CONTENT-LENGTH: \t 005 \t\r\n", 5, HTTP_LENGTH, true, true},
+        {"the longest", "1", "Content-Length: 9223372036854775807\r\n", INT64_MAX, HTTP_LENGTH,
                 true, true},
-        {"chunks", "1", "Transfer-Encoding: chunked\r\n", HTTP_CHUNKED, 0, false, true},
-        {"chunks by another case", "1", "tRANSFER-eNCODING:\tchunked \r\n", HTTP_CHUNKED, 0, false,
+        {"chunks", "1", "Transfer-Encoding: chunked\r\n", 0, HTTP_CHUNKED, false, true},
+        {"chunks by another case", "1", "tRANSFER-eNCODING:\tchunked \r\n", 0, HTTP_CHUNKED, false,
                 true},
-        {"names that only look so", "1", "Content_Length: 5\r\nTransfer_Encoding: chunked\r\n",
-                HTTP_NO_BODY, 0, false, true},
-        {"close", "1", "Connection: close\r\n", HTTP_NO_BODY, 0, false, false},
-        {"close in a list", "1", "Connection: a,, CLOSE ,\r\n", HTTP_NO_BODY, 0, false, false},
-        {"close in the second field", "1", "Connection: a\r\nConnection: close\r\n", HTTP_NO_BODY,
-                0, false, false},
-        {"closes is another word", "1", "Connection: closes\r\n", HTTP_NO_BODY, 0, false, true},
-        {"1.0 closes", "0", "", HTTP_NO_BODY, 0, false, false},
-        {"1.0 that stays", "0", "Connection: Keep-Alive\r\n", HTTP_NO_BODY, 0, false, true},
-        {"1.0 that says both", "0", "Connection: keep-alive, close\r\n", HTTP_NO_BODY, 0, false,
+        {"names that only look so", "1", "Content_Length: 5\r\nTransfer_Encoding: chunked\r\n", 0,
+                HTTP_NO_BODY, false, true},
+        {"close", "1", "Connection: close\r\n", 0, HTTP_NO_BODY, false, false},
+        {"close in a list", "1", "Connection: a,, CLOSE ,\r\n", 0, HTTP_NO_BODY, false, false},
+        {"close in the second field", "1", "Connection: a\r\nConnection: close\r\n", 0,
+                HTTP_NO_BODY, false, false},
+        {"closes is another word", "1", "Connection: closes\r\n", 0, HTTP_NO_BODY, false, true},
+        {"1.0 closes", "0", "", 0, HTTP_NO_BODY, false, false},
+        {"1.0 that stays", "0", "Connection: Keep-Alive\r\n", 0, HTTP_NO_BODY, false, true},
+        {"1.0 that says both", "0", "Connection: keep-alive, close\r\n", 0, HTTP_NO_BODY, false,
                 false},
-        {"1.0 with a length", "0", "Content-Length: 2\r\n", HTTP_LENGTH, 2, true, false},
+        {"1.0 with a length", "0", "Content-Length: 2\r\n", 2, HTTP_LENGTH, true, false},
 };
 
 static void check_framing(const struct framing_case *row, size_t step)

@@ -10,35 +10,35 @@ struct answer_case {
 	bool to_head;
 	unsigned status;
 	const char *reason;
-	enum http_framing framing;
 	uint64_t length;
+	enum http_framing framing;
 	bool keep_alive;
 };
 
 static const struct answer_case cases[] = {
-        {"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n", false, 200, "OK", HTTP_LENGTH, 2, true},
-        {"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 2\r\n", false, 200, "OK",
-                HTTP_LENGTH, 2, true},
-        {"HTTP/1.1 200 OK\r\nTransfer-Encoding: CHUNKED\r\n", false, 200, "OK", HTTP_CHUNKED, 0,
+        {"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n", false, 200, "OK", 2, HTTP_LENGTH, true},
+        {"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 2\r\n", false, 200, "OK", 2,
+                HTTP_LENGTH, true},
+        {"HTTP/1.1 200 OK\r\nTransfer-Encoding: CHUNKED\r\n", false, 200, "OK", 0, HTTP_CHUNKED,
                 true},
-        {"HTTP/1.1 200 OK\r\nContent-Type: a/b\r\n", false, 200, "OK", HTTP_UNTIL_CLOSE, 0, false},
-        {"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n", false, 200, "OK",
-                HTTP_LENGTH, 2, false},
-        {"HTTP/1.0 200 OK\r\nContent-Length: 2\r\n", false, 200, "OK", HTTP_LENGTH, 2, false},
-        {"HTTP/1.0 200 OK\r\nContent-Length: 2\r\nConnection: keep-alive\r\n", false, 200, "OK",
-                HTTP_LENGTH, 2, true},
-        {"HTTP/1.1 200 OK\r\nContent-Length: 20\r\n", true, 200, "OK", HTTP_NO_BODY, 20, true},
-        {"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n", true, 200, "OK", HTTP_NO_BODY, 0,
+        {"HTTP/1.1 200 OK\r\nContent-Type: a/b\r\n", false, 200, "OK", 0, HTTP_UNTIL_CLOSE, false},
+        {"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n", false, 200, "OK", 2,
+                HTTP_LENGTH, false},
+        {"HTTP/1.0 200 OK\r\nContent-Length: 2\r\n", false, 200, "OK", 2, HTTP_LENGTH, false},
+        {"HTTP/1.0 200 OK\r\nContent-Length: 2\r\nConnection: keep-alive\r\n", false, 200, "OK", 2,
+                HTTP_LENGTH, true},
+        {"HTTP/1.1 200 OK\r\nContent-Length: 20\r\n", true, 200, "OK", 20, HTTP_NO_BODY, true},
+        {"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n", true, 200, "OK", 0, HTTP_NO_BODY,
                 true},
-        {"HTTP/1.1 204 No Content\r\n", false, 204, "No Content", HTTP_NO_BODY, 0, true},
-        {"HTTP/1.1 304 Not Modified\r\nContent-Length: 9\r\n", false, 304, "Not Modified",
-                HTTP_NO_BODY, 9, true},
-        {"HTTP/1.1 100 Continue\r\n", false, 100, "Continue", HTTP_NO_BODY, 0, true},
+        {"HTTP/1.1 204 No Content\r\n", false, 204, "No Content", 0, HTTP_NO_BODY, true},
+        {"HTTP/1.1 304 Not Modified\r\nContent-Length: 9\r\n", false, 304, "Not Modified", 9,
+                HTTP_NO_BODY, true},
+        {"HTTP/1.1 100 Continue\r\n", false, 100, "Continue", 0, HTTP_NO_BODY, true},
         {"HTTP/1.1 101 UPGRADED\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n", false, 101, "UPGRADED",
-                HTTP_NO_BODY, 0, true},
-        {"HTTP/1.1 404\r\nContent-Length: 0\r\n", false, 404, "", HTTP_LENGTH, 0, true},
-        {"HTTP/1.1 404 \r\nContent-Length: 0\r\n", false, 404, "", HTTP_LENGTH, 0, true},
-        {"HTTP/1.1 999 \xc3\xa4 \t b\r\n", false, 999, "\xc3\xa4 \t b", HTTP_UNTIL_CLOSE, 0, false},
+                0, HTTP_NO_BODY, true},
+        {"HTTP/1.1 404\r\nContent-Length: 0\r\n", false, 404, "", 0, HTTP_LENGTH, true},
+        {"HTTP/1.1 404 \r\nContent-Length: 0\r\n", false, 404, "", 0, HTTP_LENGTH, true},
+        {"HTTP/1.1 999 \xc3\xa4 \t b\r\n", false, 999, "\xc3\xa4 \t b", 0, HTTP_UNTIL_CLOSE, false},
 };
 
 static void check(const struct answer_case *row, size_t step)

@@ -144,8 +144,8 @@ struct response_case {
 	const char *about;
 	struct slice in;
 	bool to_head;
-	enum http_connection connection;
 	bool bare;
+	enum http_connection connection;
 	struct slice out;
 };
 
@@ -153,35 +153,35 @@ static const struct response_case responses[] = {
         {"an answer as the Engine sends it",
                 BYTES("HTTP/1.1 200 OK\r\nApi-Version: 1.41\r\nContent-Length: 02\r\nDate: "
                       "x\r\n\r\n"),
-                false, HTTP_CONNECTION_KEEP, false,
+                false, false, HTTP_CONNECTION_KEEP,
                 BYTES("HTTP/1.1 200 OK\r\nApi-Version: 1.41\r\nDate: x\r\nContent-Length: "
                       "2\r\n\r\n")},
         {"the version is ours", BYTES("HTTP/1.0 404 Not Found\r\nContent-Length: 0\r\n\r\n"), false,
-                HTTP_CONNECTION_CLOSE, false,
+                false, HTTP_CONNECTION_CLOSE,
                 BYTES("HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")},
-        {"an empty reason", BYTES("HTTP/1.1 299\r\n\r\n"), false, HTTP_CONNECTION_KEEP, false,
+        {"an empty reason", BYTES("HTTP/1.1 299\r\n\r\n"), false, false, HTTP_CONNECTION_KEEP,
                 BYTES("HTTP/1.1 299 \r\n\r\n")},
         {"an answer to HEAD keeps its length",
-                BYTES("HTTP/1.1 200 OK\r\nContent-Length: 20\r\n\r\n"), true, HTTP_CONNECTION_KEEP,
-                false, BYTES("HTTP/1.1 200 OK\r\nContent-Length: 20\r\n\r\n")},
-        {"chunks", BYTES("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"), false,
-                HTTP_CONNECTION_KEEP, false,
+                BYTES("HTTP/1.1 200 OK\r\nContent-Length: 20\r\n\r\n"), true, false,
+                HTTP_CONNECTION_KEEP, BYTES("HTTP/1.1 200 OK\r\nContent-Length: 20\r\n\r\n")},
+        {"chunks", BYTES("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"), false, false,
+                HTTP_CONNECTION_KEEP,
                 BYTES("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")},
         {"chunks taken off for 1.0", BYTES("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"),
-                false, HTTP_CONNECTION_CLOSE, true,
+                false, true, HTTP_CONNECTION_CLOSE,
                 BYTES("HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n")},
         {"keep-alive said aloud for 1.0", BYTES("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n"),
-                false, HTTP_CONNECTION_KEEP_ALIVE, false,
+                false, false, HTTP_CONNECTION_KEEP_ALIVE,
                 BYTES("HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: keep-alive\r\n\r\n")},
         {"the Engine's connection is not the client's",
                 BYTES("HTTP/1.1 200 OK\r\nConnection: close, X-A\r\nX-A: 1\r\nKeep-Alive: x\r\n"
                       "Content-Length: 2\r\n\r\n"),
-                false, HTTP_CONNECTION_KEEP, false,
+                false, false, HTTP_CONNECTION_KEEP,
                 BYTES("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n")},
         {"an upgrade",
                 BYTES("HTTP/1.1 101 UPGRADED\r\nContent-Type: application/x\r\nUpgrade: tcp\r\n"
                       "Connection: Upgrade\r\n\r\n"),
-                false, HTTP_CONNECTION_UPGRADE, false,
+                false, false, HTTP_CONNECTION_UPGRADE,
                 BYTES("HTTP/1.1 101 UPGRADED\r\nContent-Type: application/x\r\nConnection: "
                       "Upgrade\r\n"
                       "Upgrade: tcp\r\n\r\n")},
