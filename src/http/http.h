@@ -90,7 +90,7 @@ struct http_head {
 	unsigned field_count;
 	unsigned minor_version;    /* of HTTP/1.x; 0 or 1 */
 	enum http_framing framing;
-	uint64_t content_length;   /* when HTTP_LENGTH */
+	uint64_t content_length;   /* when has_length */
 	bool keep_alive;           /* the sender is willing (RFC 9112 §9.3) */
 	bool has_length;           /* a Content-Length was there, even where no body follows */
 	bool has_chunked;          /* a Transfer-Encoding was there */
@@ -152,7 +152,12 @@ struct http_chunks_result {
 	uint64_t data;   /* bytes of body data among them */
 };
 
-/* Feed `len` bytes at `bytes`; the output replaces them from the front. */
+/*
+ * Feed `len` bytes at `bytes`; the output replaces them from the front. Starts
+ * from a struct of zeros. Of a size line that is not whole yet nothing is used:
+ * the next call sees it again, with more behind it. Bytes are used up to what
+ * is malformed, and after HTTP_DONE and HTTP_BAD none.
+ */
 struct http_chunks_result http_chunks_rewrite(struct http_chunks *chunks, char *bytes, size_t len)
 	MUST_USE;
 /* Bytes of data that come next and need no look: they may go past this function. */

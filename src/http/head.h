@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * head — what request and response heads share. For this folder only.
+ */
+#ifndef HTTP_HEAD_H
+#define HTTP_HEAD_H
+
+#include "http/http.h"
+
+/* What a byte may be part of; bits, since it may be several. */
+enum byte_class {
+	BYTE_TOKEN = 1, /* names and methods: RFC 9110 section 5.6.2 */
+	BYTE_VALUE = 2, /* field values: RFC 9110 section 5.5, with the blanks */
+	BYTE_PATH = 4,  /* a target up to the query; without '%', which needs a look */
+	BYTE_QUERY = 8, /* a target's query; without '%' */
+	BYTE_HOST = 16, /* host and port: RFC 3986 section 3.2.2, without ',' */
+	BYTE_HEX = 32,
+	BYTE_BLANK = 64, /* space and tab */
+};
+
+extern const unsigned char http_bytes[256];
+
+static inline bool byte_is(char c, unsigned classes)
+{
+	return (http_bytes[(unsigned char)c] & classes) != 0;
+}
+
+/* The first byte from `at` on that is not of these classes, or `end`. */
+static inline const char *skip_bytes(const char *at, const char *end, unsigned classes)
+{
+	while (at < end && byte_is(*at, classes)) {
+		at++;
+	}
+	return at;
+}
+
+/* The same for BYTE_VALUE, many bytes at a time: values are most of a head. */
+const char *skip_value(const char *at, const char *end);
+
+/* What the fields say that decides on framing and on the connection. */
+struct head_facts {
+	struct slice host;
+	struct slice length;
+	struct slice coding;
+	unsigned hosts; /* how many there are */
+	unsigned codings;
+	unsigned lengths;
+	bool lengths_differ;
+	bool close; /* Connection options */
+	bool keep_alive;
+};
+
+/*
+ * Cuts a complete head behind its first line: everything between that line's
+ * CRLF and the empty line. Empty when there is no such line.
+ */
+struct slice head_first_line(struct slice bytes);
+
+/*
+ * Parses the field lines of a complete head, `bytes`, which start behind
+ * `first_line`. Fills in the fields, the upgrade and *ret_facts.
+ */
+enum http_error head_parse_fields(struct slice bytes, struct slice first_line,
+        struct http_head *head, struct head_facts *ret_facts) MUST_USE;
+
+/* Reads the one Content-Length, if any, into the head. */
+enum http_error head_parse_length(struct http_head *head, const struct head_facts *facts) MUST_USE;
+
+/* Whether the connection outlives this message as far as its sender says (RFC 9112 section 9.3). */
+static inline bool head_keeps_alive(const struct http_head *head, const struct head_facts *facts)
+{
+	return !facts->close && (head->minor_version > 0 || facts->keep_alive);
+}
+
+#endif

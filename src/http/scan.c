@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: MIT */
+#include "http/head.h"
+
+/* A TLS record of type handshake starts so (RFC 8446 section 5.1). */
+static const char tls_handshake = 0x16;
+
+static enum http_progress refuse(struct http_scan *scan, enum http_error error)
+{
+	scan->error = error;
+	return HTTP_BAD;
+}
+
+/* Whoever speaks something else waits for an answer now, and may never send a line end. */
+static enum http_error check_first_byte(char first)
+{
+	if (first == tls_handshake) {
+		return HTTP_BAD_TLS;
+	}
+	/* RFC 9112 section 2.2 lets a server skip empty lines here; the Engine does not. */
+	return byte_is(first, BYTE_TOKEN) ? HTTP_OK : HTTP_BAD_REQUEST_LINE;
+}
+
+enum http_progress http_scan_head(struct http_scan *scan, struct slice bytes)
+{
+	if (scan->error != HTTP_OK) {
+		return HTTP_BAD;
+	}
+	if (scan->offset == 0 && bytes.len > 0) {
+		const enum http_error error = check_first_byte(bytes.ptr[0]);
+		if (UNLIKELY(error != HTTP_OK)) {
+			return refuse(scan, error);
+		}
+	}
+	while (scan->offset < bytes.len) {
+		const char *at = bytes.ptr + scan->offset;
+		const char *feed = memchr(at, '\n', bytes.len - scan->offset);
+		if (feed == NULL) {
+			scan->offset = bytes.len;
+			break;
+		}
+		const char *line = bytes.ptr + scan->line;
+		const size_t line_len = (size_t)(feed - line);
+		/* RFC 9112 section 2.2 allows a LF alone, and some take a CR alone for a line end:
+		 * two readers, two heads. So the first CR of a line is the one before its LF. */
+		if (UNLIKELY(line_len == 0 || memchr(line, '\r', line_len) != feed - 1)) {
+			return refuse(scan, HTTP_BAD_LINE_END);
+		}
+		scan->offset = scan->line + line_len + 1;
+		scan->line = scan->offset;
+		if (line_len == 1) {
+			scan->head_len = scan->offset;
+			return HTTP_DONE;
+		}
+	}
+	return HTTP_MORE;
+}

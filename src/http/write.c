@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: MIT */
+#include "http/http.h"
+
+#define CRLF SLICE("\r\n")
+
+static const bool is_hop_by_hop[HTTP_NAME_COUNT] = {
+#define FIELD(name, text, hop_by_hop) [HTTP_NAME_##name] = (hop_by_hop),
+#include "http/fields.def"
+#undef FIELD
+};
+
+static inline void add_field(struct text *text, struct slice name, struct slice value)
+{
+	text_add(text, name);
+	text_add(text, SLICE(": "));
+	text_add(text, value);
+	text_add(text, CRLF);
+}
+
+static void add_length(struct text *text, uint64_t length)
+{
+	text_add(text, SLICE("Content-Length: "));
+	text_add_u64(text, length);
+	text_add(text, CRLF);
+}
+
+static void add_upgrade(struct text *text, struct slice protocol)
+{
+	text_add(text, SLICE("Connection: Upgrade\r\n"));
+	add_field(text, SLICE("Upgrade"), protocol);
+}
+
+/* ── Requests ────────────────────────────────────────────────────────────── */
+
+/* Whether the field is passed on as it came. */
+static inline bool is_passed_to_engine(const struct http_field *field, bool has_api_key)
+{
+	if (field->connection_named || is_hop_by_hop[field->known]) {
+		return false;
+	}
+	if (field->known == HTTP_NAME_HOST || field->known == HTTP_NAME_CONTENT_LENGTH) {
+		return false;
+	}
+	return field->known != HTTP_NAME_X_API_KEY || !has_api_key;
+}
+
+static void add_request_framing(struct text *text, const struct http_head *head, bool drop_body)
+{
+	if (drop_body) {
+		add_length(text, 0);
+	} else if (head->has_chunked) {
+		text_add(text, SLICE("Transfer-Encoding: chunked\r\n"));
+	} else if (head->has_length) {
+		add_length(text, head->content_length);
+	}
+}
+
+void http_request_write(struct text *text, const struct http_request *request,
+        const struct http_request_options *options)
+{
+	const struct http_head *head = &request->head;
+	const bool has_api_key = options->api_key.ptr != NULL;
+
+	text_add(text, request->method);
+	text_add(text, SLICE(" "));
+	text_add(text, request->target);
+	text_add(text, SLICE(" HTTP/1.1\r\nHost: localhost\r\n"));
+	for (unsigned i = 0; i < head->field_count; i++) {
+		if (is_passed_to_engine(&head->fields[i], has_api_key)) {
+			add_field(text, head->fields[i].name, head->fields[i].value);
+		}
+	}
+	add_request_framing(text, head, options->drop_body);
+	if (has_api_key) {
+		add_field(text, SLICE("x-api-key"), options->api_key);
+	}
+	if (options->upgrade && head->upgrade.ptr != NULL) {
+		add_upgrade(text, head->upgrade);
+	}
+	text_add(text, CRLF);
+}
+
+/* ── Responses ───────────────────────────────────────────────────────────── */
+
+static void add_connection(struct text *text, enum http_connection connection, struct slice upgrade)
+{
+	switch (connection) {
+	case HTTP_CONNECTION_KEEP:
+		break;
+	case HTTP_CONNECTION_KEEP_ALIVE:
+		text_add(text, SLICE("Connection: keep-alive\r\n"));
+		break;
+	case HTTP_CONNECTION_CLOSE:
+		text_add(text, SLICE("Connection: close\r\n"));
+		break;
+	case HTTP_CONNECTION_UPGRADE:
+		add_upgrade(text, upgrade);
+		break;
+	}
+}
+
+static void add_status_line(struct text *text, unsigned status, struct slice reason)
+{
+	text_add(text, SLICE("HTTP/1.1 "));
+	text_add_padded(text, status, 3);
+	text_add(text, SLICE(" ")); /* there even before an empty reason (RFC 9112 section 4) */
+	text_add(text, reason);
+	text_add(text, CRLF);
+}
+
+void http_response_write(struct text *text, const struct http_response *response,
+        enum http_connection connection, bool bare)
+{
+	const struct http_head *head = &response->head;
+
+	add_status_line(text, response->status, response->reason);
+	for (unsigned i = 0; i < head->field_count; i++) {
+		const struct http_field *field = &head->fields[i];
+		if (!field->connection_named && !is_hop_by_hop[field->known] &&
+		        field->known != HTTP_NAME_CONTENT_LENGTH) {
+			add_field(text, field->name, field->value);
+		}
+	}
+	if (head->has_length) {
+		add_length(text, head->content_length);
+	}
+	if (head->has_chunked && !bare) {
+		text_add(text, SLICE("Transfer-Encoding: chunked\r\n"));
+	}
+	add_connection(text, connection, head->upgrade);
+	text_add(text, CRLF);
+}
+
+/* ── Answers of our own ──────────────────────────────────────────────────── */
+
+static void add_own_head(
+        struct text *text, unsigned status, size_t length, enum http_connection connection)
+{
+	add_status_line(text, status, slice_of(http_reason(status)));
+	text_add(text, SLICE("Content-Type: application/json\r\n"));
+	add_length(text, length);
+	add_connection(text, connection, SLICE(""));
+	text_add(text, CRLF);
+}
+
+static void add_message(struct text *text, struct slice message)
+{
+	text_add(text, SLICE("{\"message\":\""));
+	text_add_json(text, message);
+	text_add(text, SLICE("\"}\n"));
+}
+
+/* How long add_message() is, found by doing it. */
+static size_t measure_message(struct text *text, struct slice message)
+{
+	const size_t before = text->len;
+
+	add_message(text, message);
+	const size_t length = text->len - before;
+	text->len = before;
+	return length;
+}
+
+void http_error_write(struct text *text, unsigned status, struct slice message, bool to_head,
+        enum http_connection connection)
+{
+	add_own_head(text, status, measure_message(text, message), connection);
+	if (!to_head) {
+		add_message(text, message);
+	}
+}
+
+void http_json_write(struct text *text, unsigned status, struct slice json, bool to_head,
+        enum http_connection connection)
+{
+	add_own_head(text, status, json.len, connection);
+	if (!to_head) {
+		text_add(text, json);
+	}
+}

@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: MIT */
+/* Answers, to HEAD and to others: the same properties as fuzz_head.c. */
+#include "feed.h"
+#include "fuzz.h"
+
+#include <stdlib.h>
+
+enum { FIELDS_ADDED = 4 };
+
+static char first_memory[FEED_HEAD_MAX * 2];
+static char second_memory[FEED_HEAD_MAX * 2];
+
+static struct slice write_head(const struct http_response *response, char *memory)
+{
+	struct text text = text_over(memory, sizeof(first_memory));
+	const bool upgrade = response->head.upgrade.ptr != NULL;
+
+	http_response_write(
+	        &text, response, upgrade ? HTTP_CONNECTION_UPGRADE : HTTP_CONNECTION_KEEP, false);
+	ASSERT(!text.overflow);
+	return text_slice(&text);
+}
+
+static void check_same(const struct http_response *a, const struct http_response *b)
+{
+	ASSERT(a->status == b->status);
+	ASSERT(slice_equal(a->reason, b->reason));
+	ASSERT(a->head.framing == b->head.framing);
+	ASSERT(a->head.has_length == b->head.has_length);
+	ASSERT(a->head.has_chunked == b->head.has_chunked);
+	ASSERT(a->head.content_length == b->head.content_length);
+	ASSERT((a->head.upgrade.ptr == NULL) == (b->head.upgrade.ptr == NULL));
+}
+
+static void check_rewritten(const struct http_response *response, bool to_head)
+{
+	static struct feed again;
+	const struct slice written = write_head(response, first_memory);
+
+	if (response->head.field_count > HTTP_FIELDS_MAX - FIELDS_ADDED ||
+	        written.len > FEED_HEAD_MAX) {
+		return;
+	}
+	feed_response(&again, written, SIZE_MAX / 2, to_head);
+	ASSERT(again.error == HTTP_OK && again.len == written.len);
+	check_same(response, &again.response);
+	ASSERT(slice_equal(write_head(&again.response, second_memory), written));
+	feed_done(&again);
+}
+
+static void check(struct slice input, bool to_head)
+{
+	static struct feed whole;
+	static struct feed pieces;
+
+	feed_response(&whole, input, SIZE_MAX / 2, to_head);
+	feed_response(&pieces, input, feed_step(input.len), to_head);
+	ASSERT(whole.error == pieces.error);
+	ASSERT(whole.incomplete == pieces.incomplete);
+	ASSERT(whole.len == pieces.len);
+	if (whole.error == HTTP_OK && !whole.incomplete) {
+		check_same(&whole.response, &pieces.response);
+		ASSERT(!to_head || whole.response.head.framing == HTTP_NO_BODY);
+		check_rewritten(&whole.response, to_head);
+	}
+	feed_done(&whole);
+	feed_done(&pieces);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
+{
+	const struct slice input = {(const char *)bytes, len};
+
+	check(input, false);
+	check(input, true);
+	return 0;
+}

@@ -1,0 +1,346 @@
+/* SPDX-License-Identifier: MIT */
+/* The base library: slices, text, pools, buffers, clocks, lists, log lines. */
+#include "cases.h"
+
+#include "base/buffer.h"
+#include "base/clock.h"
+#include "base/list.h"
+#include "base/log.h"
+#include "base/pool.h"
+#include "base/text.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+/* ── slice ───────────────────────────────────────────────────────────────── */
+
+static void slices_compare(void **state)
+{
+	(void)state;
+	assert_true(slice_equal(SLICE(""), (struct slice){"x", 0}));
+	assert_false(slice_equal(SLICE("a"), SLICE("ab")));
+	assert_true(slice_equal_nocase(SLICE("Host-1"), SLICE("hOST-1")));
+	assert_false(slice_equal_nocase(SLICE("a"), SLICE("b")));
+	/* Only letters have a case: these pairs differ in the same bit. */
+	assert_false(slice_equal_nocase(SLICE("@"), SLICE("`")));
+	assert_false(slice_equal_nocase(SLICE("["), SLICE("{")));
+	assert_false(slice_equal_nocase(SLICE("\xc4"), SLICE("\xe4")));
+	assert_true(slice_starts_with(SLICE("abc"), SLICE("ab")));
+	assert_false(slice_starts_with(SLICE("a"), SLICE("ab")));
+	assert_true(slice_ends_with(SLICE("abc"), SLICE("bc")));
+	assert_false(slice_ends_with(SLICE("c"), SLICE("bc")));
+}
+
+static void slices_are_cut(void **state)
+{
+	struct slice rest = SLICE("a,,b,");
+	struct slice element;
+
+	(void)state;
+	assert_slice("trim", slice_trim(SLICE(" \t a b \t")), SLICE("a b"));
+	assert_slice("trim of blanks", slice_trim(SLICE(" \t ")), SLICE(""));
+	assert_true(slice_next(&rest, ',', &element));
+	assert_slice("first", element, SLICE("a"));
+	assert_true(slice_next(&rest, ',', &element));
+	assert_slice("empty", element, SLICE(""));
+	assert_true(slice_next(&rest, ',', &element));
+	assert_slice("third", element, SLICE("b"));
+	assert_true(slice_next(&rest, ',', &element));
+	assert_slice("behind the last separator", element, SLICE(""));
+	assert_false(slice_next(&rest, ',', &element));
+}
+
+static void numbers_are_plain_digits(void **state)
+{
+	static const struct {
+		struct slice s;
+		uint64_t max;
+		int result;
+		uint64_t value;
+	} rows[] = {
+	        {BYTES("0"), 9, 0, 0},
+	        {BYTES("007"), 9, 0, 7},
+	        {BYTES("18446744073709551615"), UINT64_MAX, 0, UINT64_MAX},
+	        {BYTES("18446744073709551616"), UINT64_MAX, -ERANGE, 0},
+	        {BYTES("99999999999999999999999"), UINT64_MAX, -ERANGE, 0},
+	        {BYTES("10"), 9, -ERANGE, 0},
+	        {BYTES(""), 9, -EINVAL, 0},
+	        {BYTES("+1"), 9, -EINVAL, 0},
+	        {BYTES("-1"), 9, -EINVAL, 0},
+	        {BYTES(" 1"), 9, -EINVAL, 0},
+	        {BYTES("1x"), 9, -EINVAL, 0},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		uint64_t value = 0;
+		assert_int_equal(slice_to_u64(rows[i].s, rows[i].max, &value), rows[i].result);
+		assert_that(rows[i].s.ptr, rows[i].result != 0 || value == rows[i].value);
+	}
+}
+
+/* ── text ────────────────────────────────────────────────────────────────── */
+
+static void text_stops_at_its_end(void **state)
+{
+	char memory[4];
+	struct text text = text_over(memory, sizeof(memory));
+
+	(void)state;
+	text_add(&text, SLICE("abc"));
+	assert_false(text.overflow);
+	text_add(&text, SLICE("de"));
+	assert_true(text.overflow);
+	text_add(&text, SLICE("f")); /* it would fit, but there would be a hole before it */
+	assert_slice("text", text_slice(&text), SLICE("abc"));
+}
+
+static void text_spells_numbers_and_json(void **state)
+{
+	char memory[256];
+	struct text text = text_over(memory, sizeof(memory));
+
+	(void)state;
+	text_add_u64(&text, 0);
+	text_add_char(&text, ' ');
+	text_add_u64(&text, UINT64_MAX);
+	text_add_char(&text, ' ');
+	text_add_padded(&text, 7, 3);
+	text_add_format(&text, " %s-%d", "x", -1);
+	assert_slice("numbers", text_slice(&text), SLICE("0 18446744073709551615 007 x--1"));
+
+	text = text_over(memory, sizeof(memory));
+	text_add_json(&text, SLICE("a\"\\\n\x7f\xc3/"));
+	assert_slice("JSON", text_slice(&text), SLICE("a\\\"\\\\\\u000a\\u007f?/"));
+
+	text = text_over(memory, 4);
+	text_add_format(&text, "%s", "abcd");
+	assert_true(text.overflow);
+}
+
+/* ── pool ────────────────────────────────────────────────────────────────── */
+
+static void a_pool_lends_up_to_its_ceiling(void **state)
+{
+	struct pool pool;
+
+	(void)state;
+	pool_init(&pool, 64, 2, 1);
+	void *first = pool_take(&pool);
+	void *second = pool_take(&pool);
+	assert_non_null(first);
+	assert_non_null(second);
+	assert_null(pool_take(&pool));
+	pool_give(&pool, first);
+	pool_give(&pool, second);
+	pool_give(&pool, NULL);
+	assert_int_equal(pool.lent, 0);
+	assert_int_equal(pool.kept, 1); /* a burst leaves nothing behind */
+	assert_ptr_equal(pool_take(&pool), first);
+	pool_give(&pool, first);
+	pool_done(&pool);
+}
+
+/* ── buffer ──────────────────────────────────────────────────────────────── */
+
+enum { HEADROOM = 64 };
+
+static void put(struct buffer *buffer, struct slice bytes)
+{
+	assert_true(bytes.len <= buffer_room(buffer));
+	memcpy(buffer->bytes + buffer->end, bytes.ptr, bytes.len);
+	buffer->end += (uint32_t)bytes.len;
+}
+
+static void a_rewritten_head_stands_before_its_body(void **state)
+{
+	struct buffer_lender lender;
+	struct buffer *buffer = NULL;
+
+	(void)state;
+	buffer_lender_init(&lender, HEADROOM, BUFFER_LARGE_SIZE, 4);
+	assert_true(buffer_borrow(&lender, &buffer));
+	assert_true(buffer_is_empty(buffer));
+	put(buffer, SLICE("headbody"));
+	assert_true(buffer_replace(buffer, 4, SLICE("a longer head ")));
+	assert_slice("to send", buffer_to_send(buffer), SLICE("a longer head "));
+	assert_slice("to judge", buffer_to_judge(buffer), SLICE("body"));
+	assert_ptr_equal(buffer_to_send(buffer).ptr + 14, buffer_to_judge(buffer).ptr);
+	buffer->start = buffer->ready;
+	buffer_compact(&lender, buffer);
+	assert_slice("compacted", buffer_to_judge(buffer), SLICE("body"));
+	assert_int_equal(buffer->start, HEADROOM);
+	buffer_return(&lender, &buffer);
+	assert_null(buffer);
+	buffer_lender_done(&lender);
+}
+
+static void a_head_that_grew_too_much_is_not_sent(void **state)
+{
+	static const char big[HEADROOM + 5];
+	struct buffer_lender lender;
+	struct buffer *buffer = NULL;
+
+	(void)state;
+	buffer_lender_init(&lender, HEADROOM, BUFFER_LARGE_SIZE, 4);
+	assert_true(buffer_borrow(&lender, &buffer));
+	put(buffer, SLICE("head"));
+	assert_false(buffer_replace(buffer, 4, (struct slice){big, HEADROOM + 5}));
+	assert_true(buffer_replace(buffer, 4, (struct slice){big, HEADROOM + 4}));
+	assert_int_equal(buffer_to_send(buffer).len, HEADROOM + 4);
+	buffer_return(&lender, &buffer);
+	buffer_lender_done(&lender);
+}
+
+static void a_buffer_grows_with_its_content(void **state)
+{
+	struct buffer_lender lender;
+	struct buffer *buffer = NULL;
+	struct buffer *other = NULL;
+
+	(void)state;
+	buffer_lender_init(&lender, HEADROOM, BUFFER_LARGE_SIZE, 1);
+	assert_true(buffer_borrow(&lender, &buffer));
+	assert_false(buffer_borrow(&lender, &other)); /* the ceiling */
+	put(buffer, SLICE("content"));
+	const size_t room = buffer_room(buffer);
+	assert_true(buffer_grow(&lender, &buffer));
+	assert_true(buffer_room(buffer) > room);
+	assert_slice("content", buffer_to_judge(buffer), SLICE("content"));
+	assert_false(buffer_grow(&lender, &buffer));
+	assert_true(buffer_borrow(&lender, &other)); /* the small one is home */
+	buffer_return(&lender, &other);
+	buffer_return(&lender, &buffer);
+	buffer_return(&lender, &buffer);
+	buffer_lender_done(&lender);
+}
+
+/* ── clock, list ─────────────────────────────────────────────────────────── */
+
+static void time_is_written_as_rfc_3339(void **state)
+{
+	char memory[64];
+	struct text text = text_over(memory, sizeof(memory));
+
+	(void)state;
+	clock_add_timestamp(&text, 1769862896 * NS_PER_S + 7 * NS_PER_MS + 999);
+	assert_slice("time", text_slice(&text), SLICE("2026-01-31T12:34:56.007Z"));
+	const int64_t before = clock_monotonic_ns();
+	assert_true(clock_monotonic_ns() >= before);
+	assert_true(clock_realtime_ns() > INT64_C(1700000000) * NS_PER_S);
+}
+
+static void a_list_keeps_its_order(void **state)
+{
+	struct list list;
+	struct list a;
+	struct list b;
+	struct list c;
+
+	(void)state;
+	list_init(&list);
+	list_init(&a);
+	list_remove(&a); /* on no list: fine */
+	assert_true(list_empty(&list));
+	list_append(&list, &b);
+	list_append(&list, &c);
+	list_prepend(&list, &a);
+	assert_ptr_equal(list.next, &a);
+	assert_ptr_equal(a.next, &b);
+	assert_ptr_equal(list.prev, &c);
+	list_remove(&b);
+	assert_ptr_equal(a.next, &c);
+	assert_true(list_empty(&b));
+	list_remove(&a);
+	list_remove(&c);
+	assert_true(list_empty(&list));
+}
+
+/* ── log ─────────────────────────────────────────────────────────────────── */
+
+static void levels_have_syslogs_words(void **state)
+{
+	enum log_level level = LOG_INFO;
+
+	(void)state;
+	for (enum log_level i = LOG_EMERG; i <= LOG_DEBUG; i++) {
+		assert_int_equal(log_level_parse(slice_of(log_level_name(i)), &level), 0);
+		assert_int_equal(level, i);
+	}
+	assert_int_equal(log_level_parse(SLICE("Error"), &level), 0);
+	assert_int_equal(level, LOG_ERR);
+	assert_int_equal(log_level_parse(SLICE("warn"), &level), 0);
+	assert_int_equal(level, LOG_WARNING);
+	assert_int_equal(log_level_parse(SLICE("verbose"), &level), -EINVAL);
+}
+
+/* What goes to standard error while one line is logged. */
+static struct slice logged(char *memory, size_t cap, enum log_level level, const char *message)
+{
+	int ends[2];
+	const int saved = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 0);
+
+	assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
+	assert_true(dup2(ends[1], STDERR_FILENO) >= 0);
+	log_line(level, "%s", message);
+	assert_true(dup2(saved, STDERR_FILENO) >= 0);
+	(void)close(saved);
+	(void)close(ends[1]);
+	const ssize_t len = read(ends[0], memory, cap);
+	(void)close(ends[0]);
+	assert_true(len >= 0);
+	return (struct slice){memory, (size_t)len};
+}
+
+static void a_log_line_is_one_line(void **state)
+{
+	char memory[16384];
+	char *flood = malloc(10000);
+
+	(void)state;
+	log_setup(LOG_INFO, LOG_TEXT);
+	assert_int_equal(logged(memory, sizeof(memory), LOG_DEBUG, "quiet").len, 0);
+	struct slice line = logged(memory, sizeof(memory), LOG_ERR, "it broke");
+	const struct slice behind_time = {line.ptr + 24, line.len - 24};
+	assert_slice("text", behind_time, SLICE(" err it broke\n"));
+
+	log_setup(LOG_DEBUG, LOG_JSON);
+	assert_int_equal(log_form(), LOG_JSON);
+	line = logged(memory, sizeof(memory), LOG_DEBUG, "a \"b\"\nc");
+	assert_true(slice_starts_with(line, SLICE("{\"time\":\"2")));
+	assert_true(slice_ends_with(
+	        line, SLICE("Z\",\"level\":\"debug\",\"message\":\"a \\\"b\\\"\\u000ac\"}\n")));
+
+	/* Longer than any line may be: cut, and still one line. */
+	assert_non_null(flood);
+	memset(flood, 'x', 9999);
+	flood[9999] = '\0';
+	log_setup(LOG_INFO, LOG_TEXT);
+	line = logged(memory, sizeof(memory), LOG_INFO, flood);
+	assert_true(line.len > 4000 && line.len < 8192);
+	assert_true(slice_ends_with(line, SLICE("x\n")));
+	free(flood);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	        cmocka_unit_test(slices_compare),
+	        cmocka_unit_test(slices_are_cut),
+	        cmocka_unit_test(numbers_are_plain_digits),
+	        cmocka_unit_test(text_stops_at_its_end),
+	        cmocka_unit_test(text_spells_numbers_and_json),
+	        cmocka_unit_test(a_pool_lends_up_to_its_ceiling),
+	        cmocka_unit_test(a_rewritten_head_stands_before_its_body),
+	        cmocka_unit_test(a_head_that_grew_too_much_is_not_sent),
+	        cmocka_unit_test(a_buffer_grows_with_its_content),
+	        cmocka_unit_test(time_is_written_as_rfc_3339),
+	        cmocka_unit_test(a_list_keeps_its_order),
+	        cmocka_unit_test(levels_have_syslogs_words),
+	        cmocka_unit_test(a_log_line_is_one_line),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,267 @@
+/* SPDX-License-Identifier: MIT */
+/* What is read out of requests that are accepted, whole and in pieces. */
+#include "cases.h"
+#include "feed.h"
+
+#include <stdlib.h>
+
+static struct feed feed;
+
+static const struct http_request *parse(const char *about, struct slice bytes, size_t step)
+{
+	feed_request(&feed, bytes, step);
+	if (feed.error != HTTP_OK || feed.incomplete) {
+		fail_msg("%s: refused: %s", about, http_error_text(feed.error));
+	}
+	return &feed.request;
+}
+
+/* ── Targets ─────────────────────────────────────────────────────────────── */
+
+struct target_case {
+	const char *line;
+	const char *target;
+	const char *path;
+};
+
+static const struct target_case target_cases[] = {
+        {"GET /", "/", "/"},
+        {"get /_ping", "/_ping", "/_ping"},
+        {"GET /v1.41/containers/json?all=1&filters=%7B%22a%22%3A1%7D",
+                "/v1.41/containers/json?all=1&filters=%7B%22a%22%3A1%7D", "/v1.41/containers/json"},
+        {"GET /?", "/?", "/"},
+        {"GET /a?b?c/d", "/a?b?c/d", "/a"},
+        {"GET /a?x={\"l\":[\"a|b\"]}^`<>\\", "/a?x={\"l\":[\"a|b\"]}^`<>\\", "/a"},
+        {"GET //a", "//a", "//a"},
+        {"GET /%2e%2E/", "/%2e%2E/", "/%2e%2E/"},
+        {"GET /images/a.b-c_d~e!$&'()*+,;=:@f/json", "/images/a.b-c_d~e!$&'()*+,;=:@f/json",
+                "/images/a.b-c_d~e!$&'()*+,;=:@f/json"},
+        {"OPTIONS *", "*", "*"},
+        {"OPTIONS /a", "/a", "/a"},
+        {"GET http://docker:80/a?b", "/a?b", "/a"},
+        {"GET HTTPS://DOCKER:80/a", "/a", "/a"},
+        {"GET http://docker:80", "/", "/"},
+        {"M-SEARCH!1 /a", "/a", "/a"},
+};
+
+static void check_target(const struct target_case *row, size_t step)
+{
+	char memory[256];
+	struct text text = text_over(memory, sizeof(memory));
+
+	text_add_format(&text, "%s HTTP/1.1\r\nHost: docker:80\r\n\r\n", row->line);
+	const struct http_request *request = parse(row->line, text_slice(&text), step);
+	assert_slice(row->line, request->target, slice_of(row->target));
+	assert_slice(row->line, request->path, slice_of(row->path));
+	assert_slice(row->line, request->host, SLICE("docker:80"));
+	assert_that(row->line, strncmp(row->line, request->method.ptr, request->method.len) == 0);
+	assert_that(row->line, row->line[request->method.len] == ' ');
+	feed_done(&feed);
+}
+
+static void a_target_is_read_as_the_engine_reads_it(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(target_cases); i++) {
+		check_target(&target_cases[i], SIZE_MAX / 2);
+		check_target(&target_cases[i], 1);
+	}
+}
+
+/* ── Framing and connection ──────────────────────────────────────────────── */
+
+struct framing_case {
+	const char *about;
+	const char *minor;
+	const char *fields;
+	uint64_t length;
+	enum http_framing framing;
+	bool has_length;
+	bool keep_alive;
+};
+
+static const struct framing_case framing_cases[] = {
+        {"nothing said", "1", "", 0, HTTP_NO_BODY, false, true},
+        {"a length", "1", "Content-Length: 5\r\n", 5, HTTP_LENGTH, true, true},
+        {"no bytes", "1", "Content-Length: 0\r\n", 0, HTTP_LENGTH, true, true},
+        {"zeros in front", "1", "CONTENT-LENGTH: \t 005 \t\r\n", 5, HTTP_LENGTH, true, true},
+        {"the longest", "1", "Content-Length: 9223372036854775807\r\n", INT64_MAX, HTTP_LENGTH,
+                true, true},
+        {"chunks", "1", "Transfer-Encoding: chunked\r\n", 0, HTTP_CHUNKED, false, true},
+        {"chunks by another case", "1", "tRANSFER-eNCODING:\tchunked \r\n", 0, HTTP_CHUNKED, false,
+                true},
+        {"names that only look so", "1", "Content_Length: 5\r\nTransfer_Encoding: chunked\r\n", 0,
+                HTTP_NO_BODY, false, true},
+        {"close", "1", "Connection: close\r\n", 0, HTTP_NO_BODY, false, false},
+        {"close in a list", "1", "Connection: a,, CLOSE ,\r\n", 0, HTTP_NO_BODY, false, false},
+        {"close in the second field", "1", "Connection: a\r\nConnection: close\r\n", 0,
+                HTTP_NO_BODY, false, false},
+        {"closes is another word", "1", "Connection: closes\r\n", 0, HTTP_NO_BODY, false, true},
+        {"1.0 closes", "0", "", 0, HTTP_NO_BODY, false, false},
+        {"1.0 that stays", "0", "Connection: Keep-Alive\r\n", 0, HTTP_NO_BODY, false, true},
+        {"1.0 that says both", "0", "Connection: keep-alive, close\r\n", 0, HTTP_NO_BODY, false,
+                false},
+        {"1.0 with a length", "0", "Content-Length: 2\r\n", 2, HTTP_LENGTH, true, false},
+};
+
+static void check_framing(const struct framing_case *row, size_t step)
+{
+	char memory[256];
+	struct text text = text_over(memory, sizeof(memory));
+
+	text_add_format(&text, "POST /a HTTP/1.%s\r\nHost:\r\n%s\r\n", row->minor, row->fields);
+	const struct http_head *head = &parse(row->about, text_slice(&text), step)->head;
+	assert_that(row->about, head->framing == row->framing);
+	assert_that(row->about, head->content_length == row->length);
+	assert_that(row->about, head->has_length == row->has_length);
+	assert_that(row->about, head->has_chunked == (row->framing == HTTP_CHUNKED));
+	assert_that(row->about, head->keep_alive == row->keep_alive);
+	assert_that(row->about, head->minor_version == (unsigned)(row->minor[0] - '0'));
+	feed_done(&feed);
+}
+
+static void a_body_ends_where_its_fields_say(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(framing_cases); i++) {
+		check_framing(&framing_cases[i], SIZE_MAX / 2);
+		check_framing(&framing_cases[i], 1);
+	}
+}
+
+/* ── Fields ──────────────────────────────────────────────────────────────── */
+
+static void fields_are_kept_as_spelled_and_in_order(void **state)
+{
+	const struct slice bytes =
+	        SLICE("GET / HTTP/1.1\r\nHost: [::1]:3277\r\n"
+	              "!#$%&'*+-.^_`|~09azAZ: \t two\twords \t \r\nX-Empty:\r\nX-Blank: \t\r\n"
+	              "X-Utf: caf\xc3\xa9\r\nx-utf:1\r\n\r\n");
+
+	(void)state;
+	const struct http_request *request = parse("fields", bytes, 1);
+	const struct http_field *fields = request->head.fields;
+	assert_int_equal(request->head.field_count, 6);
+	assert_slice("name", fields[1].name, SLICE("!#$%&'*+-.^_`|~09azAZ"));
+	assert_slice("trimmed", fields[1].value, SLICE("two\twords"));
+	assert_slice("empty", fields[2].value, SLICE(""));
+	assert_slice("blank", fields[3].value, SLICE(""));
+	assert_slice("bytes above ASCII", fields[4].value, SLICE("caf\xc3\xa9"));
+	assert_slice("case", fields[5].name, SLICE("x-utf"));
+	assert_slice("host", request->host, SLICE("[::1]:3277"));
+	feed_done(&feed);
+}
+
+struct name_case {
+	struct slice text;
+	enum http_name name;
+};
+
+static const struct name_case name_cases[] = {
+#define FIELD(name, text, hop_by_hop) {BYTES(text), HTTP_NAME_##name},
+#include "http/fields.def"
+#undef FIELD
+};
+
+/* An answer with the name, its last letter in upper case, and a longer and a shorter one. */
+static struct slice spell_name(char *memory, size_t cap, struct slice name)
+{
+	struct text text = text_over(memory, cap);
+
+	text_add(&text, SLICE("HTTP/1.1 200 OK\r\n"));
+	text_add(&text, name);
+	memory[text.len - 1] &= 0x5f;
+	text_add(&text, SLICE(": chunked\r\nx"));
+	text_add(&text, name);
+	text_add(&text, SLICE(": 1\r\n"));
+	text_add(&text, (struct slice){name.ptr, name.len - 1});
+	text_add(&text, SLICE(": 1\r\n\r\n"));
+	return text_slice(&text);
+}
+
+static void known_names_are_known_in_any_case(void **state)
+{
+	char memory[256];
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(name_cases); i++) {
+		const struct name_case *row = &name_cases[i];
+		feed_response(&feed, spell_name(memory, sizeof(memory), row->text), 1, false);
+		/* "chunked" is no length: refused, which shows that the name is known. */
+		assert_that(row->text.ptr,
+		        feed.error == (row->name == HTTP_NAME_CONTENT_LENGTH ? HTTP_BAD_LENGTH
+		                                                             : HTTP_OK));
+		assert_that(row->text.ptr, feed.fields[0].known == row->name);
+		assert_that(row->text.ptr, feed.fields[1].known == HTTP_NAME_OTHER);
+		assert_that(row->text.ptr, feed.fields[2].known == HTTP_NAME_OTHER);
+		assert_slice(row->text.ptr, http_field_value(&feed.response.head, row->name),
+		        SLICE("chunked"));
+		feed_done(&feed);
+	}
+	feed_response(&feed, SLICE("HTTP/1.1 200 OK\r\nA: b\r\n\r\n"), 1, false);
+	assert_null(http_field_value(&feed.response.head, HTTP_NAME_HOST).ptr);
+	feed_done(&feed);
+}
+
+static void what_connection_names_is_marked(void **state)
+{
+	const struct slice bytes =
+	        SLICE("GET / HTTP/1.1\r\nHost: a\r\nx-one: 1\r\nX-TWO: 2\r\n"
+	              "Connection: X-One ,\tx-two, Upgrade\r\nX-Two: 3\r\nX-Three: 4\r\n"
+	              "Connection: HOST\r\nUpgrade:\r\nUpgrade: tcp\r\nUpgrade: h2c\r\n\r\n");
+	const bool named[] = {true, true, true, false, true, false, false, false, false, false};
+
+	(void)state;
+	const struct http_request *request = parse("Connection", bytes, 1);
+	assert_int_equal(request->head.field_count, ARRAY_LEN(named));
+	for (size_t i = 0; i < ARRAY_LEN(named); i++) {
+		assert_int_equal(request->head.fields[i].connection_named, named[i]);
+	}
+	assert_slice("Upgrade", request->head.upgrade, SLICE("tcp"));
+	feed_done(&feed);
+	assert_null(parse("none", SLICE("GET / HTTP/1.0\r\n\r\n"), 1)->head.upgrade.ptr);
+	feed_done(&feed);
+}
+
+/* ── Scanning ────────────────────────────────────────────────────────────── */
+
+static void a_head_ends_at_its_empty_line(void **state)
+{
+	const struct slice bytes = SLICE("GET /a HTTP/1.1\r\nHost: a\r\n\r\nbody\r\n\r\n");
+	struct http_scan scan = {0};
+
+	(void)state;
+	for (size_t len = 0; len < 28; len++) {
+		assert_int_equal(http_scan_head(&scan, (struct slice){bytes.ptr, len}), HTTP_MORE);
+	}
+	assert_int_equal(http_scan_head(&scan, bytes), HTTP_DONE);
+	assert_int_equal(scan.head_len, 28);
+}
+
+static void a_refusal_does_not_wait_for_the_end(void **state)
+{
+	struct http_scan tls = {0};
+	struct http_scan line = {0};
+
+	(void)state;
+	assert_int_equal(http_scan_head(&tls, SLICE("\x16")), HTTP_BAD);
+	assert_int_equal(tls.error, HTTP_BAD_TLS);
+	assert_int_equal(http_scan_head(&line, SLICE("GET / HTTP/1.1\n")), HTTP_BAD);
+	assert_int_equal(line.error, HTTP_BAD_LINE_END);
+	assert_int_equal(http_scan_head(&line, SLICE("GET / HTTP/1.1\n\r\n\r\n")), HTTP_BAD);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	        cmocka_unit_test(a_target_is_read_as_the_engine_reads_it),
+	        cmocka_unit_test(a_body_ends_where_its_fields_say),
+	        cmocka_unit_test(fields_are_kept_as_spelled_and_in_order),
+	        cmocka_unit_test(known_names_are_known_in_any_case),
+	        cmocka_unit_test(what_connection_names_is_marked),
+	        cmocka_unit_test(a_head_ends_at_its_empty_line),
+	        cmocka_unit_test(a_refusal_does_not_wait_for_the_end),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
