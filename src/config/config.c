@@ -230,6 +230,7 @@ static int read_value(struct reader *reader, const struct config_option *option,
 		return read_log_format(reader, name, value);
 	}
 	ASSERT(false); /* every type is above */
+	return -EINVAL;
 }
 
 /* Levenshtein's distance of two short words; a big number when they are long. */
@@ -268,7 +269,7 @@ static const char *meant_by(struct slice word)
 		                                                : others[i - CONFIG_OPTION_COUNT];
 		const unsigned distance =
 		        candidate != NULL ? word_distance(word, slice_of(candidate)) : least;
-		if (distance < least) {
+		if (distance > 0 && distance < least) {
 			least = distance;
 			best = candidate;
 		}
@@ -303,11 +304,15 @@ static int fail_unknown(struct reader *reader, const char *what, struct slice wo
 			return fail(reader, "%s: this is only taken from the environment, as %s",
 			        shown(word).text, config_options[i].variable);
 		}
-		meant = config_options[i].flag;
+		meant = slice_equal(word, slice_of(config_options[i].flag))
+		                ? NULL
+		                : config_options[i].flag;
 	}
-	return fail(reader, "unknown %s '%s'%s%s%s; --help lists what there is", what,
-	        shown(word).text, meant != NULL ? "; did you mean '" : "",
-	        meant != NULL ? meant : "", meant != NULL ? "'?" : "");
+	if (meant != NULL) {
+		return fail(reader, "unknown %s '%s'; did you mean '%s'?", what, shown(word).text,
+		        meant);
+	}
+	return fail(reader, "unknown %s '%s'; --help lists what there is", what, shown(word).text);
 }
 
 static int read_word(struct reader *reader, const char *word)
@@ -461,8 +466,9 @@ static int check_loop(struct reader *reader)
 	for (unsigned i = 0; i < config->listen_count; i++) {
 		if (slice_starts_with(slice_of(config->listen[i]), scheme) &&
 		        strcmp(config->listen[i] + scheme.len, config->socket_path) == 0) {
-			return fail(reader, "%s: '%s' is also an address to listen on",
-			        config->socket_option, shown(slice_of(config->socket_path)).text);
+			return fail(reader,
+			        "'%s' is both an address to listen on and the Engine's socket (%s)",
+			        shown(slice_of(config->socket_path)).text, config->socket_option);
 		}
 	}
 	return 0;
