@@ -184,10 +184,11 @@ static void diagnose_refusal(struct text *text, const char *path)
 {
 	struct stat status;
 
+	/* A file that went away between the two looks is the last case, too. */
 	if (stat(path, &status) < 0) {
-		/* It went away between the two looks. */
-		text_add(text, SLICE("nobody listens there: the Engine is not running"));
-	} else if (S_ISDIR(status.st_mode)) {
+		status = (struct stat){.st_mode = S_IFSOCK, .st_nlink = 1};
+	}
+	if (S_ISDIR(status.st_mode)) {
 		text_add(text, SLICE("it is a directory: Docker makes one where the source of a "
 		                     "bind mount does not "
 		                     "exist; remove it on the host, start the Engine, then create "
