@@ -13,14 +13,15 @@
  * Append one sentence or two about connect(2) to `socket_path` having failed
  * with `error` (a positive errno). They name the path and:
  *   EACCES        the socket's owner, group and mode, who we are (uid, gid and groups), and the
- *                 exact `--group-add GID` / `user: "UID:GID"` that fixes it; which directory on the
+ *                 exact `--group-add GID` / `--user UID:GID` that fixes it; which directory on the
  *                 way is closed when it is not the socket itself
  *   ENOENT        that nothing is there; that the Engine may be down or the volume is not mounted
- *   ECONNREFUSED  that nobody listens; and when the file is a stale bind mount (its inode has no link
- *                 any more: the Engine was restarted and made a new socket), that the directory should
- *                 be mounted instead of the file, or the container restarted
- *   ENOTSOCK      (connect says ECONNREFUSED too) a directory or file is there: Docker makes a directory
- *                 when the source of a bind mount does not exist
+ *   ECONNREFUSED  that nobody listens; and when the file is a stale bind mount (its inode has no
+ *                 link any more: the Engine was restarted and made a new socket), to restart the
+ *                 container, and to mount the directory instead of the file
+ *   ENOTSOCK      (connect says ECONNREFUSED too) a directory or file is there: Docker makes a
+ *                 directory when the source of a bind mount does not exist
+ *   EAGAIN        that the Engine's queue is full
  *   anything else strerror
  */
 void upstream_diagnose(struct text *text, const char *socket_path, int error);

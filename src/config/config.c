@@ -1,0 +1,495 @@
+/* SPDX-License-Identifier: MIT */
+#include "config/config.h"
+
+#include "config/options.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+const struct config_option config_options[CONFIG_OPTION_COUNT] = {
+#define OPTION(target, on_line, in_environment, kind, default_text, least, most, value, text)      \
+	{                                                                                          \
+	        .flag = (on_line),                                                                 \
+	        .variable = (in_environment),                                                      \
+	        .preset = (default_text),                                                          \
+	        .argument = (value),                                                               \
+	        .help = (text),                                                                    \
+	        .member = offsetof(struct config, target),                                         \
+	        .type = OPTION_##kind,                                                             \
+	        .min = (least),                                                                    \
+	        .max = (most),                                                                     \
+	},
+#include "config/options.def"
+#undef OPTION
+};
+
+struct reader {
+	struct config *config;
+	char *error;
+	bool given[CONFIG_OPTION_COUNT];
+	bool verb_given;
+};
+
+static int fail(struct reader *reader, const char *format, ...) PRINTF_LIKE(2, 3);
+static int fail(struct reader *reader, const char *format, ...)
+{
+	va_list arguments;
+
+	va_start(arguments, format);
+	(void)vsnprintf(reader->error, CONFIG_ERROR_MAX, format, arguments);
+	va_end(arguments);
+	return -EINVAL;
+}
+
+/* What somebody typed, fit for one line of a terminal or a log. */
+struct shown {
+	char text[256];
+};
+
+static struct shown shown(struct slice value)
+{
+	struct shown result;
+	struct text text = text_over(result.text, sizeof(result.text) - sizeof("..."));
+	bool whole = true;
+
+	/* One byte becomes at most six. */
+	for (size_t i = 0; whole && i < value.len; i++) {
+		whole = text.cap - text.len >= 6;
+		if (whole) {
+			text_add_json(&text, (struct slice){value.ptr + i, 1});
+		}
+	}
+	memcpy(result.text + text.len, whole ? "" : "...", whole ? 1 : sizeof("..."));
+	return result;
+}
+
+/* One line: the option or variable, the value, what is accepted. */
+static int refuse(struct reader *reader, const char *name, struct slice value, const char *accepted)
+{
+	return fail(reader, "%s: '%s' is not accepted: %s", name, shown(value).text, accepted);
+}
+
+static int read_number(struct reader *reader, const struct config_option *option, const char *name,
+        const char *value, unsigned *ret_number)
+{
+	uint64_t number;
+
+	if (slice_to_u64(slice_of(value), option->max, &number) < 0 || number < option->min) {
+		return fail(reader, "%s: '%s' is not accepted: %s is a whole number from %u to %u",
+		        name, shown(slice_of(value)).text, option->argument, option->min,
+		        option->max);
+	}
+	*ret_number = (unsigned)number;
+	return 0;
+}
+
+static int add_listener(struct reader *reader, const char *name, const char *address)
+{
+	struct config *config = reader->config;
+	const char *problem = config_address_problem(slice_of(address));
+
+	if (problem != NULL) {
+		return refuse(reader, name, slice_of(address), problem);
+	}
+	for (unsigned i = 0; i < config->listen_count; i++) {
+		if (strcmp(config->listen[i], address) == 0) {
+			return refuse(reader, name, slice_of(address), "it is given twice");
+		}
+	}
+	if (config->listen_count == CONFIG_LISTENERS_MAX) {
+		return fail(
+		        reader, "%s: there are more than %d addresses", name, CONFIG_LISTENERS_MAX);
+	}
+	config->listen[config->listen_count++] = address;
+	return 0;
+}
+
+static int read_listener_list(struct reader *reader, const char *name, const char *value)
+{
+	struct text memory = text_over(reader->config->listen_memory, CONFIG_LISTEN_MAX);
+	struct slice rest = slice_of(value);
+	struct slice element;
+
+	while (slice_next(&rest, ',', &element)) {
+		const char *address = memory.ptr + memory.len;
+		text_add(&memory, slice_trim(element));
+		text_add_char(&memory, '\0');
+		if (memory.overflow) {
+			return fail(reader, "%s: it is longer than %d bytes", name,
+			        CONFIG_LISTEN_MAX - 1);
+		}
+		if (add_listener(reader, name, address) < 0) {
+			return -EINVAL;
+		}
+	}
+	return 0;
+}
+
+static int read_socket(struct reader *reader, const char *name, const char *value)
+{
+	const struct slice scheme = SLICE("unix://");
+	const char *path = value;
+
+	if (slice_starts_with(slice_of(value), scheme)) {
+		path += scheme.len;
+	} else if (value[0] != '/') {
+		return refuse(reader, name, slice_of(value),
+		        "give the Engine's unix socket as an absolute path or as unix:///PATH");
+	}
+	const char *problem = config_path_problem(slice_of(path));
+	if (problem != NULL) {
+		return refuse(reader, name, slice_of(value), problem);
+	}
+	reader->config->socket_path = path;
+	reader->config->socket_option = name;
+	return 0;
+}
+
+static int read_docker_host(struct reader *reader, const char *name, const char *value)
+{
+	if (!slice_starts_with(slice_of(value), SLICE("unix://"))) {
+		return refuse(reader, name, slice_of(value),
+		        "only a unix socket can be the Engine's address here: give unix:///PATH, "
+		        "or set "
+		        "SOCKET_PATH, which counts before it");
+	}
+	return read_socket(reader, name, value);
+}
+
+/* A field value (RFC 9110 §5.5); its text never appears in a message. */
+static int read_secret(struct reader *reader, const char *name, const char *value)
+{
+	const struct slice secret = slice_of(value);
+
+	if (secret.len > CONFIG_API_KEY_MAX) {
+		return fail(reader, "%s: its value has %zu bytes; at most %d are accepted", name,
+		        secret.len, CONFIG_API_KEY_MAX);
+	}
+	if (slice_trim(secret).len != secret.len) {
+		return fail(reader, "%s: its value begins or ends with a space or a tab", name);
+	}
+	for (size_t i = 0; i < secret.len; i++) {
+		const unsigned char c = (unsigned char)secret.ptr[i];
+		if ((c < 0x20 && c != '\t') || c == 0x7f) {
+			return fail(reader,
+			        "%s: byte %zu of its value is a control byte (0x%02x), which a "
+			        "header field "
+			        "cannot carry",
+			        name, i + 1, (unsigned)c);
+		}
+	}
+	reader->config->api_key = value;
+	return 0;
+}
+
+static int read_log_format(struct reader *reader, const char *name, const char *value)
+{
+	if (strcmp(value, "text") == 0) {
+		reader->config->log_format = LOG_TEXT;
+	} else if (strcmp(value, "json") == 0) {
+		reader->config->log_format = LOG_JSON;
+	} else {
+		return refuse(reader, name, slice_of(value), "give text or json");
+	}
+	return 0;
+}
+
+static int read_value(struct reader *reader, const struct config_option *option, const char *name,
+        const char *value)
+{
+	void *member = (char *)reader->config + option->member;
+	unsigned number = 0;
+
+	switch (option->type) {
+	case OPTION_ADDRESSES:
+		return name == option->flag ? add_listener(reader, name, value)
+		                            : read_listener_list(reader, name, value);
+	case OPTION_SOCKET:
+		return read_socket(reader, name, value);
+	case OPTION_DOCKER_HOST:
+		return read_docker_host(reader, name, value);
+	case OPTION_SECRET:
+		return read_secret(reader, name, value);
+	case OPTION_NUMBER:
+		return read_number(reader, option, name, value, member);
+	case OPTION_PORT:
+		if (read_number(reader, option, name, value, &number) < 0) {
+			return -EINVAL;
+		}
+		*(uint16_t *)member = (uint16_t)number;
+		return 0;
+	case OPTION_LOG_LEVEL:
+		if (log_level_parse(slice_of(value), member) < 0) {
+			return refuse(reader, name, slice_of(value),
+			        "give debug, info, notice, warning, err, crit, alert or emerg");
+		}
+		return 0;
+	case OPTION_LOG_FORMAT:
+		return read_log_format(reader, name, value);
+	}
+	ASSERT(false); /* every type is above */
+	return -EINVAL;
+}
+
+/* Levenshtein's distance of two short words; a big number when they are long. */
+static unsigned word_distance(struct slice a, struct slice b)
+{
+	unsigned row[33];
+
+	if (a.len >= ARRAY_LEN(row) || b.len >= ARRAY_LEN(row)) {
+		return UINT32_MAX;
+	}
+	for (unsigned j = 0; j <= b.len; j++) {
+		row[j] = j;
+	}
+	for (unsigned i = 1; i <= a.len; i++) {
+		unsigned diagonal = row[0];
+		row[0] = i;
+		for (unsigned j = 1; j <= b.len; j++) {
+			const unsigned replaced = diagonal + (a.ptr[i - 1] != b.ptr[j - 1]);
+			const unsigned skipped = (row[j] < row[j - 1] ? row[j] : row[j - 1]) + 1;
+			diagonal = row[j];
+			row[j] = replaced < skipped ? replaced : skipped;
+		}
+	}
+	return row[b.len];
+}
+
+/* The flag or command that was probably meant, or NULL. */
+static const char *meant_by(struct slice word)
+{
+	static const char *const others[] = {"--help", "--version", "run", "healthcheck"};
+	const char *best = NULL;
+	unsigned least = word.len < 5 ? 2 : 3; /* fewer changes than this */
+
+	for (unsigned i = 0; i < CONFIG_OPTION_COUNT + ARRAY_LEN(others); i++) {
+		const char *candidate = i < CONFIG_OPTION_COUNT ? config_options[i].flag
+		                                                : others[i - CONFIG_OPTION_COUNT];
+		const unsigned distance =
+		        candidate != NULL ? word_distance(word, slice_of(candidate)) : least;
+		if (distance > 0 && distance < least) {
+			least = distance;
+			best = candidate;
+		}
+	}
+	return best;
+}
+
+/* Whether `flag` is a variable's name written like a flag: --api-key, API_KEY. */
+static bool is_spelling_of(struct slice flag, const char *variable)
+{
+	if (flag.len != strlen(variable) + 2) {
+		return false;
+	}
+	for (size_t i = 2; i < flag.len; i++) {
+		const char c = flag.ptr[i] == '-' ? '_' : flag.ptr[i];
+		if (ascii_lower(c) != ascii_lower(variable[i - 2])) {
+			return false;
+		}
+	}
+	return true;
+}
+
+static int fail_unknown(struct reader *reader, const char *what, struct slice word)
+{
+	const char *meant = meant_by(word);
+
+	for (unsigned i = 0; meant == NULL && i < CONFIG_OPTION_COUNT; i++) {
+		if (!is_spelling_of(word, config_options[i].variable)) {
+			continue;
+		}
+		if (config_options[i].flag == NULL) {
+			return fail(reader, "%s: this is only taken from the environment, as %s",
+			        shown(word).text, config_options[i].variable);
+		}
+		meant = slice_equal(word, slice_of(config_options[i].flag))
+		                ? NULL
+		                : config_options[i].flag;
+	}
+	if (meant != NULL) {
+		return fail(reader, "unknown %s '%s'; did you mean '%s'?", what, shown(word).text,
+		        meant);
+	}
+	return fail(reader, "unknown %s '%s'; --help lists what there is", what, shown(word).text);
+}
+
+static int read_word(struct reader *reader, const char *word)
+{
+	struct config *config = reader->config;
+
+	if (!reader->verb_given) {
+		reader->verb_given = true;
+		if (strcmp(word, "run") == 0) {
+			config->verb = CONFIG_RUN;
+		} else if (strcmp(word, "healthcheck") == 0) {
+			config->verb = CONFIG_HEALTHCHECK;
+		} else {
+			return fail_unknown(reader, "command", slice_of(word));
+		}
+		return 0;
+	}
+	if (config->verb == CONFIG_HEALTHCHECK && config->health_address == NULL) {
+		const char *problem = config_address_problem(slice_of(word));
+		if (problem != NULL) {
+			return refuse(reader, "healthcheck", slice_of(word), problem);
+		}
+		config->health_address = word;
+		return 0;
+	}
+	return fail(reader, "'%s' is one argument too many; --help lists what there is",
+	        shown(slice_of(word)).text);
+}
+
+/* The option that `flag` names, or NULL. */
+static const struct config_option *find_option(struct slice flag)
+{
+	for (unsigned i = 0; i < CONFIG_OPTION_COUNT; i++) {
+		if (config_options[i].flag != NULL &&
+		        slice_equal(flag, slice_of(config_options[i].flag))) {
+			return &config_options[i];
+		}
+	}
+	return NULL;
+}
+
+/*
+ * One flag and its value, which is behind '=' or in `next`; returns the number
+ * of arguments used up, or -EINVAL.
+ */
+static int read_flag(struct reader *reader, const char *argument, const char *next)
+{
+	const char *equals = strchr(argument, '=');
+	const struct slice flag =
+	        equals != NULL ? slice_between(argument, equals) : slice_of(argument);
+	const struct config_option *option = find_option(flag);
+
+	if (option == NULL) {
+		return fail_unknown(reader, "option", flag);
+	}
+	const char *value = equals != NULL ? equals + 1 : next;
+	if (value == NULL) {
+		return fail(reader, "%s: its value is missing: give %s %s", option->flag,
+		        option->flag, option->argument);
+	}
+	bool *given = &reader->given[option - config_options];
+	if (*given && option->type != OPTION_ADDRESSES) {
+		return fail(reader, "%s: it is given twice", option->flag);
+	}
+	*given = true;
+	if (read_value(reader, option, option->flag, value) < 0) {
+		return -EINVAL;
+	}
+	return equals != NULL ? 1 : 2;
+}
+
+static bool is_one_of(const char *argument, const char *brief, const char *flag)
+{
+	return strcmp(argument, brief) == 0 || strcmp(argument, flag) == 0;
+}
+
+static int read_arguments(struct reader *reader, int argc, char *const argv[])
+{
+	bool flags = true;
+
+	for (int i = 1; i < argc;) {
+		int used = 1;
+		if (!flags || argv[i][0] != '-') {
+			used = read_word(reader, argv[i]) < 0 ? -EINVAL : 1;
+		} else if (strcmp(argv[i], "--") == 0) {
+			flags = false;
+		} else if (is_one_of(argv[i], "-h", "--help")) {
+			reader->config->verb = CONFIG_HELP;
+			return 0;
+		} else if (is_one_of(argv[i], "-V", "--version")) {
+			reader->config->verb = CONFIG_VERSION;
+			return 0;
+		} else {
+			used = read_flag(reader, argv[i], i + 1 < argc ? argv[i + 1] : NULL);
+		}
+		if (used < 0) {
+			return used;
+		}
+		i += used;
+	}
+	return 0;
+}
+
+/* Whether this option, or another row of the same member, was given already. */
+static bool is_given(const struct reader *reader, const struct config_option *option)
+{
+	for (unsigned i = 0; i < CONFIG_OPTION_COUNT; i++) {
+		if (reader->given[i] && config_options[i].member == option->member) {
+			return true;
+		}
+	}
+	return false;
+}
+
+static int read_environment(struct reader *reader)
+{
+	for (unsigned i = 0; i < CONFIG_OPTION_COUNT; i++) {
+		const struct config_option *option = &config_options[i];
+		const char *value = getenv(option->variable);
+
+		if (value == NULL || value[0] == '\0' || is_given(reader, option)) {
+			continue;
+		}
+		reader->given[i] = true;
+		if (read_value(reader, option, option->variable, value) < 0) {
+			return -EINVAL;
+		}
+	}
+	return 0;
+}
+
+static int read_defaults(struct reader *reader)
+{
+	for (unsigned i = 0; i < CONFIG_OPTION_COUNT; i++) {
+		const struct config_option *option = &config_options[i];
+
+		if (option->preset != NULL && !is_given(reader, option) &&
+		        read_value(reader, option, "default", option->preset) < 0) {
+			return -EINVAL;
+		}
+	}
+	return 0;
+}
+
+/* A proxy that is its own Engine would forward to itself for ever. */
+static int check_loop(struct reader *reader)
+{
+	const struct config *config = reader->config;
+	const struct slice scheme = SLICE("unix://");
+
+	for (unsigned i = 0; i < config->listen_count; i++) {
+		if (slice_starts_with(slice_of(config->listen[i]), scheme) &&
+		        strcmp(config->listen[i] + scheme.len, config->socket_path) == 0) {
+			return fail(reader,
+			        "'%s' is both an address to listen on and the Engine's socket (%s)",
+			        shown(slice_of(config->socket_path)).text, config->socket_option);
+		}
+	}
+	return 0;
+}
+
+int config_read(
+        int argc, char *const argv[], struct config *ret_config, char error[CONFIG_ERROR_MAX])
+{
+	struct reader reader = {.config = ret_config, .error = error};
+
+	*ret_config = (struct config){.verb = CONFIG_RUN};
+	error[0] = '\0';
+	if (read_arguments(&reader, argc, argv) < 0) {
+		return -EINVAL;
+	}
+	/* These two have to work whatever else is wrong. */
+	if (ret_config->verb == CONFIG_HELP || ret_config->verb == CONFIG_VERSION) {
+		return 0;
+	}
+	if (read_environment(&reader) < 0 || read_defaults(&reader) < 0) {
+		return -EINVAL;
+	}
+	return check_loop(&reader);
+}

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: MIT */
+#include "config/options.h"
+
+#include <stdio.h>
+
+static void print_option(const struct config_option *option)
+{
+	if (option->flag != NULL) {
+		printf("\n  %s %s", option->flag, option->argument);
+	} else {
+		printf("\n  %s=%s", option->variable, option->argument);
+	}
+	printf("    [environment%s%s", option->flag != NULL ? ": " : " only",
+	        option->flag != NULL ? option->variable : "");
+	if (option->preset != NULL) {
+		printf("; default: %s", option->preset);
+	}
+	if (option->type == OPTION_NUMBER || option->type == OPTION_PORT) {
+		printf("; %u to %u", option->min, option->max);
+	}
+	printf("]\n");
+
+	struct slice rest = slice_of(option->help);
+	struct slice line;
+	while (slice_next(&rest, '\n', &line)) {
+		printf("      %.*s\n", SLICE_FMT(line));
+	}
+}
+
+void config_print_help(void)
+{
+	printf("docker-socket-proxy " VERSION
+	       ": an HTTP front onto the Docker Engine's unix socket.\n"
+	       "\n"
+	       "Usage:\n"
+	       "  docker-socket-proxy [run] [OPTION]...\n"
+	       "  docker-socket-proxy healthcheck [ADDR]\n"
+	       "\n"
+	       "Commands:\n"
+	       "  run            forward requests until SIGTERM or SIGINT; what happens without a "
+	       "command\n"
+	       "  healthcheck    exit 0 when a running proxy and its Engine answer, 1 when not; "
+	       "ADDR is\n"
+	       "                 where to ask, without it what the options here say it listens on\n"
+	       "\n"
+	       "Options; a flag counts before the environment, the environment before the "
+	       "default:\n");
+	for (unsigned i = 0; i < CONFIG_OPTION_COUNT; i++) {
+		print_option(&config_options[i]);
+	}
+	printf("\n"
+	       "  -h, --help       print this\n"
+	       "  -V, --version    print the version\n"
+	       "\n"
+	       "Examples:\n"
+	       "  docker-socket-proxy\n"
+	       "  docker-socket-proxy --listen tcp://127.0.0.1:3277 --listen "
+	       "unix:///run/proxy/docker.sock\n"
+	       "  PORT=2375 SOCKET_PATH=/run/user/1000/docker.sock docker-socket-proxy\n"
+	       "  docker-socket-proxy healthcheck tcp://127.0.0.1:3277\n");
+}

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * options — options.def as a table; private to config/.
+ */
+#ifndef CONFIG_OPTIONS_H
+#define CONFIG_OPTIONS_H
+
+#include "base/slice.h"
+#include "config/config.h"
+
+enum option_type {
+	OPTION_ADDRESSES,
+	OPTION_PORT,
+	OPTION_SOCKET,
+	OPTION_DOCKER_HOST,
+	OPTION_SECRET,
+	OPTION_NUMBER,
+	OPTION_LOG_LEVEL,
+	OPTION_LOG_FORMAT,
+};
+
+struct config_option {
+	const char *flag; /* NULL: environment only */
+	const char *variable;
+	const char *preset;   /* the default, as text; NULL: none */
+	const char *argument; /* what --help calls the value */
+	const char *help;
+	size_t member; /* offset in struct config */
+	enum option_type type;
+	unsigned min;
+	unsigned max;
+};
+
+/* How many rows the table has. */
+enum {
+#define OPTION(...) +1
+	CONFIG_OPTION_COUNT = 0
+#include "config/options.def"
+#undef OPTION
+};
+
+extern const struct config_option config_options[CONFIG_OPTION_COUNT];
+
+/* What is wrong with an address to listen on, as the end of a sentence; NULL: nothing. */
+const char *config_address_problem(struct slice address);
+/* The same for the path of a unix socket. */
+const char *config_path_problem(struct slice path);
+
+#endif

@@ -1,0 +1,248 @@
+/* SPDX-License-Identifier: MIT */
+#include "sandbox/sandbox.h"
+
+#include "base/log.h"
+
+#include <errno.h>
+#include <grp.h>
+#include <linux/capability.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+/* Nobody's in particular; what images of others run as, too. */
+enum { SANDBOX_ID = 65532 };
+
+/*
+ * Whether the present user may open the socket: 0, or -errno. Asked of the
+ * kernel by doing it, since modes of directories, access lists and security
+ * modules all have a say. That nobody listens comes after the permission.
+ */
+static int try_socket(const char *path)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	const size_t len = strlen(path);
+
+	if (len >= sizeof(address.sun_path)) {
+		return -ENAMETOOLONG;
+	}
+	memcpy(address.sun_path, path, len + 1);
+	const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd < 0) {
+		return -errno;
+	}
+	const int failed =
+	        connect(fd, (const struct sockaddr *)&address, sizeof(address)) < 0 ? errno : 0;
+	(void)close(fd);
+	return failed == ECONNREFUSED || failed == EAGAIN ? 0 : -failed;
+}
+
+static int become_effectively(uid_t uid, gid_t gid)
+{
+	/* Only root may change the group: go up first, come down last. */
+	if (uid == 0 && seteuid(0) < 0) {
+		return -errno;
+	}
+	if (setegid(gid) < 0 || (uid != 0 && seteuid(uid) < 0)) {
+		return -errno;
+	}
+	return 0;
+}
+
+/* Try the socket as the user to become, with `count` further groups, and come back. */
+static int try_socket_as(const char *path, const gid_t *groups, size_t count, int *ret_answer)
+{
+	const gid_t own_gid = getegid();
+
+	if (setgroups(count, groups) < 0) {
+		return -errno;
+	}
+	int r = become_effectively(SANDBOX_ID, SANDBOX_ID);
+	if (r == 0) {
+		*ret_answer = try_socket(path);
+	}
+	const int back = become_effectively(0, own_gid);
+	if (back < 0) {
+		log_line(LOG_ERR, "cannot become root again after trying the Engine's socket: %s",
+		        strerrordesc_np(-back));
+		_exit(1); /* neither root nor properly unprivileged: nothing sensible is left */
+	}
+	return r;
+}
+
+static int drop_capabilities(void)
+{
+	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+	const struct __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3] = {0};
+
+	if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) < 0 && errno != EINVAL) {
+		return -errno;
+	}
+	return syscall(SYS_capset, &header, none) < 0 ? -errno : 0;
+}
+
+/* What a program executed later could get back; without CAP_SETPCAP there is no way to. */
+static void drop_bounding_set(void)
+{
+	for (unsigned long capability = 0; prctl(PR_CAPBSET_READ, capability, 0, 0, 0) >= 0;
+	        capability++) {
+		(void)prctl(PR_CAPBSET_DROP, capability, 0, 0, 0);
+	}
+}
+
+static int drop_root(const gid_t *groups, size_t count)
+{
+	drop_bounding_set();
+	if (setgroups(count, groups) < 0 || setresgid(SANDBOX_ID, SANDBOX_ID, SANDBOX_ID) < 0 ||
+	        setresuid(SANDBOX_ID, SANDBOX_ID, SANDBOX_ID) < 0) {
+		return -errno;
+	}
+	const int r = drop_capabilities();
+	if (r < 0) {
+		return r;
+	}
+	/* Believe nothing: the way back has to be closed. */
+	if (setresuid(0, 0, 0) == 0 || setresgid(0, 0, 0) == 0 || geteuid() != SANDBOX_ID ||
+	        getegid() != SANDBOX_ID) {
+		return -EPERM;
+	}
+	return 0;
+}
+
+/* The groups of the process, for the way back; NULL when there are none or no memory. */
+static gid_t *copy_groups(size_t *ret_count)
+{
+	const int count = getgroups(0, NULL);
+	gid_t *groups = count > 0 ? calloc((size_t)count, sizeof(*groups)) : NULL;
+
+	*ret_count = 0;
+	if (groups != NULL && getgroups(count, groups) == count) {
+		*ret_count = (size_t)count;
+	}
+	return groups;
+}
+
+static void log_root_stays(const char *path, const struct stat *socket, int answer)
+{
+	const char *hint = (socket->st_mode & (S_IWGRP | S_IWOTH)) != 0
+	                           ? "though its mode would allow it: a directory on the way, an "
+	                             "access list or a security "
+	                             "module is in the way"
+	                           : "only its owner can";
+
+	log_line(LOG_WARNING,
+	        "staying root (0:0): as %d:%d with group %u the Engine's socket %s (owner %u:%u, "
+	        "mode "
+	        "%04o) could not be opened (%s), %s",
+	        SANDBOX_ID, SANDBOX_ID, socket->st_gid, path, socket->st_uid, socket->st_gid,
+	        socket->st_mode & 07777U, strerrordesc_np(-answer), hint);
+}
+
+static void log_dropped(const char *path, const struct stat *socket, bool with_group)
+{
+	char group[32] = "no further group";
+	struct text text = text_over(group, sizeof(group));
+
+	if (with_group) {
+		text_add_format(&text, "group %u", socket->st_gid);
+	}
+	log_line(LOG_INFO,
+	        "started as root, now running as %d:%d with %s%s: that is enough for the Engine's "
+	        "socket "
+	        "%s (owner %u:%u, mode %04o)",
+	        SANDBOX_ID, SANDBOX_ID, group,
+	        with_group && socket->st_gid == 0
+	                ? " (root's group, since the socket belongs to it)"
+	                : "",
+	        path, socket->st_uid, socket->st_gid, socket->st_mode & 07777U);
+}
+
+/*
+ * Find the fewest groups that open the socket and become 65532 with them.
+ * 0 also where root has to stay; -errno when the drop itself went wrong.
+ */
+static int leave_root_for(const char *path, const struct stat *socket, bool *ret_dropped)
+{
+	int answer = 0;
+
+	for (size_t count = 0; count <= 1; count++) {
+		int r = try_socket_as(path, &socket->st_gid, count, &answer);
+		if (r < 0) {
+			log_line(LOG_WARNING,
+			        "staying root (0:0): changing to %d:%d is not permitted (%s); give "
+			        "the container "
+			        "the capabilities SETUID and SETGID, or start it with --user %d:%u",
+			        SANDBOX_ID, SANDBOX_ID, strerrordesc_np(-r), SANDBOX_ID,
+			        socket->st_gid);
+			return 0;
+		}
+		if (answer < 0) {
+			continue;
+		}
+		r = drop_root(&socket->st_gid, count);
+		if (r < 0) {
+			log_line(LOG_ERR, "cannot change from root to %d:%d for good: %s",
+			        SANDBOX_ID, SANDBOX_ID, strerrordesc_np(-r));
+			return r;
+		}
+		*ret_dropped = true;
+		log_dropped(path, socket, count > 0);
+		return 0;
+	}
+	log_root_stays(path, socket, answer);
+	return 0;
+}
+
+static int leave_root(const char *path)
+{
+	struct stat socket;
+
+	if (stat(path, &socket) < 0) {
+		log_line(LOG_WARNING,
+		        "staying root (0:0): the group to take is that of the Engine's socket, and "
+		        "%s cannot "
+		        "be looked at: %s",
+		        path, strerrordesc_np(errno));
+		return 0;
+	}
+	if (!S_ISSOCK(socket.st_mode)) {
+		log_line(LOG_WARNING,
+		        "staying root (0:0): the group to take is that of the Engine's socket, and "
+		        "%s is %s",
+		        path, S_ISDIR(socket.st_mode) ? "a directory" : "not a socket");
+		return 0;
+	}
+	size_t count;
+	gid_t *groups = copy_groups(&count);
+	bool dropped = false;
+	int r = leave_root_for(path, &socket, &dropped);
+	if (r == 0 && !dropped && setgroups(count, groups) < 0 && errno != EPERM) {
+		r = -errno;
+		log_line(LOG_ERR, "cannot take back the groups of the process: %s",
+		        strerrordesc_np(-r));
+	}
+	free(groups);
+	return r;
+}
+
+int sandbox_enter(const char *socket_path)
+{
+	if (geteuid() == 0) {
+		const int r = leave_root(socket_path);
+		if (r < 0) {
+			return r;
+		}
+	} else {
+		log_line(LOG_INFO, "running as %u:%u", geteuid(), getegid());
+	}
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0) {
+		const int r = -errno;
+		log_line(LOG_ERR, "cannot set no_new_privs: %s", strerrordesc_np(-r));
+		return r;
+	}
+	return 0;
+}

@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: MIT */
+#include "upstream/diagnosis.h"
+
+#include <errno.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* What an id that is not mapped into our user namespace looks like (user_namespaces(7)). */
+enum { OVERFLOW_ID = 65534 };
+
+enum {
+	PATH_SIZE = 256, /* a unix socket's path has at most 108 */
+	GROUPS_MAX = 1024,
+	GROUPS_SHOWN_MAX = 16,
+};
+
+/* Who this process is to the kernel. */
+struct identity {
+	uid_t uid;
+	gid_t gid;
+	unsigned group_count; /* further groups */
+	gid_t groups[GROUPS_MAX];
+};
+
+static void identity_get(struct identity *identity)
+{
+	const int count = getgroups(GROUPS_MAX, identity->groups);
+
+	identity->uid = geteuid();
+	identity->gid = getegid();
+	identity->group_count = count > 0 ? (unsigned)count : 0;
+}
+
+static bool identity_has_group(const struct identity *identity, gid_t group)
+{
+	bool found = identity->gid == group;
+
+	for (unsigned i = 0; i < identity->group_count; i++) {
+		found = found || identity->groups[i] == group;
+	}
+	return found;
+}
+
+static void add_identity(struct text *text, const struct identity *us)
+{
+	text_add_format(text, "this process is %u:%u (groups:", us->uid, us->gid);
+	for (unsigned i = 0; i < us->group_count && i < GROUPS_SHOWN_MAX; i++) {
+		text_add_format(text, " %u", us->groups[i]);
+	}
+	if (us->group_count == 0) {
+		text_add(text, SLICE(" none"));
+	} else if (us->group_count > GROUPS_SHOWN_MAX) {
+		text_add(text, SLICE(" ..."));
+	}
+	text_add_char(text, ')');
+}
+
+/* The lines for docker run and compose that make us `uid`:`gid`. */
+static void add_user(struct text *text, uid_t uid, gid_t gid)
+{
+	text_add_format(
+	        text, "with `--user %u:%u` (compose: `user: \"%u:%u\"`)", uid, gid, uid, gid);
+}
+
+/*
+ * Owner, group and mode of `file`, who we are, and what gives us the right that
+ * `group_bit` stands for in its mode.
+ */
+static void add_fix(struct text *text, const struct stat *file, mode_t group_bit)
+{
+	struct identity us;
+
+	identity_get(&us);
+	const bool by_owner = file->st_uid == us.uid;
+	const bool by_group = !by_owner && identity_has_group(&us, file->st_gid);
+	const mode_t owner_bit = group_bit << 3;
+	const mode_t our_bit = by_owner ? owner_bit : by_group ? group_bit : group_bit >> 3;
+
+	text_add_format(text, "it belongs to %u:%u with mode %04o, and ", file->st_uid,
+	        file->st_gid, file->st_mode & 07777U);
+	add_identity(text, &us);
+	if ((file->st_mode & our_bit) != 0) {
+		text_add(text, SLICE("; by that mode it may: an access list (see `getfacl`) or a "
+		                     "security module "
+		                     "forbids it; for SELinux start the container with "
+		                     "`--security-opt label=disable`"));
+	} else if (file->st_uid == OVERFLOW_ID || file->st_gid == OVERFLOW_ID) {
+		text_add(text, SLICE("; 65534 stands for an id that does not exist in this "
+		                     "container's user "
+		                     "namespace: start the container with `--userns host`"));
+	} else if ((file->st_mode & group_bit) != 0 && !by_owner && !by_group) {
+		text_add_format(text,
+		        "; start the container with `--group-add %u` (compose: `group_add: "
+		        "[\"%u\"]`) or ",
+		        file->st_gid, file->st_gid);
+		add_user(text, us.uid, file->st_gid);
+	} else if ((file->st_mode & owner_bit) != 0 && !by_owner) {
+		text_add(text, SLICE("; only its owner may: start the container "));
+		add_user(text, file->st_uid, file->st_gid);
+	} else {
+		text_add(text, SLICE("; its mode has to be corrected on the host"));
+	}
+}
+
+/*
+ * The first directory on the way to `path` whose content this process may not
+ * reach, into `directory`. Its "." is reachable exactly if it may be searched,
+ * whatever grants that.
+ */
+static bool find_closed_directory(const char *path, char directory[PATH_SIZE])
+{
+	struct stat ignored;
+
+	for (const char *slash = strchr(path + 1, '/'); slash != NULL;
+	        slash = strchr(slash + 1, '/')) {
+		struct text text = text_over(directory, PATH_SIZE - 1);
+		text_add(&text, slice_between(path, slash));
+		const size_t len = text.len;
+		text_add(&text, SLICE("/."));
+		if (text.overflow) {
+			return false;
+		}
+		directory[text.len] = '\0';
+		const bool closed = stat(directory, &ignored) < 0 && errno == EACCES;
+		directory[len] = '\0';
+		if (closed) {
+			return true;
+		}
+	}
+	return false;
+}
+
+static bool read_link(const char *path, char target[PATH_SIZE])
+{
+	const ssize_t len = readlink(path, target, PATH_SIZE - 1);
+
+	if (len < 0) {
+		return false;
+	}
+	target[len] = '\0';
+	return true;
+}
+
+static void diagnose_permission(struct text *text, const char *path)
+{
+	char other[PATH_SIZE];
+	struct stat status;
+
+	text_add(text, SLICE("permission denied: "));
+	if (find_closed_directory(path, other)) {
+		text_add_format(
+		        text, "the directory %s on the way is closed to this process", other);
+		if (stat(other, &status) == 0) {
+			text_add(text, SLICE(": "));
+			add_fix(text, &status, S_IXGRP);
+		}
+	} else if (stat(path, &status) == 0) {
+		add_fix(text, &status, S_IWGRP);
+	} else if (read_link(path, other)) {
+		text_add_format(text,
+		        "it is a symbolic link to %s, and a directory on the way there is closed "
+		        "to this "
+		        "process",
+		        other);
+	}
+}
+
+static void diagnose_absence(struct text *text, const char *path)
+{
+	char target[PATH_SIZE];
+
+	if (read_link(path, target)) {
+		text_add_format(text, "it is a symbolic link to %s, where nothing is", target);
+	} else {
+		text_add(text, SLICE("nothing is there"));
+	}
+	text_add_format(text,
+	        ": the Engine is not running, or its socket is not mounted into this container "
+	        "(`-v /var/run/docker.sock:%s`)",
+	        path);
+}
+
+static void diagnose_refusal(struct text *text, const char *path)
+{
+	struct stat status;
+
+	/* A file that went away between the two looks is the last case, too. */
+	if (stat(path, &status) < 0) {
+		status = (struct stat){.st_mode = S_IFSOCK, .st_nlink = 1};
+	}
+	if (S_ISDIR(status.st_mode)) {
+		text_add(text, SLICE("it is a directory: Docker makes one where the source of a "
+		                     "bind mount does not "
+		                     "exist; remove it on the host, start the Engine, then create "
+		                     "this container "
+		                     "again"));
+	} else if (!S_ISSOCK(status.st_mode)) {
+		text_add(text, SLICE("it is not a socket; mount the Engine's socket there"));
+	} else if (status.st_nlink == 0) {
+		text_add(text, SLICE("the mounted socket is stale: the Engine was restarted and "
+		                     "made a new one; "
+		                     "restart this container; to be spared that, mount the "
+		                     "socket's directory "
+		                     "(`-v /var/run:/var/run`) instead of the socket"));
+	} else {
+		text_add(text, SLICE("nobody listens there: the Engine is not running"));
+	}
+}
+
+void upstream_diagnose(struct text *text, const char *socket_path, int error)
+{
+	const char *words = strerrordesc_np(error);
+
+	text_add_format(text, "cannot open %s: ", socket_path);
+	switch (error) {
+	case EACCES:
+	case EPERM:
+		diagnose_permission(text, socket_path);
+		break;
+	case ENOENT:
+		diagnose_absence(text, socket_path);
+		break;
+	case ECONNREFUSED:
+	case ENOTSOCK:
+		diagnose_refusal(text, socket_path);
+		break;
+	case EAGAIN:
+		text_add(text, SLICE("the Engine does not accept connections fast enough: its "
+		                     "queue is full"));
+		break;
+	default:
+		text_add_format(text, "%s", words != NULL ? words : "unknown error");
+		break;
+	}
+}

@@ -1,0 +1,496 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What people write on the command line and in the environment, and what the
+ * program makes of it or says about it.
+ */
+#include "config/config.h"
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+static struct config config;
+static char error[CONFIG_ERROR_MAX];
+
+/* Read the words of `line` as arguments, in the environment as the test left it. */
+static int read_line(const char *line)
+{
+	static char copy[1024];
+	char *argv[16] = {(char[]){"docker-socket-proxy"}};
+	int argc = 1;
+
+	assert_true(strlen(line) < sizeof(copy));
+	memcpy(copy, line, strlen(line) + 1);
+	char *rest = copy;
+	for (char *word = strsep(&rest, " "); word != NULL && word[0] != '\0';
+	        word = strsep(&rest, " ")) {
+		assert_true(argc < (int)ARRAY_LEN(argv));
+		argv[argc++] = word;
+	}
+	memset(error, 'x', sizeof(error) - 1);
+	return config_read(argc, argv, &config, error);
+}
+
+static void expect_accepted(const char *line)
+{
+	if (read_line(line) != 0) {
+		fail_msg("'%s' is refused: %s", line, error);
+	}
+}
+
+static void expect_refused(const char *line, const char *message)
+{
+	assert_int_equal(read_line(line), -EINVAL);
+	assert_string_equal(error, message);
+}
+
+/* The same for a variable. */
+static void expect_variable_refused(const char *name, const char *value, const char *message)
+{
+	assert_int_equal(setenv(name, value, 1), 0);
+	expect_refused("", message);
+	assert_int_equal(unsetenv(name), 0);
+}
+
+static int empty_environment(void **state)
+{
+	(void)state;
+	return clearenv();
+}
+
+static void defaults_are_the_documented_ones(void **state)
+{
+	(void)state;
+	expect_accepted("");
+	assert_int_equal(config.verb, CONFIG_RUN);
+	assert_int_equal(config.listen_count, 0);
+	assert_int_equal(config.port, 3277);
+	assert_string_equal(config.socket_path, "/var/run/docker.sock");
+	assert_string_equal(config.socket_option, "default");
+	assert_null(config.api_key);
+	assert_int_equal(config.workers, 0);
+	assert_int_equal(config.max_connections, 20000);
+	assert_int_equal(config.max_head, 262144);
+	assert_int_equal(config.head_timeout, 10);
+	assert_int_equal(config.shutdown_grace, 5);
+	assert_int_equal(config.log_level, LOG_INFO);
+	assert_int_equal(config.log_format, LOG_TEXT);
+}
+
+static void every_flag_reaches_its_member_in_both_spellings(void **state)
+{
+	(void)state;
+	expect_accepted("run --port 1 --upstream=/e --workers 64 --max-connections=1000000");
+	assert_int_equal(config.port, 1);
+	assert_string_equal(config.socket_path, "/e");
+	assert_string_equal(config.socket_option, "--upstream");
+	assert_int_equal(config.workers, 64);
+	assert_int_equal(config.max_connections, 1000000);
+
+	expect_accepted("--max-head=4096 --head-timeout 3600 --shutdown-grace=0 --log-level "
+	                "WARNING --log-format=json");
+	assert_int_equal(config.max_head, 4096);
+	assert_int_equal(config.head_timeout, 3600);
+	assert_int_equal(config.shutdown_grace, 0);
+	assert_int_equal(config.log_level, LOG_WARNING);
+	assert_int_equal(config.log_format, LOG_JSON);
+}
+
+static void every_variable_reaches_its_member(void **state)
+{
+	static const char *const variables[][2] = {
+	        {"PORT", "65535"},
+	        {"SOCKET_PATH", "unix:///e"},
+	        {"API_KEY", "caf\xc3\xa9 =,;"},
+	        {"WORKERS", "3"},
+	        {"MAX_CONNECTIONS", "1"},
+	        {"MAX_HEAD", "1048576"},
+	        {"HEAD_TIMEOUT", "1"},
+	        {"SHUTDOWN_GRACE", "3600"},
+	        {"LOG_LEVEL", "error"},
+	        {"LOG_FORMAT", "json"},
+	};
+
+	(void)state;
+	for (unsigned i = 0; i < ARRAY_LEN(variables); i++) {
+		assert_int_equal(setenv(variables[i][0], variables[i][1], 1), 0);
+	}
+	expect_accepted("");
+	assert_int_equal(config.port, 65535);
+	assert_string_equal(config.socket_path, "/e");
+	assert_string_equal(config.socket_option, "SOCKET_PATH");
+	assert_string_equal(config.api_key, "caf\xc3\xa9 =,;");
+	assert_int_equal(config.workers, 3);
+	assert_int_equal(config.max_connections, 1);
+	assert_int_equal(config.max_head, 1048576);
+	assert_int_equal(config.head_timeout, 1);
+	assert_int_equal(config.shutdown_grace, 3600);
+	assert_int_equal(config.log_level, LOG_ERR);
+	assert_int_equal(config.log_format, LOG_JSON);
+}
+
+static void a_flag_counts_before_its_variable(void **state)
+{
+	(void)state;
+	assert_int_equal(setenv("WORKERS", "many", 1), 0);
+	assert_int_equal(setenv("LISTEN", "tcp://*:1", 1), 0);
+	expect_accepted("--workers 2 --listen tcp://*:2");
+	assert_int_equal(config.workers, 2);
+	assert_int_equal(config.listen_count, 1);
+	assert_string_equal(config.listen[0], "tcp://*:2");
+}
+
+static void an_empty_variable_is_not_set(void **state)
+{
+	(void)state;
+	assert_int_equal(setenv("PORT", "", 1), 0);
+	assert_int_equal(setenv("API_KEY", "", 1), 0);
+	assert_int_equal(setenv("SOCKET_PATH", "", 1), 0);
+	assert_int_equal(setenv("LISTEN", "", 1), 0);
+	assert_int_equal(setenv("DOCKER_HOST", "unix:///run/user/1000/docker.sock", 1), 0);
+	expect_accepted("");
+	assert_int_equal(config.port, 3277);
+	assert_int_equal(config.listen_count, 0);
+	assert_null(config.api_key);
+	assert_string_equal(config.socket_path, "/run/user/1000/docker.sock");
+	assert_string_equal(config.socket_option, "DOCKER_HOST");
+}
+
+static void docker_host_counts_last_and_has_to_be_a_unix_socket(void **state)
+{
+	(void)state;
+	expect_variable_refused("DOCKER_HOST", "tcp://192.0.2.1:2375",
+	        "DOCKER_HOST: 'tcp://192.0.2.1:2375' is not accepted: only a unix socket can be "
+	        "the "
+	        "Engine's address here: give unix:///PATH, or set SOCKET_PATH, which counts before "
+	        "it");
+	expect_variable_refused("DOCKER_HOST", "unix://run/docker.sock",
+	        "DOCKER_HOST: 'unix://run/docker.sock' is not accepted: give an absolute path");
+
+	assert_int_equal(setenv("DOCKER_HOST", "tcp://192.0.2.1:2375", 1), 0);
+	expect_accepted("--upstream unix:///flag");
+	assert_string_equal(config.socket_path, "/flag");
+	assert_int_equal(setenv("SOCKET_PATH", "/variable", 1), 0);
+	expect_accepted("");
+	assert_string_equal(config.socket_path, "/variable");
+}
+
+static void listeners_repeat_on_the_line_and_are_a_list_in_the_variable(void **state)
+{
+	static const char *const addresses[] = {"tcp://:1", "tcp://*:2", "tcp://localhost:3",
+	        "tcp://127.0.0.1:65535", "tcp://[::1]:5", "unix:///run/proxy.sock"};
+
+	(void)state;
+	expect_accepted(
+	        "--listen tcp://:1 --listen=tcp://*:2 --listen tcp://localhost:3 --listen "
+	        "tcp://127.0.0.1:65535 --listen tcp://[::1]:5 --listen unix:///run/proxy.sock");
+	assert_int_equal(config.listen_count, ARRAY_LEN(addresses));
+	for (unsigned i = 0; i < ARRAY_LEN(addresses); i++) {
+		assert_string_equal(config.listen[i], addresses[i]);
+	}
+
+	assert_int_equal(setenv("LISTEN",
+	                         "tcp://:1,tcp://*:2, tcp://localhost:3 "
+	                         ",tcp://127.0.0.1:65535,tcp://[::1]:5,"
+	                         "unix:///run/proxy.sock",
+	                         1),
+	        0);
+	/* Twice, since reading may not use the environment up. */
+	expect_accepted("");
+	expect_accepted("");
+	assert_int_equal(config.listen_count, ARRAY_LEN(addresses));
+	for (unsigned i = 0; i < ARRAY_LEN(addresses); i++) {
+		assert_string_equal(config.listen[i], addresses[i]);
+	}
+}
+
+static void malformed_addresses_to_listen_on_are_refused(void **state)
+{
+	static const char *const addresses[] = {"", "3277", ":3277", "0.0.0.0:3277",
+	        "http://localhost:1", "TCP://*:1", "tcp:/*:1", "tcp://", "tcp://*",
+	        "tcp://*:", "tcp://*:0", "tcp://*:65536", "tcp://*:+1", "tcp://*:1/", "tcp://[::1]",
+	        "tcp://::1:1", "tcp://[::1:1", "tcp://[]:1", "tcp://[127.0.0.1]:1", "tcp://127.1:1",
+	        "tcp://256.0.0.1:1", "tcp://example.org:1", "tls://*:1", "fd://3", "unix://",
+	        "unix:///", "unix://relative", "unix:///run/"};
+
+	(void)state;
+	for (unsigned i = 0; i < ARRAY_LEN(addresses); i++) {
+		char line[128];
+		char start[128];
+		(void)snprintf(line, sizeof(line), "--listen=%s", addresses[i]);
+		(void)snprintf(
+		        start, sizeof(start), "--listen: '%s' is not accepted: ", addresses[i]);
+		if (read_line(line) != -EINVAL) {
+			fail_msg("'%s' is accepted as an address to listen on", addresses[i]);
+		}
+		error[strlen(start)] = '\0';
+		assert_string_equal(error, start);
+	}
+	expect_refused("--listen tls://*:1", "--listen: 'tls://*:1' is not accepted: tls:// is not "
+	                                     "supported; give tcp://HOST:PORT or "
+	                                     "unix:///PATH");
+	expect_refused("--listen tcp://*:1 --listen tcp://*:1",
+	        "--listen: 'tcp://*:1' is not accepted: it is given twice");
+}
+
+static void too_many_or_too_long_listeners_are_refused(void **state)
+{
+	char list[CONFIG_LISTEN_MAX + 64] = "";
+	struct text text = text_over(list, sizeof(list) - 1);
+
+	(void)state;
+	for (unsigned i = 1; i <= CONFIG_LISTENERS_MAX; i++) {
+		text_add_format(&text, "%stcp://*:%u", i > 1 ? "," : "", i);
+	}
+	assert_int_equal(setenv("LISTEN", list, 1), 0);
+	expect_accepted("");
+	assert_int_equal(config.listen_count, CONFIG_LISTENERS_MAX);
+	text_add(&text, SLICE(",tcp://*:99"));
+	expect_variable_refused("LISTEN", list, "LISTEN: there are more than 16 addresses");
+
+	memset(list, ' ', sizeof(list) - 1);
+	memcpy(list, "tcp://*:1,", 10);
+	memset(list + 10, 'x', CONFIG_LISTEN_MAX);
+	list[10 + CONFIG_LISTEN_MAX] = '\0';
+	expect_variable_refused("LISTEN", list, "LISTEN: it is longer than 2047 bytes");
+}
+
+static void a_socket_path_that_fits_no_socket_address_is_refused(void **state)
+{
+	char path[109] = "/";
+
+	(void)state;
+	memset(path + 1, 'p', 106);
+	assert_int_equal(setenv("SOCKET_PATH", path, 1), 0);
+	expect_accepted("");
+	assert_string_equal(config.socket_path, path);
+
+	path[107] = 'p';
+	assert_int_equal(setenv("SOCKET_PATH", path, 1), 0);
+	assert_int_equal(read_line(""), -EINVAL);
+	assert_non_null(strstr(error, "at most 107 bytes"));
+}
+
+static void the_engines_socket_cannot_be_a_listener(void **state)
+{
+	(void)state;
+	expect_refused("--listen unix:///s --upstream /s",
+	        "'/s' is both an address to listen on and the Engine's socket (--upstream)");
+}
+
+static void numbers_out_of_range_are_refused_with_the_range(void **state)
+{
+	(void)state;
+	expect_refused(
+	        "--port 0", "--port: '0' is not accepted: PORT is a whole number from 1 to 65535");
+	expect_refused("--port 65536",
+	        "--port: '65536' is not accepted: PORT is a whole number from 1 to 65535");
+	expect_refused("--workers 65",
+	        "--workers: '65' is not accepted: COUNT is a whole number from 0 to 64");
+	expect_refused("--workers -1",
+	        "--workers: '-1' is not accepted: COUNT is a whole number from 0 to 64");
+	expect_refused("--max-head 4095",
+	        "--max-head: '4095' is not accepted: BYTES is a whole number from 4096 to 1048576");
+	expect_refused("--head-timeout 10s",
+	        "--head-timeout: '10s' is not accepted: SECONDS is a whole number from 1 to 3600");
+	expect_refused("--shutdown-grace=",
+	        "--shutdown-grace: '' is not accepted: SECONDS is a whole number from 0 to 3600");
+	expect_refused("--max-connections 99999999999999999999999",
+	        "--max-connections: '99999999999999999999999' is not accepted: COUNT is a whole "
+	        "number from "
+	        "1 to 1000000");
+	expect_variable_refused("WORKERS", " 2",
+	        "WORKERS: ' 2' is not accepted: COUNT is a whole number from 0 to 64");
+}
+
+static void words_that_are_none_are_refused_with_the_choice(void **state)
+{
+	(void)state;
+	expect_refused("--log-level loud", "--log-level: 'loud' is not accepted: give debug, info, "
+	                                   "notice, warning, err, crit, alert "
+	                                   "or emerg");
+	expect_refused(
+	        "--log-format xml", "--log-format: 'xml' is not accepted: give text or json");
+	expect_refused("--upstream tcp://192.0.2.1:2375",
+	        "--upstream: 'tcp://192.0.2.1:2375' is not accepted: give the Engine's unix socket "
+	        "as an "
+	        "absolute path or as unix:///PATH");
+}
+
+static void a_key_that_no_field_can_carry_is_refused_and_never_shown(void **state)
+{
+	char key[CONFIG_API_KEY_MAX + 2];
+
+	(void)state;
+	expect_variable_refused("API_KEY", "secret\r\nx: y",
+	        "API_KEY: byte 7 of its value is a control byte (0x0d), which a header field "
+	        "cannot carry");
+	expect_variable_refused("API_KEY", "secret\x7f",
+	        "API_KEY: byte 7 of its value is a control byte (0x7f), which a header field "
+	        "cannot carry");
+	expect_variable_refused(
+	        "API_KEY", " secret", "API_KEY: its value begins or ends with a space or a tab");
+	expect_variable_refused(
+	        "API_KEY", "secret\t", "API_KEY: its value begins or ends with a space or a tab");
+
+	memset(key, 'k', sizeof(key));
+	key[CONFIG_API_KEY_MAX + 1] = '\0';
+	expect_variable_refused(
+	        "API_KEY", key, "API_KEY: its value has 4097 bytes; at most 4096 are accepted");
+	key[CONFIG_API_KEY_MAX] = '\0';
+	assert_int_equal(setenv("API_KEY", key, 1), 0);
+	expect_accepted("");
+	assert_int_equal(strlen(config.api_key), CONFIG_API_KEY_MAX);
+
+	expect_refused("--api-key=secret",
+	        "--api-key: this is only taken from the environment, as API_KEY");
+}
+
+static void what_is_unknown_is_named_with_what_was_meant(void **state)
+{
+	(void)state;
+	expect_refused("--worker 3", "unknown option '--worker'; did you mean '--workers'?");
+	expect_refused("-workers 3", "unknown option '-workers'; did you mean '--workers'?");
+	expect_refused(
+	        "--log_level=x", "unknown option '--log_level'; did you mean '--log-level'?");
+	expect_refused(
+	        "--socket-path /x", "unknown option '--socket-path'; did you mean '--upstream'?");
+	expect_refused("-p 80", "unknown option '-p'; --help lists what there is");
+	expect_refused("--frobnicate", "unknown option '--frobnicate'; --help lists what there is");
+	expect_refused(
+	        "healthcheckk", "unknown command 'healthcheckk'; did you mean 'healthcheck'?");
+	expect_refused("serve", "unknown command 'serve'; --help lists what there is");
+	expect_refused("run run", "'run' is one argument too many; --help lists what there is");
+	expect_refused("-- --port", "unknown command '--port'; --help lists what there is");
+	expect_refused("--port", "--port: its value is missing: give --port PORT");
+	expect_refused("--port 1 --port 2", "--port: it is given twice");
+}
+
+static void a_hostile_value_cannot_write_to_the_terminal_or_fill_it(void **state)
+{
+	char line[600];
+
+	(void)state;
+	expect_refused("--log-format \x1b[31m\n",
+	        "--log-format: '\\u001b[31m\\u000a' is not accepted: give text or json");
+
+	(void)snprintf(line, sizeof(line), "--log-format %0500d", 0);
+	assert_int_equal(read_line(line), -EINVAL);
+	assert_true(strlen(error) < 400);
+	assert_non_null(strstr(error, "000...' is not accepted: give text or json"));
+}
+
+static void the_verbs_are_told_apart(void **state)
+{
+	(void)state;
+	expect_accepted("run");
+	assert_int_equal(config.verb, CONFIG_RUN);
+	expect_accepted("healthcheck");
+	assert_int_equal(config.verb, CONFIG_HEALTHCHECK);
+	assert_null(config.health_address);
+	expect_accepted("--port 1 healthcheck -- tcp://127.0.0.1:3277");
+	assert_int_equal(config.verb, CONFIG_HEALTHCHECK);
+	assert_string_equal(config.health_address, "tcp://127.0.0.1:3277");
+	assert_int_equal(config.port, 1);
+	expect_refused("healthcheck localhost",
+	        "healthcheck: 'localhost' is not accepted: give tcp://HOST:PORT or unix:///PATH");
+}
+
+static void help_and_version_work_in_a_broken_environment(void **state)
+{
+	(void)state;
+	assert_int_equal(setenv("PORT", "none", 1), 0);
+	expect_accepted("--help");
+	assert_int_equal(config.verb, CONFIG_HELP);
+	expect_accepted("run -h");
+	assert_int_equal(config.verb, CONFIG_HELP);
+	expect_accepted("--version");
+	assert_int_equal(config.verb, CONFIG_VERSION);
+	expect_accepted("-V");
+	assert_int_equal(config.verb, CONFIG_VERSION);
+}
+
+/* What config_print_help() prints. */
+static void capture_help(char *help, size_t size)
+{
+	FILE *file = tmpfile();
+	const int out = dup(STDOUT_FILENO);
+
+	assert_non_null(file);
+	assert_true(out >= 0);
+	(void)fflush(stdout);
+	assert_true(dup2(fileno(file), STDOUT_FILENO) >= 0);
+	config_print_help();
+	(void)fflush(stdout);
+	assert_true(dup2(out, STDOUT_FILENO) >= 0);
+	(void)close(out);
+	rewind(file);
+	help[fread(help, 1, size - 1, file)] = '\0';
+	(void)fclose(file);
+}
+
+static void help_names_every_flag_variable_and_default(void **state)
+{
+	static char help[16384];
+#define OPTION(member, flag, variable, type, preset, ...) {flag, variable, preset},
+	static const char *const rows[][3] = {
+#include "config/options.def"
+	};
+#undef OPTION
+
+	(void)state;
+	capture_help(help, sizeof(help));
+	for (unsigned i = 0; i < ARRAY_LEN(rows); i++) {
+		for (unsigned j = 0; j < ARRAY_LEN(rows[i]); j++) {
+			if (rows[i][j] != NULL && strstr(help, rows[i][j]) == NULL) {
+				fail_msg("--help does not say '%s'", rows[i][j]);
+			}
+		}
+	}
+	assert_non_null(strstr(help, "healthcheck [ADDR]"));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	        cmocka_unit_test_setup(defaults_are_the_documented_ones, empty_environment),
+	        cmocka_unit_test_setup(
+	                every_flag_reaches_its_member_in_both_spellings, empty_environment),
+	        cmocka_unit_test_setup(every_variable_reaches_its_member, empty_environment),
+	        cmocka_unit_test_setup(a_flag_counts_before_its_variable, empty_environment),
+	        cmocka_unit_test_setup(an_empty_variable_is_not_set, empty_environment),
+	        cmocka_unit_test_setup(
+	                docker_host_counts_last_and_has_to_be_a_unix_socket, empty_environment),
+	        cmocka_unit_test_setup(listeners_repeat_on_the_line_and_are_a_list_in_the_variable,
+	                empty_environment),
+	        cmocka_unit_test_setup(
+	                malformed_addresses_to_listen_on_are_refused, empty_environment),
+	        cmocka_unit_test_setup(
+	                too_many_or_too_long_listeners_are_refused, empty_environment),
+	        cmocka_unit_test_setup(
+	                a_socket_path_that_fits_no_socket_address_is_refused, empty_environment),
+	        cmocka_unit_test_setup(the_engines_socket_cannot_be_a_listener, empty_environment),
+	        cmocka_unit_test_setup(
+	                numbers_out_of_range_are_refused_with_the_range, empty_environment),
+	        cmocka_unit_test_setup(
+	                words_that_are_none_are_refused_with_the_choice, empty_environment),
+	        cmocka_unit_test_setup(a_key_that_no_field_can_carry_is_refused_and_never_shown,
+	                empty_environment),
+	        cmocka_unit_test_setup(
+	                what_is_unknown_is_named_with_what_was_meant, empty_environment),
+	        cmocka_unit_test_setup(
+	                a_hostile_value_cannot_write_to_the_terminal_or_fill_it, empty_environment),
+	        cmocka_unit_test_setup(the_verbs_are_told_apart, empty_environment),
+	        cmocka_unit_test_setup(
+	                help_and_version_work_in_a_broken_environment, empty_environment),
+	        cmocka_unit_test_setup(
+	                help_names_every_flag_variable_and_default, empty_environment),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
