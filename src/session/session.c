@@ -948,6 +948,8 @@ void sessions_stop(struct worker *worker)
 		at = at->next;
 		if (session->state == SESSION_IDLE) {
 			session_run(session);
+		} else if (session->state == SESSION_LINGER) {
+			session_close(session);
 		}
 	}
 }

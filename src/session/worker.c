@@ -33,6 +33,10 @@ static void refuse_connection(int fd)
 
 	_Static_assert(sizeof("{\"message\":\"docker-socket-proxy: too many connections; --max-connections\"}") - 1 == 74,
 		"Content-Length");
+	char nowhere[4096];
+
+	/* Closing with unread bytes would take the answer away again. */
+	(void)!read(fd, nowhere, sizeof(nowhere));
 	(void)!write(fd, answer, sizeof(answer) - 1);
 	(void)close(fd);
 }
