@@ -43,9 +43,18 @@ static void add_json_byte(struct text *text, unsigned char c)
 
 void text_add_json(struct text *text, struct slice s)
 {
+	size_t plain = 0; /* bytes that need no change are added in one go */
+
 	for (size_t i = 0; i < s.len; i++) {
-		add_json_byte(text, (unsigned char)s.ptr[i]);
+		const unsigned char c = (unsigned char)s.ptr[i];
+		if (c >= 0x20 && c < 0x7f && c != '"' && c != '\\') {
+			continue;
+		}
+		text_add(text, (struct slice){s.ptr + plain, i - plain});
+		add_json_byte(text, c);
+		plain = i + 1;
 	}
+	text_add(text, (struct slice){s.ptr + plain, s.len - plain});
 }
 
 void text_add_format(struct text *text, const char *format, ...)

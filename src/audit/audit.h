@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * audit — one line per request, written in batches, never blocking the loop.
+ *
+ * Lines gather in memory and go to standard error when they are many, or soon
+ * after the first. A reader that does not keep up costs lines, not requests:
+ * how many were lost is said once it reads again.
+ */
+#ifndef AUDIT_AUDIT_H
+#define AUDIT_AUDIT_H
+
+#include "base/log.h"
+#include "net/loop.h"
+
+enum {
+	AUDIT_METHOD_MAX = 16,
+	AUDIT_PATH_MAX = 256,
+	AUDIT_MEMORY = 64 * 1024,
+};
+
+/* What a request came to. Methods and paths that are longer are cut. */
+struct audit_record {
+	char method[AUDIT_METHOD_MAX];
+	char path[AUDIT_PATH_MAX];
+	unsigned method_len;
+	unsigned path_len;
+	unsigned status;
+	uint64_t bytes;     /* of the answer's body */
+	int64_t started_ns; /* monotonic */
+	bool quiet;         /* worth a line at debug level only */
+	const char *reason; /* why the proxy itself answered; NULL: the Engine did */
+};
+
+struct audit {
+	struct loop *loop;
+	struct timer_queue queue;
+	struct timer timer;
+	unsigned long lost;
+	int64_t second;      /* of the cached time stamp */
+	char stamp[32];      /* up to the milliseconds */
+	struct text pending;
+	char memory[AUDIT_MEMORY];
+};
+
+void audit_init(struct audit *audit, struct loop *loop);
+void audit_write(struct audit *audit, const struct audit_record *record, const char *client);
+/* Write what is pending, as far as the reader takes it. */
+void audit_flush(struct audit *audit);
+
+#endif

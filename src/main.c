@@ -1,0 +1,292 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * main — argv → configuration → listeners → privileges → run.
+ */
+#include "base/log.h"
+#include "config/config.h"
+#include "health/health.h"
+#include "net/listener.h"
+#include "sandbox/sandbox.h"
+#include "session/session.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+enum {
+	EXIT_USAGE = 2,
+	WORKERS_MAX = 64,
+	WORKERS_DEFAULT_MAX = 4,
+	RESERVED_FILES = 64, /* listeners, epoll, pipes, standard streams */
+};
+
+struct program {
+	struct config config;
+	struct worker_settings settings;
+	atomic_uint connections;
+	unsigned worker_count;
+	struct worker *workers[WORKERS_MAX];
+	pthread_t threads[WORKERS_MAX];
+	char any_address[32];
+};
+
+/* ── How many ────────────────────────────────────────────────────────────── */
+
+/* CPUs the cgroup grants, rounded up; UINT_MAX without a quota. */
+static unsigned cgroup_cpus(void)
+{
+	FILE *file = fopen("/sys/fs/cgroup/cpu.max", "re");
+	unsigned long quota = 0;
+	unsigned long period = 0;
+
+	if (file == NULL) {
+		return UINT32_MAX;
+	}
+	const int found = fscanf(file, "%lu %lu", &quota, &period);
+	(void)fclose(file);
+	if (found != 2 || quota == 0 || period == 0) {
+		return UINT32_MAX; /* "max 100000" */
+	}
+	return (unsigned)((quota + period - 1) / period);
+}
+
+static unsigned usable_cpus(void)
+{
+	cpu_set_t set;
+	const unsigned granted = cgroup_cpus();
+
+	if (sched_getaffinity(0, sizeof(set), &set) < 0) {
+		return 1;
+	}
+	const unsigned count = (unsigned)CPU_COUNT(&set);
+	return count < granted ? count : granted;
+}
+
+static unsigned count_workers(const struct config *config)
+{
+	const unsigned cpus = usable_cpus();
+
+	if (config->workers > 0) {
+		return config->workers;
+	}
+	return cpus < WORKERS_DEFAULT_MAX ? cpus : WORKERS_DEFAULT_MAX;
+}
+
+/* A connection needs two descriptors. */
+static unsigned count_connections(const struct config *config)
+{
+	struct rlimit files;
+
+	if (getrlimit(RLIMIT_NOFILE, &files) < 0) {
+		return config->max_connections;
+	}
+	files.rlim_cur = files.rlim_max;
+	(void)setrlimit(RLIMIT_NOFILE, &files);
+	(void)getrlimit(RLIMIT_NOFILE, &files);
+	const rlim_t possible = files.rlim_cur > 2 * RESERVED_FILES ? files.rlim_cur - RESERVED_FILES : RESERVED_FILES;
+	return possible < config->max_connections ? (unsigned)possible : config->max_connections;
+}
+
+/* ── Listeners ───────────────────────────────────────────────────────────── */
+
+static const char *listener_address(struct program *program, unsigned i)
+{
+	if (program->config.listen_count > 0) {
+		return program->config.listen[i];
+	}
+	(void)snprintf(program->any_address, sizeof(program->any_address), "tcp://*:%u",
+		program->config.port);
+	return program->any_address;
+}
+
+static unsigned listener_count(const struct program *program)
+{
+	return program->config.listen_count > 0 ? program->config.listen_count : 1;
+}
+
+static int open_listener(const char *address, bool shared)
+{
+	const int fd = listener_open(address, shared);
+
+	if (fd < 0) {
+		log_line(LOG_CRIT, "cannot listen on %s: %s", address,
+			fd == -EINVAL ? "expected tcp://HOST:PORT or unix:///PATH" : strerrordesc_np(-fd));
+	}
+	return fd;
+}
+
+/* Somebody else on the port is an error, which SO_REUSEPORT alone would hide. */
+static bool ports_are_free(struct program *program)
+{
+	for (unsigned i = 0; i < listener_count(program); i++) {
+		const char *address = listener_address(program, i);
+		if (slice_starts_with(slice_of(address), SLICE("unix://"))) {
+			continue;
+		}
+		const int fd = open_listener(address, false);
+		if (fd < 0) {
+			return false;
+		}
+		(void)close(fd);
+	}
+	return true;
+}
+
+/* Each worker has its own TCP sockets; the one unix socket of a path is shared by all. */
+static bool open_worker_listeners(struct program *program, unsigned worker, int *unix_fds, int *fds)
+{
+	for (unsigned i = 0; i < listener_count(program); i++) {
+		const char *address = listener_address(program, i);
+		if (!slice_starts_with(slice_of(address), SLICE("unix://"))) {
+			fds[i] = open_listener(address, true);
+		} else {
+			unix_fds[i] = worker == 0 ? open_listener(address, false) : unix_fds[i];
+			fds[i] = unix_fds[i] < 0 ? -1 : dup(unix_fds[i]);
+		}
+		if (fds[i] < 0) {
+			return false;
+		}
+	}
+	return true;
+}
+
+static bool make_workers(struct program *program)
+{
+	int unix_fds[CONFIG_LISTENERS_MAX];
+	int fds[CONFIG_LISTENERS_MAX];
+
+	program->worker_count = count_workers(&program->config);
+	for (unsigned i = 0; i < program->worker_count; i++) {
+		if (!open_worker_listeners(program, i, unix_fds, fds)) {
+			return false;
+		}
+		const int error = worker_new(&program->settings, fds, listener_count(program),
+			&program->workers[i]);
+		if (error < 0) {
+			log_line(LOG_CRIT, "cannot start a worker: %s", strerrordesc_np(-error));
+			return false;
+		}
+	}
+	for (unsigned i = 0; i < listener_count(program); i++) {
+		if (slice_starts_with(slice_of(listener_address(program, i)), SLICE("unix://"))) {
+			(void)close(unix_fds[i]);
+		}
+	}
+	return true;
+}
+
+/* ── Running ─────────────────────────────────────────────────────────────── */
+
+static void *work(void *argument)
+{
+	const int error = worker_run(argument);
+
+	if (error < 0) {
+		log_line(LOG_CRIT, "a worker failed: %s", strerrordesc_np(-error));
+		exit(EXIT_FAILURE);
+	}
+	return NULL;
+}
+
+static bool start_threads(struct program *program)
+{
+	for (unsigned i = 0; i < program->worker_count; i++) {
+		const int error = pthread_create(&program->threads[i], NULL, work, program->workers[i]);
+		if (error != 0) {
+			log_line(LOG_CRIT, "cannot start a thread: %s", strerrordesc_np(error));
+			return false;
+		}
+	}
+	return true;
+}
+
+/* A second signal ends the program at once. */
+static void wait_for_signal(struct program *program, const sigset_t *signals)
+{
+	int number = 0;
+
+	(void)sigwait(signals, &number);
+	log_line(LOG_NOTICE, "%s: stopping, streams may go on for %u s", number == SIGTERM ? "SIGTERM" : "SIGINT",
+		program->config.shutdown_grace);
+	(void)pthread_sigmask(SIG_UNBLOCK, signals, NULL);
+	for (unsigned i = 0; i < program->worker_count; i++) {
+		worker_stop(program->workers[i]);
+	}
+	for (unsigned i = 0; i < program->worker_count; i++) {
+		(void)pthread_join(program->threads[i], NULL);
+		worker_free(program->workers[i]);
+	}
+	log_line(LOG_NOTICE, "stopped");
+}
+
+static void announce(struct program *program)
+{
+	for (unsigned i = 0; i < listener_count(program); i++) {
+		log_line(LOG_NOTICE, "docker-socket-proxy " VERSION ": listening on %s, forwarding to unix://%s, %u worker%s",
+			listener_address(program, i), program->config.socket_path, program->worker_count,
+			program->worker_count == 1 ? "" : "s");
+	}
+	log_line(LOG_WARNING, "everyone who reaches this port may do everything: access to the Engine is root on the host");
+	if (program->config.api_key != NULL) {
+		log_line(LOG_NOTICE, "API_KEY is added to forwarded requests as x-api-key; it does not authenticate clients");
+	}
+}
+
+static int run(struct program *program)
+{
+	const struct config *config = &program->config;
+	sigset_t signals;
+
+	program->settings = (struct worker_settings){
+		.socket_path = config->socket_path,
+		.api_key = config->api_key,
+		.max_connections = count_connections(config),
+		.max_head = config->max_head,
+		.head_timeout = config->head_timeout,
+		.shutdown_grace = config->shutdown_grace,
+		.connections = &program->connections,
+	};
+	(void)sigemptyset(&signals);
+	(void)sigaddset(&signals, SIGTERM);
+	(void)sigaddset(&signals, SIGINT);
+	(void)pthread_sigmask(SIG_BLOCK, &signals, NULL);
+	(void)signal(SIGPIPE, SIG_IGN);
+	if (!ports_are_free(program) || !make_workers(program) ||
+		sandbox_enter(config->socket_path) < 0 || !start_threads(program)) {
+		return EXIT_FAILURE;
+	}
+	announce(program);
+	wait_for_signal(program, &signals);
+	return EXIT_SUCCESS;
+}
+
+int main(int argc, char *argv[])
+{
+	static struct program program;
+	char error[CONFIG_ERROR_MAX];
+
+	if (config_read(argc, argv, &program.config, error) < 0) {
+		(void)fprintf(stderr, "docker-socket-proxy: %s\n", error);
+		return EXIT_USAGE;
+	}
+	log_setup(program.config.log_level, program.config.log_format);
+	switch (program.config.verb) {
+	case CONFIG_HELP:
+		config_print_help();
+		return EXIT_SUCCESS;
+	case CONFIG_VERSION:
+		(void)puts("docker-socket-proxy " VERSION);
+		return EXIT_SUCCESS;
+	case CONFIG_HEALTHCHECK:
+		return health_check(program.config.health_address != NULL ? program.config.health_address
+									 : listener_address(&program, 0));
+	case CONFIG_RUN:
+		return run(&program);
+	}
+	return EXIT_FAILURE;
+}

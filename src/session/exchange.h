@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * exchange — what must be remembered of one request until its answer is over.
+ * Private to session/.
+ */
+#ifndef SESSION_EXCHANGE_H
+#define SESSION_EXCHANGE_H
+
+#include "audit/audit.h"
+#include "docker/docker.h"
+
+struct exchange {
+	struct audit_record record;
+	enum docker_hijack hijack;
+	bool upgrade;       /* Upgrade was sent on */
+	bool to_head;       /* it is a HEAD request */
+	bool safe;          /* GET or HEAD: may be sent twice */
+	bool keep_client;   /* the client connection can go on after it */
+	bool keep_engine;   /* the Engine's as well */
+	bool old_client;    /* HTTP/1.0: knows no chunks and no 1xx */
+	bool dialled_again; /* it was retried once */
+	uint32_t replay_len; /* bytes before the buffer's `ready` that are the whole request, or 0 */
+	int64_t dial_since_ns;
+};
+
+/* Bytes of a session, for its pool. */
+size_t session_size(void);
+
+#endif

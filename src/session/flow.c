@@ -1,0 +1,312 @@
+/* SPDX-License-Identifier: MIT */
+#include "session/flow.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+enum {
+	MOVES_PER_TURN = 16,
+	/* Measured, docs/performance.md: below, copying is cheaper; above, a pipe does not hold it. */
+	SPLICE_MIN = 8 * 1024,
+	SPLICE_MAX = 60 * 1024,
+};
+
+void flow_start(struct flow *flow, enum http_framing framing, uint64_t length)
+{
+	flow->framing = framing;
+	flow->remaining = length;
+	flow->chunks = (struct http_chunks){0};
+	flow->data = 0;
+	flow->drop = false;
+	flow->complete = framing == HTTP_NO_BODY || (framing == HTTP_LENGTH && length == 0);
+}
+
+static void close_pipe(const struct pipe *pipe)
+{
+	(void)close(pipe->read_end);
+	(void)close(pipe->write_end);
+}
+
+void flow_lender_done(struct flow_lender *lender)
+{
+	while (lender->pipe_count > 0) {
+		close_pipe(&lender->pipes[--lender->pipe_count]);
+	}
+	buffer_lender_done(&lender->buffers);
+}
+
+static int borrow_pipe(struct flow *flow, struct flow_lender *lender)
+{
+	int ends[2];
+
+	if (flow->pipe.open) {
+		return 0;
+	}
+	if (lender->pipe_count > 0) {
+		flow->pipe = lender->pipes[--lender->pipe_count];
+		return 0;
+	}
+	if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) < 0) {
+		return -ENOMEM;
+	}
+	flow->pipe = (struct pipe){.open = true, .read_end = ends[0], .write_end = ends[1]};
+	return 0;
+}
+
+static void return_pipe(struct flow *flow, struct flow_lender *lender)
+{
+	if (!flow->pipe.open) {
+		return;
+	}
+	if (flow->piped == 0 && lender->pipe_count < PIPES_KEPT) {
+		lender->pipes[lender->pipe_count++] = flow->pipe;
+	} else {
+		close_pipe(&flow->pipe);
+	}
+	flow->pipe.open = false;
+	flow->piped = 0;
+}
+
+void flow_reset(struct flow *flow, struct flow_lender *lender)
+{
+	return_pipe(flow, lender);
+	buffer_return(&lender->buffers, &flow->buffer);
+	flow->bulk = false;
+}
+
+void flow_release(struct flow *flow, struct flow_lender *lender)
+{
+	if (flow->buffer != NULL && buffer_is_empty(flow->buffer)) {
+		buffer_return(&lender->buffers, &flow->buffer);
+	}
+}
+
+/* ── Sending ─────────────────────────────────────────────────────────────── */
+
+/* Data that comes next and needs no look: how much, or 0. */
+static uint64_t opaque(const struct flow *flow)
+{
+	if (flow->framing == HTTP_CHUNKED) {
+		return http_chunks_opaque(&flow->chunks);
+	}
+	return flow->framing == HTTP_LENGTH ? flow->remaining : 0;
+}
+
+static bool will_splice(const struct flow *flow)
+{
+	const uint64_t len = opaque(flow);
+
+	return len >= SPLICE_MIN && flow->data + len <= SPLICE_MAX && !flow->drop && !flow->bulk;
+}
+
+static int send_buffer(struct flow *flow, struct stream *sink, bool more)
+{
+	struct buffer *buffer = flow->buffer;
+
+	while (buffer != NULL && buffer->start < buffer->ready) {
+		const ssize_t n = stream_write(sink, buffer_to_send(buffer), more);
+		if (n < 0) {
+			return (int)n;
+		}
+		buffer->start += (uint32_t)n;
+	}
+	return 0;
+}
+
+static int send_pipe(struct flow *flow, struct stream *sink)
+{
+	while (flow->piped > 0) {
+		const ssize_t n = stream_splice_to(sink, flow->pipe.read_end, flow->piped);
+		if (n <= 0) {
+			return n == 0 ? -EPIPE : (int)n;
+		}
+		flow->piped -= (size_t)n;
+	}
+	return 0;
+}
+
+enum flow_result flow_send(struct flow *flow, struct stream *sink, bool more)
+{
+	int error = send_buffer(flow, sink, more);
+
+	if (error == 0 && flow->piped > 0) {
+		error = send_pipe(flow, sink);
+	}
+	if (error < 0) {
+		return error == -EAGAIN ? FLOW_WAIT : FLOW_SINK_LOST;
+	}
+	return FLOW_COMPLETE;
+}
+
+/* ── Judging ─────────────────────────────────────────────────────────────── */
+
+/* `len` bytes to judge are used up; `kept` of them, at their front, are to be sent. */
+static void pass(struct flow *flow, size_t len, size_t kept)
+{
+	struct buffer *buffer = flow->buffer;
+
+	if (buffer->start == buffer->ready) {
+		buffer->start = buffer->ready = buffer->raw;
+	}
+	buffer->ready += flow->drop ? 0 : (uint32_t)kept;
+	buffer->raw += (uint32_t)len;
+}
+
+static bool judge_chunks(struct flow *flow)
+{
+	struct buffer *buffer = flow->buffer;
+	const struct http_chunks_result result = http_chunks_rewrite(&flow->chunks,
+		buffer->bytes + buffer->raw, buffer->end - buffer->raw);
+
+	pass(flow, result.consumed, result.produced);
+	flow->data += result.data;
+	flow->complete = result.progress == HTTP_DONE;
+	return result.progress != HTTP_BAD;
+}
+
+static void judge_plain(struct flow *flow)
+{
+	size_t len = flow_unjudged(flow).len;
+
+	if (flow->framing == HTTP_LENGTH) {
+		len = len > flow->remaining ? (size_t)flow->remaining : len;
+		flow->remaining -= len;
+		flow->complete = flow->remaining == 0;
+	}
+	pass(flow, len, len);
+	flow->data += len;
+}
+
+/* What is ready and what is judged next must be one run. */
+static bool can_judge(const struct flow *flow)
+{
+	return flow->buffer->ready == flow->buffer->raw || flow->buffer->start == flow->buffer->ready;
+}
+
+/* False on malformed chunks. */
+static bool judge(struct flow *flow)
+{
+	if (flow->framing == HTTP_CHUNKED) {
+		return judge_chunks(flow);
+	}
+	judge_plain(flow);
+	return true;
+}
+
+/* ── Reading ─────────────────────────────────────────────────────────────── */
+
+static int make_room(struct flow *flow, struct flow_lender *lender)
+{
+	if (!buffer_borrow(&lender->buffers, &flow->buffer)) {
+		return -ENOMEM;
+	}
+	struct buffer *buffer = flow->buffer;
+	if (buffer_is_empty(buffer)) {
+		buffer_reset(&lender->buffers, buffer);
+	} else if (buffer->start == buffer->ready && buffer->raw > lender->buffers.headroom) {
+		buffer_compact(&lender->buffers, buffer);
+	}
+	if ((flow->bulk || buffer_room(buffer) == 0) && buffer->size < BUFFER_LARGE_SIZE / 2) {
+		return buffer_grow(&lender->buffers, &flow->buffer) ? 0 : -ENOMEM;
+	}
+	return buffer_room(buffer) > 0 ? 0 : -ENOBUFS;
+}
+
+ssize_t flow_read(struct flow *flow, struct flow_lender *lender, struct stream *source, size_t most)
+{
+	if (!source->readable) {
+		return -EAGAIN;
+	}
+	const int error = make_room(flow, lender);
+	if (error < 0) {
+		return error;
+	}
+	const size_t room = buffer_room(flow->buffer);
+	const size_t wanted = room < most ? room : most;
+	const ssize_t n = stream_read(source, flow->buffer->bytes + flow->buffer->end, wanted);
+	if (n > 0) {
+		flow->buffer->end += (uint32_t)n;
+	}
+	return n;
+}
+
+static ssize_t read_pipe(struct flow *flow, struct flow_lender *lender, struct stream *source)
+{
+	const int error = borrow_pipe(flow, lender);
+
+	if (error < 0) {
+		return error;
+	}
+	const ssize_t n = stream_splice_from(source, flow->pipe.write_end, (size_t)opaque(flow));
+	if (n <= 0) {
+		return n;
+	}
+	flow->piped += (size_t)n;
+	flow->data += (uint64_t)n;
+	if (flow->framing == HTTP_CHUNKED) {
+		http_chunks_skip(&flow->chunks, (uint64_t)n);
+	} else {
+		flow->remaining -= (uint64_t)n;
+		flow->complete = flow->remaining == 0;
+	}
+	return n;
+}
+
+static ssize_t fill(struct flow *flow, struct flow_lender *lender, struct stream *source)
+{
+	if (flow_unjudged(flow).len == 0 && source->readable && will_splice(flow)) {
+		return read_pipe(flow, lender, source);
+	}
+	flow->bulk |= opaque(flow) > SPLICE_MAX;
+	const ssize_t n = flow_read(flow, lender, source, SIZE_MAX);
+	if (n > 0) {
+		flow->bulk = buffer_room(flow->buffer) == 0 || (flow->bulk && n >= BUFFER_SMALL_SIZE);
+	}
+	return n;
+}
+
+/* ── Moving ──────────────────────────────────────────────────────────────── */
+
+static enum flow_result read_failed(struct flow *flow, struct flow_lender *lender, ssize_t n)
+{
+	if (n == 0) {
+		return FLOW_SOURCE_END;
+	}
+	if (n == -ENOMEM || n == -ENOBUFS) {
+		return FLOW_NO_MEMORY;
+	}
+	if (n != -EAGAIN) {
+		return FLOW_SOURCE_LOST;
+	}
+	return_pipe(flow, lender);
+	flow_release(flow, lender);
+	return FLOW_WAIT;
+}
+
+enum flow_result flow_move(struct flow *flow, struct flow_lender *lender, struct stream *source,
+	struct stream *sink)
+{
+	for (unsigned moves = 0; moves < MOVES_PER_TURN; moves++) {
+		bool blocked = false;
+		if (!flow->complete && flow_unjudged(flow).len > 0) {
+			blocked = !can_judge(flow);
+			if (!blocked && !judge(flow)) {
+				return FLOW_MALFORMED;
+			}
+		}
+		const enum flow_result sent =
+			flow_send(flow, sink, source->readable && will_splice(flow));
+		if (sent != FLOW_COMPLETE || flow->complete) {
+			return sent;
+		}
+		if (blocked) {
+			continue;
+		}
+		const ssize_t n = fill(flow, lender, source);
+		if (n <= 0) {
+			return read_failed(flow, lender, n);
+		}
+	}
+	return FLOW_YIELD;
+}

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * session — one client connection, from accept to close.
+ *
+ * A session reads a request, asks the other folders about it one after the
+ * other, and relays the answer. It is the only place that calls them, so that
+ * the order of the steps can be read here. A worker is a thread with the
+ * sessions it has accepted; workers share nothing but the configuration and
+ * the count of connections.
+ */
+#ifndef SESSION_SESSION_H
+#define SESSION_SESSION_H
+
+#include "base/check.h"
+
+#include <stdatomic.h>
+
+struct worker;
+
+/* What a worker needs to know; must outlive it. */
+struct worker_settings {
+	const char *socket_path;
+	const char *api_key;      /* NULL: none */
+	unsigned max_connections; /* of all workers together */
+	unsigned max_head;        /* bytes */
+	unsigned head_timeout;    /* seconds */
+	unsigned shutdown_grace;  /* seconds */
+	atomic_uint *connections; /* of all workers */
+};
+
+/*
+ * A worker that serves the `count` listening descriptors, which it closes when
+ * it stops. 0 and *ret_worker, or -errno.
+ */
+int worker_new(const struct worker_settings *settings, const int *listeners, unsigned count,
+	struct worker **ret_worker) MUST_USE;
+/* Serve until worker_stop() was called and the last session has ended. 0 or -errno. */
+int worker_run(struct worker *worker) MUST_USE;
+/*
+ * From any thread: accept no more, finish what is short, close everything
+ * after the grace.
+ */
+void worker_stop(struct worker *worker);
+void worker_free(struct worker *worker);
+
+#endif

@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: MIT */
+#include "session/worker.h"
+
+#include "base/clock.h"
+#include "session/exchange.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+enum {
+	ACCEPTS_PER_TURN = 64,
+	IDLE_SECONDS = 300, /* as the Engine itself: ReadHeaderTimeout of 20.10 and later */
+	LINGER_SECONDS = 5,
+	DRAIN_SECONDS = 30,
+	DIAL_RETRY_MS = 20,
+	ACCEPT_RETRY_MS = 100,
+	OBJECTS_KEPT = 64,
+	HEADROOM = 256, /* what rewriting may add to a head, the key apart */
+};
+
+/* ── Accepting ───────────────────────────────────────────────────────────── */
+
+static void refuse_connection(int fd)
+{
+	static const char answer[] =
+		"HTTP/1.1 429 Too Many Requests\r\nContent-Type: application/json\r\n"
+		"Content-Length: 74\r\nConnection: close\r\n\r\n"
+		"{\"message\":\"docker-socket-proxy: too many connections; --max-connections\"}";
+
+	_Static_assert(sizeof("{\"message\":\"docker-socket-proxy: too many connections; --max-connections\"}") - 1 == 74,
+		"Content-Length");
+	(void)!write(fd, answer, sizeof(answer) - 1);
+	(void)close(fd);
+}
+
+static void accepted(struct worker *worker, int fd, const union address *peer)
+{
+	const struct worker_settings *settings = worker->settings;
+
+	if (atomic_fetch_add(settings->connections, 1) >= settings->max_connections) {
+		(void)atomic_fetch_sub(settings->connections, 1);
+		refuse_connection(fd);
+		return;
+	}
+	session_open(worker, fd, peer);
+}
+
+/* Out of descriptors or memory: look away for a moment instead of spinning. */
+static void pause_accepting(struct acceptor *acceptor, int error)
+{
+	log_line(LOG_ERR, "cannot accept a connection: %s; raise the limit of open files (ulimit -n)",
+		strerrordesc_np(error));
+	loop_remove(&acceptor->worker->loop, &acceptor->watch);
+	timer_start(&acceptor->worker->loop, &acceptor->worker->retry_queue, &acceptor->retry);
+}
+
+static bool is_transient(int error)
+{
+	return error == ECONNABORTED || error == EINTR || error == EPROTO;
+}
+
+static void acceptor_ready(struct watch *watch, uint32_t events)
+{
+	struct acceptor *acceptor = CONTAINER_OF(watch, struct acceptor, watch);
+
+	(void)events;
+	for (unsigned i = 0; i < ACCEPTS_PER_TURN; i++) {
+		union address peer = {.any = {.sa_family = AF_UNIX}};
+		socklen_t len = sizeof(peer);
+		const int fd = accept4(watch->fd, &peer.any, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+		if (fd >= 0) {
+			accepted(acceptor->worker, fd, &peer);
+		} else if (errno == EAGAIN) {
+			return;
+		} else if (!is_transient(errno)) {
+			pause_accepting(acceptor, errno);
+			return;
+		}
+	}
+}
+
+static void accept_again(struct timer *timer)
+{
+	struct acceptor *acceptor = CONTAINER_OF(timer, struct acceptor, retry);
+
+	if (!acceptor->worker->stopping &&
+		loop_add(&acceptor->worker->loop, &acceptor->watch, EPOLLIN | EPOLLEXCLUSIVE) < 0) {
+		timer_start(&acceptor->worker->loop, &acceptor->worker->retry_queue, timer);
+	}
+}
+
+/* ── Stopping ────────────────────────────────────────────────────────────── */
+
+static void grace_expired(struct timer *timer)
+{
+	struct worker *worker = CONTAINER_OF(timer, struct worker, grace);
+
+	sessions_abort(worker);
+}
+
+static void stop_requested(struct watch *watch, uint32_t events)
+{
+	struct worker *worker = CONTAINER_OF(watch, struct worker, stop_watch);
+
+	(void)events;
+	loop_remove(&worker->loop, watch);
+	worker->stopping = true;
+	for (unsigned i = 0; i < worker->acceptor_count; i++) {
+		timer_stop(&worker->acceptors[i].retry);
+		(void)close(worker->acceptors[i].watch.fd);
+		worker->acceptors[i].watch.fd = -1;
+	}
+	timer_start(&worker->loop, &worker->grace_queue, &worker->grace);
+	sessions_stop(worker);
+}
+
+void worker_stop(struct worker *worker)
+{
+	(void)eventfd_write(worker->stop_watch.fd, 1);
+}
+
+/* ── Life ────────────────────────────────────────────────────────────────── */
+
+static void init_queues(struct worker *worker)
+{
+	const struct worker_settings *settings = worker->settings;
+	struct loop *loop = &worker->loop;
+
+	timer_queue_init(loop, &worker->idle, IDLE_SECONDS * NS_PER_S);
+	timer_queue_init(loop, &worker->head, settings->head_timeout * NS_PER_S);
+	timer_queue_init(loop, &worker->dial, DIAL_RETRY_MS * NS_PER_MS);
+	timer_queue_init(loop, &worker->drain, DRAIN_SECONDS * NS_PER_S);
+	timer_queue_init(loop, &worker->linger, LINGER_SECONDS * NS_PER_S);
+	timer_queue_init(loop, &worker->grace_queue, settings->shutdown_grace * NS_PER_S);
+	timer_queue_init(loop, &worker->retry_queue, ACCEPT_RETRY_MS * NS_PER_MS);
+	timer_init(&worker->grace, grace_expired);
+	list_init(&worker->sessions);
+}
+
+static int init_memory(struct worker *worker)
+{
+	const struct worker_settings *settings = worker->settings;
+	const size_t key_len = settings->api_key == NULL ? 0 : strlen(settings->api_key);
+	const uint32_t headroom = (uint32_t)key_len + HEADROOM;
+	const uint32_t head_size = settings->max_head + headroom + BUFFER_SMALL_SIZE;
+
+	pool_init(&worker->session_pool, session_size(), settings->max_connections, OBJECTS_KEPT);
+	pool_init(&worker->exchange_pool, sizeof(struct exchange), settings->max_connections,
+		OBJECTS_KEPT);
+	buffer_lender_init(&worker->lender.buffers, headroom,
+		head_size > BUFFER_LARGE_SIZE ? head_size : BUFFER_LARGE_SIZE,
+		2 * settings->max_connections);
+	worker->scratch_len = settings->max_head + headroom;
+	worker->scratch = malloc(worker->scratch_len);
+	worker->fields = malloc(HTTP_FIELDS_MAX * sizeof(worker->fields[0]));
+	return worker->scratch == NULL || worker->fields == NULL ? -ENOMEM : 0;
+}
+
+static int add_acceptor(struct worker *worker, int fd)
+{
+	struct acceptor *acceptor = &worker->acceptors[worker->acceptor_count++];
+
+	acceptor->worker = worker;
+	acceptor->watch = (struct watch){.fd = fd, .ready = acceptor_ready};
+	timer_init(&acceptor->retry, accept_again);
+	return loop_add(&worker->loop, &acceptor->watch, EPOLLIN | EPOLLEXCLUSIVE);
+}
+
+static int start(struct worker *worker, const int *listeners, unsigned count)
+{
+	int error = loop_init(&worker->loop);
+
+	init_queues(worker);
+	if (error == 0) {
+		error = init_memory(worker);
+	}
+	upstream_init(&worker->upstream, &worker->loop, worker->settings->socket_path,
+		worker->settings->max_connections);
+	audit_init(&worker->audit, &worker->loop);
+	worker->stop_watch = (struct watch){
+		.fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC), .ready = stop_requested};
+	if (error == 0) {
+		error = worker->stop_watch.fd < 0
+			? -errno
+			: loop_add(&worker->loop, &worker->stop_watch, EPOLLIN);
+	}
+	for (unsigned i = 0; error == 0 && i < count; i++) {
+		error = add_acceptor(worker, listeners[i]);
+	}
+	return error;
+}
+
+int worker_new(const struct worker_settings *settings, const int *listeners, unsigned count,
+	struct worker **ret_worker)
+{
+	ASSERT(count <= WORKER_LISTENERS_MAX);
+	struct worker *worker = calloc(1, sizeof(*worker));
+	if (worker == NULL) {
+		return -ENOMEM;
+	}
+	worker->settings = settings;
+	const int error = start(worker, listeners, count);
+	if (error < 0) {
+		return error; /* the program ends: nothing is taken back */
+	}
+	*ret_worker = worker;
+	return 0;
+}
+
+int worker_run(struct worker *worker)
+{
+	const int error = loop_run(&worker->loop);
+
+	audit_flush(&worker->audit);
+	return error;
+}
+
+void worker_free(struct worker *worker)
+{
+	upstream_done(&worker->upstream);
+	flow_lender_done(&worker->lender);
+	pool_done(&worker->session_pool);
+	pool_done(&worker->exchange_pool);
+	(void)close(worker->stop_watch.fd);
+	loop_done(&worker->loop);
+	free(worker->fields);
+	free(worker->scratch);
+	free(worker);
+}

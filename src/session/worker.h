@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * worker — what the sessions of one thread share. Private to session/.
+ */
+#ifndef SESSION_WORKER_H
+#define SESSION_WORKER_H
+
+#include "audit/audit.h"
+#include "net/listener.h"
+#include "session/flow.h"
+#include "session/session.h"
+#include "upstream/upstream.h"
+
+enum { WORKER_LISTENERS_MAX = 16 };
+
+struct acceptor {
+	struct watch watch;
+	struct worker *worker;
+	struct timer retry; /* when descriptors ran out */
+};
+
+struct worker {
+	const struct worker_settings *settings;
+	struct loop loop;
+	struct acceptor acceptors[WORKER_LISTENERS_MAX];
+	unsigned acceptor_count;
+	struct watch stop_watch; /* an eventfd */
+	bool stopping;
+	struct timer grace;
+	struct list sessions;
+	struct pool session_pool;
+	struct pool exchange_pool;
+	struct flow_lender lender;
+	struct upstream upstream;
+	struct audit audit;
+	/* Deadlines of session states: see states.def. */
+	struct timer_queue idle, head, dial, drain, linger, grace_queue, retry_queue;
+	/* Memory for one call, never kept. */
+	struct http_field *fields;
+	char *scratch;
+	size_t scratch_len; /* bytes */
+};
+
+/* Take over the accepted socket `fd`. */
+void session_open(struct worker *worker, int fd, const union address *peer);
+/* Called once the worker is stopping: leave if nothing is in progress. */
+struct session;
+void sessions_stop(struct worker *worker);
+void sessions_abort(struct worker *worker);
+
+#endif

@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: MIT */
+#include "upstream/upstream.h"
+
+#include "base/clock.h"
+
+#include <errno.h>
+#include <unistd.h>
+
+enum {
+	IDLE_MAX = 64, /* per thread */
+	IDLE_SECONDS = 60,
+	CONNECTIONS_KEPT = 16,
+};
+
+void upstream_init(struct upstream *upstream, struct loop *loop, const char *socket_path,
+	unsigned max)
+{
+	*upstream = (struct upstream){.loop = loop, .address = {.sun_family = AF_UNIX}};
+	const struct slice path = slice_of(socket_path);
+	ASSERT(path.len < sizeof(upstream->address.sun_path));
+	memcpy(upstream->address.sun_path, path.ptr, path.len);
+	pool_init(&upstream->connections, sizeof(struct engine_connection), max, CONNECTIONS_KEPT);
+	list_init(&upstream->idle);
+	timer_queue_init(loop, &upstream->idle_queue, IDLE_SECONDS * NS_PER_S);
+}
+
+void upstream_done(struct upstream *upstream)
+{
+	pool_done(&upstream->connections);
+}
+
+static void leave_idle(struct engine_connection *connection)
+{
+	list_remove(&connection->link);
+	timer_stop(&connection->idle_timer);
+	connection->home->idle_count--;
+}
+
+static void retire_idle(struct engine_connection *connection)
+{
+	leave_idle(connection);
+	upstream_retire(connection);
+}
+
+/* Bytes or an end that nobody asked for: it is of no use any more. An event may also be a late
+ * one, of bytes that its last borrower has read. */
+static void idle_notified(struct stream *stream)
+{
+	if (!stream_is_quiet(stream)) {
+		retire_idle(CONTAINER_OF(stream, struct engine_connection, stream));
+	}
+}
+
+static void idle_expired(struct timer *timer)
+{
+	retire_idle(CONTAINER_OF(timer, struct engine_connection, idle_timer));
+}
+
+static void bury(struct task *task)
+{
+	struct engine_connection *connection = CONTAINER_OF(task, struct engine_connection, burial);
+
+	pool_give(&connection->home->connections, connection);
+}
+
+void upstream_close_idle(struct upstream *upstream)
+{
+	while (!list_empty(&upstream->idle)) {
+		retire_idle(CONTAINER_OF(upstream->idle.next, struct engine_connection, link));
+	}
+}
+
+static int dial(const struct upstream *upstream)
+{
+	const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+
+	if (fd < 0) {
+		return -errno;
+	}
+	if (connect(fd, (const struct sockaddr *)&upstream->address, sizeof(upstream->address)) < 0) {
+		const int error = errno;
+		(void)close(fd);
+		return -error;
+	}
+	return fd;
+}
+
+int upstream_probe(const struct upstream *upstream)
+{
+	const int fd = dial(upstream);
+
+	return fd < 0 ? fd : close(fd);
+}
+
+static int open_connection(struct upstream *upstream, struct engine_connection **ret_connection)
+{
+	struct engine_connection *connection = pool_take(&upstream->connections);
+
+	if (connection == NULL) {
+		return -EAGAIN;
+	}
+	const int fd = dial(upstream);
+	const int error = fd < 0 ? fd : stream_open(&connection->stream, upstream->loop, fd, idle_notified);
+	if (error < 0) {
+		if (fd >= 0) {
+			(void)close(fd);
+		}
+		pool_give(&upstream->connections, connection);
+		return error;
+	}
+	connection->home = upstream;
+	connection->reused = false;
+	list_init(&connection->link);
+	timer_init(&connection->idle_timer, idle_expired);
+	task_init(&connection->burial, bury);
+	*ret_connection = connection;
+	return 0;
+}
+
+static struct engine_connection *take_idle(struct upstream *upstream, enum upstream_wish wish)
+{
+	while (wish != UPSTREAM_FRESH && !list_empty(&upstream->idle)) {
+		struct engine_connection *connection =
+			CONTAINER_OF(upstream->idle.next, struct engine_connection, link);
+		leave_idle(connection);
+		if (wish == UPSTREAM_ANY || stream_is_quiet(&connection->stream)) {
+			connection->reused = true;
+			return connection;
+		}
+		upstream_retire(connection);
+	}
+	return NULL;
+}
+
+int upstream_borrow(struct upstream *upstream, enum upstream_wish wish,
+	void (*notify)(struct stream *stream), void *borrower,
+	struct engine_connection **ret_connection)
+{
+	struct engine_connection *connection = take_idle(upstream, wish);
+
+	if (connection == NULL) {
+		const int error = open_connection(upstream, &connection);
+		if (error < 0) {
+			return error;
+		}
+	}
+	connection->stream.notify = notify;
+	connection->borrower = borrower;
+	*ret_connection = connection;
+	return 0;
+}
+
+void upstream_return(struct engine_connection *connection)
+{
+	struct upstream *home = connection->home;
+
+	if (home->idle_count == IDLE_MAX || connection->stream.peer_done) {
+		upstream_retire(connection);
+		return;
+	}
+	connection->stream.notify = idle_notified;
+	connection->borrower = NULL;
+	stream_ignore_room(&connection->stream);
+	list_prepend(&home->idle, &connection->link);
+	home->idle_count++;
+	timer_start(home->loop, &home->idle_queue, &connection->idle_timer);
+}
+
+void upstream_retire(struct engine_connection *connection)
+{
+	if (connection != NULL) {
+		stream_close(&connection->stream);
+		loop_put_off(connection->home->loop, &connection->burial);
+	}
+}
