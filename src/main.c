@@ -221,6 +221,13 @@ static void wait_for_signal(struct program *program, const sigset_t *signals)
 		(void)pthread_join(program->threads[i], NULL);
 		worker_free(program->workers[i]);
 	}
+	for (unsigned i = 0; i < listener_count(program); i++) {
+		const struct slice scheme = SLICE("unix://");
+		const char *address = listener_address(program, i);
+		if (slice_starts_with(slice_of(address), scheme)) {
+			(void)unlink(address + scheme.len); /* the folder may be closed to us now */
+		}
+	}
 	log_line(LOG_NOTICE, "stopped");
 }
 

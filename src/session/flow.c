@@ -82,6 +82,15 @@ void flow_release(struct flow *flow, struct flow_lender *lender)
 	}
 }
 
+void flow_drop(struct flow *flow, struct flow_lender *lender)
+{
+	return_pipe(flow, lender);
+	flow->drop = true;
+	if (flow->buffer != NULL) {
+		flow->buffer->start = flow->buffer->ready;
+	}
+}
+
 /* ── Sending ─────────────────────────────────────────────────────────────── */
 
 /* Data that comes next and needs no look: how much, or 0. */
@@ -292,7 +301,8 @@ enum flow_result flow_move(struct flow *flow, struct flow_lender *lender, struct
 		if (!flow->complete && flow_unjudged(flow).len > 0) {
 			blocked = !can_judge(flow);
 			if (!blocked && !judge(flow)) {
-				return FLOW_MALFORMED;
+				/* What was in order before it is sent. */
+				return flow_send(flow, sink, false) == FLOW_WAIT ? FLOW_WAIT : FLOW_MALFORMED;
 			}
 		}
 		const enum flow_result sent =

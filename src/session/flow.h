@@ -60,6 +60,9 @@ void flow_start(struct flow *flow, enum http_framing framing, uint64_t length);
 /* Give back what is borrowed, and with it what is in flight. */
 void flow_reset(struct flow *flow, struct flow_lender *lender);
 
+/* What is on its way, and all that is still to come of the message, goes nowhere. */
+void flow_drop(struct flow *flow, struct flow_lender *lender);
+
 enum flow_result flow_move(struct flow *flow, struct flow_lender *lender, struct stream *source,
 	struct stream *sink) MUST_USE;
 /*

@@ -180,6 +180,7 @@ static enum next answer(struct session *session, unsigned status, struct slice j
 		exchange != NULL && exchange->old_client ? HTTP_CONNECTION_KEEP_ALIVE : HTTP_CONNECTION_KEEP;
 
 	release_engine(session, false);
+	flow_drop(&session->up, &session->worker->lender);
 	if (exchange == NULL || !buffer_borrow(&worker->lender.buffers, &session->down.buffer)) {
 		return NEXT_CLOSE;
 	}
@@ -435,17 +436,6 @@ static enum next replay(struct session *session)
 
 /* ── REPLY: the request goes out, the head of the answer comes in ────────── */
 
-/* Sending to the Engine failed: its answer may wait all the same, so the rest goes nowhere. */
-static void sink_request(struct session *session)
-{
-	struct buffer *buffer = session->up.buffer;
-
-	session->up.drop = true;
-	if (buffer != NULL) {
-		buffer->start = buffer->ready;
-	}
-}
-
 /*
  * The client's end while an answer is under way: the Engine is told, which
  * makes it stop what it does for nobody, and finishes what it had begun, as
@@ -485,9 +475,12 @@ static enum next pump_request(struct session *session)
 	case FLOW_YIELD:
 		return NEXT_YIELD;
 	case FLOW_SINK_LOST:
-		sink_request(session);
+		flow_drop(&session->up, &session->worker->lender); /* but the answer may wait all the same */
 		return NEXT_AGAIN;
 	case FLOW_MALFORMED:
+		if (session->exchange->hijack == DOCKER_HIJACK_ATTACH) {
+			return NEXT_WAIT; /* raw bytes sent early: held until the answer says what they are */
+		}
 		return session->state == SESSION_REPLY ? refuse(session, HTTP_BAD_CHUNK) : NEXT_CLOSE;
 	case FLOW_SOURCE_END:
 	case FLOW_SOURCE_LOST:
@@ -570,7 +563,9 @@ static enum next relay_answer(struct session *session, const struct http_respons
 
 	exchange->keep_engine = response->head.keep_alive;
 	exchange->keep_client = exchange->keep_client && framing != HTTP_UNTIL_CLOSE && !bare &&
-		!session->worker->stopping && (session->up.complete || response->head.keep_alive);
+		!session->worker->stopping &&
+		(session->up.complete ||
+			(response->head.keep_alive && exchange->hijack != DOCKER_HIJACK_ATTACH));
 	if (!write_answer_head(session, response, connection_for(session), bare)) {
 		return answer_error(session, 502, "the head of the Engine's answer is too large");
 	}
@@ -740,7 +735,7 @@ static enum next step_relay(struct session *session)
 static enum next step_drain(struct session *session)
 {
 	if (session->engine->stream.peer_done) {
-		sink_request(session);
+		flow_drop(&session->up, &session->worker->lender);
 	}
 	const enum next sending = pump_request(session);
 	if (sending == NEXT_CLOSE || sending == NEXT_YIELD || !session->up.complete) {

@@ -70,7 +70,7 @@ def test_missing_value() -> None:
     "args,wanted",
     [
         (["--workers", "many"], ["--workers", "many"]),
-        (["--workers", "0"], ["--workers", "0"]),
+        (["--workers", "65"], ["--workers", "65"]),
         (["--workers", "-1"], ["--workers", "-1"]),
         (["--workers", "99999999999999999999"], ["--workers", "99999999999999999999"]),
         (["--workers="], ["--workers"]),

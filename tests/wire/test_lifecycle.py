@@ -88,7 +88,7 @@ def test_last_answer_says_close(start, own_engine: Engine) -> None:
 @pytest.mark.parametrize("kind", ["events", "tunnel"])
 def test_stop_closes_streams_after_the_grace(start, own_engine: Engine, kind: str) -> None:
     """Streams never end by themselves: they get the grace, and then the end."""
-    proxy = start("--grace", "1")
+    proxy = start("--shutdown-grace", "1")
     with proxy.connect() as client:
         if kind == "events":
             client.get("/events")
@@ -112,7 +112,7 @@ def test_stop_closes_streams_after_the_grace(start, own_engine: Engine, kind: st
 
 def test_second_signal_ends_it_at_once(start, own_engine: Engine) -> None:
     """Ctrl-C twice is a person who does not want to wait."""
-    proxy = start("--grace", "60")
+    proxy = start("--shutdown-grace", "60")
     with proxy.connect() as client:
         client.get("/events")
         own_engine.request().conn.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")

@@ -27,7 +27,8 @@ def test_line_names_method_path_status_bytes_time_and_client(proxy: Proxy, engin
         line = one_line(proxy, "log-fields", since)
         words = re.split(r'[\s="]+', line)
         assert "POST" in words
-        assert "/v1.41/containers/log-fields/kill?signal=HUP" in line
+        assert "/v1.41/containers/log-fields/kill" in line
+        assert "signal=HUP" not in line, "a query may carry secrets: build arguments, labels"
         assert "404" in words
         assert re.search(r"\b1234\b", line), "bytes of the body sent to the client"
         assert f"127.0.0.1:{client.port}" in line or "127.0.0.1" in words
@@ -119,7 +120,7 @@ def test_quotes_and_escapes_in_a_path_stay_in_the_path(proxy: Proxy, engine: Eng
     """A path may not end its own field and add others."""
     since = len(proxy.lines)
     with proxy.connect() as client:
-        client.get('/log-quote"status=599%0astatus=598')
+        client.get('/log-quote%22status=599%0astatus=598?x="status=597')
         engine.request().answer()
         assert client.response().status == 200
     line = one_line(proxy, "/log-quote", since)
@@ -145,14 +146,14 @@ def test_json_format_is_one_object_a_line(start, own_engine: Engine) -> None:
 
     proxy = start(env={"LOG_FORMAT": "json"})
     with proxy.connect() as client:
-        client.get('/log-json"\\x')
+        client.get('/log-json%22%5cx?y="\\')
         own_engine.request().answer(body=b"four")
         client.response()
     proxy.wait_log(lambda line: "log-json" in line, what="about the request")
     proxy.stop()
     records = [json.loads(line) for line in proxy.lines]
     record = next(record for record in records if record.get("path", "").startswith("/log-json"))
-    assert record["path"] == '/log-json"\\x'
+    assert record["path"] == "/log-json%22%5cx"
     assert (record["method"], record["status"], record["bytes"]) == ("GET", 200, 4)
     assert record["ms"] >= 0
     assert "127.0.0.1" in record["client"]
