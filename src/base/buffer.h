@@ -21,7 +21,7 @@
 #include "base/slice.h"
 
 enum {
-	BUFFER_SMALL_SIZE = 16 * 1024,
+	BUFFER_SMALL_SIZE = 20 * 1024, /* 16 KiB of data and what stands before them */
 	BUFFER_LARGE_SIZE = 256 * 1024,
 };
 

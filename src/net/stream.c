@@ -3,6 +3,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -98,14 +100,22 @@ ssize_t stream_splice_from(struct stream *stream, int pipe, size_t len)
 	return note_read(stream, n, n > 0 ? (size_t)n : len);
 }
 
-ssize_t stream_splice_to(struct stream *stream, int pipe, size_t len)
+ssize_t stream_splice_to(struct stream *stream, int pipe, size_t len, bool more)
 {
+	const unsigned flags = SPLICE_F_MOVE | SPLICE_F_NONBLOCK | (more ? SPLICE_F_MORE : 0);
+
 	if (!stream->writable) {
 		return -EAGAIN;
 	}
-	return note_write(stream,
-		splice(pipe, NULL, stream->watch.fd, NULL, len, SPLICE_F_MOVE | SPLICE_F_NONBLOCK),
-		len);
+	return note_write(stream, splice(pipe, NULL, stream->watch.fd, NULL, len, flags), len);
+}
+
+void stream_push(struct stream *stream)
+{
+	const int on = 1;
+
+	/* tcp(7): setting the option pushes what is pending. Other sockets hold nothing back. */
+	(void)setsockopt(stream->watch.fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 }
 
 void stream_finish(struct stream *stream)

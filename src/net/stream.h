@@ -37,7 +37,9 @@ ssize_t stream_read(struct stream *stream, char *bytes, size_t len) MUST_USE;
 ssize_t stream_write(struct stream *stream, struct slice bytes, bool more) MUST_USE;
 /* The same between a stream and a pipe, without copying. */
 ssize_t stream_splice_from(struct stream *stream, int pipe, size_t len) MUST_USE;
-ssize_t stream_splice_to(struct stream *stream, int pipe, size_t len) MUST_USE;
+ssize_t stream_splice_to(struct stream *stream, int pipe, size_t len, bool more) MUST_USE;
+/* What `more` held back is sent now. */
+void stream_push(struct stream *stream);
 /* Tell the peer that nothing more comes. */
 void stream_finish(struct stream *stream);
 /* Whether an idle stream has neither bytes nor an end waiting; asks the kernel. */

@@ -123,10 +123,10 @@ static int send_buffer(struct flow *flow, struct stream *sink, bool more)
 	return 0;
 }
 
-static int send_pipe(struct flow *flow, struct stream *sink)
+static int send_pipe(struct flow *flow, struct stream *sink, bool more)
 {
 	while (flow->piped > 0) {
-		const ssize_t n = stream_splice_to(sink, flow->pipe.read_end, flow->piped);
+		const ssize_t n = stream_splice_to(sink, flow->pipe.read_end, flow->piped, more);
 		if (n <= 0) {
 			return n == 0 ? -EPIPE : (int)n;
 		}
@@ -140,8 +140,9 @@ enum flow_result flow_send(struct flow *flow, struct stream *sink, bool more)
 	int error = send_buffer(flow, sink, more);
 
 	if (error == 0 && flow->piped > 0) {
-		error = send_pipe(flow, sink);
+		error = send_pipe(flow, sink, more);
 	}
+	flow->held = more;
 	if (error < 0) {
 		return error == -EAGAIN ? FLOW_WAIT : FLOW_SINK_LOST;
 	}
@@ -277,8 +278,13 @@ static ssize_t fill(struct flow *flow, struct flow_lender *lender, struct stream
 
 /* ── Moving ──────────────────────────────────────────────────────────────── */
 
-static enum flow_result read_failed(struct flow *flow, struct flow_lender *lender, ssize_t n)
+static enum flow_result read_failed(struct flow *flow, struct flow_lender *lender,
+	struct stream *sink, ssize_t n)
 {
+	if (flow->held) {
+		stream_push(sink);
+		flow->held = false;
+	}
 	if (n == 0) {
 		return FLOW_SOURCE_END;
 	}
@@ -293,6 +299,12 @@ static enum flow_result read_failed(struct flow *flow, struct flow_lender *lende
 	return FLOW_WAIT;
 }
 
+/* A chunk's data is spliced, and the few bytes that end it come next. */
+static bool awaits_framing(const struct flow *flow)
+{
+	return flow->piped > 0 && flow->framing == HTTP_CHUNKED && opaque(flow) == 0;
+}
+
 enum flow_result flow_move(struct flow *flow, struct flow_lender *lender, struct stream *source,
 	struct stream *sink)
 {
@@ -305,8 +317,8 @@ enum flow_result flow_move(struct flow *flow, struct flow_lender *lender, struct
 				return flow_send(flow, sink, false) == FLOW_WAIT ? FLOW_WAIT : FLOW_MALFORMED;
 			}
 		}
-		const enum flow_result sent =
-			flow_send(flow, sink, source->readable && will_splice(flow));
+		const bool more = source->readable && (will_splice(flow) || awaits_framing(flow));
+		const enum flow_result sent = flow_send(flow, sink, more);
 		if (sent != FLOW_COMPLETE || flow->complete) {
 			return sent;
 		}
@@ -315,7 +327,7 @@ enum flow_result flow_move(struct flow *flow, struct flow_lender *lender, struct
 		}
 		const ssize_t n = fill(flow, lender, source);
 		if (n <= 0) {
-			return read_failed(flow, lender, n);
+			return read_failed(flow, lender, sink, n);
 		}
 	}
 	return FLOW_YIELD;

@@ -39,6 +39,7 @@ struct flow {
 	uint64_t data; /* bytes of body that were judged */
 	bool complete; /* the end of the body was judged */
 	bool drop;     /* the body is read, but goes nowhere */
+	bool held;     /* the last bytes were sent with "more follows" */
 	bool bulk;     /* it fills small buffers: lend large ones */
 };
 

@@ -124,7 +124,6 @@ static void session_buried(struct task *task)
 
 	list_remove(&session->link);
 	pool_give(&worker->session_pool, session);
-	(void)atomic_fetch_sub(worker->settings->connections, 1);
 	if (worker->stopping && list_empty(&worker->sessions)) {
 		upstream_close_idle(&worker->upstream);
 		loop_stop(&worker->loop);
@@ -148,6 +147,7 @@ static void session_close(struct session *session)
 	timer_stop(&session->deadline);
 	list_remove(&session->again.link);
 	stream_close(&session->client);
+	(void)atomic_fetch_sub(worker->settings->connections, 1);
 	loop_put_off(&worker->loop, &session->burial);
 }
 

@@ -18,6 +18,7 @@ enum {
 	DIAL_RETRY_MS = 20,
 	ACCEPT_RETRY_MS = 100,
 	OBJECTS_KEPT = 64,
+	CLOSING_MAX = 1024, /* that wait for the end of a turn, and count no more */
 	HEADROOM = 256, /* what rewriting may add to a head, the key apart */
 };
 
@@ -147,12 +148,12 @@ static int init_memory(struct worker *worker)
 	const uint32_t headroom = (uint32_t)key_len + HEADROOM;
 	const uint32_t head_size = settings->max_head + headroom + BUFFER_SMALL_SIZE;
 
-	pool_init(&worker->session_pool, session_size(), settings->max_connections, OBJECTS_KEPT);
-	pool_init(&worker->exchange_pool, sizeof(struct exchange), settings->max_connections,
-		OBJECTS_KEPT);
+	const unsigned max = settings->max_connections + CLOSING_MAX;
+	pool_init(&worker->session_pool, session_size(), max, OBJECTS_KEPT);
+	pool_init(&worker->exchange_pool, sizeof(struct exchange), max, OBJECTS_KEPT);
 	buffer_lender_init(&worker->lender.buffers, headroom,
 		head_size > BUFFER_LARGE_SIZE ? head_size : BUFFER_LARGE_SIZE,
-		2 * settings->max_connections);
+		2 * max);
 	worker->scratch_len = settings->max_head + headroom;
 	worker->scratch = malloc(worker->scratch_len);
 	worker->fields = malloc(HTTP_FIELDS_MAX * sizeof(worker->fields[0]));
@@ -178,7 +179,7 @@ static int start(struct worker *worker, const int *listeners, unsigned count)
 		error = init_memory(worker);
 	}
 	upstream_init(&worker->upstream, &worker->loop, worker->settings->socket_path,
-		worker->settings->max_connections);
+		worker->settings->max_connections + CLOSING_MAX);
 	audit_init(&worker->audit, &worker->loop);
 	worker->stop_watch = (struct watch){
 		.fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC), .ready = stop_requested};

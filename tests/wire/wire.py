@@ -507,7 +507,10 @@ class Engine:
         for conn in list(self.conns):
             rest += conn.buffer
             while select.select([conn.sock], [], [], 0)[0]:
-                piece = conn.sock.recv(65536)
+                try:
+                    piece = conn.sock.recv(65536)
+                except ConnectionResetError:  # it let go with bytes of ours unread
+                    piece = b""
                 rest += piece
                 if not piece:
                     conn.close()
