@@ -2,20 +2,24 @@
 _docker_socket_proxy() {
 	local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]} words
 	case $previous in
-	--log-level)
-		words='debug info notice warning err crit alert emerg'
-		;;
 	--listen)
 		words='tcp:// unix://'
 		;;
 	--upstream)
 		words='unix://'
 		;;
-	--workers)
-		words='1 2 3 4'
+	--log-level)
+		words='debug info notice warning err crit alert emerg'
+		;;
+	--log-format)
+		words='text json'
+		;;
+	--port | --workers | --max-connections | --max-head | --head-timeout | --shutdown-grace)
+		words=
 		;;
 	*)
-		words='--listen --upstream --workers --log-level --help --version'
+		words='--listen --port --upstream --workers --max-connections --max-head --head-timeout
+			--shutdown-grace --log-level --log-format --help --version'
 		if [[ $COMP_CWORD -eq 1 ]]; then
 			words="run healthcheck $words"
 		fi

@@ -36,6 +36,8 @@ class PrivateEngine:
     def __init__(self, parent: Path | None = None, data_root: Path | None = None) -> None:
         # Unix socket paths end at 107 bytes: keep the folder's name short.
         self.folder = Path(tempfile.mkdtemp(prefix="dsp-engine.", dir=parent))
+        # The socket's own mode decides who may open it, also after the proxy has given up root.
+        self.folder.chmod(0o711)
         self.data_root = data_root or self.folder / "data"
         self.socket = self.folder / "docker.sock"
         self.log = self.folder / "dockerd.log"

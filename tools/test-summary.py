@@ -3,15 +3,19 @@
 
     tools/test-summary.py RESULTS
 
-RESULTS/stages has a line "NAME EXIT-CODE SECONDS" for each stage, RESULTS/NAME.xml its tests as
-JUnit XML. A stage without such a file counts as one test. A stage that failed with no failed test
-to show for it (it did not build) counts as one failure.
+RESULTS/stages has a line "NAME EXIT-CODE SECONDS" for each stage, RESULTS/NAME.xml the tests of
+pytest as JUnit XML, RESULTS/NAME.json those of Meson as its own log, where each program says how
+many of its tests passed. A stage with neither counts as one test. A stage that failed with no
+failed test to show for it (it did not build) counts as one failure.
 """
 
 from __future__ import annotations
 
+import json
+import re
 import sys
 import xml.etree.ElementTree as ElementTree
+from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,6 +24,29 @@ class Count(NamedTuple):
     passed: int
     failed: int
     skipped: int
+
+
+def add(counts: Iterable[Count]) -> Count:
+    """The sum of counts."""
+    return Count(*map(sum, zip(Count(0, 0, 0), *counts)))
+
+
+def count_program(record: dict) -> Count:
+    """The tests of one program that Meson ran: what cmocka says of them, or the program as one."""
+    said = record.get("stdout", "") + record.get("stderr", "")
+    passed, failed, skipped = (
+        sum(map(int, re.findall(rf"\[ +{word} +\] (\d+) test\(s\)", said)))
+        for word in ("PASSED", "FAILED", "SKIPPED"))
+    if record["result"] == "SKIP":
+        return Count(0, 0, 1)
+    if record["result"] != "OK":
+        return Count(passed, max(failed, 1), skipped)
+    return Count(passed, failed, skipped) if passed + failed + skipped else Count(1, 0, 0)
+
+
+def count_log(path: Path) -> Count:
+    """The tests in a log of Meson: a JSON object a line."""
+    return add(count_program(json.loads(line)) for line in path.read_text().splitlines())
 
 
 def count_cases(path: Path) -> Count:
@@ -34,8 +61,12 @@ def count_cases(path: Path) -> Count:
 
 def count_stage(results: Path, name: str, code: int) -> Count:
     """The tests of one stage; a failure is never lost."""
-    path = results / f"{name}.xml"
-    count = count_cases(path) if path.exists() else Count(int(code == 0), 0, 0)
+    if (results / f"{name}.xml").exists():
+        count = count_cases(results / f"{name}.xml")
+    elif (results / f"{name}.json").exists():
+        count = count_log(results / f"{name}.json")
+    else:
+        count = Count(int(code == 0), 0, 0)
     if code != 0 and count.failed == 0:
         count = count._replace(failed=1)
     return count
@@ -48,7 +79,7 @@ def main() -> int:
     for line in (results / "stages").read_text().splitlines():
         name, code, seconds = line.split()
         count = count_stage(results, name, int(code))
-        totals = Count(*(a + b for a, b in zip(totals, count)))
+        totals = add([totals, count])
         print(f"{name:<12}{count.passed:>8}{count.failed:>8}{count.skipped:>8}{seconds:>9}")
     print(f"\n{totals.passed} passed, {totals.failed} failed, {totals.skipped} skipped")
     return 1 if totals.failed or not totals.passed else 0

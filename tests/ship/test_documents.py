@@ -22,8 +22,11 @@ def help_output() -> str:
 
 
 def variables_in(text: str) -> set[str]:
-    """Names that look like settings."""
-    return set(re.findall(r"\b[A-Z]{2,}(?:_[A-Z]+)+\b|\bPORT\b", text))
+    """The variables that --help names."""
+    beside_an_option = re.findall(r"\[environment: ([A-Z_]+)", text)
+    alone = re.findall(r"^  ([A-Z_]+)=.*\[environment only", text, re.MULTILINE)
+    assert beside_an_option and alone
+    return {*beside_an_option, *alone}
 
 
 def sample_variables() -> set[str]:
@@ -45,14 +48,14 @@ def test_every_variable_is_explained(document: str) -> None:
 
 
 def options_in(text: str) -> set[str]:
-    """Long options, without their dashes."""
-    return set(re.findall(r"--([a-z][a-z-]+)", text))
+    """The long options that --help lists, without their dashes."""
+    return set(re.findall(r"^  (?:-\w, )?--([a-z-]+)", text, re.MULTILINE))
 
 
 def test_every_option_is_in_the_manual(help_text: str) -> None:
     """The manual and --help must not tell different stories."""
     manual = (ROOT / "man/docker-socket-proxy.8").read_text()
-    documented = set(re.findall(r"^\.It Fl -([a-z-]+)", manual, re.MULTILINE))
+    documented = set(re.findall(r"^\.It Fl (?:\w , )?-([a-z-]+)", manual, re.MULTILINE))
     assert documented == options_in(help_text)
 
 
@@ -95,6 +98,13 @@ def test_actions_are_pinned_by_commit(path: Path) -> None:
     loose = [name for name, comment in uses if not name.startswith("./")
              and not (re.search(r"@[0-9a-f]{40}$", name) and re.match(r" # v\d", comment))]
     assert loose == []
+
+
+def test_compose_passes_every_setting_on() -> None:
+    """A line in .env that does nothing sends people looking in the wrong place."""
+    service = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]["docker-socket-proxy"]
+    inside = {"LISTEN", "SOCKET_PATH", "DOCKER_HOST"}  # the container has addresses of its own
+    assert set(service["environment"]) == sample_variables() - inside
 
 
 def test_compose_gives_the_container_nothing_it_can_do_without() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
@@ -29,6 +30,19 @@ def test_summary_adds_up_what_ran(tmp_path: Path) -> None:
     assert summary(tmp_path, {
         "unit": (0, JUNIT.format("")), "wire": (1, JUNIT.format(failure)), "lint": (0, None),
     }) == (1, "3 passed, 1 failed, 2 skipped")
+
+
+def test_summary_counts_the_tests_within_a_program(tmp_path: Path) -> None:
+    """Meson counts programs; a program without its tests would still count as one."""
+    records = [
+        {"result": "OK", "stderr": "[  PASSED  ] 12 test(s).\n[  SKIPPED ] 2 test(s), listed below"},
+        {"result": "FAIL", "stdout": "[  PASSED  ] 3 test(s).", "stderr": "[  FAILED  ] 2 test(s)"},
+        {"result": "FAIL", "stderr": "Segmentation fault"},
+        {"result": "OK", "stdout": "no word of cmocka's"},
+        {"result": "SKIP"},
+    ]
+    (tmp_path / "unit.json").write_text("\n".join(map(json.dumps, records)) + "\n")
+    assert summary(tmp_path, {"unit": (1, None)}) == (1, "16 passed, 3 failed, 3 skipped")
 
 
 def test_summary_never_loses_a_failed_stage(tmp_path: Path) -> None:
