@@ -88,7 +88,9 @@ static unsigned count_connections(const struct config *config)
 	files.rlim_cur = files.rlim_max;
 	(void)setrlimit(RLIMIT_NOFILE, &files);
 	(void)getrlimit(RLIMIT_NOFILE, &files);
-	const rlim_t possible = files.rlim_cur > 2 * RESERVED_FILES ? files.rlim_cur - RESERVED_FILES : RESERVED_FILES;
+	const rlim_t possible = files.rlim_cur > 2 * RESERVED_FILES
+	                                ? files.rlim_cur - RESERVED_FILES
+	                                : RESERVED_FILES;
 	return possible < config->max_connections ? (unsigned)possible : config->max_connections;
 }
 
@@ -100,7 +102,7 @@ static const char *listener_address(struct program *program, unsigned i)
 		return program->config.listen[i];
 	}
 	(void)snprintf(program->any_address, sizeof(program->any_address), "tcp://*:%u",
-		program->config.port);
+	        program->config.port);
 	return program->any_address;
 }
 
@@ -115,7 +117,8 @@ static int open_listener(const char *address, bool shared)
 
 	if (fd < 0) {
 		log_line(LOG_CRIT, "cannot listen on %s: %s", address,
-			fd == -EINVAL ? "expected tcp://HOST:PORT or unix:///PATH" : strerrordesc_np(-fd));
+		        fd == -EINVAL ? "expected tcp://HOST:PORT or unix:///PATH"
+		                      : strerrordesc_np(-fd));
 	}
 	return fd;
 }
@@ -165,8 +168,8 @@ static bool make_workers(struct program *program)
 		if (!open_worker_listeners(program, i, unix_fds, fds)) {
 			return false;
 		}
-		const int error = worker_new(&program->settings, fds, listener_count(program),
-			&program->workers[i]);
+		const int error = worker_new(
+		        &program->settings, fds, listener_count(program), &program->workers[i]);
 		if (error < 0) {
 			log_line(LOG_CRIT, "cannot start a worker: %s", strerrordesc_np(-error));
 			return false;
@@ -196,7 +199,8 @@ static void *work(void *argument)
 static bool start_threads(struct program *program)
 {
 	for (unsigned i = 0; i < program->worker_count; i++) {
-		const int error = pthread_create(&program->threads[i], NULL, work, program->workers[i]);
+		const int error =
+		        pthread_create(&program->threads[i], NULL, work, program->workers[i]);
 		if (error != 0) {
 			log_line(LOG_CRIT, "cannot start a thread: %s", strerrordesc_np(error));
 			return false;
@@ -211,8 +215,8 @@ static void wait_for_signal(struct program *program, const sigset_t *signals)
 	int number = 0;
 
 	(void)sigwait(signals, &number);
-	log_line(LOG_NOTICE, "%s: stopping, streams may go on for %u s", number == SIGTERM ? "SIGTERM" : "SIGINT",
-		program->config.shutdown_grace);
+	log_line(LOG_NOTICE, "%s: stopping, streams may go on for %u s",
+	        number == SIGTERM ? "SIGTERM" : "SIGINT", program->config.shutdown_grace);
 	(void)pthread_sigmask(SIG_UNBLOCK, signals, NULL);
 	for (unsigned i = 0; i < program->worker_count; i++) {
 		worker_stop(program->workers[i]);
@@ -234,13 +238,17 @@ static void wait_for_signal(struct program *program, const sigset_t *signals)
 static void announce(struct program *program)
 {
 	for (unsigned i = 0; i < listener_count(program); i++) {
-		log_line(LOG_NOTICE, "docker-socket-proxy " VERSION ": listening on %s, forwarding to unix://%s, %u worker%s",
-			listener_address(program, i), program->config.socket_path, program->worker_count,
-			program->worker_count == 1 ? "" : "s");
+		log_line(LOG_NOTICE,
+		        "docker-socket-proxy " VERSION
+		        ": listening on %s, forwarding to unix://%s, %u worker%s",
+		        listener_address(program, i), program->config.socket_path,
+		        program->worker_count, program->worker_count == 1 ? "" : "s");
 	}
-	log_line(LOG_WARNING, "everyone who reaches this port may do everything: access to the Engine is root on the host");
+	log_line(LOG_WARNING, "everyone who reaches this port may do everything: access to the "
+	                      "Engine is root on the host");
 	if (program->config.api_key != NULL) {
-		log_line(LOG_NOTICE, "API_KEY is added to forwarded requests as x-api-key; it does not authenticate clients");
+		log_line(LOG_NOTICE, "API_KEY is added to forwarded requests as x-api-key; it does "
+		                     "not authenticate clients");
 	}
 }
 
@@ -250,13 +258,13 @@ static int run(struct program *program)
 	sigset_t signals;
 
 	program->settings = (struct worker_settings){
-		.socket_path = config->socket_path,
-		.api_key = config->api_key,
-		.max_connections = count_connections(config),
-		.max_head = config->max_head,
-		.head_timeout = config->head_timeout,
-		.shutdown_grace = config->shutdown_grace,
-		.connections = &program->connections,
+	        .socket_path = config->socket_path,
+	        .api_key = config->api_key,
+	        .max_connections = count_connections(config),
+	        .max_head = config->max_head,
+	        .head_timeout = config->head_timeout,
+	        .shutdown_grace = config->shutdown_grace,
+	        .connections = &program->connections,
 	};
 	(void)sigemptyset(&signals);
 	(void)sigaddset(&signals, SIGTERM);
@@ -264,7 +272,7 @@ static int run(struct program *program)
 	(void)pthread_sigmask(SIG_BLOCK, &signals, NULL);
 	(void)signal(SIGPIPE, SIG_IGN);
 	if (!ports_are_free(program) || !make_workers(program) ||
-		sandbox_enter(config->socket_path) < 0 || !start_threads(program)) {
+	        sandbox_enter(config->socket_path) < 0 || !start_threads(program)) {
 		return EXIT_FAILURE;
 	}
 	announce(program);
@@ -290,8 +298,9 @@ int main(int argc, char *argv[])
 		(void)puts("docker-socket-proxy " VERSION);
 		return EXIT_SUCCESS;
 	case CONFIG_HEALTHCHECK:
-		return health_check(program.config.health_address != NULL ? program.config.health_address
-									 : listener_address(&program, 0));
+		return health_check(program.config.health_address != NULL
+		                            ? program.config.health_address
+		                            : listener_address(&program, 0));
 	case CONFIG_RUN:
 		return run(&program);
 	}

@@ -50,7 +50,8 @@ static size_t batch_len(const struct text *pending)
 static void report_lost(struct audit *audit)
 {
 	if (audit->lost > 0 && audit->pending.len == 0) {
-		log_line(LOG_WARNING, "%lu request lines were lost: standard error is not read", audit->lost);
+		log_line(LOG_WARNING, "%lu request lines were lost: standard error is not read",
+		        audit->lost);
 		audit->lost = 0;
 	}
 }
@@ -102,31 +103,31 @@ struct line_words {
 };
 
 static const struct line_words text_words = {
-	.level = {"Z info ", 7},
-	.method = {"method=", 7},
-	.path = {" path=", 6},
-	.status = {" status=", 8},
-	.bytes = {" bytes=", 7},
-	.ms = {" ms=", 4},
-	.client = {" client=", 8},
-	.reason = {" reason=\"", 9},
-	.end = {"\n", 1},
+        .level = {"Z info ", 7},
+        .method = {"method=", 7},
+        .path = {" path=", 6},
+        .status = {" status=", 8},
+        .bytes = {" bytes=", 7},
+        .ms = {" ms=", 4},
+        .client = {" client=", 8},
+        .reason = {" reason=\"", 9},
+        .end = {"\n", 1},
 };
 
 static const struct line_words json_words = {
-	.level = {"Z\",\"level\":\"info\",\"message\":\"request\",", 38},
-	.method = {"\"method\":\"", 10},
-	.path = {"\",\"path\":\"", 10},
-	.status = {"\",\"status\":", 11},
-	.bytes = {",\"bytes\":", 9},
-	.ms = {",\"ms\":", 6},
-	.client = {",\"client\":\"", 11},
-	.reason = {"\",\"reason\":\"", 12},
-	.end = {"\"}\n", 3},
+        .level = {"Z\",\"level\":\"info\",\"message\":\"request\",", 38},
+        .method = {"\"method\":\"", 10},
+        .path = {"\",\"path\":\"", 10},
+        .status = {"\",\"status\":", 11},
+        .bytes = {",\"bytes\":", 9},
+        .ms = {",\"ms\":", 6},
+        .client = {",\"client\":\"", 11},
+        .reason = {"\",\"reason\":\"", 12},
+        .end = {"\"}\n", 3},
 };
 
 static void add_line(struct audit *audit, struct text *line, const struct audit_record *record,
-	const char *client)
+        const char *client)
 {
 	const bool json = log_form() == LOG_JSON;
 	const struct line_words *words = json ? &json_words : &text_words;

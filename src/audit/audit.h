@@ -36,8 +36,8 @@ struct audit {
 	struct timer_queue queue;
 	struct timer timer;
 	unsigned long lost;
-	int64_t second;      /* of the cached time stamp */
-	char stamp[32];      /* up to the milliseconds */
+	int64_t second; /* of the cached time stamp */
+	char stamp[32]; /* up to the milliseconds */
 	struct text pending;
 	char memory[AUDIT_MEMORY];
 };

@@ -7,8 +7,8 @@ enum {
 	LARGE_KEPT = 2,
 };
 
-void buffer_lender_init(struct buffer_lender *lender, uint32_t headroom, uint32_t large_size,
-	unsigned max)
+void buffer_lender_init(
+        struct buffer_lender *lender, uint32_t headroom, uint32_t large_size, unsigned max)
 {
 	ASSERT(headroom < BUFFER_SMALL_SIZE / 2 && large_size >= BUFFER_LARGE_SIZE);
 	pool_init(&lender->small, BUFFER_SMALL_SIZE, max, SMALL_KEPT);

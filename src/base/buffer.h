@@ -44,13 +44,14 @@ struct buffer_lender {
  * `headroom` is what a rewritten head may be longer than the received one;
  * `large_size` at least BUFFER_LARGE_SIZE; at most `max` buffers of each size.
  */
-void buffer_lender_init(struct buffer_lender *lender, uint32_t headroom, uint32_t large_size,
-	unsigned max);
+void buffer_lender_init(
+        struct buffer_lender *lender, uint32_t headroom, uint32_t large_size, unsigned max);
 void buffer_lender_done(struct buffer_lender *lender);
 
 /* Make sure that *buffer is there; false without memory. */
 bool buffer_borrow(struct buffer_lender *lender, struct buffer **buffer) MUST_USE;
-/* Exchange *buffer for a large one with the same content; false without memory or when it is large. */
+/* Exchange *buffer for a large one with the same content; false without memory or when it is large.
+ */
 bool buffer_grow(struct buffer_lender *lender, struct buffer **buffer) MUST_USE;
 /* Give it back and null it; NULL is fine. */
 void buffer_return(struct buffer_lender *lender, struct buffer **buffer);

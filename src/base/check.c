@@ -6,7 +6,7 @@
 
 void check_failed(const char *file, int line, const char *condition)
 {
-	(void)fprintf(stderr, "docker-socket-proxy: internal error: %s:%d: %s\n", file, line,
-		condition);
+	(void)fprintf(
+	        stderr, "docker-socket-proxy: internal error: %s:%d: %s\n", file, line, condition);
 	abort();
 }

@@ -12,22 +12,22 @@
 
 #include <stddef.h>
 
-#define MUST_USE           __attribute__((warn_unused_result))
-#define NO_RETURN          __attribute__((noreturn))
-#define PRINTF_LIKE(f, a)  __attribute__((format(printf, f, a)))
-#define LIKELY(condition)  __builtin_expect(!!(condition), 1)
+#define MUST_USE            __attribute__((warn_unused_result))
+#define NO_RETURN           __attribute__((noreturn))
+#define PRINTF_LIKE(f, a)   __attribute__((format(printf, f, a)))
+#define LIKELY(condition)   __builtin_expect(!!(condition), 1)
 #define UNLIKELY(condition) __builtin_expect(!!(condition), 0)
-#define ARRAY_LEN(array)   (sizeof(array) / sizeof((array)[0]))
+#define ARRAY_LEN(array)    (sizeof(array) / sizeof((array)[0]))
 
 /* The object of `type` whose `member` is at `pointer`. */
-#define CONTAINER_OF(pointer, type, member) \
-	((type *)(void *)((char *)(pointer) - offsetof(type, member)))
+#define CONTAINER_OF(pointer, type, member)                                                        \
+	((type *)(void *)((char *)(pointer)-offsetof(type, member)))
 
-#define ASSERT(condition) \
-	do { \
-		if (UNLIKELY(!(condition))) { \
-			check_failed(__FILE__, __LINE__, #condition); \
-		} \
+#define ASSERT(condition)                                                                          \
+	do {                                                                                       \
+		if (UNLIKELY(!(condition))) {                                                      \
+			check_failed(__FILE__, __LINE__, #condition);                              \
+		}                                                                                  \
 	} while (0)
 
 /* Write one line to stderr and abort. */

@@ -14,14 +14,14 @@ static struct {
 } settings = {.level = LOG_INFO, .format = LOG_TEXT};
 
 static const char *const level_names[] = {
-	[LOG_EMERG] = "emerg",
-	[LOG_ALERT] = "alert",
-	[LOG_CRIT] = "crit",
-	[LOG_ERR] = "err",
-	[LOG_WARNING] = "warning",
-	[LOG_NOTICE] = "notice",
-	[LOG_INFO] = "info",
-	[LOG_DEBUG] = "debug",
+        [LOG_EMERG] = "emerg",
+        [LOG_ALERT] = "alert",
+        [LOG_CRIT] = "crit",
+        [LOG_ERR] = "err",
+        [LOG_WARNING] = "warning",
+        [LOG_NOTICE] = "notice",
+        [LOG_INFO] = "info",
+        [LOG_DEBUG] = "debug",
 };
 
 int log_level_parse(struct slice word, enum log_level *ret_level)

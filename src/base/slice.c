@@ -24,7 +24,7 @@ bool slice_starts_with(struct slice s, struct slice prefix)
 bool slice_ends_with(struct slice s, struct slice suffix)
 {
 	return s.len >= suffix.len &&
-		memcmp(s.ptr + s.len - suffix.len, suffix.ptr, suffix.len) == 0;
+	       memcmp(s.ptr + s.len - suffix.len, suffix.ptr, suffix.len) == 0;
 }
 
 static bool is_blank(char c)
@@ -74,8 +74,8 @@ int slice_to_u64(struct slice s, uint64_t max, uint64_t *ret_value)
 	}
 	for (size_t i = 0; i < s.len; i++) {
 		if (__builtin_mul_overflow(value, 10, &value) ||
-			__builtin_add_overflow(value, (uint64_t)(s.ptr[i] - '0'), &value) ||
-			value > max) {
+		        __builtin_add_overflow(value, (uint64_t)(s.ptr[i] - '0'), &value) ||
+		        value > max) {
 			return -ERANGE;
 		}
 	}

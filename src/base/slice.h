@@ -21,7 +21,7 @@ struct slice {
 /* A string literal as a slice. */
 #define SLICE(literal) ((struct slice){"" literal, sizeof(literal) - 1})
 /* For printf's "%.*s". */
-#define SLICE_FMT(s) (int)(s).len, (s).ptr
+#define SLICE_FMT(s)   (int)(s).len, (s).ptr
 
 static inline struct slice slice_of(const char *string)
 {
@@ -63,6 +63,7 @@ bool slice_next(struct slice *rest, char separator, struct slice *ret_element);
  * Plain decimal digits, nothing else, no overflow: 0 and *ret_value, or
  * -EINVAL (not digits, or none) or -ERANGE (over `max`).
  */
-int slice_to_u64(struct slice s, uint64_t max, uint64_t *ret_value) __attribute__((warn_unused_result));
+int slice_to_u64(struct slice s, uint64_t max, uint64_t *ret_value)
+        __attribute__((warn_unused_result));
 
 #endif

@@ -9,11 +9,11 @@ static const struct {
 	const char *last;  /* how the path ends; the name between them may hold slashes */
 	enum docker_hijack hijack;
 } endpoints[] = {
-	{"POST", "/containers/", "/attach", DOCKER_HIJACK_ATTACH},
-	{"GET", "/containers/", "/attach/ws", DOCKER_HIJACK_UPGRADE},
-	{"POST", "/exec/", "/start", DOCKER_HIJACK_EXEC_START},
-	{"POST", "/session", "", DOCKER_HIJACK_UPGRADE},
-	{"POST", "/grpc", "", DOCKER_HIJACK_UPGRADE},
+        {"POST", "/containers/", "/attach", DOCKER_HIJACK_ATTACH},
+        {"GET", "/containers/", "/attach/ws", DOCKER_HIJACK_UPGRADE},
+        {"POST", "/exec/", "/start", DOCKER_HIJACK_EXEC_START},
+        {"POST", "/session", "", DOCKER_HIJACK_UPGRADE},
+        {"POST", "/grpc", "", DOCKER_HIJACK_UPGRADE},
 };
 
 static struct slice without(struct slice path, size_t len)
@@ -27,7 +27,7 @@ static struct slice behind_prefix(struct slice path)
 	if (slice_starts_with(path, SLICE("/v"))) {
 		size_t at = 2;
 		while (at < path.len &&
-			((path.ptr[at] >= '0' && path.ptr[at] <= '9') || path.ptr[at] == '.')) {
+		        ((path.ptr[at] >= '0' && path.ptr[at] <= '9') || path.ptr[at] == '.')) {
 			at++;
 		}
 		if (at > 2 && at < path.len && path.ptr[at] == '/') {
@@ -48,10 +48,10 @@ enum docker_hijack docker_hijack_of(struct slice method, struct slice path)
 	for (size_t i = 0; i < ARRAY_LEN(endpoints); i++) {
 		const struct slice first = slice_of(endpoints[i].first);
 		const struct slice last = slice_of(endpoints[i].last);
-		const bool fits = last.len > 0
-			? rest.len > first.len + last.len && slice_starts_with(rest, first) &&
-				slice_ends_with(rest, last)
-			: slice_equal(rest, first);
+		const bool fits = last.len > 0 ? rest.len > first.len + last.len &&
+		                                         slice_starts_with(rest, first) &&
+		                                         slice_ends_with(rest, last)
+		                               : slice_equal(rest, first);
 		if (fits && slice_equal(method, slice_of(endpoints[i].method))) {
 			return endpoints[i].hijack;
 		}
@@ -62,5 +62,5 @@ enum docker_hijack docker_hijack_of(struct slice method, struct slice path)
 bool docker_is_raw_stream(struct slice content_type)
 {
 	return slice_equal(content_type, SLICE("application/vnd.docker.raw-stream")) ||
-		slice_equal(content_type, SLICE("application/vnd.docker.multiplexed-stream"));
+	       slice_equal(content_type, SLICE("application/vnd.docker.multiplexed-stream"));
 }

@@ -48,9 +48,9 @@ enum http_progress {
  * are refused here; everything else waits until the head is whole.
  */
 struct http_scan {
-	size_t offset;     /* bytes looked at */
-	size_t line;       /* where the current line starts */
-	size_t head_len;   /* set when done: bytes up to and with the empty line */
+	size_t offset;   /* bytes looked at */
+	size_t line;     /* where the current line starts */
+	size_t head_len; /* set when done: bytes up to and with the empty line */
 	enum http_error error;
 };
 
@@ -88,13 +88,13 @@ enum http_framing {
 struct http_head {
 	struct http_field *fields; /* the caller's array */
 	unsigned field_count;
-	unsigned minor_version;    /* of HTTP/1.x; 0 or 1 */
+	unsigned minor_version; /* of HTTP/1.x; 0 or 1 */
 	enum http_framing framing;
-	uint64_t content_length;   /* when has_length */
-	bool keep_alive;           /* the sender is willing (RFC 9112 §9.3) */
-	bool has_length;           /* a Content-Length was there, even where no body follows */
-	bool has_chunked;          /* a Transfer-Encoding was there */
-	struct slice upgrade;      /* value of Upgrade; ptr is NULL without one */
+	uint64_t content_length; /* when has_length */
+	bool keep_alive;         /* the sender is willing (RFC 9112 §9.3) */
+	bool has_length;         /* a Content-Length was there, even where no body follows */
+	bool has_chunked;        /* a Transfer-Encoding was there */
+	struct slice upgrade;    /* value of Upgrade; ptr is NULL without one */
 };
 
 struct http_request {
@@ -115,11 +115,11 @@ struct http_response {
  * Parse a complete head, as http_scan_head() measured it. `fields` has room
  * for HTTP_FIELDS_MAX. The result borrows from `bytes` and `fields`.
  */
-enum http_error http_request_parse(struct slice bytes, struct http_field *fields,
-	struct http_request *ret_request) MUST_USE;
+enum http_error http_request_parse(
+        struct slice bytes, struct http_field *fields, struct http_request *ret_request) MUST_USE;
 /* `to_head`: it answers a HEAD request, so that no body follows. */
 enum http_error http_response_parse(struct slice bytes, struct http_field *fields, bool to_head,
-	struct http_response *ret_response) MUST_USE;
+        struct http_response *ret_response) MUST_USE;
 
 /* The value of the first field of that name; ptr is NULL without one. */
 struct slice http_field_value(const struct http_head *head, enum http_name name);
@@ -132,17 +132,17 @@ struct slice http_field_value(const struct http_head *head, enum http_name name)
  * what went in.
  */
 struct http_chunks {
-	unsigned state;       /* a row of the table in chunks.c */
-	bool bare;            /* write the data without any framing (for HTTP/1.0) */
-	uint64_t remaining;   /* bytes of the current chunk still to come */
-	size_t line_len;      /* bytes of the current size or trailer line so far */
-	size_t trailer_len;   /* bytes of all trailer lines so far */
+	unsigned state;     /* a row of the table in chunks.c */
+	bool bare;          /* write the data without any framing (for HTTP/1.0) */
+	uint64_t remaining; /* bytes of the current chunk still to come */
+	size_t line_len;    /* bytes of the current size or trailer line so far */
+	size_t trailer_len; /* bytes of all trailer lines so far */
 	unsigned digits;
 };
 
 enum {
-	HTTP_CHUNK_LINE_MAX = 4096,     /* bytes of a size line with its extensions */
-	HTTP_TRAILERS_MAX = 16 * 1024,  /* bytes of all trailer lines */
+	HTTP_CHUNK_LINE_MAX = 4096,    /* bytes of a size line with its extensions */
+	HTTP_TRAILERS_MAX = 16 * 1024, /* bytes of all trailer lines */
 };
 
 struct http_chunks_result {
@@ -158,8 +158,8 @@ struct http_chunks_result {
  * the next call sees it again, with more behind it. Bytes are used up to what
  * is malformed, and after HTTP_DONE and HTTP_BAD none.
  */
-struct http_chunks_result http_chunks_rewrite(struct http_chunks *chunks, char *bytes, size_t len)
-	MUST_USE;
+struct http_chunks_result http_chunks_rewrite(
+        struct http_chunks *chunks, char *bytes, size_t len) MUST_USE;
 /* Bytes of data that come next and need no look: they may go past this function. */
 uint64_t http_chunks_opaque(const struct http_chunks *chunks);
 /* Account for `len` opaque bytes that went past. */
@@ -169,14 +169,14 @@ void http_chunks_skip(struct http_chunks *chunks, uint64_t len);
 
 /* What the writers add and leave out. */
 struct http_request_options {
-	struct slice api_key;  /* sent as x-api-key in place of the client's; ptr NULL: untouched */
-	bool upgrade;          /* send Upgrade and Connection: Upgrade on */
-	bool drop_body;        /* announce an empty body whatever the client announced */
+	struct slice api_key; /* sent as x-api-key in place of the client's; ptr NULL: untouched */
+	bool upgrade;         /* send Upgrade and Connection: Upgrade on */
+	bool drop_body;       /* announce an empty body whatever the client announced */
 };
 
 /* Host is sent as `localhost`, the version as 1.1, hop-by-hop fields are left out. */
 void http_request_write(struct text *text, const struct http_request *request,
-	const struct http_request_options *options);
+        const struct http_request_options *options);
 
 enum http_connection {
 	HTTP_CONNECTION_KEEP,       /* say nothing: the default of 1.1 */
@@ -187,13 +187,13 @@ enum http_connection {
 
 /* `bare`: chunk framing is taken off on the way, so it is not announced. */
 void http_response_write(struct text *text, const struct http_response *response,
-	enum http_connection connection, bool bare);
+        enum http_connection connection, bool bare);
 
 /* A whole answer of our own: {"message": …} and what belongs before it. */
 void http_error_write(struct text *text, unsigned status, struct slice message, bool to_head,
-	enum http_connection connection);
+        enum http_connection connection);
 /* The same with any JSON as its body. */
 void http_json_write(struct text *text, unsigned status, struct slice json, bool to_head,
-	enum http_connection connection);
+        enum http_connection connection);
 
 #endif

@@ -17,7 +17,8 @@ static bool parse_ip(struct slice host, uint16_t port, union address *address, b
 	const struct slice inner = bracketed ? (struct slice){host.ptr + 1, host.len - 2} : host;
 
 	*address = (union address){.ip6 = {.sin6_family = AF_INET6, .sin6_port = htons(port)}};
-	*wildcard = inner.len == 0 || slice_equal(inner, SLICE("*")) || slice_equal(inner, SLICE("::"));
+	*wildcard =
+	        inner.len == 0 || slice_equal(inner, SLICE("*")) || slice_equal(inner, SLICE("::"));
 	if (*wildcard) {
 		address->ip6.sin6_addr = in6addr_any;
 		return true;
@@ -42,8 +43,8 @@ static bool parse_tcp(struct slice rest, union address *address, bool *wildcard)
 	uint64_t port = 0;
 
 	return colon != NULL &&
-		slice_to_u64(slice_between(colon + 1, rest.ptr + rest.len), 65535, &port) == 0 &&
-		parse_ip(slice_between(rest.ptr, colon), (uint16_t)port, address, wildcard);
+	       slice_to_u64(slice_between(colon + 1, rest.ptr + rest.len), 65535, &port) == 0 &&
+	       parse_ip(slice_between(rest.ptr, colon), (uint16_t)port, address, wildcard);
 }
 
 static int fail(int fd)
@@ -61,14 +62,15 @@ static int listen_tcp(const union address *address, bool dual, bool shared)
 	const int on = 1;
 	const int only6 = dual ? 0 : 1;
 	const bool ip6 = address->any.sa_family == AF_INET6;
-	const int fd = socket(address->any.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	const int fd =
+	        socket(address->any.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 
 	if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) < 0 ||
-		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)) < 0 ||
-		(shared && setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on)) < 0) ||
-		(ip6 && setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &only6, sizeof(only6)) < 0) ||
-		bind(fd, &address->any, ip6 ? sizeof(address->ip6) : sizeof(address->ip4)) < 0 ||
-		listen(fd, BACKLOG) < 0) {
+	        setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)) < 0 ||
+	        (shared && setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on)) < 0) ||
+	        (ip6 && setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &only6, sizeof(only6)) < 0) ||
+	        bind(fd, &address->any, ip6 ? sizeof(address->ip6) : sizeof(address->ip4)) < 0 ||
+	        listen(fd, BACKLOG) < 0) {
 		return fail(fd);
 	}
 	return fd;
@@ -77,8 +79,8 @@ static int listen_tcp(const union address *address, bool dual, bool shared)
 static bool is_live(const union address *address)
 {
 	const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	const bool live = fd >= 0 &&
-		(connect(fd, &address->any, sizeof(address->path)) == 0 || errno == EAGAIN);
+	const bool live = fd >= 0 && (connect(fd, &address->any, sizeof(address->path)) == 0 ||
+	                                     errno == EAGAIN);
 
 	if (fd >= 0) {
 		(void)close(fd);
@@ -103,8 +105,8 @@ static int listen_unix(struct slice path)
 	}
 	const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	/* Made unreachable first, so that nobody connects before the mode is right. */
-	if (fd < 0 || fchmod(fd, 0660) < 0 ||
-		bind(fd, &address.any, sizeof(address.path)) < 0 || listen(fd, BACKLOG) < 0) {
+	if (fd < 0 || fchmod(fd, 0660) < 0 || bind(fd, &address.any, sizeof(address.path)) < 0 ||
+	        listen(fd, BACKLOG) < 0) {
 		return fail(fd);
 	}
 	return fd;
@@ -119,16 +121,18 @@ int listener_open(const char *text, bool shared)
 	bool wildcard = false;
 
 	if (slice_starts_with(address, unix_scheme)) {
-		return listen_unix((struct slice){text + unix_scheme.len, address.len - unix_scheme.len});
+		return listen_unix(
+		        (struct slice){text + unix_scheme.len, address.len - unix_scheme.len});
 	}
 	if (!slice_starts_with(address, tcp) ||
-		!parse_tcp((struct slice){text + tcp.len, address.len - tcp.len}, &parsed, &wildcard)) {
+	        !parse_tcp((struct slice){text + tcp.len, address.len - tcp.len}, &parsed,
+	                &wildcard)) {
 		return -EINVAL;
 	}
 	int fd = listen_tcp(&parsed, wildcard, shared);
 	if (wildcard && (fd == -EAFNOSUPPORT || fd == -EADDRNOTAVAIL)) {
 		const union address ip4 = {
-			.ip4 = {.sin_family = AF_INET, .sin_port = parsed.ip6.sin6_port}};
+		        .ip4 = {.sin_family = AF_INET, .sin_port = parsed.ip6.sin6_port}};
 		fd = listen_tcp(&ip4, false, shared);
 	}
 	return fd;

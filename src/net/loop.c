@@ -112,7 +112,7 @@ void timer_stop(struct timer *timer)
 static struct timer *first_timer(const struct timer_queue *queue)
 {
 	return list_empty(&queue->timers) ? NULL
-					  : CONTAINER_OF(queue->timers.next, struct timer, link);
+	                                  : CONTAINER_OF(queue->timers.next, struct timer, link);
 }
 
 static void run_timers(struct loop *loop)

@@ -23,14 +23,14 @@ static void stream_ready(struct watch *watch, uint32_t events)
 	stream->notify(stream);
 }
 
-int stream_open(struct stream *stream, struct loop *loop, int fd,
-	void (*notify)(struct stream *stream))
+int stream_open(
+        struct stream *stream, struct loop *loop, int fd, void (*notify)(struct stream *stream))
 {
 	*stream = (struct stream){
-		.watch = {.fd = fd, .ready = stream_ready},
-		.loop = loop,
-		.notify = notify,
-		.writable = true,
+	        .watch = {.fd = fd, .ready = stream_ready},
+	        .loop = loop,
+	        .notify = notify,
+	        .writable = true,
 	};
 	return loop_add(loop, &stream->watch, input_events);
 }
@@ -66,7 +66,8 @@ static ssize_t note_write(struct stream *stream, ssize_t n, size_t wanted)
 	stream->writable = false;
 	if (!stream->watches_room) {
 		stream->watches_room = true;
-		const int error = loop_change(stream->loop, &stream->watch, input_events | EPOLLOUT);
+		const int error =
+		        loop_change(stream->loop, &stream->watch, input_events | EPOLLOUT);
 		return error < 0 ? error : n;
 	}
 	return n;
@@ -94,8 +95,8 @@ ssize_t stream_splice_from(struct stream *stream, int pipe, size_t len)
 	if (!stream->readable) {
 		return -EAGAIN;
 	}
-	const ssize_t n = splice(stream->watch.fd, NULL, pipe, NULL, len,
-		SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
+	const ssize_t n =
+	        splice(stream->watch.fd, NULL, pipe, NULL, len, SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
 	/* A splice may fall short for the pipe's sake: only EAGAIN says that nothing waits. */
 	return note_read(stream, n, n > 0 ? (size_t)n : len);
 }

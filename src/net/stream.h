@@ -27,7 +27,7 @@ struct stream {
 
 /* Take over the non-blocking `fd`. 0, or -errno and `fd` is still the caller's. */
 int stream_open(struct stream *stream, struct loop *loop, int fd,
-	void (*notify)(struct stream *stream)) MUST_USE;
+        void (*notify)(struct stream *stream)) MUST_USE;
 /* The descriptor is closed; the struct must outlive the loop's turn. */
 void stream_close(struct stream *stream);
 
@@ -44,7 +44,8 @@ void stream_push(struct stream *stream);
 void stream_finish(struct stream *stream);
 /* Whether an idle stream has neither bytes nor an end waiting; asks the kernel. */
 bool stream_is_quiet(const struct stream *stream);
-/* Forget that room was waited for: an idle unix socket reports it with every byte its peer reads. */
+/* Forget that room was waited for: an idle unix socket reports it with every byte its peer reads.
+ */
 void stream_ignore_room(struct stream *stream);
 
 #endif

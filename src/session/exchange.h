@@ -19,7 +19,8 @@ struct exchange {
 	bool keep_engine;   /* the Engine's as well */
 	bool old_client;    /* HTTP/1.0: knows no chunks and no 1xx */
 	bool dialled_again; /* it was retried once */
-	uint32_t replay_len; /* bytes before the buffer's `ready` that are the whole request, or 0 */
+	uint32_t
+	        replay_len; /* bytes before the buffer's `ready` that are the whole request, or 0 */
 	int64_t dial_since_ns;
 };
 

@@ -7,7 +7,8 @@
 
 enum {
 	MOVES_PER_TURN = 16,
-	/* Measured, docs/performance.md: below, copying is cheaper; above, a pipe does not hold it. */
+	/* Measured, docs/performance.md: below, copying is cheaper; above, a pipe does not hold it.
+	 */
 	SPLICE_MIN = 8 * 1024,
 	SPLICE_MAX = 60 * 1024,
 };
@@ -166,8 +167,8 @@ static void pass(struct flow *flow, size_t len, size_t kept)
 static bool judge_chunks(struct flow *flow)
 {
 	struct buffer *buffer = flow->buffer;
-	const struct http_chunks_result result = http_chunks_rewrite(&flow->chunks,
-		buffer->bytes + buffer->raw, buffer->end - buffer->raw);
+	const struct http_chunks_result result = http_chunks_rewrite(
+	        &flow->chunks, buffer->bytes + buffer->raw, buffer->end - buffer->raw);
 
 	pass(flow, result.consumed, result.produced);
 	flow->data += result.data;
@@ -191,7 +192,8 @@ static void judge_plain(struct flow *flow)
 /* What is ready and what is judged next must be one run. */
 static bool can_judge(const struct flow *flow)
 {
-	return flow->buffer->ready == flow->buffer->raw || flow->buffer->start == flow->buffer->ready;
+	return flow->buffer->ready == flow->buffer->raw ||
+	       flow->buffer->start == flow->buffer->ready;
 }
 
 /* False on malformed chunks. */
@@ -271,15 +273,16 @@ static ssize_t fill(struct flow *flow, struct flow_lender *lender, struct stream
 	flow->bulk |= opaque(flow) > SPLICE_MAX;
 	const ssize_t n = flow_read(flow, lender, source, SIZE_MAX);
 	if (n > 0) {
-		flow->bulk = buffer_room(flow->buffer) == 0 || (flow->bulk && n >= BUFFER_SMALL_SIZE);
+		flow->bulk =
+		        buffer_room(flow->buffer) == 0 || (flow->bulk && n >= BUFFER_SMALL_SIZE);
 	}
 	return n;
 }
 
 /* ── Moving ──────────────────────────────────────────────────────────────── */
 
-static enum flow_result read_failed(struct flow *flow, struct flow_lender *lender,
-	struct stream *sink, ssize_t n)
+static enum flow_result read_failed(
+        struct flow *flow, struct flow_lender *lender, struct stream *sink, ssize_t n)
 {
 	if (flow->held) {
 		stream_push(sink);
@@ -305,8 +308,8 @@ static bool awaits_framing(const struct flow *flow)
 	return flow->piped > 0 && flow->framing == HTTP_CHUNKED && opaque(flow) == 0;
 }
 
-enum flow_result flow_move(struct flow *flow, struct flow_lender *lender, struct stream *source,
-	struct stream *sink)
+enum flow_result flow_move(
+        struct flow *flow, struct flow_lender *lender, struct stream *source, struct stream *sink)
 {
 	for (unsigned moves = 0; moves < MOVES_PER_TURN; moves++) {
 		bool blocked = false;
@@ -314,7 +317,8 @@ enum flow_result flow_move(struct flow *flow, struct flow_lender *lender, struct
 			blocked = !can_judge(flow);
 			if (!blocked && !judge(flow)) {
 				/* What was in order before it is sent. */
-				return flow_send(flow, sink, false) == FLOW_WAIT ? FLOW_WAIT : FLOW_MALFORMED;
+				return flow_send(flow, sink, false) == FLOW_WAIT ? FLOW_WAIT
+				                                                 : FLOW_MALFORMED;
 			}
 		}
 		const bool more = source->readable && (will_splice(flow) || awaits_framing(flow));

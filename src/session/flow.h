@@ -65,7 +65,7 @@ void flow_reset(struct flow *flow, struct flow_lender *lender);
 void flow_drop(struct flow *flow, struct flow_lender *lender);
 
 enum flow_result flow_move(struct flow *flow, struct flow_lender *lender, struct stream *source,
-	struct stream *sink) MUST_USE;
+        struct stream *sink) MUST_USE;
 /*
  * Only send what is ready: FLOW_COMPLETE, FLOW_WAIT or FLOW_SINK_LOST. `more`:
  * let the kernel hold it back for what follows at once.
@@ -73,8 +73,8 @@ enum flow_result flow_move(struct flow *flow, struct flow_lender *lender, struct
 enum flow_result flow_send(struct flow *flow, struct stream *sink, bool more) MUST_USE;
 /* Read up to `most` bytes behind those to be judged: stream_read(), or -ENOMEM, or -ENOBUFS
  * when the buffer cannot grow. */
-ssize_t flow_read(struct flow *flow, struct flow_lender *lender, struct stream *source, size_t most)
-	MUST_USE;
+ssize_t flow_read(
+        struct flow *flow, struct flow_lender *lender, struct stream *source, size_t most) MUST_USE;
 
 /* Bytes that were read and belong to what follows. */
 static inline struct slice flow_unjudged(const struct flow *flow)

@@ -21,12 +21,12 @@ struct session {
 	struct stream client;
 	struct worker *worker;
 	enum session_state state;
-	bool client_ended;              /* its end was read: it sends no more */
+	bool client_ended;                /* its end was read: it sends no more */
 	struct engine_connection *engine; /* NULL when none is borrowed */
 	struct exchange *exchange;        /* NULL between requests */
-	struct flow up;                   /* client → Engine; its buffer also holds what comes next */
-	struct flow down;                 /* Engine → client */
-	struct http_scan scan;            /* of the head that is being read */
+	struct flow up;        /* client → Engine; its buffer also holds what comes next */
+	struct flow down;      /* Engine → client */
+	struct http_scan scan; /* of the head that is being read */
 	struct timer deadline;
 	struct task again;  /* its turn was cut */
 	struct task burial; /* it has ended */
@@ -43,7 +43,7 @@ enum next {
 };
 
 enum {
-	ANSWER_FIRST_READ = 4096,            /* bytes; measured: the head and what came with it */
+	ANSWER_FIRST_READ = 4096, /* bytes; measured: the head and what came with it */
 	DIAL_TIMEOUT_S = 10,
 	MESSAGE_MAX = 4096,
 };
@@ -137,7 +137,8 @@ static void session_close(struct session *session)
 	if (session->client.watch.fd < 0) {
 		return;
 	}
-	if (session->exchange != NULL && (session->state == SESSION_RELAY || session->state == SESSION_TUNNEL)) {
+	if (session->exchange != NULL &&
+	        (session->state == SESSION_RELAY || session->state == SESSION_TUNNEL)) {
 		session->exchange->record.bytes = session->down.data;
 	}
 	record_exchange(session);
@@ -159,8 +160,11 @@ static struct exchange *need_exchange(struct session *session)
 		session->exchange = pool_take(&session->worker->exchange_pool);
 		if (session->exchange != NULL) {
 			*session->exchange = (struct exchange){
-				.record = {.method = "-", .path = "-", .method_len = 1, .path_len = 1,
-					.started_ns = session->worker->loop.now_ns},
+			        .record = {.method = "-",
+			                .path = "-",
+			                .method_len = 1,
+			                .path_len = 1,
+			                .started_ns = session->worker->loop.now_ns},
 			};
 		}
 	}
@@ -171,13 +175,14 @@ static struct exchange *need_exchange(struct session *session)
  * Answer with `json`, or, when its ptr is NULL, with `reason` as the Engine
  * would. The connection goes on only if the request is wholly read.
  */
-static enum next answer(struct session *session, unsigned status, struct slice json,
-	struct slice reason)
+static enum next answer(
+        struct session *session, unsigned status, struct slice json, struct slice reason)
 {
 	struct worker *worker = session->worker;
 	struct exchange *exchange = need_exchange(session);
-	const enum http_connection keep =
-		exchange != NULL && exchange->old_client ? HTTP_CONNECTION_KEEP_ALIVE : HTTP_CONNECTION_KEEP;
+	const enum http_connection keep = exchange != NULL && exchange->old_client
+	                                          ? HTTP_CONNECTION_KEEP_ALIVE
+	                                          : HTTP_CONNECTION_KEEP;
 
 	release_engine(session, false);
 	flow_drop(&session->up, &session->worker->lender);
@@ -186,7 +191,8 @@ static enum next answer(struct session *session, unsigned status, struct slice j
 	}
 	flow_start(&session->down, HTTP_NO_BODY, 0);
 	exchange->keep_client = exchange->keep_client && session->up.complete && !worker->stopping;
-	const enum http_connection connection = exchange->keep_client ? keep : HTTP_CONNECTION_CLOSE;
+	const enum http_connection connection =
+	        exchange->keep_client ? keep : HTTP_CONNECTION_CLOSE;
 	struct text text = text_over(worker->scratch, worker->scratch_len);
 	if (json.ptr != NULL) {
 		http_json_write(&text, status, json, exchange->to_head, connection);
@@ -267,7 +273,8 @@ static enum next step_idle(struct session *session)
 		if (session->worker->stopping) {
 			return NEXT_CLOSE;
 		}
-		const ssize_t n = flow_read(&session->up, &session->worker->lender, &session->client, SIZE_MAX);
+		const ssize_t n = flow_read(
+		        &session->up, &session->worker->lender, &session->client, SIZE_MAX);
 		if (n == -EAGAIN) {
 			flow_release(&session->up, &session->worker->lender);
 			return NEXT_WAIT;
@@ -285,17 +292,18 @@ static void note_request(struct exchange *exchange, const struct http_request *r
 	struct audit_record *record = &exchange->record;
 
 	record->method_len = (unsigned)(request->method.len < AUDIT_METHOD_MAX ? request->method.len
-									       : AUDIT_METHOD_MAX);
+	                                                                       : AUDIT_METHOD_MAX);
 	memcpy(record->method, request->method.ptr, record->method_len);
-	record->path_len = (unsigned)(request->path.len < AUDIT_PATH_MAX ? request->path.len
-									 : AUDIT_PATH_MAX);
+	record->path_len =
+	        (unsigned)(request->path.len < AUDIT_PATH_MAX ? request->path.len : AUDIT_PATH_MAX);
 	memcpy(record->path, request->path.ptr, record->path_len);
 	exchange->to_head = slice_equal(request->method, SLICE("HEAD"));
 	exchange->safe = exchange->to_head || slice_equal(request->method, SLICE("GET"));
 	exchange->old_client = request->head.minor_version == 0;
 	exchange->keep_client = request->head.keep_alive;
 	exchange->hijack = docker_hijack_of(request->method, request->path);
-	exchange->upgrade = exchange->hijack != DOCKER_HIJACK_NONE && request->head.upgrade.ptr != NULL;
+	exchange->upgrade =
+	        exchange->hijack != DOCKER_HIJACK_NONE && request->head.upgrade.ptr != NULL;
 }
 
 /* The head is written anew in front of the body bytes that came with it. */
@@ -305,17 +313,18 @@ static enum next forward(struct session *session, const struct http_request *req
 	struct exchange *exchange = session->exchange;
 	const char *key = worker->settings->api_key;
 	const struct http_request_options options = {
-		.api_key = key == NULL ? (struct slice){NULL, 0} : slice_of(key),
-		.upgrade = exchange->upgrade,
-		/* The Engine reads no body there: what it finds behind the head is standard input. */
-		.drop_body = exchange->hijack == DOCKER_HIJACK_ATTACH,
+	        .api_key = key == NULL ? (struct slice){NULL, 0} : slice_of(key),
+	        .upgrade = exchange->upgrade,
+	        /* The Engine reads no body there: what it finds behind the head is standard input.
+	         */
+	        .drop_body = exchange->hijack == DOCKER_HIJACK_ATTACH,
 	};
 	struct text text = text_over(worker->scratch, worker->scratch_len);
 
 	http_request_write(&text, request, &options);
 	flow_start(&session->up, request->head.framing, request->head.content_length);
 	if (text.overflow ||
-		!buffer_replace(session->up.buffer, session->scan.head_len, text_slice(&text))) {
+	        !buffer_replace(session->up.buffer, session->scan.head_len, text_slice(&text))) {
 		return refuse(session, HTTP_BAD_TOO_LARGE);
 	}
 	session->up.drop = options.drop_body;
@@ -350,7 +359,7 @@ static enum next judge_request(struct session *session)
 	session->up.buffer->raw += (uint32_t)session->scan.head_len;
 	session->up.buffer->start = session->up.buffer->ready = session->up.buffer->raw;
 	return worker->stopping ? answer_error(session, 503, "the proxy is shutting down")
-				: answer_health(session);
+	                        : answer_health(session);
 }
 
 static enum next step_head(struct session *session)
@@ -371,7 +380,8 @@ static enum next step_head(struct session *session)
 		if (progress == HTTP_DONE) {
 			return judge_request(session);
 		}
-		const ssize_t n = flow_read(&session->up, &worker->lender, &session->client, SIZE_MAX);
+		const ssize_t n =
+		        flow_read(&session->up, &worker->lender, &session->client, SIZE_MAX);
 		if (n == -EAGAIN) {
 			return NEXT_WAIT;
 		}
@@ -397,12 +407,13 @@ static enum next step_dial(struct session *session)
 {
 	struct worker *worker = session->worker;
 	struct exchange *exchange = session->exchange;
-	const int error = upstream_borrow(&worker->upstream, wish_of(exchange), engine_notified, session,
-		&session->engine);
+	const int error = upstream_borrow(
+	        &worker->upstream, wish_of(exchange), engine_notified, session, &session->engine);
 
 	if (error == -EAGAIN) {
 		if (worker->loop.now_ns - exchange->dial_since_ns > DIAL_TIMEOUT_S * NS_PER_S) {
-			return answer_error(session, 504, "the Engine does not accept connections: its queue is full");
+			return answer_error(session, 504,
+			        "the Engine does not accept connections: its queue is full");
 		}
 		timer_start(&worker->loop, &worker->dial, &session->deadline);
 		return NEXT_WAIT;
@@ -420,7 +431,7 @@ static bool may_replay(const struct session *session)
 	const struct exchange *exchange = session->exchange;
 
 	return session->engine->reused && exchange->replay_len > 0 && exchange->safe &&
-		!exchange->dialled_again && flow_unjudged(&session->down).len == 0;
+	       !exchange->dialled_again && flow_unjudged(&session->down).len == 0;
 }
 
 static enum next replay(struct session *session)
@@ -446,7 +457,8 @@ static enum next look_for_end(struct session *session)
 	if (session->client_ended || !session->up.complete || !session->client.peer_done) {
 		return NEXT_WAIT;
 	}
-	const ssize_t n = flow_read(&session->up, &session->worker->lender, &session->client, SIZE_MAX);
+	const ssize_t n =
+	        flow_read(&session->up, &session->worker->lender, &session->client, SIZE_MAX);
 	if (n == 0) {
 		session->client_ended = true;
 		if (flow_unjudged(&session->up).len == 0) {
@@ -462,12 +474,14 @@ static enum next look_for_end(struct session *session)
 
 static enum next pump_request(struct session *session)
 {
-	if (session->up.complete && (session->up.buffer == NULL ||
-		session->up.buffer->start == session->up.buffer->ready) && session->up.piped == 0) {
+	if (session->up.complete &&
+	        (session->up.buffer == NULL ||
+	                session->up.buffer->start == session->up.buffer->ready) &&
+	        session->up.piped == 0) {
 		return look_for_end(session);
 	}
 	switch (flow_move(&session->up, &session->worker->lender, &session->client,
-		&session->engine->stream)) {
+	        &session->engine->stream)) {
 	case FLOW_WAIT:
 		return NEXT_WAIT;
 	case FLOW_COMPLETE:
@@ -475,13 +489,16 @@ static enum next pump_request(struct session *session)
 	case FLOW_YIELD:
 		return NEXT_YIELD;
 	case FLOW_SINK_LOST:
-		flow_drop(&session->up, &session->worker->lender); /* but the answer may wait all the same */
+		flow_drop(&session->up,
+		        &session->worker->lender); /* but the answer may wait all the same */
 		return NEXT_AGAIN;
 	case FLOW_MALFORMED:
 		if (session->exchange->hijack == DOCKER_HIJACK_ATTACH) {
-			return NEXT_WAIT; /* raw bytes sent early: held until the answer says what they are */
+			return NEXT_WAIT; /* raw bytes sent early: held until the answer says what
+			                     they are */
 		}
-		return session->state == SESSION_REPLY ? refuse(session, HTTP_BAD_CHUNK) : NEXT_CLOSE;
+		return session->state == SESSION_REPLY ? refuse(session, HTTP_BAD_CHUNK)
+		                                       : NEXT_CLOSE;
 	case FLOW_SOURCE_END:
 	case FLOW_SOURCE_LOST:
 	case FLOW_NO_MEMORY:
@@ -500,22 +517,24 @@ static void forget_request(struct session *session)
 }
 
 static bool write_answer_head(struct session *session, const struct http_response *response,
-	enum http_connection connection, bool bare)
+        enum http_connection connection, bool bare)
 {
 	struct text text = text_over(session->worker->scratch, session->worker->scratch_len);
 
 	http_response_write(&text, response, connection, bare);
-	return !text.overflow && buffer_replace(session->down.buffer, session->scan.head_len, text_slice(&text));
+	return !text.overflow &&
+	       buffer_replace(session->down.buffer, session->scan.head_len, text_slice(&text));
 }
 
 static enum next open_tunnel(struct session *session, const struct http_response *response)
 {
 	const bool attach = session->exchange->hijack == DOCKER_HIJACK_ATTACH;
 	const enum http_connection connection =
-		response->status == 101 ? HTTP_CONNECTION_UPGRADE : HTTP_CONNECTION_KEEP;
+	        response->status == 101 ? HTTP_CONNECTION_UPGRADE : HTTP_CONNECTION_KEEP;
 
 	if (!session->up.complete && !attach) {
-		return answer_error(session, 502, "the Engine took the connection over before it had the request");
+		return answer_error(session, 502,
+		        "the Engine took the connection over before it had the request");
 	}
 	if (!write_answer_head(session, response, connection, false)) {
 		return answer_error(session, 502, "the head of the Engine's answer is too large");
@@ -530,16 +549,18 @@ static bool is_tunnel(const struct exchange *exchange, const struct http_respons
 	if (response->status == 101) {
 		return true;
 	}
-	return (exchange->hijack == DOCKER_HIJACK_ATTACH || exchange->hijack == DOCKER_HIJACK_EXEC_START) &&
-		response->status == 200 && response->head.framing == HTTP_UNTIL_CLOSE &&
-		docker_is_raw_stream(http_field_value(&response->head, HTTP_NAME_CONTENT_TYPE));
+	return (exchange->hijack == DOCKER_HIJACK_ATTACH ||
+	               exchange->hijack == DOCKER_HIJACK_EXEC_START) &&
+	       response->status == 200 && response->head.framing == HTTP_UNTIL_CLOSE &&
+	       docker_is_raw_stream(http_field_value(&response->head, HTTP_NAME_CONTENT_TYPE));
 }
 
 static enum next relay_interim(struct session *session, const struct http_response *response)
 {
 	if (session->exchange->old_client) { /* RFC 9110 §15.2: 1.0 knows no interim answers */
 		session->down.buffer->raw += (uint32_t)session->scan.head_len;
-		session->down.buffer->start = session->down.buffer->ready = session->down.buffer->raw;
+		session->down.buffer->start = session->down.buffer->ready =
+		        session->down.buffer->raw;
 	} else if (!write_answer_head(session, response, HTTP_CONNECTION_KEEP, false)) {
 		return answer_error(session, 502, "the head of the Engine's answer is too large");
 	}
@@ -562,10 +583,11 @@ static enum next relay_answer(struct session *session, const struct http_respons
 	const bool bare = exchange->old_client && framing == HTTP_CHUNKED;
 
 	exchange->keep_engine = response->head.keep_alive;
-	exchange->keep_client = exchange->keep_client && framing != HTTP_UNTIL_CLOSE && !bare &&
-		!session->worker->stopping &&
-		(session->up.complete ||
-			(response->head.keep_alive && exchange->hijack != DOCKER_HIJACK_ATTACH));
+	exchange->keep_client =
+	        exchange->keep_client && framing != HTTP_UNTIL_CLOSE && !bare &&
+	        !session->worker->stopping &&
+	        (session->up.complete ||
+	                (response->head.keep_alive && exchange->hijack != DOCKER_HIJACK_ATTACH));
 	if (!write_answer_head(session, response, connection_for(session), bare)) {
 		return answer_error(session, 502, "the head of the Engine's answer is too large");
 	}
@@ -578,8 +600,8 @@ static enum next judge_answer(struct session *session)
 {
 	struct http_response response;
 	const struct slice head = {flow_unjudged(&session->down).ptr, session->scan.head_len};
-	const enum http_error error = http_response_parse(head, session->worker->fields,
-		session->exchange->to_head, &response);
+	const enum http_error error = http_response_parse(
+	        head, session->worker->fields, session->exchange->to_head, &response);
 
 	if (error != HTTP_OK || (response.status == 101 && !session->exchange->upgrade)) {
 		return answer_error(session, 502, "the Engine's answer is malformed");
@@ -588,7 +610,8 @@ static enum next judge_answer(struct session *session)
 	if (is_tunnel(session->exchange, &response)) {
 		return open_tunnel(session, &response);
 	}
-	return response.status < 200 ? relay_interim(session, &response) : relay_answer(session, &response);
+	return response.status < 200 ? relay_interim(session, &response)
+	                             : relay_answer(session, &response);
 }
 
 static enum next answer_ended(struct session *session)
@@ -611,10 +634,12 @@ static enum next read_answer_head(struct session *session)
 			return judge_answer(session);
 		}
 		if (progress != HTTP_MORE || bytes.len > worker->settings->max_head) {
-			return answer_error(session, 502, "the head of the Engine's answer is malformed or too large");
+			return answer_error(session, 502,
+			        "the head of the Engine's answer is malformed or too large");
 		}
 		const size_t most = bytes.len == 0 ? ANSWER_FIRST_READ : SIZE_MAX;
-		const ssize_t n = flow_read(&session->down, &worker->lender, &session->engine->stream, most);
+		const ssize_t n =
+		        flow_read(&session->down, &worker->lender, &session->engine->stream, most);
 		if (n == -EAGAIN) {
 			flow_release(&session->down, &worker->lender);
 			return NEXT_WAIT;
@@ -669,7 +694,7 @@ static enum next finish(struct session *session)
 {
 	const bool keep = session->exchange->keep_client && !session->client_ended;
 	const bool reusable = session->exchange->keep_engine && !session->client_ended &&
-		flow_unjudged(&session->down).len == 0 && !session->up.drop;
+	                      flow_unjudged(&session->down).len == 0 && !session->up.drop;
 
 	record_exchange(session);
 	release_engine(session, reusable);
@@ -702,7 +727,7 @@ static enum next pump_answer(struct session *session)
 	const bool until_close = session->down.framing == HTTP_UNTIL_CLOSE;
 
 	switch (flow_move(&session->down, &session->worker->lender, &session->engine->stream,
-		&session->client)) {
+	        &session->client)) {
 	case FLOW_WAIT:
 		return NEXT_WAIT;
 	case FLOW_YIELD:
@@ -747,8 +772,8 @@ static enum next step_drain(struct session *session)
 /* ── TUNNEL ──────────────────────────────────────────────────────────────── */
 
 /* One direction; an end is passed on as soon as all before it is sent. */
-static enum next pump_tunnel(struct session *session, struct flow *flow, struct stream *source,
-	struct stream *sink)
+static enum next pump_tunnel(
+        struct session *session, struct flow *flow, struct stream *source, struct stream *sink)
 {
 	if (flow->complete) {
 		return NEXT_WAIT;
@@ -764,7 +789,8 @@ static enum next pump_tunnel(struct session *session, struct flow *flow, struct 
 		return NEXT_WAIT;
 	case FLOW_SOURCE_LOST:
 	case FLOW_SINK_LOST:
-		if (source == &session->client && sink->peer_done) { /* the Engine left; its last words remain */
+		if (source == &session->client &&
+		        sink->peer_done) { /* the Engine left; its last words remain */
 			flow->complete = true;
 			return NEXT_WAIT;
 		}
@@ -785,12 +811,12 @@ static enum next pump_tunnel(struct session *session, struct flow *flow, struct 
 static enum next step_tunnel(struct session *session)
 {
 	const enum next down =
-		pump_tunnel(session, &session->down, &session->engine->stream, &session->client);
+	        pump_tunnel(session, &session->down, &session->engine->stream, &session->client);
 	if (down == NEXT_CLOSE) {
 		return NEXT_CLOSE;
 	}
 	const enum next up =
-		pump_tunnel(session, &session->up, &session->client, &session->engine->stream);
+	        pump_tunnel(session, &session->up, &session->client, &session->engine->stream);
 	if (up == NEXT_CLOSE) {
 		return NEXT_CLOSE;
 	}
@@ -846,15 +872,15 @@ static enum next step_linger(struct session *session)
 /* ── The machine ─────────────────────────────────────────────────────────── */
 
 static enum next (*const steps[SESSION_STATES])(struct session *) = {
-	[SESSION_IDLE] = step_idle,
-	[SESSION_HEAD] = step_head,
-	[SESSION_DIAL] = step_dial,
-	[SESSION_REPLY] = step_reply,
-	[SESSION_RELAY] = step_relay,
-	[SESSION_DRAIN] = step_drain,
-	[SESSION_TUNNEL] = step_tunnel,
-	[SESSION_ANSWER] = step_answer,
-	[SESSION_LINGER] = step_linger,
+        [SESSION_IDLE] = step_idle,
+        [SESSION_HEAD] = step_head,
+        [SESSION_DIAL] = step_dial,
+        [SESSION_REPLY] = step_reply,
+        [SESSION_RELAY] = step_relay,
+        [SESSION_DRAIN] = step_drain,
+        [SESSION_TUNNEL] = step_tunnel,
+        [SESSION_ANSWER] = step_answer,
+        [SESSION_LINGER] = step_linger,
 };
 
 static void session_run(struct session *session)
@@ -893,8 +919,9 @@ static void deadline_expired(struct timer *timer)
 	if (session->state == SESSION_HEAD) {
 		session->up.complete = false;
 		(void)need_exchange(session);
-		if (answer_error(session, 408, "the head of the request did not arrive in time (--head-timeout)") ==
-			NEXT_CLOSE) {
+		if (answer_error(session, 408,
+		            "the head of the request did not arrive in time (--head-timeout)") ==
+		        NEXT_CLOSE) {
 			session_close(session);
 			return;
 		}
@@ -918,7 +945,8 @@ void session_open(struct worker *worker, int fd, const union address *peer)
 	}
 	*session = (struct session){.worker = worker};
 	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)); /* fails on unix sockets */
-	(void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on)); /* finds peers that vanished */
+	(void)setsockopt(
+	        fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on)); /* finds peers that vanished */
 	peer_name(peer, session->client_name);
 	timer_init(&session->deadline, deadline_expired);
 	task_init(&session->again, session_again);

@@ -33,7 +33,7 @@ struct worker_settings {
  * it stops. 0 and *ret_worker, or -errno.
  */
 int worker_new(const struct worker_settings *settings, const int *listeners, unsigned count,
-	struct worker **ret_worker) MUST_USE;
+        struct worker **ret_worker) MUST_USE;
 /* Serve until worker_stop() was called and the last session has ended. 0 or -errno. */
 int worker_run(struct worker *worker) MUST_USE;
 /*

@@ -19,7 +19,7 @@ enum {
 	ACCEPT_RETRY_MS = 100,
 	OBJECTS_KEPT = 64,
 	CLOSING_MAX = 1024, /* that wait for the end of a turn, and count no more */
-	HEADROOM = 256, /* what rewriting may add to a head, the key apart */
+	HEADROOM = 256,     /* what rewriting may add to a head, the key apart */
 };
 
 /* ── Accepting ───────────────────────────────────────────────────────────── */
@@ -27,12 +27,15 @@ enum {
 static void refuse_connection(int fd)
 {
 	static const char answer[] =
-		"HTTP/1.1 429 Too Many Requests\r\nContent-Type: application/json\r\n"
-		"Content-Length: 74\r\nConnection: close\r\n\r\n"
-		"{\"message\":\"docker-socket-proxy: too many connections; --max-connections\"}";
+	        "HTTP/1.1 429 Too Many Requests\r\nContent-Type: application/json\r\n"
+	        "Content-Length: 74\r\nConnection: close\r\n\r\n"
+	        "{\"message\":\"docker-socket-proxy: too many connections; --max-connections\"}";
 
-	_Static_assert(sizeof("{\"message\":\"docker-socket-proxy: too many connections; --max-connections\"}") - 1 == 74,
-		"Content-Length");
+	_Static_assert(sizeof("{\"message\":\"docker-socket-proxy: too many connections; "
+	                      "--max-connections\"}") -
+	                               1 ==
+	                       74,
+	        "Content-Length");
 	char nowhere[4096];
 
 	/* Closing with unread bytes would take the answer away again. */
@@ -56,8 +59,9 @@ static void accepted(struct worker *worker, int fd, const union address *peer)
 /* Out of descriptors or memory: look away for a moment instead of spinning. */
 static void pause_accepting(struct acceptor *acceptor, int error)
 {
-	log_line(LOG_ERR, "cannot accept a connection: %s; raise the limit of open files (ulimit -n)",
-		strerrordesc_np(error));
+	log_line(LOG_ERR,
+	        "cannot accept a connection: %s; raise the limit of open files (ulimit -n)",
+	        strerrordesc_np(error));
 	loop_remove(&acceptor->worker->loop, &acceptor->watch);
 	timer_start(&acceptor->worker->loop, &acceptor->worker->retry_queue, &acceptor->retry);
 }
@@ -92,7 +96,7 @@ static void accept_again(struct timer *timer)
 	struct acceptor *acceptor = CONTAINER_OF(timer, struct acceptor, retry);
 
 	if (!acceptor->worker->stopping &&
-		loop_add(&acceptor->worker->loop, &acceptor->watch, EPOLLIN | EPOLLEXCLUSIVE) < 0) {
+	        loop_add(&acceptor->worker->loop, &acceptor->watch, EPOLLIN | EPOLLEXCLUSIVE) < 0) {
 		timer_start(&acceptor->worker->loop, &acceptor->worker->retry_queue, timer);
 	}
 }
@@ -156,8 +160,7 @@ static int init_memory(struct worker *worker)
 	pool_init(&worker->session_pool, session_size(), max, OBJECTS_KEPT);
 	pool_init(&worker->exchange_pool, sizeof(struct exchange), max, OBJECTS_KEPT);
 	buffer_lender_init(&worker->lender.buffers, headroom,
-		head_size > BUFFER_LARGE_SIZE ? head_size : BUFFER_LARGE_SIZE,
-		2 * max);
+	        head_size > BUFFER_LARGE_SIZE ? head_size : BUFFER_LARGE_SIZE, 2 * max);
 	worker->scratch_len = settings->max_head + headroom;
 	worker->scratch = malloc(worker->scratch_len);
 	worker->fields = malloc(HTTP_FIELDS_MAX * sizeof(worker->fields[0]));
@@ -183,14 +186,14 @@ static int start(struct worker *worker, const int *listeners, unsigned count)
 		error = init_memory(worker);
 	}
 	upstream_init(&worker->upstream, &worker->loop, worker->settings->socket_path,
-		worker->settings->max_connections + CLOSING_MAX);
+	        worker->settings->max_connections + CLOSING_MAX);
 	audit_init(&worker->audit, &worker->loop);
 	worker->stop_watch = (struct watch){
-		.fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC), .ready = stop_requested};
+	        .fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC), .ready = stop_requested};
 	if (error == 0) {
 		error = worker->stop_watch.fd < 0
-			? -errno
-			: loop_add(&worker->loop, &worker->stop_watch, EPOLLIN);
+		                ? -errno
+		                : loop_add(&worker->loop, &worker->stop_watch, EPOLLIN);
 	}
 	for (unsigned i = 0; error == 0 && i < count; i++) {
 		error = add_acceptor(worker, listeners[i]);
@@ -199,7 +202,7 @@ static int start(struct worker *worker, const int *listeners, unsigned count)
 }
 
 int worker_new(const struct worker_settings *settings, const int *listeners, unsigned count,
-	struct worker **ret_worker)
+        struct worker **ret_worker)
 {
 	ASSERT(count <= WORKER_LISTENERS_MAX);
 	struct worker *worker = calloc(1, sizeof(*worker));

@@ -12,8 +12,8 @@ enum {
 	CONNECTIONS_KEPT = 16,
 };
 
-void upstream_init(struct upstream *upstream, struct loop *loop, const char *socket_path,
-	unsigned max)
+void upstream_init(
+        struct upstream *upstream, struct loop *loop, const char *socket_path, unsigned max)
 {
 	*upstream = (struct upstream){.loop = loop, .address = {.sun_family = AF_UNIX}};
 	const struct slice path = slice_of(socket_path);
@@ -77,7 +77,8 @@ static int dial(const struct upstream *upstream)
 	if (fd < 0) {
 		return -errno;
 	}
-	if (connect(fd, (const struct sockaddr *)&upstream->address, sizeof(upstream->address)) < 0) {
+	if (connect(fd, (const struct sockaddr *)&upstream->address, sizeof(upstream->address)) <
+	        0) {
 		const int error = errno;
 		(void)close(fd);
 		return -error;
@@ -100,7 +101,8 @@ static int open_connection(struct upstream *upstream, struct engine_connection *
 		return -EAGAIN;
 	}
 	const int fd = dial(upstream);
-	const int error = fd < 0 ? fd : stream_open(&connection->stream, upstream->loop, fd, idle_notified);
+	const int error =
+	        fd < 0 ? fd : stream_open(&connection->stream, upstream->loop, fd, idle_notified);
 	if (error < 0) {
 		if (fd >= 0) {
 			(void)close(fd);
@@ -121,7 +123,7 @@ static struct engine_connection *take_idle(struct upstream *upstream, enum upstr
 {
 	while (wish != UPSTREAM_FRESH && !list_empty(&upstream->idle)) {
 		struct engine_connection *connection =
-			CONTAINER_OF(upstream->idle.next, struct engine_connection, link);
+		        CONTAINER_OF(upstream->idle.next, struct engine_connection, link);
 		leave_idle(connection);
 		if (wish == UPSTREAM_ANY || stream_is_quiet(&connection->stream)) {
 			connection->reused = true;
@@ -133,8 +135,8 @@ static struct engine_connection *take_idle(struct upstream *upstream, enum upstr
 }
 
 int upstream_borrow(struct upstream *upstream, enum upstream_wish wish,
-	void (*notify)(struct stream *stream), void *borrower,
-	struct engine_connection **ret_connection)
+        void (*notify)(struct stream *stream), void *borrower,
+        struct engine_connection **ret_connection)
 {
 	struct engine_connection *connection = take_idle(upstream, wish);
 

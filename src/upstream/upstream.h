@@ -35,8 +35,8 @@ struct engine_connection {
 };
 
 /* The path must fit a sockaddr_un (107 bytes); checked by config. */
-void upstream_init(struct upstream *upstream, struct loop *loop, const char *socket_path,
-	unsigned max);
+void upstream_init(
+        struct upstream *upstream, struct loop *loop, const char *socket_path, unsigned max);
 /* Every connection must be home. */
 void upstream_done(struct upstream *upstream);
 /* Close the idle connections. */
@@ -53,8 +53,8 @@ enum upstream_wish {
  * all connections are lent: try again shortly), or the -errno of connect(2).
  */
 int upstream_borrow(struct upstream *upstream, enum upstream_wish wish,
-	void (*notify)(struct stream *stream), void *borrower,
-	struct engine_connection **ret_connection) MUST_USE;
+        void (*notify)(struct stream *stream), void *borrower,
+        struct engine_connection **ret_connection) MUST_USE;
 /* Back for the next request: nothing of this one is left in it. */
 void upstream_return(struct engine_connection *connection);
 /* Close it. NULL is fine. */
