@@ -10,6 +10,7 @@
 #include "session/session.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -32,6 +33,7 @@ struct program {
 	unsigned worker_count;
 	struct worker *workers[WORKERS_MAX];
 	pthread_t threads[WORKERS_MAX];
+	int unix_listeners[CONFIG_LISTENERS_MAX]; /* of TCP addresses -1 */
 	char any_address[32];
 };
 
@@ -123,12 +125,17 @@ static int open_listener(const char *address, bool shared)
 	return fd;
 }
 
+static bool is_unix(const char *address)
+{
+	return slice_starts_with(slice_of(address), SLICE("unix://"));
+}
+
 /* Somebody else on the port is an error, which SO_REUSEPORT alone would hide. */
 static bool ports_are_free(struct program *program)
 {
 	for (unsigned i = 0; i < listener_count(program); i++) {
 		const char *address = listener_address(program, i);
-		if (slice_starts_with(slice_of(address), SLICE("unix://"))) {
+		if (is_unix(address)) {
 			continue;
 		}
 		const int fd = open_listener(address, false);
@@ -141,43 +148,51 @@ static bool ports_are_free(struct program *program)
 }
 
 /* Each worker has its own TCP sockets; the one unix socket of a path is shared by all. */
-static bool open_worker_listeners(struct program *program, unsigned worker, int *unix_fds, int *fds)
+static int open_worker_listener(struct program *program, unsigned i)
 {
-	for (unsigned i = 0; i < listener_count(program); i++) {
-		const char *address = listener_address(program, i);
-		if (!slice_starts_with(slice_of(address), SLICE("unix://"))) {
-			fds[i] = open_listener(address, true);
-		} else {
-			unix_fds[i] = worker == 0 ? open_listener(address, false) : unix_fds[i];
-			fds[i] = unix_fds[i] < 0 ? -1 : dup(unix_fds[i]);
-		}
+	const char *address = listener_address(program, i);
+
+	if (!is_unix(address)) {
+		return open_listener(address, true);
+	}
+	if (program->unix_listeners[i] < 0) {
+		program->unix_listeners[i] = open_listener(address, false);
+	}
+	return fcntl(program->unix_listeners[i], F_DUPFD_CLOEXEC, 0);
+}
+
+static bool make_worker(struct program *program, struct worker **ret_worker)
+{
+	int fds[CONFIG_LISTENERS_MAX];
+	const unsigned count = listener_count(program);
+
+	for (unsigned i = 0; i < count; i++) {
+		fds[i] = open_worker_listener(program, i);
 		if (fds[i] < 0) {
 			return false;
 		}
 	}
-	return true;
+	const int error = worker_new(&program->settings, fds, count, ret_worker);
+	if (error < 0) {
+		log_line(LOG_CRIT, "cannot start a worker: %s", strerrordesc_np(-error));
+	}
+	return error == 0;
 }
 
 static bool make_workers(struct program *program)
 {
-	int unix_fds[CONFIG_LISTENERS_MAX];
-	int fds[CONFIG_LISTENERS_MAX];
-
+	for (unsigned i = 0; i < listener_count(program); i++) {
+		program->unix_listeners[i] = -1;
+	}
 	program->worker_count = count_workers(&program->config);
 	for (unsigned i = 0; i < program->worker_count; i++) {
-		if (!open_worker_listeners(program, i, unix_fds, fds)) {
-			return false;
-		}
-		const int error = worker_new(
-		        &program->settings, fds, listener_count(program), &program->workers[i]);
-		if (error < 0) {
-			log_line(LOG_CRIT, "cannot start a worker: %s", strerrordesc_np(-error));
+		if (!make_worker(program, &program->workers[i])) {
 			return false;
 		}
 	}
 	for (unsigned i = 0; i < listener_count(program); i++) {
-		if (slice_starts_with(slice_of(listener_address(program, i)), SLICE("unix://"))) {
-			(void)close(unix_fds[i]);
+		if (program->unix_listeners[i] >= 0) {
+			(void)close(program->unix_listeners[i]);
 		}
 	}
 	return true;
@@ -191,7 +206,7 @@ static void *work(void *argument)
 
 	if (error < 0) {
 		log_line(LOG_CRIT, "a worker failed: %s", strerrordesc_np(-error));
-		exit(EXIT_FAILURE);
+		_exit(EXIT_FAILURE);
 	}
 	return NULL;
 }
@@ -226,10 +241,10 @@ static void wait_for_signal(struct program *program, const sigset_t *signals)
 		worker_free(program->workers[i]);
 	}
 	for (unsigned i = 0; i < listener_count(program); i++) {
-		const struct slice scheme = SLICE("unix://");
 		const char *address = listener_address(program, i);
-		if (slice_starts_with(slice_of(address), scheme)) {
-			(void)unlink(address + scheme.len); /* the folder may be closed to us now */
+		if (is_unix(address)) {
+			(void)unlink(address +
+			             strlen("unix://")); /* the folder may be closed to us now */
 		}
 	}
 	log_line(LOG_NOTICE, "stopped");

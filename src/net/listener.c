@@ -112,20 +112,20 @@ static int listen_unix(struct slice path)
 	return fd;
 }
 
-int listener_open(const char *text, bool shared)
+int listener_open(const char *address, bool shared)
 {
-	const struct slice address = slice_of(text);
+	const struct slice text = slice_of(address);
 	const struct slice tcp = SLICE("tcp://");
 	const struct slice unix_scheme = SLICE("unix://");
 	union address parsed;
 	bool wildcard = false;
 
-	if (slice_starts_with(address, unix_scheme)) {
+	if (slice_starts_with(text, unix_scheme)) {
 		return listen_unix(
-		        (struct slice){text + unix_scheme.len, address.len - unix_scheme.len});
+		        (struct slice){address + unix_scheme.len, text.len - unix_scheme.len});
 	}
-	if (!slice_starts_with(address, tcp) ||
-	        !parse_tcp((struct slice){text + tcp.len, address.len - tcp.len}, &parsed,
+	if (!slice_starts_with(text, tcp) ||
+	        !parse_tcp((struct slice){address + tcp.len, text.len - tcp.len}, &parsed,
 	                &wildcard)) {
 		return -EINVAL;
 	}
