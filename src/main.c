@@ -79,7 +79,10 @@ static unsigned count_workers(const struct config *config)
 	return cpus < WORKERS_DEFAULT_MAX ? cpus : WORKERS_DEFAULT_MAX;
 }
 
-/* A connection needs two descriptors. */
+/*
+ * An idle connection holds one descriptor, one with a request two: where the
+ * limit is too low for that, dialling fails and the answer says so.
+ */
 static unsigned count_connections(const struct config *config)
 {
 	struct rlimit files;

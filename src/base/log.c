@@ -5,6 +5,8 @@
 
 #include <errno.h>
 #include <stdarg.h>
+#include <limits.h>
+#include <poll.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -77,8 +79,8 @@ void log_begin(struct text *text, enum log_level level, int64_t realtime_ns)
 
 void log_line(enum log_level level, const char *format, ...)
 {
-	char message[4096];
-	char memory[8192];
+	char message[PIPE_BUF / 2];
+	char memory[PIPE_BUF]; /* as much as a pipe that is ready takes without blocking */
 	va_list arguments;
 
 	if (!log_enabled(level)) {
@@ -98,5 +100,9 @@ void log_line(enum log_level level, const char *format, ...)
 	}
 	const struct slice tail = settings.format == LOG_JSON ? SLICE("\"}\n") : SLICE("\n");
 	memcpy(memory + line.len, tail.ptr, tail.len);
-	(void)!write(STDERR_FILENO, memory, line.len + tail.len);
+	/* A reader that does not keep up costs the line: the loop never waits for it. */
+	struct pollfd output = {.fd = STDERR_FILENO, .events = POLLOUT};
+	if (poll(&output, 1, 0) == 1 && (output.revents & POLLOUT) != 0) {
+		(void)!write(STDERR_FILENO, memory, line.len + tail.len);
+	}
 }

@@ -39,7 +39,7 @@ enum log_format log_form(void);
 
 /* The start of a line: time and level, in the form that is set up. */
 void log_begin(struct text *text, enum log_level level, int64_t realtime_ns);
-/* One line; cut at 4 KiB. */
+/* One line, its message cut at 2 KiB; lost when standard error would block. */
 void log_line(enum log_level level, const char *format, ...) PRINTF_LIKE(2, 3);
 
 #endif

@@ -20,6 +20,7 @@ void flow_start(struct flow *flow, enum http_framing framing, uint64_t length)
 	flow->chunks = (struct http_chunks){0};
 	flow->data = 0;
 	flow->drop = false;
+	flow->bulk = false;
 	flow->complete = framing == HTTP_NO_BODY || (framing == HTTP_LENGTH && length == 0);
 }
 
@@ -78,6 +79,9 @@ void flow_reset(struct flow *flow, struct flow_lender *lender)
 
 void flow_release(struct flow *flow, struct flow_lender *lender)
 {
+	if (flow->piped == 0) {
+		return_pipe(flow, lender);
+	}
 	if (flow->buffer != NULL && buffer_is_empty(flow->buffer)) {
 		buffer_return(&lender->buffers, &flow->buffer);
 	}

@@ -237,11 +237,16 @@ static enum next refuse(struct session *session, enum http_error error)
 
 static enum next answer_unreachable(struct session *session, int error)
 {
+	struct worker *worker = session->worker;
 	char memory[MESSAGE_MAX];
 	struct text text = text_over(memory, sizeof(memory));
 
-	upstream_diagnose(&text, session->worker->settings->socket_path, -error);
-	log_line(LOG_ERR, "%.*s", SLICE_FMT(text_slice(&text)));
+	upstream_diagnose(&text, worker->settings->socket_path, -error);
+	if (worker->loop.now_ns >=
+	        worker->next_diagnosis_ns) { /* each request has its line anyway */
+		worker->next_diagnosis_ns = worker->loop.now_ns + NS_PER_S;
+		log_line(LOG_ERR, "%.*s", SLICE_FMT(text_slice(&text)));
+	}
 	session->exchange->record.reason = "the Engine is unreachable";
 	return answer(session, 502, (struct slice){NULL, 0}, text_slice(&text));
 }
@@ -692,17 +697,15 @@ static enum next linger(struct session *session)
 /* The exchange is over on both sides. */
 static enum next finish(struct session *session)
 {
-	const bool keep = session->exchange->keep_client && !session->client_ended;
+	const bool more = flow_unjudged(&session->up).len > 0;
+	const bool keep = session->exchange->keep_client && (more || !session->client_ended);
 	const bool reusable = session->exchange->keep_engine && !session->client_ended &&
 	                      flow_unjudged(&session->down).len == 0 && !session->up.drop;
 
 	record_exchange(session);
 	release_engine(session, reusable);
 	flow_reset(&session->down, &session->worker->lender);
-	if (!keep && flow_unjudged(&session->up).len == 0) {
-		return linger(session);
-	}
-	if (!keep && !session->client_ended) {
+	if (!keep) {
 		return linger(session);
 	}
 	flow_release(&session->up, &session->worker->lender);

@@ -119,6 +119,7 @@ static void stop_requested(struct watch *watch, uint32_t events)
 	worker->stopping = true;
 	for (unsigned i = 0; i < worker->acceptor_count; i++) {
 		timer_stop(&worker->acceptors[i].retry);
+		loop_remove(&worker->loop, &worker->acceptors[i].watch);
 		(void)close(worker->acceptors[i].watch.fd);
 		worker->acceptors[i].watch.fd = -1;
 	}

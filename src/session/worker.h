@@ -27,6 +27,7 @@ struct worker {
 	struct watch stop_watch; /* an eventfd */
 	bool stopping;
 	struct timer grace;
+	int64_t next_diagnosis_ns; /* when the log may say again why the Engine is away */
 	struct list sessions;
 	struct pool session_pool;
 	struct pool exchange_pool;

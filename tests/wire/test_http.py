@@ -3,6 +3,7 @@ ends."""
 
 from __future__ import annotations
 
+import socket
 import pytest
 
 from wire import LAST_CHUNK, Background, Engine, Proxy, chunk
@@ -292,3 +293,27 @@ def test_large_answers_are_whole(proxy: Proxy, engine: Engine) -> None:
                 sender = Background(lambda: conn.send(answer))
                 assert client.response().body == data
                 sender.result()
+
+
+def test_garbage_behind_a_request_and_the_end_is_refused_once(proxy: Proxy, engine: Engine) -> None:
+    """A client that has left is not told 400 for ever."""
+    with proxy.connect() as client:
+        client.send(b"GET /_ping HTTP/1.1\r\nHost: x\r\n\r\nBAD\n\n")
+        client.sock.shutdown(socket.SHUT_WR)
+        engine.request().answer(body=b"OK")
+        everything = client.read_to_end()
+    assert everything.count(b"HTTP/1.1 400 ") == 1
+    assert len(everything) < 2000
+
+
+def test_nothing_behind_connection_close_is_forwarded(proxy: Proxy, engine: Engine) -> None:
+    """RFC 9112 section 9.6: what follows a request that closes is not a request."""
+    with proxy.connect() as client:
+        client.send(
+            b"GET /a HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+            b"GET /b HTTP/1.1\r\nHost: x\r\n\r\n"
+        )
+        client.sock.shutdown(socket.SHUT_WR)
+        engine.request().answer(body=b"OK")
+        assert client.read_to_end().count(b"HTTP/1.1 ") == 1
+    assert not engine.received()

@@ -369,3 +369,20 @@ def test_descriptors_are_not_inherited(start, own_engine: Engine) -> None:
         assert not open_ones
         request.answer()
         client.response()
+
+
+def test_idle_connections_hold_no_pipes(proxy: Proxy, engine: Engine) -> None:
+    """A body that went through a pipe leaves one descriptor per idle client, not three."""
+    before = proxy.open_files()
+    clients = [proxy.connect() for _ in range(20)]
+    for client in clients:
+        client.send(b"POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 32768\r\n\r\n")
+        request = engine.head()
+        client.send(b"b" * 32768)
+        request.conn.read_body(request)
+        request.answer()
+        assert client.response().status == 200
+    after = proxy.open_files()
+    for client in clients:
+        client.close()
+    assert after - before < 20 + 10 + 4  # clients, their Engine connections at the most, kept pipes
