@@ -58,9 +58,14 @@ def test_summary_of_nothing_is_a_failure(tmp_path: Path) -> None:
 
 def test_unknown_stage_is_refused() -> None:
     """A typing error in STAGES must not pass as a run without failures."""
+    kept = ROOT / "build-test" / "of-an-earlier-stage"
+    kept.parent.mkdir(exist_ok=True)
+    kept.touch()
     result = run(TOOLS / "test", "unti")
     assert result.returncode == 2
     assert "unti" in result.stderr
+    assert kept.exists(), "the results of what ran before are gone"
+    kept.unlink()
 
 
 class Machine:
