@@ -18,6 +18,7 @@ struct exchange {
 	bool keep_client;   /* the client connection can go on after it */
 	bool keep_engine;   /* the Engine's as well */
 	bool old_client;    /* HTTP/1.0: knows no chunks and no 1xx */
+	bool end_told;      /* the Engine knows that the client sends no more */
 	bool dialled_again; /* it was retried once */
 	uint32_t
 	        replay_len; /* bytes before the buffer's `ready` that are the whole request, or 0 */

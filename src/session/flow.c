@@ -142,12 +142,14 @@ static int send_pipe(struct flow *flow, struct stream *sink, bool more)
 
 enum flow_result flow_send(struct flow *flow, struct stream *sink, bool more)
 {
+	const struct buffer *buffer = flow->buffer;
+	const bool pending = flow->piped > 0 || (buffer != NULL && buffer->start < buffer->ready);
 	int error = send_buffer(flow, sink, more);
 
 	if (error == 0 && flow->piped > 0) {
 		error = send_pipe(flow, sink, more);
 	}
-	flow->held = more;
+	flow->held = pending ? more : flow->held;
 	if (error < 0) {
 		return error == -EAGAIN ? FLOW_WAIT : FLOW_SINK_LOST;
 	}
@@ -247,13 +249,8 @@ ssize_t flow_read(struct flow *flow, struct flow_lender *lender, struct stream *
 	return n;
 }
 
-static ssize_t read_pipe(struct flow *flow, struct flow_lender *lender, struct stream *source)
+static ssize_t read_pipe(struct flow *flow, struct stream *source)
 {
-	const int error = borrow_pipe(flow, lender);
-
-	if (error < 0) {
-		return error;
-	}
 	const ssize_t n = stream_splice_from(source, flow->pipe.write_end, (size_t)opaque(flow));
 	if (n <= 0) {
 		return n;
@@ -271,8 +268,9 @@ static ssize_t read_pipe(struct flow *flow, struct flow_lender *lender, struct s
 
 static ssize_t fill(struct flow *flow, struct flow_lender *lender, struct stream *source)
 {
-	if (flow_unjudged(flow).len == 0 && source->readable && will_splice(flow)) {
-		return read_pipe(flow, lender, source);
+	if (flow_unjudged(flow).len == 0 && source->readable && will_splice(flow) &&
+	        borrow_pipe(flow, lender) == 0) { /* without descriptors it is copied */
+		return read_pipe(flow, source);
 	}
 	flow->bulk |= opaque(flow) > SPLICE_MAX;
 	const ssize_t n = flow_read(flow, lender, source, SIZE_MAX);

@@ -7,6 +7,29 @@ enum { ANSWER_FIRST_READ = 4096 }; /* bytes; measured: the head and what came wi
 
 /* ── REPLY: the request goes out, the head of the answer comes in ────────── */
 
+/* A whole head behind this request: the client asked for more before it ended. */
+static bool next_request_waits(const struct session *session)
+{
+	struct http_scan scan = {0};
+
+	return http_scan_head(&scan, flow_unjudged(&session->up)) == HTTP_DONE;
+}
+
+/* Read up to the client's end. */
+static enum next read_end(struct session *session)
+{
+	session->exchange->replay_len = 0; /* reading moves what a replay would send */
+	const ssize_t n =
+	        flow_read(&session->up, &session->worker->lender, &session->client, SIZE_MAX);
+	if (n == 0) {
+		session->client_ended = true;
+	}
+	if (n >= 0) {
+		return NEXT_AGAIN;
+	}
+	return n == -EAGAIN || n == -ENOBUFS ? NEXT_WAIT : NEXT_CLOSE;
+}
+
 /*
  * The client's end while an answer is under way: the Engine is told, which
  * makes it stop what it does for nobody, and finishes what it had begun, as
@@ -14,22 +37,20 @@ enum { ANSWER_FIRST_READ = 4096 }; /* bytes; measured: the head and what came wi
  */
 static enum next look_for_end(struct session *session)
 {
-	if (session->client_ended || !session->up.complete || !session->client.peer_done) {
+	if (session->client.hangup) {
+		return NEXT_CLOSE; /* gone altogether: nobody is left to answer */
+	}
+	if (!session->up.complete || !session->client.peer_done) {
 		return NEXT_WAIT;
 	}
-	const ssize_t n =
-	        flow_read(&session->up, &session->worker->lender, &session->client, SIZE_MAX);
-	if (n == 0) {
-		session->client_ended = true;
-		if (flow_unjudged(&session->up).len == 0) {
-			stream_finish(&session->engine->stream);
-		}
-		return NEXT_WAIT;
+	if (!session->client_ended) {
+		return read_end(session);
 	}
-	if (n > 0) {
-		return NEXT_AGAIN;
+	if (!session->exchange->end_told && !next_request_waits(session)) {
+		session->exchange->end_told = true;
+		stream_finish(&session->engine->stream);
 	}
-	return n == -EAGAIN || n == -ENOBUFS ? NEXT_WAIT : NEXT_CLOSE;
+	return NEXT_WAIT;
 }
 
 static enum next pump_request(struct session *session)
@@ -127,7 +148,7 @@ static enum next relay_interim(struct session *session, const struct http_respon
 		        session, 502, "the head of the Engine's answer is too large");
 	}
 	session->scan = (struct http_scan){0};
-	return NEXT_AGAIN;
+	return NEXT_YIELD; /* an Engine that sends nothing else must not keep the others waiting */
 }
 
 static enum http_connection connection_for(const struct session *session)

@@ -187,5 +187,6 @@ enum next session_replay(struct session *session)
 	flow_reset(&session->down, &session->worker->lender);
 	buffer->start = buffer->ready - session->exchange->replay_len;
 	session->exchange->dialled_again = true;
+	session->exchange->dial_since_ns = session->worker->loop.now_ns;
 	return session_enter(session, SESSION_DIAL);
 }

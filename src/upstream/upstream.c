@@ -156,7 +156,8 @@ void upstream_return(struct engine_connection *connection)
 {
 	struct upstream *home = connection->home;
 
-	if (home->idle_count == IDLE_MAX || connection->stream.peer_done) {
+	if (home->idle_count == IDLE_MAX || connection->stream.peer_done ||
+	        (connection->stream.readable && !stream_is_quiet(&connection->stream))) {
 		upstream_retire(connection);
 		return;
 	}

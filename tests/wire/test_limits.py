@@ -386,3 +386,29 @@ def test_idle_connections_hold_no_pipes(proxy: Proxy, engine: Engine) -> None:
     for client in clients:
         client.close()
     assert after - before < 20 + 10 + 4  # clients, their Engine connections at the most, kept pipes
+
+
+@pytest.mark.parametrize("behind", [b"GET /never HTTP/1.1\r\nHost: x\r\n\r\n", b"\r\n", b"G"])
+def test_client_that_left_with_bytes_behind_its_request_is_let_go(
+    start, own_engine: Engine, behind: bytes
+) -> None:
+    """Slots are not held by clients that are gone, whatever they sent last."""
+    proxy = start("--workers", "1")
+    before = proxy.open_files()
+    for _ in range(5):
+        client = proxy.connect()
+        client.send(b"GET /one HTTP/1.1\r\nHost: x\r\n\r\n" + behind)
+        request = own_engine.request()
+        if behind.startswith(b"GET"):
+            request.answer()
+            client.response()
+            own_engine.request()  # and this one is never answered
+        client.close()
+    for conn in list(own_engine.conns):
+        conn.sock.settimeout(5)
+    eventually(
+        lambda: all(not conn.sock.recv(1) for conn in list(own_engine.conns) if not conn.idle),
+        "the Engine to be told of the end",
+    )
+    own_engine.forget()
+    eventually(lambda: proxy.open_files() <= before + 2, "the proxy to let go of its clients")

@@ -418,3 +418,38 @@ def test_many_clients_keep_their_own_answers(start, own_engine: Engine) -> None:
     for client in clients:
         client.close()
     eventually(lambda: proxy.open_files() < 150, "the proxy to close its clients")
+
+
+def test_reused_connection_that_dies_after_a_half_close_leaks_nothing(
+    start, own_engine: Engine
+) -> None:
+    """What is sent again is the request, never what lay in memory before it."""
+    proxy = start("--workers", "1")
+    with proxy.connect() as client:
+        client.get("/one")
+        own_engine.request().answer()
+        client.response()
+    with proxy.connect() as client:
+        client.get("/two", headers=["X-Long: " + "a" * 600])
+        client.sock.shutdown(socket.SHUT_WR)
+        own_engine.request().conn.close()
+        status = client.response().status
+        assert status == 502
+
+
+def test_bytes_behind_a_spliced_answer_reach_nobody(start, own_engine: Engine) -> None:
+    """Response splitting behind a body that never passed through a buffer."""
+    proxy = start("--workers", "1")
+    with proxy.connect() as client:
+        client.get("/one")
+        conn = own_engine.request().conn
+        conn.send(
+            b"HTTP/1.1 200 OK\r\nContent-Length: 30000\r\n\r\n"
+            + b"x" * 30000
+            + b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nPOISON"
+        )
+        assert len(client.response().body) == 30000
+    with proxy.connect() as client:
+        client.get("/two")
+        own_engine.request().answer(body=b"clean")
+        assert client.response().body == b"clean"
