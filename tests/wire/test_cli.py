@@ -175,5 +175,5 @@ def test_start_up_says_where_it_listens_and_what_it_forwards_to(start, own_engin
     with proxy.connect() as client:
         client.get("/health")
         client.response()
-    assert str(proxy.port) in proxy.log()
+    proxy.wait_log(lambda line: str(proxy.port) in line, what="about where it listens")
     assert own_engine.path in proxy.log()

@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: MIT */
+#include "session/state.h"
+
+#include "base/clock.h"
+#include "upstream/diagnosis.h"
+
+#include <errno.h>
+
+enum { MESSAGE_MAX = 4096 };
+
+/* ── Answers of our own ──────────────────────────────────────────────────── */
+
+struct exchange *session_exchange(struct session *session)
+{
+	if (session->exchange == NULL) {
+		session->exchange = pool_take(&session->worker->exchange_pool);
+		if (session->exchange != NULL) {
+			*session->exchange = (struct exchange){
+			        .record = {.method = "-",
+			                .path = "-",
+			                .method_len = 1,
+			                .path_len = 1,
+			                .started_ns = session->worker->loop.now_ns},
+			};
+		}
+	}
+	return session->exchange;
+}
+
+/*
+ * Answer with `json`, or, when its ptr is NULL, with `reason` as the Engine
+ * would. The connection goes on only if the request is wholly read.
+ */
+static enum next answer(
+        struct session *session, unsigned status, struct slice json, struct slice reason)
+{
+	struct worker *worker = session->worker;
+	struct exchange *exchange = session_exchange(session);
+	const enum http_connection keep = exchange != NULL && exchange->old_client
+	                                          ? HTTP_CONNECTION_KEEP_ALIVE
+	                                          : HTTP_CONNECTION_KEEP;
+
+	session_release_engine(session, false);
+	flow_drop(&session->up, &session->worker->lender);
+	if (exchange == NULL || !buffer_borrow(&worker->lender.buffers, &session->down.buffer)) {
+		return NEXT_CLOSE;
+	}
+	flow_start(&session->down, HTTP_NO_BODY, 0);
+	exchange->keep_client = exchange->keep_client && session->up.complete && !worker->stopping;
+	const enum http_connection connection =
+	        exchange->keep_client ? keep : HTTP_CONNECTION_CLOSE;
+	struct buffer *buffer = session->down.buffer;
+	buffer_reset(&worker->lender.buffers, buffer);
+	struct text text = text_over(buffer->bytes + buffer->start, buffer_room(buffer));
+	if (json.ptr != NULL) {
+		http_json_write(&text, status, json, exchange->to_head, connection);
+	} else {
+		http_error_write(&text, status, reason, exchange->to_head, connection);
+	}
+	if (text.overflow) {
+		return NEXT_CLOSE;
+	}
+	buffer->ready = buffer->raw = buffer->end = buffer->start + (uint32_t)text.len;
+	exchange->record.status = status;
+	exchange->record.bytes = exchange->to_head ? 0 : json.ptr != NULL ? json.len : reason.len;
+	return session_enter(session, SESSION_ANSWER);
+}
+
+/* `reason` must be a literal: the record keeps it. */
+enum next session_answer_error(struct session *session, unsigned status, const char *reason)
+{
+	struct exchange *exchange = session_exchange(session);
+
+	if (exchange != NULL) {
+		exchange->record.reason = reason;
+	}
+	return answer(session, status, (struct slice){NULL, 0}, slice_of(reason));
+}
+
+/* A request that is not understood: where it ends is unknown, so the connection ends. */
+enum next session_refuse(struct session *session, enum http_error error)
+{
+	struct exchange *exchange = session_exchange(session);
+
+	session->up.complete = false;
+	if (exchange != NULL) {
+		exchange->keep_client = false;
+		exchange->to_head = false;
+	}
+	return session_answer_error(session, http_error_status(error), http_error_text(error));
+}
+
+enum next session_answer_unreachable(struct session *session, int error)
+{
+	struct worker *worker = session->worker;
+	char memory[MESSAGE_MAX];
+	struct text text = text_over(memory, sizeof(memory));
+
+	upstream_diagnose(&text, worker->settings->socket_path, -error);
+	if (worker->loop.now_ns >=
+	        worker->next_diagnosis_ns) { /* each request has its line anyway */
+		worker->next_diagnosis_ns = worker->loop.now_ns + NS_PER_S;
+		log_line(LOG_ERR, "%.*s", SLICE_FMT(text_slice(&text)));
+	}
+	session->exchange->record.reason = "the Engine is unreachable";
+	return answer(session, 502, (struct slice){NULL, 0}, text_slice(&text));
+}
+
+enum next session_answer_health(struct session *session)
+{
+	char memory[MESSAGE_MAX];
+	struct text text = text_over(memory, sizeof(memory));
+	const int error = upstream_probe(&session->worker->upstream);
+
+	session->exchange->record.quiet = true;
+	if (error == 0) {
+		return answer(session, 200, SLICE("{\"status\":\"healthy\"}"), SLICE(""));
+	}
+	char reason[MESSAGE_MAX / 2];
+	struct text words = text_over(reason, sizeof(reason));
+	upstream_diagnose(&words, session->worker->settings->socket_path, -error);
+	text_add(&text, SLICE("{\"status\":\"unhealthy\",\"reason\":\""));
+	text_add_json(&text, text_slice(&words));
+	text_add(&text, SLICE("\"}"));
+	return answer(session, 503, text_slice(&text), SLICE(""));
+}
+
+/* ── The end of an exchange ──────────────────────────────────────────────── */
+
+enum next session_linger(struct session *session)
+{
+	session_release_engine(session, false);
+	flow_reset(&session->up, &session->worker->lender);
+	flow_reset(&session->down, &session->worker->lender);
+	stream_finish(&session->client);
+	return session->client_ended ? NEXT_CLOSE : session_enter(session, SESSION_LINGER);
+}
+
+/* The exchange is over on both sides. */
+enum next session_finish(struct session *session)
+{
+	const bool more = flow_unjudged(&session->up).len > 0;
+	const bool keep = session->exchange->keep_client && (more || !session->client_ended);
+	const bool reusable = session->exchange->keep_engine && !session->client_ended &&
+	                      flow_unjudged(&session->down).len == 0 && !session->up.drop;
+
+	session_record(session);
+	session_release_engine(session, reusable);
+	flow_reset(&session->down, &session->worker->lender);
+	if (!keep) {
+		return session_linger(session);
+	}
+	flow_release(&session->up, &session->worker->lender);
+	return session_enter(session, SESSION_IDLE);
+}
+
+enum next session_step_answer(struct session *session)
+{
+	switch (flow_send(&session->down, &session->client, false)) {
+	case FLOW_COMPLETE:
+		return session_finish(session);
+	case FLOW_WAIT:
+		return NEXT_WAIT;
+	case FLOW_YIELD:
+	case FLOW_SOURCE_END:
+	case FLOW_SOURCE_LOST:
+	case FLOW_SINK_LOST:
+	case FLOW_MALFORMED:
+	case FLOW_NO_MEMORY:
+		return NEXT_CLOSE;
+	}
+	return NEXT_CLOSE;
+}
+
+/*
+ * Closing with unread bytes would reset the connection and take the answer
+ * away that the client has not read yet (RFC 9112 §9.6).
+ */
+enum next session_step_linger(struct session *session)
+{
+	char nowhere[16 * 1024];
+
+	for (unsigned i = 0; i < 64; i++) {
+		const ssize_t n = stream_read(&session->client, nowhere, sizeof(nowhere));
+		if (n == -EAGAIN) {
+			return NEXT_WAIT;
+		}
+		if (n <= 0) {
+			return NEXT_CLOSE;
+		}
+	}
+	return NEXT_YIELD;
+}

@@ -1,0 +1,305 @@
+/* SPDX-License-Identifier: MIT */
+#include "session/state.h"
+
+#include <errno.h>
+
+enum { ANSWER_FIRST_READ = 4096 }; /* bytes; measured: the head and what came with it */
+
+/* ── REPLY: the request goes out, the head of the answer comes in ────────── */
+
+/*
+ * The client's end while an answer is under way: the Engine is told, which
+ * makes it stop what it does for nobody, and finishes what it had begun, as
+ * without us. Requests that wait behind this one keep the end from it.
+ */
+static enum next look_for_end(struct session *session)
+{
+	if (session->client_ended || !session->up.complete || !session->client.peer_done) {
+		return NEXT_WAIT;
+	}
+	const ssize_t n =
+	        flow_read(&session->up, &session->worker->lender, &session->client, SIZE_MAX);
+	if (n == 0) {
+		session->client_ended = true;
+		if (flow_unjudged(&session->up).len == 0) {
+			stream_finish(&session->engine->stream);
+		}
+		return NEXT_WAIT;
+	}
+	if (n > 0) {
+		return NEXT_AGAIN;
+	}
+	return n == -EAGAIN || n == -ENOBUFS ? NEXT_WAIT : NEXT_CLOSE;
+}
+
+static enum next pump_request(struct session *session)
+{
+	if (session->up.complete &&
+	        (session->up.buffer == NULL ||
+	                session->up.buffer->start == session->up.buffer->ready) &&
+	        session->up.piped == 0) {
+		return look_for_end(session);
+	}
+	switch (flow_move(&session->up, &session->worker->lender, &session->client,
+	        &session->engine->stream)) {
+	case FLOW_WAIT:
+		return NEXT_WAIT;
+	case FLOW_COMPLETE:
+		return look_for_end(session);
+	case FLOW_YIELD:
+		return NEXT_YIELD;
+	case FLOW_SINK_LOST:
+		flow_drop(&session->up,
+		        &session->worker->lender); /* but the answer may wait all the same */
+		return NEXT_AGAIN;
+	case FLOW_MALFORMED:
+		if (session->exchange->hijack == DOCKER_HIJACK_ATTACH) {
+			return NEXT_WAIT; /* raw bytes sent early: held until the answer says what
+			                     they are */
+		}
+		return session->state == SESSION_REPLY ? session_refuse(session, HTTP_BAD_CHUNK)
+		                                       : NEXT_CLOSE;
+	case FLOW_SOURCE_END:
+	case FLOW_SOURCE_LOST:
+	case FLOW_NO_MEMORY:
+		return NEXT_CLOSE;
+	}
+	return NEXT_CLOSE;
+}
+
+/* The buffer of the request is needed no more once the answer has begun. */
+static void forget_request(struct session *session)
+{
+	session->exchange->replay_len = 0;
+	if (session->up.complete) {
+		flow_release(&session->up, &session->worker->lender);
+	}
+}
+
+static bool write_answer_head(struct session *session, const struct http_response *response,
+        enum http_connection connection, bool bare)
+{
+	struct text text = text_over(session->worker->scratch, session->worker->scratch_len);
+
+	http_response_write(&text, response, connection, bare);
+	return !text.overflow &&
+	       buffer_replace(session->down.buffer, session->scan.head_len, text_slice(&text));
+}
+
+static enum next open_tunnel(struct session *session, const struct http_response *response)
+{
+	const bool attach = session->exchange->hijack == DOCKER_HIJACK_ATTACH;
+	const enum http_connection connection =
+	        response->status == 101 ? HTTP_CONNECTION_UPGRADE : HTTP_CONNECTION_KEEP;
+
+	if (!session->up.complete && !attach) {
+		return session_answer_error(session, 502,
+		        "the Engine took the connection over before it had the request");
+	}
+	if (!write_answer_head(session, response, connection, false)) {
+		return session_answer_error(
+		        session, 502, "the head of the Engine's answer is too large");
+	}
+	flow_start(&session->down, HTTP_UNTIL_CLOSE, 0);
+	flow_start(&session->up, HTTP_UNTIL_CLOSE, 0);
+	return session_enter(session, SESSION_TUNNEL);
+}
+
+static bool is_tunnel(const struct exchange *exchange, const struct http_response *response)
+{
+	if (response->status == 101) {
+		return true;
+	}
+	return (exchange->hijack == DOCKER_HIJACK_ATTACH ||
+	               exchange->hijack == DOCKER_HIJACK_EXEC_START) &&
+	       response->status == 200 && response->head.framing == HTTP_UNTIL_CLOSE &&
+	       docker_is_raw_stream(http_field_value(&response->head, HTTP_NAME_CONTENT_TYPE));
+}
+
+static enum next relay_interim(struct session *session, const struct http_response *response)
+{
+	if (session->exchange->old_client) { /* RFC 9110 §15.2: 1.0 knows no interim answers */
+		session->down.buffer->raw += (uint32_t)session->scan.head_len;
+		session->down.buffer->start = session->down.buffer->ready =
+		        session->down.buffer->raw;
+	} else if (!write_answer_head(session, response, HTTP_CONNECTION_KEEP, false)) {
+		return session_answer_error(
+		        session, 502, "the head of the Engine's answer is too large");
+	}
+	session->scan = (struct http_scan){0};
+	return NEXT_AGAIN;
+}
+
+static enum http_connection connection_for(const struct session *session)
+{
+	if (!session->exchange->keep_client) {
+		return HTTP_CONNECTION_CLOSE;
+	}
+	return session->exchange->old_client ? HTTP_CONNECTION_KEEP_ALIVE : HTTP_CONNECTION_KEEP;
+}
+
+static enum next relay_answer(struct session *session, const struct http_response *response)
+{
+	struct exchange *exchange = session->exchange;
+	const enum http_framing framing = response->head.framing;
+	const bool bare = exchange->old_client && framing == HTTP_CHUNKED;
+
+	exchange->keep_engine = response->head.keep_alive;
+	exchange->keep_client =
+	        exchange->keep_client && framing != HTTP_UNTIL_CLOSE && !bare &&
+	        !session->worker->stopping &&
+	        (session->up.complete ||
+	                (response->head.keep_alive && exchange->hijack != DOCKER_HIJACK_ATTACH));
+	if (!write_answer_head(session, response, connection_for(session), bare)) {
+		return session_answer_error(
+		        session, 502, "the head of the Engine's answer is too large");
+	}
+	flow_start(&session->down, framing, response->head.content_length);
+	session->down.chunks.bare = bare;
+	return session_enter(session, SESSION_RELAY);
+}
+
+static enum next judge_answer(struct session *session)
+{
+	struct http_response response;
+	const struct slice head = {flow_unjudged(&session->down).ptr, session->scan.head_len};
+	const enum http_error error = http_response_parse(
+	        head, session->worker->fields, session->exchange->to_head, &response);
+
+	if (error != HTTP_OK || (response.status == 101 && !session->exchange->upgrade)) {
+		return session_answer_error(session, 502, "the Engine's answer is malformed");
+	}
+	session->exchange->record.status = response.status;
+	if (is_tunnel(session->exchange, &response)) {
+		return open_tunnel(session, &response);
+	}
+	return response.status < 200 ? relay_interim(session, &response)
+	                             : relay_answer(session, &response);
+}
+
+static enum next answer_ended(struct session *session)
+{
+	if (session_may_replay(session)) {
+		return session_replay(session);
+	}
+	return session_answer_error(
+	        session, 502, "the Engine closed the connection without an answer");
+}
+
+static enum next read_answer_head(struct session *session)
+{
+	struct worker *worker = session->worker;
+
+	for (;;) {
+		const struct slice bytes = flow_unjudged(&session->down);
+		const enum http_progress progress = http_scan_head(&session->scan, bytes);
+		if (progress == HTTP_DONE && session->scan.head_len <= worker->settings->max_head) {
+			forget_request(session);
+			return judge_answer(session);
+		}
+		if (progress != HTTP_MORE || bytes.len > worker->settings->max_head) {
+			return session_answer_error(session, 502,
+			        "the head of the Engine's answer is malformed or too large");
+		}
+		const size_t most = bytes.len == 0 ? ANSWER_FIRST_READ : SIZE_MAX;
+		const ssize_t n =
+		        flow_read(&session->down, &worker->lender, &session->engine->stream, most);
+		if (n == -EAGAIN) {
+			flow_release(&session->down, &worker->lender);
+			return NEXT_WAIT;
+		}
+		if (n == -ENOMEM || n == -ENOBUFS) {
+			return NEXT_CLOSE;
+		}
+		if (n <= 0) {
+			return answer_ended(session);
+		}
+	}
+}
+
+enum next session_step_reply(struct session *session)
+{
+	enum next sending = pump_request(session);
+
+	if (sending == NEXT_CLOSE || sending == NEXT_AGAIN) {
+		return sending;
+	}
+	/* An interim answer may still wait for the client. */
+	switch (flow_send(&session->down, &session->client, false)) {
+	case FLOW_COMPLETE:
+		break;
+	case FLOW_WAIT:
+		return sending;
+	case FLOW_YIELD:
+	case FLOW_SOURCE_END:
+	case FLOW_SOURCE_LOST:
+	case FLOW_SINK_LOST:
+	case FLOW_MALFORMED:
+	case FLOW_NO_MEMORY:
+		return NEXT_CLOSE;
+	}
+	const enum next reading = read_answer_head(session);
+	return reading == NEXT_WAIT ? sending : reading;
+}
+
+/* ── RELAY: the body of the answer ───────────────────────────────────────── */
+
+static enum next answer_complete(struct session *session)
+{
+	session->exchange->record.bytes = session->down.data;
+	if (session->up.complete) {
+		return session_finish(session);
+	}
+	if (!session->exchange->keep_client || !session->exchange->keep_engine) {
+		session_record(session);
+		return session_linger(session);
+	}
+	return session_enter(session, SESSION_DRAIN);
+}
+
+static enum next pump_answer(struct session *session)
+{
+	const bool until_close = session->down.framing == HTTP_UNTIL_CLOSE;
+
+	switch (flow_move(&session->down, &session->worker->lender, &session->engine->stream,
+	        &session->client)) {
+	case FLOW_WAIT:
+		return NEXT_WAIT;
+	case FLOW_YIELD:
+		return NEXT_YIELD;
+	case FLOW_COMPLETE:
+		return answer_complete(session);
+	case FLOW_SOURCE_END:
+	case FLOW_SOURCE_LOST:
+		/* Otherwise it is cut short, and closing without an end says so. */
+		return until_close ? answer_complete(session) : NEXT_CLOSE;
+	case FLOW_SINK_LOST:
+	case FLOW_MALFORMED:
+	case FLOW_NO_MEMORY:
+		return NEXT_CLOSE;
+	}
+	return NEXT_CLOSE;
+}
+
+enum next session_step_relay(struct session *session)
+{
+	const enum next receiving = pump_answer(session);
+
+	if (receiving == NEXT_CLOSE || receiving == NEXT_AGAIN) {
+		return receiving;
+	}
+	const enum next sending = pump_request(session);
+	return sending == NEXT_WAIT ? receiving : sending;
+}
+
+enum next session_step_drain(struct session *session)
+{
+	if (session->engine->stream.peer_done) {
+		flow_drop(&session->up, &session->worker->lender);
+	}
+	const enum next sending = pump_request(session);
+	if (sending == NEXT_CLOSE || sending == NEXT_YIELD || !session->up.complete) {
+		return sending;
+	}
+	return session_finish(session);
+}

@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: MIT */
+#include "session/state.h"
+
+#include "base/clock.h"
+
+#include <errno.h>
+
+enum { DIAL_TIMEOUT_S = 10 };
+
+/* ── IDLE and HEAD: a request comes in ───────────────────────────────────── */
+
+enum next session_step_idle(struct session *session)
+{
+	if (flow_unjudged(&session->up).len == 0) {
+		if (session->worker->stopping) {
+			return NEXT_CLOSE;
+		}
+		const ssize_t n = flow_read(
+		        &session->up, &session->worker->lender, &session->client, SIZE_MAX);
+		if (n == -EAGAIN) {
+			flow_release(&session->up, &session->worker->lender);
+			return NEXT_WAIT;
+		}
+		if (n <= 0) {
+			return NEXT_CLOSE;
+		}
+	}
+	session->scan = (struct http_scan){0};
+	return session_enter(session, SESSION_HEAD);
+}
+
+/* As much of `word` as fits; the bytes of it. */
+static unsigned keep(char *memory, size_t cap, struct slice word)
+{
+	struct text text = text_over(memory, cap);
+
+	text_add(&text, (struct slice){word.ptr, word.len < cap ? word.len : cap});
+	return (unsigned)text.len;
+}
+
+static void note_request(struct exchange *exchange, const struct http_request *request)
+{
+	struct audit_record *record = &exchange->record;
+
+	record->method_len = keep(record->method, AUDIT_METHOD_MAX, request->method);
+	record->path_len = keep(record->path, AUDIT_PATH_MAX, request->path);
+	exchange->to_head = slice_equal(request->method, SLICE("HEAD"));
+	exchange->safe = exchange->to_head || slice_equal(request->method, SLICE("GET"));
+	exchange->old_client = request->head.minor_version == 0;
+	exchange->keep_client = request->head.keep_alive;
+	exchange->hijack = docker_hijack_of(request->method, request->path);
+	exchange->upgrade =
+	        exchange->hijack != DOCKER_HIJACK_NONE && request->head.upgrade.ptr != NULL;
+}
+
+/* The head is written anew in front of the body bytes that came with it. */
+static enum next forward(struct session *session, const struct http_request *request)
+{
+	struct worker *worker = session->worker;
+	struct exchange *exchange = session->exchange;
+	const char *key = worker->settings->api_key;
+	const struct http_request_options options = {
+	        .api_key = key == NULL ? (struct slice){NULL, 0} : slice_of(key),
+	        .upgrade = exchange->upgrade,
+	        /* The Engine reads no body there: what it finds behind the head is standard input.
+	         */
+	        .drop_body = exchange->hijack == DOCKER_HIJACK_ATTACH,
+	};
+	struct text text = text_over(worker->scratch, worker->scratch_len);
+
+	http_request_write(&text, request, &options);
+	flow_start(&session->up, request->head.framing, request->head.content_length);
+	if (text.overflow ||
+	        !buffer_replace(session->up.buffer, session->scan.head_len, text_slice(&text))) {
+		return session_refuse(session, HTTP_BAD_TOO_LARGE);
+	}
+	session->up.drop = options.drop_body;
+	exchange->replay_len = session->up.complete ? (uint32_t)text.len : 0;
+	exchange->dial_since_ns = worker->loop.now_ns;
+	return session_enter(session, SESSION_DIAL);
+}
+
+static bool is_health(const struct http_request *request, const struct exchange *exchange)
+{
+	return exchange->safe && slice_equal(request->path, SLICE("/health"));
+}
+
+static enum next judge_request(struct session *session)
+{
+	struct worker *worker = session->worker;
+	struct http_request request;
+	const struct slice head = {flow_unjudged(&session->up).ptr, session->scan.head_len};
+	const enum http_error error = http_request_parse(head, worker->fields, &request);
+
+	if (session_exchange(session) == NULL) {
+		return NEXT_CLOSE;
+	}
+	if (error != HTTP_OK) {
+		return session_refuse(session, error);
+	}
+	note_request(session->exchange, &request);
+	if (!worker->stopping && !is_health(&request, session->exchange)) {
+		return forward(session, &request);
+	}
+	flow_start(&session->up, request.head.framing, request.head.content_length);
+	session->up.buffer->raw += (uint32_t)session->scan.head_len;
+	session->up.buffer->start = session->up.buffer->ready = session->up.buffer->raw;
+	return worker->stopping ? session_answer_error(session, 503, "the proxy is shutting down")
+	                        : session_answer_health(session);
+}
+
+enum next session_step_head(struct session *session)
+{
+	struct worker *worker = session->worker;
+	const unsigned max_head = worker->settings->max_head;
+
+	for (;;) {
+		const struct slice bytes = flow_unjudged(&session->up);
+		const enum http_progress progress = http_scan_head(&session->scan, bytes);
+		const size_t head_len = progress == HTTP_DONE ? session->scan.head_len : bytes.len;
+		if (progress == HTTP_BAD) {
+			return session_refuse(session, session->scan.error);
+		}
+		if (head_len > max_head) {
+			return session_refuse(session, HTTP_BAD_TOO_LARGE);
+		}
+		if (progress == HTTP_DONE) {
+			return judge_request(session);
+		}
+		const ssize_t n =
+		        flow_read(&session->up, &worker->lender, &session->client, SIZE_MAX);
+		if (n == -EAGAIN) {
+			return NEXT_WAIT;
+		}
+		if (n <= 0) {
+			return NEXT_CLOSE;
+		}
+	}
+}
+
+/* ── DIAL ────────────────────────────────────────────────────────────────── */
+
+static enum upstream_wish wish_of(const struct exchange *exchange)
+{
+	if (exchange->dialled_again) {
+		return UPSTREAM_FRESH;
+	}
+	return exchange->safe && exchange->replay_len > 0 ? UPSTREAM_ANY : UPSTREAM_ALIVE;
+}
+
+enum next session_step_dial(struct session *session)
+{
+	struct worker *worker = session->worker;
+	struct exchange *exchange = session->exchange;
+	const int error = upstream_borrow(&worker->upstream, wish_of(exchange),
+	        session_engine_notified, session, &session->engine);
+
+	if (error == -EAGAIN) {
+		if (worker->loop.now_ns - exchange->dial_since_ns > DIAL_TIMEOUT_S * NS_PER_S) {
+			return session_answer_error(session, 504,
+			        "the Engine does not accept connections: its queue is full");
+		}
+		timer_start(&worker->loop, &worker->dial, &session->deadline);
+		return NEXT_WAIT;
+	}
+	if (error < 0) {
+		return session_answer_unreachable(session, error);
+	}
+	session->scan = (struct http_scan){0};
+	return session_enter(session, SESSION_REPLY);
+}
+
+/* A reused connection died before the answer began: once more, on a new one. */
+bool session_may_replay(const struct session *session)
+{
+	const struct exchange *exchange = session->exchange;
+
+	return session->engine->reused && exchange->replay_len > 0 && exchange->safe &&
+	       !exchange->dialled_again && flow_unjudged(&session->down).len == 0;
+}
+
+enum next session_replay(struct session *session)
+{
+	struct buffer *buffer = session->up.buffer;
+
+	session_release_engine(session, false);
+	flow_reset(&session->down, &session->worker->lender);
+	buffer->start = buffer->ready - session->exchange->replay_len;
+	session->exchange->dialled_again = true;
+	return session_enter(session, SESSION_DIAL);
+}

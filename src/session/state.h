@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * state — a session from the inside: its states, and the steps of each.
+ * Private to session/.
+ *
+ * A step does what can be done without waiting and says how to go on. Only
+ * session_enter() changes the state.
+ */
+#ifndef SESSION_STATE_H
+#define SESSION_STATE_H
+
+#include "session/exchange.h"
+#include "session/worker.h"
+
+enum session_state {
+#define STATE(name, deadline, waits_for) SESSION_##name,
+#include "session/states.def"
+#undef STATE
+	SESSION_STATES,
+};
+
+struct session {
+	struct stream client;
+	struct worker *worker;
+	enum session_state state;
+	bool client_ended;                /* its end was read: it sends no more */
+	struct engine_connection *engine; /* NULL when none is borrowed */
+	struct exchange *exchange;        /* NULL between requests */
+	struct flow up;        /* client → Engine; its buffer also holds what comes next */
+	struct flow down;      /* Engine → client */
+	struct http_scan scan; /* of the head that is being read */
+	struct timer deadline;
+	struct task again;  /* its turn was cut */
+	struct task burial; /* it has ended */
+	struct list link;   /* of worker->sessions */
+	char client_name[PEER_NAME_MAX];
+};
+
+/* What a step makes of the session. */
+enum next {
+	NEXT_WAIT,  /* for an event */
+	NEXT_AGAIN, /* the state has changed, or it can go on */
+	NEXT_YIELD, /* it can go on after the others */
+	NEXT_CLOSE,
+};
+
+/* ── session.c ───────────────────────────────────────────────────────────── */
+
+/* Change the state and arm its deadline; NEXT_AGAIN. */
+enum next session_enter(struct session *session, enum session_state state);
+/* Give the Engine's connection back: for others, or to be closed. */
+void session_release_engine(struct session *session, bool reusable);
+/* Write the line of the current exchange, if there is one, and end it. */
+void session_record(struct session *session);
+/* The stream of the borrowed Engine connection has news. */
+void session_engine_notified(struct stream *stream);
+
+/* ── answer.c: answers of our own, and the end of an exchange ────────────── */
+
+/* The exchange, a new one if there is none; NULL without memory. */
+struct exchange *session_exchange(struct session *session);
+/* Answer {"message": reason}; `reason` must be a literal, for the record keeps it. */
+enum next session_answer_error(struct session *session, unsigned status, const char *reason);
+/* A request that is not understood: the connection ends with the answer. */
+enum next session_refuse(struct session *session, enum http_error error);
+/* 502 and what helps; `error` is a negative errno of connect(2). */
+enum next session_answer_unreachable(struct session *session, int error);
+enum next session_answer_health(struct session *session);
+/* Both sides are done: the next request, or the end. */
+enum next session_finish(struct session *session);
+/* Say that nothing more comes, and wait for the client to close. */
+enum next session_linger(struct session *session);
+enum next session_step_answer(struct session *session);
+enum next session_step_linger(struct session *session);
+
+/* ── request.c: from the first byte to a connection to the Engine ────────── */
+
+enum next session_step_idle(struct session *session);
+enum next session_step_head(struct session *session);
+enum next session_step_dial(struct session *session);
+/* A reused connection died before the answer began: whether the request may be sent again. */
+bool session_may_replay(const struct session *session);
+enum next session_replay(struct session *session);
+
+/* ── reply.c: the rest of the request, and the answer ────────────────────── */
+
+enum next session_step_reply(struct session *session);
+enum next session_step_relay(struct session *session);
+enum next session_step_drain(struct session *session);
+
+/* ── tunnel.c: raw bytes ─────────────────────────────────────────────────── */
+
+enum next session_step_tunnel(struct session *session);
+
+#endif

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: MIT */
+#include "session/state.h"
+
+/* One direction; an end is passed on as soon as all before it is sent. */
+static enum next pump_tunnel(
+        struct session *session, struct flow *flow, struct stream *source, struct stream *sink)
+{
+	if (flow->complete) {
+		return NEXT_WAIT;
+	}
+	switch (flow_move(flow, &session->worker->lender, source, sink)) {
+	case FLOW_WAIT:
+		return NEXT_WAIT;
+	case FLOW_YIELD:
+		return NEXT_YIELD;
+	case FLOW_SOURCE_END:
+		stream_finish(sink);
+		flow->complete = true;
+		return NEXT_WAIT;
+	case FLOW_SOURCE_LOST:
+	case FLOW_SINK_LOST:
+		if (source == &session->client &&
+		        sink->peer_done) { /* the Engine left; its last words remain */
+			flow->complete = true;
+			return NEXT_WAIT;
+		}
+		if (source != &session->client && source->hangup) {
+			stream_finish(sink);
+			flow->complete = true;
+			return NEXT_WAIT;
+		}
+		return NEXT_CLOSE;
+	case FLOW_COMPLETE:
+	case FLOW_MALFORMED:
+	case FLOW_NO_MEMORY:
+		return NEXT_CLOSE;
+	}
+	return NEXT_CLOSE;
+}
+
+enum next session_step_tunnel(struct session *session)
+{
+	const enum next down =
+	        pump_tunnel(session, &session->down, &session->engine->stream, &session->client);
+	if (down == NEXT_CLOSE) {
+		return NEXT_CLOSE;
+	}
+	const enum next up =
+	        pump_tunnel(session, &session->up, &session->client, &session->engine->stream);
+	if (up == NEXT_CLOSE) {
+		return NEXT_CLOSE;
+	}
+	if (session->down.complete && (session->up.complete || session->engine->stream.hangup)) {
+		session->client_ended = session->up.complete && !session->engine->stream.hangup;
+		session->exchange->record.bytes = session->down.data;
+		session_record(session);
+		return session_linger(session);
+	}
+	return down == NEXT_YIELD || up == NEXT_YIELD ? NEXT_YIELD : NEXT_WAIT;
+}
