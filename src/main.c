@@ -284,6 +284,9 @@ static int run(struct program *program)
 	        .shutdown_grace = config->shutdown_grace,
 	        .connections = &program->connections,
 	};
+	/* A shell ignores SIGINT in what it puts in the background: the second would be lost. */
+	(void)signal(SIGTERM, SIG_DFL);
+	(void)signal(SIGINT, SIG_DFL);
 	(void)sigemptyset(&signals);
 	(void)sigaddset(&signals, SIGTERM);
 	(void)sigaddset(&signals, SIGINT);

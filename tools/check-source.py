@@ -7,7 +7,7 @@
   to use instead;
 * static variables inside functions, which make a function depend on who called it before;
 * TODO without the number of an issue;
-* files longer than 1100 lines.
+* files longer than 800 lines.
 
 memcpy and memmove are for base/ and for sizes that the compiler knows: a length that was computed
 belongs into base/, where it is checked once, or into a file that COPIERS names with the reason. A
@@ -20,7 +20,7 @@ import re
 import sys
 from pathlib import Path
 
-MAX_LINES = 1100
+MAX_LINES = 800
 BANNED = {
     **dict.fromkeys(["strcpy", "strcat", "strncpy", "strncat", "stpcpy"],
                     "it trusts a terminator: use a slice or a bounded buffer"),
@@ -44,7 +44,6 @@ COPIERS = {
     "http/chunks.c": "content moves down, in its buffer, over the framing that was removed",
     "net/listener.c": "compared with the array in the statement before",
     "sandbox/sandbox.c": "compared with the array in the statement before",
-    "session/session.c": "compared with the room of the buffer, or cut to the array, just before",
     "upstream/upstream.c": "asserted to be shorter than the array in the line before",
 }
 

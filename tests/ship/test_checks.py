@@ -142,4 +142,4 @@ def test_base_may_copy(tmp_path: Path) -> None:
 
 def test_source_refuses_long_files(tmp_path: Path) -> None:
     """A file that nobody reads to its end hides things."""
-    assert "1101 lines" in source_problems(tmp_path, "int x;\n" * 1101)
+    assert "801 lines" in source_problems(tmp_path, "int x;\n" * 801)
