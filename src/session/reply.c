@@ -7,12 +7,19 @@ enum { ANSWER_FIRST_READ = 4096 }; /* bytes; measured: the head and what came wi
 
 /* ── REPLY: the request goes out, the head of the answer comes in ────────── */
 
-/* A whole head behind this request: the client asked for more before it ended. */
-static bool next_request_waits(const struct session *session)
+/*
+ * Something behind this request is still of use: a whole head, since the client
+ * asked for more before it ended, or what a tunnel is to carry.
+ */
+static bool more_waits(const struct session *session)
 {
+	const struct slice bytes = flow_unjudged(&session->up);
 	struct http_scan scan = {0};
 
-	return http_scan_head(&scan, flow_unjudged(&session->up)) == HTTP_DONE;
+	if (session->exchange->hijack != DOCKER_HIJACK_NONE) {
+		return bytes.len > 0;
+	}
+	return http_scan_head(&scan, bytes) == HTTP_DONE;
 }
 
 /* Read up to the client's end. */
@@ -46,7 +53,7 @@ static enum next look_for_end(struct session *session)
 	if (!session->client_ended) {
 		return read_end(session);
 	}
-	if (!session->exchange->end_told && !next_request_waits(session)) {
+	if (!session->exchange->end_told && !more_waits(session)) {
 		session->exchange->end_told = true;
 		stream_finish(&session->engine->stream);
 	}
