@@ -135,7 +135,7 @@ def test_refused_request_is_logged_once(proxy: Proxy) -> None:
         client.send(b"GET /log-refused HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n")
         client.expect_refusal(400)
         port = client.port
-    line = proxy.wait_log(lambda line: "status=400" in line, since, "about the refusal")
+    line = proxy.wait_log(lambda line: "status=400" in line and f":{port}" in line, since, "about it")
     assert "127.0.0.1" in line
     assert sum(str(port) in other or "log-refused" in other for other in proxy.lines[since:]) == 1
 
