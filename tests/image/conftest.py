@@ -36,16 +36,16 @@ def run(*command: str | Path,
     return result
 
 
-def debian_mirror() -> str:
-    """The mirror of Debian's main archive that apt uses here, or Debian's own."""
+def debian_mirror() -> list[str]:
+    """The mirror of Debian's main archive that apt uses here; none: debootstrap's own choice."""
     targets = subprocess.run(
         ["apt-get", "indextargets", "--format", "$(REPO_URI) $(ORIGIN) $(LABEL)"],
         text=True, capture_output=True, check=False).stdout
     for line in targets.splitlines():
         uri, _, name = line.partition(" ")
         if name == "Debian Debian" and urllib.parse.urlsplit(uri).scheme in ("http", "https"):
-            return uri.rstrip("/")
-    return "http://deb.debian.org/debian"
+            return [uri.rstrip("/")]
+    return []
 
 
 def base_tarball() -> Path:
@@ -55,7 +55,7 @@ def base_tarball() -> Path:
         CACHE.mkdir(exist_ok=True)
         tree = CACHE / "tree"
         run("rm", "-rf", tree)
-        run("debootstrap", "--variant=minbase", "bookworm", tree, debian_mirror())
+        run("debootstrap", "--variant=minbase", "bookworm", tree, *debian_mirror())
         run("rm", "-rf", tree / "var/cache/apt/archives", tree / "var/lib/apt/lists")
         partial = tarball.with_suffix(".partial")
         run("tar", "--create", "--numeric-owner", "--one-file-system", "--file", partial,
