@@ -26,7 +26,7 @@ enum http_error {
 #undef ERROR
 };
 
-/* The status a refusal is answered with: 400, 408, 431, 501 or 505. */
+/* The status a refusal is answered with: 400 or 431. */
 unsigned http_error_status(enum http_error error);
 /* What is wrong, in words for the client's author. */
 const char *http_error_text(enum http_error error);

@@ -104,7 +104,7 @@ static int listen_unix(struct slice path)
 		(void)unlink(address.path.sun_path);
 	}
 	const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	/* Made unreachable first, so that nobody connects before the mode is right. */
+	/* Set before bind(), so that the file is never there with another mode. */
 	if (fd < 0 || fchmod(fd, 0660) < 0 || bind(fd, &address.any, sizeof(address.path)) < 0 ||
 	        listen(fd, BACKLOG) < 0) {
 		return fail(fd);
