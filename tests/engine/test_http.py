@@ -36,7 +36,7 @@ def test_answers_are_the_same(same, path):
     """Status, headers and body of an ordinary answer are the Engine's, header by header."""
     answer = same(lambda t: t.roundtrip("GET", path).comparable())
     assert answer[1] == 200
-    json.loads(answer[4])
+    assert answer[4]
 
 
 @pytest.mark.parametrize(
@@ -287,7 +287,7 @@ def test_target_of_100_kb(same):
     path = "/containers/json?all=1&filters=" + filters.replace('"', "%22").replace(" ", "%20")
     assert len(path) > 100_000
     answer = same(lambda t: t.roundtrip("GET", path).comparable())
-    assert (answer[1], answer[4]) == (200, b"[]\n")
+    assert (answer[1], answer[4]) == (200, [])
 
 
 def test_many_headers(same):

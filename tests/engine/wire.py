@@ -39,9 +39,13 @@ class Response:
         return json.loads(self.body)
 
     def comparable(self) -> tuple:
-        """All that must be the same through the proxy: everything but the time of day."""
+        """All that must be the same through the proxy: everything but the time of day, and
+        the order of a list, for the Engine lists networks and volumes as Go walks a map."""
         stable = sorted((k.lower(), v) for k, v in self.headers if k.lower() != "date")
-        return self.version, self.status, self.reason, stable, self.body
+        body = self.body
+        if body.startswith(b"["):
+            body = sorted(json.dumps(entry) for entry in json.loads(body))
+        return self.version, self.status, self.reason, stable, body
 
 
 @dataclass
