@@ -17,16 +17,16 @@ from pathlib import Path
 # folder: the folders that it may use. What is not here does not exist.
 ALLOWED = {
     "base": set(),
-    "config": {"base"},
+    "config": {"base", "docker", "policy"},
     "net": {"base"},
     "http": {"base"},
     "audit": {"base", "net"},
     "metrics": {"base"},
     "sandbox": {"base"},
     "health": {"base"},
-    "docker": {"base", "http"},
+    "docker": {"base"},
     "identity": {"base", "config", "net"},
-    "policy": {"base", "config", "docker", "http"},
+    "policy": {"base", "docker"},
     "upstream": {"base", "config", "net"},
     "session": {
         "audit", "base", "config", "docker", "http", "identity", "metrics", "net", "policy",

@@ -2,22 +2,134 @@
 /*
  * docker — what a request means to the Engine.
  *
- * For now this is only what forwarding must know: which endpoints may turn a
- * connection into a raw byte stream.
+ * The catalogue (docker/endpoints.def) has one row per endpoint of the Engine
+ * API. docker_route() brings a target into its one canonical spelling, walks
+ * its segments through the catalogue and says which operation it is. What was
+ * routed is what is sent: the canonical path is written into the request that
+ * goes to the Engine, so that its router cannot understand another one.
+ *
+ * Pure: no descriptor, no clock, no memory of its own.
  */
 #ifndef DOCKER_DOCKER_H
 #define DOCKER_DOCKER_H
 
+#include "base/check.h"
 #include "base/slice.h"
 
-enum docker_hijack {
-	DOCKER_HIJACK_NONE,
-	DOCKER_HIJACK_ATTACH,     /* reads no body; answers 101, or 200 and a raw stream */
-	DOCKER_HIJACK_EXEC_START, /* reads a JSON body; answers as attach does, or ordinarily */
-	DOCKER_HIJACK_UPGRADE,    /* 101 or an ordinary answer: attach/ws, session, grpc */
+/* ── The catalogue ───────────────────────────────────────────────────────── */
+
+/* Parts of the API as the first segment names them; docker/sections.def. */
+enum docker_section {
+#define SECTION(name, segment, variable, preset) DOCKER_SECTION_##name,
+#include "docker/sections.def"
+#undef SECTION
+	DOCKER_SECTION_COUNT,
+	DOCKER_SECTION_NONE = DOCKER_SECTION_COUNT, /* the first segment names none */
 };
 
-/* `path` without the query, as sent: /v1.41/containers/x/attach. */
+/* What an operation is; flags, because most are several. */
+enum docker_trait {
+	DOCKER_READ = 1 << 0,    /* changes nothing */
+	DOCKER_WRITE = 1 << 1,   /* changes something, or makes the Engine do something */
+	DOCKER_LEAK = 1 << 2,    /* its answer may hold secrets or the contents of files */
+	DOCKER_STREAM = 1 << 3,  /* its answer may be endless or take long */
+	DOCKER_ATTACH = 1 << 4,  /* reads no body; answers 101, or 200 and a raw stream */
+	DOCKER_EXEC = 1 << 5,    /* reads a JSON body; answers as attach does, or ordinarily */
+	DOCKER_UPGRADE = 1 << 6, /* 101 or an ordinary answer: attach/ws, session, grpc */
+	DOCKER_JSON = 1 << 7,    /* its body is JSON */
+	DOCKER_TAR = 1 << 8,     /* its body is a tar archive */
+	DOCKER_FAR = 1 << 9,     /* makes the Engine contact another machine */
+	DOCKER_HIJACK = DOCKER_ATTACH | DOCKER_EXEC | DOCKER_UPGRADE,
+};
+
+struct docker_endpoint {
+	const char *operation; /* noun.verb: "container.inspect" */
+	const char *method;
+	const char *path;  /* "/containers/{id}/json"; "{name...}" may hold slashes */
+	const char *query; /* key that must be given for this row to fit; NULL: none */
+	enum docker_section section;
+	unsigned traits;
+	unsigned since; /* API version, 100 * major + minor; 0: before 1.12 */
+};
+
+/*
+ * A request is told apart by one number, its id: the row of the catalogue
+ * below DOCKER_ENDPOINTS; above it what no row fits, by section and by whether
+ * the method is GET or HEAD, so that a table of docker_id_count() entries can
+ * hold a decision for every request there is. Several rows may belong to one
+ * operation (HEAD and GET of /_ping).
+ */
+extern const unsigned docker_endpoint_count;
+unsigned docker_id_count(void);
+/* NULL for what no row fits. */
+const struct docker_endpoint *docker_endpoint(unsigned id);
+/* "container.inspect"; "unknown" for what no row fits. */
+const char *docker_operation_name(unsigned id);
+/* DOCKER_SECTION_NONE where there is none. */
+enum docker_section docker_id_section(unsigned id);
+/* Whether the method is GET or HEAD. */
+bool docker_id_is_read_method(unsigned id);
+
+/* "CONTAINERS", "LIBPOD_CONTAINERS": the switch that opens the section. */
+const char *docker_section_variable(enum docker_section section);
+
+/* ── Routing ─────────────────────────────────────────────────────────────── */
+
+enum {
+	DOCKER_PATH_MAX = 4096, /* bytes of a canonical path; longer ones are refused */
+	DOCKER_METHOD_NAME_MAX = 32,
+};
+
+/* Why a target was refused: docker/errors.def. */
+enum docker_error {
+	DOCKER_OK = 0,
+#define DOCKER_ERROR(name, text) DOCKER_BAD_##name,
+#include "docker/errors.def"
+#undef DOCKER_ERROR
+};
+
+/* A complete sentence for the client. */
+const char *docker_error_text(enum docker_error error);
+
+struct docker_version {
+	uint16_t major; /* 0: the path names none, which is the Engine's newest */
+	uint16_t minor;
+	uint16_t patch;
+};
+
+/* What is to be routed; slices of the request. */
+struct docker_target {
+	struct slice method;
+	struct slice path;  /* as sent, up to the query */
+	struct slice query; /* behind the question mark; ptr NULL: none */
+	bool has_body;      /* a body is announced, of whatever length but 0 */
+};
+
+struct docker_request {
+	unsigned id; /* see above */
+	struct docker_version version;
+	struct slice path; /* canonical and encoded, version included: what is forwarded */
+	struct slice bare; /* decoded, version removed: what path rules see */
+	struct slice name; /* decoded value of the row's first parameter; ptr NULL: none */
+	char encoded[DOCKER_PATH_MAX]; /* memory of `path` */
+	char decoded[DOCKER_PATH_MAX]; /* memory of `bare` and `name` */
+};
+
+/*
+ * Route `target`. DOCKER_OK, or why it must not be forwarded to any Engine:
+ * broken escapes, a hidden slash, dot segments and what else two readers could
+ * understand in two ways.
+ */
+enum docker_error docker_route(
+        const struct docker_target *target, struct docker_request *ret_request) MUST_USE;
+
+/* Until sessions route: recognition of a tunnel by its raw path. */
+enum docker_hijack {
+	DOCKER_HIJACK_NONE,
+	DOCKER_HIJACK_ATTACH,
+	DOCKER_HIJACK_EXEC_START,
+	DOCKER_HIJACK_UPGRADE,
+};
 enum docker_hijack docker_hijack_of(struct slice method, struct slice path);
 
 /* Whether a Content-Type says that a 200 on attach or exec start is a raw stream. */
