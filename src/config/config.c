@@ -260,10 +260,11 @@ static int fail_unknown(struct reader *reader, const char *what, struct slice wo
 		                : config_options[i].flag;
 	}
 	if (meant != NULL) {
-		return fail(reader, "unknown %s '%s'; did you mean '%s'?", what, text_show(word).text,
-		        meant);
+		return fail(reader, "unknown %s '%s'; did you mean '%s'?", what,
+		        text_show(word).text, meant);
 	}
-	return fail(reader, "unknown %s '%s'; --help lists what there is", what, text_show(word).text);
+	return fail(
+	        reader, "unknown %s '%s'; --help lists what there is", what, text_show(word).text);
 }
 
 static int read_word(struct reader *reader, const char *word)
@@ -419,7 +420,8 @@ static int check_loop(struct reader *reader)
 		        strcmp(config->listen[i] + scheme.len, config->socket_path) == 0) {
 			return fail(reader,
 			        "'%s' is both an address to listen on and the Engine's socket (%s)",
-			        text_show(slice_of(config->socket_path)).text, config->socket_option);
+			        text_show(slice_of(config->socket_path)).text,
+			        config->socket_option);
 		}
 	}
 	return 0;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "policy/inside.h"
 
-/* "container.create is in the presets compose and portainer; or add the rule allow: [container.create]" */
+/* "container.create is in the presets compose and portainer; or add the rule allow:
+ * [container.create]" */
 void policy_advise(
         const struct policy *policy, const struct docker_request *request, struct text *text)
 {

@@ -89,8 +89,8 @@ static int fail_unknown(const char *glob, struct policy_place place, char error[
 	        dot == NULL ? (struct slice){NULL, 0} : nearest_noun(slice_between(glob, dot));
 
 	if (meant != NULL) {
-		return policy_fail(error, place, "'%s' fits no operation; did you mean '%s'?", glob,
-		        meant);
+		return policy_fail(
+		        error, place, "'%s' fits no operation; did you mean '%s'?", glob, meant);
 	}
 	if (noun.len > 0 && strchr(glob, '*') != NULL) {
 		return policy_fail(error, place, "'%s' fits no operation; did you mean '%.*s%s'?",

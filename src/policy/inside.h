@@ -9,7 +9,6 @@
 #include "policy/path.h"
 #include "policy/policy.h"
 
-
 struct rule {
 	struct rule *next;
 	const struct policy *policy; /* in which it is written */

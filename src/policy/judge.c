@@ -31,8 +31,7 @@ static bool path_fits(const struct rule *rule, const struct docker_request *requ
 static bool step_fits(const struct step *step, const struct docker_request *request,
         struct policy_scratch *scratch)
 {
-	if (step->ask_method &&
-	        (step->rule->methods & policy_method_bit(request->method)) == 0) {
+	if (step->ask_method && (step->rule->methods & policy_method_bit(request->method)) == 0) {
 		return false;
 	}
 	return !step->ask_path || path_fits(step->rule, request, scratch);

@@ -5,7 +5,7 @@
 
 #include <errno.h>
 
-_Static_assert(YAML_ERROR_MAX == POLICY_ERROR_MAX, "one buffer holds either message");
+_Static_assert((int)YAML_ERROR_MAX == (int)POLICY_ERROR_MAX, "one buffer holds either message");
 
 enum {
 	WORDS_MAX = 256,     /* of one list */
@@ -117,8 +117,8 @@ static void add_list(struct text *text, const char *name, const struct words *wo
 }
 
 /* The rule in one line, as in the file but without what is too long for a message. */
-static void describe(const struct rule_reader *reader, bool map, const char *verb,
-        char ret_text[RULE_TEXT_MAX])
+static void describe(
+        const struct rule_reader *reader, bool map, const char *verb, char ret_text[RULE_TEXT_MAX])
 {
 	struct text text = text_over(ret_text, RULE_TEXT_MAX - sizeof("..."));
 
@@ -154,8 +154,8 @@ static int read_conditions(struct rule_reader *reader, const struct yaml_node *n
 		        "a rule needs operations, methods or a path; for everything write "
 		        "allow: ['*']");
 	}
-	return yaml_read_map(node, "a rule", condition_keys, ARRAY_LEN(condition_keys), reader,
-	        reader->error);
+	return yaml_read_map(
+	        node, "a rule", condition_keys, ARRAY_LEN(condition_keys), reader, reader->error);
 }
 
 static int add_rule(struct reader *reader, bool allow, const struct yaml_node *node)
@@ -174,8 +174,7 @@ static int add_rule(struct reader *reader, bool allow, const struct yaml_node *n
 	        .path = rule.path,
 	};
 	describe(&rule, node->kind == YAML_MAP, allow ? "allow" : "deny", text);
-	return policy_add_rule(
-	        reader->policy, allow, &match, text, place_of(node), reader->error);
+	return policy_add_rule(reader->policy, allow, &match, text, place_of(node), reader->error);
 }
 
 static int read_allow(void *context, const struct yaml_node *node)

@@ -100,8 +100,8 @@ static pcre2_code *compile_grouped(const char *pattern, char *problem, size_t pr
 	return compile(grouped, problem, problem_max);
 }
 
-int path_compile(const char *pattern, struct path_pattern **ret_pattern, char *problem,
-        size_t problem_max)
+int path_compile(
+        const char *pattern, struct path_pattern **ret_pattern, char *problem, size_t problem_max)
 {
 	const char *trap = trap_in(pattern);
 

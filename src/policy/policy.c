@@ -238,8 +238,8 @@ static int read_methods(struct rule *rule, const struct policy_match *match,
 	return 0;
 }
 
-static int read_path(struct rule *rule, const struct policy_match *match,
-        struct policy_place place, char error[POLICY_ERROR_MAX])
+static int read_path(struct rule *rule, const struct policy_match *match, struct policy_place place,
+        char error[POLICY_ERROR_MAX])
 {
 	char problem[512];
 
@@ -284,8 +284,8 @@ static bool is_in_sections(unsigned id, uint64_t sections)
 {
 	const enum docker_section section = docker_id_section(id);
 
-	return sections == 0 || (section < DOCKER_SECTION_NONE &&
-	                                (sections >> (unsigned)section & 1) != 0);
+	return sections == 0 ||
+	       (section < DOCKER_SECTION_NONE && (sections >> (unsigned)section & 1) != 0);
 }
 
 static bool method_can_fit(const struct rule *rule, unsigned id)

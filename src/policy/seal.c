@@ -56,8 +56,8 @@ static bool is_on_stack(const struct walk *walk, const struct policy *policy)
 }
 
 /* A policy that is reached twice has nothing to add: its rules were tried already. */
-static int extend(struct walk *walk, const struct extension *extension,
-        char error[POLICY_ERROR_MAX])
+static int extend(
+        struct walk *walk, const struct extension *extension, char error[POLICY_ERROR_MAX])
 {
 	struct policy *policy = NULL;
 
@@ -153,8 +153,8 @@ static unsigned plan(const struct order *order, unsigned id, struct path_scratch
 	return count;
 }
 
-static void make_table(struct policy *policy, const struct order *order,
-        struct path_scratch *scratch)
+static void make_table(
+        struct policy *policy, const struct order *order, struct path_scratch *scratch)
 {
 	struct arena *arena = &policy->set->arena;
 	const struct step **first = arena_take(arena, docker_id_count() * sizeof(first[0]));

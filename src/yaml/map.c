@@ -25,8 +25,7 @@ struct yaml_found yaml_found(const struct yaml_node *node)
 	struct yaml_found found;
 
 	if (node->kind == YAML_TEXT && node->text.len > 0) {
-		(void)snprintf(
-		        found.text, sizeof(found.text), "'%s'", text_show(node->text).text);
+		(void)snprintf(found.text, sizeof(found.text), "'%s'", text_show(node->text).text);
 	} else {
 		(void)snprintf(found.text, sizeof(found.text), "%s",
 		        node->kind == YAML_TEXT   ? "nothing"
@@ -43,15 +42,15 @@ int yaml_expect(const struct yaml_node *node, enum yaml_kind kind, const char *d
 		return 0;
 	}
 	if (node->key.ptr == NULL) {
-		return yaml_fail(node, error, "expected %s; found %s", description,
-		        yaml_found(node).text);
+		return yaml_fail(
+		        node, error, "expected %s; found %s", description, yaml_found(node).text);
 	}
 	return yaml_fail(node, error, "'%s' is %s; found %s", text_show(node->key).text,
 	        description, yaml_found(node).text);
 }
 
-static int fail_unknown(const struct yaml_node *node, const char *what,
-        const struct yaml_key *keys, unsigned count, char error[YAML_ERROR_MAX])
+static int fail_unknown(const struct yaml_node *node, const char *what, const struct yaml_key *keys,
+        unsigned count, char error[YAML_ERROR_MAX])
 {
 	struct nearest nearest = nearest_to(node->key);
 	char memory[512];
@@ -95,8 +94,8 @@ int yaml_read_map(const struct yaml_node *map, const char *what, const struct ya
 			return fail_unknown(node, what, keys, count, error);
 		}
 		if (key->read == NULL) {
-			return yaml_fail(node, error,
-			        "'%s' in %s is not supported by this version", key->name, what);
+			return yaml_fail(node, error, "'%s' in %s is not supported by this version",
+			        key->name, what);
 		}
 		if (key->read(reader, node) < 0) {
 			return -EINVAL;

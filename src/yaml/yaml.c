@@ -36,8 +36,7 @@ static int fail_at(const struct builder *builder, size_t line, const char *forma
 
 	text_add_format(&text, "%.512s:%zu: ", builder->file, line);
 	va_start(arguments, format);
-	(void)vsnprintf(
-	        builder->error + text.len, YAML_ERROR_MAX - text.len, format, arguments);
+	(void)vsnprintf(builder->error + text.len, YAML_ERROR_MAX - text.len, format, arguments);
 	va_end(arguments);
 	return -EINVAL;
 }
@@ -84,8 +83,8 @@ static int take_key(struct builder *builder, struct level *level, struct slice t
  * A new node, hung into the innermost list or map. The line of a map's value
  * is that of its key: that is what people look for.
  */
-static int add_node(struct builder *builder, enum yaml_kind kind, size_t line,
-        struct yaml_node **ret_node)
+static int add_node(
+        struct builder *builder, enum yaml_kind kind, size_t line, struct yaml_node **ret_node)
 {
 	struct level *level = builder->depth > 0 ? &builder->levels[builder->depth - 1] : NULL;
 
@@ -178,13 +177,13 @@ static int take_event(struct builder *builder, const yaml_event_t *event)
 	case YAML_ALIAS_EVENT:
 		return fail_alias(builder, line);
 	case YAML_SCALAR_EVENT:
-		if (refuse_decoration(builder, line, event->data.scalar.anchor,
-		            event->data.scalar.tag) < 0) {
+		if (refuse_decoration(
+		            builder, line, event->data.scalar.anchor, event->data.scalar.tag) < 0) {
 			return -EINVAL;
 		}
 		return add_text(builder,
-		        (struct slice){(const char *)event->data.scalar.value,
-		                event->data.scalar.length},
+		        (struct slice){
+		                (const char *)event->data.scalar.value, event->data.scalar.length},
 		        line);
 	case YAML_SEQUENCE_START_EVENT:
 		if (refuse_decoration(builder, line, event->data.sequence_start.anchor,
@@ -237,8 +236,7 @@ static int fail_parser(
 		return fail_alias(builder, line);
 	}
 	if (at < bytes.len && bytes.ptr[at] == '\t') {
-		return fail_at(builder, line,
-		        "a tab is no indentation in YAML: use spaces");
+		return fail_at(builder, line, "a tab is no indentation in YAML: use spaces");
 	}
 	return fail_at(builder, line, "this is not YAML: %s%s%s",
 	        parser->problem != NULL ? parser->problem : "out of memory",
