@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "config/config.h"
 
+#include "base/nearest.h"
 #include "config/options.h"
 
 #include <errno.h>
@@ -43,32 +44,10 @@ static int fail(struct reader *reader, const char *format, ...)
 	return -EINVAL;
 }
 
-/* What somebody typed, fit for one line of a terminal or a log. */
-struct shown {
-	char text[256];
-};
-
-static struct shown shown(struct slice value)
-{
-	struct shown result;
-	struct text text = text_over(result.text, sizeof(result.text) - sizeof("..."));
-	bool whole = true;
-
-	/* One byte becomes at most six. */
-	for (size_t i = 0; whole && i < value.len; i++) {
-		whole = text.cap - text.len >= 6;
-		if (whole) {
-			text_add_json(&text, (struct slice){value.ptr + i, 1});
-		}
-	}
-	memcpy(result.text + text.len, whole ? "" : "...", whole ? 1 : sizeof("..."));
-	return result;
-}
-
 /* One line: the option or variable, the value, what is accepted. */
 static int refuse(struct reader *reader, const char *name, struct slice value, const char *accepted)
 {
-	return fail(reader, "%s: '%s' is not accepted: %s", name, shown(value).text, accepted);
+	return fail(reader, "%s: '%s' is not accepted: %s", name, text_show(value).text, accepted);
 }
 
 static int read_number(struct reader *reader, const struct config_option *option, const char *name,
@@ -78,7 +57,7 @@ static int read_number(struct reader *reader, const struct config_option *option
 
 	if (slice_to_u64(slice_of(value), option->max, &number) < 0 || number < option->min) {
 		return fail(reader, "%s: '%s' is not accepted: %s is a whole number from %u to %u",
-		        name, shown(slice_of(value)).text, option->argument, option->min,
+		        name, text_show(slice_of(value)).text, option->argument, option->min,
 		        option->max);
 	}
 	*ret_number = (unsigned)number;
@@ -233,48 +212,20 @@ static int read_value(struct reader *reader, const struct config_option *option,
 	return -EINVAL;
 }
 
-/* Levenshtein's distance of two short words; a big number when they are long. */
-static unsigned word_distance(struct slice a, struct slice b)
-{
-	unsigned row[33];
-
-	if (a.len >= ARRAY_LEN(row) || b.len >= ARRAY_LEN(row)) {
-		return UINT32_MAX;
-	}
-	for (unsigned j = 0; j <= b.len; j++) {
-		row[j] = j;
-	}
-	for (unsigned i = 1; i <= a.len; i++) {
-		unsigned diagonal = row[0];
-		row[0] = i;
-		for (unsigned j = 1; j <= b.len; j++) {
-			const unsigned replaced = diagonal + (a.ptr[i - 1] != b.ptr[j - 1]);
-			const unsigned skipped = (row[j] < row[j - 1] ? row[j] : row[j - 1]) + 1;
-			diagonal = row[j];
-			row[j] = replaced < skipped ? replaced : skipped;
-		}
-	}
-	return row[b.len];
-}
-
 /* The flag or command that was probably meant, or NULL. */
 static const char *meant_by(struct slice word)
 {
 	static const char *const others[] = {"--help", "--version", "run", "healthcheck"};
-	const char *best = NULL;
-	unsigned least = word.len < 5 ? 2 : 3; /* fewer changes than this */
+	struct nearest nearest = nearest_to(word);
 
 	for (unsigned i = 0; i < CONFIG_OPTION_COUNT + ARRAY_LEN(others); i++) {
 		const char *candidate = i < CONFIG_OPTION_COUNT ? config_options[i].flag
 		                                                : others[i - CONFIG_OPTION_COUNT];
-		const unsigned distance =
-		        candidate != NULL ? word_distance(word, slice_of(candidate)) : least;
-		if (distance > 0 && distance < least) {
-			least = distance;
-			best = candidate;
+		if (candidate != NULL && !slice_equal(word, slice_of(candidate))) {
+			nearest_try(&nearest, candidate);
 		}
 	}
-	return best;
+	return nearest.best;
 }
 
 /* Whether `flag` is a variable's name written like a flag: --api-key, API_KEY. */
@@ -302,17 +253,18 @@ static int fail_unknown(struct reader *reader, const char *what, struct slice wo
 		}
 		if (config_options[i].flag == NULL) {
 			return fail(reader, "%s: this is only taken from the environment, as %s",
-			        shown(word).text, config_options[i].variable);
+			        text_show(word).text, config_options[i].variable);
 		}
 		meant = slice_equal(word, slice_of(config_options[i].flag))
 		                ? NULL
 		                : config_options[i].flag;
 	}
 	if (meant != NULL) {
-		return fail(reader, "unknown %s '%s'; did you mean '%s'?", what, shown(word).text,
-		        meant);
+		return fail(reader, "unknown %s '%s'; did you mean '%s'?", what,
+		        text_show(word).text, meant);
 	}
-	return fail(reader, "unknown %s '%s'; --help lists what there is", what, shown(word).text);
+	return fail(
+	        reader, "unknown %s '%s'; --help lists what there is", what, text_show(word).text);
 }
 
 static int read_word(struct reader *reader, const char *word)
@@ -339,7 +291,7 @@ static int read_word(struct reader *reader, const char *word)
 		return 0;
 	}
 	return fail(reader, "'%s' is one argument too many; --help lists what there is",
-	        shown(slice_of(word)).text);
+	        text_show(slice_of(word)).text);
 }
 
 /* The option that `flag` names, or NULL. */
@@ -468,7 +420,8 @@ static int check_loop(struct reader *reader)
 		        strcmp(config->listen[i] + scheme.len, config->socket_path) == 0) {
 			return fail(reader,
 			        "'%s' is both an address to listen on and the Engine's socket (%s)",
-			        shown(slice_of(config->socket_path)).text, config->socket_option);
+			        text_show(slice_of(config->socket_path)).text,
+			        config->socket_option);
 		}
 	}
 	return 0;

@@ -110,6 +110,7 @@ struct docker_target {
 
 struct docker_request {
 	unsigned id; /* see above */
+	struct slice method; /* of the target: rules for what no row fits ask for it */
 	struct docker_version version;
 	struct slice path; /* canonical and encoded, version included: what is forwarded */
 	struct slice bare; /* decoded, version removed: what path rules see */
