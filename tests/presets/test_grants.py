@@ -79,8 +79,9 @@ def test_the_app_gets_through(name: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_nothing_else_of_the_catalogue_gets_through(name: str) -> None:
     """The table of grants is what people read: one operation more is a hole, one less a lie."""
-    answers = explain_all(name, [endpoint.request for endpoint in CATALOGUE])
-    allowed = {e.operation for e, answer in zip(CATALOGUE, answers) if answer.allowed}
+    endpoints = [endpoint for endpoint in CATALOGUE if not endpoint.needs_body]
+    answers = explain_all(name, [endpoint.request for endpoint in endpoints])
+    allowed = {e.operation for e, answer in zip(endpoints, answers) if answer.allowed}
     assert sorted(allowed) == sorted(expected(name)["grants"])
 
 
