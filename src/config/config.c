@@ -76,8 +76,7 @@ int config_add_listener(struct reader *reader, const char *name, const char *add
 		        reader, "%s: there are more than %d addresses", name, CONFIG_LISTENERS_MAX);
 	}
 	*ret_listener = &config->listeners[config->listener_count++];
-	**ret_listener =
-	        (struct config_listener){.address = address, .mode = CONFIG_SOCKET_MODE};
+	**ret_listener = (struct config_listener){.address = address, .mode = CONFIG_SOCKET_MODE};
 	return 0;
 }
 
@@ -88,8 +87,7 @@ static int read_listener_list(struct reader *reader, const char *name, const cha
 	struct config_listener *listener;
 
 	if (rest.len >= CONFIG_LISTEN_MAX) {
-		return fail(
-		        reader, "%s: it is longer than %d bytes", name, CONFIG_LISTEN_MAX - 1);
+		return fail(reader, "%s: it is longer than %d bytes", name, CONFIG_LISTEN_MAX - 1);
 	}
 	while (slice_next(&rest, ',', &element)) {
 		const char *address = arena_copy(&reader->config->arena, slice_trim(element));
@@ -217,8 +215,8 @@ static int read_value(struct reader *reader, const struct config_option *option,
 /* The flag or command that was probably meant, or NULL. */
 static const char *meant_by(struct slice word)
 {
-	static const char *const others[] = {"--help", "--version", "run", "check", "explain",
-	        "healthcheck"};
+	static const char *const others[] = {
+	        "--help", "--version", "run", "check", "explain", "healthcheck"};
 	struct nearest nearest = nearest_to(word);
 
 	for (unsigned i = 0; i < CONFIG_OPTION_COUNT + ARRAY_LEN(others); i++) {

@@ -21,7 +21,7 @@ enum {
 	CONFIG_LISTENERS_MAX = 16,
 	CONFIG_ERROR_MAX = 1024, /* bytes of an error message */
 	CONFIG_API_KEY_MAX = 4096,
-	CONFIG_LISTEN_MAX = 2048,   /* bytes of the variable LISTEN */
+	CONFIG_LISTEN_MAX = 2048,  /* bytes of the variable LISTEN */
 	CONFIG_SOCKET_MODE = 0660, /* of the file of a unix socket, where nothing else is said */
 };
 
@@ -65,7 +65,7 @@ struct config {
 	/* Arguments of `explain`: METHOD and target, one word or two. */
 	const char *request[2];
 	const char *body_file; /* NULL: none */
-	unsigned workers; /* 0: as many as CPUs may be used, at most 4 */
+	unsigned workers;      /* 0: as many as CPUs may be used, at most 4 */
 	unsigned max_connections;
 	unsigned max_head;       /* bytes */
 	unsigned head_timeout;   /* seconds */

@@ -19,7 +19,7 @@ _Static_assert((int)CONFIG_ERROR_MAX == (int)YAML_ERROR_MAX, "one buffer holds e
 struct file_reader {
 	struct reader *reader;
 	char *error;
-	struct config_listener *listener; /* being read */
+	struct config_listener *listener;                        /* being read */
 	const struct yaml_node *policy_of[CONFIG_LISTENERS_MAX]; /* where listeners name theirs */
 };
 
@@ -123,10 +123,9 @@ static int read_listener(struct file_reader *file, const struct yaml_node *map)
 		return yaml_fail(map, file->error,
 		        "a listener needs an 'address': tcp://HOST:PORT or unix:///PATH");
 	}
-	if (address != NULL &&
-	        (yaml_expect(address, YAML_TEXT, "tcp://HOST:PORT or unix:///PATH", file->error) <
-	                        0 ||
-	                add_listener(file, address) < 0)) {
+	if (address != NULL && (yaml_expect(address, YAML_TEXT, "tcp://HOST:PORT or unix:///PATH",
+	                                file->error) < 0 ||
+	                               add_listener(file, address) < 0)) {
 		return -EINVAL;
 	}
 	return yaml_read_map(

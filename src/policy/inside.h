@@ -68,6 +68,8 @@ struct policy_set {
 	struct advice_index advice;
 };
 
+/* Requests that have no operation. */
+bool policy_is_unknown(unsigned id);
 /* 0: not a method of the Engine API. */
 unsigned policy_method_bit(struct slice method);
 

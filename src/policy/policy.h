@@ -36,8 +36,9 @@ struct policy_place {
 };
 
 /*
- * All policies of a configuration. `open`, which allows everything, is always
- * there; presets are read when they are first asked for. Owns its memory.
+ * All policies of a configuration. `open`, which allows everything,
+ * and `deny`, which allows nothing, are always there; presets are read when they are first asked
+ * for. Owns its memory.
  */
 struct policy_set;
 struct policy;
@@ -101,8 +102,8 @@ void policy_advise(
  * alone.
  */
 struct policy_match {
-	/* Globs over operation names, `*` being any run of characters but dots; `*` alone: all
-	 * there is. NULL: any. */
+	/* Globs over operation names: `*` is any run of characters but dots, at the end of dots
+	 * as well; `*` alone: all there is. NULL: any. */
 	const char *const *operations;
 	unsigned operation_count;
 	/* Requests no row fits, and those of rows, that belong to these sections: bit
