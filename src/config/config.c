@@ -462,7 +462,8 @@ static void add_default_listener(struct config *config)
 	char *address = arena_take(&config->arena, ADDRESS_MAX);
 
 	(void)snprintf(address, ADDRESS_MAX, "tcp://*:%u", config->port);
-	config->listeners[config->listener_count++] = (struct config_listener){.address = address};
+	config->listeners[config->listener_count++] =
+	        (struct config_listener){.address = address, .mode = CONFIG_SOCKET_MODE};
 }
 
 /* A proxy that is its own Engine would forward to itself for ever. */
