@@ -25,6 +25,7 @@ ALLOWED = {
     "metrics": {"base"},
     "sandbox": {"base"},
     "health": {"base"},
+    "explain": {"base", "config", "docker", "http", "policy"},
     "docker": {"base"},
     "identity": {"base", "config", "net"},
     "policy": {"base", "docker", "yaml"},

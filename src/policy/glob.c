@@ -4,7 +4,11 @@
 
 #include <errno.h>
 
-/* `*` is any run of characters but dots; the usual walk that goes back to the last star. */
+/*
+ * `*` is any run of characters but dots, at the end of dots as well: podman's
+ * names have two, and `libpod.*` is all of them while `*.list` is none. The
+ * usual walk that goes back to the last star.
+ */
 static bool glob_fits(const char *glob, const char *name)
 {
 	const char *star = NULL;
@@ -17,7 +21,7 @@ static bool glob_fits(const char *glob, const char *name)
 		} else if (*glob == *name) {
 			glob++;
 			name++;
-		} else if (star != NULL && *resume != '.') {
+		} else if (star != NULL && (*resume != '.' || star[1] == '\0')) {
 			glob = star + 1;
 			name = ++resume;
 		} else {
@@ -30,14 +34,10 @@ static bool glob_fits(const char *glob, const char *name)
 	return *glob == '\0';
 }
 
-/* Whether it can only be the glob of what is spelt so: a plain name, `unknown` among them. */
 static bool glob_reaches(const char *glob, unsigned id)
 {
-	if (strcmp(glob, "*") == 0) {
-		return true;
-	}
-	if (docker_endpoint(id) == NULL) {
-		return strcmp(glob, "unknown") == 0;
+	if (policy_is_unknown(id)) {
+		return strcmp(glob, "*") == 0 || strcmp(glob, "unknown") == 0;
 	}
 	return glob_fits(glob, docker_operation_name(id));
 }
@@ -54,10 +54,9 @@ static const char *nearest_operation(const char *word)
 {
 	struct nearest nearest = nearest_to(slice_of(word));
 
-	for (unsigned id = 0; id < docker_endpoint_count; id++) {
+	for (unsigned id = 0; id < docker_id_count(); id++) {
 		nearest_try(&nearest, docker_operation_name(id));
 	}
-	nearest_try(&nearest, "unknown");
 	return nearest.best;
 }
 
