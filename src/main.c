@@ -2,6 +2,7 @@
 /*
  * main — argv → configuration → listeners → privileges → run.
  */
+#include "audit/denials.h"
 #include "base/log.h"
 #include "config/config.h"
 #include "explain/explain.h"
@@ -31,6 +32,7 @@ struct program {
 	struct config config;
 	struct worker_settings settings;
 	atomic_uint connections;
+	struct denials denials;
 	unsigned worker_count;
 	struct worker *workers[WORKERS_MAX];
 	pthread_t threads[WORKERS_MAX];
@@ -290,6 +292,17 @@ static void announce(const struct program *program)
 	}
 }
 
+/* Whether anybody can ever be told what would have allowed his request. */
+static bool denies_something(const struct config *config)
+{
+	for (unsigned i = 0; i < config->listener_count; i++) {
+		if (strcmp(policy_name(config->listeners[i].policy), "open") != 0) {
+			return true;
+		}
+	}
+	return false;
+}
+
 static int run(struct program *program)
 {
 	const struct config *config = &program->config;
@@ -303,7 +316,12 @@ static int run(struct program *program)
 	        .head_timeout = config->head_timeout,
 	        .shutdown_grace = config->shutdown_grace,
 	        .connections = &program->connections,
+	        .denials = &program->denials,
 	};
+	denials_init(&program->denials);
+	if (denies_something(config)) {
+		policy_set_prepare_advice(config->policies);
+	}
 	/* A shell ignores SIGINT in what it puts in the background: the second would be lost. */
 	(void)signal(SIGTERM, SIG_DFL);
 	(void)signal(SIGINT, SIG_DFL);

@@ -21,7 +21,7 @@ ALLOWED = {
     "config": {"base", "docker", "policy", "yaml"},
     "net": {"base"},
     "http": {"base"},
-    "audit": {"base", "net"},
+    "audit": {"base", "docker", "net", "policy"},
     "metrics": {"base"},
     "sandbox": {"base"},
     "health": {"base"},
@@ -37,6 +37,7 @@ ALLOWED = {
 }
 # Folders that are a set of small headers rather than one noun.
 PUBLIC = {
+    "audit": {"audit.h", "denials.h"},
     "net": {"listener.h", "loop.h", "stream.h"},
     "policy": {"load.h", "policy.h", "presets.h"},
     "upstream": {"diagnosis.h", "upstream.h"},

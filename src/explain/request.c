@@ -4,6 +4,7 @@
 #include "http/http.h"
 
 #include <errno.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <sys/stat.h>
 
@@ -26,10 +27,15 @@ struct question {
 	struct policy_scratch *scratch;
 };
 
-static int usage(const char *format, const char *word, const char *reason)
+static int usage(const char *format, ...) PRINTF_LIKE(1, 2);
+static int usage(const char *format, ...)
 {
+	va_list arguments;
+
 	(void)fputs("docker-socket-proxy: explain: ", stderr);
-	(void)fprintf(stderr, format, word, reason);
+	va_start(arguments, format);
+	(void)vfprintf(stderr, format, arguments);
+	va_end(arguments);
 	(void)fputc('\n', stderr);
 	return EXIT_USAGE;
 }
@@ -191,9 +197,9 @@ static int answer(struct question *question)
 	struct slice target;
 
 	if (!split(question->config, &method, &target)) {
-		return usage("'%s' is not a request: give 'METHOD /path?query'%s, such as 'GET "
+		return usage("'%s' is not a request: give 'METHOD /path?query', such as 'GET "
 		             "/containers/json'",
-		        question->config->request[0], "");
+		        question->config->request[0]);
 	}
 	const char *problem = parse(question, method, target);
 	if (problem == NULL) {
