@@ -58,9 +58,3 @@ enum docker_hijack docker_hijack_of(struct slice method, struct slice path)
 	}
 	return DOCKER_HIJACK_NONE;
 }
-
-bool docker_is_raw_stream(struct slice content_type)
-{
-	return slice_equal(content_type, SLICE("application/vnd.docker.raw-stream")) ||
-	       slice_equal(content_type, SLICE("application/vnd.docker.multiplexed-stream"));
-}
