@@ -18,7 +18,9 @@ from pathlib import Path
 ALLOWED = {
     "base": set(),
     "yaml": {"base"},
-    "config": {"base", "docker", "policy", "yaml"},
+    "switches": {"base", "docker", "policy"},
+    "config": {"base", "docker", "policy", "switches", "yaml"},
+    "convert": {"base", "docker", "policy", "switches", "yaml"},
     "net": {"base"},
     "http": {"base"},
     "audit": {"base", "docker", "net", "policy"},

@@ -75,6 +75,8 @@ bool docker_id_is_read_method(unsigned id);
 
 /* "CONTAINERS", "LIBPOD_CONTAINERS": the switch that opens the section. */
 const char *docker_section_variable(enum docker_section section);
+/* "containers", "libpod/containers": how its paths begin. */
+struct slice docker_section_segment(enum docker_section section);
 
 /* ── Routing ─────────────────────────────────────────────────────────────── */
 

@@ -83,21 +83,21 @@ static struct slice nearest_noun(struct slice noun)
 static int fail_unknown(const char *glob, struct policy_place place, char error[POLICY_ERROR_MAX])
 {
 	const char *dot = strrchr(glob, '.');
+	const char *star = strchr(glob, '*');
 	const char *meant = nearest_operation(glob);
 	const struct slice noun =
 	        dot == NULL ? (struct slice){NULL, 0} : nearest_noun(slice_between(glob, dot));
 
-	if (meant != NULL) {
+	if (meant != NULL && (star == NULL || noun.len == 0)) {
 		return policy_fail(
 		        error, place, "'%s' fits no operation; did you mean '%s'?", glob, meant);
 	}
-	if (noun.len > 0 && strchr(glob, '*') != NULL) {
+	if (noun.len > 0 && star != NULL) {
 		return policy_fail(error, place, "'%s' fits no operation; did you mean '%.*s%s'?",
 		        glob, SLICE_FMT(noun), dot);
 	}
-	return policy_fail(error, place,
-	        "'%s' fits no operation; the command `check` lists them all with `--policy open`",
-	        glob);
+	return policy_fail(
+	        error, place, "'%s' fits no operation; `check --policy open` lists them all", glob);
 }
 
 int operation_glob_add(

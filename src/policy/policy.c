@@ -137,7 +137,9 @@ static int fail_unknown_policy(const struct policy_set *set, struct slice name,
 		        nearest.best);
 	}
 	return policy_fail(error, place,
-	        "no policy or preset is called '%.*s'; --help lists the presets", shown, name.ptr);
+	        "no policy or preset is called '%.*s'; presets are listed in the manual page, "
+	        "docker-socket-proxy(8)",
+	        shown, name.ptr);
 }
 
 int policy_set_find(struct policy_set *set, struct slice name, struct policy_place place,
@@ -187,6 +189,11 @@ int policy_new(struct policy_set *set, struct slice name, struct policy_place pl
 	if (made != NULL) {
 		return policy_fail(error, place, "policy '%.*s' is built in: choose another name",
 		        shown, name.ptr);
+	}
+	const struct policy_preset *preset = find_preset(name);
+	if (preset != NULL && preset->file != place.file) {
+		return policy_fail(
+		        error, place, "'%.*s' is a preset: choose another name", shown, name.ptr);
 	}
 	struct policy *policy = arena_take(&set->arena, sizeof(*policy));
 	policy->set = set;

@@ -67,7 +67,7 @@ static int extend(
 	}
 	if (is_on_stack(walk, policy)) {
 		return policy_fail(error, extension->place,
-		        "policy '%s' extends itself: '%s' is reached from it", policy->name,
+		        "policy '%s' extends itself: it is reached from '%s'", policy->name,
 		        walk->stack[walk->depth - 1].policy->name);
 	}
 	return policy->seen_by == walk->sealed ? 0 : enter(walk, policy, extension->place, error);
