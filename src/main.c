@@ -319,9 +319,6 @@ static int run(struct program *program)
 	        .denials = &program->denials,
 	};
 	denials_init(&program->denials);
-	if (denies_something(config)) {
-		policy_set_prepare_advice(config->policies);
-	}
 	/* A shell ignores SIGINT in what it puts in the background: the second would be lost. */
 	(void)signal(SIGTERM, SIG_DFL);
 	(void)signal(SIGINT, SIG_DFL);
@@ -335,6 +332,9 @@ static int run(struct program *program)
 		return EXIT_FAILURE;
 	}
 	announce(program);
+	if (denies_something(config)) { /* now that nobody waits for it */
+		policy_set_prepare_advice(config->policies);
+	}
 	wait_for_signal(program, &signals);
 	return EXIT_SUCCESS;
 }

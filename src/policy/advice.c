@@ -2,6 +2,8 @@
 #include "policy/inside.h"
 #include "policy/presets.h"
 
+#include <stdatomic.h>
+
 enum { PRESETS_MAX = UINT8_MAX };
 
 /* A sealed preset, and how many operations it allows. */
@@ -72,7 +74,7 @@ void policy_set_prepare_advice(struct policy_set *set)
 	for (unsigned id = 0; id < docker_id_count(); id++) {
 		advice[id] = advice_for(id, candidates, count);
 	}
-	set->advice = advice;
+	atomic_store(&set->advice, advice);
 	policy_set_free(presets);
 }
 
@@ -80,13 +82,15 @@ void policy_set_prepare_advice(struct policy_set *set)
 
 static void add_presets(const struct policy_set *set, unsigned id, struct text *text)
 {
-	if (set->advice == NULL || set->advice[id].presets[0] == 0) {
+	const struct advice *advice = atomic_load(&set->advice);
+
+	if (advice == NULL || advice[id].presets[0] == 0) {
 		return;
 	}
 	text_add(text, SLICE("use a preset that does ("));
-	for (unsigned i = 0; i < ADVICE_MAX && set->advice[id].presets[i] != 0; i++) {
+	for (unsigned i = 0; i < ADVICE_MAX && advice[id].presets[i] != 0; i++) {
 		text_add_format(text, "%s%s", i > 0 ? ", " : "",
-		        policy_presets[set->advice[id].presets[i] - 1].name);
+		        policy_presets[advice[id].presets[i] - 1].name);
 	}
 	text_add(text, SLICE("), or "));
 }

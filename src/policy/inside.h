@@ -66,7 +66,8 @@ struct policy_set {
 	struct arena arena;
 	struct policy *policies;
 	struct path_limits *limits;
-	const struct advice *advice; /* by request id; NULL: not worked out */
+	/* By request id; NULL: not worked out. Others judge while it is being made. */
+	_Atomic(const struct advice *) advice;
 };
 
 /* Requests that have no operation. */

@@ -91,7 +91,8 @@ typedef void policy_advisor(
 void policy_set_advisor(struct policy *policy, policy_advisor *advisor, const void *context);
 /*
  * Work out which presets allow what, so that advice can name them. Takes some
- * milliseconds, for it reads them all; without it advice names none.
+ * milliseconds, for it reads them all; until it is done advice names none.
+ * Others may judge and advise meanwhile; nobody may add to the set.
  */
 void policy_set_prepare_advice(struct policy_set *set);
 /* Write what would allow `request`, as an advisor does. */
