@@ -82,12 +82,21 @@ enum next session_refuse(struct session *session, enum http_error error)
 {
 	struct exchange *exchange = session_exchange(session);
 
+	if (exchange != NULL) {
+		exchange->to_head = false;
+	}
+	return session_reject(session, http_error_status(error), http_error_text(error));
+}
+
+enum next session_reject(struct session *session, unsigned status, const char *reason)
+{
+	struct exchange *exchange = session_exchange(session);
+
 	session->up.complete = false;
 	if (exchange != NULL) {
 		exchange->keep_client = false;
-		exchange->to_head = false;
 	}
-	return session_answer_error(session, http_error_status(error), http_error_text(error));
+	return session_answer_error(session, status, reason);
 }
 
 enum next session_answer_unreachable(struct session *session, int error)

@@ -14,6 +14,7 @@
 #include "base/check.h"
 
 #include <stdatomic.h>
+#include <stdbool.h>
 
 struct worker;
 
@@ -21,6 +22,7 @@ struct worker;
 struct worker_settings {
 	const char *socket_path;
 	const char *api_key;      /* NULL: none */
+	bool browsers;            /* their requests are forwarded as anybody's */
 	unsigned max_connections; /* of all workers together */
 	unsigned max_head;        /* bytes */
 	unsigned head_timeout;    /* seconds */

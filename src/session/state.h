@@ -63,6 +63,8 @@ struct exchange *session_exchange(struct session *session);
 enum next session_answer_error(struct session *session, unsigned status, const char *reason);
 /* A request that is not understood: the connection ends with the answer. */
 enum next session_refuse(struct session *session, enum http_error error);
+/* One that is, but must not go on. The connection ends likewise; `reason` must be a literal. */
+enum next session_reject(struct session *session, unsigned status, const char *reason);
 /* 502 and what helps; `error` is a negative errno of connect(2). */
 enum next session_answer_unreachable(struct session *session, int error);
 enum next session_answer_health(struct session *session);

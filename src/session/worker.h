@@ -6,6 +6,7 @@
 #define SESSION_WORKER_H
 
 #include "audit/audit.h"
+#include "docker/docker.h"
 #include "net/listener.h"
 #include "session/flow.h"
 #include "session/session.h"
@@ -38,6 +39,7 @@ struct worker {
 	struct timer_queue idle, head, dial, drain, linger, grace_queue, retry_queue;
 	/* Memory for one call, never kept. */
 	struct http_field *fields;
+	struct docker_request request;
 	char *scratch;
 	size_t scratch_len; /* bytes */
 };
