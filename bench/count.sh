@@ -4,7 +4,7 @@
 #   bench/count.sh instructions [PROGRAM [ARGUMENT...]]   in user space, with callgrind
 #   bench/count.sh syscalls     [PROGRAM [ARGUMENT...]]   with strace
 #
-# PROGRAM (default build/docker-socket-proxy) is run with PORT and SOCKET_PATH in its environment;
+# PROGRAM (default build/docker-socket-proxy) is run with PORT, SOCKET_PATH and WORKERS=1 set;
 # the words {port} and {socket} in an argument stand for them. Each count is the difference of a
 # run with 2N requests and one with N, so start-up and shutdown fall out. The requests go one after
 # the other over one connection.
@@ -72,7 +72,7 @@ one_run() {
 		argument=${argument//\{port\}/$port}
 		arguments+=("${argument//\{socket\}/$folder/engine.sock}")
 	done
-	(PORT=$port SOCKET_PATH=$folder/engine.sock under_tool "${arguments[@]}") \
+	(PORT=$port SOCKET_PATH=$folder/engine.sock WORKERS=1 under_tool "${arguments[@]}") \
 		>"$folder/log" 2>&1 &
 	program=$!
 	until echo go | $load http "$port" GET /_ping >/dev/null 2>&1; do

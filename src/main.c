@@ -35,8 +35,8 @@ struct program {
 	atomic_uint connections;
 	unsigned worker_count;
 	struct worker *workers[WORKERS_MAX];
-	pthread_t threads[WORKERS_MAX]; /* [0] is unused: it is the main one */
-	struct watch signal_watch;      /* a signalfd */
+	pthread_t threads[WORKERS_MAX];           /* [0] is unused: it is the main one */
+	struct watch signal_watch;                /* a signalfd */
 	int unix_listeners[CONFIG_LISTENERS_MAX]; /* of TCP addresses -1 */
 	char any_address[32];
 };
@@ -255,8 +255,7 @@ static void signal_came(struct watch *watch, uint32_t events)
 	}
 	loop_remove(worker_loop(program->workers[0]), watch);
 	log_line(LOG_NOTICE, "%s: stopping, streams may go on for %u s",
-	        signal.ssi_signo == SIGTERM ? "SIGTERM" : "SIGINT",
-	        program->config.shutdown_grace);
+	        signal.ssi_signo == SIGTERM ? "SIGTERM" : "SIGINT", program->config.shutdown_grace);
 	stop_signals(&signals);
 	(void)pthread_sigmask(SIG_UNBLOCK, &signals, NULL);
 	for (unsigned i = 0; i < program->worker_count; i++) {
