@@ -278,3 +278,27 @@ enum http_error head_parse_length(struct http_head *head, const struct head_fact
 	head->has_length = true;
 	return HTTP_OK;
 }
+
+/* RFC 9112 section 6.1. */
+enum http_error head_parse_coding(
+        struct http_head *head, const struct head_facts *facts, enum head_coding spelling)
+{
+	const bool chunked = spelling == HEAD_CODING_EXACT
+	                             ? slice_equal(facts->coding, SLICE("chunked"))
+	                             : slice_equal_nocase(facts->coding, SLICE("chunked"));
+
+	if (facts->codings > 1) {
+		return HTTP_BAD_CODING_REPEATED;
+	}
+	if (!chunked) {
+		return HTTP_BAD_CODING;
+	}
+	if (head->minor_version == 0) {
+		return HTTP_BAD_CODING_VERSION;
+	}
+	if (facts->lengths > 0) {
+		return HTTP_BAD_LENGTH_AND_CODING;
+	}
+	head->has_chunked = true;
+	return HTTP_OK;
+}

@@ -110,6 +110,16 @@ enum http_error head_parse_fields(struct slice bytes, struct slice first_line,
 /* Reads the one Content-Length, if any, into the head. */
 enum http_error head_parse_length(struct http_head *head, const struct head_facts *facts) MUST_USE;
 
+/* How "chunked" may be spelled. */
+enum head_coding {
+	HEAD_CODING_EXACT,
+	HEAD_CODING_ANY_CASE, /* RFC 9112 section 7 */
+};
+
+/* Reads the Transfer-Encoding, of which there is at least one, into the head. */
+enum http_error head_parse_coding(
+        struct http_head *head, const struct head_facts *facts, enum head_coding spelling) MUST_USE;
+
 /* Whether the connection outlives this message as far as its sender says (RFC 9112 section 9.3). */
 static inline bool head_keeps_alive(const struct http_head *head, const struct head_facts *facts)
 {
