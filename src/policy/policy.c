@@ -78,6 +78,7 @@ struct policy_set *policy_set_new(void)
 	struct policy_set *set = calloc(1, sizeof(*set));
 
 	ASSERT(set != NULL && "out of memory");
+	(void)pthread_mutex_init(&set->advice_lock, NULL);
 	set->limits = path_limits_new();
 	ASSERT(set->limits != NULL && "out of memory");
 	add_built_ins(set);

@@ -58,8 +58,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 	const struct yaml_node *root = NULL;
 	char error[POLICY_ERROR_MAX] = "";
 
-	if (yaml_read((struct slice){(const char *)bytes, len}, "fuzz.yaml", &arena, &root,
-	            error) < 0) {
+	if (yaml_read((struct slice){(const char *)bytes, len}, "fuzz.yaml", &arena, &root, error) <
+	        0) {
 		check_message(error);
 	} else if (root->kind == YAML_MAP) {
 		load_all(root, error);
