@@ -176,7 +176,7 @@ def compose(behind, tmp_path, unique):
         run((used & set(CREATORS)).pop(), "down", "-t", "0", "-v")
 
 
-CREATORS = ["compose", "dockge", "portainer"]
+CREATORS = ["compose", "portainer"]  # dockge grants what compose does
 
 
 @pytest.mark.parametrize("name", CREATORS)
