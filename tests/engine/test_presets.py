@@ -573,3 +573,57 @@ def test_uptime_kuma_tests_and_monitors(behind, containers):
     assert running.get(f"/containers/{container}/json").json()["State"]["Running"] is True
     answer = running.get("/info")
     assert is_denial("uptime-kuma", answer.status, answer.body)
+
+
+# ── On a swarm ──────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.fixture
+def service(containers, unique) -> Iterator[str]:
+    """A service with one task, on a swarm that lives as long as the test."""
+    name = unique("service")
+    init = {"ListenAddr": "127.0.0.1:0", "AdvertiseAddr": "127.0.0.1"}
+    assert containers.call("POST", "/swarm/init", init).status == 200
+    try:
+        answer = containers.call("POST", "/services/create", {
+            "Name": name, "Labels": {"app": name}, "TaskTemplate": {"ContainerSpec": {
+                "Image": "busybox", "Command": ["sleep", "3600"], "StopGracePeriod": 1}}})
+        assert answer.status == 201, answer
+        yield name
+    finally:
+        containers.call("DELETE", f"/services/{name}")
+        containers.call("POST", "/swarm/leave?force=1")
+
+
+def test_swarm_providers(sdk, service):
+    """Traefik and Prometheus find services, their tasks and the nodes; the swarm's keys stay closed."""
+    traefik = sdk("traefik-swarm").api
+    found = next(one for one in traefik.services() if one["Spec"]["Labels"] == {"app": service})
+
+    def tasks() -> list[dict]:
+        return traefik.tasks({"service": found["ID"]})
+
+    eventually(lambda: tasks() and tasks()[0].get("NodeID"), "no task got a node")
+    assert traefik.inspect_node(tasks()[0]["NodeID"])["Spec"]["Role"] == "manager"
+    assert traefik.networks(filters={"scope": "swarm"})
+    assert len(sdk("prometheus-swarm").api.nodes()) == 1
+    for name in ("traefik-swarm", "prometheus-swarm", "homepage-swarm"):
+        api = sdk(name).api
+        denied(name, "swarm.inspect", api.inspect_swarm)
+        denied(name, "swarm.unlockkey", api.get_unlock_key)
+        denied(name, "secret.list", api.secrets)
+        denied(name, "service.remove", lambda api=api: api.remove_service(service))
+
+
+def test_portainer_on_a_swarm(sdk, service):
+    """Services are scaled, secrets and configs kept; joining, leaving and the unlock key are not its."""
+    client, api = sdk("portainer-swarm"), sdk("portainer-swarm").api
+    assert client.services.get(service).scale(0)
+    for kept in (client.secrets, client.configs):
+        made = kept.create(name=service, data=b"content")
+        assert [one.id for one in kept.list()] == [made.id]
+        made.remove()
+    assert api.inspect_swarm()["JoinTokens"]
+    denied("portainer-swarm", "swarm.unlockkey", api.get_unlock_key)
+    denied("portainer-swarm", "swarm.leave", lambda: api.leave_swarm(force=True))
+    client.services.get(service).remove()
