@@ -413,7 +413,8 @@ static int read_arguments(struct reader *reader, int argc, char *const argv[])
 	return 0;
 }
 
-/* Whether this option, or another row of the same member, was given already: here, or in the file. */
+/* Whether this option, or another row of the same member, was given already: here, or in the file.
+ */
 static bool is_given(const struct reader *reader, const struct config_option *option)
 {
 	if (option->type == OPTION_SOCKET && reader->config->socket_path != NULL) {

@@ -40,8 +40,8 @@ static bool step_fits(const struct step *step, const struct docker_request *requ
 struct verdict policy_judge(const struct policy *policy, const struct docker_request *request,
         struct policy_scratch *scratch)
 {
-	ASSERT(policy->first != NULL && request->id < docker_id_count());
-	const struct step *step = policy->first[request->id];
+	ASSERT(policy->plans != NULL && request->id < docker_id_count());
+	const struct step *step = policy->plans[request->id].first;
 	while (step->rule != NULL && !step_fits(step, request, scratch)) {
 		step++;
 	}
@@ -58,8 +58,8 @@ struct verdict policy_judge(const struct policy *policy, const struct docker_req
 
 enum policy_grant policy_grant_of(const struct policy *policy, unsigned id)
 {
-	ASSERT(policy->first != NULL && id < docker_id_count());
-	const struct step *step = policy->first[id];
+	ASSERT(policy->plans != NULL && id < docker_id_count());
+	const struct step *step = policy->plans[id].first;
 	bool sometimes = false;
 
 	while (step->rule != NULL && (step->ask_method || step->ask_path)) {
@@ -67,7 +67,7 @@ enum policy_grant policy_grant_of(const struct policy *policy, unsigned id)
 		step++;
 	}
 	const bool last = step->rule != NULL && step->rule->allow;
-	const bool asked = step != policy->first[id];
+	const bool asked = step != policy->plans[id].first;
 	if (last) {
 		/* What stands in front of it takes something away, unless all of it allows. */
 		return asked ? POLICY_SOMETIMES : POLICY_ALWAYS;

@@ -34,9 +34,9 @@ struct worker_settings {
 
 /* A listening descriptor, and what holds for those who connect there. */
 struct worker_listener {
-	int fd;
 	const struct policy *policy; /* sealed */
-	bool browsers;               /* their requests are forwarded as anybody's */
+	int fd;
+	bool browsers; /* their requests are forwarded as anybody's */
 };
 
 /*
