@@ -69,7 +69,7 @@ struct advice {
 
 struct policy_set {
 	struct arena arena;
-	struct policy *policies;
+	struct policy *policies, **policies_end;
 	struct path_limits *limits;
 	/* By request id; NULL: nobody asked yet. Under the lock, as is the arena when it is made.
 	 */

@@ -54,8 +54,8 @@ static struct policy *make_policy(
 	policy->place = place;
 	policy->rules_end = &policy->rules;
 	policy->extensions_end = &policy->extensions;
-	policy->next = set->policies;
-	set->policies = policy;
+	*set->policies_end = policy;
+	set->policies_end = &policy->next;
 	return policy;
 }
 
@@ -89,6 +89,7 @@ struct policy_set *policy_set_new(void)
 	struct policy_set *set = calloc(1, sizeof(*set));
 
 	ASSERT(set != NULL);
+	set->policies_end = &set->policies;
 	(void)pthread_mutex_init(&set->advice_lock, NULL);
 	set->limits = path_limits_new();
 	ASSERT(set->limits != NULL);
@@ -109,6 +110,15 @@ void policy_set_free(struct policy_set *set)
 	path_limits_free(set->limits);
 	arena_free(&set->arena);
 	free(set);
+}
+
+const struct policy *policy_set_next(const struct policy_set *set, const struct policy *policy)
+{
+	policy = policy == NULL ? set->policies : policy->next;
+	while (policy != NULL && policy->plans == NULL) {
+		policy = policy->next;
+	}
+	return policy;
 }
 
 static struct policy *find_made(const struct policy_set *set, struct slice name)
