@@ -23,10 +23,11 @@ ALLOWED = {
     "convert": {"base", "docker", "policy", "switches", "yaml"},
     "net": {"base"},
     "http": {"base"},
-    "audit": {"base", "net"},
+    "audit": {"base", "docker", "net", "policy"},
     "metrics": {"base"},
     "sandbox": {"base"},
     "health": {"base"},
+    "explain": {"base", "config", "docker", "http", "policy"},
     "docker": {"base"},
     "identity": {"base", "config", "net"},
     "policy": {"base", "docker", "yaml"},
@@ -38,6 +39,7 @@ ALLOWED = {
 }
 # Folders that are a set of small headers rather than one noun.
 PUBLIC = {
+    "audit": {"audit.h", "denials.h"},
     "net": {"listener.h", "loop.h", "stream.h"},
     "policy": {"load.h", "policy.h", "presets.h"},
     "upstream": {"diagnosis.h", "upstream.h"},

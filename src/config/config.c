@@ -26,13 +26,6 @@ const struct config_option config_options[CONFIG_OPTION_COUNT] = {
 #undef OPTION
 };
 
-struct reader {
-	struct config *config;
-	char *error;
-	bool given[CONFIG_OPTION_COUNT];
-	bool verb_given;
-};
-
 static int fail(struct reader *reader, const char *format, ...) PRINTF_LIKE(2, 3);
 static int fail(struct reader *reader, const char *format, ...)
 {
@@ -64,7 +57,8 @@ static int read_number(struct reader *reader, const struct config_option *option
 	return 0;
 }
 
-static int add_listener(struct reader *reader, const char *name, const char *address)
+int config_add_listener(struct reader *reader, const char *name, const char *address,
+        struct config_listener **ret_listener)
 {
 	struct config *config = reader->config;
 	const char *problem = config_address_problem(slice_of(address));
@@ -72,34 +66,32 @@ static int add_listener(struct reader *reader, const char *name, const char *add
 	if (problem != NULL) {
 		return refuse(reader, name, slice_of(address), problem);
 	}
-	for (unsigned i = 0; i < config->listen_count; i++) {
-		if (strcmp(config->listen[i], address) == 0) {
+	for (unsigned i = 0; i < config->listener_count; i++) {
+		if (strcmp(config->listeners[i].address, address) == 0) {
 			return refuse(reader, name, slice_of(address), "it is given twice");
 		}
 	}
-	if (config->listen_count == CONFIG_LISTENERS_MAX) {
+	if (config->listener_count == CONFIG_LISTENERS_MAX) {
 		return fail(
 		        reader, "%s: there are more than %d addresses", name, CONFIG_LISTENERS_MAX);
 	}
-	config->listen[config->listen_count++] = address;
+	*ret_listener = &config->listeners[config->listener_count++];
+	**ret_listener = (struct config_listener){.address = address, .mode = CONFIG_SOCKET_MODE};
 	return 0;
 }
 
 static int read_listener_list(struct reader *reader, const char *name, const char *value)
 {
-	struct text memory = text_over(reader->config->listen_memory, CONFIG_LISTEN_MAX);
 	struct slice rest = slice_of(value);
 	struct slice element;
+	struct config_listener *listener;
 
+	if (rest.len >= CONFIG_LISTEN_MAX) {
+		return fail(reader, "%s: it is longer than %d bytes", name, CONFIG_LISTEN_MAX - 1);
+	}
 	while (slice_next(&rest, ',', &element)) {
-		const char *address = memory.ptr + memory.len;
-		text_add(&memory, slice_trim(element));
-		text_add_char(&memory, '\0');
-		if (memory.overflow) {
-			return fail(reader, "%s: it is longer than %d bytes", name,
-			        CONFIG_LISTEN_MAX - 1);
-		}
-		if (add_listener(reader, name, address) < 0) {
+		const char *address = arena_copy(&reader->config->arena, slice_trim(element));
+		if (config_add_listener(reader, name, address, &listener) < 0) {
 			return -EINVAL;
 		}
 	}
@@ -179,11 +171,19 @@ static int read_value(struct reader *reader, const struct config_option *option,
         const char *value)
 {
 	void *member = (char *)reader->config + option->member;
+	struct config_listener *listener;
 	unsigned number = 0;
 
 	switch (option->type) {
+	case OPTION_TEXT:
+		*(const char **)member = value;
+		return 0;
+	case OPTION_POLICY:
+		reader->config->policy_name = value;
+		reader->config->policy_option = name;
+		return 0;
 	case OPTION_ADDRESSES:
-		return name == option->flag ? add_listener(reader, name, value)
+		return name == option->flag ? config_add_listener(reader, name, value, &listener)
 		                            : read_listener_list(reader, name, value);
 	case OPTION_SOCKET:
 		return read_socket(reader, name, value);
@@ -215,7 +215,8 @@ static int read_value(struct reader *reader, const struct config_option *option,
 /* The flag or command that was probably meant, or NULL. */
 static const char *meant_by(struct slice word)
 {
-	static const char *const others[] = {"--help", "--version", "run", "healthcheck"};
+	static const char *const others[] = {
+	        "--help", "--version", "run", "check", "explain", "healthcheck"};
 	struct nearest nearest = nearest_to(word);
 
 	for (unsigned i = 0; i < CONFIG_OPTION_COUNT + ARRAY_LEN(others); i++) {
@@ -267,20 +268,34 @@ static int fail_unknown(struct reader *reader, const char *what, struct slice wo
 	        reader, "unknown %s '%s'; --help lists what there is", what, text_show(word).text);
 }
 
+static int read_verb(struct reader *reader, const char *word)
+{
+	static const struct {
+		const char *word;
+		enum config_verb verb;
+	} verbs[] = {
+	        {"run", CONFIG_RUN},
+	        {"check", CONFIG_CHECK},
+	        {"explain", CONFIG_EXPLAIN},
+	        {"healthcheck", CONFIG_HEALTHCHECK},
+	};
+
+	reader->verb_given = true;
+	for (unsigned i = 0; i < ARRAY_LEN(verbs); i++) {
+		if (strcmp(word, verbs[i].word) == 0) {
+			reader->config->verb = verbs[i].verb;
+			return 0;
+		}
+	}
+	return fail_unknown(reader, "command", slice_of(word));
+}
+
 static int read_word(struct reader *reader, const char *word)
 {
 	struct config *config = reader->config;
 
 	if (!reader->verb_given) {
-		reader->verb_given = true;
-		if (strcmp(word, "run") == 0) {
-			config->verb = CONFIG_RUN;
-		} else if (strcmp(word, "healthcheck") == 0) {
-			config->verb = CONFIG_HEALTHCHECK;
-		} else {
-			return fail_unknown(reader, "command", slice_of(word));
-		}
-		return 0;
+		return read_verb(reader, word);
 	}
 	if (config->verb == CONFIG_HEALTHCHECK && config->health_address == NULL) {
 		const char *problem = config_address_problem(slice_of(word));
@@ -290,6 +305,10 @@ static int read_word(struct reader *reader, const char *word)
 		config->health_address = word;
 		return 0;
 	}
+	if (config->verb == CONFIG_EXPLAIN && config->request[1] == NULL) {
+		config->request[config->request[0] != NULL ? 1 : 0] = word;
+		return 0;
+	}
 	return fail(reader, "'%s' is one argument too many; --help lists what there is",
 	        text_show(slice_of(word)).text);
 }
@@ -297,6 +316,9 @@ static int read_word(struct reader *reader, const char *word)
 /* The option that `flag` names, or NULL. */
 static const struct config_option *find_option(struct slice flag)
 {
+	if (slice_equal(flag, SLICE("-c"))) {
+		flag = SLICE("--config");
+	}
 	for (unsigned i = 0; i < CONFIG_OPTION_COUNT; i++) {
 		if (config_options[i].flag != NULL &&
 		        slice_equal(flag, slice_of(config_options[i].flag))) {
@@ -304,6 +326,25 @@ static const struct config_option *find_option(struct slice flag)
 		}
 	}
 	return NULL;
+}
+
+/* Flags of `explain` alone. */
+static bool is_explain_flag(struct slice flag)
+{
+	return slice_equal(flag, SLICE("--client")) || slice_equal(flag, SLICE("--body"));
+}
+
+static int read_explain_flag(struct reader *reader, struct slice flag, const char *value)
+{
+	if (slice_equal(flag, SLICE("--client"))) {
+		return fail(reader, "--client: this version does not tell clients apart; say which "
+		                    "policy is meant with --policy NAME");
+	}
+	if (value == NULL) {
+		return fail(reader, "--body: its value is missing: give --body FILE");
+	}
+	reader->config->body_file = value;
+	return 0;
 }
 
 /*
@@ -316,11 +357,15 @@ static int read_flag(struct reader *reader, const char *argument, const char *ne
 	const struct slice flag =
 	        equals != NULL ? slice_between(argument, equals) : slice_of(argument);
 	const struct config_option *option = find_option(flag);
+	const char *value = equals != NULL ? equals + 1 : next;
+	const int used = equals != NULL ? 1 : 2;
 
+	if (reader->config->verb == CONFIG_EXPLAIN && is_explain_flag(flag)) {
+		return read_explain_flag(reader, flag, value) < 0 ? -EINVAL : used;
+	}
 	if (option == NULL) {
 		return fail_unknown(reader, "option", flag);
 	}
-	const char *value = equals != NULL ? equals + 1 : next;
 	if (value == NULL) {
 		return fail(reader, "%s: its value is missing: give %s %s", option->flag,
 		        option->flag, option->argument);
@@ -333,7 +378,7 @@ static int read_flag(struct reader *reader, const char *argument, const char *ne
 	if (read_value(reader, option, option->flag, value) < 0) {
 		return -EINVAL;
 	}
-	return equals != NULL ? 1 : 2;
+	return used;
 }
 
 static bool is_one_of(const char *argument, const char *brief, const char *flag)
@@ -409,20 +454,68 @@ static int read_defaults(struct reader *reader)
 	return 0;
 }
 
+/* ── Put together ────────────────────────────────────────────────────────── */
+
+static void add_default_listener(struct config *config)
+{
+	enum { ADDRESS_MAX = sizeof("tcp://*:65535") };
+	char *address = arena_take(&config->arena, ADDRESS_MAX);
+
+	(void)snprintf(address, ADDRESS_MAX, "tcp://*:%u", config->port);
+	config->listeners[config->listener_count++] =
+	        (struct config_listener){.address = address, .mode = CONFIG_SOCKET_MODE};
+}
+
 /* A proxy that is its own Engine would forward to itself for ever. */
 static int check_loop(struct reader *reader)
 {
 	const struct config *config = reader->config;
 	const struct slice scheme = SLICE("unix://");
 
-	for (unsigned i = 0; i < config->listen_count; i++) {
-		if (slice_starts_with(slice_of(config->listen[i]), scheme) &&
-		        strcmp(config->listen[i] + scheme.len, config->socket_path) == 0) {
+	for (unsigned i = 0; i < config->listener_count; i++) {
+		const char *address = config->listeners[i].address;
+		if (slice_starts_with(slice_of(address), scheme) &&
+		        strcmp(address + scheme.len, config->socket_path) == 0) {
 			return fail(reader,
 			        "'%s' is both an address to listen on and the Engine's socket (%s)",
 			        text_show(slice_of(config->socket_path)).text,
 			        config->socket_option);
 		}
+	}
+	return 0;
+}
+
+/* The policy of listeners that the file gives none. */
+static int choose_policy(struct reader *reader)
+{
+	struct config *config = reader->config;
+	struct policy *policy = NULL;
+
+	if (config->policy_name == NULL) {
+		config->policy_name = config->file == NULL ? "open" : "deny";
+		config->policy_option = "default";
+	}
+	if (policy_set_find(config->policies, slice_of(config->policy_name), config->policy_place,
+	            &policy, reader->error) < 0 ||
+	        policy_seal(policy, reader->error) < 0) {
+		return -EINVAL;
+	}
+	config->policy = policy;
+	for (unsigned i = 0; i < config->listener_count; i++) {
+		if (config->listeners[i].policy == NULL) {
+			config->listeners[i].policy = policy;
+		}
+	}
+	return 0;
+}
+
+static int check_arguments(struct reader *reader)
+{
+	const struct config *config = reader->config;
+
+	if (config->verb == CONFIG_EXPLAIN && config->request[0] == NULL) {
+		return fail(reader, "explain: the request is missing: give 'METHOD /path?query', "
+		                    "such as 'GET /containers/json'");
 	}
 	return 0;
 }
@@ -441,8 +534,25 @@ int config_read(
 	if (ret_config->verb == CONFIG_HELP || ret_config->verb == CONFIG_VERSION) {
 		return 0;
 	}
-	if (read_environment(&reader) < 0 || read_defaults(&reader) < 0) {
+	if (check_arguments(&reader) < 0 || read_environment(&reader) < 0) {
 		return -EINVAL;
 	}
-	return check_loop(&reader);
+	ret_config->policies = policy_set_new();
+	if (ret_config->file != NULL && config_read_file(&reader) < 0) {
+		return -EINVAL;
+	}
+	if (read_defaults(&reader) < 0) {
+		return -EINVAL;
+	}
+	if (ret_config->listener_count == 0) {
+		add_default_listener(ret_config);
+	}
+	return check_loop(&reader) < 0 || choose_policy(&reader) < 0 ? -EINVAL : 0;
+}
+
+void config_free(struct config *config)
+{
+	policy_set_free(config->policies);
+	arena_free(&config->arena);
+	*config = (struct config){.verb = CONFIG_RUN};
 }

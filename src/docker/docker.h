@@ -131,15 +131,6 @@ struct docker_request {
 enum docker_error docker_route(
         const struct docker_target *target, struct docker_request *ret_request) MUST_USE;
 
-/* Until sessions route: recognition of a tunnel by its raw path. */
-enum docker_hijack {
-	DOCKER_HIJACK_NONE,
-	DOCKER_HIJACK_ATTACH,
-	DOCKER_HIJACK_EXEC_START,
-	DOCKER_HIJACK_UPGRADE,
-};
-enum docker_hijack docker_hijack_of(struct slice method, struct slice path);
-
 /* Whether a Content-Type says that a 200 on attach or exec start is a raw stream. */
 bool docker_is_raw_stream(struct slice content_type);
 

@@ -7,7 +7,7 @@
 
 enum byte_class {
 	BYTE_ESCAPED = 0, /* sent on as an escape only */
-	BYTE_PLAIN,       /* sent on as itself: pchar of RFC 3986 section 3.3, and the slash */
+	BYTE_PLAIN,       /* sent on as itself, which Go's URL parser takes as such */
 	BYTE_REFUSED,     /* controls, and the backslash, which some take for a slash */
 };
 
@@ -15,7 +15,8 @@ enum byte_class {
 #define IS_ALNUM(c)              (IS_BETWEEN(c, '0', '9') || IS_BETWEEN(c, 'a', 'z') || IS_BETWEEN(c, 'A', 'Z'))
 #define IS_PLAIN(c)                                                                                \
 	(IS_ALNUM(c) || IS_BETWEEN(c, '&', '/') || (c) == ':' || (c) == ';' || (c) == '=' ||       \
-	        (c) == '@' || (c) == '!' || (c) == '$' || (c) == '_' || (c) == '~')
+	        (c) == '@' || (c) == '!' || (c) == '$' || (c) == '[' || (c) == ']' ||              \
+	        (c) == '_' || (c) == '~')
 #define IS_REFUSED(c) ((c) < 0x20 || (c) == 0x7f || (c) == '\\')
 #define BYTE(c)       (unsigned char)(IS_REFUSED(c) ? BYTE_REFUSED : IS_PLAIN(c) ? BYTE_PLAIN : 0)
 #define BYTES_4(c)    BYTE(c), BYTE((c) + 1), BYTE((c) + 2), BYTE((c) + 3)

@@ -4,7 +4,11 @@
 
 #include <errno.h>
 
-/* `*` is any run of characters but dots; the usual walk that goes back to the last star. */
+/*
+ * `*` is any run of characters but dots, at the end of dots as well: podman's
+ * names have two, and `libpod.*` is all of them while `*.list` is none. The
+ * usual walk that goes back to the last star.
+ */
 static bool glob_fits(const char *glob, const char *name)
 {
 	const char *star = NULL;
@@ -17,7 +21,7 @@ static bool glob_fits(const char *glob, const char *name)
 		} else if (*glob == *name) {
 			glob++;
 			name++;
-		} else if (star != NULL && *resume != '.') {
+		} else if (star != NULL && (*resume != '.' || star[1] == '\0')) {
 			glob = star + 1;
 			name = ++resume;
 		} else {
@@ -30,14 +34,10 @@ static bool glob_fits(const char *glob, const char *name)
 	return *glob == '\0';
 }
 
-/* Whether it can only be the glob of what is spelt so: a plain name, `unknown` among them. */
 static bool glob_reaches(const char *glob, unsigned id)
 {
-	if (strcmp(glob, "*") == 0) {
-		return true;
-	}
-	if (docker_endpoint(id) == NULL) {
-		return strcmp(glob, "unknown") == 0;
+	if (policy_is_unknown(id)) {
+		return strcmp(glob, "*") == 0 || strcmp(glob, "unknown") == 0;
 	}
 	return glob_fits(glob, docker_operation_name(id));
 }
@@ -54,10 +54,9 @@ static const char *nearest_operation(const char *word)
 {
 	struct nearest nearest = nearest_to(slice_of(word));
 
-	for (unsigned id = 0; id < docker_endpoint_count; id++) {
+	for (unsigned id = 0; id < docker_id_count(); id++) {
 		nearest_try(&nearest, docker_operation_name(id));
 	}
-	nearest_try(&nearest, "unknown");
 	return nearest.best;
 }
 
@@ -84,21 +83,21 @@ static struct slice nearest_noun(struct slice noun)
 static int fail_unknown(const char *glob, struct policy_place place, char error[POLICY_ERROR_MAX])
 {
 	const char *dot = strrchr(glob, '.');
+	const char *star = strchr(glob, '*');
 	const char *meant = nearest_operation(glob);
 	const struct slice noun =
 	        dot == NULL ? (struct slice){NULL, 0} : nearest_noun(slice_between(glob, dot));
 
-	if (meant != NULL) {
+	if (meant != NULL && (star == NULL || noun.len == 0)) {
 		return policy_fail(
 		        error, place, "'%s' fits no operation; did you mean '%s'?", glob, meant);
 	}
-	if (noun.len > 0 && strchr(glob, '*') != NULL) {
+	if (noun.len > 0 && star != NULL) {
 		return policy_fail(error, place, "'%s' fits no operation; did you mean '%.*s%s'?",
 		        glob, SLICE_FMT(noun), dot);
 	}
-	return policy_fail(error, place,
-	        "'%s' fits no operation; the command `check` lists them all with `--policy open`",
-	        glob);
+	return policy_fail(
+	        error, place, "'%s' fits no operation; `check --policy open` lists them all", glob);
 }
 
 int operation_glob_add(

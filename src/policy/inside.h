@@ -46,6 +46,7 @@ struct policy {
 	unsigned rule_count;
 	unsigned extension_count;
 	bool observe;
+	bool in_configuration;   /* written by the user, who can add to it */
 	policy_advisor *advisor; /* NULL: the general one */
 	const void *advisor_context;
 	/* Of a sealed one: by request id the first of its steps; a run of steps ends with a rule
@@ -54,20 +55,22 @@ struct policy {
 	const struct policy *seen_by; /* the last policy whose sealing came by here */
 };
 
-/* Which presets allow what, by request id a bit for each of preset_names. */
-struct advice_index {
-	const char *names[64]; /* what grants least first */
-	unsigned count;
-	uint64_t *allow;
+enum { ADVICE_MAX = 3 }; /* presets that one message names */
+
+/* Of one request id: numbers of presets that allow it, the least generous first, counted from 1. */
+struct advice {
+	uint8_t presets[ADVICE_MAX];
 };
 
 struct policy_set {
 	struct arena arena;
 	struct policy *policies;
 	struct path_limits *limits;
-	struct advice_index advice;
+	const struct advice *advice; /* by request id; NULL: not worked out */
 };
 
+/* Requests that have no operation. */
+bool policy_is_unknown(unsigned id);
 /* 0: not a method of the Engine API. */
 unsigned policy_method_bit(struct slice method);
 

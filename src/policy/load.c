@@ -289,6 +289,7 @@ int policy_load(struct policy_set *set, struct slice name, const struct yaml_nod
 	                error) < 0) {
 		return -EINVAL;
 	}
+	reader.policy->in_configuration = true;
 	*ret_policy = reader.policy;
 	return 0;
 }
@@ -302,6 +303,9 @@ int policy_load_preset(struct policy_set *set, const struct policy_preset *prese
 	int code = yaml_read(preset->text, preset->file, &arena, &root, error);
 	if (code == 0) {
 		code = policy_load(set, slice_of(preset->name), root, ret_policy, error);
+	}
+	if (code == 0) {
+		(*ret_policy)->in_configuration = false;
 	}
 	arena_free(&arena);
 	return code;

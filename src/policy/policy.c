@@ -10,8 +10,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-static const char open_name[] = "open";
-
 int policy_fail(char error[POLICY_ERROR_MAX], struct policy_place place, const char *format, ...)
 {
 	struct text text = text_over(error, POLICY_ERROR_MAX);
@@ -39,21 +37,39 @@ unsigned policy_method_bit(struct slice method)
 	return 0;
 }
 
+bool policy_is_unknown(unsigned id)
+{
+	return docker_endpoint(id) == NULL && strcmp(docker_operation_name(id), "unknown") == 0;
+}
+
 /* ── The set ─────────────────────────────────────────────────────────────── */
 
-static void add_open(struct policy_set *set)
+static struct policy *add_built_in(
+        struct policy_set *set, const char *name, const char *description, const char *costs)
 {
-	static const char *const everything[] = {"*"};
-	const struct policy_match match = {.operations = everything, .operation_count = 1};
-	const struct policy_place nowhere = {NULL, 0};
 	struct policy *policy;
 	char error[POLICY_ERROR_MAX];
 
-	int code = policy_new(set, slice_of(open_name), nowhere, &policy, error);
+	const int code =
+	        policy_new(set, slice_of(name), (struct policy_place){NULL, 0}, &policy, error);
 	ASSERT(code == 0);
-	policy->description = "Everything, requests unknown to the catalogue among them.";
-	policy->costs = "Access to the Engine is root on the host.";
-	code = policy_add_rule(policy, true, &match, "allow: ['*']", nowhere, error);
+	policy->description = description;
+	policy->costs = costs;
+	return policy;
+}
+
+static void add_built_ins(struct policy_set *set)
+{
+	static const char *const everything[] = {"*"};
+	const struct policy_match match = {.operations = everything, .operation_count = 1};
+	char error[POLICY_ERROR_MAX];
+
+	(void)add_built_in(set, "deny", "Nothing.", NULL);
+	struct policy *open =
+	        add_built_in(set, "open", "Everything, what is unknown to the catalogue among it.",
+	                "Access to the Engine is root on the host.");
+	const int code = policy_add_rule(
+	        open, true, &match, "allow: ['*']", (struct policy_place){NULL, 0}, error);
 	ASSERT(code == 0);
 }
 
@@ -64,7 +80,7 @@ struct policy_set *policy_set_new(void)
 	ASSERT(set != NULL && "out of memory");
 	set->limits = path_limits_new();
 	ASSERT(set->limits != NULL && "out of memory");
-	add_open(set);
+	add_built_ins(set);
 	return set;
 }
 
@@ -121,7 +137,9 @@ static int fail_unknown_policy(const struct policy_set *set, struct slice name,
 		        nearest.best);
 	}
 	return policy_fail(error, place,
-	        "no policy or preset is called '%.*s'; --help lists the presets", shown, name.ptr);
+	        "no policy or preset is called '%.*s'; presets are listed in the manual page, "
+	        "docker-socket-proxy(8)",
+	        shown, name.ptr);
 }
 
 int policy_set_find(struct policy_set *set, struct slice name, struct policy_place place,
@@ -171,6 +189,11 @@ int policy_new(struct policy_set *set, struct slice name, struct policy_place pl
 	if (made != NULL) {
 		return policy_fail(error, place, "policy '%.*s' is built in: choose another name",
 		        shown, name.ptr);
+	}
+	const struct policy_preset *preset = find_preset(name);
+	if (preset != NULL && preset->file != place.file) {
+		return policy_fail(
+		        error, place, "'%.*s' is a preset: choose another name", shown, name.ptr);
 	}
 	struct policy *policy = arena_take(&set->arena, sizeof(*policy));
 	policy->set = set;
@@ -273,7 +296,7 @@ static int read_operations(struct rule *rule, const struct policy_match *match,
 		}
 	}
 	for (unsigned id = 0; match->operation_count == 0 && id < docker_id_count(); id++) {
-		if (unknown || docker_endpoint(id) != NULL) {
+		if (unknown || !policy_is_unknown(id)) {
 			id_add(rule->fits, id);
 		}
 	}
@@ -293,11 +316,17 @@ static bool method_can_fit(const struct rule *rule, unsigned id)
 	const struct docker_endpoint *endpoint = docker_endpoint(id);
 	const unsigned reading = policy_method_bit(SLICE("GET")) | policy_method_bit(SLICE("HEAD"));
 
+	const unsigned options = policy_method_bit(SLICE("OPTIONS"));
+
 	if (rule->methods == 0) {
 		return true;
 	}
+	if (endpoint == NULL && !policy_is_unknown(id)) {
+		return (rule->methods & options) != 0;
+	}
 	if (endpoint == NULL) {
-		return (rule->methods & (docker_id_is_read_method(id) ? reading : ~reading)) != 0;
+		const unsigned others = ~(reading | options);
+		return (rule->methods & (docker_id_is_read_method(id) ? reading : others)) != 0;
 	}
 	const unsigned bit = policy_method_bit(slice_of(endpoint->method));
 	return bit == 0 || (rule->methods & bit) != 0;

@@ -36,8 +36,9 @@ struct policy_place {
 };
 
 /*
- * All policies of a configuration. `open`, which allows everything, is always
- * there; presets are read when they are first asked for. Owns its memory.
+ * All policies of a configuration. `open`, which allows everything,
+ * and `deny`, which allows nothing, are always there; presets are read when they are first asked
+ * for. Owns its memory.
  */
 struct policy_set;
 struct policy;
@@ -80,17 +81,30 @@ enum policy_grant policy_grant_of(const struct policy *policy, unsigned id);
 /* ── Advice ──────────────────────────────────────────────────────────────── */
 
 /*
- * What would allow a request, as the end of a message: "set CONTAINERS=1 and
- * POST=1", without a full stop; nothing where there is nothing to say.
+ * What would allow a request, to go on after "To allow it, " and without a full
+ * stop: "set CONTAINERS=1 and POST=1". Nothing: there is no way.
  */
 typedef void policy_advisor(
         const void *context, const struct docker_request *request, struct text *text);
 
-/* Replaces the general advice (presets and the rule to write), which is about YAML. */
+/* In place of the general advice, which is about presets and YAML. */
 void policy_set_advisor(struct policy *policy, policy_advisor *advisor, const void *context);
-/* Write what would allow `request`, which `policy` denies. */
+/*
+ * Work out which presets allow what, so that advice can name them. Takes some
+ * milliseconds, for it reads them all; without it advice names none.
+ */
+void policy_set_prepare_advice(struct policy_set *set);
+/* Write what would allow `request`, as an advisor does. */
 void policy_advise(
         const struct policy *policy, const struct docker_request *request, struct text *text);
+/*
+ * Write the sentences a client gets: "container.create is not allowed by policy
+ * 'traefik' (presets/traefik.yaml:7). To allow it, …"
+ */
+void policy_add_denial(const struct policy *policy, const struct docker_request *request,
+        const struct verdict *verdict, struct text *text);
+/* Write "presets/traefik.yaml:7", or "built in". */
+void policy_add_place(struct policy_place place, struct text *text);
 
 /* ── Building ────────────────────────────────────────────────────────────── */
 
@@ -101,8 +115,8 @@ void policy_advise(
  * alone.
  */
 struct policy_match {
-	/* Globs over operation names, `*` being any run of characters but dots; `*` alone: all
-	 * there is. NULL: any. */
+	/* Globs over operation names: `*` is any run of characters but dots, at the end of dots
+	 * as well; `*` alone: all there is. NULL: any. */
 	const char *const *operations;
 	unsigned operation_count;
 	/* Requests no row fits, and those of rows, that belong to these sections: bit

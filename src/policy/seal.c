@@ -67,7 +67,7 @@ static int extend(
 	}
 	if (is_on_stack(walk, policy)) {
 		return policy_fail(error, extension->place,
-		        "policy '%s' extends itself: '%s' is reached from it", policy->name,
+		        "policy '%s' extends itself: it is reached from '%s'", policy->name,
 		        walk->stack[walk->depth - 1].policy->name);
 	}
 	return policy->seen_by == walk->sealed ? 0 : enter(walk, policy, extension->place, error);
@@ -126,8 +126,11 @@ static bool asks_method(const struct rule *rule, unsigned id)
 {
 	const struct docker_endpoint *endpoint = docker_endpoint(id);
 
-	return rule->methods != 0 &&
-	       (endpoint == NULL || policy_method_bit(slice_of(endpoint->method)) == 0);
+	if (rule->methods == 0) {
+		return false;
+	}
+	return endpoint == NULL ? policy_is_unknown(id)
+	                        : policy_method_bit(slice_of(endpoint->method)) == 0;
 }
 
 /* The steps of one id into `steps`; how many. */
@@ -178,7 +181,6 @@ int policy_seal(struct policy *policy, char error[POLICY_ERROR_MAX])
 	if (policy->first != NULL) {
 		return 0;
 	}
-	/* A policy that another one extended before was seen by that; start afresh. */
 	if (collect(&walk, error) < 0) {
 		return -EINVAL;
 	}

@@ -2,6 +2,7 @@
 #include "yaml/yaml.h"
 
 #include "base/text.h"
+#include "yaml/repair.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -260,23 +261,44 @@ static int parse(struct builder *builder, yaml_parser_t *parser, struct slice by
 	return code;
 }
 
+static int read_tree(struct builder *builder, struct slice bytes)
+{
+	yaml_parser_t parser;
+
+	ASSERT(yaml_parser_initialize(&parser) == 1 && "out of memory");
+	yaml_parser_set_encoding(&parser, YAML_UTF8_ENCODING);
+	yaml_parser_set_input_string(&parser, (const unsigned char *)bytes.ptr, bytes.len);
+	const int code = parse(builder, &parser, bytes);
+	yaml_parser_delete(&parser);
+	if (code == 0 && builder->root == NULL) {
+		return fail_at(builder, 1, "there is nothing in the file");
+	}
+	return code;
+}
+
+/* Once more with what quotes can save; the first error is the one that is told. */
+static int read_repaired(struct builder *builder, struct slice bytes)
+{
+	const size_t max = 2 * bytes.len + 1; /* two quotes for what has at least as many bytes */
+	struct text text = text_over(arena_take(builder->arena, max), max);
+	char nowhere[YAML_ERROR_MAX];
+
+	*builder =
+	        (struct builder){.arena = builder->arena, .file = builder->file, .error = nowhere};
+	return yaml_repair(bytes, &text) ? read_tree(builder, text_slice(&text)) : -EINVAL;
+}
+
 int yaml_read(struct slice bytes, const char *file, struct arena *arena,
         const struct yaml_node **ret_root, char error[YAML_ERROR_MAX])
 {
 	struct builder builder = {.arena = arena, .file = file, .error = error};
-	yaml_parser_t parser;
 
 	if (bytes.len > YAML_SIZE_MAX) {
 		return fail_at(&builder, 1, "the file is longer than %d bytes", YAML_SIZE_MAX);
 	}
-	ASSERT(yaml_parser_initialize(&parser) == 1 && "out of memory");
-	yaml_parser_set_encoding(&parser, YAML_UTF8_ENCODING);
-	yaml_parser_set_input_string(&parser, (const unsigned char *)bytes.ptr, bytes.len);
-	const int code = parse(&builder, &parser, bytes);
-	yaml_parser_delete(&parser);
-	if (code == 0 && builder.root == NULL) {
-		return fail_at(&builder, 1, "there is nothing in the file");
+	if (read_tree(&builder, bytes) < 0 && read_repaired(&builder, bytes) < 0) {
+		return -EINVAL;
 	}
 	*ret_root = builder.root;
-	return code;
+	return 0;
 }
