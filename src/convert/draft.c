@@ -204,7 +204,7 @@ void draft_upstream(struct draft *draft, const char *path)
 int draft_policy(struct draft *draft, const char *name)
 {
 	text_add_format(&draft->policies, "  %s:\n    rules:\n", name);
-	draft->policy_count++;
+	draft->rule_count = 0;
 	return policy_new(draft->set, slice_of(name), (struct policy_place){.file = NULL},
 	        &draft->policy, draft->error);
 }
@@ -238,6 +238,7 @@ int draft_rule(struct draft *draft, const struct draft_rule *rule)
 	            draft->error) < 0) {
 		return -EINVAL;
 	}
+	draft->rule_count++;
 	text_add_format(text, "      - %s: ", rule->allow ? "allow" : "deny");
 	if (rule->path == NULL) {
 		add_list(text, rule->operations, rule->operation_count);
@@ -260,9 +261,12 @@ int draft_seal(struct draft *draft)
 {
 	static const char *const everything[] = {"*"};
 
-	/* Nothing else fits: it changes no verdict, and a policy cannot be empty. */
-	const struct draft_rule last = {.operations = everything, .operation_count = 1};
-	return draft_rule(draft, &last) < 0 ? -EINVAL : policy_seal(draft->policy, draft->error);
+	/* It changes no verdict; a list of rules cannot be empty. */
+	const struct draft_rule only = {.operations = everything, .operation_count = 1};
+	if (draft->rule_count == 0 && draft_rule(draft, &only) < 0) {
+		return -EINVAL;
+	}
+	return policy_seal(draft->policy, draft->error);
 }
 
 bool draft_allows(const struct draft *draft, const char *method, const char *path)

@@ -16,11 +16,10 @@ BINARY = os.environ.get("DSP_BINARY", str(ROOT / "build" / "docker-socket-proxy"
 PATIENCE = float(os.environ.get("DSP_TEST_PATIENCE", "20"))
 HAPROXY = "/usr/sbin/haproxy"
 
+# HAProxy 2.6 answers 400 to a request that lies across the end of its buffer of 16 KiB.
+PIPELINED_MAX = 50
+
 STATUS = re.compile(rb"HTTP/1\.[01] ([1-9][0-9][0-9])[ \r]")
-
-# One request, ready to be sent: method and target.
-Request = tuple[str, str]
-
 
 class Program:
     """A process that listens on a unix socket, until the end of the `with` block."""
@@ -89,17 +88,20 @@ def wait_for_listener(program: Program) -> None:
             time.sleep(0.001)
 
 
-def encode(requests: Iterable[Request], env: Mapping[str, str] | None = None) -> list[bytes]:
-    """Requests as bytes; `env` as header fields for peers.from_header."""
+def encode(
+    requests: Iterable[tuple[str, str, str]], env: Mapping[str, str] | None = None
+) -> list[bytes]:
+    """Requests (method, target, body) as bytes; `env` as header fields for peers.from_header."""
     fields = "".join(
         f"X-{name.replace('_', '-')}: {value}\r\n" for name, value in (env or {}).items()
     )
-    return [
-        f"{method} {target} HTTP/1.1\r\nHost: docker\r\n{fields}"
-        f"{'' if method in ('GET', 'HEAD') else 'Content-Length: 0' + chr(13) + chr(10)}"
-        "\r\n".encode("latin-1")
-        for method, target in requests
-    ]
+    heads = []
+    for method, target, body in requests:
+        length = "" if method in ("GET", "HEAD") else f"Content-Length: {len(body)}\r\n"
+        heads.append(
+            f"{method} {target} HTTP/1.1\r\nHost: docker\r\n{fields}{length}\r\n{body}"
+        )
+    return [head.encode("latin-1") for head in heads]
 
 
 def ask_on_one_connection(address: str, requests: Sequence[bytes]) -> list[int]:
@@ -138,7 +140,8 @@ def ask(address: str, requests: Sequence[bytes]) -> list[int]:
     """The status of each request, on as few connections as the other side allows."""
     statuses: list[int] = []
     while len(statuses) < len(requests):
-        more = ask_on_one_connection(address, requests[len(statuses) :])
-        assert more, f"{address} does not answer {requests[len(statuses)]!r}"
+        asked = requests[len(statuses) : len(statuses) + PIPELINED_MAX]
+        more = ask_on_one_connection(address, asked)
+        assert more, f"{address} does not answer {asked[0]!r}"
         statuses += more
     return statuses
