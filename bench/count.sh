@@ -4,7 +4,7 @@
 #   bench/count.sh instructions [PROGRAM [ARGUMENT...]]   in user space, with callgrind
 #   bench/count.sh syscalls     [PROGRAM [ARGUMENT...]]   with strace
 #
-# PROGRAM (default build/docker-socket-proxy) is run with PORT and SOCKET_PATH in its environment;
+# PROGRAM (default build/docker-socket-proxy) is run with PORT, SOCKET_PATH and WORKERS=1 set;
 # the words {port} and {socket} in an argument stand for them. Each count is the difference of a
 # run with 2N requests and one with N, so start-up and shutdown fall out. The requests go one after
 # the other over one connection.
@@ -30,6 +30,13 @@ command -v $tool >/dev/null || {
 bench/build.sh
 load=build/bench/load
 folder=$(mktemp -d)
+# The program gives up root, and callgrind, which is the same process, writes its counts only at
+# the end: so everything starts as somebody else.
+as_nobody=()
+if [ "$(id -u)" = 0 ]; then
+	chown 65532:65532 "$folder"
+	as_nobody=(setpriv --reuid=65532 --regid=65532 --clear-groups)
+fi
 chmod 755 "$folder"
 build/bench/engine "$folder/engine.sock" --bulk $((8 << 20)) >/dev/null &
 engine=$!
@@ -48,10 +55,10 @@ free_port() {
 under_tool() {
 	case $what in
 	instructions)
-		exec valgrind -q --tool=callgrind --callgrind-out-file="$folder/callgrind.out" "$@"
+		exec "${as_nobody[@]}" valgrind -q --tool=callgrind --callgrind-out-file="$folder/callgrind.out" "$@"
 		;;
 	syscalls)
-		exec strace -qq -f -c -U calls,name -o "$folder/strace.out" "$@"
+		exec "${as_nobody[@]}" strace -qq -f -c -U calls,name -o "$folder/strace.out" "$@"
 		;;
 	esac
 }
@@ -65,7 +72,7 @@ one_run() {
 		argument=${argument//\{port\}/$port}
 		arguments+=("${argument//\{socket\}/$folder/engine.sock}")
 	done
-	(PORT=$port SOCKET_PATH=$folder/engine.sock under_tool "${arguments[@]}") \
+	(PORT=$port SOCKET_PATH=$folder/engine.sock WORKERS=1 under_tool "${arguments[@]}") \
 		>"$folder/log" 2>&1 &
 	program=$!
 	until echo go | $load http "$port" GET /_ping >/dev/null 2>&1; do

@@ -9,6 +9,7 @@
 #include "explain/explain.h"
 #include "health/health.h"
 #include "net/listener.h"
+#include "net/loop.h"
 #include "sandbox/sandbox.h"
 #include "session/session.h"
 
@@ -19,7 +20,9 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/epoll.h>
 #include <sys/resource.h>
+#include <sys/signalfd.h>
 #include <unistd.h>
 
 enum {
@@ -36,7 +39,8 @@ struct program {
 	struct denials denials;
 	unsigned worker_count;
 	struct worker *workers[WORKERS_MAX];
-	pthread_t threads[WORKERS_MAX];
+	pthread_t threads[WORKERS_MAX];           /* [0] is unused: it is the main one */
+	struct watch signal_watch;                /* a signalfd */
 	int unix_listeners[CONFIG_LISTENERS_MAX]; /* of TCP addresses -1 */
 };
 
@@ -207,9 +211,13 @@ static void *work(void *argument)
 	return NULL;
 }
 
+/*
+ * The first worker runs in the main thread: where it is the only one, there is
+ * one thread, and then libc and kernel leave the locks of every call out.
+ */
 static bool start_threads(struct program *program)
 {
-	for (unsigned i = 0; i < program->worker_count; i++) {
+	for (unsigned i = 1; i < program->worker_count; i++) {
 		const int error =
 		        pthread_create(&program->threads[i], NULL, work, program->workers[i]);
 		if (error != 0) {
@@ -220,20 +228,62 @@ static bool start_threads(struct program *program)
 	return true;
 }
 
-/* A second signal ends the program at once. */
-static void wait_for_signal(struct program *program, const sigset_t *signals)
+static void stop_signals(sigset_t *ret_signals)
 {
-	int number = 0;
+	(void)sigemptyset(ret_signals);
+	(void)sigaddset(ret_signals, SIGTERM);
+	(void)sigaddset(ret_signals, SIGINT);
+}
 
-	(void)sigwait(signals, &number);
+/* In the loop of the first worker. A second signal ends the program at once. */
+static void signal_came(struct watch *watch, uint32_t events)
+{
+	struct program *program = CONTAINER_OF(watch, struct program, signal_watch);
+	struct signalfd_siginfo signal = {0};
+	sigset_t signals;
+
+	(void)events;
+	if (read(watch->fd, &signal, sizeof(signal)) != sizeof(signal)) {
+		return;
+	}
+	loop_remove(worker_loop(program->workers[0]), watch);
 	log_line(LOG_NOTICE, "%s: stopping, streams may go on for %u s",
-	        number == SIGTERM ? "SIGTERM" : "SIGINT", program->config.shutdown_grace);
-	(void)pthread_sigmask(SIG_UNBLOCK, signals, NULL);
+	        signal.ssi_signo == SIGTERM ? "SIGTERM" : "SIGINT", program->config.shutdown_grace);
+	stop_signals(&signals);
+	(void)pthread_sigmask(SIG_UNBLOCK, &signals, NULL);
 	for (unsigned i = 0; i < program->worker_count; i++) {
 		worker_stop(program->workers[i]);
 	}
-	for (unsigned i = 0; i < program->worker_count; i++) {
+}
+
+/* Before threads exist: they inherit what is blocked. */
+static bool watch_signals(struct program *program)
+{
+	sigset_t signals;
+
+	/* A shell ignores SIGINT in what it puts in the background: the second would be lost. */
+	(void)signal(SIGTERM, SIG_DFL);
+	(void)signal(SIGINT, SIG_DFL);
+	(void)signal(SIGPIPE, SIG_IGN);
+	stop_signals(&signals);
+	(void)pthread_sigmask(SIG_BLOCK, &signals, NULL);
+	program->signal_watch = (struct watch){
+	        .fd = signalfd(-1, &signals, SFD_NONBLOCK | SFD_CLOEXEC), .ready = signal_came};
+	if (program->signal_watch.fd >= 0 &&
+	        loop_add(worker_loop(program->workers[0]), &program->signal_watch, EPOLLIN) == 0) {
+		return true;
+	}
+	log_line(LOG_CRIT, "cannot wait for signals: %s", strerrordesc_np(errno));
+	return false;
+}
+
+static void serve(struct program *program)
+{
+	(void)work(program->workers[0]);
+	for (unsigned i = 1; i < program->worker_count; i++) {
 		(void)pthread_join(program->threads[i], NULL);
+	}
+	for (unsigned i = 0; i < program->worker_count; i++) {
 		worker_free(program->workers[i]);
 	}
 	for (unsigned i = 0; i < program->config.listener_count; i++) {
@@ -293,21 +343,9 @@ static void announce(const struct program *program)
 	}
 }
 
-/* Whether anybody can ever be told what would have allowed his request. */
-static bool denies_something(const struct config *config)
-{
-	for (unsigned i = 0; i < config->listener_count; i++) {
-		if (strcmp(policy_name(config->listeners[i].policy), "open") != 0) {
-			return true;
-		}
-	}
-	return false;
-}
-
 static int run(struct program *program)
 {
 	const struct config *config = &program->config;
-	sigset_t signals;
 
 	program->settings = (struct worker_settings){
 	        .socket_path = config->socket_path,
@@ -320,23 +358,12 @@ static int run(struct program *program)
 	        .denials = &program->denials,
 	};
 	denials_init(&program->denials);
-	if (denies_something(config)) {
-		policy_set_prepare_advice(config->policies);
-	}
-	/* A shell ignores SIGINT in what it puts in the background: the second would be lost. */
-	(void)signal(SIGTERM, SIG_DFL);
-	(void)signal(SIGINT, SIG_DFL);
-	(void)sigemptyset(&signals);
-	(void)sigaddset(&signals, SIGTERM);
-	(void)sigaddset(&signals, SIGINT);
-	(void)pthread_sigmask(SIG_BLOCK, &signals, NULL);
-	(void)signal(SIGPIPE, SIG_IGN);
-	if (!ports_are_free(program) || !make_workers(program) ||
+	if (!ports_are_free(program) || !make_workers(program) || !watch_signals(program) ||
 	        sandbox_enter(config->socket_path) < 0 || !start_threads(program)) {
 		return EXIT_FAILURE;
 	}
 	announce(program);
-	wait_for_signal(program, &signals);
+	serve(program);
 	return EXIT_SUCCESS;
 }
 

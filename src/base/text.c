@@ -14,16 +14,26 @@ void text_add_u64(struct text *text, uint64_t value)
 	text_add_padded(text, value, 1);
 }
 
+static unsigned digits_of(uint64_t value)
+{
+	unsigned digits = 1;
+
+	for (uint64_t limit = 10; value >= limit && digits < 20; limit *= 10) {
+		digits++; /* 2^64 has 20 */
+	}
+	return digits;
+}
+
 void text_add_padded(struct text *text, uint64_t value, unsigned digits)
 {
-	char figures[20]; /* 2^64 has 20 digits */
-	size_t at = sizeof(figures);
+	const unsigned needed = digits_of(value);
+	const unsigned len = needed > digits ? needed : digits;
+	char *at = text_take(text, len);
 
-	while (at > 0 && (value > 0 || sizeof(figures) - at < digits)) {
-		figures[--at] = (char)('0' + value % 10);
+	for (unsigned i = len; at != NULL && i > 0; i--) {
+		at[i - 1] = (char)('0' + value % 10);
 		value /= 10;
 	}
-	text_add(text, (struct slice){figures + at, sizeof(figures) - at});
 }
 
 static void add_json_byte(struct text *text, unsigned char c)

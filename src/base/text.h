@@ -28,16 +28,25 @@ static inline struct slice text_slice(const struct text *text)
 	return (struct slice){text->ptr, text->len};
 }
 
-static inline void text_add(struct text *text, struct slice s)
+/* Where the next `len` bytes go, which the caller writes at once; NULL when they do not fit. */
+static inline char *text_take(struct text *text, size_t len)
 {
-	if (UNLIKELY(s.len > text->cap - text->len)) {
+	if (UNLIKELY(len > text->cap - text->len)) {
 		text->overflow = true;
 		text->cap = text->len;
-		return;
+		return NULL;
 	}
-	if (s.len > 0) {
-		memcpy(text->ptr + text->len, s.ptr, s.len);
-		text->len += s.len;
+	char *at = text->ptr + text->len;
+	text->len += len;
+	return at;
+}
+
+static inline void text_add(struct text *text, struct slice s)
+{
+	char *at = text_take(text, s.len);
+
+	if (LIKELY(at != NULL && s.len > 0)) {
+		memcpy(at, s.ptr, s.len);
 	}
 }
 

@@ -448,9 +448,12 @@ static int read_arguments(struct reader *reader, int argc, char *const argv[])
 	return 0;
 }
 
-/* Whether this option, or another row of the same member, was given already. */
+/* Whether this option, or another row of the same member, was given already: here, or in the file. */
 static bool is_given(const struct reader *reader, const struct config_option *option)
 {
+	if (option->type == OPTION_SOCKET && reader->config->socket_path != NULL) {
+		return true;
+	}
 	for (unsigned i = 0; i < CONFIG_OPTION_COUNT; i++) {
 		if (reader->given[i] && config_options[i].member == option->member) {
 			return true;

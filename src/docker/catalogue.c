@@ -46,12 +46,14 @@ static const struct docker_endpoint endpoints[ENDPOINT_COUNT] = {
 #undef ENDPOINT
 };
 
-static const uint8_t methods[ENDPOINT_COUNT] = {
+const struct catalogue_key catalogue_keys[ENDPOINT_COUNT + 1] = {
 #define GROUP(section)
-#define ENDPOINT(operation, method, ...) METHOD_##method,
+#define ENDPOINT(operation, method, section, path, ...)                                            \
+	{(path) + sizeof(path) - 1 - CATALOGUE_TAIL, METHOD_##method, DOCKER_SECTION_##section},
 #include "docker/endpoints.def"
 #undef GROUP
 #undef ENDPOINT
+        [ENDPOINT_COUNT] = {"", METHOD_OTHER, DOCKER_SECTION_COUNT + 1},
 };
 
 static const uint16_t groups[DOCKER_SECTION_COUNT + 1] = {
@@ -65,11 +67,6 @@ static const uint16_t groups[DOCKER_SECTION_COUNT + 1] = {
 unsigned catalogue_group(enum docker_section section)
 {
 	return groups[section];
-}
-
-enum method catalogue_method(unsigned row)
-{
-	return (enum method)methods[row];
 }
 
 const struct docker_endpoint *docker_endpoint(unsigned id)
@@ -142,7 +139,7 @@ unsigned docker_id_count(void)
 
 static enum kind id_kind(unsigned id)
 {
-	return id < ENDPOINT_COUNT ? kind_of(catalogue_method(id))
+	return id < ENDPOINT_COUNT ? kind_of((enum method)catalogue_keys[id].method)
 	                           : (enum kind)((id - ENDPOINT_COUNT) / SECTIONS_AND_NONE);
 }
 

@@ -19,7 +19,18 @@ enum method {
 
 /* The first row of a section; its rows follow each other. */
 unsigned catalogue_group(enum docker_section section);
-enum method catalogue_method(unsigned row);
+
+/* Every pattern ends in so many literal bytes at least, or in a parameter. */
+enum { CATALOGUE_TAIL = 4 };
+
+/* By these most rows are passed over. */
+struct catalogue_key {
+	const char *tail; /* the last CATALOGUE_TAIL bytes of the pattern */
+	uint8_t method;
+	uint8_t section;
+};
+
+extern const struct catalogue_key catalogue_keys[]; /* of each row, and one that ends them */
 
 /* `segment`: "containers", "libpod/containers". */
 enum docker_section catalogue_section(struct slice segment);

@@ -117,6 +117,14 @@ static bool fits(const char *pattern, struct slice path, struct slice *ret_name)
 	return path.len == 0;
 }
 
+/* Whether a pattern with this tail can fit `path`. */
+static bool may_end(struct slice path, const char *tail)
+{
+	return tail[CATALOGUE_TAIL - 1] == '}' ||
+	       (path.len >= CATALOGUE_TAIL &&
+	               memcmp(path.ptr + path.len - CATALOGUE_TAIL, tail, CATALOGUE_TAIL) == 0);
+}
+
 static bool is_older(const struct docker_version *version, unsigned than)
 {
 	return version->parts > 0 && version->major * 100U + version->minor < than;
@@ -141,13 +149,14 @@ static unsigned find_row(
 	const enum docker_section section = section_of(path->rest, &section_len);
 	const struct slice rest = {path->rest.ptr + section_len, path->rest.len - section_len};
 
-	for (unsigned row = catalogue_group(section); row < docker_endpoint_count; row++) {
-		const struct docker_endpoint *endpoint = docker_endpoint(row);
-		if (endpoint->section != section) {
-			break;
+	for (unsigned row = catalogue_group(section); catalogue_keys[row].section == section;
+	        row++) {
+		if (catalogue_keys[row].method != method ||
+		        !may_end(path->rest, catalogue_keys[row].tail)) {
+			continue;
 		}
-		if (catalogue_method(row) == method &&
-		        fits(endpoint->path + section_len, rest, ret_name) &&
+		const struct docker_endpoint *endpoint = docker_endpoint(row);
+		if (fits(endpoint->path + section_len, rest, ret_name) &&
 		        meets_conditions(endpoint, target, &path->version)) {
 			return row;
 		}

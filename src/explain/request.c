@@ -124,7 +124,6 @@ static void print_advice(const struct question *question, const struct policy *p
 	char memory[ANSWER_MAX];
 	struct text text = text_over(memory, sizeof(memory));
 
-	policy_set_prepare_advice(question->config->policies);
 	policy_advise(policy, &question->request, &text);
 	if (text.len > 0) {
 		printf("to allow it: %.*s\n", SLICE_FMT(text_slice(&text)));

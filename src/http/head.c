@@ -42,60 +42,45 @@
 
 const unsigned char http_bytes[256] = {BYTES_64(0), BYTES_64(64), BYTES_64(128), BYTES_64(192)};
 
-/* Whether none of eight bytes is below 0x20 or is 0x7f; a false no is possible. */
-static inline bool are_plain(const char *at)
-{
-	const uint64_t ones = UINT64_C(0x0101010101010101);
-	uint64_t word;
-
-	memcpy(&word, at, sizeof(word));
-	const uint64_t control = word - 0x20 * ones;
-	const uint64_t delete = (word ^ 0x7f * ones) - ones;
-	return ((control | delete) & ~word & 0x80 * ones) == 0;
-}
-
-const char *skip_value(const char *at, const char *end)
-{
-	while (at < end) {
-		if (end - at >= 8 && are_plain(at)) {
-			at += 8;
-		} else if (byte_is(*at, BYTE_VALUE)) {
-			at++;
-		} else {
-			break;
-		}
-	}
-	return at;
-}
-
 /* ── Field names ─────────────────────────────────────────────────────────── */
 
-/* One bit for each length that a known name has: most names end here. */
-static const uint32_t known_lengths = 0
-#define FIELD(name, text, hop_by_hop) | UINT32_C(1) << (sizeof(text) - 1)
-#include "http/fields.def"
-#undef FIELD
-        ;
-
-static const struct slice known_names[HTTP_NAME_COUNT] = {
-        [HTTP_NAME_OTHER] = {"", 0},
-#define FIELD(name, text, hop_by_hop) [HTTP_NAME_##name] = {text, sizeof(text) - 1},
-#include "http/fields.def"
-#undef FIELD
-};
-
-static enum http_name name_lookup(struct slice name)
+/* The first byte from `at` on that is no part of a name, or `end`: most are letters and dashes. */
+static inline const char *skip_name(const char *at, const char *end)
 {
-	if (name.len >= 32 || (known_lengths >> name.len & 1) == 0) {
-		return HTTP_NAME_OTHER;
+	if (LIKELY(end - at >= 16)) {
+		bytes16 bytes;
+		memcpy(&bytes, at, sizeof(bytes));
+		const bytes16 letter = (bytes | 0x20) - 'a';
+		at += first_found((bytes16)((letter > 'z' - 'a') & (bytes != '-')));
 	}
-	for (unsigned i = HTTP_NAME_OTHER + 1; i < HTTP_NAME_COUNT; i++) {
-		if (known_names[i].len == name.len &&
-		        known_names[i].ptr[0] == ascii_lower(name.ptr[0]) &&
-		        slice_equal_nocase(known_names[i], name)) {
-			return (enum http_name)i;
-		}
+	return skip_bytes(at, end, BYTE_TOKEN);
+}
+
+/*
+ * Whether `name`, a token, is `known`, which is of lower-case letters and
+ * dashes: no other byte of a token becomes one of those.
+ */
+static inline bool is_name(struct slice name, const char *known, size_t known_len)
+{
+	unsigned char difference = 0;
+
+	if (name.len != known_len) {
+		return false;
 	}
+	for (size_t i = 0; i < known_len; i++) {
+		difference |= (unsigned char)((name.ptr[i] | 0x20) ^ known[i]);
+	}
+	return difference == 0;
+}
+
+static inline enum http_name name_lookup(struct slice name)
+{
+#define FIELD(id, text, hop_by_hop)                                                                \
+	if (is_name(name, text, sizeof(text) - 1)) {                                               \
+		return HTTP_NAME_##id;                                                             \
+	}
+#include "http/fields.def"
+#undef FIELD
 	return HTTP_NAME_OTHER;
 }
 
@@ -184,7 +169,7 @@ struct slice head_first_line(struct slice bytes)
 /* Reads the line at *at and moves it to the next one. */
 static enum http_error parse_field(const char **at, const char *end, struct http_field *field)
 {
-	const char *name_end = skip_bytes(*at, end, BYTE_TOKEN);
+	const char *name_end = skip_name(*at, end);
 
 	/* RFC 9112 section 5.1: a token, and no white space before the colon. */
 	if (UNLIKELY(name_end == *at || name_end == end || *name_end != ':')) {
@@ -292,5 +277,29 @@ enum http_error head_parse_length(struct http_head *head, const struct head_fact
 		return HTTP_BAD_LENGTH;
 	}
 	head->has_length = true;
+	return HTTP_OK;
+}
+
+/* RFC 9112 section 6.1. */
+enum http_error head_parse_coding(
+        struct http_head *head, const struct head_facts *facts, enum head_coding spelling)
+{
+	const bool chunked = spelling == HEAD_CODING_EXACT
+	                             ? slice_equal(facts->coding, SLICE("chunked"))
+	                             : slice_equal_nocase(facts->coding, SLICE("chunked"));
+
+	if (facts->codings > 1) {
+		return HTTP_BAD_CODING_REPEATED;
+	}
+	if (!chunked) {
+		return HTTP_BAD_CODING;
+	}
+	if (head->minor_version == 0) {
+		return HTTP_BAD_CODING_VERSION;
+	}
+	if (facts->lengths > 0) {
+		return HTTP_BAD_LENGTH_AND_CODING;
+	}
+	head->has_chunked = true;
 	return HTTP_OK;
 }

@@ -34,8 +34,52 @@ static inline const char *skip_bytes(const char *at, const char *end, unsigned c
 	return at;
 }
 
-/* The same for BYTE_VALUE, many bytes at a time: values are most of a head. */
-const char *skip_value(const char *at, const char *end);
+/*
+ * Heads are read sixteen bytes at a time, in the compiler's own vectors: they
+ * are half of what a small request costs in user space.
+ */
+typedef unsigned char bytes16 __attribute__((vector_size(16)));
+
+/* The first byte of `found` that is not zero; 16 if all are. */
+static inline unsigned first_found(bytes16 found)
+{
+	uint64_t words[2];
+
+	_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the first byte is the lowest");
+	memcpy(words, &found, sizeof(words));
+	if (words[0] != 0) {
+		return (unsigned)__builtin_ctzll(words[0]) / 8;
+	}
+	return words[1] != 0 ? 8 + (unsigned)__builtin_ctzll(words[1]) / 8 : 16;
+}
+
+/* The first byte from `at` on that is a control (RFC 5234 appendix B.1: CTL), or `end`. */
+static inline const char *find_control(const char *at, const char *end)
+{
+	while (end - at >= 16) {
+		bytes16 bytes;
+		memcpy(&bytes, at, sizeof(bytes));
+		const unsigned n = first_found((bytes16)((bytes < 0x20) | (bytes == 0x7f)));
+		at += n;
+		if (n < 16) {
+			return at;
+		}
+	}
+	while (at < end && (unsigned char)*at >= 0x20 && *at != 0x7f) {
+		at++;
+	}
+	return at;
+}
+
+/* The first byte from `at` on that is not BYTE_VALUE, or `end`. */
+static inline const char *skip_value(const char *at, const char *end)
+{
+	at = find_control(at, end);
+	while (UNLIKELY(at < end && *at == '\t')) {
+		at = find_control(at + 1, end);
+	}
+	return at;
+}
 
 /* What the fields say that decides on framing and on the connection. */
 struct head_facts {
@@ -65,6 +109,16 @@ enum http_error head_parse_fields(struct slice bytes, struct slice first_line,
 
 /* Reads the one Content-Length, if any, into the head. */
 enum http_error head_parse_length(struct http_head *head, const struct head_facts *facts) MUST_USE;
+
+/* How "chunked" may be spelled. */
+enum head_coding {
+	HEAD_CODING_EXACT,
+	HEAD_CODING_ANY_CASE, /* RFC 9112 section 7 */
+};
+
+/* Reads the Transfer-Encoding, of which there is at least one, into the head. */
+enum http_error head_parse_coding(
+        struct http_head *head, const struct head_facts *facts, enum head_coding spelling) MUST_USE;
 
 /* Whether the connection outlives this message as far as its sender says (RFC 9112 section 9.3). */
 static inline bool head_keeps_alive(const struct http_head *head, const struct head_facts *facts)

@@ -179,32 +179,13 @@ static enum http_error parse_target(struct http_request *request)
 
 /* ── Framing ─────────────────────────────────────────────────────────────── */
 
-/* RFC 9112 section 6.1; the cases of section 6.3 that ask for leniency are refused. */
-static enum http_error parse_coding(struct http_head *head, const struct head_facts *facts)
-{
-	if (facts->codings > 1) {
-		return HTTP_BAD_CODING_REPEATED;
-	}
-	/* Exactly so: a coding the next reader does not recognise hides a body. */
-	if (!slice_equal(facts->coding, SLICE("chunked"))) {
-		return HTTP_BAD_CODING;
-	}
-	if (head->minor_version == 0) {
-		return HTTP_BAD_CODING_VERSION;
-	}
-	if (facts->lengths > 0) {
-		return HTTP_BAD_LENGTH_AND_CODING;
-	}
-	head->has_chunked = true;
-	head->framing = HTTP_CHUNKED;
-	return HTTP_OK;
-}
-
-/* RFC 9112 section 6.3. */
+/* RFC 9112 section 6.3; the cases that ask for leniency are refused. */
 static enum http_error parse_framing(struct http_head *head, const struct head_facts *facts)
 {
 	if (facts->codings > 0) {
-		return parse_coding(head, facts);
+		head->framing = HTTP_CHUNKED;
+		/* A coding that the next reader does not recognise hides a body. */
+		return head_parse_coding(head, facts, HEAD_CODING_EXACT);
 	}
 	/* Equal ones could be merged; once is enough. */
 	if (facts->lengths > 1) {

@@ -49,24 +49,6 @@ static bool is_without_body(unsigned status, bool to_head)
 	return to_head || status < 200 || status == 204 || status == 304;
 }
 
-static enum http_error parse_coding(struct http_head *head, const struct head_facts *facts)
-{
-	if (facts->codings > 1) {
-		return HTTP_BAD_CODING_REPEATED;
-	}
-	if (!slice_equal_nocase(facts->coding, SLICE("chunked"))) {
-		return HTTP_BAD_CODING;
-	}
-	if (head->minor_version == 0) {
-		return HTTP_BAD_CODING_VERSION;
-	}
-	if (facts->lengths > 0) {
-		return HTTP_BAD_LENGTH_AND_CODING;
-	}
-	head->has_chunked = true;
-	return HTTP_OK;
-}
-
 /* RFC 9112 section 6.3. */
 static enum http_framing choose_framing(const struct http_response *response, bool to_head)
 {
@@ -88,7 +70,7 @@ static enum http_error parse_framing(
 	if (facts->lengths_differ) {
 		error = HTTP_BAD_LENGTH_REPEATED;
 	} else if (facts->codings > 0) {
-		error = parse_coding(head, facts);
+		error = head_parse_coding(head, facts, HEAD_CODING_ANY_CASE);
 	} else {
 		error = head_parse_length(head, facts);
 	}

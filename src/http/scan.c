@@ -31,26 +31,28 @@ enum http_progress http_scan_head(struct http_scan *scan, struct slice bytes)
 			return refuse(scan, error);
 		}
 	}
-	while (scan->offset < bytes.len) {
-		const char *at = bytes.ptr + scan->offset;
-		const char *feed = memchr(at, '\n', bytes.len - scan->offset);
-		if (feed == NULL) {
-			scan->offset = bytes.len;
-			break;
-		}
-		const char *line = bytes.ptr + scan->line;
-		const size_t line_len = (size_t)(feed - line);
+	const char *end = bytes.ptr + bytes.len;
+	const char *at = find_control(bytes.ptr + scan->offset, end);
+	while (end - at >= 2) {
 		/* RFC 9112 section 2.2 allows a LF alone, and some take a CR alone for a line end:
-		 * two readers, two heads. So the first CR of a line is the one before its LF. */
-		if (UNLIKELY(line_len == 0 || memchr(line, '\r', line_len) != feed - 1)) {
+		 * two readers, two heads. */
+		if (UNLIKELY(*at == '\n' || (*at == '\r' && at[1] != '\n'))) {
 			return refuse(scan, HTTP_BAD_LINE_END);
 		}
-		scan->offset = scan->line + line_len + 1;
-		scan->line = scan->offset;
-		if (line_len == 1) {
-			scan->head_len = scan->offset;
-			return HTTP_DONE;
+		if (LIKELY(*at == '\r')) {
+			const size_t line_len = (size_t)(at - bytes.ptr) - scan->line;
+			scan->line += line_len + 2;
+			if (line_len == 0) {
+				scan->head_len = scan->line;
+				return HTTP_DONE;
+			}
+			at++;
 		}
+		at = find_control(at + 1, end);
 	}
+	if (UNLIKELY(at < end && *at == '\n')) {
+		return refuse(scan, HTTP_BAD_LINE_END);
+	}
+	scan->offset = (size_t)(at - bytes.ptr);
 	return HTTP_MORE;
 }

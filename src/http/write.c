@@ -11,10 +11,14 @@ static const bool is_hop_by_hop[HTTP_NAME_COUNT] = {
 
 static inline void add_field(struct text *text, struct slice name, struct slice value)
 {
-	text_add(text, name);
-	text_add(text, SLICE(": "));
-	text_add(text, value);
-	text_add(text, CRLF);
+	char *at = text_take(text, name.len + value.len + 4);
+
+	if (LIKELY(at != NULL)) {
+		at = mempcpy(at, name.ptr, name.len);
+		at = mempcpy(at, ": ", 2);
+		at = mempcpy(at, value.ptr, value.len);
+		memcpy(at, "\r\n", 2);
+	}
 }
 
 static void add_length(struct text *text, uint64_t length)

@@ -17,6 +17,7 @@ int loop_init(struct loop *loop)
 		return -errno;
 	}
 	loop->now_ns = clock_monotonic_ns();
+	loop->next_ns = INT64_MAX;
 	list_init(&loop->tasks);
 	list_init(&loop->timer_queues);
 	return 0;
@@ -100,6 +101,7 @@ void timer_init(struct timer *timer, void (*expired)(struct timer *timer))
 void timer_start(struct loop *loop, struct timer_queue *queue, struct timer *timer)
 {
 	timer->expires_ns = loop->now_ns + queue->duration_ns;
+	loop->next_ns = timer->expires_ns < loop->next_ns ? timer->expires_ns : loop->next_ns;
 	list_remove(&timer->link);
 	list_append(&queue->timers, &timer->link);
 }
@@ -115,15 +117,35 @@ static struct timer *first_timer(const struct timer_queue *queue)
 	                                  : CONTAINER_OF(queue->timers.next, struct timer, link);
 }
 
+static void run_queue(struct loop *loop, const struct timer_queue *queue)
+{
+	struct timer *timer = first_timer(queue);
+
+	while (timer != NULL && timer->expires_ns <= loop->now_ns) {
+		timer_stop(timer);
+		timer->expired(timer);
+		timer = first_timer(queue);
+	}
+}
+
+/*
+ * A timer that is stopped leaves `next_ns` as it is, since most are, long
+ * before they expire: the loop may wake up once for nothing, and finds the
+ * next one then.
+ */
 static void run_timers(struct loop *loop)
 {
+	if (LIKELY(loop->now_ns < loop->next_ns)) {
+		return;
+	}
 	for (struct list *at = loop->timer_queues.next; at != &loop->timer_queues; at = at->next) {
-		const struct timer_queue *queue = CONTAINER_OF(at, struct timer_queue, link);
-		struct timer *timer = first_timer(queue);
-		while (timer != NULL && timer->expires_ns <= loop->now_ns) {
-			timer_stop(timer);
-			timer->expired(timer);
-			timer = first_timer(queue);
+		run_queue(loop, CONTAINER_OF(at, struct timer_queue, link));
+	}
+	loop->next_ns = INT64_MAX;
+	for (struct list *at = loop->timer_queues.next; at != &loop->timer_queues; at = at->next) {
+		const struct timer *timer = first_timer(CONTAINER_OF(at, struct timer_queue, link));
+		if (timer != NULL && timer->expires_ns < loop->next_ns) {
+			loop->next_ns = timer->expires_ns;
 		}
 	}
 }
@@ -131,21 +153,13 @@ static void run_timers(struct loop *loop)
 /* Milliseconds until the next timer, rounded up; -1 without one, 0 with tasks at hand. */
 static int wait_ms(const struct loop *loop)
 {
-	int64_t next_ns = INT64_MAX;
-
 	if (!list_empty(&loop->tasks)) {
 		return 0;
 	}
-	for (struct list *at = loop->timer_queues.next; at != &loop->timer_queues; at = at->next) {
-		const struct timer *timer = first_timer(CONTAINER_OF(at, struct timer_queue, link));
-		if (timer != NULL && timer->expires_ns < next_ns) {
-			next_ns = timer->expires_ns;
-		}
-	}
-	if (next_ns == INT64_MAX) {
+	if (loop->next_ns == INT64_MAX) {
 		return -1;
 	}
-	const int64_t wait_ns = next_ns > loop->now_ns ? next_ns - loop->now_ns : 0;
+	const int64_t wait_ns = loop->next_ns > loop->now_ns ? loop->next_ns - loop->now_ns : 0;
 	const int64_t ms = (wait_ns + NS_PER_MS - 1) / NS_PER_MS;
 	return ms > INT_MAX ? INT_MAX : (int)ms;
 }

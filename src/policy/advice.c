@@ -62,7 +62,7 @@ static struct advice advice_for(
 	return advice;
 }
 
-void policy_set_prepare_advice(struct policy_set *set)
+static const struct advice *make_advice(struct policy_set *set)
 {
 	struct candidate candidates[PRESETS_MAX];
 	struct policy_set *presets = policy_set_new(); /* of their own: they are not kept */
@@ -72,21 +72,35 @@ void policy_set_prepare_advice(struct policy_set *set)
 	for (unsigned id = 0; id < docker_id_count(); id++) {
 		advice[id] = advice_for(id, candidates, count);
 	}
-	set->advice = advice;
 	policy_set_free(presets);
+	return advice;
+}
+
+/* Made by whoever asks first: most proxies deny nothing for days. */
+static struct advice advice_of(struct policy_set *set, unsigned id)
+{
+	(void)pthread_mutex_lock(&set->advice_lock);
+	if (set->advice == NULL) {
+		set->advice = make_advice(set);
+	}
+	const struct advice advice = set->advice[id];
+	(void)pthread_mutex_unlock(&set->advice_lock);
+	return advice;
 }
 
 /* ── What would allow a request ──────────────────────────────────────────── */
 
-static void add_presets(const struct policy_set *set, unsigned id, struct text *text)
+static void add_presets(struct policy_set *set, unsigned id, struct text *text)
 {
-	if (set->advice == NULL || set->advice[id].presets[0] == 0) {
+	const struct advice advice = advice_of(set, id);
+
+	if (advice.presets[0] == 0) {
 		return;
 	}
 	text_add(text, SLICE("use a preset that does ("));
-	for (unsigned i = 0; i < ADVICE_MAX && set->advice[id].presets[i] != 0; i++) {
+	for (unsigned i = 0; i < ADVICE_MAX && advice.presets[i] != 0; i++) {
 		text_add_format(text, "%s%s", i > 0 ? ", " : "",
-		        policy_presets[set->advice[id].presets[i] - 1].name);
+		        policy_presets[advice.presets[i] - 1].name);
 	}
 	text_add(text, SLICE("), or "));
 }

@@ -9,6 +9,8 @@
 #include "policy/path.h"
 #include "policy/policy.h"
 
+#include <pthread.h>
+
 struct rule {
 	struct rule *next;
 	const struct policy *policy; /* in which it is written */
@@ -66,7 +68,10 @@ struct policy_set {
 	struct arena arena;
 	struct policy *policies;
 	struct path_limits *limits;
-	const struct advice *advice; /* by request id; NULL: not worked out */
+	/* By request id; NULL: nobody asked yet. Under the lock, as is the arena when it is made.
+	 */
+	const struct advice *advice;
+	pthread_mutex_t advice_lock;
 };
 
 /* Requests that have no operation. */

@@ -78,6 +78,7 @@ struct policy_set *policy_set_new(void)
 	struct policy_set *set = calloc(1, sizeof(*set));
 
 	ASSERT(set != NULL && "out of memory");
+	(void)pthread_mutex_init(&set->advice_lock, NULL);
 	set->limits = path_limits_new();
 	ASSERT(set->limits != NULL && "out of memory");
 	add_built_ins(set);
@@ -314,13 +315,12 @@ static bool is_in_sections(unsigned id, uint64_t sections)
 static bool method_can_fit(const struct rule *rule, unsigned id)
 {
 	const struct docker_endpoint *endpoint = docker_endpoint(id);
-	const unsigned reading = policy_method_bit(SLICE("GET")) | policy_method_bit(SLICE("HEAD"));
-
-	const unsigned options = policy_method_bit(SLICE("OPTIONS"));
 
 	if (rule->methods == 0) {
 		return true;
 	}
+	const unsigned reading = policy_method_bit(SLICE("GET")) | policy_method_bit(SLICE("HEAD"));
+	const unsigned options = policy_method_bit(SLICE("OPTIONS"));
 	if (endpoint == NULL && !policy_is_unknown(id)) {
 		return (rule->methods & options) != 0;
 	}

@@ -90,11 +90,10 @@ typedef void policy_advisor(
 /* In place of the general advice, which is about presets and YAML. */
 void policy_set_advisor(struct policy *policy, policy_advisor *advisor, const void *context);
 /*
- * Work out which presets allow what, so that advice can name them. Takes some
- * milliseconds, for it reads them all; without it advice names none.
+ * Write what would allow `request`, as an advisor does. The first time takes
+ * some milliseconds: all presets are read, to know which of them do. Any thread
+ * may ask, but nobody may add to the set any more.
  */
-void policy_set_prepare_advice(struct policy_set *set);
-/* Write what would allow `request`, as an advisor does. */
 void policy_advise(
         const struct policy *policy, const struct docker_request *request, struct text *text);
 /*

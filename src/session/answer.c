@@ -175,20 +175,9 @@ enum next session_finish(struct session *session)
 
 enum next session_step_answer(struct session *session)
 {
-	switch (flow_send(&session->down, &session->client, false)) {
-	case FLOW_COMPLETE:
-		return session_finish(session);
-	case FLOW_WAIT:
-		return NEXT_WAIT;
-	case FLOW_YIELD:
-	case FLOW_SOURCE_END:
-	case FLOW_SOURCE_LOST:
-	case FLOW_SINK_LOST:
-	case FLOW_MALFORMED:
-	case FLOW_NO_MEMORY:
-		return NEXT_CLOSE;
-	}
-	return NEXT_CLOSE;
+	const enum flow_result result = flow_send(&session->down, &session->client, false);
+
+	return result == FLOW_COMPLETE ? session_finish(session) : next_after(result);
 }
 
 /*

@@ -60,6 +60,16 @@ static enum next look_for_end(struct session *session)
 	return NEXT_WAIT;
 }
 
+static enum next request_malformed(struct session *session)
+{
+	if ((session->exchange->traits & DOCKER_ATTACH) != 0) {
+		/* Raw bytes sent early: held until the answer says what they are. */
+		return NEXT_WAIT;
+	}
+	return session->state == SESSION_REPLY ? session_refuse(session, HTTP_BAD_CHUNK)
+	                                       : NEXT_CLOSE;
+}
+
 static enum next pump_request(struct session *session)
 {
 	if (session->up.complete &&
@@ -68,31 +78,16 @@ static enum next pump_request(struct session *session)
 	        session->up.piped == 0) {
 		return look_for_end(session);
 	}
-	switch (flow_move(&session->up, &session->worker->lender, &session->client,
-	        &session->engine->stream)) {
-	case FLOW_WAIT:
-		return NEXT_WAIT;
-	case FLOW_COMPLETE:
+	const enum flow_result result = flow_move(
+	        &session->up, &session->worker->lender, &session->client, &session->engine->stream);
+	if (result == FLOW_COMPLETE) {
 		return look_for_end(session);
-	case FLOW_YIELD:
-		return NEXT_YIELD;
-	case FLOW_SINK_LOST:
-		flow_drop(&session->up,
-		        &session->worker->lender); /* but the answer may wait all the same */
-		return NEXT_AGAIN;
-	case FLOW_MALFORMED:
-		if ((session->exchange->traits & DOCKER_ATTACH) != 0) {
-			return NEXT_WAIT; /* raw bytes sent early: held until the answer says what
-			                     they are */
-		}
-		return session->state == SESSION_REPLY ? session_refuse(session, HTTP_BAD_CHUNK)
-		                                       : NEXT_CLOSE;
-	case FLOW_SOURCE_END:
-	case FLOW_SOURCE_LOST:
-	case FLOW_NO_MEMORY:
-		return NEXT_CLOSE;
 	}
-	return NEXT_CLOSE;
+	if (result == FLOW_SINK_LOST) { /* but the answer may wait all the same */
+		flow_drop(&session->up, &session->worker->lender);
+		return NEXT_AGAIN;
+	}
+	return result == FLOW_MALFORMED ? request_malformed(session) : next_after(result);
 }
 
 /* The buffer of the request is needed no more once the answer has begun. */
@@ -252,18 +247,9 @@ enum next session_step_reply(struct session *session)
 		return sending;
 	}
 	/* An interim answer may still wait for the client. */
-	switch (flow_send(&session->down, &session->client, false)) {
-	case FLOW_COMPLETE:
-		break;
-	case FLOW_WAIT:
-		return sending;
-	case FLOW_YIELD:
-	case FLOW_SOURCE_END:
-	case FLOW_SOURCE_LOST:
-	case FLOW_SINK_LOST:
-	case FLOW_MALFORMED:
-	case FLOW_NO_MEMORY:
-		return NEXT_CLOSE;
+	const enum flow_result interim = flow_send(&session->down, &session->client, false);
+	if (interim != FLOW_COMPLETE) {
+		return interim == FLOW_WAIT ? sending : NEXT_CLOSE;
 	}
 	const enum next reading = read_answer_head(session);
 	return reading == NEXT_WAIT ? sending : reading;
@@ -288,24 +274,13 @@ static enum next pump_answer(struct session *session)
 {
 	const bool until_close = session->down.framing == HTTP_UNTIL_CLOSE;
 
-	switch (flow_move(&session->down, &session->worker->lender, &session->engine->stream,
-	        &session->client)) {
-	case FLOW_WAIT:
-		return NEXT_WAIT;
-	case FLOW_YIELD:
-		return NEXT_YIELD;
-	case FLOW_COMPLETE:
+	const enum flow_result result = flow_move(&session->down, &session->worker->lender,
+	        &session->engine->stream, &session->client);
+	const bool ended = result == FLOW_SOURCE_END || result == FLOW_SOURCE_LOST;
+	if (result == FLOW_COMPLETE || (ended && until_close)) {
 		return answer_complete(session);
-	case FLOW_SOURCE_END:
-	case FLOW_SOURCE_LOST:
-		/* Otherwise it is cut short, and closing without an end says so. */
-		return until_close ? answer_complete(session) : NEXT_CLOSE;
-	case FLOW_SINK_LOST:
-	case FLOW_MALFORMED:
-	case FLOW_NO_MEMORY:
-		return NEXT_CLOSE;
 	}
-	return NEXT_CLOSE;
+	return next_after(result); /* cut short: closing without an end says so */
 }
 
 enum next session_step_relay(struct session *session)

@@ -17,6 +17,7 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 
+struct loop;
 struct worker;
 
 /* What a worker needs to know; must outlive it. */
@@ -52,5 +53,7 @@ int worker_run(struct worker *worker) MUST_USE;
  */
 void worker_stop(struct worker *worker);
 void worker_free(struct worker *worker);
+/* The loop it runs in: what is watched there is served in its thread. */
+struct loop *worker_loop(struct worker *worker);
 
 #endif

@@ -45,6 +45,15 @@ enum next {
 	NEXT_CLOSE,
 };
 
+/* How it goes on after a flow stopped, where the state makes nothing else of the result. */
+static inline enum next next_after(enum flow_result result)
+{
+	if (result == FLOW_WAIT) {
+		return NEXT_WAIT;
+	}
+	return result == FLOW_YIELD ? NEXT_YIELD : NEXT_CLOSE;
+}
+
 /* ── session.c ───────────────────────────────────────────────────────────── */
 
 /* Change the state and arm its deadline; NEXT_AGAIN. */

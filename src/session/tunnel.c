@@ -8,34 +8,19 @@ static enum next pump_tunnel(
 	if (flow->complete) {
 		return NEXT_WAIT;
 	}
-	switch (flow_move(flow, &session->worker->lender, source, sink)) {
-	case FLOW_WAIT:
+	const enum flow_result result = flow_move(flow, &session->worker->lender, source, sink);
+	const bool lost = result == FLOW_SOURCE_LOST || result == FLOW_SINK_LOST;
+	const bool from_client = source == &session->client;
+	if (lost && from_client && sink->peer_done) { /* the Engine left; its last words remain */
+		flow->complete = true;
 		return NEXT_WAIT;
-	case FLOW_YIELD:
-		return NEXT_YIELD;
-	case FLOW_SOURCE_END:
+	}
+	if (result == FLOW_SOURCE_END || (lost && !from_client && source->hangup)) {
 		stream_finish(sink);
 		flow->complete = true;
 		return NEXT_WAIT;
-	case FLOW_SOURCE_LOST:
-	case FLOW_SINK_LOST:
-		if (source == &session->client &&
-		        sink->peer_done) { /* the Engine left; its last words remain */
-			flow->complete = true;
-			return NEXT_WAIT;
-		}
-		if (source != &session->client && source->hangup) {
-			stream_finish(sink);
-			flow->complete = true;
-			return NEXT_WAIT;
-		}
-		return NEXT_CLOSE;
-	case FLOW_COMPLETE:
-	case FLOW_MALFORMED:
-	case FLOW_NO_MEMORY:
-		return NEXT_CLOSE;
 	}
-	return NEXT_CLOSE;
+	return next_after(result);
 }
 
 enum next session_step_tunnel(struct session *session)

@@ -132,6 +132,11 @@ void worker_stop(struct worker *worker)
 	(void)eventfd_write(worker->stop_watch.fd, 1);
 }
 
+struct loop *worker_loop(struct worker *worker)
+{
+	return &worker->loop;
+}
+
 /* ── Life ────────────────────────────────────────────────────────────────── */
 
 static void init_queues(struct worker *worker)

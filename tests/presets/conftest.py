@@ -9,8 +9,16 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
+import socket
+import socketserver
 import subprocess
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -97,6 +105,73 @@ def explain_all(name: str, requests: list[str]) -> list[Answer]:
     """The same for many requests, side by side."""
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         return list(pool.map(lambda request: explain(name, request), requests))
+
+
+class Content(socketserver.StreamRequestHandler):
+    """An Engine that is content with everything it is asked."""
+
+    def handle(self) -> None:
+        while self.rfile.readline().strip():
+            while self.rfile.readline().strip():
+                pass
+            self.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+
+
+@pytest.fixture(scope="session", name="engine")
+def content_engine() -> Iterator[Path]:
+    """The socket of that Engine, which a proxy that has given up root can reach."""
+    folder = Path(tempfile.mkdtemp(prefix="dsp-tests-presets-"))
+    folder.chmod(0o755)
+    with socketserver.ThreadingUnixStreamServer(str(folder / "engine"), Content) as server:
+        server.daemon_threads = True
+        (folder / "engine").chmod(0o666)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield folder / "engine"
+        server.shutdown()
+    shutil.rmtree(folder)
+
+
+def free_port() -> int:
+    """A port nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@contextmanager
+def serving(name: str, engine: Path) -> Iterator[socket.socket]:
+    """A connection to a proxy that was started with POLICY=name."""
+    port = free_port()
+    settings = {"POLICY": name, "SOCKET_PATH": str(engine), "LOG_LEVEL": "err", "WORKERS": "1",
+                "LISTEN": f"tcp://127.0.0.1:{port}"}
+    with subprocess.Popen([BINARY], env=settings, stdin=subprocess.DEVNULL) as process:
+        try:
+            deadline = time.monotonic() + 10
+            while True:
+                try:
+                    connection = socket.create_connection(("127.0.0.1", port), 10)
+                    break
+                except ConnectionRefusedError:
+                    assert process.poll() is None and time.monotonic() < deadline, "it does not start"
+                    time.sleep(0.01)
+            with connection:
+                yield connection
+        finally:
+            process.terminate()
+    assert process.returncode == 0
+
+
+def ask(connection: socket.socket, request: str) -> int:
+    """The status of the answer to one request."""
+    connection.sendall(f"{request} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+    answer = b""
+    while b"\r\n\r\n" not in answer:
+        answer += connection.recv(65536) or pytest.fail(f"{request}: closed after {answer!r}")
+    head, _, body = answer.partition(b"\r\n\r\n")
+    length = re.search(rb"(?i)\r\ncontent-length: (\d+)", head)
+    while not request.startswith("HEAD") and length and len(body) < int(length[1]):
+        body += connection.recv(65536)
+    return int(head.split(b" ", 2)[1])
 
 
 def pytest_configure() -> None:

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import re
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from conftest import FOLDER, NAMES, OPERATIONS, ROOT, expected, preset
+from conftest import BINARY, FOLDER, NAMES, OPERATIONS, ROOT, expected, preset
 
-sys.path.insert(0, str(ROOT / "tools"))
 EMBED = ROOT / "tools" / "embed-presets.py"
 DOCUMENT = ROOT / "tools" / "document-presets.py"
 
@@ -121,6 +119,17 @@ def test_document_is_what_the_presets_say() -> None:
     """docs/presets.md is how people choose; tools/document-presets.py writes its table."""
     done = subprocess.run([DOCUMENT, "--check"], text=True, capture_output=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_the_documents_example_is_a_configuration(tmp_path: Path) -> None:
+    """What people copy from docs/presets.md must start, and do what the text beside it says."""
+    example = re.search(r"```yaml\n(.*?)```", (ROOT / "docs/presets.md").read_text(), re.DOTALL)
+    file = tmp_path / "config.yaml"
+    file.write_text(example[1])
+    for policy, allowed in (("mine", True), ("telegraf", False)):
+        done = subprocess.run([BINARY, "explain", "-c", file, "--policy", policy,
+                               "GET /containers/web/logs"], capture_output=True, text=True, check=False)
+        assert (done.returncode == 0) == allowed, done
 
 
 @pytest.mark.parametrize("document", ["man/docker-socket-proxy.8", "completion/docker-socket-proxy.bash",

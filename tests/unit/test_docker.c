@@ -51,6 +51,9 @@ static void every_row_makes_sense(void **state)
 		assert_that(what, strchr(row->operation, '.') != NULL);
 		assert_that(what, strchr(row->operation, ' ') == NULL);
 		assert_that(what, row->path[0] == '/');
+		/* What the router passes rows over by. */
+		const char *last = strrchr(row->path, '}');
+		assert_that(what, last == NULL || last[1] == '\0' || strlen(last + 1) >= 4);
 		assert_string_equal(docker_operation_name(id), row->operation);
 		assert_that(what, docker_id_section(id) == row->section);
 		/* Who reads no body cannot read JSON, and only one way to take over is its own. */

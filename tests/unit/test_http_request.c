@@ -152,6 +152,69 @@ static void fields_are_kept_as_spelled_and_in_order(void **state)
 	feed_done(&feed);
 }
 
+enum { RUN = 40 }; /* longer than what is read at a time, more than once */
+
+static bool is_token(unsigned char c)
+{
+	return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') ||
+	       (c != 0 && strchr("!#$%&'*+-.^_`|~", c) != NULL);
+}
+
+/* What `c` is refused for at `at` in a name; a colon ends it. */
+static enum http_error verdict_in_name(unsigned char c, size_t at)
+{
+	if (c == '\r' || c == '\n') {
+		return HTTP_BAD_LINE_END;
+	}
+	if (at == 0 && (c == ' ' || c == '\t')) {
+		return HTTP_BAD_FIELD_FOLDED;
+	}
+	return is_token(c) || (c == ':' && at > 0) ? HTTP_OK : HTTP_BAD_FIELD_NAME;
+}
+
+static enum http_error verdict_in_value(unsigned char c)
+{
+	if (c == '\r' || c == '\n') {
+		return HTTP_BAD_LINE_END;
+	}
+	return c == '\t' || (c >= ' ' && c != 0x7f) ? HTTP_OK : HTTP_BAD_FIELD_VALUE;
+}
+
+/* A field whose name or value, of RUN letters, has `c` at `at`. */
+static enum http_error judge_byte(unsigned char c, size_t at, bool in_value)
+{
+	char run[RUN];
+	char memory[256];
+	struct text text = text_over(memory, sizeof(memory));
+
+	memset(run, 'a', sizeof(run));
+	run[at] = (char)c;
+	text_add(&text, SLICE("GET / HTTP/1.0\r\n"));
+	text_add(&text, in_value ? SLICE("b: ") : SLICE(""));
+	text_add(&text, (struct slice){run, RUN});
+	text_add(&text, in_value ? SLICE("\r\n\r\n") : SLICE(": b\r\n\r\n"));
+	feed_request(&feed, text_slice(&text), SIZE_MAX / 2);
+	const enum http_error error = feed.error;
+	assert_false(feed.incomplete);
+	feed_done(&feed);
+	return error;
+}
+
+static void every_byte_is_judged_wherever_it_stands(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < 256 * RUN; i++) {
+		const unsigned char c = (unsigned char)(i / RUN);
+		const size_t at = i % RUN;
+		if (judge_byte(c, at, false) != verdict_in_name(c, at)) {
+			fail_msg("byte %#x at %zu of a name", c, at);
+		}
+		if (judge_byte(c, at, true) != verdict_in_value(c)) {
+			fail_msg("byte %#x at %zu of a value", c, at);
+		}
+	}
+}
+
 struct name_case {
 	struct slice text;
 	enum http_name name;
@@ -257,6 +320,7 @@ int main(void)
 	        cmocka_unit_test(a_target_is_read_as_the_engine_reads_it),
 	        cmocka_unit_test(a_body_ends_where_its_fields_say),
 	        cmocka_unit_test(fields_are_kept_as_spelled_and_in_order),
+	        cmocka_unit_test(every_byte_is_judged_wherever_it_stands),
 	        cmocka_unit_test(known_names_are_known_in_any_case),
 	        cmocka_unit_test(what_connection_names_is_marked),
 	        cmocka_unit_test(a_head_ends_at_its_empty_line),

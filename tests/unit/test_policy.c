@@ -509,6 +509,19 @@ static void names_are_held_to_their_rules(void **state)
 
 /* ── Advice ──────────────────────────────────────────────────────────────── */
 
+/* Which presets there are is not the business of these tests. */
+static void mask_presets(char *message)
+{
+	char *names = strstr(message, "that does (");
+	char rest[4096];
+
+	if (names != NULL) {
+		names += strlen("that does (");
+		(void)snprintf(rest, sizeof(rest), "PRESETS%s", strchr(names, ')'));
+		memcpy(names, rest, strlen(rest) + 1);
+	}
+}
+
 static void expect_denial(
         const struct policy *policy, const char *method, const char *path, const char *message)
 {
@@ -522,6 +535,7 @@ static void expect_denial(
 	assert_false(verdict.allowed);
 	policy_add_denial(policy, &request, &verdict, &text);
 	memory[text.len] = '\0';
+	mask_presets(memory);
 	assert_string_equal(memory, message);
 }
 
@@ -531,7 +545,8 @@ static void a_denial_says_what_would_allow_it(void **state)
 	const struct policy *own = sealed("own", "rules:\n  - deny: [container.create]\n");
 	expect_denial(own, "POST", "/containers/create",
 	        "container.create is not allowed by policy 'own' (test.yaml:2, deny: "
-	        "[container.create]). To allow it, write in front of the rules of 'own' in "
+	        "[container.create]). To allow it, use a preset that does (PRESETS), or write in "
+	        "front of the rules of 'own' in "
 	        "test.yaml: - allow: [container.create].");
 	expect_denial(own, "GET", "/foo/bar",
 	        "a request that is unknown to the proxy is not allowed by policy 'own' "
@@ -541,18 +556,17 @@ static void a_denial_says_what_would_allow_it(void **state)
 	struct policy *preset = NULL;
 	assert_int_equal(policy_set_find(set, SLICE("read-only"), here, &preset, error), 0);
 	assert_int_equal(policy_seal(preset, error), 0);
-	expect_denial(preset, "GET", "/secrets",
-	        "secret.list is not allowed by policy 'read-only' (presets/read-only.yaml:2). To "
+	expect_denial(preset, "GET", "/debug/vars",
+	        "debug.vars is not allowed by policy 'read-only' (presets/read-only.yaml:2). To "
 	        "allow it, write a policy: {extends: [read-only], rules: [{allow: "
-	        "[secret.list]}]}.");
+	        "[debug.vars]}]}.");
 }
 
-static void advice_names_presets_once_it_was_prepared(void **state)
+static void advice_names_presets(void **state)
 {
 	struct policy *deny = NULL;
 
 	(void)state;
-	policy_set_prepare_advice(set);
 	assert_int_equal(policy_set_find(set, SLICE("deny"), here, &deny, error), 0);
 	assert_int_equal(policy_seal(deny, error), 0);
 	static struct docker_request request;
@@ -649,7 +663,7 @@ int main(void)
 	        TEST(mistakes_in_rules_are_named),
 	        TEST(names_are_held_to_their_rules),
 	        TEST(a_denial_says_what_would_allow_it),
-	        TEST(advice_names_presets_once_it_was_prepared),
+	        TEST(advice_names_presets),
 	        TEST(an_advisor_has_the_word),
 	        TEST(every_preset_can_be_used),
 	        TEST(open_allows_and_deny_denies_everything),
