@@ -5,6 +5,7 @@
 #include "audit/denials.h"
 #include "base/log.h"
 #include "config/config.h"
+#include "convert/convert.h"
 #include "explain/explain.h"
 #include "health/health.h"
 #include "net/listener.h"
@@ -366,6 +367,25 @@ static int run(struct program *program)
 	return EXIT_SUCCESS;
 }
 
+static int convert(const struct config *config)
+{
+	char error[CONVERT_ERROR_MAX];
+	const enum convert_source source = convert_find_source(slice_of(config->source));
+
+	if (source == CONVERT_SOURCE_COUNT) {
+		(void)fprintf(stderr,
+		        "docker-socket-proxy: --from: '%s' is not accepted: give " CONFIG_SOURCES
+		        "\n",
+		        text_show(slice_of(config->source)).text);
+		return EXIT_USAGE;
+	}
+	if (convert_run(source, config->source_file, stdout, stderr, error) < 0) {
+		(void)fprintf(stderr, "docker-socket-proxy: %s\n", error);
+		return EXIT_USAGE;
+	}
+	return fflush(stdout) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
 int main(int argc, char *argv[])
 {
 	static struct program program;
@@ -376,6 +396,9 @@ int main(int argc, char *argv[])
 		return EXIT_USAGE;
 	}
 	log_setup(program.config.log_level, program.config.log_format);
+	if (program.config.warning[0] != '\0') {
+		log_line(LOG_WARNING, "%s", program.config.warning);
+	}
 	switch (program.config.verb) {
 	case CONFIG_HELP:
 		config_print_help();
@@ -391,6 +414,8 @@ int main(int argc, char *argv[])
 		return explain_configuration(&program.config);
 	case CONFIG_EXPLAIN:
 		return explain_request(&program.config);
+	case CONFIG_CONVERT:
+		return convert(&program.config);
 	case CONFIG_RUN:
 		return run(&program);
 	}
