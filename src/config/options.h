@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * options — options.def as a table; private to config/.
+ * options — options.def as a table, and what its reader and that of the file
+ * share. Private to config/.
  */
 #ifndef CONFIG_OPTIONS_H
 #define CONFIG_OPTIONS_H
@@ -9,6 +10,8 @@
 #include "config/config.h"
 
 enum option_type {
+	OPTION_TEXT,
+	OPTION_POLICY,
 	OPTION_ADDRESSES,
 	OPTION_PORT,
 	OPTION_SOCKET,
@@ -40,6 +43,19 @@ enum {
 };
 
 extern const struct config_option config_options[CONFIG_OPTION_COUNT];
+
+struct reader {
+	struct config *config;
+	char *error;
+	bool given[CONFIG_OPTION_COUNT];
+	bool verb_given;
+};
+
+/* A new listener, to be filled. */
+int config_add_listener(struct reader *reader, const char *name, const char *address,
+        struct config_listener **ret_listener) MUST_USE;
+/* Read reader->config->file; what was given already stays. */
+int config_read_file(struct reader *reader) MUST_USE;
 
 /* What is wrong with an address to listen on, as the end of a sentence; NULL: nothing. */
 const char *config_address_problem(struct slice address);

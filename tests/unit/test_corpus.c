@@ -134,8 +134,9 @@ static unsigned judge_head(struct replay *replay)
 static void write_head(struct replay *replay)
 {
 	struct text text = text_over(replay->memory, sizeof(replay->memory));
+	const struct docker_endpoint *row = docker_endpoint(replay->routed.id);
 	const struct http_request_options options = {.api_key = slice_of(api_key),
-	        .upgrade = replay->feed.request.head.upgrade.ptr != NULL};
+	        .upgrade = row != NULL && (row->traits & DOCKER_HIJACK) != 0};
 
 	http_request_write(&text, &replay->feed.request, replay->routed.path, &options);
 	assert_that(replay->name, !text.overflow);
