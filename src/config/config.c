@@ -275,6 +275,7 @@ static int read_verb(struct reader *reader, const char *word)
 		enum config_verb verb;
 	} verbs[] = {
 	        {"run", CONFIG_RUN},
+	        {"learn", CONFIG_LEARN},
 	        {"check", CONFIG_CHECK},
 	        {"explain", CONFIG_EXPLAIN},
 	        {"healthcheck", CONFIG_HEALTHCHECK},
@@ -495,6 +496,9 @@ static int choose_policy(struct reader *reader)
 		config->policy_name = config->file == NULL ? "open" : "deny";
 		config->policy_option = "default";
 	}
+	if (config->verb == CONFIG_LEARN) {
+		config->policy_name = "open"; /* it has to see what would be asked next */
+	}
 	if (policy_set_find(config->policies, slice_of(config->policy_name), config->policy_place,
 	            &policy, reader->error) < 0 ||
 	        policy_seal(policy, reader->error) < 0) {
@@ -502,7 +506,7 @@ static int choose_policy(struct reader *reader)
 	}
 	config->policy = policy;
 	for (unsigned i = 0; i < config->listener_count; i++) {
-		if (config->listeners[i].policy == NULL) {
+		if (config->listeners[i].policy == NULL || config->verb == CONFIG_LEARN) {
 			config->listeners[i].policy = policy;
 		}
 	}

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "learn/learn.h"
 
+#include "base/log.h"
 #include "learn/notebook.h"
 
 #include <stdlib.h>
@@ -24,6 +25,9 @@ struct learn *learn_new(void)
 	struct learn *learn =
 	        calloc(1, sizeof(*learn) + docker_id_count() * sizeof(learn->first[0]));
 
+	if (learn != NULL) {
+		(void)pthread_mutex_init(&learn->lock, NULL);
+	}
 	for (unsigned id = 0; learn != NULL && id < docker_id_count(); id++) {
 		learn->first[id] = first_of_operation(id);
 	}
@@ -93,20 +97,20 @@ static struct stranger *stranger_of(
 	return stranger;
 }
 
-static void note_stranger(struct learn *learn, struct page *page, struct slice method,
-        struct slice path, uint32_t count)
+static void note_stranger(
+        struct learn *learn, struct page *page, const struct docker_request *request)
 {
-	struct stranger *stranger = stranger_of(learn, page, method, path);
+	struct stranger *stranger = stranger_of(learn, page, request->method, request->bare);
 
 	if (stranger == NULL) {
-		page->uncounted += count;
+		page->uncounted++;
 	} else {
-		stranger->count += count;
+		stranger->count++;
 	}
 }
 
-bool learn_note(struct learn *learn, struct slice client, struct slice method,
-        const struct docker_request *request)
+/* Whether it is the first of its operation. */
+static bool note(struct learn *learn, struct slice client, const struct docker_request *request)
 {
 	struct page *page = page_of(learn, client);
 
@@ -117,37 +121,28 @@ bool learn_note(struct learn *learn, struct slice client, struct slice method,
 	page->requests++;
 	page->counts[operation]++;
 	if (docker_endpoint(request->id) == NULL) {
-		note_stranger(learn, page, method, request->bare, 1);
+		note_stranger(learn, page, request);
 	}
 	return page->counts[operation] == 1;
 }
 
-static void merge_page(struct learn *into, const struct learn *from, const struct page *page)
+/* "192.0.2.1" of "192.0.2.1:4711"; all of "unix". */
+static struct slice without_port(const char *client)
 {
-	struct page *sum = page_of(into, (struct slice){page->client, page->client_len});
+	const char *colon = strrchr(client, ':');
 
-	if (sum == NULL) {
-		return;
-	}
-	sum->requests += page->requests;
-	sum->uncounted += page->uncounted;
-	for (unsigned id = 0; id < docker_id_count(); id++) {
-		sum->counts[id] += page->counts[id];
-	}
-	for (unsigned i = 0; i < from->stranger_count; i++) {
-		const struct stranger *stranger = &from->strangers[i];
-		if (stranger->page == page) {
-			note_stranger(into, sum,
-			        (struct slice){stranger->method, stranger->method_len},
-			        (struct slice){stranger->path, stranger->path_len},
-			        stranger->count);
-		}
-	}
+	return colon == NULL ? slice_of(client) : slice_between(client, colon);
 }
 
-void learn_merge(struct learn *into, const struct learn *from)
+void learn_note(struct learn *learn, const char *client, const struct docker_request *request)
 {
-	for (unsigned i = 0; i < from->page_count; i++) {
-		merge_page(into, from, from->pages[i]);
+	const struct slice address = without_port(client);
+
+	(void)pthread_mutex_lock(&learn->lock);
+	const bool is_first = note(learn, address, request);
+	(void)pthread_mutex_unlock(&learn->lock);
+	if (is_first) {
+		log_line(LOG_NOTICE, "learned: %.*s asks for %s", SLICE_FMT(address),
+		        docker_operation_name(request->id));
 	}
 }

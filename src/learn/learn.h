@@ -2,9 +2,9 @@
 /*
  * learn — what clients asked for, and the smallest policy that allows it.
  *
- * Each worker notes into a notebook of its own, so that nothing is shared
- * while requests run. When the workers have stopped, their notebooks are
- * merged and printed as a configuration file that can be used as it is.
+ * Notes are taken while the proxy learns, or while a policy only observes. In
+ * the end they are printed as a configuration file that can be used as it is.
+ * One notebook for all workers, with a lock: learning is no time of haste.
  */
 #ifndef LEARN_LEARN_H
 #define LEARN_LEARN_H
@@ -28,13 +28,11 @@ struct learn *learn_new(void) MUST_USE;
 /* NULL is fine. */
 void learn_free(struct learn *learn);
 
-/* Note a request of `client`, an address without port; whether it is the first of that operation.
+/*
+ * Note a request of `client`, an address with its port. What a client asks for
+ * for the first time is said in the log. From any thread.
  */
-bool learn_note(struct learn *learn, struct slice client, struct slice method,
-        const struct docker_request *request);
-
-/* Add what `from` holds to `into`. */
-void learn_merge(struct learn *into, const struct learn *from);
+void learn_note(struct learn *learn, const char *client, const struct docker_request *request);
 
 /* What the printed configuration says besides policies. */
 struct learn_setting {
@@ -43,7 +41,7 @@ struct learn_setting {
 	const char *socket_path; /* of the Engine */
 };
 
-/* Print the configuration; presets that fit are named. `set` is asked for presets. */
+/* Print the configuration; presets of `set` that allow as much are named. */
 void learn_print(const struct learn *learn, const struct learn_setting *setting,
         struct policy_set *set, FILE *out);
 

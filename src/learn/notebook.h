@@ -7,6 +7,8 @@
 
 #include "learn/learn.h"
 
+#include <pthread.h>
+
 enum { LEARN_METHOD_MAX = 32 };
 
 /* What one client asked for. */
@@ -29,6 +31,7 @@ struct stranger {
 };
 
 struct learn {
+	pthread_mutex_t lock;
 	struct page *pages[LEARN_CLIENTS_MAX];
 	unsigned page_count;
 	unsigned stranger_count;

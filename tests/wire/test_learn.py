@@ -55,11 +55,12 @@ def test_traefik_like_traffic_becomes_a_policy(learn, start, own_engine: Engine,
     checked = run_binary("check", "-c", str(file))
     assert checked.returncode == 0, checked.stderr
 
-    policy = yaml.safe_load(printed)["policies"]["learned"]
-    assert [sorted(rule["allow"]) for rule in policy["rules"]] == [
+    document = yaml.safe_load(printed)
+    assert [sorted(rule["allow"]) for rule in document["policies"]["learned"]["rules"]] == [
         ["container.inspect", "container.list", "system.events", "system.ping", "system.version"]
     ]
-    proxy = start("-c", str(file), "--policy", "learned")
+    port = int(document["listeners"][0]["address"].rpartition(":")[2])
+    proxy = start("-c", str(file), port=port)
     with own_engine.answering():
         assert [ask(proxy, request) for request in TRAEFIK] == [200] * len(TRAEFIK)
         assert [ask(proxy, request) for request in NOT_TRAEFIK] == [403] * len(NOT_TRAEFIK)
