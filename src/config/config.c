@@ -167,6 +167,18 @@ static int read_log_format(struct reader *reader, const char *name, const char *
 	return 0;
 }
 
+/* "1", "off" … */
+static int read_switch(struct reader *reader, const char *name, const char *value, bool *ret_on)
+{
+	enum switch_value on;
+
+	if (!switches_read_value(slice_of(value), &on)) {
+		return refuse(reader, name, slice_of(value), SWITCHES_ACCEPTED);
+	}
+	*ret_on = on == SWITCH_ON;
+	return 0;
+}
+
 static int read_value(struct reader *reader, const struct config_option *option, const char *name,
         const char *value)
 {
@@ -199,6 +211,8 @@ static int read_value(struct reader *reader, const struct config_option *option,
 		}
 		*(uint16_t *)member = (uint16_t)number;
 		return 0;
+	case OPTION_SWITCH:
+		return read_switch(reader, name, value, member);
 	case OPTION_LOG_LEVEL:
 		if (log_level_parse(slice_of(value), member) < 0) {
 			return refuse(reader, name, slice_of(value),
@@ -275,8 +289,10 @@ static int read_verb(struct reader *reader, const char *word)
 		enum config_verb verb;
 	} verbs[] = {
 	        {"run", CONFIG_RUN},
+	        {"learn", CONFIG_LEARN},
 	        {"check", CONFIG_CHECK},
 	        {"explain", CONFIG_EXPLAIN},
+	        {"convert", CONFIG_CONVERT},
 	        {"healthcheck", CONFIG_HEALTHCHECK},
 	};
 
@@ -307,6 +323,10 @@ static int read_word(struct reader *reader, const char *word)
 	}
 	if (config->verb == CONFIG_EXPLAIN && config->request[1] == NULL) {
 		config->request[config->request[0] != NULL ? 1 : 0] = word;
+		return 0;
+	}
+	if (config->verb == CONFIG_CONVERT && config->source_file == NULL) {
+		config->source_file = word;
 		return 0;
 	}
 	return fail(reader, "'%s' is one argument too many; --help lists what there is",
@@ -347,6 +367,19 @@ static int read_explain_flag(struct reader *reader, struct slice flag, const cha
 	return 0;
 }
 
+/* The one flag of `convert`. */
+static int read_convert_flag(struct reader *reader, const char *value)
+{
+	if (value == NULL) {
+		return fail(reader, "--from: its value is missing: give --from " CONFIG_SOURCES);
+	}
+	if (reader->config->source != NULL) {
+		return fail(reader, "--from: it is given twice");
+	}
+	reader->config->source = value;
+	return 0;
+}
+
 /*
  * One flag and its value, which is behind '=' or in `next`; returns the number
  * of arguments used up, or -EINVAL.
@@ -362,6 +395,9 @@ static int read_flag(struct reader *reader, const char *argument, const char *ne
 
 	if (reader->config->verb == CONFIG_EXPLAIN && is_explain_flag(flag)) {
 		return read_explain_flag(reader, flag, value) < 0 ? -EINVAL : used;
+	}
+	if (reader->config->verb == CONFIG_CONVERT && slice_equal(flag, SLICE("--from"))) {
+		return read_convert_flag(reader, value) < 0 ? -EINVAL : used;
 	}
 	if (option == NULL) {
 		return fail_unknown(reader, "option", flag);
@@ -392,7 +428,7 @@ static int read_arguments(struct reader *reader, int argc, char *const argv[])
 
 	for (int i = 1; i < argc;) {
 		int used = 1;
-		if (!flags || argv[i][0] != '-') {
+		if (!flags || argv[i][0] != '-' || argv[i][1] == '\0') {
 			used = read_word(reader, argv[i]) < 0 ? -EINVAL : 1;
 		} else if (strcmp(argv[i], "--") == 0) {
 			flags = false;
@@ -445,6 +481,18 @@ static int read_environment(struct reader *reader)
 	return 0;
 }
 
+void config_give(struct reader *reader, size_t member, const char *value)
+{
+	for (unsigned i = 0; i < CONFIG_OPTION_COUNT; i++) {
+		const struct config_option *option = &config_options[i];
+		if (option->member == member && !is_given(reader, option)) {
+			reader->given[i] = true;
+			const int code = read_value(reader, option, option->variable, value);
+			ASSERT(code == 0);
+		}
+	}
+}
+
 static int read_defaults(struct reader *reader)
 {
 	for (unsigned i = 0; i < CONFIG_OPTION_COUNT; i++) {
@@ -462,10 +510,11 @@ static int read_defaults(struct reader *reader)
 
 static void add_default_listener(struct config *config)
 {
-	enum { ADDRESS_MAX = sizeof("tcp://*:65535") };
+	enum { ADDRESS_MAX = sizeof("tcp://0.0.0.0:65535") };
 	char *address = arena_take(&config->arena, ADDRESS_MAX);
 
-	(void)snprintf(address, ADDRESS_MAX, "tcp://*:%u", config->port);
+	(void)snprintf(address, ADDRESS_MAX, "tcp://%s:%u", config->ipv4_only ? "0.0.0.0" : "*",
+	        config->port);
 	config->listeners[config->listener_count++] =
 	        (struct config_listener){.address = address, .mode = CONFIG_SOCKET_MODE};
 }
@@ -489,34 +538,63 @@ static int check_loop(struct reader *reader)
 	return 0;
 }
 
+static void use_policy(struct config *config, const struct policy *policy)
+{
+	config->policy = policy;
+	for (unsigned i = 0; i < config->listener_count; i++) {
+		if (config->listeners[i].policy == NULL || config->verb == CONFIG_LEARN) {
+			config->listeners[i].policy = policy;
+		}
+	}
+}
+
+static int build_switches(struct reader *reader)
+{
+	struct config *config = reader->config;
+	struct policy *policy = NULL;
+
+	if (switches_build(config->policies, &config->switches, &policy, reader->error) < 0) {
+		return -EINVAL;
+	}
+	use_policy(config, policy);
+	return 0;
+}
+
 /* The policy of listeners that the file gives none. */
 static int choose_policy(struct reader *reader)
 {
 	struct config *config = reader->config;
 	struct policy *policy = NULL;
 
+	if (config->switch_name != NULL && config->verb != CONFIG_LEARN) {
+		return build_switches(reader);
+	}
 	if (config->policy_name == NULL) {
 		config->policy_name = config->file == NULL ? "open" : "deny";
 		config->policy_option = "default";
+	}
+	if (config->verb == CONFIG_LEARN) {
+		config->policy_name = "open"; /* it has to see what would be asked next */
 	}
 	if (policy_set_find(config->policies, slice_of(config->policy_name), config->policy_place,
 	            &policy, reader->error) < 0 ||
 	        policy_seal(policy, reader->error) < 0) {
 		return -EINVAL;
 	}
-	config->policy = policy;
-	for (unsigned i = 0; i < config->listener_count; i++) {
-		if (config->listeners[i].policy == NULL) {
-			config->listeners[i].policy = policy;
-		}
-	}
+	use_policy(config, policy);
 	return 0;
 }
 
 static int check_arguments(struct reader *reader)
 {
-	const struct config *config = reader->config;
+	struct config *config = reader->config;
 
+	if (config->verb == CONFIG_CONVERT && config->source == NULL) {
+		return fail(reader, "convert: --from is missing: give --from " CONFIG_SOURCES);
+	}
+	if (config->verb == CONFIG_CONVERT && config->source_file == NULL) {
+		config->source_file = "-";
+	}
 	if (config->verb == CONFIG_EXPLAIN && config->request[0] == NULL) {
 		return fail(reader, "explain: the request is missing: give 'METHOD /path?query', "
 		                    "such as 'GET /containers/json'");
@@ -538,7 +616,13 @@ int config_read(
 	if (ret_config->verb == CONFIG_HELP || ret_config->verb == CONFIG_VERSION) {
 		return 0;
 	}
-	if (check_arguments(&reader) < 0 || read_environment(&reader) < 0) {
+	if (check_arguments(&reader) < 0) {
+		return -EINVAL;
+	}
+	if (ret_config->verb == CONFIG_CONVERT) {
+		return 0; /* another program's settings are of no concern to it, whatever they are */
+	}
+	if (read_environment(&reader) < 0 || config_read_switches(&reader) < 0) {
 		return -EINVAL;
 	}
 	ret_config->policies = policy_set_new();

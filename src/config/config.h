@@ -16,19 +16,26 @@
 #include "base/check.h"
 #include "base/log.h"
 #include "policy/policy.h"
+#include "switches/switches.h"
 
 enum {
 	CONFIG_LISTENERS_MAX = 16,
 	CONFIG_ERROR_MAX = 1024, /* bytes of an error message */
 	CONFIG_API_KEY_MAX = 4096,
 	CONFIG_LISTEN_MAX = 2048,  /* bytes of the variable LISTEN */
+	CONFIG_WARNING_MAX = 256,
 	CONFIG_SOCKET_MODE = 0660, /* of the file of a unix socket, where nothing else is said */
 };
 
+/* What `convert` converts from, as a sentence names it. */
+#define CONFIG_SOURCES "tecnativa, linuxserver, wollomatic or cetusguard"
+
 enum config_verb {
 	CONFIG_RUN,
+	CONFIG_LEARN,
 	CONFIG_CHECK,
 	CONFIG_EXPLAIN,
+	CONFIG_CONVERT,
 	CONFIG_HEALTHCHECK,
 	CONFIG_HELP,
 	CONFIG_VERSION,
@@ -48,6 +55,7 @@ struct config {
 	struct config_listener listeners[CONFIG_LISTENERS_MAX]; /* at least one */
 	unsigned listener_count;
 	uint16_t port;
+	bool ipv4_only; /* on `port` */
 	const char *file; /* NULL: none */
 	/* The policy of listeners for which the file names none, and where it was named. */
 	const char *policy_name;
@@ -55,6 +63,11 @@ struct config {
 	struct policy_place policy_place;
 	const struct policy *policy; /* sealed */
 	struct policy_set *policies; /* those of the file are sealed */
+	/* What the environment says of sections; they replace POLICY. */
+	struct switches switches;
+	const char *switch_name; /* one that is set and counts; NULL: none */
+	/* A sentence about settings that take another's place; empty: none. */
+	char warning[CONFIG_WARNING_MAX];
 	/* The Engine's unix socket, an absolute path. */
 	const char *socket_path;
 	/* Where that came from: "--upstream", "SOCKET_PATH", "DOCKER_HOST" or "default". */
@@ -65,6 +78,9 @@ struct config {
 	/* Arguments of `explain`: METHOD and target, one word or two. */
 	const char *request[2];
 	const char *body_file; /* NULL: none */
+	/* Arguments of `convert`: --from, and a file or "-". */
+	const char *source;
+	const char *source_file;
 	unsigned workers;      /* 0: as many as CPUs may be used, at most 4 */
 	unsigned max_connections;
 	unsigned max_head;       /* bytes */

@@ -14,6 +14,7 @@ enum option_type {
 	OPTION_POLICY,
 	OPTION_ADDRESSES,
 	OPTION_PORT,
+	OPTION_SWITCH,
 	OPTION_SOCKET,
 	OPTION_DOCKER_HOST,
 	OPTION_SECRET,
@@ -54,6 +55,10 @@ struct reader {
 /* A new listener, to be filled. */
 int config_add_listener(struct reader *reader, const char *name, const char *address,
         struct config_listener **ret_listener) MUST_USE;
+/* Section switches of the environment; after the options. */
+int config_read_switches(struct reader *reader) MUST_USE;
+/* Set the option of a member, unless it is given; what it then is was valid before. */
+void config_give(struct reader *reader, size_t member, const char *value);
 /* Read reader->config->file; what was given already stays. */
 int config_read_file(struct reader *reader) MUST_USE;
 
