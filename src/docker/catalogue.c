@@ -102,6 +102,12 @@ const char *docker_section_variable(enum docker_section section)
 	return sections[section].variable;
 }
 
+struct slice docker_section_segment(enum docker_section section)
+{
+	ASSERT(section < DOCKER_SECTION_COUNT);
+	return sections[section].segment;
+}
+
 /* ── What no row fits ────────────────────────────────────────────────────── */
 
 enum kind {

@@ -74,6 +74,8 @@ bool docker_id_is_read_method(unsigned id);
 
 /* "CONTAINERS", "LIBPOD_CONTAINERS": the switch that opens the section. */
 const char *docker_section_variable(enum docker_section section);
+/* "containers", "libpod/containers": how its paths begin. */
+struct slice docker_section_segment(enum docker_section section);
 
 /* ── Routing ─────────────────────────────────────────────────────────────── */
 
@@ -109,6 +111,7 @@ struct docker_target {
 
 struct docker_request {
 	unsigned id; /* see above */
+	struct slice method; /* of the target: rules for what no row fits ask for it */
 	struct docker_version version;
 	struct slice path; /* canonical and encoded, version included: what is forwarded */
 	struct slice bare; /* decoded, version removed: what path rules see */

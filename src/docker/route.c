@@ -234,6 +234,7 @@ enum docker_error docker_route(
 {
 	struct path path;
 
+	ret_request->method = target->method;
 	enum docker_error error = query_check(target->query);
 	if (error != DOCKER_OK) {
 		return error;

@@ -2,6 +2,7 @@
 #include "session/state.h"
 
 #include "base/clock.h"
+#include "learn/learn.h"
 
 #include <errno.h>
 
@@ -83,9 +84,8 @@ static enum http_error admit(const struct session *session, const struct http_re
 {
 	const enum http_error error = http_check_type(request);
 
-	return error != HTTP_OK || session->worker->settings->browsers
-	               ? error
-	               : http_check_browser(request);
+	return error != HTTP_OK || session->listener->browsers ? error
+	                                                       : http_check_browser(request);
 }
 
 /* What is asked for, in worker->request. */
@@ -104,6 +104,7 @@ static enum docker_error route(struct session *session, const struct http_reques
 	if (error == DOCKER_OK) {
 		struct exchange *exchange = session->exchange;
 		const struct docker_endpoint *endpoint = docker_endpoint(routed->id);
+		exchange->record.operation = docker_operation_name(routed->id);
 		exchange->traits = endpoint == NULL ? 0 : endpoint->traits;
 		exchange->upgrade =
 		        (exchange->traits & DOCKER_HIJACK) != 0 && head->upgrade.ptr != NULL;
@@ -112,11 +113,16 @@ static enum docker_error route(struct session *session, const struct http_reques
 }
 
 /* The answer is ours: the request's body, if any, is all that is still to be read of it. */
-static enum next answer_here(struct session *session, const struct http_request *request)
+static void keep_here(struct session *session, const struct http_request *request)
 {
 	flow_start(&session->up, request->head.framing, request->head.content_length);
 	session->up.buffer->raw += (uint32_t)session->scan.head_len;
 	session->up.buffer->start = session->up.buffer->ready = session->up.buffer->raw;
+}
+
+static enum next answer_here(struct session *session, const struct http_request *request)
+{
+	keep_here(session, request);
 	return session->worker->stopping
 	               ? session_answer_error(session, 503, "the proxy is shutting down")
 	               : session_answer_health(session);
@@ -128,7 +134,30 @@ static bool is_health(const struct session *session)
 	       slice_equal(session->worker->request.path, SLICE("/health"));
 }
 
-/* The order of the checks: head, who, what. */
+/* Whether the policy of the listener lets it through. */
+static enum next judge(struct session *session, const struct http_request *request)
+{
+	struct worker *worker = session->worker;
+	const struct policy *policy = session->listener->policy;
+	const struct verdict verdict = policy_judge(policy, &worker->request, worker->judging);
+
+	if (session->listener->learns) {
+		learn_note(worker->settings->learn, session->client_name, &worker->request);
+	}
+	session->exchange->record.policy = policy_name(policy);
+	session->exchange->record.observed = verdict.observed;
+	if (!verdict.allowed || verdict.observed) {
+		denials_report(worker->settings->denials, worker->loop.now_ns, session->client_name,
+		        policy, &worker->request, &verdict);
+	}
+	if (verdict.allowed) {
+		return forward(session, request, worker->request.path);
+	}
+	keep_here(session, request);
+	return session_answer_denied(session, &verdict);
+}
+
+/* The order of the checks: head, who, what, verdict. */
 static enum next judge_request(struct session *session)
 {
 	struct worker *worker = session->worker;
@@ -151,9 +180,8 @@ static enum next judge_request(struct session *session)
 	if (bad != DOCKER_OK) {
 		return session_reject(session, 400, docker_error_text(bad));
 	}
-	return worker->stopping || is_health(session)
-	               ? answer_here(session, &request)
-	               : forward(session, &request, worker->request.path);
+	return worker->stopping || is_health(session) ? answer_here(session, &request)
+	                                              : judge(session, &request);
 }
 
 enum next session_step_head(struct session *session)
