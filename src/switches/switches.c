@@ -13,7 +13,7 @@ static const struct switch_row rows[SWITCHES_COUNT] = {
 	{.variable = (switch_name), .kind = SWITCH_SECTION, .preset = (on)},
 #include "docker/sections.def"
 #undef SECTION
-	{.variable = "POST", .kind = SWITCH_POST},
+        {.variable = "POST", .kind = SWITCH_POST},
 #define ACTION(name, ...) {.variable = #name, .kind = SWITCH_ACTION, .operations = {__VA_ARGS__}},
 #define DETAIL(name, ...)
 #include "switches/switches.def"
@@ -133,8 +133,8 @@ static unsigned list_rule(
 		return !switches_is_on(switches, POST) &&
 		       switches_is_on(switches, DOCKER_SECTION_CONTAINERS);
 	case SWITCH_SECTION:
-		*ret_rule = section_rule(
-		        (enum docker_section)number, switches_is_on(switches, POST));
+		*ret_rule =
+		        section_rule((enum docker_section)number, switches_is_on(switches, POST));
 		return switches_is_on(switches, number);
 	}
 	ASSERT(false); /* every kind is above */
@@ -196,8 +196,9 @@ static void advise(const void *context, const struct docker_request *request, st
 {
 	const struct switches *switches = context;
 	const enum docker_section section = docker_id_section(request->id);
-	const char *operation = docker_operation_name(request->id);
-	const struct switch_row *action = finest(operation, SWITCH_ACTION);
+	/* What no row fits must be allowed as what the Engine would serve it by. */
+	const char *operation = docker_operation_name(request->served_id);
+	const struct switch_row *action = finest(docker_operation_name(request->id), SWITCH_ACTION);
 	const struct switch_row *detail = finest(operation, SWITCH_DETAIL);
 	const bool writes = !docker_id_is_read_method(request->id) ||
 	                    strcmp(operation, "container.attach_ws") == 0;
