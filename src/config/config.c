@@ -448,7 +448,8 @@ static int read_arguments(struct reader *reader, int argc, char *const argv[])
 	return 0;
 }
 
-/* Whether this option, or another row of the same member, was given already: here, or in the file. */
+/* Whether this option, or another row of the same member, was given already: here, or in the file.
+ */
 static bool is_given(const struct reader *reader, const struct config_option *option)
 {
 	if (option->type == OPTION_SOCKET && reader->config->socket_path != NULL) {
@@ -615,7 +616,8 @@ int config_read(
 		return -EINVAL;
 	}
 	if (ret_config->verb == CONFIG_CONVERT) {
-		return 0; /* another program's settings are of no concern to it, whatever they are */
+		return 0; /* another program's settings are of no concern to it, whatever they are
+		           */
 	}
 	if (read_environment(&reader) < 0 || config_read_switches(&reader) < 0) {
 		return -EINVAL;

@@ -68,10 +68,10 @@ static int read_whole(const char *path, struct draft *draft, struct slice *ret_b
 		return draft_fail(draft, (struct policy_place){.file = NULL}, "%s: %s", path,
 		        strerrordesc_np(error));
 	}
-	return len <= INPUT_SIZE_MAX ? 0
-	                             : draft_fail(draft, (struct policy_place){.file = NULL},
-	                                       "%s: it is longer than %d bytes", path,
-	                                       INPUT_SIZE_MAX);
+	return len <= INPUT_SIZE_MAX
+	               ? 0
+	               : draft_fail(draft, (struct policy_place){.file = NULL},
+	                         "%s: it is longer than %d bytes", path, INPUT_SIZE_MAX);
 }
 
 static unsigned count_switches(const struct source *source)
@@ -84,8 +84,8 @@ static unsigned count_switches(const struct source *source)
 	return count;
 }
 
-static int convert_bytes(const struct source *source, const char *file, struct slice bytes,
-        struct draft *draft)
+static int convert_bytes(
+        const struct source *source, const char *file, struct slice bytes, struct draft *draft)
 {
 	struct input *input = arena_take(&draft->arena, sizeof(*input));
 

@@ -288,8 +288,7 @@ bool draft_allows(const struct draft *draft, const char *method, const char *pat
 int draft_print(const struct draft *draft, FILE *output)
 {
 	if (draft->head.overflow || draft->listeners.overflow || draft->upstream.overflow ||
-	        draft->policies.overflow ||
-	        draft->warnings.overflow) {
+	        draft->policies.overflow || draft->warnings.overflow) {
 		(void)snprintf(draft->error, CONVERT_ERROR_MAX,
 		        "the result would be longer than %d bytes", PART_MAX);
 		return -EINVAL;

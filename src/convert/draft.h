@@ -32,7 +32,7 @@ struct draft {
 	struct text upstream;
 	struct policy_set *set;
 	struct policy *policy; /* the one that rules go to */
-	unsigned rule_count; /* of that policy */
+	unsigned rule_count;   /* of that policy */
 	char *error;
 };
 

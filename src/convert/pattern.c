@@ -238,8 +238,7 @@ static void add_item(struct expander *expander, struct slice text, bool bare)
 }
 
 /* The three in one; what the sum has in bytes is at most what the pattern has. */
-static struct slice join(
-        struct expander *expander, struct slice a, struct slice b, struct slice c)
+static struct slice join(struct expander *expander, struct slice a, struct slice b, struct slice c)
 {
 	char *memory = arena_take(expander->arena, a.len + b.len + c.len + 1);
 	struct text text = text_over(memory, a.len + b.len + c.len);
@@ -266,7 +265,8 @@ static void finish(struct expander *expander, struct slice text)
 	pattern->alternatives[pattern->count++] = arena_copy(expander->arena, text);
 }
 
-/* Every alternative of `body` between `front` and `rest`; the last first, since items are a stack. */
+/* Every alternative of `body` between `front` and `rest`; the last first, since items are a stack.
+ */
 static void add_alternatives(struct expander *expander, struct slice front, struct slice body,
         struct slice rest, bool bare)
 {
@@ -330,9 +330,8 @@ static bool begins_rest(const struct piece *piece)
 {
 	struct slice body;
 
-	return piece->atom.ptr[0] == '/' || (piece->atom.ptr[0] == '(' &&
-	                                            group_body(piece->atom, &body) &&
-	                                            starts(body, "/"));
+	return piece->atom.ptr[0] == '/' ||
+	       (piece->atom.ptr[0] == '(' && group_body(piece->atom, &body) && starts(body, "/"));
 }
 
 /*
@@ -366,7 +365,8 @@ static bool cut_version(struct expander *expander, const struct item *item)
 	return true;
 }
 
-/* A first segment that is any: it may have been meant for the version, and for the name of a part. */
+/* A first segment that is any: it may have been meant for the version, and for the name of a part.
+ */
 static bool cut_any_segment(struct expander *expander, const struct item *item)
 {
 	struct piece piece;
@@ -376,8 +376,7 @@ static bool cut_any_segment(struct expander *expander, const struct item *item)
 		return false;
 	}
 	if (crosses_slashes(&piece)) {
-		finish(expander,
-		        join(expander, SLICE("(?:/.*)?"), piece.rest, SLICE("")));
+		finish(expander, join(expander, SLICE("(?:/.*)?"), piece.rest, SLICE("")));
 	} else {
 		finish(expander, item->text);
 		add_item(expander, piece.rest, true);

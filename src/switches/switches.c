@@ -13,7 +13,7 @@ static const struct switch_row rows[SWITCHES_COUNT] = {
 	{.variable = (switch_name), .kind = SWITCH_SECTION, .preset = (on)},
 #include "docker/sections.def"
 #undef SECTION
-	{.variable = "POST", .kind = SWITCH_POST},
+        {.variable = "POST", .kind = SWITCH_POST},
 #define ACTION(name, ...) {.variable = #name, .kind = SWITCH_ACTION, .operations = {__VA_ARGS__}},
 #define DETAIL(name, ...)
 #include "switches/switches.def"
@@ -133,8 +133,8 @@ static unsigned list_rule(
 		return !switches_is_on(switches, POST) &&
 		       switches_is_on(switches, DOCKER_SECTION_CONTAINERS);
 	case SWITCH_SECTION:
-		*ret_rule = section_rule(
-		        (enum docker_section)number, switches_is_on(switches, POST));
+		*ret_rule =
+		        section_rule((enum docker_section)number, switches_is_on(switches, POST));
 		return switches_is_on(switches, number);
 	}
 	ASSERT(false); /* every kind is above */

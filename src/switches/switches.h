@@ -55,7 +55,7 @@ enum switch_value {
 struct switch_row {
 	const char *variable;
 	enum switch_kind kind;
-	bool preset;                                       /* what it is when unset */
+	bool preset;                                     /* what it is when unset */
 	const char *operations[SWITCHES_OPERATIONS_MAX]; /* up to the first NULL */
 };
 
@@ -81,9 +81,9 @@ struct switch_rule {
 	const char *const *operations;
 	unsigned operation_count;
 	enum docker_section section;
-	bool reads_only;             /* of the section: GET and HEAD */
+	bool reads_only;              /* of the section: GET and HEAD */
 	const struct switch_row *row; /* what made it */
-	char text[64];               /* "CONTAINERS=1 and POST=1" */
+	char text[64];                /* "CONTAINERS=1 and POST=1" */
 };
 
 /* The rules, in their order; returns how many. */
