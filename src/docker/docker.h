@@ -45,13 +45,12 @@ enum docker_trait {
 struct docker_endpoint {
 	const char *operation; /* noun.verb: "container.inspect" */
 	const char *method;
-	const char *path; /* "/containers/{id}/json"; "{name...}" may hold slashes */
+	const char *path;  /* "/containers/{id}/json"; "{name...}" may hold slashes */
+	const char *query; /* key that must have a value for this row to fit; NULL: none */
 	enum docker_section section;
 	unsigned traits;
-	unsigned since; /* API version, 100 * major + minor; 0: before 1.12, or podman's */
-	/* What the request must have besides for this row to fit. */
-	const char *query; /* this key, with a value; NULL: none */
-	unsigned before;   /* a body, and an API version below this one; 0: any */
+	unsigned since;  /* API version, 100 * major + minor; 0: before 1.12, or podman's */
+	unsigned before; /* a body and a version below this one must be there; 0: need not */
 };
 
 /*

@@ -80,8 +80,7 @@ static size_t parameter_length(struct slice path, const char *tail, bool has_sla
 	return path.len > literal_len ? path.len - literal_len : path.len;
 }
 
-/* Whether a name may be this: not empty, and a slash neither at its end nor hidden in a plain one.
- */
+/* Not empty, no slash at its end, and none hidden where there may be none. */
 static bool is_name(struct slice name, bool has_slashes)
 {
 	if (name.len == 0 || name.ptr[name.len - 1] == '/') {
@@ -93,6 +92,8 @@ static bool is_name(struct slice name, bool has_slashes)
 /* Whether `path` fits `pattern`; *ret_name is the first parameter. */
 static bool fits(const char *pattern, struct slice path, struct slice *ret_name)
 {
+	bool has_name = false;
+
 	*ret_name = (struct slice){NULL, 0};
 	while (*pattern != '\0') {
 		const size_t literal_len = strcspn(pattern, "{");
@@ -110,7 +111,10 @@ static bool fits(const char *pattern, struct slice path, struct slice *ret_name)
 		if (!is_name(name, has_slashes)) {
 			return false;
 		}
-		*ret_name = ret_name->ptr == NULL ? name : *ret_name;
+		if (!has_name) {
+			*ret_name = name;
+			has_name = true;
+		}
 		pattern = tail;
 		path = (struct slice){path.ptr + name.len, path.len - name.len};
 	}

@@ -250,20 +250,29 @@ static int read_mode(void *context, const struct yaml_node *node)
 	return 0;
 }
 
+/* Lines of text for people. */
+static int read_prose(struct reader *reader, const struct yaml_node *node, const char **ret_text)
+{
+	if (node->kind != YAML_TEXT || node->text.len == 0) {
+		return yaml_fail(node, reader->error, "'%s' is text for people; found %s",
+		        node->key.ptr, yaml_found(node).text);
+	}
+	*ret_text = arena_copy(&reader->policy->set->arena, node->text);
+	return 0;
+}
+
 static int read_description(void *context, const struct yaml_node *node)
 {
 	struct reader *reader = context;
 
-	reader->policy->description = arena_copy(&reader->policy->set->arena, node->text);
-	return yaml_expect(node, YAML_TEXT, "text: what the policy grants", reader->error);
+	return read_prose(reader, node, &reader->policy->description);
 }
 
 static int read_costs(void *context, const struct yaml_node *node)
 {
 	struct reader *reader = context;
 
-	reader->policy->costs = arena_copy(&reader->policy->set->arena, node->text);
-	return yaml_expect(node, YAML_TEXT, "text: what the policy may cost", reader->error);
+	return read_prose(reader, node, &reader->policy->costs);
 }
 
 static const struct yaml_key policy_keys[] = {

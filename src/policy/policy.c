@@ -124,7 +124,7 @@ static int fail_unknown_policy(const struct policy_set *set, struct slice name,
         struct policy_place place, char error[POLICY_ERROR_MAX])
 {
 	struct nearest nearest = nearest_to(name);
-	const int shown = name.len < POLICY_NAME_MAX ? (int)name.len : POLICY_NAME_MAX;
+	const struct text_shown shown = text_show(name);
 
 	for (const struct policy *policy = set->policies; policy != NULL; policy = policy->next) {
 		nearest_try(&nearest, policy->name);
@@ -134,13 +134,13 @@ static int fail_unknown_policy(const struct policy_set *set, struct slice name,
 	}
 	if (nearest.best != NULL) {
 		return policy_fail(error, place,
-		        "no policy or preset is called '%.*s'; did you mean '%s'?", shown, name.ptr,
+		        "no policy or preset is called '%s'; did you mean '%s'?", shown.text,
 		        nearest.best);
 	}
 	return policy_fail(error, place,
-	        "no policy or preset is called '%.*s'; presets are listed in the manual page, "
+	        "no policy or preset is called '%s'; presets are listed in the manual page, "
 	        "docker-socket-proxy(8)",
-	        shown, name.ptr);
+	        shown.text);
 }
 
 int policy_set_find(struct policy_set *set, struct slice name, struct policy_place place,
@@ -174,27 +174,27 @@ static bool is_name(struct slice name)
 int policy_new(struct policy_set *set, struct slice name, struct policy_place place,
         struct policy **ret_policy, char error[POLICY_ERROR_MAX])
 {
-	const int shown = name.len < POLICY_NAME_MAX ? (int)name.len : POLICY_NAME_MAX;
+	const struct text_shown shown = text_show(name);
 
 	if (!is_name(name)) {
 		return policy_fail(error, place,
-		        "'%.*s' is no name for a policy: give 1 to %d letters, digits, '-', '_' "
+		        "'%s' is no name for a policy: give 1 to %d letters, digits, '-', '_' "
 		        "and '.'",
-		        shown, name.ptr, POLICY_NAME_MAX);
+		        shown.text, POLICY_NAME_MAX);
 	}
 	const struct policy *made = find_made(set, name);
 	if (made != NULL && made->place.file != NULL) {
-		return policy_fail(error, place, "policy '%.*s' is there already (%s:%u)", shown,
-		        name.ptr, made->place.file, made->place.line);
+		return policy_fail(error, place, "policy '%s' is there already (%s:%u)", shown.text,
+		        made->place.file, made->place.line);
 	}
 	if (made != NULL) {
-		return policy_fail(error, place, "policy '%.*s' is built in: choose another name",
-		        shown, name.ptr);
+		return policy_fail(
+		        error, place, "policy '%s' is built in: choose another name", shown.text);
 	}
 	const struct policy_preset *preset = find_preset(name);
 	if (preset != NULL && preset->file != place.file) {
 		return policy_fail(
-		        error, place, "'%.*s' is a preset: choose another name", shown, name.ptr);
+		        error, place, "'%s' is a preset: choose another name", shown.text);
 	}
 	struct policy *policy = arena_take(&set->arena, sizeof(*policy));
 	policy->set = set;
@@ -253,9 +253,9 @@ static int read_methods(struct rule *rule, const struct policy_match *match,
 		const unsigned bit = policy_method_bit(slice_of(match->methods[i]));
 		if (bit == 0) {
 			return policy_fail(error, place,
-			        "'%.64s' is not accepted as a method: give GET, HEAD, POST, PUT, "
+			        "'%s' is not accepted as a method: give GET, HEAD, POST, PUT, "
 			        "PATCH, DELETE or OPTIONS",
-			        match->methods[i]);
+			        text_show(slice_of(match->methods[i])).text);
 		}
 		rule->methods |= bit;
 	}

@@ -38,6 +38,10 @@ struct yaml_found yaml_found(const struct yaml_node *node)
 int yaml_expect(const struct yaml_node *node, enum yaml_kind kind, const char *description,
         char error[YAML_ERROR_MAX])
 {
+	if (node->kind == kind && kind == YAML_TEXT &&
+	        memchr(node->text.ptr, '\n', node->text.len) != NULL) {
+		return yaml_fail(node, error, "expected one line; found %s", yaml_found(node).text);
+	}
 	if (node->kind == kind && (kind != YAML_TEXT || node->text.len > 0)) {
 		return 0;
 	}

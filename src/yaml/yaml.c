@@ -44,14 +44,15 @@ static int fail_at(const struct builder *builder, size_t line, const char *forma
 
 /* ── Building the tree ───────────────────────────────────────────────────── */
 
-static int check_text(const struct builder *builder, struct slice text, size_t line)
+/* `prose`: it may have lines. */
+static int check_text(const struct builder *builder, struct slice text, size_t line, bool prose)
 {
 	if (text.len > YAML_TEXT_MAX) {
 		return fail_at(builder, line, "a text is longer than %d bytes", YAML_TEXT_MAX);
 	}
 	for (size_t i = 0; i < text.len; i++) {
 		const unsigned char c = (unsigned char)text.ptr[i];
-		if ((c < 0x20 && c != '\n' && c != '\t') || c == 0x7f) {
+		if ((c < 0x20 && !(prose && (c == '\n' || c == '\t'))) || c == 0x7f) {
 			return fail_at(
 			        builder, line, "a text has a control byte (0x%02x)", (unsigned)c);
 		}
@@ -62,7 +63,7 @@ static int check_text(const struct builder *builder, struct slice text, size_t l
 /* A key is kept for the value that follows. */
 static int take_key(struct builder *builder, struct level *level, struct slice text, size_t line)
 {
-	if (check_text(builder, text, line) < 0) {
+	if (check_text(builder, text, line, false) < 0) {
 		return -EINVAL;
 	}
 	for (const struct yaml_node *node = level->node->first; node != NULL; node = node->next) {
@@ -120,7 +121,8 @@ static int add_text(struct builder *builder, struct slice text, size_t line)
 	if (level != NULL && level->node->kind == YAML_MAP && level->key.ptr == NULL) {
 		return take_key(builder, level, text, line);
 	}
-	if (check_text(builder, text, line) < 0 || add_node(builder, YAML_TEXT, line, &node) < 0) {
+	if (check_text(builder, text, line, true) < 0 ||
+	        add_node(builder, YAML_TEXT, line, &node) < 0) {
 		return -EINVAL;
 	}
 	node->text = (struct slice){arena_copy(builder->arena, text), text.len};
@@ -153,7 +155,8 @@ static int refuse_decoration(
 		        (const char *)anchor);
 	}
 	if (tag != NULL) {
-		return fail_at(builder, line, "tags (%.64s) are not supported", (const char *)tag);
+		return fail_at(builder, line, "tags (%s) are not supported",
+		        text_show(slice_of(tag)).text);
 	}
 	return 0;
 }

@@ -65,7 +65,10 @@ struct yaml_key {
 int yaml_read_map(const struct yaml_node *map, const char *what, const struct yaml_key *keys,
         unsigned count, void *reader, char error[YAML_ERROR_MAX]) MUST_USE;
 
-/* -EINVAL with "'KEY' is DESCRIPTION; …" where the node is of another kind, or an empty text. */
+/*
+ * -EINVAL with "'KEY' is DESCRIPTION; found …" where the node is of another kind,
+ * or a text that is empty or has more than one line.
+ */
 int yaml_expect(const struct yaml_node *node, enum yaml_kind kind, const char *description,
         char error[YAML_ERROR_MAX]) MUST_USE;
 
