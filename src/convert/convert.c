@@ -107,7 +107,7 @@ int convert_run(enum convert_source source, const char *path, FILE *output, FILE
         char error[CONVERT_ERROR_MAX])
 {
 	struct draft draft;
-	struct slice bytes;
+	struct slice bytes = {NULL, 0};
 
 	ASSERT(source < CONVERT_SOURCE_COUNT);
 	error[0] = '\0';

@@ -479,10 +479,11 @@ static int read_compose(struct input *input, struct slice bytes)
 		return draft_fail(
 		        input->draft, place_of(services), "'services' is a map of services");
 	}
-	if (choose_service(input, services, &service) < 0 || read_service(input, service) < 0) {
+	if (choose_service(input, services, &service) < 0) {
 		return -EINVAL;
 	}
-	return read_labels(input, services);
+	ASSERT(service != NULL);
+	return read_service(input, service) < 0 ? -EINVAL : read_labels(input, services);
 }
 
 /* ── The form ────────────────────────────────────────────────────────────── */
@@ -535,12 +536,12 @@ const struct setting *input_find(const struct input *input, const char *flag, co
 
 	for (unsigned i = 0; i < input->count; i++) {
 		const struct setting *setting = &input->settings[i];
-		if (flag != NULL && setting->kind == SETTING_FLAG &&
-		        strcmp(setting->name, flag) == 0) {
-			found = setting;
-		} else if (setting->kind == SETTING_VARIABLE &&
-		           strcmp(setting->name, variable) == 0 &&
-		           (found == NULL || found->kind == SETTING_VARIABLE)) {
+		const bool by_flag = flag != NULL && setting->kind == SETTING_FLAG &&
+		                     strcmp(setting->name, flag) == 0;
+		const bool by_variable = setting->kind == SETTING_VARIABLE &&
+		                         strcmp(setting->name, variable) == 0 &&
+		                         (found == NULL || found->kind == SETTING_VARIABLE);
+		if (by_flag || by_variable) {
 			found = setting;
 		}
 	}

@@ -430,20 +430,27 @@ bool pattern_read(struct arena *arena, struct slice expression, struct pattern *
 
 /* ── Rows of the catalogue ───────────────────────────────────────────────── */
 
+/* What a backslash makes a plain character: "\." is a dot, "\d" any digit. */
+static bool is_mark(char c)
+{
+	return !((c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z'));
+}
+
 /* Whether a segment of the pattern is exactly that of the row. */
 static bool is_segment(struct slice segment, struct slice of_row)
 {
 	size_t i = 0;
 	size_t j = 0;
 
+	ASSERT(segment.ptr != NULL && of_row.ptr != NULL);
 	if (of_row.len > 0 && of_row.ptr[0] == '{') {
 		return slice_equal(segment, SLICE("[^/]+")) &&
 		       !slice_ends_with(of_row, SLICE("...}"));
 	}
 	while (i < segment.len && j < of_row.len) {
-		if (segment.ptr[i] == '\\' && i + 1 < segment.len) {
+		if (segment.ptr[i] == '\\' && i + 1 < segment.len && is_mark(segment.ptr[i + 1])) {
 			i++;
-		} else if (strchr(".[](){}|*+?^$", segment.ptr[i]) != NULL) {
+		} else if (is_mark(segment.ptr[i]) && strchr("-_", segment.ptr[i]) == NULL) {
 			return false;
 		}
 		if (segment.ptr[i++] != of_row.ptr[j++]) {

@@ -139,6 +139,10 @@ static void test_rows(void **state)
 	        {"/containers/.*/json", "/containers/{id}/json", false},
 	        {"/a\\.b", "/a.b", true},
 	        {"/a.b", "/a.b", false},
+	        {"/i\\nfo", "/info", false},
+	        {"/\\d", "/d", false},
+	        {"/_ping", "/_ping", true},
+	        {"/\\_ping", "/_ping", true},
 	        {"info", "/info", false},
 	};
 
