@@ -447,6 +447,13 @@ def progress(text: str) -> None:
     print(f"… {text}", file=sys.stderr, flush=True)
 
 
+def measure_decisions(cpu: int) -> str:
+    """What routing and judging costs, without a socket: the table of build/bench/decide."""
+    subprocess.run(["ninja", "-C", str(ROOT / "build"), "--quiet", "bench/decide"], check=True)
+    command = ["taskset", "-c", str(cpu), str(BUILD / "decide"), "50"]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+
 def main() -> int:
     arguments = parse_arguments()
     cpus = sorted(os.sched_getaffinity(0))
@@ -476,6 +483,7 @@ def main() -> int:
     finally:
         bench.stop()
         shutil.rmtree(folder)
+    decisions = measure_decisions(proxy_cpu)
     results = {
         "machine": measure.machine(),
         "load_average_before": load_average,
@@ -484,8 +492,10 @@ def main() -> int:
         "traffic": traffic,
         "memory": memory,
         "start_ms": start,
+        "decisions": decisions.splitlines(),
     }
     met = report.show(results)
+    print(f"\n{decisions}", end="")
     arguments.json.parent.mkdir(parents=True, exist_ok=True)
     arguments.json.write_text(json.dumps(results, indent=1), encoding="ascii")
     print(f"\nAll rounds: {arguments.json}")

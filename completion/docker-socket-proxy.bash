@@ -2,6 +2,10 @@
 _docker_socket_proxy() {
 	local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]} words
 	case $previous in
+	-c | --config | --body)
+		mapfile -t COMPREPLY < <(compgen -f -- "$current")
+		return
+		;;
 	--listen)
 		words='tcp:// unix://'
 		;;
@@ -28,10 +32,10 @@ _docker_socket_proxy() {
 		words=
 		;;
 	*)
-		words='--listen --port --upstream --workers --max-connections --max-head --head-timeout
+		words='--config --policy --listen --port --upstream --workers --max-connections --max-head --head-timeout
 			--shutdown-grace --log-level --log-format --help --version'
 		if [[ $COMP_CWORD -eq 1 ]]; then
-			words="run healthcheck $words"
+			words="run check explain healthcheck $words"
 		fi
 		;;
 	esac

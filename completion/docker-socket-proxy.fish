@@ -1,9 +1,16 @@
 # fish completion for docker-socket-proxy
-set -l commands run healthcheck
+set -l commands run check explain healthcheck
 complete -c docker-socket-proxy -f
 complete -c docker-socket-proxy -n "not __fish_seen_subcommand_from $commands" -a run -d Serve
 complete -c docker-socket-proxy -n "not __fish_seen_subcommand_from $commands" -a healthcheck \
     -d "Exit 0 when the proxy and its Engine answer"
+complete -c docker-socket-proxy -n "not __fish_seen_subcommand_from $commands" -a check \
+    -d "Print what the configuration means"
+complete -c docker-socket-proxy -n "not __fish_seen_subcommand_from $commands" -a explain \
+    -d "Say what becomes of a request"
+complete -c docker-socket-proxy -s c -l config -r -F -d "File with listeners and policies"
+complete -c docker-socket-proxy -n "__fish_seen_subcommand_from explain" -l body -r -F \
+    -d "Body of the request"
 complete -c docker-socket-proxy -l listen -x -a "tcp:// unix://" -d "Where clients connect"
 complete -c docker-socket-proxy -l port -x -d "TCP port on all interfaces"
 complete -c docker-socket-proxy -l upstream -x -a unix:// -d "The Engine's unix socket"

@@ -75,12 +75,22 @@ void config_print_help(void)
 	       "\n"
 	       "Usage:\n"
 	       "  docker-socket-proxy [run] [OPTION]...\n"
+	       "  docker-socket-proxy check [OPTION]...\n"
+	       "  docker-socket-proxy explain [OPTION]... [--body FILE] 'METHOD /path?query'\n"
 	       "  docker-socket-proxy healthcheck [ADDR]\n"
 	       "  docker-socket-proxy convert --from SOURCE [FILE]\n"
 	       "\n"
 	       "Commands:\n"
 	       "  run            forward requests until SIGTERM or SIGINT; what happens without a "
 	       "command\n"
+	       "  check          print what the configuration means: listeners, policies and what "
+	       "each "
+	       "allows;\n"
+	       "                 exit 2 when it is wrong\n"
+	       "  explain        print whether a request is allowed, by which rule, and what would "
+	       "allow it;\n"
+	       "                 exit 0 when it is, 1 when not. --body FILE: the request has this "
+	       "body\n"
 	       "  healthcheck    exit 0 when a running proxy and its Engine answer, 1 when not; "
 	       "ADDR is\n"
 	       "                 where to ask, without it what the options here say it listens on\n"
@@ -91,8 +101,9 @@ void config_print_help(void)
 	       "it\n"
 	       "                 standard input\n"
 	       "\n"
-	       "Options; a flag counts before the environment, the environment before the "
-	       "default:\n");
+	       "Options; a flag counts before the environment, the environment before the file, "
+	       "and that\n"
+	       "before the default:\n");
 	for (unsigned i = 0; i < CONFIG_OPTION_COUNT; i++) {
 		print_option(&config_options[i]);
 	}
@@ -106,5 +117,8 @@ void config_print_help(void)
 	       "  docker-socket-proxy --listen tcp://127.0.0.1:3277 --listen "
 	       "unix:///run/proxy/docker.sock\n"
 	       "  PORT=2375 SOCKET_PATH=/run/user/1000/docker.sock docker-socket-proxy\n"
+	       "  docker-socket-proxy --policy traefik\n"
+	       "  docker-socket-proxy check -c proxy.yaml\n"
+	       "  docker-socket-proxy explain --policy read-only 'POST /containers/create'\n"
 	       "  docker-socket-proxy healthcheck tcp://127.0.0.1:3277\n");
 }

@@ -92,6 +92,21 @@ static int collect(struct walk *walk, char error[POLICY_ERROR_MAX])
 
 /* ── The table ───────────────────────────────────────────────────────────── */
 
+/* Whether the pattern can fit what no row fits: of a section the first segment is known. */
+static bool can_be_of_section(
+        const struct rule *rule, enum docker_section section, struct path_scratch *scratch)
+{
+	char memory[64];
+	struct text text = text_over(memory, sizeof(memory));
+
+	text_add(&text, SLICE("/"));
+	if (section < DOCKER_SECTION_NONE) {
+		text_add(&text, docker_section_segment(section));
+	}
+	ASSERT(!text.overflow);
+	return path_can_begin(rule->path, rule->policy->set->limits, scratch, text_slice(&text));
+}
+
 /* The part of the paths of a row that is the same in all of them. */
 static struct slice literal_part(const struct docker_endpoint *endpoint, bool *ret_whole)
 {
@@ -113,7 +128,8 @@ static enum path_answer path_of_id(
 		return PATH_FITS;
 	}
 	if (endpoint == NULL) {
-		return PATH_TOO_HARD;
+		return can_be_of_section(rule, docker_id_section(id), scratch) ? PATH_TOO_HARD
+		                                                               : PATH_FITS_NOT;
 	}
 	const struct slice literal = literal_part(endpoint, &whole);
 	if (whole) {
