@@ -22,6 +22,9 @@ _docker_socket_proxy() {
 			traefik traefik-swarm trivy uptime-kuma watchtower whats-up-docker
 			whats-up-docker-update'
 		;;
+	--from)
+		words='tecnativa linuxserver wollomatic cetusguard'
+		;;
 	--log-level)
 		words='debug info notice warning err crit alert emerg'
 		;;
@@ -34,8 +37,12 @@ _docker_socket_proxy() {
 	*)
 		words='--config --policy --listen --port --upstream --workers --max-connections --max-head --head-timeout
 			--shutdown-grace --log-level --log-format --help --version'
+		if [[ ${COMP_WORDS[1]} == convert && $COMP_CWORD -gt 1 ]]; then
+			mapfile -t COMPREPLY < <(compgen -W --from -- "$current"; compgen -f -- "$current")
+			return
+		fi
 		if [[ $COMP_CWORD -eq 1 ]]; then
-			words="run check explain healthcheck $words"
+			words="run check explain healthcheck convert $words"
 		fi
 		;;
 	esac

@@ -1,5 +1,5 @@
 # fish completion for docker-socket-proxy
-set -l commands run check explain healthcheck
+set -l commands run check explain healthcheck convert
 complete -c docker-socket-proxy -f
 complete -c docker-socket-proxy -n "not __fish_seen_subcommand_from $commands" -a run -d Serve
 complete -c docker-socket-proxy -n "not __fish_seen_subcommand_from $commands" -a healthcheck \
@@ -11,6 +11,11 @@ complete -c docker-socket-proxy -n "not __fish_seen_subcommand_from $commands" -
 complete -c docker-socket-proxy -s c -l config -r -F -d "File with listeners and policies"
 complete -c docker-socket-proxy -n "__fish_seen_subcommand_from explain" -l body -r -F \
     -d "Body of the request"
+complete -c docker-socket-proxy -n "not __fish_seen_subcommand_from $commands" -a convert \
+    -d "Print another proxy's settings as YAML"
+complete -c docker-socket-proxy -n "__fish_seen_subcommand_from convert" -F
+complete -c docker-socket-proxy -n "__fish_seen_subcommand_from convert" -l from -x \
+    -a "tecnativa linuxserver wollomatic cetusguard" -d "Whose settings to convert"
 complete -c docker-socket-proxy -l listen -x -a "tcp:// unix://" -d "Where clients connect"
 complete -c docker-socket-proxy -l port -x -d "TCP port on all interfaces"
 complete -c docker-socket-proxy -l upstream -x -a unix:// -d "The Engine's unix socket"

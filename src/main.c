@@ -445,7 +445,7 @@ int main(int argc, char *argv[])
 		return EXIT_USAGE;
 	}
 	log_setup(program.config.log_level, program.config.log_format);
-	if (program.config.warning[0] != '\0') {
+	if (program.config.warning[0] != '\0' && program.config.verb != CONFIG_HEALTHCHECK) {
 		log_line(LOG_WARNING, "%s", program.config.warning);
 	}
 	switch (program.config.verb) {

@@ -40,6 +40,7 @@ ALLOWED = {
 }
 # Folders that are a set of small headers rather than one noun.
 PUBLIC = {
+    "docker": {"docker.h", "sections.def"},
     "audit": {"audit.h", "denials.h"},
     "net": {"listener.h", "loop.h", "stream.h"},
     "policy": {"load.h", "policy.h", "presets.h"},

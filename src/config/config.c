@@ -620,7 +620,8 @@ int config_read(
 		return -EINVAL;
 	}
 	if (ret_config->verb == CONFIG_CONVERT) {
-		return 0; /* another program's settings are of no concern to it, whatever they are */
+		return 0; /* another program's settings are of no concern to it, whatever they are
+		           */
 	}
 	if (read_environment(&reader) < 0 || config_read_switches(&reader) < 0) {
 		return -EINVAL;

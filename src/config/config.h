@@ -22,7 +22,7 @@ enum {
 	CONFIG_LISTENERS_MAX = 16,
 	CONFIG_ERROR_MAX = 1024, /* bytes of an error message */
 	CONFIG_API_KEY_MAX = 4096,
-	CONFIG_LISTEN_MAX = 2048,  /* bytes of the variable LISTEN */
+	CONFIG_LISTEN_MAX = 2048, /* bytes of the variable LISTEN */
 	CONFIG_WARNING_MAX = 256,
 	CONFIG_SOCKET_MODE = 0660, /* of the file of a unix socket, where nothing else is said */
 };
@@ -55,7 +55,7 @@ struct config {
 	struct config_listener listeners[CONFIG_LISTENERS_MAX]; /* at least one */
 	unsigned listener_count;
 	uint16_t port;
-	bool ipv4_only; /* on `port` */
+	bool ipv4_only;   /* on `port` */
 	const char *file; /* NULL: none */
 	/* The policy of listeners for which the file names none, and where it was named. */
 	const char *policy_name;
@@ -81,7 +81,7 @@ struct config {
 	/* Arguments of `convert`: --from, and a file or "-". */
 	const char *source;
 	const char *source_file;
-	unsigned workers;      /* 0: as many as CPUs may be used, at most 4 */
+	unsigned workers; /* 0: as many as CPUs may be used, at most 4 */
 	unsigned max_connections;
 	unsigned max_head;       /* bytes */
 	unsigned head_timeout;   /* seconds */

@@ -27,6 +27,47 @@ static void print_option(const struct config_option *option)
 	}
 }
 
+/* The variables of one kind, wrapped. */
+static void print_switches(enum switch_kind kind)
+{
+	enum { COLUMNS = 96 };
+	size_t column = COLUMNS;
+
+	for (unsigned number = 0; number < SWITCHES_COUNT; number++) {
+		const struct switch_row *row = switches_row(number);
+		if (row->kind != kind) {
+			continue;
+		}
+		const size_t len = strlen(row->variable) + 1;
+		if (column + len > COLUMNS) {
+			printf("%s     ", column == COLUMNS ? "" : "\n");
+			column = 5;
+		}
+		printf(" %s", row->variable);
+		column += len;
+	}
+	printf("\n");
+}
+
+static void print_section_switches(void)
+{
+	printf("\n"
+	       "Section switches, only in the environment; any one of them set replaces POLICY.\n"
+	       "1, true, yes or on; 0, false, no or off; off is the default unless said "
+	       "otherwise:\n"
+	       "\n"
+	       "  GET and HEAD in a part of the API; any method with POST=1. EVENTS, PING, "
+	       "VERSION,\n"
+	       "  LIBPOD_PING and LIBPOD_VERSION are on by default\n");
+	print_switches(SWITCH_SECTION);
+	printf("  any method in the sections that are on\n");
+	print_switches(SWITCH_POST);
+	printf("  one action, whatever its section and POST are (RESTARTS: stop, restart, kill)\n");
+	print_switches(SWITCH_ACTION);
+	printf("  not this, although its section is on, when it is 0\n");
+	print_switches(SWITCH_DETAIL);
+}
+
 void config_print_help(void)
 {
 	printf("docker-socket-proxy " VERSION
@@ -37,6 +78,7 @@ void config_print_help(void)
 	       "  docker-socket-proxy check [OPTION]...\n"
 	       "  docker-socket-proxy explain [OPTION]... [--body FILE] 'METHOD /path?query'\n"
 	       "  docker-socket-proxy healthcheck [ADDR]\n"
+	       "  docker-socket-proxy convert --from SOURCE [FILE]\n"
 	       "\n"
 	       "Commands:\n"
 	       "  run            forward requests until SIGTERM or SIGINT; what happens without a "
@@ -52,6 +94,12 @@ void config_print_help(void)
 	       "  healthcheck    exit 0 when a running proxy and its Engine answer, 1 when not; "
 	       "ADDR is\n"
 	       "                 where to ask, without it what the options here say it listens on\n"
+	       "  convert        print another proxy's settings as YAML for --config; SOURCE is\n"
+	       "                 " CONFIG_SOURCES ";\n"
+	       "                 FILE a compose file, an env file, flags or CetusGuard's rules; "
+	       "without "
+	       "it\n"
+	       "                 standard input\n"
 	       "\n"
 	       "Options; a flag counts before the environment, the environment before the file, "
 	       "and that\n"
@@ -61,8 +109,9 @@ void config_print_help(void)
 	}
 	printf("\n"
 	       "  -h, --help       print this\n"
-	       "  -V, --version    print the version\n"
-	       "\n"
+	       "  -V, --version    print the version\n");
+	print_section_switches();
+	printf("\n"
 	       "Examples:\n"
 	       "  docker-socket-proxy\n"
 	       "  docker-socket-proxy --listen tcp://127.0.0.1:3277 --listen "

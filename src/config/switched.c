@@ -46,7 +46,8 @@ static int refuse_file(struct reader *reader)
 	const bool by_variable = config->file == getenv("CONFIG");
 
 	(void)snprintf(reader->error, CONFIG_ERROR_MAX,
-	        "%s and %s both say what clients may do: unset the section switches and write their "
+	        "%s and %s both say what clients may do: unset the section switches and write "
+	        "their "
 	        "rules into the file (docker-socket-proxy convert does), or leave the file out",
 	        config->switch_name, by_variable ? "CONFIG" : "--config");
 	return -EINVAL;
@@ -55,8 +56,8 @@ static int refuse_file(struct reader *reader)
 int config_read_switches(struct reader *reader)
 {
 	struct config *config = reader->config;
-	const bool by_flag = config->policy_name != NULL &&
-	                     strcmp(config->policy_option, "--policy") == 0;
+	const bool by_flag =
+	        config->policy_name != NULL && strcmp(config->policy_option, "--policy") == 0;
 
 	if (read_switches(reader) < 0) {
 		return -EINVAL;
@@ -69,7 +70,8 @@ int config_read_switches(struct reader *reader)
 	}
 	if (config->policy_name != NULL) {
 		(void)snprintf(config->warning, CONFIG_WARNING_MAX,
-		        by_flag ? "%s %.64s counts before %s and what other section switches are in "
+		        by_flag ? "%s %.64s counts before %s and what other section switches are "
+		                  "in "
 		                  "the environment"
 		                : "%s=%.64s does not count: %s and what other section switches are "
 		                  "in the environment replace it",

@@ -37,13 +37,12 @@ static bool add_section(struct text *text, struct slice name)
 	}
 	name = slice_between(name.ptr + prefix.len, name.ptr + name.len);
 	for (unsigned section = 0; section < DOCKER_SECTION_COUNT; section++) {
-		const struct slice segment =
-		        docker_section_segment((enum docker_section)section);
+		const struct slice segment = docker_section_segment((enum docker_section)section);
 		const bool libpod = slice_starts_with(segment, SLICE("libpod/"));
-		if (slice_equal(name, slice_of(docker_section_variable(
-		                              (enum docker_section)section)))) {
-			text_add(text, libpod ? SLICE("/v[0-9]+(?:\\.[0-9]+)*/")
-			                      : SLICE("%API_PREFIX%/"));
+		if (slice_equal(name,
+		            slice_of(docker_section_variable((enum docker_section)section)))) {
+			text_add(text,
+			        libpod ? SLICE("/v[0-9]+(?:\\.[0-9]+)*/") : SLICE("%API_PREFIX%/"));
 			text_add(text, segment);
 			return true;
 		}
@@ -116,8 +115,8 @@ static bool is_known_method(const char *method)
 }
 
 /* "GET,HEAD"; those that no Engine has are left out. False: it is no such list. */
-static bool read_methods(
-        struct draft *draft, struct slice list, const char *methods[METHODS_MAX], unsigned *ret_count)
+static bool read_methods(struct draft *draft, struct slice list, const char *methods[METHODS_MAX],
+        unsigned *ret_count)
 {
 	struct slice word;
 
@@ -148,11 +147,10 @@ static int write_rule(struct draft *draft, const struct setting *setting)
 	while (len < line.len && !is_blank(line.ptr[len])) {
 		len++;
 	}
-	const struct slice pattern =
-	        slice_trim(slice_between(line.ptr + len, line.ptr + line.len));
+	const struct slice pattern = slice_trim(slice_between(line.ptr + len, line.ptr + line.len));
 	draft_remark(draft, "%s", setting->value);
-	if (pattern.len == 0 || !read_methods(draft, (struct slice){line.ptr, len}, methods,
-	                                &rule.method_count)) {
+	if (pattern.len == 0 ||
+	        !read_methods(draft, (struct slice){line.ptr, len}, methods, &rule.method_count)) {
 		return draft_fail(draft, setting->place,
 		        "'%s' is no rule: write METHOD[,METHOD]... PATTERN, such as GET "
 		        "%%API_PREFIX_CONTAINERS%%/json",
@@ -160,9 +158,8 @@ static int write_rule(struct draft *draft, const struct setting *setting)
 	}
 	rule.pattern = expand(&draft->arena, pattern);
 	if (rule.pattern == NULL) {
-		return draft_fail(draft, setting->place,
-		        "'%s' has more than %d variables in it", text_show(line).text,
-		        EXPANSIONS_MAX);
+		return draft_fail(draft, setting->place, "'%s' has more than %d variables in it",
+		        text_show(line).text, EXPANSIONS_MAX);
 	}
 	return rule.method_count == 0 ? 0 : convert_pattern_rule(draft, &rule);
 }
@@ -178,8 +175,7 @@ static int write_builtin_rules(struct draft *draft, const struct input *input)
 	        .place = {input->file, 1},
 	};
 
-	if (input_is_true(
-	            input_find(input, "no-builtin-rules", "CETUSGUARD_NO_BUILTIN_RULES"))) {
+	if (input_is_true(input_find(input, "no-builtin-rules", "CETUSGUARD_NO_BUILTIN_RULES"))) {
 		return 0;
 	}
 	draft_remark(draft, "The original's builtin rules");
@@ -240,8 +236,8 @@ static bool has_tls(const struct input *input)
 	       input_find(input, "frontend-tls-cacert", "CETUSGUARD_FRONTEND_TLS_CACERT") != NULL;
 }
 
-static int write_listener(struct input *input, struct draft *draft, const char *address,
-        struct policy_place place)
+static int write_listener(
+        struct input *input, struct draft *draft, const char *address, struct policy_place place)
 {
 	const struct slice scheme = SLICE("tcp://");
 	const struct slice given = slice_of(address);
@@ -264,8 +260,7 @@ static int write_listener(struct input *input, struct draft *draft, const char *
 		        "TLS of %s. So that nobody gets in without it, the listener is on "
 		        "127.0.0.1; where only its clients can reach it, make its address %s.",
 		        address, was);
-		was = convert_tcp_address(
-		        &draft->arena, SLICE("127.0.0.1"), slice_of(colon + 1));
+		was = convert_tcp_address(&draft->arena, SLICE("127.0.0.1"), slice_of(colon + 1));
 	}
 	draft_listener(draft, was, 0, own_policy);
 	return 0;
@@ -327,8 +322,9 @@ int convert_cetusguard(struct input *input, struct draft *draft)
 	        "An API version is no part of a path here: what the original let through with or "
 	        "without one passes in both spellings, which the Engine treats alike.");
 	if (level != NULL) {
-		draft_note(draft, "%s=%s is LOG_LEVEL in the environment: crit, err, warning, info "
-		                  "or debug.",
+		draft_note(draft,
+		        "%s=%s is LOG_LEVEL in the environment: crit, err, warning, info "
+		        "or debug.",
 		        level->name, level->value);
 	}
 	return write_upstream(input, draft) < 0 || write_policy(input, draft) < 0

@@ -47,32 +47,7 @@ enum convert_source convert_find_source(struct slice name)
 	return (enum convert_source)i;
 }
 
-/* ── The file ────────────────────────────────────────────────────────────── */
-
-static int read_whole(const char *path, struct draft *draft, struct slice *ret_bytes)
-{
-	char *bytes = arena_take(&draft->arena, INPUT_SIZE_MAX + 1);
-	FILE *file = strcmp(path, "-") == 0 ? stdin : fopen(path, "re");
-
-	if (file == NULL) {
-		return draft_fail(draft, (struct policy_place){.file = NULL}, "%s: %s", path,
-		        strerrordesc_np(errno));
-	}
-	const size_t len = fread(bytes, 1, INPUT_SIZE_MAX + 1, file);
-	const int error = ferror(file) ? errno : 0;
-	if (file != stdin) {
-		(void)fclose(file);
-	}
-	*ret_bytes = (struct slice){bytes, len};
-	if (error != 0) {
-		return draft_fail(draft, (struct policy_place){.file = NULL}, "%s: %s", path,
-		        strerrordesc_np(error));
-	}
-	return len <= INPUT_SIZE_MAX ? 0
-	                             : draft_fail(draft, (struct policy_place){.file = NULL},
-	                                       "%s: it is longer than %d bytes", path,
-	                                       INPUT_SIZE_MAX);
-}
+/* ── Converting ────────────────────────────────────────────────────────────── */
 
 static unsigned count_switches(const struct source *source)
 {
@@ -84,8 +59,8 @@ static unsigned count_switches(const struct source *source)
 	return count;
 }
 
-static int convert_bytes(const struct source *source, const char *file, struct slice bytes,
-        struct draft *draft)
+static int write_draft(
+        const struct source *source, const char *file, struct slice bytes, struct draft *draft)
 {
 	struct input *input = arena_take(&draft->arena, sizeof(*input));
 
@@ -98,35 +73,82 @@ static int convert_bytes(const struct source *source, const char *file, struct s
 	        .switch_count = count_switches(source),
 	        .draft = draft,
 	};
+	if (bytes.len > INPUT_SIZE_MAX) {
+		return draft_fail(draft, (struct policy_place){.file = NULL},
+		        "%s: it is longer than %d bytes", file, INPUT_SIZE_MAX);
+	}
 	draft_note(draft, "From %s (%s), by docker-socket-proxy " VERSION " convert.", file,
 	        source->title);
 	return input_read(input, bytes) < 0 ? -EINVAL : source->convert(input, draft);
 }
 
-int convert_run(enum convert_source source, const char *path, FILE *output, FILE *warnings,
-        char error[CONVERT_ERROR_MAX])
+static void print_warnings(const struct draft *draft, FILE *warnings)
 {
-	struct draft draft;
-	struct slice bytes;
-
-	ASSERT(source < CONVERT_SOURCE_COUNT);
-	error[0] = '\0';
-	draft_new(&draft, error);
-	const char *file = strcmp(path, "-") == 0 ? "standard input" : path;
-	int code = read_whole(path, &draft, &bytes);
-	if (code == 0) {
-		code = convert_bytes(&sources[source], file, bytes, &draft);
-	}
-	if (code == 0) {
-		code = draft_print(&draft, output);
-	}
-	struct slice rest = text_slice(&draft.warnings);
+	struct slice rest = text_slice(&draft->warnings);
 	struct slice line;
-	while (code == 0 && slice_next(&rest, '\n', &line)) {
+
+	while (slice_next(&rest, '\n', &line)) {
 		if (line.len > 0) {
 			(void)fprintf(warnings, "docker-socket-proxy: %.*s\n", SLICE_FMT(line));
 		}
 	}
+}
+
+int convert_bytes(enum convert_source source, const char *file, struct slice bytes, FILE *output,
+        FILE *warnings, char error[CONVERT_ERROR_MAX])
+{
+	struct draft draft;
+
+	ASSERT(source < CONVERT_SOURCE_COUNT);
+	error[0] = '\0';
+	draft_new(&draft, error);
+	int code = write_draft(&sources[source], file, bytes, &draft);
+	if (code == 0) {
+		code = draft_print(&draft, output);
+	}
+	if (code == 0) {
+		print_warnings(&draft, warnings);
+	}
 	draft_free(&draft);
+	return code;
+}
+
+/* ── The file ────────────────────────────────────────────────────────────── */
+
+static int fail_file(char error[CONVERT_ERROR_MAX], const char *path, const char *problem)
+{
+	(void)snprintf(error, CONVERT_ERROR_MAX, "%.512s: %s", path, problem);
+	return -EINVAL;
+}
+
+/* At most one byte more than are accepted. */
+static int read_whole(const char *path, char *bytes, size_t *ret_len, char error[CONVERT_ERROR_MAX])
+{
+	FILE *file = strcmp(path, "-") == 0 ? stdin : fopen(path, "re");
+
+	if (file == NULL) {
+		return fail_file(error, path, strerrordesc_np(errno));
+	}
+	*ret_len = fread(bytes, 1, INPUT_SIZE_MAX + 1, file);
+	const int problem = ferror(file) ? errno : 0;
+	if (file != stdin) {
+		(void)fclose(file);
+	}
+	return problem == 0 ? 0 : fail_file(error, path, strerrordesc_np(problem));
+}
+
+int convert_run(enum convert_source source, const char *path, FILE *output, FILE *warnings,
+        char error[CONVERT_ERROR_MAX])
+{
+	char *bytes = malloc(INPUT_SIZE_MAX + 1);
+	size_t len = 0;
+
+	ASSERT(bytes != NULL);
+	int code = read_whole(path, bytes, &len, error);
+	if (code == 0) {
+		code = convert_bytes(source, strcmp(path, "-") == 0 ? "standard input" : path,
+		        (struct slice){bytes, len}, output, warnings, error);
+	}
+	free(bytes);
 	return code;
 }

@@ -30,10 +30,14 @@ enum convert_source {
 enum convert_source convert_find_source(struct slice name);
 
 /*
- * Write the YAML to `output` and warnings, a line each, to `warnings`. `path`
- * is a file, or "-" for standard input. 0, or -EINVAL with a sentence in
- * `error`, and then nothing was written.
+ * Write the YAML to `output` and warnings, a line each, to `warnings`. `file` is
+ * what messages call `bytes`. 0, or -EINVAL with a sentence in `error`, and then
+ * nothing was written.
  */
+int convert_bytes(enum convert_source source, const char *file, struct slice bytes, FILE *output,
+        FILE *warnings, char error[CONVERT_ERROR_MAX]) MUST_USE;
+
+/* The same of a file's bytes; of standard input's, where `path` is "-". */
 int convert_run(enum convert_source source, const char *path, FILE *output, FILE *warnings,
         char error[CONVERT_ERROR_MAX]) MUST_USE;
 

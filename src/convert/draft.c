@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <stdarg.h>
-#include <stdlib.h>
 
 enum {
 	PART_MAX = 256 * 1024, /* bytes of each part of the result */
@@ -15,7 +14,8 @@ void draft_new(struct draft *ret_draft, char error[CONVERT_ERROR_MAX])
 {
 	struct arena *arena = &ret_draft->arena;
 
-	*ret_draft = (struct draft){.error = error, .set = policy_set_new()};
+	*ret_draft = (struct draft){.set = policy_set_new()};
+	ret_draft->error = error;
 	ret_draft->head = text_over(arena_take(arena, PART_MAX), PART_MAX);
 	ret_draft->listeners = text_over(arena_take(arena, PART_MAX), PART_MAX);
 	ret_draft->upstream = text_over(arena_take(arena, PART_MAX), PART_MAX);
@@ -79,6 +79,8 @@ struct sentence {
 	size_t len;
 };
 
+static struct sentence compose(const char *start, const char *format, va_list arguments)
+        __attribute__((format(printf, 2, 0)));
 static struct sentence compose(const char *start, const char *format, va_list arguments)
 {
 	struct sentence sentence;
@@ -269,27 +271,24 @@ int draft_seal(struct draft *draft)
 	return policy_seal(draft->policy, draft->error);
 }
 
-bool draft_allows(const struct draft *draft, const char *method, const char *path)
+bool draft_allows(struct draft *draft, const char *method, const char *path)
 {
-	struct docker_request *request = malloc(sizeof(*request));
+	struct docker_request *request = arena_take(&draft->arena, sizeof(*request));
 	struct policy_scratch *scratch = policy_scratch_new();
 	const struct docker_target target = {.method = slice_of(method), .path = slice_of(path)};
 	bool allowed = false;
 
-	ASSERT(request != NULL && "out of memory");
 	if (docker_route(&target, request) == DOCKER_OK) {
 		allowed = policy_judge(draft->policy, request, scratch).allowed;
 	}
 	policy_scratch_free(scratch);
-	free(request);
 	return allowed;
 }
 
 int draft_print(const struct draft *draft, FILE *output)
 {
 	if (draft->head.overflow || draft->listeners.overflow || draft->upstream.overflow ||
-	        draft->policies.overflow ||
-	        draft->warnings.overflow) {
+	        draft->policies.overflow || draft->warnings.overflow) {
 		(void)snprintf(draft->error, CONVERT_ERROR_MAX,
 		        "the result would be longer than %d bytes", PART_MAX);
 		return -EINVAL;

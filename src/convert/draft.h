@@ -32,7 +32,7 @@ struct draft {
 	struct text upstream;
 	struct policy_set *set;
 	struct policy *policy; /* the one that rules go to */
-	unsigned rule_count; /* of that policy */
+	unsigned rule_count;   /* of that policy */
 	char *error;
 };
 
@@ -60,7 +60,7 @@ int draft_rule(struct draft *draft, const struct draft_rule *rule) MUST_USE;
 /* No more rules for this policy; one without any denies everything. */
 int draft_seal(struct draft *draft) MUST_USE;
 /* Whether the sealed policy lets a request through. */
-bool draft_allows(const struct draft *draft, const char *method, const char *path);
+bool draft_allows(struct draft *draft, const char *method, const char *path);
 
 /* -EINVAL, when it became too long. */
 int draft_print(const struct draft *draft, FILE *output) MUST_USE;

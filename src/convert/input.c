@@ -167,9 +167,9 @@ static struct slice without_export(struct slice line)
 	const struct slice word = SLICE("export ");
 
 	line = slice_trim(line);
-	return slice_starts_with(line, word) ? slice_trim(slice_between(line.ptr + word.len,
-	                                               line.ptr + line.len))
-	                                     : line;
+	return slice_starts_with(line, word)
+	               ? slice_trim(slice_between(line.ptr + word.len, line.ptr + line.len))
+	               : line;
 }
 
 /* Whether a line begins with NAME=. */
@@ -237,8 +237,9 @@ static int read_variables(struct input *input, struct slice bytes)
 		const char *equals = memchr(said.ptr, '=', said.len);
 		bytes = slice_between(equals + 1, bytes.ptr + bytes.len);
 		if (!next_value(&bytes, &value, &lines)) {
-			return draft_fail(input->draft, place, "the quote that opens a value is "
-			                                       "not closed");
+			return draft_fail(input->draft, place,
+			        "the quote that opens a value is "
+			        "not closed");
 		}
 		if (add(input, SETTING_VARIABLE, slice_between(said.ptr, equals), value, place) <
 		        0) {
@@ -281,7 +282,8 @@ static struct policy_place place_of(const struct yaml_node *node)
 	return (struct policy_place){node->file, node->line};
 }
 
-/* Compose replaces $NAME and ${NAME}, and writes $$ for a dollar; what it would put in is not known. */
+/* Compose replaces $NAME and ${NAME}, and writes $$ for a dollar; what it would put in is not
+ * known. */
 static int resolve(struct input *input, const struct yaml_node *node, struct slice *ret_value)
 {
 	struct text text = text_over(arena_take(input->arena, node->text.len + 1), node->text.len);
@@ -384,8 +386,8 @@ static bool is_peer(const struct input *input, const struct yaml_node *service)
 }
 
 /* The one service, or the one whose image is the peer's. */
-static int choose_service(struct input *input, const struct yaml_node *services,
-        const struct yaml_node **ret_service)
+static int choose_service(
+        struct input *input, const struct yaml_node *services, const struct yaml_node **ret_service)
 {
 	char memory[512];
 	struct text names = text_over(memory, sizeof(memory) - 1);
@@ -477,10 +479,11 @@ static int read_compose(struct input *input, struct slice bytes)
 		return draft_fail(
 		        input->draft, place_of(services), "'services' is a map of services");
 	}
-	if (choose_service(input, services, &service) < 0 || read_service(input, service) < 0) {
+	if (choose_service(input, services, &service) < 0) {
 		return -EINVAL;
 	}
-	return read_labels(input, services);
+	ASSERT(service != NULL);
+	return read_service(input, service) < 0 ? -EINVAL : read_labels(input, services);
 }
 
 /* ── The form ────────────────────────────────────────────────────────────── */
@@ -490,8 +493,8 @@ static bool is_rule(struct slice line)
 {
 	size_t len = 0;
 
-	while (len < line.len && ((line.ptr[len] >= 'A' && line.ptr[len] <= 'Z') ||
-	                                 line.ptr[len] == ',')) {
+	while (len < line.len &&
+	        ((line.ptr[len] >= 'A' && line.ptr[len] <= 'Z') || line.ptr[len] == ',')) {
 		len++;
 	}
 	return len > 0 && len < line.len && (line.ptr[len] == ' ' || line.ptr[len] == '\t');
@@ -504,7 +507,8 @@ int input_read(struct input *input, struct slice bytes)
 
 	while (slice_next(&rest, '\n', &line)) {
 		line = slice_trim(without_return(line));
-		if (line.len > 0 && line.ptr[0] != '#' && (line.ptr[0] != '!' || !input->takes_rules)) {
+		if (line.len > 0 && line.ptr[0] != '#' &&
+		        (line.ptr[0] != '!' || !input->takes_rules)) {
 			break;
 		}
 		line = SLICE("");
@@ -516,7 +520,8 @@ int input_read(struct input *input, struct slice bytes)
 	if (input->takes_rules && (line.len == 0 || is_rule(line))) {
 		return input_read_rules(input, bytes, (struct policy_place){input->file, 1});
 	}
-	if (line.len > 1 && line.ptr[0] == '-' && (is_name_char(line.ptr[1]) || line.ptr[1] == '-') &&
+	if (line.len > 1 && line.ptr[0] == '-' &&
+	        (is_name_char(line.ptr[1]) || line.ptr[1] == '-') &&
 	        !slice_equal(line, SLICE("---"))) {
 		return read_flag_lines(input, bytes);
 	}
@@ -525,19 +530,18 @@ int input_read(struct input *input, struct slice bytes)
 
 /* ── Looking up ──────────────────────────────────────────────────────────── */
 
-const struct setting *input_find(
-        const struct input *input, const char *flag, const char *variable)
+const struct setting *input_find(const struct input *input, const char *flag, const char *variable)
 {
 	const struct setting *found = NULL;
 
 	for (unsigned i = 0; i < input->count; i++) {
 		const struct setting *setting = &input->settings[i];
-		if (flag != NULL && setting->kind == SETTING_FLAG &&
-		        strcmp(setting->name, flag) == 0) {
-			found = setting;
-		} else if (setting->kind == SETTING_VARIABLE &&
-		           strcmp(setting->name, variable) == 0 &&
-		           (found == NULL || found->kind == SETTING_VARIABLE)) {
+		const bool by_flag = flag != NULL && setting->kind == SETTING_FLAG &&
+		                     strcmp(setting->name, flag) == 0;
+		const bool by_variable = setting->kind == SETTING_VARIABLE &&
+		                         strcmp(setting->name, variable) == 0 &&
+		                         (found == NULL || found->kind == SETTING_VARIABLE);
+		if (by_flag || by_variable) {
 			found = setting;
 		}
 	}

@@ -55,8 +55,7 @@ int input_read_words(struct input *input, struct slice line, struct policy_place
 int input_read_rules(struct input *input, struct slice lines, struct policy_place place) MUST_USE;
 
 /* The last flag or, without one, variable of these names; NULL: neither. */
-const struct setting *input_find(
-        const struct input *input, const char *flag, const char *variable);
+const struct setting *input_find(const struct input *input, const char *flag, const char *variable);
 /* 1, t, T, TRUE, true, True: what Go's strconv.ParseBool takes for true; "" of a flag, too. */
 bool input_is_true(const struct setting *setting);
 

@@ -238,8 +238,7 @@ static void add_item(struct expander *expander, struct slice text, bool bare)
 }
 
 /* The three in one; what the sum has in bytes is at most what the pattern has. */
-static struct slice join(
-        struct expander *expander, struct slice a, struct slice b, struct slice c)
+static struct slice join(struct expander *expander, struct slice a, struct slice b, struct slice c)
 {
 	char *memory = arena_take(expander->arena, a.len + b.len + c.len + 1);
 	struct text text = text_over(memory, a.len + b.len + c.len);
@@ -266,7 +265,8 @@ static void finish(struct expander *expander, struct slice text)
 	pattern->alternatives[pattern->count++] = arena_copy(expander->arena, text);
 }
 
-/* Every alternative of `body` between `front` and `rest`; the last first, since items are a stack. */
+/* Every alternative of `body` between `front` and `rest`; the last first, since items are a stack.
+ */
 static void add_alternatives(struct expander *expander, struct slice front, struct slice body,
         struct slice rest, bool bare)
 {
@@ -330,9 +330,8 @@ static bool begins_rest(const struct piece *piece)
 {
 	struct slice body;
 
-	return piece->atom.ptr[0] == '/' || (piece->atom.ptr[0] == '(' &&
-	                                            group_body(piece->atom, &body) &&
-	                                            starts(body, "/"));
+	return piece->atom.ptr[0] == '/' ||
+	       (piece->atom.ptr[0] == '(' && group_body(piece->atom, &body) && starts(body, "/"));
 }
 
 /*
@@ -366,7 +365,8 @@ static bool cut_version(struct expander *expander, const struct item *item)
 	return true;
 }
 
-/* A first segment that is any: it may have been meant for the version, and for the name of a part. */
+/* A first segment that is any: it may have been meant for the version, and for the name of a part.
+ */
 static bool cut_any_segment(struct expander *expander, const struct item *item)
 {
 	struct piece piece;
@@ -376,8 +376,7 @@ static bool cut_any_segment(struct expander *expander, const struct item *item)
 		return false;
 	}
 	if (crosses_slashes(&piece)) {
-		finish(expander,
-		        join(expander, SLICE("(?:/.*)?"), piece.rest, SLICE("")));
+		finish(expander, join(expander, SLICE("(?:/.*)?"), piece.rest, SLICE("")));
 	} else {
 		finish(expander, item->text);
 		add_item(expander, piece.rest, true);
@@ -431,20 +430,27 @@ bool pattern_read(struct arena *arena, struct slice expression, struct pattern *
 
 /* ── Rows of the catalogue ───────────────────────────────────────────────── */
 
+/* What a backslash makes a plain character: "\." is a dot, "\d" any digit. */
+static bool is_mark(char c)
+{
+	return !((c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z'));
+}
+
 /* Whether a segment of the pattern is exactly that of the row. */
 static bool is_segment(struct slice segment, struct slice of_row)
 {
 	size_t i = 0;
 	size_t j = 0;
 
+	ASSERT(segment.ptr != NULL && of_row.ptr != NULL);
 	if (of_row.len > 0 && of_row.ptr[0] == '{') {
 		return slice_equal(segment, SLICE("[^/]+")) &&
 		       !slice_ends_with(of_row, SLICE("...}"));
 	}
 	while (i < segment.len && j < of_row.len) {
-		if (segment.ptr[i] == '\\' && i + 1 < segment.len) {
+		if (segment.ptr[i] == '\\' && i + 1 < segment.len && is_mark(segment.ptr[i + 1])) {
 			i++;
-		} else if (strchr(".[](){}|*+?^$", segment.ptr[i]) != NULL) {
+		} else if (is_mark(segment.ptr[i]) && strchr("-_", segment.ptr[i]) == NULL) {
 			return false;
 		}
 		if (segment.ptr[i++] != of_row.ptr[j++]) {

@@ -53,9 +53,8 @@ static bool is_all_rows(const struct pattern *pattern, const struct rows *rows)
 	for (unsigned i = 0; i < pattern->count; i++) {
 		bool found = false;
 		for (unsigned id = 0; !found && id < docker_endpoint_count; id++) {
-			found = rows->fits[id] &&
-			        pattern_is_row(slice_of(pattern->alternatives[i]),
-			                slice_of(docker_endpoint(id)->path));
+			found = rows->fits[id] && pattern_is_row(slice_of(pattern->alternatives[i]),
+			                                  slice_of(docker_endpoint(id)->path));
 		}
 		if (!found) {
 			return false;
@@ -144,8 +143,8 @@ static int write_paths(
 	return 0;
 }
 
-static void remark(struct draft *draft, const struct pattern_rule *rule,
-        const struct pattern *pattern)
+static void remark(
+        struct draft *draft, const struct pattern_rule *rule, const struct pattern *pattern)
 {
 	if (pattern->ungrouped) {
 		draft_doubt(draft,

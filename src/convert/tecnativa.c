@@ -13,10 +13,10 @@
 
 struct flavour {
 	const char *policy;
-	bool details;             /* knows ALLOW_LOGS and its like, closed until they are 1 */
-	bool podman;              /* knows libpod and its switches */
-	bool actions_need_post;   /* ALLOW_START alone opens nothing */
-	bool words_switch_ipv6;   /* DISABLE_IPV6 may be a word */
+	bool details;           /* knows ALLOW_LOGS and its like, closed until they are 1 */
+	bool podman;            /* knows libpod and its switches */
+	bool actions_need_post; /* ALLOW_START alone opens nothing */
+	bool words_switch_ipv6; /* DISABLE_IPV6 may be a word */
 };
 
 static const struct flavour tecnativa = {
@@ -63,9 +63,8 @@ static bool is_known(const struct flavour *flavour, unsigned number)
 	if (row->kind == SWITCH_DETAIL) {
 		return flavour->details;
 	}
-	return flavour->podman ||
-	       (!libpod && strcmp(row->variable, "ALLOW_PAUSE") != 0 &&
-	               strcmp(row->variable, "ALLOW_UNPAUSE") != 0);
+	return flavour->podman || (!libpod && strcmp(row->variable, "ALLOW_PAUSE") != 0 &&
+	                                  strcmp(row->variable, "ALLOW_UNPAUSE") != 0);
 }
 
 /* A word that we would read as on, and HAProxy did not. */
@@ -73,8 +72,8 @@ static void doubt_word(struct switched *switched, const struct setting *setting)
 {
 	enum switch_value meant;
 
-	if (!is_true(setting->value) &&
-	        switches_read_value(slice_of(setting->value), &meant) && meant == SWITCH_ON) {
+	if (!is_true(setting->value) && switches_read_value(slice_of(setting->value), &meant) &&
+	        meant == SWITCH_ON) {
 		draft_doubt(switched->draft,
 		        "%s=%s was closed: the original reads only numbers, and this word as 0. "
 		        "So it is closed here. If it was meant to be open, convert again with "
@@ -158,8 +157,7 @@ static int write_operations(struct switched *switched, const struct switch_rule 
 	};
 
 	for (unsigned i = 0; i < rule->operation_count; i++) {
-		if (switched->flavour->podman ||
-		        strncmp(rule->operations[i], "libpod.", 7) != 0) {
+		if (switched->flavour->podman || strncmp(rule->operations[i], "libpod.", 7) != 0) {
 			operations[written.operation_count++] = rule->operations[i];
 		}
 	}
@@ -208,8 +206,8 @@ static int write_rules(struct switched *switched)
 		}
 		draft_remark(switched->draft, "%s%s", rule->text,
 		        rule->row->kind == SWITCH_DETAIL ? ", or not set" : "");
-		if ((section ? write_section(switched, rule)
-		             : write_operations(switched, rule)) < 0) {
+		if ((section ? write_section(switched, rule) : write_operations(switched, rule)) <
+		        0) {
 			return -EINVAL;
 		}
 	}
@@ -225,9 +223,9 @@ static bool is_without_ipv6(const struct switched *switched)
 	bool off = false;
 
 	for (unsigned i = 0; setting != NULL && i < ARRAY_LEN(words); i++) {
-		off = off || ((i == 0 || switched->flavour->words_switch_ipv6) &&
-		                     slice_equal_nocase(
-		                             slice_of(setting->value), slice_of(words[i])));
+		off = off ||
+		      ((i == 0 || switched->flavour->words_switch_ipv6) &&
+		              slice_equal_nocase(slice_of(setting->value), slice_of(words[i])));
 	}
 	return off;
 }
@@ -240,9 +238,9 @@ static void write_addresses(struct switched *switched)
 	draft_listener(switched->draft,
 	        is_without_ipv6(switched) ? "tcp://0.0.0.0:2375" : "tcp://*:2375", 0,
 	        switched->flavour->policy);
-	draft_upstream(switched->draft,
-	        socket != NULL && socket->value[0] != '\0' ? socket->value
-	                                                    : "/var/run/docker.sock");
+	draft_upstream(switched->draft, socket != NULL && socket->value[0] != '\0'
+	                                        ? socket->value
+	                                        : "/var/run/docker.sock");
 	if (level != NULL) {
 		draft_note(switched->draft,
 		        "LOG_LEVEL=%s goes on as a variable of the environment.", level->value);

@@ -32,8 +32,8 @@ static bool is_for_method(const struct setting *setting, const char *method)
 {
 	char name[64];
 
-	(void)snprintf(name, sizeof(name), setting->kind == SETTING_FLAG ? "allow%s" : "SP_ALLOW_%s",
-	        method);
+	(void)snprintf(name, sizeof(name),
+	        setting->kind == SETTING_FLAG ? "allow%s" : "SP_ALLOW_%s", method);
 	return (setting->kind == SETTING_FLAG && strcmp(setting->name, name) == 0) ||
 	       (setting->kind == SETTING_VARIABLE && is_named(setting->name, name, '_'));
 }
@@ -76,8 +76,7 @@ static int write_method(struct wollomatic *wollomatic, const char *method)
 
 	for (unsigned i = 0; i < input->count; i++) {
 		const struct setting *setting = &input->settings[i];
-		if (is_for_method(setting, method) &&
-		        (setting->kind == SETTING_FLAG || !flags) &&
+		if (is_for_method(setting, method) && (setting->kind == SETTING_FLAG || !flags) &&
 		        write_pattern(wollomatic->draft, setting, method) < 0) {
 			return -EINVAL;
 		}
@@ -97,7 +96,8 @@ static int write_bind_mounts(struct draft *draft, const struct setting *setting)
 	};
 
 	draft_lost(draft,
-	        "%s=%s: mounts are not looked at. So that nobody mounts anything else, creating and "
+	        "%s=%s: mounts are not looked at. So that nobody mounts anything else, creating "
+	        "and "
 	        "updating containers, services and volumes is denied: take the rule deny: "
 	        "[container.create, ...] out to allow any mount.",
 	        setting->name, setting->value);
@@ -228,8 +228,8 @@ static int write_services(struct wollomatic *wollomatic)
 
 /* ── Addresses ───────────────────────────────────────────────────────────── */
 
-static const char *value_of(const struct input *input, const char *flag, const char *variable,
-        const char *preset)
+static const char *value_of(
+        const struct input *input, const char *flag, const char *variable, const char *preset)
 {
 	const struct setting *setting = input_find(input, flag, variable);
 
@@ -271,8 +271,8 @@ static bool read_mode(const struct setting *setting, unsigned *ret_mode)
 static int write_unix_listener(struct wollomatic *wollomatic, const char *path)
 {
 	const struct input *input = wollomatic->input;
-	const struct setting *setting = input_find(
-	        input, "proxysocketendpointfilemode", "SP_PROXYSOCKETENDPOINTFILEMODE");
+	const struct setting *setting =
+	        input_find(input, "proxysocketendpointfilemode", "SP_PROXYSOCKETENDPOINTFILEMODE");
 	const size_t size = sizeof("unix://") + strlen(path);
 	char *address = arena_take(&wollomatic->draft->arena, size);
 	unsigned mode = 0600;
@@ -291,14 +291,14 @@ static int write_unix_listener(struct wollomatic *wollomatic, const char *path)
 /* Where everyone may connect as they could: "0.0.0.0/0" is everyone over IPv4. */
 static const char *open_address(struct wollomatic *wollomatic, struct slice host, struct slice port)
 {
-	const char *from =
-	        value_of(wollomatic->input, "allowfrom", "SP_ALLOWFROM", "127.0.0.1/32");
+	const char *from = value_of(wollomatic->input, "allowfrom", "SP_ALLOWFROM", "127.0.0.1/32");
 	const bool ipv4 = list_has(from, SLICE("0.0.0.0/0"));
 	const bool ipv6 = list_has(from, SLICE("::/0"));
 	const bool is_ipv6 = memchr(host.ptr, ':', host.len) != NULL;
 	struct arena *arena = &wollomatic->draft->arena;
 
-	if (convert_is_loopback(host) || (ipv4 && (ipv6 || !is_ipv6)) || (ipv6 && is_ipv6 && ipv4)) {
+	if (convert_is_loopback(host) || (ipv4 && (ipv6 || !is_ipv6)) ||
+	        (ipv6 && is_ipv6 && ipv4)) {
 		return convert_tcp_address(arena, host, port);
 	}
 	if (ipv4 && slice_equal(host, SLICE("::"))) {
@@ -310,8 +310,7 @@ static const char *open_address(struct wollomatic *wollomatic, struct slice host
 static int write_tcp_listener(struct wollomatic *wollomatic, bool labels)
 {
 	const struct input *input = wollomatic->input;
-	const struct slice host =
-	        slice_of(value_of(input, "listenip", "SP_LISTENIP", "127.0.0.1"));
+	const struct slice host = slice_of(value_of(input, "listenip", "SP_LISTENIP", "127.0.0.1"));
 	const struct slice port = slice_of(value_of(input, "proxyport", "SP_PROXYPORT", "2375"));
 	const struct setting *from = input_find(input, "allowfrom", "SP_ALLOWFROM");
 	const char *address = open_address(wollomatic, host, port);
@@ -339,9 +338,9 @@ static int write_tcp_listener(struct wollomatic *wollomatic, bool labels)
 		address = NULL;
 	}
 	draft_listener(wollomatic->draft,
-	        address != NULL ? address
-	                        : convert_tcp_address(&wollomatic->draft->arena,
-	                                  SLICE("127.0.0.1"), port),
+	        address != NULL
+	                ? address
+	                : convert_tcp_address(&wollomatic->draft->arena, SLICE("127.0.0.1"), port),
 	        0, own_policy);
 	return 0;
 }
@@ -354,13 +353,16 @@ static void note_rest(struct wollomatic *wollomatic)
 		const char *variable;
 		const char *text;
 	} rest[] = {
-	        {"loglevel", "SP_LOGLEVEL", "is LOG_LEVEL in the environment: debug, info, warning, err"},
+	        {"loglevel", "SP_LOGLEVEL",
+	                "is LOG_LEVEL in the environment: debug, info, warning, err"},
 	        {"logjson", "SP_LOGJSON", "is LOG_FORMAT=json in the environment"},
-	        {"shutdowngracetime", "SP_SHUTDOWNGRACETIME", "is SHUTDOWN_GRACE in the environment"},
+	        {"shutdowngracetime", "SP_SHUTDOWNGRACETIME",
+	                "is SHUTDOWN_GRACE in the environment"},
 	        {"allowhealthcheck", "SP_ALLOWHEALTHCHECK",
 	                "needs no setting: docker-socket-proxy healthcheck asks a running proxy"},
 	        {"watchdoginterval", "SP_WATCHDOGINTERVAL",
-	                "needs no setting: docker-socket-proxy healthcheck sees an Engine that is gone"},
+	                "needs no setting: docker-socket-proxy healthcheck sees an Engine that is "
+	                "gone"},
 	        {"stoponwatchdog", "SP_STOPONWATCHDOG",
 	                "needs no setting: the proxy connects anew when the Engine is back"},
 	};
@@ -380,7 +382,8 @@ int convert_wollomatic(struct input *input, struct draft *draft)
 	struct wollomatic wollomatic = {
 	        .input = input,
 	        .draft = draft,
-	        .prefix = value_of(input, "dockerlabelprefix", "SP_DOCKERLABELPREFIX", "socket-proxy"),
+	        .prefix = value_of(
+	                input, "dockerlabelprefix", "SP_DOCKERLABELPREFIX", "socket-proxy"),
 	};
 	const char *endpoint =
 	        value_of(input, "proxysocketendpoint", "SP_PROXYSOCKETENDPOINT", NULL);
@@ -392,8 +395,8 @@ int convert_wollomatic(struct input *input, struct draft *draft)
 	        "An API version is no part of a path here: what the original let through with or "
 	        "without one passes in both spellings, which the Engine treats alike.");
 	note_rest(&wollomatic);
-	draft_upstream(draft,
-	        value_of(input, "socketpath", "SP_SOCKETPATH", "/var/run/docker.sock"));
+	draft_upstream(
+	        draft, value_of(input, "socketpath", "SP_SOCKETPATH", "/var/run/docker.sock"));
 	if (write_default_policy(&wollomatic) < 0) {
 		return -EINVAL;
 	}

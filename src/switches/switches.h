@@ -55,7 +55,7 @@ enum switch_value {
 struct switch_row {
 	const char *variable;
 	enum switch_kind kind;
-	bool preset;                                       /* what it is when unset */
+	bool preset;                                     /* what it is when unset */
 	const char *operations[SWITCHES_OPERATIONS_MAX]; /* up to the first NULL */
 };
 
@@ -76,14 +76,13 @@ bool switches_read_value(struct slice text, enum switch_value *ret_value) MUST_U
 bool switches_is_on(const struct switches *switches, unsigned number);
 
 struct switch_rule {
-	bool allow;
-	/* Operations, up to the first NULL; none: the section. */
-	const char *const *operations;
+	const char *const *operations; /* none: the section */
+	const struct switch_row *row;  /* what made it */
 	unsigned operation_count;
 	enum docker_section section;
-	bool reads_only;             /* of the section: GET and HEAD */
-	const struct switch_row *row; /* what made it */
-	char text[64];               /* "CONTAINERS=1 and POST=1" */
+	bool allow;
+	bool reads_only; /* of the section: GET and HEAD */
+	char text[64];   /* "CONTAINERS=1 and POST=1" */
 };
 
 /* The rules, in their order; returns how many. */

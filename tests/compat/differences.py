@@ -126,7 +126,17 @@ DIFFERENCES = (
 )
 
 # Of spellings and of values, which test_bypasses.py and test_values.py try one by one.
-OTHER_DIFFERENCES = ("prefix", "letter-case", "canonical-path", "words", "numbers", "nothing-set")
+OTHER_DIFFERENCES = (
+    "detail-other-method",
+    "action-other-method",
+    "action-name",
+    "prefix",
+    "letter-case",
+    "canonical-path",
+    "words",
+    "numbers",
+    "nothing-set",
+)
 
 
 def explain(case: Case) -> str | None:

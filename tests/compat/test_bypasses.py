@@ -115,8 +115,8 @@ def mutate(generator: random.Random, request: Request) -> Request:
     return request._replace(target=target if target.startswith("/") else "/" + target)
 
 
-# What ours lets through and linuxserver's rules do not: no Engine has it. See detail-other-method
-# and action-name in docs/compatibility.md.
+# What ours lets through and linuxserver's rules do not, and no Engine has: detail-other-method and
+# action-name.
 DETAIL_PATH = re.compile(r"/(containers|pods)/[^/]+/(archive|changes|export|logs|top)", re.I)
 ODD_NAME = re.compile(r"/(containers|pods)/[^/]*[^a-zA-Z0-9_.\-/][^/]*/", re.I)
 
@@ -162,6 +162,16 @@ def test_other_methods_of_details_and_actions(
     with Proxy({**env, "SOCKET_PATH": engine}, path):
         assert statuses(path, asked) == [403, 403]
     assert statuses(peers["linuxserver"], asked, fields_of(LINUXSERVER, env)) == [403, 200]
+
+
+def test_names_that_do_not_exist(folder: str, engine: str, peers: dict[str, str]) -> None:
+    """action-name: the peers' actions want names of certain letters, which all names have."""
+    env = {"CONTAINERS": "0", "ALLOW_START": "1"}
+    asked = [Request("POST", "/containers/a%20b/start")]
+    path = f"{folder}/names.sock"
+    with Proxy({**env, "SOCKET_PATH": engine}, path):
+        assert statuses(path, asked) == [200]
+    assert statuses(peers["linuxserver"], asked, fields_of(LINUXSERVER, env)) == [403]
 
 
 def test_tecnativa_lets_the_same_spellings_through(peers: dict[str, str]) -> None:

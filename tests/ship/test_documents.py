@@ -23,8 +23,8 @@ def help_output() -> str:
 
 def variables_in(text: str) -> set[str]:
     """The variables that --help names."""
-    beside_an_option = re.findall(r"\[environment: ([A-Z_]+)", text)
-    alone = re.findall(r"^  ([A-Z_]+)=.*\[environment only", text, re.MULTILINE)
+    beside_an_option = re.findall(r"\[environment: ([A-Z0-9_]+)", text)
+    alone = re.findall(r"^  ([A-Z0-9_]+)=.*\[environment only", text, re.MULTILINE)
     assert beside_an_option and alone
     return {*beside_an_option, *alone}
 
@@ -32,7 +32,7 @@ def variables_in(text: str) -> set[str]:
 def sample_variables() -> set[str]:
     """The variables of .env.sample that the program reads, so not compose's own."""
     text = (ROOT / ".env.sample").read_text()
-    return set(re.findall(r"^#?([A-Z_]+)=", text, re.MULTILINE)) - {"DOCKER_GID"}
+    return set(re.findall(r"^#?([A-Z0-9_]+)=", text, re.MULTILINE)) - {"DOCKER_GID"}
 
 
 def test_sample_names_every_variable(help_text: str) -> None:

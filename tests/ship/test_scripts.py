@@ -203,6 +203,7 @@ def test_install_puts_everything_in_its_place(tmp_path: Path) -> None:
     assert presets
     assert files == presets | {
         "usr/bin/docker-socket-proxy",
+        "usr/share/doc/docker-socket-proxy/docs/compatibility.md",
         "usr/share/doc/docker-socket-proxy/docs/presets.md",
         "usr/lib/systemd/system/docker-socket-proxy.service",
         "usr/share/bash-completion/completions/docker-socket-proxy",

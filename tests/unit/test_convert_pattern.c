@@ -34,8 +34,8 @@ static const struct pattern_case cases[] = {
         {"/version", "/version", false, false, false},
         {"/v(ersion|olumes)", "/v(ersion|olumes)", false, false, false},
         {"/(version|volumes.*)", "/version OR /volumes.*", false, false, false},
-        {"/v1\\..{1,2}/(version|containers/.*|events.*)",
-                "/version OR /containers/.* OR /events.*", false, false, false},
+        {"/v1\\..{1,2}/(version|containers/.*|events.*)", "/version OR /containers/.* OR /events.*",
+                false, false, false},
         {"/(v1\\..{1,2}/)?(info|_ping)", "/info OR /_ping", false, false, false},
         {"/(v1\\.\\d+/(info|version)|_ping)", "/info OR /version OR /_ping", false, false, false},
         /* Only one is taken off. */
@@ -139,14 +139,17 @@ static void test_rows(void **state)
 	        {"/containers/.*/json", "/containers/{id}/json", false},
 	        {"/a\\.b", "/a.b", true},
 	        {"/a.b", "/a.b", false},
+	        {"/i\\nfo", "/info", false},
+	        {"/\\d", "/d", false},
+	        {"/_ping", "/_ping", true},
+	        {"/\\_ping", "/_ping", true},
 	        {"info", "/info", false},
 	};
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-		assert_that(rows[i].pattern,
-		        pattern_is_row(slice_of(rows[i].pattern), slice_of(rows[i].row)) ==
-		                rows[i].same);
+		assert_that(rows[i].pattern, pattern_is_row(slice_of(rows[i].pattern),
+		                                     slice_of(rows[i].row)) == rows[i].same);
 	}
 }
 

@@ -193,7 +193,8 @@ static void test_table(void **state)
 	for (unsigned number = 0; number < SWITCHES_COUNT; number++) {
 		const struct switch_row *row = switches_row(number);
 		assert_int_equal(switches_find(slice_of(row->variable)), number);
-		for (unsigned i = 0; i < SWITCHES_OPERATIONS_MAX && row->operations[i] != NULL; i++) {
+		for (unsigned i = 0; i < SWITCHES_OPERATIONS_MAX && row->operations[i] != NULL;
+		        i++) {
 			unsigned id = 0;
 			while (id < docker_endpoint_count &&
 			        strcmp(docker_operation_name(id), row->operations[i]) != 0) {

@@ -1,0 +1,640 @@
+"""`convert`: what people have for another proxy becomes YAML that decides alike.
+
+What comes out is loaded with `check`, run, and asked for every endpoint of the catalogue, beside
+the original: HAProxy with the rules of Tecnativa and linuxserver, and for wollomatic and CetusGuard
+a model of what their documentation says, written here in Python's own regular expressions.
+"""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import random
+import re
+import subprocess
+from collections.abc import Callable, Mapping
+
+import pytest
+import yaml
+
+import catalogue
+from catalogue import Request
+from harness import BINARY, Proxy, ask, encode
+from peers import PEERS, Peer
+
+SEED = 7
+VERSION = re.compile(r"^/v[0-9][0-9.]*(?=/)")
+# Spellings with and without a version are one to the Engine, and to what is converted.
+SPELLINGS = ("", "/v1.24", "/v1.41", "/v4.0.0")
+# No endpoints; some are what patterns without parentheses let through.
+OTHERS = [
+    Request(method, target)
+    for method in ("GET", "HEAD", "POST", "DELETE")
+    for target in (
+        "/secrets/containers",
+        "/secrets/containers/json",
+        "/_pingfoo",
+        "/images/info",
+        "/v1.41/containers/json/version",
+        "/containersfoo",
+        "/nothing",
+    )
+]
+
+
+def run(*arguments: str, text: str | None = None) -> subprocess.CompletedProcess:
+    return subprocess.run(
+        [BINARY, *arguments],
+        env={"PATH": os.environ["PATH"], "CONTAINERS": "nonsense", "CONFIG": "/nowhere"},
+        input=text,
+        capture_output=True,
+        text=True,
+        timeout=20,
+        check=False,
+    )
+
+
+class Converted:
+    """What `convert` made of a text, and `check` of that."""
+
+    def __init__(self, folder: pathlib.Path, source: str, text: str):
+        given = folder / "given"
+        given.write_text(text)
+        result = run("convert", "--from", source, str(given))
+        assert result.returncode == 0, result.stderr
+        self.source = source
+        self.yaml = result.stdout
+        self.warnings = result.stderr
+        self.document = yaml.safe_load(result.stdout)
+        self.comments = " ".join(
+            line.strip().removeprefix("# ")
+            for line in result.stdout.splitlines()
+            if line.strip().startswith("#")
+        )
+        self.file = folder / "converted.yaml"
+        self.file.write_text(result.stdout)
+        check = subprocess.run(
+            [BINARY, "check", "-c", str(self.file)],
+            env={},
+            capture_output=True,
+            text=True,
+            timeout=20,
+            check=False,
+        )
+        assert check.returncode == 0, f"{check.stderr}\n{result.stdout}"
+
+    @property
+    def addresses(self) -> list[str]:
+        return [listener["address"] for listener in self.document["listeners"]]
+
+    def rules(self, policy: str | None = None) -> list[dict]:
+        return self.document["policies"][policy or self.source]["rules"]
+
+    def verdicts(self, folder: str, engine: str, asked: list[Request], policy: str = ""):
+        """Whether each request is let through, by a running proxy."""
+        path = f"{folder}/converted.sock"
+        os.chmod(self.file.parent, 0o755)
+        flags = ("-c", str(self.file), "--policy", policy or self.source)
+        with Proxy({"SOCKET_PATH": engine, "LOG_LEVEL": "crit"}, path, *flags):
+            return [status == 200 for status in ask(path, encode(r[:3] for r in asked))]
+
+
+@pytest.fixture
+def convert(tmp_path: pathlib.Path) -> Callable[[str, str], Converted]:
+    return lambda source, text: Converted(tmp_path, source, text)
+
+
+def differing(asked: list[Request], ours: list[bool], theirs: list[bool]) -> str:
+    return "\n".join(
+        f"{request}: theirs {their}, ours {our}"
+        for request, our, their in zip(asked, ours, theirs)
+        if our != their
+    )
+
+
+# ---------------------------------------------------------------------------------------------
+# Tecnativa and linuxserver, beside HAProxy
+
+
+def env_file(env: Mapping[str, str]) -> str:
+    return "# variables\n" + "".join(f"{name}={value}\n" for name, value in env.items())
+
+
+def compose_map(env: Mapping[str, str], image: str) -> str:
+    lines = "".join(f'      {name}: "{value}"\n' for name, value in env.items())
+    return f"services:\n  app:\n    image: nginx\n  proxy:\n    image: {image}\n    environment:\n{lines}"
+
+
+def compose_list(env: Mapping[str, str], image: str) -> str:
+    lines = "".join(f"      - {name}={value} #optional\n" for name, value in env.items())
+    return f"services:\n  proxy:\n    image: {image}:latest\n    environment:\n{lines}"
+
+
+IMAGES = {
+    "tecnativa": "ghcr.io/tecnativa/docker-socket-proxy",
+    "linuxserver": "lscr.io/linuxserver/socket-proxy",
+}
+FORMS: dict[str, Callable[[Peer, Mapping[str, str]], str]] = {
+    "env": lambda peer, env: env_file(env),
+    "map": lambda peer, env: compose_map(env, IMAGES[peer.name]),
+    "list": lambda peer, env: compose_list(env, IMAGES[peer.name]),
+}
+WORTHY = {
+    "traefik": {"CONTAINERS": "1"},
+    "watchtower": {"CONTAINERS": "1", "IMAGES": "1", "NETWORKS": "1", "POST": "1"},
+    "restarts": {"CONTAINERS": "1", "POST": "1", "ALLOW_RESTARTS": "1", "ALLOW_START": "1"},
+    "actions": {"ALLOW_START": "1", "ALLOW_STOP": "1"},
+    "portainer": {
+        name: "1" for name in ("CONTAINERS", "INFO", "TASKS", "SERVICES", "NODES", "VOLUMES")
+    },
+    "nothing": {"PING": "0", "VERSION": "0", "EVENTS": "0"},
+    "words": {"CONTAINERS": "true", "IMAGES": "yes", "NETWORKS": "2", "VOLUMES": "01"},
+}
+
+
+def theirs_of(peer: Peer, env: Mapping[str, str], address: str, asked: list[Request]):
+    fields = {name: value for name, value in peer.environment(env).items() if value != "0"}
+    return [status == 200 for status in ask(address, encode((r[:3] for r in asked), fields))]
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("name", WORTHY)
+@pytest.mark.parametrize("peer", PEERS, ids=lambda peer: peer.name)
+def test_variables(peer: Peer, name: str, form: str, convert, folder, engine, peers) -> None:
+    env = WORTHY[name]
+    converted = convert(peer.name, FORMS[form](peer, env))
+    asked = [r for r in catalogue.requests() if r.operation != "container.start_with_config"]
+    ours = converted.verdicts(folder, engine, asked)
+    assert not differing(asked, ours, theirs_of(peer, env, peers[peer.name], asked))
+
+
+@pytest.mark.parametrize("sample", range(12))
+@pytest.mark.parametrize("peer", PEERS, ids=lambda peer: peer.name)
+def test_random_variables(peer: Peer, sample: int, convert, folder, engine, peers) -> None:
+    generator = random.Random(SEED + sample)
+    env = {
+        name: generator.choice(("0", "1", "1", "true", "3", ""))
+        for name in peer.variables
+        if generator.random() < 0.5
+    }
+    converted = convert(peer.name, env_file(env))
+    asked = [r for r in catalogue.requests() if r.operation != "container.start_with_config"]
+    ours = converted.verdicts(folder, engine, asked)
+    assert not differing(asked, ours, theirs_of(peer, env, peers[peer.name], asked))
+
+
+def test_addresses_of_switched_proxies(convert) -> None:
+    converted = convert("tecnativa", "SOCKET_PATH=/run/user/1000/docker.sock\nPING=1\n")
+    assert converted.addresses == ["tcp://*:2375"]
+    assert converted.document["upstream"] == {"address": "unix:///run/user/1000/docker.sock"}
+    assert convert("tecnativa", "DISABLE_IPV6=yes\n").addresses == ["tcp://0.0.0.0:2375"]
+    assert convert("linuxserver", "DISABLE_IPV6=1\n").addresses == ["tcp://0.0.0.0:2375"]
+    assert convert("linuxserver", "DISABLE_IPV6=yes\n").addresses == ["tcp://*:2375"]
+
+
+@pytest.mark.parametrize(
+    "source,text,wanted",
+    [
+        ("tecnativa", "CONTAINERS=true", "CONTAINERS=true was closed"),
+        ("tecnativa", "ALLOW_START=1", "ALLOW_START=1 opened nothing"),
+        ("tecnativa", "ALLOW_LOGS=1", "ALLOW_LOGS=1 did nothing"),
+        ("tecnativa", "CONTAINERS=1", "attach/ws passes, as it did"),
+        ("tecnativa", "CONTAINERS=1", "/containersfoo"),
+        ("linuxserver", "CONTAINERS=yes", "CONTAINERS=yes was closed"),
+        ("linuxserver", "CONTAINERS=1", "attach/ws passes, as it did"),
+        ("tecnativa", "LOG_LEVEL=debug", "LOG_LEVEL=debug goes on as a variable"),
+    ],
+)
+def test_comments_of_switched_proxies(source: str, text: str, wanted: str, convert) -> None:
+    assert wanted in convert(source, text + "\n").comments
+
+
+def test_no_comment_about_attach_where_post_is_open(convert) -> None:
+    assert "attach/ws" not in convert("tecnativa", "CONTAINERS=1\nPOST=1\n").comments
+
+
+# ---------------------------------------------------------------------------------------------
+# wollomatic
+
+
+def spelled(target: str) -> list[str]:
+    """The path of a target in every spelling that the Engine takes for the same."""
+    bare = VERSION.sub("", target.partition("?")[0])
+    return [version + bare for version in SPELLINGS]
+
+
+def model(rules: list[tuple[str, str]], request: Request) -> bool:
+    """Rules of a method and a pattern for the whole path, each alternative of which is one."""
+    return any(
+        method == request.method and re.fullmatch(f"(?:{pattern})", path)
+        for method, pattern in rules
+        for path in spelled(request.target)
+    )
+
+
+WOLLOMATIC = {
+    "traefik": ["-allowGET=/v1\\..{1,2}/(version|containers/.*|events.*)"],
+    "traefik-any-version": ["-allowGET=/(v1\\..{1,2}/)?(version|containers/.*|events.*|_ping)"],
+    "dozzle": [
+        "-allowGET=/v1\\..{1,2}/(info|version|containers/json|containers/[^/]+/(json|stats|logs))",
+        "-allowHEAD=/_ping",
+    ],
+    "watchtower": [
+        "-allowGET=/v1\\..{1,2}/(containers/.*|images/.*)",
+        "-allowPOST=/v1\\..{1,2}/(containers/.*|images/.*|networks/.*)",
+        "-allowDELETE=/v1\\..{1,2}/(containers/.*|images/.*)",
+    ],
+    "everything": ["-allowGET=.*", "-allowHEAD=.*", "-allowPOST=.*", "-allowDELETE=.*"],
+    "several": ["-allowGET=/version", "-allowGET=/v1\\.[0-9]+/info", "-allowGET=(/v[\\d.]+)?/_ping"],
+    "leak": ["-allowGET=/_ping|/(v1\\..{1,2}/)?(info|version|containers|events).*"],
+    "wildcards": ["-allowGET=/.*/json", "-allowPOST=/v1\\..*/(start|stop)"],
+    "segments": ["-allowGET=/[^/]+/containers/[^/]+/json", "-allowPOST=/containers/[^/]+/start"],
+    "literal": ["-allowGET=/containers/json", "-allowPOST=/containers/create"],
+}
+
+
+def rules_of(flags: list[str]) -> list[tuple[str, str]]:
+    """["-allowGET=x"] → [("GET", "x")]"""
+    return [(flag[len("-allow") :].partition("=")[0], flag.partition("=")[2]) for flag in flags]
+
+
+def wollomatic_flags(flags: list[str]) -> str:
+    return "".join(f"'{flag}'\n" if " " in flag else f"{flag}\n" for flag in flags)
+
+
+def wollomatic_variables(flags: list[str]) -> str:
+    pairs = [(f"SP_ALLOW_{method}_{i}", re_) for i, (method, re_) in enumerate(rules_of(flags))]
+    return "".join(f"export {name}='{value}'\n" for name, value in pairs)
+
+
+def wollomatic_compose(flags: list[str]) -> str:
+    services = {
+        "web": {"image": "traefik:v3"},
+        "proxy": {"image": "ghcr.io/wollomatic/socket-proxy:1", "command": flags},
+    }
+    return yaml.safe_dump({"services": services})
+
+
+@pytest.mark.parametrize(
+    "form", [wollomatic_flags, wollomatic_variables, wollomatic_compose], ids=lambda f: f.__name__
+)
+@pytest.mark.parametrize("name", WOLLOMATIC)
+def test_patterns(name: str, form: Callable, convert, folder, engine) -> None:
+    converted = convert("wollomatic", form(WOLLOMATIC[name]))
+    asked = catalogue.requests() + OTHERS
+    ours = converted.verdicts(folder, engine, asked)
+    rules = rules_of(WOLLOMATIC[name])
+    assert not differing(asked, ours, [model(rules, request) for request in asked])
+    assert True in ours
+
+
+def test_operations_where_a_pattern_is_exactly_some(convert) -> None:
+    converted = convert("wollomatic", "-allowGET=(/v[\\d.]+)?/(containers/json|info|version)\n")
+    (rule,) = converted.rules()
+    assert sorted(rule["allow"]) == ["container.list", "system.info", "system.version"]
+    converted = convert("wollomatic", "-allowGET=/containers/[^/]+/json\n")
+    assert converted.rules() == [{"allow": ["container.inspect"]}]
+    # GET is not all of system.ping, and ".*" is more than one operation's paths.
+    for pattern in ("/_ping", "/containers/.*"):
+        converted = convert("wollomatic", f"-allowGET={pattern}\n")
+        assert converted.rules() == [{"allow": {"methods": ["GET"], "path": pattern}}]
+
+
+def test_flags_take_variables_of_their_method_out(convert) -> None:
+    text = """
+services:
+  proxy:
+    image: wollomatic/socket-proxy
+    command: -allowGET=/version
+    environment:
+      SP_ALLOW_GET: /info
+      SP_ALLOW_HEAD: /_ping
+"""
+    allowed = [rule["allow"] for rule in convert("wollomatic", text).rules()]
+    assert allowed == [["system.version"], {"methods": ["HEAD"], "path": "/_ping"}]
+
+
+@pytest.mark.parametrize(
+    "flags,address",
+    [
+        ("", "tcp://127.0.0.1:2375"),
+        ("-proxyport=99", "tcp://127.0.0.1:99"),
+        ("-listenip=0.0.0.0 -allowfrom=0.0.0.0/0", "tcp://0.0.0.0:2375"),
+        ("-listenip=:: -allowfrom=0.0.0.0/0,::/0", "tcp://*:2375"),
+        ("-listenip=:: -allowfrom=0.0.0.0/0", "tcp://0.0.0.0:2375"),
+        ("-listenip=192.0.2.1 -allowfrom=0.0.0.0/0", "tcp://192.0.2.1:2375"),
+        ("-listenip=fd00::1 -allowfrom=0.0.0.0/0,::/0", "tcp://[fd00::1]:2375"),
+    ],
+)
+def test_listeners_of_wollomatic(flags: str, address: str, convert) -> None:
+    converted = convert("wollomatic", f"-allowGET=/info {flags}\n")
+    assert converted.addresses == [address]
+    assert "NOT CONVERTED" not in converted.yaml
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        "-listenip=0.0.0.0",
+        "-listenip=0.0.0.0 -allowfrom=traefik",
+        "-listenip=0.0.0.0 -allowfrom=10.0.0.0/8,traefik",
+        "-listenip=:: -allowfrom=::/0",
+        "-listenip=fd00::1 -allowfrom=0.0.0.0/0",
+    ],
+)
+def test_clients_that_cannot_be_told_apart_close_the_listener(flags: str, convert) -> None:
+    converted = convert("wollomatic", f"-allowGET=/info {flags}\n")
+    assert converted.addresses == ["tcp://127.0.0.1:2375"]
+    assert "NOT CONVERTED: allowfrom=" in converted.comments
+    assert "NOT CONVERTED: allowfrom=" in converted.warnings
+    assert "make its address tcp://" in converted.comments
+
+
+@pytest.mark.parametrize(
+    "text,mode",
+    [
+        ("-proxysocketendpoint=/run/p.sock", "0600"),
+        ("-proxysocketendpoint=/run/p.sock -proxysocketendpointfilemode=0660", "0660"),
+        ("-proxysocketendpoint=/run/p.sock -proxysocketendpointfilemode=0o640", "0640"),
+        ("-proxysocketendpoint=/run/p.sock -proxysocketendpointfilemode=432", "0660"),
+        ("SP_PROXYSOCKETENDPOINT=/run/p.sock\nSP_PROXYSOCKETENDPOINTFILEMODE=660", "0660"),
+    ],
+)
+def test_unix_socket_of_wollomatic(text: str, mode: str, convert) -> None:
+    converted = convert("wollomatic", text + "\n")
+    assert converted.document["listeners"] == [
+        {"address": "unix:///run/p.sock", "mode": mode, "policy": "wollomatic"}
+    ]
+    assert "NOT CONVERTED" not in converted.yaml
+
+
+def test_bind_mounts_that_were_looked_at_are_denied(convert, folder, engine) -> None:
+    text = "-allowPOST=.*\n-allowbindmountfrom=/srv,/tmp\n"
+    converted = convert("wollomatic", text)
+    assert "NOT CONVERTED: allowbindmountfrom=/srv,/tmp" in converted.comments
+    asked = [
+        Request("POST", target)
+        for target in (
+            "/containers/create",
+            "/v1.41/containers/x/update",
+            "/services/create",
+            "/services/x/update",
+            "/volumes/create",
+            "/containers/x/start",
+        )
+    ]
+    assert converted.verdicts(folder, engine, asked) == [False] * 5 + [True]
+
+
+LABELS = """
+services:
+  proxy:
+    image: wollomatic/socket-proxy:1
+    command:
+      - -listenip=0.0.0.0
+      - -allowfrom=0.0.0.0/0
+      - -allowGET=/version
+      %s
+  dozzle:
+    image: dozzle
+    labels:
+      socket-proxy.allow.get: /v1\\..{1,2}/info
+      socket-proxy.allow.get.1: .*/containers/json
+      socket-proxy.allow.head: /_ping
+      socket-proxy.allow.bindmountfrom: /srv
+      traefik.enable: "true"
+  other:
+    image: other
+    labels:
+      - socket-proxy.allow.post=/containers/.*
+"""
+
+
+def test_labels_become_policies_that_nobody_has(convert, folder, engine) -> None:
+    converted = convert("wollomatic", LABELS % "- -proxycontainername=proxy")
+    assert set(converted.document["policies"]) == {"wollomatic", "client-dozzle", "client-other"}
+    assert converted.addresses == ["tcp://127.0.0.1:2375"]
+    assert converted.comments.count("NOT CONVERTED: the labels of") == 2
+    asked = [Request("GET", "/info"), Request("GET", "/v1.41/containers/json")]
+    asked += [Request("HEAD", "/_ping"), Request("GET", "/version")]
+    verdicts = converted.verdicts(folder, engine, asked, "client-dozzle")
+    assert verdicts == [True, True, True, False]
+    assert converted.verdicts(folder, engine, asked) == [False, False, False, True]
+
+
+def test_labels_count_only_for_a_proxy_that_knows_its_name(convert) -> None:
+    converted = convert("wollomatic", LABELS % "- -loglevel=debug")
+    assert set(converted.document["policies"]) == {"wollomatic"}
+    assert converted.addresses == ["tcp://0.0.0.0:2375"]
+
+
+@pytest.mark.parametrize(
+    "flags,wanted",
+    [
+        ("-allowGET=/_ping|/info", "The original was looser"),
+        ("-allowGET=/v1\\..*/json", "any number of segments"),
+        ("-allowGET=(?i)/info", "was not understood"),
+        ("-allowGET=/v1\\.41", "fits no path"),
+        ("-allowTRACE=.*", "NOT CONVERTED: allowTRACE"),
+        ("-allowGET=/containers/.*", "attach/ws passes, as it did"),
+        ("-allowGET=/info -logjson", "LOG_FORMAT=json"),
+    ],
+)
+def test_comments_of_wollomatic(flags: str, wanted: str, convert) -> None:
+    assert wanted in convert("wollomatic", flags + "\n").comments
+
+
+# ---------------------------------------------------------------------------------------------
+# CetusGuard
+
+PREFIX = r"(?:/v[0-9]+(?:\.[0-9]+)*)?"
+OBJECT = r"(?:[a-fA-F0-9]+|[a-zA-Z0-9][a-zA-Z0-9_.-]+)"
+REFERENCE = r"(?:[a-z0-9.]+(?::[0-9]+)?/)?[a-zA-Z0-9]+(?:[._-]+[a-zA-Z0-9]+)*(?:/[a-zA-Z0-9]+)*"
+BUILTIN = [
+    ("GET", f"{PREFIX}(?:/v[0-9.]+/libpod)?/(?:_ping|version|info)"),
+    ("HEAD", f"{PREFIX}(?:/v[0-9.]+/libpod)?/_ping"),
+]
+CETUSGUARD = {
+    "traefik": (
+        """
+! Monitor events
+GET %API_PREFIX_EVENTS%
+! List and inspect containers
+GET %API_PREFIX_CONTAINERS%/json
+GET %API_PREFIX_CONTAINERS%/%CONTAINER_ID_OR_NAME%/json
+""",
+        [
+            ("GET", f"{PREFIX}/events"),
+            ("GET", f"{PREFIX}/containers/json"),
+            ("GET", f"{PREFIX}/containers/{OBJECT}/json"),
+        ],
+    ),
+    "writes": (
+        """
+\tGET,POST,DELETE   %API_PREFIX_NETWORKS%/%NETWORK_ID_OR_NAME%\t
+POST %API_PREFIX_CONTAINERS%/%CONTAINER_ID%(/start|/stop)
+PUT,HEAD,GET %API_PREFIX%/containers/[^/]+/archive
+GET %API_PREFIX_VOLUMES%(/%VOLUME_NAME%)?
+""",
+        [
+            *((method, f"{PREFIX}/networks/[^/]+") for method in ("GET", "POST", "DELETE")),
+            ("POST", f"{PREFIX}/containers/[a-fA-F0-9]+/(?:start|stop)"),
+            *((method, f"{PREFIX}/containers/[^/]+/archive") for method in ("PUT", "HEAD", "GET")),
+            ("GET", f"{PREFIX}/volumes(?:/[a-zA-Z0-9][a-zA-Z0-9_.-]+)?"),
+        ],
+    ),
+    "images": (
+        "GET %API_PREFIX_IMAGES%/%IMAGE_ID_OR_REFERENCE%/(json|history)\n",
+        [("GET", f"{PREFIX}/images/{REFERENCE}/(?:json|history)")],
+    ),
+    "podman": (
+        "GET,POST %API_PREFIX_LIBPOD_PODS%/.+\nGET %API_PREFIX_LIBPOD%/containers/json\n",
+        [
+            ("GET", r"/v[0-9.]+/libpod/pods/.+"),
+            ("POST", r"/v[0-9.]+/libpod/pods/.+"),
+            ("GET", r"/v[0-9.]+/libpod/containers/json"),
+        ],
+    ),
+    "leak": (
+        "GET /_ping|%API_PREFIX_CONTAINERS%/json\n",
+        [("GET", f"/_ping|{PREFIX}/containers/json")],
+    ),
+}
+
+
+@pytest.mark.parametrize("builtin", [True, False])
+@pytest.mark.parametrize("name", CETUSGUARD)
+def test_rules(name: str, builtin: bool, convert, folder, engine) -> None:
+    text, rules = CETUSGUARD[name]
+    if builtin:
+        converted = convert("cetusguard", text)
+    else:
+        environment = {"CETUSGUARD_RULES": text, "CETUSGUARD_NO_BUILTIN_RULES": "true"}
+        service = {"image": "docker.io/hectorm/cetusguard:v1", "environment": environment}
+        services = {"guard": service, "web": {"image": "traefik"}}
+        converted = convert("cetusguard", yaml.safe_dump({"services": services}))
+    asked = catalogue.requests() + OTHERS
+    ours = converted.verdicts(folder, engine, asked)
+    rules = rules + (BUILTIN if builtin else [])
+    assert not differing(asked, ours, [model(rules, request) for request in asked])
+
+
+@pytest.mark.parametrize(
+    "text,addresses",
+    [
+        ("GET /info\n", ["tcp://127.0.0.1:2375"]),
+        ("-frontend-addr=tcp://:2375\n", ["tcp://*:2375"]),
+        (
+            "-frontend-addr=unix:///run/a.sock -frontend-addr tcp://10.0.0.1:99\n",
+            ["unix:///run/a.sock", "tcp://10.0.0.1:99"],
+        ),
+        ("CETUSGUARD_FRONTEND_ADDR=tcp://127.0.0.1:5\n", ["tcp://127.0.0.1:5"]),
+        ("services: {c: {image: hectorm/cetusguard}}\n", ["tcp://*:2375"]),
+    ],
+)
+def test_listeners_of_cetusguard(text: str, addresses: list[str], convert) -> None:
+    converted = convert("cetusguard", text)
+    assert converted.addresses == addresses
+    assert "NOT CONVERTED" not in converted.yaml
+
+
+def test_tls_closes_the_listener(convert) -> None:
+    text = "-frontend-addr=tcp://:2375\n-frontend-tls-cacert=ca.pem -frontend-tls-key=k.pem\n"
+    converted = convert("cetusguard", text)
+    assert converted.addresses == ["tcp://127.0.0.1:2375"]
+    assert "NOT CONVERTED: TLS" in converted.comments
+    assert "make its address tcp://*:2375" in converted.comments
+
+
+def test_upstream_of_cetusguard(convert) -> None:
+    converted = convert("cetusguard", "CONTAINER_HOST=unix:///run/podman.sock\nDOCKER_HOST=unix:///x\n")
+    assert converted.document["upstream"] == {"address": "unix:///run/podman.sock"}
+
+
+def test_rules_of_another_file_are_missed_loudly(convert) -> None:
+    converted = convert("cetusguard", "-rules-file=/etc/rules.list\n")
+    assert "NOT CONVERTED: the rules of /etc/rules.list" in converted.warnings
+
+
+# ---------------------------------------------------------------------------------------------
+# Errors, and what is around
+
+
+def test_standard_input_is_the_default() -> None:
+    for arguments in ((), ("-",)):
+        result = run("convert", "--from", "tecnativa", *arguments, text="CONTAINERS=1\n")
+        assert result.returncode == 0
+        assert "/containers(/.*)?" in result.stdout
+
+
+TWO = """
+services:
+  a: {image: wollomatic/socket-proxy}
+  b: {image: wollomatic/socket-proxy:2}
+"""
+
+
+@pytest.mark.parametrize(
+    "source,text,wanted",
+    [
+        ("tecnativa", "", ["given:1", "nothing"]),
+        ("tecnativa", "# only this\n", ["given:1"]),
+        ("tecnativa", "CONTAINERS=1\nnonsense\n", ["given:2", "nonsense", "NAME=value"]),
+        ("tecnativa", 'CONTAINERS="1\n', ["given:1", "quote"]),
+        ("tecnativa", "- a\n- b\n", ["given:1", "compose"]),
+        ("tecnativa", "services:\n  a: {image: x}\n  b: {image: y}\n", ["given:", "a, b"]),
+        ("wollomatic", TWO, ["more than one", "a, b"]),
+        ("tecnativa", "services:\n  p:\n    environment:\n      CONTAINERS: ${C}\n", ["given:4", "${C}"]),
+        ("tecnativa", "a: &x 1\n", ["given:1"]),
+        ("wollomatic", "-allowGET=/info\n-allowPOST=(\n", ["given:2", "'('"]),
+        ("wollomatic", "-allowGET=/inf[o\n", ["given:1", "/inf[o"]),
+        ("wollomatic", "-allowGET\n", ["given:1", "allowGET", "value"]),
+        ("wollomatic", "-allowGET=/info stray\n", ["given:1", "stray"]),
+        ("wollomatic", "-proxyport=0\n", ["given:1", "proxyport", "'0'"]),
+        (
+            "wollomatic",
+            "-proxysocketendpoint=/x\n-proxysocketendpointfilemode=600\n",
+            ["given:2", "proxysocketendpointfilemode", "'600'"],
+        ),
+        ("cetusguard", "GET /info\nget /info\n", ["given:2", "get /info"]),
+        ("cetusguard", "GET /info\nPOST\n", ["given:2", "POST"]),
+        ("cetusguard", "GET,,POST /info\n", ["given:1", "GET,,POST"]),
+        ("cetusguard", "-backend-addr=tcp://engine:2375\n", ["given:1", "tcp://engine:2375", "unix"]),
+        ("cetusguard", "-frontend-addr=tls://:1\n", ["given:1", "tls://:1"]),
+    ],
+)
+def test_errors(source: str, text: str, wanted: list[str], tmp_path: pathlib.Path) -> None:
+    given = tmp_path / "given"
+    given.write_text(text)
+    result = run("convert", "--from", source, str(given))
+    assert result.returncode == 2, result.stdout
+    assert result.stdout == ""
+    assert result.stderr.count("\n") == 1
+    for part in wanted:
+        assert part in result.stderr
+
+
+def test_command_line_errors(tmp_path: pathlib.Path) -> None:
+    for arguments, wanted in (
+        (["convert"], "--from"),
+        (["convert", "--from"], "--from"),
+        (["convert", "--from", "traefik"], "'traefik'"),
+        (["convert", "--from", "tecnativa", str(tmp_path / "none")], "none"),
+        (["convert", "--from", "tecnativa", "a", "b"], "'b'"),
+        (["--from", "tecnativa"], "--from"),
+    ):
+        result = run(*arguments)
+        assert result.returncode == 2, arguments
+        assert wanted in result.stderr
+        assert result.stderr.count("\n") == 1
+
+
+def test_nothing_that_was_typed_leaves_its_comment(convert) -> None:
+    """A value with a line end in it stays in its comment, where YAML does not see it."""
+    text = "IMAGES='1\npolicies: {tecnativa: {rules: [{allow: [\"*\"]}]}}'\n"
+    converted = convert("tecnativa", text)
+    assert "'*'" not in str(converted.document["policies"])
+    text = "LOG_LEVEL='a\nlisteners: [{address: tcp://*:1}]'\n"
+    assert convert("linuxserver", text).addresses == ["tcp://*:2375"]
+
+
