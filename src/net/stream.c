@@ -14,12 +14,13 @@ static const uint32_t input_events = EPOLLIN | EPOLLRDHUP | EPOLLET;
 static void stream_ready(struct watch *watch, uint32_t events)
 {
 	struct stream *stream = CONTAINER_OF(watch, struct stream, watch);
-	const bool broken = (events & (EPOLLERR | EPOLLHUP)) != 0;
+	const bool gone = (events & (EPOLLERR | EPOLLHUP)) != 0;
 
-	stream->readable |= broken || (events & (EPOLLIN | EPOLLRDHUP)) != 0;
-	stream->writable |= broken || (events & EPOLLOUT) != 0;
-	stream->peer_done |= broken || (events & EPOLLRDHUP) != 0;
-	stream->hangup |= broken;
+	stream->readable |= gone || (events & (EPOLLIN | EPOLLRDHUP)) != 0;
+	stream->writable |= gone || (events & EPOLLOUT) != 0;
+	stream->peer_done |= gone || (events & EPOLLRDHUP) != 0;
+	stream->hangup |= gone;
+	stream->broken |= (events & EPOLLERR) != 0;
 	stream->notify(stream);
 }
 
