@@ -109,7 +109,9 @@ ssize_t stream_splice_to(struct stream *stream, int pipe, size_t len, bool more)
 	if (!stream->writable) {
 		return -EAGAIN;
 	}
-	return note_write(stream, splice(pipe, NULL, stream->watch.fd, NULL, len, flags), len);
+	const ssize_t n = splice(pipe, NULL, stream->watch.fd, NULL, len, flags);
+	/* As above: a new edge comes only once the socket was really full. */
+	return note_write(stream, n, n > 0 ? (size_t)n : len);
 }
 
 void stream_push(struct stream *stream)
