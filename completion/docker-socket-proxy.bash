@@ -8,6 +8,16 @@ _docker_socket_proxy() {
 	--upstream)
 		words='unix://'
 		;;
+	--policy)
+		words='open act-runner autoheal autokuma beszel caddy-docker-proxy caddy-docker-proxy-swarm
+			cadvisor compose crowdsec ctop ctop-actions datadog diun docker-gen
+			docker-gen-notify docker-volume-backup dockge dozzle dozzle-actions dozzle-shell
+			gitlab-runner glances homarr homepage homepage-swarm lazydocker lazydocker-actions
+			netdata ofelia ofelia-run portainer portainer-read-only portainer-swarm prometheus
+			prometheus-swarm promtail read-only ryuk swarm-cronjob telegraf testcontainers
+			traefik traefik-swarm trivy uptime-kuma watchtower whats-up-docker
+			whats-up-docker-update'
+		;;
 	--log-level)
 		words='debug info notice warning err crit alert emerg'
 		;;

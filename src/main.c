@@ -2,9 +2,13 @@
 /*
  * main — argv → configuration → listeners → privileges → run.
  */
+#include "audit/denials.h"
 #include "base/log.h"
 #include "config/config.h"
+#include "convert/convert.h"
+#include "explain/explain.h"
 #include "health/health.h"
+#include "learn/learn.h"
 #include "net/listener.h"
 #include "net/loop.h"
 #include "sandbox/sandbox.h"
@@ -33,13 +37,13 @@ struct program {
 	struct config config;
 	struct worker_settings settings;
 	atomic_uint connections;
+	struct denials denials;
 	unsigned worker_count;
 	struct worker *workers[WORKERS_MAX];
 	pthread_t threads[WORKERS_MAX]; /* [0] is unused: it is the main one */
 	sigset_t stop_signals;
 	struct watch signal_watch;                /* a signalfd */
 	int unix_listeners[CONFIG_LISTENERS_MAX]; /* of TCP addresses -1 */
-	char any_address[32];
 };
 
 /* ── How many ────────────────────────────────────────────────────────────── */
@@ -106,47 +110,32 @@ static unsigned count_connections(const struct config *config)
 
 /* ── Listeners ───────────────────────────────────────────────────────────── */
 
-static const char *listener_address(struct program *program, unsigned i)
+static int open_listener(const struct config_listener *listener, bool shared)
 {
-	if (program->config.listen_count > 0) {
-		return program->config.listen[i];
-	}
-	(void)snprintf(program->any_address, sizeof(program->any_address), "tcp://*:%u",
-	        program->config.port);
-	return program->any_address;
-}
-
-static unsigned listener_count(const struct program *program)
-{
-	return program->config.listen_count > 0 ? program->config.listen_count : 1;
-}
-
-static int open_listener(const char *address, bool shared)
-{
-	const int fd = listener_open(address, shared);
+	const int fd = listener_open(listener->address, listener->mode, shared);
 
 	if (fd < 0) {
-		log_line(LOG_CRIT, "cannot listen on %s: %s", address,
+		log_line(LOG_CRIT, "cannot listen on %s: %s", listener->address,
 		        fd == -EINVAL ? "expected tcp://HOST:PORT or unix:///PATH"
 		                      : strerrordesc_np(-fd));
 	}
 	return fd;
 }
 
-static bool is_unix(const char *address)
+static bool is_unix(const struct config_listener *listener)
 {
-	return slice_starts_with(slice_of(address), SLICE("unix://"));
+	return slice_starts_with(slice_of(listener->address), SLICE("unix://"));
 }
 
 /* Somebody else on the port is an error, which SO_REUSEPORT alone would hide. */
 static bool ports_are_free(struct program *program)
 {
-	for (unsigned i = 0; i < listener_count(program); i++) {
-		const char *address = listener_address(program, i);
-		if (is_unix(address)) {
+	for (unsigned i = 0; i < program->config.listener_count; i++) {
+		const struct config_listener *listener = &program->config.listeners[i];
+		if (is_unix(listener)) {
 			continue;
 		}
-		const int fd = open_listener(address, false);
+		const int fd = open_listener(listener, false);
 		if (fd < 0) {
 			return false;
 		}
@@ -158,29 +147,40 @@ static bool ports_are_free(struct program *program)
 /* Each worker has its own TCP sockets; the one unix socket of a path is shared by all. */
 static int open_worker_listener(struct program *program, unsigned i)
 {
-	const char *address = listener_address(program, i);
+	const struct config_listener *listener = &program->config.listeners[i];
 
-	if (!is_unix(address)) {
-		return open_listener(address, true);
+	if (!is_unix(listener)) {
+		return open_listener(listener, true);
 	}
 	if (program->unix_listeners[i] < 0) {
-		program->unix_listeners[i] = open_listener(address, false);
+		program->unix_listeners[i] = open_listener(listener, false);
 	}
 	return fcntl(program->unix_listeners[i], F_DUPFD_CLOEXEC, 0);
 }
 
+static bool learns(const struct config *config, const struct config_listener *listener)
+{
+	return config->verb == CONFIG_LEARN || policy_observes(listener->policy);
+}
+
 static bool make_worker(struct program *program, struct worker **ret_worker)
 {
-	int fds[CONFIG_LISTENERS_MAX];
-	const unsigned count = listener_count(program);
+	struct worker_listener listeners[CONFIG_LISTENERS_MAX];
+	const unsigned count = program->config.listener_count;
 
 	for (unsigned i = 0; i < count; i++) {
-		fds[i] = open_worker_listener(program, i);
-		if (fds[i] < 0) {
+		const struct config_listener *configured = &program->config.listeners[i];
+		listeners[i] = (struct worker_listener){
+		        .fd = open_worker_listener(program, i),
+		        .policy = configured->policy,
+		        .learns = learns(&program->config, configured),
+		        .browsers = configured->browsers,
+		};
+		if (listeners[i].fd < 0) {
 			return false;
 		}
 	}
-	const int error = worker_new(&program->settings, fds, count, ret_worker);
+	const int error = worker_new(&program->settings, listeners, count, ret_worker);
 	if (error < 0) {
 		log_line(LOG_CRIT, "cannot start a worker: %s", strerrordesc_np(-error));
 	}
@@ -189,7 +189,7 @@ static bool make_worker(struct program *program, struct worker **ret_worker)
 
 static bool make_workers(struct program *program)
 {
-	for (unsigned i = 0; i < listener_count(program); i++) {
+	for (unsigned i = 0; i < program->config.listener_count; i++) {
 		program->unix_listeners[i] = -1;
 	}
 	program->worker_count = count_workers(&program->config);
@@ -198,7 +198,7 @@ static bool make_workers(struct program *program)
 			return false;
 		}
 	}
-	for (unsigned i = 0; i < listener_count(program); i++) {
+	for (unsigned i = 0; i < program->config.listener_count; i++) {
 		if (program->unix_listeners[i] >= 0) {
 			(void)close(program->unix_listeners[i]);
 		}
@@ -291,31 +291,95 @@ static void serve(struct program *program)
 	for (unsigned i = 0; i < program->worker_count; i++) {
 		worker_free(program->workers[i]);
 	}
-	for (unsigned i = 0; i < listener_count(program); i++) {
-		const char *address = listener_address(program, i);
-		if (is_unix(address)) {
-			(void)unlink(address +
+	for (unsigned i = 0; i < program->config.listener_count; i++) {
+		const struct config_listener *listener = &program->config.listeners[i];
+		if (is_unix(listener)) {
+			(void)unlink(listener->address +
 			             strlen("unix://")); /* the folder may be closed to us now */
 		}
 	}
 	log_line(LOG_NOTICE, "stopped");
 }
 
-static void announce(struct program *program)
+/* Which policy holds where, and what is dangerous about it. */
+static void announce_policy(const struct config_listener *listener)
 {
-	for (unsigned i = 0; i < listener_count(program); i++) {
+	const char *name = policy_name(listener->policy);
+
+	if (strcmp(name, "open") == 0) {
+		log_line(LOG_WARNING,
+		        "%s: policy 'open': everyone who reaches it may do everything: access to "
+		        "the Engine is root on the host",
+		        listener->address);
+	} else if (strcmp(name, "deny") == 0) {
+		log_line(LOG_WARNING,
+		        "%s: no policy is given, so that everything is denied; give the listener a "
+		        "'policy', or --policy NAME",
+		        listener->address);
+	} else {
+		log_line(policy_observes(listener->policy) ? LOG_WARNING : LOG_NOTICE,
+		        "%s: policy '%s'%s", listener->address, name,
+		        policy_observes(listener->policy)
+		                ? ", mode observe: what it denies is let through and recorded"
+		                : "");
+	}
+	if (listener->browsers) {
+		log_line(LOG_WARNING,
+		        "%s: browsers: true: pages of any site can make requests in the name of "
+		        "whoever opens them",
+		        listener->address);
+	}
+}
+
+static void announce(const struct program *program)
+{
+	for (unsigned i = 0; i < program->config.listener_count; i++) {
+		const struct config_listener *listener = &program->config.listeners[i];
 		log_line(LOG_NOTICE,
 		        "docker-socket-proxy " VERSION
 		        ": listening on %s, forwarding to unix://%s, %u worker%s",
-		        listener_address(program, i), program->config.socket_path,
-		        program->worker_count, program->worker_count == 1 ? "" : "s");
+		        listener->address, program->config.socket_path, program->worker_count,
+		        program->worker_count == 1 ? "" : "s");
+		announce_policy(listener);
 	}
-	log_line(LOG_WARNING, "everyone who reaches this port may do everything: access to the "
-	                      "Engine is root on the host");
+	if (program->config.verb == CONFIG_LEARN) {
+		log_line(LOG_NOTICE, "learning: everything is allowed, whatever policy is given; "
+		                     "SIGINT (Ctrl-C) or SIGTERM ends it and prints the policy");
+	}
 	if (program->config.api_key != NULL) {
 		log_line(LOG_NOTICE, "API_KEY is added to forwarded requests as x-api-key; it does "
 		                     "not authenticate clients");
 	}
+}
+
+static bool somebody_learns(const struct config *config)
+{
+	for (unsigned i = 0; i < config->listener_count; i++) {
+		if (learns(config, &config->listeners[i])) {
+			return true;
+		}
+	}
+	return false;
+}
+
+static void print_learned(const struct program *program)
+{
+	const struct config *config = &program->config;
+	const char *addresses[CONFIG_LISTENERS_MAX];
+
+	if (program->settings.learn == NULL) {
+		return;
+	}
+	for (unsigned i = 0; i < config->listener_count; i++) {
+		addresses[i] = config->listeners[i].address;
+	}
+	const struct learn_setting setting = {
+	        .listeners = addresses,
+	        .listener_count = config->listener_count,
+	        .socket_path = config->socket_path,
+	};
+	learn_print(program->settings.learn, &setting, config->policies, stdout);
+	learn_free(program->settings.learn);
 }
 
 static int run(struct program *program)
@@ -330,15 +394,44 @@ static int run(struct program *program)
 	        .head_timeout = config->head_timeout,
 	        .shutdown_grace = config->shutdown_grace,
 	        .connections = &program->connections,
+	        .denials = &program->denials,
 	};
 	block_signals(&program->stop_signals);
+	denials_init(&program->denials);
+	if (somebody_learns(config)) {
+		program->settings.learn = learn_new();
+		if (program->settings.learn == NULL) {
+			log_line(LOG_CRIT, "cannot learn: out of memory");
+			return EXIT_FAILURE;
+		}
+	}
 	if (!ports_are_free(program) || !make_workers(program) || !watch_signals(program) ||
 	        sandbox_enter(config->socket_path) < 0 || !start_threads(program)) {
 		return EXIT_FAILURE;
 	}
 	announce(program);
 	serve(program);
+	print_learned(program);
 	return EXIT_SUCCESS;
+}
+
+static int convert(const struct config *config)
+{
+	char error[CONVERT_ERROR_MAX];
+	const enum convert_source source = convert_find_source(slice_of(config->source));
+
+	if (source == CONVERT_SOURCE_COUNT) {
+		(void)fprintf(stderr,
+		        "docker-socket-proxy: --from: '%s' is not accepted: give " CONFIG_SOURCES
+		        "\n",
+		        text_show(slice_of(config->source)).text);
+		return EXIT_USAGE;
+	}
+	if (convert_run(source, config->source_file, stdout, stderr, error) < 0) {
+		(void)fprintf(stderr, "docker-socket-proxy: %s\n", error);
+		return EXIT_USAGE;
+	}
+	return fflush(stdout) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
 int main(int argc, char *argv[])
@@ -351,6 +444,9 @@ int main(int argc, char *argv[])
 		return EXIT_USAGE;
 	}
 	log_setup(program.config.log_level, program.config.log_format);
+	if (program.config.warning[0] != '\0') {
+		log_line(LOG_WARNING, "%s", program.config.warning);
+	}
 	switch (program.config.verb) {
 	case CONFIG_HELP:
 		config_print_help();
@@ -361,7 +457,14 @@ int main(int argc, char *argv[])
 	case CONFIG_HEALTHCHECK:
 		return health_check(program.config.health_address != NULL
 		                            ? program.config.health_address
-		                            : listener_address(&program, 0));
+		                            : program.config.listeners[0].address);
+	case CONFIG_CHECK:
+		return explain_configuration(&program.config);
+	case CONFIG_EXPLAIN:
+		return explain_request(&program.config);
+	case CONFIG_CONVERT:
+		return convert(&program.config);
+	case CONFIG_LEARN:
 	case CONFIG_RUN:
 		return run(&program);
 	}

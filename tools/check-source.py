@@ -39,7 +39,6 @@ COPIES = {"memcpy", "memmove"}
 COPIERS = {
     "audit/audit.c": "what write(2) left of the batch moves down within its own buffer",
     "config/address.c": "compared with the array in the statement before",
-    "config/config.c": "one of two literals, for which the text leaves room",
     "health/health.c": "compared with the array in the statements before",
     "http/chunks.c": "content moves down, in its buffer, over the framing that was removed",
     "net/listener.c": "compared with the array in the statement before",

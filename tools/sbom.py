@@ -31,7 +31,9 @@ ALWAYS = [Library("libc6-dev", "LGPL-2.1-or-later")]
 # Name of the dependency in meson.build: where it comes from. None: not in the program.
 DEPENDENCIES: dict[str, Library | None] = {
     "cmocka": None,
+    "libpcre2-8": Library("libpcre2-dev", "BSD-3-Clause"),
     "threads": None,
+    "yaml-0.1": Library("libyaml-dev", "MIT"),
 }
 
 

@@ -99,7 +99,8 @@ static void add_ms(struct text *line, int64_t duration_ns)
 }
 
 struct line_words {
-	struct slice level, method, path, status, bytes, ms, client, reason, end;
+	struct slice level, method, path, status, bytes, ms, client, operation, policy, observed,
+	        reason, end;
 };
 
 static const struct line_words text_words = {
@@ -110,6 +111,9 @@ static const struct line_words text_words = {
         .bytes = {" bytes=", 7},
         .ms = {" ms=", 4},
         .client = {" client=", 8},
+        .operation = {" op=", 4},
+        .policy = {" policy=", 8},
+        .observed = {" would=deny", 11},
         .reason = {" reason=\"", 9},
         .end = {"\n", 1},
 };
@@ -122,9 +126,33 @@ static const struct line_words json_words = {
         .bytes = {",\"bytes\":", 9},
         .ms = {",\"ms\":", 6},
         .client = {",\"client\":\"", 11},
+        .operation = {"\",\"op\":\"", 8},
+        .policy = {"\",\"policy\":\"", 12},
+        .observed = {"\",\"would\":\"deny", 15},
         .reason = {"\",\"reason\":\"", 12},
         .end = {"\"}\n", 3},
 };
+
+static void add_word(struct text *line, struct slice label, const char *word)
+{
+	if (word != NULL) {
+		text_add(line, label);
+		text_add(line, slice_of(word));
+	}
+}
+
+/* `open` judges by not judging: only other policies are worth the bytes. */
+static void add_verdict(
+        struct text *line, const struct line_words *words, const struct audit_record *record)
+{
+	add_word(line, words->operation, record->operation);
+	if (record->policy != NULL && strcmp(record->policy, "open") != 0) {
+		add_word(line, words->policy, record->policy);
+	}
+	if (record->observed) {
+		text_add(line, words->observed);
+	}
+}
 
 static void add_line(struct audit *audit, struct text *line, const struct audit_record *record,
         const char *client)
@@ -147,6 +175,7 @@ static void add_line(struct audit *audit, struct text *line, const struct audit_
 	add_ms(line, audit->loop->now_ns - record->started_ns);
 	text_add(line, words->client);
 	text_add(line, slice_of(client));
+	add_verdict(line, words, record);
 	if (record->reason != NULL) {
 		text_add(line, words->reason);
 		text_add_json(line, slice_of(record->reason));

@@ -25,10 +25,13 @@ struct audit_record {
 	unsigned method_len;
 	unsigned path_len;
 	unsigned status;
-	uint64_t bytes;     /* of the answer's body */
-	int64_t started_ns; /* monotonic */
-	bool quiet;         /* worth a line at debug level only */
-	const char *reason; /* why the proxy itself answered; NULL: the Engine did */
+	uint64_t bytes;        /* of the answer's body */
+	int64_t started_ns;    /* monotonic */
+	bool quiet;            /* worth a line at debug level only */
+	const char *operation; /* NULL: it was not understood */
+	const char *policy;    /* that judged it; NULL: none did */
+	bool observed;         /* it would have been denied */
+	const char *reason;    /* why the proxy itself answered; NULL: the Engine did */
 };
 
 struct audit {

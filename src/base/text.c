@@ -67,6 +67,22 @@ void text_add_json(struct text *text, struct slice s)
 	text_add(text, (struct slice){s.ptr + plain, s.len - plain});
 }
 
+struct text_shown text_show(struct slice value)
+{
+	enum { ESCAPE_MAX = 6 }; /* bytes that one byte becomes at most */
+	struct text_shown shown;
+	struct text text = text_over(shown.text, sizeof(shown.text) - sizeof("..."));
+	size_t i = 0;
+
+	while (i < value.len && text.cap - text.len >= ESCAPE_MAX) {
+		text_add_json(&text, (struct slice){value.ptr + i++, 1});
+	}
+	text.cap = sizeof(shown.text) - 1;
+	text_add(&text, i < value.len ? SLICE("...") : SLICE(""));
+	shown.text[text.len] = '\0';
+	return shown;
+}
+
 void text_add_format(struct text *text, const char *format, ...)
 {
 	va_list arguments;

@@ -57,6 +57,12 @@ void text_add_padded(struct text *text, uint64_t value, unsigned digits);
 /* As the inside of a JSON string (RFC 8259 §7): quotes, backslashes and control bytes escaped,
  * bytes of 0x80 and above replaced by '?', since their encoding is unknown. */
 void text_add_json(struct text *text, struct slice s);
+/* What somebody wrote, fit for one line of a terminal or a log: escaped, and cut where it is long.
+ */
+struct text_shown {
+	char text[256];
+};
+struct text_shown text_show(struct slice value);
 /* printf; for cold paths. */
 void text_add_format(struct text *text, const char *format, ...) PRINTF_LIKE(2, 3);
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "config/config.h"
 
+#include "base/nearest.h"
 #include "config/options.h"
 
 #include <errno.h>
@@ -25,13 +26,6 @@ const struct config_option config_options[CONFIG_OPTION_COUNT] = {
 #undef OPTION
 };
 
-struct reader {
-	struct config *config;
-	char *error;
-	bool given[CONFIG_OPTION_COUNT];
-	bool verb_given;
-};
-
 static int fail(struct reader *reader, const char *format, ...) PRINTF_LIKE(2, 3);
 static int fail(struct reader *reader, const char *format, ...)
 {
@@ -43,32 +37,10 @@ static int fail(struct reader *reader, const char *format, ...)
 	return -EINVAL;
 }
 
-/* What somebody typed, fit for one line of a terminal or a log. */
-struct shown {
-	char text[256];
-};
-
-static struct shown shown(struct slice value)
-{
-	struct shown result;
-	struct text text = text_over(result.text, sizeof(result.text) - sizeof("..."));
-	bool whole = true;
-
-	/* One byte becomes at most six. */
-	for (size_t i = 0; whole && i < value.len; i++) {
-		whole = text.cap - text.len >= 6;
-		if (whole) {
-			text_add_json(&text, (struct slice){value.ptr + i, 1});
-		}
-	}
-	memcpy(result.text + text.len, whole ? "" : "...", whole ? 1 : sizeof("..."));
-	return result;
-}
-
 /* One line: the option or variable, the value, what is accepted. */
 static int refuse(struct reader *reader, const char *name, struct slice value, const char *accepted)
 {
-	return fail(reader, "%s: '%s' is not accepted: %s", name, shown(value).text, accepted);
+	return fail(reader, "%s: '%s' is not accepted: %s", name, text_show(value).text, accepted);
 }
 
 static int read_number(struct reader *reader, const struct config_option *option, const char *name,
@@ -78,14 +50,15 @@ static int read_number(struct reader *reader, const struct config_option *option
 
 	if (slice_to_u64(slice_of(value), option->max, &number) < 0 || number < option->min) {
 		return fail(reader, "%s: '%s' is not accepted: %s is a whole number from %u to %u",
-		        name, shown(slice_of(value)).text, option->argument, option->min,
+		        name, text_show(slice_of(value)).text, option->argument, option->min,
 		        option->max);
 	}
 	*ret_number = (unsigned)number;
 	return 0;
 }
 
-static int add_listener(struct reader *reader, const char *name, const char *address)
+int config_add_listener(struct reader *reader, const char *name, const char *address,
+        struct config_listener **ret_listener)
 {
 	struct config *config = reader->config;
 	const char *problem = config_address_problem(slice_of(address));
@@ -93,34 +66,32 @@ static int add_listener(struct reader *reader, const char *name, const char *add
 	if (problem != NULL) {
 		return refuse(reader, name, slice_of(address), problem);
 	}
-	for (unsigned i = 0; i < config->listen_count; i++) {
-		if (strcmp(config->listen[i], address) == 0) {
+	for (unsigned i = 0; i < config->listener_count; i++) {
+		if (strcmp(config->listeners[i].address, address) == 0) {
 			return refuse(reader, name, slice_of(address), "it is given twice");
 		}
 	}
-	if (config->listen_count == CONFIG_LISTENERS_MAX) {
+	if (config->listener_count == CONFIG_LISTENERS_MAX) {
 		return fail(
 		        reader, "%s: there are more than %d addresses", name, CONFIG_LISTENERS_MAX);
 	}
-	config->listen[config->listen_count++] = address;
+	*ret_listener = &config->listeners[config->listener_count++];
+	**ret_listener = (struct config_listener){.address = address, .mode = CONFIG_SOCKET_MODE};
 	return 0;
 }
 
 static int read_listener_list(struct reader *reader, const char *name, const char *value)
 {
-	struct text memory = text_over(reader->config->listen_memory, CONFIG_LISTEN_MAX);
 	struct slice rest = slice_of(value);
 	struct slice element;
+	struct config_listener *listener;
 
+	if (rest.len >= CONFIG_LISTEN_MAX) {
+		return fail(reader, "%s: it is longer than %d bytes", name, CONFIG_LISTEN_MAX - 1);
+	}
 	while (slice_next(&rest, ',', &element)) {
-		const char *address = memory.ptr + memory.len;
-		text_add(&memory, slice_trim(element));
-		text_add_char(&memory, '\0');
-		if (memory.overflow) {
-			return fail(reader, "%s: it is longer than %d bytes", name,
-			        CONFIG_LISTEN_MAX - 1);
-		}
-		if (add_listener(reader, name, address) < 0) {
+		const char *address = arena_copy(&reader->config->arena, slice_trim(element));
+		if (config_add_listener(reader, name, address, &listener) < 0) {
 			return -EINVAL;
 		}
 	}
@@ -196,15 +167,35 @@ static int read_log_format(struct reader *reader, const char *name, const char *
 	return 0;
 }
 
+/* "1", "off" … */
+static int read_switch(struct reader *reader, const char *name, const char *value, bool *ret_on)
+{
+	enum switch_value on;
+
+	if (!switches_read_value(slice_of(value), &on)) {
+		return refuse(reader, name, slice_of(value), SWITCHES_ACCEPTED);
+	}
+	*ret_on = on == SWITCH_ON;
+	return 0;
+}
+
 static int read_value(struct reader *reader, const struct config_option *option, const char *name,
         const char *value)
 {
 	void *member = (char *)reader->config + option->member;
+	struct config_listener *listener;
 	unsigned number = 0;
 
 	switch (option->type) {
+	case OPTION_TEXT:
+		*(const char **)member = value;
+		return 0;
+	case OPTION_POLICY:
+		reader->config->policy_name = value;
+		reader->config->policy_option = name;
+		return 0;
 	case OPTION_ADDRESSES:
-		return name == option->flag ? add_listener(reader, name, value)
+		return name == option->flag ? config_add_listener(reader, name, value, &listener)
 		                            : read_listener_list(reader, name, value);
 	case OPTION_SOCKET:
 		return read_socket(reader, name, value);
@@ -220,6 +211,8 @@ static int read_value(struct reader *reader, const struct config_option *option,
 		}
 		*(uint16_t *)member = (uint16_t)number;
 		return 0;
+	case OPTION_SWITCH:
+		return read_switch(reader, name, value, member);
 	case OPTION_LOG_LEVEL:
 		if (log_level_parse(slice_of(value), member) < 0) {
 			return refuse(reader, name, slice_of(value),
@@ -233,48 +226,21 @@ static int read_value(struct reader *reader, const struct config_option *option,
 	return -EINVAL;
 }
 
-/* Levenshtein's distance of two short words; a big number when they are long. */
-static unsigned word_distance(struct slice a, struct slice b)
-{
-	unsigned row[33];
-
-	if (a.len >= ARRAY_LEN(row) || b.len >= ARRAY_LEN(row)) {
-		return UINT32_MAX;
-	}
-	for (unsigned j = 0; j <= b.len; j++) {
-		row[j] = j;
-	}
-	for (unsigned i = 1; i <= a.len; i++) {
-		unsigned diagonal = row[0];
-		row[0] = i;
-		for (unsigned j = 1; j <= b.len; j++) {
-			const unsigned replaced = diagonal + (a.ptr[i - 1] != b.ptr[j - 1]);
-			const unsigned skipped = (row[j] < row[j - 1] ? row[j] : row[j - 1]) + 1;
-			diagonal = row[j];
-			row[j] = replaced < skipped ? replaced : skipped;
-		}
-	}
-	return row[b.len];
-}
-
 /* The flag or command that was probably meant, or NULL. */
 static const char *meant_by(struct slice word)
 {
-	static const char *const others[] = {"--help", "--version", "run", "healthcheck"};
-	const char *best = NULL;
-	unsigned least = word.len < 5 ? 2 : 3; /* fewer changes than this */
+	static const char *const others[] = {
+	        "--help", "--version", "run", "check", "explain", "healthcheck"};
+	struct nearest nearest = nearest_to(word);
 
 	for (unsigned i = 0; i < CONFIG_OPTION_COUNT + ARRAY_LEN(others); i++) {
 		const char *candidate = i < CONFIG_OPTION_COUNT ? config_options[i].flag
 		                                                : others[i - CONFIG_OPTION_COUNT];
-		const unsigned distance =
-		        candidate != NULL ? word_distance(word, slice_of(candidate)) : least;
-		if (distance > 0 && distance < least) {
-			least = distance;
-			best = candidate;
+		if (candidate != NULL && !slice_equal(word, slice_of(candidate))) {
+			nearest_try(&nearest, candidate);
 		}
 	}
-	return best;
+	return nearest.best;
 }
 
 /* Whether `flag` is a variable's name written like a flag: --api-key, API_KEY. */
@@ -302,17 +268,42 @@ static int fail_unknown(struct reader *reader, const char *what, struct slice wo
 		}
 		if (config_options[i].flag == NULL) {
 			return fail(reader, "%s: this is only taken from the environment, as %s",
-			        shown(word).text, config_options[i].variable);
+			        text_show(word).text, config_options[i].variable);
 		}
 		meant = slice_equal(word, slice_of(config_options[i].flag))
 		                ? NULL
 		                : config_options[i].flag;
 	}
 	if (meant != NULL) {
-		return fail(reader, "unknown %s '%s'; did you mean '%s'?", what, shown(word).text,
-		        meant);
+		return fail(reader, "unknown %s '%s'; did you mean '%s'?", what,
+		        text_show(word).text, meant);
 	}
-	return fail(reader, "unknown %s '%s'; --help lists what there is", what, shown(word).text);
+	return fail(
+	        reader, "unknown %s '%s'; --help lists what there is", what, text_show(word).text);
+}
+
+static int read_verb(struct reader *reader, const char *word)
+{
+	static const struct {
+		const char *word;
+		enum config_verb verb;
+	} verbs[] = {
+	        {"run", CONFIG_RUN},
+	        {"learn", CONFIG_LEARN},
+	        {"check", CONFIG_CHECK},
+	        {"explain", CONFIG_EXPLAIN},
+	        {"convert", CONFIG_CONVERT},
+	        {"healthcheck", CONFIG_HEALTHCHECK},
+	};
+
+	reader->verb_given = true;
+	for (unsigned i = 0; i < ARRAY_LEN(verbs); i++) {
+		if (strcmp(word, verbs[i].word) == 0) {
+			reader->config->verb = verbs[i].verb;
+			return 0;
+		}
+	}
+	return fail_unknown(reader, "command", slice_of(word));
 }
 
 static int read_word(struct reader *reader, const char *word)
@@ -320,15 +311,7 @@ static int read_word(struct reader *reader, const char *word)
 	struct config *config = reader->config;
 
 	if (!reader->verb_given) {
-		reader->verb_given = true;
-		if (strcmp(word, "run") == 0) {
-			config->verb = CONFIG_RUN;
-		} else if (strcmp(word, "healthcheck") == 0) {
-			config->verb = CONFIG_HEALTHCHECK;
-		} else {
-			return fail_unknown(reader, "command", slice_of(word));
-		}
-		return 0;
+		return read_verb(reader, word);
 	}
 	if (config->verb == CONFIG_HEALTHCHECK && config->health_address == NULL) {
 		const char *problem = config_address_problem(slice_of(word));
@@ -338,13 +321,24 @@ static int read_word(struct reader *reader, const char *word)
 		config->health_address = word;
 		return 0;
 	}
+	if (config->verb == CONFIG_EXPLAIN && config->request[1] == NULL) {
+		config->request[config->request[0] != NULL ? 1 : 0] = word;
+		return 0;
+	}
+	if (config->verb == CONFIG_CONVERT && config->source_file == NULL) {
+		config->source_file = word;
+		return 0;
+	}
 	return fail(reader, "'%s' is one argument too many; --help lists what there is",
-	        shown(slice_of(word)).text);
+	        text_show(slice_of(word)).text);
 }
 
 /* The option that `flag` names, or NULL. */
 static const struct config_option *find_option(struct slice flag)
 {
+	if (slice_equal(flag, SLICE("-c"))) {
+		flag = SLICE("--config");
+	}
 	for (unsigned i = 0; i < CONFIG_OPTION_COUNT; i++) {
 		if (config_options[i].flag != NULL &&
 		        slice_equal(flag, slice_of(config_options[i].flag))) {
@@ -352,6 +346,38 @@ static const struct config_option *find_option(struct slice flag)
 		}
 	}
 	return NULL;
+}
+
+/* Flags of `explain` alone. */
+static bool is_explain_flag(struct slice flag)
+{
+	return slice_equal(flag, SLICE("--client")) || slice_equal(flag, SLICE("--body"));
+}
+
+static int read_explain_flag(struct reader *reader, struct slice flag, const char *value)
+{
+	if (slice_equal(flag, SLICE("--client"))) {
+		return fail(reader, "--client: this version does not tell clients apart; say which "
+		                    "policy is meant with --policy NAME");
+	}
+	if (value == NULL) {
+		return fail(reader, "--body: its value is missing: give --body FILE");
+	}
+	reader->config->body_file = value;
+	return 0;
+}
+
+/* The one flag of `convert`. */
+static int read_convert_flag(struct reader *reader, const char *value)
+{
+	if (value == NULL) {
+		return fail(reader, "--from: its value is missing: give --from " CONFIG_SOURCES);
+	}
+	if (reader->config->source != NULL) {
+		return fail(reader, "--from: it is given twice");
+	}
+	reader->config->source = value;
+	return 0;
 }
 
 /*
@@ -364,11 +390,18 @@ static int read_flag(struct reader *reader, const char *argument, const char *ne
 	const struct slice flag =
 	        equals != NULL ? slice_between(argument, equals) : slice_of(argument);
 	const struct config_option *option = find_option(flag);
+	const char *value = equals != NULL ? equals + 1 : next;
+	const int used = equals != NULL ? 1 : 2;
 
+	if (reader->config->verb == CONFIG_EXPLAIN && is_explain_flag(flag)) {
+		return read_explain_flag(reader, flag, value) < 0 ? -EINVAL : used;
+	}
+	if (reader->config->verb == CONFIG_CONVERT && slice_equal(flag, SLICE("--from"))) {
+		return read_convert_flag(reader, value) < 0 ? -EINVAL : used;
+	}
 	if (option == NULL) {
 		return fail_unknown(reader, "option", flag);
 	}
-	const char *value = equals != NULL ? equals + 1 : next;
 	if (value == NULL) {
 		return fail(reader, "%s: its value is missing: give %s %s", option->flag,
 		        option->flag, option->argument);
@@ -381,7 +414,7 @@ static int read_flag(struct reader *reader, const char *argument, const char *ne
 	if (read_value(reader, option, option->flag, value) < 0) {
 		return -EINVAL;
 	}
-	return equals != NULL ? 1 : 2;
+	return used;
 }
 
 static bool is_one_of(const char *argument, const char *brief, const char *flag)
@@ -395,7 +428,7 @@ static int read_arguments(struct reader *reader, int argc, char *const argv[])
 
 	for (int i = 1; i < argc;) {
 		int used = 1;
-		if (!flags || argv[i][0] != '-') {
+		if (!flags || argv[i][0] != '-' || argv[i][1] == '\0') {
 			used = read_word(reader, argv[i]) < 0 ? -EINVAL : 1;
 		} else if (strcmp(argv[i], "--") == 0) {
 			flags = false;
@@ -416,9 +449,12 @@ static int read_arguments(struct reader *reader, int argc, char *const argv[])
 	return 0;
 }
 
-/* Whether this option, or another row of the same member, was given already. */
+/* Whether this option, or another row of the same member, was given already: here, or in the file. */
 static bool is_given(const struct reader *reader, const struct config_option *option)
 {
+	if (option->type == OPTION_SOCKET && reader->config->socket_path != NULL) {
+		return true;
+	}
 	for (unsigned i = 0; i < CONFIG_OPTION_COUNT; i++) {
 		if (reader->given[i] && config_options[i].member == option->member) {
 			return true;
@@ -444,6 +480,18 @@ static int read_environment(struct reader *reader)
 	return 0;
 }
 
+void config_give(struct reader *reader, size_t member, const char *value)
+{
+	for (unsigned i = 0; i < CONFIG_OPTION_COUNT; i++) {
+		const struct config_option *option = &config_options[i];
+		if (option->member == member && !is_given(reader, option)) {
+			reader->given[i] = true;
+			const int code = read_value(reader, option, option->variable, value);
+			ASSERT(code == 0);
+		}
+	}
+}
+
 static int read_defaults(struct reader *reader)
 {
 	for (unsigned i = 0; i < CONFIG_OPTION_COUNT; i++) {
@@ -457,19 +505,98 @@ static int read_defaults(struct reader *reader)
 	return 0;
 }
 
+/* ── Put together ────────────────────────────────────────────────────────── */
+
+static void add_default_listener(struct config *config)
+{
+	enum { ADDRESS_MAX = sizeof("tcp://0.0.0.0:65535") };
+	char *address = arena_take(&config->arena, ADDRESS_MAX);
+
+	(void)snprintf(address, ADDRESS_MAX, "tcp://%s:%u", config->ipv4_only ? "0.0.0.0" : "*",
+	        config->port);
+	config->listeners[config->listener_count++] =
+	        (struct config_listener){.address = address, .mode = CONFIG_SOCKET_MODE};
+}
+
 /* A proxy that is its own Engine would forward to itself for ever. */
 static int check_loop(struct reader *reader)
 {
 	const struct config *config = reader->config;
 	const struct slice scheme = SLICE("unix://");
 
-	for (unsigned i = 0; i < config->listen_count; i++) {
-		if (slice_starts_with(slice_of(config->listen[i]), scheme) &&
-		        strcmp(config->listen[i] + scheme.len, config->socket_path) == 0) {
+	for (unsigned i = 0; i < config->listener_count; i++) {
+		const char *address = config->listeners[i].address;
+		if (slice_starts_with(slice_of(address), scheme) &&
+		        strcmp(address + scheme.len, config->socket_path) == 0) {
 			return fail(reader,
 			        "'%s' is both an address to listen on and the Engine's socket (%s)",
-			        shown(slice_of(config->socket_path)).text, config->socket_option);
+			        text_show(slice_of(config->socket_path)).text,
+			        config->socket_option);
 		}
+	}
+	return 0;
+}
+
+static void use_policy(struct config *config, const struct policy *policy)
+{
+	config->policy = policy;
+	for (unsigned i = 0; i < config->listener_count; i++) {
+		if (config->listeners[i].policy == NULL || config->verb == CONFIG_LEARN) {
+			config->listeners[i].policy = policy;
+		}
+	}
+}
+
+static int build_switches(struct reader *reader)
+{
+	struct config *config = reader->config;
+	struct policy *policy = NULL;
+
+	if (switches_build(config->policies, &config->switches, &policy, reader->error) < 0) {
+		return -EINVAL;
+	}
+	use_policy(config, policy);
+	return 0;
+}
+
+/* The policy of listeners that the file gives none. */
+static int choose_policy(struct reader *reader)
+{
+	struct config *config = reader->config;
+	struct policy *policy = NULL;
+
+	if (config->switch_name != NULL && config->verb != CONFIG_LEARN) {
+		return build_switches(reader);
+	}
+	if (config->policy_name == NULL) {
+		config->policy_name = config->file == NULL ? "open" : "deny";
+		config->policy_option = "default";
+	}
+	if (config->verb == CONFIG_LEARN) {
+		config->policy_name = "open"; /* it has to see what would be asked next */
+	}
+	if (policy_set_find(config->policies, slice_of(config->policy_name), config->policy_place,
+	            &policy, reader->error) < 0 ||
+	        policy_seal(policy, reader->error) < 0) {
+		return -EINVAL;
+	}
+	use_policy(config, policy);
+	return 0;
+}
+
+static int check_arguments(struct reader *reader)
+{
+	struct config *config = reader->config;
+
+	if (config->verb == CONFIG_CONVERT && config->source == NULL) {
+		return fail(reader, "convert: --from is missing: give --from " CONFIG_SOURCES);
+	}
+	if (config->verb == CONFIG_CONVERT && config->source_file == NULL) {
+		config->source_file = "-";
+	}
+	if (config->verb == CONFIG_EXPLAIN && config->request[0] == NULL) {
+		return fail(reader, "explain: the request is missing: give 'METHOD /path?query', "
+		                    "such as 'GET /containers/json'");
 	}
 	return 0;
 }
@@ -488,8 +615,31 @@ int config_read(
 	if (ret_config->verb == CONFIG_HELP || ret_config->verb == CONFIG_VERSION) {
 		return 0;
 	}
-	if (read_environment(&reader) < 0 || read_defaults(&reader) < 0) {
+	if (check_arguments(&reader) < 0) {
 		return -EINVAL;
 	}
-	return check_loop(&reader);
+	if (ret_config->verb == CONFIG_CONVERT) {
+		return 0; /* another program's settings are of no concern to it, whatever they are */
+	}
+	if (read_environment(&reader) < 0 || config_read_switches(&reader) < 0) {
+		return -EINVAL;
+	}
+	ret_config->policies = policy_set_new();
+	if (ret_config->file != NULL && config_read_file(&reader) < 0) {
+		return -EINVAL;
+	}
+	if (read_defaults(&reader) < 0) {
+		return -EINVAL;
+	}
+	if (ret_config->listener_count == 0) {
+		add_default_listener(ret_config);
+	}
+	return check_loop(&reader) < 0 || choose_policy(&reader) < 0 ? -EINVAL : 0;
+}
+
+void config_free(struct config *config)
+{
+	policy_set_free(config->policies);
+	arena_free(&config->arena);
+	*config = (struct config){.verb = CONFIG_RUN};
 }

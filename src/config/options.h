@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * options — options.def as a table; private to config/.
+ * options — options.def as a table, and what its reader and that of the file
+ * share. Private to config/.
  */
 #ifndef CONFIG_OPTIONS_H
 #define CONFIG_OPTIONS_H
@@ -9,8 +10,11 @@
 #include "config/config.h"
 
 enum option_type {
+	OPTION_TEXT,
+	OPTION_POLICY,
 	OPTION_ADDRESSES,
 	OPTION_PORT,
+	OPTION_SWITCH,
 	OPTION_SOCKET,
 	OPTION_DOCKER_HOST,
 	OPTION_SECRET,
@@ -40,6 +44,23 @@ enum {
 };
 
 extern const struct config_option config_options[CONFIG_OPTION_COUNT];
+
+struct reader {
+	struct config *config;
+	char *error;
+	bool given[CONFIG_OPTION_COUNT];
+	bool verb_given;
+};
+
+/* A new listener, to be filled. */
+int config_add_listener(struct reader *reader, const char *name, const char *address,
+        struct config_listener **ret_listener) MUST_USE;
+/* Section switches of the environment; after the options. */
+int config_read_switches(struct reader *reader) MUST_USE;
+/* Set the option of a member, unless it is given; what it then is was valid before. */
+void config_give(struct reader *reader, size_t member, const char *value);
+/* Read reader->config->file; what was given already stays. */
+int config_read_file(struct reader *reader) MUST_USE;
 
 /* What is wrong with an address to listen on, as the end of a sentence; NULL: nothing. */
 const char *config_address_problem(struct slice address);

@@ -46,24 +46,26 @@ struct docker_endpoint {
 	const char *operation; /* noun.verb: "container.inspect" */
 	const char *method;
 	const char *path;  /* "/containers/{id}/json"; "{name...}" may hold slashes */
-	const char *query; /* key that must be given for this row to fit; NULL: none */
+	const char *query; /* key that must have a value for this row to fit; NULL: none */
 	enum docker_section section;
 	unsigned traits;
-	unsigned since; /* API version, 100 * major + minor; 0: before 1.12 */
+	unsigned since;  /* API version, 100 * major + minor; 0: before 1.12, or podman's */
+	unsigned before; /* a body and a version below this one must be there; 0: need not */
 };
 
 /*
  * A request is told apart by one number, its id: the row of the catalogue
- * below DOCKER_ENDPOINTS; above it what no row fits, by section and by whether
- * the method is GET or HEAD, so that a table of docker_id_count() entries can
- * hold a decision for every request there is. Several rows may belong to one
+ * below docker_endpoint_count; above it what no row fits, by section and by
+ * the kind of its method (GET and HEAD; OPTIONS, which the Engine answers on
+ * any path; others), so that a table of docker_id_count() entries can hold a
+ * decision for every request there is. Several rows may belong to one
  * operation (HEAD and GET of /_ping).
  */
 extern const unsigned docker_endpoint_count;
 unsigned docker_id_count(void);
 /* NULL for what no row fits. */
 const struct docker_endpoint *docker_endpoint(unsigned id);
-/* "container.inspect"; "unknown" for what no row fits. */
+/* "container.inspect"; of what no row fits "system.options" or "unknown". */
 const char *docker_operation_name(unsigned id);
 /* DOCKER_SECTION_NONE where there is none. */
 enum docker_section docker_id_section(unsigned id);
@@ -72,12 +74,13 @@ bool docker_id_is_read_method(unsigned id);
 
 /* "CONTAINERS", "LIBPOD_CONTAINERS": the switch that opens the section. */
 const char *docker_section_variable(enum docker_section section);
+/* "containers", "libpod/containers": how its paths begin. */
+struct slice docker_section_segment(enum docker_section section);
 
 /* ── Routing ─────────────────────────────────────────────────────────────── */
 
 enum {
 	DOCKER_PATH_MAX = 4096, /* bytes of a canonical path; longer ones are refused */
-	DOCKER_METHOD_NAME_MAX = 32,
 };
 
 /* Why a target was refused: docker/errors.def. */
@@ -95,24 +98,28 @@ struct docker_version {
 	uint16_t major; /* 0: the path names none, which is the Engine's newest */
 	uint16_t minor;
 	uint16_t patch;
+	uint16_t parts; /* how many of the three the path has */
 };
 
 /* What is to be routed; slices of the request. */
 struct docker_target {
 	struct slice method;
-	struct slice path;  /* as sent, up to the query */
+	struct slice path;  /* as sent, up to the query; "*" with OPTIONS */
 	struct slice query; /* behind the question mark; ptr NULL: none */
 	bool has_body;      /* a body is announced, of whatever length but 0 */
 };
 
 struct docker_request {
 	unsigned id; /* see above */
+	struct slice method; /* of the target: rules for what no row fits ask for it */
 	struct docker_version version;
 	struct slice path; /* canonical and encoded, version included: what is forwarded */
 	struct slice bare; /* decoded, version removed: what path rules see */
 	struct slice name; /* decoded value of the row's first parameter; ptr NULL: none */
-	char encoded[DOCKER_PATH_MAX]; /* memory of `path` */
-	char decoded[DOCKER_PATH_MAX]; /* memory of `bare` and `name` */
+	/* Memory of the slices; of a path that came in its canonical spelling they are
+	 * parts of the target instead. Not to be copied, nor zeroed. */
+	char encoded[DOCKER_PATH_MAX];
+	char decoded[DOCKER_PATH_MAX];
 };
 
 /*
@@ -122,15 +129,6 @@ struct docker_request {
  */
 enum docker_error docker_route(
         const struct docker_target *target, struct docker_request *ret_request) MUST_USE;
-
-/* Until sessions route: recognition of a tunnel by its raw path. */
-enum docker_hijack {
-	DOCKER_HIJACK_NONE,
-	DOCKER_HIJACK_ATTACH,
-	DOCKER_HIJACK_EXEC_START,
-	DOCKER_HIJACK_UPGRADE,
-};
-enum docker_hijack docker_hijack_of(struct slice method, struct slice path);
 
 /* Whether a Content-Type says that a 200 on attach or exec start is a raw stream. */
 bool docker_is_raw_stream(struct slice content_type);

@@ -230,6 +230,7 @@ static bool note_field(
 	case HTTP_NAME_OTHER:
 	case HTTP_NAME_X_API_KEY:
 	case HTTP_NAME_CONTENT_TYPE:
+	case HTTP_NAME_ORIGIN:
 	case HTTP_NAME_KEEP_ALIVE:
 	case HTTP_NAME_TE:
 	case HTTP_NAME_TRAILER:

@@ -26,7 +26,7 @@ enum http_error {
 #undef ERROR
 };
 
-/* The status a refusal is answered with: 400 or 431. */
+/* The status a refusal is answered with: 400, 403 or 431. */
 unsigned http_error_status(enum http_error error);
 /* What is wrong, in words for the client's author. */
 const char *http_error_text(enum http_error error);
@@ -102,6 +102,7 @@ struct http_request {
 	struct slice method;
 	struct slice target; /* origin-form, or "*": the authority of an absolute-form is gone */
 	struct slice path;   /* target up to the query */
+	struct slice query;  /* behind the question mark; ptr is NULL without one */
 	struct slice host;
 };
 
@@ -123,6 +124,19 @@ enum http_error http_response_parse(struct slice bytes, struct http_field *field
 
 /* The value of the first field of that name; ptr is NULL without one. */
 struct slice http_field_value(const struct http_head *head, enum http_name name);
+
+/* ── Who may speak at all ────────────────────────────────────────────────── */
+
+/*
+ * A form in the body: the Engine would take its values rather than those of
+ * the query. So would it of a type that only some readers see as one.
+ */
+enum http_error http_check_type(const struct http_request *request) MUST_USE;
+/*
+ * A page in a browser, of whatever site, can make requests too; but a browser
+ * says so. Plain WebSocket clients send an Origin as well, the Host's own.
+ */
+enum http_error http_check_browser(const struct http_request *request) MUST_USE;
 
 /* ── Body framing ────────────────────────────────────────────────────────── */
 
@@ -174,8 +188,11 @@ struct http_request_options {
 	bool drop_body;       /* announce an empty body whatever the client announced */
 };
 
-/* Host is sent as `localhost`, the version as 1.1, hop-by-hop fields are left out. */
-void http_request_write(struct text *text, const struct http_request *request,
+/*
+ * The target is `path` with the request's query behind it. Host is sent as
+ * `localhost`, the version as 1.1, hop-by-hop fields are left out.
+ */
+void http_request_write(struct text *text, const struct http_request *request, struct slice path,
         const struct http_request_options *options);
 
 enum http_connection {

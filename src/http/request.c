@@ -171,6 +171,9 @@ static enum http_error parse_target(struct http_request *request)
 	const struct slice target = request->target;
 	const char *query = memchr(target.ptr, '?', target.len);
 	request->path = query == NULL ? target : slice_between(target.ptr, query);
+	if (query != NULL) {
+		request->query = slice_between(query + 1, target.ptr + target.len);
+	}
 	return error;
 }
 

@@ -60,7 +60,7 @@ static void add_request_framing(struct text *text, const struct http_head *head,
 	}
 }
 
-void http_request_write(struct text *text, const struct http_request *request,
+void http_request_write(struct text *text, const struct http_request *request, struct slice path,
         const struct http_request_options *options)
 {
 	const struct http_head *head = &request->head;
@@ -68,7 +68,11 @@ void http_request_write(struct text *text, const struct http_request *request,
 
 	text_add(text, request->method);
 	text_add(text, SLICE(" "));
-	text_add(text, request->target);
+	text_add(text, path);
+	if (request->query.ptr != NULL) {
+		text_add(text, SLICE("?"));
+		text_add(text, request->query);
+	}
 	text_add(text, SLICE(" HTTP/1.1\r\nHost: localhost\r\n"));
 	for (unsigned i = 0; i < head->field_count; i++) {
 		if (is_passed_to_engine(&head->fields[i], has_api_key)) {

@@ -88,7 +88,7 @@ static bool is_live(const union address *address)
 	return live;
 }
 
-static int listen_unix(struct slice path)
+static int listen_unix(struct slice path, mode_t mode)
 {
 	union address address = {.path = {.sun_family = AF_UNIX}};
 	struct stat file;
@@ -105,14 +105,14 @@ static int listen_unix(struct slice path)
 	}
 	const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	/* Set before bind(), so that the file is never there with another mode. */
-	if (fd < 0 || fchmod(fd, 0660) < 0 || bind(fd, &address.any, sizeof(address.path)) < 0 ||
+	if (fd < 0 || fchmod(fd, mode) < 0 || bind(fd, &address.any, sizeof(address.path)) < 0 ||
 	        listen(fd, BACKLOG) < 0) {
 		return fail(fd);
 	}
 	return fd;
 }
 
-int listener_open(const char *address, bool shared)
+int listener_open(const char *address, unsigned mode, bool shared)
 {
 	const struct slice text = slice_of(address);
 	const struct slice tcp = SLICE("tcp://");
@@ -122,7 +122,7 @@ int listener_open(const char *address, bool shared)
 
 	if (slice_starts_with(text, unix_scheme)) {
 		return listen_unix(
-		        (struct slice){address + unix_scheme.len, text.len - unix_scheme.len});
+		        (struct slice){address + unix_scheme.len, text.len - unix_scheme.len}, mode);
 	}
 	if (!slice_starts_with(text, tcp) ||
 	        !parse_tcp((struct slice){address + tcp.len, text.len - tcp.len}, &parsed,

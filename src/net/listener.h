@@ -28,11 +28,11 @@ enum {
  * A listening, non-blocking socket on `address`: tcp://HOST:PORT (HOST an IPv4
  * or [IPv6] address, `localhost`, or nothing or `*` for all interfaces, IPv6
  * and IPv4 in one socket, IPv4 alone where there is no IPv6) or unix:///PATH,
- * whose stale file is replaced. Several with `shared` may have the same TCP
+ * whose stale file is replaced by one of `mode`. Several with `shared` may have the same TCP
  * address; the first of them (`!shared`) fails with -EADDRINUSE when somebody
  * else listens there. The descriptor, or -errno; -EINVAL: not an address.
  */
-int listener_open(const char *address, bool shared) MUST_USE;
+int listener_open(const char *address, unsigned mode, bool shared) MUST_USE;
 
 /* The address accepted from, in words: 192.0.2.1:4711, [2001:db8::1]:4711, or `unix`. */
 void peer_name(const union address *peer, char name[static PEER_NAME_MAX]);

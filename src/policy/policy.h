@@ -5,11 +5,12 @@
  * A policy is a list of rules; the first that fits a request decides, and
  * nothing fits → deny. It is built once at start-up, from YAML, from a preset
  * or from section switches, and sealed: a sealed policy is immutable and any
- * number of threads may judge with it. Rules that name operations are worked
- * out into a table by request id when the policy is sealed, so that a decision
- * is one look-up; only rules with a path pattern are tried at run time.
+ * number of threads may judge with it. Rules are worked out into a table by
+ * request id when the policy is sealed, so that a decision is one look-up; only
+ * rules with a path pattern are tried at run time, and only for the operations
+ * whose paths they can fit.
  *
- * Judging is pure: no I/O, no clock, no memory.
+ * Judging is pure: no I/O, no clock.
  */
 #ifndef POLICY_POLICY_H
 #define POLICY_POLICY_H
@@ -23,8 +24,9 @@ enum {
 	POLICY_NAME_MAX = 64,      /* bytes */
 	POLICY_RULES_MAX = 1000,   /* of one policy, extended ones counted */
 	POLICY_PATTERN_MAX = 1024, /* bytes of a path pattern */
-	POLICY_EXTENDS_MAX = 16,
-	POLICY_ERROR_MAX = 1024, /* bytes of a message */
+	POLICY_EXTENDS_MAX = 16,   /* names in one policy's `extends` */
+	POLICY_DEPTH_MAX = 8,      /* policies that extend each other in a row */
+	POLICY_ERROR_MAX = 1024,   /* bytes of a message */
 };
 
 /* Where something was written; file NULL: nowhere, the program made it. */
@@ -33,7 +35,11 @@ struct policy_place {
 	unsigned line;
 };
 
-/* All policies of a configuration, presets among them once they are asked for. Owns its memory. */
+/*
+ * All policies of a configuration. `open`, which allows everything,
+ * and `deny`, which allows nothing, are always there; presets are read when they are first asked
+ * for. Owns its memory.
+ */
 struct policy_set;
 struct policy;
 
@@ -48,15 +54,69 @@ struct verdict {
 	struct policy_place place; /* of the rule; else of the policy */
 };
 
-struct verdict policy_judge(const struct policy *policy, const struct docker_request *request);
+/* What matching a pattern needs to write to: one for each thread that judges. */
+struct policy_scratch;
+struct policy_scratch *policy_scratch_new(void) MUST_USE;
+void policy_scratch_free(struct policy_scratch *scratch);
+
+/* The policy must be sealed. */
+struct verdict policy_judge(const struct policy *policy, const struct docker_request *request,
+        struct policy_scratch *scratch);
 
 const char *policy_name(const struct policy *policy);
+bool policy_observes(const struct policy *policy);
+struct policy_place policy_place(const struct policy *policy);
+/* What a preset says about itself; NULL: nothing. */
+const char *policy_description(const struct policy *policy);
+const char *policy_costs(const struct policy *policy);
+
+/* What a policy makes of a request id, whatever path and method it may have. */
+enum policy_grant {
+	POLICY_NEVER,
+	POLICY_SOMETIMES, /* a path pattern decides, or the method of an unknown request */
+	POLICY_ALWAYS,
+};
+enum policy_grant policy_grant_of(const struct policy *policy, unsigned id);
+
+/* ── Advice ──────────────────────────────────────────────────────────────── */
+
+/*
+ * What would allow a request, to go on after "To allow it, " and without a full
+ * stop: "set CONTAINERS=1 and POST=1". Nothing: there is no way.
+ */
+typedef void policy_advisor(
+        const void *context, const struct docker_request *request, struct text *text);
+
+/* In place of the general advice, which is about presets and YAML. */
+void policy_set_advisor(struct policy *policy, policy_advisor *advisor, const void *context);
+/*
+ * Write what would allow `request`, as an advisor does. The first time takes
+ * some milliseconds: all presets are read, to know which of them do. Any thread
+ * may ask, but nobody may add to the set any more.
+ */
+void policy_advise(
+        const struct policy *policy, const struct docker_request *request, struct text *text);
+/*
+ * Write the sentences a client gets: "container.create is not allowed by policy
+ * 'traefik' (presets/traefik.yaml:7). To allow it, …"
+ */
+void policy_add_denial(const struct policy *policy, const struct docker_request *request,
+        const struct verdict *verdict, struct text *text);
+/* Write "presets/traefik.yaml:7", or "built in". */
+void policy_add_place(struct policy_place place, struct text *text);
 
 /* ── Building ────────────────────────────────────────────────────────────── */
 
-/* What a rule fits: every condition that is given must hold. */
+/*
+ * What a rule fits: every condition that is given must hold. Requests that no
+ * row of the catalogue fits are reached by the operation `unknown`, by `*`
+ * alone, by `sections` and by `path`; and where a rule denies, also by methods
+ * alone.
+ */
 struct policy_match {
-	const char *const *operations; /* globs over operation names; NULL: any */
+	/* Globs over operation names: `*` is any run of characters but dots, at the end of dots
+	 * as well; `*` alone: all there is. NULL: any. */
+	const char *const *operations;
 	unsigned operation_count;
 	/* Requests no row fits, and those of rows, that belong to these sections: bit
 	 * 1 << enum docker_section; 0: any. */
@@ -66,11 +126,19 @@ struct policy_match {
 	const char *path; /* PCRE2 over the whole decoded path, version removed; NULL: any */
 };
 
-/* Functions that fail return -EINVAL and leave a sentence in `error`. Strings are copied. */
+/*
+ * Functions that fail return -EINVAL and leave a sentence in `error`, with
+ * FILE:LINE in front where there is a file. Strings are copied, but `file` of a
+ * place, which must stay.
+ */
 struct policy_set *policy_set_new(void) MUST_USE;
 void policy_set_free(struct policy_set *set);
-/* NULL: no policy and no preset is called that. A preset is read when it is first asked for. */
-struct policy *policy_set_find(struct policy_set *set, struct slice name);
+/*
+ * The policy or preset called `name`; not yet sealed unless policy_seal() was
+ * called on it. `place` is where the name is written.
+ */
+int policy_set_find(struct policy_set *set, struct slice name, struct policy_place place,
+        struct policy **ret_policy, char error[POLICY_ERROR_MAX]) MUST_USE;
 
 int policy_new(struct policy_set *set, struct slice name, struct policy_place place,
         struct policy **ret_policy, char error[POLICY_ERROR_MAX]) MUST_USE;
@@ -82,7 +150,7 @@ int policy_add_rule(struct policy *policy, bool allow, const struct policy_match
 /* The rules of `name` are tried after the policy's own. */
 int policy_extend(struct policy *policy, struct slice name, struct policy_place place,
         char error[POLICY_ERROR_MAX]) MUST_USE;
-/* Resolve `extends` and make the tables; after it nothing may be added. */
+/* Resolve `extends` and make the tables; after it nothing may be added. Sealing twice is fine. */
 int policy_seal(struct policy *policy, char error[POLICY_ERROR_MAX]) MUST_USE;
 
 #endif

@@ -41,7 +41,7 @@ static enum next answer(
 	                                          : HTTP_CONNECTION_KEEP;
 
 	session_release_engine(session, false);
-	flow_drop(&session->up, &session->worker->lender);
+	flow_skip(&session->up, &session->worker->lender);
 	if (exchange == NULL || !buffer_borrow(&worker->lender.buffers, &session->down.buffer)) {
 		return NEXT_CLOSE;
 	}
@@ -85,12 +85,31 @@ enum next session_refuse(struct session *session, enum http_error error)
 {
 	struct exchange *exchange = session_exchange(session);
 
+	if (exchange != NULL) {
+		exchange->to_head = false;
+	}
+	return session_reject(session, http_error_status(error), http_error_text(error));
+}
+
+enum next session_reject(struct session *session, unsigned status, const char *reason)
+{
+	struct exchange *exchange = session_exchange(session);
+
 	session->up.complete = false;
 	if (exchange != NULL) {
 		exchange->keep_client = false;
-		exchange->to_head = false;
 	}
-	return session_answer_error(session, http_error_status(error), http_error_text(error));
+	return session_answer_error(session, status, reason);
+}
+
+enum next session_answer_denied(struct session *session, const struct verdict *verdict)
+{
+	char memory[MESSAGE_MAX];
+	struct text text = text_over(memory, sizeof(memory));
+
+	policy_add_denial(session->listener->policy, &session->worker->request, verdict, &text);
+	session->exchange->record.reason = "denied";
+	return answer(session, 403, (struct slice){NULL, 0}, text_slice(&text));
 }
 
 enum next session_answer_unreachable(struct session *session, int error)

@@ -11,7 +11,7 @@
 
 struct exchange {
 	struct audit_record record;
-	enum docker_hijack hijack;
+	unsigned traits;    /* of the operation: enum docker_trait */
 	bool upgrade;       /* Upgrade was sent on */
 	bool to_head;       /* it is a HEAD request */
 	bool safe;          /* GET or HEAD: may be sent twice */

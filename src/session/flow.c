@@ -224,6 +224,14 @@ static bool judge(struct flow *flow)
 	return true;
 }
 
+void flow_skip(struct flow *flow, struct flow_lender *lender)
+{
+	flow_drop(flow, lender);
+	if (!flow->complete && flow_unjudged(flow).len > 0 && !judge(flow)) {
+		flow->complete = false;
+	}
+}
+
 /* ── Reading ─────────────────────────────────────────────────────────────── */
 
 static int make_room(struct flow *flow, struct flow_lender *lender)

@@ -66,6 +66,9 @@ void flow_reset(struct flow *flow, struct flow_lender *lender);
 /* What is on its way, and all that is still to come of the message, goes nowhere. */
 void flow_drop(struct flow *flow, struct flow_lender *lender);
 
+/* The same, and of what was read already the message is taken: it may be complete then. */
+void flow_skip(struct flow *flow, struct flow_lender *lender);
+
 enum flow_result flow_move(struct flow *flow, struct flow_lender *lender, struct stream *source,
         struct stream *sink) MUST_USE;
 /*

@@ -16,7 +16,7 @@ static bool more_waits(const struct session *session)
 	const struct slice bytes = flow_unjudged(&session->up);
 	struct http_scan scan = {0};
 
-	if (session->exchange->hijack != DOCKER_HIJACK_NONE) {
+	if ((session->exchange->traits & DOCKER_HIJACK) != 0) {
 		return bytes.len > 0;
 	}
 	return http_scan_head(&scan, bytes) == HTTP_DONE;
@@ -73,7 +73,7 @@ static enum next look_for_end(struct session *session)
 
 static enum next request_malformed(struct session *session)
 {
-	if (session->exchange->hijack == DOCKER_HIJACK_ATTACH) {
+	if ((session->exchange->traits & DOCKER_ATTACH) != 0) {
 		/* Raw bytes sent early: held until the answer says what they are. */
 		return NEXT_WAIT;
 	}
@@ -125,7 +125,7 @@ static bool write_answer_head(struct session *session, const struct http_respons
 
 static enum next open_tunnel(struct session *session, const struct http_response *response)
 {
-	const bool attach = session->exchange->hijack == DOCKER_HIJACK_ATTACH;
+	const bool attach = (session->exchange->traits & DOCKER_ATTACH) != 0;
 	const enum http_connection connection =
 	        response->status == 101 ? HTTP_CONNECTION_UPGRADE : HTTP_CONNECTION_KEEP;
 
@@ -147,9 +147,8 @@ static bool is_tunnel(const struct exchange *exchange, const struct http_respons
 	if (response->status == 101) {
 		return true;
 	}
-	return (exchange->hijack == DOCKER_HIJACK_ATTACH ||
-	               exchange->hijack == DOCKER_HIJACK_EXEC_START) &&
-	       response->status == 200 && response->head.framing == HTTP_UNTIL_CLOSE &&
+	return (exchange->traits & (DOCKER_ATTACH | DOCKER_EXEC)) != 0 && response->status == 200 &&
+	       response->head.framing == HTTP_UNTIL_CLOSE &&
 	       docker_is_raw_stream(http_field_value(&response->head, HTTP_NAME_CONTENT_TYPE));
 }
 
@@ -186,7 +185,7 @@ static enum next relay_answer(struct session *session, const struct http_respons
 	        exchange->keep_client && framing != HTTP_UNTIL_CLOSE && !bare &&
 	        !session->worker->stopping &&
 	        (session->up.complete ||
-	                (response->head.keep_alive && exchange->hijack != DOCKER_HIJACK_ATTACH));
+	                (response->head.keep_alive && (exchange->traits & DOCKER_ATTACH) == 0));
 	if (!write_answer_head(session, response, connection_for(session), bare)) {
 		return session_answer_error(
 		        session, 502, "the head of the Engine's answer is too large");

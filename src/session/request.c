@@ -2,6 +2,7 @@
 #include "session/state.h"
 
 #include "base/clock.h"
+#include "learn/learn.h"
 
 #include <errno.h>
 
@@ -48,13 +49,11 @@ static void note_request(struct exchange *exchange, const struct http_request *r
 	exchange->safe = exchange->to_head || slice_equal(request->method, SLICE("GET"));
 	exchange->old_client = request->head.minor_version == 0;
 	exchange->keep_client = request->head.keep_alive;
-	exchange->hijack = docker_hijack_of(request->method, request->path);
-	exchange->upgrade =
-	        exchange->hijack != DOCKER_HIJACK_NONE && request->head.upgrade.ptr != NULL;
 }
 
 /* The head is written anew in front of the body bytes that came with it. */
-static enum next forward(struct session *session, const struct http_request *request)
+static enum next forward(
+        struct session *session, const struct http_request *request, struct slice path)
 {
 	struct worker *worker = session->worker;
 	struct exchange *exchange = session->exchange;
@@ -64,11 +63,11 @@ static enum next forward(struct session *session, const struct http_request *req
 	        .upgrade = exchange->upgrade,
 	        /* The Engine reads no body there: what it finds behind the head is standard input.
 	         */
-	        .drop_body = exchange->hijack == DOCKER_HIJACK_ATTACH,
+	        .drop_body = (exchange->traits & DOCKER_ATTACH) != 0,
 	};
 	struct text text = text_over(worker->scratch, worker->scratch_len);
 
-	http_request_write(&text, request, &options);
+	http_request_write(&text, request, path, &options);
 	flow_start(&session->up, request->head.framing, request->head.content_length);
 	if (text.overflow ||
 	        !buffer_replace(session->up.buffer, session->scan.head_len, text_slice(&text))) {
@@ -80,17 +79,91 @@ static enum next forward(struct session *session, const struct http_request *req
 	return session_enter(session, SESSION_DIAL);
 }
 
-static bool is_health(const struct http_request *request, const struct exchange *exchange)
+/* Whether the request may be looked at at all, whoever sends it. */
+static enum http_error admit(const struct session *session, const struct http_request *request)
 {
-	return exchange->safe && slice_equal(request->path, SLICE("/health"));
+	const enum http_error error = http_check_type(request);
+
+	return error != HTTP_OK || session->listener->browsers ? error
+	                                                       : http_check_browser(request);
 }
 
+/* What is asked for, in worker->request. */
+static enum docker_error route(struct session *session, const struct http_request *request)
+{
+	const struct http_head *head = &request->head;
+	const struct docker_target target = {
+	        .method = request->method,
+	        .path = request->path,
+	        .query = request->query,
+	        .has_body = head->framing == HTTP_CHUNKED || head->content_length > 0,
+	};
+	struct docker_request *routed = &session->worker->request;
+	const enum docker_error error = docker_route(&target, routed);
+
+	if (error == DOCKER_OK) {
+		struct exchange *exchange = session->exchange;
+		const struct docker_endpoint *endpoint = docker_endpoint(routed->id);
+		exchange->record.operation = docker_operation_name(routed->id);
+		exchange->traits = endpoint == NULL ? 0 : endpoint->traits;
+		exchange->upgrade =
+		        (exchange->traits & DOCKER_HIJACK) != 0 && head->upgrade.ptr != NULL;
+	}
+	return error;
+}
+
+/* The answer is ours: the request's body, if any, is all that is still to be read of it. */
+static void keep_here(struct session *session, const struct http_request *request)
+{
+	flow_start(&session->up, request->head.framing, request->head.content_length);
+	session->up.buffer->raw += (uint32_t)session->scan.head_len;
+	session->up.buffer->start = session->up.buffer->ready = session->up.buffer->raw;
+}
+
+static enum next answer_here(struct session *session, const struct http_request *request)
+{
+	keep_here(session, request);
+	return session->worker->stopping
+	               ? session_answer_error(session, 503, "the proxy is shutting down")
+	               : session_answer_health(session);
+}
+
+static bool is_health(const struct session *session)
+{
+	return session->exchange->safe &&
+	       slice_equal(session->worker->request.path, SLICE("/health"));
+}
+
+/* Whether the policy of the listener lets it through. */
+static enum next judge(struct session *session, const struct http_request *request)
+{
+	struct worker *worker = session->worker;
+	const struct policy *policy = session->listener->policy;
+	const struct verdict verdict = policy_judge(policy, &worker->request, worker->judging);
+
+	if (session->listener->learns) {
+		learn_note(worker->settings->learn, session->client_name, &worker->request);
+	}
+	session->exchange->record.policy = policy_name(policy);
+	session->exchange->record.observed = verdict.observed;
+	if (!verdict.allowed || verdict.observed) {
+		denials_report(worker->settings->denials, worker->loop.now_ns, session->client_name,
+		        policy, &worker->request, &verdict);
+	}
+	if (verdict.allowed) {
+		return forward(session, request, worker->request.path);
+	}
+	keep_here(session, request);
+	return session_answer_denied(session, &verdict);
+}
+
+/* The order of the checks: head, who, what, verdict. */
 static enum next judge_request(struct session *session)
 {
 	struct worker *worker = session->worker;
 	struct http_request request;
 	const struct slice head = {flow_unjudged(&session->up).ptr, session->scan.head_len};
-	const enum http_error error = http_request_parse(head, worker->fields, &request);
+	enum http_error error = http_request_parse(head, worker->fields, &request);
 
 	if (session_exchange(session) == NULL) {
 		return NEXT_CLOSE;
@@ -99,14 +172,16 @@ static enum next judge_request(struct session *session)
 		return session_refuse(session, error);
 	}
 	note_request(session->exchange, &request);
-	if (!worker->stopping && !is_health(&request, session->exchange)) {
-		return forward(session, &request);
+	error = admit(session, &request);
+	if (error != HTTP_OK) {
+		return session_reject(session, http_error_status(error), http_error_text(error));
 	}
-	flow_start(&session->up, request.head.framing, request.head.content_length);
-	session->up.buffer->raw += (uint32_t)session->scan.head_len;
-	session->up.buffer->start = session->up.buffer->ready = session->up.buffer->raw;
-	return worker->stopping ? session_answer_error(session, 503, "the proxy is shutting down")
-	                        : session_answer_health(session);
+	const enum docker_error bad = route(session, &request);
+	if (bad != DOCKER_OK) {
+		return session_reject(session, 400, docker_error_text(bad));
+	}
+	return worker->stopping || is_health(session) ? answer_here(session, &request)
+	                                              : judge(session, &request);
 }
 
 enum next session_step_head(struct session *session)

@@ -12,8 +12,10 @@
 #define SESSION_SESSION_H
 
 #include "base/check.h"
+#include "policy/policy.h"
 
 #include <stdatomic.h>
+#include <stdbool.h>
 
 struct loop;
 struct worker;
@@ -27,14 +29,24 @@ struct worker_settings {
 	unsigned head_timeout;    /* seconds */
 	unsigned shutdown_grace;  /* seconds */
 	atomic_uint *connections; /* of all workers */
+	struct denials *denials;  /* likewise */
+	struct learn *learn;      /* likewise; NULL: nobody takes notes */
+};
+
+/* A listening descriptor, and what holds for those who connect there. */
+struct worker_listener {
+	int fd;
+	const struct policy *policy; /* sealed */
+	bool learns;                 /* what is asked for there is noted */
+	bool browsers;               /* their requests are forwarded as anybody's */
 };
 
 /*
- * A worker that serves the `count` listening descriptors, which it closes when
- * it stops. 0 and *ret_worker, or -errno.
+ * A worker that serves `count` listeners, whose descriptors it closes when it
+ * stops. 0 and *ret_worker, or -errno.
  */
-int worker_new(const struct worker_settings *settings, const int *listeners, unsigned count,
-        struct worker **ret_worker) MUST_USE;
+int worker_new(const struct worker_settings *settings, const struct worker_listener *listeners,
+        unsigned count, struct worker **ret_worker) MUST_USE;
 /* Serve until worker_stop() was called and the last session has ended. 0 or -errno. */
 int worker_run(struct worker *worker) MUST_USE;
 /*

@@ -22,6 +22,7 @@ enum session_state {
 struct session {
 	struct stream client;
 	struct worker *worker;
+	const struct worker_listener *listener; /* at which it was accepted */
 	enum session_state state;
 	bool client_ended;                /* its end was read: it sends no more */
 	struct engine_connection *engine; /* NULL when none is borrowed */
@@ -72,6 +73,10 @@ struct exchange *session_exchange(struct session *session);
 enum next session_answer_error(struct session *session, unsigned status, const char *reason);
 /* A request that is not understood: the connection ends with the answer. */
 enum next session_refuse(struct session *session, enum http_error error);
+/* One that is, but must not go on. The connection ends likewise; `reason` must be a literal. */
+enum next session_reject(struct session *session, unsigned status, const char *reason);
+/* 403 and what would allow it. */
+enum next session_answer_denied(struct session *session, const struct verdict *verdict);
 /* 502 and what helps; `error` is a negative errno of connect(2). */
 enum next session_answer_unreachable(struct session *session, int error);
 enum next session_answer_health(struct session *session);

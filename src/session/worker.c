@@ -44,16 +44,16 @@ static void refuse_connection(int fd)
 	(void)close(fd);
 }
 
-static void accepted(struct worker *worker, int fd, const union address *peer)
+static void accepted(struct acceptor *acceptor, int fd, const union address *peer)
 {
-	const struct worker_settings *settings = worker->settings;
+	const struct worker_settings *settings = acceptor->worker->settings;
 
 	if (atomic_fetch_add(settings->connections, 1) >= settings->max_connections) {
 		(void)atomic_fetch_sub(settings->connections, 1);
 		refuse_connection(fd);
 		return;
 	}
-	session_open(worker, fd, peer);
+	session_open(acceptor, fd, peer);
 }
 
 /* Out of descriptors or memory: look away for a moment instead of spinning. */
@@ -81,7 +81,7 @@ static void acceptor_ready(struct watch *watch, uint32_t events)
 		socklen_t len = sizeof(peer);
 		const int fd = accept4(watch->fd, &peer.any, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
 		if (fd >= 0) {
-			accepted(acceptor->worker, fd, &peer);
+			accepted(acceptor, fd, &peer);
 		} else if (errno == EAGAIN) {
 			return;
 		} else if (!is_transient(errno)) {
@@ -170,20 +170,24 @@ static int init_memory(struct worker *worker)
 	worker->scratch_len = settings->max_head + headroom;
 	worker->scratch = malloc(worker->scratch_len);
 	worker->fields = malloc(HTTP_FIELDS_MAX * sizeof(worker->fields[0]));
-	return worker->scratch == NULL || worker->fields == NULL ? -ENOMEM : 0;
+	worker->judging = policy_scratch_new();
+	return worker->scratch == NULL || worker->fields == NULL || worker->judging == NULL
+	               ? -ENOMEM
+	               : 0;
 }
 
-static int add_acceptor(struct worker *worker, int fd)
+static int add_acceptor(struct worker *worker, const struct worker_listener *listener)
 {
 	struct acceptor *acceptor = &worker->acceptors[worker->acceptor_count++];
 
 	acceptor->worker = worker;
-	acceptor->watch = (struct watch){.fd = fd, .ready = acceptor_ready};
+	acceptor->listener = *listener;
+	acceptor->watch = (struct watch){.fd = listener->fd, .ready = acceptor_ready};
 	timer_init(&acceptor->retry, accept_again);
 	return loop_add(&worker->loop, &acceptor->watch, EPOLLIN | EPOLLEXCLUSIVE);
 }
 
-static int start(struct worker *worker, const int *listeners, unsigned count)
+static int start(struct worker *worker, const struct worker_listener *listeners, unsigned count)
 {
 	int error = loop_init(&worker->loop);
 
@@ -202,13 +206,13 @@ static int start(struct worker *worker, const int *listeners, unsigned count)
 		                : loop_add(&worker->loop, &worker->stop_watch, EPOLLIN);
 	}
 	for (unsigned i = 0; error == 0 && i < count; i++) {
-		error = add_acceptor(worker, listeners[i]);
+		error = add_acceptor(worker, &listeners[i]);
 	}
 	return error;
 }
 
-int worker_new(const struct worker_settings *settings, const int *listeners, unsigned count,
-        struct worker **ret_worker)
+int worker_new(const struct worker_settings *settings, const struct worker_listener *listeners,
+        unsigned count, struct worker **ret_worker)
 {
 	ASSERT(count <= WORKER_LISTENERS_MAX);
 	struct worker *worker = calloc(1, sizeof(*worker));
@@ -240,6 +244,7 @@ void worker_free(struct worker *worker)
 	pool_done(&worker->exchange_pool);
 	(void)close(worker->stop_watch.fd);
 	loop_done(&worker->loop);
+	policy_scratch_free(worker->judging);
 	free(worker->fields);
 	free(worker->scratch);
 	free(worker);

@@ -6,6 +6,8 @@
 #define SESSION_WORKER_H
 
 #include "audit/audit.h"
+#include "audit/denials.h"
+#include "docker/docker.h"
 #include "net/listener.h"
 #include "session/flow.h"
 #include "session/session.h"
@@ -16,6 +18,7 @@ enum { WORKER_LISTENERS_MAX = 16 };
 struct acceptor {
 	struct watch watch;
 	struct worker *worker;
+	struct worker_listener listener;
 	struct timer retry; /* when descriptors ran out */
 };
 
@@ -38,12 +41,14 @@ struct worker {
 	struct timer_queue idle, head, dial, drain, linger, grace_queue, retry_queue;
 	/* Memory for one call, never kept. */
 	struct http_field *fields;
+	struct docker_request request;
+	struct policy_scratch *judging;
 	char *scratch;
 	size_t scratch_len; /* bytes */
 };
 
-/* Take over the accepted socket `fd`. */
-void session_open(struct worker *worker, int fd, const union address *peer);
+/* Take over the socket `fd`, which `acceptor` accepted. */
+void session_open(struct acceptor *acceptor, int fd, const union address *peer);
 /* Called once the worker is stopping: leave if nothing is in progress. */
 struct session;
 void sessions_stop(struct worker *worker);

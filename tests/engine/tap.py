@@ -11,7 +11,7 @@ import tempfile
 import threading
 from pathlib import Path
 
-HEAD = re.compile(rb"(?:GET|HEAD|POST|PUT|DELETE|OPTIONS) \S+ HTTP/1\.1\r\n.*?\r\n\r\n", re.DOTALL)
+HEAD = re.compile(rb"[A-Za-z]+ \S+ HTTP/1\.1\r\n.*?\r\n\r\n", re.DOTALL)
 
 
 class Tap:

@@ -32,11 +32,13 @@ def test_head_ping(same, path):
 @pytest.mark.parametrize(
     "path", ["/version", "/v1.41/version", "/images/json", "/containers/json?all=1", "/networks"]
 )
-def test_answers_are_the_same(same, path):
+def test_answers_are_the_same(proxied, direct, path):
     """Status, headers and body of an ordinary answer are the Engine's, header by header."""
-    answer = same(lambda t: t.roundtrip("GET", path).comparable())
+    before = direct.roundtrip("GET", path).comparable()
+    answer = proxied.roundtrip("GET", path).comparable()
+    after = direct.roundtrip("GET", path).comparable()
+    assert answer in (before, after), "through the proxy it is not the same"
     assert answer[1] == 200
-    assert answer[4]
 
 
 @pytest.mark.parametrize(

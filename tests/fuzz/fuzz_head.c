@@ -19,7 +19,7 @@ static struct slice write_head(const struct http_request *request, char *memory)
 	struct text text = text_over(memory, sizeof(first_memory));
 	const struct http_request_options options = {.upgrade = request->head.upgrade.ptr != NULL};
 
-	http_request_write(&text, request, &options);
+	http_request_write(&text, request, request->path, &options);
 	ASSERT(!text.overflow);
 	return text_slice(&text);
 }

@@ -10,6 +10,7 @@ import subprocess
 import tarfile
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,10 +42,10 @@ class Running:
     container: str
     port: int
 
-    def get(self, path: str) -> tuple[int, bytes]:
+    def get(self, path: str, method: str = "GET") -> tuple[int, bytes]:
         """Status and body of a GET through the proxy."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
-        connection.request("GET", path)
+        connection.request(method, path)
         response = connection.getresponse()
         return response.status, response.read()
 
@@ -85,8 +86,8 @@ class Running:
         pytest.fail(f"never became {wanted}: {health}\n{self.logs()}")
 
 
-@pytest.fixture(name="running")
-def running_container(docker: Docker, image: str) -> Iterator[Running]:
+@contextmanager
+def running_image(docker: Docker, image: str, *settings: str) -> Iterator[Running]:
     """The container, run with nothing it can do without."""
     port = free_port()
     group = docker.engine.socket.stat().st_gid
@@ -94,13 +95,20 @@ def running_container(docker: Docker, image: str) -> Iterator[Running]:
         "run", "--detach", "--network", "host", "--env", f"PORT={port}",
         "--volume", f"{docker.engine.socket}:/var/run/docker.sock", "--group-add", str(group),
         "--read-only", "--cap-drop", "ALL", "--security-opt", "no-new-privileges",
-        "--health-interval", "1s", image)
+        "--health-interval", "1s", *settings, image)
     try:
         running = Running(docker, container, port)
         running.await_listening()
         yield running
     finally:
         docker("rm", "--force", container)
+
+
+@pytest.fixture(name="running")
+def running_container(docker: Docker, image: str) -> Iterator[Running]:
+    """The container with default settings."""
+    with running_image(docker, image) as running:
+        yield running
 
 
 def test_image_is_smaller_than_6_mib(config: dict) -> None:
@@ -161,6 +169,16 @@ def test_requests_reach_the_engine(running: Running) -> None:
     status, body = running.get("/version")
     assert status == 200
     assert json.loads(body)["ApiVersion"]
+
+
+def test_one_variable_chooses_a_preset(docker: Docker, image: str) -> None:
+    """`-e POLICY=traefik` is all that people type: the presets must be inside."""
+    with running_image(docker, image, "--env", "POLICY=traefik") as running:
+        assert running.get("/containers/json?all=1")[0] == 200
+        status, body = running.get("/containers/any/exec", "POST")
+        assert status == 403
+        assert "exec.create is not allowed by policy 'traefik'" in json.loads(body)["message"]
+        running.await_health("healthy")
 
 
 def test_container_becomes_healthy(running: Running) -> None:

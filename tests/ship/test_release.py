@@ -14,7 +14,7 @@ def test_another_folder_gives_the_same_binary(tmp_path: Path) -> None:
     """Who does not trust the binary on the release page builds it and compares."""
     copy = tmp_path / "elsewhere" / "tree"
     copy.mkdir(parents=True)
-    for name in ("meson.build", "meson_options.txt", "src", "tests", "tools"):
+    for name in ("meson.build", "meson_options.txt", "presets", "src", "tests", "tools"):
         source = ROOT / name
         if source.is_dir():
             shutil.copytree(source, copy / name, ignore=shutil.ignore_patterns("node_modules"))

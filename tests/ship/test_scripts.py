@@ -198,8 +198,12 @@ def test_install_puts_everything_in_its_place(tmp_path: Path) -> None:
     result = run("make", "-C", ROOT, "install", f"DESTDIR={tmp_path}", "PREFIX=/usr")
     assert result.returncode == 0, result.stderr
     files = {str(p.relative_to(tmp_path)) for p in tmp_path.rglob("*") if p.is_file()}
-    assert files == {
+    presets = {f"usr/share/doc/docker-socket-proxy/presets/{path.name}"
+               for path in (ROOT / "presets").glob("*.yaml")}
+    assert presets
+    assert files == presets | {
         "usr/bin/docker-socket-proxy",
+        "usr/share/doc/docker-socket-proxy/docs/presets.md",
         "usr/lib/systemd/system/docker-socket-proxy.service",
         "usr/share/bash-completion/completions/docker-socket-proxy",
         "usr/share/fish/vendor_completions.d/docker-socket-proxy.fish",

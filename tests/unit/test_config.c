@@ -32,6 +32,7 @@ static int read_line(const char *line)
 		assert_true(argc < (int)ARRAY_LEN(argv));
 		argv[argc++] = word;
 	}
+	config_free(&config);
 	memset(error, 'x', sizeof(error) - 1);
 	return config_read(argc, argv, &config, error);
 }
@@ -68,7 +69,8 @@ static void defaults_are_the_documented_ones(void **state)
 	(void)state;
 	expect_accepted("");
 	assert_int_equal(config.verb, CONFIG_RUN);
-	assert_int_equal(config.listen_count, 0);
+	assert_int_equal(config.listener_count, 1);
+	assert_string_equal(config.listeners[0].address, "tcp://*:3277");
 	assert_int_equal(config.port, 3277);
 	assert_string_equal(config.socket_path, "/var/run/docker.sock");
 	assert_string_equal(config.socket_option, "default");
@@ -141,8 +143,8 @@ static void a_flag_counts_before_its_variable(void **state)
 	assert_int_equal(setenv("LISTEN", "tcp://*:1", 1), 0);
 	expect_accepted("--workers 2 --listen tcp://*:2");
 	assert_int_equal(config.workers, 2);
-	assert_int_equal(config.listen_count, 1);
-	assert_string_equal(config.listen[0], "tcp://*:2");
+	assert_int_equal(config.listener_count, 1);
+	assert_string_equal(config.listeners[0].address, "tcp://*:2");
 }
 
 static void an_empty_variable_is_not_set(void **state)
@@ -155,7 +157,7 @@ static void an_empty_variable_is_not_set(void **state)
 	assert_int_equal(setenv("DOCKER_HOST", "unix:///run/user/1000/docker.sock", 1), 0);
 	expect_accepted("");
 	assert_int_equal(config.port, 3277);
-	assert_int_equal(config.listen_count, 0);
+	assert_int_equal(config.listener_count, 1);
 	assert_null(config.api_key);
 	assert_string_equal(config.socket_path, "/run/user/1000/docker.sock");
 	assert_string_equal(config.socket_option, "DOCKER_HOST");
@@ -189,9 +191,9 @@ static void listeners_repeat_on_the_line_and_are_a_list_in_the_variable(void **s
 	expect_accepted(
 	        "--listen tcp://:1 --listen=tcp://*:2 --listen tcp://localhost:3 --listen "
 	        "tcp://127.0.0.1:65535 --listen tcp://[::1]:5 --listen unix:///run/proxy.sock");
-	assert_int_equal(config.listen_count, ARRAY_LEN(addresses));
+	assert_int_equal(config.listener_count, ARRAY_LEN(addresses));
 	for (unsigned i = 0; i < ARRAY_LEN(addresses); i++) {
-		assert_string_equal(config.listen[i], addresses[i]);
+		assert_string_equal(config.listeners[i].address, addresses[i]);
 	}
 
 	assert_int_equal(setenv("LISTEN",
@@ -203,9 +205,9 @@ static void listeners_repeat_on_the_line_and_are_a_list_in_the_variable(void **s
 	/* Twice, since reading may not use the environment up. */
 	expect_accepted("");
 	expect_accepted("");
-	assert_int_equal(config.listen_count, ARRAY_LEN(addresses));
+	assert_int_equal(config.listener_count, ARRAY_LEN(addresses));
 	for (unsigned i = 0; i < ARRAY_LEN(addresses); i++) {
-		assert_string_equal(config.listen[i], addresses[i]);
+		assert_string_equal(config.listeners[i].address, addresses[i]);
 	}
 }
 
@@ -249,7 +251,7 @@ static void too_many_or_too_long_listeners_are_refused(void **state)
 	}
 	assert_int_equal(setenv("LISTEN", list, 1), 0);
 	expect_accepted("");
-	assert_int_equal(config.listen_count, CONFIG_LISTENERS_MAX);
+	assert_int_equal(config.listener_count, CONFIG_LISTENERS_MAX);
 	text_add(&text, SLICE(",tcp://*:99"));
 	expect_variable_refused("LISTEN", list, "LISTEN: there are more than 16 addresses");
 

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Every request of tests/corpus through scan, parse, write and chunk framing:
- * accepted or refused as its .want file says, in any pieces, and written as it
- * says. The wire tests show the same of the whole program.
+ * Every request of tests/corpus through scan, parse, checks, routing, write and
+ * chunk framing: accepted or refused as its .want file says, in any pieces, and
+ * written as it says. The wire tests show the same of the whole program.
  */
 #include "cases.h"
+#include "docker/docker.h"
 #include "feed.h"
 
 #include <dirent.h>
@@ -49,6 +50,7 @@ struct replay {
 	size_t step;
 	struct slice want; /* of the .want file */
 	struct feed feed;
+	struct docker_request routed;
 	struct slice written; /* the head as it goes to the Engine */
 	char memory[FEED_HEAD_MAX + 4096];
 	struct fed_body body;
@@ -104,13 +106,39 @@ static bool take_body(struct replay *replay)
 	return true;
 }
 
+/* 0, or the status that the head is refused with. */
+static unsigned judge_head(struct replay *replay)
+{
+	const struct http_request *request = &replay->feed.request;
+	enum http_error error = replay->feed.error;
+
+	if (error == HTTP_OK) {
+		error = http_check_type(request);
+	}
+	if (error == HTTP_OK) {
+		error = http_check_browser(request);
+	}
+	if (error != HTTP_OK) {
+		return http_error_status(error);
+	}
+	const struct docker_target target = {
+	        .method = request->method,
+	        .path = request->path,
+	        .query = request->query,
+	        .has_body =
+	                request->head.framing == HTTP_CHUNKED || request->head.content_length > 0,
+	};
+	return docker_route(&target, &replay->routed) == DOCKER_OK ? 0 : 400;
+}
+
 static void write_head(struct replay *replay)
 {
 	struct text text = text_over(replay->memory, sizeof(replay->memory));
+	const struct docker_endpoint *row = docker_endpoint(replay->routed.id);
 	const struct http_request_options options = {.api_key = slice_of(api_key),
-	        .upgrade = replay->feed.request.head.upgrade.ptr != NULL};
+	        .upgrade = row != NULL && (row->traits & DOCKER_HIJACK) != 0};
 
-	http_request_write(&text, &replay->feed.request, &options);
+	http_request_write(&text, &replay->feed.request, replay->routed.path, &options);
 	assert_that(replay->name, !text.overflow);
 	replay->written = text_slice(&text);
 }
@@ -198,6 +226,7 @@ static void accept_request(struct replay *replay)
 	if (replay->feed.error != HTTP_OK || replay->feed.incomplete) {
 		fail_msg("%s: refused: %s", replay->name, http_error_text(replay->feed.error));
 	}
+	assert_that(replay->name, judge_head(replay) == 0);
 	write_head(replay);
 	consume(replay, replay->feed.len);
 	assert_that(replay->name, take_body(replay));
@@ -211,12 +240,12 @@ static void refuse_request(struct replay *replay, struct slice how)
 	const bool in_body = slice_ends_with(how, SLICE(" body"));
 
 	if (!in_body) {
-		const unsigned status = slice_starts_with(how, SLICE("431")) ? 431 : 400;
-		assert_that(replay->name, replay->feed.error != HTTP_OK);
-		assert_int_equal(http_error_status(replay->feed.error), status);
+		uint64_t status = 0;
+		assert_that(replay->name, slice_to_u64(how, 599, &status) == 0);
+		assert_that(replay->name, judge_head(replay) == status);
 		return;
 	}
-	assert_that(replay->name, replay->feed.error == HTTP_OK);
+	assert_that(replay->name, judge_head(replay) == 0);
 	consume(replay, replay->feed.len);
 	assert_that(replay->name, !take_body(replay));
 	fed_body_done(&replay->body);

@@ -347,11 +347,14 @@ static void too_many_fields_are_refused(void **state)
 	is_refused(REQUEST, HTTP_BAD_TOO_MANY_FIELDS, "33 names in Connection", text_slice(&named));
 }
 
-/* Chunk framing and the ceiling on heads are the caller's to report: see test_http_chunks.c. */
+/* Chunk framing and the ceiling on heads are the caller's to report: see test_http_chunks.c;
+ * whole heads are checked for who sends them: see test_http_admit.c. */
 static bool is_reported_elsewhere(enum http_error error)
 {
 	return error == HTTP_BAD_CHUNK || error == HTTP_BAD_TOO_LARGE ||
-	       error == HTTP_BAD_TOO_MANY_FIELDS;
+	       error == HTTP_BAD_TOO_MANY_FIELDS || error == HTTP_BAD_TYPE ||
+	       error == HTTP_BAD_TYPE_REPEATED || error == HTTP_BAD_FORM ||
+	       error == HTTP_BAD_BROWSER || error == HTTP_BAD_ORIGIN;
 }
 
 static void every_reason_has_a_case_here(void **state)

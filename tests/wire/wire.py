@@ -19,6 +19,7 @@ import struct
 import subprocess
 import threading
 import time
+import urllib.parse
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -409,11 +410,23 @@ class EngineConn(Stream):
             self.engine.conns.remove(self)
 
 
+def check_path(path: str, where: str) -> None:
+    """One spelling: nothing that a reader behind us decodes or cleans into another path."""
+    if path == "*":
+        return
+    decoded = urllib.parse.unquote_to_bytes(path)
+    if path != urllib.parse.quote(decoded, safe="/!$&'()*+,;=:@[]"):
+        raise WireError(where + "the path is not in its canonical spelling")
+    if {b".", b".."} & set(decoded.split(b"/")) or b"//" in decoded or not path.startswith("/"):
+        raise WireError(where + "the path is not clean")
+
+
 def check_forwarded(request: Request, api_key: str | None) -> None:
     """What holds for every forwarded request: one Host, one framing, nothing hop by hop, our
     key."""
     headers = request.headers
     where = f"forwarded {request.line!r}: "
+    check_path(request.line.split(" ")[1].partition("?")[0], where)
     if headers.all("Host") != ["localhost"]:
         raise WireError(where + f"Host {headers.all('Host')}, wanted one 'localhost'")
     if api_key is not None and headers.all("x-api-key") != [api_key]:

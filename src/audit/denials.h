@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * denials — what was denied, in the log once a minute for each client and
+ * operation, with the number of times since the line before.
+ *
+ * One table for all workers, so that the promise holds whoever of them served
+ * the client; it has a lock, which nobody takes whose requests are allowed.
+ */
+#ifndef AUDIT_DENIALS_H
+#define AUDIT_DENIALS_H
+
+#include "policy/policy.h"
+
+#include <pthread.h>
+
+enum {
+	DENIALS_SETS = 256,
+	DENIALS_WAYS = 4, /* entries of one set; the oldest makes room */
+	DENIALS_CLIENT_MAX = 48,
+};
+
+struct denials_entry {
+	char client[DENIALS_CLIENT_MAX]; /* without the port; empty: the entry is free */
+	const char *operation;
+	bool observed;
+	int64_t logged_ns; /* when its last line was written */
+	uint64_t count;    /* since then */
+};
+
+struct denials {
+	pthread_mutex_t lock;
+	struct denials_entry entries[DENIALS_SETS][DENIALS_WAYS];
+};
+
+void denials_init(struct denials *denials);
+
+/* How many denials a line that is due now stands for; 0: none is due. */
+uint64_t denials_count(struct denials *denials, int64_t now_ns, struct slice client,
+        const char *operation, bool observed);
+
+/* `client` is the address with the port. */
+void denials_report(struct denials *denials, int64_t now_ns, const char *client,
+        const struct policy *policy, const struct docker_request *request,
+        const struct verdict *verdict);
+
+#endif

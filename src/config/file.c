@@ -1,0 +1,335 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The file of --config: design and names are documented in docs/configuration.md.
+ */
+#include "config/config.h"
+
+#include "config/options.h"
+#include "policy/load.h"
+#include "yaml/yaml.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+_Static_assert((int)CONFIG_ERROR_MAX == (int)YAML_ERROR_MAX, "one buffer holds either message");
+
+struct file_reader {
+	struct reader *reader;
+	char *error;
+	struct config_listener *listener;                        /* being read */
+	const struct yaml_node *policy_of[CONFIG_LISTENERS_MAX]; /* where listeners name theirs */
+};
+
+static struct policy_place place_of(const struct yaml_node *node)
+{
+	return (struct policy_place){node->file, node->line};
+}
+
+/* ── listeners ───────────────────────────────────────────────────────────── */
+
+static int read_listener_address(void *context, const struct yaml_node *node)
+{
+	(void)context, (void)node; /* it was read before the other keys */
+	return 0;
+}
+
+static int read_listener_policy(void *context, const struct yaml_node *node)
+{
+	struct file_reader *file = context;
+
+	file->policy_of[file->listener - file->reader->config->listeners] = node;
+	return yaml_expect(node, YAML_TEXT, "the name of a policy or preset", file->error);
+}
+
+/* Octal, as chmod(1) takes it: "0660", "660". */
+static int read_mode(void *context, const struct yaml_node *node)
+{
+	struct file_reader *file = context;
+	unsigned mode = 0;
+	bool good = node->kind == YAML_TEXT && (node->text.len == 3 || node->text.len == 4);
+
+	for (size_t i = 0; good && i < node->text.len; i++) {
+		good = node->text.ptr[i] >= '0' && node->text.ptr[i] <= '7';
+		mode = mode * 8 + (unsigned)(node->text.ptr[i] - '0');
+	}
+	if (!good || mode > 0777) {
+		return yaml_fail(node, file->error,
+		        "'mode' is the mode of the socket's file in octal, such as \"0660\"; found "
+		        "%s",
+		        yaml_found(node).text);
+	}
+	if (!slice_starts_with(slice_of(file->listener->address), SLICE("unix://"))) {
+		return yaml_fail(node, file->error,
+		        "'mode' is for addresses that are unix sockets; this one is '%s'",
+		        file->listener->address);
+	}
+	file->listener->mode = mode;
+	return 0;
+}
+
+static int read_browsers(void *context, const struct yaml_node *node)
+{
+	struct file_reader *file = context;
+
+	if (node->kind == YAML_TEXT && slice_equal(node->text, SLICE("true"))) {
+		file->listener->browsers = true;
+	} else if (node->kind != YAML_TEXT || !slice_equal(node->text, SLICE("false"))) {
+		return yaml_fail(node, file->error, "'browsers' is true or false; found %s",
+		        yaml_found(node).text);
+	}
+	return 0;
+}
+
+static const struct yaml_key listener_keys[] = {
+        {"address", read_listener_address},
+        {"policy", read_listener_policy},
+        {"mode", read_mode},
+        {"browsers", read_browsers},
+        {"tls", NULL},
+};
+
+static const struct yaml_node *find_child(const struct yaml_node *map, struct slice key)
+{
+	for (const struct yaml_node *node = map->first; node != NULL; node = node->next) {
+		if (slice_equal(node->key, key)) {
+			return node;
+		}
+	}
+	return NULL;
+}
+
+/* The message of an option, with the place in front: FILE:LINE: address: '…' is not accepted: … */
+static int add_listener(struct file_reader *file, const struct yaml_node *address)
+{
+	char option[640];
+
+	(void)snprintf(option, sizeof(option), "%.512s:%u: address", address->file, address->line);
+	if (config_add_listener(file->reader, option, address->text.ptr, &file->listener) < 0) {
+		return -EINVAL;
+	}
+	file->listener->place = place_of(address);
+	return 0;
+}
+
+static int read_listener(struct file_reader *file, const struct yaml_node *map)
+{
+	const struct yaml_node *address =
+	        map->kind == YAML_MAP ? find_child(map, SLICE("address")) : NULL;
+
+	if (map->kind == YAML_MAP && address == NULL) {
+		return yaml_fail(map, file->error,
+		        "a listener needs an 'address': tcp://HOST:PORT or unix:///PATH");
+	}
+	if (address != NULL && (yaml_expect(address, YAML_TEXT, "tcp://HOST:PORT or unix:///PATH",
+	                                file->error) < 0 ||
+	                               add_listener(file, address) < 0)) {
+		return -EINVAL;
+	}
+	return yaml_read_map(
+	        map, "a listener", listener_keys, ARRAY_LEN(listener_keys), file, file->error);
+}
+
+static int read_listeners(void *context, const struct yaml_node *node)
+{
+	struct file_reader *file = context;
+	struct config *config = file->reader->config;
+	struct config_listener given[CONFIG_LISTENERS_MAX];
+	const unsigned given_count = config->listener_count;
+
+	if (yaml_expect(node, YAML_LIST, "a list of listeners, such as - address: tcp://*:3277",
+	            file->error) < 0) {
+		return -EINVAL;
+	}
+	/* The file's own are held to the same rules, whether they count or not. */
+	for (unsigned i = 0; i < given_count; i++) {
+		given[i] = config->listeners[i];
+	}
+	config->listener_count = 0;
+	for (const struct yaml_node *map = node->first; map != NULL; map = map->next) {
+		if (read_listener(file, map) < 0) {
+			return -EINVAL;
+		}
+	}
+	for (unsigned i = 0; i < given_count; i++) {
+		config->listeners[i] = given[i];
+		config->listener_count = given_count;
+		file->policy_of[i] = NULL;
+	}
+	return 0;
+}
+
+/* ── upstream ────────────────────────────────────────────────────────────── */
+
+static int read_upstream_address(void *context, const struct yaml_node *node)
+{
+	struct file_reader *file = context;
+	struct config *config = file->reader->config;
+	const struct slice scheme = SLICE("unix://");
+
+	if (yaml_expect(node, YAML_TEXT, "the Engine's unix socket, unix:///PATH", file->error) <
+	        0) {
+		return -EINVAL;
+	}
+	const size_t skip = slice_starts_with(node->text, scheme) ? scheme.len : 0;
+	const char *path = node->text.ptr + skip;
+	const char *problem = config_path_problem(slice_of(path));
+	if (problem != NULL) {
+		return yaml_fail(node, file->error,
+		        "address: %s is not accepted: give the Engine's unix socket, unix:///PATH: "
+		        "%s",
+		        yaml_found(node).text, problem);
+	}
+	if (config->socket_path == NULL) {
+		config->socket_path = path;
+		config->socket_option = "upstream.address";
+	}
+	return 0;
+}
+
+static const struct yaml_key upstream_keys[] = {
+        {"address", read_upstream_address},
+        {"tls", NULL},
+};
+
+static int read_upstream(void *context, const struct yaml_node *node)
+{
+	struct file_reader *file = context;
+
+	return yaml_read_map(
+	        node, "upstream", upstream_keys, ARRAY_LEN(upstream_keys), file, file->error);
+}
+
+/* ── policies ────────────────────────────────────────────────────────────── */
+
+static int read_policies(void *context, const struct yaml_node *node)
+{
+	struct file_reader *file = context;
+	struct policy *policy;
+
+	if (yaml_expect(node, YAML_MAP, "a map of policies by their names", file->error) < 0) {
+		return -EINVAL;
+	}
+	for (const struct yaml_node *body = node->first; body != NULL; body = body->next) {
+		if (policy_load(file->reader->config->policies, body->key, body, &policy,
+		            file->error) < 0) {
+			return -EINVAL;
+		}
+	}
+	return 0;
+}
+
+static int read_policy(void *context, const struct yaml_node *node)
+{
+	struct file_reader *file = context;
+	struct config *config = file->reader->config;
+
+	if (yaml_expect(node, YAML_TEXT, "the name of a policy or preset", file->error) < 0) {
+		return -EINVAL;
+	}
+	if (config->policy_name == NULL) {
+		config->policy_name = node->text.ptr;
+		config->policy_place = place_of(node);
+	}
+	return 0;
+}
+
+/* Policies that nobody uses are held to the rules too. */
+static int seal_policies(struct file_reader *file, const struct yaml_node *root)
+{
+	const struct yaml_node *policies = find_child(root, SLICE("policies"));
+	struct policy_set *set = file->reader->config->policies;
+	struct policy *policy;
+
+	for (const struct yaml_node *body = policies != NULL ? policies->first : NULL; body != NULL;
+	        body = body->next) {
+		if (policy_set_find(set, body->key, place_of(body), &policy, file->error) < 0 ||
+		        policy_seal(policy, file->error) < 0) {
+			return -EINVAL;
+		}
+	}
+	return 0;
+}
+
+static int find_listener_policies(struct file_reader *file)
+{
+	struct config *config = file->reader->config;
+
+	for (unsigned i = 0; i < config->listener_count; i++) {
+		const struct yaml_node *name = file->policy_of[i];
+		struct policy *policy = NULL;
+		if (name == NULL) {
+			continue;
+		}
+		if (policy_set_find(config->policies, name->text, place_of(name), &policy,
+		            file->error) < 0 ||
+		        policy_seal(policy, file->error) < 0) {
+			return -EINVAL;
+		}
+		config->listeners[i].policy = policy;
+	}
+	return 0;
+}
+
+/* ── The file ────────────────────────────────────────────────────────────── */
+
+static const struct yaml_key root_keys[] = {
+        {"listeners", read_listeners},
+        {"upstream", read_upstream},
+        {"policies", read_policies},
+        {"policy", read_policy},
+        {"clients", NULL},
+};
+
+/* The bytes of a file, at most one more than are accepted; or -errno. */
+static ssize_t read_whole(const char *path, char *bytes, size_t max)
+{
+	const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+	size_t len = 0;
+	ssize_t n = 1;
+
+	if (fd < 0) {
+		return -errno;
+	}
+	while (n > 0 && len < max) {
+		n = read(fd, bytes + len, max - len);
+		len += n > 0 ? (size_t)n : 0;
+	}
+	const int error = n < 0 ? errno : 0;
+	(void)close(fd);
+	return error != 0 ? -error : (ssize_t)len;
+}
+
+static int read_tree(struct file_reader *file, struct slice bytes)
+{
+	struct config *config = file->reader->config;
+	const struct yaml_node *root = NULL;
+
+	if (yaml_read(bytes, config->file, &config->arena, &root, file->error) < 0 ||
+	        yaml_read_map(root, "the configuration", root_keys, ARRAY_LEN(root_keys), file,
+	                file->error) < 0) {
+		return -EINVAL;
+	}
+	return seal_policies(file, root) < 0 ? -EINVAL : find_listener_policies(file);
+}
+
+int config_read_file(struct reader *reader)
+{
+	struct file_reader file = {.reader = reader, .error = reader->error};
+	const size_t max = YAML_SIZE_MAX + 1;
+	char *bytes = malloc(max);
+
+	ASSERT(bytes != NULL && "out of memory");
+	const ssize_t len = read_whole(reader->config->file, bytes, max);
+	int code = -EINVAL;
+	if (len < 0) {
+		(void)snprintf(reader->error, CONFIG_ERROR_MAX, "%.512s: cannot be read: %s",
+		        reader->config->file, strerrordesc_np((int)-len));
+	} else {
+		code = read_tree(&file, (struct slice){bytes, (size_t)len});
+	}
+	free(bytes);
+	return code;
+}

@@ -1,0 +1,337 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * CetusGuard: rules of methods and a regular expression with variables in it,
+ * from a file, the environment or flags.
+ */
+#include "convert/sources.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+enum {
+	EXPANDED_MAX = 16 * 1024, /* bytes of a pattern without variables */
+	EXPANSIONS_MAX = 256,     /* variables in one pattern, those of variables among them */
+	METHODS_MAX = 16,
+};
+
+static const char own_policy[] = "cetusguard";
+
+/* ── Variables ───────────────────────────────────────────────────────────── */
+
+static const struct {
+	struct slice name;
+	const char *text;
+} variables[] = {
+#define VARIABLE(word, expression) {{word, sizeof(word) - 1}, expression},
+#include "convert/cetusguard.def"
+#undef VARIABLE
+};
+
+/* "API_PREFIX_CONTAINERS": the prefix and the section's segment. */
+static bool add_section(struct text *text, struct slice name)
+{
+	const struct slice prefix = SLICE("API_PREFIX_");
+
+	if (!slice_starts_with(name, prefix)) {
+		return false;
+	}
+	name = slice_between(name.ptr + prefix.len, name.ptr + name.len);
+	for (unsigned section = 0; section < DOCKER_SECTION_COUNT; section++) {
+		const struct slice segment =
+		        docker_section_segment((enum docker_section)section);
+		const bool libpod = slice_starts_with(segment, SLICE("libpod/"));
+		if (slice_equal(name, slice_of(docker_section_variable(
+		                              (enum docker_section)section)))) {
+			text_add(text, libpod ? SLICE("/v[0-9]+(?:\\.[0-9]+)*/")
+			                      : SLICE("%API_PREFIX%/"));
+			text_add(text, segment);
+			return true;
+		}
+	}
+	return false;
+}
+
+static bool add_variable(struct text *text, struct slice name)
+{
+	for (unsigned i = 0; i < ARRAY_LEN(variables); i++) {
+		if (slice_equal(name, variables[i].name)) {
+			text_add(text, slice_of(variables[i].text));
+			return true;
+		}
+	}
+	return add_section(text, name);
+}
+
+/* Put in the first variable there is; false: there is none. */
+static bool expand_once(struct arena *arena, struct slice *pattern)
+{
+	const char *end = pattern->ptr + pattern->len;
+
+	for (const char *open = pattern->ptr; open < end; open++) {
+		const char *close =
+		        *open == '%' ? memchr(open + 1, '%', (size_t)(end - open - 1)) : NULL;
+		if (close == NULL) {
+			continue;
+		}
+		struct text text = text_over(arena_take(arena, EXPANDED_MAX), EXPANDED_MAX);
+		text_add(&text, slice_between(pattern->ptr, open));
+		if (add_variable(&text, slice_between(open + 1, close))) {
+			text_add(&text, slice_between(close + 1, end));
+			*pattern = text.overflow ? SLICE("(") : text_slice(&text);
+			return true;
+		}
+	}
+	return false;
+}
+
+/* NULL: it becomes too long. */
+static const char *expand(struct arena *arena, struct slice pattern)
+{
+	unsigned count = 0;
+
+	while (count < EXPANSIONS_MAX && expand_once(arena, &pattern)) {
+		count++;
+	}
+	return count == EXPANSIONS_MAX ? NULL : arena_copy(arena, pattern);
+}
+
+/* ── Rules ───────────────────────────────────────────────────────────────── */
+
+static bool is_blank(char c)
+{
+	return c == ' ' || c == '\t';
+}
+
+static bool is_known_method(const char *method)
+{
+	static const char *const known[] = {
+	        "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"};
+
+	for (unsigned i = 0; i < ARRAY_LEN(known); i++) {
+		if (strcmp(method, known[i]) == 0) {
+			return true;
+		}
+	}
+	return false;
+}
+
+/* "GET,HEAD"; those that no Engine has are left out. False: it is no such list. */
+static bool read_methods(
+        struct draft *draft, struct slice list, const char *methods[METHODS_MAX], unsigned *ret_count)
+{
+	struct slice word;
+
+	*ret_count = 0;
+	while (slice_next(&list, ',', &word)) {
+		const char *method = arena_copy(&draft->arena, word);
+		if (word.len == 0 || strspn(method, "ABCDEFGHIJKLMNOPQRSTUVWXYZ") != word.len ||
+		        *ret_count == METHODS_MAX) {
+			return false;
+		}
+		if (is_known_method(method)) {
+			methods[(*ret_count)++] = method;
+		} else {
+			draft_doubt(draft, "NOT CONVERTED: the Engine has nothing for %s.", method);
+		}
+	}
+	return true;
+}
+
+/* Rules are trimmed, not empty and no comments. */
+static int write_rule(struct draft *draft, const struct setting *setting)
+{
+	const struct slice line = slice_of(setting->value);
+	const char *methods[METHODS_MAX];
+	struct pattern_rule rule = {.methods = methods, .place = setting->place};
+	size_t len = 0;
+
+	while (len < line.len && !is_blank(line.ptr[len])) {
+		len++;
+	}
+	const struct slice pattern =
+	        slice_trim(slice_between(line.ptr + len, line.ptr + line.len));
+	draft_remark(draft, "%s", setting->value);
+	if (pattern.len == 0 || !read_methods(draft, (struct slice){line.ptr, len}, methods,
+	                                &rule.method_count)) {
+		return draft_fail(draft, setting->place,
+		        "'%s' is no rule: write METHOD[,METHOD]... PATTERN, such as GET "
+		        "%%API_PREFIX_CONTAINERS%%/json",
+		        text_show(line).text);
+	}
+	rule.pattern = expand(&draft->arena, pattern);
+	if (rule.pattern == NULL) {
+		return draft_fail(draft, setting->place,
+		        "'%s' has more than %d variables in it", text_show(line).text,
+		        EXPANSIONS_MAX);
+	}
+	return rule.method_count == 0 ? 0 : convert_pattern_rule(draft, &rule);
+}
+
+static int write_builtin_rules(struct draft *draft, const struct input *input)
+{
+	static const char *const operations[] = {"system.ping", "system.version", "system.info",
+	        "libpod.system.ping", "libpod.system.version", "libpod.system.info"};
+	const struct draft_rule rule = {
+	        .allow = true,
+	        .operations = operations,
+	        .operation_count = ARRAY_LEN(operations),
+	        .place = {input->file, 1},
+	};
+
+	if (input_is_true(
+	            input_find(input, "no-builtin-rules", "CETUSGUARD_NO_BUILTIN_RULES"))) {
+		return 0;
+	}
+	draft_remark(draft, "The original's builtin rules");
+	return draft_rule(draft, &rule);
+}
+
+/* The rules within settings come behind them, as settings of their own. */
+static int cut_rules(struct input *input)
+{
+	const unsigned count = input->count;
+	const struct setting *winner = input_find(input, "rules", "CETUSGUARD_RULES");
+
+	for (unsigned i = 0; winner != NULL && i < count; i++) {
+		const struct setting *setting = &input->settings[i];
+		const bool flag = winner->kind == SETTING_FLAG && setting->kind == SETTING_FLAG &&
+		                  strcmp(setting->name, "rules") == 0;
+		if ((flag || setting == winner) &&
+		        input_read_rules(input, slice_of(setting->value), setting->place) < 0) {
+			return -EINVAL;
+		}
+	}
+	return 0;
+}
+
+static int write_policy(struct input *input, struct draft *draft)
+{
+	const struct setting *file = input_find(input, "rules-file", "CETUSGUARD_RULES_FILE");
+
+	if (file != NULL && file->value[0] != '\0') {
+		draft_lost(draft,
+		        "the rules of %s: convert that file by itself, and add its rules to those "
+		        "here.",
+		        file->value);
+	}
+	if (draft_policy(draft, own_policy) < 0 || write_builtin_rules(draft, input) < 0 ||
+	        cut_rules(input) < 0) {
+		return -EINVAL;
+	}
+	for (unsigned i = 0; i < input->count; i++) {
+		if (input->settings[i].kind == SETTING_RULE &&
+		        write_rule(draft, &input->settings[i]) < 0) {
+			return -EINVAL;
+		}
+	}
+	if (draft_seal(draft) < 0) {
+		return -EINVAL;
+	}
+	convert_note_attach(draft);
+	return 0;
+}
+
+/* ── Addresses ───────────────────────────────────────────────────────────── */
+
+static bool has_tls(const struct input *input)
+{
+	return input_find(input, "frontend-tls-cert", "CETUSGUARD_FRONTEND_TLS_CERT") != NULL ||
+	       input_find(input, "frontend-tls-key", "CETUSGUARD_FRONTEND_TLS_KEY") != NULL ||
+	       input_find(input, "frontend-tls-cacert", "CETUSGUARD_FRONTEND_TLS_CACERT") != NULL;
+}
+
+static int write_listener(struct input *input, struct draft *draft, const char *address,
+        struct policy_place place)
+{
+	const struct slice scheme = SLICE("tcp://");
+	const struct slice given = slice_of(address);
+
+	if (slice_starts_with(given, SLICE("unix:///"))) {
+		draft_listener(draft, address, 0, own_policy);
+		return 0;
+	}
+	const char *colon = memrchr(given.ptr, ':', given.len);
+	if (!slice_starts_with(given, scheme) || colon < given.ptr + scheme.len ||
+	        !convert_is_port(slice_of(colon + 1))) {
+		return draft_fail(draft, place,
+		        "'%s' is no address to listen on: tcp://HOST:PORT and unix:///PATH are",
+		        text_show(given).text);
+	}
+	const struct slice host = slice_between(given.ptr + scheme.len, colon);
+	const char *was = convert_tcp_address(&draft->arena, host, slice_of(colon + 1));
+	if (has_tls(input) && !convert_is_loopback(host)) {
+		draft_lost(draft,
+		        "TLS of %s. So that nobody gets in without it, the listener is on "
+		        "127.0.0.1; where only its clients can reach it, make its address %s.",
+		        address, was);
+		was = convert_tcp_address(
+		        &draft->arena, SLICE("127.0.0.1"), slice_of(colon + 1));
+	}
+	draft_listener(draft, was, 0, own_policy);
+	return 0;
+}
+
+/* Flags, one for each address; the variable, one; the image's own default; the program's. */
+static int write_listeners(struct input *input, struct draft *draft)
+{
+	const struct setting *setting =
+	        input_find(input, "frontend-addr", "CETUSGUARD_FRONTEND_ADDR");
+
+	if (setting == NULL || setting->value[0] == '\0') {
+		return write_listener(input, draft,
+		        input->service != NULL ? "tcp://:2375" : "tcp://127.0.0.1:2375",
+		        (struct policy_place){input->file, 1});
+	}
+	if (setting->kind == SETTING_VARIABLE) {
+		return write_listener(input, draft, setting->value, setting->place);
+	}
+	for (unsigned i = 0; i < input->count; i++) {
+		const struct setting *flag = &input->settings[i];
+		if (flag->kind == SETTING_FLAG && strcmp(flag->name, "frontend-addr") == 0 &&
+		        write_listener(input, draft, flag->value, flag->place) < 0) {
+			return -EINVAL;
+		}
+	}
+	return 0;
+}
+
+static int write_upstream(const struct input *input, struct draft *draft)
+{
+	static const char *const names[] = {
+	        "CETUSGUARD_BACKEND_ADDR", "CONTAINER_HOST", "DOCKER_HOST"};
+	const struct slice scheme = SLICE("unix://");
+	const struct setting *setting = NULL;
+
+	for (unsigned i = 0; i < ARRAY_LEN(names) && setting == NULL; i++) {
+		setting = input_find(input, "backend-addr", names[i]);
+	}
+	if (setting == NULL || setting->value[0] == '\0') {
+		draft_upstream(draft, "/var/run/docker.sock");
+		return 0;
+	}
+	if (!slice_starts_with(slice_of(setting->value), scheme)) {
+		return draft_fail(draft, setting->place,
+		        "%s: '%s' cannot be converted: the Engine is reached through a unix "
+		        "socket only; give unix:///PATH",
+		        setting->name, text_show(slice_of(setting->value)).text);
+	}
+	draft_upstream(draft, setting->value + scheme.len);
+	return 0;
+}
+
+int convert_cetusguard(struct input *input, struct draft *draft)
+{
+	const struct setting *level = input_find(input, "log-level", "CETUSGUARD_LOG_LEVEL");
+
+	draft_note(draft,
+	        "An API version is no part of a path here: what the original let through with or "
+	        "without one passes in both spellings, which the Engine treats alike.");
+	if (level != NULL) {
+		draft_note(draft, "%s=%s is LOG_LEVEL in the environment: crit, err, warning, info "
+		                  "or debug.",
+		        level->name, level->value);
+	}
+	return write_upstream(input, draft) < 0 || write_policy(input, draft) < 0
+	               ? -EINVAL
+	               : write_listeners(input, draft);
+}

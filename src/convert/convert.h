@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * convert — the settings of another socket proxy as a configuration of this one.
+ *
+ * Reads what people have: a compose file, an env file, a file of flags, or
+ * CetusGuard's rules. Writes YAML that lets the same requests through. What the
+ * original said without its author meaning it gets a comment; what has no
+ * counterpart here gets one that begins with NOT CONVERTED, and wherever leaving
+ * it out would open something, that is closed.
+ */
+#ifndef CONVERT_CONVERT_H
+#define CONVERT_CONVERT_H
+
+#include "base/check.h"
+#include "base/slice.h"
+
+#include <stdio.h>
+
+enum { CONVERT_ERROR_MAX = 1024 };
+
+enum convert_source {
+	CONVERT_TECNATIVA,
+	CONVERT_LINUXSERVER,
+	CONVERT_WOLLOMATIC,
+	CONVERT_CETUSGUARD,
+	CONVERT_SOURCE_COUNT,
+};
+
+/* CONVERT_SOURCE_COUNT: none is called that. */
+enum convert_source convert_find_source(struct slice name);
+
+/*
+ * Write the YAML to `output` and warnings, a line each, to `warnings`. `path`
+ * is a file, or "-" for standard input. 0, or -EINVAL with a sentence in
+ * `error`, and then nothing was written.
+ */
+int convert_run(enum convert_source source, const char *path, FILE *output, FILE *warnings,
+        char error[CONVERT_ERROR_MAX]) MUST_USE;
+
+#endif

@@ -1,0 +1,302 @@
+/* SPDX-License-Identifier: MIT */
+#include "convert/draft.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdlib.h>
+
+enum {
+	PART_MAX = 256 * 1024, /* bytes of each part of the result */
+	LINE_MAX = 96,         /* columns of a comment */
+	SENTENCE_MAX = 4096,   /* bytes of one comment */
+};
+
+void draft_new(struct draft *ret_draft, char error[CONVERT_ERROR_MAX])
+{
+	struct arena *arena = &ret_draft->arena;
+
+	*ret_draft = (struct draft){.error = error, .set = policy_set_new()};
+	ret_draft->head = text_over(arena_take(arena, PART_MAX), PART_MAX);
+	ret_draft->listeners = text_over(arena_take(arena, PART_MAX), PART_MAX);
+	ret_draft->upstream = text_over(arena_take(arena, PART_MAX), PART_MAX);
+	ret_draft->policies = text_over(arena_take(arena, PART_MAX), PART_MAX);
+	ret_draft->warnings = text_over(arena_take(arena, PART_MAX), PART_MAX);
+}
+
+void draft_free(struct draft *draft)
+{
+	policy_set_free(draft->set);
+	arena_free(&draft->arena);
+}
+
+int draft_fail(struct draft *draft, struct policy_place place, const char *format, ...)
+{
+	struct text text = text_over(draft->error, CONVERT_ERROR_MAX - 1);
+	char sentence[CONVERT_ERROR_MAX];
+	va_list arguments;
+
+	va_start(arguments, format);
+	(void)vsnprintf(sentence, sizeof(sentence), format, arguments);
+	va_end(arguments);
+	if (place.file != NULL) {
+		text_add_format(&text, "%.256s:%u: ", place.file, place.line);
+	}
+	text_add_format(&text, "%.700s", sentence);
+	draft->error[text.len] = '\0';
+	return -EINVAL;
+}
+
+/* ── Comments ────────────────────────────────────────────────────────────── */
+
+/* Where a line that begins at `s` is cut: at its last space in time, or at the first after it. */
+static size_t line_len(struct slice s, size_t columns)
+{
+	size_t cut = s.len;
+
+	for (size_t i = 0; i < s.len && (i <= columns || cut == s.len); i++) {
+		if (s.ptr[i] == ' ' && s.len > columns) {
+			cut = i;
+		}
+	}
+	return s.len <= columns ? s.len : cut;
+}
+
+/* Lines of "# …"; what somebody typed cannot end one. */
+static void add_comment(struct text *text, const char *indent, struct slice sentence)
+{
+	const size_t columns = LINE_MAX - strlen(indent) - 2;
+
+	while (sentence.len > 0) {
+		const size_t len = line_len(sentence, columns);
+		text_add_format(text, "%s# %.*s\n", indent, (int)len, sentence.ptr);
+		const size_t used = len < sentence.len ? len + 1 : len;
+		sentence = (struct slice){sentence.ptr + used, sentence.len - used};
+	}
+}
+
+struct sentence {
+	char text[SENTENCE_MAX];
+	size_t len;
+};
+
+static struct sentence compose(const char *start, const char *format, va_list arguments)
+{
+	struct sentence sentence;
+	struct text text = text_over(sentence.text, sizeof(sentence.text) - 1);
+
+	text_add(&text, slice_of(start));
+	const int len = vsnprintf(text.ptr + text.len, text.cap - text.len, format, arguments);
+	text.len += len < 0 ? 0 : (size_t)len;
+	sentence.len = text.len < text.cap ? text.len : text.cap - 1;
+	for (size_t i = 0; i < sentence.len; i++) {
+		const unsigned char c = (unsigned char)sentence.text[i];
+		sentence.text[i] = c < 0x20 || c >= 0x7f ? '?' : (char)c;
+	}
+	return sentence;
+}
+
+static void warn(struct draft *draft, struct slice sentence)
+{
+	text_add(&draft->warnings, sentence);
+	text_add_char(&draft->warnings, '\n');
+}
+
+void draft_note(struct draft *draft, const char *format, ...)
+{
+	va_list arguments;
+
+	va_start(arguments, format);
+	const struct sentence sentence = compose("", format, arguments);
+	va_end(arguments);
+	add_comment(&draft->head, "", (struct slice){sentence.text, sentence.len});
+}
+
+void draft_caution(struct draft *draft, const char *format, ...)
+{
+	va_list arguments;
+
+	va_start(arguments, format);
+	const struct sentence sentence = compose("", format, arguments);
+	va_end(arguments);
+	add_comment(&draft->head, "", (struct slice){sentence.text, sentence.len});
+	warn(draft, (struct slice){sentence.text, sentence.len});
+}
+
+void draft_lost(struct draft *draft, const char *format, ...)
+{
+	va_list arguments;
+
+	va_start(arguments, format);
+	const struct sentence sentence = compose("NOT CONVERTED: ", format, arguments);
+	va_end(arguments);
+	add_comment(&draft->head, "", (struct slice){sentence.text, sentence.len});
+	warn(draft, (struct slice){sentence.text, sentence.len});
+}
+
+void draft_remark(struct draft *draft, const char *format, ...)
+{
+	va_list arguments;
+
+	va_start(arguments, format);
+	const struct sentence sentence = compose("", format, arguments);
+	va_end(arguments);
+	add_comment(&draft->policies, "      ", (struct slice){sentence.text, sentence.len});
+}
+
+void draft_doubt(struct draft *draft, const char *format, ...)
+{
+	va_list arguments;
+
+	va_start(arguments, format);
+	const struct sentence sentence = compose("", format, arguments);
+	va_end(arguments);
+	add_comment(&draft->policies, "      ", (struct slice){sentence.text, sentence.len});
+	warn(draft, (struct slice){sentence.text, sentence.len});
+}
+
+/* ── YAML ────────────────────────────────────────────────────────────────── */
+
+/* In single quotes, where nothing but the quote itself is special. */
+static void add_quoted(struct text *text, struct slice s)
+{
+	text_add_char(text, '\'');
+	for (size_t i = 0; i < s.len; i++) {
+		text_add(text, s.ptr[i] == '\'' ? SLICE("''") : (struct slice){s.ptr + i, 1});
+	}
+	text_add_char(text, '\'');
+}
+
+static void add_list(struct text *text, const char *const *words, unsigned count)
+{
+	text_add_char(text, '[');
+	for (unsigned i = 0; i < count; i++) {
+		text_add_format(text, "%s", i > 0 ? ", " : "");
+		if (words[i][0] == '*') {
+			add_quoted(text, slice_of(words[i])); /* an alias otherwise */
+		} else {
+			text_add(text, slice_of(words[i]));
+		}
+	}
+	text_add_char(text, ']');
+}
+
+void draft_listener(struct draft *draft, const char *address, unsigned mode, const char *policy)
+{
+	text_add_format(&draft->listeners, "  - address: ");
+	add_quoted(&draft->listeners, slice_of(address));
+	if (mode != 0) {
+		text_add_format(&draft->listeners, "\n    mode: \"%04o\"", mode);
+	}
+	text_add_format(&draft->listeners, "\n    policy: %s\n", policy);
+}
+
+void draft_upstream(struct draft *draft, const char *path)
+{
+	const size_t size = sizeof("unix://") + strlen(path);
+	char *address = arena_take(&draft->arena, size);
+
+	(void)snprintf(address, size, "unix://%s", path);
+	text_add_format(&draft->upstream, "\nupstream:\n  address: ");
+	add_quoted(&draft->upstream, slice_of(address));
+	text_add_char(&draft->upstream, '\n');
+}
+
+int draft_policy(struct draft *draft, const char *name)
+{
+	text_add_format(&draft->policies, "  %s:\n    rules:\n", name);
+	draft->rule_count = 0;
+	return policy_new(draft->set, slice_of(name), (struct policy_place){.file = NULL},
+	        &draft->policy, draft->error);
+}
+
+/* Bytes that YAML, a terminal or PCRE2 could see differently than the peer did. */
+static bool is_plain(const char *path)
+{
+	while (*path >= 0x20 && *path < 0x7f) {
+		path++;
+	}
+	return *path == '\0';
+}
+
+int draft_rule(struct draft *draft, const struct draft_rule *rule)
+{
+	struct text *text = &draft->policies;
+	const struct policy_match match = {
+	        .operations = rule->operations,
+	        .operation_count = rule->operation_count,
+	        .methods = rule->methods,
+	        .method_count = rule->method_count,
+	        .path = rule->path,
+	};
+
+	if (rule->path != NULL && !is_plain(rule->path)) {
+		return draft_fail(draft, rule->place,
+		        "the pattern has bytes that are not printable ASCII, which no path of the "
+		        "Engine has");
+	}
+	if (policy_add_rule(draft->policy, rule->allow, &match, "converted", rule->place,
+	            draft->error) < 0) {
+		return -EINVAL;
+	}
+	draft->rule_count++;
+	text_add_format(text, "      - %s: ", rule->allow ? "allow" : "deny");
+	if (rule->path == NULL) {
+		add_list(text, rule->operations, rule->operation_count);
+	} else {
+		text_add_char(text, '{');
+		if (rule->method_count > 0) {
+			text_add_format(text, "methods: ");
+			add_list(text, rule->methods, rule->method_count);
+			text_add_format(text, ", ");
+		}
+		text_add_format(text, "path: ");
+		add_quoted(text, slice_of(rule->path));
+		text_add_char(text, '}');
+	}
+	text_add_char(text, '\n');
+	return 0;
+}
+
+int draft_seal(struct draft *draft)
+{
+	static const char *const everything[] = {"*"};
+
+	/* It changes no verdict; a list of rules cannot be empty. */
+	const struct draft_rule only = {.operations = everything, .operation_count = 1};
+	if (draft->rule_count == 0 && draft_rule(draft, &only) < 0) {
+		return -EINVAL;
+	}
+	return policy_seal(draft->policy, draft->error);
+}
+
+bool draft_allows(const struct draft *draft, const char *method, const char *path)
+{
+	struct docker_request *request = malloc(sizeof(*request));
+	struct policy_scratch *scratch = policy_scratch_new();
+	const struct docker_target target = {.method = slice_of(method), .path = slice_of(path)};
+	bool allowed = false;
+
+	ASSERT(request != NULL && "out of memory");
+	if (docker_route(&target, request) == DOCKER_OK) {
+		allowed = policy_judge(draft->policy, request, scratch).allowed;
+	}
+	policy_scratch_free(scratch);
+	free(request);
+	return allowed;
+}
+
+int draft_print(const struct draft *draft, FILE *output)
+{
+	if (draft->head.overflow || draft->listeners.overflow || draft->upstream.overflow ||
+	        draft->policies.overflow ||
+	        draft->warnings.overflow) {
+		(void)snprintf(draft->error, CONVERT_ERROR_MAX,
+		        "the result would be longer than %d bytes", PART_MAX);
+		return -EINVAL;
+	}
+	(void)fprintf(output, "%.*s", SLICE_FMT(text_slice(&draft->head)));
+	(void)fprintf(output, "listeners:\n%.*s", SLICE_FMT(text_slice(&draft->listeners)));
+	(void)fprintf(output, "%.*s", SLICE_FMT(text_slice(&draft->upstream)));
+	(void)fprintf(output, "\npolicies:\n%.*s", SLICE_FMT(text_slice(&draft->policies)));
+	return 0;
+}

@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * draft — the configuration that is being written. Private to convert/.
+ *
+ * Every rule goes two ways: as YAML into the text, and into a real policy, so
+ * that an error names the place in the input, and verdicts can be asked for.
+ */
+#ifndef CONVERT_DRAFT_H
+#define CONVERT_DRAFT_H
+
+#include "base/arena.h"
+#include "base/text.h"
+#include "convert/convert.h"
+#include "policy/policy.h"
+
+struct draft_rule {
+	bool allow;
+	const char *const *operations;
+	unsigned operation_count;
+	const char *const *methods;
+	unsigned method_count;
+	const char *path;
+	struct policy_place place; /* in the input */
+};
+
+struct draft {
+	struct arena arena;
+	struct text head; /* comments in front of everything */
+	struct text listeners;
+	struct text policies;
+	struct text warnings;
+	struct text upstream;
+	struct policy_set *set;
+	struct policy *policy; /* the one that rules go to */
+	unsigned rule_count; /* of that policy */
+	char *error;
+};
+
+void draft_new(struct draft *ret_draft, char error[CONVERT_ERROR_MAX]);
+void draft_free(struct draft *draft);
+
+/* A comment in front of everything. */
+void draft_note(struct draft *draft, const char *format, ...) PRINTF_LIKE(2, 3);
+/* The same, and a warning. */
+void draft_caution(struct draft *draft, const char *format, ...) PRINTF_LIKE(2, 3);
+/* The same, as NOT CONVERTED, and a warning. */
+void draft_lost(struct draft *draft, const char *format, ...) PRINTF_LIKE(2, 3);
+/* A comment in front of the next rule. */
+void draft_remark(struct draft *draft, const char *format, ...) PRINTF_LIKE(2, 3);
+/* The same, and a warning. */
+void draft_doubt(struct draft *draft, const char *format, ...) PRINTF_LIKE(2, 3);
+
+/* `mode`: of a unix socket's file; 0: none is written. The first policy holds for it. */
+void draft_listener(struct draft *draft, const char *address, unsigned mode, const char *policy);
+/* The path of the Engine's socket. */
+void draft_upstream(struct draft *draft, const char *path);
+/* Rules that follow belong to the policy `name`. */
+int draft_policy(struct draft *draft, const char *name) MUST_USE;
+int draft_rule(struct draft *draft, const struct draft_rule *rule) MUST_USE;
+/* No more rules for this policy; one without any denies everything. */
+int draft_seal(struct draft *draft) MUST_USE;
+/* Whether the sealed policy lets a request through. */
+bool draft_allows(const struct draft *draft, const char *method, const char *path);
+
+/* -EINVAL, when it became too long. */
+int draft_print(const struct draft *draft, FILE *output) MUST_USE;
+
+int draft_fail(struct draft *draft, struct policy_place place, const char *format, ...)
+        PRINTF_LIKE(3, 4);
+
+#endif

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * input — what somebody has written for another proxy. Private to convert/.
+ *
+ * Four forms come in, and are told apart by their first line that says
+ * something: a compose file (YAML), an env file (NAME=value), flags (-name=value)
+ * and CetusGuard's rules. What comes out is one list of settings.
+ */
+#ifndef CONVERT_INPUT_H
+#define CONVERT_INPUT_H
+
+#include "convert/draft.h"
+#include "yaml/yaml.h"
+
+enum {
+	INPUT_SIZE_MAX = YAML_SIZE_MAX,
+	INPUT_SETTINGS_MAX = 1000,
+};
+
+enum setting_kind {
+	SETTING_VARIABLE, /* of the environment */
+	SETTING_FLAG,     /* name without its dashes; value "" where there was none */
+	SETTING_RULE,     /* a line of a rules file; no name */
+	SETTING_LABEL,    /* of a container, in `service` */
+};
+
+struct setting {
+	enum setting_kind kind;
+	const char *name;
+	const char *value;
+	const char *service; /* of a label */
+	struct policy_place place;
+};
+
+struct input {
+	struct arena *arena;
+	const char *file;    /* as messages call it */
+	const char *image;   /* part of the peer's image name, "wollomatic/socket-proxy" */
+	const char *service; /* that was chosen from a compose file; NULL: it was none */
+	bool takes_rules;    /* a file of rules is one of its forms */
+	/* Flags that take no value of their own. */
+	const char *const *switches;
+	unsigned switch_count;
+	struct setting settings[INPUT_SETTINGS_MAX];
+	unsigned count;
+	struct draft *draft; /* for comments and errors */
+};
+
+/* Read `bytes` into input->settings; the other members are given. */
+int input_read(struct input *input, struct slice bytes) MUST_USE;
+
+/* Cut a command line into flags. */
+int input_read_words(struct input *input, struct slice line, struct policy_place place) MUST_USE;
+/* Lines of rules. */
+int input_read_rules(struct input *input, struct slice lines, struct policy_place place) MUST_USE;
+
+/* The last flag or, without one, variable of these names; NULL: neither. */
+const struct setting *input_find(
+        const struct input *input, const char *flag, const char *variable);
+/* 1, t, T, TRUE, true, True: what Go's strconv.ParseBool takes for true; "" of a flag, too. */
+bool input_is_true(const struct setting *setting);
+
+#endif

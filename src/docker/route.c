@@ -1,0 +1,253 @@
+/* SPDX-License-Identifier: MIT */
+#include "docker/catalogue.h"
+#include "docker/path.h"
+
+/* ── Methods ─────────────────────────────────────────────────────────────── */
+
+static enum method method_of(struct slice method)
+{
+	static const struct slice names[METHOD_OTHER] = {
+	        [METHOD_GET] = {"GET", 3},
+	        [METHOD_HEAD] = {"HEAD", 4},
+	        [METHOD_POST] = {"POST", 4},
+	        [METHOD_PUT] = {"PUT", 3},
+	        [METHOD_DELETE] = {"DELETE", 6},
+	        [METHOD_OPTIONS] = {"OPTIONS", 7},
+	};
+
+	for (unsigned i = 0; i < ARRAY_LEN(names); i++) {
+		if (slice_equal(names[i], method)) {
+			return (enum method)i;
+		}
+	}
+	return METHOD_OTHER;
+}
+
+/* ── Sections ────────────────────────────────────────────────────────────── */
+
+/* Bytes of the first segment of `path`, its slash in front included. */
+static size_t segment_length(struct slice path)
+{
+	const char *next = path.len > 1 ? memchr(path.ptr + 1, '/', path.len - 1) : NULL;
+
+	return next == NULL ? path.len : (size_t)(next - path.ptr);
+}
+
+/* The section that `path` belongs to, and how many bytes name it: 0 for none. */
+static enum docker_section section_of(struct slice path, size_t *ret_len)
+{
+	size_t len = segment_length(path);
+
+	if (slice_equal((struct slice){path.ptr, len}, SLICE("/libpod"))) {
+		len += segment_length((struct slice){path.ptr + len, path.len - len});
+	}
+	const enum docker_section section =
+	        len > 1 ? catalogue_section((struct slice){path.ptr + 1, len - 1})
+	                : DOCKER_SECTION_NONE;
+	*ret_len = section == DOCKER_SECTION_NONE ? 0 : len;
+	return section;
+}
+
+/* ── Patterns ────────────────────────────────────────────────────────────── */
+
+/* The last place of `needle` in `s`, which is not at its front; s.len: there is none. */
+static size_t find_last(struct slice s, struct slice needle)
+{
+	for (size_t at = s.len; at > needle.len; at--) {
+		const char *begin = s.ptr + at - needle.len;
+		if (memcmp(begin, needle.ptr, needle.len) == 0) {
+			return at - needle.len;
+		}
+	}
+	return s.len;
+}
+
+/*
+ * How many bytes of `path` the parameter at `pattern` takes. `tail` is what
+ * the pattern has behind it: of a name with slashes all up to the tail
+ * belongs to it, for the Engine's router is greedy.
+ */
+static size_t parameter_length(struct slice path, const char *tail, bool has_slashes)
+{
+	if (!has_slashes) {
+		const char *slash = path.len > 0 ? memchr(path.ptr, '/', path.len) : NULL;
+		return slash == NULL ? path.len : (size_t)(slash - path.ptr);
+	}
+	const size_t literal_len = strcspn(tail, "{");
+	if (tail[literal_len] != '\0') {
+		return find_last(path, (struct slice){tail, literal_len});
+	}
+	return path.len > literal_len ? path.len - literal_len : path.len;
+}
+
+/* Not empty, no slash at its end, and none hidden where there may be none. */
+static bool is_name(struct slice name, bool has_slashes)
+{
+	if (name.len == 0 || name.ptr[name.len - 1] == '/') {
+		return false;
+	}
+	return has_slashes || memchr(name.ptr, PATH_HIDDEN_SLASH, name.len) == NULL;
+}
+
+/* Whether `path` fits `pattern`; *ret_name is the first parameter. */
+static bool fits(const char *pattern, struct slice path, struct slice *ret_name)
+{
+	bool has_name = false;
+
+	*ret_name = (struct slice){NULL, 0};
+	while (*pattern != '\0') {
+		const size_t literal_len = strcspn(pattern, "{");
+		if (!slice_starts_with(path, (struct slice){pattern, literal_len})) {
+			return false;
+		}
+		pattern += literal_len;
+		path = (struct slice){path.ptr + literal_len, path.len - literal_len};
+		if (*pattern == '\0') {
+			break;
+		}
+		const char *tail = strchr(pattern, '}') + 1;
+		const bool has_slashes = tail[-2] == '.';
+		const struct slice name = {path.ptr, parameter_length(path, tail, has_slashes)};
+		if (!is_name(name, has_slashes)) {
+			return false;
+		}
+		if (!has_name) {
+			*ret_name = name;
+			has_name = true;
+		}
+		pattern = tail;
+		path = (struct slice){path.ptr + name.len, path.len - name.len};
+	}
+	return path.len == 0;
+}
+
+/* Whether a pattern with this tail can fit `path`. */
+static bool may_end(struct slice path, const char *tail)
+{
+	return tail[CATALOGUE_TAIL - 1] == '}' ||
+	       (path.len >= CATALOGUE_TAIL &&
+	               memcmp(path.ptr + path.len - CATALOGUE_TAIL, tail, CATALOGUE_TAIL) == 0);
+}
+
+static bool is_older(const struct docker_version *version, unsigned than)
+{
+	return version->parts > 0 && version->major * 100U + version->minor < than;
+}
+
+/* What a row asks for besides method and path. */
+static bool meets_conditions(const struct docker_endpoint *endpoint,
+        const struct docker_target *target, const struct docker_version *version)
+{
+	if (endpoint->query != NULL && !query_has(target->query, endpoint->query)) {
+		return false;
+	}
+	return endpoint->before == 0 || (target->has_body && is_older(version, endpoint->before));
+}
+
+/* The id of the first row that fits, or of what no row fits. */
+static unsigned find_row(
+        const struct docker_target *target, const struct path *path, struct slice *ret_name)
+{
+	size_t section_len = 0;
+	const enum method method = method_of(target->method);
+	const enum docker_section section = section_of(path->rest, &section_len);
+	const struct slice rest = {path->rest.ptr + section_len, path->rest.len - section_len};
+
+	for (unsigned row = catalogue_group(section); catalogue_keys[row].section == section;
+	        row++) {
+		if (catalogue_keys[row].method != method ||
+		        !may_end(path->rest, catalogue_keys[row].tail)) {
+			continue;
+		}
+		const struct docker_endpoint *endpoint = docker_endpoint(row);
+		if (fits(endpoint->path + section_len, rest, ret_name) &&
+		        meets_conditions(endpoint, target, &path->version)) {
+			return row;
+		}
+	}
+	*ret_name = (struct slice){NULL, 0};
+	return catalogue_unknown(section, method);
+}
+
+/* ── Routing ─────────────────────────────────────────────────────────────── */
+
+/* The Engine has one path that may end in a slash and means the same without. */
+static void drop_slash(struct path *path)
+{
+	if (slice_equal(path->rest, SLICE("/networks/"))) {
+		path->rest.len--;
+		path->decoded.len--;
+	}
+}
+
+/*
+ * A slash that came escaped belongs into a name. Whoever decodes first and
+ * then looks for slashes must find the same name.
+ */
+static enum docker_error reveal(
+        const struct docker_target *target, struct path *path, struct docker_request *request)
+{
+	struct slice name;
+
+	if (!path->has_hidden_slash) {
+		return DOCKER_OK;
+	}
+	path_reveal(path, request->decoded);
+	const unsigned id = find_row(target, path, &name);
+	return id == request->id && id < docker_endpoint_count && name.len == request->name.len
+	               ? DOCKER_OK
+	               : DOCKER_BAD_SLASH;
+}
+
+static enum docker_error route_path(
+        const struct docker_target *target, struct path *path, struct docker_request *request)
+{
+	enum docker_error error = path_parse(target->path, request->decoded, path);
+
+	if (error != DOCKER_OK) {
+		return error;
+	}
+	drop_slash(path);
+	request->id = find_row(target, path, &request->name);
+	error = reveal(target, path, request);
+	if (error == DOCKER_OK) {
+		error = path_check_segments(path->decoded);
+	}
+	if (error == DOCKER_OK && path->has_high_byte && request->id >= docker_endpoint_count) {
+		error = DOCKER_BAD_BYTE;
+	}
+	return error;
+}
+
+/* OPTIONS of the server itself (RFC 9110 section 9.3.7). */
+static enum docker_error route_server(struct docker_request *request)
+{
+	request->id = catalogue_unknown(DOCKER_SECTION_NONE, METHOD_OPTIONS);
+	request->version = (struct docker_version){0};
+	request->path = request->bare = SLICE("*");
+	request->name = (struct slice){NULL, 0};
+	return DOCKER_OK;
+}
+
+enum docker_error docker_route(
+        const struct docker_target *target, struct docker_request *ret_request)
+{
+	struct path path;
+
+	ret_request->method = target->method;
+	enum docker_error error = query_check(target->query);
+	if (error != DOCKER_OK) {
+		return error;
+	}
+	if (slice_equal(target->path, SLICE("*")) &&
+	        slice_equal(target->method, SLICE("OPTIONS"))) {
+		return route_server(ret_request);
+	}
+	error = route_path(target, &path, ret_request);
+	if (error != DOCKER_OK) {
+		return error;
+	}
+	ret_request->version = path.version;
+	ret_request->bare = path.rest.len > 0 ? path.rest : SLICE("/");
+	return path_encode(&path, ret_request->encoded, &ret_request->path);
+}

@@ -1,0 +1,233 @@
+/* SPDX-License-Identifier: MIT */
+#include "explain/explain.h"
+
+#include <stdio.h>
+
+enum {
+	COLUMNS = 100, /* of a line, at most */
+	NOUN_COLUMNS = 18,
+};
+
+/* Operations that are root on the host for whoever may ask for them as he likes. */
+static const char *const root_operations[] = {
+        "buildkit.grpc",
+        "buildkit.session",
+        "container.archive_put",
+        "container.create",
+        "container.start_with_config",
+        "container.update",
+        "exec.create",
+        "exec.start",
+        "image.build",
+        "libpod.container.archive_put",
+        "libpod.container.create",
+        "libpod.container.update",
+        "libpod.exec.create",
+        "libpod.exec.start",
+        "libpod.image.build",
+        "libpod.kube.apply",
+        "libpod.play.kube",
+        "libpod.pod.create",
+        "libpod.volume.create",
+        "plugin.create",
+        "plugin.enable",
+        "plugin.pull",
+        "plugin.set",
+        "plugin.upgrade",
+        "service.create",
+        "service.update",
+        "swarm.init",
+        "swarm.join",
+        "swarm.unlockkey",
+        "unknown",
+        "volume.create",
+};
+
+static bool is_root(const char *operation)
+{
+	for (unsigned i = 0; i < ARRAY_LEN(root_operations); i++) {
+		if (strcmp(operation, root_operations[i]) == 0) {
+			return true;
+		}
+	}
+	return false;
+}
+
+/* ── Operations ──────────────────────────────────────────────────────────── */
+
+/* "container" of "container.list"; all but the last word. */
+static struct slice noun_of(const char *operation)
+{
+	const char *dot = strrchr(operation, '.');
+
+	return dot == NULL ? slice_of(operation) : slice_between(operation, dot);
+}
+
+/* The least that rows of one name are granted, and the most; what is dangerous about them. */
+struct summary {
+	bool some;
+	bool all;
+	unsigned traits;
+};
+
+static struct summary summarize(const struct policy *policy, const char *operation)
+{
+	struct summary summary = {.some = false, .all = true};
+
+	for (unsigned id = 0; id < docker_id_count(); id++) {
+		if (strcmp(docker_operation_name(id), operation) != 0) {
+			continue;
+		}
+		const enum policy_grant grant = policy_grant_of(policy, id);
+		const struct docker_endpoint *endpoint = docker_endpoint(id);
+		summary.some = summary.some || grant != POLICY_NEVER;
+		summary.all = summary.all && grant == POLICY_ALWAYS;
+		summary.traits |= endpoint != NULL ? endpoint->traits : 0;
+	}
+	return summary;
+}
+
+/* Whether an earlier id has the same name. */
+static bool is_repeated(unsigned id)
+{
+	for (unsigned i = 0; i < id; i++) {
+		if (strcmp(docker_operation_name(i), docker_operation_name(id)) == 0) {
+			return true;
+		}
+	}
+	return false;
+}
+
+static bool is_noun_repeated(unsigned id)
+{
+	const struct slice noun = noun_of(docker_operation_name(id));
+
+	for (unsigned i = 0; i < id; i++) {
+		if (slice_equal(noun_of(docker_operation_name(i)), noun)) {
+			return true;
+		}
+	}
+	return false;
+}
+
+/* "create[wr]": the verb and what is to be known of it. */
+static void add_verb(struct text *text, const char *operation, const struct summary *summary)
+{
+	const struct slice noun = noun_of(operation);
+	const char *verb = operation[noun.len] == '.' ? operation + noun.len + 1 : "(any)";
+	const bool root = is_root(operation);
+	const bool writes = (summary->traits & DOCKER_WRITE) != 0;
+	const bool leaks = (summary->traits & DOCKER_LEAK) != 0;
+
+	text_add_format(text, " %s", verb);
+	if (root || writes || leaks || !summary->all) {
+		text_add_format(text, "[%s%s%s%s]", writes ? "w" : "", leaks ? "s" : "",
+		        root ? "R" : "", summary->all ? "" : "?");
+	}
+}
+
+static void print_wrapped(struct slice noun, struct slice verbs)
+{
+	unsigned column = NOUN_COLUMNS;
+	struct slice verb;
+
+	printf("  %-*.*s", NOUN_COLUMNS, SLICE_FMT(noun));
+	while (slice_next(&verbs, ' ', &verb)) {
+		if (column + verb.len + 1 > COLUMNS) {
+			printf("\n  %*s", NOUN_COLUMNS, "");
+			column = NOUN_COLUMNS;
+		}
+		printf("%s%.*s", verb.len > 0 ? " " : "", SLICE_FMT(verb));
+		column += (unsigned)verb.len + 1;
+	}
+	printf("\n");
+}
+
+/* One line for the noun of `first`, the first id that has it; whether anything was allowed. */
+static bool print_noun(const struct policy *policy, unsigned first)
+{
+	char memory[4096];
+	struct text verbs = text_over(memory, sizeof(memory));
+	const struct slice noun = noun_of(docker_operation_name(first));
+
+	for (unsigned id = first; id < docker_id_count(); id++) {
+		const char *operation = docker_operation_name(id);
+		if (!slice_equal(noun_of(operation), noun) || is_repeated(id)) {
+			continue;
+		}
+		const struct summary summary = summarize(policy, operation);
+		if (summary.some) {
+			add_verb(&verbs, operation, &summary);
+		}
+	}
+	if (verbs.len > 0) {
+		print_wrapped(noun, text_slice(&verbs));
+	}
+	return verbs.len > 0;
+}
+
+/* ── Policies ────────────────────────────────────────────────────────────── */
+
+static void print_policy(const struct policy *policy)
+{
+	char memory[1024];
+	struct text place = text_over(memory, sizeof(memory));
+	bool any = false;
+
+	policy_add_place(policy_place(policy), &place);
+	printf("\npolicy %s (%.*s), mode %s, allows\n", policy_name(policy),
+	        SLICE_FMT(text_slice(&place)), policy_observes(policy) ? "observe" : "enforce");
+	for (unsigned id = 0; id < docker_id_count(); id++) {
+		if (!is_noun_repeated(id)) {
+			any = print_noun(policy, id) || any;
+		}
+	}
+	if (!any) {
+		printf("  nothing\n");
+	}
+}
+
+/* A policy of several listeners is printed once. */
+static bool is_printed(const struct config *config, unsigned i)
+{
+	for (unsigned j = 0; j < i; j++) {
+		if (config->listeners[j].policy == config->listeners[i].policy) {
+			return true;
+		}
+	}
+	return false;
+}
+
+static void print_used(const struct config *config)
+{
+	bool chosen = false;
+
+	for (unsigned i = 0; i < config->listener_count; i++) {
+		chosen = chosen || config->listeners[i].policy == config->policy;
+		if (!is_printed(config, i)) {
+			print_policy(config->listeners[i].policy);
+		}
+	}
+	if (!chosen && config->policy_option != NULL &&
+	        strcmp(config->policy_option, "default") != 0) {
+		print_policy(config->policy);
+	}
+}
+
+int explain_configuration(const struct config *config)
+{
+	printf("engine   unix://%s\n", config->socket_path);
+	for (unsigned i = 0; i < config->listener_count; i++) {
+		const struct config_listener *listener = &config->listeners[i];
+		printf("listener %s, policy %s", listener->address, policy_name(listener->policy));
+		if (slice_starts_with(slice_of(listener->address), SLICE("unix://"))) {
+			printf(", mode %04o", listener->mode);
+		}
+		printf("%s\n", listener->browsers ? ", browsers" : "");
+	}
+	print_used(config);
+	printf("\n[w] changes something   [s] may show secrets or files   [R] root on the host, "
+	       "asked for cleverly\n"
+	       "[?] only for some paths or methods\n");
+	return 0;
+}

@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: MIT */
+#include "policy/inside.h"
+#include "policy/presets.h"
+
+enum { PRESETS_MAX = UINT8_MAX };
+
+/* A sealed preset, and how many operations it allows. */
+struct candidate {
+	const struct policy *policy;
+	unsigned grants;
+	uint8_t number; /* from 1 */
+};
+
+/* ── Which presets allow what ────────────────────────────────────────────── */
+
+static unsigned count_grants(const struct policy *policy)
+{
+	unsigned count = 0;
+
+	for (unsigned id = 0; id < docker_endpoint_count; id++) {
+		count += policy_grant_of(policy, id) == POLICY_ALWAYS;
+	}
+	return count;
+}
+
+/* Sealed presets, the least generous first; how many. */
+static unsigned collect(struct policy_set *set, struct candidate candidates[PRESETS_MAX])
+{
+	const unsigned max = policy_preset_count < PRESETS_MAX ? policy_preset_count : PRESETS_MAX;
+	const struct policy_place nowhere = {NULL, 0};
+	char error[POLICY_ERROR_MAX];
+	unsigned count = 0;
+
+	for (unsigned i = 0; i < max; i++) {
+		struct policy *policy = NULL;
+		if (policy_set_find(
+		            set, slice_of(policy_presets[i].name), nowhere, &policy, error) < 0 ||
+		        policy_seal(policy, error) < 0) {
+			continue; /* the unit tests see to it that this does not happen */
+		}
+		const struct candidate candidate = {policy, count_grants(policy), (uint8_t)(i + 1)};
+		unsigned at = count++;
+		for (; at > 0 && candidates[at - 1].grants > candidate.grants; at--) {
+			candidates[at] = candidates[at - 1];
+		}
+		candidates[at] = candidate;
+	}
+	return count;
+}
+
+static struct advice advice_for(
+        unsigned id, const struct candidate *candidates, unsigned candidate_count)
+{
+	struct advice advice = {{0}};
+	unsigned count = 0;
+
+	for (unsigned i = 0; i < candidate_count && count < ADVICE_MAX; i++) {
+		if (policy_grant_of(candidates[i].policy, id) == POLICY_ALWAYS) {
+			advice.presets[count++] = candidates[i].number;
+		}
+	}
+	return advice;
+}
+
+static const struct advice *make_advice(struct policy_set *set)
+{
+	struct candidate candidates[PRESETS_MAX];
+	struct policy_set *presets = policy_set_new(); /* of their own: they are not kept */
+	struct advice *advice = arena_take(&set->arena, docker_id_count() * sizeof(advice[0]));
+	const unsigned count = collect(presets, candidates);
+
+	for (unsigned id = 0; id < docker_id_count(); id++) {
+		advice[id] = advice_for(id, candidates, count);
+	}
+	policy_set_free(presets);
+	return advice;
+}
+
+/* Made by whoever asks first: most proxies deny nothing for days. */
+static struct advice advice_of(struct policy_set *set, unsigned id)
+{
+	(void)pthread_mutex_lock(&set->advice_lock);
+	if (set->advice == NULL) {
+		set->advice = make_advice(set);
+	}
+	const struct advice advice = set->advice[id];
+	(void)pthread_mutex_unlock(&set->advice_lock);
+	return advice;
+}
+
+/* ── What would allow a request ──────────────────────────────────────────── */
+
+static void add_presets(struct policy_set *set, unsigned id, struct text *text)
+{
+	const struct advice advice = advice_of(set, id);
+
+	if (advice.presets[0] == 0) {
+		return;
+	}
+	text_add(text, SLICE("use a preset that does ("));
+	for (unsigned i = 0; i < ADVICE_MAX && advice.presets[i] != 0; i++) {
+		text_add_format(text, "%s%s", i > 0 ? ", " : "",
+		        policy_presets[advice.presets[i] - 1].name);
+	}
+	text_add(text, SLICE("), or "));
+}
+
+/* Whether a path means the same as a pattern and as plain YAML. */
+static bool is_plain(struct slice path)
+{
+	for (size_t i = 0; i < path.len; i++) {
+		const char c = ascii_lower(path.ptr[i]);
+		if (!((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '/' || c == '-' ||
+		            c == '_')) {
+			return false;
+		}
+	}
+	return path.len <= 128;
+}
+
+static void add_rule(const struct docker_request *request, struct text *text)
+{
+	if (!policy_is_unknown(request->id)) {
+		text_add_format(text, "allow: [%s]", docker_operation_name(request->id));
+	} else if (is_plain(request->bare) && policy_method_bit(request->method) != 0) {
+		text_add_format(text, "allow: {methods: [%.*s], path: %.*s}",
+		        SLICE_FMT(request->method), SLICE_FMT(request->bare));
+	} else {
+		text_add(text, SLICE("allow: {methods: [...], path: ...}"));
+	}
+}
+
+void policy_advise(
+        const struct policy *policy, const struct docker_request *request, struct text *text)
+{
+	if (policy->advisor != NULL) {
+		policy->advisor(policy->advisor_context, request, text);
+		return;
+	}
+	add_presets(policy->set, request->id, text);
+	if (policy->place.file != NULL && policy->in_configuration) {
+		text_add_format(text, "write in front of the rules of '%s' in %s: - ", policy->name,
+		        policy->place.file);
+		add_rule(request, text);
+	} else {
+		text_add(text, SLICE("write a policy: {"));
+		text_add_format(
+		        text, policy->rule_count > 0 ? "extends: [%s], " : "%.0s", policy->name);
+		text_add(text, SLICE("rules: [{"));
+		add_rule(request, text);
+		text_add(text, SLICE("}]}"));
+	}
+}
+
+/* ── The denial ──────────────────────────────────────────────────────────── */
+
+void policy_add_place(struct policy_place place, struct text *text)
+{
+	if (place.file == NULL) {
+		text_add(text, SLICE("built in"));
+	} else {
+		text_add_format(text, "%s:%u", place.file, place.line);
+	}
+}
+
+void policy_add_denial(const struct policy *policy, const struct docker_request *request,
+        const struct verdict *verdict, struct text *text)
+{
+	char memory[1024];
+	struct text advice = text_over(memory, sizeof(memory));
+
+	if (policy_is_unknown(request->id)) {
+		text_add(text, SLICE("a request that is unknown to the proxy"));
+	} else {
+		text_add(text, slice_of(docker_operation_name(request->id)));
+	}
+	text_add_format(text, " is not allowed by policy '%s' (", policy->name);
+	policy_add_place(verdict->place, text);
+	if (verdict->rule != NULL) {
+		text_add_format(text, ", %s", verdict->rule);
+	}
+	text_add(text, SLICE(")."));
+	policy_advise(policy, request, &advice);
+	if (advice.len > 0) {
+		text_add(text, SLICE(" To allow it, "));
+		text_add(text, text_slice(&advice));
+		text_add(text, SLICE("."));
+	}
+}

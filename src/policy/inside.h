@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * inside — a policy and its rules from the inside. Private to policy/.
+ */
+#ifndef POLICY_INSIDE_H
+#define POLICY_INSIDE_H
+
+#include "base/arena.h"
+#include "policy/path.h"
+#include "policy/policy.h"
+
+#include <pthread.h>
+
+struct rule {
+	struct rule *next;
+	const struct policy *policy; /* in which it is written */
+	const char *text;
+	struct policy_place place;
+	bool allow;
+	unsigned methods; /* bits of policy_method_bit(); 0: any */
+	struct path_pattern *path;
+	uint64_t *fits; /* a bit for each request id that it can concern */
+};
+
+/* One name of `extends`. */
+struct extension {
+	struct extension *next;
+	struct slice name;
+	struct policy_place place;
+};
+
+/* A rule that is to be tried for an id, and what its id leaves open. */
+struct step {
+	const struct rule *rule; /* NULL: no rule fits */
+	bool ask_method;
+	bool ask_path;
+};
+
+struct policy {
+	struct policy *next; /* of the set */
+	struct policy_set *set;
+	const char *name;
+	struct policy_place place;
+	const char *description;
+	const char *costs;
+	struct rule *rules, **rules_end;
+	struct extension *extensions, **extensions_end;
+	unsigned rule_count;
+	unsigned extension_count;
+	bool observe;
+	bool in_configuration;   /* written by the user, who can add to it */
+	policy_advisor *advisor; /* NULL: the general one */
+	const void *advisor_context;
+	/* Of a sealed one: by request id the first of its steps; a run of steps ends with a rule
+	 * that asks nothing, or with none. NULL: not sealed. */
+	const struct step **first;
+	const struct policy *seen_by; /* the last policy whose sealing came by here */
+};
+
+enum { ADVICE_MAX = 3 }; /* presets that one message names */
+
+/* Of one request id: numbers of presets that allow it, the least generous first, counted from 1. */
+struct advice {
+	uint8_t presets[ADVICE_MAX];
+};
+
+struct policy_set {
+	struct arena arena;
+	struct policy *policies;
+	struct path_limits *limits;
+	/* By request id; NULL: nobody asked yet. Under the lock, as is the arena when it is made.
+	 */
+	const struct advice *advice;
+	pthread_mutex_t advice_lock;
+};
+
+/* Requests that have no operation. */
+bool policy_is_unknown(unsigned id);
+/* 0: not a method of the Engine API. */
+unsigned policy_method_bit(struct slice method);
+
+static inline bool id_is_in(const uint64_t *ids, unsigned id)
+{
+	return (ids[id / 64] >> (id % 64) & 1) != 0;
+}
+
+static inline void id_add(uint64_t *ids, unsigned id)
+{
+	ids[id / 64] |= UINT64_C(1) << (id % 64);
+}
+
+/* One message; -EINVAL. */
+int policy_fail(char error[POLICY_ERROR_MAX], struct policy_place place, const char *format, ...)
+        PRINTF_LIKE(3, 4);
+
+/* Add the ids that an operation glob fits; -EINVAL when it fits none. */
+int operation_glob_add(const char *glob, struct policy_place place, uint64_t *ids,
+        char error[POLICY_ERROR_MAX]) MUST_USE;
+
+#endif

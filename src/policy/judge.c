@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: MIT */
+#include "policy/inside.h"
+
+struct policy_scratch *policy_scratch_new(void)
+{
+	return (struct policy_scratch *)path_scratch_new();
+}
+
+void policy_scratch_free(struct policy_scratch *scratch)
+{
+	path_scratch_free((struct path_scratch *)scratch);
+}
+
+/* A pattern that is too hard for this path fits it where it denies, and not where it allows. */
+static bool path_fits(const struct rule *rule, const struct docker_request *request,
+        struct policy_scratch *scratch)
+{
+	const struct path_limits *limits = rule->policy->set->limits;
+
+	switch (path_match(rule->path, limits, (struct path_scratch *)scratch, request->bare)) {
+	case PATH_FITS:
+		return true;
+	case PATH_FITS_NOT:
+		return false;
+	case PATH_TOO_HARD:
+		return !rule->allow;
+	}
+	return !rule->allow;
+}
+
+static bool step_fits(const struct step *step, const struct docker_request *request,
+        struct policy_scratch *scratch)
+{
+	if (step->ask_method && (step->rule->methods & policy_method_bit(request->method)) == 0) {
+		return false;
+	}
+	return !step->ask_path || path_fits(step->rule, request, scratch);
+}
+
+struct verdict policy_judge(const struct policy *policy, const struct docker_request *request,
+        struct policy_scratch *scratch)
+{
+	ASSERT(policy->first != NULL && request->id < docker_id_count());
+	const struct step *step = policy->first[request->id];
+	while (step->rule != NULL && !step_fits(step, request, scratch)) {
+		step++;
+	}
+	const struct rule *rule = step->rule;
+	const bool allow = rule != NULL && rule->allow;
+	return (struct verdict){
+	        .allowed = allow || policy->observe,
+	        .observed = !allow && policy->observe,
+	        .policy = rule != NULL ? rule->policy : policy,
+	        .rule = rule != NULL ? rule->text : NULL,
+	        .place = rule != NULL ? rule->place : policy->place,
+	};
+}
+
+enum policy_grant policy_grant_of(const struct policy *policy, unsigned id)
+{
+	ASSERT(policy->first != NULL && id < docker_id_count());
+	const struct step *step = policy->first[id];
+	bool sometimes = false;
+
+	while (step->rule != NULL && (step->ask_method || step->ask_path)) {
+		sometimes = sometimes || step->rule->allow;
+		step++;
+	}
+	const bool last = step->rule != NULL && step->rule->allow;
+	const bool asked = step != policy->first[id];
+	if (last) {
+		/* What stands in front of it takes something away, unless all of it allows. */
+		return asked ? POLICY_SOMETIMES : POLICY_ALWAYS;
+	}
+	return sometimes ? POLICY_SOMETIMES : POLICY_NEVER;
+}
+
+const char *policy_name(const struct policy *policy)
+{
+	return policy->name;
+}
+
+bool policy_observes(const struct policy *policy)
+{
+	return policy->observe;
+}
+
+struct policy_place policy_place(const struct policy *policy)
+{
+	return policy->place;
+}
+
+const char *policy_description(const struct policy *policy)
+{
+	return policy->description;
+}
+
+const char *policy_costs(const struct policy *policy)
+{
+	return policy->costs;
+}

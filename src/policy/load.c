@@ -1,0 +1,321 @@
+/* SPDX-License-Identifier: MIT */
+#include "policy/load.h"
+
+#include "policy/inside.h"
+
+#include <errno.h>
+
+_Static_assert((int)YAML_ERROR_MAX == (int)POLICY_ERROR_MAX, "one buffer holds either message");
+
+enum {
+	WORDS_MAX = 256,     /* of one list */
+	RULE_TEXT_MAX = 160, /* bytes of a rule in messages */
+};
+
+struct words {
+	const char *words[WORDS_MAX];
+	unsigned count;
+};
+
+struct rule_reader {
+	struct words operations;
+	struct words methods;
+	const char *path;
+	char *error;
+};
+
+struct reader {
+	struct policy *policy;
+	char *error;
+};
+
+static struct policy_place place_of(const struct yaml_node *node)
+{
+	return (struct policy_place){node->file, node->line};
+}
+
+/* ── Lists of words ──────────────────────────────────────────────────────── */
+
+static int add_word(struct words *words, const struct yaml_node *node, const char *what,
+        char error[POLICY_ERROR_MAX])
+{
+	if (yaml_expect(node, YAML_TEXT, what, error) < 0) {
+		return -EINVAL;
+	}
+	if (words->count == WORDS_MAX) {
+		return yaml_fail(node, error, "a list has more than %d elements", WORDS_MAX);
+	}
+	words->words[words->count++] = node->text.ptr;
+	return 0;
+}
+
+/* A list; a single word is a list of one. */
+static int read_words(const struct yaml_node *node, struct words *ret_words,
+        const char *description, const char *what, char error[POLICY_ERROR_MAX])
+{
+	*ret_words = (struct words){.count = 0};
+	if (node->kind == YAML_TEXT && node->text.len > 0) {
+		return add_word(ret_words, node, what, error);
+	}
+	if (yaml_expect(node, YAML_LIST, description, error) < 0) {
+		return -EINVAL;
+	}
+	for (const struct yaml_node *word = node->first; word != NULL; word = word->next) {
+		if (add_word(ret_words, word, what, error) < 0) {
+			return -EINVAL;
+		}
+	}
+	return ret_words->count > 0 ? 0
+	                            : yaml_fail(node, error, "'%s' is %s; found an empty list",
+	                                      node->key.ptr, description);
+}
+
+/* ── A rule ──────────────────────────────────────────────────────────────── */
+
+static int read_operations(void *context, const struct yaml_node *node)
+{
+	struct rule_reader *reader = context;
+
+	return read_words(node, &reader->operations, "a list of operations, such as container.list",
+	        "the name of an operation, such as container.list", reader->error);
+}
+
+static int read_methods(void *context, const struct yaml_node *node)
+{
+	struct rule_reader *reader = context;
+
+	return read_words(node, &reader->methods, "a list of methods, such as GET",
+	        "a method, such as GET", reader->error);
+}
+
+static int read_path(void *context, const struct yaml_node *node)
+{
+	struct rule_reader *reader = context;
+
+	reader->path = node->text.ptr;
+	return yaml_expect(node, YAML_TEXT,
+	        "a regular expression for the whole path, such as /plugins/[a-z]+/json",
+	        reader->error);
+}
+
+static const struct yaml_key condition_keys[] = {
+        {"operations", read_operations},
+        {"methods", read_methods},
+        {"path", read_path},
+};
+
+static void add_list(struct text *text, const char *name, const struct words *words)
+{
+	if (words->count == 0) {
+		return;
+	}
+	text_add_format(text, "%s: [", name);
+	for (unsigned i = 0; i < words->count; i++) {
+		text_add_format(text, "%s%s", i > 0 ? ", " : "", words->words[i]);
+	}
+	text_add(text, SLICE("]"));
+}
+
+/* The rule in one line, as in the file but without what is too long for a message. */
+static void describe(
+        const struct rule_reader *reader, bool map, const char *verb, char ret_text[RULE_TEXT_MAX])
+{
+	struct text text = text_over(ret_text, RULE_TEXT_MAX - sizeof("..."));
+
+	if (map) {
+		text_add_format(&text, "%s: {", verb);
+		add_list(&text, "operations", &reader->operations);
+		text_add_format(&text, "%s",
+		        reader->operations.count > 0 && reader->methods.count > 0 ? ", " : "");
+		add_list(&text, "methods", &reader->methods);
+		if (reader->path != NULL) {
+			text_add_format(&text, "%spath: %s",
+			        reader->operations.count + reader->methods.count > 0 ? ", " : "",
+			        reader->path);
+		}
+		text_add(&text, SLICE("}"));
+	} else {
+		add_list(&text, verb, &reader->operations);
+	}
+	const bool cut = text.overflow;
+	text.overflow = false;
+	text.cap = RULE_TEXT_MAX;
+	text_add(&text, cut ? SLICE("...") : SLICE(""));
+	text_add_char(&text, '\0');
+}
+
+static int read_conditions(struct rule_reader *reader, const struct yaml_node *node)
+{
+	if (node->kind != YAML_MAP) {
+		return read_operations(reader, node);
+	}
+	if (node->first == NULL) {
+		return yaml_fail(node, reader->error,
+		        "a rule needs operations, methods or a path; for everything write "
+		        "allow: ['*']");
+	}
+	return yaml_read_map(
+	        node, "a rule", condition_keys, ARRAY_LEN(condition_keys), reader, reader->error);
+}
+
+static int add_rule(struct reader *reader, bool allow, const struct yaml_node *node)
+{
+	struct rule_reader rule = {.error = reader->error};
+	char text[RULE_TEXT_MAX];
+
+	if (read_conditions(&rule, node) < 0) {
+		return -EINVAL;
+	}
+	const struct policy_match match = {
+	        .operations = rule.operations.words,
+	        .operation_count = rule.operations.count,
+	        .methods = rule.methods.words,
+	        .method_count = rule.methods.count,
+	        .path = rule.path,
+	};
+	describe(&rule, node->kind == YAML_MAP, allow ? "allow" : "deny", text);
+	return policy_add_rule(reader->policy, allow, &match, text, place_of(node), reader->error);
+}
+
+static int read_allow(void *context, const struct yaml_node *node)
+{
+	return add_rule(context, true, node);
+}
+
+static int read_deny(void *context, const struct yaml_node *node)
+{
+	return add_rule(context, false, node);
+}
+
+static const struct yaml_key rule_keys[] = {
+        {"allow", read_allow},
+        {"deny", read_deny},
+};
+
+/* ── A policy ────────────────────────────────────────────────────────────── */
+
+static int read_rules(void *context, const struct yaml_node *node)
+{
+	struct reader *reader = context;
+
+	if (yaml_expect(node, YAML_LIST, "a list of rules, such as - allow: [container.list]",
+	            reader->error) < 0) {
+		return -EINVAL;
+	}
+	for (const struct yaml_node *rule = node->first; rule != NULL; rule = rule->next) {
+		if (rule->kind != YAML_MAP || rule->first == NULL || rule->first->next != NULL) {
+			return yaml_fail(rule, reader->error,
+			        "a rule is either 'allow: ...' or 'deny: ...', one of them to a "
+			        "dash");
+		}
+		if (yaml_read_map(rule, "a rule", rule_keys, ARRAY_LEN(rule_keys), reader,
+		            reader->error) < 0) {
+			return -EINVAL;
+		}
+	}
+	return 0;
+}
+
+static int read_extends(void *context, const struct yaml_node *node)
+{
+	struct reader *reader = context;
+	struct words names;
+
+	if (read_words(node, &names, "a list of presets or policies, such as read-only",
+	            "the name of a preset or policy", reader->error) < 0) {
+		return -EINVAL;
+	}
+	for (unsigned i = 0; i < names.count; i++) {
+		if (policy_extend(reader->policy, slice_of(names.words[i]), place_of(node),
+		            reader->error) < 0) {
+			return -EINVAL;
+		}
+	}
+	return 0;
+}
+
+static int read_mode(void *context, const struct yaml_node *node)
+{
+	struct reader *reader = context;
+
+	if (yaml_expect(node, YAML_TEXT, "enforce or observe", reader->error) < 0) {
+		return -EINVAL;
+	}
+	if (slice_equal(node->text, SLICE("observe"))) {
+		policy_observe(reader->policy);
+	} else if (!slice_equal(node->text, SLICE("enforce"))) {
+		return yaml_fail(node, reader->error, "'mode' is enforce or observe; found %s",
+		        yaml_found(node).text);
+	}
+	return 0;
+}
+
+/* Lines of text for people. */
+static int read_prose(struct reader *reader, const struct yaml_node *node, const char **ret_text)
+{
+	if (node->kind != YAML_TEXT || node->text.len == 0) {
+		return yaml_fail(node, reader->error, "'%s' is text for people; found %s",
+		        node->key.ptr, yaml_found(node).text);
+	}
+	*ret_text = arena_copy(&reader->policy->set->arena, node->text);
+	return 0;
+}
+
+static int read_description(void *context, const struct yaml_node *node)
+{
+	struct reader *reader = context;
+
+	return read_prose(reader, node, &reader->policy->description);
+}
+
+static int read_costs(void *context, const struct yaml_node *node)
+{
+	struct reader *reader = context;
+
+	return read_prose(reader, node, &reader->policy->costs);
+}
+
+static const struct yaml_key policy_keys[] = {
+        {"description", read_description},
+        {"costs", read_costs},
+        {"extends", read_extends},
+        {"mode", read_mode},
+        {"rules", read_rules},
+        {"create", NULL},
+        {"exec", NULL},
+        {"build", NULL},
+        {"scope", NULL},
+        {"redact", NULL},
+};
+
+int policy_load(struct policy_set *set, struct slice name, const struct yaml_node *body,
+        struct policy **ret_policy, char error[POLICY_ERROR_MAX])
+{
+	struct reader reader = {.error = error};
+
+	if (policy_new(set, name, place_of(body), &reader.policy, error) < 0 ||
+	        yaml_read_map(body, "a policy", policy_keys, ARRAY_LEN(policy_keys), &reader,
+	                error) < 0) {
+		return -EINVAL;
+	}
+	reader.policy->in_configuration = true;
+	*ret_policy = reader.policy;
+	return 0;
+}
+
+int policy_load_preset(struct policy_set *set, const struct policy_preset *preset,
+        struct policy **ret_policy, char error[POLICY_ERROR_MAX])
+{
+	struct arena arena = {NULL, 0};
+	const struct yaml_node *root = NULL;
+
+	int code = yaml_read(preset->text, preset->file, &arena, &root, error);
+	if (code == 0) {
+		code = policy_load(set, slice_of(preset->name), root, ret_policy, error);
+	}
+	if (code == 0) {
+		(*ret_policy)->in_configuration = false;
+	}
+	arena_free(&arena);
+	return code;
+}

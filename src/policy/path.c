@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: MIT */
+#include "policy/path.h"
+
+#define PCRE2_CODE_UNIT_WIDTH 8
+#include <errno.h>
+#include <pcre2.h>
+#include <stdio.h>
+#include <string.h>
+
+enum {
+	/* Steps of backtracking: what anybody means takes some dozen. A path has at most 4096
+	 * bytes, of which `.*` may go back over each, and a group nest for each. */
+	MATCH_LIMIT = 20000,
+	DEPTH_LIMIT = 10000,
+	HEAP_LIMIT_KIB = 4096,
+	REASON_MAX = 160, /* bytes of a message of PCRE2 */
+};
+
+static const uint32_t compile_options = PCRE2_ANCHORED | PCRE2_DOTALL | PCRE2_DOLLAR_ENDONLY |
+                                        PCRE2_NEVER_UTF | PCRE2_NEVER_UCP | PCRE2_NEVER_BACKSLASH_C;
+
+static pcre2_code *code_of(const struct path_pattern *pattern)
+{
+	return (pcre2_code *)(uintptr_t)pattern;
+}
+
+struct path_limits *path_limits_new(void)
+{
+	pcre2_match_context *context = pcre2_match_context_create(NULL);
+
+	if (context != NULL) {
+		(void)pcre2_set_match_limit(context, MATCH_LIMIT);
+		(void)pcre2_set_depth_limit(context, DEPTH_LIMIT);
+		(void)pcre2_set_heap_limit(context, HEAP_LIMIT_KIB);
+	}
+	return (struct path_limits *)context;
+}
+
+void path_limits_free(struct path_limits *limits)
+{
+	pcre2_match_context_free((pcre2_match_context *)limits);
+}
+
+struct path_scratch *path_scratch_new(void)
+{
+	return (struct path_scratch *)pcre2_match_data_create(1, NULL);
+}
+
+void path_scratch_free(struct path_scratch *scratch)
+{
+	pcre2_match_data_free((pcre2_match_data *)scratch);
+}
+
+/* ── Compiling ───────────────────────────────────────────────────────────── */
+
+/* A mistake that compiles, or NULL. */
+static const char *trap_in(const char *pattern)
+{
+	if (pattern[0] == '\0') {
+		return "it is empty and fits no path";
+	}
+	if (strstr(pattern, "(*") != NULL) { /* (*ACCEPT) would end the match in front of our \z */
+		return "verbs, (*...), are not supported";
+	}
+	if (strncmp(pattern, "/v1", 3) == 0 || strncmp(pattern, "/v\\d", 4) == 0 ||
+	        strncmp(pattern, "/v[", 3) == 0) {
+		return "leave out the API version: it is removed before paths are compared";
+	}
+	return NULL;
+}
+
+static pcre2_code *compile(const char *pattern, char *problem, size_t problem_max)
+{
+	int number = 0;
+	PCRE2_SIZE offset = 0;
+	pcre2_code *code = pcre2_compile((PCRE2_SPTR)pattern, PCRE2_ZERO_TERMINATED,
+	        compile_options, &number, &offset, NULL);
+
+	if (code == NULL) {
+		PCRE2_UCHAR reason[REASON_MAX] = "";
+		(void)pcre2_get_error_message(number, reason, sizeof(reason));
+		(void)snprintf(problem, problem_max, "at byte %zu: %s", (size_t)offset + 1,
+		        (const char *)reason);
+	}
+	return code;
+}
+
+/* Grouped, so that an alternation stays inside; it was compiled alone before, so that no bracket
+ * of it closes ours. */
+static pcre2_code *compile_grouped(const char *pattern, char *problem, size_t problem_max)
+{
+	char grouped[2048];
+	const int len = snprintf(grouped, sizeof(grouped), "\\A(?:%s)\\z", pattern);
+
+	if (len < 0 || (size_t)len >= sizeof(grouped)) {
+		(void)snprintf(problem, problem_max, "it is too long");
+		return NULL;
+	}
+	return compile(grouped, problem, problem_max);
+}
+
+/* `containers/json` cannot have been meant. */
+static bool fits_some_path(const pcre2_code *code)
+{
+	pcre2_match_data *data = pcre2_match_data_create(1, NULL);
+	const int count = data == NULL ? 0
+	                               : pcre2_match(code, (PCRE2_SPTR) "/", 1, 0,
+	                                         PCRE2_PARTIAL_HARD, data, NULL);
+
+	pcre2_match_data_free(data);
+	return count != PCRE2_ERROR_NOMATCH;
+}
+
+int path_compile(
+        const char *pattern, struct path_pattern **ret_pattern, char *problem, size_t problem_max)
+{
+	const char *trap = trap_in(pattern);
+
+	if (trap != NULL) {
+		(void)snprintf(problem, problem_max, "%s", trap);
+		return -EINVAL;
+	}
+	pcre2_code *alone = compile(pattern, problem, problem_max);
+	if (alone == NULL) {
+		return -EINVAL;
+	}
+	pcre2_code_free(alone);
+	pcre2_code *code = compile_grouped(pattern, problem, problem_max);
+	if (code == NULL) {
+		return -EINVAL;
+	}
+	if (!fits_some_path(code)) {
+		(void)snprintf(problem, problem_max, "it fits no path: paths begin with a slash");
+		pcre2_code_free(code);
+		return -EINVAL;
+	}
+	/* Where the system grants no executable memory, the interpreter does the same. */
+	(void)pcre2_jit_compile(code, PCRE2_JIT_COMPLETE);
+	*ret_pattern = (struct path_pattern *)code;
+	return 0;
+}
+
+void path_free(struct path_pattern *pattern)
+{
+	pcre2_code_free((pcre2_code *)pattern);
+}
+
+/* ── Matching ────────────────────────────────────────────────────────────── */
+
+static int match(const struct path_pattern *pattern, const struct path_limits *limits,
+        struct path_scratch *scratch, struct slice path, uint32_t options)
+{
+	return pcre2_match(code_of(pattern), (PCRE2_SPTR)path.ptr, path.len, 0, options,
+	        (pcre2_match_data *)scratch, (pcre2_match_context *)(uintptr_t)limits);
+}
+
+enum path_answer path_match(const struct path_pattern *pattern, const struct path_limits *limits,
+        struct path_scratch *scratch, struct slice path)
+{
+	const int count = match(pattern, limits, scratch, path, 0);
+
+	if (count == PCRE2_ERROR_NOMATCH) {
+		return PATH_FITS_NOT;
+	}
+	return count < 0 ? PATH_TOO_HARD : PATH_FITS;
+}
+
+/*
+ * What would need more bytes to be decided matches in part, or wholly; what no
+ * byte can save does not match at all.
+ */
+bool path_can_begin(const struct path_pattern *pattern, const struct path_limits *limits,
+        struct path_scratch *scratch, struct slice prefix)
+{
+	return match(pattern, limits, scratch, prefix, PCRE2_PARTIAL_HARD) != PCRE2_ERROR_NOMATCH;
+}

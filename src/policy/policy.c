@@ -1,0 +1,371 @@
+/* SPDX-License-Identifier: MIT */
+#include "policy/policy.h"
+
+#include "base/nearest.h"
+#include "policy/inside.h"
+#include "policy/load.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+int policy_fail(char error[POLICY_ERROR_MAX], struct policy_place place, const char *format, ...)
+{
+	struct text text = text_over(error, POLICY_ERROR_MAX);
+	va_list arguments;
+
+	if (place.file != NULL) {
+		text_add_format(&text, "%.512s:%u: ", place.file, place.line);
+	}
+	va_start(arguments, format);
+	(void)vsnprintf(error + text.len, POLICY_ERROR_MAX - text.len, format, arguments);
+	va_end(arguments);
+	return -EINVAL;
+}
+
+unsigned policy_method_bit(struct slice method)
+{
+	static const char *const methods[] = {
+	        "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"};
+
+	for (unsigned i = 0; i < ARRAY_LEN(methods); i++) {
+		if (slice_equal(method, slice_of(methods[i]))) {
+			return 1U << i;
+		}
+	}
+	return 0;
+}
+
+bool policy_is_unknown(unsigned id)
+{
+	return docker_endpoint(id) == NULL && strcmp(docker_operation_name(id), "unknown") == 0;
+}
+
+/* ── The set ─────────────────────────────────────────────────────────────── */
+
+static struct policy *add_built_in(
+        struct policy_set *set, const char *name, const char *description, const char *costs)
+{
+	struct policy *policy;
+	char error[POLICY_ERROR_MAX];
+
+	const int code =
+	        policy_new(set, slice_of(name), (struct policy_place){NULL, 0}, &policy, error);
+	ASSERT(code == 0);
+	policy->description = description;
+	policy->costs = costs;
+	return policy;
+}
+
+static void add_built_ins(struct policy_set *set)
+{
+	static const char *const everything[] = {"*"};
+	const struct policy_match match = {.operations = everything, .operation_count = 1};
+	char error[POLICY_ERROR_MAX];
+
+	(void)add_built_in(set, "deny", "Nothing.", NULL);
+	struct policy *open =
+	        add_built_in(set, "open", "Everything, what is unknown to the catalogue among it.",
+	                "Access to the Engine is root on the host.");
+	const int code = policy_add_rule(
+	        open, true, &match, "allow: ['*']", (struct policy_place){NULL, 0}, error);
+	ASSERT(code == 0);
+}
+
+struct policy_set *policy_set_new(void)
+{
+	struct policy_set *set = calloc(1, sizeof(*set));
+
+	ASSERT(set != NULL && "out of memory");
+	(void)pthread_mutex_init(&set->advice_lock, NULL);
+	set->limits = path_limits_new();
+	ASSERT(set->limits != NULL && "out of memory");
+	add_built_ins(set);
+	return set;
+}
+
+void policy_set_free(struct policy_set *set)
+{
+	if (set == NULL) {
+		return;
+	}
+	for (struct policy *policy = set->policies; policy != NULL; policy = policy->next) {
+		for (struct rule *rule = policy->rules; rule != NULL; rule = rule->next) {
+			path_free(rule->path);
+		}
+	}
+	path_limits_free(set->limits);
+	arena_free(&set->arena);
+	free(set);
+}
+
+static struct policy *find_made(const struct policy_set *set, struct slice name)
+{
+	for (struct policy *policy = set->policies; policy != NULL; policy = policy->next) {
+		if (slice_equal(name, slice_of(policy->name))) {
+			return policy;
+		}
+	}
+	return NULL;
+}
+
+static const struct policy_preset *find_preset(struct slice name)
+{
+	for (unsigned i = 0; i < policy_preset_count; i++) {
+		if (slice_equal(name, slice_of(policy_presets[i].name))) {
+			return &policy_presets[i];
+		}
+	}
+	return NULL;
+}
+
+static int fail_unknown_policy(const struct policy_set *set, struct slice name,
+        struct policy_place place, char error[POLICY_ERROR_MAX])
+{
+	struct nearest nearest = nearest_to(name);
+	const struct text_shown shown = text_show(name);
+
+	for (const struct policy *policy = set->policies; policy != NULL; policy = policy->next) {
+		nearest_try(&nearest, policy->name);
+	}
+	for (unsigned i = 0; i < policy_preset_count; i++) {
+		nearest_try(&nearest, policy_presets[i].name);
+	}
+	if (nearest.best != NULL) {
+		return policy_fail(error, place,
+		        "no policy or preset is called '%s'; did you mean '%s'?", shown.text,
+		        nearest.best);
+	}
+	return policy_fail(error, place,
+	        "no policy or preset is called '%s'; presets are listed in the manual page, "
+	        "docker-socket-proxy(8)",
+	        shown.text);
+}
+
+int policy_set_find(struct policy_set *set, struct slice name, struct policy_place place,
+        struct policy **ret_policy, char error[POLICY_ERROR_MAX])
+{
+	*ret_policy = find_made(set, name);
+	if (*ret_policy != NULL) {
+		return 0;
+	}
+	const struct policy_preset *preset = find_preset(name);
+	if (preset == NULL) {
+		return fail_unknown_policy(set, name, place, error);
+	}
+	return policy_load_preset(set, preset, ret_policy, error);
+}
+
+/* ── A policy ────────────────────────────────────────────────────────────── */
+
+static bool is_name(struct slice name)
+{
+	for (size_t i = 0; i < name.len; i++) {
+		const char c = ascii_lower(name.ptr[i]);
+		if (!((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '_' ||
+		            (c == '.' && i > 0))) {
+			return false;
+		}
+	}
+	return name.len > 0 && name.len <= POLICY_NAME_MAX;
+}
+
+int policy_new(struct policy_set *set, struct slice name, struct policy_place place,
+        struct policy **ret_policy, char error[POLICY_ERROR_MAX])
+{
+	const struct text_shown shown = text_show(name);
+
+	if (!is_name(name)) {
+		return policy_fail(error, place,
+		        "'%s' is no name for a policy: give 1 to %d letters, digits, '-', '_' "
+		        "and '.'",
+		        shown.text, POLICY_NAME_MAX);
+	}
+	const struct policy *made = find_made(set, name);
+	if (made != NULL && made->place.file != NULL) {
+		return policy_fail(error, place, "policy '%s' is there already (%s:%u)", shown.text,
+		        made->place.file, made->place.line);
+	}
+	if (made != NULL) {
+		return policy_fail(
+		        error, place, "policy '%s' is built in: choose another name", shown.text);
+	}
+	const struct policy_preset *preset = find_preset(name);
+	if (preset != NULL && preset->file != place.file) {
+		return policy_fail(
+		        error, place, "'%s' is a preset: choose another name", shown.text);
+	}
+	struct policy *policy = arena_take(&set->arena, sizeof(*policy));
+	policy->set = set;
+	policy->name = arena_copy(&set->arena, name);
+	policy->place = place;
+	policy->rules_end = &policy->rules;
+	policy->extensions_end = &policy->extensions;
+	policy->next = set->policies;
+	set->policies = policy;
+	*ret_policy = policy;
+	return 0;
+}
+
+void policy_observe(struct policy *policy)
+{
+	ASSERT(policy->first == NULL);
+	policy->observe = true;
+}
+
+void policy_set_advisor(struct policy *policy, policy_advisor *advisor, const void *context)
+{
+	policy->advisor = advisor;
+	policy->advisor_context = context;
+}
+
+int policy_extend(struct policy *policy, struct slice name, struct policy_place place,
+        char error[POLICY_ERROR_MAX])
+{
+	struct arena *arena = &policy->set->arena;
+
+	ASSERT(policy->first == NULL);
+	if (policy->extension_count == POLICY_EXTENDS_MAX) {
+		return policy_fail(error, place, "policy '%s' extends more than %d others",
+		        policy->name, POLICY_EXTENDS_MAX);
+	}
+	struct extension *extension = arena_take(arena, sizeof(*extension));
+	extension->name = (struct slice){arena_copy(arena, name), name.len};
+	extension->place = place;
+	*policy->extensions_end = extension;
+	policy->extensions_end = &extension->next;
+	policy->extension_count++;
+	return 0;
+}
+
+/* ── A rule ──────────────────────────────────────────────────────────────── */
+
+static size_t id_words(void)
+{
+	return (docker_id_count() + 63) / 64;
+}
+
+static int read_methods(struct rule *rule, const struct policy_match *match,
+        struct policy_place place, char error[POLICY_ERROR_MAX])
+{
+	for (unsigned i = 0; i < match->method_count; i++) {
+		const unsigned bit = policy_method_bit(slice_of(match->methods[i]));
+		if (bit == 0) {
+			return policy_fail(error, place,
+			        "'%s' is not accepted as a method: give GET, HEAD, POST, PUT, "
+			        "PATCH, DELETE or OPTIONS",
+			        text_show(slice_of(match->methods[i])).text);
+		}
+		rule->methods |= bit;
+	}
+	return 0;
+}
+
+static int read_path(struct rule *rule, const struct policy_match *match, struct policy_place place,
+        char error[POLICY_ERROR_MAX])
+{
+	char problem[512];
+
+	if (match->path == NULL) {
+		return 0;
+	}
+	if (strlen(match->path) > POLICY_PATTERN_MAX) {
+		return policy_fail(error, place, "the path pattern is longer than %d bytes",
+		        POLICY_PATTERN_MAX);
+	}
+	if (path_compile(match->path, &rule->path, problem, sizeof(problem)) < 0) {
+		return policy_fail(error, place, "the path pattern '%.256s' is not accepted: %s",
+		        match->path, problem);
+	}
+	return 0;
+}
+
+/*
+ * Ids by the operations that are given; without any, all of the catalogue, and
+ * the unknown too unless the rule allows by methods alone: to allow the unknown
+ * must be said, to deny it need not.
+ */
+static int read_operations(struct rule *rule, const struct policy_match *match,
+        struct policy_place place, char error[POLICY_ERROR_MAX])
+{
+	const bool unknown = !rule->allow || match->path != NULL || match->sections != 0;
+
+	for (unsigned i = 0; i < match->operation_count; i++) {
+		if (operation_glob_add(match->operations[i], place, rule->fits, error) < 0) {
+			return -EINVAL;
+		}
+	}
+	for (unsigned id = 0; match->operation_count == 0 && id < docker_id_count(); id++) {
+		if (unknown || !policy_is_unknown(id)) {
+			id_add(rule->fits, id);
+		}
+	}
+	return 0;
+}
+
+static bool is_in_sections(unsigned id, uint64_t sections)
+{
+	const enum docker_section section = docker_id_section(id);
+
+	return sections == 0 ||
+	       (section < DOCKER_SECTION_NONE && (sections >> (unsigned)section & 1) != 0);
+}
+
+static bool method_can_fit(const struct rule *rule, unsigned id)
+{
+	const struct docker_endpoint *endpoint = docker_endpoint(id);
+
+	if (rule->methods == 0) {
+		return true;
+	}
+	const unsigned reading = policy_method_bit(SLICE("GET")) | policy_method_bit(SLICE("HEAD"));
+	const unsigned options = policy_method_bit(SLICE("OPTIONS"));
+	if (endpoint == NULL && !policy_is_unknown(id)) {
+		return (rule->methods & options) != 0;
+	}
+	if (endpoint == NULL) {
+		const unsigned others = ~(reading | options);
+		return (rule->methods & (docker_id_is_read_method(id) ? reading : others)) != 0;
+	}
+	const unsigned bit = policy_method_bit(slice_of(endpoint->method));
+	return bit == 0 || (rule->methods & bit) != 0;
+}
+
+/* Take the ids away that the other conditions rule out. */
+static void narrow(struct rule *rule, uint64_t sections)
+{
+	for (unsigned id = 0; id < docker_id_count(); id++) {
+		if (!is_in_sections(id, sections) || !method_can_fit(rule, id)) {
+			rule->fits[id / 64] &= ~(UINT64_C(1) << (id % 64));
+		}
+	}
+}
+
+int policy_add_rule(struct policy *policy, bool allow, const struct policy_match *match,
+        const char *text, struct policy_place place, char error[POLICY_ERROR_MAX])
+{
+	struct arena *arena = &policy->set->arena;
+
+	ASSERT(policy->first == NULL);
+	if (policy->rule_count == POLICY_RULES_MAX) {
+		return policy_fail(error, place, "policy '%s' has more than %d rules", policy->name,
+		        POLICY_RULES_MAX);
+	}
+	struct rule *rule = arena_take(arena, sizeof(*rule));
+	rule->policy = policy;
+	rule->text = arena_copy(arena, slice_of(text));
+	rule->place = place;
+	rule->allow = allow;
+	rule->fits = arena_take(arena, id_words() * sizeof(rule->fits[0]));
+	if (read_methods(rule, match, place, error) < 0 ||
+	        read_operations(rule, match, place, error) < 0 ||
+	        read_path(rule, match, place, error) < 0) {
+		return -EINVAL;
+	}
+	narrow(rule, match->sections);
+	*policy->rules_end = rule;
+	policy->rules_end = &rule->next;
+	policy->rule_count++;
+	return 0;
+}

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * presets — the policies that the program brings along, one for each app.
+ *
+ * They are the files of presets/, as they are, in the order of their names;
+ * tools/embed-presets.py writes the table at build time.
+ */
+#ifndef POLICY_PRESETS_H
+#define POLICY_PRESETS_H
+
+#include "base/slice.h"
+
+struct policy_preset {
+	const char *name; /* "traefik" */
+	const char *file; /* "presets/traefik.yaml", for messages */
+	struct slice text;
+};
+
+extern const struct policy_preset policy_presets[];
+extern const unsigned policy_preset_count;
+
+#endif

@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: MIT */
+#include "policy/inside.h"
+
+#include <errno.h>
+
+/* The rules of a policy and of all it extends, in the order in which they are tried. */
+struct order {
+	const struct rule *rules[POLICY_RULES_MAX];
+	unsigned count;
+};
+
+/* A policy whose extensions are being walked. */
+struct visit {
+	const struct policy *policy;
+	const struct extension *next;
+};
+
+struct walk {
+	struct policy *sealed;
+	struct order order;
+	struct visit stack[POLICY_DEPTH_MAX];
+	unsigned depth;
+};
+
+/* ── extends ─────────────────────────────────────────────────────────────── */
+
+static int enter(struct walk *walk, struct policy *policy, struct policy_place place,
+        char error[POLICY_ERROR_MAX])
+{
+	if (walk->depth == POLICY_DEPTH_MAX) {
+		return policy_fail(error, place,
+		        "more than %d policies extend each other in a row at '%s'",
+		        POLICY_DEPTH_MAX, policy->name);
+	}
+	policy->seen_by = walk->sealed;
+	for (const struct rule *rule = policy->rules; rule != NULL; rule = rule->next) {
+		if (walk->order.count == POLICY_RULES_MAX) {
+			return policy_fail(error, place,
+			        "policy '%s' has more than %d rules with those it extends",
+			        walk->sealed->name, POLICY_RULES_MAX);
+		}
+		walk->order.rules[walk->order.count++] = rule;
+	}
+	walk->stack[walk->depth++] = (struct visit){policy, policy->extensions};
+	return 0;
+}
+
+static bool is_on_stack(const struct walk *walk, const struct policy *policy)
+{
+	for (unsigned i = 0; i < walk->depth; i++) {
+		if (walk->stack[i].policy == policy) {
+			return true;
+		}
+	}
+	return false;
+}
+
+/* A policy that is reached twice has nothing to add: its rules were tried already. */
+static int extend(
+        struct walk *walk, const struct extension *extension, char error[POLICY_ERROR_MAX])
+{
+	struct policy *policy = NULL;
+
+	if (policy_set_find(walk->sealed->set, extension->name, extension->place, &policy, error) <
+	        0) {
+		return -EINVAL;
+	}
+	if (is_on_stack(walk, policy)) {
+		return policy_fail(error, extension->place,
+		        "policy '%s' extends itself: it is reached from '%s'", policy->name,
+		        walk->stack[walk->depth - 1].policy->name);
+	}
+	return policy->seen_by == walk->sealed ? 0 : enter(walk, policy, extension->place, error);
+}
+
+static int collect(struct walk *walk, char error[POLICY_ERROR_MAX])
+{
+	int code = enter(walk, walk->sealed, walk->sealed->place, error);
+
+	while (code == 0 && walk->depth > 0) {
+		struct visit *visit = &walk->stack[walk->depth - 1];
+		const struct extension *extension = visit->next;
+		if (extension == NULL) {
+			walk->depth--;
+			continue;
+		}
+		visit->next = extension->next;
+		code = extend(walk, extension, error);
+	}
+	return code;
+}
+
+/* ── The table ───────────────────────────────────────────────────────────── */
+
+/* The part of the paths of a row that is the same in all of them. */
+static struct slice literal_part(const struct docker_endpoint *endpoint, bool *ret_whole)
+{
+	const char *brace = strchr(endpoint->path, '{');
+
+	*ret_whole = brace == NULL;
+	return brace == NULL ? slice_of(endpoint->path) : slice_between(endpoint->path, brace);
+}
+
+/* Whether the pattern of a rule fits the paths of an id; PATH_TOO_HARD: it depends on the path. */
+static enum path_answer path_of_id(
+        const struct rule *rule, unsigned id, struct path_scratch *scratch)
+{
+	const struct docker_endpoint *endpoint = docker_endpoint(id);
+	const struct path_limits *limits = rule->policy->set->limits;
+	bool whole;
+
+	if (rule->path == NULL) {
+		return PATH_FITS;
+	}
+	if (endpoint == NULL) {
+		return PATH_TOO_HARD;
+	}
+	const struct slice literal = literal_part(endpoint, &whole);
+	if (whole) {
+		return path_match(rule->path, limits, scratch, literal);
+	}
+	return path_can_begin(rule->path, limits, scratch, literal) ? PATH_TOO_HARD : PATH_FITS_NOT;
+}
+
+static bool asks_method(const struct rule *rule, unsigned id)
+{
+	const struct docker_endpoint *endpoint = docker_endpoint(id);
+
+	if (rule->methods == 0) {
+		return false;
+	}
+	return endpoint == NULL ? policy_is_unknown(id)
+	                        : policy_method_bit(slice_of(endpoint->method)) == 0;
+}
+
+/* The steps of one id into `steps`; how many. */
+static unsigned plan(const struct order *order, unsigned id, struct path_scratch *scratch,
+        struct step steps[POLICY_RULES_MAX + 1])
+{
+	unsigned count = 0;
+
+	for (unsigned i = 0; i < order->count; i++) {
+		const struct rule *rule = order->rules[i];
+		const enum path_answer path =
+		        id_is_in(rule->fits, id) ? path_of_id(rule, id, scratch) : PATH_FITS_NOT;
+		if (path == PATH_FITS_NOT) {
+			continue;
+		}
+		const struct step step = {rule, asks_method(rule, id), path == PATH_TOO_HARD};
+		steps[count++] = step;
+		if (!step.ask_method && !step.ask_path) {
+			return count;
+		}
+	}
+	steps[count++] = (struct step){NULL, false, false};
+	return count;
+}
+
+static void make_table(
+        struct policy *policy, const struct order *order, struct path_scratch *scratch)
+{
+	struct arena *arena = &policy->set->arena;
+	const struct step **first = arena_take(arena, docker_id_count() * sizeof(first[0]));
+	struct step steps[POLICY_RULES_MAX + 1];
+
+	for (unsigned id = 0; id < docker_id_count(); id++) {
+		const unsigned count = plan(order, id, scratch, steps);
+		struct step *kept = arena_take(arena, count * sizeof(steps[0]));
+		for (unsigned i = 0; i < count; i++) {
+			kept[i] = steps[i];
+		}
+		first[id] = kept;
+	}
+	policy->first = first;
+}
+
+int policy_seal(struct policy *policy, char error[POLICY_ERROR_MAX])
+{
+	struct walk walk = {.sealed = policy};
+
+	if (policy->first != NULL) {
+		return 0;
+	}
+	if (collect(&walk, error) < 0) {
+		return -EINVAL;
+	}
+	struct path_scratch *scratch = path_scratch_new();
+	ASSERT(scratch != NULL && "out of memory");
+	make_table(policy, &walk.order, scratch);
+	path_scratch_free(scratch);
+	return 0;
+}

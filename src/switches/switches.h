@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * switches — the variables of Tecnativa's and linuxserver's proxies, as a policy.
+ *
+ *   CONTAINERS=1     GET and HEAD below /containers; any method with POST=1
+ *   ALLOW_START=1    this action, whatever CONTAINERS and POST are
+ *   ALLOW_LOGS=0     not this one, although CONTAINERS=1
+ *
+ * switches.def and docker/sections.def are the whole list. What they come to is
+ * a short list of rules, the first that fits deciding, from which a policy is
+ * built and which `convert` prints.
+ */
+#ifndef SWITCHES_SWITCHES_H
+#define SWITCHES_SWITCHES_H
+
+#include "base/check.h"
+#include "base/slice.h"
+#include "docker/docker.h"
+#include "policy/policy.h"
+
+enum {
+	SWITCHES_ACTIONS = 0
+#define ACTION(...) +1
+#define DETAIL(...)
+#include "switches/switches.def"
+#undef ACTION
+#undef DETAIL
+	,
+	SWITCHES_DETAILS = 0
+#define ACTION(...)
+#define DETAIL(...) +1
+#include "switches/switches.def"
+#undef ACTION
+#undef DETAIL
+	,
+	SWITCHES_COUNT = DOCKER_SECTION_COUNT + 1 + SWITCHES_ACTIONS + SWITCHES_DETAILS,
+	SWITCHES_RULES_MAX = SWITCHES_COUNT + 1,
+	SWITCHES_OPERATIONS_MAX = 9, /* of one row of switches.def */
+};
+
+enum switch_kind {
+	SWITCH_SECTION,
+	SWITCH_POST,
+	SWITCH_ACTION,
+	SWITCH_DETAIL,
+};
+
+enum switch_value {
+	SWITCH_UNSET = 0,
+	SWITCH_OFF,
+	SWITCH_ON,
+};
+
+/* One of the table, by a number below SWITCHES_COUNT; sections have their own as theirs. */
+struct switch_row {
+	const char *variable;
+	enum switch_kind kind;
+	bool preset;                                       /* what it is when unset */
+	const char *operations[SWITCHES_OPERATIONS_MAX]; /* up to the first NULL */
+};
+
+const struct switch_row *switches_row(unsigned number);
+/* The number of the switch called `name`; SWITCHES_COUNT: it is none. */
+unsigned switches_find(struct slice name);
+
+/* By number, an enum switch_value. */
+struct switches {
+	uint8_t values[SWITCHES_COUNT];
+};
+
+/* 1, true, yes, on; 0, false, no, off; in any case. False: neither. */
+bool switches_read_value(struct slice text, enum switch_value *ret_value) MUST_USE;
+/* The end of a sentence that refuses another value. */
+#define SWITCHES_ACCEPTED "give 1, true, yes or on to open, 0, false, no or off to close"
+
+bool switches_is_on(const struct switches *switches, unsigned number);
+
+struct switch_rule {
+	bool allow;
+	/* Operations, up to the first NULL; none: the section. */
+	const char *const *operations;
+	unsigned operation_count;
+	enum docker_section section;
+	bool reads_only;             /* of the section: GET and HEAD */
+	const struct switch_row *row; /* what made it */
+	char text[64];               /* "CONTAINERS=1 and POST=1" */
+};
+
+/* The rules, in their order; returns how many. */
+unsigned switches_list_rules(
+        const struct switches *switches, struct switch_rule rules[SWITCHES_RULES_MAX]);
+
+/* The policy called `switches`, sealed; `switches` must outlive it. */
+int switches_build(struct policy_set *set, const struct switches *switches,
+        struct policy **ret_policy, char error[POLICY_ERROR_MAX]) MUST_USE;
+
+#endif

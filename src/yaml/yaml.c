@@ -1,0 +1,307 @@
+/* SPDX-License-Identifier: MIT */
+#include "yaml/yaml.h"
+
+#include "base/text.h"
+#include "yaml/repair.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <yaml.h>
+
+struct level {
+	struct yaml_node *node; /* a list or a map */
+	struct yaml_node **end; /* where the next child goes */
+	struct slice key;       /* read, and waiting for its value; ptr NULL: none */
+	unsigned key_line;
+	unsigned count;
+};
+
+struct builder {
+	struct arena *arena;
+	const char *file;
+	char *error;
+	struct yaml_node *root;
+	struct level levels[YAML_DEPTH_MAX];
+	unsigned depth;
+	unsigned nodes;
+	unsigned documents;
+};
+
+static int fail_at(const struct builder *builder, size_t line, const char *format, ...)
+        PRINTF_LIKE(3, 4);
+static int fail_at(const struct builder *builder, size_t line, const char *format, ...)
+{
+	struct text text = text_over(builder->error, YAML_ERROR_MAX);
+	va_list arguments;
+
+	text_add_format(&text, "%.512s:%zu: ", builder->file, line);
+	va_start(arguments, format);
+	(void)vsnprintf(builder->error + text.len, YAML_ERROR_MAX - text.len, format, arguments);
+	va_end(arguments);
+	return -EINVAL;
+}
+
+/* ── Building the tree ───────────────────────────────────────────────────── */
+
+/* `prose`: it may have lines. */
+static int check_text(const struct builder *builder, struct slice text, size_t line, bool prose)
+{
+	if (text.len > YAML_TEXT_MAX) {
+		return fail_at(builder, line, "a text is longer than %d bytes", YAML_TEXT_MAX);
+	}
+	for (size_t i = 0; i < text.len; i++) {
+		const unsigned char c = (unsigned char)text.ptr[i];
+		if ((c < 0x20 && !(prose && (c == '\n' || c == '\t'))) || c == 0x7f) {
+			return fail_at(
+			        builder, line, "a text has a control byte (0x%02x)", (unsigned)c);
+		}
+	}
+	return 0;
+}
+
+/* A key is kept for the value that follows. */
+static int take_key(struct builder *builder, struct level *level, struct slice text, size_t line)
+{
+	if (check_text(builder, text, line, false) < 0) {
+		return -EINVAL;
+	}
+	for (const struct yaml_node *node = level->node->first; node != NULL; node = node->next) {
+		if (slice_equal(node->key, text)) {
+			return fail_at(builder, line,
+			        "key '%s' is given twice; the first is in line %u",
+			        text_show(text).text, node->line);
+		}
+	}
+	if (level->count++ == YAML_KEYS_MAX) {
+		return fail_at(builder, line, "a map has more than %d keys", YAML_KEYS_MAX);
+	}
+	level->key = (struct slice){arena_copy(builder->arena, text), text.len};
+	level->key_line = (unsigned)line;
+	return 0;
+}
+
+/*
+ * A new node, hung into the innermost list or map. The line of a map's value
+ * is that of its key: that is what people look for.
+ */
+static int add_node(
+        struct builder *builder, enum yaml_kind kind, size_t line, struct yaml_node **ret_node)
+{
+	struct level *level = builder->depth > 0 ? &builder->levels[builder->depth - 1] : NULL;
+
+	if (builder->nodes++ == YAML_NODES_MAX) {
+		return fail_at(builder, line, "there are more than %d values", YAML_NODES_MAX);
+	}
+	if (level != NULL && level->node->kind == YAML_MAP && level->key.ptr == NULL) {
+		return fail_at(builder, line, "a key is plain text, not a list or a map");
+	}
+	struct yaml_node *node = arena_take(builder->arena, sizeof(*node));
+	*node = (struct yaml_node){.kind = kind, .line = (unsigned)line, .file = builder->file};
+	*ret_node = node;
+	if (level == NULL) {
+		builder->root = node;
+		return 0;
+	}
+	if (level->node->kind == YAML_MAP) {
+		node->key = level->key;
+		node->line = level->key_line;
+		level->key = (struct slice){NULL, 0};
+	}
+	*level->end = node;
+	level->end = &node->next;
+	return 0;
+}
+
+static int add_text(struct builder *builder, struct slice text, size_t line)
+{
+	struct level *level = builder->depth > 0 ? &builder->levels[builder->depth - 1] : NULL;
+	struct yaml_node *node = NULL;
+
+	if (level != NULL && level->node->kind == YAML_MAP && level->key.ptr == NULL) {
+		return take_key(builder, level, text, line);
+	}
+	if (check_text(builder, text, line, true) < 0 ||
+	        add_node(builder, YAML_TEXT, line, &node) < 0) {
+		return -EINVAL;
+	}
+	node->text = (struct slice){arena_copy(builder->arena, text), text.len};
+	return 0;
+}
+
+static int open_level(struct builder *builder, enum yaml_kind kind, size_t line)
+{
+	struct yaml_node *node = NULL;
+
+	if (builder->depth == YAML_DEPTH_MAX) {
+		return fail_at(builder, line, "lists and maps are nested more than %d deep",
+		        YAML_DEPTH_MAX);
+	}
+	if (add_node(builder, kind, line, &node) < 0) {
+		return -EINVAL;
+	}
+	builder->levels[builder->depth++] = (struct level){.node = node, .end = &node->first};
+	return 0;
+}
+
+/* ── Events ──────────────────────────────────────────────────────────────── */
+
+static int refuse_decoration(
+        const struct builder *builder, size_t line, const void *anchor, const void *tag)
+{
+	if (anchor != NULL) {
+		return fail_at(builder, line,
+		        "anchors (&%.64s) are not supported: write the value where it is needed",
+		        (const char *)anchor);
+	}
+	if (tag != NULL) {
+		return fail_at(builder, line, "tags (%s) are not supported",
+		        text_show(slice_of(tag)).text);
+	}
+	return 0;
+}
+
+static int fail_alias(const struct builder *builder, size_t line)
+{
+	return fail_at(builder, line,
+	        "a word that begins with '*' is an alias in YAML, which is not supported here: "
+	        "put a glob in quotes, '*.list'");
+}
+
+static int take_event(struct builder *builder, const yaml_event_t *event)
+{
+	const size_t line = event->start_mark.line + 1;
+
+	switch (event->type) {
+	case YAML_DOCUMENT_START_EVENT:
+		return builder->documents++ == 0
+		               ? 0
+		               : fail_at(builder, line,
+		                         "a second document begins; one file holds one");
+	case YAML_ALIAS_EVENT:
+		return fail_alias(builder, line);
+	case YAML_SCALAR_EVENT:
+		if (refuse_decoration(
+		            builder, line, event->data.scalar.anchor, event->data.scalar.tag) < 0) {
+			return -EINVAL;
+		}
+		return add_text(builder,
+		        (struct slice){
+		                (const char *)event->data.scalar.value, event->data.scalar.length},
+		        line);
+	case YAML_SEQUENCE_START_EVENT:
+		if (refuse_decoration(builder, line, event->data.sequence_start.anchor,
+		            event->data.sequence_start.tag) < 0) {
+			return -EINVAL;
+		}
+		return open_level(builder, YAML_LIST, line);
+	case YAML_MAPPING_START_EVENT:
+		if (refuse_decoration(builder, line, event->data.mapping_start.anchor,
+		            event->data.mapping_start.tag) < 0) {
+			return -EINVAL;
+		}
+		return open_level(builder, YAML_MAP, line);
+	case YAML_SEQUENCE_END_EVENT:
+	case YAML_MAPPING_END_EVENT:
+		builder->depth--;
+		return 0;
+	case YAML_NO_EVENT:
+	case YAML_STREAM_START_EVENT:
+	case YAML_STREAM_END_EVENT:
+	case YAML_DOCUMENT_END_EVENT:
+		return 0;
+	}
+	return 0;
+}
+
+static size_t line_of_offset(struct slice bytes, size_t offset)
+{
+	size_t line = 1;
+
+	for (size_t i = 0; i < offset && i < bytes.len; i++) {
+		line += bytes.ptr[i] == '\n';
+	}
+	return line;
+}
+
+/* libyaml's words, and what they mean where they are known to puzzle. */
+static int fail_parser(
+        const struct builder *builder, const yaml_parser_t *parser, struct slice bytes)
+{
+	const size_t line = parser->problem_mark.line + 1;
+	const size_t at = parser->problem_mark.index;
+	const char *context = parser->context != NULL ? parser->context : "";
+
+	if (parser->error == YAML_READER_ERROR) {
+		return fail_at(builder, line_of_offset(bytes, parser->problem_offset),
+		        "the text is not UTF-8: %s", parser->problem);
+	}
+	if (strstr(context, "alias") != NULL) {
+		return fail_alias(builder, line);
+	}
+	if (at < bytes.len && bytes.ptr[at] == '\t') {
+		return fail_at(builder, line, "a tab is no indentation in YAML: use spaces");
+	}
+	return fail_at(builder, line, "this is not YAML: %s%s%s",
+	        parser->problem != NULL ? parser->problem : "out of memory",
+	        context[0] != '\0' ? " " : "", context);
+}
+
+static int parse(struct builder *builder, yaml_parser_t *parser, struct slice bytes)
+{
+	bool ended = false;
+	int code = 0;
+
+	while (code == 0 && !ended) {
+		yaml_event_t event;
+		if (yaml_parser_parse(parser, &event) == 0) {
+			return fail_parser(builder, parser, bytes);
+		}
+		ended = event.type == YAML_STREAM_END_EVENT;
+		code = take_event(builder, &event);
+		yaml_event_delete(&event);
+	}
+	return code;
+}
+
+static int read_tree(struct builder *builder, struct slice bytes)
+{
+	yaml_parser_t parser;
+
+	ASSERT(yaml_parser_initialize(&parser) == 1 && "out of memory");
+	yaml_parser_set_encoding(&parser, YAML_UTF8_ENCODING);
+	yaml_parser_set_input_string(&parser, (const unsigned char *)bytes.ptr, bytes.len);
+	const int code = parse(builder, &parser, bytes);
+	yaml_parser_delete(&parser);
+	if (code == 0 && builder->root == NULL) {
+		return fail_at(builder, 1, "there is nothing in the file");
+	}
+	return code;
+}
+
+/* Once more with what quotes can save; the first error is the one that is told. */
+static int read_repaired(struct builder *builder, struct slice bytes)
+{
+	const size_t max = 2 * bytes.len + 1; /* two quotes for what has at least as many bytes */
+	struct text text = text_over(arena_take(builder->arena, max), max);
+	char nowhere[YAML_ERROR_MAX];
+
+	*builder =
+	        (struct builder){.arena = builder->arena, .file = builder->file, .error = nowhere};
+	return yaml_repair(bytes, &text) ? read_tree(builder, text_slice(&text)) : -EINVAL;
+}
+
+int yaml_read(struct slice bytes, const char *file, struct arena *arena,
+        const struct yaml_node **ret_root, char error[YAML_ERROR_MAX])
+{
+	struct builder builder = {.arena = arena, .file = file, .error = error};
+
+	if (bytes.len > YAML_SIZE_MAX) {
+		return fail_at(&builder, 1, "the file is longer than %d bytes", YAML_SIZE_MAX);
+	}
+	if (read_tree(&builder, bytes) < 0 && read_repaired(&builder, bytes) < 0) {
+		return -EINVAL;
+	}
+	*ret_root = builder.root;
+	return 0;
+}

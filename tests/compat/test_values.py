@@ -1,0 +1,137 @@
+"""What the variables may hold, and what holds beside them: port, address, POLICY, CONFIG."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+
+import pytest
+
+from harness import BINARY, Proxy, ask, connect, encode
+from peers import LINUXSERVER, TECNATIVA
+
+SECTION = ("GET", "/containers/json", "")
+
+
+def run(*arguments: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess:
+    return subprocess.run(
+        [BINARY, *arguments],
+        env={"PATH": os.environ["PATH"], **(env or {})},
+        capture_output=True,
+        text=True,
+        timeout=20,
+        check=False,
+    )
+
+
+def listeners(env: dict[str, str]) -> list[str]:
+    """The lines of `check` that say who listens where with which policy."""
+    result = run("check", env=env)
+    assert result.returncode == 0, result.stderr
+    return [line for line in result.stdout.splitlines() if line.startswith("listener ")]
+
+
+@pytest.mark.parametrize("value", ["1", "true", "TRUE", "yes", "Yes", "on"])
+def test_words_open(value: str, peers: dict[str, str]) -> None:
+    """Where 1 and yes are one; of the words the peers take none for true."""
+    assert run("explain", "GET /containers/json", env={"CONTAINERS": value}).returncode == 0
+    for peer in (TECNATIVA, LINUXSERVER):
+        fields = {"CONTAINERS": value}
+        status = ask(peers[peer.name], encode([SECTION], fields))[0]
+        assert status == (200 if value == "1" else 403)
+
+
+@pytest.mark.parametrize("value", ["0", "false", "False", "no", "NO", "off"])
+def test_words_close(value: str, peers: dict[str, str]) -> None:
+    assert run("explain", "GET /version", env={"VERSION": value}).returncode == 1
+    assert ask(peers["tecnativa"], encode([SECTION], {"CONTAINERS": value}))[0] == 403
+
+
+@pytest.mark.parametrize("value", ["2", "-1", "01", " 1", "enable", "y", "1,"])
+def test_anything_else_refuses_to_start(value: str) -> None:
+    for variable in ("CONTAINERS", "POST", "ALLOW_START", "ALLOW_LOGS", "LIBPOD_PING"):
+        result = run("check", env={variable: value})
+        assert result.returncode == 2
+        assert result.stderr.count("\n") == 1
+        for part in (variable, f"'{value}'", "yes", "off"):
+            assert part in result.stderr
+
+
+@pytest.mark.parametrize("value", ["2", "-1", "01"])
+def test_numbers_that_the_peers_take_for_true(value: str, peers: dict[str, str]) -> None:
+    assert ask(peers["tecnativa"], encode([SECTION], {"CONTAINERS": value}))[0] == 200
+
+
+def test_nothing_set_is_no_switch() -> None:
+    """Without any of them nothing is replaced: the default is POLICY's."""
+    assert listeners({"TZ": "Etc/UTC", "LOG_LEVEL": "info"}) == [
+        "listener tcp://*:3277, policy open"
+    ]
+    assert listeners({"CONTAINERS": ""}) == ["listener tcp://*:3277, policy open"]
+
+
+def test_port_is_2375_with_switches_unless_it_is_given() -> None:
+    assert listeners({"PING": "1"}) == ["listener tcp://*:2375, policy switches"]
+    assert listeners({"PING": "1", "PORT": "4000"}) == ["listener tcp://*:4000, policy switches"]
+    assert listeners({"PING": "1", "LISTEN": "tcp://127.0.0.1:99"}) == [
+        "listener tcp://127.0.0.1:99, policy switches"
+    ]
+
+
+@pytest.mark.parametrize("value,host", [("1", "0.0.0.0"), ("true", "0.0.0.0"), ("0", "*")])
+def test_disable_ipv6(value: str, host: str) -> None:
+    assert listeners({"PING": "1", "DISABLE_IPV6": value}) == [
+        f"listener tcp://{host}:2375, policy switches"
+    ]
+
+
+def test_disable_ipv6_is_no_section_switch() -> None:
+    assert listeners({"DISABLE_IPV6": "yes"}) == ["listener tcp://0.0.0.0:3277, policy open"]
+    result = run("check", env={"DISABLE_IPV6": "perhaps"})
+    assert result.returncode == 2 and "DISABLE_IPV6" in result.stderr
+
+
+def test_switches_replace_policy_and_say_so() -> None:
+    result = run("check", env={"CONTAINERS": "1", "POLICY": "traefik"})
+    assert result.returncode == 0
+    assert "policy switches" in result.stdout
+    assert "POLICY=traefik" in result.stderr and "CONTAINERS" in result.stderr
+
+
+def test_policy_on_the_command_line_counts_before_switches() -> None:
+    result = run("check", "--policy", "traefik", env={"CONTAINERS": "1"})
+    assert result.returncode == 0
+    assert "listener tcp://*:3277, policy traefik" in result.stdout
+    assert "--policy traefik" in result.stderr and "CONTAINERS" in result.stderr
+
+
+@pytest.mark.parametrize("by_flag", [True, False])
+def test_file_and_switches_are_an_error(by_flag: bool, tmp_path) -> None:
+    file = tmp_path / "config.yaml"
+    file.write_text("policy: traefik\n")
+    arguments = ["-c", str(file)] if by_flag else []
+    env = {"IMAGES": "1"} | ({} if by_flag else {"CONFIG": str(file)})
+    result = run("check", *arguments, env=env)
+    assert result.returncode == 2
+    assert "IMAGES" in result.stderr
+    assert ("--config" if by_flag else "CONFIG") in result.stderr
+
+
+def test_a_denial_names_the_switches(folder: str, engine: str) -> None:
+    path = f"{folder}/denial.sock"
+    with Proxy({"CONTAINERS": "1", "SOCKET_PATH": engine}, path):
+        with connect(path) as client:
+            client.sendall(
+                b"POST /images/create HTTP/1.1\r\nHost: d\r\nConnection: close\r\n"
+                b"Content-Length: 0\r\n\r\n"
+            )
+            with client.makefile("rb") as stream:
+                answer = stream.read().decode()
+    assert "policy 'switches'" in answer
+    assert "set IMAGES=1 and POST=1" in answer
+
+
+def test_help_lists_every_switch() -> None:
+    words = run("--help").stdout.replace(",", " ").split()
+    for variable in LINUXSERVER.variables:
+        assert variable in words, variable

@@ -1,0 +1,253 @@
+"""Spellings that have got past other proxies, on an Engine that really decodes and cleans paths.
+
+What is forwarded is answered as the Engine answers it directly; what could be read in two ways
+never reaches it. The tests that run `direct` show that the Engine would have done it.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import closing
+
+import proxy as program
+import pytest
+from conftest import eventually
+from engine import IMAGE
+from tap import Tap
+from test_files import tar_of
+
+UPGRADE = {"Connection": "Upgrade", "Upgrade": "tcp"}
+FORM = "application/x-www-form-urlencoded"
+
+
+@pytest.fixture(scope="module")
+def tap(engine) -> Iterator[Tap]:
+    with Tap(engine.socket) as tapped:
+        yield tapped
+
+
+@pytest.fixture(scope="module")
+def tapped(binary, tap) -> Iterator[program.Proxy]:
+    """A proxy of which is seen what it sends."""
+    with closing(program.Proxy(binary, tap.path)) as running:
+        yield running
+
+
+def lines(tap: Tap) -> Counter[str]:
+    """All request lines that went to the Engine so far, on whichever connection."""
+    return Counter(head.split("\r\n")[0] for head in tap.heads())
+
+
+# one spelling: the Engine's answer is the same
+
+
+@pytest.mark.parametrize(
+    ("sent", "forwarded"),
+    [
+        ("GET /%63ontainers/json?all=1", "GET /containers/json?all=1"),
+        ("GET /%76%31.41/%63ontainers/js%6fn", "GET /v1.41/containers/json"),
+        ("GET /v1.041/version", "GET /v1.41/version"),
+        ("GET /v01.41.0/version", "GET /v1.41.0/version"),
+        ("GET /networks/", "GET /networks"),
+        ("GET /v1/version", "GET /v1/version"),
+        ("GET /images/busybox%3Alatest/json", "GET /images/busybox:latest/json"),
+        ("GET /containers/json/json", "GET /containers/json/json"),
+        ("GET /containers/%252e%252e/json", "GET /containers/%252e%252e/json"),
+        ("GET /containers/a/b/json", "GET /containers/a/b/json"),
+        ("GET /containers/json/", "GET /containers/json/"),
+        ("GET /containersfoo", "GET /containersfoo"),
+        ("GET /Containers/json", "GET /Containers/json"),
+        ("GET /V1.41/info", "GET /V1.41/info"),
+        ("GET /v/info", "GET /v/info"),
+        ("GET /v1.41", "GET /v1.41"),
+        ("GET /containers/json%3Fall=1", "GET /containers/json%3Fall=1"),
+        ("GET /containers/json%23x", "GET /containers/json%23x"),
+        ("HEAD /containers/json", "HEAD /containers/json"),
+        ("HEAD /version", "HEAD /version"),
+        ("get /_ping", "get /_ping"),
+        ("PROPFIND /_ping", "PROPFIND /_ping"),
+        ("OPTIONS /containers/json", "OPTIONS /containers/json"),
+        ("GET /containers/none/attach", "GET /containers/none/attach"),
+        ("DELETE /debug/vars/none", "DELETE /debug/vars/none"),
+    ],
+)
+def test_the_canonical_spelling_is_answered_as_the_engine_answers(
+    same, tap, tapped, sent, forwarded
+):
+    method, _, path = sent.partition(" ")
+    same(lambda t: t.roundtrip(method, path).comparable())
+    before = lines(tap)
+    with tapped.connect() as connection:
+        connection.roundtrip(method, path)
+    assert lines(tap) - before == {f"{forwarded} HTTP/1.1": 1}
+
+
+@pytest.mark.parametrize("spelling", ["{}/{}/{}", "{}%2F{}%2F{}", "{}%2f{}/{}", "{}/{}%2F{}"])
+def test_image_names_hold_slashes(same, containers, unique, spelling):
+    """dockerode escapes a name as a whole, the docker command does not."""
+    tag = unique("tag")
+    name = f"registry.example:5000/team/app:{tag}"
+    path = f"/images/{IMAGE}/tag?repo=registry.example:5000/team/app&tag={tag}"
+    assert containers.call("POST", path).status == 201
+    spelled = spelling.format("registry.example:5000", "team", f"app%3a{tag}")
+    answer = same(lambda t: t.roundtrip("GET", f"/v1.41/images/{spelled}/json").comparable())
+    assert answer[1] == 200
+    assert name in json.loads(answer[4])["RepoTags"]
+    containers.call("DELETE", f"/images/{name}")
+
+
+def test_network_names_hold_anything_else(same, containers, unique):
+    name = f"café 100% {unique('net')} [x]"
+    assert containers.call("POST", "/networks/create", {"Name": name}).status == 201
+    escaped = name.replace("%", "%25").replace(" ", "%20").replace("é", "%c3%a9")
+    answer = same(lambda t: t.roundtrip("GET", f"/networks/{escaped}").comparable())
+    assert (answer[1], json.loads(answer[4])["Name"]) == (200, name)
+    assert containers.call("DELETE", f"/networks/{escaped}").status == 204
+
+
+@pytest.mark.parametrize("spelling", ["/containers/{}/attach", "/%63ontainers/{}/att%61ch"])
+def test_attach_in_any_spelling_is_a_tunnel(target, containers, spelling):
+    container = containers.create("cat", stdin=True)
+    with target.connect() as connection:
+        path = f"{spelling.format(container)}?stream=1&stdin=1&stdout=1"
+        connection.request("POST", path, {**UPGRADE, "Content-Length": "0"})
+        assert connection.head().status == 101
+        connection.send(b"through\n")
+        connection.half_close()
+        assert connection.output() == {1: b"through\n"}
+
+
+def test_a_websocket_client_attaches(target, containers):
+    """The Engine demands an Origin there; a client that is no browser names the Host."""
+    container = containers.create("cat", stdin=True)
+    with target.connect() as connection:
+        fields = {
+            "Connection": "Upgrade",
+            "Upgrade": "websocket",
+            "Sec-WebSocket-Version": "13",
+            "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
+            "Origin": "http://localhost",
+        }
+        path = f"/containers/{container}/attach/ws?stream=1&stdin=1&stdout=1"
+        connection.request("GET", path, fields)
+        assert connection.head().status == 101
+
+
+def test_the_first_value_of_a_parameter_decides(target, containers, unique):
+    """fromImage given, but first as nothing: the Engine imports the body."""
+    repository = unique("imported")
+    query = f"fromImage=&fromImage=none.invalid/x&fromSrc=-&repo={repository}"
+    fields = {"Content-Type": "application/x-tar"}
+    answer = target.roundtrip("POST", f"/images/create?{query}", fields, tar_of(a=b"a"))
+    assert answer.status == 200
+    assert b"sha256:" in answer.body
+    assert containers.call("DELETE", f"/images/{repository}").status == 200
+
+
+# two readings: the Engine never sees it
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        "GET //containers/json",
+        "GET /./containers/json",
+        "GET /images/../containers/json",
+        "GET /images/%2e%2e/containers/json",
+        "GET /images%2f..%2fcontainers/json",
+        "GET /containers//json",
+        "GET /v1.41%2fcontainers%2fjson",
+        "GET /v1.41/containers%2fjson",
+        "GET /containers/web1%2fjson",
+        "GET /containers/web1%2Farchive?path=/",
+        "GET /containers/%2Fweb1/json",
+        "GET /containers/web1%00/json",
+        "GET /containers/web1%0a/json",
+        "GET /containers/web1%5cjson",
+        "GET /c%c3%b6ntainers/json",
+        "GET /containers/%zz/json",
+        "GET /v1..41/version",
+        "GET /v.1.41/version",
+        "GET /v1.41./version",
+        "GET /v1.41.0.0/version",
+        "GET /v99999999999999999999.41/version",
+        "GET /containers/json?all=1;size=1",
+        "GET /containers/json?all=%z",
+        "POST //containers/web1/start",
+        "DELETE /volumes/a%2fb",
+        "CONNECT /_ping",
+    ],
+)
+def test_what_has_two_readings_never_reaches_the_engine(tap, tapped, sent):
+    method, _, path = sent.partition(" ")
+    before = lines(tap)
+    with tapped.connect() as connection:
+        answer = connection.roundtrip(method, path)
+        assert (answer.status, answer.header("Connection")) == (400, "close")
+        assert answer.json()["message"]
+        assert connection.until_close() == b""
+    tapped.get("/_ping")
+    assert lines(tap) - before == {"GET /_ping HTTP/1.1": 1}
+
+
+@pytest.mark.parametrize(
+    "media", [FORM, f"{FORM.upper()};charset=utf-8", f"\u00a0{FORM}", "applİcation" + FORM[11:]]
+)
+def test_a_form_overrides_no_query(target, containers, unique, media):
+    """The Engine renames to what the form says; through the proxy nothing is renamed."""
+    container, good, evil = containers.idle(), unique("good"), unique("evil")
+    body = f"name={evil}".encode()
+    answer = target.roundtrip(
+        "POST", f"/containers/{container}/rename?name={good}", {"Content-Type": media}, body
+    )
+    name = containers.call("GET", f"/containers/{container}/json").json()["Name"]
+    if target.name == "direct":
+        assert (answer.status, name) == (204, f"/{evil}")
+    else:
+        assert answer.status == 400
+        assert name not in (f"/{good}", f"/{evil}")
+
+
+def test_an_empty_form_is_served(target, containers):
+    """curl -X POST -d '' announces a form of nothing."""
+    container = containers.create("true", start=False)
+    path, fields = f"/containers/{container}/start", {"Content-Type": FORM}
+    assert target.roundtrip("POST", path, fields, b"").status == 204
+
+
+def test_an_old_version_in_another_spelling_is_the_old_version(tap, tapped, containers):
+    """Start takes a whole configuration below 1.24: who judges must see that it is below."""
+    container = containers.create("true", start=False)
+    body = json.dumps({"Memory": 64 << 20}).encode()
+    fields = {"Content-Type": "application/json"}
+    with tapped.connect() as connection:
+        path = f"/v1.023/containers/{container}/start"
+        assert connection.roundtrip("POST", path, fields, body).status == 204
+    assert lines(tap)[f"POST /v1.23/containers/{container}/start HTTP/1.1"] == 1
+    eventually(
+        lambda: containers.call("GET", f"/containers/{container}/json").json()["HostConfig"][
+            "Memory"
+        ]
+        == 64 << 20,
+        "the Engine takes the configuration",
+    )
+
+
+# who may speak
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"Sec-Fetch-Site": "cross-site"},
+        {"Origin": "http://evil.example"},
+        {"Origin": "http://localhost", "Sec-Fetch-Mode": "websocket", "Upgrade": "websocket"},
+        {"Origin": "http://evil.example", "Upgrade": "websocket"},
+    ],
+)
+def test_browsers_do_not_reach_the_engine(tap, tapped, fields):
+    before = lines(tap)
+    answer = tapped.get("/containers/json", fields)
+    assert answer.status == 403
+    assert answer.json()["message"]
+    assert lines(tap) == before

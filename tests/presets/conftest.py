@@ -1,0 +1,180 @@
+"""What the tests of presets ask the program, and what they read from the tree.
+
+apps/NAME.yaml says for each preset, in three lists: `grants`, all operations it allows, so that a
+change of what a preset opens shows here; `sends`, what the app really asks; `refuses`, requests
+close to these that must not pass.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import socket
+import socketserver
+import subprocess
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+BINARY = Path(os.environ.get("DSP_BINARY") or ROOT / "build" / "docker-socket-proxy")
+FOLDER = ROOT / "presets"
+NAMES = sorted(path.stem for path in FOLDER.glob("*.yaml"))
+ROW = re.compile(r'^ENDPOINT\("([^"]+)", ([A-Z]+), \w+, "([^"]+)", \d+, ([A-Z |]+)(.*)\)$', re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """A row of the catalogue, with a request that it fits."""
+
+    operation: str
+    method: str
+    path: str
+    traits: frozenset[str]
+    query: str
+    needs_body: bool  # and an API version before one of the row's: asked for in a test of its own
+
+    @property
+    def request(self) -> str:
+        """METHOD and target, as `explain` takes it."""
+        path = re.sub(r"\{(\w+)\.\.\.\}", "example.com/team/thing", self.path)
+        path = re.sub(r"\{\w+\}", "thing", path)
+        return f"{self.method} {path}{f'?{self.query}=thing' if self.query else ''}"
+
+
+def read_catalogue() -> list[Endpoint]:
+    """Every row of src/docker/endpoints.def."""
+    endpoints = []
+    for operation, method, path, traits, more in ROW.findall(
+            (ROOT / "src/docker/endpoints.def").read_text()):
+        query = re.search(r'\.query = "(\w+)"', more)
+        endpoints.append(Endpoint(operation, method, path, frozenset(traits.split(" | ")),
+                                  query[1] if query else "", ".before" in more))
+    return endpoints
+
+
+CATALOGUE = read_catalogue()
+OPERATIONS = {endpoint.operation: endpoint for endpoint in CATALOGUE}
+
+
+def preset(name: str) -> dict:
+    """A preset as its file has it."""
+    return yaml.safe_load((FOLDER / f"{name}.yaml").read_text())
+
+
+def expected(name: str) -> dict[str, list[str]]:
+    """What tests/presets/apps says of a preset."""
+    return yaml.safe_load((Path(__file__).parent / "apps" / f"{name}.yaml").read_text())
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What `explain` said of one request."""
+
+    request: str
+    status: int
+    text: str
+
+    @property
+    def allowed(self) -> bool:
+        """Exit status and first line, which must agree."""
+        says_allow = self.text.startswith("allow ")
+        assert says_allow == (self.status == 0), f"{self.request}: status {self.status}: {self.text}"
+        return says_allow
+
+
+def explain(name: str, request: str, *more: str) -> Answer:
+    """What the policy `name` makes of a request."""
+    done = subprocess.run([BINARY, "explain", "--policy", name, *more, request], text=True,
+                          capture_output=True, stdin=subprocess.DEVNULL, timeout=20, check=False,
+                          env={})
+    assert done.returncode in (0, 1, 2), done
+    return Answer(request, done.returncode, done.stdout)
+
+
+def explain_all(name: str, requests: list[str]) -> list[Answer]:
+    """The same for many requests, side by side."""
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        return list(pool.map(lambda request: explain(name, request), requests))
+
+
+class Content(socketserver.StreamRequestHandler):
+    """An Engine that is content with everything it is asked."""
+
+    def handle(self) -> None:
+        while self.rfile.readline().strip():
+            while self.rfile.readline().strip():
+                pass
+            self.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+
+
+@pytest.fixture(scope="session", name="engine")
+def content_engine() -> Iterator[Path]:
+    """The socket of that Engine, which a proxy that has given up root can reach."""
+    folder = Path(tempfile.mkdtemp(prefix="dsp-tests-presets-"))
+    folder.chmod(0o755)
+    with socketserver.ThreadingUnixStreamServer(str(folder / "engine"), Content) as server:
+        server.daemon_threads = True
+        (folder / "engine").chmod(0o666)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield folder / "engine"
+        server.shutdown()
+    shutil.rmtree(folder)
+
+
+def free_port() -> int:
+    """A port nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@contextmanager
+def serving(name: str, engine: Path) -> Iterator[socket.socket]:
+    """A connection to a proxy that was started with POLICY=name."""
+    port = free_port()
+    settings = {"POLICY": name, "SOCKET_PATH": str(engine), "LOG_LEVEL": "err", "WORKERS": "1",
+                "LISTEN": f"tcp://127.0.0.1:{port}"}
+    with subprocess.Popen([BINARY], env=settings, stdin=subprocess.DEVNULL) as process:
+        try:
+            deadline = time.monotonic() + 10
+            while True:
+                try:
+                    connection = socket.create_connection(("127.0.0.1", port), 10)
+                    break
+                except ConnectionRefusedError:
+                    assert process.poll() is None and time.monotonic() < deadline, "it does not start"
+                    time.sleep(0.01)
+            with connection:
+                yield connection
+        finally:
+            process.terminate()
+    assert process.returncode == 0
+
+
+def ask(connection: socket.socket, request: str) -> int:
+    """The status of the answer to one request."""
+    connection.sendall(f"{request} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+    answer = b""
+    while b"\r\n\r\n" not in answer:
+        answer += connection.recv(65536) or pytest.fail(f"{request}: closed after {answer!r}")
+    head, _, body = answer.partition(b"\r\n\r\n")
+    length = re.search(rb"(?i)\r\ncontent-length: (\d+)", head)
+    while not request.startswith("HEAD") and length and len(body) < int(length[1]):
+        body += connection.recv(65536)
+    return int(head.split(b" ", 2)[1])
+
+
+def pytest_configure() -> None:
+    """Without the program there is nothing to test."""
+    if not os.access(BINARY, os.X_OK):
+        raise pytest.UsageError(f"no binary at {BINARY}: build first (make), or set DSP_BINARY")

@@ -1,0 +1,147 @@
+"""The files of presets/: complete, in one form, all of them compiled in and written about."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from conftest import BINARY, FOLDER, NAMES, OPERATIONS, ROOT, expected, preset
+
+EMBED = ROOT / "tools" / "embed-presets.py"
+DOCUMENT = ROOT / "tools" / "document-presets.py"
+
+
+def own_rules(name: str) -> list[str]:
+    """The operations that a preset's own rules allow."""
+    return [op for rule in preset(name).get("rules", []) for op in rule["allow"]]
+
+
+def granted(name: str) -> set[str]:
+    """With those of what it extends."""
+    inherited = [granted(base) for base in preset(name).get("extends", [])]
+    return set(own_rules(name)).union(*inherited)
+
+
+def test_every_required_preset_is_there() -> None:
+    """The names that people look for."""
+    wanted = """read-only traefik traefik-swarm portainer portainer-read-only watchtower homepage homarr
+        dozzle diun uptime-kuma beszel netdata telegraf prometheus datadog cadvisor glances docker-gen
+        caddy-docker-proxy ofelia autoheal gitlab-runner act-runner testcontainers lazydocker ctop
+        promtail trivy dockge compose""".split()
+    assert sorted(set(wanted) - set(NAMES)) == []
+
+
+def test_the_build_knows_every_file() -> None:
+    """A preset that is not compiled in is not there for anybody with the image."""
+    listed = re.findall(r"'([\w-]+)\.yaml'", (FOLDER / "meson.build").read_text())
+    assert sorted(listed) == NAMES
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_form(name: str) -> None:
+    """One form, so that a reader of one file can read them all."""
+    content = preset(name)
+    assert list(content) in (["description", "costs", "rules"],
+                             ["description", "costs", "extends", "rules"],
+                             ["description", "costs", "extends"])
+    assert content["description"].endswith(".") and content["costs"].endswith(".")
+    assert all(list(rule) == ["allow"] for rule in content.get("rules", []))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_rules_name_single_operations_once(name: str) -> None:
+    """A glob would open what a later version of the catalogue adds; a repetition hides a line."""
+    operations = own_rules(name)
+    assert [op for op in operations if op not in OPERATIONS] == []
+    inherited = set().union(*(granted(base) for base in preset(name).get("extends", [])))
+    assert len(operations) == len(set(operations))
+    assert set(operations) & inherited == set()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_client_can_negotiate(name: str) -> None:
+    """Without HEAD and GET /_ping and /version clients fall back to API versions of years ago."""
+    assert {"system.ping", "system.version"} <= granted(name)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_can_be_added_is_not_there_yet(name: str) -> None:
+    """The advice in a file must be a rule that works and that changes something."""
+    text = (FOLDER / f"{name}.yaml").read_text()
+    for advice in re.findall(r"^# .*allow: \[([^\]]+)\]", text, re.MULTILINE):
+        operations = advice.split(", ")
+        assert [op for op in operations if op not in OPERATIONS] == []
+        assert [op for op in operations if op not in granted(name)] != []
+    for other in re.findall(r"\buse ([a-z]+(?:-[a-z]+)*)\b", text):
+        assert other in NAMES
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_root_is_called_root(name: str) -> None:
+    """Whoever can create containers or services is root; a preset that hides it is a trap."""
+    grants = set(expected(name)["grants"])
+    costs = preset(name)["costs"]
+    root = bool(grants & {"container.create", "service.create", "service.update"})
+    assert root == costs.startswith("Root on")
+    if "exec.create" in grants and not root:
+        assert "any command in any container" in costs
+    if {"container.inspect", "service.list", "service.inspect"} & grants and "Root" not in costs:
+        assert "environment" in costs or "any container" in costs
+    if "container.logs" in grants and "Root" not in costs:
+        assert "logs" in costs or "any container" in costs
+
+
+def test_embedded_text_is_the_file(tmp_path: Path) -> None:
+    """file:line in a message is right only when the program has the very text of the file."""
+    output = tmp_path / "presets.c"
+    one = tmp_path / "zebra.yaml"
+    one.write_text('costs: "quotes \\ and\ttabs"\n# ??/ trigraphs\n')
+    subprocess.run([EMBED, output, one, FOLDER / "traefik.yaml"], check=True)
+    text = output.read_text()
+    arrays = re.findall(r"text_(\d+)\[(\d+)\] = \{(.*?)\};", text, re.DOTALL)
+    decoded = [bytes(map(int, re.findall(r"\d+", body))) for _, _, body in arrays]
+    assert decoded == [(FOLDER / "traefik.yaml").read_bytes(), one.read_bytes()]
+    assert re.findall(r'"([\w-]+)", "presets/', text) == ["traefik", "zebra"]
+
+
+def test_bytes_outside_ascii_do_not_build(tmp_path: Path) -> None:
+    """Messages quote presets on terminals of every kind."""
+    one = tmp_path / "accent.yaml"
+    one.write_text("costs: déjà vu\n")
+    done = subprocess.run([EMBED, tmp_path / "out.c", one], text=True, capture_output=True, check=False)
+    assert done.returncode == 1 and "accent.yaml" in done.stderr
+
+
+def test_document_is_what_the_presets_say() -> None:
+    """docs/presets.md is how people choose; tools/document-presets.py writes its table."""
+    done = subprocess.run([DOCUMENT, "--check"], text=True, capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_documents_example_is_a_configuration(tmp_path: Path) -> None:
+    """What people copy from docs/presets.md must start, and do what the text beside it says."""
+    example = re.search(r"```yaml\n(.*?)```", (ROOT / "docs/presets.md").read_text(), re.DOTALL)
+    file = tmp_path / "config.yaml"
+    file.write_text(example[1])
+    for policy, allowed in (("mine", True), ("telegraf", False)):
+        done = subprocess.run([BINARY, "explain", "-c", file, "--policy", policy,
+                               "GET /containers/web/logs"], capture_output=True, text=True, check=False)
+        assert (done.returncode == 0) == allowed, done
+
+
+@pytest.mark.parametrize("document", ["man/docker-socket-proxy.8", "completion/docker-socket-proxy.bash",
+                                      "completion/_docker-socket-proxy",
+                                      "completion/docker-socket-proxy.fish"])
+def test_every_preset_is_offered(document: str) -> None:
+    """A preset that nothing lists is found by nobody."""
+    text = (ROOT / document).read_text()
+    assert [name for name in NAMES if not re.search(rf"(?<![\w-]){name}(?![\w-])", text)] == []
+
+
+def test_apps_and_presets_are_the_same() -> None:
+    """A preset without its app's requests is untested."""
+    apps = sorted(path.stem for path in (Path(__file__).parent / "apps").glob("*.yaml"))
+    assert apps == NAMES

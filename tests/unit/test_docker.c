@@ -1,0 +1,586 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What a request means. If these fail, a policy judges another request than
+ * the Engine serves, or a client's request is taken for something it is not.
+ */
+#include "cases.h"
+
+#include "docker/docker.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+static struct docker_request request;
+
+static enum docker_error route_with(
+        const char *method, struct slice path, const char *query, bool has_body)
+{
+	const struct docker_target target = {
+	        .method = slice_of(method),
+	        .path = path,
+	        .query = query == NULL ? (struct slice){NULL, 0} : slice_of(query),
+	        .has_body = has_body,
+	};
+
+	return docker_route(&target, &request);
+}
+
+static enum docker_error route(const char *method, const char *path)
+{
+	return route_with(method, slice_of(path), NULL, false);
+}
+
+static void is_routed(const char *what, enum docker_error error)
+{
+	if (error != DOCKER_OK) {
+		fail_msg("%s: refused: %s", what, docker_error_text(error));
+	}
+}
+
+/* ── The catalogue ───────────────────────────────────────────────────────── */
+
+static void every_row_makes_sense(void **state)
+{
+	(void)state;
+	for (unsigned id = 0; id < docker_endpoint_count; id++) {
+		const struct docker_endpoint *row = docker_endpoint(id);
+		const char *what = row->path;
+		const bool reads = (row->traits & DOCKER_READ) != 0;
+		const bool writes = (row->traits & DOCKER_WRITE) != 0;
+		assert_that(what, reads != writes);
+		assert_that(what, strchr(row->operation, '.') != NULL);
+		assert_that(what, strchr(row->operation, ' ') == NULL);
+		assert_that(what, row->path[0] == '/');
+		/* What the router passes rows over by. */
+		const char *last = strrchr(row->path, '}');
+		assert_that(what, last == NULL || last[1] == '\0' || strlen(last + 1) >= 4);
+		assert_string_equal(docker_operation_name(id), row->operation);
+		assert_that(what, docker_id_section(id) == row->section);
+		/* Who reads no body cannot read JSON, and only one way to take over is its own. */
+		assert_that(what, !(row->traits & DOCKER_ATTACH) || !(row->traits & DOCKER_JSON));
+		assert_that(what, __builtin_popcount(row->traits & DOCKER_HIJACK) <= 1);
+	}
+}
+
+/* The pattern with `name` for each parameter. */
+static void make_path(const char *pattern, const char *name, char path[256])
+{
+	size_t len = 0;
+
+	while (*pattern != '\0') {
+		if (*pattern != '{') {
+			path[len++] = *pattern++;
+			continue;
+		}
+		memcpy(path + len, name, strlen(name));
+		len += strlen(name);
+		pattern = strchr(pattern, '}') + 1;
+	}
+	path[len] = '\0';
+}
+
+static void row_routes_to_itself(unsigned id, const char *prefix, const char *name)
+{
+	const struct docker_endpoint *row = docker_endpoint(id);
+	const bool is_old = row->before > 0;
+	char query[64] = "";
+	char path[256];
+	char whole[300];
+
+	make_path(row->path, name, path);
+	(void)snprintf(whole, sizeof(whole), "%s%s", is_old ? "/v1.23" : prefix, path);
+	if (row->query != NULL) {
+		(void)snprintf(query, sizeof(query), "%s=x", row->query);
+	}
+	is_routed(whole, route_with(row->method, slice_of(whole), query, is_old));
+	if (request.id != id) {
+		fail_msg("%s %s is %s, wanted %s", row->method, whole,
+		        docker_operation_name(request.id), row->operation);
+	}
+	assert_slice("canonical", request.path, slice_of(whole));
+	assert_slice("bare", request.bare, slice_of(path));
+	assert_that(whole, (request.name.ptr == NULL) == (strchr(row->path, '{') == NULL));
+	if (request.name.ptr != NULL) {
+		assert_slice("name", request.name, slice_of(name));
+	}
+}
+
+static void every_row_routes_to_itself(void **state)
+{
+	static const char *const prefixes[] = {"", "/v1.41", "/v1.56", "/v5.2.0"};
+
+	(void)state;
+	for (unsigned id = 0; id < docker_endpoint_count; id++) {
+		const bool spans = strstr(docker_endpoint(id)->path, "...}") != NULL;
+		for (size_t i = 0; i < ARRAY_LEN(prefixes); i++) {
+			row_routes_to_itself(id, prefixes[i], "web1");
+			if (spans) {
+				row_routes_to_itself(
+				        id, prefixes[i], "docker.io/library/a:b@sha256:0");
+			}
+		}
+	}
+}
+
+/* A name that looks like the end of a path is still a name. */
+static void every_row_takes_names_that_look_like_words(void **state)
+{
+	static const char *const names[] = {"json", "v1.41", "containers", "attach", "...", ".a"};
+
+	(void)state;
+	for (unsigned id = 0; id < docker_endpoint_count; id++) {
+		const struct docker_endpoint *row = docker_endpoint(id);
+		const char *name = strchr(row->path, '{');
+		for (size_t i = 0; name != NULL && i < ARRAY_LEN(names); i++) {
+			row_routes_to_itself(id, "", names[i]);
+		}
+	}
+}
+
+static void what_no_row_fits_is_told_apart(void **state)
+{
+	const unsigned count = docker_id_count();
+	const unsigned per_kind = DOCKER_SECTION_COUNT + 1;
+
+	(void)state;
+	assert_int_equal(count, docker_endpoint_count + 3 * per_kind);
+	assert_null(docker_endpoint(docker_endpoint_count));
+	for (unsigned section = 0; section < DOCKER_SECTION_COUNT; section++) {
+		assert_true(docker_section_variable((enum docker_section)section)[0] != '\0');
+	}
+	for (unsigned id = docker_endpoint_count; id < count; id++) {
+		assert_int_equal(docker_id_section(id), (id - docker_endpoint_count) % per_kind);
+	}
+}
+
+static void sections_and_methods_of_what_no_row_fits(void **state)
+{
+	static const struct {
+		const char *method;
+		const char *path;
+		const char *name;
+		enum docker_section section;
+		bool reads;
+	} rows[] = {
+	        {"GET", "/containers", "unknown", DOCKER_SECTION_CONTAINERS, true},
+	        {"HEAD", "/containers/json", "unknown", DOCKER_SECTION_CONTAINERS, true},
+	        {"HEAD", "/version", "unknown", DOCKER_SECTION_VERSION, true},
+	        {"GET", "/containers/a/b/json", "unknown", DOCKER_SECTION_CONTAINERS, true},
+	        {"GET", "/containers/json/", "unknown", DOCKER_SECTION_CONTAINERS, true},
+	        {"GET", "/containers/a/attach", "unknown", DOCKER_SECTION_CONTAINERS, true},
+	        {"GET", "/containers/a/startfoo", "unknown", DOCKER_SECTION_CONTAINERS, true},
+	        {"DELETE", "/containers/a/b", "unknown", DOCKER_SECTION_CONTAINERS, false},
+	        {"PATCH", "/containers/a", "unknown", DOCKER_SECTION_CONTAINERS, false},
+	        {"get", "/containers/json", "unknown", DOCKER_SECTION_CONTAINERS, false},
+	        {"POST", "/_ping", "unknown", DOCKER_SECTION_PING, false},
+	        {"GET", "/containersfoo", "unknown", DOCKER_SECTION_NONE, true},
+	        {"GET", "/versionx", "unknown", DOCKER_SECTION_NONE, true},
+	        {"GET", "/Containers/json", "unknown", DOCKER_SECTION_NONE, true},
+	        {"GET", "/V1.41/containers/json", "unknown", DOCKER_SECTION_NONE, true},
+	        {"GET", "/v/containers/json", "unknown", DOCKER_SECTION_NONE, true},
+	        {"GET", "/v1.41/v1.41/info", "unknown", DOCKER_SECTION_NONE, true},
+	        {"GET", "/v1.41", "unknown", DOCKER_SECTION_NONE, true},
+	        {"GET", "/v1.41/", "unknown", DOCKER_SECTION_NONE, true},
+	        {"GET", "/", "unknown", DOCKER_SECTION_NONE, true},
+	        {"GET", "/libpod", "unknown", DOCKER_SECTION_NONE, true},
+	        {"GET", "/libpod/", "unknown", DOCKER_SECTION_NONE, true},
+	        {"GET", "/libpod/auth", "unknown", DOCKER_SECTION_NONE, true},
+	        {"GET", "/libpod/pods/a/b/c", "unknown", DOCKER_SECTION_LIBPOD_PODS, true},
+	        {"DELETE", "/debug/vars", "unknown", DOCKER_SECTION_NONE, false},
+	        {"GET", "/debug/pprof", "unknown", DOCKER_SECTION_NONE, true},
+	        {"DELETE", "/images/a/", "unknown", DOCKER_SECTION_IMAGES, false},
+	        {"GET", "/volumes/", "unknown", DOCKER_SECTION_VOLUMES, true},
+	        {"OPTIONS", "/containers/json", "system.options", DOCKER_SECTION_CONTAINERS, false},
+	        {"OPTIONS", "/nowhere", "system.options", DOCKER_SECTION_NONE, false},
+	        {"OPTIONS", "*", "system.options", DOCKER_SECTION_NONE, false},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		is_routed(rows[i].path, route(rows[i].method, rows[i].path));
+		assert_that(rows[i].path, request.id >= docker_endpoint_count);
+		assert_that(rows[i].path, docker_id_section(request.id) == rows[i].section);
+		assert_that(rows[i].path, docker_id_is_read_method(request.id) == rows[i].reads);
+		assert_that(rows[i].path, request.name.ptr == NULL);
+		assert_string_equal(docker_operation_name(request.id), rows[i].name);
+		assert_slice(rows[i].path, request.path, slice_of(rows[i].path));
+	}
+}
+
+/* ── One path, two operations ────────────────────────────────────────────── */
+
+static void the_query_decides_as_the_engine_reads_it(void **state)
+{
+	static const struct {
+		const char *query;
+		const char *operation;
+	} rows[] = {
+	        {NULL, "image.import"},
+	        {"", "image.import"},
+	        {"fromSrc=-", "image.import"},
+	        {"fromImage=busybox", "image.pull"},
+	        {"fromSrc=-&fromImage=busybox", "image.pull"},
+	        {"&&fromImage=busybox", "image.pull"},
+	        {"%66rom%49mage=busybox", "image.pull"},
+	        {"fromImage=a=b", "image.pull"},
+	        {"fromImage=+", "image.pull"},
+	        {"fromImage=%00", "image.pull"},
+	        {"fromImage=busybox&fromImage=", "image.pull"},
+	        {"fromImage", "image.import"},
+	        {"fromImage=", "image.import"},
+	        {"fromImage=&fromImage=busybox", "image.import"},
+	        {"fromImage&fromImage=busybox", "image.import"},
+	        {"fromimage=busybox", "image.import"},
+	        {"FromImage=busybox", "image.import"},
+	        {"fromImage+=busybox", "image.import"},
+	        {"+fromImage=busybox", "image.import"},
+	        {"fromImages=busybox", "image.import"},
+	        {"fromImag=busybox", "image.import"},
+	        {"a=fromImage=busybox", "image.import"},
+	        {"a=%26fromImage=busybox", "image.import"},
+	        {"fromImage%3Dbusybox", "image.import"},
+	        {"=fromImage", "image.import"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		is_routed(rows[i].query,
+		        route_with("POST", SLICE("/images/create"), rows[i].query, false));
+		if (strcmp(docker_operation_name(request.id), rows[i].operation) != 0) {
+			fail_msg("?%s is %s", rows[i].query, docker_operation_name(request.id));
+		}
+	}
+}
+
+static void a_body_makes_an_old_start_another_operation(void **state)
+{
+	static const struct {
+		const char *path;
+		bool has_body;
+		const char *operation;
+	} rows[] = {
+	        {"/v1.23/containers/a/start", true, "container.start_with_config"},
+	        {"/v1.023/containers/a/start", true, "container.start_with_config"},
+	        {"/v01.0023.0/containers/a/start", true, "container.start_with_config"},
+	        {"/v1.12/containers/%61/start", true, "container.start_with_config"},
+	        {"/v1/containers/a/start", true, "container.start_with_config"},
+	        {"/v1.23.9/containers/a/start", true, "container.start_with_config"},
+	        {"/v1.23/containers/a/start", false, "container.start"},
+	        {"/v1.24/containers/a/start", true, "container.start"},
+	        {"/v1.100/containers/a/start", true, "container.start"},
+	        {"/v2.0/containers/a/start", true, "container.start"},
+	        {"/containers/a/start", true, "container.start"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		is_routed(rows[i].path,
+		        route_with("POST", slice_of(rows[i].path), NULL, rows[i].has_body));
+		assert_string_equal(docker_operation_name(request.id), rows[i].operation);
+	}
+}
+
+/* ── One spelling ────────────────────────────────────────────────────────── */
+
+struct spelling {
+	const char *method;
+	struct slice path;
+	const char *operation;
+	struct slice canonical;
+	struct slice name;
+};
+
+#define NONE                                                                                       \
+	{                                                                                          \
+		NULL, 0                                                                            \
+	}
+
+static const struct spelling spellings[] = {
+        {"GET", BYTES("/%63ontainers/json"), "container.list", BYTES("/containers/json"), NONE},
+        {"GET", BYTES("/%76%31.41/%63ontainers/js%6Fn"), "container.list",
+                BYTES("/v1.41/containers/json"), NONE},
+        {"GET", BYTES("/v1.041/_ping"), "system.ping", BYTES("/v1.41/_ping"), NONE},
+        {"GET", BYTES("/v01.41.00/_ping"), "system.ping", BYTES("/v1.41.0/_ping"), NONE},
+        {"GET", BYTES("/v1/_ping"), "system.ping", BYTES("/v1/_ping"), NONE},
+        {"GET", BYTES("/networks/"), "network.list", BYTES("/networks"), NONE},
+        {"GET", BYTES("/v1.041/networks/"), "network.list", BYTES("/v1.41/networks"), NONE},
+        {"GET", BYTES("/containers/web%31/json"), "container.inspect",
+                BYTES("/containers/web1/json"), BYTES("web1")},
+        {"GET", BYTES("/images/docker.io%2Flibrary%2fbusybox/json"), "image.inspect",
+                BYTES("/images/docker.io/library/busybox/json"),
+                BYTES("docker.io/library/busybox")},
+        {"GET", BYTES("/images/busybox%3alatest/json"), "image.inspect",
+                BYTES("/images/busybox:latest/json"), BYTES("busybox:latest")},
+        {"GET", BYTES("/distribution/quay.io%2Fa%2Fb/json"), "distribution.inspect",
+                BYTES("/distribution/quay.io/a/b/json"), BYTES("quay.io/a/b")},
+        {"DELETE", BYTES("/plugins/vieux%2Fsshfs:latest"), "plugin.remove",
+                BYTES("/plugins/vieux/sshfs:latest"), BYTES("vieux/sshfs:latest")},
+        {"GET", BYTES("/images/json/json"), "image.inspect", BYTES("/images/json/json"),
+                BYTES("json")},
+        {"GET", BYTES("/images/a/get/json"), "image.inspect", BYTES("/images/a/get/json"),
+                BYTES("a/get")},
+        {"GET", BYTES("/images/get/get"), "image.save", BYTES("/images/get/get"), BYTES("get")},
+        {"POST", BYTES("/libpod/manifests/a/registry/b/registry/c"), "libpod.manifest.push",
+                BYTES("/libpod/manifests/a/registry/b/registry/c"), BYTES("a/registry/b")},
+        {"GET", BYTES("/containers/json/json"), "container.inspect", BYTES("/containers/json/json"),
+                BYTES("json")},
+        {"GET", BYTES("/networks/caf\xc3\xa9 noir"), "network.inspect",
+                BYTES("/networks/caf%C3%A9%20noir"), BYTES("caf\xc3\xa9 noir")},
+        {"GET", BYTES("/networks/caf%c3%a9%20noir"), "network.inspect",
+                BYTES("/networks/caf%C3%A9%20noir"), BYTES("caf\xc3\xa9 noir")},
+        {"GET", BYTES("/networks/%ff%80"), "network.inspect", BYTES("/networks/%FF%80"),
+                BYTES("\xff\x80")},
+        {"GET", BYTES("/networks/a%2eb"), "network.inspect", BYTES("/networks/a.b"), BYTES("a.b")},
+        {"GET", BYTES("/networks/a+b"), "network.inspect", BYTES("/networks/a+b"), BYTES("a+b")},
+        {"GET", BYTES("/networks/a%2Bb"), "network.inspect", BYTES("/networks/a+b"), BYTES("a+b")},
+        {"GET", BYTES("/containers/%252e%252e/json"), "container.inspect",
+                BYTES("/containers/%252e%252e/json"), BYTES("%2e%2e")},
+        {"GET", BYTES("/containers/%25252e/json"), "container.inspect",
+                BYTES("/containers/%25252e/json"), BYTES("%252e")},
+        {"GET", BYTES("/containers/a%252fb/json"), "container.inspect",
+                BYTES("/containers/a%252fb/json"), BYTES("a%2fb")},
+        {"GET", BYTES("/networks/a%3Fb%23c%22"), "network.inspect", BYTES("/networks/a%3Fb%23c%22"),
+                BYTES("a?b#c\"")},
+        {"GET", BYTES("/networks/a?b"), "network.inspect", BYTES("/networks/a%3Fb"), BYTES("a?b")},
+        {"GET", BYTES("/networks/!$&'()*+,;=:@-._~[]"), "network.inspect",
+                BYTES("/networks/!$&'()*+,;=:@-._~[]"), BYTES("!$&'()*+,;=:@-._~[]")},
+        {"GET", BYTES("/networks/%21%5b%5D%7e"), "network.inspect", BYTES("/networks/![]~"),
+                BYTES("![]~")},
+        {"GET", BYTES("/nowhere/%20"), "unknown", BYTES("/nowhere/%20"), NONE},
+};
+
+static void paths_have_one_spelling(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(spellings); i++) {
+		const struct spelling *row = &spellings[i];
+		const char *what = row->canonical.ptr;
+		is_routed(what, route_with(row->method, row->path, NULL, false));
+		if (strcmp(docker_operation_name(request.id), row->operation) != 0) {
+			fail_msg("%s is %s", what, docker_operation_name(request.id));
+		}
+		assert_slice(what, request.path, row->canonical);
+		assert_that(what, (request.name.ptr == NULL) == (row->name.ptr == NULL));
+		if (row->name.ptr != NULL) {
+			assert_slice(what, request.name, row->name);
+		}
+	}
+}
+
+static void versions_are_numbers(void **state)
+{
+	static const struct {
+		const char *path;
+		struct docker_version version;
+		const char *bare;
+	} rows[] = {
+	        {"/info", {0, 0, 0, 0}, "/info"},
+	        {"/v1.41/info", {1, 41, 0, 2}, "/info"},
+	        {"/v01.041/info", {1, 41, 0, 2}, "/info"},
+	        {"/v5.2.1/info", {5, 2, 1, 3}, "/info"},
+	        {"/v1/info", {1, 0, 0, 1}, "/info"},
+	        {"/v1.0/info", {1, 0, 0, 2}, "/info"},
+	        {"/v65535.65535.65535/info", {65535, 65535, 65535, 3}, "/info"},
+	        {"/v1.41", {1, 41, 0, 2}, "/"},
+	        {"/v1.41/", {1, 41, 0, 2}, "/"},
+	        {"/version", {0, 0, 0, 0}, "/version"},
+	        {"/volumes", {0, 0, 0, 0}, "/volumes"},
+	        {"/v", {0, 0, 0, 0}, "/v"},
+	        {"/v1.41x/info", {0, 0, 0, 0}, "/v1.41x/info"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		is_routed(rows[i].path, route("GET", rows[i].path));
+		assert_memory_equal(&request.version, &rows[i].version, sizeof(rows[i].version));
+		assert_slice(rows[i].path, request.bare, slice_of(rows[i].bare));
+	}
+}
+
+/* ── What is refused ─────────────────────────────────────────────────────── */
+
+static const struct {
+	enum docker_error error;
+	struct slice path;
+} refusals[] = {
+        {DOCKER_BAD_RELATIVE, BYTES("")},
+        {DOCKER_BAD_RELATIVE, BYTES("containers/json")},
+        {DOCKER_BAD_RELATIVE, BYTES("%2fcontainers/json")},
+        {DOCKER_BAD_RELATIVE, BYTES("*")},
+        {DOCKER_BAD_ESCAPE, BYTES("/containers/%")},
+        {DOCKER_BAD_ESCAPE, BYTES("/containers/%2")},
+        {DOCKER_BAD_ESCAPE, BYTES("/containers/%zz/json")},
+        {DOCKER_BAD_ESCAPE, BYTES("/containers/%2g/json")},
+        {DOCKER_BAD_ESCAPE, BYTES("/containers/%u0061/json")},
+        {DOCKER_BAD_SLASH, BYTES("/v1.41%2fcontainers%2fjson")},
+        {DOCKER_BAD_SLASH, BYTES("/v1.41/containers%2Fjson")},
+        {DOCKER_BAD_SLASH, BYTES("/containers/web1%2fjson")},
+        {DOCKER_BAD_SLASH, BYTES("/containers/web1/attach%2fws")},
+        {DOCKER_BAD_SLASH, BYTES("/containers/a%2fb/json")},
+        {DOCKER_BAD_SLASH, BYTES("/containers/%2fweb1/json")},
+        {DOCKER_BAD_SLASH, BYTES("/images/busybox%2fjson")},
+        {DOCKER_BAD_SLASH, BYTES("/images/busybox%2f/json")},
+        {DOCKER_BAD_SLASH, BYTES("/images%2fbusybox/json")},
+        {DOCKER_BAD_SLASH, BYTES("/networks%2f")},
+        {DOCKER_BAD_SLASH, BYTES("/volumes/a%2fb")},
+        {DOCKER_BAD_SLASH, BYTES("/nowhere/a%2fb")},
+        {DOCKER_BAD_SLASH, BYTES("/libpod%2fcontainers/json")},
+        {DOCKER_BAD_SLASH, BYTES("/libpod/manifests/a%2fb")},
+        {DOCKER_BAD_EMPTY_SEGMENT, BYTES("//containers/json")},
+        {DOCKER_BAD_EMPTY_SEGMENT, BYTES("/v1.41//containers/json")},
+        {DOCKER_BAD_EMPTY_SEGMENT, BYTES("/containers//json")},
+        {DOCKER_BAD_EMPTY_SEGMENT, BYTES("/containers/json//")},
+        {DOCKER_BAD_EMPTY_SEGMENT, BYTES("/images/a//b/json")},
+        {DOCKER_BAD_EMPTY_SEGMENT, BYTES("/images/a%2f%2fb/json")},
+        {DOCKER_BAD_EMPTY_SEGMENT, BYTES("/images/%2fa/json")},
+        {DOCKER_BAD_EMPTY_SEGMENT, BYTES("//")},
+        {DOCKER_BAD_EMPTY_SEGMENT, BYTES("/networks//")},
+        {DOCKER_BAD_DOT_SEGMENT, BYTES("/./containers/json")},
+        {DOCKER_BAD_DOT_SEGMENT, BYTES("/images/../containers/json")},
+        {DOCKER_BAD_DOT_SEGMENT, BYTES("/images/%2e%2e/containers/json")},
+        {DOCKER_BAD_DOT_SEGMENT, BYTES("/images/.%2E/containers/json")},
+        {DOCKER_BAD_DOT_SEGMENT, BYTES("/images/a%2f..%2fb/json")},
+        {DOCKER_BAD_DOT_SEGMENT, BYTES("/images/a%2f%2e/json")},
+        {DOCKER_BAD_DOT_SEGMENT, BYTES("/containers/.")},
+        {DOCKER_BAD_DOT_SEGMENT, BYTES("/containers/..")},
+        {DOCKER_BAD_DOT_SEGMENT, BYTES("/networks/%2e")},
+        {DOCKER_BAD_DOT_SEGMENT, BYTES("/..")},
+        {DOCKER_BAD_DOT_SEGMENT, BYTES("/v1.41/..")},
+        {DOCKER_BAD_BYTE, BYTES("/containers/a\\b/json")},
+        {DOCKER_BAD_BYTE, BYTES("/containers/a%5cb/json")},
+        {DOCKER_BAD_BYTE, BYTES("/containers%5Cjson")},
+        {DOCKER_BAD_BYTE, BYTES("/containers/web1%00/json")},
+        {DOCKER_BAD_BYTE, BYTES("/containers/web1\0/json")},
+        {DOCKER_BAD_BYTE, BYTES("/containers/web1%0a/json")},
+        {DOCKER_BAD_BYTE, BYTES("/containers/web1%0d%0aX/json")},
+        {DOCKER_BAD_BYTE, BYTES("/containers/%09/json")},
+        {DOCKER_BAD_BYTE, BYTES("/images/a%01b/json")},
+        {DOCKER_BAD_BYTE, BYTES("/images/a\x01\x62/json")},
+        {DOCKER_BAD_BYTE, BYTES("/networks/%7f")},
+        {DOCKER_BAD_BYTE, BYTES("/c\xc3\xb6ntainers/json")},
+        {DOCKER_BAD_BYTE, BYTES("/c%c3%b6ntainers/json")},
+        {DOCKER_BAD_BYTE, BYTES("/containers/a/js%efn")},
+        {DOCKER_BAD_BYTE, BYTES("/containers/a/b%80/json")},
+        {DOCKER_BAD_VERSION, BYTES("/v1..41/info")},
+        {DOCKER_BAD_VERSION, BYTES("/v.1.41/info")},
+        {DOCKER_BAD_VERSION, BYTES("/v1.41./info")},
+        {DOCKER_BAD_VERSION, BYTES("/v./info")},
+        {DOCKER_BAD_VERSION, BYTES("/v1.2.3.4/info")},
+        {DOCKER_BAD_VERSION, BYTES("/v0.9/info")},
+        {DOCKER_BAD_VERSION, BYTES("/v0/info")},
+        {DOCKER_BAD_VERSION, BYTES("/v1.65536/info")},
+        {DOCKER_BAD_VERSION, BYTES("/v1.18446744073709551657/info")},
+        {DOCKER_BAD_VERSION, BYTES("/v4294967297.41/info")},
+};
+
+static void what_two_could_read_in_two_ways_is_refused(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(refusals); i++) {
+		const enum docker_error error = route_with("GET", refusals[i].path, NULL, false);
+		if (error != refusals[i].error) {
+			fail_msg("%.*s: %s", SLICE_FMT(refusals[i].path), docker_error_text(error));
+		}
+	}
+	/* The words of a name with slashes must not change under decoding either. */
+	assert_int_equal(route("POST", "/libpod/manifests/a%2fadd"), DOCKER_BAD_SLASH);
+	assert_int_equal(
+	        route("POST", "/libpod/manifests/a/registry/b%2fregistry%2fc"), DOCKER_BAD_SLASH);
+	assert_int_equal(route("DELETE", "/libpod/images%2fremove"), DOCKER_BAD_SLASH);
+	assert_int_equal(route("OPTIONS", "/containers/a%2fb"), DOCKER_BAD_SLASH);
+	assert_int_equal(route("OPTIONS", "*/"), DOCKER_BAD_RELATIVE);
+}
+
+static void queries_with_two_readings_are_refused(void **state)
+{
+	static const struct {
+		const char *query;
+		enum docker_error error;
+	} rows[] = {
+	        {NULL, DOCKER_OK},
+	        {"", DOCKER_OK},
+	        {"all=1&size=0", DOCKER_OK},
+	        {"filters=%7B%22label%22%3a%5B%22a%3bb%22%5d%7D", DOCKER_OK},
+	        {"filters={\"label\":[\"a|b\"]}", DOCKER_OK},
+	        {"path=/../etc//", DOCKER_OK},
+	        {"a=%00", DOCKER_OK},
+	        {"all=1;size=1", DOCKER_BAD_SEMICOLON},
+	        {";", DOCKER_BAD_SEMICOLON},
+	        {"a=%", DOCKER_BAD_ESCAPE},
+	        {"a=%4", DOCKER_BAD_ESCAPE},
+	        {"a=%zz&b=1", DOCKER_BAD_ESCAPE},
+	        {"%41%4", DOCKER_BAD_ESCAPE},
+	        {"a=%%3b", DOCKER_BAD_ESCAPE},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		assert_int_equal(
+		        route_with("GET", SLICE("/info"), rows[i].query, false), rows[i].error);
+	}
+}
+
+/* "/networks/" and `count` times `unit`. */
+static enum docker_error route_long(const char *unit, size_t count)
+{
+	static char path[4 * DOCKER_PATH_MAX];
+	size_t len = strlen("/networks/");
+
+	memcpy(path, "/networks/", len);
+	for (size_t i = 0; i < count; i++) {
+		memcpy(path + len, unit, strlen(unit));
+		len += strlen(unit);
+	}
+	return route_with("GET", (struct slice){path, len}, NULL, false);
+}
+
+static void a_path_has_a_ceiling(void **state)
+{
+	const size_t room = DOCKER_PATH_MAX - strlen("/networks/");
+
+	(void)state;
+	assert_int_equal(route_long("a", room), DOCKER_OK);
+	assert_int_equal(request.path.len, DOCKER_PATH_MAX);
+	assert_int_equal(route_long("a", room + 1), DOCKER_BAD_TOO_LONG);
+	/* What counts is what is sent. */
+	assert_int_equal(route_long("%61", room), DOCKER_OK);
+	assert_int_equal(request.path.len, DOCKER_PATH_MAX);
+	assert_int_equal(route_long("%61", room + 1), DOCKER_BAD_TOO_LONG);
+	assert_int_equal(route_long(" ", room / 3), DOCKER_OK);
+	assert_int_equal(route_long(" ", room / 3 + 1), DOCKER_BAD_TOO_LONG);
+}
+
+static void every_reason_has_words(void **state)
+{
+	static const enum docker_error all[] = {
+#define DOCKER_ERROR(name, text) DOCKER_BAD_##name,
+#include "docker/errors.def"
+#undef DOCKER_ERROR
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(all); i++) {
+		assert_true(strlen(docker_error_text(all[i])) > 20);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	        cmocka_unit_test(every_row_makes_sense),
+	        cmocka_unit_test(every_row_routes_to_itself),
+	        cmocka_unit_test(every_row_takes_names_that_look_like_words),
+	        cmocka_unit_test(what_no_row_fits_is_told_apart),
+	        cmocka_unit_test(sections_and_methods_of_what_no_row_fits),
+	        cmocka_unit_test(the_query_decides_as_the_engine_reads_it),
+	        cmocka_unit_test(a_body_makes_an_old_start_another_operation),
+	        cmocka_unit_test(paths_have_one_spelling),
+	        cmocka_unit_test(versions_are_numbers),
+	        cmocka_unit_test(what_two_could_read_in_two_ways_is_refused),
+	        cmocka_unit_test(queries_with_two_readings_are_refused),
+	        cmocka_unit_test(a_path_has_a_ceiling),
+	        cmocka_unit_test(every_reason_has_words),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

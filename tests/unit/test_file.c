@@ -1,0 +1,345 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The file of --config: what it sets, and for every mistake the one line that
+ * names where it is, what it is and what would be accepted.
+ */
+#include "config/config.h"
+#include "yaml/yaml.h"
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+static struct config config;
+static char error[CONFIG_ERROR_MAX];
+static char path[] = "/tmp/file-test-XXXXXX";
+
+static int make_file(void **state)
+{
+	(void)state;
+	const int fd = mkstemp(path);
+	(void)clearenv();
+	return fd < 0 || close(fd) < 0 ? -1 : 0;
+}
+
+static int remove_file(void **state)
+{
+	(void)state;
+	config_free(&config);
+	return unlink(path);
+}
+
+static void write_file(struct slice text)
+{
+	FILE *file = fopen(path, "we");
+
+	assert_non_null(file);
+	assert_int_equal(fwrite(text.ptr, 1, text.len, file), text.len);
+	assert_int_equal(fclose(file), 0);
+}
+
+static int read_with(struct slice text, const char *flag, const char *value)
+{
+	char *const argv[] = {(char[]){"docker-socket-proxy"}, (char[]){"-c"}, path,
+	        (char *)(uintptr_t)flag, (char *)(uintptr_t)value};
+
+	config_free(&config);
+	write_file(text);
+	memset(error, 'x', sizeof(error) - 1);
+	return config_read(flag == NULL ? 3 : 5, argv, &config, error);
+}
+
+static void expect_accepted(const char *text)
+{
+	if (read_with(slice_of(text), NULL, NULL) < 0) {
+		fail_msg("refused: %s", error);
+	}
+}
+
+/* `message` is what follows the name of the file: ":3: …". */
+static void expect_bytes_refused(struct slice text, const char *message)
+{
+	assert_int_equal(read_with(text, NULL, NULL), -EINVAL);
+	if (strncmp(error, path, strlen(path)) != 0) {
+		fail_msg("the file is not named: %s", error);
+	}
+	assert_string_equal(error + strlen(path), message);
+}
+
+/* ── What it sets ────────────────────────────────────────────────────────── */
+
+static void every_key_reaches_its_member(void **state)
+{
+	(void)state;
+	expect_accepted("listeners:\n"
+	                "  - address: tcp://127.0.0.1:1\n"
+	                "    policy: ci\n"
+	                "  - {address: 'unix:///run/a.sock', mode: 600, browsers: true}\n"
+	                "upstream:\n"
+	                "  address: unix:///run/engine.sock\n"
+	                "policy: read-only\n"
+	                "policies:\n"
+	                "  ci:\n"
+	                "    extends: [read-only]\n"
+	                "    mode: observe\n"
+	                "    rules:\n"
+	                "      - allow: {operations: [container.*], methods: [GET], path: /c.*}\n");
+	assert_int_equal(config.listener_count, 2);
+	assert_string_equal(config.listeners[0].address, "tcp://127.0.0.1:1");
+	assert_string_equal(policy_name(config.listeners[0].policy), "ci");
+	assert_true(policy_observes(config.listeners[0].policy));
+	assert_int_equal(config.listeners[0].mode, 0660);
+	assert_false(config.listeners[0].browsers);
+	assert_string_equal(config.listeners[1].address, "unix:///run/a.sock");
+	assert_string_equal(policy_name(config.listeners[1].policy), "read-only");
+	assert_int_equal(config.listeners[1].mode, 0600);
+	assert_true(config.listeners[1].browsers);
+	assert_string_equal(config.socket_path, "/run/engine.sock");
+	assert_string_equal(config.socket_option, "upstream.address");
+}
+
+static void a_listener_without_a_policy_denies_everything(void **state)
+{
+	(void)state;
+	expect_accepted("listeners: [{address: 'tcp://*:1'}]");
+	assert_string_equal(policy_name(config.listeners[0].policy), "deny");
+	expect_accepted("upstream: {address: /run/e.sock}");
+	assert_int_equal(config.listener_count, 1);
+	assert_string_equal(config.listeners[0].address, "tcp://*:3277");
+	assert_string_equal(policy_name(config.listeners[0].policy), "deny");
+}
+
+static void what_is_given_elsewhere_counts_before_the_file(void **state)
+{
+	const struct slice text = SLICE("listeners: [{address: 'tcp://*:1', policy: traefik}]\n"
+	                                "upstream: {address: /run/file.sock}\n"
+	                                "policy: deny\n");
+
+	(void)state;
+	assert_int_equal(read_with(text, "--listen", "tcp://*:2"), 0);
+	assert_int_equal(config.listener_count, 1);
+	assert_string_equal(config.listeners[0].address, "tcp://*:2");
+	assert_string_equal(policy_name(config.listeners[0].policy), "deny");
+	assert_int_equal(read_with(text, "--upstream", "/run/flag.sock"), 0);
+	assert_string_equal(config.socket_path, "/run/flag.sock");
+	/* What a listener of the file is given stays with it. */
+	assert_int_equal(read_with(text, "--policy", "open"), 0);
+	assert_string_equal(policy_name(config.listeners[0].policy), "traefik");
+	assert_string_equal(policy_name(config.policy), "open");
+
+	assert_int_equal(setenv("POLICY", "read-only", 1), 0);
+	assert_int_equal(setenv("SOCKET_PATH", "/run/variable.sock", 1), 0);
+	assert_int_equal(setenv("LISTEN", "tcp://*:3,tcp://*:4", 1), 0);
+	assert_int_equal(read_with(text, NULL, NULL), 0);
+	assert_int_equal(config.listener_count, 2);
+	assert_string_equal(policy_name(config.listeners[1].policy), "read-only");
+	assert_string_equal(config.socket_path, "/run/variable.sock");
+	(void)clearenv();
+}
+
+static void a_path_in_braces_needs_no_quotes(void **state)
+{
+	(void)state;
+	expect_accepted("policies:\n"
+	                "  ci:\n"
+	                "    rules:\n"
+	                "      - allow: {methods: [GET], path: /plugins/[a-z]+/json}\n"
+	                "      - allow: {path: /a{1,3}/[^/]*, methods: [GET, HEAD]} # why\n"
+	                "      - allow: {path: '/quoted[a-z]'}\n");
+}
+
+/* ── Mistakes ────────────────────────────────────────────────────────────── */
+
+static void mistakes_name_file_line_and_remedy(void **state)
+{
+	static const char *const cases[][2] = {
+	        /* the document */
+	        {"", ":1: there is nothing in the file"},
+	        {"# only this\n", ":1: there is nothing in the file"},
+	        {"policy: open\n---\npolicy: deny\n",
+	                ":2: a second document begins; one file holds one"},
+	        {"policy: open\npolicies: {}\npolicy: deny\n",
+	                ":3: key 'policy' is given twice; the first is in line 1"},
+	        {"policies:\n  a: &x {rules: []}\n",
+	                ":2: anchors (&x) are not supported: write the value where it is needed"},
+	        {"policies:\n  a: {rules: [{allow: [*x]}]}\n",
+	                ":2: a word that begins with '*' is an alias in YAML, which is not "
+	                "supported here: put a glob in quotes, '*.list'"},
+	        {"policies:\n  a:\n    rules:\n      - allow: [*.list]\n",
+	                ":4: a word that begins with '*' is an alias in YAML, which is not "
+	                "supported here: put a glob in quotes, '*.list'"},
+	        {"policy: !secret x\n", ":1: tags (!secret) are not supported"},
+	        {"policies:\n\tci: {}\n", ":2: a tab is no indentation in YAML: use spaces"},
+	        {"policy: \"a\\0b\"\n", ":1: a text has a control byte (0x00)"},
+	        {"a: [\n", ":2: this is not YAML: did not find expected node content while "
+	                   "parsing a flow node"},
+	        {"{[a]: b}\n", ":1: a key is plain text, not a list or a map"},
+	        {"[[[[[[[[[[[[[[[[[a]]]]]]]]]]]]]]]]]\n",
+	                ":1: lists and maps are nested more than 16 deep"},
+	        {"policy: \"\xff\"\n", ":1: the text is not UTF-8: invalid leading UTF-8 octet"},
+	        {"policies:\n  a: {}\n b: {}\n", ":3: this is not YAML: did not find expected key while "
+	                            "parsing a block mapping"},
+	        {"just text\n",
+	                ":1: expected the configuration, which is a map; found 'just text'"},
+	        /* the top */
+	        {"polices: {}\n",
+	                ":1: unknown key 'polices' in the configuration; did you mean 'policies'?"},
+	        {"metrics: {}\n",
+	                ":1: unknown key 'metrics' in the configuration; there are listeners, "
+	                "upstream, policies, policy"},
+	        {"clients: []\n",
+	                ":1: 'clients' in the configuration is not supported by this version"},
+	        {"policy: [a]\n", ":1: 'policy' is the name of a policy or preset; found a list"},
+	        {"policy:\n", ":1: 'policy' is the name of a policy or preset; found nothing"},
+	        {"\npolicy: traefk\n", ":2: no policy or preset is called 'traefk'; did you mean "
+	                               "'traefik'?"},
+	        /* listeners */
+	        {"listeners: tcp://*:1\n",
+	                ":1: 'listeners' is a list of listeners, such as - address: tcp://*:3277; "
+	                "found 'tcp://*:1'"},
+	        {"listeners:\n  - tcp://*:1\n",
+	                ":2: expected a listener, which is a map; found 'tcp://*:1'"},
+	        {"listeners:\n  - policy: open\n",
+	                ":2: a listener needs an 'address': tcp://HOST:PORT or unix:///PATH"},
+	        {"listeners:\n  - address:\n      - a\n",
+	                ":2: 'address' is tcp://HOST:PORT or unix:///PATH; found a list"},
+	        {"listeners:\n  - address: tcp://*\n",
+	                ":2: address: 'tcp://*' is not accepted: the port is missing: give "
+	                "tcp://HOST:PORT"},
+	        {"listeners:\n  - policy: open\n    address: tls://*:1\n",
+	                ":3: address: 'tls://*:1' is not accepted: tls:// is not supported; give "
+	                "tcp://HOST:PORT or unix:///PATH"},
+	        {"listeners:\n  - address: tcp://*:1\n  - address: tcp://*:1\n",
+	                ":3: address: 'tcp://*:1' is not accepted: it is given twice"},
+	        {"listeners:\n  - address: tcp://*:1\n    policy: ci\n",
+	                ":3: no policy or preset is called 'ci'; presets are listed in the manual "
+	                "page, docker-socket-proxy(8)"},
+	        {"listeners:\n  - address: tcp://*:1\n    polcy: open\n",
+	                ":3: unknown key 'polcy' in a listener; did you mean 'policy'?"},
+	        {"listeners:\n  - address: tcp://*:1\n    port: 2\n",
+	                ":3: unknown key 'port' in a listener; there are address, policy, mode, "
+	                "browsers"},
+	        {"listeners:\n  - address: tcp://*:1\n    tls: {}\n",
+	                ":3: 'tls' in a listener is not supported by this version"},
+	        {"listeners:\n  - address: tcp://*:1\n    mode: '0660'\n",
+	                ":3: 'mode' is for addresses that are unix sockets; this one is "
+	                "'tcp://*:1'"},
+	        {"listeners:\n  - address: unix:///a\n    mode: rw\n",
+	                ":3: 'mode' is the mode of the socket's file in octal, such as \"0660\"; "
+	                "found 'rw'"},
+	        {"listeners:\n  - address: unix:///a\n    mode: '1777'\n",
+	                ":3: 'mode' is the mode of the socket's file in octal, such as \"0660\"; "
+	                "found '1777'"},
+	        {"listeners:\n  - address: tcp://*:1\n    browsers: yes\n",
+	                ":3: 'browsers' is true or false; found 'yes'"},
+	        /* upstream */
+	        {"upstream: /a\n", ":1: expected upstream, which is a map; found '/a'"},
+	        {"upstream:\n  socket: /a\n",
+	                ":2: unknown key 'socket' in upstream; there are address"},
+	        {"upstream:\n  address: tcp://a:1\n",
+	                ":2: address: 'tcp://a:1' is not accepted: give the Engine's unix socket, "
+	                "unix:///PATH: give an absolute path"},
+	        /* policies: the rest is in test_policy.c */
+	        {"policies: []\n", ":1: 'policies' is a map of policies by their names; found a "
+	                           "list"},
+	        {"policies:\n  ci: open\n", ":2: expected a policy, which is a map; found 'open'"},
+	        {"policies:\n  'c i': {}\n",
+	                ":2: 'c i' is no name for a policy: give 1 to 64 letters, digits, '-', "
+	                "'_' and '.'"},
+	        {"policies:\n  open: {}\n", ":2: policy 'open' is built in: choose another name"},
+	        {"policies:\n  traefik: {}\n", ":2: 'traefik' is a preset: choose another name"},
+	        {"policies:\n  unused:\n    extends: [nothing-like-it]\n",
+	                ":3: no policy or preset is called 'nothing-like-it'; presets are listed "
+	                "in the manual page, docker-socket-proxy(8)"},
+	        {"policies:\n  a:\n    rules:\n      - allow: [container.inspct]\n",
+	                ":4: 'container.inspct' fits no operation; did you mean "
+	                "'container.inspect'?"},
+	        {"policies:\n  a:\n    create: {privileged: false}\n",
+	                ":3: 'create' in a policy is not supported by this version"},
+	};
+
+	(void)state;
+	for (unsigned i = 0; i < ARRAY_LEN(cases); i++) {
+		expect_bytes_refused(slice_of(cases[i][0]), cases[i][1]);
+	}
+}
+
+static void sizes_have_ceilings(void **state)
+{
+	static char big[YAML_SIZE_MAX + 2];
+	struct text text;
+
+	(void)state;
+	memset(big, '#', sizeof(big) - 1);
+	expect_bytes_refused(
+	        (struct slice){big, YAML_SIZE_MAX + 1}, ":1: the file is longer than 262144 bytes");
+
+	text = text_over(big, sizeof(big));
+	text_add_format(&text, "policy: %0*d\n", YAML_TEXT_MAX + 1, 0);
+	expect_bytes_refused(text_slice(&text), ":1: a text is longer than 8192 bytes");
+
+	text = text_over(big, sizeof(big));
+	text_add(&text, SLICE("policies:\n"));
+	for (unsigned i = 0; i <= YAML_KEYS_MAX; i++) {
+		text_add_format(&text, "  p%u: {}\n", i);
+	}
+	expect_bytes_refused(text_slice(&text), ":1002: a map has more than 1000 keys");
+
+	text = text_over(big, sizeof(big));
+	for (unsigned i = 0; i <= YAML_NODES_MAX; i++) {
+		text_add(&text, SLICE("- a\n"));
+	}
+	expect_bytes_refused(text_slice(&text), ":20000: there are more than 20000 values");
+
+	text = text_over(big, sizeof(big));
+	text_add(&text, SLICE("listeners:\n"));
+	for (unsigned i = 1; i <= CONFIG_LISTENERS_MAX + 1; i++) {
+		text_add_format(&text, "  - address: tcp://*:%u\n", i);
+	}
+	expect_bytes_refused(text_slice(&text), ":18: address: there are more than 16 addresses");
+}
+
+static void a_file_that_cannot_be_read_is_named(void **state)
+{
+	char *const argv[] = {(char[]){"docker-socket-proxy"}, (char[]){"--config=/nonexistent/x"}};
+
+	(void)state;
+	config_free(&config);
+	assert_int_equal(config_read(2, argv, &config, error), -EINVAL);
+	assert_string_equal(error, "/nonexistent/x: cannot be read: No such file or directory");
+	char *const folder[] = {(char[]){"docker-socket-proxy"}, (char[]){"--config=/tmp"}};
+	config_free(&config);
+	assert_int_equal(config_read(2, folder, &config, error), -EINVAL);
+	assert_string_equal(error, "/tmp: cannot be read: Is a directory");
+}
+
+static void the_engine_is_not_one_of_the_files_listeners(void **state)
+{
+	(void)state;
+	const struct slice text = SLICE("listeners: [{address: 'unix:///run/a.sock'}]\n"
+	                                "upstream: {address: /run/a.sock}\n");
+	assert_int_equal(read_with(text, NULL, NULL), -EINVAL);
+	assert_string_equal(error, "'/run/a.sock' is both an address to listen on and the Engine's "
+	                           "socket (upstream.address)");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	        cmocka_unit_test(every_key_reaches_its_member),
+	        cmocka_unit_test(a_listener_without_a_policy_denies_everything),
+	        cmocka_unit_test(what_is_given_elsewhere_counts_before_the_file),
+	        cmocka_unit_test(a_path_in_braces_needs_no_quotes),
+	        cmocka_unit_test(mistakes_name_file_line_and_remedy),
+	        cmocka_unit_test(sizes_have_ceilings),
+	        cmocka_unit_test(a_file_that_cannot_be_read_is_named),
+	        cmocka_unit_test(the_engine_is_not_one_of_the_files_listeners),
+	};
+
+	return cmocka_run_group_tests_name("file", tests, make_file, remove_file);
+}

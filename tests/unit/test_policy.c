@@ -1,0 +1,673 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What a policy makes of a request: which rule decides, what reaches the
+ * requests nobody knows, and what is said about rules that cannot be meant so.
+ */
+#include "policy/load.h"
+#include "policy/policy.h"
+#include "policy/presets.h"
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+static struct policy_set *set;
+static struct policy_scratch *scratch;
+static char error[POLICY_ERROR_MAX];
+static const struct policy_place here = {"test.yaml", 7};
+
+static int open_set(void **state)
+{
+	(void)state;
+	set = policy_set_new();
+	scratch = policy_scratch_new();
+	memset(error, 'x', sizeof(error) - 1);
+	return 0;
+}
+
+static int close_set(void **state)
+{
+	(void)state;
+	policy_scratch_free(scratch);
+	policy_set_free(set);
+	return 0;
+}
+
+static struct policy *new_policy(const char *name)
+{
+	struct policy *policy = NULL;
+
+	assert_int_equal(policy_new(set, slice_of(name), here, &policy, error), 0);
+	return policy;
+}
+
+/* Read `text` as the body of policy `name`; 0 or -EINVAL. */
+static int load(const char *name, const char *text, struct policy **ret_policy)
+{
+	struct arena arena = {NULL, 0};
+	const struct yaml_node *root = NULL;
+
+	int code = yaml_read(slice_of(text), "test.yaml", &arena, &root, error);
+	if (code == 0) {
+		code = policy_load(set, slice_of(name), root, ret_policy, error);
+	}
+	arena_free(&arena);
+	return code;
+}
+
+static struct policy *sealed(const char *name, const char *text)
+{
+	struct policy *policy = NULL;
+
+	if (load(name, text, &policy) < 0 || policy_seal(policy, error) < 0) {
+		fail_msg("refused: %s", error);
+	}
+	return policy;
+}
+
+static void expect_refused(const char *text, const char *message)
+{
+	char name[32];
+	struct policy *policy = NULL;
+	static unsigned number; /* of policies made so */
+
+	(void)snprintf(name, sizeof(name), "refused-%u", number++);
+	int code = load(name, text, &policy);
+	if (code == 0) {
+		code = policy_seal(policy, error);
+	}
+	assert_int_equal(code, -EINVAL);
+	assert_string_equal(error, message);
+}
+
+static struct verdict judge(const struct policy *policy, const char *method, const char *path)
+{
+	static struct docker_request request;
+	const struct docker_target target = {
+	        .method = slice_of(method),
+	        .path = slice_of(path),
+	        .query = {NULL, 0},
+	};
+
+	assert_int_equal(docker_route(&target, &request), DOCKER_OK);
+	return policy_judge(policy, &request, scratch);
+}
+
+static void expect(const struct policy *policy, bool allowed, const char *method, const char *path)
+{
+	if (judge(policy, method, path).allowed != allowed) {
+		fail_msg("%s %s: %s", method, path, allowed ? "is denied" : "is allowed");
+	}
+}
+
+static void allows(const struct policy *policy, const char *method, const char *path)
+{
+	expect(policy, true, method, path);
+}
+
+static void denies(const struct policy *policy, const char *method, const char *path)
+{
+	expect(policy, false, method, path);
+}
+
+/* ── Which rule decides ──────────────────────────────────────────────────── */
+
+static void nothing_fits_so_it_is_denied(void **state)
+{
+	(void)state;
+	const struct policy *empty = sealed("empty", "rules: []");
+	denies(empty, "GET", "/_ping");
+	denies(empty, "GET", "/nothing");
+	const struct verdict verdict = judge(empty, "GET", "/_ping");
+	assert_null(verdict.rule);
+	assert_ptr_equal(verdict.policy, empty);
+	assert_string_equal(verdict.place.file, "test.yaml");
+	assert_int_equal(verdict.place.line, 1);
+}
+
+static void the_first_rule_that_fits_decides(void **state)
+{
+	(void)state;
+	const struct policy *policy = sealed("p", "rules:\n"
+	                                          "  - deny: [container.attach_ws]\n"
+	                                          "  - allow: [container.*, image.pull]\n"
+	                                          "  - deny: container.list\n");
+	allows(policy, "GET", "/containers/json");
+	denies(policy, "GET", "/containers/a/attach/ws");
+	denies(policy, "GET", "/images/json");
+	denies(policy, "POST", "/images/create"); /* without fromImage it is an import */
+	const struct verdict verdict = judge(policy, "GET", "/v1.41/containers/a/attach/ws");
+	assert_string_equal(verdict.rule, "deny: [container.attach_ws]");
+	assert_int_equal(verdict.place.line, 2);
+}
+
+static void globs_stay_within_a_name(void **state)
+{
+	(void)state;
+	const struct policy *lists = sealed("lists", "rules: [{allow: ['*.list']}]");
+	allows(lists, "GET", "/containers/json");
+	allows(lists, "GET", "/volumes");
+	denies(lists, "GET", "/containers/a/json");
+	denies(lists, "GET", "/libpod/containers/json");
+
+	const struct policy *podman = sealed("podman", "rules: [{allow: [libpod.*]}]");
+	allows(podman, "GET", "/libpod/containers/json");
+	allows(podman, "POST", "/libpod/pods/create");
+	denies(podman, "GET", "/containers/json");
+	denies(podman, "GET", "/libpod/nothing");
+
+	const struct policy *middle = sealed("middle", "rules: [{allow: [container.a*t]}]");
+	allows(middle, "HEAD", "/containers/a/archive");
+	denies(middle, "POST", "/containers/a/attach/ws");
+	denies(middle, "POST", "/containers/a/start");
+}
+
+static void the_unknown_is_reached_by_its_name_and_by_a_star_alone(void **state)
+{
+	(void)state;
+	allows(sealed("star", "rules: [{allow: ['*']}]"), "GET", "/nothing");
+	allows(sealed("unknown", "rules: [{allow: [unknown]}]"), "BREW", "/containers/a/b/c/d");
+	denies(sealed("known", "rules: [{allow: ['*.*']}]"), "GET", "/nothing");
+	denies(sealed("literal", "rules: [{allow: [unknown]}]"), "GET", "/containers/json");
+}
+
+static void methods_alone_allow_only_what_is_known_but_deny_all(void **state)
+{
+	(void)state;
+	const struct policy *reads = sealed("reads", "rules: [{allow: {methods: [GET, HEAD]}}]");
+	allows(reads, "GET", "/containers/json");
+	allows(reads, "HEAD", "/_ping");
+	denies(reads, "HEAD", "/containers/json");
+	denies(reads, "GET", "/nothing");
+	denies(reads, "POST", "/containers/create");
+
+	const struct policy *no_posts =
+	        sealed("no-posts", "rules: [{deny: {methods: POST}}, {allow: ['*']}]");
+	denies(no_posts, "POST", "/containers/create");
+	denies(no_posts, "POST", "/nothing");
+	allows(no_posts, "DELETE", "/nothing");
+	allows(no_posts, "GET", "/nothing");
+}
+
+static void operations_and_methods_must_both_fit(void **state)
+{
+	(void)state;
+	const struct policy *policy =
+	        sealed("both", "rules: [{allow: {operations: [system.ping], methods: [HEAD]}}]");
+	allows(policy, "HEAD", "/_ping");
+	denies(policy, "GET", "/_ping");
+}
+
+static void sections_reach_rows_and_the_unknown(void **state)
+{
+	static const char *const methods[] = {"GET", "HEAD"};
+	const struct policy_match match = {
+	        .sections = UINT64_C(1) << DOCKER_SECTION_CONTAINERS,
+	        .methods = methods,
+	        .method_count = ARRAY_LEN(methods),
+	};
+	struct policy *policy = new_policy("sections");
+
+	(void)state;
+	assert_int_equal(policy_add_rule(policy, true, &match, "CONTAINERS=1",
+	                         (struct policy_place){NULL, 0}, error),
+	        0);
+	assert_int_equal(policy_seal(policy, error), 0);
+	allows(policy, "GET", "/containers/json");
+	allows(policy, "GET", "/containers/a/something/new");
+	denies(policy, "POST", "/containers/a/something/new");
+	denies(policy, "OPTIONS", "/containers/json");
+	denies(policy, "GET", "/images/json");
+	denies(policy, "GET", "/nothing");
+}
+
+/* ── Paths ───────────────────────────────────────────────────────────────── */
+
+static void a_path_rule_is_about_the_whole_path(void **state)
+{
+	(void)state;
+	const struct policy *policy =
+	        sealed("paths", "rules:\n"
+	                        "  - allow: {methods: [GET], path: /plugins/[a-z]+/json}\n"
+	                        "  - allow: {path: '/_ping|/containers'}\n"
+	                        "  - allow: {path: '/images/(?i)A+/json'}\n");
+	allows(policy, "GET", "/plugins/abc/json");
+	allows(policy, "GET", "/v1.41/plugins/abc/json");
+	denies(policy, "GET", "/plugins/ABC/json");
+	denies(policy, "GET", "/plugins/abc/json2");
+	denies(policy, "POST", "/plugins/abc/json");
+	allows(policy, "GET", "/_ping");
+	denies(policy, "GET", "/_pingx");
+	allows(policy, "GET", "/containers");
+	denies(policy, "GET", "/secrets/containers");
+	denies(policy, "GET", "/containers/json");
+	allows(policy, "GET", "/images/aA/json");
+}
+
+static void a_path_rule_sees_names_decoded(void **state)
+{
+	(void)state;
+	const struct policy *policy =
+	        sealed("decoded", "rules:\n  - allow: {path: '/images/a/b c/json'}\n");
+	allows(policy, "GET", "/images/a%2Fb%20c/json");
+	allows(policy, "GET", "/images/%61/b%20c/json");
+	denies(policy, "GET", "/images/a/b%2520c/json");
+}
+
+static void path_and_operation_must_both_fit(void **state)
+{
+	(void)state;
+	const struct policy *policy =
+	        sealed("p", "rules:\n"
+	                    "  - deny: {operations: [container.*], path: '/containers/db-.*'}\n"
+	                    "  - allow: [container.inspect, network.inspect]\n");
+	allows(policy, "GET", "/containers/web/json");
+	denies(policy, "GET", "/containers/db-1/json");
+	allows(policy, "GET", "/networks/db-1");
+}
+
+/* Backtracking without end is stopped, and then nobody knows: that must not open anything. */
+static void a_pattern_that_is_too_hard_denies(void **state)
+{
+	char path[512] = "/images/";
+
+	(void)state;
+	memset(path + strlen(path), 'a', 200);
+	strcpy(path + 208, "!/json");
+	/* Without the limit the second alternative would fit. */
+	const struct policy *allow =
+	        sealed("allow", "rules: [{allow: {path: '/images/((a|aa)+[xy]|a+!)/json'}}]");
+	denies(allow, "GET", path);
+	allows(allow, "GET", "/images/aa!/json");
+	const struct policy *deny = sealed("deny-it", "rules:\n"
+	                                              "  - deny: {path: '/images/(a|aa)+[xy].*'}\n"
+	                                              "  - allow: ['*']\n");
+	denies(deny, "GET", path);
+	allows(deny, "GET", "/images/b/json");
+}
+
+static void tables_know_what_a_path_rule_can_concern(void **state)
+{
+	(void)state;
+	const struct policy *policy = sealed("p", "rules: [{allow: {path: '/containers/web/.*'}}]");
+	for (unsigned id = 0; id < docker_endpoint_count; id++) {
+		const struct docker_endpoint *endpoint = docker_endpoint(id);
+		const enum policy_grant grant = policy_grant_of(policy, id);
+		const bool concerned =
+		        strncmp(endpoint->path, "/containers/{", strlen("/containers/{")) == 0;
+		/* With OPTIONS any path is one. */
+		if (grant != (concerned ? POLICY_SOMETIMES : POLICY_NEVER)) {
+			fail_msg("%s %s", endpoint->method, endpoint->path);
+		}
+	}
+	const struct policy *exact = sealed("q", "rules: [{allow: {path: '/version|/in.o'}}]");
+	for (unsigned id = 0; id < docker_endpoint_count; id++) {
+		const char *path = docker_endpoint(id)->path;
+		const bool fits = strcmp(path, "/version") == 0 || strcmp(path, "/info") == 0;
+		assert_int_equal(policy_grant_of(exact, id), fits ? POLICY_ALWAYS : POLICY_NEVER);
+	}
+}
+
+/* The literal front of a row's path, and whole literal paths, are what its requests have. */
+static void paths_of_rows_are_as_the_table_takes_them(void **state)
+{
+	(void)state;
+	for (unsigned id = 0; id < docker_endpoint_count; id++) {
+		static struct docker_request request;
+		const struct docker_endpoint *endpoint = docker_endpoint(id);
+		char path[256];
+		char *out = path;
+		for (const char *in = endpoint->path; *in != '\0'; in++) {
+			if (*in == '{') {
+				*out++ = 'x';
+				in = strchr(in, '}');
+			} else {
+				*out++ = *in;
+			}
+		}
+		*out = '\0';
+		const struct docker_target target = {
+		        .method = slice_of(endpoint->method), .path = slice_of(path)};
+		if (docker_route(&target, &request) != DOCKER_OK) {
+			continue; /* rows that need a query, a body or a version */
+		}
+		assert_true(slice_equal(request.bare, slice_of(path)));
+	}
+}
+
+/* ── extends ─────────────────────────────────────────────────────────────── */
+
+static void extended_rules_come_after_the_own(void **state)
+{
+	(void)state;
+	(void)sealed("base", "rules: [{deny: [image.list]}, {allow: ['image.*']}]");
+	const struct policy *policy =
+	        sealed("top", "extends: [base, read-only]\nrules: [{deny: [container.list]}]");
+	denies(policy, "GET", "/containers/json");   /* own */
+	denies(policy, "GET", "/images/json");       /* base */
+	allows(policy, "GET", "/images/search");     /* base */
+	allows(policy, "GET", "/containers/a/json"); /* the preset */
+	const struct verdict verdict = judge(policy, "GET", "/containers/a/json");
+	assert_string_equal(policy_name(verdict.policy), "read-only");
+	assert_string_equal(verdict.place.file, "presets/read-only.yaml");
+}
+
+static void a_policy_that_is_reached_twice_is_fine(void **state)
+{
+	(void)state;
+	struct policy *policy = NULL;
+	assert_int_equal(load("a", "rules: [{allow: [system.ping]}]", &policy), 0);
+	assert_int_equal(load("b", "extends: a", &policy), 0);
+	assert_int_equal(load("c", "extends: a", &policy), 0);
+	allows(sealed("d", "extends: [b, c]"), "GET", "/_ping");
+}
+
+static void circles_are_refused(void **state)
+{
+	struct policy *a = NULL;
+	struct policy *b = NULL;
+
+	(void)state;
+	assert_int_equal(load("a", "rules: []\nextends: [b]", &a), 0);
+	assert_int_equal(load("b", "extends: [a]", &b), 0);
+	assert_int_equal(policy_seal(a, error), -EINVAL);
+	assert_string_equal(
+	        error, "test.yaml:1: policy 'a' extends itself: it is reached from 'b'");
+	assert_int_equal(load("self", "\n\nextends: self", &a), 0);
+	assert_int_equal(policy_seal(a, error), -EINVAL);
+	assert_string_equal(
+	        error, "test.yaml:3: policy 'self' extends itself: it is reached from 'self'");
+}
+
+static void depth_has_a_ceiling(void **state)
+{
+	struct policy *policy = NULL;
+
+	(void)state;
+	for (unsigned i = 0; i <= POLICY_DEPTH_MAX; i++) {
+		char name[32];
+		char text[64];
+		(void)snprintf(name, sizeof(name), "p%u", i);
+		(void)snprintf(text, sizeof(text), i == 0 ? "rules: []" : "extends: [p%u]", i - 1);
+		assert_int_equal(load(name, text, &policy), 0);
+	}
+	assert_int_equal(policy_seal(policy, error), -EINVAL);
+	assert_string_equal(
+	        error, "test.yaml:1: more than 8 policies extend each other in a row at 'p0'");
+}
+
+/* ── mode ────────────────────────────────────────────────────────────────── */
+
+static void observing_lets_through_what_it_would_deny(void **state)
+{
+	(void)state;
+	const struct policy *policy =
+	        sealed("watch", "mode: observe\nrules: [{allow: [system.ping]}]");
+	const struct verdict ping = judge(policy, "GET", "/_ping");
+	assert_true(ping.allowed);
+	assert_false(ping.observed);
+	const struct verdict create = judge(policy, "POST", "/containers/create");
+	assert_true(create.allowed);
+	assert_true(create.observed);
+	/* The mode is the policy's own: who extends it enforces. */
+	denies(sealed("strict", "extends: [watch]"), "POST", "/containers/create");
+}
+
+/* ── Errors ──────────────────────────────────────────────────────────────── */
+
+static void mistakes_in_rules_are_named(void **state)
+{
+	static const char *const cases[][2] = {
+	        {"rules:\n  - allow: [container.inspct]",
+	                "test.yaml:2: 'container.inspct' fits no operation; did you mean "
+	                "'container.inspect'?"},
+	        {"rules:\n  - allow: [containers.*]",
+	                "test.yaml:2: 'containers.*' fits no operation; did you mean "
+	                "'container.*'?"},
+	        {"rules:\n  - allow: [zebra]",
+	                "test.yaml:2: 'zebra' fits no operation; `check --policy open` lists them "
+	                "all"},
+	        {"rules:\n  - allow: []",
+	                "test.yaml:2: 'allow' is a list of operations, such as container.list; "
+	                "found an empty list"},
+	        {"rules:\n  - allow:",
+	                "test.yaml:2: 'allow' is a list of operations, such as container.list; "
+	                "found nothing"},
+	        {"rules:\n  - allow: {}",
+	                "test.yaml:2: a rule needs operations, methods or a path; for everything "
+	                "write allow: ['*']"},
+	        {"rules:\n  - allow: {methods: [get]}",
+	                "test.yaml:2: 'get' is not accepted as a method: give GET, HEAD, POST, "
+	                "PUT, PATCH, DELETE or OPTIONS"},
+	        {"rules:\n  - allow: {path: '/a['}",
+	                "test.yaml:2: the path pattern '/a[' is not accepted: at byte 4: missing "
+	                "terminating ] for character class"},
+	        {"rules:\n  - allow: {path: '/a)|(/b'}",
+	                "test.yaml:2: the path pattern '/a)|(/b' is not accepted: at byte 3: "
+	                "unmatched closing parenthesis"},
+	        {"rules:\n  - allow: {path: '/a(*ACCEPT)'}",
+	                "test.yaml:2: the path pattern '/a(*ACCEPT)' is not accepted: verbs, "
+	                "(*...), are not supported"},
+	        {"rules:\n  - allow: {path: 'containers/json'}",
+	                "test.yaml:2: the path pattern 'containers/json' is not accepted: it fits "
+	                "no path: paths begin with a slash"},
+	        {"rules:\n  - allow: {path: '/v1\\.[0-9]+/info'}",
+	                "test.yaml:2: the path pattern '/v1\\.[0-9]+/info' is not accepted: "
+	                "leave "
+	                "out the API version: it is removed before paths are compared"},
+	        {"rules:\n  - allow: {paths: /a}",
+	                "test.yaml:2: unknown key 'paths' in a rule; did you mean 'path'?"},
+	        {"rules:\n  - permit: [x]",
+	                "test.yaml:2: unknown key 'permit' in a rule; there are allow, deny"},
+	        {"rules:\n  - allow: [system.ping]\n    deny: [system.info]",
+	                "test.yaml:2: a rule is either 'allow: ...' or 'deny: ...', one of them to "
+	                "a dash"},
+	        {"rules:\n  - system.ping",
+	                "test.yaml:2: a rule is either 'allow: ...' or 'deny: ...', one of them to "
+	                "a dash"},
+	        {"rules: system.ping", "test.yaml:1: 'rules' is a list of rules, such as - allow: "
+	                               "[container.list]; found 'system.ping'"},
+	        {"rules:\n  - allow:\n      - [a]",
+	                "test.yaml:3: expected the name of an operation, such as container.list; "
+	                "found a list"},
+	        {"mode: watch", "test.yaml:1: 'mode' is enforce or observe; found 'watch'"},
+	        {"extends: [redonly]",
+	                "test.yaml:1: no policy or preset is called 'redonly'; did you mean "
+	                "'read-only'?"},
+	        {"extends: [zzzzzzzz]",
+	                "test.yaml:1: no policy or preset is called 'zzzzzzzz'; presets are listed "
+	                "in the manual page, docker-socket-proxy(8)"},
+	        {"create: {privileged: false}",
+	                "test.yaml:1: 'create' in a policy is not supported by this version"},
+	        {"scope: {}", "test.yaml:1: 'scope' in a policy is not supported by this version"},
+	        {"rule: []", "test.yaml:1: unknown key 'rule' in a policy; did you mean 'rules'?"},
+	};
+
+	(void)state;
+	for (unsigned i = 0; i < ARRAY_LEN(cases); i++) {
+		expect_refused(cases[i][0], cases[i][1]);
+	}
+}
+
+static void names_are_held_to_their_rules(void **state)
+{
+	struct policy *policy = NULL;
+
+	(void)state;
+	assert_int_equal(policy_new(set, SLICE("a b"), here, &policy, error), -EINVAL);
+	assert_string_equal(error, "test.yaml:7: 'a b' is no name for a policy: give 1 to 64 "
+	                           "letters, digits, '-', '_' and '.'");
+	assert_int_equal(policy_new(set, SLICE("open"), here, &policy, error), -EINVAL);
+	assert_string_equal(error, "test.yaml:7: policy 'open' is built in: choose another name");
+	assert_int_equal(load("read-only", "rules: []", &policy), -EINVAL);
+	assert_string_equal(error, "test.yaml:1: 'read-only' is a preset: choose another name");
+}
+
+/* ── Advice ──────────────────────────────────────────────────────────────── */
+
+/* Which presets there are is not the business of these tests. */
+static void mask_presets(char *message)
+{
+	char *names = strstr(message, "that does (");
+	char rest[4096];
+
+	if (names != NULL) {
+		names += strlen("that does (");
+		(void)snprintf(rest, sizeof(rest), "PRESETS%s", strchr(names, ')'));
+		memcpy(names, rest, strlen(rest) + 1);
+	}
+}
+
+static void expect_denial(
+        const struct policy *policy, const char *method, const char *path, const char *message)
+{
+	static struct docker_request request;
+	const struct docker_target target = {.method = slice_of(method), .path = slice_of(path)};
+	char memory[4096];
+	struct text text = text_over(memory, sizeof(memory) - 1);
+
+	assert_int_equal(docker_route(&target, &request), DOCKER_OK);
+	const struct verdict verdict = policy_judge(policy, &request, scratch);
+	assert_false(verdict.allowed);
+	policy_add_denial(policy, &request, &verdict, &text);
+	memory[text.len] = '\0';
+	mask_presets(memory);
+	assert_string_equal(memory, message);
+}
+
+static void a_denial_says_what_would_allow_it(void **state)
+{
+	(void)state;
+	const struct policy *own = sealed("own", "rules:\n  - deny: [container.create]\n");
+	expect_denial(own, "POST", "/containers/create",
+	        "container.create is not allowed by policy 'own' (test.yaml:2, deny: "
+	        "[container.create]). To allow it, use a preset that does (PRESETS), or write in "
+	        "front of the rules of 'own' in "
+	        "test.yaml: - allow: [container.create].");
+	expect_denial(own, "GET", "/foo/bar",
+	        "a request that is unknown to the proxy is not allowed by policy 'own' "
+	        "(test.yaml:1). To allow it, write in front of the rules of 'own' in test.yaml: - "
+	        "allow: {methods: [GET], path: /foo/bar}.");
+
+	struct policy *preset = NULL;
+	assert_int_equal(policy_set_find(set, SLICE("read-only"), here, &preset, error), 0);
+	assert_int_equal(policy_seal(preset, error), 0);
+	expect_denial(preset, "GET", "/debug/vars",
+	        "debug.vars is not allowed by policy 'read-only' (presets/read-only.yaml:2). To "
+	        "allow it, write a policy: {extends: [read-only], rules: [{allow: "
+	        "[debug.vars]}]}.");
+}
+
+static void advice_names_presets(void **state)
+{
+	struct policy *deny = NULL;
+
+	(void)state;
+	assert_int_equal(policy_set_find(set, SLICE("deny"), here, &deny, error), 0);
+	assert_int_equal(policy_seal(deny, error), 0);
+	static struct docker_request request;
+	const struct docker_target target = {
+	        .method = SLICE("POST"), .path = SLICE("/containers/a/restart")};
+	char memory[1024];
+	struct text text = text_over(memory, sizeof(memory) - 1);
+	assert_int_equal(docker_route(&target, &request), DOCKER_OK);
+	policy_advise(deny, &request, &text);
+	memory[text.len] = '\0';
+	assert_non_null(strstr(memory, "use a preset that does (autoheal"));
+	assert_non_null(
+	        strstr(memory, "), or write a policy: {rules: [{allow: [container.restart]}]}"));
+}
+
+static void advise_switch(
+        const void *context, const struct docker_request *request, struct text *text)
+{
+	(void)request;
+	text_add(text, slice_of(context));
+}
+
+static void an_advisor_has_the_word(void **state)
+{
+	struct policy *policy = NULL;
+
+	(void)state;
+	assert_int_equal(
+	        policy_new(set, SLICE("switches"), (struct policy_place){NULL, 0}, &policy, error),
+	        0);
+	policy_set_advisor(policy, advise_switch, "set CONTAINERS=1 and POST=1");
+	assert_int_equal(policy_seal(policy, error), 0);
+	expect_denial(policy, "POST", "/containers/create",
+	        "container.create is not allowed by policy 'switches' (built in). To allow it, set "
+	        "CONTAINERS=1 and POST=1.");
+}
+
+/* ── Presets ─────────────────────────────────────────────────────────────── */
+
+static void every_preset_can_be_used(void **state)
+{
+	(void)state;
+	for (unsigned i = 0; i < policy_preset_count; i++) {
+		struct policy *policy = NULL;
+		if (policy_set_find(set, slice_of(policy_presets[i].name), here, &policy, error) <
+		                0 ||
+		        policy_seal(policy, error) < 0) {
+			fail_msg("%s", error);
+		}
+		assert_non_null(policy_description(policy));
+		assert_non_null(policy_costs(policy));
+	}
+}
+
+static void open_allows_and_deny_denies_everything(void **state)
+{
+	struct policy *open = NULL;
+	struct policy *deny = NULL;
+
+	(void)state;
+	assert_int_equal(policy_set_find(set, SLICE("open"), here, &open, error), 0);
+	assert_int_equal(policy_set_find(set, SLICE("deny"), here, &deny, error), 0);
+	assert_int_equal(policy_seal(open, error), 0);
+	assert_int_equal(policy_seal(deny, error), 0);
+	for (unsigned id = 0; id < docker_id_count(); id++) {
+		assert_int_equal(policy_grant_of(open, id), POLICY_ALWAYS);
+		assert_int_equal(policy_grant_of(deny, id), POLICY_NEVER);
+	}
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, open_set, close_set)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	        TEST(nothing_fits_so_it_is_denied),
+	        TEST(the_first_rule_that_fits_decides),
+	        TEST(globs_stay_within_a_name),
+	        TEST(the_unknown_is_reached_by_its_name_and_by_a_star_alone),
+	        TEST(methods_alone_allow_only_what_is_known_but_deny_all),
+	        TEST(operations_and_methods_must_both_fit),
+	        TEST(sections_reach_rows_and_the_unknown),
+	        TEST(a_path_rule_is_about_the_whole_path),
+	        TEST(a_path_rule_sees_names_decoded),
+	        TEST(path_and_operation_must_both_fit),
+	        TEST(a_pattern_that_is_too_hard_denies),
+	        TEST(tables_know_what_a_path_rule_can_concern),
+	        TEST(paths_of_rows_are_as_the_table_takes_them),
+	        TEST(extended_rules_come_after_the_own),
+	        TEST(a_policy_that_is_reached_twice_is_fine),
+	        TEST(circles_are_refused),
+	        TEST(depth_has_a_ceiling),
+	        TEST(observing_lets_through_what_it_would_deny),
+	        TEST(mistakes_in_rules_are_named),
+	        TEST(names_are_held_to_their_rules),
+	        TEST(a_denial_says_what_would_allow_it),
+	        TEST(advice_names_presets),
+	        TEST(an_advisor_has_the_word),
+	        TEST(every_preset_can_be_used),
+	        TEST(open_allows_and_deny_denies_everything),
+	};
+
+	return cmocka_run_group_tests_name("policy", tests, NULL, NULL);
+}

@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: MIT */
+/* Section switches: how their values are read, and what policy they come to. */
+#include "switches/switches.h"
+
+#include "cases.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { ADVICE_SIZE = 256 };
+
+struct fixture {
+	struct switches switches;
+	struct policy_set *set;
+	struct policy *policy;
+	struct policy_scratch *scratch;
+};
+
+/* `settings`: "CONTAINERS=1 POST=1". */
+static struct fixture *build(const char *settings)
+{
+	struct fixture *fixture = calloc(1, sizeof(*fixture));
+	char error[POLICY_ERROR_MAX];
+	struct slice rest = slice_of(settings);
+	struct slice setting;
+
+	assert_non_null(fixture);
+	while (slice_next(&rest, ' ', &setting)) {
+		struct slice name;
+		enum switch_value value;
+		assert_true(slice_next(&setting, '=', &name));
+		const unsigned number = switches_find(name);
+		assert_true(number < SWITCHES_COUNT);
+		assert_true(switches_read_value(setting, &value));
+		fixture->switches.values[number] = (uint8_t)value;
+	}
+	fixture->set = policy_set_new();
+	fixture->scratch = policy_scratch_new();
+	if (switches_build(fixture->set, &fixture->switches, &fixture->policy, error) < 0) {
+		fail_msg("%s: %s", settings, error);
+	}
+	return fixture;
+}
+
+static void release(struct fixture *fixture)
+{
+	policy_scratch_free(fixture->scratch);
+	policy_set_free(fixture->set);
+	free(fixture);
+}
+
+/* `line`: "GET /path". */
+static void route(const char *line, struct docker_request *ret_request)
+{
+	struct docker_target target = {.path = slice_of(line)};
+
+	assert_true(slice_next(&target.path, ' ', &target.method));
+	assert_int_equal(docker_route(&target, ret_request), DOCKER_OK);
+}
+
+struct verdict_case {
+	const char *settings;
+	const char *line;
+	const char *rule; /* that decides; NULL: none fits */
+	bool allowed;
+};
+
+static const struct verdict_case verdicts[] = {
+        {"CONTAINERS=1", "GET /containers/json", "CONTAINERS=1", true},
+        {"CONTAINERS=1", "GET /v1.41/containers/x/json", "CONTAINERS=1", true},
+        {"CONTAINERS=1", "POST /containers/create", NULL, false},
+        {"CONTAINERS=1 POST=1", "POST /containers/create", "CONTAINERS=1 and POST=1", true},
+        {"POST=1", "POST /containers/create", NULL, false},
+        {"CONTAINERS=1", "GET /containers/x/attach/ws", "POST=0", false},
+        {"CONTAINERS=1 POST=1", "GET /containers/x/attach/ws", "CONTAINERS=1 and POST=1", true},
+        /* What no row fits belongs to the section its first segment names. */
+        {"CONTAINERS=1", "GET /containers/x/new", "CONTAINERS=1", true},
+        {"CONTAINERS=1", "POST /containers/x/new", NULL, false},
+        {"CONTAINERS=1", "GET /containersfoo", NULL, false},
+        {"IMAGES=1", "GET /containers/x/new", NULL, false},
+        {"CONTAINERS=1", "HEAD /containers/json", "CONTAINERS=1", true},
+        {"CONTAINERS=1", "OPTIONS /containers/json", NULL, false},
+        {"CONTAINERS=1 POST=1", "OPTIONS /containers/json", "CONTAINERS=1 and POST=1", true},
+        {"CONTAINERS=1", "GET /libpod/containers/json", NULL, false},
+        {"LIBPOD_CONTAINERS=1", "GET /v4.0.0/libpod/containers/json", "LIBPOD_CONTAINERS=1", true},
+        {"LIBPOD_CONTAINERS=1", "GET /containers/json", NULL, false},
+        /* On without being set, and off when they are 0. */
+        {"INFO=0", "GET /_ping", "PING=1", true},
+        {"INFO=0", "HEAD /_ping", "PING=1", true},
+        {"INFO=0", "GET /version", "VERSION=1", true},
+        {"INFO=0", "GET /events", "EVENTS=1", true},
+        {"INFO=0", "GET /libpod/_ping", "LIBPOD_PING=1", true},
+        {"PING=0", "GET /_ping", NULL, false},
+        /* Actions need neither the section nor POST. */
+        {"ALLOW_START=1", "POST /containers/x/start", "ALLOW_START=1", true},
+        {"ALLOW_START=1", "POST /libpod/pods/x/start", "ALLOW_START=1", true},
+        {"ALLOW_START=1", "POST /containers/x/stop", NULL, false},
+        {"ALLOW_RESTARTS=1", "POST /containers/x/kill", "ALLOW_RESTARTS=1", true},
+        {"LIBPOD_ALLOW_POD_STOP=1", "POST /libpod/pods/x/stop", "LIBPOD_ALLOW_POD_STOP=1", true},
+        {"LIBPOD_ALLOW_POD_STOP=1", "POST /libpod/containers/x/stop", NULL, false},
+        /* Details follow the section until they are 0. */
+        {"CONTAINERS=1", "GET /containers/x/logs", "CONTAINERS=1", true},
+        {"CONTAINERS=1 ALLOW_LOGS=0", "GET /containers/x/logs", "ALLOW_LOGS=0", false},
+        {"CONTAINERS=1 ALLOW_LOGS=1", "GET /containers/x/logs", "CONTAINERS=1", true},
+        {"ALLOW_LOGS=1", "GET /containers/x/logs", NULL, false},
+        {"CONTAINERS=1 ALLOW_ARCHIVE=1", "PUT /containers/x/archive", NULL, false},
+        {"CONTAINERS=1 ALLOW_ARCHIVE=0", "HEAD /containers/x/archive", "ALLOW_ARCHIVE=0", false},
+};
+
+static void test_verdicts(void **state)
+{
+	static struct docker_request request;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(verdicts); i++) {
+		const struct verdict_case *want = &verdicts[i];
+		struct fixture *fixture = build(want->settings);
+		route(want->line, &request);
+		const struct verdict got =
+		        policy_judge(fixture->policy, &request, fixture->scratch);
+		const char *rule = want->rule != NULL ? want->rule : "none";
+		if (got.allowed != want->allowed ||
+		        strcmp(got.rule != NULL ? got.rule : "none", rule) != 0) {
+			fail_msg("%s, %s: %s by rule %s", want->settings, want->line,
+			        got.allowed ? "allowed" : "denied", got.rule);
+		}
+		release(fixture);
+	}
+}
+
+static const char *const advices[][3] = {
+        {"PING=1", "GET /containers/json", "set CONTAINERS=1"},
+        {"PING=1", "POST /containers/create", "set CONTAINERS=1 and POST=1"},
+        {"CONTAINERS=1", "POST /containers/create", "set POST=1"},
+        {"POST=1", "POST /containers/create", "set CONTAINERS=1"},
+        {"CONTAINERS=1", "GET /containers/x/attach/ws", "set POST=1"},
+        {"PING=1", "POST /containers/x/start", "set ALLOW_START=1, or CONTAINERS=1 and POST=1"},
+        {"PING=1", "POST /containers/x/stop", "set ALLOW_STOP=1, or CONTAINERS=1 and POST=1"},
+        {"PING=1", "POST /libpod/pods/x/kill",
+                "set LIBPOD_ALLOW_POD_RESTARTS=1, or LIBPOD_PODS=1 and POST=1"},
+        {"CONTAINERS=1 ALLOW_LOGS=0", "GET /containers/x/logs", "set ALLOW_LOGS=1"},
+        {"ALLOW_LOGS=0", "GET /containers/x/logs", "set ALLOW_LOGS=1 and CONTAINERS=1"},
+        {"ALLOW_LOGS=1", "GET /containers/x/logs", "set CONTAINERS=1"},
+        {"PING=1", "GET /debug/vars", "no switch opens it: use POLICY or CONFIG in their place"},
+};
+
+static void test_advice(void **state)
+{
+	static struct docker_request request;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(advices); i++) {
+		struct fixture *fixture = build(advices[i][0]);
+		char memory[ADVICE_SIZE];
+		struct text text = text_over(memory, sizeof(memory));
+		route(advices[i][1], &request);
+		policy_advise(fixture->policy, &request, &text);
+		assert_slice(advices[i][1], text_slice(&text), slice_of(advices[i][2]));
+		release(fixture);
+	}
+}
+
+static void test_values(void **state)
+{
+	static const char *const on[] = {"1", "true", "TRUE", "Yes", "on"};
+	static const char *const off[] = {"0", "false", "No", "oFF"};
+	static const char *const neither[] = {"", "2", "01", " 1", "1 ", "enabled", "-1", "y"};
+	enum switch_value value;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(on); i++) {
+		assert_that(on[i], switches_read_value(slice_of(on[i]), &value));
+		assert_that(on[i], value == SWITCH_ON);
+	}
+	for (size_t i = 0; i < ARRAY_LEN(off); i++) {
+		assert_that(off[i], switches_read_value(slice_of(off[i]), &value));
+		assert_that(off[i], value == SWITCH_OFF);
+	}
+	for (size_t i = 0; i < ARRAY_LEN(neither); i++) {
+		assert_that(neither[i], !switches_read_value(slice_of(neither[i]), &value));
+	}
+}
+
+/* A misspelt operation in switches.def would open or close nothing. */
+static void test_table(void **state)
+{
+	(void)state;
+	for (unsigned number = 0; number < SWITCHES_COUNT; number++) {
+		const struct switch_row *row = switches_row(number);
+		assert_int_equal(switches_find(slice_of(row->variable)), number);
+		for (unsigned i = 0; i < SWITCHES_OPERATIONS_MAX && row->operations[i] != NULL; i++) {
+			unsigned id = 0;
+			while (id < docker_endpoint_count &&
+			        strcmp(docker_operation_name(id), row->operations[i]) != 0) {
+				id++;
+			}
+			assert_that(row->operations[i], id < docker_endpoint_count);
+		}
+	}
+	assert_int_equal(switches_find(SLICE("CONTAINER")), SWITCHES_COUNT);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	        cmocka_unit_test(test_verdicts),
+	        cmocka_unit_test(test_advice),
+	        cmocka_unit_test(test_values),
+	        cmocka_unit_test(test_table),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

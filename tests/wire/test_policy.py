@@ -1,0 +1,453 @@
+"""Policies on the wire: what a denied client gets, that the Engine gets nothing, and what the log
+says."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from wire import Client, Engine, Proxy, free_port, run_binary
+
+Start = Callable[..., Proxy]
+
+
+def write(folder: Path, text: str) -> str:
+    """A configuration file the proxy can read; its path."""
+    path = folder / "proxy.yaml"
+    path.write_text(text)
+    return str(path)
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Callable[[str], str]:
+    os.chmod(tmp_path, 0o755)
+    return lambda text: write(tmp_path, text)
+
+
+def ping_passes(client: Client, engine: Engine) -> None:
+    """The connection still works, and this is the first thing the Engine hears."""
+    client.get("/_ping")
+    request = engine.request()
+    assert request.line == "GET /_ping HTTP/1.1"
+    request.answer(200, b"OK")
+    assert client.response().body == b"OK"
+
+
+# What a client gets
+
+
+def test_a_denial_says_operation_policy_place_and_remedy(start: Start, own_engine: Engine) -> None:
+    with start(env={"POLICY": "read-only"}).connect() as client:
+        client.get("/v1.41/secrets")
+        response = client.response()
+        assert response.status == 403
+        assert response.header("Content-Type") == "application/json"
+        message = response.message()
+        assert message.startswith(
+            "secret.list is not allowed by policy 'read-only' (presets/read-only.yaml:"
+        )
+        assert "allow: [secret.list]" in message
+        ping_passes(client, own_engine)
+
+
+def test_a_denial_names_the_presets_that_allow_it(start: Start, own_engine: Engine) -> None:
+    with start(env={"POLICY": "read-only"}).connect() as client:
+        client.post("/containers/web/restart")
+        message = client.response().message()
+        assert re.search(r"use a preset that does \((\S+, )*autoheal", message), message
+
+
+def test_what_the_policy_allows_passes(start: Start, own_engine: Engine) -> None:
+    with start("--policy", "read-only").connect() as client:
+        client.get("/v1.41/containers/json?all=1")
+        request = own_engine.request()
+        assert request.line == "GET /v1.41/containers/json?all=1 HTTP/1.1"
+        request.answer(200, b"[]")
+        assert client.response().body == b"[]"
+
+
+def test_head_gets_no_body_and_the_connection_stays(start: Start, own_engine: Engine) -> None:
+    with start(env={"POLICY": "deny"}).connect() as client:
+        client.send(b"HEAD /_ping HTTP/1.1\r\nHost: x\r\n\r\n")
+        response = client.response(method="HEAD")
+        assert response.status == 403
+        assert int(response.header("Content-Length")) > 0
+        client.send(b"HEAD /_ping HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert client.response(method="HEAD").status == 403
+
+
+def test_the_connection_stays_when_the_body_has_come(start: Start, own_engine: Engine) -> None:
+    with start(env={"POLICY": "read-only"}).connect() as client:
+        client.post("/containers/create", b'{"Image":"busybox"}')
+        assert client.response().status == 403
+        ping_passes(client, own_engine)
+
+
+def test_the_connection_stays_when_the_chunks_have_come(start: Start, own_engine: Engine) -> None:
+    with start(env={"POLICY": "read-only"}).connect() as client:
+        client.send(
+            b"POST /build HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+            b"3\r\nabc\r\n0\r\n\r\n"
+        )
+        assert client.response().status == 403
+        ping_passes(client, own_engine)
+
+
+def test_a_body_that_is_still_coming_gets_its_denial_and_the_end(
+    start: Start, own_engine: Engine
+) -> None:
+    """The client hears why before it has sent a byte of it; what it goes on to send is no request."""
+    with start(env={"POLICY": "read-only"}).connect() as client:
+        client.send(
+            b"POST /images/load HTTP/1.1\r\nHost: x\r\nContent-Length: 100000000\r\n\r\nGET "
+        )
+        response = client.response()
+        assert response.status == 403
+        assert response.header("Connection") == "close"
+        client.send_through(b"GET /_ping HTTP/1.1\r\nHost: x\r\n\r\n")
+        client.expect_end()
+    assert own_engine.received() == b""
+
+
+def test_an_announced_upgrade_is_denied_and_no_tunnel(start: Start, own_engine: Engine) -> None:
+    with start(env={"POLICY": "read-only"}).connect() as client:
+        client.post("/exec/0f3c/start", b"{}", headers=["Connection: Upgrade", "Upgrade: tcp"])
+        assert client.response().status == 403
+    assert own_engine.received() == b""
+
+
+def test_pipelined_requests_are_judged_one_by_one(start: Start, own_engine: Engine) -> None:
+    with start(env={"POLICY": "read-only"}).connect() as client:
+        client.send(
+            b"GET /secrets HTTP/1.1\r\nHost: x\r\n\r\n"
+            b"GET /_ping HTTP/1.1\r\nHost: x\r\n\r\n"
+            b"POST /containers/a/kill HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n"
+            b"GET /version HTTP/1.1\r\nHost: x\r\n\r\n"
+        )
+        assert client.response().status == 403
+        request = own_engine.request()
+        assert request.line == "GET /_ping HTTP/1.1"
+        request.answer(200, b"OK")
+        assert client.response().body == b"OK"
+        assert client.response().status == 403
+        request = own_engine.request()
+        assert request.line == "GET /version HTTP/1.1"
+        request.answer(200, b"{}")
+        assert client.response().body == b"{}"
+
+
+def test_an_old_client_that_asks_for_it_keeps_its_connection(
+    start: Start, own_engine: Engine
+) -> None:
+    with start(env={"POLICY": "read-only"}).connect() as client:
+        for _ in range(2):
+            client.send(b"GET /secrets HTTP/1.0\r\nHost: x\r\nConnection: keep-alive\r\n\r\n")
+            assert client.response().status == 403
+
+
+def test_health_needs_no_policy(start: Start, own_engine: Engine) -> None:
+    with start(env={"POLICY": "deny"}).connect() as client:
+        client.get("/health")
+        assert client.response().status == 200
+
+
+# Files
+
+
+def test_each_listener_has_its_policy(
+    start: Start, own_engine: Engine, folder: str, file: Callable[[str], str]
+) -> None:
+    ports = [free_port(), free_port(), free_port()]
+    config = file(
+        f"""
+listeners:
+  - {{address: 'tcp://127.0.0.1:{ports[0]}', policy: read-only}}
+  - address: tcp://127.0.0.1:{ports[1]}
+    policy: ci
+  - address: tcp://127.0.0.1:{ports[2]}
+policies:
+  ci:
+    extends: [read-only]
+    rules:
+      - deny: [container.list]
+      - allow: [container.*]
+"""
+    )
+    proxy = start("-c", config, port=ports[0])
+    statuses = {}
+    for port in ports:
+        proxy.port = port
+        for method, path in (("GET", "/containers/json"), ("POST", "/containers/a/start"), ("GET", "/images/json")):
+            with proxy.connect() as client:
+                client.send(f"{method} {path} HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n".encode())
+                if (port, path) in {
+                    (ports[0], "/containers/json"),
+                    (ports[0], "/images/json"),
+                    (ports[1], "/containers/a/start"),
+                    (ports[1], "/images/json"),
+                }:
+                    own_engine.request().answer(200, b"{}")
+                statuses[ports.index(port), path] = client.response().status
+    assert statuses == {
+        (0, "/containers/json"): 200,
+        (0, "/containers/a/start"): 403,
+        (0, "/images/json"): 200,
+        (1, "/containers/json"): 403,
+        (1, "/containers/a/start"): 200,
+        (1, "/images/json"): 200,
+        (2, "/containers/json"): 403,
+        (2, "/containers/a/start"): 403,
+        (2, "/images/json"): 403,
+    }
+    log = proxy.log()
+    assert f"tcp://127.0.0.1:{ports[0]}: policy 'read-only'" in log
+    assert f"tcp://127.0.0.1:{ports[1]}: policy 'ci'" in log
+    assert re.search(rf"warning tcp://127.0.0.1:{ports[2]}: no policy is given", log)
+
+
+def test_a_denial_names_the_line_of_the_file(
+    start: Start, own_engine: Engine, file: Callable[[str], str]
+) -> None:
+    config = file("policy: mine\npolicies:\n  mine:\n    rules:\n      - deny: [container.*]\n")
+    with start(env={"CONFIG": config}).connect() as client:
+        client.get("/containers/json")
+        assert f"({config}:5, deny: [container.*])" in client.response().message()
+
+
+def test_environment_counts_before_the_file_and_the_flag_before_both(
+    start: Start, own_engine: Engine, file: Callable[[str], str]
+) -> None:
+    config = file("policy: deny\nupstream: {address: unix:///nonexistent.sock}\n")
+    with start(env={"CONFIG": config, "POLICY": "open"}).connect() as client:
+        client.get("/containers/json")
+        own_engine.request().answer(200, b"[]")
+        assert client.response().status == 200
+    with start("--policy=deny", env={"CONFIG": config, "POLICY": "open"}).connect() as client:
+        client.get("/containers/json")
+        assert client.response().status == 403
+
+
+def test_the_mode_of_a_socket_is_as_written(
+    start: Start, own_engine: Engine, folder: str, file: Callable[[str], str]
+) -> None:
+    port = free_port()
+    config = file(
+        f"""
+listeners:
+  - address: tcp://127.0.0.1:{port}
+  - address: unix://{folder}/mode.sock
+    mode: "0600"
+    policy: open
+"""
+    )
+    start("-c", config, port=port)
+    assert os.stat(f"{folder}/mode.sock").st_mode & 0o777 == 0o600
+
+
+def test_browsers_are_let_in_where_the_file_says_so(
+    start: Start, own_engine: Engine, file: Callable[[str], str]
+) -> None:
+    ports = [free_port(), free_port()]
+    config = file(
+        f"policy: open\nlisteners:\n"
+        f"  - {{address: 'tcp://127.0.0.1:{ports[0]}', browsers: true}}\n"
+        f"  - {{address: 'tcp://127.0.0.1:{ports[1]}'}}\n"
+    )
+    proxy = start("-c", config, port=ports[0])
+    with proxy.connect() as client:
+        client.get("/_ping", headers=["Sec-Fetch-Site: cross-site"])
+        own_engine.request().answer(200, b"OK")
+        assert client.response().status == 200
+    proxy.port = ports[1]
+    with proxy.connect() as client:
+        client.get("/_ping", headers=["Sec-Fetch-Site: cross-site"])
+        assert client.response().status == 403
+
+
+# observe
+
+
+def test_observe_lets_through_and_says_so(
+    start: Start, own_engine: Engine, file: Callable[[str], str]
+) -> None:
+    config = file(
+        "policy: watch\npolicies:\n  watch:\n    mode: observe\n    extends: [read-only]\n"
+    )
+    proxy = start("-c", config)
+    with proxy.connect() as client:
+        client.post("/containers/a/kill")
+        own_engine.request().answer(204)
+        assert client.response().status == 204
+        client.get("/_ping")
+        own_engine.request().answer(200, b"OK")
+        assert client.response().status == 200
+    line = proxy.wait_log(lambda line: "would deny: container.kill" in line)
+    assert " warning " in line and "policy 'watch'" in line
+    killed = proxy.wait_log(lambda line: "method=POST" in line and "status=204" in line)
+    assert "op=container.kill policy=watch would=deny" in killed
+    pinged = proxy.wait_log(lambda line: "path=/_ping" in line)
+    assert "would=" not in pinged
+
+
+# The log
+
+
+def test_a_denial_is_logged_once_a_minute_and_counted(start: Start, own_engine: Engine) -> None:
+    proxy = start(env={"POLICY": "read-only", "WORKERS": "4"})
+    for _ in range(5):
+        with proxy.connect() as client:
+            client.get("/secrets")
+            assert client.response().status == 403
+            client.get("/configs")
+            assert client.response().status == 403
+    with proxy.connect() as client:
+        client.get("/health")
+        client.response()
+    proxy.wait_log(lambda _: sum("status=403" in line for line in proxy.lines) == 10, what="of all")
+    secrets = [line for line in proxy.lines if "denied: secret.list" in line]
+    configs = [line for line in proxy.lines if "denied: config.list" in line]
+    assert len(secrets) == len(configs) == 1
+    assert " warning " in secrets[0]
+    for word in ("method=GET", "path=/secrets", "client=127.0.0.1", "denied=1", "To allow it"):
+        assert word in secrets[0], secrets[0]
+
+
+def test_request_lines_carry_operation_and_policy(start: Start, own_engine: Engine) -> None:
+    proxy = start(env={"POLICY": "read-only"})
+    with proxy.connect() as client:
+        client.get("/v1.41/secrets")
+        client.response()
+    line = proxy.wait_log(lambda line: "status=403" in line)
+    assert line.endswith(' op=secret.list policy=read-only reason="denied"')
+
+
+def test_request_lines_in_json_carry_them_too(start: Start, own_engine: Engine) -> None:
+    proxy = start(env={"POLICY": "read-only", "LOG_FORMAT": "json"})
+    with proxy.connect() as client:
+        client.get("/v1.41/secrets")
+        client.response()
+    line = json.loads(proxy.wait_log(lambda line: '"status":403' in line))
+    assert (line["op"], line["policy"], line["reason"]) == ("secret.list", "read-only", "denied")
+    denied = json.loads(proxy.wait_log(lambda line: "denied: secret.list" in line))
+    assert denied["level"] == "warning"
+
+
+def test_open_is_warned_about_and_nothing_else(start: Start, own_engine: Engine) -> None:
+    assert re.search(r"warning .*policy 'open'.*root on the host", start().log())
+    log = start(env={"POLICY": "traefik"}).log()
+    assert "policy 'traefik'" in log
+    assert " warning " not in log
+
+
+# check
+
+
+def test_check_prints_what_the_file_means(file: Callable[[str], str]) -> None:
+    config = file(
+        "listeners:\n  - {address: 'tcp://127.0.0.1:1', policy: ci}\n"
+        "policies:\n  ci:\n    rules:\n"
+        "      - allow: [container.create, container.list, secret.list]\n"
+        "      - allow: {methods: [GET], path: /plugins/[a-z]+/json}\n"
+    )
+    result = run_binary("check", "-c", config)
+    assert (result.returncode, result.stderr) == (0, "")
+    lines = [line.split() for line in result.stdout.splitlines()]
+    assert ["listener", "tcp://127.0.0.1:1,", "policy", "ci"] in lines
+    assert ["container", "list", "create[wR]"] in lines
+    assert ["secret", "list[s]"] in lines
+    assert ["plugin", "inspect[s?]"] in lines
+
+
+def test_check_refuses_what_run_refuses(file: Callable[[str], str]) -> None:
+    config = file("policies:\n  ci:\n    rules:\n      - allow: [container.lst]\n")
+    for verb in ("check", "run", "healthcheck"):
+        result = run_binary(verb, "--config", config)
+        assert result.returncode == 2
+        assert result.stderr == (
+            f"docker-socket-proxy: {config}:4: 'container.lst' fits no operation; did you mean "
+            "'container.list'?\n"
+        )
+
+
+# explain
+
+
+@pytest.mark.parametrize(
+    ("args", "env", "code", "first"),
+    [
+        (["GET /containers/json?all=1"], {}, 0, "allow container.list"),
+        (["--policy", "read-only", "POST /v1.41/containers/create"], {}, 1, "deny container.create"),
+        (["GET /v1.41/secrets"], {"POLICY": "read-only"}, 1, "deny secret.list"),
+        (["GET", "/_ping"], {"POLICY": "read-only"}, 0, "allow system.ping"),
+        (["--policy=deny", "GET /nothing"], {}, 1, "deny unknown"),
+        (["POST /images/create?fromImage=a"], {}, 0, "allow image.pull"),
+        (["GET /containers/../secrets"], {}, 1, "deny malformed"),
+        (["GET /containers/%zz/json"], {}, 1, "deny malformed"),
+        (["GET containers"], {}, 1, "deny malformed"),
+        (["GET /health"], {"POLICY": "deny"}, 0, "allow health"),
+    ],
+)
+def test_explain(args: list[str], env: dict[str, str], code: int, first: str) -> None:
+    result = run_binary("explain", *args, **env)
+    assert (result.returncode, result.stderr) == (code, "")
+    head = result.stdout.splitlines()[0]
+    assert head == first or head.startswith(first + ":"), result.stdout
+
+
+def test_explain_says_rule_place_and_remedy(file: Callable[[str], str]) -> None:
+    config = file(
+        "policy: ci\npolicies:\n  ci:\n    rules:\n      - deny: [exec.*]\n      - allow: ['*']\n"
+    )
+    denied = run_binary("explain", "-c", config, "POST /exec/a/start").stdout.splitlines()
+    assert denied[0] == "deny exec.start"
+    assert f"policy: ci ({config}:3)" in denied
+    assert f"rule: deny: [exec.*] ({config}:5)" in denied
+    assert any(line.startswith("to allow it: ") for line in denied)
+    allowed = run_binary("explain", "-c", config, "GET /foo").stdout.splitlines()
+    assert allowed[:3] == ["allow unknown", f"policy: ci ({config}:3)", f"rule: allow: [*] ({config}:6)"]
+
+
+def test_explain_tells_listeners_apart(file: Callable[[str], str]) -> None:
+    config = file(
+        "listeners:\n  - {address: 'tcp://127.0.0.1:1', policy: read-only}\n"
+        "  - {address: 'tcp://127.0.0.1:2', policy: open}\n"
+    )
+    result = run_binary("explain", "-c", config, "POST /containers/create")
+    assert result.returncode == 1
+    assert "listener: tcp://127.0.0.1:1" in result.stdout
+    assert "but at tcp://127.0.0.1:2: allow, by policy open" in result.stdout
+
+
+def test_explain_looks_at_whether_there_is_a_body(tmp_path: Path) -> None:
+    body = tmp_path / "body.json"
+    body.write_text("{}")
+    result = run_binary("explain", "--body", str(body), "POST /v1.20/containers/a/start")
+    assert result.stdout.splitlines()[0] == "allow container.start_with_config"
+    assert "only at whether there is one" in result.stdout
+    result = run_binary("explain", "POST /v1.20/containers/a/start")
+    assert result.stdout.splitlines()[0] == "allow container.start"
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        ([], "explain: the request is missing"),
+        (["/containers/json"], "'/containers/json' is not a request"),
+        (["--client", "ci", "GET /_ping"], "--client: this version does not tell clients apart"),
+        (["--body", "/nonexistent", "GET /_ping"], "'/nonexistent' cannot be read"),
+        (["--policy", "redonly", "GET /_ping"], "did you mean 'read-only'?"),
+        (["-c", "/nonexistent", "GET /_ping"], "/nonexistent: cannot be read: No such file"),
+        (["GET", "/_ping", "more"], "'more' is one argument too many"),
+    ],
+)
+def test_explain_refuses(args: list[str], message: str) -> None:
+    result = run_binary("explain", *args)
+    assert result.returncode == 2
+    assert result.stdout == ""
+    assert message in result.stderr
+    assert len(result.stderr.splitlines()) == 1

@@ -1,0 +1,80 @@
+#!/usr/bin/python3
+"""Writes the table of docs/presets.md from the files of presets/.
+
+    tools/document-presets.py           writes it
+    tools/document-presets.py --check   exits 1 when it is not what the files say
+
+A preset's row: its name, what it is for, what it grants, what that costs when the app is taken over, and
+what can be added, which its file says in the comment at its end.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+
+import yaml
+
+ROOT = Path(__file__).resolve().parents[1]
+DOCUMENT = ROOT / "docs" / "presets.md"
+BEGIN = "<!-- written by tools/document-presets.py -->\n"
+END = "<!-- end -->\n"
+HEAD = "| preset | for | grants | costs | can be added |\n|---|---|---|---|---|\n"
+
+
+def read(name: str) -> dict:
+    """One preset."""
+    return yaml.safe_load((ROOT / "presets" / f"{name}.yaml").read_text())
+
+
+def grants(content: dict) -> str:
+    """The operations of a preset's own rules by noun, without those that every preset grants."""
+    nouns: dict[str, list[str]] = {}
+    for rule in content.get("rules", []):
+        for operation in rule["allow"]:
+            if operation not in ("system.ping", "system.version"):
+                noun, verb = operation.split(".")
+                nouns.setdefault(noun, []).append(verb)
+    parts = [f"`{base}`" for base in content.get("extends", [])]
+    parts += [f"{noun}: {' '.join(verbs)}" for noun, verbs in nouns.items()]
+    return "; ".join(parts)
+
+
+def additions(name: str) -> str:
+    """The comment at the end of the file, one remark a line."""
+    text = (ROOT / "presets" / f"{name}.yaml").read_text()
+    tail = re.search(r"\n\n((?:# .*\n)+)\Z", text)
+    remarks = re.findall(r"# (.*)\n", tail[1]) if tail else []
+    return "<br>".join(re.sub(r"(allow: \[[^\]]+\])", r"`\1`", remark) for remark in remarks)
+
+
+def row(path: Path) -> str:
+    """The row of one preset."""
+    content = read(path.stem)
+    cells = [f"[{path.stem}](../presets/{path.name})", content["description"], grants(content),
+             content["costs"], additions(path.stem)]
+    return "| " + " | ".join(" ".join(cell.split()) for cell in cells) + " |\n"
+
+
+def table() -> str:
+    """The whole table."""
+    return HEAD + "".join(map(row, sorted((ROOT / "presets").glob("*.yaml"), key=lambda p: p.stem)))
+
+
+def main() -> int:
+    text = DOCUMENT.read_text()
+    before, _, rest = text.partition(BEGIN)
+    _, _, after = rest.partition(END)
+    wanted = before + BEGIN + table() + END + after
+    if sys.argv[1:] == ["--check"]:
+        if text != wanted:
+            print("docs/presets.md is not what presets/ says: run tools/document-presets.py",
+                  file=sys.stderr)
+        return int(text != wanted)
+    DOCUMENT.write_text(wanted)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
