@@ -338,10 +338,12 @@ def test_request_lines_in_json_carry_them_too(start: Start, own_engine: Engine) 
 
 
 def test_open_is_warned_about_and_nothing_else(start: Start, own_engine: Engine) -> None:
-    assert re.search(r"warning .*policy 'open'.*root on the host", start().log())
-    log = start(env={"POLICY": "traefik"}).log()
-    assert "policy 'traefik'" in log
-    assert " warning " not in log
+    start().wait_log(
+        lambda line: re.search(r"warning .*policy 'open'.*root on the host", line) is not None
+    )
+    proxy = start(env={"POLICY": "traefik"})
+    proxy.wait_log(lambda line: "policy 'traefik'" in line)
+    assert " warning " not in proxy.log()
 
 
 # check
