@@ -13,7 +13,7 @@ _docker_socket_proxy() {
 		words='unix://'
 		;;
 	--policy)
-		words='open act-runner autoheal autokuma beszel caddy-docker-proxy caddy-docker-proxy-swarm
+		words='open deny act-runner autoheal autokuma beszel caddy-docker-proxy caddy-docker-proxy-swarm
 			cadvisor compose crowdsec ctop ctop-actions datadog diun docker-gen
 			docker-gen-notify docker-volume-backup dockge dozzle dozzle-actions dozzle-shell
 			gitlab-runner glances homarr homepage homepage-swarm lazydocker lazydocker-actions

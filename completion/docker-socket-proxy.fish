@@ -19,7 +19,7 @@ complete -c docker-socket-proxy -n "__fish_seen_subcommand_from convert" -l from
 complete -c docker-socket-proxy -l listen -x -a "tcp:// unix://" -d "Where clients connect"
 complete -c docker-socket-proxy -l port -x -d "TCP port on all interfaces"
 complete -c docker-socket-proxy -l upstream -x -a unix:// -d "The Engine's unix socket"
-set -l policies open act-runner autoheal autokuma beszel caddy-docker-proxy caddy-docker-proxy-swarm \
+set -l policies open deny act-runner autoheal autokuma beszel caddy-docker-proxy caddy-docker-proxy-swarm \
     cadvisor compose crowdsec ctop ctop-actions datadog diun docker-gen \
     docker-gen-notify docker-volume-backup dockge dozzle dozzle-actions dozzle-shell \
     gitlab-runner glances homarr homepage homepage-swarm lazydocker lazydocker-actions \

@@ -8,6 +8,7 @@
 #include "convert/convert.h"
 #include "explain/explain.h"
 #include "health/health.h"
+#include "learn/learn.h"
 #include "net/listener.h"
 #include "net/loop.h"
 #include "sandbox/sandbox.h"
@@ -156,6 +157,11 @@ static int open_worker_listener(struct program *program, unsigned i)
 	return fcntl(program->unix_listeners[i], F_DUPFD_CLOEXEC, 0);
 }
 
+static bool learns(const struct config *config, const struct config_listener *listener)
+{
+	return config->verb == CONFIG_LEARN || policy_observes(listener->policy);
+}
+
 static bool make_worker(struct program *program, struct worker **ret_worker)
 {
 	struct worker_listener listeners[CONFIG_LISTENERS_MAX];
@@ -166,6 +172,7 @@ static bool make_worker(struct program *program, struct worker **ret_worker)
 		listeners[i] = (struct worker_listener){
 		        .fd = open_worker_listener(program, i),
 		        .policy = configured->policy,
+		        .learns = learns(&program->config, configured),
 		        .browsers = configured->browsers,
 		};
 		if (listeners[i].fd < 0) {
@@ -337,10 +344,44 @@ static void announce(const struct program *program)
 		        program->worker_count == 1 ? "" : "s");
 		announce_policy(listener);
 	}
+	if (program->config.verb == CONFIG_LEARN) {
+		log_line(LOG_NOTICE, "learning: everything is allowed, whatever policy is given; "
+		                     "SIGINT (Ctrl-C) or SIGTERM ends it and prints the policy");
+	}
 	if (program->config.api_key != NULL) {
 		log_line(LOG_NOTICE, "API_KEY is added to forwarded requests as x-api-key; it does "
 		                     "not authenticate clients");
 	}
+}
+
+static bool somebody_learns(const struct config *config)
+{
+	for (unsigned i = 0; i < config->listener_count; i++) {
+		if (learns(config, &config->listeners[i])) {
+			return true;
+		}
+	}
+	return false;
+}
+
+static void print_learned(const struct program *program)
+{
+	const struct config *config = &program->config;
+	const char *addresses[CONFIG_LISTENERS_MAX];
+
+	if (program->settings.learn == NULL) {
+		return;
+	}
+	for (unsigned i = 0; i < config->listener_count; i++) {
+		addresses[i] = config->listeners[i].address;
+	}
+	const struct learn_setting setting = {
+	        .listeners = addresses,
+	        .listener_count = config->listener_count,
+	        .socket_path = config->socket_path,
+	};
+	learn_print(program->settings.learn, &setting, config->policies, stdout);
+	learn_free(program->settings.learn);
 }
 
 static int run(struct program *program)
@@ -358,12 +399,20 @@ static int run(struct program *program)
 	        .denials = &program->denials,
 	};
 	denials_init(&program->denials);
+	if (somebody_learns(config)) {
+		program->settings.learn = learn_new();
+		if (program->settings.learn == NULL) {
+			log_line(LOG_CRIT, "cannot learn: out of memory");
+			return EXIT_FAILURE;
+		}
+	}
 	if (!ports_are_free(program) || !make_workers(program) || !watch_signals(program) ||
 	        sandbox_enter(config->socket_path) < 0 || !start_threads(program)) {
 		return EXIT_FAILURE;
 	}
 	announce(program);
 	serve(program);
+	print_learned(program);
 	return EXIT_SUCCESS;
 }
 
@@ -416,6 +465,7 @@ int main(int argc, char *argv[])
 		return explain_request(&program.config);
 	case CONFIG_CONVERT:
 		return convert(&program.config);
+	case CONFIG_LEARN:
 	case CONFIG_RUN:
 		return run(&program);
 	}

@@ -27,14 +27,15 @@ ALLOWED = {
     "metrics": {"base"},
     "sandbox": {"base"},
     "health": {"base"},
+    "learn": {"base", "docker", "policy"},
     "explain": {"base", "config", "docker", "http", "policy"},
     "docker": {"base"},
     "identity": {"base", "config", "net"},
     "policy": {"base", "docker", "yaml"},
     "upstream": {"base", "config", "net"},
     "session": {
-        "audit", "base", "config", "docker", "http", "identity", "metrics", "net", "policy",
-        "upstream",
+        "audit", "base", "config", "docker", "http", "identity", "learn", "metrics", "net",
+        "policy", "upstream",
     },
 }
 # Folders that are a set of small headers rather than one noun.

@@ -19,7 +19,7 @@ static void add_chunk(struct arena *arena, size_t least)
 	const size_t size = least > CHUNK_SIZE ? least : CHUNK_SIZE;
 	struct arena_chunk *chunk = calloc(1, sizeof(*chunk) + size);
 
-	ASSERT(chunk != NULL && "out of memory");
+	ASSERT(chunk != NULL);
 	chunk->next = arena->chunks;
 	chunk->size = size;
 	arena->chunks = chunk;

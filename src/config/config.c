@@ -289,6 +289,7 @@ static int read_verb(struct reader *reader, const char *word)
 		enum config_verb verb;
 	} verbs[] = {
 	        {"run", CONFIG_RUN},
+	        {"learn", CONFIG_LEARN},
 	        {"check", CONFIG_CHECK},
 	        {"explain", CONFIG_EXPLAIN},
 	        {"convert", CONFIG_CONVERT},
@@ -541,7 +542,7 @@ static void use_policy(struct config *config, const struct policy *policy)
 {
 	config->policy = policy;
 	for (unsigned i = 0; i < config->listener_count; i++) {
-		if (config->listeners[i].policy == NULL) {
+		if (config->listeners[i].policy == NULL || config->verb == CONFIG_LEARN) {
 			config->listeners[i].policy = policy;
 		}
 	}
@@ -565,12 +566,15 @@ static int choose_policy(struct reader *reader)
 	struct config *config = reader->config;
 	struct policy *policy = NULL;
 
-	if (config->switch_name != NULL) {
+	if (config->switch_name != NULL && config->verb != CONFIG_LEARN) {
 		return build_switches(reader);
 	}
 	if (config->policy_name == NULL) {
 		config->policy_name = config->file == NULL ? "open" : "deny";
 		config->policy_option = "default";
+	}
+	if (config->verb == CONFIG_LEARN) {
+		config->policy_name = "open"; /* it has to see what would be asked next */
 	}
 	if (policy_set_find(config->policies, slice_of(config->policy_name), config->policy_place,
 	            &policy, reader->error) < 0 ||

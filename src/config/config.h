@@ -32,6 +32,7 @@ enum {
 
 enum config_verb {
 	CONFIG_RUN,
+	CONFIG_LEARN,
 	CONFIG_CHECK,
 	CONFIG_EXPLAIN,
 	CONFIG_CONVERT,

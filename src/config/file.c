@@ -321,7 +321,7 @@ int config_read_file(struct reader *reader)
 	const size_t max = YAML_SIZE_MAX + 1;
 	char *bytes = malloc(max);
 
-	ASSERT(bytes != NULL && "out of memory");
+	ASSERT(bytes != NULL);
 	const ssize_t len = read_whole(reader->config->file, bytes, max);
 	int code = -EINVAL;
 	if (len < 0) {

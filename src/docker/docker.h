@@ -111,6 +111,13 @@ struct docker_target {
 
 struct docker_request {
 	unsigned id; /* see above */
+	/*
+	 * Where no row fits: the row by which the Engine's router serves it all the
+	 * same, for it lets every name hold slashes (/containers/app/db/logs: with
+	 * links, app/db is a container). What is allowed must be allowed as both.
+	 * Otherwise the id again.
+	 */
+	unsigned served_id;
 	struct slice method; /* of the target: rules for what no row fits ask for it */
 	struct docker_version version;
 	struct slice path; /* canonical and encoded, version included: what is forwarded */

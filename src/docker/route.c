@@ -80,6 +80,12 @@ static size_t parameter_length(struct slice path, const char *tail, bool has_sla
 	return path.len > literal_len ? path.len - literal_len : path.len;
 }
 
+/* Who may have slashes in a name. */
+enum names {
+	NAMES_AS_WRITTEN,   /* "{name...}" */
+	NAMES_WITH_SLASHES, /* all, as in the Engine's router; there they may even be empty */
+};
+
 /* Not empty, no slash at its end, and none hidden where there may be none. */
 static bool is_name(struct slice name, bool has_slashes)
 {
@@ -90,7 +96,7 @@ static bool is_name(struct slice name, bool has_slashes)
 }
 
 /* Whether `path` fits `pattern`; *ret_name is the first parameter. */
-static bool fits(const char *pattern, struct slice path, struct slice *ret_name)
+static bool fits(const char *pattern, struct slice path, enum names names, struct slice *ret_name)
 {
 	bool has_name = false;
 
@@ -106,9 +112,9 @@ static bool fits(const char *pattern, struct slice path, struct slice *ret_name)
 			break;
 		}
 		const char *tail = strchr(pattern, '}') + 1;
-		const bool has_slashes = tail[-2] == '.';
+		const bool has_slashes = names == NAMES_WITH_SLASHES || tail[-2] == '.';
 		const struct slice name = {path.ptr, parameter_length(path, tail, has_slashes)};
-		if (!is_name(name, has_slashes)) {
+		if (names == NAMES_AS_WRITTEN && !is_name(name, has_slashes)) {
 			return false;
 		}
 		if (!has_name) {
@@ -145,8 +151,8 @@ static bool meets_conditions(const struct docker_endpoint *endpoint,
 }
 
 /* The id of the first row that fits, or of what no row fits. */
-static unsigned find_row(
-        const struct docker_target *target, const struct path *path, struct slice *ret_name)
+static unsigned find_row(const struct docker_target *target, const struct path *path,
+        enum names names, struct slice *ret_name)
 {
 	size_t section_len = 0;
 	const enum method method = method_of(target->method);
@@ -160,7 +166,7 @@ static unsigned find_row(
 			continue;
 		}
 		const struct docker_endpoint *endpoint = docker_endpoint(row);
-		if (fits(endpoint->path + section_len, rest, ret_name) &&
+		if (fits(endpoint->path + section_len, rest, names, ret_name) &&
 		        meets_conditions(endpoint, target, &path->version)) {
 			return row;
 		}
@@ -193,7 +199,7 @@ static enum docker_error reveal(
 		return DOCKER_OK;
 	}
 	path_reveal(path, request->decoded);
-	const unsigned id = find_row(target, path, &name);
+	const unsigned id = find_row(target, path, NAMES_AS_WRITTEN, &name);
 	return id == request->id && id < docker_endpoint_count && name.len == request->name.len
 	               ? DOCKER_OK
 	               : DOCKER_BAD_SLASH;
@@ -208,7 +214,7 @@ static enum docker_error route_path(
 		return error;
 	}
 	drop_slash(path);
-	request->id = find_row(target, path, &request->name);
+	request->id = find_row(target, path, NAMES_AS_WRITTEN, &request->name);
 	error = reveal(target, path, request);
 	if (error == DOCKER_OK) {
 		error = path_check_segments(path->decoded);
@@ -216,13 +222,18 @@ static enum docker_error route_path(
 	if (error == DOCKER_OK && path->has_high_byte && request->id >= docker_endpoint_count) {
 		error = DOCKER_BAD_BYTE;
 	}
+	request->served_id = request->id;
+	if (error == DOCKER_OK && request->id >= docker_endpoint_count) {
+		struct slice name;
+		request->served_id = find_row(target, path, NAMES_WITH_SLASHES, &name);
+	}
 	return error;
 }
 
 /* OPTIONS of the server itself (RFC 9110 section 9.3.7). */
 static enum docker_error route_server(struct docker_request *request)
 {
-	request->id = catalogue_unknown(DOCKER_SECTION_NONE, METHOD_OPTIONS);
+	request->id = request->served_id = catalogue_unknown(DOCKER_SECTION_NONE, METHOD_OPTIONS);
 	request->version = (struct docker_version){0};
 	request->path = request->bare = SLICE("*");
 	request->name = (struct slice){NULL, 0};

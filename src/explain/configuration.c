@@ -187,30 +187,28 @@ static void print_policy(const struct policy *policy)
 	}
 }
 
-/* A policy of several listeners is printed once. */
-static bool is_printed(const struct config *config, unsigned i)
+/* The default is there even if every listener has another. */
+static bool is_in_use(const struct config *config, const struct policy *policy)
 {
-	for (unsigned j = 0; j < i; j++) {
-		if (config->listeners[j].policy == config->listeners[i].policy) {
-			return true;
-		}
+	const bool chosen =
+	        config->policy_option == NULL || strcmp(config->policy_option, "default") != 0;
+	bool used = chosen && policy == config->policy;
+
+	for (unsigned i = 0; !used && i < config->listener_count; i++) {
+		used = config->listeners[i].policy == policy;
 	}
-	return false;
+	return used || policy_place(policy).file != NULL;
 }
 
-static void print_used(const struct config *config)
+/* Those of the file, and what else is in use. */
+static void print_policies(const struct config *config)
 {
-	bool chosen = false;
+	const struct policy *policy = policy_set_next(config->policies, NULL);
 
-	for (unsigned i = 0; i < config->listener_count; i++) {
-		chosen = chosen || config->listeners[i].policy == config->policy;
-		if (!is_printed(config, i)) {
-			print_policy(config->listeners[i].policy);
+	for (; policy != NULL; policy = policy_set_next(config->policies, policy)) {
+		if (is_in_use(config, policy)) {
+			print_policy(policy);
 		}
-	}
-	if (!chosen && config->policy_option != NULL &&
-	        strcmp(config->policy_option, "default") != 0) {
-		print_policy(config->policy);
 	}
 }
 
@@ -225,7 +223,7 @@ int explain_configuration(const struct config *config)
 		}
 		printf("%s\n", listener->browsers ? ", browsers" : "");
 	}
-	print_used(config);
+	print_policies(config);
 	printf("\n[w] changes something   [s] may show secrets or files   [R] root on the host, "
 	       "asked for cleverly\n"
 	       "[?] only for some paths or methods\n");

@@ -122,7 +122,8 @@ int listener_open(const char *address, unsigned mode, bool shared)
 
 	if (slice_starts_with(text, unix_scheme)) {
 		return listen_unix(
-		        (struct slice){address + unix_scheme.len, text.len - unix_scheme.len}, mode);
+		        (struct slice){address + unix_scheme.len, text.len - unix_scheme.len},
+		        mode);
 	}
 	if (!slice_starts_with(text, tcp) ||
 	        !parse_tcp((struct slice){address + tcp.len, text.len - tcp.len}, &parsed,

@@ -36,6 +36,11 @@ struct step {
 	bool ask_path;
 };
 
+/* What is done about a request id: steps up to a rule that asks nothing, or to none. */
+struct plan {
+	const struct step *first;
+};
+
 struct policy {
 	struct policy *next; /* of the set */
 	struct policy_set *set;
@@ -51,9 +56,7 @@ struct policy {
 	bool in_configuration;   /* written by the user, who can add to it */
 	policy_advisor *advisor; /* NULL: the general one */
 	const void *advisor_context;
-	/* Of a sealed one: by request id the first of its steps; a run of steps ends with a rule
-	 * that asks nothing, or with none. NULL: not sealed. */
-	const struct step **first;
+	const struct plan *plans;     /* by request id; NULL: not sealed */
 	const struct policy *seen_by; /* the last policy whose sealing came by here */
 };
 
@@ -66,7 +69,7 @@ struct advice {
 
 struct policy_set {
 	struct arena arena;
-	struct policy *policies;
+	struct policy *policies, **policies_end;
 	struct path_limits *limits;
 	/* By request id; NULL: nobody asked yet. Under the lock, as is the arena when it is made.
 	 */

@@ -37,11 +37,11 @@ static bool step_fits(const struct step *step, const struct docker_request *requ
 	return !step->ask_path || path_fits(step->rule, request, scratch);
 }
 
-struct verdict policy_judge(const struct policy *policy, const struct docker_request *request,
-        struct policy_scratch *scratch)
+static struct verdict judge_as(const struct policy *policy, unsigned id,
+        const struct docker_request *request, struct policy_scratch *scratch)
 {
-	ASSERT(policy->first != NULL && request->id < docker_id_count());
-	const struct step *step = policy->first[request->id];
+	ASSERT(policy->plans != NULL && id < docker_id_count());
+	const struct step *step = policy->plans[id].first;
 	while (step->rule != NULL && !step_fits(step, request, scratch)) {
 		step++;
 	}
@@ -56,10 +56,22 @@ struct verdict policy_judge(const struct policy *policy, const struct docker_req
 	};
 }
 
+struct verdict policy_judge(const struct policy *policy, const struct docker_request *request,
+        struct policy_scratch *scratch)
+{
+	const struct verdict verdict = judge_as(policy, request->id, request, scratch);
+
+	/* What no row fits may be one to the Engine: it must be allowed as that too. */
+	if (request->served_id == request->id || !verdict.allowed || verdict.observed) {
+		return verdict;
+	}
+	return judge_as(policy, request->served_id, request, scratch);
+}
+
 enum policy_grant policy_grant_of(const struct policy *policy, unsigned id)
 {
-	ASSERT(policy->first != NULL && id < docker_id_count());
-	const struct step *step = policy->first[id];
+	ASSERT(policy->plans != NULL && id < docker_id_count());
+	const struct step *step = policy->plans[id].first;
 	bool sometimes = false;
 
 	while (step->rule != NULL && (step->ask_method || step->ask_path)) {
@@ -67,7 +79,7 @@ enum policy_grant policy_grant_of(const struct policy *policy, unsigned id)
 		step++;
 	}
 	const bool last = step->rule != NULL && step->rule->allow;
-	const bool asked = step != policy->first[id];
+	const bool asked = step != policy->plans[id].first;
 	if (last) {
 		/* What stands in front of it takes something away, unless all of it allows. */
 		return asked ? POLICY_SOMETIMES : POLICY_ALWAYS;

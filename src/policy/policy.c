@@ -44,15 +44,26 @@ bool policy_is_unknown(unsigned id)
 
 /* ── The set ─────────────────────────────────────────────────────────────── */
 
+static struct policy *make_policy(
+        struct policy_set *set, struct slice name, struct policy_place place)
+{
+	struct policy *policy = arena_take(&set->arena, sizeof(*policy));
+
+	policy->set = set;
+	policy->name = arena_copy(&set->arena, name);
+	policy->place = place;
+	policy->rules_end = &policy->rules;
+	policy->extensions_end = &policy->extensions;
+	*set->policies_end = policy;
+	set->policies_end = &policy->next;
+	return policy;
+}
+
 static struct policy *add_built_in(
         struct policy_set *set, const char *name, const char *description, const char *costs)
 {
-	struct policy *policy;
-	char error[POLICY_ERROR_MAX];
+	struct policy *policy = make_policy(set, slice_of(name), (struct policy_place){NULL, 0});
 
-	const int code =
-	        policy_new(set, slice_of(name), (struct policy_place){NULL, 0}, &policy, error);
-	ASSERT(code == 0);
 	policy->description = description;
 	policy->costs = costs;
 	return policy;
@@ -77,10 +88,11 @@ struct policy_set *policy_set_new(void)
 {
 	struct policy_set *set = calloc(1, sizeof(*set));
 
-	ASSERT(set != NULL && "out of memory");
+	ASSERT(set != NULL);
+	set->policies_end = &set->policies;
 	(void)pthread_mutex_init(&set->advice_lock, NULL);
 	set->limits = path_limits_new();
-	ASSERT(set->limits != NULL && "out of memory");
+	ASSERT(set->limits != NULL);
 	add_built_ins(set);
 	return set;
 }
@@ -98,6 +110,15 @@ void policy_set_free(struct policy_set *set)
 	path_limits_free(set->limits);
 	arena_free(&set->arena);
 	free(set);
+}
+
+const struct policy *policy_set_next(const struct policy_set *set, const struct policy *policy)
+{
+	policy = policy == NULL ? set->policies : policy->next;
+	while (policy != NULL && policy->plans == NULL) {
+		policy = policy->next;
+	}
+	return policy;
 }
 
 static struct policy *find_made(const struct policy_set *set, struct slice name)
@@ -196,21 +217,13 @@ int policy_new(struct policy_set *set, struct slice name, struct policy_place pl
 		return policy_fail(
 		        error, place, "'%s' is a preset: choose another name", shown.text);
 	}
-	struct policy *policy = arena_take(&set->arena, sizeof(*policy));
-	policy->set = set;
-	policy->name = arena_copy(&set->arena, name);
-	policy->place = place;
-	policy->rules_end = &policy->rules;
-	policy->extensions_end = &policy->extensions;
-	policy->next = set->policies;
-	set->policies = policy;
-	*ret_policy = policy;
+	*ret_policy = make_policy(set, name, place);
 	return 0;
 }
 
 void policy_observe(struct policy *policy)
 {
-	ASSERT(policy->first == NULL);
+	ASSERT(policy->plans == NULL);
 	policy->observe = true;
 }
 
@@ -225,7 +238,7 @@ int policy_extend(struct policy *policy, struct slice name, struct policy_place 
 {
 	struct arena *arena = &policy->set->arena;
 
-	ASSERT(policy->first == NULL);
+	ASSERT(policy->plans == NULL);
 	if (policy->extension_count == POLICY_EXTENDS_MAX) {
 		return policy_fail(error, place, "policy '%s' extends more than %d others",
 		        policy->name, POLICY_EXTENDS_MAX);
@@ -347,7 +360,7 @@ int policy_add_rule(struct policy *policy, bool allow, const struct policy_match
 {
 	struct arena *arena = &policy->set->arena;
 
-	ASSERT(policy->first == NULL);
+	ASSERT(policy->plans == NULL);
 	if (policy->rule_count == POLICY_RULES_MAX) {
 		return policy_fail(error, place, "policy '%s' has more than %d rules", policy->name,
 		        POLICY_RULES_MAX);

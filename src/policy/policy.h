@@ -140,6 +140,9 @@ void policy_set_free(struct policy_set *set);
 int policy_set_find(struct policy_set *set, struct slice name, struct policy_place place,
         struct policy **ret_policy, char error[POLICY_ERROR_MAX]) MUST_USE;
 
+/* The sealed policy behind `policy`, or the first one for NULL; NULL at the end. */
+const struct policy *policy_set_next(const struct policy_set *set, const struct policy *policy);
+
 int policy_new(struct policy_set *set, struct slice name, struct policy_place place,
         struct policy **ret_policy, char error[POLICY_ERROR_MAX]) MUST_USE;
 /* A denial is recorded and let through. */

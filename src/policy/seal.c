@@ -176,7 +176,7 @@ static void make_table(
         struct policy *policy, const struct order *order, struct path_scratch *scratch)
 {
 	struct arena *arena = &policy->set->arena;
-	const struct step **first = arena_take(arena, docker_id_count() * sizeof(first[0]));
+	struct plan *plans = arena_take(arena, docker_id_count() * sizeof(plans[0]));
 	struct step steps[POLICY_RULES_MAX + 1];
 
 	for (unsigned id = 0; id < docker_id_count(); id++) {
@@ -185,23 +185,23 @@ static void make_table(
 		for (unsigned i = 0; i < count; i++) {
 			kept[i] = steps[i];
 		}
-		first[id] = kept;
+		plans[id].first = kept;
 	}
-	policy->first = first;
+	policy->plans = plans;
 }
 
 int policy_seal(struct policy *policy, char error[POLICY_ERROR_MAX])
 {
 	struct walk walk = {.sealed = policy};
 
-	if (policy->first != NULL) {
+	if (policy->plans != NULL) {
 		return 0;
 	}
 	if (collect(&walk, error) < 0) {
 		return -EINVAL;
 	}
 	struct path_scratch *scratch = path_scratch_new();
-	ASSERT(scratch != NULL && "out of memory");
+	ASSERT(scratch != NULL);
 	make_table(policy, &walk.order, scratch);
 	path_scratch_free(scratch);
 	return 0;

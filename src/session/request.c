@@ -2,6 +2,7 @@
 #include "session/state.h"
 
 #include "base/clock.h"
+#include "learn/learn.h"
 
 #include <errno.h>
 
@@ -140,6 +141,9 @@ static enum next judge(struct session *session, const struct http_request *reque
 	const struct policy *policy = session->listener->policy;
 	const struct verdict verdict = policy_judge(policy, &worker->request, worker->judging);
 
+	if (session->listener->learns) {
+		learn_note(worker->settings->learn, session->client_name, &worker->request);
+	}
 	session->exchange->record.policy = policy_name(policy);
 	session->exchange->record.observed = verdict.observed;
 	if (!verdict.allowed || verdict.observed) {

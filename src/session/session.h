@@ -30,13 +30,15 @@ struct worker_settings {
 	unsigned shutdown_grace;  /* seconds */
 	atomic_uint *connections; /* of all workers */
 	struct denials *denials;  /* likewise */
+	struct learn *learn;      /* likewise; NULL: nobody takes notes */
 };
 
 /* A listening descriptor, and what holds for those who connect there. */
 struct worker_listener {
-	int fd;
 	const struct policy *policy; /* sealed */
-	bool browsers;               /* their requests are forwarded as anybody's */
+	int fd;
+	bool learns;   /* what is asked for there is noted */
+	bool browsers; /* their requests are forwarded as anybody's */
 };
 
 /*

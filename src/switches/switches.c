@@ -196,8 +196,9 @@ static void advise(const void *context, const struct docker_request *request, st
 {
 	const struct switches *switches = context;
 	const enum docker_section section = docker_id_section(request->id);
-	const char *operation = docker_operation_name(request->id);
-	const struct switch_row *action = finest(operation, SWITCH_ACTION);
+	/* What no row fits must be allowed as what the Engine would serve it by. */
+	const char *operation = docker_operation_name(request->served_id);
+	const struct switch_row *action = finest(docker_operation_name(request->id), SWITCH_ACTION);
 	const struct switch_row *detail = finest(operation, SWITCH_DETAIL);
 	const bool writes = !docker_id_is_read_method(request->id) ||
 	                    strcmp(operation, "container.attach_ws") == 0;

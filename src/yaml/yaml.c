@@ -42,6 +42,13 @@ static int fail_at(const struct builder *builder, size_t line, const char *forma
 	return -EINVAL;
 }
 
+/* NULL: at the root. */
+static struct level *innermost(struct builder *builder)
+{
+	ASSERT(builder->depth <= YAML_DEPTH_MAX);
+	return builder->depth > 0 ? &builder->levels[builder->depth - 1] : NULL;
+}
+
 /* ── Building the tree ───────────────────────────────────────────────────── */
 
 /* `prose`: it may have lines. */
@@ -88,7 +95,7 @@ static int take_key(struct builder *builder, struct level *level, struct slice t
 static int add_node(
         struct builder *builder, enum yaml_kind kind, size_t line, struct yaml_node **ret_node)
 {
-	struct level *level = builder->depth > 0 ? &builder->levels[builder->depth - 1] : NULL;
+	struct level *level = innermost(builder);
 
 	if (builder->nodes++ == YAML_NODES_MAX) {
 		return fail_at(builder, line, "there are more than %d values", YAML_NODES_MAX);
@@ -115,7 +122,7 @@ static int add_node(
 
 static int add_text(struct builder *builder, struct slice text, size_t line)
 {
-	struct level *level = builder->depth > 0 ? &builder->levels[builder->depth - 1] : NULL;
+	struct level *level = innermost(builder);
 	struct yaml_node *node = NULL;
 
 	if (level != NULL && level->node->kind == YAML_MAP && level->key.ptr == NULL) {
@@ -203,6 +210,7 @@ static int take_event(struct builder *builder, const yaml_event_t *event)
 		return open_level(builder, YAML_MAP, line);
 	case YAML_SEQUENCE_END_EVENT:
 	case YAML_MAPPING_END_EVENT:
+		ASSERT(builder->depth > 0);
 		builder->depth--;
 		return 0;
 	case YAML_NO_EVENT:
@@ -268,7 +276,7 @@ static int read_tree(struct builder *builder, struct slice bytes)
 {
 	yaml_parser_t parser;
 
-	ASSERT(yaml_parser_initialize(&parser) == 1 && "out of memory");
+	ASSERT(yaml_parser_initialize(&parser) == 1);
 	yaml_parser_set_encoding(&parser, YAML_UTF8_ENCODING);
 	yaml_parser_set_input_string(&parser, (const unsigned char *)bytes.ptr, bytes.len);
 	const int code = parse(builder, &parser, bytes);
@@ -294,8 +302,9 @@ static int read_repaired(struct builder *builder, struct slice bytes)
 int yaml_read(struct slice bytes, const char *file, struct arena *arena,
         const struct yaml_node **ret_root, char error[YAML_ERROR_MAX])
 {
-	struct builder builder = {.arena = arena, .file = file, .error = error};
+	struct builder builder = {.arena = arena, .file = file};
 
+	builder.error = error;
 	if (bytes.len > YAML_SIZE_MAX) {
 		return fail_at(&builder, 1, "the file is longer than %d bytes", YAML_SIZE_MAX);
 	}

@@ -251,3 +251,21 @@ def test_browsers_do_not_reach_the_engine(tap, tapped, fields):
     assert answer.status == 403
     assert answer.json()["message"]
     assert lines(tap) == before
+
+
+# what the Engine serves though its documents do not say so
+
+
+def test_a_linked_name_is_no_way_around_a_denial(binary, engine, direct, containers, unique):
+    """With links, app/db is a container to the Engine; who may not read logs reads none of it."""
+    web, app = unique("web"), unique("app")
+    linked = containers.idle()
+    assert containers.call("POST", f"/containers/{linked}/rename?name={web}").status == 204
+    linking = containers.create("sleep", "3600", HostConfig={"Links": [f"{web}:db"]})
+    assert containers.call("POST", f"/containers/{linking}/rename?name={app}").status == 204
+    logs = f"/containers/{app}/db/logs?stdout=1"
+    assert direct.roundtrip("GET", logs).status == 200
+    switches = {"CONTAINERS": "1", "ALLOW_LOGS": "0"}
+    with closing(program.Proxy(binary, engine.socket, env=switches)) as running:
+        assert running.get(logs).status == 403
+        assert running.get(f"/containers/{app}/db/json").json()["Id"] == linked

@@ -217,6 +217,19 @@ def test_compose_run_and_build(compose, tmp_path, unique, leftovers):
     assert (done.returncode, done.stdout) == (0, (tmp_path / "Dockerfile").read_text()), done.stderr
 
 
+def test_buildkit_behind_compose(older_cli, behind, tmp_path, unique, leftovers):
+    """docker build with BuildKit: a session beside the build, and neither with act-runner."""
+    tag = unique("buildkit")
+    leftovers.append(f"/images/{tag}?force=1")
+    (tmp_path / "Dockerfile").write_text("FROM busybox\nCOPY Dockerfile /copied\n")
+    with_buildkit = {"env": {"DOCKER_BUILDKIT": "1"}}
+    older_cli.ok(behind("compose").docker_host, "build", "-t", tag, tmp_path, **with_buildkit)
+    closed = behind("act-runner")
+    done = older_cli.run(closed.docker_host, "build", tmp_path, **with_buildkit)
+    assert done.status != 0 and b"received 403" in done.err
+    closed.log_line("buildkit.session is not allowed by policy 'act-runner'")  # the client hides it
+
+
 def test_compose_behind_read_only_says_why(compose):
     """Who starts compose behind the wrong preset reads which operation failed, and of which policy."""
     done = compose("read-only", "up", "-d")

@@ -27,7 +27,7 @@ static void judge_everything(const struct policy *policy)
 	request.bare = SLICE("/containers/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa!/json");
 	request.path = request.bare;
 	for (unsigned id = 0; id < docker_id_count(); id += 7) {
-		request.id = id;
+		request.id = request.served_id = id;
 		const struct verdict verdict = policy_judge(policy, &request, scratch);
 		ASSERT(verdict.policy != NULL);
 		ASSERT(verdict.allowed || !verdict.observed);

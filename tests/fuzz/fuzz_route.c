@@ -128,6 +128,7 @@ static struct docker_request second;
 static void check_same(void)
 {
 	ASSERT(first.id == second.id);
+	ASSERT(first.served_id == second.served_id);
 	ASSERT(slice_equal(first.path, second.path));
 	ASSERT(slice_equal(first.bare, second.bare));
 	ASSERT(first.version.major == second.version.major);
@@ -157,11 +158,12 @@ static void check_engine(struct slice method)
 	const struct slice path = {decoded, (size_t)len};
 	ASSERT(slice_equal(path, (struct slice){cleaned, go_clean(path, cleaned)}));
 	ASSERT(slice_ends_with(path, first.bare) || slice_equal(first.bare, SLICE("/")));
-	const struct docker_endpoint *endpoint = docker_endpoint(first.id);
-	if (endpoint != NULL) {
-		const struct docker_endpoint *served = mux_route(method, first.bare);
-		ASSERT(served != NULL && strcmp(served->path, endpoint->path) == 0);
-	}
+	/* What no row fits is served by the row that it was found to be served by, or by none. */
+	const struct docker_endpoint *endpoint = docker_endpoint(first.served_id);
+	const struct docker_endpoint *served = mux_route(method, first.bare);
+	ASSERT((served == NULL) == (endpoint == NULL));
+	ASSERT(served == NULL || strcmp(served->path, endpoint->path) == 0);
+	ASSERT(first.id == first.served_id || docker_endpoint(first.id) == NULL);
 }
 
 static void check_query(const struct docker_target *target)

@@ -138,7 +138,7 @@ def test_the_documents_example_is_a_configuration(tmp_path: Path) -> None:
 def test_every_preset_is_offered(document: str) -> None:
     """A preset that nothing lists is found by nobody."""
     text = (ROOT / document).read_text()
-    assert [name for name in NAMES if not re.search(rf"(?<![\w-]){name}(?![\w-])", text)] == []
+    assert [name for name in ["open", "deny", *NAMES] if not re.search(rf"(?<![\w-]){name}(?![\w-])", text)] == []
 
 
 def test_apps_and_presets_are_the_same() -> None:

@@ -2,10 +2,12 @@
 /* The base library: slices, text, pools, buffers, clocks, lists, log lines. */
 #include "cases.h"
 
+#include "base/arena.h"
 #include "base/buffer.h"
 #include "base/clock.h"
 #include "base/list.h"
 #include "base/log.h"
+#include "base/nearest.h"
 #include "base/pool.h"
 #include "base/text.h"
 
@@ -324,9 +326,70 @@ static void a_log_line_is_one_line(void **state)
 	free(flood);
 }
 
+static void an_arena_gives_aligned_zeroes_of_any_size(void **state)
+{
+	struct arena arena = {NULL, 0};
+	char *first = arena_take(&arena, 1);
+
+	(void)state;
+	for (unsigned i = 1; i < 200; i++) {
+		unsigned char *piece = arena_take(&arena, i * 37);
+		assert_int_equal((uintptr_t)piece % _Alignof(max_align_t), 0);
+		for (unsigned j = 0; j < i * 37; j++) {
+			assert_int_equal(piece[j], 0);
+		}
+		memset(piece, 0xff, i * 37);
+	}
+	unsigned char *big = arena_take(&arena, 1 << 20);
+	assert_int_equal(big[(1 << 20) - 1], 0);
+	assert_int_equal(*first, 0);
+	assert_string_equal(arena_copy(&arena, SLICE("text")), "text");
+	assert_string_equal(arena_copy(&arena, (struct slice){NULL, 0}), "");
+	arena_free(&arena);
+	assert_null(arena.chunks);
+}
+
+static const char *nearest_of(const char *word)
+{
+	static const char *const words[] = {"container.list", "container.stop", "image.list", "ps"};
+	struct nearest nearest = nearest_to(slice_of(word));
+
+	for (unsigned i = 0; i < ARRAY_LEN(words); i++) {
+		nearest_try(&nearest, words[i]);
+	}
+	return nearest.best;
+}
+
+static void the_nearest_word_is_a_slip_away(void **state)
+{
+	(void)state;
+	assert_string_equal(nearest_of("container.lst"), "container.list");
+	assert_string_equal(nearest_of("contianer.list"), "container.list");
+	assert_string_equal(nearest_of("images.list"), "image.list");
+	assert_string_equal(nearest_of("p"), "ps");
+	assert_null(nearest_of("volume.prune"));
+	assert_null(nearest_of("xy"));
+	assert_null(nearest_of("container.container.container.container.container.container.list"));
+}
+
+static void shown_text_is_one_line_that_fits(void **state)
+{
+	char big[1000];
+
+	(void)state;
+	assert_string_equal(text_show(SLICE("a\nb\x1b\xff")).text, "a\\u000ab\\u001b?");
+	memset(big, '\n', sizeof(big));
+	const struct text_shown shown = text_show((struct slice){big, sizeof(big)});
+	assert_true(strlen(shown.text) < sizeof(shown.text));
+	assert_true(slice_ends_with(slice_of(shown.text), SLICE("\\u000a...")));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+	        cmocka_unit_test(an_arena_gives_aligned_zeroes_of_any_size),
+	        cmocka_unit_test(the_nearest_word_is_a_slip_away),
+	        cmocka_unit_test(shown_text_is_one_line_that_fits),
 	        cmocka_unit_test(slices_compare),
 	        cmocka_unit_test(slices_are_cut),
 	        cmocka_unit_test(numbers_are_plain_digits),

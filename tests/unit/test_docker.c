@@ -207,6 +207,40 @@ static void sections_and_methods_of_what_no_row_fits(void **state)
 	}
 }
 
+/* With links a container is called /app/db: the Engine serves what no row fits. */
+static void what_no_row_fits_may_be_served_by_one(void **state)
+{
+	static const struct {
+		const char *method;
+		const char *path;
+		const char *served;
+	} rows[] = {
+	        {"GET", "/containers/app/db/logs", "container.logs"},
+	        {"GET", "/v1.41/containers/app/db/archive", "container.archive_get"},
+	        {"HEAD", "/containers/app/db/archive", "container.archive_stat"},
+	        {"GET", "/containers/app/db/attach/ws", "container.attach_ws"},
+	        {"POST", "/containers/app/db/exec", "exec.create"},
+	        {"DELETE", "/containers/app/db", "container.remove"},
+	        {"DELETE", "/containers/app/", "container.remove"},
+	        {"DELETE", "/containers/a/b/checkpoints/c/d", "checkpoint.remove"},
+	        {"GET", "/networks/a/b", "network.inspect"},
+	        {"GET", "/volumes/", "volume.inspect"},
+	        {"GET", "/containers/json/", "unknown"},
+	        {"GET", "/containersfoo", "unknown"},
+	        {"HEAD", "/containers/app/db/json", "unknown"},
+	        {"OPTIONS", "/containers/app/db/json", "system.options"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		is_routed(rows[i].path, route(rows[i].method, rows[i].path));
+		assert_that(rows[i].path, request.id >= docker_endpoint_count);
+		assert_string_equal(docker_operation_name(request.served_id), rows[i].served);
+	}
+	is_routed("a row", route("GET", "/containers/app/logs"));
+	assert_int_equal(request.id, request.served_id);
+}
+
 /* ── One path, two operations ────────────────────────────────────────────── */
 
 static void the_query_decides_as_the_engine_reads_it(void **state)
@@ -572,6 +606,7 @@ int main(void)
 	        cmocka_unit_test(every_row_takes_names_that_look_like_words),
 	        cmocka_unit_test(what_no_row_fits_is_told_apart),
 	        cmocka_unit_test(sections_and_methods_of_what_no_row_fits),
+	        cmocka_unit_test(what_no_row_fits_may_be_served_by_one),
 	        cmocka_unit_test(the_query_decides_as_the_engine_reads_it),
 	        cmocka_unit_test(a_body_makes_an_old_start_another_operation),
 	        cmocka_unit_test(paths_have_one_spelling),

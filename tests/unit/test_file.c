@@ -182,8 +182,9 @@ static void mistakes_name_file_line_and_remedy(void **state)
 	        {"[[[[[[[[[[[[[[[[[a]]]]]]]]]]]]]]]]]\n",
 	                ":1: lists and maps are nested more than 16 deep"},
 	        {"policy: \"\xff\"\n", ":1: the text is not UTF-8: invalid leading UTF-8 octet"},
-	        {"policies:\n  a: {}\n b: {}\n", ":3: this is not YAML: did not find expected key while "
-	                            "parsing a block mapping"},
+	        {"policies:\n  a: {}\n b: {}\n",
+	                ":3: this is not YAML: did not find expected key while "
+	                "parsing a block mapping"},
 	        {"just text\n",
 	                ":1: expected the configuration, which is a map; found 'just text'"},
 	        /* the top */

@@ -78,6 +78,10 @@ static const struct verdict_case verdicts[] = {
         {"CONTAINERS=1", "POST /containers/x/new", NULL, false},
         {"CONTAINERS=1", "GET /containersfoo", NULL, false},
         {"IMAGES=1", "GET /containers/x/new", NULL, false},
+        /* And to the detail by which the Engine serves it, whose names hold slashes. */
+        {"CONTAINERS=1 ALLOW_LOGS=0", "GET /containers/app/db/logs", "ALLOW_LOGS=0", false},
+        {"CONTAINERS=1 ALLOW_LOGS=0", "GET /containers/app/db/json", "CONTAINERS=1", true},
+        {"CONTAINERS=1", "GET /containers/app/db/attach/ws", "POST=0", false},
         {"CONTAINERS=1", "HEAD /containers/json", "CONTAINERS=1", true},
         {"CONTAINERS=1", "OPTIONS /containers/json", NULL, false},
         {"CONTAINERS=1 POST=1", "OPTIONS /containers/json", "CONTAINERS=1 and POST=1", true},
@@ -131,6 +135,7 @@ static void test_verdicts(void **state)
 static const char *const advices[][3] = {
         {"PING=1", "GET /containers/json", "set CONTAINERS=1"},
         {"PING=1", "POST /containers/create", "set CONTAINERS=1 and POST=1"},
+        {"CONTAINERS=1 ALLOW_LOGS=0", "GET /containers/app/db/logs", "set ALLOW_LOGS=1"},
         {"CONTAINERS=1", "POST /containers/create", "set POST=1"},
         {"POST=1", "POST /containers/create", "set CONTAINERS=1"},
         {"CONTAINERS=1", "GET /containers/x/attach/ws", "set POST=1"},

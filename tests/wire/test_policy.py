@@ -352,7 +352,7 @@ def test_open_is_warned_about_and_nothing_else(start: Start, own_engine: Engine)
 def test_check_prints_what_the_file_means(file: Callable[[str], str]) -> None:
     config = file(
         "listeners:\n  - {address: 'tcp://127.0.0.1:1', policy: ci}\n"
-        "policies:\n  ci:\n    rules:\n"
+        "policies:\n  unused:\n    mode: observe\n  ci:\n    rules:\n"
         "      - allow: [container.create, container.list, secret.list]\n"
         "      - allow: {methods: [GET], path: /plugins/[a-z]+/json}\n"
     )
@@ -363,6 +363,7 @@ def test_check_prints_what_the_file_means(file: Callable[[str], str]) -> None:
     assert ["container", "list", "create[wR]"] in lines
     assert ["secret", "list[s]"] in lines
     assert ["plugin", "inspect[s?]"] in lines
+    assert f"policy unused ({config}:4), mode observe, allows\n  nothing\n" in result.stdout
 
 
 def test_check_refuses_what_run_refuses(file: Callable[[str], str]) -> None:

@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: MIT */
+#include "learn/learn.h"
+
+#include "base/log.h"
+#include "learn/notebook.h"
+
+#include <stdlib.h>
+
+/* Several rows of the catalogue may be one operation: the first of them speaks for all. */
+static unsigned first_of_operation(unsigned id)
+{
+	unsigned first = 0;
+
+	if (id >= docker_endpoint_count) {
+		return id;
+	}
+	while (strcmp(docker_operation_name(first), docker_operation_name(id)) != 0) {
+		first++;
+	}
+	return first;
+}
+
+struct learn *learn_new(void)
+{
+	struct learn *learn =
+	        calloc(1, sizeof(*learn) + docker_id_count() * sizeof(learn->first[0]));
+
+	if (learn != NULL) {
+		(void)pthread_mutex_init(&learn->lock, NULL);
+	}
+	for (unsigned id = 0; learn != NULL && id < docker_id_count(); id++) {
+		learn->first[id] = first_of_operation(id);
+	}
+	return learn;
+}
+
+void learn_free(struct learn *learn)
+{
+	for (unsigned i = 0; learn != NULL && i < learn->page_count; i++) {
+		free(learn->pages[i]);
+	}
+	free(learn);
+}
+
+static struct page *new_page(struct learn *learn, struct slice client)
+{
+	struct page *page = calloc(1, sizeof(*page) + docker_id_count() * sizeof(page->counts[0]));
+
+	if (page == NULL) {
+		return NULL;
+	}
+	page->client_len = client.len < LEARN_CLIENT_MAX ? client.len : LEARN_CLIENT_MAX;
+	memcpy(page->client, client.ptr, page->client_len);
+	learn->pages[learn->page_count++] = page;
+	return page;
+}
+
+/* The page of `client`, a new one if need be; NULL without memory. */
+static struct page *page_of(struct learn *learn, struct slice client)
+{
+	for (unsigned i = 0; i < learn->page_count; i++) {
+		struct page *page = learn->pages[i];
+		if (slice_equal((struct slice){page->client, page->client_len}, client)) {
+			return page;
+		}
+	}
+	if (learn->page_count == LEARN_CLIENTS_MAX - 1) {
+		return new_page(learn, SLICE("everyone else"));
+	}
+	return learn->page_count < LEARN_CLIENTS_MAX ? new_page(learn, client)
+	                                             : learn->pages[LEARN_CLIENTS_MAX - 1];
+}
+
+static struct stranger *stranger_of(
+        struct learn *learn, const struct page *page, struct slice method, struct slice path)
+{
+	struct stranger *stranger = learn->strangers;
+
+	for (unsigned i = 0; i < learn->stranger_count; i++, stranger++) {
+		if (stranger->page == page &&
+		        slice_equal(
+		                (struct slice){stranger->method, stranger->method_len}, method) &&
+		        slice_equal((struct slice){stranger->path, stranger->path_len}, path)) {
+			return stranger;
+		}
+	}
+	if (learn->stranger_count == LEARN_STRANGERS_MAX || method.len > LEARN_METHOD_MAX ||
+	        path.len > LEARN_PATH_MAX) {
+		return NULL;
+	}
+	learn->stranger_count++;
+	stranger->page = page;
+	stranger->method_len = (uint32_t)method.len;
+	stranger->path_len = (uint32_t)path.len;
+	memcpy(stranger->method, method.ptr, method.len);
+	memcpy(stranger->path, path.ptr, path.len);
+	return stranger;
+}
+
+static void note_stranger(
+        struct learn *learn, struct page *page, const struct docker_request *request)
+{
+	struct stranger *stranger = stranger_of(learn, page, request->method, request->bare);
+
+	if (stranger == NULL) {
+		page->uncounted++;
+	} else {
+		stranger->count++;
+	}
+}
+
+/* Whether it is the first of its operation. */
+static bool note(struct learn *learn, struct slice client, const struct docker_request *request)
+{
+	struct page *page = page_of(learn, client);
+
+	if (page == NULL) {
+		return false;
+	}
+	const unsigned operation = learn->first[request->id];
+	page->requests++;
+	page->counts[operation]++;
+	if (docker_endpoint(request->id) == NULL) {
+		note_stranger(learn, page, request);
+	}
+	return page->counts[operation] == 1;
+}
+
+/* "192.0.2.1" of "192.0.2.1:4711"; all of "unix". */
+static struct slice without_port(const char *client)
+{
+	const char *colon = strrchr(client, ':');
+
+	return colon == NULL ? slice_of(client) : slice_between(client, colon);
+}
+
+void learn_note(struct learn *learn, const char *client, const struct docker_request *request)
+{
+	const struct slice address = without_port(client);
+
+	(void)pthread_mutex_lock(&learn->lock);
+	const bool is_first = note(learn, address, request);
+	(void)pthread_mutex_unlock(&learn->lock);
+	if (is_first) {
+		log_line(LOG_NOTICE, "learned: %.*s asks for %s", SLICE_FMT(address),
+		        docker_operation_name(request->id));
+	}
+}

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * learn — what clients asked for, and the smallest policy that allows it.
+ *
+ * Notes are taken while the proxy learns, or while a policy only observes. In
+ * the end they are printed as a configuration file that can be used as it is.
+ * One notebook for all workers, with a lock: learning is no time of haste.
+ */
+#ifndef LEARN_LEARN_H
+#define LEARN_LEARN_H
+
+#include "docker/docker.h"
+#include "policy/policy.h"
+
+#include <stdio.h>
+
+enum {
+	LEARN_CLIENTS_MAX = 256,   /* further ones share the last page */
+	LEARN_CLIENT_MAX = 56,     /* bytes of a client's name */
+	LEARN_STRANGERS_MAX = 256, /* different requests that no row of the catalogue fits */
+	LEARN_PATH_MAX = 256, /* bytes of such a request's path; longer ones are only counted */
+};
+
+struct learn;
+
+/* NULL without memory. */
+struct learn *learn_new(void) MUST_USE;
+/* NULL is fine. */
+void learn_free(struct learn *learn);
+
+/*
+ * Note a request of `client`, an address with its port. What a client asks for
+ * for the first time is said in the log. From any thread.
+ */
+void learn_note(struct learn *learn, const char *client, const struct docker_request *request);
+
+/* What the printed configuration says besides policies. */
+struct learn_setting {
+	const char *const *listeners; /* addresses to listen on */
+	unsigned listener_count;
+	const char *socket_path; /* of the Engine */
+};
+
+/* Print the configuration; presets of `set` that allow as much are named. */
+void learn_print(const struct learn *learn, const struct learn_setting *setting,
+        struct policy_set *set, FILE *out);
+
+#endif

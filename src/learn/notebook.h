@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * notebook — what struct learn holds; private to learn/.
+ */
+#ifndef LEARN_NOTEBOOK_H
+#define LEARN_NOTEBOOK_H
+
+#include "learn/learn.h"
+
+#include <pthread.h>
+
+enum { LEARN_METHOD_MAX = 32 };
+
+/* What one client asked for. */
+struct page {
+	char client[LEARN_CLIENT_MAX];
+	size_t client_len;
+	uint64_t requests;
+	uint64_t uncounted; /* requests no row fits for which there was no more room */
+	uint32_t counts[];  /* by request id, the first of those that are one operation */
+};
+
+/* A request that no row of the catalogue fits. */
+struct stranger {
+	const struct page *page;
+	uint32_t count;
+	uint32_t method_len;
+	uint32_t path_len;
+	char method[LEARN_METHOD_MAX];
+	char path[LEARN_PATH_MAX];
+};
+
+struct learn {
+	pthread_mutex_t lock;
+	struct page *pages[LEARN_CLIENTS_MAX];
+	unsigned page_count;
+	unsigned stranger_count;
+	struct stranger strangers[LEARN_STRANGERS_MAX];
+	unsigned first[]; /* by request id: the first id of the same operation */
+};
+
+#endif

@@ -1,0 +1,271 @@
+/* SPDX-License-Identifier: MIT */
+/* print — a notebook as a configuration file. */
+#include "learn/learn.h"
+
+#include "learn/notebook.h"
+#include "policy/presets.h"
+
+#include <inttypes.h>
+#include <limits.h>
+
+/* ── Presets ─────────────────────────────────────────────────────────────── */
+
+static bool allows(const struct policy *policy, unsigned id)
+{
+	return policy_grant_of(policy, id) == POLICY_ALWAYS;
+}
+
+static bool fits(const struct policy *policy, const struct page *page)
+{
+	for (unsigned id = 0; id < docker_id_count(); id++) {
+		if (page->counts[id] > 0 && !allows(policy, id)) {
+			return false;
+		}
+	}
+	return true;
+}
+
+static bool is_excess(const struct learn *learn, const struct policy *policy,
+        const struct page *page, unsigned id)
+{
+	return learn->first[id] == id && page->counts[id] == 0 && allows(policy, id);
+}
+
+/* How many operations the policy allows that the client did not ask for. */
+static unsigned excess(
+        const struct learn *learn, const struct policy *policy, const struct page *page)
+{
+	unsigned count = 0;
+
+	for (unsigned id = 0; id < docker_endpoint_count; id++) {
+		count += is_excess(learn, policy, page, id);
+	}
+	return count;
+}
+
+/* A preset, ready to be asked; NULL: it cannot be read, which a test excludes. */
+static const struct policy *preset_of(struct policy_set *set, const char *name)
+{
+	struct policy *policy = NULL;
+	char error[POLICY_ERROR_MAX];
+	const struct policy_place nowhere = {.file = NULL};
+
+	if (policy_set_find(set, slice_of(name), nowhere, &policy, error) < 0 ||
+	        policy_seal(policy, error) < 0) {
+		return NULL;
+	}
+	return policy;
+}
+
+/* The preset that allows all that was asked for and the least besides; NULL: none does. */
+static const struct policy *best_preset(
+        const struct learn *learn, struct policy_set *set, const struct page *page)
+{
+	const struct policy *best = NULL;
+	unsigned least = UINT_MAX;
+
+	for (unsigned i = 0; i < policy_preset_count; i++) {
+		const struct policy *policy = preset_of(set, policy_presets[i].name);
+		if (policy == NULL || !fits(policy, page)) {
+			continue;
+		}
+		const unsigned more = excess(learn, policy, page);
+		if (more < least) {
+			best = policy;
+			least = more;
+		}
+	}
+	return best;
+}
+
+static void print_excess(
+        const struct learn *learn, const struct policy *policy, const struct page *page, FILE *out)
+{
+	for (unsigned id = 0; id < docker_endpoint_count; id++) {
+		if (is_excess(learn, policy, page, id)) {
+			(void)fprintf(out, " %s", docker_operation_name(id));
+		}
+	}
+}
+
+static void print_preset(
+        const struct learn *learn, const struct page *page, struct policy_set *set, FILE *out)
+{
+	const struct policy *preset = best_preset(learn, set, page);
+
+	if (preset == NULL) {
+		(void)fputs("#   No preset allows all of it.\n", out);
+		return;
+	}
+	(void)fprintf(out,
+	        "#   The preset '%s' allows all of it: POLICY=%s does instead of this file.\n",
+	        policy_name(preset), policy_name(preset));
+	if (excess(learn, preset, page) > 0) {
+		(void)fputs("#   It allows besides:", out);
+		print_excess(learn, preset, page, out);
+		(void)fputs("\n", out);
+	}
+}
+
+/* ── Requests ────────────────────────────────────────────────────────────── */
+
+static void print_counts(const struct page *page, FILE *out)
+{
+	for (unsigned id = 0; id < docker_endpoint_count; id++) {
+		if (page->counts[id] > 0) {
+			(void)fprintf(
+			        out, "#   %8u  %s\n", page->counts[id], docker_operation_name(id));
+		}
+	}
+}
+
+static void print_page(
+        const struct learn *learn, const struct page *page, struct policy_set *set, FILE *out)
+{
+	(void)fprintf(out, "#\n# %.*s: %" PRIu64 " request%s\n", (int)page->client_len,
+	        page->client, page->requests, page->requests == 1 ? "" : "s");
+	print_counts(page, out);
+	for (unsigned i = 0; i < learn->stranger_count; i++) {
+		const struct stranger *stranger = &learn->strangers[i];
+		if (stranger->page == page) {
+			(void)fprintf(out, "#   %8u  not an operation of the Docker API\n",
+			        stranger->count);
+		}
+	}
+	if (page->uncounted > 0) {
+		(void)fprintf(out,
+		        "#   %8" PRIu64 "  not operations of the Docker API, and too many or too "
+		        "long for a rule each\n",
+		        page->uncounted);
+	}
+	print_preset(learn, page, set, out);
+}
+
+/* ── Rules ───────────────────────────────────────────────────────────────── */
+
+static bool asked_for_operations(const struct page *page)
+{
+	for (unsigned id = 0; id < docker_endpoint_count; id++) {
+		if (page->counts[id] > 0) {
+			return true;
+		}
+	}
+	return false;
+}
+
+static void print_operations(const struct page *page, FILE *out)
+{
+	const char *lead = "      - allow:\n          - ";
+
+	for (unsigned id = 0; id < docker_endpoint_count; id++) {
+		if (page->counts[id] > 0) {
+			(void)fprintf(out, "%s%s\n", lead, docker_operation_name(id));
+			lead = "          - ";
+		}
+	}
+}
+
+/* A path as a pattern that fits it alone, inside single quotes of YAML. */
+static void print_pattern(struct slice path, FILE *out)
+{
+	for (size_t i = 0; i < path.len; i++) {
+		const unsigned char byte = (unsigned char)path.ptr[i];
+		if (byte <= ' ' || byte >= 0x7f || byte == '\'') {
+			(void)fprintf(out, "\\x%02x", byte);
+		} else if (strchr("\\^$.[]|()?*+{}#-", byte) != NULL) {
+			(void)fprintf(out, "\\%c", byte);
+		} else {
+			(void)fputc(byte, out);
+		}
+	}
+}
+
+static void print_stranger(const struct stranger *stranger, FILE *out)
+{
+	(void)fprintf(out, "      - allow: {methods: [\"%.*s\"], path: '",
+	        (int)stranger->method_len, stranger->method);
+	print_pattern((struct slice){stranger->path, stranger->path_len}, out);
+	(void)fputs("'}\n", out);
+}
+
+static void print_rules(const struct learn *learn, const struct page *page, FILE *out)
+{
+	(void)fputs("    rules:\n", out);
+	if (asked_for_operations(page)) {
+		print_operations(page, out);
+	}
+	for (unsigned i = 0; i < learn->stranger_count; i++) {
+		if (learn->strangers[i].page == page) {
+			print_stranger(&learn->strangers[i], out);
+		}
+	}
+}
+
+static bool has_rules(const struct learn *learn, const struct page *page)
+{
+	for (unsigned i = 0; i < learn->stranger_count; i++) {
+		if (learn->strangers[i].page == page) {
+			return true;
+		}
+	}
+	return asked_for_operations(page);
+}
+
+/* Several clients get a policy each, and one that joins them. */
+static void print_policies(const struct learn *learn, FILE *out)
+{
+	const bool alone = learn->page_count == 1;
+
+	(void)fputs("policies:\n", out);
+	if (!alone) {
+		(void)fputs("  learned:\n    extends: [", out);
+		for (unsigned i = 0; i < learn->page_count; i++) {
+			(void)fprintf(out, "%sclient-%u", i == 0 ? "" : ", ", i + 1);
+		}
+		(void)fputs("]\n", out);
+	}
+	for (unsigned i = 0; i < learn->page_count; i++) {
+		const struct page *page = learn->pages[i];
+		if (alone) {
+			(void)fputs("  learned:\n", out);
+		} else {
+			(void)fprintf(out, "  client-%u:  # %.*s\n", i + 1, (int)page->client_len,
+			        page->client);
+		}
+		if (has_rules(learn, page)) {
+			print_rules(learn, page, out);
+		} else {
+			(void)fputs("    rules: []\n", out);
+		}
+	}
+}
+
+/* ── The file ────────────────────────────────────────────────────────────── */
+
+static void print_setting(const struct learn_setting *setting, FILE *out)
+{
+	(void)fputs("\nlisteners:\n", out);
+	for (unsigned i = 0; i < setting->listener_count; i++) {
+		(void)fprintf(
+		        out, "  - address: \"%s\"\n    policy: learned\n", setting->listeners[i]);
+	}
+	(void)fprintf(out, "\nupstream:\n  address: \"unix://%s\"\n\n", setting->socket_path);
+}
+
+void learn_print(const struct learn *learn, const struct learn_setting *setting,
+        struct policy_set *set, FILE *out)
+{
+	if (learn->page_count == 0) {
+		(void)fputs("# Nothing was asked for, so there is nothing to allow.\n", out);
+		return;
+	}
+	(void)fputs("# The smallest policy that allows what was asked for, and nothing else.\n"
+	            "# Save it as FILE, read it, and use it: docker-socket-proxy -c FILE\n",
+	        out);
+	for (unsigned i = 0; i < learn->page_count; i++) {
+		print_page(learn, learn->pages[i], set, out);
+	}
+	print_setting(setting, out);
+	print_policies(learn, out);
+	(void)fflush(out);
+}

@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * How often a denial gets a line in the log: once a minute for each client and
+ * operation, with how many it stands for, and never more than the table holds.
+ */
+#include "audit/denials.h"
+
+#include "base/clock.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+#include <cmocka.h>
+
+static struct denials denials;
+static const int64_t start_ns = 1000 * NS_PER_S;
+
+static int forget(void **state)
+{
+	(void)state;
+	memset(&denials, 0, sizeof(denials));
+	denials_init(&denials);
+	return 0;
+}
+
+static uint64_t deny(double seconds, const char *client, const char *operation)
+{
+	return denials_count(&denials, start_ns + (int64_t)(seconds * NS_PER_S), slice_of(client),
+	        operation, false);
+}
+
+static void the_first_is_due_and_then_one_a_minute(void **state)
+{
+	(void)state;
+	assert_int_equal(deny(0, "a", "secret.list"), 1);
+	assert_int_equal(deny(1, "a", "secret.list"), 0);
+	assert_int_equal(deny(59.9, "a", "secret.list"), 0);
+	assert_int_equal(deny(60, "a", "secret.list"), 3);
+	assert_int_equal(deny(61, "a", "secret.list"), 0);
+	assert_int_equal(deny(500, "a", "secret.list"), 2);
+}
+
+static void clients_operations_and_modes_count_apart(void **state)
+{
+	(void)state;
+	assert_int_equal(deny(0, "a", "secret.list"), 1);
+	assert_int_equal(deny(0, "b", "secret.list"), 1);
+	assert_int_equal(deny(0, "a", "config.list"), 1);
+	assert_int_equal(denials_count(&denials, start_ns, SLICE("a"), "secret.list", true), 1);
+	assert_int_equal(deny(1, "a", "secret.list"), 0);
+	assert_int_equal(deny(1, "b", "secret.list"), 0);
+}
+
+/* Of an address only the port is another one each time, and it is no part of the key. */
+static void clients_with_long_names_are_told_apart_as_far_as_they_are_kept(void **state)
+{
+	char name[100];
+
+	(void)state;
+	memset(name, 'x', sizeof(name) - 1);
+	name[sizeof(name) - 1] = '\0';
+	assert_int_equal(deny(0, name, "secret.list"), 1);
+	assert_int_equal(deny(1, name, "secret.list"), 0);
+}
+
+/* Who comes with ever new addresses makes lines, but no memory, and others keep their minute. */
+static void the_table_has_a_ceiling_and_the_oldest_makes_room(void **state)
+{
+	char name[32];
+
+	(void)state;
+	for (unsigned i = 0; i < 10 * DENIALS_SETS * DENIALS_WAYS; i++) {
+		(void)snprintf(name, sizeof(name), "192.0.2.%u", i);
+		assert_int_equal(deny(i / 1000.0, name, "secret.list"), 1);
+	}
+	assert_int_equal(deny(11, name, "secret.list"), 0);
+	assert_int_equal(deny(11, "192.0.2.0", "secret.list"), 1);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	        cmocka_unit_test_setup(the_first_is_due_and_then_one_a_minute, forget),
+	        cmocka_unit_test_setup(clients_operations_and_modes_count_apart, forget),
+	        cmocka_unit_test_setup(
+	                clients_with_long_names_are_told_apart_as_far_as_they_are_kept, forget),
+	        cmocka_unit_test_setup(the_table_has_a_ceiling_and_the_oldest_makes_room, forget),
+	};
+
+	return cmocka_run_group_tests_name("denials", tests, NULL, NULL);
+}

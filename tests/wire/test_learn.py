@@ -1,0 +1,129 @@
+"""learn and observe: from what clients ask for to a policy that allows it and nothing else."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+
+import pytest
+import yaml
+from wire import Engine, Proxy, run_binary
+
+# What Traefik's docker provider asks for.
+TRAEFIK = [
+    "HEAD /_ping",
+    "GET /version",
+    "GET /v1.41/containers/json?all=1",
+    "GET /v1.41/containers/0123abcd/json",
+    "GET /v1.41/events?filters=%7B%22type%22%3A%7B%22container%22%3Atrue%7D%7D",
+]
+NOT_TRAEFIK = ["POST /v1.41/containers/create", "GET /containers/0123abcd/logs", "GET /secrets"]
+
+Ask = Callable[[Proxy, str], int]
+
+
+def ask(proxy: Proxy, request: str) -> int:
+    method, target = request.split()
+    with proxy.connect() as client:
+        client.send(f"{method} {target} HTTP/1.1\r\nHost: docker\r\nContent-Length: 0\r\n\r\n".encode())
+        return client.response(method).status
+
+
+@pytest.fixture
+def learn(start, own_engine: Engine, tmp_path) -> Callable[..., str]:
+    """learn(requests, *arguments) → what is printed when the learning proxy is stopped."""
+
+    def run(requests: list[str], *arguments: str, env: dict[str, str] | None = None) -> str:
+        # The program gives up its privileges; the file is opened before that.
+        out = tmp_path / "learned.yaml"
+        proxy = start(*arguments, env=env, prefix=["sh", "-c", f'exec "$@" >{out}', "sh"])
+        with own_engine.answering():
+            for request in requests:
+                assert ask(proxy, request) == 200
+        proxy.terminate()
+        assert proxy.wait_exit() == 0
+        return out.read_text()
+
+    return run
+
+
+def test_traefik_like_traffic_becomes_a_policy(learn, start, own_engine: Engine, tmp_path) -> None:
+    """The whole way of a new user: learn, read, save, use."""
+    printed = learn(TRAEFIK, "learn")
+    file = tmp_path / "policy.yaml"
+    file.write_text(printed)
+    checked = run_binary("check", "-c", str(file))
+    assert checked.returncode == 0, checked.stderr
+
+    document = yaml.safe_load(printed)
+    assert [sorted(rule["allow"]) for rule in document["policies"]["learned"]["rules"]] == [
+        ["container.inspect", "container.list", "system.events", "system.ping", "system.version"]
+    ]
+    port = int(document["listeners"][0]["address"].rpartition(":")[2])
+    proxy = start("-c", str(file), port=port)
+    with own_engine.answering():
+        assert [ask(proxy, request) for request in TRAEFIK] == [200] * len(TRAEFIK)
+        assert [ask(proxy, request) for request in NOT_TRAEFIK] == [403] * len(NOT_TRAEFIK)
+
+
+def test_a_preset_that_fits_is_named(learn) -> None:
+    printed = learn(TRAEFIK, "learn")
+    assert "The preset 'traefik' allows all of it: POLICY=traefik" in printed
+
+
+def test_the_narrowest_preset_is_named(learn) -> None:
+    """compose would do as well, and gives away the host."""
+    printed = learn(["GET /_ping", "GET /containers/json?all=true"], "learn")
+    assert "POLICY=compose" not in printed
+    assert "POLICY=open" not in printed
+
+
+def test_no_preset_where_none_fits(learn) -> None:
+    printed = learn(["GET /containers/x/attach/ws", "GET /_ping"], "learn")
+    assert "No preset allows all of it" in printed
+    assert "container.attach_ws" in yaml.safe_load(printed)["policies"]["learned"]["rules"][0]["allow"]
+
+
+def test_what_the_catalogue_does_not_know_becomes_a_path_rule(learn, tmp_path) -> None:
+    """A plugin's or a later Engine's endpoint: the rule fits that path alone."""
+    printed = learn(["GET /v1.41/new.thing/it's(a)?q=1", "GET /_ping"], "learn")
+    file = tmp_path / "policy.yaml"
+    file.write_text(printed)
+
+    def verdict(request: str) -> str:
+        return run_binary("explain", "-c", str(file), "--policy", "learned", request).stdout.split()[0]
+
+    assert verdict("GET /new.thing/it's(a)") == "allow"
+    assert verdict("GET /v1.30/new.thing/it's(a)") == "allow"
+    assert verdict("POST /new.thing/it's(a)") == "deny"
+    assert verdict("GET /newXthing/it's(a)") == "deny"
+    assert verdict("GET /new.thing/it's(a)b") == "deny"
+
+
+def test_nothing_asked_nothing_allowed(learn) -> None:
+    assert "Nothing was asked for" in learn([], "learn")
+
+
+def test_health_is_not_learnt(learn) -> None:
+    """It is answered without the Engine, and needs no rule."""
+    assert "health" not in learn(["GET /health", "GET /_ping"], "learn")
+
+
+def test_learning_says_what_is_new(start, own_engine: Engine) -> None:
+    """Progress: each operation of each client once, as it is first seen."""
+    proxy = start("learn")
+    with own_engine.answering():
+        for _ in range(3):
+            ask(proxy, "GET /images/json")
+    proxy.wait_log(lambda line: "image.list" in line and "127.0.0.1" in line and "learn" in line)
+    assert sum("learn" in line and "image.list" in line for line in proxy.lines) == 1
+
+
+def test_observe_prints_what_would_have_been_denied(learn, tmp_path) -> None:
+    """A policy on trial: everything is let through, and the end says what it lacks."""
+    file = tmp_path / "config.yaml"
+    file.write_text("policies:\n  trial:\n    mode: observe\n    rules: [{allow: [system.ping]}]\n")
+    os.chmod(file, 0o644)
+    printed = learn(["GET /_ping", "GET /images/json"], "-c", str(file), "--policy", "trial")
+    rules = yaml.safe_load(printed)["policies"]["learned"]["rules"]
+    assert sorted(rules[0]["allow"]) == ["image.list", "system.ping"]
