@@ -40,7 +40,8 @@ struct program {
 	struct denials denials;
 	unsigned worker_count;
 	struct worker *workers[WORKERS_MAX];
-	pthread_t threads[WORKERS_MAX];           /* [0] is unused: it is the main one */
+	pthread_t threads[WORKERS_MAX]; /* [0] is unused: it is the main one */
+	sigset_t stop_signals;
 	struct watch signal_watch;                /* a signalfd */
 	int unix_listeners[CONFIG_LISTENERS_MAX]; /* of TCP addresses -1 */
 };
@@ -235,11 +236,17 @@ static bool start_threads(struct program *program)
 	return true;
 }
 
-static void stop_signals(sigset_t *ret_signals)
+/* Before anyone can connect, and before threads, which inherit it. */
+static void block_signals(sigset_t *stop_signals)
 {
-	(void)sigemptyset(ret_signals);
-	(void)sigaddset(ret_signals, SIGTERM);
-	(void)sigaddset(ret_signals, SIGINT);
+	/* A shell ignores SIGINT in what it puts in the background: the second would be lost. */
+	(void)signal(SIGTERM, SIG_DFL);
+	(void)signal(SIGINT, SIG_DFL);
+	(void)signal(SIGPIPE, SIG_IGN);
+	(void)sigemptyset(stop_signals);
+	(void)sigaddset(stop_signals, SIGTERM);
+	(void)sigaddset(stop_signals, SIGINT);
+	(void)pthread_sigmask(SIG_BLOCK, stop_signals, NULL);
 }
 
 /* In the loop of the first worker. A second signal ends the program at once. */
@@ -247,7 +254,6 @@ static void signal_came(struct watch *watch, uint32_t events)
 {
 	struct program *program = CONTAINER_OF(watch, struct program, signal_watch);
 	struct signalfd_siginfo signal = {0};
-	sigset_t signals;
 
 	(void)events;
 	if (read(watch->fd, &signal, sizeof(signal)) != sizeof(signal)) {
@@ -256,26 +262,18 @@ static void signal_came(struct watch *watch, uint32_t events)
 	loop_remove(worker_loop(program->workers[0]), watch);
 	log_line(LOG_NOTICE, "%s: stopping, streams may go on for %u s",
 	        signal.ssi_signo == SIGTERM ? "SIGTERM" : "SIGINT", program->config.shutdown_grace);
-	stop_signals(&signals);
-	(void)pthread_sigmask(SIG_UNBLOCK, &signals, NULL);
+	(void)pthread_sigmask(SIG_UNBLOCK, &program->stop_signals, NULL);
 	for (unsigned i = 0; i < program->worker_count; i++) {
 		worker_stop(program->workers[i]);
 	}
 }
 
-/* Before threads exist: they inherit what is blocked. */
 static bool watch_signals(struct program *program)
 {
-	sigset_t signals;
-
-	/* A shell ignores SIGINT in what it puts in the background: the second would be lost. */
-	(void)signal(SIGTERM, SIG_DFL);
-	(void)signal(SIGINT, SIG_DFL);
-	(void)signal(SIGPIPE, SIG_IGN);
-	stop_signals(&signals);
-	(void)pthread_sigmask(SIG_BLOCK, &signals, NULL);
 	program->signal_watch = (struct watch){
-	        .fd = signalfd(-1, &signals, SFD_NONBLOCK | SFD_CLOEXEC), .ready = signal_came};
+	        .fd = signalfd(-1, &program->stop_signals, SFD_NONBLOCK | SFD_CLOEXEC),
+	        .ready = signal_came,
+	};
 	if (program->signal_watch.fd >= 0 &&
 	        loop_add(worker_loop(program->workers[0]), &program->signal_watch, EPOLLIN) == 0) {
 		return true;
@@ -398,6 +396,7 @@ static int run(struct program *program)
 	        .connections = &program->connections,
 	        .denials = &program->denials,
 	};
+	block_signals(&program->stop_signals);
 	denials_init(&program->denials);
 	if (somebody_learns(config)) {
 		program->settings.learn = learn_new();

@@ -17,7 +17,8 @@ static inline void add_field(struct text *text, struct slice name, struct slice 
 		at = mempcpy(at, name.ptr, name.len);
 		at = mempcpy(at, ": ", 2);
 		at = mempcpy(at, value.ptr, value.len);
-		memcpy(at, "\r\n", 2);
+		at[0] = '\r';
+		at[1] = '\n';
 	}
 }
 

@@ -16,8 +16,8 @@
 #include <stdint.h>
 
 struct loop {
-	int epoll;      /* descriptor */
-	int64_t now_ns; /* monotonic, read once a turn */
+	int epoll;       /* descriptor */
+	int64_t now_ns;  /* monotonic, read once a turn */
 	int64_t next_ns; /* no timer expires before */
 	bool stopped;
 	struct list tasks;

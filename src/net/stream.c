@@ -14,12 +14,13 @@ static const uint32_t input_events = EPOLLIN | EPOLLRDHUP | EPOLLET;
 static void stream_ready(struct watch *watch, uint32_t events)
 {
 	struct stream *stream = CONTAINER_OF(watch, struct stream, watch);
-	const bool broken = (events & (EPOLLERR | EPOLLHUP)) != 0;
+	const bool gone = (events & (EPOLLERR | EPOLLHUP)) != 0;
 
-	stream->readable |= broken || (events & (EPOLLIN | EPOLLRDHUP)) != 0;
-	stream->writable |= broken || (events & EPOLLOUT) != 0;
-	stream->peer_done |= broken || (events & EPOLLRDHUP) != 0;
-	stream->hangup |= broken;
+	stream->readable |= gone || (events & (EPOLLIN | EPOLLRDHUP)) != 0;
+	stream->writable |= gone || (events & EPOLLOUT) != 0;
+	stream->peer_done |= gone || (events & EPOLLRDHUP) != 0;
+	stream->hangup |= gone;
+	stream->broken |= (events & EPOLLERR) != 0;
 	stream->notify(stream);
 }
 
@@ -108,7 +109,9 @@ ssize_t stream_splice_to(struct stream *stream, int pipe, size_t len, bool more)
 	if (!stream->writable) {
 		return -EAGAIN;
 	}
-	return note_write(stream, splice(pipe, NULL, stream->watch.fd, NULL, len, flags), len);
+	const ssize_t n = splice(pipe, NULL, stream->watch.fd, NULL, len, flags);
+	/* As above: a new edge comes only once the socket was really full. */
+	return note_write(stream, n, n > 0 ? (size_t)n : len);
 }
 
 void stream_push(struct stream *stream)

@@ -22,6 +22,7 @@ struct stream {
 	bool writable;
 	bool peer_done;    /* the peer sends no more; bytes may still wait */
 	bool hangup;       /* the peer is gone altogether */
+	bool broken;       /* the connection was reset: what is left of it is an error */
 	bool watches_room; /* EPOLLOUT is asked for */
 };
 

@@ -50,8 +50,11 @@ static enum next answer(
 	const enum http_connection connection =
 	        exchange->keep_client ? keep : HTTP_CONNECTION_CLOSE;
 	struct buffer *buffer = session->down.buffer;
-	buffer_reset(&worker->lender.buffers, buffer);
-	struct text text = text_over(buffer->bytes + buffer->start, buffer_room(buffer));
+	buffer->end = buffer->raw = buffer->ready; /* what is half sent, a 1xx, goes first */
+	if (buffer->start == buffer->ready) {
+		buffer_reset(&worker->lender.buffers, buffer);
+	}
+	struct text text = text_over(buffer->bytes + buffer->end, buffer_room(buffer));
 	if (json.ptr != NULL) {
 		http_json_write(&text, status, json, exchange->to_head, connection);
 	} else {
@@ -60,7 +63,7 @@ static enum next answer(
 	if (text.overflow) {
 		return NEXT_CLOSE;
 	}
-	buffer->ready = buffer->raw = buffer->end = buffer->start + (uint32_t)text.len;
+	buffer->ready = buffer->raw = buffer->end = buffer->end + (uint32_t)text.len;
 	exchange->record.status = status;
 	exchange->record.bytes = exchange->to_head ? 0 : json.ptr != NULL ? json.len : reason.len;
 	return session_enter(session, SESSION_ANSWER);

@@ -7,9 +7,12 @@
 
 enum {
 	MOVES_PER_TURN = 16,
-	/* Measured, docs/performance.md: below, copying is cheaper; above, a pipe does not hold it.
-	 */
+	/* Measured, docs/performance.md: below, copying is cheaper, and above, into TCP. */
 	SPLICE_MIN = 8 * 1024,
+	/* More than the 64 KiB of a new pipe, for uploads: fewer turns. */
+	PIPE_BYTES = 256 * 1024,
+	/* Enough for what stands between two chunks, and little of the second is copied. */
+	FRAMING_READ = 64,
 	SPLICE_MAX = 60 * 1024,
 };
 
@@ -21,6 +24,7 @@ void flow_start(struct flow *flow, enum http_framing framing, uint64_t length)
 	flow->data = 0;
 	flow->drop = false;
 	flow->bulk = false;
+	flow->long_chunks = false;
 	flow->complete = framing == HTTP_NO_BODY || (framing == HTTP_LENGTH && length == 0);
 }
 
@@ -53,6 +57,12 @@ static int borrow_pipe(struct flow *flow, struct flow_lender *lender)
 		return -ENOMEM;
 	}
 	flow->pipe = (struct pipe){.open = true, .read_end = ends[0], .write_end = ends[1]};
+	/* Refused where a user has many pipes; they get tiny ones then: copying is cheaper. */
+	if (fcntl(ends[1], F_SETPIPE_SZ, PIPE_BYTES) < 0) {
+		close_pipe(&flow->pipe);
+		flow->pipe.open = false;
+		return -ENOMEM;
+	}
 	return 0;
 }
 
@@ -107,11 +117,13 @@ static uint64_t opaque(const struct flow *flow)
 	return flow->framing == HTTP_LENGTH ? flow->remaining : 0;
 }
 
+/* Into a unix socket it pays at any length, into TCP for one piece: docs/performance.md. */
 static bool will_splice(const struct flow *flow)
 {
 	const uint64_t len = opaque(flow);
+	const bool middling = flow->data + len <= SPLICE_MAX && !flow->bulk;
 
-	return len >= SPLICE_MIN && flow->data + len <= SPLICE_MAX && !flow->drop && !flow->bulk;
+	return len >= SPLICE_MIN && (flow->into_unix || middling) && !flow->drop;
 }
 
 static int send_buffer(struct flow *flow, struct stream *sink, bool more)
@@ -265,7 +277,8 @@ static ssize_t read_pipe(struct flow *flow, struct stream *source)
 	}
 	flow->piped += (size_t)n;
 	flow->data += (uint64_t)n;
-	if (flow->framing == HTTP_CHUNKED) {
+	flow->long_chunks = flow->framing == HTTP_CHUNKED;
+	if (flow->long_chunks) {
 		http_chunks_skip(&flow->chunks, (uint64_t)n);
 	} else {
 		flow->remaining -= (uint64_t)n;
@@ -281,7 +294,9 @@ static ssize_t fill(struct flow *flow, struct flow_lender *lender, struct stream
 		return read_pipe(flow, source);
 	}
 	flow->bulk |= opaque(flow) > SPLICE_MAX;
-	const ssize_t n = flow_read(flow, lender, source, SIZE_MAX);
+	const bool framing = flow->long_chunks && flow->into_unix && opaque(flow) == 0;
+	const ssize_t n = flow_read(flow, lender, source, framing ? FRAMING_READ : SIZE_MAX);
+	flow->long_chunks = framing;
 	if (n > 0) {
 		flow->bulk =
 		        buffer_room(flow->buffer) == 0 || (flow->bulk && n >= BUFFER_SMALL_SIZE);
@@ -331,7 +346,8 @@ enum flow_result flow_move(
 				                                                 : FLOW_MALFORMED;
 			}
 		}
-		const bool more = source->readable && (will_splice(flow) || awaits_framing(flow));
+		const bool more = source->readable && !flow->into_unix &&
+		                  (will_splice(flow) || awaits_framing(flow));
 		const enum flow_result sent = flow_send(flow, sink, more);
 		if (sent != FLOW_COMPLETE || flow->complete) {
 			return sent;

@@ -4,8 +4,8 @@
  *
  * A flow moves a message body, or raw bytes, from one stream to another, as
  * cheaply as the sizes allow: what fits a small buffer goes through one, the
- * data of middling answers is spliced through a pipe, and long bodies go
- * through large buffers.
+ * data of middling answers and of uploads is spliced through a pipe, and long
+ * answers go through large buffers.
  */
 #ifndef SESSION_FLOW_H
 #define SESSION_FLOW_H
@@ -36,11 +36,13 @@ struct flow {
 	enum http_framing framing;
 	uint64_t remaining; /* HTTP_LENGTH: bytes of the body still to come */
 	struct http_chunks chunks;
-	uint64_t data; /* bytes of body that were judged */
-	bool complete; /* the end of the body was judged */
-	bool drop;     /* the body is read, but goes nowhere */
-	bool held;     /* the last bytes were sent with "more follows" */
-	bool bulk;     /* it fills small buffers: lend large ones */
+	uint64_t data;    /* bytes of body that were judged */
+	bool complete;    /* the end of the body was judged */
+	bool drop;        /* the body is read, but goes nowhere */
+	bool held;        /* the last bytes were sent with "more follows" */
+	bool bulk;        /* it fills small buffers: lend large ones */
+	bool long_chunks; /* data of a chunk was spliced: what comes next is framing */
+	bool into_unix;   /* the sink takes pages over instead of copying; set once */
 };
 
 enum flow_result {

@@ -22,8 +22,8 @@ static bool more_waits(const struct session *session)
 	return http_scan_head(&scan, bytes) == HTTP_DONE;
 }
 
-/* Read up to the client's end. */
-static enum next read_end(struct session *session)
+/* What stands behind the request, as far as it fits, up to the client's end. */
+static enum next read_ahead(struct session *session)
 {
 	session->exchange->replay_len = 0; /* reading moves what a replay would send */
 	const ssize_t n =
@@ -37,21 +37,32 @@ static enum next read_end(struct session *session)
 	return n == -EAGAIN || n == -ENOBUFS ? NEXT_WAIT : NEXT_CLOSE;
 }
 
+/* The end stands behind all that was sent, so more than a few bytes of that hide it. */
+static bool must_read_ahead(const struct session *session)
+{
+	const struct stream *client = &session->client;
+
+	return !session->client_ended && client->readable &&
+	       (client->peer_done || !session_may_replay(session));
+}
+
 /*
  * The client's end while an answer is under way: the Engine is told, which
  * makes it stop what it does for nobody, and finishes what it had begun, as
- * without us. Requests that wait behind this one keep the end from it.
+ * without us. Requests that wait behind this one keep the end from it; more
+ * than a buffer holds, and no request among it, does not.
  */
 static enum next look_for_end(struct session *session)
 {
 	if (session->client.hangup) {
 		return NEXT_CLOSE; /* gone altogether: nobody is left to answer */
 	}
-	if (!session->up.complete || !session->client.peer_done) {
+	if (!session->up.complete) {
 		return NEXT_WAIT;
 	}
-	if (!session->client_ended) {
-		return read_end(session);
+	const enum next reading = must_read_ahead(session) ? read_ahead(session) : NEXT_WAIT;
+	if (reading != NEXT_WAIT || !session->client.peer_done) {
+		return reading;
 	}
 	if (!session->exchange->end_told && !more_waits(session)) {
 		session->exchange->end_told = true;
@@ -86,6 +97,9 @@ static enum next pump_request(struct session *session)
 	if (result == FLOW_SINK_LOST) { /* but the answer may wait all the same */
 		flow_drop(&session->up, &session->worker->lender);
 		return NEXT_AGAIN;
+	}
+	if (result == FLOW_WAIT && session->client.broken) {
+		return NEXT_CLOSE; /* the rest of the body will never come */
 	}
 	return result == FLOW_MALFORMED ? request_malformed(session) : next_after(result);
 }

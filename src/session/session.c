@@ -186,7 +186,11 @@ void session_open(struct acceptor *acceptor, int fd, const union address *peer)
 		(void)atomic_fetch_sub(worker->settings->connections, 1);
 		return;
 	}
-	*session = (struct session){.worker = worker, .listener = &acceptor->listener};
+	*session = (struct session){
+	        .worker = worker,
+	        .listener = &acceptor->listener,
+	        .up.into_unix = true,
+	};
 	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)); /* fails on unix sockets */
 	(void)setsockopt(
 	        fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on)); /* finds peers that vanished */

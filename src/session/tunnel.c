@@ -20,7 +20,9 @@ static enum next pump_tunnel(
 		flow->complete = true;
 		return NEXT_WAIT;
 	}
-	return next_after(result);
+	/* Nobody is left at either end of what waits for the Engine to take it. */
+	return result == FLOW_WAIT && from_client && source->broken ? NEXT_CLOSE
+	                                                            : next_after(result);
 }
 
 enum next session_step_tunnel(struct session *session)

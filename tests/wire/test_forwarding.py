@@ -3,9 +3,12 @@ alone."""
 
 from __future__ import annotations
 
+import random
+import time
+
 import pytest
 
-from wire import API_KEY, LAST_CHUNK, Engine, Proxy, chunk
+from wire import API_KEY, LAST_CHUNK, SILENCE, Background, Engine, Proxy, chunk
 
 
 @pytest.mark.parametrize(
@@ -149,6 +152,43 @@ def test_upload_reaches_the_engine_while_it_is_sent(proxy: Proxy, engine: Engine
             assert received == part
         client.send(LAST_CHUNK)
         assert request.conn.read_chunk() == b""
+        request.answer()
+        assert client.response().status == 200
+
+
+# Around every size at which a body is moved in another way.
+SIZES = [1, 63, 64, 100, 8191, 8192, 8193, 20_000, 32_768, 61_440, 70_000, 300_000, 1_000_000, 5]
+
+
+@pytest.mark.parametrize("pause", [False, True])
+@pytest.mark.parametrize("chunked", [False, True])
+def test_upload_of_any_size_arrives_byte_by_byte(
+    proxy: Proxy, engine: Engine, chunked: bool, pause: bool
+) -> None:
+    """Whether it is copied or spliced, and whether or not the Engine keeps up, nothing is lost,
+    doubled or swapped, and what stands behind it is the next request."""
+    pieces = [random.Random(size).randbytes(size) for size in SIZES * 4]
+    data = b"".join(pieces)
+    head = b"POST /images/load HTTP/1.1\r\nHost: docker\r\n"
+    if chunked:
+        sent = head + b"Transfer-Encoding: chunked\r\n\r\n"
+        sent += b"".join(chunk(piece) for piece in pieces) + LAST_CHUNK
+    else:
+        sent = head + b"Content-Length: %d\r\n\r\n" % len(data) + data
+    with proxy.connect() as client:
+        sent += b"GET /two HTTP/1.1\r\nHost: docker\r\n\r\n"
+        sender = Background(lambda: client.send(sent))
+        request = engine.head()
+        if pause:
+            time.sleep(SILENCE)  # as long as it takes to fill every buffer on the way
+        body = request.conn.read_body(request)
+        sender.result()
+        assert len(body) == len(data)
+        assert body == data
+        request.answer()
+        assert client.response().status == 200
+        request = engine.request()
+        assert request.target == "/two"
         request.answer()
         assert client.response().status == 200
 

@@ -3,11 +3,13 @@ forge."""
 
 from __future__ import annotations
 
+import os
 import re
+import select
 
 import pytest
 
-from wire import Engine, Proxy
+from wire import PATIENCE, Engine, Proxy
 
 
 def one_line(proxy: Proxy, marker: str, since: int) -> str:
@@ -171,3 +173,28 @@ def test_warning_level_is_quiet_about_requests(start, own_engine: Engine) -> Non
         client.response()
     proxy.stop()
     assert "log-level" not in proxy.log()
+
+
+def test_log_that_nobody_reads_costs_lines_and_no_requests(start, own_engine: Engine) -> None:
+    """docker logs stuck, a paused terminal: the proxy goes on, and says later what is missing."""
+    count = 500
+    reader, writer = os.pipe()
+    proxy = start("--workers", "1", stdout=writer, stderr=writer)
+    os.close(writer)
+    target = "/log-stuck" + "x" * 300
+    with own_engine.answering(), proxy.connect() as client:
+        for _ in range(count):
+            client.get(target)
+            assert client.response().status == 200
+    log = b""
+    with os.fdopen(reader, "rb", buffering=0) as pipe:
+        while b" lines were lost" not in log:
+            assert select.select([pipe], [], [], PATIENCE)[0], f"nothing more: {log[-500:]!r}"
+            piece = pipe.read(4096)
+            assert piece, f"the end, and no word about lost lines: {log[-500:]!r}"
+            log += piece
+        proxy.stop()
+        log += pipe.read(1 << 20) or b""
+    lost = int(re.search(rb"(\d+) request lines were lost", log)[1])
+    assert lost > 0
+    assert log.count(b"path=/log-stuck") + lost == count

@@ -128,6 +128,53 @@ def test_client_leaving_in_an_upload(proxy: Proxy, engine: Engine) -> None:
     conn.expect_end()
 
 
+def test_client_that_is_reset_while_the_engine_does_not_read_its_upload(
+    start, own_engine: Engine
+) -> None:
+    """A client killed in docker load: its slot is free at once, not when the Engine reads on."""
+    proxy = start()
+    client = proxy.connect()
+    client.send(b"POST /blocked HTTP/1.1\r\nHost: docker\r\nContent-Length: 99999999\r\n\r\n")
+    conn = own_engine.head().conn
+    assert client.send_until_stuck(b"x" * 65536) < 99999999
+    client.reset()
+    proxy.wait_log(lambda line: "path=/blocked" in line, what="of the upload's end")
+    conn.expect_gone()
+
+
+def test_client_that_is_reset_while_the_engine_does_not_read_its_tunnel(
+    start, own_engine: Engine
+) -> None:
+    proxy = start()
+    client = proxy.connect()
+    client.post(
+        "/containers/x/attach?stdin=1", headers=["Connection: Upgrade", "Upgrade: tcp"]
+    )
+    conn = own_engine.head().conn
+    conn.send(b"HTTP/1.1 101 UPGRADED\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n")
+    assert client.read_response_head().status == 101
+    client.send_until_stuck(b"x" * 65536)
+    client.reset()
+    proxy.wait_log(lambda line: "/attach" in line, what="of the tunnel's end")
+    conn.expect_gone()
+
+
+@pytest.mark.parametrize("begun", [False, True])
+def test_client_leaving_with_more_behind_its_request_than_a_buffer_holds(
+    proxy: Proxy, engine: Engine, begun: bool
+) -> None:
+    """Bytes that are no request do not hide that the client has left."""
+    client = proxy.connect()
+    client.post("/containers/x/wait")
+    conn = engine.request().conn
+    if begun:
+        conn.send(STREAM_HEAD)
+        client.read_response_head()
+    client.send(b"GET /" + b"x" * 300_000)
+    client.close()
+    conn.expect_gone()
+
+
 def test_get_with_an_immediate_half_close_is_answered(proxy: Proxy, engine: Engine) -> None:
     """printf 'GET /_ping …' | nc: the request is whole, so its answer is due."""
     with proxy.connect() as client:
@@ -331,3 +378,22 @@ def test_http_1_0_client_gets_no_continue(proxy: Proxy, engine: Engine) -> None:
         request.answer(body=b"done")
         response = client.response()
         assert (response.status, response.body, response.informational) == (200, b"done", [])
+
+
+def test_refusal_comes_behind_an_interim_answer_that_is_half_sent(
+    proxy: Proxy, engine: Engine
+) -> None:
+    """A client that reads slowly must not find one answer in the middle of another."""
+    with proxy.connect() as client:
+        client.send(
+            b"POST /images/load HTTP/1.1\r\nHost: docker\r\nTransfer-Encoding: chunked\r\n\r\n"
+        )
+        conn = engine.head().conn
+        hints = b"HTTP/1.1 103 Early Hints\r\nLink: " + b"x" * 100_000 + b"\r\n\r\n"
+        assert conn.send_until_stuck(hints) > len(hints)
+        client.send(b"no chunk\r\n")
+        conn.expect_gone()
+        response = client.response()
+        assert set(response.informational) == {103}
+        assert response.status == 400
+        client.expect_end()

@@ -143,6 +143,15 @@ class Stream:
         except (BrokenPipeError, ConnectionResetError):
             return False
 
+    def send_until_stuck(self, data: bytes) -> int:
+        """`data` over and over, until nobody on the way takes any more; how many bytes that was."""
+        sent = 0
+        self.sock.setblocking(False)
+        while select.select([], [self.sock], [], 2 * SILENCE)[1]:
+            sent += self.sock.send(data[sent % len(data) :])
+        self.sock.settimeout(PATIENCE)
+        return sent
+
     def finish_sending(self) -> None:
         """Half-close: FIN, while we go on reading."""
         self.sock.shutdown(socket.SHUT_WR)
@@ -780,19 +789,18 @@ class Proxy:
         settings = {"PORT": str(self.port)} | (env or {})
         self.lines: list[str] = []
         self._changed = threading.Condition()
+        streams = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
         self.process = subprocess.Popen(
             [*prefix, BINARY, *args],
             env=clean_environment(**settings),
             stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            **popen,
+            **(streams | popen),
         )
         self._reader = threading.Thread(target=self._read_log, daemon=True)
         self._reader.start()
 
     def _read_log(self) -> None:
-        for line in self.process.stdout:
+        for line in self.process.stdout or ():  # a test may read its log itself
             with self._changed:
                 self.lines.append(line.decode("latin-1").rstrip("\n"))
                 self._changed.notify_all()
