@@ -20,7 +20,7 @@ ALLOWED = {
     "yaml": {"base"},
     "switches": {"base", "docker", "policy"},
     "config": {"base", "docker", "policy", "switches", "yaml"},
-    "convert": {"base", "docker", "policy", "switches", "yaml"},
+    "convert": {"base", "config", "docker", "policy", "switches", "yaml"},
     "net": {"base"},
     "http": {"base"},
     "audit": {"base", "docker", "net", "policy"},

@@ -62,9 +62,4 @@ void config_give(struct reader *reader, size_t member, const char *value);
 /* Read reader->config->file; what was given already stays. */
 int config_read_file(struct reader *reader) MUST_USE;
 
-/* What is wrong with an address to listen on, as the end of a sentence; NULL: nothing. */
-const char *config_address_problem(struct slice address);
-/* The same for the path of a unix socket. */
-const char *config_path_problem(struct slice path);
-
 #endif

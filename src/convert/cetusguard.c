@@ -86,12 +86,15 @@ static bool expand_once(struct arena *arena, struct slice *pattern)
 /* NULL: it becomes too long. */
 static const char *expand(struct arena *arena, struct slice pattern)
 {
+	struct arena scratch = {.chunks = NULL};
 	unsigned count = 0;
 
-	while (count < EXPANSIONS_MAX && expand_once(arena, &pattern)) {
+	while (count < EXPANSIONS_MAX && expand_once(&scratch, &pattern)) {
 		count++;
 	}
-	return count == EXPANSIONS_MAX ? NULL : arena_copy(arena, pattern);
+	const char *expanded = count == EXPANSIONS_MAX ? NULL : arena_copy(arena, pattern);
+	arena_free(&scratch);
+	return expanded;
 }
 
 /* ── Rules ───────────────────────────────────────────────────────────────── */
@@ -242,9 +245,9 @@ static int write_listener(
 	const struct slice scheme = SLICE("tcp://");
 	const struct slice given = slice_of(address);
 
-	if (slice_starts_with(given, SLICE("unix:///"))) {
-		draft_listener(draft, address, 0, own_policy);
-		return 0;
+	if (slice_starts_with(given, SLICE("unix://"))) {
+		const struct draft_listener listener = {address, own_policy, 0, place};
+		return draft_listener(draft, &listener);
 	}
 	const char *colon = memrchr(given.ptr, ':', given.len);
 	if (!slice_starts_with(given, scheme) || colon < given.ptr + scheme.len ||
@@ -262,8 +265,8 @@ static int write_listener(
 		        address, was);
 		was = convert_tcp_address(&draft->arena, SLICE("127.0.0.1"), slice_of(colon + 1));
 	}
-	draft_listener(draft, was, 0, own_policy);
-	return 0;
+	const struct draft_listener listener = {was, own_policy, 0, place};
+	return draft_listener(draft, &listener);
 }
 
 /* Flags, one for each address; the variable, one; the image's own default; the program's. */
@@ -301,8 +304,8 @@ static int write_upstream(const struct input *input, struct draft *draft)
 		setting = input_find(input, "backend-addr", names[i]);
 	}
 	if (setting == NULL || setting->value[0] == '\0') {
-		draft_upstream(draft, "/var/run/docker.sock");
-		return 0;
+		return draft_upstream(
+		        draft, "/var/run/docker.sock", (struct policy_place){input->file, 1});
 	}
 	if (!slice_starts_with(slice_of(setting->value), scheme)) {
 		return draft_fail(draft, setting->place,
@@ -310,8 +313,7 @@ static int write_upstream(const struct input *input, struct draft *draft)
 		        "socket only; give unix:///PATH",
 		        setting->name, text_show(slice_of(setting->value)).text);
 	}
-	draft_upstream(draft, setting->value + scheme.len);
-	return 0;
+	return draft_upstream(draft, setting->value + scheme.len, setting->place);
 }
 
 int convert_cetusguard(struct input *input, struct draft *draft)

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "convert/draft.h"
 
+#include "config/config.h"
+
 #include <errno.h>
 #include <stdarg.h>
 
@@ -182,25 +184,55 @@ static void add_list(struct text *text, const char *const *words, unsigned count
 	text_add_char(text, ']');
 }
 
-void draft_listener(struct draft *draft, const char *address, unsigned mode, const char *policy)
+/* Bytes that YAML, a terminal or PCRE2 could see differently than the peer did. */
+static bool is_plain(const char *path)
 {
-	text_add_format(&draft->listeners, "  - address: ");
-	add_quoted(&draft->listeners, slice_of(address));
-	if (mode != 0) {
-		text_add_format(&draft->listeners, "\n    mode: \"%04o\"", mode);
+	while (*path >= 0x20 && *path < 0x7f) {
+		path++;
 	}
-	text_add_format(&draft->listeners, "\n    policy: %s\n", policy);
+	return *path == '\0';
 }
 
-void draft_upstream(struct draft *draft, const char *path)
+int draft_listener(struct draft *draft, const struct draft_listener *listener)
+{
+	struct text *text = &draft->listeners;
+	const char *problem = config_address_problem(slice_of(listener->address));
+
+	if (problem == NULL && !is_plain(listener->address)) {
+		problem = "it has bytes that are not printable ASCII";
+	}
+	if (problem != NULL) {
+		return draft_fail(draft, listener->place,
+		        "'%s' is no address to listen on here: %s",
+		        text_show(slice_of(listener->address)).text, problem);
+	}
+	text_add_format(text, "  - address: ");
+	add_quoted(text, slice_of(listener->address));
+	if (listener->mode != 0) {
+		text_add_format(text, "\n    mode: \"%04o\"", listener->mode);
+	}
+	text_add_format(text, "\n    policy: %s\n", listener->policy);
+	return 0;
+}
+
+int draft_upstream(struct draft *draft, const char *path, struct policy_place place)
 {
 	const size_t size = sizeof("unix://") + strlen(path);
 	char *address = arena_take(&draft->arena, size);
+	const char *problem = config_path_problem(slice_of(path));
 
+	if (problem == NULL && !is_plain(path)) {
+		problem = "it has bytes that are not printable ASCII";
+	}
+	if (problem != NULL) {
+		return draft_fail(draft, place, "'%s' is no path of the Engine's socket here: %s",
+		        text_show(slice_of(path)).text, problem);
+	}
 	(void)snprintf(address, size, "unix://%s", path);
 	text_add_format(&draft->upstream, "\nupstream:\n  address: ");
 	add_quoted(&draft->upstream, slice_of(address));
 	text_add_char(&draft->upstream, '\n');
+	return 0;
 }
 
 int draft_policy(struct draft *draft, const char *name)
@@ -209,15 +241,6 @@ int draft_policy(struct draft *draft, const char *name)
 	draft->rule_count = 0;
 	return policy_new(draft->set, slice_of(name), (struct policy_place){.file = NULL},
 	        &draft->policy, draft->error);
-}
-
-/* Bytes that YAML, a terminal or PCRE2 could see differently than the peer did. */
-static bool is_plain(const char *path)
-{
-	while (*path >= 0x20 && *path < 0x7f) {
-		path++;
-	}
-	return *path == '\0';
 }
 
 int draft_rule(struct draft *draft, const struct draft_rule *rule)
@@ -285,12 +308,22 @@ bool draft_allows(struct draft *draft, const char *method, const char *path)
 	return allowed;
 }
 
-int draft_print(const struct draft *draft, FILE *output)
+bool draft_is_full(struct draft *draft)
 {
-	if (draft->head.overflow || draft->listeners.overflow || draft->upstream.overflow ||
-	        draft->policies.overflow || draft->warnings.overflow) {
-		(void)snprintf(draft->error, CONVERT_ERROR_MAX,
+	const bool full = draft->head.overflow || draft->listeners.overflow ||
+	                  draft->upstream.overflow || draft->policies.overflow ||
+	                  draft->warnings.overflow;
+
+	if (full) {
+		(void)draft_fail(draft, (struct policy_place){.file = NULL},
 		        "the result would be longer than %d bytes", PART_MAX);
+	}
+	return full;
+}
+
+int draft_print(struct draft *draft, FILE *output)
+{
+	if (draft_is_full(draft)) {
 		return -EINVAL;
 	}
 	(void)fprintf(output, "%.*s", SLICE_FMT(text_slice(&draft->head)));

@@ -50,10 +50,16 @@ void draft_remark(struct draft *draft, const char *format, ...) PRINTF_LIKE(2, 3
 /* The same, and a warning. */
 void draft_doubt(struct draft *draft, const char *format, ...) PRINTF_LIKE(2, 3);
 
-/* `mode`: of a unix socket's file; 0: none is written. The first policy holds for it. */
-void draft_listener(struct draft *draft, const char *address, unsigned mode, const char *policy);
+/* `place`: where the address, or what it was made of, is in the input. */
+struct draft_listener {
+	const char *address;
+	const char *policy; /* its name */
+	unsigned mode;      /* of a unix socket's file; 0: none is written */
+	struct policy_place place;
+};
+int draft_listener(struct draft *draft, const struct draft_listener *listener) MUST_USE;
 /* The path of the Engine's socket. */
-void draft_upstream(struct draft *draft, const char *path);
+int draft_upstream(struct draft *draft, const char *path, struct policy_place place) MUST_USE;
 /* Rules that follow belong to the policy `name`. */
 int draft_policy(struct draft *draft, const char *name) MUST_USE;
 int draft_rule(struct draft *draft, const struct draft_rule *rule) MUST_USE;
@@ -62,8 +68,10 @@ int draft_seal(struct draft *draft) MUST_USE;
 /* Whether the sealed policy lets a request through. */
 bool draft_allows(struct draft *draft, const char *method, const char *path);
 
+/* Whether it became too long; then with a message. */
+bool draft_is_full(struct draft *draft);
 /* -EINVAL, when it became too long. */
-int draft_print(const struct draft *draft, FILE *output) MUST_USE;
+int draft_print(struct draft *draft, FILE *output) MUST_USE;
 
 int draft_fail(struct draft *draft, struct policy_place place, const char *format, ...)
         PRINTF_LIKE(3, 4);

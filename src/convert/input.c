@@ -30,10 +30,9 @@ static int add(struct input *input, enum setting_kind kind, struct slice name, s
 
 /* ── Flags ───────────────────────────────────────────────────────────────── */
 
-/* The quotes of a shell: one word into `ret_word`, and what follows it. False: no word is left. */
-static bool next_word(struct arena *arena, struct slice *line, struct slice *ret_word)
+/* The quotes of a shell: one word into `word`, and `line` is what follows. False: none is left. */
+static bool next_word(struct slice *line, struct text *word)
 {
-	struct text word = text_over(arena_take(arena, line->len + 1), line->len);
 	char quote = '\0';
 	size_t i = 0;
 
@@ -53,11 +52,10 @@ static bool next_word(struct arena *arena, struct slice *line, struct slice *ret
 		} else if (quote == '\0' && (c == '\'' || c == '"')) {
 			quote = c;
 		} else {
-			text_add_char(&word, c);
+			text_add_char(word, c);
 		}
 	}
 	*line = slice_between(line->ptr + i, line->ptr + line->len);
-	*ret_word = text_slice(&word);
 	return true;
 }
 
@@ -85,7 +83,7 @@ static int add_word(
 		        input->draft, place, "there are more than %d words", INPUT_SETTINGS_MAX);
 	}
 	words->places[words->count] = place;
-	words->words[words->count++] = word;
+	words->words[words->count++] = (struct slice){arena_copy(input->arena, word), word.len};
 	return 0;
 }
 
@@ -124,12 +122,14 @@ static int add_flags(struct input *input, const struct words *words)
 static int split_words(
         struct input *input, struct slice line, struct policy_place place, struct words *words)
 {
-	struct slice word;
+	char *memory = arena_take(input->arena, line.len + 1);
+	struct text word = text_over(memory, line.len + 1);
 
-	while (next_word(input->arena, &line, &word)) {
-		if (add_word(input, words, word, place) < 0) {
+	while (next_word(&line, &word)) {
+		if (add_word(input, words, text_slice(&word), place) < 0) {
 			return -EINVAL;
 		}
+		word = text_over(memory, line.len + 1);
 	}
 	return 0;
 }
@@ -546,6 +546,21 @@ const struct setting *input_find(const struct input *input, const char *flag, co
 		}
 	}
 	return found;
+}
+
+const char *input_value(
+        const struct input *input, const char *flag, const char *variable, const char *preset)
+{
+	const struct setting *setting = input_find(input, flag, variable);
+
+	return setting == NULL || setting->value[0] == '\0' ? preset : setting->value;
+}
+
+struct policy_place input_place(const struct input *input, const char *flag, const char *variable)
+{
+	const struct setting *setting = input_find(input, flag, variable);
+
+	return setting == NULL ? (struct policy_place){input->file, 1} : setting->place;
 }
 
 bool input_is_true(const struct setting *setting)

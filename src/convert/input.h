@@ -56,6 +56,11 @@ int input_read_rules(struct input *input, struct slice lines, struct policy_plac
 
 /* The last flag or, without one, variable of these names; NULL: neither. */
 const struct setting *input_find(const struct input *input, const char *flag, const char *variable);
+/* The value of that, or `preset` where there is none or it is empty. */
+const char *input_value(
+        const struct input *input, const char *flag, const char *variable, const char *preset);
+/* Where it is; the head of the input where there is none. */
+struct policy_place input_place(const struct input *input, const char *flag, const char *variable);
 /* 1, t, T, TRUE, true, True: what Go's strconv.ParseBool takes for true; "" of a flag, too. */
 bool input_is_true(const struct setting *setting);
 

@@ -221,7 +221,8 @@ struct item {
 };
 
 struct expander {
-	struct arena *arena;
+	struct arena *arena;  /* of the result */
+	struct arena scratch; /* of everything on the way to it */
 	struct pattern *pattern;
 	struct item items[PATTERN_ALTERNATIVES_MAX]; /* still to do; the last is the next */
 	unsigned count;
@@ -240,7 +241,7 @@ static void add_item(struct expander *expander, struct slice text, bool bare)
 /* The three in one; what the sum has in bytes is at most what the pattern has. */
 static struct slice join(struct expander *expander, struct slice a, struct slice b, struct slice c)
 {
-	char *memory = arena_take(expander->arena, a.len + b.len + c.len + 1);
+	char *memory = arena_take(&expander->scratch, a.len + b.len + c.len + 1);
 	struct text text = text_over(memory, a.len + b.len + c.len);
 
 	text_add(&text, a);
@@ -411,21 +412,20 @@ static void expand(struct expander *expander, struct item item)
 
 bool pattern_read(struct arena *arena, struct slice expression, struct pattern *ret_pattern)
 {
-	struct expander *expander = arena_take(arena, sizeof(*expander));
+	struct expander expander = {.arena = arena, .pattern = ret_pattern};
+	unsigned steps = 0;
 
-	*ret_pattern = (struct pattern){.ungrouped = has_alternatives(expression)};
-	if (!is_whole(expression)) {
+	if (expression.len > PATTERN_LEN_MAX || !is_whole(expression)) {
 		return false;
 	}
-	expander->arena = arena;
-	expander->pattern = ret_pattern;
-	add_item(expander, expression, false);
-	unsigned steps = 0;
-	while (expander->count > 0 && !expander->full && steps < STEPS_MAX) {
-		expand(expander, expander->items[--expander->count]);
+	*ret_pattern = (struct pattern){.ungrouped = has_alternatives(expression)};
+	add_item(&expander, expression, false);
+	while (expander.count > 0 && !expander.full && steps < STEPS_MAX) {
+		expand(&expander, expander.items[--expander.count]);
 		steps++;
 	}
-	return expander->count == 0 && !expander->full;
+	arena_free(&expander.scratch);
+	return expander.count == 0 && !expander.full;
 }
 
 /* ── Rows of the catalogue ───────────────────────────────────────────────── */

@@ -21,7 +21,10 @@
 #include "base/check.h"
 #include "base/slice.h"
 
-enum { PATTERN_ALTERNATIVES_MAX = 256 };
+enum {
+	PATTERN_ALTERNATIVES_MAX = 256,
+	PATTERN_LEN_MAX = 4096, /* bytes */
+};
 
 struct pattern {
 	const char *alternatives[PATTERN_ALTERNATIVES_MAX]; /* each to fit a whole path */
@@ -33,7 +36,7 @@ struct pattern {
 
 /*
  * `expression` in the syntax that Go and PCRE2 share. Strings of the result
- * live in `arena`. False: brackets do not match, or it has too many alternatives.
+ * live in `arena`. False: brackets do not match, it is too long or has too many alternatives.
  */
 bool pattern_read(
         struct arena *arena, struct slice expression, struct pattern *ret_pattern) MUST_USE;

@@ -177,11 +177,15 @@ int convert_pattern_rule(struct draft *draft, const struct pattern_rule *rule)
 	const char *operations[OPERATIONS_MAX];
 	struct pattern *pattern = arena_take(&draft->arena, sizeof(*pattern));
 
+	if (draft_is_full(draft)) {
+		return -EINVAL;
+	}
 	if (!pattern_read(&draft->arena, slice_of(rule->pattern), pattern)) {
 		return draft_fail(draft, rule->place,
 		        "'%s' is not accepted: its brackets do not match, or it has more than %d "
-		        "alternatives",
-		        text_show(slice_of(rule->pattern)).text, PATTERN_ALTERNATIVES_MAX);
+		        "bytes or %d alternatives",
+		        text_show(slice_of(rule->pattern)).text, PATTERN_LEN_MAX,
+		        PATTERN_ALTERNATIVES_MAX);
 	}
 	remark(draft, rule, pattern);
 	const struct draft_rule written = {

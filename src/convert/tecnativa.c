@@ -230,21 +230,26 @@ static bool is_without_ipv6(const struct switched *switched)
 	return off;
 }
 
-static void write_addresses(struct switched *switched)
+static int write_addresses(struct switched *switched)
 {
-	const struct setting *socket = input_find(switched->input, NULL, "SOCKET_PATH");
-	const struct setting *level = input_find(switched->input, NULL, "LOG_LEVEL");
+	const struct input *input = switched->input;
+	const struct setting *level = input_find(input, NULL, "LOG_LEVEL");
+	const struct draft_listener listener = {
+	        .address = is_without_ipv6(switched) ? "tcp://0.0.0.0:2375" : "tcp://*:2375",
+	        .policy = switched->flavour->policy,
+	        .place = {input->file, 1},
+	};
 
-	draft_listener(switched->draft,
-	        is_without_ipv6(switched) ? "tcp://0.0.0.0:2375" : "tcp://*:2375", 0,
-	        switched->flavour->policy);
-	draft_upstream(switched->draft, socket != NULL && socket->value[0] != '\0'
-	                                        ? socket->value
-	                                        : "/var/run/docker.sock");
 	if (level != NULL) {
 		draft_note(switched->draft,
 		        "LOG_LEVEL=%s goes on as a variable of the environment.", level->value);
 	}
+	if (draft_listener(switched->draft, &listener) < 0) {
+		return -EINVAL;
+	}
+	return draft_upstream(switched->draft,
+	        input_value(input, NULL, "SOCKET_PATH", "/var/run/docker.sock"),
+	        input_place(input, NULL, "SOCKET_PATH"));
 }
 
 static int convert(const struct flavour *flavour, const struct input *input, struct draft *draft)
@@ -255,8 +260,7 @@ static int convert(const struct flavour *flavour, const struct input *input, str
 	draft_note(draft,
 	        "The original compares how a path begins, in any letter case: CONTAINERS=1 also "
 	        "passed /containersfoo and /containers/../secrets on. That is not carried over.");
-	write_addresses(switched);
-	if (draft_policy(draft, flavour->policy) < 0) {
+	if (write_addresses(switched) < 0 || draft_policy(draft, flavour->policy) < 0) {
 		return -EINVAL;
 	}
 	read_switches(switched);

@@ -228,14 +228,6 @@ static int write_services(struct wollomatic *wollomatic)
 
 /* ── Addresses ───────────────────────────────────────────────────────────── */
 
-static const char *value_of(
-        const struct input *input, const char *flag, const char *variable, const char *preset)
-{
-	const struct setting *setting = input_find(input, flag, variable);
-
-	return setting == NULL || setting->value[0] == '\0' ? preset : setting->value;
-}
-
 static bool list_has(const char *list, struct slice word)
 {
 	struct slice rest = slice_of(list);
@@ -284,14 +276,20 @@ static int write_unix_listener(struct wollomatic *wollomatic, const char *path)
 		        setting->name, text_show(slice_of(setting->value)).text);
 	}
 	(void)snprintf(address, size, "unix://%s", path);
-	draft_listener(wollomatic->draft, address, mode, own_policy);
-	return 0;
+	const struct draft_listener listener = {
+	        .address = address,
+	        .policy = own_policy,
+	        .mode = mode,
+	        .place = input_place(input, "proxysocketendpoint", "SP_PROXYSOCKETENDPOINT"),
+	};
+	return draft_listener(wollomatic->draft, &listener);
 }
 
 /* Where everyone may connect as they could: "0.0.0.0/0" is everyone over IPv4. */
 static const char *open_address(struct wollomatic *wollomatic, struct slice host, struct slice port)
 {
-	const char *from = value_of(wollomatic->input, "allowfrom", "SP_ALLOWFROM", "127.0.0.1/32");
+	const char *from =
+	        input_value(wollomatic->input, "allowfrom", "SP_ALLOWFROM", "127.0.0.1/32");
 	const bool ipv4 = list_has(from, SLICE("0.0.0.0/0"));
 	const bool ipv6 = list_has(from, SLICE("::/0"));
 	const bool is_ipv6 = memchr(host.ptr, ':', host.len) != NULL;
@@ -310,8 +308,9 @@ static const char *open_address(struct wollomatic *wollomatic, struct slice host
 static int write_tcp_listener(struct wollomatic *wollomatic, bool labels)
 {
 	const struct input *input = wollomatic->input;
-	const struct slice host = slice_of(value_of(input, "listenip", "SP_LISTENIP", "127.0.0.1"));
-	const struct slice port = slice_of(value_of(input, "proxyport", "SP_PROXYPORT", "2375"));
+	const struct slice host =
+	        slice_of(input_value(input, "listenip", "SP_LISTENIP", "127.0.0.1"));
+	const struct slice port = slice_of(input_value(input, "proxyport", "SP_PROXYPORT", "2375"));
 	const struct setting *from = input_find(input, "allowfrom", "SP_ALLOWFROM");
 	const char *address = open_address(wollomatic, host, port);
 	const char *was = convert_tcp_address(&wollomatic->draft->arena, host, port);
@@ -337,12 +336,14 @@ static int write_tcp_listener(struct wollomatic *wollomatic, bool labels)
 		        SLICE_FMT(host), was);
 		address = NULL;
 	}
-	draft_listener(wollomatic->draft,
-	        address != NULL
-	                ? address
-	                : convert_tcp_address(&wollomatic->draft->arena, SLICE("127.0.0.1"), port),
-	        0, own_policy);
-	return 0;
+	const struct draft_listener listener = {
+	        .address = address != NULL ? address
+	                                   : convert_tcp_address(&wollomatic->draft->arena,
+	                                             SLICE("127.0.0.1"), port),
+	        .policy = own_policy,
+	        .place = input_place(input, "listenip", "SP_LISTENIP"),
+	};
+	return draft_listener(wollomatic->draft, &listener);
 }
 
 /* What goes on as a variable of the environment, and what is not needed. */
@@ -382,22 +383,23 @@ int convert_wollomatic(struct input *input, struct draft *draft)
 	struct wollomatic wollomatic = {
 	        .input = input,
 	        .draft = draft,
-	        .prefix = value_of(
+	        .prefix = input_value(
 	                input, "dockerlabelprefix", "SP_DOCKERLABELPREFIX", "socket-proxy"),
 	};
 	const char *endpoint =
-	        value_of(input, "proxysocketendpoint", "SP_PROXYSOCKETENDPOINT", NULL);
+	        input_value(input, "proxysocketendpoint", "SP_PROXYSOCKETENDPOINT", NULL);
 	const char *container =
-	        value_of(input, "proxycontainername", "SP_PROXYCONTAINERNAME", NULL);
+	        input_value(input, "proxycontainername", "SP_PROXYCONTAINERNAME", NULL);
 	int labels = 0;
 
 	draft_note(draft,
 	        "An API version is no part of a path here: what the original let through with or "
 	        "without one passes in both spellings, which the Engine treats alike.");
 	note_rest(&wollomatic);
-	draft_upstream(
-	        draft, value_of(input, "socketpath", "SP_SOCKETPATH", "/var/run/docker.sock"));
-	if (write_default_policy(&wollomatic) < 0) {
+	if (draft_upstream(draft,
+	            input_value(input, "socketpath", "SP_SOCKETPATH", "/var/run/docker.sock"),
+	            input_place(input, "socketpath", "SP_SOCKETPATH")) < 0 ||
+	        write_default_policy(&wollomatic) < 0) {
 		return -EINVAL;
 	}
 	/* Labels count only for a proxy that knows its own name, and over TCP. */
