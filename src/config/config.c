@@ -229,8 +229,8 @@ static int read_value(struct reader *reader, const struct config_option *option,
 /* The flag or command that was probably meant, or NULL. */
 static const char *meant_by(struct slice word)
 {
-	static const char *const others[] = {
-	        "--help", "--version", "run", "check", "explain", "healthcheck"};
+	static const char *const others[] = {"--help", "--version", "run", "check", "explain",
+	        "learn", "convert", "healthcheck"};
 	struct nearest nearest = nearest_to(word);
 
 	for (unsigned i = 0; i < CONFIG_OPTION_COUNT + ARRAY_LEN(others); i++) {

@@ -77,6 +77,7 @@ void config_print_help(void)
 	       "  docker-socket-proxy [run] [OPTION]...\n"
 	       "  docker-socket-proxy check [OPTION]...\n"
 	       "  docker-socket-proxy explain [OPTION]... [--body FILE] 'METHOD /path?query'\n"
+	       "  docker-socket-proxy learn [OPTION]...\n"
 	       "  docker-socket-proxy healthcheck [ADDR]\n"
 	       "  docker-socket-proxy convert --from SOURCE [FILE]\n"
 	       "\n"
@@ -91,6 +92,10 @@ void config_print_help(void)
 	       "allow it;\n"
 	       "                 exit 0 when it is, 1 when not. --body FILE: the request has this "
 	       "body\n"
+	       "  learn          allow everything, note what each client asks for, and at the end "
+	       "(SIGINT or\n"
+	       "                 SIGTERM) print the smallest configuration that allows it, and "
+	       "presets that do\n"
 	       "  healthcheck    exit 0 when a running proxy and its Engine answer, 1 when not; "
 	       "ADDR is\n"
 	       "                 where to ask, without it what the options here say it listens on\n"
@@ -120,5 +125,7 @@ void config_print_help(void)
 	       "  docker-socket-proxy --policy traefik\n"
 	       "  docker-socket-proxy check -c proxy.yaml\n"
 	       "  docker-socket-proxy explain --policy read-only 'POST /containers/create'\n"
+	       "  docker-socket-proxy learn --listen tcp://127.0.0.1:3277 > proxy.yaml\n"
+	       "  docker-socket-proxy convert --from tecnativa docker-compose.yml > proxy.yaml\n"
 	       "  docker-socket-proxy healthcheck tcp://127.0.0.1:3277\n");
 }
