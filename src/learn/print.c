@@ -31,16 +31,16 @@ static bool is_excess(const struct learn *learn, const struct policy *policy,
 	return learn->first[id] == id && page->counts[id] == 0 && allows(policy, id);
 }
 
-/* How many operations the policy allows that the client did not ask for. */
+/* What the policy gives away that the client did not ask for. */
 static unsigned excess(
         const struct learn *learn, const struct policy *policy, const struct page *page)
 {
-	unsigned count = 0;
+	unsigned weight = 0;
 
 	for (unsigned id = 0; id < docker_endpoint_count; id++) {
-		count += is_excess(learn, policy, page, id);
+		weight += is_excess(learn, policy, page, id) ? policy_weight_of(id) : 0;
 	}
-	return count;
+	return weight;
 }
 
 /* A preset, ready to be asked; NULL: it cannot be read, which a test excludes. */
