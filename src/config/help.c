@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "config/options.h"
+#include "policy/presets.h"
 
 #include <stdio.h>
 
@@ -27,24 +28,42 @@ static void print_option(const struct config_option *option)
 	}
 }
 
-/* The variables of one kind, wrapped. */
+/* One more word of an indented list; `column` begins at 0. */
+static void print_word(const char *word, size_t *column)
+{
+	enum { COLUMNS = 96, INDENT = 5 };
+	const size_t len = strlen(word) + 1;
+
+	if (*column == 0 || *column + len > COLUMNS) {
+		printf("%s%*s", *column == 0 ? "" : "\n", INDENT, "");
+		*column = INDENT;
+	}
+	printf(" %s", word);
+	*column += len;
+}
+
+/* The variables of one kind. */
 static void print_switches(enum switch_kind kind)
 {
-	enum { COLUMNS = 96 };
-	size_t column = COLUMNS;
+	size_t column = 0;
 
 	for (unsigned number = 0; number < SWITCHES_COUNT; number++) {
 		const struct switch_row *row = switches_row(number);
-		if (row->kind != kind) {
-			continue;
+		if (row->kind == kind) {
+			print_word(row->variable, &column);
 		}
-		const size_t len = strlen(row->variable) + 1;
-		if (column + len > COLUMNS) {
-			printf("%s     ", column == COLUMNS ? "" : "\n");
-			column = 5;
-		}
-		printf(" %s", row->variable);
-		column += len;
+	}
+	printf("\n");
+}
+
+static void print_presets(void)
+{
+	size_t column = 0;
+
+	printf("\nPresets, for --policy and POLICY; check --policy NAME prints what one "
+	       "allows:\n\n");
+	for (unsigned i = 0; i < policy_preset_count; i++) {
+		print_word(policy_presets[i].name, &column);
 	}
 	printf("\n");
 }
@@ -115,6 +134,7 @@ void config_print_help(void)
 	printf("\n"
 	       "  -h, --help       print this\n"
 	       "  -V, --version    print the version\n");
+	print_presets();
 	print_section_switches();
 	printf("\n"
 	       "Examples:\n"

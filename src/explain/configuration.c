@@ -185,6 +185,9 @@ static void print_policy(const struct policy *policy)
 	if (!any) {
 		printf("  nothing\n");
 	}
+	if (policy_costs(policy) != NULL) {
+		print_wrapped(SLICE("(costs)"), slice_of(policy_costs(policy)));
+	}
 }
 
 /* The default is there even if every listener has another. */

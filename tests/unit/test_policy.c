@@ -488,8 +488,8 @@ static void mistakes_in_rules_are_named(void **state)
 	                "test.yaml:1: no policy or preset is called 'redonly'; did you mean "
 	                "'read-only'?"},
 	        {"extends: [zzzzzzzz]",
-	                "test.yaml:1: no policy or preset is called 'zzzzzzzz'; presets are listed "
-	                "in the manual page, docker-socket-proxy(8)"},
+	                "test.yaml:1: no policy or preset is called 'zzzzzzzz'; --help lists the "
+	                "presets"},
 	        {"create: {privileged: false}",
 	                "test.yaml:1: 'create' in a policy is not supported by this version"},
 	        {"scope: {}", "test.yaml:1: 'scope' in a policy is not supported by this version"},
