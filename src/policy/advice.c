@@ -50,6 +50,14 @@ static struct candidate candidate_of(
 	};
 }
 
+/* Nobody should become root to list secrets: then the rule alone is the better advice. */
+static bool is_near(const struct candidate *candidate)
+{
+	enum { FAR = 25 * 1000 };
+
+	return candidate->related || candidate->distance < FAR;
+}
+
 static bool is_better(const struct candidate *a, const struct candidate *b)
 {
 	return a->related != b->related ? a->related : a->distance < b->distance;
@@ -88,7 +96,8 @@ static struct advice advice_for(
 	unsigned count = 0;
 
 	for (unsigned i = 0; i < candidate_count && count < ADVICE_MAX; i++) {
-		if (policy_grant_of(candidates[i].policy, id) == POLICY_ALWAYS) {
+		if (is_near(&candidates[i]) &&
+		        policy_grant_of(candidates[i].policy, id) == POLICY_ALWAYS) {
 			advice.presets[count++] = candidates[i].number;
 		}
 	}

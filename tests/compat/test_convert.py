@@ -196,6 +196,7 @@ def test_addresses_of_switched_proxies(convert) -> None:
     "source,text,wanted",
     [
         ("tecnativa", "CONTAINERS=true", "CONTAINERS=true was closed"),
+        ("tecnativa", "CONTAINERS=maybe", "CONTAINERS=maybe was closed"),
         ("tecnativa", "ALLOW_START=1", "ALLOW_START=1 opened nothing"),
         ("tecnativa", "ALLOW_LOGS=1", "ALLOW_LOGS=1 did nothing"),
         ("tecnativa", "CONTAINERS=1", "attach/ws passes, as it did"),

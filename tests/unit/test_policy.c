@@ -626,6 +626,8 @@ static void advice_opens_little(void **state)
 	expect_first("read-only", "GET", "/containers/a/stats", "portainer-read-only,");
 	const char *images = advice_of("deny", "GET", "/images/json");
 	assert_null(strstr(images, "ryuk"));
+	assert_null(strstr(advice_of("read-only", "GET", "/secrets"), "preset"));
+	assert_null(strstr(advice_of("traefik", "GET", "/secrets"), "preset"));
 	const char *restart = advice_of("read-only", "POST", "/containers/a/restart");
 	assert_null(strstr(restart, "portainer"));
 	assert_null(strstr(restart, "compose"));
