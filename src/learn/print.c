@@ -244,10 +244,19 @@ static void print_policies(const struct learn *learn, FILE *out)
 
 static void print_setting(const struct learn_setting *setting, FILE *out)
 {
-	(void)fputs("\nlisteners:\n", out);
+	(void)fputs("\n", out);
+	if (setting->other_count > 0) {
+		(void)fputs("# Listeners whose policies do not observe are left out: they stay as "
+		            "they are.\n",
+		        out);
+	}
+	(void)fputs("listeners:\n", out);
 	for (unsigned i = 0; i < setting->listener_count; i++) {
-		(void)fprintf(
-		        out, "  - address: \"%s\"\n    policy: learned\n", setting->listeners[i]);
+		const struct learn_listener *listener = &setting->listeners[i];
+		(void)fprintf(out, "  - address: \"%s\"\n    policy: learned\n", listener->address);
+		if (slice_starts_with(slice_of(listener->address), SLICE("unix://"))) {
+			(void)fprintf(out, "    mode: \"%04o\"\n", listener->mode);
+		}
 	}
 	(void)fprintf(out, "\nupstream:\n  address: \"unix://%s\"\n\n", setting->socket_path);
 }

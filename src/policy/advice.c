@@ -7,8 +7,8 @@ enum { PRESETS_MAX = UINT8_MAX };
 /* A sealed preset, and how well it could take the place of the policy that denies. */
 struct candidate {
 	const struct policy *policy;
-	bool related;      /* made for the same app: dozzle and dozzle-actions */
 	unsigned distance; /* what it would open besides, and what would be lost */
+	bool related;      /* made for the same app: dozzle and dozzle-actions */
 	uint8_t number;    /* from 1 */
 };
 

@@ -16,6 +16,7 @@
 
 static struct learn *learn;
 static char *printed;
+static unsigned other_listeners;
 
 static int open_book(void **state)
 {
@@ -30,6 +31,7 @@ static int close_book(void **state)
 	learn_free(learn);
 	free(printed);
 	printed = NULL;
+	other_listeners = 0;
 	return 0;
 }
 
@@ -45,9 +47,12 @@ static void note(const char *client, const char *method, const char *path)
 /* What is printed, in `printed`. */
 static void print(void)
 {
-	static const char *const listeners[] = {"tcp://*:3277"};
-	const struct learn_setting setting = {
-	        .listeners = listeners, .listener_count = 1, .socket_path = "/run/docker.sock"};
+	static const struct learn_listener listeners[] = {
+	        {"tcp://*:3277", 0660}, {"unix:///run/p.sock", 0600}};
+	const struct learn_setting setting = {.listeners = listeners,
+	        .listener_count = 2,
+	        .other_count = other_listeners,
+	        .socket_path = "/run/docker.sock"};
 	struct policy_set *set = policy_set_new();
 	size_t len = 0;
 
@@ -207,6 +212,19 @@ static void further_clients_share_a_page(void **state)
 	expect_not("client-257");
 }
 
+static void listeners_are_printed_as_they_were(void **state)
+{
+	(void)state;
+	note("unix", "GET", "/_ping");
+	print();
+	expect("listeners:\n  - address: \"tcp://*:3277\"\n    policy: learned\n"
+	       "  - address: \"unix:///run/p.sock\"\n    policy: learned\n    mode: \"0600\"\n");
+	expect_not("left out");
+	other_listeners = 1;
+	print();
+	expect("# Listeners whose policies do not observe are left out");
+}
+
 static void nothing_asked_is_nothing_to_allow(void **state)
 {
 	(void)state;
@@ -225,6 +243,7 @@ int main(void)
 	        TEST(paths_are_patterns_of_themselves),
 	        TEST(what_is_too_much_is_counted),
 	        TEST(further_clients_share_a_page),
+	        TEST(listeners_are_printed_as_they_were),
 	        TEST(nothing_asked_is_nothing_to_allow),
 	};
 	log_setup(LOG_CRIT, LOG_TEXT);
