@@ -574,8 +574,8 @@ static bool every_listener_has_a_policy(const struct config *config)
 /* --policy and POLICY do not open what the file closes, and whoever gave them is told. */
 static void warn_of_policy_without_use(struct config *config)
 {
-	const bool is_given = config->policy_option != NULL &&
-	                      strcmp(config->policy_option, "default") != 0;
+	const bool is_given =
+	        config->policy_option != NULL && strcmp(config->policy_option, "default") != 0;
 
 	if (is_given && (config->verb == CONFIG_RUN || config->verb == CONFIG_CHECK) &&
 	        every_listener_has_a_policy(config)) {
@@ -616,7 +616,8 @@ static int check_convert(struct reader *reader)
 {
 	for (unsigned i = 0; i < CONFIG_OPTION_COUNT; i++) {
 		if (reader->given[i]) {
-			return fail(reader, "%s: convert takes --from SOURCE and a file, nothing else",
+			return fail(reader,
+			        "%s: convert takes --from SOURCE and a file, nothing else",
 			        config_options[i].flag);
 		}
 	}
