@@ -49,8 +49,7 @@ static struct page *new_page(struct learn *learn, struct slice client)
 	if (page == NULL) {
 		return NULL;
 	}
-	page->client_len = client.len < LEARN_CLIENT_MAX ? client.len : LEARN_CLIENT_MAX;
-	memcpy(page->client, client.ptr, page->client_len);
+	page->client_len = text_keep(page->client, LEARN_CLIENT_MAX, client);
 	learn->pages[learn->page_count++] = page;
 	return page;
 }
@@ -90,10 +89,8 @@ static struct stranger *stranger_of(
 	}
 	learn->stranger_count++;
 	stranger->page = page;
-	stranger->method_len = (uint32_t)method.len;
-	stranger->path_len = (uint32_t)path.len;
-	memcpy(stranger->method, method.ptr, method.len);
-	memcpy(stranger->path, path.ptr, path.len);
+	stranger->method_len = text_keep(stranger->method, LEARN_METHOD_MAX, method);
+	stranger->path_len = text_keep(stranger->path, LEARN_PATH_MAX, path);
 	return stranger;
 }
 
