@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A path pattern, a line break, a path. Policies leave a pattern out for
+ * operations whose paths begin in a way that it cannot fit: so whatever fits
+ * must have been possible from each of its beginnings but the empty one.
+ */
+#include "fuzz.h"
+#include "policy/path.h"
+
+#include <string.h>
+
+enum { PATTERN_MAX = 256 };
+
+static void check(const struct path_pattern *pattern, struct slice path)
+{
+	struct path_limits *limits = path_limits_new();
+	struct path_scratch *scratch = path_scratch_new();
+	const enum path_answer answer = path_match(pattern, limits, scratch, path);
+
+	for (size_t len = 1; answer == PATH_FITS && len <= path.len; len++) {
+		ASSERT(path_can_begin(pattern, limits, scratch, (struct slice){path.ptr, len}));
+	}
+	path_scratch_free(scratch);
+	path_limits_free(limits);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
+{
+	const uint8_t *cut = len > 0 ? memchr(bytes, '\n', len) : NULL;
+	const size_t pattern_len = cut == NULL ? 0 : (size_t)(cut - bytes);
+	char text[PATTERN_MAX];
+	char problem[256] = "";
+	struct path_pattern *pattern = NULL;
+
+	if (pattern_len == 0 || pattern_len >= sizeof(text) ||
+	        memchr(bytes, '\0', pattern_len) != NULL) {
+		return 0;
+	}
+	memcpy(text, bytes, pattern_len);
+	text[pattern_len] = '\0';
+	if (path_compile(text, &pattern, problem, sizeof(problem)) < 0) {
+		ASSERT(problem[0] != '\0' && strnlen(problem, sizeof(problem)) < sizeof(problem));
+		return 0;
+	}
+	check(pattern, (struct slice){(const char *)cut + 1, len - pattern_len - 1});
+	path_free(pattern);
+	return 0;
+}
