@@ -451,7 +451,8 @@ def progress(text: str) -> None:
 
 def decide(*arguments: str, cpu: int | None = None) -> str:
     """build/bench/decide: what routing and judging costs without a socket, or its forty rules."""
-    subprocess.run(["ninja", "-C", str(ROOT / "build"), "bench/decide"], check=True, stdout=subprocess.DEVNULL)
+    build = ["ninja", "-C", str(ROOT / "build"), "bench/decide"]
+    subprocess.run(build, check=True, stdout=subprocess.DEVNULL)
     pinned = [] if cpu is None else ["taskset", "-c", str(cpu)]
     command = [*pinned, str(BUILD / "decide"), *arguments]
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout
