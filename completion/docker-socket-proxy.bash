@@ -42,7 +42,7 @@ _docker_socket_proxy() {
 			return
 		fi
 		if [[ $COMP_CWORD -eq 1 ]]; then
-			words="run check explain healthcheck convert $words"
+			words="run check explain learn healthcheck convert $words"
 		fi
 		;;
 	esac

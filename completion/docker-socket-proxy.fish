@@ -1,5 +1,5 @@
 # fish completion for docker-socket-proxy
-set -l commands run check explain healthcheck convert
+set -l commands run check explain learn healthcheck convert
 complete -c docker-socket-proxy -f
 complete -c docker-socket-proxy -n "not __fish_seen_subcommand_from $commands" -a run -d Serve
 complete -c docker-socket-proxy -n "not __fish_seen_subcommand_from $commands" -a healthcheck \
@@ -8,6 +8,8 @@ complete -c docker-socket-proxy -n "not __fish_seen_subcommand_from $commands" -
     -d "Print what the configuration means"
 complete -c docker-socket-proxy -n "not __fish_seen_subcommand_from $commands" -a explain \
     -d "Say what becomes of a request"
+complete -c docker-socket-proxy -n "not __fish_seen_subcommand_from $commands" -a learn \
+    -d "Allow everything, and print the policy that allows it"
 complete -c docker-socket-proxy -s c -l config -r -F -d "File with listeners and policies"
 complete -c docker-socket-proxy -n "__fish_seen_subcommand_from explain" -l body -r -F \
     -d "Body of the request"

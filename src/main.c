@@ -365,17 +365,23 @@ static bool somebody_learns(const struct config *config)
 static void print_learned(const struct program *program)
 {
 	const struct config *config = &program->config;
-	const char *addresses[CONFIG_LISTENERS_MAX];
+	struct learn_listener listeners[CONFIG_LISTENERS_MAX];
+	unsigned count = 0;
 
 	if (program->settings.learn == NULL) {
 		return;
 	}
 	for (unsigned i = 0; i < config->listener_count; i++) {
-		addresses[i] = config->listeners[i].address;
+		const struct config_listener *listener = &config->listeners[i];
+		if (learns(config, listener)) {
+			listeners[count++] =
+			        (struct learn_listener){listener->address, listener->mode};
+		}
 	}
 	const struct learn_setting setting = {
-	        .listeners = addresses,
-	        .listener_count = config->listener_count,
+	        .listeners = listeners,
+	        .listener_count = count,
+	        .other_count = config->listener_count - count,
 	        .socket_path = config->socket_path,
 	};
 	learn_print(program->settings.learn, &setting, config->policies, stdout);

@@ -173,7 +173,8 @@ static int read_switch(struct reader *reader, const char *name, const char *valu
 	enum switch_value on;
 
 	if (!switches_read_value(slice_of(value), &on)) {
-		return refuse(reader, name, slice_of(value), SWITCHES_ACCEPTED);
+		return refuse(reader, name, slice_of(value),
+		        "give 1, true, yes or on, or 0, false, no or off");
 	}
 	*ret_on = on == SWITCH_ON;
 	return 0;
@@ -229,8 +230,8 @@ static int read_value(struct reader *reader, const struct config_option *option,
 /* The flag or command that was probably meant, or NULL. */
 static const char *meant_by(struct slice word)
 {
-	static const char *const others[] = {
-	        "--help", "--version", "run", "check", "explain", "healthcheck"};
+	static const char *const others[] = {"--help", "--version", "run", "check", "explain",
+	        "learn", "convert", "healthcheck"};
 	struct nearest nearest = nearest_to(word);
 
 	for (unsigned i = 0; i < CONFIG_OPTION_COUNT + ARRAY_LEN(others); i++) {
@@ -402,7 +403,7 @@ static int read_flag(struct reader *reader, const char *argument, const char *ne
 	if (option == NULL) {
 		return fail_unknown(reader, "option", flag);
 	}
-	if (value == NULL) {
+	if (value == NULL || (value[0] == '\0' && option->type <= OPTION_POLICY)) {
 		return fail(reader, "%s: its value is missing: give %s %s", option->flag,
 		        option->flag, option->argument);
 	}
@@ -560,6 +561,30 @@ static int build_switches(struct reader *reader)
 	return 0;
 }
 
+static bool every_listener_has_a_policy(const struct config *config)
+{
+	for (unsigned i = 0; i < config->listener_count; i++) {
+		if (config->listeners[i].policy == NULL) {
+			return false;
+		}
+	}
+	return true;
+}
+
+/* --policy and POLICY do not open what the file closes, and whoever gave them is told. */
+static void warn_of_policy_without_use(struct config *config)
+{
+	const bool is_given = config->policy_option != NULL &&
+	                      strcmp(config->policy_option, "default") != 0;
+
+	if (is_given && (config->verb == CONFIG_RUN || config->verb == CONFIG_CHECK) &&
+	        every_listener_has_a_policy(config)) {
+		(void)snprintf(config->warning, CONFIG_WARNING_MAX,
+		        "%s=%.64s does not count: every listener in %.128s names its policy",
+		        config->policy_option, config->policy_name, config->file);
+	}
+}
+
 /* The policy of listeners that the file gives none. */
 static int choose_policy(struct reader *reader)
 {
@@ -581,7 +606,26 @@ static int choose_policy(struct reader *reader)
 	        policy_seal(policy, reader->error) < 0) {
 		return -EINVAL;
 	}
+	warn_of_policy_without_use(config);
 	use_policy(config, policy);
+	return 0;
+}
+
+/* Nothing that is given is ignored: `convert` asks for no settings of this program. */
+static int check_convert(struct reader *reader)
+{
+	for (unsigned i = 0; i < CONFIG_OPTION_COUNT; i++) {
+		if (reader->given[i]) {
+			return fail(reader, "%s: convert takes --from SOURCE and a file, nothing else",
+			        config_options[i].flag);
+		}
+	}
+	if (reader->config->source == NULL) {
+		return fail(reader, "convert: --from is missing: give --from " CONFIG_SOURCES);
+	}
+	if (reader->config->source_file == NULL) {
+		reader->config->source_file = "-";
+	}
 	return 0;
 }
 
@@ -589,11 +633,8 @@ static int check_arguments(struct reader *reader)
 {
 	struct config *config = reader->config;
 
-	if (config->verb == CONFIG_CONVERT && config->source == NULL) {
-		return fail(reader, "convert: --from is missing: give --from " CONFIG_SOURCES);
-	}
-	if (config->verb == CONFIG_CONVERT && config->source_file == NULL) {
-		config->source_file = "-";
+	if (config->verb == CONFIG_CONVERT) {
+		return check_convert(reader);
 	}
 	if (config->verb == CONFIG_EXPLAIN && config->request[0] == NULL) {
 		return fail(reader, "explain: the request is missing: give 'METHOD /path?query', "

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "config/options.h"
+#include "policy/presets.h"
 
 #include <stdio.h>
 
@@ -27,24 +28,42 @@ static void print_option(const struct config_option *option)
 	}
 }
 
-/* The variables of one kind, wrapped. */
+/* One more word of an indented list; `column` begins at 0. */
+static void print_word(const char *word, size_t *column)
+{
+	enum { COLUMNS = 96, INDENT = 5 };
+	const size_t len = strlen(word) + 1;
+
+	if (*column == 0 || *column + len > COLUMNS) {
+		printf("%s%*s", *column == 0 ? "" : "\n", INDENT, "");
+		*column = INDENT;
+	}
+	printf(" %s", word);
+	*column += len;
+}
+
+/* The variables of one kind. */
 static void print_switches(enum switch_kind kind)
 {
-	enum { COLUMNS = 96 };
-	size_t column = COLUMNS;
+	size_t column = 0;
 
 	for (unsigned number = 0; number < SWITCHES_COUNT; number++) {
 		const struct switch_row *row = switches_row(number);
-		if (row->kind != kind) {
-			continue;
+		if (row->kind == kind) {
+			print_word(row->variable, &column);
 		}
-		const size_t len = strlen(row->variable) + 1;
-		if (column + len > COLUMNS) {
-			printf("%s     ", column == COLUMNS ? "" : "\n");
-			column = 5;
-		}
-		printf(" %s", row->variable);
-		column += len;
+	}
+	printf("\n");
+}
+
+static void print_presets(void)
+{
+	size_t column = 0;
+
+	printf("\nPresets, for --policy and POLICY; check --policy NAME prints what one "
+	       "allows:\n\n");
+	for (unsigned i = 0; i < policy_preset_count; i++) {
+		print_word(policy_presets[i].name, &column);
 	}
 	printf("\n");
 }
@@ -77,6 +96,7 @@ void config_print_help(void)
 	       "  docker-socket-proxy [run] [OPTION]...\n"
 	       "  docker-socket-proxy check [OPTION]...\n"
 	       "  docker-socket-proxy explain [OPTION]... [--body FILE] 'METHOD /path?query'\n"
+	       "  docker-socket-proxy learn [OPTION]...\n"
 	       "  docker-socket-proxy healthcheck [ADDR]\n"
 	       "  docker-socket-proxy convert --from SOURCE [FILE]\n"
 	       "\n"
@@ -91,6 +111,10 @@ void config_print_help(void)
 	       "allow it;\n"
 	       "                 exit 0 when it is, 1 when not. --body FILE: the request has this "
 	       "body\n"
+	       "  learn          allow everything, note what each client asks for, and at the end "
+	       "(SIGINT or\n"
+	       "                 SIGTERM) print the smallest configuration that allows it, and "
+	       "presets that do\n"
 	       "  healthcheck    exit 0 when a running proxy and its Engine answer, 1 when not; "
 	       "ADDR is\n"
 	       "                 where to ask, without it what the options here say it listens on\n"
@@ -110,6 +134,7 @@ void config_print_help(void)
 	printf("\n"
 	       "  -h, --help       print this\n"
 	       "  -V, --version    print the version\n");
+	print_presets();
 	print_section_switches();
 	printf("\n"
 	       "Examples:\n"
@@ -120,5 +145,7 @@ void config_print_help(void)
 	       "  docker-socket-proxy --policy traefik\n"
 	       "  docker-socket-proxy check -c proxy.yaml\n"
 	       "  docker-socket-proxy explain --policy read-only 'POST /containers/create'\n"
+	       "  docker-socket-proxy learn --listen tcp://127.0.0.1:3277 > proxy.yaml\n"
+	       "  docker-socket-proxy convert --from tecnativa docker-compose.yml > proxy.yaml\n"
 	       "  docker-socket-proxy healthcheck tcp://127.0.0.1:3277\n");
 }

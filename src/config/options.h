@@ -11,7 +11,7 @@
 
 enum option_type {
 	OPTION_TEXT,
-	OPTION_POLICY,
+	OPTION_POLICY, /* these two, as flags, are not empty */
 	OPTION_ADDRESSES,
 	OPTION_PORT,
 	OPTION_SWITCH,

@@ -316,6 +316,19 @@ static int write_upstream(const struct input *input, struct draft *draft)
 	return draft_upstream(draft, setting->value + scheme.len, setting->place);
 }
 
+static void note_strangers(const struct input *input, struct draft *draft)
+{
+	static const char *const flags[] = {"backend-addr", "backend-tls-cacert",
+	        "backend-tls-cert", "backend-tls-key", "frontend-addr", "frontend-tls-cacert",
+	        "frontend-tls-cert", "frontend-tls-key", "log-level", "no-builtin-rules", "rules",
+	        "rules-file"};
+	static const struct known_settings known = {"CETUSGUARD_", flags, ARRAY_LEN(flags)};
+
+	for (unsigned i = 0; i < input->count; i++) {
+		convert_note_stranger(draft, &known, &input->settings[i]);
+	}
+}
+
 int convert_cetusguard(struct input *input, struct draft *draft)
 {
 	const struct setting *level = input_find(input, "log-level", "CETUSGUARD_LOG_LEVEL");
@@ -329,6 +342,7 @@ int convert_cetusguard(struct input *input, struct draft *draft)
 		        "or debug.",
 		        level->name, level->value);
 	}
+	note_strangers(input, draft);
 	return write_upstream(input, draft) < 0 || write_policy(input, draft) < 0
 	               ? -EINVAL
 	               : write_listeners(input, draft);

@@ -59,6 +59,39 @@ static unsigned count_switches(const struct source *source)
 	return count;
 }
 
+/* "SP_LISTENIP" of "listenip": the name behind `prefix` in upper case, dashes as underscores. */
+static bool is_variable_of(const char *variable, const char *prefix, const char *flag)
+{
+	const size_t len = strlen(prefix);
+	size_t i = 0;
+
+	for (; flag[i] != '\0'; i++) {
+		const char c = flag[i] == '-' ? '_' : flag[i];
+		if (variable[len + i] == '\0' || ascii_lower(variable[len + i]) != ascii_lower(c)) {
+			return false;
+		}
+	}
+	return variable[len + i] == '\0';
+}
+
+void convert_note_stranger(
+        struct draft *draft, const struct known_settings *known, const struct setting *setting)
+{
+	const bool is_flag = setting->kind == SETTING_FLAG;
+	bool found = !is_flag &&
+	             (setting->kind != SETTING_VARIABLE ||
+	                     strncmp(setting->name, known->prefix, strlen(known->prefix)) != 0);
+
+	for (unsigned i = 0; !found && i < known->flag_count; i++) {
+		found = is_flag ? strcmp(setting->name, known->flags[i]) == 0
+		                : is_variable_of(setting->name, known->prefix, known->flags[i]);
+	}
+	if (!found) {
+		draft_lost(draft, "%s%s: the original has no such setting.", is_flag ? "-" : "",
+		        setting->name);
+	}
+}
+
 static int write_draft(
         const struct source *source, const char *file, struct slice bytes, struct draft *draft)
 {

@@ -22,6 +22,19 @@ struct pattern_rule {
 };
 int convert_pattern_rule(struct draft *draft, const struct pattern_rule *rule) MUST_USE;
 
+/*
+ * Say it of a flag that is not in `flags`, and of a variable that begins with
+ * `prefix` and goes on like none of them: a typing error, most likely, and what
+ * it was to open or to close is not converted.
+ */
+struct known_settings {
+	const char *prefix; /* of variables, "SP_" */
+	const char *const *flags;
+	unsigned flag_count;
+};
+void convert_note_stranger(
+        struct draft *draft, const struct known_settings *known, const struct setting *setting);
+
 /* Say it where the policy lets GET …/attach/ws through and POST …/attach not. */
 void convert_note_attach(struct draft *draft);
 

@@ -67,13 +67,14 @@ static bool is_known(const struct flavour *flavour, unsigned number)
 	                                  strcmp(row->variable, "ALLOW_UNPAUSE") != 0);
 }
 
-/* A word that we would read as on, and HAProxy did not. */
+/* A word that is not said to be off, and that HAProxy did not read as on. */
 static void doubt_word(struct switched *switched, const struct setting *setting)
 {
-	enum switch_value meant;
+	enum switch_value meant = SWITCH_ON;
+	const bool number = setting->value[strspn(setting->value, "+-0123456789")] == '\0';
 
-	if (!is_true(setting->value) && switches_read_value(slice_of(setting->value), &meant) &&
-	        meant == SWITCH_ON) {
+	const bool word = switches_read_value(slice_of(setting->value), &meant);
+	if (!number && (!word || meant == SWITCH_ON)) {
 		draft_doubt(switched->draft,
 		        "%s=%s was closed: the original reads only numbers, and this word as 0. "
 		        "So it is closed here. If it was meant to be open, convert again with "

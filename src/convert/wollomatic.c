@@ -378,6 +378,42 @@ static void note_rest(struct wollomatic *wollomatic)
 	}
 }
 
+static bool is_pattern(const struct setting *setting)
+{
+	for (unsigned i = 0; i < ARRAY_LEN(methods); i++) {
+		if (is_for_method(setting, methods[i])) {
+			return true;
+		}
+	}
+	return false;
+}
+
+static void note_strangers(const struct wollomatic *wollomatic)
+{
+	static const char *const flags[] = {"allowfrom", "allowbindmountfrom", "allowhealthcheck",
+	        "dockerlabelprefix", "listenip", "logjson", "loglevel", "proxycontainername",
+	        "proxyport", "proxysocketendpoint", "proxysocketendpointfilemode",
+	        "shutdowngracetime", "socketpath", "stoponwatchdog", "watchdoginterval"};
+	static const struct known_settings known = {"SP_", flags, ARRAY_LEN(flags)};
+
+	for (unsigned i = 0; i < wollomatic->input->count; i++) {
+		const struct setting *setting = &wollomatic->input->settings[i];
+		if (!is_pattern(setting)) {
+			convert_note_stranger(wollomatic->draft, &known, setting);
+		}
+	}
+}
+
+static bool has_labels(const struct wollomatic *wollomatic)
+{
+	for (unsigned i = 0; i < wollomatic->input->count; i++) {
+		if (label_end(wollomatic, &wollomatic->input->settings[i]) != NULL) {
+			return true;
+		}
+	}
+	return false;
+}
+
 int convert_wollomatic(struct input *input, struct draft *draft)
 {
 	struct wollomatic wollomatic = {
@@ -396,6 +432,7 @@ int convert_wollomatic(struct input *input, struct draft *draft)
 	        "An API version is no part of a path here: what the original let through with or "
 	        "without one passes in both spellings, which the Engine treats alike.");
 	note_rest(&wollomatic);
+	note_strangers(&wollomatic);
 	if (draft_upstream(draft,
 	            input_value(input, "socketpath", "SP_SOCKETPATH", "/var/run/docker.sock"),
 	            input_place(input, "socketpath", "SP_SOCKETPATH")) < 0 ||
@@ -405,6 +442,11 @@ int convert_wollomatic(struct input *input, struct draft *draft)
 	/* Labels count only for a proxy that knows its own name, and over TCP. */
 	if (container != NULL && endpoint == NULL) {
 		labels = write_services(&wollomatic);
+	} else if (has_labels(&wollomatic)) {
+		draft_note(draft,
+		        "The labels %s.allow.* did nothing: the original looks at them "
+		        "only with -proxycontainername, and over TCP.",
+		        wollomatic.prefix);
 	}
 	if (labels < 0) {
 		return -EINVAL;

@@ -185,6 +185,9 @@ static void print_policy(const struct policy *policy)
 	if (!any) {
 		printf("  nothing\n");
 	}
+	if (policy_costs(policy) != NULL) {
+		print_wrapped(SLICE("(costs)"), slice_of(policy_costs(policy)));
+	}
 }
 
 /* The default is there even if every listener has another. */
@@ -224,8 +227,8 @@ int explain_configuration(const struct config *config)
 		printf("%s\n", listener->browsers ? ", browsers" : "");
 	}
 	print_policies(config);
-	printf("\n[w] changes something   [s] may show secrets or files   [R] root on the host, "
-	       "asked for cleverly\n"
-	       "[?] only for some paths or methods\n");
+	printf("\n[w] changes something   [s] may show secrets or files   [R] enough to become root "
+	       "on the host\n"
+	       "[?] only for some paths or methods, perhaps for none\n");
 	return 0;
 }

@@ -34,10 +34,17 @@ void learn_free(struct learn *learn);
  */
 void learn_note(struct learn *learn, const char *client, const struct docker_request *request);
 
+/* Where clients were listened to. */
+struct learn_listener {
+	const char *address;
+	unsigned mode; /* of a unix socket's file; not looked at for others */
+};
+
 /* What the printed configuration says besides policies. */
 struct learn_setting {
-	const char *const *listeners; /* addresses to listen on */
+	const struct learn_listener *listeners; /* those that learnt */
 	unsigned listener_count;
+	unsigned other_count;    /* further ones, which did not and are not printed */
 	const char *socket_path; /* of the Engine */
 };
 

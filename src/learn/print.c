@@ -31,16 +31,16 @@ static bool is_excess(const struct learn *learn, const struct policy *policy,
 	return learn->first[id] == id && page->counts[id] == 0 && allows(policy, id);
 }
 
-/* How many operations the policy allows that the client did not ask for. */
+/* What the policy gives away that the client did not ask for. */
 static unsigned excess(
         const struct learn *learn, const struct policy *policy, const struct page *page)
 {
-	unsigned count = 0;
+	unsigned weight = 0;
 
 	for (unsigned id = 0; id < docker_endpoint_count; id++) {
-		count += is_excess(learn, policy, page, id);
+		weight += is_excess(learn, policy, page, id) ? policy_weight_of(id) : 0;
 	}
-	return count;
+	return weight;
 }
 
 /* A preset, ready to be asked; NULL: it cannot be read, which a test excludes. */
@@ -244,10 +244,19 @@ static void print_policies(const struct learn *learn, FILE *out)
 
 static void print_setting(const struct learn_setting *setting, FILE *out)
 {
-	(void)fputs("\nlisteners:\n", out);
+	(void)fputs("\n", out);
+	if (setting->other_count > 0) {
+		(void)fputs("# Listeners whose policies do not observe are left out: they stay as "
+		            "they are.\n",
+		        out);
+	}
+	(void)fputs("listeners:\n", out);
 	for (unsigned i = 0; i < setting->listener_count; i++) {
-		(void)fprintf(
-		        out, "  - address: \"%s\"\n    policy: learned\n", setting->listeners[i]);
+		const struct learn_listener *listener = &setting->listeners[i];
+		(void)fprintf(out, "  - address: \"%s\"\n    policy: learned\n", listener->address);
+		if (slice_starts_with(slice_of(listener->address), SLICE("unix://"))) {
+			(void)fprintf(out, "    mode: \"%04o\"\n", listener->mode);
+		}
 	}
 	(void)fprintf(out, "\nupstream:\n  address: \"unix://%s\"\n\n", setting->socket_path);
 }

@@ -4,27 +4,68 @@
 
 enum { PRESETS_MAX = UINT8_MAX };
 
-/* A sealed preset, and how many operations it allows. */
+/* A sealed preset, and how well it could take the place of the policy that denies. */
 struct candidate {
 	const struct policy *policy;
-	unsigned grants;
-	uint8_t number; /* from 1 */
+	unsigned distance; /* what it would open besides, and what would be lost */
+	bool related;      /* made for the same app: dozzle and dozzle-actions */
+	uint8_t number;    /* from 1 */
 };
 
 /* ── Which presets allow what ────────────────────────────────────────────── */
 
-static unsigned count_grants(const struct policy *policy)
+/* Whether `name` is `stem` and something behind a dash. */
+static bool is_variant(const char *name, const char *stem)
 {
-	unsigned count = 0;
+	const size_t len = strlen(stem);
 
-	for (unsigned id = 0; id < docker_endpoint_count; id++) {
-		count += policy_grant_of(policy, id) == POLICY_ALWAYS;
-	}
-	return count;
+	return strncmp(name, stem, len) == 0 && name[len] == '-';
 }
 
-/* Sealed presets, the least generous first; how many. */
-static unsigned collect(struct policy_set *set, struct candidate candidates[PRESETS_MAX])
+/* A lost operation weighs as much as one to write with: either is not what was wanted. */
+static unsigned distance_of(const struct policy *preset, const struct policy *policy)
+{
+	enum { LOST = 1000 };
+	unsigned distance = 0;
+
+	for (unsigned id = 0; id < docker_endpoint_count; id++) {
+		const bool after = policy_grant_of(preset, id) == POLICY_ALWAYS;
+		const bool before = policy_grant_of(policy, id) != POLICY_NEVER;
+		if (after != before) {
+			distance += before ? LOST : policy_weight_of(id);
+		}
+	}
+	return distance;
+}
+
+static struct candidate candidate_of(
+        const struct policy *preset, unsigned number, const struct policy *policy)
+{
+	return (struct candidate){
+	        .policy = preset,
+	        .related = is_variant(preset->name, policy->name) ||
+	                   is_variant(policy->name, preset->name),
+	        .distance = distance_of(preset, policy),
+	        .number = (uint8_t)number,
+	};
+}
+
+/* Nobody should become root to list secrets: then the rule alone is the better advice. */
+static bool is_near(const struct candidate *candidate)
+{
+	enum { FAR = 25 * 1000 };
+
+	return candidate->related || candidate->distance < FAR;
+}
+
+static bool is_better(const struct candidate *a, const struct candidate *b)
+{
+	return a->related != b->related ? a->related : a->distance < b->distance;
+}
+
+/* Sealed presets, the most fitting first; how many. */
+static unsigned collect(struct policy_set *set, const struct policy *policy,
+        struct candidate candidates[PRESETS_MAX])
 {
 	const unsigned max = policy_preset_count < PRESETS_MAX ? policy_preset_count : PRESETS_MAX;
 	const struct policy_place nowhere = {NULL, 0};
@@ -32,15 +73,15 @@ static unsigned collect(struct policy_set *set, struct candidate candidates[PRES
 	unsigned count = 0;
 
 	for (unsigned i = 0; i < max; i++) {
-		struct policy *policy = NULL;
+		struct policy *preset = NULL;
 		if (policy_set_find(
-		            set, slice_of(policy_presets[i].name), nowhere, &policy, error) < 0 ||
-		        policy_seal(policy, error) < 0) {
+		            set, slice_of(policy_presets[i].name), nowhere, &preset, error) < 0 ||
+		        policy_seal(preset, error) < 0) {
 			continue; /* the unit tests see to it that this does not happen */
 		}
-		const struct candidate candidate = {policy, count_grants(policy), (uint8_t)(i + 1)};
+		const struct candidate candidate = candidate_of(preset, i + 1, policy);
 		unsigned at = count++;
-		for (; at > 0 && candidates[at - 1].grants > candidate.grants; at--) {
+		for (; at > 0 && is_better(&candidate, &candidates[at - 1]); at--) {
 			candidates[at] = candidates[at - 1];
 		}
 		candidates[at] = candidate;
@@ -55,19 +96,21 @@ static struct advice advice_for(
 	unsigned count = 0;
 
 	for (unsigned i = 0; i < candidate_count && count < ADVICE_MAX; i++) {
-		if (policy_grant_of(candidates[i].policy, id) == POLICY_ALWAYS) {
+		if (is_near(&candidates[i]) &&
+		        policy_grant_of(candidates[i].policy, id) == POLICY_ALWAYS) {
 			advice.presets[count++] = candidates[i].number;
 		}
 	}
 	return advice;
 }
 
-static const struct advice *make_advice(struct policy_set *set)
+static const struct advice *make_advice(const struct policy *policy)
 {
 	struct candidate candidates[PRESETS_MAX];
 	struct policy_set *presets = policy_set_new(); /* of their own: they are not kept */
-	struct advice *advice = arena_take(&set->arena, docker_id_count() * sizeof(advice[0]));
-	const unsigned count = collect(presets, candidates);
+	struct advice *advice =
+	        arena_take(&policy->set->arena, docker_id_count() * sizeof(advice[0]));
+	const unsigned count = collect(presets, policy, candidates);
 
 	for (unsigned id = 0; id < docker_id_count(); id++) {
 		advice[id] = advice_for(id, candidates, count);
@@ -77,22 +120,25 @@ static const struct advice *make_advice(struct policy_set *set)
 }
 
 /* Made by whoever asks first: most proxies deny nothing for days. */
-static struct advice advice_of(struct policy_set *set, unsigned id)
+static struct advice advice_of(const struct policy *policy, unsigned id)
 {
+	struct policy_set *set = policy->set;
+
 	(void)pthread_mutex_lock(&set->advice_lock);
-	if (set->advice == NULL) {
-		set->advice = make_advice(set);
+	if (policy->advice == NULL) {
+		/* Of a sealed policy this alone is written later, and only under the lock. */
+		((struct policy *)policy)->advice = make_advice(policy);
 	}
-	const struct advice advice = set->advice[id];
+	const struct advice advice = policy->advice[id];
 	(void)pthread_mutex_unlock(&set->advice_lock);
 	return advice;
 }
 
 /* ── What would allow a request ──────────────────────────────────────────── */
 
-static void add_presets(struct policy_set *set, unsigned id, struct text *text)
+static void add_presets(const struct policy *policy, unsigned id, struct text *text)
 {
-	const struct advice advice = advice_of(set, id);
+	const struct advice advice = advice_of(policy, id);
 
 	if (advice.presets[0] == 0) {
 		return;
@@ -137,7 +183,7 @@ void policy_advise(
 		policy->advisor(policy->advisor_context, request, text);
 		return;
 	}
-	add_presets(policy->set, request->id, text);
+	add_presets(policy, request->id, text);
 	if (policy->place.file != NULL && policy->in_configuration) {
 		text_add_format(text, "write in front of the rules of '%s' in %s: - ", policy->name,
 		        policy->place.file);

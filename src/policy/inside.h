@@ -56,13 +56,15 @@ struct policy {
 	bool in_configuration;   /* written by the user, who can add to it */
 	policy_advisor *advisor; /* NULL: the general one */
 	const void *advisor_context;
+	/* By request id; NULL: nobody asked yet. Under the set's lock. */
+	const struct advice *advice;
 	const struct plan *plans;     /* by request id; NULL: not sealed */
 	const struct policy *seen_by; /* the last policy whose sealing came by here */
 };
 
 enum { ADVICE_MAX = 3 }; /* presets that one message names */
 
-/* Of one request id: numbers of presets that allow it, the least generous first, counted from 1. */
+/* Of one request id: numbers of presets that allow it, the most fitting first, counted from 1. */
 struct advice {
 	uint8_t presets[ADVICE_MAX];
 };
@@ -71,9 +73,7 @@ struct policy_set {
 	struct arena arena;
 	struct policy *policies, **policies_end;
 	struct path_limits *limits;
-	/* By request id; NULL: nobody asked yet. Under the lock, as is the arena when it is made.
-	 */
-	const struct advice *advice;
+	/* Over the advice of policies, and the arena when it is made. */
 	pthread_mutex_t advice_lock;
 };
 

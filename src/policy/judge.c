@@ -87,6 +87,17 @@ enum policy_grant policy_grant_of(const struct policy *policy, unsigned id)
 	return sometimes ? POLICY_SOMETIMES : POLICY_NEVER;
 }
 
+unsigned policy_weight_of(unsigned id)
+{
+	enum { READ = 1, LEAK = 10, WRITE = 1000 };
+	const struct docker_endpoint *endpoint = docker_endpoint(id);
+
+	if (endpoint == NULL || (endpoint->traits & DOCKER_WRITE) != 0) {
+		return WRITE;
+	}
+	return (endpoint->traits & DOCKER_LEAK) != 0 ? LEAK : READ;
+}
+
 const char *policy_name(const struct policy *policy)
 {
 	return policy->name;

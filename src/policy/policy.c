@@ -159,9 +159,7 @@ static int fail_unknown_policy(const struct policy_set *set, struct slice name,
 		        nearest.best);
 	}
 	return policy_fail(error, place,
-	        "no policy or preset is called '%s'; presets are listed in the manual page, "
-	        "docker-socket-proxy(8)",
-	        shown.text);
+	        "no policy or preset is called '%s'; --help lists the presets", shown.text);
 }
 
 int policy_set_find(struct policy_set *set, struct slice name, struct policy_place place,

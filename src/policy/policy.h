@@ -78,6 +78,12 @@ enum policy_grant {
 };
 enum policy_grant policy_grant_of(const struct policy *policy, unsigned id);
 
+/*
+ * What allowing one more operation gives away, to compare policies by their
+ * sums: what changes something counts for more than all that only reads.
+ */
+unsigned policy_weight_of(unsigned id);
+
 /* ── Advice ──────────────────────────────────────────────────────────────── */
 
 /*
@@ -90,9 +96,11 @@ typedef void policy_advisor(
 /* In place of the general advice, which is about presets and YAML. */
 void policy_set_advisor(struct policy *policy, policy_advisor *advisor, const void *context);
 /*
- * Write what would allow `request`, as an advisor does. The first time takes
- * some milliseconds: all presets are read, to know which of them do. Any thread
- * may ask, but nobody may add to the set any more.
+ * Write what would allow `request`, as an advisor does. Presets are named in
+ * this order: first those made for the same app (dozzle, dozzle-actions), then
+ * those that open the least besides and lose the least. The first time a policy
+ * is asked takes some milliseconds, since all presets are read. Any thread may
+ * ask, but nobody may add to the set any more.
  */
 void policy_advise(
         const struct policy *policy, const struct docker_request *request, struct text *text);

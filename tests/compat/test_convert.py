@@ -196,6 +196,7 @@ def test_addresses_of_switched_proxies(convert) -> None:
     "source,text,wanted",
     [
         ("tecnativa", "CONTAINERS=true", "CONTAINERS=true was closed"),
+        ("tecnativa", "CONTAINERS=maybe", "CONTAINERS=maybe was closed"),
         ("tecnativa", "ALLOW_START=1", "ALLOW_START=1 opened nothing"),
         ("tecnativa", "ALLOW_LOGS=1", "ALLOW_LOGS=1 did nothing"),
         ("tecnativa", "CONTAINERS=1", "attach/ws passes, as it did"),
@@ -424,6 +425,7 @@ def test_labels_become_policies_that_nobody_has(convert, folder, engine) -> None
 
 def test_labels_count_only_for_a_proxy_that_knows_its_name(convert) -> None:
     converted = convert("wollomatic", LABELS % "- -loglevel=debug")
+    assert "labels socket-proxy.allow.* did nothing" in converted.comments
     assert set(converted.document["policies"]) == {"wollomatic"}
     assert converted.addresses == ["tcp://0.0.0.0:2375"]
 
@@ -438,10 +440,22 @@ def test_labels_count_only_for_a_proxy_that_knows_its_name(convert) -> None:
         ("-allowTRACE=.*", "NOT CONVERTED: allowTRACE"),
         ("-allowGET=/containers/.*", "attach/ws passes, as it did"),
         ("-allowGET=/info -logjson", "LOG_FORMAT=json"),
+        ("-allowGET=/info -alowPOST=/build", "NOT CONVERTED: -alowPOST"),
+        ("SP_ALLOWGET=/info", "NOT CONVERTED: SP_ALLOWGET"),
     ],
 )
 def test_comments_of_wollomatic(flags: str, wanted: str, convert) -> None:
     assert wanted in convert("wollomatic", flags + "\n").comments
+
+
+def test_settings_that_are_the_originals_own_are_not_strange(convert) -> None:
+    text = "-allowfrom=127.0.0.1\n-watchdoginterval=3600\n-stoponwatchdog\n-allowGET=/info\n"
+    variables = "SP_ALLOW_GET_7=/info\nSP_LISTENIP=127.0.0.1\nPATH=/bin\n"
+    guard = "CETUSGUARD_RULES=GET /info\nCETUSGUARD_LOG_LEVEL=6\nCETUSGUARD_FRONTEND_ADDR=tcp://127.0.0.1:1\n"
+    for source, given in (("wollomatic", text), ("wollomatic", variables), ("cetusguard", guard)):
+        assert "no such setting" not in convert(source, given).comments
+    comments = convert("cetusguard", "CETUSGUARD_RULE=GET /build\n").comments
+    assert "NOT CONVERTED: CETUSGUARD_RULE:" in comments
 
 
 # ---------------------------------------------------------------------------------------------

@@ -132,6 +132,17 @@ def test_the_documents_example_is_a_configuration(tmp_path: Path) -> None:
         assert (done.returncode == 0) == allowed, done
 
 
+def test_the_program_lists_them_and_says_what_they_cost() -> None:
+    """Whoever has the image has neither the manual page nor the files."""
+    text = subprocess.run([BINARY, "--help"], text=True, capture_output=True, check=True).stdout
+    listed = re.search(r"\nPresets.*\n\n((?:      .*\n)+)", text)
+    assert listed and listed[1].split() == NAMES
+    for name in NAMES:
+        checked = subprocess.run([BINARY, "check", "--policy", name], text=True, capture_output=True,
+                                 check=True, env={}).stdout
+        assert " ".join(preset(name)["costs"].split()) in " ".join(checked.split()), name
+
+
 @pytest.mark.parametrize("document", ["man/docker-socket-proxy.8", "completion/docker-socket-proxy.bash",
                                       "completion/_docker-socket-proxy",
                                       "completion/docker-socket-proxy.fish"])

@@ -59,6 +59,23 @@ def test_every_option_is_in_the_manual(help_text: str) -> None:
     assert documented == options_in(help_text)
 
 
+def commands_in(text: str) -> set[str]:
+    """The commands that --help lists."""
+    return set(re.findall(r"^  ([a-z]+)  +\w", text.partition("\nCommands:")[2].partition("\nOptions")[0], re.MULTILINE))
+
+
+def test_every_command_is_written_about(help_text: str) -> None:
+    """A command that only the source knows is used by nobody."""
+    commands = commands_in(help_text)
+    assert {"run", "check", "explain", "learn", "convert", "healthcheck"} <= commands
+    manual = (ROOT / "man/docker-socket-proxy.8").read_text()
+    assert set(re.findall(r"^\.It Cm ([a-z]+)(?: O[op] .*| Fl .*| Ar .*)?$", manual, re.MULTILINE)) >= commands
+    for path in COMPLETIONS:
+        assert [name for name in sorted(commands) if not re.search(rf"\b{name}\b", path.read_text())] == [], path
+    for name in sorted(commands - {"run"}):
+        assert re.search(rf"`(docker-socket-proxy )?{name}\b|docker-socket-proxy {name}\b", (ROOT / "README.md").read_text()), name
+
+
 @pytest.mark.parametrize("path", COMPLETIONS, ids=lambda path: path.name)
 def test_every_option_completes(path: Path, help_text: str) -> None:
     """An option that does not complete looks as if it did not exist."""

@@ -218,8 +218,7 @@ static void mistakes_name_file_line_and_remedy(void **state)
 	        {"listeners:\n  - address: tcp://*:1\n  - address: tcp://*:1\n",
 	                ":3: address: 'tcp://*:1' is not accepted: it is given twice"},
 	        {"listeners:\n  - address: tcp://*:1\n    policy: ci\n",
-	                ":3: no policy or preset is called 'ci'; presets are listed in the manual "
-	                "page, docker-socket-proxy(8)"},
+	                ":3: no policy or preset is called 'ci'; --help lists the presets"},
 	        {"listeners:\n  - address: tcp://*:1\n    polcy: open\n",
 	                ":3: unknown key 'polcy' in a listener; did you mean 'policy'?"},
 	        {"listeners:\n  - address: tcp://*:1\n    port: 2\n",
@@ -255,8 +254,8 @@ static void mistakes_name_file_line_and_remedy(void **state)
 	        {"policies:\n  open: {}\n", ":2: policy 'open' is built in: choose another name"},
 	        {"policies:\n  traefik: {}\n", ":2: 'traefik' is a preset: choose another name"},
 	        {"policies:\n  unused:\n    extends: [nothing-like-it]\n",
-	                ":3: no policy or preset is called 'nothing-like-it'; presets are listed "
-	                "in the manual page, docker-socket-proxy(8)"},
+	                ":3: no policy or preset is called 'nothing-like-it'; --help lists the "
+	                "presets"},
 	        {"policies:\n  a:\n    rules:\n      - allow: [container.inspct]\n",
 	                ":4: 'container.inspct' fits no operation; did you mean "
 	                "'container.inspect'?"},

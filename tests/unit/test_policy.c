@@ -488,8 +488,8 @@ static void mistakes_in_rules_are_named(void **state)
 	                "test.yaml:1: no policy or preset is called 'redonly'; did you mean "
 	                "'read-only'?"},
 	        {"extends: [zzzzzzzz]",
-	                "test.yaml:1: no policy or preset is called 'zzzzzzzz'; presets are listed "
-	                "in the manual page, docker-socket-proxy(8)"},
+	                "test.yaml:1: no policy or preset is called 'zzzzzzzz'; --help lists the "
+	                "presets"},
 	        {"create: {privileged: false}",
 	                "test.yaml:1: 'create' in a policy is not supported by this version"},
 	        {"scope: {}", "test.yaml:1: 'scope' in a policy is not supported by this version"},
@@ -571,24 +571,66 @@ static void a_denial_says_what_would_allow_it(void **state)
 	        "[debug.vars]}]}.");
 }
 
+/* What is advised where `name` denies. */
+static const char *advice_of(const char *name, const char *method, const char *path)
+{
+	static struct docker_request request;
+	static char memory[1024];
+	const struct docker_target target = {.method = slice_of(method), .path = slice_of(path)};
+	struct text text = text_over(memory, sizeof(memory) - 1);
+	struct policy *policy = NULL;
+
+	assert_int_equal(policy_set_find(set, slice_of(name), here, &policy, error), 0);
+	assert_int_equal(policy_seal(policy, error), 0);
+	assert_int_equal(docker_route(&target, &request), DOCKER_OK);
+	policy_advise(policy, &request, &text);
+	memory[text.len] = '\0';
+	return memory;
+}
+
+static void expect_first(const char *name, const char *method, const char *path, const char *preset)
+{
+	char wanted[128];
+
+	(void)snprintf(wanted, sizeof(wanted), "use a preset that does (%s", preset);
+	const char *advice = advice_of(name, method, path);
+	if (strncmp(advice, wanted, strlen(wanted)) != 0) {
+		fail_msg("%s, %s: %s", name, path, advice);
+	}
+}
+
 static void advice_names_presets(void **state)
 {
-	struct policy *deny = NULL;
-
 	(void)state;
-	assert_int_equal(policy_set_find(set, SLICE("deny"), here, &deny, error), 0);
-	assert_int_equal(policy_seal(deny, error), 0);
-	static struct docker_request request;
-	const struct docker_target target = {
-	        .method = SLICE("POST"), .path = SLICE("/containers/a/restart")};
-	char memory[1024];
-	struct text text = text_over(memory, sizeof(memory) - 1);
-	assert_int_equal(docker_route(&target, &request), DOCKER_OK);
-	policy_advise(deny, &request, &text);
-	memory[text.len] = '\0';
-	assert_non_null(strstr(memory, "use a preset that does (autoheal"));
-	assert_non_null(
-	        strstr(memory, "), or write a policy: {rules: [{allow: [container.restart]}]}"));
+	expect_first("deny", "POST", "/containers/a/restart", "autoheal,");
+	assert_non_null(strstr(advice_of("deny", "POST", "/containers/a/restart"),
+	        "), or write a policy: {rules: [{allow: [container.restart]}]}"));
+}
+
+/* A preset of the same app, though others open less. */
+static void advice_begins_with_the_same_app(void **state)
+{
+	(void)state;
+	expect_first("dozzle", "POST", "/containers/a/start", "dozzle-actions,");
+	expect_first("homepage", "GET", "/services", "homepage-swarm,");
+	expect_first("portainer", "GET", "/services", "portainer-swarm,");
+	expect_first("portainer-read-only", "POST", "/containers/a/start", "portainer,");
+}
+
+/* Whoever may only look is not sent to a preset that removes, as long as one that reads will do. */
+static void advice_opens_little(void **state)
+{
+	(void)state;
+	const char *ping = advice_of("deny", "GET", "/_ping");
+	assert_null(strstr(ping, "autoheal"));
+	expect_first("read-only", "GET", "/containers/a/stats", "portainer-read-only,");
+	const char *images = advice_of("deny", "GET", "/images/json");
+	assert_null(strstr(images, "ryuk"));
+	assert_null(strstr(advice_of("read-only", "GET", "/secrets"), "preset"));
+	assert_null(strstr(advice_of("traefik", "GET", "/secrets"), "preset"));
+	const char *restart = advice_of("read-only", "POST", "/containers/a/restart");
+	assert_null(strstr(restart, "portainer"));
+	assert_null(strstr(restart, "compose"));
 }
 
 static void advise_switch(
@@ -673,6 +715,8 @@ int main(void)
 	        TEST(names_are_held_to_their_rules),
 	        TEST(a_denial_says_what_would_allow_it),
 	        TEST(advice_names_presets),
+	        TEST(advice_begins_with_the_same_app),
+	        TEST(advice_opens_little),
 	        TEST(an_advisor_has_the_word),
 	        TEST(every_preset_can_be_used),
 	        TEST(open_allows_and_deny_denies_everything),

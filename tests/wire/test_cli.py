@@ -79,6 +79,11 @@ def test_missing_value() -> None:
         (["--listen", "tcp://127.0.0.1:99999"], ["--listen", "99999"]),
         (["--listen", "tcp://127.0.0.1"], ["--listen", "tcp://127.0.0.1"]),
         (["--upstream", "ftp://x"], ["--upstream", "ftp://x", "unix://"]),
+        (["--config", ""], ["--config", "missing", "FILE"]),
+        (["--policy="], ["--policy", "missing", "NAME"]),
+        (["convert", "--from", "tecnativa", "-c", "x"], ["--config", "convert takes"]),
+        (["lern"], ["lern", "'learn'"]),
+        (["convrt"], ["convrt", "'convert'"]),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else None,
 )

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 import yaml
-from wire import Engine, Proxy, run_binary
+from wire import Engine, Proxy, free_port, run_binary
 
 # What Traefik's docker provider asks for.
 TRAEFIK = [
@@ -33,10 +33,13 @@ def ask(proxy: Proxy, request: str) -> int:
 def learn(start, own_engine: Engine, tmp_path) -> Callable[..., str]:
     """learn(requests, *arguments) → what is printed when the learning proxy is stopped."""
 
-    def run(requests: list[str], *arguments: str, env: dict[str, str] | None = None) -> str:
+    def run(
+        requests: list[str], *arguments: str, env: dict[str, str] | None = None, **options
+    ) -> str:
         # The program gives up its privileges; the file is opened before that.
         out = tmp_path / "learned.yaml"
-        proxy = start(*arguments, env=env, prefix=["sh", "-c", f'exec "$@" >{out}', "sh"])
+        prefix = ["sh", "-c", f'exec "$@" >{out}', "sh"]
+        proxy = start(*arguments, env=env, prefix=prefix, **options)
         with own_engine.answering():
             for request in requests:
                 assert ask(proxy, request) == 200
@@ -127,3 +130,22 @@ def test_observe_prints_what_would_have_been_denied(learn, tmp_path) -> None:
     printed = learn(["GET /_ping", "GET /images/json"], "-c", str(file), "--policy", "trial")
     rules = yaml.safe_load(printed)["policies"]["learned"]["rules"]
     assert sorted(rules[0]["allow"]) == ["image.list", "system.ping"]
+
+
+def test_a_listener_that_enforces_is_not_opened_by_what_another_observed(learn, tmp_path) -> None:
+    """What is printed can be used as it is: it must not give one listener's rights to the next."""
+    folder = tmp_path / "run"
+    folder.mkdir()
+    folder.chmod(0o777)
+    tmp_path.chmod(0o755)
+    port = free_port()
+    file = tmp_path / "config.yaml"
+    file.write_text(
+        "policies:\n  trial: {mode: observe}\n"
+        f"listeners:\n  - {{address: 'tcp://127.0.0.1:{port}', policy: trial}}\n"
+        f"  - {{address: 'unix://{folder}/p.sock', policy: deny}}\n"
+    )
+    printed = learn(["GET /images/json"], "-c", str(file), port=port)
+    listeners = yaml.safe_load(printed)["listeners"]
+    assert [one["address"] for one in listeners] == [f"tcp://127.0.0.1:{port}"]
+    assert "left out" in printed

@@ -454,3 +454,31 @@ def test_explain_refuses(args: list[str], message: str) -> None:
     assert result.stdout == ""
     assert message in result.stderr
     assert len(result.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize("named", [{"arguments": ["--policy", "open"]}, {"env": {"POLICY": "open"}}])
+def test_a_policy_that_holds_nowhere_is_not_silent(
+    start: Start, own_engine: Engine, file: Callable[[str], str], named: dict
+) -> None:
+    """A file closes its listeners; who asks for more beside it learns that nothing came of it."""
+    port = free_port()
+    path = file(f"listeners: [{{address: 'tcp://127.0.0.1:{port}', policy: deny}}]\n")
+    arguments, env = named.get("arguments", []), named.get("env", {})
+    checked = run_binary("check", "-c", path, *arguments, **env)
+    assert checked.returncode == 0
+    assert "open does not count" in checked.stderr and "names its policy" in checked.stderr
+    proxy = start("-c", path, *arguments, env=env, port=port)
+    proxy.wait_log(lambda line: "open does not count" in line)
+    with proxy.connect() as client:
+        client.get("/_ping")
+        assert client.response().status == 403
+
+
+def test_a_policy_that_holds_somewhere_needs_no_warning(file: Callable[[str], str]) -> None:
+    path = file(
+        "listeners:\n  - {address: 'tcp://127.0.0.1:1', policy: deny}\n"
+        "  - {address: 'tcp://127.0.0.1:2'}\n"
+    )
+    assert run_binary("check", "-c", path, "--policy", "read-only").stderr == ""
+    explained = run_binary("explain", "-c", path, "--policy", "open", "GET /_ping")
+    assert (explained.returncode, explained.stderr) == (0, "")

@@ -1,0 +1,251 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What is printed of what clients asked for: a configuration that can be read
+ * back, whatever the paths hold and however many clients there were.
+ */
+#include "base/log.h"
+#include "learn/learn.h"
+#include "policy/load.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+static struct learn *learn;
+static char *printed;
+static unsigned other_listeners;
+
+static int open_book(void **state)
+{
+	(void)state;
+	learn = learn_new();
+	return learn == NULL ? -1 : 0;
+}
+
+static int close_book(void **state)
+{
+	(void)state;
+	learn_free(learn);
+	free(printed);
+	printed = NULL;
+	other_listeners = 0;
+	return 0;
+}
+
+static void note(const char *client, const char *method, const char *path)
+{
+	static struct docker_request request;
+	const struct docker_target target = {.method = slice_of(method), .path = slice_of(path)};
+
+	assert_int_equal(docker_route(&target, &request), DOCKER_OK);
+	learn_note(learn, client, &request);
+}
+
+/* What is printed, in `printed`. */
+static void print(void)
+{
+	static const struct learn_listener listeners[] = {
+	        {"tcp://*:3277", 0660}, {"unix:///run/p.sock", 0600}};
+	const struct learn_setting setting = {.listeners = listeners,
+	        .listener_count = 2,
+	        .other_count = other_listeners,
+	        .socket_path = "/run/docker.sock"};
+	struct policy_set *set = policy_set_new();
+	size_t len = 0;
+
+	free(printed);
+	FILE *out = open_memstream(&printed, &len);
+	assert_non_null(out);
+	learn_print(learn, &setting, set, out);
+	assert_int_equal(fclose(out), 0);
+	policy_set_free(set);
+}
+
+static void expect(const char *part)
+{
+	if (strstr(printed, part) == NULL) {
+		fail_msg("'%s' is missing in:\n%s", part, printed);
+	}
+}
+
+static void expect_not(const char *part)
+{
+	if (strstr(printed, part) != NULL) {
+		fail_msg("'%s' is in:\n%s", part, printed);
+	}
+}
+
+/* The first of the policies that were printed, read back; whether it allows the request. */
+static bool allows(const char *policy_name, const char *method, const char *path)
+{
+	static struct docker_request request;
+	const struct docker_target target = {.method = slice_of(method), .path = slice_of(path)};
+	const struct policy_place here = {"test", 1};
+	struct arena arena = {NULL, 0};
+	const struct yaml_node *root = NULL;
+	struct policy *policy = NULL;
+	char error[POLICY_ERROR_MAX];
+
+	if (yaml_read(slice_of(printed), "learned.yaml", &arena, &root, error) < 0) {
+		fail_msg("%s\n%s", error, printed);
+	}
+	struct policy_set *set = policy_set_new();
+	const struct yaml_node *part = root->first;
+	while (!slice_equal(part->key, SLICE("policies"))) {
+		part = part->next;
+	}
+	for (const struct yaml_node *body = part->first; body != NULL; body = body->next) {
+		assert_int_equal(policy_load(set, body->key, body, &policy, error), 0);
+	}
+	assert_int_equal(policy_set_find(set, slice_of(policy_name), here, &policy, error), 0);
+	if (policy_seal(policy, error) < 0) {
+		fail_msg("%s\n%s", error, printed);
+	}
+	assert_int_equal(docker_route(&target, &request), DOCKER_OK);
+	struct policy_scratch *scratch = policy_scratch_new();
+	const bool allowed = policy_judge(policy, &request, scratch).allowed;
+	policy_scratch_free(scratch);
+	policy_set_free(set);
+	arena_free(&arena);
+	return allowed;
+}
+
+static void each_client_has_a_policy_and_one_joins_them(void **state)
+{
+	(void)state;
+	note("192.0.2.1:1000", "GET", "/containers/json");
+	note("192.0.2.1:1001", "GET", "/v1.41/containers/json");
+	note("[2001:db8::1]:1000", "GET", "/images/json");
+	note("unix", "GET", "/foo/bar");
+	print();
+	expect("# 192.0.2.1: 2 requests\n#          2  container.list\n");
+	expect("# [2001:db8::1]: 1 request\n");
+	expect("# unix: 1 request\n#          1  not an operation of the Docker API\n");
+	expect("  learned:\n    extends: [client-1, client-2, client-3]\n");
+	assert_true(allows("learned", "GET", "/containers/json"));
+	assert_true(allows("learned", "GET", "/images/json"));
+	assert_true(allows("learned", "GET", "/foo/bar"));
+	assert_false(allows("learned", "GET", "/foo/baz"));
+	assert_true(allows("client-1", "GET", "/containers/json"));
+	assert_false(allows("client-1", "GET", "/images/json"));
+}
+
+/* Whoever lists containers need not restart them, though fewer operations are in that preset. */
+static void a_preset_that_writes_is_not_named_for_who_reads(void **state)
+{
+	(void)state;
+	note("192.0.2.1:1", "GET", "/_ping");
+	note("192.0.2.1:1", "GET", "/containers/json");
+	print();
+	expect("The preset '");
+	expect_not("autoheal");
+	expect_not("restart");
+}
+
+static void rows_of_one_operation_count_as_one(void **state)
+{
+	(void)state;
+	note("192.0.2.1:1", "GET", "/_ping");
+	note("192.0.2.1:1", "HEAD", "/_ping");
+	print();
+	expect("#          2  system.ping\n");
+	const char *first = strstr(printed, "- system.ping");
+	assert_non_null(first);
+	assert_null(strstr(first + 1, "- system.ping"));
+}
+
+/* Every byte that a path may hold, in a pattern that fits it and nothing else. */
+static void paths_are_patterns_of_themselves(void **state)
+{
+	static const char *const paths[] = {"/a'b/c", "/a.b", "/a+b(c)*[d]{2}", "/a|/b", "/$x^y",
+	        "/a%20b", "/a%23b", "/a\"b", "/a-b_c~d", "/%7Ba%7D", "/a,b:c"};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(paths); i++) {
+		note("192.0.2.1:1", "GET", paths[i]);
+	}
+	print();
+	for (size_t i = 0; i < ARRAY_LEN(paths); i++) {
+		assert_true(allows("learned", "GET", paths[i]));
+		assert_false(allows("learned", "POST", paths[i]));
+	}
+	assert_false(allows("learned", "GET", "/aXb"));
+	assert_false(allows("learned", "GET", "/b"));
+	assert_false(allows("learned", "GET", "/a"));
+}
+
+static void what_is_too_much_is_counted(void **state)
+{
+	char path[LEARN_PATH_MAX + 16];
+
+	(void)state;
+	memset(path, 'a', sizeof(path));
+	path[0] = '/';
+	path[sizeof(path) - 1] = '\0';
+	note("192.0.2.1:1", "GET", path);
+	for (unsigned i = 0; i < LEARN_STRANGERS_MAX + 2; i++) {
+		(void)snprintf(path, sizeof(path), "/strange/%u", i);
+		note("192.0.2.1:1", "GET", path);
+	}
+	print();
+	expect("#          3  not operations of the Docker API, and too many or too long for a "
+	       "rule each\n");
+	assert_true(allows("learned", "GET", "/strange/0"));
+	assert_false(allows("learned", "GET", "/strange/257"));
+}
+
+static void further_clients_share_a_page(void **state)
+{
+	char client[32];
+
+	(void)state;
+	for (unsigned i = 0; i < LEARN_CLIENTS_MAX + 10; i++) {
+		(void)snprintf(client, sizeof(client), "10.0.%u.%u:1", i / 256, i % 256);
+		note(client, "GET", i == LEARN_CLIENTS_MAX + 9 ? "/images/json" : "/_ping");
+	}
+	print();
+	expect("# everyone else: 11 requests\n");
+	expect("client-256:  # everyone else\n");
+	expect_not("client-257");
+}
+
+static void listeners_are_printed_as_they_were(void **state)
+{
+	(void)state;
+	note("unix", "GET", "/_ping");
+	print();
+	expect("listeners:\n  - address: \"tcp://*:3277\"\n    policy: learned\n"
+	       "  - address: \"unix:///run/p.sock\"\n    policy: learned\n    mode: \"0600\"\n");
+	expect_not("left out");
+	other_listeners = 1;
+	print();
+	expect("# Listeners whose policies do not observe are left out");
+}
+
+static void nothing_asked_is_nothing_to_allow(void **state)
+{
+	(void)state;
+	print();
+	assert_string_equal(printed, "# Nothing was asked for, so there is nothing to allow.\n");
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, open_book, close_book)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	        TEST(each_client_has_a_policy_and_one_joins_them),
+	        TEST(a_preset_that_writes_is_not_named_for_who_reads),
+	        TEST(rows_of_one_operation_count_as_one),
+	        TEST(paths_are_patterns_of_themselves),
+	        TEST(what_is_too_much_is_counted),
+	        TEST(further_clients_share_a_page),
+	        TEST(listeners_are_printed_as_they_were),
+	        TEST(nothing_asked_is_nothing_to_allow),
+	};
+	log_setup(LOG_CRIT, LOG_TEXT);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
