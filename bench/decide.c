@@ -4,6 +4,7 @@
  * nothing around it.
  *
  *   decide [ROUNDS]
+ *   decide --rules     print the policy
  *
  * Forty rules, eight of them path patterns that concern other operations than
  * most requests have; the last rule allows what is asked, so that every rule in
@@ -91,20 +92,27 @@ static void refuse(const char *error)
 	exit(EXIT_FAILURE);
 }
 
-static const struct policy *make_policy(struct policy_set *set)
+static struct text write_rules(char *memory, size_t cap)
 {
-	static char memory[8192];
-	static char error[POLICY_ERROR_MAX];
-	struct text text = text_over(memory, sizeof(memory));
-	struct arena arena = {NULL, 0};
-	const struct yaml_node *root = NULL;
-	struct policy *policy = NULL;
+	struct text text = text_over(memory, cap);
 
 	text_add(&text, slice_of(rules));
 	for (unsigned i = 0; i < ARRAY_LEN(operations); i++) {
 		text_add_format(&text, "  - deny: ['%s']\n", operations[i]);
 	}
 	text_add(&text, SLICE("  - allow: ['*']\n"));
+	return text;
+}
+
+static const struct policy *make_policy(struct policy_set *set)
+{
+	static char memory[8192];
+	static char error[POLICY_ERROR_MAX];
+	const struct text text = write_rules(memory, sizeof(memory));
+	struct arena arena = {NULL, 0};
+	const struct yaml_node *root = NULL;
+	struct policy *policy = NULL;
+
 	if (yaml_read(text_slice(&text), "bench", &arena, &root, error) < 0 ||
 	        policy_load(set, SLICE("bench"), root, &policy, error) < 0 ||
 	        policy_seal(policy, error) < 0) {
@@ -155,14 +163,26 @@ static double measure(const struct ask *ask, const struct policy *policy,
 	return best;
 }
 
+static int print_rules(void)
+{
+	char memory[8192];
+	const struct text text = write_rules(memory, sizeof(memory));
+
+	printf("%.*s", (int)text.len, text.ptr);
+	return EXIT_SUCCESS;
+}
+
 int main(int argc, char *argv[])
 {
 	uint64_t rounds = ROUNDS;
 	double worst = 0;
 	double sum = 0;
 
+	if (argc > 1 && strcmp(argv[1], "--rules") == 0) {
+		return print_rules();
+	}
 	if (argc > 1 && slice_to_u64(slice_of(argv[1]), 100000, &rounds) < 0) {
-		refuse("usage: decide [ROUNDS]");
+		refuse("usage: decide [ROUNDS | --rules]");
 	}
 	struct policy_set *set = policy_set_new();
 	struct policy_scratch *scratch = policy_scratch_new();

@@ -10,6 +10,7 @@ import os
 import re
 import shutil
 import subprocess
+import textwrap
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -60,6 +61,28 @@ def product(name: str, binary: Path, log_to: str = "file") -> Proxy:
         product=log_to == "file",
         bulk=log_to == "file",
         holds_connections=log_to == "file",
+    )
+
+
+def product_with_rules(name: str, binary: Path, rules: str) -> Proxy:
+    """The same under a policy whose last rule is the one that allows."""
+
+    def environment(place: Place) -> dict[str, str]:
+        file = place.folder / "policy.yaml"
+        file.write_text(f"policies:\n  bench:\n{textwrap.indent(rules, '    ')}", "ascii")
+        return {
+            "PORT": str(place.port),
+            "SOCKET_PATH": str(place.engine),
+            "CONFIG": str(file),
+            "POLICY": "bench",
+        }
+
+    return Proxy(
+        f"{name} 40 rules",
+        lambda place: [str(binary)],
+        environment,
+        bulk=False,
+        holds_connections=False,
     )
 
 

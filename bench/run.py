@@ -403,12 +403,14 @@ def products(arguments: argparse.Namespace) -> list[Proxy]:
     default = ROOT / "build" / "docker-socket-proxy"
     named = arguments.proxy or ([f"docker-socket-proxy={default}"] if default.exists() else [])
     found = []
+    rules = decide("--rules")
     for entry in named:
         name, separator, path = entry.partition("=")
         if not separator or not os.access(path, os.X_OK):
             raise SystemExit(f"bench: --proxy {entry}: NAME=PATH of a program is expected")
         found.append(peers.product(name, Path(path).resolve()))
         found.append(peers.product(name, Path(path).resolve(), log_to="null"))
+        found.append(peers.product_with_rules(name, Path(path).resolve(), rules))
     if not found:
         print(f"bench: {default} is not built, measuring the others only")
     return found
@@ -447,10 +449,12 @@ def progress(text: str) -> None:
     print(f"… {text}", file=sys.stderr, flush=True)
 
 
-def measure_decisions(cpu: int) -> str:
-    """What routing and judging costs, without a socket: the table of build/bench/decide."""
-    subprocess.run(["ninja", "-C", str(ROOT / "build"), "--quiet", "bench/decide"], check=True)
-    command = ["taskset", "-c", str(cpu), str(BUILD / "decide"), "50"]
+def decide(*arguments: str, cpu: int | None = None) -> str:
+    """build/bench/decide: what routing and judging costs without a socket, or its forty rules."""
+    build = ["ninja", "-C", str(ROOT / "build"), "bench/decide"]
+    subprocess.run(build, check=True, stdout=subprocess.DEVNULL)
+    pinned = [] if cpu is None else ["taskset", "-c", str(cpu)]
+    command = [*pinned, str(BUILD / "decide"), *arguments]
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout
 
 
@@ -483,7 +487,7 @@ def main() -> int:
     finally:
         bench.stop()
         shutil.rmtree(folder)
-    decisions = measure_decisions(proxy_cpu)
+    decisions = decide("50", cpu=proxy_cpu)
     results = {
         "machine": measure.machine(),
         "load_average_before": load_average,

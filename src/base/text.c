@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "base/text.h"
 
+#include "base/bytes16.h"
+
 #include <stdarg.h>
 #include <stdio.h>
 
@@ -51,20 +53,38 @@ static void add_json_byte(struct text *text, unsigned char c)
 	}
 }
 
+/* Bytes at the front of `s` that stand for themselves. */
+static size_t plain_length(struct slice s)
+{
+	size_t len = 0;
+
+	while (s.len - len >= sizeof(bytes16)) {
+		const bytes16 bytes = bytes16_load(s.ptr + len);
+		const unsigned first = bytes16_first((bytes16)((bytes < 0x20) | (bytes >= 0x7f) |
+		                                               (bytes == '"') | (bytes == '\\')));
+		len += first;
+		if (first < sizeof(bytes16)) {
+			return len;
+		}
+	}
+	while (len < s.len && s.ptr[len] >= 0x20 && s.ptr[len] < 0x7f && s.ptr[len] != '"' &&
+	        s.ptr[len] != '\\') {
+		len++;
+	}
+	return len;
+}
+
 void text_add_json(struct text *text, struct slice s)
 {
-	size_t plain = 0; /* bytes that need no change are added in one go */
-
-	for (size_t i = 0; i < s.len; i++) {
-		const unsigned char c = (unsigned char)s.ptr[i];
-		if (c >= 0x20 && c < 0x7f && c != '"' && c != '\\') {
-			continue;
+	for (;;) {
+		const size_t len = plain_length(s);
+		text_add(text, (struct slice){s.ptr, len});
+		if (len == s.len) {
+			return;
 		}
-		text_add(text, (struct slice){s.ptr + plain, i - plain});
-		add_json_byte(text, c);
-		plain = i + 1;
+		add_json_byte(text, (unsigned char)s.ptr[len]);
+		s = (struct slice){s.ptr + len + 1, s.len - len - 1};
 	}
-	text_add(text, (struct slice){s.ptr + plain, s.len - plain});
 }
 
 struct text_shown text_show(struct slice value)

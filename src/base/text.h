@@ -50,6 +50,15 @@ static inline void text_add(struct text *text, struct slice s)
 	}
 }
 
+/* Copy as much of `s` as fits into memory of `cap` bytes; how many that were. */
+static inline size_t text_keep(char *memory, size_t cap, struct slice s)
+{
+	struct text text = text_over(memory, cap);
+
+	text_add(&text, (struct slice){s.ptr, s.len < cap ? s.len : cap});
+	return text.len;
+}
+
 void text_add_char(struct text *text, char c);
 void text_add_u64(struct text *text, uint64_t value);
 /* Decimal, with zeros in front up to `digits`. */

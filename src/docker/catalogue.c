@@ -15,6 +15,7 @@ enum {
 	JSON = DOCKER_JSON,
 	TAR = DOCKER_TAR,
 	FAR = DOCKER_FAR,
+	ROOT = DOCKER_ROOT,
 };
 
 /* Each row has the number of its place. */

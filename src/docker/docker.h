@@ -39,6 +39,7 @@ enum docker_trait {
 	DOCKER_JSON = 1 << 7,    /* its body is JSON */
 	DOCKER_TAR = 1 << 8,     /* its body is a tar archive */
 	DOCKER_FAR = 1 << 9,     /* makes the Engine contact another machine */
+	DOCKER_ROOT = 1 << 10,   /* whoever may ask for it as he likes is root on the host */
 	DOCKER_HIJACK = DOCKER_ATTACH | DOCKER_EXEC | DOCKER_UPGRADE,
 };
 

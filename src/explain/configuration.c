@@ -8,51 +8,6 @@ enum {
 	NOUN_COLUMNS = 18,
 };
 
-/* Operations that are root on the host for whoever may ask for them as he likes. */
-static const char *const root_operations[] = {
-        "buildkit.grpc",
-        "buildkit.session",
-        "container.archive_put",
-        "container.create",
-        "container.start_with_config",
-        "container.update",
-        "exec.create",
-        "exec.start",
-        "image.build",
-        "libpod.container.archive_put",
-        "libpod.container.create",
-        "libpod.container.update",
-        "libpod.exec.create",
-        "libpod.exec.start",
-        "libpod.image.build",
-        "libpod.kube.apply",
-        "libpod.play.kube",
-        "libpod.pod.create",
-        "libpod.volume.create",
-        "plugin.create",
-        "plugin.enable",
-        "plugin.pull",
-        "plugin.set",
-        "plugin.upgrade",
-        "service.create",
-        "service.update",
-        "swarm.init",
-        "swarm.join",
-        "swarm.unlockkey",
-        "unknown",
-        "volume.create",
-};
-
-static bool is_root(const char *operation)
-{
-	for (unsigned i = 0; i < ARRAY_LEN(root_operations); i++) {
-		if (strcmp(operation, root_operations[i]) == 0) {
-			return true;
-		}
-	}
-	return false;
-}
-
 /* ── Operations ──────────────────────────────────────────────────────────── */
 
 /* "container" of "container.list"; all but the last word. */
@@ -82,7 +37,8 @@ static struct summary summarize(const struct policy *policy, const char *operati
 		const struct docker_endpoint *endpoint = docker_endpoint(id);
 		summary.some = summary.some || grant != POLICY_NEVER;
 		summary.all = summary.all && grant == POLICY_ALWAYS;
-		summary.traits |= endpoint != NULL ? endpoint->traits : 0;
+		/* Of what nobody knows the worst is to be assumed. */
+		summary.traits |= endpoint != NULL ? endpoint->traits : DOCKER_ROOT;
 	}
 	return summary;
 }
@@ -115,7 +71,7 @@ static void add_verb(struct text *text, const char *operation, const struct summ
 {
 	const struct slice noun = noun_of(operation);
 	const char *verb = operation[noun.len] == '.' ? operation + noun.len + 1 : "(any)";
-	const bool root = is_root(operation);
+	const bool root = (summary->traits & DOCKER_ROOT) != 0;
 	const bool writes = (summary->traits & DOCKER_WRITE) != 0;
 	const bool leaks = (summary->traits & DOCKER_LEAK) != 0;
 
@@ -227,7 +183,8 @@ int explain_configuration(const struct config *config)
 		printf("%s\n", listener->browsers ? ", browsers" : "");
 	}
 	print_policies(config);
-	printf("\n[w] changes something   [s] may show secrets or files   [R] enough to become root "
+	printf("\n[w] changes something   [s] may show secrets or files   [R] enough to become "
+	       "root "
 	       "on the host\n"
 	       "[?] only for some paths or methods, perhaps for none\n");
 	return 0;

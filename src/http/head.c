@@ -48,10 +48,9 @@ const unsigned char http_bytes[256] = {BYTES_64(0), BYTES_64(64), BYTES_64(128),
 static inline const char *skip_name(const char *at, const char *end)
 {
 	if (LIKELY(end - at >= 16)) {
-		bytes16 bytes;
-		memcpy(&bytes, at, sizeof(bytes));
+		const bytes16 bytes = bytes16_load(at);
 		const bytes16 letter = (bytes | 0x20) - 'a';
-		at += first_found((bytes16)((letter > 'z' - 'a') & (bytes != '-')));
+		at += bytes16_first((bytes16)((letter > 'z' - 'a') & (bytes != '-')));
 	}
 	return skip_bytes(at, end, BYTE_TOKEN);
 }

@@ -5,6 +5,7 @@
 #ifndef HTTP_HEAD_H
 #define HTTP_HEAD_H
 
+#include "base/bytes16.h"
 #include "http/http.h"
 
 /* What a byte may be part of; bits, since it may be several. */
@@ -34,32 +35,12 @@ static inline const char *skip_bytes(const char *at, const char *end, unsigned c
 	return at;
 }
 
-/*
- * Heads are read sixteen bytes at a time, in the compiler's own vectors: they
- * are half of what a small request costs in user space.
- */
-typedef unsigned char bytes16 __attribute__((vector_size(16)));
-
-/* The first byte of `found` that is not zero; 16 if all are. */
-static inline unsigned first_found(bytes16 found)
-{
-	uint64_t words[2];
-
-	_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the first byte is the lowest");
-	memcpy(words, &found, sizeof(words));
-	if (words[0] != 0) {
-		return (unsigned)__builtin_ctzll(words[0]) / 8;
-	}
-	return words[1] != 0 ? 8 + (unsigned)__builtin_ctzll(words[1]) / 8 : 16;
-}
-
 /* The first byte from `at` on that is a control (RFC 5234 appendix B.1: CTL), or `end`. */
 static inline const char *find_control(const char *at, const char *end)
 {
 	while (end - at >= 16) {
-		bytes16 bytes;
-		memcpy(&bytes, at, sizeof(bytes));
-		const unsigned n = first_found((bytes16)((bytes < 0x20) | (bytes == 0x7f)));
+		const bytes16 bytes = bytes16_load(at);
+		const unsigned n = bytes16_first((bytes16)((bytes < 0x20) | (bytes == 0x7f)));
 		at += n;
 		if (n < 16) {
 			return at;

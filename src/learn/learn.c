@@ -2,7 +2,6 @@
 #include "learn/learn.h"
 
 #include "base/log.h"
-#include "base/text.h"
 #include "learn/notebook.h"
 
 #include <stdlib.h>
@@ -43,16 +42,6 @@ void learn_free(struct learn *learn)
 	free(learn);
 }
 
-/* As much of `from` as `memory` holds; its length. */
-static size_t copy(char *memory, size_t size, struct slice from)
-{
-	struct text text = text_over(memory, size);
-
-	from.len = from.len < size ? from.len : size;
-	text_add(&text, from);
-	return text.len;
-}
-
 static struct page *new_page(struct learn *learn, struct slice client)
 {
 	struct page *page = calloc(1, sizeof(*page) + docker_id_count() * sizeof(page->counts[0]));
@@ -60,7 +49,7 @@ static struct page *new_page(struct learn *learn, struct slice client)
 	if (page == NULL) {
 		return NULL;
 	}
-	page->client_len = copy(page->client, sizeof(page->client), client);
+	page->client_len = text_keep(page->client, LEARN_CLIENT_MAX, client);
 	learn->pages[learn->page_count++] = page;
 	return page;
 }
@@ -100,8 +89,8 @@ static struct stranger *stranger_of(
 	}
 	learn->stranger_count++;
 	stranger->page = page;
-	stranger->method_len = (uint32_t)copy(stranger->method, sizeof(stranger->method), method);
-	stranger->path_len = (uint32_t)copy(stranger->path, sizeof(stranger->path), path);
+	stranger->method_len = text_keep(stranger->method, LEARN_METHOD_MAX, method);
+	stranger->path_len = text_keep(stranger->path, LEARN_PATH_MAX, path);
 	return stranger;
 }
 

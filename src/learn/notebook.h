@@ -24,8 +24,8 @@ struct page {
 struct stranger {
 	const struct page *page;
 	uint32_t count;
-	uint32_t method_len;
-	uint32_t path_len;
+	size_t method_len;
+	size_t path_len;
 	char method[LEARN_METHOD_MAX];
 	char path[LEARN_PATH_MAX];
 };

@@ -159,7 +159,10 @@ static void print_operations(const struct page *page, FILE *out)
 
 	for (unsigned id = 0; id < docker_endpoint_count; id++) {
 		if (page->counts[id] > 0) {
-			(void)fprintf(out, "%s%s\n", lead, docker_operation_name(id));
+			(void)fprintf(out, "%s%s%s\n", lead, docker_operation_name(id),
+			        (docker_endpoint(id)->traits & DOCKER_ROOT) != 0
+			                ? "  # enough to become root on the host"
+			                : "");
 			lead = "          - ";
 		}
 	}

@@ -89,9 +89,12 @@ enum policy_grant policy_grant_of(const struct policy *policy, unsigned id)
 
 unsigned policy_weight_of(unsigned id)
 {
-	enum { READ = 1, LEAK = 10, WRITE = 1000 };
+	enum { READ = 1, LEAK = 10, WRITE = 1000, ROOT = 4000 };
 	const struct docker_endpoint *endpoint = docker_endpoint(id);
 
+	if (endpoint != NULL && (endpoint->traits & DOCKER_ROOT) != 0) {
+		return ROOT;
+	}
 	if (endpoint == NULL || (endpoint->traits & DOCKER_WRITE) != 0) {
 		return WRITE;
 	}

@@ -80,7 +80,8 @@ enum policy_grant policy_grant_of(const struct policy *policy, unsigned id);
 
 /*
  * What allowing one more operation gives away, to compare policies by their
- * sums: what changes something counts for more than all that only reads.
+ * sums: what changes something counts for more than all that only reads, and what is
+ * enough to become root for four of those.
  */
 unsigned policy_weight_of(unsigned id);
 

@@ -164,7 +164,10 @@ enum next session_finish(struct session *session)
 	const bool more = flow_unjudged(&session->up).len > 0;
 	const bool keep = session->exchange->keep_client && (more || !session->client_ended);
 	const bool reusable = session->exchange->keep_engine && !session->client_ended &&
-	                      flow_unjudged(&session->down).len == 0 && !session->up.drop;
+	                      !session->exchange->end_told && !session->up.drop &&
+	                      flow_unjudged(&session->down).len == 0;
+
+	ASSERT(flow_is_sent(&session->up)); /* the rest would go into the next request */
 
 	session_record(session);
 	session_release_engine(session, reusable);

@@ -87,6 +87,19 @@ static inline struct slice flow_unjudged(const struct flow *flow)
 	return flow->buffer == NULL ? (struct slice){"", 0} : buffer_to_judge(flow->buffer);
 }
 
+/* All that is to be sent of the message so far is sent. */
+static inline bool flow_is_sent(const struct flow *flow)
+{
+	return flow->piped == 0 &&
+	       (flow->buffer == NULL || flow->buffer->start == flow->buffer->ready);
+}
+
+/* The message is over, and all of it is sent: only then is the sink free for another. */
+static inline bool flow_is_over(const struct flow *flow)
+{
+	return flow->complete && flow_is_sent(flow);
+}
+
 /* Give the buffer back when nothing is in it. */
 void flow_release(struct flow *flow, struct flow_lender *lender);
 

@@ -83,10 +83,7 @@ static enum next request_malformed(struct session *session)
 
 static enum next pump_request(struct session *session)
 {
-	if (session->up.complete &&
-	        (session->up.buffer == NULL ||
-	                session->up.buffer->start == session->up.buffer->ready) &&
-	        session->up.piped == 0) {
+	if (flow_is_over(&session->up)) {
 		return look_for_end(session);
 	}
 	const enum flow_result result = flow_move(
@@ -274,7 +271,7 @@ enum next session_step_reply(struct session *session)
 static enum next answer_complete(struct session *session)
 {
 	session->exchange->record.bytes = session->down.data;
-	if (session->up.complete) {
+	if (flow_is_over(&session->up)) {
 		return session_finish(session);
 	}
 	if (!session->exchange->keep_client || !session->exchange->keep_engine) {
@@ -314,7 +311,7 @@ enum next session_step_drain(struct session *session)
 		flow_drop(&session->up, &session->worker->lender);
 	}
 	const enum next sending = pump_request(session);
-	if (sending == NEXT_CLOSE || sending == NEXT_YIELD || !session->up.complete) {
+	if (sending == NEXT_CLOSE || sending == NEXT_YIELD || !flow_is_over(&session->up)) {
 		return sending;
 	}
 	return session_finish(session);

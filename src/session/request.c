@@ -30,21 +30,12 @@ enum next session_step_idle(struct session *session)
 	return session_enter(session, SESSION_HEAD);
 }
 
-/* As much of `word` as fits; the bytes of it. */
-static unsigned keep(char *memory, size_t cap, struct slice word)
-{
-	struct text text = text_over(memory, cap);
-
-	text_add(&text, (struct slice){word.ptr, word.len < cap ? word.len : cap});
-	return (unsigned)text.len;
-}
-
 static void note_request(struct exchange *exchange, const struct http_request *request)
 {
 	struct audit_record *record = &exchange->record;
 
-	record->method_len = keep(record->method, AUDIT_METHOD_MAX, request->method);
-	record->path_len = keep(record->path, AUDIT_PATH_MAX, request->path);
+	record->method_len = (unsigned)text_keep(record->method, AUDIT_METHOD_MAX, request->method);
+	record->path_len = (unsigned)text_keep(record->path, AUDIT_PATH_MAX, request->path);
 	exchange->to_head = slice_equal(request->method, SLICE("HEAD"));
 	exchange->safe = exchange->to_head || slice_equal(request->method, SLICE("GET"));
 	exchange->old_client = request->head.minor_version == 0;

@@ -67,6 +67,12 @@ class Proxy(Program):
         wait_for_listener(self)
 
 
+    def __exit__(self, *_):
+        self.process.terminate()
+        said = self.process.communicate(timeout=PATIENCE)[0].decode(errors="replace")
+        assert self.process.returncode == 0, said
+
+
 def connect(address: str) -> socket.socket:
     client = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     client.settimeout(PATIENCE)

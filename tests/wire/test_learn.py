@@ -149,3 +149,10 @@ def test_a_listener_that_enforces_is_not_opened_by_what_another_observed(learn, 
     listeners = yaml.safe_load(printed)["listeners"]
     assert [one["address"] for one in listeners] == [f"tcp://127.0.0.1:{port}"]
     assert "left out" in printed
+
+
+def test_what_is_root_on_the_host_is_marked(learn) -> None:
+    """A policy that is learnt is read before it is used: the lines to look at stand out."""
+    printed = learn(["GET /images/json", "POST /containers/create"], "learn")
+    marked = [line.split()[1] for line in printed.splitlines() if "root on the host" in line]
+    assert marked == ["container.create"]

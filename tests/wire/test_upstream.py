@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from wire import Engine, Proxy, eventually, has_ipv6
+from wire import Engine, Proxy, eventually, has_ipv6, unread
 
 
 def exchange(client, engine: Engine, target: str = "/one"):
@@ -226,6 +226,42 @@ def test_connection_with_an_unfinished_upload_is_never_used_again(
     request.conn.expect_gone()
     with proxy.connect() as client:
         exchange(client, own_engine)
+
+
+def test_connection_with_an_unsent_upload_is_never_used_again(start, own_engine: Engine) -> None:
+    """Answered early, it is wholly read but not wholly sent: more than the Engine's socket takes,
+    less than that and a pipe."""
+    proxy = start("--workers", "1")
+    body = bytes(range(250)) * 1200
+    with proxy.connect() as client:
+        client.post("/containers/x/stop", body)
+        request = own_engine.head()
+        eventually(lambda: unread(client.sock) == 0, "the proxy to read the upload")
+        request.answer(204, b"", reason="No Content")
+        request.conn.idle = False
+        assert client.response("HEAD").status == 204
+        with proxy.connect() as other:
+            exchange(other, own_engine)
+        assert request.conn.read_body(request) == body
+        request.conn.idle = True
+        exchange(client, own_engine)
+
+
+def test_connection_that_was_told_the_end_is_never_used_again(start, own_engine: Engine) -> None:
+    """More than a buffer holds behind a request, then the client's end: passed on, it ends the
+    connection for all."""
+    proxy = start("--workers", "1")
+    with proxy.connect() as client:
+        client.post("/containers/x/wait")
+        request = own_engine.request()
+        client.send(b"GET /" + b"x" * 300_000)
+        client.finish_sending()
+        request.conn.expect_end()
+        request.answer(body=b"{}")
+        request.conn.idle = False
+        assert client.response().body == b"{}"
+        with proxy.connect() as other:
+            exchange(other, own_engine)
 
 
 def test_connection_that_the_engine_announced_to_close_is_not_used(
