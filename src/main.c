@@ -298,6 +298,7 @@ static void serve(struct program *program)
 			             strlen("unix://")); /* the folder may be closed to us now */
 		}
 	}
+	denials_finish(&program->denials);
 	log_line(LOG_NOTICE, "stopped");
 }
 

@@ -27,6 +27,26 @@ static bool is_entry_of(const struct denials_entry *entry, struct slice client,
 	       strcmp(entry->operation, operation) == 0;
 }
 
+/* The minute is not over, but nobody would hear of the rest later. */
+static void log_rest(const struct denials_entry *entry)
+{
+	if (entry->operation != NULL && entry->count > 0) {
+		log_line(LOG_WARNING, "%s: %s again since then client=%s denied=%lu",
+		        entry->observed ? "would deny" : "denied", entry->operation, entry->client,
+		        (unsigned long)entry->count);
+	}
+}
+
+void denials_finish(struct denials *denials)
+{
+	for (unsigned set = 0; set < DENIALS_SETS; set++) {
+		for (unsigned way = 0; way < DENIALS_WAYS; way++) {
+			log_rest(&denials->entries[set][way]);
+			denials->entries[set][way].count = 0;
+		}
+	}
+}
+
 /* The entry of that key, in a set that belongs to it; the oldest one if there is none. */
 static struct denials_entry *find(
         struct denials_entry *set, struct slice client, const char *operation, bool observed)
@@ -42,6 +62,7 @@ static struct denials_entry *find(
 			oldest = &set[i];
 		}
 	}
+	log_rest(oldest);
 	*oldest = (struct denials_entry){.operation = operation, .observed = observed};
 	struct text text = text_over(oldest->client, sizeof(oldest->client) - 1);
 	text_add(&text, client);

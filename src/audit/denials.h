@@ -38,6 +38,9 @@ void denials_init(struct denials *denials);
 uint64_t denials_count(struct denials *denials, int64_t now_ns, struct slice client,
         const char *operation, bool observed);
 
+/* At the end: say how often was denied what was not said since the last line. */
+void denials_finish(struct denials *denials);
+
 /* `client` is the address with the port. */
 void denials_report(struct denials *denials, int64_t now_ns, const char *client,
         const struct policy *policy, const struct docker_request *request,

@@ -585,6 +585,19 @@ static void warn_of_policy_without_use(struct config *config)
 	}
 }
 
+static void warn_of_port_without_use(const struct reader *reader)
+{
+	struct config *config = reader->config;
+
+	for (unsigned i = 0; i < CONFIG_OPTION_COUNT; i++) {
+		if (reader->given[i] && config_options[i].type == OPTION_PORT) {
+			(void)snprintf(config->warning, CONFIG_WARNING_MAX,
+			        "PORT=%u does not count: addresses to listen on are given",
+			        config->port);
+		}
+	}
+}
+
 /* The policy of listeners that the file gives none. */
 static int choose_policy(struct reader *reader)
 {
@@ -644,6 +657,20 @@ static int check_arguments(struct reader *reader)
 	return 0;
 }
 
+/* Who asks for keys must not get a proxy that serves everyone. */
+static int refuse_client_keys(struct reader *reader)
+{
+	const char *file = getenv("CLIENT_KEYS_FILE");
+
+	if (file == NULL || file[0] == '\0') {
+		return 0;
+	}
+	return fail(reader,
+	        "CLIENT_KEYS_FILE=%s: this version cannot ask callers for a key: unset it, and let "
+	        "only those reach the proxy who may",
+	        text_show(slice_of(file)).text);
+}
+
 int config_read(
         int argc, char *const argv[], struct config *ret_config, char error[CONFIG_ERROR_MAX])
 {
@@ -668,9 +695,15 @@ int config_read(
 	if (read_environment(&reader) < 0 || config_read_switches(&reader) < 0) {
 		return -EINVAL;
 	}
+	if (refuse_client_keys(&reader) < 0) {
+		return -EINVAL;
+	}
 	ret_config->policies = policy_set_new();
 	if (ret_config->file != NULL && config_read_file(&reader) < 0) {
 		return -EINVAL;
+	}
+	if (ret_config->listener_count > 0) {
+		warn_of_port_without_use(&reader);
 	}
 	if (read_defaults(&reader) < 0) {
 		return -EINVAL;

@@ -182,3 +182,16 @@ def test_start_up_says_where_it_listens_and_what_it_forwards_to(start, own_engin
         client.response()
     proxy.wait_log(lambda line: str(proxy.port) in line, what="about where it listens")
     assert own_engine.path in proxy.log()
+
+
+def test_client_keys_are_refused_rather_than_ignored() -> None:
+    """Whoever asks for keys must not get a proxy that serves everyone."""
+    done = run_binary(CLIENT_KEYS_FILE="/run/secrets/keys")
+    assert done.returncode == 2
+    assert "CLIENT_KEYS_FILE=/run/secrets/keys" in done.stderr
+
+
+def test_a_port_without_use_is_said(tmp_path) -> None:
+    done = run_binary("check", "--listen", "tcp://127.0.0.1:4000", PORT="4001")
+    assert done.returncode == 0
+    assert "PORT=4001 does not count" in done.stderr

@@ -315,6 +315,10 @@ def test_a_denial_is_logged_once_a_minute_and_counted(start: Start, own_engine: 
     assert " warning " in secrets[0]
     for word in ("method=GET", "path=/secrets", "client=127.0.0.1", "denied=1", "To allow it"):
         assert word in secrets[0], secrets[0]
+    proxy.terminate()
+    assert proxy.wait_exit() == 0
+    rest = proxy.wait_log(lambda line: "secret.list again since then" in line)
+    assert rest.endswith("client=127.0.0.1 denied=4")
 
 
 def test_request_lines_carry_operation_and_policy(start: Start, own_engine: Engine) -> None:
