@@ -51,7 +51,7 @@ static const char *const operations[] = {
         "secret.*",
         "config.*",
         "plugin.*",
-        "volume.list",
+        "swarm.unlock",
         "volume.inspect",
         "volume.create",
         "volume.remove",

@@ -37,6 +37,7 @@ class Proxy:
     environment: Callable[[Place], dict[str, str]] = field(default=lambda place: {})
     log_to: str = "file"  # file or null
     product: bool = False  # held to the targets
+    peer: bool = False  # somebody else's program
     bulk: bool = True  # worth measuring with bulk transfers
     holds_connections: bool = True
 
@@ -201,7 +202,7 @@ def haproxy_tuned(
         )
         return haproxy_command(root / "usr/sbin/haproxy", configuration, place)
 
-    return Proxy(name, command, lambda place: library_path(root))
+    return Proxy(name, command, lambda place: library_path(root), peer=True)
 
 
 def haproxy_tecnativa(root: Path) -> Proxy:
@@ -221,7 +222,7 @@ def haproxy_tecnativa(root: Path) -> Proxy:
         switches.update({name: "1" for name in SWITCHED_ON})
         return library_path(root) | switches
 
-    return Proxy("haproxy as tecnativa", command, environment)
+    return Proxy("haproxy as tecnativa", command, environment, peer=True)
 
 
 # ---- nginx. ----
@@ -299,7 +300,7 @@ def nginx(
         binary = root / "usr/sbin/nginx"
         return [str(binary), "-p", str(place.folder), "-e", str(error_log), "-c", str(path)]
 
-    return Proxy(name, command, lambda place: library_path(root))
+    return Proxy(name, command, lambda place: library_path(root), peer=True)
 
 
 # ---- Debian's packages, unpacked. ----

@@ -224,6 +224,10 @@ def scenario_options(scenario: Scenario, effort: Effort, check: bool) -> list[ob
     )
 
 
+class LoadError(Exception):
+    """A request was not answered as it should be."""
+
+
 def measure_once(bench: Bench, instance: Running, scenario: Scenario) -> dict[str, float]:
     options = scenario_options(scenario, bench.effort, check=False)
     load = bench.spawn_on_load_cpu(bench.load("http", instance.place.port, scenario, *options))
@@ -238,7 +242,7 @@ def measure_once(bench: Bench, instance: Running, scenario: Scenario) -> dict[st
     busy = measure.busy([bench.proxy_cpu, bench.load_cpu]) - busy_before
     rest = measure.clock(ours) - rest_before
     if load.wait() != 0:
-        raise SystemExit(f"bench: {instance.proxy.name}, {scenario.name}: errors: {result}")
+        raise LoadError(f"{instance.proxy.name}, {scenario.name}: errors: {result}")
     seconds = result["seconds"]
     return {
         "cpu_us": used.used / 1e3 / result["requests"],
@@ -289,6 +293,25 @@ def applies(proxy: Proxy, scenario: Scenario) -> bool:
     return proxy.bulk or not scenario.bulk
 
 
+def measure_round(
+    bench: Bench, instances: list[Running], scenario: Scenario, broken: set[tuple[str, str]]
+) -> dict[str, dict[str, float]]:
+    """Every proxy once. A peer that fails is left out from then on; what is ours must not fail."""
+    figures = {}
+    for instance in instances:
+        key = (instance.proxy.name, scenario.name)
+        if not applies(instance.proxy, scenario) or key in broken:
+            continue
+        try:
+            figures[instance.proxy.name] = measure_undisturbed(bench, instance, scenario)
+        except LoadError as error:
+            if not instance.proxy.peer:
+                raise SystemExit(f"bench: {error}") from None
+            progress(f"left out: {error}")
+            broken.add(key)
+    return figures
+
+
 def measure_traffic(bench: Bench, proxies: list[Proxy], scenarios: list[Scenario]) -> Figures:
     figures: Figures = {scenario.name: {} for scenario in scenarios}
     with contextlib.ExitStack() as stack:
@@ -297,14 +320,16 @@ def measure_traffic(bench: Bench, proxies: list[Proxy], scenarios: list[Scenario
             for instance in instances:
                 if applies(instance.proxy, scenario):
                     check_once(bench, instance, scenario)
+        broken: set[tuple[str, str]] = set()
         for number in range(bench.effort.rounds):
             progress(f"round {number + 1} of {bench.effort.rounds}")
+            turn = number % len(instances)
             for scenario in scenarios:
-                turn = number % len(instances)
-                for instance in instances[turn:] + instances[:turn]:
-                    if applies(instance.proxy, scenario):
-                        rounds = figures[scenario.name].setdefault(instance.proxy.name, [])
-                        rounds.append(measure_undisturbed(bench, instance, scenario))
+                ordered = instances[turn:] + instances[:turn]
+                for name, found in measure_round(bench, ordered, scenario, broken).items():
+                    figures[scenario.name].setdefault(name, []).append(found)
+        for name, scenario_name in broken:
+            figures[scenario_name].pop(name, None)
     return figures
 
 
