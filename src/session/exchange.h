@@ -14,7 +14,7 @@ struct exchange {
 	unsigned traits;    /* of the operation: enum docker_trait */
 	bool upgrade;       /* Upgrade was sent on */
 	bool to_head;       /* it is a HEAD request */
-	bool safe;          /* GET or HEAD: may be sent twice */
+	bool safe;          /* GET or HEAD, and the operation changes nothing: may be sent twice */
 	bool keep_client;   /* the client connection can go on after it */
 	bool keep_engine;   /* the Engine's as well */
 	bool old_client;    /* HTTP/1.0: knows no chunks and no 1xx */

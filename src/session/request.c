@@ -97,6 +97,7 @@ static enum docker_error route(struct session *session, const struct http_reques
 		const struct docker_endpoint *endpoint = docker_endpoint(routed->id);
 		exchange->record.operation = docker_operation_name(routed->id);
 		exchange->traits = endpoint == NULL ? 0 : endpoint->traits;
+		exchange->safe = exchange->safe && (exchange->traits & DOCKER_WRITE) == 0;
 		exchange->upgrade =
 		        (exchange->traits & DOCKER_HIJACK) != 0 && head->upgrade.ptr != NULL;
 	}

@@ -343,6 +343,17 @@ def test_other_methods_are_never_tried_again(
         assert not engine.received()
 
 
+def test_get_that_changes_something_is_never_tried_again(proxy: Proxy, engine: Engine) -> None:
+    """Attaching by WebSocket is a GET, and hands out standard input."""
+    with proxy.connect() as client:
+        first = exchange(client, engine)
+        client.get("/containers/x/attach/ws")
+        engine.request()
+        first.close()
+        assert client.response().status == 502
+        assert not engine.received()
+
+
 def test_fresh_connection_that_dies_is_not_retried(proxy: Proxy, engine: Engine) -> None:
     """An Engine that dies on a request would be killed twice by it."""
     with proxy.connect() as client:
