@@ -13,7 +13,7 @@
 #include "yaml/yaml.h"
 
 enum {
-	INPUT_SIZE_MAX = YAML_SIZE_MAX,
+	INPUT_SIZE_MAX = 256 * 1024,
 	INPUT_SETTINGS_MAX = 1000,
 };
 

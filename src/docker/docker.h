@@ -115,7 +115,8 @@ struct docker_request {
 	/*
 	 * Where no row fits: the row by which the Engine's router serves it all the
 	 * same, for it lets every name hold slashes (/containers/app/db/logs: with
-	 * links, app/db is a container). What is allowed must be allowed as both.
+	 * links, app/db is a container) and takes any method below /debug. What is
+	 * allowed must be allowed as both.
 	 * Otherwise the id again.
 	 */
 	unsigned served_id;

@@ -143,16 +143,29 @@ enum docker_error path_check_segments(struct slice decoded)
 
 enum { VERSION_PARTS = 3 };
 
-/* /v[0-9.]+ as the Engine's router has it; 0: `path` does not start with one. */
-static size_t version_length(struct slice path)
+static bool is_digit(char c)
+{
+	return c >= '0' && c <= '9';
+}
+
+/*
+ * /v[0-9.]+ as the Engine's router has it, or podman's /v[0-9][0-9A-Za-z.-]*, which its builds
+ * between releases use; 0: `path` does not start with one. *ret_digits: up to what only podman has.
+ */
+static size_t version_length(struct slice path, size_t *ret_digits)
 {
 	size_t at = 2;
 
+	*ret_digits = 0;
 	if (!slice_starts_with(path, SLICE("/v"))) {
 		return 0;
 	}
-	while (at < path.len &&
-	        ((path.ptr[at] >= '0' && path.ptr[at] <= '9') || path.ptr[at] == '.')) {
+	while (at < path.len && (is_digit(path.ptr[at]) || path.ptr[at] == '.')) {
+		at++;
+	}
+	*ret_digits = at;
+	while (at > 2 && at < path.len &&
+	        (IS_ALNUM(path.ptr[at]) || path.ptr[at] == '-' || path.ptr[at] == '.')) {
 		at++;
 	}
 	return at > 2 && (at == path.len || path.ptr[at] == '/') ? at : 0;
@@ -160,7 +173,8 @@ static size_t version_length(struct slice path)
 
 static enum docker_error parse_version(struct path *path)
 {
-	const size_t len = version_length(path->decoded);
+	size_t digits_end;
+	const size_t len = version_length(path->decoded, &digits_end);
 	uint64_t parts[VERSION_PARTS] = {0};
 	unsigned count = 0;
 	struct slice part;
@@ -170,7 +184,8 @@ static enum docker_error parse_version(struct path *path)
 	if (len == 0) {
 		return DOCKER_OK;
 	}
-	struct slice digits = {path->decoded.ptr + 2, len - 2};
+	struct slice digits = {path->decoded.ptr + 2, digits_end - 2};
+	path->version_suffix = (struct slice){path->decoded.ptr + digits_end, len - digits_end};
 	while (slice_next(&digits, '.', &part)) {
 		if (count == VERSION_PARTS ||
 		        slice_to_u64(part, UINT16_MAX, &parts[count++]) != 0) {
@@ -235,6 +250,7 @@ enum docker_error path_encode(
 		return DOCKER_OK;
 	}
 	encode_version(&text, &path->version);
+	text_add(&text, path->version_suffix);
 	for (size_t i = 0; i < path->rest.len; i++) {
 		const char c = path->rest.ptr[i];
 		if (class_of(c) == BYTE_PLAIN) {

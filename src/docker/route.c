@@ -205,6 +205,22 @@ static enum docker_error reveal(
 	               : DOCKER_BAD_SLASH;
 }
 
+/* The row by which the Engine serves what no row fits; the id again if there is none. */
+static unsigned find_served(
+        const struct docker_target *target, const struct path *path, unsigned id)
+{
+	struct docker_target asked = *target;
+	struct slice name;
+
+	/* Up to 27 it asks for no method there. */
+	if (slice_starts_with(path->rest, SLICE("/debug/")) &&
+	        method_of(target->method) != METHOD_OPTIONS) {
+		asked.method = SLICE("GET");
+	}
+	const unsigned row = find_row(&asked, path, NAMES_WITH_SLASHES, &name);
+	return row < docker_endpoint_count ? row : id;
+}
+
 static enum docker_error route_path(
         const struct docker_target *target, struct path *path, struct docker_request *request)
 {
@@ -224,8 +240,7 @@ static enum docker_error route_path(
 	}
 	request->served_id = request->id;
 	if (error == DOCKER_OK && request->id >= docker_endpoint_count) {
-		struct slice name;
-		request->served_id = find_row(target, path, NAMES_WITH_SLASHES, &name);
+		request->served_id = find_served(target, path, request->id);
 	}
 	return error;
 }

@@ -70,6 +70,17 @@ static struct page *page_of(struct learn *learn, struct slice client)
 	                                             : learn->pages[LEARN_CLIENTS_MAX - 1];
 }
 
+/* Whether the configuration takes a rule for it: it must be one that loads, whoever asks for what.
+ */
+static bool can_have_a_rule(struct slice method, struct slice path)
+{
+	/* Patterns that begin so are refused: it is a version that was not removed. */
+	const bool has_version = slice_starts_with(path, SLICE("/v1"));
+
+	return policy_method_bit(method) != 0 && slice_starts_with(path, SLICE("/")) &&
+	       !has_version && method.len <= LEARN_METHOD_MAX && path.len <= LEARN_PATH_MAX;
+}
+
 static struct stranger *stranger_of(
         struct learn *learn, const struct page *page, struct slice method, struct slice path)
 {
@@ -83,8 +94,7 @@ static struct stranger *stranger_of(
 			return stranger;
 		}
 	}
-	if (learn->stranger_count == LEARN_STRANGERS_MAX || method.len > LEARN_METHOD_MAX ||
-	        path.len > LEARN_PATH_MAX) {
+	if (learn->stranger_count == LEARN_STRANGERS_MAX || !can_have_a_rule(method, path)) {
 		return NULL;
 	}
 	learn->stranger_count++;

@@ -15,8 +15,8 @@
 #include <stdio.h>
 
 enum {
-	LEARN_CLIENTS_MAX = 256,   /* further ones share the last page */
-	LEARN_CLIENT_MAX = 56,     /* bytes of a client's name */
+	LEARN_CLIENTS_MAX = POLICY_EXTENDS_MAX, /* further ones share the last page */
+	LEARN_CLIENT_MAX = 56,                  /* bytes of a client's name */
 	LEARN_STRANGERS_MAX = 256, /* different requests that no row of the catalogue fits */
 	LEARN_PATH_MAX = 256, /* bytes of such a request's path; longer ones are only counted */
 };

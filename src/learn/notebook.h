@@ -16,7 +16,7 @@ struct page {
 	char client[LEARN_CLIENT_MAX];
 	size_t client_len;
 	uint64_t requests;
-	uint64_t uncounted; /* requests no row fits for which there was no more room */
+	uint64_t uncounted; /* requests no row fits for which there was no room or can be no rule */
 	uint32_t counts[];  /* by request id, the first of those that are one operation */
 };
 

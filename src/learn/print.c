@@ -134,8 +134,8 @@ static void print_page(
 	}
 	if (page->uncounted > 0) {
 		(void)fprintf(out,
-		        "#   %8" PRIu64 "  not operations of the Docker API, and too many or too "
-		        "long for a rule each\n",
+		        "#   %8" PRIu64 "  not operations of the Docker API, and too many, too "
+		        "long or too odd for a rule each\n",
 		        page->uncounted);
 	}
 	print_preset(learn, page, set, out);

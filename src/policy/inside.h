@@ -79,8 +79,6 @@ struct policy_set {
 
 /* Requests that have no operation. */
 bool policy_is_unknown(unsigned id);
-/* 0: not a method of the Engine API. */
-unsigned policy_method_bit(struct slice method);
 
 static inline bool id_is_in(const uint64_t *ids, unsigned id)
 {

@@ -24,7 +24,7 @@ enum {
 	POLICY_NAME_MAX = 64,      /* bytes */
 	POLICY_RULES_MAX = 1000,   /* of one policy, extended ones counted */
 	POLICY_PATTERN_MAX = 1024, /* bytes of a path pattern */
-	POLICY_EXTENDS_MAX = 16,   /* names in one policy's `extends` */
+	POLICY_EXTENDS_MAX = 32,   /* names in one policy's `extends` */
 	POLICY_DEPTH_MAX = 8,      /* policies that extend each other in a row */
 	POLICY_ERROR_MAX = 1024,   /* bytes of a message */
 };
@@ -134,6 +134,9 @@ struct policy_match {
 	unsigned method_count;
 	const char *path; /* PCRE2 over the whole decoded path, version removed; NULL: any */
 };
+
+/* A bit for each method that rules may name; 0: it is none of them. */
+unsigned policy_method_bit(struct slice method);
 
 /*
  * Functions that fail return -EINVAL and leave a sentence in `error`, with

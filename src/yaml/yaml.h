@@ -15,7 +15,7 @@
 #include "base/slice.h"
 
 enum {
-	YAML_SIZE_MAX = 256 * 1024, /* bytes of a file */
+	YAML_SIZE_MAX = 1024 * 1024, /* bytes of a file */
 	YAML_NODES_MAX = 20000,
 	YAML_KEYS_MAX = 1000, /* of one map */
 	YAML_DEPTH_MAX = 16,

@@ -33,6 +33,18 @@ def tapped(binary, tap) -> Iterator[program.Proxy]:
         yield running
 
 
+@pytest.fixture(scope="module")
+def denying_debug(binary, engine, tmp_path_factory) -> Iterator[program.Proxy]:
+    folder = tmp_path_factory.mktemp("policy")
+    file = folder / "proxy.yaml"
+    file.write_text(
+        "policy: careful\npolicies:\n  careful:\n    rules:\n"
+        "      - deny: [debug.*]\n      - allow: ['*']\n"
+    )
+    with closing(program.Proxy(binary, engine.socket, {"CONFIG": str(file)})) as running:
+        yield running
+
+
 def lines(tap: Tap) -> Counter[str]:
     """All request lines that went to the Engine so far, on whichever connection."""
     return Counter(head.split("\r\n")[0] for head in tap.heads())
@@ -269,3 +281,14 @@ def test_a_linked_name_is_no_way_around_a_denial(binary, engine, direct, contain
     with closing(program.Proxy(binary, engine.socket, env=switches)) as running:
         assert running.get(logs).status == 403
         assert running.get(f"/containers/{app}/db/json").json()["Id"] == linked
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "DELETE", "PROPFIND"])
+@pytest.mark.parametrize("path", ["/debug/vars", "/debug/pprof/", "/debug/pprof/cmdline"])
+def test_a_method_is_no_way_around_a_denial_of_debug(
+    denying_debug, direct, method, path
+):
+    """Engines up to 27 show these pages whatever the method."""
+    assert direct.roundtrip(method, path).status == 200
+    with denying_debug.connect() as connection:
+        assert connection.roundtrip(method, path).status == 403

@@ -107,7 +107,8 @@ static void row_routes_to_itself(unsigned id, const char *prefix, const char *na
 
 static void every_row_routes_to_itself(void **state)
 {
-	static const char *const prefixes[] = {"", "/v1.41", "/v1.56", "/v5.2.0"};
+	static const char *const prefixes[] = {
+	        "", "/v1.41", "/v1.56", "/v5.2.0", "/v5.3.0-dev", "/v5.0.0-rc1.2", "/v1a"};
 
 	(void)state;
 	for (unsigned id = 0; id < docker_endpoint_count; id++) {
@@ -229,6 +230,13 @@ static void what_no_row_fits_may_be_served_by_one(void **state)
 	        {"GET", "/containersfoo", "unknown"},
 	        {"HEAD", "/containers/app/db/json", "unknown"},
 	        {"OPTIONS", "/containers/app/db/json", "system.options"},
+	        /* Engines up to 27 ask for no method there. */
+	        {"POST", "/debug/vars", "debug.vars"},
+	        {"HEAD", "/debug/pprof/", "debug.index"},
+	        {"FOO", "/debug/pprof/cmdline", "debug.cmdline"},
+	        {"DELETE", "/v1.41/debug/pprof/heap", "debug.dump"},
+	        {"DELETE", "/debug/vars/none", "unknown"},
+	        {"OPTIONS", "/debug/vars", "system.options"},
 	};
 
 	(void)state;
@@ -337,6 +345,7 @@ static const struct spelling spellings[] = {
         {"GET", BYTES("/v01.41.00/_ping"), "system.ping", BYTES("/v1.41.0/_ping"), NONE},
         {"GET", BYTES("/v1/_ping"), "system.ping", BYTES("/v1/_ping"), NONE},
         {"GET", BYTES("/networks/"), "network.list", BYTES("/networks"), NONE},
+        {"GET", BYTES("/v05.3.0%2Drc1/_ping"), "system.ping", BYTES("/v5.3.0-rc1/_ping"), NONE},
         {"GET", BYTES("/v1.041/networks/"), "network.list", BYTES("/v1.41/networks"), NONE},
         {"GET", BYTES("/containers/web%31/json"), "container.inspect",
                 BYTES("/containers/web1/json"), BYTES("web1")},
@@ -420,7 +429,10 @@ static void versions_are_numbers(void **state)
 	        {"/version", {0, 0, 0, 0}, "/version"},
 	        {"/volumes", {0, 0, 0, 0}, "/volumes"},
 	        {"/v", {0, 0, 0, 0}, "/v"},
-	        {"/v1.41x/info", {0, 0, 0, 0}, "/v1.41x/info"},
+	        {"/v5.3.0-dev/info", {5, 3, 0, 3}, "/info"},
+	        {"/v1.41x/info", {1, 41, 0, 2}, "/info"},
+	        {"/v4-/info", {4, 0, 0, 1}, "/info"},
+	        {"/v1.41_x/info", {0, 0, 0, 0}, "/v1.41_x/info"},
 	};
 
 	(void)state;
@@ -496,6 +508,8 @@ static const struct {
         {DOCKER_BAD_BYTE, BYTES("/containers/a/js%efn")},
         {DOCKER_BAD_BYTE, BYTES("/containers/a/b%80/json")},
         {DOCKER_BAD_VERSION, BYTES("/v1..41/info")},
+        {DOCKER_BAD_VERSION, BYTES("/v4..0-dev/info")},
+        {DOCKER_BAD_VERSION, BYTES("/v4.0.0.-dev/info")},
         {DOCKER_BAD_VERSION, BYTES("/v.1.41/info")},
         {DOCKER_BAD_VERSION, BYTES("/v1.41./info")},
         {DOCKER_BAD_VERSION, BYTES("/v./info")},

@@ -191,10 +191,53 @@ static void what_is_too_much_is_counted(void **state)
 		note("192.0.2.1:1", "GET", path);
 	}
 	print();
-	expect("#          3  not operations of the Docker API, and too many or too long for a "
-	       "rule each\n");
+	expect("#          3  not operations of the Docker API, and too many, too long or "
+	       "too odd for a rule each\n");
 	assert_true(allows("learned", "GET", "/strange/0"));
 	assert_false(allows("learned", "GET", "/strange/257"));
+}
+
+/* One of these would make the whole file one that is refused. */
+static void what_no_rule_can_name_is_counted(void **state)
+{
+	(void)state;
+	note("192.0.2.1:1", "FOO", "/x");
+	note("192.0.2.1:1", "get", "/_ping");
+	note("192.0.2.1:1", "OPTIONS", "*");
+	note("192.0.2.1:1", "GET", "/v1.41/v1.41/x");
+	note("192.0.2.1:1", "GET", "/v1_x");
+	note("192.0.2.1:1", "OPTIONS", "/x");
+	print();
+	expect("#          5  not operations of the Docker API, and too many, too long or too odd "
+	       "for a rule each\n");
+	assert_true(allows("learned", "OPTIONS", "/x"));
+	assert_false(allows("learned", "GET", "/x"));
+}
+
+/* All that every client and every path can fill it with. */
+static void the_fullest_book_can_be_read_back(void **state)
+{
+	char client[32];
+	char path[3 * LEARN_PATH_MAX];
+
+	(void)state;
+	for (unsigned i = 0; i < LEARN_CLIENTS_MAX; i++) {
+		(void)snprintf(client, sizeof(client), "[2001:db8:1111:2222:3333:%x:1:1]:1", i);
+		for (unsigned id = 0; id < docker_endpoint_count; id++) {
+			const struct docker_request request = {.id = id};
+			learn_note(learn, client, &request);
+		}
+	}
+	for (unsigned i = 0; i < LEARN_STRANGERS_MAX; i++) {
+		(void)snprintf(path, sizeof(path), "/%04u", i);
+		for (unsigned j = 0; j < LEARN_PATH_MAX - 5; j++) {
+			(void)strcat(path, "%20");
+		}
+		note(client, "OPTIONS", path);
+	}
+	print();
+	expect_not("too odd");
+	assert_true(allows("learned", "OPTIONS", path));
 }
 
 static void further_clients_share_a_page(void **state)
@@ -208,8 +251,9 @@ static void further_clients_share_a_page(void **state)
 	}
 	print();
 	expect("# everyone else: 11 requests\n");
-	expect("client-256:  # everyone else\n");
-	expect_not("client-257");
+	expect("client-32:  # everyone else\n");
+	expect_not("client-33");
+	assert_true(allows("learned", "GET", "/images/json"));
 }
 
 static void listeners_are_printed_as_they_were(void **state)
@@ -242,6 +286,8 @@ int main(void)
 	        TEST(rows_of_one_operation_count_as_one),
 	        TEST(paths_are_patterns_of_themselves),
 	        TEST(what_is_too_much_is_counted),
+	        TEST(what_no_rule_can_name_is_counted),
+	        TEST(the_fullest_book_can_be_read_back),
 	        TEST(further_clients_share_a_page),
 	        TEST(listeners_are_printed_as_they_were),
 	        TEST(nothing_asked_is_nothing_to_allow),

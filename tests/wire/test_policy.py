@@ -141,6 +141,27 @@ def test_pipelined_requests_are_judged_one_by_one(start: Start, own_engine: Engi
         assert client.response().body == b"{}"
 
 
+def test_no_spelling_is_a_way_around_a_denial(
+    start: Start, own_engine: Engine, file: Callable[[str], str]
+) -> None:
+    """What the Engine, or podman, would serve all the same is denied in front of `*` too."""
+    config = file(
+        "policy: careful\npolicies:\n  careful:\n    rules:\n"
+        "      - deny: [debug.*, container.logs, libpod.container.list]\n      - allow: ['*']\n"
+    )
+    with start("-c", config).connect() as client:
+        for request in (
+            "POST /debug/vars",
+            "PROPFIND /debug/pprof/heap",
+            "GET /containers/app/db/logs",
+            "GET /v5.3.0-dev/libpod/containers/json",
+            "GET /v1.41-x/containers/web/logs",
+        ):
+            client.send(f"{request} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+            assert client.response().status == 403, request
+        ping_passes(client, own_engine)
+
+
 def test_an_old_client_that_asks_for_it_keeps_its_connection(
     start: Start, own_engine: Engine
 ) -> None:
