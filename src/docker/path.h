@@ -16,7 +16,7 @@ struct path {
 	struct slice rest; /* of `decoded`, behind the version */
 	struct docker_version version;
 	struct slice version_suffix; /* "-dev" of podman's "/v5.3.0-dev"; most have none */
-	bool canonical; /* it came in the spelling in which it is sent on */
+	bool canonical;              /* it came in the spelling in which it is sent on */
 	bool has_hidden_slash;
 	bool has_high_byte; /* ≥ 0x80 */
 };

@@ -276,8 +276,8 @@ static void sizes_have_ceilings(void **state)
 
 	(void)state;
 	memset(big, '#', sizeof(big) - 1);
-	expect_bytes_refused(
-	        (struct slice){big, YAML_SIZE_MAX + 1}, ":1: the file is longer than 1048576 bytes");
+	expect_bytes_refused((struct slice){big, YAML_SIZE_MAX + 1},
+	        ":1: the file is longer than 1048576 bytes");
 
 	text = text_over(big, sizeof(big));
 	text_add_format(&text, "policy: %0*d\n", YAML_TEXT_MAX + 1, 0);
