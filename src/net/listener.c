@@ -70,7 +70,7 @@ static int listen_tcp(const union address *address, bool dual, bool shared)
 	        (shared && setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on)) < 0) ||
 	        (ip6 && setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &only6, sizeof(only6)) < 0) ||
 	        bind(fd, &address->any, ip6 ? sizeof(address->ip6) : sizeof(address->ip4)) < 0 ||
-	        listen(fd, BACKLOG) < 0) {
+	        (shared && listen(fd, BACKLOG) < 0)) {
 		return fail(fd);
 	}
 	return fd;

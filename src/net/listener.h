@@ -29,8 +29,9 @@ enum {
  * or [IPv6] address, `localhost`, or nothing or `*` for all interfaces, IPv6
  * and IPv4 in one socket, IPv4 alone where there is no IPv6) or unix:///PATH,
  * whose stale file is replaced by one of `mode`. Several with `shared` may have the same TCP
- * address; the first of them (`!shared`) fails with -EADDRINUSE when somebody
- * else listens there. The descriptor, or -errno; -EINVAL: not an address.
+ * address; without it one is only bound, to learn whether somebody else listens
+ * there (-EADDRINUSE): it takes no clients, who would be reset when it closes.
+ * The descriptor, or -errno; -EINVAL: not an address.
  */
 int listener_open(const char *address, unsigned mode, bool shared) MUST_USE;
 
