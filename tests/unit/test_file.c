@@ -187,6 +187,14 @@ static void mistakes_name_file_line_and_remedy(void **state)
 	                "parsing a block mapping"},
 	        {"just text\n",
 	                ":1: expected the configuration, which is a map; found 'just text'"},
+	        /* A comment is no part of the pattern, which would fit nothing with it. */
+	        {"policies:\n  a:\n    rules:\n      - deny: {path: /a/[a-z]+ # all, methods: "
+	         "[GET]}\n",
+	                ":4: this is not YAML: did not find expected ',' or '}' while parsing a "
+	                "flow mapping"},
+	        {"policies:\n  a:\n    rules:\n      - deny: {path: /a/[a-z]+\t#}\n",
+	                ":4: this is not YAML: did not find expected ',' or '}' while parsing a "
+	                "flow mapping"},
 	        /* the top */
 	        {"polices: {}\n",
 	                ":1: unknown key 'polices' in the configuration; did you mean 'policies'?"},
@@ -276,8 +284,8 @@ static void sizes_have_ceilings(void **state)
 
 	(void)state;
 	memset(big, '#', sizeof(big) - 1);
-	expect_bytes_refused(
-	        (struct slice){big, YAML_SIZE_MAX + 1}, ":1: the file is longer than 1048576 bytes");
+	expect_bytes_refused((struct slice){big, YAML_SIZE_MAX + 1},
+	        ":1: the file is longer than 1048576 bytes");
 
 	text = text_over(big, sizeof(big));
 	text_add_format(&text, "policy: %0*d\n", YAML_TEXT_MAX + 1, 0);
