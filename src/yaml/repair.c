@@ -4,7 +4,7 @@
 /*
  * The end of an unquoted value that begins at `at`: the comma or brace outside
  * of its own brackets. NULL: there is none on the line, or nothing in it that
- * needs quotes.
+ * needs quotes, or it holds quotes or a comment: then what was meant is unsure.
  */
 static const char *value_end(const char *at, const char *line_end)
 {
@@ -13,7 +13,8 @@ static const char *value_end(const char *at, const char *line_end)
 
 	for (; at < line_end; at++) {
 		const bool closing = *at == ']' || *at == '}';
-		if (*at == '\'' || *at == '"') {
+		const bool comment = *at == '#' && (at[-1] == ' ' || at[-1] == '\t');
+		if (*at == '\'' || *at == '"' || comment) {
 			return NULL;
 		}
 		if (depth == 0 && (*at == ',' || closing)) {

@@ -187,6 +187,14 @@ static void mistakes_name_file_line_and_remedy(void **state)
 	                "parsing a block mapping"},
 	        {"just text\n",
 	                ":1: expected the configuration, which is a map; found 'just text'"},
+	        /* A comment is no part of the pattern, which would fit nothing with it. */
+	        {"policies:\n  a:\n    rules:\n      - deny: {path: /a/[a-z]+ # all, methods: "
+	         "[GET]}\n",
+	                ":4: this is not YAML: did not find expected ',' or '}' while parsing a "
+	                "flow mapping"},
+	        {"policies:\n  a:\n    rules:\n      - deny: {path: /a/[a-z]+\t#}\n",
+	                ":4: this is not YAML: did not find expected ',' or '}' while parsing a "
+	                "flow mapping"},
 	        /* the top */
 	        {"polices: {}\n",
 	                ":1: unknown key 'polices' in the configuration; did you mean 'policies'?"},
