@@ -249,6 +249,18 @@ static void block_signals(sigset_t *stop_signals)
 	(void)pthread_sigmask(SIG_BLOCK, stop_signals, NULL);
 }
 
+/* While they still listen: later, a file of that name may be a successor's. */
+static void remove_sockets(const struct config *config)
+{
+	for (unsigned i = 0; i < config->listener_count; i++) {
+		const struct config_listener *listener = &config->listeners[i];
+		if (is_unix(listener)) {
+			(void)unlink(listener->address +
+			             strlen("unix://")); /* the folder may be closed to us now */
+		}
+	}
+}
+
 /* In the loop of the first worker. A second signal ends the program at once. */
 static void signal_came(struct watch *watch, uint32_t events)
 {
@@ -263,6 +275,7 @@ static void signal_came(struct watch *watch, uint32_t events)
 	log_line(LOG_NOTICE, "%s: stopping, streams may go on for %u s",
 	        signal.ssi_signo == SIGTERM ? "SIGTERM" : "SIGINT", program->config.shutdown_grace);
 	(void)pthread_sigmask(SIG_UNBLOCK, &program->stop_signals, NULL);
+	remove_sockets(&program->config);
 	for (unsigned i = 0; i < program->worker_count; i++) {
 		worker_stop(program->workers[i]);
 	}
@@ -290,13 +303,6 @@ static void serve(struct program *program)
 	}
 	for (unsigned i = 0; i < program->worker_count; i++) {
 		worker_free(program->workers[i]);
-	}
-	for (unsigned i = 0; i < program->config.listener_count; i++) {
-		const struct config_listener *listener = &program->config.listeners[i];
-		if (is_unix(listener)) {
-			(void)unlink(listener->address +
-			             strlen("unix://")); /* the folder may be closed to us now */
-		}
 	}
 	denials_finish(&program->denials);
 	log_line(LOG_NOTICE, "stopped");
@@ -441,11 +447,25 @@ static int convert(const struct config *config)
 	return fflush(stdout) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
+/* Closed by the parent, they would be opened next for a connection, which would get the log. */
+static bool keep_standard_streams(void)
+{
+	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+		if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDWR) != fd) {
+			return false;
+		}
+	}
+	return true;
+}
+
 int main(int argc, char *argv[])
 {
 	static struct program program;
 	char error[CONFIG_ERROR_MAX];
 
+	if (!keep_standard_streams()) {
+		return EXIT_FAILURE;
+	}
 	if (config_read(argc, argv, &program.config, error) < 0) {
 		(void)fprintf(stderr, "docker-socket-proxy: %s\n", error);
 		return EXIT_USAGE;

@@ -4,8 +4,6 @@
 #include "base/clock.h"
 
 #include <limits.h>
-#include <poll.h>
-#include <unistd.h>
 
 enum {
 	FLUSH_AT = 4096, /* bytes: a pipe that is ready takes PIPE_BUF at once */
@@ -28,13 +26,6 @@ void audit_init(struct audit *audit, struct loop *loop)
 	audit->pending = text_over(audit->memory, sizeof(audit->memory));
 	timer_queue_init(loop, &audit->queue, FLUSH_MS * NS_PER_MS);
 	timer_init(&audit->timer, flush_expired);
-}
-
-static bool reader_is_ready(void)
-{
-	struct pollfd output = {.fd = STDERR_FILENO, .events = POLLOUT};
-
-	return poll(&output, 1, 0) == 1 && (output.revents & POLLOUT) != 0;
 }
 
 /* Whole lines, as many as are sure not to block; at least one. */
@@ -61,12 +52,12 @@ void audit_flush(struct audit *audit)
 	struct text *pending = &audit->pending;
 
 	timer_stop(&audit->timer);
-	while (pending->len > 0 && reader_is_ready()) {
-		const ssize_t n = write(STDERR_FILENO, pending->ptr, batch_len(pending));
-		if (n <= 0) {
+	while (pending->len > 0) {
+		const size_t n = log_write((struct slice){pending->ptr, batch_len(pending)});
+		if (n == 0) {
 			break;
 		}
-		pending->len -= (size_t)n;
+		pending->len -= n;
 		memmove(pending->ptr, pending->ptr + n, pending->len);
 	}
 	report_lost(audit);

@@ -7,6 +7,7 @@
 #include <stdarg.h>
 #include <limits.h>
 #include <poll.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -14,6 +15,8 @@ static struct {
 	enum log_level level;
 	enum log_format format;
 } settings = {.level = LOG_INFO, .format = LOG_TEXT};
+
+static pthread_mutex_t one_writer = PTHREAD_MUTEX_INITIALIZER;
 
 static const char *const level_names[] = {
         [LOG_EMERG] = "emerg",
@@ -77,6 +80,20 @@ void log_begin(struct text *text, enum log_level level, int64_t realtime_ns)
 	text_add(text, json ? SLICE("\",") : SLICE(" "));
 }
 
+/* A pipe that is ready takes PIPE_BUF at once, but from one writer: the next would wait. */
+size_t log_write(struct slice lines)
+{
+	struct pollfd output = {.fd = STDERR_FILENO, .events = POLLOUT};
+	ssize_t n = 0;
+
+	(void)pthread_mutex_lock(&one_writer);
+	if (poll(&output, 1, 0) == 1 && (output.revents & POLLOUT) != 0) {
+		n = write(STDERR_FILENO, lines.ptr, lines.len);
+	}
+	(void)pthread_mutex_unlock(&one_writer);
+	return n > 0 ? (size_t)n : 0;
+}
+
 void log_line(enum log_level level, const char *format, ...)
 {
 	char message[PIPE_BUF / 2];
@@ -100,9 +117,6 @@ void log_line(enum log_level level, const char *format, ...)
 	}
 	const struct slice tail = settings.format == LOG_JSON ? SLICE("\"}\n") : SLICE("\n");
 	memcpy(memory + line.len, tail.ptr, tail.len);
-	/* A reader that does not keep up costs the line: the loop never waits for it. */
-	struct pollfd output = {.fd = STDERR_FILENO, .events = POLLOUT};
-	if (poll(&output, 1, 0) == 1 && (output.revents & POLLOUT) != 0) {
-		(void)!write(STDERR_FILENO, memory, line.len + tail.len);
-	}
+	/* A reader that does not keep up costs the line. */
+	(void)!log_write((struct slice){memory, line.len + tail.len});
 }

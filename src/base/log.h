@@ -39,6 +39,11 @@ enum log_format log_form(void);
 
 /* The start of a line: time and level, in the form that is set up. */
 void log_begin(struct text *text, enum log_level level, int64_t realtime_ns);
+/*
+ * Up to PIPE_BUF bytes of whole lines to standard error; how many were taken, 0
+ * when it would block: nothing here ever waits for a reader.
+ */
+size_t log_write(struct slice lines) MUST_USE;
 /* One line, its message cut at 2 KiB; lost when standard error would block. */
 void log_line(enum log_level level, const char *format, ...) PRINTF_LIKE(2, 3);
 

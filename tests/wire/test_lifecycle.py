@@ -5,12 +5,22 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import time
 
 import pytest
 
-from wire import BINARY, Engine, Proxy, chunk, clean_environment, eventually, refuses_connection
+from wire import (
+    BINARY,
+    Engine,
+    Proxy,
+    Stream,
+    chunk,
+    clean_environment,
+    eventually,
+    refuses_connection,
+)
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root to hand over privileges")
 
@@ -349,3 +359,53 @@ def test_mount_of_the_folder_survives_a_restart(start, own_engine: Engine) -> No
         own_engine.start()
         os.unlink(own_engine.path + ".old")
         assert os.stat(own_engine.path).st_ino != inode
+
+
+@pytest.mark.parametrize("closed", [[2], [1, 2], [0, 1, 2]], ids=str)
+def test_streams_closed_by_the_parent_are_nobody_elses(
+    start, own_engine: Engine, closed: list[int]
+) -> None:
+    """A descriptor that is free becomes a listener's, then a pipe's, and gets the log in its
+    stead."""
+
+    def close_streams() -> None:
+        for fd in closed:
+            os.close(fd)
+
+    proxy = start(preexec_fn=close_streams)
+    for fd in closed:
+        assert os.readlink(f"/proc/{proxy.pid}/fd/{fd}") == "/dev/null"
+
+
+def test_socket_of_a_successor_stays(start, own_engine: Engine, folder: str) -> None:
+    """The next one listens while the last streams of this one still go on."""
+    shared = f"{folder}/successor"
+    os.mkdir(shared)
+    os.chmod(shared, 0o777)
+    path = f"{shared}/listen.sock"
+
+    def start_there() -> Proxy:
+        proxy = start("--listen", f"unix://{path}", ready=False)
+        proxy.wait_log(lambda line: "listening" in line, what="about the listener")
+        return proxy
+
+    def connect() -> Stream:
+        sock = socket.socket(socket.AF_UNIX)
+        sock.connect(path)
+        return Stream(sock, "client")
+
+    first = start_there()
+    with connect() as stream:
+        stream.send(b"GET /events HTTP/1.1\r\nHost: docker\r\n\r\n")
+        request = own_engine.request()
+        first.terminate()
+        first.wait_log(lambda line: "stopping" in line, what="of the signal")
+        eventually(lambda: not os.path.exists(path), "the socket to go")
+        start_there()
+        request.answer()
+        stream.read_until(b"ok")
+    assert first.wait_exit() == 0
+    with connect() as stream:
+        stream.send(b"GET /version HTTP/1.1\r\nHost: docker\r\n\r\n")
+        own_engine.request().answer(body=b"the second")
+        assert stream.read_until(b"the second").startswith(b"HTTP/1.1 200")

@@ -3,6 +3,7 @@ forge."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import select
@@ -198,3 +199,20 @@ def test_log_that_nobody_reads_costs_lines_and_no_requests(start, own_engine: En
     lost = int(re.search(rb"(\d+) request lines were lost", log)[1])
     assert lost > 0
     assert log.count(b"path=/log-stuck") + lost == count
+
+
+def test_log_that_is_hardly_read_keeps_no_worker_waiting(start, own_engine: Engine) -> None:
+    """Several workers see room for one write at the same time: it is not there for all of them."""
+    reader, writer = os.pipe()
+    proxy = start("--workers", "4", "--policy", "deny", stdout=writer, stderr=writer)
+    os.close(writer)
+    with contextlib.ExitStack() as stack:
+        stack.callback(os.close, reader)
+        clients = [stack.enter_context(proxy.connect()) for _ in range(32)]
+        for _ in range(3000):
+            for client in clients:
+                client.get("/" + "x" * 400)
+            for client in clients:
+                assert client.response().status == 403
+            if select.select([reader], [], [], 0)[0]:
+                os.read(reader, 4096)  # room for one write
