@@ -4,7 +4,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 
-enum { LINE_EVERY_S = 60, MESSAGE_MAX = 1536, PATH_SHOWN_MAX = 128 };
+enum { LINE_EVERY_S = 60, MESSAGE_MAX = 1536, PATH_SHOWN_MAX = 128, METHOD_SHOWN_MAX = 16 };
 
 void denials_init(struct denials *denials)
 {
@@ -98,6 +98,12 @@ static struct slice address_of(const char *client)
 	return colon == NULL ? slice_of(client) : slice_between(client, colon);
 }
 
+/* Neither may push what stands behind it off the line. */
+static struct slice shown(struct slice word, size_t max)
+{
+	return (struct slice){word.ptr, word.len < max ? word.len : max};
+}
+
 void denials_report(struct denials *denials, int64_t now_ns, const char *client,
         const struct policy *policy, const struct docker_request *request,
         const struct verdict *verdict)
@@ -107,8 +113,8 @@ void denials_report(struct denials *denials, int64_t now_ns, const char *client,
 	        denials, now_ns, address, docker_operation_name(request->id), verdict->observed);
 	char message[MESSAGE_MAX];
 	struct text text = text_over(message, sizeof(message));
-	const size_t shown =
-	        request->path.len < PATH_SHOWN_MAX ? request->path.len : PATH_SHOWN_MAX;
+	const struct slice method = shown(request->method, METHOD_SHOWN_MAX);
+	const struct slice path = shown(request->path, PATH_SHOWN_MAX);
 
 	if (count == 0) {
 		return;
@@ -116,6 +122,5 @@ void denials_report(struct denials *denials, int64_t now_ns, const char *client,
 	policy_add_denial(policy, request, verdict, &text);
 	log_line(LOG_WARNING, "%s: %.*s method=%.*s path=%.*s client=%.*s denied=%lu",
 	        verdict->observed ? "would deny" : "denied", SLICE_FMT(text_slice(&text)),
-	        SLICE_FMT(request->method), (int)shown, request->path.ptr, SLICE_FMT(address),
-	        (unsigned long)count);
+	        SLICE_FMT(method), SLICE_FMT(path), SLICE_FMT(address), (unsigned long)count);
 }

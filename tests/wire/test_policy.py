@@ -342,6 +342,17 @@ def test_a_denial_is_logged_once_a_minute_and_counted(start: Start, own_engine: 
     assert rest.endswith("client=127.0.0.1 denied=4")
 
 
+def test_no_method_is_so_long_that_it_hides_who_was_denied(
+    start: Start, own_engine: Engine
+) -> None:
+    proxy = start(env={"POLICY": "deny"})
+    with proxy.connect() as client:
+        client.send(b"M" * 4000 + b" /secrets HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert client.response().status == 403
+    line = proxy.wait_log(lambda line: "denied: " in line)
+    assert line.endswith("path=/secrets client=127.0.0.1 denied=1")
+
+
 def test_request_lines_carry_operation_and_policy(start: Start, own_engine: Engine) -> None:
     proxy = start(env={"POLICY": "read-only"})
     with proxy.connect() as client:
