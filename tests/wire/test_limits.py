@@ -157,8 +157,11 @@ def test_connection_ceiling(start, own_engine: Engine) -> None:
 
 def test_out_of_file_descriptors(start, own_engine: Engine) -> None:
     """RLIMIT_NOFILE reached: no spinning, no death, and service as soon as there is room."""
-    proxy = start()
-    resource.prlimit(proxy.pid, resource.RLIMIT_NOFILE, (64, 64))  # fewer than it counted on
+    proxy = start(
+        "--workers",
+        "16",  # which have descriptors of their own
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (80, 80)),
+    )
     clients = [proxy.connect() for _ in range(100)]
     proxy.wait_log(lambda line: "cannot accept" in line, what="about the limit")
     before, began = proxy.cpu_seconds(), time.monotonic()
