@@ -104,7 +104,7 @@ static unsigned count_connections(const struct config *config)
 	(void)getrlimit(RLIMIT_NOFILE, &files);
 	const rlim_t possible = files.rlim_cur > 2 * RESERVED_FILES
 	                                ? files.rlim_cur - RESERVED_FILES
-	                                : RESERVED_FILES;
+	                                : files.rlim_cur / 2;
 	return possible < config->max_connections ? (unsigned)possible : config->max_connections;
 }
 

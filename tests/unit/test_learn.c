@@ -217,7 +217,7 @@ static void what_no_rule_can_name_is_counted(void **state)
 /* All that every client and every path can fill it with. */
 static void the_fullest_book_can_be_read_back(void **state)
 {
-	char client[32];
+	char client[48];
 	char path[3 * LEARN_PATH_MAX];
 
 	(void)state;

@@ -157,8 +157,13 @@ def test_connection_ceiling(start, own_engine: Engine) -> None:
 
 def test_out_of_file_descriptors(start, own_engine: Engine) -> None:
     """RLIMIT_NOFILE reached: no spinning, no death, and service as soon as there is room."""
-    proxy = start(preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64)))
+    proxy = start(
+        "--workers",
+        "16",  # which have descriptors of their own
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (80, 80)),
+    )
     clients = [proxy.connect() for _ in range(100)]
+    proxy.wait_log(lambda line: "cannot accept" in line, what="about the limit")
     before, began = proxy.cpu_seconds(), time.monotonic()
     time.sleep(1)
     assert proxy.cpu_seconds() - before < 0.5 * (time.monotonic() - began), "spins on accept"
@@ -173,6 +178,17 @@ def test_out_of_file_descriptors(start, own_engine: Engine) -> None:
 needs_real_memory = pytest.mark.skipif(
     sanitized(), reason="resident memory of a sanitizer build means nothing"
 )
+
+
+def test_few_descriptors_leave_some_for_the_engine(start, own_engine: Engine) -> None:
+    """Connections that take every descriptor are of no use: none of them gets an answer."""
+    proxy = start(preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64)))
+    clients = [proxy.connect() for _ in range(60)]
+    clients[0].get("/version")
+    own_engine.request().answer()
+    assert clients[0].response().status == 200
+    for client in clients:
+        client.close()
 
 
 @needs_real_memory
