@@ -57,6 +57,29 @@ def test_anything_else_refuses_to_start(value: str) -> None:
             assert part in result.stderr
 
 
+@pytest.mark.parametrize("variable", ["ALLOW_LOG", "LIBPOD_CONTAINER", "ALLOW_EVERYTHING"])
+@pytest.mark.parametrize("others", [{}, {"CONTAINERS": "1"}])
+def test_a_mistyped_switch_refuses_to_start(variable: str, others: dict[str, str]) -> None:
+    """What was to be closed would stay open, and by itself it would leave POLICY in charge."""
+    result = run("check", env={variable: "0", **others})
+    assert result.returncode == 2
+    assert result.stderr.count("\n") == 1 and f"{variable}: there is no such" in result.stderr
+    meant = {"ALLOW_LOG": "ALLOW_LOGS", "LIBPOD_CONTAINER": "LIBPOD_CONTAINERS"}.get(variable)
+    assert ("did you mean" in result.stderr) == (meant is not None)
+    assert meant is None or f"'{meant}'" in result.stderr
+    assert run("check", env={variable: "", **others}).returncode == 0
+
+
+@pytest.mark.parametrize(
+    "variable,meant", [("LOGS", "ALLOW_LOGS"), ("DELETE", "POST"), ("START", "ALLOW_START")]
+)
+def test_what_only_looks_like_a_switch_is_warned_of(variable: str, meant: str) -> None:
+    result = run("check", env={"CONTAINERS": "1", variable: "1"})
+    assert result.returncode == 0
+    assert f"{variable} is no section switch" in result.stderr and meant in result.stderr
+    assert variable not in run("check", env={variable: "1"}).stderr
+
+
 @pytest.mark.parametrize("value", ["2", "-1", "01"])
 def test_numbers_that_the_peers_take_for_true(value: str, peers: dict[str, str]) -> None:
     assert ask(peers["tecnativa"], encode([SECTION], {"CONTAINERS": value}))[0] == 200
@@ -76,6 +99,12 @@ def test_port_is_2375_with_switches_unless_it_is_given() -> None:
     assert listeners({"PING": "1", "LISTEN": "tcp://127.0.0.1:99"}) == [
         "listener tcp://127.0.0.1:99, policy switches"
     ]
+
+
+def test_the_port_of_switches_is_no_setting_that_could_go_unused() -> None:
+    env = {"PING": "1", "LISTEN": "tcp://127.0.0.1:99"}
+    assert "PORT" not in run("check", env=env).stderr
+    assert "PORT=4000 does not count" in run("check", env={**env, "PORT": "4000"}).stderr
 
 
 @pytest.mark.parametrize("value,host", [("1", "0.0.0.0"), ("true", "0.0.0.0"), ("0", "*")])
