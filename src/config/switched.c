@@ -54,15 +54,15 @@ static int refuse_unknown(struct reader *reader, struct slice name)
 	struct nearest nearest = nearest_to(name);
 
 	for (unsigned number = 0; number < SWITCHES_COUNT; number++) {
-		nearest_try(&nearest, switches_row(number)->variable);
+		nearest_try(&nearest, slice_of(switches_row(number)->variable));
 	}
+	const bool meant = nearest.best.ptr != NULL;
+	const struct slice help = meant ? nearest.best : SLICE("docs/compatibility.md");
 	(void)snprintf(reader->error, CONFIG_ERROR_MAX,
-	        nearest.best != NULL
-	                ? "%s: there is no such section switch; did you mean '%s'?"
-	                : "%s: there is no such section switch: unset it, or see %s for those "
-	                  "that there are",
-	        text_show(name).text,
-	        nearest.best != NULL ? nearest.best : "docs/compatibility.md");
+	        meant ? "%s: there is no such section switch; did you mean '%.*s'?"
+	              : "%s: there is no such section switch: unset it, or see %.*s for those "
+	                "that there are",
+	        text_show(name).text, SLICE_FMT(help));
 	return -EINVAL;
 }
 
