@@ -156,12 +156,17 @@ bool docker_id_is_read_method(unsigned id)
 	return id_kind(id) == KIND_READ;
 }
 
+bool docker_id_is_unknown(unsigned id)
+{
+	return id >= ENDPOINT_COUNT && id_kind(id) != KIND_OPTIONS;
+}
+
 const char *docker_operation_name(unsigned id)
 {
 	if (id < ENDPOINT_COUNT) {
 		return endpoints[id].operation;
 	}
-	return id_kind(id) == KIND_OPTIONS ? "system.options" : "unknown";
+	return docker_id_is_unknown(id) ? "unknown" : "system.options";
 }
 
 /* ── Words ───────────────────────────────────────────────────────────────── */

@@ -165,7 +165,7 @@ static bool is_plain(struct slice path)
 
 static void add_rule(const struct docker_request *request, struct text *text)
 {
-	if (!policy_is_unknown(request->id)) {
+	if (!docker_id_is_unknown(request->id)) {
 		text_add_format(text, "allow: [%s]", docker_operation_name(request->id));
 	} else if (is_plain(request->bare) && policy_method_bit(request->method) != 0) {
 		text_add_format(text, "allow: {methods: [%.*s], path: %.*s}",
@@ -214,7 +214,7 @@ void policy_add_denial(const struct policy *policy, const struct docker_request 
 	char memory[1024];
 	struct text advice = text_over(memory, sizeof(memory));
 
-	if (policy_is_unknown(request->id)) {
+	if (docker_id_is_unknown(request->id)) {
 		text_add(text, SLICE("a request that is unknown to the proxy"));
 	} else {
 		text_add(text, slice_of(docker_operation_name(request->id)));

@@ -36,7 +36,7 @@ static bool glob_fits(const char *glob, const char *name)
 
 static bool glob_reaches(const char *glob, unsigned id)
 {
-	if (policy_is_unknown(id)) {
+	if (docker_id_is_unknown(id)) {
 		return strcmp(glob, "*") == 0 || strcmp(glob, "unknown") == 0;
 	}
 	return glob_fits(glob, docker_operation_name(id));

@@ -36,17 +36,11 @@ struct step {
 	bool ask_path;
 };
 
-/* What is done about a request id: steps up to a rule that asks nothing, or to none. */
-struct plan {
-	const struct step *first;
-};
-
 struct policy {
 	struct policy *next; /* of the set */
 	struct policy_set *set;
 	const char *name;
 	struct policy_place place;
-	const char *description;
 	const char *costs;
 	struct rule *rules, **rules_end;
 	struct extension *extensions, **extensions_end;
@@ -58,7 +52,8 @@ struct policy {
 	const void *advisor_context;
 	/* By request id; NULL: nobody asked yet. Under the set's lock. */
 	const struct advice *advice;
-	const struct plan *plans;     /* by request id; NULL: not sealed */
+	/* By request id: up to a rule that asks nothing, or to none. NULL: not sealed. */
+	const struct step *const *steps;
 	const struct policy *seen_by; /* the last policy whose sealing came by here */
 };
 
@@ -76,9 +71,6 @@ struct policy_set {
 	/* Over the advice of policies, and the arena when it is made. */
 	pthread_mutex_t advice_lock;
 };
-
-/* Requests that have no operation. */
-bool policy_is_unknown(unsigned id);
 
 static inline bool id_is_in(const uint64_t *ids, unsigned id)
 {

@@ -250,33 +250,31 @@ static int read_mode(void *context, const struct yaml_node *node)
 	return 0;
 }
 
-/* Lines of text for people. */
-static int read_prose(struct reader *reader, const struct yaml_node *node, const char **ret_text)
+/* Lines of text for people: the description goes into the documents only. */
+static int read_prose(void *context, const struct yaml_node *node)
 {
+	struct reader *reader = context;
+
 	if (node->kind != YAML_TEXT || node->text.len == 0) {
 		return yaml_fail(node, reader->error, "'%s' is text for people; found %s",
 		        node->key.ptr, yaml_found(node).text);
 	}
-	*ret_text = arena_copy(&reader->policy->set->arena, node->text);
 	return 0;
-}
-
-static int read_description(void *context, const struct yaml_node *node)
-{
-	struct reader *reader = context;
-
-	return read_prose(reader, node, &reader->policy->description);
 }
 
 static int read_costs(void *context, const struct yaml_node *node)
 {
 	struct reader *reader = context;
 
-	return read_prose(reader, node, &reader->policy->costs);
+	if (read_prose(reader, node) < 0) {
+		return -EINVAL;
+	}
+	reader->policy->costs = arena_copy(&reader->policy->set->arena, node->text);
+	return 0;
 }
 
 static const struct yaml_key policy_keys[] = {
-        {"description", read_description},
+        {"description", read_prose},
         {"costs", read_costs},
         {"extends", read_extends},
         {"mode", read_mode},

@@ -37,11 +37,6 @@ unsigned policy_method_bit(struct slice method)
 	return 0;
 }
 
-bool policy_is_unknown(unsigned id)
-{
-	return docker_endpoint(id) == NULL && strcmp(docker_operation_name(id), "unknown") == 0;
-}
-
 /* ── The set ─────────────────────────────────────────────────────────────── */
 
 static struct policy *make_policy(
@@ -59,28 +54,17 @@ static struct policy *make_policy(
 	return policy;
 }
 
-static struct policy *add_built_in(
-        struct policy_set *set, const char *name, const char *description, const char *costs)
-{
-	struct policy *policy = make_policy(set, slice_of(name), (struct policy_place){NULL, 0});
-
-	policy->description = description;
-	policy->costs = costs;
-	return policy;
-}
-
 static void add_built_ins(struct policy_set *set)
 {
 	static const char *const everything[] = {"*"};
 	const struct policy_match match = {.operations = everything, .operation_count = 1};
+	const struct policy_place nowhere = {.file = NULL};
 	char error[POLICY_ERROR_MAX];
 
-	(void)add_built_in(set, "deny", "Nothing.", NULL);
-	struct policy *open =
-	        add_built_in(set, "open", "Everything, what is unknown to the catalogue among it.",
-	                "Access to the Engine is root on the host.");
-	const int code = policy_add_rule(
-	        open, true, &match, "allow: ['*']", (struct policy_place){NULL, 0}, error);
+	(void)make_policy(set, SLICE("deny"), nowhere);
+	struct policy *open = make_policy(set, SLICE("open"), nowhere);
+	open->costs = "Access to the Engine is root on the host.";
+	const int code = policy_add_rule(open, true, &match, "allow: ['*']", nowhere, error);
 	ASSERT(code == 0);
 }
 
@@ -115,7 +99,7 @@ void policy_set_free(struct policy_set *set)
 const struct policy *policy_set_next(const struct policy_set *set, const struct policy *policy)
 {
 	policy = policy == NULL ? set->policies : policy->next;
-	while (policy != NULL && policy->plans == NULL) {
+	while (policy != NULL && policy->steps == NULL) {
 		policy = policy->next;
 	}
 	return policy;
@@ -220,7 +204,7 @@ int policy_new(struct policy_set *set, struct slice name, struct policy_place pl
 
 void policy_observe(struct policy *policy)
 {
-	ASSERT(policy->plans == NULL);
+	ASSERT(policy->steps == NULL);
 	policy->observe = true;
 }
 
@@ -235,7 +219,7 @@ int policy_extend(struct policy *policy, struct slice name, struct policy_place 
 {
 	struct arena *arena = &policy->set->arena;
 
-	ASSERT(policy->plans == NULL);
+	ASSERT(policy->steps == NULL);
 	if (policy->extension_count == POLICY_EXTENDS_MAX) {
 		return policy_fail(error, place, "policy '%s' extends more than %d others",
 		        policy->name, POLICY_EXTENDS_MAX);
@@ -307,7 +291,7 @@ static int read_operations(struct rule *rule, const struct policy_match *match,
 		}
 	}
 	for (unsigned id = 0; match->operation_count == 0 && id < docker_id_count(); id++) {
-		if (unknown || !policy_is_unknown(id)) {
+		if (unknown || !docker_id_is_unknown(id)) {
 			id_add(rule->fits, id);
 		}
 	}
@@ -331,7 +315,7 @@ static bool method_can_fit(const struct rule *rule, unsigned id)
 	}
 	const unsigned reading = policy_method_bit(SLICE("GET")) | policy_method_bit(SLICE("HEAD"));
 	const unsigned options = policy_method_bit(SLICE("OPTIONS"));
-	if (endpoint == NULL && !policy_is_unknown(id)) {
+	if (endpoint == NULL && !docker_id_is_unknown(id)) {
 		return (rule->methods & options) != 0;
 	}
 	if (endpoint == NULL) {
@@ -357,7 +341,7 @@ int policy_add_rule(struct policy *policy, bool allow, const struct policy_match
 {
 	struct arena *arena = &policy->set->arena;
 
-	ASSERT(policy->plans == NULL);
+	ASSERT(policy->steps == NULL);
 	if (policy->rule_count == POLICY_RULES_MAX) {
 		return policy_fail(error, place, "policy '%s' has more than %d rules", policy->name,
 		        POLICY_RULES_MAX);

@@ -94,7 +94,7 @@ static int collect(struct walk *walk, char error[POLICY_ERROR_MAX])
 
 /* Whether the pattern can fit what no row fits: of a section the first segment is known. */
 static bool can_be_of_section(
-        const struct rule *rule, enum docker_section section, struct path_scratch *scratch)
+        const struct rule *rule, enum docker_section section, struct policy_scratch *scratch)
 {
 	char memory[64];
 	struct text text = text_over(memory, sizeof(memory));
@@ -118,7 +118,7 @@ static struct slice literal_part(const struct docker_endpoint *endpoint, bool *r
 
 /* Whether the pattern of a rule fits the paths of an id; PATH_TOO_HARD: it depends on the path. */
 static enum path_answer path_of_id(
-        const struct rule *rule, unsigned id, struct path_scratch *scratch)
+        const struct rule *rule, unsigned id, struct policy_scratch *scratch)
 {
 	const struct docker_endpoint *endpoint = docker_endpoint(id);
 	const struct path_limits *limits = rule->policy->set->limits;
@@ -145,12 +145,12 @@ static bool asks_method(const struct rule *rule, unsigned id)
 	if (rule->methods == 0) {
 		return false;
 	}
-	return endpoint == NULL ? policy_is_unknown(id)
+	return endpoint == NULL ? docker_id_is_unknown(id)
 	                        : policy_method_bit(slice_of(endpoint->method)) == 0;
 }
 
 /* The steps of one id into `steps`; how many. */
-static unsigned plan(const struct order *order, unsigned id, struct path_scratch *scratch,
+static unsigned plan(const struct order *order, unsigned id, struct policy_scratch *scratch,
         struct step steps[POLICY_RULES_MAX + 1])
 {
 	unsigned count = 0;
@@ -173,10 +173,10 @@ static unsigned plan(const struct order *order, unsigned id, struct path_scratch
 }
 
 static void make_table(
-        struct policy *policy, const struct order *order, struct path_scratch *scratch)
+        struct policy *policy, const struct order *order, struct policy_scratch *scratch)
 {
 	struct arena *arena = &policy->set->arena;
-	struct plan *plans = arena_take(arena, docker_id_count() * sizeof(plans[0]));
+	const struct step **table = arena_take(arena, docker_id_count() * sizeof(table[0]));
 	struct step steps[POLICY_RULES_MAX + 1];
 
 	for (unsigned id = 0; id < docker_id_count(); id++) {
@@ -185,24 +185,24 @@ static void make_table(
 		for (unsigned i = 0; i < count; i++) {
 			kept[i] = steps[i];
 		}
-		plans[id].first = kept;
+		table[id] = kept;
 	}
-	policy->plans = plans;
+	policy->steps = table;
 }
 
 int policy_seal(struct policy *policy, char error[POLICY_ERROR_MAX])
 {
 	struct walk walk = {.sealed = policy};
 
-	if (policy->plans != NULL) {
+	if (policy->steps != NULL) {
 		return 0;
 	}
 	if (collect(&walk, error) < 0) {
 		return -EINVAL;
 	}
-	struct path_scratch *scratch = path_scratch_new();
+	struct policy_scratch *scratch = policy_scratch_new();
 	ASSERT(scratch != NULL);
 	make_table(policy, &walk.order, scratch);
-	path_scratch_free(scratch);
+	policy_scratch_free(scratch);
 	return 0;
 }
