@@ -227,8 +227,8 @@ static int read_value(struct reader *reader, const struct config_option *option,
 	return -EINVAL;
 }
 
-/* The flag or command that was probably meant, or NULL. */
-static const char *meant_by(struct slice word)
+/* The flag or command that was probably meant; ptr NULL: none. */
+static struct slice meant_by(struct slice word)
 {
 	static const char *const others[] = {"--help", "--version", "run", "check", "explain",
 	        "learn", "convert", "healthcheck"};
@@ -238,7 +238,7 @@ static const char *meant_by(struct slice word)
 		const char *candidate = i < CONFIG_OPTION_COUNT ? config_options[i].flag
 		                                                : others[i - CONFIG_OPTION_COUNT];
 		if (candidate != NULL && !slice_equal(word, slice_of(candidate))) {
-			nearest_try(&nearest, candidate);
+			nearest_try(&nearest, slice_of(candidate));
 		}
 	}
 	return nearest.best;
@@ -261,9 +261,9 @@ static bool is_spelling_of(struct slice flag, const char *variable)
 
 static int fail_unknown(struct reader *reader, const char *what, struct slice word)
 {
-	const char *meant = meant_by(word);
+	struct slice meant = meant_by(word);
 
-	for (unsigned i = 0; meant == NULL && i < CONFIG_OPTION_COUNT; i++) {
+	for (unsigned i = 0; meant.ptr == NULL && i < CONFIG_OPTION_COUNT; i++) {
 		if (!is_spelling_of(word, config_options[i].variable)) {
 			continue;
 		}
@@ -271,13 +271,13 @@ static int fail_unknown(struct reader *reader, const char *what, struct slice wo
 			return fail(reader, "%s: this is only taken from the environment, as %s",
 			        text_show(word).text, config_options[i].variable);
 		}
-		meant = slice_equal(word, slice_of(config_options[i].flag))
-		                ? NULL
-		                : config_options[i].flag;
+		if (!slice_equal(word, slice_of(config_options[i].flag))) {
+			meant = slice_of(config_options[i].flag);
+		}
 	}
-	if (meant != NULL) {
-		return fail(reader, "unknown %s '%s'; did you mean '%s'?", what,
-		        text_show(word).text, meant);
+	if (meant.ptr != NULL) {
+		return fail(reader, "unknown %s '%s'; did you mean '%.*s'?", what,
+		        text_show(word).text, SLICE_FMT(meant));
 	}
 	return fail(
 	        reader, "unknown %s '%s'; --help lists what there is", what, text_show(word).text);

@@ -68,7 +68,7 @@ static int refuse_unknown(struct reader *reader, struct slice name)
 
 static int refuse_unknown_switches(struct reader *reader)
 {
-	for (char **variable = environ; *variable != NULL; variable++) {
+	for (char **variable = environ; variable != NULL && *variable != NULL; variable++) {
 		const struct slice text = slice_of(*variable);
 		const char *equals = strchr(*variable, '=');
 		if (equals == NULL || equals[1] == '\0') {

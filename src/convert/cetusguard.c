@@ -22,7 +22,7 @@ static const struct {
 	struct slice name;
 	const char *text;
 } variables[] = {
-#define VARIABLE(word, expression) {{word, sizeof(word) - 1}, expression},
+#define VARIABLE(word, expression) {SLICE_INIT(word), expression},
 #include "convert/cetusguard.def"
 #undef VARIABLE
 };
@@ -30,12 +30,9 @@ static const struct {
 /* "API_PREFIX_CONTAINERS": the prefix and the section's segment. */
 static bool add_section(struct text *text, struct slice name)
 {
-	const struct slice prefix = SLICE("API_PREFIX_");
-
-	if (!slice_starts_with(name, prefix)) {
+	if (!slice_skip(&name, SLICE("API_PREFIX_"))) {
 		return false;
 	}
-	name = slice_between(name.ptr + prefix.len, name.ptr + name.len);
 	for (unsigned section = 0; section < DOCKER_SECTION_COUNT; section++) {
 		const struct slice segment = docker_section_segment((enum docker_section)section);
 		const bool libpod = slice_starts_with(segment, SLICE("libpod/"));
@@ -150,7 +147,7 @@ static int write_rule(struct draft *draft, const struct setting *setting)
 	while (len < line.len && !is_blank(line.ptr[len])) {
 		len++;
 	}
-	const struct slice pattern = slice_trim(slice_between(line.ptr + len, line.ptr + line.len));
+	const struct slice pattern = slice_trim(slice_behind(line, len));
 	draft_remark(draft, "%s", setting->value);
 	if (pattern.len == 0 ||
 	        !read_methods(draft, (struct slice){line.ptr, len}, methods, &rule.method_count)) {

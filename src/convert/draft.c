@@ -72,7 +72,7 @@ static void add_comment(struct text *text, const char *indent, struct slice sent
 		const size_t len = line_len(sentence, columns);
 		text_add_format(text, "%s# %.*s\n", indent, (int)len, sentence.ptr);
 		const size_t used = len < sentence.len ? len + 1 : len;
-		sentence = (struct slice){sentence.ptr + used, sentence.len - used};
+		sentence = slice_behind(sentence, used);
 	}
 }
 

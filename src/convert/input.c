@@ -5,8 +5,7 @@
 
 static bool is_name_char(char c)
 {
-	return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') ||
-	       c == '_';
+	return ascii_is_alnum(c) || c == '_';
 }
 
 static int add(struct input *input, enum setting_kind kind, struct slice name, struct slice value,
@@ -55,7 +54,7 @@ static bool next_word(struct slice *line, struct text *word)
 			text_add_char(word, c);
 		}
 	}
-	*line = slice_between(line->ptr + i, line->ptr + line->len);
+	*line = slice_behind(*line, i);
 	return true;
 }
 
@@ -101,7 +100,7 @@ static int add_flags(struct input *input, const struct words *words)
 			        text_show(value).text);
 		}
 		const size_t dashes = value.ptr[1] == '-' ? 2 : 1;
-		value = slice_between(value.ptr + dashes, value.ptr + value.len);
+		value = slice_behind(value, dashes);
 		(void)slice_next(&value, '=', &name);
 		if (value.ptr == NULL && is_switch(input, name)) {
 			value = SLICE("");
@@ -164,12 +163,8 @@ int input_read_rules(struct input *input, struct slice lines, struct policy_plac
 
 static struct slice without_export(struct slice line)
 {
-	const struct slice word = SLICE("export ");
-
 	line = slice_trim(line);
-	return slice_starts_with(line, word)
-	               ? slice_trim(slice_between(line.ptr + word.len, line.ptr + line.len))
-	               : line;
+	return slice_skip(&line, SLICE("export ")) ? slice_trim(line) : line;
 }
 
 /* Whether a line begins with NAME=. */
@@ -181,8 +176,7 @@ static bool is_variable(struct slice line)
 	while (len < line.len && is_name_char(line.ptr[len])) {
 		len++;
 	}
-	return len > 0 && len < line.len && line.ptr[len] == '=' &&
-	       (line.ptr[0] < '0' || line.ptr[0] > '9');
+	return len > 0 && len < line.len && line.ptr[len] == '=' && !ascii_is_digit(line.ptr[0]);
 }
 
 /*
@@ -292,7 +286,7 @@ static int resolve(struct input *input, const struct yaml_node *node, struct sli
 	for (size_t i = 0; i < s.len; i++) {
 		if (s.ptr[i] == '$' && i + 1 < s.len) {
 			const char next = s.ptr[i + 1];
-			if (next == '{' || (is_name_char(next) && (next < '0' || next > '9'))) {
+			if (next == '{' || (is_name_char(next) && !ascii_is_digit(next))) {
 				return draft_fail(input->draft, place_of(node),
 				        "'%s' has a variable that compose replaces: give what "
 				        "'docker compose config' prints",

@@ -153,8 +153,8 @@ static int write_label(struct wollomatic *wollomatic, const struct setting *sett
 	}
 	for (unsigned i = 0; i < ARRAY_LEN(methods); i++) {
 		const size_t len = strlen(methods[i]);
-		if (name.len >= len && (end[len] == '\0' || end[len] == '.') &&
-		        slice_equal_nocase((struct slice){end, len}, slice_of(methods[i]))) {
+		if (slice_starts_with_nocase(name, slice_of(methods[i])) &&
+		        (end[len] == '\0' || end[len] == '.')) {
 			return write_pattern(wollomatic->draft, setting, methods[i]);
 		}
 	}

@@ -82,7 +82,7 @@ static const struct {
 	const char *variable;
 } sections[DOCKER_SECTION_COUNT] = {
 #define SECTION(name, segment, variable, preset)                                                   \
-	[DOCKER_SECTION_##name] = {{segment, sizeof(segment) - 1}, variable},
+	[DOCKER_SECTION_##name] = {SLICE_INIT(segment), variable},
 #include "docker/sections.def"
 #undef SECTION
 };

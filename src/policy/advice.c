@@ -155,9 +155,8 @@ static void add_presets(const struct policy *policy, unsigned id, struct text *t
 static bool is_plain(struct slice path)
 {
 	for (size_t i = 0; i < path.len; i++) {
-		const char c = ascii_lower(path.ptr[i]);
-		if (!((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '/' || c == '-' ||
-		            c == '_')) {
+		const char c = path.ptr[i];
+		if (!ascii_is_alnum(c) && c != '/' && c != '-' && c != '_') {
 			return false;
 		}
 	}

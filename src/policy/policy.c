@@ -148,15 +148,15 @@ static int fail_unknown_policy(const struct policy_set *set, struct slice name,
 	const struct text_shown shown = text_show(name);
 
 	for (const struct policy *policy = set->policies; policy != NULL; policy = policy->next) {
-		nearest_try(&nearest, policy->name);
+		nearest_try(&nearest, slice_of(policy->name));
 	}
 	for (unsigned i = 0; i < policy_preset_count; i++) {
-		nearest_try(&nearest, policy_presets[i].name);
+		nearest_try(&nearest, slice_of(policy_presets[i].name));
 	}
-	if (nearest.best != NULL) {
+	if (nearest.best.ptr != NULL) {
 		return policy_fail(error, place,
-		        "no policy or preset is called '%s'; did you mean '%s'?", shown.text,
-		        nearest.best);
+		        "no policy or preset is called '%s'; did you mean '%.*s'?", shown.text,
+		        SLICE_FMT(nearest.best));
 	}
 	return policy_fail(error, place,
 	        "no policy or preset is called '%s'; --help lists the presets", shown.text);
@@ -181,9 +181,8 @@ int policy_set_find(struct policy_set *set, struct slice name, struct policy_pla
 static bool is_name(struct slice name)
 {
 	for (size_t i = 0; i < name.len; i++) {
-		const char c = ascii_lower(name.ptr[i]);
-		if (!((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '_' ||
-		            (c == '.' && i > 0))) {
+		const char c = name.ptr[i];
+		if (!ascii_is_alnum(c) && c != '-' && c != '_' && (c != '.' || i == 0)) {
 			return false;
 		}
 	}

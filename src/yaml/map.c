@@ -61,14 +61,14 @@ static int fail_unknown(const struct yaml_node *node, const char *what, const st
 	struct text known = text_over(memory, sizeof(memory));
 
 	for (unsigned i = 0; i < count; i++) {
-		nearest_try(&nearest, keys[i].name);
+		nearest_try(&nearest, slice_of(keys[i].name));
 		if (keys[i].read != NULL) {
 			text_add_format(&known, "%s%s", known.len > 0 ? ", " : "", keys[i].name);
 		}
 	}
-	if (nearest.best != NULL) {
-		return yaml_fail(node, error, "unknown key '%s' in %s; did you mean '%s'?",
-		        text_show(node->key).text, what, nearest.best);
+	if (nearest.best.ptr != NULL) {
+		return yaml_fail(node, error, "unknown key '%s' in %s; did you mean '%.*s'?",
+		        text_show(node->key).text, what, SLICE_FMT(nearest.best));
 	}
 	return yaml_fail(node, error, "unknown key '%s' in %s; there are %.*s",
 	        text_show(node->key).text, what, SLICE_FMT(text_slice(&known)));
