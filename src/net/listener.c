@@ -88,6 +88,19 @@ static bool is_live(const union address *address)
 	return live;
 }
 
+/*
+ * bind() makes the file with all rights but those of the umask, so that it is never there with
+ * others. The umask is the whole process's: to be called while it has one thread.
+ */
+static int bind_with_mode(int fd, const union address *address, mode_t mode)
+{
+	const mode_t before = umask(~mode & 0777);
+	const int r = bind(fd, &address->any, sizeof(address->path));
+
+	(void)umask(before); /* leaves errno */
+	return r;
+}
+
 static int listen_unix(struct slice path, mode_t mode)
 {
 	union address address = {.path = {.sun_family = AF_UNIX}};
@@ -104,9 +117,7 @@ static int listen_unix(struct slice path, mode_t mode)
 		(void)unlink(address.path.sun_path);
 	}
 	const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	/* Set before bind(), so that the file is never there with another mode. */
-	if (fd < 0 || fchmod(fd, mode) < 0 || bind(fd, &address.any, sizeof(address.path)) < 0 ||
-	        listen(fd, BACKLOG) < 0) {
+	if (fd < 0 || bind_with_mode(fd, &address, mode) < 0 || listen(fd, BACKLOG) < 0) {
 		return fail(fd);
 	}
 	return fd;

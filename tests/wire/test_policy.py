@@ -253,21 +253,25 @@ def test_environment_counts_before_the_file_and_the_flag_before_both(
         assert client.response().status == 403
 
 
+@pytest.mark.parametrize("mode", [0o600, 0o660, 0o777], ids=oct)
 def test_the_mode_of_a_socket_is_as_written(
-    start: Start, own_engine: Engine, folder: str, file: Callable[[str], str]
+    start: Start, own_engine: Engine, folder: str, file: Callable[[str], str], mode: int
 ) -> None:
+    """Whatever umask the proxy was started with: a group that may not write may not connect."""
     port = free_port()
+    path = f"{folder}/mode-{mode:o}.sock"
     config = file(
         f"""
 listeners:
   - address: tcp://127.0.0.1:{port}
-  - address: unix://{folder}/mode.sock
-    mode: "0600"
+  - address: unix://{path}
+    mode: "{mode:04o}"
     policy: open
 """
     )
-    start("-c", config, port=port)
-    assert os.stat(f"{folder}/mode.sock").st_mode & 0o777 == 0o600
+    proxy = start("-c", config, port=port, umask=0o027)
+    proxy.wait_log(lambda line: f"listening on unix://{path}" in line, what="about the socket")
+    assert os.stat(path).st_mode & 0o777 == mode
 
 
 def test_browsers_are_let_in_where_the_file_says_so(
