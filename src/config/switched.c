@@ -30,10 +30,9 @@ static int read_switches(struct reader *reader)
 			continue;
 		}
 		if (!switches_read_value(slice_of(value), &read)) {
-			(void)snprintf(reader->error, CONFIG_ERROR_MAX,
+			return fault_set(reader->error, NOWHERE,
 			        "%s: '%s' is not accepted: " SWITCHES_ACCEPTED, variable,
 			        text_show(slice_of(value)).text);
-			return -EINVAL;
 		}
 		config->switches.values[number] = (uint8_t)read;
 		config->switch_name = config->switch_name != NULL ? config->switch_name : variable;
@@ -58,12 +57,11 @@ static int refuse_unknown(struct reader *reader, struct slice name)
 	}
 	const bool meant = nearest.best.ptr != NULL;
 	const struct slice help = meant ? nearest.best : SLICE("docs/compatibility.md");
-	(void)snprintf(reader->error, CONFIG_ERROR_MAX,
+	return fault_set(reader->error, NOWHERE,
 	        meant ? "%s: there is no such section switch; did you mean '%.*s'?"
 	              : "%s: there is no such section switch: unset it, or see %.*s for those "
 	                "that there are",
 	        text_show(name).text, SLICE_FMT(help));
-	return -EINVAL;
 }
 
 static int refuse_unknown_switches(struct reader *reader)
@@ -88,12 +86,11 @@ static int refuse_file(struct reader *reader)
 	const struct config *config = reader->config;
 	const bool by_variable = config->file == getenv("CONFIG");
 
-	(void)snprintf(reader->error, CONFIG_ERROR_MAX,
+	return fault_set(reader->error, NOWHERE,
 	        "%s and %s both say what clients may do: unset the section switches and write "
 	        "their "
 	        "rules into the file (docker-socket-proxy convert does), or leave the file out",
 	        config->switch_name, by_variable ? "CONFIG" : "--config");
-	return -EINVAL;
 }
 
 static void warn_of_policy(struct config *config, bool by_flag)

@@ -68,8 +68,8 @@ static unsigned collect(struct policy_set *set, const struct policy *policy,
         struct candidate candidates[PRESETS_MAX])
 {
 	const unsigned max = policy_preset_count < PRESETS_MAX ? policy_preset_count : PRESETS_MAX;
-	const struct policy_place nowhere = {NULL, 0};
-	char error[POLICY_ERROR_MAX];
+	const struct place nowhere = {NULL, 0};
+	char error[FAULT_MAX];
 	unsigned count = 0;
 
 	for (unsigned i = 0; i < max; i++) {
@@ -199,7 +199,7 @@ void policy_advise(
 
 /* ── The denial ──────────────────────────────────────────────────────────── */
 
-void policy_add_place(struct policy_place place, struct text *text)
+void policy_add_place(struct place place, struct text *text)
 {
 	if (place.file == NULL) {
 		text_add(text, SLICE("built in"));

@@ -63,7 +63,7 @@ static struct slice nearest_noun(struct slice noun)
 	return nearest.best;
 }
 
-static int fail_unknown(const char *glob, struct policy_place place, char error[POLICY_ERROR_MAX])
+static int fail_unknown(const char *glob, struct place place, char error[FAULT_MAX])
 {
 	const char *dot = strrchr(glob, '.');
 	const char *star = strchr(glob, '*');
@@ -72,19 +72,18 @@ static int fail_unknown(const char *glob, struct policy_place place, char error[
 	        dot == NULL ? (struct slice){NULL, 0} : nearest_noun(slice_between(glob, dot));
 
 	if (meant.len > 0 && (star == NULL || noun.len == 0)) {
-		return policy_fail(error, place, "'%s' fits no operation; did you mean '%.*s'?",
-		        glob, SLICE_FMT(meant));
+		return fault_set(error, place, "'%s' fits no operation; did you mean '%.*s'?", glob,
+		        SLICE_FMT(meant));
 	}
 	if (noun.len > 0 && star != NULL) {
-		return policy_fail(error, place, "'%s' fits no operation; did you mean '%.*s%s'?",
+		return fault_set(error, place, "'%s' fits no operation; did you mean '%.*s%s'?",
 		        glob, SLICE_FMT(noun), dot);
 	}
-	return policy_fail(
+	return fault_set(
 	        error, place, "'%s' fits no operation; `check --policy open` lists them all", glob);
 }
 
-int operation_glob_add(
-        const char *glob, struct policy_place place, uint64_t *ids, char error[POLICY_ERROR_MAX])
+int operation_glob_add(const char *glob, struct place place, uint64_t *ids, char error[FAULT_MAX])
 {
 	bool found = false;
 

@@ -101,7 +101,7 @@ bool policy_observes(const struct policy *policy)
 	return policy->observe;
 }
 
-struct policy_place policy_place(const struct policy *policy)
+struct place policy_place(const struct policy *policy)
 {
 	return policy->place;
 }

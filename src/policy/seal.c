@@ -24,18 +24,18 @@ struct walk {
 
 /* ── extends ─────────────────────────────────────────────────────────────── */
 
-static int enter(struct walk *walk, struct policy *policy, struct policy_place place,
-        char error[POLICY_ERROR_MAX])
+static int enter(
+        struct walk *walk, struct policy *policy, struct place place, char error[FAULT_MAX])
 {
 	if (walk->depth == POLICY_DEPTH_MAX) {
-		return policy_fail(error, place,
+		return fault_set(error, place,
 		        "more than %d policies extend each other in a row at '%s'",
 		        POLICY_DEPTH_MAX, policy->name);
 	}
 	policy->seen_by = walk->sealed;
 	for (const struct rule *rule = policy->rules; rule != NULL; rule = rule->next) {
 		if (walk->order.count == POLICY_RULES_MAX) {
-			return policy_fail(error, place,
+			return fault_set(error, place,
 			        "policy '%s' has more than %d rules with those it extends",
 			        walk->sealed->name, POLICY_RULES_MAX);
 		}
@@ -56,8 +56,7 @@ static bool is_on_stack(const struct walk *walk, const struct policy *policy)
 }
 
 /* A policy that is reached twice has nothing to add: its rules were tried already. */
-static int extend(
-        struct walk *walk, const struct extension *extension, char error[POLICY_ERROR_MAX])
+static int extend(struct walk *walk, const struct extension *extension, char error[FAULT_MAX])
 {
 	struct policy *policy = NULL;
 
@@ -66,14 +65,14 @@ static int extend(
 		return -EINVAL;
 	}
 	if (is_on_stack(walk, policy)) {
-		return policy_fail(error, extension->place,
+		return fault_set(error, extension->place,
 		        "policy '%s' extends itself: it is reached from '%s'", policy->name,
 		        walk->stack[walk->depth - 1].policy->name);
 	}
 	return policy->seen_by == walk->sealed ? 0 : enter(walk, policy, extension->place, error);
 }
 
-static int collect(struct walk *walk, char error[POLICY_ERROR_MAX])
+static int collect(struct walk *walk, char error[FAULT_MAX])
 {
 	int code = enter(walk, walk->sealed, walk->sealed->place, error);
 
@@ -190,7 +189,7 @@ static void make_table(
 	policy->steps = table;
 }
 
-int policy_seal(struct policy *policy, char error[POLICY_ERROR_MAX])
+int policy_seal(struct policy *policy, char error[FAULT_MAX])
 {
 	struct walk walk = {.sealed = policy};
 
