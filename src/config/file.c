@@ -84,16 +84,6 @@ static const struct yaml_key listener_keys[] = {
         {"tls", NULL},
 };
 
-static const struct yaml_node *find_child(const struct yaml_node *map, struct slice key)
-{
-	for (const struct yaml_node *node = map->first; node != NULL; node = node->next) {
-		if (slice_equal(node->key, key)) {
-			return node;
-		}
-	}
-	return NULL;
-}
-
 /* The message of an option, with the place in front: FILE:LINE: address: '…' is not accepted: … */
 static int add_listener(struct file_reader *file, const struct yaml_node *address)
 {
@@ -110,8 +100,7 @@ static int add_listener(struct file_reader *file, const struct yaml_node *addres
 
 static int read_listener(struct file_reader *file, const struct yaml_node *map)
 {
-	const struct yaml_node *address =
-	        map->kind == YAML_MAP ? find_child(map, SLICE("address")) : NULL;
+	const struct yaml_node *address = yaml_find(map, "address");
 
 	if (map->kind == YAML_MAP && address == NULL) {
 		return fault_set(file->error, map->place,
@@ -233,7 +222,7 @@ static int read_policy(void *context, const struct yaml_node *node)
 /* Policies that nobody uses are held to the rules too. */
 static int seal_policies(struct file_reader *file, const struct yaml_node *root)
 {
-	const struct yaml_node *policies = find_child(root, SLICE("policies"));
+	const struct yaml_node *policies = yaml_find(root, "policies");
 	struct policy_set *set = file->reader->config->policies;
 	struct policy *policy;
 

@@ -260,16 +260,6 @@ static int read_flag_lines(struct input *input, struct slice bytes)
 
 /* ── Compose ─────────────────────────────────────────────────────────────── */
 
-static const struct yaml_node *find(const struct yaml_node *map, const char *key)
-{
-	const struct yaml_node *node = map->kind == YAML_MAP ? map->first : NULL;
-
-	while (node != NULL && !slice_equal(node->key, slice_of(key))) {
-		node = node->next;
-	}
-	return node;
-}
-
 /* Compose replaces $NAME and ${NAME}, and writes $$ for a dollar; what it would put in is not
  * known. */
 static int resolve(struct input *input, const struct yaml_node *node, struct slice *ret_value)
@@ -367,7 +357,7 @@ static int read_command(struct input *input, const struct yaml_node *command)
 
 static bool is_peer(const struct input *input, const struct yaml_node *service)
 {
-	const struct yaml_node *image = find(service, "image");
+	const struct yaml_node *image = yaml_find(service, "image");
 
 	return image != NULL && image->kind == YAML_TEXT &&
 	       memmem(image->text.ptr, image->text.len, input->image, strlen(input->image)) != NULL;
@@ -409,7 +399,7 @@ static int read_service(struct input *input, const struct yaml_node *service)
 	static const char *const elsewhere[] = {"env_file", "extends"};
 
 	for (unsigned i = 0; i < ARRAY_LEN(elsewhere); i++) {
-		const struct yaml_node *node = find(service, elsewhere[i]);
+		const struct yaml_node *node = yaml_find(service, elsewhere[i]);
 		if (node != NULL) {
 			draft_lost(input->draft,
 			        "line %u: settings that '%s' brings in are not seen here; give "
@@ -417,8 +407,8 @@ static int read_service(struct input *input, const struct yaml_node *service)
 			        node->place.line, elsewhere[i]);
 		}
 	}
-	if (read_pairs(input, SETTING_VARIABLE, find(service, "environment")) < 0 ||
-	        read_command(input, find(service, "command")) < 0) {
+	if (read_pairs(input, SETTING_VARIABLE, yaml_find(service, "environment")) < 0 ||
+	        read_command(input, yaml_find(service, "command")) < 0) {
 		return -EINVAL;
 	}
 	return 0;
@@ -429,7 +419,7 @@ static int read_labels(struct input *input, const struct yaml_node *services)
 {
 	for (const struct yaml_node *node = services->first; node != NULL; node = node->next) {
 		const unsigned before = input->count;
-		if (read_pairs(input, SETTING_LABEL, find(node, "labels")) < 0) {
+		if (read_pairs(input, SETTING_LABEL, yaml_find(node, "labels")) < 0) {
 			return -EINVAL;
 		}
 		for (unsigned i = before; i < input->count; i++) {
@@ -441,8 +431,8 @@ static int read_labels(struct input *input, const struct yaml_node *services)
 
 static bool is_service(const struct yaml_node *map)
 {
-	return find(map, "image") != NULL || find(map, "environment") != NULL ||
-	       find(map, "command") != NULL;
+	return yaml_find(map, "image") != NULL || yaml_find(map, "environment") != NULL ||
+	       yaml_find(map, "command") != NULL;
 }
 
 static int read_compose(struct input *input, struct slice bytes)
@@ -461,7 +451,7 @@ static int read_compose(struct input *input, struct slice bytes)
 	if (is_service(root)) {
 		return read_service(input, root);
 	}
-	const struct yaml_node *services = find(root, "services");
+	const struct yaml_node *services = yaml_find(root, "services");
 	services = services != NULL ? services : root;
 	if (services->kind != YAML_MAP) {
 		return fault_set(

@@ -7,6 +7,16 @@
 #include <errno.h>
 #include <stdio.h>
 
+const struct yaml_node *yaml_find(const struct yaml_node *map, const char *key)
+{
+	const struct yaml_node *node = map->kind == YAML_MAP ? map->first : NULL;
+
+	while (node != NULL && !slice_equal(node->key, slice_of(key))) {
+		node = node->next;
+	}
+	return node;
+}
+
 struct yaml_found yaml_found(const struct yaml_node *node)
 {
 	struct yaml_found found;

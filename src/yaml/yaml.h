@@ -44,6 +44,9 @@ struct yaml_node {
 int yaml_read(struct slice bytes, const char *file, struct arena *arena,
         const struct yaml_node **ret_root, char error[FAULT_MAX]) MUST_USE;
 
+/* The value of `key`; NULL: it has none, or is no map. */
+const struct yaml_node *yaml_find(const struct yaml_node *map, const char *key);
+
 /* ── Reading maps by a table of their keys ───────────────────────────────── */
 
 struct yaml_key {
