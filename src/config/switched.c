@@ -2,11 +2,13 @@
 /*
  * Section switches in the environment: CONTAINERS=1 and its like.
  */
+#include "base/nearest.h"
 #include "config/options.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 static const char *value_of(const char *variable)
 {
@@ -39,6 +41,97 @@ static int read_switches(struct reader *reader)
 	return 0;
 }
 
+/* ── Slips of the hand ───────────────────────────────────────────────────── */
+
+/* A variable that was probably meant for a switch: ALLOW_LOG=0. */
+struct slip {
+	const char *variable; /* with its value; NULL: there is none */
+	const char *meant;    /* NULL: no switch is near */
+};
+
+static bool is_option(struct slice name)
+{
+	for (unsigned i = 0; i < CONFIG_OPTION_COUNT; i++) {
+		if (slice_equal(name, slice_of(config_options[i].variable))) {
+			return true;
+		}
+	}
+	return false;
+}
+
+static const char *nearest_switch(struct slice name)
+{
+	struct nearest nearest = nearest_to(name);
+
+	for (unsigned number = 0; number < SWITCHES_COUNT; number++) {
+		nearest_try(&nearest, switches_row(number)->variable);
+	}
+	return nearest.best;
+}
+
+/* Only a value that a switch can have makes a name that is near to one suspicious. */
+static bool is_slip(const char *variable, struct slip *ret_slip)
+{
+	struct slice value = slice_of(variable);
+	struct slice name = value;
+	enum switch_value read = SWITCH_UNSET;
+
+	if (!slice_next(&value, '=', &name) || !switches_read_value(value, &read) ||
+	        is_option(name) || switches_find(name) < SWITCHES_COUNT) {
+		return false;
+	}
+	*ret_slip = (struct slip){variable, nearest_switch(name)};
+	return ret_slip->meant != NULL || slice_starts_with(name, SLICE("ALLOW_")) ||
+	       slice_starts_with(name, SLICE("LIBPOD_"));
+}
+
+static struct slip find_slip(void)
+{
+	struct slip slip = {NULL, NULL};
+
+	for (char **variable = environ; variable != NULL && *variable != NULL; variable++) {
+		if (is_slip(*variable, &slip)) {
+			return slip;
+		}
+	}
+	return (struct slip){NULL, NULL};
+}
+
+/*
+ * Who sets a switch wants less than everything: where nothing else says what clients may do, a
+ * mistyped one must not leave them everything. Elsewhere it is worth a line.
+ */
+static int check_names(struct reader *reader)
+{
+	struct config *config = reader->config;
+	const struct slip slip = find_slip();
+	char meant[64] = "--help lists them.";
+
+	if (slip.variable == NULL || config->verb == CONFIG_LEARN ||
+	        config->verb == CONFIG_HEALTHCHECK) {
+		return 0;
+	}
+	if (slip.meant != NULL) {
+		(void)snprintf(meant, sizeof(meant), "did you mean %s?", slip.meant);
+	}
+	if (config->switch_name == NULL && config->policy_name == NULL && config->file == NULL) {
+		(void)snprintf(reader->error, CONFIG_ERROR_MAX,
+		        "%s is no section switch; %s As nothing else says what clients may do, "
+		        "they "
+		        "could do everything: set a switch, or POLICY (open, if that is meant)",
+		        text_show(slice_of(slip.variable)).text, meant);
+		return -EINVAL;
+	}
+	if (config->warning[0] == '\0') {
+		(void)snprintf(config->warning, CONFIG_WARNING_MAX,
+		        "%.64s changes nothing: it is no section switch; %s",
+		        text_show(slice_of(slip.variable)).text, meant);
+	}
+	return 0;
+}
+
+/* ── Switches beside other settings ──────────────────────────────────────── */
+
 /* A file has policies of its own, for each listener: which should count cannot be guessed. */
 static int refuse_file(struct reader *reader)
 {
@@ -53,15 +146,12 @@ static int refuse_file(struct reader *reader)
 	return -EINVAL;
 }
 
-int config_read_switches(struct reader *reader)
+static int use_switches(struct reader *reader)
 {
 	struct config *config = reader->config;
 	const bool by_flag =
 	        config->policy_name != NULL && strcmp(config->policy_option, "--policy") == 0;
 
-	if (read_switches(reader) < 0) {
-		return -EINVAL;
-	}
 	if (config->switch_name == NULL) {
 		return 0;
 	}
@@ -85,4 +175,12 @@ int config_read_switches(struct reader *reader)
 	config->policy_option = config->switch_name;
 	config_give(reader, offsetof(struct config, port), "2375");
 	return 0;
+}
+
+int config_read_switches(struct reader *reader)
+{
+	if (read_switches(reader) < 0 || use_switches(reader) < 0) {
+		return -EINVAL;
+	}
+	return check_names(reader);
 }

@@ -70,6 +70,32 @@ def test_nothing_set_is_no_switch() -> None:
     assert listeners({"CONTAINERS": ""}) == ["listener tcp://*:3277, policy open"]
 
 
+@pytest.mark.parametrize(
+    "name,meant",
+    [("ALLOW_LOG", "ALLOW_LOGS"), ("CONTAINER", "CONTAINERS"), ("ALLOW_CREATE", "--help")],
+)
+def test_a_mistyped_switch_alone_does_not_leave_everything_open(name: str, meant: str) -> None:
+    result = run("check", env={name: "0"})
+    assert result.returncode == 2
+    assert result.stderr.count("\n") == 1
+    for part in (f"{name}=0", meant, "POLICY"):
+        assert part in result.stderr
+    assert run("check", env={name: "0", "POLICY": "open"}).returncode == 0
+    assert run("check", "--policy", "open", env={name: "0"}).returncode == 0
+
+
+def test_a_mistyped_switch_beside_others_is_said() -> None:
+    result = run("check", env={"CONTAINERS": "1", "ALLOW_LOG": "0"})
+    assert result.returncode == 0
+    assert "ALLOW_LOG=0" in result.stderr and "ALLOW_LOGS" in result.stderr
+
+
+@pytest.mark.parametrize("name,value", [("CONTAINER", "docker"), ("DEBUG", "1"), ("CI", "true")])
+def test_other_programs_variables_are_no_switches(name: str, value: str) -> None:
+    result = run("check", env={name: value})
+    assert result.returncode == 0 and result.stderr == ""
+
+
 def test_port_is_2375_with_switches_unless_it_is_given() -> None:
     assert listeners({"PING": "1"}) == ["listener tcp://*:2375, policy switches"]
     assert listeners({"PING": "1", "PORT": "4000"}) == ["listener tcp://*:4000, policy switches"]
