@@ -175,7 +175,7 @@ static enum next relay_answer(struct session *session, const struct http_respons
 {
 	struct exchange *exchange = session->exchange;
 	const enum http_framing framing = response->head.framing;
-	const bool bare = exchange->old_client && framing == HTTP_CHUNKED;
+	const bool bare = exchange->old_client && response->head.has_chunked;
 
 	exchange->keep_engine = response->head.keep_alive;
 	exchange->keep_client =
