@@ -116,6 +116,16 @@ static bool is_live(const union address *address)
 	return live;
 }
 
+/* The file gets the socket's mode, without the bits of the umask, at once: it never has another. */
+static int bind_unix(int fd, const union address *address, mode_t mode)
+{
+	const mode_t mask = umask(0);
+	const int r = fchmod(fd, mode) < 0 ? -1 : bind(fd, &address->any, sizeof(address->path));
+
+	(void)umask(mask);
+	return r;
+}
+
 static int listen_unix(struct slice path, mode_t mode)
 {
 	union address address = {.path = {.sun_family = AF_UNIX}};
@@ -132,9 +142,7 @@ static int listen_unix(struct slice path, mode_t mode)
 		(void)unlink(address.path.sun_path);
 	}
 	const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	/* Set before bind(), so that the file is never there with another mode. */
-	if (fd < 0 || fchmod(fd, mode) < 0 || bind(fd, &address.any, sizeof(address.path)) < 0 ||
-	        listen(fd, BACKLOG) < 0) {
+	if (fd < 0 || bind_unix(fd, &address, mode) < 0 || listen(fd, BACKLOG) < 0) {
 		return fail(fd);
 	}
 	return fd;
