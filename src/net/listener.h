@@ -28,9 +28,11 @@ enum {
  * A listening, non-blocking socket on `address`: tcp://HOST:PORT (HOST an IPv4
  * or [IPv6] address, `localhost`, or nothing or `*` for all interfaces, IPv6
  * and IPv4 in one socket, IPv4 alone where there is no IPv6) or unix:///PATH,
- * whose stale file is replaced by one of `mode`. Several with `shared` may have the same TCP
- * address; without it one is only bound, to learn whether somebody else listens
- * there (-EADDRINUSE): it takes no clients, who would be reset when it closes.
+ * whose stale file is replaced by one of `mode`, whatever the umask; that one
+ * belongs to the process, so there must be no other thread yet. Several with
+ * `shared` may have the same TCP address; without it one is only bound, to learn
+ * whether somebody else listens there (-EADDRINUSE): it takes no clients, who
+ * would be reset when it closes.
  * The descriptor, or -errno; -EINVAL: not an address.
  */
 int listener_open(const char *address, unsigned mode, bool shared) MUST_USE;
