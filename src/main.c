@@ -430,7 +430,7 @@ static int run(struct program *program)
 
 static int convert(const struct config *config)
 {
-	char error[CONVERT_ERROR_MAX];
+	char error[FAULT_MAX];
 	const enum convert_source source = convert_find_source(slice_of(config->source));
 
 	if (source == CONVERT_SOURCE_COUNT) {
@@ -461,7 +461,7 @@ static bool keep_standard_streams(void)
 int main(int argc, char *argv[])
 {
 	static struct program program;
-	char error[CONFIG_ERROR_MAX];
+	char error[FAULT_MAX];
 
 	if (!keep_standard_streams()) {
 		return EXIT_FAILURE;

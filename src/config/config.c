@@ -5,7 +5,6 @@
 #include "config/options.h"
 
 #include <errno.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -26,21 +25,11 @@ const struct config_option config_options[CONFIG_OPTION_COUNT] = {
 #undef OPTION
 };
 
-static int fail(struct reader *reader, const char *format, ...) PRINTF_LIKE(2, 3);
-static int fail(struct reader *reader, const char *format, ...)
-{
-	va_list arguments;
-
-	va_start(arguments, format);
-	(void)vsnprintf(reader->error, CONFIG_ERROR_MAX, format, arguments);
-	va_end(arguments);
-	return -EINVAL;
-}
-
 /* One line: the option or variable, the value, what is accepted. */
 static int refuse(struct reader *reader, const char *name, struct slice value, const char *accepted)
 {
-	return fail(reader, "%s: '%s' is not accepted: %s", name, text_show(value).text, accepted);
+	return fault_set(reader->error, NOWHERE, "%s: '%s' is not accepted: %s", name,
+	        text_show(value).text, accepted);
 }
 
 static int read_number(struct reader *reader, const struct config_option *option, const char *name,
@@ -49,8 +38,9 @@ static int read_number(struct reader *reader, const struct config_option *option
 	uint64_t number;
 
 	if (slice_to_u64(slice_of(value), option->max, &number) < 0 || number < option->min) {
-		return fail(reader, "%s: '%s' is not accepted: %s is a whole number from %u to %u",
-		        name, text_show(slice_of(value)).text, option->argument, option->min,
+		return fault_set(reader->error, NOWHERE,
+		        "%s: '%s' is not accepted: %s is a whole number from %u to %u", name,
+		        text_show(slice_of(value)).text, option->argument, option->min,
 		        option->max);
 	}
 	*ret_number = (unsigned)number;
@@ -72,8 +62,8 @@ int config_add_listener(struct reader *reader, const char *name, const char *add
 		}
 	}
 	if (config->listener_count == CONFIG_LISTENERS_MAX) {
-		return fail(
-		        reader, "%s: there are more than %d addresses", name, CONFIG_LISTENERS_MAX);
+		return fault_set(reader->error, NOWHERE, "%s: there are more than %d addresses",
+		        name, CONFIG_LISTENERS_MAX);
 	}
 	*ret_listener = &config->listeners[config->listener_count++];
 	**ret_listener = (struct config_listener){.address = address, .mode = CONFIG_SOCKET_MODE};
@@ -87,7 +77,8 @@ static int read_listener_list(struct reader *reader, const char *name, const cha
 	struct config_listener *listener;
 
 	if (rest.len >= CONFIG_LISTEN_MAX) {
-		return fail(reader, "%s: it is longer than %d bytes", name, CONFIG_LISTEN_MAX - 1);
+		return fault_set(reader->error, NOWHERE, "%s: it is longer than %d bytes", name,
+		        CONFIG_LISTEN_MAX - 1);
 	}
 	while (slice_next(&rest, ',', &element)) {
 		const char *address = arena_copy(&reader->config->arena, slice_trim(element));
@@ -135,16 +126,18 @@ static int read_secret(struct reader *reader, const char *name, const char *valu
 	const struct slice secret = slice_of(value);
 
 	if (secret.len > CONFIG_API_KEY_MAX) {
-		return fail(reader, "%s: its value has %zu bytes; at most %d are accepted", name,
-		        secret.len, CONFIG_API_KEY_MAX);
+		return fault_set(reader->error, NOWHERE,
+		        "%s: its value has %zu bytes; at most %d are accepted", name, secret.len,
+		        CONFIG_API_KEY_MAX);
 	}
 	if (slice_trim(secret).len != secret.len) {
-		return fail(reader, "%s: its value begins or ends with a space or a tab", name);
+		return fault_set(reader->error, NOWHERE,
+		        "%s: its value begins or ends with a space or a tab", name);
 	}
 	for (size_t i = 0; i < secret.len; i++) {
 		const unsigned char c = (unsigned char)secret.ptr[i];
 		if ((c < 0x20 && c != '\t') || c == 0x7f) {
-			return fail(reader,
+			return fault_set(reader->error, NOWHERE,
 			        "%s: byte %zu of its value is a control byte (0x%02x), which a "
 			        "header field "
 			        "cannot carry",
@@ -227,8 +220,8 @@ static int read_value(struct reader *reader, const struct config_option *option,
 	return -EINVAL;
 }
 
-/* The flag or command that was probably meant, or NULL. */
-static const char *meant_by(struct slice word)
+/* The flag or command that was probably meant; ptr NULL: none. */
+static struct slice meant_by(struct slice word)
 {
 	static const char *const others[] = {"--help", "--version", "run", "check", "explain",
 	        "learn", "convert", "healthcheck"};
@@ -238,7 +231,7 @@ static const char *meant_by(struct slice word)
 		const char *candidate = i < CONFIG_OPTION_COUNT ? config_options[i].flag
 		                                                : others[i - CONFIG_OPTION_COUNT];
 		if (candidate != NULL && !slice_equal(word, slice_of(candidate))) {
-			nearest_try(&nearest, candidate);
+			nearest_try(&nearest, slice_of(candidate));
 		}
 	}
 	return nearest.best;
@@ -261,26 +254,27 @@ static bool is_spelling_of(struct slice flag, const char *variable)
 
 static int fail_unknown(struct reader *reader, const char *what, struct slice word)
 {
-	const char *meant = meant_by(word);
+	struct slice meant = meant_by(word);
 
-	for (unsigned i = 0; meant == NULL && i < CONFIG_OPTION_COUNT; i++) {
+	for (unsigned i = 0; meant.ptr == NULL && i < CONFIG_OPTION_COUNT; i++) {
 		if (!is_spelling_of(word, config_options[i].variable)) {
 			continue;
 		}
 		if (config_options[i].flag == NULL) {
-			return fail(reader, "%s: this is only taken from the environment, as %s",
+			return fault_set(reader->error, NOWHERE,
+			        "%s: this is only taken from the environment, as %s",
 			        text_show(word).text, config_options[i].variable);
 		}
-		meant = slice_equal(word, slice_of(config_options[i].flag))
-		                ? NULL
-		                : config_options[i].flag;
+		if (!slice_equal(word, slice_of(config_options[i].flag))) {
+			meant = slice_of(config_options[i].flag);
+		}
 	}
-	if (meant != NULL) {
-		return fail(reader, "unknown %s '%s'; did you mean '%s'?", what,
-		        text_show(word).text, meant);
+	if (meant.ptr != NULL) {
+		return fault_set(reader->error, NOWHERE, "unknown %s '%s'; did you mean '%.*s'?",
+		        what, text_show(word).text, SLICE_FMT(meant));
 	}
-	return fail(
-	        reader, "unknown %s '%s'; --help lists what there is", what, text_show(word).text);
+	return fault_set(reader->error, NOWHERE, "unknown %s '%s'; --help lists what there is",
+	        what, text_show(word).text);
 }
 
 static int read_verb(struct reader *reader, const char *word)
@@ -330,7 +324,8 @@ static int read_word(struct reader *reader, const char *word)
 		config->source_file = word;
 		return 0;
 	}
-	return fail(reader, "'%s' is one argument too many; --help lists what there is",
+	return fault_set(reader->error, NOWHERE,
+	        "'%s' is one argument too many; --help lists what there is",
 	        text_show(slice_of(word)).text);
 }
 
@@ -358,11 +353,13 @@ static bool is_explain_flag(struct slice flag)
 static int read_explain_flag(struct reader *reader, struct slice flag, const char *value)
 {
 	if (slice_equal(flag, SLICE("--client"))) {
-		return fail(reader, "--client: this version does not tell clients apart; say which "
-		                    "policy is meant with --policy NAME");
+		return fault_set(reader->error, NOWHERE,
+		        "--client: this version does not tell clients apart; say which "
+		        "policy is meant with --policy NAME");
 	}
 	if (value == NULL) {
-		return fail(reader, "--body: its value is missing: give --body FILE");
+		return fault_set(
+		        reader->error, NOWHERE, "--body: its value is missing: give --body FILE");
 	}
 	reader->config->body_file = value;
 	return 0;
@@ -372,10 +369,11 @@ static int read_explain_flag(struct reader *reader, struct slice flag, const cha
 static int read_convert_flag(struct reader *reader, const char *value)
 {
 	if (value == NULL) {
-		return fail(reader, "--from: its value is missing: give --from " CONFIG_SOURCES);
+		return fault_set(reader->error, NOWHERE,
+		        "--from: its value is missing: give --from " CONFIG_SOURCES);
 	}
 	if (reader->config->source != NULL) {
-		return fail(reader, "--from: it is given twice");
+		return fault_set(reader->error, NOWHERE, "--from: it is given twice");
 	}
 	reader->config->source = value;
 	return 0;
@@ -404,12 +402,12 @@ static int read_flag(struct reader *reader, const char *argument, const char *ne
 		return fail_unknown(reader, "option", flag);
 	}
 	if (value == NULL || (value[0] == '\0' && option->type <= OPTION_POLICY)) {
-		return fail(reader, "%s: its value is missing: give %s %s", option->flag,
-		        option->flag, option->argument);
+		return fault_set(reader->error, NOWHERE, "%s: its value is missing: give %s %s",
+		        option->flag, option->flag, option->argument);
 	}
 	bool *given = &reader->given[option - config_options];
 	if (*given && option->type != OPTION_ADDRESSES) {
-		return fail(reader, "%s: it is given twice", option->flag);
+		return fault_set(reader->error, NOWHERE, "%s: it is given twice", option->flag);
 	}
 	*given = true;
 	if (read_value(reader, option, option->flag, value) < 0) {
@@ -530,7 +528,7 @@ static int check_loop(struct reader *reader)
 		const char *address = config->listeners[i].address;
 		if (slice_starts_with(slice_of(address), scheme) &&
 		        strcmp(address + scheme.len, config->socket_path) == 0) {
-			return fail(reader,
+			return fault_set(reader->error, NOWHERE,
 			        "'%s' is both an address to listen on and the Engine's socket (%s)",
 			        text_show(slice_of(config->socket_path)).text,
 			        config->socket_option);
@@ -629,13 +627,14 @@ static int check_convert(struct reader *reader)
 {
 	for (unsigned i = 0; i < CONFIG_OPTION_COUNT; i++) {
 		if (reader->given[i]) {
-			return fail(reader,
+			return fault_set(reader->error, NOWHERE,
 			        "%s: convert takes --from SOURCE and a file, nothing else",
 			        config_options[i].flag);
 		}
 	}
 	if (reader->config->source == NULL) {
-		return fail(reader, "convert: --from is missing: give --from " CONFIG_SOURCES);
+		return fault_set(reader->error, NOWHERE,
+		        "convert: --from is missing: give --from " CONFIG_SOURCES);
 	}
 	if (reader->config->source_file == NULL) {
 		reader->config->source_file = "-";
@@ -651,8 +650,9 @@ static int check_arguments(struct reader *reader)
 		return check_convert(reader);
 	}
 	if (config->verb == CONFIG_EXPLAIN && config->request[0] == NULL) {
-		return fail(reader, "explain: the request is missing: give 'METHOD /path?query', "
-		                    "such as 'GET /containers/json'");
+		return fault_set(reader->error, NOWHERE,
+		        "explain: the request is missing: give 'METHOD /path?query', "
+		        "such as 'GET /containers/json'");
 	}
 	return 0;
 }
@@ -665,14 +665,13 @@ static int refuse_client_keys(struct reader *reader)
 	if (file == NULL || file[0] == '\0') {
 		return 0;
 	}
-	return fail(reader,
+	return fault_set(reader->error, NOWHERE,
 	        "CLIENT_KEYS_FILE=%s: this version cannot ask callers for a key: unset it, and let "
 	        "only those reach the proxy who may",
 	        text_show(slice_of(file)).text);
 }
 
-int config_read(
-        int argc, char *const argv[], struct config *ret_config, char error[CONFIG_ERROR_MAX])
+int config_read(int argc, char *const argv[], struct config *ret_config, char error[FAULT_MAX])
 {
 	struct reader reader = {.config = ret_config, .error = error};
 

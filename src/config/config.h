@@ -20,7 +20,6 @@
 
 enum {
 	CONFIG_LISTENERS_MAX = 16,
-	CONFIG_ERROR_MAX = 1024, /* bytes of an error message */
 	CONFIG_API_KEY_MAX = 4096,
 	CONFIG_LISTEN_MAX = 2048, /* bytes of the variable LISTEN */
 	CONFIG_WARNING_MAX = 256,
@@ -47,7 +46,7 @@ struct config_listener {
 	const struct policy *policy; /* sealed */
 	unsigned mode;               /* of a unix socket's file */
 	bool browsers;               /* requests of browsers are let through */
-	struct policy_place place;   /* file NULL: not from the file */
+	struct place place;          /* file NULL: not from the file */
 };
 
 struct config {
@@ -60,7 +59,7 @@ struct config {
 	/* The policy of listeners for which the file names none, and where it was named. */
 	const char *policy_name;
 	const char *policy_option; /* "--policy", "POLICY", "default"; NULL: the file */
-	struct policy_place policy_place;
+	struct place policy_place;
 	const struct policy *policy; /* sealed */
 	struct policy_set *policies; /* those of the file are sealed */
 	/* What the environment says of sections; they replace POLICY. */
@@ -96,8 +95,8 @@ struct config {
  * complete sentence in `error`; config_free() in either case. Strings are
  * borrowed from argv and environment.
  */
-int config_read(int argc, char *const argv[], struct config *ret_config,
-        char error[CONFIG_ERROR_MAX]) MUST_USE;
+int config_read(
+        int argc, char *const argv[], struct config *ret_config, char error[FAULT_MAX]) MUST_USE;
 void config_free(struct config *config);
 
 /* What is wrong with an address to listen on, as the end of a sentence; NULL: nothing. */

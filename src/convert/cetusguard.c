@@ -22,7 +22,7 @@ static const struct {
 	struct slice name;
 	const char *text;
 } variables[] = {
-#define VARIABLE(word, expression) {{word, sizeof(word) - 1}, expression},
+#define VARIABLE(word, expression) {SLICE_INIT(word), expression},
 #include "convert/cetusguard.def"
 #undef VARIABLE
 };
@@ -30,12 +30,9 @@ static const struct {
 /* "API_PREFIX_CONTAINERS": the prefix and the section's segment. */
 static bool add_section(struct text *text, struct slice name)
 {
-	const struct slice prefix = SLICE("API_PREFIX_");
-
-	if (!slice_starts_with(name, prefix)) {
+	if (!slice_skip(&name, SLICE("API_PREFIX_"))) {
 		return false;
 	}
-	name = slice_between(name.ptr + prefix.len, name.ptr + name.len);
 	for (unsigned section = 0; section < DOCKER_SECTION_COUNT; section++) {
 		const struct slice segment = docker_section_segment((enum docker_section)section);
 		const bool libpod = slice_starts_with(segment, SLICE("libpod/"));
@@ -150,19 +147,20 @@ static int write_rule(struct draft *draft, const struct setting *setting)
 	while (len < line.len && !is_blank(line.ptr[len])) {
 		len++;
 	}
-	const struct slice pattern = slice_trim(slice_between(line.ptr + len, line.ptr + line.len));
+	const struct slice pattern = slice_trim(slice_behind(line, len));
 	draft_remark(draft, "%s", setting->value);
 	if (pattern.len == 0 ||
 	        !read_methods(draft, (struct slice){line.ptr, len}, methods, &rule.method_count)) {
-		return draft_fail(draft, setting->place,
+		return fault_set(draft->error, setting->place,
 		        "'%s' is no rule: write METHOD[,METHOD]... PATTERN, such as GET "
 		        "%%API_PREFIX_CONTAINERS%%/json",
 		        text_show(line).text);
 	}
 	rule.pattern = expand(&draft->arena, pattern);
 	if (rule.pattern == NULL) {
-		return draft_fail(draft, setting->place, "'%s' has more than %d variables in it",
-		        text_show(line).text, EXPANSIONS_MAX);
+		return fault_set(draft->error, setting->place,
+		        "'%s' has more than %d variables in it", text_show(line).text,
+		        EXPANSIONS_MAX);
 	}
 	return rule.method_count == 0 ? 0 : convert_pattern_rule(draft, &rule);
 }
@@ -240,7 +238,7 @@ static bool has_tls(const struct input *input)
 }
 
 static int write_listener(
-        struct input *input, struct draft *draft, const char *address, struct policy_place place)
+        struct input *input, struct draft *draft, const char *address, struct place place)
 {
 	const struct slice scheme = SLICE("tcp://");
 	const struct slice given = slice_of(address);
@@ -252,7 +250,7 @@ static int write_listener(
 	const char *colon = memrchr(given.ptr, ':', given.len);
 	if (!slice_starts_with(given, scheme) || colon < given.ptr + scheme.len ||
 	        !convert_is_port(slice_of(colon + 1))) {
-		return draft_fail(draft, place,
+		return fault_set(draft->error, place,
 		        "'%s' is no address to listen on: tcp://HOST:PORT and unix:///PATH are",
 		        text_show(given).text);
 	}
@@ -278,7 +276,7 @@ static int write_listeners(struct input *input, struct draft *draft)
 	if (setting == NULL || setting->value[0] == '\0') {
 		return write_listener(input, draft,
 		        input->service != NULL ? "tcp://:2375" : "tcp://127.0.0.1:2375",
-		        (struct policy_place){input->file, 1});
+		        (struct place){input->file, 1});
 	}
 	if (setting->kind == SETTING_VARIABLE) {
 		return write_listener(input, draft, setting->value, setting->place);
@@ -305,10 +303,10 @@ static int write_upstream(const struct input *input, struct draft *draft)
 	}
 	if (setting == NULL || setting->value[0] == '\0') {
 		return draft_upstream(
-		        draft, "/var/run/docker.sock", (struct policy_place){input->file, 1});
+		        draft, "/var/run/docker.sock", (struct place){input->file, 1});
 	}
 	if (!slice_starts_with(slice_of(setting->value), scheme)) {
-		return draft_fail(draft, setting->place,
+		return fault_set(draft->error, setting->place,
 		        "%s: '%s' cannot be converted: the Engine is reached through a unix "
 		        "socket only; give unix:///PATH",
 		        setting->name, text_show(slice_of(setting->value)).text);

@@ -12,7 +12,7 @@ enum {
 	SENTENCE_MAX = 4096,   /* bytes of one comment */
 };
 
-void draft_new(struct draft *ret_draft, char error[CONVERT_ERROR_MAX])
+void draft_new(struct draft *ret_draft, char error[FAULT_MAX])
 {
 	struct arena *arena = &ret_draft->arena;
 
@@ -29,23 +29,6 @@ void draft_free(struct draft *draft)
 {
 	policy_set_free(draft->set);
 	arena_free(&draft->arena);
-}
-
-int draft_fail(struct draft *draft, struct policy_place place, const char *format, ...)
-{
-	struct text text = text_over(draft->error, CONVERT_ERROR_MAX - 1);
-	char sentence[CONVERT_ERROR_MAX];
-	va_list arguments;
-
-	va_start(arguments, format);
-	(void)vsnprintf(sentence, sizeof(sentence), format, arguments);
-	va_end(arguments);
-	if (place.file != NULL) {
-		text_add_format(&text, "%.256s:%u: ", place.file, place.line);
-	}
-	text_add_format(&text, "%.700s", sentence);
-	draft->error[text.len] = '\0';
-	return -EINVAL;
 }
 
 /* ── Comments ────────────────────────────────────────────────────────────── */
@@ -72,7 +55,7 @@ static void add_comment(struct text *text, const char *indent, struct slice sent
 		const size_t len = line_len(sentence, columns);
 		text_add_format(text, "%s# %.*s\n", indent, (int)len, sentence.ptr);
 		const size_t used = len < sentence.len ? len + 1 : len;
-		sentence = (struct slice){sentence.ptr + used, sentence.len - used};
+		sentence = slice_behind(sentence, used);
 	}
 }
 
@@ -202,7 +185,7 @@ int draft_listener(struct draft *draft, const struct draft_listener *listener)
 		problem = "it has bytes that are not printable ASCII";
 	}
 	if (problem != NULL) {
-		return draft_fail(draft, listener->place,
+		return fault_set(draft->error, listener->place,
 		        "'%s' is no address to listen on here: %s",
 		        text_show(slice_of(listener->address)).text, problem);
 	}
@@ -215,7 +198,7 @@ int draft_listener(struct draft *draft, const struct draft_listener *listener)
 	return 0;
 }
 
-int draft_upstream(struct draft *draft, const char *path, struct policy_place place)
+int draft_upstream(struct draft *draft, const char *path, struct place place)
 {
 	const size_t size = sizeof("unix://") + strlen(path);
 	char *address = arena_take(&draft->arena, size);
@@ -225,7 +208,8 @@ int draft_upstream(struct draft *draft, const char *path, struct policy_place pl
 		problem = "it has bytes that are not printable ASCII";
 	}
 	if (problem != NULL) {
-		return draft_fail(draft, place, "'%s' is no path of the Engine's socket here: %s",
+		return fault_set(draft->error, place,
+		        "'%s' is no path of the Engine's socket here: %s",
 		        text_show(slice_of(path)).text, problem);
 	}
 	(void)snprintf(address, size, "unix://%s", path);
@@ -239,8 +223,7 @@ int draft_policy(struct draft *draft, const char *name)
 {
 	text_add_format(&draft->policies, "  %s:\n    rules:\n", name);
 	draft->rule_count = 0;
-	return policy_new(draft->set, slice_of(name), (struct policy_place){.file = NULL},
-	        &draft->policy, draft->error);
+	return policy_new(draft->set, slice_of(name), NOWHERE, &draft->policy, draft->error);
 }
 
 int draft_rule(struct draft *draft, const struct draft_rule *rule)
@@ -255,7 +238,7 @@ int draft_rule(struct draft *draft, const struct draft_rule *rule)
 	};
 
 	if (rule->path != NULL && !is_plain(rule->path)) {
-		return draft_fail(draft, rule->place,
+		return fault_set(draft->error, rule->place,
 		        "the pattern has bytes that are not printable ASCII, which no path of the "
 		        "Engine has");
 	}
@@ -315,8 +298,8 @@ bool draft_is_full(struct draft *draft)
 	                  draft->warnings.overflow;
 
 	if (full) {
-		(void)draft_fail(draft, (struct policy_place){.file = NULL},
-		        "the result would be longer than %d bytes", PART_MAX);
+		(void)fault_set(draft->error, NOWHERE, "the result would be longer than %d bytes",
+		        PART_MAX);
 	}
 	return full;
 }

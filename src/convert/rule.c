@@ -181,7 +181,7 @@ int convert_pattern_rule(struct draft *draft, const struct pattern_rule *rule)
 		return -EINVAL;
 	}
 	if (!pattern_read(&draft->arena, slice_of(rule->pattern), pattern)) {
-		return draft_fail(draft, rule->place,
+		return fault_set(draft->error, rule->place,
 		        "'%s' is not accepted: its brackets do not match, or it has more than %d "
 		        "bytes or %d alternatives",
 		        text_show(slice_of(rule->pattern)).text, PATTERN_LEN_MAX,

@@ -120,14 +120,14 @@ static void read_switches(struct switched *switched)
 
 /* ── Rules ───────────────────────────────────────────────────────────────── */
 
-static struct policy_place place_of(const struct switched *switched, const struct switch_row *row)
+static struct place place_of(const struct switched *switched, const struct switch_row *row)
 {
 	for (unsigned number = 0; number < SWITCHES_COUNT; number++) {
 		if (switches_row(number) == row && switched->settings[number] != NULL) {
 			return switched->settings[number]->place;
 		}
 	}
-	return (struct policy_place){switched->input->file, 1};
+	return (struct place){switched->input->file, 1};
 }
 
 static int write_section(struct switched *switched, const struct switch_rule *rule)

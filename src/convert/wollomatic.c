@@ -153,8 +153,8 @@ static int write_label(struct wollomatic *wollomatic, const struct setting *sett
 	}
 	for (unsigned i = 0; i < ARRAY_LEN(methods); i++) {
 		const size_t len = strlen(methods[i]);
-		if (name.len >= len && (end[len] == '\0' || end[len] == '.') &&
-		        slice_equal_nocase((struct slice){end, len}, slice_of(methods[i]))) {
+		if (slice_starts_with_nocase(name, slice_of(methods[i])) &&
+		        (end[len] == '\0' || end[len] == '.')) {
 			return write_pattern(wollomatic->draft, setting, methods[i]);
 		}
 	}
@@ -178,7 +178,7 @@ static int write_service(struct wollomatic *wollomatic, unsigned first)
 	char name[POLICY_NAME_MAX];
 
 	if (!is_policy_name(start->service)) {
-		return draft_fail(wollomatic->draft, start->place,
+		return fault_set(wollomatic->draft->error, start->place,
 		        "service '%s' cannot give a policy its name: letters, digits, _ and - can",
 		        text_show(slice_of(start->service)).text);
 	}
@@ -270,7 +270,7 @@ static int write_unix_listener(struct wollomatic *wollomatic, const char *path)
 	unsigned mode = 0600;
 
 	if (setting != NULL && setting->value[0] != '\0' && !read_mode(setting, &mode)) {
-		return draft_fail(wollomatic->draft, setting->place,
+		return fault_set(wollomatic->draft->error, setting->place,
 		        "%s: '%s' is not accepted: it is a file's mode of at most 0777, such as "
 		        "0660",
 		        setting->name, text_show(slice_of(setting->value)).text);
@@ -317,7 +317,7 @@ static int write_tcp_listener(struct wollomatic *wollomatic, bool labels)
 
 	if (!convert_is_port(port)) {
 		const struct setting *setting = input_find(input, "proxyport", "SP_PROXYPORT");
-		return draft_fail(wollomatic->draft, setting->place,
+		return fault_set(wollomatic->draft->error, setting->place,
 		        "%s: '%s' is not accepted: a port is a whole number from 1 to 65535",
 		        setting->name, text_show(port).text);
 	}

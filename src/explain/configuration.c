@@ -13,9 +13,7 @@ enum {
 /* "container" of "container.list"; all but the last word. */
 static struct slice noun_of(const char *operation)
 {
-	const char *dot = strrchr(operation, '.');
-
-	return dot == NULL ? slice_of(operation) : slice_between(operation, dot);
+	return slice_before_last(operation, '.');
 }
 
 /* The least that rows of one name are granted, and the most; what is dangerous about them. */

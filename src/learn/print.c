@@ -47,8 +47,8 @@ static unsigned excess(
 static const struct policy *preset_of(struct policy_set *set, const char *name)
 {
 	struct policy *policy = NULL;
-	char error[POLICY_ERROR_MAX];
-	const struct policy_place nowhere = {.file = NULL};
+	char error[FAULT_MAX];
+	const struct place nowhere = {.file = NULL};
 
 	if (policy_set_find(set, slice_of(name), nowhere, &policy, error) < 0 ||
 	        policy_seal(policy, error) < 0) {
