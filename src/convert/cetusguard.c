@@ -3,6 +3,7 @@
  * CetusGuard: rules of methods and a regular expression with variables in it,
  * from a file, the environment or flags.
  */
+#include "address/address.h"
 #include "convert/sources.h"
 
 #include <errno.h>
@@ -243,7 +244,7 @@ static int write_listener(
 	const struct slice scheme = SLICE("tcp://");
 	const struct slice given = slice_of(address);
 
-	if (slice_starts_with(given, SLICE("unix://"))) {
+	if (address_path(address) != NULL) {
 		const struct draft_listener listener = {address, own_policy, 0, place};
 		return draft_listener(draft, &listener);
 	}
@@ -295,7 +296,6 @@ static int write_upstream(const struct input *input, struct draft *draft)
 {
 	static const char *const names[] = {
 	        "CETUSGUARD_BACKEND_ADDR", "CONTAINER_HOST", "DOCKER_HOST"};
-	const struct slice scheme = SLICE("unix://");
 	const struct setting *setting = NULL;
 
 	for (unsigned i = 0; i < ARRAY_LEN(names) && setting == NULL; i++) {
@@ -305,13 +305,14 @@ static int write_upstream(const struct input *input, struct draft *draft)
 		return draft_upstream(
 		        draft, "/var/run/docker.sock", (struct place){input->file, 1});
 	}
-	if (!slice_starts_with(slice_of(setting->value), scheme)) {
+	const char *path = address_path(setting->value);
+	if (path == NULL) {
 		return fault_set(draft->error, setting->place,
 		        "%s: '%s' cannot be converted: the Engine is reached through a unix "
 		        "socket only; give unix:///PATH",
 		        setting->name, text_show(slice_of(setting->value)).text);
 	}
-	return draft_upstream(draft, setting->value + scheme.len, setting->place);
+	return draft_upstream(draft, path, setting->place);
 }
 
 static void note_strangers(const struct input *input, struct draft *draft)

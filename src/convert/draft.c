@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "convert/draft.h"
 
-#include "config/config.h"
+#include "address/address.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -179,7 +179,8 @@ static bool is_plain(const char *path)
 int draft_listener(struct draft *draft, const struct draft_listener *listener)
 {
 	struct text *text = &draft->listeners;
-	const char *problem = config_address_problem(slice_of(listener->address));
+	union address parsed;
+	const char *problem = address_parse(slice_of(listener->address), &parsed);
 
 	if (problem == NULL && !is_plain(listener->address)) {
 		problem = "it has bytes that are not printable ASCII";
@@ -202,7 +203,7 @@ int draft_upstream(struct draft *draft, const char *path, struct place place)
 {
 	const size_t size = sizeof("unix://") + strlen(path);
 	char *address = arena_take(&draft->arena, size);
-	const char *problem = config_path_problem(slice_of(path));
+	const char *problem = address_path_problem(slice_of(path));
 
 	if (problem == NULL && !is_plain(path)) {
 		problem = "it has bytes that are not printable ASCII";

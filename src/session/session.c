@@ -194,7 +194,7 @@ void session_open(struct acceptor *acceptor, int fd, const union address *peer)
 	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)); /* fails on unix sockets */
 	(void)setsockopt(
 	        fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on)); /* finds peers that vanished */
-	peer_name(peer, session->client_name);
+	address_name(peer, session->client_name);
 	timer_init(&session->deadline, deadline_expired);
 	task_init(&session->again, session_again);
 	task_init(&session->burial, session_buried);

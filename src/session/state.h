@@ -34,7 +34,7 @@ struct session {
 	struct task again;  /* its turn was cut */
 	struct task burial; /* it has ended */
 	struct list link;   /* of worker->sessions */
-	char client_name[PEER_NAME_MAX];
+	char client_name[ADDRESS_NAME_MAX];
 };
 
 /* What a step makes of the session. */
