@@ -40,45 +40,121 @@ static int read_switches(struct reader *reader)
 	return 0;
 }
 
-/* ALLOW_LOG=0 was meant to close something: who mistyped it must not get a proxy that leaves it
- * open. */
-static bool looks_like_a_switch(struct slice name)
+/* ── Slips of the hand ───────────────────────────────────────────────────── */
+
+/* A variable that was probably meant for a switch: ALLOW_LOG=0, CONTAINER=1, LOGS=1. */
+struct slip {
+	const char *variable; /* with its value; NULL: there is none */
+	struct slice meant;   /* empty: no switch is near */
+	bool certain;         /* by its first letters it can be nothing else */
+};
+
+static bool is_option(struct slice name)
 {
-	return slice_starts_with(name, SLICE("ALLOW_")) ||
-	       slice_starts_with(name, SLICE("LIBPOD_"));
+	for (unsigned i = 0; i < CONFIG_OPTION_COUNT; i++) {
+		if (slice_equal(name, slice_of(config_options[i].variable))) {
+			return true;
+		}
+	}
+	return false;
 }
 
-static int refuse_unknown(struct reader *reader, struct slice name)
+/* DELETE=1 is what POST=1 opens too. */
+static bool is_other_method(struct slice name)
+{
+	return slice_equal(name, SLICE("DELETE")) || slice_equal(name, SLICE("PUT")) ||
+	       slice_equal(name, SLICE("PATCH"));
+}
+
+static struct slice meant_switch(struct slice name)
 {
 	struct nearest nearest = nearest_to(name);
 
-	for (unsigned number = 0; number < SWITCHES_COUNT; number++) {
-		nearest_try(&nearest, slice_of(switches_row(number)->variable));
+	if (is_other_method(name)) {
+		return SLICE("POST");
 	}
-	const bool meant = nearest.best.ptr != NULL;
-	const struct slice help = meant ? nearest.best : SLICE("docs/compatibility.md");
-	return fault_set(reader->error, NOWHERE,
-	        meant ? "%s: there is no such section switch; did you mean '%.*s'?"
-	              : "%s: there is no such section switch: unset it, or see %.*s for those "
-	                "that there are",
-	        text_show(name).text, SLICE_FMT(help));
+	for (unsigned number = 0; number < SWITCHES_COUNT; number++) {
+		const struct slice variable = slice_of(switches_row(number)->variable);
+		struct slice action = variable;
+		if (slice_skip(&action, SLICE("ALLOW_")) && slice_equal(name, action)) {
+			return variable;
+		}
+		nearest_try(&nearest, variable);
+	}
+	return nearest.best;
 }
 
-static int refuse_unknown_switches(struct reader *reader)
+/* Only a value that a switch can have makes a name that is near to one suspicious. */
+static bool is_slip(const char *variable, struct slip *ret_slip)
 {
+	struct slice value = slice_of(variable);
+	struct slice name = value;
+	enum switch_value read = SWITCH_UNSET;
+
+	if (!slice_next(&value, '=', &name) || !switches_read_value(value, &read) ||
+	        is_option(name) || switches_find(name) < SWITCHES_COUNT) {
+		return false;
+	}
+	*ret_slip = (struct slip){
+	        .variable = variable,
+	        .meant = meant_switch(name),
+	        .certain = slice_starts_with(name, SLICE("ALLOW_")) ||
+	                   slice_starts_with(name, SLICE("LIBPOD_")),
+	};
+	return ret_slip->meant.len > 0 || ret_slip->certain;
+}
+
+/* One that is certain, or else any. */
+static struct slip find_slip(void)
+{
+	struct slip found = {.variable = NULL};
+	struct slip slip;
+
 	for (char **variable = environ; variable != NULL && *variable != NULL; variable++) {
-		const struct slice text = slice_of(*variable);
-		const char *equals = strchr(*variable, '=');
-		if (equals == NULL || equals[1] == '\0') {
-			continue;
+		if (is_slip(*variable, &slip) && (found.variable == NULL || slip.certain)) {
+			found = slip;
 		}
-		const struct slice name = slice_between(text.ptr, equals);
-		if (looks_like_a_switch(name) && switches_find(name) == SWITCHES_COUNT) {
-			return refuse_unknown(reader, name);
-		}
+	}
+	return found;
+}
+
+/*
+ * Who sets a switch wants less than everything. A mistyped one stops the start
+ * where nothing else says what clients may do, and where other switches do and
+ * it can be nothing but one of them. Elsewhere it is worth a line.
+ */
+static int check_names(struct reader *reader)
+{
+	struct config *config = reader->config;
+	const struct slip slip = find_slip();
+	const bool by_switches = config->switch_name != NULL;
+	const bool by_policy =
+	        config->file != NULL || (config->policy_name != NULL && !by_switches);
+	char remedy[128] = "docs/compatibility.md lists them";
+
+	if (slip.variable == NULL || config->verb == CONFIG_LEARN ||
+	        config->verb == CONFIG_HEALTHCHECK) {
+		return 0;
+	}
+	if (slip.meant.len > 0) {
+		(void)snprintf(remedy, sizeof(remedy), "did you mean %.*s?", SLICE_FMT(slip.meant));
+	}
+	if (!by_policy && (!by_switches || slip.certain)) {
+		return fault_set(reader->error, NOWHERE, "%s is no section switch; %s%s",
+		        text_show(slice_of(slip.variable)).text, remedy,
+		        by_switches ? ""
+		                    : " Nothing else says what clients may do: set a switch, or "
+		                      "POLICY (open, if everything is meant)");
+	}
+	if (config->warning[0] == '\0') {
+		(void)snprintf(config->warning, CONFIG_WARNING_MAX,
+		        "%.64s changes nothing: it is no section switch; %s",
+		        text_show(slice_of(slip.variable)).text, remedy);
 	}
 	return 0;
 }
+
+/* ── Switches beside other settings ──────────────────────────────────────── */
 
 /* A file has policies of its own, for each listener: which should count cannot be guessed. */
 static int refuse_file(struct reader *reader)
@@ -103,39 +179,12 @@ static void warn_of_policy(struct config *config, bool by_flag)
 	        config->policy_option, config->policy_name, config->switch_name);
 }
 
-/* What people set beside the switches in the belief that it is one: LOGS=1, DELETE=1. */
-static void warn_of_strangers(struct config *config)
-{
-	static const char *const methods[] = {"DELETE", "PUT", "PATCH"};
-
-	for (unsigned i = 0; i < ARRAY_LEN(methods); i++) {
-		if (value_of(methods[i]) != NULL) {
-			(void)snprintf(config->warning, CONFIG_WARNING_MAX,
-			        "%s is no section switch: POST is for every method but GET and "
-			        "HEAD",
-			        methods[i]);
-		}
-	}
-	for (unsigned number = 0; number < SWITCHES_COUNT; number++) {
-		const char *variable = switches_row(number)->variable;
-		const char *rest = variable + strlen("ALLOW_");
-		if (slice_starts_with(slice_of(variable), SLICE("ALLOW_")) &&
-		        value_of(rest) != NULL) {
-			(void)snprintf(config->warning, CONFIG_WARNING_MAX,
-			        "%s is no section switch: did you mean %s?", rest, variable);
-		}
-	}
-}
-
-int config_read_switches(struct reader *reader)
+static int use_switches(struct reader *reader)
 {
 	struct config *config = reader->config;
 	const bool by_flag =
 	        config->policy_name != NULL && strcmp(config->policy_option, "--policy") == 0;
 
-	if (read_switches(reader) < 0 || refuse_unknown_switches(reader) < 0) {
-		return -EINVAL;
-	}
 	if (config->switch_name == NULL) {
 		return 0;
 	}
@@ -144,8 +193,6 @@ int config_read_switches(struct reader *reader)
 	}
 	if (config->policy_name != NULL) {
 		warn_of_policy(config, by_flag);
-	} else {
-		warn_of_strangers(config);
 	}
 	if (by_flag) {
 		config->switch_name = NULL;
@@ -157,4 +204,12 @@ int config_read_switches(struct reader *reader)
 		config_give(reader, offsetof(struct config, port), "2375");
 	}
 	return 0;
+}
+
+int config_read_switches(struct reader *reader)
+{
+	if (read_switches(reader) < 0 || use_switches(reader) < 0) {
+		return -EINVAL;
+	}
+	return check_names(reader);
 }

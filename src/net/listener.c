@@ -18,6 +18,34 @@ static int fail(int fd)
 	return -error;
 }
 
+/*
+ * What the connections of a listener begin with (Linux hands it down). Without
+ * packets those that translate addresses forget a connection, an overlay
+ * network's after 15 minutes, and nobody learns that a peer has vanished; the
+ * kernel's own first look comes after two hours.
+ */
+static const struct {
+	int level;
+	int name;
+	int value;
+} inherited[] = {
+        {IPPROTO_TCP, TCP_NODELAY, 1}, {SOL_SOCKET, SO_KEEPALIVE, 1},
+        {IPPROTO_TCP, TCP_KEEPIDLE, 60},  /* seconds of silence */
+        {IPPROTO_TCP, TCP_KEEPINTVL, 15}, /* seconds between unanswered looks */
+        {IPPROTO_TCP, TCP_KEEPCNT, 8},    /* of which so many say that it is gone */
+};
+
+static int set_inherited(int fd)
+{
+	for (size_t i = 0; i < ARRAY_LEN(inherited); i++) {
+		if (setsockopt(fd, inherited[i].level, inherited[i].name, &inherited[i].value,
+		            sizeof(inherited[i].value)) < 0) {
+			return -errno;
+		}
+	}
+	return 0;
+}
+
 static int listen_tcp(const union address *address, bool shared)
 {
 	const int on = 1;
@@ -27,7 +55,7 @@ static int listen_tcp(const union address *address, bool shared)
 	        socket(address->any.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 
 	if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) < 0 ||
-	        setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)) < 0 ||
+	        set_inherited(fd) < 0 ||
 	        (shared && setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on)) < 0) ||
 	        (ip6 && setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &only6, sizeof(only6)) < 0) ||
 	        bind(fd, &address->any, address_len(address)) < 0 ||

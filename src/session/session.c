@@ -3,8 +3,6 @@
 
 #include "base/clock.h"
 
-#include <errno.h>
-#include <netinet/tcp.h>
 #include <unistd.h>
 
 size_t session_size(void)
@@ -179,7 +177,6 @@ void session_open(struct acceptor *acceptor, int fd, const union address *peer)
 {
 	struct worker *worker = acceptor->worker;
 	struct session *session = pool_take(&worker->session_pool);
-	const int on = 1;
 
 	if (session == NULL) {
 		(void)close(fd);
@@ -191,9 +188,6 @@ void session_open(struct acceptor *acceptor, int fd, const union address *peer)
 	        .listener = &acceptor->listener,
 	        .up.into_unix = true,
 	};
-	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)); /* fails on unix sockets */
-	(void)setsockopt(
-	        fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on)); /* finds peers that vanished */
 	address_name(peer, session->client_name);
 	timer_init(&session->deadline, deadline_expired);
 	task_init(&session->again, session_again);

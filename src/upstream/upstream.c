@@ -138,12 +138,10 @@ int upstream_borrow(struct upstream *upstream, enum upstream_wish wish,
         struct engine_connection **ret_connection)
 {
 	struct engine_connection *connection = take_idle(upstream, wish);
+	const int error = connection == NULL ? open_connection(upstream, &connection) : 0;
 
 	if (connection == NULL) {
-		const int error = open_connection(upstream, &connection);
-		if (error < 0) {
-			return error;
-		}
+		return error;
 	}
 	connection->stream.notify = notify;
 	connection->borrower = borrower;

@@ -57,29 +57,6 @@ def test_anything_else_refuses_to_start(value: str) -> None:
             assert part in result.stderr
 
 
-@pytest.mark.parametrize("variable", ["ALLOW_LOG", "LIBPOD_CONTAINER", "ALLOW_EVERYTHING"])
-@pytest.mark.parametrize("others", [{}, {"CONTAINERS": "1"}])
-def test_a_mistyped_switch_refuses_to_start(variable: str, others: dict[str, str]) -> None:
-    """What was to be closed would stay open, and by itself it would leave POLICY in charge."""
-    result = run("check", env={variable: "0", **others})
-    assert result.returncode == 2
-    assert result.stderr.count("\n") == 1 and f"{variable}: there is no such" in result.stderr
-    meant = {"ALLOW_LOG": "ALLOW_LOGS", "LIBPOD_CONTAINER": "LIBPOD_CONTAINERS"}.get(variable)
-    assert ("did you mean" in result.stderr) == (meant is not None)
-    assert meant is None or f"'{meant}'" in result.stderr
-    assert run("check", env={variable: "", **others}).returncode == 0
-
-
-@pytest.mark.parametrize(
-    "variable,meant", [("LOGS", "ALLOW_LOGS"), ("DELETE", "POST"), ("START", "ALLOW_START")]
-)
-def test_what_only_looks_like_a_switch_is_warned_of(variable: str, meant: str) -> None:
-    result = run("check", env={"CONTAINERS": "1", variable: "1"})
-    assert result.returncode == 0
-    assert f"{variable} is no section switch" in result.stderr and meant in result.stderr
-    assert variable not in run("check", env={variable: "1"}).stderr
-
-
 @pytest.mark.parametrize("value", ["2", "-1", "01"])
 def test_numbers_that_the_peers_take_for_true(value: str, peers: dict[str, str]) -> None:
     assert ask(peers["tecnativa"], encode([SECTION], {"CONTAINERS": value}))[0] == 200
@@ -91,6 +68,50 @@ def test_nothing_set_is_no_switch() -> None:
         "listener tcp://*:3277, policy open"
     ]
     assert listeners({"CONTAINERS": ""}) == ["listener tcp://*:3277, policy open"]
+
+
+@pytest.mark.parametrize(
+    "name,meant",
+    [
+        ("ALLOW_LOG", "ALLOW_LOGS"),
+        ("CONTAINER", "CONTAINERS"),
+        ("ALLOW_EVERYTHING", "docs/compatibility.md"),
+        ("LOGS", "ALLOW_LOGS"),
+        ("DELETE", "POST"),
+    ],
+)
+def test_a_mistyped_switch_alone_does_not_leave_everything_open(name: str, meant: str) -> None:
+    result = run("check", env={name: "0"})
+    assert result.returncode == 2
+    assert result.stderr.count("\n") == 1
+    for part in (f"{name}=0", meant, "POLICY"):
+        assert part in result.stderr
+    assert run("check", env={name: "0", "POLICY": "open"}).returncode == 0
+    assert run("check", "--policy", "open", env={name: "0"}).returncode == 0
+
+
+@pytest.mark.parametrize("name", ["ALLOW_LOG", "LIBPOD_CONTAINER", "ALLOW_EVERYTHING"])
+def test_what_can_only_be_a_mistyped_switch_is_refused_beside_others(name: str) -> None:
+    """What it was to close would stay open."""
+    result = run("check", env={"CONTAINERS": "1", name: "0"})
+    assert result.returncode == 2
+    assert result.stderr.count("\n") == 1 and f"{name}=0" in result.stderr
+    assert run("check", env={"CONTAINERS": "1", name: ""}).returncode == 0
+
+
+@pytest.mark.parametrize(
+    "name,meant", [("LOGS", "ALLOW_LOGS"), ("CONTAINER", "CONTAINERS"), ("DELETE", "POST")]
+)
+def test_what_is_like_a_switch_is_said_beside_others(name: str, meant: str) -> None:
+    result = run("check", env={"IMAGES": "1", name: "1"})
+    assert result.returncode == 0
+    assert f"{name}=1" in result.stderr and f"mean {meant}?" in result.stderr
+
+
+@pytest.mark.parametrize("name,value", [("CONTAINER", "docker"), ("DEBUG", "1"), ("CI", "true")])
+def test_other_programs_variables_are_no_switches(name: str, value: str) -> None:
+    result = run("check", env={name: value})
+    assert result.returncode == 0 and result.stderr == ""
 
 
 def test_port_is_2375_with_switches_unless_it_is_given() -> None:

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from wire import Client, Engine, Proxy, free_port, run_binary
+from machine import free_port
+from wire import Client, Engine, Proxy, run_binary
 
 Start = Callable[..., Proxy]
 
@@ -225,10 +226,12 @@ policies:
         (2, "/containers/a/start"): 403,
         (2, "/images/json"): 403,
     }
-    log = proxy.log()
-    assert f"tcp://127.0.0.1:{ports[0]}: policy 'read-only'" in log
-    assert f"tcp://127.0.0.1:{ports[1]}: policy 'ci'" in log
-    assert re.search(rf"warning tcp://127.0.0.1:{ports[2]}: no policy is given", log)
+    for words in (
+        f"tcp://127.0.0.1:{ports[0]}: policy 'read-only'",
+        f"tcp://127.0.0.1:{ports[1]}: policy 'ci'",
+        f"warning tcp://127.0.0.1:{ports[2]}: no policy is given",
+    ):
+        proxy.wait_log(lambda line: words in line, what=words)  # noqa: B023
 
 
 def test_a_denial_names_the_line_of_the_file(
