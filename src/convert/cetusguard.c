@@ -131,7 +131,8 @@ static bool read_methods(struct draft *draft, struct slice list, const char *met
 		if (is_known_method(method)) {
 			methods[(*ret_count)++] = method;
 		} else {
-			draft_doubt(draft, "NOT CONVERTED: the Engine has nothing for %s.", method);
+			draft_say(draft, DRAFT_DOUBT,
+			        "NOT CONVERTED: the Engine has nothing for %s.", method);
 		}
 	}
 	return true;
@@ -149,7 +150,7 @@ static int write_rule(struct draft *draft, const struct setting *setting)
 		len++;
 	}
 	const struct slice pattern = slice_trim(slice_behind(line, len));
-	draft_remark(draft, "%s", setting->value);
+	draft_say(draft, DRAFT_REMARK, "%s", setting->value);
 	if (pattern.len == 0 ||
 	        !read_methods(draft, (struct slice){line.ptr, len}, methods, &rule.method_count)) {
 		return fault_set(draft->error, setting->place,
@@ -180,7 +181,7 @@ static int write_builtin_rules(struct draft *draft, const struct input *input)
 	if (input_is_true(input_find(input, "no-builtin-rules", "CETUSGUARD_NO_BUILTIN_RULES"))) {
 		return 0;
 	}
-	draft_remark(draft, "The original's builtin rules");
+	draft_say(draft, DRAFT_REMARK, "The original's builtin rules");
 	return draft_rule(draft, &rule);
 }
 
@@ -207,7 +208,7 @@ static int write_policy(struct input *input, struct draft *draft)
 	const struct setting *file = input_find(input, "rules-file", "CETUSGUARD_RULES_FILE");
 
 	if (file != NULL && file->value[0] != '\0') {
-		draft_lost(draft,
+		draft_say(draft, DRAFT_LOST,
 		        "the rules of %s: convert that file by itself, and add its rules to those "
 		        "here.",
 		        file->value);
@@ -258,7 +259,7 @@ static int write_listener(
 	const struct slice host = slice_between(given.ptr + scheme.len, colon);
 	const char *was = convert_tcp_address(&draft->arena, host, slice_of(colon + 1));
 	if (has_tls(input) && !convert_is_loopback(host)) {
-		draft_lost(draft,
+		draft_say(draft, DRAFT_LOST,
 		        "TLS of %s. So that nobody gets in without it, the listener is on "
 		        "127.0.0.1; where only its clients can reach it, make its address %s.",
 		        address, was);
@@ -332,11 +333,11 @@ int convert_cetusguard(struct input *input, struct draft *draft)
 {
 	const struct setting *level = input_find(input, "log-level", "CETUSGUARD_LOG_LEVEL");
 
-	draft_note(draft,
+	draft_say(draft, DRAFT_NOTE,
 	        "An API version is no part of a path here: what the original let through with or "
 	        "without one passes in both spellings, which the Engine treats alike.");
 	if (level != NULL) {
-		draft_note(draft,
+		draft_say(draft, DRAFT_NOTE,
 		        "%s=%s is LOG_LEVEL in the environment: crit, err, warning, info "
 		        "or debug.",
 		        level->name, level->value);
