@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "config/config.h"
 
+#include "address/address.h"
 #include "base/nearest.h"
 #include "config/options.h"
 
@@ -51,7 +52,8 @@ int config_add_listener(struct reader *reader, const char *name, const char *add
         struct config_listener **ret_listener)
 {
 	struct config *config = reader->config;
-	const char *problem = config_address_problem(slice_of(address));
+	union address parsed;
+	const char *problem = address_parse(slice_of(address), &parsed);
 
 	if (problem != NULL) {
 		return refuse(reader, name, slice_of(address), problem);
@@ -91,16 +93,13 @@ static int read_listener_list(struct reader *reader, const char *name, const cha
 
 static int read_socket(struct reader *reader, const char *name, const char *value)
 {
-	const struct slice scheme = SLICE("unix://");
-	const char *path = value;
+	const char *path = value[0] == '/' ? value : address_path(value);
 
-	if (slice_starts_with(slice_of(value), scheme)) {
-		path += scheme.len;
-	} else if (value[0] != '/') {
+	if (path == NULL) {
 		return refuse(reader, name, slice_of(value),
 		        "give the Engine's unix socket as an absolute path or as unix:///PATH");
 	}
-	const char *problem = config_path_problem(slice_of(path));
+	const char *problem = address_path_problem(slice_of(path));
 	if (problem != NULL) {
 		return refuse(reader, name, slice_of(value), problem);
 	}
@@ -111,7 +110,7 @@ static int read_socket(struct reader *reader, const char *name, const char *valu
 
 static int read_docker_host(struct reader *reader, const char *name, const char *value)
 {
-	if (!slice_starts_with(slice_of(value), SLICE("unix://"))) {
+	if (address_path(value) == NULL) {
 		return refuse(reader, name, slice_of(value),
 		        "only a unix socket can be the Engine's address here: give unix:///PATH, "
 		        "or set "
@@ -309,7 +308,8 @@ static int read_word(struct reader *reader, const char *word)
 		return read_verb(reader, word);
 	}
 	if (config->verb == CONFIG_HEALTHCHECK && config->health_address == NULL) {
-		const char *problem = config_address_problem(slice_of(word));
+		union address parsed;
+		const char *problem = address_parse(slice_of(word), &parsed);
 		if (problem != NULL) {
 			return refuse(reader, "healthcheck", slice_of(word), problem);
 		}
@@ -522,12 +522,10 @@ static void add_default_listener(struct config *config)
 static int check_loop(struct reader *reader)
 {
 	const struct config *config = reader->config;
-	const struct slice scheme = SLICE("unix://");
 
 	for (unsigned i = 0; i < config->listener_count; i++) {
-		const char *address = config->listeners[i].address;
-		if (slice_starts_with(slice_of(address), scheme) &&
-		        strcmp(address + scheme.len, config->socket_path) == 0) {
+		const char *path = address_path(config->listeners[i].address);
+		if (path != NULL && strcmp(path, config->socket_path) == 0) {
 			return fault_set(reader->error, NOWHERE,
 			        "'%s' is both an address to listen on and the Engine's socket (%s)",
 			        text_show(slice_of(config->socket_path)).text,

@@ -99,11 +99,6 @@ int config_read(
         int argc, char *const argv[], struct config *ret_config, char error[FAULT_MAX]) MUST_USE;
 void config_free(struct config *config);
 
-/* What is wrong with an address to listen on, as the end of a sentence; NULL: nothing. */
-const char *config_address_problem(struct slice address);
-/* The same for the path of a unix socket. */
-const char *config_path_problem(struct slice path);
-
 /* What --help prints, made from options.def. */
 void config_print_help(void);
 
