@@ -192,6 +192,20 @@ static void every_row_takes_names_that_look_like_words(void **state)
 	}
 }
 
+/* Who installs units, reads any file or names a command to run on the host is root there. */
+static void what_is_root_says_so(void **state)
+{
+	static const char *const paths[] = {"/libpod/quadlets", "/libpod/secrets/create",
+	        "/libpod/artifacts/local/add", "/libpod/containers/a/restore"};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(paths); i++) {
+		is_routed(paths[i], route("POST", paths[i]));
+		const struct docker_endpoint *row = docker_endpoint(request.id);
+		assert_that(paths[i], row != NULL && (row->traits & DOCKER_ROOT) != 0);
+	}
+}
+
 /* A name that makes a path of `row` end, or go on, as those of `other` do; empty: there is none. */
 static void make_name(const struct docker_endpoint *row, const struct docker_endpoint *other,
         bool ends, char name[256])
@@ -765,6 +779,7 @@ int main(void)
 	        cmocka_unit_test(what_no_row_fits_is_told_apart),
 	        cmocka_unit_test(sections_and_methods_of_what_no_row_fits),
 	        cmocka_unit_test(what_no_row_fits_may_be_served_by_one),
+	        cmocka_unit_test(what_is_root_says_so),
 	        cmocka_unit_test(names_of_one_row_are_paths_of_another),
 	        cmocka_unit_test(the_query_decides_as_the_engine_reads_it),
 	        cmocka_unit_test(a_version_makes_other_operations_of_podmans_manifests),
