@@ -90,6 +90,9 @@ static inline void id_add(uint64_t *ids, unsigned id)
 	ids[id / 64] |= UINT64_C(1) << (id % 64);
 }
 
+/* Whether `name` is `stem` and something behind a dash. */
+bool policy_is_variant(const char *name, const char *stem);
+
 /* One message; -EINVAL. */
 int policy_fail(char error[POLICY_ERROR_MAX], struct policy_place place, const char *format, ...)
         PRINTF_LIKE(3, 4);

@@ -14,6 +14,7 @@ enum {
 
 struct words {
 	const char *words[WORDS_MAX];
+	unsigned lines[WORDS_MAX];
 	unsigned count;
 };
 
@@ -45,6 +46,7 @@ static int add_word(struct words *words, const struct yaml_node *node, const cha
 	if (words->count == WORDS_MAX) {
 		return yaml_fail(node, error, "a list has more than %d elements", WORDS_MAX);
 	}
+	words->lines[words->count] = node->line;
 	words->words[words->count++] = node->text.ptr;
 	return 0;
 }
@@ -168,8 +170,10 @@ static int add_rule(struct reader *reader, bool allow, const struct yaml_node *n
 	}
 	const struct policy_match match = {
 	        .operations = rule.operations.words,
+	        .operation_lines = rule.operations.lines,
 	        .operation_count = rule.operations.count,
 	        .methods = rule.methods.words,
+	        .method_lines = rule.methods.lines,
 	        .method_count = rule.methods.count,
 	        .path = rule.path,
 	};
@@ -226,8 +230,9 @@ static int read_extends(void *context, const struct yaml_node *node)
 		return -EINVAL;
 	}
 	for (unsigned i = 0; i < names.count; i++) {
-		if (policy_extend(reader->policy, slice_of(names.words[i]), place_of(node),
-		            reader->error) < 0) {
+		const struct policy_place place = {node->file, names.lines[i]};
+		if (policy_extend(reader->policy, slice_of(names.words[i]), place, reader->error) <
+		        0) {
 			return -EINVAL;
 		}
 	}

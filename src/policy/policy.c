@@ -141,17 +141,49 @@ static const struct policy_preset *find_preset(struct slice name)
 	return NULL;
 }
 
+bool policy_is_variant(const char *name, const char *stem)
+{
+	const size_t len = strlen(stem);
+
+	return strncmp(name, stem, len) == 0 && name[len] == '-';
+}
+
+/* The presets "app" and "app-…" for a name that is "app-" and something else; how many. */
+static unsigned list_variants(const char *name, struct text *text)
+{
+	const char *stem = NULL;
+	unsigned count = 0;
+
+	for (unsigned i = 0; i < policy_preset_count; i++) {
+		const char *preset = policy_presets[i].name;
+		stem = stem == NULL && policy_is_variant(name, preset) ? preset : stem;
+		if (stem != NULL && (preset == stem || policy_is_variant(preset, stem))) {
+			text_add_format(text, "%s%s", count++ > 0 ? ", " : "", preset);
+		}
+	}
+	return count;
+}
+
 static int fail_unknown_policy(const struct policy_set *set, struct slice name,
         struct policy_place place, char error[POLICY_ERROR_MAX])
 {
 	struct nearest nearest = nearest_to(name);
 	const struct text_shown shown = text_show(name);
+	char memory[256];
+	struct text variants = text_over(memory, sizeof(memory));
 
 	for (const struct policy *policy = set->policies; policy != NULL; policy = policy->next) {
 		nearest_try(&nearest, policy->name);
 	}
 	for (unsigned i = 0; i < policy_preset_count; i++) {
 		nearest_try(&nearest, policy_presets[i].name);
+	}
+	/* Who asks for portainer-ro wants less than portainer: nobody is sent there alone. */
+	if ((nearest.best == NULL || policy_is_variant(shown.text, nearest.best)) &&
+	        list_variants(shown.text, &variants) > 1) {
+		return policy_fail(error, place,
+		        "no policy or preset is called '%s'; there are %.*s", shown.text,
+		        SLICE_FMT(text_slice(&variants)));
 	}
 	if (nearest.best != NULL) {
 		return policy_fail(error, place,
@@ -257,13 +289,20 @@ static size_t id_words(void)
 	return (docker_id_count() + 63) / 64;
 }
 
+/* Where word `i` of a rule is written. */
+static struct policy_place place_of_word(
+        struct policy_place rule, const unsigned *lines, unsigned i)
+{
+	return (struct policy_place){rule.file, lines == NULL ? rule.line : lines[i]};
+}
+
 static int read_methods(struct rule *rule, const struct policy_match *match,
         struct policy_place place, char error[POLICY_ERROR_MAX])
 {
 	for (unsigned i = 0; i < match->method_count; i++) {
 		const unsigned bit = policy_method_bit(slice_of(match->methods[i]));
 		if (bit == 0) {
-			return policy_fail(error, place,
+			return policy_fail(error, place_of_word(place, match->method_lines, i),
 			        "'%s' is not accepted as a method: give GET, HEAD, POST, PUT, "
 			        "PATCH, DELETE or OPTIONS",
 			        text_show(slice_of(match->methods[i])).text);
@@ -303,7 +342,9 @@ static int read_operations(struct rule *rule, const struct policy_match *match,
 	const bool unknown = !rule->allow || match->path != NULL || match->sections != 0;
 
 	for (unsigned i = 0; i < match->operation_count; i++) {
-		if (operation_glob_add(match->operations[i], place, rule->fits, error) < 0) {
+		if (operation_glob_add(match->operations[i],
+		            place_of_word(place, match->operation_lines, i), rule->fits,
+		            error) < 0) {
 			return -EINVAL;
 		}
 	}
