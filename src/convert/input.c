@@ -478,8 +478,18 @@ static bool is_rule(struct slice line)
 	return len > 0 && len < line.len && (line.ptr[len] == ' ' || line.ptr[len] == '\t');
 }
 
+/* Editors of some systems put U+FEFF in front. */
+static struct slice without_mark(struct slice bytes)
+{
+	const struct slice mark = SLICE("\xef\xbb\xbf");
+	const size_t len = slice_starts_with(bytes, mark) ? mark.len : 0;
+
+	return (struct slice){bytes.ptr + len, bytes.len - len};
+}
+
 int input_read(struct input *input, struct slice bytes)
 {
+	bytes = without_mark(bytes);
 	struct slice rest = bytes;
 	struct slice line = SLICE("");
 

@@ -351,7 +351,8 @@ static void an_arena_gives_aligned_zeroes_of_any_size(void **state)
 
 static const char *nearest_of(const char *word)
 {
-	static const char *const words[] = {"container.list", "container.stop", "image.list", "ps"};
+	static const char *const words[] = {
+	        "container.list", "container.stop", "image.list", "ps", "stats", "start"};
 	struct nearest nearest = nearest_to(slice_of(word));
 
 	for (unsigned i = 0; i < ARRAY_LEN(words); i++) {
@@ -367,6 +368,7 @@ static void the_nearest_word_is_a_slip_away(void **state)
 	assert_string_equal(nearest_of("contianer.list"), "container.list");
 	assert_string_equal(nearest_of("images.list"), "image.list");
 	assert_string_equal(nearest_of("p"), "ps");
+	assert_string_equal(nearest_of("strat"), "start");
 	assert_null(nearest_of("volume.prune"));
 	assert_null(nearest_of("xy"));
 	assert_null(nearest_of("container.container.container.container.container.container.list"));
