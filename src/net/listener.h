@@ -11,10 +11,12 @@
 /*
  * A listening, non-blocking socket on `address`. All interfaces are IPv6 and
  * IPv4 in one socket, IPv4 alone where there is no IPv6. The file of a unix
- * socket gets `mode`; a stale one is replaced. Several with `shared` may have
- * the same TCP address; without it one is only bound, to learn whether somebody
- * else listens there (-EADDRINUSE): it takes no clients, who would be reset
- * when it closes. The descriptor, or -errno; -EINVAL: not an address.
+ * socket replaces a stale one and gets `mode`, whatever the umask; that one
+ * belongs to the process, so there must be no other thread yet. Several with
+ * `shared` may have the same TCP address; without it one is only bound, to learn
+ * whether somebody else listens there (-EADDRINUSE): it takes no clients, who
+ * would be reset when it closes. The descriptor, or -errno; -EINVAL: not an
+ * address.
  */
 int listener_open(const char *address, unsigned mode, bool shared) MUST_USE;
 

@@ -71,17 +71,15 @@ static enum next answer(
 	        exchange->keep_client && session->up.complete && !session->worker->stopping;
 	const enum http_connection connection = session_connection(exchange);
 	struct text text = text_over(buffer->bytes + buffer->end, buffer_room(buffer));
-	if (json.ptr != NULL) {
-		http_json_write(&text, status, json, exchange->to_head, connection);
-	} else {
-		http_error_write(&text, status, reason, exchange->to_head, connection);
-	}
+	exchange->record.bytes =
+	        json.ptr != NULL
+	                ? http_json_write(&text, status, json, exchange->to_head, connection)
+	                : http_error_write(&text, status, reason, exchange->to_head, connection);
 	if (text.overflow) {
 		return NEXT_CLOSE;
 	}
 	buffer->ready = buffer->raw = buffer->end = buffer->end + (uint32_t)text.len;
 	exchange->record.status = status;
-	exchange->record.bytes = exchange->to_head ? 0 : json.ptr != NULL ? json.len : reason.len;
 	return session_enter(session, SESSION_ANSWER);
 }
 

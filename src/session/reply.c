@@ -167,7 +167,7 @@ static enum next relay_answer(struct session *session, const struct http_respons
 {
 	struct exchange *exchange = session->exchange;
 	const enum http_framing framing = response->head.framing;
-	const bool bare = exchange->old_client && framing == HTTP_CHUNKED;
+	const bool bare = exchange->old_client && response->head.has_chunked;
 
 	exchange->keep_engine = response->head.keep_alive;
 	exchange->keep_client =
@@ -273,6 +273,12 @@ static enum next answer_complete(struct session *session)
 	return session_enter(session, SESSION_DRAIN);
 }
 
+static enum next answer_broken(struct session *session, const char *reason)
+{
+	session->exchange->record.reason = reason;
+	return NEXT_CLOSE; /* without an end, which says so */
+}
+
 static enum next pump_answer(struct session *session)
 {
 	const bool until_close = session->down.framing == HTTP_UNTIL_CLOSE;
@@ -283,7 +289,13 @@ static enum next pump_answer(struct session *session)
 	if (result == FLOW_COMPLETE || (ended && until_close)) {
 		return answer_complete(session);
 	}
-	return next_after(result); /* cut short: closing without an end says so */
+	if (ended) {
+		return answer_broken(session, "the Engine cut its answer short");
+	}
+	return result == FLOW_MALFORMED
+	               ? answer_broken(
+	                         session, "the chunk framing of the Engine's answer is malformed")
+	               : next_after(result);
 }
 
 enum next session_step_relay(struct session *session)

@@ -41,6 +41,9 @@ void session_record(struct session *session)
 	if (exchange == NULL) {
 		return;
 	}
+	if (exchange->record.status == 0 && exchange->record.reason == NULL) {
+		exchange->record.reason = "the connection ended before the answer";
+	}
 	audit_write(&session->worker->audit, &exchange->record, session->client_name);
 	pool_give(&session->worker->exchange_pool, exchange);
 	session->exchange = NULL;
@@ -57,6 +60,15 @@ static void session_buried(struct task *task)
 		upstream_close_idle(&worker->upstream);
 		loop_stop(&worker->loop);
 	}
+}
+
+/* In the middle of an answer that ends with the connection: only a reset says that it is cut. */
+static bool must_reset(const struct session *session)
+{
+	const struct flow *down = &session->down;
+
+	return session->state == SESSION_RELAY &&
+	       (down->framing == HTTP_UNTIL_CLOSE || down->chunks.bare);
 }
 
 static void session_close(struct session *session)
@@ -76,6 +88,9 @@ static void session_close(struct session *session)
 	flow_reset(&session->down, &worker->lender);
 	timer_stop(&session->deadline);
 	list_remove(&session->again.link);
+	if (must_reset(session)) {
+		stream_reset_on_close(&session->client);
+	}
 	stream_close(&session->client);
 	(void)atomic_fetch_sub(worker->settings->connections, 1);
 	loop_put_off(&worker->loop, &session->burial);

@@ -423,7 +423,8 @@ def test_idle_connections_hold_no_pipes(proxy: Proxy, engine: Engine) -> None:
     after = proxy.open_files()
     for client in clients:
         client.close()
-    assert after - before < 20 + 10 + 4  # clients, their Engine connections at the most, kept pipes
+    # The clients, and for each worker an Engine connection and a kept pipe; not 3 for each client.
+    assert after - before < 2.5 * len(clients)
 
 
 @pytest.mark.parametrize("behind", [b"GET /never HTTP/1.1\r\nHost: x\r\n\r\n", b"\r\n", b"G"])
