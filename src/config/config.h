@@ -53,7 +53,7 @@ struct config {
 	enum config_verb verb;
 	struct config_listener listeners[CONFIG_LISTENERS_MAX]; /* at least one */
 	unsigned listener_count;
-	uint16_t port;
+	unsigned port;
 	bool ipv4_only;   /* on `port` */
 	const char *file; /* NULL: none */
 	/* The policy of listeners for which the file names none, and where it was named. */
@@ -98,11 +98,6 @@ struct config {
 int config_read(
         int argc, char *const argv[], struct config *ret_config, char error[FAULT_MAX]) MUST_USE;
 void config_free(struct config *config);
-
-/* What is wrong with an address to listen on, as the end of a sentence; NULL: nothing. */
-const char *config_address_problem(struct slice address);
-/* The same for the path of a unix socket. */
-const char *config_path_problem(struct slice path);
 
 /* What --help prints, made from options.def. */
 void config_print_help(void);

@@ -4,6 +4,7 @@
  */
 #include "config/config.h"
 
+#include "address/address.h"
 #include "config/options.h"
 #include "policy/load.h"
 #include "yaml/yaml.h"
@@ -54,7 +55,7 @@ static int read_mode(void *context, const struct yaml_node *node)
 		        "%s",
 		        yaml_found(node).text);
 	}
-	if (!slice_starts_with(slice_of(file->listener->address), SLICE("unix://"))) {
+	if (address_path(file->listener->address) == NULL) {
 		return fault_set(file->error, node->place,
 		        "'mode' is for addresses that are unix sockets; this one is '%s'",
 		        file->listener->address);
@@ -150,15 +151,14 @@ static int read_upstream_address(void *context, const struct yaml_node *node)
 {
 	struct file_reader *file = context;
 	struct config *config = file->reader->config;
-	const struct slice scheme = SLICE("unix://");
 
 	if (yaml_expect(node, YAML_TEXT, "the Engine's unix socket, unix:///PATH", file->error) <
 	        0) {
 		return -EINVAL;
 	}
-	const size_t skip = slice_starts_with(node->text, scheme) ? scheme.len : 0;
-	const char *path = node->text.ptr + skip;
-	const char *problem = config_path_problem(slice_of(path));
+	const char *given = address_path(node->text.ptr);
+	const char *path = given != NULL ? given : node->text.ptr;
+	const char *problem = address_path_problem(slice_of(path));
 	if (problem != NULL) {
 		return fault_set(file->error, node->place,
 		        "address: %s is not accepted: give the Engine's unix socket, unix:///PATH: "

@@ -87,8 +87,8 @@ void convert_note_stranger(
 		                : is_variable_of(setting->name, known->prefix, known->flags[i]);
 	}
 	if (!found) {
-		draft_lost(draft, "%s%s: the original has no such setting.", is_flag ? "-" : "",
-		        setting->name);
+		draft_say(draft, DRAFT_LOST, "%s%s: the original has no such setting.",
+		        is_flag ? "-" : "", setting->name);
 	}
 }
 
@@ -110,8 +110,8 @@ static int write_draft(
 		return fault_set(draft->error, NOWHERE, "%s: it is longer than %d bytes", file,
 		        INPUT_SIZE_MAX);
 	}
-	draft_note(draft, "From %s (%s), by docker-socket-proxy " VERSION " convert.", file,
-	        source->title);
+	draft_say(draft, DRAFT_NOTE, "From %s (%s), by docker-socket-proxy " VERSION " convert.",
+	        file, source->title);
 	return input_read(input, bytes) < 0 ? -EINVAL : source->convert(input, draft);
 }
 

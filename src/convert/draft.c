@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "convert/draft.h"
 
-#include "config/config.h"
+#include "address/address.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -59,86 +59,41 @@ static void add_comment(struct text *text, const char *indent, struct slice sent
 	}
 }
 
-struct sentence {
-	char text[SENTENCE_MAX];
-	size_t len;
-};
-
-static struct sentence compose(const char *start, const char *format, va_list arguments)
-        __attribute__((format(printf, 2, 0)));
-static struct sentence compose(const char *start, const char *format, va_list arguments)
+/* What somebody typed cannot write to a terminal. */
+static void make_printable(char *sentence)
 {
-	struct sentence sentence;
-	struct text text = text_over(sentence.text, sizeof(sentence.text) - 1);
-
-	text_add(&text, slice_of(start));
-	const int len = vsnprintf(text.ptr + text.len, text.cap - text.len, format, arguments);
-	text.len += len < 0 ? 0 : (size_t)len;
-	sentence.len = text.len < text.cap ? text.len : text.cap - 1;
-	for (size_t i = 0; i < sentence.len; i++) {
-		const unsigned char c = (unsigned char)sentence.text[i];
-		sentence.text[i] = c < 0x20 || c >= 0x7f ? '?' : (char)c;
+	for (char *c = sentence; *c != '\0'; c++) {
+		*c = *c < 0x20 || *c >= 0x7f ? '?' : *c;
 	}
-	return sentence;
 }
 
-static void warn(struct draft *draft, struct slice sentence)
+void draft_say(struct draft *draft, enum draft_comment comment, const char *format, ...)
 {
-	text_add(&draft->warnings, sentence);
-	text_add_char(&draft->warnings, '\n');
-}
-
-void draft_note(struct draft *draft, const char *format, ...)
-{
+	static const struct {
+		const char *start;
+		bool at_rule;
+		bool warns;
+	} kinds[] = {
+	        [DRAFT_NOTE] = {"", false, false},
+	        [DRAFT_CAUTION] = {"", false, true},
+	        [DRAFT_LOST] = {"NOT CONVERTED: ", false, true},
+	        [DRAFT_REMARK] = {"", true, false},
+	        [DRAFT_DOUBT] = {"", true, true},
+	};
+	const bool at_rule = kinds[comment].at_rule;
+	char sentence[SENTENCE_MAX];
 	va_list arguments;
 
+	const int len = snprintf(sentence, sizeof(sentence), "%s", kinds[comment].start);
 	va_start(arguments, format);
-	const struct sentence sentence = compose("", format, arguments);
+	(void)vsnprintf(sentence + len, sizeof(sentence) - (size_t)len, format, arguments);
 	va_end(arguments);
-	add_comment(&draft->head, "", (struct slice){sentence.text, sentence.len});
-}
-
-void draft_caution(struct draft *draft, const char *format, ...)
-{
-	va_list arguments;
-
-	va_start(arguments, format);
-	const struct sentence sentence = compose("", format, arguments);
-	va_end(arguments);
-	add_comment(&draft->head, "", (struct slice){sentence.text, sentence.len});
-	warn(draft, (struct slice){sentence.text, sentence.len});
-}
-
-void draft_lost(struct draft *draft, const char *format, ...)
-{
-	va_list arguments;
-
-	va_start(arguments, format);
-	const struct sentence sentence = compose("NOT CONVERTED: ", format, arguments);
-	va_end(arguments);
-	add_comment(&draft->head, "", (struct slice){sentence.text, sentence.len});
-	warn(draft, (struct slice){sentence.text, sentence.len});
-}
-
-void draft_remark(struct draft *draft, const char *format, ...)
-{
-	va_list arguments;
-
-	va_start(arguments, format);
-	const struct sentence sentence = compose("", format, arguments);
-	va_end(arguments);
-	add_comment(&draft->policies, "      ", (struct slice){sentence.text, sentence.len});
-}
-
-void draft_doubt(struct draft *draft, const char *format, ...)
-{
-	va_list arguments;
-
-	va_start(arguments, format);
-	const struct sentence sentence = compose("", format, arguments);
-	va_end(arguments);
-	add_comment(&draft->policies, "      ", (struct slice){sentence.text, sentence.len});
-	warn(draft, (struct slice){sentence.text, sentence.len});
+	make_printable(sentence);
+	add_comment(at_rule ? &draft->policies : &draft->head, at_rule ? "      " : "",
+	        slice_of(sentence));
+	if (kinds[comment].warns) {
+		text_add_format(&draft->warnings, "%s\n", sentence);
+	}
 }
 
 /* ── YAML ────────────────────────────────────────────────────────────────── */
@@ -179,7 +134,8 @@ static bool is_plain(const char *path)
 int draft_listener(struct draft *draft, const struct draft_listener *listener)
 {
 	struct text *text = &draft->listeners;
-	const char *problem = config_address_problem(slice_of(listener->address));
+	union address parsed;
+	const char *problem = address_parse(slice_of(listener->address), &parsed);
 
 	if (problem == NULL && !is_plain(listener->address)) {
 		problem = "it has bytes that are not printable ASCII";
@@ -202,7 +158,7 @@ int draft_upstream(struct draft *draft, const char *path, struct place place)
 {
 	const size_t size = sizeof("unix://") + strlen(path);
 	char *address = arena_take(&draft->arena, size);
-	const char *problem = config_path_problem(slice_of(path));
+	const char *problem = address_path_problem(slice_of(path));
 
 	if (problem == NULL && !is_plain(path)) {
 		problem = "it has bytes that are not printable ASCII";

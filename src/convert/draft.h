@@ -39,16 +39,16 @@ struct draft {
 void draft_new(struct draft *ret_draft, char error[FAULT_MAX]);
 void draft_free(struct draft *draft);
 
-/* A comment in front of everything. */
-void draft_note(struct draft *draft, const char *format, ...) PRINTF_LIKE(2, 3);
-/* The same, and a warning. */
-void draft_caution(struct draft *draft, const char *format, ...) PRINTF_LIKE(2, 3);
-/* The same, as NOT CONVERTED, and a warning. */
-void draft_lost(struct draft *draft, const char *format, ...) PRINTF_LIKE(2, 3);
-/* A comment in front of the next rule. */
-void draft_remark(struct draft *draft, const char *format, ...) PRINTF_LIKE(2, 3);
-/* The same, and a warning. */
-void draft_doubt(struct draft *draft, const char *format, ...) PRINTF_LIKE(2, 3);
+/* Where a comment goes, and whether whoever converts is warned with the same words. */
+enum draft_comment {
+	DRAFT_NOTE,    /* in front of everything */
+	DRAFT_CAUTION, /* likewise, and a warning */
+	DRAFT_LOST,    /* likewise, as NOT CONVERTED, and a warning */
+	DRAFT_REMARK,  /* in front of the next rule */
+	DRAFT_DOUBT,   /* likewise, and a warning */
+};
+void draft_say(struct draft *draft, enum draft_comment comment, const char *format, ...)
+        PRINTF_LIKE(3, 4);
 
 /* `place`: where the address, or what it was made of, is in the input. */
 struct draft_listener {

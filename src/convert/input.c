@@ -314,7 +314,7 @@ static int read_pairs(struct input *input, enum setting_kind kind, const struct 
 			(void)slice_next(&value, '=', &name);
 		}
 		if (kind == SETTING_VARIABLE && value.ptr == NULL) {
-			draft_lost(input->draft,
+			draft_say(input->draft, DRAFT_LOST,
 			        "line %u: %.*s has no value here; compose takes it from where it "
 			        "runs. It counts as not set.",
 			        node->place.line, SLICE_FMT(name));
@@ -401,7 +401,7 @@ static int read_service(struct input *input, const struct yaml_node *service)
 	for (unsigned i = 0; i < ARRAY_LEN(elsewhere); i++) {
 		const struct yaml_node *node = yaml_find(service, elsewhere[i]);
 		if (node != NULL) {
-			draft_lost(input->draft,
+			draft_say(input->draft, DRAFT_LOST,
 			        "line %u: settings that '%s' brings in are not seen here; give "
 			        "what 'docker compose config' prints.",
 			        node->place.line, elsewhere[i]);

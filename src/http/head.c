@@ -52,8 +52,8 @@ static inline const char *skip_name(const char *at, const char *end)
 }
 
 /*
- * Whether `name`, a token, is `known`, which is of lower-case letters and
- * dashes: no other byte of a token becomes one of those.
+ * Whether `name`, a token, is `known`, which is of lower-case letters, digits
+ * and dashes: but for case, no other byte of a token becomes one of those.
  */
 static inline bool is_name(struct slice name, const char *known, size_t known_len)
 {
@@ -226,6 +226,7 @@ static bool note_field(
 	case HTTP_NAME_X_API_KEY:
 	case HTTP_NAME_CONTENT_TYPE:
 	case HTTP_NAME_ORIGIN:
+	case HTTP_NAME_HTTP2_SETTINGS:
 	case HTTP_NAME_KEEP_ALIVE:
 	case HTTP_NAME_TE:
 	case HTTP_NAME_TRAILER:
@@ -279,9 +280,9 @@ enum http_error head_parse_length(struct http_head *head, const struct head_fact
 enum http_error head_parse_coding(
         struct http_head *head, const struct head_facts *facts, enum head_coding spelling)
 {
-	const bool chunked = spelling == HEAD_CODING_EXACT
-	                             ? slice_equal(facts->coding, SLICE("chunked"))
-	                             : slice_equal_nocase(facts->coding, SLICE("chunked"));
+	const bool chunked = slice_equal(facts->coding, SLICE("chunked")) ||
+	                     (spelling == HEAD_CODING_ANY_CASE &&
+	                             slice_equal_nocase(facts->coding, SLICE("chunked")));
 
 	if (facts->codings > 1) {
 		return HTTP_BAD_CODING_REPEATED;

@@ -38,10 +38,16 @@ static enum http_error parse_status_line(struct slice line, struct http_response
 	return *at == ' ' && skip_value(at, end) == end ? HTTP_OK : HTTP_BAD_STATUS_LINE;
 }
 
+/* Neither body nor length nor coding belongs there (RFC 9110 section 8.6, RFC 9112 section 6.1). */
+static bool is_never_framed(unsigned status)
+{
+	return status < 200 || status == 204;
+}
+
 /* Answers that end with their head whatever their fields say (RFC 9112 section 6.3). */
 static bool is_without_body(unsigned status, bool to_head)
 {
-	return to_head || status < 200 || status == 204 || status == 304;
+	return to_head || is_never_framed(status) || status == 304;
 }
 
 /* RFC 9112 section 6.3. */
@@ -68,6 +74,10 @@ static enum http_error parse_framing(
 		error = head_parse_coding(head, facts, HEAD_CODING_ANY_CASE);
 	} else {
 		error = head_parse_length(head, facts);
+	}
+	if (is_never_framed(response->status)) { /* a client might believe what is there */
+		head->has_length = head->has_chunked = false;
+		head->content_length = 0;
 	}
 	head->framing = choose_framing(response, to_head);
 	head->keep_alive = head->framing != HTTP_UNTIL_CLOSE && head_keeps_alive(head, facts);

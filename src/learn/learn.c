@@ -77,8 +77,8 @@ static bool can_have_a_rule(struct slice method, struct slice path)
 	/* Patterns that begin so are refused: it is a version that was not removed. */
 	const bool has_version = slice_starts_with(path, SLICE("/v1"));
 
-	return policy_method_bit(method) != 0 && slice_starts_with(path, SLICE("/")) &&
-	       !has_version && method.len <= LEARN_METHOD_MAX && path.len <= LEARN_PATH_MAX;
+	return slice_starts_with(path, SLICE("/")) && !has_version &&
+	       method.len <= LEARN_METHOD_MAX && path.len <= LEARN_PATH_MAX;
 }
 
 static struct stranger *stranger_of(
@@ -107,7 +107,10 @@ static struct stranger *stranger_of(
 static void note_stranger(
         struct learn *learn, struct page *page, const struct docker_request *request)
 {
-	struct stranger *stranger = stranger_of(learn, page, request->method, request->bare);
+	struct stranger *stranger =
+	        policy_method_tells(request)
+	                ? stranger_of(learn, page, request->method, request->bare)
+	                : NULL;
 
 	if (stranger == NULL) {
 		page->uncounted++;

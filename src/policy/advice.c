@@ -160,18 +160,70 @@ static bool is_plain(struct slice path)
 			return false;
 		}
 	}
-	return path.len <= 128;
+	return true;
+}
+
+void policy_add_pattern(struct slice path, struct text *text)
+{
+	for (size_t i = 0; i < path.len; i++) {
+		const unsigned char byte = (unsigned char)path.ptr[i];
+		if (byte <= ' ' || byte >= 0x7f || byte == '\'') {
+			text_add_format(text, "\\x%02x", byte);
+		} else {
+			text_add(text, strchr("\\^$.[]|()?*+{}#-", byte) != NULL ? SLICE("\\")
+			                                                         : SLICE(""));
+			text_add_char(text, (char)byte);
+		}
+	}
+}
+
+bool policy_method_tells(const struct docker_request *request)
+{
+	const struct docker_endpoint *served = docker_endpoint(request->served_id);
+
+	return policy_method_bit(request->method) != 0 &&
+	       (served == NULL || slice_equal(request->method, slice_of(served->method)));
+}
+
+/* A rule for what no row fits: nothing but this path. */
+static void add_path_rule(const struct docker_request *request, struct text *text)
+{
+	const bool served = request->served_id != request->id;
+
+	if (policy_method_tells(request)) {
+		text_add_format(text, "{methods: [%.*s]", SLICE_FMT(request->method));
+	} else {
+		text_add_format(text, "{operations: [unknown%s%s]", served ? ", " : "",
+		        served ? docker_operation_name(request->served_id) : "");
+	}
+	if (is_plain(request->bare)) {
+		text_add_format(text, ", path: %.*s}", SLICE_FMT(request->bare));
+	} else {
+		text_add(text, SLICE(", path: '"));
+		policy_add_pattern(request->bare, text);
+		text_add(text, SLICE("'}"));
+	}
 }
 
 static void add_rule(const struct docker_request *request, struct text *text)
 {
+	enum { SHOWN_MAX = 128 }; /* bytes of a path */
+
+	text_add(text, SLICE("allow: "));
 	if (!docker_id_is_unknown(request->id)) {
-		text_add_format(text, "allow: [%s]", docker_operation_name(request->id));
-	} else if (is_plain(request->bare) && policy_method_bit(request->method) != 0) {
-		text_add_format(text, "allow: {methods: [%.*s], path: %.*s}",
-		        SLICE_FMT(request->method), SLICE_FMT(request->bare));
+		text_add_format(text, "[%s]", docker_operation_name(request->id));
+	} else if (request->bare.len <= SHOWN_MAX) {
+		add_path_rule(request, text);
 	} else {
-		text_add(text, SLICE("allow: {methods: [...], path: ...}"));
+		text_add(text, SLICE("{operations: [unknown], path: PATTERN}"));
+	}
+}
+
+/* What a policy of one's own has to start from so that nothing is lost. */
+static void add_extension(const struct policy *policy, struct text *text)
+{
+	if (policy->rule_count > 0 || policy->extension_count > 0) {
+		text_add_format(text, "extends: [%s], ", policy->name);
 	}
 }
 
@@ -189,8 +241,7 @@ void policy_advise(
 		add_rule(request, text);
 	} else {
 		text_add(text, SLICE("write a policy: {"));
-		text_add_format(
-		        text, policy->rule_count > 0 ? "extends: [%s], " : "%.0s", policy->name);
+		add_extension(policy, text);
 		text_add(text, SLICE("rules: [{"));
 		add_rule(request, text);
 		text_add(text, SLICE("}]}"));

@@ -103,6 +103,10 @@ void policy_advise(
  */
 void policy_add_denial(const struct policy *policy, const struct docker_request *request,
         const struct verdict *verdict, struct text *text);
+/* Write a pattern that fits `path` alone, to stand between single quotes of YAML. */
+void policy_add_pattern(struct slice path, struct text *text);
+/* Whether a rule with the method and the path of a request that no row fits reaches it. */
+bool policy_method_tells(const struct docker_request *request);
 /* Write "presets/traefik.yaml:7", or "built in". */
 void policy_add_place(struct place place, struct text *text);
 

@@ -124,6 +124,22 @@ def test_compose_passes_every_setting_on() -> None:
     assert set(service["environment"]) == sample_variables() - inside
 
 
+def test_compose_publishes_the_port_that_is_listened_on() -> None:
+    """Section switches move the port to 2375 where PORT is not set; what is published stays."""
+    service = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]["docker-socket-proxy"]
+    port = service["environment"]["PORT"]
+    assert port == "${PORT:-3277}"
+    assert service["ports"] == [f"127.0.0.1:{port}:{port}"]
+
+
+def test_the_unit_may_make_the_sockets_of_the_examples() -> None:
+    """unix:///run/docker-socket-proxy/ci.sock stands in the documents; elsewhere the unit may not write."""
+    unit = (ROOT / "deploy/docker-socket-proxy.service").read_text()
+    assert "\nRuntimeDirectory=docker-socket-proxy\n" in unit
+    addresses = re.findall(r"address: unix://(/run/\S+)", (ROOT / "docs/configuration.md").read_text())
+    assert addresses and all(path.startswith("/run/docker-socket-proxy/") for path in addresses)
+
+
 def test_compose_gives_the_container_nothing_it_can_do_without() -> None:
     """The file that everybody copies decides how the proxy runs."""
     service = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]["docker-socket-proxy"]

@@ -11,7 +11,16 @@ import time
 
 import pytest
 
-from wire import PATIENCE, Engine, Proxy, Stream, chunk, eventually, refuses_connection
+from wire import (
+    PATIENCE,
+    EndOfStream,
+    Engine,
+    Proxy,
+    Stream,
+    chunk,
+    eventually,
+    refuses_connection,
+)
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root to hand over privileges")
 
@@ -111,6 +120,28 @@ def test_stop_closes_streams_after_the_grace(start, own_engine: Engine) -> None:
             client.expect_gone()
             conn.expect_gone()
         assert grace - 0.2 < time.monotonic() - began < 3 * grace
+    assert proxy.wait_exit() == 0
+
+
+@pytest.mark.parametrize(
+    "version,answer",
+    [
+        ("1.1", b"HTTP/1.1 200 OK\r\n\r\npart"),
+        ("1.0", b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + chunk(b"part")),
+    ],
+)
+def test_stop_resets_answers_that_end_with_the_connection(
+    start, own_engine: Engine, version: str, answer: bytes
+) -> None:
+    """docker save must fail, not write half an image: there a close would say that it is whole."""
+    proxy = start("--shutdown-grace", "0")
+    with proxy.connect() as client:
+        client.get("/images/get", version=version)
+        own_engine.request().conn.send(answer)
+        client.read_until(b"part")
+        proxy.terminate()
+        with pytest.raises(EndOfStream, match="reset"):
+            client.read_to_end()
     assert proxy.wait_exit() == 0
 
 

@@ -149,6 +149,17 @@ def test_refused_request_is_logged_once(proxy: Proxy) -> None:
     assert sum(str(port) in other or "log-refused" in other for other in proxy.lines[since:]) == 1
 
 
+def test_bytes_of_an_answer_of_our_own_are_those_of_its_body(proxy: Proxy) -> None:
+    """What the log says was sent is what came."""
+    since = len(proxy.lines)
+    with proxy.connect() as client:
+        client.send(b"GET /log-own HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n")
+        response = client.response()
+        port = client.port
+    line = proxy.wait_log(lambda line: f":{port}" in line, since, "about it")
+    assert f" bytes={len(response.body)} " in line
+
+
 def test_json_format_is_one_object_a_line(start, own_engine: Engine) -> None:
     """LOG_FORMAT=json feeds a collector: every line parses, hostile paths included."""
     import json
