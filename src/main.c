@@ -408,7 +408,7 @@ static int run(struct program *program)
 	};
 	/*
 	 * Said explicitly, it stays: of itself libc raises it at the first free(), and what large
-	 * buffers leave in the heap between others is never given back.
+	 * buffers leave in the heap between others is never given back. There is one thread yet.
 	 */
 	(void)mallopt(M_MMAP_THRESHOLD, HEAP_OBJECT_MAX); /* NOLINT(concurrency-mt-unsafe) */
 	block_signals(&program->stop_signals);
