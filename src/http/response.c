@@ -3,11 +3,6 @@
 
 enum { STATUS_LINE_MIN = sizeof("HTTP/1.1 200") - 1 };
 
-static bool is_digit(char c)
-{
-	return c >= '0' && c <= '9';
-}
-
 static bool parse_version(struct slice line, unsigned *ret_minor)
 {
 	*ret_minor = line.ptr[7] == '1';
@@ -18,7 +13,7 @@ static bool parse_version(struct slice line, unsigned *ret_minor)
 /* Three digits, 100 and above (RFC 9110 section 15). */
 static bool parse_status(const char *at, unsigned *ret_status)
 {
-	if (!is_digit(at[0]) || !is_digit(at[1]) || !is_digit(at[2])) {
+	if (!ascii_is_digit(at[0]) || !ascii_is_digit(at[1]) || !ascii_is_digit(at[2])) {
 		return false;
 	}
 	*ret_status = (unsigned)((at[0] - '0') * 100 + (at[1] - '0') * 10 + (at[2] - '0'));

@@ -77,8 +77,8 @@ static bool can_have_a_rule(struct slice method, struct slice path)
 	/* Patterns that begin so are refused: it is a version that was not removed. */
 	const bool has_version = slice_starts_with(path, SLICE("/v1"));
 
-	return policy_method_bit(method) != 0 && slice_starts_with(path, SLICE("/")) &&
-	       !has_version && method.len <= LEARN_METHOD_MAX && path.len <= LEARN_PATH_MAX;
+	return slice_starts_with(path, SLICE("/")) && !has_version &&
+	       method.len <= LEARN_METHOD_MAX && path.len <= LEARN_PATH_MAX;
 }
 
 static struct stranger *stranger_of(
@@ -107,7 +107,10 @@ static struct stranger *stranger_of(
 static void note_stranger(
         struct learn *learn, struct page *page, const struct docker_request *request)
 {
-	struct stranger *stranger = stranger_of(learn, page, request->method, request->bare);
+	struct stranger *stranger =
+	        policy_method_tells(request)
+	                ? stranger_of(learn, page, request->method, request->bare)
+	                : NULL;
 
 	if (stranger == NULL) {
 		page->uncounted++;
@@ -133,17 +136,9 @@ static bool note(struct learn *learn, struct slice client, const struct docker_r
 	return page->counts[operation] == 1;
 }
 
-/* "192.0.2.1" of "192.0.2.1:4711"; all of "unix". */
-static struct slice without_port(const char *client)
-{
-	const char *colon = strrchr(client, ':');
-
-	return colon == NULL ? slice_of(client) : slice_between(client, colon);
-}
-
 void learn_note(struct learn *learn, const char *client, const struct docker_request *request)
 {
-	const struct slice address = without_port(client);
+	const struct slice address = slice_before_last(client, ':');
 
 	(void)pthread_mutex_lock(&learn->lock);
 	const bool is_first = note(learn, address, request);

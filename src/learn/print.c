@@ -2,6 +2,7 @@
 /* print — a notebook as a configuration file. */
 #include "learn/learn.h"
 
+#include "address/address.h"
 #include "learn/notebook.h"
 #include "policy/presets.h"
 
@@ -47,8 +48,8 @@ static unsigned excess(
 static const struct policy *preset_of(struct policy_set *set, const char *name)
 {
 	struct policy *policy = NULL;
-	char error[POLICY_ERROR_MAX];
-	const struct policy_place nowhere = {.file = NULL};
+	char error[FAULT_MAX];
+	const struct place nowhere = {.file = NULL};
 
 	if (policy_set_find(set, slice_of(name), nowhere, &policy, error) < 0 ||
 	        policy_seal(policy, error) < 0) {
@@ -168,27 +169,14 @@ static void print_operations(const struct page *page, FILE *out)
 	}
 }
 
-/* A path as a pattern that fits it alone, inside single quotes of YAML. */
-static void print_pattern(struct slice path, FILE *out)
-{
-	for (size_t i = 0; i < path.len; i++) {
-		const unsigned char byte = (unsigned char)path.ptr[i];
-		if (byte <= ' ' || byte >= 0x7f || byte == '\'') {
-			(void)fprintf(out, "\\x%02x", byte);
-		} else if (strchr("\\^$.[]|()?*+{}#-", byte) != NULL) {
-			(void)fprintf(out, "\\%c", byte);
-		} else {
-			(void)fputc(byte, out);
-		}
-	}
-}
-
 static void print_stranger(const struct stranger *stranger, FILE *out)
 {
-	(void)fprintf(out, "      - allow: {methods: [\"%.*s\"], path: '",
-	        (int)stranger->method_len, stranger->method);
-	print_pattern((struct slice){stranger->path, stranger->path_len}, out);
-	(void)fputs("'}\n", out);
+	char memory[4 * LEARN_PATH_MAX + 1]; /* \xNN for a byte */
+	struct text pattern = text_over(memory, sizeof(memory));
+
+	policy_add_pattern((struct slice){stranger->path, stranger->path_len}, &pattern);
+	(void)fprintf(out, "      - allow: {methods: [\"%.*s\"], path: '%.*s'}\n",
+	        (int)stranger->method_len, stranger->method, SLICE_FMT(text_slice(&pattern)));
 }
 
 static void print_rules(const struct learn *learn, const struct page *page, FILE *out)
@@ -257,7 +245,7 @@ static void print_setting(const struct learn_setting *setting, FILE *out)
 	for (unsigned i = 0; i < setting->listener_count; i++) {
 		const struct learn_listener *listener = &setting->listeners[i];
 		(void)fprintf(out, "  - address: \"%s\"\n    policy: learned\n", listener->address);
-		if (slice_starts_with(slice_of(listener->address), SLICE("unix://"))) {
+		if (address_path(listener->address) != NULL) {
 			(void)fprintf(out, "    mode: \"%04o\"\n", listener->mode);
 		}
 	}

@@ -68,8 +68,8 @@ static unsigned collect(struct policy_set *set, const struct policy *policy,
         struct candidate candidates[PRESETS_MAX])
 {
 	const unsigned max = policy_preset_count < PRESETS_MAX ? policy_preset_count : PRESETS_MAX;
-	const struct policy_place nowhere = {NULL, 0};
-	char error[POLICY_ERROR_MAX];
+	const struct place nowhere = {NULL, 0};
+	char error[FAULT_MAX];
 	unsigned count = 0;
 
 	for (unsigned i = 0; i < max; i++) {
@@ -155,24 +155,75 @@ static void add_presets(const struct policy *policy, unsigned id, struct text *t
 static bool is_plain(struct slice path)
 {
 	for (size_t i = 0; i < path.len; i++) {
-		const char c = ascii_lower(path.ptr[i]);
-		if (!((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '/' || c == '-' ||
-		            c == '_')) {
+		const char c = path.ptr[i];
+		if (!ascii_is_alnum(c) && c != '/' && c != '-' && c != '_') {
 			return false;
 		}
 	}
-	return path.len <= 128;
+	return true;
+}
+
+void policy_add_pattern(struct slice path, struct text *text)
+{
+	for (size_t i = 0; i < path.len; i++) {
+		const unsigned char byte = (unsigned char)path.ptr[i];
+		if (byte <= ' ' || byte >= 0x7f || byte == '\'') {
+			text_add_format(text, "\\x%02x", byte);
+		} else {
+			text_add(text, strchr("\\^$.[]|()?*+{}#-", byte) != NULL ? SLICE("\\")
+			                                                         : SLICE(""));
+			text_add_char(text, (char)byte);
+		}
+	}
+}
+
+bool policy_method_tells(const struct docker_request *request)
+{
+	const struct docker_endpoint *served = docker_endpoint(request->served_id);
+
+	return policy_method_bit(request->method) != 0 &&
+	       (served == NULL || slice_equal(request->method, slice_of(served->method)));
+}
+
+/* A rule for what no row fits: nothing but this path. */
+static void add_path_rule(const struct docker_request *request, struct text *text)
+{
+	const bool served = request->served_id != request->id;
+
+	if (policy_method_tells(request)) {
+		text_add_format(text, "{methods: [%.*s]", SLICE_FMT(request->method));
+	} else {
+		text_add_format(text, "{operations: [unknown%s%s]", served ? ", " : "",
+		        served ? docker_operation_name(request->served_id) : "");
+	}
+	if (is_plain(request->bare)) {
+		text_add_format(text, ", path: %.*s}", SLICE_FMT(request->bare));
+	} else {
+		text_add(text, SLICE(", path: '"));
+		policy_add_pattern(request->bare, text);
+		text_add(text, SLICE("'}"));
+	}
 }
 
 static void add_rule(const struct docker_request *request, struct text *text)
 {
-	if (!policy_is_unknown(request->id)) {
-		text_add_format(text, "allow: [%s]", docker_operation_name(request->id));
-	} else if (is_plain(request->bare) && policy_method_bit(request->method) != 0) {
-		text_add_format(text, "allow: {methods: [%.*s], path: %.*s}",
-		        SLICE_FMT(request->method), SLICE_FMT(request->bare));
+	enum { SHOWN_MAX = 128 }; /* bytes of a path */
+
+	text_add(text, SLICE("allow: "));
+	if (!docker_id_is_unknown(request->id)) {
+		text_add_format(text, "[%s]", docker_operation_name(request->id));
+	} else if (request->bare.len <= SHOWN_MAX) {
+		add_path_rule(request, text);
 	} else {
-		text_add(text, SLICE("allow: {methods: [...], path: ...}"));
+		text_add(text, SLICE("{operations: [unknown], path: PATTERN}"));
+	}
+}
+
+/* What a policy of one's own has to start from so that nothing is lost. */
+static void add_extension(const struct policy *policy, struct text *text)
+{
+	if (policy->rule_count > 0 || policy->extension_count > 0) {
+		text_add_format(text, "extends: [%s], ", policy->name);
 	}
 }
 
@@ -190,8 +241,7 @@ void policy_advise(
 		add_rule(request, text);
 	} else {
 		text_add(text, SLICE("write a policy: {"));
-		text_add_format(
-		        text, policy->rule_count > 0 ? "extends: [%s], " : "%.0s", policy->name);
+		add_extension(policy, text);
 		text_add(text, SLICE("rules: [{"));
 		add_rule(request, text);
 		text_add(text, SLICE("}]}"));
@@ -200,7 +250,7 @@ void policy_advise(
 
 /* ── The denial ──────────────────────────────────────────────────────────── */
 
-void policy_add_place(struct policy_place place, struct text *text)
+void policy_add_place(struct place place, struct text *text)
 {
 	if (place.file == NULL) {
 		text_add(text, SLICE("built in"));
@@ -215,7 +265,7 @@ void policy_add_denial(const struct policy *policy, const struct docker_request 
 	char memory[1024];
 	struct text advice = text_over(memory, sizeof(memory));
 
-	if (policy_is_unknown(request->id)) {
+	if (docker_id_is_unknown(request->id)) {
 		text_add(text, SLICE("a request that is unknown to the proxy"));
 	} else {
 		text_add(text, slice_of(docker_operation_name(request->id)));

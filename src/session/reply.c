@@ -163,14 +163,6 @@ static enum next relay_interim(struct session *session, const struct http_respon
 	return NEXT_YIELD; /* an Engine that sends nothing else must not keep the others waiting */
 }
 
-static enum http_connection connection_for(const struct session *session)
-{
-	if (!session->exchange->keep_client) {
-		return HTTP_CONNECTION_CLOSE;
-	}
-	return session->exchange->old_client ? HTTP_CONNECTION_KEEP_ALIVE : HTTP_CONNECTION_KEEP;
-}
-
 static enum next relay_answer(struct session *session, const struct http_response *response)
 {
 	struct exchange *exchange = session->exchange;
@@ -183,7 +175,7 @@ static enum next relay_answer(struct session *session, const struct http_respons
 	        !session->worker->stopping &&
 	        (session->up.complete ||
 	                (response->head.keep_alive && (exchange->traits & DOCKER_ATTACH) == 0));
-	if (!write_answer_head(session, response, connection_for(session), bare)) {
+	if (!write_answer_head(session, response, session_connection(exchange), bare)) {
 		return session_answer_error(
 		        session, 502, "the head of the Engine's answer is too large");
 	}

@@ -5,44 +5,16 @@
 
 #include <unistd.h>
 
-size_t session_size(void)
-{
-	return sizeof(struct session);
-}
-
 /* ── States ──────────────────────────────────────────────────────────────── */
-
-static struct timer_queue *deadline_of(struct worker *worker, enum session_state state)
-{
-	switch (state) {
-	case SESSION_IDLE:
-		return &worker->idle;
-	case SESSION_HEAD:
-		return &worker->head;
-	case SESSION_DIAL:
-		return &worker->dial;
-	case SESSION_DRAIN:
-	case SESSION_ANSWER:
-		return &worker->drain;
-	case SESSION_LINGER:
-		return &worker->linger;
-	case SESSION_REPLY:
-	case SESSION_RELAY:
-	case SESSION_TUNNEL:
-	case SESSION_STATES:
-		return NULL;
-	}
-	return NULL;
-}
 
 enum next session_enter(struct session *session, enum session_state state)
 {
 	struct worker *worker = session->worker;
-	struct timer_queue *queue = deadline_of(worker, state);
+	struct timer_queue *deadline = &worker->deadlines[state];
 
 	session->state = state;
-	if (queue != NULL) {
-		timer_start(&worker->loop, queue, &session->deadline);
+	if (deadline->duration_ns > 0) {
+		timer_start(&worker->loop, deadline, &session->deadline);
 	} else {
 		timer_stop(&session->deadline);
 	}
@@ -127,15 +99,9 @@ static void session_close(struct session *session)
 /* ── The machine ─────────────────────────────────────────────────────────── */
 
 static enum next (*const steps[SESSION_STATES])(struct session *) = {
-        [SESSION_IDLE] = session_step_idle,
-        [SESSION_HEAD] = session_step_head,
-        [SESSION_DIAL] = session_step_dial,
-        [SESSION_REPLY] = session_step_reply,
-        [SESSION_RELAY] = session_step_relay,
-        [SESSION_DRAIN] = session_step_drain,
-        [SESSION_TUNNEL] = session_step_tunnel,
-        [SESSION_ANSWER] = session_step_answer,
-        [SESSION_LINGER] = session_step_linger,
+#define STATE(name, step, deadline_ns) [SESSION_##name] = session_step_##step,
+#include "session/states.def"
+#undef STATE
 };
 
 static void session_run(struct session *session)
@@ -203,7 +169,7 @@ void session_open(struct acceptor *acceptor, int fd, const union address *peer)
 	        .listener = &acceptor->listener,
 	        .up.into_unix = true,
 	};
-	peer_name(peer, session->client_name);
+	address_name(peer, session->client_name);
 	timer_init(&session->deadline, deadline_expired);
 	task_init(&session->again, session_again);
 	task_init(&session->burial, session_buried);

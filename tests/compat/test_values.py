@@ -70,12 +70,62 @@ def test_nothing_set_is_no_switch() -> None:
     assert listeners({"CONTAINERS": ""}) == ["listener tcp://*:3277, policy open"]
 
 
+@pytest.mark.parametrize(
+    "name,meant",
+    [
+        ("ALLOW_LOG", "ALLOW_LOGS"),
+        ("CONTAINER", "CONTAINERS"),
+        ("ALLOW_EVERYTHING", "docs/compatibility.md"),
+        ("LOGS", "ALLOW_LOGS"),
+        ("DELETE", "POST"),
+    ],
+)
+def test_a_mistyped_switch_alone_does_not_leave_everything_open(name: str, meant: str) -> None:
+    result = run("check", env={name: "0"})
+    assert result.returncode == 2
+    assert result.stderr.count("\n") == 1
+    for part in (f"{name}=0", meant, "POLICY"):
+        assert part in result.stderr
+    assert run("check", env={name: "0", "POLICY": "open"}).returncode == 0
+    assert run("check", "--policy", "open", env={name: "0"}).returncode == 0
+
+
+@pytest.mark.parametrize("name", ["ALLOW_LOG", "LIBPOD_CONTAINER", "ALLOW_EVERYTHING"])
+def test_what_can_only_be_a_mistyped_switch_is_refused_beside_others(name: str) -> None:
+    """What it was to close would stay open."""
+    result = run("check", env={"CONTAINERS": "1", name: "0"})
+    assert result.returncode == 2
+    assert result.stderr.count("\n") == 1 and f"{name}=0" in result.stderr
+    assert run("check", env={"CONTAINERS": "1", name: ""}).returncode == 0
+
+
+@pytest.mark.parametrize(
+    "name,meant", [("LOGS", "ALLOW_LOGS"), ("CONTAINER", "CONTAINERS"), ("DELETE", "POST")]
+)
+def test_what_is_like_a_switch_is_said_beside_others(name: str, meant: str) -> None:
+    result = run("check", env={"IMAGES": "1", name: "1"})
+    assert result.returncode == 0
+    assert f"{name}=1" in result.stderr and f"mean {meant}?" in result.stderr
+
+
+@pytest.mark.parametrize("name,value", [("CONTAINER", "docker"), ("DEBUG", "1"), ("CI", "true")])
+def test_other_programs_variables_are_no_switches(name: str, value: str) -> None:
+    result = run("check", env={name: value})
+    assert result.returncode == 0 and result.stderr == ""
+
+
 def test_port_is_2375_with_switches_unless_it_is_given() -> None:
     assert listeners({"PING": "1"}) == ["listener tcp://*:2375, policy switches"]
     assert listeners({"PING": "1", "PORT": "4000"}) == ["listener tcp://*:4000, policy switches"]
     assert listeners({"PING": "1", "LISTEN": "tcp://127.0.0.1:99"}) == [
         "listener tcp://127.0.0.1:99, policy switches"
     ]
+
+
+def test_the_port_of_switches_is_no_setting_that_could_go_unused() -> None:
+    env = {"PING": "1", "LISTEN": "tcp://127.0.0.1:99"}
+    assert "PORT" not in run("check", env=env).stderr
+    assert "PORT=4000 does not count" in run("check", env={**env, "PORT": "4000"}).stderr
 
 
 @pytest.mark.parametrize("value,host", [("1", "0.0.0.0"), ("true", "0.0.0.0"), ("0", "*")])

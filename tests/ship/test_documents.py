@@ -18,7 +18,7 @@ COMPLETIONS = sorted((ROOT / "completion").iterdir())
 @pytest.fixture(scope="module", name="help_text")
 def help_output() -> str:
     """What the program itself says."""
-    return run(BINARY, "--help", timeout=10).stdout
+    return run(BINARY, "--help").stdout
 
 
 def variables_in(text: str) -> set[str]:

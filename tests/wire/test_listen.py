@@ -11,7 +11,8 @@ import struct
 
 import pytest
 
-from wire import Engine, Proxy, Stream, eventually, free_port, has_ipv6
+from machine import free_port, has_ipv6
+from wire import Engine, Proxy, Stream, eventually
 
 needs_ipv6 = pytest.mark.skipif(not has_ipv6(), reason="this host has no IPv6")
 

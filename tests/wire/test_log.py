@@ -10,6 +10,7 @@ import select
 
 import pytest
 
+from machine import has_ipv6
 from wire import PATIENCE, Engine, Proxy
 
 
@@ -75,6 +76,7 @@ def test_forwarded_for_is_not_believed(proxy: Proxy, engine: Engine) -> None:
     assert "203.0.113.9" not in line
 
 
+@pytest.mark.skipif(not has_ipv6(), reason="this host has no IPv6")
 def test_ipv6_client_is_named(proxy: Proxy, engine: Engine) -> None:
     since = len(proxy.lines)
     with proxy.connect("::1") as client:

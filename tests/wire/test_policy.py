@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from wire import Client, Engine, Proxy, free_port, run_binary
+from machine import free_port
+from wire import Client, Engine, Proxy, run_binary
 
 Start = Callable[..., Proxy]
 
@@ -225,10 +226,12 @@ policies:
         (2, "/containers/a/start"): 403,
         (2, "/images/json"): 403,
     }
-    log = proxy.log()
-    assert f"tcp://127.0.0.1:{ports[0]}: policy 'read-only'" in log
-    assert f"tcp://127.0.0.1:{ports[1]}: policy 'ci'" in log
-    assert re.search(rf"warning tcp://127.0.0.1:{ports[2]}: no policy is given", log)
+    for words in (
+        f"tcp://127.0.0.1:{ports[0]}: policy 'read-only'",
+        f"tcp://127.0.0.1:{ports[1]}: policy 'ci'",
+        f"warning tcp://127.0.0.1:{ports[2]}: no policy is given",
+    ):
+        proxy.wait_log(lambda line: words in line, what=words)  # noqa: B023
 
 
 def test_a_denial_names_the_line_of_the_file(
@@ -277,7 +280,8 @@ listeners:
     policy: open
 """
     )
-    start("-c", config, port=port, umask=umask)
+    proxy = start("-c", config, port=port, umask=umask)
+    proxy.wait_log(lambda line: f"listening on unix://{path}" in line, what="about the socket")
     assert os.stat(path).st_mode & 0o777 == meant
 
 
@@ -471,6 +475,65 @@ def test_explain_tells_listeners_apart(file: Callable[[str], str]) -> None:
     assert result.returncode == 1
     assert "listener: tcp://127.0.0.1:1" in result.stdout
     assert "but at tcp://127.0.0.1:2: allow, by policy open" in result.stdout
+
+
+def first_line(*args: str) -> str:
+    return run_binary("explain", *args).stdout.splitlines()[0]
+
+
+def rule_advised(*args: str) -> str:
+    """What `explain` says to write: behind "write a policy: ", or behind the dash of a rule."""
+    printed = run_binary("explain", *args)
+    assert printed.returncode == 1, printed.stdout
+    advice = re.search(r"^to allow it: .*(?:write a policy: |: - )(.*)$", printed.stdout, re.M)
+    assert advice, printed.stdout
+    return advice[1]
+
+
+@pytest.mark.parametrize(
+    "request_line",
+    [
+        "POST /containers/create",
+        "GET /containers/app/db/logs",
+        "GET /foo",
+        "GET /a.b/c+d(e)[f]",
+        "GET /it's",
+        "GET /x%20y%2dz/foo",
+        "get /containers/json",
+        "BREW /pot",
+        "POST /debug/vars",
+        "PATCH /containers/x",
+    ],
+)
+@pytest.mark.parametrize("policy", ["read-only", "homepage-swarm", "dozzle"])
+def test_advice_that_is_followed_allows_just_that(
+    file: Callable[[str], str], policy: str, request_line: str
+) -> None:
+    config = file(f"policies:\n  mine: {rule_advised('--policy', policy, request_line)}\n")
+    there = ("-c", config, "--policy", "mine")
+    assert first_line(*there, request_line).startswith("allow ")
+    assert first_line(*there, "GET /containers/x/json") == "allow container.inspect"
+    for other in ("GET /secrets", "GET /foo/bar", "POST /exec/x/start", "POST /debug/foo"):
+        assert first_line(*there, other).startswith("deny ")
+
+
+def test_advice_loses_nothing_of_a_preset_that_only_extends(file: Callable[[str], str]) -> None:
+    config = file(f"policies:\n  mine: {rule_advised('--policy', 'dockge', 'GET /secrets')}\n")
+    there = ("-c", config, "--policy", "mine")
+    assert first_line(*there, "GET /secrets") == "allow secret.list"
+    assert first_line(*there, "POST /containers/create") == "allow container.create"
+
+
+def test_advice_for_a_policy_of_the_file_goes_in_front_of_its_rules(
+    file: Callable[[str], str],
+) -> None:
+    before = "policies:\n  mine:\n    rules:\n"
+    after = "      - deny: [container.*]\n      - allow: ['*']\n"
+    there = ("-c", file(before + after), "--policy", "mine")
+    rule = rule_advised(*there, "GET /containers/app/db/logs")
+    file(f"{before}      - {rule}\n{after}")
+    assert first_line(*there, "GET /containers/app/db/logs") == "allow unknown"
+    assert first_line(*there, "GET /containers/db/logs") == "deny container.logs"
 
 
 def test_explain_looks_at_whether_there_is_a_body(tmp_path: Path) -> None:
