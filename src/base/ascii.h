@@ -26,7 +26,7 @@ static inline bool ascii_is_alnum(char c)
 /* What a hexadecimal digit stands for; -1: it is none. */
 static inline int ascii_hex_value(char c)
 {
-	const char lower = ascii_lower(c);
+	const char lower = (char)(c | 0x20); /* no other byte becomes one of these letters */
 
 	if (ascii_is_digit(c)) {
 		return c - '0';

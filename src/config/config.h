@@ -53,7 +53,7 @@ struct config {
 	enum config_verb verb;
 	struct config_listener listeners[CONFIG_LISTENERS_MAX]; /* at least one */
 	unsigned listener_count;
-	uint16_t port;
+	unsigned port;
 	bool ipv4_only;   /* on `port` */
 	const char *file; /* NULL: none */
 	/* The policy of listeners for which the file names none, and where it was named. */

@@ -280,9 +280,9 @@ enum http_error head_parse_length(struct http_head *head, const struct head_fact
 enum http_error head_parse_coding(
         struct http_head *head, const struct head_facts *facts, enum head_coding spelling)
 {
-	const bool chunked = spelling == HEAD_CODING_EXACT
-	                             ? slice_equal(facts->coding, SLICE("chunked"))
-	                             : slice_equal_nocase(facts->coding, SLICE("chunked"));
+	const bool chunked = slice_equal(facts->coding, SLICE("chunked")) ||
+	                     (spelling == HEAD_CODING_ANY_CASE &&
+	                             slice_equal_nocase(facts->coding, SLICE("chunked")));
 
 	if (facts->codings > 1) {
 		return HTTP_BAD_CODING_REPEATED;

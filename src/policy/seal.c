@@ -175,7 +175,7 @@ static void make_table(
         struct policy *policy, const struct order *order, struct policy_scratch *scratch)
 {
 	struct arena *arena = &policy->set->arena;
-	const struct step **table = arena_take(arena, docker_id_count() * sizeof(table[0]));
+	const struct step **table = arena_take(arena, docker_id_count() * sizeof(struct step *));
 	struct step steps[POLICY_RULES_MAX + 1];
 
 	for (unsigned id = 0; id < docker_id_count(); id++) {
