@@ -107,7 +107,7 @@ static struct text write_rules(char *memory, size_t cap)
 static const struct policy *make_policy(struct policy_set *set)
 {
 	static char memory[8192];
-	static char error[POLICY_ERROR_MAX];
+	static char error[FAULT_MAX];
 	const struct text text = write_rules(memory, sizeof(memory));
 	struct arena arena = {NULL, 0};
 	const struct yaml_node *root = NULL;

@@ -2,6 +2,7 @@
 /*
  * main — argv → configuration → listeners → privileges → run.
  */
+#include "address/address.h"
 #include "audit/denials.h"
 #include "base/log.h"
 #include "config/config.h"
@@ -122,17 +123,12 @@ static int open_listener(const struct config_listener *listener, bool shared)
 	return fd;
 }
 
-static bool is_unix(const struct config_listener *listener)
-{
-	return slice_starts_with(slice_of(listener->address), SLICE("unix://"));
-}
-
 /* Somebody else on the port is an error, which SO_REUSEPORT alone would hide. */
 static bool ports_are_free(struct program *program)
 {
 	for (unsigned i = 0; i < program->config.listener_count; i++) {
 		const struct config_listener *listener = &program->config.listeners[i];
-		if (is_unix(listener)) {
+		if (address_path(listener->address) != NULL) {
 			continue;
 		}
 		const int fd = open_listener(listener, false);
@@ -149,7 +145,7 @@ static int open_worker_listener(struct program *program, unsigned i)
 {
 	const struct config_listener *listener = &program->config.listeners[i];
 
-	if (!is_unix(listener)) {
+	if (address_path(listener->address) == NULL) {
 		return open_listener(listener, true);
 	}
 	if (program->unix_listeners[i] < 0) {
@@ -253,10 +249,9 @@ static void block_signals(sigset_t *stop_signals)
 static void remove_sockets(const struct config *config)
 {
 	for (unsigned i = 0; i < config->listener_count; i++) {
-		const struct config_listener *listener = &config->listeners[i];
-		if (is_unix(listener)) {
-			(void)unlink(listener->address +
-			             strlen("unix://")); /* the folder may be closed to us now */
+		const char *path = address_path(config->listeners[i].address);
+		if (path != NULL) {
+			(void)unlink(path); /* the folder may be closed to us now */
 		}
 	}
 }
@@ -430,7 +425,7 @@ static int run(struct program *program)
 
 static int convert(const struct config *config)
 {
-	char error[CONVERT_ERROR_MAX];
+	char error[FAULT_MAX];
 	const enum convert_source source = convert_find_source(slice_of(config->source));
 
 	if (source == CONVERT_SOURCE_COUNT) {
@@ -461,7 +456,7 @@ static bool keep_standard_streams(void)
 int main(int argc, char *argv[])
 {
 	static struct program program;
-	char error[CONFIG_ERROR_MAX];
+	char error[FAULT_MAX];
 
 	if (!keep_standard_streams()) {
 		return EXIT_FAILURE;

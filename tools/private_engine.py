@@ -22,7 +22,7 @@ import tempfile
 import uuid
 from pathlib import Path
 
-START_SECONDS = 60
+START_SECONDS = 120
 STOP_SECONDS = 30
 
 

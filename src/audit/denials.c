@@ -90,14 +90,6 @@ uint64_t denials_count(struct denials *denials, int64_t now_ns, struct slice cli
 	return count;
 }
 
-/* Without the port, which is another one each time. */
-static struct slice address_of(const char *client)
-{
-	const char *colon = strrchr(client, ':');
-
-	return colon == NULL ? slice_of(client) : slice_between(client, colon);
-}
-
 /* Neither may push what stands behind it off the line. */
 static struct slice shown(struct slice word, size_t max)
 {
@@ -108,7 +100,8 @@ void denials_report(struct denials *denials, int64_t now_ns, const char *client,
         const struct policy *policy, const struct docker_request *request,
         const struct verdict *verdict)
 {
-	const struct slice address = address_of(client);
+	/* The port is another one each time. */
+	const struct slice address = slice_before_last(client, ':');
 	const uint64_t count = denials_count(
 	        denials, now_ns, address, docker_operation_name(request->id), verdict->observed);
 	char message[MESSAGE_MAX];

@@ -43,9 +43,9 @@ struct nearest nearest_to(struct slice word)
 	return (struct nearest){.word = word, .least = allowed + 1};
 }
 
-void nearest_try(struct nearest *nearest, const char *candidate)
+void nearest_try(struct nearest *nearest, struct slice candidate)
 {
-	const unsigned distance = word_distance(nearest->word, slice_of(candidate));
+	const unsigned distance = word_distance(nearest->word, candidate);
 
 	if (distance < nearest->least) {
 		nearest->least = distance;

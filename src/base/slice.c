@@ -21,6 +21,26 @@ bool slice_starts_with(struct slice s, struct slice prefix)
 	return s.len >= prefix.len && memcmp(s.ptr, prefix.ptr, prefix.len) == 0;
 }
 
+bool slice_starts_with_nocase(struct slice s, struct slice prefix)
+{
+	return s.len >= prefix.len && slice_equal_nocase((struct slice){s.ptr, prefix.len}, prefix);
+}
+
+bool slice_skip(struct slice *s, struct slice prefix)
+{
+	const bool found = slice_starts_with(*s, prefix);
+
+	*s = found ? slice_behind(*s, prefix.len) : *s;
+	return found;
+}
+
+struct slice slice_before_last(const char *string, char separator)
+{
+	const char *cut = strrchr(string, separator);
+
+	return cut == NULL ? slice_of(string) : slice_between(string, cut);
+}
+
 bool slice_ends_with(struct slice s, struct slice suffix)
 {
 	return s.len >= suffix.len &&
@@ -68,7 +88,7 @@ int slice_to_u64(struct slice s, uint64_t max, uint64_t *ret_value)
 		return -EINVAL;
 	}
 	for (size_t i = 0; i < s.len; i++) {
-		if (s.ptr[i] < '0' || s.ptr[i] > '9') {
+		if (!ascii_is_digit(s.ptr[i])) {
 			return -EINVAL;
 		}
 	}

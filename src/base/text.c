@@ -83,7 +83,7 @@ void text_add_json(struct text *text, struct slice s)
 			return;
 		}
 		add_json_byte(text, (unsigned char)s.ptr[len]);
-		s = (struct slice){s.ptr + len + 1, s.len - len - 1};
+		s = slice_behind(s, len + 1);
 	}
 }
 

@@ -20,7 +20,6 @@
 
 enum {
 	CONFIG_LISTENERS_MAX = 16,
-	CONFIG_ERROR_MAX = 1024, /* bytes of an error message */
 	CONFIG_API_KEY_MAX = 4096,
 	CONFIG_LISTEN_MAX = 2048, /* bytes of the variable LISTEN */
 	CONFIG_WARNING_MAX = 256,
@@ -47,20 +46,20 @@ struct config_listener {
 	const struct policy *policy; /* sealed */
 	unsigned mode;               /* of a unix socket's file */
 	bool browsers;               /* requests of browsers are let through */
-	struct policy_place place;   /* file NULL: not from the file */
+	struct place place;          /* file NULL: not from the file */
 };
 
 struct config {
 	enum config_verb verb;
 	struct config_listener listeners[CONFIG_LISTENERS_MAX]; /* at least one */
 	unsigned listener_count;
-	uint16_t port;
+	unsigned port;
 	bool ipv4_only;   /* on `port` */
 	const char *file; /* NULL: none */
 	/* The policy of listeners for which the file names none, and where it was named. */
 	const char *policy_name;
 	const char *policy_option; /* "--policy", "POLICY", "default"; NULL: the file */
-	struct policy_place policy_place;
+	struct place policy_place;
 	const struct policy *policy; /* sealed */
 	struct policy_set *policies; /* those of the file are sealed */
 	/* What the environment says of sections; they replace POLICY. */
@@ -96,14 +95,9 @@ struct config {
  * complete sentence in `error`; config_free() in either case. Strings are
  * borrowed from argv and environment.
  */
-int config_read(int argc, char *const argv[], struct config *ret_config,
-        char error[CONFIG_ERROR_MAX]) MUST_USE;
+int config_read(
+        int argc, char *const argv[], struct config *ret_config, char error[FAULT_MAX]) MUST_USE;
 void config_free(struct config *config);
-
-/* What is wrong with an address to listen on, as the end of a sentence; NULL: nothing. */
-const char *config_address_problem(struct slice address);
-/* The same for the path of a unix socket. */
-const char *config_path_problem(struct slice path);
 
 /* What --help prints, made from options.def. */
 void config_print_help(void);

@@ -4,6 +4,7 @@
  */
 #include "config/config.h"
 
+#include "address/address.h"
 #include "config/options.h"
 #include "policy/load.h"
 #include "yaml/yaml.h"
@@ -14,19 +15,12 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-_Static_assert((int)CONFIG_ERROR_MAX == (int)YAML_ERROR_MAX, "one buffer holds either message");
-
 struct file_reader {
 	struct reader *reader;
 	char *error;
 	struct config_listener *listener;                        /* being read */
 	const struct yaml_node *policy_of[CONFIG_LISTENERS_MAX]; /* where listeners name theirs */
 };
-
-static struct policy_place place_of(const struct yaml_node *node)
-{
-	return (struct policy_place){node->file, node->line};
-}
 
 /* ── listeners ───────────────────────────────────────────────────────────── */
 
@@ -56,13 +50,13 @@ static int read_mode(void *context, const struct yaml_node *node)
 		mode = mode * 8 + (unsigned)(node->text.ptr[i] - '0');
 	}
 	if (!good || mode > 0777) {
-		return yaml_fail(node, file->error,
+		return fault_set(file->error, node->place,
 		        "'mode' is the mode of the socket's file in octal, such as \"0660\"; found "
 		        "%s",
 		        yaml_found(node).text);
 	}
-	if (!slice_starts_with(slice_of(file->listener->address), SLICE("unix://"))) {
-		return yaml_fail(node, file->error,
+	if (address_path(file->listener->address) == NULL) {
+		return fault_set(file->error, node->place,
 		        "'mode' is for addresses that are unix sockets; this one is '%s'",
 		        file->listener->address);
 	}
@@ -77,7 +71,7 @@ static int read_browsers(void *context, const struct yaml_node *node)
 	if (node->kind == YAML_TEXT && slice_equal(node->text, SLICE("true"))) {
 		file->listener->browsers = true;
 	} else if (node->kind != YAML_TEXT || !slice_equal(node->text, SLICE("false"))) {
-		return yaml_fail(node, file->error, "'browsers' is true or false; found %s",
+		return fault_set(file->error, node->place, "'browsers' is true or false; found %s",
 		        yaml_found(node).text);
 	}
 	return 0;
@@ -91,36 +85,26 @@ static const struct yaml_key listener_keys[] = {
         {"tls", NULL},
 };
 
-static const struct yaml_node *find_child(const struct yaml_node *map, struct slice key)
-{
-	for (const struct yaml_node *node = map->first; node != NULL; node = node->next) {
-		if (slice_equal(node->key, key)) {
-			return node;
-		}
-	}
-	return NULL;
-}
-
 /* The message of an option, with the place in front: FILE:LINE: address: '…' is not accepted: … */
 static int add_listener(struct file_reader *file, const struct yaml_node *address)
 {
 	char option[640];
 
-	(void)snprintf(option, sizeof(option), "%.512s:%u: address", address->file, address->line);
+	(void)snprintf(option, sizeof(option), "%.512s:%u: address", address->place.file,
+	        address->place.line);
 	if (config_add_listener(file->reader, option, address->text.ptr, &file->listener) < 0) {
 		return -EINVAL;
 	}
-	file->listener->place = place_of(address);
+	file->listener->place = address->place;
 	return 0;
 }
 
 static int read_listener(struct file_reader *file, const struct yaml_node *map)
 {
-	const struct yaml_node *address =
-	        map->kind == YAML_MAP ? find_child(map, SLICE("address")) : NULL;
+	const struct yaml_node *address = yaml_find(map, "address");
 
 	if (map->kind == YAML_MAP && address == NULL) {
-		return yaml_fail(map, file->error,
+		return fault_set(file->error, map->place,
 		        "a listener needs an 'address': tcp://HOST:PORT or unix:///PATH");
 	}
 	if (address != NULL && (yaml_expect(address, YAML_TEXT, "tcp://HOST:PORT or unix:///PATH",
@@ -144,7 +128,7 @@ static int read_listeners(void *context, const struct yaml_node *node)
 		return -EINVAL;
 	}
 	if (node->first == NULL) {
-		return yaml_fail(node, file->error,
+		return fault_set(file->error, node->place,
 		        "'listeners' is an empty list; leave it out to listen on PORT on all "
 		        "interfaces");
 	}
@@ -172,17 +156,16 @@ static int read_upstream_address(void *context, const struct yaml_node *node)
 {
 	struct file_reader *file = context;
 	struct config *config = file->reader->config;
-	const struct slice scheme = SLICE("unix://");
 
 	if (yaml_expect(node, YAML_TEXT, "the Engine's unix socket, unix:///PATH", file->error) <
 	        0) {
 		return -EINVAL;
 	}
-	const size_t skip = slice_starts_with(node->text, scheme) ? scheme.len : 0;
-	const char *path = node->text.ptr + skip;
-	const char *problem = config_path_problem(slice_of(path));
+	const char *given = address_path(node->text.ptr);
+	const char *path = given != NULL ? given : node->text.ptr;
+	const char *problem = address_path_problem(slice_of(path));
 	if (problem != NULL) {
-		return yaml_fail(node, file->error,
+		return fault_set(file->error, node->place,
 		        "address: %s is not accepted: give the Engine's unix socket, unix:///PATH: "
 		        "%s",
 		        yaml_found(node).text, problem);
@@ -236,7 +219,7 @@ static int read_policy(void *context, const struct yaml_node *node)
 	}
 	if (config->policy_name == NULL) {
 		config->policy_name = node->text.ptr;
-		config->policy_place = place_of(node);
+		config->policy_place = node->place;
 	}
 	return 0;
 }
@@ -244,13 +227,13 @@ static int read_policy(void *context, const struct yaml_node *node)
 /* Policies that nobody uses are held to the rules too. */
 static int seal_policies(struct file_reader *file, const struct yaml_node *root)
 {
-	const struct yaml_node *policies = find_child(root, SLICE("policies"));
+	const struct yaml_node *policies = yaml_find(root, "policies");
 	struct policy_set *set = file->reader->config->policies;
 	struct policy *policy;
 
 	for (const struct yaml_node *body = policies != NULL ? policies->first : NULL; body != NULL;
 	        body = body->next) {
-		if (policy_set_find(set, body->key, place_of(body), &policy, file->error) < 0 ||
+		if (policy_set_find(set, body->key, body->place, &policy, file->error) < 0 ||
 		        policy_seal(policy, file->error) < 0) {
 			return -EINVAL;
 		}
@@ -268,8 +251,8 @@ static int find_listener_policies(struct file_reader *file)
 		if (name == NULL) {
 			continue;
 		}
-		if (policy_set_find(config->policies, name->text, place_of(name), &policy,
-		            file->error) < 0 ||
+		if (policy_set_find(
+		            config->policies, name->text, name->place, &policy, file->error) < 0 ||
 		        policy_seal(policy, file->error) < 0) {
 			return -EINVAL;
 		}
@@ -329,9 +312,9 @@ int config_read_file(struct reader *reader)
 
 	ASSERT(bytes != NULL);
 	const ssize_t len = read_whole(reader->config->file, bytes, max);
-	int code = -EINVAL;
+	int code = 0;
 	if (len < 0) {
-		(void)snprintf(reader->error, CONFIG_ERROR_MAX, "%.512s: cannot be read: %s",
+		code = fault_set(reader->error, NOWHERE, "%.512s: cannot be read: %s",
 		        reader->config->file, strerrordesc_np((int)-len));
 	} else {
 		code = read_tree(&file, (struct slice){bytes, (size_t)len});

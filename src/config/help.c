@@ -16,7 +16,7 @@ static void print_option(const struct config_option *option)
 	if (option->preset != NULL) {
 		printf("; default: %s", option->preset);
 	}
-	if (option->type == OPTION_NUMBER || option->type == OPTION_PORT) {
+	if (option->type == OPTION_NUMBER) {
 		printf("; %u to %u", option->min, option->max);
 	}
 	printf("]\n");

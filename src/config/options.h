@@ -13,7 +13,6 @@ enum option_type {
 	OPTION_TEXT,
 	OPTION_POLICY, /* these two, as flags, are not empty */
 	OPTION_ADDRESSES,
-	OPTION_PORT,
 	OPTION_SWITCH,
 	OPTION_SOCKET,
 	OPTION_DOCKER_HOST,
@@ -52,6 +51,13 @@ struct reader {
 	bool verb_given;
 };
 
+/* NAME: 'VALUE' is not accepted: ACCEPTED. -EINVAL. */
+int config_refuse(struct reader *reader, const char *name, const char *value, const char *accepted);
+/* Set the option's member; `name` is what messages call it. */
+int config_read_value(struct reader *reader, const struct config_option *option, const char *name,
+        const char *value) MUST_USE;
+/* The command line: verb, flags, and what the verb wants besides. */
+int config_read_arguments(struct reader *reader, int argc, char *const argv[]) MUST_USE;
 /* A new listener, to be filled. */
 int config_add_listener(struct reader *reader, const char *name, const char *address,
         struct config_listener **ret_listener) MUST_USE;

@@ -30,10 +30,9 @@ static int read_switches(struct reader *reader)
 			continue;
 		}
 		if (!switches_read_value(slice_of(value), &read)) {
-			(void)snprintf(reader->error, CONFIG_ERROR_MAX,
+			return fault_set(reader->error, NOWHERE,
 			        "%s: '%s' is not accepted: " SWITCHES_ACCEPTED, variable,
 			        text_show(slice_of(value)).text);
-			return -EINVAL;
 		}
 		config->switches.values[number] = (uint8_t)read;
 		config->switch_name = config->switch_name != NULL ? config->switch_name : variable;
@@ -43,10 +42,11 @@ static int read_switches(struct reader *reader)
 
 /* ── Slips of the hand ───────────────────────────────────────────────────── */
 
-/* A variable that was probably meant for a switch: ALLOW_LOG=0. */
+/* A variable that was probably meant for a switch: ALLOW_LOG=0, CONTAINER=1, LOGS=1. */
 struct slip {
 	const char *variable; /* with its value; NULL: there is none */
-	const char *meant;    /* NULL: no switch is near */
+	struct slice meant;   /* empty: no switch is near */
+	bool certain;         /* by its first letters it can be nothing else */
 };
 
 static bool is_option(struct slice name)
@@ -59,12 +59,27 @@ static bool is_option(struct slice name)
 	return false;
 }
 
-static const char *nearest_switch(struct slice name)
+/* DELETE=1 is what POST=1 opens too. */
+static bool is_other_method(struct slice name)
+{
+	return slice_equal(name, SLICE("DELETE")) || slice_equal(name, SLICE("PUT")) ||
+	       slice_equal(name, SLICE("PATCH"));
+}
+
+static struct slice meant_switch(struct slice name)
 {
 	struct nearest nearest = nearest_to(name);
 
+	if (is_other_method(name)) {
+		return SLICE("POST");
+	}
 	for (unsigned number = 0; number < SWITCHES_COUNT; number++) {
-		nearest_try(&nearest, switches_row(number)->variable);
+		const struct slice variable = slice_of(switches_row(number)->variable);
+		struct slice action = variable;
+		if (slice_skip(&action, SLICE("ALLOW_")) && slice_equal(name, action)) {
+			return variable;
+		}
+		nearest_try(&nearest, variable);
 	}
 	return nearest.best;
 }
@@ -80,52 +95,61 @@ static bool is_slip(const char *variable, struct slip *ret_slip)
 	        is_option(name) || switches_find(name) < SWITCHES_COUNT) {
 		return false;
 	}
-	*ret_slip = (struct slip){variable, nearest_switch(name)};
-	return ret_slip->meant != NULL || slice_starts_with(name, SLICE("ALLOW_")) ||
-	       slice_starts_with(name, SLICE("LIBPOD_"));
+	*ret_slip = (struct slip){
+	        .variable = variable,
+	        .meant = meant_switch(name),
+	        .certain = slice_starts_with(name, SLICE("ALLOW_")) ||
+	                   slice_starts_with(name, SLICE("LIBPOD_")),
+	};
+	return ret_slip->meant.len > 0 || ret_slip->certain;
 }
 
+/* One that is certain, or else any. */
 static struct slip find_slip(void)
 {
-	struct slip slip = {NULL, NULL};
+	struct slip found = {.variable = NULL};
+	struct slip slip;
 
 	for (char **variable = environ; variable != NULL && *variable != NULL; variable++) {
-		if (is_slip(*variable, &slip)) {
-			return slip;
+		if (is_slip(*variable, &slip) && (found.variable == NULL || slip.certain)) {
+			found = slip;
 		}
 	}
-	return (struct slip){NULL, NULL};
+	return found;
 }
 
 /*
- * Who sets a switch wants less than everything: where nothing else says what clients may do, a
- * mistyped one must not leave them everything. Elsewhere it is worth a line.
+ * Who sets a switch wants less than everything. A mistyped one stops the start
+ * where nothing else says what clients may do, and where other switches do and
+ * it can be nothing but one of them. Elsewhere it is worth a line.
  */
 static int check_names(struct reader *reader)
 {
 	struct config *config = reader->config;
 	const struct slip slip = find_slip();
-	char meant[64] = "--help lists them.";
+	const bool by_switches = config->switch_name != NULL;
+	const bool by_policy =
+	        config->file != NULL || (config->policy_name != NULL && !by_switches);
+	char remedy[128] = "docs/compatibility.md lists them";
 
 	if (slip.variable == NULL || config->verb == CONFIG_LEARN ||
 	        config->verb == CONFIG_HEALTHCHECK) {
 		return 0;
 	}
-	if (slip.meant != NULL) {
-		(void)snprintf(meant, sizeof(meant), "did you mean %s?", slip.meant);
+	if (slip.meant.len > 0) {
+		(void)snprintf(remedy, sizeof(remedy), "did you mean %.*s?", SLICE_FMT(slip.meant));
 	}
-	if (config->switch_name == NULL && config->policy_name == NULL && config->file == NULL) {
-		(void)snprintf(reader->error, CONFIG_ERROR_MAX,
-		        "%s is no section switch; %s As nothing else says what clients may do, "
-		        "they "
-		        "could do everything: set a switch, or POLICY (open, if that is meant)",
-		        text_show(slice_of(slip.variable)).text, meant);
-		return -EINVAL;
+	if (!by_policy && (!by_switches || slip.certain)) {
+		return fault_set(reader->error, NOWHERE, "%s is no section switch; %s%s",
+		        text_show(slice_of(slip.variable)).text, remedy,
+		        by_switches ? ""
+		                    : " Nothing else says what clients may do: set a switch, or "
+		                      "POLICY (open, if everything is meant)");
 	}
 	if (config->warning[0] == '\0') {
 		(void)snprintf(config->warning, CONFIG_WARNING_MAX,
 		        "%.64s changes nothing: it is no section switch; %s",
-		        text_show(slice_of(slip.variable)).text, meant);
+		        text_show(slice_of(slip.variable)).text, remedy);
 	}
 	return 0;
 }
@@ -138,12 +162,21 @@ static int refuse_file(struct reader *reader)
 	const struct config *config = reader->config;
 	const bool by_variable = config->file == getenv("CONFIG");
 
-	(void)snprintf(reader->error, CONFIG_ERROR_MAX,
+	return fault_set(reader->error, NOWHERE,
 	        "%s and %s both say what clients may do: unset the section switches and write "
 	        "their "
 	        "rules into the file (docker-socket-proxy convert does), or leave the file out",
 	        config->switch_name, by_variable ? "CONFIG" : "--config");
-	return -EINVAL;
+}
+
+static void warn_of_policy(struct config *config, bool by_flag)
+{
+	(void)snprintf(config->warning, CONFIG_WARNING_MAX,
+	        by_flag ? "%s %.64s counts before %s and what other section switches are in "
+	                  "the environment"
+	                : "%s=%.64s does not count: %s and what other section switches are "
+	                  "in the environment replace it",
+	        config->policy_option, config->policy_name, config->switch_name);
 }
 
 static int use_switches(struct reader *reader)
@@ -159,13 +192,7 @@ static int use_switches(struct reader *reader)
 		return refuse_file(reader);
 	}
 	if (config->policy_name != NULL) {
-		(void)snprintf(config->warning, CONFIG_WARNING_MAX,
-		        by_flag ? "%s %.64s counts before %s and what other section switches are "
-		                  "in "
-		                  "the environment"
-		                : "%s=%.64s does not count: %s and what other section switches are "
-		                  "in the environment replace it",
-		        config->policy_option, config->policy_name, config->switch_name);
+		warn_of_policy(config, by_flag);
 	}
 	if (by_flag) {
 		config->switch_name = NULL;
@@ -173,7 +200,9 @@ static int use_switches(struct reader *reader)
 	}
 	config->policy_name = "switches";
 	config->policy_option = config->switch_name;
-	config_give(reader, offsetof(struct config, port), "2375");
+	if (config->listener_count == 0) {
+		config_give(reader, offsetof(struct config, port), "2375");
+	}
 	return 0;
 }
 

@@ -3,6 +3,7 @@
  * CetusGuard: rules of methods and a regular expression with variables in it,
  * from a file, the environment or flags.
  */
+#include "address/address.h"
 #include "convert/sources.h"
 
 #include <errno.h>
@@ -22,7 +23,7 @@ static const struct {
 	struct slice name;
 	const char *text;
 } variables[] = {
-#define VARIABLE(word, expression) {{word, sizeof(word) - 1}, expression},
+#define VARIABLE(word, expression) {SLICE_INIT(word), expression},
 #include "convert/cetusguard.def"
 #undef VARIABLE
 };
@@ -30,12 +31,9 @@ static const struct {
 /* "API_PREFIX_CONTAINERS": the prefix and the section's segment. */
 static bool add_section(struct text *text, struct slice name)
 {
-	const struct slice prefix = SLICE("API_PREFIX_");
-
-	if (!slice_starts_with(name, prefix)) {
+	if (!slice_skip(&name, SLICE("API_PREFIX_"))) {
 		return false;
 	}
-	name = slice_between(name.ptr + prefix.len, name.ptr + name.len);
 	for (unsigned section = 0; section < DOCKER_SECTION_COUNT; section++) {
 		const struct slice segment = docker_section_segment((enum docker_section)section);
 		const bool libpod = slice_starts_with(segment, SLICE("libpod/"));
@@ -133,7 +131,8 @@ static bool read_methods(struct draft *draft, struct slice list, const char *met
 		if (is_known_method(method)) {
 			methods[(*ret_count)++] = method;
 		} else {
-			draft_doubt(draft, "NOT CONVERTED: the Engine has nothing for %s.", method);
+			draft_say(draft, DRAFT_DOUBT,
+			        "NOT CONVERTED: the Engine has nothing for %s.", method);
 		}
 	}
 	return true;
@@ -150,19 +149,20 @@ static int write_rule(struct draft *draft, const struct setting *setting)
 	while (len < line.len && !is_blank(line.ptr[len])) {
 		len++;
 	}
-	const struct slice pattern = slice_trim(slice_between(line.ptr + len, line.ptr + line.len));
-	draft_remark(draft, "%s", setting->value);
+	const struct slice pattern = slice_trim(slice_behind(line, len));
+	draft_say(draft, DRAFT_REMARK, "%s", setting->value);
 	if (pattern.len == 0 ||
 	        !read_methods(draft, (struct slice){line.ptr, len}, methods, &rule.method_count)) {
-		return draft_fail(draft, setting->place,
+		return fault_set(draft->error, setting->place,
 		        "'%s' is no rule: write METHOD[,METHOD]... PATTERN, such as GET "
 		        "%%API_PREFIX_CONTAINERS%%/json",
 		        text_show(line).text);
 	}
 	rule.pattern = expand(&draft->arena, pattern);
 	if (rule.pattern == NULL) {
-		return draft_fail(draft, setting->place, "'%s' has more than %d variables in it",
-		        text_show(line).text, EXPANSIONS_MAX);
+		return fault_set(draft->error, setting->place,
+		        "'%s' has more than %d variables in it", text_show(line).text,
+		        EXPANSIONS_MAX);
 	}
 	return rule.method_count == 0 ? 0 : convert_pattern_rule(draft, &rule);
 }
@@ -181,7 +181,7 @@ static int write_builtin_rules(struct draft *draft, const struct input *input)
 	if (input_is_true(input_find(input, "no-builtin-rules", "CETUSGUARD_NO_BUILTIN_RULES"))) {
 		return 0;
 	}
-	draft_remark(draft, "The original's builtin rules");
+	draft_say(draft, DRAFT_REMARK, "The original's builtin rules");
 	return draft_rule(draft, &rule);
 }
 
@@ -208,7 +208,7 @@ static int write_policy(struct input *input, struct draft *draft)
 	const struct setting *file = input_find(input, "rules-file", "CETUSGUARD_RULES_FILE");
 
 	if (file != NULL && file->value[0] != '\0') {
-		draft_lost(draft,
+		draft_say(draft, DRAFT_LOST,
 		        "the rules of %s: convert that file by itself, and add its rules to those "
 		        "here.",
 		        file->value);
@@ -240,26 +240,26 @@ static bool has_tls(const struct input *input)
 }
 
 static int write_listener(
-        struct input *input, struct draft *draft, const char *address, struct policy_place place)
+        struct input *input, struct draft *draft, const char *address, struct place place)
 {
 	const struct slice scheme = SLICE("tcp://");
 	const struct slice given = slice_of(address);
 
-	if (slice_starts_with(given, SLICE("unix://"))) {
+	if (address_path(address) != NULL) {
 		const struct draft_listener listener = {address, own_policy, 0, place};
 		return draft_listener(draft, &listener);
 	}
 	const char *colon = memrchr(given.ptr, ':', given.len);
 	if (!slice_starts_with(given, scheme) || colon < given.ptr + scheme.len ||
 	        !convert_is_port(slice_of(colon + 1))) {
-		return draft_fail(draft, place,
+		return fault_set(draft->error, place,
 		        "'%s' is no address to listen on: tcp://HOST:PORT and unix:///PATH are",
 		        text_show(given).text);
 	}
 	const struct slice host = slice_between(given.ptr + scheme.len, colon);
 	const char *was = convert_tcp_address(&draft->arena, host, slice_of(colon + 1));
 	if (has_tls(input) && !convert_is_loopback(host)) {
-		draft_lost(draft,
+		draft_say(draft, DRAFT_LOST,
 		        "TLS of %s. So that nobody gets in without it, the listener is on "
 		        "127.0.0.1; where only its clients can reach it, make its address %s.",
 		        address, was);
@@ -278,7 +278,7 @@ static int write_listeners(struct input *input, struct draft *draft)
 	if (setting == NULL || setting->value[0] == '\0') {
 		return write_listener(input, draft,
 		        input->service != NULL ? "tcp://:2375" : "tcp://127.0.0.1:2375",
-		        (struct policy_place){input->file, 1});
+		        (struct place){input->file, 1});
 	}
 	if (setting->kind == SETTING_VARIABLE) {
 		return write_listener(input, draft, setting->value, setting->place);
@@ -297,7 +297,6 @@ static int write_upstream(const struct input *input, struct draft *draft)
 {
 	static const char *const names[] = {
 	        "CETUSGUARD_BACKEND_ADDR", "CONTAINER_HOST", "DOCKER_HOST"};
-	const struct slice scheme = SLICE("unix://");
 	const struct setting *setting = NULL;
 
 	for (unsigned i = 0; i < ARRAY_LEN(names) && setting == NULL; i++) {
@@ -305,15 +304,16 @@ static int write_upstream(const struct input *input, struct draft *draft)
 	}
 	if (setting == NULL || setting->value[0] == '\0') {
 		return draft_upstream(
-		        draft, "/var/run/docker.sock", (struct policy_place){input->file, 1});
+		        draft, "/var/run/docker.sock", (struct place){input->file, 1});
 	}
-	if (!slice_starts_with(slice_of(setting->value), scheme)) {
-		return draft_fail(draft, setting->place,
+	const char *path = address_path(setting->value);
+	if (path == NULL) {
+		return fault_set(draft->error, setting->place,
 		        "%s: '%s' cannot be converted: the Engine is reached through a unix "
 		        "socket only; give unix:///PATH",
 		        setting->name, text_show(slice_of(setting->value)).text);
 	}
-	return draft_upstream(draft, setting->value + scheme.len, setting->place);
+	return draft_upstream(draft, path, setting->place);
 }
 
 static void note_strangers(const struct input *input, struct draft *draft)
@@ -333,11 +333,11 @@ int convert_cetusguard(struct input *input, struct draft *draft)
 {
 	const struct setting *level = input_find(input, "log-level", "CETUSGUARD_LOG_LEVEL");
 
-	draft_note(draft,
+	draft_say(draft, DRAFT_NOTE,
 	        "An API version is no part of a path here: what the original let through with or "
 	        "without one passes in both spellings, which the Engine treats alike.");
 	if (level != NULL) {
-		draft_note(draft,
+		draft_say(draft, DRAFT_NOTE,
 		        "%s=%s is LOG_LEVEL in the environment: crit, err, warning, info "
 		        "or debug.",
 		        level->name, level->value);

@@ -16,20 +16,20 @@ struct source {
 };
 
 static const struct source sources[CONVERT_SOURCE_COUNT] = {
-        [CONVERT_TECNATIVA] = {.name = {"tecnativa", 9},
+        [CONVERT_TECNATIVA] = {.name = SLICE_INIT("tecnativa"),
                 .image = "tecnativa/docker-socket-proxy",
                 .title = "Tecnativa's docker-socket-proxy",
                 .convert = convert_tecnativa},
-        [CONVERT_LINUXSERVER] = {.name = {"linuxserver", 11},
+        [CONVERT_LINUXSERVER] = {.name = SLICE_INIT("linuxserver"),
                 .image = "linuxserver/socket-proxy",
                 .title = "linuxserver's socket-proxy",
                 .convert = convert_linuxserver},
-        [CONVERT_WOLLOMATIC] = {.name = {"wollomatic", 10},
+        [CONVERT_WOLLOMATIC] = {.name = SLICE_INIT("wollomatic"),
                 .image = "wollomatic/socket-proxy",
                 .title = "wollomatic's socket-proxy",
                 .convert = convert_wollomatic,
                 .switches = {"logjson", "allowhealthcheck", "stoponwatchdog"}},
-        [CONVERT_CETUSGUARD] = {.name = {"cetusguard", 10},
+        [CONVERT_CETUSGUARD] = {.name = SLICE_INIT("cetusguard"),
                 .image = "hectorm/cetusguard",
                 .title = "CetusGuard",
                 .convert = convert_cetusguard,
@@ -87,8 +87,8 @@ void convert_note_stranger(
 		                : is_variable_of(setting->name, known->prefix, known->flags[i]);
 	}
 	if (!found) {
-		draft_lost(draft, "%s%s: the original has no such setting.", is_flag ? "-" : "",
-		        setting->name);
+		draft_say(draft, DRAFT_LOST, "%s%s: the original has no such setting.",
+		        is_flag ? "-" : "", setting->name);
 	}
 }
 
@@ -107,11 +107,11 @@ static int write_draft(
 	        .draft = draft,
 	};
 	if (bytes.len > INPUT_SIZE_MAX) {
-		return draft_fail(draft, (struct policy_place){.file = NULL},
-		        "%s: it is longer than %d bytes", file, INPUT_SIZE_MAX);
+		return fault_set(draft->error, NOWHERE, "%s: it is longer than %d bytes", file,
+		        INPUT_SIZE_MAX);
 	}
-	draft_note(draft, "From %s (%s), by docker-socket-proxy " VERSION " convert.", file,
-	        source->title);
+	draft_say(draft, DRAFT_NOTE, "From %s (%s), by docker-socket-proxy " VERSION " convert.",
+	        file, source->title);
 	return input_read(input, bytes) < 0 ? -EINVAL : source->convert(input, draft);
 }
 
@@ -128,7 +128,7 @@ static void print_warnings(const struct draft *draft, FILE *warnings)
 }
 
 int convert_bytes(enum convert_source source, const char *file, struct slice bytes, FILE *output,
-        FILE *warnings, char error[CONVERT_ERROR_MAX])
+        FILE *warnings, char error[FAULT_MAX])
 {
 	struct draft draft;
 
@@ -148,30 +148,26 @@ int convert_bytes(enum convert_source source, const char *file, struct slice byt
 
 /* ── The file ────────────────────────────────────────────────────────────── */
 
-static int fail_file(char error[CONVERT_ERROR_MAX], const char *path, const char *problem)
-{
-	(void)snprintf(error, CONVERT_ERROR_MAX, "%.512s: %s", path, problem);
-	return -EINVAL;
-}
-
 /* At most one byte more than are accepted. */
-static int read_whole(const char *path, char *bytes, size_t *ret_len, char error[CONVERT_ERROR_MAX])
+static int read_whole(const char *path, char *bytes, size_t *ret_len, char error[FAULT_MAX])
 {
 	FILE *file = strcmp(path, "-") == 0 ? stdin : fopen(path, "re");
 
 	if (file == NULL) {
-		return fail_file(error, path, strerrordesc_np(errno));
+		return fault_set(error, NOWHERE, "%.512s: %s", path, strerrordesc_np(errno));
 	}
 	*ret_len = fread(bytes, 1, INPUT_SIZE_MAX + 1, file);
 	const int problem = ferror(file) ? errno : 0;
 	if (file != stdin) {
 		(void)fclose(file);
 	}
-	return problem == 0 ? 0 : fail_file(error, path, strerrordesc_np(problem));
+	return problem == 0
+	               ? 0
+	               : fault_set(error, NOWHERE, "%.512s: %s", path, strerrordesc_np(problem));
 }
 
 int convert_run(enum convert_source source, const char *path, FILE *output, FILE *warnings,
-        char error[CONVERT_ERROR_MAX])
+        char error[FAULT_MAX])
 {
 	char *bytes = malloc(INPUT_SIZE_MAX + 1);
 	size_t len = 0;

@@ -11,12 +11,10 @@
 #ifndef CONVERT_CONVERT_H
 #define CONVERT_CONVERT_H
 
-#include "base/check.h"
+#include "base/fault.h"
 #include "base/slice.h"
 
 #include <stdio.h>
-
-enum { CONVERT_ERROR_MAX = 1024 };
 
 enum convert_source {
 	CONVERT_TECNATIVA,
@@ -35,10 +33,10 @@ enum convert_source convert_find_source(struct slice name);
  * nothing was written.
  */
 int convert_bytes(enum convert_source source, const char *file, struct slice bytes, FILE *output,
-        FILE *warnings, char error[CONVERT_ERROR_MAX]) MUST_USE;
+        FILE *warnings, char error[FAULT_MAX]) MUST_USE;
 
 /* The same of a file's bytes; of standard input's, where `path` is "-". */
 int convert_run(enum convert_source source, const char *path, FILE *output, FILE *warnings,
-        char error[CONVERT_ERROR_MAX]) MUST_USE;
+        char error[FAULT_MAX]) MUST_USE;
 
 #endif

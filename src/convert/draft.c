@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "convert/draft.h"
 
-#include "config/config.h"
+#include "address/address.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -12,7 +12,7 @@ enum {
 	SENTENCE_MAX = 4096,   /* bytes of one comment */
 };
 
-void draft_new(struct draft *ret_draft, char error[CONVERT_ERROR_MAX])
+void draft_new(struct draft *ret_draft, char error[FAULT_MAX])
 {
 	struct arena *arena = &ret_draft->arena;
 
@@ -29,23 +29,6 @@ void draft_free(struct draft *draft)
 {
 	policy_set_free(draft->set);
 	arena_free(&draft->arena);
-}
-
-int draft_fail(struct draft *draft, struct policy_place place, const char *format, ...)
-{
-	struct text text = text_over(draft->error, CONVERT_ERROR_MAX - 1);
-	char sentence[CONVERT_ERROR_MAX];
-	va_list arguments;
-
-	va_start(arguments, format);
-	(void)vsnprintf(sentence, sizeof(sentence), format, arguments);
-	va_end(arguments);
-	if (place.file != NULL) {
-		text_add_format(&text, "%.256s:%u: ", place.file, place.line);
-	}
-	text_add_format(&text, "%.700s", sentence);
-	draft->error[text.len] = '\0';
-	return -EINVAL;
 }
 
 /* ── Comments ────────────────────────────────────────────────────────────── */
@@ -72,90 +55,45 @@ static void add_comment(struct text *text, const char *indent, struct slice sent
 		const size_t len = line_len(sentence, columns);
 		text_add_format(text, "%s# %.*s\n", indent, (int)len, sentence.ptr);
 		const size_t used = len < sentence.len ? len + 1 : len;
-		sentence = (struct slice){sentence.ptr + used, sentence.len - used};
+		sentence = slice_behind(sentence, used);
 	}
 }
 
-struct sentence {
-	char text[SENTENCE_MAX];
-	size_t len;
-};
-
-static struct sentence compose(const char *start, const char *format, va_list arguments)
-        __attribute__((format(printf, 2, 0)));
-static struct sentence compose(const char *start, const char *format, va_list arguments)
+/* What somebody typed cannot write to a terminal. */
+static void make_printable(char *sentence)
 {
-	struct sentence sentence;
-	struct text text = text_over(sentence.text, sizeof(sentence.text) - 1);
-
-	text_add(&text, slice_of(start));
-	const int len = vsnprintf(text.ptr + text.len, text.cap - text.len, format, arguments);
-	text.len += len < 0 ? 0 : (size_t)len;
-	sentence.len = text.len < text.cap ? text.len : text.cap - 1;
-	for (size_t i = 0; i < sentence.len; i++) {
-		const unsigned char c = (unsigned char)sentence.text[i];
-		sentence.text[i] = c < 0x20 || c >= 0x7f ? '?' : (char)c;
+	for (char *c = sentence; *c != '\0'; c++) {
+		*c = *c < 0x20 || *c >= 0x7f ? '?' : *c;
 	}
-	return sentence;
 }
 
-static void warn(struct draft *draft, struct slice sentence)
+void draft_say(struct draft *draft, enum draft_comment comment, const char *format, ...)
 {
-	text_add(&draft->warnings, sentence);
-	text_add_char(&draft->warnings, '\n');
-}
-
-void draft_note(struct draft *draft, const char *format, ...)
-{
+	static const struct {
+		const char *start;
+		bool at_rule;
+		bool warns;
+	} kinds[] = {
+	        [DRAFT_NOTE] = {"", false, false},
+	        [DRAFT_CAUTION] = {"", false, true},
+	        [DRAFT_LOST] = {"NOT CONVERTED: ", false, true},
+	        [DRAFT_REMARK] = {"", true, false},
+	        [DRAFT_DOUBT] = {"", true, true},
+	};
+	const bool at_rule = kinds[comment].at_rule;
+	char sentence[SENTENCE_MAX];
 	va_list arguments;
 
+	const int len = snprintf(sentence, sizeof(sentence), "%s", kinds[comment].start);
 	va_start(arguments, format);
-	const struct sentence sentence = compose("", format, arguments);
+	(void)vsnprintf(sentence + len, sizeof(sentence) - (size_t)len, format, arguments);
 	va_end(arguments);
-	add_comment(&draft->head, "", (struct slice){sentence.text, sentence.len});
-}
-
-void draft_caution(struct draft *draft, const char *format, ...)
-{
-	va_list arguments;
-
-	va_start(arguments, format);
-	const struct sentence sentence = compose("", format, arguments);
-	va_end(arguments);
-	add_comment(&draft->head, "", (struct slice){sentence.text, sentence.len});
-	warn(draft, (struct slice){sentence.text, sentence.len});
-}
-
-void draft_lost(struct draft *draft, const char *format, ...)
-{
-	va_list arguments;
-
-	va_start(arguments, format);
-	const struct sentence sentence = compose("NOT CONVERTED: ", format, arguments);
-	va_end(arguments);
-	add_comment(&draft->head, "", (struct slice){sentence.text, sentence.len});
-	warn(draft, (struct slice){sentence.text, sentence.len});
-}
-
-void draft_remark(struct draft *draft, const char *format, ...)
-{
-	va_list arguments;
-
-	va_start(arguments, format);
-	const struct sentence sentence = compose("", format, arguments);
-	va_end(arguments);
-	add_comment(&draft->policies, "      ", (struct slice){sentence.text, sentence.len});
-}
-
-void draft_doubt(struct draft *draft, const char *format, ...)
-{
-	va_list arguments;
-
-	va_start(arguments, format);
-	const struct sentence sentence = compose("", format, arguments);
-	va_end(arguments);
-	add_comment(&draft->policies, "      ", (struct slice){sentence.text, sentence.len});
-	warn(draft, (struct slice){sentence.text, sentence.len});
+	make_printable(sentence);
+	add_comment(at_rule ? &draft->policies : &draft->head, at_rule ? "      " : "",
+	        slice_of(sentence));
+	if (kinds[comment].warns) {
+		text_add_format(&draft->warnings, "%s\n", sentence);
+	}
 }
 
 /* ── YAML ────────────────────────────────────────────────────────────────── */
@@ -196,13 +134,14 @@ static bool is_plain(const char *path)
 int draft_listener(struct draft *draft, const struct draft_listener *listener)
 {
 	struct text *text = &draft->listeners;
-	const char *problem = config_address_problem(slice_of(listener->address));
+	union address parsed;
+	const char *problem = address_parse(slice_of(listener->address), &parsed);
 
 	if (problem == NULL && !is_plain(listener->address)) {
 		problem = "it has bytes that are not printable ASCII";
 	}
 	if (problem != NULL) {
-		return draft_fail(draft, listener->place,
+		return fault_set(draft->error, listener->place,
 		        "'%s' is no address to listen on here: %s",
 		        text_show(slice_of(listener->address)).text, problem);
 	}
@@ -215,17 +154,18 @@ int draft_listener(struct draft *draft, const struct draft_listener *listener)
 	return 0;
 }
 
-int draft_upstream(struct draft *draft, const char *path, struct policy_place place)
+int draft_upstream(struct draft *draft, const char *path, struct place place)
 {
 	const size_t size = sizeof("unix://") + strlen(path);
 	char *address = arena_take(&draft->arena, size);
-	const char *problem = config_path_problem(slice_of(path));
+	const char *problem = address_path_problem(slice_of(path));
 
 	if (problem == NULL && !is_plain(path)) {
 		problem = "it has bytes that are not printable ASCII";
 	}
 	if (problem != NULL) {
-		return draft_fail(draft, place, "'%s' is no path of the Engine's socket here: %s",
+		return fault_set(draft->error, place,
+		        "'%s' is no path of the Engine's socket here: %s",
 		        text_show(slice_of(path)).text, problem);
 	}
 	(void)snprintf(address, size, "unix://%s", path);
@@ -239,8 +179,7 @@ int draft_policy(struct draft *draft, const char *name)
 {
 	text_add_format(&draft->policies, "  %s:\n    rules:\n", name);
 	draft->rule_count = 0;
-	return policy_new(draft->set, slice_of(name), (struct policy_place){.file = NULL},
-	        &draft->policy, draft->error);
+	return policy_new(draft->set, slice_of(name), NOWHERE, &draft->policy, draft->error);
 }
 
 int draft_rule(struct draft *draft, const struct draft_rule *rule)
@@ -255,7 +194,7 @@ int draft_rule(struct draft *draft, const struct draft_rule *rule)
 	};
 
 	if (rule->path != NULL && !is_plain(rule->path)) {
-		return draft_fail(draft, rule->place,
+		return fault_set(draft->error, rule->place,
 		        "the pattern has bytes that are not printable ASCII, which no path of the "
 		        "Engine has");
 	}
@@ -315,8 +254,8 @@ bool draft_is_full(struct draft *draft)
 	                  draft->warnings.overflow;
 
 	if (full) {
-		(void)draft_fail(draft, (struct policy_place){.file = NULL},
-		        "the result would be longer than %d bytes", PART_MAX);
+		(void)fault_set(draft->error, NOWHERE, "the result would be longer than %d bytes",
+		        PART_MAX);
 	}
 	return full;
 }

@@ -20,7 +20,7 @@ struct draft_rule {
 	const char *const *methods;
 	unsigned method_count;
 	const char *path;
-	struct policy_place place; /* in the input */
+	struct place place; /* in the input */
 };
 
 struct draft {
@@ -36,30 +36,30 @@ struct draft {
 	char *error;
 };
 
-void draft_new(struct draft *ret_draft, char error[CONVERT_ERROR_MAX]);
+void draft_new(struct draft *ret_draft, char error[FAULT_MAX]);
 void draft_free(struct draft *draft);
 
-/* A comment in front of everything. */
-void draft_note(struct draft *draft, const char *format, ...) PRINTF_LIKE(2, 3);
-/* The same, and a warning. */
-void draft_caution(struct draft *draft, const char *format, ...) PRINTF_LIKE(2, 3);
-/* The same, as NOT CONVERTED, and a warning. */
-void draft_lost(struct draft *draft, const char *format, ...) PRINTF_LIKE(2, 3);
-/* A comment in front of the next rule. */
-void draft_remark(struct draft *draft, const char *format, ...) PRINTF_LIKE(2, 3);
-/* The same, and a warning. */
-void draft_doubt(struct draft *draft, const char *format, ...) PRINTF_LIKE(2, 3);
+/* Where a comment goes, and whether whoever converts is warned with the same words. */
+enum draft_comment {
+	DRAFT_NOTE,    /* in front of everything */
+	DRAFT_CAUTION, /* likewise, and a warning */
+	DRAFT_LOST,    /* likewise, as NOT CONVERTED, and a warning */
+	DRAFT_REMARK,  /* in front of the next rule */
+	DRAFT_DOUBT,   /* likewise, and a warning */
+};
+void draft_say(struct draft *draft, enum draft_comment comment, const char *format, ...)
+        PRINTF_LIKE(3, 4);
 
 /* `place`: where the address, or what it was made of, is in the input. */
 struct draft_listener {
 	const char *address;
 	const char *policy; /* its name */
 	unsigned mode;      /* of a unix socket's file; 0: none is written */
-	struct policy_place place;
+	struct place place;
 };
 int draft_listener(struct draft *draft, const struct draft_listener *listener) MUST_USE;
 /* The path of the Engine's socket. */
-int draft_upstream(struct draft *draft, const char *path, struct policy_place place) MUST_USE;
+int draft_upstream(struct draft *draft, const char *path, struct place place) MUST_USE;
 /* Rules that follow belong to the policy `name`. */
 int draft_policy(struct draft *draft, const char *name) MUST_USE;
 int draft_rule(struct draft *draft, const struct draft_rule *rule) MUST_USE;
@@ -72,8 +72,5 @@ bool draft_allows(struct draft *draft, const char *method, const char *path);
 bool draft_is_full(struct draft *draft);
 /* -EINVAL, when it became too long. */
 int draft_print(struct draft *draft, FILE *output) MUST_USE;
-
-int draft_fail(struct draft *draft, struct policy_place place, const char *format, ...)
-        PRINTF_LIKE(3, 4);
 
 #endif

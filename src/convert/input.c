@@ -5,19 +5,18 @@
 
 static bool is_name_char(char c)
 {
-	return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') ||
-	       c == '_';
+	return ascii_is_alnum(c) || c == '_';
 }
 
 static int add(struct input *input, enum setting_kind kind, struct slice name, struct slice value,
-        struct policy_place place)
+        struct place place)
 {
 	if (input->count == INPUT_SETTINGS_MAX) {
-		return draft_fail(
-		        input->draft, place, "there are more than %d settings", INPUT_SETTINGS_MAX);
+		return fault_set(input->draft->error, place, "there are more than %d settings",
+		        INPUT_SETTINGS_MAX);
 	}
 	if (memchr(value.ptr, '\0', value.len) != NULL) {
-		return draft_fail(input->draft, place, "a value has a NUL byte in it");
+		return fault_set(input->draft->error, place, "a value has a NUL byte in it");
 	}
 	input->settings[input->count++] = (struct setting){
 	        .kind = kind,
@@ -55,7 +54,7 @@ static bool next_word(struct slice *line, struct text *word)
 			text_add_char(word, c);
 		}
 	}
-	*line = slice_between(line->ptr + i, line->ptr + line->len);
+	*line = slice_behind(*line, i);
 	return true;
 }
 
@@ -71,16 +70,15 @@ static bool is_switch(const struct input *input, struct slice name)
 
 struct words {
 	struct slice words[INPUT_SETTINGS_MAX];
-	struct policy_place places[INPUT_SETTINGS_MAX];
+	struct place places[INPUT_SETTINGS_MAX];
 	unsigned count;
 };
 
-static int add_word(
-        struct input *input, struct words *words, struct slice word, struct policy_place place)
+static int add_word(struct input *input, struct words *words, struct slice word, struct place place)
 {
 	if (words->count == INPUT_SETTINGS_MAX) {
-		return draft_fail(
-		        input->draft, place, "there are more than %d words", INPUT_SETTINGS_MAX);
+		return fault_set(input->draft->error, place, "there are more than %d words",
+		        INPUT_SETTINGS_MAX);
 	}
 	words->places[words->count] = place;
 	words->words[words->count++] = (struct slice){arena_copy(input->arena, word), word.len};
@@ -91,24 +89,24 @@ static int add_word(
 static int add_flags(struct input *input, const struct words *words)
 {
 	for (unsigned i = 0; i < words->count; i++) {
-		const struct policy_place place = words->places[i];
+		const struct place place = words->places[i];
 		struct slice value = words->words[i];
 		struct slice name;
 
 		if (value.len < 2 || value.ptr[0] != '-') {
-			return draft_fail(input->draft, place,
+			return fault_set(input->draft->error, place,
 			        "'%s' is no flag: flags are written -name=value",
 			        text_show(value).text);
 		}
 		const size_t dashes = value.ptr[1] == '-' ? 2 : 1;
-		value = slice_between(value.ptr + dashes, value.ptr + value.len);
+		value = slice_behind(value, dashes);
 		(void)slice_next(&value, '=', &name);
 		if (value.ptr == NULL && is_switch(input, name)) {
 			value = SLICE("");
 		} else if (value.ptr == NULL) {
 			if (++i == words->count) {
-				return draft_fail(input->draft, place, "-%s: its value is missing",
-				        text_show(name).text);
+				return fault_set(input->draft->error, place,
+				        "-%s: its value is missing", text_show(name).text);
 			}
 			value = words->words[i];
 		}
@@ -120,7 +118,7 @@ static int add_flags(struct input *input, const struct words *words)
 }
 
 static int split_words(
-        struct input *input, struct slice line, struct policy_place place, struct words *words)
+        struct input *input, struct slice line, struct place place, struct words *words)
 {
 	char *memory = arena_take(input->arena, line.len + 1);
 	struct text word = text_over(memory, line.len + 1);
@@ -134,7 +132,7 @@ static int split_words(
 	return 0;
 }
 
-int input_read_words(struct input *input, struct slice line, struct policy_place place)
+int input_read_words(struct input *input, struct slice line, struct place place)
 {
 	struct words *words = arena_take(input->arena, sizeof(*words));
 
@@ -148,7 +146,7 @@ static struct slice without_return(struct slice line)
 	return slice_ends_with(line, SLICE("\r")) ? (struct slice){line.ptr, line.len - 1} : line;
 }
 
-int input_read_rules(struct input *input, struct slice lines, struct policy_place place)
+int input_read_rules(struct input *input, struct slice lines, struct place place)
 {
 	struct slice line;
 
@@ -164,12 +162,8 @@ int input_read_rules(struct input *input, struct slice lines, struct policy_plac
 
 static struct slice without_export(struct slice line)
 {
-	const struct slice word = SLICE("export ");
-
 	line = slice_trim(line);
-	return slice_starts_with(line, word)
-	               ? slice_trim(slice_between(line.ptr + word.len, line.ptr + line.len))
-	               : line;
+	return slice_skip(&line, SLICE("export ")) ? slice_trim(line) : line;
 }
 
 /* Whether a line begins with NAME=. */
@@ -181,8 +175,7 @@ static bool is_variable(struct slice line)
 	while (len < line.len && is_name_char(line.ptr[len])) {
 		len++;
 	}
-	return len > 0 && len < line.len && line.ptr[len] == '=' &&
-	       (line.ptr[0] < '0' || line.ptr[0] > '9');
+	return len > 0 && len < line.len && line.ptr[len] == '=' && !ascii_is_digit(line.ptr[0]);
 }
 
 /*
@@ -216,7 +209,7 @@ static bool next_value(struct slice *rest, struct slice *ret_value, unsigned *re
 
 static int read_variables(struct input *input, struct slice bytes)
 {
-	struct policy_place place = {input->file, 1};
+	struct place place = {input->file, 1};
 	unsigned lines = 1;
 
 	for (; bytes.ptr != NULL; place.line += lines) {
@@ -231,13 +224,13 @@ static int read_variables(struct input *input, struct slice bytes)
 			continue;
 		}
 		if (!is_variable(said)) {
-			return draft_fail(input->draft, place,
+			return fault_set(input->draft->error, place,
 			        "'%s' is neither NAME=value nor a comment", text_show(said).text);
 		}
 		const char *equals = memchr(said.ptr, '=', said.len);
 		bytes = slice_between(equals + 1, bytes.ptr + bytes.len);
 		if (!next_value(&bytes, &value, &lines)) {
-			return draft_fail(input->draft, place,
+			return fault_set(input->draft->error, place,
 			        "the quote that opens a value is "
 			        "not closed");
 		}
@@ -252,7 +245,7 @@ static int read_variables(struct input *input, struct slice bytes)
 static int read_flag_lines(struct input *input, struct slice bytes)
 {
 	struct words *words = arena_take(input->arena, sizeof(*words));
-	struct policy_place place = {input->file, 1};
+	struct place place = {input->file, 1};
 	struct slice line;
 
 	for (; slice_next(&bytes, '\n', &line); place.line++) {
@@ -267,21 +260,6 @@ static int read_flag_lines(struct input *input, struct slice bytes)
 
 /* ── Compose ─────────────────────────────────────────────────────────────── */
 
-static const struct yaml_node *find(const struct yaml_node *map, const char *key)
-{
-	const struct yaml_node *node = map->kind == YAML_MAP ? map->first : NULL;
-
-	while (node != NULL && !slice_equal(node->key, slice_of(key))) {
-		node = node->next;
-	}
-	return node;
-}
-
-static struct policy_place place_of(const struct yaml_node *node)
-{
-	return (struct policy_place){node->file, node->line};
-}
-
 /* Compose replaces $NAME and ${NAME}, and writes $$ for a dollar; what it would put in is not
  * known. */
 static int resolve(struct input *input, const struct yaml_node *node, struct slice *ret_value)
@@ -292,8 +270,8 @@ static int resolve(struct input *input, const struct yaml_node *node, struct sli
 	for (size_t i = 0; i < s.len; i++) {
 		if (s.ptr[i] == '$' && i + 1 < s.len) {
 			const char next = s.ptr[i + 1];
-			if (next == '{' || (is_name_char(next) && (next < '0' || next > '9'))) {
-				return draft_fail(input->draft, place_of(node),
+			if (next == '{' || (is_name_char(next) && !ascii_is_digit(next))) {
+				return fault_set(input->draft->error, node->place,
 				        "'%s' has a variable that compose replaces: give what "
 				        "'docker compose config' prints",
 				        text_show(s).text);
@@ -313,7 +291,7 @@ static int add_pair(struct input *input, enum setting_kind kind, struct slice na
 
 	half.text = value;
 	return resolve(input, &half, &value) < 0 ? -EINVAL
-	                                         : add(input, kind, name, value, place_of(node));
+	                                         : add(input, kind, name, value, node->place);
 }
 
 /* `environment` and `labels`: a map, or a list of NAME=value. */
@@ -322,7 +300,7 @@ static int read_pairs(struct input *input, enum setting_kind kind, const struct 
 	const struct yaml_node *node = pairs == NULL ? NULL : pairs->first;
 
 	if (pairs != NULL && pairs->kind == YAML_TEXT && pairs->text.len > 0) {
-		return draft_fail(input->draft, place_of(pairs),
+		return fault_set(input->draft->error, pairs->place,
 		        "'%s' is a map or a list of NAME=value; found '%s'", pairs->key.ptr,
 		        text_show(pairs->text).text);
 	}
@@ -330,16 +308,16 @@ static int read_pairs(struct input *input, enum setting_kind kind, const struct 
 		struct slice value = node->text;
 		struct slice name = node->key;
 		if (node->kind != YAML_TEXT) {
-			return draft_fail(input->draft, place_of(node), "a value is not text");
+			return fault_set(input->draft->error, node->place, "a value is not text");
 		}
 		if (pairs->kind == YAML_LIST) {
 			(void)slice_next(&value, '=', &name);
 		}
 		if (kind == SETTING_VARIABLE && value.ptr == NULL) {
-			draft_lost(input->draft,
+			draft_say(input->draft, DRAFT_LOST,
 			        "line %u: %.*s has no value here; compose takes it from where it "
 			        "runs. It counts as not set.",
-			        node->line, SLICE_FMT(name));
+			        node->place.line, SLICE_FMT(name));
 			continue;
 		}
 		if (value.ptr == NULL) {
@@ -363,14 +341,14 @@ static int read_command(struct input *input, const struct yaml_node *command)
 	if (command->kind == YAML_TEXT) {
 		return resolve(input, command, &value) < 0
 		               ? -EINVAL
-		               : input_read_words(input, value, place_of(command));
+		               : input_read_words(input, value, command->place);
 	}
 	for (const struct yaml_node *word = command->first; word != NULL; word = word->next) {
 		if (word->kind != YAML_TEXT || resolve(input, word, &value) < 0 ||
-		        add_word(input, words, value, place_of(word)) < 0) {
+		        add_word(input, words, value, word->place) < 0) {
 			return input->draft->error[0] != '\0'
 			               ? -EINVAL
-			               : draft_fail(input->draft, place_of(word),
+			               : fault_set(input->draft->error, word->place,
 			                         "'command' is a list of words");
 		}
 	}
@@ -379,7 +357,7 @@ static int read_command(struct input *input, const struct yaml_node *command)
 
 static bool is_peer(const struct input *input, const struct yaml_node *service)
 {
-	const struct yaml_node *image = find(service, "image");
+	const struct yaml_node *image = yaml_find(service, "image");
 
 	return image != NULL && image->kind == YAML_TEXT &&
 	       memmem(image->text.ptr, image->text.len, input->image, strlen(input->image)) != NULL;
@@ -407,7 +385,7 @@ static int choose_service(
 		peers = 1;
 	}
 	if (peers != 1) {
-		return draft_fail(input->draft, place_of(services),
+		return fault_set(input->draft->error, services->place,
 		        "%s service has an image %s: there are %s; leave one in the file",
 		        peers == 0 ? "no" : "more than one", input->image,
 		        names.len > 0 ? memory : "none");
@@ -421,16 +399,16 @@ static int read_service(struct input *input, const struct yaml_node *service)
 	static const char *const elsewhere[] = {"env_file", "extends"};
 
 	for (unsigned i = 0; i < ARRAY_LEN(elsewhere); i++) {
-		const struct yaml_node *node = find(service, elsewhere[i]);
+		const struct yaml_node *node = yaml_find(service, elsewhere[i]);
 		if (node != NULL) {
-			draft_lost(input->draft,
+			draft_say(input->draft, DRAFT_LOST,
 			        "line %u: settings that '%s' brings in are not seen here; give "
 			        "what 'docker compose config' prints.",
-			        node->line, elsewhere[i]);
+			        node->place.line, elsewhere[i]);
 		}
 	}
-	if (read_pairs(input, SETTING_VARIABLE, find(service, "environment")) < 0 ||
-	        read_command(input, find(service, "command")) < 0) {
+	if (read_pairs(input, SETTING_VARIABLE, yaml_find(service, "environment")) < 0 ||
+	        read_command(input, yaml_find(service, "command")) < 0) {
 		return -EINVAL;
 	}
 	return 0;
@@ -441,7 +419,7 @@ static int read_labels(struct input *input, const struct yaml_node *services)
 {
 	for (const struct yaml_node *node = services->first; node != NULL; node = node->next) {
 		const unsigned before = input->count;
-		if (read_pairs(input, SETTING_LABEL, find(node, "labels")) < 0) {
+		if (read_pairs(input, SETTING_LABEL, yaml_find(node, "labels")) < 0) {
 			return -EINVAL;
 		}
 		for (unsigned i = before; i < input->count; i++) {
@@ -453,8 +431,8 @@ static int read_labels(struct input *input, const struct yaml_node *services)
 
 static bool is_service(const struct yaml_node *map)
 {
-	return find(map, "image") != NULL || find(map, "environment") != NULL ||
-	       find(map, "command") != NULL;
+	return yaml_find(map, "image") != NULL || yaml_find(map, "environment") != NULL ||
+	       yaml_find(map, "command") != NULL;
 }
 
 static int read_compose(struct input *input, struct slice bytes)
@@ -466,18 +444,18 @@ static int read_compose(struct input *input, struct slice bytes)
 		return -EINVAL;
 	}
 	if (root->kind != YAML_MAP) {
-		return draft_fail(input->draft, place_of(root),
+		return fault_set(input->draft->error, root->place,
 		        "expected a compose file, lines of NAME=value%s",
 		        input->takes_rules ? ", flags or rules" : " or flags");
 	}
 	if (is_service(root)) {
 		return read_service(input, root);
 	}
-	const struct yaml_node *services = find(root, "services");
+	const struct yaml_node *services = yaml_find(root, "services");
 	services = services != NULL ? services : root;
 	if (services->kind != YAML_MAP) {
-		return draft_fail(
-		        input->draft, place_of(services), "'services' is a map of services");
+		return fault_set(
+		        input->draft->error, services->place, "'services' is a map of services");
 	}
 	if (choose_service(input, services, &service) < 0) {
 		return -EINVAL;
@@ -524,11 +502,11 @@ int input_read(struct input *input, struct slice bytes)
 		line = SLICE("");
 	}
 	if (line.len == 0 && !input->takes_rules) {
-		return draft_fail(input->draft, (struct policy_place){input->file, 1},
+		return fault_set(input->draft->error, (struct place){input->file, 1},
 		        "there is nothing in it");
 	}
 	if (input->takes_rules && (line.len == 0 || is_rule(line))) {
-		return input_read_rules(input, bytes, (struct policy_place){input->file, 1});
+		return input_read_rules(input, bytes, (struct place){input->file, 1});
 	}
 	if (line.len > 1 && line.ptr[0] == '-' &&
 	        (is_name_char(line.ptr[1]) || line.ptr[1] == '-') &&
@@ -566,11 +544,11 @@ const char *input_value(
 	return setting == NULL || setting->value[0] == '\0' ? preset : setting->value;
 }
 
-struct policy_place input_place(const struct input *input, const char *flag, const char *variable)
+struct place input_place(const struct input *input, const char *flag, const char *variable)
 {
 	const struct setting *setting = input_find(input, flag, variable);
 
-	return setting == NULL ? (struct policy_place){input->file, 1} : setting->place;
+	return setting == NULL ? (struct place){input->file, 1} : setting->place;
 }
 
 bool input_is_true(const struct setting *setting)

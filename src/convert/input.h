@@ -29,7 +29,7 @@ struct setting {
 	const char *name;
 	const char *value;
 	const char *service; /* of a label */
-	struct policy_place place;
+	struct place place;
 };
 
 struct input {
@@ -50,9 +50,9 @@ struct input {
 int input_read(struct input *input, struct slice bytes) MUST_USE;
 
 /* Cut a command line into flags. */
-int input_read_words(struct input *input, struct slice line, struct policy_place place) MUST_USE;
+int input_read_words(struct input *input, struct slice line, struct place place) MUST_USE;
 /* Lines of rules. */
-int input_read_rules(struct input *input, struct slice lines, struct policy_place place) MUST_USE;
+int input_read_rules(struct input *input, struct slice lines, struct place place) MUST_USE;
 
 /* The last flag or, without one, variable of these names; NULL: neither. */
 const struct setting *input_find(const struct input *input, const char *flag, const char *variable);
@@ -60,7 +60,7 @@ const struct setting *input_find(const struct input *input, const char *flag, co
 const char *input_value(
         const struct input *input, const char *flag, const char *variable, const char *preset);
 /* Where it is; the head of the input where there is none. */
-struct policy_place input_place(const struct input *input, const char *flag, const char *variable);
+struct place input_place(const struct input *input, const char *flag, const char *variable);
 /* 1, t, T, TRUE, true, True: what Go's strconv.ParseBool takes for true; "" of a flag, too. */
 bool input_is_true(const struct setting *setting);
 

@@ -17,11 +17,6 @@ static bool starts(struct slice s, const char *prefix)
 	return slice_starts_with(s, slice_of(prefix));
 }
 
-static struct slice skip(struct slice s, size_t count)
-{
-	return slice_between(s.ptr + count, s.ptr + s.len);
-}
-
 /* Length of "\x", "\p{Greek}", "\Q…\E" at the front; 0: it is cut off. */
 static size_t escape_len(struct slice s)
 {
@@ -47,7 +42,7 @@ static size_t class_len(struct slice s)
 	i += i < s.len && s.ptr[i] == '^';
 	i += i < s.len && s.ptr[i] == ']'; /* the first one is a member */
 	while (i < s.len && s.ptr[i] != ']') {
-		if (starts(skip(s, i), "[:")) {
+		if (starts(slice_behind(s, i), "[:")) {
 			const char *end = memmem(s.ptr + i, s.len - i, ":]", 2);
 			i = end == NULL ? s.len : (size_t)(end - s.ptr) + 2;
 		} else {
@@ -78,7 +73,7 @@ static size_t group_len(struct slice s)
 	for (size_t i = 0; i < s.len;) {
 		depth += s.ptr[i] == '(';
 		depth -= s.ptr[i] == ')';
-		const size_t len = token_len(skip(s, i));
+		const size_t len = token_len(slice_behind(s, i));
 		if (len == 0) {
 			return 0;
 		}
@@ -102,7 +97,7 @@ static size_t repeat_len(struct slice s)
 
 	if (s.len > 0 && strchr("?*+", s.ptr[0]) != NULL) {
 		len = 1;
-	} else if (s.len > 1 && s.ptr[0] == '{' && s.ptr[1] >= '0' && s.ptr[1] <= '9') {
+	} else if (s.len > 1 && s.ptr[0] == '{' && ascii_is_digit(s.ptr[1])) {
 		const char *end = memchr(s.ptr, '}', s.len);
 		len = end == NULL ? 0 : (size_t)(end - s.ptr) + 1;
 	}
@@ -117,11 +112,11 @@ static bool next_piece(struct slice s, struct piece *ret_piece)
 	if (atom == 0 || atom > s.len) {
 		return false;
 	}
-	const size_t repeat = repeat_len(skip(s, atom));
+	const size_t repeat = repeat_len(slice_behind(s, atom));
 	*ret_piece = (struct piece){
 	        .atom = {s.ptr, atom},
 	        .repeat = {s.ptr + atom, repeat},
-	        .rest = skip(s, atom + repeat),
+	        .rest = slice_behind(s, atom + repeat),
 	};
 	return true;
 }
@@ -153,7 +148,7 @@ static bool next_alternative(struct slice *rest, struct slice *ret_alternative)
 		s = piece.rest;
 	}
 	*ret_alternative = slice_between(rest->ptr, s.ptr);
-	*rest = s.len > 0 ? skip(s, 1) : (struct slice){NULL, 0};
+	*rest = s.len > 0 ? slice_behind(s, 1) : (struct slice){NULL, 0};
 	return true;
 }
 
@@ -292,7 +287,7 @@ static bool expand_group(struct expander *expander, const struct item *item)
 	struct piece piece;
 	struct slice body;
 
-	if (!next_piece(skip(item->text, front.len), &piece) || piece.atom.ptr[0] != '(') {
+	if (!next_piece(slice_behind(item->text, front.len), &piece) || piece.atom.ptr[0] != '(') {
 		return false;
 	}
 	if (!group_body(piece.atom, &body) ||
@@ -323,7 +318,7 @@ static bool may_be_number(struct slice s)
 	        !next_piece(body, &piece)) {
 		return false;
 	}
-	return is_class(piece.atom) || (piece.atom.ptr[0] >= '0' && piece.atom.ptr[0] <= '9');
+	return is_class(piece.atom) || ascii_is_digit(piece.atom.ptr[0]);
 }
 
 /* Whether a piece begins the part of the path that is behind the version. */
@@ -341,7 +336,7 @@ static bool begins_rest(const struct piece *piece)
  */
 static bool cut_version(struct expander *expander, const struct item *item)
 {
-	struct slice rest = skip(item->text, 2);
+	struct slice rest = slice_behind(item->text, 2);
 	struct piece piece;
 	bool wide = false;
 
@@ -350,7 +345,7 @@ static bool cut_version(struct expander *expander, const struct item *item)
 		rest = piece.rest;
 	}
 	/* "/v.*" fits "/volumes" too. */
-	if (next_piece(skip(item->text, 2), &piece) && is_class(piece.atom) &&
+	if (next_piece(slice_behind(item->text, 2), &piece) && is_class(piece.atom) &&
 	        !starts(piece.atom, "[0") && !starts(piece.atom, "[\\d") &&
 	        !starts(piece.atom, "\\d")) {
 		finish(expander, item->text);
@@ -372,7 +367,7 @@ static bool cut_any_segment(struct expander *expander, const struct item *item)
 {
 	struct piece piece;
 
-	if (!next_piece(skip(item->text, 1), &piece) || !is_class(piece.atom) ||
+	if (!next_piece(slice_behind(item->text, 1), &piece) || !is_class(piece.atom) ||
 	        !starts(piece.rest, "/")) {
 		return false;
 	}
@@ -388,7 +383,7 @@ static bool cut_any_segment(struct expander *expander, const struct item *item)
 static void expand(struct expander *expander, struct item item)
 {
 	if (starts(item.text, "^")) {
-		item.text = skip(item.text, 1);
+		item.text = slice_behind(item.text, 1);
 	}
 	if (item.text.len == 0) {
 		return; /* no path is empty */
@@ -400,7 +395,7 @@ static void expand(struct expander *expander, struct item item)
 	if (expand_group(expander, &item)) {
 		return;
 	}
-	if (!item.bare && starts(item.text, "/v") && may_be_number(skip(item.text, 2)) &&
+	if (!item.bare && starts(item.text, "/v") && may_be_number(slice_behind(item.text, 2)) &&
 	        cut_version(expander, &item)) {
 		return;
 	}
@@ -427,7 +422,7 @@ static struct slice without_escaped_slashes(struct arena *arena, struct slice ex
 			return expression;
 		}
 		text_add(&text, starts(rest, "\\/") ? SLICE("/") : (struct slice){rest.ptr, len});
-		rest = skip(rest, len);
+		rest = slice_behind(rest, len);
 	}
 	return text_slice(&text);
 }
@@ -456,7 +451,7 @@ bool pattern_read(struct arena *arena, struct slice expression, struct pattern *
 /* What a backslash makes a plain character: "\." is a dot, "\d" any digit. */
 static bool is_mark(char c)
 {
-	return !((c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z'));
+	return !ascii_is_alnum(c);
 }
 
 /* Whether a segment of the pattern is exactly that of the row. */
@@ -488,7 +483,7 @@ static bool next_segment(struct slice *rest, struct slice *ret_segment)
 {
 	if (starts(*rest, "[^/]+/") || slice_equal(*rest, SLICE("[^/]+"))) {
 		*ret_segment = (struct slice){rest->ptr, 5};
-		*rest = rest->len > 5 ? skip(*rest, 6) : (struct slice){NULL, 0};
+		*rest = rest->len > 5 ? slice_behind(*rest, 6) : (struct slice){NULL, 0};
 		return true;
 	}
 	return rest->ptr != NULL && slice_next(rest, '/', ret_segment);
@@ -502,8 +497,8 @@ bool pattern_is_row(struct slice alternative, struct slice row_path)
 	if (!starts(alternative, "/") || !starts(row_path, "/")) {
 		return false;
 	}
-	alternative = skip(alternative, 1);
-	row_path = skip(row_path, 1);
+	alternative = slice_behind(alternative, 1);
+	row_path = slice_behind(row_path, 1);
 	while (next_segment(&alternative, &segment)) {
 		if (!slice_next(&row_path, '/', &of_row) || !is_segment(segment, of_row)) {
 			return false;

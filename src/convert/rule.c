@@ -132,7 +132,7 @@ static int write_paths(
 		        .place = rule->place,
 		};
 		if (written.path == NULL) {
-			draft_doubt(draft,
+			draft_say(draft, DRAFT_DOUBT,
 			        "NOT CONVERTED: line %u: a pattern longer than %d bytes. What it "
 			        "allowed is denied.",
 			        rule->place.line, POLICY_PATTERN_MAX);
@@ -147,7 +147,7 @@ static void remark(
         struct draft *draft, const struct pattern_rule *rule, const struct pattern *pattern)
 {
 	if (pattern->ungrouped) {
-		draft_doubt(draft,
+		draft_say(draft, DRAFT_DOUBT,
 		        "The original was looser: with no parentheses around a|b, '^' belongs to "
 		        "the first alternative alone and '$' to the last, so that %s also passed "
 		        "paths that only begin, end or go on like one. Here each alternative is "
@@ -155,19 +155,20 @@ static void remark(
 		        rule->pattern);
 	}
 	if (pattern->wide) {
-		draft_doubt(draft,
+		draft_say(draft, DRAFT_DOUBT,
 		        "Where %s has the API version, it takes any number of segments. Write "
 		        "v[0-9.]+ there and convert again if only a version was meant.",
 		        rule->pattern);
 	}
 	if (pattern->unclear) {
-		draft_doubt(draft,
+		draft_say(draft, DRAFT_DOUBT,
 		        "The beginning of %s was not understood. Paths have no API version here: "
 		        "if the pattern wants one, nothing fits it.",
 		        rule->pattern);
 	}
 	if (pattern->count == 0) {
-		draft_doubt(draft, "%s fits no path of the Engine once the API version is off.",
+		draft_say(draft, DRAFT_DOUBT,
+		        "%s fits no path of the Engine once the API version is off.",
 		        rule->pattern);
 	}
 }
@@ -181,7 +182,7 @@ int convert_pattern_rule(struct draft *draft, const struct pattern_rule *rule)
 		return -EINVAL;
 	}
 	if (!pattern_read(&draft->arena, slice_of(rule->pattern), pattern)) {
-		return draft_fail(draft, rule->place,
+		return fault_set(draft->error, rule->place,
 		        "'%s' is not accepted: its brackets do not match, or it has more than %d "
 		        "bytes or %d alternatives",
 		        text_show(slice_of(rule->pattern)).text, PATTERN_LEN_MAX,
@@ -202,7 +203,7 @@ void convert_note_attach(struct draft *draft)
 {
 	if (draft_allows(draft, "GET", "/containers/x/attach/ws") &&
 	        !draft_allows(draft, "POST", "/containers/x/attach")) {
-		draft_caution(draft,
+		draft_say(draft, DRAFT_CAUTION,
 		        "GET /containers/{id}/attach/ws passes, as it did: with it a client that "
 		        "was meant to read writes to a container's standard input. If nobody "
 		        "needs it, put - deny: [container.attach_ws] in front of the rules.");

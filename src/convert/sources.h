@@ -18,7 +18,7 @@ struct pattern_rule {
 	const char *const *methods;
 	unsigned method_count;
 	const char *pattern;
-	struct policy_place place;
+	struct place place;
 };
 int convert_pattern_rule(struct draft *draft, const struct pattern_rule *rule) MUST_USE;
 

@@ -75,7 +75,7 @@ static void doubt_word(struct switched *switched, const struct setting *setting)
 
 	const bool word = switches_read_value(slice_of(setting->value), &meant);
 	if (!number && (!word || meant == SWITCH_ON)) {
-		draft_doubt(switched->draft,
+		draft_say(switched->draft, DRAFT_DOUBT,
 		        "%s=%s was closed: the original reads only numbers, and this word as 0. "
 		        "So it is closed here. If it was meant to be open, convert again with "
 		        "%s=1.",
@@ -91,8 +91,9 @@ static void read_switch(struct switched *switched, const struct setting *setting
 		return;
 	}
 	if (!is_known(switched->flavour, number)) {
-		draft_doubt(switched->draft, "%s=%s did nothing: the original does not know it.",
-		        setting->name, setting->value);
+		draft_say(switched->draft, DRAFT_DOUBT,
+		        "%s=%s did nothing: the original does not know it.", setting->name,
+		        setting->value);
 		return;
 	}
 	switched->settings[number] = setting;
@@ -120,14 +121,14 @@ static void read_switches(struct switched *switched)
 
 /* ── Rules ───────────────────────────────────────────────────────────────── */
 
-static struct policy_place place_of(const struct switched *switched, const struct switch_row *row)
+static struct place place_of(const struct switched *switched, const struct switch_row *row)
 {
 	for (unsigned number = 0; number < SWITCHES_COUNT; number++) {
 		if (switches_row(number) == row && switched->settings[number] != NULL) {
 			return switched->settings[number]->place;
 		}
 	}
-	return (struct policy_place){switched->input->file, 1};
+	return (struct place){switched->input->file, 1};
 }
 
 static int write_section(struct switched *switched, const struct switch_rule *rule)
@@ -182,7 +183,7 @@ static bool holds(struct switched *switched, const struct switch_rule *rule)
 		       switches_is_on(switches, DOCKER_SECTION_LIBPOD_PODS);
 	case SWITCH_ACTION:
 		if (switched->flavour->actions_need_post && !post) {
-			draft_doubt(switched->draft,
+			draft_say(switched->draft, DRAFT_DOUBT,
 			        "%s=1 opened nothing: the original wants POST=1 too. If it was "
 			        "meant to be open, add the rule allow: [%s].",
 			        rule->row->variable, rule->operations[0]);
@@ -205,7 +206,7 @@ static int write_rules(struct switched *switched)
 		if (!holds(switched, rule)) {
 			continue;
 		}
-		draft_remark(switched->draft, "%s%s", rule->text,
+		draft_say(switched->draft, DRAFT_REMARK, "%s%s", rule->text,
 		        rule->row->kind == SWITCH_DETAIL ? ", or not set" : "");
 		if ((section ? write_section(switched, rule) : write_operations(switched, rule)) <
 		        0) {
@@ -242,7 +243,7 @@ static int write_addresses(struct switched *switched)
 	};
 
 	if (level != NULL) {
-		draft_note(switched->draft,
+		draft_say(switched->draft, DRAFT_NOTE,
 		        "LOG_LEVEL=%s goes on as a variable of the environment.", level->value);
 	}
 	if (draft_listener(switched->draft, &listener) < 0) {
@@ -258,7 +259,7 @@ static int convert(const struct flavour *flavour, const struct input *input, str
 	struct switched *switched = arena_take(&draft->arena, sizeof(*switched));
 
 	*switched = (struct switched){.flavour = flavour, .input = input, .draft = draft};
-	draft_note(draft,
+	draft_say(draft, DRAFT_NOTE,
 	        "The original compares how a path begins, in any letter case: CONTAINERS=1 also "
 	        "passed /containersfoo and /containers/../secrets on. That is not carried over.");
 	if (write_addresses(switched) < 0 || draft_policy(draft, flavour->policy) < 0) {

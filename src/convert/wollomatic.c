@@ -59,12 +59,13 @@ static int write_pattern(struct draft *draft, const struct setting *setting, con
 	};
 
 	if (strcmp(method, "CONNECT") == 0 || strcmp(method, "TRACE") == 0) {
-		draft_doubt(draft, "NOT CONVERTED: %s=%s: the Engine has nothing for %s.",
-		        setting->name, setting->value, method);
+		draft_say(draft, DRAFT_DOUBT,
+		        "NOT CONVERTED: %s=%s: the Engine has nothing for %s.", setting->name,
+		        setting->value, method);
 		return 0;
 	}
-	draft_remark(draft, "%s%s=%s", setting->kind == SETTING_FLAG ? "-" : "", setting->name,
-	        setting->value);
+	draft_say(draft, DRAFT_REMARK, "%s%s=%s", setting->kind == SETTING_FLAG ? "-" : "",
+	        setting->name, setting->value);
 	return convert_pattern_rule(draft, &rule);
 }
 
@@ -95,7 +96,7 @@ static int write_bind_mounts(struct draft *draft, const struct setting *setting)
 	        .place = setting->place,
 	};
 
-	draft_lost(draft,
+	draft_say(draft, DRAFT_LOST,
 	        "%s=%s: mounts are not looked at. So that nobody mounts anything else, creating "
 	        "and "
 	        "updating containers, services and volumes is denied: take the rule deny: "
@@ -153,12 +154,13 @@ static int write_label(struct wollomatic *wollomatic, const struct setting *sett
 	}
 	for (unsigned i = 0; i < ARRAY_LEN(methods); i++) {
 		const size_t len = strlen(methods[i]);
-		if (name.len >= len && (end[len] == '\0' || end[len] == '.') &&
-		        slice_equal_nocase((struct slice){end, len}, slice_of(methods[i]))) {
+		if (slice_starts_with_nocase(name, slice_of(methods[i])) &&
+		        (end[len] == '\0' || end[len] == '.')) {
 			return write_pattern(wollomatic->draft, setting, methods[i]);
 		}
 	}
-	draft_doubt(wollomatic->draft, "NOT CONVERTED: %s=%s", setting->name, setting->value);
+	draft_say(wollomatic->draft, DRAFT_DOUBT, "NOT CONVERTED: %s=%s", setting->name,
+	        setting->value);
 	return 0;
 }
 
@@ -178,12 +180,12 @@ static int write_service(struct wollomatic *wollomatic, unsigned first)
 	char name[POLICY_NAME_MAX];
 
 	if (!is_policy_name(start->service)) {
-		return draft_fail(wollomatic->draft, start->place,
+		return fault_set(wollomatic->draft->error, start->place,
 		        "service '%s' cannot give a policy its name: letters, digits, _ and - can",
 		        text_show(slice_of(start->service)).text);
 	}
 	(void)snprintf(name, sizeof(name), "client-%.48s", start->service);
-	draft_lost(wollomatic->draft,
+	draft_say(wollomatic->draft, DRAFT_LOST,
 	        "the labels of %s are for one container, and clients are not told apart. They are "
 	        "the policy %s, which no listener uses: give it a listener of its own.",
 	        start->service, name);
@@ -270,7 +272,7 @@ static int write_unix_listener(struct wollomatic *wollomatic, const char *path)
 	unsigned mode = 0600;
 
 	if (setting != NULL && setting->value[0] != '\0' && !read_mode(setting, &mode)) {
-		return draft_fail(wollomatic->draft, setting->place,
+		return fault_set(wollomatic->draft->error, setting->place,
 		        "%s: '%s' is not accepted: it is a file's mode of at most 0777, such as "
 		        "0660",
 		        setting->name, text_show(slice_of(setting->value)).text);
@@ -317,12 +319,12 @@ static int write_tcp_listener(struct wollomatic *wollomatic, bool labels)
 
 	if (!convert_is_port(port)) {
 		const struct setting *setting = input_find(input, "proxyport", "SP_PROXYPORT");
-		return draft_fail(wollomatic->draft, setting->place,
+		return fault_set(wollomatic->draft->error, setting->place,
 		        "%s: '%s' is not accepted: a port is a whole number from 1 to 65535",
 		        setting->name, text_show(port).text);
 	}
 	if (address == NULL) {
-		draft_lost(wollomatic->draft,
+		draft_say(wollomatic->draft, DRAFT_LOST,
 		        "allowfrom=%s: clients are not told apart by their addresses. So that "
 		        "nobody else gets in, the listener is on 127.0.0.1 and no longer on %.*s. "
 		        "Where only those clients can reach it, a Docker network of their own "
@@ -330,7 +332,7 @@ static int write_tcp_listener(struct wollomatic *wollomatic, bool labels)
 		        from != NULL ? from->value : "127.0.0.1/32, the default", SLICE_FMT(host),
 		        was);
 	} else if (labels && !convert_is_loopback(host)) {
-		draft_lost(wollomatic->draft,
+		draft_say(wollomatic->draft, DRAFT_LOST,
 		        "while clients are not told apart, the listener is on 127.0.0.1 and not "
 		        "on %.*s; when each has its own, make the address of this one %s.",
 		        SLICE_FMT(host), was);
@@ -372,7 +374,7 @@ static void note_rest(struct wollomatic *wollomatic)
 		const struct setting *setting =
 		        input_find(wollomatic->input, rest[i].flag, rest[i].variable);
 		if (setting != NULL) {
-			draft_note(wollomatic->draft, "%s%s%s %s.", setting->name,
+			draft_say(wollomatic->draft, DRAFT_NOTE, "%s%s%s %s.", setting->name,
 			        setting->value[0] != '\0' ? "=" : "", setting->value, rest[i].text);
 		}
 	}
@@ -428,7 +430,7 @@ int convert_wollomatic(struct input *input, struct draft *draft)
 	        input_value(input, "proxycontainername", "SP_PROXYCONTAINERNAME", NULL);
 	int labels = 0;
 
-	draft_note(draft,
+	draft_say(draft, DRAFT_NOTE,
 	        "An API version is no part of a path here: what the original let through with or "
 	        "without one passes in both spellings, which the Engine treats alike.");
 	note_rest(&wollomatic);
@@ -443,7 +445,7 @@ int convert_wollomatic(struct input *input, struct draft *draft)
 	if (container != NULL && endpoint == NULL) {
 		labels = write_services(&wollomatic);
 	} else if (has_labels(&wollomatic)) {
-		draft_note(draft,
+		draft_say(draft, DRAFT_NOTE,
 		        "The labels %s.allow.* did nothing: the original looks at them "
 		        "only with -proxycontainername, and over TCP.",
 		        wollomatic.prefix);

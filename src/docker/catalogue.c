@@ -82,7 +82,7 @@ static const struct {
 	const char *variable;
 } sections[DOCKER_SECTION_COUNT] = {
 #define SECTION(name, segment, variable, preset)                                                   \
-	[DOCKER_SECTION_##name] = {{segment, sizeof(segment) - 1}, variable},
+	[DOCKER_SECTION_##name] = {SLICE_INIT(segment), variable},
 #include "docker/sections.def"
 #undef SECTION
 };
@@ -156,12 +156,17 @@ bool docker_id_is_read_method(unsigned id)
 	return id_kind(id) == KIND_READ;
 }
 
+bool docker_id_is_unknown(unsigned id)
+{
+	return id >= ENDPOINT_COUNT && id_kind(id) != KIND_OPTIONS;
+}
+
 const char *docker_operation_name(unsigned id)
 {
 	if (id < ENDPOINT_COUNT) {
 		return endpoints[id].operation;
 	}
-	return id_kind(id) == KIND_OPTIONS ? "system.options" : "unknown";
+	return docker_id_is_unknown(id) ? "unknown" : "system.options";
 }
 
 /* ── Words ───────────────────────────────────────────────────────────────── */

@@ -70,6 +70,8 @@ const struct docker_endpoint *docker_endpoint(unsigned id);
 const char *docker_operation_name(unsigned id);
 /* DOCKER_SECTION_NONE where there is none. */
 enum docker_section docker_id_section(unsigned id);
+/* Whether it has no operation: no row fits, and OPTIONS is not asked. */
+bool docker_id_is_unknown(unsigned id);
 /* Whether the method is GET or HEAD. */
 bool docker_id_is_read_method(unsigned id);
 

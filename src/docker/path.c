@@ -20,11 +20,7 @@ enum byte_class {
 #define IS_REFUSED(c) ((c) < 0x20 || (c) == 0x7f || (c) == '\\')
 #define BYTE(c)                                                                                    \
 	(unsigned char)(IS_REFUSED(c) ? BYTE_REFUSED : IS_PLAIN(c) ? BYTE_PLAIN : BYTE_ESCAPED)
-#define BYTES_4(c)  BYTE(c), BYTE((c) + 1), BYTE((c) + 2), BYTE((c) + 3)
-#define BYTES_16(c) BYTES_4(c), BYTES_4((c) + 4), BYTES_4((c) + 8), BYTES_4((c) + 12)
-#define BYTES_64(c) BYTES_16(c), BYTES_16((c) + 16), BYTES_16((c) + 32), BYTES_16((c) + 48)
-
-static const unsigned char classes[256] = {BYTES_64(0), BYTES_64(64), BYTES_64(128), BYTES_64(192)};
+static const unsigned char classes[256] = {ASCII_TABLE(BYTE)};
 
 static inline enum byte_class class_of(char c)
 {
@@ -51,27 +47,13 @@ static bool is_plain(struct slice raw)
 
 /* ── Escapes ─────────────────────────────────────────────────────────────── */
 
-static int hex_value(char c)
-{
-	if (c >= '0' && c <= '9') {
-		return c - '0';
-	}
-	const char lower = ascii_lower(c);
-	return lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : -1;
-}
-
 /* The byte that "%XX" at the front of `s` stands for; -1 if it is none. */
 static int escaped_byte(struct slice s)
 {
-	const int high = s.len < 3 ? -1 : hex_value(s.ptr[1]);
-	const int low = s.len < 3 ? -1 : hex_value(s.ptr[2]);
+	const int high = s.len < 3 ? -1 : ascii_hex_value(s.ptr[1]);
+	const int low = s.len < 3 ? -1 : ascii_hex_value(s.ptr[2]);
 
 	return high < 0 || low < 0 ? -1 : high * 16 + low;
-}
-
-static struct slice behind(struct slice s, size_t len)
-{
-	return (struct slice){s.ptr + len, s.len - len};
 }
 
 /* ── Decoding ────────────────────────────────────────────────────────────── */
@@ -94,7 +76,7 @@ static enum docker_error decode(struct slice raw, struct text *text, struct path
 		}
 		path->has_high_byte |= byte >= 0x80;
 		text_add(text, (struct slice){&c, 1});
-		raw = behind(raw, is_escape ? 3 : 1);
+		raw = slice_behind(raw, is_escape ? 3 : 1);
 	}
 	return text->overflow ? DOCKER_BAD_TOO_LONG : DOCKER_OK;
 }
@@ -143,11 +125,6 @@ enum docker_error path_check_segments(struct slice decoded)
 
 enum { VERSION_PARTS = 3 };
 
-static bool is_digit(char c)
-{
-	return c >= '0' && c <= '9';
-}
-
 /*
  * /v[0-9.]+ as the Engine's router has it, or podman's /v[0-9][0-9A-Za-z.-]*, which its builds
  * between releases use; 0: `path` does not start with one. *ret_digits: up to what only podman has.
@@ -160,12 +137,12 @@ static size_t version_length(struct slice path, size_t *ret_digits)
 	if (!slice_starts_with(path, SLICE("/v"))) {
 		return 0;
 	}
-	while (at < path.len && (is_digit(path.ptr[at]) || path.ptr[at] == '.')) {
+	while (at < path.len && (ascii_is_digit(path.ptr[at]) || path.ptr[at] == '.')) {
 		at++;
 	}
 	*ret_digits = at;
 	while (at > 2 && at < path.len &&
-	        (IS_ALNUM(path.ptr[at]) || path.ptr[at] == '-' || path.ptr[at] == '.')) {
+	        (ascii_is_alnum(path.ptr[at]) || path.ptr[at] == '-' || path.ptr[at] == '.')) {
 		at++;
 	}
 	return at > 2 && (at == path.len || path.ptr[at] == '/') ? at : 0;
@@ -179,7 +156,7 @@ static enum docker_error parse_version(struct path *path)
 	unsigned count = 0;
 	struct slice part;
 
-	path->rest = behind(path->decoded, len);
+	path->rest = slice_behind(path->decoded, len);
 	path->version = (struct docker_version){0};
 	if (len == 0) {
 		return DOCKER_OK;
@@ -295,7 +272,7 @@ static bool is_key(struct slice encoded, const char *key)
 		if (byte != (unsigned char)*key) {
 			return false;
 		}
-		encoded = behind(encoded, is_escape ? 3 : 1);
+		encoded = slice_behind(encoded, is_escape ? 3 : 1);
 		key++;
 	}
 	return encoded.len == 0 && *key == '\0';

@@ -7,12 +7,12 @@
 static enum method method_of(struct slice method)
 {
 	static const struct slice names[METHOD_OTHER] = {
-	        [METHOD_GET] = {"GET", 3},
-	        [METHOD_HEAD] = {"HEAD", 4},
-	        [METHOD_POST] = {"POST", 4},
-	        [METHOD_PUT] = {"PUT", 3},
-	        [METHOD_DELETE] = {"DELETE", 6},
-	        [METHOD_OPTIONS] = {"OPTIONS", 7},
+	        [METHOD_GET] = SLICE_INIT("GET"),
+	        [METHOD_HEAD] = SLICE_INIT("HEAD"),
+	        [METHOD_POST] = SLICE_INIT("POST"),
+	        [METHOD_PUT] = SLICE_INIT("PUT"),
+	        [METHOD_DELETE] = SLICE_INIT("DELETE"),
+	        [METHOD_OPTIONS] = SLICE_INIT("OPTIONS"),
 	};
 
 	for (unsigned i = 0; i < ARRAY_LEN(names); i++) {
@@ -39,7 +39,7 @@ static enum docker_section section_of(struct slice path, size_t *ret_len)
 	size_t len = segment_length(path);
 
 	if (slice_equal((struct slice){path.ptr, len}, SLICE("/libpod"))) {
-		len += segment_length((struct slice){path.ptr + len, path.len - len});
+		len += segment_length(slice_behind(path, len));
 	}
 	const enum docker_section section =
 	        len > 1 ? catalogue_section((struct slice){path.ptr + 1, len - 1})
@@ -107,7 +107,7 @@ static bool fits(const char *pattern, struct slice path, enum names names, struc
 			return false;
 		}
 		pattern += literal_len;
-		path = (struct slice){path.ptr + literal_len, path.len - literal_len};
+		path = slice_behind(path, literal_len);
 		if (*pattern == '\0') {
 			break;
 		}
@@ -122,7 +122,7 @@ static bool fits(const char *pattern, struct slice path, enum names names, struc
 			has_name = true;
 		}
 		pattern = tail;
-		path = (struct slice){path.ptr + name.len, path.len - name.len};
+		path = slice_behind(path, name.len);
 	}
 	return path.len == 0;
 }
@@ -157,7 +157,7 @@ static unsigned find_row(const struct docker_target *target, const struct path *
 	size_t section_len = 0;
 	const enum method method = method_of(target->method);
 	const enum docker_section section = section_of(path->rest, &section_len);
-	const struct slice rest = {path->rest.ptr + section_len, path->rest.len - section_len};
+	const struct slice rest = slice_behind(path->rest, section_len);
 
 	for (unsigned row = catalogue_group(section); catalogue_keys[row].section == section;
 	        row++) {

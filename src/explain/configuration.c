@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "explain/explain.h"
 
+#include "address/address.h"
+
 #include <stdio.h>
 
 enum {
@@ -13,9 +15,7 @@ enum {
 /* "container" of "container.list"; all but the last word. */
 static struct slice noun_of(const char *operation)
 {
-	const char *dot = strrchr(operation, '.');
-
-	return dot == NULL ? slice_of(operation) : slice_between(operation, dot);
+	return slice_before_last(operation, '.');
 }
 
 /* The least that rows of one name are granted, and the most; what is dangerous about them. */
@@ -177,7 +177,7 @@ int explain_configuration(const struct config *config)
 	for (unsigned i = 0; i < config->listener_count; i++) {
 		const struct config_listener *listener = &config->listeners[i];
 		printf("listener %s, policy %s", listener->address, policy_name(listener->policy));
-		if (slice_starts_with(slice_of(listener->address), SLICE("unix://"))) {
+		if (address_path(listener->address) != NULL) {
 			printf(", mode %04o", listener->mode);
 		}
 		printf("%s\n", listener->browsers ? ", browsers" : "");

@@ -114,7 +114,7 @@ static const char *route(struct question *question)
 
 /* ── The answer ──────────────────────────────────────────────────────────── */
 
-static void print_place(const char *label, const char *name, struct policy_place place)
+static void print_place(const char *label, const char *name, struct place place)
 {
 	char memory[1024];
 	struct text text = text_over(memory, sizeof(memory));

@@ -1,15 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 #include "health/health.h"
 
+#include "address/address.h"
 #include "base/clock.h"
 #include "base/text.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
 #include <stdio.h>
-#include <sys/socket.h>
 #include <sys/time.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 enum {
@@ -19,91 +18,36 @@ enum {
 	TARGETS_MAX = 2,
 };
 
-/* One place to connect to. */
-struct target {
-	union {
-		struct sockaddr any;
-		struct sockaddr_in in4;
-		struct sockaddr_in6 in6;
-		struct sockaddr_un un;
-	} address;
-	socklen_t len;
-};
-
 struct answer {
 	char bytes[ANSWER_MAX];
 	size_t len;
 };
 
-static bool target_set_unix(struct target *target, struct slice path)
+/* All interfaces and `localhost` are loopback, of either version. */
+static bool means_loopback(struct slice text, const union address *address)
 {
-	struct sockaddr_un *address = &target->address.un;
-
-	if (path.len == 0 || path.len >= sizeof(address->sun_path)) {
-		return false;
-	}
-	*address = (struct sockaddr_un){.sun_family = AF_UNIX};
-	memcpy(address->sun_path, path.ptr, path.len);
-	target->len = sizeof(*address);
-	return true;
-}
-
-static bool target_set_ip(struct target *target, struct slice host, uint16_t port)
-{
-	char copy[INET6_ADDRSTRLEN];
-
-	if (host.len >= 2 && host.ptr[0] == '[' && host.ptr[host.len - 1] == ']') {
-		host = slice_between(host.ptr + 1, host.ptr + host.len - 1);
-	}
-	if (host.len >= sizeof(copy)) {
-		return false;
-	}
-	memcpy(copy, host.ptr, host.len);
-	copy[host.len] = '\0';
-
-	target->address.in6 =
-	        (struct sockaddr_in6){.sin6_family = AF_INET6, .sin6_port = htons(port)};
-	target->len = sizeof(target->address.in6);
-	if (inet_pton(AF_INET6, copy, &target->address.in6.sin6_addr) == 1) {
-		return true;
-	}
-	target->address.in4 = (struct sockaddr_in){.sin_family = AF_INET, .sin_port = htons(port)};
-	target->len = sizeof(target->address.in4);
-	return inet_pton(AF_INET, copy, &target->address.in4.sin_addr) == 1;
-}
-
-static bool means_loopback(struct slice host)
-{
-	return host.len == 0 || slice_equal(host, SLICE("*")) ||
-	       slice_equal(host, SLICE("localhost")) || slice_equal(host, SLICE("0.0.0.0")) ||
-	       slice_equal(host, SLICE("[::]"));
+	return address_is_any(address) || slice_starts_with(text, SLICE("tcp://localhost:"));
 }
 
 /* Where an address leads, in the order to try; 0: it is not an address. */
-static unsigned find_targets(struct slice address, struct target targets[TARGETS_MAX])
+static unsigned find_targets(struct slice text, union address targets[TARGETS_MAX])
 {
-	const struct slice tcp = SLICE("tcp://");
-	const struct slice local = SLICE("unix://");
-	uint64_t port;
+	union address *first = &targets[0];
 
-	if (slice_starts_with(address, local)) {
-		return target_set_unix(&targets[0],
-		        slice_between(address.ptr + local.len, address.ptr + address.len));
-	}
-	if (!slice_starts_with(address, tcp)) {
+	if (address_parse(text, first) != NULL) {
 		return 0;
 	}
-	const char *colon = memrchr(address.ptr + tcp.len, ':', address.len - tcp.len);
-	if (colon == NULL || slice_to_u64(slice_between(colon + 1, address.ptr + address.len),
-	                             65535, &port) < 0) {
-		return 0;
+	if (!means_loopback(text, first)) {
+		return 1;
 	}
-	const struct slice host = slice_between(address.ptr + tcp.len, colon);
-	if (!means_loopback(host)) {
-		return target_set_ip(&targets[0], host, (uint16_t)port);
-	}
-	return (unsigned)target_set_ip(&targets[0], SLICE("127.0.0.1"), (uint16_t)port) +
-	       (unsigned)target_set_ip(&targets[1], SLICE("::1"), (uint16_t)port);
+	/* The port is at the same place in both. */
+	targets[1] = (union address){.ip6 = {.sin6_family = AF_INET6,
+	                                     .sin6_port = first->ip6.sin6_port,
+	                                     .sin6_addr = IN6ADDR_LOOPBACK_INIT}};
+	first->ip4 = (struct sockaddr_in){.sin_family = AF_INET,
+	        .sin_port = first->ip6.sin6_port,
+	        .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	return TARGETS_MAX;
 }
 
 /* Let the next call on the socket wait until `deadline` at most; -ETIMEDOUT: it has passed. */
@@ -132,15 +76,15 @@ static int wait_errno(void)
 	return errno == EAGAIN || errno == EINPROGRESS ? -ETIMEDOUT : -errno;
 }
 
-static int connect_to(const struct target *target, int64_t deadline)
+static int connect_to(const union address *target, int64_t deadline)
 {
-	const int fd = socket(target->address.any.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	const int fd = socket(target->any.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
 	if (fd < 0) {
 		return -errno;
 	}
 	int r = limit_wait(fd, deadline);
-	if (r == 0 && connect(fd, &target->address.any, target->len) < 0) {
+	if (r == 0 && connect(fd, &target->any, address_len(target)) < 0) {
 		r = wait_errno();
 	}
 	if (r < 0) {
@@ -242,7 +186,7 @@ static int judge_answer(const char *address, int fd, int64_t deadline)
 int health_check(const char *address)
 {
 	const int64_t deadline = clock_monotonic_ns() + TIMEOUT_S * NS_PER_S;
-	struct target targets[TARGETS_MAX];
+	union address targets[TARGETS_MAX];
 	const unsigned count = find_targets(slice_of(address), targets);
 	int first_error = 0;
 

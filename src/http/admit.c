@@ -14,11 +14,8 @@ static struct slice media_type(struct slice value)
 
 static bool is_form(struct slice type)
 {
-	const struct slice multipart = SLICE("multipart/");
-
 	return slice_equal_nocase(type, SLICE("application/x-www-form-urlencoded")) ||
-	       (type.len >= multipart.len &&
-	               slice_equal_nocase((struct slice){type.ptr, multipart.len}, multipart));
+	       slice_starts_with_nocase(type, SLICE("multipart/"));
 }
 
 static bool is_ascii(struct slice s)
@@ -66,10 +63,8 @@ enum http_error http_check_type(const struct http_request *request)
 /* Fetch Metadata (W3C): browsers send these, and no page can forge or suppress them. */
 static bool is_fetch_metadata(const struct http_field *field)
 {
-	const struct slice prefix = SLICE("sec-fetch-");
-
-	return field->name.len > prefix.len && ascii_lower(field->name.ptr[0]) == 's' &&
-	       slice_equal_nocase((struct slice){field->name.ptr, prefix.len}, prefix);
+	return ascii_lower(field->name.ptr[0]) == 's' &&
+	       slice_starts_with_nocase(field->name, SLICE("sec-fetch-"));
 }
 
 /* RFC 6454 section 7: scheme "://" host [ ":" port ], or "null". */

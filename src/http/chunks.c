@@ -119,17 +119,12 @@ static enum column column_of(char c)
 	return byte_is(c, BYTE_VALUE) ? TEXT : OTHER;
 }
 
-static unsigned hex_value(char c)
-{
-	return c <= '9' ? (unsigned)(c - '0') : (unsigned)(ascii_lower(c) - 'a') + 10;
-}
-
 enum { DIGITS_MAX = 16 }; /* leading zeros count */
 
 static void add_digit(struct http_chunks *chunks, char c)
 {
 	chunks->digits++;
-	chunks->remaining = chunks->remaining << 4 | hex_value(c);
+	chunks->remaining = chunks->remaining << 4 | (unsigned)ascii_hex_value(c);
 	/* RFC 9112 section 7.1 warns of overflow: some readers are signed. */
 	if (chunks->digits > DIGITS_MAX || chunks->remaining > INT64_MAX) {
 		chunks->state = REFUSED;

@@ -36,11 +36,7 @@
 	                (IS_PATH(c) ? BYTE_PATH : 0) | (IS_QUERY(c) ? BYTE_QUERY : 0) |            \
 	                (IS_HOST(c) ? BYTE_HOST : 0) | (IS_HEX(c) ? BYTE_HEX : 0) |                \
 	                (IS_BLANK(c) ? BYTE_BLANK : 0))
-#define BYTES_4(c)  BYTE(c), BYTE((c) + 1), BYTE((c) + 2), BYTE((c) + 3)
-#define BYTES_16(c) BYTES_4(c), BYTES_4((c) + 4), BYTES_4((c) + 8), BYTES_4((c) + 12)
-#define BYTES_64(c) BYTES_16(c), BYTES_16((c) + 16), BYTES_16((c) + 32), BYTES_16((c) + 48)
-
-const unsigned char http_bytes[256] = {BYTES_64(0), BYTES_64(64), BYTES_64(128), BYTES_64(192)};
+const unsigned char http_bytes[256] = {ASCII_TABLE(BYTE)};
 
 /* ── Field names ─────────────────────────────────────────────────────────── */
 
@@ -56,8 +52,8 @@ static inline const char *skip_name(const char *at, const char *end)
 }
 
 /*
- * Whether `name`, a token, is `known`, which is of lower-case letters and
- * dashes: no other byte of a token becomes one of those.
+ * Whether `name`, a token, is `known`, which is of lower-case letters, digits
+ * and dashes: but for case, no other byte of a token becomes one of those.
  */
 static inline bool is_name(struct slice name, const char *known, size_t known_len)
 {
@@ -230,6 +226,7 @@ static bool note_field(
 	case HTTP_NAME_X_API_KEY:
 	case HTTP_NAME_CONTENT_TYPE:
 	case HTTP_NAME_ORIGIN:
+	case HTTP_NAME_HTTP2_SETTINGS:
 	case HTTP_NAME_KEEP_ALIVE:
 	case HTTP_NAME_TE:
 	case HTTP_NAME_TRAILER:
@@ -283,9 +280,9 @@ enum http_error head_parse_length(struct http_head *head, const struct head_fact
 enum http_error head_parse_coding(
         struct http_head *head, const struct head_facts *facts, enum head_coding spelling)
 {
-	const bool chunked = spelling == HEAD_CODING_EXACT
-	                             ? slice_equal(facts->coding, SLICE("chunked"))
-	                             : slice_equal_nocase(facts->coding, SLICE("chunked"));
+	const bool chunked = slice_equal(facts->coding, SLICE("chunked")) ||
+	                     (spelling == HEAD_CODING_ANY_CASE &&
+	                             slice_equal_nocase(facts->coding, SLICE("chunked")));
 
 	if (facts->codings > 1) {
 		return HTTP_BAD_CODING_REPEATED;

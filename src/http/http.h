@@ -202,15 +202,15 @@ enum http_connection {
 	HTTP_CONNECTION_UPGRADE,
 };
 
-/* `bare`: chunk framing is taken off on the way, so it is not announced. */
+/* `bare`: the client knows no chunk framing, so that none is announced. */
 void http_response_write(struct text *text, const struct http_response *response,
         enum http_connection connection, bool bare);
 
-/* A whole answer of our own: {"message": …} and what belongs before it. */
-void http_error_write(struct text *text, unsigned status, struct slice message, bool to_head,
+/* A whole answer of our own: {"message": …} and what belongs before it. Bytes of the body sent. */
+size_t http_error_write(struct text *text, unsigned status, struct slice message, bool to_head,
         enum http_connection connection);
 /* The same with any JSON as its body. */
-void http_json_write(struct text *text, unsigned status, struct slice json, bool to_head,
+size_t http_json_write(struct text *text, unsigned status, struct slice json, bool to_head,
         enum http_connection connection);
 
 #endif

@@ -119,26 +119,18 @@ static enum http_error check_host(const struct head_facts *facts, unsigned minor
 	return skip_bytes(facts->host.ptr, end, BYTE_HOST) == end ? HTTP_OK : HTTP_BAD_HOST;
 }
 
-static bool skip_prefix_nocase(struct slice *s, struct slice prefix)
-{
-	if (s->len < prefix.len ||
-	        !slice_equal_nocase((struct slice){s->ptr, prefix.len}, prefix)) {
-		return false;
-	}
-	*s = (struct slice){s->ptr + prefix.len, s->len - prefix.len};
-	return true;
-}
-
 /* RFC 9112 section 3.2.2: leaves of the target what an origin-form would have. */
 static enum http_error parse_absolute(struct http_request *request)
 {
-	struct slice rest = request->target;
+	const bool plain = slice_starts_with_nocase(request->target, SLICE("http://"));
+	const bool tls = slice_starts_with_nocase(request->target, SLICE("https://"));
 	size_t len = 0;
 
-	if (!skip_prefix_nocase(&rest, SLICE("http://")) &&
-	        !skip_prefix_nocase(&rest, SLICE("https://"))) {
+	if (!plain && !tls) {
 		return HTTP_BAD_TARGET;
 	}
+	const struct slice rest =
+	        slice_behind(request->target, plain ? strlen("http://") : strlen("https://"));
 	while (len < rest.len && rest.ptr[len] != '/' && rest.ptr[len] != '?') {
 		len++;
 	}
@@ -151,7 +143,7 @@ static enum http_error parse_absolute(struct http_request *request)
 		request->target = SLICE("/"); /* section 3.2.1: an empty path is "/" */
 		return HTTP_OK;
 	}
-	request->target = (struct slice){rest.ptr + len, rest.len - len};
+	request->target = slice_behind(rest, len);
 	return request->target.ptr[0] == '/' ? HTTP_OK : HTTP_BAD_TARGET;
 }
 

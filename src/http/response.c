@@ -3,11 +3,6 @@
 
 enum { STATUS_LINE_MIN = sizeof("HTTP/1.1 200") - 1 };
 
-static bool is_digit(char c)
-{
-	return c >= '0' && c <= '9';
-}
-
 static bool parse_version(struct slice line, unsigned *ret_minor)
 {
 	*ret_minor = line.ptr[7] == '1';
@@ -18,7 +13,7 @@ static bool parse_version(struct slice line, unsigned *ret_minor)
 /* Three digits, 100 and above (RFC 9110 section 15). */
 static bool parse_status(const char *at, unsigned *ret_status)
 {
-	if (!is_digit(at[0]) || !is_digit(at[1]) || !is_digit(at[2])) {
+	if (!ascii_is_digit(at[0]) || !ascii_is_digit(at[1]) || !ascii_is_digit(at[2])) {
 		return false;
 	}
 	*ret_status = (unsigned)((at[0] - '0') * 100 + (at[1] - '0') * 10 + (at[2] - '0'));
@@ -43,10 +38,16 @@ static enum http_error parse_status_line(struct slice line, struct http_response
 	return *at == ' ' && skip_value(at, end) == end ? HTTP_OK : HTTP_BAD_STATUS_LINE;
 }
 
+/* Neither body nor length nor coding belongs there (RFC 9110 section 8.6, RFC 9112 section 6.1). */
+static bool is_never_framed(unsigned status)
+{
+	return status < 200 || status == 204;
+}
+
 /* Answers that end with their head whatever their fields say (RFC 9112 section 6.3). */
 static bool is_without_body(unsigned status, bool to_head)
 {
-	return to_head || status < 200 || status == 204 || status == 304;
+	return to_head || is_never_framed(status) || status == 304;
 }
 
 /* RFC 9112 section 6.3. */
@@ -73,6 +74,10 @@ static enum http_error parse_framing(
 		error = head_parse_coding(head, facts, HEAD_CODING_ANY_CASE);
 	} else {
 		error = head_parse_length(head, facts);
+	}
+	if (is_never_framed(response->status)) { /* a client might believe what is there */
+		head->has_length = head->has_chunked = false;
+		head->content_length = 0;
 	}
 	head->framing = choose_framing(response, to_head);
 	head->keep_alive = head->framing != HTTP_UNTIL_CLOSE && head_keeps_alive(head, facts);

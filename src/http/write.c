@@ -170,20 +170,26 @@ static size_t measure_message(struct text *text, struct slice message)
 	return length;
 }
 
-void http_error_write(struct text *text, unsigned status, struct slice message, bool to_head,
+size_t http_error_write(struct text *text, unsigned status, struct slice message, bool to_head,
         enum http_connection connection)
 {
-	add_own_head(text, status, measure_message(text, message), connection);
-	if (!to_head) {
-		add_message(text, message);
+	const size_t length = measure_message(text, message);
+
+	add_own_head(text, status, length, connection);
+	if (to_head) {
+		return 0;
 	}
+	add_message(text, message);
+	return length;
 }
 
-void http_json_write(struct text *text, unsigned status, struct slice json, bool to_head,
+size_t http_json_write(struct text *text, unsigned status, struct slice json, bool to_head,
         enum http_connection connection)
 {
 	add_own_head(text, status, json.len, connection);
-	if (!to_head) {
-		text_add(text, json);
+	if (to_head) {
+		return 0;
 	}
+	text_add(text, json);
+	return json.len;
 }

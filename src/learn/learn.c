@@ -137,17 +137,9 @@ static bool note(struct learn *learn, struct slice client, const struct docker_r
 	return page->counts[operation] == 1;
 }
 
-/* "192.0.2.1" of "192.0.2.1:4711"; all of "unix". */
-static struct slice without_port(const char *client)
-{
-	const char *colon = strrchr(client, ':');
-
-	return colon == NULL ? slice_of(client) : slice_between(client, colon);
-}
-
 void learn_note(struct learn *learn, const char *client, const struct docker_request *request)
 {
-	const struct slice address = without_port(client);
+	const struct slice address = slice_before_last(client, ':');
 
 	(void)pthread_mutex_lock(&learn->lock);
 	const bool is_first = note(learn, address, request);

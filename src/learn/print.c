@@ -2,6 +2,7 @@
 /* print — a notebook as a configuration file. */
 #include "learn/learn.h"
 
+#include "address/address.h"
 #include "learn/notebook.h"
 #include "policy/presets.h"
 
@@ -47,8 +48,8 @@ static unsigned excess(
 static const struct policy *preset_of(struct policy_set *set, const char *name)
 {
 	struct policy *policy = NULL;
-	char error[POLICY_ERROR_MAX];
-	const struct policy_place nowhere = {.file = NULL};
+	char error[FAULT_MAX];
+	const struct place nowhere = {.file = NULL};
 
 	if (policy_set_find(set, slice_of(name), nowhere, &policy, error) < 0 ||
 	        policy_seal(policy, error) < 0) {
@@ -245,7 +246,7 @@ static void print_setting(const struct learn_setting *setting, FILE *out)
 	for (unsigned i = 0; i < setting->listener_count; i++) {
 		const struct learn_listener *listener = &setting->listeners[i];
 		(void)fprintf(out, "  - address: \"%s\"\n    policy: learned\n", listener->address);
-		if (slice_starts_with(slice_of(listener->address), SLICE("unix://"))) {
+		if (address_path(listener->address) != NULL) {
 			(void)fprintf(out, "    mode: \"%04o\"\n", listener->mode);
 		}
 	}

@@ -127,6 +127,13 @@ void stream_finish(struct stream *stream)
 	(void)shutdown(stream->watch.fd, SHUT_WR);
 }
 
+void stream_reset_on_close(struct stream *stream)
+{
+	const struct linger none = {.l_onoff = 1, .l_linger = 0};
+
+	(void)setsockopt(stream->watch.fd, SOL_SOCKET, SO_LINGER, &none, sizeof(none));
+}
+
 bool stream_is_quiet(const struct stream *stream)
 {
 	char byte;

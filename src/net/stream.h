@@ -43,6 +43,8 @@ ssize_t stream_splice_to(struct stream *stream, int pipe, size_t len, bool more)
 void stream_push(struct stream *stream);
 /* Tell the peer that nothing more comes. */
 void stream_finish(struct stream *stream);
+/* The peer shall see that what it got is not all. */
+void stream_reset_on_close(struct stream *stream);
 /* Whether an idle stream has neither bytes nor an end waiting; asks the kernel. */
 bool stream_is_quiet(const struct stream *stream);
 /* Forget that room was waited for: an idle unix socket reports it with every byte its peer reads.

@@ -60,8 +60,8 @@ static unsigned collect(struct policy_set *set, const struct policy *policy,
         struct candidate candidates[PRESETS_MAX])
 {
 	const unsigned max = policy_preset_count < PRESETS_MAX ? policy_preset_count : PRESETS_MAX;
-	const struct policy_place nowhere = {NULL, 0};
-	char error[POLICY_ERROR_MAX];
+	const struct place nowhere = {NULL, 0};
+	char error[FAULT_MAX];
 	unsigned count = 0;
 
 	for (unsigned i = 0; i < max; i++) {
@@ -147,9 +147,8 @@ static void add_presets(const struct policy *policy, unsigned id, struct text *t
 static bool is_plain(struct slice path)
 {
 	for (size_t i = 0; i < path.len; i++) {
-		const char c = ascii_lower(path.ptr[i]);
-		if (!((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '/' || c == '-' ||
-		            c == '_')) {
+		const char c = path.ptr[i];
+		if (!ascii_is_alnum(c) && c != '/' && c != '-' && c != '_') {
 			return false;
 		}
 	}
@@ -203,7 +202,7 @@ static void add_rule(const struct docker_request *request, struct text *text)
 	enum { SHOWN_MAX = 128 }; /* bytes of a path */
 
 	text_add(text, SLICE("allow: "));
-	if (!policy_is_unknown(request->id)) {
+	if (!docker_id_is_unknown(request->id)) {
 		text_add_format(text, "[%s]", docker_operation_name(request->id));
 	} else if (request->bare.len <= SHOWN_MAX) {
 		add_path_rule(request, text);
@@ -243,7 +242,7 @@ void policy_advise(
 
 /* ── The denial ──────────────────────────────────────────────────────────── */
 
-void policy_add_place(struct policy_place place, struct text *text)
+void policy_add_place(struct place place, struct text *text)
 {
 	if (place.file == NULL) {
 		text_add(text, SLICE("built in"));
@@ -258,7 +257,7 @@ void policy_add_denial(const struct policy *policy, const struct docker_request 
 	char memory[1024];
 	struct text advice = text_over(memory, sizeof(memory));
 
-	if (policy_is_unknown(request->id)) {
+	if (docker_id_is_unknown(request->id)) {
 		text_add(text, SLICE("a request that is unknown to the proxy"));
 	} else {
 		text_add(text, slice_of(docker_operation_name(request->id)));

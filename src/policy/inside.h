@@ -15,7 +15,7 @@ struct rule {
 	struct rule *next;
 	const struct policy *policy; /* in which it is written */
 	const char *text;
-	struct policy_place place;
+	struct place place;
 	bool allow;
 	unsigned methods; /* bits of policy_method_bit(); 0: any */
 	struct path_pattern *path;
@@ -26,7 +26,7 @@ struct rule {
 struct extension {
 	struct extension *next;
 	struct slice name;
-	struct policy_place place;
+	struct place place;
 };
 
 /* A rule that is to be tried for an id, and what its id leaves open. */
@@ -36,17 +36,11 @@ struct step {
 	bool ask_path;
 };
 
-/* What is done about a request id: steps up to a rule that asks nothing, or to none. */
-struct plan {
-	const struct step *first;
-};
-
 struct policy {
 	struct policy *next; /* of the set */
 	struct policy_set *set;
 	const char *name;
-	struct policy_place place;
-	const char *description;
+	struct place place;
 	const char *costs;
 	struct rule *rules, **rules_end;
 	struct extension *extensions, **extensions_end;
@@ -58,7 +52,8 @@ struct policy {
 	const void *advisor_context;
 	/* By request id; NULL: nobody asked yet. Under the set's lock. */
 	const struct advice *advice;
-	const struct plan *plans;     /* by request id; NULL: not sealed */
+	/* By request id: up to a rule that asks nothing, or to none. NULL: not sealed. */
+	const struct step *const *steps;
 	const struct policy *seen_by; /* the last policy whose sealing came by here */
 };
 
@@ -77,9 +72,6 @@ struct policy_set {
 	pthread_mutex_t advice_lock;
 };
 
-/* Requests that have no operation. */
-bool policy_is_unknown(unsigned id);
-
 static inline bool id_is_in(const uint64_t *ids, unsigned id)
 {
 	return (ids[id / 64] >> (id % 64) & 1) != 0;
@@ -93,12 +85,8 @@ static inline void id_add(uint64_t *ids, unsigned id)
 /* Whether `name` is `stem` and something behind a dash. */
 bool policy_is_variant(const char *name, const char *stem);
 
-/* One message; -EINVAL. */
-int policy_fail(char error[POLICY_ERROR_MAX], struct policy_place place, const char *format, ...)
-        PRINTF_LIKE(3, 4);
-
 /* Add the ids that an operation glob fits; -EINVAL when it fits none. */
-int operation_glob_add(const char *glob, struct policy_place place, uint64_t *ids,
-        char error[POLICY_ERROR_MAX]) MUST_USE;
+int operation_glob_add(
+        const char *glob, struct place place, uint64_t *ids, char error[FAULT_MAX]) MUST_USE;
 
 #endif

@@ -1,23 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 #include "policy/inside.h"
 
-struct policy_scratch *policy_scratch_new(void)
-{
-	return (struct policy_scratch *)path_scratch_new();
-}
-
-void policy_scratch_free(struct policy_scratch *scratch)
-{
-	path_scratch_free((struct path_scratch *)scratch);
-}
-
 /* A pattern that is too hard for this path fits it where it denies, and not where it allows. */
 static bool path_fits(const struct rule *rule, const struct docker_request *request,
         struct policy_scratch *scratch)
 {
 	const struct path_limits *limits = rule->policy->set->limits;
 
-	switch (path_match(rule->path, limits, (struct path_scratch *)scratch, request->bare)) {
+	switch (path_match(rule->path, limits, scratch, request->bare)) {
 	case PATH_FITS:
 		return true;
 	case PATH_FITS_NOT:
@@ -40,8 +30,8 @@ static bool step_fits(const struct step *step, const struct docker_request *requ
 static struct verdict judge_as(const struct policy *policy, unsigned id,
         const struct docker_request *request, struct policy_scratch *scratch)
 {
-	ASSERT(policy->plans != NULL && id < docker_id_count());
-	const struct step *step = policy->plans[id].first;
+	ASSERT(policy->steps != NULL && id < docker_id_count());
+	const struct step *step = policy->steps[id];
 	while (step->rule != NULL && !step_fits(step, request, scratch)) {
 		step++;
 	}
@@ -70,8 +60,8 @@ struct verdict policy_judge(const struct policy *policy, const struct docker_req
 
 enum policy_grant policy_grant_of(const struct policy *policy, unsigned id)
 {
-	ASSERT(policy->plans != NULL && id < docker_id_count());
-	const struct step *step = policy->plans[id].first;
+	ASSERT(policy->steps != NULL && id < docker_id_count());
+	const struct step *step = policy->steps[id];
 	bool sometimes = false;
 
 	while (step->rule != NULL && (step->ask_method || step->ask_path)) {
@@ -79,7 +69,7 @@ enum policy_grant policy_grant_of(const struct policy *policy, unsigned id)
 		step++;
 	}
 	const bool last = step->rule != NULL && step->rule->allow;
-	const bool asked = step != policy->plans[id].first;
+	const bool asked = step != policy->steps[id];
 	if (last) {
 		/* What stands in front of it takes something away, unless all of it allows. */
 		return asked ? POLICY_SOMETIMES : POLICY_ALWAYS;
@@ -111,14 +101,9 @@ bool policy_observes(const struct policy *policy)
 	return policy->observe;
 }
 
-struct policy_place policy_place(const struct policy *policy)
+struct place policy_place(const struct policy *policy)
 {
 	return policy->place;
-}
-
-const char *policy_description(const struct policy *policy)
-{
-	return policy->description;
 }
 
 const char *policy_costs(const struct policy *policy)

@@ -5,8 +5,6 @@
 
 #include <errno.h>
 
-_Static_assert((int)YAML_ERROR_MAX == (int)POLICY_ERROR_MAX, "one buffer holds either message");
-
 enum {
 	WORDS_MAX = 256,     /* of one list */
 	RULE_TEXT_MAX = 160, /* bytes of a rule in messages */
@@ -30,30 +28,25 @@ struct reader {
 	char *error;
 };
 
-static struct policy_place place_of(const struct yaml_node *node)
-{
-	return (struct policy_place){node->file, node->line};
-}
-
 /* ── Lists of words ──────────────────────────────────────────────────────── */
 
-static int add_word(struct words *words, const struct yaml_node *node, const char *what,
-        char error[POLICY_ERROR_MAX])
+static int add_word(
+        struct words *words, const struct yaml_node *node, const char *what, char error[FAULT_MAX])
 {
 	if (yaml_expect(node, YAML_TEXT, what, error) < 0) {
 		return -EINVAL;
 	}
 	if (words->count == WORDS_MAX) {
-		return yaml_fail(node, error, "a list has more than %d elements", WORDS_MAX);
+		return fault_set(error, node->place, "a list has more than %d elements", WORDS_MAX);
 	}
-	words->lines[words->count] = node->line;
+	words->lines[words->count] = node->place.line;
 	words->words[words->count++] = node->text.ptr;
 	return 0;
 }
 
 /* A list; a single word is a list of one. */
 static int read_words(const struct yaml_node *node, struct words *ret_words,
-        const char *description, const char *what, char error[POLICY_ERROR_MAX])
+        const char *description, const char *what, char error[FAULT_MAX])
 {
 	*ret_words = (struct words){.count = 0};
 	if (node->kind == YAML_TEXT && node->text.len > 0) {
@@ -67,9 +60,10 @@ static int read_words(const struct yaml_node *node, struct words *ret_words,
 			return -EINVAL;
 		}
 	}
-	return ret_words->count > 0 ? 0
-	                            : yaml_fail(node, error, "'%s' is %s; found an empty list",
-	                                      node->key.ptr, description);
+	return ret_words->count > 0
+	               ? 0
+	               : fault_set(error, node->place, "'%s' is %s; found an empty list",
+	                         node->key.ptr, description);
 }
 
 /* ── A rule ──────────────────────────────────────────────────────────────── */
@@ -152,7 +146,7 @@ static int read_conditions(struct rule_reader *reader, const struct yaml_node *n
 		return read_operations(reader, node);
 	}
 	if (node->first == NULL) {
-		return yaml_fail(node, reader->error,
+		return fault_set(reader->error, node->place,
 		        "a rule needs operations, methods or a path; for everything write "
 		        "allow: ['*']");
 	}
@@ -178,7 +172,7 @@ static int add_rule(struct reader *reader, bool allow, const struct yaml_node *n
 	        .path = rule.path,
 	};
 	describe(&rule, node->kind == YAML_MAP, allow ? "allow" : "deny", text);
-	return policy_add_rule(reader->policy, allow, &match, text, place_of(node), reader->error);
+	return policy_add_rule(reader->policy, allow, &match, text, node->place, reader->error);
 }
 
 static int read_allow(void *context, const struct yaml_node *node)
@@ -208,7 +202,7 @@ static int read_rules(void *context, const struct yaml_node *node)
 	}
 	for (const struct yaml_node *rule = node->first; rule != NULL; rule = rule->next) {
 		if (rule->kind != YAML_MAP || rule->first == NULL || rule->first->next != NULL) {
-			return yaml_fail(rule, reader->error,
+			return fault_set(reader->error, rule->place,
 			        "a rule is either 'allow: ...' or 'deny: ...', one of them to a "
 			        "dash");
 		}
@@ -230,7 +224,7 @@ static int read_extends(void *context, const struct yaml_node *node)
 		return -EINVAL;
 	}
 	for (unsigned i = 0; i < names.count; i++) {
-		const struct policy_place place = {node->file, names.lines[i]};
+		const struct place place = {node->place.file, names.lines[i]};
 		if (policy_extend(reader->policy, slice_of(names.words[i]), place, reader->error) <
 		        0) {
 			return -EINVAL;
@@ -249,39 +243,37 @@ static int read_mode(void *context, const struct yaml_node *node)
 	if (slice_equal(node->text, SLICE("observe"))) {
 		policy_observe(reader->policy);
 	} else if (!slice_equal(node->text, SLICE("enforce"))) {
-		return yaml_fail(node, reader->error, "'mode' is enforce or observe; found %s",
-		        yaml_found(node).text);
+		return fault_set(reader->error, node->place,
+		        "'mode' is enforce or observe; found %s", yaml_found(node).text);
 	}
 	return 0;
 }
 
-/* Lines of text for people. */
-static int read_prose(struct reader *reader, const struct yaml_node *node, const char **ret_text)
-{
-	if (node->kind != YAML_TEXT || node->text.len == 0) {
-		return yaml_fail(node, reader->error, "'%s' is text for people; found %s",
-		        node->key.ptr, yaml_found(node).text);
-	}
-	*ret_text = arena_copy(&reader->policy->set->arena, node->text);
-	return 0;
-}
-
-static int read_description(void *context, const struct yaml_node *node)
+/* Lines of text for people: the description goes into the documents only. */
+static int read_prose(void *context, const struct yaml_node *node)
 {
 	struct reader *reader = context;
 
-	return read_prose(reader, node, &reader->policy->description);
+	if (node->kind != YAML_TEXT || node->text.len == 0) {
+		return fault_set(reader->error, node->place, "'%s' is text for people; found %s",
+		        node->key.ptr, yaml_found(node).text);
+	}
+	return 0;
 }
 
 static int read_costs(void *context, const struct yaml_node *node)
 {
 	struct reader *reader = context;
 
-	return read_prose(reader, node, &reader->policy->costs);
+	if (read_prose(reader, node) < 0) {
+		return -EINVAL;
+	}
+	reader->policy->costs = arena_copy(&reader->policy->set->arena, node->text);
+	return 0;
 }
 
 static const struct yaml_key policy_keys[] = {
-        {"description", read_description},
+        {"description", read_prose},
         {"costs", read_costs},
         {"extends", read_extends},
         {"mode", read_mode},
@@ -294,11 +286,11 @@ static const struct yaml_key policy_keys[] = {
 };
 
 int policy_load(struct policy_set *set, struct slice name, const struct yaml_node *body,
-        struct policy **ret_policy, char error[POLICY_ERROR_MAX])
+        struct policy **ret_policy, char error[FAULT_MAX])
 {
 	struct reader reader = {.error = error};
 
-	if (policy_new(set, name, place_of(body), &reader.policy, error) < 0 ||
+	if (policy_new(set, name, body->place, &reader.policy, error) < 0 ||
 	        yaml_read_map(body, "a policy", policy_keys, ARRAY_LEN(policy_keys), &reader,
 	                error) < 0) {
 		return -EINVAL;
@@ -309,7 +301,7 @@ int policy_load(struct policy_set *set, struct slice name, const struct yaml_nod
 }
 
 int policy_load_preset(struct policy_set *set, const struct policy_preset *preset,
-        struct policy **ret_policy, char error[POLICY_ERROR_MAX])
+        struct policy **ret_policy, char error[FAULT_MAX])
 {
 	struct arena arena = {NULL, 0};
 	const struct yaml_node *root = NULL;

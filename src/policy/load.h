@@ -19,9 +19,9 @@
 
 /* Read the map `body` as policy `name`; not sealed. -EINVAL with a message in `error`. */
 int policy_load(struct policy_set *set, struct slice name, const struct yaml_node *body,
-        struct policy **ret_policy, char error[POLICY_ERROR_MAX]) MUST_USE;
+        struct policy **ret_policy, char error[FAULT_MAX]) MUST_USE;
 /* The same of a preset's text. */
 int policy_load_preset(struct policy_set *set, const struct policy_preset *preset,
-        struct policy **ret_policy, char error[POLICY_ERROR_MAX]) MUST_USE;
+        struct policy **ret_policy, char error[FAULT_MAX]) MUST_USE;
 
 #endif

@@ -41,12 +41,12 @@ void path_limits_free(struct path_limits *limits)
 	pcre2_match_context_free((pcre2_match_context *)limits);
 }
 
-struct path_scratch *path_scratch_new(void)
+struct policy_scratch *policy_scratch_new(void)
 {
-	return (struct path_scratch *)pcre2_match_data_create(1, NULL);
+	return (struct policy_scratch *)pcre2_match_data_create(1, NULL);
 }
 
-void path_scratch_free(struct path_scratch *scratch)
+void policy_scratch_free(struct policy_scratch *scratch)
 {
 	pcre2_match_data_free((pcre2_match_data *)scratch);
 }
@@ -175,14 +175,14 @@ void path_free(struct path_pattern *pattern)
 /* ── Matching ────────────────────────────────────────────────────────────── */
 
 static int match(const struct path_pattern *pattern, const struct path_limits *limits,
-        struct path_scratch *scratch, struct slice path, uint32_t options)
+        struct policy_scratch *scratch, struct slice path, uint32_t options)
 {
 	return pcre2_match(code_of(pattern), (PCRE2_SPTR)path.ptr, path.len, 0, options,
 	        (pcre2_match_data *)scratch, (pcre2_match_context *)(uintptr_t)limits);
 }
 
 enum path_answer path_match(const struct path_pattern *pattern, const struct path_limits *limits,
-        struct path_scratch *scratch, struct slice path)
+        struct policy_scratch *scratch, struct slice path)
 {
 	const int count = match(pattern, limits, scratch, path, 0);
 
@@ -197,7 +197,7 @@ enum path_answer path_match(const struct path_pattern *pattern, const struct pat
  * byte can save does not match at all.
  */
 bool path_can_begin(const struct path_pattern *pattern, const struct path_limits *limits,
-        struct path_scratch *scratch, struct slice prefix)
+        struct policy_scratch *scratch, struct slice prefix)
 {
 	return match(pattern, limits, scratch, prefix, PCRE2_PARTIAL_HARD) != PCRE2_ERROR_NOMATCH;
 }

@@ -8,14 +8,11 @@
 #ifndef POLICY_PATH_H
 #define POLICY_PATH_H
 
-#include "base/check.h"
-#include "base/slice.h"
+#include "policy/policy.h"
 
 struct path_pattern;
 /* How much work a match may be; one for all patterns. */
 struct path_limits;
-/* What a match writes to; one for each thread. */
-struct path_scratch;
 
 enum path_answer {
 	PATH_FITS_NOT,
@@ -26,8 +23,6 @@ enum path_answer {
 /* NULL without memory. */
 struct path_limits *path_limits_new(void) MUST_USE;
 void path_limits_free(struct path_limits *limits);
-struct path_scratch *path_scratch_new(void) MUST_USE;
-void path_scratch_free(struct path_scratch *scratch);
 
 /* 0, or -EINVAL and in `problem` the end of a sentence that tells what is wrong. */
 int path_compile(const char *pattern, struct path_pattern **ret_pattern, char *problem,
@@ -36,9 +31,9 @@ void path_free(struct path_pattern *pattern);
 
 /* Whether the pattern fits the whole of `path`. */
 enum path_answer path_match(const struct path_pattern *pattern, const struct path_limits *limits,
-        struct path_scratch *scratch, struct slice path);
+        struct policy_scratch *scratch, struct slice path);
 /* Whether it can fit a path that begins with `prefix`. */
 bool path_can_begin(const struct path_pattern *pattern, const struct path_limits *limits,
-        struct path_scratch *scratch, struct slice prefix);
+        struct policy_scratch *scratch, struct slice prefix);
 
 #endif

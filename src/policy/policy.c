@@ -6,23 +6,7 @@
 #include "policy/load.h"
 
 #include <errno.h>
-#include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
-
-int policy_fail(char error[POLICY_ERROR_MAX], struct policy_place place, const char *format, ...)
-{
-	struct text text = text_over(error, POLICY_ERROR_MAX);
-	va_list arguments;
-
-	if (place.file != NULL) {
-		text_add_format(&text, "%.512s:%u: ", place.file, place.line);
-	}
-	va_start(arguments, format);
-	(void)vsnprintf(error + text.len, POLICY_ERROR_MAX - text.len, format, arguments);
-	va_end(arguments);
-	return -EINVAL;
-}
 
 unsigned policy_method_bit(struct slice method)
 {
@@ -37,15 +21,9 @@ unsigned policy_method_bit(struct slice method)
 	return 0;
 }
 
-bool policy_is_unknown(unsigned id)
-{
-	return docker_endpoint(id) == NULL && strcmp(docker_operation_name(id), "unknown") == 0;
-}
-
 /* ── The set ─────────────────────────────────────────────────────────────── */
 
-static struct policy *make_policy(
-        struct policy_set *set, struct slice name, struct policy_place place)
+static struct policy *make_policy(struct policy_set *set, struct slice name, struct place place)
 {
 	struct policy *policy = arena_take(&set->arena, sizeof(*policy));
 
@@ -59,28 +37,17 @@ static struct policy *make_policy(
 	return policy;
 }
 
-static struct policy *add_built_in(
-        struct policy_set *set, const char *name, const char *description, const char *costs)
-{
-	struct policy *policy = make_policy(set, slice_of(name), (struct policy_place){NULL, 0});
-
-	policy->description = description;
-	policy->costs = costs;
-	return policy;
-}
-
 static void add_built_ins(struct policy_set *set)
 {
 	static const char *const everything[] = {"*"};
 	const struct policy_match match = {.operations = everything, .operation_count = 1};
-	char error[POLICY_ERROR_MAX];
+	const struct place nowhere = {.file = NULL};
+	char error[FAULT_MAX];
 
-	(void)add_built_in(set, "deny", "Nothing.", NULL);
-	struct policy *open =
-	        add_built_in(set, "open", "Everything, what is unknown to the catalogue among it.",
-	                "Access to the Engine is root on the host.");
-	const int code = policy_add_rule(
-	        open, true, &match, "allow: ['*']", (struct policy_place){NULL, 0}, error);
+	(void)make_policy(set, SLICE("deny"), nowhere);
+	struct policy *open = make_policy(set, SLICE("open"), nowhere);
+	open->costs = "Access to the Engine is root on the host.";
+	const int code = policy_add_rule(open, true, &match, "allow: ['*']", nowhere, error);
 	ASSERT(code == 0);
 }
 
@@ -115,7 +82,7 @@ void policy_set_free(struct policy_set *set)
 const struct policy *policy_set_next(const struct policy_set *set, const struct policy *policy)
 {
 	policy = policy == NULL ? set->policies : policy->next;
-	while (policy != NULL && policy->plans == NULL) {
+	while (policy != NULL && policy->steps == NULL) {
 		policy = policy->next;
 	}
 	return policy;
@@ -164,8 +131,8 @@ static unsigned list_variants(const char *name, struct text *text)
 	return count;
 }
 
-static int fail_unknown_policy(const struct policy_set *set, struct slice name,
-        struct policy_place place, char error[POLICY_ERROR_MAX])
+static int fail_unknown_policy(
+        const struct policy_set *set, struct slice name, struct place place, char error[FAULT_MAX])
 {
 	struct nearest nearest = nearest_to(name);
 	const struct text_shown shown = text_show(name);
@@ -173,29 +140,28 @@ static int fail_unknown_policy(const struct policy_set *set, struct slice name,
 	struct text variants = text_over(memory, sizeof(memory));
 
 	for (const struct policy *policy = set->policies; policy != NULL; policy = policy->next) {
-		nearest_try(&nearest, policy->name);
+		nearest_try(&nearest, slice_of(policy->name));
 	}
 	for (unsigned i = 0; i < policy_preset_count; i++) {
-		nearest_try(&nearest, policy_presets[i].name);
+		nearest_try(&nearest, slice_of(policy_presets[i].name));
 	}
 	/* Who asks for portainer-ro wants less than portainer: nobody is sent there alone. */
-	if ((nearest.best == NULL || policy_is_variant(shown.text, nearest.best)) &&
-	        list_variants(shown.text, &variants) > 1) {
-		return policy_fail(error, place,
-		        "no policy or preset is called '%s'; there are %.*s", shown.text,
-		        SLICE_FMT(text_slice(&variants)));
+	const bool longer = nearest.best.len == 0 || slice_starts_with(name, nearest.best);
+	if (longer && list_variants(shown.text, &variants) > 1) {
+		return fault_set(error, place, "no policy or preset is called '%s'; there are %.*s",
+		        shown.text, SLICE_FMT(text_slice(&variants)));
 	}
-	if (nearest.best != NULL) {
-		return policy_fail(error, place,
-		        "no policy or preset is called '%s'; did you mean '%s'?", shown.text,
-		        nearest.best);
+	if (nearest.best.ptr != NULL) {
+		return fault_set(error, place,
+		        "no policy or preset is called '%s'; did you mean '%.*s'?", shown.text,
+		        SLICE_FMT(nearest.best));
 	}
-	return policy_fail(error, place,
+	return fault_set(error, place,
 	        "no policy or preset is called '%s'; --help lists the presets", shown.text);
 }
 
-int policy_set_find(struct policy_set *set, struct slice name, struct policy_place place,
-        struct policy **ret_policy, char error[POLICY_ERROR_MAX])
+int policy_set_find(struct policy_set *set, struct slice name, struct place place,
+        struct policy **ret_policy, char error[FAULT_MAX])
 {
 	*ret_policy = find_made(set, name);
 	if (*ret_policy != NULL) {
@@ -213,39 +179,37 @@ int policy_set_find(struct policy_set *set, struct slice name, struct policy_pla
 static bool is_name(struct slice name)
 {
 	for (size_t i = 0; i < name.len; i++) {
-		const char c = ascii_lower(name.ptr[i]);
-		if (!((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '_' ||
-		            (c == '.' && i > 0))) {
+		const char c = name.ptr[i];
+		if (!ascii_is_alnum(c) && c != '-' && c != '_' && (c != '.' || i == 0)) {
 			return false;
 		}
 	}
 	return name.len > 0 && name.len <= POLICY_NAME_MAX;
 }
 
-int policy_new(struct policy_set *set, struct slice name, struct policy_place place,
-        struct policy **ret_policy, char error[POLICY_ERROR_MAX])
+int policy_new(struct policy_set *set, struct slice name, struct place place,
+        struct policy **ret_policy, char error[FAULT_MAX])
 {
 	const struct text_shown shown = text_show(name);
 
 	if (!is_name(name)) {
-		return policy_fail(error, place,
+		return fault_set(error, place,
 		        "'%s' is no name for a policy: give 1 to %d letters, digits, '-', '_' "
 		        "and '.'",
 		        shown.text, POLICY_NAME_MAX);
 	}
 	const struct policy *made = find_made(set, name);
 	if (made != NULL && made->place.file != NULL) {
-		return policy_fail(error, place, "policy '%s' is there already (%s:%u)", shown.text,
+		return fault_set(error, place, "policy '%s' is there already (%s:%u)", shown.text,
 		        made->place.file, made->place.line);
 	}
 	if (made != NULL) {
-		return policy_fail(
+		return fault_set(
 		        error, place, "policy '%s' is built in: choose another name", shown.text);
 	}
 	const struct policy_preset *preset = find_preset(name);
 	if (preset != NULL && preset->file != place.file) {
-		return policy_fail(
-		        error, place, "'%s' is a preset: choose another name", shown.text);
+		return fault_set(error, place, "'%s' is a preset: choose another name", shown.text);
 	}
 	*ret_policy = make_policy(set, name, place);
 	return 0;
@@ -253,7 +217,7 @@ int policy_new(struct policy_set *set, struct slice name, struct policy_place pl
 
 void policy_observe(struct policy *policy)
 {
-	ASSERT(policy->plans == NULL);
+	ASSERT(policy->steps == NULL);
 	policy->observe = true;
 }
 
@@ -263,14 +227,14 @@ void policy_set_advisor(struct policy *policy, policy_advisor *advisor, const vo
 	policy->advisor_context = context;
 }
 
-int policy_extend(struct policy *policy, struct slice name, struct policy_place place,
-        char error[POLICY_ERROR_MAX])
+int policy_extend(
+        struct policy *policy, struct slice name, struct place place, char error[FAULT_MAX])
 {
 	struct arena *arena = &policy->set->arena;
 
-	ASSERT(policy->plans == NULL);
+	ASSERT(policy->steps == NULL);
 	if (policy->extension_count == POLICY_EXTENDS_MAX) {
-		return policy_fail(error, place, "policy '%s' extends more than %d others",
+		return fault_set(error, place, "policy '%s' extends more than %d others",
 		        policy->name, POLICY_EXTENDS_MAX);
 	}
 	struct extension *extension = arena_take(arena, sizeof(*extension));
@@ -290,19 +254,18 @@ static size_t id_words(void)
 }
 
 /* Where word `i` of a rule is written. */
-static struct policy_place place_of_word(
-        struct policy_place rule, const unsigned *lines, unsigned i)
+static struct place place_of_word(struct place rule, const unsigned *lines, unsigned i)
 {
-	return (struct policy_place){rule.file, lines == NULL ? rule.line : lines[i]};
+	return (struct place){rule.file, lines == NULL ? rule.line : lines[i]};
 }
 
-static int read_methods(struct rule *rule, const struct policy_match *match,
-        struct policy_place place, char error[POLICY_ERROR_MAX])
+static int read_methods(struct rule *rule, const struct policy_match *match, struct place place,
+        char error[FAULT_MAX])
 {
 	for (unsigned i = 0; i < match->method_count; i++) {
 		const unsigned bit = policy_method_bit(slice_of(match->methods[i]));
 		if (bit == 0) {
-			return policy_fail(error, place_of_word(place, match->method_lines, i),
+			return fault_set(error, place_of_word(place, match->method_lines, i),
 			        "'%s' is not accepted as a method: give GET, HEAD, POST, PUT, "
 			        "PATCH, DELETE or OPTIONS",
 			        text_show(slice_of(match->methods[i])).text);
@@ -312,8 +275,8 @@ static int read_methods(struct rule *rule, const struct policy_match *match,
 	return 0;
 }
 
-static int read_path(struct rule *rule, const struct policy_match *match, struct policy_place place,
-        char error[POLICY_ERROR_MAX])
+static int read_path(struct rule *rule, const struct policy_match *match, struct place place,
+        char error[FAULT_MAX])
 {
 	char problem[512];
 
@@ -321,11 +284,11 @@ static int read_path(struct rule *rule, const struct policy_match *match, struct
 		return 0;
 	}
 	if (strlen(match->path) > POLICY_PATTERN_MAX) {
-		return policy_fail(error, place, "the path pattern is longer than %d bytes",
+		return fault_set(error, place, "the path pattern is longer than %d bytes",
 		        POLICY_PATTERN_MAX);
 	}
 	if (path_compile(match->path, &rule->path, problem, sizeof(problem)) < 0) {
-		return policy_fail(error, place, "the path pattern '%.256s' is not accepted: %s",
+		return fault_set(error, place, "the path pattern '%.256s' is not accepted: %s",
 		        match->path, problem);
 	}
 	return 0;
@@ -336,8 +299,8 @@ static int read_path(struct rule *rule, const struct policy_match *match, struct
  * the unknown too unless the rule allows by methods alone: to allow the unknown
  * must be said, to deny it need not.
  */
-static int read_operations(struct rule *rule, const struct policy_match *match,
-        struct policy_place place, char error[POLICY_ERROR_MAX])
+static int read_operations(struct rule *rule, const struct policy_match *match, struct place place,
+        char error[FAULT_MAX])
 {
 	const bool unknown = !rule->allow || match->path != NULL || match->sections != 0;
 
@@ -349,7 +312,7 @@ static int read_operations(struct rule *rule, const struct policy_match *match,
 		}
 	}
 	for (unsigned id = 0; match->operation_count == 0 && id < docker_id_count(); id++) {
-		if (unknown || !policy_is_unknown(id)) {
+		if (unknown || !docker_id_is_unknown(id)) {
 			id_add(rule->fits, id);
 		}
 	}
@@ -373,7 +336,7 @@ static bool method_can_fit(const struct rule *rule, unsigned id)
 	}
 	const unsigned reading = policy_method_bit(SLICE("GET")) | policy_method_bit(SLICE("HEAD"));
 	const unsigned options = policy_method_bit(SLICE("OPTIONS"));
-	if (endpoint == NULL && !policy_is_unknown(id)) {
+	if (endpoint == NULL && !docker_id_is_unknown(id)) {
 		return (rule->methods & options) != 0;
 	}
 	if (endpoint == NULL) {
@@ -395,13 +358,13 @@ static void narrow(struct rule *rule, uint64_t sections)
 }
 
 int policy_add_rule(struct policy *policy, bool allow, const struct policy_match *match,
-        const char *text, struct policy_place place, char error[POLICY_ERROR_MAX])
+        const char *text, struct place place, char error[FAULT_MAX])
 {
 	struct arena *arena = &policy->set->arena;
 
-	ASSERT(policy->plans == NULL);
+	ASSERT(policy->steps == NULL);
 	if (policy->rule_count == POLICY_RULES_MAX) {
-		return policy_fail(error, place, "policy '%s' has more than %d rules", policy->name,
+		return fault_set(error, place, "policy '%s' has more than %d rules", policy->name,
 		        POLICY_RULES_MAX);
 	}
 	struct rule *rule = arena_take(arena, sizeof(*rule));

@@ -15,7 +15,7 @@
 #ifndef POLICY_POLICY_H
 #define POLICY_POLICY_H
 
-#include "base/check.h"
+#include "base/fault.h"
 #include "base/slice.h"
 #include "base/text.h"
 #include "docker/docker.h"
@@ -26,13 +26,6 @@ enum {
 	POLICY_PATTERN_MAX = 1024, /* bytes of a path pattern */
 	POLICY_EXTENDS_MAX = 32,   /* names in one policy's `extends` */
 	POLICY_DEPTH_MAX = 8,      /* policies that extend each other in a row */
-	POLICY_ERROR_MAX = 1024,   /* bytes of a message */
-};
-
-/* Where something was written; file NULL: nowhere, the program made it. */
-struct policy_place {
-	const char *file;
-	unsigned line;
 };
 
 /*
@@ -49,9 +42,9 @@ struct verdict {
 	bool allowed;  /* forward it */
 	bool observed; /* it would be denied, and the policy only observes */
 	const struct policy
-	        *policy;           /* in which the deciding rule is written; else the judging one */
-	const char *rule;          /* the deciding rule as written; NULL: none fitted */
-	struct policy_place place; /* of the rule; else of the policy */
+	        *policy;    /* in which the deciding rule is written; else the judging one */
+	const char *rule;   /* the deciding rule as written; NULL: none fitted */
+	struct place place; /* of the rule; else of the policy */
 };
 
 /* What matching a pattern needs to write to: one for each thread that judges. */
@@ -65,9 +58,8 @@ struct verdict policy_judge(const struct policy *policy, const struct docker_req
 
 const char *policy_name(const struct policy *policy);
 bool policy_observes(const struct policy *policy);
-struct policy_place policy_place(const struct policy *policy);
-/* What a preset says about itself; NULL: nothing. */
-const char *policy_description(const struct policy *policy);
+struct place policy_place(const struct policy *policy);
+/* What a preset may cost whoever uses it, in its own words; NULL: nothing is said. */
 const char *policy_costs(const struct policy *policy);
 
 /* What a policy makes of a request id, whatever path and method it may have. */
@@ -116,7 +108,7 @@ void policy_add_pattern(struct slice path, struct text *text);
 /* Whether a rule with the method and the path of a request that no row fits reaches it. */
 bool policy_method_tells(const struct docker_request *request);
 /* Write "presets/traefik.yaml:7", or "built in". */
-void policy_add_place(struct policy_place place, struct text *text);
+void policy_add_place(struct place place, struct text *text);
 
 /* ── Building ────────────────────────────────────────────────────────────── */
 
@@ -145,9 +137,8 @@ struct policy_match {
 unsigned policy_method_bit(struct slice method);
 
 /*
- * Functions that fail return -EINVAL and leave a sentence in `error`, with
- * FILE:LINE in front where there is a file. Strings are copied, but `file` of a
- * place, which must stay.
+ * Functions that fail return -EINVAL and leave a fault in `error`. Strings are copied, but `file`
+ * of a place, which must stay.
  */
 struct policy_set *policy_set_new(void) MUST_USE;
 void policy_set_free(struct policy_set *set);
@@ -155,23 +146,23 @@ void policy_set_free(struct policy_set *set);
  * The policy or preset called `name`; not yet sealed unless policy_seal() was
  * called on it. `place` is where the name is written.
  */
-int policy_set_find(struct policy_set *set, struct slice name, struct policy_place place,
-        struct policy **ret_policy, char error[POLICY_ERROR_MAX]) MUST_USE;
+int policy_set_find(struct policy_set *set, struct slice name, struct place place,
+        struct policy **ret_policy, char error[FAULT_MAX]) MUST_USE;
 
 /* The sealed policy behind `policy`, or the first one for NULL; NULL at the end. */
 const struct policy *policy_set_next(const struct policy_set *set, const struct policy *policy);
 
-int policy_new(struct policy_set *set, struct slice name, struct policy_place place,
-        struct policy **ret_policy, char error[POLICY_ERROR_MAX]) MUST_USE;
+int policy_new(struct policy_set *set, struct slice name, struct place place,
+        struct policy **ret_policy, char error[FAULT_MAX]) MUST_USE;
 /* A denial is recorded and let through. */
 void policy_observe(struct policy *policy);
 /* `text` is what messages call the rule: "allow: [container.*]", "CONTAINERS=1". */
 int policy_add_rule(struct policy *policy, bool allow, const struct policy_match *match,
-        const char *text, struct policy_place place, char error[POLICY_ERROR_MAX]) MUST_USE;
+        const char *text, struct place place, char error[FAULT_MAX]) MUST_USE;
 /* The rules of `name` are tried after the policy's own. */
-int policy_extend(struct policy *policy, struct slice name, struct policy_place place,
-        char error[POLICY_ERROR_MAX]) MUST_USE;
+int policy_extend(struct policy *policy, struct slice name, struct place place,
+        char error[FAULT_MAX]) MUST_USE;
 /* Resolve `extends` and make the tables; after it nothing may be added. Sealing twice is fine. */
-int policy_seal(struct policy *policy, char error[POLICY_ERROR_MAX]) MUST_USE;
+int policy_seal(struct policy *policy, char error[FAULT_MAX]) MUST_USE;
 
 #endif

@@ -24,18 +24,18 @@ struct walk {
 
 /* ── extends ─────────────────────────────────────────────────────────────── */
 
-static int enter(struct walk *walk, struct policy *policy, struct policy_place place,
-        char error[POLICY_ERROR_MAX])
+static int enter(
+        struct walk *walk, struct policy *policy, struct place place, char error[FAULT_MAX])
 {
 	if (walk->depth == POLICY_DEPTH_MAX) {
-		return policy_fail(error, place,
+		return fault_set(error, place,
 		        "more than %d policies extend each other in a row at '%s'",
 		        POLICY_DEPTH_MAX, policy->name);
 	}
 	policy->seen_by = walk->sealed;
 	for (const struct rule *rule = policy->rules; rule != NULL; rule = rule->next) {
 		if (walk->order.count == POLICY_RULES_MAX) {
-			return policy_fail(error, place,
+			return fault_set(error, place,
 			        "policy '%s' has more than %d rules with those it extends",
 			        walk->sealed->name, POLICY_RULES_MAX);
 		}
@@ -56,8 +56,7 @@ static bool is_on_stack(const struct walk *walk, const struct policy *policy)
 }
 
 /* A policy that is reached twice has nothing to add: its rules were tried already. */
-static int extend(
-        struct walk *walk, const struct extension *extension, char error[POLICY_ERROR_MAX])
+static int extend(struct walk *walk, const struct extension *extension, char error[FAULT_MAX])
 {
 	struct policy *policy = NULL;
 
@@ -66,14 +65,14 @@ static int extend(
 		return -EINVAL;
 	}
 	if (is_on_stack(walk, policy)) {
-		return policy_fail(error, extension->place,
+		return fault_set(error, extension->place,
 		        "policy '%s' extends itself: it is reached from '%s'", policy->name,
 		        walk->stack[walk->depth - 1].policy->name);
 	}
 	return policy->seen_by == walk->sealed ? 0 : enter(walk, policy, extension->place, error);
 }
 
-static int collect(struct walk *walk, char error[POLICY_ERROR_MAX])
+static int collect(struct walk *walk, char error[FAULT_MAX])
 {
 	int code = enter(walk, walk->sealed, walk->sealed->place, error);
 
@@ -94,7 +93,7 @@ static int collect(struct walk *walk, char error[POLICY_ERROR_MAX])
 
 /* Whether the pattern can fit what no row fits: of a section the first segment is known. */
 static bool can_be_of_section(
-        const struct rule *rule, enum docker_section section, struct path_scratch *scratch)
+        const struct rule *rule, enum docker_section section, struct policy_scratch *scratch)
 {
 	char memory[64];
 	struct text text = text_over(memory, sizeof(memory));
@@ -118,7 +117,7 @@ static struct slice literal_part(const struct docker_endpoint *endpoint, bool *r
 
 /* Whether the pattern of a rule fits the paths of an id; PATH_TOO_HARD: it depends on the path. */
 static enum path_answer path_of_id(
-        const struct rule *rule, unsigned id, struct path_scratch *scratch)
+        const struct rule *rule, unsigned id, struct policy_scratch *scratch)
 {
 	const struct docker_endpoint *endpoint = docker_endpoint(id);
 	const struct path_limits *limits = rule->policy->set->limits;
@@ -145,12 +144,12 @@ static bool asks_method(const struct rule *rule, unsigned id)
 	if (rule->methods == 0) {
 		return false;
 	}
-	return endpoint == NULL ? policy_is_unknown(id)
+	return endpoint == NULL ? docker_id_is_unknown(id)
 	                        : policy_method_bit(slice_of(endpoint->method)) == 0;
 }
 
 /* The steps of one id into `steps`; how many. */
-static unsigned plan(const struct order *order, unsigned id, struct path_scratch *scratch,
+static unsigned plan(const struct order *order, unsigned id, struct policy_scratch *scratch,
         struct step steps[POLICY_RULES_MAX + 1])
 {
 	unsigned count = 0;
@@ -173,10 +172,10 @@ static unsigned plan(const struct order *order, unsigned id, struct path_scratch
 }
 
 static void make_table(
-        struct policy *policy, const struct order *order, struct path_scratch *scratch)
+        struct policy *policy, const struct order *order, struct policy_scratch *scratch)
 {
 	struct arena *arena = &policy->set->arena;
-	struct plan *plans = arena_take(arena, docker_id_count() * sizeof(plans[0]));
+	const struct step **table = arena_take(arena, docker_id_count() * sizeof(struct step *));
 	struct step steps[POLICY_RULES_MAX + 1];
 
 	for (unsigned id = 0; id < docker_id_count(); id++) {
@@ -185,24 +184,24 @@ static void make_table(
 		for (unsigned i = 0; i < count; i++) {
 			kept[i] = steps[i];
 		}
-		plans[id].first = kept;
+		table[id] = kept;
 	}
-	policy->plans = plans;
+	policy->steps = table;
 }
 
-int policy_seal(struct policy *policy, char error[POLICY_ERROR_MAX])
+int policy_seal(struct policy *policy, char error[FAULT_MAX])
 {
 	struct walk walk = {.sealed = policy};
 
-	if (policy->plans != NULL) {
+	if (policy->steps != NULL) {
 		return 0;
 	}
 	if (collect(&walk, error) < 0) {
 		return -EINVAL;
 	}
-	struct path_scratch *scratch = path_scratch_new();
+	struct policy_scratch *scratch = policy_scratch_new();
 	ASSERT(scratch != NULL);
 	make_table(policy, &walk.order, scratch);
-	path_scratch_free(scratch);
+	policy_scratch_free(scratch);
 	return 0;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "sandbox/sandbox.h"
 
+#include "address/address.h"
 #include "base/log.h"
 
 #include <errno.h>
@@ -8,10 +9,8 @@
 #include <linux/capability.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 /* Nobody's in particular; what images of others run as, too. */
@@ -24,19 +23,12 @@ enum { SANDBOX_ID = 65532 };
  */
 static int try_socket(const char *path)
 {
-	struct sockaddr_un address = {.sun_family = AF_UNIX};
-	const size_t len = strlen(path);
-
-	if (len >= sizeof(address.sun_path)) {
-		return -ENAMETOOLONG;
-	}
-	memcpy(address.sun_path, path, len + 1);
+	const union address address = address_of_path(slice_of(path));
 	const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0) {
 		return -errno;
 	}
-	const int failed =
-	        connect(fd, (const struct sockaddr *)&address, sizeof(address)) < 0 ? errno : 0;
+	const int failed = connect(fd, &address.any, address_len(&address)) < 0 ? errno : 0;
 	(void)close(fd);
 	return failed == ECONNREFUSED || failed == EAGAIN ? 0 : -failed;
 }

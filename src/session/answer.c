@@ -27,6 +27,31 @@ struct exchange *session_exchange(struct session *session)
 	return session->exchange;
 }
 
+enum http_connection session_connection(const struct exchange *exchange)
+{
+	if (!exchange->keep_client) {
+		return HTTP_CONNECTION_CLOSE;
+	}
+	return exchange->old_client ? HTTP_CONNECTION_KEEP_ALIVE : HTTP_CONNECTION_KEEP;
+}
+
+/* Where an answer of our own goes: behind what is half sent, a 1xx. NULL without memory. */
+static struct buffer *answer_buffer(struct session *session)
+{
+	struct buffer_lender *lender = &session->worker->lender.buffers;
+	struct buffer *buffer = NULL;
+
+	if (buffer_borrow(lender, &session->down.buffer)) {
+		flow_start(&session->down, HTTP_NO_BODY, 0);
+		buffer = session->down.buffer;
+		buffer->end = buffer->raw = buffer->ready;
+		if (buffer->start == buffer->ready) {
+			buffer_reset(lender, buffer);
+		}
+	}
+	return buffer;
+}
+
 /*
  * Answer with `json`, or, when its ptr is NULL, with `reason` as the Engine
  * would. The connection goes on only if the request is wholly read.
@@ -34,42 +59,30 @@ struct exchange *session_exchange(struct session *session)
 static enum next answer(
         struct session *session, unsigned status, struct slice json, struct slice reason)
 {
-	struct worker *worker = session->worker;
 	struct exchange *exchange = session_exchange(session);
-	const enum http_connection keep = exchange != NULL && exchange->old_client
-	                                          ? HTTP_CONNECTION_KEEP_ALIVE
-	                                          : HTTP_CONNECTION_KEEP;
 
 	session_release_engine(session, false);
 	flow_skip(&session->up, &session->worker->lender);
-	if (exchange == NULL || !buffer_borrow(&worker->lender.buffers, &session->down.buffer)) {
+	struct buffer *buffer = exchange == NULL ? NULL : answer_buffer(session);
+	if (buffer == NULL) {
 		return NEXT_CLOSE;
 	}
-	flow_start(&session->down, HTTP_NO_BODY, 0);
-	exchange->keep_client = exchange->keep_client && session->up.complete && !worker->stopping;
-	const enum http_connection connection =
-	        exchange->keep_client ? keep : HTTP_CONNECTION_CLOSE;
-	struct buffer *buffer = session->down.buffer;
-	buffer->end = buffer->raw = buffer->ready; /* what is half sent, a 1xx, goes first */
-	if (buffer->start == buffer->ready) {
-		buffer_reset(&worker->lender.buffers, buffer);
-	}
+	exchange->keep_client =
+	        exchange->keep_client && session->up.complete && !session->worker->stopping;
+	const enum http_connection connection = session_connection(exchange);
 	struct text text = text_over(buffer->bytes + buffer->end, buffer_room(buffer));
-	if (json.ptr != NULL) {
-		http_json_write(&text, status, json, exchange->to_head, connection);
-	} else {
-		http_error_write(&text, status, reason, exchange->to_head, connection);
-	}
+	exchange->record.bytes =
+	        json.ptr != NULL
+	                ? http_json_write(&text, status, json, exchange->to_head, connection)
+	                : http_error_write(&text, status, reason, exchange->to_head, connection);
 	if (text.overflow) {
 		return NEXT_CLOSE;
 	}
 	buffer->ready = buffer->raw = buffer->end = buffer->end + (uint32_t)text.len;
 	exchange->record.status = status;
-	exchange->record.bytes = exchange->to_head ? 0 : json.ptr != NULL ? json.len : reason.len;
 	return session_enter(session, SESSION_ANSWER);
 }
 
-/* `reason` must be a literal: the record keeps it. */
 enum next session_answer_error(struct session *session, unsigned status, const char *reason)
 {
 	struct exchange *exchange = session_exchange(session);

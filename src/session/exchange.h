@@ -20,12 +20,9 @@ struct exchange {
 	bool old_client;    /* HTTP/1.0: knows no chunks and no 1xx */
 	bool end_told;      /* the Engine knows that the client sends no more */
 	bool dialled_again; /* it was retried once */
-	uint32_t
-	        replay_len; /* bytes before the buffer's `ready` that are the whole request, or 0 */
-	int64_t dial_since_ns;
+	/* Bytes before the buffer's `ready` that are the whole request, or 0. */
+	uint32_t replay_len;
+	int64_t dial_since_ns; /* when dialling began, monotonic */
 };
-
-/* Bytes of a session, for its pool. */
-size_t session_size(void);
 
 #endif

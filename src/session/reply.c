@@ -163,19 +163,11 @@ static enum next relay_interim(struct session *session, const struct http_respon
 	return NEXT_YIELD; /* an Engine that sends nothing else must not keep the others waiting */
 }
 
-static enum http_connection connection_for(const struct session *session)
-{
-	if (!session->exchange->keep_client) {
-		return HTTP_CONNECTION_CLOSE;
-	}
-	return session->exchange->old_client ? HTTP_CONNECTION_KEEP_ALIVE : HTTP_CONNECTION_KEEP;
-}
-
 static enum next relay_answer(struct session *session, const struct http_response *response)
 {
 	struct exchange *exchange = session->exchange;
 	const enum http_framing framing = response->head.framing;
-	const bool bare = exchange->old_client && framing == HTTP_CHUNKED;
+	const bool bare = exchange->old_client && response->head.has_chunked;
 
 	exchange->keep_engine = response->head.keep_alive;
 	exchange->keep_client =
@@ -183,7 +175,7 @@ static enum next relay_answer(struct session *session, const struct http_respons
 	        !session->worker->stopping &&
 	        (session->up.complete ||
 	                (response->head.keep_alive && (exchange->traits & DOCKER_ATTACH) == 0));
-	if (!write_answer_head(session, response, connection_for(session), bare)) {
+	if (!write_answer_head(session, response, session_connection(exchange), bare)) {
 		return session_answer_error(
 		        session, 502, "the head of the Engine's answer is too large");
 	}
@@ -281,6 +273,12 @@ static enum next answer_complete(struct session *session)
 	return session_enter(session, SESSION_DRAIN);
 }
 
+static enum next answer_broken(struct session *session, const char *reason)
+{
+	session->exchange->record.reason = reason;
+	return NEXT_CLOSE; /* without an end, which says so */
+}
+
 static enum next pump_answer(struct session *session)
 {
 	const bool until_close = session->down.framing == HTTP_UNTIL_CLOSE;
@@ -291,7 +289,13 @@ static enum next pump_answer(struct session *session)
 	if (result == FLOW_COMPLETE || (ended && until_close)) {
 		return answer_complete(session);
 	}
-	return next_after(result); /* cut short: closing without an end says so */
+	if (ended) {
+		return answer_broken(session, "the Engine cut its answer short");
+	}
+	return result == FLOW_MALFORMED
+	               ? answer_broken(
+	                         session, "the chunk framing of the Engine's answer is malformed")
+	               : next_after(result);
 }
 
 enum next session_step_relay(struct session *session)

@@ -227,7 +227,7 @@ enum next session_step_dial(struct session *session)
 			return session_answer_error(session, 504,
 			        "the Engine does not accept connections: its queue is full");
 		}
-		timer_start(&worker->loop, &worker->dial, &session->deadline);
+		(void)session_enter(session, SESSION_DIAL);
 		return NEXT_WAIT;
 	}
 	if (error < 0) {

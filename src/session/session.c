@@ -3,48 +3,18 @@
 
 #include "base/clock.h"
 
-#include <errno.h>
-#include <netinet/tcp.h>
 #include <unistd.h>
 
-size_t session_size(void)
-{
-	return sizeof(struct session);
-}
-
 /* ── States ──────────────────────────────────────────────────────────────── */
-
-static struct timer_queue *deadline_of(struct worker *worker, enum session_state state)
-{
-	switch (state) {
-	case SESSION_IDLE:
-		return &worker->idle;
-	case SESSION_HEAD:
-		return &worker->head;
-	case SESSION_DIAL:
-		return &worker->dial;
-	case SESSION_DRAIN:
-	case SESSION_ANSWER:
-		return &worker->drain;
-	case SESSION_LINGER:
-		return &worker->linger;
-	case SESSION_REPLY:
-	case SESSION_RELAY:
-	case SESSION_TUNNEL:
-	case SESSION_STATES:
-		return NULL;
-	}
-	return NULL;
-}
 
 enum next session_enter(struct session *session, enum session_state state)
 {
 	struct worker *worker = session->worker;
-	struct timer_queue *queue = deadline_of(worker, state);
+	struct timer_queue *deadline = &worker->deadlines[state];
 
 	session->state = state;
-	if (queue != NULL) {
-		timer_start(&worker->loop, queue, &session->deadline);
+	if (deadline->duration_ns > 0) {
+		timer_start(&worker->loop, deadline, &session->deadline);
 	} else {
 		timer_stop(&session->deadline);
 	}
@@ -71,6 +41,9 @@ void session_record(struct session *session)
 	if (exchange == NULL) {
 		return;
 	}
+	if (exchange->record.status == 0 && exchange->record.reason == NULL) {
+		exchange->record.reason = "the connection ended before the answer";
+	}
 	audit_write(&session->worker->audit, &exchange->record, session->client_name);
 	pool_give(&session->worker->exchange_pool, exchange);
 	session->exchange = NULL;
@@ -87,6 +60,15 @@ static void session_buried(struct task *task)
 		upstream_close_idle(&worker->upstream);
 		loop_stop(&worker->loop);
 	}
+}
+
+/* In the middle of an answer that ends with the connection: only a reset says that it is cut. */
+static bool must_reset(const struct session *session)
+{
+	const struct flow *down = &session->down;
+
+	return session->state == SESSION_RELAY &&
+	       (down->framing == HTTP_UNTIL_CLOSE || down->chunks.bare);
 }
 
 static void session_close(struct session *session)
@@ -106,6 +88,9 @@ static void session_close(struct session *session)
 	flow_reset(&session->down, &worker->lender);
 	timer_stop(&session->deadline);
 	list_remove(&session->again.link);
+	if (must_reset(session)) {
+		stream_reset_on_close(&session->client);
+	}
 	stream_close(&session->client);
 	(void)atomic_fetch_sub(worker->settings->connections, 1);
 	loop_put_off(&worker->loop, &session->burial);
@@ -114,15 +99,9 @@ static void session_close(struct session *session)
 /* ── The machine ─────────────────────────────────────────────────────────── */
 
 static enum next (*const steps[SESSION_STATES])(struct session *) = {
-        [SESSION_IDLE] = session_step_idle,
-        [SESSION_HEAD] = session_step_head,
-        [SESSION_DIAL] = session_step_dial,
-        [SESSION_REPLY] = session_step_reply,
-        [SESSION_RELAY] = session_step_relay,
-        [SESSION_DRAIN] = session_step_drain,
-        [SESSION_TUNNEL] = session_step_tunnel,
-        [SESSION_ANSWER] = session_step_answer,
-        [SESSION_LINGER] = session_step_linger,
+#define STATE(name, step, deadline_ns) [SESSION_##name] = session_step_##step,
+#include "session/states.def"
+#undef STATE
 };
 
 static void session_run(struct session *session)
@@ -179,7 +158,6 @@ void session_open(struct acceptor *acceptor, int fd, const union address *peer)
 {
 	struct worker *worker = acceptor->worker;
 	struct session *session = pool_take(&worker->session_pool);
-	const int on = 1;
 
 	if (session == NULL) {
 		(void)close(fd);
@@ -191,10 +169,7 @@ void session_open(struct acceptor *acceptor, int fd, const union address *peer)
 	        .listener = &acceptor->listener,
 	        .up.into_unix = true,
 	};
-	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)); /* fails on unix sockets */
-	(void)setsockopt(
-	        fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on)); /* finds peers that vanished */
-	peer_name(peer, session->client_name);
+	address_name(peer, session->client_name);
 	timer_init(&session->deadline, deadline_expired);
 	task_init(&session->again, session_again);
 	task_init(&session->burial, session_buried);

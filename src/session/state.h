@@ -12,13 +12,6 @@
 #include "session/exchange.h"
 #include "session/worker.h"
 
-enum session_state {
-#define STATE(name, deadline, waits_for) SESSION_##name,
-#include "session/states.def"
-#undef STATE
-	SESSION_STATES,
-};
-
 struct session {
 	struct stream client;
 	struct worker *worker;
@@ -34,7 +27,7 @@ struct session {
 	struct task again;  /* its turn was cut */
 	struct task burial; /* it has ended */
 	struct list link;   /* of worker->sessions */
-	char client_name[PEER_NAME_MAX];
+	char client_name[ADDRESS_NAME_MAX];
 };
 
 /* What a step makes of the session. */
@@ -69,6 +62,8 @@ void session_engine_notified(struct stream *stream);
 
 /* The exchange, a new one if there is none; NULL without memory. */
 struct exchange *session_exchange(struct session *session);
+/* What an answer says of the connection to the client. */
+enum http_connection session_connection(const struct exchange *exchange);
 /* Answer {"message": reason}; `reason` must be a literal, for the record keeps it. */
 enum next session_answer_error(struct session *session, unsigned status, const char *reason);
 /* A request that is not understood: the connection ends with the answer. */

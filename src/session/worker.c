@@ -2,7 +2,7 @@
 #include "session/worker.h"
 
 #include "base/clock.h"
-#include "session/exchange.h"
+#include "session/state.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -12,10 +12,6 @@
 
 enum {
 	ACCEPTS_PER_TURN = 64,
-	IDLE_SECONDS = 300, /* as the Engine itself: ReadHeaderTimeout of 20.10 and later */
-	LINGER_SECONDS = 5,
-	DRAIN_SECONDS = 30,
-	DIAL_RETRY_MS = 20,
 	ACCEPT_RETRY_MS = 100,
 	OBJECTS_KEPT = 64,
 	CLOSING_MAX = 1024, /* that wait for the end of a turn, and count no more */
@@ -143,12 +139,15 @@ static void init_queues(struct worker *worker)
 {
 	const struct worker_settings *settings = worker->settings;
 	struct loop *loop = &worker->loop;
+	const int64_t deadlines_ns[SESSION_STATES] = {
+#define STATE(name, step, deadline_ns) [SESSION_##name] = (deadline_ns),
+#include "session/states.def"
+#undef STATE
+	};
 
-	timer_queue_init(loop, &worker->idle, IDLE_SECONDS * NS_PER_S);
-	timer_queue_init(loop, &worker->head, settings->head_timeout * NS_PER_S);
-	timer_queue_init(loop, &worker->dial, DIAL_RETRY_MS * NS_PER_MS);
-	timer_queue_init(loop, &worker->drain, DRAIN_SECONDS * NS_PER_S);
-	timer_queue_init(loop, &worker->linger, LINGER_SECONDS * NS_PER_S);
+	for (unsigned state = 0; state < SESSION_STATES; state++) {
+		timer_queue_init(loop, &worker->deadlines[state], deadlines_ns[state]);
+	}
 	timer_queue_init(loop, &worker->grace_queue, settings->shutdown_grace * NS_PER_S);
 	timer_queue_init(loop, &worker->retry_queue, ACCEPT_RETRY_MS * NS_PER_MS);
 	timer_init(&worker->grace, grace_expired);
@@ -163,7 +162,7 @@ static int init_memory(struct worker *worker)
 	const uint32_t head_size = settings->max_head + headroom + BUFFER_SMALL_SIZE;
 
 	const unsigned max = settings->max_connections + CLOSING_MAX;
-	pool_init(&worker->session_pool, session_size(), max, OBJECTS_KEPT);
+	pool_init(&worker->session_pool, sizeof(struct session), max, OBJECTS_KEPT);
 	pool_init(&worker->exchange_pool, sizeof(struct exchange), max, OBJECTS_KEPT);
 	buffer_lender_init(&worker->lender.buffers, headroom,
 	        head_size > BUFFER_LARGE_SIZE ? head_size : BUFFER_LARGE_SIZE, 2 * max);

@@ -15,6 +15,13 @@
 
 enum { WORKER_LISTENERS_MAX = 16 };
 
+enum session_state {
+#define STATE(name, step, deadline_ns) SESSION_##name,
+#include "session/states.def"
+#undef STATE
+	SESSION_STATES,
+};
+
 struct acceptor {
 	struct watch watch;
 	struct worker *worker;
@@ -37,8 +44,8 @@ struct worker {
 	struct flow_lender lender;
 	struct upstream upstream;
 	struct audit audit;
-	/* Deadlines of session states: see states.def. */
-	struct timer_queue idle, head, dial, drain, linger, grace_queue, retry_queue;
+	struct timer_queue deadlines[SESSION_STATES];
+	struct timer_queue grace_queue, retry_queue;
 	/* Memory for one call, never kept. */
 	struct http_field *fields;
 	struct docker_request request;
@@ -50,7 +57,6 @@ struct worker {
 /* Take over the socket `fd`, which `acceptor` accepted. */
 void session_open(struct acceptor *acceptor, int fd, const union address *peer);
 /* Called once the worker is stopping: leave if nothing is in progress. */
-struct session;
 void sessions_stop(struct worker *worker);
 void sessions_abort(struct worker *worker);
 

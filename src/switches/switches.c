@@ -223,8 +223,7 @@ static void advise(const void *context, const struct docker_request *request, st
 	}
 }
 
-static int add_rule(
-        struct policy *policy, const struct switch_rule *rule, char error[POLICY_ERROR_MAX])
+static int add_rule(struct policy *policy, const struct switch_rule *rule, char error[FAULT_MAX])
 {
 	static const char *const reads[] = {"GET", "HEAD"};
 	struct policy_match match = {
@@ -239,18 +238,16 @@ static int add_rule(
 		        .method_count = rule->reads_only ? ARRAY_LEN(reads) : 0,
 		};
 	}
-	return policy_add_rule(policy, rule->allow, &match, rule->text,
-	        (struct policy_place){.file = NULL}, error);
+	return policy_add_rule(policy, rule->allow, &match, rule->text, NOWHERE, error);
 }
 
 int switches_build(struct policy_set *set, const struct switches *switches,
-        struct policy **ret_policy, char error[POLICY_ERROR_MAX])
+        struct policy **ret_policy, char error[FAULT_MAX])
 {
 	struct switch_rule rules[SWITCHES_RULES_MAX];
 	const unsigned count = switches_list_rules(switches, rules);
 
-	if (policy_new(set, SLICE("switches"), (struct policy_place){.file = NULL}, ret_policy,
-	            error) < 0) {
+	if (policy_new(set, SLICE("switches"), NOWHERE, ret_policy, error) < 0) {
 		return -EINVAL;
 	}
 	for (unsigned i = 0; i < count; i++) {

@@ -91,6 +91,6 @@ unsigned switches_list_rules(
 
 /* The policy called `switches`, sealed; `switches` must outlive it. */
 int switches_build(struct policy_set *set, const struct switches *switches,
-        struct policy **ret_policy, char error[POLICY_ERROR_MAX]) MUST_USE;
+        struct policy **ret_policy, char error[FAULT_MAX]) MUST_USE;
 
 #endif

@@ -15,10 +15,10 @@ enum {
 void upstream_init(
         struct upstream *upstream, struct loop *loop, const char *socket_path, unsigned max)
 {
-	*upstream = (struct upstream){.loop = loop, .address = {.sun_family = AF_UNIX}};
-	const struct slice path = slice_of(socket_path);
-	ASSERT(path.len < sizeof(upstream->address.sun_path));
-	memcpy(upstream->address.sun_path, path.ptr, path.len);
+	*upstream = (struct upstream){
+	        .loop = loop,
+	        .address = address_of_path(slice_of(socket_path)),
+	};
 	pool_init(&upstream->connections, sizeof(struct engine_connection), max, CONNECTIONS_KEPT);
 	list_init(&upstream->idle);
 	timer_queue_init(loop, &upstream->idle_queue, IDLE_SECONDS * NS_PER_S);
@@ -77,8 +77,7 @@ static int dial(const struct upstream *upstream)
 	if (fd < 0) {
 		return -errno;
 	}
-	if (connect(fd, (const struct sockaddr *)&upstream->address, sizeof(upstream->address)) <
-	        0) {
+	if (connect(fd, &upstream->address.any, address_len(&upstream->address)) < 0) {
 		const int error = errno;
 		(void)close(fd);
 		return -error;
@@ -139,12 +138,10 @@ int upstream_borrow(struct upstream *upstream, enum upstream_wish wish,
         struct engine_connection **ret_connection)
 {
 	struct engine_connection *connection = take_idle(upstream, wish);
+	const int error = connection == NULL ? open_connection(upstream, &connection) : 0;
 
 	if (connection == NULL) {
-		const int error = open_connection(upstream, &connection);
-		if (error < 0) {
-			return error;
-		}
+		return error;
 	}
 	connection->stream.notify = notify;
 	connection->borrower = borrower;

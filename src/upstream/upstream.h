@@ -9,15 +9,13 @@
 #ifndef UPSTREAM_UPSTREAM_H
 #define UPSTREAM_UPSTREAM_H
 
+#include "address/address.h"
 #include "base/pool.h"
 #include "net/stream.h"
 
-#include <sys/socket.h>
-#include <sys/un.h>
-
 struct upstream {
 	struct loop *loop;
-	struct sockaddr_un address;
+	union address address;
 	struct pool connections;
 	struct list idle; /* the last used one first */
 	unsigned idle_count;
@@ -34,7 +32,7 @@ struct engine_connection {
 	struct task burial;
 };
 
-/* The path must fit a sockaddr_un (107 bytes); checked by config. */
+/* config has seen to it that address_path_problem() finds nothing. */
 void upstream_init(
         struct upstream *upstream, struct loop *loop, const char *socket_path, unsigned max);
 /* Every connection must be home. */

@@ -5,19 +5,16 @@
 #include "base/text.h"
 
 #include <errno.h>
-#include <stdarg.h>
 #include <stdio.h>
 
-int yaml_fail(const struct yaml_node *node, char error[YAML_ERROR_MAX], const char *format, ...)
+const struct yaml_node *yaml_find(const struct yaml_node *map, const char *key)
 {
-	struct text text = text_over(error, YAML_ERROR_MAX);
-	va_list arguments;
+	const struct yaml_node *node = map->kind == YAML_MAP ? map->first : NULL;
 
-	text_add_format(&text, "%.512s:%u: ", node->file, node->line);
-	va_start(arguments, format);
-	(void)vsnprintf(error + text.len, YAML_ERROR_MAX - text.len, format, arguments);
-	va_end(arguments);
-	return -EINVAL;
+	while (node != NULL && !slice_equal(node->key, slice_of(key))) {
+		node = node->next;
+	}
+	return node;
 }
 
 struct yaml_found yaml_found(const struct yaml_node *node)
@@ -36,41 +33,42 @@ struct yaml_found yaml_found(const struct yaml_node *node)
 }
 
 int yaml_expect(const struct yaml_node *node, enum yaml_kind kind, const char *description,
-        char error[YAML_ERROR_MAX])
+        char error[FAULT_MAX])
 {
 	if (node->kind == kind && kind == YAML_TEXT &&
 	        memchr(node->text.ptr, '\n', node->text.len) != NULL) {
-		return yaml_fail(node, error, "expected one line; found %s", yaml_found(node).text);
+		return fault_set(
+		        error, node->place, "expected one line; found %s", yaml_found(node).text);
 	}
 	if (node->kind == kind && (kind != YAML_TEXT || node->text.len > 0)) {
 		return 0;
 	}
 	if (node->key.ptr == NULL) {
-		return yaml_fail(
-		        node, error, "expected %s; found %s", description, yaml_found(node).text);
+		return fault_set(error, node->place, "expected %s; found %s", description,
+		        yaml_found(node).text);
 	}
-	return yaml_fail(node, error, "'%s' is %s; found %s", text_show(node->key).text,
+	return fault_set(error, node->place, "'%s' is %s; found %s", text_show(node->key).text,
 	        description, yaml_found(node).text);
 }
 
 static int fail_unknown(const struct yaml_node *node, const char *what, const struct yaml_key *keys,
-        unsigned count, char error[YAML_ERROR_MAX])
+        unsigned count, char error[FAULT_MAX])
 {
 	struct nearest nearest = nearest_to(node->key);
 	char memory[512];
 	struct text known = text_over(memory, sizeof(memory));
 
 	for (unsigned i = 0; i < count; i++) {
-		nearest_try(&nearest, keys[i].name);
+		nearest_try(&nearest, slice_of(keys[i].name));
 		if (keys[i].read != NULL) {
 			text_add_format(&known, "%s%s", known.len > 0 ? ", " : "", keys[i].name);
 		}
 	}
-	if (nearest.best != NULL) {
-		return yaml_fail(node, error, "unknown key '%s' in %s; did you mean '%s'?",
-		        text_show(node->key).text, what, nearest.best);
+	if (nearest.best.ptr != NULL) {
+		return fault_set(error, node->place, "unknown key '%s' in %s; did you mean '%.*s'?",
+		        text_show(node->key).text, what, SLICE_FMT(nearest.best));
 	}
-	return yaml_fail(node, error, "unknown key '%s' in %s; there are %.*s",
+	return fault_set(error, node->place, "unknown key '%s' in %s; there are %.*s",
 	        text_show(node->key).text, what, SLICE_FMT(text_slice(&known)));
 }
 
@@ -86,10 +84,10 @@ static const struct yaml_key *find_key(
 }
 
 int yaml_read_map(const struct yaml_node *map, const char *what, const struct yaml_key *keys,
-        unsigned count, void *reader, char error[YAML_ERROR_MAX])
+        unsigned count, void *reader, char error[FAULT_MAX])
 {
 	if (map->kind != YAML_MAP) {
-		return yaml_fail(map, error, "expected %s, which is a map; found %s", what,
+		return fault_set(error, map->place, "expected %s, which is a map; found %s", what,
 		        yaml_found(map).text);
 	}
 	for (const struct yaml_node *node = map->first; node != NULL; node = node->next) {
@@ -98,8 +96,8 @@ int yaml_read_map(const struct yaml_node *map, const char *what, const struct ya
 			return fail_unknown(node, what, keys, count, error);
 		}
 		if (key->read == NULL) {
-			return yaml_fail(node, error, "'%s' in %s is not supported by this version",
-			        key->name, what);
+			return fault_set(error, node->place,
+			        "'%s' in %s is not supported by this version", key->name, what);
 		}
 		if (key->read(reader, node) < 0) {
 			return -EINVAL;

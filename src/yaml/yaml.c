@@ -5,15 +5,13 @@
 #include "yaml/repair.h"
 
 #include <errno.h>
-#include <stdarg.h>
-#include <stdio.h>
 #include <yaml.h>
 
 struct level {
 	struct yaml_node *node; /* a list or a map */
 	struct yaml_node **end; /* where the next child goes */
 	struct slice key;       /* read, and waiting for its value; ptr NULL: none */
-	unsigned key_line;
+	struct place key_place;
 	unsigned count;
 };
 
@@ -28,20 +26,6 @@ struct builder {
 	unsigned documents;
 };
 
-static int fail_at(const struct builder *builder, size_t line, const char *format, ...)
-        PRINTF_LIKE(3, 4);
-static int fail_at(const struct builder *builder, size_t line, const char *format, ...)
-{
-	struct text text = text_over(builder->error, YAML_ERROR_MAX);
-	va_list arguments;
-
-	text_add_format(&text, "%.512s:%zu: ", builder->file, line);
-	va_start(arguments, format);
-	(void)vsnprintf(builder->error + text.len, YAML_ERROR_MAX - text.len, format, arguments);
-	va_end(arguments);
-	return -EINVAL;
-}
-
 /* NULL: at the root. */
 static struct level *innermost(struct builder *builder)
 {
@@ -52,39 +36,43 @@ static struct level *innermost(struct builder *builder)
 /* ── Building the tree ───────────────────────────────────────────────────── */
 
 /* `prose`: it may have lines. */
-static int check_text(const struct builder *builder, struct slice text, size_t line, bool prose)
+static int check_text(
+        const struct builder *builder, struct slice text, struct place place, bool prose)
 {
 	if (text.len > YAML_TEXT_MAX) {
-		return fail_at(builder, line, "a text is longer than %d bytes", YAML_TEXT_MAX);
+		return fault_set(
+		        builder->error, place, "a text is longer than %d bytes", YAML_TEXT_MAX);
 	}
 	for (size_t i = 0; i < text.len; i++) {
 		const unsigned char c = (unsigned char)text.ptr[i];
 		if ((c < 0x20 && !(prose && (c == '\n' || c == '\t'))) || c == 0x7f) {
-			return fail_at(
-			        builder, line, "a text has a control byte (0x%02x)", (unsigned)c);
+			return fault_set(builder->error, place,
+			        "a text has a control byte (0x%02x)", (unsigned)c);
 		}
 	}
 	return 0;
 }
 
 /* A key is kept for the value that follows. */
-static int take_key(struct builder *builder, struct level *level, struct slice text, size_t line)
+static int take_key(
+        struct builder *builder, struct level *level, struct slice text, struct place place)
 {
-	if (check_text(builder, text, line, false) < 0) {
+	if (check_text(builder, text, place, false) < 0) {
 		return -EINVAL;
 	}
 	for (const struct yaml_node *node = level->node->first; node != NULL; node = node->next) {
 		if (slice_equal(node->key, text)) {
-			return fail_at(builder, line,
+			return fault_set(builder->error, place,
 			        "key '%s' is given twice; the first is in line %u",
-			        text_show(text).text, node->line);
+			        text_show(text).text, node->place.line);
 		}
 	}
 	if (level->count++ == YAML_KEYS_MAX) {
-		return fail_at(builder, line, "a map has more than %d keys", YAML_KEYS_MAX);
+		return fault_set(
+		        builder->error, place, "a map has more than %d keys", YAML_KEYS_MAX);
 	}
 	level->key = (struct slice){arena_copy(builder->arena, text), text.len};
-	level->key_line = (unsigned)line;
+	level->key_place = place;
 	return 0;
 }
 
@@ -92,19 +80,20 @@ static int take_key(struct builder *builder, struct level *level, struct slice t
  * A new node, hung into the innermost list or map. The line of a map's value
  * is that of its key: that is what people look for.
  */
-static int add_node(
-        struct builder *builder, enum yaml_kind kind, size_t line, struct yaml_node **ret_node)
+static int add_node(struct builder *builder, enum yaml_kind kind, struct place place,
+        struct yaml_node **ret_node)
 {
 	struct level *level = innermost(builder);
 
 	if (builder->nodes++ == YAML_NODES_MAX) {
-		return fail_at(builder, line, "there are more than %d values", YAML_NODES_MAX);
+		return fault_set(
+		        builder->error, place, "there are more than %d values", YAML_NODES_MAX);
 	}
 	if (level != NULL && level->node->kind == YAML_MAP && level->key.ptr == NULL) {
-		return fail_at(builder, line, "a key is plain text, not a list or a map");
+		return fault_set(builder->error, place, "a key is plain text, not a list or a map");
 	}
 	struct yaml_node *node = arena_take(builder->arena, sizeof(*node));
-	*node = (struct yaml_node){.kind = kind, .line = (unsigned)line, .file = builder->file};
+	*node = (struct yaml_node){.kind = kind, .place = place};
 	*ret_node = node;
 	if (level == NULL) {
 		builder->root = node;
@@ -112,7 +101,7 @@ static int add_node(
 	}
 	if (level->node->kind == YAML_MAP) {
 		node->key = level->key;
-		node->line = level->key_line;
+		node->place = level->key_place;
 		level->key = (struct slice){NULL, 0};
 	}
 	*level->end = node;
@@ -120,31 +109,31 @@ static int add_node(
 	return 0;
 }
 
-static int add_text(struct builder *builder, struct slice text, size_t line)
+static int add_text(struct builder *builder, struct slice text, struct place place)
 {
 	struct level *level = innermost(builder);
 	struct yaml_node *node = NULL;
 
 	if (level != NULL && level->node->kind == YAML_MAP && level->key.ptr == NULL) {
-		return take_key(builder, level, text, line);
+		return take_key(builder, level, text, place);
 	}
-	if (check_text(builder, text, line, true) < 0 ||
-	        add_node(builder, YAML_TEXT, line, &node) < 0) {
+	if (check_text(builder, text, place, true) < 0 ||
+	        add_node(builder, YAML_TEXT, place, &node) < 0) {
 		return -EINVAL;
 	}
 	node->text = (struct slice){arena_copy(builder->arena, text), text.len};
 	return 0;
 }
 
-static int open_level(struct builder *builder, enum yaml_kind kind, size_t line)
+static int open_level(struct builder *builder, enum yaml_kind kind, struct place place)
 {
 	struct yaml_node *node = NULL;
 
 	if (builder->depth == YAML_DEPTH_MAX) {
-		return fail_at(builder, line, "lists and maps are nested more than %d deep",
-		        YAML_DEPTH_MAX);
+		return fault_set(builder->error, place,
+		        "lists and maps are nested more than %d deep", YAML_DEPTH_MAX);
 	}
-	if (add_node(builder, kind, line, &node) < 0) {
+	if (add_node(builder, kind, place, &node) < 0) {
 		return -EINVAL;
 	}
 	builder->levels[builder->depth++] = (struct level){.node = node, .end = &node->first};
@@ -154,61 +143,58 @@ static int open_level(struct builder *builder, enum yaml_kind kind, size_t line)
 /* ── Events ──────────────────────────────────────────────────────────────── */
 
 static int refuse_decoration(
-        const struct builder *builder, size_t line, const void *anchor, const void *tag)
+        const struct builder *builder, struct place place, const void *anchor, const void *tag)
 {
 	if (anchor != NULL) {
-		return fail_at(builder, line,
+		return fault_set(builder->error, place,
 		        "anchors (&%.64s) are not supported: write the value where it is needed; "
 		        "for a compose file 'docker compose config' does that",
 		        (const char *)anchor);
 	}
 	if (tag != NULL) {
-		return fail_at(builder, line, "tags (%s) are not supported",
+		return fault_set(builder->error, place, "tags (%s) are not supported",
 		        text_show(slice_of(tag)).text);
 	}
 	return 0;
 }
 
-static int fail_alias(const struct builder *builder, size_t line)
+static int fail_alias(const struct builder *builder, struct place place)
 {
-	return fail_at(builder, line,
+	return fault_set(builder->error, place,
 	        "a word that begins with '*' is an alias in YAML, which is not supported here: "
 	        "put a glob in quotes, '*.list'");
 }
 
 static int take_event(struct builder *builder, const yaml_event_t *event)
 {
-	const size_t line = event->start_mark.line + 1;
+	const struct place place = {builder->file, (unsigned)event->start_mark.line + 1};
+	struct slice text;
 
 	switch (event->type) {
 	case YAML_DOCUMENT_START_EVENT:
 		return builder->documents++ == 0
 		               ? 0
-		               : fail_at(builder, line,
+		               : fault_set(builder->error, place,
 		                         "a second document begins; one file holds one");
 	case YAML_ALIAS_EVENT:
-		return fail_alias(builder, line);
+		return fail_alias(builder, place);
 	case YAML_SCALAR_EVENT:
-		if (refuse_decoration(
-		            builder, line, event->data.scalar.anchor, event->data.scalar.tag) < 0) {
-			return -EINVAL;
-		}
-		return add_text(builder,
-		        (struct slice){
-		                (const char *)event->data.scalar.value, event->data.scalar.length},
-		        line);
+		text = (struct slice){
+		        (const char *)event->data.scalar.value, event->data.scalar.length};
+		return refuse_decoration(builder, place, event->data.scalar.anchor,
+		               event->data.scalar.tag) < 0
+		               ? -EINVAL
+		               : add_text(builder, text, place);
 	case YAML_SEQUENCE_START_EVENT:
-		if (refuse_decoration(builder, line, event->data.sequence_start.anchor,
-		            event->data.sequence_start.tag) < 0) {
-			return -EINVAL;
-		}
-		return open_level(builder, YAML_LIST, line);
+		return refuse_decoration(builder, place, event->data.sequence_start.anchor,
+		               event->data.sequence_start.tag) < 0
+		               ? -EINVAL
+		               : open_level(builder, YAML_LIST, place);
 	case YAML_MAPPING_START_EVENT:
-		if (refuse_decoration(builder, line, event->data.mapping_start.anchor,
-		            event->data.mapping_start.tag) < 0) {
-			return -EINVAL;
-		}
-		return open_level(builder, YAML_MAP, line);
+		return refuse_decoration(builder, place, event->data.mapping_start.anchor,
+		               event->data.mapping_start.tag) < 0
+		               ? -EINVAL
+		               : open_level(builder, YAML_MAP, place);
 	case YAML_SEQUENCE_END_EVENT:
 	case YAML_MAPPING_END_EVENT:
 		ASSERT(builder->depth > 0);
@@ -223,9 +209,9 @@ static int take_event(struct builder *builder, const yaml_event_t *event)
 	return 0;
 }
 
-static size_t line_of_offset(struct slice bytes, size_t offset)
+static unsigned line_of_offset(struct slice bytes, size_t offset)
 {
-	size_t line = 1;
+	unsigned line = 1;
 
 	for (size_t i = 0; i < offset && i < bytes.len; i++) {
 		line += bytes.ptr[i] == '\n';
@@ -237,21 +223,23 @@ static size_t line_of_offset(struct slice bytes, size_t offset)
 static int fail_parser(
         const struct builder *builder, const yaml_parser_t *parser, struct slice bytes)
 {
-	const size_t line = parser->problem_mark.line + 1;
+	struct place place = {builder->file, (unsigned)parser->problem_mark.line + 1};
 	const size_t at = parser->problem_mark.index;
 	const char *context = parser->context != NULL ? parser->context : "";
 
 	if (parser->error == YAML_READER_ERROR) {
-		return fail_at(builder, line_of_offset(bytes, parser->problem_offset),
-		        "the text is not UTF-8: %s", parser->problem);
+		place.line = line_of_offset(bytes, parser->problem_offset);
+		return fault_set(
+		        builder->error, place, "the text is not UTF-8: %s", parser->problem);
 	}
 	if (strstr(context, "alias") != NULL) {
-		return fail_alias(builder, line);
+		return fail_alias(builder, place);
 	}
 	if (at < bytes.len && bytes.ptr[at] == '\t') {
-		return fail_at(builder, line, "a tab is no indentation in YAML: use spaces");
+		return fault_set(
+		        builder->error, place, "a tab is no indentation in YAML: use spaces");
 	}
-	return fail_at(builder, line, "this is not YAML: %s%s%s",
+	return fault_set(builder->error, place, "this is not YAML: %s%s%s",
 	        parser->problem != NULL ? parser->problem : "out of memory",
 	        context[0] != '\0' ? " " : "", context);
 }
@@ -283,7 +271,8 @@ static int read_tree(struct builder *builder, struct slice bytes)
 	const int code = parse(builder, &parser, bytes);
 	yaml_parser_delete(&parser);
 	if (code == 0 && builder->root == NULL) {
-		return fail_at(builder, 1, "there is nothing in the file");
+		return fault_set(builder->error, (struct place){builder->file, 1},
+		        "there is nothing in the file");
 	}
 	return code;
 }
@@ -293,7 +282,7 @@ static int read_repaired(struct builder *builder, struct slice bytes)
 {
 	const size_t max = 2 * bytes.len + 1; /* two quotes for what has at least as many bytes */
 	struct text text = text_over(arena_take(builder->arena, max), max);
-	char nowhere[YAML_ERROR_MAX];
+	char nowhere[FAULT_MAX];
 
 	*builder =
 	        (struct builder){.arena = builder->arena, .file = builder->file, .error = nowhere};
@@ -301,13 +290,14 @@ static int read_repaired(struct builder *builder, struct slice bytes)
 }
 
 int yaml_read(struct slice bytes, const char *file, struct arena *arena,
-        const struct yaml_node **ret_root, char error[YAML_ERROR_MAX])
+        const struct yaml_node **ret_root, char error[FAULT_MAX])
 {
 	struct builder builder = {.arena = arena, .file = file};
 
 	builder.error = error;
 	if (bytes.len > YAML_SIZE_MAX) {
-		return fail_at(&builder, 1, "the file is longer than %d bytes", YAML_SIZE_MAX);
+		return fault_set(builder.error, (struct place){file, 1},
+		        "the file is longer than %d bytes", YAML_SIZE_MAX);
 	}
 	if (read_tree(&builder, bytes) < 0 && read_repaired(&builder, bytes) < 0) {
 		return -EINVAL;

@@ -11,7 +11,7 @@
 #define YAML_YAML_H
 
 #include "base/arena.h"
-#include "base/check.h"
+#include "base/fault.h"
 #include "base/slice.h"
 
 enum {
@@ -20,7 +20,6 @@ enum {
 	YAML_KEYS_MAX = 1000, /* of one map */
 	YAML_DEPTH_MAX = 16,
 	YAML_TEXT_MAX = 8192, /* bytes of one text */
-	YAML_ERROR_MAX = 1024,
 };
 
 enum yaml_kind {
@@ -31,8 +30,7 @@ enum yaml_kind {
 
 struct yaml_node {
 	enum yaml_kind kind;
-	unsigned line; /* from 1 */
-	const char *file;
+	struct place place;
 	struct slice text;       /* of a text; a NUL is behind it, none is in it */
 	struct slice key;        /* in a map */
 	struct yaml_node *first; /* of a list or map */
@@ -44,11 +42,10 @@ struct yaml_node {
  * what messages call it; it is kept.
  */
 int yaml_read(struct slice bytes, const char *file, struct arena *arena,
-        const struct yaml_node **ret_root, char error[YAML_ERROR_MAX]) MUST_USE;
+        const struct yaml_node **ret_root, char error[FAULT_MAX]) MUST_USE;
 
-/* FILE:LINE: the message; -EINVAL. */
-int yaml_fail(const struct yaml_node *node, char error[YAML_ERROR_MAX], const char *format, ...)
-        PRINTF_LIKE(3, 4);
+/* The value of `key`; NULL: it has none, or is no map. */
+const struct yaml_node *yaml_find(const struct yaml_node *map, const char *key);
 
 /* ── Reading maps by a table of their keys ───────────────────────────────── */
 
@@ -63,14 +60,14 @@ struct yaml_key {
  * error, as is anything but a map. `what` is what messages call the map, "a listener".
  */
 int yaml_read_map(const struct yaml_node *map, const char *what, const struct yaml_key *keys,
-        unsigned count, void *reader, char error[YAML_ERROR_MAX]) MUST_USE;
+        unsigned count, void *reader, char error[FAULT_MAX]) MUST_USE;
 
 /*
  * -EINVAL with "'KEY' is DESCRIPTION; found …" where the node is of another kind,
  * or a text that is empty or has more than one line.
  */
 int yaml_expect(const struct yaml_node *node, enum yaml_kind kind, const char *description,
-        char error[YAML_ERROR_MAX]) MUST_USE;
+        char error[FAULT_MAX]) MUST_USE;
 
 /* What is wrong, where: "nothing", "a list", "'text'". */
 struct yaml_found {

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import os
 import shutil
-import tempfile
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
 from harness import BINARY, HAProxy
+from machine import public_folder
 from peers import PEERS, configuration, engine_configuration, from_header
 
 
@@ -21,8 +25,7 @@ def pytest_configure(config: pytest.Config) -> None:
 @pytest.fixture(scope="session")
 def folder() -> Iterator[str]:
     """A folder that the proxy can reach after it has given up its privileges."""
-    path = tempfile.mkdtemp(prefix="compat-")
-    os.chmod(path, 0o755)
+    path = public_folder("compat-")
     yield path
     shutil.rmtree(path)
 

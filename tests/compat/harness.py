@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BINARY = os.environ.get("DSP_BINARY", str(ROOT / "build" / "docker-socket-proxy"))
-PATIENCE = float(os.environ.get("DSP_TEST_PATIENCE", "20"))
+PATIENCE = float(os.environ.get("DSP_TEST_PATIENCE", "60"))
 HAPROXY = "/usr/sbin/haproxy"
 
 # HAProxy 2.6 answers 400 to a request that lies across the end of its buffer of 16 KiB.

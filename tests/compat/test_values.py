@@ -72,7 +72,13 @@ def test_nothing_set_is_no_switch() -> None:
 
 @pytest.mark.parametrize(
     "name,meant",
-    [("ALLOW_LOG", "ALLOW_LOGS"), ("CONTAINER", "CONTAINERS"), ("ALLOW_CREATE", "--help")],
+    [
+        ("ALLOW_LOG", "ALLOW_LOGS"),
+        ("CONTAINER", "CONTAINERS"),
+        ("ALLOW_EVERYTHING", "docs/compatibility.md"),
+        ("LOGS", "ALLOW_LOGS"),
+        ("DELETE", "POST"),
+    ],
 )
 def test_a_mistyped_switch_alone_does_not_leave_everything_open(name: str, meant: str) -> None:
     result = run("check", env={name: "0"})
@@ -84,10 +90,22 @@ def test_a_mistyped_switch_alone_does_not_leave_everything_open(name: str, meant
     assert run("check", "--policy", "open", env={name: "0"}).returncode == 0
 
 
-def test_a_mistyped_switch_beside_others_is_said() -> None:
-    result = run("check", env={"CONTAINERS": "1", "ALLOW_LOG": "0"})
+@pytest.mark.parametrize("name", ["ALLOW_LOG", "LIBPOD_CONTAINER", "ALLOW_EVERYTHING"])
+def test_what_can_only_be_a_mistyped_switch_is_refused_beside_others(name: str) -> None:
+    """What it was to close would stay open."""
+    result = run("check", env={"CONTAINERS": "1", name: "0"})
+    assert result.returncode == 2
+    assert result.stderr.count("\n") == 1 and f"{name}=0" in result.stderr
+    assert run("check", env={"CONTAINERS": "1", name: ""}).returncode == 0
+
+
+@pytest.mark.parametrize(
+    "name,meant", [("LOGS", "ALLOW_LOGS"), ("CONTAINER", "CONTAINERS"), ("DELETE", "POST")]
+)
+def test_what_is_like_a_switch_is_said_beside_others(name: str, meant: str) -> None:
+    result = run("check", env={"IMAGES": "1", name: "1"})
     assert result.returncode == 0
-    assert "ALLOW_LOG=0" in result.stderr and "ALLOW_LOGS" in result.stderr
+    assert f"{name}=1" in result.stderr and f"mean {meant}?" in result.stderr
 
 
 @pytest.mark.parametrize("name,value", [("CONTAINER", "docker"), ("DEBUG", "1"), ("CI", "true")])
@@ -102,6 +120,12 @@ def test_port_is_2375_with_switches_unless_it_is_given() -> None:
     assert listeners({"PING": "1", "LISTEN": "tcp://127.0.0.1:99"}) == [
         "listener tcp://127.0.0.1:99, policy switches"
     ]
+
+
+def test_the_port_of_switches_is_no_setting_that_could_go_unused() -> None:
+    env = {"PING": "1", "LISTEN": "tcp://127.0.0.1:99"}
+    assert "PORT" not in run("check", env=env).stderr
+    assert "PORT=4000 does not count" in run("check", env={**env, "PORT": "4000"}).stderr
 
 
 @pytest.mark.parametrize("value,host", [("1", "0.0.0.0"), ("true", "0.0.0.0"), ("0", "*")])

@@ -6,6 +6,7 @@ import pty
 import re
 import select
 import shutil
+import signal
 import struct
 import subprocess
 import tempfile
@@ -14,7 +15,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-COMMAND_SECONDS = 40
+COMMAND_SECONDS = 120
+ANSWER_SECONDS = 60
 PLACES = ("/usr/bin/docker", "/usr/local/bin/docker")
 
 
@@ -106,7 +108,7 @@ class Running:
         self.process.kill()
         self.process.communicate()
 
-    def line(self, seconds: float = 15) -> bytes:
+    def line(self, seconds: float = ANSWER_SECONDS) -> bytes:
         """The next line of standard output."""
         deadline = time.monotonic() + seconds
         while b"\n" not in self.pending:
@@ -125,7 +127,7 @@ class Running:
     def end_of_input(self) -> None:
         self.process.stdin.close()
 
-    def finish(self, seconds: float = 15) -> Done:
+    def finish(self, seconds: float = ANSWER_SECONDS) -> Done:
         """Close standard input, read the rest, wait for the end."""
         out, err = self.process.communicate(timeout=seconds)
         return Done(self.process.returncode, bytes(self.pending) + out, err)
@@ -165,7 +167,21 @@ class Terminal:
     def type(self, keys: bytes) -> None:
         os.write(self.master, keys)
 
-    def wait_for(self, mark: bytes, seconds: float = 15) -> bytes:
+    def resize_until(self, rows: int, columns: int, mark: bytes) -> None:
+        """Resize, and read up to the mark that shows it. A window tells of each step while it is
+        dragged: docker misses those before it listens for them."""
+        self.resize(rows, columns)
+        deadline = time.monotonic() + ANSWER_SECONDS
+        while True:
+            try:
+                self.wait_for(mark, 1)
+                return
+            except AssertionError:
+                if time.monotonic() > deadline:
+                    raise
+                self.process.send_signal(signal.SIGWINCH)
+
+    def wait_for(self, mark: bytes, seconds: float = ANSWER_SECONDS) -> bytes:
         """Read what the screen shows up to and including the mark."""
         deadline = time.monotonic() + seconds
         while mark not in self.seen:
@@ -178,7 +194,7 @@ class Terminal:
         self.seen = bytearray(rest)
         return before + mark
 
-    def finish(self, seconds: float = 15) -> int:
+    def finish(self, seconds: float = ANSWER_SECONDS) -> int:
         """The exit status; what it still prints is kept in seen."""
         deadline = time.monotonic() + seconds
         while True:

@@ -8,7 +8,7 @@ import json
 import os
 import shutil
 import signal
-import tempfile
+import sys
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -17,20 +17,26 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-import client
-import proxy as program
-import pytest
-import wire
-from engine import IMAGE, Engine, new_engine
-from silence import Silent
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+import client  # noqa: E402
+import proxy as program  # noqa: E402
+import pytest  # noqa: E402
+import wire  # noqa: E402
+from engine import IMAGE, Engine, new_engine  # noqa: E402
+from machine import public_folder  # noqa: E402
+from silence import Silent  # noqa: E402
 
 Result = TypeVar("Result")
-TEST_SECONDS = 60
+TEST_SECONDS = 240
 CLIENTS = client.installed_clients()
 
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "deadline(seconds): let this test run longer")
+    # Clients that read these variables would ask the machine's HTTP proxy for the program under test.
+    for name in ("no_proxy", "NO_PROXY"):
+        os.environ[name] = ",".join(filter(None, [os.environ.get(name), "127.0.0.1,::1,localhost"]))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -152,9 +158,8 @@ def older_cli(clients: dict[str, client.Cli]) -> client.Cli:
 
 @pytest.fixture
 def open_folder() -> Iterator[Path]:
-    """A temporary folder that a proxy which has given up root can enter; tmp_path is not one."""
-    folder = Path(tempfile.mkdtemp(prefix="dsp-tests-open-"))
-    folder.chmod(0o755)
+    """A folder that a proxy which has given up root can enter; tmp_path is not one."""
+    folder = Path(public_folder("dsp-tests-open-"))
     yield folder
     shutil.rmtree(folder)
 
@@ -255,9 +260,15 @@ def silence_from_the_start(request: pytest.FixtureRequest) -> None:
         request.getfixturevalue("silent_streams")
 
 
-def eventually(claim: Callable[[], object], what: str, seconds: float = 10) -> None:
+def eventually(claim: Callable[[], object], what: str, seconds: float = 60) -> None:
     """Wait until the claim holds; for states of the Engine that no event announces."""
     deadline = time.monotonic() + seconds
     while not claim():
         assert time.monotonic() < deadline, what
         time.sleep(0.02)
+
+
+def await_handlers(engine: Engine, function: str, count: int) -> None:
+    """Wait until so many requests are inside the Engine's handler of this name. It learns of a
+    client's end by and by: those of earlier tests may be there still."""
+    eventually(lambda: engine.handlers(function) == count, f"not {count} in {function}")

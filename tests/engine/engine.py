@@ -12,13 +12,14 @@ import shutil
 import signal
 import subprocess
 import tarfile
-import tempfile
 import time
 from pathlib import Path
 
 import wire
+from machine import public_folder
 
-START_SECONDS = 30
+START_SECONDS = 120
+STOP_SECONDS = 60
 BUSYBOX = Path("/bin/busybox")
 IMAGE = "busybox:latest"
 
@@ -54,8 +55,7 @@ class Engine:
     """One dockerd. Start, stop and start it again; its data stays until close()."""
 
     def __init__(self) -> None:
-        self.folder = Path(tempfile.mkdtemp(prefix="dsp-tests-engine-"))
-        self.folder.chmod(0o755)  # the program under test gives up root and must still get here
+        self.folder = Path(public_folder("dsp-tests-engine-"))
         self.socket = self.folder / "docker.sock"
         self.log = self.folder / "dockerd.log"
         self.process: subprocess.Popen | None = None
@@ -112,7 +112,7 @@ class Engine:
             children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
             for pid in children.read_text().split():
                 os.kill(int(pid), how)
-            self.process.wait(30)
+            self.process.wait(STOP_SECONDS)
         self.process = None
 
     def close(self) -> None:

@@ -4,16 +4,16 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
 from pathlib import Path
 
 import wire
+from machine import free_port, public_folder
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-START_SECONDS = 10
+START_SECONDS = 60
 UNPRIVILEGED = 65532
 
 SANITIZER_REPORT = re.compile(
@@ -30,19 +30,11 @@ def copy_binary() -> Path:
     original = binary_under_test()
     if not original.is_file():
         raise RuntimeError(f"{original} is not there: build it first, or set DSP_BINARY")
-    folder = Path(tempfile.mkdtemp(prefix="dsp-tests-binary-"))
-    folder.chmod(0o755)
+    folder = Path(public_folder("dsp-tests-binary-"))
     copy = folder / "docker-socket-proxy"
     shutil.copy(original, copy)
     copy.chmod(0o755)
     return copy
-
-
-def free_port() -> int:
-    """A port nobody listens on, on IPv4 and IPv6."""
-    with socket.socket(socket.AF_INET6 if socket.has_ipv6 else socket.AF_INET) as sock:
-        sock.bind(("", 0))
-        return sock.getsockname()[1]
 
 
 class Proxy:
@@ -100,7 +92,7 @@ class Proxy:
     def log(self) -> str:
         return self.log_file.read_text(errors="replace")
 
-    def log_line(self, *words: str, seconds: float = 5) -> str:
+    def log_line(self, *words: str, seconds: float = 60) -> str:
         """The first log line that has all these words; waits for it to be written."""
         deadline = time.monotonic() + seconds
         while True:
@@ -118,7 +110,7 @@ class Proxy:
             return f"a sanitizer reported:\n{self.log()}"
         return None
 
-    def terminate(self, how: signal.Signals = signal.SIGTERM, seconds: float = 15) -> int:
+    def terminate(self, how: signal.Signals = signal.SIGTERM, seconds: float = 60) -> int:
         """Ask it to stop; its exit status."""
         self.process.send_signal(how)
         return self.process.wait(seconds)

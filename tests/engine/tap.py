@@ -7,9 +7,10 @@ import os
 import re
 import shutil
 import socket
-import tempfile
 import threading
 from pathlib import Path
+
+from machine import public_folder
 
 HEAD = re.compile(rb"[A-Za-z]+ \S+ HTTP/1\.1\r\n.*?\r\n\r\n", re.DOTALL)
 
@@ -17,8 +18,7 @@ HEAD = re.compile(rb"[A-Za-z]+ \S+ HTTP/1\.1\r\n.*?\r\n\r\n", re.DOTALL)
 class Tap:
     def __init__(self, engine_socket: Path) -> None:
         self.engine_socket = engine_socket
-        self.folder = Path(tempfile.mkdtemp(prefix="dsp-tests-tap-"))
-        self.folder.chmod(0o755)
+        self.folder = Path(public_folder("dsp-tests-tap-"))
         self.path = self.folder / "tap.sock"
         self.sent: list[bytearray] = []
         self.listener = socket.socket(socket.AF_UNIX)

@@ -5,7 +5,7 @@ import shutil
 import subprocess
 
 import pytest
-from client import Running
+from client import COMMAND_SECONDS, Running
 
 FILE = """\
 version: "2.4"
@@ -44,7 +44,7 @@ def compose(target, tmp_path, unique):
             pipes = {name: subprocess.PIPE for name in ("stdin", "stdout", "stderr")}
             return Running(subprocess.Popen([*base, *arguments], bufsize=0, **pipes, **options))
         return subprocess.run(
-            [*base, *arguments], capture_output=True, timeout=40, **options
+            [*base, *arguments], capture_output=True, timeout=COMMAND_SECONDS, **options
         )
 
     yield run

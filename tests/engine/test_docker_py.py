@@ -17,7 +17,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:docker")
 
 @pytest.fixture
 def sdk(target):
-    client = docker.DockerClient(base_url=target.docker_host, version="auto", timeout=20)
+    client = docker.DockerClient(base_url=target.docker_host, version="auto", timeout=60)
     yield client
     client.close()
 

@@ -12,9 +12,12 @@ from pathlib import Path
 
 import pytest
 import wire
+from client import COMMAND_SECONDS
+from conftest import TEST_SECONDS
 
 SOURCE = Path(__file__).parent / "dockerode"
 INSTALL_SECONDS = 240
+pytestmark = pytest.mark.deadline(INSTALL_SECONDS + TEST_SECONDS)  # whichever test is the first
 
 
 def cache_folder() -> Path:
@@ -36,7 +39,10 @@ def install(folder: Path) -> None:
             cwd=partial, capture_output=True, text=True, timeout=INSTALL_SECONDS,
         )
         assert done.returncode == 0, f"npm ci: {done.stderr}"
-        partial.rename(folder)
+        try:
+            partial.rename(folder)
+        except OSError:
+            assert folder.is_dir()  # another run was quicker
     finally:
         shutil.rmtree(partial, ignore_errors=True)
 
@@ -60,7 +66,7 @@ def dockerode(modules, target):
         }
         done = subprocess.run(
             ["node", SOURCE / "cases.js", case, *arguments],
-            env=environment, capture_output=True, text=True, timeout=30,
+            env=environment, capture_output=True, text=True, timeout=COMMAND_SECONDS,
         )
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout)
@@ -76,7 +82,6 @@ def image(engine, unique):
         connection.roundtrip("DELETE", f"/images/{name}?force=1")
 
 
-@pytest.mark.deadline(INSTALL_SECONDS + 60)
 def test_version(dockerode, engine):
     """The plainest call."""
     assert dockerode("version") == engine.get("/version").json()["ApiVersion"]

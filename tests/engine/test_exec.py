@@ -84,8 +84,7 @@ def test_terminal_follows_the_window(cli, target, containers):
         target.docker_host, "exec", "-it", container, "sh", "-c", script, rows=20, columns=90
     ) as terminal:
         terminal.wait_for(b"size 20 90.")
-        terminal.resize(50, 160)
-        terminal.wait_for(b"size 50 160.")
+        terminal.resize_until(50, 160, b"size 50 160.")
         terminal.type(b"\x03")
         assert terminal.finish() == 130
 

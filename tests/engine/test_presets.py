@@ -19,13 +19,14 @@ import proxy as program
 import pytest
 import wire
 import yaml
-from conftest import eventually
+from client import COMMAND_SECONDS
+from conftest import TEST_SECONDS, eventually
 from test_files import tar_of
 
 APPS = {path.stem: yaml.safe_load(path.read_text())
         for path in sorted((Path(__file__).parents[1] / "presets" / "apps").glob("*.yaml"))}
 
-pytestmark = [pytest.mark.deadline(120),
+pytestmark = [pytest.mark.deadline(2 * TEST_SECONDS),
               pytest.mark.filterwarnings("ignore::DeprecationWarning:docker")]
 
 COMPOSE_FILE = """\
@@ -82,7 +83,7 @@ def sdk(behind) -> Iterator[Callable[[str], docker.DockerClient]]:
     clients: list[docker.DockerClient] = []
 
     def connect(name: str) -> docker.DockerClient:
-        clients.append(docker.DockerClient(behind(name).docker_host, version="auto", timeout=30))
+        clients.append(docker.DockerClient(behind(name).docker_host, version="auto", timeout=60))
         return clients[-1]
 
     yield connect
@@ -166,7 +167,7 @@ def compose(behind, tmp_path, unique):
         used.add(name)
         return subprocess.run(
             ["docker-compose", "--ansi", "never", "-p", project, *arguments],
-            cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False,
+            cwd=tmp_path, capture_output=True, text=True, timeout=COMMAND_SECONDS, check=False,
             env={"PATH": os.environ["PATH"], "HOME": str(tmp_path), "DOCKER_BUILDKIT": "0",
                  "COMPOSE_DOCKER_CLI_BUILD": "0", "DOCKER_HOST": behind(name).docker_host})
 
@@ -390,7 +391,7 @@ def test_autoheal_restarts_what_is_unhealthy(behind, containers, engine, unique)
         Healthcheck={"Test": ["CMD", "false"], "Interval": 10**8, "Retries": 1})
 
     def curl(*arguments: str) -> str:
-        done = subprocess.run(["curl", "--silent", "--show-error", "--fail-with-body", "--max-time", "30",
+        done = subprocess.run(["curl", "--silent", "--show-error", "--fail-with-body", "--max-time", "60",
                                *arguments], capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout

@@ -13,11 +13,14 @@ from pathlib import Path
 import proxy as program
 import pytest
 import wire
-from conftest import eventually
+from conftest import await_handlers, eventually
+from machine import has_ipv6
 from tap import Tap
 
 NOBODY = 65534
 GRACE_SECONDS = 5
+DOCKER_STOP_SECONDS = 10
+COMMAND_SECONDS = 60
 
 
 @pytest.fixture
@@ -142,7 +145,8 @@ def test_healthcheck_command(start, binary, no_engine):
     def check(running: program.Proxy) -> subprocess.CompletedProcess:
         environment = {"PORT": str(running.port)}
         return subprocess.run(
-            [binary, "healthcheck"], env=environment, capture_output=True, text=True, timeout=10
+            [binary, "healthcheck"], env=environment, capture_output=True, text=True,
+            timeout=COMMAND_SECONDS,
         )
 
     assert check(start()).returncode == 0
@@ -154,7 +158,7 @@ def test_healthcheck_command(start, binary, no_engine):
 def test_ipv4_and_ipv6(start):
     """One port, both families."""
     running = start()
-    for host in ("127.0.0.1", "::1"):
+    for host in ("127.0.0.1", "::1") if has_ipv6() else ("127.0.0.1",):
         with running.connect(host) as connection:
             assert connection.roundtrip("GET", "/_ping").body == b"OK"
 
@@ -257,7 +261,7 @@ def test_permission_denied_says_what_to_do(start, engine):
     group = engine.socket.stat().st_gid
     assert answer.status == 502
     assert answer.header("Content-Type").startswith("application/json")
-    for words in (answer.json()["message"], running.log()):
+    for words in (answer.json()["message"], running.log_line("--group-add")):
         assert str(engine.socket) in words
         assert "660" in words, "the mode is missing"
         assert str(NOBODY) in words, "who we are is missing"
@@ -270,15 +274,16 @@ def test_permission_denied_says_what_to_do(start, engine):
 
 def test_sigterm_ends_open_streams_within_the_grace(start, engine):
     """docker stop on the proxy's container: exit 0 in time although somebody follows events."""
-    running, before = start(), engine.handlers("getEvents")
+    running = start()
+    await_handlers(engine, "getEvents", 0)
     with running.connect() as connection:
         connection.request("GET", "/events")
         assert connection.head().status == 200
         began = time.monotonic()
-        assert running.terminate(seconds=GRACE_SECONDS + 5) == 0
-        assert time.monotonic() - began < GRACE_SECONDS + 2
+        assert running.terminate() == 0
+        assert time.monotonic() - began < DOCKER_STOP_SECONDS
         assert connection.until_close() in (b"", b"0\r\n\r\n")
-    eventually(lambda: engine.handlers("getEvents") == before, "the Engine still serves events")
+    await_handlers(engine, "getEvents", 0)
 
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT], ids=["TERM", "INT"])
@@ -289,20 +294,22 @@ def test_an_idle_proxy_ends_at_once(start, how):
         assert connection.roundtrip("GET", "/_ping").status == 200
         began = time.monotonic()
         assert running.terminate(how) == 0
-        assert time.monotonic() - began < 1
+        assert time.monotonic() - began < GRACE_SECONDS
         assert connection.until_close() == b""
 
 
 def test_what_is_short_is_finished(start, containers):
     """An answer that is on its way when SIGTERM comes arrives whole."""
-    container = containers.shell("sleep 0.7; exit 3")
-    running = start()
+    container = containers.shell("trap 'exit 3' USR1; echo ready; while :; do sleep 0.02; done")
+    eventually(lambda: containers.logs(container), "the container does not start")
+    running = start(env={"SHUTDOWN_GRACE": "600"})
     with running.connect() as connection:
         connection.request("POST", f"/containers/{container}/wait", {"Content-Length": "0"})
         head = connection.head()
         ended = threading.Thread(target=running.terminate)
         ended.start()
-        eventually(lambda: refuses(running.port), "it still accepts connections after SIGTERM", 3)
+        eventually(lambda: refuses(running.port), "it still accepts connections after SIGTERM")
+        containers.signal(container, "USR1")
         head.body = b"".join(connection.body(head, "POST"))
         assert head.json()["StatusCode"] == 3
         ended.join()
@@ -325,7 +332,7 @@ def test_engine_away_is_502_at_once(start, no_engine):
     running = start(no_engine)
     began = time.monotonic()
     answer = running.get("/version")
-    assert time.monotonic() - began < 1
+    assert time.monotonic() - began < 5
     assert answer.status == 502
     assert "no.sock" in answer.json()["message"]
     assert answer.header("Content-Type").startswith("application/json")
@@ -389,7 +396,7 @@ def test_socket_in_a_closed_folder(start, open_folder):
 def test_mistakes_are_named(binary, arguments, env, words):
     """A mistake in a flag or variable is one clear line and exit status 2."""
     done = subprocess.run(
-        [binary, *arguments], env=env, capture_output=True, text=True, timeout=10
+        [binary, *arguments], env=env, capture_output=True, text=True, timeout=COMMAND_SECONDS
     )
     assert done.returncode == 2
     for word in words:
@@ -400,6 +407,6 @@ def test_mistakes_are_named(binary, arguments, env, words):
 def test_version_and_help(binary):
     """--version and --help print to standard output and succeed."""
     for flag, word in (("--version", "docker-socket-proxy"), ("--help", "SOCKET_PATH")):
-        done = subprocess.run([binary, flag], capture_output=True, text=True, timeout=10)
+        done = subprocess.run([binary, flag], capture_output=True, text=True, timeout=COMMAND_SECONDS)
         assert done.returncode == 0
         assert word in done.stdout

@@ -116,7 +116,7 @@ def test_stale_bind_mount_is_named(binary, own_engine, open_folder):
             message = answer.json()["message"]
             assert str(mounted) in message
             assert "stale" in message.lower()
-            assert "stale" in one.log().lower()
+            assert str(mounted) in one.log_line("stale")
         finally:
             one.close()
     finally:

@@ -132,8 +132,7 @@ def test_terminal_follows_the_window(cli, target):
         rows=33, columns=101,
     ) as terminal:
         terminal.wait_for(b"size 33 101.")
-        terminal.resize(44, 132)
-        terminal.wait_for(b"size 44 132.")
+        terminal.resize_until(44, 132, b"size 44 132.")
         terminal.type(b"\x03")
         assert terminal.finish() == 130
 

@@ -8,6 +8,7 @@ import os
 import time
 
 import pytest
+from conftest import TEST_SECONDS
 from silence import Silent
 
 LEAST_SECONDS = float(os.environ.get("DSP_SILENCE_SECONDS", "75"))
@@ -21,7 +22,7 @@ def silent(request: pytest.FixtureRequest, silent_streams: dict[str, Silent]) ->
     return streams
 
 
-pytestmark = pytest.mark.deadline(int(LEAST_SECONDS) + 60)
+pytestmark = pytest.mark.deadline(int(LEAST_SECONDS) + TEST_SECONDS)
 
 
 def test_an_idle_connection_still_answers(silent):

@@ -4,7 +4,7 @@ import json
 import time
 
 import pytest
-from conftest import eventually
+from conftest import await_handlers, eventually
 
 # Says one line per SIGUSR1, and one on standard error per SIGUSR2.
 ON_SIGNAL = (
@@ -117,8 +117,9 @@ def test_wait_gives_the_status(cli, target, containers):
     """docker wait blocks until the container ends and prints its status."""
     container = containers.shell("trap 'exit 4' USR1; echo ready; while :; do sleep 0.02; done")
     eventually(lambda: containers.logs(container), "the container does not start")
+    await_handlers(containers.engine, "postContainersWait", 0)
     with cli.start(target.docker_host, "wait", container) as running:
-        eventually(lambda: containers.engine.handlers("postContainersWait"), "nobody waits")
+        await_handlers(containers.engine, "postContainersWait", 1)
         containers.signal(container, "USR1")
         assert running.line() == b"4"
         assert running.finish().status == 0
@@ -140,9 +141,9 @@ def test_wait_answers_in_two_parts(target, containers):
 
 def test_top_and_port_and_diff(cli, same, containers):
     """The short looks into a container give the same tables."""
-    container = containers.shell("touch /made; sleep 3600")
-    eventually(lambda: b"/made" in containers.call("GET", f"/containers/{container}/changes").body,
-               "the container makes no file")
+    container = containers.shell("touch /made; exec sleep 3600")
+    eventually(lambda: b'"sleep 3600"' in containers.call("GET", f"/containers/{container}/top").body,
+               "the container does not come to its last command")
     for command in (("top", container, "-o", "pid,args"), ("port", container), ("diff", container)):
         assert same(lambda t, c=command: cli.run(t.docker_host, *c)).status == 0
 
@@ -161,25 +162,22 @@ def test_engine_learns_that_the_client_left(target, containers, engine, stream, 
     """Ctrl-C on docker logs -f or events ends the work in the Engine too: a monitoring tool that
     reconnects all day must not pile up followers there. Seen in the Engine's own stacks."""
     method, path, handler = STREAMS[stream]
-    container, before = containers.idle(), engine.handlers(handler)
+    container = containers.idle()
+    await_handlers(engine, handler, 0)
     with target.connect() as connection:
         connection.request(method, path.format(container))
         assert connection.head().status == 200
-        assert engine.handlers(handler) == before + 1
+        await_handlers(engine, handler, 1)
         if how == "close":
             connection.close()
         else:
             connection.half_close()
-        eventually(
-            lambda: engine.handlers(handler) == before,
-            f"the Engine still serves {stream} to nobody",
-        )
+        await_handlers(engine, handler, 0)
 
 
 def test_engine_learns_that_an_attached_client_left(target, containers, engine):
     """A terminal window that is closed does not stay attached in the Engine."""
     container = containers.create("sh", Tty=True, OpenStdin=True)
-    before = engine.handlers("postContainersAttach")
     with target.connect() as connection:
         path = f"/containers/{container}/attach?stream=1&stdin=1&stdout=1"
         connection.request("POST", path, {"Connection": "Upgrade", "Upgrade": "tcp"}, b"")
@@ -187,10 +185,7 @@ def test_engine_learns_that_an_attached_client_left(target, containers, engine):
         connection.send(b"echo seen\r")
         connection.until(b"seen\r\n")
     containers.signal(container, "KILL")
-    eventually(
-        lambda: engine.handlers("postContainersAttach") == before,
-        "the Engine still has it attached",
-    )
+    await_handlers(engine, "postContainersAttach", 0)
 
 
 def test_stream_ends_when_the_container_does(same, containers):

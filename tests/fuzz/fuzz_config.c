@@ -11,9 +11,9 @@
 
 static void check_message(const char *error)
 {
-	const size_t len = strnlen(error, YAML_ERROR_MAX);
+	const size_t len = strnlen(error, FAULT_MAX);
 
-	ASSERT(len < YAML_ERROR_MAX);
+	ASSERT(len < FAULT_MAX);
 	ASSERT(strncmp(error, "fuzz.yaml:", strlen("fuzz.yaml:")) == 0 || error[0] != '\0');
 	ASSERT(strchr(error, '\n') == NULL);
 }
@@ -36,7 +36,7 @@ static void judge_everything(const struct policy *policy)
 }
 
 /* Each key of the root is the body of a policy of that name. */
-static void load_all(const struct yaml_node *root, char error[POLICY_ERROR_MAX])
+static void load_all(const struct yaml_node *root, char error[FAULT_MAX])
 {
 	struct policy_set *set = policy_set_new();
 	struct policy *policy = NULL;
@@ -56,7 +56,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 {
 	struct arena arena = {NULL, 0};
 	const struct yaml_node *root = NULL;
-	char error[POLICY_ERROR_MAX] = "";
+	char error[FAULT_MAX] = "";
 
 	if (yaml_read((struct slice){(const char *)bytes, len}, "fuzz.yaml", &arena, &root, error) <
 	        0) {

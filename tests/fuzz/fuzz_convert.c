@@ -26,7 +26,7 @@ static void load_policies(const struct yaml_node *policies)
 {
 	struct policy_set *set = policy_set_new();
 	struct policy *policy = NULL;
-	char error[POLICY_ERROR_MAX] = "";
+	char error[FAULT_MAX] = "";
 
 	for (const struct yaml_node *body = policies->first; body != NULL; body = body->next) {
 		int code = policy_load(set, body->key, body, &policy, error);
@@ -42,7 +42,7 @@ static void load(struct slice text)
 {
 	struct arena arena = {NULL, 0};
 	const struct yaml_node *root = NULL;
-	char error[YAML_ERROR_MAX] = "";
+	char error[FAULT_MAX] = "";
 
 	if (text.len <= YAML_SIZE_MAX / 2) {
 		const int code = yaml_read(text, "converted.yaml", &arena, &root, error);
@@ -60,7 +60,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 {
 	char *text = NULL;
 	size_t text_len = 0;
-	char error[CONVERT_ERROR_MAX];
+	char error[FAULT_MAX];
 	FILE *output = open_memstream(&text, &text_len);
 	FILE *warnings = fopen("/dev/null", "we");
 

@@ -14,13 +14,13 @@ enum { PATTERN_MAX = 256 };
 static void check(const struct path_pattern *pattern, struct slice path)
 {
 	struct path_limits *limits = path_limits_new();
-	struct path_scratch *scratch = path_scratch_new();
+	struct policy_scratch *scratch = policy_scratch_new();
 	const enum path_answer answer = path_match(pattern, limits, scratch, path);
 
 	for (size_t len = 1; answer == PATH_FITS && len <= path.len; len++) {
 		ASSERT(path_can_begin(pattern, limits, scratch, (struct slice){path.ptr, len}));
 	}
-	path_scratch_free(scratch);
+	policy_scratch_free(scratch);
 	path_limits_free(limits);
 }
 

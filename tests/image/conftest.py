@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "tools"))
+sys.path[:0] = [str(ROOT / "tools"), str(ROOT / "tests")]
 
 from private_engine import PrivateEngine  # noqa: E402
 
@@ -29,7 +29,7 @@ def run(*command: str | Path,
         env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
     """Run a command to its end; a failure shows both its streams."""
     result = subprocess.run([str(c) for c in command], text=True, capture_output=True,
-                            timeout=600, check=False, env=env)
+                            timeout=1800, check=False, env=env)
     if result.returncode != 0:
         pytest.fail(f"{' '.join(map(str, command))}: exit {result.returncode}\n"
                     f"{result.stdout[-4000:]}\n{result.stderr[-4000:]}")

@@ -13,7 +13,7 @@ import shutil
 import socket
 import socketserver
 import subprocess
-import tempfile
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -25,6 +25,11 @@ from pathlib import Path
 import pytest
 import yaml
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from machine import free_port, public_folder  # noqa: E402
+
+PATIENCE = 60
 ROOT = Path(__file__).resolve().parents[2]
 BINARY = Path(os.environ.get("DSP_BINARY") or ROOT / "build" / "docker-socket-proxy")
 FOLDER = ROOT / "presets"
@@ -95,7 +100,7 @@ class Answer:
 def explain(name: str, request: str, *more: str) -> Answer:
     """What the policy `name` makes of a request."""
     done = subprocess.run([BINARY, "explain", "--policy", name, *more, request], text=True,
-                          capture_output=True, stdin=subprocess.DEVNULL, timeout=20, check=False,
+                          capture_output=True, stdin=subprocess.DEVNULL, timeout=PATIENCE, check=False,
                           env={})
     assert done.returncode in (0, 1, 2), done
     return Answer(request, done.returncode, done.stdout)
@@ -120,8 +125,7 @@ class Content(socketserver.StreamRequestHandler):
 @pytest.fixture(scope="session", name="engine")
 def content_engine() -> Iterator[Path]:
     """The socket of that Engine, which a proxy that has given up root can reach."""
-    folder = Path(tempfile.mkdtemp(prefix="dsp-tests-presets-"))
-    folder.chmod(0o755)
+    folder = Path(public_folder("dsp-tests-presets-"))
     with socketserver.ThreadingUnixStreamServer(str(folder / "engine"), Content) as server:
         server.daemon_threads = True
         (folder / "engine").chmod(0o666)
@@ -129,13 +133,6 @@ def content_engine() -> Iterator[Path]:
         yield folder / "engine"
         server.shutdown()
     shutil.rmtree(folder)
-
-
-def free_port() -> int:
-    """A port nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 @contextmanager
@@ -146,10 +143,10 @@ def serving(name: str, engine: Path) -> Iterator[socket.socket]:
                 "LISTEN": f"tcp://127.0.0.1:{port}"}
     with subprocess.Popen([BINARY], env=settings, stdin=subprocess.DEVNULL) as process:
         try:
-            deadline = time.monotonic() + 10
+            deadline = time.monotonic() + PATIENCE
             while True:
                 try:
-                    connection = socket.create_connection(("127.0.0.1", port), 10)
+                    connection = socket.create_connection(("127.0.0.1", port), PATIENCE)
                     break
                 except ConnectionRefusedError:
                     assert process.poll() is None and time.monotonic() < deadline, "it does not start"
@@ -170,7 +167,7 @@ def ask(connection: socket.socket, request: str) -> int:
     head, _, body = answer.partition(b"\r\n\r\n")
     length = re.search(rb"(?i)\r\ncontent-length: (\d+)", head)
     while not request.startswith("HEAD") and length and len(body) < int(length[1]):
-        body += connection.recv(65536)
+        body += connection.recv(65536) or pytest.fail(f"{request}: closed in the body {body!r}")
     return int(head.split(b" ", 2)[1])
 
 

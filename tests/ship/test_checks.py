@@ -85,9 +85,10 @@ def test_layers_accept_the_order(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("file", "include", "complaint"), [
     ("http/head.c", "net/loop.h", "http/ may use base, not net/"),
-    ("net/loop.c", "http/http.h", "net/ may use base, not http/"),
+    ("net/loop.c", "http/http.h", "net/ may use address, base, not http/"),
     ("policy/rules.c", "net/loop.h", "not net/"),
     ("upstream/pool.c", "session/session.h", "not session/"),
+    ("session/relay.c", "config/config.h", "not config/"),
     ("base/buf.c", "config/config.h", "base/ may use nothing"),
     ("session/relay.c", "http/inner.h", "private to http/"),
     ("session/relay.c", "net/inner.h", "private to net/"),

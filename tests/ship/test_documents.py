@@ -18,7 +18,7 @@ COMPLETIONS = sorted((ROOT / "completion").iterdir())
 @pytest.fixture(scope="module", name="help_text")
 def help_output() -> str:
     """What the program itself says."""
-    return run(BINARY, "--help", timeout=10).stdout
+    return run(BINARY, "--help").stdout
 
 
 def variables_in(text: str) -> set[str]:
@@ -122,6 +122,22 @@ def test_compose_passes_every_setting_on() -> None:
     service = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]["docker-socket-proxy"]
     inside = {"LISTEN", "SOCKET_PATH", "DOCKER_HOST"}  # the container has addresses of its own
     assert set(service["environment"]) == sample_variables() - inside
+
+
+def test_compose_publishes_the_port_that_is_listened_on() -> None:
+    """Section switches move the port to 2375 where PORT is not set; what is published stays."""
+    service = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]["docker-socket-proxy"]
+    port = service["environment"]["PORT"]
+    assert port == "${PORT:-3277}"
+    assert service["ports"] == [f"127.0.0.1:{port}:{port}"]
+
+
+def test_the_unit_may_make_the_sockets_of_the_examples() -> None:
+    """unix:///run/docker-socket-proxy/ci.sock stands in the documents; elsewhere the unit may not write."""
+    unit = (ROOT / "deploy/docker-socket-proxy.service").read_text()
+    assert "\nRuntimeDirectory=docker-socket-proxy\n" in unit
+    addresses = re.findall(r"address: unix://(/run/\S+)", (ROOT / "docs/configuration.md").read_text())
+    assert addresses and all(path.startswith("/run/docker-socket-proxy/") for path in addresses)
 
 
 def test_compose_gives_the_container_nothing_it_can_do_without() -> None:

@@ -20,7 +20,7 @@ def test_another_folder_gives_the_same_binary(tmp_path: Path) -> None:
             shutil.copytree(source, copy / name, ignore=shutil.ignore_patterns("node_modules"))
         else:
             shutil.copy2(source, copy / name)
-    result = run(copy / "tools" / "build", "release", timeout=300)
+    result = run(copy / "tools" / "build", "release", timeout=1800)
     assert result.returncode == 0, result.stdout + result.stderr
     assert (copy / "build" / BINARY.name).read_bytes() == BINARY.read_bytes()
 

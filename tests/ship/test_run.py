@@ -7,7 +7,6 @@ import json
 import os
 import re
 import signal
-import socket
 import subprocess
 import threading
 import time
@@ -17,15 +16,11 @@ from pathlib import Path
 import pytest
 
 from conftest import ROOT
+from machine import free_port
 
-START_SECONDS = 90
-
-
-def free_port() -> int:
-    """A port that nothing listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+START_SECONDS = 300
+STOP_SECONDS = 120
+ANSWER_SECONDS = 60
 
 
 class Verb:
@@ -51,8 +46,8 @@ class Verb:
     def interrupt(self) -> None:
         """Ctrl-C, and wait for the end."""
         os.killpg(self.process.pid, signal.SIGINT)
-        self.process.wait(40)
-        self._reader.join(10)
+        self.process.wait(STOP_SECONDS)
+        self._reader.join(STOP_SECONDS)
 
     def end(self) -> None:
         """Make sure that nothing stays behind a failed test."""
@@ -62,7 +57,7 @@ class Verb:
 
 def get(port: int, path: str) -> tuple[int, bytes] | None:
     """Status and body of a GET, or None while nobody listens."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=ANSWER_SECONDS)
     try:
         connection.request("GET", path)
         response = connection.getresponse()

@@ -82,7 +82,7 @@ class Machine:
                     'printf installed;; *) exit 1;; esac')
         self.script("apt-cache", f'case " {offered} " in *" $2 "*) echo "  Candidate: 1";; '
                     '*) echo "  Candidate: (none)";; esac')
-        self.script("apt-get", f'echo "$*" >>{self.calls}')
+        self.script("apt-get", f'echo "$*" >>"{self.calls}"')
         self.script("id", "echo 0")
 
     def script(self, name: str, text: str) -> None:
@@ -145,7 +145,7 @@ def test_with_sudo_the_installation_goes_through_it(tmp_path: Path) -> None:
     """On a desktop nobody is root."""
     machine = Machine(tmp_path, offered="gcc")
     machine.script("id", "echo 1000")
-    machine.script("sudo", f'echo sudo >>{machine.calls}; exec "$@"')
+    machine.script("sudo", f'echo sudo >>"{machine.calls}"; exec "$@"')
     assert machine.install("gcc")[0] == 0
     assert machine.calls.read_text().splitlines()[-2] == "sudo"
 
@@ -153,7 +153,7 @@ def test_with_sudo_the_installation_goes_through_it(tmp_path: Path) -> None:
 def test_a_failed_installation_fails_the_verb(tmp_path: Path) -> None:
     """Going on without the package would end in an error that nobody understands."""
     machine = Machine(tmp_path, offered="gcc")
-    machine.script("apt-get", f'echo "$*" >>{machine.calls}; echo E: no; exit 100')
+    machine.script("apt-get", f'echo "$*" >>"{machine.calls}"; echo E: no; exit 100')
     code, _, said = machine.install("gcc")
     assert code == 1
     assert "E: no" in said and "could not install gcc" in said

@@ -356,9 +356,9 @@ static const char *nearest_of(const char *word)
 	struct nearest nearest = nearest_to(slice_of(word));
 
 	for (unsigned i = 0; i < ARRAY_LEN(words); i++) {
-		nearest_try(&nearest, words[i]);
+		nearest_try(&nearest, slice_of(words[i]));
 	}
-	return nearest.best;
+	return nearest.best.ptr;
 }
 
 static void the_nearest_word_is_a_slip_away(void **state)

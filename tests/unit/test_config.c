@@ -15,7 +15,7 @@
 #include <cmocka.h>
 
 static struct config config;
-static char error[CONFIG_ERROR_MAX];
+static char error[FAULT_MAX];
 
 /* Read the words of `line` as arguments, in the environment as the test left it. */
 static int read_line(const char *line)

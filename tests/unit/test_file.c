@@ -16,7 +16,7 @@
 #include <cmocka.h>
 
 static struct config config;
-static char error[CONFIG_ERROR_MAX];
+static char error[FAULT_MAX];
 static char path[] = "/tmp/file-test-XXXXXX";
 
 static int make_file(void **state)

@@ -217,21 +217,24 @@ static void our_errors_speak_docker(void **state)
 	struct text text = text_over(memory, sizeof(memory));
 
 	(void)state;
-	http_error_write(&text, 502, SLICE("no \"Engine\"\n"), false, HTTP_CONNECTION_CLOSE);
+	assert_int_equal(http_error_write(&text, 502, SLICE("no \"Engine\"\n"), false,
+	                         HTTP_CONNECTION_CLOSE),
+	        34);
 	assert_slice("an error", text_slice(&text),
 	        SLICE("HTTP/1.1 502 Bad Gateway\r\nContent-Type: application/json\r\n"
 	              "Content-Length: 34\r\nConnection: close\r\n\r\n"
 	              "{\"message\":\"no \\\"Engine\\\"\\u000a\"}\n"));
 
 	text = text_over(memory, sizeof(memory));
-	http_error_write(&text, 400, SLICE("no"), true, HTTP_CONNECTION_KEEP);
+	assert_int_equal(http_error_write(&text, 400, SLICE("no"), true, HTTP_CONNECTION_KEEP), 0);
 	assert_slice("to HEAD", text_slice(&text),
 	        SLICE("HTTP/1.1 400 Bad Request\r\nContent-Type: application/json\r\n"
 	              "Content-Length: 17\r\n\r\n"));
 
 	text = text_over(memory, sizeof(memory));
-	http_json_write(
-	        &text, 200, SLICE("{\"status\":\"healthy\"}"), false, HTTP_CONNECTION_KEEP_ALIVE);
+	assert_int_equal(http_json_write(&text, 200, SLICE("{\"status\":\"healthy\"}"), false,
+	                         HTTP_CONNECTION_KEEP_ALIVE),
+	        20);
 	assert_slice("JSON", text_slice(&text),
 	        SLICE("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
 	              "Content-Length: 20\r\nConnection: "

@@ -83,11 +83,11 @@ static bool allows(const char *policy_name, const char *method, const char *path
 {
 	static struct docker_request request;
 	const struct docker_target target = {.method = slice_of(method), .path = slice_of(path)};
-	const struct policy_place here = {"test", 1};
+	const struct place here = {"test", 1};
 	struct arena arena = {NULL, 0};
 	const struct yaml_node *root = NULL;
 	struct policy *policy = NULL;
-	char error[POLICY_ERROR_MAX];
+	char error[FAULT_MAX];
 
 	if (yaml_read(slice_of(printed), "learned.yaml", &arena, &root, error) < 0) {
 		fail_msg("%s\n%s", error, printed);

@@ -20,7 +20,7 @@ struct fixture {
 static struct fixture *build(const char *settings)
 {
 	struct fixture *fixture = calloc(1, sizeof(*fixture));
-	char error[POLICY_ERROR_MAX];
+	char error[FAULT_MAX];
 	struct slice rest = slice_of(settings);
 	struct slice setting;
 

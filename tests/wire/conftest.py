@@ -10,12 +10,18 @@ import itertools
 import os
 import resource
 import shutil
-import tempfile
+import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
-from wire import API_KEY, BINARY, Engine, Proxy, WireError
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from machine import public_folder  # noqa: E402
+from wire import API_KEY, BINARY, Engine, Proxy, WireError  # noqa: E402
+
+FILES_WANTED = 16384
 
 _running: list[Proxy] = []
 
@@ -24,7 +30,7 @@ def pytest_configure(config: pytest.Config) -> None:
     if not os.access(BINARY, os.X_OK):
         raise pytest.UsageError(f"no binary at {BINARY}: build first (make), or set DSP_BINARY")
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = 16384 if hard == resource.RLIM_INFINITY else min(16384, hard)
+    wanted = FILES_WANTED if hard == resource.RLIM_INFINITY else min(FILES_WANTED, hard)
     if soft < wanted:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
@@ -41,8 +47,7 @@ def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
 @pytest.fixture(scope="session")
 def folder() -> Iterator[str]:
     """A folder that the proxy can reach after it has given up its privileges."""
-    path = tempfile.mkdtemp(prefix="wire-")
-    os.chmod(path, 0o755)
+    path = public_folder("wire-")
     yield path
     shutil.rmtree(path)
 

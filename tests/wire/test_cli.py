@@ -8,7 +8,8 @@ import socket
 
 import pytest
 
-from wire import Engine, free_port, run_binary
+from machine import free_port
+from wire import Engine, run_binary
 
 
 def one_clear_line(result, *wanted: str) -> None:
@@ -180,8 +181,8 @@ def test_start_up_says_where_it_listens_and_what_it_forwards_to(start, own_engin
     with proxy.connect() as client:
         client.get("/health")
         client.response()
-    proxy.wait_log(lambda line: str(proxy.port) in line, what="about where it listens")
-    assert own_engine.path in proxy.log()
+    line = proxy.wait_log(lambda line: f":{proxy.port}," in line, what="about where it listens")
+    assert own_engine.path in line
 
 
 def test_client_keys_are_refused_rather_than_ignored() -> None:

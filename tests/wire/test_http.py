@@ -43,6 +43,23 @@ def test_1_0_keep_alive_client_and_a_chunked_answer(proxy: Proxy, engine: Engine
         assert "keep-alive" not in (response.header("Connection") or "").lower()
 
 
+@pytest.mark.parametrize(
+    "method,answer",
+    [("HEAD", b"HTTP/1.1 200 OK\r\n"), ("GET", b"HTTP/1.1 304 Not Modified\r\n")],
+)
+def test_1_0_client_is_told_of_no_chunks_where_there_is_no_body(
+    proxy: Proxy, engine: Engine, method: str, answer: bytes
+) -> None:
+    """RFC 9112 §6.1: no Transfer-Encoding for who does not know what that is."""
+    with proxy.connect() as client:
+        client.send(f"{method} /containers/x/archive HTTP/1.0\r\n\r\n".encode())
+        conn = engine.request().conn
+        conn.send(answer + b"Transfer-Encoding: chunked\r\n\r\n")
+        conn.idle = True
+        assert client.response(method).header("Transfer-Encoding") is None
+        client.expect_end()
+
+
 def test_1_0_stream_comes_as_it_is_produced(proxy: Proxy, engine: Engine) -> None:
     with proxy.connect() as client:
         client.send(b"GET /events HTTP/1.0\r\n\r\n")
@@ -225,6 +242,29 @@ def test_answers_without_body(proxy: Proxy, engine: Engine, answer: bytes) -> No
         conn.send(answer)
         conn.idle = True
         assert client.response().status == int(answer[9:12])
+        client.get("/next")
+        engine.request().answer(body=b"next")
+        assert client.response().body == b"next"
+
+
+@pytest.mark.parametrize("framing", [b"Content-Length: 5\r\n", b"Transfer-Encoding: chunked\r\n"])
+@pytest.mark.parametrize("status", [b"103 Early Hints", b"204 No Content"])
+def test_what_never_has_a_body_announces_none(
+    proxy: Proxy, engine: Engine, status: bytes, framing: bytes
+) -> None:
+    """RFC 9110 §8.6, RFC 9112 §6.1: a client that believes the field would take the next answer
+    for the body of this one."""
+    with proxy.connect() as client:
+        client.get("/one")
+        conn = engine.request().conn
+        conn.send(b"HTTP/1.1 " + status + b"\r\nX-Kept: 1\r\n" + framing + b"\r\n")
+        answer = client.read_response_head()
+        assert answer.status == int(status[:3])
+        assert [name for name, _ in answer.headers] == ["X-Kept"]
+        if answer.status == 103:
+            conn.send(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+            assert client.response().body == b"ok"
+        conn.idle = True
         client.get("/next")
         engine.request().answer(body=b"next")
         assert client.response().body == b"next"

@@ -7,7 +7,8 @@ from collections.abc import Callable
 
 import pytest
 import yaml
-from wire import Engine, Proxy, free_port, run_binary
+from machine import free_port
+from wire import Engine, Proxy, run_binary
 
 # What Traefik's docker provider asks for.
 TRAEFIK = [
@@ -38,7 +39,7 @@ def learn(start, own_engine: Engine, tmp_path) -> Callable[..., str]:
     ) -> str:
         # The program gives up its privileges; the file is opened before that.
         out = tmp_path / "learned.yaml"
-        prefix = ["sh", "-c", f'exec "$@" >{out}', "sh"]
+        prefix = ["sh", "-c", 'out=$1 && shift && exec "$@" >"$out"', "sh", str(out)]
         proxy = start(*arguments, env=env, prefix=prefix, **options)
         with own_engine.answering():
             for request in requests:
@@ -132,18 +133,16 @@ def test_observe_prints_what_would_have_been_denied(learn, tmp_path) -> None:
     assert sorted(rules[0]["allow"]) == ["image.list", "system.ping"]
 
 
-def test_a_listener_that_enforces_is_not_opened_by_what_another_observed(learn, tmp_path) -> None:
+def test_a_listener_that_enforces_is_not_opened_by_what_another_observed(
+    learn, folder: str, tmp_path
+) -> None:
     """What is printed can be used as it is: it must not give one listener's rights to the next."""
-    folder = tmp_path / "run"
-    folder.mkdir()
-    folder.chmod(0o777)
-    tmp_path.chmod(0o755)
     port = free_port()
     file = tmp_path / "config.yaml"
     file.write_text(
         "policies:\n  trial: {mode: observe}\n"
         f"listeners:\n  - {{address: 'tcp://127.0.0.1:{port}', policy: trial}}\n"
-        f"  - {{address: 'unix://{folder}/p.sock', policy: deny}}\n"
+        f"  - {{address: 'unix://{folder}/enforces.sock', policy: deny}}\n"
     )
     printed = learn(["GET /images/json"], "-c", str(file), port=port)
     listeners = yaml.safe_load(printed)["listeners"]

@@ -12,12 +12,12 @@ import time
 import pytest
 
 from wire import (
-    BINARY,
+    PATIENCE,
+    EndOfStream,
     Engine,
     Proxy,
     Stream,
     chunk,
-    clean_environment,
     eventually,
     refuses_connection,
 )
@@ -30,8 +30,8 @@ as_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root to hand over 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_stop_when_idle_is_immediate(start, own_engine: Engine, number: int) -> None:
-    """docker stop must not wait for its ten seconds and a kill."""
-    proxy = start()
+    """docker stop must not wait for its ten seconds and a kill, nor for the grace."""
+    proxy = start("--shutdown-grace", "600")
     with proxy.connect() as idle, proxy.connect() as kept:
         kept.get("/one")
         own_engine.request().answer()
@@ -41,7 +41,7 @@ def test_stop_when_idle_is_immediate(start, own_engine: Engine, number: int) -> 
         idle.expect_end()
         kept.expect_end()
         assert proxy.wait_exit() == 0
-        assert time.monotonic() - began < 1
+        assert time.monotonic() - began < 5
 
 
 def test_stop_before_the_first_client(start) -> None:
@@ -95,34 +95,59 @@ def test_last_answer_says_close(start, own_engine: Engine) -> None:
     assert proxy.wait_exit() == 0
 
 
-@pytest.mark.parametrize("kind", ["events", "tunnel"])
-def test_stop_closes_streams_after_the_grace(start, own_engine: Engine, kind: str) -> None:
-    """Streams never end by themselves: they get the grace, and then the end."""
-    proxy = start("--shutdown-grace", "1")
-    with proxy.connect() as client:
-        if kind == "events":
-            client.get("/events")
-            conn = own_engine.request().conn
-            conn.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
-        else:
-            client.post("/containers/x/attach", headers=["Connection: Upgrade", "Upgrade: tcp"])
-            conn = own_engine.request().conn
-            conn.send(b"HTTP/1.1 101 UPGRADED\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n")
-        client.read_response_head()
+def test_stop_closes_streams_after_the_grace(start, own_engine: Engine) -> None:
+    """Streams never end by themselves: they get the grace (here longer than the default, so that
+    a slow machine has time to send in it), and then the end."""
+    grace = 6
+    proxy = start("--shutdown-grace", str(grace))
+    with proxy.connect() as events, proxy.connect() as tunnel:
+        events.get("/events")
+        events_conn = own_engine.request().conn
+        events_conn.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+        tunnel.post("/containers/x/attach", headers=["Connection: Upgrade", "Upgrade: tcp"])
+        tunnel_conn = own_engine.request().conn
+        tunnel_conn.send(b"HTTP/1.1 101 UPGRADED\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n")
+        pairs = [(events, events_conn), (tunnel, tunnel_conn)]
+        for client, _ in pairs:
+            client.read_response_head()
         began = time.monotonic()
         proxy.terminate()
         eventually(lambda: refuses_connection(proxy.port), "the listener to close")
-        conn.send(chunk(b"within the grace"))
-        client.expect(chunk(b"within the grace"))
-        client.expect_gone()
-        conn.expect_gone()
-        assert 0.8 < time.monotonic() - began < 3
+        for client, conn in pairs:
+            conn.send(chunk(b"within the grace"))
+            client.expect(chunk(b"within the grace"))
+        for client, conn in pairs:
+            client.expect_gone()
+            conn.expect_gone()
+        assert grace - 0.2 < time.monotonic() - began < 3 * grace
+    assert proxy.wait_exit() == 0
+
+
+@pytest.mark.parametrize(
+    "version,answer",
+    [
+        ("1.1", b"HTTP/1.1 200 OK\r\n\r\npart"),
+        ("1.0", b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + chunk(b"part")),
+    ],
+)
+def test_stop_resets_answers_that_end_with_the_connection(
+    start, own_engine: Engine, version: str, answer: bytes
+) -> None:
+    """docker save must fail, not write half an image: there a close would say that it is whole."""
+    proxy = start("--shutdown-grace", "0")
+    with proxy.connect() as client:
+        client.get("/images/get", version=version)
+        own_engine.request().conn.send(answer)
+        client.read_until(b"part")
+        proxy.terminate()
+        with pytest.raises(EndOfStream, match="reset"):
+            client.read_to_end()
     assert proxy.wait_exit() == 0
 
 
 def test_second_signal_ends_it_at_once(start, own_engine: Engine) -> None:
     """Ctrl-C twice is a person who does not want to wait."""
-    proxy = start("--shutdown-grace", "60")
+    proxy = start("--shutdown-grace", "600")
     with proxy.connect() as client:
         client.get("/events")
         own_engine.request().conn.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
@@ -130,7 +155,7 @@ def test_second_signal_ends_it_at_once(start, own_engine: Engine) -> None:
         proxy.process.send_signal(signal.SIGINT)
         eventually(lambda: refuses_connection(proxy.port), "the listener to close")
         proxy.process.send_signal(signal.SIGINT)
-        proxy.process.wait(5)
+        proxy.process.wait(PATIENCE)
         client.expect_gone()
     proxy.process.returncode = 0  # how it ends is its own affair here
 
@@ -138,31 +163,15 @@ def test_second_signal_ends_it_at_once(start, own_engine: Engine) -> None:
 def test_log_pipe_that_nobody_reads_does_not_kill_it(start, own_engine: Engine) -> None:
     """docker logs driver gone, `| head` ended: SIGPIPE on stdout must not take the proxy down."""
     reader, writer = os.pipe()
-    port_proxy = start()
-    port_proxy.stop()
-    process = subprocess.Popen(
-        [BINARY],
-        stdout=writer,
-        stderr=writer,
-        stdin=subprocess.DEVNULL,
-        env=clean_environment(PORT=str(port_proxy.port), SOCKET_PATH=own_engine.path),
-    )
-    os.close(writer)
     os.close(reader)
-    try:
-        eventually(lambda: not refuses_connection(port_proxy.port), "the proxy to listen")
-        with port_proxy.connect() as client:
-            client.get("/one")
+    proxy = start(stdout=writer, stderr=writer)
+    os.close(writer)
+    for target in ("/one", "/two"):
+        with proxy.connect() as client:
+            client.get(target)
             own_engine.request().answer()
             assert client.response().status == 200
-        with port_proxy.connect() as client:
-            client.get("/two")
-            own_engine.request().answer()
-            assert client.response().status == 200
-        assert process.poll() is None
-    finally:
-        process.terminate()
-        process.wait(10)
+    assert proxy.process.poll() is None
 
 
 def test_client_that_resets_while_written_to_does_not_kill_it(proxy: Proxy, engine: Engine) -> None:
@@ -237,8 +246,8 @@ def test_root_stays_where_dropping_would_lose_the_socket(start, own_engine: Engi
     proxy = start()
     assert ids(proxy)[0] == [0] * 4
     assert proxy.status("NoNewPrivs") == "1"
-    assert own_engine.path in proxy.log()
-    assert "root" in proxy.log()
+    line = proxy.wait_log(lambda line: "root" in line, what="that says why")
+    assert own_engine.path in line
     with proxy.connect() as client:
         client.get("/one")
         own_engine.request().answer()
@@ -385,7 +394,7 @@ def test_socket_of_a_successor_stays(start, own_engine: Engine, folder: str) -> 
     path = f"{shared}/listen.sock"
 
     def start_there() -> Proxy:
-        proxy = start("--listen", f"unix://{path}", ready=False)
+        proxy = start("--listen", f"unix://{path}", "--shutdown-grace", "600", ready=False)
         proxy.wait_log(lambda line: "listening" in line, what="about the listener")
         return proxy
 

@@ -9,7 +9,19 @@ import time
 
 import pytest
 
-from wire import LAST_CHUNK, Background, Client, Engine, Proxy, chunk, eventually, sanitized
+from wire import (
+    LAST_CHUNK,
+    PATIENCE,
+    Background,
+    Client,
+    Engine,
+    Proxy,
+    chunk,
+    eventually,
+    sanitized,
+)
+
+DEFAULT_HEAD_TIMEOUT = 10  # seconds: what a proxy that overheard --head-timeout would take
 
 
 def served(proxy: Proxy, engine: Engine) -> None:
@@ -30,11 +42,11 @@ def served(proxy: Proxy, engine: Engine) -> None:
 )
 def test_head_that_stops_is_given_up(start, own_engine: Engine, sent: bytes) -> None:
     proxy = start("--head-timeout", "1")
+    began = time.monotonic()
     with proxy.connect() as client:
-        began = time.monotonic()
         client.send(sent)
         client.expect_refusal(408)
-        assert 0.8 < time.monotonic() - began < 3
+        assert 0.9 < time.monotonic() - began < 0.9 * DEFAULT_HEAD_TIMEOUT
     served(proxy, own_engine)
 
 
@@ -44,11 +56,11 @@ def test_head_that_trickles_is_given_up(start, own_engine: Engine) -> None:
     with proxy.connect() as client:
         began = time.monotonic()
         client.send(b"GET /_ping HTTP/1.1\r\n")
-        while not client.readable() and time.monotonic() - began < 5:
+        while not client.readable():
+            assert time.monotonic() - began < 0.9 * DEFAULT_HEAD_TIMEOUT, "the deadline moves"
             client.send_through(b"X-A: b\r\n")
             time.sleep(0.1)
         client.expect_refusal(408)
-        assert time.monotonic() - began < 3
 
 
 def test_second_head_has_a_deadline_too(start, own_engine: Engine) -> None:
@@ -106,9 +118,14 @@ def test_ceiling_of_a_head_can_be_set(start, own_engine: Engine) -> None:
 # connections
 
 
+@pytest.mark.skipif(
+    resource.getrlimit(resource.RLIMIT_NOFILE)[1] in range(4096),
+    reason="needs 4096 open files, more than the hard limit",
+)
 def test_thousand_connections_at_once(start, own_engine: Engine) -> None:
     """Every one of a thousand clients gets its own answer, and the memory is returned."""
     proxy = start()
+    before = proxy.open_files()
     with own_engine.answering(lambda request: request.answer(body=request.target.encode())):
         clients = [proxy.connect() for _ in range(1000)]
         for number, client in enumerate(clients):
@@ -117,7 +134,8 @@ def test_thousand_connections_at_once(start, own_engine: Engine) -> None:
             assert client.response().body == f"/{number}".encode()
         for client in clients:
             client.close()
-    eventually(lambda: proxy.open_files() < 200, "the proxy to let go of a thousand clients")
+    own_engine.forget()
+    eventually(lambda: proxy.open_files() < before + 100, "the proxy to let go of its clients")
 
 
 def test_connection_ceiling(start, own_engine: Engine) -> None:
@@ -165,7 +183,7 @@ def test_out_of_file_descriptors(start, own_engine: Engine) -> None:
     clients = [proxy.connect() for _ in range(100)]
     proxy.wait_log(lambda line: "cannot accept" in line, what="about the limit")
     before, began = proxy.cpu_seconds(), time.monotonic()
-    time.sleep(1)
+    time.sleep(1)  # what is measured
     assert proxy.cpu_seconds() - before < 0.5 * (time.monotonic() - began), "spins on accept"
     for client in clients:
         client.close()
@@ -182,7 +200,11 @@ needs_real_memory = pytest.mark.skipif(
 
 def test_few_descriptors_leave_some_for_the_engine(start, own_engine: Engine) -> None:
     """Connections that take every descriptor are of no use: none of them gets an answer."""
-    proxy = start(preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64)))
+    proxy = start(
+        "--workers",
+        "1",  # which takes the first client first
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64)),
+    )
     clients = [proxy.connect() for _ in range(60)]
     clients[0].get("/version")
     own_engine.request().answer()
@@ -364,7 +386,7 @@ def test_client_that_keeps_sending_garbage_is_cut_off(proxy: Proxy, engine: Engi
         client.send(b"BAD\r\n\r\n")
         began = time.monotonic()
         while client.send_through(b"x" * 65536):
-            assert time.monotonic() - began < 30, "still reading garbage"
+            assert time.monotonic() - began < 60, "still reading garbage"
     served(proxy, engine)
 
 
@@ -401,7 +423,8 @@ def test_idle_connections_hold_no_pipes(proxy: Proxy, engine: Engine) -> None:
     after = proxy.open_files()
     for client in clients:
         client.close()
-    assert after - before < 20 + 10 + 4  # clients, their Engine connections at the most, kept pipes
+    # The clients, and for each worker an Engine connection and a kept pipe; not 3 for each client.
+    assert after - before < 2.5 * len(clients)
 
 
 @pytest.mark.parametrize("behind", [b"GET /never HTTP/1.1\r\nHost: x\r\n\r\n", b"\r\n", b"G"])
@@ -421,7 +444,7 @@ def test_client_that_left_with_bytes_behind_its_request_is_let_go(
             own_engine.request()  # and this one is never answered
         client.close()
     for conn in list(own_engine.conns):
-        conn.sock.settimeout(5)
+        conn.sock.settimeout(PATIENCE)
     eventually(
         lambda: all(not conn.sock.recv(1) for conn in list(own_engine.conns) if not conn.idle),
         "the Engine to be told of the end",

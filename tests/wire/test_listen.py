@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import ctypes
 import os
+import pathlib
 import platform
 import socket
 import struct
 
 import pytest
 
-from wire import Engine, Proxy, Stream, eventually, free_port, has_ipv6
+from machine import free_port, has_ipv6
+from wire import Engine, Proxy, Stream, eventually
 
 needs_ipv6 = pytest.mark.skipif(not has_ipv6(), reason="this host has no IPv6")
 
@@ -75,6 +77,29 @@ def test_address_of_one_interface(start, own_engine: Engine) -> None:
         assert client.response().status == 200
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(("127.0.0.2", port), 2)
+
+
+def keepalive_seconds(local: int, remote: int) -> float | None:
+    """When the kernel asks the peer of this connection whether it is still there; None: never."""
+    for table in ("tcp", "tcp6"):
+        for line in pathlib.Path(f"/proc/net/{table}").read_text().splitlines()[1:]:
+            fields = line.split()
+            ports = [int(address.rpartition(":")[2], 16) for address in fields[1:3]]
+            timer, _, ticks = fields[5].partition(":")
+            if ports == [local, remote]:
+                return int(ticks, 16) / os.sysconf("SC_CLK_TCK") if timer == "02" else None
+    raise AssertionError(f"no connection from port {local} to {remote}")
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", pytest.param("::1", marks=needs_ipv6)])
+def test_a_silent_connection_is_not_forgotten_on_its_way(proxy: Proxy, host: str) -> None:
+    """docker events may be silent for hours. What stands between, a swarm's virtual address say,
+    forgets connections after 15 minutes without a packet, so there have to be some."""
+    with proxy.connect(host) as client:
+        client.get("/health")
+        assert client.response().status == 200
+        seconds = keepalive_seconds(proxy.port, client.port)
+        assert seconds is not None and seconds <= 60
 
 
 def test_unix_listener(start, own_engine: Engine, folder: str) -> None:

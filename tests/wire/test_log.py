@@ -10,6 +10,7 @@ import select
 
 import pytest
 
+from machine import has_ipv6
 from wire import PATIENCE, Engine, Proxy
 
 
@@ -75,6 +76,7 @@ def test_forwarded_for_is_not_believed(proxy: Proxy, engine: Engine) -> None:
     assert "203.0.113.9" not in line
 
 
+@pytest.mark.skipif(not has_ipv6(), reason="this host has no IPv6")
 def test_ipv6_client_is_named(proxy: Proxy, engine: Engine) -> None:
     since = len(proxy.lines)
     with proxy.connect("::1") as client:
@@ -145,6 +147,17 @@ def test_refused_request_is_logged_once(proxy: Proxy) -> None:
     line = proxy.wait_log(lambda line: "status=400" in line and f":{port}" in line, since, "about it")
     assert "127.0.0.1" in line
     assert sum(str(port) in other or "log-refused" in other for other in proxy.lines[since:]) == 1
+
+
+def test_bytes_of_an_answer_of_our_own_are_those_of_its_body(proxy: Proxy) -> None:
+    """What the log says was sent is what came."""
+    since = len(proxy.lines)
+    with proxy.connect() as client:
+        client.send(b"GET /log-own HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n")
+        response = client.response()
+        port = client.port
+    line = proxy.wait_log(lambda line: f":{port}" in line, since, "about it")
+    assert f" bytes={len(response.body)} " in line
 
 
 def test_json_format_is_one_object_a_line(start, own_engine: Engine) -> None:

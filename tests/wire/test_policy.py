@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from wire import Client, Engine, Proxy, free_port, run_binary
+from machine import free_port
+from wire import Client, Engine, Proxy, run_binary
 
 Start = Callable[..., Proxy]
 
@@ -225,10 +226,12 @@ policies:
         (2, "/containers/a/start"): 403,
         (2, "/images/json"): 403,
     }
-    log = proxy.log()
-    assert f"tcp://127.0.0.1:{ports[0]}: policy 'read-only'" in log
-    assert f"tcp://127.0.0.1:{ports[1]}: policy 'ci'" in log
-    assert re.search(rf"warning tcp://127.0.0.1:{ports[2]}: no policy is given", log)
+    for words in (
+        f"tcp://127.0.0.1:{ports[0]}: policy 'read-only'",
+        f"tcp://127.0.0.1:{ports[1]}: policy 'ci'",
+        f"warning tcp://127.0.0.1:{ports[2]}: no policy is given",
+    ):
+        proxy.wait_log(lambda line: words in line, what=words)  # noqa: B023
 
 
 def test_a_denial_names_the_line_of_the_file(
@@ -253,21 +256,33 @@ def test_environment_counts_before_the_file_and_the_flag_before_both(
         assert client.response().status == 403
 
 
+@pytest.mark.parametrize("umask", [0o022, 0o077])
+@pytest.mark.parametrize("mode,meant", [('mode: "0666"', 0o666), ('mode: "0600"', 0o600), ("", 0o660)])
 def test_the_mode_of_a_socket_is_as_written(
-    start: Start, own_engine: Engine, folder: str, file: Callable[[str], str]
+    start: Start,
+    own_engine: Engine,
+    folder: str,
+    file: Callable[[str], str],
+    mode: str,
+    meant: int,
+    umask: int,
 ) -> None:
+    """Whoever is to use the socket must be able to write to it, whatever umask this was started
+    with: 0022 as nearly everywhere, 0077 as in the systemd unit."""
     port = free_port()
+    path = f"{folder}/mode-{port}.sock"
     config = file(
         f"""
 listeners:
   - address: tcp://127.0.0.1:{port}
-  - address: unix://{folder}/mode.sock
-    mode: "0600"
+  - address: unix://{path}
+    {mode}
     policy: open
 """
     )
-    start("-c", config, port=port)
-    assert os.stat(f"{folder}/mode.sock").st_mode & 0o777 == 0o600
+    proxy = start("-c", config, port=port, umask=umask)
+    proxy.wait_log(lambda line: f"listening on unix://{path}" in line, what="about the socket")
+    assert os.stat(path).st_mode & 0o777 == meant
 
 
 def test_browsers_are_let_in_where_the_file_says_so(

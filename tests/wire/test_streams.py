@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from wire import LAST_CHUNK, SILENCE, Background, Engine, Proxy, chunk
+from wire import LAST_CHUNK, SILENCE, Background, EndOfStream, Engine, Proxy, chunk
 
 STREAM_HEAD = (
     b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -258,6 +258,47 @@ def test_truncated_answer_does_not_look_complete(proxy: Proxy, engine: Engine, s
             rest = b""  # a reset says it as well
         assert not rest.endswith(LAST_CHUNK), "the end of a complete answer"
         assert b"HTTP/1.1" not in rest, "another answer inside a body"
+
+
+def test_truncated_answer_does_not_look_complete_to_1_0(proxy: Proxy, engine: Engine) -> None:
+    """For HTTP/1.0 (nginx asks so by default) the end of the connection is that of the answer:
+    only a reset says that something is missing."""
+    with proxy.connect() as client:
+        client.send(b"GET /images/get HTTP/1.0\r\n\r\n")
+        conn = engine.request().conn
+        conn.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + chunk(b"only this"))
+        client.read_until(b"only this")
+        conn.close()
+        with pytest.raises(EndOfStream, match="reset"):
+            client.read_to_end()
+
+
+def test_truncated_answer_is_marked_in_the_log(proxy: Proxy, engine: Engine) -> None:
+    """status=200 alone would say that all was well."""
+    since = len(proxy.lines)
+    with proxy.connect() as client:
+        client.get("/images/get")
+        conn = engine.request().conn
+        conn.send(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nonly this")
+        client.read_until(b"only this")
+        conn.close()
+        client.expect_gone()
+        port = client.port
+    line = proxy.wait_log(lambda line: f":{port}" in line, since, "about it")
+    assert " status=200 bytes=9 " in line
+    assert line.endswith('reason="the Engine cut its answer short"')
+
+
+def test_request_without_an_answer_is_explained_in_the_log(proxy: Proxy, engine: Engine) -> None:
+    """status=0 is no status."""
+    since = len(proxy.lines)
+    with proxy.connect() as client:
+        client.send(b"POST /build HTTP/1.1\r\nHost: docker\r\nContent-Length: 100\r\n\r\npart")
+        engine.head()
+        port = client.port
+    line = proxy.wait_log(lambda line: f":{port}" in line, since, "about it")
+    assert " status=0 " in line
+    assert line.endswith('reason="the connection ended before the answer"')
 
 
 # errors before the upload ends

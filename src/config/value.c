@@ -1,0 +1,229 @@
+/* SPDX-License-Identifier: MIT */
+/* What the value of an option may be, by its type. */
+#include "address/address.h"
+#include "config/options.h"
+
+#include <errno.h>
+
+const struct config_option config_options[CONFIG_OPTION_COUNT] = {
+#define OPTION(target, on_line, in_environment, kind, default_text, least, most, value, text)      \
+	{                                                                                          \
+	        .flag = (on_line),                                                                 \
+	        .variable = (in_environment),                                                      \
+	        .preset = (default_text),                                                          \
+	        .argument = (value),                                                               \
+	        .help = (text),                                                                    \
+	        .member = offsetof(struct config, target),                                         \
+	        .type = OPTION_##kind,                                                             \
+	        .min = (least),                                                                    \
+	        .max = (most),                                                                     \
+	},
+#include "config/options.def"
+#undef OPTION
+};
+
+int config_refuse(struct reader *reader, const char *name, const char *value, const char *accepted)
+{
+	return fault_set(reader->error, NOWHERE, "%s: '%s' is not accepted: %s", name,
+	        text_show(slice_of(value)).text, accepted);
+}
+
+/* A value, and how its option is called where it was given. */
+struct given {
+	const struct config_option *option;
+	const char *name;
+	const char *value;
+	void *member; /* of struct config */
+};
+
+/* ── Words and numbers ───────────────────────────────────────────────────── */
+
+static int read_text(struct reader *reader, const struct given *given)
+{
+	(void)reader;
+	*(const char **)given->member = given->value;
+	return 0;
+}
+
+static int read_number(struct reader *reader, const struct given *given)
+{
+	const struct config_option *option = given->option;
+	uint64_t number;
+
+	if (slice_to_u64(slice_of(given->value), option->max, &number) < 0 ||
+	        number < option->min) {
+		return fault_set(reader->error, NOWHERE,
+		        "%s: '%s' is not accepted: %s is a whole number from %u to %u", given->name,
+		        text_show(slice_of(given->value)).text, option->argument, option->min,
+		        option->max);
+	}
+	*(unsigned *)given->member = (unsigned)number;
+	return 0;
+}
+
+static int read_switch(struct reader *reader, const struct given *given)
+{
+	enum switch_value on;
+
+	if (!switches_read_value(slice_of(given->value), &on)) {
+		return config_refuse(reader, given->name, given->value,
+		        "give 1, true, yes or on, or 0, false, no or off");
+	}
+	*(bool *)given->member = on == SWITCH_ON;
+	return 0;
+}
+
+static int read_log_level(struct reader *reader, const struct given *given)
+{
+	return log_level_parse(slice_of(given->value), given->member) == 0
+	               ? 0
+	               : config_refuse(reader, given->name, given->value,
+	                         "give debug, info, notice, warning, err, crit, alert or emerg");
+}
+
+static int read_log_format(struct reader *reader, const struct given *given)
+{
+	const bool json = strcmp(given->value, "json") == 0;
+
+	if (!json && strcmp(given->value, "text") != 0) {
+		return config_refuse(reader, given->name, given->value, "give text or json");
+	}
+	reader->config->log_format = json ? LOG_JSON : LOG_TEXT;
+	return 0;
+}
+
+static int read_policy(struct reader *reader, const struct given *given)
+{
+	reader->config->policy_name = given->value;
+	reader->config->policy_option = given->name;
+	return 0;
+}
+
+/* A field value (RFC 9110 §5.5); its text never appears in a message. */
+static int read_secret(struct reader *reader, const struct given *given)
+{
+	const struct slice secret = slice_of(given->value);
+
+	if (secret.len > CONFIG_API_KEY_MAX) {
+		return fault_set(reader->error, NOWHERE,
+		        "%s: its value has %zu bytes; at most %d are accepted", given->name,
+		        secret.len, CONFIG_API_KEY_MAX);
+	}
+	if (slice_trim(secret).len != secret.len) {
+		return fault_set(reader->error, NOWHERE,
+		        "%s: its value begins or ends with a space or a tab", given->name);
+	}
+	for (size_t i = 0; i < secret.len; i++) {
+		const unsigned char c = (unsigned char)secret.ptr[i];
+		if ((c < 0x20 && c != '\t') || c == 0x7f) {
+			return fault_set(reader->error, NOWHERE,
+			        "%s: byte %zu of its value is a control byte (0x%02x), which a "
+			        "header field cannot carry",
+			        given->name, i + 1, (unsigned)c);
+		}
+	}
+	reader->config->api_key = given->value;
+	return 0;
+}
+
+/* ── Addresses ───────────────────────────────────────────────────────────── */
+
+int config_add_listener(struct reader *reader, const char *name, const char *address,
+        struct config_listener **ret_listener)
+{
+	struct config *config = reader->config;
+	union address parsed;
+	const char *problem = address_parse(slice_of(address), &parsed);
+
+	if (problem != NULL) {
+		return config_refuse(reader, name, address, problem);
+	}
+	for (unsigned i = 0; i < config->listener_count; i++) {
+		if (strcmp(config->listeners[i].address, address) == 0) {
+			return config_refuse(reader, name, address, "it is given twice");
+		}
+	}
+	if (config->listener_count == CONFIG_LISTENERS_MAX) {
+		return fault_set(reader->error, NOWHERE, "%s: there are more than %d addresses",
+		        name, CONFIG_LISTENERS_MAX);
+	}
+	*ret_listener = &config->listeners[config->listener_count++];
+	**ret_listener = (struct config_listener){.address = address, .mode = CONFIG_SOCKET_MODE};
+	return 0;
+}
+
+/* One, as a flag; in the variable a list. */
+static int read_listeners(struct reader *reader, const struct given *given)
+{
+	struct slice rest = slice_of(given->value);
+	struct slice element;
+	struct config_listener *listener;
+
+	if (given->name == given->option->flag) {
+		return config_add_listener(reader, given->name, given->value, &listener);
+	}
+	if (rest.len >= CONFIG_LISTEN_MAX) {
+		return fault_set(reader->error, NOWHERE, "%s: it is longer than %d bytes",
+		        given->name, CONFIG_LISTEN_MAX - 1);
+	}
+	while (slice_next(&rest, ',', &element)) {
+		const char *address = arena_copy(&reader->config->arena, slice_trim(element));
+		if (config_add_listener(reader, given->name, address, &listener) < 0) {
+			return -EINVAL;
+		}
+	}
+	return 0;
+}
+
+static int read_socket(struct reader *reader, const struct given *given)
+{
+	const char *path = given->value[0] == '/' ? given->value : address_path(given->value);
+	const char *problem =
+	        path == NULL
+	                ? "give the Engine's unix socket as an absolute path or as unix:///PATH"
+	                : address_path_problem(slice_of(path));
+
+	if (problem != NULL) {
+		return config_refuse(reader, given->name, given->value, problem);
+	}
+	reader->config->socket_path = path;
+	reader->config->socket_option = given->name;
+	return 0;
+}
+
+static int read_docker_host(struct reader *reader, const struct given *given)
+{
+	if (address_path(given->value) == NULL) {
+		return config_refuse(reader, given->name, given->value,
+		        "only a unix socket can be the Engine's address here: give unix:///PATH, "
+		        "or set SOCKET_PATH, which counts before it");
+	}
+	return read_socket(reader, given);
+}
+
+/* ── By type ─────────────────────────────────────────────────────────────── */
+
+int config_read_value(struct reader *reader, const struct config_option *option, const char *name,
+        const char *value)
+{
+	static int (*const readers[])(struct reader *, const struct given *) = {
+	        [OPTION_TEXT] = read_text,
+	        [OPTION_POLICY] = read_policy,
+	        [OPTION_ADDRESSES] = read_listeners,
+	        [OPTION_SWITCH] = read_switch,
+	        [OPTION_SOCKET] = read_socket,
+	        [OPTION_DOCKER_HOST] = read_docker_host,
+	        [OPTION_SECRET] = read_secret,
+	        [OPTION_NUMBER] = read_number,
+	        [OPTION_LOG_LEVEL] = read_log_level,
+	        [OPTION_LOG_FORMAT] = read_log_format,
+	};
+	const struct given given = {
+	        .option = option,
+	        .name = name,
+	        .value = value,
+	        .member = (char *)reader->config + option->member,
+	};
+
+	return readers[option->type](reader, &given);
+}
