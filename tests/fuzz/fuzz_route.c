@@ -70,7 +70,24 @@ static size_t go_clean(struct slice path, char *out)
 	return len;
 }
 
-/* One pattern of the Engine's router, where ".*" stands for each parameter. */
+static bool is_segment(struct slice s)
+{
+	return s.len > 0 && memchr(s.ptr, '/', s.len) == NULL;
+}
+
+/* The one pattern with two parameters, of which neither holds slashes. */
+static bool mux_fits_checkpoint(struct slice path)
+{
+	const struct slice middle = SLICE("/checkpoints/");
+	const struct slice front = SLICE("/containers/");
+	const char *found = memmem(path.ptr, path.len, middle.ptr, middle.len);
+
+	return found != NULL && slice_starts_with(path, front) && found >= path.ptr + front.len &&
+	       is_segment(slice_between(path.ptr + front.len, found)) &&
+	       is_segment(slice_between(found + middle.len, path.ptr + path.len));
+}
+
+/* One other pattern of the Engine's router, where ".*" stands for each parameter. */
 static bool mux_fits(const char *pattern, struct slice path)
 {
 	const char *open = strchr(pattern, '{');
@@ -108,14 +125,22 @@ static struct slice mux_behind_version(struct slice path)
 /* The first endpoint of a method that fits. */
 static const struct docker_endpoint *mux_route_as(struct slice method, struct slice path)
 {
+	const struct docker_endpoint *found = NULL;
+
 	for (unsigned id = 0; id < docker_endpoint_count; id++) {
 		const struct docker_endpoint *endpoint = docker_endpoint(id);
-		if (slice_equal(slice_of(endpoint->method), method) &&
-		        mux_fits(endpoint->path, path)) {
-			return endpoint;
+		if (!slice_equal(slice_of(endpoint->method), method)) {
+			continue;
+		}
+		if (strstr(endpoint->path, "/checkpoints/{") != NULL) {
+			if (mux_fits_checkpoint(path)) {
+				return endpoint; /* the Engine asks it before all others */
+			}
+		} else if (found == NULL && mux_fits(endpoint->path, path)) {
+			found = endpoint;
 		}
 	}
-	return NULL;
+	return found;
 }
 
 /* The first endpoint that the Engine would serve this by; below /debug it asks for no method. */
