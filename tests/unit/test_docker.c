@@ -346,6 +346,7 @@ static void what_no_row_fits_may_be_served_by_one(void **state)
 	        {"DELETE", "/containers/a/b/checkpoints/c", "container.remove"},
 	        {"POST", "/v5.0.0/libpod/images/scp/", "libpod.image.scp"},
 	        {"POST", "/v5.0.0/libpod/images/scp/a/push/", "libpod.image.scp"},
+	        {"DELETE", "/containers/a/checkpoints/b/c", "container.remove"},
 	        {"GET", "/networks/a/b", "network.inspect"},
 	        {"GET", "/volumes/", "volume.inspect"},
 	        {"GET", "/containers/json/", "unknown"},
