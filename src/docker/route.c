@@ -205,6 +205,22 @@ static enum docker_error reveal(
 	               : DOCKER_BAD_SLASH;
 }
 
+/*
+ * The key of the query that decided for this row, or for the one in front of
+ * it, must be there once: the Engine takes the first value, podman the last.
+ */
+static bool is_decided_twice(const struct docker_target *target, unsigned id)
+{
+	for (unsigned row = id > 0 ? id - 1 : id; row <= id; row++) {
+		const struct docker_endpoint *endpoint = docker_endpoint(row);
+		if (endpoint != NULL && endpoint->query != NULL &&
+		        query_repeats(target->query, endpoint->query)) {
+			return true;
+		}
+	}
+	return false;
+}
+
 /* The row by which the Engine serves what no row fits; the id again if there is none. */
 static unsigned find_served(
         const struct docker_target *target, const struct path *path, unsigned id)
@@ -234,6 +250,9 @@ static enum docker_error route_path(
 	error = reveal(target, path, request);
 	if (error == DOCKER_OK) {
 		error = path_check_segments(path->decoded);
+	}
+	if (error == DOCKER_OK && is_decided_twice(target, request->id)) {
+		error = DOCKER_BAD_REPEATED_KEY;
 	}
 	if (error == DOCKER_OK && path->has_high_byte && request->id >= docker_endpoint_count) {
 		error = DOCKER_BAD_BYTE;
