@@ -27,9 +27,8 @@ static void refuse_connection(int fd)
 	struct text answer = text_over(memory, sizeof(memory));
 	char nowhere[4096];
 
-	http_error_write(&answer, 429,
-	        SLICE("too many connections (--max-connections, ulimit -n)"), false,
-	        HTTP_CONNECTION_CLOSE);
+	http_error_write(&answer, 429, SLICE("too many connections (--max-connections, ulimit -n)"),
+	        false, HTTP_CONNECTION_CLOSE);
 	/* Closing with unread bytes would take the answer away again. */
 	(void)!read(fd, nowhere, sizeof(nowhere));
 	(void)!write(fd, answer.ptr, answer.len);
