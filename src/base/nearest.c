@@ -6,27 +6,33 @@ static unsigned least_of(unsigned a, unsigned b)
 	return a < b ? a : b;
 }
 
-/* Levenshtein's distance of two short words; a big number when they are long. */
+/* How many letters are wrong, too many, missing or swapped with the next; a big number when the
+ * words are long. */
 static unsigned word_distance(struct slice a, struct slice b)
 {
-	unsigned row[NEAREST_LEN_MAX + 1];
+	unsigned memory[3][NEAREST_LEN_MAX + 1];
 
 	if (a.len > NEAREST_LEN_MAX || b.len > NEAREST_LEN_MAX) {
 		return UINT32_MAX;
 	}
 	for (unsigned j = 0; j <= b.len; j++) {
-		row[j] = j;
+		memory[0][j] = j;
 	}
 	for (unsigned i = 1; i <= a.len; i++) {
-		unsigned diagonal = row[0];
+		unsigned *row = memory[i % 3];
+		const unsigned *above = memory[(i + 2) % 3];
+		const unsigned *above_that = memory[(i + 1) % 3];
 		row[0] = i;
 		for (unsigned j = 1; j <= b.len; j++) {
-			const unsigned replaced = diagonal + (a.ptr[i - 1] != b.ptr[j - 1]);
-			diagonal = row[j];
-			row[j] = least_of(replaced, least_of(row[j], row[j - 1]) + 1);
+			const unsigned replaced = above[j - 1] + (a.ptr[i - 1] != b.ptr[j - 1]);
+			row[j] = least_of(replaced, least_of(above[j], row[j - 1]) + 1);
+			if (i > 1 && j > 1 && a.ptr[i - 1] == b.ptr[j - 2] &&
+			        a.ptr[i - 2] == b.ptr[j - 1]) {
+				row[j] = least_of(row[j], above_that[j - 2] + 1);
+			}
 		}
 	}
-	return row[b.len];
+	return memory[a.len % 3][b.len];
 }
 
 struct nearest nearest_to(struct slice word)

@@ -127,6 +127,11 @@ static int read_listeners(void *context, const struct yaml_node *node)
 	            file->error) < 0) {
 		return -EINVAL;
 	}
+	if (node->first == NULL) {
+		return fault_set(file->error, node->place,
+		        "'listeners' is an empty list; leave it out to listen on PORT on all "
+		        "interfaces");
+	}
 	/* The file's own are held to the same rules, whether they count or not. */
 	for (unsigned i = 0; i < given_count; i++) {
 		given[i] = config->listeners[i];
@@ -266,10 +271,11 @@ static const struct yaml_key root_keys[] = {
         {"clients", NULL},
 };
 
-/* The bytes of a file, at most one more than are accepted; or -errno. */
+/* The bytes of a file, "-" being standard input, at most one more than are accepted; or -errno. */
 static ssize_t read_whole(const char *path, char *bytes, size_t max)
 {
-	const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+	const int fd = strcmp(path, "-") == 0 ? fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 0)
+	                                      : open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
 	size_t len = 0;
 	ssize_t n = 1;
 

@@ -385,7 +385,7 @@ static void expand(struct expander *expander, struct item item)
 	if (starts(item.text, "^")) {
 		item.text = slice_behind(item.text, 1);
 	}
-	if (item.text.len == 0) {
+	if (item.text.ptr == NULL || item.text.len == 0) {
 		return; /* no path is empty */
 	}
 	if (has_alternatives(item.text)) {
@@ -405,6 +405,28 @@ static void expand(struct expander *expander, struct item item)
 	finish(expander, item.text);
 }
 
+/* Where one byte, escape or quotation at the front ends; 0: it is cut off. */
+static size_t unit_len(struct slice s)
+{
+	return s.ptr[0] == '\\' ? escape_len(s) : 1;
+}
+
+/* A copy in which a slash is a slash: "\/" means the same. */
+static struct slice without_escaped_slashes(struct arena *arena, struct slice expression)
+{
+	struct text text = text_over(arena_take(arena, expression.len + 1), expression.len + 1);
+
+	for (struct slice rest = expression; rest.len > 0;) {
+		const size_t len = unit_len(rest);
+		if (len == 0) {
+			return expression;
+		}
+		text_add(&text, starts(rest, "\\/") ? SLICE("/") : (struct slice){rest.ptr, len});
+		rest = slice_behind(rest, len);
+	}
+	return text_slice(&text);
+}
+
 bool pattern_read(struct arena *arena, struct slice expression, struct pattern *ret_pattern)
 {
 	struct expander expander = {.arena = arena, .pattern = ret_pattern};
@@ -413,6 +435,7 @@ bool pattern_read(struct arena *arena, struct slice expression, struct pattern *
 	if (expression.len > PATTERN_LEN_MAX || !is_whole(expression)) {
 		return false;
 	}
+	expression = without_escaped_slashes(arena, expression);
 	*ret_pattern = (struct pattern){.ungrouped = has_alternatives(expression)};
 	add_item(&expander, expression, false);
 	while (expander.count > 0 && !expander.full && steps < STEPS_MAX) {

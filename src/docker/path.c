@@ -50,10 +50,10 @@ static bool is_plain(struct slice raw)
 /* The byte that "%XX" at the front of `s` stands for; -1 if it is none. */
 static int escaped_byte(struct slice s)
 {
-	if (s.len < 3 || ascii_hex_value(s.ptr[1]) < 0 || ascii_hex_value(s.ptr[2]) < 0) {
-		return -1;
-	}
-	return ascii_hex_value(s.ptr[1]) << 4 | ascii_hex_value(s.ptr[2]);
+	const int high = s.len < 3 ? -1 : ascii_hex_value(s.ptr[1]);
+	const int low = s.len < 3 ? -1 : ascii_hex_value(s.ptr[2]);
+
+	return high < 0 || low < 0 ? -1 : high * 16 + low;
 }
 
 /* ── Decoding ────────────────────────────────────────────────────────────── */
@@ -278,15 +278,35 @@ static bool is_key(struct slice encoded, const char *key)
 	return encoded.len == 0 && *key == '\0';
 }
 
-bool query_has(struct slice query, const char *key)
+/* The value of the next `key`; false when there is none any more. */
+static bool next_value(struct slice *query, const char *key, struct slice *ret_value)
 {
 	struct slice pair;
 
-	while (slice_next(&query, '&', &pair)) {
+	while (slice_next(query, '&', &pair)) {
 		struct slice name = pair;
 		if (pair.len > 0 && slice_next(&pair, '=', &name) && is_key(name, key)) {
-			return pair.ptr != NULL && pair.len > 0;
+			*ret_value = pair;
+			return true;
 		}
 	}
 	return false;
+}
+
+bool query_has(struct slice query, const char *key)
+{
+	struct slice value;
+
+	return next_value(&query, key, &value) && value.ptr != NULL && value.len > 0;
+}
+
+bool query_repeats(struct slice query, const char *key)
+{
+	struct slice value;
+	unsigned count = 0;
+
+	while (count < 2 && next_value(&query, key, &value)) {
+		count++;
+	}
+	return count == 2;
 }

@@ -39,5 +39,6 @@ enum docker_error path_encode(
 enum docker_error query_check(struct slice query) MUST_USE;
 /* Whether the first value of `key` is there and not empty, as the Engine reads it. */
 bool query_has(struct slice query, const char *key);
+bool query_repeats(struct slice query, const char *key);
 
 #endif

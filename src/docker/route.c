@@ -135,9 +135,16 @@ static bool may_end(struct slice path, const char *tail)
 	               memcmp(path.ptr + path.len - CATALOGUE_TAIL, tail, CATALOGUE_TAIL) == 0);
 }
 
+/* By the first digit of the major, since podman's router looks no further; no Engine has two. */
 static bool is_older(const struct docker_version *version, unsigned than)
 {
-	return version->parts > 0 && version->major * 100U + version->minor < than;
+	unsigned major = version->major;
+
+	while (major > 9) {
+		major /= 10;
+	}
+	return version->parts > 0 &&
+	       (major < than / 100 || (major == than / 100 && version->minor < than % 100));
 }
 
 /* What a row asks for besides method and path. */
@@ -147,7 +154,10 @@ static bool meets_conditions(const struct docker_endpoint *endpoint,
 	if (endpoint->query != NULL && !query_has(target->query, endpoint->query)) {
 		return false;
 	}
-	return endpoint->before == 0 || (target->has_body && is_older(version, endpoint->before));
+	if (endpoint->body && !target->has_body) {
+		return false;
+	}
+	return endpoint->before == 0 || is_older(version, endpoint->before);
 }
 
 /* The id of the first row that fits, or of what no row fits. */
@@ -205,6 +215,22 @@ static enum docker_error reveal(
 	               : DOCKER_BAD_SLASH;
 }
 
+/*
+ * The key of the query that decided for this row, or for the one in front of
+ * it, must be there once: the Engine takes the first value, podman the last.
+ */
+static bool is_decided_twice(const struct docker_target *target, unsigned id)
+{
+	for (unsigned row = id > 0 ? id - 1 : id; row <= id; row++) {
+		const struct docker_endpoint *endpoint = docker_endpoint(row);
+		if (endpoint != NULL && endpoint->query != NULL &&
+		        query_repeats(target->query, endpoint->query)) {
+			return true;
+		}
+	}
+	return false;
+}
+
 /* The row by which the Engine serves what no row fits; the id again if there is none. */
 static unsigned find_served(
         const struct docker_target *target, const struct path *path, unsigned id)
@@ -234,6 +260,9 @@ static enum docker_error route_path(
 	error = reveal(target, path, request);
 	if (error == DOCKER_OK) {
 		error = path_check_segments(path->decoded);
+	}
+	if (error == DOCKER_OK && is_decided_twice(target, request->id)) {
+		error = DOCKER_BAD_REPEATED_KEY;
 	}
 	if (error == DOCKER_OK && path->has_high_byte && request->id >= docker_endpoint_count) {
 		error = DOCKER_BAD_BYTE;

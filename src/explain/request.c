@@ -4,9 +4,10 @@
 #include "http/http.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
-#include <sys/stat.h>
+#include <unistd.h>
 
 enum {
 	EXIT_ALLOWED = 0,
@@ -59,6 +60,20 @@ static bool split(const struct config *config, struct slice *ret_method, struct 
 	return ret_method->len > 0 && ret_target->len > 0;
 }
 
+/* Of "http://host:port/path" the middle, as clients send it; else any. */
+static struct slice host_for(struct slice target)
+{
+	const char *end = target.ptr + target.len;
+	const char *colon = memmem(target.ptr, target.len, "://", 3);
+
+	if (target.ptr[0] == '/' || colon == NULL) {
+		return SLICE("docker");
+	}
+	const char *host = colon + 3;
+	const char *slash = memchr(host, '/', (size_t)(end - host));
+	return slice_between(host, slash != NULL ? slash : end);
+}
+
 /* What a client would send is parsed as a client's is, so that the verdict is the same. */
 static const char *parse(struct question *question, struct slice method, struct slice target)
 {
@@ -68,8 +83,10 @@ static const char *parse(struct question *question, struct slice method, struct 
 	text_add(&head, method);
 	text_add(&head, SLICE(" "));
 	text_add(&head, target);
-	text_add(&head, SLICE(" HTTP/1.1\r\nHost: docker\r\n"));
-	text_add(&head, question->has_body ? SLICE("Content-Length: 1\r\n\r\n") : SLICE("\r\n"));
+	text_add(&head, SLICE(" HTTP/1.1\r\nHost: "));
+	text_add(&head, host_for(target));
+	text_add(&head,
+	        question->has_body ? SLICE("\r\nContent-Length: 1\r\n\r\n") : SLICE("\r\n\r\n"));
 	if (head.overflow) {
 		return http_error_text(HTTP_BAD_TOO_LARGE);
 	}
@@ -217,16 +234,33 @@ static int answer(struct question *question)
 	return judge(question);
 }
 
+/* Whether a file, "-" being standard input, has a first byte: 1 or 0; or -errno. */
+static ssize_t read_byte(const char *path)
+{
+	char byte;
+	const bool is_stdin = strcmp(path, "-") == 0;
+	const int fd = is_stdin ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+	const ssize_t len = fd < 0 ? -1 : read(fd, &byte, 1);
+	const int error = errno;
+
+	if (fd >= 0 && !is_stdin) {
+		(void)close(fd);
+	}
+	return len < 0 ? -error : len;
+}
+
 int explain_request(const struct config *config)
 {
 	struct question question = {.config = config};
-	struct stat body = {.st_size = 0};
 
-	if (config->body_file != NULL && stat(config->body_file, &body) < 0) {
-		return usage("--body: '%s' cannot be read: %s", config->body_file,
-		        strerrordesc_np(errno));
+	if (config->body_file != NULL) {
+		const ssize_t len = read_byte(config->body_file);
+		if (len < 0) {
+			return usage("--body: '%s' cannot be read: %s", config->body_file,
+			        strerrordesc_np((int)-len));
+		}
+		question.has_body = len > 0;
 	}
-	question.has_body = body.st_size > 0;
 	question.scratch = policy_scratch_new();
 	const int code = answer(&question);
 	policy_scratch_free(question.scratch);

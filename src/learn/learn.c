@@ -75,7 +75,8 @@ static struct page *page_of(struct learn *learn, struct slice client)
 static bool can_have_a_rule(struct slice method, struct slice path)
 {
 	/* Patterns that begin so are refused: it is a version that was not removed. */
-	const bool has_version = slice_starts_with(path, SLICE("/v1"));
+	const bool has_version = path.len > 2 && slice_starts_with(path, SLICE("/v")) &&
+	                         strchr("0123456789.", path.ptr[2]) != NULL;
 
 	return slice_starts_with(path, SLICE("/")) && !has_version &&
 	       method.len <= LEARN_METHOD_MAX && path.len <= LEARN_PATH_MAX;

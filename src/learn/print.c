@@ -129,8 +129,9 @@ static void print_page(
 	for (unsigned i = 0; i < learn->stranger_count; i++) {
 		const struct stranger *stranger = &learn->strangers[i];
 		if (stranger->page == page) {
-			(void)fprintf(out, "#   %8u  not an operation of the Docker API\n",
-			        stranger->count);
+			(void)fprintf(out, "#   %8u  %.*s %.*s, no operation of the Docker API\n",
+			        stranger->count, (int)stranger->method_len, stranger->method,
+			        (int)stranger->path_len, stranger->path);
 		}
 	}
 	if (page->uncounted > 0) {

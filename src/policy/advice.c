@@ -14,14 +14,6 @@ struct candidate {
 
 /* ── Which presets allow what ────────────────────────────────────────────── */
 
-/* Whether `name` is `stem` and something behind a dash. */
-static bool is_variant(const char *name, const char *stem)
-{
-	const size_t len = strlen(stem);
-
-	return strncmp(name, stem, len) == 0 && name[len] == '-';
-}
-
 /* A lost operation weighs as much as one to write with: either is not what was wanted. */
 static unsigned distance_of(const struct policy *preset, const struct policy *policy)
 {
@@ -43,8 +35,8 @@ static struct candidate candidate_of(
 {
 	return (struct candidate){
 	        .policy = preset,
-	        .related = is_variant(preset->name, policy->name) ||
-	                   is_variant(policy->name, preset->name),
+	        .related = policy_is_variant(slice_of(preset->name), slice_of(policy->name)) ||
+	                   policy_is_variant(slice_of(policy->name), slice_of(preset->name)),
 	        .distance = distance_of(preset, policy),
 	        .number = (uint8_t)number,
 	};

@@ -82,6 +82,9 @@ static inline void id_add(uint64_t *ids, unsigned id)
 	ids[id / 64] |= UINT64_C(1) << (id % 64);
 }
 
+/* Whether `name` is `stem` and something behind a dash. */
+bool policy_is_variant(struct slice name, struct slice stem);
+
 /* Add the ids that an operation glob fits; -EINVAL when it fits none. */
 int operation_glob_add(
         const char *glob, struct place place, uint64_t *ids, char error[FAULT_MAX]) MUST_USE;

@@ -12,6 +12,7 @@ enum {
 
 struct words {
 	const char *words[WORDS_MAX];
+	unsigned lines[WORDS_MAX];
 	unsigned count;
 };
 
@@ -38,6 +39,7 @@ static int add_word(
 	if (words->count == WORDS_MAX) {
 		return fault_set(error, node->place, "a list has more than %d elements", WORDS_MAX);
 	}
+	words->lines[words->count] = node->place.line;
 	words->words[words->count++] = node->text.ptr;
 	return 0;
 }
@@ -162,8 +164,10 @@ static int add_rule(struct reader *reader, bool allow, const struct yaml_node *n
 	}
 	const struct policy_match match = {
 	        .operations = rule.operations.words,
+	        .operation_lines = rule.operations.lines,
 	        .operation_count = rule.operations.count,
 	        .methods = rule.methods.words,
+	        .method_lines = rule.methods.lines,
 	        .method_count = rule.methods.count,
 	        .path = rule.path,
 	};
@@ -220,8 +224,9 @@ static int read_extends(void *context, const struct yaml_node *node)
 		return -EINVAL;
 	}
 	for (unsigned i = 0; i < names.count; i++) {
-		if (policy_extend(reader->policy, slice_of(names.words[i]), node->place,
-		            reader->error) < 0) {
+		const struct place place = {node->place.file, names.lines[i]};
+		if (policy_extend(reader->policy, slice_of(names.words[i]), place, reader->error) <
+		        0) {
 			return -EINVAL;
 		}
 	}

@@ -62,10 +62,6 @@ static const char *trap_in(const char *pattern)
 	if (strstr(pattern, "(*") != NULL) { /* (*ACCEPT) would end the match in front of our \z */
 		return "verbs, (*...), are not supported";
 	}
-	if (strncmp(pattern, "/v1", 3) == 0 || strncmp(pattern, "/v\\d", 4) == 0 ||
-	        strncmp(pattern, "/v[", 3) == 0) {
-		return "leave out the API version: it is removed before paths are compared";
-	}
 	return NULL;
 }
 
@@ -99,16 +95,46 @@ static pcre2_code *compile_grouped(const char *pattern, char *problem, size_t pr
 	return compile(grouped, problem, problem_max);
 }
 
-/* `containers/json` cannot have been meant. */
-static bool fits_some_path(const pcre2_code *code)
+/* Whether some path that begins with these bytes can fit. */
+static bool can_begin(const pcre2_code *code, pcre2_match_data *data, const char *bytes, size_t len)
+{
+	return pcre2_match(code, (PCRE2_SPTR)bytes, len, 0, PCRE2_PARTIAL_HARD, data, NULL) !=
+	       PCRE2_ERROR_NOMATCH;
+}
+
+/* Whether all paths that can fit begin with /v and a digit or a dot: none does that is left when
+ * its version is removed, and a rule that denies them would deny nothing. */
+static bool wants_version(const pcre2_code *code, pcre2_match_data *data)
+{
+	if (!can_begin(code, data, "/v1", 3) && !can_begin(code, data, "/v.", 3)) {
+		return false;
+	}
+	for (unsigned byte = 1; byte <= UINT8_MAX; byte++) {
+		const bool of_version = (byte >= '0' && byte <= '9') || byte == '.';
+		const char other[] = {'/', (char)byte};
+		const char behind_v[] = {'/', 'v', (char)byte};
+		if ((byte != 'v' && can_begin(code, data, other, sizeof(other))) ||
+		        (!of_version && can_begin(code, data, behind_v, sizeof(behind_v)))) {
+			return false;
+		}
+	}
+	return true;
+}
+
+/* What makes a pattern that compiles fit no path; NULL: nothing. */
+static const char *fault_of(const pcre2_code *code)
 {
 	pcre2_match_data *data = pcre2_match_data_create(1, NULL);
-	const int count = data == NULL ? 0
-	                               : pcre2_match(code, (PCRE2_SPTR) "/", 1, 0,
-	                                         PCRE2_PARTIAL_HARD, data, NULL);
+	const char *fault = NULL;
 
+	ASSERT(data != NULL);
+	if (!can_begin(code, data, "/", 1)) { /* `containers/json` cannot have been meant */
+		fault = "it fits no path: paths begin with a slash";
+	} else if (wants_version(code, data)) {
+		fault = "leave out the API version: it is removed before paths are compared";
+	}
 	pcre2_match_data_free(data);
-	return count != PCRE2_ERROR_NOMATCH;
+	return fault;
 }
 
 int path_compile(
@@ -129,8 +155,9 @@ int path_compile(
 	if (code == NULL) {
 		return -EINVAL;
 	}
-	if (!fits_some_path(code)) {
-		(void)snprintf(problem, problem_max, "it fits no path: paths begin with a slash");
+	const char *fault = fault_of(code);
+	if (fault != NULL) {
+		(void)snprintf(problem, problem_max, "%s", fault);
 		pcre2_code_free(code);
 		return -EINVAL;
 	}

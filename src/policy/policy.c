@@ -108,17 +108,47 @@ static const struct policy_preset *find_preset(struct slice name)
 	return NULL;
 }
 
+bool policy_is_variant(struct slice name, struct slice stem)
+{
+	return slice_skip(&name, stem) && slice_skip(&name, SLICE("-"));
+}
+
+/* The presets "app" and "app-…" for a name that is "app-" and something else; how many. */
+static unsigned list_variants(struct slice name, struct text *text)
+{
+	struct slice stem = {NULL, 0};
+	unsigned count = 0;
+
+	for (unsigned i = 0; i < policy_preset_count; i++) {
+		const struct slice preset = slice_of(policy_presets[i].name);
+		stem = stem.ptr == NULL && policy_is_variant(name, preset) ? preset : stem;
+		if (stem.ptr != NULL &&
+		        (preset.ptr == stem.ptr || policy_is_variant(preset, stem))) {
+			text_add_format(text, "%s%.*s", count++ > 0 ? ", " : "", SLICE_FMT(preset));
+		}
+	}
+	return count;
+}
+
 static int fail_unknown_policy(
         const struct policy_set *set, struct slice name, struct place place, char error[FAULT_MAX])
 {
 	struct nearest nearest = nearest_to(name);
 	const struct text_shown shown = text_show(name);
+	char memory[256];
+	struct text variants = text_over(memory, sizeof(memory));
 
 	for (const struct policy *policy = set->policies; policy != NULL; policy = policy->next) {
 		nearest_try(&nearest, slice_of(policy->name));
 	}
 	for (unsigned i = 0; i < policy_preset_count; i++) {
 		nearest_try(&nearest, slice_of(policy_presets[i].name));
+	}
+	/* Who asks for portainer-ro wants less than portainer: nobody is sent there alone. */
+	if ((nearest.best.ptr == NULL || policy_is_variant(name, nearest.best)) &&
+	        list_variants(name, &variants) > 1) {
+		return fault_set(error, place, "no policy or preset is called '%s'; there are %.*s",
+		        shown.text, SLICE_FMT(text_slice(&variants)));
 	}
 	if (nearest.best.ptr != NULL) {
 		return fault_set(error, place,
@@ -222,13 +252,19 @@ static size_t id_words(void)
 	return (docker_id_count() + 63) / 64;
 }
 
+/* Where word `i` of a rule is written. */
+static struct place place_of_word(struct place rule, const unsigned *lines, unsigned i)
+{
+	return (struct place){rule.file, lines == NULL ? rule.line : lines[i]};
+}
+
 static int read_methods(struct rule *rule, const struct policy_match *match, struct place place,
         char error[FAULT_MAX])
 {
 	for (unsigned i = 0; i < match->method_count; i++) {
 		const unsigned bit = policy_method_bit(slice_of(match->methods[i]));
 		if (bit == 0) {
-			return fault_set(error, place,
+			return fault_set(error, place_of_word(place, match->method_lines, i),
 			        "'%s' is not accepted as a method: give GET, HEAD, POST, PUT, "
 			        "PATCH, DELETE or OPTIONS",
 			        text_show(slice_of(match->methods[i])).text);
@@ -268,7 +304,9 @@ static int read_operations(struct rule *rule, const struct policy_match *match, 
 	const bool unknown = !rule->allow || match->path != NULL || match->sections != 0;
 
 	for (unsigned i = 0; i < match->operation_count; i++) {
-		if (operation_glob_add(match->operations[i], place, rule->fits, error) < 0) {
+		if (operation_glob_add(match->operations[i],
+		            place_of_word(place, match->operation_lines, i), rule->fits,
+		            error) < 0) {
 			return -EINVAL;
 		}
 	}

@@ -122,11 +122,13 @@ struct policy_match {
 	/* Globs over operation names: `*` is any run of characters but dots, at the end of dots
 	 * as well; `*` alone: all there is. NULL: any. */
 	const char *const *operations;
+	const unsigned *operation_lines; /* where each is written; NULL: all where the rule is */
 	unsigned operation_count;
 	/* Requests no row fits, and those of rows, that belong to these sections: bit
 	 * 1 << enum docker_section; 0: any. */
 	uint64_t sections;
 	const char *const *methods; /* as in the request line; NULL: any */
+	const unsigned *method_lines;
 	unsigned method_count;
 	const char *path; /* PCRE2 over the whole decoded path, version removed; NULL: any */
 };

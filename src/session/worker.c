@@ -22,19 +22,17 @@ enum {
 
 /* ── Accepting ───────────────────────────────────────────────────────────── */
 
-#define REFUSAL "{\"message\":\"too many connections (--max-connections, ulimit -n)\"}\n"
-
 static void refuse_connection(int fd)
 {
-	static const char answer[] =
-	        "HTTP/1.1 429 Too Many Requests\r\nContent-Type: application/json\r\n"
-	        "Content-Length: 66\r\nConnection: close\r\n\r\n" REFUSAL;
-	_Static_assert(sizeof(REFUSAL) - 1 == 66, "Content-Length");
+	char memory[512];
+	struct text answer = text_over(memory, sizeof(memory));
 	char nowhere[4096];
 
+	http_error_write(&answer, 429, SLICE("too many connections (--max-connections, ulimit -n)"),
+	        false, HTTP_CONNECTION_CLOSE);
 	/* Closing with unread bytes would take the answer away again. */
 	(void)!read(fd, nowhere, sizeof(nowhere));
-	(void)!write(fd, answer, sizeof(answer) - 1);
+	(void)!write(fd, answer.ptr, answer.len);
 	(void)close(fd);
 }
 

@@ -205,7 +205,7 @@ static void advise(const void *context, const struct docker_request *request, st
 	bool first = true;
 
 	if (section == DOCKER_SECTION_NONE) {
-		text_add_format(text, "no switch opens it: use POLICY or CONFIG in their place");
+		text_add_format(text, "use POLICY or CONFIG in place of switches: none opens it");
 		return;
 	}
 	text_add_format(text, "set ");

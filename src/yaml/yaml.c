@@ -147,7 +147,8 @@ static int refuse_decoration(
 {
 	if (anchor != NULL) {
 		return fault_set(builder->error, place,
-		        "anchors (&%.64s) are not supported: write the value where it is needed",
+		        "anchors (&%.64s) are not supported: write the value where it is needed; "
+		        "for a compose file 'docker compose config' does that",
 		        (const char *)anchor);
 	}
 	if (tag != NULL) {

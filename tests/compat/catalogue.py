@@ -32,18 +32,19 @@ class Row(NamedTuple):
     section: str
     path: str
     query: str
-    before: bool
+    before: int  # an API version below this one, 100 * major + minor
+    body: bool
 
     def request(self, version: str = "") -> Request:
         """With `version`, "/v1.41", in front; podman's own have theirs."""
         if version and self.path.startswith("/libpod"):
             version = "/v4.0.0"
         if self.before:
-            version = "/v1.23"
+            version = "/v{}.{}".format(*divmod(self.before - 1, 100))
         path = re.sub(r"\{[a-z]+\.\.\.\}", "docker.io/library/busybox", self.path)
         path = re.sub(r"\{[a-z]+\}", "some-name", path)
         query = f"?{self.query}=busybox" if self.query else ""
-        body = "{}" if self.before else ""
+        body = "{}" if self.body else ""
         return Request(self.method, version + path + query, body, self.operation)
 
 
@@ -62,7 +63,8 @@ def rows() -> list[Row]:
             match["section"],
             match["path"],
             condition("query", match["conditions"]),
-            bool(condition("before", match["conditions"])),
+            int(condition("before", match["conditions"]) or 0),
+            bool(condition("body", match["conditions"])),
         )
         for match in ROW.finditer(text)
     ]

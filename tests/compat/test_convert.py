@@ -104,6 +104,11 @@ def convert(tmp_path: pathlib.Path) -> Callable[[str, str], Converted]:
     return lambda source, text: Converted(tmp_path, source, text)
 
 
+def test_a_byte_order_mark_is_no_part_of_a_name(convert: Callable[[str, str], Converted]) -> None:
+    converted = convert("tecnativa", "\ufeffCONTAINERS=1\r\nPOST=1\r\n")
+    assert {"allow": {"path": "/containers(/.*)?"}} in converted.rules()
+
+
 def differing(asked: list[Request], ours: list[bool], theirs: list[bool]) -> str:
     return "\n".join(
         f"{request}: theirs {their}, ours {our}"

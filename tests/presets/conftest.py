@@ -46,14 +46,15 @@ class Endpoint:
     path: str
     traits: frozenset[str]
     query: str
-    needs_body: bool  # and an API version before one of the row's: asked for in a test of its own
+    version: str
+    needs_body: bool  # asked for in a test of its own
 
     @property
     def request(self) -> str:
         """METHOD and target, as `explain` takes it."""
         path = re.sub(r"\{(\w+)\.\.\.\}", "example.com/team/thing", self.path)
         path = re.sub(r"\{\w+\}", "thing", path)
-        return f"{self.method} {path}{f'?{self.query}=thing' if self.query else ''}"
+        return f"{self.method} {self.version}{path}{f'?{self.query}=thing' if self.query else ''}"
 
 
 def read_catalogue() -> list[Endpoint]:
@@ -62,8 +63,10 @@ def read_catalogue() -> list[Endpoint]:
     for operation, method, path, traits, more in ROW.findall(
             (ROOT / "src/docker/endpoints.def").read_text()):
         query = re.search(r'\.query = "(\w+)"', more)
+        before = re.search(r"\.before = (\d+)", more)
+        version = "/v{}.{}".format(*divmod(int(before[1]) - 1, 100)) if before else ""
         endpoints.append(Endpoint(operation, method, path, frozenset(traits.split(" | ")),
-                                  query[1] if query else "", ".before" in more))
+                                  query[1] if query else "", version, ".body" in more))
     return endpoints
 
 

@@ -30,6 +30,10 @@ static const struct pattern_case cases[] = {
         {"/(v1\\..{1,2}/)?info", "/info", false, false, false},
         {"/v(\\d+)\\.(\\d+)/info", "/info", false, false, false},
         {"/v1\\.[0-9]+(/containers/json|/info)", "/containers/json OR /info", false, false, false},
+        /* Slashes that are escaped, as other languages want them. */
+        {"\\/v1\\.41\\/info", "/info", false, false, false},
+        {"/containers\\/[^\\/]+/json", "/containers/[^/]+/json", false, false, false},
+        {"/a\\\\/\\Q\\/\\E", "/a\\\\/\\Q\\/\\E", false, false, false},
         /* Words that begin like one. */
         {"/version", "/version", false, false, false},
         {"/v(ersion|olumes)", "/v(ersion|olumes)", false, false, false},

@@ -3,17 +3,15 @@
  * The file of --config: what it sets, and for every mistake the one line that
  * names where it is, what it is and what would be accepted.
  */
+#include "cases.h"
+
 #include "config/config.h"
 #include "yaml/yaml.h"
 
 #include <errno.h>
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
-
-#include <cmocka.h>
 
 static struct config config;
 static char error[FAULT_MAX];
@@ -166,7 +164,11 @@ static void mistakes_name_file_line_and_remedy(void **state)
 	        {"policy: open\npolicies: {}\npolicy: deny\n",
 	                ":3: key 'policy' is given twice; the first is in line 1"},
 	        {"policies:\n  a: &x {rules: []}\n",
-	                ":2: anchors (&x) are not supported: write the value where it is needed"},
+	                ":2: anchors (&x) are not supported: write the value where it is needed; "
+	                "for a compose file 'docker compose config' does that"},
+	        {"policy: open\nlisteners: []\n",
+	                ":2: 'listeners' is an empty list; leave it out to listen on PORT on all "
+	                "interfaces"},
 	        {"policies:\n  a: {rules: [{allow: [*x]}]}\n",
 	                ":2: a word that begins with '*' is an alias in YAML, which is not "
 	                "supported here: put a glob in quotes, '*.list'"},

@@ -3,16 +3,14 @@
  * What is printed of what clients asked for: a configuration that can be read
  * back, whatever the paths hold and however many clients there were.
  */
+#include "cases.h"
+
 #include "base/log.h"
 #include "learn/learn.h"
 #include "policy/load.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
-
-#include <cmocka.h>
 
 static struct learn *learn;
 static char *printed;
@@ -123,7 +121,7 @@ static void each_client_has_a_policy_and_one_joins_them(void **state)
 	print();
 	expect("# 192.0.2.1: 2 requests\n#          2  container.list\n");
 	expect("# [2001:db8::1]: 1 request\n");
-	expect("# unix: 1 request\n#          1  not an operation of the Docker API\n");
+	expect("# unix: 1 request\n#          1  GET /foo/bar, no operation of the Docker API\n");
 	expect("  learned:\n    extends: [client-1, client-2, client-3]\n");
 	assert_true(allows("learned", "GET", "/containers/json"));
 	assert_true(allows("learned", "GET", "/images/json"));

@@ -3,17 +3,14 @@
  * What a policy makes of a request: which rule decides, what reaches the
  * requests nobody knows, and what is said about rules that cannot be meant so.
  */
+#include "cases.h"
+
 #include "policy/load.h"
 #include "policy/policy.h"
 #include "policy/presets.h"
 
 #include <errno.h>
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
-
-#include <cmocka.h>
 
 static struct policy_set *set;
 static struct policy_scratch *scratch;
@@ -466,6 +463,18 @@ static void mistakes_in_rules_are_named(void **state)
 	                "test.yaml:2: the path pattern '/v1\\.[0-9]+/info' is not accepted: "
 	                "leave "
 	                "out the API version: it is removed before paths are compared"},
+	        {"rules:\n  - deny: {path: '^/v[12]\\..*/info'}",
+	                "test.yaml:2: the path pattern '^/v[12]\\..*/info' is not accepted: leave "
+	                "out the API version: it is removed before paths are compared"},
+	        {"rules:\n  - allow:\n      - container.list\n      - container.strat",
+	                "test.yaml:4: 'container.strat' fits no operation; did you mean "
+	                "'container.start'?"},
+	        {"rules:\n  - allow:\n      path: /a\n      methods:\n        - GET\n        - gET",
+	                "test.yaml:6: 'gET' is not accepted as a method: give GET, HEAD, POST, "
+	                "PUT, PATCH, DELETE or OPTIONS"},
+	        {"extends:\n  - traefik\n  - portainer-ro",
+	                "test.yaml:3: no policy or preset is called 'portainer-ro'; there are "
+	                "portainer, portainer-read-only, portainer-swarm"},
 	        {"rules:\n  - allow: {paths: /a}",
 	                "test.yaml:2: unknown key 'paths' in a rule; did you mean 'path'?"},
 	        {"rules:\n  - permit: [x]",

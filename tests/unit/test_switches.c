@@ -4,7 +4,6 @@
 
 #include "cases.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 
 enum { ADVICE_SIZE = 256 };
@@ -146,7 +145,7 @@ static const char *const advices[][3] = {
         {"CONTAINERS=1 ALLOW_LOGS=0", "GET /containers/x/logs", "set ALLOW_LOGS=1"},
         {"ALLOW_LOGS=0", "GET /containers/x/logs", "set ALLOW_LOGS=1 and CONTAINERS=1"},
         {"ALLOW_LOGS=1", "GET /containers/x/logs", "set CONTAINERS=1"},
-        {"PING=1", "GET /debug/vars", "no switch opens it: use POLICY or CONFIG in their place"},
+        {"PING=1", "GET /debug/vars", "use POLICY or CONFIG in place of switches: none opens it"},
 };
 
 static void test_advice(void **state)

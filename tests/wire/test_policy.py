@@ -148,7 +148,8 @@ def test_no_spelling_is_a_way_around_a_denial(
     """What the Engine, or podman, would serve all the same is denied in front of `*` too."""
     config = file(
         "policy: careful\npolicies:\n  careful:\n    rules:\n"
-        "      - deny: [debug.*, container.logs, libpod.container.list]\n      - allow: ['*']\n"
+        "      - deny: [debug.*, container.logs, container.remove, libpod.container.list, libpod.image.push,"
+        " libpod.manifest.push]\n      - allow: ['*']\n"
     )
     with start("-c", config).connect() as client:
         for request in (
@@ -156,6 +157,9 @@ def test_no_spelling_is_a_way_around_a_denial(
             "PROPFIND /debug/pprof/heap",
             "GET /containers/app/db/logs",
             "GET /v5.3.0-dev/libpod/containers/json",
+            "POST /v5.0.0/libpod/images/scp/web/push",
+            "POST /v10.0.0/libpod/manifests/web/push",
+            "DELETE /containers/app/db/checkpoints/first",
             "GET /v1.41-x/containers/web/logs",
         ):
             client.send(f"{request} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
@@ -544,6 +548,24 @@ def test_explain_looks_at_whether_there_is_a_body(tmp_path: Path) -> None:
     assert "only at whether there is one" in result.stdout
     result = run_binary("explain", "POST /v1.20/containers/a/start")
     assert result.stdout.splitlines()[0] == "allow container.start"
+    piped = ("explain", "--body", "-", "POST /v1.20/containers/a/start")
+    assert run_binary(*piped, given="{}").stdout.startswith("allow container.start_with_config\n")
+    assert run_binary(*piped, given="").stdout.startswith("allow container.start\n")
+
+
+def test_explain_takes_the_address_a_client_uses() -> None:
+    for target in ("http://127.0.0.1:3277/containers/json", "http://[::1]/containers/json"):
+        assert first_line("--policy", "traefik", f"GET {target}") == "allow container.list"
+    assert first_line("--policy", "traefik", "GET http://a/b:c@d://e").startswith("deny ")
+
+
+def test_standard_input_is_a_file_called_dash() -> None:
+    given = "policies:\n  mine: {rules: [{allow: [image.list]}]}\n"
+    args = ("explain", "-c", "-", "--policy", "mine", "GET /images/json")
+    assert run_binary(*args, given=given).stdout.startswith("allow image.list\n")
+    wrong = run_binary("check", "-c", "-", given="policies:\n  mine: {rule: []}\n")
+    assert wrong.returncode == 2
+    assert "-:2: unknown key 'rule'" in wrong.stderr
 
 
 @pytest.mark.parametrize(
@@ -553,6 +575,7 @@ def test_explain_looks_at_whether_there_is_a_body(tmp_path: Path) -> None:
         (["/containers/json"], "'/containers/json' is not a request"),
         (["--client", "ci", "GET /_ping"], "--client: this version does not tell clients apart"),
         (["--body", "/nonexistent", "GET /_ping"], "'/nonexistent' cannot be read"),
+        (["--body", "/", "GET /_ping"], "'/' cannot be read: Is a directory"),
         (["--policy", "redonly", "GET /_ping"], "did you mean 'read-only'?"),
         (["-c", "/nonexistent", "GET /_ping"], "/nonexistent: cannot be read: No such file"),
         (["GET", "/_ping", "more"], "'more' is one argument too many"),

@@ -759,15 +759,17 @@ def clean_environment(**settings: str) -> dict[str, str]:
     return kept | settings
 
 
-def run_binary(*args: str, timeout: float = PATIENCE, **env: str) -> subprocess.CompletedProcess:
-    """One run that is expected to end by itself."""
+def run_binary(
+    *args: str, given: str = "", timeout: float = PATIENCE, **env: str
+) -> subprocess.CompletedProcess:
+    """One run that is expected to end by itself; `given` is its standard input."""
     return subprocess.run(
         [BINARY, *args],
         env=clean_environment(**env),
         timeout=timeout,
         capture_output=True,
         text=True,
-        stdin=subprocess.DEVNULL,
+        input=given,
     )
 
 
