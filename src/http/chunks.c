@@ -123,8 +123,10 @@ enum { DIGITS_MAX = 16 }; /* leading zeros count */
 
 static void add_digit(struct http_chunks *chunks, char c)
 {
+	const unsigned value = ((unsigned)c & 0xf) + (c > '9' ? 9 : 0); /* of a byte that is HEX */
+
 	chunks->digits++;
-	chunks->remaining = chunks->remaining << 4 | (unsigned)ascii_hex_value(c);
+	chunks->remaining = chunks->remaining << 4 | value;
 	/* RFC 9112 section 7.1 warns of overflow: some readers are signed. */
 	if (chunks->digits > DIGITS_MAX || chunks->remaining > INT64_MAX) {
 		chunks->state = REFUSED;

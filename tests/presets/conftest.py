@@ -27,6 +27,7 @@ import yaml
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+import catalogue  # noqa: E402
 from machine import free_port, public_folder  # noqa: E402
 
 PATIENCE = 60
@@ -34,44 +35,8 @@ ROOT = Path(__file__).resolve().parents[2]
 BINARY = Path(os.environ.get("DSP_BINARY") or ROOT / "build" / "docker-socket-proxy")
 FOLDER = ROOT / "presets"
 NAMES = sorted(path.stem for path in FOLDER.glob("*.yaml"))
-ROW = re.compile(r'^ENDPOINT\("([^"]+)", ([A-Z]+), \w+, "([^"]+)", \d+, ([A-Z |]+)(.*)\)$', re.MULTILINE)
-
-
-@dataclass(frozen=True)
-class Endpoint:
-    """A row of the catalogue, with a request that it fits."""
-
-    operation: str
-    method: str
-    path: str
-    traits: frozenset[str]
-    query: str
-    version: str
-    needs_body: bool  # asked for in a test of its own
-
-    @property
-    def request(self) -> str:
-        """METHOD and target, as `explain` takes it."""
-        path = re.sub(r"\{(\w+)\.\.\.\}", "example.com/team/thing", self.path)
-        path = re.sub(r"\{\w+\}", "thing", path)
-        return f"{self.method} {self.version}{path}{f'?{self.query}=thing' if self.query else ''}"
-
-
-def read_catalogue() -> list[Endpoint]:
-    """Every row of src/docker/endpoints.def."""
-    endpoints = []
-    for operation, method, path, traits, more in ROW.findall(
-            (ROOT / "src/docker/endpoints.def").read_text()):
-        query = re.search(r'\.query = "(\w+)"', more)
-        before = re.search(r"\.before = (\d+)", more)
-        version = "/v{}.{}".format(*divmod(int(before[1]) - 1, 100)) if before else ""
-        endpoints.append(Endpoint(operation, method, path, frozenset(traits.split(" | ")),
-                                  query[1] if query else "", version, ".body" in more))
-    return endpoints
-
-
-CATALOGUE = read_catalogue()
-OPERATIONS = {endpoint.operation: endpoint for endpoint in CATALOGUE}
+CATALOGUE = catalogue.rows()
+OPERATIONS = {row.operation: row for row in CATALOGUE}
 
 
 def preset(name: str) -> dict:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import NamedTuple
 
-from harness import ROOT
-
+FILE = Path(__file__).resolve().parents[1] / "src" / "docker" / "endpoints.def"
 ROW = re.compile(
     r'^ENDPOINT\("(?P<operation>[a-z0-9_.]+)", (?P<method>[A-Z]+), (?P<section>[A-Z_]+), '
-    r'"(?P<path>[^"]+)", \d+, [A-Z| ]+(?P<conditions>.*)\)$',
+    r'"(?P<path>[^"]+)", \d+, (?P<traits>[A-Z| ]+)(?P<conditions>.*)\)$',
     re.MULTILINE,
 )
 
@@ -31,6 +31,7 @@ class Row(NamedTuple):
     method: str
     section: str
     path: str
+    traits: frozenset[str]
     query: str
     before: int  # an API version below this one, 100 * major + minor
     body: bool
@@ -55,13 +56,14 @@ def condition(name: str, text: str) -> str:
 
 def rows() -> list[Row]:
     """Every row; the count is held against that of the file, so that none is lost."""
-    text = (ROOT / "src/docker/endpoints.def").read_text(encoding="utf-8")
+    text = FILE.read_text(encoding="utf-8")
     found = [
         Row(
             match["operation"],
             match["method"],
             match["section"],
             match["path"],
+            frozenset(match["traits"].split(" | ")),
             condition("query", match["conditions"]),
             int(condition("before", match["conditions"]) or 0),
             bool(condition("body", match["conditions"])),
