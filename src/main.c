@@ -17,6 +17,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -32,6 +33,7 @@ enum {
 	WORKERS_MAX = 64,
 	WORKERS_DEFAULT_MAX = 4,
 	RESERVED_FILES = 64, /* listeners, epoll, pipes, standard streams */
+	HEAP_OBJECT_MAX = 128 * 1024,
 };
 
 struct program {
@@ -404,6 +406,11 @@ static int run(struct program *program)
 	        .connections = &program->connections,
 	        .denials = &program->denials,
 	};
+	/*
+	 * Said explicitly, it stays: of itself libc raises it at the first free(), and what large
+	 * buffers leave in the heap between others is never given back. There is one thread yet.
+	 */
+	(void)mallopt(M_MMAP_THRESHOLD, HEAP_OBJECT_MAX); /* NOLINT(concurrency-mt-unsafe) */
 	block_signals(&program->stop_signals);
 	denials_init(&program->denials);
 	if (somebody_learns(config)) {

@@ -48,11 +48,6 @@ int log_level_parse(struct slice word, enum log_level *ret_level)
 	return -EINVAL;
 }
 
-const char *log_level_name(enum log_level level)
-{
-	return level_names[level];
-}
-
 void log_setup(enum log_level level, enum log_format format)
 {
 	settings.level = level;

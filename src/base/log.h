@@ -31,7 +31,6 @@ enum log_format {
 
 /* 0 and *ret_level, or -EINVAL. `err` and `error`, `warn` and `warning` are the same. */
 int log_level_parse(struct slice word, enum log_level *ret_level) MUST_USE;
-const char *log_level_name(enum log_level level);
 
 void log_setup(enum log_level level, enum log_format format);
 bool log_enabled(enum log_level level);

@@ -87,65 +87,72 @@ static void print_section_switches(void)
 	print_switches(SWITCH_DETAIL);
 }
 
+static const char usage[] =
+        "docker-socket-proxy " VERSION ": an HTTP front onto the Docker Engine's unix socket.\n"
+        "\n"
+        "Usage:\n"
+        "  docker-socket-proxy [run] [OPTION]...\n"
+        "  docker-socket-proxy check [OPTION]...\n"
+        "  docker-socket-proxy explain [OPTION]... [--body FILE] 'METHOD /path?query'\n"
+        "  docker-socket-proxy learn [OPTION]...\n"
+        "  docker-socket-proxy healthcheck [ADDR]\n"
+        "  docker-socket-proxy convert --from SOURCE [FILE]\n"
+        "\n"
+        "Commands:\n"
+        "  run            forward requests until SIGTERM or SIGINT; what happens without a "
+        "command\n"
+        "  check          print what the configuration means: listeners, policies and what "
+        "each "
+        "allows;\n"
+        "                 exit 2 when it is wrong\n"
+        "  explain        print whether a request is allowed, by which rule, and what would "
+        "allow it;\n"
+        "                 exit 0 when it is, 1 when not. --body FILE: the request has this "
+        "body\n"
+        "  learn          allow everything, note what each client asks for, and at the end "
+        "(SIGINT or\n"
+        "                 SIGTERM) print the smallest configuration that allows it, and "
+        "presets that do\n"
+        "  healthcheck    exit 0 when a running proxy and its Engine answer, 1 when not; "
+        "ADDR is\n"
+        "                 where to ask, without it what the options here say it listens on\n"
+        "  convert        print another proxy's settings as YAML for --config; SOURCE is\n"
+        "                 " CONFIG_SOURCES ";\n"
+        "                 FILE a compose file, an env file, flags or CetusGuard's rules; "
+        "without "
+        "it\n"
+        "                 standard input\n"
+        "\n"
+        "Options; a flag counts before the environment, the environment before the file, "
+        "and that\n"
+        "before the default:\n";
+
+static const char others[] = "\n"
+                             "  -h, --help       print this\n"
+                             "  -V, --version    print the version\n";
+
+static const char examples[] =
+        "\n"
+        "Examples:\n"
+        "  docker-socket-proxy\n"
+        "  docker-socket-proxy --listen tcp://127.0.0.1:3277 --listen "
+        "unix:///run/proxy/docker.sock\n"
+        "  PORT=2375 SOCKET_PATH=/run/user/1000/docker.sock docker-socket-proxy\n"
+        "  docker-socket-proxy --policy traefik\n"
+        "  docker-socket-proxy check -c proxy.yaml\n"
+        "  docker-socket-proxy explain --policy read-only 'POST /containers/create'\n"
+        "  docker-socket-proxy learn --listen tcp://127.0.0.1:3277 > proxy.yaml\n"
+        "  docker-socket-proxy convert --from tecnativa docker-compose.yml > proxy.yaml\n"
+        "  docker-socket-proxy healthcheck tcp://127.0.0.1:3277\n";
+
 void config_print_help(void)
 {
-	printf("docker-socket-proxy " VERSION
-	       ": an HTTP front onto the Docker Engine's unix socket.\n"
-	       "\n"
-	       "Usage:\n"
-	       "  docker-socket-proxy [run] [OPTION]...\n"
-	       "  docker-socket-proxy check [OPTION]...\n"
-	       "  docker-socket-proxy explain [OPTION]... [--body FILE] 'METHOD /path?query'\n"
-	       "  docker-socket-proxy learn [OPTION]...\n"
-	       "  docker-socket-proxy healthcheck [ADDR]\n"
-	       "  docker-socket-proxy convert --from SOURCE [FILE]\n"
-	       "\n"
-	       "Commands:\n"
-	       "  run            forward requests until SIGTERM or SIGINT; what happens without a "
-	       "command\n"
-	       "  check          print what the configuration means: listeners, policies and what "
-	       "each "
-	       "allows;\n"
-	       "                 exit 2 when it is wrong\n"
-	       "  explain        print whether a request is allowed, by which rule, and what would "
-	       "allow it;\n"
-	       "                 exit 0 when it is, 1 when not. --body FILE: the request has this "
-	       "body\n"
-	       "  learn          allow everything, note what each client asks for, and at the end "
-	       "(SIGINT or\n"
-	       "                 SIGTERM) print the smallest configuration that allows it, and "
-	       "presets that do\n"
-	       "  healthcheck    exit 0 when a running proxy and its Engine answer, 1 when not; "
-	       "ADDR is\n"
-	       "                 where to ask, without it what the options here say it listens on\n"
-	       "  convert        print another proxy's settings as YAML for --config; SOURCE is\n"
-	       "                 " CONFIG_SOURCES ";\n"
-	       "                 FILE a compose file, an env file, flags or CetusGuard's rules; "
-	       "without "
-	       "it\n"
-	       "                 standard input\n"
-	       "\n"
-	       "Options; a flag counts before the environment, the environment before the file, "
-	       "and that\n"
-	       "before the default:\n");
+	printf("%s", usage);
 	for (unsigned i = 0; i < CONFIG_OPTION_COUNT; i++) {
 		print_option(&config_options[i]);
 	}
-	printf("\n"
-	       "  -h, --help       print this\n"
-	       "  -V, --version    print the version\n");
+	printf("%s", others);
 	print_presets();
 	print_section_switches();
-	printf("\n"
-	       "Examples:\n"
-	       "  docker-socket-proxy\n"
-	       "  docker-socket-proxy --listen tcp://127.0.0.1:3277 --listen "
-	       "unix:///run/proxy/docker.sock\n"
-	       "  PORT=2375 SOCKET_PATH=/run/user/1000/docker.sock docker-socket-proxy\n"
-	       "  docker-socket-proxy --policy traefik\n"
-	       "  docker-socket-proxy check -c proxy.yaml\n"
-	       "  docker-socket-proxy explain --policy read-only 'POST /containers/create'\n"
-	       "  docker-socket-proxy learn --listen tcp://127.0.0.1:3277 > proxy.yaml\n"
-	       "  docker-socket-proxy convert --from tecnativa docker-compose.yml > proxy.yaml\n"
-	       "  docker-socket-proxy healthcheck tcp://127.0.0.1:3277\n");
+	printf("%s", examples);
 }

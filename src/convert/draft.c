@@ -182,9 +182,27 @@ int draft_policy(struct draft *draft, const char *name)
 	return policy_new(draft->set, slice_of(name), NOWHERE, &draft->policy, draft->error);
 }
 
+static void add_rule(struct text *text, const struct draft_rule *rule)
+{
+	text_add_format(text, "      - %s: ", rule->allow ? "allow" : "deny");
+	if (rule->path == NULL) {
+		add_list(text, rule->operations, rule->operation_count);
+	} else {
+		text_add_char(text, '{');
+		if (rule->method_count > 0) {
+			text_add_format(text, "methods: ");
+			add_list(text, rule->methods, rule->method_count);
+			text_add_format(text, ", ");
+		}
+		text_add_format(text, "path: ");
+		add_quoted(text, slice_of(rule->path));
+		text_add_char(text, '}');
+	}
+	text_add_char(text, '\n');
+}
+
 int draft_rule(struct draft *draft, const struct draft_rule *rule)
 {
-	struct text *text = &draft->policies;
 	const struct policy_match match = {
 	        .operations = rule->operations,
 	        .operation_count = rule->operation_count,
@@ -203,21 +221,7 @@ int draft_rule(struct draft *draft, const struct draft_rule *rule)
 		return -EINVAL;
 	}
 	draft->rule_count++;
-	text_add_format(text, "      - %s: ", rule->allow ? "allow" : "deny");
-	if (rule->path == NULL) {
-		add_list(text, rule->operations, rule->operation_count);
-	} else {
-		text_add_char(text, '{');
-		if (rule->method_count > 0) {
-			text_add_format(text, "methods: ");
-			add_list(text, rule->methods, rule->method_count);
-			text_add_format(text, ", ");
-		}
-		text_add_format(text, "path: ");
-		add_quoted(text, slice_of(rule->path));
-		text_add_char(text, '}');
-	}
-	text_add_char(text, '\n');
+	add_rule(&draft->policies, rule);
 	return 0;
 }
 

@@ -3,12 +3,7 @@
 
 #include <errno.h>
 
-static bool is_name_char(char c)
-{
-	return ascii_is_alnum(c) || c == '_';
-}
-
-static int add(struct input *input, enum setting_kind kind, struct slice name, struct slice value,
+int input_add(struct input *input, enum setting_kind kind, struct slice name, struct slice value,
         struct place place)
 {
 	if (input->count == INPUT_SETTINGS_MAX) {
@@ -68,13 +63,7 @@ static bool is_switch(const struct input *input, struct slice name)
 	return false;
 }
 
-struct words {
-	struct slice words[INPUT_SETTINGS_MAX];
-	struct place places[INPUT_SETTINGS_MAX];
-	unsigned count;
-};
-
-static int add_word(struct input *input, struct words *words, struct slice word, struct place place)
+int input_add_word(struct input *input, struct words *words, struct slice word, struct place place)
 {
 	if (words->count == INPUT_SETTINGS_MAX) {
 		return fault_set(input->draft->error, place, "there are more than %d words",
@@ -85,8 +74,7 @@ static int add_word(struct input *input, struct words *words, struct slice word,
 	return 0;
 }
 
-/* "-name=value", "--name=value", "-name value", and of switches "-name". */
-static int add_flags(struct input *input, const struct words *words)
+int input_add_flags(struct input *input, const struct words *words)
 {
 	for (unsigned i = 0; i < words->count; i++) {
 		const struct place place = words->places[i];
@@ -110,33 +98,25 @@ static int add_flags(struct input *input, const struct words *words)
 			}
 			value = words->words[i];
 		}
-		if (add(input, SETTING_FLAG, name, value, place) < 0) {
+		if (input_add(input, SETTING_FLAG, name, value, place) < 0) {
 			return -EINVAL;
 		}
 	}
 	return 0;
 }
 
-static int split_words(
-        struct input *input, struct slice line, struct place place, struct words *words)
+int input_add_line(struct input *input, struct words *words, struct slice line, struct place place)
 {
 	char *memory = arena_take(input->arena, line.len + 1);
 	struct text word = text_over(memory, line.len + 1);
 
 	while (next_word(&line, &word)) {
-		if (add_word(input, words, text_slice(&word), place) < 0) {
+		if (input_add_word(input, words, text_slice(&word), place) < 0) {
 			return -EINVAL;
 		}
 		word = text_over(memory, line.len + 1);
 	}
 	return 0;
-}
-
-int input_read_words(struct input *input, struct slice line, struct place place)
-{
-	struct words *words = arena_take(input->arena, sizeof(*words));
-
-	return split_words(input, line, place, words) < 0 ? -EINVAL : add_flags(input, words);
 }
 
 /* ── Lines ───────────────────────────────────────────────────────────────── */
@@ -153,7 +133,7 @@ int input_read_rules(struct input *input, struct slice lines, struct place place
 	for (; slice_next(&lines, '\n', &line); place.line++) {
 		line = slice_trim(without_return(line));
 		if (line.len > 0 && line.ptr[0] != '!' &&
-		        add(input, SETTING_RULE, SLICE(""), line, place) < 0) {
+		        input_add(input, SETTING_RULE, SLICE(""), line, place) < 0) {
 			return -EINVAL;
 		}
 	}
@@ -172,7 +152,7 @@ static bool is_variable(struct slice line)
 	size_t len = 0;
 
 	line = without_export(line);
-	while (len < line.len && is_name_char(line.ptr[len])) {
+	while (len < line.len && input_is_name_char(line.ptr[len])) {
 		len++;
 	}
 	return len > 0 && len < line.len && line.ptr[len] == '=' && !ascii_is_digit(line.ptr[0]);
@@ -234,8 +214,8 @@ static int read_variables(struct input *input, struct slice bytes)
 			        "the quote that opens a value is "
 			        "not closed");
 		}
-		if (add(input, SETTING_VARIABLE, slice_between(said.ptr, equals), value, place) <
-		        0) {
+		if (input_add(input, SETTING_VARIABLE, slice_between(said.ptr, equals), value,
+		            place) < 0) {
 			return -EINVAL;
 		}
 	}
@@ -251,217 +231,11 @@ static int read_flag_lines(struct input *input, struct slice bytes)
 	for (; slice_next(&bytes, '\n', &line); place.line++) {
 		line = slice_trim(without_return(line));
 		if (line.len > 0 && line.ptr[0] != '#' &&
-		        split_words(input, line, place, words) < 0) {
+		        input_add_line(input, words, line, place) < 0) {
 			return -EINVAL;
 		}
 	}
-	return add_flags(input, words);
-}
-
-/* ── Compose ─────────────────────────────────────────────────────────────── */
-
-/* Compose replaces $NAME and ${NAME}, and writes $$ for a dollar; what it would put in is not
- * known. */
-static int resolve(struct input *input, const struct yaml_node *node, struct slice *ret_value)
-{
-	struct text text = text_over(arena_take(input->arena, node->text.len + 1), node->text.len);
-	const struct slice s = node->text;
-
-	for (size_t i = 0; i < s.len; i++) {
-		if (s.ptr[i] == '$' && i + 1 < s.len) {
-			const char next = s.ptr[i + 1];
-			if (next == '{' || (is_name_char(next) && !ascii_is_digit(next))) {
-				return fault_set(input->draft->error, node->place,
-				        "'%s' has a variable that compose replaces: give what "
-				        "'docker compose config' prints",
-				        text_show(s).text);
-			}
-			i += next == '$';
-		}
-		text_add_char(&text, s.ptr[i]);
-	}
-	*ret_value = text_slice(&text);
-	return 0;
-}
-
-static int add_pair(struct input *input, enum setting_kind kind, struct slice name,
-        const struct yaml_node *node, struct slice value)
-{
-	struct yaml_node half = *node;
-
-	half.text = value;
-	return resolve(input, &half, &value) < 0 ? -EINVAL
-	                                         : add(input, kind, name, value, node->place);
-}
-
-/* `environment` and `labels`: a map, or a list of NAME=value. */
-static int read_pairs(struct input *input, enum setting_kind kind, const struct yaml_node *pairs)
-{
-	const struct yaml_node *node = pairs == NULL ? NULL : pairs->first;
-
-	if (pairs != NULL && pairs->kind == YAML_TEXT && pairs->text.len > 0) {
-		return fault_set(input->draft->error, pairs->place,
-		        "'%s' is a map or a list of NAME=value; found '%s'", pairs->key.ptr,
-		        text_show(pairs->text).text);
-	}
-	for (; node != NULL; node = node->next) {
-		struct slice value = node->text;
-		struct slice name = node->key;
-		if (node->kind != YAML_TEXT) {
-			return fault_set(input->draft->error, node->place, "a value is not text");
-		}
-		if (pairs->kind == YAML_LIST) {
-			(void)slice_next(&value, '=', &name);
-		}
-		if (kind == SETTING_VARIABLE && value.ptr == NULL) {
-			draft_say(input->draft, DRAFT_LOST,
-			        "line %u: %.*s has no value here; compose takes it from where it "
-			        "runs. It counts as not set.",
-			        node->place.line, SLICE_FMT(name));
-			continue;
-		}
-		if (value.ptr == NULL) {
-			value = SLICE("");
-		}
-		if (add_pair(input, kind, name, node, value) < 0) {
-			return -EINVAL;
-		}
-	}
-	return 0;
-}
-
-static int read_command(struct input *input, const struct yaml_node *command)
-{
-	struct words *words = arena_take(input->arena, sizeof(*words));
-	struct slice value = {NULL, 0};
-
-	if (command == NULL) {
-		return 0;
-	}
-	if (command->kind == YAML_TEXT) {
-		return resolve(input, command, &value) < 0
-		               ? -EINVAL
-		               : input_read_words(input, value, command->place);
-	}
-	for (const struct yaml_node *word = command->first; word != NULL; word = word->next) {
-		if (word->kind != YAML_TEXT || resolve(input, word, &value) < 0 ||
-		        add_word(input, words, value, word->place) < 0) {
-			return input->draft->error[0] != '\0'
-			               ? -EINVAL
-			               : fault_set(input->draft->error, word->place,
-			                         "'command' is a list of words");
-		}
-	}
-	return add_flags(input, words);
-}
-
-static bool is_peer(const struct input *input, const struct yaml_node *service)
-{
-	const struct yaml_node *image = yaml_find(service, "image");
-
-	return image != NULL && image->kind == YAML_TEXT &&
-	       memmem(image->text.ptr, image->text.len, input->image, strlen(input->image)) != NULL;
-}
-
-/* The one service, or the one whose image is the peer's. */
-static int choose_service(
-        struct input *input, const struct yaml_node *services, const struct yaml_node **ret_service)
-{
-	char memory[512];
-	struct text names = text_over(memory, sizeof(memory) - 1);
-	unsigned peers = 0;
-
-	for (const struct yaml_node *node = services->first; node != NULL; node = node->next) {
-		text_add_format(&names, "%s%.*s", node == services->first ? "" : ", ",
-		        SLICE_FMT(node->key));
-		if (is_peer(input, node)) {
-			*ret_service = node;
-			peers++;
-		}
-	}
-	memory[names.len] = '\0';
-	if (peers == 0 && services->first != NULL && services->first->next == NULL) {
-		*ret_service = services->first;
-		peers = 1;
-	}
-	if (peers != 1) {
-		return fault_set(input->draft->error, services->place,
-		        "%s service has an image %s: there are %s; leave one in the file",
-		        peers == 0 ? "no" : "more than one", input->image,
-		        names.len > 0 ? memory : "none");
-	}
-	input->service = (*ret_service)->key.ptr;
-	return 0;
-}
-
-static int read_service(struct input *input, const struct yaml_node *service)
-{
-	static const char *const elsewhere[] = {"env_file", "extends"};
-
-	for (unsigned i = 0; i < ARRAY_LEN(elsewhere); i++) {
-		const struct yaml_node *node = yaml_find(service, elsewhere[i]);
-		if (node != NULL) {
-			draft_say(input->draft, DRAFT_LOST,
-			        "line %u: settings that '%s' brings in are not seen here; give "
-			        "what 'docker compose config' prints.",
-			        node->place.line, elsewhere[i]);
-		}
-	}
-	if (read_pairs(input, SETTING_VARIABLE, yaml_find(service, "environment")) < 0 ||
-	        read_command(input, yaml_find(service, "command")) < 0) {
-		return -EINVAL;
-	}
-	return 0;
-}
-
-/* Of every service: wollomatic's proxy looks at those of the others. */
-static int read_labels(struct input *input, const struct yaml_node *services)
-{
-	for (const struct yaml_node *node = services->first; node != NULL; node = node->next) {
-		const unsigned before = input->count;
-		if (read_pairs(input, SETTING_LABEL, yaml_find(node, "labels")) < 0) {
-			return -EINVAL;
-		}
-		for (unsigned i = before; i < input->count; i++) {
-			input->settings[i].service = node->key.ptr;
-		}
-	}
-	return 0;
-}
-
-static bool is_service(const struct yaml_node *map)
-{
-	return yaml_find(map, "image") != NULL || yaml_find(map, "environment") != NULL ||
-	       yaml_find(map, "command") != NULL;
-}
-
-static int read_compose(struct input *input, struct slice bytes)
-{
-	const struct yaml_node *root = NULL;
-	const struct yaml_node *service = NULL;
-
-	if (yaml_read(bytes, input->file, input->arena, &root, input->draft->error) < 0) {
-		return -EINVAL;
-	}
-	if (root->kind != YAML_MAP) {
-		return fault_set(input->draft->error, root->place,
-		        "expected a compose file, lines of NAME=value%s",
-		        input->takes_rules ? ", flags or rules" : " or flags");
-	}
-	if (is_service(root)) {
-		return read_service(input, root);
-	}
-	const struct yaml_node *services = yaml_find(root, "services");
-	services = services != NULL ? services : root;
-	if (services->kind != YAML_MAP) {
-		return fault_set(
-		        input->draft->error, services->place, "'services' is a map of services");
-	}
-	if (choose_service(input, services, &service) < 0) {
-		return -EINVAL;
-	}
-	ASSERT(service != NULL);
-	return read_service(input, service) < 0 ? -EINVAL : read_labels(input, services);
+	return input_add_flags(input, words);
 }
 
 /* ── The form ────────────────────────────────────────────────────────────── */
@@ -509,11 +283,11 @@ int input_read(struct input *input, struct slice bytes)
 		return input_read_rules(input, bytes, (struct place){input->file, 1});
 	}
 	if (line.len > 1 && line.ptr[0] == '-' &&
-	        (is_name_char(line.ptr[1]) || line.ptr[1] == '-') &&
+	        (input_is_name_char(line.ptr[1]) || line.ptr[1] == '-') &&
 	        !slice_equal(line, SLICE("---"))) {
 		return read_flag_lines(input, bytes);
 	}
-	return is_variable(line) ? read_variables(input, bytes) : read_compose(input, bytes);
+	return is_variable(line) ? read_variables(input, bytes) : input_read_compose(input, bytes);
 }
 
 /* ── Looking up ──────────────────────────────────────────────────────────── */

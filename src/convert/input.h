@@ -49,9 +49,7 @@ struct input {
 /* Read `bytes` into input->settings; the other members are given. */
 int input_read(struct input *input, struct slice bytes) MUST_USE;
 
-/* Cut a command line into flags. */
-int input_read_words(struct input *input, struct slice line, struct place place) MUST_USE;
-/* Lines of rules. */
+/* Lines of CetusGuard's rules. */
 int input_read_rules(struct input *input, struct slice lines, struct place place) MUST_USE;
 
 /* The last flag or, without one, variable of these names; NULL: neither. */
@@ -63,5 +61,33 @@ const char *input_value(
 struct place input_place(const struct input *input, const char *flag, const char *variable);
 /* 1, t, T, TRUE, true, True: what Go's strconv.ParseBool takes for true; "" of a flag, too. */
 bool input_is_true(const struct setting *setting);
+
+/* ── For the forms, each in a file of its own or in input.c ─────────────── */
+
+/* A compose file. */
+int input_read_compose(struct input *input, struct slice bytes) MUST_USE;
+/* One more setting; a label's `service` is left to the caller. */
+int input_add(struct input *input, enum setting_kind kind, struct slice name, struct slice value,
+        struct place place) MUST_USE;
+
+/* The words of a command line. */
+struct words {
+	struct slice words[INPUT_SETTINGS_MAX];
+	struct place places[INPUT_SETTINGS_MAX];
+	unsigned count;
+};
+int input_add_word(
+        struct input *input, struct words *words, struct slice word, struct place place) MUST_USE;
+/* All of a line, cut as a shell cuts it. */
+int input_add_line(
+        struct input *input, struct words *words, struct slice line, struct place place) MUST_USE;
+/* Each as a setting: "-name=value", "--name=value", "-name value", and of switches "-name". */
+int input_add_flags(struct input *input, const struct words *words) MUST_USE;
+
+/* Of a variable of the environment. */
+static inline bool input_is_name_char(char c)
+{
+	return ascii_is_alnum(c) || c == '_';
+}
 
 #endif

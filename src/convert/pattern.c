@@ -385,7 +385,7 @@ static void expand(struct expander *expander, struct item item)
 	if (starts(item.text, "^")) {
 		item.text = slice_behind(item.text, 1);
 	}
-	if (item.text.len == 0) {
+	if (item.text.ptr == NULL || item.text.len == 0) {
 		return; /* no path is empty */
 	}
 	if (has_alternatives(item.text)) {

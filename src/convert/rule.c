@@ -5,7 +5,6 @@
 
 #include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 
 enum { OPERATIONS_MAX = 64 };
 
@@ -23,10 +22,20 @@ static bool has_word(const char *const *words, unsigned count, const char *word)
 
 /* Which rows of the catalogue a pattern with its methods fits. */
 struct rows {
-	bool *fits; /* by row */
-	unsigned count;
+	bool *fits;       /* by row */
 	unsigned methods; /* how many of the rule's methods a row was found for */
 };
+
+/* Whether an alternative of the pattern is the path of the row. */
+static bool has_row(const struct pattern *pattern, const struct docker_endpoint *row)
+{
+	for (unsigned i = 0; i < pattern->count; i++) {
+		if (pattern_is_row(slice_of(pattern->alternatives[i]), slice_of(row->path))) {
+			return true;
+		}
+	}
+	return false;
+}
 
 static void find_rows(
         const struct pattern_rule *rule, const struct pattern *pattern, struct rows *rows)
@@ -35,12 +44,8 @@ static void find_rows(
 		bool found = false;
 		for (unsigned id = 0; id < docker_endpoint_count; id++) {
 			const struct docker_endpoint *row = docker_endpoint(id);
-			for (unsigned i = 0; i < pattern->count; i++) {
-				if (strcmp(row->method, rule->methods[m]) == 0 &&
-				        pattern_is_row(slice_of(pattern->alternatives[i]),
-				                slice_of(row->path))) {
-					rows->fits[id] = found = true;
-				}
+			if (strcmp(row->method, rule->methods[m]) == 0 && has_row(pattern, row)) {
+				rows->fits[id] = found = true;
 			}
 		}
 		rows->methods += found;

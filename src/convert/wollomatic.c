@@ -172,11 +172,28 @@ static bool is_policy_name(const char *name)
 	return len > 0 && name[len] == '\0' && len < POLICY_NAME_MAX;
 }
 
-/* A policy from the labels of the service at `first`, mounts in front; deny comes before allow. */
-static int write_service(struct wollomatic *wollomatic, unsigned first)
+/* The labels of the same service from `first` on: those of mounts, or the others. */
+static int write_labels(struct wollomatic *wollomatic, unsigned first, bool mounts)
 {
 	const struct input *input = wollomatic->input;
-	const struct setting *start = &input->settings[first];
+	const char *service = input->settings[first].service;
+
+	for (unsigned i = first; i < input->count; i++) {
+		const struct setting *setting = &input->settings[i];
+		const char *end = label_end(wollomatic, setting);
+		if (end != NULL && strcmp(setting->service, service) == 0 &&
+		        is_named(end, "bindmountfrom", '.') == mounts &&
+		        write_label(wollomatic, setting) < 0) {
+			return -EINVAL;
+		}
+	}
+	return 0;
+}
+
+/* A policy from the labels of the service at `first`, mounts in front: deny comes before allow. */
+static int write_service(struct wollomatic *wollomatic, unsigned first)
+{
+	const struct setting *start = &wollomatic->input->settings[first];
 	char name[POLICY_NAME_MAX];
 
 	if (!is_policy_name(start->service)) {
@@ -189,19 +206,10 @@ static int write_service(struct wollomatic *wollomatic, unsigned first)
 	        "the labels of %s are for one container, and clients are not told apart. They are "
 	        "the policy %s, which no listener uses: give it a listener of its own.",
 	        start->service, name);
-	if (draft_policy(wollomatic->draft, name) < 0) {
+	if (draft_policy(wollomatic->draft, name) < 0 ||
+	        write_labels(wollomatic, first, true) < 0 ||
+	        write_labels(wollomatic, first, false) < 0) {
 		return -EINVAL;
-	}
-	for (unsigned mounts = 1; mounts < 2; mounts--) {
-		for (unsigned i = first; i < input->count; i++) {
-			const struct setting *setting = &input->settings[i];
-			const char *end = label_end(wollomatic, setting);
-			if (end != NULL && strcmp(setting->service, start->service) == 0 &&
-			        is_named(end, "bindmountfrom", '.') == (mounts == 1) &&
-			        write_label(wollomatic, setting) < 0) {
-				return -EINVAL;
-			}
-		}
 	}
 	return draft_seal(wollomatic->draft);
 }
@@ -307,22 +315,15 @@ static const char *open_address(struct wollomatic *wollomatic, struct slice host
 	return NULL;
 }
 
-static int write_tcp_listener(struct wollomatic *wollomatic, bool labels)
+/* As it was, or on loopback where clients would get in that did not. */
+static const char *choose_address(
+        struct wollomatic *wollomatic, struct slice host, struct slice port, bool labels)
 {
-	const struct input *input = wollomatic->input;
-	const struct slice host =
-	        slice_of(input_value(input, "listenip", "SP_LISTENIP", "127.0.0.1"));
-	const struct slice port = slice_of(input_value(input, "proxyport", "SP_PROXYPORT", "2375"));
-	const struct setting *from = input_find(input, "allowfrom", "SP_ALLOWFROM");
+	const struct setting *from = input_find(wollomatic->input, "allowfrom", "SP_ALLOWFROM");
 	const char *address = open_address(wollomatic, host, port);
-	const char *was = convert_tcp_address(&wollomatic->draft->arena, host, port);
+	struct arena *arena = &wollomatic->draft->arena;
+	const char *was = convert_tcp_address(arena, host, port);
 
-	if (!convert_is_port(port)) {
-		const struct setting *setting = input_find(input, "proxyport", "SP_PROXYPORT");
-		return fault_set(wollomatic->draft->error, setting->place,
-		        "%s: '%s' is not accepted: a port is a whole number from 1 to 65535",
-		        setting->name, text_show(port).text);
-	}
 	if (address == NULL) {
 		draft_say(wollomatic->draft, DRAFT_LOST,
 		        "allowfrom=%s: clients are not told apart by their addresses. So that "
@@ -338,10 +339,24 @@ static int write_tcp_listener(struct wollomatic *wollomatic, bool labels)
 		        SLICE_FMT(host), was);
 		address = NULL;
 	}
+	return address != NULL ? address : convert_tcp_address(arena, SLICE("127.0.0.1"), port);
+}
+
+static int write_tcp_listener(struct wollomatic *wollomatic, bool labels)
+{
+	const struct input *input = wollomatic->input;
+	const struct slice host =
+	        slice_of(input_value(input, "listenip", "SP_LISTENIP", "127.0.0.1"));
+	const struct slice port = slice_of(input_value(input, "proxyport", "SP_PROXYPORT", "2375"));
+
+	if (!convert_is_port(port)) {
+		const struct setting *setting = input_find(input, "proxyport", "SP_PROXYPORT");
+		return fault_set(wollomatic->draft->error, setting->place,
+		        "%s: '%s' is not accepted: a port is a whole number from 1 to 65535",
+		        setting->name, text_show(port).text);
+	}
 	const struct draft_listener listener = {
-	        .address = address != NULL ? address
-	                                   : convert_tcp_address(&wollomatic->draft->arena,
-	                                             SLICE("127.0.0.1"), port),
+	        .address = choose_address(wollomatic, host, port, labels),
 	        .policy = own_policy,
 	        .place = input_place(input, "listenip", "SP_LISTENIP"),
 	};
@@ -416,6 +431,25 @@ static bool has_labels(const struct wollomatic *wollomatic)
 	return false;
 }
 
+/* Labels count only for a proxy that knows its own name, and over TCP. Whether they did, or
+ * -EINVAL. */
+static int write_labelled(struct wollomatic *wollomatic, bool over_tcp)
+{
+	const char *container =
+	        input_value(wollomatic->input, "proxycontainername", "SP_PROXYCONTAINERNAME", NULL);
+
+	if (container != NULL && over_tcp) {
+		return write_services(wollomatic);
+	}
+	if (has_labels(wollomatic)) {
+		draft_say(wollomatic->draft, DRAFT_NOTE,
+		        "The labels %s.allow.* did nothing: the original looks at them "
+		        "only with -proxycontainername, and over TCP.",
+		        wollomatic->prefix);
+	}
+	return 0;
+}
+
 int convert_wollomatic(struct input *input, struct draft *draft)
 {
 	struct wollomatic wollomatic = {
@@ -426,9 +460,6 @@ int convert_wollomatic(struct input *input, struct draft *draft)
 	};
 	const char *endpoint =
 	        input_value(input, "proxysocketendpoint", "SP_PROXYSOCKETENDPOINT", NULL);
-	const char *container =
-	        input_value(input, "proxycontainername", "SP_PROXYCONTAINERNAME", NULL);
-	int labels = 0;
 
 	draft_say(draft, DRAFT_NOTE,
 	        "An API version is no part of a path here: what the original let through with or "
@@ -441,15 +472,7 @@ int convert_wollomatic(struct input *input, struct draft *draft)
 	        write_default_policy(&wollomatic) < 0) {
 		return -EINVAL;
 	}
-	/* Labels count only for a proxy that knows its own name, and over TCP. */
-	if (container != NULL && endpoint == NULL) {
-		labels = write_services(&wollomatic);
-	} else if (has_labels(&wollomatic)) {
-		draft_say(draft, DRAFT_NOTE,
-		        "The labels %s.allow.* did nothing: the original looks at them "
-		        "only with -proxycontainername, and over TCP.",
-		        wollomatic.prefix);
-	}
+	const int labels = write_labelled(&wollomatic, endpoint == NULL);
 	if (labels < 0) {
 		return -EINVAL;
 	}

@@ -26,24 +26,14 @@ const char *http_error_text(enum http_error error)
 /* RFC 9110 section 15; 429 and 431 by RFC 6585. */
 static const struct description reasons[] = {
         {200, "OK"},
-        {204, "No Content"},
         {400, "Bad Request"},
-        {401, "Unauthorized"},
         {403, "Forbidden"},
-        {404, "Not Found"},
-        {405, "Method Not Allowed"},
         {408, "Request Timeout"},
-        {413, "Content Too Large"},
-        {415, "Unsupported Media Type"},
-        {417, "Expectation Failed"},
         {429, "Too Many Requests"},
         {431, "Request Header Fields Too Large"},
-        {500, "Internal Server Error"},
-        {501, "Not Implemented"},
         {502, "Bad Gateway"},
         {503, "Service Unavailable"},
         {504, "Gateway Timeout"},
-        {505, "HTTP Version Not Supported"},
 };
 
 const char *http_reason(unsigned status)

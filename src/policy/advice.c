@@ -35,8 +35,8 @@ static struct candidate candidate_of(
 {
 	return (struct candidate){
 	        .policy = preset,
-	        .related = policy_is_variant(preset->name, policy->name) ||
-	                   policy_is_variant(policy->name, preset->name),
+	        .related = policy_is_variant(slice_of(preset->name), slice_of(policy->name)) ||
+	                   policy_is_variant(slice_of(policy->name), slice_of(preset->name)),
 	        .distance = distance_of(preset, policy),
 	        .number = (uint8_t)number,
 	};

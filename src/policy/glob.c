@@ -2,8 +2,6 @@
 #include "base/nearest.h"
 #include "policy/inside.h"
 
-#include <errno.h>
-
 /*
  * `*` is any run of characters but dots, at the end of dots as well: podman's
  * names have two, and `libpod.*` is all of them while `*.list` is none. The

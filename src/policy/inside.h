@@ -83,7 +83,7 @@ static inline void id_add(uint64_t *ids, unsigned id)
 }
 
 /* Whether `name` is `stem` and something behind a dash. */
-bool policy_is_variant(const char *name, const char *stem);
+bool policy_is_variant(struct slice name, struct slice stem);
 
 /* Add the ids that an operation glob fits; -EINVAL when it fits none. */
 int operation_glob_add(

@@ -108,24 +108,23 @@ static const struct policy_preset *find_preset(struct slice name)
 	return NULL;
 }
 
-bool policy_is_variant(const char *name, const char *stem)
+bool policy_is_variant(struct slice name, struct slice stem)
 {
-	const size_t len = strlen(stem);
-
-	return strncmp(name, stem, len) == 0 && name[len] == '-';
+	return slice_skip(&name, stem) && slice_skip(&name, SLICE("-"));
 }
 
 /* The presets "app" and "app-…" for a name that is "app-" and something else; how many. */
-static unsigned list_variants(const char *name, struct text *text)
+static unsigned list_variants(struct slice name, struct text *text)
 {
-	const char *stem = NULL;
+	struct slice stem = {NULL, 0};
 	unsigned count = 0;
 
 	for (unsigned i = 0; i < policy_preset_count; i++) {
-		const char *preset = policy_presets[i].name;
-		stem = stem == NULL && policy_is_variant(name, preset) ? preset : stem;
-		if (stem != NULL && (preset == stem || policy_is_variant(preset, stem))) {
-			text_add_format(text, "%s%s", count++ > 0 ? ", " : "", preset);
+		const struct slice preset = slice_of(policy_presets[i].name);
+		stem = stem.ptr == NULL && policy_is_variant(name, preset) ? preset : stem;
+		if (stem.ptr != NULL &&
+		        (preset.ptr == stem.ptr || policy_is_variant(preset, stem))) {
+			text_add_format(text, "%s%.*s", count++ > 0 ? ", " : "", SLICE_FMT(preset));
 		}
 	}
 	return count;
@@ -146,8 +145,8 @@ static int fail_unknown_policy(
 		nearest_try(&nearest, slice_of(policy_presets[i].name));
 	}
 	/* Who asks for portainer-ro wants less than portainer: nobody is sent there alone. */
-	const bool longer = nearest.best.len == 0 || slice_starts_with(name, nearest.best);
-	if (longer && list_variants(shown.text, &variants) > 1) {
+	if ((nearest.best.ptr == NULL || policy_is_variant(name, nearest.best)) &&
+	        list_variants(name, &variants) > 1) {
 		return fault_set(error, place, "no policy or preset is called '%s'; there are %.*s",
 		        shown.text, SLICE_FMT(text_slice(&variants)));
 	}

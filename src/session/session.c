@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "session/state.h"
 
-#include "base/clock.h"
-
 #include <unistd.h>
 
 /* ── States ──────────────────────────────────────────────────────────────── */

@@ -5,6 +5,7 @@
 #include "session/state.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -22,22 +23,26 @@ enum {
 
 static void refuse_connection(int fd)
 {
-	static const char answer[] =
-	        "HTTP/1.1 429 Too Many Requests\r\nContent-Type: application/json\r\n"
-	        "Content-Length: 74\r\nConnection: close\r\n\r\n"
-	        "{\"message\":\"docker-socket-proxy: too many connections; --max-connections\"}";
-
-	_Static_assert(sizeof("{\"message\":\"docker-socket-proxy: too many connections; "
-	                      "--max-connections\"}") -
-	                               1 ==
-	                       74,
-	        "Content-Length");
+	char memory[512];
+	struct text answer = text_over(memory, sizeof(memory));
 	char nowhere[4096];
 
+	http_error_write(&answer, 429, SLICE("too many connections (--max-connections, ulimit -n)"),
+	        false, HTTP_CONNECTION_CLOSE);
 	/* Closing with unread bytes would take the answer away again. */
 	(void)!read(fd, nowhere, sizeof(nowhere));
-	(void)!write(fd, answer, sizeof(answer) - 1);
+	(void)!write(fd, answer.ptr, answer.len);
 	(void)close(fd);
+}
+
+/* Once a second: there may be thousands. */
+static bool may_log_refusal(struct worker *worker)
+{
+	if (worker->loop.now_ns < worker->next_refusal_ns) {
+		return false;
+	}
+	worker->next_refusal_ns = worker->loop.now_ns + NS_PER_S;
+	return true;
 }
 
 static void accepted(struct acceptor *acceptor, int fd, const union address *peer)
@@ -46,25 +51,57 @@ static void accepted(struct acceptor *acceptor, int fd, const union address *pee
 
 	if (atomic_fetch_add(settings->connections, 1) >= settings->max_connections) {
 		(void)atomic_fetch_sub(settings->connections, 1);
+		if (may_log_refusal(acceptor->worker)) {
+			log_line(LOG_WARNING,
+			        "%u connections are open: others are answered 429 "
+			        "(--max-connections)",
+			        settings->max_connections);
+		}
 		refuse_connection(fd);
 		return;
 	}
 	session_open(acceptor, fd, peer);
 }
 
-/* Out of descriptors or memory: look away for a moment instead of spinning. */
-static void pause_accepting(struct acceptor *acceptor, int error)
+/* Out of descriptors: the one set aside is given up for as long as it takes to say so. */
+static bool refuse_with_spare(struct acceptor *acceptor)
 {
-	log_line(LOG_ERR,
-	        "cannot accept a connection: %s; raise the limit of open files (ulimit -n)",
-	        strerrordesc_np(error));
+	struct worker *worker = acceptor->worker;
+
+	if (worker->spare >= 0) {
+		(void)close(worker->spare);
+	}
+	const int fd = accept4(acceptor->watch.fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+	if (fd >= 0) {
+		refuse_connection(fd);
+	}
+	worker->spare = fcntl(worker->stop_watch.fd, F_DUPFD_CLOEXEC, 0);
+	return fd >= 0;
+}
+
+/* Out of descriptors or memory altogether: look away for a moment instead of spinning. */
+static void pause_accepting(struct acceptor *acceptor)
+{
 	loop_remove(&acceptor->worker->loop, &acceptor->watch);
 	timer_start(&acceptor->worker->loop, &acceptor->worker->retry_queue, &acceptor->retry);
 }
 
-static bool is_transient(int error)
+/* True when there may be more to accept. */
+static bool accept_failed(struct acceptor *acceptor, int error)
 {
-	return error == ECONNABORTED || error == EINTR || error == EPROTO;
+	if (error == ECONNABORTED || error == EINTR || error == EPROTO) {
+		return true;
+	}
+	if (may_log_refusal(acceptor->worker)) {
+		log_line(LOG_ERR,
+		        "cannot accept a connection: %s; raise the limit of open files (ulimit -n)",
+		        strerrordesc_np(error));
+	}
+	if (refuse_with_spare(acceptor)) {
+		return true;
+	}
+	pause_accepting(acceptor);
+	return false;
 }
 
 static void acceptor_ready(struct watch *watch, uint32_t events)
@@ -78,10 +115,7 @@ static void acceptor_ready(struct watch *watch, uint32_t events)
 		const int fd = accept4(watch->fd, &peer.any, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
 		if (fd >= 0) {
 			accepted(acceptor, fd, &peer);
-		} else if (errno == EAGAIN) {
-			return;
-		} else if (!is_transient(errno)) {
-			pause_accepting(acceptor, errno);
+		} else if (errno == EAGAIN || !accept_failed(acceptor, errno)) {
 			return;
 		}
 	}
@@ -204,6 +238,7 @@ static int start(struct worker *worker, const struct worker_listener *listeners,
 		                ? -errno
 		                : loop_add(&worker->loop, &worker->stop_watch, EPOLLIN);
 	}
+	worker->spare = fcntl(worker->stop_watch.fd, F_DUPFD_CLOEXEC, 0);
 	for (unsigned i = 0; error == 0 && i < count; i++) {
 		error = add_acceptor(worker, &listeners[i]);
 	}
@@ -242,6 +277,7 @@ void worker_free(struct worker *worker)
 	pool_done(&worker->session_pool);
 	pool_done(&worker->exchange_pool);
 	(void)close(worker->stop_watch.fd);
+	(void)close(worker->spare);
 	loop_done(&worker->loop);
 	policy_scratch_free(worker->judging);
 	free(worker->fields);

@@ -35,9 +35,11 @@ struct worker {
 	struct acceptor acceptors[WORKER_LISTENERS_MAX];
 	unsigned acceptor_count;
 	struct watch stop_watch; /* an eventfd */
+	int spare;               /* a descriptor set aside for the day they run out */
 	bool stopping;
 	struct timer grace;
 	int64_t next_diagnosis_ns; /* when the log may say again why the Engine is away */
+	int64_t next_refusal_ns;   /* and that there are too many connections */
 	struct list sessions;
 	struct pool session_pool;
 	struct pool exchange_pool;

@@ -7,8 +7,6 @@
 #include "feed.h"
 #include "fuzz.h"
 
-#include <stdlib.h>
-
 static struct slice output_of(const struct fed_body *body)
 {
 	return (struct slice){body->bytes, body->len};

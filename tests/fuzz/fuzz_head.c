@@ -6,8 +6,6 @@
 #include "feed.h"
 #include "fuzz.h"
 
-#include <stdlib.h>
-
 /* Written heads may have these fields more than the head they come from. */
 enum { FIELDS_ADDED = 4 };
 

@@ -3,8 +3,6 @@
 #include "feed.h"
 #include "fuzz.h"
 
-#include <stdlib.h>
-
 enum { FIELDS_ADDED = 4 };
 
 static char first_memory[FEED_HEAD_MAX * 2];

@@ -8,7 +8,6 @@
 #include <dirent.h>
 #include <stdbool.h>
 #include <stdio.h>
-#include <stdlib.h>
 
 static unsigned count;
 

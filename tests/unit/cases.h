@@ -12,12 +12,6 @@
 
 #include "base/slice.h"
 
-/* What SLICE() is, where C wants a constant: in tables. */
-#define BYTES(literal)                                                                             \
-	{                                                                                          \
-		"" literal, sizeof(literal) - 1                                                    \
-	}
-
 /* The same bytes, with both in the message when they are not. */
 #define assert_slice(what, got, wanted)                                                            \
 	do {                                                                                       \

@@ -62,17 +62,17 @@ static void numbers_are_plain_digits(void **state)
 		int result;
 		uint64_t value;
 	} rows[] = {
-	        {BYTES("0"), 9, 0, 0},
-	        {BYTES("007"), 9, 0, 7},
-	        {BYTES("18446744073709551615"), UINT64_MAX, 0, UINT64_MAX},
-	        {BYTES("18446744073709551616"), UINT64_MAX, -ERANGE, 0},
-	        {BYTES("99999999999999999999999"), UINT64_MAX, -ERANGE, 0},
-	        {BYTES("10"), 9, -ERANGE, 0},
-	        {BYTES(""), 9, -EINVAL, 0},
-	        {BYTES("+1"), 9, -EINVAL, 0},
-	        {BYTES("-1"), 9, -EINVAL, 0},
-	        {BYTES(" 1"), 9, -EINVAL, 0},
-	        {BYTES("1x"), 9, -EINVAL, 0},
+	        {SLICE_INIT("0"), 9, 0, 0},
+	        {SLICE_INIT("007"), 9, 0, 7},
+	        {SLICE_INIT("18446744073709551615"), UINT64_MAX, 0, UINT64_MAX},
+	        {SLICE_INIT("18446744073709551616"), UINT64_MAX, -ERANGE, 0},
+	        {SLICE_INIT("99999999999999999999999"), UINT64_MAX, -ERANGE, 0},
+	        {SLICE_INIT("10"), 9, -ERANGE, 0},
+	        {SLICE_INIT(""), 9, -EINVAL, 0},
+	        {SLICE_INIT("+1"), 9, -EINVAL, 0},
+	        {SLICE_INIT("-1"), 9, -EINVAL, 0},
+	        {SLICE_INIT(" 1"), 9, -EINVAL, 0},
+	        {SLICE_INIT("1x"), 9, -EINVAL, 0},
 	};
 
 	(void)state;
@@ -264,11 +264,13 @@ static void a_list_keeps_its_order(void **state)
 
 static void levels_have_syslogs_words(void **state)
 {
+	static const char *const words[] = {
+	        "emerg", "alert", "crit", "err", "warning", "notice", "info", "debug"};
 	enum log_level level = LOG_INFO;
 
 	(void)state;
-	for (enum log_level i = LOG_EMERG; i <= LOG_DEBUG; i++) {
-		assert_int_equal(log_level_parse(slice_of(log_level_name(i)), &level), 0);
+	for (unsigned i = LOG_EMERG; i <= LOG_DEBUG; i++) {
+		assert_int_equal(log_level_parse(slice_of(words[i]), &level), 0);
 		assert_int_equal(level, i);
 	}
 	assert_int_equal(log_level_parse(SLICE("Error"), &level), 0);

@@ -3,16 +3,14 @@
  * What people write on the command line and in the environment, and what the
  * program makes of it or says about it.
  */
+#include "cases.h"
+
 #include "config/config.h"
 
 #include <errno.h>
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
-
-#include <cmocka.h>
 
 static struct config config;
 static char error[FAULT_MAX];

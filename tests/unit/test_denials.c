@@ -3,15 +3,13 @@
  * How often a denial gets a line in the log: once a minute for each client and
  * operation, with how many it stands for, and never more than the table holds.
  */
+#include "cases.h"
+
 #include "audit/denials.h"
 
 #include "base/clock.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdio.h>
-
-#include <cmocka.h>
 
 static struct denials denials;
 static const int64_t start_ns = 1000 * NS_PER_S;

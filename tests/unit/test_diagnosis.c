@@ -4,14 +4,14 @@
  * temporary folder, really connected to; other users are processes of their
  * own, which only root can make.
  */
+#include "cases.h"
+
 #include "upstream/diagnosis.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
 #include <sched.h>
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mount.h>
@@ -20,8 +20,6 @@
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
-
-#include <cmocka.h>
 
 enum { PATH_SIZE = 100, MESSAGE_SIZE = 2048 };
 

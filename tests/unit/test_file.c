@@ -3,17 +3,15 @@
  * The file of --config: what it sets, and for every mistake the one line that
  * names where it is, what it is and what would be accepted.
  */
+#include "cases.h"
+
 #include "config/config.h"
 #include "yaml/yaml.h"
 
 #include <errno.h>
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
-
-#include <cmocka.h>
 
 static struct config config;
 static char error[FAULT_MAX];

@@ -3,23 +3,20 @@
  * The verb healthcheck against a server that says what the test tells it to:
  * what decides over restarts of a container.
  */
+#include "cases.h"
+
 #include "health/health.h"
 
 #include "base/check.h"
 #include "base/slice.h"
 
 #include <arpa/inet.h>
-#include <fcntl.h>
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
-
-#include <cmocka.h>
 
 #define HEALTHY "HTTP/1.1 200 OK\r\nContent-Length: 20\r\n\r\n{\"status\":\"healthy\"}"
 

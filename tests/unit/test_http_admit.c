@@ -38,7 +38,7 @@ static void check_all(const struct admission *rows, size_t count,
 
 /* ── Forms ───────────────────────────────────────────────────────────────── */
 
-#define POST(fields) BYTES("POST /containers/prune HTTP/1.1\r\nHost: docker\r\n" fields "\r\n")
+#define POST(fields) SLICE_INIT("POST /containers/prune HTTP/1.1\r\nHost: docker\r\n" fields "\r\n")
 #define FORM         "application/x-www-form-urlencoded"
 
 static const struct admission forms[] = {
@@ -71,8 +71,8 @@ static const struct admission forms[] = {
         {HTTP_BAD_FORM, "any multipart",
                 POST("Content-Type: Multipart/Mixed\r\nContent-Length: 4\r\n")},
         {HTTP_BAD_FORM, "a form by PUT",
-                BYTES("PUT /a HTTP/1.1\r\nHost: docker\r\nContent-Type: " FORM
-                      "\r\nContent-Length: 4\r\n\r\n")},
+                SLICE_INIT("PUT /a HTTP/1.1\r\nHost: docker\r\nContent-Type: " FORM
+                           "\r\nContent-Length: 4\r\n\r\n")},
         {HTTP_BAD_TYPE, "a space that only Unicode knows before a form",
                 POST("Content-Type: \xc2\xa0" FORM "\r\nContent-Length: 4\r\n")},
         {HTTP_BAD_TYPE, "a letter that Unicode lowers to an ASCII one",
@@ -95,7 +95,7 @@ static void forms_are_refused_however_they_are_spelled(void **state)
 
 /* ── Browsers ────────────────────────────────────────────────────────────── */
 
-#define GET(fields)       BYTES("GET /a HTTP/1.1\r\nHost: docker:3277\r\n" fields "\r\n")
+#define GET(fields)       SLICE_INIT("GET /a HTTP/1.1\r\nHost: docker:3277\r\n" fields "\r\n")
 #define WEBSOCKET(fields) GET("Connection: Upgrade\r\nUpgrade: WebSocket\r\n" fields)
 
 static const struct admission browsers[] = {
@@ -125,7 +125,8 @@ static const struct admission browsers[] = {
         {HTTP_BAD_ORIGIN, "a second origin",
                 WEBSOCKET("Origin: http://docker:3277\r\nOrigin: http://evil\r\n")},
         {HTTP_BAD_ORIGIN, "an empty Host, which every origin would be equal to",
-                BYTES("GET /a HTTP/1.1\r\nHost:\r\nUpgrade: websocket\r\nOrigin: http://\r\n\r\n")},
+                SLICE_INIT("GET /a HTTP/1.1\r\nHost:\r\nUpgrade: websocket\r\nOrigin: "
+                           "http://\r\n\r\n")},
 };
 
 static void browsers_are_told_from_clients(void **state)

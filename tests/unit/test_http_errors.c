@@ -21,25 +21,26 @@ struct refusal {
 	struct slice bytes;
 };
 
-#define REQUEST_LINE(line) BYTES(line "\r\nHost: docker\r\n\r\n")
-#define FIELDS(lines)      BYTES("POST /a HTTP/1.1\r\nHost: docker\r\n" lines "\r\n\r\n")
-#define HOSTS(lines)       BYTES("GET /a HTTP/1.1\r\n" lines "\r\n")
-#define ANSWER(text)       BYTES(text "\r\n\r\n")
+#define REQUEST_LINE(line) SLICE_INIT(line "\r\nHost: docker\r\n\r\n")
+#define FIELDS(lines)      SLICE_INIT("POST /a HTTP/1.1\r\nHost: docker\r\n" lines "\r\n\r\n")
+#define HOSTS(lines)       SLICE_INIT("GET /a HTTP/1.1\r\n" lines "\r\n")
+#define ANSWER(text)       SLICE_INIT(text "\r\n\r\n")
 
 static const struct refusal refusals[] = {
         /* Line ends. */
-        {REQUEST, HTTP_BAD_LINE_END, "LF everywhere", BYTES("GET / HTTP/1.1\nHost: a\n\n")},
+        {REQUEST, HTTP_BAD_LINE_END, "LF everywhere", SLICE_INIT("GET / HTTP/1.1\nHost: a\n\n")},
         {REQUEST, HTTP_BAD_LINE_END, "LF in the request line",
-                BYTES("GET / HTTP/1.1\nA: b\r\n\r\n")},
+                SLICE_INIT("GET / HTTP/1.1\nA: b\r\n\r\n")},
         {REQUEST, HTTP_BAD_LINE_END, "LF in a field", FIELDS("A: b\nTransfer-Encoding: chunked")},
         {REQUEST, HTTP_BAD_LINE_END, "LF as the empty line",
-                BYTES("GET / HTTP/1.1\r\nHost: a\r\n\n")},
-        {RESPONSE, HTTP_BAD_LINE_END, "LF in an answer", BYTES("HTTP/1.1 200 OK\nA: b\r\n\r\n")},
+                SLICE_INIT("GET / HTTP/1.1\r\nHost: a\r\n\n")},
+        {RESPONSE, HTTP_BAD_LINE_END, "LF in an answer",
+                SLICE_INIT("HTTP/1.1 200 OK\nA: b\r\n\r\n")},
         /* Request line. */
         {REQUEST, HTTP_BAD_REQUEST_LINE, "an empty line first",
-                BYTES("\r\nGET / HTTP/1.1\r\n\r\n")},
+                SLICE_INIT("\r\nGET / HTTP/1.1\r\n\r\n")},
         {REQUEST, HTTP_BAD_REQUEST_LINE, "a space first", REQUEST_LINE(" GET / HTTP/1.1")},
-        {REQUEST, HTTP_BAD_REQUEST_LINE, "NUL first", BYTES("\0\0\0\0")},
+        {REQUEST, HTTP_BAD_REQUEST_LINE, "NUL first", SLICE_INIT("\0\0\0\0")},
         {REQUEST, HTTP_BAD_REQUEST_LINE, "the method alone", REQUEST_LINE("GET")},
         {REQUEST, HTTP_BAD_REQUEST_LINE, "HTTP/0.9", REQUEST_LINE("GET /")},
         {REQUEST, HTTP_BAD_REQUEST_LINE, "no version behind the space", REQUEST_LINE("GET / ")},
@@ -89,11 +90,11 @@ static const struct refusal refusals[] = {
                 REQUEST_LINE("GET http://docker:81/ HTTP/1.1")},
         {REQUEST, HTTP_BAD_AUTHORITY, "an empty authority", REQUEST_LINE("GET http:///a HTTP/1.1")},
         {REQUEST, HTTP_BAD_AUTHORITY, "an empty authority and an empty Host",
-                BYTES("GET http:///a HTTP/1.1\r\nHost:\r\n\r\n")},
+                SLICE_INIT("GET http:///a HTTP/1.1\r\nHost:\r\n\r\n")},
         {REQUEST, HTTP_BAD_AUTHORITY, "user information",
                 REQUEST_LINE("GET http://a@docker/ HTTP/1.1")},
         {REQUEST, HTTP_BAD_AUTHORITY, "no Host to compare with",
-                BYTES("GET http://docker/ HTTP/1.0\r\n\r\n")},
+                SLICE_INIT("GET http://docker/ HTTP/1.0\r\n\r\n")},
         /* Version. */
         {REQUEST, HTTP_BAD_VERSION, "HTTP/1.2", REQUEST_LINE("GET / HTTP/1.2")},
         {REQUEST, HTTP_BAD_VERSION, "HTTP/2.0", REQUEST_LINE("GET / HTTP/2.0")},
@@ -101,8 +102,8 @@ static const struct refusal refusals[] = {
         {REQUEST, HTTP_BAD_VERSION, "lower case", REQUEST_LINE("GET / http/1.1")},
         {REQUEST, HTTP_BAD_LINE_END, "a CR behind it", REQUEST_LINE("GET / HTTP/1.1\r")},
         {REQUEST, HTTP_BAD_PREFACE, "HTTP/2 with prior knowledge",
-                BYTES("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")},
-        {REQUEST, HTTP_BAD_TLS, "a TLS ClientHello", BYTES("\x16\x03\x01\x02\x00\x01")},
+                SLICE_INIT("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")},
+        {REQUEST, HTTP_BAD_TLS, "a TLS ClientHello", SLICE_INIT("\x16\x03\x01\x02\x00\x01")},
         /* Fields. */
         {REQUEST, HTTP_BAD_FIELD_FOLDED, "a folded value", FIELDS("A: b\r\n c")},
         {REQUEST, HTTP_BAD_FIELD_FOLDED, "a folded coding",
@@ -129,7 +130,7 @@ static const struct refusal refusals[] = {
         {REQUEST, HTTP_BAD_HOST_MISSING, "no field at all", HOSTS("")},
         {REQUEST, HTTP_BAD_HOST_REPEATED, "two equal Hosts", HOSTS("Host: a\r\nhost: a\r\n")},
         {REQUEST, HTTP_BAD_HOST_REPEATED, "two Hosts on 1.0",
-                BYTES("GET / HTTP/1.0\r\nHost:\r\nHost: a\r\n\r\n")},
+                SLICE_INIT("GET / HTTP/1.0\r\nHost:\r\nHost: a\r\n\r\n")},
         {REQUEST, HTTP_BAD_HOST, "a space in Host", HOSTS("Host: a b\r\n")},
         {REQUEST, HTTP_BAD_HOST, "a path in Host", HOSTS("Host: a/b\r\n")},
         {REQUEST, HTTP_BAD_HOST, "a list in Host", HOSTS("Host: a,b\r\n")},
@@ -153,7 +154,7 @@ static const struct refusal refusals[] = {
         {REQUEST, HTTP_BAD_CODING_REPEATED, "two codings",
                 FIELDS("Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked")},
         {REQUEST, HTTP_BAD_CODING_VERSION, "a coding on 1.0",
-                BYTES("POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n")},
+                SLICE_INIT("POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n")},
         {REQUEST, HTTP_BAD_LENGTH_AND_CODING, "length, then coding",
                 FIELDS("Content-Length: 5\r\nTransfer-Encoding: chunked")},
         {REQUEST, HTTP_BAD_LENGTH_AND_CODING, "coding, then length",

@@ -3,8 +3,6 @@
 #include "cases.h"
 #include "feed.h"
 
-#include <stdlib.h>
-
 static struct feed feed;
 
 static const struct http_request *parse(const char *about, struct slice bytes, size_t step)
@@ -221,7 +219,7 @@ struct name_case {
 };
 
 static const struct name_case name_cases[] = {
-#define FIELD(name, text, hop_by_hop) {BYTES(text), HTTP_NAME_##name},
+#define FIELD(name, text, hop_by_hop) {SLICE_INIT(text), HTTP_NAME_##name},
 #include "http/fields.def"
 #undef FIELD
 };

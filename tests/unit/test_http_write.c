@@ -60,62 +60,70 @@ struct request_case {
 	}
 
 static const struct request_case requests[] = {
-        {"the Engine sees localhost and 1.1", BYTES("GET /a?b HTTP/1.0\r\nHost: evil\r\n\r\n"),
-                NOTHING, BYTES("GET /a?b HTTP/1.1\r\nHost: localhost\r\n\r\n")},
-        {"a Host for who sent none", BYTES("GET / HTTP/1.0\r\n\r\n"), NOTHING,
-                BYTES("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")},
-        {"the absolute form becomes a path", BYTES("GET http://a HTTP/1.1\r\nHost: A\r\n\r\n"),
-                NOTHING, BYTES("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")},
+        {"the Engine sees localhost and 1.1", SLICE_INIT("GET /a?b HTTP/1.0\r\nHost: evil\r\n\r\n"),
+                NOTHING, SLICE_INIT("GET /a?b HTTP/1.1\r\nHost: localhost\r\n\r\n")},
+        {"a Host for who sent none", SLICE_INIT("GET / HTTP/1.0\r\n\r\n"), NOTHING,
+                SLICE_INIT("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")},
+        {"the absolute form becomes a path", SLICE_INIT("GET http://a HTTP/1.1\r\nHost: A\r\n\r\n"),
+                NOTHING, SLICE_INIT("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")},
         {"fields as spelled, in order, anew",
-                BYTES("GET / HTTP/1.1\r\nB:  2 \r\nHost: a\r\na:1\r\nEmpty:\r\n\r\n"), NOTHING,
-                BYTES("GET / HTTP/1.1\r\nHost: localhost\r\nB: 2\r\na: 1\r\nEmpty: \r\n\r\n")},
+                SLICE_INIT("GET / HTTP/1.1\r\nB:  2 \r\nHost: a\r\na:1\r\nEmpty:\r\n\r\n"), NOTHING,
+                SLICE_INIT("GET / HTTP/1.1\r\nHost: localhost\r\nB: 2\r\na: 1\r\nEmpty: \r\n\r\n")},
         {"a length in its shortest spelling",
-                BYTES("POST / HTTP/1.1\r\nHost: a\r\ncontent-length: 005\r\nA: b\r\n\r\n"), NOTHING,
-                BYTES("POST / HTTP/1.1\r\nHost: localhost\r\nA: b\r\nContent-Length: 5\r\n\r\n")},
-        {"a length of nothing", BYTES("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n"),
-                NOTHING, BYTES("POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n")},
-        {"chunks", BYTES("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding:  chunked\r\n\r\n"),
+                SLICE_INIT("POST / HTTP/1.1\r\nHost: a\r\ncontent-length: 005\r\nA: b\r\n\r\n"),
                 NOTHING,
-                BYTES("POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n")},
+                SLICE_INIT(
+                        "POST / HTTP/1.1\r\nHost: localhost\r\nA: b\r\nContent-Length: 5\r\n\r\n")},
+        {"a length of nothing",
+                SLICE_INIT("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n"), NOTHING,
+                SLICE_INIT("POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n")},
+        {"chunks", SLICE_INIT("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding:  chunked\r\n\r\n"),
+                NOTHING,
+                SLICE_INIT("POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: "
+                           "chunked\r\n\r\n")},
         {"a dropped body",
-                BYTES("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"), DROP,
-                BYTES("POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n")},
+                SLICE_INIT("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"),
+                DROP,
+                SLICE_INIT("POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n")},
         {"a dropped body of known length",
-                BYTES("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n"), DROP,
-                BYTES("POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n")},
+                SLICE_INIT("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n"), DROP,
+                SLICE_INIT("POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n")},
         {"hop-by-hop fields stay here",
-                BYTES("GET / HTTP/1.1\r\nHost: a\r\nConnection: keep-alive\r\nKeep-Alive: "
-                      "timeout=5\r\n"
-                      "Proxy-Connection: keep-alive\r\nProxy-Authorization: Basic eDp5\r\nTE: "
-                      "trailers\r\n"
-                      "Trailer: A\r\nUpgrade: tcp\r\nProxy-Authenticate: Basic\r\nAccept: "
-                      "*/*\r\n\r\n"),
-                NOTHING, BYTES("GET / HTTP/1.1\r\nHost: localhost\r\nAccept: */*\r\n\r\n")},
+                SLICE_INIT("GET / HTTP/1.1\r\nHost: a\r\nConnection: keep-alive\r\nKeep-Alive: "
+                           "timeout=5\r\n"
+                           "Proxy-Connection: keep-alive\r\nProxy-Authorization: Basic eDp5\r\nTE: "
+                           "trailers\r\n"
+                           "Trailer: A\r\nUpgrade: tcp\r\nProxy-Authenticate: Basic\r\nAccept: "
+                           "*/*\r\n\r\n"),
+                NOTHING, SLICE_INIT("GET / HTTP/1.1\r\nHost: localhost\r\nAccept: */*\r\n\r\n")},
         {"what Connection names stays here",
-                BYTES("GET / HTTP/1.1\r\nx-secret: 1\r\nHost: a\r\nConnection: X-Secret, close\r\n"
-                      "X-SECRET: 2\r\nX-Kept: 3\r\n\r\n"),
-                NOTHING, BYTES("GET / HTTP/1.1\r\nHost: localhost\r\nX-Kept: 3\r\n\r\n")},
+                SLICE_INIT("GET / HTTP/1.1\r\nx-secret: 1\r\nHost: a\r\nConnection: X-Secret, "
+                           "close\r\n"
+                           "X-SECRET: 2\r\nX-Kept: 3\r\n\r\n"),
+                NOTHING, SLICE_INIT("GET / HTTP/1.1\r\nHost: localhost\r\nX-Kept: 3\r\n\r\n")},
         {"Connection cannot take the framing away",
-                BYTES("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n"
-                      "Connection: Content-Length, Host, x-api-key\r\n\r\n"),
+                SLICE_INIT("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n"
+                           "Connection: Content-Length, Host, x-api-key\r\n\r\n"),
                 KEY,
-                BYTES("POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\nx-api-key: "
-                      "k1\r\n\r\n")},
+                SLICE_INIT("POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\nx-api-key: "
+                           "k1\r\n\r\n")},
         {"our key replaces the client's",
-                BYTES("GET / HTTP/1.1\r\nHost: a\r\nX-Api-Key: mine\r\nx-api-key: too\r\nA: "
-                      "b\r\n\r\n"),
-                KEY, BYTES("GET / HTTP/1.1\r\nHost: localhost\r\nA: b\r\nx-api-key: k1\r\n\r\n")},
+                SLICE_INIT("GET / HTTP/1.1\r\nHost: a\r\nX-Api-Key: mine\r\nx-api-key: too\r\nA: "
+                           "b\r\n\r\n"),
+                KEY,
+                SLICE_INIT("GET / HTTP/1.1\r\nHost: localhost\r\nA: b\r\nx-api-key: k1\r\n\r\n")},
         {"the client's key without ours",
-                BYTES("GET / HTTP/1.1\r\nHost: a\r\nX-Api-Key: mine\r\n\r\n"), NOTHING,
-                BYTES("GET / HTTP/1.1\r\nHost: localhost\r\nX-Api-Key: mine\r\n\r\n")},
+                SLICE_INIT("GET / HTTP/1.1\r\nHost: a\r\nX-Api-Key: mine\r\n\r\n"), NOTHING,
+                SLICE_INIT("GET / HTTP/1.1\r\nHost: localhost\r\nX-Api-Key: mine\r\n\r\n")},
         {"an upgrade that is meant",
-                BYTES("POST /session HTTP/1.1\r\nHost:\r\nConnection: Upgrade, HTTP2-Settings\r\n"
-                      "Upgrade: h2c\r\nHTTP2-Settings: AAMA\r\n\r\n"),
+                SLICE_INIT(
+                        "POST /session HTTP/1.1\r\nHost:\r\nConnection: Upgrade, HTTP2-Settings\r\n"
+                        "Upgrade: h2c\r\nHTTP2-Settings: AAMA\r\n\r\n"),
                 UPGRADE,
-                BYTES("POST /session HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\n"
-                      "Upgrade: h2c\r\n\r\n")},
-        {"no upgrade where there is none", BYTES("GET / HTTP/1.1\r\nHost: a\r\n\r\n"), UPGRADE,
-                BYTES("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")},
+                SLICE_INIT("POST /session HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\n"
+                           "Upgrade: h2c\r\n\r\n")},
+        {"no upgrade where there is none", SLICE_INIT("GET / HTTP/1.1\r\nHost: a\r\n\r\n"), UPGRADE,
+                SLICE_INIT("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")},
 };
 
 static void requests_are_written_anew(void **state)
@@ -151,40 +159,45 @@ struct response_case {
 
 static const struct response_case responses[] = {
         {"an answer as the Engine sends it",
-                BYTES("HTTP/1.1 200 OK\r\nApi-Version: 1.41\r\nContent-Length: 02\r\nDate: "
-                      "x\r\n\r\n"),
+                SLICE_INIT("HTTP/1.1 200 OK\r\nApi-Version: 1.41\r\nContent-Length: 02\r\nDate: "
+                           "x\r\n\r\n"),
                 false, false, HTTP_CONNECTION_KEEP,
-                BYTES("HTTP/1.1 200 OK\r\nApi-Version: 1.41\r\nDate: x\r\nContent-Length: "
-                      "2\r\n\r\n")},
-        {"the version is ours", BYTES("HTTP/1.0 404 Not Found\r\nContent-Length: 0\r\n\r\n"), false,
-                false, HTTP_CONNECTION_CLOSE,
-                BYTES("HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")},
-        {"an empty reason", BYTES("HTTP/1.1 299\r\n\r\n"), false, false, HTTP_CONNECTION_KEEP,
-                BYTES("HTTP/1.1 299 \r\n\r\n")},
+                SLICE_INIT("HTTP/1.1 200 OK\r\nApi-Version: 1.41\r\nDate: x\r\nContent-Length: "
+                           "2\r\n\r\n")},
+        {"the version is ours", SLICE_INIT("HTTP/1.0 404 Not Found\r\nContent-Length: 0\r\n\r\n"),
+                false, false, HTTP_CONNECTION_CLOSE,
+                SLICE_INIT("HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: "
+                           "close\r\n\r\n")},
+        {"an empty reason", SLICE_INIT("HTTP/1.1 299\r\n\r\n"), false, false, HTTP_CONNECTION_KEEP,
+                SLICE_INIT("HTTP/1.1 299 \r\n\r\n")},
         {"an answer to HEAD keeps its length",
-                BYTES("HTTP/1.1 200 OK\r\nContent-Length: 20\r\n\r\n"), true, false,
-                HTTP_CONNECTION_KEEP, BYTES("HTTP/1.1 200 OK\r\nContent-Length: 20\r\n\r\n")},
-        {"chunks", BYTES("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"), false, false,
-                HTTP_CONNECTION_KEEP,
-                BYTES("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")},
-        {"chunks taken off for 1.0", BYTES("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"),
-                false, true, HTTP_CONNECTION_CLOSE,
-                BYTES("HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n")},
-        {"keep-alive said aloud for 1.0", BYTES("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n"),
-                false, false, HTTP_CONNECTION_KEEP_ALIVE,
-                BYTES("HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: keep-alive\r\n\r\n")},
+                SLICE_INIT("HTTP/1.1 200 OK\r\nContent-Length: 20\r\n\r\n"), true, false,
+                HTTP_CONNECTION_KEEP, SLICE_INIT("HTTP/1.1 200 OK\r\nContent-Length: 20\r\n\r\n")},
+        {"chunks", SLICE_INIT("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"), false,
+                false, HTTP_CONNECTION_KEEP,
+                SLICE_INIT("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")},
+        {"chunks taken off for 1.0",
+                SLICE_INIT("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"), false, true,
+                HTTP_CONNECTION_CLOSE, SLICE_INIT("HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n")},
+        {"keep-alive said aloud for 1.0",
+                SLICE_INIT("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n"), false, false,
+                HTTP_CONNECTION_KEEP_ALIVE,
+                SLICE_INIT(
+                        "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: keep-alive\r\n\r\n")},
         {"the Engine's connection is not the client's",
-                BYTES("HTTP/1.1 200 OK\r\nConnection: close, X-A\r\nX-A: 1\r\nKeep-Alive: x\r\n"
-                      "Content-Length: 2\r\n\r\n"),
+                SLICE_INIT(
+                        "HTTP/1.1 200 OK\r\nConnection: close, X-A\r\nX-A: 1\r\nKeep-Alive: x\r\n"
+                        "Content-Length: 2\r\n\r\n"),
                 false, false, HTTP_CONNECTION_KEEP,
-                BYTES("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n")},
+                SLICE_INIT("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n")},
         {"an upgrade",
-                BYTES("HTTP/1.1 101 UPGRADED\r\nContent-Type: application/x\r\nUpgrade: tcp\r\n"
-                      "Connection: Upgrade\r\n\r\n"),
+                SLICE_INIT(
+                        "HTTP/1.1 101 UPGRADED\r\nContent-Type: application/x\r\nUpgrade: tcp\r\n"
+                        "Connection: Upgrade\r\n\r\n"),
                 false, false, HTTP_CONNECTION_UPGRADE,
-                BYTES("HTTP/1.1 101 UPGRADED\r\nContent-Type: application/x\r\nConnection: "
-                      "Upgrade\r\n"
-                      "Upgrade: tcp\r\n\r\n")},
+                SLICE_INIT("HTTP/1.1 101 UPGRADED\r\nContent-Type: application/x\r\nConnection: "
+                           "Upgrade\r\n"
+                           "Upgrade: tcp\r\n\r\n")},
 };
 
 static void answers_are_written_anew(void **state)

@@ -3,16 +3,14 @@
  * What is printed of what clients asked for: a configuration that can be read
  * back, whatever the paths hold and however many clients there were.
  */
+#include "cases.h"
+
 #include "base/log.h"
 #include "learn/learn.h"
 #include "policy/load.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
-
-#include <cmocka.h>
 
 static struct learn *learn;
 static char *printed;

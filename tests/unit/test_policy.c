@@ -3,17 +3,14 @@
  * What a policy makes of a request: which rule decides, what reaches the
  * requests nobody knows, and what is said about rules that cannot be meant so.
  */
+#include "cases.h"
+
 #include "policy/load.h"
 #include "policy/policy.h"
 #include "policy/presets.h"
 
 #include <errno.h>
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
-
-#include <cmocka.h>
 
 static struct policy_set *set;
 static struct policy_scratch *scratch;

@@ -3,15 +3,13 @@
  * Who the program is after it started as root: each case in a process of its
  * own, since there is no way back. Only root can run these.
  */
-#include "sandbox/sandbox.h"
+#include "cases.h"
 
-#include "base/slice.h"
+#include "sandbox/sandbox.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
@@ -23,8 +21,6 @@
 #include <unistd.h>
 
 #include <linux/capability.h>
-
-#include <cmocka.h>
 
 enum { PATH_SIZE = 100, LOG_SIZE = 2048 };
 

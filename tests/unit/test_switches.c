@@ -4,7 +4,6 @@
 
 #include "cases.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 
 enum { ADVICE_SIZE = 256 };
