@@ -33,18 +33,19 @@ class Row(NamedTuple):
     path: str
     traits: frozenset[str]
     query: str
-    before: bool  # fits only with a body and an API version before one of its own
+    before: int  # an API version below this one, 100 * major + minor
+    body: bool
 
     def request(self, version: str = "") -> Request:
         """With `version`, "/v1.41", in front; podman's own have theirs."""
         if version and self.path.startswith("/libpod"):
             version = "/v4.0.0"
         if self.before:
-            version = "/v1.23"
+            version = "/v{}.{}".format(*divmod(self.before - 1, 100))
         path = re.sub(r"\{[a-z]+\.\.\.\}", "docker.io/library/busybox", self.path)
         path = re.sub(r"\{[a-z]+\}", "some-name", path)
         query = f"?{self.query}=busybox" if self.query else ""
-        body = "{}" if self.before else ""
+        body = "{}" if self.body else ""
         return Request(self.method, version + path + query, body, self.operation)
 
 
@@ -64,7 +65,8 @@ def rows() -> list[Row]:
             match["path"],
             frozenset(match["traits"].split(" | ")),
             condition("query", match["conditions"]),
-            bool(condition("before", match["conditions"])),
+            int(condition("before", match["conditions"]) or 0),
+            bool(condition("body", match["conditions"])),
         )
         for match in ROW.finditer(text)
     ]

@@ -23,7 +23,7 @@ import uuid
 from pathlib import Path
 
 START_SECONDS = 120
-STOP_SECONDS = 30
+STOP_SECONDS = 60
 
 
 class EngineFailed(Exception):

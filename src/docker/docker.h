@@ -51,7 +51,8 @@ struct docker_endpoint {
 	enum docker_section section;
 	unsigned traits;
 	unsigned since;  /* API version, 100 * major + minor; 0: before 1.12, or podman's */
-	unsigned before; /* a body and a version below this one must be there; 0: need not */
+	unsigned before; /* a version below this one must be there; 0: need not */
+	bool body;       /* a body must be there */
 };
 
 /*

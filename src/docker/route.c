@@ -135,9 +135,16 @@ static bool may_end(struct slice path, const char *tail)
 	               memcmp(path.ptr + path.len - CATALOGUE_TAIL, tail, CATALOGUE_TAIL) == 0);
 }
 
+/* By the first digit of the major, since podman's router looks no further; no Engine has two. */
 static bool is_older(const struct docker_version *version, unsigned than)
 {
-	return version->parts > 0 && version->major * 100U + version->minor < than;
+	unsigned major = version->major;
+
+	while (major > 9) {
+		major /= 10;
+	}
+	return version->parts > 0 &&
+	       (major < than / 100 || (major == than / 100 && version->minor < than % 100));
 }
 
 /* What a row asks for besides method and path. */
@@ -147,7 +154,10 @@ static bool meets_conditions(const struct docker_endpoint *endpoint,
 	if (endpoint->query != NULL && !query_has(target->query, endpoint->query)) {
 		return false;
 	}
-	return endpoint->before == 0 || (target->has_body && is_older(version, endpoint->before));
+	if (endpoint->body && !target->has_body) {
+		return false;
+	}
+	return endpoint->before == 0 || is_older(version, endpoint->before);
 }
 
 /* The id of the first row that fits, or of what no row fits. */

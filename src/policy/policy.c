@@ -145,8 +145,8 @@ static int fail_unknown_policy(
 		nearest_try(&nearest, slice_of(policy_presets[i].name));
 	}
 	/* Who asks for portainer-ro wants less than portainer: nobody is sent there alone. */
-	if ((nearest.best.ptr == NULL || policy_is_variant(name, nearest.best)) &&
-	        list_variants(name, &variants) > 1) {
+	const bool longer = nearest.best.len == 0 || slice_starts_with(name, nearest.best);
+	if (longer && list_variants(name, &variants) > 1) {
 		return fault_set(error, place, "no policy or preset is called '%s'; there are %.*s",
 		        shown.text, SLICE_FMT(text_slice(&variants)));
 	}

@@ -10,17 +10,21 @@ enum { DIAL_TIMEOUT_S = 10 };
 
 /* ── IDLE and HEAD: a request comes in ───────────────────────────────────── */
 
+/* At the end idle sessions are closed, but not in front of a request that has come already. */
+static enum next wait_for_request(const struct session *session)
+{
+	return session->worker->stopping && stream_is_quiet(&session->client) ? NEXT_CLOSE
+	                                                                      : NEXT_WAIT;
+}
+
 enum next session_step_idle(struct session *session)
 {
 	if (flow_unjudged(&session->up).len == 0) {
-		if (session->worker->stopping) {
-			return NEXT_CLOSE;
-		}
 		const ssize_t n = flow_read(
 		        &session->up, &session->worker->lender, &session->client, SIZE_MAX);
 		if (n == -EAGAIN) {
 			flow_release(&session->up, &session->worker->lender);
-			return NEXT_WAIT;
+			return wait_for_request(session);
 		}
 		if (n <= 0) {
 			return NEXT_CLOSE;

@@ -194,7 +194,7 @@ void sessions_stop(struct worker *worker)
 	while (at != &worker->sessions) {
 		struct session *session = CONTAINER_OF(at, struct session, link);
 		at = at->next;
-		if (session->state == SESSION_IDLE) {
+		if (session->state == SESSION_IDLE && session->client.watch.fd >= 0) {
 			session_run(session);
 		} else if (session->state == SESSION_LINGER) {
 			session_close(session);

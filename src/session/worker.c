@@ -13,6 +13,7 @@
 
 enum {
 	ACCEPTS_PER_TURN = 64,
+	ACCEPTS_AT_END = 4096, /* the listener's backlog */
 	ACCEPT_RETRY_MS = 100,
 	OBJECTS_KEPT = 64,
 	CLOSING_MAX = 1024, /* that wait for the end of a turn, and count no more */
@@ -104,21 +105,30 @@ static bool accept_failed(struct acceptor *acceptor, int error)
 	return false;
 }
 
+/* True when there may be more to accept. */
+static bool accept_one(struct acceptor *acceptor)
+{
+	union address peer = {.any = {.sa_family = AF_UNIX}};
+	socklen_t len = sizeof(peer);
+	const int fd = accept4(acceptor->watch.fd, &peer.any, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+
+	if (fd < 0) {
+		return errno != EAGAIN && accept_failed(acceptor, errno);
+	}
+	accepted(acceptor, fd, &peer);
+	return true;
+}
+
+static void accept_some(struct acceptor *acceptor, unsigned most)
+{
+	for (unsigned i = 0; i < most && accept_one(acceptor); i++) {
+	}
+}
+
 static void acceptor_ready(struct watch *watch, uint32_t events)
 {
-	struct acceptor *acceptor = CONTAINER_OF(watch, struct acceptor, watch);
-
 	(void)events;
-	for (unsigned i = 0; i < ACCEPTS_PER_TURN; i++) {
-		union address peer = {.any = {.sa_family = AF_UNIX}};
-		socklen_t len = sizeof(peer);
-		const int fd = accept4(watch->fd, &peer.any, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
-		if (fd >= 0) {
-			accepted(acceptor, fd, &peer);
-		} else if (errno == EAGAIN || !accept_failed(acceptor, errno)) {
-			return;
-		}
-	}
+	accept_some(CONTAINER_OF(watch, struct acceptor, watch), ACCEPTS_PER_TURN);
 }
 
 static void accept_again(struct timer *timer)
@@ -140,6 +150,15 @@ static void grace_expired(struct timer *timer)
 	sessions_abort(worker);
 }
 
+static void close_acceptor(struct acceptor *acceptor)
+{
+	accept_some(acceptor, ACCEPTS_AT_END); /* closing would reset those who wait */
+	timer_stop(&acceptor->retry);
+	loop_remove(&acceptor->worker->loop, &acceptor->watch);
+	(void)close(acceptor->watch.fd);
+	acceptor->watch.fd = -1;
+}
+
 static void stop_requested(struct watch *watch, uint32_t events)
 {
 	struct worker *worker = CONTAINER_OF(watch, struct worker, stop_watch);
@@ -148,10 +167,7 @@ static void stop_requested(struct watch *watch, uint32_t events)
 	loop_remove(&worker->loop, watch);
 	worker->stopping = true;
 	for (unsigned i = 0; i < worker->acceptor_count; i++) {
-		timer_stop(&worker->acceptors[i].retry);
-		loop_remove(&worker->loop, &worker->acceptors[i].watch);
-		(void)close(worker->acceptors[i].watch.fd);
-		worker->acceptors[i].watch.fd = -1;
+		close_acceptor(&worker->acceptors[i]);
 	}
 	timer_start(&worker->loop, &worker->grace_queue, &worker->grace);
 	sessions_stop(worker);

@@ -105,12 +105,43 @@ static struct slice mux_behind_version(struct slice path)
 	return has ? (struct slice){path.ptr + at, path.len - at} : path;
 }
 
-/* The first endpoint of a method that fits. */
-static const struct docker_endpoint *mux_route_as(struct slice method, struct slice path)
+/* Podman has a router for each first digit of a version. */
+static bool mux_has(const struct docker_endpoint *endpoint, char first_digit)
 {
+	return endpoint->before == 0 || endpoint->body ||
+	       (unsigned)(first_digit - '0') < endpoint->before / 100;
+}
+
+/* The one pattern of the Engine for a container's parts where names hold no slashes comes first. */
+static bool mux_is_checkpoint(struct slice path)
+{
+	const struct slice words[] = {
+	        SLICE(""), SLICE("containers"), {0}, SLICE("checkpoints"), {0}};
+	struct slice segment;
+	size_t i = 0;
+
+	while (slice_next(&path, '/', &segment)) {
+		if (i == ARRAY_LEN(words) || (words[i].ptr != NULL ? !slice_equal(segment, words[i])
+		                                                   : segment.len == 0)) {
+			return false;
+		}
+		i++;
+	}
+	return i == ARRAY_LEN(words);
+}
+
+/* The first endpoint of a method that fits. */
+static const struct docker_endpoint *mux_route_as(
+        struct slice method, char first_digit, struct slice path)
+{
+	const bool is_checkpoint = mux_is_checkpoint(path);
+
 	for (unsigned id = 0; id < docker_endpoint_count; id++) {
 		const struct docker_endpoint *endpoint = docker_endpoint(id);
-		if (slice_equal(slice_of(endpoint->method), method) &&
+		const bool passes = strcmp(endpoint->operation, "container.remove") == 0
+		                            ? !is_checkpoint
+		                            : mux_has(endpoint, first_digit);
+		if (passes && slice_equal(slice_of(endpoint->method), method) &&
 		        mux_fits(endpoint->path, path)) {
 			return endpoint;
 		}
@@ -119,13 +150,15 @@ static const struct docker_endpoint *mux_route_as(struct slice method, struct sl
 }
 
 /* The first endpoint that the Engine would serve this by; below /debug it asks for no method. */
-static const struct docker_endpoint *mux_route(struct slice method, struct slice path)
+static const struct docker_endpoint *mux_route(
+        struct slice method, char first_digit, struct slice path)
 {
 	const bool is_debug =
 	        slice_starts_with(path, SLICE("/debug/")) && !slice_equal(method, SLICE("OPTIONS"));
-	const struct docker_endpoint *as_get = is_debug ? mux_route_as(SLICE("GET"), path) : NULL;
+	const struct docker_endpoint *as_get =
+	        is_debug ? mux_route_as(SLICE("GET"), first_digit, path) : NULL;
 
-	return as_get != NULL ? as_get : mux_route_as(method, path);
+	return as_get != NULL ? as_get : mux_route_as(method, first_digit, path);
 }
 
 /* url.ParseQuery, then Get(key) != "". */
@@ -187,7 +220,8 @@ static void check_engine(struct slice method)
 	ASSERT(slice_equal(bare.len > 0 ? bare : SLICE("/"), first.bare));
 	/* What no row fits is served by the row that it was found to be served by, or by none. */
 	const struct docker_endpoint *endpoint = docker_endpoint(first.served_id);
-	const struct docker_endpoint *served = mux_route(method, first.bare);
+	const char first_digit = bare.len < path.len ? path.ptr[2] : '9';
+	const struct docker_endpoint *served = mux_route(method, first_digit, first.bare);
 	ASSERT((served == NULL) == (endpoint == NULL));
 	ASSERT(served == NULL || strcmp(served->path, endpoint->path) == 0);
 	ASSERT(first.id == first.served_id || docker_endpoint(first.id) == NULL);

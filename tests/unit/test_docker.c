@@ -78,20 +78,32 @@ static void make_path(const char *pattern, const char *name, char path[256])
 	path[len] = '\0';
 }
 
-static void row_routes_to_itself(unsigned id, const char *prefix, const char *name)
+/* Route what fits `row`: `prefix` in front, unless it is for older clients only. */
+static void route_row(const struct docker_endpoint *row, const char *prefix, const char *name,
+        char path[256], char whole[300])
 {
-	const struct docker_endpoint *row = docker_endpoint(id);
-	const bool is_old = row->before > 0;
+	const unsigned newest = row->before - 1;
+	char version[32] = "";
 	char query[64] = "";
-	char path[256];
-	char whole[300];
 
 	make_path(row->path, name, path);
-	(void)snprintf(whole, sizeof(whole), "%s%s", is_old ? "/v1.23" : prefix, path);
+	if (row->before > 0) {
+		(void)snprintf(version, sizeof(version), "/v%u.%u", newest / 100, newest % 100);
+	}
+	(void)snprintf(whole, 300, "%s%s", row->before > 0 ? version : prefix, path);
 	if (row->query != NULL) {
 		(void)snprintf(query, sizeof(query), "%s=x", row->query);
 	}
-	is_routed(whole, route_with(row->method, slice_of(whole), query, is_old));
+	is_routed(whole, route_with(row->method, slice_of(whole), query, row->body));
+}
+
+static void row_routes_to_itself(unsigned id, const char *prefix, const char *name)
+{
+	const struct docker_endpoint *row = docker_endpoint(id);
+	char path[256];
+	char whole[300];
+
+	route_row(row, prefix, name, path, whole);
 	if (request.id != id) {
 		fail_msg("%s %s is %s, wanted %s", row->method, whole,
 		        docker_operation_name(request.id), row->operation);
@@ -122,6 +134,46 @@ static void every_row_routes_to_itself(void **state)
 	}
 }
 
+/*
+ * A path may fit two rows. The originals serve the one that they register first; a row that is new,
+ * or stands elsewhere, must not change who that is.
+ */
+static const struct {
+	const char *row;    /* a path of this row */
+	const char *winner; /* is this operation */
+} pairs[] = {
+        {"debug.dump", "debug.cmdline"},
+        {"debug.dump", "debug.profile"},
+        {"debug.dump", "debug.symbol"},
+        {"debug.dump", "debug.trace"},
+        {"libpod.image.scp", "libpod.image.push"},
+        {"libpod.image.scp", "libpod.image.tag"},
+        {"libpod.image.scp", "libpod.image.untag"},
+        {"libpod.manifest.create", "libpod.manifest.push"},
+        {"libpod.network.inspect", "libpod.network.list"},
+};
+
+/* The pair that says whose `row` with `name` is; -1: its own. */
+static int winner_of(const struct docker_endpoint *row, const char *name)
+{
+	char path[256];
+	char whole[300];
+
+	route_row(row, "/v5.0", name, path, whole);
+	const char *winner = docker_operation_name(request.id);
+	if (strcmp(winner, row->operation) == 0) {
+		return -1;
+	}
+	for (int i = 0; i < (int)ARRAY_LEN(pairs); i++) {
+		if (strcmp(pairs[i].row, row->operation) == 0 &&
+		        strcmp(pairs[i].winner, winner) == 0) {
+			return i;
+		}
+	}
+	fail_msg("%s %s is %s, wanted %s", row->method, whole, winner, row->operation);
+	return -1;
+}
+
 /* A name that looks like the end of a path is still a name. */
 static void every_row_takes_names_that_look_like_words(void **state)
 {
@@ -132,8 +184,76 @@ static void every_row_takes_names_that_look_like_words(void **state)
 		const struct docker_endpoint *row = docker_endpoint(id);
 		const char *name = strchr(row->path, '{');
 		for (size_t i = 0; name != NULL && i < ARRAY_LEN(names); i++) {
-			row_routes_to_itself(id, "", names[i]);
+			if (winner_of(row, names[i]) < 0) {
+				row_routes_to_itself(id, "", names[i]);
+			}
 		}
+	}
+}
+
+/* Who installs units, reads any file or names a command to run on the host is root there. */
+static void what_is_root_says_so(void **state)
+{
+	static const char *const paths[] = {"/libpod/quadlets", "/libpod/secrets/create",
+	        "/libpod/artifacts/local/add", "/libpod/containers/a/restore"};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(paths); i++) {
+		is_routed(paths[i], route("POST", paths[i]));
+		const struct docker_endpoint *row = docker_endpoint(request.id);
+		assert_that(paths[i], row != NULL && (row->traits & DOCKER_ROOT) != 0);
+	}
+}
+
+/* A name that makes a path of `row` end, or go on, as those of `other` do; empty: there is none. */
+static void make_name(const struct docker_endpoint *row, const struct docker_endpoint *other,
+        bool ends, char name[256])
+{
+	const char *end = strchr(other->path, '}');
+	const size_t common = strcspn(row->path, "{");
+	char pattern[256] = "";
+
+	if (ends && end != NULL && end[1] != '\0') {
+		(void)snprintf(pattern, sizeof(pattern), "a%s", end + 1);
+	} else if (!ends && strncmp(row->path, other->path, common) == 0) {
+		(void)snprintf(pattern, sizeof(pattern), "%s", other->path + common);
+	}
+	make_path(pattern, "b", name);
+	if (strstr(row->path, "...}") == NULL && strchr(name, '/') != NULL) {
+		name[0] = '\0';
+	}
+}
+
+static void fit_both(
+        const struct docker_endpoint *row, const struct docker_endpoint *other, bool *seen)
+{
+	char name[256];
+
+	if (strcmp(row->method, other->method) != 0 || row->section != other->section) {
+		return;
+	}
+	for (int ends = 0; ends < 2; ends++) {
+		make_name(row, other, ends == 1, name);
+		const int winner = name[0] != '\0' ? winner_of(row, name) : -1;
+		if (winner >= 0) {
+			seen[winner] = true;
+		}
+	}
+}
+
+static void names_of_one_row_are_paths_of_another(void **state)
+{
+	bool seen[ARRAY_LEN(pairs)] = {false};
+
+	(void)state;
+	for (unsigned id = 0; id < docker_endpoint_count; id++) {
+		const bool has_name = strchr(docker_endpoint(id)->path, '{') != NULL;
+		for (unsigned other = 0; has_name && other < docker_endpoint_count; other++) {
+			fit_both(docker_endpoint(id), docker_endpoint(other), seen);
+		}
+	}
+	for (size_t i = 0; i < ARRAY_LEN(pairs); i++) {
+		assert_that(pairs[i].winner, seen[i]);
 	}
 }
 
@@ -222,7 +342,11 @@ static void what_no_row_fits_may_be_served_by_one(void **state)
 	        {"POST", "/containers/app/db/exec", "exec.create"},
 	        {"DELETE", "/containers/app/db", "container.remove"},
 	        {"DELETE", "/containers/app/", "container.remove"},
-	        {"DELETE", "/containers/a/b/checkpoints/c/d", "checkpoint.remove"},
+	        {"DELETE", "/containers/a/b/checkpoints/c/d", "container.remove"},
+	        {"DELETE", "/containers/a/b/checkpoints/c", "container.remove"},
+	        {"POST", "/v5.0.0/libpod/images/scp/", "libpod.image.scp"},
+	        {"POST", "/v5.0.0/libpod/images/scp/a/push/", "libpod.image.scp"},
+	        {"DELETE", "/containers/a/checkpoints/b/c", "container.remove"},
 	        {"GET", "/networks/a/b", "network.inspect"},
 	        {"GET", "/volumes/", "volume.inspect"},
 	        {"GET", "/containers/json/", "unknown"},
@@ -286,6 +410,40 @@ static void the_query_decides_as_the_engine_reads_it(void **state)
 		        route_with("POST", SLICE("/images/create"), rows[i].query, false));
 		if (strcmp(docker_operation_name(request.id), rows[i].operation) != 0) {
 			fail_msg("?%s is %s", rows[i].query, docker_operation_name(request.id));
+		}
+	}
+}
+
+/*
+ * Up to its version 3 podman's manifests had operations that are names of
+ * others since; its router tells by the first digit.
+ */
+static void a_version_makes_other_operations_of_podmans_manifests(void **state)
+{
+	static const struct {
+		const char *path;
+		const char *operation;
+	} rows[] = {
+	        {"/v3.4.4/libpod/manifests/a/push", "libpod.manifest.push"},
+	        {"/v1.41/libpod/manifests/a/push", "libpod.manifest.push"},
+	        {"/v3.100/libpod/manifests/a/push", "libpod.manifest.push"},
+	        {"/v3-dev/libpod/manifests/a/add", "libpod.manifest.add"},
+	        {"/v3.4.4/libpod/manifests/a/registry/b/add", "libpod.manifest.add"},
+	        {"/v3.4.4/libpod/manifests/create", "libpod.manifest.create"},
+	        {"/v10.0.0/libpod/manifests/a/push", "libpod.manifest.push"},
+	        {"/v39999.0/libpod/manifests/a/push", "libpod.manifest.push"},
+	        {"/v40.0.0/libpod/manifests/a/push", "libpod.manifest.create"},
+	        {"/v4.0.0/libpod/manifests/a/push", "libpod.manifest.create"},
+	        {"/v04.0/libpod/manifests/a/add", "libpod.manifest.create"},
+	        {"/v4/libpod/manifests/a/registry/b/push", "libpod.manifest.push"},
+	        {"/v4/libpod/manifests/a/registry/b/add", "libpod.manifest.push"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		is_routed(rows[i].path, route("POST", rows[i].path));
+		if (strcmp(docker_operation_name(request.id), rows[i].operation) != 0) {
+			fail_msg("%s is %s", rows[i].path, docker_operation_name(request.id));
 		}
 	}
 }
@@ -536,9 +694,10 @@ static void what_two_could_read_in_two_ways_is_refused(void **state)
 		}
 	}
 	/* The words of a name with slashes must not change under decoding either. */
-	assert_int_equal(route("POST", "/libpod/manifests/a%2fadd"), DOCKER_BAD_SLASH);
+	assert_int_equal(route("POST", "/v3.0.0/libpod/manifests/a%2fadd"), DOCKER_BAD_SLASH);
 	assert_int_equal(
 	        route("POST", "/libpod/manifests/a/registry/b%2fregistry%2fc"), DOCKER_BAD_SLASH);
+	assert_int_equal(route("POST", "/libpod/images/scp/a%2fpush"), DOCKER_BAD_SLASH);
 	assert_int_equal(route("DELETE", "/libpod/images%2fremove"), DOCKER_BAD_SLASH);
 	assert_int_equal(route("OPTIONS", "/containers/a%2fb"), DOCKER_BAD_SLASH);
 	assert_int_equal(route("OPTIONS", "*/"), DOCKER_BAD_RELATIVE);
@@ -642,7 +801,10 @@ int main(void)
 	        cmocka_unit_test(what_no_row_fits_is_told_apart),
 	        cmocka_unit_test(sections_and_methods_of_what_no_row_fits),
 	        cmocka_unit_test(what_no_row_fits_may_be_served_by_one),
+	        cmocka_unit_test(what_is_root_says_so),
+	        cmocka_unit_test(names_of_one_row_are_paths_of_another),
 	        cmocka_unit_test(the_query_decides_as_the_engine_reads_it),
+	        cmocka_unit_test(a_version_makes_other_operations_of_podmans_manifests),
 	        cmocka_unit_test(a_body_makes_an_old_start_another_operation),
 	        cmocka_unit_test(paths_have_one_spelling),
 	        cmocka_unit_test(versions_are_numbers),

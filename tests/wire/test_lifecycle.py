@@ -81,6 +81,23 @@ def test_stop_lets_an_upload_end(start, own_engine: Engine) -> None:
     assert proxy.wait_exit() == 0
 
 
+def test_stop_answers_who_has_connected_already(start, own_engine: Engine) -> None:
+    """A restart under load: a client in the queue of the listener is told, not reset."""
+    proxy = start("--workers", "1")
+    with own_engine.answering():
+        proxy.process.send_signal(signal.SIGSTOP)
+        proxy.terminate()
+        clients = [proxy.connect() for _ in range(400)]  # more than are accepted in a turn
+        for client in clients:
+            client.get("/version", headers=["Connection: close"])
+        proxy.process.send_signal(signal.SIGCONT)
+        answers = [client.response().status for client in clients]
+        assert set(answers) <= {200, 503}
+        for client in clients:
+            client.close()
+        assert proxy.wait_exit() == 0
+
+
 def test_last_answer_says_close(start, own_engine: Engine) -> None:
     """A client that keeps connections learns not to send its next request here."""
     proxy = start()

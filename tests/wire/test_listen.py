@@ -80,7 +80,8 @@ def test_address_of_one_interface(start, own_engine: Engine) -> None:
 
 
 def keepalive_seconds(local: int, remote: int) -> float | None:
-    """When the kernel asks the peer of this connection whether it is still there; None: never."""
+    """When the kernel asks the peer of this connection whether it is still there; None: not
+    as things are."""
     for table in ("tcp", "tcp6"):
         for line in pathlib.Path(f"/proc/net/{table}").read_text().splitlines()[1:]:
             fields = line.split()
@@ -88,7 +89,7 @@ def keepalive_seconds(local: int, remote: int) -> float | None:
             timer, _, ticks = fields[5].partition(":")
             if ports == [local, remote]:
                 return int(ticks, 16) / os.sysconf("SC_CLK_TCK") if timer == "02" else None
-    raise AssertionError(f"no connection from port {local} to {remote}")
+    return None  # the kernel's table may lose a row while it is read
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", pytest.param("::1", marks=needs_ipv6)])
@@ -98,8 +99,11 @@ def test_a_silent_connection_is_not_forgotten_on_its_way(proxy: Proxy, host: str
     with proxy.connect(host) as client:
         client.get("/health")
         assert client.response().status == 200
-        seconds = keepalive_seconds(proxy.port, client.port)
-        assert seconds is not None and seconds <= 60
+        seconds = eventually(
+            lambda: keepalive_seconds(proxy.port, client.port),
+            "a timer for packets on a silent connection",  # another one while an answer is on its way
+        )
+        assert seconds <= 60
 
 
 def test_unix_listener(start, own_engine: Engine, folder: str) -> None:

@@ -148,7 +148,8 @@ def test_no_spelling_is_a_way_around_a_denial(
     """What the Engine, or podman, would serve all the same is denied in front of `*` too."""
     config = file(
         "policy: careful\npolicies:\n  careful:\n    rules:\n"
-        "      - deny: [debug.*, container.logs, libpod.container.list]\n      - allow: ['*']\n"
+        "      - deny: [debug.*, container.logs, container.remove, libpod.container.list, libpod.image.push,"
+        " libpod.manifest.push]\n      - allow: ['*']\n"
     )
     with start("-c", config).connect() as client:
         for request in (
@@ -156,6 +157,9 @@ def test_no_spelling_is_a_way_around_a_denial(
             "PROPFIND /debug/pprof/heap",
             "GET /containers/app/db/logs",
             "GET /v5.3.0-dev/libpod/containers/json",
+            "POST /v5.0.0/libpod/images/scp/web/push",
+            "POST /v10.0.0/libpod/manifests/web/push",
+            "DELETE /containers/app/db/checkpoints/first",
             "GET /v1.41-x/containers/web/logs",
         ):
             client.send(f"{request} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
