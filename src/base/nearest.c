@@ -45,8 +45,13 @@ struct nearest nearest_to(struct slice word)
 
 void nearest_try(struct nearest *nearest, struct slice candidate)
 {
-	const unsigned distance = word_distance(nearest->word, candidate);
+	const size_t a = nearest->word.len;
+	const size_t b = candidate.len;
 
+	if ((a > b ? a - b : b - a) >= nearest->least) {
+		return; /* as many changes at least */
+	}
+	const unsigned distance = word_distance(nearest->word, candidate);
 	if (distance < nearest->least) {
 		nearest->least = distance;
 		nearest->best = candidate;
