@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 
 /* Whether this option, or another row of the same member, was given already: here, or in the file.
  */
@@ -78,6 +79,31 @@ static void add_default_listener(struct config *config)
 	        (struct config_listener){.address = address, .mode = CONFIG_SOCKET_MODE};
 }
 
+/* What a directory is called does not matter: /var/run is /run. */
+static bool is_same_folder(struct slice a, struct slice b)
+{
+	char path[2][128];
+	struct stat found[2];
+	const struct slice folders[2] = {a, b};
+
+	for (unsigned i = 0; i < 2; i++) {
+		(void)snprintf(path[i], sizeof(path[i]), "%.*s/", SLICE_FMT(folders[i]));
+		if (stat(path[i], &found[i]) < 0) {
+			return slice_equal(a, b);
+		}
+	}
+	return found[0].st_dev == found[1].st_dev && found[0].st_ino == found[1].st_ino;
+}
+
+static bool is_same_socket(const char *a, const char *b)
+{
+	const struct slice folder_a = slice_before_last(a, '/');
+	const struct slice folder_b = slice_before_last(b, '/');
+
+	return strcmp(a + folder_a.len, b + folder_b.len) == 0 &&
+	       is_same_folder(folder_a, folder_b);
+}
+
 /* A proxy that is its own Engine would forward to itself for ever. */
 static int check_loop(struct reader *reader)
 {
@@ -85,7 +111,7 @@ static int check_loop(struct reader *reader)
 
 	for (unsigned i = 0; i < config->listener_count; i++) {
 		const char *path = address_path(config->listeners[i].address);
-		if (path != NULL && strcmp(path, config->socket_path) == 0) {
+		if (path != NULL && is_same_socket(path, config->socket_path)) {
 			return fault_set(reader->error, NOWHERE,
 			        "'%s' is both an address to listen on and the Engine's socket (%s)",
 			        text_show(slice_of(config->socket_path)).text,

@@ -346,14 +346,18 @@ static bool method_can_fit(const struct rule *rule, unsigned id)
 	return bit == 0 || (rule->methods & bit) != 0;
 }
 
-/* Take the ids away that the other conditions rule out. */
-static void narrow(struct rule *rule, uint64_t sections)
+/* Take the ids away that the other conditions rule out; false when none is left. */
+static bool narrow(struct rule *rule, uint64_t sections)
 {
+	bool any = false;
+
 	for (unsigned id = 0; id < docker_id_count(); id++) {
 		if (!is_in_sections(id, sections) || !method_can_fit(rule, id)) {
 			rule->fits[id / 64] &= ~(UINT64_C(1) << (id % 64));
 		}
+		any = any || id_is_in(rule->fits, id);
 	}
+	return any;
 }
 
 int policy_add_rule(struct policy *policy, bool allow, const struct policy_match *match,
@@ -377,7 +381,11 @@ int policy_add_rule(struct policy *policy, bool allow, const struct policy_match
 	        read_path(rule, match, place, error) < 0) {
 		return -EINVAL;
 	}
-	narrow(rule, match->sections);
+	if (!narrow(rule, match->sections)) {
+		return fault_set(error, place,
+		        "this rule can never fit: none of its operations is asked for with its "
+		        "methods; leave the methods out");
+	}
 	*policy->rules_end = rule;
 	policy->rules_end = &rule->next;
 	policy->rule_count++;

@@ -281,6 +281,9 @@ static void the_engines_socket_cannot_be_a_listener(void **state)
 	(void)state;
 	expect_refused("--listen unix:///s --upstream /s",
 	        "'/s' is both an address to listen on and the Engine's socket (--upstream)");
+	expect_refused("--listen unix:///proc/self/root/tmp/s --upstream /tmp/s",
+	        "'/tmp/s' is both an address to listen on and the Engine's socket (--upstream)");
+	expect_accepted("--listen unix:///tmp/a/s --upstream /tmp/s");
 }
 
 static void numbers_out_of_range_are_refused_with_the_range(void **state)

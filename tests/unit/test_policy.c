@@ -472,6 +472,9 @@ static void mistakes_in_rules_are_named(void **state)
 	        {"rules:\n  - allow:\n      path: /a\n      methods:\n        - GET\n        - gET",
 	                "test.yaml:6: 'gET' is not accepted as a method: give GET, HEAD, POST, "
 	                "PUT, PATCH, DELETE or OPTIONS"},
+	        {"rules:\n  - deny: {operations: [container.create], methods: [PUT]}",
+	                "test.yaml:2: this rule can never fit: none of its operations is asked for "
+	                "with its methods; leave the methods out"},
 	        {"extends:\n  - traefik\n  - portainer-ro",
 	                "test.yaml:3: no policy or preset is called 'portainer-ro'; there are "
 	                "portainer, portainer-read-only, portainer-swarm"},
