@@ -40,9 +40,9 @@ static size_t batch_len(const struct text *pending)
 
 static void report_lost(struct audit *audit)
 {
-	if (audit->lost > 0 && audit->pending.len == 0) {
-		log_line(LOG_WARNING, "%lu request lines were lost: standard error is not read",
-		        audit->lost);
+	if (audit->lost > 0 && audit->pending.len == 0 &&
+	        log_line(LOG_WARNING, "%lu request lines were lost: standard error is not read",
+	                audit->lost)) {
 		audit->lost = 0;
 	}
 }
@@ -61,7 +61,7 @@ void audit_flush(struct audit *audit)
 		memmove(pending->ptr, pending->ptr + n, pending->len);
 	}
 	report_lost(audit);
-	if (pending->len > 0) {
+	if (pending->len > 0 || audit->lost > 0) {
 		timer_start(audit->loop, &audit->queue, &audit->timer);
 	}
 }

@@ -89,14 +89,14 @@ size_t log_write(struct slice lines)
 	return n > 0 ? (size_t)n : 0;
 }
 
-void log_line(enum log_level level, const char *format, ...)
+bool log_line(enum log_level level, const char *format, ...)
 {
 	char message[PIPE_BUF / 2];
 	char memory[PIPE_BUF]; /* as much as a pipe that is ready takes without blocking */
 	va_list arguments;
 
 	if (!log_enabled(level)) {
-		return;
+		return true;
 	}
 	va_start(arguments, format);
 	(void)vsnprintf(message, sizeof(message), format, arguments);
@@ -113,5 +113,5 @@ void log_line(enum log_level level, const char *format, ...)
 	const struct slice tail = settings.format == LOG_JSON ? SLICE("\"}\n") : SLICE("\n");
 	memcpy(memory + line.len, tail.ptr, tail.len);
 	/* A reader that does not keep up costs the line. */
-	(void)!log_write((struct slice){memory, line.len + tail.len});
+	return log_write((struct slice){memory, line.len + tail.len}) > 0;
 }

@@ -43,7 +43,7 @@ void log_begin(struct text *text, enum log_level level, int64_t realtime_ns);
  * when it would block: nothing here ever waits for a reader.
  */
 size_t log_write(struct slice lines) MUST_USE;
-/* One line, its message cut at 2 KiB; lost when standard error would block. */
-void log_line(enum log_level level, const char *format, ...) PRINTF_LIKE(2, 3);
+/* One line, its message cut at 2 KiB; false: it is lost, since standard error would block. */
+bool log_line(enum log_level level, const char *format, ...) PRINTF_LIKE(2, 3);
 
 #endif
