@@ -45,6 +45,27 @@ static bool is_plain(struct slice raw)
 	return seen == BYTE_PLAIN;
 }
 
+/* How many bytes in front are plain. */
+static size_t plain_length(struct slice s)
+{
+	size_t len = 0;
+
+	while (len < s.len && class_of(s.ptr[len]) == BYTE_PLAIN) {
+		len++;
+	}
+	return len;
+}
+
+/* Add the plain bytes in front of `rest`; false when that was all. */
+static bool take_plain(struct slice *rest, struct text *text)
+{
+	const size_t len = plain_length(*rest);
+
+	text_add(text, (struct slice){rest->ptr, len});
+	*rest = slice_behind(*rest, len);
+	return rest->len > 0;
+}
+
 /* ── Escapes ─────────────────────────────────────────────────────────────── */
 
 /* The byte that "%XX" at the front of `s` stands for; -1 if it is none. */
@@ -60,7 +81,7 @@ static int escaped_byte(struct slice s)
 
 static enum docker_error decode(struct slice raw, struct text *text, struct path *path)
 {
-	while (raw.len > 0) {
+	while (take_plain(&raw, text)) {
 		const bool is_escape = raw.ptr[0] == '%';
 		const int byte = is_escape ? escaped_byte(raw) : (unsigned char)raw.ptr[0];
 		if (byte < 0) {
@@ -228,13 +249,9 @@ enum docker_error path_encode(
 	}
 	encode_version(&text, &path->version);
 	text_add(&text, path->version_suffix);
-	for (size_t i = 0; i < path->rest.len; i++) {
-		const char c = path->rest.ptr[i];
-		if (class_of(c) == BYTE_PLAIN) {
-			text_add(&text, (struct slice){&c, 1});
-		} else {
-			encode_byte(&text, c);
-		}
+	for (struct slice rest = path->rest; take_plain(&rest, &text);) {
+		encode_byte(&text, rest.ptr[0]);
+		rest = slice_behind(rest, 1);
 	}
 	*ret_encoded = text_slice(&text);
 	return text.overflow ? DOCKER_BAD_TOO_LONG : DOCKER_OK;
