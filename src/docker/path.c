@@ -202,6 +202,7 @@ static enum docker_error parse_version(struct path *path)
 
 enum docker_error path_parse(struct slice raw, char memory[DOCKER_PATH_MAX], struct path *ret_path)
 {
+	ASSERT(memory != NULL);
 	*ret_path = (struct path){.decoded = raw, .canonical = is_plain(raw)};
 	if (raw.len == 0 || raw.ptr[0] != '/') {
 		return DOCKER_BAD_RELATIVE;
