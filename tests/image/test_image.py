@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import os
 import socket
 import stat
 import subprocess
@@ -14,9 +15,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import docker as docker_py
 import pytest
 
-from conftest import ROOT, Docker
+from conftest import BASE, ROOT, Docker
 from machine import free_port
 
 MAX_BYTES = 6 * 1024 * 1024
@@ -174,6 +176,61 @@ def test_one_variable_chooses_a_preset(docker: Docker, image: str) -> None:
         assert status == 403
         assert "exec.create is not allowed by policy 'traefik'" in json.loads(body)["message"]
         running.await_health("healthy")
+
+
+PROJECT = f"""\
+version: "2.4"
+services:
+  worker:
+    image: {BASE}
+    command: sh -c 'echo at work; exec sleep 3600'
+    stop_grace_period: 0s
+"""
+
+
+def test_compose_works_through_a_container_with_its_preset(
+        docker: Docker, image: str, tmp_path: Path) -> None:
+    """`-e POLICY=compose` and nothing else: a project with a network of its own, up and down."""
+    (tmp_path / "docker-compose.yml").write_text(PROJECT)
+    with running_image(docker, image, "--env", "POLICY=compose") as running:
+        environment = {**os.environ, "DOCKER_HOST": f"tcp://127.0.0.1:{running.port}",
+                       "HOME": str(tmp_path)}
+
+        def compose(*arguments: str) -> str:
+            result = subprocess.run(
+                ["docker-compose", "--ansi", "never", "-p", "from-a-container", *arguments],
+                cwd=tmp_path, env=environment, text=True, capture_output=True,
+                timeout=2 * PATIENCE, check=False)
+            assert result.returncode == 0, result.stderr + running.logs()
+            return result.stdout
+
+        try:
+            compose("up", "-d")
+            assert compose("exec", "-T", "worker", "cat", "/etc/hostname").strip()
+            assert "at work" in compose("logs", "worker")
+            assert "from-a-container_default" in docker("network", "ls", "--format", "{{.Name}}")
+        finally:
+            compose("down")
+        assert "from-a-container" not in docker("ps", "-a", "--format", "{{.Names}}")
+        assert "denied:" not in running.logs()
+
+
+def test_docker_py_reads_through_a_container_with_a_preset(docker: Docker, image: str) -> None:
+    """`-e POLICY=read-only`: what a dashboard asks for comes, what it must not do does not."""
+    with running_image(docker, image, "--env", "POLICY=read-only") as running:
+        client = docker_py.DockerClient(f"tcp://127.0.0.1:{running.port}", timeout=PATIENCE)
+        try:
+            assert client.info()["ServerVersion"] == client.version()["Version"]
+            seen = client.containers.get(running.container)
+            assert seen.id == running.container and seen.status == "running"
+            assert running.container in [other.id for other in client.containers.list()]
+            assert image in [tag for other in client.images.list() for tag in other.tags]
+            assert client.networks.list() and client.volumes.list() == []
+            with pytest.raises(docker_py.errors.APIError, match="not allowed by policy 'read-only'"):
+                seen.stop()
+        finally:
+            client.close()
+        assert running.get("/version")[0] == 200
 
 
 def test_container_becomes_healthy(running: Running) -> None:

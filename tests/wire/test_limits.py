@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 import resource
 import time
+from collections.abc import Callable
 
 import pytest
 
@@ -31,6 +32,20 @@ def served(proxy: Proxy, engine: Engine) -> None:
         assert request.target == "/still-there"
         request.answer()
         assert client.response().status == 200
+
+
+def settled(count: Callable[[], int]) -> int:
+    """What it comes to once it no longer changes."""
+    last = count()
+
+    def is_still() -> bool:
+        nonlocal last
+        time.sleep(0.2)
+        before, last = last, count()
+        return before == last
+
+    eventually(is_still, "what is counted to settle")
+    return last
 
 
 # slow heads
@@ -191,13 +206,14 @@ def test_connections_over_the_ceiling_are_in_the_log(start, own_engine: Engine) 
         client.close()
 
 
+def few_descriptors(count: int) -> Callable[[], None]:
+    """For start(preexec_fn=…): ulimit -n."""
+    return lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (count, count))
+
+
 def test_newcomers_are_told_that_descriptors_ran_out(start, own_engine: Engine) -> None:
     """A connection that nobody accepts hangs, and says nothing to whoever looks for the reason."""
-    proxy = start(
-        "--workers",
-        "1",
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (200, 200)),
-    )
+    proxy = start("--workers", "1", preexec_fn=few_descriptors(200))
     inside = []
     for _ in range(60):
         inside.append(proxy.connect())
@@ -212,11 +228,8 @@ def test_newcomers_are_told_that_descriptors_ran_out(start, own_engine: Engine) 
 
 def test_out_of_file_descriptors(start, own_engine: Engine) -> None:
     """RLIMIT_NOFILE reached: no spinning, no death, and service as soon as there is room."""
-    proxy = start(
-        "--workers",
-        "16",  # which have descriptors of their own
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (80, 80)),
-    )
+    # Threads have descriptors of their own.
+    proxy = start("--workers", "16", preexec_fn=few_descriptors(80))
     clients = [proxy.connect() for _ in range(100)]
     proxy.wait_log(lambda line: "cannot accept" in line, what="about the limit")
     before, began = proxy.cpu_seconds(), time.monotonic()
@@ -227,21 +240,10 @@ def test_out_of_file_descriptors(start, own_engine: Engine) -> None:
     served(proxy, own_engine)
 
 
-# memory
-
-
-needs_real_memory = pytest.mark.skipif(
-    sanitized(), reason="resident memory of a sanitizer build means nothing"
-)
-
-
 def test_few_descriptors_leave_some_for_the_engine(start, own_engine: Engine) -> None:
     """Connections that take every descriptor are of no use: none of them gets an answer."""
-    proxy = start(
-        "--workers",
-        "1",  # which takes the first client first
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64)),
-    )
+    # One thread takes the first client first.
+    proxy = start("--workers", "1", preexec_fn=few_descriptors(64))
     clients = [proxy.connect() for _ in range(60)]
     clients[0].get("/version")
     own_engine.request().answer()
@@ -250,13 +252,22 @@ def test_few_descriptors_leave_some_for_the_engine(start, own_engine: Engine) ->
         client.close()
 
 
+# memory
+
+
+needs_real_memory = pytest.mark.skipif(
+    sanitized(), reason="resident memory of a sanitizer build means nothing"
+)
+
+
 @needs_real_memory
 def test_reader_that_does_not_read_costs_no_memory(start, own_engine: Engine) -> None:
     """docker save into a paused pipe: the Engine has to wait, not the proxy's memory to grow."""
     proxy = start()
     before = proxy.resident_kib()
     size = 64 << 20
-    piece = bytes(range(256)) * 4096
+    piece = bytes(range(256)) * 256
+    sent: list[int] = []
     with proxy.connect() as client:
         client.get("/images/get")
         conn = own_engine.request().conn
@@ -265,11 +276,12 @@ def test_reader_that_does_not_read_costs_no_memory(start, own_engine: Engine) ->
             conn.send(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % size)
             for _ in range(size // len(piece)):
                 conn.sock.sendall(piece)
+                sent.append(len(piece))
 
         sender = Background(send_all)
         client.read_until(b"\r\n\r\n")
-        time.sleep(0.5)  # as much time as it takes to fill every buffer on the way
-        assert sender.running, "64 MiB are buffered somewhere"
+        assert settled(lambda: sum(sent)) < size // 2, "64 MiB are buffered somewhere"
+        assert sender.running
         assert proxy.resident_kib() - before < 4096
         received = len(client.take(len(client.buffer)))
         while received < size:
@@ -284,7 +296,8 @@ def test_engine_that_does_not_read_costs_no_memory(start, own_engine: Engine) ->
     proxy = start()
     before = proxy.resident_kib()
     size = 64 << 20
-    piece = bytes(range(256)) * 4096
+    piece = bytes(range(256)) * 256
+    sent: list[int] = []
     with proxy.connect() as client:
         client.send(
             b"POST /images/load HTTP/1.1\r\nHost: docker\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -294,11 +307,12 @@ def test_engine_that_does_not_read_costs_no_memory(start, own_engine: Engine) ->
         def send_all() -> None:
             for _ in range(size // len(piece)):
                 client.sock.sendall(chunk(piece))
+                sent.append(len(piece))
             client.sock.sendall(LAST_CHUNK)
 
         sender = Background(send_all)
-        time.sleep(0.5)
-        assert sender.running, "64 MiB are buffered somewhere"
+        assert settled(lambda: sum(sent)) < size // 2, "64 MiB are buffered somewhere"
+        assert sender.running
         assert proxy.resident_kib() - before < 4096
         received = 0
         while data := conn.read_chunk():
@@ -403,20 +417,13 @@ def test_no_descriptor_leaks(start, own_engine: Engine) -> None:
     own_engine.forget()
     served(proxy, own_engine)
     own_engine.forget()
-    before = eventually(lambda: settled_files(proxy), "the number of open files to settle")
+    before = settled(proxy.open_files)
     for _ in range(10):
         odd_connections(proxy, own_engine)
     own_engine.forget()
     served(proxy, own_engine)
     own_engine.forget()
     eventually(lambda: proxy.open_files() <= before, f"open files to come back to {before}")
-
-
-def settled_files(proxy: Proxy) -> int:
-    """The number of open files once it has not changed for a while."""
-    count = proxy.open_files()
-    time.sleep(0.1)
-    return count if proxy.open_files() == count else 0
 
 
 def test_client_that_keeps_sending_garbage_is_cut_off(proxy: Proxy, engine: Engine) -> None:
