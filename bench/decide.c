@@ -115,7 +115,7 @@ static const struct policy *make_policy(struct policy_set *set)
 
 	if (yaml_read(text_slice(&text), "bench", &arena, &root, error) < 0 ||
 	        policy_load(set, SLICE("bench"), root, &policy, error) < 0 ||
-	        policy_seal(policy, error) < 0) {
+	        policy_compile(policy, error) < 0) {
 		refuse(error);
 	}
 	arena_free(&arena);

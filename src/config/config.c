@@ -198,7 +198,7 @@ static int choose_policy(struct reader *reader)
 	}
 	if (policy_set_find(config->policies, slice_of(config->policy_name), config->policy_place,
 	            &policy, reader->error) < 0 ||
-	        policy_seal(policy, reader->error) < 0) {
+	        policy_compile(policy, reader->error) < 0) {
 		return -EINVAL;
 	}
 	warn_of_policy_without_use(config);

@@ -43,7 +43,7 @@ enum config_verb {
 /* Where clients connect, and what holds for those who do. */
 struct config_listener {
 	const char *address;         /* as given, e.g. tcp://127.0.0.1:3277 */
-	const struct policy *policy; /* sealed */
+	const struct policy *policy; /* compiled */
 	unsigned mode;               /* of a unix socket's file */
 	bool browsers;               /* requests of browsers are let through */
 	struct place place;          /* file NULL: not from the file */
@@ -60,8 +60,8 @@ struct config {
 	const char *policy_name;
 	const char *policy_option; /* "--policy", "POLICY", "default"; NULL: the file */
 	struct place policy_place;
-	const struct policy *policy; /* sealed */
-	struct policy_set *policies; /* those of the file are sealed */
+	const struct policy *policy; /* compiled */
+	struct policy_set *policies; /* those of the file are compiled */
 	/* What the environment says of sections; they replace POLICY. */
 	struct switches switches;
 	const char *switch_name; /* one that is set and counts; NULL: none */

@@ -225,7 +225,7 @@ static int read_policy(void *context, const struct yaml_node *node)
 }
 
 /* Policies that nobody uses are held to the rules too. */
-static int seal_policies(struct file_reader *file, const struct yaml_node *root)
+static int compile_policies(struct file_reader *file, const struct yaml_node *root)
 {
 	const struct yaml_node *policies = yaml_find(root, "policies");
 	struct policy_set *set = file->reader->config->policies;
@@ -234,7 +234,7 @@ static int seal_policies(struct file_reader *file, const struct yaml_node *root)
 	for (const struct yaml_node *body = policies != NULL ? policies->first : NULL; body != NULL;
 	        body = body->next) {
 		if (policy_set_find(set, body->key, body->place, &policy, file->error) < 0 ||
-		        policy_seal(policy, file->error) < 0) {
+		        policy_compile(policy, file->error) < 0) {
 			return -EINVAL;
 		}
 	}
@@ -253,7 +253,7 @@ static int find_listener_policies(struct file_reader *file)
 		}
 		if (policy_set_find(
 		            config->policies, name->text, name->place, &policy, file->error) < 0 ||
-		        policy_seal(policy, file->error) < 0) {
+		        policy_compile(policy, file->error) < 0) {
 			return -EINVAL;
 		}
 		config->listeners[i].policy = policy;
@@ -301,7 +301,7 @@ static int read_tree(struct file_reader *file, struct slice bytes)
 	                file->error) < 0) {
 		return -EINVAL;
 	}
-	return seal_policies(file, root) < 0 ? -EINVAL : find_listener_policies(file);
+	return compile_policies(file, root) < 0 ? -EINVAL : find_listener_policies(file);
 }
 
 int config_read_file(struct reader *reader)

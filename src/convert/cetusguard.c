@@ -223,7 +223,7 @@ static int write_policy(struct input *input, struct draft *draft)
 			return -EINVAL;
 		}
 	}
-	if (draft_seal(draft) < 0) {
+	if (draft_compile(draft) < 0) {
 		return -EINVAL;
 	}
 	convert_note_attach(draft);
@@ -316,7 +316,7 @@ static int write_upstream(const struct input *input, struct draft *draft)
 	return draft_upstream(draft, path, setting->place);
 }
 
-static void note_strangers(const struct input *input, struct draft *draft)
+static void note_unknown(const struct input *input, struct draft *draft)
 {
 	static const char *const flags[] = {"backend-addr", "backend-tls-cacert",
 	        "backend-tls-cert", "backend-tls-key", "frontend-addr", "frontend-tls-cacert",
@@ -325,7 +325,7 @@ static void note_strangers(const struct input *input, struct draft *draft)
 	static const struct known_settings known = {"CETUSGUARD_", flags, ARRAY_LEN(flags)};
 
 	for (unsigned i = 0; i < input->count; i++) {
-		convert_note_stranger(draft, &known, &input->settings[i]);
+		convert_note_unknown(draft, &known, &input->settings[i]);
 	}
 }
 
@@ -342,7 +342,7 @@ int convert_cetusguard(struct input *input, struct draft *draft)
 		        "or debug.",
 		        level->name, level->value);
 	}
-	note_strangers(input, draft);
+	note_unknown(input, draft);
 	return write_upstream(input, draft) < 0 || write_policy(input, draft) < 0
 	               ? -EINVAL
 	               : write_listeners(input, draft);

@@ -74,7 +74,7 @@ static bool is_variable_of(const char *variable, const char *prefix, const char 
 	return variable[len + i] == '\0';
 }
 
-void convert_note_stranger(
+void convert_note_unknown(
         struct draft *draft, const struct known_settings *known, const struct setting *setting)
 {
 	const bool is_flag = setting->kind == SETTING_FLAG;

@@ -225,7 +225,7 @@ int draft_rule(struct draft *draft, const struct draft_rule *rule)
 	return 0;
 }
 
-int draft_seal(struct draft *draft)
+int draft_compile(struct draft *draft)
 {
 	static const char *const everything[] = {"*"};
 
@@ -234,7 +234,7 @@ int draft_seal(struct draft *draft)
 	if (draft->rule_count == 0 && draft_rule(draft, &only) < 0) {
 		return -EINVAL;
 	}
-	return policy_seal(draft->policy, draft->error);
+	return policy_compile(draft->policy, draft->error);
 }
 
 bool draft_allows(struct draft *draft, const char *method, const char *path)

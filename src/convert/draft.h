@@ -64,8 +64,8 @@ int draft_upstream(struct draft *draft, const char *path, struct place place) MU
 int draft_policy(struct draft *draft, const char *name) MUST_USE;
 int draft_rule(struct draft *draft, const struct draft_rule *rule) MUST_USE;
 /* No more rules for this policy; one without any denies everything. */
-int draft_seal(struct draft *draft) MUST_USE;
-/* Whether the sealed policy lets a request through. */
+int draft_compile(struct draft *draft) MUST_USE;
+/* Whether the compiled policy lets a request through. */
 bool draft_allows(struct draft *draft, const char *method, const char *path);
 
 /* Whether it became too long; then with a message. */

@@ -32,7 +32,7 @@ struct known_settings {
 	const char *const *flags;
 	unsigned flag_count;
 };
-void convert_note_stranger(
+void convert_note_unknown(
         struct draft *draft, const struct known_settings *known, const struct setting *setting);
 
 /* Say it where the policy lets GET …/attach/ws through and POST …/attach not. */

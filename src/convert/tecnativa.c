@@ -266,7 +266,7 @@ static int convert(const struct flavour *flavour, const struct input *input, str
 		return -EINVAL;
 	}
 	read_switches(switched);
-	if (write_rules(switched) < 0 || draft_seal(draft) < 0) {
+	if (write_rules(switched) < 0 || draft_compile(draft) < 0) {
 		return -EINVAL;
 	}
 	convert_note_attach(draft);

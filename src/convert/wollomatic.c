@@ -122,7 +122,7 @@ static int write_default_policy(struct wollomatic *wollomatic)
 			return -EINVAL;
 		}
 	}
-	if (draft_seal(wollomatic->draft) < 0) {
+	if (draft_compile(wollomatic->draft) < 0) {
 		return -EINVAL;
 	}
 	convert_note_attach(wollomatic->draft);
@@ -211,7 +211,7 @@ static int write_service(struct wollomatic *wollomatic, unsigned first)
 	        write_labels(wollomatic, first, false) < 0) {
 		return -EINVAL;
 	}
-	return draft_seal(wollomatic->draft);
+	return draft_compile(wollomatic->draft);
 }
 
 /* How many services have labels of the proxy; their policies are written. -EINVAL. */
@@ -405,7 +405,7 @@ static bool is_pattern(const struct setting *setting)
 	return false;
 }
 
-static void note_strangers(const struct wollomatic *wollomatic)
+static void note_unknown(const struct wollomatic *wollomatic)
 {
 	static const char *const flags[] = {"allowfrom", "allowbindmountfrom", "allowhealthcheck",
 	        "dockerlabelprefix", "listenip", "logjson", "loglevel", "proxycontainername",
@@ -416,7 +416,7 @@ static void note_strangers(const struct wollomatic *wollomatic)
 	for (unsigned i = 0; i < wollomatic->input->count; i++) {
 		const struct setting *setting = &wollomatic->input->settings[i];
 		if (!is_pattern(setting)) {
-			convert_note_stranger(wollomatic->draft, &known, setting);
+			convert_note_unknown(wollomatic->draft, &known, setting);
 		}
 	}
 }
@@ -465,7 +465,7 @@ int convert_wollomatic(struct input *input, struct draft *draft)
 	        "An API version is no part of a path here: what the original let through with or "
 	        "without one passes in both spellings, which the Engine treats alike.");
 	note_rest(&wollomatic);
-	note_strangers(&wollomatic);
+	note_unknown(&wollomatic);
 	if (draft_upstream(draft,
 	            input_value(input, "socketpath", "SP_SOCKETPATH", "/var/run/docker.sock"),
 	            input_place(input, "socketpath", "SP_SOCKETPATH")) < 0 ||

@@ -206,7 +206,7 @@ enum http_connection {
 void http_response_write(struct text *text, const struct http_response *response,
         enum http_connection connection, bool bare);
 
-/* A whole answer of our own: {"message": …} and what belongs before it. Bytes of the body sent. */
+/* A whole local response: {"message": …} and what belongs before it. Bytes of the body sent. */
 size_t http_error_write(struct text *text, unsigned status, struct slice message, bool to_head,
         enum http_connection connection);
 /* The same with any JSON as its body. */

@@ -140,7 +140,7 @@ void http_response_write(struct text *text, const struct http_response *response
 	text_add(text, CRLF);
 }
 
-/* ── Answers of our own ──────────────────────────────────────────────────── */
+/* ── Local responses ──────────────────────────────────────────────────── */
 
 static void add_own_head(
         struct text *text, unsigned status, size_t length, enum http_connection connection)

@@ -2,7 +2,7 @@
 #include "learn/learn.h"
 
 #include "base/log.h"
-#include "learn/notebook.h"
+#include "learn/record.h"
 
 #include <stdlib.h>
 
@@ -82,41 +82,40 @@ static bool can_have_a_rule(struct slice method, struct slice path)
 	       method.len <= LEARN_METHOD_MAX && path.len <= LEARN_PATH_MAX;
 }
 
-static struct stranger *stranger_of(
+static struct unknown_request *unknown_of(
         struct learn *learn, const struct page *page, struct slice method, struct slice path)
 {
-	struct stranger *stranger = learn->strangers;
+	struct unknown_request *unknown = learn->unknown;
 
-	for (unsigned i = 0; i < learn->stranger_count; i++, stranger++) {
-		if (stranger->page == page &&
-		        slice_equal(
-		                (struct slice){stranger->method, stranger->method_len}, method) &&
-		        slice_equal((struct slice){stranger->path, stranger->path_len}, path)) {
-			return stranger;
+	for (unsigned i = 0; i < learn->unknown_count; i++, unknown++) {
+		if (unknown->page == page &&
+		        slice_equal((struct slice){unknown->method, unknown->method_len}, method) &&
+		        slice_equal((struct slice){unknown->path, unknown->path_len}, path)) {
+			return unknown;
 		}
 	}
-	if (learn->stranger_count == LEARN_STRANGERS_MAX || !can_have_a_rule(method, path)) {
+	if (learn->unknown_count == LEARN_UNKNOWN_MAX || !can_have_a_rule(method, path)) {
 		return NULL;
 	}
-	learn->stranger_count++;
-	stranger->page = page;
-	stranger->method_len = text_keep(stranger->method, LEARN_METHOD_MAX, method);
-	stranger->path_len = text_keep(stranger->path, LEARN_PATH_MAX, path);
-	return stranger;
+	learn->unknown_count++;
+	unknown->page = page;
+	unknown->method_len = text_keep(unknown->method, LEARN_METHOD_MAX, method);
+	unknown->path_len = text_keep(unknown->path, LEARN_PATH_MAX, path);
+	return unknown;
 }
 
-static void note_stranger(
+static void note_unknown(
         struct learn *learn, struct page *page, const struct docker_request *request)
 {
-	struct stranger *stranger =
+	struct unknown_request *unknown =
 	        policy_method_tells(request)
-	                ? stranger_of(learn, page, request->method, request->bare)
+	                ? unknown_of(learn, page, request->method, request->bare)
 	                : NULL;
 
-	if (stranger == NULL) {
+	if (unknown == NULL) {
 		page->uncounted++;
 	} else {
-		stranger->count++;
+		unknown->count++;
 	}
 }
 
@@ -132,7 +131,7 @@ static bool note(struct learn *learn, struct slice client, const struct docker_r
 	page->requests++;
 	page->counts[operation]++;
 	if (docker_endpoint(request->id) == NULL) {
-		note_stranger(learn, page, request);
+		note_unknown(learn, page, request);
 	}
 	return page->counts[operation] == 1;
 }

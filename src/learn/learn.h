@@ -4,7 +4,7 @@
  *
  * Notes are taken while the proxy learns, or while a policy only observes. In
  * the end they are printed as a configuration file that can be used as it is.
- * One notebook for all workers, with a lock: learning is no time of haste.
+ * One record for all workers, with a lock: learning is no time of haste.
  */
 #ifndef LEARN_LEARN_H
 #define LEARN_LEARN_H
@@ -17,8 +17,8 @@
 enum {
 	LEARN_CLIENTS_MAX = POLICY_EXTENDS_MAX, /* further ones share the last page */
 	LEARN_CLIENT_MAX = 56,                  /* bytes of a client's name */
-	LEARN_STRANGERS_MAX = 256, /* different requests that no row of the catalogue fits */
-	LEARN_PATH_MAX = 256, /* bytes of such a request's path; longer ones are only counted */
+	LEARN_UNKNOWN_MAX = 256, /* different requests that no row of the catalogue fits */
+	LEARN_PATH_MAX = 256,    /* bytes of such a request's path; longer ones are only counted */
 };
 
 struct learn;

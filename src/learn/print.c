@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* print — a notebook as a configuration file. */
+/* print — the record as a configuration file. */
 #include "learn/learn.h"
 
 #include "address/address.h"
-#include "learn/notebook.h"
+#include "learn/record.h"
 #include "policy/presets.h"
 
 #include <inttypes.h>
@@ -52,7 +52,7 @@ static const struct policy *preset_of(struct policy_set *set, const char *name)
 	const struct place nowhere = {.file = NULL};
 
 	if (policy_set_find(set, slice_of(name), nowhere, &policy, error) < 0 ||
-	        policy_seal(policy, error) < 0) {
+	        policy_compile(policy, error) < 0) {
 		return NULL;
 	}
 	return policy;
@@ -126,12 +126,12 @@ static void print_page(
 	(void)fprintf(out, "#\n# %.*s: %" PRIu64 " request%s\n", (int)page->client_len,
 	        page->client, page->requests, page->requests == 1 ? "" : "s");
 	print_counts(page, out);
-	for (unsigned i = 0; i < learn->stranger_count; i++) {
-		const struct stranger *stranger = &learn->strangers[i];
-		if (stranger->page == page) {
+	for (unsigned i = 0; i < learn->unknown_count; i++) {
+		const struct unknown_request *unknown = &learn->unknown[i];
+		if (unknown->page == page) {
 			(void)fprintf(out, "#   %8u  %.*s %.*s, no operation of the Docker API\n",
-			        stranger->count, (int)stranger->method_len, stranger->method,
-			        (int)stranger->path_len, stranger->path);
+			        unknown->count, (int)unknown->method_len, unknown->method,
+			        (int)unknown->path_len, unknown->path);
 		}
 	}
 	if (page->uncounted > 0) {
@@ -170,14 +170,14 @@ static void print_operations(const struct page *page, FILE *out)
 	}
 }
 
-static void print_stranger(const struct stranger *stranger, FILE *out)
+static void print_unknown(const struct unknown_request *unknown, FILE *out)
 {
 	char memory[4 * LEARN_PATH_MAX + 1]; /* \xNN for a byte */
 	struct text pattern = text_over(memory, sizeof(memory));
 
-	policy_add_pattern((struct slice){stranger->path, stranger->path_len}, &pattern);
+	policy_add_pattern((struct slice){unknown->path, unknown->path_len}, &pattern);
 	(void)fprintf(out, "      - allow: {methods: [\"%.*s\"], path: '%.*s'}\n",
-	        (int)stranger->method_len, stranger->method, SLICE_FMT(text_slice(&pattern)));
+	        (int)unknown->method_len, unknown->method, SLICE_FMT(text_slice(&pattern)));
 }
 
 static void print_rules(const struct learn *learn, const struct page *page, FILE *out)
@@ -186,17 +186,17 @@ static void print_rules(const struct learn *learn, const struct page *page, FILE
 	if (asked_for_operations(page)) {
 		print_operations(page, out);
 	}
-	for (unsigned i = 0; i < learn->stranger_count; i++) {
-		if (learn->strangers[i].page == page) {
-			print_stranger(&learn->strangers[i], out);
+	for (unsigned i = 0; i < learn->unknown_count; i++) {
+		if (learn->unknown[i].page == page) {
+			print_unknown(&learn->unknown[i], out);
 		}
 	}
 }
 
 static bool has_rules(const struct learn *learn, const struct page *page)
 {
-	for (unsigned i = 0; i < learn->stranger_count; i++) {
-		if (learn->strangers[i].page == page) {
+	for (unsigned i = 0; i < learn->unknown_count; i++) {
+		if (learn->unknown[i].page == page) {
 			return true;
 		}
 	}

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-#include "policy/inside.h"
+#include "policy/internal.h"
 #include "policy/presets.h"
 
 enum { PRESETS_MAX = UINT8_MAX };
 
-/* A sealed preset, and how well it could take the place of the policy that denies. */
+/* A compiled preset, and how well it could take the place of the policy that denies. */
 struct candidate {
 	const struct policy *policy;
 	unsigned distance; /* what it would open besides, and what would be lost */
@@ -68,7 +68,7 @@ static unsigned collect(struct policy_set *set, const struct policy *policy,
 		struct policy *preset = NULL;
 		if (policy_set_find(
 		            set, slice_of(policy_presets[i].name), nowhere, &preset, error) < 0 ||
-		        policy_seal(preset, error) < 0) {
+		        policy_compile(preset, error) < 0) {
 			continue; /* the unit tests see to it that this does not happen */
 		}
 		const struct candidate candidate = candidate_of(preset, i + 1, policy);
@@ -118,7 +118,7 @@ static struct advice advice_of(const struct policy *policy, unsigned id)
 
 	(void)pthread_mutex_lock(&set->advice_lock);
 	if (policy->advice == NULL) {
-		/* Of a sealed policy this alone is written later, and only under the lock. */
+		/* Of a compiled policy this alone is written later, and only under the lock. */
 		((struct policy *)policy)->advice = make_advice(policy);
 	}
 	const struct advice advice = policy->advice[id];

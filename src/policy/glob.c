@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "base/nearest.h"
-#include "policy/inside.h"
+#include "policy/internal.h"
 
 /*
  * `*` is any run of characters but dots, at the end of dots as well: podman's

@@ -1,18 +1,18 @@
 /* SPDX-License-Identifier: MIT */
-#include "policy/inside.h"
+#include "policy/internal.h"
 
 /* A pattern that is too hard for this path fits it where it denies, and not where it allows. */
 static bool path_fits(const struct rule *rule, const struct docker_request *request,
         struct policy_scratch *scratch)
 {
-	const struct path_limits *limits = rule->policy->set->limits;
+	const struct pattern_limits *limits = rule->policy->set->limits;
 
-	switch (path_match(rule->path, limits, scratch, request->bare)) {
-	case PATH_FITS:
+	switch (pattern_match(rule->path, limits, scratch, request->bare)) {
+	case PATTERN_MATCH:
 		return true;
-	case PATH_FITS_NOT:
+	case PATTERN_NO_MATCH:
 		return false;
-	case PATH_TOO_HARD:
+	case PATTERN_LIMIT:
 		return !rule->allow;
 	}
 	return !rule->allow;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "policy/load.h"
 
-#include "policy/inside.h"
+#include "policy/internal.h"
 
 #include <errno.h>
 

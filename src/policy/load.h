@@ -17,7 +17,7 @@
 #include "policy/presets.h"
 #include "yaml/yaml.h"
 
-/* Read the map `body` as policy `name`; not sealed. -EINVAL with a message in `error`. */
+/* Read the map `body` as policy `name`; not compiled. -EINVAL with a message in `error`. */
 int policy_load(struct policy_set *set, struct slice name, const struct yaml_node *body,
         struct policy **ret_policy, char error[FAULT_MAX]) MUST_USE;
 /* The same of a preset's text. */

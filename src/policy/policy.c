@@ -2,7 +2,7 @@
 #include "policy/policy.h"
 
 #include "base/nearest.h"
-#include "policy/inside.h"
+#include "policy/internal.h"
 #include "policy/load.h"
 
 #include <errno.h>
@@ -58,7 +58,7 @@ struct policy_set *policy_set_new(void)
 	ASSERT(set != NULL);
 	set->policies_end = &set->policies;
 	(void)pthread_mutex_init(&set->advice_lock, NULL);
-	set->limits = path_limits_new();
+	set->limits = pattern_limits_new();
 	ASSERT(set->limits != NULL);
 	add_built_ins(set);
 	return set;
@@ -71,10 +71,10 @@ void policy_set_free(struct policy_set *set)
 	}
 	for (struct policy *policy = set->policies; policy != NULL; policy = policy->next) {
 		for (struct rule *rule = policy->rules; rule != NULL; rule = rule->next) {
-			path_free(rule->path);
+			pattern_free(rule->path);
 		}
 	}
-	path_limits_free(set->limits);
+	pattern_limits_free(set->limits);
 	arena_free(&set->arena);
 	free(set);
 }
@@ -286,7 +286,7 @@ static int read_path(struct rule *rule, const struct policy_match *match, struct
 		return fault_set(error, place, "the path pattern is longer than %d bytes",
 		        POLICY_PATTERN_MAX);
 	}
-	if (path_compile(match->path, &rule->path, problem, sizeof(problem)) < 0) {
+	if (pattern_compile(match->path, &rule->path, problem, sizeof(problem)) < 0) {
 		return fault_set(error, place, "the path pattern '%.256s' is not accepted: %s",
 		        match->path, problem);
 	}

@@ -4,9 +4,9 @@
  *
  * A policy is a list of rules; the first that fits a request decides, and
  * nothing fits → deny. It is built once at start-up, from YAML, from a preset
- * or from section switches, and sealed: a sealed policy is immutable and any
+ * or from section switches, and compiled: a compiled policy is immutable and any
  * number of threads may judge with it. Rules are worked out into a table by
- * request id when the policy is sealed, so that a decision is one look-up; only
+ * request id when the policy is compiled, so that a decision is one look-up; only
  * rules with a path pattern are tried at run time, and only for the operations
  * whose paths they can fit.
  *
@@ -52,7 +52,7 @@ struct policy_scratch;
 struct policy_scratch *policy_scratch_new(void) MUST_USE;
 void policy_scratch_free(struct policy_scratch *scratch);
 
-/* The policy must be sealed. */
+/* The policy must be compiled. */
 struct verdict policy_judge(const struct policy *policy, const struct docker_request *request,
         struct policy_scratch *scratch);
 
@@ -143,13 +143,13 @@ unsigned policy_method_bit(struct slice method);
 struct policy_set *policy_set_new(void) MUST_USE;
 void policy_set_free(struct policy_set *set);
 /*
- * The policy or preset called `name`; not yet sealed unless policy_seal() was
+ * The policy or preset called `name`; not yet compiled unless policy_compile() was
  * called on it. `place` is where the name is written.
  */
 int policy_set_find(struct policy_set *set, struct slice name, struct place place,
         struct policy **ret_policy, char error[FAULT_MAX]) MUST_USE;
 
-/* The sealed policy behind `policy`, or the first one for NULL; NULL at the end. */
+/* The compiled policy behind `policy`, or the first one for NULL; NULL at the end. */
 const struct policy *policy_set_next(const struct policy_set *set, const struct policy *policy);
 
 int policy_new(struct policy_set *set, struct slice name, struct place place,
@@ -162,7 +162,7 @@ int policy_add_rule(struct policy *policy, bool allow, const struct policy_match
 /* The rules of `name` are tried after the policy's own. */
 int policy_extend(struct policy *policy, struct slice name, struct place place,
         char error[FAULT_MAX]) MUST_USE;
-/* Resolve `extends` and make the tables; after it nothing may be added. Sealing twice is fine. */
-int policy_seal(struct policy *policy, char error[FAULT_MAX]) MUST_USE;
+/* Resolve `extends` and make the tables; after it nothing may be added. Compiling twice is fine. */
+int policy_compile(struct policy *policy, char error[FAULT_MAX]) MUST_USE;
 
 #endif

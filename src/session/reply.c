@@ -127,11 +127,11 @@ static enum next open_tunnel(struct session *session, const struct http_response
 	        response->status == 101 ? HTTP_CONNECTION_UPGRADE : HTTP_CONNECTION_KEEP;
 
 	if (!session->up.complete && !attach) {
-		return session_answer_error(session, 502,
+		return session_respond_error(session, 502,
 		        "the Engine took the connection over before it had the request");
 	}
 	if (!write_answer_head(session, response, connection, false)) {
-		return session_answer_error(
+		return session_respond_error(
 		        session, 502, "the head of the Engine's answer is too large");
 	}
 	flow_start(&session->down, HTTP_UNTIL_CLOSE, 0);
@@ -156,7 +156,7 @@ static enum next relay_interim(struct session *session, const struct http_respon
 		session->down.buffer->start = session->down.buffer->ready =
 		        session->down.buffer->raw;
 	} else if (!write_answer_head(session, response, HTTP_CONNECTION_KEEP, false)) {
-		return session_answer_error(
+		return session_respond_error(
 		        session, 502, "the head of the Engine's answer is too large");
 	}
 	session->scan = (struct http_scan){0};
@@ -176,7 +176,7 @@ static enum next relay_answer(struct session *session, const struct http_respons
 	        (session->up.complete ||
 	                (response->head.keep_alive && (exchange->traits & DOCKER_ATTACH) == 0));
 	if (!write_answer_head(session, response, session_connection(exchange), bare)) {
-		return session_answer_error(
+		return session_respond_error(
 		        session, 502, "the head of the Engine's answer is too large");
 	}
 	flow_start(&session->down, framing, response->head.content_length);
@@ -192,7 +192,7 @@ static enum next judge_answer(struct session *session)
 	        head, session->worker->fields, session->exchange->to_head, &response);
 
 	if (error != HTTP_OK || (response.status == 101 && !session->exchange->upgrade)) {
-		return session_answer_error(session, 502, "the Engine's answer is malformed");
+		return session_respond_error(session, 502, "the Engine's answer is malformed");
 	}
 	session->exchange->record.status = response.status;
 	if (is_tunnel(session->exchange, &response)) {
@@ -207,7 +207,7 @@ static enum next answer_ended(struct session *session)
 	if (session_may_replay(session)) {
 		return session_replay(session);
 	}
-	return session_answer_error(
+	return session_respond_error(
 	        session, 502, "the Engine closed the connection without an answer");
 }
 
@@ -223,7 +223,7 @@ static enum next read_answer_head(struct session *session)
 			return judge_answer(session);
 		}
 		if (progress != HTTP_MORE || bytes.len > worker->settings->max_head) {
-			return session_answer_error(session, 502,
+			return session_respond_error(session, 502,
 			        "the head of the Engine's answer is malformed or too large");
 		}
 		const size_t most = bytes.len == 0 ? ANSWER_FIRST_READ : SIZE_MAX;

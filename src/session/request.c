@@ -120,8 +120,8 @@ static enum next answer_here(struct session *session, const struct http_request 
 {
 	keep_here(session, request);
 	return session->worker->stopping
-	               ? session_answer_error(session, 503, "the proxy is shutting down")
-	               : session_answer_health(session);
+	               ? session_respond_error(session, 503, "the proxy is shutting down")
+	               : session_respond_health(session);
 }
 
 static bool is_health(const struct session *session)
@@ -150,7 +150,7 @@ static enum next judge(struct session *session, const struct http_request *reque
 		return forward(session, request, worker->request.path);
 	}
 	keep_here(session, request);
-	return session_answer_denied(session, &verdict);
+	return session_respond_denied(session, &verdict);
 }
 
 /* The order of the checks: head, who, what, verdict. */
@@ -228,14 +228,14 @@ enum next session_step_dial(struct session *session)
 
 	if (error == -EAGAIN) {
 		if (worker->loop.now_ns - exchange->dial_since_ns > DIAL_TIMEOUT_S * NS_PER_S) {
-			return session_answer_error(session, 504,
+			return session_respond_error(session, 504,
 			        "the Engine does not accept connections: its queue is full");
 		}
 		(void)session_enter(session, SESSION_DIAL);
 		return NEXT_WAIT;
 	}
 	if (error < 0) {
-		return session_answer_unreachable(session, error);
+		return session_respond_unreachable(session, error);
 	}
 	session->scan = (struct http_scan){0};
 	return session_enter(session, SESSION_REPLY);

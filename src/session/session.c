@@ -47,9 +47,9 @@ void session_record(struct session *session)
 	session->exchange = NULL;
 }
 
-static void session_buried(struct task *task)
+static void free_deferred(struct task *task)
 {
-	struct session *session = CONTAINER_OF(task, struct session, burial);
+	struct session *session = CONTAINER_OF(task, struct session, deferred_free);
 	struct worker *worker = session->worker;
 
 	list_remove(&session->link);
@@ -91,7 +91,7 @@ static void session_close(struct session *session)
 	}
 	stream_close(&session->client);
 	(void)atomic_fetch_sub(worker->settings->connections, 1);
-	loop_put_off(&worker->loop, &session->burial);
+	loop_put_off(&worker->loop, &session->deferred_free);
 }
 
 /* ── The machine ─────────────────────────────────────────────────────────── */
@@ -138,7 +138,7 @@ static void deadline_expired(struct timer *timer)
 	if (session->state == SESSION_HEAD) {
 		session->up.complete = false;
 		(void)session_exchange(session);
-		if (session_answer_error(session, 408,
+		if (session_respond_error(session, 408,
 		            "the head of the request did not arrive in time (--head-timeout)") ==
 		        NEXT_CLOSE) {
 			session_close(session);
@@ -170,7 +170,7 @@ void session_open(struct acceptor *acceptor, int fd, const union address *peer)
 	address_name(peer, session->client_name);
 	timer_init(&session->deadline, deadline_expired);
 	task_init(&session->again, session_again);
-	task_init(&session->burial, session_buried);
+	task_init(&session->deferred_free, free_deferred);
 	list_init(&session->link);
 	list_append(&worker->sessions, &session->link);
 	if (stream_open(&session->client, &worker->loop, fd, client_notified) < 0) {

@@ -35,7 +35,7 @@ struct worker_settings {
 
 /* A listening descriptor, and what holds for those who connect there. */
 struct worker_listener {
-	const struct policy *policy; /* sealed */
+	const struct policy *policy; /* compiled */
 	int fd;
 	bool learns;   /* what is asked for there is noted */
 	bool browsers; /* their requests are forwarded as anybody's */

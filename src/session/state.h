@@ -24,9 +24,9 @@ struct session {
 	struct flow down;      /* Engine → client */
 	struct http_scan scan; /* of the head that is being read */
 	struct timer deadline;
-	struct task again;  /* its turn was cut */
-	struct task burial; /* it has ended */
-	struct list link;   /* of worker->sessions */
+	struct task again;         /* its turn was cut */
+	struct task deferred_free; /* at the end of the turn */
+	struct list link;          /* of worker->sessions */
 	char client_name[ADDRESS_NAME_MAX];
 };
 
@@ -58,28 +58,28 @@ void session_record(struct session *session);
 /* The stream of the borrowed Engine connection has news. */
 void session_engine_notified(struct stream *stream);
 
-/* ── answer.c: answers of our own, and the end of an exchange ────────────── */
+/* ── local_response.c: local responses, and the end of an exchange ────────────── */
 
 /* The exchange, a new one if there is none; NULL without memory. */
 struct exchange *session_exchange(struct session *session);
 /* What an answer says of the connection to the client. */
 enum http_connection session_connection(const struct exchange *exchange);
 /* Answer {"message": reason}; `reason` must be a literal, for the record keeps it. */
-enum next session_answer_error(struct session *session, unsigned status, const char *reason);
+enum next session_respond_error(struct session *session, unsigned status, const char *reason);
 /* A request that is not understood: the connection ends with the answer. */
 enum next session_refuse(struct session *session, enum http_error error);
 /* One that is, but must not go on. The connection ends likewise; `reason` must be a literal. */
 enum next session_reject(struct session *session, unsigned status, const char *reason);
 /* 403 and what would allow it. */
-enum next session_answer_denied(struct session *session, const struct verdict *verdict);
+enum next session_respond_denied(struct session *session, const struct verdict *verdict);
 /* 502 and what helps; `error` is a negative errno of connect(2). */
-enum next session_answer_unreachable(struct session *session, int error);
-enum next session_answer_health(struct session *session);
+enum next session_respond_unreachable(struct session *session, int error);
+enum next session_respond_health(struct session *session);
 /* Both sides are done: the next request, or the end. */
 enum next session_finish(struct session *session);
 /* Say that nothing more comes, and wait for the client to close. */
 enum next session_linger(struct session *session);
-enum next session_step_answer(struct session *session);
+enum next session_step_respond(struct session *session);
 enum next session_step_linger(struct session *session);
 
 /* ── request.c: from the first byte to a connection to the Engine ────────── */

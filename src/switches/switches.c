@@ -256,5 +256,5 @@ int switches_build(struct policy_set *set, const struct switches *switches,
 		}
 	}
 	policy_set_advisor(*ret_policy, advise, switches);
-	return policy_seal(*ret_policy, error);
+	return policy_compile(*ret_policy, error);
 }

@@ -89,7 +89,7 @@ struct switch_rule {
 unsigned switches_list_rules(
         const struct switches *switches, struct switch_rule rules[SWITCHES_RULES_MAX]);
 
-/* The policy called `switches`, sealed; `switches` must outlive it. */
+/* The policy called `switches`, compiled; `switches` must outlive it. */
 int switches_build(struct policy_set *set, const struct switches *switches,
         struct policy **ret_policy, char error[FAULT_MAX]) MUST_USE;
 

@@ -56,9 +56,10 @@ static void idle_expired(struct timer *timer)
 	retire_idle(CONTAINER_OF(timer, struct engine_connection, idle_timer));
 }
 
-static void bury(struct task *task)
+static void free_deferred(struct task *task)
 {
-	struct engine_connection *connection = CONTAINER_OF(task, struct engine_connection, burial);
+	struct engine_connection *connection =
+	        CONTAINER_OF(task, struct engine_connection, deferred_free);
 
 	pool_give(&connection->home->connections, connection);
 }
@@ -113,7 +114,7 @@ static int open_connection(struct upstream *upstream, struct engine_connection *
 	connection->reused = false;
 	list_init(&connection->link);
 	timer_init(&connection->idle_timer, idle_expired);
-	task_init(&connection->burial, bury);
+	task_init(&connection->deferred_free, free_deferred);
 	*ret_connection = connection;
 	return 0;
 }
@@ -170,6 +171,6 @@ void upstream_retire(struct engine_connection *connection)
 {
 	if (connection != NULL) {
 		stream_close(&connection->stream);
-		loop_put_off(connection->home->loop, &connection->burial);
+		loop_put_off(connection->home->loop, &connection->deferred_free);
 	}
 }

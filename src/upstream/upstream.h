@@ -29,7 +29,7 @@ struct engine_connection {
 	bool reused;    /* it has carried a request before */
 	struct list link;
 	struct timer idle_timer;
-	struct task burial;
+	struct task deferred_free; /* at the end of the turn */
 };
 
 /* config has seen to it that address_path_problem() finds nothing. */

@@ -43,7 +43,7 @@ static void load_all(const struct yaml_node *root, char error[FAULT_MAX])
 
 	for (const struct yaml_node *body = root->first; body != NULL; body = body->next) {
 		if (policy_load(set, body->key, body, &policy, error) < 0 ||
-		        policy_seal(policy, error) < 0) {
+		        policy_compile(policy, error) < 0) {
 			check_message(error);
 			break;
 		}

@@ -31,7 +31,7 @@ static void load_policies(const struct yaml_node *policies)
 	for (const struct yaml_node *body = policies->first; body != NULL; body = body->next) {
 		int code = policy_load(set, body->key, body, &policy, error);
 		ASSERT(code == 0);
-		code = policy_seal(policy, error);
+		code = policy_compile(policy, error);
 		ASSERT(code == 0);
 	}
 	policy_set_free(set);

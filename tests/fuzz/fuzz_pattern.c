@@ -5,23 +5,23 @@
  * must have been possible from each of its beginnings but the empty one.
  */
 #include "fuzz.h"
-#include "policy/path.h"
+#include "policy/pattern.h"
 
 #include <string.h>
 
 enum { PATTERN_MAX = 256 };
 
-static void check(const struct path_pattern *pattern, struct slice path)
+static void check(const struct pattern *pattern, struct slice path)
 {
-	struct path_limits *limits = path_limits_new();
+	struct pattern_limits *limits = pattern_limits_new();
 	struct policy_scratch *scratch = policy_scratch_new();
-	const enum path_answer answer = path_match(pattern, limits, scratch, path);
+	const enum pattern_result answer = pattern_match(pattern, limits, scratch, path);
 
-	for (size_t len = 1; answer == PATH_FITS && len <= path.len; len++) {
-		ASSERT(path_can_begin(pattern, limits, scratch, (struct slice){path.ptr, len}));
+	for (size_t len = 1; answer == PATTERN_MATCH && len <= path.len; len++) {
+		ASSERT(pattern_can_begin(pattern, limits, scratch, (struct slice){path.ptr, len}));
 	}
 	policy_scratch_free(scratch);
-	path_limits_free(limits);
+	pattern_limits_free(limits);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
@@ -30,7 +30,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 	const size_t pattern_len = cut == NULL ? 0 : (size_t)(cut - bytes);
 	char text[PATTERN_MAX];
 	char problem[256] = "";
-	struct path_pattern *pattern = NULL;
+	struct pattern *pattern = NULL;
 
 	if (pattern_len == 0 || pattern_len >= sizeof(text) ||
 	        memchr(bytes, '\0', pattern_len) != NULL) {
@@ -38,11 +38,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 	}
 	memcpy(text, bytes, pattern_len);
 	text[pattern_len] = '\0';
-	if (path_compile(text, &pattern, problem, sizeof(problem)) < 0) {
+	if (pattern_compile(text, &pattern, problem, sizeof(problem)) < 0) {
 		ASSERT(problem[0] != '\0' && strnlen(problem, sizeof(problem)) < sizeof(problem));
 		return 0;
 	}
 	check(pattern, (struct slice){(const char *)cut + 1, len - pattern_len - 1});
-	path_free(pattern);
+	pattern_free(pattern);
 	return 0;
 }

@@ -99,7 +99,7 @@ static bool allows(const char *policy_name, const char *method, const char *path
 		assert_int_equal(policy_load(set, body->key, body, &policy, error), 0);
 	}
 	assert_int_equal(policy_set_find(set, slice_of(policy_name), here, &policy, error), 0);
-	if (policy_seal(policy, error) < 0) {
+	if (policy_compile(policy, error) < 0) {
 		fail_msg("%s\n%s", error, printed);
 	}
 	assert_int_equal(docker_route(&target, &request), DOCKER_OK);
@@ -184,7 +184,7 @@ static void what_is_too_much_is_counted(void **state)
 	path[0] = '/';
 	path[sizeof(path) - 1] = '\0';
 	note("192.0.2.1:1", "GET", path);
-	for (unsigned i = 0; i < LEARN_STRANGERS_MAX + 2; i++) {
+	for (unsigned i = 0; i < LEARN_UNKNOWN_MAX + 2; i++) {
 		(void)snprintf(path, sizeof(path), "/strange/%u", i);
 		note("192.0.2.1:1", "GET", path);
 	}
@@ -226,7 +226,7 @@ static void the_fullest_book_can_be_read_back(void **state)
 			learn_note(learn, client, &request);
 		}
 	}
-	for (unsigned i = 0; i < LEARN_STRANGERS_MAX; i++) {
+	for (unsigned i = 0; i < LEARN_UNKNOWN_MAX; i++) {
 		(void)snprintf(path, sizeof(path), "/%04u", i);
 		for (unsigned j = 0; j < LEARN_PATH_MAX - 5; j++) {
 			(void)strcat(path, "%20");

@@ -56,11 +56,11 @@ static int load(const char *name, const char *text, struct policy **ret_policy)
 	return code;
 }
 
-static struct policy *sealed(const char *name, const char *text)
+static struct policy *compiled(const char *name, const char *text)
 {
 	struct policy *policy = NULL;
 
-	if (load(name, text, &policy) < 0 || policy_seal(policy, error) < 0) {
+	if (load(name, text, &policy) < 0 || policy_compile(policy, error) < 0) {
 		fail_msg("refused: %s", error);
 	}
 	return policy;
@@ -75,7 +75,7 @@ static void expect_refused(const char *text, const char *message)
 	(void)snprintf(name, sizeof(name), "refused-%u", number++);
 	int code = load(name, text, &policy);
 	if (code == 0) {
-		code = policy_seal(policy, error);
+		code = policy_compile(policy, error);
 	}
 	assert_int_equal(code, -EINVAL);
 	assert_string_equal(error, message);
@@ -116,7 +116,7 @@ static void denies(const struct policy *policy, const char *method, const char *
 static void nothing_fits_so_it_is_denied(void **state)
 {
 	(void)state;
-	const struct policy *empty = sealed("empty", "rules: []");
+	const struct policy *empty = compiled("empty", "rules: []");
 	denies(empty, "GET", "/_ping");
 	denies(empty, "GET", "/nothing");
 	const struct verdict verdict = judge(empty, "GET", "/_ping");
@@ -129,10 +129,10 @@ static void nothing_fits_so_it_is_denied(void **state)
 static void the_first_rule_that_fits_decides(void **state)
 {
 	(void)state;
-	const struct policy *policy = sealed("p", "rules:\n"
-	                                          "  - deny: [container.attach_ws]\n"
-	                                          "  - allow: [container.*, image.pull]\n"
-	                                          "  - deny: container.list\n");
+	const struct policy *policy = compiled("p", "rules:\n"
+	                                            "  - deny: [container.attach_ws]\n"
+	                                            "  - allow: [container.*, image.pull]\n"
+	                                            "  - deny: container.list\n");
 	allows(policy, "GET", "/containers/json");
 	denies(policy, "GET", "/containers/a/attach/ws");
 	denies(policy, "GET", "/images/json");
@@ -145,19 +145,19 @@ static void the_first_rule_that_fits_decides(void **state)
 static void globs_stay_within_a_name(void **state)
 {
 	(void)state;
-	const struct policy *lists = sealed("lists", "rules: [{allow: ['*.list']}]");
+	const struct policy *lists = compiled("lists", "rules: [{allow: ['*.list']}]");
 	allows(lists, "GET", "/containers/json");
 	allows(lists, "GET", "/volumes");
 	denies(lists, "GET", "/containers/a/json");
 	denies(lists, "GET", "/libpod/containers/json");
 
-	const struct policy *podman = sealed("podman", "rules: [{allow: [libpod.*]}]");
+	const struct policy *podman = compiled("podman", "rules: [{allow: [libpod.*]}]");
 	allows(podman, "GET", "/libpod/containers/json");
 	allows(podman, "POST", "/libpod/pods/create");
 	denies(podman, "GET", "/containers/json");
 	denies(podman, "GET", "/libpod/nothing");
 
-	const struct policy *middle = sealed("middle", "rules: [{allow: [container.a*t]}]");
+	const struct policy *middle = compiled("middle", "rules: [{allow: [container.a*t]}]");
 	allows(middle, "HEAD", "/containers/a/archive");
 	denies(middle, "POST", "/containers/a/attach/ws");
 	denies(middle, "POST", "/containers/a/start");
@@ -166,16 +166,16 @@ static void globs_stay_within_a_name(void **state)
 static void the_unknown_is_reached_by_its_name_and_by_a_star_alone(void **state)
 {
 	(void)state;
-	allows(sealed("star", "rules: [{allow: ['*']}]"), "GET", "/nothing");
-	allows(sealed("unknown", "rules: [{allow: [unknown]}]"), "BREW", "/containers/a/b/c/d");
-	denies(sealed("known", "rules: [{allow: ['*.*']}]"), "GET", "/nothing");
-	denies(sealed("literal", "rules: [{allow: [unknown]}]"), "GET", "/containers/json");
+	allows(compiled("star", "rules: [{allow: ['*']}]"), "GET", "/nothing");
+	allows(compiled("unknown", "rules: [{allow: [unknown]}]"), "BREW", "/containers/a/b/c/d");
+	denies(compiled("known", "rules: [{allow: ['*.*']}]"), "GET", "/nothing");
+	denies(compiled("literal", "rules: [{allow: [unknown]}]"), "GET", "/containers/json");
 }
 
 static void methods_alone_allow_only_what_is_known_but_deny_all(void **state)
 {
 	(void)state;
-	const struct policy *reads = sealed("reads", "rules: [{allow: {methods: [GET, HEAD]}}]");
+	const struct policy *reads = compiled("reads", "rules: [{allow: {methods: [GET, HEAD]}}]");
 	allows(reads, "GET", "/containers/json");
 	allows(reads, "HEAD", "/_ping");
 	denies(reads, "HEAD", "/containers/json");
@@ -183,7 +183,7 @@ static void methods_alone_allow_only_what_is_known_but_deny_all(void **state)
 	denies(reads, "POST", "/containers/create");
 
 	const struct policy *no_posts =
-	        sealed("no-posts", "rules: [{deny: {methods: POST}}, {allow: ['*']}]");
+	        compiled("no-posts", "rules: [{deny: {methods: POST}}, {allow: ['*']}]");
 	denies(no_posts, "POST", "/containers/create");
 	denies(no_posts, "POST", "/nothing");
 	allows(no_posts, "DELETE", "/nothing");
@@ -194,7 +194,7 @@ static void operations_and_methods_must_both_fit(void **state)
 {
 	(void)state;
 	const struct policy *policy =
-	        sealed("both", "rules: [{allow: {operations: [system.ping], methods: [HEAD]}}]");
+	        compiled("both", "rules: [{allow: {operations: [system.ping], methods: [HEAD]}}]");
 	allows(policy, "HEAD", "/_ping");
 	denies(policy, "GET", "/_ping");
 }
@@ -211,7 +211,7 @@ static void sections_reach_rows_and_the_unknown(void **state)
 
 	(void)state;
 	assert_int_equal(policy_add_rule(policy, true, &match, "CONTAINERS=1", NOWHERE, error), 0);
-	assert_int_equal(policy_seal(policy, error), 0);
+	assert_int_equal(policy_compile(policy, error), 0);
 	allows(policy, "GET", "/containers/json");
 	allows(policy, "GET", "/containers/a/something/new");
 	denies(policy, "POST", "/containers/a/something/new");
@@ -226,10 +226,10 @@ static void a_path_rule_is_about_the_whole_path(void **state)
 {
 	(void)state;
 	const struct policy *policy =
-	        sealed("paths", "rules:\n"
-	                        "  - allow: {methods: [GET], path: /plugins/[a-z]+/json}\n"
-	                        "  - allow: {path: '/_ping|/containers'}\n"
-	                        "  - allow: {path: '/images/(?i)A+/json'}\n");
+	        compiled("paths", "rules:\n"
+	                          "  - allow: {methods: [GET], path: /plugins/[a-z]+/json}\n"
+	                          "  - allow: {path: '/_ping|/containers'}\n"
+	                          "  - allow: {path: '/images/(?i)A+/json'}\n");
 	allows(policy, "GET", "/plugins/abc/json");
 	allows(policy, "GET", "/v1.41/plugins/abc/json");
 	denies(policy, "GET", "/plugins/ABC/json");
@@ -247,7 +247,7 @@ static void a_path_rule_sees_names_decoded(void **state)
 {
 	(void)state;
 	const struct policy *policy =
-	        sealed("decoded", "rules:\n  - allow: {path: '/images/a/b c/json'}\n");
+	        compiled("decoded", "rules:\n  - allow: {path: '/images/a/b c/json'}\n");
 	allows(policy, "GET", "/images/a%2Fb%20c/json");
 	allows(policy, "GET", "/images/%61/b%20c/json");
 	denies(policy, "GET", "/images/a/b%2520c/json");
@@ -257,9 +257,9 @@ static void path_and_operation_must_both_fit(void **state)
 {
 	(void)state;
 	const struct policy *policy =
-	        sealed("p", "rules:\n"
-	                    "  - deny: {operations: [container.*], path: '/containers/db-.*'}\n"
-	                    "  - allow: [container.inspect, network.inspect]\n");
+	        compiled("p", "rules:\n"
+	                      "  - deny: {operations: [container.*], path: '/containers/db-.*'}\n"
+	                      "  - allow: [container.inspect, network.inspect]\n");
 	allows(policy, "GET", "/containers/web/json");
 	denies(policy, "GET", "/containers/db-1/json");
 	allows(policy, "GET", "/networks/db-1");
@@ -275,12 +275,13 @@ static void a_pattern_that_is_too_hard_denies(void **state)
 	strcpy(path + 208, "!/json");
 	/* Without the limit the second alternative would fit. */
 	const struct policy *allow =
-	        sealed("allow", "rules: [{allow: {path: '/images/((a|aa)+[xy]|a+!)/json'}}]");
+	        compiled("allow", "rules: [{allow: {path: '/images/((a|aa)+[xy]|a+!)/json'}}]");
 	denies(allow, "GET", path);
 	allows(allow, "GET", "/images/aa!/json");
-	const struct policy *deny = sealed("deny-it", "rules:\n"
-	                                              "  - deny: {path: '/images/(a|aa)+[xy].*'}\n"
-	                                              "  - allow: ['*']\n");
+	const struct policy *deny =
+	        compiled("deny-it", "rules:\n"
+	                            "  - deny: {path: '/images/(a|aa)+[xy].*'}\n"
+	                            "  - allow: ['*']\n");
 	denies(deny, "GET", path);
 	allows(deny, "GET", "/images/b/json");
 }
@@ -288,7 +289,8 @@ static void a_pattern_that_is_too_hard_denies(void **state)
 static void tables_know_what_a_path_rule_can_concern(void **state)
 {
 	(void)state;
-	const struct policy *policy = sealed("p", "rules: [{allow: {path: '/containers/web/.*'}}]");
+	const struct policy *policy =
+	        compiled("p", "rules: [{allow: {path: '/containers/web/.*'}}]");
 	for (unsigned id = 0; id < docker_endpoint_count; id++) {
 		const struct docker_endpoint *endpoint = docker_endpoint(id);
 		const enum policy_grant grant = policy_grant_of(policy, id);
@@ -308,7 +310,7 @@ static void tables_know_what_a_path_rule_can_concern(void **state)
 		        policy_grant_of(policy, id), can_fit ? POLICY_SOMETIMES : POLICY_NEVER);
 	}
 	allows(policy, "OPTIONS", "/containers/web/new");
-	const struct policy *exact = sealed("q", "rules: [{allow: {path: '/version|/in.o'}}]");
+	const struct policy *exact = compiled("q", "rules: [{allow: {path: '/version|/in.o'}}]");
 	for (unsigned id = 0; id < docker_endpoint_count; id++) {
 		const char *path = docker_endpoint(id)->path;
 		const bool fits = strcmp(path, "/version") == 0 || strcmp(path, "/info") == 0;
@@ -348,9 +350,9 @@ static void paths_of_rows_are_as_the_table_takes_them(void **state)
 static void extended_rules_come_after_the_own(void **state)
 {
 	(void)state;
-	(void)sealed("base", "rules: [{deny: [image.list]}, {allow: ['image.*']}]");
+	(void)compiled("base", "rules: [{deny: [image.list]}, {allow: ['image.*']}]");
 	const struct policy *policy =
-	        sealed("top", "extends: [base, read-only]\nrules: [{deny: [container.list]}]");
+	        compiled("top", "extends: [base, read-only]\nrules: [{deny: [container.list]}]");
 	denies(policy, "GET", "/containers/json");   /* own */
 	denies(policy, "GET", "/images/json");       /* base */
 	allows(policy, "GET", "/images/search");     /* base */
@@ -367,7 +369,7 @@ static void a_policy_that_is_reached_twice_is_fine(void **state)
 	assert_int_equal(load("a", "rules: [{allow: [system.ping]}]", &policy), 0);
 	assert_int_equal(load("b", "extends: a", &policy), 0);
 	assert_int_equal(load("c", "extends: a", &policy), 0);
-	allows(sealed("d", "extends: [b, c]"), "GET", "/_ping");
+	allows(compiled("d", "extends: [b, c]"), "GET", "/_ping");
 }
 
 static void circles_are_refused(void **state)
@@ -378,11 +380,11 @@ static void circles_are_refused(void **state)
 	(void)state;
 	assert_int_equal(load("a", "rules: []\nextends: [b]", &a), 0);
 	assert_int_equal(load("b", "extends: [a]", &b), 0);
-	assert_int_equal(policy_seal(a, error), -EINVAL);
+	assert_int_equal(policy_compile(a, error), -EINVAL);
 	assert_string_equal(
 	        error, "test.yaml:1: policy 'a' extends itself: it is reached from 'b'");
 	assert_int_equal(load("self", "\n\nextends: self", &a), 0);
-	assert_int_equal(policy_seal(a, error), -EINVAL);
+	assert_int_equal(policy_compile(a, error), -EINVAL);
 	assert_string_equal(
 	        error, "test.yaml:3: policy 'self' extends itself: it is reached from 'self'");
 }
@@ -399,7 +401,7 @@ static void depth_has_a_ceiling(void **state)
 		(void)snprintf(text, sizeof(text), i == 0 ? "rules: []" : "extends: [p%u]", i - 1);
 		assert_int_equal(load(name, text, &policy), 0);
 	}
-	assert_int_equal(policy_seal(policy, error), -EINVAL);
+	assert_int_equal(policy_compile(policy, error), -EINVAL);
 	assert_string_equal(
 	        error, "test.yaml:1: more than 8 policies extend each other in a row at 'p0'");
 }
@@ -410,7 +412,7 @@ static void observing_lets_through_what_it_would_deny(void **state)
 {
 	(void)state;
 	const struct policy *policy =
-	        sealed("watch", "mode: observe\nrules: [{allow: [system.ping]}]");
+	        compiled("watch", "mode: observe\nrules: [{allow: [system.ping]}]");
 	const struct verdict ping = judge(policy, "GET", "/_ping");
 	assert_true(ping.allowed);
 	assert_false(ping.observed);
@@ -418,7 +420,7 @@ static void observing_lets_through_what_it_would_deny(void **state)
 	assert_true(create.allowed);
 	assert_true(create.observed);
 	/* The mode is the policy's own: who extends it enforces. */
-	denies(sealed("strict", "extends: [watch]"), "POST", "/containers/create");
+	denies(compiled("strict", "extends: [watch]"), "POST", "/containers/create");
 }
 
 /* ── Errors ──────────────────────────────────────────────────────────────── */
@@ -561,7 +563,7 @@ static void expect_denial(
 static void a_denial_says_what_would_allow_it(void **state)
 {
 	(void)state;
-	const struct policy *own = sealed("own", "rules:\n  - deny: [container.create]\n");
+	const struct policy *own = compiled("own", "rules:\n  - deny: [container.create]\n");
 	expect_denial(own, "POST", "/containers/create",
 	        "container.create is not allowed by policy 'own' (test.yaml:2, deny: "
 	        "[container.create]). To allow it, use a preset that does (PRESETS), or write in "
@@ -574,7 +576,7 @@ static void a_denial_says_what_would_allow_it(void **state)
 
 	struct policy *preset = NULL;
 	assert_int_equal(policy_set_find(set, SLICE("read-only"), here, &preset, error), 0);
-	assert_int_equal(policy_seal(preset, error), 0);
+	assert_int_equal(policy_compile(preset, error), 0);
 	expect_denial(preset, "GET", "/debug/vars",
 	        "debug.vars is not allowed by policy 'read-only' (presets/read-only.yaml:2). To "
 	        "allow it, write a policy: {extends: [read-only], rules: [{allow: "
@@ -591,7 +593,7 @@ static const char *advice_of(const char *name, const char *method, const char *p
 	struct policy *policy = NULL;
 
 	assert_int_equal(policy_set_find(set, slice_of(name), here, &policy, error), 0);
-	assert_int_equal(policy_seal(policy, error), 0);
+	assert_int_equal(policy_compile(policy, error), 0);
 	assert_int_equal(docker_route(&target, &request), DOCKER_OK);
 	policy_advise(policy, &request, &text);
 	memory[text.len] = '\0';
@@ -657,7 +659,7 @@ static void an_advisor_has_the_word(void **state)
 	(void)state;
 	assert_int_equal(policy_new(set, SLICE("switches"), NOWHERE, &policy, error), 0);
 	policy_set_advisor(policy, advise_switch, "set CONTAINERS=1 and POST=1");
-	assert_int_equal(policy_seal(policy, error), 0);
+	assert_int_equal(policy_compile(policy, error), 0);
 	expect_denial(policy, "POST", "/containers/create",
 	        "container.create is not allowed by policy 'switches' (built in). To allow it, set "
 	        "CONTAINERS=1 and POST=1.");
@@ -672,7 +674,7 @@ static void every_preset_can_be_used(void **state)
 		struct policy *policy = NULL;
 		if (policy_set_find(set, slice_of(policy_presets[i].name), here, &policy, error) <
 		                0 ||
-		        policy_seal(policy, error) < 0) {
+		        policy_compile(policy, error) < 0) {
 			fail_msg("%s", error);
 		}
 		assert_non_null(policy_costs(policy));
@@ -687,8 +689,8 @@ static void open_allows_and_deny_denies_everything(void **state)
 	(void)state;
 	assert_int_equal(policy_set_find(set, SLICE("open"), here, &open, error), 0);
 	assert_int_equal(policy_set_find(set, SLICE("deny"), here, &deny, error), 0);
-	assert_int_equal(policy_seal(open, error), 0);
-	assert_int_equal(policy_seal(deny, error), 0);
+	assert_int_equal(policy_compile(open, error), 0);
+	assert_int_equal(policy_compile(deny, error), 0);
 	for (unsigned id = 0; id < docker_id_count(); id++) {
 		assert_int_equal(policy_grant_of(open, id), POLICY_ALWAYS);
 		assert_int_equal(policy_grant_of(deny, id), POLICY_NEVER);

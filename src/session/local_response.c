@@ -8,7 +8,7 @@
 
 enum { MESSAGE_MAX = 4096 };
 
-/* ── Answers of our own ──────────────────────────────────────────────────── */
+/* ── Local responses ──────────────────────────────────────────────────── */
 
 struct exchange *session_exchange(struct session *session)
 {
@@ -35,7 +35,7 @@ enum http_connection session_connection(const struct exchange *exchange)
 	return exchange->old_client ? HTTP_CONNECTION_KEEP_ALIVE : HTTP_CONNECTION_KEEP;
 }
 
-/* Where an answer of our own goes: behind what is half sent, a 1xx. NULL without memory. */
+/* Where an local response goes: behind what is half sent, a 1xx. NULL without memory. */
 static struct buffer *answer_buffer(struct session *session)
 {
 	struct buffer_lender *lender = &session->worker->lender.buffers;
@@ -80,10 +80,10 @@ static enum next answer(
 	}
 	buffer->ready = buffer->raw = buffer->end = buffer->end + (uint32_t)text.len;
 	exchange->record.status = status;
-	return session_enter(session, SESSION_ANSWER);
+	return session_enter(session, SESSION_RESPOND);
 }
 
-enum next session_answer_error(struct session *session, unsigned status, const char *reason)
+enum next session_respond_error(struct session *session, unsigned status, const char *reason)
 {
 	struct exchange *exchange = session_exchange(session);
 
@@ -112,10 +112,10 @@ enum next session_reject(struct session *session, unsigned status, const char *r
 	if (exchange != NULL) {
 		exchange->keep_client = false;
 	}
-	return session_answer_error(session, status, reason);
+	return session_respond_error(session, status, reason);
 }
 
-enum next session_answer_denied(struct session *session, const struct verdict *verdict)
+enum next session_respond_denied(struct session *session, const struct verdict *verdict)
 {
 	char memory[MESSAGE_MAX];
 	struct text text = text_over(memory, sizeof(memory));
@@ -125,7 +125,7 @@ enum next session_answer_denied(struct session *session, const struct verdict *v
 	return answer(session, 403, (struct slice){NULL, 0}, text_slice(&text));
 }
 
-enum next session_answer_unreachable(struct session *session, int error)
+enum next session_respond_unreachable(struct session *session, int error)
 {
 	struct worker *worker = session->worker;
 	char memory[MESSAGE_MAX];
@@ -141,7 +141,7 @@ enum next session_answer_unreachable(struct session *session, int error)
 	return answer(session, 502, (struct slice){NULL, 0}, text_slice(&text));
 }
 
-enum next session_answer_health(struct session *session)
+enum next session_respond_health(struct session *session)
 {
 	char memory[MESSAGE_MAX];
 	struct text text = text_over(memory, sizeof(memory));
@@ -192,7 +192,7 @@ enum next session_finish(struct session *session)
 	return session_enter(session, SESSION_IDLE);
 }
 
-enum next session_step_answer(struct session *session)
+enum next session_step_respond(struct session *session)
 {
 	const enum flow_result result = flow_send(&session->down, &session->client, false);
 

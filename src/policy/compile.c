@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "policy/inside.h"
+#include "policy/internal.h"
 
 #include <errno.h>
 
@@ -16,7 +16,7 @@ struct visit {
 };
 
 struct walk {
-	struct policy *sealed;
+	struct policy *root; /* which is compiled */
 	struct order order;
 	struct visit stack[POLICY_DEPTH_MAX];
 	unsigned depth;
@@ -32,12 +32,12 @@ static int enter(
 		        "more than %d policies extend each other in a row at '%s'",
 		        POLICY_DEPTH_MAX, policy->name);
 	}
-	policy->seen_by = walk->sealed;
+	policy->seen_by = walk->root;
 	for (const struct rule *rule = policy->rules; rule != NULL; rule = rule->next) {
 		if (walk->order.count == POLICY_RULES_MAX) {
 			return fault_set(error, place,
 			        "policy '%s' has more than %d rules with those it extends",
-			        walk->sealed->name, POLICY_RULES_MAX);
+			        walk->root->name, POLICY_RULES_MAX);
 		}
 		walk->order.rules[walk->order.count++] = rule;
 	}
@@ -60,7 +60,7 @@ static int extend(struct walk *walk, const struct extension *extension, char err
 {
 	struct policy *policy = NULL;
 
-	if (policy_set_find(walk->sealed->set, extension->name, extension->place, &policy, error) <
+	if (policy_set_find(walk->root->set, extension->name, extension->place, &policy, error) <
 	        0) {
 		return -EINVAL;
 	}
@@ -69,12 +69,12 @@ static int extend(struct walk *walk, const struct extension *extension, char err
 		        "policy '%s' extends itself: it is reached from '%s'", policy->name,
 		        walk->stack[walk->depth - 1].policy->name);
 	}
-	return policy->seen_by == walk->sealed ? 0 : enter(walk, policy, extension->place, error);
+	return policy->seen_by == walk->root ? 0 : enter(walk, policy, extension->place, error);
 }
 
 static int collect(struct walk *walk, char error[FAULT_MAX])
 {
-	int code = enter(walk, walk->sealed, walk->sealed->place, error);
+	int code = enter(walk, walk->root, walk->root->place, error);
 
 	while (code == 0 && walk->depth > 0) {
 		struct visit *visit = &walk->stack[walk->depth - 1];
@@ -103,7 +103,7 @@ static bool can_be_of_section(
 		text_add(&text, docker_section_segment(section));
 	}
 	ASSERT(!text.overflow);
-	return path_can_begin(rule->path, rule->policy->set->limits, scratch, text_slice(&text));
+	return pattern_can_begin(rule->path, rule->policy->set->limits, scratch, text_slice(&text));
 }
 
 /* The part of the paths of a row that is the same in all of them. */
@@ -115,26 +115,27 @@ static struct slice literal_part(const struct docker_endpoint *endpoint, bool *r
 	return brace == NULL ? slice_of(endpoint->path) : slice_between(endpoint->path, brace);
 }
 
-/* Whether the pattern of a rule fits the paths of an id; PATH_TOO_HARD: it depends on the path. */
-static enum path_answer path_of_id(
+/* Whether the pattern of a rule fits the paths of an id; PATTERN_LIMIT: it depends on the path. */
+static enum pattern_result pattern_result_of_id(
         const struct rule *rule, unsigned id, struct policy_scratch *scratch)
 {
 	const struct docker_endpoint *endpoint = docker_endpoint(id);
-	const struct path_limits *limits = rule->policy->set->limits;
+	const struct pattern_limits *limits = rule->policy->set->limits;
 	bool whole;
 
 	if (rule->path == NULL) {
-		return PATH_FITS;
+		return PATTERN_MATCH;
 	}
 	if (endpoint == NULL) {
-		return can_be_of_section(rule, docker_id_section(id), scratch) ? PATH_TOO_HARD
-		                                                               : PATH_FITS_NOT;
+		return can_be_of_section(rule, docker_id_section(id), scratch) ? PATTERN_LIMIT
+		                                                               : PATTERN_NO_MATCH;
 	}
 	const struct slice literal = literal_part(endpoint, &whole);
 	if (whole) {
-		return path_match(rule->path, limits, scratch, literal);
+		return pattern_match(rule->path, limits, scratch, literal);
 	}
-	return path_can_begin(rule->path, limits, scratch, literal) ? PATH_TOO_HARD : PATH_FITS_NOT;
+	return pattern_can_begin(rule->path, limits, scratch, literal) ? PATTERN_LIMIT
+	                                                               : PATTERN_NO_MATCH;
 }
 
 static bool asks_method(const struct rule *rule, unsigned id)
@@ -156,12 +157,13 @@ static unsigned plan(const struct order *order, unsigned id, struct policy_scrat
 
 	for (unsigned i = 0; i < order->count; i++) {
 		const struct rule *rule = order->rules[i];
-		const enum path_answer path =
-		        id_is_in(rule->fits, id) ? path_of_id(rule, id, scratch) : PATH_FITS_NOT;
-		if (path == PATH_FITS_NOT) {
+		const enum pattern_result path = id_is_in(rule->fits, id)
+		                                         ? pattern_result_of_id(rule, id, scratch)
+		                                         : PATTERN_NO_MATCH;
+		if (path == PATTERN_NO_MATCH) {
 			continue;
 		}
-		const struct step step = {rule, asks_method(rule, id), path == PATH_TOO_HARD};
+		const struct step step = {rule, asks_method(rule, id), path == PATTERN_LIMIT};
 		steps[count++] = step;
 		if (!step.ask_method && !step.ask_path) {
 			return count;
@@ -189,9 +191,9 @@ static void make_table(
 	policy->steps = table;
 }
 
-int policy_seal(struct policy *policy, char error[FAULT_MAX])
+int policy_compile(struct policy *policy, char error[FAULT_MAX])
 {
-	struct walk walk = {.sealed = policy};
+	struct walk walk = {.root = policy};
 
 	if (policy->steps != NULL) {
 		return 0;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "policy/path.h"
+#include "policy/pattern.h"
 
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include <errno.h>
@@ -19,12 +19,12 @@ enum {
 static const uint32_t compile_options = PCRE2_ANCHORED | PCRE2_DOTALL | PCRE2_DOLLAR_ENDONLY |
                                         PCRE2_NEVER_UTF | PCRE2_NEVER_UCP | PCRE2_NEVER_BACKSLASH_C;
 
-static pcre2_code *code_of(const struct path_pattern *pattern)
+static pcre2_code *code_of(const struct pattern *pattern)
 {
 	return (pcre2_code *)(uintptr_t)pattern;
 }
 
-struct path_limits *path_limits_new(void)
+struct pattern_limits *pattern_limits_new(void)
 {
 	pcre2_match_context *context = pcre2_match_context_create(NULL);
 
@@ -33,10 +33,10 @@ struct path_limits *path_limits_new(void)
 		(void)pcre2_set_depth_limit(context, DEPTH_LIMIT);
 		(void)pcre2_set_heap_limit(context, HEAP_LIMIT_KIB);
 	}
-	return (struct path_limits *)context;
+	return (struct pattern_limits *)context;
 }
 
-void path_limits_free(struct path_limits *limits)
+void pattern_limits_free(struct pattern_limits *limits)
 {
 	pcre2_match_context_free((pcre2_match_context *)limits);
 }
@@ -137,8 +137,8 @@ static const char *fault_of(const pcre2_code *code)
 	return fault;
 }
 
-int path_compile(
-        const char *pattern, struct path_pattern **ret_pattern, char *problem, size_t problem_max)
+int pattern_compile(
+        const char *pattern, struct pattern **ret_pattern, char *problem, size_t problem_max)
 {
 	const char *trap = trap_in(pattern);
 
@@ -163,40 +163,40 @@ int path_compile(
 	}
 	/* Where the system grants no executable memory, the interpreter does the same. */
 	(void)pcre2_jit_compile(code, PCRE2_JIT_COMPLETE);
-	*ret_pattern = (struct path_pattern *)code;
+	*ret_pattern = (struct pattern *)code;
 	return 0;
 }
 
-void path_free(struct path_pattern *pattern)
+void pattern_free(struct pattern *pattern)
 {
 	pcre2_code_free((pcre2_code *)pattern);
 }
 
 /* ── Matching ────────────────────────────────────────────────────────────── */
 
-static int match(const struct path_pattern *pattern, const struct path_limits *limits,
+static int match(const struct pattern *pattern, const struct pattern_limits *limits,
         struct policy_scratch *scratch, struct slice path, uint32_t options)
 {
 	return pcre2_match(code_of(pattern), (PCRE2_SPTR)path.ptr, path.len, 0, options,
 	        (pcre2_match_data *)scratch, (pcre2_match_context *)(uintptr_t)limits);
 }
 
-enum path_answer path_match(const struct path_pattern *pattern, const struct path_limits *limits,
-        struct policy_scratch *scratch, struct slice path)
+enum pattern_result pattern_match(const struct pattern *pattern,
+        const struct pattern_limits *limits, struct policy_scratch *scratch, struct slice path)
 {
 	const int count = match(pattern, limits, scratch, path, 0);
 
 	if (count == PCRE2_ERROR_NOMATCH) {
-		return PATH_FITS_NOT;
+		return PATTERN_NO_MATCH;
 	}
-	return count < 0 ? PATH_TOO_HARD : PATH_FITS;
+	return count < 0 ? PATTERN_LIMIT : PATTERN_MATCH;
 }
 
 /*
  * What would need more bytes to be decided matches in part, or wholly; what no
  * byte can save does not match at all.
  */
-bool path_can_begin(const struct path_pattern *pattern, const struct path_limits *limits,
+bool pattern_can_begin(const struct pattern *pattern, const struct pattern_limits *limits,
         struct policy_scratch *scratch, struct slice prefix)
 {
 	return match(pattern, limits, scratch, prefix, PCRE2_PARTIAL_HARD) != PCRE2_ERROR_NOMATCH;

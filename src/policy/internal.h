@@ -2,11 +2,11 @@
 /*
  * inside — a policy and its rules from the inside. Private to policy/.
  */
-#ifndef POLICY_INSIDE_H
-#define POLICY_INSIDE_H
+#ifndef POLICY_INTERNAL_H
+#define POLICY_INTERNAL_H
 
 #include "base/arena.h"
-#include "policy/path.h"
+#include "policy/pattern.h"
 #include "policy/policy.h"
 
 #include <pthread.h>
@@ -18,7 +18,7 @@ struct rule {
 	struct place place;
 	bool allow;
 	unsigned methods; /* bits of policy_method_bit(); 0: any */
-	struct path_pattern *path;
+	struct pattern *path;
 	uint64_t *fits; /* a bit for each request id that it can concern */
 };
 
@@ -52,9 +52,9 @@ struct policy {
 	const void *advisor_context;
 	/* By request id; NULL: nobody asked yet. Under the set's lock. */
 	const struct advice *advice;
-	/* By request id: up to a rule that asks nothing, or to none. NULL: not sealed. */
+	/* By request id: up to a rule that asks nothing, or to none. NULL: not compiled. */
 	const struct step *const *steps;
-	const struct policy *seen_by; /* the last policy whose sealing came by here */
+	const struct policy *seen_by; /* the last policy whose compilation came by here */
 };
 
 enum { ADVICE_MAX = 3 }; /* presets that one message names */
@@ -67,7 +67,7 @@ struct advice {
 struct policy_set {
 	struct arena arena;
 	struct policy *policies, **policies_end;
-	struct path_limits *limits;
+	struct pattern_limits *limits;
 	/* Over the advice of policies, and the arena when it is made. */
 	pthread_mutex_t advice_lock;
 };

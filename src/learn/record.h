@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * notebook — what struct learn holds; private to learn/.
+ * record — what struct learn holds; private to learn/.
  */
-#ifndef LEARN_NOTEBOOK_H
-#define LEARN_NOTEBOOK_H
+#ifndef LEARN_RECORD_H
+#define LEARN_RECORD_H
 
 #include "learn/learn.h"
 
@@ -21,7 +21,7 @@ struct page {
 };
 
 /* A request that no row of the catalogue fits. */
-struct stranger {
+struct unknown_request {
 	const struct page *page;
 	uint32_t count;
 	size_t method_len;
@@ -34,8 +34,8 @@ struct learn {
 	pthread_mutex_t lock;
 	struct page *pages[LEARN_CLIENTS_MAX];
 	unsigned page_count;
-	unsigned stranger_count;
-	struct stranger strangers[LEARN_STRANGERS_MAX];
+	unsigned unknown_count;
+	struct unknown_request unknown[LEARN_UNKNOWN_MAX];
 	unsigned first[]; /* by request id: the first id of the same operation */
 };
 
