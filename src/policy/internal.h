@@ -19,7 +19,8 @@ struct rule {
 	bool allow;
 	unsigned methods; /* bits of policy_method_bit(); 0: any */
 	struct pattern *path;
-	uint64_t *fits; /* a bit for each request id that it can concern */
+	struct pattern *versioned_path; /* sees the API version, which clients choose */
+	uint64_t *fits;                 /* a bit for each request id that it can concern */
 };
 
 /* One name of `extends`. */

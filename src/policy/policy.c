@@ -72,6 +72,7 @@ void policy_set_free(struct policy_set *set)
 	for (struct policy *policy = set->policies; policy != NULL; policy = policy->next) {
 		for (struct rule *rule = policy->rules; rule != NULL; rule = rule->next) {
 			pattern_free(rule->path);
+			pattern_free(rule->versioned_path);
 		}
 	}
 	pattern_limits_free(set->limits);
@@ -245,6 +246,20 @@ int policy_extend(
 	return 0;
 }
 
+bool policy_next_versioned(const struct policy *policy, unsigned *at, struct place *ret_place)
+{
+	unsigned number = 0;
+
+	for (const struct rule *rule = policy->rules; rule != NULL; rule = rule->next, number++) {
+		if (number >= *at && rule->versioned_path != NULL) {
+			*ret_place = rule->place;
+			*at = number + 1;
+			return true;
+		}
+	}
+	return false;
+}
+
 /* ── A rule ──────────────────────────────────────────────────────────────── */
 
 static size_t id_words(void)
@@ -274,21 +289,21 @@ static int read_methods(struct rule *rule, const struct policy_match *match, str
 	return 0;
 }
 
-static int read_path(struct rule *rule, const struct policy_match *match, struct place place,
-        char error[FAULT_MAX])
+static int read_pattern(const char *text, bool sees_version, struct place place,
+        struct pattern **ret_pattern, char error[FAULT_MAX])
 {
 	char problem[512];
 
-	if (match->path == NULL) {
+	if (text == NULL) {
 		return 0;
 	}
-	if (strlen(match->path) > POLICY_PATTERN_MAX) {
+	if (strlen(text) > POLICY_PATTERN_MAX) {
 		return fault_set(error, place, "the path pattern is longer than %d bytes",
 		        POLICY_PATTERN_MAX);
 	}
-	if (pattern_compile(match->path, &rule->path, problem, sizeof(problem)) < 0) {
+	if (pattern_compile(text, sees_version, ret_pattern, problem, sizeof(problem)) < 0) {
 		return fault_set(error, place, "the path pattern '%.256s' is not accepted: %s",
-		        match->path, problem);
+		        text, problem);
 	}
 	return 0;
 }
@@ -301,7 +316,8 @@ static int read_path(struct rule *rule, const struct policy_match *match, struct
 static int read_operations(struct rule *rule, const struct policy_match *match, struct place place,
         char error[FAULT_MAX])
 {
-	const bool unknown = !rule->allow || match->path != NULL || match->sections != 0;
+	const bool unknown = !rule->allow || match->path != NULL || match->versioned_path != NULL ||
+	                     match->sections != 0;
 
 	for (unsigned i = 0; i < match->operation_count; i++) {
 		if (operation_glob_add(match->operations[i],
@@ -378,7 +394,9 @@ int policy_add_rule(struct policy *policy, bool allow, const struct policy_match
 	rule->fits = arena_take(arena, id_words() * sizeof(rule->fits[0]));
 	if (read_methods(rule, match, place, error) < 0 ||
 	        read_operations(rule, match, place, error) < 0 ||
-	        read_path(rule, match, place, error) < 0) {
+	        read_pattern(match->path, false, place, &rule->path, error) < 0 ||
+	        read_pattern(match->versioned_path, true, place, &rule->versioned_path, error) <
+	                0) {
 		return -EINVAL;
 	}
 	if (!narrow(rule, match->sections)) {
