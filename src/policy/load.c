@@ -91,7 +91,7 @@ static int read_path(void *context, const struct yaml_node *node)
 
 	reader->path = node->text.ptr;
 	return yaml_expect(node, YAML_TEXT,
-	        "a regular expression for the whole path, such as /plugins/[a-z]+/json",
+	        "a regular expression for the whole path, such as '/plugins/[a-z]+/json'",
 	        reader->error);
 }
 

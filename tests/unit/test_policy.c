@@ -227,7 +227,7 @@ static void a_path_rule_is_about_the_whole_path(void **state)
 	(void)state;
 	const struct policy *policy =
 	        compiled("paths", "rules:\n"
-	                          "  - allow: {methods: [GET], path: /plugins/[a-z]+/json}\n"
+	                          "  - allow: {methods: [GET], path: '/plugins/[a-z]+/json'}\n"
 	                          "  - allow: {path: '/_ping|/containers'}\n"
 	                          "  - allow: {path: '/images/(?i)A+/json'}\n");
 	allows(policy, "GET", "/plugins/abc/json");

@@ -409,7 +409,7 @@ def test_check_prints_what_the_file_means(file: Callable[[str], str]) -> None:
         "listeners:\n  - {address: 'tcp://127.0.0.1:1', policy: ci}\n"
         "policies:\n  unused:\n    mode: observe\n  ci:\n    rules:\n"
         "      - allow: [container.create, container.list, secret.list]\n"
-        "      - allow: {methods: [GET], path: /plugins/[a-z]+/json}\n"
+        "      - allow: {methods: [GET], path: '/plugins/[a-z]+/json'}\n"
     )
     result = run_binary("check", "-c", config)
     assert (result.returncode, result.stderr) == (0, "")
