@@ -152,9 +152,9 @@ static void deadline_expired(struct timer *timer)
 	}
 }
 
-void session_open(struct acceptor *acceptor, int fd, const union address *peer)
+void session_open(struct worker *worker, int fd, const union address *peer,
+        const struct worker_listener *listener)
 {
-	struct worker *worker = acceptor->worker;
 	struct session *session = pool_take(&worker->session_pool);
 
 	if (session == NULL) {
@@ -164,7 +164,7 @@ void session_open(struct acceptor *acceptor, int fd, const union address *peer)
 	}
 	*session = (struct session){
 	        .worker = worker,
-	        .listener = &acceptor->listener,
+	        .listener = listener,
 	        .up.into_unix = true,
 	};
 	address_name(peer, session->client_name);
