@@ -17,8 +17,19 @@ void signals_block(struct server *server)
 	(void)sigemptyset(&server->signals);
 	(void)sigaddset(&server->signals, SIGTERM);
 	(void)sigaddset(&server->signals, SIGINT);
+	(void)sigaddset(&server->signals, SIGHUP);
 	(void)pthread_sigmask(SIG_BLOCK, &server->signals, NULL);
 	server->signal_watch.fd = -1;
+}
+
+static void stop(struct server *server, const char *name)
+{
+	log_line(LOG_NOTICE, "%s: stopping, streams may go on for %u s", name,
+	        server->config->shutdown_grace);
+	(void)sigdelset(&server->signals, SIGHUP);
+	(void)pthread_sigmask(SIG_UNBLOCK, &server->signals, NULL);
+	listeners_remove(server->config);
+	threads_stop(server);
 }
 
 static void signal_came(struct watch *watch, uint32_t events)
@@ -30,12 +41,13 @@ static void signal_came(struct watch *watch, uint32_t events)
 	if (read(watch->fd, &signal, sizeof(signal)) != sizeof(signal)) {
 		return;
 	}
-	loop_remove(worker_loop(server->threads[0]->worker), watch);
-	log_line(LOG_NOTICE, "%s: stopping, streams may go on for %u s",
-	        signal.ssi_signo == SIGTERM ? "SIGTERM" : "SIGINT", server->config->shutdown_grace);
-	(void)pthread_sigmask(SIG_UNBLOCK, &server->signals, NULL);
-	listeners_remove(server->config);
-	threads_stop(server);
+	if (signal.ssi_signo == SIGHUP) {
+		log_line(LOG_NOTICE,
+		        "SIGHUP: ignored: the configuration is read at the start alone; "
+		        "restart the program to change it");
+	} else {
+		stop(server, signal.ssi_signo == SIGTERM ? "SIGTERM" : "SIGINT");
+	}
 }
 
 bool signals_watch(struct server *server)

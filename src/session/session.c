@@ -202,6 +202,39 @@ void sessions_stop(struct worker *worker)
 	}
 }
 
+/* Sent to the Engine, or about to be, and no answer of it has begun. */
+static bool is_pending(const struct session *session)
+{
+	return session->state == SESSION_DIAL || session->state == SESSION_REPLY;
+}
+
+/* Its last bytes are being sent, or the client has them and is to close. */
+static bool is_leaving(const struct session *session)
+{
+	return session->state == SESSION_RESPOND || session->state == SESSION_LINGER;
+}
+
+static void dismiss(struct session *session)
+{
+	const bool answered =
+	        is_pending(session) &&
+	        session_respond_error(session, 503,
+	                "the proxy is shutting down, and the Engine has not answered "
+	                "yet: what was asked for may happen all the same") == NEXT_AGAIN;
+	if (answered) {
+		session_run(session);
+	} else if (!is_leaving(session)) {
+		session_close(session);
+	}
+}
+
+void sessions_dismiss(struct worker *worker)
+{
+	for (struct list *at = worker->sessions.next; at != &worker->sessions; at = at->next) {
+		dismiss(CONTAINER_OF(at, struct session, link));
+	}
+}
+
 void sessions_abort(struct worker *worker)
 {
 	for (struct list *at = worker->sessions.next; at != &worker->sessions; at = at->next) {

@@ -10,6 +10,7 @@
 enum {
 	OBJECTS_KEPT = 64,
 	CLOSING_MAX = 1024, /* that wait for the end of a turn, and count no more */
+	FAREWELL_S = 1,     /* to take a last answer, after the grace */
 	HEADROOM = 256,     /* what rewriting may add to a head, the key apart */
 };
 
@@ -19,7 +20,13 @@ static void grace_expired(struct timer *timer)
 {
 	struct worker *worker = CONTAINER_OF(timer, struct worker, grace);
 
-	sessions_abort(worker);
+	sessions_dismiss(worker);
+	timer_start(&worker->loop, &worker->farewell_queue, &worker->farewell);
+}
+
+static void farewell_expired(struct timer *timer)
+{
+	sessions_abort(CONTAINER_OF(timer, struct worker, farewell));
 }
 
 void worker_stop(struct worker *worker)
@@ -50,7 +57,9 @@ static void init_queues(struct worker *worker)
 		timer_queue_init(loop, &worker->deadlines[state], deadlines_ns[state]);
 	}
 	timer_queue_init(loop, &worker->grace_queue, settings->shutdown_grace * NS_PER_S);
+	timer_queue_init(loop, &worker->farewell_queue, FAREWELL_S * NS_PER_S);
 	timer_init(&worker->grace, grace_expired);
+	timer_init(&worker->farewell, farewell_expired);
 	list_init(&worker->sessions);
 }
 

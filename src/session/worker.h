@@ -23,7 +23,7 @@ struct worker {
 	const struct worker_settings *settings;
 	struct loop loop;
 	bool stopping;
-	struct timer grace;
+	struct timer grace, farewell;
 	int64_t next_diagnosis_ns; /* when the log may say again why the Engine is away */
 	struct list sessions;
 	struct pool session_pool;
@@ -32,7 +32,7 @@ struct worker {
 	struct upstream upstream;
 	struct audit audit;
 	struct timer_queue deadlines[SESSION_STATES];
-	struct timer_queue grace_queue;
+	struct timer_queue grace_queue, farewell_queue;
 	/* Memory for one call, never kept. */
 	struct http_field *fields;
 	struct docker_request request;
@@ -43,6 +43,8 @@ struct worker {
 
 /* Called once the worker is stopping: leave if nothing is in progress. */
 void sessions_stop(struct worker *worker);
+/* The grace is over: answer those who wait for the Engine, close all others but who is leaving. */
+void sessions_dismiss(struct worker *worker);
 void sessions_abort(struct worker *worker);
 
 #endif
