@@ -170,9 +170,10 @@ static bool make_worker(struct program *program, struct worker **ret_worker)
 		const struct config_listener *configured = &program->config.listeners[i];
 		listeners[i] = (struct worker_listener){
 		        .fd = open_worker_listener(program, i),
-		        .policy = configured->policy,
+		        .gate = {.policy = configured->policy,
+		                .browsers = configured->browsers,
+		                .max_head = program->config.max_head},
 		        .learns = learns(&program->config, configured),
-		        .browsers = configured->browsers,
 		};
 		if (listeners[i].fd < 0) {
 			return false;

@@ -39,10 +39,10 @@ void session_record(struct session *session)
 	if (exchange == NULL) {
 		return;
 	}
-	if (exchange->record.status == 0 && exchange->record.reason == NULL) {
-		exchange->record.reason = "the connection ended before the answer";
+	if (exchange->record.status == 0 && exchange->record.outcome == OUTCOME_FORWARDED) {
+		exchange->record.outcome = OUTCOME_ABANDONED;
 	}
-	audit_write(&session->worker->audit, &exchange->record, session->client_name);
+	audit_write(&session->worker->audit, &exchange->record, &session->caller);
 	pool_give(&session->worker->exchange_pool, exchange);
 	session->exchange = NULL;
 }
@@ -97,7 +97,7 @@ static void session_close(struct session *session)
 /* ── The machine ─────────────────────────────────────────────────────────── */
 
 static enum next (*const steps[SESSION_STATES])(struct session *) = {
-#define STATE(name, step, deadline_ns) [SESSION_##name] = session_step_##step,
+#define STATE(name, step, deadline_ns, expired) [SESSION_##name] = session_step_##step,
 #include "session/states.def"
 #undef STATE
 };
@@ -131,24 +131,46 @@ static void session_again(struct task *task)
 	session_run(CONTAINER_OF(task, struct session, again));
 }
 
+/* What happens when the deadline of a state passes. */
+static const struct expiry {
+	enum next next;
+	enum outcome outcome; /* FORWARDED: there is no local response */
+} expiries[SESSION_STATES] = {
+#define CLOSE                                                                                      \
+	{                                                                                          \
+		NEXT_CLOSE, OUTCOME_FORWARDED                                                      \
+	}
+#define STEP                                                                                       \
+	{                                                                                          \
+		NEXT_AGAIN, OUTCOME_FORWARDED                                                      \
+	}
+#define LOCAL(name)                                                                                \
+	{                                                                                          \
+		NEXT_AGAIN, OUTCOME_##name                                                         \
+	}
+#define STATE(name, step, deadline_ns, expired) [SESSION_##name] = expired,
+#include "session/states.def"
+#undef STATE
+#undef CLOSE
+#undef STEP
+#undef LOCAL
+};
+
 static void deadline_expired(struct timer *timer)
 {
 	struct session *session = CONTAINER_OF(timer, struct session, deadline);
 
-	if (session->state == SESSION_HEAD) {
+	const struct expiry *expiry = &expiries[session->state];
+	enum next next = expiry->next;
+
+	if (expiry->outcome != OUTCOME_FORWARDED) {
 		session->up.complete = false;
-		(void)session_exchange(session);
-		if (session_respond_error(session, 408,
-		            "the head of the request did not arrive in time (--head-timeout)") ==
-		        NEXT_CLOSE) {
-			session_close(session);
-			return;
-		}
-		session_run(session);
-	} else if (session->state == SESSION_DIAL) {
-		session_run(session);
-	} else {
+		next = session_respond(session, expiry->outcome);
+	}
+	if (next == NEXT_CLOSE) {
 		session_close(session);
+	} else {
+		session_run(session);
 	}
 }
 
@@ -165,9 +187,9 @@ void session_open(struct acceptor *acceptor, int fd, const union address *peer)
 	*session = (struct session){
 	        .worker = worker,
 	        .listener = &acceptor->listener,
+	        .caller = caller_from((unsigned)(acceptor - worker->acceptors), peer),
 	        .up.into_unix = true,
 	};
-	address_name(peer, session->client_name);
 	timer_init(&session->deadline, deadline_expired);
 	task_init(&session->again, session_again);
 	task_init(&session->deferred_free, free_deferred);

@@ -12,7 +12,7 @@
 #define SESSION_SESSION_H
 
 #include "base/check.h"
-#include "policy/policy.h"
+#include "gate/gate.h"
 
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -35,10 +35,9 @@ struct worker_settings {
 
 /* A listening descriptor, and what holds for those who connect there. */
 struct worker_listener {
-	const struct policy *policy; /* compiled */
+	struct gate_config gate;
 	int fd;
-	bool learns;   /* what is asked for there is noted */
-	bool browsers; /* their requests are forwarded as anybody's */
+	bool learns; /* what is asked for there is noted */
 };
 
 /*

@@ -28,8 +28,8 @@ static void refuse_connection(int fd)
 	struct text answer = text_over(memory, sizeof(memory));
 	char nowhere[4096];
 
-	http_error_write(&answer, 429, SLICE("too many connections (--max-connections, ulimit -n)"),
-	        false, HTTP_CONNECTION_CLOSE);
+	http_error_write(&answer, outcome_status(OUTCOME_TOO_MANY_CONNECTIONS),
+	        slice_of(outcome_text(OUTCOME_TOO_MANY_CONNECTIONS)), false, HTTP_CONNECTION_CLOSE);
 	/* Closing with unread bytes would take the answer away again. */
 	(void)!read(fd, nowhere, sizeof(nowhere));
 	(void)!write(fd, answer.ptr, answer.len);
@@ -190,7 +190,7 @@ static void init_queues(struct worker *worker)
 	const struct worker_settings *settings = worker->settings;
 	struct loop *loop = &worker->loop;
 	const int64_t deadlines_ns[SESSION_STATES] = {
-#define STATE(name, step, deadline_ns) [SESSION_##name] = (deadline_ns),
+#define STATE(name, step, deadline_ns, expired) [SESSION_##name] = (deadline_ns),
 #include "session/states.def"
 #undef STATE
 	};
@@ -218,11 +218,8 @@ static int init_memory(struct worker *worker)
 	        head_size > BUFFER_LARGE_SIZE ? head_size : BUFFER_LARGE_SIZE, 2 * max);
 	worker->scratch_len = settings->max_head + headroom;
 	worker->scratch = malloc(worker->scratch_len);
-	worker->fields = malloc(HTTP_FIELDS_MAX * sizeof(worker->fields[0]));
-	worker->judging = policy_scratch_new();
-	return worker->scratch == NULL || worker->fields == NULL || worker->judging == NULL
-	               ? -ENOMEM
-	               : 0;
+	worker->gate.judging = policy_scratch_new();
+	return worker->scratch == NULL || worker->gate.judging == NULL ? -ENOMEM : 0;
 }
 
 static int add_acceptor(struct worker *worker, const struct worker_listener *listener)
@@ -295,8 +292,7 @@ void worker_free(struct worker *worker)
 	(void)close(worker->stop_watch.fd);
 	(void)close(worker->spare);
 	loop_done(&worker->loop);
-	policy_scratch_free(worker->judging);
-	free(worker->fields);
+	policy_scratch_free(worker->gate.judging);
 	free(worker->scratch);
 	free(worker);
 }
