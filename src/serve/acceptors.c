@@ -2,6 +2,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "http/http.h"
+#include "outcome/outcome.h"
 #include "serve/internal.h"
 
 #include <errno.h>
@@ -24,8 +25,8 @@ static void refuse_connection(int fd)
 	struct text answer = text_over(memory, sizeof(memory));
 	char nowhere[4096];
 
-	http_error_write(&answer, 429, SLICE("too many connections (--max-connections, ulimit -n)"),
-	        false, HTTP_CONNECTION_CLOSE);
+	http_error_write(&answer, outcome_status(OUTCOME_TOO_MANY_CONNECTIONS),
+	        slice_of(outcome_text(OUTCOME_TOO_MANY_CONNECTIONS)), false, HTTP_CONNECTION_CLOSE);
 	/* Closing with unread bytes would take the answer away again. */
 	(void)!read(fd, nowhere, sizeof(nowhere));
 	(void)!write(fd, answer.ptr, answer.len);
@@ -97,7 +98,8 @@ static void accepted(struct acceptor *acceptor, int fd, const union address *pee
 	struct acceptors *all = acceptor->all;
 
 	if (atomic_fetch_add(all->connections, 1) < all->max_connections) {
-		session_open(all->worker, fd, peer, acceptor->listener);
+		const struct caller caller = caller_from(acceptor->number, peer);
+		session_open(all->worker, fd, &caller, acceptor->listener);
 		return;
 	}
 	(void)atomic_fetch_sub(all->connections, 1);
@@ -166,11 +168,13 @@ void acceptors_init(struct acceptors *acceptors, struct worker *worker, atomic_u
 
 int acceptors_add(struct acceptors *acceptors, int fd, const struct worker_listener *listener)
 {
-	struct acceptor *acceptor = &acceptors->list[acceptors->count++];
+	const unsigned number = acceptors->count++;
+	struct acceptor *acceptor = &acceptors->list[number];
 
 	*acceptor = (struct acceptor){
 	        .watch = {.fd = fd, .ready = acceptor_ready},
 	        .all = acceptors,
+	        .number = number,
 	        .listener = listener,
 	};
 	timer_init(&acceptor->retry, accept_again);

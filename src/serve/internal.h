@@ -20,6 +20,7 @@ enum { THREADS_MAX = 64 };
 struct acceptor {
 	struct watch watch; /* fd -1: it is closed */
 	struct acceptors *all;
+	unsigned number; /* of the listener, in the order of the configuration */
 	const struct worker_listener *listener; /* what holds there */
 	struct timer retry;                     /* when descriptors ran out */
 };

@@ -57,9 +57,10 @@ static bool set_up(struct server *server, const struct config *config)
 	for (unsigned i = 0; i < config->listener_count; i++) {
 		const struct config_listener *listener = &config->listeners[i];
 		server->listeners[i] = (struct worker_listener){
-		        .policy = listener->policy,
+		        .gate = {.policy = listener->policy,
+		                .browsers = listener->browsers,
+		                .max_head = config->max_head},
 		        .learns = learns(config, listener),
-		        .browsers = listener->browsers,
 		};
 		learning = learning || server->listeners[i].learns;
 	}

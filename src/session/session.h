@@ -11,9 +11,8 @@
 #ifndef SESSION_SESSION_H
 #define SESSION_SESSION_H
 
-#include "address/address.h"
 #include "base/check.h"
-#include "policy/policy.h"
+#include "gate/gate.h"
 
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -36,9 +35,8 @@ struct worker_settings {
 
 /* What holds for those who connect at a listener. */
 struct worker_listener {
-	const struct policy *policy; /* compiled */
-	bool learns;                 /* what is asked for there is noted */
-	bool browsers;               /* their requests are forwarded as anybody's */
+	struct gate_config gate;
+	bool learns; /* what is asked for there is noted */
 };
 
 /* 0 and *ret_worker, or -errno. */
@@ -60,7 +58,7 @@ void worker_stop(struct worker *worker);
  * Serve the client behind the socket `fd`, which is the session's from now on. The connection is
  * counted in settings->connections already; it is not any more once it has closed.
  */
-void session_open(struct worker *worker, int fd, const union address *peer,
+void session_open(struct worker *worker, int fd, const struct caller *caller,
         const struct worker_listener *listener);
 
 #endif

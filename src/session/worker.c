@@ -48,7 +48,7 @@ static void init_queues(struct worker *worker)
 	const struct worker_settings *settings = worker->settings;
 	struct loop *loop = &worker->loop;
 	const int64_t deadlines_ns[SESSION_STATES] = {
-#define STATE(name, step, deadline_ns) [SESSION_##name] = (deadline_ns),
+#define STATE(name, step, deadline_ns, expired, dismissed) [SESSION_##name] = (deadline_ns),
 #include "session/states.def"
 #undef STATE
 	};
@@ -77,11 +77,8 @@ static int init_memory(struct worker *worker)
 	        head_size > BUFFER_LARGE_SIZE ? head_size : BUFFER_LARGE_SIZE, 2 * max);
 	worker->scratch_len = settings->max_head + headroom;
 	worker->scratch = malloc(worker->scratch_len);
-	worker->fields = malloc(HTTP_FIELDS_MAX * sizeof(worker->fields[0]));
-	worker->judging = policy_scratch_new();
-	return worker->scratch == NULL || worker->fields == NULL || worker->judging == NULL
-	               ? -ENOMEM
-	               : 0;
+	worker->gate.judging = policy_scratch_new();
+	return worker->scratch == NULL || worker->gate.judging == NULL ? -ENOMEM : 0;
 }
 
 int worker_new(const struct worker_settings *settings, struct worker **ret_worker)
@@ -125,8 +122,7 @@ void worker_free(struct worker *worker)
 	pool_done(&worker->session_pool);
 	pool_done(&worker->exchange_pool);
 	loop_done(&worker->loop);
-	policy_scratch_free(worker->judging);
-	free(worker->fields);
+	policy_scratch_free(worker->gate.judging);
 	free(worker->scratch);
 	free(worker);
 }

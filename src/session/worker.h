@@ -7,13 +7,13 @@
 
 #include "audit/audit.h"
 #include "audit/denials.h"
-#include "docker/docker.h"
+#include "gate/gate.h"
 #include "session/flow.h"
 #include "session/session.h"
 #include "upstream/upstream.h"
 
 enum session_state {
-#define STATE(name, step, deadline_ns) SESSION_##name,
+#define STATE(name, step, deadline_ns, expired, dismissed) SESSION_##name,
 #include "session/states.def"
 #undef STATE
 	SESSION_STATES,
@@ -34,9 +34,7 @@ struct worker {
 	struct timer_queue deadlines[SESSION_STATES];
 	struct timer_queue grace_queue, farewell_queue;
 	/* Memory for one call, never kept. */
-	struct http_field *fields;
-	struct docker_request request;
-	struct policy_scratch *judging;
+	struct gate_scratch gate; /* its fields are an answer's too */
 	char *scratch;
 	size_t scratch_len; /* bytes */
 };

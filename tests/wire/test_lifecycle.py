@@ -145,7 +145,8 @@ def test_stop_through_the_proxy_itself_is_answered(start, own_engine: Engine, gr
     """An updater asks the Engine to stop the container of the proxy: the Engine answers when the
     proxy has ended. The client is told, and the log says which request it was."""
     proxy = start("--shutdown-grace", grace)
-    with proxy.connect() as client, proxy.connect() as uploading:
+    with proxy.connect() as client, proxy.connect() as uploading, proxy.connect() as begun:
+        begun.send(b"GET /info HTTP/1.1\r\n")
         uploading.send(b"POST /build HTTP/1.1\r\nHost: docker\r\nContent-Length: 8\r\n\r\nhalf")
         upload = own_engine.head()
         client.post("/containers/proxy/stop")
@@ -158,6 +159,7 @@ def test_stop_through_the_proxy_itself_is_answered(start, own_engine: Engine, gr
             assert (response.header("Connection") or "").lower() == "close"
             stream.expect_end()
             conn.expect_gone()
+        assert begun.response().status == 503, "the rest of its head has not come"
     assert proxy.wait_exit() == 0
     line = proxy.wait_log(lambda line: "path=/containers/proxy/stop" in line, what="of the request")
     assert "status=503" in line and "shutting down" in line
