@@ -460,6 +460,16 @@ static bool keep_standard_streams(void)
 	return true;
 }
 
+static void log_warnings(const struct config *config)
+{
+	if (config->verb == CONFIG_HEALTHCHECK) {
+		return;
+	}
+	for (const struct config_warning *w = config->warnings; w != NULL; w = w->next) {
+		log_line(LOG_WARNING, "%s", w->text);
+	}
+}
+
 int main(int argc, char *argv[])
 {
 	static struct program program;
@@ -473,9 +483,7 @@ int main(int argc, char *argv[])
 		return EXIT_USAGE;
 	}
 	log_setup(program.config.log_level, program.config.log_format);
-	if (program.config.warning[0] != '\0' && program.config.verb != CONFIG_HEALTHCHECK) {
-		log_line(LOG_WARNING, "%s", program.config.warning);
-	}
+	log_warnings(&program.config);
 	switch (program.config.verb) {
 	case CONFIG_HELP:
 		config_print_help();

@@ -10,7 +10,7 @@ const struct config_option config_options[CONFIG_OPTION_COUNT] = {
 	{                                                                                          \
 	        .flag = (on_line),                                                                 \
 	        .variable = (in_environment),                                                      \
-	        .preset = (default_text),                                                          \
+	        .fallback = (default_text),                                                        \
 	        .argument = (value),                                                               \
 	        .help = (text),                                                                    \
 	        .member = offsetof(struct config, target),                                         \
@@ -28,6 +28,33 @@ int config_refuse(struct reader *reader, const char *name, const char *value, co
 	        text_show(slice_of(value)).text, accepted);
 }
 
+/* ── What is given ───────────────────────────────────────────────────────── */
+
+bool config_is_given(const struct reader *reader, const struct config_option *option)
+{
+	if (option->type == OPTION_SOCKET && reader->config->socket_path != NULL) {
+		return true;
+	}
+	for (unsigned i = 0; i < CONFIG_OPTION_COUNT; i++) {
+		if (reader->given[i] && config_options[i].member == option->member) {
+			return true;
+		}
+	}
+	return false;
+}
+
+void config_give(struct reader *reader, size_t member, const char *value)
+{
+	for (unsigned i = 0; i < CONFIG_OPTION_COUNT; i++) {
+		const struct config_option *option = &config_options[i];
+		if (option->member == member && !config_is_given(reader, option)) {
+			reader->given[i] = true;
+			const int code = config_read_value(reader, option, option->variable, value);
+			ASSERT(code == 0);
+		}
+	}
+}
+
 /* A value, and how its option is called where it was given. */
 struct given {
 	const struct config_option *option;
@@ -38,10 +65,10 @@ struct given {
 
 /* ── Words and numbers ───────────────────────────────────────────────────── */
 
-static int read_text(struct reader *reader, const struct given *given)
+static int read_file(struct reader *reader, const struct given *given)
 {
-	(void)reader;
-	*(const char **)given->member = given->value;
+	reader->config->file = given->value;
+	reader->config->file_option = given->name;
 	return 0;
 }
 
@@ -207,7 +234,7 @@ int config_read_value(struct reader *reader, const struct config_option *option,
         const char *value)
 {
 	static int (*const readers[])(struct reader *, const struct given *) = {
-	        [OPTION_TEXT] = read_text,
+	        [OPTION_FILE] = read_file,
 	        [OPTION_POLICY] = read_policy,
 	        [OPTION_ADDRESSES] = read_listeners,
 	        [OPTION_SWITCH] = read_switch,
