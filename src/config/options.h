@@ -13,6 +13,7 @@ enum option_type {
 	OPTION_FILE,
 	OPTION_POLICY, /* these two, as flags, are not empty */
 	OPTION_ADDRESSES,
+	OPTION_BIND,
 	OPTION_SWITCH,
 	OPTION_SOCKET,
 	OPTION_DOCKER_HOST,

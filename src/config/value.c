@@ -2,6 +2,7 @@
 /* What the value of an option may be, by its type. */
 #include "address/address.h"
 #include "config/options.h"
+#include "switches/bind.h"
 
 #include <errno.h>
 
@@ -202,6 +203,30 @@ static int read_listeners(struct reader *reader, const struct given *given)
 	return 0;
 }
 
+/* Tecnativa's BIND_CONFIG. */
+static int read_bind(struct reader *reader, const struct given *given)
+{
+	struct config_listener *listener;
+	struct bind bind;
+	struct slice word;
+	const char *problem = bind_read(slice_of(given->value), &bind, &word);
+
+	if (problem != NULL) {
+		return fault_set(reader->error, NOWHERE, "%s: '%s' in '%s' is not accepted: %s",
+		        given->name, text_show(word).text, text_show(slice_of(given->value)).text,
+		        problem);
+	}
+	for (unsigned i = 0; i < bind.count; i++) {
+		const char *address =
+		        arena_copy(&reader->config->arena, slice_of(bind.addresses[i]));
+		if (config_add_listener(reader, given->name, address, &listener) < 0) {
+			return -EINVAL;
+		}
+		listener->mode = bind.has_mode ? bind.mode : listener->mode;
+	}
+	return 0;
+}
+
 static int read_socket(struct reader *reader, const struct given *given)
 {
 	const char *path = given->value[0] == '/' ? given->value : address_path(given->value);
@@ -237,6 +262,7 @@ int config_read_value(struct reader *reader, const struct config_option *option,
 	        [OPTION_FILE] = read_file,
 	        [OPTION_POLICY] = read_policy,
 	        [OPTION_ADDRESSES] = read_listeners,
+	        [OPTION_BIND] = read_bind,
 	        [OPTION_SWITCH] = read_switch,
 	        [OPTION_SOCKET] = read_socket,
 	        [OPTION_DOCKER_HOST] = read_docker_host,

@@ -239,6 +239,60 @@ def test_disable_ipv6_is_no_section_switch() -> None:
     assert result.returncode == 2 and "DISABLE_IPV6" in result.stderr
 
 
+@pytest.mark.parametrize(
+    "words,expected",
+    [
+        ("127.0.0.1:2375", ["tcp://127.0.0.1:2375"]),
+        ("ipv4@127.0.0.1:2375", ["tcp://127.0.0.1:2375"]),
+        (":2375", ["tcp://0.0.0.0:2375"]),
+        ("*:2376", ["tcp://0.0.0.0:2376"]),
+        (":::2375 v4v6", ["tcp://*:2375"]),
+        ("[::]:2375 v4v6", ["tcp://*:2375"]),
+        ("::1:2375 v6only", ["tcp://[::1]:2375"]),
+        ("[::1]:2375", ["tcp://[::1]:2375"]),
+        ("127.0.0.1:2375,127.0.0.1:2376", ["tcp://127.0.0.1:2375", "tcp://127.0.0.1:2376"]),
+        ("/shared/podman.sock mode 660", ["unix:///shared/podman.sock"]),
+        ("  unix@/shared/x.sock   mode  0600 ", ["unix:///shared/x.sock"]),
+    ],
+)
+def test_bind_config_is_translated(words: str, expected: list[str]) -> None:
+    """Ignored, it would listen on every interface."""
+    found = listeners({"PING": "1", "BIND_CONFIG": words})
+    assert [line.split(",")[0].removeprefix("listener ") for line in found] == expected
+    if "mode" in words:
+        assert f"mode 0{words.split()[-1][-3:]}" in found[0]
+
+
+@pytest.mark.parametrize(
+    "words,part",
+    [
+        (":::2375 v6only", "v6only"),
+        (":2375 ssl crt /x.pem", "ssl"),
+        ("/run/x.sock user proxy mode 660", "user"),
+        ("/run/x.sock mode", "mode"),
+        ("/run/x.sock mode 8", "8"),
+        (":2375-2380", "2375-2380"),
+        ("abns@x", "abns@x"),
+        ("fd@3", "fd@3"),
+        ("2375", "2375"),
+        ("eth0:2375", "eth0:2375"),
+        (":2375 accept-proxy", "accept-proxy"),
+    ],
+)
+def test_what_bind_config_says_besides_stops_the_start(words: str, part: str) -> None:
+    result = run("check", env={"PING": "1", "BIND_CONFIG": words})
+    assert result.returncode == 2
+    assert result.stderr.count("\n") == 1
+    assert "BIND_CONFIG" in result.stderr and part in result.stderr
+
+
+def test_listen_counts_before_bind_config() -> None:
+    env = {"LISTEN": "tcp://127.0.0.1:99", "BIND_CONFIG": ":2375", "POLICY": "traefik"}
+    assert listeners(env) == ["listener tcp://127.0.0.1:99, policy traefik"]
+    del env["LISTEN"]
+    assert run("check", "--listen", "tcp://127.0.0.1:98", env=env).stdout.count("0.0.0.0") == 0
+
+
 def test_switches_replace_policy_and_say_so() -> None:
     result = run("check", env={"CONTAINERS": "1", "POLICY": "traefik"})
     assert result.returncode == 0
