@@ -78,6 +78,16 @@ static bool keep_standard_streams(void)
 	return true;
 }
 
+static void log_warnings(const struct config *config)
+{
+	if (config->verb == CONFIG_HEALTHCHECK) {
+		return;
+	}
+	for (const struct config_warning *w = config->warnings; w != NULL; w = w->next) {
+		log_line(LOG_WARNING, "%s", w->text);
+	}
+}
+
 int main(int argc, char *argv[])
 {
 	static struct config config;
@@ -91,8 +101,6 @@ int main(int argc, char *argv[])
 		return EXIT_USAGE;
 	}
 	log_setup(config.log_level, config.log_format);
-	if (config.warning[0] != '\0' && config.verb != CONFIG_HEALTHCHECK) {
-		log_line(LOG_WARNING, "%s", config.warning);
-	}
+	log_warnings(&config);
 	return verbs[config.verb](&config);
 }
