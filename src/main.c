@@ -468,6 +468,9 @@ int main(int argc, char *argv[])
 	if (!keep_standard_streams()) {
 		return EXIT_FAILURE;
 	}
+	if (argc > 0 && health_is_tool(argv[0])) {
+		return health_run_tool(argc, argv);
+	}
 	if (config_read(argc, argv, &program.config, error) < 0) {
 		(void)fprintf(stderr, "docker-socket-proxy: %s\n", error);
 		return EXIT_USAGE;
@@ -484,7 +487,8 @@ int main(int argc, char *argv[])
 		(void)puts("docker-socket-proxy " VERSION);
 		return EXIT_SUCCESS;
 	case CONFIG_HEALTHCHECK:
-		return health_check(program.config.health_address != NULL
+		/* Said with nothing else, it asks what process 1 serves. */
+		return health_check(argc == 2 || program.config.health_address != NULL
 		                            ? program.config.health_address
 		                            : program.config.listeners[0].address);
 	case CONFIG_CHECK:

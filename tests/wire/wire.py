@@ -760,11 +760,12 @@ def clean_environment(**settings: str) -> dict[str, str]:
 
 
 def run_binary(
-    *args: str, given: str = "", timeout: float = PATIENCE, **env: str
+    *args: str, program: str = "", given: str = "", timeout: float = PATIENCE, **env: str
 ) -> subprocess.CompletedProcess:
-    """One run that is expected to end by itself; `given` is its standard input."""
+    """One run that is expected to end by itself; `given` is its standard input. `program` is
+    another name of the binary."""
     return subprocess.run(
-        [BINARY, *args],
+        [program or BINARY, *args],
         env=clean_environment(**env),
         timeout=timeout,
         capture_output=True,
