@@ -118,9 +118,11 @@ static int open_listener(const struct config_listener *listener, bool shared)
 	const int fd = listener_open(listener->address, listener->mode, shared);
 
 	if (fd < 0) {
-		log_line(LOG_CRIT, "cannot listen on %s: %s", listener->address,
-		        fd == -EINVAL ? "expected tcp://HOST:PORT or unix:///PATH"
-		                      : strerrordesc_np(-fd));
+		char memory[512];
+		struct text why = text_over(memory, sizeof(memory));
+		listener_explain(listener->address, fd, &why);
+		log_line(LOG_CRIT, "cannot listen on %s: %.*s", listener->address,
+		        SLICE_FMT(text_slice(&why)));
 	}
 	return fd;
 }
