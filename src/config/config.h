@@ -54,8 +54,9 @@ struct config {
 	struct config_listener listeners[CONFIG_LISTENERS_MAX]; /* at least one */
 	unsigned listener_count;
 	unsigned port;
-	bool ipv4_only;   /* on `port` */
-	const char *file; /* NULL: none */
+	bool ipv4_only;     /* on `port` */
+	bool loopback_only; /* on `port` */
+	const char *file;   /* NULL: none */
 	/* The policy of listeners for which the file names none, and where it was named. */
 	const char *policy_name;
 	const char *policy_option; /* "--policy", "POLICY", "default"; NULL: the file */
