@@ -2,7 +2,6 @@
 ARG BASE=debian:bookworm-slim
 
 FROM ${BASE} AS build
-ARG VERSION=unknown
 WORKDIR /src
 # The compiler first: this layer stays while the sources change.
 COPY tools/install-deps tools/
@@ -10,6 +9,7 @@ COPY tools/apt/build.txt tools/apt/
 RUN tools/install-deps tools/apt/build.txt && rm -rf /var/lib/apt/lists/*
 COPY . .
 RUN tools/build release && tools/check-hardening.sh build/docker-socket-proxy
+ARG VERSION=unknown
 RUN tools/image-root build/docker-socket-proxy /image && mkdir -p /folders/docker-socket-proxy && \
     case "$VERSION" in unknown | "$(/image/docker-socket-proxy --version | cut -d ' ' -f 2)") ;; \
     *) echo "the program is not version $VERSION" >&2 && exit 1 ;; esac
