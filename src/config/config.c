@@ -211,6 +211,7 @@ int config_read(int argc, char *const argv[], struct config *ret_config, char er
 		return -EINVAL;
 	}
 	ret_config->policies = policy_set_new();
+	policy_set_written_in(ret_config->policies, ret_config->file);
 	if (ret_config->file != NULL && config_read_file(&reader) < 0) {
 		return -EINVAL;
 	}
