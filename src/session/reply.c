@@ -274,17 +274,26 @@ static enum next answer_broken(struct session *session, enum outcome outcome)
 	return NEXT_CLOSE; /* without an end, which says so */
 }
 
+/*
+ * Whether this end is that of a response which ends with the connection. The Engine that closes on
+ * bytes of the request it has not read ends its connection with an error (unix(7), ECONNRESET);
+ * with a request that is wholly sent an error cuts the response.
+ */
+static bool ends_response(const struct session *session, enum flow_result result)
+{
+	return session->down.framing == HTTP_UNTIL_CLOSE &&
+	       (result == FLOW_SOURCE_END ||
+	               (result == FLOW_SOURCE_LOST && !flow_is_over(&session->up)));
+}
+
 static enum next pump_answer(struct session *session)
 {
-	const bool until_close = session->down.framing == HTTP_UNTIL_CLOSE;
-
 	const enum flow_result result = flow_move(&session->down, &session->worker->lender,
 	        &session->engine->stream, &session->client);
-	const bool ended = result == FLOW_SOURCE_END || result == FLOW_SOURCE_LOST;
-	if (result == FLOW_COMPLETE || (ended && until_close)) {
+	if (result == FLOW_COMPLETE || ends_response(session, result)) {
 		return answer_complete(session);
 	}
-	if (ended) {
+	if (result == FLOW_SOURCE_END || result == FLOW_SOURCE_LOST) {
 		return answer_broken(session, OUTCOME_ENGINE_CUT_SHORT);
 	}
 	return result == FLOW_MALFORMED ? answer_broken(session, OUTCOME_ENGINE_CHUNKS)

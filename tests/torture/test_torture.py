@@ -11,20 +11,17 @@ from __future__ import annotations
 
 import hashlib
 import mmap
-import os
 import shutil
 import socket
 import struct
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from machine import public_folder
+from machine import free_port, public_folder
 from wire import (
-    BINARY, LAST_CHUNK, RAW_STREAM, EndOfStream, Engine, EngineConn, Proxy, Request, WireError, chunk,
-    clean_environment, eventually, show,
+    LAST_CHUNK, RAW_STREAM, EndOfStream, Engine, EngineConn, Proxy, Request, WireError, chunk, show,
 )
 
 # As in torture.c.
@@ -227,18 +224,23 @@ def judge(name: str, got: bytes, in_order: bool, wanted: bytes) -> str | None:
 # Tests
 
 
+def start(folder: str, socket_path: str, **popen) -> Proxy:
+    """The proxy with the policy of the mix, and the page of faults in `folder`."""
+    port = free_port()
+    config = Path(folder) / "proxy.yaml"
+    config.write_text(POLICY.replace("PORT", str(port)))
+    return Proxy("-c", str(config), "--workers", "1", "--log-level", "debug", port=port,
+                 env={"SOCKET_PATH": socket_path, "TORTURE": f"{folder}/faults"}, **popen)
+
+
 class Bench:
     """The proxy under torture, its Engine, and what an untroubled client gets."""
 
     def __init__(self, folder: str):
+        self.folder = folder
         self.engine = TolerantEngine(folder)
         self.faults = Faults(Path(folder) / "faults")
-        config = Path(folder) / "proxy.yaml"
-        self.proxy = Proxy("-c", str(config), "--workers", "1", "--log-level", "debug",
-                           env={"SOCKET_PATH": self.engine.engine.path,
-                                "TORTURE": str(Path(folder) / "faults")}, prefix=[
-            "sh", "-c", f'sed -i "s/PORT/$PORT/" {config}; exec "$0" "$@"'])
-        config.write_text(POLICY.replace("PORT", str(self.proxy.port)))
+        self.proxy = start(folder, self.engine.engine.path)
         self.proxy.wait_ready()
         self.wanted = {name: converse(self.proxy.port, name)[0] for name in MIX}
 
