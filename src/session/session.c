@@ -97,7 +97,7 @@ static void session_close(struct session *session)
 /* ── The machine ─────────────────────────────────────────────────────────── */
 
 static enum next (*const steps[SESSION_STATES])(struct session *) = {
-#define STATE(name, step, deadline_ns, expired) [SESSION_##name] = session_step_##step,
+#define STATE(name, step, deadline_ns, expired, dismissed) [SESSION_##name] = session_step_##step,
 #include "session/states.def"
 #undef STATE
 };
@@ -131,11 +131,19 @@ static void session_again(struct task *task)
 	session_run(CONTAINER_OF(task, struct session, again));
 }
 
-/* What happens when the deadline of a state passes. */
-static const struct expiry {
+/* What happens in a state when its deadline passes, and when the proxy ends. */
+struct ending {
 	enum next next;
 	enum outcome outcome; /* FORWARDED: there is no local response */
-} expiries[SESSION_STATES] = {
+};
+
+static const struct {
+	struct ending expired, dismissed;
+} endings[SESSION_STATES] = {
+#define STAY                                                                                       \
+	{                                                                                          \
+		NEXT_WAIT, OUTCOME_FORWARDED                                                       \
+	}
 #define CLOSE                                                                                      \
 	{                                                                                          \
 		NEXT_CLOSE, OUTCOME_FORWARDED                                                      \
@@ -148,35 +156,42 @@ static const struct expiry {
 	{                                                                                          \
 		NEXT_AGAIN, OUTCOME_##name                                                         \
 	}
-#define STATE(name, step, deadline_ns, expired) [SESSION_##name] = expired,
+#define STATE(name, step, deadline_ns, expired, dismissed) [SESSION_##name] = {expired, dismissed},
 #include "session/states.def"
 #undef STATE
+#undef STAY
 #undef CLOSE
 #undef STEP
 #undef LOCAL
 };
 
-static void deadline_expired(struct timer *timer)
+static void end_state(struct session *session, const struct ending *ending)
 {
-	struct session *session = CONTAINER_OF(timer, struct session, deadline);
+	const enum next next = ending->outcome == OUTCOME_FORWARDED
+	                               ? ending->next
+	                               : session_respond(session, ending->outcome);
 
-	const struct expiry *expiry = &expiries[session->state];
-	enum next next = expiry->next;
-
-	if (expiry->outcome != OUTCOME_FORWARDED) {
-		session->up.complete = false;
-		next = session_respond(session, expiry->outcome);
-	}
 	if (next == NEXT_CLOSE) {
 		session_close(session);
-	} else {
+	} else if (next == NEXT_AGAIN) {
 		session_run(session);
 	}
 }
 
-void session_open(struct acceptor *acceptor, int fd, const union address *peer)
+static void deadline_expired(struct timer *timer)
 {
-	struct worker *worker = acceptor->worker;
+	struct session *session = CONTAINER_OF(timer, struct session, deadline);
+	const struct ending *ending = &endings[session->state].expired;
+
+	if (ending->outcome != OUTCOME_FORWARDED) {
+		session->up.complete = false;
+	}
+	end_state(session, ending);
+}
+
+void session_open(struct worker *worker, int fd, const struct caller *caller,
+        const struct worker_listener *listener)
+{
 	struct session *session = pool_take(&worker->session_pool);
 
 	if (session == NULL) {
@@ -186,8 +201,8 @@ void session_open(struct acceptor *acceptor, int fd, const union address *peer)
 	}
 	*session = (struct session){
 	        .worker = worker,
-	        .listener = &acceptor->listener,
-	        .caller = caller_from((unsigned)(acceptor - worker->acceptors), peer),
+	        .listener = listener,
+	        .caller = *caller,
 	        .up.into_unix = true,
 	};
 	timer_init(&session->deadline, deadline_expired);
@@ -220,6 +235,16 @@ void sessions_stop(struct worker *worker)
 			session_run(session);
 		} else if (session->state == SESSION_LINGER) {
 			session_close(session);
+		}
+	}
+}
+
+void sessions_dismiss(struct worker *worker)
+{
+	for (struct list *at = worker->sessions.next; at != &worker->sessions; at = at->next) {
+		struct session *session = CONTAINER_OF(at, struct session, link);
+		if (session->client.watch.fd >= 0) {
+			end_state(session, &endings[session->state].dismissed);
 		}
 	}
 }
