@@ -40,15 +40,26 @@ void config_warn(struct config *config, const char *format, ...)
 
 /* ── Put together ────────────────────────────────────────────────────────── */
 
-static void add_default_listener(struct config *config)
+static void add_port(struct config *config, const char *host)
 {
-	enum { ADDRESS_MAX = sizeof("tcp://0.0.0.0:65535") };
+	enum { ADDRESS_MAX = sizeof("tcp://127.0.0.1:65535") };
 	char *address = arena_take(&config->arena, ADDRESS_MAX);
 
-	(void)snprintf(address, ADDRESS_MAX, "tcp://%s:%u", config->ipv4_only ? "0.0.0.0" : "*",
-	        config->port);
+	(void)snprintf(address, ADDRESS_MAX, "tcp://%s:%u", host, config->port);
 	config->listeners[config->listener_count++] =
 	        (struct config_listener){.address = address, .mode = CONFIG_SOCKET_MODE};
+}
+
+static void add_default_listeners(struct config *config)
+{
+	if (!config->loopback_only) {
+		add_port(config, config->ipv4_only ? "0.0.0.0" : "*");
+		return;
+	}
+	add_port(config, "127.0.0.1");
+	if (!config->ipv4_only && address_has_ip6_loopback()) {
+		add_port(config, "[::1]");
+	}
 }
 
 /* What a directory is called does not matter: /var/run is /run. */
@@ -200,6 +211,7 @@ int config_read(int argc, char *const argv[], struct config *ret_config, char er
 		return -EINVAL;
 	}
 	ret_config->policies = policy_set_new();
+	policy_set_written_in(ret_config->policies, ret_config->file);
 	if (ret_config->file != NULL && config_read_file(&reader) < 0) {
 		return -EINVAL;
 	}
@@ -213,7 +225,7 @@ int config_read(int argc, char *const argv[], struct config *ret_config, char er
 		return -EINVAL;
 	}
 	if (ret_config->listener_count == 0) {
-		add_default_listener(ret_config);
+		add_default_listeners(ret_config);
 	}
 	return check_loop(&reader) < 0 || choose_policy(&reader) < 0 ? -EINVAL : 0;
 }
