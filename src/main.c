@@ -16,27 +16,27 @@
 
 enum { EXIT_USAGE = 2 };
 
-static int print_help(const struct config *config)
+static int print_help(struct config *config)
 {
 	(void)config;
 	config_print_help();
 	return EXIT_SUCCESS;
 }
 
-static int print_version(const struct config *config)
+static int print_version(struct config *config)
 {
 	(void)config;
 	(void)puts("docker-socket-proxy " VERSION);
 	return EXIT_SUCCESS;
 }
 
-static int healthcheck(const struct config *config)
+static int healthcheck(struct config *config)
 {
 	return health_check(config->health_address != NULL ? config->health_address
 	                                                   : config->listeners[0].address);
 }
 
-static int convert(const struct config *config)
+static int convert(struct config *config)
 {
 	char error[FAULT_MAX];
 	const enum convert_source source = convert_find_source(slice_of(config->source));
@@ -55,14 +55,24 @@ static int convert(const struct config *config)
 	return fflush(stdout) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
-/* What each verb does; its value is the program's exit status. */
-static int (*const verbs[])(const struct config *config) = {
+static int check(struct config *config)
+{
+	return explain_configuration(config);
+}
+
+static int explain(struct config *config)
+{
+	return explain_request(config);
+}
+
+/* What each verb does with a configuration of its own; its value is the exit status. */
+static int (*const verbs[])(struct config *config) = {
         [CONFIG_HELP] = print_help,
         [CONFIG_VERSION] = print_version,
         [CONFIG_RUN] = serve,
         [CONFIG_LEARN] = serve,
-        [CONFIG_CHECK] = explain_configuration,
-        [CONFIG_EXPLAIN] = explain_request,
+        [CONFIG_CHECK] = check,
+        [CONFIG_EXPLAIN] = explain,
         [CONFIG_CONVERT] = convert,
         [CONFIG_HEALTHCHECK] = healthcheck,
 };
@@ -80,19 +90,20 @@ static bool keep_standard_streams(void)
 
 int main(int argc, char *argv[])
 {
-	static struct config config;
+	static struct config *config; /* for a verb that leaves it to the end of the program */
 	char error[FAULT_MAX];
 
-	if (!keep_standard_streams()) {
+	config = calloc(1, sizeof(*config));
+	if (config == NULL || !keep_standard_streams()) {
 		return EXIT_FAILURE;
 	}
-	if (config_read(argc, argv, &config, error) < 0) {
+	if (config_read(argc, argv, config, error) < 0) {
 		(void)fprintf(stderr, "docker-socket-proxy: %s\n", error);
 		return EXIT_USAGE;
 	}
-	log_setup(config.log_level, config.log_format);
-	if (config.warning[0] != '\0' && config.verb != CONFIG_HEALTHCHECK) {
-		log_line(LOG_WARNING, "%s", config.warning);
+	log_setup(config->log_level, config->log_format);
+	if (config->warning[0] != '\0' && config->verb != CONFIG_HEALTHCHECK) {
+		log_line(LOG_WARNING, "%s", config->warning);
 	}
-	return verbs[config.verb](&config);
+	return verbs[config->verb](config);
 }
