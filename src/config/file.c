@@ -252,9 +252,7 @@ static int find_listener_policies(struct file_reader *file)
 		if (name == NULL) {
 			continue;
 		}
-		if (policy_set_find(
-		            config->policies, name->text, name->place, &policy, file->error) < 0 ||
-		        policy_compile(policy, file->error) < 0) {
+		if (config_find_policy(file->reader, name->text, name->place, &policy) < 0) {
 			return -EINVAL;
 		}
 		config->listeners[i].policy = policy;

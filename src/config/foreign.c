@@ -90,6 +90,7 @@ static enum matter matter_of(const struct config_option *option)
 	switch (option->member) {
 	case offsetof(struct config, file):
 	case offsetof(struct config, policy_name):
+	case offsetof(struct config, allow):
 		return MATTER_POLICY;
 	case offsetof(struct config, listeners):
 		return MATTER_ADDRESS;
@@ -252,7 +253,7 @@ static bool is_settled(const struct config *config, enum matter matter)
 		return true;
 	case MATTER_POLICY:
 		return config->verb == CONFIG_LEARN || config->file != NULL ||
-		       config->policy_name != NULL;
+		       config->policy_name != NULL || config->allow != NULL;
 	case MATTER_ADDRESS:
 		return config->listener_count > 0;
 	case MATTER_DEMAND:
@@ -263,7 +264,7 @@ static bool is_settled(const struct config *config, enum matter matter)
 
 static bool stops(const struct config *config, const struct slip *slip)
 {
-	const bool beside_switches = config->switch_name != NULL && config->file == NULL;
+	const bool beside_switches = config->switch_name != NULL;
 
 	return !is_settled(config, slip->matter) ||
 	       (slip->matter == MATTER_POLICY && beside_switches && slip->certain);

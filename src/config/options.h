@@ -11,7 +11,8 @@
 
 enum option_type {
 	OPTION_FILE,
-	OPTION_POLICY, /* these two, as flags, are not empty */
+	OPTION_POLICY,
+	OPTION_OPERATIONS, /* these three, as flags, are not empty */
 	OPTION_ADDRESSES,
 	OPTION_BIND,
 	OPTION_SWITCH,
@@ -76,6 +77,11 @@ int config_read_environment(struct reader *reader) MUST_USE;
  * open what they were to close, else a warning. After the file.
  */
 int config_check_environment(struct reader *reader) MUST_USE;
+/* The compiled policy of this name, or of these names with commas between them, which it unites. */
+int config_find_policy(struct reader *reader, struct slice names, struct place place,
+        struct policy **ret_policy) MUST_USE;
+/* The policy of listeners that have none, and config->policy; the last step. */
+int config_choose_policy(struct reader *reader) MUST_USE;
 /* One more sentence for config->warnings. */
 void config_warn(struct config *config, const char *format, ...) PRINTF_LIKE(2, 3);
 /* CONFIG_DEFAULT_FILE, where no file is named and this one is there. */

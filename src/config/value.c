@@ -129,6 +129,14 @@ static int read_policy(struct reader *reader, const struct given *given)
 	return 0;
 }
 
+/* What it names is looked up where policies are made. */
+static int read_operations(struct reader *reader, const struct given *given)
+{
+	reader->config->allow = given->value;
+	reader->config->allow_option = given->name;
+	return 0;
+}
+
 /* A field value (RFC 9110 §5.5); its text never appears in a message. */
 static int read_secret(struct reader *reader, const struct given *given)
 {
@@ -263,6 +271,7 @@ int config_read_value(struct reader *reader, const struct config_option *option,
 	static int (*const readers[])(struct reader *, const struct given *) = {
 	        [OPTION_FILE] = read_file,
 	        [OPTION_POLICY] = read_policy,
+	        [OPTION_OPERATIONS] = read_operations,
 	        [OPTION_ADDRESSES] = read_listeners,
 	        [OPTION_BIND] = read_bind,
 	        [OPTION_SWITCH] = read_switch,

@@ -170,6 +170,13 @@ int policy_add_rule(struct policy *policy, bool allow, const struct policy_match
 /* The rules of `name` are tried after the policy's own. */
 int policy_extend(struct policy *policy, struct slice name, struct place place,
         char error[FAULT_MAX]) MUST_USE;
+/*
+ * A policy that is called `name`, whatever characters it has, and allows what any of `members`
+ * allows: names with commas between them, or none. Of several none may have a rule that denies,
+ * for then their order would decide. It observes when all of them do.
+ */
+int policy_unite(struct policy_set *set, struct slice name, struct slice members,
+        struct place place, struct policy **ret_policy, char error[FAULT_MAX]) MUST_USE;
 /* Resolve `extends` and make the tables; after it nothing may be added. Compiling twice is fine. */
 int policy_compile(struct policy *policy, char error[FAULT_MAX]) MUST_USE;
 

@@ -112,6 +112,51 @@ static void a_listener_without_a_policy_denies_everything(void **state)
 	assert_string_equal(policy_name(config.listeners[0].policy), "deny");
 }
 
+static void policies_of_the_file_are_united_by_their_names(void **state)
+{
+	char wanted[256];
+
+	(void)state;
+	expect_accepted("listeners: [{address: 'tcp://*:1', policy: 'a, traefik'}]\n"
+	                "policies:\n"
+	                "  a: {rules: [{allow: [container.logs]}]}\n");
+	assert_string_equal(policy_name(config.listeners[0].policy), "a,traefik");
+	(void)snprintf(wanted, sizeof(wanted),
+	        ":1: 'a' cannot be united with others, since it has a rule that denies (%s:4): "
+	        "write a policy that extends them, in the order that is meant",
+	        path);
+	expect_bytes_refused(SLICE("policy: traefik,a\n"
+	                           "policies:\n"
+	                           "  a: {rules: [\n"
+	                           "    {deny: [container.logs]}, {allow: [container.*]}]}\n"),
+	        wanted);
+}
+
+static void operations_are_added_where_the_file_names_no_policy(void **state)
+{
+	const struct slice text = SLICE("listeners:\n"
+	                                "  - {address: 'tcp://*:1', policy: traefik}\n"
+	                                "  - {address: 'tcp://*:2'}\n"
+	                                "policy: ci\n"
+	                                "policies:\n"
+	                                "  ci: {mode: observe, rules: [{deny: [image.list]}]}\n");
+
+	(void)state;
+	assert_int_equal(read_with(text, "--allow", "image.list,image.pull"), 0);
+	assert_string_equal(policy_name(config.listeners[0].policy), "traefik");
+	assert_string_equal(policy_name(config.listeners[1].policy), "ci+ALLOW");
+	assert_true(policy_observes(config.listeners[1].policy));
+
+	assert_int_equal(read_with(SLICE("listeners: [{address: 'tcp://*:1', policy: traefik}]\n"),
+	                         "--allow", "image.pull"),
+	        0);
+	assert_string_equal(policy_name(config.listeners[0].policy), "traefik");
+	assert_non_null(strstr(config.warnings->text, "--allow=image.pull does not count"));
+	/* What the file denies, and nothing else, is opened. */
+	assert_int_equal(read_with(SLICE("upstream: {address: /e}\n"), "--allow", "image.pull"), 0);
+	assert_string_equal(policy_name(config.listeners[0].policy), "ALLOW");
+}
+
 static void what_is_given_elsewhere_counts_before_the_file(void **state)
 {
 	const struct slice text = SLICE("listeners: [{address: 'tcp://*:1', policy: traefik}]\n"
@@ -354,6 +399,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(every_key_reaches_its_member),
 	        cmocka_unit_test(a_listener_without_a_policy_denies_everything),
+	        cmocka_unit_test(policies_of_the_file_are_united_by_their_names),
+	        cmocka_unit_test(operations_are_added_where_the_file_names_no_policy),
 	        cmocka_unit_test(what_is_given_elsewhere_counts_before_the_file),
 	        cmocka_unit_test(mistakes_name_file_line_and_remedy),
 	        cmocka_unit_test(sizes_have_ceilings),

@@ -200,6 +200,34 @@ def test_a_port_without_use_is_said(tmp_path) -> None:
     assert "PORT=4001 does not count" in done.stderr
 
 
+def test_united_policies_and_added_operations_are_what_is_served(start, own_engine: Engine) -> None:
+    """Named in the log and in the answer as they were given."""
+    proxy = start(env={"POLICY": "traefik,dozzle", "ALLOW": "image.list"})
+    for target in ("/containers/json", "/containers/x/logs", "/images/json"):
+        with proxy.connect() as client:
+            client.get(target)
+            own_engine.request().answer()
+            assert client.response().status == 200, target
+    with proxy.connect() as client:
+        client.get("/volumes")
+        answer = client.response()
+        assert answer.status == 403
+        assert b"policy 'traefik,dozzle+ALLOW'" in answer.body
+        assert b"add volume.list to ALLOW" in answer.body
+    proxy.wait_log(lambda line: "policy=traefik,dozzle+ALLOW" in line, what="of the policy")
+
+
+def test_operations_alone_are_all_that_is_served(start, own_engine: Engine) -> None:
+    proxy = start(env={"ALLOW": "container.list"})
+    with proxy.connect() as client:
+        client.get("/containers/json")
+        own_engine.request().answer()
+        assert client.response().status == 200
+    with proxy.connect() as client:
+        client.get("/version")
+        assert client.response().status == 403
+
+
 DEFAULT_FILE = "/etc/docker-socket-proxy/proxy.yaml"
 # Nothing but that file, or what Docker makes in its place, is in /etc then.
 WITH_DEFAULT_FILE = f"""
