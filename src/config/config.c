@@ -93,6 +93,30 @@ static int check_loop(struct reader *reader)
 	return 0;
 }
 
+/* A socket is made anew where one is; anything else is somebody's, or Docker's directory. */
+static int check_files(struct reader *reader)
+{
+	const struct config *config = reader->config;
+	const bool listens = config->verb == CONFIG_RUN || config->verb == CONFIG_LEARN ||
+	                     config->verb == CONFIG_CHECK;
+
+	for (unsigned i = 0; listens && i < config->listener_count; i++) {
+		const char *path = address_path(config->listeners[i].address);
+		struct stat found;
+		if (path == NULL || lstat(path, &found) < 0 || S_ISSOCK(found.st_mode)) {
+			continue;
+		}
+		return fault_set(reader->error, config->listeners[i].place,
+		        "cannot listen on unix://%s: %s", path,
+		        S_ISDIR(found.st_mode)
+		                ? "it is a directory: name a socket in it; Docker makes one "
+		                  "where the file to mount is missing"
+		                : "it is a file that is no socket: remove it, or give another "
+		                  "path");
+	}
+	return 0;
+}
+
 static void warn_of_port_without_use(const struct reader *reader)
 {
 	struct config *config = reader->config;
@@ -143,7 +167,12 @@ int config_read(int argc, char *const argv[], struct config *ret_config, char er
 	if (ret_config->listener_count == 0) {
 		add_default_listener(ret_config);
 	}
-	return check_loop(&reader) < 0 || config_choose_policy(&reader) < 0 ? -EINVAL : 0;
+	if (check_loop(&reader) < 0 || check_files(&reader) < 0 ||
+	        config_choose_policy(&reader) < 0) {
+		return -EINVAL;
+	}
+	config_review(ret_config);
+	return 0;
 }
 
 void config_free(struct config *config)

@@ -48,6 +48,7 @@ struct policy {
 	unsigned rule_count;
 	unsigned extension_count;
 	bool observe;
+	bool used;               /* see policy_use() */
 	bool in_configuration;   /* written by the user, who can add to it */
 	policy_advisor *advisor; /* NULL: the general one */
 	const void *advisor_context;

@@ -117,6 +117,19 @@ bool policy_method_tells(const struct docker_request *request);
 /* Write "presets/traefik.yaml:7", or "built in". */
 void policy_add_place(struct place place, struct text *text);
 
+/* ── Review ──────────────────────────────────────────────────────────────── */
+
+/* Note that requests are judged by `policy`, and so by all that it extends; compiled ones alone. */
+void policy_use(const struct policy *policy);
+bool policy_is_used(const struct policy *policy);
+/*
+ * A rule of a compiled policy that never decides. `before` is one that decides in its place; NULL:
+ * it fits nothing that the rules before it leave.
+ */
+typedef void policy_idle_rule(
+        void *context, const char *rule, struct place place, const char *before);
+void policy_list_idle_rules(const struct policy *policy, policy_idle_rule *found, void *context);
+
 /* ── Building ────────────────────────────────────────────────────────────── */
 
 /*

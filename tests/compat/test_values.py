@@ -286,6 +286,13 @@ def test_what_bind_config_says_besides_stops_the_start(words: str, part: str) ->
     assert "BIND_CONFIG" in result.stderr and part in result.stderr
 
 
+def test_an_action_that_is_0_and_open_all_the_same_is_said() -> None:
+    """As with the peers, CONTAINERS and POST open what ALLOW_START=0 does not."""
+    env = {"CONTAINERS": "1", "POST": "1", "ALLOW_START": "0", "ALLOW_STOP": "0"}
+    assert "ALLOW_START=0, ALLOW_STOP=0: this closes nothing" in run("check", env=env).stderr
+    assert run("check", env={**env, "POST": "0"}).stderr == ""
+
+
 def test_listen_counts_before_bind_config() -> None:
     env = {"LISTEN": "tcp://127.0.0.1:99", "BIND_CONFIG": ":2375", "POLICY": "traefik"}
     assert listeners(env) == ["listener tcp://127.0.0.1:99, policy traefik"]

@@ -363,9 +363,13 @@ static void words_that_are_none_are_refused_with_the_choice(void **state)
 	expect_refused(
 	        "--log-format xml", "--log-format: 'xml' is not accepted: give text or json");
 	expect_refused("--upstream tcp://192.0.2.1:2375",
-	        "--upstream: 'tcp://192.0.2.1:2375' is not accepted: give the Engine's unix socket "
-	        "as an "
+	        "--upstream: 'tcp://192.0.2.1:2375' is not accepted: the Engine is reached through "
+	        "its unix socket alone: give the absolute path of the socket, or unix:///PATH");
+	expect_refused("--upstream docker.sock",
+	        "--upstream: 'docker.sock' is not accepted: give the Engine's unix socket as an "
 	        "absolute path or as unix:///PATH");
+	expect_accepted("--log-format JSON");
+	assert_int_equal(config.log_format, LOG_JSON);
 }
 
 static void a_key_that_no_field_can_carry_is_refused_and_never_shown(void **state)

@@ -178,6 +178,38 @@ def test_own_listener_as_upstream_is_refused(folder: str) -> None:
     assert path in result.stderr
 
 
+@pytest.mark.parametrize("what,wanted", [("directory", "it is a directory"), ("file", "no socket")])
+def test_what_is_in_the_way_of_a_socket_is_named(folder: str, what: str, wanted: str) -> None:
+    """Not as an address in use, which sends people looking for another program."""
+    path = f"{folder}/in-the-way-{what}"
+    if what == "directory":
+        os.mkdir(path)
+    else:
+        open(path, "x", encoding="ascii").close()
+    for command in ("run", "check"):
+        one_clear_line(run_binary(command, "--listen", f"unix://{path}"), path, wanted)
+    assert os.path.exists(path)
+
+
+@pytest.mark.parametrize("value", ["tcp://engine:2375", "http://engine", "engine:2375"])
+def test_an_engine_that_is_no_unix_socket_is_refused(value: str) -> None:
+    one_clear_line(run_binary(SOCKET_PATH=value), "SOCKET_PATH", value, "unix socket", "unix:///PATH")
+
+
+def test_the_format_of_the_log_is_taken_in_any_case(start, own_engine: Engine) -> None:
+    proxy = start(env={"LOG_FORMAT": "JSON"})
+    assert proxy.wait_log(lambda line: line.startswith("{"), what="in JSON")
+
+
+def test_a_socket_that_everybody_may_open_is_warned_of(start, own_engine: Engine, folder: str) -> None:
+    file = f"{folder}/everybody.yaml"
+    with open(file, "w", encoding="ascii") as text:
+        text.write(f"listeners: [{{address: 'unix://{folder}/everybody.sock', mode: '0666', policy: traefik}}]\n")
+    result = run_binary("check", "-c", file)
+    assert result.returncode == 0
+    assert "mode 0666: every user who reaches the file may connect" in result.stderr
+
+
 def test_start_up_says_where_it_listens_and_what_it_forwards_to(start, own_engine: Engine) -> None:
     proxy = start()
     with proxy.connect() as client:
