@@ -32,8 +32,10 @@ static int print_version(const struct config *config)
 
 static int healthcheck(const struct config *config)
 {
-	return health_check(config->health_address != NULL ? config->health_address
-	                                                   : config->listeners[0].address);
+	/* Said with nothing else, the verb asks what process 1 serves. */
+	return health_check(config->verb_alone || config->health_address != NULL
+	                            ? config->health_address
+	                            : config->listeners[0].address);
 }
 
 static int convert(const struct config *config)
@@ -95,6 +97,9 @@ int main(int argc, char *argv[])
 
 	if (!keep_standard_streams()) {
 		return EXIT_FAILURE;
+	}
+	if (argc > 0 && health_is_tool(argv[0])) {
+		return health_run_tool(argc, argv);
 	}
 	if (config_read(argc, argv, &config, error) < 0) {
 		(void)fprintf(stderr, "docker-socket-proxy: %s\n", error);

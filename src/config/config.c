@@ -40,15 +40,26 @@ void config_warn(struct config *config, const char *format, ...)
 
 /* ── Put together ────────────────────────────────────────────────────────── */
 
-static void add_default_listener(struct config *config)
+static void add_port(struct config *config, const char *host)
 {
-	enum { ADDRESS_MAX = sizeof("tcp://0.0.0.0:65535") };
+	enum { ADDRESS_MAX = sizeof("tcp://127.0.0.1:65535") };
 	char *address = arena_take(&config->arena, ADDRESS_MAX);
 
-	(void)snprintf(address, ADDRESS_MAX, "tcp://%s:%u", config->ipv4_only ? "0.0.0.0" : "*",
-	        config->port);
+	(void)snprintf(address, ADDRESS_MAX, "tcp://%s:%u", host, config->port);
 	config->listeners[config->listener_count++] =
 	        (struct config_listener){.address = address, .mode = CONFIG_SOCKET_MODE};
+}
+
+static void add_default_listeners(struct config *config)
+{
+	if (!config->loopback_only) {
+		add_port(config, config->ipv4_only ? "0.0.0.0" : "*");
+		return;
+	}
+	add_port(config, "127.0.0.1");
+	if (!config->ipv4_only && address_has_ip6_loopback()) {
+		add_port(config, "[::1]");
+	}
 }
 
 /* What a directory is called does not matter: /var/run is /run. */
@@ -93,30 +104,6 @@ static int check_loop(struct reader *reader)
 	return 0;
 }
 
-/* A socket is made anew where one is; anything else is somebody's, or Docker's directory. */
-static int check_files(struct reader *reader)
-{
-	const struct config *config = reader->config;
-	const bool listens = config->verb == CONFIG_RUN || config->verb == CONFIG_LEARN ||
-	                     config->verb == CONFIG_CHECK;
-
-	for (unsigned i = 0; listens && i < config->listener_count; i++) {
-		const char *path = address_path(config->listeners[i].address);
-		struct stat found;
-		if (path == NULL || lstat(path, &found) < 0 || S_ISSOCK(found.st_mode)) {
-			continue;
-		}
-		return fault_set(reader->error, config->listeners[i].place,
-		        "cannot listen on unix://%s: %s", path,
-		        S_ISDIR(found.st_mode)
-		                ? "it is a directory: name a socket in it; Docker makes one "
-		                  "where the file to mount is missing"
-		                : "it is a file that is no socket: remove it, or give another "
-		                  "path");
-	}
-	return 0;
-}
-
 static void warn_of_port_without_use(const struct reader *reader)
 {
 	struct config *config = reader->config;
@@ -152,6 +139,7 @@ int config_read(int argc, char *const argv[], struct config *ret_config, char er
 		return -EINVAL;
 	}
 	ret_config->policies = policy_set_new();
+	policy_set_written_in(ret_config->policies, ret_config->file);
 	if (ret_config->file != NULL && config_read_file(&reader) < 0) {
 		return -EINVAL;
 	}
@@ -165,10 +153,9 @@ int config_read(int argc, char *const argv[], struct config *ret_config, char er
 		return -EINVAL;
 	}
 	if (ret_config->listener_count == 0) {
-		add_default_listener(ret_config);
+		add_default_listeners(ret_config);
 	}
-	if (check_loop(&reader) < 0 || check_files(&reader) < 0 ||
-	        config_choose_policy(&reader) < 0) {
+	if (check_loop(&reader) < 0 || config_choose_policy(&reader) < 0) {
 		return -EINVAL;
 	}
 	config_review(ret_config);

@@ -60,11 +60,13 @@ struct config_warning {
 
 struct config {
 	enum config_verb verb;
+	bool verb_alone; /* the command line is the verb and nothing else */
 	struct config_listener listeners[CONFIG_LISTENERS_MAX]; /* at least one */
 	unsigned listener_count;
 	unsigned port;
-	bool ipv4_only;   /* on `port` */
-	const char *file; /* NULL: none */
+	bool ipv4_only;     /* on `port` */
+	bool loopback_only; /* on `port` */
+	const char *file;   /* NULL: none */
 	/* Where it was named: "--config", "CONFIG", or its own name. */
 	const char *file_option;
 	/* The policy of listeners for which the file names none, and where it was named. */

@@ -108,11 +108,14 @@ static int add_operations(struct reader *reader, struct policy *policy)
 static void advise(const void *context, const struct docker_request *request, struct text *text)
 {
 	const char *option = context;
+	const struct docker_endpoint *endpoint = docker_endpoint(request->id);
+	const bool root = endpoint != NULL && (endpoint->traits & DOCKER_ROOT) != 0;
 
 	if (docker_id_is_unknown(request->id)) {
 		text_add_format(text, "write a rule for its path into a file for CONFIG");
 	} else {
-		text_add_format(text, "add %s to %s", docker_operation_name(request->id), option);
+		text_add_format(text, "add %s to %s%s", docker_operation_name(request->id), option,
+		        root ? "; that is enough to become root on the host" : "");
 	}
 }
 

@@ -12,9 +12,12 @@
 
 static int failed(const struct config_listener *listener, int error)
 {
-	log_line(LOG_CRIT, "cannot listen on %s: %s", listener->address,
-	        error == -EINVAL ? "expected tcp://HOST:PORT or unix:///PATH"
-	                         : strerrordesc_np(-error));
+	char memory[512];
+	struct text why = text_over(memory, sizeof(memory));
+
+	listener_explain(listener->address, error, &why);
+	log_line(LOG_CRIT, "cannot listen on %s: %.*s", listener->address,
+	        SLICE_FMT(text_slice(&why)));
 	return error;
 }
 

@@ -105,6 +105,7 @@ def test_what_is_on_by_default_is_closed_when_empty(name: str, path: str) -> Non
         ("CONFG", ["mean CONFIG?"]),
         ("READ_ONLY", ["POLICY=read-only?"]),
         ("LISTN", ["mean LISTEN?"]),
+        ("LOOPBAK", ["mean LOOPBACK?"]),
         ("LISTEN_ADDRESS", ["mean LISTEN?"]),
     ],
 )

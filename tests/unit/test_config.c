@@ -552,6 +552,17 @@ static void operations_are_added_to_a_policy(void **state)
 	assert_string_equal(decide("POST /containers/create"), "deny");
 	assert_null(config.warnings);
 
+	char memory[256];
+	struct text advice = text_over(memory, sizeof(memory));
+	static struct docker_request request;
+	const struct docker_target create = {
+	        .method = SLICE("POST"), .path = SLICE("/containers/create")};
+	assert_int_equal(docker_route(&create, &request), DOCKER_OK);
+	policy_advise(config.listeners[0].policy, &request, &advice);
+	assert_slice("advice", text_slice(&advice),
+	        SLICE("add container.create to --allow; that is enough to become root on the "
+	              "host"));
+
 	assert_int_equal(setenv("ALLOW", "container.list", 1), 0);
 	assert_int_equal(setenv("POLICY", "traefik,diun", 1), 0);
 	expect_accepted("");

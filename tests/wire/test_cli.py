@@ -178,19 +178,6 @@ def test_own_listener_as_upstream_is_refused(folder: str) -> None:
     assert path in result.stderr
 
 
-@pytest.mark.parametrize("what,wanted", [("directory", "it is a directory"), ("file", "no socket")])
-def test_what_is_in_the_way_of_a_socket_is_named(folder: str, what: str, wanted: str) -> None:
-    """Not as an address in use, which sends people looking for another program."""
-    path = f"{folder}/in-the-way-{what}"
-    if what == "directory":
-        os.mkdir(path)
-    else:
-        open(path, "x", encoding="ascii").close()
-    for command in ("run", "check"):
-        one_clear_line(run_binary(command, "--listen", f"unix://{path}"), path, wanted)
-    assert os.path.exists(path)
-
-
 @pytest.mark.parametrize("value", ["tcp://engine:2375", "http://engine", "engine:2375"])
 def test_an_engine_that_is_no_unix_socket_is_refused(value: str) -> None:
     one_clear_line(run_binary(SOCKET_PATH=value), "SOCKET_PATH", value, "unix socket", "unix:///PATH")
