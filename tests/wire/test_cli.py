@@ -247,6 +247,13 @@ def test_operations_alone_are_all_that_is_served(start, own_engine: Engine) -> N
         assert client.response().status == 403
 
 
+@pytest.mark.parametrize("method", ["get", "Get", "GET"])
+def test_a_method_in_the_wrong_case_is_remarked_on(method: str) -> None:
+    result = run_binary("explain", f"{method} /containers/json", POLICY="traefik")
+    assert ("did you mean GET?" in result.stdout) == (method != "GET")
+    assert result.returncode == (0 if method == "GET" else 1)
+
+
 DEFAULT_FILE = "/etc/docker-socket-proxy/proxy.yaml"
 # Nothing but that file, or what Docker makes in its place, is in /etc then.
 WITH_DEFAULT_FILE = f"""
