@@ -113,8 +113,7 @@ int main(int argc, char *argv[])
 		return health_run_tool(argc, argv);
 	}
 	if (config_read(argc, argv, config, error) < 0) {
-		(void)fprintf(stderr, "docker-socket-proxy: %s
-", error);
+		(void)fprintf(stderr, "docker-socket-proxy: %s\n", error);
 		return EXIT_USAGE;
 	}
 	log_setup(config->log_level, config->log_format);
