@@ -117,6 +117,9 @@ bool policy_method_tells(const struct docker_request *request);
 /* Write "presets/traefik.yaml:7", or "built in". */
 void policy_add_place(struct place place, struct text *text);
 
+/* Whether a pattern can fit a path that begins with an API version, or is none at all. */
+bool policy_pattern_sees_version(const char *pattern);
+
 /* ── Building ────────────────────────────────────────────────────────────── */
 
 /*
