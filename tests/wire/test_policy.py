@@ -700,3 +700,40 @@ def test_a_policy_that_holds_somewhere_needs_no_warning(file: Callable[[str], st
     assert run_binary("check", "-c", path, "--policy", "read-only").stderr == ""
     explained = run_binary("explain", "-c", path, "--policy", "open", "GET /_ping")
     assert (explained.returncode, explained.stderr) == (0, "")
+
+
+def checked(file: Callable[[str], str], rules: str) -> str:
+    return run_binary("check", "-c", file(f"policies: {{mine: {{rules: {rules}}}}}\n")).stdout
+
+
+def test_check_and_explain_agree_about_a_plain_path(file: Callable[[str], str]) -> None:
+    """A rule for one path reaches one operation, not all whose paths begin alike."""
+    printed = checked(file, "[{allow: {methods: [GET], path: /containers/json}}]")
+    allowed = re.search(r"policy mine .*allows\n((?:  .*\n)+)", printed)
+    assert allowed and allowed[1].split() == ["container", "list"]
+
+
+@pytest.mark.parametrize(
+    ("rules", "sections"),
+    [
+        ("[{deny: [container.create]}, {allow: ['*']}]", "/containers"),
+        ("[{deny: [container.create, image.list]}, {allow: ['*']}]", "/containers, /images"),
+        ("[{deny: {operations: [exec.start], path: /exec/a.*/start}}, {allow: ['*']}]", "/exec"),
+        ("[{deny: [debug.vars]}, {allow: ['*']}]", "/..."),
+        ("[{deny: [container.create, unknown]}, {allow: ['*']}]", ""),
+        ("[{allow: ['*']}]", ""),
+        ("[{allow: ['container.*']}]", ""),
+        ("[{allow: {methods: [GET], path: /containers/.*}}]", ""),
+    ],
+)
+def test_check_warns_where_a_denied_request_goes_on_in_another_spelling(
+    file: Callable[[str], str], rules: str, sections: str
+) -> None:
+    printed = checked(file, rules)
+    found = re.search(r"warning: .*unknown requests are allowed.*\n  (.*)\n", printed)
+    assert (found[1] if found else "") == sections, printed
+    if found and "container.create" in rules:
+        there = ("-c", file(f"policies: {{mine: {{rules: {rules}}}}}\n"), "--policy", "mine")
+        assert first_line(*there, "POST /containers/create/").startswith("allow unknown")
+        better = ("-c", file(f"policies: {{mine: {{rules: [{{deny: [unknown]}}, {rules[1:]}}}}}\n"))
+        assert first_line(*better, "--policy", "mine", "POST /containers/create/").startswith("deny")
