@@ -43,6 +43,21 @@ def ping_passes(client: Client, engine: Engine) -> None:
 # What a client gets
 
 
+def test_a_policy_that_denies_is_not_called_none(
+    start: Start, own_engine: Engine, file: Callable[[str], str]
+) -> None:
+    """Somebody wrote it, and nobody forgot it."""
+    port = free_port()
+    listener = f"{{address: 'tcp://127.0.0.1:{port}', policy: deny}}"
+    proxy = start("-c", file(f"listeners: [{listener}]\n"), port=port)
+    line = proxy.wait_log(lambda line: "'deny'" in line)
+    assert line.partition(f"tcp://127.0.0.1:{port}: ")[2] == (
+        "policy 'deny': every request is denied; --policy NAME, POLICY or a 'policy' of the "
+        "listener allows some"
+    )
+    assert "no policy" not in proxy.log()
+
+
 def test_a_denial_says_operation_policy_place_and_remedy(start: Start, own_engine: Engine) -> None:
     with start(env={"POLICY": "read-only"}).connect() as client:
         client.get("/v1.41/secrets")
@@ -246,7 +261,7 @@ policies:
     for words in (
         f"tcp://127.0.0.1:{ports[0]}: policy 'read-only'",
         f"tcp://127.0.0.1:{ports[1]}: policy 'ci'",
-        f"warning tcp://127.0.0.1:{ports[2]}: no policy is given",
+        f"warning tcp://127.0.0.1:{ports[2]}: policy 'deny': every request is denied",
     ):
         proxy.wait_log(lambda line: words in line, what=words)  # noqa: B023
 
