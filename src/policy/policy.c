@@ -251,6 +251,17 @@ static int read_pattern(const char *text, bool sees_version, struct place place,
 	return 0;
 }
 
+bool policy_is_plain(struct slice path)
+{
+	for (size_t i = 0; i < path.len; i++) {
+		const char c = path.ptr[i];
+		if (!ascii_is_alnum(c) && c != '/' && c != '-' && c != '_') {
+			return false;
+		}
+	}
+	return true;
+}
+
 /*
  * Ids by the operations that are given; without any, all of the catalogue, and
  * the unknown too unless the rule allows by methods alone: to allow the unknown
@@ -341,6 +352,9 @@ int policy_add_rule(struct policy *policy, bool allow, const struct policy_match
 	        read_pattern(match->versioned_path, true, place, &rule->versioned_path, error) <
 	                0) {
 		return -EINVAL;
+	}
+	if (match->path != NULL && policy_is_plain(slice_of(match->path))) {
+		rule->plain_path = arena_copy(arena, slice_of(match->path));
 	}
 	if (!narrow(rule, match->sections)) {
 		return fault_set(error, place,
