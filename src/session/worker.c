@@ -152,9 +152,10 @@ static void grace_expired(struct timer *timer)
 
 static void close_acceptor(struct acceptor *acceptor)
 {
-	accept_some(acceptor, ACCEPTS_AT_END); /* closing would reset those who wait */
 	timer_stop(&acceptor->retry);
 	loop_remove(&acceptor->worker->loop, &acceptor->watch);
+	/* Closing resets those who wait: nothing may come between these two. */
+	accept_some(acceptor, ACCEPTS_AT_END);
 	(void)close(acceptor->watch.fd);
 	acceptor->watch.fd = -1;
 }
