@@ -53,13 +53,14 @@ static struct buffer *answer_buffer(struct session *session)
 }
 
 /*
- * Answer with `json`, or, when its ptr is NULL, with `reason` as the Engine
+ * Answer with `json`, or, when its ptr is NULL, with `message` as the Engine
  * would. The connection goes on only if the request is wholly read.
  */
 static enum next answer(
-        struct session *session, unsigned status, struct slice json, struct slice reason)
+        struct session *session, enum outcome outcome, struct slice json, struct slice message)
 {
 	struct exchange *exchange = session_exchange(session);
+	const unsigned status = outcome_status(outcome);
 
 	session_release_engine(session, false);
 	flow_skip(&session->up, &session->worker->lender);
@@ -74,55 +75,45 @@ static enum next answer(
 	exchange->record.bytes =
 	        json.ptr != NULL
 	                ? http_json_write(&text, status, json, exchange->to_head, connection)
-	                : http_error_write(&text, status, reason, exchange->to_head, connection);
+	                : http_error_write(&text, status, message, exchange->to_head, connection);
 	if (text.overflow) {
 		return NEXT_CLOSE;
 	}
 	buffer->ready = buffer->raw = buffer->end = buffer->end + (uint32_t)text.len;
 	exchange->record.status = status;
+	exchange->record.outcome = outcome;
 	return session_enter(session, SESSION_RESPOND);
 }
 
-enum next session_respond_error(struct session *session, unsigned status, const char *reason)
+static enum next say(struct session *session, enum outcome outcome, struct slice message)
 {
-	struct exchange *exchange = session_exchange(session);
-
-	if (exchange != NULL) {
-		exchange->record.reason = reason;
-	}
-	return answer(session, status, (struct slice){NULL, 0}, slice_of(reason));
+	return answer(session, outcome, (struct slice){NULL, 0}, message);
 }
 
-/* A request that is not understood: where it ends is unknown, so the connection ends. */
-enum next session_refuse(struct session *session, enum http_error error)
+enum next session_respond(struct session *session, enum outcome outcome)
 {
-	struct exchange *exchange = session_exchange(session);
-
-	if (exchange != NULL) {
-		exchange->to_head = false;
-	}
-	return session_reject(session, http_error_status(error), http_error_text(error));
+	return say(session, outcome, slice_of(outcome_text(outcome)));
 }
 
-enum next session_reject(struct session *session, unsigned status, const char *reason)
+enum next session_refuse(struct session *session, enum outcome outcome, const char *reason)
 {
 	struct exchange *exchange = session_exchange(session);
 
 	session->up.complete = false;
 	if (exchange != NULL) {
 		exchange->keep_client = false;
+		exchange->record.reason = reason;
 	}
-	return session_respond_error(session, status, reason);
+	return say(session, outcome, slice_of(reason != NULL ? reason : outcome_text(outcome)));
 }
 
-enum next session_respond_denied(struct session *session, const struct verdict *verdict)
+enum next session_respond_denied(struct session *session, const struct gate_decision *decision)
 {
 	char memory[MESSAGE_MAX];
 	struct text text = text_over(memory, sizeof(memory));
 
-	policy_add_denial(session->listener->policy, &session->worker->request, verdict, &text);
-	session->exchange->record.reason = "denied";
-	return answer(session, 403, (struct slice){NULL, 0}, text_slice(&text));
+	policy_add_denial(decision->policy, decision->request, &decision->verdict, &text);
+	return say(session, OUTCOME_DENIED, text_slice(&text));
 }
 
 enum next session_respond_unreachable(struct session *session, int error)
@@ -137,8 +128,7 @@ enum next session_respond_unreachable(struct session *session, int error)
 		worker->next_diagnosis_ns = worker->loop.now_ns + NS_PER_S;
 		log_line(LOG_ERR, "%.*s", SLICE_FMT(text_slice(&text)));
 	}
-	session->exchange->record.reason = "the Engine is unreachable";
-	return answer(session, 502, (struct slice){NULL, 0}, text_slice(&text));
+	return say(session, OUTCOME_ENGINE_UNREACHABLE, text_slice(&text));
 }
 
 enum next session_respond_health(struct session *session)
@@ -149,7 +139,8 @@ enum next session_respond_health(struct session *session)
 
 	session->exchange->record.quiet = true;
 	if (error == 0) {
-		return answer(session, 200, SLICE("{\"status\":\"healthy\"}"), SLICE(""));
+		return answer(
+		        session, OUTCOME_HEALTHY, SLICE("{\"status\":\"healthy\"}"), SLICE(""));
 	}
 	char reason[MESSAGE_MAX / 2];
 	struct text words = text_over(reason, sizeof(reason));
@@ -157,7 +148,7 @@ enum next session_respond_health(struct session *session)
 	text_add(&text, SLICE("{\"status\":\"unhealthy\",\"reason\":\""));
 	text_add_json(&text, text_slice(&words));
 	text_add(&text, SLICE("\"}"));
-	return answer(session, 503, text_slice(&text), SLICE(""));
+	return answer(session, OUTCOME_UNHEALTHY, text_slice(&text), SLICE(""));
 }
 
 /* ── The end of an exchange ──────────────────────────────────────────────── */

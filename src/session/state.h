@@ -27,7 +27,7 @@ struct session {
 	struct task again;         /* its turn was cut */
 	struct task deferred_free; /* at the end of the turn */
 	struct list link;          /* of worker->sessions */
-	char client_name[ADDRESS_NAME_MAX];
+	struct caller caller;
 };
 
 /* What a step makes of the session. */
@@ -64,14 +64,15 @@ void session_engine_notified(struct stream *stream);
 struct exchange *session_exchange(struct session *session);
 /* What an answer says of the connection to the client. */
 enum http_connection session_connection(const struct exchange *exchange);
-/* Answer {"message": reason}; `reason` must be a literal, for the record keeps it. */
-enum next session_respond_error(struct session *session, unsigned status, const char *reason);
-/* A request that is not understood: the connection ends with the answer. */
-enum next session_refuse(struct session *session, enum http_error error);
-/* One that is, but must not go on. The connection ends likewise; `reason` must be a literal. */
-enum next session_reject(struct session *session, unsigned status, const char *reason);
+/* Answer {"message": …} as the row of the outcome says. */
+enum next session_respond(struct session *session, enum outcome outcome);
+/*
+ * The same to a request that must not be looked at: the connection ends with the
+ * answer. `reason` is a literal that says it more exactly; NULL: the row's text does.
+ */
+enum next session_refuse(struct session *session, enum outcome outcome, const char *reason);
 /* 403 and what would allow it. */
-enum next session_respond_denied(struct session *session, const struct verdict *verdict);
+enum next session_respond_denied(struct session *session, const struct gate_decision *decision);
 /* 502 and what helps; `error` is a negative errno of connect(2). */
 enum next session_respond_unreachable(struct session *session, int error);
 enum next session_respond_health(struct session *session);
