@@ -55,6 +55,10 @@ struct audit {
 };
 
 void audit_init(struct audit *audit, struct loop *loop);
+/* The thread that writes lines here: what waits goes in front of its other lines of the log. */
+void audit_enter(struct audit *audit);
+/* It writes no more: what waits is written. */
+void audit_leave(struct audit *audit);
 void audit_write(
         struct audit *audit, const struct audit_record *record, const struct caller *caller);
 /* Write what is pending, as far as the reader takes it. */
