@@ -352,7 +352,7 @@ static void add_remedy(const struct config *config, const struct slips *slips, s
 
 static int refuse(struct reader *reader, const struct slips *slips)
 {
-	char memory[FAULT_MAX - 1];
+	char memory[FAULT_MAX - sizeof("...")];
 	struct text text = text_over(memory, sizeof(memory));
 
 	for (unsigned i = 0; i < slips->count; i++) {
@@ -364,7 +364,8 @@ static int refuse(struct reader *reader, const struct slips *slips)
 	}
 	add_remedy(reader->config, slips, &text);
 	text.len -= memory[text.len - 1] == '.'; /* as all faults */
-	return fault_set(reader->error, NOWHERE, "%.*s", SLICE_FMT(text_slice(&text)));
+	return fault_set(reader->error, NOWHERE, "%.*s%s", SLICE_FMT(text_slice(&text)),
+	        text.overflow ? "..." : "");
 }
 
 static void warn(struct reader *reader, const struct slips *slips)
