@@ -17,6 +17,7 @@ struct rule {
 	bool allow;
 	unsigned methods; /* bits of policy_method_bit(); 0: any */
 	struct pattern *path;
+	const char *plain_path;         /* the path, where the pattern fits one alone; NULL: more */
 	struct pattern *versioned_path; /* sees the API version, which clients choose */
 	uint64_t *fits;                 /* a bit for each request id that it can concern */
 };
@@ -83,6 +84,9 @@ struct policy *policy_make(struct policy_set *set, struct slice name, struct pla
 
 /* Whether `name` is `stem` and something behind a dash. */
 bool policy_is_variant(struct slice name, struct slice stem);
+
+/* Whether a path means the same as a pattern and as plain YAML. */
+bool policy_is_plain(struct slice path);
 
 /* Note the presets that could take the place of `policy`, which is compiled otherwise. */
 void policy_find_alternatives(struct policy *policy);

@@ -116,6 +116,9 @@ bool policy_method_tells(const struct docker_request *request);
 /* Write "presets/traefik.yaml:7", or "built in". */
 void policy_add_place(struct place place, struct text *text);
 
+/* Whether a pattern can fit a path that begins with an API version, or is none at all. */
+bool policy_pattern_sees_version(const char *pattern);
+
 /* ── Review ──────────────────────────────────────────────────────────────── */
 
 /* Note that requests are judged by `policy`, and so by all that it extends; compiled ones alone. */
