@@ -21,7 +21,7 @@
 
 /* Parts of the API as the first segment names them; docker/sections.def. */
 enum docker_section {
-#define SECTION(name, segment, variable, preset) DOCKER_SECTION_##name,
+#define SECTION(name, segment, variable, on) DOCKER_SECTION_##name,
 #include "docker/sections.def"
 #undef SECTION
 	DOCKER_SECTION_COUNT,
