@@ -93,14 +93,30 @@ enum next session_respond_error(struct session *session, unsigned status, const 
 	return answer(session, status, (struct slice){NULL, 0}, slice_of(reason));
 }
 
+/*
+ * Of a head that is not understood the method counts all the same: an answer
+ * to HEAD has no body, and the log is where its sender finds the reason then.
+ */
+struct exchange *session_exchange_unread(struct session *session)
+{
+	struct exchange *exchange = session->exchange;
+
+	if (exchange == NULL && (exchange = session_exchange(session)) != NULL) {
+		struct audit_record *record = &exchange->record;
+		const struct slice method = http_method_sent(flow_unjudged(&session->up));
+		exchange->to_head = slice_equal(method, SLICE("HEAD"));
+		if (method.len > 0) {
+			record->method_len =
+			        (unsigned)text_keep(record->method, AUDIT_METHOD_MAX, method);
+		}
+	}
+	return exchange;
+}
+
 /* A request that is not understood: where it ends is unknown, so the connection ends. */
 enum next session_refuse(struct session *session, enum http_error error)
 {
-	struct exchange *exchange = session_exchange(session);
-
-	if (exchange != NULL) {
-		exchange->to_head = false;
-	}
+	(void)session_exchange_unread(session);
 	return session_reject(session, http_error_status(error), http_error_text(error));
 }
 

@@ -19,7 +19,7 @@ static enum next wait_for_request(const struct session *session)
 
 enum next session_step_idle(struct session *session)
 {
-	if (flow_unjudged(&session->up).len == 0) {
+	if (http_is_before_head(flow_unjudged(&session->up))) {
 		const ssize_t n = flow_read(
 		        &session->up, &session->worker->lender, &session->client, SIZE_MAX);
 		if (n == -EAGAIN) {
@@ -28,6 +28,9 @@ enum next session_step_idle(struct session *session)
 		}
 		if (n <= 0) {
 			return NEXT_CLOSE;
+		}
+		if (UNLIKELY(http_is_before_head(flow_unjudged(&session->up)))) {
+			return NEXT_AGAIN;
 		}
 	}
 	session->scan = (struct http_scan){0};
@@ -83,6 +86,14 @@ static enum http_error admit(const struct session *session, const struct http_re
 	                                                       : http_check_browser(request);
 }
 
+/* What the Engine may upgrade to is compared with this when it does; nobody asks for more. */
+static bool keep_protocol(struct exchange *exchange, struct slice protocol)
+{
+	exchange->protocol_len =
+	        (unsigned)text_keep(exchange->protocol, EXCHANGE_PROTOCOL_MAX, protocol);
+	return protocol.ptr != NULL && exchange->protocol_len == protocol.len;
+}
+
 /* What is asked for, in worker->request. */
 static enum docker_error route(struct session *session, const struct http_request *request)
 {
@@ -102,8 +113,8 @@ static enum docker_error route(struct session *session, const struct http_reques
 		exchange->record.operation = docker_operation_name(routed->id);
 		exchange->traits = endpoint == NULL ? 0 : endpoint->traits;
 		exchange->safe = exchange->safe && (exchange->traits & DOCKER_WRITE) == 0;
-		exchange->upgrade =
-		        (exchange->traits & DOCKER_HIJACK) != 0 && head->upgrade.ptr != NULL;
+		exchange->upgrade = (exchange->traits & DOCKER_HIJACK) != 0 &&
+		                    keep_protocol(exchange, head->upgrade);
 	}
 	return error;
 }
@@ -161,11 +172,11 @@ static enum next judge_request(struct session *session)
 	const struct slice head = {flow_unjudged(&session->up).ptr, session->scan.head_len};
 	enum http_error error = http_request_parse(head, worker->fields, &request);
 
-	if (session_exchange(session) == NULL) {
-		return NEXT_CLOSE;
-	}
 	if (error != HTTP_OK) {
 		return session_refuse(session, error);
+	}
+	if (session_exchange(session) == NULL) {
+		return NEXT_CLOSE;
 	}
 	note_request(session->exchange, &request);
 	error = admit(session, &request);

@@ -137,7 +137,7 @@ static void deadline_expired(struct timer *timer)
 
 	if (session->state == SESSION_HEAD) {
 		session->up.complete = false;
-		(void)session_exchange(session);
+		(void)session_exchange_unread(session);
 		if (session_respond_error(session, 408,
 		            "the head of the request did not arrive in time (--head-timeout)") ==
 		        NEXT_CLOSE) {

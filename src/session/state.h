@@ -62,6 +62,8 @@ void session_engine_notified(struct stream *stream);
 
 /* The exchange, a new one if there is none; NULL without memory. */
 struct exchange *session_exchange(struct session *session);
+/* The same; a new one takes its method from what has come of the head. */
+struct exchange *session_exchange_unread(struct session *session);
 /* What an answer says of the connection to the client. */
 enum http_connection session_connection(const struct exchange *exchange);
 /* Answer {"message": reason}; `reason` must be a literal, for the record keeps it. */

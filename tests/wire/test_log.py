@@ -40,6 +40,18 @@ def test_line_names_method_path_status_bytes_time_and_client(proxy: Proxy, engin
         assert re.search(r"\b\d+(\.\d+)?\s?ms\b|\bms=\d+(\.\d+)?\b", line), "milliseconds"
 
 
+def test_a_head_that_is_refused_unread_leaves_its_method(proxy: Proxy, engine: Engine) -> None:
+    """The client was told nothing but the status; a parenthesis ends what is a method."""
+    since = len(proxy.lines)
+    with proxy.connect() as client:
+        client.send(b"HEAD /log-unread HTTP/1.1\r\nHost: docker\r\nX : y\r\n\r\n")
+        client.expect_refusal(400, to_head=True)
+        name = f"client=127.0.0.1:{client.port} "
+        line = proxy.wait_log(lambda line: name in line, since)
+    assert " method=HEAD " in line
+    assert 'reason="a field name is not a token' in line
+
+
 def test_bytes_of_a_chunked_answer_are_counted(proxy: Proxy, engine: Engine) -> None:
     since = len(proxy.lines)
     with proxy.connect() as client:
