@@ -96,6 +96,16 @@ static struct slice shown(struct slice word, size_t max)
 	return (struct slice){word.ptr, word.len < max ? word.len : max};
 }
 
+static void log_denial(bool observed, struct slice why, struct slice method, struct slice path,
+        struct slice client, uint64_t count)
+{
+	method = shown(method, METHOD_SHOWN_MAX);
+	path = shown(path, PATH_SHOWN_MAX);
+	log_line(LOG_WARNING, "%s: %.*s method=%.*s path=%.*s client=%.*s denied=%lu",
+	        observed ? "would deny" : "denied", SLICE_FMT(why), SLICE_FMT(method),
+	        SLICE_FMT(path), SLICE_FMT(client), (unsigned long)count);
+}
+
 void denials_report(struct denials *denials, int64_t now_ns, const char *client,
         const struct policy *policy, const struct docker_request *request,
         const struct verdict *verdict)
@@ -106,14 +116,22 @@ void denials_report(struct denials *denials, int64_t now_ns, const char *client,
 	        denials, now_ns, address, docker_operation_name(request->id), verdict->observed);
 	char message[MESSAGE_MAX];
 	struct text text = text_over(message, sizeof(message));
-	const struct slice method = shown(request->method, METHOD_SHOWN_MAX);
-	const struct slice path = shown(request->path, PATH_SHOWN_MAX);
 
-	if (count == 0) {
-		return;
+	if (count > 0) {
+		policy_add_denial(policy, request, verdict, &text);
+		log_denial(verdict->observed, text_slice(&text), request->method, request->path,
+		        address, count);
 	}
-	policy_add_denial(policy, request, verdict, &text);
-	log_line(LOG_WARNING, "%s: %.*s method=%.*s path=%.*s client=%.*s denied=%lu",
-	        verdict->observed ? "would deny" : "denied", SLICE_FMT(text_slice(&text)),
-	        SLICE_FMT(method), SLICE_FMT(path), SLICE_FMT(address), (unsigned long)count);
+}
+
+void denials_report_unjudged(struct denials *denials, int64_t now_ns, const char *client,
+        const struct denials_unjudged *denied)
+{
+	const struct slice address = slice_before_last(client, ':');
+	const uint64_t count = denials_count(denials, now_ns, address, denied->what, false);
+
+	if (count > 0) {
+		log_denial(
+		        false, slice_of(denied->why), denied->method, denied->path, address, count);
+	}
 }

@@ -46,4 +46,15 @@ void denials_report(struct denials *denials, int64_t now_ns, const char *client,
         const struct policy *policy, const struct docker_request *request,
         const struct verdict *verdict);
 
+/* What was denied before any policy was asked. */
+struct denials_unjudged {
+	const char *what; /* a literal, which takes the place of the operation */
+	const char *why;  /* a sentence, as the client was told */
+	struct slice method;
+	struct slice path; /* as sent */
+};
+
+void denials_report_unjudged(struct denials *denials, int64_t now_ns, const char *client,
+        const struct denials_unjudged *denied);
+
 #endif

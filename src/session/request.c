@@ -164,6 +164,25 @@ static enum next judge(struct session *session, const struct http_request *reque
 	return session_respond_denied(session, &verdict);
 }
 
+/* It will not be looked at. That a browser sent it is a denial: the sender may have had no say. */
+static enum next turn_away(
+        struct session *session, const struct http_request *request, enum http_error error)
+{
+	struct worker *worker = session->worker;
+	const struct denials_unjudged denied = {
+	        .what = "browser",
+	        .why = http_error_text(error),
+	        .method = request->method,
+	        .path = request->path,
+	};
+
+	if (http_error_status(error) == 403) {
+		denials_report_unjudged(worker->settings->denials, worker->loop.now_ns,
+		        session->client_name, &denied);
+	}
+	return session_reject(session, http_error_status(error), http_error_text(error));
+}
+
 /* The order of the checks: head, who, what, verdict. */
 static enum next judge_request(struct session *session)
 {
@@ -181,7 +200,7 @@ static enum next judge_request(struct session *session)
 	note_request(session->exchange, &request);
 	error = admit(session, &request);
 	if (error != HTTP_OK) {
-		return session_reject(session, http_error_status(error), http_error_text(error));
+		return turn_away(session, &request, error);
 	}
 	const enum docker_error bad = route(session, &request);
 	if (bad != DOCKER_OK) {
