@@ -8,7 +8,7 @@ DESTDIR ?=
 export IMAGE TAG OWNER
 
 .DEFAULT_GOAL := release
-.PHONY: release run test lint fuzz bench install dist clean help \
+.PHONY: release run test lint fuzz coverage mutate bench install dist clean help \
 	docker-build docker-binary docker-push-ghcr docker-push-dockerhub
 
 release: ## Build the program: build/docker-socket-proxy, static and stripped
@@ -26,6 +26,12 @@ lint: ## Check formatting, layers, banned functions, cppcheck, clang-tidy, scrip
 fuzz: ## Run each fuzz target for a minute; FUZZ_SECONDS changes that
 	@tools/fuzz
 
+coverage: ## Say which lines of src/ the tests run: build-coverage/index.html; less than 95 % fails
+	@tools/coverage
+
+mutate: ## Change N (200) operators, one at a time, and say which changes no test notices; takes hours
+	@tools/mutate --count $(or $(N),200)
+
 bench: release ## Measure against a bare relay, HAProxy and nginx
 	@bench/run.py
 
@@ -38,7 +44,7 @@ dist: ## Make what a release carries: static binaries for amd64 and arm64, SBOMs
 docker-build: ## Build the image $(IMAGE):$(TAG)
 	@tools/image build
 
-docker-binary: ## Build the program in a container, for this machine, without a compiler on it
+docker-binary: docker-build ## Build the program in a container, for this machine, without a compiler on it
 	@tools/image binary
 
 docker-push-ghcr: docker-build ## Build and push $(IMAGE):$(TAG) to ghcr.io; OWNER= is the account unless IMAGE has it

@@ -32,6 +32,7 @@ PUBLIC = {
     "audit": {"audit.h", "denials.h"},
     "net": {"listener.h", "loop.h", "stream.h"},
     "policy": {"load.h", "policy.h", "presets.h"},
+    "session": {"session.h", "snapshot.h"},
     "upstream": {"diagnosis.h", "upstream.h"},
 }
 

@@ -77,6 +77,13 @@ enum policy_grant policy_grant_of(const struct policy *policy, unsigned id);
  */
 unsigned policy_weight_of(unsigned id);
 
+/*
+ * Where the next rule of `policy` itself, not of what it extends, has a `versioned_path`;
+ * `at` counts rules and begins with 0. False: none is left.
+ */
+bool policy_next_versioned(
+        const struct policy *policy, unsigned *at, struct place *ret_place) MUST_USE;
+
 /* ── Advice ──────────────────────────────────────────────────────────────── */
 
 /*
@@ -89,11 +96,10 @@ typedef void policy_advisor(
 /* In place of the general advice, which is about presets and YAML. */
 void policy_set_advisor(struct policy *policy, policy_advisor *advisor, const void *context);
 /*
- * Write what would allow `request`, as an advisor does. Presets are named in
- * this order: first those made for the same app (dozzle, dozzle-actions), then
- * those that open the least besides and lose the least. The first time a policy
- * is asked takes some milliseconds, since all presets are read. Any thread may
- * ask, but nobody may add to the set any more.
+ * Write what would allow `request`, as an advisor does: the presets that allow it
+ * and all that the policy allows, those for the same app (dozzle, dozzle-actions) and those
+ * that open the least first; then what to set, or to write into the configuration file.
+ * The policy must be compiled. Pure.
  */
 void policy_advise(
         const struct policy *policy, const struct docker_request *request, struct text *text);
@@ -115,7 +121,7 @@ void policy_add_place(struct place place, struct text *text);
 /*
  * What a rule fits: every condition that is given must hold. Requests that no
  * row of the catalogue fits are reached by the operation `unknown`, by `*`
- * alone, by `sections` and by `path`; and where a rule denies, also by methods
+ * alone, by `sections` and by paths; and where a rule denies, also by methods
  * alone.
  */
 struct policy_match {
@@ -131,6 +137,7 @@ struct policy_match {
 	const unsigned *method_lines;
 	unsigned method_count;
 	const char *path; /* PCRE2 over the whole decoded path, version removed; NULL: any */
+	const char *versioned_path; /* the same over docker_versioned_path(); NULL: any */
 };
 
 /* A bit for each method that rules may name; 0: it is none of them. */
@@ -141,6 +148,8 @@ unsigned policy_method_bit(struct slice method);
  * of a place, which must stay.
  */
 struct policy_set *policy_set_new(void) MUST_USE;
+/* Policies are written and named in the configuration file `file`, which advice then names. */
+void policy_set_written_in(struct policy_set *set, const char *file);
 void policy_set_free(struct policy_set *set);
 /*
  * The policy or preset called `name`; not yet compiled unless policy_compile() was

@@ -10,13 +10,28 @@
 
 #include "base/slice.h"
 
+#include <stdint.h>
+
 struct policy_preset {
 	const char *name; /* "traefik" */
 	const char *file; /* "presets/traefik.yaml", for messages */
 	struct slice text;
+	const uint64_t
+	        *allows; /* a bit for each id below docker_endpoint_count; no other is allowed */
 };
 
 extern const struct policy_preset policy_presets[];
 extern const unsigned policy_preset_count;
+
+/* NULL: no preset is called `name`. */
+static inline const struct policy_preset *policy_find_preset(struct slice name)
+{
+	for (unsigned i = 0; i < policy_preset_count; i++) {
+		if (slice_equal(name, slice_of(policy_presets[i].name))) {
+			return &policy_presets[i];
+		}
+	}
+	return NULL;
+}
 
 #endif

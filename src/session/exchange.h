@@ -8,6 +8,7 @@
 
 #include "audit/audit.h"
 #include "docker/docker.h"
+#include "session/snapshot.h"
 
 enum {
 	EXCHANGE_PROTOCOL_MAX = 32, /* bytes of an Upgrade that is sent on; longer ones are not */
@@ -16,9 +17,10 @@ enum {
 
 struct exchange {
 	struct audit_record record;
-	unsigned traits;    /* of the operation: enum docker_trait */
-	bool upgrade;       /* Upgrade was sent on, as `protocol` */
-	bool to_head;       /* it is a HEAD request */
+	struct adoption *adoption; /* of the snapshot by which it is judged */
+	unsigned traits;           /* of the operation: enum docker_trait */
+	bool upgrade;              /* Upgrade was sent on, as `protocol` */
+	bool to_head;              /* it is a HEAD request */
 	bool safe;          /* GET or HEAD, and the operation changes nothing: may be sent twice */
 	bool keep_client;   /* the client connection can go on after it */
 	bool keep_engine;   /* the Engine's as well */

@@ -21,10 +21,31 @@ struct exchange *session_exchange(struct session *session)
 			                .method_len = 1,
 			                .path_len = 1,
 			                .started_ns = session->worker->loop.now_ns},
+			        .adoption = worker_enter(session->worker),
 			};
 		}
 	}
 	return session->exchange;
+}
+
+/*
+ * The same for a head that is not understood, or not whole. Its method counts:
+ * an answer to HEAD has no body, and the log is where its sender finds the reason.
+ */
+static struct exchange *exchange_unread(struct session *session)
+{
+	struct exchange *exchange = session->exchange;
+
+	if (exchange == NULL && (exchange = session_exchange(session)) != NULL) {
+		struct audit_record *record = &exchange->record;
+		const struct slice method = http_method_sent(flow_unjudged(&session->up));
+		exchange->to_head = slice_equal(method, SLICE("HEAD"));
+		if (method.len > 0) {
+			record->method_len =
+			        (unsigned)text_keep(record->method, AUDIT_METHOD_MAX, method);
+		}
+	}
+	return exchange;
 }
 
 enum http_connection session_connection(const struct exchange *exchange)
@@ -53,13 +74,14 @@ static struct buffer *answer_buffer(struct session *session)
 }
 
 /*
- * Answer with `json`, or, when its ptr is NULL, with `reason` as the Engine
+ * Answer with `json`, or, when its ptr is NULL, with `message` as the Engine
  * would. The connection goes on only if the request is wholly read.
  */
 static enum next answer(
-        struct session *session, unsigned status, struct slice json, struct slice reason)
+        struct session *session, enum outcome outcome, struct slice json, struct slice message)
 {
-	struct exchange *exchange = session_exchange(session);
+	struct exchange *exchange = exchange_unread(session);
+	const unsigned status = outcome_status(outcome);
 
 	session_release_engine(session, false);
 	flow_skip(&session->up, &session->worker->lender);
@@ -74,71 +96,45 @@ static enum next answer(
 	exchange->record.bytes =
 	        json.ptr != NULL
 	                ? http_json_write(&text, status, json, exchange->to_head, connection)
-	                : http_error_write(&text, status, reason, exchange->to_head, connection);
+	                : http_error_write(&text, status, message, exchange->to_head, connection);
 	if (text.overflow) {
 		return NEXT_CLOSE;
 	}
 	buffer->ready = buffer->raw = buffer->end = buffer->end + (uint32_t)text.len;
 	exchange->record.status = status;
+	exchange->record.outcome = outcome;
 	return session_enter(session, SESSION_RESPOND);
 }
 
-enum next session_respond_error(struct session *session, unsigned status, const char *reason)
+static enum next say(struct session *session, enum outcome outcome, struct slice message)
 {
-	struct exchange *exchange = session_exchange(session);
-
-	if (exchange != NULL) {
-		exchange->record.reason = reason;
-	}
-	return answer(session, status, (struct slice){NULL, 0}, slice_of(reason));
+	return answer(session, outcome, (struct slice){NULL, 0}, message);
 }
 
-/*
- * Of a head that is not understood the method counts all the same: an answer
- * to HEAD has no body, and the log is where its sender finds the reason then.
- */
-struct exchange *session_exchange_unread(struct session *session)
+enum next session_respond(struct session *session, enum outcome outcome)
 {
-	struct exchange *exchange = session->exchange;
-
-	if (exchange == NULL && (exchange = session_exchange(session)) != NULL) {
-		struct audit_record *record = &exchange->record;
-		const struct slice method = http_method_sent(flow_unjudged(&session->up));
-		exchange->to_head = slice_equal(method, SLICE("HEAD"));
-		if (method.len > 0) {
-			record->method_len =
-			        (unsigned)text_keep(record->method, AUDIT_METHOD_MAX, method);
-		}
-	}
-	return exchange;
+	return say(session, outcome, slice_of(outcome_text(outcome)));
 }
 
-/* A request that is not understood: where it ends is unknown, so the connection ends. */
-enum next session_refuse(struct session *session, enum http_error error)
+enum next session_refuse(struct session *session, enum outcome outcome, const char *reason)
 {
-	(void)session_exchange_unread(session);
-	return session_reject(session, http_error_status(error), http_error_text(error));
-}
-
-enum next session_reject(struct session *session, unsigned status, const char *reason)
-{
-	struct exchange *exchange = session_exchange(session);
+	struct exchange *exchange = exchange_unread(session);
 
 	session->up.complete = false;
 	if (exchange != NULL) {
 		exchange->keep_client = false;
+		exchange->record.reason = reason;
 	}
-	return session_respond_error(session, status, reason);
+	return say(session, outcome, slice_of(reason != NULL ? reason : outcome_text(outcome)));
 }
 
-enum next session_respond_denied(struct session *session, const struct verdict *verdict)
+enum next session_respond_denied(struct session *session, const struct gate_decision *decision)
 {
 	char memory[MESSAGE_MAX];
 	struct text text = text_over(memory, sizeof(memory));
 
-	policy_add_denial(session->listener->policy, &session->worker->request, verdict, &text);
-	session->exchange->record.reason = "denied";
-	return answer(session, 403, (struct slice){NULL, 0}, text_slice(&text));
+	policy_add_denial(decision->policy, decision->request, &decision->verdict, &text);
+	return say(session, OUTCOME_DENIED, text_slice(&text));
 }
 
 enum next session_respond_unreachable(struct session *session, int error)
@@ -147,14 +143,13 @@ enum next session_respond_unreachable(struct session *session, int error)
 	char memory[MESSAGE_MAX];
 	struct text text = text_over(memory, sizeof(memory));
 
-	upstream_diagnose(&text, worker->settings->socket_path, -error);
+	upstream_diagnose(&text, session_snapshot(session)->socket_path, -error);
 	if (worker->loop.now_ns >=
 	        worker->next_diagnosis_ns) { /* each request has its line anyway */
 		worker->next_diagnosis_ns = worker->loop.now_ns + NS_PER_S;
 		log_line(LOG_ERR, "%.*s", SLICE_FMT(text_slice(&text)));
 	}
-	session->exchange->record.reason = "the Engine is unreachable";
-	return answer(session, 502, (struct slice){NULL, 0}, text_slice(&text));
+	return say(session, OUTCOME_ENGINE_UNREACHABLE, text_slice(&text));
 }
 
 enum next session_respond_health(struct session *session)
@@ -165,15 +160,16 @@ enum next session_respond_health(struct session *session)
 
 	session->exchange->record.quiet = true;
 	if (error == 0) {
-		return answer(session, 200, SLICE("{\"status\":\"healthy\"}"), SLICE(""));
+		return answer(
+		        session, OUTCOME_HEALTHY, SLICE("{\"status\":\"healthy\"}"), SLICE(""));
 	}
 	char reason[MESSAGE_MAX / 2];
 	struct text words = text_over(reason, sizeof(reason));
-	upstream_diagnose(&words, session->worker->settings->socket_path, -error);
+	upstream_diagnose(&words, session_snapshot(session)->socket_path, -error);
 	text_add(&text, SLICE("{\"status\":\"unhealthy\",\"reason\":\""));
 	text_add_json(&text, text_slice(&words));
 	text_add(&text, SLICE("\"}"));
-	return answer(session, 503, text_slice(&text), SLICE(""));
+	return answer(session, OUTCOME_UNHEALTHY, text_slice(&text), SLICE(""));
 }
 
 /* ── The end of an exchange ──────────────────────────────────────────────── */

@@ -37,25 +37,90 @@ enum next session_step_idle(struct session *session)
 	return session_enter(session, SESSION_HEAD);
 }
 
-static void note_request(struct exchange *exchange, const struct http_request *request)
+/* What must be remembered of the request when the scratch is gone. */
+static void note_head(struct exchange *exchange, const struct http_request *head)
 {
 	struct audit_record *record = &exchange->record;
 
-	record->method_len = (unsigned)text_keep(record->method, AUDIT_METHOD_MAX, request->method);
-	record->path_len = (unsigned)text_keep(record->path, AUDIT_PATH_MAX, request->path);
-	exchange->to_head = slice_equal(request->method, SLICE("HEAD"));
-	exchange->safe = exchange->to_head || slice_equal(request->method, SLICE("GET"));
-	exchange->old_client = request->head.minor_version == 0;
-	exchange->keep_client = request->head.keep_alive;
+	record->method_len = (unsigned)text_keep(record->method, AUDIT_METHOD_MAX, head->method);
+	record->path_len = (unsigned)text_keep(record->path, AUDIT_PATH_MAX, head->path);
+	exchange->to_head = slice_equal(head->method, SLICE("HEAD"));
+	exchange->safe = exchange->to_head || slice_equal(head->method, SLICE("GET"));
+	exchange->old_client = head->head.minor_version == 0;
+	exchange->keep_client = head->head.keep_alive;
+}
+
+/* What the Engine changes to is compared with this when it does; nobody asks for more. */
+static bool keep_protocol(struct exchange *exchange, struct slice protocol)
+{
+	exchange->protocol_len =
+	        (unsigned)text_keep(exchange->protocol, EXCHANGE_PROTOCOL_MAX, protocol);
+	return protocol.ptr != NULL && exchange->protocol_len == protocol.len;
+}
+
+static void note_operation(struct exchange *exchange, const struct gate_decision *decision)
+{
+	const struct docker_endpoint *endpoint = docker_endpoint(decision->request->id);
+
+	exchange->record.operation = docker_operation_name(decision->request->id);
+	exchange->traits = endpoint == NULL ? 0 : endpoint->traits;
+	exchange->safe = exchange->safe && (exchange->traits & DOCKER_WRITE) == 0;
+	exchange->upgrade = (exchange->traits & DOCKER_HIJACK) != 0 &&
+	                    keep_protocol(exchange, decision->head->head.upgrade);
+}
+
+static void note_verdict(struct session *session, const struct gate_decision *decision)
+{
+	struct worker *worker = session->worker;
+	const struct verdict *verdict = &decision->verdict;
+
+	if (session_listener(session)->learns) {
+		learn_note(worker->shared->learn, &session->caller, decision->request);
+	}
+	session->exchange->record.policy = policy_name(decision->policy);
+	session->exchange->record.observed = verdict->observed;
+	if (!verdict->allowed || verdict->observed) {
+		denials_report(&worker->shared->denials, worker->loop.now_ns, &session->caller,
+		        decision->policy, decision->request, verdict);
+	}
+}
+
+/* It is a denial: who uses the browser may have had no say, and a HEAD tells nobody the reason. */
+static void note_browser(struct session *session, const struct gate_decision *decision)
+{
+	struct worker *worker = session->worker;
+	const struct denials_unjudged denied = {
+	        .what = outcome_word(decision->outcome),
+	        .why = decision->reason,
+	        .method = decision->head->method,
+	        .path = decision->head->path,
+	};
+
+	denials_report_unjudged(
+	        &worker->shared->denials, worker->loop.now_ns, &session->caller, &denied);
+}
+
+static void note(struct session *session, const struct gate_decision *decision)
+{
+	note_head(session->exchange, decision->head);
+	if (decision->outcome == OUTCOME_BROWSER) {
+		note_browser(session, decision);
+	}
+	if (decision->request != NULL) {
+		note_operation(session->exchange, decision);
+	}
+	if (decision->policy != NULL) {
+		note_verdict(session, decision);
+	}
 }
 
 /* The head is written anew in front of the body bytes that came with it. */
-static enum next forward(
-        struct session *session, const struct http_request *request, struct slice path)
+static enum next forward(struct session *session, const struct gate_decision *decision)
 {
 	struct worker *worker = session->worker;
 	struct exchange *exchange = session->exchange;
-	const char *key = worker->settings->api_key;
+	const struct http_request *head = decision->head;
+	const char *key = exchange->adoption->snapshot->api_key;
 	const struct http_request_options options = {
 	        .api_key = key == NULL ? (struct slice){NULL, 0} : slice_of(key),
 	        .upgrade = exchange->upgrade,
@@ -65,11 +130,12 @@ static enum next forward(
 	};
 	struct text text = text_over(worker->scratch, worker->scratch_len);
 
-	http_request_write(&text, request, path, &options);
-	flow_start(&session->up, request->head.framing, request->head.content_length);
+	http_request_write(&text, head, decision->request->path, &options);
+	flow_start(&session->up, head->head.framing, head->head.content_length);
 	if (text.overflow ||
 	        !buffer_replace(session->up.buffer, session->scan.head_len, text_slice(&text))) {
-		return session_refuse(session, HTTP_BAD_TOO_LARGE);
+		return session_refuse(
+		        session, OUTCOME_TOO_LARGE, http_error_text(HTTP_BAD_TOO_LARGE));
 	}
 	session->up.drop = options.drop_body;
 	exchange->replay_len = session->up.complete ? (uint32_t)text.len : 0;
@@ -77,156 +143,58 @@ static enum next forward(
 	return session_enter(session, SESSION_DIAL);
 }
 
-/* Whether the request may be looked at at all, whoever sends it. */
-static enum http_error admit(const struct session *session, const struct http_request *request)
-{
-	const enum http_error error = http_check_type(request);
-
-	return error != HTTP_OK || session->listener->browsers ? error
-	                                                       : http_check_browser(request);
-}
-
-/* What the Engine may upgrade to is compared with this when it does; nobody asks for more. */
-static bool keep_protocol(struct exchange *exchange, struct slice protocol)
-{
-	exchange->protocol_len =
-	        (unsigned)text_keep(exchange->protocol, EXCHANGE_PROTOCOL_MAX, protocol);
-	return protocol.ptr != NULL && exchange->protocol_len == protocol.len;
-}
-
-/* What is asked for, in worker->request. */
-static enum docker_error route(struct session *session, const struct http_request *request)
-{
-	const struct http_head *head = &request->head;
-	const struct docker_target target = {
-	        .method = request->method,
-	        .path = request->path,
-	        .query = request->query,
-	        .has_body = head->framing == HTTP_CHUNKED || head->content_length > 0,
-	};
-	struct docker_request *routed = &session->worker->request;
-	const enum docker_error error = docker_route(&target, routed);
-
-	if (error == DOCKER_OK) {
-		struct exchange *exchange = session->exchange;
-		const struct docker_endpoint *endpoint = docker_endpoint(routed->id);
-		exchange->record.operation = docker_operation_name(routed->id);
-		exchange->traits = endpoint == NULL ? 0 : endpoint->traits;
-		exchange->safe = exchange->safe && (exchange->traits & DOCKER_WRITE) == 0;
-		exchange->upgrade = (exchange->traits & DOCKER_HIJACK) != 0 &&
-		                    keep_protocol(exchange, head->upgrade);
-	}
-	return error;
-}
-
 /* The answer is ours: the request's body, if any, is all that is still to be read of it. */
-static void keep_here(struct session *session, const struct http_request *request)
+static void keep_here(struct session *session, const struct http_head *head)
 {
-	flow_start(&session->up, request->head.framing, request->head.content_length);
+	flow_start(&session->up, head->framing, head->content_length);
 	session->up.buffer->raw += (uint32_t)session->scan.head_len;
 	session->up.buffer->start = session->up.buffer->ready = session->up.buffer->raw;
 }
 
-static enum next answer_here(struct session *session, const struct http_request *request)
+/* A request that was understood, and is not forwarded. */
+static enum next respond(struct session *session, const struct gate_decision *decision)
 {
-	keep_here(session, request);
-	return session->worker->stopping
-	               ? session_respond_error(session, 503, "the proxy is shutting down")
-	               : session_respond_health(session);
+	keep_here(session, &decision->head->head);
+	if (decision->outcome == OUTCOME_DENIED) {
+		return session_respond_denied(session, decision);
+	}
+	return session->worker->stopping ? session_respond(session, OUTCOME_STOPPING)
+	                                 : session_respond_health(session);
 }
 
-static bool is_health(const struct session *session)
+static enum next act(struct session *session, const struct gate_decision *decision)
 {
-	return session->exchange->safe &&
-	       slice_equal(session->worker->request.path, SLICE("/health"));
-}
-
-/* Whether the policy of the listener lets it through. */
-static enum next judge(struct session *session, const struct http_request *request)
-{
-	struct worker *worker = session->worker;
-	const struct policy *policy = session->listener->policy;
-	const struct verdict verdict = policy_judge(policy, &worker->request, worker->judging);
-
-	if (session->listener->learns) {
-		learn_note(worker->settings->learn, session->client_name, &worker->request);
-	}
-	session->exchange->record.policy = policy_name(policy);
-	session->exchange->record.observed = verdict.observed;
-	if (!verdict.allowed || verdict.observed) {
-		denials_report(worker->settings->denials, worker->loop.now_ns, session->client_name,
-		        policy, &worker->request, &verdict);
-	}
-	if (verdict.allowed) {
-		return forward(session, request, worker->request.path);
-	}
-	keep_here(session, request);
-	return session_respond_denied(session, &verdict);
-}
-
-/* It will not be looked at. That a browser sent it is a denial: the sender may have had no say. */
-static enum next turn_away(
-        struct session *session, const struct http_request *request, enum http_error error)
-{
-	struct worker *worker = session->worker;
-	const struct denials_unjudged denied = {
-	        .what = "browser",
-	        .why = http_error_text(error),
-	        .method = request->method,
-	        .path = request->path,
-	};
-
-	if (http_error_status(error) == 403) {
-		denials_report_unjudged(worker->settings->denials, worker->loop.now_ns,
-		        session->client_name, &denied);
-	}
-	return session_reject(session, http_error_status(error), http_error_text(error));
-}
-
-/* The order of the checks: head, who, what, verdict. */
-static enum next judge_request(struct session *session)
-{
-	struct worker *worker = session->worker;
-	struct http_request request;
-	const struct slice head = {flow_unjudged(&session->up).ptr, session->scan.head_len};
-	enum http_error error = http_request_parse(head, worker->fields, &request);
-
-	if (error != HTTP_OK) {
-		return session_refuse(session, error);
+	if (decision->head == NULL) {
+		return session_refuse(session, decision->outcome, decision->reason);
 	}
 	if (session_exchange(session) == NULL) {
 		return NEXT_CLOSE;
 	}
-	note_request(session->exchange, &request);
-	error = admit(session, &request);
-	if (error != HTTP_OK) {
-		return turn_away(session, &request, error);
+	note(session, decision);
+	if (decision->request == NULL) {
+		return session_refuse(session, decision->outcome, decision->reason);
 	}
-	const enum docker_error bad = route(session, &request);
-	if (bad != DOCKER_OK) {
-		return session_reject(session, 400, docker_error_text(bad));
+	if (decision->action == GATE_RESPOND || session->worker->stopping) {
+		return respond(session, decision);
 	}
-	return worker->stopping || is_health(session) ? answer_here(session, &request)
-	                                              : judge(session, &request);
+	ASSERT(decision->action == GATE_FORWARD); /* BODY and LOOKUP: see states.def */
+	return forward(session, decision);
 }
 
 enum next session_step_head(struct session *session)
 {
 	struct worker *worker = session->worker;
-	const unsigned max_head = worker->settings->max_head;
 
 	for (;;) {
-		const struct slice bytes = flow_unjudged(&session->up);
-		const enum http_progress progress = http_scan_head(&session->scan, bytes);
-		const size_t head_len = progress == HTTP_DONE ? session->scan.head_len : bytes.len;
-		if (progress == HTTP_BAD) {
-			return session_refuse(session, session->scan.error);
-		}
-		if (head_len > max_head) {
-			return session_refuse(session, HTTP_BAD_TOO_LARGE);
-		}
-		if (progress == HTTP_DONE) {
-			return judge_request(session);
+		const struct gate_question question = {
+		        .caller = &session->caller,
+		        .bytes = flow_unjudged(&session->up),
+		        .scan = &session->scan,
+		};
+		const struct gate_decision decision =
+		        gate_decide(&session_listener(session)->gate, &question, &worker->gate);
+		if (decision.action != GATE_NEED_HEAD) {
+			return act(session, &decision);
 		}
 		const ssize_t n =
 		        flow_read(&session->up, &worker->lender, &session->client, SIZE_MAX);
@@ -258,8 +226,7 @@ enum next session_step_dial(struct session *session)
 
 	if (error == -EAGAIN) {
 		if (worker->loop.now_ns - exchange->dial_since_ns > DIAL_TIMEOUT_S * NS_PER_S) {
-			return session_respond_error(session, 504,
-			        "the Engine does not accept connections: its queue is full");
+			return session_respond(session, OUTCOME_ENGINE_BUSY);
 		}
 		(void)session_enter(session, SESSION_DIAL);
 		return NEXT_WAIT;

@@ -39,10 +39,11 @@ void session_record(struct session *session)
 	if (exchange == NULL) {
 		return;
 	}
-	if (exchange->record.status == 0 && exchange->record.reason == NULL) {
-		exchange->record.reason = "the connection ended before the answer";
+	if (exchange->record.status == 0 && exchange->record.outcome == OUTCOME_FORWARDED) {
+		exchange->record.outcome = OUTCOME_ABANDONED;
 	}
-	audit_write(&session->worker->audit, &exchange->record, session->client_name);
+	audit_write(&session->worker->audit, &exchange->record, &session->caller);
+	worker_leave(session->worker, exchange->adoption);
 	pool_give(&session->worker->exchange_pool, exchange);
 	session->exchange = NULL;
 }
@@ -90,14 +91,14 @@ static void session_close(struct session *session)
 		stream_reset_on_close(&session->client);
 	}
 	stream_close(&session->client);
-	(void)atomic_fetch_sub(worker->settings->connections, 1);
+	(void)atomic_fetch_sub(&worker->shared->connections, 1);
 	loop_put_off(&worker->loop, &session->deferred_free);
 }
 
 /* ── The machine ─────────────────────────────────────────────────────────── */
 
 static enum next (*const steps[SESSION_STATES])(struct session *) = {
-#define STATE(name, step, deadline_ns) [SESSION_##name] = session_step_##step,
+#define STATE(name, step, deadline_ns, expired, dismissed) [SESSION_##name] = session_step_##step,
 #include "session/states.def"
 #undef STATE
 };
@@ -131,43 +132,78 @@ static void session_again(struct task *task)
 	session_run(CONTAINER_OF(task, struct session, again));
 }
 
-static void deadline_expired(struct timer *timer)
-{
-	struct session *session = CONTAINER_OF(timer, struct session, deadline);
+/* What happens in a state when its deadline passes, and when the proxy ends. */
+struct ending {
+	enum next next;
+	enum outcome outcome; /* FORWARDED: there is no local response */
+};
 
-	if (session->state == SESSION_HEAD) {
-		session->up.complete = false;
-		(void)session_exchange_unread(session);
-		if (session_respond_error(session, 408,
-		            "the head of the request did not arrive in time (--head-timeout)") ==
-		        NEXT_CLOSE) {
-			session_close(session);
-			return;
-		}
-		session_run(session);
-	} else if (session->state == SESSION_DIAL) {
-		session_run(session);
-	} else {
+static const struct {
+	struct ending expired, dismissed;
+} endings[SESSION_STATES] = {
+#define STAY                                                                                       \
+	{                                                                                          \
+		NEXT_WAIT, OUTCOME_FORWARDED                                                       \
+	}
+#define CLOSE                                                                                      \
+	{                                                                                          \
+		NEXT_CLOSE, OUTCOME_FORWARDED                                                      \
+	}
+#define STEP                                                                                       \
+	{                                                                                          \
+		NEXT_AGAIN, OUTCOME_FORWARDED                                                      \
+	}
+#define LOCAL(name)                                                                                \
+	{                                                                                          \
+		NEXT_AGAIN, OUTCOME_##name                                                         \
+	}
+#define STATE(name, step, deadline_ns, expired, dismissed) [SESSION_##name] = {expired, dismissed},
+#include "session/states.def"
+#undef STATE
+#undef STAY
+#undef CLOSE
+#undef STEP
+#undef LOCAL
+};
+
+static void end_state(struct session *session, const struct ending *ending)
+{
+	const enum next next = ending->outcome == OUTCOME_FORWARDED
+	                               ? ending->next
+	                               : session_respond(session, ending->outcome);
+
+	if (next == NEXT_CLOSE) {
 		session_close(session);
+	} else if (next == NEXT_AGAIN) {
+		session_run(session);
 	}
 }
 
-void session_open(struct acceptor *acceptor, int fd, const union address *peer)
+static void deadline_expired(struct timer *timer)
 {
-	struct worker *worker = acceptor->worker;
+	struct session *session = CONTAINER_OF(timer, struct session, deadline);
+	const struct ending *ending = &endings[session->state].expired;
+
+	if (ending->outcome != OUTCOME_FORWARDED) {
+		session->up.complete = false;
+	}
+	end_state(session, ending);
+}
+
+void session_open(struct worker *worker, int fd, const struct caller *caller)
+{
 	struct session *session = pool_take(&worker->session_pool);
 
 	if (session == NULL) {
 		(void)close(fd);
-		(void)atomic_fetch_sub(worker->settings->connections, 1);
+		(void)atomic_fetch_sub(&worker->shared->connections, 1);
 		return;
 	}
 	*session = (struct session){
 	        .worker = worker,
-	        .listener = &acceptor->listener,
+	        .caller = *caller,
 	        .up.into_unix = true,
 	};
-	address_name(peer, session->client_name);
 	timer_init(&session->deadline, deadline_expired);
 	task_init(&session->again, session_again);
 	task_init(&session->deferred_free, free_deferred);
@@ -198,6 +234,16 @@ void sessions_stop(struct worker *worker)
 			session_run(session);
 		} else if (session->state == SESSION_LINGER) {
 			session_close(session);
+		}
+	}
+}
+
+void sessions_dismiss(struct worker *worker)
+{
+	for (struct list *at = worker->sessions.next; at != &worker->sessions; at = at->next) {
+		struct session *session = CONTAINER_OF(at, struct session, link);
+		if (session->client.watch.fd >= 0) {
+			end_state(session, &endings[session->state].dismissed);
 		}
 	}
 }

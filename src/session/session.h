@@ -4,58 +4,55 @@
  *
  * A session reads a request, asks the other folders about it one after the
  * other, and relays the answer. It is the only place that calls them, so that
- * the order of the steps can be read here. A worker is a thread with the
- * sessions it has accepted; workers share nothing but the configuration and
- * the count of connections.
+ * the order of the steps can be read here. A worker is what the sessions of one
+ * thread share: the event loop, memory, connections to the Engine, log lines.
+ * Workers share nothing but a snapshot of the configuration and what counts for
+ * all of them.
  */
 #ifndef SESSION_SESSION_H
 #define SESSION_SESSION_H
 
-#include "base/check.h"
-#include "policy/policy.h"
-
-#include <stdatomic.h>
-#include <stdbool.h>
+#include "audit/denials.h"
+#include "identity/identity.h"
+#include "session/snapshot.h"
 
 struct loop;
 struct worker;
 
-/* What a worker needs to know; must outlive it. */
-struct worker_settings {
-	const char *socket_path;
-	const char *api_key;      /* NULL: none */
-	unsigned max_connections; /* of all workers together */
-	unsigned max_head;        /* bytes */
-	unsigned head_timeout;    /* seconds */
-	unsigned shutdown_grace;  /* seconds */
-	atomic_uint *connections; /* of all workers */
-	struct denials *denials;  /* likewise */
-	struct learn *learn;      /* likewise; NULL: nobody takes notes */
-};
-
-/* A listening descriptor, and what holds for those who connect there. */
-struct worker_listener {
-	const struct policy *policy; /* compiled */
-	int fd;
-	bool learns;   /* what is asked for there is noted */
-	bool browsers; /* their requests are forwarded as anybody's */
+/* What all workers share, whatever configuration holds. Must outlive them. */
+struct worker_shared {
+	atomic_uint connections;  /* of clients */
+	unsigned max_connections; /* fixed, like all that is sized by it */
+	struct denials denials;
+	struct learn *learn; /* NULL: nobody takes notes */
 };
 
 /*
- * A worker that serves `count` listeners, whose descriptors it closes when it
- * stops. 0 and *ret_worker, or -errno.
+ * A worker that serves by that snapshot first, of which it takes a reference;
+ * buffers are made by its sizes. 0 and *ret_worker, or -errno.
  */
-int worker_new(const struct worker_settings *settings, const struct worker_listener *listeners,
-        unsigned count, struct worker **ret_worker) MUST_USE;
-/* Serve until worker_stop() was called and the last session has ended. 0 or -errno. */
-int worker_run(struct worker *worker) MUST_USE;
-/*
- * From any thread: accept no more, finish what is short, close everything
- * after the grace.
- */
-void worker_stop(struct worker *worker);
+int worker_new(struct worker_shared *shared, struct snapshot *snapshot,
+        struct worker **ret_worker) MUST_USE;
 void worker_free(struct worker *worker);
+
+/*
+ * The functions below are to be called in the worker's thread, or before it runs.
+ */
+
 /* The loop it runs in: what is watched there is served in its thread. */
 struct loop *worker_loop(struct worker *worker);
+/* Serve until worker_stop() was called and the last session has ended. 0 or -errno. */
+int worker_run(struct worker *worker) MUST_USE;
+/* Judge requests by another snapshot from now on, which has the same listeners and sizes; those
+ * under way keep theirs. */
+void worker_adopt(struct worker *worker, struct adoption *adoption);
+/* Finish what is short, close everything after the grace. Nothing is accepted any more. */
+void worker_stop(struct worker *worker);
+
+/*
+ * Serve the client behind the socket `fd`, which is the session's from now on. The connection is
+ * counted in shared->connections already; it is not any more once it has closed.
+ */
+void session_open(struct worker *worker, int fd, const struct caller *caller);
 
 #endif

@@ -15,7 +15,6 @@
 struct session {
 	struct stream client;
 	struct worker *worker;
-	const struct worker_listener *listener; /* at which it was accepted */
 	enum session_state state;
 	bool client_ended;                /* its end was read: it sends no more */
 	struct engine_connection *engine; /* NULL when none is borrowed */
@@ -27,7 +26,7 @@ struct session {
 	struct task again;         /* its turn was cut */
 	struct task deferred_free; /* at the end of the turn */
 	struct list link;          /* of worker->sessions */
-	char client_name[ADDRESS_NAME_MAX];
+	struct caller caller;
 };
 
 /* What a step makes of the session. */
@@ -47,6 +46,19 @@ static inline enum next next_after(enum flow_result result)
 	return result == FLOW_YIELD ? NEXT_YIELD : NEXT_CLOSE;
 }
 
+/* By which the request is judged that is under way, or the next one. */
+static inline const struct snapshot *session_snapshot(const struct session *session)
+{
+	return session->exchange != NULL ? session->exchange->adoption->snapshot
+	                                 : session->worker->adoption->snapshot;
+}
+
+/* What it says of the listener where the client came in. */
+static inline const struct snapshot_listener *session_listener(const struct session *session)
+{
+	return &session_snapshot(session)->listeners[session->caller.listener];
+}
+
 /* ── session.c ───────────────────────────────────────────────────────────── */
 
 /* Change the state and arm its deadline; NEXT_AGAIN. */
@@ -62,18 +74,17 @@ void session_engine_notified(struct stream *stream);
 
 /* The exchange, a new one if there is none; NULL without memory. */
 struct exchange *session_exchange(struct session *session);
-/* The same; a new one takes its method from what has come of the head. */
-struct exchange *session_exchange_unread(struct session *session);
 /* What an answer says of the connection to the client. */
 enum http_connection session_connection(const struct exchange *exchange);
-/* Answer {"message": reason}; `reason` must be a literal, for the record keeps it. */
-enum next session_respond_error(struct session *session, unsigned status, const char *reason);
-/* A request that is not understood: the connection ends with the answer. */
-enum next session_refuse(struct session *session, enum http_error error);
-/* One that is, but must not go on. The connection ends likewise; `reason` must be a literal. */
-enum next session_reject(struct session *session, unsigned status, const char *reason);
+/* Answer {"message": …} as the row of the outcome says. */
+enum next session_respond(struct session *session, enum outcome outcome);
+/*
+ * The same to a request that must not be looked at: the connection ends with the
+ * answer. `reason` is a literal that says it more exactly; NULL: the row's text does.
+ */
+enum next session_refuse(struct session *session, enum outcome outcome, const char *reason);
 /* 403 and what would allow it. */
-enum next session_respond_denied(struct session *session, const struct verdict *verdict);
+enum next session_respond_denied(struct session *session, const struct gate_decision *decision);
 /* 502 and what helps; `error` is a negative errno of connect(2). */
 enum next session_respond_unreachable(struct session *session, int error);
 enum next session_respond_health(struct session *session);

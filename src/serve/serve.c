@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: MIT */
+#include "serve/serve.h"
+
+#include "base/log.h"
+#include "learn/learn.h"
+#include "sandbox/sandbox.h"
+#include "serve/internal.h"
+
+#include <malloc.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+enum { HEAP_OBJECT_MAX = 128 * 1024 };
+
+/* ── Learning ────────────────────────────────────────────────────────────── */
+
+static bool somebody_learns(const struct snapshot *snapshot)
+{
+	for (unsigned i = 0; i < snapshot->listener_count; i++) {
+		if (snapshot->listeners[i].learns) {
+			return true;
+		}
+	}
+	return false;
+}
+
+static void print_learned(const struct server *server)
+{
+	const struct config *config = server_config(server);
+	struct learn_listener listeners[CONFIG_LISTENERS_MAX];
+	unsigned count = 0;
+
+	if (server->shared.learn == NULL) {
+		return;
+	}
+	for (unsigned i = 0; i < config->listener_count; i++) {
+		const struct config_listener *listener = &config->listeners[i];
+		if (server->snapshot->listeners[i].learns) {
+			listeners[count++] =
+			        (struct learn_listener){listener->address, listener->mode};
+		}
+	}
+	const struct learn_setting setting = {
+	        .listeners = listeners,
+	        .listener_count = count,
+	        .other_count = config->listener_count - count,
+	        .socket_path = config->socket_path,
+	};
+	learn_print(server->shared.learn, &setting, config->policies, stdout);
+}
+
+/* Whether notes can be taken where a snapshot wants it; false: without memory. */
+static bool provide_notes(struct server *server, const struct snapshot *snapshot)
+{
+	if (server->shared.learn == NULL && somebody_learns(snapshot)) {
+		server->shared.learn = learn_new();
+		return server->shared.learn != NULL;
+	}
+	return true;
+}
+
+/* ── Serving ─────────────────────────────────────────────────────────────── */
+
+struct server *server_new(struct config *config)
+{
+	struct server *server = calloc(1, sizeof(*server));
+	struct snapshot *snapshot = snapshot_new(config);
+
+	if (server == NULL || snapshot == NULL) {
+		snapshot_unref(snapshot);
+		free(server);
+		return NULL;
+	}
+	server->snapshot = snapshot;
+	server->signal_watch.fd = -1;
+	server->shared.max_connections = sizing_connections(config);
+	denials_init(&server->shared.denials);
+	if (!provide_notes(server, snapshot)) {
+		server_free(server);
+		return NULL;
+	}
+	return server;
+}
+
+void server_free(struct server *server)
+{
+	threads_free(server);
+	signals_done(server);
+	learn_free(server->shared.learn);
+	snapshot_unref(server->snapshot);
+	free(server);
+}
+
+bool server_adopt(struct server *server, struct snapshot *snapshot)
+{
+	if (!provide_notes(server, snapshot) || !threads_adopt(server, snapshot)) {
+		snapshot_unref(snapshot);
+		return false;
+	}
+	snapshot_unref(server->snapshot);
+	server->snapshot = snapshot;
+	return true;
+}
+
+static bool run(struct server *server)
+{
+	const struct config *config = server_config(server);
+
+	signals_block(server);
+	if (!listeners_are_free(config) || !threads_make(server) || !signals_watch(server) ||
+	        sandbox_enter(config->socket_path) < 0 || !threads_start(server)) {
+		return false;
+	}
+	announce(server);
+	threads_run(server);
+	denials_finish(&server->shared.denials);
+	log_line(LOG_NOTICE, "stopped");
+	print_learned(server);
+	return true;
+}
+
+/* What the threads' memory is taken from. */
+static void set_up_heap(void)
+{
+	/*
+	 * Said explicitly, it stays: of itself libc raises it at the first free(), and what large
+	 * buffers leave in the heap between others is never given back. There is one thread yet.
+	 */
+	(void)mallopt(M_MMAP_THRESHOLD, HEAP_OBJECT_MAX); /* NOLINT(concurrency-mt-unsafe) */
+}
+
+int serve(struct config *config)
+{
+	set_up_heap();
+	struct server *server = server_new(config);
+	if (server == NULL) {
+		log_line(LOG_CRIT, "cannot start: out of memory");
+		return EXIT_FAILURE;
+	}
+	const bool served = run(server);
+	server_free(server);
+	return served ? EXIT_SUCCESS : EXIT_FAILURE;
+}
