@@ -30,6 +30,7 @@ set -l policies open deny act-runner autoheal autokuma beszel caddy-docker-proxy
     traefik traefik-swarm trivy uptime-kuma watchtower whats-up-docker \
     whats-up-docker-update
 complete -c docker-socket-proxy -l policy -x -a "$policies" -d "What clients may do"
+complete -c docker-socket-proxy -l allow -x -d "Operations that are allowed besides"
 complete -c docker-socket-proxy -l workers -x -d "Threads that serve"
 complete -c docker-socket-proxy -l max-connections -x \
     -d "Client connections open at the same time"

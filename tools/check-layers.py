@@ -33,6 +33,7 @@ PUBLIC = {
     "net": {"listener.h", "loop.h", "stream.h"},
     "policy": {"load.h", "policy.h", "presets.h"},
     "session": {"session.h", "snapshot.h"},
+    "switches": {"bind.h", "switches.h"},
     "upstream": {"diagnosis.h", "upstream.h"},
 }
 

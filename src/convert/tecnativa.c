@@ -9,7 +9,16 @@
 #include "switches/switches.h"
 
 #include <errno.h>
-#include <stdio.h>
+
+const struct known_setting convert_switched_settings[] = {
+        {.variable = "DISABLE_IPV6"},
+        {.variable = "SOCKET_PATH"},
+        {.variable = "LOG_LEVEL", .note = "goes on as a variable of the environment"},
+        {.variable = "PUID"},
+        {.variable = "PGID"},
+        {.variable = "TZ"},
+        {.flag = NULL},
+};
 
 struct flavour {
 	const char *policy;
@@ -142,32 +151,26 @@ static int write_section(struct switched *switched, const struct switch_rule *ru
 
 	(void)snprintf(path, sizeof(path), "/%.*s(/.*)?",
 	        SLICE_FMT(docker_section_segment(rule->section)));
-	const struct draft_rule written = {
-	        .allow = true,
+	const struct policy_match match = {
 	        .methods = rule->methods,
 	        .method_count = rule->method_count,
 	        .path = path,
-	        .place = place_of(switched, rule->row),
 	};
-	return draft_rule(switched->draft, &written);
+	return draft_rule(switched->draft, true, &match, place_of(switched, rule->row));
 }
 
 /* The operations that the original opens with it: without podman only the Engine's own. */
 static int write_operations(struct switched *switched, const struct switch_rule *rule)
 {
 	const char *operations[SWITCHES_OPERATIONS_MAX];
-	struct draft_rule written = {
-	        .allow = rule->allow,
-	        .operations = operations,
-	        .place = place_of(switched, rule->row),
-	};
+	struct policy_match match = {.operations = operations};
 
 	for (unsigned i = 0; i < rule->operation_count; i++) {
 		if (switched->flavour->podman || strncmp(rule->operations[i], "libpod.", 7) != 0) {
-			operations[written.operation_count++] = rule->operations[i];
+			operations[match.operation_count++] = rule->operations[i];
 		}
 	}
-	return draft_rule(switched->draft, &written);
+	return draft_rule(switched->draft, rule->allow, &match, place_of(switched, rule->row));
 }
 
 /* Whether a rule of switches/ holds in the original; what does not is remarked on. */
@@ -227,7 +230,7 @@ static int write_rules(struct switched *switched)
 
 static bool is_without_ipv6(const struct switched *switched)
 {
-	const struct setting *setting = input_find(switched->input, NULL, "DISABLE_IPV6");
+	const struct setting *setting = input_find(switched->input, "DISABLE_IPV6");
 	static const char *const words[] = {"1", "true", "yes"};
 	bool off = false;
 
@@ -242,23 +245,18 @@ static bool is_without_ipv6(const struct switched *switched)
 static int write_addresses(struct switched *switched)
 {
 	const struct input *input = switched->input;
-	const struct setting *level = input_find(input, NULL, "LOG_LEVEL");
 	const struct draft_listener listener = {
 	        .address = is_without_ipv6(switched) ? "tcp://0.0.0.0:2375" : "tcp://*:2375",
 	        .policy = switched->flavour->policy,
 	        .place = {input->file, 1},
 	};
 
-	if (level != NULL) {
-		draft_say(switched->draft, DRAFT_NOTE,
-		        "LOG_LEVEL=%s goes on as a variable of the environment.", level->value);
-	}
 	if (draft_listener(switched->draft, &listener) < 0) {
 		return -EINVAL;
 	}
 	return draft_upstream(switched->draft,
-	        input_value(input, NULL, "SOCKET_PATH", "/var/run/docker.sock"),
-	        input_place(input, NULL, "SOCKET_PATH"));
+	        input_value(input, "SOCKET_PATH", "/var/run/docker.sock"),
+	        input_place(input, "SOCKET_PATH"));
 }
 
 static int convert(const struct flavour *flavour, const struct input *input, struct draft *draft)
@@ -273,11 +271,7 @@ static int convert(const struct flavour *flavour, const struct input *input, str
 		return -EINVAL;
 	}
 	read_switches(switched);
-	if (write_rules(switched) < 0 || draft_compile(draft) < 0) {
-		return -EINVAL;
-	}
-	convert_note_attach(draft);
-	return 0;
+	return write_rules(switched) < 0 ? -EINVAL : draft_compile(draft);
 }
 
 int convert_tecnativa(struct input *input, struct draft *draft)

@@ -164,18 +164,6 @@ static void add_presets(const struct policy *policy, unsigned id, struct text *t
 	}
 }
 
-/* Whether a path means the same as a pattern and as plain YAML. */
-static bool is_plain(struct slice path)
-{
-	for (size_t i = 0; i < path.len; i++) {
-		const char c = path.ptr[i];
-		if (!ascii_is_alnum(c) && c != '/' && c != '-' && c != '_') {
-			return false;
-		}
-	}
-	return true;
-}
-
 void policy_add_pattern(struct slice path, struct text *text)
 {
 	for (size_t i = 0; i < path.len; i++) {
@@ -209,7 +197,7 @@ static void add_path_rule(const struct docker_request *request, struct text *tex
 		text_add_format(text, "{operations: [unknown%s%s]", served ? ", " : "",
 		        served ? docker_operation_name(request->served_id) : "");
 	}
-	if (is_plain(request->bare)) {
+	if (policy_is_plain(request->bare)) {
 		text_add_format(text, ", path: %.*s}", SLICE_FMT(request->bare));
 	} else {
 		text_add(text, SLICE(", path: '"));
