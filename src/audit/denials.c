@@ -160,3 +160,34 @@ void denials_report(struct denials *denials, int64_t now_ns, const struct denial
 		log_denial(denial, count);
 	}
 }
+
+static void log_unjudged(
+        const struct caller *caller, const struct denials_unjudged *denied, uint64_t count)
+{
+	char memory[MESSAGE_MAX];
+	char words[2][NAME_SHOWN_MAX];
+	struct text message = text_over(memory, MESSAGE_MAX);
+	struct text host = text_over(words[0], NAME_SHOWN_MAX);
+	struct text times = text_over(words[1], NAME_SHOWN_MAX);
+
+	text_add_format(&message, "denied: %s", denied->why);
+	caller_add_host(caller, &host);
+	text_add_u64(&times, count);
+	const struct log_field fields[] = {
+	        {"method", shown(denied->method, METHOD_SHOWN_MAX), false, false},
+	        {"path", shown(denied->path, PATH_SHOWN_MAX), false, false},
+	        {"client", text_slice(&host), false, false},
+	        {"denied", text_slice(&times), true, false},
+	};
+	(void)log_event(LOG_WARNING, text_slice(&message), fields, ARRAY_LEN(fields));
+}
+
+void denials_report_unjudged(struct denials *denials, int64_t now_ns, const struct caller *caller,
+        const struct denials_unjudged *denied)
+{
+	const uint64_t count = denials_count(denials, now_ns, caller, denied->what, false);
+
+	if (count > 0) {
+		log_unjudged(caller, denied, count);
+	}
+}

@@ -52,4 +52,15 @@ struct denial {
 /* Count one, and write its line when one is due. */
 void denials_report(struct denials *denials, int64_t now_ns, const struct denial *denial);
 
+/* What was denied before any policy was asked. */
+struct denials_unjudged {
+	const char *what; /* a literal, which takes the place of the operation */
+	const char *why;  /* a sentence, as the client was told */
+	struct slice method;
+	struct slice path; /* as sent */
+};
+
+void denials_report_unjudged(struct denials *denials, int64_t now_ns, const struct caller *caller,
+        const struct denials_unjudged *denied);
+
 #endif

@@ -40,6 +40,40 @@ def test_line_names_method_path_status_bytes_time_and_client(proxy: Proxy, engin
         assert re.search(r"\b\d+(\.\d+)?\s?ms\b|\bms=\d+(\.\d+)?\b", line), "milliseconds"
 
 
+def test_a_browser_turned_away_is_a_denial(start, own_engine: Engine) -> None:
+    """Who sent it may not know that he did, and a HEAD is told nothing but the status."""
+    proxy = start("--log-level", "warning")
+    with proxy.connect() as client:
+        client.send(
+            b"HEAD /containers/json?all=1 HTTP/1.1\r\nHost: docker\r\nSec-Fetch-Site: none\r\n\r\n"
+        )
+        client.expect_refusal(403, to_head=True)
+    line = proxy.wait_log(lambda line: "denied: " in line)
+    assert "browsers: true" in line
+    assert line.endswith("method=HEAD path=/containers/json client=127.0.0.1 denied=1")
+    for _ in range(2):
+        with proxy.connect() as client:
+            client.get("/_ping", headers=["Sec-Fetch-Site: none"])
+            client.expect_refusal(403)
+    proxy.stop()
+    again = [line for line in proxy.lines if "denied: " in line][1:]
+    assert [line.split(" warning ")[-1] for line in again] == [
+        "denied: browser again since then client=127.0.0.1 denied=2"
+    ]
+
+
+def test_a_head_that_is_refused_unread_leaves_its_method(proxy: Proxy, engine: Engine) -> None:
+    """The client was told nothing but the status; a parenthesis ends what is a method."""
+    since = len(proxy.lines)
+    with proxy.connect() as client:
+        client.send(b"HEAD /log-unread HTTP/1.1\r\nHost: docker\r\nX : y\r\n\r\n")
+        client.expect_refusal(400, to_head=True)
+        name = f"client=127.0.0.1:{client.port} "
+        line = proxy.wait_log(lambda line: name in line, since)
+    assert " method=HEAD " in line
+    assert 'reason="a field name is not a token' in line
+
+
 def test_bytes_of_a_chunked_answer_are_counted(proxy: Proxy, engine: Engine) -> None:
     since = len(proxy.lines)
     with proxy.connect() as client:
