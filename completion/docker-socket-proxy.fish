@@ -31,6 +31,7 @@ set -l policies open deny act-runner ai-agent arcane autoheal autokuma beszel ca
     read-only ryuk swarm-cronjob telegraf testcontainers traefik traefik-swarm trivy \
     tugtainer uptime-kuma watchtower whats-up-docker whats-up-docker-update yacht
 complete -c docker-socket-proxy -l policy -x -a "$policies" -d "What clients may do"
+complete -c docker-socket-proxy -l allow -x -d "Operations that are allowed besides"
 complete -c docker-socket-proxy -l workers -x -d "Threads that serve"
 complete -c docker-socket-proxy -l max-connections -x \
     -d "Client connections open at the same time"

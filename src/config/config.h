@@ -74,6 +74,9 @@ struct config {
 	const char *policy_option; /* "--policy", "POLICY", "default"; NULL: the file */
 	struct place policy_place;
 	const struct policy *policy; /* compiled */
+	/* Operations to be allowed besides; NULL: none. And "--allow" or "ALLOW". */
+	const char *allow;
+	const char *allow_option;
 	struct policy_set *policies; /* those of the file are compiled */
 	/* What the environment says of sections; they replace POLICY. */
 	struct switches switches;

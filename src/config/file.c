@@ -162,13 +162,10 @@ static int read_upstream_address(void *context, const struct yaml_node *node)
 	        0) {
 		return -EINVAL;
 	}
-	const char *given = address_path(node->text.ptr);
-	const char *path = given != NULL ? given : node->text.ptr;
-	const char *problem = address_path_problem(slice_of(path));
+	const char *path;
+	const char *problem = config_engine_problem(node->text.ptr, &path);
 	if (problem != NULL) {
-		return fault_set(file->error, node->place,
-		        "address: %s is not accepted: give the Engine's unix socket, unix:///PATH: "
-		        "%s",
+		return fault_set(file->error, node->place, "address: %s is not accepted: %s",
 		        yaml_found(node).text, problem);
 	}
 	if (config->socket_path == NULL) {
@@ -252,9 +249,7 @@ static int find_listener_policies(struct file_reader *file)
 		if (name == NULL) {
 			continue;
 		}
-		if (policy_set_find(
-		            config->policies, name->text, name->place, &policy, file->error) < 0 ||
-		        policy_compile(policy, file->error) < 0) {
+		if (config_find_policy(file->reader, name->text, name->place, &policy) < 0) {
 			return -EINVAL;
 		}
 		config->listeners[i].policy = policy;

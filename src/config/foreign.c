@@ -90,8 +90,10 @@ static enum matter matter_of(const struct config_option *option)
 	switch (option->member) {
 	case offsetof(struct config, file):
 	case offsetof(struct config, policy_name):
+	case offsetof(struct config, allow):
 		return MATTER_POLICY;
 	case offsetof(struct config, listeners):
+	case offsetof(struct config, loopback_only):
 		return MATTER_ADDRESS;
 	default:
 		return MATTER_NONE;
@@ -171,7 +173,7 @@ static const struct config_option *like_option(struct slice name)
 
 	for (unsigned i = 0; i < CONFIG_OPTION_COUNT; i++) {
 		const struct config_option *option = &config_options[i];
-		if (option->flag == NULL || matter_of(option) == MATTER_NONE) {
+		if (option->type == OPTION_BIND || matter_of(option) == MATTER_NONE) {
 			continue;
 		}
 		const unsigned before = nearest.least;
@@ -252,9 +254,9 @@ static bool is_settled(const struct config *config, enum matter matter)
 		return true;
 	case MATTER_POLICY:
 		return config->verb == CONFIG_LEARN || config->file != NULL ||
-		       config->policy_name != NULL;
+		       config->policy_name != NULL || config->allow != NULL;
 	case MATTER_ADDRESS:
-		return config->listener_count > 0;
+		return config->listener_count > 0 || config->loopback_only;
 	case MATTER_DEMAND:
 		return false;
 	}
@@ -263,7 +265,7 @@ static bool is_settled(const struct config *config, enum matter matter)
 
 static bool stops(const struct config *config, const struct slip *slip)
 {
-	const bool beside_switches = config->switch_name != NULL && config->file == NULL;
+	const bool beside_switches = config->switch_name != NULL;
 
 	return !is_settled(config, slip->matter) ||
 	       (slip->matter == MATTER_POLICY && beside_switches && slip->certain);

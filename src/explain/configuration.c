@@ -234,7 +234,8 @@ static bool is_in_use(const struct config *config, const struct policy *policy)
 	for (unsigned i = 0; !used && i < config->listener_count; i++) {
 		used = config->listeners[i].policy == policy;
 	}
-	return used || policy_place(policy).file != NULL;
+	const char *file = policy_place(policy).file;
+	return used || (file != NULL && config->file != NULL && strcmp(file, config->file) == 0);
 }
 
 /* Those of the file, and what else is in use. */

@@ -47,6 +47,7 @@ struct policy {
 	unsigned rule_count;
 	unsigned extension_count;
 	bool observe;
+	bool used;               /* see policy_use() */
 	bool in_configuration;   /* written by the user, who can add to it */
 	policy_advisor *advisor; /* NULL: the general one */
 	const void *advisor_context;
@@ -77,6 +78,9 @@ static inline void id_add(uint64_t *ids, unsigned id)
 
 /* The policy called `name`, presets that nobody asked for left out; NULL: there is none. */
 struct policy *policy_find_made(const struct policy_set *set, struct slice name);
+
+/* A policy without a rule, added to the set; the name is not checked. */
+struct policy *policy_make(struct policy_set *set, struct slice name, struct place place);
 
 /* Whether `name` is `stem` and something behind a dash. */
 bool policy_is_variant(struct slice name, struct slice stem);

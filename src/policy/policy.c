@@ -22,7 +22,7 @@ unsigned policy_method_bit(struct slice method)
 
 /* ── The set ─────────────────────────────────────────────────────────────── */
 
-static struct policy *make_policy(struct policy_set *set, struct slice name, struct place place)
+struct policy *policy_make(struct policy_set *set, struct slice name, struct place place)
 {
 	struct policy *policy = arena_take(&set->arena, sizeof(*policy));
 
@@ -43,8 +43,8 @@ static void add_built_ins(struct policy_set *set)
 	const struct place nowhere = {.file = NULL};
 	char error[FAULT_MAX];
 
-	(void)make_policy(set, SLICE("deny"), nowhere);
-	struct policy *open = make_policy(set, SLICE("open"), nowhere);
+	(void)policy_make(set, SLICE("deny"), nowhere);
+	struct policy *open = policy_make(set, SLICE("open"), nowhere);
 	open->costs = "Access to the Engine is root on the host.";
 	const int code = policy_add_rule(open, true, &match, "allow: ['*']", nowhere, error);
 	ASSERT(code == 0);
@@ -139,7 +139,7 @@ int policy_new(struct policy_set *set, struct slice name, struct place place,
 	if (preset != NULL && preset->file != place.file) {
 		return fault_set(error, place, "'%s' is a preset: choose another name", shown.text);
 	}
-	*ret_policy = make_policy(set, name, place);
+	*ret_policy = policy_make(set, name, place);
 	return 0;
 }
 

@@ -36,7 +36,7 @@ static void announce_policy(const struct config_listener *listener)
 
 void announce(const struct server *server)
 {
-	const struct config *config = server->config;
+	const struct config *config = server_config(server);
 
 	for (unsigned i = 0; i < config->listener_count; i++) {
 		const struct config_listener *listener = &config->listeners[i];

@@ -8,12 +8,14 @@
 
 #include "audit/audit.h"
 #include "docker/docker.h"
+#include "session/snapshot.h"
 
 struct exchange {
 	struct audit_record record;
-	unsigned traits;    /* of the operation: enum docker_trait */
-	bool upgrade;       /* Upgrade was sent on */
-	bool to_head;       /* it is a HEAD request */
+	struct adoption *adoption; /* of the snapshot by which it is judged */
+	unsigned traits;           /* of the operation: enum docker_trait */
+	bool upgrade;              /* Upgrade was sent on */
+	bool to_head;              /* it is a HEAD request */
 	bool safe;          /* GET or HEAD, and the operation changes nothing: may be sent twice */
 	bool keep_client;   /* the client connection can go on after it */
 	bool keep_engine;   /* the Engine's as well */

@@ -21,6 +21,7 @@ struct exchange *session_exchange(struct session *session)
 			                .method_len = 1,
 			                .path_len = 1,
 			                .started_ns = session->worker->loop.now_ns},
+			        .adoption = worker_enter(session->worker),
 			};
 		}
 	}
@@ -122,7 +123,7 @@ enum next session_respond_unreachable(struct session *session, int error)
 	char memory[MESSAGE_MAX];
 	struct text text = text_over(memory, sizeof(memory));
 
-	upstream_diagnose(&text, worker->settings->socket_path, -error);
+	upstream_diagnose(&text, session_snapshot(session)->socket_path, -error);
 	if (worker->loop.now_ns >=
 	        worker->next_diagnosis_ns) { /* each request has its line anyway */
 		worker->next_diagnosis_ns = worker->loop.now_ns + NS_PER_S;
@@ -144,7 +145,7 @@ enum next session_respond_health(struct session *session)
 	}
 	char reason[MESSAGE_MAX / 2];
 	struct text words = text_over(reason, sizeof(reason));
-	upstream_diagnose(&words, session->worker->settings->socket_path, -error);
+	upstream_diagnose(&words, session_snapshot(session)->socket_path, -error);
 	text_add(&text, SLICE("{\"status\":\"unhealthy\",\"reason\":\""));
 	text_add_json(&text, text_slice(&words));
 	text_add(&text, SLICE("\"}"));

@@ -214,11 +214,11 @@ static enum next read_answer_head(struct session *session)
 	for (;;) {
 		const struct slice bytes = flow_unjudged(&session->down);
 		const enum http_progress progress = http_scan_head(&session->scan, bytes);
-		if (progress == HTTP_DONE && session->scan.head_len <= worker->settings->max_head) {
+		if (progress == HTTP_DONE && session->scan.head_len <= worker->max_head) {
 			forget_request(session);
 			return judge_answer(session);
 		}
-		if (progress != HTTP_MORE || bytes.len > worker->settings->max_head) {
+		if (progress != HTTP_MORE || bytes.len > worker->max_head) {
 			return session_respond(session, OUTCOME_ENGINE_HEAD);
 		}
 		const size_t most = bytes.len == 0 ? ANSWER_FIRST_READ : SIZE_MAX;

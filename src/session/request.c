@@ -63,13 +63,13 @@ static void note_verdict(struct session *session, const struct gate_decision *de
 	struct worker *worker = session->worker;
 	const struct verdict *verdict = &decision->verdict;
 
-	if (session->listener->learns) {
-		learn_note(worker->settings->learn, &session->caller, decision->request);
+	if (session_listener(session)->learns) {
+		learn_note(worker->shared->learn, &session->caller, decision->request);
 	}
 	session->exchange->record.policy = policy_name(decision->policy);
 	session->exchange->record.observed = verdict->observed;
 	if (!verdict->allowed || verdict->observed) {
-		denials_report(worker->settings->denials, worker->loop.now_ns, &session->caller,
+		denials_report(&worker->shared->denials, worker->loop.now_ns, &session->caller,
 		        decision->policy, decision->request, verdict);
 	}
 }
@@ -93,7 +93,7 @@ static enum next forward(struct session *session, const struct gate_decision *de
 	struct worker *worker = session->worker;
 	struct exchange *exchange = session->exchange;
 	const struct http_request *head = decision->head;
-	const char *key = worker->settings->api_key;
+	const char *key = exchange->adoption->snapshot->api_key;
 	const struct http_request_options options = {
 	        .api_key = key == NULL ? (struct slice){NULL, 0} : slice_of(key),
 	        .upgrade = exchange->upgrade,
@@ -162,7 +162,7 @@ enum next session_step_head(struct session *session)
 		        .scan = &session->scan,
 		};
 		const struct gate_decision decision =
-		        gate_decide(&session->listener->gate, &question, &worker->gate);
+		        gate_decide(&session_listener(session)->gate, &question, &worker->gate);
 		if (decision.action != GATE_NEED_HEAD) {
 			return act(session, &decision);
 		}
