@@ -25,9 +25,9 @@ enum {
 struct audit_record {
 	char method[AUDIT_METHOD_MAX];
 	char path[AUDIT_PATH_MAX];
-	unsigned method_len;
 	char name[AUDIT_NAME_MAX]; /* what the query names, see docker_add_name() */
 	char image[AUDIT_NAME_MAX];
+	unsigned method_len;
 	unsigned path_len;
 	unsigned name_len;
 	unsigned image_len;
