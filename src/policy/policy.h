@@ -156,6 +156,9 @@ struct policy_match {
 	const char *versioned_path; /* the same over docker_versioned_path(); NULL: any */
 };
 
+/* Write the rule as it stands in a file, in one line: "allow: [container.list]". */
+void policy_write_rule(struct text *text, bool allow, const struct policy_match *match);
+
 /* A bit for each method that rules may name; 0: it is none of them. */
 unsigned policy_method_bit(struct slice method);
 
