@@ -96,7 +96,7 @@ struct config {
 	const char *source;
 	const char *source_file;
 	const char *source_service; /* of a compose file; NULL: by its image */
-	unsigned workers; /* 0: as many as CPUs may be used, at most 4 */
+	unsigned workers;           /* 0: as many as CPUs may be used, at most 4 */
 	unsigned max_connections;
 	unsigned max_head;       /* bytes */
 	unsigned head_timeout;   /* seconds */

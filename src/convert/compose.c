@@ -66,7 +66,6 @@ static int read_pairs(struct input *input, enum setting_kind kind, const struct 
 
 static int read_command(struct input *input, const struct yaml_node *command)
 {
-	struct words *words = arena_take(input->arena, sizeof(*words));
 	struct slice value;
 
 	if (command == NULL) {
@@ -74,7 +73,7 @@ static int read_command(struct input *input, const struct yaml_node *command)
 	}
 	if (command->kind == YAML_TEXT &&
 	        (resolve(input, command->text, command->place, &value) < 0 ||
-	                input_add_line(input, words, value, command->place) < 0)) {
+	                input_add_flags(input, value, command->place) < 0)) {
 		return -EINVAL;
 	}
 	for (const struct yaml_node *word = command->first; word != NULL; word = word->next) {
@@ -82,11 +81,11 @@ static int read_command(struct input *input, const struct yaml_node *command)
 			return fault_set(input->error, word->place, "'command' is a list of words");
 		}
 		if (resolve(input, word->text, word->place, &value) < 0 ||
-		        input_add_word(input, words, value, word->place) < 0) {
+		        input_add_flag(input, value, word->place) < 0) {
 			return -EINVAL;
 		}
 	}
-	return input_add_flags(input, words);
+	return input_end_flags(input);
 }
 
 static int read_service(struct input *input, const struct yaml_node *service, struct draft *draft)

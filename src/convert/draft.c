@@ -154,44 +154,6 @@ int draft_policy(struct draft *draft, const char *name)
 	return policy_new(draft->set, slice_of(name), NOWHERE, &draft->policy, draft->error);
 }
 
-/* A condition of a map, behind a comma where one is before it. */
-static void add_key(struct text *text, const char *key)
-{
-	text_add_format(text, "%s%s: ", text->ptr[text->len - 1] == '{' ? "" : ", ", key);
-}
-
-static void add_words(struct text *text, const char *key, const char *const *words, unsigned count)
-{
-	if (count > 0) {
-		add_key(text, key);
-		yaml_add_list(text, words, count);
-	}
-}
-
-static void add_path(struct text *text, const char *key, const char *path)
-{
-	if (path != NULL) {
-		add_key(text, key);
-		yaml_add_quoted(text, slice_of(path));
-	}
-}
-
-static void add_rule(struct text *text, bool allow, const struct policy_match *match)
-{
-	text_add_format(text, "      - %s: ", allow ? "allow" : "deny");
-	if (match->method_count == 0 && match->operation_count > 0) {
-		yaml_add_list(text, match->operations, match->operation_count);
-	} else {
-		text_add_char(text, '{');
-		add_words(text, "operations", match->operations, match->operation_count);
-		add_words(text, "methods", match->methods, match->method_count);
-		add_path(text, "path", match->path);
-		add_path(text, "versioned_path", match->versioned_path);
-		text_add_char(text, '}');
-	}
-	text_add_char(text, '\n');
-}
-
 int draft_rule(
         struct draft *draft, bool allow, const struct policy_match *match, struct place place)
 {
@@ -207,7 +169,9 @@ int draft_rule(
 		return -EINVAL;
 	}
 	draft->rule_count++;
-	add_rule(&draft->policies, allow, match);
+	text_add_format(&draft->policies, "      - ");
+	policy_write_rule(&draft->policies, allow, match);
+	text_add_char(&draft->policies, '\n');
 	return 0;
 }
 

@@ -55,31 +55,6 @@ static bool next_word(struct slice *line, struct text *word)
 	return true;
 }
 
-int input_add_word(struct input *input, struct words *words, struct slice word, struct place place)
-{
-	if (words->count == INPUT_SETTINGS_MAX) {
-		return fault_set(
-		        input->error, place, "there are more than %d words", INPUT_SETTINGS_MAX);
-	}
-	words->places[words->count] = place;
-	words->words[words->count++] = (struct slice){arena_copy(input->arena, word), word.len};
-	return 0;
-}
-
-int input_add_line(struct input *input, struct words *words, struct slice line, struct place place)
-{
-	char *memory = arena_take(input->arena, line.len + 1);
-	struct text word = text_over(memory, line.len + 1);
-
-	while (next_word(&line, &word)) {
-		if (input_add_word(input, words, text_slice(&word), place) < 0) {
-			return -EINVAL;
-		}
-		word = text_over(memory, line.len + 1);
-	}
-	return 0;
-}
-
 static bool is_alone(const struct input *input, struct slice flag)
 {
 	const struct setting setting = {
@@ -89,34 +64,49 @@ static bool is_alone(const struct input *input, struct slice flag)
 	return known != NULL && known->alone;
 }
 
-int input_add_flags(struct input *input, const struct words *words)
+int input_add_flag(struct input *input, struct slice word, struct place place)
 {
-	for (unsigned i = 0; i < words->count; i++) {
-		const struct place place = words->places[i];
-		struct slice value = words->words[i];
-		struct slice name;
+	struct slice value = word;
+	struct slice name = input->pending;
 
-		if (value.len < 2 || value.ptr[0] != '-') {
-			return fault_set(input->error, place,
-			        "'%s' is no flag: flags are written -name=value",
-			        text_show(value).text);
-		}
-		value = slice_behind(value, value.ptr[1] == '-' ? 2 : 1);
-		(void)slice_next(&value, '=', &name);
-		if (value.ptr == NULL && is_alone(input, name)) {
-			value = SLICE("");
-		} else if (value.ptr == NULL) {
-			if (++i == words->count) {
-				return fault_set(input->error, place, "-%s: its value is missing",
-				        text_show(name).text);
-			}
-			value = words->words[i];
-		}
-		if (input_add(input, SETTING_FLAG, name, value, place) < 0) {
+	if (name.ptr != NULL) {
+		input->pending.ptr = NULL;
+		return input_add(input, SETTING_FLAG, name, value, place);
+	}
+	if (word.len < 2 || word.ptr[0] != '-') {
+		return fault_set(input->error, place,
+		        "'%s' is no flag: flags are written -name=value", text_show(word).text);
+	}
+	value = slice_behind(word, word.ptr[1] == '-' ? 2 : 1);
+	(void)slice_next(&value, '=', &name);
+	if (value.ptr == NULL && !is_alone(input, name)) {
+		input->pending = (struct slice){arena_copy(input->arena, name), name.len};
+		input->pending_place = place;
+		return 0;
+	}
+	return input_add(input, SETTING_FLAG, name, value.ptr == NULL ? SLICE("") : value, place);
+}
+
+int input_add_flags(struct input *input, struct slice line, struct place place)
+{
+	char *memory = arena_take(input->arena, line.len + 1);
+	struct text word = text_over(memory, line.len + 1);
+
+	while (next_word(&line, &word)) {
+		if (input_add_flag(input, text_slice(&word), place) < 0) {
 			return -EINVAL;
 		}
+		word = text_over(memory, line.len + 1);
 	}
 	return 0;
+}
+
+int input_end_flags(struct input *input)
+{
+	return input->pending.ptr == NULL
+	               ? 0
+	               : fault_set(input->error, input->pending_place, "-%s: its value is missing",
+	                         text_show(input->pending).text);
 }
 
 /* ── Lines ───────────────────────────────────────────────────────────────── */
@@ -134,17 +124,15 @@ static bool next_line(struct slice *rest, struct slice *ret_line)
 
 int input_read_flags(struct input *input, struct slice bytes)
 {
-	struct words *words = arena_take(input->arena, sizeof(*words));
 	struct place place = {input->file, 1};
 	struct slice line;
 
 	for (; next_line(&bytes, &line); place.line++) {
-		if (line.len > 0 && line.ptr[0] != '#' &&
-		        input_add_line(input, words, line, place) < 0) {
+		if (line.len > 0 && line.ptr[0] != '#' && input_add_flags(input, line, place) < 0) {
 			return -EINVAL;
 		}
 	}
-	return input_add_flags(input, words);
+	return input_end_flags(input);
 }
 
 int input_read_rules(struct input *input, struct slice lines, struct place place)

@@ -52,6 +52,8 @@ struct input {
 	const struct known_setting *known; /* up to a row without names */
 	struct setting settings[INPUT_SETTINGS_MAX];
 	unsigned count;
+	struct slice pending; /* a flag that waits for its value; ptr NULL: none does */
+	struct place pending_place;
 	char *error;
 };
 
@@ -65,19 +67,14 @@ int input_read_variables(struct input *input, struct slice bytes) MUST_USE;
 int input_read_flags(struct input *input, struct slice bytes) MUST_USE;
 int input_read_rules(struct input *input, struct slice lines, struct place place) MUST_USE;
 
-/* The words of a command line. */
-struct words {
-	struct slice words[INPUT_SETTINGS_MAX];
-	struct place places[INPUT_SETTINGS_MAX];
-	unsigned count;
-};
-int input_add_word(
-        struct input *input, struct words *words, struct slice word, struct place place) MUST_USE;
-/* All of a line, cut as a shell cuts it. */
-int input_add_line(
-        struct input *input, struct words *words, struct slice line, struct place place) MUST_USE;
-/* Each as a setting: "-name=value", "--name=value", "-name value", and those alone "-name". */
-int input_add_flags(struct input *input, const struct words *words) MUST_USE;
+/*
+ * The words of a command line one by one, or a line of them, cut as a shell cuts it: "-name=value",
+ * "--name=value", "-name value", and those that stand alone "-name". After the last comes
+ * input_end_flags().
+ */
+int input_add_flag(struct input *input, struct slice word, struct place place) MUST_USE;
+int input_add_flags(struct input *input, struct slice line, struct place place) MUST_USE;
+int input_end_flags(struct input *input) MUST_USE;
 
 /* The row that a flag or a variable is; NULL: the original has no such setting. */
 const struct known_setting *input_known(const struct input *input, const struct setting *setting);

@@ -104,6 +104,13 @@ void policy_set_advisor(struct policy *policy, policy_advisor *advisor, const vo
 void policy_advise(
         const struct policy *policy, const struct docker_request *request, struct text *text);
 /*
+ * Write a whole configuration file that allows `request` and all that the policy
+ * does: "{policy: mine, policies: …}". Nothing where there is a file already, or where other
+ * settings than a policy's name decide.
+ */
+void policy_add_file(
+        const struct policy *policy, const struct docker_request *request, struct text *text);
+/*
  * Write the sentences a client gets: "container.create is not allowed by policy
  * 'traefik' (presets/traefik.yaml:7). To allow it, …"
  */
@@ -155,6 +162,9 @@ struct policy_match {
 	const char *path; /* PCRE2 over the whole decoded path, version removed; NULL: any */
 	const char *versioned_path; /* the same over docker_versioned_path(); NULL: any */
 };
+
+/* Write the rule as it stands in a file, in one line: "allow: [container.list]". */
+void policy_write_rule(struct text *text, bool allow, const struct policy_match *match);
 
 /* A bit for each method that rules may name; 0: it is none of them. */
 unsigned policy_method_bit(struct slice method);

@@ -50,6 +50,18 @@ static void note_head(struct exchange *exchange, const struct http_request *head
 	exchange->keep_client = head->head.keep_alive;
 }
 
+/* Of the query only what the catalogue knows to be no secret. */
+static void note_subject(struct audit_record *record, unsigned id, struct slice query)
+{
+	struct text name = text_over(record->name, AUDIT_NAME_MAX);
+	struct text image = text_over(record->image, AUDIT_NAME_MAX);
+
+	docker_add_name(id, query, &name);
+	docker_add_image(id, query, &image);
+	record->name_len = (unsigned)name.len;
+	record->image_len = (unsigned)image.len;
+}
+
 /* What the Engine changes to is compared with this when it does; nobody asks for more. */
 static bool keep_protocol(struct exchange *exchange, struct slice protocol)
 {
@@ -67,6 +79,9 @@ static void note_operation(struct exchange *exchange, const struct gate_decision
 	exchange->safe = exchange->safe && (exchange->traits & DOCKER_WRITE) == 0;
 	exchange->upgrade = (exchange->traits & DOCKER_HIJACK) != 0 &&
 	                    keep_protocol(exchange, decision->head->head.upgrade);
+	if (decision->head->query.len > 0) {
+		note_subject(&exchange->record, decision->request->id, decision->head->query);
+	}
 }
 
 static void note_verdict(struct session *session, const struct gate_decision *decision)
@@ -80,8 +95,15 @@ static void note_verdict(struct session *session, const struct gate_decision *de
 	session->exchange->record.policy = policy_name(decision->policy);
 	session->exchange->record.observed = verdict->observed;
 	if (!verdict->allowed || verdict->observed) {
-		denials_report(&worker->shared->denials, worker->loop.now_ns, &session->caller,
-		        decision->policy, decision->request, verdict);
+		const struct denial denial = {
+		        .caller = &session->caller,
+		        .policy = decision->policy,
+		        .request = decision->request,
+		        .query = decision->head->query,
+		        .verdict = verdict,
+		};
+		session->exchange->record.rule = verdict->rule;
+		denials_report(&worker->shared->denials, worker->loop.now_ns, &denial);
 	}
 }
 

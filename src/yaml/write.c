@@ -12,15 +12,20 @@ void yaml_add_quoted(struct text *text, struct slice s)
 	text_add_char(text, '\'');
 }
 
-/* Whether it is the same text without quotes, in braces too. */
-static bool is_word(const char *s)
+void yaml_add_word(struct text *text, struct slice s)
 {
-	size_t len = 0;
+	bool plain = s.len > 0;
 
-	while (ascii_is_alnum(s[len]) || (len > 0 && s[len] != '\0' && strchr("._-*", s[len]))) {
-		len++;
+	for (size_t i = 0; i < s.len; i++) {
+		const char c = s.ptr[i];
+		plain = plain && (ascii_is_alnum(c) || c == '/' || c == '_' ||
+		                         (i > 0 && (c == '.' || c == '-' || c == '*')));
 	}
-	return len > 0 && s[len] == '\0';
+	if (plain) {
+		text_add(text, s);
+	} else {
+		yaml_add_quoted(text, s);
+	}
 }
 
 void yaml_add_list(struct text *text, const char *const *words, unsigned count)
@@ -28,11 +33,7 @@ void yaml_add_list(struct text *text, const char *const *words, unsigned count)
 	text_add_char(text, '[');
 	for (unsigned i = 0; i < count; i++) {
 		text_add(text, i > 0 ? SLICE(", ") : SLICE(""));
-		if (is_word(words[i])) {
-			text_add(text, slice_of(words[i]));
-		} else {
-			yaml_add_quoted(text, slice_of(words[i]));
-		}
+		yaml_add_word(text, slice_of(words[i]));
 	}
 	text_add_char(text, ']');
 }

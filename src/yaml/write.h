@@ -11,6 +11,8 @@
 
 /* In single quotes, where nothing but the quote itself is special. */
 void yaml_add_quoted(struct text *text, struct slice s);
+/* As it is where YAML reads it so, in braces too; else in quotes. */
+void yaml_add_word(struct text *text, struct slice s);
 /* "[container.list, '*.inspect']": words in one line, in quotes where they need them. */
 void yaml_add_list(struct text *text, const char *const *words, unsigned count);
 /*

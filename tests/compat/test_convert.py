@@ -21,7 +21,7 @@ import catalogue
 from catalogue import Request
 from differences import STARTS_THAT_ARE_MORE
 from harness import BINARY, Proxy, ask, encode
-from peers import PEERS, Peer
+from peers import PEERS, TECNATIVA_NEWEST, Peer
 
 SEED = 7
 VERSION = re.compile(r"^/v[0-9][0-9.]*(?=/)")
@@ -189,6 +189,67 @@ def test_random_variables(peer: Peer, sample: int, convert, folder, engine, peer
     assert not differing(asked, ours, theirs_of(peer, env, peers[peer.name], asked))
 
 
+@pytest.mark.parametrize("sample", range(8))
+def test_random_variables_of_the_newest_template(
+    sample: int, convert, folder, engine, peers
+) -> None:
+    """It is told by a variable that no release has."""
+    generator = random.Random(SEED + sample)
+    env = {
+        name: generator.choice(("0", "1", "1", "true", "3", ""))
+        for name in TECNATIVA_NEWEST.variables
+        if name == "DELETE" or generator.random() < 0.6
+    }
+    converted = convert("tecnativa", env_file(env))
+    assert "only the newest template knows" in converted.warnings
+    asked = [r for r in catalogue.requests() if r.operation != "container.start_with_config"]
+    ours = converted.verdicts(folder, engine, asked)
+    theirs = theirs_of(TECNATIVA_NEWEST, env, peers[TECNATIVA_NEWEST.name], asked)
+    assert not differing(asked, ours, theirs)
+    assert True in ours and False in ours
+
+
+@pytest.mark.parametrize(
+    "source,env,closed,said",
+    [
+        ("tecnativa", "DELETE=0", ["container.remove"], "newest template"),
+        ("tecnativa", "ALLOW_EXEC=0", ["exec.create"], "newest template"),
+        ("linuxserver", "DELETE=0", ["container.remove"], "NOT CONVERTED: DELETE=0"),
+        ("linuxserver", "ALLOW_EXEC=0", ["exec.create"], "NOT CONVERTED: ALLOW_EXEC=0"),
+        ("linuxserver", "ALLOW_KILL=1", [], "NOT CONVERTED: ALLOW_KILL=1"),
+        ("tecnativa", "LIBPOD_INFO=1", ["libpod.system.info"], "NOT CONVERTED: LIBPOD_INFO=1"),
+        ("tecnativa", "IAMGES=1", ["image.list"], "NOT CONVERTED: IAMGES: the original has no"),
+        ("tecnativa", "PORTS=1", [], "NOT CONVERTED: PORTS: the original has no"),
+        ("tecnativa", "LOGS=0", ["container.logs", "container.list"], "everything is denied"),
+        ("linuxserver", "LOGS=", ["container.logs", "container.list"], "everything is denied"),
+    ],
+)
+def test_what_is_not_known_is_said_and_closed(
+    source: str, env: str, closed: list[str], said: str, convert, folder, engine
+) -> None:
+    converted = convert(source, f"CONTAINERS=1\nEXEC=1\nPOST=1\n{env}\n")
+    assert said in converted.comments and said in converted.warnings
+    asked = [r for r in catalogue.requests() if r.operation in (*closed, "container.stats")]
+    for request, ours in zip(asked, converted.verdicts(folder, engine, asked)):
+        assert ours is (request.operation not in closed and "LOGS" not in env), request
+
+
+@pytest.mark.parametrize(
+    "words,addresses",
+    [
+        ("127.0.0.1:2375", ["tcp://127.0.0.1:2375"]),
+        (":::2375 v4v6", ["tcp://*:2375"]),
+        ("/run/proxy.sock mode 660", ["unix:///run/proxy.sock"]),
+        (":2375 ssl crt /x.pem", ["tcp://127.0.0.1:2375"]),
+    ],
+)
+def test_bind_config_is_where_it_listens(words: str, addresses: list[str], convert) -> None:
+    converted = convert("tecnativa", f"PING=1\nBIND_CONFIG={words}\n")
+    assert converted.addresses == addresses
+    assert ("NOT CONVERTED: BIND_CONFIG" in converted.warnings) is ("ssl" in words)
+    assert converted.document["listeners"][0].get("mode") == ("0660" if "mode" in words else None)
+
+
 def test_addresses_of_switched_proxies(convert) -> None:
     converted = convert("tecnativa", "SOCKET_PATH=/run/user/1000/docker.sock\nPING=1\n")
     assert converted.addresses == ["tcp://*:2375"]
@@ -204,7 +265,7 @@ def test_addresses_of_switched_proxies(convert) -> None:
         ("tecnativa", "CONTAINERS=true", "CONTAINERS=true was closed"),
         ("tecnativa", "CONTAINERS=maybe", "CONTAINERS=maybe was closed"),
         ("tecnativa", "ALLOW_START=1", "ALLOW_START=1 opened nothing"),
-        ("tecnativa", "ALLOW_LOGS=1", "ALLOW_LOGS=1 did nothing"),
+        ("linuxserver", "ALLOW_EXEC=1", "ALLOW_EXEC=1: it did nothing"),
         ("tecnativa", "CONTAINERS=1", "attach/ws passes, as it did"),
         ("tecnativa", "CONTAINERS=1", "/containersfoo"),
         ("linuxserver", "CONTAINERS=yes", "CONTAINERS=yes was closed"),
@@ -726,9 +787,36 @@ services:
 """
 
 
+SERVICES = """
+services:
+  web: {image: nginx, environment: {CONTAINERS: 1}}
+  mine: {image: registry.example.com/socket-proxy, environment: {IMAGES: 1}}
+"""
+
+
+def test_a_service_is_chosen_by_its_name(tmp_path: pathlib.Path) -> None:
+    given = tmp_path / "compose.yaml"
+    given.write_text(SERVICES)
+    arguments = ("convert", "--from", "tecnativa", str(given))
+    refused = run(*arguments)
+    assert refused.returncode == 2
+    assert "web, mine" in refused.stderr and "--service NAME" in refused.stderr
+    chosen = run(*arguments, "--service", "mine")
+    assert chosen.returncode == 0
+    assert "/images(" in chosen.stdout and "/containers(" not in chosen.stdout
+    absent = run(*arguments, "--service", "nginx")
+    assert absent.returncode == 2
+    assert "no service is called nginx" in absent.stderr
+
+
 @pytest.mark.parametrize(
     "source,text,wanted",
     [
+        ("tecnativa", "services: {web: {image: nginx}}", ["no service has an image", "web"]),
+        ("wollomatic", "CONTAINERS=1\nPOST=0\n", ["given:1", "CONTAINERS", "wollomatic's"]),
+        ("cetusguard", "-allowGET=/info\n", ["given:1", "allowGET", "CetusGuard"]),
+        ("tecnativa", "SP_ALLOW_GET=/info\n", ["given:1", "SP_ALLOW_GET", "Tecnativa's"]),
+        ("linuxserver", "-allowGET=/info\n", ["given:1", "allowGET", "linuxserver's"]),
         ("tecnativa", "", ["given:1", "nothing"]),
         ("tecnativa", "# only this\n", ["given:1"]),
         ("tecnativa", "CONTAINERS=1\nnonsense\n", ["given:2", "nonsense", "NAME=value"]),
