@@ -41,16 +41,20 @@ static int healthcheck(struct config *config)
 static int convert(struct config *config)
 {
 	char error[FAULT_MAX];
-	const enum convert_source source = convert_find_source(slice_of(config->source));
+	const struct convert_order order = {
+	        .source = convert_find_source(slice_of(config->source)),
+	        .file = config->source_file,
+	        .service = config->source_service,
+	};
 
-	if (source == CONVERT_SOURCE_COUNT) {
+	if (order.source == CONVERT_SOURCE_COUNT) {
 		(void)fprintf(stderr,
 		        "docker-socket-proxy: --from: '%s' is not accepted: give " CONFIG_SOURCES
 		        "\n",
 		        text_show(slice_of(config->source)).text);
 		return EXIT_USAGE;
 	}
-	if (convert_run(source, config->source_file, stdout, stderr, error) < 0) {
+	if (convert_run(&order, stdout, stderr, error) < 0) {
 		(void)fprintf(stderr, "docker-socket-proxy: %s\n", error);
 		return EXIT_USAGE;
 	}

@@ -35,6 +35,7 @@ PUBLIC = {
     "session": {"session.h", "snapshot.h"},
     "switches": {"bind.h", "switches.h"},
     "upstream": {"diagnosis.h", "upstream.h"},
+    "yaml": {"write.h", "yaml.h"},
 }
 
 INCLUDE = re.compile(r'^[ \t]*#[ \t]*include[ \t]*"([^"]+)"', re.MULTILINE)

@@ -95,7 +95,8 @@ struct config {
 	/* Arguments of `convert`: --from, and a file or "-". */
 	const char *source;
 	const char *source_file;
-	unsigned workers; /* 0: as many as CPUs may be used, at most 4 */
+	const char *source_service; /* of a compose file; NULL: by its image */
+	unsigned workers;           /* 0: as many as CPUs may be used, at most 4 */
 	unsigned max_connections;
 	unsigned max_head;       /* bytes */
 	unsigned head_timeout;   /* seconds */

@@ -6,7 +6,8 @@
 /* The class of a refusal, by the status that its row in http/errors.def has. */
 static enum outcome outcome_of(enum http_error error)
 {
-	static const enum outcome refusals[] = {OUTCOME_BROWSER, OUTCOME_TOO_LARGE};
+	static const enum outcome refusals[] = {
+	        OUTCOME_BROWSER, OUTCOME_CONNECT, OUTCOME_TOO_LARGE};
 
 	for (unsigned i = 0; i < ARRAY_LEN(refusals); i++) {
 		if (outcome_status(refusals[i]) == http_error_status(error)) {

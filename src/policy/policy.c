@@ -217,6 +217,21 @@ static int read_methods(struct rule *rule, const struct policy_match *match, str
 	return 0;
 }
 
+bool policy_pattern_sees_version(const char *text)
+{
+	struct pattern_limits *limits = pattern_limits_new();
+	struct policy_scratch *scratch = policy_scratch_new();
+	struct pattern *pattern = NULL;
+	char problem[512];
+
+	const bool sees = pattern_compile(text, true, &pattern, problem, sizeof(problem)) < 0 ||
+	                  pattern_can_begin_with_version(pattern, limits, scratch);
+	pattern_free(pattern);
+	policy_scratch_free(scratch);
+	pattern_limits_free(limits);
+	return sees;
+}
+
 static int read_pattern(const char *text, bool sees_version, struct place place,
         struct pattern **ret_pattern, char error[FAULT_MAX])
 {

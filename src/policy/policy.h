@@ -123,6 +123,9 @@ bool policy_method_tells(const struct docker_request *request);
 /* Write "presets/traefik.yaml:7", or "built in". */
 void policy_add_place(struct place place, struct text *text);
 
+/* Whether a pattern can fit a path that begins with an API version, or is none at all. */
+bool policy_pattern_sees_version(const char *pattern);
+
 /* ── Review ──────────────────────────────────────────────────────────────── */
 
 /* Note that requests are judged by `policy`, and so by all that it extends; compiled ones alone. */
@@ -159,6 +162,9 @@ struct policy_match {
 	const char *path; /* PCRE2 over the whole decoded path, version removed; NULL: any */
 	const char *versioned_path; /* the same over docker_versioned_path(); NULL: any */
 };
+
+/* Write the rule as it stands in a file, in one line: "allow: [container.list]". */
+void policy_write_rule(struct text *text, bool allow, const struct policy_match *match);
 
 /* A bit for each method that rules may name; 0: it is none of them. */
 unsigned policy_method_bit(struct slice method);

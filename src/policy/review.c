@@ -24,10 +24,9 @@ static bool spread(struct policy_set *set)
 
 void policy_use(const struct policy *policy)
 {
-	struct policy *used = policy_find_made(policy->set, slice_of(policy->name));
-
-	ASSERT(used == policy);
-	used->used = true;
+	for (struct policy *used = policy->set->policies; used != NULL; used = used->next) {
+		used->used = used->used || used == policy;
+	}
 	while (spread(policy->set)) {
 	}
 }

@@ -28,6 +28,26 @@ struct exchange *session_exchange(struct session *session)
 	return session->exchange;
 }
 
+/*
+ * The same for a head that is not understood, or not whole. Its method counts:
+ * an answer to HEAD has no body, and the log is where its sender finds the reason.
+ */
+static struct exchange *exchange_unread(struct session *session)
+{
+	struct exchange *exchange = session->exchange;
+
+	if (exchange == NULL && (exchange = session_exchange(session)) != NULL) {
+		struct audit_record *record = &exchange->record;
+		const struct slice method = http_method_sent(flow_unjudged(&session->up));
+		exchange->to_head = slice_equal(method, SLICE("HEAD"));
+		if (method.len > 0) {
+			record->method_len =
+			        (unsigned)text_keep(record->method, AUDIT_METHOD_MAX, method);
+		}
+	}
+	return exchange;
+}
+
 enum http_connection session_connection(const struct exchange *exchange)
 {
 	if (!exchange->keep_client) {
@@ -60,7 +80,7 @@ static struct buffer *answer_buffer(struct session *session)
 static enum next answer(
         struct session *session, enum outcome outcome, struct slice json, struct slice message)
 {
-	struct exchange *exchange = session_exchange(session);
+	struct exchange *exchange = exchange_unread(session);
 	const unsigned status = outcome_status(outcome);
 
 	session_release_engine(session, false);
@@ -98,7 +118,7 @@ enum next session_respond(struct session *session, enum outcome outcome)
 
 enum next session_refuse(struct session *session, enum outcome outcome, const char *reason)
 {
-	struct exchange *exchange = session_exchange(session);
+	struct exchange *exchange = exchange_unread(session);
 
 	session->up.complete = false;
 	if (exchange != NULL) {

@@ -103,7 +103,8 @@ def test_what_is_on_by_default_is_closed_when_empty(name: str, path: str) -> Non
         ("PRESET", ["mean POLICY?"]),
         ("CONFIG_FILE", ["mean CONFIG?"]),
         ("CONFG", ["mean CONFIG?"]),
-        ("READ_ONLY", ["POLICY=read-only?"]),
+        ("READ_ONLY", ["POLICY=read-only"]),
+        ("SP_ALLOW_GET_" + "X" * 80, ["convert --from wollomatic"]),
         ("LISTN", ["mean LISTEN?"]),
         ("LOOPBAK", ["mean LOOPBACK?"]),
         ("LISTEN_ADDRESS", ["mean LISTEN?"]),
@@ -140,6 +141,13 @@ def test_all_slips_are_said_at_once() -> None:
         "PORTS=1: there is no such variable; did you mean PORT?",
     ):
         assert part in result.stderr
+
+
+@pytest.mark.parametrize("name", ["POLCY", "POLICIES", "PRESET"])
+def test_a_policy_that_is_set_was_not_meant(name: str) -> None:
+    result = run("check", env={name: "x", "POLICY": "traefik"})
+    assert result.returncode == 0
+    assert f"{name}=x: there is no such variable; docs/" in result.stderr
 
 
 def test_what_is_set_already_was_not_meant() -> None:

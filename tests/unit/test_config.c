@@ -179,6 +179,33 @@ static void an_empty_variable_that_is_to_restrict_stops_the_start(void **state)
 	assert_null(config.warnings);
 }
 
+static void an_environment_of_slips_fits_one_line(void **state)
+{
+	char name[600];
+	char value[600];
+
+	(void)state;
+	memset(value, '\x1b', sizeof(value) - 1);
+	value[sizeof(value) - 1] = '\0';
+	for (unsigned i = 0; i < 100; i++) {
+		(void)snprintf(name, sizeof(name), "SP_%0*u", i % 2 != 0 ? 500 : 3, i);
+		assert_int_equal(setenv(name, value, 1), 0);
+		(void)snprintf(name, sizeof(name), "ALLOW_\n%u", i);
+		assert_int_equal(setenv(name, "1", 1), 0);
+		(void)snprintf(name, sizeof(name), "POLCY%u", i);
+		assert_int_equal(setenv(name, value, 1), 0);
+	}
+	assert_int_equal(read_line(""), -EINVAL);
+	assert_true(strlen(error) < FAULT_MAX - 1);
+	assert_null(strpbrk(error, "\n\x1b"));
+	assert_string_equal(error + strlen(error) - 3, "...");
+	expect_accepted("--policy traefik --listen tcp://*:1");
+	for (const struct config_warning *w = config.warnings; w != NULL; w = w->next) {
+		assert_true(strlen(w->text) < CONFIG_WARNING_MAX);
+		assert_null(strpbrk(w->text, "\n\x1b"));
+	}
+}
+
 static void an_empty_switch_is_0(void **state)
 {
 	(void)state;
@@ -614,6 +641,7 @@ int main(void)
 	        cmocka_unit_test_setup(an_empty_variable_is_not_set, empty_environment),
 	        cmocka_unit_test_setup(
 	                an_empty_variable_that_is_to_restrict_stops_the_start, empty_environment),
+	        cmocka_unit_test_setup(an_environment_of_slips_fits_one_line, empty_environment),
 	        cmocka_unit_test_setup(an_empty_switch_is_0, empty_environment),
 	        cmocka_unit_test_setup(a_former_name_counts_as_the_switch, empty_environment),
 	        cmocka_unit_test_setup(

@@ -152,6 +152,11 @@ static void operations_are_added_where_the_file_names_no_policy(void **state)
 	        0);
 	assert_string_equal(policy_name(config.listeners[0].policy), "traefik");
 	assert_non_null(strstr(config.warnings->text, "--allow=image.pull does not count"));
+	/* A policy of that name is another. */
+	assert_int_equal(read_with(SLICE("policies: {ALLOW: {rules: [{allow: [image.list]}]}}\n"),
+	                         "--allow", "image.pull"),
+	        0);
+	assert_non_null(strstr(config.warnings->text, "policy 'ALLOW' is not used"));
 	/* What the file denies, and nothing else, is opened. */
 	assert_int_equal(read_with(SLICE("upstream: {address: /e}\n"), "--allow", "image.pull"), 0);
 	assert_string_equal(policy_name(config.listeners[0].policy), "ALLOW");

@@ -525,7 +525,7 @@ def test_explain_says_rule_place_and_remedy(file: Callable[[str], str]) -> None:
     assert f"rule: deny: [exec.*] ({config}:5)" in denied
     assert any(line.startswith("to allow it: ") for line in denied)
     allowed = run_binary("explain", "-c", config, "GET /foo").stdout.splitlines()
-    assert allowed[:3] == ["allow unknown", f"policy: ci ({config}:3)", f"rule: allow: [*] ({config}:6)"]
+    assert allowed[:3] == ["allow unknown", f"policy: ci ({config}:3)", f"rule: allow: ['*'] ({config}:6)"]
 
 
 def test_explain_tells_listeners_apart(file: Callable[[str], str]) -> None:
