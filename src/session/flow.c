@@ -102,7 +102,7 @@ void flow_drop(struct flow *flow, struct flow_lender *lender)
 	return_pipe(flow, lender);
 	flow->drop = true;
 	if (flow->buffer != NULL) {
-		flow->buffer->start = flow->buffer->ready;
+		buffer_drop_to_send(flow->buffer);
 	}
 }
 
@@ -130,12 +130,12 @@ static int send_buffer(struct flow *flow, struct stream *sink, bool more)
 {
 	struct buffer *buffer = flow->buffer;
 
-	while (buffer != NULL && buffer->start < buffer->ready) {
+	while (buffer != NULL && !buffer_is_sent(buffer)) {
 		const ssize_t n = stream_write(sink, buffer_to_send(buffer), more);
 		if (n < 0) {
 			return (int)n;
 		}
-		buffer->start += (uint32_t)n;
+		buffer_sent(buffer, (size_t)n);
 	}
 	return 0;
 }
@@ -154,8 +154,7 @@ static int send_pipe(struct flow *flow, struct stream *sink, bool more)
 
 enum flow_result flow_send(struct flow *flow, struct stream *sink, bool more)
 {
-	const struct buffer *buffer = flow->buffer;
-	const bool pending = flow->piped > 0 || (buffer != NULL && buffer->start < buffer->ready);
+	const bool pending = !flow_is_sent(flow);
 	int error = send_buffer(flow, sink, more);
 
 	if (error == 0 && flow->piped > 0) {
@@ -170,25 +169,13 @@ enum flow_result flow_send(struct flow *flow, struct stream *sink, bool more)
 
 /* ── Judging ─────────────────────────────────────────────────────────────── */
 
-/* `len` bytes to judge are used up; `kept` of them, at their front, are to be sent. */
-static void pass(struct flow *flow, size_t len, size_t kept)
-{
-	struct buffer *buffer = flow->buffer;
-
-	if (buffer->start == buffer->ready) {
-		buffer->start = buffer->ready = buffer->raw;
-	}
-	buffer->ready += flow->drop ? 0 : (uint32_t)kept;
-	buffer->raw += (uint32_t)len;
-}
-
 static bool judge_chunks(struct flow *flow)
 {
 	struct buffer *buffer = flow->buffer;
 	const struct http_chunks_result result = http_chunks_rewrite(
-	        &flow->chunks, buffer->bytes + buffer->raw, buffer->end - buffer->raw);
+	        &flow->chunks, buffer_judged_in_place(buffer), buffer_to_judge(buffer).len);
 
-	pass(flow, result.consumed, result.produced);
+	buffer_keep(buffer, result.consumed, flow->drop ? 0 : result.produced);
 	flow->data += result.data;
 	flow->complete = result.progress == HTTP_DONE;
 	return result.progress != HTTP_BAD;
@@ -203,15 +190,8 @@ static void judge_plain(struct flow *flow)
 		flow->remaining -= len;
 		flow->complete = flow->remaining == 0;
 	}
-	pass(flow, len, len);
+	buffer_keep(flow->buffer, len, flow->drop ? 0 : len);
 	flow->data += len;
-}
-
-/* What is ready and what is judged next must be one run. */
-static bool can_judge(const struct flow *flow)
-{
-	return flow->buffer->ready == flow->buffer->raw ||
-	       flow->buffer->start == flow->buffer->ready;
 }
 
 /* False on malformed chunks. */
@@ -240,12 +220,8 @@ static int make_room(struct flow *flow, struct flow_lender *lender)
 		return -ENOMEM;
 	}
 	struct buffer *buffer = flow->buffer;
-	if (buffer_is_empty(buffer)) {
-		buffer_reset(&lender->buffers, buffer);
-	} else if (buffer->start == buffer->ready && buffer->raw > lender->buffers.headroom) {
-		buffer_compact(&lender->buffers, buffer);
-	}
-	if ((flow->bulk || buffer_room(buffer) == 0) && buffer->size < BUFFER_LARGE_SIZE / 2) {
+	buffer_make_room(&lender->buffers, buffer);
+	if ((flow->bulk || buffer_room(buffer) == 0) && !buffer_is_large(buffer)) {
 		return buffer_grow(&lender->buffers, &flow->buffer) ? 0 : -ENOMEM;
 	}
 	return buffer_room(buffer) > 0 ? 0 : -ENOBUFS;
@@ -262,9 +238,9 @@ ssize_t flow_read(struct flow *flow, struct flow_lender *lender, struct stream *
 	}
 	const size_t room = buffer_room(flow->buffer);
 	const size_t wanted = room < most ? room : most;
-	const ssize_t n = stream_read(source, flow->buffer->bytes + flow->buffer->end, wanted);
+	const ssize_t n = stream_read(source, buffer_tail(flow->buffer), wanted);
 	if (n > 0) {
-		flow->buffer->end += (uint32_t)n;
+		buffer_append(flow->buffer, (size_t)n);
 	}
 	return n;
 }
@@ -339,7 +315,7 @@ enum flow_result flow_move(
 	for (unsigned moves = 0; moves < MOVES_PER_TURN; moves++) {
 		bool blocked = false;
 		if (!flow->complete && flow_unjudged(flow).len > 0) {
-			blocked = !can_judge(flow);
+			blocked = !buffer_can_keep(flow->buffer);
 			if (!blocked && !judge(flow)) {
 				/* What was in order before it is sent. */
 				return flow_send(flow, sink, false) == FLOW_WAIT ? FLOW_WAIT

@@ -90,8 +90,7 @@ static inline struct slice flow_unjudged(const struct flow *flow)
 /* All that is to be sent of the message so far is sent. */
 static inline bool flow_is_sent(const struct flow *flow)
 {
-	return flow->piped == 0 &&
-	       (flow->buffer == NULL || flow->buffer->start == flow->buffer->ready);
+	return flow->piped == 0 && (flow->buffer == NULL || buffer_is_sent(flow->buffer));
 }
 
 /* The message is over, and all of it is sent: only then is the sink free for another. */

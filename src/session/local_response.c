@@ -44,10 +44,7 @@ static struct buffer *answer_buffer(struct session *session)
 	if (buffer_borrow(lender, &session->down.buffer)) {
 		flow_start(&session->down, HTTP_NO_BODY, 0);
 		buffer = session->down.buffer;
-		buffer->end = buffer->raw = buffer->ready;
-		if (buffer->start == buffer->ready) {
-			buffer_reset(lender, buffer);
-		}
+		buffer_drop_to_judge(lender, buffer);
 	}
 	return buffer;
 }
@@ -70,7 +67,7 @@ static enum next answer(
 	exchange->keep_client =
 	        exchange->keep_client && session->up.complete && !session->worker->stopping;
 	const enum http_connection connection = session_connection(exchange);
-	struct text text = text_over(buffer->bytes + buffer->end, buffer_room(buffer));
+	struct text text = text_over(buffer_tail(buffer), buffer_room(buffer));
 	exchange->record.bytes =
 	        json.ptr != NULL
 	                ? http_json_write(&text, status, json, exchange->to_head, connection)
@@ -78,7 +75,8 @@ static enum next answer(
 	if (text.overflow) {
 		return NEXT_CLOSE;
 	}
-	buffer->ready = buffer->raw = buffer->end = buffer->end + (uint32_t)text.len;
+	buffer_append(buffer, text.len);
+	buffer_keep(buffer, text.len, text.len);
 	exchange->record.status = status;
 	return session_enter(session, SESSION_RESPOND);
 }

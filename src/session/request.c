@@ -112,8 +112,7 @@ static enum docker_error route(struct session *session, const struct http_reques
 static void keep_here(struct session *session, const struct http_request *request)
 {
 	flow_start(&session->up, request->head.framing, request->head.content_length);
-	session->up.buffer->raw += (uint32_t)session->scan.head_len;
-	session->up.buffer->start = session->up.buffer->ready = session->up.buffer->raw;
+	buffer_skip(session->up.buffer, session->scan.head_len);
 }
 
 static enum next answer_here(struct session *session, const struct http_request *request)
@@ -252,11 +251,9 @@ bool session_may_replay(const struct session *session)
 
 enum next session_replay(struct session *session)
 {
-	struct buffer *buffer = session->up.buffer;
-
 	session_release_engine(session, false);
 	flow_reset(&session->down, &session->worker->lender);
-	buffer->start = buffer->ready - session->exchange->replay_len;
+	buffer_unsend(session->up.buffer, session->exchange->replay_len);
 	session->exchange->dialled_again = true;
 	session->exchange->dial_since_ns = session->worker->loop.now_ns;
 	return session_enter(session, SESSION_DIAL);
