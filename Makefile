@@ -8,7 +8,7 @@ DESTDIR ?=
 export IMAGE TAG OWNER
 
 .DEFAULT_GOAL := release
-.PHONY: release run test lint fuzz bench install dist clean help \
+.PHONY: release run test lint fuzz coverage mutate bench install dist clean help \
 	docker-build docker-binary docker-push-ghcr docker-push-dockerhub
 
 release: ## Build the program: build/docker-socket-proxy, static and stripped
@@ -25,6 +25,12 @@ lint: ## Check formatting, layers, banned functions, cppcheck, clang-tidy, scrip
 
 fuzz: ## Run each fuzz target for a minute; FUZZ_SECONDS changes that
 	@tools/fuzz
+
+coverage: ## Say which lines of src/ the tests run: build-coverage/index.html; less than 95 % fails
+	@tools/coverage
+
+mutate: ## Change N (200) operators, one at a time, and say which changes no test notices; takes hours
+	@tools/mutate --count $(or $(N),200)
 
 bench: release ## Measure against a bare relay, HAProxy and nginx
 	@bench/run.py

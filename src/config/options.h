@@ -22,6 +22,12 @@ enum option_type {
 	OPTION_LOG_FORMAT,
 };
 
+/* When the value of an option can change. */
+enum option_change {
+	OPTION_START, /* with the next start */
+	OPTION_LIVE,  /* while the program runs */
+};
+
 struct config_option {
 	const char *flag; /* NULL: environment only */
 	const char *variable;
@@ -30,6 +36,7 @@ struct config_option {
 	const char *help;
 	size_t member; /* offset in struct config */
 	enum option_type type;
+	enum option_change change;
 	unsigned min;
 	unsigned max;
 };

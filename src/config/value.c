@@ -6,7 +6,8 @@
 #include <errno.h>
 
 const struct config_option config_options[CONFIG_OPTION_COUNT] = {
-#define OPTION(target, on_line, in_environment, kind, default_text, least, most, value, text)      \
+#define OPTION(                                                                                    \
+        target, on_line, in_environment, kind, when, default_text, least, most, value, text)       \
 	{                                                                                          \
 	        .flag = (on_line),                                                                 \
 	        .variable = (in_environment),                                                      \
@@ -15,6 +16,7 @@ const struct config_option config_options[CONFIG_OPTION_COUNT] = {
 	        .help = (text),                                                                    \
 	        .member = offsetof(struct config, target),                                         \
 	        .type = OPTION_##kind,                                                             \
+	        .change = OPTION_##when,                                                           \
 	        .min = (least),                                                                    \
 	        .max = (most),                                                                     \
 	},

@@ -142,6 +142,13 @@ struct docker_request {
 enum docker_error docker_route(
         const struct docker_target *target, struct docker_request *ret_request) MUST_USE;
 
+/*
+ * The path that the Engine gets, decoded, with the API version in its shortest spelling:
+ * "/v1.41/containers/a b/json". `memory` is written to where the request has no such bytes.
+ */
+struct slice docker_versioned_path(
+        const struct docker_request *request, char memory[DOCKER_PATH_MAX]) MUST_USE;
+
 /* Whether a Content-Type says that a 200 on attach or exec start is a raw stream. */
 bool docker_is_raw_stream(struct slice content_type);
 

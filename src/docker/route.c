@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#include "base/text.h"
 #include "docker/catalogue.h"
 #include "docker/path.h"
 
@@ -305,4 +306,23 @@ enum docker_error docker_route(
 	ret_request->version = path.version;
 	ret_request->bare = path.rest.len > 0 ? path.rest : SLICE("/");
 	return path_encode(&path, ret_request->encoded, &ret_request->path);
+}
+
+struct slice docker_versioned_path(
+        const struct docker_request *request, char memory[DOCKER_PATH_MAX])
+{
+	const struct slice path = request->path;
+	struct text text = text_over(memory, DOCKER_PATH_MAX);
+
+	/* A path that came in its canonical spelling has no escapes: encoded and decoded are one.
+	 */
+	if (request->version.parts == 0 ||
+	        request->bare.ptr + request->bare.len == path.ptr + path.len) {
+		return request->version.parts == 0 ? request->bare : path;
+	}
+	const size_t version_len = segment_length(path);
+	text_add(&text, (struct slice){path.ptr, version_len});
+	text_add(&text, version_len < path.len ? request->bare : SLICE(""));
+	ASSERT(!text.overflow); /* the canonical path is no shorter */
+	return text_slice(&text);
 }

@@ -124,6 +124,20 @@ static bool print_noun(const struct policy *policy, unsigned first)
 
 /* ── Policies ────────────────────────────────────────────────────────────── */
 
+static void print_warnings(const struct policy *policy)
+{
+	struct place place;
+	unsigned at = 0;
+
+	while (policy_next_versioned(policy, &at, &place)) {
+		printf("  warning: %s:%u: versioned_path sees the API version, which each client "
+		       "chooses: a client that sends\n  another version, or none, gets around this "
+		       "rule where it denies, and is not allowed by it where it\n  allows. "
+		       "'path' sees every version alike.\n",
+		        place.file, place.line);
+	}
+}
+
 static void print_policy(const struct policy *policy)
 {
 	char memory[1024];
@@ -144,6 +158,7 @@ static void print_policy(const struct policy *policy)
 	if (policy_costs(policy) != NULL) {
 		print_wrapped(SLICE("(costs)"), slice_of(policy_costs(policy)));
 	}
+	print_warnings(policy);
 }
 
 /* The default is there even if every listener has another. */

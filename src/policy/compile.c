@@ -92,8 +92,8 @@ static int collect(struct walk *walk, char error[FAULT_MAX])
 /* ── The table ───────────────────────────────────────────────────────────── */
 
 /* Whether the pattern can fit what no row fits: of a section the first segment is known. */
-static bool can_be_of_section(
-        const struct rule *rule, enum docker_section section, struct policy_scratch *scratch)
+static bool can_be_of_section(const struct pattern *pattern, const struct pattern_limits *limits,
+        enum docker_section section, struct policy_scratch *scratch)
 {
 	char memory[64];
 	struct text text = text_over(memory, sizeof(memory));
@@ -103,7 +103,7 @@ static bool can_be_of_section(
 		text_add(&text, docker_section_segment(section));
 	}
 	ASSERT(!text.overflow);
-	return pattern_can_begin(rule->path, rule->policy->set->limits, scratch, text_slice(&text));
+	return pattern_can_begin(pattern, limits, scratch, text_slice(&text));
 }
 
 /* The part of the paths of a row that is the same in all of them. */
@@ -115,27 +115,50 @@ static struct slice literal_part(const struct docker_endpoint *endpoint, bool *r
 	return brace == NULL ? slice_of(endpoint->path) : slice_between(endpoint->path, brace);
 }
 
-/* Whether the pattern of a rule fits the paths of an id; PATTERN_LIMIT: it depends on the path. */
-static enum pattern_result pattern_result_of_id(
-        const struct rule *rule, unsigned id, struct policy_scratch *scratch)
+/* Whether a pattern fits the bare paths of an id; PATTERN_LIMIT: it depends on the path. */
+static enum pattern_result pattern_result_of_id(const struct pattern *pattern,
+        const struct pattern_limits *limits, unsigned id, struct policy_scratch *scratch)
 {
 	const struct docker_endpoint *endpoint = docker_endpoint(id);
-	const struct pattern_limits *limits = rule->policy->set->limits;
 	bool whole;
 
-	if (rule->path == NULL) {
-		return PATTERN_MATCH;
-	}
 	if (endpoint == NULL) {
-		return can_be_of_section(rule, docker_id_section(id), scratch) ? PATTERN_LIMIT
-		                                                               : PATTERN_NO_MATCH;
+		return can_be_of_section(pattern, limits, docker_id_section(id), scratch)
+		               ? PATTERN_LIMIT
+		               : PATTERN_NO_MATCH;
 	}
 	const struct slice literal = literal_part(endpoint, &whole);
 	if (whole) {
-		return pattern_match(rule->path, limits, scratch, literal);
+		return pattern_match(pattern, limits, scratch, literal);
 	}
-	return pattern_can_begin(rule->path, limits, scratch, literal) ? PATTERN_LIMIT
-	                                                               : PATTERN_NO_MATCH;
+	return pattern_can_begin(pattern, limits, scratch, literal) ? PATTERN_LIMIT
+	                                                            : PATTERN_NO_MATCH;
+}
+
+/* What is certain of a pattern that sees the version, since clients choose it: nothing, or no. */
+static enum pattern_result versioned_result_of_id(const struct pattern *pattern,
+        const struct pattern_limits *limits, unsigned id, struct policy_scratch *scratch)
+{
+	return pattern_can_begin_with_version(pattern, limits, scratch) ||
+	                       pattern_result_of_id(pattern, limits, id, scratch) !=
+	                               PATTERN_NO_MATCH
+	               ? PATTERN_LIMIT
+	               : PATTERN_NO_MATCH;
+}
+
+/* Of both patterns of a rule. */
+static enum pattern_result path_result_of_id(
+        const struct rule *rule, unsigned id, struct policy_scratch *scratch)
+{
+	const struct pattern_limits *limits = rule->policy->set->limits;
+	const enum pattern_result path =
+	        rule->path == NULL ? PATTERN_MATCH
+	                           : pattern_result_of_id(rule->path, limits, id, scratch);
+
+	if (rule->versioned_path == NULL || path == PATTERN_NO_MATCH) {
+		return path;
+	}
+	return versioned_result_of_id(rule->versioned_path, limits, id, scratch);
 }
 
 static bool asks_method(const struct rule *rule, unsigned id)
@@ -158,7 +181,7 @@ static unsigned plan(const struct order *order, unsigned id, struct policy_scrat
 	for (unsigned i = 0; i < order->count; i++) {
 		const struct rule *rule = order->rules[i];
 		const enum pattern_result path = id_is_in(rule->fits, id)
-		                                         ? pattern_result_of_id(rule, id, scratch)
+		                                         ? path_result_of_id(rule, id, scratch)
 		                                         : PATTERN_NO_MATCH;
 		if (path == PATTERN_NO_MATCH) {
 			continue;

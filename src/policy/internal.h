@@ -19,7 +19,8 @@ struct rule {
 	bool allow;
 	unsigned methods; /* bits of policy_method_bit(); 0: any */
 	struct pattern *path;
-	uint64_t *fits; /* a bit for each request id that it can concern */
+	struct pattern *versioned_path; /* sees the API version, which clients choose */
+	uint64_t *fits;                 /* a bit for each request id that it can concern */
 };
 
 /* One name of `extends`. */
@@ -81,6 +82,9 @@ static inline void id_add(uint64_t *ids, unsigned id)
 {
 	ids[id / 64] |= UINT64_C(1) << (id % 64);
 }
+
+/* The policy called `name`, presets that nobody asked for left out; NULL: there is none. */
+struct policy *policy_find_made(const struct policy_set *set, struct slice name);
 
 /* Whether `name` is `stem` and something behind a dash. */
 bool policy_is_variant(struct slice name, struct slice stem);

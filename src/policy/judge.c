@@ -2,12 +2,10 @@
 #include "policy/internal.h"
 
 /* A pattern that is too hard for this path fits it where it denies, and not where it allows. */
-static bool path_fits(const struct rule *rule, const struct docker_request *request,
+static bool pattern_fits(const struct rule *rule, const struct pattern *pattern, struct slice path,
         struct policy_scratch *scratch)
 {
-	const struct pattern_limits *limits = rule->policy->set->limits;
-
-	switch (pattern_match(rule->path, limits, scratch, request->bare)) {
+	switch (pattern_match(pattern, rule->policy->set->limits, scratch, path)) {
 	case PATTERN_MATCH:
 		return true;
 	case PATTERN_NO_MATCH:
@@ -16,6 +14,22 @@ static bool path_fits(const struct rule *rule, const struct docker_request *requ
 		return !rule->allow;
 	}
 	return !rule->allow;
+}
+
+static bool versioned_path_fits(const struct rule *rule, const struct docker_request *request,
+        struct policy_scratch *scratch)
+{
+	char memory[DOCKER_PATH_MAX];
+
+	return pattern_fits(
+	        rule, rule->versioned_path, docker_versioned_path(request, memory), scratch);
+}
+
+static bool path_fits(const struct rule *rule, const struct docker_request *request,
+        struct policy_scratch *scratch)
+{
+	return (rule->path == NULL || pattern_fits(rule, rule->path, request->bare, scratch)) &&
+	       (rule->versioned_path == NULL || versioned_path_fits(rule, request, scratch));
 }
 
 static bool step_fits(const struct step *step, const struct docker_request *request,

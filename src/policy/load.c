@@ -20,6 +20,7 @@ struct rule_reader {
 	struct words operations;
 	struct words methods;
 	const char *path;
+	const char *versioned_path;
 	char *error;
 };
 
@@ -90,7 +91,18 @@ static int read_path(void *context, const struct yaml_node *node)
 
 	reader->path = node->text.ptr;
 	return yaml_expect(node, YAML_TEXT,
-	        "a regular expression for the whole path, such as /plugins/[a-z]+/json",
+	        "a regular expression for the whole path, such as '/plugins/[a-z]+/json'",
+	        reader->error);
+}
+
+static int read_versioned_path(void *context, const struct yaml_node *node)
+{
+	struct rule_reader *reader = context;
+
+	reader->versioned_path = node->text.ptr;
+	return yaml_expect(node, YAML_TEXT,
+	        "a regular expression for the whole path with its API version, such as "
+	        "/v1\\.4[0-9]/info",
 	        reader->error);
 }
 
@@ -98,6 +110,7 @@ static const struct yaml_key condition_keys[] = {
         {"operations", read_operations},
         {"methods", read_methods},
         {"path", read_path},
+        {"versioned_path", read_versioned_path},
 };
 
 static void add_list(struct text *text, const char *name, const struct words *words)
@@ -112,6 +125,14 @@ static void add_list(struct text *text, const char *name, const struct words *wo
 	text_add(text, SLICE("]"));
 }
 
+static void add_path(struct text *text, const char *name, const char *path)
+{
+	if (path != NULL) {
+		const bool first = text->ptr[text->len - 1] == '{';
+		text_add_format(text, "%s%s: %s", first ? "" : ", ", name, path);
+	}
+}
+
 /* The rule in one line, as in the file but without what is too long for a message. */
 static void describe(
         const struct rule_reader *reader, bool map, const char *verb, char ret_text[RULE_TEXT_MAX])
@@ -124,11 +145,8 @@ static void describe(
 		text_add_format(&text, "%s",
 		        reader->operations.count > 0 && reader->methods.count > 0 ? ", " : "");
 		add_list(&text, "methods", &reader->methods);
-		if (reader->path != NULL) {
-			text_add_format(&text, "%spath: %s",
-			        reader->operations.count + reader->methods.count > 0 ? ", " : "",
-			        reader->path);
-		}
+		add_path(&text, "path", reader->path);
+		add_path(&text, "versioned_path", reader->versioned_path);
 		text_add(&text, SLICE("}"));
 	} else {
 		add_list(&text, verb, &reader->operations);
@@ -170,6 +188,7 @@ static int add_rule(struct reader *reader, bool allow, const struct yaml_node *n
 	        .method_lines = rule.methods.lines,
 	        .method_count = rule.methods.count,
 	        .path = rule.path,
+	        .versioned_path = rule.versioned_path,
 	};
 	describe(&rule, node->kind == YAML_MAP, allow ? "allow" : "deny", text);
 	return policy_add_rule(reader->policy, allow, &match, text, node->place, reader->error);

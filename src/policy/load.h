@@ -8,7 +8,7 @@
  *     mode: enforce                      or observe
  *     rules:
  *       - deny: [container.attach_ws]
- *       - allow: {operations: [plugin.*], methods: [GET], path: /plugins/[a-z]+/json}
+ *       - allow: {operations: [plugin.*], methods: [GET], path: '/plugins/[a-z]+/json'}
  */
 #ifndef POLICY_LOAD_H
 #define POLICY_LOAD_H

@@ -122,7 +122,7 @@ static bool wants_version(const pcre2_code *code, pcre2_match_data *data)
 }
 
 /* What makes a pattern that compiles fit no path; NULL: nothing. */
-static const char *fault_of(const pcre2_code *code)
+static const char *fault_of(const pcre2_code *code, bool sees_version)
 {
 	pcre2_match_data *data = pcre2_match_data_create(1, NULL);
 	const char *fault = NULL;
@@ -130,15 +130,16 @@ static const char *fault_of(const pcre2_code *code)
 	ASSERT(data != NULL);
 	if (!can_begin(code, data, "/", 1)) { /* `containers/json` cannot have been meant */
 		fault = "it fits no path: paths begin with a slash";
-	} else if (wants_version(code, data)) {
-		fault = "leave out the API version: it is removed before paths are compared";
+	} else if (!sees_version && wants_version(code, data)) {
+		fault = "leave out the API version: it is removed before paths are compared, but "
+		        "for 'versioned_path'";
 	}
 	pcre2_match_data_free(data);
 	return fault;
 }
 
-int pattern_compile(
-        const char *pattern, struct pattern **ret_pattern, char *problem, size_t problem_max)
+int pattern_compile(const char *pattern, bool sees_version, struct pattern **ret_pattern,
+        char *problem, size_t problem_max)
 {
 	const char *trap = trap_in(pattern);
 
@@ -155,7 +156,7 @@ int pattern_compile(
 	if (code == NULL) {
 		return -EINVAL;
 	}
-	const char *fault = fault_of(code);
+	const char *fault = fault_of(code, sees_version);
 	if (fault != NULL) {
 		(void)snprintf(problem, problem_max, "%s", fault);
 		pcre2_code_free(code);
@@ -200,4 +201,15 @@ bool pattern_can_begin(const struct pattern *pattern, const struct pattern_limit
         struct policy_scratch *scratch, struct slice prefix)
 {
 	return match(pattern, limits, scratch, prefix, PCRE2_PARTIAL_HARD) != PCRE2_ERROR_NOMATCH;
+}
+
+bool pattern_can_begin_with_version(const struct pattern *pattern,
+        const struct pattern_limits *limits, struct policy_scratch *scratch)
+{
+	char prefix[] = "/v1";
+
+	while (prefix[2] <= '9' && !pattern_can_begin(pattern, limits, scratch, slice_of(prefix))) {
+		prefix[2]++;
+	}
+	return prefix[2] <= '9';
 }

@@ -24,9 +24,12 @@ enum pattern_result {
 struct pattern_limits *pattern_limits_new(void) MUST_USE;
 void pattern_limits_free(struct pattern_limits *limits);
 
-/* 0, or -EINVAL and in `problem` the end of a sentence that tells what is wrong. */
-int pattern_compile(const char *pattern, struct pattern **ret_pattern, char *problem,
-        size_t problem_max) MUST_USE;
+/*
+ * 0, or -EINVAL and in `problem` the end of a sentence that tells what is wrong. A pattern that
+ * wants an API version is refused unless it `sees_version`.
+ */
+int pattern_compile(const char *pattern, bool sees_version, struct pattern **ret_pattern,
+        char *problem, size_t problem_max) MUST_USE;
 void pattern_free(struct pattern *pattern);
 
 /* Whether the pattern fits the whole of `path`. */
@@ -35,5 +38,8 @@ enum pattern_result pattern_match(const struct pattern *pattern,
 /* Whether it can fit a path that begins with `prefix`. */
 bool pattern_can_begin(const struct pattern *pattern, const struct pattern_limits *limits,
         struct policy_scratch *scratch, struct slice prefix);
+/* Whether it can fit a path that begins with an API version. */
+bool pattern_can_begin_with_version(const struct pattern *pattern,
+        const struct pattern_limits *limits, struct policy_scratch *scratch);
 
 #endif

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "policy/policy.h"
 
-#include "base/nearest.h"
 #include "policy/internal.h"
-#include "policy/load.h"
+#include "policy/presets.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -72,6 +71,7 @@ void policy_set_free(struct policy_set *set)
 	for (struct policy *policy = set->policies; policy != NULL; policy = policy->next) {
 		for (struct rule *rule = policy->rules; rule != NULL; rule = rule->next) {
 			pattern_free(rule->path);
+			pattern_free(rule->versioned_path);
 		}
 	}
 	pattern_limits_free(set->limits);
@@ -88,7 +88,7 @@ const struct policy *policy_set_next(const struct policy_set *set, const struct 
 	return policy;
 }
 
-static struct policy *find_made(const struct policy_set *set, struct slice name)
+struct policy *policy_find_made(const struct policy_set *set, struct slice name)
 {
 	for (struct policy *policy = set->policies; policy != NULL; policy = policy->next) {
 		if (slice_equal(name, slice_of(policy->name))) {
@@ -96,81 +96,6 @@ static struct policy *find_made(const struct policy_set *set, struct slice name)
 		}
 	}
 	return NULL;
-}
-
-static const struct policy_preset *find_preset(struct slice name)
-{
-	for (unsigned i = 0; i < policy_preset_count; i++) {
-		if (slice_equal(name, slice_of(policy_presets[i].name))) {
-			return &policy_presets[i];
-		}
-	}
-	return NULL;
-}
-
-bool policy_is_variant(struct slice name, struct slice stem)
-{
-	return slice_skip(&name, stem) && slice_skip(&name, SLICE("-"));
-}
-
-/* The presets "app" and "app-…" for a name that is "app-" and something else; how many. */
-static unsigned list_variants(struct slice name, struct text *text)
-{
-	struct slice stem = {NULL, 0};
-	unsigned count = 0;
-
-	for (unsigned i = 0; i < policy_preset_count; i++) {
-		const struct slice preset = slice_of(policy_presets[i].name);
-		stem = stem.ptr == NULL && policy_is_variant(name, preset) ? preset : stem;
-		if (stem.ptr != NULL &&
-		        (preset.ptr == stem.ptr || policy_is_variant(preset, stem))) {
-			text_add_format(text, "%s%.*s", count++ > 0 ? ", " : "", SLICE_FMT(preset));
-		}
-	}
-	return count;
-}
-
-static int fail_unknown_policy(
-        const struct policy_set *set, struct slice name, struct place place, char error[FAULT_MAX])
-{
-	struct nearest nearest = nearest_to(name);
-	const struct text_shown shown = text_show(name);
-	char memory[256];
-	struct text variants = text_over(memory, sizeof(memory));
-
-	for (const struct policy *policy = set->policies; policy != NULL; policy = policy->next) {
-		nearest_try(&nearest, slice_of(policy->name));
-	}
-	for (unsigned i = 0; i < policy_preset_count; i++) {
-		nearest_try(&nearest, slice_of(policy_presets[i].name));
-	}
-	/* Who asks for portainer-ro wants less than portainer: nobody is sent there alone. */
-	if ((nearest.best.ptr == NULL || policy_is_variant(name, nearest.best)) &&
-	        list_variants(name, &variants) > 1) {
-		return fault_set(error, place, "no policy or preset is called '%s'; there are %.*s",
-		        shown.text, SLICE_FMT(text_slice(&variants)));
-	}
-	if (nearest.best.ptr != NULL) {
-		return fault_set(error, place,
-		        "no policy or preset is called '%s'; did you mean '%.*s'?", shown.text,
-		        SLICE_FMT(nearest.best));
-	}
-	return fault_set(error, place,
-	        "no policy or preset is called '%s'; --help lists the presets", shown.text);
-}
-
-int policy_set_find(struct policy_set *set, struct slice name, struct place place,
-        struct policy **ret_policy, char error[FAULT_MAX])
-{
-	*ret_policy = find_made(set, name);
-	if (*ret_policy != NULL) {
-		return 0;
-	}
-	const struct policy_preset *preset = find_preset(name);
-	if (preset == NULL) {
-		return fail_unknown_policy(set, name, place, error);
-	}
-	return policy_load_preset(set, preset, ret_policy, error);
 }
 
 /* ── A policy ────────────────────────────────────────────────────────────── */
@@ -197,7 +122,7 @@ int policy_new(struct policy_set *set, struct slice name, struct place place,
 		        "and '.'",
 		        shown.text, POLICY_NAME_MAX);
 	}
-	const struct policy *made = find_made(set, name);
+	const struct policy *made = policy_find_made(set, name);
 	if (made != NULL && made->place.file != NULL) {
 		return fault_set(error, place, "policy '%s' is there already (%s:%u)", shown.text,
 		        made->place.file, made->place.line);
@@ -206,7 +131,7 @@ int policy_new(struct policy_set *set, struct slice name, struct place place,
 		return fault_set(
 		        error, place, "policy '%s' is built in: choose another name", shown.text);
 	}
-	const struct policy_preset *preset = find_preset(name);
+	const struct policy_preset *preset = policy_find_preset(name);
 	if (preset != NULL && preset->file != place.file) {
 		return fault_set(error, place, "'%s' is a preset: choose another name", shown.text);
 	}
@@ -245,6 +170,20 @@ int policy_extend(
 	return 0;
 }
 
+bool policy_next_versioned(const struct policy *policy, unsigned *at, struct place *ret_place)
+{
+	unsigned number = 0;
+
+	for (const struct rule *rule = policy->rules; rule != NULL; rule = rule->next, number++) {
+		if (number >= *at && rule->versioned_path != NULL) {
+			*ret_place = rule->place;
+			*at = number + 1;
+			return true;
+		}
+	}
+	return false;
+}
+
 /* ── A rule ──────────────────────────────────────────────────────────────── */
 
 static size_t id_words(void)
@@ -274,21 +213,21 @@ static int read_methods(struct rule *rule, const struct policy_match *match, str
 	return 0;
 }
 
-static int read_path(struct rule *rule, const struct policy_match *match, struct place place,
-        char error[FAULT_MAX])
+static int read_pattern(const char *text, bool sees_version, struct place place,
+        struct pattern **ret_pattern, char error[FAULT_MAX])
 {
 	char problem[512];
 
-	if (match->path == NULL) {
+	if (text == NULL) {
 		return 0;
 	}
-	if (strlen(match->path) > POLICY_PATTERN_MAX) {
+	if (strlen(text) > POLICY_PATTERN_MAX) {
 		return fault_set(error, place, "the path pattern is longer than %d bytes",
 		        POLICY_PATTERN_MAX);
 	}
-	if (pattern_compile(match->path, &rule->path, problem, sizeof(problem)) < 0) {
+	if (pattern_compile(text, sees_version, ret_pattern, problem, sizeof(problem)) < 0) {
 		return fault_set(error, place, "the path pattern '%.256s' is not accepted: %s",
-		        match->path, problem);
+		        text, problem);
 	}
 	return 0;
 }
@@ -301,7 +240,8 @@ static int read_path(struct rule *rule, const struct policy_match *match, struct
 static int read_operations(struct rule *rule, const struct policy_match *match, struct place place,
         char error[FAULT_MAX])
 {
-	const bool unknown = !rule->allow || match->path != NULL || match->sections != 0;
+	const bool unknown = !rule->allow || match->path != NULL || match->versioned_path != NULL ||
+	                     match->sections != 0;
 
 	for (unsigned i = 0; i < match->operation_count; i++) {
 		if (operation_glob_add(match->operations[i],
@@ -378,7 +318,9 @@ int policy_add_rule(struct policy *policy, bool allow, const struct policy_match
 	rule->fits = arena_take(arena, id_words() * sizeof(rule->fits[0]));
 	if (read_methods(rule, match, place, error) < 0 ||
 	        read_operations(rule, match, place, error) < 0 ||
-	        read_path(rule, match, place, error) < 0) {
+	        read_pattern(match->path, false, place, &rule->path, error) < 0 ||
+	        read_pattern(match->versioned_path, true, place, &rule->versioned_path, error) <
+	                0) {
 		return -EINVAL;
 	}
 	if (!narrow(rule, match->sections)) {

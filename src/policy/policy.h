@@ -77,6 +77,13 @@ enum policy_grant policy_grant_of(const struct policy *policy, unsigned id);
  */
 unsigned policy_weight_of(unsigned id);
 
+/*
+ * Where the next rule of `policy` itself, not of what it extends, has a `versioned_path`;
+ * `at` counts rules and begins with 0. False: none is left.
+ */
+bool policy_next_versioned(
+        const struct policy *policy, unsigned *at, struct place *ret_place) MUST_USE;
+
 /* ── Advice ──────────────────────────────────────────────────────────────── */
 
 /*
@@ -115,7 +122,7 @@ void policy_add_place(struct place place, struct text *text);
 /*
  * What a rule fits: every condition that is given must hold. Requests that no
  * row of the catalogue fits are reached by the operation `unknown`, by `*`
- * alone, by `sections` and by `path`; and where a rule denies, also by methods
+ * alone, by `sections` and by paths; and where a rule denies, also by methods
  * alone.
  */
 struct policy_match {
@@ -131,6 +138,7 @@ struct policy_match {
 	const unsigned *method_lines;
 	unsigned method_count;
 	const char *path; /* PCRE2 over the whole decoded path, version removed; NULL: any */
+	const char *versioned_path; /* the same over docker_versioned_path(); NULL: any */
 };
 
 /* A bit for each method that rules may name; 0: it is none of them. */

@@ -19,4 +19,15 @@ struct policy_preset {
 extern const struct policy_preset policy_presets[];
 extern const unsigned policy_preset_count;
 
+/* NULL: no preset is called `name`. */
+static inline const struct policy_preset *policy_find_preset(struct slice name)
+{
+	for (unsigned i = 0; i < policy_preset_count; i++) {
+		if (slice_equal(name, slice_of(policy_presets[i].name))) {
+			return &policy_presets[i];
+		}
+	}
+	return NULL;
+}
+
 #endif

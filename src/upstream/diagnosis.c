@@ -184,27 +184,36 @@ static void diagnose_refusal(struct text *text, const char *path)
 {
 	struct stat status;
 
-	/* A file that went away between the two looks is the last case, too. */
-	if (stat(path, &status) < 0) {
-		status = (struct stat){.st_mode = S_IFSOCK, .st_nlink = 1};
-	}
-	if (S_ISDIR(status.st_mode)) {
-		text_add(text, SLICE("it is a directory: Docker makes one where the source of a "
-		                     "bind mount does not "
-		                     "exist; remove it on the host, start the Engine, then create "
-		                     "this container "
-		                     "again"));
-	} else if (!S_ISSOCK(status.st_mode)) {
-		text_add(text, SLICE("it is not a socket; mount the Engine's socket there"));
-	} else if (status.st_nlink == 0) {
+	if (stat(path, &status) == 0 && status.st_nlink == 0) {
 		text_add(text, SLICE("the mounted socket is stale: the Engine was restarted and "
-		                     "made a new one; "
-		                     "restart this container; to be spared that, mount the "
-		                     "socket's directory "
+		                     "made a new socket; restart this container; to avoid the "
+		                     "restart, mount the socket's directory "
 		                     "(`-v /var/run:/var/run`) instead of the socket"));
 	} else {
 		text_add(text, SLICE("nobody listens there: the Engine is not running"));
 	}
+}
+
+/*
+ * Whether the file at `path` is no socket, which the sentence then says. connect(2) checks the
+ * permission first, but no right opens a directory: the type is the cause, whatever the error.
+ */
+static bool diagnose_type(struct text *text, const char *path)
+{
+	struct stat status;
+
+	if (stat(path, &status) < 0 || S_ISSOCK(status.st_mode)) {
+		return false;
+	}
+	if (S_ISDIR(status.st_mode)) {
+		text_add(text, SLICE("it is a directory: the socket did not exist when the "
+		                     "container was created, and Docker made a directory as the "
+		                     "source of the bind mount; remove the directory on the host, "
+		                     "start the Engine, then create this container again"));
+	} else {
+		text_add(text, SLICE("it is not a socket; mount the Engine's socket there"));
+	}
+	return true;
 }
 
 void upstream_diagnose(struct text *text, const char *socket_path, int error)
@@ -212,6 +221,9 @@ void upstream_diagnose(struct text *text, const char *socket_path, int error)
 	const char *words = strerrordesc_np(error);
 
 	text_add_format(text, "cannot open %s: ", socket_path);
+	if (diagnose_type(text, socket_path)) {
+		return;
+	}
 	switch (error) {
 	case EACCES:
 	case EPERM:
@@ -221,7 +233,6 @@ void upstream_diagnose(struct text *text, const char *socket_path, int error)
 		diagnose_absence(text, socket_path);
 		break;
 	case ECONNREFUSED:
-	case ENOTSOCK:
 		diagnose_refusal(text, socket_path);
 		break;
 	case EAGAIN:

@@ -11,7 +11,9 @@
 
 /*
  * Append one sentence or two about connect(2) to `socket_path` having failed
- * with `error` (a positive errno). They name the path and:
+ * with `error` (a positive errno). They name the path. Where the file is no socket, they say so
+ * whatever the error (EACCES, ECONNREFUSED or ENOTSOCK): Docker makes a directory, root:root 0755,
+ * when the source of a bind mount does not exist. Otherwise they name:
  *   EACCES        the socket's owner, group and mode, who we are (uid, gid and groups), and the
  *                 exact `--group-add GID` / `--user UID:GID` that fixes it; which directory on the
  *                 way is closed when it is not the socket itself
@@ -19,8 +21,6 @@
  *   ECONNREFUSED  that nobody listens; and when the file is a stale bind mount (its inode has no
  *                 link any more: the Engine was restarted and made a new socket), to restart the
  *                 container, and to mount the directory instead of the file
- *   ENOTSOCK      (connect says ECONNREFUSED too) a directory or file is there: Docker makes a
- *                 directory when the source of a bind mount does not exist
  *   EAGAIN        that the Engine's queue is full
  *   anything else strerror
  */

@@ -2,7 +2,6 @@
 #include "yaml/yaml.h"
 
 #include "base/text.h"
-#include "yaml/repair.h"
 
 #include <errno.h>
 #include <yaml.h>
@@ -219,12 +218,74 @@ static unsigned line_of_offset(struct slice bytes, size_t offset)
 	return line;
 }
 
+/* libyaml counts characters. */
+static size_t offset_of_character(struct slice bytes, size_t index)
+{
+	size_t at = 0;
+
+	for (; at < bytes.len; at++) {
+		if (((unsigned char)bytes.ptr[at] & 0xc0) != 0x80 && index-- == 0) {
+			break;
+		}
+	}
+	return at;
+}
+
+/* Where an unquoted text that holds brackets was meant to end: in front of a comment, or of the
+ * comma or brace that is outside of its own brackets. */
+static const char *meant_end(const char *at, const char *line_end)
+{
+	int depth = 0;
+
+	for (; at < line_end && (depth > 0 || strchr(",]}", *at) == NULL); at++) {
+		depth += *at == '[' || *at == '{';
+		depth -= *at == ']' || *at == '}';
+		if (*at == '#' && (at[-1] == ' ' || at[-1] == '\t')) {
+			break;
+		}
+	}
+	return at;
+}
+
+/*
+ * In `{path: /plugins/[a-z]+/json}` the text ends at the bracket, which is at `at`; -EINVAL with
+ * what to write, or 0: it is something else.
+ */
+static int fail_bracket(
+        const struct builder *builder, struct place place, struct slice bytes, size_t at)
+{
+	const char *end = bytes.ptr + bytes.len;
+	const char *bracket = bytes.ptr + at;
+	const char *line = bracket;
+	const char *text = NULL;
+
+	while (line > bytes.ptr && line[-1] != '\n') {
+		line--;
+		if (text == NULL && line + 1 < bracket && line[0] == ':' && line[1] == ' ') {
+			text = line + 2;
+		}
+	}
+	if (text == NULL || text == bracket || strchr("'\"[]{}", *text) != NULL) {
+		return 0;
+	}
+	const char *key = text - 2;
+	while (key > line && (ascii_is_alnum(key[-1]) || key[-1] == '_')) {
+		key--;
+	}
+	const char *newline = memchr(bracket, '\n', (size_t)(end - bracket));
+	const char *stop = meant_end(text, newline != NULL ? newline : end);
+	return fault_set(builder->error, place,
+	        "a text with brackets or braces inside {} needs single quotes: %.*s: '%s'",
+	        SLICE_FMT(slice_between(key, text - 2)),
+	        text_show(slice_trim(slice_between(text, stop))).text);
+}
+
 /* libyaml's words, and what they mean where they are known to puzzle. */
 static int fail_parser(
         const struct builder *builder, const yaml_parser_t *parser, struct slice bytes)
 {
 	struct place place = {builder->file, (unsigned)parser->problem_mark.line + 1};
-	const size_t at = parser->problem_mark.index;
+	const size_t at = offset_of_character(bytes, parser->problem_mark.index);
 	const char *context = parser->context != NULL ? parser->context : "";
 
 	if (parser->error == YAML_READER_ERROR) {
@@ -238,6 +299,11 @@ static int fail_parser(
 	if (at < bytes.len && bytes.ptr[at] == '\t') {
 		return fault_set(
 		        builder->error, place, "a tab is no indentation in YAML: use spaces");
+	}
+	if (strstr(context, "flow") != NULL && at < bytes.len &&
+	        strchr("[]{}", bytes.ptr[at]) != NULL &&
+	        fail_bracket(builder, place, bytes, at) < 0) {
+		return -EINVAL;
 	}
 	return fault_set(builder->error, place, "this is not YAML: %s%s%s",
 	        parser->problem != NULL ? parser->problem : "out of memory",
@@ -277,18 +343,6 @@ static int read_tree(struct builder *builder, struct slice bytes)
 	return code;
 }
 
-/* Once more with what quotes can save; the first error is the one that is told. */
-static int read_repaired(struct builder *builder, struct slice bytes)
-{
-	const size_t max = 2 * bytes.len + 1; /* two quotes for what has at least as many bytes */
-	struct text text = text_over(arena_take(builder->arena, max), max);
-	char nowhere[FAULT_MAX];
-
-	*builder =
-	        (struct builder){.arena = builder->arena, .file = builder->file, .error = nowhere};
-	return yaml_repair(bytes, &text) ? read_tree(builder, text_slice(&text)) : -EINVAL;
-}
-
 int yaml_read(struct slice bytes, const char *file, struct arena *arena,
         const struct yaml_node **ret_root, char error[FAULT_MAX])
 {
@@ -299,7 +353,7 @@ int yaml_read(struct slice bytes, const char *file, struct arena *arena,
 		return fault_set(builder.error, (struct place){file, 1},
 		        "the file is longer than %d bytes", YAML_SIZE_MAX);
 	}
-	if (read_tree(&builder, bytes) < 0 && read_repaired(&builder, bytes) < 0) {
+	if (read_tree(&builder, bytes) < 0) {
 		return -EINVAL;
 	}
 	*ret_root = builder.root;

@@ -38,7 +38,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 	}
 	memcpy(text, bytes, pattern_len);
 	text[pattern_len] = '\0';
-	if (pattern_compile(text, &pattern, problem, sizeof(problem)) < 0) {
+	if (pattern_compile(text, len % 2 == 0, &pattern, problem, sizeof(problem)) < 0) {
 		ASSERT(problem[0] != '\0' && strnlen(problem, sizeof(problem)) < sizeof(problem));
 		return 0;
 	}

@@ -59,6 +59,17 @@ def test_every_option_is_in_the_manual(help_text: str) -> None:
     assert documented == options_in(help_text)
 
 
+def test_what_a_reload_can_change_is_documented() -> None:
+    """Whoever changes a setting must know whether it needs another start."""
+    rows = re.findall(r'^OPTION\(\w+, \S+, "(\w+)", \w+, (\w+),', (ROOT / "src/config/options.def").read_text(), re.MULTILINE)
+    document = (ROOT / "docs/architecture.md").read_text()
+    for change in ("LIVE", "START"):
+        documented = re.search(rf"^\| {change} \| (.*) \|$", document, re.MULTILINE)
+        assert documented, change
+        assert re.findall(r"`(\w+)`", documented[1]) == [name for name, column in rows if column == change]
+    assert {name for name, _ in rows} == sample_variables()
+
+
 def commands_in(text: str) -> set[str]:
     """The commands that --help lists."""
     return set(re.findall(r"^  ([a-z]+)  +\w", text.partition("\nCommands:")[2].partition("\nOptions")[0], re.MULTILINE))

@@ -213,3 +213,27 @@ def test_install_puts_everything_in_its_place(tmp_path: Path) -> None:
     }
     unit = (tmp_path / "usr/lib/systemd/system/docker-socket-proxy.service").read_text()
     assert "ExecStart=/usr/bin/docker-socket-proxy" in unit
+
+
+def mutants_of(tmp_path: Path, source: str) -> list[str]:
+    """Each change that tools/mutate can make of this source, as OLD -> NEW."""
+    file = tmp_path / "source.c"
+    file.write_text(source)
+    result = run(TOOLS / "mutate", "--list", "--file", file)
+    assert result.returncode == 0, result.stderr
+    return [line.split(": ")[1] for line in result.stdout.splitlines()]
+
+
+def test_mutate_changes_operators(tmp_path: Path) -> None:
+    assert mutants_of(tmp_path, "return a && !b;\n") == ["&& -> ||", "! -> nothing"]
+    assert mutants_of(tmp_path, "x = i < 3 ? true : y + 1;\n") == [
+        "< -> <=", "< -> >=", "true -> false", "+ -> -"]
+
+
+def test_mutate_leaves_text_alone(tmp_path: Path) -> None:
+    """A change of a comment would survive, and count as a missing test."""
+    assert mutants_of(tmp_path, '''#if A == B
+/* a == b */ // c == d
+char *p = "e == f", q = '<', *r = &x->y;
+#endif
+''') == []

@@ -440,7 +440,7 @@ static void capture_help(char *help, size_t size)
 static void help_names_every_flag_variable_and_default(void **state)
 {
 	static char help[16384];
-#define OPTION(member, flag, variable, type, preset, ...) {flag, variable, preset},
+#define OPTION(member, flag, variable, type, change, preset, ...) {flag, variable, preset},
 	static const char *const rows[][3] = {
 #include "config/options.def"
 	};

@@ -353,6 +353,12 @@ static void an_engine_that_is_down_is_called_that(void **state)
 	expect(diagnose(path.text), path.text, "nobody listens there: the Engine is not running");
 }
 
+static const char it_is_a_directory[] =
+        "it is a directory: the socket did not exist when the container was created, and Docker "
+        "made a directory as the source of the bind mount; remove the directory on the host, "
+        "start the Engine, then create this container again";
+static const char it_is_no_socket[] = "it is not a socket; mount the Engine's socket there";
+
 static void a_directory_or_file_in_the_sockets_place_is_called_that(void **state)
 {
 	const struct path directory = path_of("directory");
@@ -360,13 +366,25 @@ static void a_directory_or_file_in_the_sockets_place_is_called_that(void **state
 
 	(void)state;
 	assert_int_equal(mkdir(directory.text, 0755), 0);
-	expect(diagnose(directory.text), directory.text,
-	        "it is a directory: Docker makes one where the source of a bind mount does not "
-	        "exist; "
-	        "remove it on the host, start the Engine, then create this container again");
+	expect(diagnose(directory.text), directory.text, "%s", it_is_a_directory);
 	assert_int_equal(close(open(file.text, O_CREAT | O_WRONLY | O_CLOEXEC, 0644)), 0);
-	expect(diagnose(file.text), file.text,
-	        "it is not a socket; mount the Engine's socket there");
+	expect(diagnose(file.text), file.text, "%s", it_is_no_socket);
+}
+
+/* connect(2) tells this user EACCES, but no right on a directory makes a socket of it. */
+static void the_type_is_told_before_the_permission(void **state)
+{
+	const struct path directory = path_of("directory");
+	const struct path file = path_of("file");
+
+	(void)state;
+	if (geteuid() != 0) {
+		skip();
+	}
+	assert_int_equal(mkdir(directory.text, 0755), 0);
+	expect(diagnose_as(&unprivileged, directory.text), directory.text, "%s", it_is_a_directory);
+	assert_int_equal(close(open(file.text, O_CREAT | O_WRONLY | O_CLOEXEC, 0600)), 0);
+	expect(diagnose_as(&unprivileged, file.text), file.text, "%s", it_is_no_socket);
 }
 
 /* In a mount namespace of its own: 0 when both sentences are right, 2 when mounting is forbidden.
@@ -388,7 +406,7 @@ static int watch_mount_go_stale(const char *path, const char *mounted)
 		return 1;
 	}
 	return strstr(message, "the mounted socket is stale: the Engine was restarted and made a "
-	                       "new one; restart this container") != NULL
+	                       "new socket; restart this container") != NULL
 	               ? 0
 	               : 1;
 }
@@ -464,6 +482,7 @@ int main(void)
 	        IN_FOLDER(a_path_where_nothing_is_asks_for_the_engine_or_the_mount),
 	        IN_FOLDER(an_engine_that_is_down_is_called_that),
 	        IN_FOLDER(a_directory_or_file_in_the_sockets_place_is_called_that),
+	        IN_FOLDER(the_type_is_told_before_the_permission),
 	        IN_FOLDER(a_mount_that_went_stale_is_recognised),
 	        IN_FOLDER(other_errors_are_in_words),
 	        IN_FOLDER(a_text_without_room_is_left_in_order),

@@ -227,7 +227,7 @@ static void a_path_rule_is_about_the_whole_path(void **state)
 	(void)state;
 	const struct policy *policy =
 	        compiled("paths", "rules:\n"
-	                          "  - allow: {methods: [GET], path: /plugins/[a-z]+/json}\n"
+	                          "  - allow: {methods: [GET], path: '/plugins/[a-z]+/json'}\n"
 	                          "  - allow: {path: '/_ping|/containers'}\n"
 	                          "  - allow: {path: '/images/(?i)A+/json'}\n");
 	allows(policy, "GET", "/plugins/abc/json");
@@ -251,6 +251,38 @@ static void a_path_rule_sees_names_decoded(void **state)
 	allows(policy, "GET", "/images/a%2Fb%20c/json");
 	allows(policy, "GET", "/images/%61/b%20c/json");
 	denies(policy, "GET", "/images/a/b%2520c/json");
+}
+
+/* The version is seen as the Engine gets it; no other spelling of a path is another path. */
+static void a_versioned_path_rule_sees_the_version(void **state)
+{
+	(void)state;
+	const struct policy *policy =
+	        compiled("versions", "rules:\n"
+	                             "  - deny: {versioned_path: '/v1\\.41/images/a b/json'}\n"
+	                             "  - allow: {methods: [GET], versioned_path: "
+	                             "'/v1\\.4[0-9]/(images/.*|containers/json)'}\n"
+	                             "  - allow: {versioned_path: '/v5\\.3\\.0-rc1/_ping|/info'}\n"
+	                             "  - allow: {path: '/v.+', versioned_path: '/v1.*'}\n");
+	allows(policy, "GET", "/v1.41/containers/json");
+	allows(policy, "GET", "/v1.041/containers/json");
+	allows(policy, "GET", "/%76%31.41/%63ontainers/json");
+	denies(policy, "GET", "/containers/json");
+	denies(policy, "GET", "/v1.39/containers/json");
+	denies(policy, "GET", "/v1.41/Containers/json");
+	denies(policy, "POST", "/v1.41/containers/json");
+	denies(policy, "GET", "/v1.41/images/a%20b/json");
+	denies(policy, "GET", "/v01.41/images/%61%20b/json");
+	allows(policy, "GET", "/v1.42/images/a%20b/json");
+	allows(policy, "GET", "/v1.42/images/a%2Fb/json");
+	allows(policy, "GET", "/v05.3.0%2Drc1/_ping");
+	denies(policy, "GET", "/v5.3.0/_ping");
+	allows(policy, "GET", "/info");
+	denies(policy, "GET", "/v1.41/info");
+	allows(policy, "GET", "/v1.41/version");
+	denies(policy, "GET", "/version");
+	denies(policy, "GET", "/v1.41");
+	denies(policy, "GET", "/v1.41/");
 }
 
 static void path_and_operation_must_both_fit(void **state)
@@ -464,10 +496,12 @@ static void mistakes_in_rules_are_named(void **state)
 	        {"rules:\n  - allow: {path: '/v1\\.[0-9]+/info'}",
 	                "test.yaml:2: the path pattern '/v1\\.[0-9]+/info' is not accepted: "
 	                "leave "
-	                "out the API version: it is removed before paths are compared"},
+	                "out the API version: it is removed before paths are compared, but for "
+	                "'versioned_path'"},
 	        {"rules:\n  - deny: {path: '^/v[12]\\..*/info'}",
 	                "test.yaml:2: the path pattern '^/v[12]\\..*/info' is not accepted: leave "
-	                "out the API version: it is removed before paths are compared"},
+	                "out the API version: it is removed before paths are compared, but for "
+	                "'versioned_path'"},
 	        {"rules:\n  - allow:\n      - container.list\n      - container.strat",
 	                "test.yaml:4: 'container.strat' fits no operation; did you mean "
 	                "'container.start'?"},
@@ -711,6 +745,7 @@ int main(void)
 	        TEST(sections_reach_rows_and_the_unknown),
 	        TEST(a_path_rule_is_about_the_whole_path),
 	        TEST(a_path_rule_sees_names_decoded),
+	        TEST(a_versioned_path_rule_sees_the_version),
 	        TEST(path_and_operation_must_both_fit),
 	        TEST(a_pattern_that_is_too_hard_denies),
 	        TEST(tables_know_what_a_path_rule_can_concern),

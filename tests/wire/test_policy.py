@@ -409,7 +409,7 @@ def test_check_prints_what_the_file_means(file: Callable[[str], str]) -> None:
         "listeners:\n  - {address: 'tcp://127.0.0.1:1', policy: ci}\n"
         "policies:\n  unused:\n    mode: observe\n  ci:\n    rules:\n"
         "      - allow: [container.create, container.list, secret.list]\n"
-        "      - allow: {methods: [GET], path: /plugins/[a-z]+/json}\n"
+        "      - allow: {methods: [GET], path: '/plugins/[a-z]+/json'}\n"
     )
     result = run_binary("check", "-c", config)
     assert (result.returncode, result.stderr) == (0, "")
@@ -419,6 +419,34 @@ def test_check_prints_what_the_file_means(file: Callable[[str], str]) -> None:
     assert ["secret", "list[s]"] in lines
     assert ["plugin", "inspect[s?]"] in lines
     assert f"policy unused ({config}:4), mode observe, allows\n  nothing\n" in result.stdout
+
+
+def test_a_rule_that_sees_the_api_version_is_warned_of(file: Callable[[str], str]) -> None:
+    """A client that is denied by a version sends another one."""
+    config = file(
+        "listeners: [{address: 'tcp://127.0.0.1:1', policy: mine}]\n"
+        "policies:\n"
+        "  mine:\n"
+        "    rules:\n"
+        "      - allow: [system.ping]\n"
+        "      - deny: {versioned_path: '/v1\\.41/info'}\n"
+        "      - allow: {methods: [GET], versioned_path: '/v1\\.4[0-9]/(info|version)|/version'}\n"
+    )
+    checked = run_binary("check", "-c", config)
+    assert checked.returncode == 0
+    warnings = re.findall(r"warning: .*?:(\d+): versioned_path", checked.stdout)
+    assert warnings == ["6", "7"]
+    assert "warning" not in run_binary("check", "--policy", "traefik").stdout
+    for target, allowed in (
+        ("/v1.41/info", False),
+        ("/v1.041/info", False),
+        ("/v1.40/info", True),
+        ("/info", False),
+        ("/version", True),
+        ("/v1.39/version", False),
+    ):
+        explained = run_binary("explain", "-c", config, f"GET {target}")
+        assert explained.stdout.startswith("allow" if allowed else "deny"), target
 
 
 def test_check_refuses_what_run_refuses(file: Callable[[str], str]) -> None:
