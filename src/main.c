@@ -170,6 +170,7 @@ static bool make_worker(struct program *program, struct worker **ret_worker)
 		const struct config_listener *configured = &program->config.listeners[i];
 		listeners[i] = (struct worker_listener){
 		        .fd = open_worker_listener(program, i),
+		        .transport = &transport_plain,
 		        .policy = configured->policy,
 		        .learns = learns(&program->config, configured),
 		        .browsers = configured->browsers,
@@ -397,7 +398,8 @@ static int run(struct program *program)
 	const struct config *config = &program->config;
 
 	program->settings = (struct worker_settings){
-	        .socket_path = config->socket_path,
+	        .engine_transport = &transport_plain,
+	        .engine = address_of_path(slice_of(config->socket_path)),
 	        .api_key = config->api_key,
 	        .max_connections = count_connections(config),
 	        .max_head = config->max_head,

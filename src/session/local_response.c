@@ -123,39 +123,65 @@ enum next session_respond_denied(struct session *session, const struct verdict *
 	return answer(session, 403, (struct slice){NULL, 0}, text_slice(&text));
 }
 
-enum next session_respond_unreachable(struct session *session, int error)
+/* What becomes of a request for which there is no connection. */
+static const struct dial_outcome {
+	int error; /* positive errno; 0: any other */
+	unsigned status;
+	const char *reason;
+} dial_outcomes[] = {
+        {EAGAIN, 504, "the Engine's queue is full"},
+        {ETIMEDOUT, 504, "the Engine did not take the connection in time"},
+        {EMFILE, 503, "the proxy is out of descriptors"},
+        {ENFILE, 503, "the proxy is out of descriptors"},
+        {ENOMEM, 503, "the proxy is out of memory"},
+        {ENOBUFS, 503, "the proxy is out of memory"},
+        {0, 502, "the Engine is unreachable"},
+};
+
+static const struct dial_outcome *dial_outcome(int error)
 {
-	struct worker *worker = session->worker;
+	const struct dial_outcome *outcome = dial_outcomes;
+
+	while (outcome->error != 0 && outcome->error != -error) {
+		outcome++;
+	}
+	return outcome;
+}
+
+static enum next answer_unhealthy(struct session *session, struct slice diagnosis)
+{
 	char memory[MESSAGE_MAX];
 	struct text text = text_over(memory, sizeof(memory));
 
-	upstream_diagnose(&text, worker->settings->socket_path, -error);
+	text_add(&text, SLICE("{\"status\":\"unhealthy\",\"reason\":\""));
+	text_add_json(&text, diagnosis);
+	text_add(&text, SLICE("\"}"));
+	return answer(session, 503, text_slice(&text), SLICE(""));
+}
+
+enum next session_respond_dial(struct session *session, int error)
+{
+	struct worker *worker = session->worker;
+	const struct dial_outcome *outcome = dial_outcome(error);
+	char memory[MESSAGE_MAX / 2];
+	struct text text = text_over(memory, sizeof(memory));
+
+	upstream_diagnose(&text, &worker->settings->engine, -error);
+	if (session->exchange->probe) {
+		return answer_unhealthy(session, text_slice(&text));
+	}
 	if (worker->loop.now_ns >=
 	        worker->next_diagnosis_ns) { /* each request has its line anyway */
 		worker->next_diagnosis_ns = worker->loop.now_ns + NS_PER_S;
 		log_line(LOG_ERR, "%.*s", SLICE_FMT(text_slice(&text)));
 	}
-	session->exchange->record.reason = "the Engine is unreachable";
-	return answer(session, 502, (struct slice){NULL, 0}, text_slice(&text));
+	session->exchange->record.reason = outcome->reason;
+	return answer(session, outcome->status, (struct slice){NULL, 0}, text_slice(&text));
 }
 
-enum next session_respond_health(struct session *session)
+enum next session_respond_healthy(struct session *session)
 {
-	char memory[MESSAGE_MAX];
-	struct text text = text_over(memory, sizeof(memory));
-	const int error = upstream_probe(&session->worker->upstream);
-
-	session->exchange->record.quiet = true;
-	if (error == 0) {
-		return answer(session, 200, SLICE("{\"status\":\"healthy\"}"), SLICE(""));
-	}
-	char reason[MESSAGE_MAX / 2];
-	struct text words = text_over(reason, sizeof(reason));
-	upstream_diagnose(&words, session->worker->settings->socket_path, -error);
-	text_add(&text, SLICE("{\"status\":\"unhealthy\",\"reason\":\""));
-	text_add_json(&text, text_slice(&words));
-	text_add(&text, SLICE("\"}"));
-	return answer(session, 503, text_slice(&text), SLICE(""));
+	return answer(session, 200, SLICE("{\"status\":\"healthy\"}"), SLICE(""));
 }
 
 /* ── The end of an exchange ──────────────────────────────────────────────── */

@@ -46,6 +46,19 @@ static void note_request(struct exchange *exchange, const struct http_request *r
 	exchange->keep_client = request->head.keep_alive;
 }
 
+static enum next start_dialling(struct session *session)
+{
+	session->exchange->dial_since_ns = session->worker->loop.now_ns;
+	return session_enter(session, SESSION_DIAL);
+}
+
+enum next session_probe(struct session *session)
+{
+	session->exchange->record.quiet = true;
+	session->exchange->probe = true;
+	return start_dialling(session);
+}
+
 /* The head is written anew in front of the body bytes that came with it. */
 static enum next forward(
         struct session *session, const struct http_request *request, struct slice path)
@@ -70,8 +83,7 @@ static enum next forward(
 	}
 	session->up.drop = options.drop_body;
 	exchange->replay_len = session->up.complete ? (uint32_t)text.len : 0;
-	exchange->dial_since_ns = worker->loop.now_ns;
-	return session_enter(session, SESSION_DIAL);
+	return start_dialling(session);
 }
 
 /* Whether the request may be looked at at all, whoever sends it. */
@@ -120,7 +132,7 @@ static enum next answer_here(struct session *session, const struct http_request 
 	keep_here(session, request);
 	return session->worker->stopping
 	               ? session_respond_error(session, 503, "the proxy is shutting down")
-	               : session_respond_health(session);
+	               : session_probe(session);
 }
 
 static bool is_health(const struct session *session)
@@ -212,29 +224,54 @@ enum next session_step_head(struct session *session)
 
 static enum upstream_wish wish_of(const struct exchange *exchange)
 {
-	if (exchange->dialled_again) {
+	if (exchange->dialled_again || exchange->probe) {
 		return UPSTREAM_FRESH;
 	}
 	return exchange->safe && exchange->replay_len > 0 ? UPSTREAM_ANY : UPSTREAM_ALIVE;
 }
 
+/* 0 when the Engine's connection can be used, -EAGAIN when it has to be waited for. */
+static int dial(struct session *session)
+{
+	if (session->engine == NULL) {
+		const int error =
+		        upstream_borrow(&session->worker->upstream, wish_of(session->exchange),
+		                session_engine_notified, session, &session->engine);
+		if (error < 0) {
+			return error;
+		}
+	}
+	return stream_handshake(&session->engine->stream);
+}
+
+/* Until the connection is there, or, without one, until there may be room in the Engine's queue. */
+static enum next wait_to_dial(struct session *session)
+{
+	const struct exchange *exchange = session->exchange;
+	const enum session_state state = session->engine != NULL ? SESSION_DIAL : SESSION_QUEUE;
+	const int64_t waited_ns = session->worker->loop.now_ns - exchange->dial_since_ns;
+
+	if (state == SESSION_QUEUE && (exchange->probe || waited_ns > DIAL_TIMEOUT_S * NS_PER_S)) {
+		return session_respond_dial(session, -EAGAIN);
+	}
+	if (state == SESSION_QUEUE || session->state != state) {
+		(void)session_enter(session, state);
+	}
+	return NEXT_WAIT;
+}
+
 enum next session_step_dial(struct session *session)
 {
-	struct worker *worker = session->worker;
-	struct exchange *exchange = session->exchange;
-	const int error = upstream_borrow(&worker->upstream, wish_of(exchange),
-	        session_engine_notified, session, &session->engine);
+	const int error = dial(session);
 
 	if (error == -EAGAIN) {
-		if (worker->loop.now_ns - exchange->dial_since_ns > DIAL_TIMEOUT_S * NS_PER_S) {
-			return session_respond_error(session, 504,
-			        "the Engine does not accept connections: its queue is full");
-		}
-		(void)session_enter(session, SESSION_DIAL);
-		return NEXT_WAIT;
+		return wait_to_dial(session);
 	}
 	if (error < 0) {
-		return session_respond_unreachable(session, error);
+		return session_respond_dial(session, error);
+	}
+	if (session->exchange->probe) {
+		return session_respond_healthy(session);
 	}
 	session->scan = (struct http_scan){0};
 	return session_enter(session, SESSION_REPLY);
@@ -255,6 +292,5 @@ enum next session_replay(struct session *session)
 	flow_reset(&session->down, &session->worker->lender);
 	buffer_unsend(session->up.buffer, session->exchange->replay_len);
 	session->exchange->dialled_again = true;
-	session->exchange->dial_since_ns = session->worker->loop.now_ns;
-	return session_enter(session, SESSION_DIAL);
+	return start_dialling(session);
 }

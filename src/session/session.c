@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "session/state.h"
 
+#include <errno.h>
 #include <unistd.h>
 
 /* ── States ──────────────────────────────────────────────────────────────── */
@@ -73,7 +74,7 @@ static void session_close(struct session *session)
 {
 	struct worker *worker = session->worker;
 
-	if (session->client.watch.fd < 0) {
+	if (!stream_is_open(&session->client)) {
 		return;
 	}
 	if (session->exchange != NULL &&
@@ -146,6 +147,9 @@ static void deadline_expired(struct timer *timer)
 		}
 		session_run(session);
 	} else if (session->state == SESSION_DIAL) {
+		(void)session_respond_dial(session, -ETIMEDOUT);
+		session_run(session);
+	} else if (session->state == SESSION_QUEUE) {
 		session_run(session);
 	} else {
 		session_close(session);
@@ -165,19 +169,20 @@ void session_open(struct acceptor *acceptor, int fd, const union address *peer)
 	*session = (struct session){
 	        .worker = worker,
 	        .listener = &acceptor->listener,
-	        .up.into_unix = true,
 	};
+	const struct transport *transport = acceptor->listener.transport;
+	if (transport->accept(transport, &session->client, &worker->loop, fd, client_notified) <
+	        0) {
+		pool_give(&worker->session_pool, session);
+		(void)atomic_fetch_sub(worker->settings->connections, 1);
+		return;
+	}
 	address_name(peer, session->client_name);
 	timer_init(&session->deadline, deadline_expired);
 	task_init(&session->again, session_again);
 	task_init(&session->deferred_free, free_deferred);
 	list_init(&session->link);
 	list_append(&worker->sessions, &session->link);
-	if (stream_open(&session->client, &worker->loop, fd, client_notified) < 0) {
-		session->client.watch.fd = fd;
-		session_close(session);
-		return;
-	}
 	(void)session_enter(session, SESSION_IDLE);
 }
 
@@ -194,7 +199,7 @@ void sessions_stop(struct worker *worker)
 	while (at != &worker->sessions) {
 		struct session *session = CONTAINER_OF(at, struct session, link);
 		at = at->next;
-		if (session->state == SESSION_IDLE && session->client.watch.fd >= 0) {
+		if (session->state == SESSION_IDLE && stream_is_open(&session->client)) {
 			session_run(session);
 		} else if (session->state == SESSION_LINGER) {
 			session_close(session);

@@ -11,7 +11,7 @@
 #ifndef SESSION_SESSION_H
 #define SESSION_SESSION_H
 
-#include "base/check.h"
+#include "net/stream.h"
 #include "policy/policy.h"
 
 #include <stdatomic.h>
@@ -22,7 +22,8 @@ struct worker;
 
 /* What a worker needs to know; must outlive it. */
 struct worker_settings {
-	const char *socket_path;
+	const struct transport *engine_transport;
+	union address engine;     /* its address */
 	const char *api_key;      /* NULL: none */
 	unsigned max_connections; /* of all workers together */
 	unsigned max_head;        /* bytes */
@@ -36,6 +37,7 @@ struct worker_settings {
 /* A listening descriptor, and what holds for those who connect there. */
 struct worker_listener {
 	const struct policy *policy; /* compiled */
+	const struct transport *transport;
 	int fd;
 	bool learns;   /* what is asked for there is noted */
 	bool browsers; /* their requests are forwarded as anybody's */

@@ -72,9 +72,14 @@ enum next session_refuse(struct session *session, enum http_error error);
 enum next session_reject(struct session *session, unsigned status, const char *reason);
 /* 403 and what would allow it. */
 enum next session_respond_denied(struct session *session, const struct verdict *verdict);
-/* 502 and what helps; `error` is a negative errno of connect(2). */
-enum next session_respond_unreachable(struct session *session, int error);
-enum next session_respond_health(struct session *session);
+/*
+ * No connection to the Engine can be had, and what helps: 502, 503 where we are
+ * short of something, 504 where it took too long. `error` is a negative errno of
+ * upstream_borrow() or stream_handshake(). What GET /health gets of it is its answer.
+ */
+enum next session_respond_dial(struct session *session, int error);
+/* The answer to GET /health: a connection can be had. */
+enum next session_respond_healthy(struct session *session);
 /* Both sides are done: the next request, or the end. */
 enum next session_finish(struct session *session);
 /* Say that nothing more comes, and wait for the client to close. */
@@ -87,6 +92,8 @@ enum next session_step_linger(struct session *session);
 enum next session_step_idle(struct session *session);
 enum next session_step_head(struct session *session);
 enum next session_step_dial(struct session *session);
+/* Answer GET /health: dial, and say what came of it. */
+enum next session_probe(struct session *session);
 /* A reused connection died before the answer began: whether the request may be sent again. */
 bool session_may_replay(const struct session *session);
 enum next session_replay(struct session *session);

@@ -244,8 +244,8 @@ static int start(struct worker *worker, const struct worker_listener *listeners,
 	if (error == 0) {
 		error = init_memory(worker);
 	}
-	upstream_init(&worker->upstream, &worker->loop, worker->settings->socket_path,
-	        worker->settings->max_connections + CLOSING_MAX);
+	upstream_init(&worker->upstream, &worker->loop, worker->settings->engine_transport,
+	        &worker->settings->engine, worker->settings->max_connections + CLOSING_MAX);
 	audit_init(&worker->audit, &worker->loop);
 	worker->stop_watch = (struct watch){
 	        .fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC), .ready = stop_requested};
