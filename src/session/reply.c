@@ -3,7 +3,12 @@
 
 #include <errno.h>
 
-enum { ANSWER_FIRST_READ = 4096 }; /* bytes; measured: the head and what came with it */
+enum {
+	ANSWER_FIRST_READ = 4096, /* bytes; measured: the head and what came with it */
+	/* 1xx answers before the final one. Nothing else ends an Engine's flood of them when the
+	 * client gets none, as of HTTP/1.0, and may have left. */
+	INTERIMS_MAX = 1000,
+};
 
 /* ── REPLY: the request goes out, the head of the answer comes in ────────── */
 
@@ -151,6 +156,10 @@ static bool is_tunnel(const struct exchange *exchange, const struct http_respons
 
 static enum next relay_interim(struct session *session, const struct http_response *response)
 {
+	if (++session->exchange->interims > INTERIMS_MAX) {
+		return session_respond_error(
+		        session, 502, "the Engine sent too many interim answers");
+	}
 	if (session->exchange->old_client) { /* RFC 9110 §15.2: 1.0 knows no interim answers */
 		buffer_skip(session->down.buffer, session->scan.head_len);
 	} else if (!write_answer_head(session, response, HTTP_CONNECTION_KEEP, false)) {
