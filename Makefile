@@ -44,7 +44,7 @@ dist: ## Make what a release carries: static binaries for amd64 and arm64, SBOMs
 docker-build: ## Build the image $(IMAGE):$(TAG)
 	@tools/image build
 
-docker-binary: ## Build the program in a container, for this machine, without a compiler on it
+docker-binary: docker-build ## Build the program in a container, for this machine, without a compiler on it
 	@tools/image binary
 
 docker-push-ghcr: docker-build ## Build and push $(IMAGE):$(TAG) to ghcr.io; OWNER= is the account unless IMAGE has it

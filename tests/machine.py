@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import atexit
 import collections
 import os
+import shutil
 import socket
 import tempfile
+
+# What tests make does not depend on who runs them.
+os.umask(0o022)
 
 HELD_MAX = 64  # more than one test starts
 FOLDER_MAX = 40  # bytes: a unix socket's path ends at 107
@@ -51,6 +56,20 @@ def public_folder(prefix: str) -> str:
     path = tempfile.mkdtemp(prefix=prefix, dir=parent)
     os.chmod(path, 0o755)
     return path
+
+
+def public_program(path: str) -> str:
+    """The program at `path`, or a copy of it where others may not reach or run that: below root's
+    home, or built with a strict umask. The copy goes when the tests end."""
+    if not os.path.exists(path):
+        return path
+    if all_may_enter(os.path.dirname(path)) and os.stat(path).st_mode & 0o005 == 0o005:
+        return path
+    folder = public_folder("program-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    copy = shutil.copy(path, folder)
+    os.chmod(copy, 0o755)
+    return copy
 
 
 def all_may_enter(path: str) -> bool:

@@ -5,6 +5,7 @@
 
 #include <arpa/inet.h>
 #include <stdio.h>
+#include <unistd.h>
 
 enum { PATH_LEN_MAX = sizeof(((struct sockaddr_un *)NULL)->sun_path) - 1 };
 
@@ -128,6 +129,19 @@ bool address_is_any(const union address *address)
 	}
 	return address->any.sa_family == AF_INET6 &&
 	       IN6_IS_ADDR_UNSPECIFIED(&address->ip6.sin6_addr);
+}
+
+bool address_has_ip6_loopback(void)
+{
+	const union address loopback = {
+	        .ip6 = {.sin6_family = AF_INET6, .sin6_addr = IN6ADDR_LOOPBACK_INIT}};
+	const int fd = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	const bool has = fd >= 0 && bind(fd, &loopback.any, address_len(&loopback)) == 0;
+
+	if (fd >= 0) {
+		(void)close(fd);
+	}
+	return has;
 }
 
 void address_name(const union address *address, char name[static ADDRESS_NAME_MAX])

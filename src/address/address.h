@@ -43,6 +43,8 @@ union address address_of_path(struct slice path);
 socklen_t address_len(const union address *address);
 /* Whether it is IPv6's or IPv4's for all interfaces. */
 bool address_is_any(const union address *address);
+/* Whether this machine has ::1: a system without IPv6, or a container, may not. */
+bool address_has_ip6_loopback(void);
 /* In words: 192.0.2.1:4711, [2001:db8::1]:4711, or `unix`. */
 void address_name(const union address *address, char name[static ADDRESS_NAME_MAX]);
 

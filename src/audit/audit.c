@@ -91,7 +91,7 @@ static void add_ms(struct text *line, int64_t duration_ns)
 
 struct line_words {
 	struct slice level, method, path, status, bytes, ms, client, operation, policy, observed,
-	        reason, end;
+	        outcome, reason, reason_end, end;
 };
 
 static const struct line_words text_words = {
@@ -105,7 +105,9 @@ static const struct line_words text_words = {
         .operation = SLICE_INIT(" op="),
         .policy = SLICE_INIT(" policy="),
         .observed = SLICE_INIT(" would=deny"),
+        .outcome = SLICE_INIT(""), /* people have the reason */
         .reason = SLICE_INIT(" reason=\""),
+        .reason_end = SLICE_INIT("\""),
         .end = SLICE_INIT("\n"),
 };
 
@@ -120,7 +122,9 @@ static const struct line_words json_words = {
         .operation = SLICE_INIT("\",\"op\":\""),
         .policy = SLICE_INIT("\",\"policy\":\""),
         .observed = SLICE_INIT("\",\"would\":\"deny"),
+        .outcome = SLICE_INIT("\",\"outcome\":\""),
         .reason = SLICE_INIT("\",\"reason\":\""),
+        .reason_end = SLICE_INIT(""),
         .end = SLICE_INIT("\"}\n"),
 };
 
@@ -145,8 +149,28 @@ static void add_verdict(
 	}
 }
 
+/* What the proxy itself made of it; nothing where the Engine's answer was relayed. */
+static void add_outcome(
+        struct text *line, const struct line_words *words, const struct audit_record *record)
+{
+	const char *text = outcome_text(record->outcome);
+	const char *reason = record->reason != NULL ? record->reason : text;
+
+	if (record->outcome == OUTCOME_FORWARDED) {
+		return;
+	}
+	if (reason != NULL) {
+		text_add(line, words->reason);
+		text_add_json(line, slice_of(reason));
+		text_add(line, words->reason_end);
+	}
+	if (words->outcome.len > 0) {
+		add_word(line, words->outcome, outcome_word(record->outcome));
+	}
+}
+
 static void add_line(struct audit *audit, struct text *line, const struct audit_record *record,
-        const char *client)
+        const struct caller *caller)
 {
 	const bool json = log_form() == LOG_JSON;
 	const struct line_words *words = json ? &json_words : &text_words;
@@ -165,19 +189,14 @@ static void add_line(struct audit *audit, struct text *line, const struct audit_
 	text_add(line, words->ms);
 	add_ms(line, audit->loop->now_ns - record->started_ns);
 	text_add(line, words->client);
-	text_add(line, slice_of(client));
+	caller_add_name(caller, line);
 	add_verdict(line, words, record);
-	if (record->reason != NULL) {
-		text_add(line, words->reason);
-		text_add_json(line, slice_of(record->reason));
-	}
-	if (record->reason != NULL && !json) {
-		text_add(line, SLICE("\""));
-	}
+	add_outcome(line, words, record);
 	text_add(line, words->end);
 }
 
-void audit_write(struct audit *audit, const struct audit_record *record, const char *client)
+void audit_write(
+        struct audit *audit, const struct audit_record *record, const struct caller *caller)
 {
 	struct text *pending = &audit->pending;
 
@@ -188,7 +207,7 @@ void audit_write(struct audit *audit, const struct audit_record *record, const c
 		audit_flush(audit);
 	}
 	const size_t before = pending->len;
-	add_line(audit, pending, record, client);
+	add_line(audit, pending, record, caller);
 	if (pending->overflow) {
 		*pending = text_over(audit->memory, sizeof(audit->memory));
 		pending->len = before;

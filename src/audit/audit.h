@@ -10,7 +10,9 @@
 #define AUDIT_AUDIT_H
 
 #include "base/log.h"
+#include "identity/identity.h"
 #include "net/loop.h"
+#include "outcome/outcome.h"
 
 enum {
 	AUDIT_METHOD_MAX = 16,
@@ -31,7 +33,8 @@ struct audit_record {
 	const char *operation; /* NULL: it was not understood */
 	const char *policy;    /* that judged it; NULL: none did */
 	bool observed;         /* it would have been denied */
-	const char *reason;    /* why the proxy itself answered; NULL: the Engine did */
+	enum outcome outcome;
+	const char *reason; /* literal, in place of the outcome's text; NULL: that says it */
 };
 
 struct audit {
@@ -46,7 +49,8 @@ struct audit {
 };
 
 void audit_init(struct audit *audit, struct loop *loop);
-void audit_write(struct audit *audit, const struct audit_record *record, const char *client);
+void audit_write(
+        struct audit *audit, const struct audit_record *record, const struct caller *caller);
 /* Write what is pending, as far as the reader takes it. */
 void audit_flush(struct audit *audit);
 

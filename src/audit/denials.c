@@ -11,29 +11,34 @@ void denials_init(struct denials *denials)
 	(void)pthread_mutex_init(&denials->lock, NULL);
 }
 
-/* FNV-1a. */
-static uint32_t hash_of(uint32_t hash, struct slice s)
+static uint32_t hash_of(const struct caller *caller, const char *operation)
 {
-	for (size_t i = 0; i < s.len; i++) {
-		hash = (hash ^ (unsigned char)s.ptr[i]) * 16777619U;
+	uint32_t hash = caller_hash(caller);
+
+	for (; *operation != '\0'; operation++) { /* FNV-1a */
+		hash = (hash ^ (unsigned char)*operation) * 16777619U;
 	}
 	return hash;
 }
 
-static bool is_entry_of(const struct denials_entry *entry, struct slice client,
+static bool is_entry_of(const struct denials_entry *entry, const struct caller *caller,
         const char *operation, bool observed)
 {
-	return slice_equal(slice_of(entry->client), client) && entry->observed == observed &&
-	       strcmp(entry->operation, operation) == 0;
+	return entry->operation != NULL && entry->observed == observed &&
+	       strcmp(entry->operation, operation) == 0 && caller_same_host(&entry->caller, caller);
 }
 
 /* The minute is not over, but nobody would hear of the rest later. */
 static void log_rest(const struct denials_entry *entry)
 {
+	char memory[ADDRESS_NAME_MAX];
+	struct text host = text_over(memory, sizeof(memory));
+
 	if (entry->operation != NULL && entry->count > 0) {
-		log_line(LOG_WARNING, "%s: %s again since then client=%s denied=%lu",
-		        entry->observed ? "would deny" : "denied", entry->operation, entry->client,
-		        (unsigned long)entry->count);
+		caller_add_host(&entry->caller, &host);
+		log_line(LOG_WARNING, "%s: %s again since then client=%.*s denied=%lu",
+		        entry->observed ? "would deny" : "denied", entry->operation,
+		        SLICE_FMT(text_slice(&host)), (unsigned long)entry->count);
 	}
 }
 
@@ -48,13 +53,13 @@ void denials_finish(struct denials *denials)
 }
 
 /* The entry of that key, in a set that belongs to it; the oldest one if there is none. */
-static struct denials_entry *find(
-        struct denials_entry *set, struct slice client, const char *operation, bool observed)
+static struct denials_entry *find(struct denials_entry *set, const struct caller *caller,
+        const char *operation, bool observed)
 {
 	struct denials_entry *oldest = &set[0];
 
 	for (unsigned i = 0; i < DENIALS_WAYS; i++) {
-		if (set[i].operation != NULL && is_entry_of(&set[i], client, operation, observed)) {
+		if (is_entry_of(&set[i], caller, operation, observed)) {
 			return &set[i];
 		}
 		if (set[i].operation == NULL ||
@@ -63,22 +68,20 @@ static struct denials_entry *find(
 		}
 	}
 	log_rest(oldest);
-	*oldest = (struct denials_entry){.operation = operation, .observed = observed};
-	struct text text = text_over(oldest->client, sizeof(oldest->client) - 1);
-	text_add(&text, client);
+	*oldest = (struct denials_entry){
+	        .caller = *caller, .operation = operation, .observed = observed};
 	return oldest;
 }
 
-uint64_t denials_count(struct denials *denials, int64_t now_ns, struct slice client,
+uint64_t denials_count(struct denials *denials, int64_t now_ns, const struct caller *caller,
         const char *operation, bool observed)
 {
+	const uint32_t hash = hash_of(caller, operation);
 	uint64_t count = 0;
 
-	client.len = client.len < DENIALS_CLIENT_MAX ? client.len : DENIALS_CLIENT_MAX - 1;
-	const uint32_t hash = hash_of(hash_of(2166136261U, client), slice_of(operation));
 	(void)pthread_mutex_lock(&denials->lock);
 	struct denials_entry *entry =
-	        find(denials->entries[hash % DENIALS_SETS], client, operation, observed);
+	        find(denials->entries[hash % DENIALS_SETS], caller, operation, observed);
 	const bool fresh = entry->logged_ns == 0;
 	entry->count++;
 	if (fresh || now_ns - entry->logged_ns >= LINE_EVERY_S * NS_PER_S) {
@@ -96,14 +99,14 @@ static struct slice shown(struct slice word, size_t max)
 	return (struct slice){word.ptr, word.len < max ? word.len : max};
 }
 
-void denials_report(struct denials *denials, int64_t now_ns, const char *client,
+void denials_report(struct denials *denials, int64_t now_ns, const struct caller *caller,
         const struct policy *policy, const struct docker_request *request,
         const struct verdict *verdict)
 {
-	/* The port is another one each time. */
-	const struct slice address = slice_before_last(client, ':');
 	const uint64_t count = denials_count(
-	        denials, now_ns, address, docker_operation_name(request->id), verdict->observed);
+	        denials, now_ns, caller, docker_operation_name(request->id), verdict->observed);
+	char host_memory[ADDRESS_NAME_MAX];
+	struct text host = text_over(host_memory, sizeof(host_memory));
 	char message[MESSAGE_MAX];
 	struct text text = text_over(message, sizeof(message));
 	const struct slice method = shown(request->method, METHOD_SHOWN_MAX);
@@ -112,8 +115,10 @@ void denials_report(struct denials *denials, int64_t now_ns, const char *client,
 	if (count == 0) {
 		return;
 	}
+	caller_add_host(caller, &host);
 	policy_add_denial(policy, request, verdict, &text);
 	log_line(LOG_WARNING, "%s: %.*s method=%.*s path=%.*s client=%.*s denied=%lu",
 	        verdict->observed ? "would deny" : "denied", SLICE_FMT(text_slice(&text)),
-	        SLICE_FMT(method), SLICE_FMT(path), SLICE_FMT(address), (unsigned long)count);
+	        SLICE_FMT(method), SLICE_FMT(path), SLICE_FMT(text_slice(&host)),
+	        (unsigned long)count);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * denials — what was denied, in the log once a minute for each client and
+ * denials — what was denied, in the log once a minute for each caller's host and
  * operation, with the number of times since the line before.
  *
  * One table for all workers, so that the promise holds whoever of them served
@@ -9,6 +9,7 @@
 #ifndef AUDIT_DENIALS_H
 #define AUDIT_DENIALS_H
 
+#include "identity/identity.h"
 #include "policy/policy.h"
 
 #include <pthread.h>
@@ -16,12 +17,11 @@
 enum {
 	DENIALS_SETS = 256,
 	DENIALS_WAYS = 4, /* entries of one set; the oldest makes room */
-	DENIALS_CLIENT_MAX = 48,
 };
 
 struct denials_entry {
-	char client[DENIALS_CLIENT_MAX]; /* without the port; empty: the entry is free */
-	const char *operation;
+	struct caller caller;  /* its host counts */
+	const char *operation; /* NULL: the entry is free */
 	bool observed;
 	int64_t logged_ns; /* when its last line was written */
 	uint64_t count;    /* since then */
@@ -35,14 +35,14 @@ struct denials {
 void denials_init(struct denials *denials);
 
 /* How many denials a line that is due now stands for; 0: none is due. */
-uint64_t denials_count(struct denials *denials, int64_t now_ns, struct slice client,
+uint64_t denials_count(struct denials *denials, int64_t now_ns, const struct caller *caller,
         const char *operation, bool observed);
 
 /* At the end: say how often was denied what was not said since the last line. */
 void denials_finish(struct denials *denials);
 
-/* `client` is the address with the port. */
-void denials_report(struct denials *denials, int64_t now_ns, const char *client,
+/* Count one, and write its line when one is due. */
+void denials_report(struct denials *denials, int64_t now_ns, const struct caller *caller,
         const struct policy *policy, const struct docker_request *request,
         const struct verdict *verdict);
 

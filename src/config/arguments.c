@@ -280,5 +280,6 @@ static int check_arguments(struct reader *reader)
 
 int config_read_arguments(struct reader *reader, int argc, char *const argv[])
 {
+	reader->config->verb_alone = argc == 2;
 	return read_words(reader, argc, argv) < 0 ? -EINVAL : check_arguments(reader);
 }

@@ -5,78 +5,61 @@
 #include "config/options.h"
 
 #include <errno.h>
+#include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <sys/stat.h>
-
-/* Whether this option, or another row of the same member, was given already: here, or in the file.
- */
-static bool is_given(const struct reader *reader, const struct config_option *option)
-{
-	if (option->type == OPTION_SOCKET && reader->config->socket_path != NULL) {
-		return true;
-	}
-	for (unsigned i = 0; i < CONFIG_OPTION_COUNT; i++) {
-		if (reader->given[i] && config_options[i].member == option->member) {
-			return true;
-		}
-	}
-	return false;
-}
-
-static int read_environment(struct reader *reader)
-{
-	for (unsigned i = 0; i < CONFIG_OPTION_COUNT; i++) {
-		const struct config_option *option = &config_options[i];
-		const char *value = getenv(option->variable);
-
-		if (value == NULL || value[0] == '\0' || is_given(reader, option)) {
-			continue;
-		}
-		reader->given[i] = true;
-		if (config_read_value(reader, option, option->variable, value) < 0) {
-			return -EINVAL;
-		}
-	}
-	return 0;
-}
-
-void config_give(struct reader *reader, size_t member, const char *value)
-{
-	for (unsigned i = 0; i < CONFIG_OPTION_COUNT; i++) {
-		const struct config_option *option = &config_options[i];
-		if (option->member == member && !is_given(reader, option)) {
-			reader->given[i] = true;
-			const int code = config_read_value(reader, option, option->variable, value);
-			ASSERT(code == 0);
-		}
-	}
-}
 
 static int read_defaults(struct reader *reader)
 {
 	for (unsigned i = 0; i < CONFIG_OPTION_COUNT; i++) {
 		const struct config_option *option = &config_options[i];
 
-		if (option->preset != NULL && !is_given(reader, option) &&
-		        config_read_value(reader, option, "default", option->preset) < 0) {
+		if (option->fallback != NULL && !config_is_given(reader, option) &&
+		        config_read_value(reader, option, "default", option->fallback) < 0) {
 			return -EINVAL;
 		}
 	}
 	return 0;
 }
 
+void config_warn(struct config *config, const char *format, ...)
+{
+	struct config_warning **end = &config->warnings;
+	char text[CONFIG_WARNING_MAX];
+	va_list arguments;
+
+	while (*end != NULL) {
+		end = &(*end)->next;
+	}
+	va_start(arguments, format);
+	(void)vsnprintf(text, sizeof(text), format, arguments);
+	va_end(arguments);
+	*end = arena_take(&config->arena, sizeof(**end));
+	**end = (struct config_warning){.text = arena_copy(&config->arena, slice_of(text))};
+}
+
 /* ── Put together ────────────────────────────────────────────────────────── */
 
-static void add_default_listener(struct config *config)
+static void add_port(struct config *config, const char *host)
 {
-	enum { ADDRESS_MAX = sizeof("tcp://0.0.0.0:65535") };
+	enum { ADDRESS_MAX = sizeof("tcp://127.0.0.1:65535") };
 	char *address = arena_take(&config->arena, ADDRESS_MAX);
 
-	(void)snprintf(address, ADDRESS_MAX, "tcp://%s:%u", config->ipv4_only ? "0.0.0.0" : "*",
-	        config->port);
+	(void)snprintf(address, ADDRESS_MAX, "tcp://%s:%u", host, config->port);
 	config->listeners[config->listener_count++] =
 	        (struct config_listener){.address = address, .mode = CONFIG_SOCKET_MODE};
+}
+
+static void add_default_listeners(struct config *config)
+{
+	if (!config->loopback_only) {
+		add_port(config, config->ipv4_only ? "0.0.0.0" : "*");
+		return;
+	}
+	add_port(config, "127.0.0.1");
+	if (!config->ipv4_only && address_has_ip6_loopback()) {
+		add_port(config, "[::1]");
+	}
 }
 
 /* What a directory is called does not matter: /var/run is /run. */
@@ -161,7 +144,7 @@ static void warn_of_policy_without_use(struct config *config)
 
 	if (is_given && (config->verb == CONFIG_RUN || config->verb == CONFIG_CHECK) &&
 	        every_listener_has_a_policy(config)) {
-		(void)snprintf(config->warning, CONFIG_WARNING_MAX,
+		config_warn(config,
 		        "%s=%.64s does not count: every listener in %.128s names its policy",
 		        config->policy_option, config->policy_name, config->file);
 	}
@@ -173,7 +156,7 @@ static void warn_of_port_without_use(const struct reader *reader)
 
 	for (unsigned i = 0; i < CONFIG_OPTION_COUNT; i++) {
 		if (reader->given[i] && config_options[i].member == offsetof(struct config, port)) {
-			(void)snprintf(config->warning, CONFIG_WARNING_MAX,
+			config_warn(config,
 			        "PORT=%u does not count: addresses to listen on are given",
 			        config->port);
 		}
@@ -206,20 +189,6 @@ static int choose_policy(struct reader *reader)
 	return 0;
 }
 
-/* Who asks for keys must not get a proxy that serves everyone. */
-static int refuse_client_keys(struct reader *reader)
-{
-	const char *file = getenv("CLIENT_KEYS_FILE");
-
-	if (file == NULL || file[0] == '\0') {
-		return 0;
-	}
-	return fault_set(reader->error, NOWHERE,
-	        "CLIENT_KEYS_FILE=%s: this version cannot ask callers for a key: unset it, and let "
-	        "only those reach the proxy who may",
-	        text_show(slice_of(file)).text);
-}
-
 /* Whether a command asks for no settings: it has to work whatever else is wrong with them. */
 static bool is_for_itself(enum config_verb verb)
 {
@@ -238,14 +207,15 @@ int config_read(int argc, char *const argv[], struct config *ret_config, char er
 	if (is_for_itself(ret_config->verb)) {
 		return 0;
 	}
-	if (read_environment(&reader) < 0 || config_read_switches(&reader) < 0) {
-		return -EINVAL;
-	}
-	if (refuse_client_keys(&reader) < 0) {
+	if (config_read_environment(&reader) < 0) {
 		return -EINVAL;
 	}
 	ret_config->policies = policy_set_new();
+	policy_set_written_in(ret_config->policies, ret_config->file);
 	if (ret_config->file != NULL && config_read_file(&reader) < 0) {
+		return -EINVAL;
+	}
+	if (config_check_environment(&reader) < 0) {
 		return -EINVAL;
 	}
 	if (ret_config->listener_count > 0) {
@@ -255,7 +225,7 @@ int config_read(int argc, char *const argv[], struct config *ret_config, char er
 		return -EINVAL;
 	}
 	if (ret_config->listener_count == 0) {
-		add_default_listener(ret_config);
+		add_default_listeners(ret_config);
 	}
 	return check_loop(&reader) < 0 || choose_policy(&reader) < 0 ? -EINVAL : 0;
 }

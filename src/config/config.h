@@ -21,13 +21,16 @@
 enum {
 	CONFIG_LISTENERS_MAX = 16,
 	CONFIG_API_KEY_MAX = 4096,
-	CONFIG_LISTEN_MAX = 2048, /* bytes of the variable LISTEN */
-	CONFIG_WARNING_MAX = 256,
+	CONFIG_LISTEN_MAX = 2048,  /* bytes of the variable LISTEN */
+	CONFIG_WARNING_MAX = 512,  /* bytes of one, its NUL included; what is longer is cut */
 	CONFIG_SOCKET_MODE = 0660, /* of the file of a unix socket, where nothing else is said */
 };
 
+/* The file that is read where no other is named and this one is there. */
+#define CONFIG_DEFAULT_FILE "/etc/docker-socket-proxy/proxy.yaml"
+
 /* What `convert` converts from, as a sentence names it. */
-#define CONFIG_SOURCES "tecnativa, linuxserver, wollomatic or cetusguard"
+#define CONFIG_SOURCES      "tecnativa, linuxserver, wollomatic or cetusguard"
 
 enum config_verb {
 	CONFIG_RUN,
@@ -49,13 +52,23 @@ struct config_listener {
 	struct place place;          /* file NULL: not from the file */
 };
 
+/* A sentence about settings that do not do what they may be meant to. */
+struct config_warning {
+	struct config_warning *next;
+	const char *text;
+};
+
 struct config {
 	enum config_verb verb;
+	bool verb_alone; /* the command line is the verb and nothing else */
 	struct config_listener listeners[CONFIG_LISTENERS_MAX]; /* at least one */
 	unsigned listener_count;
 	unsigned port;
-	bool ipv4_only;   /* on `port` */
-	const char *file; /* NULL: none */
+	bool ipv4_only;     /* on `port` */
+	bool loopback_only; /* on `port` */
+	const char *file;   /* NULL: none */
+	/* Where it was named: "--config", "CONFIG", or its own name. */
+	const char *file_option;
 	/* The policy of listeners for which the file names none, and where it was named. */
 	const char *policy_name;
 	const char *policy_option; /* "--policy", "POLICY", "default"; NULL: the file */
@@ -64,9 +77,8 @@ struct config {
 	struct policy_set *policies; /* those of the file are compiled */
 	/* What the environment says of sections; they replace POLICY. */
 	struct switches switches;
-	const char *switch_name; /* one that is set and counts; NULL: none */
-	/* A sentence about settings that take another's place; empty: none. */
-	char warning[CONFIG_WARNING_MAX];
+	const char *switch_name;         /* one that is set and counts; NULL: none */
+	struct config_warning *warnings; /* to be logged; NULL: none */
 	/* The Engine's unix socket, an absolute path. */
 	const char *socket_path;
 	/* Where that came from: "--upstream", "SOCKET_PATH", "DOCKER_HOST" or "default". */

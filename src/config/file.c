@@ -13,6 +13,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 struct file_reader {
@@ -271,6 +272,18 @@ static const struct yaml_key root_keys[] = {
         {"clients", NULL},
 };
 
+/* Where it cannot be looked for, reading it fails and says why: what it closes stays closed. */
+void config_use_default_file(struct config *config)
+{
+	struct stat found;
+
+	if (config->file == NULL &&
+	        (stat(CONFIG_DEFAULT_FILE, &found) == 0 || (errno != ENOENT && errno != ENOTDIR))) {
+		config->file = CONFIG_DEFAULT_FILE;
+		config->file_option = CONFIG_DEFAULT_FILE;
+	}
+}
+
 /* The bytes of a file, "-" being standard input, at most one more than are accepted; or -errno. */
 static ssize_t read_whole(const char *path, char *bytes, size_t max)
 {
@@ -315,7 +328,10 @@ int config_read_file(struct reader *reader)
 	int code = 0;
 	if (len < 0) {
 		code = fault_set(reader->error, NOWHERE, "%.512s: cannot be read: %s",
-		        reader->config->file, strerrordesc_np((int)-len));
+		        reader->config->file,
+		        len == -EISDIR ? "it is a directory: Docker makes one where the file to "
+		                         "mount is missing on the host"
+		                       : strerrordesc_np((int)-len));
 	} else {
 		code = read_tree(&file, (struct slice){bytes, (size_t)len});
 	}

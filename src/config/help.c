@@ -13,8 +13,8 @@ static void print_option(const struct config_option *option)
 	}
 	printf("    [environment%s%s", option->flag != NULL ? ": " : " only",
 	        option->flag != NULL ? option->variable : "");
-	if (option->preset != NULL) {
-		printf("; default: %s", option->preset);
+	if (option->fallback != NULL) {
+		printf("; default: %s", option->fallback);
 	}
 	if (option->type == OPTION_NUMBER) {
 		printf("; %u to %u", option->min, option->max);
@@ -42,14 +42,14 @@ static void print_word(const char *word, size_t *column)
 	*column += len;
 }
 
-/* The variables of one kind. */
-static void print_switches(enum switch_kind kind)
+/* The variables of one kind, and of switches of operations those with these effects. */
+static void print_switches(enum switch_kind kind, unsigned effects)
 {
 	size_t column = 0;
 
 	for (unsigned number = 0; number < SWITCHES_COUNT; number++) {
 		const struct switch_row *row = switches_row(number);
-		if (row->kind == kind) {
+		if (row->kind == kind && row->effects == effects) {
 			print_word(row->variable, &column);
 		}
 	}
@@ -78,13 +78,18 @@ static void print_section_switches(void)
 	       "  GET and HEAD in a part of the API; any method with POST=1. EVENTS, PING, "
 	       "VERSION,\n"
 	       "  LIBPOD_PING and LIBPOD_VERSION are on by default\n");
-	print_switches(SWITCH_SECTION);
+	print_switches(SWITCH_SECTION, 0);
 	printf("  any method in the sections that are on\n");
-	print_switches(SWITCH_POST);
+	print_switches(SWITCH_POST, 0);
+	printf("  this method in the sections that are on: 1 allows it, 0 denies it; as POST when "
+	       "not set\n");
+	print_switches(SWITCH_METHOD, 0);
 	printf("  one action, whatever its section and POST are (RESTARTS: stop, restart, kill)\n");
-	print_switches(SWITCH_ACTION);
+	print_switches(SWITCH_OPERATIONS, SWITCH_OPENS);
+	printf("  the same, and 0 denies it whatever else is on\n");
+	print_switches(SWITCH_OPERATIONS, SWITCH_OPENS | SWITCH_CLOSES);
 	printf("  not this, although its section is on, when it is 0\n");
-	print_switches(SWITCH_DETAIL);
+	print_switches(SWITCH_OPERATIONS, SWITCH_CLOSES);
 }
 
 static const char usage[] =

@@ -10,9 +10,10 @@
 #include "config/config.h"
 
 enum option_type {
-	OPTION_TEXT,
+	OPTION_FILE,
 	OPTION_POLICY, /* these two, as flags, are not empty */
 	OPTION_ADDRESSES,
+	OPTION_BIND,
 	OPTION_SWITCH,
 	OPTION_SOCKET,
 	OPTION_DOCKER_HOST,
@@ -31,7 +32,7 @@ enum option_change {
 struct config_option {
 	const char *flag; /* NULL: environment only */
 	const char *variable;
-	const char *preset;   /* the default, as text; NULL: none */
+	const char *fallback; /* the default, as text; NULL: none */
 	const char *argument; /* what --help calls the value */
 	const char *help;
 	size_t member; /* offset in struct config */
@@ -68,8 +69,19 @@ int config_read_arguments(struct reader *reader, int argc, char *const argv[]) M
 /* A new listener, to be filled. */
 int config_add_listener(struct reader *reader, const char *name, const char *address,
         struct config_listener **ret_listener) MUST_USE;
-/* Section switches of the environment; after the options. */
-int config_read_switches(struct reader *reader) MUST_USE;
+/* Variables of options and section switches; after the command line. */
+int config_read_environment(struct reader *reader) MUST_USE;
+/*
+ * Variables that are set to restrict and that nothing reads: -EINVAL where this would leave
+ * open what they were to close, else a warning. After the file.
+ */
+int config_check_environment(struct reader *reader) MUST_USE;
+/* One more sentence for config->warnings. */
+void config_warn(struct config *config, const char *format, ...) PRINTF_LIKE(2, 3);
+/* CONFIG_DEFAULT_FILE, where no file is named and this one is there. */
+void config_use_default_file(struct config *config);
+/* Whether this option, or another row of the same member, was given: here, or in the file. */
+bool config_is_given(const struct reader *reader, const struct config_option *option);
 /* Set the option of a member, unless it is given; what it then is was valid before. */
 void config_give(struct reader *reader, size_t member, const char *value);
 /* Read reader->config->file; what was given already stays. */

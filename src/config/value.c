@@ -2,6 +2,7 @@
 /* What the value of an option may be, by its type. */
 #include "address/address.h"
 #include "config/options.h"
+#include "switches/bind.h"
 
 #include <errno.h>
 
@@ -11,7 +12,7 @@ const struct config_option config_options[CONFIG_OPTION_COUNT] = {
 	{                                                                                          \
 	        .flag = (on_line),                                                                 \
 	        .variable = (in_environment),                                                      \
-	        .preset = (default_text),                                                          \
+	        .fallback = (default_text),                                                        \
 	        .argument = (value),                                                               \
 	        .help = (text),                                                                    \
 	        .member = offsetof(struct config, target),                                         \
@@ -30,6 +31,33 @@ int config_refuse(struct reader *reader, const char *name, const char *value, co
 	        text_show(slice_of(value)).text, accepted);
 }
 
+/* ── What is given ───────────────────────────────────────────────────────── */
+
+bool config_is_given(const struct reader *reader, const struct config_option *option)
+{
+	if (option->type == OPTION_SOCKET && reader->config->socket_path != NULL) {
+		return true;
+	}
+	for (unsigned i = 0; i < CONFIG_OPTION_COUNT; i++) {
+		if (reader->given[i] && config_options[i].member == option->member) {
+			return true;
+		}
+	}
+	return false;
+}
+
+void config_give(struct reader *reader, size_t member, const char *value)
+{
+	for (unsigned i = 0; i < CONFIG_OPTION_COUNT; i++) {
+		const struct config_option *option = &config_options[i];
+		if (option->member == member && !config_is_given(reader, option)) {
+			reader->given[i] = true;
+			const int code = config_read_value(reader, option, option->variable, value);
+			ASSERT(code == 0);
+		}
+	}
+}
+
 /* A value, and how its option is called where it was given. */
 struct given {
 	const struct config_option *option;
@@ -40,10 +68,10 @@ struct given {
 
 /* ── Words and numbers ───────────────────────────────────────────────────── */
 
-static int read_text(struct reader *reader, const struct given *given)
+static int read_file(struct reader *reader, const struct given *given)
 {
-	(void)reader;
-	*(const char **)given->member = given->value;
+	reader->config->file = given->value;
+	reader->config->file_option = given->name;
 	return 0;
 }
 
@@ -177,6 +205,30 @@ static int read_listeners(struct reader *reader, const struct given *given)
 	return 0;
 }
 
+/* Tecnativa's BIND_CONFIG. */
+static int read_bind(struct reader *reader, const struct given *given)
+{
+	struct config_listener *listener;
+	struct bind bind;
+	struct slice word;
+	const char *problem = bind_read(slice_of(given->value), &bind, &word);
+
+	if (problem != NULL) {
+		return fault_set(reader->error, NOWHERE, "%s: '%s' in '%s' is not accepted: %s",
+		        given->name, text_show(word).text, text_show(slice_of(given->value)).text,
+		        problem);
+	}
+	for (unsigned i = 0; i < bind.count; i++) {
+		const char *address =
+		        arena_copy(&reader->config->arena, slice_of(bind.addresses[i]));
+		if (config_add_listener(reader, given->name, address, &listener) < 0) {
+			return -EINVAL;
+		}
+		listener->mode = bind.has_mode ? bind.mode : listener->mode;
+	}
+	return 0;
+}
+
 static int read_socket(struct reader *reader, const struct given *given)
 {
 	const char *path = given->value[0] == '/' ? given->value : address_path(given->value);
@@ -209,9 +261,10 @@ int config_read_value(struct reader *reader, const struct config_option *option,
         const char *value)
 {
 	static int (*const readers[])(struct reader *, const struct given *) = {
-	        [OPTION_TEXT] = read_text,
+	        [OPTION_FILE] = read_file,
 	        [OPTION_POLICY] = read_policy,
 	        [OPTION_ADDRESSES] = read_listeners,
+	        [OPTION_BIND] = read_bind,
 	        [OPTION_SWITCH] = read_switch,
 	        [OPTION_SOCKET] = read_socket,
 	        [OPTION_DOCKER_HOST] = read_docker_host,

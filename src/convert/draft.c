@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "convert/draft.h"
 
+#include "gate/gate.h"
+
 #include "address/address.h"
 
 #include <errno.h>
@@ -239,15 +241,21 @@ int draft_compile(struct draft *draft)
 
 bool draft_allows(struct draft *draft, const char *method, const char *path)
 {
-	struct docker_request *request = arena_take(&draft->arena, sizeof(*request));
-	struct policy_scratch *scratch = policy_scratch_new();
-	const struct docker_target target = {.method = slice_of(method), .path = slice_of(path)};
-	bool allowed = false;
+	enum { QUESTION_MAX = 1024 };
+	const struct gate_config config = {.policy = draft->policy, .max_head = QUESTION_MAX};
+	const union address nobody = {.any = {.sa_family = AF_UNSPEC}};
+	const struct caller caller = caller_from(0, &nobody);
+	char memory[QUESTION_MAX];
+	struct text head = text_over(memory, sizeof(memory));
+	struct http_scan scan = {0};
+	struct gate_scratch *scratch = arena_take(&draft->arena, sizeof(*scratch));
 
-	if (docker_route(&target, request) == DOCKER_OK) {
-		allowed = policy_judge(draft->policy, request, scratch).allowed;
-	}
-	policy_scratch_free(scratch);
+	gate_add_head(slice_of(method), slice_of(path), false, &head);
+	const struct gate_question question = {
+	        .caller = &caller, .bytes = text_slice(&head), .scan = &scan};
+	scratch->judging = policy_scratch_new();
+	const bool allowed = gate_decide(&config, &question, scratch).action == GATE_FORWARD;
+	policy_scratch_free(scratch->judging);
 	return allowed;
 }
 

@@ -60,7 +60,10 @@ static bool is_known(const struct flavour *flavour, unsigned number)
 	const struct switch_row *row = switches_row(number);
 	const bool libpod = strncmp(row->variable, "LIBPOD_", 7) == 0;
 
-	if (row->kind == SWITCH_DETAIL) {
+	if (row->kind == SWITCH_METHOD || row->effects == (SWITCH_OPENS | SWITCH_CLOSES)) {
+		return false;
+	}
+	if (row->effects == SWITCH_CLOSES) {
 		return flavour->details;
 	}
 	return flavour->podman || (!libpod && strcmp(row->variable, "ALLOW_PAUSE") != 0 &&
@@ -105,11 +108,13 @@ static void read_switches(struct switched *switched)
 {
 	for (unsigned number = 0; number < SWITCHES_COUNT; number++) {
 		const bool known = is_known(switched->flavour, number);
-		const bool detail = switches_row(number)->kind == SWITCH_DETAIL;
-		/* What the original does not know, it does not allow; but for details it does. */
-		if (!known || detail) {
+		const struct switch_row *row = switches_row(number);
+		const bool closes =
+		        row->kind == SWITCH_METHOD || (row->effects & SWITCH_CLOSES) != 0;
+		/* What the original does not know, it does not allow; nor does it close that. */
+		if (!known || closes) {
 			switched->switches.values[number] =
-			        detail && !known ? SWITCH_UNSET : SWITCH_OFF;
+			        closes && !known ? SWITCH_UNSET : SWITCH_OFF;
 		}
 	}
 	for (unsigned i = 0; i < switched->input->count; i++) {
@@ -133,15 +138,14 @@ static struct place place_of(const struct switched *switched, const struct switc
 
 static int write_section(struct switched *switched, const struct switch_rule *rule)
 {
-	static const char *const reads[] = {"GET", "HEAD"};
 	char path[128];
 
 	(void)snprintf(path, sizeof(path), "/%.*s(/.*)?",
 	        SLICE_FMT(docker_section_segment(rule->section)));
 	const struct draft_rule written = {
 	        .allow = true,
-	        .methods = rule->reads_only ? reads : NULL,
-	        .method_count = rule->reads_only ? ARRAY_LEN(reads) : 0,
+	        .methods = rule->methods,
+	        .method_count = rule->method_count,
 	        .path = path,
 	        .place = place_of(switched, rule->row),
 	};
@@ -177,11 +181,14 @@ static bool holds(struct switched *switched, const struct switch_rule *rule)
 		return true;
 	case SWITCH_POST:
 		return false; /* GET …/attach/ws passes: convert_note_attach() */
-	case SWITCH_DETAIL:
-		return switches_is_on(switches, DOCKER_SECTION_CONTAINERS) ||
-		       switches_is_on(switches, DOCKER_SECTION_LIBPOD_CONTAINERS) ||
-		       switches_is_on(switches, DOCKER_SECTION_LIBPOD_PODS);
-	case SWITCH_ACTION:
+	case SWITCH_METHOD:
+		return true;
+	case SWITCH_OPERATIONS:
+		if (!rule->allow) {
+			return switches_is_on(switches, DOCKER_SECTION_CONTAINERS) ||
+			       switches_is_on(switches, DOCKER_SECTION_LIBPOD_CONTAINERS) ||
+			       switches_is_on(switches, DOCKER_SECTION_LIBPOD_PODS);
+		}
 		if (switched->flavour->actions_need_post && !post) {
 			draft_say(switched->draft, DRAFT_DOUBT,
 			        "%s=1 opened nothing: the original wants POST=1 too. If it was "
@@ -207,7 +214,7 @@ static int write_rules(struct switched *switched)
 			continue;
 		}
 		draft_say(switched->draft, DRAFT_REMARK, "%s%s", rule->text,
-		        rule->row->kind == SWITCH_DETAIL ? ", or not set" : "");
+		        rule->allow ? "" : ", or not set");
 		if ((section ? write_section(switched, rule) : write_operations(switched, rule)) <
 		        0) {
 			return -EINVAL;

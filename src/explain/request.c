@@ -1,31 +1,30 @@
 /* SPDX-License-Identifier: MIT */
 #include "explain/explain.h"
 
-#include "http/http.h"
+#include "gate/gate.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 enum {
 	EXIT_ALLOWED = 0,
 	EXIT_DENIED = 1,
 	EXIT_USAGE = 2,
-	HEAD_MAX = 16 * 1024,
+	HEAD_MORE =
+	        256, /* bytes of a head besides method and target; the host may be the target's */
 	ANSWER_MAX = 8 * 1024,
 };
 
-/* What is asked, and the memory it lies in. */
+/* What is asked, and the memory for the answer. */
 struct question {
 	const struct config *config;
 	bool has_body;
-	char head[HEAD_MAX];
-	struct http_field fields[HTTP_FIELDS_MAX];
-	struct http_request parsed;
-	struct docker_request request;
-	struct policy_scratch *scratch;
+	struct slice head;
+	struct gate_scratch scratch;
 };
 
 static int usage(const char *format, ...) PRINTF_LIKE(1, 2);
@@ -60,56 +59,23 @@ static bool split(const struct config *config, struct slice *ret_method, struct 
 	return ret_method->len > 0 && ret_target->len > 0;
 }
 
-/* Of "http://host:port/path" the middle, as clients send it; else any. */
-static struct slice host_for(struct slice target)
+/* What a client would send is judged as a client's is, so that the verdict is the same. */
+static struct gate_decision ask(
+        struct question *question, unsigned listener, const struct policy *policy)
 {
-	const char *end = target.ptr + target.len;
-	const char *colon = memmem(target.ptr, target.len, "://", 3);
-
-	if (target.ptr[0] == '/' || colon == NULL) {
-		return SLICE("docker");
-	}
-	const char *host = colon + 3;
-	const char *slash = memchr(host, '/', (size_t)(end - host));
-	return slice_between(host, slash != NULL ? slash : end);
-}
-
-/* What a client would send is parsed as a client's is, so that the verdict is the same. */
-static const char *parse(struct question *question, struct slice method, struct slice target)
-{
-	struct text head = text_over(question->head, sizeof(question->head));
-	struct http_scan scan = {0};
-
-	text_add(&head, method);
-	text_add(&head, SLICE(" "));
-	text_add(&head, target);
-	text_add(&head, SLICE(" HTTP/1.1\r\nHost: "));
-	text_add(&head, host_for(target));
-	text_add(&head,
-	        question->has_body ? SLICE("\r\nContent-Length: 1\r\n\r\n") : SLICE("\r\n\r\n"));
-	if (head.overflow) {
-		return http_error_text(HTTP_BAD_TOO_LARGE);
-	}
-	if (http_scan_head(&scan, text_slice(&head)) != HTTP_DONE) {
-		return http_error_text(scan.error);
-	}
-	const enum http_error error =
-	        http_request_parse(text_slice(&head), question->fields, &question->parsed);
-	return error == HTTP_OK ? NULL : http_error_text(error);
-}
-
-static const char *route(struct question *question)
-{
-	const struct http_request *parsed = &question->parsed;
-	const struct docker_target target = {
-	        .method = parsed->method,
-	        .path = parsed->path,
-	        .query = parsed->query,
-	        .has_body = question->has_body,
+	const struct config *config = question->config;
+	const struct gate_config gate = {
+	        .policy = policy,
+	        .browsers = config->listeners[listener].browsers,
+	        .max_head = config->max_head,
 	};
-	const enum docker_error error = docker_route(&target, &question->request);
+	const union address nobody = {.any = {.sa_family = AF_UNSPEC}};
+	const struct caller caller = caller_from(listener, &nobody);
+	struct http_scan scan = {0};
+	const struct gate_question asked = {
+	        .caller = &caller, .bytes = question->head, .scan = &scan};
 
-	return error == DOCKER_OK ? NULL : docker_error_text(error);
+	return gate_decide(&gate, &asked, &question->scratch);
 }
 
 /* ── The answer ──────────────────────────────────────────────────────────── */
@@ -136,102 +102,106 @@ static void print_verdict(const struct policy *policy, const struct verdict *ver
 	}
 }
 
-static void print_advice(const struct question *question, const struct policy *policy)
+static void print_advice(const struct gate_decision *decision)
 {
 	char memory[ANSWER_MAX];
 	struct text text = text_over(memory, sizeof(memory));
 
-	policy_advise(policy, &question->request, &text);
+	policy_advise(decision->policy, decision->request, &text);
 	if (text.len > 0) {
 		printf("to allow it: %.*s\n", SLICE_FMT(text_slice(&text)));
 	}
 }
 
-static void print_notes(const struct question *question)
+static void print_notes(const struct question *question, const struct gate_decision *decision)
 {
-	const struct docker_request *request = &question->request;
+	const struct slice query = decision->head->query;
 
-	printf("forwarded as: %.*s %.*s%s%.*s\n", SLICE_FMT(request->method),
-	        SLICE_FMT(request->path), question->parsed.query.ptr != NULL ? "?" : "",
-	        SLICE_FMT(question->parsed.query));
+	printf("forwarded as: %.*s %.*s%s%.*s\n", SLICE_FMT(decision->request->method),
+	        SLICE_FMT(decision->request->path), query.ptr != NULL ? "?" : "", SLICE_FMT(query));
 	if (question->config->body_file != NULL) {
 		printf("body: this version looks only at whether there is one\n");
 	}
 }
 
 /* Listeners that would decide in another way than the one that was asked. */
-static void print_others(struct question *question, const struct verdict *first)
+static void print_others(struct question *question, bool allowed)
 {
 	const struct config *config = question->config;
 
 	for (unsigned i = 1; i < config->listener_count; i++) {
 		const struct policy *policy = config->listeners[i].policy;
-		const struct verdict verdict =
-		        policy_judge(policy, &question->request, question->scratch);
-		if (verdict.allowed != first->allowed) {
+		const struct gate_decision decision = ask(question, i, policy);
+		if (decision.verdict.allowed != allowed) {
 			printf("but at %s: %s, by policy %s\n", config->listeners[i].address,
-			        verdict.allowed ? "allow" : "deny", policy_name(policy));
+			        decision.verdict.allowed ? "allow" : "deny", policy_name(policy));
 		}
 	}
 }
 
-static int judge(struct question *question)
+/* What no policy is asked about. */
+static int print_own(const struct gate_decision *decision)
+{
+	if (decision->outcome == OUTCOME_HEALTHY) {
+		printf("allow health\nThe proxy answers it itself, whatever the policy.\n");
+		return EXIT_ALLOWED;
+	}
+	printf("deny %s: it is answered with %u, whatever the policy\nreason: %s\n",
+	        outcome_word(decision->outcome), outcome_status(decision->outcome),
+	        decision->reason);
+	return EXIT_DENIED;
+}
+
+/* The one that --policy names, wherever it is, or that of the first listener. */
+static int print_decision(struct question *question)
 {
 	const struct config *config = question->config;
 	const bool chosen =
 	        config->policy_option != NULL && strcmp(config->policy_option, "--policy") == 0;
-	const struct policy *policy = chosen ? config->policy : config->listeners[0].policy;
-	const struct verdict verdict = policy_judge(policy, &question->request, question->scratch);
+	const struct gate_decision decision =
+	        ask(question, 0, chosen ? config->policy : config->listeners[0].policy);
+	const bool allowed = decision.verdict.allowed;
 
-	printf("%s %s\n", verdict.allowed ? "allow" : "deny",
-	        docker_operation_name(question->request.id));
+	if (decision.policy == NULL) {
+		return print_own(&decision);
+	}
+	printf("%s %s\n", allowed ? "allow" : "deny", docker_operation_name(decision.request->id));
 	if (!chosen && config->listener_count > 1) {
 		printf("listener: %s\n", config->listeners[0].address);
 	}
-	print_verdict(policy, &verdict);
-	if (!verdict.allowed || verdict.observed) {
-		print_advice(question, policy);
+	print_verdict(decision.policy, &decision.verdict);
+	if (!allowed || decision.verdict.observed) {
+		print_advice(&decision);
 	}
-	print_notes(question);
+	print_notes(question, &decision);
 	if (!chosen) {
-		print_others(question, &verdict);
+		print_others(question, allowed);
 	}
-	return verdict.allowed ? EXIT_ALLOWED : EXIT_DENIED;
-}
-
-static bool is_health(const struct question *question)
-{
-	const struct slice method = question->request.method;
-
-	return (slice_equal(method, SLICE("GET")) || slice_equal(method, SLICE("HEAD"))) &&
-	       slice_equal(question->request.path, SLICE("/health"));
+	return allowed ? EXIT_ALLOWED : EXIT_DENIED;
 }
 
 static int answer(struct question *question)
 {
+	const struct config *config = question->config;
 	struct slice method;
 	struct slice target;
 
-	if (!split(question->config, &method, &target)) {
+	if (!split(config, &method, &target)) {
 		return usage("'%s' is not a request: give 'METHOD /path?query', such as 'GET "
 		             "/containers/json'",
-		        question->config->request[0]);
+		        config->request[0]);
 	}
-	const char *problem = parse(question, method, target);
-	if (problem == NULL) {
-		problem = route(question);
-	}
-	if (problem != NULL) {
-		printf("deny malformed: it is answered with 400, whatever the policy\n"
-		       "reason: %s\n",
-		        problem);
-		return EXIT_DENIED;
-	}
-	if (is_health(question)) {
-		printf("allow health\nThe proxy answers it itself, whatever the policy.\n");
-		return EXIT_ALLOWED;
-	}
-	return judge(question);
+	const size_t size = method.len + 2 * target.len + HEAD_MORE;
+	char *memory = malloc(size);
+	ASSERT(memory != NULL);
+	struct text head = text_over(memory, size);
+	gate_add_head(method, target, question->has_body, &head);
+	question->head = text_slice(&head);
+	question->scratch.judging = policy_scratch_new();
+	const int code = print_decision(question);
+	policy_scratch_free(question->scratch.judging);
+	free(memory);
+	return code;
 }
 
 /* Whether a file, "-" being standard input, has a first byte: 1 or 0; or -errno. */
@@ -261,8 +231,5 @@ int explain_request(const struct config *config)
 		}
 		question.has_body = len > 0;
 	}
-	question.scratch = policy_scratch_new();
-	const int code = answer(&question);
-	policy_scratch_free(question.scratch);
-	return code;
+	return answer(&question);
 }

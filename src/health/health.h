@@ -1,19 +1,33 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * health — asks a running proxy how it is: the verb `healthcheck`.
+ * health — asks a running proxy how it is.
  *
- * For images that have no shell and no curl. Blocking, one request, a process
- * of its own.
+ * The image holds no shell, no wget and no curl, yet compose files check their
+ * proxy with them. So the program answers to these names as well (links in the
+ * image): the options that health checks have, towards its own listeners alone.
+ * Everything here is blocking, one request in a process of its own.
  */
 #ifndef HEALTH_HEALTH_H
 #define HEALTH_HEALTH_H
 
+#include "base/check.h"
+
+#include <stdbool.h>
+
 /*
- * GET /health at `address`: tcp://HOST:PORT (where HOST means all interfaces,
- * loopback is asked, IPv4 first) or unix:///PATH. The exit code of the process:
- * 0 when the answer is 200 within five seconds, otherwise 1 and one line on
+ * The verb `healthcheck`: GET /health at `address`, tcp://HOST:PORT (where HOST
+ * means all interfaces, loopback is asked, IPv4 first) or unix:///PATH; NULL:
+ * at the first listener of the program that is process 1, or of the
+ * environment where that is another program. The exit code of the process: 0
+ * when the answer is 200 within five seconds, otherwise 1 and one line on
  * standard error.
  */
 int health_check(const char *address);
+
+/* Whether the program was started under the name of a tool that it stands in for: wget, curl, nc,
+ * sh, healthcheck. */
+bool health_is_tool(const char *program);
+/* Do what that tool does in a health check; the exit code of the process. */
+int health_run_tool(int argc, char *argv[]);
 
 #endif

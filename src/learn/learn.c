@@ -42,31 +42,32 @@ void learn_free(struct learn *learn)
 	free(learn);
 }
 
-static struct page *new_page(struct learn *learn, struct slice client)
+static struct page *new_page(struct learn *learn, const struct caller *caller, bool of_others)
 {
 	struct page *page = calloc(1, sizeof(*page) + docker_id_count() * sizeof(page->counts[0]));
 
 	if (page == NULL) {
 		return NULL;
 	}
-	page->client_len = text_keep(page->client, LEARN_CLIENT_MAX, client);
+	page->caller = *caller;
+	page->of_others = of_others;
 	learn->pages[learn->page_count++] = page;
 	return page;
 }
 
-/* The page of `client`, a new one if need be; NULL without memory. */
-static struct page *page_of(struct learn *learn, struct slice client)
+/* The page of a host, a new one if need be; NULL without memory. */
+static struct page *page_of(struct learn *learn, const struct caller *caller)
 {
 	for (unsigned i = 0; i < learn->page_count; i++) {
 		struct page *page = learn->pages[i];
-		if (slice_equal((struct slice){page->client, page->client_len}, client)) {
+		if (!page->of_others && caller_same_host(&page->caller, caller)) {
 			return page;
 		}
 	}
 	if (learn->page_count == LEARN_CLIENTS_MAX - 1) {
-		return new_page(learn, SLICE("everyone else"));
+		return new_page(learn, caller, true);
 	}
-	return learn->page_count < LEARN_CLIENTS_MAX ? new_page(learn, client)
+	return learn->page_count < LEARN_CLIENTS_MAX ? new_page(learn, caller, false)
 	                                             : learn->pages[LEARN_CLIENTS_MAX - 1];
 }
 
@@ -120,9 +121,10 @@ static void note_unknown(
 }
 
 /* Whether it is the first of its operation. */
-static bool note(struct learn *learn, struct slice client, const struct docker_request *request)
+static bool note(
+        struct learn *learn, const struct caller *caller, const struct docker_request *request)
 {
-	struct page *page = page_of(learn, client);
+	struct page *page = page_of(learn, caller);
 
 	if (page == NULL) {
 		return false;
@@ -136,15 +138,18 @@ static bool note(struct learn *learn, struct slice client, const struct docker_r
 	return page->counts[operation] == 1;
 }
 
-void learn_note(struct learn *learn, const char *client, const struct docker_request *request)
+void learn_note(
+        struct learn *learn, const struct caller *caller, const struct docker_request *request)
 {
-	const struct slice address = slice_before_last(client, ':');
+	char memory[ADDRESS_NAME_MAX];
+	struct text host = text_over(memory, sizeof(memory));
 
 	(void)pthread_mutex_lock(&learn->lock);
-	const bool is_first = note(learn, address, request);
+	const bool is_first = note(learn, caller, request);
 	(void)pthread_mutex_unlock(&learn->lock);
 	if (is_first) {
-		log_line(LOG_NOTICE, "learned: %.*s asks for %s", SLICE_FMT(address),
+		caller_add_host(caller, &host);
+		log_line(LOG_NOTICE, "learned: %.*s asks for %s", SLICE_FMT(text_slice(&host)),
 		        docker_operation_name(request->id));
 	}
 }

@@ -10,13 +10,13 @@
 #define LEARN_LEARN_H
 
 #include "docker/docker.h"
+#include "identity/identity.h"
 #include "policy/policy.h"
 
 #include <stdio.h>
 
 enum {
 	LEARN_CLIENTS_MAX = POLICY_EXTENDS_MAX, /* further ones share the last page */
-	LEARN_CLIENT_MAX = 56,                  /* bytes of a client's name */
 	LEARN_UNKNOWN_MAX = 256, /* different requests that no row of the catalogue fits */
 	LEARN_PATH_MAX = 256,    /* bytes of such a request's path; longer ones are only counted */
 };
@@ -29,10 +29,11 @@ struct learn *learn_new(void) MUST_USE;
 void learn_free(struct learn *learn);
 
 /*
- * Note a request of `client`, an address with its port. What a client asks for
- * for the first time is said in the log. From any thread.
+ * Note a request. What a caller's host asks for for the first time is said in the
+ * log. From any thread.
  */
-void learn_note(struct learn *learn, const char *client, const struct docker_request *request);
+void learn_note(
+        struct learn *learn, const struct caller *caller, const struct docker_request *request);
 
 /* Where clients were listened to. */
 struct learn_listener {

@@ -120,11 +120,26 @@ static void print_counts(const struct page *page, FILE *out)
 	}
 }
 
+static void print_client(const struct page *page, FILE *out)
+{
+	char memory[ADDRESS_NAME_MAX];
+	struct text host = text_over(memory, sizeof(memory));
+
+	if (page->of_others) {
+		text_add(&host, SLICE("everyone else"));
+	} else {
+		caller_add_host(&page->caller, &host);
+	}
+	(void)fprintf(out, "# %.*s", SLICE_FMT(text_slice(&host)));
+}
+
 static void print_page(
         const struct learn *learn, const struct page *page, struct policy_set *set, FILE *out)
 {
-	(void)fprintf(out, "#\n# %.*s: %" PRIu64 " request%s\n", (int)page->client_len,
-	        page->client, page->requests, page->requests == 1 ? "" : "s");
+	(void)fputs("#\n", out);
+	print_client(page, out);
+	(void)fprintf(
+	        out, ": %" PRIu64 " request%s\n", page->requests, page->requests == 1 ? "" : "s");
 	print_counts(page, out);
 	for (unsigned i = 0; i < learn->unknown_count; i++) {
 		const struct unknown_request *unknown = &learn->unknown[i];
@@ -221,8 +236,9 @@ static void print_policies(const struct learn *learn, FILE *out)
 		if (alone) {
 			(void)fputs("  learned:\n", out);
 		} else {
-			(void)fprintf(out, "  client-%u:  # %.*s\n", i + 1, (int)page->client_len,
-			        page->client);
+			(void)fprintf(out, "  client-%u:  ", i + 1);
+			print_client(page, out);
+			(void)fputs("\n", out);
 		}
 		if (has_rules(learn, page)) {
 			print_rules(learn, page, out);

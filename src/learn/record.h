@@ -13,8 +13,8 @@ enum { LEARN_METHOD_MAX = 32 };
 
 /* What one client asked for. */
 struct page {
-	char client[LEARN_CLIENT_MAX];
-	size_t client_len;
+	struct caller caller; /* its host counts */
+	bool of_others;       /* of all callers for whom there was no page left */
 	uint64_t requests;
 	uint64_t uncounted; /* requests no row fits for which there was no room or can be no rule */
 	uint32_t counts[];  /* by request id, the first of those that are one operation */

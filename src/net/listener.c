@@ -126,3 +126,60 @@ int listener_open(const char *address, unsigned mode, bool shared)
 	}
 	return fd;
 }
+
+/* ── Explaining ──────────────────────────────────────────────────────────── */
+
+static const char image_folder[] = "/run/docker-socket-proxy";
+
+/* The folder in which the socket would be made, and what is wrong with it. */
+static void explain_folder(const char *path, int error, struct text *sentence)
+{
+	const struct slice folder = slice_before_last(path, '/');
+	const union address parent = address_of_path(folder.len > 0 ? folder : SLICE("/"));
+	struct stat found;
+
+	if (stat(parent.path.sun_path, &found) < 0) {
+		text_add_format(sentence, "%s: %s", parent.path.sun_path, strerrordesc_np(errno));
+	} else if (error == -EROFS) {
+		text_add_format(sentence,
+		        "%s cannot be written to: mount a volume there; the image has %s for it",
+		        parent.path.sun_path, image_folder);
+	} else {
+		text_add_format(sentence,
+		        "user %u:%u may not make files in %s (owner %u:%u, mode %04o): chown %u:%u "
+		        "it; in a container take unix://%s/NAME.sock, which the image has for it",
+		        geteuid(), getegid(), parent.path.sun_path, found.st_uid, found.st_gid,
+		        found.st_mode & 07777U, geteuid(), getegid(), image_folder);
+	}
+}
+
+/* What already has the name of the socket. */
+static void explain_name(const char *path, struct text *sentence)
+{
+	struct stat found;
+	const bool is_other = lstat(path, &found) == 0 && !S_ISSOCK(found.st_mode);
+
+	if (is_other) {
+		text_add_format(sentence,
+		        "%s of this name is there, not a socket: give another path",
+		        S_ISDIR(found.st_mode) ? "a directory" : "a file");
+	} else {
+		text_add(sentence, SLICE("Address already in use: another program listens there"));
+	}
+}
+
+void listener_explain(const char *address, int error, struct text *sentence)
+{
+	const char *path = address_path(address);
+
+	if (error == -EINVAL) {
+		text_add(sentence, SLICE("expected tcp://HOST:PORT or unix:///PATH"));
+	} else if (path != NULL && error == -EADDRINUSE) {
+		explain_name(path, sentence);
+	} else if (path != NULL &&
+	           (error == -EACCES || error == -EPERM || error == -ENOENT || error == -EROFS)) {
+		explain_folder(path, error, sentence);
+	} else {
+		text_add(sentence, slice_of(strerrordesc_np(-error)));
+	}
+}

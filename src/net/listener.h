@@ -7,6 +7,7 @@
 
 #include "address/address.h"
 #include "base/check.h"
+#include "base/text.h"
 
 /*
  * A listening, non-blocking socket on `address`. All interfaces are IPv6 and
@@ -19,5 +20,8 @@
  * address.
  */
 int listener_open(const char *address, unsigned mode, bool shared) MUST_USE;
+
+/* Why listener_open() returned `error`, and what to do about it, as the end of a sentence. */
+void listener_explain(const char *address, int error, struct text *sentence);
 
 #endif

@@ -2,52 +2,109 @@
 #include "policy/internal.h"
 #include "policy/presets.h"
 
-enum { PRESETS_MAX = UINT8_MAX };
+#define ROOT_WORDS "enough to become root on the host"
 
-/* A compiled preset, and how well it could take the place of the policy that denies. */
-struct candidate {
-	const struct policy *policy;
-	unsigned distance; /* what it would open besides, and what would be lost */
-	bool related;      /* made for the same app: dozzle and dozzle-actions */
-	uint8_t number;    /* from 1 */
+/* What a policy allows, by request id, and a preset that could take its place. */
+struct grants {
+	uint64_t *some; /* at least for some paths */
+	uint64_t *all;
 };
 
-/* ── Which presets allow what ────────────────────────────────────────────── */
+struct candidate {
+	unsigned distance; /* what it would open besides */
+	uint8_t number;    /* from 1 */
+	bool related;      /* made for the same app: dozzle and dozzle-actions */
+};
 
-/* A lost operation weighs as much as one to write with: either is not what was wanted. */
-static unsigned distance_of(const struct policy *preset, const struct policy *policy)
+static bool is_root(unsigned id)
 {
-	enum { LOST = 1000 };
-	unsigned distance = 0;
+	const struct docker_endpoint *endpoint = docker_endpoint(id);
 
+	return endpoint != NULL && (endpoint->traits & DOCKER_ROOT) != 0;
+}
+
+static bool preset_is_root(const struct policy_preset *preset)
+{
 	for (unsigned id = 0; id < docker_endpoint_count; id++) {
-		const bool after = policy_grant_of(preset, id) == POLICY_ALWAYS;
-		const bool before = policy_grant_of(policy, id) != POLICY_NEVER;
-		if (after != before) {
-			distance += before ? LOST : policy_weight_of(id);
+		if (id_is_in(preset->allows, id) && is_root(id)) {
+			return true;
 		}
 	}
-	return distance;
+	return false;
 }
 
-static struct candidate candidate_of(
-        const struct policy *preset, unsigned number, const struct policy *policy)
+/* ── Which presets could take the place of a policy ──────────────────────── */
+
+static bool is_related(const struct policy_preset *preset, const struct policy *policy)
 {
-	return (struct candidate){
-	        .policy = preset,
-	        .related = policy_is_variant(slice_of(preset->name), slice_of(policy->name)) ||
-	                   policy_is_variant(slice_of(policy->name), slice_of(preset->name)),
-	        .distance = distance_of(preset, policy),
-	        .number = (uint8_t)number,
-	};
+	const struct slice name = slice_of(preset->name);
+	const struct slice other = slice_of(policy->name);
+
+	return policy_is_variant(name, other) || policy_is_variant(other, name);
 }
 
-/* Nobody should become root to list secrets: then the rule alone is the better advice. */
+static unsigned word_count(void)
+{
+	return (docker_endpoint_count + 63) / 64;
+}
+
+static struct grants grants_of(const struct policy *policy)
+{
+	struct arena *arena = &policy->set->arena;
+	const struct grants grants = {
+	        .some = arena_take(arena, word_count() * sizeof(uint64_t)),
+	        .all = arena_take(arena, word_count() * sizeof(uint64_t)),
+	};
+
+	for (unsigned id = 0; id < docker_endpoint_count; id++) {
+		const enum policy_grant grant = policy_grant_of(policy, id);
+		if (grant != POLICY_NEVER) {
+			id_add(grants.some, id);
+		}
+		if (grant == POLICY_ALWAYS) {
+			id_add(grants.all, id);
+		}
+	}
+	return grants;
+}
+
+/* No preset allows what no row fits, so that a policy which does has no better. */
+static bool allows_the_unknown(const struct policy *policy)
+{
+	for (unsigned id = docker_endpoint_count; id < docker_id_count(); id++) {
+		if (policy_grant_of(policy, id) != POLICY_NEVER) {
+			return true;
+		}
+	}
+	return false;
+}
+
+/* What the preset would open besides; false where something would be lost. */
+static bool measure(
+        const struct policy_preset *preset, const struct grants *grants, unsigned *ret_distance)
+{
+	*ret_distance = 0;
+	for (unsigned i = 0; i < word_count(); i++) {
+		if ((grants->some[i] & ~preset->allows[i]) != 0) {
+			return false;
+		}
+		for (uint64_t opened = preset->allows[i] & ~grants->all[i]; opened != 0;
+		        opened &= opened - 1) {
+			*ret_distance +=
+			        policy_weight_of(i * 64 + (unsigned)__builtin_ctzll(opened));
+		}
+	}
+	return true;
+}
+
+/* Nobody is sent to become root, or to open much, by a preset that was not made for the app. */
 static bool is_near(const struct candidate *candidate)
 {
 	enum { FAR = 25 * 1000 };
 
-	return candidate->related || candidate->distance < FAR;
+	return candidate->related ||
+	       (candidate->distance < FAR &&
+	               !preset_is_root(&policy_presets[candidate->number - 1]));
 }
 
 static bool is_better(const struct candidate *a, const struct candidate *b)
@@ -55,92 +112,56 @@ static bool is_better(const struct candidate *a, const struct candidate *b)
 	return a->related != b->related ? a->related : a->distance < b->distance;
 }
 
-/* Sealed presets, the most fitting first; how many. */
-static unsigned collect(struct policy_set *set, const struct policy *policy,
-        struct candidate candidates[PRESETS_MAX])
+void policy_find_alternatives(struct policy *policy)
 {
-	const unsigned max = policy_preset_count < PRESETS_MAX ? policy_preset_count : PRESETS_MAX;
-	const struct place nowhere = {NULL, 0};
-	char error[FAULT_MAX];
+	struct candidate found[UINT8_MAX];
+	uint8_t *numbers = arena_take(&policy->set->arena, policy_preset_count + 1);
+	const struct grants grants = grants_of(policy);
+	const bool none = allows_the_unknown(policy);
 	unsigned count = 0;
 
-	for (unsigned i = 0; i < max; i++) {
-		struct policy *preset = NULL;
-		if (policy_set_find(
-		            set, slice_of(policy_presets[i].name), nowhere, &preset, error) < 0 ||
-		        policy_compile(preset, error) < 0) {
-			continue; /* the unit tests see to it that this does not happen */
+	ASSERT(policy_preset_count < UINT8_MAX);
+	for (unsigned i = 0; i < policy_preset_count && !none; i++) {
+		struct candidate candidate = {
+		        .number = (uint8_t)(i + 1),
+		        .related = is_related(&policy_presets[i], policy),
+		};
+		if (!measure(&policy_presets[i], &grants, &candidate.distance) ||
+		        !is_near(&candidate)) {
+			continue;
 		}
-		const struct candidate candidate = candidate_of(preset, i + 1, policy);
 		unsigned at = count++;
-		for (; at > 0 && is_better(&candidate, &candidates[at - 1]); at--) {
-			candidates[at] = candidates[at - 1];
+		for (; at > 0 && is_better(&candidate, &found[at - 1]); at--) {
+			found[at] = found[at - 1];
+			numbers[at] = numbers[at - 1];
 		}
-		candidates[at] = candidate;
+		found[at] = candidate;
+		numbers[at] = candidate.number;
 	}
-	return count;
-}
-
-static struct advice advice_for(
-        unsigned id, const struct candidate *candidates, unsigned candidate_count)
-{
-	struct advice advice = {{0}};
-	unsigned count = 0;
-
-	for (unsigned i = 0; i < candidate_count && count < ADVICE_MAX; i++) {
-		if (is_near(&candidates[i]) &&
-		        policy_grant_of(candidates[i].policy, id) == POLICY_ALWAYS) {
-			advice.presets[count++] = candidates[i].number;
-		}
-	}
-	return advice;
-}
-
-static const struct advice *make_advice(const struct policy *policy)
-{
-	struct candidate candidates[PRESETS_MAX];
-	struct policy_set *presets = policy_set_new(); /* of their own: they are not kept */
-	struct advice *advice =
-	        arena_take(&policy->set->arena, docker_id_count() * sizeof(advice[0]));
-	const unsigned count = collect(presets, policy, candidates);
-
-	for (unsigned id = 0; id < docker_id_count(); id++) {
-		advice[id] = advice_for(id, candidates, count);
-	}
-	policy_set_free(presets);
-	return advice;
-}
-
-/* Made by whoever asks first: most proxies deny nothing for days. */
-static struct advice advice_of(const struct policy *policy, unsigned id)
-{
-	struct policy_set *set = policy->set;
-
-	(void)pthread_mutex_lock(&set->advice_lock);
-	if (policy->advice == NULL) {
-		/* Of a compiled policy this alone is written later, and only under the lock. */
-		((struct policy *)policy)->advice = make_advice(policy);
-	}
-	const struct advice advice = policy->advice[id];
-	(void)pthread_mutex_unlock(&set->advice_lock);
-	return advice;
+	policy->alternatives = numbers;
 }
 
 /* ── What would allow a request ──────────────────────────────────────────── */
 
+/* "use the preset dozzle-actions or dozzle-shell (enough to become root on the host)"; or nothing.
+ */
 static void add_presets(const struct policy *policy, unsigned id, struct text *text)
 {
-	const struct advice advice = advice_of(policy, id);
+	enum { SHOWN_MAX = 2 };
+	unsigned count = 0;
 
-	if (advice.presets[0] == 0) {
-		return;
+	if (docker_endpoint(id) == NULL) {
+		return; /* no preset allows it */
 	}
-	text_add(text, SLICE("use a preset that does ("));
-	for (unsigned i = 0; i < ADVICE_MAX && advice.presets[i] != 0; i++) {
-		text_add_format(text, "%s%s", i > 0 ? ", " : "",
-		        policy_presets[advice.presets[i] - 1].name);
+	for (const uint8_t *number = policy->alternatives; *number != 0 && count < SHOWN_MAX;
+	        number++) {
+		const struct policy_preset *preset = &policy_presets[*number - 1];
+		if (id_is_in(preset->allows, id)) {
+			text_add_format(text, "%s%s%s", count++ == 0 ? "use the preset " : " or ",
+			        preset->name,
+			        preset_is_root(preset) && !is_root(id) ? " (" ROOT_WORDS ")" : "");
+		}
 	}
-	text_add(text, SLICE("), or "));
 }
 
 /* Whether a path means the same as a pattern and as plain YAML. */
@@ -211,12 +232,66 @@ static void add_rule(const struct docker_request *request, struct text *text)
 	}
 }
 
-/* What a policy of one's own has to start from so that nothing is lost. */
-static void add_extension(const struct policy *policy, struct text *text)
+/* A policy of one's own that loses nothing: {extends: [traefik], rules: [{allow: [image.list]}]} */
+static void add_policy(
+        const struct policy *policy, const struct docker_request *request, struct text *text)
 {
+	text_add(text, SLICE("{"));
 	if (policy->rule_count > 0 || policy->extension_count > 0) {
 		text_add_format(text, "extends: [%s], ", policy->name);
 	}
+	text_add(text, SLICE("rules: [{"));
+	add_rule(request, text);
+	text_add(text, SLICE("}]}"));
+}
+
+/* For a policy that stands in the configuration file. */
+static void advise_rule(
+        const struct policy *policy, const struct docker_request *request, struct text *text)
+{
+	text_add_format(text, "write in front of the rules of '%s' in %s: - ", policy->name,
+	        policy->place.file);
+	add_rule(request, text);
+	text_add(text, is_root(request->id) ? SLICE("  # " ROOT_WORDS) : SLICE(""));
+}
+
+/* For a preset that is used beside a configuration file. */
+static void advise_policy(
+        const struct policy *policy, const struct docker_request *request, struct text *text)
+{
+	const size_t before = text->len;
+
+	add_presets(policy, request->id, text);
+	text_add_format(text,
+	        "%swrite a policy, 'mine', below 'policies' in %s and name it in place of '%s': "
+	        "mine: ",
+	        text->len > before ? ", or " : "", policy->set->file, policy->name);
+	add_policy(policy, request, text);
+	text_add(text, is_root(request->id) ? SLICE("  # " ROOT_WORDS) : SLICE(""));
+}
+
+/* For a preset that the environment or the command line chose. */
+static void advise_operation(
+        const struct policy *policy, const struct docker_request *request, struct text *text)
+{
+	char memory[256];
+	struct text presets = text_over(memory, sizeof(memory));
+
+	add_presets(policy, request->id, &presets);
+	text_add_format(text, "set ALLOW=%s%s", docker_operation_name(request->id),
+	        presets.len > 0 ? ", or " : "");
+	text_add(text, text_slice(&presets));
+	text_add(text, is_root(request->id) ? SLICE("; that is " ROOT_WORDS) : SLICE(""));
+}
+
+/* What no row fits needs a rule of its own, and so a file. */
+static void advise_file(
+        const struct policy *policy, const struct docker_request *request, struct text *text)
+{
+	text_add(text, SLICE("set CONFIG, in place of POLICY, to a file with: {policy: mine, "
+	                     "policies: {mine: "));
+	add_policy(policy, request, text);
+	text_add(text, SLICE("}}"));
 }
 
 void policy_advise(
@@ -224,19 +299,14 @@ void policy_advise(
 {
 	if (policy->advisor != NULL) {
 		policy->advisor(policy->advisor_context, request, text);
-		return;
-	}
-	add_presets(policy, request->id, text);
-	if (policy->place.file != NULL && policy->in_configuration) {
-		text_add_format(text, "write in front of the rules of '%s' in %s: - ", policy->name,
-		        policy->place.file);
-		add_rule(request, text);
+	} else if (policy->in_configuration) {
+		advise_rule(policy, request, text);
+	} else if (policy->set->file != NULL) {
+		advise_policy(policy, request, text);
+	} else if (docker_id_is_unknown(request->id)) {
+		advise_file(policy, request, text);
 	} else {
-		text_add(text, SLICE("write a policy: {"));
-		add_extension(policy, text);
-		text_add(text, SLICE("rules: [{"));
-		add_rule(request, text);
-		text_add(text, SLICE("}]}"));
+		advise_operation(policy, request, text);
 	}
 }
 

@@ -228,5 +228,6 @@ int policy_compile(struct policy *policy, char error[FAULT_MAX])
 	ASSERT(scratch != NULL);
 	make_table(policy, &walk.order, scratch);
 	policy_scratch_free(scratch);
+	policy_find_alternatives(policy);
 	return 0;
 }

@@ -9,8 +9,6 @@
 #include "policy/pattern.h"
 #include "policy/policy.h"
 
-#include <pthread.h>
-
 struct rule {
 	struct rule *next;
 	const struct policy *policy; /* in which it is written */
@@ -51,26 +49,19 @@ struct policy {
 	bool in_configuration;   /* written by the user, who can add to it */
 	policy_advisor *advisor; /* NULL: the general one */
 	const void *advisor_context;
-	/* By request id; NULL: nobody asked yet. Under the set's lock. */
-	const struct advice *advice;
+	/* Numbers, from 1, of presets that allow all that it does, the nearest first; 0 ends them.
+	 */
+	const uint8_t *alternatives;
 	/* By request id: up to a rule that asks nothing, or to none. NULL: not compiled. */
 	const struct step *const *steps;
 	const struct policy *seen_by; /* the last policy whose compilation came by here */
-};
-
-enum { ADVICE_MAX = 3 }; /* presets that one message names */
-
-/* Of one request id: numbers of presets that allow it, the most fitting first, counted from 1. */
-struct advice {
-	uint8_t presets[ADVICE_MAX];
 };
 
 struct policy_set {
 	struct arena arena;
 	struct policy *policies, **policies_end;
 	struct pattern_limits *limits;
-	/* Over the advice of policies, and the arena when it is made. */
-	pthread_mutex_t advice_lock;
+	const char *file; /* in which policies are written and named; NULL: there is none */
 };
 
 static inline bool id_is_in(const uint64_t *ids, unsigned id)
@@ -88,6 +79,9 @@ struct policy *policy_find_made(const struct policy_set *set, struct slice name)
 
 /* Whether `name` is `stem` and something behind a dash. */
 bool policy_is_variant(struct slice name, struct slice stem);
+
+/* Note the presets that could take the place of `policy`, which is compiled otherwise. */
+void policy_find_alternatives(struct policy *policy);
 
 /* Add the ids that an operation glob fits; -EINVAL when it fits none. */
 int operation_glob_add(

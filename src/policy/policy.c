@@ -56,11 +56,15 @@ struct policy_set *policy_set_new(void)
 
 	ASSERT(set != NULL);
 	set->policies_end = &set->policies;
-	(void)pthread_mutex_init(&set->advice_lock, NULL);
 	set->limits = pattern_limits_new();
 	ASSERT(set->limits != NULL);
 	add_built_ins(set);
 	return set;
+}
+
+void policy_set_written_in(struct policy_set *set, const char *file)
+{
+	set->file = file;
 }
 
 void policy_set_free(struct policy_set *set)

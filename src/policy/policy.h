@@ -96,11 +96,10 @@ typedef void policy_advisor(
 /* In place of the general advice, which is about presets and YAML. */
 void policy_set_advisor(struct policy *policy, policy_advisor *advisor, const void *context);
 /*
- * Write what would allow `request`, as an advisor does. Presets are named in
- * this order: first those made for the same app (dozzle, dozzle-actions), then
- * those that open the least besides and lose the least. The first time a policy
- * is asked takes some milliseconds, since all presets are read. Any thread may
- * ask, but nobody may add to the set any more.
+ * Write what would allow `request`, as an advisor does: the presets that allow it
+ * and all that the policy allows, those for the same app (dozzle, dozzle-actions) and those
+ * that open the least first; then what to set, or to write into the configuration file.
+ * The policy must be compiled. Pure.
  */
 void policy_advise(
         const struct policy *policy, const struct docker_request *request, struct text *text);
@@ -149,6 +148,8 @@ unsigned policy_method_bit(struct slice method);
  * of a place, which must stay.
  */
 struct policy_set *policy_set_new(void) MUST_USE;
+/* Policies are written and named in the configuration file `file`, which advice then names. */
+void policy_set_written_in(struct policy_set *set, const char *file);
 void policy_set_free(struct policy_set *set);
 /*
  * The policy or preset called `name`; not yet compiled unless policy_compile() was

@@ -10,10 +10,14 @@
 
 #include "base/slice.h"
 
+#include <stdint.h>
+
 struct policy_preset {
 	const char *name; /* "traefik" */
 	const char *file; /* "presets/traefik.yaml", for messages */
 	struct slice text;
+	const uint64_t
+	        *allows; /* a bit for each id below docker_endpoint_count; no other is allowed */
 };
 
 extern const struct policy_preset policy_presets[];

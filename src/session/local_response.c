@@ -35,7 +35,7 @@ enum http_connection session_connection(const struct exchange *exchange)
 	return exchange->old_client ? HTTP_CONNECTION_KEEP_ALIVE : HTTP_CONNECTION_KEEP;
 }
 
-/* Where an local response goes: behind what is half sent, a 1xx. NULL without memory. */
+/* Where a local response goes: behind what is half sent, a 1xx. NULL without memory. */
 static struct buffer *answer_buffer(struct session *session)
 {
 	struct buffer_lender *lender = &session->worker->lender.buffers;
@@ -50,13 +50,14 @@ static struct buffer *answer_buffer(struct session *session)
 }
 
 /*
- * Answer with `json`, or, when its ptr is NULL, with `reason` as the Engine
+ * Answer with `json`, or, when its ptr is NULL, with `message` as the Engine
  * would. The connection goes on only if the request is wholly read.
  */
 static enum next answer(
-        struct session *session, unsigned status, struct slice json, struct slice reason)
+        struct session *session, enum outcome outcome, struct slice json, struct slice message)
 {
 	struct exchange *exchange = session_exchange(session);
+	const unsigned status = outcome_status(outcome);
 
 	session_release_engine(session, false);
 	flow_skip(&session->up, &session->worker->lender);
@@ -71,84 +72,73 @@ static enum next answer(
 	exchange->record.bytes =
 	        json.ptr != NULL
 	                ? http_json_write(&text, status, json, exchange->to_head, connection)
-	                : http_error_write(&text, status, reason, exchange->to_head, connection);
+	                : http_error_write(&text, status, message, exchange->to_head, connection);
 	if (text.overflow) {
 		return NEXT_CLOSE;
 	}
 	buffer_append(buffer, text.len);
 	buffer_keep(buffer, text.len, text.len);
 	exchange->record.status = status;
+	exchange->record.outcome = outcome;
 	return session_enter(session, SESSION_RESPOND);
 }
 
-enum next session_respond_error(struct session *session, unsigned status, const char *reason)
+static enum next say(struct session *session, enum outcome outcome, struct slice message)
 {
-	struct exchange *exchange = session_exchange(session);
-
-	if (exchange != NULL) {
-		exchange->record.reason = reason;
-	}
-	return answer(session, status, (struct slice){NULL, 0}, slice_of(reason));
+	return answer(session, outcome, (struct slice){NULL, 0}, message);
 }
 
-/* A request that is not understood: where it ends is unknown, so the connection ends. */
-enum next session_refuse(struct session *session, enum http_error error)
+enum next session_respond(struct session *session, enum outcome outcome)
 {
-	struct exchange *exchange = session_exchange(session);
-
-	if (exchange != NULL) {
-		exchange->to_head = false;
-	}
-	return session_reject(session, http_error_status(error), http_error_text(error));
+	return say(session, outcome, slice_of(outcome_text(outcome)));
 }
 
-enum next session_reject(struct session *session, unsigned status, const char *reason)
+enum next session_refuse(struct session *session, enum outcome outcome, const char *reason)
 {
 	struct exchange *exchange = session_exchange(session);
 
 	session->up.complete = false;
 	if (exchange != NULL) {
 		exchange->keep_client = false;
+		exchange->record.reason = reason;
 	}
-	return session_respond_error(session, status, reason);
+	return say(session, outcome, slice_of(reason != NULL ? reason : outcome_text(outcome)));
 }
 
-enum next session_respond_denied(struct session *session, const struct verdict *verdict)
+enum next session_respond_denied(struct session *session, const struct gate_decision *decision)
 {
 	char memory[MESSAGE_MAX];
 	struct text text = text_over(memory, sizeof(memory));
 
-	policy_add_denial(session->listener->policy, &session->worker->request, verdict, &text);
-	session->exchange->record.reason = "denied";
-	return answer(session, 403, (struct slice){NULL, 0}, text_slice(&text));
+	policy_add_denial(decision->policy, decision->request, &decision->verdict, &text);
+	return say(session, OUTCOME_DENIED, text_slice(&text));
 }
 
 /* What becomes of a request for which there is no connection. */
-static const struct dial_outcome {
+static const struct {
 	int error; /* positive errno; 0: any other */
-	unsigned status;
-	const char *reason;
+	enum outcome outcome;
 } dial_outcomes[] = {
-        {EAGAIN, 504, "the Engine's queue is full"},
-        {ETIMEDOUT, 504, "the Engine did not take the connection in time"},
-        {EMFILE, 503, "the proxy is out of descriptors"},
-        {ENFILE, 503, "the proxy is out of descriptors"},
-        {ENOMEM, 503, "the proxy is out of memory"},
-        {ENOBUFS, 503, "the proxy is out of memory"},
-        {0, 502, "the Engine is unreachable"},
+        {EAGAIN, OUTCOME_ENGINE_BUSY},
+        {ETIMEDOUT, OUTCOME_ENGINE_SLOW},
+        {EMFILE, OUTCOME_NO_RESOURCES},
+        {ENFILE, OUTCOME_NO_RESOURCES},
+        {ENOMEM, OUTCOME_NO_RESOURCES},
+        {ENOBUFS, OUTCOME_NO_RESOURCES},
+        {0, OUTCOME_ENGINE_UNREACHABLE},
 };
 
-static const struct dial_outcome *dial_outcome(int error)
+static enum outcome dial_outcome(int error)
 {
-	const struct dial_outcome *outcome = dial_outcomes;
+	unsigned i = 0;
 
-	while (outcome->error != 0 && outcome->error != -error) {
-		outcome++;
+	while (dial_outcomes[i].error != 0 && dial_outcomes[i].error != -error) {
+		i++;
 	}
-	return outcome;
+	return dial_outcomes[i].outcome;
 }
 
-static enum next answer_unhealthy(struct session *session, struct slice diagnosis)
+static enum next respond_unhealthy(struct session *session, struct slice diagnosis)
 {
 	char memory[MESSAGE_MAX];
 	struct text text = text_over(memory, sizeof(memory));
@@ -156,32 +146,30 @@ static enum next answer_unhealthy(struct session *session, struct slice diagnosi
 	text_add(&text, SLICE("{\"status\":\"unhealthy\",\"reason\":\""));
 	text_add_json(&text, diagnosis);
 	text_add(&text, SLICE("\"}"));
-	return answer(session, 503, text_slice(&text), SLICE(""));
+	return answer(session, OUTCOME_UNHEALTHY, text_slice(&text), SLICE(""));
 }
 
 enum next session_respond_dial(struct session *session, int error)
 {
 	struct worker *worker = session->worker;
-	const struct dial_outcome *outcome = dial_outcome(error);
 	char memory[MESSAGE_MAX / 2];
 	struct text text = text_over(memory, sizeof(memory));
 
 	upstream_diagnose(&text, &worker->settings->engine, -error);
 	if (session->exchange->probe) {
-		return answer_unhealthy(session, text_slice(&text));
+		return respond_unhealthy(session, text_slice(&text));
 	}
 	if (worker->loop.now_ns >=
 	        worker->next_diagnosis_ns) { /* each request has its line anyway */
 		worker->next_diagnosis_ns = worker->loop.now_ns + NS_PER_S;
 		log_line(LOG_ERR, "%.*s", SLICE_FMT(text_slice(&text)));
 	}
-	session->exchange->record.reason = outcome->reason;
-	return answer(session, outcome->status, (struct slice){NULL, 0}, text_slice(&text));
+	return say(session, dial_outcome(error), text_slice(&text));
 }
 
 enum next session_respond_healthy(struct session *session)
 {
-	return answer(session, 200, SLICE("{\"status\":\"healthy\"}"), SLICE(""));
+	return answer(session, OUTCOME_HEALTHY, SLICE("{\"status\":\"healthy\"}"), SLICE(""));
 }
 
 /* ── The end of an exchange ──────────────────────────────────────────────── */

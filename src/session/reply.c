@@ -82,8 +82,9 @@ static enum next request_malformed(struct session *session)
 		/* Raw bytes sent early: held until the answer says what they are. */
 		return NEXT_WAIT;
 	}
-	return session->state == SESSION_REPLY ? session_refuse(session, HTTP_BAD_CHUNK)
-	                                       : NEXT_CLOSE;
+	return session->state == SESSION_REPLY
+	               ? session_refuse(session, OUTCOME_MALFORMED, http_error_text(HTTP_BAD_CHUNK))
+	               : NEXT_CLOSE;
 }
 
 static enum next pump_request(struct session *session)
@@ -132,12 +133,10 @@ static enum next open_tunnel(struct session *session, const struct http_response
 	        response->status == 101 ? HTTP_CONNECTION_UPGRADE : HTTP_CONNECTION_KEEP;
 
 	if (!session->up.complete && !attach) {
-		return session_respond_error(session, 502,
-		        "the Engine took the connection over before it had the request");
+		return session_respond(session, OUTCOME_ENGINE_TOO_EARLY);
 	}
 	if (!write_answer_head(session, response, connection, false)) {
-		return session_respond_error(
-		        session, 502, "the head of the Engine's answer is too large");
+		return session_respond(session, OUTCOME_ENGINE_HEAD_TOO_LARGE);
 	}
 	flow_start(&session->down, HTTP_UNTIL_CLOSE, 0);
 	flow_start(&session->up, HTTP_UNTIL_CLOSE, 0);
@@ -157,14 +156,12 @@ static bool is_tunnel(const struct exchange *exchange, const struct http_respons
 static enum next relay_interim(struct session *session, const struct http_response *response)
 {
 	if (++session->exchange->interims > INTERIMS_MAX) {
-		return session_respond_error(
-		        session, 502, "the Engine sent too many interim answers");
+		return session_respond(session, OUTCOME_ENGINE_INTERIMS);
 	}
 	if (session->exchange->old_client) { /* RFC 9110 §15.2: 1.0 knows no interim answers */
 		buffer_skip(session->down.buffer, session->scan.head_len);
 	} else if (!write_answer_head(session, response, HTTP_CONNECTION_KEEP, false)) {
-		return session_respond_error(
-		        session, 502, "the head of the Engine's answer is too large");
+		return session_respond(session, OUTCOME_ENGINE_HEAD_TOO_LARGE);
 	}
 	session->scan = (struct http_scan){0};
 	return NEXT_YIELD; /* an Engine that sends nothing else must not keep the others waiting */
@@ -183,8 +180,7 @@ static enum next relay_answer(struct session *session, const struct http_respons
 	        (session->up.complete ||
 	                (response->head.keep_alive && (exchange->traits & DOCKER_ATTACH) == 0));
 	if (!write_answer_head(session, response, session_connection(exchange), bare)) {
-		return session_respond_error(
-		        session, 502, "the head of the Engine's answer is too large");
+		return session_respond(session, OUTCOME_ENGINE_HEAD_TOO_LARGE);
 	}
 	flow_start(&session->down, framing, response->head.content_length);
 	session->down.chunks.bare = bare;
@@ -196,10 +192,10 @@ static enum next judge_answer(struct session *session)
 	struct http_response response;
 	const struct slice head = {flow_unjudged(&session->down).ptr, session->scan.head_len};
 	const enum http_error error = http_response_parse(
-	        head, session->worker->fields, session->exchange->to_head, &response);
+	        head, session->worker->gate.fields, session->exchange->to_head, &response);
 
 	if (error != HTTP_OK || (response.status == 101 && !session->exchange->upgrade)) {
-		return session_respond_error(session, 502, "the Engine's answer is malformed");
+		return session_respond(session, OUTCOME_ENGINE_MALFORMED);
 	}
 	session->exchange->record.status = response.status;
 	if (is_tunnel(session->exchange, &response)) {
@@ -214,8 +210,7 @@ static enum next answer_ended(struct session *session)
 	if (session_may_replay(session)) {
 		return session_replay(session);
 	}
-	return session_respond_error(
-	        session, 502, "the Engine closed the connection without an answer");
+	return session_respond(session, OUTCOME_ENGINE_CLOSED);
 }
 
 static enum next read_answer_head(struct session *session)
@@ -230,8 +225,7 @@ static enum next read_answer_head(struct session *session)
 			return judge_answer(session);
 		}
 		if (progress != HTTP_MORE || bytes.len > worker->settings->max_head) {
-			return session_respond_error(session, 502,
-			        "the head of the Engine's answer is malformed or too large");
+			return session_respond(session, OUTCOME_ENGINE_HEAD);
 		}
 		const size_t most = bytes.len == 0 ? ANSWER_FIRST_READ : SIZE_MAX;
 		const ssize_t n =
@@ -280,9 +274,9 @@ static enum next answer_complete(struct session *session)
 	return session_enter(session, SESSION_DRAIN);
 }
 
-static enum next answer_broken(struct session *session, const char *reason)
+static enum next answer_broken(struct session *session, enum outcome outcome)
 {
-	session->exchange->record.reason = reason;
+	session->exchange->record.outcome = outcome;
 	return NEXT_CLOSE; /* without an end, which says so */
 }
 
@@ -297,12 +291,10 @@ static enum next pump_answer(struct session *session)
 		return answer_complete(session);
 	}
 	if (ended) {
-		return answer_broken(session, "the Engine cut its answer short");
+		return answer_broken(session, OUTCOME_ENGINE_CUT_SHORT);
 	}
-	return result == FLOW_MALFORMED
-	               ? answer_broken(
-	                         session, "the chunk framing of the Engine's answer is malformed")
-	               : next_after(result);
+	return result == FLOW_MALFORMED ? answer_broken(session, OUTCOME_ENGINE_CHUNKS)
+	                                : next_after(result);
 }
 
 enum next session_step_relay(struct session *session)

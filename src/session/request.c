@@ -6,7 +6,7 @@
 
 #include <errno.h>
 
-enum { DIAL_TIMEOUT_S = 10 };
+enum { DIAL_TIMEOUT_S = 10 }; /* over all attempts; of one it is the deadline of DIAL */
 
 /* ── IDLE and HEAD: a request comes in ───────────────────────────────────── */
 
@@ -34,16 +34,57 @@ enum next session_step_idle(struct session *session)
 	return session_enter(session, SESSION_HEAD);
 }
 
-static void note_request(struct exchange *exchange, const struct http_request *request)
+/* What must be remembered of the request when the scratch is gone. */
+static void note_head(struct exchange *exchange, const struct http_request *head)
 {
 	struct audit_record *record = &exchange->record;
 
-	record->method_len = (unsigned)text_keep(record->method, AUDIT_METHOD_MAX, request->method);
-	record->path_len = (unsigned)text_keep(record->path, AUDIT_PATH_MAX, request->path);
-	exchange->to_head = slice_equal(request->method, SLICE("HEAD"));
-	exchange->safe = exchange->to_head || slice_equal(request->method, SLICE("GET"));
-	exchange->old_client = request->head.minor_version == 0;
-	exchange->keep_client = request->head.keep_alive;
+	record->method_len = (unsigned)text_keep(record->method, AUDIT_METHOD_MAX, head->method);
+	record->path_len = (unsigned)text_keep(record->path, AUDIT_PATH_MAX, head->path);
+	exchange->to_head = slice_equal(head->method, SLICE("HEAD"));
+	exchange->safe = exchange->to_head || slice_equal(head->method, SLICE("GET"));
+	exchange->old_client = head->head.minor_version == 0;
+	exchange->keep_client = head->head.keep_alive;
+}
+
+static void note_operation(struct exchange *exchange, const struct gate_decision *decision)
+{
+	const struct docker_endpoint *endpoint = docker_endpoint(decision->request->id);
+
+	exchange->record.operation = docker_operation_name(decision->request->id);
+	exchange->traits = endpoint == NULL ? 0 : endpoint->traits;
+	exchange->safe = exchange->safe && (exchange->traits & DOCKER_WRITE) == 0;
+	exchange->upgrade =
+	        (exchange->traits & DOCKER_HIJACK) != 0 && decision->head->head.upgrade.ptr != NULL;
+}
+
+static void note_verdict(struct session *session, const struct gate_decision *decision)
+{
+	struct worker *worker = session->worker;
+	const struct verdict *verdict = &decision->verdict;
+
+	if (session->listener->learns) {
+		learn_note(worker->settings->learn, &session->caller, decision->request);
+	}
+	session->exchange->record.policy = policy_name(decision->policy);
+	session->exchange->record.observed = verdict->observed;
+	if (!verdict->allowed || verdict->observed) {
+		denials_report(worker->settings->denials, worker->loop.now_ns, &session->caller,
+		        decision->policy, decision->request, verdict);
+	}
+}
+
+static void note(struct session *session, const struct gate_decision *decision)
+{
+	if (decision->head != NULL) {
+		note_head(session->exchange, decision->head);
+	}
+	if (decision->request != NULL) {
+		note_operation(session->exchange, decision);
+	}
+	if (decision->policy != NULL) {
+		note_verdict(session, decision);
+	}
 }
 
 static enum next start_dialling(struct session *session)
@@ -52,7 +93,8 @@ static enum next start_dialling(struct session *session)
 	return session_enter(session, SESSION_DIAL);
 }
 
-enum next session_probe(struct session *session)
+/* GET /health: a dial without a request. */
+static enum next probe(struct session *session)
 {
 	session->exchange->record.quiet = true;
 	session->exchange->probe = true;
@@ -60,11 +102,11 @@ enum next session_probe(struct session *session)
 }
 
 /* The head is written anew in front of the body bytes that came with it. */
-static enum next forward(
-        struct session *session, const struct http_request *request, struct slice path)
+static enum next forward(struct session *session, const struct gate_decision *decision)
 {
 	struct worker *worker = session->worker;
 	struct exchange *exchange = session->exchange;
+	const struct http_request *head = decision->head;
 	const char *key = worker->settings->api_key;
 	const struct http_request_options options = {
 	        .api_key = key == NULL ? (struct slice){NULL, 0} : slice_of(key),
@@ -75,139 +117,66 @@ static enum next forward(
 	};
 	struct text text = text_over(worker->scratch, worker->scratch_len);
 
-	http_request_write(&text, request, path, &options);
-	flow_start(&session->up, request->head.framing, request->head.content_length);
+	http_request_write(&text, head, decision->request->path, &options);
+	flow_start(&session->up, head->head.framing, head->head.content_length);
 	if (text.overflow ||
 	        !buffer_replace(session->up.buffer, session->scan.head_len, text_slice(&text))) {
-		return session_refuse(session, HTTP_BAD_TOO_LARGE);
+		return session_refuse(
+		        session, OUTCOME_TOO_LARGE, http_error_text(HTTP_BAD_TOO_LARGE));
 	}
 	session->up.drop = options.drop_body;
 	exchange->replay_len = session->up.complete ? (uint32_t)text.len : 0;
 	return start_dialling(session);
 }
 
-/* Whether the request may be looked at at all, whoever sends it. */
-static enum http_error admit(const struct session *session, const struct http_request *request)
-{
-	const enum http_error error = http_check_type(request);
-
-	return error != HTTP_OK || session->listener->browsers ? error
-	                                                       : http_check_browser(request);
-}
-
-/* What is asked for, in worker->request. */
-static enum docker_error route(struct session *session, const struct http_request *request)
-{
-	const struct http_head *head = &request->head;
-	const struct docker_target target = {
-	        .method = request->method,
-	        .path = request->path,
-	        .query = request->query,
-	        .has_body = head->framing == HTTP_CHUNKED || head->content_length > 0,
-	};
-	struct docker_request *routed = &session->worker->request;
-	const enum docker_error error = docker_route(&target, routed);
-
-	if (error == DOCKER_OK) {
-		struct exchange *exchange = session->exchange;
-		const struct docker_endpoint *endpoint = docker_endpoint(routed->id);
-		exchange->record.operation = docker_operation_name(routed->id);
-		exchange->traits = endpoint == NULL ? 0 : endpoint->traits;
-		exchange->safe = exchange->safe && (exchange->traits & DOCKER_WRITE) == 0;
-		exchange->upgrade =
-		        (exchange->traits & DOCKER_HIJACK) != 0 && head->upgrade.ptr != NULL;
-	}
-	return error;
-}
-
 /* The answer is ours: the request's body, if any, is all that is still to be read of it. */
-static void keep_here(struct session *session, const struct http_request *request)
+static void keep_here(struct session *session, const struct http_head *head)
 {
-	flow_start(&session->up, request->head.framing, request->head.content_length);
+	flow_start(&session->up, head->framing, head->content_length);
 	buffer_skip(session->up.buffer, session->scan.head_len);
 }
 
-static enum next answer_here(struct session *session, const struct http_request *request)
+/* A request that was understood, and is not forwarded. */
+static enum next respond(struct session *session, const struct gate_decision *decision)
 {
-	keep_here(session, request);
-	return session->worker->stopping
-	               ? session_respond_error(session, 503, "the proxy is shutting down")
-	               : session_probe(session);
+	keep_here(session, &decision->head->head);
+	if (decision->outcome == OUTCOME_DENIED) {
+		return session_respond_denied(session, decision);
+	}
+	return session->worker->stopping ? session_respond(session, OUTCOME_STOPPING)
+	                                 : probe(session);
 }
 
-static bool is_health(const struct session *session)
+static enum next act(struct session *session, const struct gate_decision *decision)
 {
-	return session->exchange->safe &&
-	       slice_equal(session->worker->request.path, SLICE("/health"));
-}
-
-/* Whether the policy of the listener lets it through. */
-static enum next judge(struct session *session, const struct http_request *request)
-{
-	struct worker *worker = session->worker;
-	const struct policy *policy = session->listener->policy;
-	const struct verdict verdict = policy_judge(policy, &worker->request, worker->judging);
-
-	if (session->listener->learns) {
-		learn_note(worker->settings->learn, session->client_name, &worker->request);
-	}
-	session->exchange->record.policy = policy_name(policy);
-	session->exchange->record.observed = verdict.observed;
-	if (!verdict.allowed || verdict.observed) {
-		denials_report(worker->settings->denials, worker->loop.now_ns, session->client_name,
-		        policy, &worker->request, &verdict);
-	}
-	if (verdict.allowed) {
-		return forward(session, request, worker->request.path);
-	}
-	keep_here(session, request);
-	return session_respond_denied(session, &verdict);
-}
-
-/* The order of the checks: head, who, what, verdict. */
-static enum next judge_request(struct session *session)
-{
-	struct worker *worker = session->worker;
-	struct http_request request;
-	const struct slice head = {flow_unjudged(&session->up).ptr, session->scan.head_len};
-	enum http_error error = http_request_parse(head, worker->fields, &request);
-
 	if (session_exchange(session) == NULL) {
 		return NEXT_CLOSE;
 	}
-	if (error != HTTP_OK) {
-		return session_refuse(session, error);
+	note(session, decision);
+	if (decision->request == NULL) {
+		return session_refuse(session, decision->outcome, decision->reason);
 	}
-	note_request(session->exchange, &request);
-	error = admit(session, &request);
-	if (error != HTTP_OK) {
-		return session_reject(session, http_error_status(error), http_error_text(error));
+	if (decision->action == GATE_RESPOND || session->worker->stopping) {
+		return respond(session, decision);
 	}
-	const enum docker_error bad = route(session, &request);
-	if (bad != DOCKER_OK) {
-		return session_reject(session, 400, docker_error_text(bad));
-	}
-	return worker->stopping || is_health(session) ? answer_here(session, &request)
-	                                              : judge(session, &request);
+	ASSERT(decision->action == GATE_FORWARD); /* BODY and LOOKUP: see states.def */
+	return forward(session, decision);
 }
 
 enum next session_step_head(struct session *session)
 {
 	struct worker *worker = session->worker;
-	const unsigned max_head = worker->settings->max_head;
 
 	for (;;) {
-		const struct slice bytes = flow_unjudged(&session->up);
-		const enum http_progress progress = http_scan_head(&session->scan, bytes);
-		const size_t head_len = progress == HTTP_DONE ? session->scan.head_len : bytes.len;
-		if (progress == HTTP_BAD) {
-			return session_refuse(session, session->scan.error);
-		}
-		if (head_len > max_head) {
-			return session_refuse(session, HTTP_BAD_TOO_LARGE);
-		}
-		if (progress == HTTP_DONE) {
-			return judge_request(session);
+		const struct gate_question question = {
+		        .caller = &session->caller,
+		        .bytes = flow_unjudged(&session->up),
+		        .scan = &session->scan,
+		};
+		const struct gate_decision decision =
+		        gate_decide(&session->listener->gate, &question, &worker->gate);
+		if (decision.action != GATE_NEED_HEAD) {
+			return act(session, &decision);
 		}
 		const ssize_t n =
 		        flow_read(&session->up, &worker->lender, &session->client, SIZE_MAX);
@@ -248,14 +217,21 @@ static int dial(struct session *session)
 static enum next wait_to_dial(struct session *session)
 {
 	const struct exchange *exchange = session->exchange;
-	const enum session_state state = session->engine != NULL ? SESSION_DIAL : SESSION_QUEUE;
 	const int64_t waited_ns = session->worker->loop.now_ns - exchange->dial_since_ns;
+	const bool late = waited_ns >= DIAL_TIMEOUT_S * NS_PER_S;
 
-	if (state == SESSION_QUEUE && (exchange->probe || waited_ns > DIAL_TIMEOUT_S * NS_PER_S)) {
-		return session_respond_dial(session, -EAGAIN);
+	if (session->engine == NULL) {
+		if (late || exchange->probe) {
+			return session_respond_dial(session, -EAGAIN);
+		}
+		(void)session_enter(session, SESSION_QUEUE);
+		return NEXT_WAIT;
 	}
-	if (state == SESSION_QUEUE || session->state != state) {
-		(void)session_enter(session, state);
+	if (late) {
+		return session_respond_dial(session, -ETIMEDOUT);
+	}
+	if (session->state != SESSION_DIAL) {
+		(void)session_enter(session, SESSION_DIAL);
 	}
 	return NEXT_WAIT;
 }

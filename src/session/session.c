@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "session/state.h"
 
-#include <errno.h>
 #include <unistd.h>
 
 /* ── States ──────────────────────────────────────────────────────────────── */
@@ -40,10 +39,10 @@ void session_record(struct session *session)
 	if (exchange == NULL) {
 		return;
 	}
-	if (exchange->record.status == 0 && exchange->record.reason == NULL) {
-		exchange->record.reason = "the connection ended before the answer";
+	if (exchange->record.status == 0 && exchange->record.outcome == OUTCOME_FORWARDED) {
+		exchange->record.outcome = OUTCOME_ABANDONED;
 	}
-	audit_write(&session->worker->audit, &exchange->record, session->client_name);
+	audit_write(&session->worker->audit, &exchange->record, &session->caller);
 	pool_give(&session->worker->exchange_pool, exchange);
 	session->exchange = NULL;
 }
@@ -98,7 +97,7 @@ static void session_close(struct session *session)
 /* ── The machine ─────────────────────────────────────────────────────────── */
 
 static enum next (*const steps[SESSION_STATES])(struct session *) = {
-#define STATE(name, step, deadline_ns) [SESSION_##name] = session_step_##step,
+#define STATE(name, step, deadline_ns, expired, dismissed) [SESSION_##name] = session_step_##step,
 #include "session/states.def"
 #undef STATE
 };
@@ -132,33 +131,67 @@ static void session_again(struct task *task)
 	session_run(CONTAINER_OF(task, struct session, again));
 }
 
-static void deadline_expired(struct timer *timer)
-{
-	struct session *session = CONTAINER_OF(timer, struct session, deadline);
+/* What happens in a state when its deadline passes, and when the proxy ends. */
+struct ending {
+	enum next next;
+	enum outcome outcome; /* FORWARDED: there is no local response */
+};
 
-	if (session->state == SESSION_HEAD) {
-		session->up.complete = false;
-		(void)session_exchange(session);
-		if (session_respond_error(session, 408,
-		            "the head of the request did not arrive in time (--head-timeout)") ==
-		        NEXT_CLOSE) {
-			session_close(session);
-			return;
-		}
-		session_run(session);
-	} else if (session->state == SESSION_DIAL) {
-		(void)session_respond_dial(session, -ETIMEDOUT);
-		session_run(session);
-	} else if (session->state == SESSION_QUEUE) {
-		session_run(session);
-	} else {
+static const struct {
+	struct ending expired, dismissed;
+} endings[SESSION_STATES] = {
+#define STAY                                                                                       \
+	{                                                                                          \
+		NEXT_WAIT, OUTCOME_FORWARDED                                                       \
+	}
+#define CLOSE                                                                                      \
+	{                                                                                          \
+		NEXT_CLOSE, OUTCOME_FORWARDED                                                      \
+	}
+#define STEP                                                                                       \
+	{                                                                                          \
+		NEXT_AGAIN, OUTCOME_FORWARDED                                                      \
+	}
+#define LOCAL(name)                                                                                \
+	{                                                                                          \
+		NEXT_AGAIN, OUTCOME_##name                                                         \
+	}
+#define STATE(name, step, deadline_ns, expired, dismissed) [SESSION_##name] = {expired, dismissed},
+#include "session/states.def"
+#undef STATE
+#undef STAY
+#undef CLOSE
+#undef STEP
+#undef LOCAL
+};
+
+static void end_state(struct session *session, const struct ending *ending)
+{
+	const enum next next = ending->outcome == OUTCOME_FORWARDED
+	                               ? ending->next
+	                               : session_respond(session, ending->outcome);
+
+	if (next == NEXT_CLOSE) {
 		session_close(session);
+	} else if (next == NEXT_AGAIN) {
+		session_run(session);
 	}
 }
 
-void session_open(struct acceptor *acceptor, int fd, const union address *peer)
+static void deadline_expired(struct timer *timer)
 {
-	struct worker *worker = acceptor->worker;
+	struct session *session = CONTAINER_OF(timer, struct session, deadline);
+	const struct ending *ending = &endings[session->state].expired;
+
+	if (ending->outcome != OUTCOME_FORWARDED) {
+		session->up.complete = false;
+	}
+	end_state(session, ending);
+}
+
+void session_open(struct worker *worker, int fd, const struct caller *caller,
+        const struct worker_listener *listener)
+{
 	struct session *session = pool_take(&worker->session_pool);
 
 	if (session == NULL) {
@@ -168,16 +201,16 @@ void session_open(struct acceptor *acceptor, int fd, const union address *peer)
 	}
 	*session = (struct session){
 	        .worker = worker,
-	        .listener = &acceptor->listener,
+	        .listener = listener,
+	        .caller = *caller,
 	};
-	const struct transport *transport = acceptor->listener.transport;
+	const struct transport *transport = listener->transport;
 	if (transport->accept(transport, &session->client, &worker->loop, fd, client_notified) <
 	        0) {
 		pool_give(&worker->session_pool, session);
 		(void)atomic_fetch_sub(worker->settings->connections, 1);
 		return;
 	}
-	address_name(peer, session->client_name);
 	timer_init(&session->deadline, deadline_expired);
 	task_init(&session->again, session_again);
 	task_init(&session->deferred_free, free_deferred);
@@ -203,6 +236,16 @@ void sessions_stop(struct worker *worker)
 			session_run(session);
 		} else if (session->state == SESSION_LINGER) {
 			session_close(session);
+		}
+	}
+}
+
+void sessions_dismiss(struct worker *worker)
+{
+	for (struct list *at = worker->sessions.next; at != &worker->sessions; at = at->next) {
+		struct session *session = CONTAINER_OF(at, struct session, link);
+		if (stream_is_open(&session->client)) {
+			end_state(session, &endings[session->state].dismissed);
 		}
 	}
 }

@@ -4,20 +4,20 @@
  *
  * A session reads a request, asks the other folders about it one after the
  * other, and relays the answer. It is the only place that calls them, so that
- * the order of the steps can be read here. A worker is a thread with the
- * sessions it has accepted; workers share nothing but the configuration and
- * the count of connections.
+ * the order of the steps can be read here. A worker is what the sessions of one
+ * thread share: the event loop, memory, connections to the Engine, log lines.
+ * Workers share nothing but the settings and what counts for all of them.
  */
 #ifndef SESSION_SESSION_H
 #define SESSION_SESSION_H
 
+#include "base/check.h"
+#include "gate/gate.h"
 #include "net/stream.h"
-#include "policy/policy.h"
 
 #include <stdatomic.h>
 #include <stdbool.h>
 
-struct loop;
 struct worker;
 
 /* What a worker needs to know; must outlive it. */
@@ -34,30 +34,33 @@ struct worker_settings {
 	struct learn *learn;      /* likewise; NULL: nobody takes notes */
 };
 
-/* A listening descriptor, and what holds for those who connect there. */
+/* What holds for those who connect at a listener. */
 struct worker_listener {
-	const struct policy *policy; /* compiled */
-	const struct transport *transport;
-	int fd;
-	bool learns;   /* what is asked for there is noted */
-	bool browsers; /* their requests are forwarded as anybody's */
+	struct gate_config gate;
+	const struct transport *transport; /* of what is accepted there */
+	bool learns;                       /* what is asked for there is noted */
 };
 
-/*
- * A worker that serves `count` listeners, whose descriptors it closes when it
- * stops. 0 and *ret_worker, or -errno.
- */
-int worker_new(const struct worker_settings *settings, const struct worker_listener *listeners,
-        unsigned count, struct worker **ret_worker) MUST_USE;
-/* Serve until worker_stop() was called and the last session has ended. 0 or -errno. */
-int worker_run(struct worker *worker) MUST_USE;
-/*
- * From any thread: accept no more, finish what is short, close everything
- * after the grace.
- */
-void worker_stop(struct worker *worker);
+/* 0 and *ret_worker, or -errno. */
+int worker_new(const struct worker_settings *settings, struct worker **ret_worker) MUST_USE;
 void worker_free(struct worker *worker);
+
+/*
+ * The functions below are to be called in the worker's thread, or before it runs.
+ */
+
 /* The loop it runs in: what is watched there is served in its thread. */
 struct loop *worker_loop(struct worker *worker);
+/* Serve until worker_stop() was called and the last session has ended. 0 or -errno. */
+int worker_run(struct worker *worker) MUST_USE;
+/* Finish what is short, close everything after the grace. Nothing is accepted any more. */
+void worker_stop(struct worker *worker);
+
+/*
+ * Serve the client behind the socket `fd`, which is the session's from now on. The connection is
+ * counted in settings->connections already; it is not any more once it has closed.
+ */
+void session_open(struct worker *worker, int fd, const struct caller *caller,
+        const struct worker_listener *listener);
 
 #endif

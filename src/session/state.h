@@ -27,7 +27,7 @@ struct session {
 	struct task again;         /* its turn was cut */
 	struct task deferred_free; /* at the end of the turn */
 	struct list link;          /* of worker->sessions */
-	char client_name[ADDRESS_NAME_MAX];
+	struct caller caller;
 };
 
 /* What a step makes of the session. */
@@ -64,18 +64,18 @@ void session_engine_notified(struct stream *stream);
 struct exchange *session_exchange(struct session *session);
 /* What an answer says of the connection to the client. */
 enum http_connection session_connection(const struct exchange *exchange);
-/* Answer {"message": reason}; `reason` must be a literal, for the record keeps it. */
-enum next session_respond_error(struct session *session, unsigned status, const char *reason);
-/* A request that is not understood: the connection ends with the answer. */
-enum next session_refuse(struct session *session, enum http_error error);
-/* One that is, but must not go on. The connection ends likewise; `reason` must be a literal. */
-enum next session_reject(struct session *session, unsigned status, const char *reason);
-/* 403 and what would allow it. */
-enum next session_respond_denied(struct session *session, const struct verdict *verdict);
+/* Answer {"message": …} as the row of the outcome says. */
+enum next session_respond(struct session *session, enum outcome outcome);
 /*
- * No connection to the Engine can be had, and what helps: 502, 503 where we are
- * short of something, 504 where it took too long. `error` is a negative errno of
- * upstream_borrow() or stream_handshake(). What GET /health gets of it is its answer.
+ * The same to a request that must not be looked at: the connection ends with the
+ * answer. `reason` is a literal that says it more exactly; NULL: the row's text does.
+ */
+enum next session_refuse(struct session *session, enum outcome outcome, const char *reason);
+/* 403 and what would allow it. */
+enum next session_respond_denied(struct session *session, const struct gate_decision *decision);
+/*
+ * No connection to the Engine can be had, and what helps; `error` is a negative
+ * errno of upstream_borrow() or stream_handshake(). To GET /health that is its answer.
  */
 enum next session_respond_dial(struct session *session, int error);
 /* The answer to GET /health: a connection can be had. */
@@ -92,8 +92,6 @@ enum next session_step_linger(struct session *session);
 enum next session_step_idle(struct session *session);
 enum next session_step_head(struct session *session);
 enum next session_step_dial(struct session *session);
-/* Answer GET /health: dial, and say what came of it. */
-enum next session_probe(struct session *session);
 /* A reused connection died before the answer began: whether the request may be sent again. */
 bool session_may_replay(const struct session *session);
 enum next session_replay(struct session *session);

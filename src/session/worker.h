@@ -7,39 +7,24 @@
 
 #include "audit/audit.h"
 #include "audit/denials.h"
-#include "docker/docker.h"
-#include "net/listener.h"
+#include "gate/gate.h"
 #include "session/flow.h"
 #include "session/session.h"
 #include "upstream/upstream.h"
 
-enum { WORKER_LISTENERS_MAX = 16 };
-
 enum session_state {
-#define STATE(name, step, deadline_ns) SESSION_##name,
+#define STATE(name, step, deadline_ns, expired, dismissed) SESSION_##name,
 #include "session/states.def"
 #undef STATE
 	SESSION_STATES,
 };
 
-struct acceptor {
-	struct watch watch;
-	struct worker *worker;
-	struct worker_listener listener;
-	struct timer retry; /* when descriptors ran out */
-};
-
 struct worker {
 	const struct worker_settings *settings;
 	struct loop loop;
-	struct acceptor acceptors[WORKER_LISTENERS_MAX];
-	unsigned acceptor_count;
-	struct watch stop_watch; /* an eventfd */
-	int spare;               /* a descriptor set aside for the day they run out */
 	bool stopping;
-	struct timer grace;
+	struct timer grace, farewell;
 	int64_t next_diagnosis_ns; /* when the log may say again why the Engine is away */
-	int64_t next_refusal_ns;   /* and that there are too many connections */
 	struct list sessions;
 	struct pool session_pool;
 	struct pool exchange_pool;
@@ -47,19 +32,17 @@ struct worker {
 	struct upstream upstream;
 	struct audit audit;
 	struct timer_queue deadlines[SESSION_STATES];
-	struct timer_queue grace_queue, retry_queue;
+	struct timer_queue grace_queue, farewell_queue;
 	/* Memory for one call, never kept. */
-	struct http_field *fields;
-	struct docker_request request;
-	struct policy_scratch *judging;
+	struct gate_scratch gate; /* its fields are an answer's too */
 	char *scratch;
 	size_t scratch_len; /* bytes */
 };
 
-/* Take over the socket `fd`, which `acceptor` accepted. */
-void session_open(struct acceptor *acceptor, int fd, const union address *peer);
 /* Called once the worker is stopping: leave if nothing is in progress. */
 void sessions_stop(struct worker *worker);
+/* The grace is over: answer those who wait for the Engine, close all others but who is leaving. */
+void sessions_dismiss(struct worker *worker);
 void sessions_abort(struct worker *worker);
 
 #endif

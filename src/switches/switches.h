@@ -3,6 +3,7 @@
  * switches — the variables of Tecnativa's and linuxserver's proxies, as a policy.
  *
  *   CONTAINERS=1     GET and HEAD below /containers; any method with POST=1
+ *   DELETE=0         not with this method, although POST=1
  *   ALLOW_START=1    this action, whatever CONTAINERS and POST are
  *   ALLOW_LOGS=0     not this one, although CONTAINERS=1
  *
@@ -19,30 +20,41 @@
 #include "policy/policy.h"
 
 enum {
-	SWITCHES_ACTIONS = 0
-#define ACTION(...) +1
-#define DETAIL(...)
+	SWITCHES_METHODS = 0
+#define METHOD(...) +1
+#define SWITCH(...)
+#define FORMER(...)
 #include "switches/switches.def"
-#undef ACTION
-#undef DETAIL
+#undef METHOD
+#undef SWITCH
+#undef FORMER
 	,
-	SWITCHES_DETAILS = 0
-#define ACTION(...)
-#define DETAIL(...) +1
+	SWITCHES_OF_OPERATIONS = 0
+#define METHOD(...)
+#define SWITCH(...) +1
+#define FORMER(...)
 #include "switches/switches.def"
-#undef ACTION
-#undef DETAIL
+#undef METHOD
+#undef SWITCH
+#undef FORMER
 	,
-	SWITCHES_COUNT = DOCKER_SECTION_COUNT + 1 + SWITCHES_ACTIONS + SWITCHES_DETAILS,
-	SWITCHES_RULES_MAX = SWITCHES_COUNT + 1,
+	SWITCHES_COUNT = DOCKER_SECTION_COUNT + 1 + SWITCHES_METHODS + SWITCHES_OF_OPERATIONS,
+	/* Each switch may deny and allow, and a section allow each method. */
+	SWITCHES_RULES_MAX = 2 * SWITCHES_COUNT + DOCKER_SECTION_COUNT * SWITCHES_METHODS,
 	SWITCHES_OPERATIONS_MAX = 9, /* of one row of switches.def */
 };
 
 enum switch_kind {
 	SWITCH_SECTION,
 	SWITCH_POST,
-	SWITCH_ACTION,
-	SWITCH_DETAIL,
+	SWITCH_METHOD,
+	SWITCH_OPERATIONS,
+};
+
+/* Of a switch of operations; bits. */
+enum switch_effects {
+	SWITCH_OPENS = 1 << 0,
+	SWITCH_CLOSES = 1 << 1,
 };
 
 enum switch_value {
@@ -55,20 +67,25 @@ enum switch_value {
 struct switch_row {
 	const char *variable;
 	enum switch_kind kind;
-	bool preset;                                     /* what it is when unset */
+	bool on_by_default;                              /* a section that is not set */
+	unsigned effects;                                /* bits of enum switch_effects */
 	const char *operations[SWITCHES_OPERATIONS_MAX]; /* up to the first NULL */
 };
 
 const struct switch_row *switches_row(unsigned number);
 /* The number of the switch called `name`; SWITCHES_COUNT: it is none. */
 unsigned switches_find(struct slice name);
+/* The name that the switch had once; NULL: none. */
+const char *switches_former_name(unsigned number);
+/* Whether a switch is, or was, called that. */
+bool switches_is_name(struct slice name);
 
 /* By number, an enum switch_value. */
 struct switches {
 	uint8_t values[SWITCHES_COUNT];
 };
 
-/* 1, true, yes, on; 0, false, no, off; in any case. False: neither. */
+/* 1, true, yes, on; 0, false, no, off, and no text at all; in any case. False: neither. */
 bool switches_read_value(struct slice text, enum switch_value *ret_value) MUST_USE;
 /* The end of a sentence that refuses another value. */
 #define SWITCHES_ACCEPTED "give 1, true, yes or on to open, 0, false, no or off to close"
@@ -76,13 +93,14 @@ bool switches_read_value(struct slice text, enum switch_value *ret_value) MUST_U
 bool switches_is_on(const struct switches *switches, unsigned number);
 
 struct switch_rule {
-	const char *const *operations; /* none: the section */
+	const char *const *operations; /* none: the section; without one, the methods */
 	const struct switch_row *row;  /* what made it */
 	unsigned operation_count;
 	enum docker_section section;
 	bool allow;
-	bool reads_only; /* of the section: GET and HEAD */
-	char text[64];   /* "CONTAINERS=1 and POST=1" */
+	const char *const *methods; /* NULL: any */
+	unsigned method_count;
+	char text[64]; /* "CONTAINERS=1 and POST=1" */
 };
 
 /* The rules, in their order; returns how many. */

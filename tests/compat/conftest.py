@@ -14,7 +14,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from harness import BINARY, HAProxy
 from machine import public_folder
-from peers import PEERS, configuration, engine_configuration, from_header
+from peers import ALL_PEERS, configuration, engine_configuration, from_header
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -40,14 +40,14 @@ def engine(folder: str) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def peers(folder: str, engine: str) -> Iterator[dict[str, str]]:
-    """The sockets of both peers, by name, with variables in header fields."""
+    """The sockets of the peers, by name, with variables in header fields."""
     started = []
     try:
-        for peer in PEERS:
+        for peer in ALL_PEERS:
             path = f"{folder}/{peer.name}.sock"
             text = configuration(peer, from_header, path, engine)
             started.append(HAProxy(folder, peer.name, text, path))
-        yield {peer.name: program.address for peer, program in zip(PEERS, started)}
+        yield {peer.name: program.address for peer, program in zip(ALL_PEERS, started)}
     finally:
         for program in started:
             program.__exit__()

@@ -1,4 +1,4 @@
-"""Where this program decides otherwise than the two peers, and why: all there is.
+"""Where this program decides otherwise than the peers, and why: all there is.
 
 Each difference is a row here and a row of the table in docs/compatibility.md, under the same
 name. A verdict that differs without one of them fails the tests, and so does a difference that
@@ -11,20 +11,32 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from catalogue import Request
-from peers import DETAILS, LINUXSERVER, TECNATIVA, Peer
+from peers import LINUXSERVER, TECNATIVA, TECNATIVA_NEWEST, Peer
 
-DETAIL_OPERATIONS = {
-    "ALLOW_ARCHIVE": ("archive_get", "archive_stat", "archive_put"),
-    "ALLOW_CHANGES": ("changes",),
-    "ALLOW_EXPORT": ("export",),
-    "ALLOW_LOGS": ("logs",),
-    "ALLOW_TOP": ("top",),
+# What the switches for less than a section are about, without podman's prefix.
+OPERATIONS = {
+    "ALLOW_ARCHIVE": ("container.archive_get", "container.archive_stat", "container.archive_put"),
+    "ALLOW_ATTACH": ("container.attach", "container.attach_ws"),
+    "ALLOW_CHANGES": ("container.changes",),
+    "ALLOW_EXEC": ("exec.create",),
+    "ALLOW_EXPORT": ("container.export",),
+    "ALLOW_KILL": ("container.kill", "pod.kill"),
+    "ALLOW_LOGS": ("container.logs",),
+    "ALLOW_PAUSE": ("container.pause", "pod.pause"),
+    "ALLOW_RESTARTS": tuple(
+        f"{noun}.{verb}" for noun in ("container", "pod") for verb in ("stop", "restart", "kill")
+    ),
+    "ALLOW_START": ("container.start", "pod.start"),
+    "ALLOW_STOP": ("container.stop", "pod.stop"),
+    "ALLOW_TOP": ("container.top", "pod.top"),
+    "ALLOW_UNPAUSE": ("container.unpause", "pod.unpause"),
 }
-ACTION_VERBS = {
-    "ALLOW_RESTARTS": ("stop", "restart", "kill"),
-    "ALLOW_START": ("start",),
-    "ALLOW_STOP": ("stop",),
-}
+# Those that open their operations here, whatever section and POST are.
+OPENING = (
+    "ALLOW_ATTACH ALLOW_EXEC ALLOW_KILL ALLOW_PAUSE ALLOW_RESTARTS ALLOW_START ALLOW_STOP"
+    " ALLOW_UNPAUSE"
+).split()
+TECNATIVAS = (TECNATIVA, TECNATIVA_NEWEST)
 
 
 @dataclass(frozen=True)
@@ -38,15 +50,19 @@ class Case:
     ours: bool
 
     @property
-    def noun(self) -> str:
-        return self.request.operation.rpartition(".")[0]
-
-    @property
-    def verb(self) -> str:
-        return self.request.operation.rpartition(".")[2]
+    def is_podman(self) -> bool:
+        return self.request.operation.startswith("libpod.")
 
     def is_on(self, variable: str) -> bool:
         return self.env.get(variable) == "1"
+
+    def concerns(self, variable: str) -> bool:
+        """Whether the request is what this switch is about."""
+        return self.request.operation.removeprefix("libpod.") in OPERATIONS[variable]
+
+    @property
+    def is_opened_by_action(self) -> bool:
+        return any(self.is_on(name) and self.concerns(name) for name in OPENING)
 
 
 @dataclass(frozen=True)
@@ -69,10 +85,24 @@ def is_action_without_post(case: Case) -> bool:
     """Tecnativa's ALLOW_START opens nothing without POST; ours and linuxserver's does."""
     return (
         case.ours
-        and case.peer is TECNATIVA
+        and case.peer in TECNATIVAS
         and not case.is_on("POST")
-        and case.noun == "container"
-        and any(case.is_on(name) and case.verb in verbs for name, verbs in ACTION_VERBS.items())
+        and not case.is_podman
+        and case.is_opened_by_action
+    )
+
+
+def is_action_without_section(case: Case) -> bool:
+    """Tecnativa's ALLOW_EXEC, KILL and ATTACH open nothing without CONTAINERS; ours do."""
+    return (
+        case.ours
+        and case.peer is TECNATIVA_NEWEST
+        and not case.is_on("CONTAINERS")
+        and not case.is_podman
+        and any(
+            case.is_on(name) and case.concerns(name)
+            for name in ("ALLOW_EXEC", "ALLOW_KILL", "ALLOW_ATTACH")
+        )
     )
 
 
@@ -80,9 +110,9 @@ def is_libpod_action(case: Case) -> bool:
     """Tecnativa's ALLOW_START is for the Engine's containers; ours and linuxserver's podman's too."""
     return (
         case.ours
-        and case.peer is TECNATIVA
-        and case.noun in ("libpod.container", "libpod.pod")
-        and any(case.is_on(name) and case.verb in verbs for name, verbs in ACTION_VERBS.items())
+        and case.peer in TECNATIVAS
+        and case.is_podman
+        and case.is_opened_by_action
     )
 
 
@@ -90,20 +120,28 @@ def is_libpod_hello(case: Case) -> bool:
     """Tecnativa knows no podman; LIBPOD_PING and LIBPOD_VERSION are on by default, as linuxserver's are."""
     return (
         case.ours
-        and case.peer is TECNATIVA
+        and case.peer in TECNATIVAS
         and case.request.operation in ("libpod.system.ping", "libpod.system.version")
     )
 
 
 def is_detail_not_set(case: Case) -> bool:
-    """linuxserver closes logs and the like until ALLOW_LOGS=1; ours only when ALLOW_LOGS=0."""
+    """Theirs closes logs and the like until ALLOW_LOGS=1; ours only when ALLOW_LOGS=0."""
     return (
         case.ours
-        and case.peer is LINUXSERVER
-        and any(
-            name not in case.env and case.verb in DETAIL_OPERATIONS[name] for name in DETAILS
-        )
-        and case.noun in ("container", "libpod.container", "libpod.pod")
+        and case.peer in (LINUXSERVER, TECNATIVA_NEWEST)
+        and any(name not in case.env and case.concerns(name) for name in case.peer.details)
+    )
+
+
+def is_method_not_set(case: Case) -> bool:
+    """Tecnativa's newest closes DELETE, PUT and PATCH until they are 1; ours follow POST."""
+    return (
+        case.ours
+        and case.peer is TECNATIVA_NEWEST
+        and case.is_on("POST")
+        and case.request.method in case.peer.methods
+        and case.request.method not in case.env
     )
 
 
@@ -119,9 +157,11 @@ def is_start_with_config(case: Case) -> bool:
 DIFFERENCES = (
     Difference("attach-ws", is_attach_ws),
     Difference("action-without-post", is_action_without_post),
+    Difference("action-without-section", is_action_without_section),
     Difference("libpod-action", is_libpod_action),
     Difference("libpod-hello", is_libpod_hello),
     Difference("detail-not-set", is_detail_not_set),
+    Difference("method-not-set", is_method_not_set),
     Difference("start-with-config", is_start_with_config),
 )
 

@@ -48,6 +48,17 @@ DETAILS = {
     "ALLOW_LOGS": "logs",
     "ALLOW_TOP": "top",
 }
+# The last segments that Tecnativa's newest template closes until a switch opens them.
+GUARDS = {
+    "ALLOW_EXEC": "exec",
+    "ALLOW_KILL": "kill",
+    "ALLOW_ATTACH": "attach",
+    "ALLOW_ARCHIVE": "archive",
+    "ALLOW_EXPORT": "export",
+    "ALLOW_LOGS": "logs",
+}
+# The methods that it has a switch of their own for, beside POST.
+METHODS = ("DELETE", "PUT", "PATCH")
 ON_BY_DEFAULT = ("EVENTS", "PING", "VERSION", "LIBPOD_PING", "LIBPOD_VERSION")
 
 # The text of a condition, made from the name of a variable.
@@ -93,6 +104,21 @@ def tecnativa_rules(lookup: Lookup) -> list[str]:
     ]
 
 
+def tecnativa_newest_rules(lookup: Lookup) -> list[str]:
+    """Each method has a switch; what is dangerous below a container is denied before all else."""
+    methods = " || ".join(f"{{ method {name} }} {lookup(name)}" for name in ("POST", *METHODS))
+    return [
+        f"deny unless METH_GET || {methods}",
+        *(
+            f"deny if {path_is(f'/containers/{NAME}/{segment}')} !{lookup(variable)}"
+            for variable, segment in GUARDS.items()
+        ),
+        *allow_actions(lookup, list(ACTIONS), "ALLOW_", "/containers"),
+        *allow_sections(lookup, SECTIONS),
+        "deny",
+    ]
+
+
 def linuxserver_rules(lookup: Lookup) -> list[str]:
     either = "(/libpod)?/(containers|pods)"
     return [
@@ -117,10 +143,11 @@ class Peer:
     sections: tuple[str, ...]
     actions: tuple[str, ...]
     details: tuple[str, ...] = ()
+    methods: tuple[str, ...] = ()
 
     @property
     def variables(self) -> tuple[str, ...]:
-        return (*self.sections, *self.actions, *self.details, "POST")
+        return (*self.sections, *self.actions, *self.details, *self.methods, "POST")
 
     def environment(self, given: Mapping[str, str]) -> dict[str, str]:
         """What its image makes of the variables that were given."""
@@ -136,6 +163,14 @@ TECNATIVA = Peer(
     sections=tuple(SECTIONS),
     actions=("ALLOW_RESTARTS", "ALLOW_START", "ALLOW_STOP"),
 )
+TECNATIVA_NEWEST = Peer(
+    "tecnativa-newest",
+    tecnativa_newest_rules,
+    sections=tuple(SECTIONS),
+    actions=tuple(f"ALLOW_{action}" for action in ACTIONS),
+    details=tuple(GUARDS),
+    methods=METHODS,
+)
 LINUXSERVER = Peer(
     "linuxserver",
     linuxserver_rules,
@@ -148,6 +183,8 @@ LINUXSERVER = Peer(
     details=tuple(DETAILS),
 )
 PEERS = (TECNATIVA, LINUXSERVER)
+# And what is not released yet.
+ALL_PEERS = (*PEERS, TECNATIVA_NEWEST)
 
 
 def configuration(peer: Peer, lookup: Lookup, listen: str, engine: str) -> str:

@@ -19,7 +19,7 @@ import pytest
 import catalogue
 from differences import DIFFERENCES, Case, explain
 from harness import HAProxy, Proxy, ask, encode
-from peers import LINUXSERVER, PEERS, Peer, configuration, from_environment
+from peers import ALL_PEERS, LINUXSERVER, Peer, configuration, from_environment
 
 Environment = Mapping[str, str]
 SEED = 20260818
@@ -30,7 +30,7 @@ occurred: Counter[str] = Counter()
 
 
 def alone_and_with_post(peer: Peer) -> Iterator[Environment]:
-    for variable in (*peer.sections, *peer.actions, *peer.details):
+    for variable in (*peer.sections, *peer.actions, *peer.details, *peer.methods):
         for value in ("1", "0"):
             yield {variable: value}
             yield {variable: value, "POST": "1"}
@@ -45,7 +45,11 @@ def pairs(peer: Peer) -> Iterator[Environment]:
     for section, detail in itertools.product(
         ("CONTAINERS", "LIBPOD_CONTAINERS", "LIBPOD_PODS"), peer.details
     ):
-        yield {section: "1", detail: "0", "POST": "1"}
+        if section in peer.sections:
+            yield {section: "1", detail: "0", "POST": "1"}
+    for section, method in itertools.product(peer.sections, peer.methods):
+        yield {section: "1", method: "1"}
+        yield {section: "1", method: "0", "POST": "1"}
 
 
 def samples(peer: Peer) -> Iterator[Environment]:
@@ -92,7 +96,7 @@ def unexplained(cases: list[Case]) -> list[str]:
 
 
 @pytest.mark.parametrize("kind", ENVIRONMENTS)
-@pytest.mark.parametrize("peer", PEERS, ids=lambda peer: peer.name)
+@pytest.mark.parametrize("peer", ALL_PEERS, ids=lambda peer: peer.name)
 def test_verdicts_agree(
     peer: Peer, kind: str, folder: str, engine: str, peers: dict[str, str]
 ) -> None:
@@ -117,7 +121,7 @@ def test_verdicts_agree(
     assert not wrong, f"{len(wrong)} verdicts differ:\n" + "\n".join(wrong[:40])
 
 
-@pytest.mark.parametrize("peer", PEERS, ids=lambda peer: peer.name)
+@pytest.mark.parametrize("peer", ALL_PEERS, ids=lambda peer: peer.name)
 def test_headers_stand_for_the_environment(
     peer: Peer, folder: str, engine: str, peers: dict[str, str]
 ) -> None:

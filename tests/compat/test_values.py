@@ -8,7 +8,7 @@ import subprocess
 import pytest
 
 from harness import BINARY, Proxy, ask, connect, encode
-from peers import LINUXSERVER, TECNATIVA
+from peers import LINUXSERVER, TECNATIVA, TECNATIVA_NEWEST
 
 SECTION = ("GET", "/containers/json", "")
 
@@ -67,7 +67,98 @@ def test_nothing_set_is_no_switch() -> None:
     assert listeners({"TZ": "Etc/UTC", "LOG_LEVEL": "info"}) == [
         "listener tcp://*:3277, policy open"
     ]
-    assert listeners({"CONTAINERS": ""}) == ["listener tcp://*:3277, policy open"]
+
+
+@pytest.mark.parametrize("name", ["CONTAINERS", "POST", "ALLOW_START", "ALLOW_LOGS", "DELETE"])
+def test_an_empty_switch_is_one_that_is_0(name: str, peers: dict[str, str]) -> None:
+    """An env file that was not found must not open everything."""
+    assert listeners({name: ""}) == ["listener tcp://*:2375, policy switches"]
+    assert run("explain", "GET /containers/json", env={name: ""}).returncode == 1
+    assert ask(peers["tecnativa"], encode([SECTION], {"CONTAINERS": ""}))[0] == 403
+
+
+@pytest.mark.parametrize("name,path", [("PING", "/_ping"), ("EVENTS", "/events"), ("VERSION", "/version")])
+def test_what_is_on_by_default_is_closed_when_empty(name: str, path: str) -> None:
+    assert run("explain", f"GET {path}", env={"INFO": "0"}).returncode == 0
+    assert run("explain", f"GET {path}", env={name: ""}).returncode == 1
+
+
+@pytest.mark.parametrize(
+    "name,parts",
+    [
+        ("SP_ALLOW_GET", ["convert --from wollomatic"]),
+        ("SP_LOGLEVEL", ["convert --from wollomatic"]),
+        ("CETUSGUARD_RULES", ["convert --from cetusguard"]),
+        ("CETUSGUARD_FRONTEND_ADDR", ["convert --from cetusguard", "LISTEN"]),
+        ("SOCKGUARD_RULES", ["sockguard", "CONFIG"]),
+        ("SOCKET_PROXY_UID", ["read-only"]),
+        ("ALLOWED_HOSTS", ["ALLOW="]),
+        ("ALLOWED_METHODS", ["ALLOW="]),
+        ("ALLOWED_PATHS", ["ALLOW="]),
+        ("CONTAINERS_READ", ["CONTAINERS=1"]),
+        ("IMAGES_WRITE", ["POST=1"]),
+        ("POLCY", ["mean POLICY?"]),
+        ("policy", ["mean POLICY?"]),
+        ("POLICIES", ["mean POLICY?"]),
+        ("PRESET", ["mean POLICY?"]),
+        ("CONFIG_FILE", ["mean CONFIG?"]),
+        ("CONFG", ["mean CONFIG?"]),
+        ("READ_ONLY", ["POLICY=read-only?"]),
+        ("LISTN", ["mean LISTEN?"]),
+        ("LISTEN_ADDRESS", ["mean LISTEN?"]),
+    ],
+)
+def test_what_is_set_to_restrict_and_is_not_read_stops_the_start(
+    name: str, parts: list[str]
+) -> None:
+    """Whatever its value, an empty one too: who sets it does not want everything open."""
+    for value in ("traefik", ""):
+        result = run("check", env={name: value})
+        assert result.returncode == 2, name
+        assert result.stderr.count("\n") == 1
+        for part in (name, *parts):
+            assert part in result.stderr
+    settled = {"POLICY": "open", "LISTEN": "tcp://*:3277"}
+    result = run("check", env={name: "traefik", **settled})
+    assert result.returncode == 0 and name in result.stderr
+
+
+@pytest.mark.parametrize("name", ["DENY", "TLS_CLIENT_CA", "CLIENT_KEYS_FILE"])
+def test_what_this_program_cannot_do_is_refused_beside_a_policy(name: str) -> None:
+    result = run("check", env={name: "x", "POLICY": "traefik", "LISTEN": "tcp://*:3277"})
+    assert result.returncode == 2 and f"{name}=x" in result.stderr
+
+
+def test_all_slips_are_said_at_once() -> None:
+    result = run("check", env={"ALLOW_SECRETS": "1", "ALLOW_IMAGES": "1", "PORTS": "1"})
+    assert result.returncode == 2
+    assert result.stderr.count("\n") == 1
+    for part in (
+        "ALLOW_SECRETS=1: there is no such variable; did you mean SECRETS?",
+        "ALLOW_IMAGES=1: there is no such variable; did you mean IMAGES?",
+        "PORTS=1: there is no such variable; did you mean PORT?",
+    ):
+        assert part in result.stderr
+
+
+def test_what_is_set_already_was_not_meant() -> None:
+    env = {"PORTS": "1", "POST": "1", "PORT": "4000"}
+    result = run("check", env=env)
+    assert result.returncode == 0
+    assert "PORTS=1: there is no such variable; docs/compatibility.md" in result.stderr
+
+
+def test_one_sentence_names_all_variables_of_another_proxy() -> None:
+    result = run("check", env={"SP_ALLOW_GET": "/x", "SP_LISTENIP": "127.0.0.1"})
+    assert result.returncode == 2
+    assert result.stderr.count("wollomatic's") == 1
+    assert "SP_ALLOW_GET" in result.stderr and "SP_LISTENIP" in result.stderr
+
+
+def test_a_former_name_counts_and_is_remarked_on() -> None:
+    env = {"ALLOW_RESUME": "1"}
+    assert run("explain", "POST /containers/x/unpause", env=env).returncode == 0
+    assert "ALLOW_UNPAUSE" in run("check", env=env).stderr
 
 
 @pytest.mark.parametrize(
@@ -77,7 +168,6 @@ def test_nothing_set_is_no_switch() -> None:
         ("CONTAINER", "CONTAINERS"),
         ("ALLOW_EVERYTHING", "docs/compatibility.md"),
         ("LOGS", "ALLOW_LOGS"),
-        ("DELETE", "POST"),
     ],
 )
 def test_a_mistyped_switch_alone_does_not_leave_everything_open(name: str, meant: str) -> None:
@@ -96,16 +186,24 @@ def test_what_can_only_be_a_mistyped_switch_is_refused_beside_others(name: str) 
     result = run("check", env={"CONTAINERS": "1", name: "0"})
     assert result.returncode == 2
     assert result.stderr.count("\n") == 1 and f"{name}=0" in result.stderr
-    assert run("check", env={"CONTAINERS": "1", name: ""}).returncode == 0
+    assert run("check", env={"CONTAINERS": "1", name: ""}).returncode == 2
+    assert run("check", env={"POLICY": "traefik", name: "0"}).returncode == 0
 
 
 @pytest.mark.parametrize(
-    "name,meant", [("LOGS", "ALLOW_LOGS"), ("CONTAINER", "CONTAINERS"), ("DELETE", "POST")]
+    "name,meant", [("LOGS", "ALLOW_LOGS"), ("CONTAINER", "CONTAINERS")]
 )
 def test_what_is_like_a_switch_is_said_beside_others(name: str, meant: str) -> None:
     result = run("check", env={"IMAGES": "1", name: "1"})
     assert result.returncode == 0
     assert f"{name}=1" in result.stderr and f"mean {meant}?" in result.stderr
+
+
+def test_a_slip_that_was_to_close_is_refused_beside_others() -> None:
+    """LOGS=0 leaves logs open, VERSIONS=0 the version."""
+    for name in ("LOGS", "VERSIONS"):
+        result = run("check", env={"CONTAINERS": "1", name: "0"})
+        assert result.returncode == 2 and f"{name}=0" in result.stderr
 
 
 @pytest.mark.parametrize("name,value", [("CONTAINER", "docker"), ("DEBUG", "1"), ("CI", "true")])
@@ -139,6 +237,60 @@ def test_disable_ipv6_is_no_section_switch() -> None:
     assert listeners({"DISABLE_IPV6": "yes"}) == ["listener tcp://0.0.0.0:3277, policy open"]
     result = run("check", env={"DISABLE_IPV6": "perhaps"})
     assert result.returncode == 2 and "DISABLE_IPV6" in result.stderr
+
+
+@pytest.mark.parametrize(
+    "words,expected",
+    [
+        ("127.0.0.1:2375", ["tcp://127.0.0.1:2375"]),
+        ("ipv4@127.0.0.1:2375", ["tcp://127.0.0.1:2375"]),
+        (":2375", ["tcp://0.0.0.0:2375"]),
+        ("*:2376", ["tcp://0.0.0.0:2376"]),
+        (":::2375 v4v6", ["tcp://*:2375"]),
+        ("[::]:2375 v4v6", ["tcp://*:2375"]),
+        ("::1:2375 v6only", ["tcp://[::1]:2375"]),
+        ("[::1]:2375", ["tcp://[::1]:2375"]),
+        ("127.0.0.1:2375,127.0.0.1:2376", ["tcp://127.0.0.1:2375", "tcp://127.0.0.1:2376"]),
+        ("/shared/podman.sock mode 660", ["unix:///shared/podman.sock"]),
+        ("  unix@/shared/x.sock   mode  0600 ", ["unix:///shared/x.sock"]),
+    ],
+)
+def test_bind_config_is_translated(words: str, expected: list[str]) -> None:
+    """Ignored, it would listen on every interface."""
+    found = listeners({"PING": "1", "BIND_CONFIG": words})
+    assert [line.split(",")[0].removeprefix("listener ") for line in found] == expected
+    if "mode" in words:
+        assert f"mode 0{words.split()[-1][-3:]}" in found[0]
+
+
+@pytest.mark.parametrize(
+    "words,part",
+    [
+        (":::2375 v6only", "v6only"),
+        (":2375 ssl crt /x.pem", "ssl"),
+        ("/run/x.sock user proxy mode 660", "user"),
+        ("/run/x.sock mode", "mode"),
+        ("/run/x.sock mode 8", "8"),
+        (":2375-2380", "2375-2380"),
+        ("abns@x", "abns@x"),
+        ("fd@3", "fd@3"),
+        ("2375", "2375"),
+        ("eth0:2375", "eth0:2375"),
+        (":2375 accept-proxy", "accept-proxy"),
+    ],
+)
+def test_what_bind_config_says_besides_stops_the_start(words: str, part: str) -> None:
+    result = run("check", env={"PING": "1", "BIND_CONFIG": words})
+    assert result.returncode == 2
+    assert result.stderr.count("\n") == 1
+    assert "BIND_CONFIG" in result.stderr and part in result.stderr
+
+
+def test_listen_counts_before_bind_config() -> None:
+    env = {"LISTEN": "tcp://127.0.0.1:99", "BIND_CONFIG": ":2375", "POLICY": "traefik"}
+    assert listeners(env) == ["listener tcp://127.0.0.1:99, policy traefik"]
+    del env["LISTEN"]
+    assert run("check", "--listen", "tcp://127.0.0.1:98", env=env).stdout.count("0.0.0.0") == 0
 
 
 def test_switches_replace_policy_and_say_so() -> None:
@@ -183,5 +335,5 @@ def test_a_denial_names_the_switches(folder: str, engine: str) -> None:
 
 def test_help_lists_every_switch() -> None:
     words = run("--help").stdout.replace(",", " ").split()
-    for variable in LINUXSERVER.variables:
+    for variable in (*LINUXSERVER.variables, *TECNATIVA_NEWEST.variables):
         assert variable in words, variable

@@ -152,7 +152,7 @@ static void check_allowed(struct seen *seen)
 
 	ASSERT(docker_route(&target, &routed) == DOCKER_OK);
 	ASSERT(slice_equal(routed.path, request->path));
-	ASSERT(policy_judge(stage.policy, &routed, stage.worker->judging).allowed);
+	ASSERT(policy_judge(stage.policy, &routed, stage.worker->gate.judging).allowed);
 	ASSERT(http_check_type(request) == HTTP_OK);
 	ASSERT(http_check_browser(request) == HTTP_OK);
 	const struct docker_endpoint *endpoint = docker_endpoint(routed.id);

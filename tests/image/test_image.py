@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import os
+import re
 import socket
 import stat
 import subprocess
@@ -84,9 +85,10 @@ class Running:
 
 
 @contextmanager
-def running_image(docker: Docker, image: str, *settings: str) -> Iterator[Running]:
+def running_image(
+        docker: Docker, image: str, *settings: str, port: int | None = None) -> Iterator[Running]:
     """The container, run with nothing it can do without."""
-    port = free_port()
+    port = port or free_port()
     group = docker.engine.socket.stat().st_gid
     container = docker(
         "run", "--detach", "--network", "host", "--env", f"PORT={port}",
@@ -115,17 +117,27 @@ def test_image_is_smaller_than_6_mib(config: dict) -> None:
 
 def test_image_holds_the_program_and_nothing_else(
         docker: Docker, image: str, tmp_path: Path) -> None:
-    """A shell or a library in the image would be a tool for whoever gets in."""
+    """A shell or a library in the image would be a tool for whoever gets in. The names of tools are
+    links to the program, and a folder is there for unix listeners."""
     container = docker("create", image)
     try:
         docker("export", "--output", tmp_path / "image.tar", container)
     finally:
         docker("rm", container)
     with tarfile.open(tmp_path / "image.tar") as archive:
-        files = {m.name: m for m in archive if m.isfile() and m.size > 0}
-    assert list(files) == ["docker-socket-proxy"]
-    program = files["docker-socket-proxy"]
-    assert program.mode & (stat.S_ISUID | stat.S_ISGID | stat.S_IWGRP | stat.S_IWOTH) == 0
+        members = {m.name.rstrip("/"): m for m in archive}
+    files = {name: m for name, m in members.items() if m.isfile() and m.size > 0}
+    # The Engine makes the links to /proc and the empty files of /etc for each container.
+    links = {name: m.linkname for name, m in members.items()
+             if m.issym() and not m.linkname.startswith("/proc/")}
+    assert set(files) == {"docker-socket-proxy", "etc/passwd", "etc/group"}
+    assert links == {"healthcheck": "docker-socket-proxy", "usr/bin": "../bin"} | {
+        f"bin/{name}": "../docker-socket-proxy"
+        for name in ("docker-socket-proxy", "wget", "curl", "nc", "sh")}
+    special = stat.S_ISUID | stat.S_ISGID | stat.S_IWGRP | stat.S_IWOTH
+    assert all(m.mode & special == 0 and (m.uid, m.gid) == (0, 0) for m in files.values())
+    owned = {name: (m.uid, m.gid, m.mode & 0o777) for name, m in members.items() if m.uid}
+    assert owned == {"run/docker-socket-proxy": (65532, 65532, 0o755)}
 
 
 def test_image_runs_as_a_numeric_user_that_is_not_root(config: dict) -> None:
@@ -137,7 +149,10 @@ def test_image_starts_the_program_without_a_shell(config: dict) -> None:
     """`docker run IMAGE --version` must reach the program, and signals too."""
     assert config["Config"]["Entrypoint"] == ["/docker-socket-proxy"]
     assert not config["Config"]["Cmd"]
-    assert config["Config"]["Healthcheck"]["Test"] == ["CMD", "/docker-socket-proxy", "healthcheck"]
+    check = config["Config"]["Healthcheck"]
+    assert check["Test"] == ["CMD", "/docker-socket-proxy", "healthcheck"]
+    # Every check is three lines in `docker events`; Engines from 25 on check each 5 s at the start.
+    assert check["Interval"] == 30_000_000_000 and check["StartPeriod"] == 30_000_000_000
 
 
 def test_image_exposes_the_default_port(config: dict) -> None:
@@ -238,6 +253,207 @@ def test_container_becomes_healthy(running: Running) -> None:
     running.await_health("healthy")
 
 
+@pytest.mark.parametrize("command", [
+    ["--port"], ["run", "--listen"], ["--policy", "traefik", "--listen"]], ids=" ".join)
+def test_check_of_the_image_sees_the_command(docker: Docker, image: str, command: list[str]) -> None:
+    """command: in a compose file says where it listens; the environment does not know."""
+    port = free_port()
+    where = str(port) if command[-1] == "--port" else f"tcp://127.0.0.1:{port}"
+    container = docker("run", "--detach", "--network", "host", "--health-interval", "1s",
+                       "--volume", f"{docker.engine.socket}:/var/run/docker.sock", "--group-add",
+                       str(docker.engine.socket.stat().st_gid), image, *command, where)
+    try:
+        Running(docker, container, port).await_health("healthy")
+    finally:
+        docker("rm", "--force", container)
+
+
+@pytest.mark.parametrize("check", [
+    "wget --spider http://localhost:PORT/version || exit 1",
+    "wget -qO- http://127.0.0.1:PORT/_ping | grep -q OK || exit 1",
+    "curl -fsS -o /dev/null http://localhost:PORT/_ping || exit 1",
+    "nc -z localhost PORT || exit 1",
+    "docker-socket-proxy healthcheck || exit 1",
+])
+def test_checks_of_compose_files_make_it_healthy(docker: Docker, image: str, check: str) -> None:
+    """`test: wget --spider …` is a line for /bin/sh, and stands in many compose files."""
+    port = free_port()
+    with running_image(docker, image, "--health-cmd", check.replace("PORT", str(port)),
+                       port=port) as running:
+        running.await_health("healthy")
+        # As they stand in lists: test: ["CMD", "wget", …]
+        docker("exec", running.container, "/usr/bin/wget", "-q", "--spider",
+               f"http://localhost:{port}/_ping")
+        assert docker("exec", running.container, "wget", "-qO-", f"http://localhost:{port}/_ping") == "OK"
+        docker("exec", running.container, "./healthcheck")
+
+
+@pytest.mark.parametrize("settings", [["--cap-drop", "ALL"], []], ids=["no rights", "rights"])
+def test_root_by_name(docker: Docker, image: str, settings: list[str]) -> None:
+    """user: root stands in compose files of other proxies, and needs a file that knows the name."""
+    port = free_port()
+    docker.engine.socket.chmod(0o660)
+    container = docker("run", "--detach", "--network", "host", "--user", "root", "--health-interval",
+                       "1s", "--volume", f"{docker.engine.socket}:/var/run/docker.sock", *settings,
+                       image, "--port", str(port))
+    try:
+        running = Running(docker, container, port)
+        running.await_health("healthy")
+        assert running.get("/_ping") == (200, b"OK")
+    finally:
+        docker("rm", "--force", container)
+
+
+def test_unix_listener_in_a_volume(docker: Docker, image: str) -> None:
+    """The recipe of the README: a new volume at the folder of the image, and nothing to prepare."""
+    docker("volume", "create", "docker-api")
+    container = docker(
+        "run", "--detach", "--network", "none", "--read-only", "--cap-drop", "ALL",
+        "--health-interval", "1s", "--env", "LISTEN=unix:///run/docker-socket-proxy/docker.sock",
+        "--volume", "docker-api:/run/docker-socket-proxy", "--group-add",
+        str(docker.engine.socket.stat().st_gid),
+        "--volume", f"{docker.engine.socket}:/var/run/docker.sock", image)
+    try:
+        Running(docker, container, 0).await_health("healthy")
+        folder = docker("volume", "inspect", "-f", "{{.Mountpoint}}", "docker-api")
+        environment = {**os.environ, "DOCKER_HOST": f"unix://{folder}/docker.sock"}
+        version = subprocess.run(["docker", "version", "-f", "{{.Server.Version}}"], text=True,
+                                 env=environment, capture_output=True, check=True).stdout
+        assert version.strip() == docker("version", "-f", "{{.Server.Version}}")
+    finally:
+        docker("rm", "--force", container)
+        docker("volume", "rm", "docker-api")
+
+
+def test_unix_listener_where_it_may_not_write_names_the_fix(docker: Docker, image: str) -> None:
+    """A volume anywhere else belongs to root."""
+    docker("volume", "create", "elsewhere")
+    try:
+        result = subprocess.run(
+            ["docker", "run", "--rm", "--network", "none", "--volume", "elsewhere:/run/elsewhere",
+             "--env", "LISTEN=unix:///run/elsewhere/docker.sock", image],
+            env=docker.environment, text=True, capture_output=True, check=False)
+        assert result.returncode == 1
+        for words in ("/run/elsewhere", "65532", "owner 0:0", "chown 65532",
+                      "unix:///run/docker-socket-proxy/"):
+            assert words in result.stderr
+    finally:
+        docker("volume", "rm", "elsewhere")
+
+
+# the shipped compose file
+
+
+def variables(docker: Docker, image: str) -> tuple[list[str], list[str]]:
+    """The variables that --help names: options, and section switches."""
+    text = docker("run", "--rm", "--network", "none", image, "--help")
+    before, _, after = text.partition("\nSection switches")
+    options = re.findall(r"(?:environment: |^  )([A-Z0-9_]+)(?:=.*\[environment only|[];])", before,
+                         re.MULTILINE)
+    switches = " ".join(re.findall(r"^      ((?:[A-Z_]+ ?)+)$", after, re.MULTILINE)).split()
+    assert len(options) > 10 and len(switches) > 50
+    return options, switches
+
+
+@dataclass
+class Project:
+    """The shipped docker-compose.yml in a folder of its own."""
+
+    docker: Docker
+    folder: Path
+    port: int
+    settings: str
+    shell: dict[str, str]
+
+    def compose(self, *arguments: str) -> str:
+        """docker-compose in that folder."""
+        result = subprocess.run(
+            ["docker-compose", "--ansi", "never", "-p", "shipped", *arguments], cwd=self.folder,
+            env={**os.environ, "DOCKER_HOST": f"unix://{self.docker.engine.socket}"} | self.shell,
+            text=True, capture_output=True, timeout=2 * PATIENCE, check=False)
+        assert result.returncode == 0, result.stderr
+        return result.stdout
+
+    def environment(self) -> dict[str, str]:
+        """What the program in the container is given."""
+        container = self.compose("ps", "-q", "docker-socket-proxy").strip()
+        lines = self.docker("inspect", "-f", "{{json .Config.Env}}", container)
+        return dict(line.split("=", 1) for line in json.loads(lines) if "=" in line)
+
+    def said(self, words: str) -> str:
+        """The log, as soon as these words are in it."""
+        deadline = time.monotonic() + PATIENCE
+        while time.monotonic() < deadline:
+            log = self.compose("logs", "--no-color", "docker-socket-proxy")
+            if words in log:
+                return log
+        pytest.fail(f"it never says {words!r}:\n{log}")
+
+
+@contextmanager
+def shipped(docker: Docker, image: str, folder: Path, settings: str, **shell: str) -> Iterator[Project]:
+    """The shipped file with these lines in .env and these variables of the shell, up and running."""
+    name, tag = image.split(":")
+    port = free_port()
+    lines = {"IMAGE": name, "TAG": tag, "PORT": str(port), "SOCKET_PATH": str(docker.engine.socket),
+             "DOCKER_GID": str(docker.engine.socket.stat().st_gid)}
+    (folder / "docker-compose.yml").write_text((ROOT / "docker-compose.yml").read_text())
+    (folder / ".env").write_text("".join(f"{n}={v}\n" for n, v in lines.items()) + settings)
+    project = Project(docker, folder, port, settings, shell)
+    try:
+        project.compose("up", "-d", "--no-build")
+        yield project
+    finally:
+        project.compose("down", "--timeout", "0")
+
+
+def test_shipped_file_passes_every_variable_on(docker: Docker, image: str, tmp_path: Path) -> None:
+    """A switch that is dropped on the way leaves everything open. Some are empty: 0 to the program."""
+    options, switches = variables(docker, image)
+    values = {name: "1" for name in options} | {name: "" for name in switches}
+    del values["PORT"], values["SOCKET_PATH"]  # the file itself needs them
+    lines = "".join(f"{name}={value}\n" for name, value in values.items())
+    with shipped(docker, image, tmp_path, lines) as project:
+        given = project.environment()
+        assert {name: given.get(name) for name in values} == values
+        assert given["PORT"] == str(project.port)
+        assert given["SOCKET_PATH"] == str(docker.engine.socket)
+
+
+def test_shipped_file_passes_the_shell_on(docker: Docker, image: str, tmp_path: Path) -> None:
+    """POLICY=traefik docker compose up: what is not in .env. And what nobody sets stays unset."""
+    options, switches = variables(docker, image)
+    values = {name: "1" for name in [*options, *switches]}
+    for name in ("PORT", "SOCKET_PATH", "DOCKER_HOST"):
+        del values[name]
+    with shipped(docker, image, tmp_path, "", **values) as project:
+        given = project.environment()
+        assert {name: given.get(name) for name in values} == values
+    with shipped(docker, image, tmp_path, "") as project:
+        assert not set(values) & set(project.environment())
+
+
+@pytest.mark.parametrize(("settings", "words"), [
+    ("CONTAINERS=1\nPOST=0\n", "policy 'switches'"),
+    ("POLICY=traefik\n", "policy 'traefik'"),
+    ("LOG_FORMAT=json\n", '"message"'),
+    ("CONTAINRES=1\n", "CONTAINRES=1 is no section switch"),
+])
+def test_shipped_file_means_what_env_says(
+        docker: Docker, image: str, tmp_path: Path, settings: str, words: str) -> None:
+    """Beside the file that everybody copies; a slip stops the start."""
+    with shipped(docker, image, tmp_path, settings) as project:
+        project.said(words)
+
+
+def test_shipped_file_needs_its_settings(docker: Docker, image: str, tmp_path: Path) -> None:
+    """An .env that is not found must not mean that nothing is restricted."""
+    (tmp_path / "docker-compose.yml").write_text((ROOT / "docker-compose.yml").read_text())
+    result = subprocess.run(["docker-compose", "config"], cwd=tmp_path, text=True, capture_output=True,
+                            env={**os.environ, "DOCKER_GID": "0", "POLICY": "traefik"}, check=False)
+    assert result.returncode != 0 and ".env" in result.stderr
+
+
 def test_program_is_not_root_and_can_gain_nothing(running: Running) -> None:
     """A way into the program must not be a way to root."""
     pid = running.docker("inspect", "-f", "{{.State.Pid}}", running.container)
@@ -273,9 +489,10 @@ def test_without_the_group_the_answer_names_the_fix(docker: Docker, image: str) 
         docker("rm", "--force", container)
 
 
-def test_container_build_leaves_the_program_outside(docker: Docker, image: str) -> None:
+def test_container_build_leaves_the_program_outside(docker: Docker) -> None:
     """`make docker-binary` gives the program to somebody who has Docker and no compiler."""
-    docker.make("IMAGE=dsp-test", "TAG=c-test", "docker-binary")
     program = ROOT / "build-container" / "docker-socket-proxy"
+    program.unlink(missing_ok=True)
+    docker.make("IMAGE=dsp-test", "TAG=c-never-built-before", "docker-binary")
     version = subprocess.run([program, "--version"], text=True, capture_output=True, check=True)
     assert version.stdout.startswith("docker-socket-proxy ")

@@ -11,6 +11,7 @@ import pytest
 from conftest import BINARY, FOLDER, NAMES, OPERATIONS, ROOT, expected, preset
 
 EMBED = ROOT / "tools" / "embed-presets.py"
+ENDPOINTS = ROOT / "src" / "docker" / "endpoints.def"
 DOCUMENT = ROOT / "tools" / "document-presets.py"
 
 
@@ -94,12 +95,17 @@ def test_root_is_called_root(name: str) -> None:
         assert "logs" in costs or "any container" in costs
 
 
+def embed(output: Path, *files: Path) -> subprocess.CompletedProcess[str]:
+    """The build's step that makes C of presets."""
+    return subprocess.run([EMBED, output, ENDPOINTS, *files], text=True, capture_output=True, check=False)
+
+
 def test_embedded_text_is_the_file(tmp_path: Path) -> None:
     """file:line in a message is right only when the program has the very text of the file."""
     output = tmp_path / "presets.c"
     one = tmp_path / "zebra.yaml"
-    one.write_text('costs: "quotes \\ and\ttabs"\n# ??/ trigraphs\n')
-    subprocess.run([EMBED, output, one, FOLDER / "traefik.yaml"], check=True)
+    one.write_text('costs: >-\n  "quotes \\ and\ttabs"\n# ??/ trigraphs\n')
+    assert embed(output, one, FOLDER / "traefik.yaml").returncode == 0
     text = output.read_text()
     arrays = re.findall(r"text_(\d+)\[(\d+)\] = \{(.*?)\};", text, re.DOTALL)
     decoded = [bytes(map(int, re.findall(r"\d+", body))) for _, _, body in arrays]
@@ -107,12 +113,18 @@ def test_embedded_text_is_the_file(tmp_path: Path) -> None:
     assert re.findall(r'"([\w-]+)", "presets/', text) == ["traefik", "zebra"]
 
 
-def test_bytes_outside_ascii_do_not_build(tmp_path: Path) -> None:
-    """Messages quote presets on terminals of every kind."""
-    one = tmp_path / "accent.yaml"
-    one.write_text("costs: déjà vu\n")
-    done = subprocess.run([EMBED, tmp_path / "out.c", one], text=True, capture_output=True, check=False)
-    assert done.returncode == 1 and "accent.yaml" in done.stderr
+@pytest.mark.parametrize("line", [
+    "costs: d\u00e9j\u00e0 vu",  # messages quote presets on terminals of every kind
+    "  - deny: [container.list]", "  - allow: ['*']", "  - allow: [container.lists]",
+    "  - allow: {operations: [container.list]}", "  - allow: [container.list] # why",
+    "  - allow: container.list", "mode: observe",
+])
+def test_what_the_build_does_not_understand_does_not_build(tmp_path: Path, line: str) -> None:
+    """It reads presets by itself: what could mean something else to the program is an error."""
+    one = tmp_path / "odd.yaml"
+    one.write_text(f"rules:\n{line}\n")
+    done = embed(tmp_path / "out.c", one)
+    assert done.returncode == 1 and "odd.yaml" in done.stderr
 
 
 def test_document_is_what_the_presets_say() -> None:

@@ -29,6 +29,13 @@ def variables_in(text: str) -> set[str]:
     return {*beside_an_option, *alone}
 
 
+def switches_in(text: str) -> set[str]:
+    """The section switches that --help names."""
+    lines = re.findall(r"^      ((?:[A-Z_]+ ?)+)$", text.partition("\nSection switches")[2], re.MULTILINE)
+    assert lines
+    return set(" ".join(lines).split())
+
+
 def sample_variables() -> set[str]:
     """The variables of .env.sample that the program reads, so not compose's own."""
     text = (ROOT / ".env.sample").read_text()
@@ -128,19 +135,31 @@ def test_actions_are_pinned_by_commit(path: Path) -> None:
     assert loose == []
 
 
-def test_compose_passes_every_setting_on() -> None:
-    """A line in .env that does nothing sends people looking in the wrong place."""
+def test_compose_passes_every_variable_on(help_text: str) -> None:
+    """POLICY=traefik docker compose up, and CONTAINERS=1: one that compose drops leaves everything
+    open. DOCKER_HOST is compose's own."""
     service = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]["docker-socket-proxy"]
-    inside = {"LISTEN", "SOCKET_PATH", "DOCKER_HOST"}  # the container has addresses of its own
-    assert set(service["environment"]) == sample_variables() - inside
+    names = [entry.partition("=")[0] for entry in service["environment"]]
+    assert len(names) == len(set(names))
+    assert set(names) == (variables_in(help_text) | switches_in(help_text)) - {"DOCKER_HOST"}
+    assert service["env_file"] == ".env", "a slip in .env has to reach the program, too"
 
 
 def test_compose_publishes_the_port_that_is_listened_on() -> None:
     """Section switches move the port to 2375 where PORT is not set; what is published stays."""
     service = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]["docker-socket-proxy"]
-    port = service["environment"]["PORT"]
-    assert port == "${PORT:-3277}"
+    port = "${PORT:-3277}"
+    assert f"PORT={port}" in service["environment"]
     assert service["ports"] == [f"127.0.0.1:{port}:{port}"]
+
+
+def test_the_unit_listens_on_loopback_until_told_otherwise() -> None:
+    """On a host a port without a policy would be root for the whole network. What the file of
+    settings says counts (systemd.exec(5): EnvironmentFile= over Environment=)."""
+    unit = (ROOT / "deploy/docker-socket-proxy.service").read_text()
+    assert "\nEnvironment=LOOPBACK=1\n" in unit
+    assert "\nEnvironmentFile=-/etc/default/docker-socket-proxy\n" in unit
+    assert "--listen" not in unit and "PORT=" not in unit
 
 
 def test_the_unit_may_make_the_sockets_of_the_examples() -> None:
@@ -157,5 +176,5 @@ def test_compose_gives_the_container_nothing_it_can_do_without() -> None:
     assert service["read_only"] is True
     assert service["cap_drop"] == ["ALL"]
     assert "no-new-privileges:true" in service["security_opt"]
-    assert service["healthcheck"]["test"] == ["CMD", "/docker-socket-proxy", "healthcheck"]
+    assert "healthcheck" not in service, "the image has its own"
     assert all(port.startswith("127.0.0.1:") for port in service["ports"])

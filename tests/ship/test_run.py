@@ -55,9 +55,9 @@ class Verb:
             self.interrupt()
 
 
-def get(port: int, path: str) -> tuple[int, bytes] | None:
+def get(port: int, path: str, host: str = "127.0.0.1") -> tuple[int, bytes] | None:
     """Status and body of a GET, or None while nobody listens."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=ANSWER_SECONDS)
+    connection = http.client.HTTPConnection(host, port, timeout=ANSWER_SECONDS)
     try:
         connection.request("GET", path)
         response = connection.getresponse()
@@ -89,11 +89,12 @@ def run_verb() -> Iterator[tuple[Verb, int]]:
 
 
 def test_make_run_serves_an_engine_and_ctrl_c_ends_everything(running: tuple[Verb, int]) -> None:
-    """The promise of the README's first page, and nothing left behind."""
+    """The promise of the README's first page, nothing open to the network, and nothing left behind."""
     verb, port = running
     status, body = await_answer(verb, port, "/version")
     assert status == 200, verb.text()
     assert json.loads(body)["ApiVersion"]
+    assert get(port, "/version", host="127.0.0.2") is None, "it is open to other interfaces"
 
     verb.interrupt()
     assert get(port, "/version") is None
@@ -104,12 +105,15 @@ def test_make_run_serves_an_engine_and_ctrl_c_ends_everything(running: tuple[Ver
 
 
 def test_make_run_takes_the_socket_it_is_told(tmp_path: Path) -> None:
-    """SOCKET_PATH is an order: an Engine that is down gives 502, not another Engine."""
+    """SOCKET_PATH is an order: an Engine that is down gives 502, not another Engine. LOOPBACK=0 is
+    one, too."""
     port = free_port()
-    verb = Verb("run", env={"PORT": str(port), "SOCKET_PATH": str(tmp_path / "none.sock")})
+    verb = Verb("run", env={"PORT": str(port), "SOCKET_PATH": str(tmp_path / "none.sock"),
+                            "LOOPBACK": "0"})
     try:
         status, body = await_answer(verb, port, "/version")
         assert status == 502
         assert str(tmp_path / "none.sock") in json.loads(body)["message"]
+        assert get(port, "/version", host="127.0.0.2") is not None
     finally:
         verb.end()

@@ -42,10 +42,10 @@ void stage_init(struct stage *stage)
 	        .connections = &stage->connections,
 	        .denials = &stage->denials,
 	};
-	ASSERT(worker_new(&stage->settings, NULL, 0, &stage->worker) == 0);
-	stage->acceptor = (struct acceptor){
-	        .worker = stage->worker,
-	        .listener = {.policy = stage->policy, .transport = &stage->net.transport},
+	ASSERT(worker_new(&stage->settings, &stage->worker) == 0);
+	stage->listener = (struct worker_listener){
+	        .gate = {.policy = stage->policy, .max_head = stage->settings.max_head},
+	        .transport = &stage->net.transport,
 	};
 }
 
@@ -69,11 +69,11 @@ void stage_done(struct stage *stage)
 
 struct script *stage_client(struct stage *stage)
 {
-	const union address peer = {.any = {.sa_family = AF_UNIX}};
+	const struct caller caller = {.address = {.any = {.sa_family = AF_UNIX}}};
 	const int fd = script_begin(&stage->net);
 
 	atomic_fetch_add(&stage->connections, 1);
-	session_open(&stage->acceptor, fd, &peer);
+	session_open(stage->worker, fd, &caller, &stage->listener);
 	return &stage->net.scripts[fd];
 }
 

@@ -17,7 +17,7 @@ struct stage {
 	atomic_uint connections;
 	struct policy_set *policies;
 	struct policy *policy;
-	struct acceptor acceptor;
+	struct worker_listener listener;
 	struct worker *worker;
 };
 

@@ -151,7 +151,6 @@ static void an_empty_variable_is_not_set(void **state)
 	assert_int_equal(setenv("PORT", "", 1), 0);
 	assert_int_equal(setenv("API_KEY", "", 1), 0);
 	assert_int_equal(setenv("SOCKET_PATH", "", 1), 0);
-	assert_int_equal(setenv("LISTEN", "", 1), 0);
 	assert_int_equal(setenv("DOCKER_HOST", "unix:///run/user/1000/docker.sock", 1), 0);
 	expect_accepted("");
 	assert_int_equal(config.port, 3277);
@@ -159,6 +158,50 @@ static void an_empty_variable_is_not_set(void **state)
 	assert_null(config.api_key);
 	assert_string_equal(config.socket_path, "/run/user/1000/docker.sock");
 	assert_string_equal(config.socket_option, "DOCKER_HOST");
+}
+
+static void an_empty_variable_that_is_to_restrict_stops_the_start(void **state)
+{
+	(void)state;
+	expect_variable_refused("POLICY", "",
+	        "POLICY is empty. Nothing else says what clients may do: set POLICY (open, if "
+	        "everything is meant), a section switch or CONFIG");
+	expect_variable_refused("CONFIG", "",
+	        "CONFIG is empty. Nothing else says what clients may do: set POLICY (open, if "
+	        "everything is meant), a section switch or CONFIG");
+	expect_variable_refused("LISTEN", "",
+	        "LISTEN is empty. Nothing else says where to listen: set LISTEN (tcp://*:3277, if "
+	        "all interfaces are meant)");
+	assert_int_equal(setenv("POLICY", "", 1), 0);
+	assert_int_equal(setenv("CONFIG", "", 1), 0);
+	assert_int_equal(setenv("LISTEN", "", 1), 0);
+	expect_accepted("--policy traefik --listen tcp://127.0.0.1:1");
+	assert_null(config.warnings);
+}
+
+static void an_empty_switch_is_0(void **state)
+{
+	(void)state;
+	assert_int_equal(setenv("EVENTS", "", 1), 0);
+	expect_accepted("");
+	assert_string_equal(config.policy_name, "switches");
+	assert_int_equal(config.switches.values[DOCKER_SECTION_EVENTS], SWITCH_OFF);
+	assert_int_equal(config.switches.values[DOCKER_SECTION_PING], SWITCH_UNSET);
+}
+
+static void a_former_name_counts_as_the_switch(void **state)
+{
+	const unsigned unpause = switches_find(SLICE("ALLOW_UNPAUSE"));
+
+	(void)state;
+	assert_int_equal(setenv("ALLOW_RESUME", "1", 1), 0);
+	expect_accepted("");
+	assert_int_equal(config.switches.values[unpause], SWITCH_ON);
+	assert_string_equal(config.warnings->text,
+	        "ALLOW_RESUME is called ALLOW_UNPAUSE now; it counts as that");
+	assert_int_equal(setenv("ALLOW_UNPAUSE", "0", 1), 0);
+	expect_accepted("");
+	assert_int_equal(config.switches.values[unpause], SWITCH_OFF);
 }
 
 static void docker_host_counts_last_and_has_to_be_a_unix_socket(void **state)
@@ -467,6 +510,10 @@ int main(void)
 	        cmocka_unit_test_setup(every_variable_reaches_its_member, empty_environment),
 	        cmocka_unit_test_setup(a_flag_counts_before_its_variable, empty_environment),
 	        cmocka_unit_test_setup(an_empty_variable_is_not_set, empty_environment),
+	        cmocka_unit_test_setup(
+	                an_empty_variable_that_is_to_restrict_stops_the_start, empty_environment),
+	        cmocka_unit_test_setup(an_empty_switch_is_0, empty_environment),
+	        cmocka_unit_test_setup(a_former_name_counts_as_the_switch, empty_environment),
 	        cmocka_unit_test_setup(
 	                docker_host_counts_last_and_has_to_be_a_unix_socket, empty_environment),
 	        cmocka_unit_test_setup(listeners_repeat_on_the_line_and_are_a_list_in_the_variable,

@@ -1,18 +1,20 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Every request of tests/corpus through scan, parse, checks, routing, write and
- * chunk framing: accepted or refused as its .want file says, in any pieces, and
- * written as it says. The wire tests show the same of the whole program.
+ * Every request of tests/corpus through the gate, the writer and chunk framing: accepted or refused
+ * as its .want file says, in any pieces, and written as it says. The wire tests show the same of
+ * the whole program.
  */
+#include "callers.h"
 #include "cases.h"
-#include "docker/docker.h"
 #include "feed.h"
+#include "gate/gate.h"
 
 #include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 static const char api_key[] = "corpus-key";
+static struct gate_config config = {.max_head = FEED_HEAD_MAX};
 
 /* ── Files ───────────────────────────────────────────────────────────────── */
 
@@ -50,7 +52,7 @@ struct replay {
 	size_t step;
 	struct slice want; /* of the .want file */
 	struct feed feed;
-	struct docker_request routed;
+	struct gate_scratch gate;
 	struct slice written; /* the head as it goes to the Engine */
 	char memory[FEED_HEAD_MAX + 4096];
 	struct fed_body body;
@@ -106,39 +108,27 @@ static bool take_body(struct replay *replay)
 	return true;
 }
 
-/* 0, or the status that the head is refused with. */
+/* 0, or the status that the head is refused with, before any policy is asked. */
 static unsigned judge_head(struct replay *replay)
 {
-	const struct http_request *request = &replay->feed.request;
-	enum http_error error = replay->feed.error;
+	const struct caller caller = caller_named("unix");
+	struct http_scan scan = {0};
+	const struct gate_question question = {
+	        .caller = &caller, .bytes = replay->rest, .scan = &scan};
 
-	if (error == HTTP_OK) {
-		error = http_check_type(request);
-	}
-	if (error == HTTP_OK) {
-		error = http_check_browser(request);
-	}
-	if (error != HTTP_OK) {
-		return http_error_status(error);
-	}
-	const struct docker_target target = {
-	        .method = request->method,
-	        .path = request->path,
-	        .query = request->query,
-	        .has_body =
-	                request->head.framing == HTTP_CHUNKED || request->head.content_length > 0,
-	};
-	return docker_route(&target, &replay->routed) == DOCKER_OK ? 0 : 400;
+	const struct gate_decision decision = gate_decide(&config, &question, &replay->gate);
+	assert_that(replay->name, decision.action != GATE_NEED_HEAD);
+	return decision.request != NULL ? 0 : outcome_status(decision.outcome);
 }
 
 static void write_head(struct replay *replay)
 {
 	struct text text = text_over(replay->memory, sizeof(replay->memory));
-	const struct docker_endpoint *row = docker_endpoint(replay->routed.id);
+	const struct docker_endpoint *row = docker_endpoint(replay->gate.request.id);
 	const struct http_request_options options = {.api_key = slice_of(api_key),
 	        .upgrade = row != NULL && (row->traits & DOCKER_HIJACK) != 0};
 
-	http_request_write(&text, &replay->feed.request, replay->routed.path, &options);
+	http_request_write(&text, &replay->feed.request, replay->gate.request.path, &options);
 	assert_that(replay->name, !text.overflow);
 	replay->written = text_slice(&text);
 }
@@ -299,6 +289,27 @@ static bool replay_file(const char *file)
 	return true;
 }
 
+/* A listener that denies: what is refused here is refused before it is asked. */
+static int listen_strictly(void **state)
+{
+	const struct place nowhere = {NULL, 0};
+	struct policy *policy = NULL;
+	char error[FAULT_MAX];
+
+	*state = policy_set_new();
+	if (policy_set_find(*state, SLICE("deny"), nowhere, &policy, error) < 0) {
+		return -1;
+	}
+	config.policy = policy;
+	return policy_compile(policy, error);
+}
+
+static int stop_listening(void **state)
+{
+	policy_set_free(*state);
+	return 0;
+}
+
 static void every_case_comes_out_as_it_says(void **state)
 {
 	unsigned count = 0;
@@ -317,7 +328,8 @@ static void every_case_comes_out_as_it_says(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test(every_case_comes_out_as_it_says),
+	        cmocka_unit_test_setup_teardown(
+	                every_case_comes_out_as_it_says, listen_strictly, stop_listening),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -334,7 +334,9 @@ static void a_file_that_cannot_be_read_is_named(void **state)
 	char *const folder[] = {(char[]){"docker-socket-proxy"}, (char[]){"--config=/tmp"}};
 	config_free(&config);
 	assert_int_equal(config_read(2, folder, &config, error), -EINVAL);
-	assert_string_equal(error, "/tmp: cannot be read: Is a directory");
+	assert_string_equal(error,
+	        "/tmp: cannot be read: it is a directory: Docker makes one where the file to mount "
+	        "is missing on the host");
 }
 
 static void the_engine_is_not_one_of_the_files_listeners(void **state)

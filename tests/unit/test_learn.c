@@ -3,6 +3,7 @@
  * What is printed of what clients asked for: a configuration that can be read
  * back, whatever the paths hold and however many clients there were.
  */
+#include "callers.h"
 #include "cases.h"
 
 #include "base/log.h"
@@ -38,8 +39,10 @@ static void note(const char *client, const char *method, const char *path)
 	static struct docker_request request;
 	const struct docker_target target = {.method = slice_of(method), .path = slice_of(path)};
 
+	const struct caller caller = caller_named(client);
+
 	assert_int_equal(docker_route(&target, &request), DOCKER_OK);
-	learn_note(learn, client, &request);
+	learn_note(learn, &caller, &request);
 }
 
 /* What is printed, in `printed`. */
@@ -221,9 +224,10 @@ static void the_fullest_book_can_be_read_back(void **state)
 	(void)state;
 	for (unsigned i = 0; i < LEARN_CLIENTS_MAX; i++) {
 		(void)snprintf(client, sizeof(client), "[2001:db8:1111:2222:3333:%x:1:1]:1", i);
+		const struct caller caller = caller_named(client);
 		for (unsigned id = 0; id < docker_endpoint_count; id++) {
 			const struct docker_request request = {.id = id};
-			learn_note(learn, client, &request);
+			learn_note(learn, &caller, &request);
 		}
 	}
 	for (unsigned i = 0; i < LEARN_UNKNOWN_MAX; i++) {

@@ -108,6 +108,34 @@ static const struct verdict_case verdicts[] = {
         {"ALLOW_LOGS=1", "GET /containers/x/logs", NULL, false},
         {"CONTAINERS=1 ALLOW_ARCHIVE=1", "PUT /containers/x/archive", NULL, false},
         {"CONTAINERS=1 ALLOW_ARCHIVE=0", "HEAD /containers/x/archive", "ALLOW_ARCHIVE=0", false},
+        /* Methods follow POST until they are set. */
+        {"CONTAINERS=1 POST=1", "DELETE /containers/x", "CONTAINERS=1 and POST=1", true},
+        {"CONTAINERS=1 POST=1 DELETE=0", "DELETE /containers/x", "DELETE=0", false},
+        {"CONTAINERS=1 POST=1 DELETE=0", "POST /containers/x/kill", "CONTAINERS=1 and POST=1",
+                true},
+        {"CONTAINERS=1 POST=1 DELETE=0", "DELETE /containers/x/new", "DELETE=0", false},
+        {"CONTAINERS=1 POST=1 PUT=0", "PUT /containers/x/archive", "PUT=0", false},
+        {"CONTAINERS=1 POST=1 PATCH=0", "PATCH /containers/x", "PATCH=0", false},
+        {"CONTAINERS=1 DELETE=1", "DELETE /containers/x", "CONTAINERS=1 and DELETE=1", true},
+        {"CONTAINERS=1 DELETE=1", "POST /containers/create", NULL, false},
+        {"CONTAINERS=1 DELETE=1", "GET /containers/json", "CONTAINERS=1", true},
+        {"CONTAINERS=1 DELETE=1", "DELETE /images/x", NULL, false},
+        {"DELETE=1", "DELETE /containers/x", NULL, false},
+        {"CONTAINERS=1 POST=0 DELETE=0", "DELETE /containers/x", NULL, false},
+        /* Some actions can be closed as well as opened. */
+        {"CONTAINERS=1 POST=1", "POST /containers/x/exec", "CONTAINERS=1 and POST=1", true},
+        {"CONTAINERS=1 POST=1 ALLOW_EXEC=0", "POST /containers/x/exec", "ALLOW_EXEC=0", false},
+        {"ALLOW_EXEC=1", "POST /containers/x/exec", "ALLOW_EXEC=1", true},
+        {"ALLOW_EXEC=1", "POST /exec/x/start", NULL, false},
+        {"ALLOW_RESTARTS=1 ALLOW_KILL=0", "POST /containers/x/kill", "ALLOW_KILL=0", false},
+        {"ALLOW_RESTARTS=1 ALLOW_KILL=0", "POST /containers/x/stop", "ALLOW_RESTARTS=1", true},
+        {"CONTAINERS=1 POST=1 ALLOW_ATTACH=0", "POST /containers/x/attach", "ALLOW_ATTACH=0",
+                false},
+        {"CONTAINERS=1 POST=1 ALLOW_ATTACH=0", "GET /containers/x/attach/ws", "ALLOW_ATTACH=0",
+                false},
+        {"CONTAINERS=1 ALLOW_ATTACH=1", "GET /containers/x/attach/ws", "ALLOW_ATTACH=1", true},
+        {"CONTAINERS=1 POST=1 ALLOW_START=0", "POST /containers/x/start", "CONTAINERS=1 and POST=1",
+                true},
 };
 
 static void test_verdicts(void **state)
@@ -137,7 +165,12 @@ static const char *const advices[][3] = {
         {"CONTAINERS=1 ALLOW_LOGS=0", "GET /containers/app/db/logs", "set ALLOW_LOGS=1"},
         {"CONTAINERS=1", "POST /containers/create", "set POST=1"},
         {"POST=1", "POST /containers/create", "set CONTAINERS=1"},
-        {"CONTAINERS=1", "GET /containers/x/attach/ws", "set POST=1"},
+        {"CONTAINERS=1", "GET /containers/x/attach/ws", "set ALLOW_ATTACH=1, or POST=1"},
+        {"PING=1", "DELETE /containers/x", "set CONTAINERS=1 and DELETE=1"},
+        {"CONTAINERS=1 POST=1 DELETE=0", "DELETE /containers/x", "set DELETE=1"},
+        {"CONTAINERS=1 POST=1 ALLOW_EXEC=0", "POST /containers/x/exec", "set ALLOW_EXEC=1"},
+        {"ALLOW_KILL=0", "POST /libpod/pods/x/kill", "set ALLOW_KILL=1"},
+        {"PING=1", "POST /containers/x/exec", "set ALLOW_EXEC=1, or CONTAINERS=1 and POST=1"},
         {"PING=1", "POST /containers/x/start", "set ALLOW_START=1, or CONTAINERS=1 and POST=1"},
         {"PING=1", "POST /containers/x/stop", "set ALLOW_STOP=1, or CONTAINERS=1 and POST=1"},
         {"PING=1", "POST /libpod/pods/x/kill",
@@ -167,8 +200,8 @@ static void test_advice(void **state)
 static void test_values(void **state)
 {
 	static const char *const on[] = {"1", "true", "TRUE", "Yes", "on"};
-	static const char *const off[] = {"0", "false", "No", "oFF"};
-	static const char *const neither[] = {"", "2", "01", " 1", "1 ", "enabled", "-1", "y"};
+	static const char *const off[] = {"0", "false", "No", "oFF", ""};
+	static const char *const neither[] = {"2", "01", " 1", "1 ", "enabled", "-1", "y"};
 	enum switch_value value;
 
 	(void)state;

@@ -3,13 +3,15 @@ which."""
 
 from __future__ import annotations
 
+import os
 import re
 import socket
+import subprocess
 
 import pytest
 
 from machine import free_port
-from wire import Engine, run_binary
+from wire import BINARY, PATIENCE, Engine, clean_environment, run_binary
 
 
 def one_clear_line(result, *wanted: str) -> None:
@@ -196,3 +198,54 @@ def test_a_port_without_use_is_said(tmp_path) -> None:
     done = run_binary("check", "--listen", "tcp://127.0.0.1:4000", PORT="4001")
     assert done.returncode == 0
     assert "PORT=4001 does not count" in done.stderr
+
+
+DEFAULT_FILE = "/etc/docker-socket-proxy/proxy.yaml"
+# Nothing but that file, or what Docker makes in its place, is in /etc then.
+WITH_DEFAULT_FILE = f"""
+mount -t tmpfs none /etc
+case $1 in
+"") ;;
+directory) mkdir -p {DEFAULT_FILE} ;;
+*) mkdir -p /etc/docker-socket-proxy && printf %s "$1" >{DEFAULT_FILE} ;;
+esac
+shift
+exec "$@"
+"""
+in_its_own_mounts = pytest.mark.skipif(os.geteuid() != 0, reason="needs root to mount")
+
+
+def run_with_default_file(content: str, *args: str, **env: str) -> subprocess.CompletedProcess:
+    return subprocess.run(
+        ["unshare", "-m", "sh", "-ec", WITH_DEFAULT_FILE, "sh", content, BINARY, *args],
+        env=clean_environment(**env),
+        timeout=PATIENCE,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@in_its_own_mounts
+def test_a_file_in_the_usual_place_is_read_where_none_is_named(tmp_path) -> None:
+    """Mounted where every image has its file, it must not be ignored: everything would be open."""
+    assert "policy open" in run_with_default_file("", "check").stdout
+    result = run_with_default_file("policy: traefik\n", "check")
+    assert result.returncode == 0, result.stderr
+    assert "listener tcp://*:3277, policy traefik" in result.stdout
+    assert "policy deny" in run_with_default_file("policies: {}\n", "check").stdout
+
+    other = tmp_path / "other.yaml"
+    other.write_text("policy: dozzle\n")
+    for arguments, env in ((["-c", str(other)], {}), ([], {"CONFIG": str(other)})):
+        result = run_with_default_file("policy: traefik\n", "check", *arguments, **env)
+        assert "listener tcp://*:3277, policy dozzle" in result.stdout
+    result = run_with_default_file("policy: traefik\n", "check", CONFIG="")
+    assert "listener tcp://*:3277, policy traefik" in result.stdout
+
+
+@in_its_own_mounts
+def test_the_usual_file_is_held_to_the_rules_of_any_other() -> None:
+    one_clear_line(run_with_default_file("policy: nonsense\n", "check"), f"{DEFAULT_FILE}:1:", "nonsense")
+    one_clear_line(run_with_default_file("policy: traefik\n", "check", POST="0"), DEFAULT_FILE, "POST")
+    one_clear_line(run_with_default_file("directory", "check"), DEFAULT_FILE, "it is a directory")

@@ -140,6 +140,69 @@ def test_stop_closes_streams_after_the_grace(start, own_engine: Engine) -> None:
     assert proxy.wait_exit() == 0
 
 
+@pytest.mark.parametrize("grace", ["0", "1"])
+def test_stop_through_the_proxy_itself_is_answered(start, own_engine: Engine, grace: str) -> None:
+    """An updater asks the Engine to stop the container of the proxy: the Engine answers when the
+    proxy has ended. The client is told, and the log says which request it was."""
+    proxy = start("--shutdown-grace", grace)
+    with proxy.connect() as client, proxy.connect() as uploading, proxy.connect() as begun:
+        begun.send(b"GET /info HTTP/1.1\r\n")
+        uploading.send(b"POST /build HTTP/1.1\r\nHost: docker\r\nContent-Length: 8\r\n\r\nhalf")
+        upload = own_engine.head()
+        client.post("/containers/proxy/stop")
+        request = own_engine.request()
+        proxy.terminate()
+        for stream, conn in ((client, request.conn), (uploading, upload.conn)):
+            response = stream.response()
+            assert response.status == 503
+            assert "shutting down" in response.message() and "Engine" in response.message()
+            assert (response.header("Connection") or "").lower() == "close"
+            stream.expect_end()
+            conn.expect_gone()
+        assert begun.response().status == 503, "the rest of its head has not come"
+    assert proxy.wait_exit() == 0
+    line = proxy.wait_log(lambda line: "path=/containers/proxy/stop" in line, what="of the request")
+    assert "status=503" in line and "shutting down" in line
+
+
+def test_stop_does_not_wait_for_a_pending_client(start, own_engine: Engine) -> None:
+    """The 503 is the last word: a client that neither reads it nor closes does not keep a container
+    from stopping."""
+    proxy = start("--shutdown-grace", "0")
+    with proxy.connect() as client:
+        client.post("/containers/proxy/stop")
+        own_engine.request()
+        began = time.monotonic()
+        proxy.terminate()
+        assert proxy.wait_exit() == 0
+        assert time.monotonic() - began < 4  # LINGER alone would take five seconds
+        assert client.response().status == 503
+
+
+def test_hangup_is_ignored(start, own_engine: Engine) -> None:
+    """kill -HUP is what people try to reload with; it must not cut their streams off."""
+    proxy = start("--shutdown-grace", "600")
+    with proxy.connect() as client:
+        client.get("/events")
+        conn = own_engine.request().conn
+        conn.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+        client.read_response_head()
+        for _ in range(2):
+            before = len(proxy.lines)
+            proxy.process.send_signal(signal.SIGHUP)
+            proxy.wait_log(
+                lambda line: "SIGHUP" in line and "ignored" in line, before, what="of the signal"
+            )
+        conn.send(chunk(b"still here"))
+        client.expect(chunk(b"still here"))
+        proxy.terminate()
+        eventually(lambda: refuses_connection(proxy.port), "the listener to close")
+        proxy.process.send_signal(signal.SIGHUP)
+        conn.send(chunk(b"and within the grace") + b"0\r\n\r\n")
+        client.expect(chunk(b"and within the grace"))
+    assert proxy.wait_exit() == 0
+
+
 @pytest.mark.parametrize(
     "version,answer",
     [

@@ -12,7 +12,7 @@ import struct
 import pytest
 
 from machine import free_port, has_ipv6
-from wire import Engine, Proxy, Stream, eventually
+from wire import PATIENCE, Engine, Proxy, Stream, eventually
 
 needs_ipv6 = pytest.mark.skipif(not has_ipv6(), reason="this host has no IPv6")
 
@@ -79,6 +79,40 @@ def test_address_of_one_interface(start, own_engine: Engine) -> None:
         socket.create_connection(("127.0.0.2", port), 2)
 
 
+def reachable(host: str, port: int) -> bool:
+    try:
+        socket.create_connection((host, port), PATIENCE).close()
+    except ConnectionRefusedError:
+        return False
+    return True
+
+
+def test_port_on_loopback_alone(start) -> None:
+    """`make run` and the systemd unit: a port without a policy is root for the whole network."""
+    proxy = start(env={"LOOPBACK": "1"})
+    assert reachable("127.0.0.1", proxy.port)
+    assert reachable("::1", proxy.port) == has_ipv6(), "localhost is ::1 to Node.js"
+    assert not reachable("127.0.0.2", proxy.port), "an address of another interface"
+    proxy = start(env={"LOOPBACK": "0"})
+    assert reachable("127.0.0.2", proxy.port)
+
+
+@pytest.mark.parametrize("settings", [{"DISABLE_IPV6": "1"}, {}], ids=["told", "found"])
+def test_port_on_loopback_without_ipv6(start, settings: dict[str, str]) -> None:
+    proxy = start(env={"LOOPBACK": "1"} | settings, preexec_fn=None if settings else without_ipv6)
+    assert reachable("127.0.0.1", proxy.port)
+    proxy.wait_log(lambda line: "policy 'open'" in line, what="about the policy")
+    assert len([line for line in proxy.lines if "listening on" in line]) == 1
+    assert not has_ipv6() or not reachable("::1", proxy.port)
+
+
+def test_loopback_is_about_the_port_alone(start) -> None:
+    """LOOPBACK is what a unit says when its user says nothing; LISTEN is what the user says."""
+    port = free_port()
+    start(env={"LOOPBACK": "1", "LISTEN": f"tcp://*:{port}"}, port=port)
+    assert reachable("127.0.0.2", port)
+
+
 def keepalive_seconds(local: int, remote: int) -> float | None:
     """When the kernel asks the peer of this connection whether it is still there; None: not
     as things are."""
@@ -130,3 +164,49 @@ def test_unix_listener(start, own_engine: Engine, folder: str) -> None:
         assert stream.read_until(b"by unix").startswith(b"HTTP/1.1 200")
     proxy.stop()
     assert not os.path.exists(path)
+
+
+# why it cannot
+
+
+def refused(start, address: str, **options) -> str:
+    """The line with which it gives up."""
+    proxy = start("--listen", address, ready=False, **options)
+    proxy.process.wait(PATIENCE)
+    assert proxy.process.returncode == 1
+    proxy.process.returncode = 0  # as it should be here
+    return proxy.wait_log(lambda line: "cannot listen" in line, what="that says why")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root to become somebody else")
+def test_folder_of_somebody_else_is_explained(start, folder: str) -> None:
+    """A volume belongs to root, and the proxy is not root."""
+    line = refused(start, f"unix://{folder}/mine.sock", user=12345, group=12346, extra_groups=[])
+    for words in (folder, "12345:12346", "owner 0:0", "mode 0755", "chown 12345:12346",
+                  "unix:///run/docker-socket-proxy/"):
+        assert words in line
+
+
+def test_folder_that_is_not_there_is_explained(start, folder: str) -> None:
+    line = refused(start, f"unix://{folder}/none/mine.sock")
+    assert f"{folder}/none: No such file or directory" in line
+
+
+@pytest.mark.parametrize(("kind", "words"), [("directory", "a directory"), ("file", "a file")])
+def test_what_is_no_socket_is_explained(start, folder: str, kind: str, words: str) -> None:
+    """The Engine makes a directory of a bind mount whose source does not exist."""
+    path = f"{folder}/taken-by-a-{kind}"
+    if kind == "directory":
+        os.mkdir(path)
+    else:
+        pathlib.Path(path).write_text("somebody's")
+    assert f"{words} of this name is there, not a socket" in refused(start, f"unix://{path}")
+    assert os.path.exists(path), "it is not ours to remove"
+
+
+def test_another_proxy_on_the_socket_is_explained(start, folder: str) -> None:
+    path = f"{folder}/of-another.sock"
+    with socket.socket(socket.AF_UNIX) as other:
+        other.bind(path)
+        other.listen()
+        assert "another program listens there" in refused(start, f"unix://{path}")

@@ -24,7 +24,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from machine import free_port
+from machine import free_port, public_program
 
 # A slow machine raises this; nothing ever waits this long when all is well. Less than the longest
 # deadlines of the proxy itself (30 s), which must not be what ends a wait.
@@ -567,7 +567,10 @@ class Engine:
             poll = select.epoll()
             poll.register(stop_read, select.EPOLLIN)
             poll.register(self.listener, select.EPOLLIN)
-            by_fd: dict[int, EngineConn] = {}
+            # Those that are open already may be used again.
+            by_fd = {conn.sock.fileno(): conn for conn in self.conns if conn.sock.fileno() >= 0}
+            for fd in by_fd:
+                poll.register(fd, select.EPOLLIN)
             while True:
                 for fd, _ in poll.poll():
                     if fd == stop_read:
@@ -732,9 +735,11 @@ def _netlink(cache: list[socket.socket] = []) -> socket.socket:  # noqa: B006 (o
 # ---------------------------------------------------------------------------------------------
 # The proxy
 
-BINARY = os.path.abspath(
-    os.environ.get("DSP_BINARY")
-    or pathlib.Path(__file__).parents[2] / "build" / "docker-socket-proxy"
+BINARY = public_program(
+    os.path.abspath(
+        os.environ.get("DSP_BINARY")
+        or pathlib.Path(__file__).parents[2] / "build" / "docker-socket-proxy"
+    )
 )
 SANITIZER_REPORT = re.compile(
     r"(Address|Leak|Thread|Memory|UndefinedBehavior)Sanitizer|runtime error:"
@@ -760,11 +765,12 @@ def clean_environment(**settings: str) -> dict[str, str]:
 
 
 def run_binary(
-    *args: str, given: str = "", timeout: float = PATIENCE, **env: str
+    *args: str, program: str = "", given: str = "", timeout: float = PATIENCE, **env: str
 ) -> subprocess.CompletedProcess:
-    """One run that is expected to end by itself; `given` is its standard input."""
+    """One run that is expected to end by itself; `given` is its standard input. `program` is
+    another name of the binary."""
     return subprocess.run(
-        [BINARY, *args],
+        [program or BINARY, *args],
         env=clean_environment(**env),
         timeout=timeout,
         capture_output=True,

@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: MIT */
+#include "gate/gate.h"
+
+/* ── What it comes to ────────────────────────────────────────────────────── */
+
+/* The class of a refusal, by the status that its row in http/errors.def has. */
+static enum outcome outcome_of(enum http_error error)
+{
+	static const enum outcome refusals[] = {OUTCOME_BROWSER, OUTCOME_TOO_LARGE};
+
+	for (unsigned i = 0; i < ARRAY_LEN(refusals); i++) {
+		if (outcome_status(refusals[i]) == http_error_status(error)) {
+			return refusals[i];
+		}
+	}
+	return OUTCOME_MALFORMED;
+}
+
+static struct gate_decision respond(
+        struct gate_decision decision, enum outcome outcome, const char *reason)
+{
+	decision.action = GATE_RESPOND;
+	decision.outcome = outcome;
+	decision.reason = reason;
+	return decision;
+}
+
+static struct gate_decision refuse(struct gate_decision decision, enum http_error error)
+{
+	return respond(decision, outcome_of(error), http_error_text(error));
+}
+
+/* ── The checks ──────────────────────────────────────────────────────────── */
+
+/* HTTP_DONE: the head is whole, and scan->head_len long. */
+static enum http_progress find_head(const struct gate_config *config,
+        const struct gate_question *question, enum http_error *ret_error)
+{
+	struct http_scan *scan = question->scan;
+	enum http_progress progress = HTTP_DONE; /* asked again, it is */
+
+	if (scan->head_len == 0) {
+		progress = http_scan_head(scan, question->bytes);
+		*ret_error = scan->error;
+	}
+	const size_t len = progress == HTTP_DONE ? scan->head_len : question->bytes.len;
+	if (progress != HTTP_BAD && len > config->max_head) {
+		*ret_error = HTTP_BAD_TOO_LARGE;
+		return HTTP_BAD;
+	}
+	return progress;
+}
+
+/* Whether it may be looked at at all, whoever sends it. */
+static enum http_error admit(const struct gate_config *config, const struct http_request *head)
+{
+	const enum http_error error = http_check_type(head);
+
+	return error != HTTP_OK || config->browsers ? error : http_check_browser(head);
+}
+
+static enum docker_error route(const struct http_request *head, struct docker_request *request)
+{
+	const struct docker_target target = {
+	        .method = head->method,
+	        .path = head->path,
+	        .query = head->query,
+	        .has_body = head->head.framing == HTTP_CHUNKED || head->head.content_length > 0,
+	};
+
+	return docker_route(&target, request);
+}
+
+static bool is_health(const struct docker_request *request)
+{
+	return slice_equal(request->path, SLICE("/health")) &&
+	       (slice_equal(request->method, SLICE("GET")) ||
+	               slice_equal(request->method, SLICE("HEAD")));
+}
+
+static struct gate_decision judge(const struct gate_config *config, struct gate_decision decision,
+        struct policy_scratch *scratch)
+{
+	decision.policy = config->policy;
+	decision.verdict = policy_judge(config->policy, decision.request, scratch);
+	return decision.verdict.allowed ? decision : respond(decision, OUTCOME_DENIED, NULL);
+}
+
+/* ── Their order ─────────────────────────────────────────────────────────── */
+
+struct gate_decision gate_decide(const struct gate_config *config,
+        const struct gate_question *question, struct gate_scratch *scratch)
+{
+	struct gate_decision decision = {.action = GATE_FORWARD, .outcome = OUTCOME_FORWARDED};
+	enum http_error error = HTTP_OK;
+
+	switch (find_head(config, question, &error)) {
+	case HTTP_MORE:
+		decision.action = GATE_NEED_HEAD;
+		return decision;
+	case HTTP_BAD:
+		return refuse(decision, error);
+	case HTTP_DONE:
+		break;
+	}
+	const struct slice bytes = {question->bytes.ptr, question->scan->head_len};
+	error = http_request_parse(bytes, scratch->fields, &scratch->head);
+	if (error != HTTP_OK) {
+		return refuse(decision, error);
+	}
+	decision.head = &scratch->head;
+	error = admit(config, decision.head);
+	if (error != HTTP_OK) {
+		return refuse(decision, error);
+	}
+	const enum docker_error bad = route(decision.head, &scratch->request);
+	if (bad != DOCKER_OK) {
+		return respond(decision, OUTCOME_MALFORMED, docker_error_text(bad));
+	}
+	decision.request = &scratch->request;
+	return is_health(decision.request) ? respond(decision, OUTCOME_HEALTHY, NULL)
+	                                   : judge(config, decision, scratch->judging);
+}
+
+/* ── Asking without a client ─────────────────────────────────────────────── */
+
+/* Of "http://host:port/path" the middle, as clients send it; else any. */
+static struct slice host_for(struct slice target)
+{
+	const char *end = target.ptr + target.len;
+	const char *colon = target.len > 0 && target.ptr[0] != '/'
+	                            ? memmem(target.ptr, target.len, "://", 3)
+	                            : NULL;
+
+	if (colon == NULL) {
+		return SLICE("docker");
+	}
+	const char *host = colon + 3;
+	const char *at = host;
+	while (at < end && *at != '/' && *at != '?') {
+		at++;
+	}
+	return slice_between(host, at);
+}
+
+void gate_add_head(struct slice method, struct slice target, bool has_body, struct text *text)
+{
+	text_add(text, method);
+	text_add(text, SLICE(" "));
+	text_add(text, target);
+	text_add(text, SLICE(" HTTP/1.1\r\nHost: "));
+	text_add(text, host_for(target));
+	text_add(text, has_body ? SLICE("\r\nContent-Length: 1\r\n\r\n") : SLICE("\r\n\r\n"));
+}

@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: MIT */
+#include "base/clock.h"
+#include "base/log.h"
+#include "http/http.h"
+#include "outcome/outcome.h"
+#include "serve/internal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+enum {
+	ACCEPTS_PER_TURN = 64,
+	ACCEPTS_AT_END = 4096, /* the listener's backlog */
+	ACCEPT_RETRY_MS = 100,
+};
+
+/* ── Refusing ────────────────────────────────────────────────────────────── */
+
+static void refuse_connection(int fd)
+{
+	char memory[512];
+	struct text answer = text_over(memory, sizeof(memory));
+	char nowhere[4096];
+
+	http_error_write(&answer, outcome_status(OUTCOME_TOO_MANY_CONNECTIONS),
+	        slice_of(outcome_text(OUTCOME_TOO_MANY_CONNECTIONS)), false, HTTP_CONNECTION_CLOSE);
+	/* Closing with unread bytes would take the answer away again. */
+	(void)!read(fd, nowhere, sizeof(nowhere));
+	(void)!write(fd, answer.ptr, answer.len);
+	(void)close(fd);
+}
+
+/* Once a second: there may be thousands. */
+static bool may_log_refusal(struct acceptors *acceptors)
+{
+	const int64_t now_ns = acceptors->loop->now_ns;
+
+	if (now_ns < acceptors->next_refusal_ns) {
+		return false;
+	}
+	acceptors->next_refusal_ns = now_ns + NS_PER_S;
+	return true;
+}
+
+static void set_aside(struct acceptors *acceptors)
+{
+	acceptors->spare = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 0);
+}
+
+/* Out of descriptors: the one set aside is given up for as long as it takes to say so. */
+static bool refuse_with_spare(struct acceptor *acceptor)
+{
+	struct acceptors *all = acceptor->all;
+
+	if (all->spare >= 0) {
+		(void)close(all->spare);
+	}
+	const int fd = accept4(acceptor->watch.fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+	if (fd >= 0) {
+		refuse_connection(fd);
+	}
+	set_aside(all);
+	return fd >= 0;
+}
+
+/* Out of descriptors or memory altogether: look away for a moment instead of spinning. */
+static void pause_accepting(struct acceptor *acceptor)
+{
+	loop_remove(acceptor->all->loop, &acceptor->watch);
+	timer_start(acceptor->all->loop, &acceptor->all->retry_queue, &acceptor->retry);
+}
+
+/* True when there may be more to accept. */
+static bool accept_failed(struct acceptor *acceptor, int error)
+{
+	if (error == ECONNABORTED || error == EINTR || error == EPROTO) {
+		return true;
+	}
+	if (may_log_refusal(acceptor->all)) {
+		log_line(LOG_ERR,
+		        "cannot accept a connection: %s; raise the limit of open files (ulimit -n)",
+		        strerrordesc_np(error));
+	}
+	if (refuse_with_spare(acceptor)) {
+		return true;
+	}
+	pause_accepting(acceptor);
+	return false;
+}
+
+/* ── Accepting ───────────────────────────────────────────────────────────── */
+
+static void accepted(struct acceptor *acceptor, int fd, const union address *peer)
+{
+	struct acceptors *all = acceptor->all;
+
+	if (atomic_fetch_add(all->connections, 1) < all->max_connections) {
+		const struct caller caller = caller_from(acceptor->number, peer);
+		session_open(all->worker, fd, &caller, acceptor->listener);
+		return;
+	}
+	(void)atomic_fetch_sub(all->connections, 1);
+	if (may_log_refusal(all)) {
+		log_line(LOG_WARNING,
+		        "%u connections are open: others are answered 429 (--max-connections)",
+		        all->max_connections);
+	}
+	refuse_connection(fd);
+}
+
+/* True when there may be more to accept. */
+static bool accept_one(struct acceptor *acceptor)
+{
+	union address peer = {.any = {.sa_family = AF_UNIX}};
+	socklen_t len = sizeof(peer);
+	const int fd = accept4(acceptor->watch.fd, &peer.any, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+
+	if (fd < 0) {
+		return errno != EAGAIN && accept_failed(acceptor, errno);
+	}
+	accepted(acceptor, fd, &peer);
+	return true;
+}
+
+static void accept_some(struct acceptor *acceptor, unsigned most)
+{
+	for (unsigned i = 0; i < most && accept_one(acceptor); i++) {
+	}
+}
+
+static void acceptor_ready(struct watch *watch, uint32_t events)
+{
+	(void)events;
+	accept_some(CONTAINER_OF(watch, struct acceptor, watch), ACCEPTS_PER_TURN);
+}
+
+static int watch_acceptor(struct acceptor *acceptor)
+{
+	return loop_add(acceptor->all->loop, &acceptor->watch, EPOLLIN | EPOLLEXCLUSIVE);
+}
+
+static void accept_again(struct timer *timer)
+{
+	struct acceptor *acceptor = CONTAINER_OF(timer, struct acceptor, retry);
+
+	if (watch_acceptor(acceptor) < 0) {
+		timer_start(acceptor->all->loop, &acceptor->all->retry_queue, timer);
+	}
+}
+
+/* ── Life ────────────────────────────────────────────────────────────────── */
+
+void acceptors_init(struct acceptors *acceptors, struct worker *worker, atomic_uint *connections,
+        unsigned max_connections)
+{
+	*acceptors = (struct acceptors){
+	        .worker = worker,
+	        .loop = worker_loop(worker),
+	        .connections = connections,
+	        .max_connections = max_connections,
+	};
+	timer_queue_init(acceptors->loop, &acceptors->retry_queue, ACCEPT_RETRY_MS * NS_PER_MS);
+	set_aside(acceptors);
+}
+
+int acceptors_add(struct acceptors *acceptors, int fd, const struct worker_listener *listener)
+{
+	const unsigned number = acceptors->count++;
+	struct acceptor *acceptor = &acceptors->list[number];
+
+	*acceptor = (struct acceptor){
+	        .watch = {.fd = fd, .ready = acceptor_ready},
+	        .all = acceptors,
+	        .number = number,
+	        .listener = listener,
+	};
+	timer_init(&acceptor->retry, accept_again);
+	return watch_acceptor(acceptor);
+}
+
+void acceptors_close(struct acceptors *acceptors)
+{
+	for (unsigned i = 0; i < acceptors->count; i++) {
+		struct acceptor *acceptor = &acceptors->list[i];
+		accept_some(acceptor, ACCEPTS_AT_END); /* closing would reset those who wait */
+		timer_stop(&acceptor->retry);
+		loop_remove(acceptors->loop, &acceptor->watch);
+		(void)close(acceptor->watch.fd);
+		acceptor->watch.fd = -1;
+	}
+}
+
+void acceptors_done(struct acceptors *acceptors)
+{
+	for (unsigned i = 0; i < acceptors->count; i++) {
+		if (acceptors->list[i].watch.fd >= 0) {
+			(void)close(acceptors->list[i].watch.fd);
+		}
+	}
+	if (acceptors->spare >= 0) {
+		(void)close(acceptors->spare);
+	}
+}

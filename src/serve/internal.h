@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * internal — the server and its threads from the inside. Private to serve/.
+ */
+#ifndef SERVE_INTERNAL_H
+#define SERVE_INTERNAL_H
+
+#include "audit/denials.h"
+#include "net/loop.h"
+#include "serve/serve.h"
+#include "session/session.h"
+
+#include <pthread.h>
+#include <signal.h>
+
+enum { THREADS_MAX = 64 };
+
+/* ── Acceptors: a thread's listening sockets ─────────────────────────────── */
+
+struct acceptor {
+	struct watch watch; /* fd -1: it is closed */
+	struct acceptors *all;
+	unsigned number; /* of the listener, in the order of the configuration */
+	const struct worker_listener *listener; /* what holds there */
+	struct timer retry;                     /* when descriptors ran out */
+};
+
+struct acceptors {
+	struct worker *worker; /* that gets the connections */
+	struct loop *loop;     /* of the worker */
+	atomic_uint *connections;
+	unsigned max_connections; /* of all threads together */
+	unsigned count;
+	struct acceptor list[CONFIG_LISTENERS_MAX];
+	struct timer_queue retry_queue;
+	int64_t next_refusal_ns; /* when the log may say again that there are too many */
+	int spare;               /* a descriptor set aside for the day they run out */
+};
+
+void acceptors_init(struct acceptors *acceptors, struct worker *worker, atomic_uint *connections,
+        unsigned max_connections);
+/* Accept from the listening `fd`, which belongs to the acceptors from now on. 0 or -errno. */
+int acceptors_add(
+        struct acceptors *acceptors, int fd, const struct worker_listener *listener) MUST_USE;
+/* Take who waits in the queues, and accept no more. */
+void acceptors_close(struct acceptors *acceptors);
+/* Close what is open. */
+void acceptors_done(struct acceptors *acceptors);
+
+/* ── Inbox: what the other threads want of one ───────────────────────────── */
+
+enum inbox_kind {
+#define MESSAGE(kind, take) INBOX_##kind,
+#include "serve/messages.def"
+#undef MESSAGE
+	INBOX_KINDS,
+};
+
+/* One slot for each kind: a newer message takes the place of one that nobody has read. */
+struct inbox {
+	struct watch watch; /* an eventfd */
+	_Atomic(void *) slots[INBOX_KINDS];
+};
+
+/* 0 or -errno. */
+int inbox_init(struct inbox *inbox, struct loop *loop) MUST_USE;
+void inbox_done(struct inbox *inbox);
+/* From any thread. `message` is not NULL; what it replaces is returned, or NULL. */
+void *inbox_post(struct inbox *inbox, enum inbox_kind kind, void *message);
+
+/* ── Threads ─────────────────────────────────────────────────────────────── */
+
+struct thread {
+	struct worker *worker;
+	struct inbox inbox;
+	struct acceptors acceptors;
+	pthread_t id; /* of the first one unused: it is the main thread */
+};
+
+struct server {
+	const struct config *config;
+	struct worker_settings settings;
+	atomic_uint connections;
+	struct denials denials;
+	struct worker_listener listeners[CONFIG_LISTENERS_MAX]; /* what holds at each */
+	unsigned thread_count;
+	struct thread *threads[THREADS_MAX];
+	sigset_t signals;
+	struct watch signal_watch; /* a signalfd */
+};
+
+/* Make all threads' workers, with listening sockets; false: the log says why not. */
+bool threads_make(struct server *server) MUST_USE;
+/*
+ * Serve in all threads until they have stopped. The caller's is the first of them: where it is
+ * the only one, libc and kernel leave the locks of every call out. False: the log says why.
+ */
+bool threads_run(struct server *server) MUST_USE;
+/* From any thread: accept no more, finish what is short, end after the grace. */
+void threads_stop(struct server *server);
+void threads_free(struct server *server);
+
+/* What a thread makes of each kind of message. */
+#define MESSAGE(kind, take) void thread_##take(struct thread *thread, void *message);
+#include "serve/messages.def"
+#undef MESSAGE
+
+/* ── Sizing ──────────────────────────────────────────────────────────────── */
+
+unsigned sizing_threads(const struct config *config);
+/*
+ * Raise the limit of open files as far as it goes. An idle connection holds one
+ * descriptor, one with a request two: where the limit is too low for that,
+ * dialling fails and the answer says so.
+ */
+unsigned sizing_connections(const struct config *config);
+
+/* ── Listeners: their sockets ────────────────────────────────────────────── */
+
+/*
+ * Whether nobody else listens on a port, which SO_REUSEPORT alone would hide;
+ * false: the log says who does.
+ */
+bool listeners_are_free(const struct config *config) MUST_USE;
+/*
+ * A socket for one more thread, or -errno and a line in the log. Each has its own of a TCP
+ * address; that of a unix one is `first`, the first thread's (-1 for itself), shared.
+ */
+int listeners_open(const struct config_listener *listener, int first) MUST_USE;
+/* Unlink unix sockets, while we still listen: later, a file of that name may be a successor's. */
+void listeners_remove(const struct config *config);
+
+/* ── Signals ─────────────────────────────────────────────────────────────── */
+
+/* Before anyone can connect, and before threads, which inherit it. */
+void signals_block(struct server *server);
+/* In the loop of the first thread. A second signal to stop ends the program at once. */
+bool signals_watch(struct server *server) MUST_USE;
+void signals_done(struct server *server);
+
+/* ── Announcing ──────────────────────────────────────────────────────────── */
+
+/* In the log: where it listens, which policy holds there and what is dangerous about it. */
+void announce(const struct server *server);
+
+#endif

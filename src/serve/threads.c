@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: MIT */
+#include "base/log.h"
+#include "serve/internal.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* ── Making ──────────────────────────────────────────────────────────────── */
+
+/* 0 or -errno. */
+static int make_thread(struct server *server)
+{
+	struct thread *thread = calloc(1, sizeof(*thread));
+
+	if (thread == NULL) {
+		return -ENOMEM;
+	}
+	const int error = worker_new(&server->settings, &thread->worker);
+	if (error < 0) {
+		free(thread);
+		return error;
+	}
+	server->threads[server->thread_count++] = thread;
+	acceptors_init(&thread->acceptors, thread->worker, &server->connections,
+	        server->settings.max_connections);
+	return inbox_init(&thread->inbox, worker_loop(thread->worker));
+}
+
+/* The listening sockets of the thread that was made last; false: the log says why not. */
+static bool open_listeners(struct server *server)
+{
+	struct thread *thread = server->threads[server->thread_count - 1];
+	const struct acceptor *first = server->threads[0]->acceptors.list;
+
+	for (unsigned i = 0; i < server->config->listener_count; i++) {
+		const int fd = listeners_open(&server->config->listeners[i],
+		        server->thread_count == 1 ? -1 : first[i].watch.fd);
+		if (fd < 0) {
+			return false;
+		}
+		const int error = acceptors_add(&thread->acceptors, fd, &server->listeners[i]);
+		if (error < 0) {
+			log_line(LOG_CRIT, "cannot start a worker: %s", strerrordesc_np(-error));
+			return false;
+		}
+	}
+	return true;
+}
+
+bool threads_make(struct server *server)
+{
+	const unsigned count = sizing_threads(server->config);
+
+	for (unsigned i = 0; i < count; i++) {
+		const int error = make_thread(server);
+		if (error < 0) {
+			log_line(LOG_CRIT, "cannot start a worker: %s", strerrordesc_np(-error));
+			return false;
+		}
+		if (!open_listeners(server)) {
+			return false;
+		}
+	}
+	return true;
+}
+
+void threads_free(struct server *server)
+{
+	for (unsigned i = 0; i < server->thread_count; i++) {
+		struct thread *thread = server->threads[i];
+		acceptors_done(&thread->acceptors);
+		inbox_done(&thread->inbox);
+		worker_free(thread->worker);
+		free(thread);
+	}
+	server->thread_count = 0;
+}
+
+/* ── Running ─────────────────────────────────────────────────────────────── */
+
+static void *run(void *argument)
+{
+	struct thread *thread = argument;
+	const int error = worker_run(thread->worker);
+
+	if (error < 0) {
+		log_line(LOG_CRIT, "a worker failed: %s", strerrordesc_np(-error));
+		_exit(EXIT_FAILURE);
+	}
+	return NULL;
+}
+
+static void join(struct server *server, unsigned count)
+{
+	for (unsigned i = 1; i < count; i++) {
+		(void)pthread_join(server->threads[i]->id, NULL);
+	}
+}
+
+bool threads_run(struct server *server)
+{
+	for (unsigned i = 1; i < server->thread_count; i++) {
+		struct thread *thread = server->threads[i];
+		const int error = pthread_create(&thread->id, NULL, run, thread);
+		if (error != 0) {
+			log_line(LOG_CRIT, "cannot start a thread: %s", strerrordesc_np(error));
+			threads_stop(server);
+			join(server, i);
+			return false;
+		}
+	}
+	announce(server);
+	(void)run(server->threads[0]);
+	join(server, server->thread_count);
+	return true;
+}
+
+/* ── Messages ────────────────────────────────────────────────────────────── */
+
+void threads_stop(struct server *server)
+{
+	for (unsigned i = 0; i < server->thread_count; i++) {
+		(void)inbox_post(&server->threads[i]->inbox, INBOX_STOP, server);
+	}
+}
+
+void thread_stop(struct thread *thread, void *message)
+{
+	(void)message;
+	acceptors_close(&thread->acceptors);
+	worker_stop(thread->worker);
+}

@@ -1,0 +1,208 @@
+"""Which tags an image gets, and that none of them ever goes back to an older commit."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+from conftest import ROOT, TOOLS, run
+
+DOCKER = r"""#!/bin/sh
+# A registry in a folder: for each tag a file with the commit of its image.
+shift 2
+case $1 in
+create)
+	shift 2
+	echo "create $*" >>"$REGISTRY/calls"
+	git rev-parse HEAD >"$REGISTRY/tag-${1##*:}"
+	;;
+inspect)
+	if [ -e "$REGISTRY/broken" ]; then
+		echo 'ERROR: dial tcp: i/o timeout' >&2
+		exit 1
+	fi
+	if [ ! -e "$REGISTRY/tag-${2##*:}" ]; then
+		echo "ERROR: $2: not found" >&2
+		exit 1
+	fi
+	case $4 in
+	*Digest*) echo sha256:joined ;;
+	*) echo "{\"linux/amd64\":{\"config\":{\"Labels\":{\"org.opencontainers.image.revision\":\"$(cat "$REGISTRY/tag-${2##*:}")\"}}}}" ;;
+	esac
+	;;
+esac
+"""
+
+
+class Publisher:
+    """A repository with tools/publish, and a registry."""
+
+    def __init__(self, folder: Path) -> None:
+        self.tree = folder / "tree"
+        self.registry = folder / "registry"
+        self.commits = 0
+        commands = folder / "commands"
+        for path in (self.tree / "tools", self.registry, commands):
+            path.mkdir(parents=True)
+        shutil.copy2(TOOLS / "publish", self.tree / "tools")
+        (commands / "docker").write_text(DOCKER)
+        (commands / "cosign").write_text('#!/bin/sh\necho "cosign $*" >>"$REGISTRY/calls"\n')
+        for path in commands.iterdir():
+            path.chmod(0o755)
+        self.environment = {
+            "PATH": f"{commands}:{os.environ['PATH']}", "REGISTRY": str(self.registry),
+            "HOME": str(folder), "GIT_CONFIG_GLOBAL": "/dev/null", "GIT_CONFIG_SYSTEM": "/dev/null",
+            **{f"GIT_{who}_{what}": "somebody@example.org"
+               for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}}
+        self.git("init", "--quiet", "--initial-branch=main")
+
+    def git(self, *arguments: str) -> str:
+        """What git says in this repository."""
+        result = run("git", "-C", self.tree, *arguments, env=self.environment)
+        assert result.returncode == 0, result.stderr
+        return result.stdout.strip()
+
+    def commit(self) -> str:
+        """A new commit on what is checked out."""
+        self.commits += 1
+        self.git("commit", "--quiet", "--allow-empty", "--message", f"change {self.commits}")
+        return self.git("rev-parse", "HEAD")
+
+    def publish(self, tag: str, at: str | None = None) -> subprocess.CompletedProcess[str]:
+        """Publish a commit under this tag."""
+        if at:
+            self.git("checkout", "--quiet", at)
+        return run(self.tree / "tools" / "publish", "r.example/proxy", tag, "sha256:a", "sha256:b",
+                   env=self.environment)
+
+    def tags(self) -> dict[str, str]:
+        """Each tag and the commit of its image."""
+        return {path.name.removeprefix("tag-"): path.read_text().strip()
+                for path in self.registry.glob("tag-*")}
+
+
+@pytest.fixture(name="publisher")
+def make_publisher(tmp_path: Path) -> Publisher:
+    """A repository with one commit, and a registry without images."""
+    return Publisher(tmp_path)
+
+
+def test_both_machines_are_joined_and_signed_before_anybody_follows(publisher: Publisher) -> None:
+    """Who follows c-latest must never pull what is not signed yet."""
+    publisher.commit()
+    assert publisher.publish("c-1234").returncode == 0
+    assert (publisher.registry / "calls").read_text().splitlines() == [
+        "create r.example/proxy:c-1234 r.example/proxy@sha256:a r.example/proxy@sha256:b",
+        "cosign sign --yes r.example/proxy@sha256:joined",
+        "create r.example/proxy:c-latest r.example/proxy@sha256:joined"]
+
+
+def test_latest_goes_forward_alone(publisher: Publisher) -> None:
+    """Two pushes whose runs overtake each other."""
+    older, newer = publisher.commit(), publisher.commit()
+    assert publisher.publish("c-newer", at=newer).returncode == 0
+    result = publisher.publish("c-older", at=older)
+    assert result.returncode == 0 and "c-latest stays" in result.stdout
+    assert publisher.tags() == {"c-newer": newer, "c-latest": newer, "c-older": older}
+    publisher.git("checkout", "--quiet", newer)
+    newest = publisher.commit()
+    assert publisher.publish("c-newest").returncode == 0
+    assert publisher.tags()["c-latest"] == newest
+
+
+def test_a_commit_that_history_lost_is_no_obstacle(publisher: Publisher) -> None:
+    """After a forced push c-latest must not stay where it is for ever."""
+    (publisher.registry / "tag-c-latest").write_text("0" * 40)
+    commit = publisher.commit()
+    assert publisher.publish("c-1").returncode == 0
+    assert publisher.tags()["c-latest"] == commit
+
+
+def test_a_registry_out_of_reach_moves_nothing(publisher: Publisher) -> None:
+    """What cannot be looked at may be newer."""
+    publisher.commit()
+    (publisher.registry / "broken").touch()
+    assert publisher.publish("c-1").returncode != 0
+    assert "c-latest" not in publisher.tags()
+
+
+@pytest.mark.parametrize(("release", "followed"), [
+    ("v1.2.3", {"c-latest", "c-v1.2", "c-v1"}),
+    ("1.2.3", {"c-latest", "c-1.2", "c-1"}),
+    ("v0.3.1", {"c-latest", "c-v0.3"}),
+    ("v2.0.0-rc1", {"c-latest"}),
+    ("0123456789abcdef0123456789abcdef01234567", {"c-latest"}),
+])
+def test_tags_that_people_follow(publisher: Publisher, release: str, followed: set[str]) -> None:
+    """c-v1 for whoever wants corrections and no surprises."""
+    publisher.commit()
+    assert publisher.publish(f"c-{release}").returncode == 0
+    assert set(publisher.tags()) == {f"c-{release}"} | followed
+
+
+def test_a_correction_of_an_older_release_is_not_the_latest(publisher: Publisher) -> None:
+    """1.1.1 after 1.2.0 is for who follows 1.1."""
+    first = publisher.commit()
+    assert publisher.publish("c-v1.1.0").returncode == 0
+    second = publisher.commit()
+    assert publisher.publish("c-v1.2.0").returncode == 0
+    publisher.git("checkout", "--quiet", first)
+    correction = publisher.commit()
+    assert publisher.publish("c-v1.1.1").returncode == 0
+    tags = publisher.tags()
+    assert (tags["c-v1.1"], tags["c-v1.2"], tags["c-v1"], tags["c-latest"]) == (
+        correction, second, second, second)
+
+
+def test_images_wait_for_the_tests() -> None:
+    """An image that people pull within minutes must not be one whose tests fail."""
+    workflows = {path.stem: yaml.safe_load(path.read_text())
+                 for path in (ROOT / ".github/workflows").glob("*.yml")}
+    # YAML 1.1 takes the key `on` for true.
+    assert set(workflows["image"][True]) == {"workflow_call"}, "nothing else starts it"
+    test = workflows["test"]["jobs"]
+    assert set(test["image"]["needs"]) == set(test) - {"image"}
+    release = workflows["release"]["jobs"]
+    assert release["test"]["uses"] == "./.github/workflows/test.yml"
+    assert release["image"]["needs"] == release["binaries"]["needs"] == "test"
+    publish = workflows["image"]["jobs"]["publish"]
+    assert publish["concurrency"] == {"group": "publish", "cancel-in-progress": False}
+    assert publish["steps"][0]["with"]["fetch-depth"] == 0, "ancestors are looked for"
+
+
+def test_the_tag_of_a_release_is_the_version() -> None:
+    """v1.3.0 on the image and 1.2.0 in it would leave nobody knowing what runs."""
+    version = run(TOOLS / "image", "arguments").stdout.split("VERSION=")[1].split()[0]
+    assert run(TOOLS / "image", "version", f"v{version}").returncode == 0
+    assert run(TOOLS / "image", "version", version).returncode == 0
+    result = run(TOOLS / "image", "version", "v99.0.0")
+    assert result.returncode == 1 and version in result.stderr and "v99.0.0" in result.stderr
+
+
+@pytest.mark.parametrize(("origin", "source"), [
+    ("https://example.org/acme/proxy.git", "https://example.org/acme/proxy"),
+    ("https://name:secret@example.org/acme/proxy", "https://example.org/acme/proxy"),
+    ("git@example.org:acme/proxy.git", "https://example.org/acme/proxy"),
+    ("ssh://git@example.org/acme/proxy.git", "https://example.org/acme/proxy"),
+    ("/home/somebody/proxy", ""),
+    ("", ""),
+])
+def test_label_says_where_the_source_is(tmp_path: Path, origin: str, source: str) -> None:
+    """Scanners and renovate read org.opencontainers.image.source; nobody's password may be in it."""
+    (tmp_path / "tools").mkdir()
+    shutil.copy2(TOOLS / "image", tmp_path / "tools")
+    shutil.copy2(ROOT / "meson.build", tmp_path)
+    run("git", "-C", tmp_path, "init", "--quiet")
+    if origin:
+        run("git", "-C", tmp_path, "remote", "add", "origin", origin)
+    environment = {n: v for n, v in os.environ.items() if not n.startswith("GITHUB_")}
+    assert run(tmp_path / "tools" / "image", "arguments", env=environment).stdout.rstrip("\n").endswith(
+        f"--build-arg SOURCE={source}")
+    environment["GITHUB_REPOSITORY"] = "acme/other"
+    assert run(tmp_path / "tools" / "image", "arguments", env=environment).stdout.endswith(
+        "SOURCE=https://github.com/acme/other\n")
