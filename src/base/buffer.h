@@ -22,7 +22,8 @@
 #include "base/slice.h"
 
 enum {
-	BUFFER_SMALL_SIZE = 20 * 1024, /* 16 KiB of data and what stands before them */
+	/* Five pages: 16 KiB of data and what stands before them. */
+	BUFFER_SMALL_SIZE = 20 * 1024 - POOL_OVERHEAD,
 	BUFFER_LARGE_SIZE = 256 * 1024,
 };
 

@@ -6,12 +6,9 @@
 #include "sandbox/sandbox.h"
 #include "serve/internal.h"
 
-#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
-
-enum { HEAP_OBJECT_MAX = 128 * 1024 };
 
 /* ── Learning ────────────────────────────────────────────────────────────── */
 
@@ -81,16 +78,6 @@ static bool set_up(struct server *server, const struct config *config)
 	return !learning || server->settings.learn != NULL;
 }
 
-/* What the threads' memory is taken from. */
-static void set_up_heap(void)
-{
-	/*
-	 * Said explicitly, it stays: of itself libc raises it at the first free(), and what large
-	 * buffers leave in the heap between others is never given back. There is one thread yet.
-	 */
-	(void)mallopt(M_MMAP_THRESHOLD, HEAP_OBJECT_MAX); /* NOLINT(concurrency-mt-unsafe) */
-}
-
 static bool run(struct server *server)
 {
 	signals_block(server);
@@ -107,7 +94,6 @@ static bool run(struct server *server)
 
 int serve(const struct config *config)
 {
-	set_up_heap();
 	struct server *server = calloc(1, sizeof(*server));
 	if (server == NULL || !set_up(server, config)) {
 		log_line(LOG_CRIT, "cannot start: out of memory");

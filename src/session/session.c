@@ -216,6 +216,7 @@ void session_open(struct worker *worker, int fd, const struct caller *caller,
 	task_init(&session->deferred_free, free_deferred);
 	list_init(&session->link);
 	list_append(&worker->sessions, &session->link);
+	worker_trim_later(worker);
 	(void)session_enter(session, SESSION_IDLE);
 }
 

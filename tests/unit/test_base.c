@@ -145,6 +145,56 @@ static void a_pool_lends_up_to_its_ceiling(void **state)
 	pool_done(&pool);
 }
 
+static void what_nobody_borrows_goes_back(void **state)
+{
+	enum { OBJECTS = 100, SIZE = 300 };
+	struct pool pool;
+	void *objects[OBJECTS];
+
+	(void)state;
+	pool_init(&pool, SIZE, OBJECTS, 8);
+	for (unsigned i = 0; i < OBJECTS; i++) {
+		objects[i] = pool_take(&pool);
+		assert_non_null(objects[i]);
+		memset(objects[i], (int)i, SIZE);
+	}
+	const unsigned slabs = pool.slab_count;
+	assert_true(slabs > 1 && slabs < OBJECTS);
+	assert_int_equal(pool_trim(&pool, slabs), 0); /* all of it is lent */
+	for (unsigned i = 1; i < OBJECTS; i++) {
+		pool_give(&pool, objects[i]);
+	}
+	assert_int_equal(pool.slab_count, slabs); /* not at once */
+	assert_int_equal(pool_trim(&pool, 1), 1);
+	assert_int_equal(pool_trim(&pool, slabs), slabs - 2);
+	assert_int_equal(pool.slab_count, 1);
+	char expected[SIZE] = {0};
+	assert_memory_equal(objects[0], expected, SIZE); /* the one that is still lent */
+	void *other = pool_take(&pool);
+	assert_int_equal(pool.slab_count, 1); /* lent from where one is lent already */
+	pool_give(&pool, other);
+	pool_give(&pool, objects[0]);
+	pool_done(&pool);
+}
+
+static void an_object_larger_than_a_page_has_its_own_slab(void **state)
+{
+	struct pool pool;
+
+	(void)state;
+	pool_init(&pool, 3 * 4096 - POOL_OVERHEAD, 2, 0);
+	assert_int_equal(pool.slab_size, 3 * 4096);
+	assert_int_equal(pool.slab_objects, 1);
+	void *first = pool_take(&pool);
+	void *second = pool_take(&pool);
+	memset(first, 1, 3 * 4096 - POOL_OVERHEAD);
+	memset(second, 2, 3 * 4096 - POOL_OVERHEAD);
+	pool_give(&pool, first);
+	assert_int_equal(pool_trim(&pool, 2), 1);
+	pool_give(&pool, second);
+	pool_done(&pool);
+}
+
 /* ── buffer ──────────────────────────────────────────────────────────────── */
 
 enum { HEADROOM = 64 };
@@ -468,6 +518,8 @@ int main(void)
 	        cmocka_unit_test(text_stops_at_its_end),
 	        cmocka_unit_test(text_spells_numbers_and_json),
 	        cmocka_unit_test(a_pool_lends_up_to_its_ceiling),
+	        cmocka_unit_test(what_nobody_borrows_goes_back),
+	        cmocka_unit_test(an_object_larger_than_a_page_has_its_own_slab),
 	        cmocka_unit_test(a_rewritten_head_stands_before_its_body),
 	        cmocka_unit_test(bytes_are_kept_and_skipped),
 	        cmocka_unit_test(bytes_are_sent_once_more),
