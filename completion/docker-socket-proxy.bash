@@ -31,14 +31,14 @@ _docker_socket_proxy() {
 	--log-format)
 		words='text json'
 		;;
-	--port | --workers | --max-connections | --max-head | --head-timeout | --shutdown-grace)
+	--allow | --port | --workers | --max-connections | --max-head | --head-timeout | --shutdown-grace)
 		words=
 		;;
 	*)
-		words='--config --policy --listen --port --upstream --workers --max-connections --max-head --head-timeout
+		words='--config --policy --allow --listen --port --upstream --workers --max-connections --max-head --head-timeout
 			--shutdown-grace --log-level --log-format --help --version'
 		if [[ ${COMP_WORDS[1]} == convert && $COMP_CWORD -gt 1 ]]; then
-			mapfile -t COMPREPLY < <(compgen -W --from -- "$current"; compgen -f -- "$current")
+			mapfile -t COMPREPLY < <(compgen -W '--from --service' -- "$current"; compgen -f -- "$current")
 			return
 		fi
 		if [[ $COMP_CWORD -eq 1 ]]; then

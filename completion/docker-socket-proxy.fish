@@ -18,6 +18,8 @@ complete -c docker-socket-proxy -n "not __fish_seen_subcommand_from $commands" -
 complete -c docker-socket-proxy -n "__fish_seen_subcommand_from convert" -F
 complete -c docker-socket-proxy -n "__fish_seen_subcommand_from convert" -l from -x \
     -a "tecnativa linuxserver wollomatic cetusguard" -d "Whose settings to convert"
+complete -c docker-socket-proxy -n "__fish_seen_subcommand_from convert" -l service -x \
+    -d "Service of a compose file"
 complete -c docker-socket-proxy -l listen -x -a "tcp:// unix://" -d "Where clients connect"
 complete -c docker-socket-proxy -l port -x -d "TCP port on all interfaces"
 complete -c docker-socket-proxy -l upstream -x -a unix:// -d "The Engine's unix socket"
@@ -30,6 +32,7 @@ set -l policies open deny act-runner autoheal autokuma beszel caddy-docker-proxy
     traefik traefik-swarm trivy uptime-kuma watchtower whats-up-docker \
     whats-up-docker-update
 complete -c docker-socket-proxy -l policy -x -a "$policies" -d "What clients may do"
+complete -c docker-socket-proxy -l allow -x -d "Operations that are allowed besides"
 complete -c docker-socket-proxy -l workers -x -d "Threads that serve"
 complete -c docker-socket-proxy -l max-connections -x \
     -d "Client connections open at the same time"

@@ -43,6 +43,19 @@ void log_begin(struct text *text, enum log_level level, int64_t realtime_ns);
  * when it would block: nothing here ever waits for a reader.
  */
 size_t log_write(struct slice lines) MUST_USE;
+/* A field of a line: in JSON by its name, in text ` name=value` behind the message. */
+struct log_field {
+	const char *name;
+	struct slice value; /* len 0: the field is left out */
+	bool is_number;
+	bool in_message; /* the message says it already: text leaves it out */
+};
+/*
+ * One line with fields, which a collector need not cut out of the message. Those that do not fit
+ * into PIPE_BUF bytes are left out. False: the line is lost, since standard error would block.
+ */
+bool log_event(
+        enum log_level level, struct slice message, const struct log_field *fields, unsigned count);
 /* One line, its message cut at 2 KiB; false: it is lost, since standard error would block. */
 bool log_line(enum log_level level, const char *format, ...) PRINTF_LIKE(2, 3);
 

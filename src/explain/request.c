@@ -124,6 +124,22 @@ static void print_notes(const struct question *question, const struct gate_decis
 	}
 }
 
+/* The case of a method counts (RFC 9110 §9.1): `get` is not GET to the Engine either. */
+static void print_method(struct slice method)
+{
+	char memory[16];
+	struct text upper = text_over(memory, sizeof(memory));
+
+	for (size_t i = 0; i < method.len; i++) {
+		const char c = method.ptr[i];
+		text_add_char(&upper, c >= 'a' && c <= 'z' ? (char)(c - 'a' + 'A') : c);
+	}
+	if (policy_method_bit(method) == 0 && policy_method_bit(text_slice(&upper)) != 0) {
+		printf("method: the case counts; did you mean %.*s?\n",
+		        SLICE_FMT(text_slice(&upper)));
+	}
+}
+
 /* Listeners that would decide in another way than the one that was asked. */
 static void print_others(struct question *question, bool allowed)
 {
@@ -166,6 +182,7 @@ static int print_decision(struct question *question)
 		return print_own(&decision);
 	}
 	printf("%s %s\n", allowed ? "allow" : "deny", docker_operation_name(decision.request->id));
+	print_method(decision.request->method);
 	if (!chosen && config->listener_count > 1) {
 		printf("listener: %s\n", config->listeners[0].address);
 	}

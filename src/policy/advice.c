@@ -2,6 +2,8 @@
 #include "policy/internal.h"
 #include "policy/presets.h"
 
+enum { PATH_SHOWN_MAX = 128 }; /* bytes of a path in advice */
+
 #define ROOT_WORDS "enough to become root on the host"
 
 /* What a policy allows, by request id, and a preset that could take its place. */
@@ -164,18 +166,6 @@ static void add_presets(const struct policy *policy, unsigned id, struct text *t
 	}
 }
 
-/* Whether a path means the same as a pattern and as plain YAML. */
-static bool is_plain(struct slice path)
-{
-	for (size_t i = 0; i < path.len; i++) {
-		const char c = path.ptr[i];
-		if (!ascii_is_alnum(c) && c != '/' && c != '-' && c != '_') {
-			return false;
-		}
-	}
-	return true;
-}
-
 void policy_add_pattern(struct slice path, struct text *text)
 {
 	for (size_t i = 0; i < path.len; i++) {
@@ -201,34 +191,38 @@ bool policy_method_tells(const struct docker_request *request)
 /* A rule for what no row fits: nothing but this path. */
 static void add_path_rule(const struct docker_request *request, struct text *text)
 {
-	const bool served = request->served_id != request->id;
+	const char *const operations[] = {"unknown", docker_operation_name(request->served_id)};
+	char pattern_memory[4 * PATH_SHOWN_MAX + 1]; /* \xNN for a byte, and a NUL */
+	struct text pattern = text_over(pattern_memory, sizeof(pattern_memory));
+	char method_memory[sizeof("OPTIONS")];
+	struct text method = text_over(method_memory, sizeof(method_memory));
+	const char *const methods[] = {method_memory};
+	struct policy_match match = {
+	        .operations = operations, .methods = methods, .path = pattern_memory};
 
+	policy_add_pattern(request->bare, &pattern);
+	text_add_char(&pattern, '\0');
 	if (policy_method_tells(request)) {
-		text_add_format(text, "{methods: [%.*s]", SLICE_FMT(request->method));
+		match.method_count = 1;
+		text_add(&method, request->method);
+		text_add_char(&method, '\0');
 	} else {
-		text_add_format(text, "{operations: [unknown%s%s]", served ? ", " : "",
-		        served ? docker_operation_name(request->served_id) : "");
+		match.operation_count = request->served_id != request->id ? 2 : 1;
 	}
-	if (is_plain(request->bare)) {
-		text_add_format(text, ", path: %.*s}", SLICE_FMT(request->bare));
-	} else {
-		text_add(text, SLICE(", path: '"));
-		policy_add_pattern(request->bare, text);
-		text_add(text, SLICE("'}"));
-	}
+	policy_write_rule(text, true, &match);
 }
 
 static void add_rule(const struct docker_request *request, struct text *text)
 {
-	enum { SHOWN_MAX = 128 }; /* bytes of a path */
+	const char *operation = docker_operation_name(request->id);
+	const struct policy_match match = {.operations = &operation, .operation_count = 1};
 
-	text_add(text, SLICE("allow: "));
 	if (!docker_id_is_unknown(request->id)) {
-		text_add_format(text, "[%s]", docker_operation_name(request->id));
-	} else if (request->bare.len <= SHOWN_MAX) {
+		policy_write_rule(text, true, &match);
+	} else if (request->bare.len <= PATH_SHOWN_MAX) {
 		add_path_rule(request, text);
 	} else {
-		text_add(text, SLICE("{operations: [unknown], path: PATTERN}"));
+		text_add(text, SLICE("allow: {operations: [unknown], path: PATTERN}"));
 	}
 }
 

@@ -21,10 +21,31 @@ struct exchange *session_exchange(struct session *session)
 			                .method_len = 1,
 			                .path_len = 1,
 			                .started_ns = session->worker->loop.now_ns},
+			        .adoption = worker_enter(session->worker),
 			};
 		}
 	}
 	return session->exchange;
+}
+
+/*
+ * The same for a head that is not understood, or not whole. Its method counts:
+ * an answer to HEAD has no body, and the log is where its sender finds the reason.
+ */
+static struct exchange *exchange_unread(struct session *session)
+{
+	struct exchange *exchange = session->exchange;
+
+	if (exchange == NULL && (exchange = session_exchange(session)) != NULL) {
+		struct audit_record *record = &exchange->record;
+		const struct slice method = http_method_sent(flow_unjudged(&session->up));
+		exchange->to_head = slice_equal(method, SLICE("HEAD"));
+		if (method.len > 0) {
+			record->method_len =
+			        (unsigned)text_keep(record->method, AUDIT_METHOD_MAX, method);
+		}
+	}
+	return exchange;
 }
 
 enum http_connection session_connection(const struct exchange *exchange)
@@ -56,7 +77,7 @@ static struct buffer *answer_buffer(struct session *session)
 static enum next answer(
         struct session *session, enum outcome outcome, struct slice json, struct slice message)
 {
-	struct exchange *exchange = session_exchange(session);
+	struct exchange *exchange = exchange_unread(session);
 	const unsigned status = outcome_status(outcome);
 
 	session_release_engine(session, false);
@@ -95,7 +116,7 @@ enum next session_respond(struct session *session, enum outcome outcome)
 
 enum next session_refuse(struct session *session, enum outcome outcome, const char *reason)
 {
-	struct exchange *exchange = session_exchange(session);
+	struct exchange *exchange = exchange_unread(session);
 
 	session->up.complete = false;
 	if (exchange != NULL) {
@@ -155,7 +176,7 @@ enum next session_respond_dial(struct session *session, int error)
 	char memory[MESSAGE_MAX / 2];
 	struct text text = text_over(memory, sizeof(memory));
 
-	upstream_diagnose(&text, &worker->settings->engine, -error);
+	upstream_diagnose(&text, &session_snapshot(session)->engine, -error);
 	if (session->exchange->probe) {
 		return respond_unhealthy(session, text_slice(&text));
 	}

@@ -19,7 +19,7 @@ static enum next wait_for_request(const struct session *session)
 
 enum next session_step_idle(struct session *session)
 {
-	if (flow_unjudged(&session->up).len == 0) {
+	if (http_is_before_head(flow_unjudged(&session->up))) {
 		const ssize_t n = flow_read(
 		        &session->up, &session->worker->lender, &session->client, SIZE_MAX);
 		if (n == -EAGAIN) {
@@ -28,6 +28,9 @@ enum next session_step_idle(struct session *session)
 		}
 		if (n <= 0) {
 			return NEXT_CLOSE;
+		}
+		if (UNLIKELY(http_is_before_head(flow_unjudged(&session->up)))) {
+			return NEXT_AGAIN;
 		}
 	}
 	session->scan = (struct http_scan){0};
@@ -47,6 +50,26 @@ static void note_head(struct exchange *exchange, const struct http_request *head
 	exchange->keep_client = head->head.keep_alive;
 }
 
+/* Of the query only what the catalogue knows to be no secret. */
+static void note_subject(struct audit_record *record, unsigned id, struct slice query)
+{
+	struct text name = text_over(record->name, AUDIT_NAME_MAX);
+	struct text image = text_over(record->image, AUDIT_NAME_MAX);
+
+	docker_add_name(id, query, &name);
+	docker_add_image(id, query, &image);
+	record->name_len = (unsigned)name.len;
+	record->image_len = (unsigned)image.len;
+}
+
+/* What the Engine changes to is compared with this when it does; nobody asks for more. */
+static bool keep_protocol(struct exchange *exchange, struct slice protocol)
+{
+	exchange->protocol_len =
+	        (unsigned)text_keep(exchange->protocol, EXCHANGE_PROTOCOL_MAX, protocol);
+	return protocol.ptr != NULL && exchange->protocol_len == protocol.len;
+}
+
 static void note_operation(struct exchange *exchange, const struct gate_decision *decision)
 {
 	const struct docker_endpoint *endpoint = docker_endpoint(decision->request->id);
@@ -54,8 +77,11 @@ static void note_operation(struct exchange *exchange, const struct gate_decision
 	exchange->record.operation = docker_operation_name(decision->request->id);
 	exchange->traits = endpoint == NULL ? 0 : endpoint->traits;
 	exchange->safe = exchange->safe && (exchange->traits & DOCKER_WRITE) == 0;
-	exchange->upgrade =
-	        (exchange->traits & DOCKER_HIJACK) != 0 && decision->head->head.upgrade.ptr != NULL;
+	exchange->upgrade = (exchange->traits & DOCKER_HIJACK) != 0 &&
+	                    keep_protocol(exchange, decision->head->head.upgrade);
+	if (decision->head->query.len > 0) {
+		note_subject(&exchange->record, decision->request->id, decision->head->query);
+	}
 }
 
 static void note_verdict(struct session *session, const struct gate_decision *decision)
@@ -63,21 +89,44 @@ static void note_verdict(struct session *session, const struct gate_decision *de
 	struct worker *worker = session->worker;
 	const struct verdict *verdict = &decision->verdict;
 
-	if (session->listener->learns) {
-		learn_note(worker->settings->learn, &session->caller, decision->request);
+	if (session_listener(session)->learns) {
+		learn_note(worker->shared->learn, &session->caller, decision->request);
 	}
 	session->exchange->record.policy = policy_name(decision->policy);
 	session->exchange->record.observed = verdict->observed;
 	if (!verdict->allowed || verdict->observed) {
-		denials_report(worker->settings->denials, worker->loop.now_ns, &session->caller,
-		        decision->policy, decision->request, verdict);
+		const struct denial denial = {
+		        .caller = &session->caller,
+		        .policy = decision->policy,
+		        .request = decision->request,
+		        .query = decision->head->query,
+		        .verdict = verdict,
+		};
+		session->exchange->record.rule = verdict->rule;
+		denials_report(&worker->shared->denials, worker->loop.now_ns, &denial);
 	}
+}
+
+/* It is a denial: who uses the browser may have had no say, and a HEAD tells nobody the reason. */
+static void note_browser(struct session *session, const struct gate_decision *decision)
+{
+	struct worker *worker = session->worker;
+	const struct denials_unjudged denied = {
+	        .what = outcome_word(decision->outcome),
+	        .why = decision->reason,
+	        .method = decision->head->method,
+	        .path = decision->head->path,
+	};
+
+	denials_report_unjudged(
+	        &worker->shared->denials, worker->loop.now_ns, &session->caller, &denied);
 }
 
 static void note(struct session *session, const struct gate_decision *decision)
 {
-	if (decision->head != NULL) {
-		note_head(session->exchange, decision->head);
+	note_head(session->exchange, decision->head);
+	if (decision->outcome == OUTCOME_BROWSER) {
+		note_browser(session, decision);
 	}
 	if (decision->request != NULL) {
 		note_operation(session->exchange, decision);
@@ -107,7 +156,7 @@ static enum next forward(struct session *session, const struct gate_decision *de
 	struct worker *worker = session->worker;
 	struct exchange *exchange = session->exchange;
 	const struct http_request *head = decision->head;
-	const char *key = worker->settings->api_key;
+	const char *key = exchange->adoption->snapshot->api_key;
 	const struct http_request_options options = {
 	        .api_key = key == NULL ? (struct slice){NULL, 0} : slice_of(key),
 	        .upgrade = exchange->upgrade,
@@ -149,6 +198,9 @@ static enum next respond(struct session *session, const struct gate_decision *de
 
 static enum next act(struct session *session, const struct gate_decision *decision)
 {
+	if (decision->head == NULL) {
+		return session_refuse(session, decision->outcome, decision->reason);
+	}
 	if (session_exchange(session) == NULL) {
 		return NEXT_CLOSE;
 	}
@@ -174,7 +226,7 @@ enum next session_step_head(struct session *session)
 		        .scan = &session->scan,
 		};
 		const struct gate_decision decision =
-		        gate_decide(&session->listener->gate, &question, &worker->gate);
+		        gate_decide(&session_listener(session)->gate, &question, &worker->gate);
 		if (decision.action != GATE_NEED_HEAD) {
 			return act(session, &decision);
 		}

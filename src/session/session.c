@@ -43,6 +43,7 @@ void session_record(struct session *session)
 		exchange->record.outcome = OUTCOME_ABANDONED;
 	}
 	audit_write(&session->worker->audit, &exchange->record, &session->caller);
+	worker_leave(session->worker, exchange->adoption);
 	pool_give(&session->worker->exchange_pool, exchange);
 	session->exchange = NULL;
 }
@@ -90,7 +91,7 @@ static void session_close(struct session *session)
 		stream_reset_on_close(&session->client);
 	}
 	stream_close(&session->client);
-	(void)atomic_fetch_sub(worker->settings->connections, 1);
+	(void)atomic_fetch_sub(&worker->shared->connections, 1);
 	loop_put_off(&worker->loop, &session->deferred_free);
 }
 
@@ -189,26 +190,25 @@ static void deadline_expired(struct timer *timer)
 	end_state(session, ending);
 }
 
-void session_open(struct worker *worker, int fd, const struct caller *caller,
-        const struct worker_listener *listener)
+void session_open(struct worker *worker, int fd, const struct caller *caller)
 {
+	const struct snapshot *snapshot = worker->adoption->snapshot;
+	const struct transport *transport = snapshot->listeners[caller->listener].transport;
 	struct session *session = pool_take(&worker->session_pool);
 
 	if (session == NULL) {
 		(void)close(fd);
-		(void)atomic_fetch_sub(worker->settings->connections, 1);
+		(void)atomic_fetch_sub(&worker->shared->connections, 1);
 		return;
 	}
 	*session = (struct session){
 	        .worker = worker,
-	        .listener = listener,
 	        .caller = *caller,
 	};
-	const struct transport *transport = listener->transport;
 	if (transport->accept(transport, &session->client, &worker->loop, fd, client_notified) <
 	        0) {
 		pool_give(&worker->session_pool, session);
-		(void)atomic_fetch_sub(worker->settings->connections, 1);
+		(void)atomic_fetch_sub(&worker->shared->connections, 1);
 		return;
 	}
 	timer_init(&session->deadline, deadline_expired);

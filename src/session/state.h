@@ -15,7 +15,6 @@
 struct session {
 	struct stream client;
 	struct worker *worker;
-	const struct worker_listener *listener; /* at which it was accepted */
 	enum session_state state;
 	bool client_ended;                /* its end was read: it sends no more */
 	struct engine_connection *engine; /* NULL when none is borrowed */
@@ -45,6 +44,19 @@ static inline enum next next_after(enum flow_result result)
 		return NEXT_WAIT;
 	}
 	return result == FLOW_YIELD ? NEXT_YIELD : NEXT_CLOSE;
+}
+
+/* By which the request is judged that is under way, or the next one. */
+static inline const struct snapshot *session_snapshot(const struct session *session)
+{
+	return session->exchange != NULL ? session->exchange->adoption->snapshot
+	                                 : session->worker->adoption->snapshot;
+}
+
+/* What it says of the listener where the client came in. */
+static inline const struct snapshot_listener *session_listener(const struct session *session)
+{
+	return &session_snapshot(session)->listeners[session->caller.listener];
 }
 
 /* ── session.c ───────────────────────────────────────────────────────────── */

@@ -20,7 +20,9 @@ enum session_state {
 };
 
 struct worker {
-	const struct worker_settings *settings;
+	struct worker_shared *shared;
+	struct adoption *adoption; /* of the snapshot by which the next request is judged */
+	unsigned max_head;         /* bytes, of a request and of an answer */
 	struct loop loop;
 	bool stopping;
 	struct timer grace, farewell;
@@ -43,6 +45,9 @@ struct worker {
 
 /* Somebody has borrowed memory: look some time later whether it is still in use. */
 void worker_trim_later(struct worker *worker);
+/* One more exchange under way, by the snapshot of today; and when it has ended. */
+struct adoption *worker_enter(struct worker *worker);
+void worker_leave(struct worker *worker, struct adoption *adoption);
 
 /* Called once the worker is stopping: leave if nothing is in progress. */
 void sessions_stop(struct worker *worker);

@@ -107,6 +107,9 @@ struct switch_rule {
 unsigned switches_list_rules(
         const struct switches *switches, struct switch_rule rules[SWITCHES_RULES_MAX]);
 
+/* What would allow a request, as a policy_advisor; `context` is the switches. */
+void switches_advise(const void *context, const struct docker_request *request, struct text *text);
+
 /* The policy called `switches`, compiled; `switches` must outlive it. */
 int switches_build(struct policy_set *set, const struct switches *switches,
         struct policy **ret_policy, char error[FAULT_MAX]) MUST_USE;

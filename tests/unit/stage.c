@@ -27,26 +27,31 @@ void stage_forget(struct stage *stage)
 	policy_set_free(stage->policies);
 }
 
+static void keep_snapshot(struct snapshot *snapshot)
+{
+	(void)snapshot;
+}
+
 void stage_init(struct stage *stage)
 {
 	script_net_init(&stage->net);
-	denials_init(&stage->denials);
-	atomic_init(&stage->connections, 0);
-	stage->settings = (struct worker_settings){
+	stage->shared = (struct worker_shared){.max_connections = 16};
+	denials_init(&stage->shared.denials);
+	stage->snapshot = (struct snapshot){
+	        .references = 1,
+	        .free = keep_snapshot,
 	        .engine_transport = &stage->net.transport,
 	        .engine = address_of_path(SLICE("/nowhere.sock")),
-	        .max_connections = 16,
 	        .max_head = 64 * 1024,
 	        .head_timeout = 10,
 	        .shutdown_grace = 5,
-	        .connections = &stage->connections,
-	        .denials = &stage->denials,
+	        .listener_count = 1,
+	        .listeners = {{
+	                .gate = {.policy = stage->policy, .max_head = 64 * 1024},
+	                .transport = &stage->net.transport,
+	        }},
 	};
-	ASSERT(worker_new(&stage->settings, &stage->worker) == 0);
-	stage->listener = (struct worker_listener){
-	        .gate = {.policy = stage->policy, .max_head = stage->settings.max_head},
-	        .transport = &stage->net.transport,
-	};
+	ASSERT(worker_new(&stage->shared, &stage->snapshot, &stage->worker) == 0);
 }
 
 bool stage_is_empty(const struct stage *stage)
@@ -59,12 +64,13 @@ void stage_done(struct stage *stage)
 	struct worker *worker = stage->worker;
 
 	ASSERT(stage_is_empty(stage));
-	ASSERT(atomic_load(&stage->connections) == 0);
+	ASSERT(atomic_load(&stage->shared.connections) == 0);
 	upstream_close_idle(&worker->upstream);
 	stage_turn(stage);
 	worker_free(worker); /* which asserts that all is home */
 	script_net_done(&stage->net);
-	denials_finish(&stage->denials);
+	ASSERT(atomic_load(&stage->snapshot.references) == 1);
+	denials_finish(&stage->shared.denials);
 }
 
 struct script *stage_client(struct stage *stage)
@@ -72,8 +78,8 @@ struct script *stage_client(struct stage *stage)
 	const struct caller caller = {.address = {.any = {.sa_family = AF_UNIX}}};
 	const int fd = script_begin(&stage->net);
 
-	atomic_fetch_add(&stage->connections, 1);
-	session_open(stage->worker, fd, &caller, &stage->listener);
+	atomic_fetch_add(&stage->shared.connections, 1);
+	session_open(stage->worker, fd, &caller);
 	return &stage->net.scripts[fd];
 }
 

@@ -12,12 +12,10 @@
 
 struct stage {
 	struct script_net net;
-	struct worker_settings settings;
-	struct denials denials;
-	atomic_uint connections;
+	struct worker_shared shared;
+	struct snapshot snapshot;
 	struct policy_set *policies;
 	struct policy *policy;
-	struct worker_listener listener;
 	struct worker *worker;
 };
 

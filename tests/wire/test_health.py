@@ -209,6 +209,7 @@ def test_what_tools_print(start, own_engine: Engine, tools: str) -> None:
         for words in (["wget", "-qO-"], ["curl"]):
             result = run_tool(tools, proxy.port, [*words, "http://localhost:PORT/_ping"])
             assert (result.returncode, result.stdout) == (0, body.decode())
+    own_engine.forget()  # a connection that is kept would be answered by nobody now
     with own_engine.answering(lambda request: request.answer(404, b"not here\n")):
         result = run_tool(tools, proxy.port, ["curl", "http://localhost:PORT/none"])
         assert (result.returncode, result.stdout) == (0, "not here\n")

@@ -689,12 +689,15 @@ class Client(Stream):
             pass
         return b"".join(parts)
 
-    def expect_refusal(self, status: int, timeout: float = PATIENCE) -> str:
-        """An error in Docker's form and then a clean end, so that any client prints the reason."""
-        response = self.response(timeout=timeout)
+    def expect_refusal(
+        self, status: int, timeout: float = PATIENCE, *, to_head: bool = False
+    ) -> str:
+        """An error in Docker's form and then a clean end, so that any client prints the reason; to
+        HEAD the same without the body."""
+        response = self.response("HEAD" if to_head else "GET", timeout)
         if response.status != status:
             raise WireError(f"refused with {response.status} {response.body!r}, wanted {status}")
-        message = response.message()
+        message = "" if to_head else response.message()
         self.expect_end(timeout)
         return message
 
