@@ -239,7 +239,7 @@ static void asked_again_it_says_the_same(void **state)
 static void is_of_its_class(enum http_error error)
 {
 	static const enum outcome classes[] = {
-	        OUTCOME_MALFORMED, OUTCOME_BROWSER, OUTCOME_TOO_LARGE};
+	        OUTCOME_MALFORMED, OUTCOME_BROWSER, OUTCOME_CONNECT, OUTCOME_TOO_LARGE};
 	bool found = false;
 
 	for (unsigned i = 0; i < ARRAY_LEN(classes); i++) {
