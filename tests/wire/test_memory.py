@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import resource
 
-from wire import Client, Engine, Proxy, Request, eventually
+import pytest
+from wire import Client, Engine, Proxy, Request, eventually, sanitized
+
+pytestmark = pytest.mark.skipif(
+    sanitized(), reason="resident memory of a sanitizer build means nothing"
+)
 
 BURST = 2000
 READERS = 60
