@@ -35,10 +35,10 @@ mutate: ## Change N (200) operators, one at a time, and say which changes no tes
 bench: release ## Measure against a bare relay, HAProxy and nginx
 	@bench/run.py
 
-install: release ## Install program, man page, completions and systemd unit below $(DESTDIR)$(PREFIX)
+install: release ## Install program, man page, completions, documents and systemd unit below $(DESTDIR)$(PREFIX)
 	@DESTDIR="$(DESTDIR)" PREFIX="$(PREFIX)" tools/install
 
-dist: ## Make what a release carries: static binaries for amd64 and arm64, SBOMs, checksums
+dist: ## Make what a release carries: static binaries for amd64 and arm64, SBOMs, man page, unit, completions, checksums
 	@tools/dist
 
 docker-build: ## Build the image $(IMAGE):$(TAG)

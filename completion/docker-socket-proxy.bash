@@ -13,14 +13,15 @@ _docker_socket_proxy() {
 		words='unix://'
 		;;
 	--policy)
-		words='open deny act-runner autoheal autokuma beszel caddy-docker-proxy caddy-docker-proxy-swarm
-			cadvisor compose crowdsec ctop ctop-actions datadog diun docker-gen
-			docker-gen-notify docker-volume-backup dockge dozzle dozzle-actions dozzle-shell
-			gitlab-runner glances homarr homepage homepage-swarm lazydocker lazydocker-actions
-			netdata ofelia ofelia-run portainer portainer-read-only portainer-swarm prometheus
-			prometheus-swarm promtail read-only ryuk swarm-cronjob telegraf testcontainers
-			traefik traefik-swarm trivy uptime-kuma watchtower whats-up-docker
-			whats-up-docker-update'
+		words='open deny act-runner ai-agent arcane autoheal autokuma beszel caddy-docker-proxy
+			caddy-docker-proxy-swarm cadvisor compose coolify crowdsec ctop ctop-actions
+			datadog diun docker-gen docker-gen-notify docker-volume-backup dockge dockhand
+			dozzle dozzle-actions dozzle-shell drydock drydock-update forgejo-runner
+			gitlab-runner glances homarr homepage homepage-swarm komodo lazydocker
+			lazydocker-actions netdata nextcloud-aio nextcloud-appapi ofelia ofelia-run
+			portainer portainer-read-only portainer-swarm prometheus prometheus-swarm promtail
+			read-only ryuk swarm-cronjob telegraf testcontainers traefik traefik-swarm trivy
+			tugtainer uptime-kuma watchtower whats-up-docker whats-up-docker-update yacht'
 		;;
 	--from)
 		words='tecnativa linuxserver wollomatic cetusguard'
@@ -31,14 +32,14 @@ _docker_socket_proxy() {
 	--log-format)
 		words='text json'
 		;;
-	--port | --workers | --max-connections | --max-head | --head-timeout | --shutdown-grace)
+	--allow | --port | --workers | --max-connections | --max-head | --head-timeout | --shutdown-grace)
 		words=
 		;;
 	*)
-		words='--config --policy --listen --port --upstream --workers --max-connections --max-head --head-timeout
+		words='--config --policy --allow --listen --port --upstream --workers --max-connections --max-head --head-timeout
 			--shutdown-grace --log-level --log-format --help --version'
 		if [[ ${COMP_WORDS[1]} == convert && $COMP_CWORD -gt 1 ]]; then
-			mapfile -t COMPREPLY < <(compgen -W --from -- "$current"; compgen -f -- "$current")
+			mapfile -t COMPREPLY < <(compgen -W '--from --service' -- "$current"; compgen -f -- "$current")
 			return
 		fi
 		if [[ $COMP_CWORD -eq 1 ]]; then

@@ -16,21 +16,21 @@
 
 enum { EXIT_USAGE = 2 };
 
-static int print_help(const struct config *config)
+static int print_help(struct config *config)
 {
 	(void)config;
 	config_print_help();
 	return EXIT_SUCCESS;
 }
 
-static int print_version(const struct config *config)
+static int print_version(struct config *config)
 {
 	(void)config;
 	(void)puts("docker-socket-proxy " VERSION);
 	return EXIT_SUCCESS;
 }
 
-static int healthcheck(const struct config *config)
+static int healthcheck(struct config *config)
 {
 	/* Said with nothing else, the verb asks what process 1 serves. */
 	return health_check(config->verb_alone || config->health_address != NULL
@@ -38,33 +38,47 @@ static int healthcheck(const struct config *config)
 	                            : config->listeners[0].address);
 }
 
-static int convert(const struct config *config)
+static int convert(struct config *config)
 {
 	char error[FAULT_MAX];
-	const enum convert_source source = convert_find_source(slice_of(config->source));
+	const struct convert_order order = {
+	        .source = convert_find_source(slice_of(config->source)),
+	        .file = config->source_file,
+	        .service = config->source_service,
+	};
 
-	if (source == CONVERT_SOURCE_COUNT) {
+	if (order.source == CONVERT_SOURCE_COUNT) {
 		(void)fprintf(stderr,
 		        "docker-socket-proxy: --from: '%s' is not accepted: give " CONFIG_SOURCES
 		        "\n",
 		        text_show(slice_of(config->source)).text);
 		return EXIT_USAGE;
 	}
-	if (convert_run(source, config->source_file, stdout, stderr, error) < 0) {
+	if (convert_run(&order, stdout, stderr, error) < 0) {
 		(void)fprintf(stderr, "docker-socket-proxy: %s\n", error);
 		return EXIT_USAGE;
 	}
 	return fflush(stdout) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
-/* What each verb does; its value is the program's exit status. */
-static int (*const verbs[])(const struct config *config) = {
+static int check(struct config *config)
+{
+	return explain_configuration(config);
+}
+
+static int explain(struct config *config)
+{
+	return explain_request(config);
+}
+
+/* What each verb does with a configuration of its own; its value is the exit status. */
+static int (*const verbs[])(struct config *config) = {
         [CONFIG_HELP] = print_help,
         [CONFIG_VERSION] = print_version,
         [CONFIG_RUN] = serve,
         [CONFIG_LEARN] = serve,
-        [CONFIG_CHECK] = explain_configuration,
-        [CONFIG_EXPLAIN] = explain_request,
+        [CONFIG_CHECK] = check,
+        [CONFIG_EXPLAIN] = explain,
         [CONFIG_CONVERT] = convert,
         [CONFIG_HEALTHCHECK] = healthcheck,
 };
@@ -92,20 +106,21 @@ static void log_warnings(const struct config *config)
 
 int main(int argc, char *argv[])
 {
-	static struct config config;
+	static struct config *config; /* for a verb that leaves it to the end of the program */
 	char error[FAULT_MAX];
 
-	if (!keep_standard_streams()) {
+	config = calloc(1, sizeof(*config));
+	if (config == NULL || !keep_standard_streams()) {
 		return EXIT_FAILURE;
 	}
 	if (argc > 0 && health_is_tool(argv[0])) {
 		return health_run_tool(argc, argv);
 	}
-	if (config_read(argc, argv, &config, error) < 0) {
+	if (config_read(argc, argv, config, error) < 0) {
 		(void)fprintf(stderr, "docker-socket-proxy: %s\n", error);
 		return EXIT_USAGE;
 	}
-	log_setup(config.log_level, config.log_format);
-	log_warnings(&config);
-	return verbs[config.verb](&config);
+	log_setup(config->log_level, config->log_format);
+	log_warnings(config);
+	return verbs[config->verb](config);
 }

@@ -32,7 +32,10 @@ PUBLIC = {
     "audit": {"audit.h", "denials.h"},
     "net": {"listener.h", "loop.h", "stream.h"},
     "policy": {"load.h", "policy.h", "presets.h"},
+    "session": {"session.h", "snapshot.h"},
+    "switches": {"bind.h", "switches.h"},
     "upstream": {"diagnosis.h", "upstream.h"},
+    "yaml": {"write.h", "yaml.h"},
 }
 
 INCLUDE = re.compile(r'^[ \t]*#[ \t]*include[ \t]*"([^"]+)"', re.MULTILINE)

@@ -9,6 +9,7 @@ enum {
 	FLUSH_AT = 4096, /* bytes: a pipe that is ready takes PIPE_BUF at once */
 	FLUSH_MS = 50,
 	LINE_MAX_BYTES = 1024,
+	RULE_SHOWN_MAX = 256,
 };
 
 _Static_assert(FLUSH_AT <= PIPE_BUF, "a write must not block");
@@ -28,6 +29,22 @@ void audit_init(struct audit *audit, struct loop *loop)
 	timer_init(&audit->timer, flush_expired);
 }
 
+static void flush_first(void *context)
+{
+	audit_flush(context);
+}
+
+void audit_enter(struct audit *audit)
+{
+	log_precede(flush_first, audit);
+}
+
+void audit_leave(struct audit *audit)
+{
+	audit_flush(audit);
+	log_precede(NULL, NULL);
+}
+
 /* Whole lines, as many as are sure not to block; at least one. */
 static size_t batch_len(const struct text *pending)
 {
@@ -40,10 +57,15 @@ static size_t batch_len(const struct text *pending)
 
 static void report_lost(struct audit *audit)
 {
-	if (audit->lost > 0 && audit->pending.len == 0 &&
-	        log_line(LOG_WARNING, "%lu request lines were lost: standard error is not read",
-	                audit->lost)) {
-		audit->lost = 0;
+	const unsigned long lost = audit->lost;
+
+	if (lost == 0 || audit->pending.len > 0) {
+		return;
+	}
+	audit->lost = 0;
+	if (!log_line(
+	            LOG_WARNING, "%lu request lines were lost: standard error is not read", lost)) {
+		audit->lost = lost;
 	}
 }
 
@@ -89,69 +111,107 @@ static void add_ms(struct text *line, int64_t duration_ns)
 	text_add_padded(line, us % 1000, 3);
 }
 
-struct line_words {
-	struct slice level, method, path, status, bytes, ms, client, operation, policy, observed,
-	        outcome, reason, reason_end, end;
+/* What stands in front of a value, padded so that copying it needs no loop. */
+struct label {
+	unsigned len; /* 0: the form does not have it */
+	char bytes[48]; /* three registers */
 };
-
-static const struct line_words text_words = {
-        .level = SLICE_INIT("Z info "),
-        .method = SLICE_INIT("method="),
-        .path = SLICE_INIT(" path="),
-        .status = SLICE_INIT(" status="),
-        .bytes = SLICE_INIT(" bytes="),
-        .ms = SLICE_INIT(" ms="),
-        .client = SLICE_INIT(" client="),
-        .operation = SLICE_INIT(" op="),
-        .policy = SLICE_INIT(" policy="),
-        .observed = SLICE_INIT(" would=deny"),
-        .outcome = SLICE_INIT(""), /* people have the reason */
-        .reason = SLICE_INIT(" reason=\""),
-        .reason_end = SLICE_INIT("\""),
-        .end = SLICE_INIT("\n"),
-};
-
-static const struct line_words json_words = {
-        .level = SLICE_INIT("Z\",\"level\":\"info\",\"message\":\"request\","),
-        .method = SLICE_INIT("\"method\":\""),
-        .path = SLICE_INIT("\",\"path\":\""),
-        .status = SLICE_INIT("\",\"status\":"),
-        .bytes = SLICE_INIT(",\"bytes\":"),
-        .ms = SLICE_INIT(",\"ms\":"),
-        .client = SLICE_INIT(",\"client\":\""),
-        .operation = SLICE_INIT("\",\"op\":\""),
-        .policy = SLICE_INIT("\",\"policy\":\""),
-        .observed = SLICE_INIT("\",\"would\":\"deny"),
-        .outcome = SLICE_INIT("\",\"outcome\":\""),
-        .reason = SLICE_INIT("\",\"reason\":\""),
-        .reason_end = SLICE_INIT(""),
-        .end = SLICE_INIT("\"}\n"),
-};
-
-static void add_word(struct text *line, struct slice label, const char *word)
-{
-	if (word != NULL) {
-		text_add(line, label);
-		text_add(line, slice_of(word));
+#define LABEL(text)                                                                                \
+	{                                                                                          \
+		sizeof(text) - 1, text                                                             \
 	}
+
+struct line_labels {
+	struct label start, level, method, path, status, bytes, ms, client, operation, name, image,
+	        policy, observed, rule, reason, reason_end, outcome, end;
+};
+
+/* People have the reason, and the line of a denial. */
+static const struct line_labels text_labels = {
+        .level = LABEL("Z info "),
+        .method = LABEL("method="),
+        .path = LABEL(" path="),
+        .status = LABEL(" status="),
+        .bytes = LABEL(" bytes="),
+        .ms = LABEL(" ms="),
+        .client = LABEL(" client="),
+        .operation = LABEL(" op="),
+        .name = LABEL(" name="),
+        .image = LABEL(" image="),
+        .policy = LABEL(" policy="),
+        .observed = LABEL(" would=deny"),
+        .reason = LABEL(" reason=\""),
+        .reason_end = LABEL("\""),
+        .end = LABEL("\n"),
+};
+
+static const struct line_labels json_labels = {
+        .start = LABEL("{\"time\":\""),
+        .level = LABEL("Z\",\"level\":\"info\",\"message\":\"request\","),
+        .method = LABEL("\"method\":\""),
+        .path = LABEL("\",\"path\":\""),
+        .status = LABEL("\",\"status\":"),
+        .bytes = LABEL(",\"bytes\":"),
+        .ms = LABEL(",\"ms\":"),
+        .client = LABEL(",\"client\":\""),
+        .operation = LABEL("\",\"op\":\""),
+        .name = LABEL("\",\"name\":\""),
+        .image = LABEL("\",\"image\":\""),
+        .policy = LABEL("\",\"policy\":\""),
+        .observed = LABEL("\",\"would\":\"deny"),
+        .rule = LABEL("\",\"rule\":\""),
+        .reason = LABEL("\",\"reason\":\""),
+        .outcome = LABEL("\",\"outcome\":\""),
+        .end = LABEL("\"}\n"),
+};
+
+static void add_label(struct text *line, const struct label *label)
+{
+	char *at = text_take(line, sizeof(label->bytes));
+
+	if (LIKELY(at != NULL)) {
+		memcpy(at, label->bytes, sizeof(label->bytes));
+		line->len -= sizeof(label->bytes) - label->len;
+	}
+}
+
+static void add_word(struct text *line, const struct label *label, struct slice word)
+{
+	if (word.len > 0 && label->len > 0) {
+		add_label(line, label);
+		text_add(line, word);
+	}
+}
+
+static struct slice word_of(const char *word)
+{
+	return word == NULL ? (struct slice){NULL, 0} : slice_of(word);
 }
 
 /* `open` judges by not judging: only other policies are worth the bytes. */
 static void add_verdict(
-        struct text *line, const struct line_words *words, const struct audit_record *record)
+        struct text *line, const struct line_labels *labels, const struct audit_record *record)
 {
-	add_word(line, words->operation, record->operation);
+	add_word(line, &labels->operation, word_of(record->operation));
+	add_word(line, &labels->name, (struct slice){record->name, record->name_len});
+	add_word(line, &labels->image, (struct slice){record->image, record->image_len});
 	if (record->policy != NULL && strcmp(record->policy, "open") != 0) {
-		add_word(line, words->policy, record->policy);
+		add_word(line, &labels->policy, slice_of(record->policy));
 	}
 	if (record->observed) {
-		text_add(line, words->observed);
+		add_label(line, &labels->observed);
+	}
+	if (record->rule != NULL && labels->rule.len > 0) {
+		const struct slice rule = slice_of(record->rule);
+		add_label(line, &labels->rule);
+		text_add_json(line, (struct slice){rule.ptr,
+		                            rule.len < RULE_SHOWN_MAX ? rule.len : RULE_SHOWN_MAX});
 	}
 }
 
 /* What the proxy itself made of it; nothing where the Engine's answer was relayed. */
 static void add_outcome(
-        struct text *line, const struct line_words *words, const struct audit_record *record)
+        struct text *line, const struct line_labels *labels, const struct audit_record *record)
 {
 	const char *text = outcome_text(record->outcome);
 	const char *reason = record->reason != NULL ? record->reason : text;
@@ -160,39 +220,36 @@ static void add_outcome(
 		return;
 	}
 	if (reason != NULL) {
-		text_add(line, words->reason);
+		add_label(line, &labels->reason);
 		text_add_json(line, slice_of(reason));
-		text_add(line, words->reason_end);
+		add_label(line, &labels->reason_end);
 	}
-	if (words->outcome.len > 0) {
-		add_word(line, words->outcome, outcome_word(record->outcome));
-	}
+	add_word(line, &labels->outcome, slice_of(outcome_word(record->outcome)));
 }
 
 static void add_line(struct audit *audit, struct text *line, const struct audit_record *record,
         const struct caller *caller)
 {
-	const bool json = log_form() == LOG_JSON;
-	const struct line_words *words = json ? &json_words : &text_words;
+	const struct line_labels *labels = log_form() == LOG_JSON ? &json_labels : &text_labels;
 
-	text_add(line, json ? SLICE("{\"time\":\"") : SLICE(""));
+	add_label(line, &labels->start);
 	add_time(audit, line);
-	text_add(line, words->level);
-	text_add(line, words->method);
+	add_label(line, &labels->level);
+	add_label(line, &labels->method);
 	text_add(line, (struct slice){record->method, record->method_len});
-	text_add(line, words->path);
+	add_label(line, &labels->path);
 	text_add_json(line, (struct slice){record->path, record->path_len});
-	text_add(line, words->status);
+	add_label(line, &labels->status);
 	text_add_u64(line, record->status);
-	text_add(line, words->bytes);
+	add_label(line, &labels->bytes);
 	text_add_u64(line, record->bytes);
-	text_add(line, words->ms);
+	add_label(line, &labels->ms);
 	add_ms(line, audit->loop->now_ns - record->started_ns);
-	text_add(line, words->client);
+	add_label(line, &labels->client);
 	caller_add_name(caller, line);
-	add_verdict(line, words, record);
-	add_outcome(line, words, record);
-	text_add(line, words->end);
+	add_verdict(line, labels, record);
+	add_outcome(line, labels, record);
+	add_label(line, &labels->end);
 }
 
 void audit_write(

@@ -17,15 +17,20 @@
 enum {
 	AUDIT_METHOD_MAX = 16,
 	AUDIT_PATH_MAX = 256,
+	AUDIT_NAME_MAX = 128, /* of an image and of a name each */
 	AUDIT_MEMORY = 64 * 1024,
 };
 
-/* What a request came to. Methods and paths that are longer are cut. */
+/* What a request came to. Methods, paths and names that are longer are cut. */
 struct audit_record {
 	char method[AUDIT_METHOD_MAX];
 	char path[AUDIT_PATH_MAX];
+	char name[AUDIT_NAME_MAX]; /* what the query names, see docker_add_name() */
+	char image[AUDIT_NAME_MAX];
 	unsigned method_len;
 	unsigned path_len;
+	unsigned name_len;
+	unsigned image_len;
 	unsigned status;
 	uint64_t bytes;        /* of the answer's body */
 	int64_t started_ns;    /* monotonic */
@@ -33,6 +38,7 @@ struct audit_record {
 	const char *operation; /* NULL: it was not understood */
 	const char *policy;    /* that judged it; NULL: none did */
 	bool observed;         /* it would have been denied */
+	const char *rule;      /* that denied, or would have; NULL: none did */
 	enum outcome outcome;
 	const char *reason; /* literal, in place of the outcome's text; NULL: that says it */
 };
@@ -49,6 +55,10 @@ struct audit {
 };
 
 void audit_init(struct audit *audit, struct loop *loop);
+/* The thread that writes lines here: what waits goes in front of its other lines of the log. */
+void audit_enter(struct audit *audit);
+/* It writes no more: what waits is written. */
+void audit_leave(struct audit *audit);
 void audit_write(
         struct audit *audit, const struct audit_record *record, const struct caller *caller);
 /* Write what is pending, as far as the reader takes it. */

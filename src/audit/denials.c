@@ -4,7 +4,15 @@
 #include "base/clock.h"
 #include "base/log.h"
 
-enum { LINE_EVERY_S = 60, MESSAGE_MAX = 1536, PATH_SHOWN_MAX = 128, METHOD_SHOWN_MAX = 16 };
+enum {
+	LINE_EVERY_S = 60,
+	/* Bytes that a line has of each. */
+	MESSAGE_MAX = 1536,
+	ADVICE_MAX = 1024,
+	PATH_SHOWN_MAX = 128,
+	METHOD_SHOWN_MAX = 16,
+	NAME_SHOWN_MAX = 128,
+};
 
 void denials_init(struct denials *denials)
 {
@@ -31,15 +39,24 @@ static bool is_entry_of(const struct denials_entry *entry, const struct caller *
 /* The minute is not over, but nobody would hear of the rest later. */
 static void log_rest(const struct denials_entry *entry)
 {
-	char memory[ADDRESS_NAME_MAX];
-	struct text host = text_over(memory, sizeof(memory));
+	char memory[3][NAME_SHOWN_MAX];
+	struct text message = text_over(memory[0], NAME_SHOWN_MAX);
+	struct text host = text_over(memory[1], NAME_SHOWN_MAX);
+	struct text count = text_over(memory[2], NAME_SHOWN_MAX);
 
-	if (entry->operation != NULL && entry->count > 0) {
-		caller_add_host(&entry->caller, &host);
-		log_line(LOG_WARNING, "%s: %s again since then client=%.*s denied=%lu",
-		        entry->observed ? "would deny" : "denied", entry->operation,
-		        SLICE_FMT(text_slice(&host)), (unsigned long)entry->count);
+	if (entry->operation == NULL || entry->count == 0) {
+		return;
 	}
+	text_add_format(&message, "%s: %s again since then",
+	        entry->observed ? "would deny" : "denied", entry->operation);
+	caller_add_host(&entry->caller, &host);
+	text_add_u64(&count, entry->count);
+	const struct log_field fields[] = {
+	        {"op", slice_of(entry->operation), false, true},
+	        {"client", text_slice(&host), false, false},
+	        {"denied", text_slice(&count), true, false},
+	};
+	(void)log_event(LOG_WARNING, text_slice(&message), fields, ARRAY_LEN(fields));
 }
 
 void denials_finish(struct denials *denials)
@@ -93,32 +110,85 @@ uint64_t denials_count(struct denials *denials, int64_t now_ns, const struct cal
 	return count;
 }
 
-/* Neither may push what stands behind it off the line. */
+/* The path may not push what stands behind it off the line. */
 static struct slice shown(struct slice word, size_t max)
 {
 	return (struct slice){word.ptr, word.len < max ? word.len : max};
 }
 
-void denials_report(struct denials *denials, int64_t now_ns, const struct caller *caller,
-        const struct policy *policy, const struct docker_request *request,
-        const struct verdict *verdict)
+static void log_denial(const struct denial *denial, uint64_t count)
 {
-	const uint64_t count = denials_count(
-	        denials, now_ns, caller, docker_operation_name(request->id), verdict->observed);
-	char host_memory[ADDRESS_NAME_MAX];
-	struct text host = text_over(host_memory, sizeof(host_memory));
-	char message[MESSAGE_MAX];
-	struct text text = text_over(message, sizeof(message));
-	const struct slice method = shown(request->method, METHOD_SHOWN_MAX);
-	const struct slice path = shown(request->path, PATH_SHOWN_MAX);
+	const struct docker_request *request = denial->request;
+	const struct verdict *verdict = denial->verdict;
+	char memory[MESSAGE_MAX + ADVICE_MAX];
+	char words[4][NAME_SHOWN_MAX];
+	struct text message = text_over(memory, MESSAGE_MAX);
+	struct text advice = text_over(memory + MESSAGE_MAX, ADVICE_MAX);
+	struct text name = text_over(words[0], NAME_SHOWN_MAX);
+	struct text image = text_over(words[1], NAME_SHOWN_MAX);
+	struct text host = text_over(words[2], NAME_SHOWN_MAX);
+	struct text times = text_over(words[3], NAME_SHOWN_MAX);
 
-	if (count == 0) {
-		return;
+	text_add(&message, verdict->observed ? SLICE("would deny: ") : SLICE("denied: "));
+	policy_add_denial(denial->policy, request, verdict, &message);
+	policy_advise(denial->policy, request, &advice);
+	docker_add_name(request->id, denial->query, &name);
+	docker_add_image(request->id, denial->query, &image);
+	caller_add_host(denial->caller, &host);
+	text_add_u64(&times, count);
+	const struct log_field fields[] = {
+	        {"op", slice_of(docker_operation_name(request->id)), false, true},
+	        {"policy", slice_of(policy_name(denial->policy)), false, true},
+	        {"rule", slice_of(verdict->rule != NULL ? verdict->rule : ""), false, true},
+	        {"advice", text_slice(&advice), false, true},
+	        {"name", text_slice(&name), false, false},
+	        {"image", text_slice(&image), false, false},
+	        {"method", shown(request->method, METHOD_SHOWN_MAX), false, false},
+	        {"path", shown(request->path, PATH_SHOWN_MAX), false, false},
+	        {"client", text_slice(&host), false, false},
+	        {"denied", text_slice(&times), true, false},
+	};
+	(void)log_event(LOG_WARNING, text_slice(&message), fields, ARRAY_LEN(fields));
+}
+
+void denials_report(struct denials *denials, int64_t now_ns, const struct denial *denial)
+{
+	const uint64_t count = denials_count(denials, now_ns, denial->caller,
+	        docker_operation_name(denial->request->id), denial->verdict->observed);
+
+	if (count > 0) {
+		log_denial(denial, count);
 	}
+}
+
+static void log_unjudged(
+        const struct caller *caller, const struct denials_unjudged *denied, uint64_t count)
+{
+	char memory[MESSAGE_MAX];
+	char words[2][NAME_SHOWN_MAX];
+	struct text message = text_over(memory, MESSAGE_MAX);
+	struct text host = text_over(words[0], NAME_SHOWN_MAX);
+	struct text times = text_over(words[1], NAME_SHOWN_MAX);
+
+	text_add_format(&message, "denied: %s", denied->why);
 	caller_add_host(caller, &host);
-	policy_add_denial(policy, request, verdict, &text);
-	log_line(LOG_WARNING, "%s: %.*s method=%.*s path=%.*s client=%.*s denied=%lu",
-	        verdict->observed ? "would deny" : "denied", SLICE_FMT(text_slice(&text)),
-	        SLICE_FMT(method), SLICE_FMT(path), SLICE_FMT(text_slice(&host)),
-	        (unsigned long)count);
+	text_add_u64(&times, count);
+	const struct log_field fields[] = {
+	        {"outcome", slice_of(denied->what), false, true},
+	        {"method", shown(denied->method, METHOD_SHOWN_MAX), false, false},
+	        {"path", shown(denied->path, PATH_SHOWN_MAX), false, false},
+	        {"client", text_slice(&host), false, false},
+	        {"denied", text_slice(&times), true, false},
+	};
+	(void)log_event(LOG_WARNING, text_slice(&message), fields, ARRAY_LEN(fields));
+}
+
+void denials_report_unjudged(struct denials *denials, int64_t now_ns, const struct caller *caller,
+        const struct denials_unjudged *denied)
+{
+	const uint64_t count = denials_count(denials, now_ns, caller, denied->what, false);
+
+	if (count > 0) {
+		log_unjudged(caller, denied, count);
+	}
 }

@@ -41,9 +41,26 @@ uint64_t denials_count(struct denials *denials, int64_t now_ns, const struct cal
 /* At the end: say how often was denied what was not said since the last line. */
 void denials_finish(struct denials *denials);
 
+struct denial {
+	const struct caller *caller;
+	const struct policy *policy; /* that judged */
+	const struct docker_request *request;
+	struct slice query;
+	const struct verdict *verdict;
+};
+
 /* Count one, and write its line when one is due. */
-void denials_report(struct denials *denials, int64_t now_ns, const struct caller *caller,
-        const struct policy *policy, const struct docker_request *request,
-        const struct verdict *verdict);
+void denials_report(struct denials *denials, int64_t now_ns, const struct denial *denial);
+
+/* What was denied before any policy was asked. */
+struct denials_unjudged {
+	const char *what; /* a literal, which takes the place of the operation */
+	const char *why;  /* a sentence, as the client was told */
+	struct slice method;
+	struct slice path; /* as sent */
+};
+
+void denials_report_unjudged(struct denials *denials, int64_t now_ns, const struct caller *caller,
+        const struct denials_unjudged *denied);
 
 #endif

@@ -158,17 +158,30 @@ static int read_explain_flag(struct reader *reader, struct slice flag, const cha
 	return 0;
 }
 
-/* The one flag of `convert`. */
-static int read_convert_flag(struct reader *reader, const char *value)
+/* Where a flag of `convert` alone goes; NULL: it is none. */
+static const char **convert_flag(struct config *config, struct slice flag)
 {
-	if (value == NULL) {
-		return fault_set(reader->error, NOWHERE,
-		        "--from: its value is missing: give --from " CONFIG_SOURCES);
+	if (slice_equal(flag, SLICE("--service"))) {
+		return &config->source_service;
 	}
-	if (reader->config->source != NULL) {
-		return fault_set(reader->error, NOWHERE, "--from: it is given twice");
+	return slice_equal(flag, SLICE("--from")) ? &config->source : NULL;
+}
+
+static int read_convert_flag(struct reader *reader, struct slice flag, const char *value)
+{
+	const char **place = convert_flag(reader->config, flag);
+
+	if (value == NULL || value[0] == '\0') {
+		return fault_set(reader->error, NOWHERE, "%.*s: its value is missing: give %s",
+		        SLICE_FMT(flag),
+		        place == &reader->config->source ? "--from " CONFIG_SOURCES
+		                                         : "--service NAME");
 	}
-	reader->config->source = value;
+	if (*place != NULL) {
+		return fault_set(
+		        reader->error, NOWHERE, "%.*s: it is given twice", SLICE_FMT(flag));
+	}
+	*place = value;
 	return 0;
 }
 
@@ -188,13 +201,13 @@ static int read_flag(struct reader *reader, const char *argument, const char *ne
 	if (reader->config->verb == CONFIG_EXPLAIN && is_explain_flag(flag)) {
 		return read_explain_flag(reader, flag, value) < 0 ? -EINVAL : used;
 	}
-	if (reader->config->verb == CONFIG_CONVERT && slice_equal(flag, SLICE("--from"))) {
-		return read_convert_flag(reader, value) < 0 ? -EINVAL : used;
+	if (reader->config->verb == CONFIG_CONVERT && convert_flag(reader->config, flag) != NULL) {
+		return read_convert_flag(reader, flag, value) < 0 ? -EINVAL : used;
 	}
 	if (option == NULL) {
 		return fail_unknown(reader, "option", flag);
 	}
-	if (value == NULL || (value[0] == '\0' && option->type <= OPTION_POLICY)) {
+	if (value == NULL || (value[0] == '\0' && option->type <= OPTION_OPERATIONS)) {
 		return fault_set(reader->error, NOWHERE, "%s: its value is missing: give %s %s",
 		        option->flag, option->flag, option->argument);
 	}
@@ -249,7 +262,8 @@ static int check_convert(struct reader *reader)
 	for (unsigned i = 0; i < CONFIG_OPTION_COUNT; i++) {
 		if (reader->given[i]) {
 			return fault_set(reader->error, NOWHERE,
-			        "%s: convert takes --from SOURCE and a file, nothing else",
+			        "%s: convert takes --from SOURCE, --service NAME and a file, "
+			        "nothing else",
 			        config_options[i].flag);
 		}
 	}

@@ -104,52 +104,6 @@ static int check_loop(struct reader *reader)
 	return 0;
 }
 
-static void use_policy(struct config *config, const struct policy *policy)
-{
-	config->policy = policy;
-	for (unsigned i = 0; i < config->listener_count; i++) {
-		if (config->listeners[i].policy == NULL || config->verb == CONFIG_LEARN) {
-			config->listeners[i].policy = policy;
-		}
-	}
-}
-
-static int build_switches(struct reader *reader)
-{
-	struct config *config = reader->config;
-	struct policy *policy = NULL;
-
-	if (switches_build(config->policies, &config->switches, &policy, reader->error) < 0) {
-		return -EINVAL;
-	}
-	use_policy(config, policy);
-	return 0;
-}
-
-static bool every_listener_has_a_policy(const struct config *config)
-{
-	for (unsigned i = 0; i < config->listener_count; i++) {
-		if (config->listeners[i].policy == NULL) {
-			return false;
-		}
-	}
-	return true;
-}
-
-/* --policy and POLICY do not open what the file closes, and whoever gave them is told. */
-static void warn_of_policy_without_use(struct config *config)
-{
-	const bool is_given =
-	        config->policy_option != NULL && strcmp(config->policy_option, "default") != 0;
-
-	if (is_given && (config->verb == CONFIG_RUN || config->verb == CONFIG_CHECK) &&
-	        every_listener_has_a_policy(config)) {
-		config_warn(config,
-		        "%s=%.64s does not count: every listener in %.128s names its policy",
-		        config->policy_option, config->policy_name, config->file);
-	}
-}
-
 static void warn_of_port_without_use(const struct reader *reader)
 {
 	struct config *config = reader->config;
@@ -161,32 +115,6 @@ static void warn_of_port_without_use(const struct reader *reader)
 			        config->port);
 		}
 	}
-}
-
-/* The policy of listeners that the file gives none. */
-static int choose_policy(struct reader *reader)
-{
-	struct config *config = reader->config;
-	struct policy *policy = NULL;
-
-	if (config->switch_name != NULL && config->verb != CONFIG_LEARN) {
-		return build_switches(reader);
-	}
-	if (config->policy_name == NULL) {
-		config->policy_name = config->file == NULL ? "open" : "deny";
-		config->policy_option = "default";
-	}
-	if (config->verb == CONFIG_LEARN) {
-		config->policy_name = "open"; /* it has to see what would be asked next */
-	}
-	if (policy_set_find(config->policies, slice_of(config->policy_name), config->policy_place,
-	            &policy, reader->error) < 0 ||
-	        policy_compile(policy, reader->error) < 0) {
-		return -EINVAL;
-	}
-	warn_of_policy_without_use(config);
-	use_policy(config, policy);
-	return 0;
 }
 
 /* Whether a command asks for no settings: it has to work whatever else is wrong with them. */
@@ -227,7 +155,11 @@ int config_read(int argc, char *const argv[], struct config *ret_config, char er
 	if (ret_config->listener_count == 0) {
 		add_default_listeners(ret_config);
 	}
-	return check_loop(&reader) < 0 || choose_policy(&reader) < 0 ? -EINVAL : 0;
+	if (check_loop(&reader) < 0 || config_choose_policy(&reader) < 0) {
+		return -EINVAL;
+	}
+	config_review(ret_config);
+	return 0;
 }
 
 void config_free(struct config *config)

@@ -74,6 +74,9 @@ struct config {
 	const char *policy_option; /* "--policy", "POLICY", "default"; NULL: the file */
 	struct place policy_place;
 	const struct policy *policy; /* compiled */
+	/* Operations to be allowed besides; NULL: none. And "--allow" or "ALLOW". */
+	const char *allow;
+	const char *allow_option;
 	struct policy_set *policies; /* those of the file are compiled */
 	/* What the environment says of sections; they replace POLICY. */
 	struct switches switches;
@@ -92,7 +95,8 @@ struct config {
 	/* Arguments of `convert`: --from, and a file or "-". */
 	const char *source;
 	const char *source_file;
-	unsigned workers; /* 0: as many as CPUs may be used, at most 4 */
+	const char *source_service; /* of a compose file; NULL: by its image */
+	unsigned workers;           /* 0: as many as CPUs may be used, at most 4 */
 	unsigned max_connections;
 	unsigned max_head;       /* bytes */
 	unsigned head_timeout;   /* seconds */

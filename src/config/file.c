@@ -5,16 +5,15 @@
 #include "config/config.h"
 
 #include "address/address.h"
+#include "base/file.h"
 #include "config/options.h"
 #include "policy/load.h"
 #include "yaml/yaml.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 struct file_reader {
 	struct reader *reader;
@@ -162,13 +161,10 @@ static int read_upstream_address(void *context, const struct yaml_node *node)
 	        0) {
 		return -EINVAL;
 	}
-	const char *given = address_path(node->text.ptr);
-	const char *path = given != NULL ? given : node->text.ptr;
-	const char *problem = address_path_problem(slice_of(path));
+	const char *path;
+	const char *problem = config_engine_problem(node->text.ptr, &path);
 	if (problem != NULL) {
-		return fault_set(file->error, node->place,
-		        "address: %s is not accepted: give the Engine's unix socket, unix:///PATH: "
-		        "%s",
+		return fault_set(file->error, node->place, "address: %s is not accepted: %s",
 		        yaml_found(node).text, problem);
 	}
 	if (config->socket_path == NULL) {
@@ -252,9 +248,7 @@ static int find_listener_policies(struct file_reader *file)
 		if (name == NULL) {
 			continue;
 		}
-		if (policy_set_find(
-		            config->policies, name->text, name->place, &policy, file->error) < 0 ||
-		        policy_compile(policy, file->error) < 0) {
+		if (config_find_policy(file->reader, name->text, name->place, &policy) < 0) {
 			return -EINVAL;
 		}
 		config->listeners[i].policy = policy;
@@ -284,26 +278,6 @@ void config_use_default_file(struct config *config)
 	}
 }
 
-/* The bytes of a file, "-" being standard input, at most one more than are accepted; or -errno. */
-static ssize_t read_whole(const char *path, char *bytes, size_t max)
-{
-	const int fd = strcmp(path, "-") == 0 ? fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 0)
-	                                      : open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
-	size_t len = 0;
-	ssize_t n = 1;
-
-	if (fd < 0) {
-		return -errno;
-	}
-	while (n > 0 && len < max) {
-		n = read(fd, bytes + len, max - len);
-		len += n > 0 ? (size_t)n : 0;
-	}
-	const int error = n < 0 ? errno : 0;
-	(void)close(fd);
-	return error != 0 ? -error : (ssize_t)len;
-}
-
 static int read_tree(struct file_reader *file, struct slice bytes)
 {
 	struct config *config = file->reader->config;
@@ -324,7 +298,7 @@ int config_read_file(struct reader *reader)
 	char *bytes = malloc(max);
 
 	ASSERT(bytes != NULL);
-	const ssize_t len = read_whole(reader->config->file, bytes, max);
+	const ssize_t len = file_read(reader->config->file, bytes, max);
 	int code = 0;
 	if (len < 0) {
 		code = fault_set(reader->error, NOWHERE, "%.512s: cannot be read: %s",

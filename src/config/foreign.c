@@ -21,13 +21,16 @@ enum matter {
 struct foreign {
 	struct slice pattern;
 	enum matter matter;
-	const char *words;
+	const char *words; /* NULL: what was meant says it */
+	const char *meant; /* a variable of an option; NULL: none alone */
 };
 
 static const struct foreign rows[] = {
-#define FOREIGN(text, about, advice) {SLICE_INIT(text), MATTER_##about, advice},
+#define FOREIGN(text, about, advice) {SLICE_INIT(text), MATTER_##about, advice, NULL},
+#define LIKE(text, variable)         {SLICE_INIT(text), MATTER_NONE, NULL, variable},
 #include "config/foreign.def"
 #undef FOREIGN
+#undef LIKE
 };
 
 /* A variable that is set and not read. */
@@ -90,12 +93,29 @@ static enum matter matter_of(const struct config_option *option)
 	switch (option->member) {
 	case offsetof(struct config, file):
 	case offsetof(struct config, policy_name):
+	case offsetof(struct config, allow):
 		return MATTER_POLICY;
 	case offsetof(struct config, listeners):
+	case offsetof(struct config, loopback_only):
 		return MATTER_ADDRESS;
 	default:
 		return MATTER_NONE;
 	}
+}
+
+/* Nobody meant what is set already. */
+static bool is_free(const struct config_option *option)
+{
+	const char *value = getenv(option->variable);
+
+	return value == NULL || value[0] == '\0';
+}
+
+/* `slip` is about what `option` is about, which was meant unless it is set. */
+static void set_meant(struct slip *slip, const struct config_option *option)
+{
+	slip->matter = matter_of(option);
+	slip->meant = is_free(option) ? slice_of(option->variable) : (struct slice){NULL, 0};
 }
 
 /* ── Likeness ────────────────────────────────────────────────────────────── */
@@ -145,15 +165,16 @@ static struct slice like_switch(const struct reader *reader, struct slice name, 
 {
 	const struct switches *set = &reader->config->switches;
 	struct search search = {.prefix = skip_prefix(&name)};
+	const unsigned passes = search.prefix != NO_PREFIX ? 2 : 1;
 
 	search.stem = nearest_to(name);
 	for (unsigned i = 0; free && search.prefix == NO_PREFIX && i < CONFIG_OPTION_COUNT; i++) {
-		if (getenv(config_options[i].variable) == NULL) {
+		if (is_free(&config_options[i])) {
 			search_try(&search, config_options[i].variable, false);
 		}
 	}
 	/* ALLOW_IMAGE is rather a misspelt IMAGES than nothing. */
-	for (unsigned any = 0; any <= (search.prefix != NO_PREFIX) && search.best.len == 0; any++) {
+	for (unsigned any = 0; any < passes && search.best.len == 0; any++) {
 		for (unsigned number = 0; number < SWITCHES_COUNT; number++) {
 			if (!free || set->values[number] == SWITCH_UNSET) {
 				search_try(&search, switches_row(number)->variable, any == 1);
@@ -163,7 +184,7 @@ static struct slice like_switch(const struct reader *reader, struct slice name, 
 	return search.best;
 }
 
-/* The option that `name` is like, among those that restrict and are not set. */
+/* The option that `name` is like, among those that restrict. */
 static const struct config_option *like_option(struct slice name)
 {
 	const struct config_option *best = NULL;
@@ -171,7 +192,7 @@ static const struct config_option *like_option(struct slice name)
 
 	for (unsigned i = 0; i < CONFIG_OPTION_COUNT; i++) {
 		const struct config_option *option = &config_options[i];
-		if (option->flag == NULL || matter_of(option) == MATTER_NONE) {
+		if (option->type == OPTION_BIND || matter_of(option) == MATTER_NONE) {
 			continue;
 		}
 		const unsigned before = nearest.least;
@@ -197,8 +218,7 @@ static bool is_like(const struct reader *reader, struct slice name, struct slip 
 		return true;
 	}
 	if (option != NULL) {
-		slip->matter = matter_of(option);
-		slip->meant = slice_of(option->variable);
+		set_meant(slip, option);
 		return true;
 	}
 	return false;
@@ -206,14 +226,14 @@ static bool is_like(const struct reader *reader, struct slice name, struct slip 
 
 /* ── The environment ─────────────────────────────────────────────────────── */
 
-/* In upper case, as variables are; empty when it is too long to be like anything. */
+/* In upper case, as variables are; as it is when it is too long to be like anything. */
 static struct slice normalize(struct slice name, char memory[NEAREST_LEN_MAX])
 {
 	for (size_t i = 0; i < name.len && name.len <= NEAREST_LEN_MAX; i++) {
 		const char c = name.ptr[i];
 		memory[i] = c == '-' ? '_' : c >= 'a' && c <= 'z' ? (char)(c - 'a' + 'A') : c;
 	}
-	return (struct slice){memory, name.len <= NEAREST_LEN_MAX ? name.len : 0};
+	return name.len <= NEAREST_LEN_MAX ? (struct slice){memory, name.len} : name;
 }
 
 /* Whether `variable`, NAME=value, is set to restrict, and does not. */
@@ -233,15 +253,16 @@ static bool is_slip(const struct reader *reader, const char *variable, struct sl
 		return ret_slip->matter != MATTER_NONE;
 	}
 	const struct slice upper = normalize(name, memory);
-	if (upper.len == 0) {
-		return false;
-	}
 	ret_slip->row = find_row(upper);
-	if (ret_slip->row != NULL) {
-		ret_slip->matter = ret_slip->row->matter;
-		return true;
+	if (ret_slip->row == NULL) {
+		return is_like(reader, upper, ret_slip);
 	}
-	return is_like(reader, upper, ret_slip);
+	if (ret_slip->row->meant != NULL) {
+		set_meant(ret_slip, find_option(slice_of(ret_slip->row->meant)));
+	} else {
+		ret_slip->matter = ret_slip->row->matter;
+	}
+	return true;
 }
 
 /* Whether something else decides what the variable was to decide. */
@@ -252,9 +273,9 @@ static bool is_settled(const struct config *config, enum matter matter)
 		return true;
 	case MATTER_POLICY:
 		return config->verb == CONFIG_LEARN || config->file != NULL ||
-		       config->policy_name != NULL;
+		       config->policy_name != NULL || config->allow != NULL;
 	case MATTER_ADDRESS:
-		return config->listener_count > 0;
+		return config->listener_count > 0 || config->loopback_only;
 	case MATTER_DEMAND:
 		return false;
 	}
@@ -263,7 +284,7 @@ static bool is_settled(const struct config *config, enum matter matter)
 
 static bool stops(const struct config *config, const struct slip *slip)
 {
-	const bool beside_switches = config->switch_name != NULL && config->file == NULL;
+	const bool beside_switches = config->switch_name != NULL;
 
 	return !is_settled(config, slip->matter) ||
 	       (slip->matter == MATTER_POLICY && beside_switches && slip->certain);
@@ -290,7 +311,10 @@ static void add_name(struct text *text, const struct slip *slip)
 
 static bool is_same_sentence(const struct slip *a, const struct slip *b)
 {
-	return a->row != NULL && b->row != NULL && strcmp(a->row->words, b->row->words) == 0;
+	const char *words[2] = {
+	        a->row != NULL ? a->row->words : NULL, b->row != NULL ? b->row->words : NULL};
+
+	return words[0] != NULL && words[1] != NULL && strcmp(words[0], words[1]) == 0;
 }
 
 /* The sentence of slip `i` and of those behind it that have the same. */
@@ -305,7 +329,7 @@ static void describe(const struct slips *slips, unsigned i, struct text *text)
 			add_name(text, &slips->slips[j]);
 		}
 	}
-	if (slip->row != NULL) {
+	if (slip->row != NULL && slip->row->words != NULL) {
 		text_add_format(text, ": %s", slip->row->words);
 	} else if (slip->value.len == 0 && find_option(slip->name) != NULL) {
 		text_add_format(text, " is empty");
@@ -350,7 +374,7 @@ static void add_remedy(const struct config *config, const struct slips *slips, s
 
 static int refuse(struct reader *reader, const struct slips *slips)
 {
-	char memory[FAULT_MAX - 1];
+	char memory[FAULT_MAX - sizeof("...")];
 	struct text text = text_over(memory, sizeof(memory));
 
 	for (unsigned i = 0; i < slips->count; i++) {
@@ -362,7 +386,8 @@ static int refuse(struct reader *reader, const struct slips *slips)
 	}
 	add_remedy(reader->config, slips, &text);
 	text.len -= memory[text.len - 1] == '.'; /* as all faults */
-	return fault_set(reader->error, NOWHERE, "%.*s", SLICE_FMT(text_slice(&text)));
+	return fault_set(reader->error, NOWHERE, "%.*s%s", SLICE_FMT(text_slice(&text)),
+	        text.overflow ? "..." : "");
 }
 
 static void warn(struct reader *reader, const struct slips *slips)

@@ -11,7 +11,8 @@
 
 enum option_type {
 	OPTION_FILE,
-	OPTION_POLICY, /* these two, as flags, are not empty */
+	OPTION_POLICY,
+	OPTION_OPERATIONS, /* these three, as flags, are not empty */
 	OPTION_ADDRESSES,
 	OPTION_BIND,
 	OPTION_SWITCH,
@@ -64,6 +65,8 @@ int config_refuse(struct reader *reader, const char *name, const char *value, co
 /* Set the option's member; `name` is what messages call it. */
 int config_read_value(struct reader *reader, const struct config_option *option, const char *name,
         const char *value) MUST_USE;
+/* What is wrong with the address of the Engine's socket, or NULL and its path. */
+const char *config_engine_problem(const char *value, const char **ret_path);
 /* The command line: verb, flags, and what the verb wants besides. */
 int config_read_arguments(struct reader *reader, int argc, char *const argv[]) MUST_USE;
 /* A new listener, to be filled. */
@@ -76,6 +79,13 @@ int config_read_environment(struct reader *reader) MUST_USE;
  * open what they were to close, else a warning. After the file.
  */
 int config_check_environment(struct reader *reader) MUST_USE;
+/* The compiled policy of this name, or of these names with commas between them, which it unites. */
+int config_find_policy(struct reader *reader, struct slice names, struct place place,
+        struct policy **ret_policy) MUST_USE;
+/* The policy of listeners that have none, and config->policy; the last step. */
+int config_choose_policy(struct reader *reader) MUST_USE;
+/* Warn of what is hardly meant so; after everything else. */
+void config_review(struct config *config);
 /* One more sentence for config->warnings. */
 void config_warn(struct config *config, const char *format, ...) PRINTF_LIKE(2, 3);
 /* CONFIG_DEFAULT_FILE, where no file is named and this one is there. */

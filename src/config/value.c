@@ -113,9 +113,10 @@ static int read_log_level(struct reader *reader, const struct given *given)
 
 static int read_log_format(struct reader *reader, const struct given *given)
 {
-	const bool json = strcmp(given->value, "json") == 0;
+	const struct slice value = slice_of(given->value);
+	const bool json = slice_equal_nocase(value, SLICE("json"));
 
-	if (!json && strcmp(given->value, "text") != 0) {
+	if (!json && !slice_equal_nocase(value, SLICE("text"))) {
 		return config_refuse(reader, given->name, given->value, "give text or json");
 	}
 	reader->config->log_format = json ? LOG_JSON : LOG_TEXT;
@@ -126,6 +127,14 @@ static int read_policy(struct reader *reader, const struct given *given)
 {
 	reader->config->policy_name = given->value;
 	reader->config->policy_option = given->name;
+	return 0;
+}
+
+/* What it names is looked up where policies are made. */
+static int read_operations(struct reader *reader, const struct given *given)
+{
+	reader->config->allow = given->value;
+	reader->config->allow_option = given->name;
 	return 0;
 }
 
@@ -208,7 +217,7 @@ static int read_listeners(struct reader *reader, const struct given *given)
 /* Tecnativa's BIND_CONFIG. */
 static int read_bind(struct reader *reader, const struct given *given)
 {
-	struct config_listener *listener;
+	struct config_listener *listener = NULL;
 	struct bind bind;
 	struct slice word;
 	const char *problem = bind_read(slice_of(given->value), &bind, &word);
@@ -224,18 +233,30 @@ static int read_bind(struct reader *reader, const struct given *given)
 		if (config_add_listener(reader, given->name, address, &listener) < 0) {
 			return -EINVAL;
 		}
+		ASSERT(listener != NULL);
 		listener->mode = bind.has_mode ? bind.mode : listener->mode;
 	}
 	return 0;
 }
 
+const char *config_engine_problem(const char *value, const char **ret_path)
+{
+	const char *path = value[0] == '/' ? value : address_path(value);
+
+	*ret_path = path;
+	if (path != NULL) {
+		return address_path_problem(slice_of(path));
+	}
+	return strstr(value, "://") != NULL
+	               ? "the Engine is reached through its unix socket alone: give the absolute "
+	                 "path of the socket, or unix:///PATH"
+	               : "give the Engine's unix socket as an absolute path or as unix:///PATH";
+}
+
 static int read_socket(struct reader *reader, const struct given *given)
 {
-	const char *path = given->value[0] == '/' ? given->value : address_path(given->value);
-	const char *problem =
-	        path == NULL
-	                ? "give the Engine's unix socket as an absolute path or as unix:///PATH"
-	                : address_path_problem(slice_of(path));
+	const char *path;
+	const char *problem = config_engine_problem(given->value, &path);
 
 	if (problem != NULL) {
 		return config_refuse(reader, given->name, given->value, problem);
@@ -263,6 +284,7 @@ int config_read_value(struct reader *reader, const struct config_option *option,
 	static int (*const readers[])(struct reader *, const struct given *) = {
 	        [OPTION_FILE] = read_file,
 	        [OPTION_POLICY] = read_policy,
+	        [OPTION_OPERATIONS] = read_operations,
 	        [OPTION_ADDRESSES] = read_listeners,
 	        [OPTION_BIND] = read_bind,
 	        [OPTION_SWITCH] = read_switch,

@@ -3,11 +3,11 @@
  * CetusGuard: rules of methods and a regular expression with variables in it,
  * from a file, the environment or flags.
  */
-#include "address/address.h"
 #include "convert/sources.h"
 
+#include "address/address.h"
+
 #include <errno.h>
-#include <stdio.h>
 
 enum {
 	EXPANDED_MAX = 16 * 1024, /* bytes of a pattern without variables */
@@ -16,6 +16,27 @@ enum {
 };
 
 static const char own_policy[] = "cetusguard";
+
+const struct known_setting convert_cetusguard_settings[] = {
+        {.flag = "backend-addr", .variable = "CETUSGUARD_BACKEND_ADDR"},
+        {.variable = "CONTAINER_HOST"},
+        {.variable = "DOCKER_HOST"},
+        {.flag = "backend-tls-cacert", .variable = "CETUSGUARD_BACKEND_TLS_CACERT"},
+        {.flag = "backend-tls-cert", .variable = "CETUSGUARD_BACKEND_TLS_CERT"},
+        {.flag = "backend-tls-key", .variable = "CETUSGUARD_BACKEND_TLS_KEY"},
+        {.flag = "frontend-addr", .variable = "CETUSGUARD_FRONTEND_ADDR"},
+        {.flag = "frontend-tls-cacert", .variable = "CETUSGUARD_FRONTEND_TLS_CACERT"},
+        {.flag = "frontend-tls-cert", .variable = "CETUSGUARD_FRONTEND_TLS_CERT"},
+        {.flag = "frontend-tls-key", .variable = "CETUSGUARD_FRONTEND_TLS_KEY"},
+        {.flag = "log-level",
+                .variable = "CETUSGUARD_LOG_LEVEL",
+                .note = "is LOG_LEVEL in the environment: crit, err, warning, info or debug"},
+        {.flag = "no-builtin-rules", .variable = "CETUSGUARD_NO_BUILTIN_RULES", .alone = true},
+        {.flag = "rules", .variable = "CETUSGUARD_RULES"},
+        {.flag = "rules-file", .variable = "CETUSGUARD_RULES_FILE"},
+        {.flag = "version", .alone = true},
+        {.flag = NULL},
+};
 
 /* ── Variables ───────────────────────────────────────────────────────────── */
 
@@ -97,24 +118,6 @@ static const char *expand(struct arena *arena, struct slice pattern)
 
 /* ── Rules ───────────────────────────────────────────────────────────────── */
 
-static bool is_blank(char c)
-{
-	return c == ' ' || c == '\t';
-}
-
-static bool is_known_method(const char *method)
-{
-	static const char *const known[] = {
-	        "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"};
-
-	for (unsigned i = 0; i < ARRAY_LEN(known); i++) {
-		if (strcmp(method, known[i]) == 0) {
-			return true;
-		}
-	}
-	return false;
-}
-
 /* "GET,HEAD"; those that no Engine has are left out. False: it is no such list. */
 static bool read_methods(struct draft *draft, struct slice list, const char *methods[METHODS_MAX],
         unsigned *ret_count)
@@ -128,11 +131,10 @@ static bool read_methods(struct draft *draft, struct slice list, const char *met
 		        *ret_count == METHODS_MAX) {
 			return false;
 		}
-		if (is_known_method(method)) {
+		if (policy_method_bit(word) != 0) {
 			methods[(*ret_count)++] = method;
 		} else {
-			draft_say(draft, DRAFT_DOUBT,
-			        "NOT CONVERTED: the Engine has nothing for %s.", method);
+			draft_say(draft, DRAFT_DROPPED, "the Engine has nothing for %s.", method);
 		}
 	}
 	return true;
@@ -141,28 +143,24 @@ static bool read_methods(struct draft *draft, struct slice list, const char *met
 /* Rules are trimmed, not empty and no comments. */
 static int write_rule(struct draft *draft, const struct setting *setting)
 {
-	const struct slice line = slice_of(setting->value);
 	const char *methods[METHODS_MAX];
+	const size_t len = strcspn(setting->value, " \t");
+	const struct slice pattern = slice_trim(slice_of(setting->value + len));
 	struct pattern_rule rule = {.methods = methods, .place = setting->place};
-	size_t len = 0;
 
-	while (len < line.len && !is_blank(line.ptr[len])) {
-		len++;
-	}
-	const struct slice pattern = slice_trim(slice_behind(line, len));
 	draft_say(draft, DRAFT_REMARK, "%s", setting->value);
-	if (pattern.len == 0 ||
-	        !read_methods(draft, (struct slice){line.ptr, len}, methods, &rule.method_count)) {
+	if (pattern.len == 0 || !read_methods(draft, (struct slice){setting->value, len}, methods,
+	                                &rule.method_count)) {
 		return fault_set(draft->error, setting->place,
 		        "'%s' is no rule: write METHOD[,METHOD]... PATTERN, such as GET "
 		        "%%API_PREFIX_CONTAINERS%%/json",
-		        text_show(line).text);
+		        text_show(slice_of(setting->value)).text);
 	}
 	rule.pattern = expand(&draft->arena, pattern);
 	if (rule.pattern == NULL) {
 		return fault_set(draft->error, setting->place,
-		        "'%s' has more than %d variables in it", text_show(line).text,
-		        EXPANSIONS_MAX);
+		        "'%s' has more than %d variables in it, or becomes too long with them",
+		        text_show(slice_of(setting->value)).text, EXPANSIONS_MAX);
 	}
 	return rule.method_count == 0 ? 0 : convert_pattern_rule(draft, &rule);
 }
@@ -171,30 +169,26 @@ static int write_builtin_rules(struct draft *draft, const struct input *input)
 {
 	static const char *const operations[] = {"system.ping", "system.version", "system.info",
 	        "libpod.system.ping", "libpod.system.version", "libpod.system.info"};
-	const struct draft_rule rule = {
-	        .allow = true,
-	        .operations = operations,
-	        .operation_count = ARRAY_LEN(operations),
-	        .place = {input->file, 1},
-	};
+	const struct policy_match match = {
+	        .operations = operations, .operation_count = ARRAY_LEN(operations)};
 
-	if (input_is_true(input_find(input, "no-builtin-rules", "CETUSGUARD_NO_BUILTIN_RULES"))) {
+	if (input_is_true(input, "no-builtin-rules")) {
 		return 0;
 	}
 	draft_say(draft, DRAFT_REMARK, "The original's builtin rules");
-	return draft_rule(draft, &rule);
+	return draft_rule(draft, true, &match, (struct place){input->file, 1});
 }
 
 /* The rules within settings come behind them, as settings of their own. */
 static int cut_rules(struct input *input)
 {
 	const unsigned count = input->count;
-	const struct setting *winner = input_find(input, "rules", "CETUSGUARD_RULES");
+	const struct setting *winner = input_find(input, "rules");
 
 	for (unsigned i = 0; winner != NULL && i < count; i++) {
 		const struct setting *setting = &input->settings[i];
-		const bool flag = winner->kind == SETTING_FLAG && setting->kind == SETTING_FLAG &&
-		                  strcmp(setting->name, "rules") == 0;
+		const bool flag = setting->kind == SETTING_FLAG && winner->kind == SETTING_FLAG &&
+		                  strcmp(setting->name, winner->name) == 0;
 		if ((flag || setting == winner) &&
 		        input_read_rules(input, slice_of(setting->value), setting->place) < 0) {
 			return -EINVAL;
@@ -205,13 +199,13 @@ static int cut_rules(struct input *input)
 
 static int write_policy(struct input *input, struct draft *draft)
 {
-	const struct setting *file = input_find(input, "rules-file", "CETUSGUARD_RULES_FILE");
+	const char *file = input_value(input, "rules-file", NULL);
 
-	if (file != NULL && file->value[0] != '\0') {
+	if (file != NULL) {
 		draft_say(draft, DRAFT_LOST,
 		        "the rules of %s: convert that file by itself, and add its rules to those "
 		        "here.",
-		        file->value);
+		        file);
 	}
 	if (draft_policy(draft, own_policy) < 0 || write_builtin_rules(draft, input) < 0 ||
 	        cut_rules(input) < 0) {
@@ -223,70 +217,59 @@ static int write_policy(struct input *input, struct draft *draft)
 			return -EINVAL;
 		}
 	}
-	if (draft_compile(draft) < 0) {
-		return -EINVAL;
-	}
-	convert_note_attach(draft);
-	return 0;
+	return draft_compile(draft);
 }
 
 /* ── Addresses ───────────────────────────────────────────────────────────── */
 
-static bool has_tls(const struct input *input)
-{
-	return input_find(input, "frontend-tls-cert", "CETUSGUARD_FRONTEND_TLS_CERT") != NULL ||
-	       input_find(input, "frontend-tls-key", "CETUSGUARD_FRONTEND_TLS_KEY") != NULL ||
-	       input_find(input, "frontend-tls-cacert", "CETUSGUARD_FRONTEND_TLS_CACERT") != NULL;
-}
-
 static int write_listener(
-        struct input *input, struct draft *draft, const char *address, struct place place)
+        struct input *input, struct draft *draft, const char *given, struct place place)
 {
-	const struct slice scheme = SLICE("tcp://");
-	const struct slice given = slice_of(address);
+	const bool tls = input_find(input, "frontend-tls-cert") != NULL ||
+	                 input_find(input, "frontend-tls-key") != NULL ||
+	                 input_find(input, "frontend-tls-cacert") != NULL;
+	struct draft_listener listener = {given, own_policy, 0, place};
+	struct slice host = slice_of(given);
 
-	if (address_path(address) != NULL) {
-		const struct draft_listener listener = {address, own_policy, 0, place};
+	if (address_path(given) != NULL) {
 		return draft_listener(draft, &listener);
 	}
-	const char *colon = memrchr(given.ptr, ':', given.len);
-	if (!slice_starts_with(given, scheme) || colon < given.ptr + scheme.len ||
-	        !convert_is_port(slice_of(colon + 1))) {
+	const bool tcp = slice_skip(&host, SLICE("tcp://"));
+	const char *colon = memrchr(host.ptr, ':', host.len);
+	if (!tcp || colon == NULL || !draft_is_port(slice_of(colon + 1))) {
 		return fault_set(draft->error, place,
 		        "'%s' is no address to listen on: tcp://HOST:PORT and unix:///PATH are",
-		        text_show(given).text);
+		        text_show(slice_of(given)).text);
 	}
-	const struct slice host = slice_between(given.ptr + scheme.len, colon);
-	const char *was = convert_tcp_address(&draft->arena, host, slice_of(colon + 1));
-	if (has_tls(input) && !convert_is_loopback(host)) {
+	host = slice_between(host.ptr, colon);
+	listener.address = draft_tcp_address(draft, host, slice_of(colon + 1));
+	if (tls && !draft_is_loopback(host)) {
 		draft_say(draft, DRAFT_LOST,
 		        "TLS of %s. So that nobody gets in without it, the listener is on "
 		        "127.0.0.1; where only its clients can reach it, make its address %s.",
-		        address, was);
-		was = convert_tcp_address(&draft->arena, SLICE("127.0.0.1"), slice_of(colon + 1));
+		        given, listener.address);
+		listener.address =
+		        draft_tcp_address(draft, SLICE("127.0.0.1"), slice_of(colon + 1));
 	}
-	const struct draft_listener listener = {was, own_policy, 0, place};
 	return draft_listener(draft, &listener);
 }
 
 /* Flags, one for each address; the variable, one; the image's own default; the program's. */
 static int write_listeners(struct input *input, struct draft *draft)
 {
-	const struct setting *setting =
-	        input_find(input, "frontend-addr", "CETUSGUARD_FRONTEND_ADDR");
+	const struct setting *last = input_find(input, "frontend-addr");
 
-	if (setting == NULL || setting->value[0] == '\0') {
+	if (last == NULL || last->value[0] == '\0') {
 		return write_listener(input, draft,
 		        input->service != NULL ? "tcp://:2375" : "tcp://127.0.0.1:2375",
 		        (struct place){input->file, 1});
 	}
-	if (setting->kind == SETTING_VARIABLE) {
-		return write_listener(input, draft, setting->value, setting->place);
-	}
 	for (unsigned i = 0; i < input->count; i++) {
-		const struct setting *flag = &input->settings[i];
-		if (flag->kind == SETTING_FLAG && strcmp(flag->name, "frontend-addr") == 0 &&
-		        write_listener(input, draft, flag->value, flag->place) < 0) {
+		const struct setting *setting = &input->settings[i];
+		const bool flag = setting->kind == SETTING_FLAG && last->kind == SETTING_FLAG &&
+		                  strcmp(setting->name, last->name) == 0;
+		if ((flag || setting == last) &&
+		        write_listener(input, draft, setting->value, setting->place) < 0) {
 			return -EINVAL;
 		}
 	}
@@ -295,12 +278,11 @@ static int write_listeners(struct input *input, struct draft *draft)
 
 static int write_upstream(const struct input *input, struct draft *draft)
 {
-	static const char *const names[] = {
-	        "CETUSGUARD_BACKEND_ADDR", "CONTAINER_HOST", "DOCKER_HOST"};
+	static const char *const names[] = {"backend-addr", "CONTAINER_HOST", "DOCKER_HOST"};
 	const struct setting *setting = NULL;
 
 	for (unsigned i = 0; i < ARRAY_LEN(names) && setting == NULL; i++) {
-		setting = input_find(input, "backend-addr", names[i]);
+		setting = input_find(input, names[i]);
 	}
 	if (setting == NULL || setting->value[0] == '\0') {
 		return draft_upstream(
@@ -316,33 +298,8 @@ static int write_upstream(const struct input *input, struct draft *draft)
 	return draft_upstream(draft, path, setting->place);
 }
 
-static void note_unknown(const struct input *input, struct draft *draft)
-{
-	static const char *const flags[] = {"backend-addr", "backend-tls-cacert",
-	        "backend-tls-cert", "backend-tls-key", "frontend-addr", "frontend-tls-cacert",
-	        "frontend-tls-cert", "frontend-tls-key", "log-level", "no-builtin-rules", "rules",
-	        "rules-file"};
-	static const struct known_settings known = {"CETUSGUARD_", flags, ARRAY_LEN(flags)};
-
-	for (unsigned i = 0; i < input->count; i++) {
-		convert_note_unknown(draft, &known, &input->settings[i]);
-	}
-}
-
 int convert_cetusguard(struct input *input, struct draft *draft)
 {
-	const struct setting *level = input_find(input, "log-level", "CETUSGUARD_LOG_LEVEL");
-
-	draft_say(draft, DRAFT_NOTE,
-	        "An API version is no part of a path here: what the original let through with or "
-	        "without one passes in both spellings, which the Engine treats alike.");
-	if (level != NULL) {
-		draft_say(draft, DRAFT_NOTE,
-		        "%s=%s is LOG_LEVEL in the environment: crit, err, warning, info "
-		        "or debug.",
-		        level->name, level->value);
-	}
-	note_unknown(input, draft);
 	return write_upstream(input, draft) < 0 || write_policy(input, draft) < 0
 	               ? -EINVAL
 	               : write_listeners(input, draft);

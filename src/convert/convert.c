@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #include "convert/convert.h"
 
+#include "base/file.h"
+#include "convert/compose.h"
 #include "convert/sources.h"
+#include "switches/switches.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -11,30 +14,40 @@ struct source {
 	const char *image;
 	const char *title;
 	int (*convert)(struct input *input, struct draft *draft);
+	const struct known_setting *known;
+	const char *prefix; /* of all its variables; others are somebody else's */
 	bool takes_rules;
-	const char *switches[4];
+	bool has_switches; /* those of switches/ */
 };
 
 static const struct source sources[CONVERT_SOURCE_COUNT] = {
         [CONVERT_TECNATIVA] = {.name = SLICE_INIT("tecnativa"),
                 .image = "tecnativa/docker-socket-proxy",
                 .title = "Tecnativa's docker-socket-proxy",
-                .convert = convert_tecnativa},
+                .convert = convert_tecnativa,
+                .known = convert_switched_settings,
+                .prefix = "",
+                .has_switches = true},
         [CONVERT_LINUXSERVER] = {.name = SLICE_INIT("linuxserver"),
                 .image = "linuxserver/socket-proxy",
                 .title = "linuxserver's socket-proxy",
-                .convert = convert_linuxserver},
+                .convert = convert_linuxserver,
+                .known = convert_switched_settings,
+                .prefix = "",
+                .has_switches = true},
         [CONVERT_WOLLOMATIC] = {.name = SLICE_INIT("wollomatic"),
                 .image = "wollomatic/socket-proxy",
                 .title = "wollomatic's socket-proxy",
                 .convert = convert_wollomatic,
-                .switches = {"logjson", "allowhealthcheck", "stoponwatchdog"}},
+                .known = convert_wollomatic_settings,
+                .prefix = "SP_"},
         [CONVERT_CETUSGUARD] = {.name = SLICE_INIT("cetusguard"),
                 .image = "hectorm/cetusguard",
                 .title = "CetusGuard",
                 .convert = convert_cetusguard,
-                .takes_rules = true,
-                .switches = {"no-builtin-rules", "version"}},
+                .known = convert_cetusguard_settings,
+                .prefix = "CETUSGUARD_",
+                .takes_rules = true},
 };
 
 enum convert_source convert_find_source(struct slice name)
@@ -47,137 +60,172 @@ enum convert_source convert_find_source(struct slice name)
 	return (enum convert_source)i;
 }
 
-/* ── Converting ────────────────────────────────────────────────────────────── */
+/* ── Reading ─────────────────────────────────────────────────────────────── */
 
-static unsigned count_switches(const struct source *source)
+/* "GET,HEAD pattern" */
+static bool is_rule(struct slice line)
 {
-	unsigned count = 0;
+	size_t len = 0;
 
-	while (count < ARRAY_LEN(source->switches) && source->switches[count] != NULL) {
-		count++;
+	while (len < line.len &&
+	        ((line.ptr[len] >= 'A' && line.ptr[len] <= 'Z') || line.ptr[len] == ',')) {
+		len++;
 	}
-	return count;
+	return len > 0 && len < line.len && (line.ptr[len] == ' ' || line.ptr[len] == '\t');
 }
 
-/* "SP_LISTENIP" of "listenip": the name behind `prefix` in upper case, dashes as underscores. */
-static bool is_variable_of(const char *variable, const char *prefix, const char *flag)
+static bool is_flag(struct slice line)
 {
-	const size_t len = strlen(prefix);
-	size_t i = 0;
+	return line.len > 1 && line.ptr[0] == '-' &&
+	       (input_is_name_char(line.ptr[1]) || line.ptr[1] == '-') &&
+	       !slice_equal(line, SLICE("---"));
+}
 
-	for (; flag[i] != '\0'; i++) {
-		const char c = flag[i] == '-' ? '_' : flag[i];
-		if (variable[len + i] == '\0' || ascii_lower(variable[len + i]) != ascii_lower(c)) {
-			return false;
+/* The first line that says something, without spaces at its ends; empty: there is none. */
+static struct slice first_line(const struct input *input, struct slice bytes)
+{
+	struct slice line;
+
+	while (slice_next(&bytes, '\n', &line)) {
+		line.len -= slice_ends_with(line, SLICE("\r"));
+		line = slice_trim(line);
+		if (line.len > 0 && line.ptr[0] != '#' &&
+		        (line.ptr[0] != '!' || !input->takes_rules)) {
+			return line;
 		}
 	}
-	return variable[len + i] == '\0';
+	return SLICE("");
 }
 
-void convert_note_unknown(
-        struct draft *draft, const struct known_settings *known, const struct setting *setting)
+/* The first line tells which form it is. */
+static int read_input(struct input *input, struct slice bytes, struct draft *draft)
 {
-	const bool is_flag = setting->kind == SETTING_FLAG;
-	bool found = !is_flag &&
-	             (setting->kind != SETTING_VARIABLE ||
-	                     strncmp(setting->name, known->prefix, strlen(known->prefix)) != 0);
+	const struct place top = {input->file, 1};
 
-	for (unsigned i = 0; !found && i < known->flag_count; i++) {
-		found = is_flag ? strcmp(setting->name, known->flags[i]) == 0
-		                : is_variable_of(setting->name, known->prefix, known->flags[i]);
+	(void)slice_skip(&bytes, SLICE("\xef\xbb\xbf")); /* U+FEFF, which some editors put there */
+	const struct slice line = first_line(input, bytes);
+	if (line.len == 0 && !input->takes_rules) {
+		return fault_set(input->error, top, "there is nothing in it");
 	}
-	if (!found) {
-		draft_say(draft, DRAFT_LOST, "%s%s: the original has no such setting.",
-		        is_flag ? "-" : "", setting->name);
+	if (input->takes_rules && (line.len == 0 || is_rule(line))) {
+		return input_read_rules(input, bytes, top);
+	}
+	if (is_flag(line)) {
+		return input_read_flags(input, bytes);
+	}
+	return input_is_variable(line) ? input_read_variables(input, bytes)
+	                               : compose_read(input, bytes, draft);
+}
+
+static bool is_own(const struct source *source, const struct input *input, unsigned i)
+{
+	const struct setting *setting = &input->settings[i];
+
+	return setting->kind == SETTING_RULE || input_known(input, setting) != NULL ||
+	       (source->has_switches && setting->kind == SETTING_VARIABLE &&
+	               switches_find(slice_of(setting->name)) < SWITCHES_COUNT);
+}
+
+/* Whether its name looks like one of the original's. */
+static bool is_named(const struct source *source, const struct setting *setting)
+{
+	return setting->kind == SETTING_VARIABLE &&
+	       slice_starts_with(slice_of(setting->name), slice_of(source->prefix));
+}
+
+/* Settings of another proxy would become a policy that nobody wrote. */
+static int check_origin(const struct source *source, const struct input *input)
+{
+	bool own = input->service != NULL || input->count == 0;
+
+	for (unsigned i = 0; !own && i < input->count; i++) {
+		own = is_own(source, input, i) ||
+		      (source->prefix[0] != '\0' && is_named(source, &input->settings[i]));
+	}
+	return own ? 0
+	           : fault_set(input->error, input->settings[0].place,
+	                     "%s is no setting of %s, nor is any other here: --from says whose "
+	                     "they "
+	                     "are",
+	                     text_show(slice_of(input->settings[0].name)).text, source->title);
+}
+
+/* What goes on elsewhere, and what the original does not have: a slip, most likely, and what it
+ * was to open or to close is not converted. */
+static void note_settings(
+        const struct source *source, const struct input *input, struct draft *draft)
+{
+	for (unsigned i = 0; i < input->count; i++) {
+		const struct setting *setting = &input->settings[i];
+		const struct known_setting *known = input_known(input, setting);
+		const bool flag = setting->kind == SETTING_FLAG;
+		if (known != NULL && known->note != NULL) {
+			draft_say(draft, DRAFT_NOTE, "%s%s%s %s.", setting->name,
+			        setting->value[0] != '\0' ? "=" : "", setting->value, known->note);
+		} else if ((flag || is_named(source, setting)) && !is_own(source, input, i)) {
+			draft_say(draft, DRAFT_LOST, "%s%s: the original has no such setting.",
+			        flag ? "-" : "", setting->name);
+		}
 	}
 }
 
-static int write_draft(
-        const struct source *source, const char *file, struct slice bytes, struct draft *draft)
+/* ── Converting ──────────────────────────────────────────────────────────── */
+
+static int write_draft(const struct convert_order *order, struct slice bytes, struct draft *draft)
 {
+	const struct source *source = &sources[order->source];
 	struct input *input = arena_take(&draft->arena, sizeof(*input));
 
 	*input = (struct input){
 	        .arena = &draft->arena,
-	        .file = file,
+	        .file = strcmp(order->file, "-") == 0 ? "standard input" : order->file,
 	        .image = source->image,
+	        .service = order->service,
 	        .takes_rules = source->takes_rules,
-	        .switches = source->switches,
-	        .switch_count = count_switches(source),
-	        .draft = draft,
+	        .known = source->known,
+	        .error = draft->error,
 	};
 	if (bytes.len > INPUT_SIZE_MAX) {
-		return fault_set(draft->error, NOWHERE, "%s: it is longer than %d bytes", file,
-		        INPUT_SIZE_MAX);
+		return fault_set(draft->error, NOWHERE, "%s: it is longer than %d bytes",
+		        input->file, INPUT_SIZE_MAX);
 	}
 	draft_say(draft, DRAFT_NOTE, "From %s (%s), by docker-socket-proxy " VERSION " convert.",
-	        file, source->title);
-	return input_read(input, bytes) < 0 ? -EINVAL : source->convert(input, draft);
-}
-
-static void print_warnings(const struct draft *draft, FILE *warnings)
-{
-	struct slice rest = text_slice(&draft->warnings);
-	struct slice line;
-
-	while (slice_next(&rest, '\n', &line)) {
-		if (line.len > 0) {
-			(void)fprintf(warnings, "docker-socket-proxy: %.*s\n", SLICE_FMT(line));
-		}
+	        input->file, source->title);
+	if (read_input(input, bytes, draft) < 0 || check_origin(source, input) < 0) {
+		return -EINVAL;
 	}
+	note_settings(source, input, draft);
+	return source->convert(input, draft) < 0 ? -EINVAL : draft_check_size(draft);
 }
 
-int convert_bytes(enum convert_source source, const char *file, struct slice bytes, FILE *output,
+int convert_bytes(const struct convert_order *order, struct slice bytes, FILE *output,
         FILE *warnings, char error[FAULT_MAX])
 {
 	struct draft draft;
 
-	ASSERT(source < CONVERT_SOURCE_COUNT);
+	ASSERT(order->source < CONVERT_SOURCE_COUNT);
 	error[0] = '\0';
 	draft_new(&draft, error);
-	int code = write_draft(&sources[source], file, bytes, &draft);
+	const int code = write_draft(order, bytes, &draft);
 	if (code == 0) {
-		code = draft_print(&draft, output);
-	}
-	if (code == 0) {
-		print_warnings(&draft, warnings);
+		draft_print(&draft, output, warnings);
 	}
 	draft_free(&draft);
 	return code;
 }
 
-/* ── The file ────────────────────────────────────────────────────────────── */
-
-/* At most one byte more than are accepted. */
-static int read_whole(const char *path, char *bytes, size_t *ret_len, char error[FAULT_MAX])
+int convert_run(
+        const struct convert_order *order, FILE *output, FILE *warnings, char error[FAULT_MAX])
 {
-	FILE *file = strcmp(path, "-") == 0 ? stdin : fopen(path, "re");
-
-	if (file == NULL) {
-		return fault_set(error, NOWHERE, "%.512s: %s", path, strerrordesc_np(errno));
-	}
-	*ret_len = fread(bytes, 1, INPUT_SIZE_MAX + 1, file);
-	const int problem = ferror(file) ? errno : 0;
-	if (file != stdin) {
-		(void)fclose(file);
-	}
-	return problem == 0
-	               ? 0
-	               : fault_set(error, NOWHERE, "%.512s: %s", path, strerrordesc_np(problem));
-}
-
-int convert_run(enum convert_source source, const char *path, FILE *output, FILE *warnings,
-        char error[FAULT_MAX])
-{
-	char *bytes = malloc(INPUT_SIZE_MAX + 1);
-	size_t len = 0;
+	const size_t max = INPUT_SIZE_MAX + 1; /* by the one more it is seen to be too long */
+	char *bytes = malloc(max);
 
 	ASSERT(bytes != NULL);
-	int code = read_whole(path, bytes, &len, error);
-	if (code == 0) {
-		code = convert_bytes(source, strcmp(path, "-") == 0 ? "standard input" : path,
-		        (struct slice){bytes, len}, output, warnings, error);
-	}
+	const ssize_t len = file_read(order->file, bytes, max);
+	const int code = len < 0 ? fault_set(error, NOWHERE, "%.512s: %s", order->file,
+	                                   strerrordesc_np((int)-len))
+	                         : convert_bytes(order, (struct slice){bytes, (size_t)len}, output,
+	                                   warnings, error);
 	free(bytes);
 	return code;
 }

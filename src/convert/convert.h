@@ -27,16 +27,21 @@ enum convert_source {
 /* CONVERT_SOURCE_COUNT: none is called that. */
 enum convert_source convert_find_source(struct slice name);
 
+struct convert_order {
+	enum convert_source source;
+	const char *file;    /* its path, "-" for standard input; or what messages call the bytes */
+	const char *service; /* of a compose file; NULL: the one that has the original's image */
+};
+
 /*
- * Write the YAML to `output` and warnings, a line each, to `warnings`. `file` is
- * what messages call `bytes`. 0, or -EINVAL with a sentence in `error`, and then
- * nothing was written.
+ * Write the YAML of `bytes` to `output` and warnings, a line each, to `warnings`. 0, or -EINVAL
+ * with a sentence in `error`, and then nothing was written.
  */
-int convert_bytes(enum convert_source source, const char *file, struct slice bytes, FILE *output,
+int convert_bytes(const struct convert_order *order, struct slice bytes, FILE *output,
         FILE *warnings, char error[FAULT_MAX]) MUST_USE;
 
-/* The same of a file's bytes; of standard input's, where `path` is "-". */
-int convert_run(enum convert_source source, const char *path, FILE *output, FILE *warnings,
+/* The same of the bytes of order->file. */
+int convert_run(const struct convert_order *order, FILE *output, FILE *warnings,
         char error[FAULT_MAX]) MUST_USE;
 
 #endif

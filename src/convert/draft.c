@@ -4,69 +4,36 @@
 #include "gate/gate.h"
 
 #include "address/address.h"
+#include "yaml/write.h"
 
 #include <errno.h>
 #include <stdarg.h>
+#include <stdlib.h>
 
 enum {
 	PART_MAX = 256 * 1024, /* bytes of each part of the result */
-	LINE_MAX = 96,         /* columns of a comment */
 	SENTENCE_MAX = 4096,   /* bytes of one comment */
 };
 
 void draft_new(struct draft *ret_draft, char error[FAULT_MAX])
 {
-	struct arena *arena = &ret_draft->arena;
+	struct text *const parts[] = {&ret_draft->head, &ret_draft->listeners, &ret_draft->upstream,
+	        &ret_draft->policies, &ret_draft->warnings};
 
-	*ret_draft = (struct draft){.set = policy_set_new()};
-	ret_draft->error = error;
-	ret_draft->head = text_over(arena_take(arena, PART_MAX), PART_MAX);
-	ret_draft->listeners = text_over(arena_take(arena, PART_MAX), PART_MAX);
-	ret_draft->upstream = text_over(arena_take(arena, PART_MAX), PART_MAX);
-	ret_draft->policies = text_over(arena_take(arena, PART_MAX), PART_MAX);
-	ret_draft->warnings = text_over(arena_take(arena, PART_MAX), PART_MAX);
+	*ret_draft = (struct draft){.set = policy_set_new(), .error = error};
+	/* Not of the arena, which would write to all of it. */
+	ret_draft->memory = malloc(ARRAY_LEN(parts) * PART_MAX);
+	ASSERT(ret_draft->memory != NULL);
+	for (unsigned i = 0; i < ARRAY_LEN(parts); i++) {
+		*parts[i] = text_over(ret_draft->memory + i * PART_MAX, PART_MAX);
+	}
 }
 
 void draft_free(struct draft *draft)
 {
 	policy_set_free(draft->set);
+	free(draft->memory);
 	arena_free(&draft->arena);
-}
-
-/* ── Comments ────────────────────────────────────────────────────────────── */
-
-/* Where a line that begins at `s` is cut: at its last space in time, or at the first after it. */
-static size_t line_len(struct slice s, size_t columns)
-{
-	size_t cut = s.len;
-
-	for (size_t i = 0; i < s.len && (i <= columns || cut == s.len); i++) {
-		if (s.ptr[i] == ' ' && s.len > columns) {
-			cut = i;
-		}
-	}
-	return s.len <= columns ? s.len : cut;
-}
-
-/* Lines of "# …"; what somebody typed cannot end one. */
-static void add_comment(struct text *text, const char *indent, struct slice sentence)
-{
-	const size_t columns = LINE_MAX - strlen(indent) - 2;
-
-	while (sentence.len > 0) {
-		const size_t len = line_len(sentence, columns);
-		text_add_format(text, "%s# %.*s\n", indent, (int)len, sentence.ptr);
-		const size_t used = len < sentence.len ? len + 1 : len;
-		sentence = slice_behind(sentence, used);
-	}
-}
-
-/* What somebody typed cannot write to a terminal. */
-static void make_printable(char *sentence)
-{
-	for (char *c = sentence; *c != '\0'; c++) {
-		*c = *c < 0x20 || *c >= 0x7f ? '?' : *c;
-	}
 }
 
 void draft_say(struct draft *draft, enum draft_comment comment, const char *format, ...)
@@ -81,6 +48,7 @@ void draft_say(struct draft *draft, enum draft_comment comment, const char *form
 	        [DRAFT_LOST] = {"NOT CONVERTED: ", false, true},
 	        [DRAFT_REMARK] = {"", true, false},
 	        [DRAFT_DOUBT] = {"", true, true},
+	        [DRAFT_DROPPED] = {"NOT CONVERTED: ", true, true},
 	};
 	const bool at_rule = kinds[comment].at_rule;
 	char sentence[SENTENCE_MAX];
@@ -90,48 +58,26 @@ void draft_say(struct draft *draft, enum draft_comment comment, const char *form
 	va_start(arguments, format);
 	(void)vsnprintf(sentence + len, sizeof(sentence) - (size_t)len, format, arguments);
 	va_end(arguments);
-	make_printable(sentence);
-	add_comment(at_rule ? &draft->policies : &draft->head, at_rule ? "      " : "",
+	yaml_add_comment(at_rule ? &draft->policies : &draft->head, at_rule ? "      " : "",
 	        slice_of(sentence));
+	for (char *c = sentence; kinds[comment].warns && *c != '\0'; c++) {
+		*c = *c < 0x20 || *c >= 0x7f ? '?' : *c; /* what somebody typed is no terminal's */
+	}
 	if (kinds[comment].warns) {
-		text_add_format(&draft->warnings, "%s\n", sentence);
+		text_add_format(&draft->warnings, "docker-socket-proxy: %s\n", sentence);
 	}
 }
 
-/* ── YAML ────────────────────────────────────────────────────────────────── */
-
-/* In single quotes, where nothing but the quote itself is special. */
-static void add_quoted(struct text *text, struct slice s)
+/* Bytes that YAML, a terminal or PCRE2 could see differently than the original did. */
+static bool is_plain(const char *text)
 {
-	text_add_char(text, '\'');
-	for (size_t i = 0; i < s.len; i++) {
-		text_add(text, s.ptr[i] == '\'' ? SLICE("''") : (struct slice){s.ptr + i, 1});
+	while (*text >= 0x20 && *text < 0x7f) {
+		text++;
 	}
-	text_add_char(text, '\'');
+	return *text == '\0';
 }
 
-static void add_list(struct text *text, const char *const *words, unsigned count)
-{
-	text_add_char(text, '[');
-	for (unsigned i = 0; i < count; i++) {
-		text_add_format(text, "%s", i > 0 ? ", " : "");
-		if (words[i][0] == '*') {
-			add_quoted(text, slice_of(words[i])); /* an alias otherwise */
-		} else {
-			text_add(text, slice_of(words[i]));
-		}
-	}
-	text_add_char(text, ']');
-}
-
-/* Bytes that YAML, a terminal or PCRE2 could see differently than the peer did. */
-static bool is_plain(const char *path)
-{
-	while (*path >= 0x20 && *path < 0x7f) {
-		path++;
-	}
-	return *path == '\0';
-}
+/* ── Addresses ───────────────────────────────────────────────────────────── */
 
 int draft_listener(struct draft *draft, const struct draft_listener *listener)
 {
@@ -148,7 +94,7 @@ int draft_listener(struct draft *draft, const struct draft_listener *listener)
 		        text_show(slice_of(listener->address)).text, problem);
 	}
 	text_add_format(text, "  - address: ");
-	add_quoted(text, slice_of(listener->address));
+	yaml_add_quoted(text, slice_of(listener->address));
 	if (listener->mode != 0) {
 		text_add_format(text, "\n    mode: \"%04o\"", listener->mode);
 	}
@@ -172,10 +118,39 @@ int draft_upstream(struct draft *draft, const char *path, struct place place)
 	}
 	(void)snprintf(address, size, "unix://%s", path);
 	text_add_format(&draft->upstream, "\nupstream:\n  address: ");
-	add_quoted(&draft->upstream, slice_of(address));
+	yaml_add_quoted(&draft->upstream, slice_of(address));
 	text_add_char(&draft->upstream, '\n');
 	return 0;
 }
+
+bool draft_is_port(struct slice port)
+{
+	uint64_t number;
+
+	return slice_to_u64(port, 65535, &number) == 0 && number > 0;
+}
+
+bool draft_is_loopback(struct slice host)
+{
+	return slice_starts_with(host, SLICE("127.")) || slice_equal(host, SLICE("localhost")) ||
+	       slice_equal(host, SLICE("::1")) || slice_equal(host, SLICE("[::1]"));
+}
+
+const char *draft_tcp_address(struct draft *draft, struct slice host, struct slice port)
+{
+	const size_t size = sizeof("tcp://[]:") + host.len + port.len;
+	char *address = arena_take(&draft->arena, size);
+
+	if (host.len == 0 || slice_equal(host, SLICE("::")) || slice_equal(host, SLICE("[::]"))) {
+		host = SLICE("*");
+	}
+	const bool bare = host.ptr[0] != '[' && memchr(host.ptr, ':', host.len) != NULL;
+	(void)snprintf(address, size, "tcp://%s%.*s%s:%.*s", bare ? "[" : "", SLICE_FMT(host),
+	        bare ? "]" : "", SLICE_FMT(port));
+	return address;
+}
+
+/* ── Rules ───────────────────────────────────────────────────────────────── */
 
 int draft_policy(struct draft *draft, const char *name)
 {
@@ -184,62 +159,29 @@ int draft_policy(struct draft *draft, const char *name)
 	return policy_new(draft->set, slice_of(name), NOWHERE, &draft->policy, draft->error);
 }
 
-static void add_rule(struct text *text, const struct draft_rule *rule)
+int draft_rule(
+        struct draft *draft, bool allow, const struct policy_match *match, struct place place)
 {
-	text_add_format(text, "      - %s: ", rule->allow ? "allow" : "deny");
-	if (rule->path == NULL) {
-		add_list(text, rule->operations, rule->operation_count);
-	} else {
-		text_add_char(text, '{');
-		if (rule->method_count > 0) {
-			text_add_format(text, "methods: ");
-			add_list(text, rule->methods, rule->method_count);
-			text_add_format(text, ", ");
-		}
-		text_add_format(text, "path: ");
-		add_quoted(text, slice_of(rule->path));
-		text_add_char(text, '}');
-	}
-	text_add_char(text, '\n');
-}
+	const char *path = match->path != NULL ? match->path : match->versioned_path;
 
-int draft_rule(struct draft *draft, const struct draft_rule *rule)
-{
-	const struct policy_match match = {
-	        .operations = rule->operations,
-	        .operation_count = rule->operation_count,
-	        .methods = rule->methods,
-	        .method_count = rule->method_count,
-	        .path = rule->path,
-	};
-
-	if (rule->path != NULL && !is_plain(rule->path)) {
-		return fault_set(draft->error, rule->place,
+	if (path != NULL && !is_plain(path)) {
+		return fault_set(draft->error, place,
 		        "the pattern has bytes that are not printable ASCII, which no path of the "
 		        "Engine has");
 	}
-	if (policy_add_rule(draft->policy, rule->allow, &match, "converted", rule->place,
-	            draft->error) < 0) {
+	if (draft_check_size(draft) < 0 || policy_add_rule(draft->policy, allow, match, "converted",
+	                                           place, draft->error) < 0) {
 		return -EINVAL;
 	}
 	draft->rule_count++;
-	add_rule(&draft->policies, rule);
+	text_add_format(&draft->policies, "      - ");
+	policy_write_rule(&draft->policies, allow, match);
+	text_add_char(&draft->policies, '\n');
 	return 0;
 }
 
-int draft_compile(struct draft *draft)
-{
-	static const char *const everything[] = {"*"};
-
-	/* It changes no verdict; a list of rules cannot be empty. */
-	const struct draft_rule only = {.operations = everything, .operation_count = 1};
-	if (draft->rule_count == 0 && draft_rule(draft, &only) < 0) {
-		return -EINVAL;
-	}
-	return policy_compile(draft->policy, draft->error);
-}
-
-bool draft_allows(struct draft *draft, const char *method, const char *path)
+/* Whether the compiled policy lets a request through. */
+static bool allows(struct draft *draft, const char *method, const char *path)
 {
 	enum { QUESTION_MAX = 1024 };
 	const struct gate_config config = {.policy = draft->policy, .max_head = QUESTION_MAX};
@@ -259,27 +201,42 @@ bool draft_allows(struct draft *draft, const char *method, const char *path)
 	return allowed;
 }
 
-bool draft_is_full(struct draft *draft)
+int draft_compile(struct draft *draft)
 {
-	const bool full = draft->head.overflow || draft->listeners.overflow ||
-	                  draft->upstream.overflow || draft->policies.overflow ||
-	                  draft->warnings.overflow;
+	static const char *const everything[] = {"*"};
+	const struct policy_match all = {.operations = everything, .operation_count = 1};
 
-	if (full) {
-		(void)fault_set(draft->error, NOWHERE, "the result would be longer than %d bytes",
-		        PART_MAX);
-	}
-	return full;
-}
-
-int draft_print(struct draft *draft, FILE *output)
-{
-	if (draft_is_full(draft)) {
+	/* It changes no verdict; a list of rules cannot be empty. */
+	if ((draft->rule_count == 0 && draft_rule(draft, false, &all, NOWHERE) < 0) ||
+	        policy_compile(draft->policy, draft->error) < 0) {
 		return -EINVAL;
 	}
+	if (allows(draft, "GET", "/v1.41/containers/x/attach/ws") &&
+	        !allows(draft, "POST", "/v1.41/containers/x/attach")) {
+		draft_say(draft, DRAFT_CAUTION,
+		        "GET /containers/{id}/attach/ws passes, as it did: with it a client that "
+		        "was meant to read writes to a container's standard input. If nobody "
+		        "needs it, put - deny: [container.attach_ws] in front of the rules.");
+	}
+	return 0;
+}
+
+/* ── The whole ───────────────────────────────────────────────────────────── */
+
+int draft_check_size(struct draft *draft)
+{
+	return draft->head.overflow || draft->listeners.overflow || draft->upstream.overflow ||
+	                       draft->policies.overflow || draft->warnings.overflow
+	               ? fault_set(draft->error, NOWHERE,
+	                         "the result would be longer than %d bytes", PART_MAX)
+	               : 0;
+}
+
+void draft_print(const struct draft *draft, FILE *output, FILE *warnings)
+{
 	(void)fprintf(output, "%.*s", SLICE_FMT(text_slice(&draft->head)));
 	(void)fprintf(output, "listeners:\n%.*s", SLICE_FMT(text_slice(&draft->listeners)));
 	(void)fprintf(output, "%.*s", SLICE_FMT(text_slice(&draft->upstream)));
 	(void)fprintf(output, "\npolicies:\n%.*s", SLICE_FMT(text_slice(&draft->policies)));
-	return 0;
+	(void)fprintf(warnings, "%.*s", SLICE_FMT(text_slice(&draft->warnings)));
 }

@@ -10,26 +10,18 @@
 
 #include "base/arena.h"
 #include "base/text.h"
-#include "convert/convert.h"
 #include "policy/policy.h"
 
-struct draft_rule {
-	bool allow;
-	const char *const *operations;
-	unsigned operation_count;
-	const char *const *methods;
-	unsigned method_count;
-	const char *path;
-	struct place place; /* in the input */
-};
+#include <stdio.h>
 
 struct draft {
 	struct arena arena;
+	char *memory;     /* of the parts */
 	struct text head; /* comments in front of everything */
 	struct text listeners;
+	struct text upstream;
 	struct text policies;
 	struct text warnings;
-	struct text upstream;
 	struct policy_set *set;
 	struct policy *policy; /* the one that rules go to */
 	unsigned rule_count;   /* of that policy */
@@ -46,6 +38,7 @@ enum draft_comment {
 	DRAFT_LOST,    /* likewise, as NOT CONVERTED, and a warning */
 	DRAFT_REMARK,  /* in front of the next rule */
 	DRAFT_DOUBT,   /* likewise, and a warning */
+	DRAFT_DROPPED, /* likewise, as NOT CONVERTED, and a warning */
 };
 void draft_say(struct draft *draft, enum draft_comment comment, const char *format, ...)
         PRINTF_LIKE(3, 4);
@@ -62,15 +55,21 @@ int draft_listener(struct draft *draft, const struct draft_listener *listener) M
 int draft_upstream(struct draft *draft, const char *path, struct place place) MUST_USE;
 /* Rules that follow belong to the policy `name`. */
 int draft_policy(struct draft *draft, const char *name) MUST_USE;
-int draft_rule(struct draft *draft, const struct draft_rule *rule) MUST_USE;
-/* No more rules for this policy; one without any denies everything. */
+/* Operations alone, or methods and paths. */
+int draft_rule(struct draft *draft, bool allow, const struct policy_match *match,
+        struct place place) MUST_USE;
+/*
+ * No more rules for this policy; one without any denies everything. Says it where the policy lets
+ * GET …/attach/ws through and POST …/attach not.
+ */
 int draft_compile(struct draft *draft) MUST_USE;
-/* Whether the compiled policy lets a request through. */
-bool draft_allows(struct draft *draft, const char *method, const char *path);
-
-/* Whether it became too long; then with a message. */
-bool draft_is_full(struct draft *draft);
 /* -EINVAL, when it became too long. */
-int draft_print(struct draft *draft, FILE *output) MUST_USE;
+int draft_check_size(struct draft *draft) MUST_USE;
+void draft_print(const struct draft *draft, FILE *output, FILE *warnings);
+
+/* A host and a port as a listener's address; no host, "*" and "::" are all interfaces. */
+const char *draft_tcp_address(struct draft *draft, struct slice host, struct slice port);
+bool draft_is_loopback(struct slice host);
+bool draft_is_port(struct slice port);
 
 #endif

@@ -1,17 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 #include "convert/input.h"
 
+#include "base/text.h"
+
 #include <errno.h>
 
 int input_add(struct input *input, enum setting_kind kind, struct slice name, struct slice value,
         struct place place)
 {
 	if (input->count == INPUT_SETTINGS_MAX) {
-		return fault_set(input->draft->error, place, "there are more than %d settings",
-		        INPUT_SETTINGS_MAX);
+		return fault_set(
+		        input->error, place, "there are more than %d settings", INPUT_SETTINGS_MAX);
 	}
 	if (memchr(value.ptr, '\0', value.len) != NULL) {
-		return fault_set(input->draft->error, place, "a value has a NUL byte in it");
+		return fault_set(input->error, place, "a value has a NUL byte in it");
 	}
 	input->settings[input->count++] = (struct setting){
 	        .kind = kind,
@@ -53,65 +55,45 @@ static bool next_word(struct slice *line, struct text *word)
 	return true;
 }
 
-static bool is_switch(const struct input *input, struct slice name)
+static bool is_alone(const struct input *input, struct slice flag)
 {
-	for (unsigned i = 0; i < input->switch_count; i++) {
-		if (slice_equal(name, slice_of(input->switches[i]))) {
-			return true;
-		}
-	}
-	return false;
+	const struct setting setting = {
+	        .kind = SETTING_FLAG, .name = arena_copy(input->arena, flag)};
+	const struct known_setting *known = input_known(input, &setting);
+
+	return known != NULL && known->alone;
 }
 
-int input_add_word(struct input *input, struct words *words, struct slice word, struct place place)
+int input_add_flag(struct input *input, struct slice word, struct place place)
 {
-	if (words->count == INPUT_SETTINGS_MAX) {
-		return fault_set(input->draft->error, place, "there are more than %d words",
-		        INPUT_SETTINGS_MAX);
+	struct slice value = word;
+	struct slice name = input->pending;
+
+	if (name.ptr != NULL) {
+		input->pending.ptr = NULL;
+		return input_add(input, SETTING_FLAG, name, value, place);
 	}
-	words->places[words->count] = place;
-	words->words[words->count++] = (struct slice){arena_copy(input->arena, word), word.len};
-	return 0;
+	if (word.len < 2 || word.ptr[0] != '-') {
+		return fault_set(input->error, place,
+		        "'%s' is no flag: flags are written -name=value", text_show(word).text);
+	}
+	value = slice_behind(word, word.ptr[1] == '-' ? 2 : 1);
+	(void)slice_next(&value, '=', &name);
+	if (value.ptr == NULL && !is_alone(input, name)) {
+		input->pending = (struct slice){arena_copy(input->arena, name), name.len};
+		input->pending_place = place;
+		return 0;
+	}
+	return input_add(input, SETTING_FLAG, name, value.ptr == NULL ? SLICE("") : value, place);
 }
 
-int input_add_flags(struct input *input, const struct words *words)
-{
-	for (unsigned i = 0; i < words->count; i++) {
-		const struct place place = words->places[i];
-		struct slice value = words->words[i];
-		struct slice name;
-
-		if (value.len < 2 || value.ptr[0] != '-') {
-			return fault_set(input->draft->error, place,
-			        "'%s' is no flag: flags are written -name=value",
-			        text_show(value).text);
-		}
-		const size_t dashes = value.ptr[1] == '-' ? 2 : 1;
-		value = slice_behind(value, dashes);
-		(void)slice_next(&value, '=', &name);
-		if (value.ptr == NULL && is_switch(input, name)) {
-			value = SLICE("");
-		} else if (value.ptr == NULL) {
-			if (++i == words->count) {
-				return fault_set(input->draft->error, place,
-				        "-%s: its value is missing", text_show(name).text);
-			}
-			value = words->words[i];
-		}
-		if (input_add(input, SETTING_FLAG, name, value, place) < 0) {
-			return -EINVAL;
-		}
-	}
-	return 0;
-}
-
-int input_add_line(struct input *input, struct words *words, struct slice line, struct place place)
+int input_add_flags(struct input *input, struct slice line, struct place place)
 {
 	char *memory = arena_take(input->arena, line.len + 1);
 	struct text word = text_over(memory, line.len + 1);
 
 	while (next_word(&line, &word)) {
-		if (input_add_word(input, words, text_slice(&word), place) < 0) {
+		if (input_add_flag(input, text_slice(&word), place) < 0) {
 			return -EINVAL;
 		}
 		word = text_over(memory, line.len + 1);
@@ -119,19 +101,45 @@ int input_add_line(struct input *input, struct words *words, struct slice line, 
 	return 0;
 }
 
+int input_end_flags(struct input *input)
+{
+	return input->pending.ptr == NULL
+	               ? 0
+	               : fault_set(input->error, input->pending_place, "-%s: its value is missing",
+	                         text_show(input->pending).text);
+}
+
 /* ── Lines ───────────────────────────────────────────────────────────────── */
 
-static struct slice without_return(struct slice line)
+/* The next line, without spaces at its ends and a carriage return; false when none is left. */
+static bool next_line(struct slice *rest, struct slice *ret_line)
 {
-	return slice_ends_with(line, SLICE("\r")) ? (struct slice){line.ptr, line.len - 1} : line;
+	if (!slice_next(rest, '\n', ret_line)) {
+		return false;
+	}
+	ret_line->len -= slice_ends_with(*ret_line, SLICE("\r"));
+	*ret_line = slice_trim(*ret_line);
+	return true;
+}
+
+int input_read_flags(struct input *input, struct slice bytes)
+{
+	struct place place = {input->file, 1};
+	struct slice line;
+
+	for (; next_line(&bytes, &line); place.line++) {
+		if (line.len > 0 && line.ptr[0] != '#' && input_add_flags(input, line, place) < 0) {
+			return -EINVAL;
+		}
+	}
+	return input_end_flags(input);
 }
 
 int input_read_rules(struct input *input, struct slice lines, struct place place)
 {
 	struct slice line;
 
-	for (; slice_next(&lines, '\n', &line); place.line++) {
-		line = slice_trim(without_return(line));
+	for (; next_line(&lines, &line); place.line++) {
 		if (line.len > 0 && line.ptr[0] != '!' &&
 		        input_add(input, SETTING_RULE, SLICE(""), line, place) < 0) {
 			return -EINVAL;
@@ -140,205 +148,163 @@ int input_read_rules(struct input *input, struct slice lines, struct place place
 	return 0;
 }
 
-static struct slice without_export(struct slice line)
-{
-	line = slice_trim(line);
-	return slice_skip(&line, SLICE("export ")) ? slice_trim(line) : line;
-}
-
-/* Whether a line begins with NAME=. */
-static bool is_variable(struct slice line)
+/* How many bytes a variable's name at the front has; 0: no "=" is behind one. */
+static size_t variable_len(struct slice line)
 {
 	size_t len = 0;
 
-	line = without_export(line);
 	while (len < line.len && input_is_name_char(line.ptr[len])) {
 		len++;
 	}
-	return len > 0 && len < line.len && line.ptr[len] == '=' && !ascii_is_digit(line.ptr[0]);
+	return len < line.len && line.ptr[len] == '=' && !ascii_is_digit(line.ptr[0]) ? len : 0;
+}
+
+static void skip_export(struct slice *line)
+{
+	if (slice_skip(line, SLICE("export "))) {
+		*line = slice_trim(*line);
+	}
+}
+
+bool input_is_variable(struct slice line)
+{
+	skip_export(&line);
+	return variable_len(line) > 0;
 }
 
 /*
- * The value that begins at `rest`, which may be in quotes and then go over
- * several lines; `rest` is moved behind its last line. False: the quote does not end.
+ * The value that begins at `rest`, which may be in quotes and then go over several lines; `rest`
+ * is moved behind its last line. False: the quote does not end.
  */
-static bool next_value(struct slice *rest, struct slice *ret_value, unsigned *ret_lines)
+static bool next_value(struct slice *rest, struct slice *ret_value)
 {
 	struct slice line;
 	const char quote = rest->len > 0 ? rest->ptr[0] : '\0';
 
-	*ret_lines = 1;
 	if (quote == '"' || quote == '\'') {
 		const char *end = memchr(rest->ptr + 1, quote, rest->len - 1);
 		if (end == NULL) {
 			return false;
 		}
 		*ret_value = slice_between(rest->ptr + 1, end);
-		for (size_t i = 0; i < ret_value->len; i++) {
-			*ret_lines += ret_value->ptr[i] == '\n';
-		}
 		*rest = slice_between(end + 1, rest->ptr + rest->len);
 		return slice_next(rest, '\n', &line);
 	}
-	(void)slice_next(rest, '\n', &line);
-	line = without_return(line);
+	(void)next_line(rest, &line);
 	const char *comment = memmem(line.ptr, line.len, " #", 2);
 	*ret_value = slice_trim(comment == NULL ? line : slice_between(line.ptr, comment));
 	return true;
 }
 
-static int read_variables(struct input *input, struct slice bytes)
+int input_read_variables(struct input *input, struct slice bytes)
 {
 	struct place place = {input->file, 1};
-	unsigned lines = 1;
+	const char *end = bytes.ptr + bytes.len;
 
-	for (; bytes.ptr != NULL; place.line += lines) {
-		struct slice rest = bytes;
+	while (bytes.ptr != NULL) {
+		const char *begin = bytes.ptr;
 		struct slice line;
-		struct slice value;
-		lines = 1;
-		(void)slice_next(&rest, '\n', &line);
-		const struct slice said = without_export(without_return(line));
-		if (said.len == 0 || said.ptr[0] == '#') {
-			bytes = rest;
-			continue;
+		struct slice value = SLICE("");
+		(void)next_line(&bytes, &line);
+		if (line.len > 0 && line.ptr[0] != '#') {
+			skip_export(&line);
+			const struct slice name = {line.ptr, variable_len(line)};
+			if (name.len == 0) {
+				return fault_set(input->error, place,
+				        "'%s' is neither NAME=value nor a comment",
+				        text_show(line).text);
+			}
+			bytes = slice_between(name.ptr + name.len + 1, end);
+			if (!next_value(&bytes, &value)) {
+				return fault_set(input->error, place,
+				        "the quote that opens a value is not closed");
+			}
+			if (input_add(input, SETTING_VARIABLE, name, value, place) < 0) {
+				return -EINVAL;
+			}
 		}
-		if (!is_variable(said)) {
-			return fault_set(input->draft->error, place,
-			        "'%s' is neither NAME=value nor a comment", text_show(said).text);
-		}
-		const char *equals = memchr(said.ptr, '=', said.len);
-		bytes = slice_between(equals + 1, bytes.ptr + bytes.len);
-		if (!next_value(&bytes, &value, &lines)) {
-			return fault_set(input->draft->error, place,
-			        "the quote that opens a value is "
-			        "not closed");
-		}
-		if (input_add(input, SETTING_VARIABLE, slice_between(said.ptr, equals), value,
-		            place) < 0) {
-			return -EINVAL;
+		const char *stop = bytes.ptr != NULL ? bytes.ptr : end;
+		for (; begin < stop; begin++) {
+			place.line += *begin == '\n';
 		}
 	}
 	return 0;
 }
 
-static int read_flag_lines(struct input *input, struct slice bytes)
-{
-	struct words *words = arena_take(input->arena, sizeof(*words));
-	struct place place = {input->file, 1};
-	struct slice line;
-
-	for (; slice_next(&bytes, '\n', &line); place.line++) {
-		line = slice_trim(without_return(line));
-		if (line.len > 0 && line.ptr[0] != '#' &&
-		        input_add_line(input, words, line, place) < 0) {
-			return -EINVAL;
-		}
-	}
-	return input_add_flags(input, words);
-}
-
-/* ── The form ────────────────────────────────────────────────────────────── */
-
-/* "GET,HEAD pattern" */
-static bool is_rule(struct slice line)
-{
-	size_t len = 0;
-
-	while (len < line.len &&
-	        ((line.ptr[len] >= 'A' && line.ptr[len] <= 'Z') || line.ptr[len] == ',')) {
-		len++;
-	}
-	return len > 0 && len < line.len && (line.ptr[len] == ' ' || line.ptr[len] == '\t');
-}
-
-/* Editors of some systems put U+FEFF in front. */
-static struct slice without_mark(struct slice bytes)
-{
-	const struct slice mark = SLICE("\xef\xbb\xbf");
-	const size_t len = slice_starts_with(bytes, mark) ? mark.len : 0;
-
-	return (struct slice){bytes.ptr + len, bytes.len - len};
-}
-
-int input_read(struct input *input, struct slice bytes)
-{
-	bytes = without_mark(bytes);
-	struct slice rest = bytes;
-	struct slice line = SLICE("");
-
-	while (slice_next(&rest, '\n', &line)) {
-		line = slice_trim(without_return(line));
-		if (line.len > 0 && line.ptr[0] != '#' &&
-		        (line.ptr[0] != '!' || !input->takes_rules)) {
-			break;
-		}
-		line = SLICE("");
-	}
-	if (line.len == 0 && !input->takes_rules) {
-		return fault_set(input->draft->error, (struct place){input->file, 1},
-		        "there is nothing in it");
-	}
-	if (input->takes_rules && (line.len == 0 || is_rule(line))) {
-		return input_read_rules(input, bytes, (struct place){input->file, 1});
-	}
-	if (line.len > 1 && line.ptr[0] == '-' &&
-	        (input_is_name_char(line.ptr[1]) || line.ptr[1] == '-') &&
-	        !slice_equal(line, SLICE("---"))) {
-		return read_flag_lines(input, bytes);
-	}
-	return is_variable(line) ? read_variables(input, bytes) : input_read_compose(input, bytes);
-}
-
 /* ── Looking up ──────────────────────────────────────────────────────────── */
 
-const struct setting *input_find(const struct input *input, const char *flag, const char *variable)
+static bool is_setting(const struct known_setting *known, const struct setting *setting)
 {
+	const char *name = setting->kind == SETTING_FLAG       ? known->flag
+	                   : setting->kind == SETTING_VARIABLE ? known->variable
+	                                                       : NULL;
+	const size_t len = name == NULL ? 0 : strlen(name);
+
+	return len > 0 && strncmp(setting->name, name, len) == 0 &&
+	       (setting->name[len] == '\0' ||
+	               (known->numbered && setting->kind == SETTING_VARIABLE &&
+	                       setting->name[len] == '_'));
+}
+
+static bool is_row(const struct known_setting *known)
+{
+	return known->flag != NULL || known->variable != NULL;
+}
+
+const struct known_setting *input_known(const struct input *input, const struct setting *setting)
+{
+	const struct known_setting *known = input->known;
+
+	while (is_row(known) && !is_setting(known, setting)) {
+		known++;
+	}
+	return is_row(known) ? known : NULL;
+}
+
+const struct setting *input_find(const struct input *input, const char *name)
+{
+	const struct known_setting *known = input->known;
 	const struct setting *found = NULL;
 
+	while ((known->flag == NULL || strcmp(known->flag, name) != 0) &&
+	        (known->variable == NULL || strcmp(known->variable, name) != 0)) {
+		ASSERT(is_row(known));
+		known++;
+	}
 	for (unsigned i = 0; i < input->count; i++) {
 		const struct setting *setting = &input->settings[i];
-		const bool by_flag = flag != NULL && setting->kind == SETTING_FLAG &&
-		                     strcmp(setting->name, flag) == 0;
-		const bool by_variable = setting->kind == SETTING_VARIABLE &&
-		                         strcmp(setting->name, variable) == 0 &&
-		                         (found == NULL || found->kind == SETTING_VARIABLE);
-		if (by_flag || by_variable) {
+		const bool weaker = found != NULL && found->kind == SETTING_FLAG &&
+		                    setting->kind == SETTING_VARIABLE;
+		if (is_setting(known, setting) && !weaker) {
 			found = setting;
 		}
 	}
 	return found;
 }
 
-const char *input_value(
-        const struct input *input, const char *flag, const char *variable, const char *preset)
+const char *input_value(const struct input *input, const char *name, const char *preset)
 {
-	const struct setting *setting = input_find(input, flag, variable);
+	const struct setting *setting = input_find(input, name);
 
 	return setting == NULL || setting->value[0] == '\0' ? preset : setting->value;
 }
 
-struct place input_place(const struct input *input, const char *flag, const char *variable)
+struct place input_place(const struct input *input, const char *name)
 {
-	const struct setting *setting = input_find(input, flag, variable);
+	const struct setting *setting = input_find(input, name);
 
 	return setting == NULL ? (struct place){input->file, 1} : setting->place;
 }
 
-bool input_is_true(const struct setting *setting)
+bool input_is_true(const struct input *input, const char *name)
 {
 	static const char *const words[] = {"1", "t", "T", "TRUE", "true", "True"};
+	const struct setting *setting = input_find(input, name);
+	bool is_true =
+	        setting != NULL && setting->kind == SETTING_FLAG && setting->value[0] == '\0';
 
-	if (setting == NULL) {
-		return false;
+	for (unsigned i = 0; setting != NULL && i < ARRAY_LEN(words); i++) {
+		is_true = is_true || strcmp(setting->value, words[i]) == 0;
 	}
-	if (setting->kind == SETTING_FLAG && setting->value[0] == '\0') {
-		return true;
-	}
-	for (unsigned i = 0; i < ARRAY_LEN(words); i++) {
-		if (strcmp(setting->value, words[i]) == 0) {
-			return true;
-		}
-	}
-	return false;
+	return is_true;
 }

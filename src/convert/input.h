@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * input — what somebody has written for another proxy. Private to convert/.
+ * input — what people have for another proxy, as one list of settings. Private to convert/.
  *
- * Four forms come in, and are told apart by their first line that says
- * something: a compose file (YAML), an env file (NAME=value), flags (-name=value)
- * and CetusGuard's rules. What comes out is one list of settings.
+ * Variables of an env file, flags, lines of rules; compose.h reads a compose file into the same
+ * list.
  */
 #ifndef CONVERT_INPUT_H
 #define CONVERT_INPUT_H
 
-#include "convert/draft.h"
-#include "yaml/yaml.h"
+#include "base/arena.h"
+#include "base/fault.h"
+#include "base/slice.h"
 
 enum {
 	INPUT_SIZE_MAX = 256 * 1024,
@@ -32,62 +32,68 @@ struct setting {
 	struct place place;
 };
 
-struct input {
-	struct arena *arena;
-	const char *file;    /* as messages call it */
-	const char *image;   /* part of the peer's image name, "wollomatic/socket-proxy" */
-	const char *service; /* that was chosen from a compose file; NULL: it was none */
-	bool takes_rules;    /* a file of rules is one of its forms */
-	/* Flags that take no value of their own. */
-	const char *const *switches;
-	unsigned switch_count;
-	struct setting settings[INPUT_SETTINGS_MAX];
-	unsigned count;
-	struct draft *draft; /* for comments and errors */
+/* A setting that the original has, under one or two names. */
+struct known_setting {
+	const char *flag;
+	const char *variable;
+	const char *
+	        note; /* what becomes of it, behind its name and value; NULL: something else says */
+	bool alone;   /* a flag that takes no value */
+	bool numbered; /* SP_ALLOW_GET_1 is SP_ALLOW_GET */
 };
 
-/* Read `bytes` into input->settings; the other members are given. */
-int input_read(struct input *input, struct slice bytes) MUST_USE;
+struct input {
+	struct arena *arena;
+	const char *file;  /* as messages call it */
+	const char *image; /* part of the original's image name, "wollomatic/socket-proxy" */
+	const char *
+	        service; /* of a compose file, to be chosen; then chosen. NULL: none is asked for */
+	bool takes_rules;                  /* a file of rules is one of its forms */
+	const struct known_setting *known; /* up to a row without names */
+	struct setting settings[INPUT_SETTINGS_MAX];
+	unsigned count;
+	struct slice pending; /* a flag that waits for its value; ptr NULL: none does */
+	struct place pending_place;
+	char *error;
+};
 
-/* Lines of CetusGuard's rules. */
-int input_read_rules(struct input *input, struct slice lines, struct place place) MUST_USE;
+/* All that return an int: 0, or -EINVAL and a message in input->error. */
 
-/* The last flag or, without one, variable of these names; NULL: neither. */
-const struct setting *input_find(const struct input *input, const char *flag, const char *variable);
-/* The value of that, or `preset` where there is none or it is empty. */
-const char *input_value(
-        const struct input *input, const char *flag, const char *variable, const char *preset);
-/* Where it is; the head of the input where there is none. */
-struct place input_place(const struct input *input, const char *flag, const char *variable);
-/* 1, t, T, TRUE, true, True: what Go's strconv.ParseBool takes for true; "" of a flag, too. */
-bool input_is_true(const struct setting *setting);
-
-/* ── For the forms, each in a file of its own or in input.c ─────────────── */
-
-/* A compose file. */
-int input_read_compose(struct input *input, struct slice bytes) MUST_USE;
-/* One more setting; a label's `service` is left to the caller. */
 int input_add(struct input *input, enum setting_kind kind, struct slice name, struct slice value,
         struct place place) MUST_USE;
 
-/* The words of a command line. */
-struct words {
-	struct slice words[INPUT_SETTINGS_MAX];
-	struct place places[INPUT_SETTINGS_MAX];
-	unsigned count;
-};
-int input_add_word(
-        struct input *input, struct words *words, struct slice word, struct place place) MUST_USE;
-/* All of a line, cut as a shell cuts it. */
-int input_add_line(
-        struct input *input, struct words *words, struct slice line, struct place place) MUST_USE;
-/* Each as a setting: "-name=value", "--name=value", "-name value", and of switches "-name". */
-int input_add_flags(struct input *input, const struct words *words) MUST_USE;
+/* Lines of NAME=value, which may be in quotes; of flags, cut as a shell cuts them; of rules. */
+int input_read_variables(struct input *input, struct slice bytes) MUST_USE;
+int input_read_flags(struct input *input, struct slice bytes) MUST_USE;
+int input_read_rules(struct input *input, struct slice lines, struct place place) MUST_USE;
+
+/*
+ * The words of a command line one by one, or a line of them, cut as a shell cuts it: "-name=value",
+ * "--name=value", "-name value", and those that stand alone "-name". After the last comes
+ * input_end_flags().
+ */
+int input_add_flag(struct input *input, struct slice word, struct place place) MUST_USE;
+int input_add_flags(struct input *input, struct slice line, struct place place) MUST_USE;
+int input_end_flags(struct input *input) MUST_USE;
+
+/* The row that a flag or a variable is; NULL: the original has no such setting. */
+const struct known_setting *input_known(const struct input *input, const struct setting *setting);
+
+/* The last flag or, without one, variable of the row with this flag or variable; NULL: neither. */
+const struct setting *input_find(const struct input *input, const char *name);
+/* The value of that, or `preset` where there is none or it is empty. */
+const char *input_value(const struct input *input, const char *name, const char *preset);
+/* Where it is; the head of the input where there is none. */
+struct place input_place(const struct input *input, const char *name);
+/* 1, t, T, TRUE, true, True: what Go's strconv.ParseBool takes for true; "" of a flag, too. */
+bool input_is_true(const struct input *input, const char *name);
 
 /* Of a variable of the environment. */
 static inline bool input_is_name_char(char c)
 {
 	return ascii_is_alnum(c) || c == '_';
 }
+/* Whether a line is NAME=value, behind an `export` or not. */
+bool input_is_variable(struct slice line);
 
 #endif

@@ -1,50 +1,28 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * pattern — a peer's regular expression becomes one for paths without an API
- * version.
- *
- * Peers hold a pattern against the whole path, API version included; a path
- * rule here sees the path behind it, because the Engine does the same with and
- * without one. So a path is to be let through if the original lets it through
- * in either spelling. To get there the alternatives and optional groups that a
- * pattern begins with are multiplied out, and whatever stands for the version
- * is cut off the front of each: "(/v1\.\d+)?/(info|version)" becomes "/info"
- * and "/version".
- *
- * What cannot be understood is left as it is. It then fits fewer paths than it
- * did, never more.
- */
+/* pattern — what a regular expression of Go says to PCRE2. Private to convert/. */
 #ifndef CONVERT_PATTERN_H
 #define CONVERT_PATTERN_H
 
 #include "base/arena.h"
 #include "base/check.h"
-#include "base/slice.h"
 
-enum {
-	PATTERN_ALTERNATIVES_MAX = 256,
-	PATTERN_LEN_MAX = 4096, /* bytes */
-};
+#include <stdbool.h>
 
-struct pattern {
-	const char *alternatives[PATTERN_ALTERNATIVES_MAX]; /* each to fit a whole path */
-	unsigned count;
-	bool ungrouped; /* had "a|b" outside of any group: anchored as "^a" and "b$" */
-	bool wide;      /* had ".*" where the version is */
-	bool unclear;   /* its beginning was not understood, and left as it was */
+struct pattern_traits {
+	bool ungrouped; /* has "a|b" outside of any group: "^a|b$" anchors each on one side only */
+	bool backslash; /* wants a backslash in the path, which none has */
 };
 
 /*
- * `expression` in the syntax that Go and PCRE2 share. Strings of the result
- * live in `arena`. False: brackets do not match, it is too long or has too many alternatives.
+ * Whether Go and PCRE2 read the expression alike: NULL, or the end of a sentence that says why
+ * not. Brackets that do not match are left to whoever compiles it.
  */
-bool pattern_read(
-        struct arena *arena, struct slice expression, struct pattern *ret_pattern) MUST_USE;
+const char *pattern_read(const char *expression, struct pattern_traits *ret_traits) MUST_USE;
 
 /*
- * Whether `alternative` fits exactly the paths of a row of the catalogue:
- * "/containers/[^/]+/json" those of "/containers/{id}/json".
+ * Without the API versions that are plainly written in front of it or of its alternatives:
+ * "(/v1\.\d+)?/(info|version)" → "/(info|version)". The text lives in `arena`.
  */
-bool pattern_is_row(struct slice alternative, struct slice row_path);
+const char *pattern_without_version(struct arena *arena, const char *expression);
 
 #endif

@@ -1,157 +1,166 @@
 /* SPDX-License-Identifier: MIT */
-/* What several sources need: rules from patterns, addresses. */
+/* What a pattern allows: the operations that it plainly names, or it as it stands. */
 #include "convert/pattern.h"
 #include "convert/sources.h"
 
 #include <errno.h>
-#include <stdio.h>
 
-enum { OPERATIONS_MAX = 64 };
+enum {
+	OPERATIONS_MAX = 64,
+	PROBE_MAX = 512, /* bytes of a path that is tried */
+};
 
 /* ── Operations ──────────────────────────────────────────────────────────── */
 
-static bool has_word(const char *const *words, unsigned count, const char *word)
-{
-	for (unsigned i = 0; i < count; i++) {
-		if (strcmp(words[i], word) == 0) {
-			return true;
-		}
-	}
-	return false;
-}
-
-/* Which rows of the catalogue a pattern with its methods fits. */
-struct rows {
-	bool *fits;       /* by row */
-	unsigned methods; /* how many of the rule's methods a row was found for */
+/* A policy of the pattern alone, and what asking it takes. */
+struct trial {
+	struct policy *policy;
+	struct policy_scratch *scratch;
+	struct docker_request request;
 };
 
-/* Whether an alternative of the pattern is the path of the row. */
-static bool has_row(const struct pattern *pattern, const struct docker_endpoint *row)
+/* Whether the pattern fits a path, made of a part of a row's, in any of its spellings. */
+static bool fits(struct trial *trial, const char *method, const char *front, struct slice part,
+        const char *name, const char *end)
 {
-	for (unsigned i = 0; i < pattern->count; i++) {
-		if (pattern_is_row(slice_of(pattern->alternatives[i]), slice_of(row->path))) {
-			return true;
+	static const char *const versions[] = {"", "/v1.41", "/v4.0.0"};
+	bool allowed = false;
+
+	for (unsigned i = 0; !allowed && i < ARRAY_LEN(versions); i++) {
+		char memory[PROBE_MAX];
+		struct text path = text_over(memory, sizeof(memory));
+		text_add_format(&path, "%s%s", versions[i], front);
+		for (const char *at = part.ptr; at < part.ptr + part.len; at++) {
+			text_add(&path, *at == '{' ? slice_of(name) : (struct slice){at, 1});
+			at = *at == '{' ? strchr(at, '}') : at;
 		}
+		text_add(&path, slice_of(end));
+		const struct docker_target target = {
+		        .method = slice_of(method), .path = text_slice(&path)};
+		allowed = docker_route(&target, &trial->request) == DOCKER_OK &&
+		          policy_judge(trial->policy, &trial->request, trial->scratch).allowed;
 	}
-	return false;
+	return allowed;
 }
 
-static void find_rows(
-        const struct pattern_rule *rule, const struct pattern *pattern, struct rows *rows)
+/* Whether the pattern fits whatever the row does. */
+static bool fits_row(struct trial *trial, const struct docker_endpoint *row)
 {
-	for (unsigned m = 0; m < rule->method_count; m++) {
-		bool found = false;
-		for (unsigned id = 0; id < docker_endpoint_count; id++) {
-			const struct docker_endpoint *row = docker_endpoint(id);
-			if (strcmp(row->method, rule->methods[m]) == 0 && has_row(pattern, row)) {
-				rows->fits[id] = found = true;
-			}
-		}
-		rows->methods += found;
+	static const char *const names[] = {"a", "0a.B_c-d", "%20!$&'()+,;=:@[]~%c3%a9", "a/b"};
+	const bool slashes = strstr(row->path, "...}") != NULL;
+	bool all = true;
+
+	for (unsigned i = 0; all && i < ARRAY_LEN(names) - !slashes; i++) {
+		all = fits(trial, row->method, "", slice_of(row->path), names[i], "");
 	}
+	return all;
 }
 
-/* Whether each alternative is a row's path: nothing of the pattern would be lost. */
-static bool is_all_rows(const struct pattern *pattern, const struct rows *rows)
+/* Whether it fits something near a row that it fits, which is no row. */
+static bool fits_more(struct trial *trial, const struct docker_endpoint *row)
 {
-	for (unsigned i = 0; i < pattern->count; i++) {
-		bool found = false;
-		for (unsigned id = 0; !found && id < docker_endpoint_count; id++) {
-			found = rows->fits[id] && pattern_is_row(slice_of(pattern->alternatives[i]),
-			                                  slice_of(docker_endpoint(id)->path));
+	const struct slice path = slice_of(row->path);
+	const char *last = strrchr(row->path, '/');
+	const char *second = strchr(row->path + 1, '/');
+	const bool slashes = strstr(row->path, "...}") != NULL;
+	const struct slice first_off = second != NULL ? slice_of(second) : SLICE("");
+
+	return fits(trial, row->method, "/foo", path, "a", "") ||
+	       fits(trial, row->method, "/foo", first_off, "a", "") ||
+	       (!slashes && fits(trial, row->method, "", path, "a", "/foo")) ||
+	       (!slashes && strchr(row->path, '{') != NULL &&
+	               fits(trial, row->method, "", path, "a/b", "")) ||
+	       (last[1] != '{' &&
+	               fits(trial, row->method, "", slice_between(row->path, last), "a", "/foo")) ||
+	       (last[1] != '{' && fits(trial, row->method, "", path, "a", "foo"));
+}
+
+/* Mark the rows of a method that the pattern fits; false: none, or something that is no row. */
+static bool mark_rows(struct trial *trial, const char *method, bool *marks)
+{
+	bool any = false;
+
+	for (unsigned id = 0; id < docker_endpoint_count; id++) {
+		const struct docker_endpoint *row = docker_endpoint(id);
+		if (strcmp(row->method, method) != 0 || !fits_row(trial, row)) {
+			continue;
 		}
-		if (!found) {
+		if (fits_more(trial, row)) {
 			return false;
 		}
+		marks[id] = any = true;
+	}
+	return any;
+}
+
+/* Whether the rule has the method. */
+static bool has_method(const struct pattern_rule *rule, const char *method)
+{
+	unsigned i = 0;
+
+	while (i < rule->method_count && strcmp(rule->methods[i], method) != 0) {
+		i++;
+	}
+	return i < rule->method_count;
+}
+
+/*
+ * Add the operation of a marked row. False: it has another row with a method of the rule, which
+ * is not marked. *ret_more: it has other methods too, so that those of the rule must be said.
+ */
+static bool add_operation(const struct pattern_rule *rule, const bool *marks, unsigned id,
+        struct policy_match *match, const char **operations, bool *more)
+{
+	const char *name = docker_operation_name(id);
+	bool listed = false;
+
+	for (unsigned i = 0; i < match->operation_count; i++) {
+		listed = listed || strcmp(operations[i], name) == 0;
+	}
+	for (unsigned other = 0; other < docker_endpoint_count; other++) {
+		const bool same = strcmp(docker_operation_name(other), name) == 0;
+		const bool asked = has_method(rule, docker_endpoint(other)->method);
+		*more = *more || (same && !asked);
+		if (same && asked && !marks[other]) {
+			return false;
+		}
+	}
+	if (!listed && match->operation_count == OPERATIONS_MAX) {
+		return false;
+	}
+	if (!listed) {
+		operations[match->operation_count++] = name;
 	}
 	return true;
 }
 
-/*
- * The operations that are exactly what the rule fits; 0: there are none such.
- * An operation of which one row only would fit is not one of them, nor is a
- * rule with a method that has no row.
- */
-static unsigned find_operations(const struct pattern_rule *rule, const struct pattern *pattern,
-        struct arena *arena, const char *operations[OPERATIONS_MAX])
+/* The operations that are, with the methods of the rule, exactly what it fits; none: there are
+ * no such. */
+static void find_operations(struct draft *draft, struct trial *trial,
+        const struct pattern_rule *rule, const char **operations, struct policy_match *ret_match)
 {
-	struct rows rows = {.fits = arena_take(arena, docker_endpoint_count * sizeof(bool))};
-	unsigned count = 0;
+	bool *marks = arena_take(&draft->arena, docker_endpoint_count * sizeof(*marks));
+	bool plain = true;
+	bool more = false;
 
-	find_rows(rule, pattern, &rows);
-	if (rows.methods < rule->method_count || !is_all_rows(pattern, &rows)) {
-		return 0;
+	*ret_match = (struct policy_match){.operations = operations};
+	for (unsigned i = 0; plain && i < rule->method_count; i++) {
+		plain = mark_rows(trial, rule->methods[i], marks);
 	}
-	for (unsigned id = 0; id < docker_endpoint_count; id++) {
-		const char *name = docker_endpoint(id)->operation;
-		for (unsigned other = 0; rows.fits[id] && other < docker_endpoint_count; other++) {
-			if (!rows.fits[other] &&
-			        strcmp(docker_endpoint(other)->operation, name) == 0) {
-				return 0;
-			}
-		}
-		if (rows.fits[id] && !has_word(operations, count, name)) {
-			if (count == OPERATIONS_MAX) {
-				return 0;
-			}
-			operations[count++] = name;
-		}
+	for (unsigned id = 0; plain && id < docker_endpoint_count; id++) {
+		plain = !marks[id] || add_operation(rule, marks, id, ret_match, operations, &more);
 	}
-	return count;
+	ret_match->operation_count = plain ? ret_match->operation_count : 0;
+	ret_match->methods = more ? rule->methods : NULL;
+	ret_match->method_count = more ? rule->method_count : 0;
 }
 
-/* ── Patterns ────────────────────────────────────────────────────────────── */
-
-/* As many alternatives from `*at` on as one path rule holds. */
-static const char *join_alternatives(
-        struct arena *arena, const struct pattern *pattern, unsigned *at)
-{
-	struct text text = text_over(arena_take(arena, POLICY_PATTERN_MAX + 1), POLICY_PATTERN_MAX);
-	const unsigned first = *at;
-
-	for (; *at < pattern->count; (*at)++) {
-		const struct slice next = slice_of(pattern->alternatives[*at]);
-		if (*at > first && text.len + 1 + next.len > POLICY_PATTERN_MAX) {
-			break;
-		}
-		text_add(&text, *at > first ? SLICE("|") : SLICE(""));
-		/* "(?i)" would go on into the alternatives behind it. */
-		const bool flags = pattern->unclear && slice_starts_with(next, SLICE("(?"));
-		text_add(&text, flags ? SLICE("(?:") : SLICE(""));
-		text_add(&text, next);
-		text_add(&text, flags ? SLICE(")") : SLICE(""));
-	}
-	return text.overflow ? NULL : text.ptr;
-}
-
-static int write_paths(
-        struct draft *draft, const struct pattern_rule *rule, const struct pattern *pattern)
-{
-	for (unsigned at = 0; at < pattern->count;) {
-		const struct draft_rule written = {
-		        .allow = true,
-		        .methods = rule->methods,
-		        .method_count = rule->method_count,
-		        .path = join_alternatives(&draft->arena, pattern, &at),
-		        .place = rule->place,
-		};
-		if (written.path == NULL) {
-			draft_say(draft, DRAFT_DOUBT,
-			        "NOT CONVERTED: line %u: a pattern longer than %d bytes. What it "
-			        "allowed is denied.",
-			        rule->place.line, POLICY_PATTERN_MAX);
-		} else if (draft_rule(draft, &written) < 0) {
-			return -EINVAL;
-		}
-	}
-	return 0;
-}
+/* ── Rules ───────────────────────────────────────────────────────────────── */
 
 static void remark(
-        struct draft *draft, const struct pattern_rule *rule, const struct pattern *pattern)
+        struct draft *draft, const struct pattern_rule *rule, const struct pattern_traits *traits)
 {
-	if (pattern->ungrouped) {
+	if (traits->ungrouped) {
 		draft_say(draft, DRAFT_DOUBT,
 		        "The original was looser: with no parentheses around a|b, '^' belongs to "
 		        "the first alternative alone and '$' to the last, so that %s also passed "
@@ -159,90 +168,61 @@ static void remark(
 		        "a whole path.",
 		        rule->pattern);
 	}
-	if (pattern->wide) {
-		draft_say(draft, DRAFT_DOUBT,
-		        "Where %s has the API version, it takes any number of segments. Write "
-		        "v[0-9.]+ there and convert again if only a version was meant.",
+	if (traits->backslash) {
+		draft_say(draft, DRAFT_DROPPED,
+		        "\\\\ in %s is a backslash in the path itself, which no path has: what is "
+		        "written so never passed, and stays closed. If one of them was meant to be "
+		        "taken away, by a shell for example, convert again with a single one.",
 		        rule->pattern);
 	}
-	if (pattern->unclear) {
-		draft_say(draft, DRAFT_DOUBT,
-		        "The beginning of %s was not understood. Paths have no API version here: "
-		        "if the pattern wants one, nothing fits it.",
-		        rule->pattern);
-	}
-	if (pattern->count == 0) {
-		draft_say(draft, DRAFT_DOUBT,
-		        "%s fits no path of the Engine once the API version is off.",
-		        rule->pattern);
+}
+
+/* For `path`, where no version is left to be seen: the Engine treats all alike. */
+static void cut_version(struct draft *draft, struct policy_match *match)
+{
+	const char *path = pattern_without_version(&draft->arena, match->versioned_path);
+
+	if (!policy_pattern_sees_version(path)) {
+		match->path = path;
+		match->versioned_path = NULL;
 	}
 }
 
 int convert_pattern_rule(struct draft *draft, const struct pattern_rule *rule)
 {
+	struct policy_match match = {.methods = rule->methods,
+	        .method_count = rule->method_count,
+	        .versioned_path = rule->pattern};
 	const char *operations[OPERATIONS_MAX];
-	struct pattern *pattern = arena_take(&draft->arena, sizeof(*pattern));
+	struct policy_match named;
+	struct pattern_traits traits;
+	struct trial *trial = arena_take(&draft->arena, sizeof(*trial));
+	const char *problem = strlen(rule->pattern) > POLICY_PATTERN_MAX
+	                              ? "it is too long"
+	                              : pattern_read(rule->pattern, &traits);
 
-	if (draft_is_full(draft)) {
-		return -EINVAL;
+	if (problem != NULL) {
+		draft_say(draft, DRAFT_DROPPED, "%s: %s. What it allowed is denied.", rule->pattern,
+		        problem);
+		return 0;
 	}
-	if (!pattern_read(&draft->arena, slice_of(rule->pattern), pattern)) {
-		return fault_set(draft->error, rule->place,
-		        "'%s' is not accepted: its brackets do not match, or it has more than %d "
-		        "bytes or %d alternatives",
-		        text_show(slice_of(rule->pattern)).text, PATTERN_LEN_MAX,
-		        PATTERN_ALTERNATIVES_MAX);
+	remark(draft, rule, &traits);
+	struct policy_set *set = policy_set_new();
+	trial->scratch = policy_scratch_new();
+	int code = policy_new(set, SLICE("trial"), NOWHERE, &trial->policy, draft->error);
+	if (code == 0) {
+		code = policy_add_rule(trial->policy, true, &match, "", rule->place, draft->error);
 	}
-	remark(draft, rule, pattern);
-	const struct draft_rule written = {
-	        .allow = true,
-	        .operations = operations,
-	        .operation_count = find_operations(rule, pattern, &draft->arena, operations),
-	        .place = rule->place,
-	};
-	return written.operation_count > 0 ? draft_rule(draft, &written)
-	                                   : write_paths(draft, rule, pattern);
-}
-
-void convert_note_attach(struct draft *draft)
-{
-	if (draft_allows(draft, "GET", "/containers/x/attach/ws") &&
-	        !draft_allows(draft, "POST", "/containers/x/attach")) {
-		draft_say(draft, DRAFT_CAUTION,
-		        "GET /containers/{id}/attach/ws passes, as it did: with it a client that "
-		        "was meant to read writes to a container's standard input. If nobody "
-		        "needs it, put - deny: [container.attach_ws] in front of the rules.");
+	if (code == 0) {
+		code = policy_compile(trial->policy, draft->error);
 	}
-}
-
-/* ── Addresses ───────────────────────────────────────────────────────────── */
-
-bool convert_is_port(struct slice port)
-{
-	uint64_t number;
-
-	return slice_to_u64(port, 65535, &number) == 0 && number > 0;
-}
-
-bool convert_is_loopback(struct slice host)
-{
-	return slice_starts_with(host, SLICE("127.")) || slice_equal(host, SLICE("localhost")) ||
-	       slice_equal(host, SLICE("::1")) || slice_equal(host, SLICE("[::1]"));
-}
-
-const char *convert_tcp_address(struct arena *arena, struct slice host, struct slice port)
-{
-	const size_t size = sizeof("tcp://[]:") + host.len + port.len;
-	char *address = arena_take(arena, size);
-	const bool any = host.len == 0 || slice_equal(host, SLICE("::")) ||
-	                 slice_equal(host, SLICE("[::]")) || slice_equal(host, SLICE("*"));
-	const bool bare = !any && host.ptr[0] != '[' && memchr(host.ptr, ':', host.len) != NULL;
-
-	if (any) {
-		(void)snprintf(address, size, "tcp://*:%.*s", SLICE_FMT(port));
-	} else {
-		(void)snprintf(address, size, "tcp://%s%.*s%s:%.*s", bare ? "[" : "",
-		        SLICE_FMT(host), bare ? "]" : "", SLICE_FMT(port));
+	if (code == 0) {
+		find_operations(draft, trial, rule, operations, &named);
+		cut_version(draft, &match);
+		code = draft_rule(
+		        draft, true, named.operation_count > 0 ? &named : &match, rule->place);
 	}
-	return address;
+	policy_scratch_free(trial->scratch);
+	policy_set_free(set);
+	return code;
 }

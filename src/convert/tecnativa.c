@@ -6,14 +6,28 @@
  */
 #include "convert/sources.h"
 
+#include "switches/bind.h"
 #include "switches/switches.h"
 
 #include <errno.h>
-#include <stdio.h>
 
+const struct known_setting convert_switched_settings[] = {
+        {.variable = "BIND_CONFIG"},
+        {.variable = "DISABLE_IPV6"},
+        {.variable = "SOCKET_PATH"},
+        {.variable = "LOG_LEVEL", .note = "goes on as a variable of the environment"},
+        {.variable = "PUID"},
+        {.variable = "PGID"},
+        {.variable = "TZ"},
+        {.flag = NULL},
+};
+
+/* Names behind "ALLOW_" have a space on both sides. */
 struct flavour {
 	const char *policy;
-	bool details;           /* knows ALLOW_LOGS and its like, closed until they are 1 */
+	const char *details;    /* closed until they are 1 */
+	const char *actions;    /* they open; NULL: all that only open */
+	bool methods;           /* DELETE and its like, which POST does not open */
 	bool podman;            /* knows libpod and its switches */
 	bool actions_need_post; /* ALLOW_START alone opens nothing */
 	bool words_switch_ipv6; /* DISABLE_IPV6 may be a word */
@@ -21,12 +35,23 @@ struct flavour {
 
 static const struct flavour tecnativa = {
         .policy = "tecnativa",
+        .details = "",
+        .actions = " RESTARTS START STOP ",
+        .actions_need_post = true,
+        .words_switch_ipv6 = true,
+};
+/* That of a file that has one of its variables. */
+static const struct flavour tecnativa_newest = {
+        .policy = "tecnativa",
+        .details = " ARCHIVE ATTACH EXEC EXPORT KILL LOGS ",
+        .actions = " RESTARTS START STOP PAUSE UNPAUSE ",
+        .methods = true,
         .actions_need_post = true,
         .words_switch_ipv6 = true,
 };
 static const struct flavour linuxserver = {
         .policy = "linuxserver",
-        .details = true,
+        .details = " ARCHIVE CHANGES EXPORT LOGS TOP ",
         .podman = true,
 };
 
@@ -44,30 +69,38 @@ struct switched {
 static bool is_true(const char *value)
 {
 	const char *digits = value + (value[0] == '-' || value[0] == '+');
-	bool zero = true;
 
-	for (const char *c = digits; *c != '\0'; c++) {
-		if (*c < '0' || *c > '9') {
-			return false;
-		}
-		zero = zero && *c == '0';
-	}
-	return !zero;
+	return strspn(digits, "0123456789") == strlen(digits) &&
+	       strspn(digits, "0") < strlen(digits);
 }
 
-static bool is_known(const struct flavour *flavour, unsigned number)
+static bool is_listed(const char *variable, const char *names)
 {
-	const struct switch_row *row = switches_row(number);
-	const bool libpod = strncmp(row->variable, "LIBPOD_", 7) == 0;
+	struct slice name = slice_of(variable);
+	const char *found = slice_skip(&name, SLICE("ALLOW_")) ? strstr(names, name.ptr) : NULL;
 
-	if (row->kind == SWITCH_METHOD || row->effects == (SWITCH_OPENS | SWITCH_CLOSES)) {
+	while (found != NULL && (found[-1] != ' ' || found[name.len] != ' ')) {
+		found = strstr(found + 1, name.ptr);
+	}
+	return found != NULL;
+}
+
+static bool is_detail(const struct flavour *flavour, const struct switch_row *row)
+{
+	return is_listed(row->variable, flavour->details);
+}
+
+static bool is_known(const struct flavour *flavour, const struct switch_row *row)
+{
+	if (strncmp(row->variable, "LIBPOD_", 7) == 0 && !flavour->podman) {
 		return false;
 	}
-	if (row->effects == SWITCH_CLOSES) {
-		return flavour->details;
+	if (row->kind != SWITCH_OPERATIONS) {
+		return row->kind != SWITCH_METHOD || flavour->methods;
 	}
-	return flavour->podman || (!libpod && strcmp(row->variable, "ALLOW_PAUSE") != 0 &&
-	                                  strcmp(row->variable, "ALLOW_UNPAUSE") != 0);
+	return is_detail(flavour, row) ||
+	       (flavour->actions != NULL ? is_listed(row->variable, flavour->actions)
+	                                 : row->effects == SWITCH_OPENS);
 }
 
 /* A word that is not said to be off, and that HAProxy did not read as on. */
@@ -86,42 +119,78 @@ static void doubt_word(struct switched *switched, const struct setting *setting)
 	}
 }
 
-static void read_switch(struct switched *switched, const struct setting *setting)
+/* What the original does not know opens nothing; what it was to close is closed all the same. */
+static int read_unknown(struct switched *switched, const struct setting *setting, unsigned number)
 {
-	const unsigned number = switches_find(slice_of(setting->name));
+	static const char *const everything[] = {"*"};
+	const struct policy_match all = {.operations = everything, .operation_count = 1};
+	enum switch_value value = SWITCH_OFF;
 
-	if (number == SWITCHES_COUNT) {
-		return;
+	if (switches_read_value(slice_of(setting->value), &value) && value == SWITCH_ON) {
+		if (number < SWITCHES_COUNT) {
+			draft_say(switched->draft, DRAFT_DROPPED,
+			        "%s=%s: it did nothing: the original does not know it.",
+			        setting->name, setting->value);
+		}
+		return 0; /* else it is no switch at all, which is said of every such setting */
 	}
-	if (!is_known(switched->flavour, number)) {
-		draft_say(switched->draft, DRAFT_DOUBT,
-		        "%s=%s did nothing: the original does not know it.", setting->name,
-		        setting->value);
-		return;
+	if (number < SWITCHES_COUNT) {
+		draft_say(switched->draft, DRAFT_DROPPED,
+		        "%s=%s: it did nothing: the original does not know it. What it was to "
+		        "close is closed here.",
+		        setting->name, setting->value);
+		switched->switches.values[number] = SWITCH_OFF;
+		return 0;
 	}
-	switched->settings[number] = setting;
-	switched->switches.values[number] = is_true(setting->value) ? SWITCH_ON : SWITCH_OFF;
-	doubt_word(switched, setting);
+	if (value == SWITCH_ON || !switches_read_value(slice_of(setting->value), &value)) {
+		return 0;
+	}
+	draft_say(switched->draft, DRAFT_DROPPED,
+	        "%s=%s: it was to close something, and nobody knows what. So that nothing passes "
+	        "that it was to close, everything is denied: find out what was meant, then take "
+	        "the rule deny: ['*'] out.",
+	        setting->name, setting->value);
+	return draft_rule(switched->draft, false, &all, setting->place);
 }
 
-static void read_switches(struct switched *switched)
+static int read_setting(struct switched *switched, const struct setting *setting)
+{
+	const unsigned number = switches_find(slice_of(setting->name));
+	const bool on = is_true(setting->value);
+
+	if (setting->kind != SETTING_VARIABLE || input_known(switched->input, setting) != NULL) {
+		return 0;
+	}
+	if (number == SWITCHES_COUNT || !is_known(switched->flavour, switches_row(number))) {
+		return read_unknown(switched, setting, number);
+	}
+	switched->settings[number] = setting;
+	doubt_word(switched, setting);
+	switched->switches.values[number] = !on ? SWITCH_OFF
+	                                    : is_detail(switched->flavour, switches_row(number))
+	                                            ? SWITCH_UNSET
+	                                            : SWITCH_ON;
+	return 0;
+}
+
+static int read_settings(struct switched *switched)
 {
 	for (unsigned number = 0; number < SWITCHES_COUNT; number++) {
-		const bool known = is_known(switched->flavour, number);
 		const struct switch_row *row = switches_row(number);
-		const bool closes =
+		const bool known = is_known(switched->flavour, row);
+		const bool can_close =
 		        row->kind == SWITCH_METHOD || (row->effects & SWITCH_CLOSES) != 0;
 		/* What the original does not know, it does not allow; nor does it close that. */
-		if (!known || closes) {
-			switched->switches.values[number] =
-			        closes && !known ? SWITCH_UNSET : SWITCH_OFF;
+		if (known ? can_close : !can_close) {
+			switched->switches.values[number] = SWITCH_OFF;
 		}
 	}
 	for (unsigned i = 0; i < switched->input->count; i++) {
-		if (switched->input->settings[i].kind == SETTING_VARIABLE) {
-			read_switch(switched, &switched->input->settings[i]);
+		if (read_setting(switched, &switched->input->settings[i]) < 0) {
+			return -EINVAL;
 		}
 	}
+	return 0;
 }
 
 /* ── Rules ───────────────────────────────────────────────────────────────── */
@@ -136,70 +205,46 @@ static struct place place_of(const struct switched *switched, const struct switc
 	return (struct place){switched->input->file, 1};
 }
 
-static int write_section(struct switched *switched, const struct switch_rule *rule)
-{
-	char path[128];
-
-	(void)snprintf(path, sizeof(path), "/%.*s(/.*)?",
-	        SLICE_FMT(docker_section_segment(rule->section)));
-	const struct draft_rule written = {
-	        .allow = true,
-	        .methods = rule->methods,
-	        .method_count = rule->method_count,
-	        .path = path,
-	        .place = place_of(switched, rule->row),
-	};
-	return draft_rule(switched->draft, &written);
-}
-
-/* The operations that the original opens with it: without podman only the Engine's own. */
-static int write_operations(struct switched *switched, const struct switch_rule *rule)
+/* Of operations those that the original has: without podman only the Engine's own. */
+static int write_rule(struct switched *switched, const struct switch_rule *rule)
 {
 	const char *operations[SWITCHES_OPERATIONS_MAX];
-	struct draft_rule written = {
-	        .allow = rule->allow,
-	        .operations = operations,
-	        .place = place_of(switched, rule->row),
-	};
+	char path[128];
+	struct policy_match match = {.operations = operations,
+	        .methods = rule->methods,
+	        .method_count = rule->method_count};
 
 	for (unsigned i = 0; i < rule->operation_count; i++) {
 		if (switched->flavour->podman || strncmp(rule->operations[i], "libpod.", 7) != 0) {
-			operations[written.operation_count++] = rule->operations[i];
+			operations[match.operation_count++] = rule->operations[i];
 		}
 	}
-	return draft_rule(switched->draft, &written);
+	if (rule->section != DOCKER_SECTION_NONE) {
+		(void)snprintf(path, sizeof(path), "/%.*s(/.*)?",
+		        SLICE_FMT(docker_section_segment(rule->section)));
+		match.path = path;
+	}
+	return draft_rule(switched->draft, rule->allow, &match, place_of(switched, rule->row));
 }
 
 /* Whether a rule of switches/ holds in the original; what does not is remarked on. */
 static bool holds(struct switched *switched, const struct switch_rule *rule)
 {
 	const struct switches *switches = &switched->switches;
-	const bool post = switches_is_on(switches, DOCKER_SECTION_COUNT);
 
-	switch (rule->row->kind) {
-	case SWITCH_SECTION:
-		return true;
-	case SWITCH_POST:
-		return false; /* GET …/attach/ws passes: convert_note_attach() */
-	case SWITCH_METHOD:
-		return true;
-	case SWITCH_OPERATIONS:
-		if (!rule->allow) {
-			return switches_is_on(switches, DOCKER_SECTION_CONTAINERS) ||
-			       switches_is_on(switches, DOCKER_SECTION_LIBPOD_CONTAINERS) ||
-			       switches_is_on(switches, DOCKER_SECTION_LIBPOD_PODS);
-		}
-		if (switched->flavour->actions_need_post && !post) {
-			draft_say(switched->draft, DRAFT_DOUBT,
-			        "%s=1 opened nothing: the original wants POST=1 too. If it was "
-			        "meant to be open, add the rule allow: [%s].",
-			        rule->row->variable, rule->operations[0]);
-			return false;
-		}
-		return true;
+	if (rule->row->kind == SWITCH_POST) {
+		return false; /* GET …/attach/ws passes: draft_compile() */
 	}
-	ASSERT(false); /* every kind is above */
-	return false;
+	if (rule->row->kind == SWITCH_OPERATIONS && rule->allow &&
+	        switched->flavour->actions_need_post &&
+	        !switches_is_on(switches, DOCKER_SECTION_COUNT)) {
+		draft_say(switched->draft, DRAFT_DOUBT,
+		        "%s=1 opened nothing: the original wants POST=1 too. If it was meant to be "
+		        "open, add the rule allow: [%s].",
+		        rule->row->variable, rule->operations[0]);
+		return false;
+	}
+	return true;
 }
 
 static int write_rules(struct switched *switched)
@@ -209,14 +254,12 @@ static int write_rules(struct switched *switched)
 
 	for (unsigned i = 0; i < count; i++) {
 		const struct switch_rule *rule = &rules[i];
-		const bool section = rule->row->kind == SWITCH_SECTION;
 		if (!holds(switched, rule)) {
 			continue;
 		}
 		draft_say(switched->draft, DRAFT_REMARK, "%s%s", rule->text,
 		        rule->allow ? "" : ", or not set");
-		if ((section ? write_section(switched, rule) : write_operations(switched, rule)) <
-		        0) {
+		if (write_rule(switched, rule) < 0) {
 			return -EINVAL;
 		}
 	}
@@ -227,38 +270,61 @@ static int write_rules(struct switched *switched)
 
 static bool is_without_ipv6(const struct switched *switched)
 {
-	const struct setting *setting = input_find(switched->input, NULL, "DISABLE_IPV6");
-	static const char *const words[] = {"1", "true", "yes"};
-	bool off = false;
+	const char *value = input_value(switched->input, "DISABLE_IPV6", "0");
+	enum switch_value word = SWITCH_OFF;
 
-	for (unsigned i = 0; setting != NULL && i < ARRAY_LEN(words); i++) {
-		off = off ||
-		      ((i == 0 || switched->flavour->words_switch_ipv6) &&
-		              slice_equal_nocase(slice_of(setting->value), slice_of(words[i])));
-	}
-	return off;
+	return strcmp(value, "1") == 0 ||
+	       (switched->flavour->words_switch_ipv6 &&
+	               switches_read_value(slice_of(value), &word) && word == SWITCH_ON &&
+	               strcasecmp(value, "on") != 0);
 }
 
-static int write_addresses(struct switched *switched)
+static int write_listeners(struct switched *switched)
 {
 	const struct input *input = switched->input;
-	const struct setting *level = input_find(input, NULL, "LOG_LEVEL");
-	const struct draft_listener listener = {
+	struct draft_listener listener = {
 	        .address = is_without_ipv6(switched) ? "tcp://0.0.0.0:2375" : "tcp://*:2375",
 	        .policy = switched->flavour->policy,
-	        .place = {input->file, 1},
+	        .place = input_place(input, "BIND_CONFIG"),
 	};
+	const char *words = input_value(input, "BIND_CONFIG", NULL);
+	struct bind bind;
+	struct slice word;
 
-	if (level != NULL) {
-		draft_say(switched->draft, DRAFT_NOTE,
-		        "LOG_LEVEL=%s goes on as a variable of the environment.", level->value);
+	if (words == NULL) {
+		return draft_listener(switched->draft, &listener);
 	}
-	if (draft_listener(switched->draft, &listener) < 0) {
-		return -EINVAL;
+	const char *problem = bind_read(slice_of(words), &bind, &word);
+	if (problem != NULL) {
+		draft_say(switched->draft, DRAFT_LOST,
+		        "BIND_CONFIG=%s: '%s': %s. So that nobody gets in who did not, the "
+		        "listener is on 127.0.0.1.",
+		        words, text_show(word).text, problem);
+		listener.address = "tcp://127.0.0.1:2375";
+		return draft_listener(switched->draft, &listener);
 	}
-	return draft_upstream(switched->draft,
-	        input_value(input, NULL, "SOCKET_PATH", "/var/run/docker.sock"),
-	        input_place(input, NULL, "SOCKET_PATH"));
+	for (unsigned i = 0; i < bind.count; i++) {
+		const bool file = slice_starts_with(slice_of(bind.addresses[i]), SLICE("unix://"));
+		listener.address = bind.addresses[i];
+		listener.mode = file && bind.has_mode ? bind.mode : 0;
+		if (draft_listener(switched->draft, &listener) < 0) {
+			return -EINVAL;
+		}
+	}
+	return 0;
+}
+
+/* Whether a variable is given that only the newest template has. */
+static bool is_newest(const struct input *input)
+{
+	bool newest = false;
+
+	for (unsigned i = 0; !newest && i < input->count; i++) {
+		const unsigned number = switches_find(slice_of(input->settings[i].name));
+		newest = number < SWITCHES_COUNT && !is_known(&tecnativa, switches_row(number)) &&
+		         is_known(&tecnativa_newest, switches_row(number));
+	}
+	return newest;
 }
 
 static int convert(const struct flavour *flavour, const struct input *input, struct draft *draft)
@@ -269,20 +335,28 @@ static int convert(const struct flavour *flavour, const struct input *input, str
 	draft_say(draft, DRAFT_NOTE,
 	        "The original compares how a path begins, in any letter case: CONTAINERS=1 also "
 	        "passed /containersfoo and /containers/../secrets on. That is not carried over.");
-	if (write_addresses(switched) < 0 || draft_policy(draft, flavour->policy) < 0) {
+	if (write_listeners(switched) < 0 ||
+	        draft_upstream(draft, input_value(input, "SOCKET_PATH", "/var/run/docker.sock"),
+	                input_place(input, "SOCKET_PATH")) < 0 ||
+	        draft_policy(draft, flavour->policy) < 0 || read_settings(switched) < 0 ||
+	        write_rules(switched) < 0) {
 		return -EINVAL;
 	}
-	read_switches(switched);
-	if (write_rules(switched) < 0 || draft_compile(draft) < 0) {
-		return -EINVAL;
-	}
-	convert_note_attach(draft);
-	return 0;
+	return draft_compile(draft);
 }
 
 int convert_tecnativa(struct input *input, struct draft *draft)
 {
-	return convert(&tecnativa, input, draft);
+	const bool newest = is_newest(input);
+
+	if (newest) {
+		draft_say(draft, DRAFT_CAUTION,
+		        "It has variables that only the newest template knows, DELETE and "
+		        "ALLOW_EXEC "
+		        "for example, and is taken for that: what these close there is closed "
+		        "until they are 1.");
+	}
+	return convert(newest ? &tecnativa_newest : &tecnativa, input, draft);
 }
 
 int convert_linuxserver(struct input *input, struct draft *draft)

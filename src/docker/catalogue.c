@@ -81,7 +81,7 @@ static const struct {
 	struct slice segment;
 	const char *variable;
 } sections[DOCKER_SECTION_COUNT] = {
-#define SECTION(name, segment, variable, preset)                                                   \
+#define SECTION(name, segment, variable, on)                                                       \
 	[DOCKER_SECTION_##name] = {SLICE_INIT(segment), variable},
 #include "docker/sections.def"
 #undef SECTION

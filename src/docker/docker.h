@@ -15,12 +15,13 @@
 
 #include "base/check.h"
 #include "base/slice.h"
+#include "base/text.h"
 
 /* ── The catalogue ───────────────────────────────────────────────────────── */
 
 /* Parts of the API as the first segment names them; docker/sections.def. */
 enum docker_section {
-#define SECTION(name, segment, variable, preset) DOCKER_SECTION_##name,
+#define SECTION(name, segment, variable, on) DOCKER_SECTION_##name,
 #include "docker/sections.def"
 #undef SECTION
 	DOCKER_SECTION_COUNT,
@@ -53,6 +54,13 @@ struct docker_endpoint {
 	unsigned since;  /* API version, 100 * major + minor; 0: before 1.12, or podman's */
 	unsigned before; /* a version below this one must be there; 0: need not */
 	bool body;       /* a body must be there */
+	/*
+	 * Keys of the query that say what it is about, for the log; NULL: there is
+	 * none. What they hold must be no secret.
+	 */
+	const char *name;
+	const char *image;
+	const char *tag; /* of the image, where it is a key of its own */
 };
 
 /*
@@ -148,6 +156,14 @@ enum docker_error docker_route(
  */
 struct slice docker_versioned_path(
         const struct docker_request *request, char memory[DOCKER_PATH_MAX]) MUST_USE;
+
+/*
+ * What the query of a routed request names: "web", "alpine:3.19". Nothing is
+ * written where the row has no such key. Letters, digits and -._~/:@ are decoded, all else is
+ * written as %XX; what does not fit is cut, and text->overflow set.
+ */
+void docker_add_name(unsigned id, struct slice query, struct text *text);
+void docker_add_image(unsigned id, struct slice query, struct text *text);
 
 /* Whether a Content-Type says that a 200 on attach or exec start is a raw stream. */
 bool docker_is_raw_stream(struct slice content_type);

@@ -68,8 +68,7 @@ static bool take_plain(struct slice *rest, struct text *text)
 
 /* ── Escapes ─────────────────────────────────────────────────────────────── */
 
-/* The byte that "%XX" at the front of `s` stands for; -1 if it is none. */
-static int escaped_byte(struct slice s)
+int path_escaped_byte(struct slice s)
 {
 	const int high = s.len < 3 ? -1 : ascii_hex_value(s.ptr[1]);
 	const int low = s.len < 3 ? -1 : ascii_hex_value(s.ptr[2]);
@@ -83,7 +82,7 @@ static enum docker_error decode(struct slice raw, struct text *text, struct path
 {
 	while (take_plain(&raw, text)) {
 		const bool is_escape = raw.ptr[0] == '%';
-		const int byte = is_escape ? escaped_byte(raw) : (unsigned char)raw.ptr[0];
+		const int byte = is_escape ? path_escaped_byte(raw) : (unsigned char)raw.ptr[0];
 		if (byte < 0) {
 			return DOCKER_BAD_ESCAPE;
 		}
@@ -256,75 +255,4 @@ enum docker_error path_encode(
 	}
 	*ret_encoded = text_slice(&text);
 	return text.overflow ? DOCKER_BAD_TOO_LONG : DOCKER_OK;
-}
-
-/* ── Queries ─────────────────────────────────────────────────────────────── */
-
-enum docker_error query_check(struct slice query)
-{
-	if (query.len == 0) {
-		return DOCKER_OK;
-	}
-	if (memchr(query.ptr, ';', query.len) != NULL) {
-		return DOCKER_BAD_SEMICOLON;
-	}
-	const char *end = query.ptr + query.len;
-	const char *at = memchr(query.ptr, '%', query.len);
-	while (at != NULL) {
-		if (escaped_byte(slice_between(at, end)) < 0) {
-			return DOCKER_BAD_ESCAPE;
-		}
-		at = memchr(at + 3, '%', (size_t)(end - at - 3));
-	}
-	return DOCKER_OK;
-}
-
-/* Whether `encoded`, decoded as a form's key, is `key`. */
-static bool is_key(struct slice encoded, const char *key)
-{
-	while (encoded.len > 0 && *key != '\0') {
-		const bool is_escape = encoded.ptr[0] == '%';
-		const int byte = is_escape               ? escaped_byte(encoded)
-		                 : encoded.ptr[0] == '+' ? ' '
-		                                         : (unsigned char)encoded.ptr[0];
-		if (byte != (unsigned char)*key) {
-			return false;
-		}
-		encoded = slice_behind(encoded, is_escape ? 3 : 1);
-		key++;
-	}
-	return encoded.len == 0 && *key == '\0';
-}
-
-/* The value of the next `key`; false when there is none any more. */
-static bool next_value(struct slice *query, const char *key, struct slice *ret_value)
-{
-	struct slice pair;
-
-	while (slice_next(query, '&', &pair)) {
-		struct slice name = pair;
-		if (pair.len > 0 && slice_next(&pair, '=', &name) && is_key(name, key)) {
-			*ret_value = pair;
-			return true;
-		}
-	}
-	return false;
-}
-
-bool query_has(struct slice query, const char *key)
-{
-	struct slice value;
-
-	return next_value(&query, key, &value) && value.ptr != NULL && value.len > 0;
-}
-
-bool query_repeats(struct slice query, const char *key)
-{
-	struct slice value;
-	unsigned count = 0;
-
-	while (count < 2 && next_value(&query, key, &value)) {
-		count++;
-	}
-	return count == 2;
 }

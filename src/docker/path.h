@@ -34,6 +34,10 @@ enum docker_error path_check_segments(struct slice decoded) MUST_USE;
 /* The canonical spelling, written to `memory` unless the path came in it. */
 enum docker_error path_encode(
         const struct path *path, char memory[DOCKER_PATH_MAX], struct slice *ret_encoded) MUST_USE;
+/* The byte that "%XX" at the front of `s` stands for; -1 if it is none. */
+int path_escaped_byte(struct slice s);
+
+/* ── query.c ─────────────────────────────────────────────────────────────── */
 
 /* Refuses what readers of a query could disagree on. */
 enum docker_error query_check(struct slice query) MUST_USE;

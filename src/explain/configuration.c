@@ -124,7 +124,69 @@ static bool print_noun(const struct policy *policy, unsigned first)
 
 /* ── Policies ────────────────────────────────────────────────────────────── */
 
-static void print_warnings(const struct policy *policy)
+/* Whether an operation of the section and the kind of method of `unknown` is denied, if only for
+ * some paths. */
+static bool denies_beside(const struct policy *policy, unsigned unknown)
+{
+	for (unsigned id = 0; id < docker_endpoint_count; id++) {
+		if (docker_id_section(id) == docker_id_section(unknown) &&
+		        docker_id_is_read_method(id) == docker_id_is_read_method(unknown) &&
+		        policy_grant_of(policy, id) != POLICY_ALWAYS) {
+			return true;
+		}
+	}
+	return false;
+}
+
+/* Whether what is denied in this section goes on in a spelling that no row fits. */
+static bool is_open(const struct policy *policy, enum docker_section section)
+{
+	for (unsigned id = docker_endpoint_count; id < docker_id_count(); id++) {
+		if (docker_id_section(id) == section && docker_id_is_unknown(id) &&
+		        policy_grant_of(policy, id) == POLICY_ALWAYS && denies_beside(policy, id)) {
+			return true;
+		}
+	}
+	return false;
+}
+
+/* "/containers, /images"; "/..." are paths of no section. */
+static void list_open_sections(const struct policy *policy, struct text *text)
+{
+	for (unsigned section = 0; section <= DOCKER_SECTION_NONE; section++) {
+		if (is_open(policy, (enum docker_section)section)) {
+			text_add(text, text->len > 0 ? SLICE(", /") : SLICE("/"));
+			text_add(text, section < DOCKER_SECTION_NONE
+			                       ? docker_section_segment(section)
+			                       : SLICE("..."));
+		}
+	}
+}
+
+static void warn_of_unknown(const struct policy *policy)
+{
+	char memory[1024];
+	char where[512];
+	struct text sections = text_over(memory, sizeof(memory));
+	struct text place = text_over(where, sizeof(where));
+
+	list_open_sections(policy, &sections);
+	if (sections.len == 0) {
+		return;
+	}
+	policy_add_place(policy_place(policy), &place);
+	printf("  warning: %.*s: unknown requests are allowed in sections of which operations are "
+	       "denied:\n  %.*s\n"
+	       "  What is denied goes on in a spelling that is no operation, such as POST "
+	       "/containers/create/;\n  the Engine answers 404 to those spellings that are "
+	       "known.%s\n",
+	        SLICE_FMT(text_slice(&place)), SLICE_FMT(text_slice(&sections)),
+	        policy_place(policy).file != NULL
+	                ? " To deny them, write in front of the\n  rules: - deny: [unknown]"
+	                : "");
+}
+
+static void warn_of_versions(const struct policy *policy)
 {
 	struct place place;
 	unsigned at = 0;
@@ -158,7 +220,8 @@ static void print_policy(const struct policy *policy)
 	if (policy_costs(policy) != NULL) {
 		print_wrapped(SLICE("(costs)"), slice_of(policy_costs(policy)));
 	}
-	print_warnings(policy);
+	warn_of_versions(policy);
+	warn_of_unknown(policy);
 }
 
 /* The default is there even if every listener has another. */
@@ -171,7 +234,8 @@ static bool is_in_use(const struct config *config, const struct policy *policy)
 	for (unsigned i = 0; !used && i < config->listener_count; i++) {
 		used = config->listeners[i].policy == policy;
 	}
-	return used || policy_place(policy).file != NULL;
+	const char *file = policy_place(policy).file;
+	return used || (file != NULL && config->file != NULL && strcmp(file, config->file) == 0);
 }
 
 /* Those of the file, and what else is in use. */

@@ -111,6 +111,12 @@ static void print_advice(const struct gate_decision *decision)
 	if (text.len > 0) {
 		printf("to allow it: %.*s\n", SLICE_FMT(text_slice(&text)));
 	}
+	text = text_over(memory, sizeof(memory));
+	policy_add_file(decision->policy, decision->request, &text);
+	/* The advice for what no row fits is this file. */
+	if (text.len > 0 && !docker_id_is_unknown(decision->request->id)) {
+		printf("as a file for CONFIG: %.*s\n", SLICE_FMT(text_slice(&text)));
+	}
 }
 
 static void print_notes(const struct question *question, const struct gate_decision *decision)
@@ -121,6 +127,22 @@ static void print_notes(const struct question *question, const struct gate_decis
 	        SLICE_FMT(decision->request->path), query.ptr != NULL ? "?" : "", SLICE_FMT(query));
 	if (question->config->body_file != NULL) {
 		printf("body: this version looks only at whether there is one\n");
+	}
+}
+
+/* The case of a method counts (RFC 9110 §9.1): `get` is not GET to the Engine either. */
+static void print_method(struct slice method)
+{
+	char memory[16];
+	struct text upper = text_over(memory, sizeof(memory));
+
+	for (size_t i = 0; i < method.len; i++) {
+		const char c = method.ptr[i];
+		text_add_char(&upper, c >= 'a' && c <= 'z' ? (char)(c - 'a' + 'A') : c);
+	}
+	if (policy_method_bit(method) == 0 && policy_method_bit(text_slice(&upper)) != 0) {
+		printf("method: the case counts; did you mean %.*s?\n",
+		        SLICE_FMT(text_slice(&upper)));
 	}
 }
 
@@ -166,6 +188,7 @@ static int print_decision(struct question *question)
 		return print_own(&decision);
 	}
 	printf("%s %s\n", allowed ? "allow" : "deny", docker_operation_name(decision.request->id));
+	print_method(decision.request->method);
 	if (!chosen && config->listener_count > 1) {
 		printf("listener: %s\n", config->listeners[0].address);
 	}

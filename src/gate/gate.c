@@ -6,7 +6,8 @@
 /* The class of a refusal, by the status that its row in http/errors.def has. */
 static enum outcome outcome_of(enum http_error error)
 {
-	static const enum outcome refusals[] = {OUTCOME_BROWSER, OUTCOME_TOO_LARGE};
+	static const enum outcome refusals[] = {
+	        OUTCOME_BROWSER, OUTCOME_CONNECT, OUTCOME_TOO_LARGE};
 
 	for (unsigned i = 0; i < ARRAY_LEN(refusals); i++) {
 		if (outcome_status(refusals[i]) == http_error_status(error)) {
@@ -16,18 +17,16 @@ static enum outcome outcome_of(enum http_error error)
 	return OUTCOME_MALFORMED;
 }
 
-static struct gate_decision respond(
-        struct gate_decision decision, enum outcome outcome, const char *reason)
+static void respond(struct gate_decision *decision, enum outcome outcome, const char *reason)
 {
-	decision.action = GATE_RESPOND;
-	decision.outcome = outcome;
-	decision.reason = reason;
-	return decision;
+	decision->action = GATE_RESPOND;
+	decision->outcome = outcome;
+	decision->reason = reason;
 }
 
-static struct gate_decision refuse(struct gate_decision decision, enum http_error error)
+static void refuse(struct gate_decision *decision, enum http_error error)
 {
-	return respond(decision, outcome_of(error), http_error_text(error));
+	respond(decision, outcome_of(error), http_error_text(error));
 }
 
 /* ── The checks ──────────────────────────────────────────────────────────── */
@@ -78,15 +77,46 @@ static bool is_health(const struct docker_request *request)
 	               slice_equal(request->method, SLICE("HEAD")));
 }
 
-static struct gate_decision judge(const struct gate_config *config, struct gate_decision decision,
-        struct policy_scratch *scratch)
+static void judge(const struct gate_config *config, struct policy_scratch *scratch,
+        struct gate_decision *decision)
 {
-	decision.policy = config->policy;
-	decision.verdict = policy_judge(config->policy, decision.request, scratch);
-	return decision.verdict.allowed ? decision : respond(decision, OUTCOME_DENIED, NULL);
+	decision->policy = config->policy;
+	decision->verdict = policy_judge(config->policy, decision->request, scratch);
+	if (!decision->verdict.allowed) {
+		respond(decision, OUTCOME_DENIED, NULL);
+	}
 }
 
 /* ── Their order ─────────────────────────────────────────────────────────── */
+
+/* All that can be said of a whole head. */
+static void decide(const struct gate_config *config, struct slice bytes,
+        struct gate_scratch *scratch, struct gate_decision *decision)
+{
+	enum http_error error = http_request_parse(bytes, scratch->fields, &scratch->head);
+
+	if (error != HTTP_OK) {
+		refuse(decision, error);
+		return;
+	}
+	decision->head = &scratch->head;
+	error = admit(config, decision->head);
+	if (error != HTTP_OK) {
+		refuse(decision, error);
+		return;
+	}
+	const enum docker_error bad = route(decision->head, &scratch->request);
+	if (bad != DOCKER_OK) {
+		respond(decision, OUTCOME_MALFORMED, docker_error_text(bad));
+		return;
+	}
+	decision->request = &scratch->request;
+	if (is_health(decision->request)) {
+		respond(decision, OUTCOME_HEALTHY, NULL);
+		return;
+	}
+	judge(config, scratch->judging, decision);
+}
 
 struct gate_decision gate_decide(const struct gate_config *config,
         const struct gate_question *question, struct gate_scratch *scratch)
@@ -97,29 +127,16 @@ struct gate_decision gate_decide(const struct gate_config *config,
 	switch (find_head(config, question, &error)) {
 	case HTTP_MORE:
 		decision.action = GATE_NEED_HEAD;
-		return decision;
+		break;
 	case HTTP_BAD:
-		return refuse(decision, error);
+		refuse(&decision, error);
+		break;
 	case HTTP_DONE:
+		decide(config, (struct slice){question->bytes.ptr, question->scan->head_len},
+		        scratch, &decision);
 		break;
 	}
-	const struct slice bytes = {question->bytes.ptr, question->scan->head_len};
-	error = http_request_parse(bytes, scratch->fields, &scratch->head);
-	if (error != HTTP_OK) {
-		return refuse(decision, error);
-	}
-	decision.head = &scratch->head;
-	error = admit(config, decision.head);
-	if (error != HTTP_OK) {
-		return refuse(decision, error);
-	}
-	const enum docker_error bad = route(decision.head, &scratch->request);
-	if (bad != DOCKER_OK) {
-		return respond(decision, OUTCOME_MALFORMED, docker_error_text(bad));
-	}
-	decision.request = &scratch->request;
-	return is_health(decision.request) ? respond(decision, OUTCOME_HEALTHY, NULL)
-	                                   : judge(config, decision, scratch->judging);
+	return decision;
 }
 
 /* ── Asking without a client ─────────────────────────────────────────────── */

@@ -165,7 +165,7 @@ struct slice client_body(const struct client_answer *answer)
 
 void client_print_refusal(const char *who, const char *address, const struct client_answer *answer)
 {
-	char shown[SHOWN_MAX];
+	char shown[SHOWN_MAX] = "";
 	const struct slice body = {shown, text_keep(shown, sizeof(shown), client_body(answer))};
 
 	for (size_t i = 0; i < body.len; i++) {

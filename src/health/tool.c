@@ -241,8 +241,10 @@ static struct targets find_targets(const struct probe *probe)
 
 	text_add_format(&address, bare_ip6 ? "tcp://[%.*s]:%.*s" : "tcp://%.*s:%.*s",
 	        SLICE_FMT(host), SLICE_FMT(probe->port));
-	return host.len == 0 || address.overflow ? (struct targets){.count = 0}
-	                                         : targets_of(text_slice(&address));
+	if (host.len == 0 || address.overflow) {
+		return (struct targets){.count = 0};
+	}
+	return targets_of(text_slice(&address));
 }
 
 static bool find_own(const struct probe *probe, struct targets *ret_own)

@@ -60,11 +60,33 @@ enum http_error http_check_type(const struct http_request *request)
 
 /* ── Browsers ────────────────────────────────────────────────────────────── */
 
-/* Fetch Metadata (W3C): browsers send these, and no page can forge or suppress them. */
-static bool is_fetch_metadata(const struct http_field *field)
+/* What a field says of who sent the request. */
+enum sign {
+	SIGN_NONE = 0,
+	SIGN_METADATA = 1, /* Sec-Fetch-Site, -Dest, -User: a browser */
+	SIGN_MODE = 2,     /* Sec-Fetch-Mode, which the fetch() of Node and others sends as well */
+	SIGN_LANGUAGE = 4, /* Accept-Language: every browser, and some others */
+};
+
+/* Most requests have an Accept-Encoding, which is as long: one letter tells them apart. */
+static inline bool is_language(struct slice name)
 {
-	return ascii_lower(field->name.ptr[0]) == 's' &&
-	       slice_starts_with_nocase(field->name, SLICE("sec-fetch-"));
+	const struct slice language = SLICE("accept-language");
+
+	return name.len == language.len && (name.ptr[7] | 0x20) == 'l' &&
+	       slice_equal_nocase(name, language);
+}
+
+/* Fetch Metadata (W3C): no page can forge or suppress these. */
+static inline enum sign sign_of(struct slice name)
+{
+	const char first = name.ptr[0] | 0x20;
+
+	if (first == 's' && slice_starts_with_nocase(name, SLICE("sec-fetch-"))) {
+		return slice_equal_nocase(name, SLICE("sec-fetch-mode")) ? SIGN_MODE
+		                                                         : SIGN_METADATA;
+	}
+	return first == 'a' && is_language(name) ? SIGN_LANGUAGE : SIGN_NONE;
 }
 
 /* RFC 6454 section 7: scheme "://" host [ ":" port ], or "null". */
@@ -84,18 +106,91 @@ static enum http_error check_origin(const struct http_request *request, struct s
 	return is_own_origin(origin, request->host) ? HTTP_OK : HTTP_BAD_ORIGIN;
 }
 
+/* Whether names below it are for anybody to register: by its form, for the list of them grows. */
+static bool is_top_level(struct slice label)
+{
+	static const struct slice of_networks[] = {SLICE_INIT("local"), SLICE_INIT("localhost"),
+	        SLICE_INIT("localdomain"), SLICE_INIT("internal"), SLICE_INIT("lan"),
+	        SLICE_INIT("home"), SLICE_INIT("corp"), SLICE_INIT("arpa"), SLICE_INIT("test")};
+	bool letters = label.len > 1;
+
+	for (size_t i = 0; i < label.len; i++) {
+		letters = letters && ascii_lower(label.ptr[i]) >= 'a' &&
+		          ascii_lower(label.ptr[i]) <= 'z';
+	}
+	for (size_t i = 0; i < ARRAY_LEN(of_networks); i++) {
+		letters = letters && !slice_equal_nocase(label, of_networks[i]);
+	}
+	return letters || slice_starts_with_nocase(label, SLICE("xn--"));
+}
+
+/*
+ * Whether anybody can own the name in the Host, and so let it point to this
+ * machine (DNS rebinding): not an address, not a name without a dot, not one
+ * below a domain that is private to a network.
+ */
+static bool is_public_name(struct slice host)
+{
+	struct slice name = {"", 0};
+
+	(void)slice_next(&host, ':', &name);
+	if (name.len > 0 && name.ptr[name.len - 1] == '.') {
+		name.len--;
+	}
+	const char *dot = name.len > 0 ? memrchr(name.ptr, '.', name.len) : NULL;
+	return dot != NULL && is_top_level(slice_between(dot + 1, name.ptr + name.len));
+}
+
+static bool has_value(const struct http_head *head, struct slice name, struct slice start)
+{
+	for (unsigned i = 0; i < head->field_count; i++) {
+		if (slice_equal_nocase(head->fields[i].name, name) &&
+		        slice_starts_with_nocase(head->fields[i].value, start)) {
+			return true;
+		}
+	}
+	return false;
+}
+
+/*
+ * To a plain HTTP address that is not this machine's own, browsers send no
+ * Fetch Metadata, and no Origin with a GET: but always Accept-Language, which a
+ * page can change and not leave out. So do servers that pass on what a browser
+ * sent them (Portainer); but none of them is asked for a site's name, and none
+ * has the Connection of a browser too. A page of another site cannot change the
+ * User-Agent either.
+ */
+static bool is_page(const struct http_request *request)
+{
+	return is_public_name(request->host) ||
+	       (has_value(&request->head, SLICE("user-agent"), SLICE("mozilla/")) &&
+	               has_value(&request->head, SLICE("connection"), SLICE("keep-alive")));
+}
+
+static bool is_browser(unsigned signs, const struct http_request *request)
+{
+	if ((signs & (SIGN_METADATA | SIGN_MODE)) != 0) {
+		return (signs & SIGN_METADATA) != 0;
+	}
+	return is_page(request);
+}
+
 enum http_error http_check_browser(const struct http_request *request)
 {
 	const struct http_head *head = &request->head;
 	enum http_error error = HTTP_OK;
+	unsigned signs = SIGN_NONE;
 
-	for (unsigned i = 0; i < head->field_count && error == HTTP_OK; i++) {
+	for (unsigned i = 0; i < head->field_count; i++) {
 		const struct http_field *field = &head->fields[i];
-		if (field->known == HTTP_NAME_ORIGIN) {
+		if (field->known == HTTP_NAME_OTHER) {
+			signs |= sign_of(field->name);
+		} else if (field->known == HTTP_NAME_ORIGIN && error == HTTP_OK) {
 			error = check_origin(request, field->value);
-		} else if (is_fetch_metadata(field)) {
-			error = HTTP_BAD_BROWSER;
 		}
+	}
+	if (error == HTTP_OK && signs != SIGN_NONE && is_browser(signs, request)) {
+		error = HTTP_BAD_BROWSER;
 	}
 	return error;
 }

@@ -28,6 +28,7 @@ static const struct description reasons[] = {
         {200, "OK"},
         {400, "Bad Request"},
         {403, "Forbidden"},
+        {405, "Method Not Allowed"},
         {408, "Request Timeout"},
         {429, "Too Many Requests"},
         {431, "Request Header Fields Too Large"},

@@ -22,13 +22,12 @@
  * them, and no reader takes them for anything else. */
 #define IS_QUERY(c) (IS_VISIBLE(c) && (c) != '#' && (c) != '%')
 #define IS_PATH(c)  (IS_QUERY(c) && !IS_UNWISE(c) && (c) != '?')
-/* RFC 3986 section 3.2.2: unreserved, sub-delims but for the comma that would
- * make a list of it, the brackets of an IP literal, the colon of a port. */
+/* RFC 3986 section 3.2.2: unreserved, and sub-delims but for the comma that would make a list of
+ * it. */
 #define IS_HOST(c)                                                                                 \
 	(IS_ALPHA(c) || IS_DIGIT(c) || (c) == '-' || (c) == '.' || (c) == '_' || (c) == '~' ||     \
 	        (c) == '!' || (c) == '$' || (c) == '&' || (c) == '\'' || (c) == '(' ||             \
-	        (c) == ')' || (c) == '*' || (c) == '+' || (c) == ';' || (c) == '=' ||              \
-	        (c) == '%' || (c) == ':' || (c) == '[' || (c) == ']')
+	        (c) == ')' || (c) == '*' || (c) == '+' || (c) == ';' || (c) == '=')
 
 #define BYTE(c)                                                                                    \
 	(unsigned char)((IS_TOKEN(c) ? BYTE_TOKEN : 0) |                                           \

@@ -14,7 +14,7 @@ enum byte_class {
 	BYTE_VALUE = 2, /* field values: RFC 9110 section 5.5, with the blanks */
 	BYTE_PATH = 4,  /* a target up to the query; without '%', which needs a look */
 	BYTE_QUERY = 8, /* a target's query; without '%' */
-	BYTE_HOST = 16, /* host and port: RFC 3986 section 3.2.2, without ',' */
+	BYTE_HOST = 16, /* a registered name: RFC 3986 section 3.2.2; without '%' and ',' */
 	BYTE_HEX = 32,
 	BYTE_BLANK = 64, /* space and tab */
 };
@@ -60,6 +60,14 @@ static inline const char *skip_value(const char *at, const char *end)
 		at = find_control(at + 1, end);
 	}
 	return at;
+}
+
+enum { HEAD_EMPTY_LINE = 2 }; /* bytes: CRLF */
+
+/* Bytes of the empty line at the front of `bytes`: HEAD_EMPTY_LINE, or 0 without one. */
+static inline size_t head_empty_line(struct slice bytes)
+{
+	return slice_starts_with(bytes, SLICE("\r\n")) ? HEAD_EMPTY_LINE : 0;
 }
 
 /* What the fields say that decides on framing and on the connection. */

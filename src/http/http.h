@@ -26,7 +26,7 @@ enum http_error {
 #undef ERROR
 };
 
-/* The status a refusal is answered with: 400, 403 or 431. */
+/* The status a refusal is answered with: 400, 403, 405 or 431. */
 unsigned http_error_status(enum http_error error);
 /* What is wrong, in words for the client's author. */
 const char *http_error_text(enum http_error error);
@@ -44,8 +44,9 @@ enum http_progress {
 
 /*
  * Looks for the empty line that ends a head. Keeps its place between calls, so
- * that a head that comes byte by byte is read once. Line ends other than CRLF
- * are refused here; everything else waits until the head is whole.
+ * that a head that comes byte by byte is read once. One empty line in front of
+ * a head is skipped and counts as part of it. Line ends other than CRLF are
+ * refused here; everything else waits until the head is whole.
  */
 struct http_scan {
 	size_t offset;   /* bytes looked at */
@@ -56,6 +57,22 @@ struct http_scan {
 
 /* `bytes` begins at the head's first byte; earlier calls saw a prefix of it. */
 enum http_progress http_scan_head(struct http_scan *scan, struct slice bytes) MUST_USE;
+
+/*
+ * Whether `bytes`, where a request may begin, are less than that: nothing, or
+ * (a part of) the empty line that is skipped. A client that sends one behind a
+ * body has not begun another request with it.
+ */
+static inline bool http_is_before_head(struct slice bytes)
+{
+	return bytes.len <= 2 && memcmp(bytes.ptr, "\r\n", bytes.len) == 0;
+}
+
+/*
+ * The method of the request line that `bytes` begin with, of a head that is
+ * not whole or malformed; empty where there is none.
+ */
+struct slice http_method_sent(struct slice bytes);
 
 /* ── Heads ───────────────────────────────────────────────────────────────── */
 
@@ -100,9 +117,8 @@ struct http_head {
 struct http_request {
 	struct http_head head;
 	struct slice method;
-	struct slice target; /* origin-form, or "*": the authority of an absolute-form is gone */
-	struct slice path;   /* target up to the query */
-	struct slice query;  /* behind the question mark; ptr is NULL without one */
+	struct slice path;  /* of the target, never empty; "*" with OPTIONS */
+	struct slice query; /* behind the question mark; ptr is NULL without one */
 	struct slice host;
 };
 
@@ -134,7 +150,8 @@ struct slice http_field_value(const struct http_head *head, enum http_name name)
 enum http_error http_check_type(const struct http_request *request) MUST_USE;
 /*
  * A page in a browser, of whatever site, can make requests too; but a browser
- * says so. Plain WebSocket clients send an Origin as well, the Host's own.
+ * says so. Plain WebSocket clients send an Origin as well, the Host's own, and
+ * fetch() outside of browsers a Sec-Fetch-Mode.
  */
 enum http_error http_check_browser(const struct http_request *request) MUST_USE;
 

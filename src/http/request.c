@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "http/head.h"
 
+#include <arpa/inet.h>
+
 /* ── Request line ────────────────────────────────────────────────────────── */
 
 /* What ends a method that is none: a separator of the wrong kind, or a byte no name has. */
@@ -24,7 +26,7 @@ static enum http_error parse_method(struct slice line, struct slice *ret_method)
 /* RFC 3986 section 2.1: a percent sign and two hexadecimal digits. */
 static bool is_escape(const char *at, const char *end)
 {
-	return end - at >= 3 && at[0] == '%' && byte_is(at[1], BYTE_HEX) &&
+	return at < end && *at == '%' && end - at >= 3 && byte_is(at[1], BYTE_HEX) &&
 	       byte_is(at[2], BYTE_HEX);
 }
 
@@ -82,7 +84,8 @@ static enum http_error parse_version(struct slice version, unsigned *ret_minor)
 }
 
 /* RFC 9112 section 3. */
-static enum http_error parse_request_line(struct slice line, struct http_request *request)
+static enum http_error parse_request_line(
+        struct slice line, struct http_request *request, struct slice *ret_target)
 {
 	const char *end = line.ptr + line.len;
 
@@ -94,78 +97,135 @@ static enum http_error parse_request_line(struct slice line, struct http_request
 	if (error != HTTP_OK) {
 		return error;
 	}
-	error = parse_target_bytes(line.ptr + request->method.len + 1, end, &request->target);
+	error = parse_target_bytes(line.ptr + request->method.len + 1, end, ret_target);
 	if (error != HTTP_OK) {
 		return error;
 	}
-	const struct slice version =
-	        slice_between(request->target.ptr + request->target.len + 1, end);
+	const struct slice version = slice_between(ret_target->ptr + ret_target->len + 1, end);
 	return parse_version(version, &request->head.minor_version);
 }
 
-/* ── Host and target ─────────────────────────────────────────────────────── */
+/* ── Host ────────────────────────────────────────────────────────────────── */
 
+enum { PORT_DIGITS_MAX = 5 };
+
+/* The first byte from `at` on that is no part of a registered name. */
+static const char *skip_name(const char *at, const char *end)
+{
+	at = skip_bytes(at, end, BYTE_HOST);
+	while (is_escape(at, end)) {
+		at = skip_bytes(at + 3, end, BYTE_HOST);
+	}
+	return at;
+}
+
+/*
+ * What is behind the IPv6 address in brackets at `at`; `at` if there is none. A
+ * zone (RFC 6874) is of this machine alone: clients do not send it.
+ */
+static const char *skip_literal(const char *at, const char *end)
+{
+	char text[INET6_ADDRSTRLEN];
+	struct in6_addr address;
+	const char *close = memchr(at, ']', (size_t)(end - at));
+	const size_t len = close == NULL ? 0 : (size_t)(close - at) - 1;
+
+	if (len == 0 || len >= sizeof(text)) {
+		return at;
+	}
+	*(char *)mempcpy(text, at + 1, len) = '\0';
+	return inet_pton(AF_INET6, text, &address) == 1 ? close + 1 : at;
+}
+
+/* A colon and a number, which may be missing (RFC 3986 section 3.2.3). */
+static bool is_port(const char *at, const char *end)
+{
+	unsigned port = 0;
+
+	if (*at++ != ':' || end - at > PORT_DIGITS_MAX) {
+		return false;
+	}
+	while (at < end && ascii_is_digit(*at)) {
+		port = port * 10 + (unsigned)(*at++ - '0');
+	}
+	return at == end && port <= UINT16_MAX;
+}
+
+/* RFC 3986 section 3.2: host [ ":" port ]. Empty is fine: docker 20.10 sends that when it hijacks.
+ */
+static bool is_host(struct slice host)
+{
+	const char *end = host.ptr + host.len;
+	const char *at = host.len > 0 && host.ptr[0] == '[' ? skip_literal(host.ptr, end)
+	                                                    : skip_name(host.ptr, end);
+
+	return at == end || is_port(at, end);
+}
+
+/* RFC 9112 section 3.2: exactly one; 1.0 did not know it. */
 static enum http_error check_host(const struct head_facts *facts, unsigned minor_version)
 {
-	/* RFC 9112 section 3.2: exactly one; 1.0 did not know it. */
 	if (facts->hosts > 1) {
 		return HTTP_BAD_HOST_REPEATED;
 	}
 	if (facts->hosts == 0) {
 		return minor_version > 0 ? HTTP_BAD_HOST_MISSING : HTTP_OK;
 	}
-	/* RFC 9110 section 7.2. Empty is fine: docker 20.10 sends that when it hijacks. */
-	const char *end = facts->host.ptr + facts->host.len;
-	return skip_bytes(facts->host.ptr, end, BYTE_HOST) == end ? HTTP_OK : HTTP_BAD_HOST;
+	return is_host(facts->host) ? HTTP_OK : HTTP_BAD_HOST;
 }
 
-/* RFC 9112 section 3.2.2: leaves of the target what an origin-form would have. */
-static enum http_error parse_absolute(struct http_request *request)
+/* ── Target ──────────────────────────────────────────────────────────────── */
+
+/* RFC 9112 section 3.2.2: leaves of *target what an origin-form would have, or but its query. */
+static enum http_error cut_authority(struct slice *target, struct slice host)
 {
-	const bool plain = slice_starts_with_nocase(request->target, SLICE("http://"));
-	const bool tls = slice_starts_with_nocase(request->target, SLICE("https://"));
+	const bool plain = slice_starts_with_nocase(*target, SLICE("http://"));
+	const bool tls = slice_starts_with_nocase(*target, SLICE("https://"));
 	size_t len = 0;
 
 	if (!plain && !tls) {
 		return HTTP_BAD_TARGET;
 	}
-	const struct slice rest =
-	        slice_behind(request->target, plain ? strlen("http://") : strlen("https://"));
-	while (len < rest.len && rest.ptr[len] != '/' && rest.ptr[len] != '?') {
+	*target = slice_behind(*target, plain ? strlen("http://") : strlen("https://"));
+	while (len < target->len && target->ptr[len] != '/' && target->ptr[len] != '?') {
 		len++;
 	}
 	/* The Engine does not look at the authority; whoever judges Host must not be
 	 * told another. User information ('@') is in no Host, so it ends here too. */
-	if (len == 0 || !slice_equal_nocase((struct slice){rest.ptr, len}, request->host)) {
+	if (len == 0 || !slice_equal_nocase((struct slice){target->ptr, len}, host)) {
 		return HTTP_BAD_AUTHORITY;
 	}
-	if (len == rest.len) {
-		request->target = SLICE("/"); /* section 3.2.1: an empty path is "/" */
-		return HTTP_OK;
-	}
-	request->target = slice_behind(rest, len);
-	return request->target.ptr[0] == '/' ? HTTP_OK : HTTP_BAD_TARGET;
+	*target = slice_behind(*target, len);
+	return HTTP_OK;
 }
 
-/* RFC 9112 section 3.2: origin-form, asterisk-form or absolute-form. */
-static enum http_error parse_target(struct http_request *request)
+static void split_target(struct slice target, struct http_request *request)
 {
-	enum http_error error = HTTP_OK;
+	const char *query = target.len > 0 ? memchr(target.ptr, '?', target.len) : NULL;
 
-	if (request->target.ptr[0] == '/') {
-		error = HTTP_OK;
-	} else if (slice_equal(request->target, SLICE("*"))) {
-		/* Section 3.2.4: with OPTIONS only. */
-		error = slice_equal(request->method, SLICE("OPTIONS")) ? HTTP_OK : HTTP_BAD_TARGET;
-	} else {
-		error = parse_absolute(request);
-	}
-	const struct slice target = request->target;
-	const char *query = memchr(target.ptr, '?', target.len);
 	request->path = query == NULL ? target : slice_between(target.ptr, query);
+	if (request->path.len == 0) {
+		request->path = SLICE("/"); /* RFC 9110 section 4.2.3 */
+	}
 	if (query != NULL) {
 		request->query = slice_between(query + 1, target.ptr + target.len);
 	}
+}
+
+/* RFC 9112 section 3.2: origin-form, asterisk-form or absolute-form. */
+static enum http_error parse_target(struct slice target, struct http_request *request)
+{
+	enum http_error error = HTTP_OK;
+
+	if (target.ptr[0] == '/') {
+		error = HTTP_OK;
+	} else if (slice_equal(target, SLICE("*"))) {
+		/* Section 3.2.4: with OPTIONS only. */
+		error = slice_equal(request->method, SLICE("OPTIONS")) ? HTTP_OK : HTTP_BAD_TARGET;
+	} else {
+		error = cut_authority(&target, request->host);
+	}
+	split_target(target, request);
 	return error;
 }
 
@@ -191,14 +251,18 @@ static enum http_error parse_framing(struct http_head *head, const struct head_f
 enum http_error http_request_parse(
         struct slice bytes, struct http_field *fields, struct http_request *ret_request)
 {
-	const struct slice line = head_first_line(bytes);
+	struct slice line = head_first_line(bytes);
+	struct slice target;
 	struct head_facts facts;
 
 	*ret_request = (struct http_request){.head.fields = fields};
-	if (line.len == 0) {
+	if (UNLIKELY(line.len == 0)) {
+		line = head_first_line(slice_behind(bytes, head_empty_line(bytes)));
+	}
+	if (UNLIKELY(line.len == 0)) {
 		return HTTP_BAD_REQUEST_LINE;
 	}
-	enum http_error error = parse_request_line(line, ret_request);
+	enum http_error error = parse_request_line(line, ret_request, &target);
 	if (error == HTTP_OK) {
 		error = head_parse_fields(bytes, line, &ret_request->head, &facts);
 	}
@@ -210,6 +274,6 @@ enum http_error http_request_parse(
 	}
 	ret_request->host = facts.host;
 	ret_request->head.keep_alive = head_keeps_alive(&ret_request->head, &facts);
-	error = parse_target(ret_request);
+	error = parse_target(target, ret_request);
 	return error == HTTP_OK ? parse_framing(&ret_request->head, &facts) : error;
 }

@@ -10,14 +10,25 @@ static enum http_progress refuse(struct http_scan *scan, enum http_error error)
 	return HTTP_BAD;
 }
 
-/* Whoever speaks something else waits for an answer now, and may never send a line end. */
-static enum http_error check_first_byte(char first)
+/*
+ * What stands in front of a method. Whoever speaks something else waits for an
+ * answer now, and may never send a line end. One empty line is skipped
+ * (RFC 9112 section 2.2): some clients send one behind a body.
+ */
+static enum http_error check_start(struct http_scan *scan, struct slice bytes)
 {
-	if (first == tls_handshake) {
+	const size_t start = head_empty_line(bytes);
+
+	scan->offset = scan->line = start;
+	if (start == bytes.len || byte_is(bytes.ptr[start], BYTE_TOKEN)) {
+		return HTTP_OK;
+	}
+	if (bytes.ptr[start] == tls_handshake) {
 		return HTTP_BAD_TLS;
 	}
-	/* RFC 9112 section 2.2 lets a server skip empty lines here; the Engine does not. */
-	return byte_is(first, BYTE_TOKEN) ? HTTP_OK : HTTP_BAD_REQUEST_LINE;
+	/* A CR may become the empty line, but no second one. */
+	return start == 0 && bytes.len == 1 && bytes.ptr[0] == '\r' ? HTTP_OK
+	                                                            : HTTP_BAD_REQUEST_LINE;
 }
 
 enum http_progress http_scan_head(struct http_scan *scan, struct slice bytes)
@@ -25,9 +36,10 @@ enum http_progress http_scan_head(struct http_scan *scan, struct slice bytes)
 	if (scan->error != HTTP_OK) {
 		return HTTP_BAD;
 	}
-	if (scan->offset == 0 && bytes.len > 0) {
-		const enum http_error error = check_first_byte(bytes.ptr[0]);
-		if (UNLIKELY(error != HTTP_OK)) {
+	if (scan->offset <= HEAD_EMPTY_LINE && bytes.len > 0 &&
+	        UNLIKELY(!byte_is(bytes.ptr[0], BYTE_TOKEN))) {
+		const enum http_error error = check_start(scan, bytes);
+		if (error != HTTP_OK) {
 			return refuse(scan, error);
 		}
 	}
@@ -55,4 +67,14 @@ enum http_progress http_scan_head(struct http_scan *scan, struct slice bytes)
 	}
 	scan->offset = (size_t)(at - bytes.ptr);
 	return HTTP_MORE;
+}
+
+struct slice http_method_sent(struct slice bytes)
+{
+	const struct slice line = slice_behind(bytes, head_empty_line(bytes));
+	const char *end = line.ptr + line.len;
+	const char *method_end = skip_bytes(line.ptr, end, BYTE_TOKEN);
+
+	return slice_between(
+	        line.ptr, method_end < end && *method_end == ' ' ? method_end : line.ptr);
 }

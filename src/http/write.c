@@ -146,6 +146,9 @@ static void add_own_head(
         struct text *text, unsigned status, size_t length, enum http_connection connection)
 {
 	add_status_line(text, status, slice_of(http_reason(status)));
+	if (status == 405) { /* RFC 9110 section 15.5.6 */
+		text_add(text, SLICE("Allow: GET, HEAD, POST, PUT, DELETE, OPTIONS\r\n"));
+	}
 	text_add(text, SLICE("Content-Type: application/json\r\n"));
 	add_length(text, length);
 	add_connection(text, connection, SLICE(""));

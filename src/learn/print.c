@@ -5,9 +5,12 @@
 #include "address/address.h"
 #include "learn/record.h"
 #include "policy/presets.h"
+#include "yaml/write.h"
 
 #include <inttypes.h>
 #include <limits.h>
+
+enum { LEARN_ADDRESS_MAX = 512 }; /* bytes; no path of a socket or host is as long */
 
 /* ── Presets ─────────────────────────────────────────────────────────────── */
 
@@ -187,12 +190,21 @@ static void print_operations(const struct page *page, FILE *out)
 
 static void print_unknown(const struct unknown_request *unknown, FILE *out)
 {
-	char memory[4 * LEARN_PATH_MAX + 1]; /* \xNN for a byte */
-	struct text pattern = text_over(memory, sizeof(memory));
+	char memory[4 * LEARN_PATH_MAX + 1]; /* \xNN for a byte, and a NUL */
+	struct text path = text_over(memory, sizeof(memory));
+	char method_memory[LEARN_METHOD_MAX + 1];
+	struct text method = text_over(method_memory, sizeof(method_memory));
+	const char *const methods[] = {method_memory};
+	const struct policy_match match = {.methods = methods, .method_count = 1, .path = memory};
+	char rule_memory[8 * LEARN_PATH_MAX]; /* a quote may be doubled */
+	struct text rule = text_over(rule_memory, sizeof(rule_memory));
 
-	policy_add_pattern((struct slice){unknown->path, unknown->path_len}, &pattern);
-	(void)fprintf(out, "      - allow: {methods: [\"%.*s\"], path: '%.*s'}\n",
-	        (int)unknown->method_len, unknown->method, SLICE_FMT(text_slice(&pattern)));
+	policy_add_pattern((struct slice){unknown->path, unknown->path_len}, &path);
+	text_add_char(&path, '\0');
+	text_add(&method, (struct slice){unknown->method, unknown->method_len});
+	text_add_char(&method, '\0');
+	policy_write_rule(&rule, true, &match);
+	(void)fprintf(out, "      - %.*s\n", SLICE_FMT(text_slice(&rule)));
 }
 
 static void print_rules(const struct learn *learn, const struct page *page, FILE *out)
@@ -250,6 +262,17 @@ static void print_policies(const struct learn *learn, FILE *out)
 
 /* ── The file ────────────────────────────────────────────────────────────── */
 
+static void print_address(const char *key, const char *scheme, const char *rest, FILE *out)
+{
+	char memory[2 * LEARN_ADDRESS_MAX + 2]; /* a quote may be doubled */
+	char address[LEARN_ADDRESS_MAX];
+	struct text text = text_over(memory, sizeof(memory));
+
+	(void)snprintf(address, sizeof(address), "%s%s", scheme, rest);
+	yaml_add_quoted(&text, slice_of(address));
+	(void)fprintf(out, "  %s: %.*s\n", key, SLICE_FMT(text_slice(&text)));
+}
+
 static void print_setting(const struct learn_setting *setting, FILE *out)
 {
 	(void)fputs("\n", out);
@@ -261,12 +284,15 @@ static void print_setting(const struct learn_setting *setting, FILE *out)
 	(void)fputs("listeners:\n", out);
 	for (unsigned i = 0; i < setting->listener_count; i++) {
 		const struct learn_listener *listener = &setting->listeners[i];
-		(void)fprintf(out, "  - address: \"%s\"\n    policy: learned\n", listener->address);
+		print_address("- address", "", listener->address, out);
+		(void)fputs("    policy: learned\n", out);
 		if (address_path(listener->address) != NULL) {
 			(void)fprintf(out, "    mode: \"%04o\"\n", listener->mode);
 		}
 	}
-	(void)fprintf(out, "\nupstream:\n  address: \"unix://%s\"\n\n", setting->socket_path);
+	(void)fputs("\nupstream:\n", out);
+	print_address("address", "unix://", setting->socket_path, out);
+	(void)fputs("\n", out);
 }
 
 void learn_print(const struct learn *learn, const struct learn_setting *setting,

@@ -2,6 +2,8 @@
 #include "policy/internal.h"
 #include "policy/presets.h"
 
+enum { PATH_SHOWN_MAX = 128 }; /* bytes of a path in advice */
+
 #define ROOT_WORDS "enough to become root on the host"
 
 /* What a policy allows, by request id, and a preset that could take its place. */
@@ -37,10 +39,10 @@ static bool preset_is_root(const struct policy_preset *preset)
 
 static bool is_related(const struct policy_preset *preset, const struct policy *policy)
 {
-	const struct slice name = slice_of(preset->name);
-	const struct slice other = slice_of(policy->name);
+	const struct slice a = slice_of(preset->name);
+	const struct slice b = slice_of(policy->name);
 
-	return policy_is_variant(name, other) || policy_is_variant(other, name);
+	return policy_is_variant(a, b) || policy_is_variant(b, a);
 }
 
 static unsigned word_count(void)
@@ -164,18 +166,6 @@ static void add_presets(const struct policy *policy, unsigned id, struct text *t
 	}
 }
 
-/* Whether a path means the same as a pattern and as plain YAML. */
-static bool is_plain(struct slice path)
-{
-	for (size_t i = 0; i < path.len; i++) {
-		const char c = path.ptr[i];
-		if (!ascii_is_alnum(c) && c != '/' && c != '-' && c != '_') {
-			return false;
-		}
-	}
-	return true;
-}
-
 void policy_add_pattern(struct slice path, struct text *text)
 {
 	for (size_t i = 0; i < path.len; i++) {
@@ -201,34 +191,38 @@ bool policy_method_tells(const struct docker_request *request)
 /* A rule for what no row fits: nothing but this path. */
 static void add_path_rule(const struct docker_request *request, struct text *text)
 {
-	const bool served = request->served_id != request->id;
+	const char *const operations[] = {"unknown", docker_operation_name(request->served_id)};
+	char pattern_memory[4 * PATH_SHOWN_MAX + 1]; /* \xNN for a byte, and a NUL */
+	struct text pattern = text_over(pattern_memory, sizeof(pattern_memory));
+	char method_memory[sizeof("OPTIONS")];
+	struct text method = text_over(method_memory, sizeof(method_memory));
+	const char *const methods[] = {method_memory};
+	struct policy_match match = {
+	        .operations = operations, .methods = methods, .path = pattern_memory};
 
+	policy_add_pattern(request->bare, &pattern);
+	text_add_char(&pattern, '\0');
 	if (policy_method_tells(request)) {
-		text_add_format(text, "{methods: [%.*s]", SLICE_FMT(request->method));
+		match.method_count = 1;
+		text_add(&method, request->method);
+		text_add_char(&method, '\0');
 	} else {
-		text_add_format(text, "{operations: [unknown%s%s]", served ? ", " : "",
-		        served ? docker_operation_name(request->served_id) : "");
+		match.operation_count = request->served_id != request->id ? 2 : 1;
 	}
-	if (is_plain(request->bare)) {
-		text_add_format(text, ", path: %.*s}", SLICE_FMT(request->bare));
-	} else {
-		text_add(text, SLICE(", path: '"));
-		policy_add_pattern(request->bare, text);
-		text_add(text, SLICE("'}"));
-	}
+	policy_write_rule(text, true, &match);
 }
 
 static void add_rule(const struct docker_request *request, struct text *text)
 {
-	enum { SHOWN_MAX = 128 }; /* bytes of a path */
+	const char *operation = docker_operation_name(request->id);
+	const struct policy_match match = {.operations = &operation, .operation_count = 1};
 
-	text_add(text, SLICE("allow: "));
 	if (!docker_id_is_unknown(request->id)) {
-		text_add_format(text, "[%s]", docker_operation_name(request->id));
-	} else if (request->bare.len <= SHOWN_MAX) {
+		policy_write_rule(text, true, &match);
+	} else if (request->bare.len <= PATH_SHOWN_MAX) {
 		add_path_rule(request, text);
 	} else {
-		text_add(text, SLICE("{operations: [unknown], path: PATTERN}"));
+		text_add(text, SLICE("allow: {operations: [unknown], path: PATTERN}"));
 	}
 }
 
@@ -284,14 +278,23 @@ static void advise_operation(
 	text_add(text, is_root(request->id) ? SLICE("; that is " ROOT_WORDS) : SLICE(""));
 }
 
-/* What no row fits needs a rule of its own, and so a file. */
-static void advise_file(
+void policy_add_file(
         const struct policy *policy, const struct docker_request *request, struct text *text)
 {
-	text_add(text, SLICE("set CONFIG, in place of POLICY, to a file with: {policy: mine, "
-	                     "policies: {mine: "));
+	if (policy->advisor != NULL || policy->set->file != NULL || policy->in_configuration) {
+		return;
+	}
+	text_add(text, SLICE("{policy: mine, policies: {mine: "));
 	add_policy(policy, request, text);
 	text_add(text, SLICE("}}"));
+}
+
+/* What no row fits needs a rule of its own, and so a file. */
+static void advise_configuration(
+        const struct policy *policy, const struct docker_request *request, struct text *text)
+{
+	text_add(text, SLICE("set CONFIG, in place of POLICY, to a file with: "));
+	policy_add_file(policy, request, text);
 }
 
 void policy_advise(
@@ -304,7 +307,7 @@ void policy_advise(
 	} else if (policy->set->file != NULL) {
 		advise_policy(policy, request, text);
 	} else if (docker_id_is_unknown(request->id)) {
-		advise_file(policy, request, text);
+		advise_configuration(policy, request, text);
 	} else {
 		advise_operation(policy, request, text);
 	}

@@ -135,6 +135,57 @@ static enum pattern_result pattern_result_of_id(const struct pattern *pattern,
 	                                                            : PATTERN_NO_MATCH;
 }
 
+/* ── Plain paths ─────────────────────────────────────────────────────────── */
+
+/* Whether `path` begins and ends as those of the row do, with a name between. */
+static bool can_be_of_row(struct slice path, const struct docker_endpoint *endpoint)
+{
+	const char *first = strchr(endpoint->path, '{');
+	const char *last = strrchr(endpoint->path, '}');
+
+	if (first == NULL || last == NULL) {
+		return slice_equal(path, slice_of(endpoint->path));
+	}
+	const struct slice front = slice_between(endpoint->path, first);
+	const struct slice tail = slice_of(last + 1);
+	return path.len > front.len + tail.len && slice_starts_with(path, front) &&
+	       slice_ends_with(path, tail);
+}
+
+/* Whether a request of one of the rule's methods for its one path has this id, which is no row's:
+ * with an API version in front, at most rows are added. */
+static bool reaches_unknown(const struct rule *rule, unsigned id)
+{
+	static const char *const methods[] = {
+	        "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "OTHER"};
+	struct docker_request request;
+
+	for (unsigned i = 0; i < ARRAY_LEN(methods); i++) {
+		const struct docker_target target = {
+		        .method = slice_of(methods[i]), .path = slice_of(rule->plain_path)};
+		const unsigned bit = policy_method_bit(target.method);
+		if ((rule->methods == 0 || (rule->methods & bit) != 0) &&
+		        docker_route(&target, &request) == DOCKER_OK && request.id == id) {
+			return true;
+		}
+	}
+	return false;
+}
+
+/* Of a path that is plain it is known which ids its requests can have. */
+static bool can_have_id(const struct rule *rule, unsigned id)
+{
+	const struct docker_endpoint *endpoint = docker_endpoint(id);
+
+	if (rule->plain_path == NULL) {
+		return true;
+	}
+	return endpoint != NULL ? can_be_of_row(slice_of(rule->plain_path), endpoint)
+	                        : reaches_unknown(rule, id);
+}
+
+/* ── Both patterns ───────────────────────────────────────────────────────── */
+
 /* What is certain of a pattern that sees the version, since clients choose it: nothing, or no. */
 static enum pattern_result versioned_result_of_id(const struct pattern *pattern,
         const struct pattern_limits *limits, unsigned id, struct policy_scratch *scratch)
@@ -155,7 +206,10 @@ static enum pattern_result path_result_of_id(
 	        rule->path == NULL ? PATTERN_MATCH
 	                           : pattern_result_of_id(rule->path, limits, id, scratch);
 
-	if (rule->versioned_path == NULL || path == PATTERN_NO_MATCH) {
+	if (path == PATTERN_NO_MATCH || !can_have_id(rule, id)) {
+		return PATTERN_NO_MATCH;
+	}
+	if (rule->versioned_path == NULL) {
 		return path;
 	}
 	return versioned_result_of_id(rule->versioned_path, limits, id, scratch);

@@ -17,6 +17,7 @@ struct rule {
 	bool allow;
 	unsigned methods; /* bits of policy_method_bit(); 0: any */
 	struct pattern *path;
+	const char *plain_path;         /* the path, where the pattern fits one alone; NULL: more */
 	struct pattern *versioned_path; /* sees the API version, which clients choose */
 	uint64_t *fits;                 /* a bit for each request id that it can concern */
 };
@@ -46,6 +47,7 @@ struct policy {
 	unsigned rule_count;
 	unsigned extension_count;
 	bool observe;
+	bool used;               /* see policy_use() */
 	bool in_configuration;   /* written by the user, who can add to it */
 	policy_advisor *advisor; /* NULL: the general one */
 	const void *advisor_context;
@@ -77,8 +79,14 @@ static inline void id_add(uint64_t *ids, unsigned id)
 /* The policy called `name`, presets that nobody asked for left out; NULL: there is none. */
 struct policy *policy_find_made(const struct policy_set *set, struct slice name);
 
+/* A policy without a rule, added to the set; the name is not checked. */
+struct policy *policy_make(struct policy_set *set, struct slice name, struct place place);
+
 /* Whether `name` is `stem` and something behind a dash. */
 bool policy_is_variant(struct slice name, struct slice stem);
+
+/* Whether a path means the same as a pattern and as plain YAML. */
+bool policy_is_plain(struct slice path);
 
 /* Note the presets that could take the place of `policy`, which is compiled otherwise. */
 void policy_find_alternatives(struct policy *policy);

@@ -113,44 +113,12 @@ static const struct yaml_key condition_keys[] = {
         {"versioned_path", read_versioned_path},
 };
 
-static void add_list(struct text *text, const char *name, const struct words *words)
-{
-	if (words->count == 0) {
-		return;
-	}
-	text_add_format(text, "%s: [", name);
-	for (unsigned i = 0; i < words->count; i++) {
-		text_add_format(text, "%s%s", i > 0 ? ", " : "", words->words[i]);
-	}
-	text_add(text, SLICE("]"));
-}
-
-static void add_path(struct text *text, const char *name, const char *path)
-{
-	if (path != NULL) {
-		const bool first = text->ptr[text->len - 1] == '{';
-		text_add_format(text, "%s%s: %s", first ? "" : ", ", name, path);
-	}
-}
-
-/* The rule in one line, as in the file but without what is too long for a message. */
-static void describe(
-        const struct rule_reader *reader, bool map, const char *verb, char ret_text[RULE_TEXT_MAX])
+/* The rule in one line, without what is too long for a message. */
+static void describe(bool allow, const struct policy_match *match, char ret_text[RULE_TEXT_MAX])
 {
 	struct text text = text_over(ret_text, RULE_TEXT_MAX - sizeof("..."));
 
-	if (map) {
-		text_add_format(&text, "%s: {", verb);
-		add_list(&text, "operations", &reader->operations);
-		text_add_format(&text, "%s",
-		        reader->operations.count > 0 && reader->methods.count > 0 ? ", " : "");
-		add_list(&text, "methods", &reader->methods);
-		add_path(&text, "path", reader->path);
-		add_path(&text, "versioned_path", reader->versioned_path);
-		text_add(&text, SLICE("}"));
-	} else {
-		add_list(&text, verb, &reader->operations);
-	}
+	policy_write_rule(&text, allow, match);
 	const bool cut = text.overflow;
 	text.overflow = false;
 	text.cap = RULE_TEXT_MAX;
@@ -190,7 +158,7 @@ static int add_rule(struct reader *reader, bool allow, const struct yaml_node *n
 	        .path = rule.path,
 	        .versioned_path = rule.versioned_path,
 	};
-	describe(&rule, node->kind == YAML_MAP, allow ? "allow" : "deny", text);
+	describe(allow, &match, text);
 	return policy_add_rule(reader->policy, allow, &match, text, node->place, reader->error);
 }
 

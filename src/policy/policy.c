@@ -22,7 +22,7 @@ unsigned policy_method_bit(struct slice method)
 
 /* ── The set ─────────────────────────────────────────────────────────────── */
 
-static struct policy *make_policy(struct policy_set *set, struct slice name, struct place place)
+struct policy *policy_make(struct policy_set *set, struct slice name, struct place place)
 {
 	struct policy *policy = arena_take(&set->arena, sizeof(*policy));
 
@@ -43,8 +43,8 @@ static void add_built_ins(struct policy_set *set)
 	const struct place nowhere = {.file = NULL};
 	char error[FAULT_MAX];
 
-	(void)make_policy(set, SLICE("deny"), nowhere);
-	struct policy *open = make_policy(set, SLICE("open"), nowhere);
+	(void)policy_make(set, SLICE("deny"), nowhere);
+	struct policy *open = policy_make(set, SLICE("open"), nowhere);
 	open->costs = "Access to the Engine is root on the host.";
 	const int code = policy_add_rule(open, true, &match, "allow: ['*']", nowhere, error);
 	ASSERT(code == 0);
@@ -139,7 +139,7 @@ int policy_new(struct policy_set *set, struct slice name, struct place place,
 	if (preset != NULL && preset->file != place.file) {
 		return fault_set(error, place, "'%s' is a preset: choose another name", shown.text);
 	}
-	*ret_policy = make_policy(set, name, place);
+	*ret_policy = policy_make(set, name, place);
 	return 0;
 }
 
@@ -217,6 +217,21 @@ static int read_methods(struct rule *rule, const struct policy_match *match, str
 	return 0;
 }
 
+bool policy_pattern_sees_version(const char *text)
+{
+	struct pattern_limits *limits = pattern_limits_new();
+	struct policy_scratch *scratch = policy_scratch_new();
+	struct pattern *pattern = NULL;
+	char problem[512];
+
+	const bool sees = pattern_compile(text, true, &pattern, problem, sizeof(problem)) < 0 ||
+	                  pattern_can_begin_with_version(pattern, limits, scratch);
+	pattern_free(pattern);
+	policy_scratch_free(scratch);
+	pattern_limits_free(limits);
+	return sees;
+}
+
 static int read_pattern(const char *text, bool sees_version, struct place place,
         struct pattern **ret_pattern, char error[FAULT_MAX])
 {
@@ -234,6 +249,17 @@ static int read_pattern(const char *text, bool sees_version, struct place place,
 		        text, problem);
 	}
 	return 0;
+}
+
+bool policy_is_plain(struct slice path)
+{
+	for (size_t i = 0; i < path.len; i++) {
+		const char c = path.ptr[i];
+		if (!ascii_is_alnum(c) && c != '/' && c != '-' && c != '_') {
+			return false;
+		}
+	}
+	return true;
 }
 
 /*
@@ -326,6 +352,9 @@ int policy_add_rule(struct policy *policy, bool allow, const struct policy_match
 	        read_pattern(match->versioned_path, true, place, &rule->versioned_path, error) <
 	                0) {
 		return -EINVAL;
+	}
+	if (match->path != NULL && policy_is_plain(slice_of(match->path))) {
+		rule->plain_path = arena_copy(arena, slice_of(match->path));
 	}
 	if (!narrow(rule, match->sections)) {
 		return fault_set(error, place,

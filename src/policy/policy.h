@@ -104,6 +104,13 @@ void policy_set_advisor(struct policy *policy, policy_advisor *advisor, const vo
 void policy_advise(
         const struct policy *policy, const struct docker_request *request, struct text *text);
 /*
+ * Write a whole configuration file that allows `request` and all that the policy
+ * does: "{policy: mine, policies: …}". Nothing where there is a file already, or where other
+ * settings than a policy's name decide.
+ */
+void policy_add_file(
+        const struct policy *policy, const struct docker_request *request, struct text *text);
+/*
  * Write the sentences a client gets: "container.create is not allowed by policy
  * 'traefik' (presets/traefik.yaml:7). To allow it, …"
  */
@@ -115,6 +122,22 @@ void policy_add_pattern(struct slice path, struct text *text);
 bool policy_method_tells(const struct docker_request *request);
 /* Write "presets/traefik.yaml:7", or "built in". */
 void policy_add_place(struct place place, struct text *text);
+
+/* Whether a pattern can fit a path that begins with an API version, or is none at all. */
+bool policy_pattern_sees_version(const char *pattern);
+
+/* ── Review ──────────────────────────────────────────────────────────────── */
+
+/* Note that requests are judged by `policy`, and so by all that it extends; compiled ones alone. */
+void policy_use(const struct policy *policy);
+bool policy_is_used(const struct policy *policy);
+/*
+ * A rule of a compiled policy that never decides. `before` is one that decides in its place; NULL:
+ * it fits nothing that the rules before it leave.
+ */
+typedef void policy_idle_rule(
+        void *context, const char *rule, struct place place, const char *before);
+void policy_list_idle_rules(const struct policy *policy, policy_idle_rule *found, void *context);
 
 /* ── Building ────────────────────────────────────────────────────────────── */
 
@@ -139,6 +162,9 @@ struct policy_match {
 	const char *path; /* PCRE2 over the whole decoded path, version removed; NULL: any */
 	const char *versioned_path; /* the same over docker_versioned_path(); NULL: any */
 };
+
+/* Write the rule as it stands in a file, in one line: "allow: [container.list]". */
+void policy_write_rule(struct text *text, bool allow, const struct policy_match *match);
 
 /* A bit for each method that rules may name; 0: it is none of them. */
 unsigned policy_method_bit(struct slice method);
@@ -171,6 +197,13 @@ int policy_add_rule(struct policy *policy, bool allow, const struct policy_match
 /* The rules of `name` are tried after the policy's own. */
 int policy_extend(struct policy *policy, struct slice name, struct place place,
         char error[FAULT_MAX]) MUST_USE;
+/*
+ * A policy that is called `name`, whatever characters it has, and allows what any of `members`
+ * allows: names with commas between them, or none. Of several none may have a rule that denies,
+ * for then their order would decide. It observes when all of them do.
+ */
+int policy_unite(struct policy_set *set, struct slice name, struct slice members,
+        struct place place, struct policy **ret_policy, char error[FAULT_MAX]) MUST_USE;
 /* Resolve `extends` and make the tables; after it nothing may be added. Compiling twice is fine. */
 int policy_compile(struct policy *policy, char error[FAULT_MAX]) MUST_USE;
 

@@ -97,16 +97,16 @@ static void accepted(struct acceptor *acceptor, int fd, const union address *pee
 {
 	struct acceptors *all = acceptor->all;
 
-	if (atomic_fetch_add(all->connections, 1) < all->max_connections) {
+	if (atomic_fetch_add(&all->shared->connections, 1) < all->shared->max_connections) {
 		const struct caller caller = caller_from(acceptor->number, peer);
-		session_open(all->worker, fd, &caller, acceptor->listener);
+		session_open(all->worker, fd, &caller);
 		return;
 	}
-	(void)atomic_fetch_sub(all->connections, 1);
+	(void)atomic_fetch_sub(&all->shared->connections, 1);
 	if (may_log_refusal(all)) {
 		log_line(LOG_WARNING,
 		        "%u connections are open: others are answered 429 (--max-connections)",
-		        all->max_connections);
+		        all->shared->max_connections);
 	}
 	refuse_connection(fd);
 }
@@ -153,20 +153,19 @@ static void accept_again(struct timer *timer)
 
 /* ── Life ────────────────────────────────────────────────────────────────── */
 
-void acceptors_init(struct acceptors *acceptors, struct worker *worker, atomic_uint *connections,
-        unsigned max_connections)
+void acceptors_init(
+        struct acceptors *acceptors, struct worker *worker, struct worker_shared *shared)
 {
 	*acceptors = (struct acceptors){
 	        .worker = worker,
 	        .loop = worker_loop(worker),
-	        .connections = connections,
-	        .max_connections = max_connections,
+	        .shared = shared,
 	};
 	timer_queue_init(acceptors->loop, &acceptors->retry_queue, ACCEPT_RETRY_MS * NS_PER_MS);
 	set_aside(acceptors);
 }
 
-int acceptors_add(struct acceptors *acceptors, int fd, const struct worker_listener *listener)
+int acceptors_add(struct acceptors *acceptors, int fd)
 {
 	const unsigned number = acceptors->count++;
 	struct acceptor *acceptor = &acceptors->list[number];
@@ -175,7 +174,6 @@ int acceptors_add(struct acceptors *acceptors, int fd, const struct worker_liste
 	        .watch = {.fd = fd, .ready = acceptor_ready},
 	        .all = acceptors,
 	        .number = number,
-	        .listener = listener,
 	};
 	timer_init(&acceptor->retry, accept_again);
 	return watch_acceptor(acceptor);
@@ -185,11 +183,12 @@ void acceptors_close(struct acceptors *acceptors)
 {
 	for (unsigned i = 0; i < acceptors->count; i++) {
 		struct acceptor *acceptor = &acceptors->list[i];
-		accept_some(acceptor, ACCEPTS_AT_END); /* closing would reset those who wait */
-		timer_stop(&acceptor->retry);
 		loop_remove(acceptors->loop, &acceptor->watch);
+		/* Closing resets those who wait: nothing may come between these two. */
+		accept_some(acceptor, ACCEPTS_AT_END);
 		(void)close(acceptor->watch.fd);
 		acceptor->watch.fd = -1;
+		timer_stop(&acceptor->retry); /* the last accept may have started it */
 	}
 }
 

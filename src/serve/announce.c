@@ -16,8 +16,8 @@ static void announce_policy(const struct config_listener *listener)
 		        listener->address);
 	} else if (strcmp(name, "deny") == 0) {
 		log_line(LOG_WARNING,
-		        "%s: no policy is given, so that everything is denied; give the listener a "
-		        "'policy', or --policy NAME",
+		        "%s: policy 'deny': every request is denied; --policy NAME, POLICY or a "
+		        "'policy' of the listener allows some",
 		        listener->address);
 	} else {
 		log_line(policy_observes(listener->policy) ? LOG_WARNING : LOG_NOTICE,
@@ -36,7 +36,7 @@ static void announce_policy(const struct config_listener *listener)
 
 void announce(const struct server *server)
 {
-	const struct config *config = server->config;
+	const struct config *config = server_config(server);
 
 	for (unsigned i = 0; i < config->listener_count; i++) {
 		const struct config_listener *listener = &config->listeners[i];

@@ -6,8 +6,11 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-static void (*const takers[INBOX_KINDS])(struct thread *, void *) = {
-#define MESSAGE(kind, take) [INBOX_##kind] = thread_##take,
+static const struct {
+	void (*take)(struct thread *thread, void *message);
+	void (*discard)(void *message);
+} kinds[INBOX_KINDS] = {
+#define MESSAGE(kind, take, discard) [INBOX_##kind] = {thread_##take, message_##discard},
 #include "serve/messages.def"
 #undef MESSAGE
 };
@@ -22,7 +25,7 @@ static void inbox_ready(struct watch *watch, uint32_t events)
 	for (unsigned kind = 0; kind < INBOX_KINDS; kind++) {
 		void *message = atomic_exchange(&inbox->slots[kind], NULL);
 		if (message != NULL) {
-			takers[kind](CONTAINER_OF(inbox, struct thread, inbox), message);
+			kinds[kind].take(CONTAINER_OF(inbox, struct thread, inbox), message);
 		}
 	}
 }
@@ -34,15 +37,26 @@ int inbox_init(struct inbox *inbox, struct loop *loop)
 	return inbox->watch.fd < 0 ? -errno : loop_add(loop, &inbox->watch, EPOLLIN);
 }
 
+/* Put a message into a slot, or NULL, in place of what nobody has read. */
+static void replace(struct inbox *inbox, enum inbox_kind kind, void *message)
+{
+	void *unread = atomic_exchange(&inbox->slots[kind], message);
+
+	if (unread != NULL) {
+		kinds[kind].discard(unread);
+	}
+}
+
 void inbox_done(struct inbox *inbox)
 {
+	for (unsigned kind = 0; kind < INBOX_KINDS; kind++) {
+		replace(inbox, kind, NULL);
+	}
 	(void)close(inbox->watch.fd);
 }
 
-void *inbox_post(struct inbox *inbox, enum inbox_kind kind, void *message)
+void inbox_post(struct inbox *inbox, enum inbox_kind kind, void *message)
 {
-	void *replaced = atomic_exchange(&inbox->slots[kind], message);
-
+	replace(inbox, kind, message);
 	(void)eventfd_write(inbox->watch.fd, 1);
-	return replaced;
 }

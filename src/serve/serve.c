@@ -6,33 +6,34 @@
 #include "sandbox/sandbox.h"
 #include "serve/internal.h"
 
-#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
-enum { HEAP_OBJECT_MAX = 128 * 1024 };
-
 /* ── Learning ────────────────────────────────────────────────────────────── */
 
-/* Whether what is asked for there is noted. */
-static bool learns(const struct config *config, const struct config_listener *listener)
+static bool somebody_learns(const struct snapshot *snapshot)
 {
-	return config->verb == CONFIG_LEARN || policy_observes(listener->policy);
+	for (unsigned i = 0; i < snapshot->listener_count; i++) {
+		if (snapshot->listeners[i].learns) {
+			return true;
+		}
+	}
+	return false;
 }
 
 static void print_learned(const struct server *server)
 {
-	const struct config *config = server->config;
+	const struct config *config = server_config(server);
 	struct learn_listener listeners[CONFIG_LISTENERS_MAX];
 	unsigned count = 0;
 
-	if (server->settings.learn == NULL) {
+	if (server->shared.learn == NULL) {
 		return;
 	}
 	for (unsigned i = 0; i < config->listener_count; i++) {
 		const struct config_listener *listener = &config->listeners[i];
-		if (learns(config, listener)) {
+		if (server->snapshot->listeners[i].learns) {
 			listeners[count++] =
 			        (struct learn_listener){listener->address, listener->mode};
 		}
@@ -43,79 +44,87 @@ static void print_learned(const struct server *server)
 	        .other_count = config->listener_count - count,
 	        .socket_path = config->socket_path,
 	};
-	learn_print(server->settings.learn, &setting, config->policies, stdout);
+	learn_print(server->shared.learn, &setting, config->policies, stdout);
+}
+
+/* Whether notes can be taken where a snapshot wants it; false: without memory. */
+static bool provide_notes(struct server *server, const struct snapshot *snapshot)
+{
+	if (server->shared.learn == NULL && somebody_learns(snapshot)) {
+		server->shared.learn = learn_new();
+		return server->shared.learn != NULL;
+	}
+	return true;
 }
 
 /* ── Serving ─────────────────────────────────────────────────────────────── */
 
-/* False: without memory. */
-static bool set_up(struct server *server, const struct config *config)
+struct server *server_new(struct config *config)
 {
-	bool learning = false;
+	struct server *server = calloc(1, sizeof(*server));
+	struct snapshot *snapshot = snapshot_new(config);
 
-	server->config = config;
-	for (unsigned i = 0; i < config->listener_count; i++) {
-		const struct config_listener *listener = &config->listeners[i];
-		server->listeners[i] = (struct worker_listener){
-		        .gate = {.policy = listener->policy,
-		                .browsers = listener->browsers,
-		                .max_head = config->max_head},
-		        .learns = learns(config, listener),
-		};
-		learning = learning || server->listeners[i].learns;
+	if (server == NULL || snapshot == NULL) {
+		snapshot_unref(snapshot);
+		free(server);
+		return NULL;
 	}
-	denials_init(&server->denials);
-	server->settings = (struct worker_settings){
-	        .socket_path = config->socket_path,
-	        .api_key = config->api_key,
-	        .max_connections = sizing_connections(config),
-	        .max_head = config->max_head,
-	        .head_timeout = config->head_timeout,
-	        .shutdown_grace = config->shutdown_grace,
-	        .connections = &server->connections,
-	        .denials = &server->denials,
-	        .learn = learning ? learn_new() : NULL,
-	};
-	return !learning || server->settings.learn != NULL;
+	server->snapshot = snapshot;
+	server->signal_watch.fd = -1;
+	server->shared.max_connections = sizing_connections(config);
+	denials_init(&server->shared.denials);
+	if (!provide_notes(server, snapshot)) {
+		server_free(server);
+		return NULL;
+	}
+	return server;
 }
 
-/* What the threads' memory is taken from. */
-static void set_up_heap(void)
+void server_free(struct server *server)
 {
-	/*
-	 * Said explicitly, it stays: of itself libc raises it at the first free(), and what large
-	 * buffers leave in the heap between others is never given back. There is one thread yet.
-	 */
-	(void)mallopt(M_MMAP_THRESHOLD, HEAP_OBJECT_MAX); /* NOLINT(concurrency-mt-unsafe) */
+	threads_free(server);
+	signals_done(server);
+	learn_free(server->shared.learn);
+	snapshot_unref(server->snapshot);
+	free(server);
+}
+
+bool server_adopt(struct server *server, struct snapshot *snapshot)
+{
+	if (!provide_notes(server, snapshot) || !threads_adopt(server, snapshot)) {
+		snapshot_unref(snapshot);
+		return false;
+	}
+	snapshot_unref(server->snapshot);
+	server->snapshot = snapshot;
+	return true;
 }
 
 static bool run(struct server *server)
 {
+	const struct config *config = server_config(server);
+
 	signals_block(server);
-	if (!listeners_are_free(server->config) || !threads_make(server) ||
-	        !signals_watch(server) || sandbox_enter(server->config->socket_path) < 0 ||
-	        !threads_run(server)) {
+	if (!listeners_are_free(config) || !threads_make(server) || !signals_watch(server) ||
+	        sandbox_enter(config->socket_path) < 0 || !threads_start(server)) {
 		return false;
 	}
-	denials_finish(&server->denials);
+	announce(server);
+	threads_run(server);
+	denials_finish(&server->shared.denials);
 	log_line(LOG_NOTICE, "stopped");
 	print_learned(server);
 	return true;
 }
 
-int serve(const struct config *config)
+int serve(struct config *config)
 {
-	set_up_heap();
-	struct server *server = calloc(1, sizeof(*server));
-	if (server == NULL || !set_up(server, config)) {
+	struct server *server = server_new(config);
+	if (server == NULL) {
 		log_line(LOG_CRIT, "cannot start: out of memory");
-		free(server);
 		return EXIT_FAILURE;
 	}
 	const bool served = run(server);
-	threads_free(server);
-	signals_done(server);
-	learn_free(server->settings.learn);
-	free(server);
+	server_free(server);
 	return served ? EXIT_SUCCESS : EXIT_FAILURE;
 }

@@ -11,7 +11,10 @@
 
 #include "config/config.h"
 
-/* Serve until SIGTERM or SIGINT; EXIT_SUCCESS or EXIT_FAILURE. */
-int serve(const struct config *config);
+/*
+ * Serve until SIGTERM or SIGINT. The configuration, on the heap, is the function's from now on.
+ * EXIT_SUCCESS or EXIT_FAILURE.
+ */
+int serve(struct config *config);
 
 #endif

@@ -19,16 +19,15 @@ void signals_block(struct server *server)
 	(void)sigaddset(&server->signals, SIGINT);
 	(void)sigaddset(&server->signals, SIGHUP);
 	(void)pthread_sigmask(SIG_BLOCK, &server->signals, NULL);
-	server->signal_watch.fd = -1;
 }
 
 static void stop(struct server *server, const char *name)
 {
 	log_line(LOG_NOTICE, "%s: stopping, streams may go on for %u s", name,
-	        server->config->shutdown_grace);
+	        server_config(server)->shutdown_grace);
 	(void)sigdelset(&server->signals, SIGHUP);
 	(void)pthread_sigmask(SIG_UNBLOCK, &server->signals, NULL);
-	listeners_remove(server->config);
+	listeners_remove(server_config(server));
 	threads_stop(server);
 }
 
@@ -66,5 +65,7 @@ bool signals_watch(struct server *server)
 
 void signals_done(struct server *server)
 {
-	(void)close(server->signal_watch.fd);
+	if (server->signal_watch.fd >= 0) {
+		(void)close(server->signal_watch.fd);
+	}
 }

@@ -17,30 +17,30 @@ static int make_thread(struct server *server)
 	if (thread == NULL) {
 		return -ENOMEM;
 	}
-	const int error = worker_new(&server->settings, &thread->worker);
+	const int error = worker_new(&server->shared, server->snapshot, &thread->worker);
 	if (error < 0) {
 		free(thread);
 		return error;
 	}
 	server->threads[server->thread_count++] = thread;
-	acceptors_init(&thread->acceptors, thread->worker, &server->connections,
-	        server->settings.max_connections);
+	acceptors_init(&thread->acceptors, thread->worker, &server->shared);
 	return inbox_init(&thread->inbox, worker_loop(thread->worker));
 }
 
 /* The listening sockets of the thread that was made last; false: the log says why not. */
 static bool open_listeners(struct server *server)
 {
+	const struct config *config = server_config(server);
 	struct thread *thread = server->threads[server->thread_count - 1];
 	const struct acceptor *first = server->threads[0]->acceptors.list;
 
-	for (unsigned i = 0; i < server->config->listener_count; i++) {
-		const int fd = listeners_open(&server->config->listeners[i],
-		        server->thread_count == 1 ? -1 : first[i].watch.fd);
+	for (unsigned i = 0; i < config->listener_count; i++) {
+		const int fd = listeners_open(
+		        &config->listeners[i], server->thread_count == 1 ? -1 : first[i].watch.fd);
 		if (fd < 0) {
 			return false;
 		}
-		const int error = acceptors_add(&thread->acceptors, fd, &server->listeners[i]);
+		const int error = acceptors_add(&thread->acceptors, fd);
 		if (error < 0) {
 			log_line(LOG_CRIT, "cannot start a worker: %s", strerrordesc_np(-error));
 			return false;
@@ -51,7 +51,7 @@ static bool open_listeners(struct server *server)
 
 bool threads_make(struct server *server)
 {
-	const unsigned count = sizing_threads(server->config);
+	const unsigned count = sizing_threads(server_config(server));
 
 	for (unsigned i = 0; i < count; i++) {
 		const int error = make_thread(server);
@@ -99,7 +99,7 @@ static void join(struct server *server, unsigned count)
 	}
 }
 
-bool threads_run(struct server *server)
+bool threads_start(struct server *server)
 {
 	for (unsigned i = 1; i < server->thread_count; i++) {
 		struct thread *thread = server->threads[i];
@@ -111,10 +111,13 @@ bool threads_run(struct server *server)
 			return false;
 		}
 	}
-	announce(server);
+	return true;
+}
+
+void threads_run(struct server *server)
+{
 	(void)run(server->threads[0]);
 	join(server, server->thread_count);
-	return true;
 }
 
 /* ── Messages ────────────────────────────────────────────────────────────── */
@@ -122,7 +125,7 @@ bool threads_run(struct server *server)
 void threads_stop(struct server *server)
 {
 	for (unsigned i = 0; i < server->thread_count; i++) {
-		(void)inbox_post(&server->threads[i]->inbox, INBOX_STOP, server);
+		inbox_post(&server->threads[i]->inbox, INBOX_STOP, server);
 	}
 }
 
@@ -131,4 +134,49 @@ void thread_stop(struct thread *thread, void *message)
 	(void)message;
 	acceptors_close(&thread->acceptors);
 	worker_stop(thread->worker);
+}
+
+/* It points to something that belongs to nobody. */
+void message_keep(void *message)
+{
+	(void)message;
+}
+
+/* One for each thread, or none: false without memory. */
+static bool make_adoptions(
+        unsigned count, struct snapshot *snapshot, struct adoption *adoptions[THREADS_MAX])
+{
+	for (unsigned i = 0; i < count; i++) {
+		adoptions[i] = adoption_new(snapshot);
+		if (adoptions[i] == NULL) {
+			while (i > 0) {
+				adoption_free(adoptions[--i]);
+			}
+			return false;
+		}
+	}
+	return true;
+}
+
+bool threads_adopt(struct server *server, struct snapshot *snapshot)
+{
+	struct adoption *adoptions[THREADS_MAX];
+
+	if (!make_adoptions(server->thread_count, snapshot, adoptions)) {
+		return false;
+	}
+	for (unsigned i = 0; i < server->thread_count; i++) {
+		inbox_post(&server->threads[i]->inbox, INBOX_ADOPT, adoptions[i]);
+	}
+	return true;
+}
+
+void thread_adopt(struct thread *thread, void *message)
+{
+	worker_adopt(thread->worker, message);
+}
+
+void message_free_adoption(void *message)
+{
+	adoption_free(message);
 }

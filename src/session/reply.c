@@ -150,10 +150,11 @@ static bool is_tunnel(const struct exchange *exchange, const struct http_respons
 
 static enum next relay_interim(struct session *session, const struct http_response *response)
 {
+	if (++session->exchange->interim_count > EXCHANGE_INTERIM_MAX) {
+		return session_respond(session, OUTCOME_ENGINE_INTERIM);
+	}
 	if (session->exchange->old_client) { /* RFC 9110 §15.2: 1.0 knows no interim answers */
-		session->down.buffer->raw += (uint32_t)session->scan.head_len;
-		session->down.buffer->start = session->down.buffer->ready =
-		        session->down.buffer->raw;
+		buffer_skip(session->down.buffer, session->scan.head_len);
 	} else if (!write_answer_head(session, response, HTTP_CONNECTION_KEEP, false)) {
 		return session_respond(session, OUTCOME_ENGINE_HEAD_TOO_LARGE);
 	}
@@ -181,6 +182,20 @@ static enum next relay_answer(struct session *session, const struct http_respons
 	return session_enter(session, SESSION_RELAY);
 }
 
+/* Whether the protocol that a 101 names is one of those that the request did (RFC 9110 §7.8). */
+static bool is_asked_for(const struct exchange *exchange, struct slice protocol)
+{
+	struct slice asked = {exchange->protocol, exchange->upgrade ? exchange->protocol_len : 0};
+	struct slice one;
+
+	while (protocol.len > 0 && slice_next(&asked, ',', &one)) {
+		if (slice_equal_nocase(slice_trim(one), protocol)) {
+			return true;
+		}
+	}
+	return false;
+}
+
 static enum next judge_answer(struct session *session)
 {
 	struct http_response response;
@@ -188,8 +203,11 @@ static enum next judge_answer(struct session *session)
 	const enum http_error error = http_response_parse(
 	        head, session->worker->gate.fields, session->exchange->to_head, &response);
 
-	if (error != HTTP_OK || (response.status == 101 && !session->exchange->upgrade)) {
+	if (error != HTTP_OK) {
 		return session_respond(session, OUTCOME_ENGINE_MALFORMED);
+	}
+	if (response.status == 101 && !is_asked_for(session->exchange, response.head.upgrade)) {
+		return session_respond(session, OUTCOME_ENGINE_PROTOCOL);
 	}
 	session->exchange->record.status = response.status;
 	if (is_tunnel(session->exchange, &response)) {
@@ -214,11 +232,11 @@ static enum next read_answer_head(struct session *session)
 	for (;;) {
 		const struct slice bytes = flow_unjudged(&session->down);
 		const enum http_progress progress = http_scan_head(&session->scan, bytes);
-		if (progress == HTTP_DONE && session->scan.head_len <= worker->settings->max_head) {
+		if (progress == HTTP_DONE && session->scan.head_len <= worker->max_head) {
 			forget_request(session);
 			return judge_answer(session);
 		}
-		if (progress != HTTP_MORE || bytes.len > worker->settings->max_head) {
+		if (progress != HTTP_MORE || bytes.len > worker->max_head) {
 			return session_respond(session, OUTCOME_ENGINE_HEAD);
 		}
 		const size_t most = bytes.len == 0 ? ANSWER_FIRST_READ : SIZE_MAX;

@@ -6,7 +6,7 @@
 
 #include <errno.h>
 
-enum { DIAL_TIMEOUT_S = 10 };
+enum { DIAL_TIMEOUT_S = 10 }; /* over all attempts; of one it is the deadline of DIAL */
 
 /* ── IDLE and HEAD: a request comes in ───────────────────────────────────── */
 
@@ -19,7 +19,7 @@ static enum next wait_for_request(const struct session *session)
 
 enum next session_step_idle(struct session *session)
 {
-	if (flow_unjudged(&session->up).len == 0) {
+	if (http_is_before_head(flow_unjudged(&session->up))) {
 		const ssize_t n = flow_read(
 		        &session->up, &session->worker->lender, &session->client, SIZE_MAX);
 		if (n == -EAGAIN) {
@@ -28,6 +28,9 @@ enum next session_step_idle(struct session *session)
 		}
 		if (n <= 0) {
 			return NEXT_CLOSE;
+		}
+		if (UNLIKELY(http_is_before_head(flow_unjudged(&session->up)))) {
+			return NEXT_AGAIN;
 		}
 	}
 	session->scan = (struct http_scan){0};
@@ -47,6 +50,26 @@ static void note_head(struct exchange *exchange, const struct http_request *head
 	exchange->keep_client = head->head.keep_alive;
 }
 
+/* Of the query only what the catalogue knows to be no secret. */
+static void note_subject(struct audit_record *record, unsigned id, struct slice query)
+{
+	struct text name = text_over(record->name, AUDIT_NAME_MAX);
+	struct text image = text_over(record->image, AUDIT_NAME_MAX);
+
+	docker_add_name(id, query, &name);
+	docker_add_image(id, query, &image);
+	record->name_len = (unsigned)name.len;
+	record->image_len = (unsigned)image.len;
+}
+
+/* What the Engine changes to is compared with this when it does; nobody asks for more. */
+static bool keep_protocol(struct exchange *exchange, struct slice protocol)
+{
+	exchange->protocol_len =
+	        (unsigned)text_keep(exchange->protocol, EXCHANGE_PROTOCOL_MAX, protocol);
+	return protocol.ptr != NULL && exchange->protocol_len == protocol.len;
+}
+
 static void note_operation(struct exchange *exchange, const struct gate_decision *decision)
 {
 	const struct docker_endpoint *endpoint = docker_endpoint(decision->request->id);
@@ -54,8 +77,11 @@ static void note_operation(struct exchange *exchange, const struct gate_decision
 	exchange->record.operation = docker_operation_name(decision->request->id);
 	exchange->traits = endpoint == NULL ? 0 : endpoint->traits;
 	exchange->safe = exchange->safe && (exchange->traits & DOCKER_WRITE) == 0;
-	exchange->upgrade =
-	        (exchange->traits & DOCKER_HIJACK) != 0 && decision->head->head.upgrade.ptr != NULL;
+	exchange->upgrade = (exchange->traits & DOCKER_HIJACK) != 0 &&
+	                    keep_protocol(exchange, decision->head->head.upgrade);
+	if (decision->head->query.len > 0) {
+		note_subject(&exchange->record, decision->request->id, decision->head->query);
+	}
 }
 
 static void note_verdict(struct session *session, const struct gate_decision *decision)
@@ -63,21 +89,44 @@ static void note_verdict(struct session *session, const struct gate_decision *de
 	struct worker *worker = session->worker;
 	const struct verdict *verdict = &decision->verdict;
 
-	if (session->listener->learns) {
-		learn_note(worker->settings->learn, &session->caller, decision->request);
+	if (session_listener(session)->learns) {
+		learn_note(worker->shared->learn, &session->caller, decision->request);
 	}
 	session->exchange->record.policy = policy_name(decision->policy);
 	session->exchange->record.observed = verdict->observed;
 	if (!verdict->allowed || verdict->observed) {
-		denials_report(worker->settings->denials, worker->loop.now_ns, &session->caller,
-		        decision->policy, decision->request, verdict);
+		const struct denial denial = {
+		        .caller = &session->caller,
+		        .policy = decision->policy,
+		        .request = decision->request,
+		        .query = decision->head->query,
+		        .verdict = verdict,
+		};
+		session->exchange->record.rule = verdict->rule;
+		denials_report(&worker->shared->denials, worker->loop.now_ns, &denial);
 	}
+}
+
+/* It is a denial: who uses the browser may have had no say, and a HEAD tells nobody the reason. */
+static void note_browser(struct session *session, const struct gate_decision *decision)
+{
+	struct worker *worker = session->worker;
+	const struct denials_unjudged denied = {
+	        .what = outcome_word(decision->outcome),
+	        .why = decision->reason,
+	        .method = decision->head->method,
+	        .path = decision->head->path,
+	};
+
+	denials_report_unjudged(
+	        &worker->shared->denials, worker->loop.now_ns, &session->caller, &denied);
 }
 
 static void note(struct session *session, const struct gate_decision *decision)
 {
-	if (decision->head != NULL) {
-		note_head(session->exchange, decision->head);
+	note_head(session->exchange, decision->head);
+	if (decision->outcome == OUTCOME_BROWSER) {
+		note_browser(session, decision);
 	}
 	if (decision->request != NULL) {
 		note_operation(session->exchange, decision);
@@ -87,13 +136,27 @@ static void note(struct session *session, const struct gate_decision *decision)
 	}
 }
 
+static enum next start_dialling(struct session *session)
+{
+	session->exchange->dial_since_ns = session->worker->loop.now_ns;
+	return session_enter(session, SESSION_DIAL);
+}
+
+/* GET /health: a dial without a request. */
+static enum next probe(struct session *session)
+{
+	session->exchange->record.quiet = true;
+	session->exchange->probe = true;
+	return start_dialling(session);
+}
+
 /* The head is written anew in front of the body bytes that came with it. */
 static enum next forward(struct session *session, const struct gate_decision *decision)
 {
 	struct worker *worker = session->worker;
 	struct exchange *exchange = session->exchange;
 	const struct http_request *head = decision->head;
-	const char *key = worker->settings->api_key;
+	const char *key = exchange->adoption->snapshot->api_key;
 	const struct http_request_options options = {
 	        .api_key = key == NULL ? (struct slice){NULL, 0} : slice_of(key),
 	        .upgrade = exchange->upgrade,
@@ -112,16 +175,14 @@ static enum next forward(struct session *session, const struct gate_decision *de
 	}
 	session->up.drop = options.drop_body;
 	exchange->replay_len = session->up.complete ? (uint32_t)text.len : 0;
-	exchange->dial_since_ns = worker->loop.now_ns;
-	return session_enter(session, SESSION_DIAL);
+	return start_dialling(session);
 }
 
 /* The answer is ours: the request's body, if any, is all that is still to be read of it. */
 static void keep_here(struct session *session, const struct http_head *head)
 {
 	flow_start(&session->up, head->framing, head->content_length);
-	session->up.buffer->raw += (uint32_t)session->scan.head_len;
-	session->up.buffer->start = session->up.buffer->ready = session->up.buffer->raw;
+	buffer_skip(session->up.buffer, session->scan.head_len);
 }
 
 /* A request that was understood, and is not forwarded. */
@@ -132,11 +193,14 @@ static enum next respond(struct session *session, const struct gate_decision *de
 		return session_respond_denied(session, decision);
 	}
 	return session->worker->stopping ? session_respond(session, OUTCOME_STOPPING)
-	                                 : session_respond_health(session);
+	                                 : probe(session);
 }
 
 static enum next act(struct session *session, const struct gate_decision *decision)
 {
+	if (decision->head == NULL) {
+		return session_refuse(session, decision->outcome, decision->reason);
+	}
 	if (session_exchange(session) == NULL) {
 		return NEXT_CLOSE;
 	}
@@ -162,7 +226,7 @@ enum next session_step_head(struct session *session)
 		        .scan = &session->scan,
 		};
 		const struct gate_decision decision =
-		        gate_decide(&session->listener->gate, &question, &worker->gate);
+		        gate_decide(&session_listener(session)->gate, &question, &worker->gate);
 		if (decision.action != GATE_NEED_HEAD) {
 			return act(session, &decision);
 		}
@@ -181,28 +245,61 @@ enum next session_step_head(struct session *session)
 
 static enum upstream_wish wish_of(const struct exchange *exchange)
 {
-	if (exchange->dialled_again) {
+	if (exchange->dialled_again || exchange->probe) {
 		return UPSTREAM_FRESH;
 	}
 	return exchange->safe && exchange->replay_len > 0 ? UPSTREAM_ANY : UPSTREAM_ALIVE;
 }
 
-enum next session_step_dial(struct session *session)
+/* 0 when the Engine's connection can be used, -EAGAIN when it has to be waited for. */
+static int dial(struct session *session)
 {
-	struct worker *worker = session->worker;
-	struct exchange *exchange = session->exchange;
-	const int error = upstream_borrow(&worker->upstream, wish_of(exchange),
-	        session_engine_notified, session, &session->engine);
-
-	if (error == -EAGAIN) {
-		if (worker->loop.now_ns - exchange->dial_since_ns > DIAL_TIMEOUT_S * NS_PER_S) {
-			return session_respond(session, OUTCOME_ENGINE_BUSY);
+	if (session->engine == NULL) {
+		const int error =
+		        upstream_borrow(&session->worker->upstream, wish_of(session->exchange),
+		                session_engine_notified, session, &session->engine);
+		if (error < 0) {
+			return error;
 		}
-		(void)session_enter(session, SESSION_DIAL);
+	}
+	return stream_handshake(&session->engine->stream);
+}
+
+/* Until the connection is there, or, without one, until there may be room in the Engine's queue. */
+static enum next wait_to_dial(struct session *session)
+{
+	const struct exchange *exchange = session->exchange;
+	const int64_t waited_ns = session->worker->loop.now_ns - exchange->dial_since_ns;
+	const bool late = waited_ns >= DIAL_TIMEOUT_S * NS_PER_S;
+
+	if (session->engine == NULL) {
+		if (late || exchange->probe) {
+			return session_respond_dial(session, -EAGAIN);
+		}
+		(void)session_enter(session, SESSION_QUEUE);
 		return NEXT_WAIT;
 	}
+	if (late) {
+		return session_respond_dial(session, -ETIMEDOUT);
+	}
+	if (session->state != SESSION_DIAL) {
+		(void)session_enter(session, SESSION_DIAL);
+	}
+	return NEXT_WAIT;
+}
+
+enum next session_step_dial(struct session *session)
+{
+	const int error = dial(session);
+
+	if (error == -EAGAIN) {
+		return wait_to_dial(session);
+	}
 	if (error < 0) {
-		return session_respond_unreachable(session, error);
+		return session_respond_dial(session, error);
+	}
+	if (session->exchange->probe) {
+		return session_respond_healthy(session);
 	}
 	session->scan = (struct http_scan){0};
 	return session_enter(session, SESSION_REPLY);
@@ -219,12 +316,9 @@ bool session_may_replay(const struct session *session)
 
 enum next session_replay(struct session *session)
 {
-	struct buffer *buffer = session->up.buffer;
-
 	session_release_engine(session, false);
 	flow_reset(&session->down, &session->worker->lender);
-	buffer->start = buffer->ready - session->exchange->replay_len;
+	buffer_unsend(session->up.buffer, session->exchange->replay_len);
 	session->exchange->dialled_again = true;
-	session->exchange->dial_since_ns = session->worker->loop.now_ns;
-	return session_enter(session, SESSION_DIAL);
+	return start_dialling(session);
 }

@@ -43,6 +43,7 @@ void session_record(struct session *session)
 		exchange->record.outcome = OUTCOME_ABANDONED;
 	}
 	audit_write(&session->worker->audit, &exchange->record, &session->caller);
+	worker_leave(session->worker, exchange->adoption);
 	pool_give(&session->worker->exchange_pool, exchange);
 	session->exchange = NULL;
 }
@@ -73,7 +74,7 @@ static void session_close(struct session *session)
 {
 	struct worker *worker = session->worker;
 
-	if (session->client.watch.fd < 0) {
+	if (!stream_is_open(&session->client)) {
 		return;
 	}
 	if (session->exchange != NULL &&
@@ -90,7 +91,7 @@ static void session_close(struct session *session)
 		stream_reset_on_close(&session->client);
 	}
 	stream_close(&session->client);
-	(void)atomic_fetch_sub(worker->settings->connections, 1);
+	(void)atomic_fetch_sub(&worker->shared->connections, 1);
 	loop_put_off(&worker->loop, &session->deferred_free);
 }
 
@@ -189,32 +190,33 @@ static void deadline_expired(struct timer *timer)
 	end_state(session, ending);
 }
 
-void session_open(struct worker *worker, int fd, const struct caller *caller,
-        const struct worker_listener *listener)
+void session_open(struct worker *worker, int fd, const struct caller *caller)
 {
+	const struct snapshot *snapshot = worker->adoption->snapshot;
+	const struct transport *transport = snapshot->listeners[caller->listener].transport;
 	struct session *session = pool_take(&worker->session_pool);
 
 	if (session == NULL) {
 		(void)close(fd);
-		(void)atomic_fetch_sub(worker->settings->connections, 1);
+		(void)atomic_fetch_sub(&worker->shared->connections, 1);
 		return;
 	}
 	*session = (struct session){
 	        .worker = worker,
-	        .listener = listener,
 	        .caller = *caller,
-	        .up.into_unix = true,
 	};
+	if (transport->accept(transport, &session->client, &worker->loop, fd, client_notified) <
+	        0) {
+		pool_give(&worker->session_pool, session);
+		(void)atomic_fetch_sub(&worker->shared->connections, 1);
+		return;
+	}
 	timer_init(&session->deadline, deadline_expired);
 	task_init(&session->again, session_again);
 	task_init(&session->deferred_free, free_deferred);
 	list_init(&session->link);
 	list_append(&worker->sessions, &session->link);
-	if (stream_open(&session->client, &worker->loop, fd, client_notified) < 0) {
-		session->client.watch.fd = fd;
-		session_close(session);
-		return;
-	}
+	worker_trim_later(worker);
 	(void)session_enter(session, SESSION_IDLE);
 }
 
@@ -231,7 +233,7 @@ void sessions_stop(struct worker *worker)
 	while (at != &worker->sessions) {
 		struct session *session = CONTAINER_OF(at, struct session, link);
 		at = at->next;
-		if (session->state == SESSION_IDLE && session->client.watch.fd >= 0) {
+		if (session->state == SESSION_IDLE && stream_is_open(&session->client)) {
 			session_run(session);
 		} else if (session->state == SESSION_LINGER) {
 			session_close(session);
@@ -243,7 +245,7 @@ void sessions_dismiss(struct worker *worker)
 {
 	for (struct list *at = worker->sessions.next; at != &worker->sessions; at = at->next) {
 		struct session *session = CONTAINER_OF(at, struct session, link);
-		if (session->client.watch.fd >= 0) {
+		if (stream_is_open(&session->client)) {
 			end_state(session, &endings[session->state].dismissed);
 		}
 	}

@@ -6,41 +6,32 @@
  * other, and relays the answer. It is the only place that calls them, so that
  * the order of the steps can be read here. A worker is what the sessions of one
  * thread share: the event loop, memory, connections to the Engine, log lines.
- * Workers share nothing but the settings and what counts for all of them.
+ * Workers share nothing but a snapshot of the configuration and what counts for
+ * all of them.
  */
 #ifndef SESSION_SESSION_H
 #define SESSION_SESSION_H
 
-#include "base/check.h"
-#include "gate/gate.h"
+#include "audit/denials.h"
+#include "identity/identity.h"
+#include "session/snapshot.h"
 
-#include <stdatomic.h>
-#include <stdbool.h>
-
-struct loop;
 struct worker;
 
-/* What a worker needs to know; must outlive it. */
-struct worker_settings {
-	const char *socket_path;
-	const char *api_key;      /* NULL: none */
-	unsigned max_connections; /* of all workers together */
-	unsigned max_head;        /* bytes */
-	unsigned head_timeout;    /* seconds */
-	unsigned shutdown_grace;  /* seconds */
-	atomic_uint *connections; /* of all workers */
-	struct denials *denials;  /* likewise */
-	struct learn *learn;      /* likewise; NULL: nobody takes notes */
+/* What all workers share, whatever configuration holds. Must outlive them. */
+struct worker_shared {
+	atomic_uint connections;  /* of clients */
+	unsigned max_connections; /* fixed, like all that is sized by it */
+	struct denials denials;
+	struct learn *learn; /* NULL: nobody takes notes */
 };
 
-/* What holds for those who connect at a listener. */
-struct worker_listener {
-	struct gate_config gate;
-	bool learns; /* what is asked for there is noted */
-};
-
-/* 0 and *ret_worker, or -errno. */
-int worker_new(const struct worker_settings *settings, struct worker **ret_worker) MUST_USE;
+/*
+ * A worker that serves by that snapshot first, of which it takes a reference;
+ * buffers are made by its sizes. 0 and *ret_worker, or -errno.
+ */
+int worker_new(struct worker_shared *shared, struct snapshot *snapshot,
+        struct worker **ret_worker) MUST_USE;
 void worker_free(struct worker *worker);
 
 /*
@@ -51,14 +42,16 @@ void worker_free(struct worker *worker);
 struct loop *worker_loop(struct worker *worker);
 /* Serve until worker_stop() was called and the last session has ended. 0 or -errno. */
 int worker_run(struct worker *worker) MUST_USE;
+/* Judge requests by another snapshot from now on, which has the same listeners and sizes; those
+ * under way keep theirs. */
+void worker_adopt(struct worker *worker, struct adoption *adoption);
 /* Finish what is short, close everything after the grace. Nothing is accepted any more. */
 void worker_stop(struct worker *worker);
 
 /*
  * Serve the client behind the socket `fd`, which is the session's from now on. The connection is
- * counted in settings->connections already; it is not any more once it has closed.
+ * counted in shared->connections already; it is not any more once it has closed.
  */
-void session_open(struct worker *worker, int fd, const struct caller *caller,
-        const struct worker_listener *listener);
+void session_open(struct worker *worker, int fd, const struct caller *caller);
 
 #endif

@@ -15,7 +15,6 @@
 struct session {
 	struct stream client;
 	struct worker *worker;
-	const struct worker_listener *listener; /* at which it was accepted */
 	enum session_state state;
 	bool client_ended;                /* its end was read: it sends no more */
 	struct engine_connection *engine; /* NULL when none is borrowed */
@@ -47,6 +46,19 @@ static inline enum next next_after(enum flow_result result)
 	return result == FLOW_YIELD ? NEXT_YIELD : NEXT_CLOSE;
 }
 
+/* By which the request is judged that is under way, or the next one. */
+static inline const struct snapshot *session_snapshot(const struct session *session)
+{
+	return session->exchange != NULL ? session->exchange->adoption->snapshot
+	                                 : session->worker->adoption->snapshot;
+}
+
+/* What it says of the listener where the client came in. */
+static inline const struct snapshot_listener *session_listener(const struct session *session)
+{
+	return &session_snapshot(session)->listeners[session->caller.listener];
+}
+
 /* ── session.c ───────────────────────────────────────────────────────────── */
 
 /* Change the state and arm its deadline; NEXT_AGAIN. */
@@ -73,9 +85,13 @@ enum next session_respond(struct session *session, enum outcome outcome);
 enum next session_refuse(struct session *session, enum outcome outcome, const char *reason);
 /* 403 and what would allow it. */
 enum next session_respond_denied(struct session *session, const struct gate_decision *decision);
-/* 502 and what helps; `error` is a negative errno of connect(2). */
-enum next session_respond_unreachable(struct session *session, int error);
-enum next session_respond_health(struct session *session);
+/*
+ * No connection to the Engine can be had, and what helps; `error` is a negative
+ * errno of upstream_borrow() or stream_handshake(). To GET /health that is its answer.
+ */
+enum next session_respond_dial(struct session *session, int error);
+/* The answer to GET /health: a connection can be had. */
+enum next session_respond_healthy(struct session *session);
 /* Both sides are done: the next request, or the end. */
 enum next session_finish(struct session *session);
 /* Say that nothing more comes, and wait for the client to close. */

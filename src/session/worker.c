@@ -12,6 +12,8 @@ enum {
 	CLOSING_MAX = 1024, /* that wait for the end of a turn, and count no more */
 	FAREWELL_S = 1,     /* to take a last answer, after the grace */
 	HEADROOM = 256,     /* what rewriting may add to a head, the key apart */
+	TRIM_S = 10,
+	TRIM_SLABS = 256, /* of each pool in a turn: a millisecond or two */
 };
 
 /* ── Stopping ────────────────────────────────────────────────────────────── */
@@ -31,7 +33,10 @@ static void farewell_expired(struct timer *timer)
 
 void worker_stop(struct worker *worker)
 {
+	const unsigned grace_s = worker->adoption->snapshot->shutdown_grace;
+
 	worker->stopping = true;
+	timer_queue_init(&worker->loop, &worker->grace_queue, grace_s * NS_PER_S);
 	timer_start(&worker->loop, &worker->grace_queue, &worker->grace);
 	sessions_stop(worker);
 }
@@ -41,11 +46,76 @@ struct loop *worker_loop(struct worker *worker)
 	return &worker->loop;
 }
 
+/* ── Memory ──────────────────────────────────────────────────────────────── */
+
+void worker_trim_later(struct worker *worker)
+{
+	if (list_empty(&worker->trim.link)) {
+		timer_start(&worker->loop, &worker->trim_queue, &worker->trim);
+	}
+}
+
+/* What nobody uses goes back; as long as there is more of it, soon again. */
+static void trim(struct worker *worker)
+{
+	struct pool *const pools[] = {&worker->session_pool, &worker->exchange_pool,
+	        &worker->upstream.connections, &worker->lender.buffers.small,
+	        &worker->lender.buffers.large};
+	bool more = false;
+	bool left = false;
+
+	for (unsigned i = 0; i < ARRAY_LEN(pools); i++) {
+		more = pool_trim(pools[i], TRIM_SLABS) == TRIM_SLABS || more;
+		left = left || pools[i]->slab_count > 0;
+	}
+	if (more) {
+		loop_put_off(&worker->loop, &worker->trim_more);
+	} else if (left) {
+		worker_trim_later(worker);
+	}
+}
+
+static void trim_expired(struct timer *timer)
+{
+	trim(CONTAINER_OF(timer, struct worker, trim));
+}
+
+static void trim_again(struct task *task)
+{
+	trim(CONTAINER_OF(task, struct worker, trim_more));
+}
+
+/* ── Snapshots ───────────────────────────────────────────────────────────── */
+
+void worker_adopt(struct worker *worker, struct adoption *adoption)
+{
+	struct adoption *former = worker->adoption;
+
+	ASSERT(adoption->snapshot->listener_count == former->snapshot->listener_count);
+	worker->adoption = adoption;
+	if (former->exchanges == 0) {
+		adoption_free(former);
+	}
+}
+
+struct adoption *worker_enter(struct worker *worker)
+{
+	worker->adoption->exchanges++;
+	return worker->adoption;
+}
+
+void worker_leave(struct worker *worker, struct adoption *adoption)
+{
+	if (--adoption->exchanges == 0 && adoption != worker->adoption) {
+		adoption_free(adoption);
+	}
+}
+
 /* ── Life ────────────────────────────────────────────────────────────────── */
 
 static void init_queues(struct worker *worker)
 {
-	const struct worker_settings *settings = worker->settings;
+	const struct snapshot *settings = worker->adoption->snapshot;
 	struct loop *loop = &worker->loop;
 	const int64_t deadlines_ns[SESSION_STATES] = {
 #define STATE(name, step, deadline_ns, expired, dismissed) [SESSION_##name] = (deadline_ns),
@@ -56,8 +126,10 @@ static void init_queues(struct worker *worker)
 	for (unsigned state = 0; state < SESSION_STATES; state++) {
 		timer_queue_init(loop, &worker->deadlines[state], deadlines_ns[state]);
 	}
-	timer_queue_init(loop, &worker->grace_queue, settings->shutdown_grace * NS_PER_S);
 	timer_queue_init(loop, &worker->farewell_queue, FAREWELL_S * NS_PER_S);
+	timer_queue_init(loop, &worker->trim_queue, TRIM_S * NS_PER_S);
+	timer_init(&worker->trim, trim_expired);
+	task_init(&worker->trim_more, trim_again);
 	timer_init(&worker->grace, grace_expired);
 	timer_init(&worker->farewell, farewell_expired);
 	list_init(&worker->sessions);
@@ -65,12 +137,12 @@ static void init_queues(struct worker *worker)
 
 static int init_memory(struct worker *worker)
 {
-	const struct worker_settings *settings = worker->settings;
+	const struct snapshot *settings = worker->adoption->snapshot;
 	const size_t key_len = settings->api_key == NULL ? 0 : strlen(settings->api_key);
 	const uint32_t headroom = (uint32_t)key_len + HEADROOM;
 	const uint32_t head_size = settings->max_head + headroom + BUFFER_SMALL_SIZE;
 
-	const unsigned max = settings->max_connections + CLOSING_MAX;
+	const unsigned max = worker->shared->max_connections + CLOSING_MAX;
 	pool_init(&worker->session_pool, sizeof(struct session), max, OBJECTS_KEPT);
 	pool_init(&worker->exchange_pool, sizeof(struct exchange), max, OBJECTS_KEPT);
 	buffer_lender_init(&worker->lender.buffers, headroom,
@@ -81,22 +153,23 @@ static int init_memory(struct worker *worker)
 	return worker->scratch == NULL || worker->gate.judging == NULL ? -ENOMEM : 0;
 }
 
-int worker_new(const struct worker_settings *settings, struct worker **ret_worker)
+int worker_new(struct worker_shared *shared, struct snapshot *snapshot, struct worker **ret_worker)
 {
 	struct worker *worker = calloc(1, sizeof(*worker));
+	struct adoption *adoption = adoption_new(snapshot);
+	int error = worker == NULL || adoption == NULL ? -ENOMEM : loop_init(&worker->loop);
 
-	if (worker == NULL) {
-		return -ENOMEM;
-	}
-	int error = loop_init(&worker->loop);
 	if (error < 0) {
+		adoption_free(adoption);
 		free(worker);
 		return error;
 	}
-	worker->settings = settings;
+	worker->shared = shared;
+	worker->adoption = adoption;
+	worker->max_head = snapshot->max_head;
 	init_queues(worker);
-	upstream_init(&worker->upstream, &worker->loop, settings->socket_path,
-	        settings->max_connections + CLOSING_MAX);
+	upstream_init(&worker->upstream, &worker->loop, snapshot->engine_transport,
+	        &snapshot->engine, shared->max_connections + CLOSING_MAX);
 	audit_init(&worker->audit, &worker->loop);
 	error = init_memory(worker);
 	if (error < 0) {
@@ -109,9 +182,9 @@ int worker_new(const struct worker_settings *settings, struct worker **ret_worke
 
 int worker_run(struct worker *worker)
 {
+	audit_enter(&worker->audit);
 	const int error = loop_run(&worker->loop);
-
-	audit_flush(&worker->audit);
+	audit_leave(&worker->audit);
 	return error;
 }
 
@@ -122,6 +195,7 @@ void worker_free(struct worker *worker)
 	pool_done(&worker->session_pool);
 	pool_done(&worker->exchange_pool);
 	loop_done(&worker->loop);
+	adoption_free(worker->adoption);
 	policy_scratch_free(worker->gate.judging);
 	free(worker->scratch);
 	free(worker);

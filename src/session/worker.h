@@ -20,7 +20,9 @@ enum session_state {
 };
 
 struct worker {
-	const struct worker_settings *settings;
+	struct worker_shared *shared;
+	struct adoption *adoption; /* of the snapshot by which the next request is judged */
+	unsigned max_head;         /* bytes, of a request and of an answer */
 	struct loop loop;
 	bool stopping;
 	struct timer grace, farewell;
@@ -32,12 +34,20 @@ struct worker {
 	struct upstream upstream;
 	struct audit audit;
 	struct timer_queue deadlines[SESSION_STATES];
-	struct timer_queue grace_queue, farewell_queue;
+	struct timer_queue grace_queue, farewell_queue, trim_queue;
+	struct timer trim; /* when memory that nobody uses goes back to the system */
+	struct task trim_more;
 	/* Memory for one call, never kept. */
 	struct gate_scratch gate; /* its fields are an answer's too */
 	char *scratch;
 	size_t scratch_len; /* bytes */
 };
+
+/* Somebody has borrowed memory: look some time later whether it is still in use. */
+void worker_trim_later(struct worker *worker);
+/* One more exchange under way, by the snapshot of today; and when it has ended. */
+struct adoption *worker_enter(struct worker *worker);
+void worker_leave(struct worker *worker, struct adoption *adoption);
 
 /* Called once the worker is stopping: leave if nothing is in progress. */
 void sessions_stop(struct worker *worker);

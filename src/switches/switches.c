@@ -313,7 +313,7 @@ static void advise_section(const struct switches *switches, const struct docker_
 }
 
 /* What is missing: "set ALLOW_START=1, or CONTAINERS=1 and POST=1". */
-static void advise(const void *context, const struct docker_request *request, struct text *text)
+void switches_advise(const void *context, const struct docker_request *request, struct text *text)
 {
 	const struct switches *switches = context;
 	/* What no row fits must be allowed as what the Engine would serve it by. */
@@ -364,6 +364,6 @@ int switches_build(struct policy_set *set, const struct switches *switches,
 			return -EINVAL;
 		}
 	}
-	policy_set_advisor(*ret_policy, advise, switches);
+	policy_set_advisor(*ret_policy, switches_advise, switches);
 	return policy_compile(*ret_policy, error);
 }

@@ -95,17 +95,20 @@ bool switches_is_on(const struct switches *switches, unsigned number);
 struct switch_rule {
 	const char *const *operations; /* none: the section; without one, the methods */
 	const struct switch_row *row;  /* what made it */
+	const char *const *methods;    /* NULL: any */
 	unsigned operation_count;
 	enum docker_section section;
-	bool allow;
-	const char *const *methods; /* NULL: any */
 	unsigned method_count;
+	bool allow;
 	char text[64]; /* "CONTAINERS=1 and POST=1" */
 };
 
 /* The rules, in their order; returns how many. */
 unsigned switches_list_rules(
         const struct switches *switches, struct switch_rule rules[SWITCHES_RULES_MAX]);
+
+/* What would allow a request, as a policy_advisor; `context` is the switches. */
+void switches_advise(const void *context, const struct docker_request *request, struct text *text);
 
 /* The policy called `switches`, compiled; `switches` must outlive it. */
 int switches_build(struct policy_set *set, const struct switches *switches,

@@ -103,8 +103,10 @@ def test_what_is_on_by_default_is_closed_when_empty(name: str, path: str) -> Non
         ("PRESET", ["mean POLICY?"]),
         ("CONFIG_FILE", ["mean CONFIG?"]),
         ("CONFG", ["mean CONFIG?"]),
-        ("READ_ONLY", ["POLICY=read-only?"]),
+        ("READ_ONLY", ["POLICY=read-only"]),
+        ("SP_ALLOW_GET_" + "X" * 80, ["convert --from wollomatic"]),
         ("LISTN", ["mean LISTEN?"]),
+        ("LOOPBAK", ["mean LOOPBACK?"]),
         ("LISTEN_ADDRESS", ["mean LISTEN?"]),
     ],
 )
@@ -139,6 +141,13 @@ def test_all_slips_are_said_at_once() -> None:
         "PORTS=1: there is no such variable; did you mean PORT?",
     ):
         assert part in result.stderr
+
+
+@pytest.mark.parametrize("name", ["POLCY", "POLICIES", "PRESET"])
+def test_a_policy_that_is_set_was_not_meant(name: str) -> None:
+    result = run("check", env={name: "x", "POLICY": "traefik"})
+    assert result.returncode == 0
+    assert f"{name}=x: there is no such variable; docs/" in result.stderr
 
 
 def test_what_is_set_already_was_not_meant() -> None:
@@ -284,6 +293,13 @@ def test_what_bind_config_says_besides_stops_the_start(words: str, part: str) ->
     assert result.returncode == 2
     assert result.stderr.count("\n") == 1
     assert "BIND_CONFIG" in result.stderr and part in result.stderr
+
+
+def test_an_action_that_is_0_and_open_all_the_same_is_said() -> None:
+    """As with the peers, CONTAINERS and POST open what ALLOW_START=0 does not."""
+    env = {"CONTAINERS": "1", "POST": "1", "ALLOW_START": "0", "ALLOW_STOP": "0"}
+    assert "ALLOW_START=0, ALLOW_STOP=0: this closes nothing" in run("check", env=env).stderr
+    assert run("check", env={**env, "POST": "0"}).stderr == ""
 
 
 def test_listen_counts_before_bind_config() -> None:

@@ -258,7 +258,7 @@ def test_an_old_version_in_another_spelling_is_the_old_version(tap, tapped, cont
     [
         {"Sec-Fetch-Site": "cross-site"},
         {"Origin": "http://evil.example"},
-        {"Origin": "http://localhost", "Sec-Fetch-Mode": "websocket", "Upgrade": "websocket"},
+        {"Origin": "http://localhost", "Sec-Fetch-Site": "same-origin", "Upgrade": "websocket"},
         {"Origin": "http://evil.example", "Upgrade": "websocket"},
     ],
 )

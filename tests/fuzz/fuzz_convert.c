@@ -66,9 +66,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 
 	ASSERT(output != NULL && warnings != NULL);
 	if (len > 0) {
-		const enum convert_source source = bytes[0] % CONVERT_SOURCE_COUNT;
+		const struct convert_order order = {
+		        .source = bytes[0] % CONVERT_SOURCE_COUNT, .file = "fuzz"};
 		const struct slice given = {(const char *)bytes + 1, len - 1};
-		const int code = convert_bytes(source, "fuzz", given, output, warnings, error);
+		const int code = convert_bytes(&order, given, output, warnings, error);
 		(void)fflush(output);
 		if (code == 0) {
 			load((struct slice){text, text_len});

@@ -54,6 +54,27 @@ def test_every_variable_is_explained(document: str) -> None:
     assert [name for name in sorted(sample_variables()) if not re.search(rf"\b{name}\b", text)] == []
 
 
+def test_what_the_log_shows_of_queries_is_documented() -> None:
+    """Whoever keeps logs must know what of a request is in them."""
+    rows = re.findall(
+        r'^ENDPOINT\("([a-z._]+)"(.*)\)$', (ROOT / "src/docker/endpoints.def").read_text(), re.MULTILINE
+    )
+    shown = {
+        (operation, field, key)
+        for operation, rest in rows
+        for field, key in re.findall(r'\.(name|image|tag) = "(\w+)"', rest)
+    }
+    text = (ROOT / "docs/configuration.md").read_text().partition("\n## The log\n")[2]
+    documented = set()
+    for operations, names, images in re.findall(r"^\| (`[a-z._`, ]+`) \| (.*?) ?\| (.*?) ?\|$", text, re.MULTILINE):
+        for operation in re.findall(r"`([a-z._]+\.[a-z_]+)`", operations):
+            documented |= {(operation, "name", key) for key in re.findall(r"`(\w+)`", names)}
+            for key in re.findall(r"`(\w+)`", images):
+                documented.add((operation, "tag" if key == "tag" else "image", key))
+    assert len(shown) > 20
+    assert documented == shown
+
+
 def options_in(text: str) -> set[str]:
     """The long options that --help lists, without their dashes."""
     return set(re.findall(r"^  (?:-\w, )?--([a-z-]+)", text, re.MULTILINE))

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from pathlib import Path
 
 import pytest
 
-from conftest import ROOT, TOOLS, run
+from conftest import BINARY, ROOT, TOOLS, run
 
 JUNIT = ('<testsuites><testsuite><testcase name="a"/><testcase name="b"><skipped/></testcase>'
          '{}</testsuite></testsuites>')
@@ -200,11 +201,12 @@ def test_install_puts_everything_in_its_place(tmp_path: Path) -> None:
     files = {str(p.relative_to(tmp_path)) for p in tmp_path.rglob("*") if p.is_file()}
     presets = {f"usr/share/doc/docker-socket-proxy/presets/{path.name}"
                for path in (ROOT / "presets").glob("*.yaml")}
-    assert presets
-    assert files == presets | {
+    documents = {f"usr/share/doc/docker-socket-proxy/{path.relative_to(ROOT)}"
+                 for path in [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), ROOT / "LICENSE",
+                              ROOT / "docker-compose.yml", ROOT / ".env.sample"]}
+    assert presets and len(documents) > 10
+    assert files == presets | documents | {
         "usr/bin/docker-socket-proxy",
-        "usr/share/doc/docker-socket-proxy/docs/compatibility.md",
-        "usr/share/doc/docker-socket-proxy/docs/presets.md",
         "usr/lib/systemd/system/docker-socket-proxy.service",
         "usr/share/bash-completion/completions/docker-socket-proxy",
         "usr/share/fish/vendor_completions.d/docker-socket-proxy.fish",
@@ -237,3 +239,38 @@ def test_mutate_leaves_text_alone(tmp_path: Path) -> None:
 char *p = "e == f", q = '<', *r = &x->y;
 #endif
 ''') == []
+
+
+def test_links_of_installed_documents_lead_somewhere(tmp_path: Path) -> None:
+    """What is installed is read there, without the source tree."""
+    result = run("make", "-C", ROOT, "install", f"DESTDIR={tmp_path}", "PREFIX=/usr")
+    assert result.returncode == 0, result.stderr
+    folder = tmp_path / "usr/share/doc/docker-socket-proxy"
+    dead = {target for document in folder.rglob("*.md")
+            for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", document.read_text())
+            if not re.match(r"[a-z]+:", target) and not (document.parent / target).exists()}
+    assert dead == set()
+
+
+def test_install_does_not_depend_on_the_umask(tmp_path: Path) -> None:
+    """Documents that only root may read are no documents."""
+    result = run("sh", "-c", f"umask 077 && DESTDIR='{tmp_path}' '{TOOLS}/install'")
+    assert result.returncode == 0, result.stderr
+    wanted = {True: 0o755, False: 0o644}
+    modes = {path.relative_to(tmp_path): path.stat().st_mode & 0o777
+             for path in (tmp_path / "usr").rglob("*") if path.name != BINARY.name}
+    assert modes and all(mode == wanted[(tmp_path / path).is_dir()] for path, mode in modes.items())
+
+
+def test_what_a_release_carries_beside_the_program(tmp_path: Path) -> None:
+    """Somebody who takes the binary needs its man page, unit and completions."""
+    result = run("sh", "-c", f"DESTDIR='{tmp_path}' '{TOOLS}/install' --without-program")
+    assert result.returncode == 0, result.stderr
+    tree = tmp_path / "usr/local"
+    assert not (tree / "bin").exists()
+    for path in ("share/man/man8/docker-socket-proxy.8", "lib/systemd/system/docker-socket-proxy.service",
+                 "share/bash-completion/completions/docker-socket-proxy",
+                 "share/doc/docker-socket-proxy/README.md"):
+        assert (tree / path).is_file()
+    dist = (TOOLS / "dist").read_text()
+    assert "tools/install --without-program" in dist

@@ -179,6 +179,33 @@ static void an_empty_variable_that_is_to_restrict_stops_the_start(void **state)
 	assert_null(config.warnings);
 }
 
+static void an_environment_of_slips_fits_one_line(void **state)
+{
+	char name[600];
+	char value[600];
+
+	(void)state;
+	memset(value, '\x1b', sizeof(value) - 1);
+	value[sizeof(value) - 1] = '\0';
+	for (unsigned i = 0; i < 100; i++) {
+		(void)snprintf(name, sizeof(name), "SP_%0*u", i % 2 != 0 ? 500 : 3, i);
+		assert_int_equal(setenv(name, value, 1), 0);
+		(void)snprintf(name, sizeof(name), "ALLOW_\n%u", i);
+		assert_int_equal(setenv(name, "1", 1), 0);
+		(void)snprintf(name, sizeof(name), "POLCY%u", i);
+		assert_int_equal(setenv(name, value, 1), 0);
+	}
+	assert_int_equal(read_line(""), -EINVAL);
+	assert_true(strlen(error) < FAULT_MAX - 1);
+	assert_null(strpbrk(error, "\n\x1b"));
+	assert_string_equal(error + strlen(error) - 3, "...");
+	expect_accepted("--policy traefik --listen tcp://*:1");
+	for (const struct config_warning *w = config.warnings; w != NULL; w = w->next) {
+		assert_true(strlen(w->text) < CONFIG_WARNING_MAX);
+		assert_null(strpbrk(w->text, "\n\x1b"));
+	}
+}
+
 static void an_empty_switch_is_0(void **state)
 {
 	(void)state;
@@ -363,9 +390,13 @@ static void words_that_are_none_are_refused_with_the_choice(void **state)
 	expect_refused(
 	        "--log-format xml", "--log-format: 'xml' is not accepted: give text or json");
 	expect_refused("--upstream tcp://192.0.2.1:2375",
-	        "--upstream: 'tcp://192.0.2.1:2375' is not accepted: give the Engine's unix socket "
-	        "as an "
+	        "--upstream: 'tcp://192.0.2.1:2375' is not accepted: the Engine is reached through "
+	        "its unix socket alone: give the absolute path of the socket, or unix:///PATH");
+	expect_refused("--upstream docker.sock",
+	        "--upstream: 'docker.sock' is not accepted: give the Engine's unix socket as an "
 	        "absolute path or as unix:///PATH");
+	expect_accepted("--log-format JSON");
+	assert_int_equal(config.log_format, LOG_JSON);
 }
 
 static void a_key_that_no_field_can_carry_is_refused_and_never_shown(void **state)
@@ -501,6 +532,104 @@ static void help_names_every_flag_variable_and_default(void **state)
 	assert_non_null(strstr(help, "healthcheck [ADDR]"));
 }
 
+/* What the policy of the only listener makes of "GET /path": the rule, "deny", or "denied by none".
+ */
+static const char *decide(const char *request_line)
+{
+	static struct docker_request request;
+	struct docker_target target = {.path = slice_of(request_line)};
+	struct policy_scratch *scratch = policy_scratch_new();
+
+	assert_true(slice_next(&target.path, ' ', &target.method));
+	assert_int_equal(docker_route(&target, &request), DOCKER_OK);
+	const struct verdict verdict = policy_judge(config.listeners[0].policy, &request, scratch);
+	policy_scratch_free(scratch);
+	return verdict.allowed ? verdict.rule : "deny";
+}
+
+static void policies_are_united(void **state)
+{
+	(void)state;
+	expect_accepted("--policy traefik,dozzle");
+	assert_string_equal(policy_name(config.listeners[0].policy), "traefik,dozzle");
+	assert_string_not_equal(decide("GET /containers/x/logs"), "deny");
+	assert_string_equal(decide("POST /containers/create"), "deny");
+	expect_accepted("--policy traefik");
+	assert_string_equal(decide("GET /containers/x/logs"), "deny");
+
+	assert_int_equal(setenv("POLICY", " traefik , dozzle", 1), 0);
+	expect_accepted("");
+	assert_string_equal(policy_name(config.listeners[0].policy), "traefik,dozzle");
+	assert_int_equal(setenv("POLICY", "traefik,open", 1), 0);
+	expect_accepted("");
+	assert_string_equal(policy_name(config.listeners[0].policy), "open");
+	expect_variable_refused("POLICY", "traefik,dozle",
+	        "POLICY: no policy or preset is called 'dozle'; did you mean 'dozzle'?");
+	expect_variable_refused("POLICY", "traefik,",
+	        "POLICY: no policy or preset is called ''; --help lists the presets");
+}
+
+static void operations_are_added_to_a_policy(void **state)
+{
+	(void)state;
+	expect_accepted("--policy traefik --allow container.logs,image.pull");
+	assert_string_equal(policy_name(config.listeners[0].policy), "traefik+ALLOW");
+	assert_string_equal(decide("GET /containers/x/logs"), "--allow=container.logs,image.pull");
+	assert_string_not_equal(decide("GET /containers/json"), "deny");
+	assert_string_equal(decide("POST /containers/create"), "deny");
+	assert_null(config.warnings);
+
+	char memory[256];
+	struct text advice = text_over(memory, sizeof(memory));
+	static struct docker_request request;
+	const struct docker_target create = {
+	        .method = SLICE("POST"), .path = SLICE("/containers/create")};
+	assert_int_equal(docker_route(&create, &request), DOCKER_OK);
+	policy_advise(config.listeners[0].policy, &request, &advice);
+	assert_slice("advice", text_slice(&advice),
+	        SLICE("add container.create to --allow; that is enough to become root on the "
+	              "host"));
+
+	assert_int_equal(setenv("ALLOW", "container.list", 1), 0);
+	assert_int_equal(setenv("POLICY", "traefik,diun", 1), 0);
+	expect_accepted("");
+	assert_string_equal(policy_name(config.listeners[0].policy), "traefik,diun");
+	assert_string_equal(config.warnings->text,
+	        "ALLOW=container.list adds nothing: policy 'traefik,diun' allows it already");
+}
+
+static void operations_alone_are_all_that_is_allowed(void **state)
+{
+	(void)state;
+	assert_int_equal(setenv("ALLOW", "container.list, container.logs", 1), 0);
+	expect_accepted("");
+	assert_string_equal(policy_name(config.listeners[0].policy), "ALLOW");
+	assert_string_equal(
+	        decide("GET /containers/x/logs"), "ALLOW=container.list, container.logs");
+	assert_string_equal(decide("GET /_ping"), "deny");
+	assert_string_equal(decide("GET /x/y"), "deny");
+	expect_variable_refused("ALLOW", "container.log",
+	        "ALLOW: 'container.log' fits no operation; did you mean 'container.logs'?");
+	expect_variable_refused("ALLOW", "",
+	        "ALLOW is empty. Nothing else says what clients may do: set POLICY (open, if "
+	        "everything is meant), a section switch or CONFIG");
+	assert_int_equal(setenv("ALLOW", "*", 1), 0);
+	expect_accepted("");
+	assert_string_equal(config.warnings->text,
+	        "ALLOW=*: everyone may do everything: access to the Engine is root on the host");
+}
+
+static void operations_are_added_to_switches(void **state)
+{
+	(void)state;
+	assert_int_equal(setenv("ALLOW", "image.pull", 1), 0);
+	assert_int_equal(setenv("CONTAINERS", "1", 1), 0);
+	expect_accepted("");
+	assert_string_equal(policy_name(config.listeners[0].policy), "switches+ALLOW");
+	assert_string_equal(decide("GET /containers/json"), "CONTAINERS=1");
+	assert_string_equal(decide("GET /images/json"), "deny");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -512,6 +641,7 @@ int main(void)
 	        cmocka_unit_test_setup(an_empty_variable_is_not_set, empty_environment),
 	        cmocka_unit_test_setup(
 	                an_empty_variable_that_is_to_restrict_stops_the_start, empty_environment),
+	        cmocka_unit_test_setup(an_environment_of_slips_fits_one_line, empty_environment),
 	        cmocka_unit_test_setup(an_empty_switch_is_0, empty_environment),
 	        cmocka_unit_test_setup(a_former_name_counts_as_the_switch, empty_environment),
 	        cmocka_unit_test_setup(
@@ -538,6 +668,10 @@ int main(void)
 	        cmocka_unit_test_setup(the_verbs_are_told_apart, empty_environment),
 	        cmocka_unit_test_setup(
 	                help_and_version_work_in_a_broken_environment, empty_environment),
+	        cmocka_unit_test_setup(policies_are_united, empty_environment),
+	        cmocka_unit_test_setup(operations_are_added_to_a_policy, empty_environment),
+	        cmocka_unit_test_setup(operations_alone_are_all_that_is_allowed, empty_environment),
+	        cmocka_unit_test_setup(operations_are_added_to_switches, empty_environment),
 	        cmocka_unit_test_setup(
 	                help_names_every_flag_variable_and_default, empty_environment),
 	};

@@ -112,6 +112,110 @@ static void a_listener_without_a_policy_denies_everything(void **state)
 	assert_string_equal(policy_name(config.listeners[0].policy), "deny");
 }
 
+static void policies_of_the_file_are_united_by_their_names(void **state)
+{
+	char wanted[256];
+
+	(void)state;
+	expect_accepted("listeners: [{address: 'tcp://*:1', policy: 'a, traefik'}]\n"
+	                "policies:\n"
+	                "  a: {rules: [{allow: [container.logs]}]}\n");
+	assert_string_equal(policy_name(config.listeners[0].policy), "a,traefik");
+	(void)snprintf(wanted, sizeof(wanted),
+	        ":1: 'a' cannot be united with others, since it has a rule that denies (%s:4): "
+	        "write a policy that extends them, in the order that is meant",
+	        path);
+	expect_bytes_refused(SLICE("policy: traefik,a\n"
+	                           "policies:\n"
+	                           "  a: {rules: [\n"
+	                           "    {deny: [container.logs]}, {allow: [container.*]}]}\n"),
+	        wanted);
+}
+
+static void operations_are_added_where_the_file_names_no_policy(void **state)
+{
+	const struct slice text = SLICE("listeners:\n"
+	                                "  - {address: 'tcp://*:1', policy: traefik}\n"
+	                                "  - {address: 'tcp://*:2'}\n"
+	                                "policy: ci\n"
+	                                "policies:\n"
+	                                "  ci: {mode: observe, rules: [{deny: [image.list]}]}\n");
+
+	(void)state;
+	assert_int_equal(read_with(text, "--allow", "image.list,image.pull"), 0);
+	assert_string_equal(policy_name(config.listeners[0].policy), "traefik");
+	assert_string_equal(policy_name(config.listeners[1].policy), "ci+ALLOW");
+	assert_true(policy_observes(config.listeners[1].policy));
+
+	assert_int_equal(read_with(SLICE("listeners: [{address: 'tcp://*:1', policy: traefik}]\n"),
+	                         "--allow", "image.pull"),
+	        0);
+	assert_string_equal(policy_name(config.listeners[0].policy), "traefik");
+	assert_non_null(strstr(config.warnings->text, "--allow=image.pull does not count"));
+	/* A policy of that name is another. */
+	assert_int_equal(read_with(SLICE("policies: {ALLOW: {rules: [{allow: [image.list]}]}}\n"),
+	                         "--allow", "image.pull"),
+	        0);
+	assert_non_null(strstr(config.warnings->text, "policy 'ALLOW' is not used"));
+	/* What the file denies, and nothing else, is opened. */
+	assert_int_equal(read_with(SLICE("upstream: {address: /e}\n"), "--allow", "image.pull"), 0);
+	assert_string_equal(policy_name(config.listeners[0].policy), "ALLOW");
+}
+
+/* The warnings, one a line, the name of the file left out. */
+static const char *warnings(void)
+{
+	static char memory[4096];
+	struct text text = text_over(memory, sizeof(memory) - 1);
+
+	for (const struct config_warning *w = config.warnings; w != NULL; w = w->next) {
+		const bool named = strncmp(w->text, path, strlen(path)) == 0;
+		text_add_format(&text, "%s\n", w->text + (named ? strlen(path) : 0));
+	}
+	memory[text.len] = '\0';
+	return memory;
+}
+
+static void what_is_hardly_meant_so_is_warned_of(void **state)
+{
+	(void)state;
+	expect_accepted("listeners:\n"
+	                "  - {address: 'unix:///run/a.sock', mode: '0666', policy: a}\n"
+	                "  - {address: 'unix:///run/b.sock', mode: '0660', policy: a}\n"
+	                "policies:\n"
+	                "  a:\n"
+	                "    extends: [base]\n"
+	                "    rules:\n"
+	                "      - deny: [container.*]\n"
+	                "      - allow: [container.list]\n"
+	                "      - allow: [image.list, container.list]\n"
+	                "  base: {extends: [base-of-base]}\n"
+	                "  base-of-base: {rules: [{allow: [network.list]}]}\n"
+	                "  lonely: {rules: [{allow: [image.list]}]}\n");
+	assert_string_equal(warnings(),
+	        "unix:///run/a.sock: mode 0666: every user who reaches the file may connect; 0660 "
+	        "lets in its group alone\n"
+	        ":9: 'allow: [container.list]' never decides: 'deny: [container.*]' comes before "
+	        "it\n"
+	        ":13: policy 'lonely' is not used by any listener\n");
+}
+
+static void warnings_of_rules_have_a_ceiling(void **state)
+{
+	char memory[1024];
+	struct text text = text_over(memory, sizeof(memory));
+
+	(void)state;
+	text_add(&text, SLICE("policy: a\npolicies:\n  a:\n    rules:\n      - allow: ['*']\n"));
+	for (unsigned i = 0; i < 10; i++) {
+		text_add(&text, SLICE("      - allow: [image.list]\n"));
+	}
+	assert_int_equal(read_with(text_slice(&text), NULL, NULL), 0);
+	assert_non_null(strstr(warnings(), ":13: 'allow: [image.list]' never decides"));
+	assert_null(strstr(warnings(), ":14:"));
+	assert_non_null(strstr(warnings(), "policy 'a' has 2 more rules that never decide"));
+}
+
 static void what_is_given_elsewhere_counts_before_the_file(void **state)
 {
 	const struct slice text = SLICE("listeners: [{address: 'tcp://*:1', policy: traefik}]\n"
@@ -261,8 +365,9 @@ static void mistakes_name_file_line_and_remedy(void **state)
 	        {"upstream:\n  socket: /a\n",
 	                ":2: unknown key 'socket' in upstream; there are address"},
 	        {"upstream:\n  address: tcp://a:1\n",
-	                ":2: address: 'tcp://a:1' is not accepted: give the Engine's unix socket, "
-	                "unix:///PATH: give an absolute path"},
+	                ":2: address: 'tcp://a:1' is not accepted: the Engine is reached through "
+	                "its unix socket alone: give the absolute path of the socket, or "
+	                "unix:///PATH"},
 	        /* policies: the rest is in test_policy.c */
 	        {"policies: []\n", ":1: 'policies' is a map of policies by their names; found a "
 	                           "list"},
@@ -354,6 +459,10 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(every_key_reaches_its_member),
 	        cmocka_unit_test(a_listener_without_a_policy_denies_everything),
+	        cmocka_unit_test(policies_of_the_file_are_united_by_their_names),
+	        cmocka_unit_test(operations_are_added_where_the_file_names_no_policy),
+	        cmocka_unit_test(what_is_hardly_meant_so_is_warned_of),
+	        cmocka_unit_test(warnings_of_rules_have_a_ceiling),
 	        cmocka_unit_test(what_is_given_elsewhere_counts_before_the_file),
 	        cmocka_unit_test(mistakes_name_file_line_and_remedy),
 	        cmocka_unit_test(sizes_have_ceilings),

@@ -96,10 +96,41 @@ static void forms_are_refused_however_they_are_spelled(void **state)
 /* ── Browsers ────────────────────────────────────────────────────────────── */
 
 #define GET(fields)       SLICE_INIT("GET /a HTTP/1.1\r\nHost: docker:3277\r\n" fields "\r\n")
+#define TO(host, fields)  SLICE_INIT("GET /a HTTP/1.1\r\nHost: " host "\r\n" fields "\r\n")
 #define WEBSOCKET(fields) GET("Connection: Upgrade\r\nUpgrade: WebSocket\r\n" fields)
+
+/* What they really send. */
+#define NODE                                                                                       \
+	"connection: keep-alive\r\naccept: */*\r\naccept-language: *\r\nsec-fetch-mode: cors\r\n"  \
+	"user-agent: node\r\naccept-encoding: gzip, deflate\r\n"
+#define BROWSER                                                                                    \
+	"Connection: keep-alive\r\nUser-Agent: Mozilla/5.0 (X11; Linux x86_64)\r\nAccept: */*\r\n" \
+	"Accept-Encoding: gzip, deflate\r\nAccept-Language: en-US,en;q=0.9\r\n"
+#define PORTAINER                                                                                  \
+	"User-Agent: Mozilla/5.0 (X11; Linux x86_64)\r\nAccept: application/json\r\n"              \
+	"Accept-Encoding: gzip, deflate\r\nAccept-Language: en-US,en;q=0.9\r\n"
 
 static const struct admission browsers[] = {
         {HTTP_OK, "a plain client", GET("User-Agent: Mozilla/5.0\r\n")},
+        {HTTP_OK, "fetch() of Node.js", GET(NODE)},
+        {HTTP_OK, "a mode of which only browsers have the others",
+                GET("sec-fetch-mode: navigate\r\n" BROWSER)},
+        {HTTP_OK, "a WebSocket of Node.js",
+                WEBSOCKET("sec-fetch-mode: websocket\r\naccept-language: *\r\n")},
+        {HTTP_OK, "what Portainer passes on of a browser's request", GET(PORTAINER)},
+        {HTTP_OK, "the same to an address", TO("192.0.2.7:2375", PORTAINER)},
+        {HTTP_OK, "the same to an address in brackets", TO("[2001:db8::1]:2375", PORTAINER)},
+        {HTTP_OK, "the same to a name of the network", TO("nas.local:2375", PORTAINER)},
+        {HTTP_OK, "the same to Docker Desktop's name", TO("host.docker.internal", PORTAINER)},
+        {HTTP_OK, "the same to a service of Kubernetes",
+                TO("proxy.default.svc.cluster.local:2375", PORTAINER)},
+        {HTTP_OK, "the same to a name in a network of Docker's", TO("proxy.my_net", PORTAINER)},
+        {HTTP_OK, "a client at a public name", TO("docker.example.com", "User-Agent: curl\r\n")},
+        {HTTP_OK, "fetch() of Node.js at a public name", TO("docker.example.com", NODE)},
+        {HTTP_OK, "a client that calls itself a browser",
+                GET("User-Agent: Mozilla/5.0\r\nConnection: keep-alive\r\n")},
+        {HTTP_OK, "a client that asks for a language",
+                GET("User-Agent: app/1\r\nConnection: keep-alive\r\nAccept-Language: de\r\n")},
         {HTTP_OK, "a field that is only called similarly", GET("Sec-Fetched: a\r\nOrigins: b\r\n")},
         {HTTP_OK, "a WebSocket without an origin", WEBSOCKET("Sec-WebSocket-Key: a\r\n")},
         {HTTP_OK, "a WebSocket client", WEBSOCKET("Origin: http://docker:3277\r\n")},
@@ -107,8 +138,24 @@ static const struct admission browsers[] = {
         {HTTP_BAD_BROWSER, "a page of another site", GET("Sec-Fetch-Site: cross-site\r\n")},
         {HTTP_BAD_BROWSER, "an address that was typed", GET("sec-FETCH-site: none\r\n")},
         {HTTP_BAD_BROWSER, "fetch metadata of the future", GET("Sec-Fetch-X:\r\n")},
+        {HTTP_BAD_BROWSER, "a site beside a mode",
+                GET("Sec-Fetch-Mode: cors\r\nSec-Fetch-Site: same-origin\r\n")},
+        {HTTP_BAD_BROWSER, "a destination", GET("sec-fetch-dest: image\r\n")},
         {HTTP_BAD_BROWSER, "a browser's own WebSocket",
-                WEBSOCKET("Origin: http://docker:3277\r\nSec-Fetch-Mode: websocket\r\n")},
+                WEBSOCKET("Origin: http://docker:3277\r\nSec-Fetch-Site: same-origin\r\n")},
+        {HTTP_BAD_BROWSER, "a browser that tells a plain address nothing of a page", GET(BROWSER)},
+        {HTTP_BAD_BROWSER, "the same with a language that the page set",
+                GET("CONNECTION: Keep-Alive\r\nuser-agent: mozilla/5.0\r\naccept-language:\r\n")},
+        {HTTP_BAD_BROWSER, "a rebound name", TO("evil.example:3277", BROWSER)},
+        {HTTP_BAD_BROWSER, "a rebound name, and a User-Agent that the page set",
+                TO("evil.example", "User-Agent: curl\r\nAccept-Language: *\r\n")},
+        {HTTP_BAD_BROWSER, "a rebound name that ends with a dot",
+                TO("Evil.Example.:80", "Accept-Language: *\r\n")},
+        {HTTP_BAD_BROWSER, "a rebound name in another script",
+                TO("a.xn--p1ai", "Accept-Language: *\r\n")},
+        {HTTP_BAD_BROWSER, "the WebSocket of a rebound name",
+                TO("evil.example", "Upgrade: websocket\r\nOrigin: http://evil.example\r\n"
+                                   "Accept-Language: en\r\n")},
         {HTTP_BAD_BROWSER, "an origin without a WebSocket", GET("Origin: http://docker:3277\r\n")},
         {HTTP_BAD_BROWSER, "an empty origin", GET("Origin:\r\n")},
         {HTTP_BAD_BROWSER, "an origin with another upgrade",

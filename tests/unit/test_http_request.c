@@ -18,28 +18,30 @@ static const struct http_request *parse(const char *about, struct slice bytes, s
 
 struct target_case {
 	const char *line;
-	const char *target;
 	const char *path;
+	const char *query; /* NULL: no question mark */
 };
 
 static const struct target_case target_cases[] = {
-        {"GET /", "/", "/"},
-        {"get /_ping", "/_ping", "/_ping"},
-        {"GET /v1.41/containers/json?all=1&filters=%7B%22a%22%3A1%7D",
-                "/v1.41/containers/json?all=1&filters=%7B%22a%22%3A1%7D", "/v1.41/containers/json"},
-        {"GET /?", "/?", "/"},
-        {"GET /a?b?c/d", "/a?b?c/d", "/a"},
-        {"GET /a?x={\"l\":[\"a|b\"]}^`<>\\", "/a?x={\"l\":[\"a|b\"]}^`<>\\", "/a"},
-        {"GET //a", "//a", "//a"},
-        {"GET /%2e%2E/", "/%2e%2E/", "/%2e%2E/"},
-        {"GET /images/a.b-c_d~e!$&'()*+,;=:@f/json", "/images/a.b-c_d~e!$&'()*+,;=:@f/json",
-                "/images/a.b-c_d~e!$&'()*+,;=:@f/json"},
-        {"OPTIONS *", "*", "*"},
-        {"OPTIONS /a", "/a", "/a"},
-        {"GET http://docker:80/a?b", "/a?b", "/a"},
-        {"GET HTTPS://DOCKER:80/a", "/a", "/a"},
-        {"GET http://docker:80", "/", "/"},
-        {"M-SEARCH!1 /a", "/a", "/a"},
+        {"GET /", "/", NULL},
+        {"get /_ping", "/_ping", NULL},
+        {"GET /v1.41/containers/json?all=1&filters=%7B%22a%22%3A1%7D", "/v1.41/containers/json",
+                "all=1&filters=%7B%22a%22%3A1%7D"},
+        {"GET /?", "/", ""},
+        {"GET /a?b?c/d", "/a", "b?c/d"},
+        {"GET /a?x={\"l\":[\"a|b\"]}^`<>\\", "/a", "x={\"l\":[\"a|b\"]}^`<>\\"},
+        {"GET //a", "//a", NULL},
+        {"GET /%2e%2E/", "/%2e%2E/", NULL},
+        {"GET /images/a.b-c_d~e!$&'()*+,;=:@f/json", "/images/a.b-c_d~e!$&'()*+,;=:@f/json", NULL},
+        {"OPTIONS *", "*", NULL},
+        {"OPTIONS /a", "/a", NULL},
+        {"GET http://docker:80/a?b", "/a", "b"},
+        {"GET HTTPS://DOCKER:80/a", "/a", NULL},
+        {"GET http://docker:80", "/", NULL},
+        {"GET http://docker:80?q=1", "/", "q=1"},
+        {"GET http://docker:80?", "/", ""},
+        {"GET http://docker:80?/a", "/", "/a"},
+        {"M-SEARCH!1 /a", "/a", NULL},
 };
 
 static void check_target(const struct target_case *row, size_t step)
@@ -49,8 +51,11 @@ static void check_target(const struct target_case *row, size_t step)
 
 	text_add_format(&text, "%s HTTP/1.1\r\nHost: docker:80\r\n\r\n", row->line);
 	const struct http_request *request = parse(row->line, text_slice(&text), step);
-	assert_slice(row->line, request->target, slice_of(row->target));
 	assert_slice(row->line, request->path, slice_of(row->path));
+	assert_that(row->line, (request->query.ptr == NULL) == (row->query == NULL));
+	if (row->query != NULL) {
+		assert_slice(row->line, request->query, slice_of(row->query));
+	}
 	assert_slice(row->line, request->host, SLICE("docker:80"));
 	assert_that(row->line, strncmp(row->line, request->method.ptr, request->method.len) == 0);
 	assert_that(row->line, row->line[request->method.len] == ' ');
@@ -284,8 +289,6 @@ static void what_connection_names_is_marked(void **state)
 	feed_done(&feed);
 }
 
-/* ── Scanning ────────────────────────────────────────────────────────────── */
-
 static void a_head_ends_at_its_empty_line(void **state)
 {
 	const struct slice bytes = SLICE("GET /a HTTP/1.1\r\nHost: a\r\n\r\nbody\r\n\r\n");
@@ -299,14 +302,96 @@ static void a_head_ends_at_its_empty_line(void **state)
 	assert_int_equal(scan.head_len, 28);
 }
 
+static void every_kind_of_host_is_accepted(void **state)
+{
+	static const char *const hosts[] = {"", "docker", "docker:3277", "docker:", "docker:00080",
+	        "a_b.c-d", "192.0.2.1:65535", "[::1]", "[::1]:3277", "[::ffff:192.0.2.1]:80",
+	        "[2001:DB8:0:1:2:3:4:5]", "%2Fvar%2Frun%2Fdocker.sock", "a%20b:1", ":2375"};
+	char memory[256];
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(hosts); i++) {
+		struct text text = text_over(memory, sizeof(memory));
+		text_add_format(&text, "GET / HTTP/1.1\r\nHost: %s\r\n\r\n", hosts[i]);
+		const struct http_request *request = parse(hosts[i], text_slice(&text), 1);
+		assert_slice(hosts[i], request->host, slice_of(hosts[i]));
+		feed_done(&feed);
+	}
+}
+
+/* ── Scanning ────────────────────────────────────────────────────────────── */
+
+/* RFC 9112 section 2.2: some clients send one behind the body of a POST. */
+static void one_empty_line_in_front_is_skipped(void **state)
+{
+	const struct slice bytes = SLICE("\r\nGET /a HTTP/1.1\r\nHost: a\r\n\r\n\r\nG");
+
+	(void)state;
+	for (size_t step = 1; step <= bytes.len; step++) {
+		const struct http_request *request = parse("an empty line", bytes, step);
+		assert_slice("an empty line", request->method, SLICE("GET"));
+		assert_slice("an empty line", request->path, SLICE("/a"));
+		assert_int_equal(feed.len, 30);
+		feed_done(&feed);
+	}
+}
+
+static void an_empty_line_alone_is_no_head_yet(void **state)
+{
+	static const struct {
+		bool before;
+		struct slice bytes;
+	} cases[] = {
+	        {true, SLICE_INIT("")},
+	        {true, SLICE_INIT("\r")},
+	        {true, SLICE_INIT("\r\n")},
+	        {false, SLICE_INIT("\n")},
+	        {false, SLICE_INIT("\r\r")},
+	        {false, SLICE_INIT("\r\n\r")},
+	        {false, SLICE_INIT("\r\nG")},
+	        {false, SLICE_INIT("G")},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		assert_int_equal(http_is_before_head(cases[i].bytes), cases[i].before);
+	}
+}
+
+static void the_method_of_a_bad_head_is_known(void **state)
+{
+	static const struct {
+		const char *method;
+		struct slice bytes;
+	} cases[] = {
+	        {"HEAD", SLICE_INIT("HEAD /a HTTP/1.1\nHost: a\n\n")},
+	        {"HEAD", SLICE_INIT("\r\nHEAD  /a HTTP/1.1\r\n")},
+	        {"HEAD", SLICE_INIT("HEAD ")},
+	        {"", SLICE_INIT("HEAD")},
+	        {"", SLICE_INIT("HEAD\t/a HTTP/1.1\r\n")},
+	        {"", SLICE_INIT(" HEAD /a HTTP/1.1\r\n")},
+	        {"", SLICE_INIT("\x16\x03\x01")},
+	        {"", SLICE_INIT("")},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		assert_slice("method", http_method_sent(cases[i].bytes), slice_of(cases[i].method));
+	}
+}
+
 static void a_refusal_does_not_wait_for_the_end(void **state)
 {
 	struct http_scan tls = {0};
+	struct http_scan late_tls = {0};
 	struct http_scan line = {0};
 
 	(void)state;
 	assert_int_equal(http_scan_head(&tls, SLICE("\x16")), HTTP_BAD);
 	assert_int_equal(tls.error, HTTP_BAD_TLS);
+	assert_int_equal(http_scan_head(&late_tls, SLICE("\r\n")), HTTP_MORE);
+	assert_int_equal(http_scan_head(&late_tls, SLICE("\r\n\x16")), HTTP_BAD);
+	assert_int_equal(late_tls.error, HTTP_BAD_TLS);
 	assert_int_equal(http_scan_head(&line, SLICE("GET / HTTP/1.1\n")), HTTP_BAD);
 	assert_int_equal(line.error, HTTP_BAD_LINE_END);
 	assert_int_equal(http_scan_head(&line, SLICE("GET / HTTP/1.1\n\r\n\r\n")), HTTP_BAD);
@@ -321,7 +406,11 @@ int main(void)
 	        cmocka_unit_test(every_byte_is_judged_wherever_it_stands),
 	        cmocka_unit_test(known_names_are_known_in_any_case),
 	        cmocka_unit_test(what_connection_names_is_marked),
+	        cmocka_unit_test(every_kind_of_host_is_accepted),
 	        cmocka_unit_test(a_head_ends_at_its_empty_line),
+	        cmocka_unit_test(one_empty_line_in_front_is_skipped),
+	        cmocka_unit_test(an_empty_line_alone_is_no_head_yet),
+	        cmocka_unit_test(the_method_of_a_bad_head_is_known),
 	        cmocka_unit_test(a_refusal_does_not_wait_for_the_end),
 	};
 

@@ -49,7 +49,7 @@ static void note(const char *client, const char *method, const char *path)
 static void print(void)
 {
 	static const struct learn_listener listeners[] = {
-	        {"tcp://*:3277", 0660}, {"unix:///run/p.sock", 0600}};
+	        {"tcp://*:3277", 0660}, {"unix:///run/it's \"odd\" #.sock", 0600}};
 	const struct learn_setting setting = {.listeners = listeners,
 	        .listener_count = 2,
 	        .other_count = other_listeners,
@@ -263,8 +263,9 @@ static void listeners_are_printed_as_they_were(void **state)
 	(void)state;
 	note("unix", "GET", "/_ping");
 	print();
-	expect("listeners:\n  - address: \"tcp://*:3277\"\n    policy: learned\n"
-	       "  - address: \"unix:///run/p.sock\"\n    policy: learned\n    mode: \"0600\"\n");
+	expect("listeners:\n  - address: 'tcp://*:3277'\n    policy: learned\n"
+	       "  - address: 'unix:///run/it''s \"odd\" #.sock'\n    policy: learned\n"
+	       "    mode: \"0600\"\n");
 	expect_not("left out");
 	other_listeners = 1;
 	print();

@@ -350,6 +350,75 @@ static void tables_know_what_a_path_rule_can_concern(void **state)
 	}
 }
 
+/* Of a path without metacharacters it is known which ids its requests can have. */
+static void tables_know_what_a_plain_path_can_concern(void **state)
+{
+	(void)state;
+	const struct policy *get =
+	        compiled("get", "rules: [{allow: {methods: [GET], path: /containers/json}}]");
+	for (unsigned id = 0; id < docker_id_count(); id++) {
+		const bool listed = strcmp(docker_operation_name(id), "container.list") == 0;
+		assert_int_equal(policy_grant_of(get, id), listed ? POLICY_ALWAYS : POLICY_NEVER);
+	}
+	denies(get, "HEAD", "/containers/json");
+
+	/* Names may hold slashes, and with other methods it is no operation. */
+	const struct policy *any =
+	        compiled("any", "rules: [{allow: {path: /containers/app/db/json}}]");
+	for (unsigned id = 0; id < docker_id_count(); id++) {
+		const char *name = docker_operation_name(id);
+		const bool serves = strcmp(name, "container.inspect") == 0 ||
+		                    strcmp(name, "container.remove") == 0 ||
+		                    strcmp(name, "checkpoint.remove") == 0; /* begins and ends so */
+		const bool unknown = id >= docker_endpoint_count &&
+		                     docker_id_section(id) == DOCKER_SECTION_CONTAINERS;
+		if (policy_grant_of(any, id) !=
+		        (serves || unknown ? POLICY_SOMETIMES : POLICY_NEVER)) {
+			fail_msg("%u %s", id, name);
+		}
+	}
+	allows(any, "GET", "/containers/app/db/json");
+	allows(any, "POST", "/containers/app/db/json");
+	allows(any, "OPTIONS", "/containers/app/db/json");
+	denies(any, "GET", "/containers/app/json");
+}
+
+/* What a plain path is taken for must be what it is as any other pattern. */
+static void plain_paths_decide_as_patterns_do(void **state)
+{
+	static const char *const paths[] = {"/containers/json", "/containers/web/json",
+	        "/containers/app/db/logs", "/containers/web/attach/ws", "/containers/create",
+	        "/containers/create/", "/images/create", "/images/a/b/json", "/debug/vars",
+	        "/debug/pprof/heap", "/libpod/containers/json", "/libpod/manifests/a/push", "/",
+	        "/foo", "/_ping", "/containers", "/containers/web/start", "/containers/web/copy"};
+	static const char *const methods[] = {
+	        "GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "BREW"};
+	char rules[2][128];
+	char name[2][16];
+
+	(void)state;
+	for (unsigned i = 0; i < ARRAY_LEN(paths); i++) {
+		const struct policy *policy[2];
+		for (unsigned k = 0; k < 2; k++) {
+			(void)snprintf(name[k], sizeof(name[k]), "p%u-%u", i, k);
+			(void)snprintf(rules[k], sizeof(rules[k]),
+			        "rules: [{allow: {path: '%s%s'}}]", paths[i], k == 0 ? "" : "()");
+			policy[k] = compiled(name[k], rules[k]);
+		}
+		for (unsigned j = 0; j < ARRAY_LEN(paths) * ARRAY_LEN(methods); j++) {
+			const char *method = methods[j % ARRAY_LEN(methods)];
+			const char *path = paths[j / ARRAY_LEN(methods)];
+			for (unsigned v = 0; v < 3; v++) {
+				char versioned[128];
+				(void)snprintf(versioned, sizeof(versioned), "%s%s",
+				        (const char *[]){"", "/v1.20", "/v1.44"}[v], path);
+				assert_int_equal(judge(policy[0], method, versioned).allowed,
+				        judge(policy[1], method, versioned).allowed);
+			}
+		}
+	}
+}
+
 /* The literal front of a row's path, and whole literal paths, are what its requests have. */
 static void paths_of_rows_are_as_the_table_takes_them(void **state)
 {
@@ -818,6 +887,8 @@ int main(void)
 	        TEST(path_and_operation_must_both_fit),
 	        TEST(a_pattern_that_is_too_hard_denies),
 	        TEST(tables_know_what_a_path_rule_can_concern),
+	        TEST(tables_know_what_a_plain_path_can_concern),
+	        TEST(plain_paths_decide_as_patterns_do),
 	        TEST(paths_of_rows_are_as_the_table_takes_them),
 	        TEST(extended_rules_come_after_the_own),
 	        TEST(a_policy_that_is_reached_twice_is_fine),

@@ -178,6 +178,25 @@ def test_own_listener_as_upstream_is_refused(folder: str) -> None:
     assert path in result.stderr
 
 
+@pytest.mark.parametrize("value", ["tcp://engine:2375", "http://engine", "engine:2375"])
+def test_an_engine_that_is_no_unix_socket_is_refused(value: str) -> None:
+    one_clear_line(run_binary(SOCKET_PATH=value), "SOCKET_PATH", value, "unix socket", "unix:///PATH")
+
+
+def test_the_format_of_the_log_is_taken_in_any_case(start, own_engine: Engine) -> None:
+    proxy = start(env={"LOG_FORMAT": "JSON"})
+    assert proxy.wait_log(lambda line: line.startswith("{"), what="in JSON")
+
+
+def test_a_socket_that_everybody_may_open_is_warned_of(start, own_engine: Engine, folder: str) -> None:
+    file = f"{folder}/everybody.yaml"
+    with open(file, "w", encoding="ascii") as text:
+        text.write(f"listeners: [{{address: 'unix://{folder}/everybody.sock', mode: '0666', policy: traefik}}]\n")
+    result = run_binary("check", "-c", file)
+    assert result.returncode == 0
+    assert "mode 0666: every user who reaches the file may connect" in result.stderr
+
+
 def test_start_up_says_where_it_listens_and_what_it_forwards_to(start, own_engine: Engine) -> None:
     proxy = start()
     with proxy.connect() as client:
@@ -198,6 +217,41 @@ def test_a_port_without_use_is_said(tmp_path) -> None:
     done = run_binary("check", "--listen", "tcp://127.0.0.1:4000", PORT="4001")
     assert done.returncode == 0
     assert "PORT=4001 does not count" in done.stderr
+
+
+def test_united_policies_and_added_operations_are_what_is_served(start, own_engine: Engine) -> None:
+    """Named in the log and in the answer as they were given."""
+    proxy = start(env={"POLICY": "traefik,dozzle", "ALLOW": "image.list"})
+    for target in ("/containers/json", "/containers/x/logs", "/images/json"):
+        with proxy.connect() as client:
+            client.get(target)
+            own_engine.request().answer()
+            assert client.response().status == 200, target
+    with proxy.connect() as client:
+        client.get("/volumes")
+        answer = client.response()
+        assert answer.status == 403
+        assert b"policy 'traefik,dozzle+ALLOW'" in answer.body
+        assert b"add volume.list to ALLOW" in answer.body
+    proxy.wait_log(lambda line: "policy=traefik,dozzle+ALLOW" in line, what="of the policy")
+
+
+def test_operations_alone_are_all_that_is_served(start, own_engine: Engine) -> None:
+    proxy = start(env={"ALLOW": "container.list"})
+    with proxy.connect() as client:
+        client.get("/containers/json")
+        own_engine.request().answer()
+        assert client.response().status == 200
+    with proxy.connect() as client:
+        client.get("/version")
+        assert client.response().status == 403
+
+
+@pytest.mark.parametrize("method", ["get", "Get", "GET"])
+def test_a_method_in_the_wrong_case_is_remarked_on(method: str) -> None:
+    result = run_binary("explain", f"{method} /containers/json", POLICY="traefik")
+    assert ("did you mean GET?" in result.stdout) == (method != "GET")
+    assert result.returncode == (0 if method == "GET" else 1)
 
 
 DEFAULT_FILE = "/etc/docker-socket-proxy/proxy.yaml"

@@ -37,6 +37,7 @@ class Refuse:
 
     status: int
     in_body: bool
+    to_head: bool
 
 
 def unescape(text: bytes) -> bytes:
@@ -58,7 +59,7 @@ def read_want(name: str) -> list[Accept | Refuse]:
         if word == b"accept":
             blocks.append(Accept())
         elif word == b"refuse":
-            blocks.append(Refuse(int(text.split()[0]), text.endswith(" body")))
+            blocks.append(Refuse(int(text.split()[0]), text.endswith(" body"), text.endswith(" head")))
         elif word == b"forward:":
             blocks[-1].line = text
         elif word == b"header:":
@@ -87,7 +88,7 @@ def check_accepted(engine: Engine, client: Client, wanted: Accept) -> None:
 
 
 def check_refused(proxy: Proxy, engine: Engine, client: Client, wanted: Refuse) -> None:
-    client.expect_refusal(wanted.status)
+    client.expect_refusal(wanted.status, to_head=wanted.to_head)
     if wanted.in_body:
         check_unfinished(engine)
     # Whatever of it was on its way to the Engine would get there before a request sent now.

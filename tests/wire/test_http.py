@@ -270,6 +270,18 @@ def test_what_never_has_a_body_announces_none(
         assert client.response().body == b"next"
 
 
+def test_connect_is_told_what_is_allowed(proxy: Proxy, engine: Engine) -> None:
+    """RFC 9110 sections 9.3.6 and 15.5.6: this is no forward proxy."""
+    with proxy.connect() as client:
+        client.send(b"CONNECT docker:2375 HTTP/1.1\r\nHost: docker:2375\r\n\r\n")
+        response = client.response()
+        assert (response.status, response.reason) == (405, "Method Not Allowed")
+        assert response.header("Allow") == "GET, HEAD, POST, PUT, DELETE, OPTIONS"
+        assert "forward proxies" in response.message()
+        client.expect_end()
+    assert not engine.received()
+
+
 # chunked answers
 
 

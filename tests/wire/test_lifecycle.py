@@ -11,6 +11,7 @@ import time
 
 import pytest
 
+from machine import free_port
 from wire import (
     PATIENCE,
     EndOfStream,
@@ -20,6 +21,7 @@ from wire import (
     chunk,
     eventually,
     refuses_connection,
+    sanitized,
 )
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root to hand over privileges")
@@ -96,6 +98,39 @@ def test_stop_answers_who_has_connected_already(start, own_engine: Engine) -> No
         for client in clients:
             client.close()
         assert proxy.wait_exit() == 0
+
+
+# Between the calls with which a listener is given up a busy machine may take the CPU away.
+DELAYED = ["strace", "-D", "-f", "-qq", "-o", "/dev/null", "-e", "trace=epoll_ctl",
+           "-e", "inject=epoll_ctl:delay_exit=100000"]  # µs
+
+
+def can_delay_calls() -> bool:
+    return subprocess.run([*DELAYED, "true"], capture_output=True).returncode == 0
+
+
+@pytest.mark.skipif(sanitized(), reason="LeakSanitizer does not work under strace")
+@pytest.mark.skipif(not can_delay_calls(), reason="needs strace and the right to use it")
+def test_stop_resets_nobody_who_connects(start) -> None:
+    """Whoever connects while it stops is refused, or gets an end: a reset looks like a failure of
+    the request."""
+    port = free_port()
+    proxy = start("--workers", "1", "--listen", f"tcp://127.0.0.1:{port}", prefix=DELAYED, ready=False)
+    proxy.wait_log(lambda line: "policy 'open'" in line, what="about its listener")
+    proxy.terminate()
+    proxy.wait_log(lambda line: "stopping" in line, what="of the signal")
+    clients = []
+    for _ in range(12):
+        try:
+            clients.append(socket.create_connection(("127.0.0.1", port), PATIENCE))
+        except ConnectionRefusedError:
+            break
+        time.sleep(0.15)  # the next comes after one of those calls has begun, and before its end
+    assert clients
+    for client in clients:
+        assert client.recv(1) == b"", "and not ConnectionResetError"
+        client.close()
+    assert proxy.wait_exit() == 0
 
 
 def test_last_answer_says_close(start, own_engine: Engine) -> None:

@@ -53,7 +53,7 @@ def settled(count: Callable[[], int]) -> int:
 
 @pytest.mark.parametrize(
     "sent",
-    [b"G", b"GET /_ping HTTP/1.1\r\nHost: docker\r\n", b"GET /_ping HTTP/1.1\r\nHost: d\r\n\r"],
+    [b"G", b"\r\nG", b"GET /_ping HTTP/1.1\r\nHost: docker\r\n", b"GET /_ping HTTP/1.1\r\nHost: d\r\n\r"],
 )
 def test_head_that_stops_is_given_up(start, own_engine: Engine, sent: bytes) -> None:
     proxy = start("--head-timeout", "1")
@@ -63,6 +63,13 @@ def test_head_that_stops_is_given_up(start, own_engine: Engine, sent: bytes) -> 
         client.expect_refusal(408)
         assert 0.9 < time.monotonic() - began < 0.9 * DEFAULT_HEAD_TIMEOUT
     served(proxy, own_engine)
+
+
+def test_slow_head_of_a_head_request_is_answered_without_a_body(start, own_engine: Engine) -> None:
+    proxy = start("--head-timeout", "1")
+    with proxy.connect() as client:
+        client.send(b"HEAD /_ping HTTP/1.1\r\nHost")
+        client.expect_refusal(408, to_head=True)
 
 
 def test_head_that_trickles_is_given_up(start, own_engine: Engine) -> None:
@@ -86,6 +93,20 @@ def test_second_head_has_a_deadline_too(start, own_engine: Engine) -> None:
         client.response()
         client.send(b"GET /two HTTP/1.1\r\nHost")
         client.expect_refusal(408)
+
+
+def test_empty_line_behind_a_body_is_no_slow_head(start, own_engine: Engine) -> None:
+    """Old clients send one behind a POST, and their next request when they have one."""
+    proxy = start("--head-timeout", "1")
+    with proxy.connect() as client, proxy.connect() as witness:
+        client.post("/one", b"{}")
+        own_engine.request().answer()
+        client.response()
+        client.send(b"\r\n")
+        witness.send(b"G")
+        witness.expect_refusal(408)  # so would it be
+        client.get("/two")
+        assert own_engine.request().line == "GET /two HTTP/1.1"
 
 
 def test_idle_kept_connection_is_no_slow_head(start, own_engine: Engine) -> None:

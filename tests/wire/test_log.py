@@ -40,6 +40,40 @@ def test_line_names_method_path_status_bytes_time_and_client(proxy: Proxy, engin
         assert re.search(r"\b\d+(\.\d+)?\s?ms\b|\bms=\d+(\.\d+)?\b", line), "milliseconds"
 
 
+def test_a_browser_turned_away_is_a_denial(start, own_engine: Engine) -> None:
+    """Who sent it may not know that he did, and a HEAD is told nothing but the status."""
+    proxy = start("--log-level", "warning")
+    with proxy.connect() as client:
+        client.send(
+            b"HEAD /containers/json?all=1 HTTP/1.1\r\nHost: docker\r\nSec-Fetch-Site: none\r\n\r\n"
+        )
+        client.expect_refusal(403, to_head=True)
+    line = proxy.wait_log(lambda line: "denied: " in line)
+    assert "browsers: true" in line
+    assert line.endswith("method=HEAD path=/containers/json client=127.0.0.1 denied=1")
+    for _ in range(2):
+        with proxy.connect() as client:
+            client.get("/_ping", headers=["Sec-Fetch-Site: none"])
+            client.expect_refusal(403)
+    proxy.stop()
+    again = [line for line in proxy.lines if "denied: " in line][1:]
+    assert [line.split(" warning ")[-1] for line in again] == [
+        "denied: browser again since then client=127.0.0.1 denied=2"
+    ]
+
+
+def test_a_head_that_is_refused_unread_leaves_its_method(proxy: Proxy, engine: Engine) -> None:
+    """The client was told nothing but the status; a parenthesis ends what is a method."""
+    since = len(proxy.lines)
+    with proxy.connect() as client:
+        client.send(b"HEAD /log-unread HTTP/1.1\r\nHost: docker\r\nX : y\r\n\r\n")
+        client.expect_refusal(400, to_head=True)
+        name = f"client=127.0.0.1:{client.port} "
+        line = proxy.wait_log(lambda line: name in line, since)
+    assert " method=HEAD " in line
+    assert 'reason="a field name is not a token' in line
+
+
 def test_bytes_of_a_chunked_answer_are_counted(proxy: Proxy, engine: Engine) -> None:
     since = len(proxy.lines)
     with proxy.connect() as client:
@@ -178,6 +212,101 @@ def test_json_format_is_one_object_a_line(start, own_engine: Engine) -> None:
     assert (record["method"], record["status"], record["bytes"]) == ("GET", 200, 4)
     assert record["ms"] >= 0
     assert "127.0.0.1" in record["client"]
+
+
+PULL = "/v1.41/images/create?fromImage=ghcr.io%2Fowner%2Fapp&tag=3.19&platform=linux%2Famd64"
+BUILD = (
+    "/v1.41/build?t=team%2Fapp%3A1&buildargs=%7B%22TOKEN%22%3A%22hunter2%22%7D"
+    "&labels=%7B%22pw%22%3A%22hunter2%22%7D&remote=https%3A%2F%2Fme%3Ahunter2%40host%2Fx.git"
+)
+
+
+@pytest.mark.parametrize(
+    ("target", "fields"),
+    [
+        (PULL, {"image": "ghcr.io/owner/app:3.19"}),
+        ("/images/create?fromImage=alpine&tag=sha256%3Aab", {"image": "alpine@sha256:ab"}),
+        ("/images/create?fromSrc=https%3A%2F%2Fme%3Ahunter2%40h%2Fx.tar&repo=new", {"image": "new"}),
+        ("/v1.41/containers/create?name=web&platform=x", {"name": "web"}),
+        ("/containers/a/rename?name=b", {"name": "b"}),
+        ("/images/a/tag?repo=b&tag=c", {"image": "b:c"}),
+        ("/commit?container=a&repo=b&author=hunter2&comment=hunter2", {"name": "a", "image": "b"}),
+        (BUILD, {"image": "team/app:1"}),
+        ("/containers/create?name=%22+status%3D200%0a%1b[", {"name": "%22%20status%3D200%0A%1B%5B"}),
+        ("/containers/create?name=" + "n" * 300, {"name": "n" * 128}),
+        ("/containers/create?name=", {}),
+        ("/foo?name=hunter2&fromImage=hunter2&repo=hunter2&t=hunter2", {}),
+    ],
+)
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_what_a_query_is_about_is_in_the_log(
+    start, own_engine: Engine, target: str, fields: dict[str, str], form: str
+) -> None:
+    """Which image was pulled yesterday? But nothing of a query that may be a secret."""
+    import json
+
+    proxy = start(env={"LOG_FORMAT": form})
+    with own_engine.answering(), proxy.connect() as client:
+        client.post(target, b"")
+        client.response()
+    line = proxy.wait_log(lambda line: target.partition("?")[0] in line, what="about the request")
+    if form == "json":
+        record = json.loads(line)
+        assert {key: record[key] for key in ("name", "image") if key in record} == fields
+    else:
+        assert dict(re.findall(r" (name|image)=(\S+)", line)) == fields
+    assert "hunter2" not in line
+
+
+def test_a_denial_has_fields_for_collectors(start, own_engine: Engine) -> None:
+    """Nobody has to cut the operation, the rule or the remedy out of a sentence."""
+    import json
+
+    proxy = start("--policy", "read-only", env={"LOG_FORMAT": "json"})
+    with proxy.connect() as client:
+        client.post("/v1.41/images/create?fromImage=alpine&tag=3", b"")
+        message = json.loads(client.response().body)["message"]
+    denial = json.loads(proxy.wait_log(lambda line: '"denied: image.pull' in line))
+    assert denial["message"] == f"denied: {message}"
+    assert (denial["op"], denial["policy"], denial["image"]) == ("image.pull", "read-only", "alpine:3")
+    assert (denial["method"], denial["path"]) == ("POST", "/v1.41/images/create")
+    assert (denial["client"], denial["denied"], denial["level"]) == ("127.0.0.1", 1, "warning")
+    assert f"To allow it, {denial['advice']}." in message
+    line = json.loads(proxy.wait_log(lambda line: '"status":403' in line))
+    assert (line["image"], line["outcome"]) == ("alpine:3", "denied")
+    assert "rule" not in line, "none fitted"
+
+
+def test_the_rule_that_denied_is_a_field(start, own_engine: Engine, tmp_path) -> None:
+    import json
+
+    file = tmp_path / "p.yaml"
+    file.write_text('policies: {p: {rules: [{deny: [image.pull]}, {allow: ["*"]}]}}\n')
+    proxy = start("-c", str(file), "--policy", "p", env={"LOG_FORMAT": "json"})
+    with proxy.connect() as client:
+        client.post("/images/create?fromImage=alpine", b"")
+        client.response()
+    denial = json.loads(proxy.wait_log(lambda line: '"denied: image.pull' in line))
+    line = json.loads(proxy.wait_log(lambda line: '"status":403' in line))
+    assert denial["rule"] == line["rule"] == "deny: [image.pull]"
+
+
+def test_lines_are_in_the_order_of_time(start, own_engine: Engine) -> None:
+    """A denial does not stand in front of what was allowed before it."""
+    denied = ["/secrets", "/configs", "/swarm/unlockkey", "/containers/a/export", "/containers/a/archive"]
+    proxy = start("--policy", "read-only", "--workers", "1")
+    with own_engine.answering(), proxy.connect() as client:
+        for target in denied:
+            client.get("/_ping")
+            assert client.response().status == 200
+            client.get(target)
+            assert client.response().status == 403
+    proxy.stop()
+    lines = [line for line in proxy.lines if "denied: " in line or "method=" in line]
+    about = [re.search(r" path=(\S+)", line)[1] for line in lines]
+    assert about == [path for target in denied for path in ("/_ping", target, target)]
+    times = [line.split()[0] for line in proxy.lines]
+    assert times == sorted(times)
 
 
 def test_warning_level_is_quiet_about_requests(start, own_engine: Engine) -> None:

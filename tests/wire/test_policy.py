@@ -43,6 +43,21 @@ def ping_passes(client: Client, engine: Engine) -> None:
 # What a client gets
 
 
+def test_a_policy_that_denies_is_not_called_none(
+    start: Start, own_engine: Engine, file: Callable[[str], str]
+) -> None:
+    """Somebody wrote it, and nobody forgot it."""
+    port = free_port()
+    listener = f"{{address: 'tcp://127.0.0.1:{port}', policy: deny}}"
+    proxy = start("-c", file(f"listeners: [{listener}]\n"), port=port)
+    line = proxy.wait_log(lambda line: "'deny'" in line)
+    assert line.partition(f"tcp://127.0.0.1:{port}: ")[2] == (
+        "policy 'deny': every request is denied; --policy NAME, POLICY or a 'policy' of the "
+        "listener allows some"
+    )
+    assert "no policy" not in proxy.log()
+
+
 def test_a_denial_says_operation_policy_place_and_remedy(start: Start, own_engine: Engine) -> None:
     with start(env={"POLICY": "read-only"}).connect() as client:
         client.get("/v1.41/secrets")
@@ -246,7 +261,7 @@ policies:
     for words in (
         f"tcp://127.0.0.1:{ports[0]}: policy 'read-only'",
         f"tcp://127.0.0.1:{ports[1]}: policy 'ci'",
-        f"warning tcp://127.0.0.1:{ports[2]}: no policy is given",
+        f"warning tcp://127.0.0.1:{ports[2]}: policy 'deny': every request is denied",
     ):
         proxy.wait_log(lambda line: words in line, what=words)  # noqa: B023
 
@@ -425,7 +440,9 @@ def test_check_prints_what_the_file_means(file: Callable[[str], str]) -> None:
         "      - allow: {methods: [GET], path: '/plugins/[a-z]+/json'}\n"
     )
     result = run_binary("check", "-c", config)
-    assert (result.returncode, result.stderr) == (0, "")
+    assert result.returncode == 0
+    assert result.stderr.endswith(f"{config}:4: policy 'unused' is not used by any listener\n")
+    assert result.stderr.count("\n") == 1
     lines = [line.split() for line in result.stdout.splitlines()]
     assert ["listener", "tcp://127.0.0.1:1,", "policy", "ci"] in lines
     assert ["container", "list", "create[wR]"] in lines
@@ -508,7 +525,7 @@ def test_explain_says_rule_place_and_remedy(file: Callable[[str], str]) -> None:
     assert f"rule: deny: [exec.*] ({config}:5)" in denied
     assert any(line.startswith("to allow it: ") for line in denied)
     allowed = run_binary("explain", "-c", config, "GET /foo").stdout.splitlines()
-    assert allowed[:3] == ["allow unknown", f"policy: ci ({config}:3)", f"rule: allow: [*] ({config}:6)"]
+    assert allowed[:3] == ["allow unknown", f"policy: ci ({config}:3)", f"rule: allow: ['*'] ({config}:6)"]
 
 
 def test_explain_tells_listeners_apart(file: Callable[[str], str]) -> None:
@@ -542,9 +559,18 @@ def advised(behind: str, *args: str) -> str:
     return text
 
 
+def file_advised(*args: str) -> str:
+    """The configuration file that would allow a request, as `explain` prints it once."""
+    printed = run_binary("explain", *args).stdout
+    found = re.findall(r"^(?:as a file for CONFIG|to allow it: .* a file with): (.*)$", printed, re.M)
+    assert len(found) == 1, printed
+    return found[0]
+
+
 @pytest.mark.parametrize(
     "request_line",
     [
+        "POST /containers/create",
         "GET /containers/app/db/logs",
         "GET /foo",
         "GET /a.b/c+d(e)[f]",
@@ -560,8 +586,8 @@ def advised(behind: str, *args: str) -> str:
 def test_advice_that_is_followed_allows_just_that(
     file: Callable[[str], str], policy: str, request_line: str
 ) -> None:
-    """What no operation fits needs a file: the whole of it is printed."""
-    there = ("-c", file(advised("to a file with: ", "--policy", policy, request_line)))
+    """The file is a whole one, so that it loads; what no operation fits cannot do without."""
+    there = ("-c", file(file_advised("--policy", policy, request_line)))
     assert first_line(*there, request_line).startswith("allow ")
     assert first_line(*there, "GET /containers/x/json") == "allow container.inspect"
     for other in ("GET /secrets", "GET /foo/bar", "POST /exec/x/start", "POST /debug/foo"):
@@ -700,3 +726,40 @@ def test_a_policy_that_holds_somewhere_needs_no_warning(file: Callable[[str], st
     assert run_binary("check", "-c", path, "--policy", "read-only").stderr == ""
     explained = run_binary("explain", "-c", path, "--policy", "open", "GET /_ping")
     assert (explained.returncode, explained.stderr) == (0, "")
+
+
+def checked(file: Callable[[str], str], rules: str) -> str:
+    return run_binary("check", "-c", file(f"policies: {{mine: {{rules: {rules}}}}}\n")).stdout
+
+
+def test_check_and_explain_agree_about_a_plain_path(file: Callable[[str], str]) -> None:
+    """A rule for one path reaches one operation, not all whose paths begin alike."""
+    printed = checked(file, "[{allow: {methods: [GET], path: /containers/json}}]")
+    allowed = re.search(r"policy mine .*allows\n((?:  .*\n)+)", printed)
+    assert allowed and allowed[1].split() == ["container", "list"]
+
+
+@pytest.mark.parametrize(
+    ("rules", "sections"),
+    [
+        ("[{deny: [container.create]}, {allow: ['*']}]", "/containers"),
+        ("[{deny: [container.create, image.list]}, {allow: ['*']}]", "/containers, /images"),
+        ("[{deny: {operations: [exec.start], path: /exec/a.*/start}}, {allow: ['*']}]", "/exec"),
+        ("[{deny: [debug.vars]}, {allow: ['*']}]", "/..."),
+        ("[{deny: [container.create, unknown]}, {allow: ['*']}]", ""),
+        ("[{allow: ['*']}]", ""),
+        ("[{allow: ['container.*']}]", ""),
+        ("[{allow: {methods: [GET], path: /containers/.*}}]", ""),
+    ],
+)
+def test_check_warns_where_a_denied_request_goes_on_in_another_spelling(
+    file: Callable[[str], str], rules: str, sections: str
+) -> None:
+    printed = checked(file, rules)
+    found = re.search(r"warning: .*unknown requests are allowed.*\n  (.*)\n", printed)
+    assert (found[1] if found else "") == sections, printed
+    if found and "container.create" in rules:
+        there = ("-c", file(f"policies: {{mine: {{rules: {rules}}}}}\n"), "--policy", "mine")
+        assert first_line(*there, "POST /containers/create/").startswith("allow unknown")
+        better = ("-c", file(f"policies: {{mine: {{rules: [{{deny: [unknown]}}, {rules[1:]}}}}}\n"))
+        assert first_line(*better, "--policy", "mine", "POST /containers/create/").startswith("deny")

@@ -430,7 +430,7 @@ def test_refusal_comes_behind_an_interim_answer_that_is_half_sent(
             b"POST /images/load HTTP/1.1\r\nHost: docker\r\nTransfer-Encoding: chunked\r\n\r\n"
         )
         conn = engine.head().conn
-        hints = b"HTTP/1.1 103 Early Hints\r\nLink: " + b"x" * 100_000 + b"\r\n\r\n"
+        hints = b"HTTP/1.1 103 Early Hints\r\nLink: " + b"x" * 200_000 + b"\r\n\r\n"
         assert conn.send_until_stuck(hints) > len(hints)
         client.send(b"no chunk\r\n")
         conn.expect_gone()

@@ -252,7 +252,43 @@ def test_exec_start_with_a_chunked_body(proxy: Proxy, engine: Engine) -> None:
         both_ways(client, request.conn)
 
 
+def test_one_of_several_protocols_is_granted(proxy: Proxy, engine: Engine) -> None:
+    """RFC 9110 section 7.8: Upgrade is a list, in any case of letters."""
+    with proxy.connect() as client:
+        client.post(ATTACH, headers=["Connection: Upgrade", "Upgrade: h2c , TCP"])
+        request = engine.request()
+        assert request.header("Upgrade") == "h2c , TCP"
+        request.conn.send(UPGRADED)
+        assert client.read_response_head().status == 101
+        both_ways(client, request.conn)
+
+
 # what opens none
+
+
+@pytest.mark.parametrize("granted", ["", "Upgrade:", "Upgrade: h2c", "Upgrade: tcp, h2c"])
+def test_another_protocol_than_was_asked_for_is_a_502(
+    proxy: Proxy, engine: Engine, granted: str
+) -> None:
+    with proxy.connect() as client:
+        client.post(ATTACH, headers=UPGRADE)
+        request = engine.request()
+        lines = ["HTTP/1.1 101 UPGRADED", "Connection: Upgrade", *filter(None, [granted])]
+        request.conn.send("\r\n".join(lines).encode() + b"\r\n\r\nraw")
+        response = client.response()
+        assert response.status == 502
+        assert "protocol that was not asked for" in response.message()
+        request.conn.expect_gone()
+
+
+def test_upgrade_that_is_too_long_to_be_one_is_not_sent_on(proxy: Proxy, engine: Engine) -> None:
+    """What the Engine grants is compared with what was asked for, of which so much is kept."""
+    with proxy.connect() as client:
+        client.post(ATTACH, headers=["Connection: Upgrade", "Upgrade: " + "x" * 33])
+        request = engine.request()
+        assert request.header("Upgrade") is None
+        request.answer(400, b'{"message":"x"}', reason="Bad Request")
+        assert client.response().status == 400
 
 
 def refused_upgrade(

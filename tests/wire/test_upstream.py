@@ -72,6 +72,20 @@ def test_malformed_answer_is_a_502(proxy: Proxy, engine: Engine, answer: bytes) 
         conn.expect_gone()
 
 
+@pytest.mark.parametrize("version", ["1.0", "1.1"])
+def test_interim_answers_without_end_are_a_502(proxy: Proxy, engine: Engine, version: str) -> None:
+    """A client of HTTP/1.0 is sent none of them, so that nothing would tell that it has left."""
+    with proxy.connect() as client:
+        client.get("/one", version)
+        conn = engine.request().conn
+        conn.send_through(b"HTTP/1.1 103 Early Hints\r\n\r\n" * 10_000)
+        response = client.response()
+        assert response.status == 502
+        assert "interim" in response.message()
+        assert len(response.informational) == (0 if version == "1.0" else 100)
+        conn.expect_gone()
+
+
 def test_502_leaves_the_client_connected_or_says_close(proxy: Proxy, engine: Engine) -> None:
     with proxy.connect() as client:
         client.post("/one")

@@ -567,7 +567,10 @@ class Engine:
             poll = select.epoll()
             poll.register(stop_read, select.EPOLLIN)
             poll.register(self.listener, select.EPOLLIN)
-            by_fd: dict[int, EngineConn] = {}
+            # Those that are open already may be used again.
+            by_fd = {conn.sock.fileno(): conn for conn in self.conns if conn.sock.fileno() >= 0}
+            for fd in by_fd:
+                poll.register(fd, select.EPOLLIN)
             while True:
                 for fd, _ in poll.poll():
                     if fd == stop_read:
@@ -686,12 +689,15 @@ class Client(Stream):
             pass
         return b"".join(parts)
 
-    def expect_refusal(self, status: int, timeout: float = PATIENCE) -> str:
-        """An error in Docker's form and then a clean end, so that any client prints the reason."""
-        response = self.response(timeout=timeout)
+    def expect_refusal(
+        self, status: int, timeout: float = PATIENCE, *, to_head: bool = False
+    ) -> str:
+        """An error in Docker's form and then a clean end, so that any client prints the reason; to
+        HEAD the same without the body."""
+        response = self.response("HEAD" if to_head else "GET", timeout)
         if response.status != status:
             raise WireError(f"refused with {response.status} {response.body!r}, wanted {status}")
-        message = response.message()
+        message = "" if to_head else response.message()
         self.expect_end(timeout)
         return message
 

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: MIT */
+#include "base/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+ssize_t file_read(const char *path, char *bytes, size_t max)
+{
+	const int fd = strcmp(path, "-") == 0 ? fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 0)
+	                                      : open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+	size_t len = 0;
+	ssize_t n = 1;
+
+	if (fd < 0) {
+		return -errno;
+	}
+	while (n > 0 && len < max) {
+		n = read(fd, bytes + len, max - len);
+		len += n > 0 ? (size_t)n : 0;
+	}
+	const int error = n < 0 ? errno : 0;
+	(void)close(fd);
+	return error != 0 ? -error : (ssize_t)len;
+}

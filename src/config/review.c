@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What can be read and is hardly meant so: each is a warning, at the start and by `check`.
+ */
+#include "address/address.h"
+#include "config/options.h"
+
+#include <stdio.h>
+
+/* ── Sockets ─────────────────────────────────────────────────────────────── */
+
+/* Who may write to the file may connect. */
+static void review_modes(struct config *config)
+{
+	enum { OTHERS_WRITE = 0002 };
+
+	for (unsigned i = 0; i < config->listener_count; i++) {
+		const struct config_listener *listener = &config->listeners[i];
+		if (address_path(listener->address) != NULL &&
+		        (listener->mode & OTHERS_WRITE) != 0) {
+			config_warn(config,
+			        "%s: mode %04o: every user who reaches the file may connect; 0660 "
+			        "lets in its group alone",
+			        listener->address, listener->mode);
+		}
+	}
+}
+
+/* ── Policies ────────────────────────────────────────────────────────────── */
+
+enum { IDLE_RULES_MAX = 8 }; /* warnings about rules of one policy */
+
+struct idle_rules {
+	struct config *config;
+	unsigned count;
+};
+
+static void warn_of_rule(void *context, const char *rule, struct place place, const char *before)
+{
+	struct idle_rules *idle = context;
+
+	if (idle->count++ >= IDLE_RULES_MAX) {
+		return;
+	}
+	if (before != NULL) {
+		config_warn(idle->config, "%.128s:%u: '%s' never decides: '%s' comes before it",
+		        place.file, place.line, rule, before);
+	} else {
+		config_warn(idle->config,
+		        "%.128s:%u: '%s' never decides: nothing that it fits gets that far",
+		        place.file, place.line, rule);
+	}
+}
+
+static void review_rules(struct config *config, const struct policy *policy)
+{
+	struct idle_rules idle = {.config = config};
+
+	policy_list_idle_rules(policy, warn_of_rule, &idle);
+	if (idle.count > IDLE_RULES_MAX) {
+		config_warn(config, "policy '%s' has %u more rules that never decide",
+		        policy_name(policy), idle.count - IDLE_RULES_MAX);
+	}
+}
+
+static bool is_of_file(const struct config *config, const struct policy *policy)
+{
+	const char *file = policy_place(policy).file;
+
+	return file != NULL && config->file != NULL && strcmp(file, config->file) == 0;
+}
+
+static void review_policies(struct config *config)
+{
+	const struct policy *policy = NULL;
+
+	for (unsigned i = 0; i < config->listener_count; i++) {
+		policy_use(config->listeners[i].policy);
+	}
+	while ((policy = policy_set_next(config->policies, policy)) != NULL) {
+		if (!is_of_file(config, policy)) {
+			continue;
+		}
+		if (!policy_is_used(policy)) {
+			config_warn(config, "%.128s:%u: policy '%s' is not used by any listener",
+			        config->file, policy_place(policy).line, policy_name(policy));
+		}
+		review_rules(config, policy);
+	}
+}
+
+/* ── Switches ────────────────────────────────────────────────────────────── */
+
+static bool allows_any(const struct policy *policy, const struct switch_row *row)
+{
+	for (unsigned id = 0; id < docker_id_count(); id++) {
+		const char *name = docker_operation_name(id);
+		for (unsigned i = 0; i < SWITCHES_OPERATIONS_MAX && row->operations[i] != NULL;
+		        i++) {
+			if (strcmp(row->operations[i], name) == 0 &&
+			        policy_grant_of(policy, id) != POLICY_NEVER) {
+				return true;
+			}
+		}
+	}
+	return false;
+}
+
+/* ALLOW_START=0 beside CONTAINERS=1 and POST=1: nothing is closed, as with those it comes from. */
+static void review_switches(struct config *config)
+{
+	char memory[256];
+	struct text names = text_over(memory, sizeof(memory));
+
+	for (unsigned number = 0; number < SWITCHES_COUNT; number++) {
+		const struct switch_row *row = switches_row(number);
+		if (config->switches.values[number] == SWITCH_OFF && row->effects == SWITCH_OPENS &&
+		        allows_any(config->policy, row)) {
+			text_add_format(&names, "%s%s=0", names.len > 0 ? ", " : "", row->variable);
+		}
+	}
+	if (names.len > 0) {
+		config_warn(config, "%.*s: this closes nothing: other switches allow it",
+		        SLICE_FMT(text_slice(&names)));
+	}
+}
+
+void config_review(struct config *config)
+{
+	if (config->verb != CONFIG_RUN && config->verb != CONFIG_CHECK) {
+		return;
+	}
+	review_modes(config);
+	review_policies(config);
+	if (config->switch_name != NULL) {
+		review_switches(config);
+	}
+}

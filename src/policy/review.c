@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: MIT */
+/* review — what is allowed to be written, and does nothing. */
+#include "policy/internal.h"
+
+/* ── Policies ────────────────────────────────────────────────────────────── */
+
+/* Mark what the marked ones extend; whether there was any. */
+static bool spread(struct policy_set *set)
+{
+	bool any = false;
+
+	for (const struct policy *policy = set->policies; policy != NULL; policy = policy->next) {
+		const struct extension *extension = policy->used ? policy->extensions : NULL;
+		for (; extension != NULL; extension = extension->next) {
+			struct policy *extended = policy_find_made(set, extension->name);
+			if (extended != NULL && !extended->used) {
+				extended->used = true;
+				any = true;
+			}
+		}
+	}
+	return any;
+}
+
+void policy_use(const struct policy *policy)
+{
+	for (struct policy *used = policy->set->policies; used != NULL; used = used->next) {
+		used->used = used->used || used == policy;
+	}
+	while (spread(policy->set)) {
+	}
+}
+
+bool policy_is_used(const struct policy *policy)
+{
+	return policy->used;
+}
+
+/* ── Rules ───────────────────────────────────────────────────────────────── */
+
+static bool is_last(const struct step *step)
+{
+	return step->rule == NULL || (!step->ask_method && !step->ask_path);
+}
+
+static bool is_tried(const struct policy *policy, const struct rule *rule)
+{
+	for (unsigned id = 0; id < docker_id_count(); id++) {
+		const struct step *step = policy->steps[id];
+		while (step->rule != rule && !is_last(step)) {
+			step++;
+		}
+		if (step->rule == rule) {
+			return true;
+		}
+	}
+	return false;
+}
+
+/* The rule that decides in place of this one; NULL: it fits nothing that the API has. */
+static const struct rule *find_before(const struct policy *policy, const struct rule *rule)
+{
+	for (unsigned id = 0; id < docker_id_count(); id++) {
+		const struct step *step = policy->steps[id];
+		while (!is_last(step)) {
+			step++;
+		}
+		if (id_is_in(rule->fits, id) && step->rule != NULL) {
+			return step->rule;
+		}
+	}
+	return NULL;
+}
+
+void policy_list_idle_rules(const struct policy *policy, policy_idle_rule *found, void *context)
+{
+	for (const struct rule *rule = policy->rules; rule != NULL; rule = rule->next) {
+		if (is_tried(policy, rule)) {
+			continue;
+		}
+		const struct rule *before = rule->path == NULL && rule->versioned_path == NULL
+		                                    ? find_before(policy, rule)
+		                                    : NULL;
+		found(context, rule->text, rule->place, before != NULL ? before->text : NULL);
+	}
+}

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: MIT */
+/* unite — one policy that allows what any of several allows. */
+#include "policy/internal.h"
+
+#include <errno.h>
+
+/* A rule that denies and can decide, or NULL. The policy is compiled. */
+static const struct rule *find_denial(const struct policy *policy)
+{
+	for (unsigned id = 0; id < docker_id_count(); id++) {
+		for (const struct step *step = policy->steps[id];; step++) {
+			if (step->rule != NULL && !step->rule->allow) {
+				return step->rule;
+			}
+			if (step->rule == NULL || (!step->ask_method && !step->ask_path)) {
+				break;
+			}
+		}
+	}
+	return NULL;
+}
+
+/* Rules are tried one policy after the other: a denial would close what a later one opens. */
+static int check_denials(const struct policy *member, struct place place, char error[FAULT_MAX])
+{
+	const struct rule *rule = find_denial(member);
+	char memory[FAULT_MAX / 2];
+	struct text where = text_over(memory, sizeof(memory));
+
+	if (rule == NULL) {
+		return 0;
+	}
+	policy_add_place(rule->place, &where);
+	return fault_set(error, place,
+	        "'%s' cannot be united with others, since it has a rule that denies (%.*s): write "
+	        "a policy that extends them, in the order that is meant",
+	        member->name, SLICE_FMT(text_slice(&where)));
+}
+
+int policy_unite(struct policy_set *set, struct slice name, struct slice members,
+        struct place place, struct policy **ret_policy, char error[FAULT_MAX])
+{
+	const bool several = members.len > 0 && memchr(members.ptr, ',', members.len) != NULL;
+	struct policy *united = policy_make(set, name, place);
+	struct slice element;
+	bool observe = true;
+
+	while (slice_next(&members, ',', &element)) {
+		struct policy *member = NULL;
+		if (policy_set_find(set, slice_trim(element), place, &member, error) < 0 ||
+		        policy_compile(member, error) < 0 ||
+		        (several && check_denials(member, place, error) < 0) ||
+		        policy_extend(united, slice_of(member->name), place, error) < 0) {
+			return -EINVAL;
+		}
+		observe = observe && member->observe;
+	}
+	united->observe = observe && united->extension_count > 0;
+	*ret_policy = united;
+	return 0;
+}

@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: MIT */
+#include "serve/internal.h"
+
+#include <stdlib.h>
+
+_Static_assert((int)SNAPSHOT_LISTENERS_MAX == (int)CONFIG_LISTENERS_MAX,
+        "each listener of a configuration has its place in a snapshot");
+
+/* A snapshot with the configuration it was made of, whose policies and strings it uses. */
+struct configured {
+	struct snapshot snapshot;
+	struct config *config;
+};
+
+static void free_config(struct config *config)
+{
+	config_free(config);
+	free(config);
+}
+
+static void free_configured(struct snapshot *snapshot)
+{
+	struct configured *configured = CONTAINER_OF(snapshot, struct configured, snapshot);
+
+	free_config(configured->config);
+	free(configured);
+}
+
+static struct snapshot_listener listener_of(
+        const struct config *config, const struct config_listener *listener)
+{
+	return (struct snapshot_listener){
+	        .gate = {.policy = listener->policy,
+	                .browsers = listener->browsers,
+	                .max_head = config->max_head},
+	        .transport = &transport_plain,
+	        .learns = config->verb == CONFIG_LEARN || policy_observes(listener->policy),
+	};
+}
+
+struct snapshot *snapshot_new(struct config *config)
+{
+	struct configured *configured = calloc(1, sizeof(*configured));
+
+	if (configured == NULL) {
+		free_config(config);
+		return NULL;
+	}
+	configured->config = config;
+	configured->snapshot = (struct snapshot){
+	        .references = 1,
+	        .free = free_configured,
+	        .engine_transport = &transport_plain,
+	        .engine = address_of_path(slice_of(config->socket_path)),
+	        .api_key = config->api_key,
+	        .max_head = config->max_head,
+	        .head_timeout = config->head_timeout,
+	        .shutdown_grace = config->shutdown_grace,
+	        .listener_count = config->listener_count,
+	};
+	for (unsigned i = 0; i < config->listener_count; i++) {
+		configured->snapshot.listeners[i] = listener_of(config, &config->listeners[i]);
+	}
+	return &configured->snapshot;
+}
+
+const struct config *snapshot_config(const struct snapshot *snapshot)
+{
+	return CONTAINER_OF(snapshot, const struct configured, snapshot)->config;
+}
