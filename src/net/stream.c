@@ -2,6 +2,7 @@
 #include "net/stream.h"
 
 #include <sys/epoll.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 static const uint32_t input_events = EPOLLIN | EPOLLRDHUP | EPOLLET;
@@ -50,7 +51,12 @@ int stream_await_room(struct stream *stream)
 		return 0;
 	}
 	stream->watches_room = true;
-	return loop_change(stream->loop, &stream->watch, input_events | EPOLLOUT);
+	const int error = loop_change(stream->loop, &stream->watch, input_events | EPOLLOUT);
+	if (error < 0) {
+		/* Nobody would ever say that there is room again. Both sides see the end now. */
+		(void)shutdown(stream->watch.fd, SHUT_RDWR);
+	}
+	return error;
 }
 
 void stream_ignore_room(struct stream *stream)

@@ -99,7 +99,11 @@ static void accepted(struct acceptor *acceptor, int fd, const union address *pee
 
 	if (atomic_fetch_add(&all->shared->connections, 1) < all->shared->max_connections) {
 		const struct caller caller = caller_from(acceptor->number, peer);
-		session_open(all->worker, fd, &caller);
+		const int error = session_open(all->worker, fd, &caller);
+		if (error < 0 && may_log_refusal(all)) {
+			log_line(LOG_ERR, "cannot serve a connection, and closed it: %s",
+			        strerrordesc_np(-error));
+		}
 		return;
 	}
 	(void)atomic_fetch_sub(&all->shared->connections, 1);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "session/state.h"
 
+#include <errno.h>
 #include <unistd.h>
 
 /* ── States ──────────────────────────────────────────────────────────────── */
@@ -190,7 +191,7 @@ static void deadline_expired(struct timer *timer)
 	end_state(session, ending);
 }
 
-void session_open(struct worker *worker, int fd, const struct caller *caller)
+int session_open(struct worker *worker, int fd, const struct caller *caller)
 {
 	const struct snapshot *snapshot = worker->adoption->snapshot;
 	const struct transport *transport = snapshot->listeners[caller->listener].transport;
@@ -199,17 +200,18 @@ void session_open(struct worker *worker, int fd, const struct caller *caller)
 	if (session == NULL) {
 		(void)close(fd);
 		(void)atomic_fetch_sub(&worker->shared->connections, 1);
-		return;
+		return -ENOMEM;
 	}
 	*session = (struct session){
 	        .worker = worker,
 	        .caller = *caller,
 	};
-	if (transport->accept(transport, &session->client, &worker->loop, fd, client_notified) <
-	        0) {
+	const int error = transport->accept(
+	        transport, &session->client, &worker->loop, fd, client_notified);
+	if (error < 0) {
 		pool_give(&worker->session_pool, session);
 		(void)atomic_fetch_sub(&worker->shared->connections, 1);
-		return;
+		return error;
 	}
 	timer_init(&session->deadline, deadline_expired);
 	task_init(&session->again, session_again);
@@ -218,6 +220,7 @@ void session_open(struct worker *worker, int fd, const struct caller *caller)
 	list_append(&worker->sessions, &session->link);
 	worker_trim_later(worker);
 	(void)session_enter(session, SESSION_IDLE);
+	return 0;
 }
 
 /* ── Stopping ────────────────────────────────────────────────────────────── */

@@ -79,7 +79,8 @@ struct script *stage_client(struct stage *stage)
 	const int fd = script_begin(&stage->net);
 
 	atomic_fetch_add(&stage->shared.connections, 1);
-	session_open(stage->worker, fd, &caller);
+	const int error = session_open(stage->worker, fd, &caller);
+	ASSERT(error == 0);
 	return &stage->net.scripts[fd];
 }
 
