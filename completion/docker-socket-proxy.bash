@@ -13,14 +13,15 @@ _docker_socket_proxy() {
 		words='unix://'
 		;;
 	--policy)
-		words='open deny act-runner autoheal autokuma beszel caddy-docker-proxy caddy-docker-proxy-swarm
-			cadvisor compose crowdsec ctop ctop-actions datadog diun docker-gen
-			docker-gen-notify docker-volume-backup dockge dozzle dozzle-actions dozzle-shell
-			gitlab-runner glances homarr homepage homepage-swarm lazydocker lazydocker-actions
-			netdata ofelia ofelia-run portainer portainer-read-only portainer-swarm prometheus
-			prometheus-swarm promtail read-only ryuk swarm-cronjob telegraf testcontainers
-			traefik traefik-swarm trivy uptime-kuma watchtower whats-up-docker
-			whats-up-docker-update'
+		words='open deny act-runner ai-agent arcane autoheal autokuma beszel caddy-docker-proxy
+			caddy-docker-proxy-swarm cadvisor compose coolify crowdsec ctop ctop-actions
+			datadog diun docker-gen docker-gen-notify docker-volume-backup dockge dockhand
+			dozzle dozzle-actions dozzle-shell drydock drydock-update forgejo-runner
+			gitlab-runner glances homarr homepage homepage-swarm komodo lazydocker
+			lazydocker-actions netdata nextcloud-aio nextcloud-appapi ofelia ofelia-run
+			portainer portainer-read-only portainer-swarm prometheus prometheus-swarm promtail
+			read-only ryuk swarm-cronjob telegraf testcontainers traefik traefik-swarm trivy
+			tugtainer uptime-kuma watchtower whats-up-docker whats-up-docker-update yacht'
 		;;
 	--from)
 		words='tecnativa linuxserver wollomatic cetusguard'

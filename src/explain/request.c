@@ -111,6 +111,12 @@ static void print_advice(const struct gate_decision *decision)
 	if (text.len > 0) {
 		printf("to allow it: %.*s\n", SLICE_FMT(text_slice(&text)));
 	}
+	text = text_over(memory, sizeof(memory));
+	policy_add_file(decision->policy, decision->request, &text);
+	/* The advice for what no row fits is this file. */
+	if (text.len > 0 && !docker_id_is_unknown(decision->request->id)) {
+		printf("as a file for CONFIG: %.*s\n", SLICE_FMT(text_slice(&text)));
+	}
 }
 
 static void print_notes(const struct question *question, const struct gate_decision *decision)

@@ -39,10 +39,10 @@ static bool preset_is_root(const struct policy_preset *preset)
 
 static bool is_related(const struct policy_preset *preset, const struct policy *policy)
 {
-	const struct slice name = slice_of(preset->name);
-	const struct slice other = slice_of(policy->name);
+	const struct slice a = slice_of(preset->name);
+	const struct slice b = slice_of(policy->name);
 
-	return policy_is_variant(name, other) || policy_is_variant(other, name);
+	return policy_is_variant(a, b) || policy_is_variant(b, a);
 }
 
 static unsigned word_count(void)
@@ -278,14 +278,23 @@ static void advise_operation(
 	text_add(text, is_root(request->id) ? SLICE("; that is " ROOT_WORDS) : SLICE(""));
 }
 
-/* What no row fits needs a rule of its own, and so a file. */
-static void advise_file(
+void policy_add_file(
         const struct policy *policy, const struct docker_request *request, struct text *text)
 {
-	text_add(text, SLICE("set CONFIG, in place of POLICY, to a file with: {policy: mine, "
-	                     "policies: {mine: "));
+	if (policy->advisor != NULL || policy->set->file != NULL || policy->in_configuration) {
+		return;
+	}
+	text_add(text, SLICE("{policy: mine, policies: {mine: "));
 	add_policy(policy, request, text);
 	text_add(text, SLICE("}}"));
+}
+
+/* What no row fits needs a rule of its own, and so a file. */
+static void advise_configuration(
+        const struct policy *policy, const struct docker_request *request, struct text *text)
+{
+	text_add(text, SLICE("set CONFIG, in place of POLICY, to a file with: "));
+	policy_add_file(policy, request, text);
 }
 
 void policy_advise(
@@ -298,7 +307,7 @@ void policy_advise(
 	} else if (policy->set->file != NULL) {
 		advise_policy(policy, request, text);
 	} else if (docker_id_is_unknown(request->id)) {
-		advise_file(policy, request, text);
+		advise_configuration(policy, request, text);
 	} else {
 		advise_operation(policy, request, text);
 	}

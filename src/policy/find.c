@@ -10,30 +10,75 @@ bool policy_is_variant(struct slice name, struct slice stem)
 	return slice_skip(&name, stem) && slice_skip(&name, SLICE("-"));
 }
 
-/* The presets "app" and "app-…" for a name that is "app-" and something else; how many. */
-static unsigned list_variants(struct slice name, struct text *text)
+/* Whether `a` is one of the words of `b`: gitlab of gitlab-runner. */
+static bool is_word_of(struct slice a, struct slice b)
 {
-	struct slice stem = {NULL, 0};
-	unsigned count = 0;
+	struct slice part;
 
-	for (unsigned i = 0; i < policy_preset_count; i++) {
-		const struct slice preset = slice_of(policy_presets[i].name);
-		stem = stem.ptr == NULL && policy_is_variant(name, preset) ? preset : stem;
-		if (stem.ptr != NULL &&
-		        (preset.ptr == stem.ptr || policy_is_variant(preset, stem))) {
-			text_add_format(text, "%s%.*s", count++ > 0 ? ", " : "", SLICE_FMT(preset));
+	while (slice_next(&b, '-', &part)) {
+		if (slice_equal(part, a)) {
+			return true;
 		}
 	}
-	return count;
+	return false;
 }
 
-static int fail_unknown_policy(
-        const struct policy_set *set, struct slice name, struct place place, char error[FAULT_MAX])
+/* Whether `letters` are the first ones of its words: wud of whats-up-docker. */
+static bool has_initials(struct slice preset, struct slice letters)
+{
+	struct slice part;
+	size_t count = 0;
+
+	while (slice_next(&preset, '-', &part)) {
+		if (count == letters.len || part.ptr[0] != letters.ptr[count]) {
+			return false;
+		}
+		count++;
+	}
+	return count == letters.len && count > 1;
+}
+
+/* The first preset of which `name` is a variant that is not there: portainer of portainer-ro. */
+static struct slice stem_of(struct slice name)
+{
+	for (unsigned i = 0; i < policy_preset_count; i++) {
+		const struct slice preset = slice_of(policy_presets[i].name);
+		if (policy_is_variant(name, preset)) {
+			return preset;
+		}
+	}
+	return (struct slice){NULL, 0};
+}
+
+/* Presets that `name` can stand for, by its words and not by its letters. */
+struct meant {
+	struct slice first;
+	unsigned count;
+	struct text names; /* "act-runner, gitlab-runner" */
+	char memory[256];
+};
+
+static void list_meant(struct slice name, struct meant *meant)
+{
+	const struct slice stem = stem_of(name);
+
+	meant->names = text_over(meant->memory, sizeof(meant->memory));
+	for (unsigned i = 0; i < policy_preset_count; i++) {
+		const struct slice preset = slice_of(policy_presets[i].name);
+		const bool of_stem = stem.ptr != NULL &&
+		                     (slice_equal(preset, stem) || policy_is_variant(preset, stem));
+		if (of_stem || is_word_of(name, preset) || is_word_of(preset, name) ||
+		        has_initials(preset, name)) {
+			meant->first = meant->count == 0 ? preset : meant->first;
+			text_add_format(&meant->names, "%s%.*s", meant->count++ > 0 ? ", " : "",
+			        SLICE_FMT(preset));
+		}
+	}
+}
+
+static struct slice nearest_policy(const struct policy_set *set, struct slice name)
 {
 	struct nearest nearest = nearest_to(name);
-	const struct text_shown shown = text_show(name);
-	char memory[256];
-	struct text variants = text_over(memory, sizeof(memory));
 
 	for (const struct policy *policy = set->policies; policy != NULL; policy = policy->next) {
 		nearest_try(&nearest, slice_of(policy->name));
@@ -41,16 +86,32 @@ static int fail_unknown_policy(
 	for (unsigned i = 0; i < policy_preset_count; i++) {
 		nearest_try(&nearest, slice_of(policy_presets[i].name));
 	}
-	/* Who asks for portainer-ro wants less than portainer: nobody is sent there alone. */
-	if ((nearest.best.ptr == NULL || policy_is_variant(name, nearest.best)) &&
-	        list_variants(name, &variants) > 1) {
+	return nearest.best;
+}
+
+/*
+ * A slip of the hand is near by its letters; what is meant otherwise, by its words. Who asks for
+ * portainer-ro wants less than portainer: nobody is sent there alone.
+ */
+static int fail_unknown_policy(
+        const struct policy_set *set, struct slice name, struct place place, char error[FAULT_MAX])
+{
+	const struct text_shown shown = text_show(name);
+	const struct slice nearest = nearest_policy(set, name);
+	struct meant meant = {.count = 0};
+
+	list_meant(name, &meant);
+	const bool by_words = nearest.ptr == NULL || policy_is_variant(name, nearest) ||
+	                      is_word_of(name, meant.first);
+	if (meant.count > 1 && by_words) {
 		return fault_set(error, place, "no policy or preset is called '%s'; there are %.*s",
-		        shown.text, SLICE_FMT(text_slice(&variants)));
+		        shown.text, SLICE_FMT(text_slice(&meant.names)));
 	}
-	if (nearest.best.ptr != NULL) {
+	const struct slice best = meant.count == 1 && by_words ? meant.first : nearest;
+	if (best.ptr != NULL) {
 		return fault_set(error, place,
 		        "no policy or preset is called '%s'; did you mean '%.*s'?", shown.text,
-		        SLICE_FMT(nearest.best));
+		        SLICE_FMT(best));
 	}
 	return fault_set(error, place,
 	        "no policy or preset is called '%s'; --help lists the presets", shown.text);

@@ -104,6 +104,13 @@ void policy_set_advisor(struct policy *policy, policy_advisor *advisor, const vo
 void policy_advise(
         const struct policy *policy, const struct docker_request *request, struct text *text);
 /*
+ * Write a whole configuration file that allows `request` and all that the policy
+ * does: "{policy: mine, policies: …}". Nothing where there is a file already, or where other
+ * settings than a policy's name decide.
+ */
+void policy_add_file(
+        const struct policy *policy, const struct docker_request *request, struct text *text);
+/*
  * Write the sentences a client gets: "container.create is not allowed by policy
  * 'traefik' (presets/traefik.yaml:7). To allow it, …"
  */

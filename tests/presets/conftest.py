@@ -2,7 +2,7 @@
 
 apps/NAME.yaml says for each preset, in three lists: `grants`, all operations it allows, so that a
 change of what a preset opens shows here; `sends`, what the app really asks; `refuses`, requests
-close to these that must not pass.
+close to these that must not pass. A library's also has `interface`: what each of its public methods asks.
 """
 
 from __future__ import annotations

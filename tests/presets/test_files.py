@@ -31,7 +31,8 @@ def test_every_required_preset_is_there() -> None:
     wanted = """read-only traefik traefik-swarm portainer portainer-read-only watchtower homepage homarr
         dozzle diun uptime-kuma beszel netdata telegraf prometheus datadog cadvisor glances docker-gen
         caddy-docker-proxy ofelia autoheal gitlab-runner act-runner testcontainers lazydocker ctop
-        promtail trivy dockge compose""".split()
+        promtail trivy dockge compose arcane dockhand komodo coolify yacht tugtainer nextcloud-aio
+        nextcloud-appapi drydock forgejo-runner ai-agent""".split()
     assert sorted(set(wanted) - set(NAMES)) == []
 
 

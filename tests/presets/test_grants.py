@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
 
-from conftest import CATALOGUE, NAMES, ask, expected, explain, explain_all, serving
+from conftest import BINARY, CATALOGUE, NAMES, ask, expected, explain, explain_all, serving
 
 # What a version-less path means to the Engine, an old client's prefix and a new one's.
 VERSIONS = ["", "/v1.24", "/v1.44", "/v1.52"]
 
 # Operations that no preset holds: code for the Engine itself, its memory, and requests in which an
 # ordinary operation means another one.
-NEVER = {"container.start_with_config", "container.copy", "container.attach_ws", "swarm.unlockkey"}
+NEVER = {
+    "container.start_with_config", "container.start_from_checkpoint", "container.copy", "container.attach_ws",
+    "swarm.unlockkey",
+}
 NEVER_FAMILIES = ("debug.", "libpod.", "checkpoint.")
 
 # What shows more than lists and descriptions: in no preset that is called read-only.
@@ -74,6 +78,20 @@ def test_the_app_gets_through(name: str) -> None:
     """A preset that stops its app sends people back to POLICY=open."""
     answers = explain_all(name, with_versions(expected(name)["sends"]))
     assert [answer.request for answer in answers if not answer.allowed] == []
+
+
+LIBRARIES = ["act-runner", "compose", "gitlab-runner", "ryuk", "testcontainers"]
+
+
+@pytest.mark.parametrize("name", LIBRARIES)
+def test_every_public_method_of_a_library_works(name: str) -> None:
+    """Which methods a program calls nobody knows: all must work, and nothing is granted for none."""
+    interface = expected(name)["interface"]
+    answers = {method: explain_all(name, requests) for method, requests in interface.items()}
+    assert {m: [a.request for a in of if not a.allowed] for m, of in answers.items()
+            if not all(a.allowed for a in of)} == {}
+    reached = {a.text.split()[1] for of in answers.values() for a in of}
+    assert sorted(reached) == sorted(expected(name)["grants"])
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -168,3 +186,23 @@ def test_an_unknown_preset_is_refused() -> None:
     """A typing error must not start with another policy."""
     answer = explain("trafik", "GET /version")
     assert answer.status == 2 and not answer.text
+
+
+@pytest.mark.parametrize(("name", "hint"), [
+    ("trafik", "did you mean 'traefik'?"),
+    ("gitlab", "did you mean 'gitlab-runner'?"),
+    ("act", "did you mean 'act-runner'?"),
+    ("forgejo", "did you mean 'forgejo-runner'?"),
+    ("wud", "did you mean 'whats-up-docker'?"),
+    ("docker-compose", "did you mean 'compose'?"),
+    ("runner", "there are act-runner, forgejo-runner, gitlab-runner"),
+    ("portainer-ro", "there are portainer, portainer-read-only, portainer-swarm"),
+    ("portainer-readonly", "did you mean 'portainer-read-only'?"),
+    ("nonsense", "--help lists the presets"),
+])
+def test_an_unknown_preset_is_answered_with_what_is_near(name: str, hint: str) -> None:
+    """People know an app by its short name."""
+    done = subprocess.run([BINARY, "check", "--policy", name], text=True, capture_output=True,
+                          stdin=subprocess.DEVNULL, check=False, env={})
+    assert done.returncode == 2
+    assert done.stderr.rstrip().endswith(f"no policy or preset is called '{name}'; {hint}")
