@@ -38,6 +38,14 @@ void draft_free(struct draft *draft)
 	arena_free(&draft->arena);
 }
 
+/* What somebody typed cannot write to a terminal. */
+static void make_printable(char *sentence)
+{
+	for (char *c = sentence; *c != '\0'; c++) {
+		*c = *c < 0x20 || *c >= 0x7f ? '?' : *c;
+	}
+}
+
 void draft_say(struct draft *draft, enum draft_comment comment, const char *format, ...)
 {
 	static const struct {
@@ -60,11 +68,9 @@ void draft_say(struct draft *draft, enum draft_comment comment, const char *form
 	va_start(arguments, format);
 	(void)vsnprintf(sentence + len, sizeof(sentence) - (size_t)len, format, arguments);
 	va_end(arguments);
+	make_printable(sentence);
 	yaml_add_comment(at_rule ? &draft->policies : &draft->head, at_rule ? "      " : "",
 	        slice_of(sentence));
-	for (char *c = sentence; kinds[comment].warns && *c != '\0'; c++) {
-		*c = *c < 0x20 || *c >= 0x7f ? '?' : *c; /* what somebody typed is no terminal's */
-	}
 	if (kinds[comment].warns) {
 		text_add_format(&draft->warnings, "docker-socket-proxy: %s\n", sentence);
 	}
