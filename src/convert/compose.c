@@ -66,7 +66,7 @@ static int read_pairs(struct input *input, enum setting_kind kind, const struct 
 
 static int read_command(struct input *input, const struct yaml_node *command)
 {
-	struct slice value;
+	struct slice value = {NULL, 0};
 
 	if (command == NULL) {
 		return 0;

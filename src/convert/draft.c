@@ -11,21 +11,23 @@
 #include <stdlib.h>
 
 enum {
+	PARTS = 5,
 	PART_MAX = 256 * 1024, /* bytes of each part of the result */
 	SENTENCE_MAX = 4096,   /* bytes of one comment */
 };
 
 void draft_new(struct draft *ret_draft, char error[FAULT_MAX])
 {
-	struct text *const parts[] = {&ret_draft->head, &ret_draft->listeners, &ret_draft->upstream,
-	        &ret_draft->policies, &ret_draft->warnings};
+	struct text *const parts[PARTS] = {&ret_draft->head, &ret_draft->listeners,
+	        &ret_draft->upstream, &ret_draft->policies, &ret_draft->warnings};
 
-	*ret_draft = (struct draft){.set = policy_set_new(), .error = error};
+	*ret_draft = (struct draft){.set = policy_set_new()};
+	ret_draft->error = error;
 	/* Not of the arena, which would write to all of it. */
-	ret_draft->memory = malloc(ARRAY_LEN(parts) * PART_MAX);
+	ret_draft->memory = malloc((size_t)PARTS * PART_MAX);
 	ASSERT(ret_draft->memory != NULL);
-	for (unsigned i = 0; i < ARRAY_LEN(parts); i++) {
-		*parts[i] = text_over(ret_draft->memory + i * PART_MAX, PART_MAX);
+	for (unsigned i = 0; i < PARTS; i++) {
+		*parts[i] = text_over(ret_draft->memory + (size_t)i * PART_MAX, PART_MAX);
 	}
 }
 
@@ -34,6 +36,14 @@ void draft_free(struct draft *draft)
 	policy_set_free(draft->set);
 	free(draft->memory);
 	arena_free(&draft->arena);
+}
+
+/* What somebody typed cannot write to a terminal. */
+static void make_printable(char *sentence)
+{
+	for (char *c = sentence; *c != '\0'; c++) {
+		*c = *c < 0x20 || *c >= 0x7f ? '?' : *c;
+	}
 }
 
 void draft_say(struct draft *draft, enum draft_comment comment, const char *format, ...)
@@ -58,11 +68,9 @@ void draft_say(struct draft *draft, enum draft_comment comment, const char *form
 	va_start(arguments, format);
 	(void)vsnprintf(sentence + len, sizeof(sentence) - (size_t)len, format, arguments);
 	va_end(arguments);
+	make_printable(sentence);
 	yaml_add_comment(at_rule ? &draft->policies : &draft->head, at_rule ? "      " : "",
 	        slice_of(sentence));
-	for (char *c = sentence; kinds[comment].warns && *c != '\0'; c++) {
-		*c = *c < 0x20 || *c >= 0x7f ? '?' : *c; /* what somebody typed is no terminal's */
-	}
 	if (kinds[comment].warns) {
 		text_add_format(&draft->warnings, "docker-socket-proxy: %s\n", sentence);
 	}
