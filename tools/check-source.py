@@ -7,6 +7,7 @@
   to use instead;
 * static variables inside functions, which make a function depend on who called it before;
 * TODO without the number of an issue;
+* the cursors of a buffer outside base/buffer.h, whose verbs move them;
 * files longer than 800 lines.
 
 memcpy and memmove are for base/ and for sizes that the compiler knows: a length that was computed
@@ -46,6 +47,7 @@ TOKENS = re.compile(r'//[^\n]*|/\*.*?\*/|"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])
 CALL = re.compile(r"(?<![\w.>])(\w+)[ \t]*\(")
 STATIC_LOCAL = re.compile(r"^\t+static\s+(?!const\b|inline\b|_Thread_local\b|_Noreturn\b)\w[^;(]*[;=]", re.MULTILINE)
 UNOWNED_TODO = re.compile(r"\b(?:TODO|FIXME|XXX)\b(?!\s*\(?#\d+)")
+CURSOR = re.compile(r"\bbuffer->(?:start|ready|raw|end|bytes)\b")
 EXCUSE = re.compile(r"/\* lint: \S")
 KNOWN_SIZE = re.compile(r"^\s*(?:sizeof\b|\d+\b|[A-Z][A-Z0-9_]*\s*$)")
 
@@ -97,6 +99,8 @@ def problems(path: Path) -> list[str]:
     # main runs once: what is static there only keeps something large off the stack.
     if path.name != "main.c":
         found += [(m.start(), "a static variable inside a function") for m in STATIC_LOCAL.finditer(code)]
+    if path.parent.name != "base":
+        found += [(m.start(), "a cursor of a buffer: base/buffer.h has the verbs") for m in CURSOR.finditer(code)]
     report = []
     for offset, reason in found:
         line = code.count("\n", 0, offset) + 1

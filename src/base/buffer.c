@@ -22,13 +22,18 @@ void buffer_lender_done(struct buffer_lender *lender)
 	pool_done(&lender->large);
 }
 
+static void reset(const struct buffer_lender *lender, struct buffer *buffer)
+{
+	buffer->start = buffer->ready = buffer->raw = buffer->end = lender->headroom;
+}
+
 static struct buffer *take(struct buffer_lender *lender, struct pool *pool)
 {
 	struct buffer *buffer = pool_take(pool);
 
 	if (buffer != NULL) {
 		buffer->size = (uint32_t)(pool->object_size - sizeof(*buffer));
-		buffer_reset(lender, buffer);
+		reset(lender, buffer);
 	}
 	return buffer;
 }
@@ -77,26 +82,35 @@ void buffer_return(struct buffer_lender *lender, struct buffer **buffer)
 	}
 }
 
-void buffer_reset(struct buffer_lender *lender, struct buffer *buffer)
-{
-	buffer->start = buffer->ready = buffer->raw = buffer->end = lender->headroom;
-}
-
-void buffer_compact(struct buffer_lender *lender, struct buffer *buffer)
+void buffer_make_room(struct buffer_lender *lender, struct buffer *buffer)
 {
 	const uint32_t len = buffer->end - buffer->raw;
 
-	ASSERT(buffer->start == buffer->ready);
-	memmove(buffer->bytes + lender->headroom, buffer->bytes + buffer->raw, len);
-	buffer_reset(lender, buffer);
-	buffer->end += len;
+	if (!buffer_is_sent(buffer)) {
+		return;
+	}
+	if (len > 0 && buffer->raw > lender->headroom) {
+		memmove(buffer->bytes + lender->headroom, buffer->bytes + buffer->raw, len);
+	}
+	if (len == 0 || buffer->raw > lender->headroom) {
+		reset(lender, buffer);
+		buffer->end += len;
+	}
+}
+
+void buffer_drop_to_judge(struct buffer_lender *lender, struct buffer *buffer)
+{
+	buffer->end = buffer->raw = buffer->ready;
+	if (buffer_is_sent(buffer)) {
+		reset(lender, buffer);
+	}
 }
 
 bool buffer_replace(struct buffer *buffer, size_t judged, struct slice sent)
 {
 	const uint32_t cut = buffer->raw + (uint32_t)judged;
 
-	ASSERT(buffer->start == buffer->ready && cut <= buffer->end);
+	ASSERT(buffer_is_sent(buffer) && cut <= buffer->end);
 	if (sent.len > cut) {
 		return false;
 	}

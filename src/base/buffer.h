@@ -8,7 +8,8 @@
  * Read bytes are appended at `end`. Whoever judges them moves them, in place,
  * from the second run to the first; whoever sends advances `start`. The
  * headroom lets a head that was written anew, and may have grown, stand
- * directly before the body bytes that came with the old one.
+ * directly before the body bytes that came with the old one. The cursors are
+ * moved by the verbs below alone (tools/check-source.py).
  *
  * A buffer is lent while bytes are in flight and given back when empty: an
  * idle connection has none. There are two sizes: small ones for ordinary
@@ -21,7 +22,8 @@
 #include "base/slice.h"
 
 enum {
-	BUFFER_SMALL_SIZE = 20 * 1024, /* 16 KiB of data and what stands before them */
+	/* Five pages: 16 KiB of data and what stands before them. */
+	BUFFER_SMALL_SIZE = 20 * 1024 - POOL_OVERHEAD,
 	BUFFER_LARGE_SIZE = 256 * 1024,
 };
 
@@ -56,6 +58,8 @@ bool buffer_grow(struct buffer_lender *lender, struct buffer **buffer) MUST_USE;
 /* Give it back and null it; NULL is fine. */
 void buffer_return(struct buffer_lender *lender, struct buffer **buffer);
 
+/* ── What is in it ───────────────────────────────────────────────────────── */
+
 static inline struct slice buffer_to_send(const struct buffer *buffer)
 {
 	return slice_between(buffer->bytes + buffer->start, buffer->bytes + buffer->ready);
@@ -71,20 +75,109 @@ static inline bool buffer_is_empty(const struct buffer *buffer)
 	return buffer->start == buffer->ready && buffer->raw == buffer->end;
 }
 
+/* Nothing in it is to be sent. */
+static inline bool buffer_is_sent(const struct buffer *buffer)
+{
+	return buffer->start == buffer->ready;
+}
+
 static inline size_t buffer_room(const struct buffer *buffer)
 {
 	return buffer->size - buffer->end;
 }
 
-/* Forget everything. */
-void buffer_reset(struct buffer_lender *lender, struct buffer *buffer);
-/* With nothing to send: move the bytes to judge to the front, for more room behind them. */
-void buffer_compact(struct buffer_lender *lender, struct buffer *buffer);
+static inline bool buffer_is_large(const struct buffer *buffer)
+{
+	return buffer->size >= BUFFER_LARGE_SIZE / 2;
+}
+
+/* ── Reading ─────────────────────────────────────────────────────────────── */
+
+/* Where buffer_room() bytes may be written. */
+static inline char *buffer_tail(struct buffer *buffer)
+{
+	return buffer->bytes + buffer->end;
+}
+
+/* `len` bytes were written at the tail, and are to be judged. */
+static inline void buffer_append(struct buffer *buffer, size_t len)
+{
+	ASSERT(len <= buffer_room(buffer));
+	buffer->end += (uint32_t)len;
+}
+
+/*
+ * Make room behind the bytes to judge by moving them to the front, as far as
+ * nothing stands there that is to be sent.
+ */
+void buffer_make_room(struct buffer_lender *lender, struct buffer *buffer);
+
+/* ── Judging ─────────────────────────────────────────────────────────────── */
+
+/* The bytes to judge, to be rewritten in place. */
+static inline char *buffer_judged_in_place(struct buffer *buffer)
+{
+	return buffer->bytes + buffer->raw;
+}
+
+/* What is ready and what is judged next make one run: else what is ready must be sent first. */
+static inline bool buffer_can_keep(const struct buffer *buffer)
+{
+	return buffer->ready == buffer->raw || buffer_is_sent(buffer);
+}
+
+/* Of the bytes to judge the first `judged` are used up, and `kept` of them, at their front, are to
+ * be sent. */
+static inline void buffer_keep(struct buffer *buffer, size_t judged, size_t kept)
+{
+	ASSERT(buffer_can_keep(buffer) && kept <= judged && judged <= buffer->end - buffer->raw);
+	if (buffer_is_sent(buffer)) {
+		buffer->start = buffer->ready = buffer->raw;
+	}
+	buffer->ready += (uint32_t)kept;
+	buffer->raw += (uint32_t)judged;
+}
+
+/* Of the bytes to judge the first `judged` go nowhere. */
+static inline void buffer_skip(struct buffer *buffer, size_t judged)
+{
+	ASSERT(judged <= buffer->end - buffer->raw);
+	buffer->raw += (uint32_t)judged;
+}
+
 /*
  * Replace the first `judged` bytes to judge by `sent`, which then stands ready
  * to be sent; there must be nothing to send yet. False when the headroom does
  * not suffice.
  */
 bool buffer_replace(struct buffer *buffer, size_t judged, struct slice sent) MUST_USE;
+
+/* ── Sending ─────────────────────────────────────────────────────────────── */
+
+/* The first `len` bytes to send have left. */
+static inline void buffer_sent(struct buffer *buffer, size_t len)
+{
+	ASSERT(len <= buffer->ready - buffer->start);
+	buffer->start += (uint32_t)len;
+}
+
+/* The last `len` bytes that were to be sent are to be sent once more; nobody has read, kept or
+ * skipped anything since. */
+static inline void buffer_unsend(struct buffer *buffer, size_t len)
+{
+	ASSERT(len <= buffer->ready);
+	buffer->start = buffer->ready - (uint32_t)len;
+}
+
+/* ── Giving up what is in it ─────────────────────────────────────────────── */
+
+/* What is to be sent goes nowhere. */
+static inline void buffer_drop_to_send(struct buffer *buffer)
+{
+	buffer->start = buffer->ready;
+}
+
+/* What is to be judged goes nowhere: what is kept from now on stands behind what is to be sent. */
+void buffer_drop_to_judge(struct buffer_lender *lender, struct buffer *buffer);
 
 #endif

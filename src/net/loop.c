@@ -174,6 +174,12 @@ static void dispatch(const struct epoll_event *events, int count)
 	}
 }
 
+void loop_end_turn(struct loop *loop)
+{
+	run_timers(loop);
+	run_tasks(loop);
+}
+
 int loop_run(struct loop *loop)
 {
 	struct epoll_event events[EVENTS_PER_TURN];
@@ -185,8 +191,7 @@ int loop_run(struct loop *loop)
 		}
 		loop->now_ns = clock_monotonic_ns();
 		dispatch(events, count);
-		run_timers(loop);
-		run_tasks(loop);
+		loop_end_turn(loop);
 	}
 	run_tasks(loop); /* what the last turn released */
 	return 0;

@@ -6,12 +6,9 @@
 #include "sandbox/sandbox.h"
 #include "serve/internal.h"
 
-#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
-
-enum { HEAP_OBJECT_MAX = 128 * 1024 };
 
 /* ── Learning ────────────────────────────────────────────────────────────── */
 
@@ -120,19 +117,8 @@ static bool run(struct server *server)
 	return true;
 }
 
-/* What the threads' memory is taken from. */
-static void set_up_heap(void)
-{
-	/*
-	 * Said explicitly, it stays: of itself libc raises it at the first free(), and what large
-	 * buffers leave in the heap between others is never given back. There is one thread yet.
-	 */
-	(void)mallopt(M_MMAP_THRESHOLD, HEAP_OBJECT_MAX); /* NOLINT(concurrency-mt-unsafe) */
-}
-
 int serve(struct config *config)
 {
-	set_up_heap();
 	struct server *server = server_new(config);
 	if (server == NULL) {
 		log_line(LOG_CRIT, "cannot start: out of memory");

@@ -33,6 +33,7 @@ static struct snapshot_listener listener_of(
 	        .gate = {.policy = listener->policy,
 	                .browsers = listener->browsers,
 	                .max_head = config->max_head},
+	        .transport = &transport_plain,
 	        .learns = config->verb == CONFIG_LEARN || policy_observes(listener->policy),
 	};
 }
@@ -49,7 +50,8 @@ struct snapshot *snapshot_new(struct config *config)
 	configured->snapshot = (struct snapshot){
 	        .references = 1,
 	        .free = free_configured,
-	        .socket_path = config->socket_path,
+	        .engine_transport = &transport_plain,
+	        .engine = address_of_path(slice_of(config->socket_path)),
 	        .api_key = config->api_key,
 	        .max_head = config->max_head,
 	        .head_timeout = config->head_timeout,

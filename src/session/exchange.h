@@ -26,6 +26,7 @@ struct exchange {
 	bool old_client;    /* HTTP/1.0: knows no chunks and no 1xx */
 	bool end_told;      /* the Engine knows that the client sends no more */
 	bool dialled_again; /* it was retried once */
+	bool probe;         /* GET /health: whether a connection can be had is the answer */
 	/* Bytes before the buffer's `ready` that are the whole request, or 0. */
 	uint32_t replay_len;
 	unsigned interim_count; /* 1xx answers so far */

@@ -23,8 +23,7 @@ void flow_start(struct flow *flow, enum http_framing framing, uint64_t length)
 	flow->chunks = (struct http_chunks){0};
 	flow->data = 0;
 	flow->drop = false;
-	flow->bulk = false;
-	flow->long_chunks = false;
+	flow->way = FLOW_SMALL;
 	flow->complete = framing == HTTP_NO_BODY || (framing == HTTP_LENGTH && length == 0);
 }
 
@@ -84,7 +83,7 @@ void flow_reset(struct flow *flow, struct flow_lender *lender)
 {
 	return_pipe(flow, lender);
 	buffer_return(&lender->buffers, &flow->buffer);
-	flow->bulk = false;
+	flow->way = FLOW_SMALL;
 }
 
 void flow_release(struct flow *flow, struct flow_lender *lender)
@@ -102,7 +101,7 @@ void flow_drop(struct flow *flow, struct flow_lender *lender)
 	return_pipe(flow, lender);
 	flow->drop = true;
 	if (flow->buffer != NULL) {
-		flow->buffer->start = flow->buffer->ready;
+		buffer_drop_to_send(flow->buffer);
 	}
 }
 
@@ -117,25 +116,37 @@ static uint64_t opaque(const struct flow *flow)
 	return flow->framing == HTTP_LENGTH ? flow->remaining : 0;
 }
 
-/* Into a unix socket it pays at any length, into TCP for one piece: docs/performance.md. */
-static bool will_splice(const struct flow *flow)
+/*
+ * The cheapest way for what comes next. Measured, docs/performance.md: into a
+ * unix socket splicing pays at any length, into TCP for a body of one piece.
+ */
+static enum flow_way choose_way(
+        const struct flow *flow, const struct stream *source, const struct stream *sink)
 {
-	const uint64_t len = opaque(flow);
-	const bool middling = flow->data + len <= SPLICE_MAX && !flow->bulk;
+	const uint64_t run = opaque(flow);
+	const bool splicing = flow->way == FLOW_SPLICED || flow->way == FLOW_FRAMED;
 
-	return len >= SPLICE_MIN && (flow->into_unix || middling) && !flow->drop;
+	if (run >= SPLICE_MIN && !flow->drop && stream_can_splice(source, sink) &&
+	        (sink->takes_pages ||
+	                (flow->data + run <= SPLICE_MAX && flow->way != FLOW_LARGE))) {
+		return FLOW_SPLICED;
+	}
+	if (flow->way == FLOW_LARGE || run > SPLICE_MAX) {
+		return FLOW_LARGE;
+	}
+	return run == 0 && splicing && sink->takes_pages ? FLOW_FRAMED : FLOW_SMALL;
 }
 
 static int send_buffer(struct flow *flow, struct stream *sink, bool more)
 {
 	struct buffer *buffer = flow->buffer;
 
-	while (buffer != NULL && buffer->start < buffer->ready) {
+	while (buffer != NULL && !buffer_is_sent(buffer)) {
 		const ssize_t n = stream_write(sink, buffer_to_send(buffer), more);
 		if (n < 0) {
 			return (int)n;
 		}
-		buffer->start += (uint32_t)n;
+		buffer_sent(buffer, (size_t)n);
 	}
 	return 0;
 }
@@ -154,14 +165,11 @@ static int send_pipe(struct flow *flow, struct stream *sink, bool more)
 
 enum flow_result flow_send(struct flow *flow, struct stream *sink, bool more)
 {
-	const struct buffer *buffer = flow->buffer;
-	const bool pending = flow->piped > 0 || (buffer != NULL && buffer->start < buffer->ready);
 	int error = send_buffer(flow, sink, more);
 
 	if (error == 0 && flow->piped > 0) {
 		error = send_pipe(flow, sink, more);
 	}
-	flow->held = pending ? more : flow->held;
 	if (error < 0) {
 		return error == -EAGAIN ? FLOW_WAIT : FLOW_SINK_LOST;
 	}
@@ -170,25 +178,13 @@ enum flow_result flow_send(struct flow *flow, struct stream *sink, bool more)
 
 /* ── Judging ─────────────────────────────────────────────────────────────── */
 
-/* `len` bytes to judge are used up; `kept` of them, at their front, are to be sent. */
-static void pass(struct flow *flow, size_t len, size_t kept)
-{
-	struct buffer *buffer = flow->buffer;
-
-	if (buffer->start == buffer->ready) {
-		buffer->start = buffer->ready = buffer->raw;
-	}
-	buffer->ready += flow->drop ? 0 : (uint32_t)kept;
-	buffer->raw += (uint32_t)len;
-}
-
 static bool judge_chunks(struct flow *flow)
 {
 	struct buffer *buffer = flow->buffer;
 	const struct http_chunks_result result = http_chunks_rewrite(
-	        &flow->chunks, buffer->bytes + buffer->raw, buffer->end - buffer->raw);
+	        &flow->chunks, buffer_judged_in_place(buffer), buffer_to_judge(buffer).len);
 
-	pass(flow, result.consumed, result.produced);
+	buffer_keep(buffer, result.consumed, flow->drop ? 0 : result.produced);
 	flow->data += result.data;
 	flow->complete = result.progress == HTTP_DONE;
 	return result.progress != HTTP_BAD;
@@ -203,15 +199,8 @@ static void judge_plain(struct flow *flow)
 		flow->remaining -= len;
 		flow->complete = flow->remaining == 0;
 	}
-	pass(flow, len, len);
+	buffer_keep(flow->buffer, len, flow->drop ? 0 : len);
 	flow->data += len;
-}
-
-/* What is ready and what is judged next must be one run. */
-static bool can_judge(const struct flow *flow)
-{
-	return flow->buffer->ready == flow->buffer->raw ||
-	       flow->buffer->start == flow->buffer->ready;
 }
 
 /* False on malformed chunks. */
@@ -234,18 +223,14 @@ void flow_skip(struct flow *flow, struct flow_lender *lender)
 
 /* ── Reading ─────────────────────────────────────────────────────────────── */
 
-static int make_room(struct flow *flow, struct flow_lender *lender)
+static int make_room(struct flow *flow, struct flow_lender *lender, bool large)
 {
 	if (!buffer_borrow(&lender->buffers, &flow->buffer)) {
 		return -ENOMEM;
 	}
 	struct buffer *buffer = flow->buffer;
-	if (buffer_is_empty(buffer)) {
-		buffer_reset(&lender->buffers, buffer);
-	} else if (buffer->start == buffer->ready && buffer->raw > lender->buffers.headroom) {
-		buffer_compact(&lender->buffers, buffer);
-	}
-	if ((flow->bulk || buffer_room(buffer) == 0) && buffer->size < BUFFER_LARGE_SIZE / 2) {
+	buffer_make_room(&lender->buffers, buffer);
+	if ((large || buffer_room(buffer) == 0) && !buffer_is_large(buffer)) {
 		return buffer_grow(&lender->buffers, &flow->buffer) ? 0 : -ENOMEM;
 	}
 	return buffer_room(buffer) > 0 ? 0 : -ENOBUFS;
@@ -256,15 +241,15 @@ ssize_t flow_read(struct flow *flow, struct flow_lender *lender, struct stream *
 	if (!source->readable) {
 		return -EAGAIN;
 	}
-	const int error = make_room(flow, lender);
+	const int error = make_room(flow, lender, flow->way == FLOW_LARGE);
 	if (error < 0) {
 		return error;
 	}
 	const size_t room = buffer_room(flow->buffer);
 	const size_t wanted = room < most ? room : most;
-	const ssize_t n = stream_read(source, flow->buffer->bytes + flow->buffer->end, wanted);
+	const ssize_t n = stream_read(source, buffer_tail(flow->buffer), wanted);
 	if (n > 0) {
-		flow->buffer->end += (uint32_t)n;
+		buffer_append(flow->buffer, (size_t)n);
 	}
 	return n;
 }
@@ -277,8 +262,7 @@ static ssize_t read_pipe(struct flow *flow, struct stream *source)
 	}
 	flow->piped += (size_t)n;
 	flow->data += (uint64_t)n;
-	flow->long_chunks = flow->framing == HTTP_CHUNKED;
-	if (flow->long_chunks) {
+	if (flow->framing == HTTP_CHUNKED) {
 		http_chunks_skip(&flow->chunks, (uint64_t)n);
 	} else {
 		flow->remaining -= (uint64_t)n;
@@ -287,19 +271,25 @@ static ssize_t read_pipe(struct flow *flow, struct stream *source)
 	return n;
 }
 
-static ssize_t fill(struct flow *flow, struct flow_lender *lender, struct stream *source)
+/* More of the message, by the way that was chosen; by a buffer where that is not to be had. */
+static ssize_t fill(
+        struct flow *flow, struct flow_lender *lender, struct stream *source, enum flow_way way)
 {
-	if (flow_unjudged(flow).len == 0 && source->readable && will_splice(flow) &&
-	        borrow_pipe(flow, lender) == 0) { /* without descriptors it is copied */
-		return read_pipe(flow, source);
+	if (way == FLOW_SPLICED) {
+		if (flow_unjudged(flow).len == 0 && source->readable &&
+		        borrow_pipe(flow, lender) == 0) {
+			flow->way = way;
+			return read_pipe(flow, source);
+		}
+		way = opaque(flow) > SPLICE_MAX ? FLOW_LARGE : FLOW_SMALL;
 	}
-	flow->bulk |= opaque(flow) > SPLICE_MAX;
-	const bool framing = flow->long_chunks && flow->into_unix && opaque(flow) == 0;
-	const ssize_t n = flow_read(flow, lender, source, framing ? FRAMING_READ : SIZE_MAX);
-	flow->long_chunks = framing;
-	if (n > 0) {
-		flow->bulk =
-		        buffer_room(flow->buffer) == 0 || (flow->bulk && n >= BUFFER_SMALL_SIZE);
+	flow->way = way;
+	const ssize_t n =
+	        flow_read(flow, lender, source, way == FLOW_FRAMED ? FRAMING_READ : SIZE_MAX);
+	if (n > 0 && buffer_room(flow->buffer) == 0) {
+		flow->way = FLOW_LARGE;
+	} else if (n > 0 && way == FLOW_LARGE && n < BUFFER_SMALL_SIZE) {
+		flow->way = FLOW_SMALL;
 	}
 	return n;
 }
@@ -309,10 +299,7 @@ static ssize_t fill(struct flow *flow, struct flow_lender *lender, struct stream
 static enum flow_result read_failed(
         struct flow *flow, struct flow_lender *lender, struct stream *sink, ssize_t n)
 {
-	if (flow->held) {
-		stream_push(sink);
-		flow->held = false;
-	}
+	stream_push(sink);
 	if (n == 0) {
 		return FLOW_SOURCE_END;
 	}
@@ -339,23 +326,27 @@ enum flow_result flow_move(
 	for (unsigned moves = 0; moves < MOVES_PER_TURN; moves++) {
 		bool blocked = false;
 		if (!flow->complete && flow_unjudged(flow).len > 0) {
-			blocked = !can_judge(flow);
+			blocked = !buffer_can_keep(flow->buffer);
 			if (!blocked && !judge(flow)) {
 				/* What was in order before it is sent. */
 				return flow_send(flow, sink, false) == FLOW_WAIT ? FLOW_WAIT
 				                                                 : FLOW_MALFORMED;
 			}
 		}
-		const bool more = source->readable && !flow->into_unix &&
-		                  (will_splice(flow) || awaits_framing(flow));
+		if (flow->complete) {
+			return flow_send(flow, sink, false);
+		}
+		const enum flow_way way = choose_way(flow, source, sink);
+		const bool more = source->readable && !sink->takes_pages &&
+		                  (way == FLOW_SPLICED || awaits_framing(flow));
 		const enum flow_result sent = flow_send(flow, sink, more);
-		if (sent != FLOW_COMPLETE || flow->complete) {
+		if (sent != FLOW_COMPLETE) {
 			return sent;
 		}
 		if (blocked) {
 			continue;
 		}
-		const ssize_t n = fill(flow, lender, source);
+		const ssize_t n = fill(flow, lender, source, way);
 		if (n <= 0) {
 			return read_failed(flow, lender, sink, n);
 		}

@@ -29,6 +29,14 @@ struct flow_lender {
 	unsigned pipe_count;
 };
 
+/* The ways that bytes can go. */
+enum flow_way {
+	FLOW_SMALL,   /* copied through a small buffer */
+	FLOW_LARGE,   /* copied through a large one */
+	FLOW_SPLICED, /* through a pipe: data of the body that needs no look */
+	FLOW_FRAMED,  /* a few bytes: what stands between two chunks that are spliced */
+};
+
 struct flow {
 	struct buffer *buffer; /* NULL while nothing is in flight */
 	struct pipe pipe;      /* not open likewise */
@@ -36,13 +44,10 @@ struct flow {
 	enum http_framing framing;
 	uint64_t remaining; /* HTTP_LENGTH: bytes of the body still to come */
 	struct http_chunks chunks;
-	uint64_t data;    /* bytes of body that were judged */
-	bool complete;    /* the end of the body was judged */
-	bool drop;        /* the body is read, but goes nowhere */
-	bool held;        /* the last bytes were sent with "more follows" */
-	bool bulk;        /* it fills small buffers: lend large ones */
-	bool long_chunks; /* data of a chunk was spliced: what comes next is framing */
-	bool into_unix;   /* the sink takes pages over instead of copying; set once */
+	uint64_t data;     /* bytes of body that were judged */
+	bool complete;     /* the end of the body was judged */
+	bool drop;         /* the body is read, but goes nowhere */
+	enum flow_way way; /* of the last bytes; large only if they were many */
 };
 
 enum flow_result {
@@ -90,8 +95,7 @@ static inline struct slice flow_unjudged(const struct flow *flow)
 /* All that is to be sent of the message so far is sent. */
 static inline bool flow_is_sent(const struct flow *flow)
 {
-	return flow->piped == 0 &&
-	       (flow->buffer == NULL || flow->buffer->start == flow->buffer->ready);
+	return flow->piped == 0 && (flow->buffer == NULL || buffer_is_sent(flow->buffer));
 }
 
 /* The message is over, and all of it is sent: only then is the sink free for another. */

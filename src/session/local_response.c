@@ -57,7 +57,7 @@ enum http_connection session_connection(const struct exchange *exchange)
 	return exchange->old_client ? HTTP_CONNECTION_KEEP_ALIVE : HTTP_CONNECTION_KEEP;
 }
 
-/* Where an local response goes: behind what is half sent, a 1xx. NULL without memory. */
+/* Where a local response goes: behind what is half sent, a 1xx. NULL without memory. */
 static struct buffer *answer_buffer(struct session *session)
 {
 	struct buffer_lender *lender = &session->worker->lender.buffers;
@@ -66,10 +66,7 @@ static struct buffer *answer_buffer(struct session *session)
 	if (buffer_borrow(lender, &session->down.buffer)) {
 		flow_start(&session->down, HTTP_NO_BODY, 0);
 		buffer = session->down.buffer;
-		buffer->end = buffer->raw = buffer->ready;
-		if (buffer->start == buffer->ready) {
-			buffer_reset(lender, buffer);
-		}
+		buffer_drop_to_judge(lender, buffer);
 	}
 	return buffer;
 }
@@ -93,7 +90,7 @@ static enum next answer(
 	exchange->keep_client =
 	        exchange->keep_client && session->up.complete && !session->worker->stopping;
 	const enum http_connection connection = session_connection(exchange);
-	struct text text = text_over(buffer->bytes + buffer->end, buffer_room(buffer));
+	struct text text = text_over(buffer_tail(buffer), buffer_room(buffer));
 	exchange->record.bytes =
 	        json.ptr != NULL
 	                ? http_json_write(&text, status, json, exchange->to_head, connection)
@@ -101,7 +98,8 @@ static enum next answer(
 	if (text.overflow) {
 		return NEXT_CLOSE;
 	}
-	buffer->ready = buffer->raw = buffer->end = buffer->end + (uint32_t)text.len;
+	buffer_append(buffer, text.len);
+	buffer_keep(buffer, text.len, text.len);
 	exchange->record.status = status;
 	exchange->record.outcome = outcome;
 	return session_enter(session, SESSION_RESPOND);
@@ -138,39 +136,62 @@ enum next session_respond_denied(struct session *session, const struct gate_deci
 	return say(session, OUTCOME_DENIED, text_slice(&text));
 }
 
-enum next session_respond_unreachable(struct session *session, int error)
+/* What becomes of a request for which there is no connection. */
+static const struct {
+	int error; /* positive errno; 0: any other */
+	enum outcome outcome;
+} dial_outcomes[] = {
+        {EAGAIN, OUTCOME_ENGINE_BUSY},
+        {ETIMEDOUT, OUTCOME_ENGINE_SLOW},
+        {EMFILE, OUTCOME_NO_RESOURCES},
+        {ENFILE, OUTCOME_NO_RESOURCES},
+        {ENOMEM, OUTCOME_NO_RESOURCES},
+        {ENOBUFS, OUTCOME_NO_RESOURCES},
+        {0, OUTCOME_ENGINE_UNREACHABLE},
+};
+
+static enum outcome dial_outcome(int error)
 {
-	struct worker *worker = session->worker;
+	unsigned i = 0;
+
+	while (dial_outcomes[i].error != 0 && dial_outcomes[i].error != -error) {
+		i++;
+	}
+	return dial_outcomes[i].outcome;
+}
+
+static enum next respond_unhealthy(struct session *session, struct slice diagnosis)
+{
 	char memory[MESSAGE_MAX];
 	struct text text = text_over(memory, sizeof(memory));
 
-	upstream_diagnose(&text, session_snapshot(session)->socket_path, -error);
+	text_add(&text, SLICE("{\"status\":\"unhealthy\",\"reason\":\""));
+	text_add_json(&text, diagnosis);
+	text_add(&text, SLICE("\"}"));
+	return answer(session, OUTCOME_UNHEALTHY, text_slice(&text), SLICE(""));
+}
+
+enum next session_respond_dial(struct session *session, int error)
+{
+	struct worker *worker = session->worker;
+	char memory[MESSAGE_MAX / 2];
+	struct text text = text_over(memory, sizeof(memory));
+
+	upstream_diagnose(&text, &session_snapshot(session)->engine, -error);
+	if (session->exchange->probe) {
+		return respond_unhealthy(session, text_slice(&text));
+	}
 	if (worker->loop.now_ns >=
 	        worker->next_diagnosis_ns) { /* each request has its line anyway */
 		worker->next_diagnosis_ns = worker->loop.now_ns + NS_PER_S;
 		log_line(LOG_ERR, "%.*s", SLICE_FMT(text_slice(&text)));
 	}
-	return say(session, OUTCOME_ENGINE_UNREACHABLE, text_slice(&text));
+	return say(session, dial_outcome(error), text_slice(&text));
 }
 
-enum next session_respond_health(struct session *session)
+enum next session_respond_healthy(struct session *session)
 {
-	char memory[MESSAGE_MAX];
-	struct text text = text_over(memory, sizeof(memory));
-	const int error = upstream_probe(&session->worker->upstream);
-
-	session->exchange->record.quiet = true;
-	if (error == 0) {
-		return answer(
-		        session, OUTCOME_HEALTHY, SLICE("{\"status\":\"healthy\"}"), SLICE(""));
-	}
-	char reason[MESSAGE_MAX / 2];
-	struct text words = text_over(reason, sizeof(reason));
-	upstream_diagnose(&words, session_snapshot(session)->socket_path, -error);
-	text_add(&text, SLICE("{\"status\":\"unhealthy\",\"reason\":\""));
-	text_add_json(&text, text_slice(&words));
-	text_add(&text, SLICE("\"}"));
-	return answer(session, OUTCOME_UNHEALTHY, text_slice(&text), SLICE(""));
+	return answer(session, OUTCOME_HEALTHY, SLICE("{\"status\":\"healthy\"}"), SLICE(""));
 }
 
 /* ── The end of an exchange ──────────────────────────────────────────────── */

@@ -154,9 +154,7 @@ static enum next relay_interim(struct session *session, const struct http_respon
 		return session_respond(session, OUTCOME_ENGINE_INTERIM);
 	}
 	if (session->exchange->old_client) { /* RFC 9110 §15.2: 1.0 knows no interim answers */
-		session->down.buffer->raw += (uint32_t)session->scan.head_len;
-		session->down.buffer->start = session->down.buffer->ready =
-		        session->down.buffer->raw;
+		buffer_skip(session->down.buffer, session->scan.head_len);
 	} else if (!write_answer_head(session, response, HTTP_CONNECTION_KEEP, false)) {
 		return session_respond(session, OUTCOME_ENGINE_HEAD_TOO_LARGE);
 	}

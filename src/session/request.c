@@ -6,7 +6,7 @@
 
 #include <errno.h>
 
-enum { DIAL_TIMEOUT_S = 10 };
+enum { DIAL_TIMEOUT_S = 10 }; /* over all attempts; of one it is the deadline of DIAL */
 
 /* ── IDLE and HEAD: a request comes in ───────────────────────────────────── */
 
@@ -136,6 +136,20 @@ static void note(struct session *session, const struct gate_decision *decision)
 	}
 }
 
+static enum next start_dialling(struct session *session)
+{
+	session->exchange->dial_since_ns = session->worker->loop.now_ns;
+	return session_enter(session, SESSION_DIAL);
+}
+
+/* GET /health: a dial without a request. */
+static enum next probe(struct session *session)
+{
+	session->exchange->record.quiet = true;
+	session->exchange->probe = true;
+	return start_dialling(session);
+}
+
 /* The head is written anew in front of the body bytes that came with it. */
 static enum next forward(struct session *session, const struct gate_decision *decision)
 {
@@ -161,16 +175,14 @@ static enum next forward(struct session *session, const struct gate_decision *de
 	}
 	session->up.drop = options.drop_body;
 	exchange->replay_len = session->up.complete ? (uint32_t)text.len : 0;
-	exchange->dial_since_ns = worker->loop.now_ns;
-	return session_enter(session, SESSION_DIAL);
+	return start_dialling(session);
 }
 
 /* The answer is ours: the request's body, if any, is all that is still to be read of it. */
 static void keep_here(struct session *session, const struct http_head *head)
 {
 	flow_start(&session->up, head->framing, head->content_length);
-	session->up.buffer->raw += (uint32_t)session->scan.head_len;
-	session->up.buffer->start = session->up.buffer->ready = session->up.buffer->raw;
+	buffer_skip(session->up.buffer, session->scan.head_len);
 }
 
 /* A request that was understood, and is not forwarded. */
@@ -181,7 +193,7 @@ static enum next respond(struct session *session, const struct gate_decision *de
 		return session_respond_denied(session, decision);
 	}
 	return session->worker->stopping ? session_respond(session, OUTCOME_STOPPING)
-	                                 : session_respond_health(session);
+	                                 : probe(session);
 }
 
 static enum next act(struct session *session, const struct gate_decision *decision)
@@ -233,28 +245,61 @@ enum next session_step_head(struct session *session)
 
 static enum upstream_wish wish_of(const struct exchange *exchange)
 {
-	if (exchange->dialled_again) {
+	if (exchange->dialled_again || exchange->probe) {
 		return UPSTREAM_FRESH;
 	}
 	return exchange->safe && exchange->replay_len > 0 ? UPSTREAM_ANY : UPSTREAM_ALIVE;
 }
 
-enum next session_step_dial(struct session *session)
+/* 0 when the Engine's connection can be used, -EAGAIN when it has to be waited for. */
+static int dial(struct session *session)
 {
-	struct worker *worker = session->worker;
-	struct exchange *exchange = session->exchange;
-	const int error = upstream_borrow(&worker->upstream, wish_of(exchange),
-	        session_engine_notified, session, &session->engine);
-
-	if (error == -EAGAIN) {
-		if (worker->loop.now_ns - exchange->dial_since_ns > DIAL_TIMEOUT_S * NS_PER_S) {
-			return session_respond(session, OUTCOME_ENGINE_BUSY);
+	if (session->engine == NULL) {
+		const int error =
+		        upstream_borrow(&session->worker->upstream, wish_of(session->exchange),
+		                session_engine_notified, session, &session->engine);
+		if (error < 0) {
+			return error;
 		}
-		(void)session_enter(session, SESSION_DIAL);
+	}
+	return stream_handshake(&session->engine->stream);
+}
+
+/* Until the connection is there, or, without one, until there may be room in the Engine's queue. */
+static enum next wait_to_dial(struct session *session)
+{
+	const struct exchange *exchange = session->exchange;
+	const int64_t waited_ns = session->worker->loop.now_ns - exchange->dial_since_ns;
+	const bool late = waited_ns >= DIAL_TIMEOUT_S * NS_PER_S;
+
+	if (session->engine == NULL) {
+		if (late || exchange->probe) {
+			return session_respond_dial(session, -EAGAIN);
+		}
+		(void)session_enter(session, SESSION_QUEUE);
 		return NEXT_WAIT;
 	}
+	if (late) {
+		return session_respond_dial(session, -ETIMEDOUT);
+	}
+	if (session->state != SESSION_DIAL) {
+		(void)session_enter(session, SESSION_DIAL);
+	}
+	return NEXT_WAIT;
+}
+
+enum next session_step_dial(struct session *session)
+{
+	const int error = dial(session);
+
+	if (error == -EAGAIN) {
+		return wait_to_dial(session);
+	}
 	if (error < 0) {
-		return session_respond_unreachable(session, error);
+		return session_respond_dial(session, error);
+	}
+	if (session->exchange->probe) {
+		return session_respond_healthy(session);
 	}
 	session->scan = (struct http_scan){0};
 	return session_enter(session, SESSION_REPLY);
@@ -271,12 +316,9 @@ bool session_may_replay(const struct session *session)
 
 enum next session_replay(struct session *session)
 {
-	struct buffer *buffer = session->up.buffer;
-
 	session_release_engine(session, false);
 	flow_reset(&session->down, &session->worker->lender);
-	buffer->start = buffer->ready - session->exchange->replay_len;
+	buffer_unsend(session->up.buffer, session->exchange->replay_len);
 	session->exchange->dialled_again = true;
-	session->exchange->dial_since_ns = session->worker->loop.now_ns;
-	return session_enter(session, SESSION_DIAL);
+	return start_dialling(session);
 }

@@ -74,7 +74,7 @@ static void session_close(struct session *session)
 {
 	struct worker *worker = session->worker;
 
-	if (session->client.watch.fd < 0) {
+	if (!stream_is_open(&session->client)) {
 		return;
 	}
 	if (session->exchange != NULL &&
@@ -192,6 +192,8 @@ static void deadline_expired(struct timer *timer)
 
 void session_open(struct worker *worker, int fd, const struct caller *caller)
 {
+	const struct snapshot *snapshot = worker->adoption->snapshot;
+	const struct transport *transport = snapshot->listeners[caller->listener].transport;
 	struct session *session = pool_take(&worker->session_pool);
 
 	if (session == NULL) {
@@ -202,18 +204,19 @@ void session_open(struct worker *worker, int fd, const struct caller *caller)
 	*session = (struct session){
 	        .worker = worker,
 	        .caller = *caller,
-	        .up.into_unix = true,
 	};
+	if (transport->accept(transport, &session->client, &worker->loop, fd, client_notified) <
+	        0) {
+		pool_give(&worker->session_pool, session);
+		(void)atomic_fetch_sub(&worker->shared->connections, 1);
+		return;
+	}
 	timer_init(&session->deadline, deadline_expired);
 	task_init(&session->again, session_again);
 	task_init(&session->deferred_free, free_deferred);
 	list_init(&session->link);
 	list_append(&worker->sessions, &session->link);
-	if (stream_open(&session->client, &worker->loop, fd, client_notified) < 0) {
-		session->client.watch.fd = fd;
-		session_close(session);
-		return;
-	}
+	worker_trim_later(worker);
 	(void)session_enter(session, SESSION_IDLE);
 }
 
@@ -230,7 +233,7 @@ void sessions_stop(struct worker *worker)
 	while (at != &worker->sessions) {
 		struct session *session = CONTAINER_OF(at, struct session, link);
 		at = at->next;
-		if (session->state == SESSION_IDLE && session->client.watch.fd >= 0) {
+		if (session->state == SESSION_IDLE && stream_is_open(&session->client)) {
 			session_run(session);
 		} else if (session->state == SESSION_LINGER) {
 			session_close(session);
@@ -242,7 +245,7 @@ void sessions_dismiss(struct worker *worker)
 {
 	for (struct list *at = worker->sessions.next; at != &worker->sessions; at = at->next) {
 		struct session *session = CONTAINER_OF(at, struct session, link);
-		if (session->client.watch.fd >= 0) {
+		if (stream_is_open(&session->client)) {
 			end_state(session, &endings[session->state].dismissed);
 		}
 	}

@@ -16,7 +16,6 @@
 #include "identity/identity.h"
 #include "session/snapshot.h"
 
-struct loop;
 struct worker;
 
 /* What all workers share, whatever configuration holds. Must outlive them. */

@@ -12,6 +12,7 @@
 
 #include "base/check.h"
 #include "gate/gate.h"
+#include "net/stream.h"
 
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -21,13 +22,15 @@ enum { SNAPSHOT_LISTENERS_MAX = 16 };
 /* What holds for those who connect at a listener. */
 struct snapshot_listener {
 	struct gate_config gate;
-	bool learns; /* what is asked for there is noted */
+	const struct transport *transport; /* of what is accepted there */
+	bool learns;                       /* what is asked for there is noted */
 };
 
 struct snapshot {
 	atomic_uint references;
 	void (*free)(struct snapshot *snapshot); /* called in any thread, once */
-	const char *socket_path;
+	const struct transport *engine_transport;
+	union address engine;    /* its address */
 	const char *api_key;     /* NULL: none */
 	unsigned max_head;       /* bytes */
 	unsigned head_timeout;   /* seconds */

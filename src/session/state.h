@@ -85,9 +85,13 @@ enum next session_respond(struct session *session, enum outcome outcome);
 enum next session_refuse(struct session *session, enum outcome outcome, const char *reason);
 /* 403 and what would allow it. */
 enum next session_respond_denied(struct session *session, const struct gate_decision *decision);
-/* 502 and what helps; `error` is a negative errno of connect(2). */
-enum next session_respond_unreachable(struct session *session, int error);
-enum next session_respond_health(struct session *session);
+/*
+ * No connection to the Engine can be had, and what helps; `error` is a negative
+ * errno of upstream_borrow() or stream_handshake(). To GET /health that is its answer.
+ */
+enum next session_respond_dial(struct session *session, int error);
+/* The answer to GET /health: a connection can be had. */
+enum next session_respond_healthy(struct session *session);
 /* Both sides are done: the next request, or the end. */
 enum next session_finish(struct session *session);
 /* Say that nothing more comes, and wait for the client to close. */

@@ -12,6 +12,8 @@ enum {
 	CLOSING_MAX = 1024, /* that wait for the end of a turn, and count no more */
 	FAREWELL_S = 1,     /* to take a last answer, after the grace */
 	HEADROOM = 256,     /* what rewriting may add to a head, the key apart */
+	TRIM_S = 10,
+	TRIM_SLABS = 256, /* of each pool in a turn: a millisecond or two */
 };
 
 /* ── Stopping ────────────────────────────────────────────────────────────── */
@@ -42,6 +44,45 @@ void worker_stop(struct worker *worker)
 struct loop *worker_loop(struct worker *worker)
 {
 	return &worker->loop;
+}
+
+/* ── Memory ──────────────────────────────────────────────────────────────── */
+
+void worker_trim_later(struct worker *worker)
+{
+	if (list_empty(&worker->trim.link)) {
+		timer_start(&worker->loop, &worker->trim_queue, &worker->trim);
+	}
+}
+
+/* What nobody uses goes back; as long as there is more of it, soon again. */
+static void trim(struct worker *worker)
+{
+	struct pool *const pools[] = {&worker->session_pool, &worker->exchange_pool,
+	        &worker->upstream.connections, &worker->lender.buffers.small,
+	        &worker->lender.buffers.large};
+	bool more = false;
+	bool left = false;
+
+	for (unsigned i = 0; i < ARRAY_LEN(pools); i++) {
+		more = pool_trim(pools[i], TRIM_SLABS) == TRIM_SLABS || more;
+		left = left || pools[i]->slab_count > 0;
+	}
+	if (more) {
+		loop_put_off(&worker->loop, &worker->trim_more);
+	} else if (left) {
+		worker_trim_later(worker);
+	}
+}
+
+static void trim_expired(struct timer *timer)
+{
+	trim(CONTAINER_OF(timer, struct worker, trim));
+}
+
+static void trim_again(struct task *task)
+{
+	trim(CONTAINER_OF(task, struct worker, trim_more));
 }
 
 /* ── Snapshots ───────────────────────────────────────────────────────────── */
@@ -86,6 +127,9 @@ static void init_queues(struct worker *worker)
 		timer_queue_init(loop, &worker->deadlines[state], deadlines_ns[state]);
 	}
 	timer_queue_init(loop, &worker->farewell_queue, FAREWELL_S * NS_PER_S);
+	timer_queue_init(loop, &worker->trim_queue, TRIM_S * NS_PER_S);
+	timer_init(&worker->trim, trim_expired);
+	task_init(&worker->trim_more, trim_again);
 	timer_init(&worker->grace, grace_expired);
 	timer_init(&worker->farewell, farewell_expired);
 	list_init(&worker->sessions);
@@ -124,8 +168,8 @@ int worker_new(struct worker_shared *shared, struct snapshot *snapshot, struct w
 	worker->adoption = adoption;
 	worker->max_head = snapshot->max_head;
 	init_queues(worker);
-	upstream_init(&worker->upstream, &worker->loop, snapshot->socket_path,
-	        shared->max_connections + CLOSING_MAX);
+	upstream_init(&worker->upstream, &worker->loop, snapshot->engine_transport,
+	        &snapshot->engine, shared->max_connections + CLOSING_MAX);
 	audit_init(&worker->audit, &worker->loop);
 	error = init_memory(worker);
 	if (error < 0) {

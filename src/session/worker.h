@@ -34,13 +34,17 @@ struct worker {
 	struct upstream upstream;
 	struct audit audit;
 	struct timer_queue deadlines[SESSION_STATES];
-	struct timer_queue grace_queue, farewell_queue;
+	struct timer_queue grace_queue, farewell_queue, trim_queue;
+	struct timer trim; /* when memory that nobody uses goes back to the system */
+	struct task trim_more;
 	/* Memory for one call, never kept. */
 	struct gate_scratch gate; /* its fields are an answer's too */
 	char *scratch;
 	size_t scratch_len; /* bytes */
 };
 
+/* Somebody has borrowed memory: look some time later whether it is still in use. */
+void worker_trim_later(struct worker *worker);
 /* One more exchange under way, by the snapshot of today; and when it has ended. */
 struct adoption *worker_enter(struct worker *worker);
 void worker_leave(struct worker *worker, struct adoption *adoption);

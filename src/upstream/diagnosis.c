@@ -216,31 +216,75 @@ static bool diagnose_type(struct text *text, const char *path)
 	return true;
 }
 
-void upstream_diagnose(struct text *text, const char *socket_path, int error)
+/* What is the same of every address. */
+static void diagnose_error(struct text *text, int error)
 {
 	const char *words = strerrordesc_np(error);
 
-	text_add_format(text, "cannot open %s: ", socket_path);
-	if (diagnose_type(text, socket_path)) {
+	switch (error) {
+	case EAGAIN:
+		text_add(text, SLICE("the Engine does not accept connections fast enough: its "
+		                     "queue is full"));
+		break;
+	case ETIMEDOUT:
+		text_add(text, SLICE("the Engine did not take the connection in time"));
+		break;
+	case EMFILE:
+	case ENFILE:
+		text_add(text, SLICE("the proxy has no descriptor left for the connection; raise "
+		                     "the limit of open files (ulimit -n)"));
+		break;
+	case ENOMEM:
+	case ENOBUFS:
+		text_add(text, SLICE("the proxy has no memory left for the connection"));
+		break;
+	default:
+		text_add_format(text, "%s", words != NULL ? words : "unknown error");
+		break;
+	}
+}
+
+static void diagnose_path(struct text *text, const char *path, int error)
+{
+	text_add_format(text, "cannot open %s: ", path);
+	if (diagnose_type(text, path)) {
 		return;
 	}
 	switch (error) {
 	case EACCES:
 	case EPERM:
-		diagnose_permission(text, socket_path);
+		diagnose_permission(text, path);
 		break;
 	case ENOENT:
-		diagnose_absence(text, socket_path);
+		diagnose_absence(text, path);
 		break;
 	case ECONNREFUSED:
-		diagnose_refusal(text, socket_path);
-		break;
-	case EAGAIN:
-		text_add(text, SLICE("the Engine does not accept connections fast enough: its "
-		                     "queue is full"));
+		diagnose_refusal(text, path);
 		break;
 	default:
-		text_add_format(text, "%s", words != NULL ? words : "unknown error");
+		diagnose_error(text, error);
 		break;
+	}
+}
+
+static void diagnose_host(struct text *text, const union address *engine, int error)
+{
+	char name[ADDRESS_NAME_MAX];
+
+	address_name(engine, name);
+	text_add_format(text, "cannot connect to %s: ", name);
+	if (error == ECONNREFUSED) {
+		text_add(text, SLICE("nobody listens there: the Engine is not running"));
+	} else {
+		diagnose_error(text, error);
+	}
+}
+
+void upstream_diagnose(struct text *text, const union address *engine, int error)
+{
+	if (engine->any.sa_family == AF_UNIX) {
+		diagnose_path(text, engine->path.sun_path, error);
+	} else {
+		diagnose_host(text, engine, error);
 	}
 }

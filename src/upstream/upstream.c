@@ -3,22 +3,16 @@
 
 #include "base/clock.h"
 
-#include <errno.h>
-#include <unistd.h>
-
 enum {
 	IDLE_MAX = 64, /* per thread */
 	IDLE_SECONDS = 60,
 	CONNECTIONS_KEPT = 16,
 };
 
-void upstream_init(
-        struct upstream *upstream, struct loop *loop, const char *socket_path, unsigned max)
+void upstream_init(struct upstream *upstream, struct loop *loop, const struct transport *transport,
+        const union address *address, unsigned max)
 {
-	*upstream = (struct upstream){
-	        .loop = loop,
-	        .address = address_of_path(slice_of(socket_path)),
-	};
+	*upstream = (struct upstream){.loop = loop, .transport = transport, .address = *address};
 	pool_init(&upstream->connections, sizeof(struct engine_connection), max, CONNECTIONS_KEPT);
 	list_init(&upstream->idle);
 	timer_queue_init(loop, &upstream->idle_queue, IDLE_SECONDS * NS_PER_S);
@@ -71,42 +65,16 @@ void upstream_close_idle(struct upstream *upstream)
 	}
 }
 
-static int dial(const struct upstream *upstream)
-{
-	const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-
-	if (fd < 0) {
-		return -errno;
-	}
-	if (connect(fd, &upstream->address.any, address_len(&upstream->address)) < 0) {
-		const int error = errno;
-		(void)close(fd);
-		return -error;
-	}
-	return fd;
-}
-
-int upstream_probe(const struct upstream *upstream)
-{
-	const int fd = dial(upstream);
-
-	return fd < 0 ? fd : close(fd);
-}
-
 static int open_connection(struct upstream *upstream, struct engine_connection **ret_connection)
 {
 	struct engine_connection *connection = pool_take(&upstream->connections);
 
 	if (connection == NULL) {
-		return -EAGAIN;
+		return -ENOBUFS;
 	}
-	const int fd = dial(upstream);
-	const int error =
-	        fd < 0 ? fd : stream_open(&connection->stream, upstream->loop, fd, idle_notified);
+	const int error = upstream->transport->connect(upstream->transport, &connection->stream,
+	        upstream->loop, &upstream->address, idle_notified);
 	if (error < 0) {
-		if (fd >= 0) {
-			(void)close(fd);
-		}
 		pool_give(&upstream->connections, connection);
 		return error;
 	}
@@ -134,9 +102,8 @@ static struct engine_connection *take_idle(struct upstream *upstream, enum upstr
 	return NULL;
 }
 
-int upstream_borrow(struct upstream *upstream, enum upstream_wish wish,
-        void (*notify)(struct stream *stream), void *borrower,
-        struct engine_connection **ret_connection)
+int upstream_borrow(struct upstream *upstream, enum upstream_wish wish, stream_notify *notify,
+        void *borrower, struct engine_connection **ret_connection)
 {
 	struct engine_connection *connection = take_idle(upstream, wish);
 	const int error = connection == NULL ? open_connection(upstream, &connection) : 0;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * upstream — connections to the Engine's unix socket: dial, reuse, retire.
+ * upstream — connections to the Engine: dial, reuse, retire.
  *
  * One per thread. A connection is lent to one request at a time. Idle ones are
  * kept for a minute, well under the 300 s after which the Engine closes them,
@@ -15,6 +15,7 @@
 
 struct upstream {
 	struct loop *loop;
+	const struct transport *transport;
 	union address address;
 	struct pool connections;
 	struct list idle; /* the last used one first */
@@ -32,9 +33,9 @@ struct engine_connection {
 	struct task deferred_free; /* at the end of the turn */
 };
 
-/* config has seen to it that address_path_problem() finds nothing. */
-void upstream_init(
-        struct upstream *upstream, struct loop *loop, const char *socket_path, unsigned max);
+/* `transport` must outlive it. */
+void upstream_init(struct upstream *upstream, struct loop *loop, const struct transport *transport,
+        const union address *address, unsigned max);
 /* Every connection must be home. */
 void upstream_done(struct upstream *upstream);
 /* Close the idle connections. */
@@ -47,18 +48,15 @@ enum upstream_wish {
 };
 
 /*
- * Borrow a connection. 0, or -EAGAIN (the Engine's accept queue is full, or
- * all connections are lent: try again shortly), or the -errno of connect(2).
+ * Borrow a connection, which can be used once stream_handshake() says 0. 0, or
+ * -EAGAIN (the Engine's accept queue is full: try again shortly), or -ENOBUFS
+ * (our own pool gives no more), or another -errno of connect(2).
  */
-int upstream_borrow(struct upstream *upstream, enum upstream_wish wish,
-        void (*notify)(struct stream *stream), void *borrower,
-        struct engine_connection **ret_connection) MUST_USE;
+int upstream_borrow(struct upstream *upstream, enum upstream_wish wish, stream_notify *notify,
+        void *borrower, struct engine_connection **ret_connection) MUST_USE;
 /* Back for the next request: nothing of this one is left in it. */
 void upstream_return(struct engine_connection *connection);
 /* Close it. NULL is fine. */
 void upstream_retire(struct engine_connection *connection);
-
-/* Whether the Engine accepts connections now: 0 or the -errno of connect(2). */
-int upstream_probe(const struct upstream *upstream) MUST_USE;
 
 #endif

@@ -145,6 +145,56 @@ static void a_pool_lends_up_to_its_ceiling(void **state)
 	pool_done(&pool);
 }
 
+static void what_nobody_borrows_goes_back(void **state)
+{
+	enum { OBJECTS = 100, SIZE = 300 };
+	struct pool pool;
+	void *objects[OBJECTS];
+
+	(void)state;
+	pool_init(&pool, SIZE, OBJECTS, 8);
+	for (unsigned i = 0; i < OBJECTS; i++) {
+		objects[i] = pool_take(&pool);
+		assert_non_null(objects[i]);
+		memset(objects[i], (int)i, SIZE);
+	}
+	const unsigned slabs = pool.slab_count;
+	assert_true(slabs > 1 && slabs < OBJECTS);
+	assert_int_equal(pool_trim(&pool, slabs), 0); /* all of it is lent */
+	for (unsigned i = 1; i < OBJECTS; i++) {
+		pool_give(&pool, objects[i]);
+	}
+	assert_int_equal(pool.slab_count, slabs); /* not at once */
+	assert_int_equal(pool_trim(&pool, 1), 1);
+	assert_int_equal(pool_trim(&pool, slabs), slabs - 2);
+	assert_int_equal(pool.slab_count, 1);
+	char expected[SIZE] = {0};
+	assert_memory_equal(objects[0], expected, SIZE); /* the one that is still lent */
+	void *other = pool_take(&pool);
+	assert_int_equal(pool.slab_count, 1); /* lent from where one is lent already */
+	pool_give(&pool, other);
+	pool_give(&pool, objects[0]);
+	pool_done(&pool);
+}
+
+static void an_object_larger_than_a_page_has_its_own_slab(void **state)
+{
+	struct pool pool;
+
+	(void)state;
+	pool_init(&pool, 3 * 4096 - POOL_OVERHEAD, 2, 0);
+	assert_int_equal(pool.slab_size, 3 * 4096);
+	assert_int_equal(pool.slab_objects, 1);
+	void *first = pool_take(&pool);
+	void *second = pool_take(&pool);
+	memset(first, 1, 3 * 4096 - POOL_OVERHEAD);
+	memset(second, 2, 3 * 4096 - POOL_OVERHEAD);
+	pool_give(&pool, first);
+	assert_int_equal(pool_trim(&pool, 2), 1);
+	pool_give(&pool, second);
+	pool_done(&pool);
+}
+
 /* ── buffer ──────────────────────────────────────────────────────────────── */
 
 enum { HEADROOM = 64 };
@@ -152,8 +202,8 @@ enum { HEADROOM = 64 };
 static void put(struct buffer *buffer, struct slice bytes)
 {
 	assert_true(bytes.len <= buffer_room(buffer));
-	memcpy(buffer->bytes + buffer->end, bytes.ptr, bytes.len);
-	buffer->end += (uint32_t)bytes.len;
+	memcpy(buffer_tail(buffer), bytes.ptr, bytes.len);
+	buffer_append(buffer, bytes.len);
 }
 
 static void a_rewritten_head_stands_before_its_body(void **state)
@@ -170,12 +220,80 @@ static void a_rewritten_head_stands_before_its_body(void **state)
 	assert_slice("to send", buffer_to_send(buffer), SLICE("a longer head "));
 	assert_slice("to judge", buffer_to_judge(buffer), SLICE("body"));
 	assert_ptr_equal(buffer_to_send(buffer).ptr + 14, buffer_to_judge(buffer).ptr);
-	buffer->start = buffer->ready;
-	buffer_compact(&lender, buffer);
-	assert_slice("compacted", buffer_to_judge(buffer), SLICE("body"));
-	assert_int_equal(buffer->start, HEADROOM);
+	const size_t room = buffer_room(buffer);
+	buffer_make_room(&lender, buffer); /* not over what is to be sent */
+	assert_int_equal(buffer_room(buffer), room);
+	buffer_sent(buffer, 14);
+	buffer_make_room(&lender, buffer);
+	assert_slice("moved to the front", buffer_to_judge(buffer), SLICE("body"));
+	assert_int_equal(buffer_room(buffer), room + 4);
 	buffer_return(&lender, &buffer);
 	assert_null(buffer);
+	buffer_lender_done(&lender);
+}
+
+/* One buffer with `bytes` to judge. */
+static struct buffer *lent(struct buffer_lender *lender, struct slice bytes)
+{
+	struct buffer *buffer = NULL;
+
+	buffer_lender_init(lender, HEADROOM, BUFFER_LARGE_SIZE, 4);
+	assert_true(buffer_borrow(lender, &buffer));
+	put(buffer, bytes);
+	return buffer;
+}
+
+static void bytes_are_kept_and_skipped(void **state)
+{
+	struct buffer_lender lender;
+	struct buffer *buffer = lent(&lender, SLICE("gone4\r\ndata\r\nnext"));
+
+	(void)state;
+	buffer_skip(buffer, 4);
+	assert_true(buffer_can_keep(buffer));
+	buffer_keep(buffer, 7, 7);
+	buffer_sent(buffer, 1);
+	buffer_keep(buffer, 2, 1); /* one run with what is ready */
+	assert_slice("to send", buffer_to_send(buffer), SLICE("\r\ndata\r"));
+	assert_slice("to judge", buffer_to_judge(buffer), SLICE("next"));
+	assert_false(buffer_can_keep(buffer)); /* a gap of one byte */
+	buffer_sent(buffer, 7);
+	assert_true(buffer_can_keep(buffer));
+	buffer_keep(buffer, 4, 4);
+	assert_slice("after the gap", buffer_to_send(buffer), SLICE("next"));
+	buffer_return(&lender, &buffer);
+	buffer_lender_done(&lender);
+}
+
+static void bytes_are_sent_once_more(void **state)
+{
+	struct buffer_lender lender;
+	struct buffer *buffer = lent(&lender, SLICE("headnext"));
+
+	(void)state;
+	assert_true(buffer_replace(buffer, 4, SLICE("written")));
+	buffer_sent(buffer, 5);
+	buffer_unsend(buffer, 7);
+	assert_slice("again", buffer_to_send(buffer), SLICE("written"));
+	assert_slice("to judge", buffer_to_judge(buffer), SLICE("next"));
+	buffer_return(&lender, &buffer);
+	buffer_lender_done(&lender);
+}
+
+static void bytes_are_dropped(void **state)
+{
+	struct buffer_lender lender;
+	struct buffer *buffer = lent(&lender, SLICE("kept, dropped"));
+
+	(void)state;
+	buffer_keep(buffer, 4, 4);
+	buffer_drop_to_judge(&lender, buffer);
+	put(buffer, SLICE("more"));
+	buffer_keep(buffer, 4, 4);
+	assert_slice("behind it", buffer_to_send(buffer), SLICE("keptmore"));
+	buffer_drop_to_send(buffer);
+	assert_true(buffer_is_empty(buffer));
+	buffer_return(&lender, &buffer);
 	buffer_lender_done(&lender);
 }
 
@@ -400,7 +518,12 @@ int main(void)
 	        cmocka_unit_test(text_stops_at_its_end),
 	        cmocka_unit_test(text_spells_numbers_and_json),
 	        cmocka_unit_test(a_pool_lends_up_to_its_ceiling),
+	        cmocka_unit_test(what_nobody_borrows_goes_back),
+	        cmocka_unit_test(an_object_larger_than_a_page_has_its_own_slab),
 	        cmocka_unit_test(a_rewritten_head_stands_before_its_body),
+	        cmocka_unit_test(bytes_are_kept_and_skipped),
+	        cmocka_unit_test(bytes_are_sent_once_more),
+	        cmocka_unit_test(bytes_are_dropped),
 	        cmocka_unit_test(a_head_that_grew_too_much_is_not_sent),
 	        cmocka_unit_test(a_buffer_grows_with_its_content),
 	        cmocka_unit_test(time_is_written_as_rfc_3339),

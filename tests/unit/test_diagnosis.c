@@ -61,6 +61,13 @@ static void make_socket(const char *path, uid_t uid, gid_t gid, mode_t mode)
 	assert_int_equal(chmod(path, mode), 0);
 }
 
+static void add_diagnosis(struct text *text, const char *path, int error)
+{
+	const union address engine = address_of_path(slice_of(path));
+
+	upstream_diagnose(text, &engine, error);
+}
+
 /* Connect and have the failure diagnosed into `message`; the length. */
 static size_t connect_and_diagnose(const char *path, char message[MESSAGE_SIZE])
 {
@@ -71,7 +78,7 @@ static size_t connect_and_diagnose(const char *path, char message[MESSAGE_SIZE])
 	if (fd < 0 || connect(fd, (const struct sockaddr *)&address, sizeof(address)) == 0) {
 		text_add(&text, SLICE("(connected)"));
 	} else {
-		upstream_diagnose(&text, path, errno);
+		add_diagnosis(&text, path, errno);
 	}
 	(void)close(fd);
 	message[text.len] = '\0';
@@ -285,7 +292,7 @@ static void a_mode_that_would_allow_it_points_at_what_else_forbids_it(void **sta
 	make_socket(path.text, geteuid(), getegid(), 0600);
 	/* A security module cannot be had here; what it answers can. */
 	struct text text = text_over(said, sizeof(said) - 1);
-	upstream_diagnose(&text, path.text, EACCES);
+	add_diagnosis(&text, path.text, EACCES);
 	said[text.len] = '\0';
 	assert_non_null(strstr(said, "by that mode it may: an access list (see `getfacl`) or a "
 	                             "security module forbids it"));
@@ -437,15 +444,47 @@ static void other_errors_are_in_words(void **state)
 	struct text text = text_over(said, sizeof(said) - 1);
 
 	(void)state;
-	upstream_diagnose(&text, "/s", EMFILE);
+	add_diagnosis(&text, "/s", EIO);
 	text_add_char(&text, '|');
-	upstream_diagnose(&text, "/s", EAGAIN);
+	add_diagnosis(&text, "/s", EAGAIN);
 	text_add_char(&text, '|');
-	upstream_diagnose(&text, "/s", 99999);
+	add_diagnosis(&text, "/s", 99999);
 	said[text.len] = '\0';
 	assert_string_equal(said,
-	        "cannot open /s: Too many open files|cannot open /s: the Engine does not accept "
+	        "cannot open /s: Input/output error|cannot open /s: the Engine does not accept "
 	        "connections fast enough: its queue is full|cannot open /s: unknown error");
+}
+
+static void what_the_proxy_is_short_of_is_not_the_engines_fault(void **state)
+{
+	struct text text = text_over(said, sizeof(said) - 1);
+
+	(void)state;
+	add_diagnosis(&text, "/s", EMFILE);
+	text_add_char(&text, '|');
+	add_diagnosis(&text, "/s", ENOBUFS);
+	said[text.len] = '\0';
+	assert_string_equal(said,
+	        "cannot open /s: the proxy has no descriptor left for the connection; raise the "
+	        "limit of open files (ulimit -n)|cannot open /s: the proxy has no memory left for "
+	        "the connection");
+}
+
+static void a_tcp_address_is_named(void **state)
+{
+	struct text text = text_over(said, sizeof(said) - 1);
+	union address engine;
+
+	(void)state;
+	assert_null(address_parse(SLICE("tcp://192.0.2.1:2375"), &engine));
+	upstream_diagnose(&text, &engine, ECONNREFUSED);
+	text_add_char(&text, '|');
+	upstream_diagnose(&text, &engine, ETIMEDOUT);
+	said[text.len] = '\0';
+	assert_string_equal(said,
+	        "cannot connect to 192.0.2.1:2375: nobody listens there: the Engine is not "
+	        "running|cannot connect to 192.0.2.1:2375: the Engine did not take the connection "
+	        "in time");
 }
 
 static void a_text_without_room_is_left_in_order(void **state)
@@ -455,11 +494,11 @@ static void a_text_without_room_is_left_in_order(void **state)
 	(void)state;
 	make_socket(path.text, geteuid(), getegid(), 0600);
 	struct text whole = text_over(said, sizeof(said));
-	upstream_diagnose(&whole, path.text, EACCES);
+	add_diagnosis(&whole, path.text, EACCES);
 	for (size_t room = 0; room < whole.len; room++) {
 		struct text text = text_over(said, room);
 		memset(said, '#', sizeof(said));
-		upstream_diagnose(&text, path.text, EACCES);
+		add_diagnosis(&text, path.text, EACCES);
 		assert_true(text.len <= room);
 		assert_true(text.overflow);
 		assert_int_equal(said[room], '#');
@@ -485,6 +524,8 @@ int main(void)
 	        IN_FOLDER(the_type_is_told_before_the_permission),
 	        IN_FOLDER(a_mount_that_went_stale_is_recognised),
 	        IN_FOLDER(other_errors_are_in_words),
+	        cmocka_unit_test(what_the_proxy_is_short_of_is_not_the_engines_fault),
+	        cmocka_unit_test(a_tcp_address_is_named),
 	        IN_FOLDER(a_text_without_room_is_left_in_order),
 	};
 

@@ -567,7 +567,10 @@ class Engine:
             poll = select.epoll()
             poll.register(stop_read, select.EPOLLIN)
             poll.register(self.listener, select.EPOLLIN)
-            by_fd: dict[int, EngineConn] = {}
+            # Those that are open already may be used again.
+            by_fd = {conn.sock.fileno(): conn for conn in self.conns if conn.sock.fileno() >= 0}
+            for fd in by_fd:
+                poll.register(fd, select.EPOLLIN)
             while True:
                 for fd, _ in poll.poll():
                     if fd == stop_read:

@@ -1,0 +1,239 @@
+/* SPDX-License-Identifier: MIT */
+/* One direction between scripted streams: which way bytes go, and what comes out. */
+#include "cases.h"
+#include "script.h"
+
+#include "session/flow.h"
+
+enum { HEADROOM = 256, KIB = 1024, BODY_MAX = 1024 * KIB };
+
+static struct script_net net;
+static struct loop loop;
+static struct flow_lender lender;
+static struct flow flow;
+static struct stream source_stream;
+static struct stream sink_stream;
+static struct script *source;
+static struct script *sink;
+static char body[BODY_MAX];
+
+static struct slice front(size_t len)
+{
+	return (struct slice){body, len};
+}
+
+static void ignore(struct stream *stream)
+{
+	(void)stream;
+}
+
+static struct script *connected(struct stream *stream)
+{
+	const union address address = {.any = {.sa_family = AF_UNIX}};
+
+	assert_int_equal(net.transport.connect(&net.transport, stream, &loop, &address, ignore), 0);
+	return &net.scripts[net.count - 1];
+}
+
+/* `pages`: the sink takes them; `splices`: both have the verbs for it. */
+static void begin(bool splices, bool pages)
+{
+	script_net_init(&net);
+	net.splices = splices;
+	net.takes_pages = pages;
+	memset(body, 'b', sizeof(body));
+	flow = (struct flow){.buffer = NULL};
+	lender = (struct flow_lender){.pipe_count = 0};
+	buffer_lender_init(&lender.buffers, HEADROOM, BUFFER_LARGE_SIZE, 2);
+	source = connected(&source_stream);
+	sink = connected(&sink_stream);
+}
+
+static void end(void)
+{
+	flow_reset(&flow, &lender);
+	stream_close(&source_stream);
+	stream_close(&sink_stream);
+	flow_lender_done(&lender);
+	script_net_done(&net);
+}
+
+static enum flow_result move(void)
+{
+	return flow_move(&flow, &lender, &source_stream, &sink_stream);
+}
+
+/* The way of a body of that length. */
+static enum flow_way way_of(bool splices, bool pages, size_t len)
+{
+	begin(splices, pages);
+	flow_start(&flow, HTTP_LENGTH, len);
+	script_arrive(source, front(len / 2));
+	assert_int_equal(move(), FLOW_WAIT);
+	const enum flow_way way = flow.way;
+	script_arrive(source, front(len - len / 2));
+	enum flow_result result = move();
+	while (result == FLOW_YIELD) {
+		result = move();
+	}
+	assert_int_equal(result, FLOW_COMPLETE);
+	assert_slice("body", script_got(sink), front(len));
+	assert_int_equal(flow.data, len);
+	end();
+	return way;
+}
+
+static void the_way_is_chosen_by_the_length_and_the_sink(void **state)
+{
+	(void)state;
+	assert_int_equal(way_of(true, true, 1 * KIB), FLOW_SMALL);
+	assert_int_equal(way_of(true, true, 16 * KIB), FLOW_SPLICED);
+	assert_int_equal(way_of(true, true, 800 * KIB), FLOW_SPLICED);
+	assert_int_equal(way_of(true, false, 1 * KIB), FLOW_SMALL);
+	assert_int_equal(way_of(true, false, 40 * KIB), FLOW_SPLICED);
+	assert_int_equal(way_of(true, false, 800 * KIB), FLOW_LARGE);
+}
+
+static void without_the_verbs_nothing_is_spliced(void **state)
+{
+	(void)state;
+	assert_int_equal(way_of(false, true, 16 * KIB), FLOW_SMALL);
+	assert_int_equal(way_of(false, true, 800 * KIB), FLOW_LARGE);
+	assert_int_equal(way_of(false, false, 40 * KIB), FLOW_SMALL);
+}
+
+static void a_source_that_fills_small_buffers_gets_large_ones(void **state)
+{
+	(void)state;
+	begin(true, false);
+	flow_start(&flow, HTTP_UNTIL_CLOSE, 0);
+	script_arrive(source, front(100 * KIB));
+	assert_int_equal(move(), FLOW_WAIT);
+	assert_int_equal(flow.way, FLOW_LARGE);
+	script_arrive(source, front(1 * KIB)); /* it slows down */
+	assert_int_equal(move(), FLOW_WAIT);
+	assert_int_equal(flow.way, FLOW_SMALL);
+	assert_int_equal(sink->got_len, 101 * KIB);
+	assert_null(flow.buffer); /* nothing is in flight */
+	script_end(source);
+	assert_int_equal(move(), FLOW_SOURCE_END);
+	end();
+}
+
+static void what_stands_between_spliced_chunks_is_read_by_itself(void **state)
+{
+	(void)state;
+	begin(true, true);
+	flow_start(&flow, HTTP_CHUNKED, 0);
+	script_arrive(source, SLICE("04000;x=y\r\n"));
+	assert_int_equal(move(), FLOW_WAIT);
+	script_arrive(source, front(16 * KIB));
+	assert_int_equal(move(), FLOW_WAIT);
+	assert_int_equal(flow.way, FLOW_FRAMED);
+	script_arrive(source, SLICE("\r\n2\r\nbb\r\n0\r\n\r\n"));
+	assert_int_equal(move(), FLOW_COMPLETE);
+	assert_int_equal(
+	        sink->got_len, strlen("4000\r\n") + 16 * KIB + strlen("\r\n2\r\nbb\r\n0\r\n\r\n"));
+	assert_true(slice_ends_with(script_got(sink), SLICE("b\r\n2\r\nbb\r\n0\r\n\r\n")));
+	assert_int_equal(flow.data, 16 * KIB + 2);
+	end();
+}
+
+static void what_was_in_order_before_is_sent(void **state)
+{
+	(void)state;
+	begin(true, true);
+	flow_start(&flow, HTTP_CHUNKED, 0);
+	script_arrive(source, SLICE("2\r\nbb\r\nno chunk\r\n"));
+	assert_int_equal(move(), FLOW_MALFORMED);
+	assert_slice("before", script_got(sink), SLICE("2\r\nbb\r\n"));
+	end();
+}
+
+static void what_belongs_to_the_next_message_stays(void **state)
+{
+	(void)state;
+	begin(true, true);
+	flow_start(&flow, HTTP_LENGTH, 2);
+	script_arrive(source, SLICE("bbnext"));
+	assert_int_equal(move(), FLOW_COMPLETE);
+	assert_slice("body", script_got(sink), SLICE("bb"));
+	assert_slice("next", flow_unjudged(&flow), SLICE("next"));
+	end();
+}
+
+static void a_slow_sink_gets_all_in_the_end(void **state)
+{
+	(void)state;
+	begin(true, true);
+	sink->room = 0;
+	flow_start(&flow, HTTP_LENGTH, 20 * KIB);
+	script_arrive(source, front(20 * KIB));
+	for (unsigned i = 0; i < 19; i++) {
+		assert_int_equal(move(), FLOW_WAIT);
+		script_give_room(sink, KIB);
+	}
+	script_give_room(sink, 2 * KIB);
+	assert_int_equal(move(), FLOW_COMPLETE);
+	assert_slice("body", script_got(sink), front(20 * KIB));
+	end();
+}
+
+static void whose_end_it_is_is_told(void **state)
+{
+	(void)state;
+	begin(true, true);
+	flow_start(&flow, HTTP_LENGTH, 5);
+	script_reset(source);
+	assert_int_equal(move(), FLOW_SOURCE_LOST);
+	end();
+	begin(true, true);
+	flow_start(&flow, HTTP_LENGTH, 5);
+	script_arrive(source, SLICE("bb"));
+	script_reset(sink);
+	assert_int_equal(move(), FLOW_SINK_LOST);
+	end();
+}
+
+static void one_that_never_ends_lets_others_have_their_turn(void **state)
+{
+	(void)state;
+	begin(true, false);
+	flow_start(&flow, HTTP_UNTIL_CLOSE, 0);
+	for (unsigned i = 0; i < 8; i++) {
+		script_arrive(source, front(BODY_MAX));
+	}
+	assert_int_equal(move(), FLOW_YIELD);
+	assert_in_range(sink->got_len, 1, 8 * BODY_MAX - 1);
+	end();
+}
+
+static void what_is_dropped_is_read_and_goes_nowhere(void **state)
+{
+	(void)state;
+	begin(true, true);
+	flow_start(&flow, HTTP_LENGTH, 100 * KIB);
+	flow_drop(&flow, &lender);
+	script_arrive(source, front(100 * KIB));
+	assert_int_equal(move(), FLOW_COMPLETE);
+	assert_int_equal(sink->got_len, 0);
+	end();
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	        cmocka_unit_test(the_way_is_chosen_by_the_length_and_the_sink),
+	        cmocka_unit_test(without_the_verbs_nothing_is_spliced),
+	        cmocka_unit_test(a_source_that_fills_small_buffers_gets_large_ones),
+	        cmocka_unit_test(what_stands_between_spliced_chunks_is_read_by_itself),
+	        cmocka_unit_test(what_was_in_order_before_is_sent),
+	        cmocka_unit_test(what_belongs_to_the_next_message_stays),
+	        cmocka_unit_test(a_slow_sink_gets_all_in_the_end),
+	        cmocka_unit_test(whose_end_it_is_is_told),
+	        cmocka_unit_test(one_that_never_ends_lets_others_have_their_turn),
+	        cmocka_unit_test(what_is_dropped_is_read_and_goes_nowhere),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
