@@ -113,7 +113,7 @@ static void add_ms(struct text *line, int64_t duration_ns)
 
 /* What stands in front of a value, padded so that copying it needs no loop. */
 struct label {
-	unsigned len; /* 0: the form does not have it */
+	unsigned len;   /* 0: the form does not have it */
 	char bytes[48]; /* three registers */
 };
 #define LABEL(text)                                                                                \

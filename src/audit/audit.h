@@ -23,10 +23,6 @@ enum {
 
 /* What a request came to. Methods, paths and names that are longer are cut. */
 struct audit_record {
-	char method[AUDIT_METHOD_MAX];
-	char path[AUDIT_PATH_MAX];
-	char name[AUDIT_NAME_MAX]; /* what the query names, see docker_add_name() */
-	char image[AUDIT_NAME_MAX];
 	unsigned method_len;
 	unsigned path_len;
 	unsigned name_len;
@@ -41,6 +37,11 @@ struct audit_record {
 	const char *rule;      /* that denied, or would have; NULL: none did */
 	enum outcome outcome;
 	const char *reason; /* literal, in place of the outcome's text; NULL: that says it */
+	/* The words stand last: as many bytes as their lengths say, and whatever behind them. */
+	char method[AUDIT_METHOD_MAX];
+	char path[AUDIT_PATH_MAX];
+	char name[AUDIT_NAME_MAX]; /* what the query names, see docker_add_name() */
+	char image[AUDIT_NAME_MAX];
 };
 
 struct audit {

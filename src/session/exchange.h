@@ -16,7 +16,6 @@ enum {
 };
 
 struct exchange {
-	struct audit_record record;
 	struct adoption *adoption; /* of the snapshot by which it is judged */
 	unsigned traits;           /* of the operation: enum docker_trait */
 	bool upgrade;              /* Upgrade was sent on, as `protocol` */
@@ -33,7 +32,8 @@ struct exchange {
 	unsigned interim_count; /* 1xx answers so far */
 	unsigned protocol_len;
 	char protocol[EXCHANGE_PROTOCOL_MAX];
-	int64_t dial_since_ns; /* when dialling began, monotonic */
+	int64_t dial_since_ns;      /* when dialling began, monotonic */
+	struct audit_record record; /* last, for the words in it need not be cleared */
 };
 
 #endif

@@ -12,20 +12,21 @@ enum { MESSAGE_MAX = 4096 };
 
 struct exchange *session_exchange(struct session *session)
 {
-	if (session->exchange == NULL) {
-		session->exchange = pool_take(&session->worker->exchange_pool);
-		if (session->exchange != NULL) {
-			*session->exchange = (struct exchange){
-			        .record = {.method = "-",
-			                .path = "-",
-			                .method_len = 1,
-			                .path_len = 1,
-			                .started_ns = session->worker->loop.now_ns},
-			        .adoption = worker_enter(session->worker),
-			};
-		}
+	struct exchange *exchange = session->exchange;
+
+	if (exchange != NULL) {
+		return exchange;
 	}
-	return session->exchange;
+	exchange = pool_take(&session->worker->exchange_pool);
+	if (exchange != NULL) {
+		memset(exchange, 0, offsetof(struct exchange, record.method));
+		exchange->record.method[0] = exchange->record.path[0] = '-';
+		exchange->record.method_len = exchange->record.path_len = 1;
+		exchange->record.started_ns = session->worker->loop.now_ns;
+		exchange->adoption = worker_enter(session->worker);
+		session->exchange = exchange;
+	}
+	return exchange;
 }
 
 /*
