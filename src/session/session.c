@@ -206,8 +206,8 @@ int session_open(struct worker *worker, int fd, const struct caller *caller)
 	        .worker = worker,
 	        .caller = *caller,
 	};
-	const int error = transport->accept(
-	        transport, &session->client, &worker->loop, fd, client_notified);
+	const int error =
+	        transport->accept(transport, &session->client, &worker->loop, fd, client_notified);
 	if (error < 0) {
 		pool_give(&worker->session_pool, session);
 		(void)atomic_fetch_sub(&worker->shared->connections, 1);
