@@ -29,6 +29,22 @@ void audit_init(struct audit *audit, struct loop *loop)
 	timer_init(&audit->timer, flush_expired);
 }
 
+static void flush_first(void *context)
+{
+	audit_flush(context);
+}
+
+void audit_enter(struct audit *audit)
+{
+	log_precede(flush_first, audit);
+}
+
+void audit_leave(struct audit *audit)
+{
+	audit_flush(audit);
+	log_precede(NULL, NULL);
+}
+
 /* Whole lines, as many as are sure not to block; at least one. */
 static size_t batch_len(const struct text *pending)
 {
@@ -41,10 +57,15 @@ static size_t batch_len(const struct text *pending)
 
 static void report_lost(struct audit *audit)
 {
-	if (audit->lost > 0 && audit->pending.len == 0 &&
-	        log_line(LOG_WARNING, "%lu request lines were lost: standard error is not read",
-	                audit->lost)) {
-		audit->lost = 0;
+	const unsigned long lost = audit->lost;
+
+	if (lost == 0 || audit->pending.len > 0) {
+		return;
+	}
+	audit->lost = 0;
+	if (!log_line(
+	            LOG_WARNING, "%lu request lines were lost: standard error is not read", lost)) {
+		audit->lost = lost;
 	}
 }
 
@@ -93,7 +114,7 @@ static void add_ms(struct text *line, int64_t duration_ns)
 /* What stands in front of a value, padded so that copying it needs no loop. */
 struct label {
 	unsigned len; /* 0: the form does not have it */
-	char bytes[44];
+	char bytes[48]; /* three registers */
 };
 #define LABEL(text)                                                                                \
 	{                                                                                          \

@@ -25,9 +25,9 @@ enum {
 struct audit_record {
 	char method[AUDIT_METHOD_MAX];
 	char path[AUDIT_PATH_MAX];
-	unsigned method_len;
 	char name[AUDIT_NAME_MAX]; /* what the query names, see docker_add_name() */
 	char image[AUDIT_NAME_MAX];
+	unsigned method_len;
 	unsigned path_len;
 	unsigned name_len;
 	unsigned image_len;
@@ -55,6 +55,10 @@ struct audit {
 };
 
 void audit_init(struct audit *audit, struct loop *loop);
+/* The thread that writes lines here: what waits goes in front of its other lines of the log. */
+void audit_enter(struct audit *audit);
+/* It writes no more: what waits is written. */
+void audit_leave(struct audit *audit);
 void audit_write(
         struct audit *audit, const struct audit_record *record, const struct caller *caller);
 /* Write what is pending, as far as the reader takes it. */

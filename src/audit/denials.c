@@ -174,6 +174,7 @@ static void log_unjudged(
 	caller_add_host(caller, &host);
 	text_add_u64(&times, count);
 	const struct log_field fields[] = {
+	        {"outcome", slice_of(denied->what), false, true},
 	        {"method", shown(denied->method, METHOD_SHOWN_MAX), false, false},
 	        {"path", shown(denied->path, PATH_SHOWN_MAX), false, false},
 	        {"client", text_slice(&host), false, false},

@@ -16,6 +16,11 @@ static struct {
 	enum log_format format;
 } settings = {.level = LOG_INFO, .format = LOG_TEXT};
 
+static _Thread_local struct {
+	void (*call)(void *context);
+	void *context;
+} before;
+
 static pthread_mutex_t one_writer = PTHREAD_MUTEX_INITIALIZER;
 
 static const char *const level_names[] = {
@@ -62,6 +67,12 @@ bool log_enabled(enum log_level level)
 enum log_format log_form(void)
 {
 	return settings.format;
+}
+
+void log_precede(void (*call)(void *context), void *context)
+{
+	before.call = call;
+	before.context = context;
 }
 
 void log_begin(struct text *text, enum log_level level, int64_t realtime_ns)
@@ -130,6 +141,9 @@ bool log_event(
 
 	if (!log_enabled(level)) {
 		return true;
+	}
+	if (before.call != NULL) {
+		before.call(before.context);
 	}
 	struct text line = text_over(memory, sizeof(memory) - 3); /* room for "}\n behind */
 	log_begin(&line, level, clock_realtime_ns());

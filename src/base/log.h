@@ -2,9 +2,9 @@
 /*
  * log — lines for people, on standard error, one write each.
  *
- * The level and the form are set once at start-up, before threads exist; this
- * is the one mutable global of the program. Requests are not logged here: see
- * audit/, which never blocks.
+ * The level and the form are set once at start-up, before threads exist; they and
+ * what precedes the lines of a thread are the mutable globals of the program. Requests are not
+ * logged here: see audit/, which never blocks.
  */
 #ifndef BASE_LOG_H
 #define BASE_LOG_H
@@ -35,6 +35,12 @@ int log_level_parse(struct slice word, enum log_level *ret_level) MUST_USE;
 void log_setup(enum log_level level, enum log_format format);
 bool log_enabled(enum log_level level);
 enum log_format log_form(void);
+
+/*
+ * From now on `call` is called in this thread in front of each line, so that lines that
+ * wait elsewhere are written first and all are in the order of time. NULL: no more.
+ */
+void log_precede(void (*call)(void *context), void *context);
 
 /* The start of a line: time and level, in the form that is set up. */
 void log_begin(struct text *text, enum log_level level, int64_t realtime_ns);

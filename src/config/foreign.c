@@ -165,6 +165,7 @@ static struct slice like_switch(const struct reader *reader, struct slice name, 
 {
 	const struct switches *set = &reader->config->switches;
 	struct search search = {.prefix = skip_prefix(&name)};
+	const unsigned passes = search.prefix != NO_PREFIX ? 2 : 1;
 
 	search.stem = nearest_to(name);
 	for (unsigned i = 0; free && search.prefix == NO_PREFIX && i < CONFIG_OPTION_COUNT; i++) {
@@ -173,7 +174,7 @@ static struct slice like_switch(const struct reader *reader, struct slice name, 
 		}
 	}
 	/* ALLOW_IMAGE is rather a misspelt IMAGES than nothing. */
-	for (unsigned any = 0; any <= (search.prefix != NO_PREFIX) && search.best.len == 0; any++) {
+	for (unsigned any = 0; any < passes && search.best.len == 0; any++) {
 		for (unsigned number = 0; number < SWITCHES_COUNT; number++) {
 			if (!free || set->values[number] == SWITCH_UNSET) {
 				search_try(&search, switches_row(number)->variable, any == 1);

@@ -217,7 +217,7 @@ static int read_listeners(struct reader *reader, const struct given *given)
 /* Tecnativa's BIND_CONFIG. */
 static int read_bind(struct reader *reader, const struct given *given)
 {
-	struct config_listener *listener;
+	struct config_listener *listener = NULL;
 	struct bind bind;
 	struct slice word;
 	const char *problem = bind_read(slice_of(given->value), &bind, &word);
@@ -233,6 +233,7 @@ static int read_bind(struct reader *reader, const struct given *given)
 		if (config_add_listener(reader, given->name, address, &listener) < 0) {
 			return -EINVAL;
 		}
+		ASSERT(listener != NULL);
 		listener->mode = bind.has_mode ? bind.mode : listener->mode;
 	}
 	return 0;

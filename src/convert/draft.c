@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <stdarg.h>
+#include <stdlib.h>
 
 enum {
 	PART_MAX = 256 * 1024, /* bytes of each part of the result */
@@ -20,14 +21,18 @@ void draft_new(struct draft *ret_draft, char error[FAULT_MAX])
 	        &ret_draft->policies, &ret_draft->warnings};
 
 	*ret_draft = (struct draft){.set = policy_set_new(), .error = error};
+	/* Not of the arena, which would write to all of it. */
+	ret_draft->memory = malloc(ARRAY_LEN(parts) * PART_MAX);
+	ASSERT(ret_draft->memory != NULL);
 	for (unsigned i = 0; i < ARRAY_LEN(parts); i++) {
-		*parts[i] = text_over(arena_take(&ret_draft->arena, PART_MAX), PART_MAX);
+		*parts[i] = text_over(ret_draft->memory + i * PART_MAX, PART_MAX);
 	}
 }
 
 void draft_free(struct draft *draft)
 {
 	policy_set_free(draft->set);
+	free(draft->memory);
 	arena_free(&draft->arena);
 }
 

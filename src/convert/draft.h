@@ -16,6 +16,7 @@
 
 struct draft {
 	struct arena arena;
+	char *memory;     /* of the parts */
 	struct text head; /* comments in front of everything */
 	struct text listeners;
 	struct text upstream;

@@ -39,10 +39,10 @@ static bool preset_is_root(const struct policy_preset *preset)
 
 static bool is_related(const struct policy_preset *preset, const struct policy *policy)
 {
-	const struct slice name = slice_of(preset->name);
-	const struct slice other = slice_of(policy->name);
+	const struct slice a = slice_of(preset->name);
+	const struct slice b = slice_of(policy->name);
 
-	return policy_is_variant(name, other) || policy_is_variant(other, name);
+	return policy_is_variant(a, b) || policy_is_variant(b, a);
 }
 
 static unsigned word_count(void)

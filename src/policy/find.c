@@ -10,13 +10,13 @@ bool policy_is_variant(struct slice name, struct slice stem)
 	return slice_skip(&name, stem) && slice_skip(&name, SLICE("-"));
 }
 
-/* Whether `word` is one of the words of `name`: gitlab of gitlab-runner. */
-static bool has_word(struct slice name, struct slice word)
+/* Whether `a` is one of the words of `b`: gitlab of gitlab-runner. */
+static bool is_word_of(struct slice a, struct slice b)
 {
 	struct slice part;
 
-	while (slice_next(&name, '-', &part)) {
-		if (slice_equal(part, word)) {
+	while (slice_next(&b, '-', &part)) {
+		if (slice_equal(part, a)) {
 			return true;
 		}
 	}
@@ -67,7 +67,7 @@ static void list_meant(struct slice name, struct meant *meant)
 		const struct slice preset = slice_of(policy_presets[i].name);
 		const bool of_stem = stem.ptr != NULL &&
 		                     (slice_equal(preset, stem) || policy_is_variant(preset, stem));
-		if (of_stem || has_word(preset, name) || has_word(name, preset) ||
+		if (of_stem || is_word_of(name, preset) || is_word_of(preset, name) ||
 		        has_initials(preset, name)) {
 			meant->first = meant->count == 0 ? preset : meant->first;
 			text_add_format(&meant->names, "%s%.*s", meant->count++ > 0 ? ", " : "",
@@ -102,7 +102,7 @@ static int fail_unknown_policy(
 
 	list_meant(name, &meant);
 	const bool by_words = nearest.ptr == NULL || policy_is_variant(name, nearest) ||
-	                      has_word(meant.first, name);
+	                      is_word_of(name, meant.first);
 	if (meant.count > 1 && by_words) {
 		return fault_set(error, place, "no policy or preset is called '%s'; there are %.*s",
 		        shown.text, SLICE_FMT(text_slice(&meant.names)));

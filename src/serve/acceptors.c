@@ -183,12 +183,12 @@ void acceptors_close(struct acceptors *acceptors)
 {
 	for (unsigned i = 0; i < acceptors->count; i++) {
 		struct acceptor *acceptor = &acceptors->list[i];
-		timer_stop(&acceptor->retry);
 		loop_remove(acceptors->loop, &acceptor->watch);
 		/* Closing resets those who wait: nothing may come between these two. */
 		accept_some(acceptor, ACCEPTS_AT_END);
 		(void)close(acceptor->watch.fd);
 		acceptor->watch.fd = -1;
+		timer_stop(&acceptor->retry); /* the last accept may have started it */
 	}
 }
 

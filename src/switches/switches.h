@@ -95,11 +95,11 @@ bool switches_is_on(const struct switches *switches, unsigned number);
 struct switch_rule {
 	const char *const *operations; /* none: the section; without one, the methods */
 	const struct switch_row *row;  /* what made it */
+	const char *const *methods;    /* NULL: any */
 	unsigned operation_count;
 	enum docker_section section;
-	bool allow;
-	const char *const *methods; /* NULL: any */
 	unsigned method_count;
+	bool allow;
 	char text[64]; /* "CONTAINERS=1 and POST=1" */
 };
 

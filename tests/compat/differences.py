@@ -145,11 +145,15 @@ def is_method_not_set(case: Case) -> bool:
     )
 
 
-def is_start_with_config(case: Case) -> bool:
-    """A start that brings a configuration along (API before 1.24) creates; ALLOW_START is for starting."""
+STARTS_THAT_ARE_MORE = ("container.start_with_config", "container.start_from_checkpoint")
+
+
+def is_start_that_is_more(case: Case) -> bool:
+    """A start that brings a configuration along (API before 1.24) creates, and one from a checkpoint reads any
+    directory of the host; ALLOW_START is for starting."""
     return (
         case.theirs
-        and case.request.operation == "container.start_with_config"
+        and case.request.operation in STARTS_THAT_ARE_MORE
         and case.is_on("ALLOW_START")
     )
 
@@ -162,7 +166,7 @@ DIFFERENCES = (
     Difference("libpod-hello", is_libpod_hello),
     Difference("detail-not-set", is_detail_not_set),
     Difference("method-not-set", is_method_not_set),
-    Difference("start-with-config", is_start_with_config),
+    Difference("start-that-is-more", is_start_that_is_more),
 )
 
 # Of spellings and of values, which test_bypasses.py and test_values.py try one by one.

@@ -19,6 +19,7 @@ import yaml
 
 import catalogue
 from catalogue import Request
+from differences import STARTS_THAT_ARE_MORE
 from harness import BINARY, Proxy, ask, encode
 from peers import PEERS, TECNATIVA_NEWEST, Peer
 
@@ -168,7 +169,7 @@ def theirs_of(peer: Peer, env: Mapping[str, str], address: str, asked: list[Requ
 def test_variables(peer: Peer, name: str, form: str, convert, folder, engine, peers) -> None:
     env = WORTHY[name]
     converted = convert(peer.name, FORMS[form](peer, env))
-    asked = [r for r in catalogue.requests() if r.operation != "container.start_with_config"]
+    asked = [r for r in catalogue.requests() if r.operation not in STARTS_THAT_ARE_MORE]
     ours = converted.verdicts(folder, engine, asked)
     assert not differing(asked, ours, theirs_of(peer, env, peers[peer.name], asked))
 
@@ -183,7 +184,7 @@ def test_random_variables(peer: Peer, sample: int, convert, folder, engine, peer
         if generator.random() < 0.5
     }
     converted = convert(peer.name, env_file(env))
-    asked = [r for r in catalogue.requests() if r.operation != "container.start_with_config"]
+    asked = [r for r in catalogue.requests() if r.operation not in STARTS_THAT_ARE_MORE]
     ours = converted.verdicts(folder, engine, asked)
     assert not differing(asked, ours, theirs_of(peer, env, peers[peer.name], asked))
 

@@ -1,77 +1,27 @@
-"""dockerode, the Node.js SDK: hijacks in ways of its own (see dockerode/cases.js).
+"""dockerode, the Node.js SDK: hijacks in ways of its own (see dockerode/cases.js)."""
 
-npm installs it once per lock file into a cache folder of the user.
-"""
-
-import hashlib
-import json
-import os
-import shutil
-import subprocess
 from pathlib import Path
 
+import npm
 import pytest
 import wire
-from client import COMMAND_SECONDS
 from conftest import TEST_SECONDS
 
 SOURCE = Path(__file__).parent / "dockerode"
-INSTALL_SECONDS = 240
-pytestmark = pytest.mark.deadline(INSTALL_SECONDS + TEST_SECONDS)  # whichever test is the first
-
-
-def cache_folder() -> Path:
-    root = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    content = b"".join((SOURCE / n).read_bytes() for n in ("package.json", "package-lock.json"))
-    name = f"dockerode-{hashlib.sha256(content).hexdigest()[:16]}"
-    return Path(root) / "docker-socket-proxy-tests" / name
-
-
-def install(folder: Path) -> None:
-    """npm ci beside the final place, then a rename: a broken install is never taken for one."""
-    partial = folder.with_name(f"{folder.name}.{os.getpid()}")
-    partial.mkdir(parents=True)
-    try:
-        for name in ("package.json", "package-lock.json"):
-            shutil.copy(SOURCE / name, partial)
-        done = subprocess.run(
-            ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"],
-            cwd=partial, capture_output=True, text=True, timeout=INSTALL_SECONDS,
-        )
-        assert done.returncode == 0, f"npm ci: {done.stderr}"
-        try:
-            partial.rename(folder)
-        except OSError:
-            assert folder.is_dir()  # another run was quicker
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+pytestmark = pytest.mark.deadline(npm.INSTALL_SECONDS + TEST_SECONDS)  # whichever test is the first
 
 
 @pytest.fixture(scope="session")
 def modules() -> Path:
-    folder = cache_folder()
-    if not folder.is_dir():
-        install(folder)
-    return folder / "node_modules"
+    return npm.modules(SOURCE)
 
 
 @pytest.fixture
 def dockerode(modules, target):
     """Runs one case and gives its result."""
-
-    def run(case: str, *arguments: str):
-        environment = {
-            "PATH": os.environ["PATH"], "NODE_PATH": str(modules),
-            "DOCKER_HOST": target.docker_host,
-        }
-        done = subprocess.run(
-            ["node", SOURCE / "cases.js", case, *arguments],
-            env=environment, capture_output=True, text=True, timeout=COMMAND_SECONDS,
-        )
-        assert done.returncode == 0, done.stderr
-        return json.loads(done.stdout)
-
-    return run
+    return lambda case, *arguments: npm.run(
+        SOURCE / "cases.js", target.docker_host, case, *arguments, modules=modules
+    )
 
 
 @pytest.fixture

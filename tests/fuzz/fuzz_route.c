@@ -232,8 +232,15 @@ static void check_query(const struct docker_target *target)
 	const bool pull = strcmp(docker_operation_name(first.id), "image.pull") == 0;
 	const bool import = strcmp(docker_operation_name(first.id), "image.import") == 0;
 
+	const bool restore =
+	        strcmp(docker_operation_name(first.id), "container.start_from_checkpoint") == 0;
+	const bool start = strcmp(docker_operation_name(first.id), "container.start") == 0;
+
 	if (pull || import) {
 		ASSERT(go_query_has(target->query, SLICE("fromImage")) == pull);
+	}
+	if (restore || start) {
+		ASSERT(go_query_has(target->query, SLICE("checkpoint")) == restore);
 	}
 }
 

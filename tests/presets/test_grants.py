@@ -15,7 +15,10 @@ VERSIONS = ["", "/v1.24", "/v1.44", "/v1.52"]
 
 # Operations that no preset holds: code for the Engine itself, its memory, and requests in which an
 # ordinary operation means another one.
-NEVER = {"container.start_with_config", "container.copy", "container.attach_ws", "swarm.unlockkey"}
+NEVER = {
+    "container.start_with_config", "container.start_from_checkpoint", "container.copy", "container.attach_ws",
+    "swarm.unlockkey",
+}
 NEVER_FAMILIES = ("debug.", "libpod.", "checkpoint.")
 
 # What shows more than lists and descriptions: in no preset that is called read-only.

@@ -164,6 +164,42 @@ static void the_query_decides_as_the_engine_reads_it(void **state)
 	}
 }
 
+/* docker start --checkpoint NAME --checkpoint-dir DIRECTORY; without a name the directory is not
+ * read. */
+static void a_start_from_a_checkpoint_is_another_operation(void **state)
+{
+	static const struct {
+		const char *path;
+		const char *query;
+		bool has_body;
+		const char *operation;
+	} rows[] = {
+	        {"/containers/a/start", NULL, false, "container.start"},
+	        {"/containers/a/start", "detachKeys=ctrl-p", false, "container.start"},
+	        {"/containers/a/start", "checkpoint=", false, "container.start"},
+	        {"/containers/a/start", "checkpoint-dir=/etc", false, "container.start"},
+	        {"/containers/a/start", "Checkpoint=c", false, "container.start"},
+	        {"/containers/a/start", "checkpoint=c", false, "container.start_from_checkpoint"},
+	        {"/v1.12/containers/a/start", "checkpoint=c", false,
+	                "container.start_from_checkpoint"},
+	        {"/v1.41/containers/a/start", "checkpoint-dir=/etc&%63heckpoint=c", true,
+	                "container.start_from_checkpoint"},
+	        {"/v1.23/containers/a/start", "checkpoint=c", true, "container.start_with_config"},
+	        {"/containers/a/stop", "checkpoint=c", false, "container.stop"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		is_routed(rows[i].path, route_with("POST", slice_of(rows[i].path), rows[i].query,
+		                                rows[i].has_body));
+		assert_string_equal(docker_operation_name(request.id), rows[i].operation);
+	}
+	is_routed("linked",
+	        route_with("POST", SLICE("/containers/app/db/start"), "checkpoint=c", false));
+	assert_string_equal(
+	        docker_operation_name(request.served_id), "container.start_from_checkpoint");
+}
+
 /*
  * Up to its version 3 podman's manifests had operations that are names of
  * others since; its router tells by the first digit.
@@ -467,6 +503,15 @@ static void a_key_that_decides_is_there_once(void **state)
 		assert_int_equal(
 		        route_with("POST", SLICE("/images/load"), queries[i], false), DOCKER_OK);
 	}
+	assert_int_equal(
+	        route_with("POST", SLICE("/containers/a/start"), "checkpoint=&checkpoint=c", false),
+	        DOCKER_BAD_REPEATED_KEY);
+	assert_int_equal(route_with("POST", SLICE("/containers/a/start"),
+	                         "checkpoint=c&checkpoint=c", false),
+	        DOCKER_BAD_REPEATED_KEY);
+	assert_int_equal(
+	        route_with("POST", SLICE("/containers/a/stop"), "checkpoint=&checkpoint=c", false),
+	        DOCKER_OK);
 }
 
 static void queries_with_two_readings_are_refused(void **state)
@@ -549,6 +594,7 @@ int main(void)
 	        cmocka_unit_test(sections_and_methods_of_what_no_row_fits),
 	        cmocka_unit_test(what_no_row_fits_may_be_served_by_one),
 	        cmocka_unit_test(the_query_decides_as_the_engine_reads_it),
+	        cmocka_unit_test(a_start_from_a_checkpoint_is_another_operation),
 	        cmocka_unit_test(a_version_makes_other_operations_of_podmans_manifests),
 	        cmocka_unit_test(a_body_makes_an_old_start_another_operation),
 	        cmocka_unit_test(paths_have_one_spelling),

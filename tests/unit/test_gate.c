@@ -165,6 +165,8 @@ static void what_cannot_be_understood_is_malformed(void **state)
 	is_refused("GET  / HTTP/1.1\r\nHost: a\r\n\r\n", OUTCOME_MALFORMED, NULL);
 	is_refused(HEAD("GET /", "Host: b\r\n"), OUTCOME_MALFORMED,
 	        http_error_text(HTTP_BAD_HOST_REPEATED));
+	is_refused("CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\n\r\n", OUTCOME_CONNECT,
+	        http_error_text(HTTP_BAD_CONNECT));
 	is_refused(HEAD("GET /a//b", ""), OUTCOME_MALFORMED,
 	        docker_error_text(DOCKER_BAD_EMPTY_SEGMENT));
 	is_refused(HEAD("GET /health/../info", ""), OUTCOME_MALFORMED,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pathlib
+import signal
 import subprocess
 
 import pytest
@@ -281,14 +282,18 @@ def test_healthcheck_under_its_own_name(start, own_engine: Engine, tools: str) -
 # where the proxy of this container listens
 
 
+def process_1(proxy: Proxy) -> int:
+    """What is process 1 in the namespace of `proxy`, by its number here."""
+    return int(pathlib.Path(f"/proc/{proxy.pid}/task/{proxy.pid}/children").read_text().split()[0])
+
+
 def in_container(proxy: Proxy, *command: str) -> subprocess.CompletedProcess:
     """Run a command where `proxy`, or an init before it, is process 1; with no settings."""
-    pid = pathlib.Path(f"/proc/{proxy.pid}/task/{proxy.pid}/children").read_text().split()[0]
-    return subprocess.run(["nsenter", "-t", pid, "-p", "-m", *command], env=clean_environment(),
-                          capture_output=True, text=True, timeout=PATIENCE)
+    return subprocess.run(["nsenter", "-t", str(process_1(proxy)), "-p", "-m", *command],
+                          env=clean_environment(), capture_output=True, text=True, timeout=PATIENCE)
 
 
-CONTAINER = ["unshare", "--pid", "--fork", "--mount-proc", "--kill-child"]
+CONTAINER = ["unshare", "--pid", "--fork", "--mount-proc"]
 
 
 def can_make_containers() -> bool:
@@ -310,6 +315,6 @@ def test_checks_ask_where_process_1_listens(start, own_engine: Engine, tools: st
         assert in_container(proxy, f"{tools}/nc", "-z", "localhost", "1").returncode == 1
         result = in_container(proxy, BINARY, "healthcheck", "--port", str(free_port()))
         assert result.returncode == 1, "what the command itself says counts"
-    proxy.process.kill()  # unshare ignores SIGTERM, and takes the proxy along
+    os.kill(process_1(proxy), signal.SIGKILL)  # and all others of the namespace end with it
     proxy.process.wait(PATIENCE)
     proxy.process.returncode = 0  # how it ends is its own affair here

@@ -291,6 +291,24 @@ def test_the_rule_that_denied_is_a_field(start, own_engine: Engine, tmp_path) ->
     assert denial["rule"] == line["rule"] == "deny: [image.pull]"
 
 
+def test_lines_are_in_the_order_of_time(start, own_engine: Engine) -> None:
+    """A denial does not stand in front of what was allowed before it."""
+    denied = ["/secrets", "/configs", "/swarm/unlockkey", "/containers/a/export", "/containers/a/archive"]
+    proxy = start("--policy", "read-only", "--workers", "1")
+    with own_engine.answering(), proxy.connect() as client:
+        for target in denied:
+            client.get("/_ping")
+            assert client.response().status == 200
+            client.get(target)
+            assert client.response().status == 403
+    proxy.stop()
+    lines = [line for line in proxy.lines if "denied: " in line or "method=" in line]
+    about = [re.search(r" path=(\S+)", line)[1] for line in lines]
+    assert about == [path for target in denied for path in ("/_ping", target, target)]
+    times = [line.split()[0] for line in proxy.lines]
+    assert times == sorted(times)
+
+
 def test_warning_level_is_quiet_about_requests(start, own_engine: Engine) -> None:
     proxy = start(env={"LOG_LEVEL": "warning"})
     with proxy.connect() as client:

@@ -1,0 +1,61 @@
+"""Node.js clients: npm installs their packages once per lock file into a cache folder of the user."""
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+from client import COMMAND_SECONDS
+
+INSTALL_SECONDS = 240
+LISTS = ("package.json", "package-lock.json")
+
+
+def cache_folder(source: Path) -> Path:
+    root = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    content = b"".join((source / name).read_bytes() for name in LISTS)
+    name = f"{source.name}-{hashlib.sha256(content).hexdigest()[:16]}"
+    return Path(root) / "docker-socket-proxy-tests" / name
+
+
+def install(source: Path, folder: Path) -> None:
+    """npm ci beside the final place, then a rename: a broken install is never taken for one."""
+    partial = folder.with_name(f"{folder.name}.{os.getpid()}")
+    partial.mkdir(parents=True)
+    try:
+        for name in LISTS:
+            shutil.copy(source / name, partial)
+        done = subprocess.run(
+            ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"],
+            cwd=partial, capture_output=True, text=True, timeout=INSTALL_SECONDS,
+        )
+        assert done.returncode == 0, f"npm ci: {done.stderr}"
+        try:
+            partial.rename(folder)
+        except OSError:
+            assert folder.is_dir()  # another run was quicker
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def modules(source: Path) -> Path:
+    """What the lists in `source` name, installed."""
+    folder = cache_folder(source)
+    if not folder.is_dir():
+        install(source, folder)
+    return folder / "node_modules"
+
+
+def run(script: Path, docker_host: str, *arguments: str, modules: Path | None = None):
+    """The JSON that the script prints; an exception in it is a failure."""
+    environment = {"PATH": os.environ["PATH"], "DOCKER_HOST": docker_host}
+    if modules is not None:
+        environment["NODE_PATH"] = str(modules)
+    done = subprocess.run(
+        ["node", script, *arguments],
+        env=environment, capture_output=True, text=True, timeout=COMMAND_SECONDS,
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
