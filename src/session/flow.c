@@ -223,14 +223,14 @@ void flow_skip(struct flow *flow, struct flow_lender *lender)
 
 /* ── Reading ─────────────────────────────────────────────────────────────── */
 
-static int make_room(struct flow *flow, struct flow_lender *lender, bool large)
+static int make_room(struct flow *flow, struct flow_lender *lender)
 {
 	if (!buffer_borrow(&lender->buffers, &flow->buffer)) {
 		return -ENOMEM;
 	}
 	struct buffer *buffer = flow->buffer;
 	buffer_make_room(&lender->buffers, buffer);
-	if ((large || buffer_room(buffer) == 0) && !buffer_is_large(buffer)) {
+	if ((flow->way == FLOW_LARGE || buffer_room(buffer) == 0) && !buffer_is_large(buffer)) {
 		return buffer_grow(&lender->buffers, &flow->buffer) ? 0 : -ENOMEM;
 	}
 	return buffer_room(buffer) > 0 ? 0 : -ENOBUFS;
@@ -241,7 +241,7 @@ ssize_t flow_read(struct flow *flow, struct flow_lender *lender, struct stream *
 	if (!source->readable) {
 		return -EAGAIN;
 	}
-	const int error = make_room(flow, lender, flow->way == FLOW_LARGE);
+	const int error = make_room(flow, lender);
 	if (error < 0) {
 		return error;
 	}
