@@ -50,8 +50,8 @@ void worker_stop(struct worker *worker);
 
 /*
  * Serve the client behind the socket `fd`, which is the session's from now on. The connection is
- * counted in shared->connections already; it is not any more once it has closed. 0, or -errno: there
- * is no memory, or no event loop that takes it, and the connection is closed.
+ * counted in shared->connections already; it is not any more once it has closed. 0, or -errno:
+ * there is no memory, or no event loop that takes it, and the connection is closed.
  */
 int session_open(struct worker *worker, int fd, const struct caller *caller) MUST_USE;
 
