@@ -124,7 +124,7 @@ def test_every_option_completes(path: Path, help_text: str) -> None:
     assert missing == []
 
 
-@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_links_lead_somewhere(document: Path) -> None:
     """A dead link in the first document somebody reads says that nobody looks."""
     targets = re.findall(r"\]\(([^)#\s]+)[^)]*\)", document.read_text())
@@ -132,11 +132,43 @@ def test_links_lead_somewhere(document: Path) -> None:
     assert [target for target in local if not (document.parent / target).exists()] == []
 
 
-def test_readme_names_each_source_folder() -> None:
+def test_each_source_folder_is_explained() -> None:
     """The folder map is how a newcomer finds the file."""
-    text = (ROOT / "README.md").read_text()
+    text = (ROOT / "docs/architecture.md").read_text()
     folders = sorted(p.name for p in (ROOT / "src").iterdir() if p.is_dir() and any(p.iterdir()))
-    assert [name for name in folders if f"`src/{name}/`" not in text] == []
+    assert [name for name in folders if not re.search(rf"^\| `(src/)?{name}/` \|", text, re.MULTILINE)] == []
+
+
+def test_presets_of_the_readme_say_what_is_root() -> None:
+    """Who chooses by the first page must see which presets are enough to take over the host."""
+    table = (ROOT / "README.md").read_text().partition("\n## Presets")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| [^|]+ \| `([a-z-]+)` \| (.+) \|$", table, re.MULTILINE)
+    assert len(rows) > 10
+    for name, does in rows:
+        costs = yaml.safe_load((ROOT / f"presets/{name}.yaml").read_text())["costs"]
+        assert ("root on the host" in does) == costs.startswith("Root"), name
+
+
+def test_index_names_every_document() -> None:
+    """A document that the index leaves out is found by nobody."""
+    text = (ROOT / "docs/README.md").read_text()
+    names = [path.name for path in sorted(ROOT.glob("docs/*.md")) if path.name != "README.md"]
+    assert [name for name in names if f"]({name}" not in text] == []
+
+
+def anchors_of(document: Path) -> set[str]:
+    """The anchors that GitHub gives to the headings of a document."""
+    text = re.sub(r"^```.*?^```$", "", document.read_text(), flags=re.MULTILINE | re.DOTALL)
+    headings = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_anchors_lead_somewhere(document: Path) -> None:
+    """A link that ends at the top of a long page leaves its reader searching."""
+    targets = re.findall(r"\]\((?![a-z]+:)([^)#\s]*)#([^)\s]+)\)", document.read_text())
+    assert [(path, anchor) for path, anchor in targets
+            if anchor not in anchors_of(document.parent / path if path else document)] == []
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)

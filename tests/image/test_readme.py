@@ -1,0 +1,163 @@
+"""The compose files of README.md and docs/README.md run as they are pasted.
+
+No registry is asked. The image that was built takes the proxy's name. Stand-ins take the names of
+the apps: each asks the proxy for what the app asks for, and writes the answers to its log.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+import yaml
+
+from conftest import BASE, ROOT, Docker
+from machine import free_port
+
+DOCUMENTS = ("README.md", "docs/README.md")
+PROXY = "docker-socket-proxy:c-latest"
+SOCKET = "/var/run/docker.sock"
+PATIENCE = 60
+
+# One line for each answer: method, path, status line, fields, body.
+ASK = r"""
+ask() {
+	perl -MIO::Socket::INET -MIO::Socket::UNIX -e '
+		my ($endpoint, $method, $path) = @ARGV;
+		my $socket = $endpoint =~ m,^unix://(.*), ? IO::Socket::UNIX->new(Peer => $1)
+			: IO::Socket::INET->new($endpoint =~ s,^tcp://,,r) or exit 1;
+		print $socket "$method $path HTTP/1.1\r\nHost: docker\r\nConnection: close\r\n\r\n";
+		my $answer = join("", <$socket>) or exit 1;
+		print "$method $path ", $answer =~ s/[\r\n]+/ /gr, "\n"' "$endpoint" "$1" "$2"
+}
+until ask GET /version; do sleep 0.1; done
+"""
+
+# What Traefik asks for at the endpoint in its arguments, and one request that its preset denies.
+TRAEFIK = r"""
+endpoint=${*##*.endpoint=}
+endpoint=${endpoint%% *}
+""" + ASK + r"""
+ask GET /v1.24/containers/json
+ask GET "/v1.24/containers/$HOSTNAME/json"
+ask POST /v1.24/containers/create
+echo all asked
+exec sleep infinity
+"""
+
+CLIENT = "endpoint=${DOCKER_HOST:-$DOZZLE_REMOTE_HOST}" + ASK + r"""
+ask GET /containers/json
+ask POST /containers/create
+echo all asked
+exec sleep infinity
+"""
+
+STAND_INS = {"traefik:v3": TRAEFIK, "traefik/whoami": "exec sleep infinity", "amir20/dozzle": CLIENT, "your-image": CLIENT}
+
+
+def compose_files(document: str) -> list[str]:
+    """The blocks of a document that are whole compose files."""
+    blocks = re.findall(r"^```yaml\n(.*?)^```$", (ROOT / document).read_text(), re.MULTILINE | re.DOTALL)
+    return [block for block in blocks if re.search(r"^services:$", block, re.MULTILINE)]
+
+
+@pytest.fixture(name="images", scope="module")
+def images_of_the_documents(docker: Docker, image: str) -> None:
+    """Every image that the documents name."""
+    docker("tag", image, PROXY)
+    container = docker("create", BASE, "true")
+    for name, script in STAND_INS.items():
+        entry = json.dumps(["bash", "-c", script, name])
+        docker("commit", "--change", f"ENTRYPOINT {entry}", "--change", "CMD []", container, name)
+    docker("rm", container)
+
+
+@contextmanager
+def pasted(docker: Docker, folder: Path, text: str) -> Iterator[Callable[..., str]]:
+    """docker-compose with the file up. The Engine's socket and the port of the host are this test's."""
+    assert f"{SOCKET}:{SOCKET}" in text
+    text = text.replace(f"{SOCKET}:", f"{docker.engine.socket}:").replace('"80:80"', f'"{free_port()}:80"')
+    (folder / "docker-compose.yml").write_text(text)
+    environment = {**os.environ, "DOCKER_HOST": f"unix://{docker.engine.socket}",
+                   "DOCKER_GID": str(docker.engine.socket.stat().st_gid)}
+
+    def compose(*arguments: str) -> str:
+        result = subprocess.run(["docker-compose", "--ansi", "never", "-p", "pasted", *arguments],
+                                cwd=folder, env=environment, text=True, capture_output=True,
+                                timeout=2 * PATIENCE, check=False)
+        assert result.returncode == 0, result.stderr
+        return result.stdout
+
+    try:
+        compose("up", "-d")
+        yield compose
+    finally:
+        compose("down", "--timeout", "0", "--volumes")
+
+
+def answers(compose: Callable[..., str], service: str) -> str:
+    """What a stand-in wrote, as soon as it has asked for everything."""
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
+        log = compose("logs", "--no-color", "--no-log-prefix", service)
+        if "all asked" in log:
+            return log
+        time.sleep(0.1)
+    pytest.fail(log + compose("logs", "--no-color"))
+
+
+def test_traefik_as_pasted(docker: Docker, images: None, tmp_path: Path) -> None:
+    """The first thing that a reader tries: Traefik sees its containers and can do nothing else."""
+    text = compose_files("README.md")[0]
+    with pasted(docker, tmp_path, text) as compose:
+        log = answers(compose, "traefik")
+        assert re.search(r"^GET /version HTTP/1.1 200 ", log, re.MULTILINE), log
+        listed = re.search(r"^GET /v1.24/containers/json HTTP/1.1 200 .*$", log, re.MULTILINE)
+        assert listed and "traefik.http.routers.whoami.rule" in listed[0], log
+        assert re.search(r"^GET /v1.24/containers/\w+/json HTTP/1.1 200 ", log, re.MULTILINE), log
+        assert re.search(r"^POST /v1.24/containers/create HTTP/1.1 403 .*policy 'traefik'", log, re.MULTILINE), log
+
+
+def test_the_proxy_is_for_traefik_alone() -> None:
+    """The port of the proxy is neither on the host nor on a network of other services."""
+    services = yaml.safe_load(compose_files("README.md")[0])["services"]
+    assert "ports" not in services["docker-socket-proxy"]
+    proxy = set(services["docker-socket-proxy"]["networks"])
+    assert [name for name, service in services.items() if proxy & set(service["networks"])] == [
+        "docker-socket-proxy", "traefik"]
+
+
+def test_two_apps_as_pasted(docker: Docker, images: None, tmp_path: Path) -> None:
+    """Each app gets the policy of its own proxy."""
+    text = next(text for text in compose_files("docs/README.md") if "POLICY: dozzle" in text)
+    with pasted(docker, tmp_path, text) as compose:
+        assert "policy 'traefik'" in answers(compose, "traefik")
+        assert "policy 'dozzle'" in answers(compose, "dozzle")
+
+
+def test_unix_socket_in_a_volume_as_pasted(docker: Docker, images: None, tmp_path: Path) -> None:
+    """A client that wants a socket file gets one, and the policy with it."""
+    text = next(text for text in compose_files("docs/README.md") if "LISTEN: unix://" in text)
+    with pasted(docker, tmp_path, text) as compose:
+        log = answers(compose, "client")
+        assert re.search(r"^GET /containers/json HTTP/1.1 200 ", log, re.MULTILINE), log
+        assert re.search(r"^POST /containers/create HTTP/1.1 403 ", log, re.MULTILINE), log
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_compose_files_are_understood(document: str, tmp_path: Path) -> None:
+    """A key that compose does not know stops whoever pastes the file."""
+    texts = compose_files(document)
+    assert texts
+    for text in texts:
+        (tmp_path / "docker-compose.yml").write_text(text)
+        result = subprocess.run(["docker-compose", "config", "--quiet"], cwd=tmp_path, text=True,
+                                env={**os.environ, "DOCKER_GID": "999"}, capture_output=True, check=False)
+        assert result.returncode == 0, text + result.stderr
