@@ -4,8 +4,8 @@
     tools/document-presets.py           writes it
     tools/document-presets.py --check   exits 1 when it is not what the files say
 
-A preset's row: its name, what it is for, what it grants, what that costs when the app is taken over, and
-what can be added, which its file says in the comment at its end.
+The row of a preset: its name, its app, the operations that it allows, what somebody can do who takes over
+the app (`costs`), and what can be added, which is the comment at the end of the file.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parents[1]
 DOCUMENT = ROOT / "docs" / "presets.md"
 BEGIN = "<!-- written by tools/document-presets.py -->\n"
 END = "<!-- end -->\n"
-HEAD = "| preset | for | grants | costs | can be added |\n|---|---|---|---|---|\n"
+HEAD = "| preset | app | allows | who takes over the app | can be added |\n|---|---|---|---|---|\n"
 
 
 def read(name: str) -> dict:
@@ -29,14 +29,14 @@ def read(name: str) -> dict:
 
 
 def grants(content: dict) -> str:
-    """The operations of a preset's own rules by noun, without those that every preset grants."""
+    """The operations of a preset's own rules by noun, without those that every preset allows."""
     nouns: dict[str, list[str]] = {}
     for rule in content.get("rules", []):
         for operation in rule["allow"]:
             if operation not in ("system.ping", "system.version"):
                 noun, verb = operation.split(".")
                 nouns.setdefault(noun, []).append(verb)
-    parts = [f"`{base}`" for base in content.get("extends", [])]
+    parts = [f"all of `{base}`" for base in content.get("extends", [])]
     parts += [f"{noun}: {' '.join(verbs)}" for noun, verbs in nouns.items()]
     return "; ".join(parts)
 
