@@ -83,7 +83,8 @@ def images_of_the_documents(docker: Docker, image: str) -> None:
 def pasted(docker: Docker, folder: Path, text: str) -> Iterator[Callable[..., str]]:
     """docker-compose with the file up. The Engine's socket and the port of the host are this test's."""
     assert f"{SOCKET}:{SOCKET}" in text
-    text = text.replace(f"{SOCKET}:", f"{docker.engine.socket}:").replace('"80:80"', f'"{free_port()}:80"')
+    text = text.replace(f"{SOCKET}:{SOCKET}", f"{docker.engine.socket}:{SOCKET}")
+    text = text.replace('"80:80"', f'"{free_port()}:80"')
     (folder / "docker-compose.yml").write_text(text)
     environment = {**os.environ, "DOCKER_HOST": f"unix://{docker.engine.socket}",
                    "DOCKER_GID": str(docker.engine.socket.stat().st_gid)}
@@ -132,6 +133,18 @@ def test_the_proxy_is_for_traefik_alone() -> None:
     proxy = set(services["docker-socket-proxy"]["networks"])
     assert [name for name, service in services.items() if proxy & set(service["networks"])] == [
         "docker-socket-proxy", "traefik"]
+
+
+def test_other_proxys_file_as_pasted(docker: Docker, images: None, tmp_path: Path) -> None:
+    """Who comes from Tecnativa changes the image and adds the group: variables and port stay."""
+    text = next(text for text in compose_files("README.md") if "CONTAINERS: 1" in text)
+    with pasted(docker, tmp_path, text) as compose:
+        def get(path: str) -> str:
+            return compose("exec", "-T", "socket-proxy", "wget", "-qO-", f"http://localhost:2375{path}")
+
+        assert "socket-proxy" in get("/containers/json")
+        with pytest.raises(AssertionError, match="not allowed by policy 'switches'.*IMAGES=1"):
+            get("/images/json")
 
 
 def test_two_apps_as_pasted(docker: Docker, images: None, tmp_path: Path) -> None:
