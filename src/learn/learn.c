@@ -105,7 +105,8 @@ static struct unknown_request *unknown_of(
 	return unknown;
 }
 
-static void note_unknown(
+/* Its number, from 1; 0: it has none. */
+static unsigned note_unknown(
         struct learn *learn, struct page *page, const struct docker_request *request)
 {
 	struct unknown_request *unknown =
@@ -115,14 +116,15 @@ static void note_unknown(
 
 	if (unknown == NULL) {
 		page->uncounted++;
-	} else {
-		unknown->count++;
+		return 0;
 	}
+	unknown->count++;
+	return 1 + (unsigned)(unknown - learn->unknown);
 }
 
 /* Whether it is the first of its operation. */
-static bool note(
-        struct learn *learn, const struct caller *caller, const struct docker_request *request)
+static bool note(struct learn *learn, const struct caller *caller,
+        const struct docker_request *request, unsigned *ret_number)
 {
 	struct page *page = page_of(learn, caller);
 
@@ -133,23 +135,33 @@ static bool note(
 	page->requests++;
 	page->counts[operation]++;
 	if (docker_endpoint(request->id) == NULL) {
-		note_unknown(learn, page, request);
+		*ret_number = note_unknown(learn, page, request);
 	}
 	return page->counts[operation] == 1;
 }
 
-void learn_note(
+unsigned learn_note(
         struct learn *learn, const struct caller *caller, const struct docker_request *request)
 {
 	char memory[ADDRESS_NAME_MAX];
 	struct text host = text_over(memory, sizeof(memory));
+	unsigned number = 0;
 
 	(void)pthread_mutex_lock(&learn->lock);
-	const bool is_first = note(learn, caller, request);
+	const bool is_first = note(learn, caller, request, &number);
 	(void)pthread_mutex_unlock(&learn->lock);
 	if (is_first) {
 		caller_add_host(caller, &host);
 		log_line(LOG_NOTICE, "learned: %.*s asks for %s", SLICE_FMT(text_slice(&host)),
 		        docker_operation_name(request->id));
 	}
+	return number;
+}
+
+void learn_served(struct learn *learn, unsigned number)
+{
+	(void)pthread_mutex_lock(&learn->lock);
+	ASSERT(number > 0 && number <= learn->unknown_count);
+	learn->unknown[number - 1].served = true;
+	(void)pthread_mutex_unlock(&learn->lock);
 }

@@ -30,10 +30,16 @@ void learn_free(struct learn *learn);
 
 /*
  * Note a request. What a caller's host asks for for the first time is said in the
- * log. From any thread.
+ * log. 0, or the number by which learn_served() knows the request: one that is no
+ * operation of the catalogue. From any thread.
  */
-void learn_note(
+unsigned learn_note(
         struct learn *learn, const struct caller *caller, const struct docker_request *request);
+/*
+ * The Engine serves what was noted as `number`, not 0. Without that, the request is printed without
+ * a rule: stray requests (/, /metrics) are answered 404 by every Engine. From any thread.
+ */
+void learn_served(struct learn *learn, unsigned number);
 
 /* Where clients were listened to. */
 struct learn_listener {

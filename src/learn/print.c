@@ -19,9 +19,29 @@ static bool allows(const struct policy *policy, unsigned id)
 	return policy_grant_of(policy, id) == POLICY_ALWAYS;
 }
 
-static bool fits(const struct policy *policy, const struct page *page)
+/* What the Engine does not serve is not worth a rule: somebody looked for another program. */
+static bool needs_rule(const struct unknown_request *unknown, const struct page *page)
 {
-	for (unsigned id = 0; id < docker_id_count(); id++) {
+	return unknown->page == page && unknown->served;
+}
+
+static bool needs_unknown(const struct learn *learn, const struct page *page)
+{
+	for (unsigned i = 0; i < learn->unknown_count; i++) {
+		if (needs_rule(&learn->unknown[i], page)) {
+			return true;
+		}
+	}
+	return false;
+}
+
+static bool fits(const struct learn *learn, const struct policy *policy, const struct page *page)
+{
+	/* Ids above the rows are unknown requests; of those without a rule nobody knows enough. */
+	const bool unknown = needs_unknown(learn, page) || page->uncounted > 0;
+	const unsigned end = unknown ? docker_id_count() : docker_endpoint_count;
+
+	for (unsigned id = 0; id < end; id++) {
 		if (page->counts[id] > 0 && !allows(policy, id)) {
 			return false;
 		}
@@ -70,7 +90,7 @@ static const struct policy *best_preset(
 
 	for (unsigned i = 0; i < policy_preset_count; i++) {
 		const struct policy *policy = preset_of(set, policy_presets[i].name);
-		if (policy == NULL || !fits(policy, page)) {
+		if (policy == NULL || !fits(learn, policy, page)) {
 			continue;
 		}
 		const unsigned more = excess(learn, policy, page);
@@ -147,9 +167,11 @@ static void print_page(
 	for (unsigned i = 0; i < learn->unknown_count; i++) {
 		const struct unknown_request *unknown = &learn->unknown[i];
 		if (unknown->page == page) {
-			(void)fprintf(out, "#   %8u  %.*s %.*s, no operation of the Docker API\n",
+			(void)fprintf(out, "#   %8u  %.*s %.*s, no operation of the Docker API%s\n",
 			        unknown->count, (int)unknown->method_len, unknown->method,
-			        (int)unknown->path_len, unknown->path);
+			        (int)unknown->path_len, unknown->path,
+			        unknown->served ? ""
+			                        : ", which the Engine does not serve: no rule");
 		}
 	}
 	if (page->uncounted > 0) {
@@ -214,7 +236,7 @@ static void print_rules(const struct learn *learn, const struct page *page, FILE
 		print_operations(page, out);
 	}
 	for (unsigned i = 0; i < learn->unknown_count; i++) {
-		if (learn->unknown[i].page == page) {
+		if (needs_rule(&learn->unknown[i], page)) {
 			print_unknown(&learn->unknown[i], out);
 		}
 	}
@@ -222,12 +244,7 @@ static void print_rules(const struct learn *learn, const struct page *page, FILE
 
 static bool has_rules(const struct learn *learn, const struct page *page)
 {
-	for (unsigned i = 0; i < learn->unknown_count; i++) {
-		if (learn->unknown[i].page == page) {
-			return true;
-		}
-	}
-	return asked_for_operations(page);
+	return asked_for_operations(page) || needs_unknown(learn, page);
 }
 
 /* Several clients get a policy each, and one that joins them. */

@@ -23,6 +23,7 @@ struct page {
 /* A request that no row of the catalogue fits. */
 struct unknown_request {
 	const struct page *page;
+	bool served; /* by the Engine, at least once */
 	uint32_t count;
 	size_t method_len;
 	size_t path_len;

@@ -69,10 +69,10 @@ struct stream {
 struct transport {
 	/* Take over the non-blocking `fd`. 0, or -errno and it is closed. */
 	int (*accept)(const struct transport *transport, struct stream *stream, struct loop *loop,
-	        int fd, stream_notify *notify) MUST_USE;
+	        int fd, stream_notify *notify);
 	/* Begin to connect: stream_handshake() says when that is over. 0 or -errno. */
 	int (*connect)(const struct transport *transport, struct stream *stream, struct loop *loop,
-	        const union address *address, stream_notify *notify) MUST_USE;
+	        const union address *address, stream_notify *notify);
 };
 
 extern const struct transport transport_plain;

@@ -29,6 +29,7 @@ struct exchange {
 	bool probe;         /* GET /health: whether a connection can be had is the answer */
 	/* Bytes before the buffer's `ready` that are the whole request, or 0. */
 	uint32_t replay_len;
+	unsigned learned;       /* its number for learn_served(), or 0 */
 	unsigned interim_count; /* 1xx answers so far */
 	unsigned protocol_len;
 	char protocol[EXCHANGE_PROTOCOL_MAX];

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "session/state.h"
 
+#include "learn/learn.h"
+
 #include <errno.h>
 #include <unistd.h>
 
@@ -33,6 +35,13 @@ void session_release_engine(struct session *session, bool reusable)
 	session->engine = NULL;
 }
 
+/* The Engine answers 404 to a path and 405 to a method that it does not serve. */
+static bool is_served(const struct audit_record *record)
+{
+	return record->outcome == OUTCOME_FORWARDED && record->status != 404 &&
+	       record->status != 405;
+}
+
 void session_record(struct session *session)
 {
 	struct exchange *exchange = session->exchange;
@@ -42,6 +51,9 @@ void session_record(struct session *session)
 	}
 	if (exchange->record.status == 0 && exchange->record.outcome == OUTCOME_FORWARDED) {
 		exchange->record.outcome = OUTCOME_ABANDONED;
+	}
+	if (exchange->learned > 0 && is_served(&exchange->record)) {
+		learn_served(session->worker->shared->learn, exchange->learned);
 	}
 	audit_write(&session->worker->audit, &exchange->record, &session->caller);
 	worker_leave(session->worker, exchange->adoption);

@@ -309,10 +309,11 @@ void script_reset(struct script *script)
 
 void script_give_room(struct script *script, size_t room)
 {
+	const bool open = script->stream != NULL && !script->closed;
+
 	if (room > script->room) {
 		script->room = room;
-		report(script,
-		        script->stream != NULL && script->stream->established ? EPOLLOUT : 0);
+		report(script, open && script->stream->established ? EPOLLOUT : 0);
 	}
 }
 

@@ -16,11 +16,13 @@
 static struct learn *learn;
 static char *printed;
 static unsigned other_listeners;
+static bool served; /* what the Engine does with what is noted */
 
 static int open_book(void **state)
 {
 	(void)state;
 	learn = learn_new();
+	served = true;
 	return learn == NULL ? -1 : 0;
 }
 
@@ -42,7 +44,10 @@ static void note(const char *client, const char *method, const char *path)
 	const struct caller caller = caller_named(client);
 
 	assert_int_equal(docker_route(&target, &request), DOCKER_OK);
-	learn_note(learn, &caller, &request);
+	const unsigned number = learn_note(learn, &caller, &request);
+	if (number > 0 && served) {
+		learn_served(learn, number);
+	}
 }
 
 /* What is printed, in `printed`. */
@@ -112,6 +117,36 @@ static bool allows(const char *policy_name, const char *method, const char *path
 	policy_set_free(set);
 	arena_free(&arena);
 	return allowed;
+}
+
+static void what_the_engine_does_not_serve_gets_no_rule(void **state)
+{
+	(void)state;
+	note("192.0.2.1:1000", "GET", "/containers/json");
+	note("192.0.2.1:1000", "GET", "/new/endpoint");
+	served = false;
+	note("192.0.2.1:1000", "GET", "/");
+	note("192.0.2.1:1000", "GET", "/metrics");
+	note("192.0.2.1:1000", "GET", "/new/endpoint"); /* 404 this time: no such object */
+	print();
+	expect("#          1  GET /metrics, no operation of the Docker API, which the Engine does "
+	       "not "
+	       "serve: no rule\n");
+	expect("#          2  GET /new/endpoint, no operation of the Docker API\n");
+	assert_true(allows("learned", "GET", "/containers/json"));
+	assert_true(allows("learned", "GET", "/new/endpoint"));
+	assert_false(allows("learned", "GET", "/"));
+	assert_false(allows("learned", "GET", "/metrics"));
+}
+
+static void a_stray_request_hides_no_preset(void **state)
+{
+	(void)state;
+	served = false;
+	note("192.0.2.1:1000", "GET", "/_ping");
+	note("192.0.2.1:1000", "GET", "/metrics");
+	print();
+	expect("The preset '");
 }
 
 static void each_client_has_a_policy_and_one_joins_them(void **state)
@@ -227,7 +262,7 @@ static void the_fullest_book_can_be_read_back(void **state)
 		const struct caller caller = caller_named(client);
 		for (unsigned id = 0; id < docker_endpoint_count; id++) {
 			const struct docker_request request = {.id = id};
-			learn_note(learn, &caller, &request);
+			(void)learn_note(learn, &caller, &request);
 		}
 	}
 	for (unsigned i = 0; i < LEARN_UNKNOWN_MAX; i++) {
@@ -284,6 +319,8 @@ static void nothing_asked_is_nothing_to_allow(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+	        TEST(what_the_engine_does_not_serve_gets_no_rule),
+	        TEST(a_stray_request_hides_no_preset),
 	        TEST(each_client_has_a_policy_and_one_joins_them),
 	        TEST(a_preset_that_writes_is_not_named_for_who_reads),
 	        TEST(rows_of_one_operation_count_as_one),

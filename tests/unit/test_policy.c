@@ -761,8 +761,7 @@ static bool next_preset(struct slice *rest, struct slice *ret_name)
 	const char *end = memmem(rest->ptr, rest->len, " or ", 4);
 	const struct slice part = end == NULL ? *rest : slice_between(rest->ptr, end);
 
-	*rest = end == NULL ? (struct slice){NULL, 0}
-	                    : slice_between(end + 4, rest->ptr + rest->len);
+	*rest = end == NULL ? (struct slice){"", 0} : slice_between(end + 4, rest->ptr + rest->len);
 	ret_name->ptr = part.ptr;
 	ret_name->len = part.len == 0 ? 0 : strcspn(part.ptr, " ;");
 	return part.len > 0;

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 import yaml
 from machine import free_port
-from wire import Engine, Proxy, run_binary
+from wire import Engine, Proxy, Request, run_binary
 
 # What Traefik's docker provider asks for.
 TRAEFIK = [
@@ -102,6 +102,24 @@ def test_what_the_catalogue_does_not_know_becomes_a_path_rule(learn, tmp_path) -
     assert verdict("POST /new.thing/it's(a)") == "deny"
     assert verdict("GET /newXthing/it's(a)") == "deny"
     assert verdict("GET /new.thing/it's(a)b") == "deny"
+
+
+def test_a_stray_404_becomes_no_rule(start, own_engine: Engine, tmp_path) -> None:
+    """A scraper that looks for /metrics here must not be allowed for good."""
+    out = tmp_path / "learned.yaml"
+    proxy = start("learn", prefix=["sh", "-c", f'exec "$@" >{out}', "sh"])
+
+    def answer(request: Request) -> None:
+        request.answer(404 if request.target == "/metrics" else 200, b"{}")
+
+    with own_engine.answering(answer):
+        assert [ask(proxy, f"GET {path}") for path in ("/_ping", "/metrics", "/new")] == [200, 404, 200]
+    proxy.terminate()
+    assert proxy.wait_exit() == 0
+    printed = out.read_text()
+    assert "GET /metrics, no operation of the Docker API, which the Engine does not serve" in printed
+    rules = yaml.safe_load(printed)["policies"]["learned"]["rules"]
+    assert [rule["allow"] for rule in rules] == [["system.ping"], {"methods": ["GET"], "path": "/new"}]
 
 
 def test_nothing_asked_nothing_allowed(learn) -> None:
