@@ -84,8 +84,8 @@ static int refuse_file(struct reader *reader)
 
 	return fault_set(reader->error, NOWHERE,
 	        "%s and %s both say what clients may do: unset the section switches and write "
-	        "their rules into the file (docker-socket-proxy convert does), or do not use "
-	        "a file",
+	        "their rules into the file (docker-socket-proxy convert does), or do not "
+	        "use a file",
 	        config->switch_name, config->file_option);
 }
 

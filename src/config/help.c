@@ -71,9 +71,8 @@ static void print_presets(void)
 static void print_section_switches(void)
 {
 	printf("\n"
-	       "Section switches, only in the environment. If one of them is set, the switches "
-	       "replace "
-	       "POLICY.\n"
+	       "Section switches, only in the environment. If one of them is set, the switches\n"
+	       "replace POLICY.\n"
 	       "Values: 1, true, yes or on; 0, false, no or off. Empty means 0.\n"
 	       "\n"
 	       "  1 allows GET and HEAD in this part of the API; POST=1 adds the other methods.\n"
@@ -81,19 +80,17 @@ static void print_section_switches(void)
 	print_switches(SWITCH_SECTION, 0);
 	printf("  1 allows every method in the sections that are 1. Default: 0\n");
 	print_switches(SWITCH_POST, 0);
-	printf("  1 allows and 0 denies this method in the sections that are 1. Default: as "
-	       "POST\n");
+	printf("  1 allows and 0 denies this method in the sections that are 1.\n"
+	       "  Default: the value of POST\n");
 	print_switches(SWITCH_METHOD, 0);
-	printf("  1 allows this action, whatever its section and POST are; RESTARTS means stop, "
-	       "restart\n"
-	       "  and kill. Default: 0, and the action follows its section and POST\n");
+	printf("  1 allows this action, whatever its section and POST are. RESTARTS means stop,\n"
+	       "  restart and kill. Default: 0, and the action follows its section and POST\n");
 	print_switches(SWITCH_OPERATIONS, SWITCH_OPENS);
-	printf("  1 allows this action, whatever its section and POST are; 0 denies it, whatever "
-	       "else is\n"
-	       "  set. Default: the action follows its section and POST\n");
+	printf("  1 allows this action, whatever its section and POST are; 0 denies the action,\n"
+	       "  whatever else is set. Default: the action follows its section and POST\n");
 	print_switches(SWITCH_OPERATIONS, SWITCH_OPENS | SWITCH_CLOSES);
-	printf("  0 denies this part of a section. Default: the part follows its section and "
-	       "POST\n");
+	printf("  0 denies this part of a section.\n"
+	       "  Default: the part follows its section and POST\n");
 	print_switches(SWITCH_OPERATIONS, SWITCH_CLOSES);
 }
 
@@ -111,34 +108,26 @@ static const char usage[] =
         "\n"
         "Commands:\n"
         "  run            forward requests until SIGTERM or SIGINT. This is the default command\n"
-        "  check          print the listeners, the policies and the operations that each policy "
-        "allows.\n"
+        "  check          print the listeners, the policies and the operations that they allow.\n"
         "                 Exit status: 0; 2 if the configuration is wrong\n"
-        "  explain        print whether a request is allowed, which rule decides, and what would "
-        "allow\n"
-        "                 the request. Exit status: 0 if it is allowed, 1 if it is denied.\n"
-        "                 --body FILE: the request has this body\n"
-        "  learn          allow every request and record the operations of each client. SIGINT "
-        "or\n"
-        "                 SIGTERM ends learning and prints the smallest configuration that allows "
-        "these\n"
-        "                 operations, and the presets that allow them\n"
-        "  healthcheck    ask a running proxy for its health. Exit status: 0 if the proxy and its "
-        "Engine\n"
-        "                 answer, else 1. Default for ADDR: the address in the options of this "
-        "command,\n"
-        "                 else the address at which process 1 (the proxy of a container) listens\n"
-        "  convert        print the settings of another proxy as YAML for --config. SOURCE is\n"
-        "                 " CONFIG_SOURCES ".\n"
-        "                 FILE is a compose file, an env file, a file of flags or CetusGuard's "
-        "rules.\n"
-        "                 Default for FILE: standard input. --service NAME: the service of the "
-        "compose\n"
-        "                 file\n"
+        "  explain        print whether a request is allowed, which rule decides, and what would\n"
+        "                 allow the request. --body FILE: the request has this body.\n"
+        "                 Exit status: 0 if the request is allowed, 1 if it is denied\n"
+        "  learn          allow every request and record the operations of each client. SIGINT or\n"
+        "                 SIGTERM ends learning and prints the smallest configuration that allows\n"
+        "                 these operations, and the presets that allow them\n"
+        "  healthcheck    ask a running proxy for its health. Default for ADDR: the first\n"
+        "                 listener in the options of this command, else the first listener of\n"
+        "                 process 1, the proxy of a container.\n"
+        "                 Exit status: 0 if the proxy and its Engine answer, else 1\n"
+        "  convert        print the settings of another proxy as YAML for --config.\n"
+        "                 SOURCE is " CONFIG_SOURCES ".\n"
+        "                 FILE is a compose file, an env file, a file of flags or CetusGuard's\n"
+        "                 rules. Default: standard input.\n"
+        "                 --service NAME: the service of the compose file\n"
         "\n"
-        "Options. An option overrides its variable, a variable overrides the file, and the file "
-        "overrides\n"
-        "the default.\n";
+        "Options. An option overrides its variable, a variable overrides the file, and the file\n"
+        "overrides the default.\n";
 
 static const char others[] = "\n"
                              "  -h, --help       print this help\n"

@@ -249,8 +249,7 @@ const char *config_engine_problem(const char *value, const char **ret_path)
 	}
 	return strstr(value, "://") != NULL
 	               ? "the Engine can be reached only through its unix socket: give the "
-	                 "absolute "
-	                 "path of the socket, or unix:///PATH"
+	                 "absolute path of the socket, or unix:///PATH"
 	               : "give the Engine's unix socket as an absolute path or as unix:///PATH";
 }
 

@@ -125,8 +125,7 @@ const char *bind_read(struct slice words, struct bind *ret_bind, struct slice *r
 			problem = check_ipv6_only(ret_bind);
 		} else if (!slice_equal(*ret_word, SLICE("v4v6"))) {
 			problem = "only an address, 'mode', 'v4v6' and 'v6only' of HAProxy's bind "
-			          "are "
-			          "supported; use LISTEN or CONFIG";
+			          "are supported; use LISTEN or CONFIG";
 		}
 	}
 	return problem;

@@ -236,9 +236,8 @@ static void docker_host_counts_last_and_has_to_be_a_unix_socket(void **state)
 	(void)state;
 	expect_variable_refused("DOCKER_HOST", "tcp://192.0.2.1:2375",
 	        "DOCKER_HOST: 'tcp://192.0.2.1:2375' is not accepted: only a unix socket can be "
-	        "the "
-	        "Engine's address here: give unix:///PATH, or set SOCKET_PATH, which overrides "
-	        "DOCKER_HOST");
+	        "the Engine's address here: give unix:///PATH, or set SOCKET_PATH, which "
+	        "overrides DOCKER_HOST");
 	expect_variable_refused("DOCKER_HOST", "unix://run/docker.sock",
 	        "DOCKER_HOST: 'unix://run/docker.sock' is not accepted: give an absolute path");
 
@@ -391,8 +390,8 @@ static void words_that_are_none_are_refused_with_the_choice(void **state)
 	        "--log-format xml", "--log-format: 'xml' is not accepted: give text or json");
 	expect_refused("--upstream tcp://192.0.2.1:2375",
 	        "--upstream: 'tcp://192.0.2.1:2375' is not accepted: the Engine can be reached "
-	        "only "
-	        "through its unix socket: give the absolute path of the socket, or unix:///PATH");
+	        "only through its unix socket: give the absolute path of the socket, or "
+	        "unix:///PATH");
 	expect_refused("--upstream docker.sock",
 	        "--upstream: 'docker.sock' is not accepted: give the Engine's unix socket as an "
 	        "absolute path or as unix:///PATH");
