@@ -3,24 +3,24 @@ set -l commands run check explain learn healthcheck convert
 complete -c docker-socket-proxy -f
 complete -c docker-socket-proxy -n "not __fish_seen_subcommand_from $commands" -a run -d Serve
 complete -c docker-socket-proxy -n "not __fish_seen_subcommand_from $commands" -a healthcheck \
-    -d "Exit 0 when the proxy and its Engine answer"
+    -d "Ask a running proxy for its health"
 complete -c docker-socket-proxy -n "not __fish_seen_subcommand_from $commands" -a check \
-    -d "Print what the configuration means"
+    -d "Print listeners, policies and allowed operations"
 complete -c docker-socket-proxy -n "not __fish_seen_subcommand_from $commands" -a explain \
-    -d "Say what becomes of a request"
+    -d "Print whether a request is allowed, and why"
 complete -c docker-socket-proxy -n "not __fish_seen_subcommand_from $commands" -a learn \
-    -d "Allow everything, and print the policy that allows it"
+    -d "Allow requests and print the policy that allows them"
 complete -c docker-socket-proxy -s c -l config -r -F -d "File with listeners and policies"
 complete -c docker-socket-proxy -n "__fish_seen_subcommand_from explain" -l body -r -F \
-    -d "Body of the request"
+    -d "Body of the request to explain"
 complete -c docker-socket-proxy -n "not __fish_seen_subcommand_from $commands" -a convert \
     -d "Print another proxy's settings as YAML"
 complete -c docker-socket-proxy -n "__fish_seen_subcommand_from convert" -F
 complete -c docker-socket-proxy -n "__fish_seen_subcommand_from convert" -l from -x \
-    -a "tecnativa linuxserver wollomatic cetusguard" -d "Whose settings to convert"
+    -a "tecnativa linuxserver wollomatic cetusguard" -d "Proxy whose settings are converted"
 complete -c docker-socket-proxy -n "__fish_seen_subcommand_from convert" -l service -x \
     -d "Service of a compose file"
-complete -c docker-socket-proxy -l listen -x -a "tcp:// unix://" -d "Where clients connect"
+complete -c docker-socket-proxy -l listen -x -a "tcp:// unix://" -d "Address for clients"
 complete -c docker-socket-proxy -l port -x -d "TCP port on all interfaces"
 complete -c docker-socket-proxy -l upstream -x -a unix:// -d "The Engine's unix socket"
 set -l policies open deny act-runner ai-agent arcane autoheal autokuma beszel caddy-docker-proxy \
@@ -32,18 +32,18 @@ set -l policies open deny act-runner ai-agent arcane autoheal autokuma beszel ca
     portainer portainer-read-only portainer-swarm prometheus prometheus-swarm promtail \
     read-only ryuk swarm-cronjob telegraf testcontainers traefik traefik-swarm trivy \
     tugtainer uptime-kuma watchtower whats-up-docker whats-up-docker-update yacht
-complete -c docker-socket-proxy -l policy -x -a "$policies" -d "What clients may do"
-complete -c docker-socket-proxy -l allow -x -d "Operations that are allowed besides"
-complete -c docker-socket-proxy -l workers -x -d "Threads that serve"
+complete -c docker-socket-proxy -l policy -x -a "$policies" -d "Policy of the clients"
+complete -c docker-socket-proxy -l allow -x -d "Operations to allow in addition"
+complete -c docker-socket-proxy -l workers -x -d "Worker threads"
 complete -c docker-socket-proxy -l max-connections -x \
-    -d "Client connections open at the same time"
-complete -c docker-socket-proxy -l max-head -x -d "Size of a head"
+    -d "Maximum number of open client connections"
+complete -c docker-socket-proxy -l max-head -x -d "Maximum size of a head"
 complete -c docker-socket-proxy -l head-timeout -x \
-    -d "Time in which a head has to be complete"
+    -d "Time limit for a complete head"
 complete -c docker-socket-proxy -l shutdown-grace -x \
-    -d "Time that open streams are left at the end"
+    -d "Time between SIGTERM and the end of open streams"
 complete -c docker-socket-proxy -l log-level -x \
-    -a "debug info notice warning err crit alert emerg" -d "Least severe lines to log"
+    -a "debug info notice warning err crit alert emerg" -d "Lowest severity to log"
 complete -c docker-socket-proxy -l log-format -x -a "text json" -d "Format of the log"
 complete -c docker-socket-proxy -s h -l help -d "Print a summary"
 complete -c docker-socket-proxy -s V -l version -d "Print the version"

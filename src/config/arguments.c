@@ -50,7 +50,7 @@ static int fail_unknown(struct reader *reader, const char *what, struct slice wo
 		}
 		if (config_options[i].flag == NULL) {
 			return fault_set(reader->error, NOWHERE,
-			        "%s: this is only taken from the environment, as %s",
+			        "%s: there is no such option: set %s in the environment",
 			        text_show(word).text, config_options[i].variable);
 		}
 		if (!slice_equal(word, slice_of(config_options[i].flag))) {
@@ -147,8 +147,8 @@ static int read_explain_flag(struct reader *reader, struct slice flag, const cha
 {
 	if (slice_equal(flag, SLICE("--client"))) {
 		return fault_set(reader->error, NOWHERE,
-		        "--client: this version does not tell clients apart; say which "
-		        "policy is meant with --policy NAME");
+		        "--client: this version does not tell clients apart; name the "
+		        "policy with --policy NAME");
 	}
 	if (value == NULL) {
 		return fault_set(

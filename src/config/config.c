@@ -96,7 +96,8 @@ static int check_loop(struct reader *reader)
 		const char *path = address_path(config->listeners[i].address);
 		if (path != NULL && is_same_socket(path, config->socket_path)) {
 			return fault_set(reader->error, NOWHERE,
-			        "'%s' is both an address to listen on and the Engine's socket (%s)",
+			        "'%s' is both the address of a listener and the Engine's socket "
+			        "(%s)",
 			        text_show(slice_of(config->socket_path)).text,
 			        config->socket_option);
 		}
@@ -110,8 +111,7 @@ static void warn_of_port_without_use(const struct reader *reader)
 
 	for (unsigned i = 0; i < CONFIG_OPTION_COUNT; i++) {
 		if (reader->given[i] && config_options[i].member == offsetof(struct config, port)) {
-			config_warn(config,
-			        "PORT=%u does not count: addresses to listen on are given",
+			config_warn(config, "PORT=%u does not count: listener addresses are given",
 			        config->port);
 		}
 	}

@@ -139,8 +139,7 @@ static int warn_of_everything(struct reader *reader, const struct policy *policy
 	}
 	if (allows_the_same(policy, open)) {
 		config_warn(config,
-		        "%s=%.128s: everyone may do everything: access to the Engine is root on "
-		        "the host",
+		        "%s=%.128s: every client may do everything and is root on the host",
 		        config->allow_option, config->allow);
 	}
 	return 0;

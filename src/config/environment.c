@@ -56,7 +56,7 @@ static int read_former_switch(struct reader *reader, unsigned number)
 	if (value == NULL) {
 		return 0;
 	}
-	config_warn(reader->config, "%s is called %s now; it counts as that", former,
+	config_warn(reader->config, "%s is the former name of %s; its value is used", former,
 	        switches_row(number)->variable);
 	return read_switch(reader, number, former, value);
 }
@@ -84,18 +84,18 @@ static int refuse_file(struct reader *reader)
 
 	return fault_set(reader->error, NOWHERE,
 	        "%s and %s both say what clients may do: unset the section switches and write "
-	        "their rules into the file (docker-socket-proxy convert does), or leave the file "
-	        "out",
+	        "their rules into the file (docker-socket-proxy convert does), or do not "
+	        "use a file",
 	        config->switch_name, config->file_option);
 }
 
 static void warn_of_policy(struct config *config, bool by_flag)
 {
 	config_warn(config,
-	        by_flag ? "%s %.64s counts before %s and what other section switches are in "
-	                  "the environment"
-	                : "%s=%.64s does not count: %s and what other section switches are "
-	                  "in the environment replace it",
+	        by_flag ? "%s %.64s overrides %s and all other section switches in the "
+	                  "environment"
+	                : "%s=%.64s does not count: %s and the other section switches in "
+	                  "the environment replace it",
 	        config->policy_option, config->policy_name, config->switch_name);
 }
 

@@ -129,7 +129,7 @@ static int read_listeners(void *context, const struct yaml_node *node)
 	}
 	if (node->first == NULL) {
 		return fault_set(file->error, node->place,
-		        "'listeners' is an empty list; leave it out to listen on PORT on all "
+		        "'listeners' is an empty list; remove the key to listen on PORT on all "
 		        "interfaces");
 	}
 	/* The file's own are held to the same rules, whether they count or not. */
@@ -303,7 +303,7 @@ int config_read_file(struct reader *reader)
 	if (len < 0) {
 		code = fault_set(reader->error, NOWHERE, "%.512s: cannot be read: %s",
 		        reader->config->file,
-		        len == -EISDIR ? "it is a directory: Docker makes one where the file to "
+		        len == -EISDIR ? "it is a directory: Docker makes one if the file to "
 		                         "mount is missing on the host"
 		                       : strerrordesc_np((int)-len));
 	} else {

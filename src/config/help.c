@@ -60,8 +60,8 @@ static void print_presets(void)
 {
 	size_t column = 0;
 
-	printf("\nPresets, for --policy and POLICY; check --policy NAME prints what one "
-	       "allows:\n\n");
+	printf("\nPresets for --policy and POLICY. 'check --policy NAME' prints what a preset "
+	       "allows.\n\n");
 	for (unsigned i = 0; i < policy_preset_count; i++) {
 		print_word(policy_presets[i].name, &column);
 	}
@@ -71,29 +71,32 @@ static void print_presets(void)
 static void print_section_switches(void)
 {
 	printf("\n"
-	       "Section switches, only in the environment; any one of them set replaces POLICY.\n"
-	       "1, true, yes or on; 0, false, no or off; off is the default unless said "
-	       "otherwise:\n"
+	       "Section switches, only in the environment. If one of them is set, the switches\n"
+	       "replace POLICY.\n"
+	       "Values: 1, true, yes or on; 0, false, no or off. Empty means 0.\n"
 	       "\n"
-	       "  GET and HEAD in a part of the API; any method with POST=1. EVENTS, PING, "
-	       "VERSION,\n"
-	       "  LIBPOD_PING and LIBPOD_VERSION are on by default\n");
+	       "  1 allows GET and HEAD in this part of the API; POST=1 adds the other methods.\n"
+	       "  Default: 1 for EVENTS, PING, VERSION, LIBPOD_PING and LIBPOD_VERSION, else 0\n");
 	print_switches(SWITCH_SECTION, 0);
-	printf("  any method in the sections that are on\n");
+	printf("  1 allows every method in the sections that are 1. Default: 0\n");
 	print_switches(SWITCH_POST, 0);
-	printf("  this method in the sections that are on: 1 allows it, 0 denies it; as POST when "
-	       "not set\n");
+	printf("  1 allows and 0 denies this method in the sections that are 1.\n"
+	       "  Default: the value of POST\n");
 	print_switches(SWITCH_METHOD, 0);
-	printf("  one action, whatever its section and POST are (RESTARTS: stop, restart, kill)\n");
+	printf("  1 allows this action, whatever its section and POST are. RESTARTS means stop,\n"
+	       "  restart and kill. Default: 0, and the action follows its section and POST\n");
 	print_switches(SWITCH_OPERATIONS, SWITCH_OPENS);
-	printf("  the same, and 0 denies it whatever else is on\n");
+	printf("  1 allows this action, whatever its section and POST are; 0 denies the action,\n"
+	       "  whatever else is set. Default: the action follows its section and POST\n");
 	print_switches(SWITCH_OPERATIONS, SWITCH_OPENS | SWITCH_CLOSES);
-	printf("  not this, although its section is on, when it is 0\n");
+	printf("  0 denies this part of a section.\n"
+	       "  Default: the part follows its section and POST\n");
 	print_switches(SWITCH_OPERATIONS, SWITCH_CLOSES);
 }
 
 static const char usage[] =
-        "docker-socket-proxy " VERSION ": an HTTP front onto the Docker Engine's unix socket.\n"
+        "docker-socket-proxy " VERSION ": a filtering proxy for the Docker Engine's unix "
+        "socket.\n"
         "\n"
         "Usage:\n"
         "  docker-socket-proxy [run] [OPTION]...\n"
@@ -104,37 +107,30 @@ static const char usage[] =
         "  docker-socket-proxy convert --from SOURCE [--service NAME] [FILE]\n"
         "\n"
         "Commands:\n"
-        "  run            forward requests until SIGTERM or SIGINT; what happens without a "
-        "command\n"
-        "  check          print what the configuration means: listeners, policies and what "
-        "each "
-        "allows;\n"
-        "                 exit 2 when it is wrong\n"
-        "  explain        print whether a request is allowed, by which rule, and what would "
-        "allow it;\n"
-        "                 exit 0 when it is, 1 when not. --body FILE: the request has this "
-        "body\n"
-        "  learn          allow everything, note what each client asks for, and at the end "
-        "(SIGINT or\n"
-        "                 SIGTERM) print the smallest configuration that allows it, and "
-        "presets that do\n"
-        "  healthcheck    exit 0 when a running proxy and its Engine answer, 1 when not; "
-        "ADDR is\n"
-        "                 where to ask; without it what the options here say it listens on, and\n"
-        "                 without those too where process 1 does, which is a container's proxy\n"
-        "  convert        print another proxy's settings as YAML for --config; SOURCE is\n"
-        "                 " CONFIG_SOURCES ";\n"
-        "                 FILE a compose file, an env file, flags or CetusGuard's rules; "
-        "without "
-        "it\n"
-        "                 standard input. --service NAME: this service of the compose file\n"
+        "  run            forward requests until SIGTERM or SIGINT. This is the default command\n"
+        "  check          print the listeners, the policies and the operations that they allow.\n"
+        "                 Exit status: 0; 2 if the configuration is wrong\n"
+        "  explain        print whether a request is allowed, which rule decides, and what would\n"
+        "                 allow the request. --body FILE: the request has this body.\n"
+        "                 Exit status: 0 if the request is allowed, 1 if it is denied\n"
+        "  learn          allow every request and record the operations of each client. SIGINT or\n"
+        "                 SIGTERM ends learning and prints the smallest configuration that allows\n"
+        "                 these operations, and the presets that allow them\n"
+        "  healthcheck    ask a running proxy for its health. Default for ADDR: the first\n"
+        "                 listener in the options of this command, else the first listener of\n"
+        "                 process 1, the proxy of a container.\n"
+        "                 Exit status: 0 if the proxy and its Engine answer, else 1\n"
+        "  convert        print the settings of another proxy as YAML for --config.\n"
+        "                 SOURCE is " CONFIG_SOURCES ".\n"
+        "                 FILE is a compose file, an env file, a file of flags or CetusGuard's\n"
+        "                 rules. Default: standard input.\n"
+        "                 --service NAME: the service of the compose file\n"
         "\n"
-        "Options; a flag counts before the environment, the environment before the file, "
-        "and that\n"
-        "before the default:\n";
+        "Options. An option overrides its variable, a variable overrides the file, and the file\n"
+        "overrides the default.\n";
 
 static const char others[] = "\n"
-                             "  -h, --help       print this\n"
+                             "  -h, --help       print this help\n"
                              "  -V, --version    print the version\n";
 
 static const char examples[] =

@@ -20,7 +20,7 @@ static void review_modes(struct config *config)
 		        (listener->mode & OTHERS_WRITE) != 0) {
 			config_warn(config,
 			        "%s: mode %04o: every user who reaches the file may connect; 0660 "
-			        "lets in its group alone",
+			        "admits only its group",
 			        listener->address, listener->mode);
 		}
 	}
@@ -47,7 +47,8 @@ static void warn_of_rule(void *context, const char *rule, struct place place, co
 		        place.file, place.line, rule, before);
 	} else {
 		config_warn(idle->config,
-		        "%.128s:%u: '%s' never decides: nothing that it fits gets that far",
+		        "%.128s:%u: '%s' never decides: earlier rules decide every request that "
+		        "it fits",
 		        place.file, place.line, rule);
 	}
 }

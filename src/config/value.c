@@ -248,8 +248,8 @@ const char *config_engine_problem(const char *value, const char **ret_path)
 		return address_path_problem(slice_of(path));
 	}
 	return strstr(value, "://") != NULL
-	               ? "the Engine is reached through its unix socket alone: give the absolute "
-	                 "path of the socket, or unix:///PATH"
+	               ? "the Engine can be reached only through its unix socket: give the "
+	                 "absolute path of the socket, or unix:///PATH"
 	               : "give the Engine's unix socket as an absolute path or as unix:///PATH";
 }
 
@@ -271,7 +271,7 @@ static int read_docker_host(struct reader *reader, const struct given *given)
 	if (address_path(given->value) == NULL) {
 		return config_refuse(reader, given->name, given->value,
 		        "only a unix socket can be the Engine's address here: give unix:///PATH, "
-		        "or set SOCKET_PATH, which counts before it");
+		        "or set SOCKET_PATH, which overrides DOCKER_HOST");
 	}
 	return read_socket(reader, given);
 }

@@ -35,6 +35,21 @@ static bool needs_unknown(const struct learn *learn, const struct page *page)
 	return false;
 }
 
+static bool asked_for_operations(const struct page *page)
+{
+	for (unsigned id = 0; id < docker_endpoint_count; id++) {
+		if (page->counts[id] > 0) {
+			return true;
+		}
+	}
+	return false;
+}
+
+static bool has_rules(const struct learn *learn, const struct page *page)
+{
+	return asked_for_operations(page) || needs_unknown(learn, page);
+}
+
 static bool fits(const struct learn *learn, const struct policy *policy, const struct page *page)
 {
 	/* Ids above the rows are unknown requests; of those without a rule nobody knows enough. */
@@ -170,8 +185,7 @@ static void print_page(
 			(void)fprintf(out, "#   %8u  %.*s %.*s, no operation of the Docker API%s\n",
 			        unknown->count, (int)unknown->method_len, unknown->method,
 			        (int)unknown->path_len, unknown->path,
-			        unknown->served ? ""
-			                        : ", which the Engine does not serve: no rule");
+			        unknown->served ? "" : ", which the Engine never served: no rule");
 		}
 	}
 	if (page->uncounted > 0) {
@@ -180,20 +194,12 @@ static void print_page(
 		        "long or too odd for a rule each\n",
 		        page->uncounted);
 	}
-	print_preset(learn, page, set, out);
+	if (has_rules(learn, page)) {
+		print_preset(learn, page, set, out);
+	}
 }
 
 /* ── Rules ───────────────────────────────────────────────────────────────── */
-
-static bool asked_for_operations(const struct page *page)
-{
-	for (unsigned id = 0; id < docker_endpoint_count; id++) {
-		if (page->counts[id] > 0) {
-			return true;
-		}
-	}
-	return false;
-}
 
 static void print_operations(const struct page *page, FILE *out)
 {
@@ -240,11 +246,6 @@ static void print_rules(const struct learn *learn, const struct page *page, FILE
 			print_unknown(&learn->unknown[i], out);
 		}
 	}
-}
-
-static bool has_rules(const struct learn *learn, const struct page *page)
-{
-	return asked_for_operations(page) || needs_unknown(learn, page);
 }
 
 /* Several clients get a policy each, and one that joins them. */

@@ -243,7 +243,7 @@ static void add_policy(
 static void advise_rule(
         const struct policy *policy, const struct docker_request *request, struct text *text)
 {
-	text_add_format(text, "write in front of the rules of '%s' in %s: - ", policy->name,
+	text_add_format(text, "add as the first rule of policy '%s' in %s: - ", policy->name,
 	        policy->place.file);
 	add_rule(request, text);
 	text_add(text, is_root(request->id) ? SLICE("  # " ROOT_WORDS) : SLICE(""));
@@ -257,7 +257,7 @@ static void advise_policy(
 
 	add_presets(policy, request->id, text);
 	text_add_format(text,
-	        "%swrite a policy, 'mine', below 'policies' in %s and name it in place of '%s': "
+	        "%sadd the policy 'mine' to 'policies' in %s and use it in place of '%s': "
 	        "mine: ",
 	        text->len > before ? ", or " : "", policy->set->file, policy->name);
 	add_policy(policy, request, text);

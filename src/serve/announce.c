@@ -11,8 +11,8 @@ static void announce_policy(const struct config_listener *listener)
 
 	if (strcmp(name, "open") == 0) {
 		log_line(LOG_WARNING,
-		        "%s: policy 'open': everyone who reaches it may do everything: access to "
-		        "the Engine is root on the host",
+		        "%s: policy 'open': every client that reaches this listener may do "
+		        "everything and is root on the host",
 		        listener->address);
 	} else if (strcmp(name, "deny") == 0) {
 		log_line(LOG_WARNING,
@@ -22,14 +22,14 @@ static void announce_policy(const struct config_listener *listener)
 	} else {
 		log_line(policy_observes(listener->policy) ? LOG_WARNING : LOG_NOTICE,
 		        "%s: policy '%s'%s", listener->address, name,
-		        policy_observes(listener->policy)
-		                ? ", mode observe: what it denies is let through and recorded"
-		                : "");
+		        policy_observes(listener->policy) ? ", mode observe: requests that it "
+		                                            "denies are forwarded and recorded"
+		                                          : "");
 	}
 	if (listener->browsers) {
 		log_line(LOG_WARNING,
-		        "%s: browsers: true: pages of any site can make requests in the name of "
-		        "whoever opens them",
+		        "%s: browsers: true: a page of any site can send requests through the "
+		        "browser of the user who opens the page",
 		        listener->address);
 	}
 }
@@ -48,8 +48,9 @@ void announce(const struct server *server)
 		announce_policy(listener);
 	}
 	if (config->verb == CONFIG_LEARN) {
-		log_line(LOG_NOTICE, "learning: everything is allowed, whatever policy is given; "
-		                     "SIGINT (Ctrl-C) or SIGTERM ends it and prints the policy");
+		log_line(LOG_NOTICE,
+		        "learning: every request is allowed, regardless of the policy; "
+		        "SIGINT (Ctrl-C) or SIGTERM ends it and prints the policy");
 	}
 	if (config->api_key != NULL) {
 		log_line(LOG_NOTICE, "API_KEY is added to forwarded requests as x-api-key; it does "

@@ -100,7 +100,8 @@ static const char *check_ipv6_only(const struct bind *bind)
 {
 	for (unsigned i = 0; i < bind->count; i++) {
 		if (slice_starts_with(slice_of(bind->addresses[i]), SLICE("tcp://*"))) {
-			return "on all interfaces it always listens on IPv4 too; give an address";
+			return "a listener on all IPv6 interfaces accepts IPv4 too; give an "
+			       "address";
 		}
 	}
 	return NULL;
@@ -123,8 +124,8 @@ const char *bind_read(struct slice words, struct bind *ret_bind, struct slice *r
 		} else if (slice_equal(*ret_word, SLICE("v6only"))) {
 			problem = check_ipv6_only(ret_bind);
 		} else if (!slice_equal(*ret_word, SLICE("v4v6"))) {
-			problem = "of HAProxy's words only an address, 'mode', 'v4v6' and 'v6only' "
-			          "are understood; use LISTEN or CONFIG";
+			problem = "only an address, 'mode', 'v4v6' and 'v6only' of HAProxy's bind "
+			          "are supported; use LISTEN or CONFIG";
 		}
 	}
 	return problem;

@@ -323,7 +323,8 @@ void switches_advise(const void *context, const struct docker_request *request, 
 	const bool closed = closing != NULL && switches->values[closing - rows] == SWITCH_OFF;
 
 	if (docker_id_section(request->id) == DOCKER_SECTION_NONE) {
-		text_add_format(text, "use POLICY or CONFIG in place of switches: none opens it");
+		text_add_format(
+		        text, "use POLICY or CONFIG instead of switches: no switch allows it");
 		return;
 	}
 	if (closed && (closing->effects & OPENS) != 0) {

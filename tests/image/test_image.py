@@ -355,6 +355,11 @@ def variables(docker: Docker, image: str) -> tuple[list[str], list[str]]:
     return options, switches
 
 
+def shell_environment(**settings: str) -> dict[str, str]:
+    """What a shell has; `make` exports these, which count before .env."""
+    return {name: value for name, value in os.environ.items() if name not in ("IMAGE", "TAG", "OWNER")} | settings
+
+
 @dataclass
 class Project:
     """The shipped docker-compose.yml in a folder of its own."""
@@ -369,7 +374,7 @@ class Project:
         """docker-compose in that folder."""
         result = subprocess.run(
             ["docker-compose", "--ansi", "never", "-p", "shipped", *arguments], cwd=self.folder,
-            env={**os.environ, "DOCKER_HOST": f"unix://{self.docker.engine.socket}"} | self.shell,
+            env=shell_environment(DOCKER_HOST=f"unix://{self.docker.engine.socket}") | self.shell,
             text=True, capture_output=True, timeout=2 * PATIENCE, check=False)
         assert result.returncode == 0, result.stderr
         return result.stdout
@@ -449,7 +454,7 @@ def test_shipped_file_needs_its_settings(docker: Docker, image: str, tmp_path: P
     """An .env that is not found must not mean that nothing is restricted."""
     (tmp_path / "docker-compose.yml").write_text((ROOT / "docker-compose.yml").read_text())
     result = subprocess.run(["docker-compose", "config"], cwd=tmp_path, text=True, capture_output=True,
-                            env={**os.environ, "DOCKER_GID": "0", "POLICY": "traefik"}, check=False)
+                            env=shell_environment(DOCKER_GID="0", POLICY="traefik"), check=False)
     assert result.returncode != 0 and ".env" in result.stderr
 
 

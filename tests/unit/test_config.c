@@ -225,7 +225,7 @@ static void a_former_name_counts_as_the_switch(void **state)
 	expect_accepted("");
 	assert_int_equal(config.switches.values[unpause], SWITCH_ON);
 	assert_string_equal(config.warnings->text,
-	        "ALLOW_RESUME is called ALLOW_UNPAUSE now; it counts as that");
+	        "ALLOW_RESUME is the former name of ALLOW_UNPAUSE; its value is used");
 	assert_int_equal(setenv("ALLOW_UNPAUSE", "0", 1), 0);
 	expect_accepted("");
 	assert_int_equal(config.switches.values[unpause], SWITCH_OFF);
@@ -236,9 +236,8 @@ static void docker_host_counts_last_and_has_to_be_a_unix_socket(void **state)
 	(void)state;
 	expect_variable_refused("DOCKER_HOST", "tcp://192.0.2.1:2375",
 	        "DOCKER_HOST: 'tcp://192.0.2.1:2375' is not accepted: only a unix socket can be "
-	        "the "
-	        "Engine's address here: give unix:///PATH, or set SOCKET_PATH, which counts before "
-	        "it");
+	        "the Engine's address here: give unix:///PATH, or set SOCKET_PATH, which "
+	        "overrides DOCKER_HOST");
 	expect_variable_refused("DOCKER_HOST", "unix://run/docker.sock",
 	        "DOCKER_HOST: 'unix://run/docker.sock' is not accepted: give an absolute path");
 
@@ -350,9 +349,9 @@ static void the_engines_socket_cannot_be_a_listener(void **state)
 {
 	(void)state;
 	expect_refused("--listen unix:///s --upstream /s",
-	        "'/s' is both an address to listen on and the Engine's socket (--upstream)");
+	        "'/s' is both the address of a listener and the Engine's socket (--upstream)");
 	expect_refused("--listen unix:///proc/self/root/tmp/s --upstream /tmp/s",
-	        "'/tmp/s' is both an address to listen on and the Engine's socket (--upstream)");
+	        "'/tmp/s' is both the address of a listener and the Engine's socket (--upstream)");
 	expect_accepted("--listen unix:///tmp/a/s --upstream /tmp/s");
 }
 
@@ -390,8 +389,9 @@ static void words_that_are_none_are_refused_with_the_choice(void **state)
 	expect_refused(
 	        "--log-format xml", "--log-format: 'xml' is not accepted: give text or json");
 	expect_refused("--upstream tcp://192.0.2.1:2375",
-	        "--upstream: 'tcp://192.0.2.1:2375' is not accepted: the Engine is reached through "
-	        "its unix socket alone: give the absolute path of the socket, or unix:///PATH");
+	        "--upstream: 'tcp://192.0.2.1:2375' is not accepted: the Engine can be reached "
+	        "only through its unix socket: give the absolute path of the socket, or "
+	        "unix:///PATH");
 	expect_refused("--upstream docker.sock",
 	        "--upstream: 'docker.sock' is not accepted: give the Engine's unix socket as an "
 	        "absolute path or as unix:///PATH");
@@ -425,7 +425,7 @@ static void a_key_that_no_field_can_carry_is_refused_and_never_shown(void **stat
 	assert_int_equal(strlen(config.api_key), CONFIG_API_KEY_MAX);
 
 	expect_refused("--api-key=secret",
-	        "--api-key: this is only taken from the environment, as API_KEY");
+	        "--api-key: there is no such option: set API_KEY in the environment");
 }
 
 static void what_is_unknown_is_named_with_what_was_meant(void **state)
@@ -616,7 +616,7 @@ static void operations_alone_are_all_that_is_allowed(void **state)
 	assert_int_equal(setenv("ALLOW", "*", 1), 0);
 	expect_accepted("");
 	assert_string_equal(config.warnings->text,
-	        "ALLOW=*: everyone may do everything: access to the Engine is root on the host");
+	        "ALLOW=*: every client may do everything and is root on the host");
 }
 
 static void operations_are_added_to_switches(void **state)

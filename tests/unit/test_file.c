@@ -194,7 +194,7 @@ static void what_is_hardly_meant_so_is_warned_of(void **state)
 	                "  lonely: {rules: [{allow: [image.list]}]}\n");
 	assert_string_equal(warnings(),
 	        "unix:///run/a.sock: mode 0666: every user who reaches the file may connect; 0660 "
-	        "lets in its group alone\n"
+	        "admits only its group\n"
 	        ":9: 'allow: [container.list]' never decides: 'deny: [container.*]' comes before "
 	        "it\n"
 	        ":13: policy 'lonely' is not used by any listener\n");
@@ -260,7 +260,7 @@ static void mistakes_name_file_line_and_remedy(void **state)
 	                ":2: anchors (&x) are not supported: write the value where it is needed; "
 	                "for a compose file 'docker compose config' does that"},
 	        {"policy: open\nlisteners: []\n",
-	                ":2: 'listeners' is an empty list; leave it out to listen on PORT on all "
+	                ":2: 'listeners' is an empty list; remove the key to listen on PORT on all "
 	                "interfaces"},
 	        {"policies:\n  a: {rules: [{allow: [*x]}]}\n",
 	                ":2: a word that begins with '*' is an alias in YAML, which is not "
@@ -365,8 +365,8 @@ static void mistakes_name_file_line_and_remedy(void **state)
 	        {"upstream:\n  socket: /a\n",
 	                ":2: unknown key 'socket' in upstream; there are address"},
 	        {"upstream:\n  address: tcp://a:1\n",
-	                ":2: address: 'tcp://a:1' is not accepted: the Engine is reached through "
-	                "its unix socket alone: give the absolute path of the socket, or "
+	                ":2: address: 'tcp://a:1' is not accepted: the Engine can be reached only "
+	                "through its unix socket: give the absolute path of the socket, or "
 	                "unix:///PATH"},
 	        /* policies: the rest is in test_policy.c */
 	        {"policies: []\n", ":1: 'policies' is a map of policies by their names; found a "
@@ -440,7 +440,7 @@ static void a_file_that_cannot_be_read_is_named(void **state)
 	config_free(&config);
 	assert_int_equal(config_read(2, folder, &config, error), -EINVAL);
 	assert_string_equal(error,
-	        "/tmp: cannot be read: it is a directory: Docker makes one where the file to mount "
+	        "/tmp: cannot be read: it is a directory: Docker makes one if the file to mount "
 	        "is missing on the host");
 }
 
@@ -450,8 +450,9 @@ static void the_engine_is_not_one_of_the_files_listeners(void **state)
 	const struct slice text = SLICE("listeners: [{address: 'unix:///run/a.sock'}]\n"
 	                                "upstream: {address: /run/a.sock}\n");
 	assert_int_equal(read_with(text, NULL, NULL), -EINVAL);
-	assert_string_equal(error, "'/run/a.sock' is both an address to listen on and the Engine's "
-	                           "socket (upstream.address)");
+	assert_string_equal(error,
+	        "'/run/a.sock' is both the address of a listener and the Engine's "
+	        "socket (upstream.address)");
 }
 
 int main(void)

@@ -129,9 +129,8 @@ static void what_the_engine_does_not_serve_gets_no_rule(void **state)
 	note("192.0.2.1:1000", "GET", "/metrics");
 	note("192.0.2.1:1000", "GET", "/new/endpoint"); /* 404 this time: no such object */
 	print();
-	expect("#          1  GET /metrics, no operation of the Docker API, which the Engine does "
-	       "not "
-	       "serve: no rule\n");
+	expect("#          1  GET /metrics, no operation of the Docker API, which the Engine never "
+	       "served: no rule\n");
 	expect("#          2  GET /new/endpoint, no operation of the Docker API\n");
 	assert_true(allows("learned", "GET", "/containers/json"));
 	assert_true(allows("learned", "GET", "/new/endpoint"));

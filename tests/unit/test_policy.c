@@ -655,11 +655,11 @@ static void a_denial_says_what_would_allow_it(void **state)
 	const struct policy *own = compiled("own", "rules:\n  - deny: [container.create]\n");
 	expect_denial(own, "POST", "/containers/create",
 	        "container.create is not allowed by policy 'own' (test.yaml:2, deny: "
-	        "[container.create]). To allow it, write in front of the rules of 'own' in "
+	        "[container.create]). To allow it, add as the first rule of policy 'own' in "
 	        "test.yaml: - allow: [container.create]  # enough to become root on the host.");
 	expect_denial(own, "GET", "/foo/bar",
 	        "a request that is unknown to the proxy is not allowed by policy 'own' "
-	        "(test.yaml:1). To allow it, write in front of the rules of 'own' in test.yaml: - "
+	        "(test.yaml:1). To allow it, add as the first rule of policy 'own' in test.yaml: - "
 	        "allow: {methods: [GET], path: /foo/bar}.");
 
 	struct policy *preset = NULL;
@@ -677,7 +677,7 @@ static void a_denial_says_what_would_allow_it(void **state)
 	policy_set_written_in(set, "proxy.yaml");
 	expect_denial(preset, "GET", "/debug/vars",
 	        "debug.vars is not allowed by policy 'read-only' (presets/read-only.yaml:2). To "
-	        "allow it, write a policy, 'mine', below 'policies' in proxy.yaml and name it in "
+	        "allow it, add the policy 'mine' to 'policies' in proxy.yaml and use it in "
 	        "place of 'read-only': mine: {extends: [read-only], rules: [{allow: "
 	        "[debug.vars]}]}.");
 }

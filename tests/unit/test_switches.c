@@ -178,7 +178,8 @@ static const char *const advices[][3] = {
         {"CONTAINERS=1 ALLOW_LOGS=0", "GET /containers/x/logs", "set ALLOW_LOGS=1"},
         {"ALLOW_LOGS=0", "GET /containers/x/logs", "set ALLOW_LOGS=1 and CONTAINERS=1"},
         {"ALLOW_LOGS=1", "GET /containers/x/logs", "set CONTAINERS=1"},
-        {"PING=1", "GET /debug/vars", "use POLICY or CONFIG in place of switches: none opens it"},
+        {"PING=1", "GET /debug/vars",
+                "use POLICY or CONFIG instead of switches: no switch allows it"},
 };
 
 static void test_advice(void **state)

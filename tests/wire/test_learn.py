@@ -117,7 +117,7 @@ def test_a_stray_404_becomes_no_rule(start, own_engine: Engine, tmp_path) -> Non
     proxy.terminate()
     assert proxy.wait_exit() == 0
     printed = out.read_text()
-    assert "GET /metrics, no operation of the Docker API, which the Engine does not serve" in printed
+    assert "GET /metrics, no operation of the Docker API, which the Engine never served" in printed
     rules = yaml.safe_load(printed)["policies"]["learned"]["rules"]
     assert [rule["allow"] for rule in rules] == [["system.ping"], {"methods": ["GET"], "path": "/new"}]
 

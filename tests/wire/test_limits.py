@@ -360,8 +360,8 @@ def test_memory_follows_the_live_connections(start, own_engine: Engine) -> None:
         for client in clients:
             client.reset()
         eventually(lambda: proxy.open_files() <= before, "the proxy to let go of them")
-    settled = proxy.resident_kib()
-    assert settled < 6_000, f"{settled} KiB after everyone left"
+    # Free memory goes back every 10 s.
+    eventually(lambda: proxy.resident_kib() < 6_000, "the memory of all who left to go back")
     served(proxy, own_engine)
 
 

@@ -607,7 +607,7 @@ def test_advice_beside_a_file_goes_below_its_policies(
         config = file(listener.replace("POLICY", policy))
         if first_line("-c", config, request_line).startswith("allow "):
             continue
-        text = advised(f"name it in place of '{policy}': ", "-c", config, request_line)
+        text = advised(f"use it in place of '{policy}': ", "-c", config, request_line)
         file(f"{listener.replace('POLICY', 'mine')}policies:\n  {text}\n")
         assert first_line("-c", config, request_line) == f"allow {operation}"
         assert first_line("-c", config, "GET /containers/json") == "allow container.list"

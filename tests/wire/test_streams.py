@@ -286,7 +286,7 @@ def test_truncated_answer_is_marked_in_the_log(proxy: Proxy, engine: Engine) -> 
         port = client.port
     line = proxy.wait_log(lambda line: f":{port}" in line, since, "about it")
     assert " status=200 bytes=9 " in line
-    assert line.endswith('reason="the Engine cut its answer short"')
+    assert line.endswith('reason="the Engine ended its response too early"')
 
 
 def test_request_without_an_answer_is_explained_in_the_log(proxy: Proxy, engine: Engine) -> None:
@@ -298,7 +298,7 @@ def test_request_without_an_answer_is_explained_in_the_log(proxy: Proxy, engine:
         port = client.port
     line = proxy.wait_log(lambda line: f":{port}" in line, since, "about it")
     assert " status=0 " in line
-    assert line.endswith('reason="the connection ended before the answer"')
+    assert line.endswith('reason="the connection ended before the response"')
 
 
 # errors before the upload ends

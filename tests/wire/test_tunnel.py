@@ -277,7 +277,7 @@ def test_another_protocol_than_was_asked_for_is_a_502(
         request.conn.send("\r\n".join(lines).encode() + b"\r\n\r\nraw")
         response = client.response()
         assert response.status == 502
-        assert "protocol that was not asked for" in response.message()
+        assert "protocol that the client did not ask for" in response.message()
         request.conn.expect_gone()
 
 
