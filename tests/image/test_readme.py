@@ -59,7 +59,12 @@ echo all asked
 exec sleep infinity
 """
 
-STAND_INS = {"traefik:v3": TRAEFIK, "traefik/whoami": "exec sleep infinity", "amir20/dozzle": CLIENT, "your-image": CLIENT}
+STAND_INS = {
+    "traefik:v3": TRAEFIK,
+    "traefik/whoami": "exec sleep infinity",
+    "amir20/dozzle": CLIENT,
+    "your-image": CLIENT,
+}
 
 
 def compose_files(document: str) -> list[str]:
