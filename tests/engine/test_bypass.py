@@ -200,7 +200,8 @@ def test_what_has_two_readings_never_reaches_the_engine(tap, tapped, sent):
     before = lines(tap)
     with tapped.connect() as connection:
         answer = connection.roundtrip(method, path)
-        assert (answer.status, answer.header("Connection")) == (400, "close")
+        refused = 405 if method == "CONNECT" else 400
+        assert (answer.status, answer.header("Connection")) == (refused, "close")
         assert answer.json()["message"]
         assert connection.until_close() == b""
     tapped.get("/_ping")

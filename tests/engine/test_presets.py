@@ -102,8 +102,8 @@ def leftovers(engine) -> Iterator[list[str]]:
 
 
 def is_denial(name: str, status: int, body: bytes) -> bool:
-    """Whether an answer is ours, and says which policy."""
-    return status == 403 and f"not allowed by policy '{name}'" in json.loads(body)["message"]
+    """Whether an answer is ours, and says which policy; that to a HEAD has no body."""
+    return status == 403 and (not body or f"not allowed by policy '{name}'" in json.loads(body)["message"])
 
 
 # ── Every preset ────────────────────────────────────────────────────────────────────────────────
@@ -136,8 +136,9 @@ def test_the_apps_requests_reach_the_engine(name, behind, containers):
         if request.startswith("GET"):
             request = request.replace("/containers/web/", f"/containers/{container}/")
         answer = head_only(running, request)
-        # A hijacked connection is answered by hand and without the Engine's headers.
-        if answer.status == 403 or (answer.header("Api-Version") is None and "attach" not in request):
+        # A local response has no Date. A hijacked connection is answered by hand and without the
+        # Engine's headers; one that this Engine does not know yet without Api-Version.
+        if answer.status == 403 or (answer.header("Date") is None and "attach" not in request):
             refused[request] = answer
     assert refused == {}
 
@@ -149,7 +150,8 @@ def test_other_requests_are_answered_by_the_proxy(name, behind):
     for request in APPS[name]["refuses"]:
         answer = head_only(running, request)
         assert is_denial(name, answer.status, answer.body), (request, answer)
-        assert answer.header("Api-Version") is None
+        assert answer.body or request.startswith("HEAD ")
+        assert answer.header("Date") is None
 
 
 # ── docker-compose, the real one ────────────────────────────────────────────────────────────────
@@ -449,7 +451,7 @@ def test_steps_in_a_container(name, sdk, unique, leftovers):
     volume.remove()
     network.remove()
     denied(name, "container.prune", client.containers.prune)
-    denied(name, "image.remove", lambda: client.images.remove("busybox"))
+    denied(name, "swarm.inspect", client.api.inspect_swarm)
 
 
 def test_act_runner_builds(cli, behind, tmp_path, unique, leftovers):
