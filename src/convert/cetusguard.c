@@ -131,7 +131,7 @@ static bool read_methods(struct draft *draft, struct slice list, const char *met
 		        *ret_count == METHODS_MAX) {
 			return false;
 		}
-		if (policy_method_bit(word) != 0) {
+		if (docker_method_of(word) != DOCKER_METHOD_OTHER) {
 			methods[(*ret_count)++] = method;
 		} else {
 			draft_say(draft, DRAFT_DROPPED, "the Engine has nothing for %s.", method);

@@ -76,7 +76,7 @@ static int write_pattern(struct draft *draft, const struct setting *setting, con
 {
 	const struct pattern_rule rule = {&method, 1, setting->value, setting->place};
 
-	if (policy_method_bit(slice_of(method)) == 0) {
+	if (docker_method_of(slice_of(method)) == DOCKER_METHOD_OTHER) {
 		draft_say(draft, DRAFT_DROPPED, "%s=%s: the Engine has nothing for %s.",
 		        setting->name, setting->value, method);
 		return 0;

@@ -28,6 +28,19 @@ enum docker_section {
 	DOCKER_SECTION_NONE = DOCKER_SECTION_COUNT, /* the first segment names none */
 };
 
+/* Methods that a policy tells apart; docker/methods.def. */
+enum docker_method {
+#define METHOD(name) DOCKER_METHOD_##name,
+#include "docker/methods.def"
+#undef METHOD
+	DOCKER_METHOD_OTHER, /* none of them; no row of the catalogue has it */
+};
+
+/* The case counts (RFC 9110 section 9.1). */
+enum docker_method docker_method_of(struct slice name);
+/* "GET"; "OTHER" of DOCKER_METHOD_OTHER. */
+const char *docker_method_name(enum docker_method method);
+
 /* What an operation is; flags, because most are several. */
 enum docker_trait {
 	DOCKER_READ = 1 << 0,    /* changes nothing */

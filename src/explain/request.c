@@ -1,14 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 #include "explain/explain.h"
 
+#include "base/file.h"
 #include "gate/gate.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 enum {
 	EXIT_ALLOWED = 0,
@@ -140,7 +138,8 @@ static void print_method(struct slice method)
 		const char c = method.ptr[i];
 		text_add_char(&upper, c >= 'a' && c <= 'z' ? (char)(c - 'a' + 'A') : c);
 	}
-	if (policy_method_bit(method) == 0 && policy_method_bit(text_slice(&upper)) != 0) {
+	if (docker_method_of(method) == DOCKER_METHOD_OTHER &&
+	        docker_method_of(text_slice(&upper)) != DOCKER_METHOD_OTHER) {
 		printf("method: the case counts; did you mean %.*s?\n",
 		        SLICE_FMT(text_slice(&upper)));
 	}
@@ -227,27 +226,13 @@ static int answer(struct question *question)
 	return code;
 }
 
-/* Whether a file, "-" being standard input, has a first byte: 1 or 0; or -errno. */
-static ssize_t read_byte(const char *path)
-{
-	char byte;
-	const bool is_stdin = strcmp(path, "-") == 0;
-	const int fd = is_stdin ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
-	const ssize_t len = fd < 0 ? -1 : read(fd, &byte, 1);
-	const int error = errno;
-
-	if (fd >= 0 && !is_stdin) {
-		(void)close(fd);
-	}
-	return len < 0 ? -error : len;
-}
-
 int explain_request(const struct config *config)
 {
 	struct question question = {.config = config};
 
 	if (config->body_file != NULL) {
-		const ssize_t len = read_byte(config->body_file);
+		char first;
+		const ssize_t len = file_read(config->body_file, &first, sizeof(first));
 		if (len < 0) {
 			return usage("--body: '%s' cannot be read: %s", config->body_file,
 			        strerrordesc_np((int)-len));

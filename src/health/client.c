@@ -13,19 +13,28 @@ enum { SHOWN_MAX = 1024 }; /* bytes of an answer's body */
 
 /* ── Waiting ─────────────────────────────────────────────────────────────── */
 
-/* Let the next call on the socket wait until `deadline` at most; -ETIMEDOUT: it has passed. */
-static int limit_wait(int fd, int64_t deadline)
+/* The time up to `deadline`, or -ETIMEDOUT: it has passed. */
+static int time_left(int64_t deadline, struct timeval *ret_wait)
 {
 	const int64_t left = deadline - clock_monotonic_ns();
 
 	if (left <= 0) {
 		return -ETIMEDOUT;
 	}
-	/* Zero would mean for ever. */
-	const struct timeval wait = {
-	        .tv_sec = left / NS_PER_S,
-	        .tv_usec = left % NS_PER_S / 1000 + 1,
-	};
+	ret_wait->tv_sec = left / NS_PER_S;
+	ret_wait->tv_usec = left % NS_PER_S / 1000 + 1; /* 0 would mean for ever */
+	return 0;
+}
+
+/* Let the next call on the socket wait until `deadline` at most; -ETIMEDOUT: it has passed. */
+static int limit_wait(int fd, int64_t deadline)
+{
+	struct timeval wait;
+	const int r = time_left(deadline, &wait);
+
+	if (r < 0) {
+		return r;
+	}
 	if (setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof(wait)) < 0 ||
 	        setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &wait, sizeof(wait)) < 0) {
 		return -errno;
@@ -43,20 +52,11 @@ static int wait_errno(void)
 
 static int connect_to(const union address *address, int64_t deadline)
 {
-	const int fd = socket(address->any.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	struct timeval wait;
+	const int r = time_left(deadline, &wait);
+	const int fd = r < 0 ? r : address_connect(address, &wait);
 
-	if (fd < 0) {
-		return -errno;
-	}
-	int r = limit_wait(fd, deadline);
-	if (r == 0 && connect(fd, &address->any, address_len(address)) < 0) {
-		r = wait_errno();
-	}
-	if (r < 0) {
-		(void)close(fd);
-		return r;
-	}
-	return fd;
+	return fd == -EAGAIN || fd == -EINPROGRESS ? -ETIMEDOUT : fd;
 }
 
 int client_connect(const union address *addresses, unsigned count, int64_t deadline)

@@ -55,8 +55,7 @@ struct learn_setting {
 	const char *socket_path; /* of the Engine */
 };
 
-/* Print the configuration; presets of `set` that allow as much are named. */
-void learn_print(const struct learn *learn, const struct learn_setting *setting,
-        struct policy_set *set, FILE *out);
+/* Print the configuration; for each client, with the preset that allows as much. */
+void learn_print(const struct learn *learn, const struct learn_setting *setting, FILE *out);
 
 #endif

@@ -24,13 +24,12 @@ enum { SANDBOX_ID = 65532 };
 static int try_socket(const char *path)
 {
 	const union address address = address_of_path(slice_of(path));
-	const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (fd < 0) {
-		return -errno;
+	const int fd = address_connect(&address, NULL);
+
+	if (fd >= 0) {
+		(void)close(fd);
 	}
-	const int failed = connect(fd, &address.any, address_len(&address)) < 0 ? errno : 0;
-	(void)close(fd);
-	return failed == ECONNREFUSED || failed == EAGAIN ? 0 : -failed;
+	return fd >= 0 || fd == -ECONNREFUSED || fd == -EAGAIN ? 0 : fd;
 }
 
 static int become_effectively(uid_t uid, gid_t gid)
