@@ -21,7 +21,7 @@
 #define HEALTHY "HTTP/1.1 200 OK\r\nContent-Length: 20\r\n\r\n{\"status\":\"healthy\"}"
 
 static const char request[] =
-        "GET /health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+        "GET /health HTTP/1.0\r\nHost: localhost\r\nAccept: */*\r\n\r\n";
 static char said[4096];
 
 /* The exit code; what it wrote to standard error is in `said`. */
@@ -130,7 +130,7 @@ static void another_status_is_shown_with_its_reason_on_one_line(void **state)
 	                         &port),
 	        1);
 	(void)snprintf(wanted, sizeof(wanted),
-	        "unhealthy: tcp://127.0.0.1:%u answers 503: {\"message\":\"Engine [31m down\"}\n",
+	        "unhealthy: tcp://127.0.0.1:%u responds with 503: {\"message\":\"Engine [31m down\"}\n",
 	        port);
 	assert_string_equal(said, wanted);
 }
@@ -199,7 +199,7 @@ static void nobody_listening_is_said(void **state)
 	assert_int_equal(close(listener), 0);
 	(void)snprintf(address, sizeof(address), "tcp://127.0.0.1:%u", port);
 	(void)snprintf(wanted, sizeof(wanted),
-	        "unhealthy: cannot connect to %s: Connection refused\n", address);
+	        "unhealthy: %s cannot be connected to: Connection refused\n", address);
 	assert_int_equal(check(address), 1);
 	assert_string_equal(said, wanted);
 }

@@ -216,7 +216,7 @@ def test_what_tools_print(start, own_engine: Engine, tools: str) -> None:
         assert (result.returncode, result.stdout) == (0, "not here\n")
         result = run_tool(tools, proxy.port, ["wget", "-qO-", "http://localhost:PORT/none"])
         assert (result.returncode, result.stdout) == (1, "")
-        assert "answers 404: not here" in result.stderr
+        assert "responds with 404: not here" in result.stderr
 
 
 def test_the_exit_code_is_the_one_that_was_asked_for(tools: str) -> None:
@@ -254,6 +254,9 @@ def test_grep_decides_by_the_body(start, own_engine: Engine, tools: str) -> None
     ["sh", "-c", "nc -z localhost PORT > /tmp/file"],
     ["sh", "-c", "nc -z localhost $PORT"],
     ["sh", "-c", "nc -z localhost PORT || true"],
+    ["sh", "-c", "nc -z localhost PORT | || exit 1"],
+    ["sh", "-c", "nc -z localhost PORT || exit 1 | grep OK"],
+    ["sh", "-c", "nc -z localhost PORT |"],
     ["sh", "-c", "nc -z `hostname` PORT"],
     ["sh", "-c", "nc -z 'localhost PORT"],
     ["sh", "-c", "wget --spider http://localhost:PORT/ | sh"],
@@ -315,6 +318,11 @@ def test_checks_ask_where_process_1_listens(start, own_engine: Engine, tools: st
         assert in_container(proxy, f"{tools}/nc", "-z", "localhost", "1").returncode == 1
         result = in_container(proxy, BINARY, "healthcheck", "--port", str(free_port()))
         assert result.returncode == 1, "what the command itself says counts"
+        assert in_container(proxy, BINARY, "healthcheck", f"tcp://localhost:{port}").returncode == 0
+        for address in (f"tcp://127.0.0.1:{free_port()}", f"unix://{own_engine.path}"):
+            result = in_container(proxy, BINARY, "healthcheck", address)
+            assert result.returncode == 1
+            assert f"{address} is not asked: the proxy listens on tcp://" in result.stderr
     os.kill(process_1(proxy), signal.SIGKILL)  # and all others of the namespace end with it
     proxy.process.wait(PATIENCE)
     proxy.process.returncode = 0  # how it ends is its own affair here
