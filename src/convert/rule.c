@@ -188,15 +188,44 @@ static void cut_version(struct draft *draft, struct policy_match *match)
 	}
 }
 
-int convert_pattern_rule(struct draft *draft, const struct pattern_rule *rule)
+/* A policy of the rule alone. */
+static int open_trial(struct draft *draft, const struct policy_match *match, struct place place,
+        struct policy_set *set, struct trial *ret_trial)
+{
+	ret_trial->scratch = policy_scratch_new();
+	return policy_new(set, SLICE("trial"), NOWHERE, &ret_trial->policy, draft->error) < 0 ||
+	                       policy_add_rule(
+	                               ret_trial->policy, true, match, "", place, draft->error) < 0
+	               ? -EINVAL
+	               : policy_compile(ret_trial->policy, draft->error);
+}
+
+/* As the operations that it names, or as it stands. */
+static int write_pattern(struct draft *draft, const struct pattern_rule *rule)
 {
 	struct policy_match match = {.methods = rule->methods,
 	        .method_count = rule->method_count,
 	        .versioned_path = rule->pattern};
 	const char *operations[OPERATIONS_MAX];
 	struct policy_match named;
-	struct pattern_traits traits;
+	struct policy_set *set = policy_set_new();
 	struct trial *trial = arena_take(&draft->arena, sizeof(*trial));
+
+	int code = open_trial(draft, &match, rule->place, set, trial);
+	if (code == 0) {
+		find_operations(draft, trial, rule, operations, &named);
+		cut_version(draft, &match);
+		code = draft_rule(
+		        draft, true, named.operation_count > 0 ? &named : &match, rule->place);
+	}
+	policy_scratch_free(trial->scratch);
+	policy_set_free(set);
+	return code;
+}
+
+int convert_pattern_rule(struct draft *draft, const struct pattern_rule *rule)
+{
+	struct pattern_traits traits;
 	const char *problem = strlen(rule->pattern) > POLICY_PATTERN_MAX
 	                              ? "it is too long"
 	                              : pattern_read(rule->pattern, &traits);
@@ -207,22 +236,5 @@ int convert_pattern_rule(struct draft *draft, const struct pattern_rule *rule)
 		return 0;
 	}
 	remark(draft, rule, &traits);
-	struct policy_set *set = policy_set_new();
-	trial->scratch = policy_scratch_new();
-	int code = policy_new(set, SLICE("trial"), NOWHERE, &trial->policy, draft->error);
-	if (code == 0) {
-		code = policy_add_rule(trial->policy, true, &match, "", rule->place, draft->error);
-	}
-	if (code == 0) {
-		code = policy_compile(trial->policy, draft->error);
-	}
-	if (code == 0) {
-		find_operations(draft, trial, rule, operations, &named);
-		cut_version(draft, &match);
-		code = draft_rule(
-		        draft, true, named.operation_count > 0 ? &named : &match, rule->place);
-	}
-	policy_scratch_free(trial->scratch);
-	policy_set_free(set);
-	return code;
+	return write_pattern(draft, rule);
 }

@@ -125,25 +125,19 @@ static int read_unknown(struct switched *switched, const struct setting *setting
 	static const char *const everything[] = {"*"};
 	const struct policy_match all = {.operations = everything, .operation_count = 1};
 	enum switch_value value = SWITCH_OFF;
+	const bool word = switches_read_value(slice_of(setting->value), &value);
+	const bool opens = word && value == SWITCH_ON;
 
-	if (switches_read_value(slice_of(setting->value), &value) && value == SWITCH_ON) {
-		if (number < SWITCHES_COUNT) {
-			draft_say(switched->draft, DRAFT_DROPPED,
-			        "%s=%s: it did nothing: the original does not know it.",
-			        setting->name, setting->value);
-		}
-		return 0; /* else it is no switch at all, which is said of every such setting */
-	}
 	if (number < SWITCHES_COUNT) {
 		draft_say(switched->draft, DRAFT_DROPPED,
-		        "%s=%s: it did nothing: the original does not know it. What it was to "
-		        "close is closed here.",
-		        setting->name, setting->value);
-		switched->switches.values[number] = SWITCH_OFF;
+		        "%s=%s: it did nothing: the original does not know it.%s", setting->name,
+		        setting->value, opens ? "" : " What it was to close is closed here.");
+		switched->switches.values[number] =
+		        opens ? switched->switches.values[number] : SWITCH_OFF;
 		return 0;
 	}
-	if (value == SWITCH_ON || !switches_read_value(slice_of(setting->value), &value)) {
-		return 0;
+	if (opens || !word) {
+		return 0; /* no switch: note_settings() names every such setting */
 	}
 	draft_say(switched->draft, DRAFT_DROPPED,
 	        "%s=%s: it was to close something, and nobody knows what. So that nothing passes "
