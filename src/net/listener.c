@@ -31,7 +31,7 @@ static const struct {
 } inherited[] = {
         {IPPROTO_TCP, TCP_NODELAY, 1}, {SOL_SOCKET, SO_KEEPALIVE, 1},
         {IPPROTO_TCP, TCP_KEEPIDLE, 60},  /* seconds of silence */
-        {IPPROTO_TCP, TCP_KEEPINTVL, 15}, /* seconds between unanswered looks */
+        {IPPROTO_TCP, TCP_KEEPINTVL, 15}, /* seconds between probes without a response */
         {IPPROTO_TCP, TCP_KEEPCNT, 8},    /* of which so many say that it is gone */
 };
 

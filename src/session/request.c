@@ -177,7 +177,7 @@ static enum next forward(struct session *session, const struct gate_decision *de
 	return start_dialling(session);
 }
 
-/* The answer is ours: the request's body, if any, is all that is still to be read of it. */
+/* The response is local: only the rest of the request's body, if any, is still to be read. */
 static void keep_here(struct session *session, const struct http_head *head)
 {
 	flow_start(&session->up, head->framing, head->content_length);
@@ -304,7 +304,7 @@ enum next session_step_dial(struct session *session)
 	return session_enter(session, SESSION_REPLY);
 }
 
-/* A reused connection died before the answer began: once more, on a new one. */
+/* A reused connection died before the response began: the request is sent again, on a new one. */
 bool session_may_replay(const struct session *session)
 {
 	const struct exchange *exchange = session->exchange;

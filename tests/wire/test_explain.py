@@ -48,7 +48,7 @@ def host_of(target: bytes) -> bytes:
 
 
 def first_line_of(record: dict) -> str:
-    """What `explain` has to say about a request with this line in the log."""
+    """The first line of `explain` for a request with this line in the log."""
     outcome = record.get("outcome", "forwarded")
     if outcome == "forwarded":
         return f"allow {record['op']}"
@@ -56,7 +56,7 @@ def first_line_of(record: dict) -> str:
         return "allow health"
     if outcome == "denied":
         return f"deny {record['op']}"
-    return f"deny {outcome}: it is answered with {record['status']}, whatever the policy"
+    return f"deny {outcome}: the response is {record['status']}, whatever the policy"
 
 
 def what_was_served(proxy, requests: list[tuple[bytes, bytes]]) -> list[str]:
