@@ -174,7 +174,7 @@ static void root_keeps_nothing_but_the_sockets_group(void **state)
 	expect_dropped();
 	assert_int_equal(self.group_count, 1);
 	assert_int_equal(self.groups[0], 998);
-	assert_non_null(strstr(logged, "with group 998: "));
+	assert_non_null(strstr(logged, "with group 998, "));
 }
 
 static void a_socket_open_to_all_needs_no_group(void **state)
@@ -228,7 +228,7 @@ static void a_closed_directory_keeps_root(void **state)
 	make_socket(0, 998, 0660);
 	assert_int_equal(chmod(folder, 0700), 0);
 	enter(NULL);
-	expect_root_with("a directory on the way");
+	expect_root_with("a directory in its path");
 	assert_true(self.connects);
 }
 
