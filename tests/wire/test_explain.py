@@ -87,7 +87,7 @@ def test_explain_says_what_serving_does(
     start, own_engine: Engine, options: list[str], requests: list[tuple[bytes, bytes]]
 ) -> None:
     proxy = start(*options, env={"LOG_FORMAT": "json", "LOG_LEVEL": "debug"})
-    with own_engine.answering():
+    with own_engine.responding():
         served = what_was_served(proxy, requests)
     explained = []
     for method, target in requests:
