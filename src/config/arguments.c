@@ -147,7 +147,7 @@ static int read_explain_flag(struct reader *reader, struct slice flag, const cha
 {
 	if (slice_equal(flag, SLICE("--client"))) {
 		return fault_set(reader->error, NOWHERE,
-		        "--client: this version does not tell clients apart; name the "
+		        "--client: this version does not identify clients; name the "
 		        "policy with --policy NAME");
 	}
 	if (value == NULL) {

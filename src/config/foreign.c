@@ -362,9 +362,8 @@ static void add_remedy(const struct config *config, const struct slips *slips, s
 		open[matter] = open[matter] || !is_settled(config, matter);
 	}
 	if (open[MATTER_POLICY]) {
-		text_add_format(text,
-		        " Nothing else says what clients may do: set POLICY (open, if "
-		        "everything is meant), a section switch or CONFIG.");
+		text_add_format(text, " Nothing else says what clients may do: set POLICY (open "
+		                      "allows everything), a section switch or CONFIG.");
 	}
 	if (open[MATTER_ADDRESS]) {
 		text_add_format(text, " Nothing else says where to listen: set LISTEN "

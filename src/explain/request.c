@@ -122,8 +122,11 @@ static void print_notes(const struct question *question, const struct gate_decis
 {
 	const struct slice query = decision->head->query;
 
-	printf("forwarded as: %.*s %.*s%s%.*s\n", SLICE_FMT(decision->request->method),
-	        SLICE_FMT(decision->request->path), query.ptr != NULL ? "?" : "", SLICE_FMT(query));
+	if (decision->verdict.allowed) {
+		printf("forwarded as: %.*s %.*s%s%.*s\n", SLICE_FMT(decision->request->method),
+		        SLICE_FMT(decision->request->path), query.ptr != NULL ? "?" : "",
+		        SLICE_FMT(query));
+	}
 	if (question->config->body_file != NULL) {
 		printf("body: this version only checks whether the body is empty\n");
 	}

@@ -113,14 +113,15 @@ static void print_preset(const struct learn *learn, const struct page *page, FIL
 	const struct policy_preset *preset = best_preset(learn, page);
 
 	if (preset == NULL) {
-		(void)fputs("#   No preset allows all of it.\n", out);
+		(void)fputs("#   No preset allows all of these operations.\n", out);
 		return;
 	}
 	(void)fprintf(out,
-	        "#   The preset '%s' allows all of it: POLICY=%s does instead of this file.\n",
+	        "#   The preset '%s' allows all of these operations. POLICY=%s can replace this "
+	        "file.\n",
 	        preset->name, preset->name);
 	if (excess(learn, preset, page) > 0) {
-		(void)fputs("#   It allows besides:", out);
+		(void)fputs("#   It also allows:", out);
 		print_excess(learn, preset, page, out);
 		(void)fputs("\n", out);
 	}
@@ -144,7 +145,7 @@ static void print_client(const struct page *page, FILE *out)
 	struct text host = text_over(memory, sizeof(memory));
 
 	if (page->of_others) {
-		text_add(&host, SLICE("everyone else"));
+		text_add(&host, SLICE("all other clients"));
 	} else {
 		caller_add_host(&page->caller, &host);
 	}
@@ -169,8 +170,8 @@ static void print_page(const struct learn *learn, const struct page *page, FILE 
 	}
 	if (page->uncounted > 0) {
 		(void)fprintf(out,
-		        "#   %8" PRIu64 "  not operations of the Docker API, and too many, too "
-		        "long or too odd for a rule each\n",
+		        "#   %8" PRIu64 "  not operations of the Docker API, and too many, or "
+		        "with a method or path that no rule can have\n",
 		        page->uncounted);
 	}
 	if (has_rules(learn, page)) {
@@ -295,10 +296,10 @@ static void print_setting(const struct learn_setting *setting, FILE *out)
 void learn_print(const struct learn *learn, const struct learn_setting *setting, FILE *out)
 {
 	if (learn->page_count == 0) {
-		(void)fputs("# Nothing was asked for, so there is nothing to allow.\n", out);
+		(void)fputs("# No request was recorded, so there is nothing to allow.\n", out);
 		return;
 	}
-	(void)fputs("# The smallest policy that allows what was asked for, and nothing else.\n"
+	(void)fputs("# The smallest policy that allows the recorded requests, and nothing else.\n"
 	            "# Save it as FILE, read it, and use it: docker-socket-proxy -c FILE\n",
 	        out);
 	for (unsigned i = 0; i < learn->page_count; i++) {

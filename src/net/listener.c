@@ -140,12 +140,14 @@ static void explain_folder(const char *path, int error, struct text *sentence)
 		text_add_format(sentence, "%s: %s", parent.path.sun_path, strerrordesc_np(errno));
 	} else if (error == -EROFS) {
 		text_add_format(sentence,
-		        "%s cannot be written to: mount a volume there; the image has %s for it",
+		        "%s is read-only: mount a volume there; the image has the folder %s for "
+		        "sockets",
 		        parent.path.sun_path, image_folder);
 	} else {
 		text_add_format(sentence,
-		        "user %u:%u may not make files in %s (owner %u:%u, mode %04o): chown %u:%u "
-		        "it; in a container take unix://%s/NAME.sock, which the image has for it",
+		        "user %u:%u may not create files in %s (owner %u:%u, mode %04o): run "
+		        "chown %u:%u on it; in a container, give unix://%s/NAME.sock, in the "
+		        "folder of the image for sockets",
 		        geteuid(), getegid(), parent.path.sun_path, found.st_uid, found.st_gid,
 		        found.st_mode & 07777U, geteuid(), getegid(), image_folder);
 	}
@@ -158,8 +160,7 @@ static void explain_name(const char *path, struct text *sentence)
 	const bool is_other = lstat(path, &found) == 0 && !S_ISSOCK(found.st_mode);
 
 	if (is_other) {
-		text_add_format(sentence,
-		        "%s of this name is there, not a socket: give another path",
+		text_add_format(sentence, "the path is %s, not a socket: give another path",
 		        S_ISDIR(found.st_mode) ? "a directory" : "a file");
 	} else {
 		text_add(sentence, SLICE("Address already in use: another program listens there"));

@@ -190,8 +190,8 @@ static int read_rules(void *context, const struct yaml_node *node)
 	for (const struct yaml_node *rule = node->first; rule != NULL; rule = rule->next) {
 		if (rule->kind != YAML_MAP || rule->first == NULL || rule->first->next != NULL) {
 			return fault_set(reader->error, rule->place,
-			        "a rule is either 'allow: ...' or 'deny: ...', one of them to a "
-			        "dash");
+			        "a rule is either 'allow: ...' or 'deny: ...': begin each rule "
+			        "with a dash");
 		}
 		if (yaml_read_map(rule, "a rule", rule_keys, ARRAY_LEN(rule_keys), reader,
 		            reader->error) < 0) {

@@ -131,8 +131,8 @@ static const char *fault_of(const pcre2_code *code, bool sees_version)
 	if (!can_begin(code, data, "/", 1)) { /* `containers/json` cannot have been meant */
 		fault = "it fits no path: paths begin with a slash";
 	} else if (!sees_version && wants_version(code, data)) {
-		fault = "leave out the API version: it is removed before paths are compared, but "
-		        "for 'versioned_path'";
+		fault = "remove the API version: 'path' is compared with paths without it, "
+		        "'versioned_path' with paths that have it";
 	}
 	pcre2_match_data_free(data);
 	return fault;

@@ -122,7 +122,8 @@ int policy_new(struct policy_set *set, struct slice name, struct place place,
 	}
 	const struct policy *made = policy_find_made(set, name);
 	if (made != NULL && made->place.file != NULL) {
-		return fault_set(error, place, "policy '%s' is there already (%s:%u)", shown.text,
+		return fault_set(error, place,
+		        "policy '%s' is defined twice; the first is at %s:%u", shown.text,
 		        made->place.file, made->place.line);
 	}
 	if (made != NULL) {
@@ -362,8 +363,8 @@ int policy_add_rule(struct policy *policy, bool allow, const struct policy_match
 	}
 	if (!narrow(rule, match->sections)) {
 		return fault_set(error, place,
-		        "this rule can never fit: none of its operations is asked for with its "
-		        "methods; leave the methods out");
+		        "this rule can never fit: no request for its operations has one of its "
+		        "methods; remove the methods");
 	}
 	*policy->rules_end = rule;
 	policy->rules_end = &rule->next;

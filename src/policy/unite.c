@@ -32,8 +32,8 @@ static int check_denials(const struct policy *member, struct place place, char e
 	}
 	policy_add_place(rule->place, &where);
 	return fault_set(error, place,
-	        "'%s' cannot be united with others, since it has a rule that denies (%.*s): write "
-	        "a policy that extends them, in the order that is meant",
+	        "'%s' cannot be united with other policies, because it has a deny rule (%.*s): "
+	        "write a policy that extends them in the intended order",
 	        member->name, SLICE_FMT(text_slice(&where)));
 }
 

@@ -80,10 +80,10 @@ static void add_fix(struct text *text, const struct stat *file, mode_t group_bit
 	        file->st_gid, file->st_mode & 07777U);
 	add_identity(text, &us);
 	if ((file->st_mode & our_bit) != 0) {
-		text_add(text, SLICE("; by that mode it may: an access list (see `getfacl`) or a "
-		                     "security module "
-		                     "forbids it; for SELinux start the container with "
-		                     "`--security-opt label=disable`"));
+		text_add(text,
+		        SLICE("; this mode permits it: an access list (see `getfacl`) or a "
+		              "security module denies it; for SELinux start the container with "
+		              "`--security-opt label=disable`"));
 	} else if (file->st_uid == OVERFLOW_ID || file->st_gid == OVERFLOW_ID) {
 		text_add(text, SLICE("; 65534 stands for an id that does not exist in this "
 		                     "container's user "
@@ -98,7 +98,7 @@ static void add_fix(struct text *text, const struct stat *file, mode_t group_bit
 		text_add(text, SLICE("; only its owner may: start the container "));
 		add_user(text, file->st_uid, file->st_gid);
 	} else {
-		text_add(text, SLICE("; its mode has to be corrected on the host"));
+		text_add(text, SLICE("; correct its mode on the host"));
 	}
 }
 
@@ -148,8 +148,8 @@ static void diagnose_permission(struct text *text, const char *path)
 
 	text_add(text, SLICE("permission denied: "));
 	if (find_closed_directory(path, other)) {
-		text_add_format(
-		        text, "the directory %s on the way is closed to this process", other);
+		text_add_format(text,
+		        "this process may not search the directory %s, a part of the path", other);
 		if (stat(other, &status) == 0) {
 			text_add(text, SLICE(": "));
 			add_fix(text, &status, S_IXGRP);
@@ -158,9 +158,8 @@ static void diagnose_permission(struct text *text, const char *path)
 		add_fix(text, &status, S_IWGRP);
 	} else if (read_link(path, other)) {
 		text_add_format(text,
-		        "it is a symbolic link to %s, and a directory on the way there is closed "
-		        "to this "
-		        "process",
+		        "it is a symbolic link to %s, and this process may not search a directory "
+		        "of that path",
 		        other);
 	}
 }
@@ -170,9 +169,9 @@ static void diagnose_absence(struct text *text, const char *path)
 	char target[PATH_SIZE];
 
 	if (read_link(path, target)) {
-		text_add_format(text, "it is a symbolic link to %s, where nothing is", target);
+		text_add_format(text, "it is a symbolic link to %s, which does not exist", target);
 	} else {
-		text_add(text, SLICE("nothing is there"));
+		text_add(text, SLICE("it does not exist"));
 	}
 	text_add_format(text,
 	        ": the Engine is not running, or its socket is not mounted into this container "
@@ -190,7 +189,7 @@ static void diagnose_refusal(struct text *text, const char *path)
 		                     "restart, mount the socket's directory "
 		                     "(`-v /var/run:/var/run`) instead of the socket"));
 	} else {
-		text_add(text, SLICE("nobody listens there: the Engine is not running"));
+		text_add(text, SLICE("no program listens there: the Engine is not running"));
 	}
 }
 
@@ -227,7 +226,7 @@ static void diagnose_error(struct text *text, int error)
 		                     "queue is full"));
 		break;
 	case ETIMEDOUT:
-		text_add(text, SLICE("the Engine did not take the connection in time"));
+		text_add(text, SLICE("the Engine did not accept the connection in time"));
 		break;
 	case EMFILE:
 	case ENFILE:
@@ -274,7 +273,7 @@ static void diagnose_host(struct text *text, const union address *engine, int er
 	address_name(engine, name);
 	text_add_format(text, "cannot connect to %s: ", name);
 	if (error == ECONNREFUSED) {
-		text_add(text, SLICE("nobody listens there: the Engine is not running"));
+		text_add(text, SLICE("no program listens there: the Engine is not running"));
 	} else {
 		diagnose_error(text, error);
 	}

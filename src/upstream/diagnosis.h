@@ -23,7 +23,7 @@
  *                 link any more: the Engine was restarted and made a new socket), to restart the
  *                 container, and to mount the directory instead of the file
  *   EAGAIN        that the Engine's queue is full
- *   ETIMEDOUT     that the Engine did not take the connection in time
+ *   ETIMEDOUT     that the Engine did not accept the connection in time
  *   EMFILE, ENFILE, ENOMEM, ENOBUFS  what it is that the proxy is short of
  *   anything else strerror
  */

@@ -297,8 +297,8 @@ static int fail_parser(
 		return fail_alias(builder, place);
 	}
 	if (at < bytes.len && bytes.ptr[at] == '\t') {
-		return fault_set(
-		        builder->error, place, "a tab is no indentation in YAML: use spaces");
+		return fault_set(builder->error, place,
+		        "YAML does not allow tabs as indentation: use spaces");
 	}
 	if (strstr(context, "flow") != NULL && at < bytes.len &&
 	        strchr("[]{}", bytes.ptr[at]) != NULL &&
@@ -338,7 +338,7 @@ static int read_tree(struct builder *builder, struct slice bytes)
 	yaml_parser_delete(&parser);
 	if (code == 0 && builder->root == NULL) {
 		return fault_set(builder->error, (struct place){builder->file, 1},
-		        "there is nothing in the file");
+		        "the file has no content");
 	}
 	return code;
 }

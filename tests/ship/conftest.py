@@ -14,8 +14,8 @@ BINARY = Path(os.environ.get("DSP_BINARY", ROOT / "build" / "docker-socket-proxy
 sys.path[:0] = [str(TOOLS), str(ROOT / "tests")]
 
 
-def run(*command: str | Path, timeout: float = 600,
-        env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+def run(*command: str | Path, timeout: float = 600, env: dict[str, str] | None = None,
+        cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
     """Run a command to its end and return what it said."""
     return subprocess.run([str(c) for c in command], text=True, capture_output=True, env=env,
-                          timeout=timeout, check=False, stdin=subprocess.DEVNULL)
+                          cwd=cwd, timeout=timeout, check=False, stdin=subprocess.DEVNULL)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from pathlib import Path
 
 import pytest
@@ -231,3 +232,15 @@ def test_compose_gives_the_container_nothing_it_can_do_without() -> None:
     assert "no-new-privileges:true" in service["security_opt"]
     assert "healthcheck" not in service, "the image has its own"
     assert all(port.startswith("127.0.0.1:") for port in service["ports"])
+
+
+@pytest.mark.parametrize("document", ["docs/README.md", "docs/configuration.md"])
+def test_what_explain_prints_is_what_is_written(document: str, tmp_path: Path) -> None:
+    """A reader compares the example with the own screen: a line that differs looks like a mistake."""
+    text = (ROOT / document).read_text()
+    for file in re.findall(r"^```yaml\n(listeners:\n.*?)^```$", text, re.MULTILINE | re.DOTALL):
+        (tmp_path / "proxy.yaml").write_text(file)
+    examples = re.findall(r"^\$ docker-socket-proxy (explain .*)\n((?:(?!\$|```).*\n)+)", text, re.MULTILINE)
+    assert examples
+    for command, written in examples:
+        assert run(BINARY, *shlex.split(command), cwd=tmp_path).stdout == written, command

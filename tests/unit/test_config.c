@@ -164,11 +164,11 @@ static void an_empty_variable_that_is_to_restrict_stops_the_start(void **state)
 {
 	(void)state;
 	expect_variable_refused("POLICY", "",
-	        "POLICY is empty. Nothing else says what clients may do: set POLICY (open, if "
-	        "everything is meant), a section switch or CONFIG");
+	        "POLICY is empty. Nothing else says what clients may do: set POLICY (open allows "
+	        "everything), a section switch or CONFIG");
 	expect_variable_refused("CONFIG", "",
-	        "CONFIG is empty. Nothing else says what clients may do: set POLICY (open, if "
-	        "everything is meant), a section switch or CONFIG");
+	        "CONFIG is empty. Nothing else says what clients may do: set POLICY (open allows "
+	        "everything), a section switch or CONFIG");
 	expect_variable_refused("LISTEN", "",
 	        "LISTEN is empty. Nothing else says where to listen: set LISTEN (tcp://*:3277, if "
 	        "all interfaces are meant)");
@@ -611,8 +611,8 @@ static void operations_alone_are_all_that_is_allowed(void **state)
 	expect_variable_refused("ALLOW", "container.log",
 	        "ALLOW: 'container.log' fits no operation; did you mean 'container.logs'?");
 	expect_variable_refused("ALLOW", "",
-	        "ALLOW is empty. Nothing else says what clients may do: set POLICY (open, if "
-	        "everything is meant), a section switch or CONFIG");
+	        "ALLOW is empty. Nothing else says what clients may do: set POLICY (open allows "
+	        "everything), a section switch or CONFIG");
 	assert_int_equal(setenv("ALLOW", "*", 1), 0);
 	expect_accepted("");
 	assert_string_equal(config.warnings->text,

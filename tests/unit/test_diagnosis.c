@@ -212,9 +212,9 @@ static void the_named_line_really_opens_the_socket(void **state)
 	make_socket(path.text, 0, 998, 0660);
 	/* Nobody listens: with the permission there the next reason shows. */
 	expect(diagnose_as(&with_group, path.text), path.text,
-	        "nobody listens there: the Engine is not running");
+	        "no program listens there: the Engine is not running");
 	expect(diagnose_as(&as_group, path.text), path.text,
-	        "nobody listens there: the Engine is not running");
+	        "no program listens there: the Engine is not running");
 }
 
 static void many_groups_are_cut(void **state)
@@ -268,7 +268,7 @@ static void an_owner_without_the_right_is_told_to_correct_the_mode(void **state)
 	expect(diagnose_as(&owner, path.text), path.text,
 	        "permission denied: it belongs to 1000:998 with mode 0060, and this process is "
 	        "1000:1000 "
-	        "(groups: none); its mode has to be corrected on the host");
+	        "(groups: none); correct its mode on the host");
 }
 
 static void an_id_that_is_not_mapped_asks_for_the_hosts_user_namespace(void **state)
@@ -294,8 +294,8 @@ static void a_mode_that_would_allow_it_points_at_what_else_forbids_it(void **sta
 	struct text text = text_over(said, sizeof(said) - 1);
 	add_diagnosis(&text, path.text, EACCES);
 	said[text.len] = '\0';
-	assert_non_null(strstr(said, "by that mode it may: an access list (see `getfacl`) or a "
-	                             "security module forbids it"));
+	assert_non_null(strstr(said, "this mode permits it: an access list (see `getfacl`) or a "
+	                             "security module denies it"));
 	assert_non_null(strstr(said, "`--security-opt label=disable`"));
 }
 
@@ -314,7 +314,8 @@ static void a_closed_directory_on_the_way_is_named_instead_of_the_socket(void **
 	assert_int_equal(chown(closed.text, 0, 777), 0);
 	assert_int_equal(chmod(closed.text, 0750), 0);
 	expect(diagnose_as(&unprivileged, path.text), path.text,
-	        "permission denied: the directory %s on the way is closed to this process: it "
+	        "permission denied: this process may not search the directory %s, a part of the "
+	        "path: it "
 	        "belongs to "
 	        "0:777 with mode 0750, and this process is 65532:65532 (groups: none); start the "
 	        "container "
@@ -325,9 +326,8 @@ static void a_closed_directory_on_the_way_is_named_instead_of_the_socket(void **
 
 	assert_int_equal(symlink(path.text, link.text), 0);
 	expect(diagnose_as(&unprivileged, link.text), link.text,
-	        "permission denied: it is a symbolic link to %s, and a directory on the way there "
-	        "is "
-	        "closed to this process",
+	        "permission denied: it is a symbolic link to %s, and this process may not search a "
+	        "directory of that path",
 	        path.text);
 }
 
@@ -338,13 +338,14 @@ static void a_path_where_nothing_is_asks_for_the_engine_or_the_mount(void **stat
 
 	(void)state;
 	expect(diagnose(path.text), path.text,
-	        "nothing is there: the Engine is not running, or its socket is not mounted into "
+	        "it does not exist: the Engine is not running, or its socket is not mounted into "
 	        "this "
 	        "container (`-v /var/run/docker.sock:%s`)",
 	        path.text);
 	assert_int_equal(symlink("/nowhere/docker.sock", link.text), 0);
 	expect(diagnose(link.text), link.text,
-	        "it is a symbolic link to /nowhere/docker.sock, where nothing is: the Engine is "
+	        "it is a symbolic link to /nowhere/docker.sock, which does not exist: the Engine "
+	        "is "
 	        "not "
 	        "running, or its socket is not mounted into this container (`-v "
 	        "/var/run/docker.sock:%s`)",
@@ -357,7 +358,8 @@ static void an_engine_that_is_down_is_called_that(void **state)
 
 	(void)state;
 	make_socket(path.text, geteuid(), getegid(), 0660);
-	expect(diagnose(path.text), path.text, "nobody listens there: the Engine is not running");
+	expect(diagnose(path.text), path.text,
+	        "no program listens there: the Engine is not running");
 }
 
 static const char it_is_a_directory[] =
@@ -405,7 +407,7 @@ static int watch_mount_go_stale(const char *path, const char *mounted)
 		return 2;
 	}
 	if (connect_and_diagnose(mounted, message) == 0 ||
-	        strstr(message, "nobody listens there") == NULL) {
+	        strstr(message, "no program listens there") == NULL) {
 		return 1;
 	}
 	/* The Engine restarts: away with the old socket. */
@@ -482,9 +484,9 @@ static void a_tcp_address_is_named(void **state)
 	upstream_diagnose(&text, &engine, ETIMEDOUT);
 	said[text.len] = '\0';
 	assert_string_equal(said,
-	        "cannot connect to 192.0.2.1:2375: nobody listens there: the Engine is not "
-	        "running|cannot connect to 192.0.2.1:2375: the Engine did not take the connection "
-	        "in time");
+	        "cannot connect to 192.0.2.1:2375: no program listens there: the Engine is not "
+	        "running|cannot connect to 192.0.2.1:2375: the Engine did not accept the "
+	        "connection in time");
 }
 
 static void a_text_without_room_is_left_in_order(void **state)

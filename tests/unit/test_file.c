@@ -122,8 +122,8 @@ static void policies_of_the_file_are_united_by_their_names(void **state)
 	                "  a: {rules: [{allow: [container.logs]}]}\n");
 	assert_string_equal(policy_name(config.listeners[0].policy), "a,traefik");
 	(void)snprintf(wanted, sizeof(wanted),
-	        ":1: 'a' cannot be united with others, since it has a rule that denies (%s:4): "
-	        "write a policy that extends them, in the order that is meant",
+	        ":1: 'a' cannot be united with other policies, because it has a deny rule (%s:4): "
+	        "write a policy that extends them in the intended order",
 	        path);
 	expect_bytes_refused(SLICE("policy: traefik,a\n"
 	                           "policies:\n"
@@ -250,8 +250,8 @@ static void mistakes_name_file_line_and_remedy(void **state)
 {
 	static const char *const cases[][2] = {
 	        /* the document */
-	        {"", ":1: there is nothing in the file"},
-	        {"# only this\n", ":1: there is nothing in the file"},
+	        {"", ":1: the file has no content"},
+	        {"# only this\n", ":1: the file has no content"},
 	        {"policy: open\n---\npolicy: deny\n",
 	                ":2: a second document begins; one file holds one"},
 	        {"policy: open\npolicies: {}\npolicy: deny\n",
@@ -269,7 +269,8 @@ static void mistakes_name_file_line_and_remedy(void **state)
 	                ":4: a word that begins with '*' is an alias in YAML, which is not "
 	                "supported here: put a glob in quotes, '*.list'"},
 	        {"policy: !secret x\n", ":1: tags (!secret) are not supported"},
-	        {"policies:\n\tci: {}\n", ":2: a tab is no indentation in YAML: use spaces"},
+	        {"policies:\n\tci: {}\n",
+	                ":2: YAML does not allow tabs as indentation: use spaces"},
 	        {"policy: \"a\\0b\"\n", ":1: a text has a control byte (0x00)"},
 	        {"a: [\n", ":2: this is not YAML: did not find expected node content while "
 	                   "parsing a flow node"},

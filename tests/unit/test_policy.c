@@ -564,13 +564,12 @@ static void mistakes_in_rules_are_named(void **state)
 	                "no path: paths begin with a slash"},
 	        {"rules:\n  - allow: {path: '/v1\\.[0-9]+/info'}",
 	                "test.yaml:2: the path pattern '/v1\\.[0-9]+/info' is not accepted: "
-	                "leave "
-	                "out the API version: it is removed before paths are compared, but for "
-	                "'versioned_path'"},
+	                "remove the API version: 'path' is compared with paths without it, "
+	                "'versioned_path' with paths that have it"},
 	        {"rules:\n  - deny: {path: '^/v[12]\\..*/info'}",
-	                "test.yaml:2: the path pattern '^/v[12]\\..*/info' is not accepted: leave "
-	                "out the API version: it is removed before paths are compared, but for "
-	                "'versioned_path'"},
+	                "test.yaml:2: the path pattern '^/v[12]\\..*/info' is not accepted: remove "
+	                "the API version: 'path' is compared with paths without it, "
+	                "'versioned_path' with paths that have it"},
 	        {"rules:\n  - allow:\n      - container.list\n      - container.strat",
 	                "test.yaml:4: 'container.strat' fits no operation; did you mean "
 	                "'container.start'?"},
@@ -578,8 +577,8 @@ static void mistakes_in_rules_are_named(void **state)
 	                "test.yaml:6: 'gET' is not accepted as a method: give one of GET HEAD "
 	                "POST PUT PATCH DELETE OPTIONS"},
 	        {"rules:\n  - deny: {operations: [container.create], methods: [PUT]}",
-	                "test.yaml:2: this rule can never fit: none of its operations is asked for "
-	                "with its methods; leave the methods out"},
+	                "test.yaml:2: this rule can never fit: no request for its operations has "
+	                "one of its methods; remove the methods"},
 	        {"extends:\n  - traefik\n  - portainer-ro",
 	                "test.yaml:3: no policy or preset is called 'portainer-ro'; there are "
 	                "portainer, portainer-read-only, portainer-swarm"},
@@ -588,11 +587,10 @@ static void mistakes_in_rules_are_named(void **state)
 	        {"rules:\n  - permit: [x]",
 	                "test.yaml:2: unknown key 'permit' in a rule; there are allow, deny"},
 	        {"rules:\n  - allow: [system.ping]\n    deny: [system.info]",
-	                "test.yaml:2: a rule is either 'allow: ...' or 'deny: ...', one of them to "
-	                "a dash"},
-	        {"rules:\n  - system.ping",
-	                "test.yaml:2: a rule is either 'allow: ...' or 'deny: ...', one of them to "
-	                "a dash"},
+	                "test.yaml:2: a rule is either 'allow: ...' or 'deny: ...': begin each "
+	                "rule with a dash"},
+	        {"rules:\n  - system.ping", "test.yaml:2: a rule is either 'allow: ...' or 'deny: "
+	                                    "...': begin each rule with a dash"},
 	        {"rules: system.ping", "test.yaml:1: 'rules' is a list of rules, such as - allow: "
 	                               "[container.list]; found 'system.ping'"},
 	        {"rules:\n  - allow:\n      - [a]",

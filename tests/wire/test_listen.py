@@ -200,7 +200,7 @@ def test_what_is_no_socket_is_explained(start, folder: str, kind: str, words: st
         os.mkdir(path)
     else:
         pathlib.Path(path).write_text("somebody's")
-    assert f"{words} of this name is there, not a socket" in refused(start, f"unix://{path}")
+    assert f"the path is {words}, not a socket" in refused(start, f"unix://{path}")
     assert os.path.exists(path), "it is not ours to remove"
 
 

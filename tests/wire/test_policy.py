@@ -684,7 +684,7 @@ def test_standard_input_is_a_file_called_dash() -> None:
     [
         ([], "explain: the request is missing"),
         (["/containers/json"], "'/containers/json' is not a request"),
-        (["--client", "ci", "GET /_ping"], "--client: this version does not tell clients apart"),
+        (["--client", "ci", "GET /_ping"], "--client: this version does not identify clients"),
         (["--body", "/nonexistent", "GET /_ping"], "'/nonexistent' cannot be read"),
         (["--body", "/", "GET /_ping"], "'/' cannot be read: Is a directory"),
         (["--policy", "redonly", "GET /_ping"], "did you mean 'read-only'?"),
