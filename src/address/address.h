@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * address — where somebody listens or connects: as people write it, and as the
- * kernel takes it.
+ * address — an address to listen on or to connect to: as text, and as the kernel
+ * takes it.
  *
- *     tcp://HOST:PORT   HOST an IPv4 address, an IPv6 one in brackets, `localhost` (127.0.0.1),
- *                       or nothing or `*` for all interfaces
+ *     tcp://HOST:PORT   HOST is an IPv4 address, an IPv6 address in brackets, `localhost`
+ *                       (127.0.0.1), or `*` or nothing for all interfaces
  *     unix:///PATH
  *
- * Nothing is asked of a resolver: an address means the same at any time.
+ * No name is resolved: an address always means the same.
  */
 #ifndef ADDRESS_ADDRESS_H
 #define ADDRESS_ADDRESS_H
@@ -30,16 +30,16 @@ union address {
 enum { ADDRESS_NAME_MAX = 56 }; /* bytes of [IPv6]:port */
 
 /*
- * NULL and *ret_address, in which all interfaces are the IPv6 address ::, or
- * what is wrong with `text` as the end of a sentence.
+ * Parse `text`. NULL on success; all interfaces become the IPv6 address ::. Else
+ * the fault, as the end of a sentence.
  */
 const char *address_parse(struct slice text, union address *ret_address) MUST_USE;
-/* What is wrong with the path of a unix socket, likewise; NULL: nothing. */
+/* The fault of the path of a unix socket, as the end of a sentence; NULL if it has none. */
 const char *address_path_problem(struct slice path);
-/* The path of unix:///PATH; NULL: `text` is another address. */
+/* The path of unix:///PATH; NULL if `text` is another address. */
 const char *address_path(const char *text);
 
-/* The unix socket at `path`, which has no problem. */
+/* The address of the unix socket at `path`, in which address_path_problem() finds no fault. */
 union address address_of_path(struct slice path);
 socklen_t address_len(const union address *address);
 /*
@@ -50,11 +50,11 @@ socklen_t address_len(const union address *address);
  * -EINPROGRESS: the time is over.
  */
 int address_connect(const union address *address, const struct timeval *wait) MUST_USE;
-/* Whether it is IPv6's or IPv4's for all interfaces. */
+/* Whether the address means all interfaces, :: or 0.0.0.0. */
 bool address_is_any(const union address *address);
-/* Whether this machine has ::1: a system without IPv6, or a container, may not. */
+/* Whether this machine has ::1; a system without IPv6 or a container may lack it. */
 bool address_has_ip6_loopback(void);
-/* In words: 192.0.2.1:4711, [2001:db8::1]:4711, or `unix`. */
+/* Write 192.0.2.1:4711, [2001:db8::1]:4711 or `unix`, with a NUL. */
 void address_name(const union address *address, char name[static ADDRESS_NAME_MAX]);
 
 #endif

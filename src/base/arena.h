@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * arena — memory that is taken piece by piece and given back as a whole.
+ * arena — memory that is allocated piece by piece and freed as a whole.
  *
- * For what is read once at start-up: configuration, policies. Whoever fills
- * one has a ceiling of his own (bytes of a file, number of rules). Without
- * memory there is nothing to start, so that the program ends then, and nobody
- * has to ask whether a piece was given.
+ * For data that is read once at start-up: configuration, policies. The caller
+ * limits the size (bytes of a file, number of rules). Without memory the program
+ * ends, so that the functions never return NULL.
  */
 #ifndef BASE_ARENA_H
 #define BASE_ARENA_H
@@ -15,13 +14,13 @@
 struct arena_chunk;
 
 struct arena {
-	struct arena_chunk *chunks; /* the newest first */
-	size_t used;                /* bytes of the newest */
+	struct arena_chunk *chunks; /* newest first */
+	size_t used;                /* bytes used in the newest chunk */
 };
 
-/* Zeroed, aligned for anything. */
+/* `size` zeroed bytes, aligned for any type. */
 void *arena_take(struct arena *arena, size_t size) __attribute__((returns_nonnull));
-/* With a NUL behind it. */
+/* A copy of `s`, terminated by a NUL. */
 char *arena_copy(struct arena *arena, struct slice s) __attribute__((returns_nonnull));
 void arena_free(struct arena *arena);
 

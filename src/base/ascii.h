@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * ascii — bytes as RFC 9110 and the Docker API know them, whatever the locale.
+ * ascii — classes of ASCII bytes, independent of the locale.
  */
 #ifndef BASE_ASCII_H
 #define BASE_ASCII_H
@@ -23,7 +23,7 @@ static inline bool ascii_is_alnum(char c)
 	return ascii_is_digit(c) || (ascii_lower(c) >= 'a' && ascii_lower(c) <= 'z');
 }
 
-/* What a hexadecimal digit stands for; -1: it is none. */
+/* The value of a hexadecimal digit; -1 for any other byte. */
 static inline int ascii_hex_value(char c)
 {
 	const char lower = (char)(c | 0x20); /* no other byte becomes one of these letters */

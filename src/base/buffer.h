@@ -5,15 +5,15 @@
  *   0        start       ready    raw         end        size
  *   | headroom | to be sent | gap | to be judged | room     |
  *
- * Read bytes are appended at `end`. Whoever judges them moves them, in place,
- * from the second run to the first; whoever sends advances `start`. The
- * headroom lets a head that was written anew, and may have grown, stand
- * directly before the body bytes that came with the old one. The cursors are
- * moved by the verbs below alone (tools/check-source.py).
+ * Reading appends bytes at `end`. Judging moves bytes in place from the run "to
+ * be judged" to the run "to be sent". Sending advances `start`. A rewritten head
+ * may be longer than the received head: the headroom lets it stand directly
+ * before the body bytes that arrived with the received head. Only the functions
+ * below move the cursors (tools/check-source.py enforces it).
  *
- * A buffer is lent while bytes are in flight and given back when empty: an
- * idle connection has none. There are two sizes: small ones for ordinary
- * messages, large ones for streams that fill the small one and for big heads.
+ * A buffer is lent while bytes are in flight and returned when it is empty: an
+ * idle connection has no buffer. There are two sizes: small buffers for ordinary
+ * messages, large buffers for large heads and for streams that fill a small one.
  */
 #ifndef BASE_BUFFER_H
 #define BASE_BUFFER_H
@@ -22,13 +22,13 @@
 #include "base/slice.h"
 
 enum {
-	/* Five pages: 16 KiB of data and what stands before them. */
+	/* Five pages: 16 KiB of data, and a head or framing before the data. */
 	BUFFER_SMALL_SIZE = 20 * 1024 - POOL_OVERHEAD,
 	BUFFER_LARGE_SIZE = 256 * 1024,
 };
 
 struct buffer {
-	uint32_t size; /* bytes behind this struct */
+	uint32_t size; /* bytes in `bytes` */
 	uint32_t start;
 	uint32_t ready;
 	uint32_t raw;
@@ -43,22 +43,23 @@ struct buffer_lender {
 };
 
 /*
- * `headroom` is what a rewritten head may be longer than the received one;
- * `large_size` at least BUFFER_LARGE_SIZE; at most `max` buffers of each size.
+ * `headroom`: bytes by which a rewritten head may be longer than the received
+ * head. `large_size`: bytes of a large buffer, at least BUFFER_LARGE_SIZE. `max`:
+ * ceiling for the number of buffers of each size.
  */
 void buffer_lender_init(
         struct buffer_lender *lender, uint32_t headroom, uint32_t large_size, unsigned max);
 void buffer_lender_done(struct buffer_lender *lender);
 
-/* Make sure that *buffer is there; false without memory. */
+/* Lend a small buffer if *buffer is NULL. False without memory. */
 bool buffer_borrow(struct buffer_lender *lender, struct buffer **buffer) MUST_USE;
-/* Exchange *buffer for a large one with the same content; false without memory or when it is large.
- */
+/* Exchange *buffer for a large buffer with the same content. False without memory, or if the
+ * buffer is already large. */
 bool buffer_grow(struct buffer_lender *lender, struct buffer **buffer) MUST_USE;
-/* Give it back and null it; NULL is fine. */
+/* Return *buffer and set it to NULL. *buffer may be NULL. */
 void buffer_return(struct buffer_lender *lender, struct buffer **buffer);
 
-/* ── What is in it ───────────────────────────────────────────────────────── */
+/* ── Content ─────────────────────────────────────────────────────────────── */
 
 static inline struct slice buffer_to_send(const struct buffer *buffer)
 {
@@ -75,7 +76,7 @@ static inline bool buffer_is_empty(const struct buffer *buffer)
 	return buffer->start == buffer->ready && buffer->raw == buffer->end;
 }
 
-/* Nothing in it is to be sent. */
+/* Whether no bytes are left to send. */
 static inline bool buffer_is_sent(const struct buffer *buffer)
 {
 	return buffer->start == buffer->ready;
@@ -99,7 +100,7 @@ static inline char *buffer_tail(struct buffer *buffer)
 	return buffer->bytes + buffer->end;
 }
 
-/* `len` bytes were written at the tail, and are to be judged. */
+/* `len` bytes were written at the tail; they are now to be judged. */
 static inline void buffer_append(struct buffer *buffer, size_t len)
 {
 	ASSERT(len <= buffer_room(buffer));
@@ -107,8 +108,8 @@ static inline void buffer_append(struct buffer *buffer, size_t len)
 }
 
 /*
- * Make room behind the bytes to judge by moving them to the front, as far as
- * nothing stands there that is to be sent.
+ * Make room behind the bytes to judge: move them to the front, but not over bytes
+ * to send.
  */
 void buffer_make_room(struct buffer_lender *lender, struct buffer *buffer);
 
@@ -120,14 +121,15 @@ static inline char *buffer_judged_in_place(struct buffer *buffer)
 	return buffer->bytes + buffer->raw;
 }
 
-/* What is ready and what is judged next make one run: else what is ready must be sent first. */
+/* Whether the next judged bytes can be kept: they continue the run of bytes to send, or that run is
+ * empty. If not, the bytes to send must be sent first. */
 static inline bool buffer_can_keep(const struct buffer *buffer)
 {
 	return buffer->ready == buffer->raw || buffer_is_sent(buffer);
 }
 
-/* Of the bytes to judge the first `judged` are used up, and `kept` of them, at their front, are to
- * be sent. */
+/* The first `judged` of the bytes to judge are judged. The first `kept` of these are to be sent,
+ * the others are dropped. */
 static inline void buffer_keep(struct buffer *buffer, size_t judged, size_t kept)
 {
 	ASSERT(buffer_can_keep(buffer) && kept <= judged && judged <= buffer->end - buffer->raw);
@@ -138,7 +140,7 @@ static inline void buffer_keep(struct buffer *buffer, size_t judged, size_t kept
 	buffer->raw += (uint32_t)judged;
 }
 
-/* Of the bytes to judge the first `judged` go nowhere. */
+/* Drop the first `judged` of the bytes to judge. */
 static inline void buffer_skip(struct buffer *buffer, size_t judged)
 {
 	ASSERT(judged <= buffer->end - buffer->raw);
@@ -146,38 +148,38 @@ static inline void buffer_skip(struct buffer *buffer, size_t judged)
 }
 
 /*
- * Replace the first `judged` bytes to judge by `sent`, which then stands ready
- * to be sent; there must be nothing to send yet. False when the headroom does
- * not suffice.
+ * Replace the first `judged` of the bytes to judge by `sent`, which is then to be
+ * sent. No other bytes may be waiting to be sent. False if the headroom is too
+ * small.
  */
 bool buffer_replace(struct buffer *buffer, size_t judged, struct slice sent) MUST_USE;
 
 /* ── Sending ─────────────────────────────────────────────────────────────── */
 
-/* The first `len` bytes to send have left. */
+/* The first `len` of the bytes to send were sent. */
 static inline void buffer_sent(struct buffer *buffer, size_t len)
 {
 	ASSERT(len <= buffer->ready - buffer->start);
 	buffer->start += (uint32_t)len;
 }
 
-/* The last `len` bytes that were to be sent are to be sent once more; nobody has read, kept or
- * skipped anything since. */
+/* Send the last `len` sent bytes again. No byte may have been appended, kept or skipped since they
+ * were sent. */
 static inline void buffer_unsend(struct buffer *buffer, size_t len)
 {
 	ASSERT(len <= buffer->ready);
 	buffer->start = buffer->ready - (uint32_t)len;
 }
 
-/* ── Giving up what is in it ─────────────────────────────────────────────── */
+/* ── Dropping content ────────────────────────────────────────────────────── */
 
-/* What is to be sent goes nowhere. */
+/* Drop the bytes to send. */
 static inline void buffer_drop_to_send(struct buffer *buffer)
 {
 	buffer->start = buffer->ready;
 }
 
-/* What is to be judged goes nowhere: what is kept from now on stands behind what is to be sent. */
+/* Drop the bytes to judge. Bytes that are kept later continue the run of bytes to send. */
 void buffer_drop_to_judge(struct buffer_lender *lender, struct buffer *buffer);
 
 #endif

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * bytes16 — sixteen bytes at a time, in the compiler's own vectors: looking at
- * every byte of heads, paths and log lines is half of what a small request
- * costs in user space.
+ * bytes16 — sixteen bytes at a time, in vectors of the compiler. Scanning every
+ * byte of heads, paths and log lines is half of the cost of a small request in
+ * user space.
  */
 #ifndef BASE_BYTES16_H
 #define BASE_BYTES16_H
@@ -20,7 +20,7 @@ static inline bytes16 bytes16_load(const char *at)
 	return bytes;
 }
 
-/* The first byte of `found` that is not zero; 16 if all are. */
+/* The index of the first byte of `found` that is not zero; 16 if all bytes are zero. */
 static inline unsigned bytes16_first(bytes16 found)
 {
 	uint64_t words[2];

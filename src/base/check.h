@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * check — attributes and assertions the whole program shares.
+ * check — attributes and assertions of the whole program.
  *
- * ASSERT() states an invariant of our own code. It stays on in release: a
- * process that stands between clients and root must not go on in a state its
- * author thought impossible. Faults of the peer and of the world are never
- * asserted; they are values.
+ * ASSERT() states an invariant of this program's own code. It stays on in the
+ * release: a process between clients and root must not continue in a state that
+ * its code excludes. Faults of a peer or of the system are never asserted; they
+ * are return values.
  */
 #ifndef BASE_CHECK_H
 #define BASE_CHECK_H

@@ -10,11 +10,11 @@
 #define NS_PER_MS INT64_C(1000000)
 #define NS_PER_S  INT64_C(1000000000)
 
-/* Never goes back; for deadlines and durations. */
+/* CLOCK_MONOTONIC: for deadlines and durations. */
 int64_t clock_monotonic_ns(void);
-/* Since 1970, UTC; for people. */
+/* CLOCK_REALTIME: since 1970, UTC; for timestamps in the log. */
 int64_t clock_realtime_ns(void);
-/* RFC 3339 with milliseconds: 2026-01-31T12:34:56.789Z. */
+/* Append RFC 3339 with milliseconds: 2026-01-31T12:34:56.789Z. */
 void clock_add_timestamp(struct text *text, int64_t realtime_ns);
 
 #endif

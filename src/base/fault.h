@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * fault — a sentence about what is wrong with something that was written, and
- * where that stands. Whoever reads configuration fails with one of these.
+ * fault — the error of a setting: one sentence, with the place in the file. Every
+ * function that reads configuration reports errors as a fault.
  */
 #ifndef BASE_FAULT_H
 #define BASE_FAULT_H
 
 #include "base/check.h"
 
-enum { FAULT_MAX = 1024 }; /* bytes, its NUL included; what is longer is cut */
+enum { FAULT_MAX = 1024 }; /* bytes with the NUL; a longer sentence is cut */
 
-/* A line of a file, from 1; file NULL: nowhere, the program made it. */
+/* A line of a file, counted from 1. file is NULL for a value that is not from a file. */
 struct place {
 	const char *file;
 	unsigned line;
@@ -18,7 +18,8 @@ struct place {
 
 #define NOWHERE ((struct place){NULL, 0})
 
-/* Write the sentence, "FILE:LINE: " in front unless it is nowhere. -EINVAL, to be returned. */
+/* Write the sentence, after "FILE:LINE: " unless `place` is NOWHERE. Returns -EINVAL, for the
+ * caller to return. */
 int fault_set(char fault[FAULT_MAX], struct place place, const char *format, ...) PRINTF_LIKE(3, 4);
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* file — a whole file at once, as it is read before anything is served. */
+/* file — reads a whole file, at start-up. */
 #ifndef BASE_FILE_H
 #define BASE_FILE_H
 
@@ -8,8 +8,8 @@
 #include <sys/types.h>
 
 /*
- * Read the file at `path`, "-" being standard input, into the `max` bytes at `bytes`. Returns
- * how many there were, at most `max`, or -errno.
+ * Read the file at `path` ("-" is standard input) into `bytes`, which has room for `max` bytes.
+ * Returns the number of bytes read, at most `max`, or -errno.
  */
 ssize_t file_read(const char *path, char *bytes, size_t max) MUST_USE;
 

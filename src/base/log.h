@@ -2,9 +2,9 @@
 /*
  * log — lines for people, on standard error, one write each.
  *
- * The level and the form are set once at start-up, before threads exist; they and
- * what precedes the lines of a thread are the mutable globals of the program. Requests are not
- * logged here: see audit/, which never blocks.
+ * Level and format are set once at start-up, before threads exist. They, and the
+ * call of log_precede(), are the only mutable globals of the program. The lines of
+ * requests are written by audit/.
  */
 #ifndef BASE_LOG_H
 #define BASE_LOG_H
@@ -37,32 +37,32 @@ bool log_enabled(enum log_level level);
 enum log_format log_form(void);
 
 /*
- * From now on `call` is called in this thread in front of each line, so that lines that
- * wait elsewhere are written first and all are in the order of time. NULL: no more.
+ * Call `call` in this thread before each line, so that lines that wait in a batch
+ * are written first and all lines are in the order of time. NULL: call nothing.
  */
 void log_precede(void (*call)(void *context), void *context);
 
-/* The start of a line: time and level, in the form that is set up. */
+/* Append the start of a line, time and level, in the format of log_setup(). */
 void log_begin(struct text *text, enum log_level level, int64_t realtime_ns);
 /*
- * Up to PIPE_BUF bytes of whole lines to standard error; how many were taken, 0
- * when it would block: nothing here ever waits for a reader.
+ * Write up to PIPE_BUF bytes of whole lines to standard error. Returns the bytes
+ * written; 0 if the write would block.
  */
 size_t log_write(struct slice lines) MUST_USE;
-/* A field of a line: in JSON by its name, in text ` name=value` behind the message. */
+/* A field of a line: in JSON a member, in text ` name=value` after the message. */
 struct log_field {
 	const char *name;
-	struct slice value; /* len 0: the field is left out */
+	struct slice value; /* len 0: the field is omitted */
 	bool is_number;
-	bool in_message; /* the message says it already: text leaves it out */
+	bool in_message; /* the message contains it: omitted in text */
 };
 /*
- * One line with fields, which a collector need not cut out of the message. Those that do not fit
- * into PIPE_BUF bytes are left out. False: the line is lost, since standard error would block.
+ * Write one line with fields. Fields that do not fit into PIPE_BUF bytes are omitted. False if the
+ * line is lost, because standard error would block.
  */
 bool log_event(
         enum log_level level, struct slice message, const struct log_field *fields, unsigned count);
-/* One line, its message cut at 2 KiB; false: it is lost, since standard error would block. */
+/* Write one line; the message is cut at 2 KiB. False if the line is lost, as above. */
 bool log_line(enum log_level level, const char *format, ...) PRINTF_LIKE(2, 3);
 
 #endif

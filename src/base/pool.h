@@ -1,13 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * pool — objects of one size, lent and given back, never more than a ceiling.
+ * pool — objects of one size, lent and returned, up to a ceiling.
  *
- * This is the only memory the data path takes after start-up. It comes in
- * slabs: pages of the system that hold objects of this pool alone, so that no
- * object of another kind keeps them. Given-back objects are kept for the next
- * borrower, and pool_trim() gives slabs of which nothing is lent back to the
- * system: call it now and then, and a burst leaves nothing behind. One thread
- * per pool.
+ * The data path allocates from pools only. A pool takes memory from the system in
+ * slabs: whole pages with objects of this pool only. Returned objects are reused.
+ * pool_trim() returns slabs without lent objects to the system; regular calls
+ * free the memory of a burst. A pool belongs to one thread.
  *
  *   slab    | header | home, object | home, object | … |
  */
@@ -19,33 +17,33 @@
 
 #include <stddef.h>
 
-/* Bytes of a slab that an object of its own size leaves no room for. */
+/* Bytes of a slab that are not available if the slab holds one object. */
 enum { POOL_OVERHEAD = 48 };
 
 struct pool {
 	size_t object_size; /* bytes */
 	unsigned max;       /* objects lent at the same time */
-	unsigned keep;      /* free objects at hand, at most: to be lent first */
+	unsigned keep;      /* ceiling for `kept` */
 	unsigned lent;
 	unsigned kept;
-	void *free;            /* those at hand, linked through their first word */
+	void *free;            /* the kept objects, linked through their first word; lent first */
 	size_t slab_size;      /* bytes, whole pages */
 	unsigned slab_objects; /* in each */
 	unsigned slab_count;
-	struct list slabs; /* that have free objects; those without a lent one last */
+	struct list slabs; /* with free objects; slabs without lent objects are last */
 };
 
-/* object_size is at least a pointer's. */
+/* `object_size` is at least sizeof(void *). */
 void pool_init(struct pool *pool, size_t object_size, unsigned max, unsigned keep);
-/* Give all memory back to the system. Every lent object must be home. */
+/* Return all memory to the system. No object may be lent. */
 void pool_done(struct pool *pool);
 
-/* An object with undefined content, or NULL at the ceiling or without memory. */
+/* Lend an object with undefined content; NULL at the ceiling or without memory. */
 void *pool_take(struct pool *pool) MUST_USE;
-/* NULL is fine. */
+/* Return an object; `object` may be NULL. */
 void pool_give(struct pool *pool, void *object);
 
-/* Give up to `most` slabs of which nothing is lent back to the system; how many there were. */
+/* Return up to `most` slabs without lent objects to the system. Returns their number. */
 unsigned pool_trim(struct pool *pool, unsigned most);
 
 #endif

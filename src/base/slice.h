@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * slice — a borrowed run of bytes: pointer and length, never NUL-terminated.
+ * slice — borrowed bytes: pointer and length, not NUL-terminated.
  *
- * A slice owns nothing. Whoever hands one out says of what it is a part and
- * when that ends. Passed by value everywhere.
+ * A slice owns nothing. A function that returns a slice documents whose bytes they
+ * are and how long they live. Slices are passed by value.
  */
 #ifndef BASE_SLICE_H
 #define BASE_SLICE_H
@@ -21,7 +21,7 @@ struct slice {
 
 /* A string literal as a slice. */
 #define SLICE(literal) ((struct slice){"" literal, sizeof(literal) - 1})
-/* The same where only a constant will do: in tables. */
+/* The same as an initializer, for tables. */
 #define SLICE_INIT(literal)                                                                        \
 	{                                                                                          \
 		"" literal, sizeof(literal) - 1                                                    \
@@ -39,7 +39,7 @@ static inline struct slice slice_between(const char *begin, const char *end)
 	return (struct slice){begin, (size_t)(end - begin)};
 }
 
-/* What is left of it without its first `len` bytes. */
+/* `s` without its first `len` bytes. */
 static inline struct slice slice_behind(struct slice s, size_t len)
 {
 	return (struct slice){s.ptr + len, s.len - len};
@@ -50,29 +50,30 @@ static inline bool slice_equal(struct slice a, struct slice b)
 	return a.len == b.len && memcmp(a.ptr, b.ptr, a.len) == 0;
 }
 
-/* Equal without regard to ASCII case. */
+/* Equal, ignoring ASCII case. */
 bool slice_equal_nocase(struct slice a, struct slice b);
 
 bool slice_starts_with(struct slice s, struct slice prefix);
 bool slice_starts_with_nocase(struct slice s, struct slice prefix);
 bool slice_ends_with(struct slice s, struct slice suffix);
-/* Cut `prefix` off the front; false when it is not there. */
+/* Remove `prefix` from the front of *s. False if *s does not begin with it. */
 bool slice_skip(struct slice *s, struct slice prefix);
-/* "192.0.2.1" of "192.0.2.1:80": up to the last `separator`; all of it without one. */
+/* The part of `string` before its last `separator`, such as "192.0.2.1" of "192.0.2.1:80"; the
+ * whole string if there is no separator. */
 struct slice slice_before_last(const char *string, char separator);
 
-/* Drop spaces and tabs (RFC 9110 §5.6.3 OWS) from both ends. */
+/* `s` without spaces and tabs (OWS, RFC 9110 §5.6.3) at both ends. */
 struct slice slice_trim(struct slice s);
 
 /*
- * Cut the next element of a list off the front of `rest`, at `separator`;
- * false when nothing is left. An empty element is an element.
+ * Remove the next element of a list from the front of *rest, up to `separator`.
+ * False if *rest is at its end. An element may be empty.
  */
 bool slice_next(struct slice *rest, char separator, struct slice *ret_element);
 
 /*
- * Plain decimal digits, nothing else, no overflow: 0 and *ret_value, or
- * -EINVAL (not digits, or none) or -ERANGE (over `max`).
+ * Parse decimal digits. 0 and *ret_value; -EINVAL if `s` is empty or has another
+ * byte; -ERANGE if the value is above `max`.
  */
 int slice_to_u64(struct slice s, uint64_t max, uint64_t *ret_value)
         __attribute__((warn_unused_result));

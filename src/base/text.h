@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * text — writes bytes into memory of a fixed size; never past its end.
+ * text — writes bytes into memory of a fixed size, never past its end.
  *
- * What does not fit sets `overflow` and writes nothing more: the caller checks
- * once, at the end. Used for heads, log lines and messages.
+ * If bytes do not fit, `overflow` is set and nothing more is written: the caller
+ * checks once, at the end. For heads, log lines and messages.
  */
 #ifndef BASE_TEXT_H
 #define BASE_TEXT_H
@@ -28,7 +28,7 @@ static inline struct slice text_slice(const struct text *text)
 	return (struct slice){text->ptr, text->len};
 }
 
-/* Where the next `len` bytes go, which the caller writes at once; NULL when they do not fit. */
+/* Reserve `len` bytes, which the caller must write next. NULL if they do not fit. */
 static inline char *text_take(struct text *text, size_t len)
 {
 	if (UNLIKELY(len > text->cap - text->len)) {
@@ -50,7 +50,7 @@ static inline void text_add(struct text *text, struct slice s)
 	}
 }
 
-/* Copy as much of `s` as fits into memory of `cap` bytes; how many that were. */
+/* Copy as much of `s` as fits into memory of `cap` bytes. Returns the bytes copied. */
 static inline size_t text_keep(char *memory, size_t cap, struct slice s)
 {
 	struct text text = text_over(memory, cap);
@@ -61,18 +61,17 @@ static inline size_t text_keep(char *memory, size_t cap, struct slice s)
 
 void text_add_char(struct text *text, char c);
 void text_add_u64(struct text *text, uint64_t value);
-/* Decimal, with zeros in front up to `digits`. */
+/* Decimal, padded with zeros to `digits`. */
 void text_add_padded(struct text *text, uint64_t value, unsigned digits);
-/* As the inside of a JSON string (RFC 8259 §7): quotes, backslashes and control bytes escaped,
- * bytes of 0x80 and above replaced by '?', since their encoding is unknown. */
+/* Append `s` as the content of a JSON string (RFC 8259 §7). Quotes, backslashes and control bytes
+ * are escaped. Bytes from 0x80 on become '?', because their encoding is unknown. */
 void text_add_json(struct text *text, struct slice s);
-/* What somebody wrote, fit for one line of a terminal or a log: escaped, and cut where it is long.
- */
+/* A value of a user or a peer, escaped and cut for one line of a terminal or a log. */
 struct text_shown {
 	char text[256];
 };
 struct text_shown text_show(struct slice value);
-/* printf; for cold paths. */
+/* As printf. Slow: not for the path of a request. */
 void text_add_format(struct text *text, const char *format, ...) PRINTF_LIKE(2, 3);
 
 #endif

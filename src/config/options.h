@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * options — options.def as a table, and what its reader and that of the file
- * share. Private to config/.
+ * options — options.def as a table, and the functions that the readers of command
+ * line, environment and file share. Private to config/.
  */
 #ifndef CONFIG_OPTIONS_H
 #define CONFIG_OPTIONS_H
@@ -12,7 +12,7 @@
 enum option_type {
 	OPTION_FILE,
 	OPTION_POLICY,
-	OPTION_OPERATIONS, /* these three, as flags, are not empty */
+	OPTION_OPERATIONS, /* the values of these three flags are never empty */
 	OPTION_ADDRESSES,
 	OPTION_BIND,
 	OPTION_SWITCH,
@@ -26,7 +26,7 @@ enum option_type {
 
 /* When the value of an option can change. */
 enum option_change {
-	OPTION_START, /* with the next start */
+	OPTION_START, /* at the next start */
 	OPTION_LIVE,  /* while the program runs */
 };
 
@@ -34,7 +34,7 @@ struct config_option {
 	const char *flag; /* NULL: environment only */
 	const char *variable;
 	const char *fallback; /* the default, as text; NULL: none */
-	const char *argument; /* what --help calls the value */
+	const char *argument; /* name of the value in --help */
 	const char *help;
 	size_t member; /* offset in struct config */
 	enum option_type type;
@@ -43,7 +43,7 @@ struct config_option {
 	unsigned max;
 };
 
-/* How many rows the table has. */
+/* The number of rows. */
 enum {
 #define OPTION(...) +1
 	CONFIG_OPTION_COUNT = 0
@@ -60,41 +60,41 @@ struct reader {
 	bool verb_given;
 };
 
-/* NAME: 'VALUE' is not accepted: ACCEPTED. -EINVAL. */
+/* Set the error "NAME: 'VALUE' is not accepted: ACCEPTED". Returns -EINVAL. */
 int config_refuse(struct reader *reader, const char *name, const char *value, const char *accepted);
-/* Set the option's member; `name` is what messages call it. */
+/* Set the member of the option; `name` is the option's name in messages. */
 int config_read_value(struct reader *reader, const struct config_option *option, const char *name,
         const char *value) MUST_USE;
-/* What is wrong with the address of the Engine's socket, or NULL and its path. */
+/* The fault of an address of the Engine's socket; NULL and *ret_path if it has none. */
 const char *config_engine_problem(const char *value, const char **ret_path);
-/* The command line: verb, flags, and what the verb wants besides. */
+/* Read the command line: verb, options, and arguments of the verb. */
 int config_read_arguments(struct reader *reader, int argc, char *const argv[]) MUST_USE;
-/* A new listener, to be filled. */
+/* Add a listener, for the caller to fill. */
 int config_add_listener(struct reader *reader, const char *name, const char *address,
         struct config_listener **ret_listener) MUST_USE;
-/* Variables of options and section switches; after the command line. */
+/* Read the variables of options and the section switches; after the command line. */
 int config_read_environment(struct reader *reader) MUST_USE;
 /*
- * Variables that are set to restrict and that nothing reads: -EINVAL where this would leave
- * open what they were to close, else a warning. After the file.
+ * Check for variables that are meant to restrict and that the program does not read. -EINVAL if
+ * ignoring them would leave something open, else a warning. After the file.
  */
 int config_check_environment(struct reader *reader) MUST_USE;
-/* The compiled policy of this name, or of these names with commas between them, which it unites. */
+/* Find and compile the policy called `names`; several names, separated by commas, are united. */
 int config_find_policy(struct reader *reader, struct slice names, struct place place,
         struct policy **ret_policy) MUST_USE;
-/* The policy of listeners that have none, and config->policy; the last step. */
+/* Set config->policy and the policy of listeners that have none; the last step. */
 int config_choose_policy(struct reader *reader) MUST_USE;
-/* Warn of what is hardly meant so; after everything else. */
+/* Warn of settings that are probably a mistake; after all other steps. */
 void config_review(struct config *config);
-/* One more sentence for config->warnings. */
+/* Add a sentence to config->warnings. */
 void config_warn(struct config *config, const char *format, ...) PRINTF_LIKE(2, 3);
-/* CONFIG_DEFAULT_FILE, where no file is named and this one is there. */
+/* Use CONFIG_DEFAULT_FILE if no file is named and this file exists. */
 void config_use_default_file(struct config *config);
-/* Whether this option, or another row of the same member, was given: here, or in the file. */
+/* Whether this option, another row of its member, or the member in the file was given. */
 bool config_is_given(const struct reader *reader, const struct config_option *option);
-/* Set the option of a member, unless it is given; what it then is was valid before. */
+/* Set a member to a valid value, unless it was given. */
 void config_give(struct reader *reader, size_t member, const char *value);
-/* Read reader->config->file; what was given already stays. */
+/* Read reader->config->file. Values that were given before stay. */
 int config_read_file(struct reader *reader) MUST_USE;
 
 #endif

@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * docker — what a request means to the Engine.
+ * docker — the meaning of a request to the Engine.
  *
- * The catalogue (docker/endpoints.def) has one row per endpoint of the Engine
- * API. docker_route() brings a target into its one canonical spelling, walks
- * its segments through the catalogue and says which operation it is. What was
- * routed is what is sent: the canonical path is written into the request that
- * goes to the Engine, so that its router cannot understand another one.
+ * The catalogue (docker/endpoints.def) has one row for each endpoint of the Engine
+ * API. docker_route() computes the canonical path of a request target and finds
+ * the operation. The canonical path is the path that goes to the Engine, so that
+ * the Engine's router cannot find another operation.
  *
  * Pure: no descriptor, no clock, no memory of its own.
  */
@@ -19,13 +18,13 @@
 
 /* ── The catalogue ───────────────────────────────────────────────────────── */
 
-/* Parts of the API as the first segment names them; docker/sections.def. */
+/* Parts of the API, named by the first segment of the path; docker/sections.def. */
 enum docker_section {
 #define SECTION(name, segment, variable, on) DOCKER_SECTION_##name,
 #include "docker/sections.def"
 #undef SECTION
 	DOCKER_SECTION_COUNT,
-	DOCKER_SECTION_NONE = DOCKER_SECTION_COUNT, /* the first segment names none */
+	DOCKER_SECTION_NONE = DOCKER_SECTION_COUNT, /* the first segment names no section */
 };
 
 /* Methods that a policy tells apart; docker/methods.def. */
@@ -41,7 +40,7 @@ enum docker_method docker_method_of(struct slice name);
 /* "GET"; "OTHER" of DOCKER_METHOD_OTHER. */
 const char *docker_method_name(enum docker_method method);
 
-/* What an operation is; flags, because most are several. */
+/* Traits of an operation; bits, because most operations have several. */
 enum docker_trait {
 	DOCKER_READ = 1 << 0,   /* changes nothing */
 	DOCKER_WRITE = 1 << 1,  /* changes something, or makes the Engine do something */
@@ -54,7 +53,7 @@ enum docker_trait {
 	DOCKER_JSON = 1 << 7,    /* its body is JSON */
 	DOCKER_TAR = 1 << 8,     /* its body is a tar archive */
 	DOCKER_FAR = 1 << 9,     /* makes the Engine contact another machine */
-	DOCKER_ROOT = 1 << 10,   /* whoever may ask for it as he likes is root on the host */
+	DOCKER_ROOT = 1 << 10,   /* enough to become root on the host */
 	DOCKER_HIJACK = DOCKER_ATTACH | DOCKER_EXEC | DOCKER_UPGRADE,
 };
 
@@ -62,45 +61,45 @@ struct docker_endpoint {
 	const char *operation; /* noun.verb: "container.inspect" */
 	const char *method;
 	const char *path;  /* "/containers/{id}/json"; "{name...}" may hold slashes */
-	const char *query; /* key that must have a value for this row to fit; NULL: none */
+	const char *query; /* key that must have a value if this row is to fit; NULL: none */
 	enum docker_section section;
 	unsigned traits;
-	unsigned since;  /* API version, 100 * major + minor; 0: before 1.12, or podman's */
-	unsigned before; /* a version below this one must be there; 0: need not */
-	bool body;       /* a body must be there */
+	unsigned
+	        since; /* first API version, 100 * major + minor; 0: before 1.12, or podman's API */
+	unsigned before; /* the path must have a version below this one; 0: no condition */
+	bool body;       /* the request must have a body */
 	/*
-	 * Keys of the query that say what it is about, for the log; NULL: there is
-	 * none. What they hold must be no secret.
+	 * Keys of the query that name the object, for the log; NULL: none. Their values
+	 * must not be secret.
 	 */
 	const char *name;
 	const char *image;
-	const char *tag; /* of the image, where it is a key of its own */
+	const char *tag; /* tag of the image, if the query has a separate key for it */
 };
 
 /*
- * A request is told apart by one number, its id: the row of the catalogue
- * below docker_endpoint_count; above it what no row fits, by section and by
- * the kind of its method (GET and HEAD; OPTIONS, which the Engine serves on
- * any path; others), so that a table of docker_id_count() entries can hold a
- * decision for every request there is. Several rows may belong to one
- * operation (HEAD and GET of /_ping).
+ * The request id. Ids below docker_endpoint_count are rows of the catalogue. Ids
+ * above stand for requests that no row fits, by section and by kind of method
+ * (GET and HEAD; OPTIONS, which the Engine serves on any path; others). A table
+ * of docker_id_count() entries therefore has an entry for every request. Several
+ * rows may belong to one operation (HEAD and GET of /_ping).
  */
 extern const unsigned docker_endpoint_count;
 unsigned docker_id_count(void);
-/* NULL for what no row fits. */
+/* NULL if no row fits. */
 const struct docker_endpoint *docker_endpoint(unsigned id);
-/* "container.inspect"; of what no row fits "system.options" or "unknown". */
+/* "container.inspect"; if no row fits, "system.options" or "unknown". */
 const char *docker_operation_name(unsigned id);
-/* DOCKER_SECTION_NONE where there is none. */
+/* DOCKER_SECTION_NONE if the path is in no section. */
 enum docker_section docker_id_section(unsigned id);
-/* Whether it has no operation: no row fits, and OPTIONS is not asked. */
+/* Whether the operation is `unknown`: no row fits, and the method is not OPTIONS. */
 bool docker_id_is_unknown(unsigned id);
 /* Whether the method is GET or HEAD. */
 bool docker_id_is_read_method(unsigned id);
 
 /* "CONTAINERS", "LIBPOD_CONTAINERS": the switch that opens the section. */
 const char *docker_section_variable(enum docker_section section);
-/* "containers", "libpod/containers": how its paths begin. */
+/* "containers", "libpod/containers": the beginning of the section's paths. */
 struct slice docker_section_segment(enum docker_section section);
 
 /* ── Routing ─────────────────────────────────────────────────────────────── */
@@ -121,65 +120,64 @@ enum docker_error {
 const char *docker_error_text(enum docker_error error);
 
 struct docker_version {
-	uint16_t major; /* 0: the path names none, which is the Engine's newest */
+	uint16_t major; /* 0: the path has no version; the Engine then uses its newest */
 	uint16_t minor;
 	uint16_t patch;
-	uint16_t parts; /* how many of the three the path has */
+	uint16_t parts; /* number of parts in the path, 0 to 3 */
 };
 
-/* What is to be routed; slices of the request. */
+/* The input of docker_route(); slices of the request. */
 struct docker_target {
 	struct slice method;
 	struct slice path;  /* as sent, up to the query; "*" with OPTIONS */
-	struct slice query; /* behind the question mark; ptr NULL: none */
-	bool has_body;      /* a body is announced, of whatever length but 0 */
+	struct slice query; /* after the question mark; ptr NULL: none */
+	bool has_body;      /* the head announces a body that is not empty */
 };
 
 struct docker_request {
-	unsigned id; /* see above */
+	unsigned id; /* request id, see docker_id_count() */
 	/*
-	 * Where no row fits: the row by which the Engine's router serves it all the
-	 * same, for it lets every name hold slashes (/containers/app/db/logs: with
-	 * links, app/db is a container) and takes any method below /debug. What is
-	 * allowed must be allowed as both.
-	 * Otherwise the id again.
+	 * If no row fits: the row by which the Engine's router serves the request
+	 * nevertheless. That router allows slashes in every name
+	 * (/containers/app/db/logs: with links, app/db is a container) and any method
+	 * below /debug. A policy must then allow both ids. Otherwise equal to `id`.
 	 */
 	unsigned served_id;
-	struct slice method; /* of the target: rules for what no row fits ask for it */
+	struct slice method; /* of the target; for rules about requests that no row fits */
 	struct docker_version version;
-	struct slice path; /* canonical and encoded, version included: what is forwarded */
-	struct slice bare; /* decoded, version removed: what path rules see */
+	struct slice path; /* canonical, encoded, with the version: as forwarded */
+	struct slice bare; /* decoded, without the version: for rules with `path` */
 	struct slice name; /* decoded value of the row's first parameter; ptr NULL: none */
-	/* Memory of the slices; of a path that came in its canonical spelling they are
-	 * parts of the target instead. Not to be copied, nor zeroed. */
+	/* Memory of the slices. If the received path is canonical, the slices point into
+	 * the target instead. Do not copy the struct; it need not be zeroed. */
 	char encoded[DOCKER_PATH_MAX];
 	char decoded[DOCKER_PATH_MAX];
 };
 
 /*
- * Route `target`. DOCKER_OK, or why it must not be forwarded to any Engine:
- * broken escapes, a hidden slash, dot segments and what else two readers could
- * understand in two ways.
+ * Route `target`. DOCKER_OK, or the reason to refuse it: bad escapes, an escaped
+ * slash, dot segments, and other spellings that two readers can understand in two
+ * ways.
  */
 enum docker_error docker_route(
         const struct docker_target *target, struct docker_request *ret_request) MUST_USE;
 
 /*
- * The path that the Engine gets, decoded, with the API version in its shortest spelling:
- * "/v1.41/containers/a b/json". `memory` is written to where the request has no such bytes.
+ * The path that the Engine gets, decoded, with the API version in its shortest form:
+ * "/v1.41/containers/a b/json". Uses `memory` if the request does not contain these bytes.
  */
 struct slice docker_versioned_path(
         const struct docker_request *request, char memory[DOCKER_PATH_MAX]) MUST_USE;
 
 /*
- * What the query of a routed request names: "web", "alpine:3.19". Nothing is
- * written where the row has no such key. Letters, digits and -._~/:@ are decoded, all else is
- * written as %XX; what does not fit is cut, and text->overflow set.
+ * Append the name or the image in the query of a routed request: "web", "alpine:3.19".
+ * Nothing is appended if the row has no such key. Letters, digits and -._~/:@ are decoded, other
+ * bytes are written as %XX. A value that does not fit is cut, and sets text->overflow.
  */
 void docker_add_name(unsigned id, struct slice query, struct text *text);
 void docker_add_image(unsigned id, struct slice query, struct text *text);
 
-/* Whether a Content-Type says that a 200 on attach or exec start is a raw stream. */
+/* Whether a 200 to attach or exec start with this Content-Type is a raw stream. */
 bool docker_is_raw_stream(struct slice content_type);
 
 #endif

@@ -2,20 +2,20 @@
 /*
  * gate — one decision: may this request go to the Engine?
  *
- * gate_decide() runs all checks in their one order:
+ * gate_decide() runs all checks in this order:
  *
- *     head    its end, its size, its grammar                          http/
+ *     head    end, size and grammar of the head                       http/
  *     admit   forms and browsers                                      http/
  *     route   which operation it is; the canonical path               docker/
- *     health  GET and HEAD of /health are the proxy's own
+ *     health  the proxy itself serves GET and HEAD of /health
  *     judge   the policy                                              policy/
  *
- * Serving, `explain` and `convert` ask here, and nobody else knows the order.
+ * Serving, `explain` and `convert` call this function; the order is nowhere else.
  *
- * Pure: no socket, no clock, no memory of its own. A decision that needs more
- * (bytes of the head; one day a body, or what the Engine knows of an object) says
- * so. Whoever has got it asks again with all that was there before, and the
- * checks run again from the head: nothing in the scratch outlives a wait.
+ * Pure: no socket, no clock, no memory of its own. If a decision needs more input
+ * (bytes of the head; later a body, or what the Engine knows of an object), the
+ * result says so. The caller then calls again with all input, and the checks run
+ * again from the head: nothing in the scratch survives a wait.
  */
 #ifndef GATE_GATE_H
 #define GATE_GATE_H
@@ -26,20 +26,21 @@
 #include "outcome/outcome.h"
 #include "policy/policy.h"
 
-/* What holds at a listener. Immutable; any number of threads may ask with it. */
+/* The settings of a listener. Immutable; shared by all threads. */
 struct gate_config {
 	const struct policy *policy; /* compiled */
-	bool browsers;               /* requests of browsers are let through */
+	bool browsers;               /* accept requests of browsers */
 	unsigned max_head;           /* bytes */
 };
 
 struct gate_question {
-	const struct caller *caller; /* no check asks for more than its listener's config yet */
+	const struct caller *caller; /* no check reads it yet */
 	struct slice bytes;          /* of the request, from its first byte on */
-	struct http_scan *scan; /* how far the end of the head was looked for; zeros at first */
+	struct http_scan *scan; /* state of the search for the end of the head; zeroed before the
+	                           first call */
 };
 
-/* Memory for one call, for each thread that asks. */
+/* Memory for one call; one for each thread. */
 struct gate_scratch {
 	struct http_request head;      /* parsed, slices of the question's bytes */
 	struct docker_request request; /* routed */
@@ -50,32 +51,32 @@ struct gate_scratch {
 enum gate_action {
 	GATE_FORWARD,     /* with the path of `request` */
 	GATE_RESPOND,     /* the proxy responds itself, with `outcome` */
-	GATE_NEED_HEAD,   /* more bytes: the head is not whole */
+	GATE_NEED_HEAD,   /* more bytes: the head is incomplete */
 	GATE_NEED_BODY,   /* the whole body; no check asks for it yet */
 	GATE_NEED_LOOKUP, /* what the Engine knows of an object; no check asks for it yet */
 };
 
 struct gate_decision {
 	enum gate_action action;
-	enum outcome outcome; /* of GATE_RESPOND; HEALTHY: if the Engine can be reached */
-	const char *reason;   /* literal: what exactly is wrong; NULL: the outcome says it all */
+	enum outcome outcome; /* of GATE_RESPOND; HEALTHY holds only if the Engine can be reached */
+	const char *reason;   /* string literal, more exact than the outcome's text; NULL: none */
 	/*
-	 * How far it came, in the scratch. A request that was not routed ends its
-	 * connection: how others read it, and where it ends, is not known.
+	 * The results of the checks that ran, in the scratch. A request that was not
+	 * routed ends its connection, because its end is not certain.
 	 */
-	const struct http_request *head;      /* NULL: it could not be parsed */
-	const struct docker_request *request; /* NULL: it was not routed */
-	const struct policy *policy;          /* that judged; NULL: none did */
+	const struct http_request *head;      /* NULL: not parsed */
+	const struct docker_request *request; /* NULL: not routed */
+	const struct policy *policy;          /* the policy that judged; NULL: none */
 	struct verdict verdict;               /* of `policy` */
 };
 
-/* The decision; its pointers are good until the scratch or the bytes change. */
+/* The pointers of the decision are valid until the scratch or the bytes change. */
 struct gate_decision gate_decide(const struct gate_config *config,
         const struct gate_question *question, struct gate_scratch *scratch) MUST_USE;
 
 /*
- * Write the head with which a client asks for `target`, "/path?query" or
- * "http://host/path?query": for those who ask about a request that nobody sent.
+ * Append the head of a request for `target`, "/path?query" or
+ * "http://host/path?query": for `explain` and `convert`, which have no received head.
  */
 void gate_add_head(struct slice method, struct slice target, bool has_body, struct text *text);
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * head — what request and response heads share. For this folder only.
+ * head — what request and response heads share. Private to http/.
  */
 #ifndef HTTP_HEAD_H
 #define HTTP_HEAD_H
@@ -8,11 +8,11 @@
 #include "base/bytes16.h"
 #include "http/http.h"
 
-/* What a byte may be part of; bits, since it may be several. */
+/* Where a byte may occur; bits, because a byte may have several classes. */
 enum byte_class {
 	BYTE_TOKEN = 1, /* names and methods: RFC 9110 section 5.6.2 */
-	BYTE_VALUE = 2, /* field values: RFC 9110 section 5.5, with the blanks */
-	BYTE_PATH = 4,  /* a target up to the query; without '%', which needs a look */
+	BYTE_VALUE = 2, /* field values: RFC 9110 section 5.5, with space and tab */
+	BYTE_PATH = 4,  /* a target before the query; without '%', which is checked separately */
 	BYTE_QUERY = 8, /* a target's query; without '%' */
 	BYTE_HOST = 16, /* a registered name: RFC 3986 section 3.2.2; without '%' and ',' */
 	BYTE_HEX = 32,
@@ -70,12 +70,12 @@ static inline size_t head_empty_line(struct slice bytes)
 	return slice_starts_with(bytes, SLICE("\r\n")) ? HEAD_EMPTY_LINE : 0;
 }
 
-/* What the fields say that decides on framing and on the connection. */
+/* The fields that decide the framing and the end of the connection. */
 struct head_facts {
 	struct slice host;
 	struct slice length;
 	struct slice coding;
-	unsigned hosts; /* how many there are */
+	unsigned hosts; /* number of Host fields */
 	unsigned codings;
 	unsigned lengths;
 	bool lengths_differ;
@@ -99,7 +99,7 @@ enum http_error head_parse_fields(struct slice bytes, struct slice first_line,
 /* Reads the one Content-Length, if any, into the head. */
 enum http_error head_parse_length(struct http_head *head, const struct head_facts *facts) MUST_USE;
 
-/* How "chunked" may be spelled. */
+/* Accepted spellings of "chunked". */
 enum head_coding {
 	HEAD_CODING_EXACT,
 	HEAD_CODING_ANY_CASE, /* RFC 9112 section 7 */
@@ -109,7 +109,7 @@ enum head_coding {
 enum http_error head_parse_coding(
         struct http_head *head, const struct head_facts *facts, enum head_coding spelling) MUST_USE;
 
-/* Whether the connection outlives this message as far as its sender says (RFC 9112 section 9.3). */
+/* Whether the sender keeps the connection open after this message (RFC 9112 section 9.3). */
 static inline bool head_keeps_alive(const struct http_head *head, const struct head_facts *facts)
 {
 	return !facts->close && (head->minor_version > 0 || facts->keep_alive);

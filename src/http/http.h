@@ -3,11 +3,11 @@
  * http — HTTP/1.1 (RFC 9110, RFC 9112) as pure functions over bytes.
  *
  * Parse, frame, write. No descriptor, no clock, no memory of its own: parsed
- * heads are slices into the caller's bytes and die with them. Requests are
- * read far more strictly than the RFC demands, because the reader behind us
- * (Go's net/http) is lenient: whatever two readers could understand in two
- * ways is refused. Nothing a client sent as a request line, a field line or
- * chunk framing is ever copied on; the writers make them anew from the parse.
+ * heads are slices of the caller's bytes and live as long as these. Requests are
+ * parsed more strictly than the RFC requires, because the Engine's parser (Go's
+ * net/http) is lenient: a message that two readers can understand in two ways is
+ * refused. Received request lines, field lines and chunk framing are never
+ * copied; the writers make new ones from the parsed values.
  */
 #ifndef HTTP_HTTP_H
 #define HTTP_HTTP_H
@@ -28,7 +28,7 @@ enum http_error {
 
 /* The status of the response to a refused request: 400, 403, 405 or 431. */
 unsigned http_error_status(enum http_error error);
-/* What is wrong, in words for the client's author. */
+/* A sentence about the fault, for the client. */
 const char *http_error_text(enum http_error error);
 
 /* The reason phrase of the status of a local response (RFC 9110 §15). */
@@ -43,25 +43,25 @@ enum http_progress {
 };
 
 /*
- * Looks for the empty line that ends a head. Keeps its place between calls, so
- * that a head that comes byte by byte is read once. One empty line in front of
- * a head is skipped and counts as part of it. Line ends other than CRLF are
- * refused here; everything else waits until the head is whole.
+ * The search for the empty line that ends a head. It keeps its position between
+ * calls, so that each byte is read once. One empty line before a head is skipped
+ * and counts as part of the head (RFC 9112 §2.2). Line ends other than CRLF are
+ * refused here; all other checks need the complete head.
  */
 struct http_scan {
-	size_t offset;   /* bytes looked at */
-	size_t line;     /* where the current line starts */
-	size_t head_len; /* set when done: bytes up to and with the empty line */
+	size_t offset;   /* bytes searched */
+	size_t line;     /* offset of the current line */
+	size_t head_len; /* with HTTP_DONE: bytes of the head, the empty line included */
 	enum http_error error;
 };
 
-/* `bytes` begins at the head's first byte; earlier calls saw a prefix of it. */
+/* `bytes` begins at the first byte of the head; earlier calls got a prefix of it. */
 enum http_progress http_scan_head(struct http_scan *scan, struct slice bytes) MUST_USE;
 
 /*
- * Whether `bytes`, where a request may begin, are less than that: nothing, or
- * (a part of) the empty line that is skipped. A client that sends one behind a
- * body has not begun another request with it.
+ * Whether `bytes`, received between two requests, begin no request: they are empty
+ * or a prefix of the empty line that is skipped. Some clients send such a line
+ * after a body.
  */
 static inline bool http_is_before_head(struct slice bytes)
 {
@@ -69,8 +69,8 @@ static inline bool http_is_before_head(struct slice bytes)
 }
 
 /*
- * The method of the request line that `bytes` begin with, of a head that is
- * not whole or malformed; empty where there is none.
+ * The method at the beginning of `bytes`, a head that is incomplete or malformed;
+ * empty if there is none.
  */
 struct slice http_method_sent(struct slice bytes);
 
@@ -78,7 +78,7 @@ struct slice http_method_sent(struct slice bytes);
 
 enum { HTTP_FIELDS_MAX = 1000 };
 
-/* Fields this program understands; all others are passed on unread. */
+/* Fields that this program understands; others are forwarded unread. */
 enum http_name {
 	HTTP_NAME_OTHER = 0,
 #define FIELD(name, text, hop_by_hop) HTTP_NAME_##name,
@@ -88,13 +88,13 @@ enum http_name {
 };
 
 struct http_field {
-	struct slice name;  /* as spelled */
+	struct slice name;  /* as received */
 	struct slice value; /* trimmed */
 	enum http_name known;
-	bool connection_named; /* a Connection field names it: for this hop only */
+	bool connection_named; /* a Connection field names it: not forwarded */
 };
 
-/* How the body's end is known (RFC 9112 §6.3). */
+/* How the end of the body is determined (RFC 9112 §6.3). */
 enum http_framing {
 	HTTP_NO_BODY,
 	HTTP_LENGTH,
@@ -108,17 +108,17 @@ struct http_head {
 	unsigned minor_version; /* of HTTP/1.x; 0 or 1 */
 	enum http_framing framing;
 	uint64_t content_length; /* when has_length */
-	bool keep_alive;         /* the sender is willing (RFC 9112 §9.3) */
-	bool has_length;         /* a Content-Length was there, even where no body follows */
-	bool has_chunked;        /* a Transfer-Encoding was there */
-	struct slice upgrade;    /* value of Upgrade; ptr is NULL without one */
+	bool keep_alive;         /* the sender keeps the connection open (RFC 9112 §9.3) */
+	bool has_length;         /* there is a Content-Length, even if no body follows */
+	bool has_chunked;        /* there is a Transfer-Encoding */
+	struct slice upgrade;    /* value of Upgrade; ptr NULL: no such field */
 };
 
 struct http_request {
 	struct http_head head;
 	struct slice method;
 	struct slice path;  /* of the target, never empty; "*" with OPTIONS */
-	struct slice query; /* behind the question mark; ptr is NULL without one */
+	struct slice query; /* after the question mark; ptr NULL: none */
 	struct slice host;
 };
 
@@ -129,8 +129,8 @@ struct http_response {
 };
 
 /*
- * Parse a complete head, as http_scan_head() measured it. `fields` has room
- * for HTTP_FIELDS_MAX. The result borrows from `bytes` and `fields`.
+ * Parse a complete head, of the length that http_scan_head() found. `fields` has
+ * room for HTTP_FIELDS_MAX. The result points into `bytes` and `fields`.
  */
 enum http_error http_request_parse(
         struct slice bytes, struct http_field *fields, struct http_request *ret_request) MUST_USE;
@@ -138,34 +138,34 @@ enum http_error http_request_parse(
 enum http_error http_response_parse(struct slice bytes, struct http_field *fields, bool to_head,
         struct http_response *ret_response) MUST_USE;
 
-/* The value of the first field of that name; ptr is NULL without one. */
+/* The value of the first field called `name`; ptr NULL: no such field. */
 struct slice http_field_value(const struct http_head *head, enum http_name name);
 
-/* ── Who may speak at all ────────────────────────────────────────────────── */
+/* ── Forms and browsers ──────────────────────────────────────────────────── */
 
 /*
- * A form in the body: the Engine would take its values rather than those of
- * the query. So would it of a type that only some readers see as one.
+ * Refuse a body that is a form, because the Engine would use its values instead of
+ * those of the query; and a Content-Type that only some readers take for a form.
  */
 enum http_error http_check_type(const struct http_request *request) MUST_USE;
 /*
- * A page in a browser, of whatever site, can make requests too; but a browser
- * says so. Plain WebSocket clients send an Origin as well, the Host's own, and
- * fetch() outside of browsers a Sec-Fetch-Mode.
+ * Refuse a request of a browser, because a page of any site can send it. Not
+ * refused: WebSocket clients that send the Host as Origin, and fetch() outside of
+ * browsers, which sends Sec-Fetch-Mode alone.
  */
 enum http_error http_check_browser(const struct http_request *request) MUST_USE;
 
 /* ── Body framing ────────────────────────────────────────────────────────── */
 
 /*
- * A chunked body (RFC 9112 §7.1), rewritten in place: sizes are spelled anew,
- * extensions and trailer fields dropped. What comes out is never longer than
- * what went in.
+ * The state of a chunked body (RFC 9112 §7.1) that is rewritten in place: sizes
+ * are written in their shortest form, extensions and trailer fields are dropped.
+ * The output is never longer than the input.
  */
 struct http_chunks {
 	unsigned state;     /* a row of the table in chunks.c */
-	bool bare;          /* write the data without any framing (for HTTP/1.0) */
-	uint64_t remaining; /* bytes of the current chunk still to come */
+	bool bare;          /* write data without framing, for HTTP/1.0 */
+	uint64_t remaining; /* bytes of the current chunk that are not received yet */
 	size_t line_len;    /* bytes of the current size or trailer line so far */
 	size_t trailer_len; /* bytes of all trailer lines so far */
 	unsigned digits;
@@ -178,43 +178,43 @@ enum {
 
 struct http_chunks_result {
 	enum http_progress progress;
-	size_t consumed; /* bytes of the input that were used */
-	size_t produced; /* bytes at the front of the memory that are the output */
+	size_t consumed; /* bytes of the input that were read */
+	size_t produced; /* bytes of output, at the front of the memory */
 	uint64_t data;   /* bytes of body data among them */
 };
 
 /*
- * Feed `len` bytes at `bytes`; the output replaces them from the front. Starts
- * from a struct of zeros. Of a size line that is not whole yet nothing is used:
- * the next call sees it again, with more behind it. Bytes are used up to what
- * is malformed, and after HTTP_DONE and HTTP_BAD none.
+ * Rewrite `len` bytes at `bytes`; the output replaces them from the front. Zero the
+ * struct before the first call. An incomplete size line is not consumed: pass it
+ * again, with more bytes. Bytes are consumed up to a malformed byte; after
+ * HTTP_DONE and HTTP_BAD, no bytes are consumed.
  */
 struct http_chunks_result http_chunks_rewrite(
         struct http_chunks *chunks, char *bytes, size_t len) MUST_USE;
-/* Bytes of data that come next and need no look: they may go past this function. */
+/* Bytes of data that come next and need no rewriting: the caller may move them itself. */
 uint64_t http_chunks_opaque(const struct http_chunks *chunks);
-/* Account for `len` opaque bytes that went past. */
+/* Account for `len` opaque bytes that the caller moved. */
 void http_chunks_skip(struct http_chunks *chunks, uint64_t len);
 
 /* ── Writing ─────────────────────────────────────────────────────────────── */
 
-/* What the writers add and leave out. */
+/* What http_request_write() adds and omits. */
 struct http_request_options {
 	struct slice api_key; /* sent as x-api-key in place of the client's; ptr NULL: untouched */
 	bool upgrade;         /* send Upgrade and Connection: Upgrade on */
-	bool drop_body;       /* announce an empty body whatever the client announced */
+	bool drop_body;       /* announce an empty body, whatever the client announced */
 };
 
 /*
- * The target is `path` with the request's query behind it. Host is sent as
- * `localhost`, the version as 1.1, hop-by-hop fields are left out.
+ * Append a request head. The target is `path` and the query of the request. Host
+ * is `localhost`, the version is HTTP/1.1, hop-by-hop fields are omitted.
  */
 void http_request_write(struct text *text, const struct http_request *request, struct slice path,
         const struct http_request_options *options);
 
 enum http_connection {
-	HTTP_CONNECTION_KEEP,       /* say nothing: the default of 1.1 */
-	HTTP_CONNECTION_KEEP_ALIVE, /* said aloud, for 1.0 */
+	HTTP_CONNECTION_KEEP,       /* no Connection field: the default of HTTP/1.1 */
+	HTTP_CONNECTION_KEEP_ALIVE, /* for HTTP/1.0 */
 	HTTP_CONNECTION_CLOSE,
 	HTTP_CONNECTION_UPGRADE,
 };

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * identity — who calls.
+ * identity — the client of a connection.
  *
- * A caller is what is known of the one at the other end of a connection, as
- * values. The name is made when a line is printed, and nobody reads it again.
+ * A caller is what is known of a client, as values. Its name is made when a line
+ * is printed, and is never parsed.
  *
- * What else tells callers apart has its place in struct caller: the user and
+ * Other facts that identify callers will be members of struct caller: user and
  * group at a unix socket, a key, a certificate, the container, and the client
- * entry of the configuration that all these lead to.
+ * entry of the configuration that they determine.
  */
 #ifndef IDENTITY_IDENTITY_H
 #define IDENTITY_IDENTITY_H
@@ -16,19 +16,19 @@
 #include "base/text.h"
 
 struct caller {
-	unsigned listener;     /* number of the listener, in the order of the configuration */
-	union address address; /* IPv4 as such, also where an IPv6 socket accepted it */
+	unsigned listener;     /* index of the listener in the configuration */
+	union address address; /* an IPv4 address is AF_INET, even if an IPv6 socket accepted it */
 };
 
-/* Who came from `peer`, as accept(2) tells it, to that listener. */
+/* The caller whose address accept(2) returned as `peer`, at that listener. */
 struct caller caller_from(unsigned listener, const union address *peer);
 
-/* Whether both come from one host; the port is another one for each connection. */
+/* Whether both have the same host; ports are ignored, because each connection has another. */
 bool caller_same_host(const struct caller *a, const struct caller *b);
-/* Equal for callers from one host. */
+/* Equal for callers with the same host. */
 unsigned caller_hash(const struct caller *caller);
 
-/* Write 192.0.2.1:4711, [2001:db8::1]:4711 or unix. */
+/* Append 192.0.2.1:4711, [2001:db8::1]:4711 or unix. */
 void caller_add_name(const struct caller *caller, struct text *text);
 /* The same without the port. */
 void caller_add_host(const struct caller *caller, struct text *text);

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * learn — what clients asked for, and the smallest policy that allows it.
+ * learn — a record of the requests of clients, and the smallest policy that allows them.
  *
- * Notes are taken while the proxy learns, or while a policy only observes. In
- * the end they are printed as a configuration file that can be used as it is.
- * One record for all workers, with a lock: learning is no time of haste.
+ * Requests are recorded by the verb `learn`, and under policies with `mode: observe`.
+ * At the end the record is printed as a configuration file that can be used
+ * unchanged. All workers share one record, with a lock.
  */
 #ifndef LEARN_LEARN_H
 #define LEARN_LEARN_H
@@ -16,42 +16,43 @@
 #include <stdio.h>
 
 enum {
-	LEARN_CLIENTS_MAX = POLICY_EXTENDS_MAX, /* further ones share the last page */
-	LEARN_UNKNOWN_MAX = 256, /* different requests that no row of the catalogue fits */
-	LEARN_PATH_MAX = 256,    /* bytes of such a request's path; longer ones are only counted */
+	LEARN_CLIENTS_MAX = POLICY_EXTENDS_MAX, /* further clients share the last page */
+	LEARN_UNKNOWN_MAX = 256,                /* different unknown requests */
+	LEARN_PATH_MAX =
+	        256, /* bytes of the path of an unknown request; longer ones are only counted */
 };
 
 struct learn;
 
 /* NULL without memory. */
 struct learn *learn_new(void) MUST_USE;
-/* NULL is fine. */
+/* `learn` may be NULL. */
 void learn_free(struct learn *learn);
 
 /*
- * Note a request. What a caller's host asks for for the first time is said in the
- * log. 0, or the number by which learn_served() knows the request: one that is no
- * operation of the catalogue. From any thread.
+ * Record a request. The first request of a host for an operation is logged. Returns
+ * the number for learn_served() if the request is unknown, else 0. From any thread.
  */
 unsigned learn_note(
         struct learn *learn, const struct caller *caller, const struct docker_request *request);
 /*
- * The Engine serves what was noted as `number`, not 0. Without that, the request is printed without
- * a rule: every Engine responds to stray requests (/, /metrics) with 404. From any thread.
+ * The Engine served the unknown request `number`, which is not 0. If it was never served, it is
+ * printed without a rule: every Engine responds to stray requests (/, /metrics) with 404. From any
+ * thread.
  */
 void learn_served(struct learn *learn, unsigned number);
 
-/* Where clients were listened to. */
+/* An address to listen on. */
 struct learn_listener {
 	const char *address;
-	unsigned mode; /* of a unix socket's file; not looked at for others */
+	unsigned mode; /* of a unix socket's file; ignored for other addresses */
 };
 
-/* What the printed configuration says besides policies. */
+/* The part of the printed configuration that is not policies. */
 struct learn_setting {
-	const struct learn_listener *listeners; /* those that learnt */
+	const struct learn_listener *listeners; /* the listeners that recorded */
 	unsigned listener_count;
-	unsigned other_count;    /* further ones, which did not and are not printed */
+	unsigned other_count;    /* other listeners, which are not printed */
 	const char *socket_path; /* of the Engine */
 };
 

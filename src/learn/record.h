@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * record — what struct learn holds; private to learn/.
+ * record — struct learn. Private to learn/.
  */
 #ifndef LEARN_RECORD_H
 #define LEARN_RECORD_H
@@ -11,13 +11,13 @@
 
 enum { LEARN_METHOD_MAX = 32 };
 
-/* What one client asked for. */
+/* The requests of one client. */
 struct page {
-	struct caller caller; /* its host counts */
-	bool of_others;       /* of all callers for whom there was no page left */
+	struct caller caller; /* identified by its host */
+	bool of_others;       /* shared by all callers beyond the ceiling */
 	uint64_t requests;
-	uint64_t uncounted; /* requests no row fits for which there was no room or can be no rule */
-	uint32_t counts[];  /* by request id, the first of those that are one operation */
+	uint64_t uncounted; /* unknown requests beyond the ceiling, or that no rule can name */
+	uint32_t counts[];  /* by request id, the first id of the operation */
 };
 
 /* A request that no row of the catalogue fits. */

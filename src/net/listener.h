@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * listener — sockets that clients connect to.
+ * listener — listening sockets.
  */
 #ifndef NET_LISTENER_H
 #define NET_LISTENER_H
@@ -10,18 +10,20 @@
 #include "base/text.h"
 
 /*
- * A listening, non-blocking socket on `address`. All interfaces are IPv6 and
- * IPv4 in one socket, IPv4 alone where there is no IPv6. The file of a unix
- * socket replaces a stale one and gets `mode`, whatever the umask; that one
- * belongs to the process, so there must be no other thread yet. Several with
- * `shared` may have the same TCP address; without it one is only bound, to learn
- * whether somebody else listens there (-EADDRINUSE): it takes no clients, who
- * would be reset when it closes. The descriptor, or -errno; -EINVAL: not an
- * address.
+ * Open a non-blocking socket on `address`. An address of all interfaces is one
+ * socket for IPv6 and IPv4, or for IPv4 alone if the system has no IPv6. The file
+ * of a unix socket replaces a stale file and gets `mode`, whatever the umask. The
+ * umask belongs to the process, so that no other thread may exist yet.
+ *
+ * `shared`: the socket listens, and others may listen on the same TCP address
+ * (SO_REUSEPORT). Without `shared`, a TCP socket is bound and does not listen: it
+ * shows whether another program listens there (-EADDRINUSE).
+ *
+ * Returns the descriptor or -errno; -EINVAL if `address` is not an address.
  */
 int listener_open(const char *address, unsigned mode, bool shared) MUST_USE;
 
-/* Why listener_open() returned `error`, and what to do about it, as the end of a sentence. */
+/* Append the cause of `error` from listener_open() and its remedy, as the end of a sentence. */
 void listener_explain(const char *address, int error, struct text *sentence);
 
 #endif

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * loop — one thread's event loop: descriptors, timers, and work put off to the
- * end of a turn.
+ * loop — the event loop of a thread: descriptors, timers, and tasks at the end of
+ * a turn. A turn is one epoll_wait() and the handling of its events.
  *
- * Everything a loop serves belongs to its thread. An object that is released
- * during a turn must stay in memory until the turn ends, since the kernel may
- * have reported an event for it already: release it from a task.
+ * Everything in a loop belongs to the loop's thread. The memory of an object must
+ * stay valid until the end of the turn, because the kernel may have reported an
+ * event for it already: free it in a task.
  */
 #ifndef NET_LOOP_H
 #define NET_LOOP_H
@@ -17,7 +17,7 @@
 
 struct loop {
 	int epoll;       /* descriptor */
-	int64_t now_ns;  /* monotonic, read once a turn */
+	int64_t now_ns;  /* CLOCK_MONOTONIC, read once a turn */
 	int64_t next_ns; /* no timer expires before */
 	bool stopped;
 	struct list tasks;
@@ -30,13 +30,14 @@ struct watch {
 	void (*ready)(struct watch *watch, uint32_t events);
 };
 
-/* Work for the end of this turn; may be put off again, then it runs in the next one. */
+/* Work for the end of the turn. A task that is put off again while it runs, runs in the next turn.
+ */
 struct task {
 	struct list link;
 	void (*run)(struct task *task);
 };
 
-/* Timers that all run equally long, so that the list is in order of expiry. */
+/* Timers of one duration, so that the list is in the order of expiry. */
 struct timer_queue {
 	struct list link;
 	struct list timers;
@@ -52,17 +53,16 @@ struct timer {
 /* 0 or -errno. */
 int loop_init(struct loop *loop) MUST_USE;
 void loop_done(struct loop *loop);
-/* Serve until loop_stop(). 0 or -errno when the kernel refuses to wait. */
+/* Serve until loop_stop(). 0, or -errno of epoll_wait(). */
 int loop_run(struct loop *loop) MUST_USE;
 void loop_stop(struct loop *loop);
-/* The end of a turn, by itself for whoever has a time of their own: what has expired at
- * `now_ns`, then the tasks. */
+/* Run the end of a turn alone, for tests that set `now_ns`: expired timers, then tasks. */
 void loop_end_turn(struct loop *loop);
 
 /* Watch `watch->fd` for `events`. 0 or -errno. */
 int loop_add(struct loop *loop, struct watch *watch, uint32_t events) MUST_USE;
 int loop_change(struct loop *loop, struct watch *watch, uint32_t events) MUST_USE;
-/* Stop watching; needed only when the descriptor stays open. */
+/* Stop watching; needed only if the descriptor stays open. */
 void loop_remove(struct loop *loop, struct watch *watch);
 
 void task_init(struct task *task, void (*run)(struct task *task));
@@ -70,7 +70,7 @@ void loop_put_off(struct loop *loop, struct task *task);
 
 void timer_queue_init(struct loop *loop, struct timer_queue *queue, int64_t duration_ns);
 void timer_init(struct timer *timer, void (*expired)(struct timer *timer));
-/* (Re)start; it expires once. */
+/* Start or restart the timer; it expires once. */
 void timer_start(struct loop *loop, struct timer_queue *queue, struct timer *timer);
 void timer_stop(struct timer *timer);
 

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * stream — one connection, read and written without ever blocking.
+ * stream — one connection, read and written without blocking.
  *
- * Edge-triggered: the flags say what was last reported, and an operation that
- * falls short clears its flag, so that no call is made only to hear EAGAIN.
+ * Edge-triggered: the flags hold what the kernel reported last. An operation that
+ * moves fewer bytes than asked clears its flag, so that no call only returns
+ * EAGAIN.
  *
- * What a connection is made of is a table of verbs. Plain sockets are the first
- * one (plain.c); transport security comes as another. Nobody but a table calls
- * the kernel for a stream.
+ * A kind of connection is a table of verbs. plain.c has the table of plain sockets;
+ * TLS will be a second table. Only the functions in a table make system calls for
+ * a stream.
  */
 #ifndef NET_STREAM_H
 #define NET_STREAM_H
@@ -23,10 +24,10 @@ struct stream;
 typedef void stream_notify(struct stream *stream);
 
 /*
- * Reading and writing return bytes, or -EAGAIN, or another -errno; 0 bytes read
- * are the end. Each clears `readable` or `writable` where it has to be waited,
- * and `reported` sets it again: a table whose writing waits for bytes of the
- * peer does so when those have come.
+ * Reading and writing return bytes, -EAGAIN, or another -errno; 0 bytes read are
+ * the end. Each clears `readable` or `writable` if the caller has to wait, and
+ * `reported` sets the flag again. If writing waits for bytes of the peer, as TLS
+ * can, `reported` sets `writable` when these bytes have arrived.
  */
 struct stream_verbs {
 	/* Set the flags by what the kernel reported: EPOLL* bits. */
@@ -34,12 +35,12 @@ struct stream_verbs {
 	int (*handshake)(struct stream *stream);
 	ssize_t (*read)(struct stream *stream, char *bytes, size_t len);
 	ssize_t (*write)(struct stream *stream, struct slice bytes, bool more);
-	/* NULL: bytes have to be copied. A table may be exchanged for one that splices once the
-	 * handshake is over, when the kernel has taken the encryption over. */
+	/* NULL: bytes must be copied. After the handshake, a table may be replaced by one that
+	 * splices, if the kernel does the encryption. */
 	ssize_t (*splice_from)(struct stream *stream, int pipe, size_t len);
 	ssize_t (*splice_to)(struct stream *stream, int pipe, size_t len, bool more);
 	void (*push)(struct stream *stream);
-	/* What of it cannot be written yet is the table's to write later. */
+	/* Close the writing direction. If this cannot be done yet, the table does it later. */
 	void (*finish)(struct stream *stream);
 	void (*reset_on_close)(struct stream *stream);
 	bool (*is_quiet)(const struct stream *stream);
@@ -48,38 +49,39 @@ struct stream_verbs {
 
 struct stream {
 	const struct stream_verbs *verbs;
-	struct watch watch; /* its descriptor is negative when the stream is closed */
+	struct watch watch; /* watch.fd is negative if the stream is closed */
 	struct loop *loop;
 	stream_notify *notify; /* something changed */
 	bool established;      /* the handshake is over */
 	bool readable;
 	bool writable;
-	bool peer_done;    /* the peer sends no more; bytes may still wait */
-	bool hangup;       /* the peer is gone altogether */
-	bool broken;       /* the connection was reset: what is left of it is an error */
+	bool peer_done;    /* the peer has ended its direction; received bytes may be unread */
+	bool hangup;       /* both directions are closed */
+	bool broken;       /* the connection was reset: unread bytes are an error */
 	bool held;         /* the last bytes were written with "more follows" */
-	bool takes_pages;  /* long runs are cheaper spliced into it than copied */
+	bool takes_pages;  /* splicing long runs into it is cheaper than copying */
 	bool watches_room; /* EPOLLOUT is asked for */
 };
 
-/* ── How streams begin ───────────────────────────────────────────────────── */
+/* ── Opening ─────────────────────────────────────────────────────────────── */
 
-/* What stands behind a listener or an upstream; a kind with settings has them behind this struct.
- */
+/* A kind of streams: how connections are accepted and made. Settings of a kind follow this struct
+ * in memory. */
 struct transport {
 	/* Take over the non-blocking `fd`. 0, or -errno and it is closed. */
 	int (*accept)(const struct transport *transport, struct stream *stream, struct loop *loop,
 	        int fd, stream_notify *notify);
-	/* Begin to connect: stream_handshake() says when that is over. 0 or -errno. */
+	/* Begin to connect; stream_handshake() returns 0 when the connection is made. 0 or -errno.
+	 */
 	int (*connect)(const struct transport *transport, struct stream *stream, struct loop *loop,
 	        const union address *address, stream_notify *notify);
 };
 
 extern const struct transport transport_plain;
 
-/* ── Using them ──────────────────────────────────────────────────────────── */
+/* ── Using streams ───────────────────────────────────────────────────────── */
 
-/* Whether bytes may pass: 0, -EAGAIN until a later notification, or why they never will. */
+/* 0 if bytes can be read and written; -EAGAIN until a later notification; else the -errno. */
 static inline int stream_handshake(struct stream *stream)
 {
 	return stream->established ? 0 : stream->verbs->handshake(stream);
@@ -103,7 +105,7 @@ static inline ssize_t stream_write(struct stream *stream, struct slice bytes, bo
 	return stream->writable ? stream->verbs->write(stream, bytes, more) : -EAGAIN;
 }
 
-/* Whether bytes can go from one to the other through a pipe, without copying. */
+/* Whether bytes can be spliced from `source` to `sink`, through a pipe. */
 static inline bool stream_can_splice(const struct stream *source, const struct stream *sink)
 {
 	return source->verbs->splice_from != NULL && sink->verbs->splice_to != NULL;
@@ -120,7 +122,7 @@ static inline ssize_t stream_splice_to(struct stream *stream, int pipe, size_t l
 	return stream->writable ? stream->verbs->splice_to(stream, pipe, len, more) : -EAGAIN;
 }
 
-/* What `more` held back is sent now. */
+/* Send the bytes that the kernel held back because of `more`. */
 static inline void stream_push(struct stream *stream)
 {
 	if (stream->held) {
@@ -129,36 +131,36 @@ static inline void stream_push(struct stream *stream)
 	}
 }
 
-/* Tell the peer that nothing more comes. */
+/* End the writing direction. */
 static inline void stream_finish(struct stream *stream)
 {
 	stream->verbs->finish(stream);
 }
 
-/* The peer shall see that what it got is not all. */
+/* Closing will reset the connection, so that the peer sees that the data is incomplete. */
 static inline void stream_reset_on_close(struct stream *stream)
 {
 	stream->verbs->reset_on_close(stream);
 }
 
-/* Whether an idle stream has neither bytes nor an end waiting; asks the kernel. */
+/* Whether an idle stream has neither unread bytes nor an end. A system call. */
 static inline bool stream_is_quiet(const struct stream *stream)
 {
 	return stream->verbs->is_quiet(stream);
 }
 
-/* The struct must outlive the loop's turn. */
+/* The struct must stay valid until the end of the turn. */
 void stream_close(struct stream *stream);
-/* Forget that room was waited for: an idle unix socket reports it with every byte its peer reads.
- */
+/* Stop waiting for room to write. Otherwise an idle unix socket reports an event for each read of
+ * its peer. */
 void stream_ignore_room(struct stream *stream);
 
-/* ── For the tables ──────────────────────────────────────────────────────── */
+/* ── For tables of verbs ─────────────────────────────────────────────────── */
 
 /* Begin a stream over `fd`; `established` or not. 0, or -errno and `fd` is closed. */
 int stream_open(struct stream *stream, const struct stream_verbs *verbs, struct loop *loop, int fd,
         bool established, stream_notify *notify) MUST_USE;
-/* There was no room for what should be written: wait for it. 0 or -errno. */
+/* Wait for room to write. 0 or -errno. */
 int stream_await_room(struct stream *stream) MUST_USE;
 
 #endif

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * outcome — every way in which a request can end: one row of outcomes.def each.
+ * outcome — every way in which a request can end; each is a row of outcomes.def.
  *
- * The gate decides for some of them, a session meets the others, and the log
- * names them all.
+ * The gate decides for some outcomes, a session finds the others, and the log
+ * records all of them.
  */
 #ifndef OUTCOME_OUTCOME_H
 #define OUTCOME_OUTCOME_H
@@ -15,11 +15,11 @@ enum outcome {
 	OUTCOME_COUNT,
 };
 
-/* Of the proxy's own response; 0: there is none. */
+/* The status of the local response; 0: there is no local response. */
 unsigned outcome_status(enum outcome outcome);
-/* "denied", "head_timeout": in the log, and as the label of a metric. */
+/* A word such as "denied" or "head_timeout", for the log and for metrics. */
 const char *outcome_word(enum outcome outcome);
-/* A sentence for the client and for the log; NULL: there is nothing to say. */
+/* A sentence for the client and the log; NULL: none. */
 const char *outcome_text(enum outcome outcome);
 
 #endif

@@ -11,15 +11,15 @@
 
 struct rule {
 	struct rule *next;
-	const struct policy *policy; /* in which it is written */
+	const struct policy *policy; /* the policy in which it is written */
 	const char *text;
 	struct place place;
 	bool allow;
 	unsigned methods; /* bits of policy_method_bit(); 0: any */
 	struct pattern *path;
-	const char *plain_path;         /* the path, where the pattern fits one alone; NULL: more */
+	const char *plain_path;         /* the path, if the pattern fits exactly one; else NULL */
 	struct pattern *versioned_path; /* sees the API version, which clients choose */
-	uint64_t *fits;                 /* a bit for each request id that it can concern */
+	uint64_t *fits;                 /* a bit for each request id that it can fit */
 };
 
 /* One name of `extends`. */
@@ -29,7 +29,7 @@ struct extension {
 	struct place place;
 };
 
-/* A rule that is to be tried for an id, and what its id leaves open. */
+/* A rule to try for a request id, and the conditions that the id does not decide. */
 struct step {
 	const struct rule *rule; /* NULL: no rule fits */
 	bool ask_method;
@@ -48,7 +48,7 @@ struct policy {
 	unsigned extension_count;
 	bool observe;
 	bool used;               /* see policy_use() */
-	bool in_configuration;   /* written by the user, who can add to it */
+	bool in_configuration;   /* written in the configuration file */
 	policy_advisor *advisor; /* NULL: the general one */
 	const void *advisor_context;
 	/* Numbers, from 1, of presets that allow all that it does, the nearest first; 0 ends them.
@@ -79,22 +79,22 @@ static inline void id_add(uint64_t *ids, unsigned id)
 /* A bit for each method that rules may name; 0: it is none of them. */
 unsigned policy_method_bit(struct slice method);
 
-/* The policy called `name`, presets that nobody asked for left out; NULL: there is none. */
+/* The policy called `name`, without reading presets; NULL: none. */
 struct policy *policy_find_made(const struct policy_set *set, struct slice name);
 
-/* A policy without a rule, added to the set; the name is not checked. */
+/* Add a policy without rules to the set; the name is not checked. */
 struct policy *policy_make(struct policy_set *set, struct slice name, struct place place);
 
-/* Whether `name` is `stem` and something behind a dash. */
+/* Whether `name` is `stem`, a dash and more. */
 bool policy_is_variant(struct slice name, struct slice stem);
 
-/* Whether a path means the same as a pattern and as plain YAML. */
+/* Whether `path` fits only itself as a pattern, and needs no quotes in YAML. */
 bool policy_is_plain(struct slice path);
 
-/* Note the presets that could take the place of `policy`, which is compiled otherwise. */
+/* Find the presets that can replace `policy`; the last step of compiling. */
 void policy_find_alternatives(struct policy *policy);
 
-/* Add the ids that an operation glob fits; -EINVAL when it fits none. */
+/* Add the request ids that an operation glob fits; -EINVAL if it fits none. */
 int operation_glob_add(
         const char *glob, struct place place, uint64_t *ids, char error[FAULT_MAX]) MUST_USE;
 

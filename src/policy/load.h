@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * load — policies as they are written in YAML.
+ * load — reads policies from YAML.
  *
- *     description: what it grants        (presets)
- *     costs: what that may cost          (presets)
+ *     description: what the preset is for                (presets)
+ *     costs: what an attacker who controls the app can do (presets)
  *     extends: [read-only]
  *     mode: enforce                      or observe
  *     rules:
@@ -17,10 +17,10 @@
 #include "policy/presets.h"
 #include "yaml/yaml.h"
 
-/* Read the map `body` as policy `name`; not compiled. -EINVAL with a message in `error`. */
+/* Read the map `body` as policy `name`, without compiling it. 0, or -EINVAL and `error`. */
 int policy_load(struct policy_set *set, struct slice name, const struct yaml_node *body,
         struct policy **ret_policy, char error[FAULT_MAX]) MUST_USE;
-/* The same of a preset's text. */
+/* The same, from the text of a preset. */
 int policy_load_preset(struct policy_set *set, const struct policy_preset *preset,
         struct policy **ret_policy, char error[FAULT_MAX]) MUST_USE;
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * presets — the policies that the program brings along, one for each app.
+ * presets — the policies that are compiled into the program, one for each app.
  *
- * They are the files of presets/, as they are, in the order of their names;
+ * They are the files in presets/, unchanged, in the order of their names.
  * tools/embed-presets.py writes the table at build time.
  */
 #ifndef POLICY_PRESETS_H
@@ -18,7 +18,7 @@ struct policy_preset {
 	const char *file; /* "presets/traefik.yaml", for messages */
 	struct slice text;
 	const uint64_t
-	        *allows; /* a bit for each id below docker_endpoint_count; no other is allowed */
+	        *allows; /* a bit for each id below docker_endpoint_count; other ids are denied */
 };
 
 extern const struct policy_preset policy_presets[];

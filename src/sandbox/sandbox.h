@@ -3,7 +3,7 @@
  * sandbox — drops every privilege that forwarding does not need.
  *
  * Called once, after the listeners are bound and before threads exist and the
- * first byte of a client is read. Only main calls it.
+ * first byte of a client is read. Only serve/ calls it.
  */
 #ifndef SANDBOX_SANDBOX_H
 #define SANDBOX_SANDBOX_H

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * internal — the server and its threads from the inside. Private to serve/.
+ * internal — the server and its threads as structs. Private to serve/.
  */
 #ifndef SERVE_INTERNAL_H
 #define SERVE_INTERNAL_H
@@ -17,46 +17,46 @@ enum { THREADS_MAX = 64 };
 /* ── Snapshots ───────────────────────────────────────────────────────────── */
 
 /*
- * What is served by, with one reference, made of a configuration on the heap that is
- * the snapshot's from now on. NULL without memory: then the configuration is freed.
+ * Make a snapshot with one reference. It takes over `config`, which is on the heap. NULL
+ * without memory: then `config` is freed.
  */
 struct snapshot *snapshot_new(struct config *config) MUST_USE;
-/* The configuration it was made of. */
+/* The configuration of the snapshot. */
 const struct config *snapshot_config(const struct snapshot *snapshot);
 
 /* ── Acceptors: a thread's listening sockets ─────────────────────────────── */
 
 struct acceptor {
-	struct watch watch; /* fd -1: it is closed */
+	struct watch watch; /* fd -1: closed */
 	struct acceptors *all;
-	unsigned number;    /* of the listener, in the order of the configuration */
-	struct timer retry; /* when descriptors ran out */
+	unsigned number;    /* index of the listener in the configuration */
+	struct timer retry; /* runs while no descriptor is left */
 };
 
 struct acceptors {
-	struct worker *worker; /* that gets the connections */
+	struct worker *worker; /* gets the connections */
 	struct loop *loop;     /* of the worker */
 	struct worker_shared *shared;
 	unsigned count;
 	struct acceptor list[CONFIG_LISTENERS_MAX];
 	struct timer_queue retry_queue;
-	int64_t next_refusal_ns; /* when the log may say again that there are too many */
-	int spare;               /* a descriptor set aside for the day they run out */
+	int64_t next_refusal_ns; /* earliest time of the next log line about refused connections */
+	int spare;               /* a reserve descriptor, to send a refusal when no other is left */
 };
 
 void acceptors_init(
         struct acceptors *acceptors, struct worker *worker, struct worker_shared *shared);
 /*
- * Accept from the listening `fd`, which belongs to the acceptors from now on; to be called for
- * each listener in the order of the configuration. 0 or -errno.
+ * Accept connections from the listening `fd`, which the acceptors now own. Call it for each
+ * listener, in the order of the configuration. 0 or -errno.
  */
 int acceptors_add(struct acceptors *acceptors, int fd) MUST_USE;
-/* Take who waits in the queues, and accept no more. */
+/* Accept the connections that wait in the queues, then close the sockets. */
 void acceptors_close(struct acceptors *acceptors);
-/* Close what is open. */
+/* Close the open sockets. */
 void acceptors_done(struct acceptors *acceptors);
 
-/* ── Inbox: what the other threads want of one ───────────────────────────── */
+/* ── Inbox: messages to a thread ─────────────────────────────────────────── */
 
 enum inbox_kind {
 #define MESSAGE(kind, take, discard) INBOX_##kind,
@@ -65,7 +65,7 @@ enum inbox_kind {
 	INBOX_KINDS,
 };
 
-/* One slot for each kind: a newer message takes the place of one that nobody has read. */
+/* One slot for each kind: a newer message replaces an unread one. */
 struct inbox {
 	struct watch watch; /* an eventfd */
 	_Atomic(void *) slots[INBOX_KINDS];
@@ -83,55 +83,55 @@ struct thread {
 	struct worker *worker;
 	struct inbox inbox;
 	struct acceptors acceptors;
-	pthread_t id; /* of the first one unused: it is the main thread */
+	pthread_t id; /* unused in the first thread, which is the main thread */
 };
 
 struct server {
-	struct snapshot *snapshot; /* that the threads were told of last */
+	struct snapshot *snapshot; /* the snapshot that the threads adopted last */
 	struct worker_shared shared;
 	unsigned thread_count;
 	struct thread *threads[THREADS_MAX];
 	sigset_t signals;
-	struct watch signal_watch; /* a signalfd; fd -1: there is none yet */
+	struct watch signal_watch; /* a signalfd; fd -1: not open */
 };
 
 /*
- * A server without threads; the configuration, on the heap, is its from now on. NULL without
- * memory: then the configuration is freed.
+ * Make a server without threads. It takes over `config`, which is on the heap. NULL without
+ * memory: then `config` is freed.
  */
 struct server *server_new(struct config *config) MUST_USE;
-/* Its threads must have ended. */
+/* The threads must have ended. */
 void server_free(struct server *server);
 
 /*
- * From the thread of the signals: let requests that come from now on be judged by that
- * snapshot, whose reference is the server's in any case. It has the listeners of the one
- * before, and its START options. False without memory: then the one before holds.
+ * Judge further requests by `snapshot`, which must have the listeners and the START options of
+ * the current snapshot. Takes over the reference in any case. Call it in the thread that
+ * handles signals. False without memory: then the current snapshot stays.
  */
 bool server_adopt(struct server *server, struct snapshot *snapshot) MUST_USE;
 
-/* The configuration that holds now. */
+/* The current configuration. */
 static inline const struct config *server_config(const struct server *server)
 {
 	return snapshot_config(server->snapshot);
 }
 
-/* Make all threads' workers, with listening sockets; false: the log says why not. */
+/* Make the workers of all threads, with listening sockets. False after a log line. */
 bool threads_make(struct server *server) MUST_USE;
-/* Serve in all threads but the first; false: the log says why not, and none serves. */
+/* Start all threads except the first. False after a log line: then no thread runs. */
 bool threads_start(struct server *server) MUST_USE;
 /*
- * Serve in the caller's thread, the first of them, until all have stopped. Where it is the only
- * one, libc and kernel leave the locks of every call out.
+ * Serve in the calling thread, which is the first, until all threads have stopped. If it is the
+ * only thread, libc and the kernel omit locking.
  */
 void threads_run(struct server *server);
-/* Let each thread take references of that snapshot; false without memory: then none does. */
+/* Send `snapshot` to each thread. False without memory: then no thread gets it. */
 bool threads_adopt(struct server *server, struct snapshot *snapshot) MUST_USE;
-/* From any thread: accept no more, finish what is short, end after the grace. */
+/* From any thread: stop accepting, complete short responses, end after the grace. */
 void threads_stop(struct server *server);
 void threads_free(struct server *server);
 
-/* What a thread makes of each kind of message, and what becomes of one that it will not read. */
+/* For each kind of message: what a thread does with it, and how an unread message is freed. */
 #define MESSAGE(kind, take, discard)                                                               \
 	void thread_##take(struct thread *thread, void *message);                                  \
 	void message_##discard(void *message);
@@ -151,29 +151,31 @@ unsigned sizing_connections(const struct config *config);
 /* ── Listeners: their sockets ────────────────────────────────────────────── */
 
 /*
- * Whether nobody else listens on a port, which SO_REUSEPORT alone would hide;
- * false: the log says who does.
+ * Check that no other program listens on the ports, which SO_REUSEPORT would hide.
+ * False after a log line.
  */
 bool listeners_are_free(const struct config *config) MUST_USE;
 /*
- * A socket for one more thread, or -errno and a line in the log. Each has its own of a TCP
- * address; that of a unix one is `first`, the first thread's (-1 for itself), shared.
+ * Open the socket of a listener for one more thread. Each thread has its own socket for a TCP
+ * address. All threads share the socket of a unix address: `first`, the first thread's
+ * descriptor, or -1 in the first thread. The descriptor, or -errno after a log line.
  */
 int listeners_open(const struct config_listener *listener, int first) MUST_USE;
-/* Unlink unix sockets, while we still listen: later, a file of that name may be a successor's. */
+/* Unlink unix sockets. Call it while they listen: later the file may belong to another process. */
 void listeners_remove(const struct config *config);
 
 /* ── Signals ─────────────────────────────────────────────────────────────── */
 
-/* Before anyone can connect, and before threads, which inherit it. */
+/* Block the handled signals. Before the listeners are opened and before threads, which inherit the
+ * mask. */
 void signals_block(struct server *server);
-/* In the loop of the first thread. A second signal to stop ends the program at once. */
+/* Handle signals in the loop of the first thread. A second SIGTERM or SIGINT ends the program. */
 bool signals_watch(struct server *server) MUST_USE;
 void signals_done(struct server *server);
 
 /* ── Announcing ──────────────────────────────────────────────────────────── */
 
-/* In the log: where it listens, which policy holds there and what is dangerous about it. */
+/* Log the listeners, their policies, and what is dangerous about them. */
 void announce(const struct server *server);
 
 #endif

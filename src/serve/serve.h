@@ -2,9 +2,9 @@
 /*
  * serve — the verbs `run` and `learn`: from a checked configuration to the last response.
  *
- * Sockets are opened, privileges are given up, and each thread gets its own
- * listeners, sessions and connections to the Engine. Threads share nothing but
- * the configuration and what counts for all of them together.
+ * The server opens sockets, gives up privileges, and starts threads. Each thread has
+ * its own listeners, sessions and connections to the Engine. Threads share only the
+ * snapshot and struct worker_shared.
  */
 #ifndef SERVE_SERVE_H
 #define SERVE_SERVE_H
@@ -12,8 +12,8 @@
 #include "config/config.h"
 
 /*
- * Serve until SIGTERM or SIGINT. The configuration, on the heap, is the function's from now on.
- * EXIT_SUCCESS or EXIT_FAILURE.
+ * Serve until SIGTERM or SIGINT. Takes over `config`, which is on the heap. Returns EXIT_SUCCESS or
+ * EXIT_FAILURE.
  */
 int serve(struct config *config);
 

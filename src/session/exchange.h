@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * exchange — what must be remembered of one request until its response is complete.
+ * exchange — the state of one request until its response is complete.
  * Private to session/.
  */
 #ifndef SESSION_EXCHANGE_H
@@ -11,21 +11,21 @@
 #include "session/snapshot.h"
 
 enum {
-	EXCHANGE_PROTOCOL_MAX = 32, /* bytes of an Upgrade that is sent on; longer ones are not */
+	EXCHANGE_PROTOCOL_MAX = 32, /* bytes of an Upgrade that is forwarded; a longer one is not */
 	EXCHANGE_INTERIM_MAX = 100, /* 1xx responses to one request; the Engine sends one at most */
 };
 
 struct exchange {
-	struct adoption *adoption; /* of the snapshot by which it is judged */
+	struct adoption *adoption; /* of the snapshot by which the request was judged */
 	unsigned traits;           /* of the operation: enum docker_trait */
-	bool upgrade;              /* Upgrade was sent on, as `protocol` */
-	bool to_head;              /* it is a HEAD request */
-	bool safe;          /* GET or HEAD, and the operation changes nothing: may be sent twice */
-	bool keep_client;   /* the client connection can go on after it */
-	bool keep_engine;   /* the Engine's as well */
-	bool old_client;    /* HTTP/1.0: knows no chunks and no 1xx */
-	bool end_told;      /* the Engine knows that the client sends no more */
-	bool dialled_again; /* it was retried once */
+	bool upgrade;              /* Upgrade was forwarded, as `protocol` */
+	bool to_head;              /* the method is HEAD */
+	bool safe;          /* GET or HEAD, and the operation only reads: may be sent again */
+	bool keep_client;   /* the client's connection stays open after it */
+	bool keep_engine;   /* the Engine's connection stays open after it */
+	bool old_client;    /* HTTP/1.0: no chunks, no 1xx responses */
+	bool end_told;      /* the client's end was passed on to the Engine */
+	bool dialled_again; /* the request was sent again once */
 	bool probe;         /* GET /health: the response says whether a connection can be had */
 	/* Bytes before the buffer's `ready` that are the whole request, or 0. */
 	uint32_t replay_len;

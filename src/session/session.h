@@ -2,12 +2,10 @@
 /*
  * session — one client connection, from accept to close.
  *
- * A session reads a request, asks the other folders about it one after the
- * other, and relays the response. It is the only place that calls them, so that
- * the order of the steps can be read here. A worker is what the sessions of one
- * thread share: the event loop, memory, connections to the Engine, log lines.
- * Workers share nothing but a snapshot of the configuration and what counts for
- * all of them.
+ * A session reads a request, calls the other folders one after the other, and
+ * relays the response. The folders do not call each other. A worker is what the
+ * sessions of one thread share: event loop, memory, connections to the Engine, log
+ * lines. Workers share only the snapshot and struct worker_shared.
  */
 #ifndef SESSION_SESSION_H
 #define SESSION_SESSION_H
@@ -18,40 +16,41 @@
 
 struct worker;
 
-/* What all workers share, whatever configuration holds. Must outlive them. */
+/* What all workers share, for all snapshots. Must outlive the workers. */
 struct worker_shared {
 	atomic_uint connections;  /* of clients */
-	unsigned max_connections; /* fixed, like all that is sized by it */
+	unsigned max_connections; /* fixed, because pools are sized by it */
 	struct denials denials;
-	struct learn *learn; /* NULL: nobody takes notes */
+	struct learn *learn; /* NULL: requests are not recorded */
 };
 
 /*
- * A worker that serves by that snapshot first, of which it takes a reference;
- * buffers are made by its sizes. 0 and *ret_worker, or -errno.
+ * Make a worker that starts with `snapshot`, of which it takes a reference. The
+ * snapshot determines the sizes of buffers. 0 and *ret_worker, or -errno.
  */
 int worker_new(struct worker_shared *shared, struct snapshot *snapshot,
         struct worker **ret_worker) MUST_USE;
 void worker_free(struct worker *worker);
 
 /*
- * The functions below are to be called in the worker's thread, or before it runs.
+ * Call the functions below in the thread of the worker, or before it runs.
  */
 
-/* The loop it runs in: what is watched there is served in its thread. */
+/* The event loop of the worker; its watches are served in the thread of the worker. */
 struct loop *worker_loop(struct worker *worker);
 /* Serve until worker_stop() was called and the last session has ended. 0 or -errno. */
 int worker_run(struct worker *worker) MUST_USE;
-/* Judge requests by another snapshot from now on, which has the same listeners and sizes; those
- * under way keep theirs. */
+/* Judge further requests by another snapshot, which must have the same listeners and sizes.
+ * Requests in progress keep their snapshot. */
 void worker_adopt(struct worker *worker, struct adoption *adoption);
-/* Finish what is short, close everything after the grace. Nothing is accepted any more. */
+/* Complete short responses; close all sessions after the grace. No session may be opened after
+ * this. */
 void worker_stop(struct worker *worker);
 
 /*
- * Serve the client behind the socket `fd`, which is the session's from now on. The connection is
- * counted in shared->connections already; it is not any more once it has closed. 0, or -errno:
- * there is no memory, or no event loop that takes it, and the connection is closed.
+ * Serve the client at the socket `fd`, which the session now owns. The caller has counted the
+ * connection in shared->connections; the session uncounts it when it closes. 0, or -errno without
+ * memory or a place in the event loop: then the connection is closed.
  */
 int session_open(struct worker *worker, int fd, const struct caller *caller) MUST_USE;
 

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * snapshot — what holds while a request is judged and served: one configuration,
- * immutable and counted.
+ * snapshot — one configuration by which requests are judged and served, immutable
+ * and counted by references.
  *
- * A running program takes another configuration over by making another snapshot,
- * which its workers adopt. A request that is under way keeps the one by which it
- * was judged; the last reference frees it, with policies and settings.
+ * To change its configuration, a running program makes another snapshot, which the
+ * workers adopt. A request in progress keeps the snapshot by which it was judged.
+ * Ending the last reference frees the snapshot, with policies and settings.
  */
 #ifndef SESSION_SNAPSHOT_H
 #define SESSION_SNAPSHOT_H
@@ -19,18 +19,18 @@
 
 enum { SNAPSHOT_LISTENERS_MAX = 16 };
 
-/* What holds for those who connect at a listener. */
+/* The settings for clients of a listener. */
 struct snapshot_listener {
 	struct gate_config gate;
-	const struct transport *transport; /* of what is accepted there */
-	bool learns;                       /* what is asked for there is noted */
+	const struct transport *transport; /* of accepted connections */
+	bool learns;                       /* requests are recorded */
 };
 
 struct snapshot {
 	atomic_uint references;
 	void (*free)(struct snapshot *snapshot); /* called in any thread, once */
 	const struct transport *engine_transport;
-	union address engine;    /* its address */
+	union address engine;    /* address of the Engine */
 	const char *api_key;     /* NULL: none */
 	unsigned max_head;       /* bytes */
 	unsigned head_timeout;   /* seconds */
@@ -39,23 +39,23 @@ struct snapshot {
 	struct snapshot_listener listeners[SNAPSHOT_LISTENERS_MAX];
 };
 
-/* One more reference. */
+/* Take a reference. */
 struct snapshot *snapshot_ref(struct snapshot *snapshot);
-/* One less; the last one frees it. NULL is fine. */
+/* End a reference; the last one frees the snapshot. `snapshot` may be NULL. */
 void snapshot_unref(struct snapshot *snapshot);
 
 /*
- * A worker's share of a snapshot: it holds one reference, and counts the requests
- * under way for itself, so that they touch no counter of other threads.
+ * The use of a snapshot by one worker. It holds one reference and counts the
+ * requests in progress, so that requests touch no counter that threads share.
  */
 struct adoption {
 	struct snapshot *snapshot;
 	unsigned exchanges;
 };
 
-/* With a reference of its own; NULL without memory. */
+/* Make an adoption, which takes a reference. NULL without memory. */
 struct adoption *adoption_new(struct snapshot *snapshot) MUST_USE;
-/* NULL is fine. */
+/* `adoption` may be NULL. */
 void adoption_free(struct adoption *adoption);
 
 #endif

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * state — a session from the inside: its states, and the steps of each.
+ * state — a session as a struct: its states, and the step of each state.
  * Private to session/.
  *
- * A step does what can be done without waiting and says how to go on. Only
+ * A step does what is possible without waiting, and returns how to continue. Only
  * session_enter() changes the state.
  */
 #ifndef SESSION_STATE_H
@@ -16,28 +16,28 @@ struct session {
 	struct stream client;
 	struct worker *worker;
 	enum session_state state;
-	bool client_ended;                /* its end was read: it sends no more */
-	struct engine_connection *engine; /* NULL when none is borrowed */
+	bool client_ended;                /* the end of the client's direction was read */
+	struct engine_connection *engine; /* NULL: none is borrowed */
 	struct exchange *exchange;        /* NULL between requests */
-	struct flow up;        /* client → Engine; its buffer also holds what comes next */
+	struct flow up;        /* client → Engine; its buffer also holds the next requests */
 	struct flow down;      /* Engine → client */
 	struct http_scan scan; /* of the head that is being read */
 	struct timer deadline;
-	struct task again;         /* its turn was cut */
+	struct task again;         /* to continue after NEXT_YIELD */
 	struct task deferred_free; /* at the end of the turn */
 	struct list link;          /* of worker->sessions */
 	struct caller caller;
 };
 
-/* What a step makes of the session. */
+/* How the session continues after a step. */
 enum next {
 	NEXT_WAIT,  /* for an event */
-	NEXT_AGAIN, /* the state has changed, or it can go on */
-	NEXT_YIELD, /* it can go on after the others */
+	NEXT_AGAIN, /* now: the state has changed, or more can be done */
+	NEXT_YIELD, /* after the other sessions */
 	NEXT_CLOSE,
 };
 
-/* How it goes on after a flow stopped, where the state makes nothing else of the result. */
+/* How a session continues after flow_move(), unless the state treats the result differently. */
 static inline enum next next_after(enum flow_result result)
 {
 	if (result == FLOW_WAIT) {
@@ -46,14 +46,14 @@ static inline enum next next_after(enum flow_result result)
 	return result == FLOW_YIELD ? NEXT_YIELD : NEXT_CLOSE;
 }
 
-/* By which the request is judged that is under way, or the next one. */
+/* The snapshot of the request in progress; if there is none, of the next request. */
 static inline const struct snapshot *session_snapshot(const struct session *session)
 {
 	return session->exchange != NULL ? session->exchange->adoption->snapshot
 	                                 : session->worker->adoption->snapshot;
 }
 
-/* What it says of the listener where the client came in. */
+/* The settings of the client's listener in this snapshot. */
 static inline const struct snapshot_listener *session_listener(const struct session *session)
 {
 	return &session_snapshot(session)->listeners[session->caller.listener];
@@ -63,16 +63,16 @@ static inline const struct snapshot_listener *session_listener(const struct sess
 
 /* Change the state and arm its deadline; NEXT_AGAIN. */
 enum next session_enter(struct session *session, enum session_state state);
-/* Give the Engine's connection back: for others, or to be closed. */
+/* Give up the Engine's connection: return it for reuse, or close it. */
 void session_release_engine(struct session *session, bool reusable);
-/* Write the line of the current exchange, if there is one, and end it. */
+/* Log the current exchange, if there is one, and end it. */
 void session_record(struct session *session);
-/* The stream of the borrowed Engine connection has news. */
+/* The notify function of the borrowed Engine connection. */
 void session_engine_notified(struct stream *stream);
 
-/* ── local_response.c: local responses, and the end of an exchange ────────────── */
+/* ── local_response.c: local responses, and the end of an exchange ───────── */
 
-/* The exchange, a new one if there is none; NULL without memory. */
+/* The exchange; a new one if there is none. NULL without memory. */
 struct exchange *session_exchange(struct session *session);
 /* What a response says of the connection to the client. */
 enum http_connection session_connection(const struct exchange *exchange);
@@ -83,7 +83,7 @@ enum next session_respond(struct session *session, enum outcome outcome);
  * response. `reason` is a literal that says it more exactly; NULL: the row's text does.
  */
 enum next session_refuse(struct session *session, enum outcome outcome, const char *reason);
-/* 403 and what would allow it. */
+/* Respond with 403 and what would allow the request. */
 enum next session_respond_denied(struct session *session, const struct gate_decision *decision);
 /*
  * No connection to the Engine can be had, and what helps; `error` is a negative
@@ -92,9 +92,9 @@ enum next session_respond_denied(struct session *session, const struct gate_deci
 enum next session_respond_dial(struct session *session, int error);
 /* The response to GET /health: a connection can be had. */
 enum next session_respond_healthy(struct session *session);
-/* Both sides are done: the next request, or the end. */
+/* Request and response are complete: continue with the next request, or end. */
 enum next session_finish(struct session *session);
-/* Say that nothing more comes, and wait for the client to close. */
+/* End the proxy's direction, and wait for the client to close. */
 enum next session_linger(struct session *session);
 enum next session_step_respond(struct session *session);
 enum next session_step_linger(struct session *session);

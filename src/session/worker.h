@@ -26,7 +26,8 @@ struct worker {
 	struct loop loop;
 	bool stopping;
 	struct timer grace, farewell;
-	int64_t next_diagnosis_ns; /* when the log may say again why the Engine is away */
+	int64_t next_diagnosis_ns; /* earliest time of the next log line about an unreachable Engine
+	                            */
 	struct list sessions;
 	struct pool session_pool;
 	struct pool exchange_pool;
@@ -35,21 +36,21 @@ struct worker {
 	struct audit audit;
 	struct timer_queue deadlines[SESSION_STATES];
 	struct timer_queue grace_queue, farewell_queue, trim_queue;
-	struct timer trim; /* when memory that nobody uses goes back to the system */
+	struct timer trim; /* returns unused memory to the system */
 	struct task trim_more;
-	/* Memory for one call, never kept. */
+	/* Memory for the duration of one call. */
 	struct gate_scratch gate; /* its fields serve responses too */
 	char *scratch;
 	size_t scratch_len; /* bytes */
 };
 
-/* Somebody has borrowed memory: look some time later whether it is still in use. */
+/* Memory was borrowed: start the timer that returns unused memory. */
 void worker_trim_later(struct worker *worker);
-/* One more exchange under way, by the snapshot of today; and when it has ended. */
+/* Count a new exchange of the current snapshot; and uncount an exchange that has ended. */
 struct adoption *worker_enter(struct worker *worker);
 void worker_leave(struct worker *worker, struct adoption *adoption);
 
-/* Called once the worker is stopping: leave if nothing is in progress. */
+/* The worker is stopping: close the sessions without a request in progress. */
 void sessions_stop(struct worker *worker);
 /* The grace is over: do what the column `dismissed` of states.def says with each session. */
 void sessions_dismiss(struct worker *worker);

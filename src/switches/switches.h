@@ -7,9 +7,9 @@
  *   ALLOW_START=1    this action, whatever CONTAINERS and POST are
  *   ALLOW_LOGS=0     not this one, although CONTAINERS=1
  *
- * switches.def and docker/sections.def are the whole list. What they come to is
- * a short list of rules, the first that fits deciding, from which a policy is
- * built and which `convert` prints.
+ * switches.def and docker/sections.def list all switches. The switches become a
+ * short list of rules, of which the first that fits decides. The rules make a
+ * policy, and `convert` prints them.
  */
 #ifndef SWITCHES_SWITCHES_H
 #define SWITCHES_SWITCHES_H
@@ -51,7 +51,7 @@ enum switch_kind {
 	SWITCH_OPERATIONS,
 };
 
-/* Of a switch of operations; bits. */
+/* The effects of a switch of operations; bits. */
 enum switch_effects {
 	SWITCH_OPENS = 1 << 0,
 	SWITCH_CLOSES = 1 << 1,
@@ -63,29 +63,29 @@ enum switch_value {
 	SWITCH_ON,
 };
 
-/* One of the table, by a number below SWITCHES_COUNT; sections have their own as theirs. */
+/* A row of the table, by a number below SWITCHES_COUNT; the number of a section is its enum. */
 struct switch_row {
 	const char *variable;
 	enum switch_kind kind;
-	bool on_by_default;                              /* a section that is not set */
+	bool on_by_default;                              /* for sections: the value if not set */
 	unsigned effects;                                /* bits of enum switch_effects */
 	const char *operations[SWITCHES_OPERATIONS_MAX]; /* up to the first NULL */
 };
 
 const struct switch_row *switches_row(unsigned number);
-/* The number of the switch called `name`; SWITCHES_COUNT: it is none. */
+/* The number of the switch called `name`; SWITCHES_COUNT if there is none. */
 unsigned switches_find(struct slice name);
-/* The name that the switch had once; NULL: none. */
+/* The former name of the switch; NULL: none. */
 const char *switches_former_name(unsigned number);
-/* Whether a switch is, or was, called that. */
+/* Whether `name` is the name or former name of a switch. */
 bool switches_is_name(struct slice name);
 
-/* By number, an enum switch_value. */
+/* The value of each switch: an enum switch_value by number. */
 struct switches {
 	uint8_t values[SWITCHES_COUNT];
 };
 
-/* 1, true, yes, on; 0, false, no, off, and no text at all; in any case. False: neither. */
+/* 1, true, yes, on; 0, false, no, off, empty; in any letter case. False for any other text. */
 bool switches_read_value(struct slice text, enum switch_value *ret_value) MUST_USE;
 /* The end of a sentence that refuses another value. */
 #define SWITCHES_ACCEPTED "give 1, true, yes or on to open, 0, false, no or off to close"
@@ -93,9 +93,10 @@ bool switches_read_value(struct slice text, enum switch_value *ret_value) MUST_U
 bool switches_is_on(const struct switches *switches, unsigned number);
 
 struct switch_rule {
-	const char *const *operations; /* none: the section; without one, the methods */
-	const struct switch_row *row;  /* what made it */
-	const char *const *methods;    /* NULL: any */
+	const char *const *
+	        operations; /* count 0: the rule is for a section; without a section, for methods */
+	const struct switch_row *row; /* the switch that made the rule */
+	const char *const *methods;   /* NULL: any */
 	unsigned operation_count;
 	enum docker_section section;
 	unsigned method_count;
@@ -103,7 +104,7 @@ struct switch_rule {
 	char text[64]; /* "CONTAINERS=1 and POST=1" */
 };
 
-/* The rules, in their order; returns how many. */
+/* Write the rules in their order. Returns their number. */
 unsigned switches_list_rules(
         const struct switches *switches, struct switch_rule rules[SWITCHES_RULES_MAX]);
 

@@ -1,23 +1,23 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * write — pieces of YAML that are read back as they were given.
+ * write — YAML output that reads back as the same values.
  *
- * What is written is one line without control bytes: whoever takes text from elsewhere checks it.
+ * The values must be one line without control bytes; the caller checks values of other programs.
  */
 #ifndef YAML_WRITE_H
 #define YAML_WRITE_H
 
 #include "base/text.h"
 
-/* In single quotes, where nothing but the quote itself is special. */
+/* Append `s` in single quotes, in which only the quote is special. */
 void yaml_add_quoted(struct text *text, struct slice s);
-/* As it is where YAML reads it so, in braces too; else in quotes. */
+/* Append `s` without quotes if YAML reads it as the same text, in braces too; else in quotes. */
 void yaml_add_word(struct text *text, struct slice s);
-/* "[container.list, '*.inspect']": words in one line, in quotes where they need them. */
+/* "[container.list, '*.inspect']": words in one line, in quotes if they need quotes. */
 void yaml_add_list(struct text *text, const char *const *words, unsigned count);
 /*
- * A sentence as lines of "# …" behind `indent`, of at most 96 columns where it has spaces. Bytes
- * that are no printable ASCII become question marks, so that none of them ends a line.
+ * Append a sentence as lines of "# …" after `indent`, broken at spaces to at most 96 columns. Bytes
+ * that are not printable ASCII become question marks, so that no byte ends the line.
  */
 void yaml_add_comment(struct text *text, const char *indent, struct slice sentence);
 

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * yaml — a YAML document as a tree of nodes that know their lines.
+ * yaml — a YAML document as a tree of nodes with line numbers.
  *
- * The strict part of YAML that people write configuration in: maps, lists and
- * text, in one document. Anchors, aliases and tags are refused, so that a tree
- * is as big as its file; a key given twice is refused, so that no reader can
- * take the other one. Every error names FILE:LINE.
+ * A strict subset of YAML: maps, lists and text, in one document. Anchors, aliases
+ * and tags are refused, so that a tree is not larger than its file. A repeated key
+ * is refused, because readers differ in which value they use. Every error names
+ * FILE:LINE.
  */
 #ifndef YAML_YAML_H
 #define YAML_YAML_H
@@ -31,20 +31,20 @@ enum yaml_kind {
 struct yaml_node {
 	enum yaml_kind kind;
 	struct place place;
-	struct slice text;       /* of a text; a NUL is behind it, none is in it */
+	struct slice text;       /* of a text; a NUL follows it, and it contains none */
 	struct slice key;        /* in a map */
 	struct yaml_node *first; /* of a list or map */
 	struct yaml_node *next;  /* in its list or map */
 };
 
 /*
- * 0 and the root, which lives in `arena`, or -EINVAL and a message. `file` is
- * what messages call it; it is kept.
+ * 0 and the root, which is in `arena`; or -EINVAL and `error`. `file` is the name
+ * in messages and in places; it must outlive the tree.
  */
 int yaml_read(struct slice bytes, const char *file, struct arena *arena,
         const struct yaml_node **ret_root, char error[FAULT_MAX]) MUST_USE;
 
-/* The value of `key`; NULL: it has none, or is no map. */
+/* The value of `key`; NULL if there is no such key, or `map` is not a map. */
 const struct yaml_node *yaml_find(const struct yaml_node *map, const char *key);
 
 /* ── Reading maps by a table of their keys ───────────────────────────────── */
@@ -56,20 +56,20 @@ struct yaml_key {
 };
 
 /*
- * Call `read` for each key of `map` that is in the table; another one is an
- * error, as is anything but a map. `what` is what messages call the map, "a listener".
+ * Call `read` for each key of `map`. A key that is not in the table is an error, and
+ * so is a node that is not a map. `what` names the map in messages: "a listener".
  */
 int yaml_read_map(const struct yaml_node *map, const char *what, const struct yaml_key *keys,
         unsigned count, void *reader, char error[FAULT_MAX]) MUST_USE;
 
 /*
- * -EINVAL with "'KEY' is DESCRIPTION; found …" where the node is of another kind,
- * or a text that is empty or has more than one line.
+ * -EINVAL with "'KEY' is DESCRIPTION; found …" if the node is of another kind, or is
+ * a text that is empty or has several lines.
  */
 int yaml_expect(const struct yaml_node *node, enum yaml_kind kind, const char *description,
         char error[FAULT_MAX]) MUST_USE;
 
-/* What is wrong, where: "nothing", "a list", "'text'". */
+/* A node in a message: "nothing", "a list", "'text'". */
 struct yaml_found {
 	char text[272];
 };
