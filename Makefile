@@ -1,4 +1,4 @@
-# The verbs people type. How the program is built is in meson.build, how it is proved in tools/.
+# The commands of the project. meson.build says how the program is built; the scripts are in tools/.
 IMAGE   ?= docker-socket-proxy
 TAG     ?= c-latest
 OWNER   ?=
@@ -50,11 +50,11 @@ docker-binary: docker-build ## Build the program in a container, for this machin
 docker-push-ghcr: docker-build ## Build and push $(IMAGE):$(TAG) to ghcr.io; OWNER= is the account unless IMAGE has it
 	@tools/image push ghcr.io
 
-docker-push-dockerhub: docker-build ## Build and push $(IMAGE):$(TAG) to Docker Hub, likewise
+docker-push-dockerhub: docker-build ## Build and push $(IMAGE):$(TAG) to Docker Hub; OWNER= is the account unless IMAGE has it
 	@tools/image push docker.io
 
 clean: ## Remove everything that was built
 	rm -rf build build-*
 
-help: ## List these verbs
+help: ## List these commands
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' Makefile | expand -t 24

@@ -32,7 +32,7 @@ enum docker_method {
 #define METHOD(name) DOCKER_METHOD_##name,
 #include "docker/methods.def"
 #undef METHOD
-	DOCKER_METHOD_OTHER, /* none of them; no row of the catalogue has it */
+	DOCKER_METHOD_OTHER, /* any other method; no row of the catalogue has it */
 };
 
 /* The case counts (RFC 9110 section 9.1). */

@@ -30,8 +30,7 @@ struct watch {
 	void (*ready)(struct watch *watch, uint32_t events);
 };
 
-/* Work for the end of the turn. A task that is put off again while it runs, runs in the next turn.
- */
+/* Work for the end of the turn. A task that puts itself off again runs in the next turn. */
 struct task {
 	struct list link;
 	void (*run)(struct task *task);

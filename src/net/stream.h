@@ -71,8 +71,7 @@ struct transport {
 	/* Take over the non-blocking `fd`. 0, or -errno and it is closed. */
 	int (*accept)(const struct transport *transport, struct stream *stream, struct loop *loop,
 	        int fd, stream_notify *notify);
-	/* Begin to connect; stream_handshake() returns 0 when the connection is made. 0 or -errno.
-	 */
+	/* Begin to connect; stream_handshake() returns 0 once connected. 0 or -errno. */
 	int (*connect)(const struct transport *transport, struct stream *stream, struct loop *loop,
 	        const union address *address, stream_notify *notify);
 };

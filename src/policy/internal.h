@@ -51,19 +51,20 @@ struct policy {
 	bool in_configuration;   /* written in the configuration file */
 	policy_advisor *advisor; /* NULL: the general one */
 	const void *advisor_context;
-	/* Numbers, from 1, of presets that allow all that it does, the nearest first; 0 ends them.
-	 */
+	/* Presets that allow everything that the policy allows, by number from 1, nearest first;
+	 * 0 is the end. */
 	const uint8_t *alternatives;
-	/* By request id: up to a rule that asks nothing, or to none. NULL: not compiled. */
+	/* By request id: rules to try, up to one without conditions, or NULL. NULL: not compiled.
+	 */
 	const struct step *const *steps;
-	const struct policy *seen_by; /* the last policy whose compilation came by here */
+	const struct policy *seen_by; /* the last policy whose compilation visited this one */
 };
 
 struct policy_set {
 	struct arena arena;
 	struct policy *policies, **policies_end;
 	struct pattern_limits *limits;
-	const char *file; /* in which policies are written and named; NULL: there is none */
+	const char *file; /* the configuration file; NULL: none */
 };
 
 static inline bool id_is_in(const uint64_t *ids, unsigned id)

@@ -26,8 +26,7 @@ struct worker {
 	struct loop loop;
 	bool stopping;
 	struct timer grace, farewell;
-	int64_t next_diagnosis_ns; /* earliest time of the next log line about an unreachable Engine
-	                            */
+	int64_t next_diagnosis_ns; /* earliest time of the next log line about the Engine */
 	struct list sessions;
 	struct pool session_pool;
 	struct pool exchange_pool;

@@ -24,7 +24,7 @@
  *                 or mount the directory instead of the file
  *   EAGAIN        that the Engine's queue is full
  *   ETIMEDOUT     that the Engine did not accept the connection in time
- *   EMFILE, ENFILE, ENOMEM, ENOBUFS  what it is that the proxy is short of
+ *   EMFILE, ENFILE, ENOMEM, ENOBUFS  the resource that the proxy lacks
  *   anything else strerror
  */
 void upstream_diagnose(struct text *text, const union address *engine, int error);
