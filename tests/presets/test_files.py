@@ -165,6 +165,14 @@ def test_every_preset_is_offered(document: str) -> None:
     assert [name for name in ["open", "deny", *NAMES] if not re.search(rf"(?<![\w-]){name}(?![\w-])", text)] == []
 
 
+def test_the_manual_describes_presets_as_their_files_do() -> None:
+    """Two descriptions of one preset leave a reader with the question which of them is true."""
+    manual = (ROOT / "man/docker-socket-proxy.8").read_text()
+    entries = dict(re.findall(r"^\.It Cm ([a-z-]+)\n((?:[^.\n].*\n)+)", manual, re.MULTILINE))
+    for name in NAMES:
+        assert entries[name].split() == preset(name)["description"].split(), name
+
+
 def test_apps_and_presets_are_the_same() -> None:
     """A preset without its app's requests is untested."""
     apps = sorted(path.stem for path in (Path(__file__).parent / "apps").glob("*.yaml"))
