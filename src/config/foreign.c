@@ -337,8 +337,7 @@ static void describe(const struct slips *slips, unsigned i, struct text *text)
 		text_add_format(text, ": there is no such variable; did you mean %.*s?",
 		        SLICE_FMT(slip->meant));
 	} else {
-		text_add_format(
-		        text, ": there is no such variable; docs/compatibility.md lists them");
+		text_add_format(text, ": there is no such variable; --help lists the variables");
 	}
 }
 

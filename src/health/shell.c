@@ -220,10 +220,10 @@ int shell_run(int argc, char *argv[])
 	line.rest = argc == 3 && strcmp(argv[1], "-c") == 0 ? slice_of(argv[2]) : SLICE("");
 	if (!read_check(&line, &wanted, &failure)) {
 		(void)fprintf(stderr,
-		        "sh: this image has no shell; of sh -c it understands one health check: "
-		        "wget, curl -f, nc -z or docker-socket-proxy healthcheck with plain words, "
-		        ">/dev/null, 2>&1, | grep -q WORD, || exit 1. Or leave the check out: the "
-		        "image has its own\n");
+		        "sh: this image has no shell; sh -c accepts one health check: wget, curl "
+		        "-f, nc -z or docker-socket-proxy healthcheck, with plain words, "
+		        ">/dev/null, 2>&1, | grep -q WORD, || exit 1. Without a check in the "
+		        "compose file, the check of the image runs\n");
 		return 1;
 	}
 	redirect(&line);

@@ -276,8 +276,8 @@ static void print_setting(const struct learn_setting *setting, FILE *out)
 {
 	(void)fputs("\n", out);
 	if (setting->other_count > 0) {
-		(void)fputs("# Listeners whose policies do not observe are left out: they stay as "
-		            "they are.\n",
+		(void)fputs("# Listeners whose policies do not observe are omitted: they need no "
+		            "change.\n",
 		        out);
 	}
 	(void)fputs("listeners:\n", out);
