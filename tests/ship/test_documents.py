@@ -38,9 +38,17 @@ def switches_in(text: str) -> set[str]:
 
 
 def sample_variables() -> set[str]:
-    """The variables of .env.sample that the program reads, so not compose's own."""
+    """The variables of .env.sample that the program reads, so not those of docker-compose.yml."""
     text = (ROOT / ".env.sample").read_text()
-    return set(re.findall(r"^#?([A-Z0-9_]+)=", text, re.MULTILINE)) - {"DOCKER_GID"}
+    return set(re.findall(r"^#?([A-Z0-9_]+)=", text, re.MULTILINE)) - {"DOCKER_GID", "IMAGE", "TAG"}
+
+
+def test_sample_names_what_compose_replaces() -> None:
+    """A ${VARIABLE} of docker-compose.yml that .env.sample leaves out is found by nobody."""
+    text = (ROOT / "docker-compose.yml").read_text()
+    sample = re.findall(r"^#?([A-Z0-9_]+)=", (ROOT / ".env.sample").read_text(), re.MULTILINE)
+    replaced = set(re.findall(r"\$\{([A-Z_]+)", text))
+    assert {"IMAGE", "TAG", "DOCKER_GID"} <= replaced <= set(sample)
 
 
 def test_sample_names_every_variable(help_text: str) -> None:

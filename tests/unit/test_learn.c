@@ -298,10 +298,10 @@ static void listeners_are_printed_as_they_were(void **state)
 	expect("listeners:\n  - address: 'tcp://*:3277'\n    policy: learned\n"
 	       "  - address: 'unix:///run/it''s \"odd\" #.sock'\n    policy: learned\n"
 	       "    mode: \"0600\"\n");
-	expect_not("left out");
+	expect_not("omitted");
 	other_listeners = 1;
 	print();
-	expect("# Listeners whose policies do not observe are left out");
+	expect("# Listeners whose policies do not observe are omitted");
 }
 
 static void nothing_asked_is_nothing_to_allow(void **state)

@@ -165,7 +165,7 @@ def test_a_listener_that_enforces_is_not_opened_by_what_another_observed(
     printed = learn(["GET /images/json"], "-c", str(file), port=port)
     listeners = yaml.safe_load(printed)["listeners"]
     assert [one["address"] for one in listeners] == [f"tcp://127.0.0.1:{port}"]
-    assert "left out" in printed
+    assert "omitted" in printed
 
 
 def test_what_is_root_on_the_host_is_marked(learn) -> None:
