@@ -89,11 +89,11 @@ def kib(count: float | None) -> str:
 
 
 def show_memory(results: Results) -> None:
-    head = ["", "start ms", "idle KiB", "private KiB", "B/silent", "B/answered", "then KiB"]
+    head = ["", "start ms", "idle KiB", "private KiB", "B/silent", "B/used", "then KiB"]
     lines = []
     for proxy, memory in results["memory"].items():
         silent = memory.get("silent_per_connection")
-        answered = memory.get("after_answer_per_connection")
+        responded = memory.get("after_response_per_connection")
         lines.append(
             [
                 proxy,
@@ -101,8 +101,8 @@ def show_memory(results: Results) -> None:
                 kib(memory["idle_resident"]),
                 kib(memory["idle_private"]),
                 "" if silent is None else f"{silent:.0f}",
-                "" if answered is None else f"{answered:.0f}",
-                kib(memory.get("after_answer_resident_after")),
+                "" if responded is None else f"{responded:.0f}",
+                kib(memory.get("after_response_resident_after")),
             ]
         )
     table(head, lines)
@@ -135,9 +135,9 @@ def footprint_targets(results: Results, proxy: str) -> list[Target]:
         return []
     targets: list[Target] = [
         ("idle: resident MiB", memory["idle_resident"] / (1 << 20), "<=", 3.0),
-        ("exec to first answer: ms", median(results["start_ms"][proxy]), "<=", 10.0),
+        ("exec to first response: ms", median(results["start_ms"][proxy]), "<=", 10.0),
     ]
-    for name in ("silent", "after_answer"):
+    for name in ("silent", "after_response"):
         figure = memory.get(f"{name}_per_connection")
         if figure is not None:
             what = f"{memory['connections']} connections, {name.replace('_', ' ')}: bytes each"

@@ -10,6 +10,7 @@
 #define AUDIT_DENIALS_H
 
 #include "identity/identity.h"
+#include "outcome/outcome.h"
 #include "policy/policy.h"
 
 #include <pthread.h>
@@ -43,24 +44,18 @@ void denials_finish(struct denials *denials);
 
 struct denial {
 	const struct caller *caller;
-	const struct policy *policy; /* that judged */
-	const struct docker_request *request;
+	struct slice method;
+	struct slice path; /* as sent where no policy judged, otherwise canonical */
 	struct slice query;
-	const struct verdict *verdict;
+	const struct policy *policy;          /* that judged; NULL: none was asked */
+	const struct docker_request *request; /* that it judged */
+	const struct verdict *verdict;        /* without a policy: all zero */
+	/* Without a policy: how the request ended, and a sentence that says why. */
+	enum outcome outcome;
+	const char *reason;
 };
 
 /* Count one, and write its line when one is due. */
 void denials_report(struct denials *denials, int64_t now_ns, const struct denial *denial);
-
-/* What was denied before any policy was asked. */
-struct denials_unjudged {
-	const char *what; /* a literal, which takes the place of the operation */
-	const char *why;  /* a sentence, as the client was told */
-	struct slice method;
-	struct slice path; /* as sent */
-};
-
-void denials_report_unjudged(struct denials *denials, int64_t now_ns, const struct caller *caller,
-        const struct denials_unjudged *denied);
 
 #endif

@@ -3,27 +3,6 @@
 #include "docker/catalogue.h"
 #include "docker/path.h"
 
-/* ── Methods ─────────────────────────────────────────────────────────────── */
-
-static enum method method_of(struct slice method)
-{
-	static const struct slice names[METHOD_OTHER] = {
-	        [METHOD_GET] = SLICE_INIT("GET"),
-	        [METHOD_HEAD] = SLICE_INIT("HEAD"),
-	        [METHOD_POST] = SLICE_INIT("POST"),
-	        [METHOD_PUT] = SLICE_INIT("PUT"),
-	        [METHOD_DELETE] = SLICE_INIT("DELETE"),
-	        [METHOD_OPTIONS] = SLICE_INIT("OPTIONS"),
-	};
-
-	for (unsigned i = 0; i < ARRAY_LEN(names); i++) {
-		if (slice_equal(names[i], method)) {
-			return (enum method)i;
-		}
-	}
-	return METHOD_OTHER;
-}
-
 /* ── Sections ────────────────────────────────────────────────────────────── */
 
 /* Bytes of the first segment of `path`, its slash in front included. */
@@ -166,7 +145,7 @@ static unsigned find_row(const struct docker_target *target, const struct path *
         enum names names, struct slice *ret_name)
 {
 	size_t section_len = 0;
-	const enum method method = method_of(target->method);
+	const enum docker_method method = docker_method_of(target->method);
 	const enum docker_section section = section_of(path->rest, &section_len);
 	const struct slice rest = slice_behind(path->rest, section_len);
 
@@ -241,7 +220,7 @@ static unsigned find_served(
 
 	/* Up to 27 it asks for no method there. */
 	if (slice_starts_with(path->rest, SLICE("/debug/")) &&
-	        method_of(target->method) != METHOD_OPTIONS) {
+	        docker_method_of(target->method) != DOCKER_METHOD_OPTIONS) {
 		asked.method = SLICE("GET");
 	}
 	const unsigned row = find_row(&asked, path, NAMES_WITH_SLASHES, &name);
@@ -278,7 +257,8 @@ static enum docker_error route_path(
 /* OPTIONS of the server itself (RFC 9110 section 9.3.7). */
 static enum docker_error route_server(struct docker_request *request)
 {
-	request->id = request->served_id = catalogue_unknown(DOCKER_SECTION_NONE, METHOD_OPTIONS);
+	request->id = request->served_id =
+	        catalogue_unknown(DOCKER_SECTION_NONE, DOCKER_METHOD_OPTIONS);
 	request->version = (struct docker_version){0};
 	request->path = request->bare = SLICE("*");
 	request->name = (struct slice){NULL, 0};

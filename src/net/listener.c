@@ -31,7 +31,7 @@ static const struct {
 } inherited[] = {
         {IPPROTO_TCP, TCP_NODELAY, 1}, {SOL_SOCKET, SO_KEEPALIVE, 1},
         {IPPROTO_TCP, TCP_KEEPIDLE, 60},  /* seconds of silence */
-        {IPPROTO_TCP, TCP_KEEPINTVL, 15}, /* seconds between unanswered looks */
+        {IPPROTO_TCP, TCP_KEEPINTVL, 15}, /* seconds between probes without a response */
         {IPPROTO_TCP, TCP_KEEPCNT, 8},    /* of which so many say that it is gone */
 };
 
@@ -67,14 +67,12 @@ static int listen_tcp(const union address *address, bool shared)
 
 static bool is_live(const union address *address)
 {
-	const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	const bool live = fd >= 0 && (connect(fd, &address->any, address_len(address)) == 0 ||
-	                                     errno == EAGAIN);
+	const int fd = address_connect(address, NULL);
 
 	if (fd >= 0) {
 		(void)close(fd);
 	}
-	return live;
+	return fd >= 0 || fd == -EAGAIN;
 }
 
 /*

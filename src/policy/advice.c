@@ -28,7 +28,7 @@ static bool is_root(unsigned id)
 static bool preset_is_root(const struct policy_preset *preset)
 {
 	for (unsigned id = 0; id < docker_endpoint_count; id++) {
-		if (id_is_in(preset->allows, id) && is_root(id)) {
+		if (policy_preset_allows(preset, id) && is_root(id)) {
 			return true;
 		}
 	}

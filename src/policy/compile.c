@@ -156,13 +156,12 @@ static bool can_be_of_row(struct slice path, const struct docker_endpoint *endpo
  * with an API version in front, at most rows are added. */
 static bool reaches_unknown(const struct rule *rule, unsigned id)
 {
-	static const char *const methods[] = {
-	        "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "OTHER"};
 	struct docker_request request;
 
-	for (unsigned i = 0; i < ARRAY_LEN(methods); i++) {
+	for (unsigned method = 0; method <= DOCKER_METHOD_OTHER; method++) {
 		const struct docker_target target = {
-		        .method = slice_of(methods[i]), .path = slice_of(rule->plain_path)};
+		        .method = slice_of(docker_method_name((enum docker_method)method)),
+		        .path = slice_of(rule->plain_path)};
 		const unsigned bit = policy_method_bit(target.method);
 		if ((rule->methods == 0 || (rule->methods & bit) != 0) &&
 		        docker_route(&target, &request) == DOCKER_OK && request.id == id) {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * inside — a policy and its rules from the inside. Private to policy/.
+ * internal — a policy and its rules as they are stored. Private to policy/.
  */
 #ifndef POLICY_INTERNAL_H
 #define POLICY_INTERNAL_H
@@ -75,6 +75,9 @@ static inline void id_add(uint64_t *ids, unsigned id)
 {
 	ids[id / 64] |= UINT64_C(1) << (id % 64);
 }
+
+/* A bit for each method that rules may name; 0: it is none of them. */
+unsigned policy_method_bit(struct slice method);
 
 /* The policy called `name`, presets that nobody asked for left out; NULL: there is none. */
 struct policy *policy_find_made(const struct policy_set *set, struct slice name);

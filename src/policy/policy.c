@@ -9,15 +9,9 @@
 
 unsigned policy_method_bit(struct slice method)
 {
-	static const char *const methods[] = {
-	        "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"};
+	const enum docker_method number = docker_method_of(method);
 
-	for (unsigned i = 0; i < ARRAY_LEN(methods); i++) {
-		if (slice_equal(method, slice_of(methods[i]))) {
-			return 1U << i;
-		}
-	}
-	return 0;
+	return number == DOCKER_METHOD_OTHER ? 0 : 1U << number;
 }
 
 /* ── The set ─────────────────────────────────────────────────────────────── */
@@ -201,16 +195,26 @@ static struct place place_of_word(struct place rule, const unsigned *lines, unsi
 	return (struct place){rule.file, lines == NULL ? rule.line : lines[i]};
 }
 
+static int fail_method(const char *method, struct place place, char error[FAULT_MAX])
+{
+	char memory[128];
+	struct text all = text_over(memory, sizeof(memory));
+
+	for (unsigned i = 0; i < DOCKER_METHOD_OTHER; i++) {
+		text_add_format(&all, " %s", docker_method_name((enum docker_method)i));
+	}
+	return fault_set(error, place, "'%s' is not accepted as a method: give one of%.*s",
+	        text_show(slice_of(method)).text, SLICE_FMT(text_slice(&all)));
+}
+
 static int read_methods(struct rule *rule, const struct policy_match *match, struct place place,
         char error[FAULT_MAX])
 {
 	for (unsigned i = 0; i < match->method_count; i++) {
 		const unsigned bit = policy_method_bit(slice_of(match->methods[i]));
 		if (bit == 0) {
-			return fault_set(error, place_of_word(place, match->method_lines, i),
-			        "'%s' is not accepted as a method: give GET, HEAD, POST, PUT, "
-			        "PATCH, DELETE or OPTIONS",
-			        text_show(slice_of(match->methods[i])).text);
+			return fail_method(match->methods[i],
+			        place_of_word(place, match->method_lines, i), error);
 		}
 		rule->methods |= bit;
 	}

@@ -166,9 +166,6 @@ struct policy_match {
 /* Write the rule as it stands in a file, in one line: "allow: [container.list]". */
 void policy_write_rule(struct text *text, bool allow, const struct policy_match *match);
 
-/* A bit for each method that rules may name; 0: it is none of them. */
-unsigned policy_method_bit(struct slice method);
-
 /*
  * Functions that fail return -EINVAL and leave a fault in `error`. Strings are copied, but `file`
  * of a place, which must stay.

@@ -143,8 +143,8 @@ void threads_free(struct server *server);
 unsigned sizing_threads(const struct config *config);
 /*
  * Raise the limit of open files as far as it goes. An idle connection holds one
- * descriptor, one with a request two: where the limit is too low for that,
- * dialling fails and the answer says so.
+ * descriptor, a connection with a request holds two. If the limit is too low,
+ * dialling fails and the response says so.
  */
 unsigned sizing_connections(const struct config *config);
 

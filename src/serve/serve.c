@@ -44,7 +44,7 @@ static void print_learned(const struct server *server)
 	        .other_count = config->listener_count - count,
 	        .socket_path = config->socket_path,
 	};
-	learn_print(server->shared.learn, &setting, config->policies, stdout);
+	learn_print(server->shared.learn, &setting, stdout);
 }
 
 /* Whether notes can be taken where a snapshot wants it; false: without memory. */

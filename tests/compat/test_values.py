@@ -344,9 +344,9 @@ def test_a_denial_names_the_switches(folder: str, engine: str) -> None:
                 b"Content-Length: 0\r\n\r\n"
             )
             with client.makefile("rb") as stream:
-                answer = stream.read().decode()
-    assert "policy 'switches'" in answer
-    assert "set IMAGES=1 and POST=1" in answer
+                response = stream.read().decode()
+    assert "policy 'switches'" in response
+    assert "set IMAGES=1 and POST=1" in response
 
 
 def test_help_lists_every_switch() -> None:

@@ -199,17 +199,17 @@ class Containers:
         """A container that runs the command; its full id."""
         streams = {"OpenStdin": stdin, "StdinOnce": stdin, "AttachStdin": stdin}
         body = {"Image": IMAGE, "Cmd": list(command), **streams, **config}
-        answer = self.call("POST", "/containers/create", body)
-        assert answer.status == 201, answer
-        container = answer.json()["Id"]
+        response = self.call("POST", "/containers/create", body)
+        assert response.status == 201, response
+        container = response.json()["Id"]
         self.made.append(container)
         if start:
             self.start(container)
         return container
 
     def start(self, container: str) -> None:
-        answer = self.call("POST", f"/containers/{container}/start")
-        assert answer.status == 204, answer
+        response = self.call("POST", f"/containers/{container}/start")
+        assert response.status == 204, response
 
     def shell(self, script: str, **more) -> str:
         return self.create("sh", "-c", script, **more)
@@ -219,8 +219,8 @@ class Containers:
         return self.create("sleep", "3600")
 
     def signal(self, container: str, name: str) -> None:
-        answer = self.call("POST", f"/containers/{container}/kill?signal={name}")
-        assert answer.status == 204, answer
+        response = self.call("POST", f"/containers/{container}/kill?signal={name}")
+        assert response.status == 204, response
 
     def wait(self, container: str) -> int:
         return self.call("POST", f"/containers/{container}/wait").json()["StatusCode"]

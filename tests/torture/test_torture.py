@@ -68,7 +68,7 @@ def respond(conn: EngineConn, request: Request) -> bool:
         conn.send(b"bye")
         return False
     if path == "/containers/json":
-        conn.answer(200, LONG)
+        conn.respond(200, LONG)
     elif path == "/images/json":
         conn.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
         for at in range(0, len(LONG), 32768):
@@ -78,9 +78,9 @@ def respond(conn: EngineConn, request: Request) -> bool:
         conn.send(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n" + LONG[:50000])
         return False
     elif path == "/build":
-        conn.answer(200, hashlib.sha256(request.body).hexdigest().encode())
+        conn.respond(200, hashlib.sha256(request.body).hexdigest().encode())
     else:
-        conn.answer(200, b"OK")
+        conn.respond(200, b"OK")
     return True
 
 
@@ -210,7 +210,7 @@ def judge(name: str, got: bytes, in_order: bool, wanted: bytes) -> str | None:
     if got == wanted:
         return None
     if wanted.startswith(got):
-        # An answer that ends with the connection would look complete.
+        # A response that ends with the connection would look complete.
         if name == "until close" and in_order and b"\r\n\r\n" in got:
             return f"cut after {len(got)} of {len(wanted)} bytes without saying so"
         return None

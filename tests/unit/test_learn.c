@@ -59,15 +59,13 @@ static void print(void)
 	        .listener_count = 2,
 	        .other_count = other_listeners,
 	        .socket_path = "/run/docker.sock"};
-	struct policy_set *set = policy_set_new();
 	size_t len = 0;
 
 	free(printed);
 	FILE *out = open_memstream(&printed, &len);
 	assert_non_null(out);
-	learn_print(learn, &setting, set, out);
+	learn_print(learn, &setting, out);
 	assert_int_equal(fclose(out), 0);
-	policy_set_free(set);
 }
 
 static void expect(const char *part)

@@ -548,8 +548,8 @@ static void mistakes_in_rules_are_named(void **state)
 	                "test.yaml:2: a rule needs operations, methods or a path; for everything "
 	                "write allow: ['*']"},
 	        {"rules:\n  - allow: {methods: [get]}",
-	                "test.yaml:2: 'get' is not accepted as a method: give GET, HEAD, POST, "
-	                "PUT, PATCH, DELETE or OPTIONS"},
+	                "test.yaml:2: 'get' is not accepted as a method: give one of GET HEAD "
+	                "POST PUT PATCH DELETE OPTIONS"},
 	        {"rules:\n  - allow: {path: '/a['}",
 	                "test.yaml:2: the path pattern '/a[' is not accepted: at byte 4: missing "
 	                "terminating ] for character class"},
@@ -575,8 +575,8 @@ static void mistakes_in_rules_are_named(void **state)
 	                "test.yaml:4: 'container.strat' fits no operation; did you mean "
 	                "'container.start'?"},
 	        {"rules:\n  - allow:\n      path: /a\n      methods:\n        - GET\n        - gET",
-	                "test.yaml:6: 'gET' is not accepted as a method: give GET, HEAD, POST, "
-	                "PUT, PATCH, DELETE or OPTIONS"},
+	                "test.yaml:6: 'gET' is not accepted as a method: give one of GET HEAD "
+	                "POST PUT PATCH DELETE OPTIONS"},
 	        {"rules:\n  - deny: {operations: [container.create], methods: [PUT]}",
 	                "test.yaml:2: this rule can never fit: none of its operations is asked for "
 	                "with its methods; leave the methods out"},

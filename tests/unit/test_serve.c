@@ -169,7 +169,7 @@ static int engine_asked(void)
 	return fd;
 }
 
-static void engine_answers(int fd)
+static void engine_responds(int fd)
 {
 	say(fd, "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nlist");
 }
@@ -191,7 +191,7 @@ static void a_request_under_way_ends_by_its_own_snapshot(void **state)
 	expect_denied(late);
 	assert_false(was_freed()); /* the early request may still ask it */
 
-	engine_answers(asked);
+	engine_responds(asked);
 	expect(early, "HTTP/1.1 200 OK\r\n", "list");
 	wait_for_free();
 	ask(early);
@@ -267,7 +267,7 @@ static void notes_are_taken_once_a_snapshot_wants_it(void **state)
 	const int fd = client();
 	ask(fd);
 	const int asked = engine_asked();
-	engine_answers(asked);
+	engine_responds(asked);
 	expect(fd, "HTTP/1.1 200 OK\r\n", "list");
 	assert_non_null(server->shared.learn);
 	(void)close(fd);

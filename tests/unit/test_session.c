@@ -11,7 +11,7 @@
 #define SENT_A     "GET /containers/a/json HTTP/1.1\r\nHost: localhost\r\n\r\n"
 #define POST_3     "POST /images/load HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\n"
 #define SENT_3     "POST /images/load HTTP/1.1\r\nHost: localhost\r\nContent-Length: 3\r\n\r\n"
-#define ANSWER_2   "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+#define RESPONSE_2 "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 #define DIAL_LIMIT (10 * NS_PER_S)
 
 static struct stage stage;
@@ -34,12 +34,12 @@ static int end(void **state)
 	return 0;
 }
 
-static bool answered(const struct script *client, const char *status_line)
+static bool responded(const struct script *client, const char *status_line)
 {
 	return slice_starts_with(script_got(client), slice_of(status_line));
 }
 
-static void a_request_and_its_answer_pass(void **state)
+static void a_request_and_its_response_pass(void **state)
 {
 	struct script *client = stage_client(&stage);
 
@@ -48,14 +48,14 @@ static void a_request_and_its_answer_pass(void **state)
 	struct script *engine = stage_engine(&stage);
 	assert_non_null(engine);
 	assert_slice("request", script_got(engine), SLICE(SENT_A));
-	script_arrive(engine, SLICE(ANSWER_2));
-	assert_slice("answer", script_got(client), SLICE(ANSWER_2));
+	script_arrive(engine, SLICE(RESPONSE_2));
+	assert_slice("response", script_got(client), SLICE(RESPONSE_2));
 }
 
 static void single_bytes_make_the_same(void **state)
 {
 	const struct slice request = SLICE(POST_3 "abc");
-	const struct slice answer = SLICE(ANSWER_2);
+	const struct slice response = SLICE(RESPONSE_2);
 	struct script *client = stage_client(&stage);
 
 	(void)state;
@@ -64,10 +64,10 @@ static void single_bytes_make_the_same(void **state)
 	}
 	struct script *engine = stage_engine(&stage);
 	assert_slice("request", script_got(engine), SLICE(SENT_3 "abc"));
-	for (size_t i = 0; i < answer.len; i++) {
-		script_arrive(engine, (struct slice){answer.ptr + i, 1});
+	for (size_t i = 0; i < response.len; i++) {
+		script_arrive(engine, (struct slice){response.ptr + i, 1});
 	}
-	assert_slice("answer", script_got(client), answer);
+	assert_slice("response", script_got(client), response);
 }
 
 static void an_engine_that_takes_single_bytes_gets_all(void **state)
@@ -91,12 +91,12 @@ static void an_idle_connection_is_reused(void **state)
 	(void)state;
 	script_arrive(client, SLICE(GET_A GET_A));
 	struct script *engine = stage_engine(&stage);
-	script_arrive(engine, SLICE(ANSWER_2));
+	script_arrive(engine, SLICE(RESPONSE_2));
 	stage_turn(&stage);
 	assert_int_equal(stage.net.connected, 1);
 	assert_slice("both", script_got(engine), SLICE(SENT_A SENT_A));
-	script_arrive(engine, SLICE(ANSWER_2));
-	assert_slice("answers", script_got(client), SLICE(ANSWER_2 ANSWER_2));
+	script_arrive(engine, SLICE(RESPONSE_2));
+	assert_slice("responses", script_got(client), SLICE(RESPONSE_2 RESPONSE_2));
 }
 
 static void a_dead_idle_connection_costs_no_request(void **state)
@@ -106,7 +106,7 @@ static void a_dead_idle_connection_costs_no_request(void **state)
 	(void)state;
 	script_arrive(client, SLICE(GET_A));
 	struct script *first = stage_engine(&stage);
-	script_arrive(first, SLICE(ANSWER_2));
+	script_arrive(first, SLICE(RESPONSE_2));
 	first->ended = true; /* the kernel has not said so yet */
 	script_arrive(client, SLICE(GET_A));
 	first->ended = false;
@@ -115,8 +115,8 @@ static void a_dead_idle_connection_costs_no_request(void **state)
 	assert_ptr_not_equal(first, second);
 	assert_true(first->closed);
 	assert_slice("again", script_got(second), SLICE(SENT_A));
-	script_arrive(second, SLICE(ANSWER_2));
-	assert_slice("answers", script_got(client), SLICE(ANSWER_2 ANSWER_2));
+	script_arrive(second, SLICE(RESPONSE_2));
+	assert_slice("responses", script_got(client), SLICE(RESPONSE_2 RESPONSE_2));
 }
 
 static void a_connection_in_progress_is_waited_for(void **state)
@@ -141,7 +141,7 @@ static void one_that_never_comes_is_a_504(void **state)
 	stage.net.handshake = -EAGAIN;
 	script_arrive(client, SLICE(GET_A));
 	stage_pass(&stage, DIAL_LIMIT);
-	assert_true(answered(client, "HTTP/1.1 504 "));
+	assert_true(responded(client, "HTTP/1.1 504 "));
 	assert_true(stage_engine(&stage)->closed);
 }
 
@@ -153,7 +153,7 @@ static void one_that_is_refused_late_is_a_502(void **state)
 	stage.net.handshake = -EAGAIN;
 	script_arrive(client, SLICE(GET_A));
 	script_handshake(stage_engine(&stage), -ECONNREFUSED);
-	assert_true(answered(client, "HTTP/1.1 502 "));
+	assert_true(responded(client, "HTTP/1.1 502 "));
 }
 
 static void a_full_queue_is_tried_again_and_then_a_504(void **state)
@@ -168,7 +168,7 @@ static void a_full_queue_is_tried_again_and_then_a_504(void **state)
 		assert_slice("nothing yet", script_got(client), SLICE(""));
 		stage_pass(&stage, 20 * NS_PER_MS);
 	}
-	assert_true(answered(client, "HTTP/1.1 504 "));
+	assert_true(responded(client, "HTTP/1.1 504 "));
 	script_arrive(other, SLICE(GET_A));
 	stage.net.connect_error = 0;
 	stage_pass(&stage, 20 * NS_PER_MS);
@@ -184,7 +184,7 @@ static void what_we_are_short_of_is_a_503(void **state)
 		struct script *client = stage_client(&stage);
 		stage.net.connect_error = errors[i];
 		script_arrive(client, SLICE(GET_A));
-		assert_true(answered(client, "HTTP/1.1 503 "));
+		assert_true(responded(client, "HTTP/1.1 503 "));
 	}
 }
 
@@ -197,13 +197,13 @@ static void health_is_a_dial(void **state)
 	script_arrive(client, SLICE("GET /health HTTP/1.1\r\nHost: x\r\n\r\n"));
 	assert_slice("nothing yet", script_got(client), SLICE(""));
 	script_handshake(stage_engine(&stage), 0);
-	assert_true(answered(client, "HTTP/1.1 200 "));
+	assert_true(responded(client, "HTTP/1.1 200 "));
 	assert_slice("nothing was asked", script_got(stage_engine(&stage)), SLICE(""));
 	assert_true(stage_engine(&stage)->closed);
 	script_arrive(client, SLICE("GET /health HTTP/1.1\r\nHost: x\r\n\r\n"));
 	client->got_len = 0;
 	stage_pass(&stage, DIAL_LIMIT);
-	assert_true(answered(client, "HTTP/1.1 503 "));
+	assert_true(responded(client, "HTTP/1.1 503 "));
 }
 
 static void a_tunnel_ends_by_halves(void **state)
@@ -275,7 +275,7 @@ static int forget(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        ON_STAGE(a_request_and_its_answer_pass),
+	        ON_STAGE(a_request_and_its_response_pass),
 	        ON_STAGE(single_bytes_make_the_same),
 	        ON_STAGE(an_engine_that_takes_single_bytes_gets_all),
 	        ON_STAGE(an_idle_connection_is_reused),
