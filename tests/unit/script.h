@@ -25,6 +25,7 @@ struct script {
 	size_t room; /* bytes that the next writes take */
 	char *got;   /* bytes that were written */
 	size_t got_len;
+	bool held;        /* the last bytes were written with "more follows", and not pushed */
 	bool finished;    /* its end was written */
 	bool closed;      /* the stream is no more */
 	bool cut;         /* closed with a reset */
