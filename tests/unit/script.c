@@ -93,7 +93,7 @@ static ssize_t writable(struct stream *stream, size_t len)
 	const struct script *script = script_of(stream);
 
 	ASSERT(stream->writable && stream->established && !script->finished && !script->closed);
-	if (script->reset) {
+	if (script->reset || script->deaf) {
 		return -EPIPE;
 	}
 	stream->writable = len <= script->room;

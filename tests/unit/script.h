@@ -22,6 +22,7 @@ struct script {
 	size_t read; /* of them */
 	bool ended;  /* they are all there are */
 	bool reset;
+	bool deaf;   /* it reads no more: writing to it fails */
 	size_t room; /* bytes that the next writes take */
 	char *got;   /* bytes that were written */
 	size_t got_len;
