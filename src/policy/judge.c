@@ -78,7 +78,7 @@ enum policy_grant policy_grant_of(const struct policy *policy, unsigned id)
 	const struct step *step = policy->steps[id];
 	bool sometimes = false;
 
-	while (step->rule != NULL && (step->ask_method || step->ask_path)) {
+	while (!step_is_last(step)) {
 		sometimes = sometimes || step->rule->allow;
 		step++;
 	}
