@@ -532,6 +532,27 @@ static void help_names_every_flag_variable_and_default(void **state)
 	assert_non_null(strstr(help, "healthcheck [ADDR]"));
 }
 
+static void help_fits_a_terminal(void **state)
+{
+	static char help[16384];
+	unsigned blank = 0;
+	unsigned full = 0;
+
+	(void)state;
+	capture_help(help, sizeof(help));
+	struct slice rest = slice_of(help);
+	struct slice line;
+	while (slice_next(&rest, '\n', &line)) {
+		if (line.len > 98 || (line.len > 0 && line.ptr[line.len - 1] == ' ')) {
+			fail_msg("a line of --help: '%.*s'", SLICE_FMT(line));
+		}
+		blank = line.len == 0 ? blank + 1 : 0;
+		assert_true(blank <= 1 || rest.len == 0);
+		full += line.len > 80 && slice_starts_with(line, SLICE("      ")) ? 1 : 0;
+	}
+	assert_true(full >= 5); /* the names of switches go on as far as there is room */
+}
+
 /* What the policy of the only listener makes of "GET /path": the rule, "deny", or "denied by none".
  */
 static const char *decide(const char *request_line)
@@ -674,6 +695,7 @@ int main(void)
 	        cmocka_unit_test_setup(operations_are_added_to_switches, empty_environment),
 	        cmocka_unit_test_setup(
 	                help_names_every_flag_variable_and_default, empty_environment),
+	        cmocka_unit_test(help_fits_a_terminal),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -919,6 +919,24 @@ static void an_idle_one_is_kept_for_a_minute(void **state)
 	assert_true(engine->closed);
 }
 
+/* A read that fills all the room says nothing of what else is there. */
+static void one_that_may_be_readable_is_looked_at(void **state)
+{
+	static char bytes[4096 + 1];
+	struct script *client = stage_client(&stage);
+	struct script *engine = ask(client, GET_A);
+	const char *head = "HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%*s";
+	const int head_len = (int)strlen("HTTP/1.1 200 OK\r\nContent-Length: 4000\r\n\r\n");
+	const int body = (int)sizeof(bytes) - 1 - head_len;
+
+	(void)state;
+	assert_int_equal(snprintf(bytes, sizeof(bytes), head, body, body, ""), 4096);
+	answer(engine, bytes);
+	assert_int_equal(client->got_len, 4096);
+	assert_false(engine->closed);
+	assert_ptr_equal(ask(client, GET_A), engine);
+}
+
 static void one_that_speaks_out_of_turn_is_closed(void **state)
 {
 	struct script *client = stage_client(&stage);
@@ -1122,6 +1140,7 @@ int main(void)
 	        ON_STAGE(an_engine_that_takes_no_more_may_still_speak),
 	        ON_STAGE(the_head_of_an_attach_ends_its_request),
 	        ON_STAGE(an_idle_one_is_kept_for_a_minute),
+	        ON_STAGE(one_that_may_be_readable_is_looked_at),
 	        ON_STAGE(one_that_speaks_out_of_turn_is_closed),
 	        ON_STAGE(idle_clients_go_at_once_and_others_are_answered),
 	        ON_STAGE(a_worker_without_clients_stops_at_once),
