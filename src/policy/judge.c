@@ -11,7 +11,7 @@ static bool pattern_fits(const struct rule *rule, const struct pattern *pattern,
 	case PATTERN_NO_MATCH:
 		return false;
 	case PATTERN_LIMIT:
-		return !rule->allow;
+		break;
 	}
 	return !rule->allow;
 }

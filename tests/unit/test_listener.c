@@ -4,6 +4,7 @@
 
 #include "net/listener.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/tcp.h>
@@ -346,6 +347,39 @@ static void what_is_wrong_with_the_folder_is_told(void **state)
 	        "/run/docker-socket-proxy for it");
 }
 
+/* ── Addresses ───────────────────────────────────────────────────────────── */
+
+static void is_called(const char *host, bool mapped, const char *name)
+{
+	char said[ADDRESS_NAME_MAX];
+	union address address;
+	char text[64];
+
+	(void)snprintf(text, sizeof(text), "tcp://%s:4711", host);
+	assert_null(address_parse(slice_of(text), &address));
+	if (mapped) {
+		assert_int_equal(
+		        inet_pton(AF_INET6, "::ffff:192.0.2.1", &address.ip6.sin6_addr), 1);
+	}
+	address_name(&address, said);
+	assert_string_equal(said, name);
+}
+
+static void peers_are_called_by_their_addresses(void **state)
+{
+	const union address path = address_of_path(SLICE("/run/a.sock"));
+	char said[ADDRESS_NAME_MAX];
+
+	(void)state;
+	is_called("192.0.2.1", false, "192.0.2.1:4711");
+	is_called("[2001:db8::1]", false, "[2001:db8::1]:4711");
+	/* A client of IPv4 at a socket for both. */
+	is_called("[::]", true, "192.0.2.1:4711");
+	address_name(&path, said);
+	assert_string_equal(said, "unix");
+	assert_int_equal(listener_open("unix:///a\x01", 0600, true), -EINVAL);
+}
+
 #define IN_FOLDER(test) cmocka_unit_test_setup_teardown(test, make_folder, remove_folder)
 
 int main(void)
@@ -364,6 +398,7 @@ int main(void)
 	        IN_FOLDER(a_queue_that_is_full_is_live),
 	        IN_FOLDER(what_is_in_the_way_of_a_name_is_told),
 	        IN_FOLDER(what_is_wrong_with_the_folder_is_told),
+	        cmocka_unit_test(peers_are_called_by_their_addresses),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -868,6 +868,83 @@ static void open_allows_and_deny_denies_everything(void **state)
 	}
 }
 
+/* ── Ceilings ────────────────────────────────────────────────────────────── */
+
+/* `front`, then `count` times `word`, and the end of a list. */
+static const char *repeated(const char *front, unsigned count, const char *word)
+{
+	static char memory[64 * 1024];
+	size_t len = (size_t)snprintf(memory, sizeof(memory), "%s", front);
+
+	for (unsigned i = 0; i < count; i++) {
+		len += (size_t)snprintf(memory + len, sizeof(memory) - len, "%s", word);
+		assert_true(len < sizeof(memory) - 1);
+	}
+	memory[len] = ']';
+	memory[len + 1] = '\0';
+	return memory;
+}
+
+static void rules_have_ceilings(void **state)
+{
+	const struct policy_match all = {
+	        .operations = (const char *const[]){"system.ping"}, .operation_count = 1};
+	struct policy *big = new_policy("big");
+	struct policy *more = new_policy("more");
+	char pattern[1100] = "rules:\n  - allow: {path: '/";
+
+	(void)state;
+	for (unsigned i = 0; i < 1000; i++) {
+		assert_int_equal(policy_add_rule(big, true, &all, "", here, error), 0);
+	}
+	assert_int_equal(policy_add_rule(big, true, &all, "", here, error), -EINVAL);
+	assert_string_equal(error, "test.yaml:7: policy 'big' has more than 1000 rules");
+	assert_int_equal(policy_compile(big, error), 0);
+
+	assert_int_equal(policy_add_rule(more, true, &all, "", here, error), 0);
+	assert_int_equal(policy_extend(more, SLICE("big"), here, error), 0);
+	assert_int_equal(policy_compile(more, error), -EINVAL);
+	assert_string_equal(
+	        error, "test.yaml:7: policy 'more' has more than 1000 rules with those it extends");
+
+	const size_t len = strlen(pattern);
+	memset(pattern + len, 'x', 1024);
+	(void)snprintf(pattern + len + 1024, sizeof(pattern) - len - 1024, "'}");
+	expect_refused(pattern, "test.yaml:2: the path pattern is longer than 1024 bytes");
+	expect_refused(repeated("rules:\n  - allow: [", 257, "system.ping, "),
+	        "test.yaml:2: a list has more than 256 elements");
+	struct policy *wide = NULL;
+	assert_int_equal(load("wide", repeated("extends: [", 33, "open, "), &wide), -EINVAL);
+	assert_string_equal(error, "test.yaml:1: policy 'wide' extends more than 32 others");
+	expect_refused("extends: [{}]",
+	        "test.yaml:1: expected the name of a preset or policy; found a map");
+}
+
+static void a_name_is_given_once(void **state)
+{
+	struct policy *policy = NULL;
+
+	(void)state;
+	(void)new_policy("mine");
+	assert_int_equal(policy_new(set, SLICE("mine"), here, &policy, error), -EINVAL);
+	assert_string_equal(error, "test.yaml:7: policy 'mine' is there already (test.yaml:7)");
+}
+
+static void what_is_no_text_is_named(void **state)
+{
+	(void)state;
+	expect_refused("mode: [a]", "test.yaml:1: 'mode' is enforce or observe; found a list");
+	expect_refused("mode: loud", "test.yaml:1: 'mode' is enforce or observe; found 'loud'");
+	expect_refused("costs: [a]", "test.yaml:1: 'costs' is text for people; found a list");
+	expect_refused(
+	        "description:", "test.yaml:1: 'description' is text for people; found nothing");
+	expect_refused("rules: [{allow: {path: ''}}]",
+	        "test.yaml:1: 'path' is a regular expression for the whole path, such as "
+	        "'/plugins/[a-z]+/json'; found nothing");
+	expect_refused("extends: {}", "test.yaml:1: 'extends' is a list of presets or policies, "
+	                              "such as read-only; found a map");
+}
+
 /* ── Uniting ─────────────────────────────────────────────────────────────── */
 
 static int unite(const char *name, const char *members, struct policy **ret_policy)
@@ -940,6 +1017,7 @@ static void whether_a_pattern_can_fit_a_version_is_known(void **state)
 {
 	static const char *const seeing[] = {"/v1\\.4[0-9]/info", ".*", "(/v[0-9.]+)?/info", "/.*",
 	        "/v9.*", "/v1", "/[^/]+/info", "/v[2-3]x", "("};
+	static char longest[3000] = "/info";
 	static const char *const blind[] = {
 	        "/info", "/version", "/volumes.*", "/v", "/va.*", "/containers/.*", "/(x|y).*"};
 
@@ -947,6 +1025,9 @@ static void whether_a_pattern_can_fit_a_version_is_known(void **state)
 	for (unsigned i = 0; i < ARRAY_LEN(seeing); i++) {
 		assert_that(seeing[i], policy_pattern_sees_version(seeing[i]));
 	}
+	assert_true(policy_pattern_sees_version("")); /* is none at all */
+	memset(longest + strlen(longest), 'x', sizeof(longest) - 1 - strlen(longest));
+	assert_true(policy_pattern_sees_version(longest));
 	for (unsigned i = 0; i < ARRAY_LEN(blind); i++) {
 		assert_that(blind[i], !policy_pattern_sees_version(blind[i]));
 	}
@@ -1042,6 +1123,9 @@ int main(void)
 	        TEST(an_advisor_has_the_word),
 	        TEST(every_preset_can_be_used),
 	        TEST(open_allows_and_deny_denies_everything),
+	        TEST(rules_have_ceilings),
+	        TEST(a_name_is_given_once),
+	        TEST(what_is_no_text_is_named),
 	        TEST(a_denial_that_can_decide_stands_against_uniting),
 	        TEST(what_is_united_observes_if_all_do),
 	        TEST(whether_a_pattern_can_fit_a_version_is_known),
