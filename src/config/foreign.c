@@ -268,18 +268,14 @@ static bool is_slip(const struct reader *reader, const char *variable, struct sl
 /* Whether something else decides what the variable was to decide. */
 static bool is_settled(const struct config *config, enum matter matter)
 {
-	switch (matter) {
-	case MATTER_NONE:
-		return true;
-	case MATTER_POLICY:
+	if (matter == MATTER_POLICY) {
 		return config->verb == CONFIG_LEARN || config->file != NULL ||
 		       config->policy_name != NULL || config->allow != NULL;
-	case MATTER_ADDRESS:
-		return config->listener_count > 0 || config->loopback_only;
-	case MATTER_DEMAND:
-		return false;
 	}
-	return false;
+	if (matter == MATTER_ADDRESS) {
+		return config->listener_count > 0 || config->loopback_only;
+	}
+	return matter == MATTER_NONE;
 }
 
 static bool stops(const struct config *config, const struct slip *slip)

@@ -241,7 +241,7 @@ static unsigned plan(const struct order *order, unsigned id, struct policy_scrat
 		}
 		const struct step step = {rule, asks_method(rule, id), path == PATTERN_LIMIT};
 		steps[count++] = step;
-		if (!step.ask_method && !step.ask_path) {
+		if (step_is_last(&step)) {
 			return count;
 		}
 	}

@@ -36,6 +36,12 @@ struct step {
 	bool ask_path;
 };
 
+/* Nothing is tried behind it. */
+static inline bool step_is_last(const struct step *step)
+{
+	return step->rule == NULL || (!step->ask_method && !step->ask_path);
+}
+
 struct policy {
 	struct policy *next; /* of the set */
 	struct policy_set *set;

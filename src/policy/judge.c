@@ -11,7 +11,7 @@ static bool pattern_fits(const struct rule *rule, const struct pattern *pattern,
 	case PATTERN_NO_MATCH:
 		return false;
 	case PATTERN_LIMIT:
-		return !rule->allow;
+		break;
 	}
 	return !rule->allow;
 }
@@ -78,7 +78,7 @@ enum policy_grant policy_grant_of(const struct policy *policy, unsigned id)
 	const struct step *step = policy->steps[id];
 	bool sometimes = false;
 
-	while (step->rule != NULL && (step->ask_method || step->ask_path)) {
+	while (!step_is_last(step)) {
 		sometimes = sometimes || step->rule->allow;
 		step++;
 	}

@@ -8,13 +8,12 @@
 static const struct rule *find_denial(const struct policy *policy)
 {
 	for (unsigned id = 0; id < docker_id_count(); id++) {
-		for (const struct step *step = policy->steps[id];; step++) {
-			if (step->rule != NULL && !step->rule->allow) {
-				return step->rule;
-			}
-			if (step->rule == NULL || (!step->ask_method && !step->ask_path)) {
-				break;
-			}
+		const struct step *step = policy->steps[id];
+		while (!step_is_last(step) && step->rule->allow) {
+			step++;
+		}
+		if (step->rule != NULL && !step->rule->allow) {
+			return step->rule;
 		}
 	}
 	return NULL;

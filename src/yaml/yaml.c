@@ -203,7 +203,7 @@ static int take_event(struct builder *builder, const yaml_event_t *event)
 	case YAML_STREAM_START_EVENT:
 	case YAML_STREAM_END_EVENT:
 	case YAML_DOCUMENT_END_EVENT:
-		return 0;
+		break;
 	}
 	return 0;
 }

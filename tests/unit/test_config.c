@@ -445,6 +445,17 @@ static void what_is_unknown_is_named_with_what_was_meant(void **state)
 	expect_refused("run run", "'run' is one argument too many; --help lists what there is");
 	expect_refused("-- --port", "unknown command '--port'; --help lists what there is");
 	expect_refused("--port", "--port: its value is missing: give --port PORT");
+	expect_refused("explain --body", "--body: its value is missing: give --body FILE");
+	expect_refused("explain --client=x GET",
+	        "--client: this version does not tell clients apart; name the policy with "
+	        "--policy NAME");
+	expect_refused("explain",
+	        "explain: the request is missing: give 'METHOD /path?query', such "
+	        "as 'GET /containers/json'");
+	expect_refused("convert --from", "--from: its value is missing: give --from tecnativa, "
+	                                 "linuxserver, wollomatic or cetusguard");
+	expect_refused("convert --service", "--service: its value is missing: give --service NAME");
+	expect_refused("convert --service a --service b", "--service: it is given twice");
 	expect_refused("--port 1 --port 2", "--port: it is given twice");
 }
 
@@ -530,6 +541,44 @@ static void help_names_every_flag_variable_and_default(void **state)
 		}
 	}
 	assert_non_null(strstr(help, "healthcheck [ADDR]"));
+}
+
+static void help_fits_a_terminal(void **state)
+{
+	static char help[16384];
+	unsigned blank = 0;
+	unsigned full = 0;
+
+	(void)state;
+	capture_help(help, sizeof(help));
+	struct slice rest = slice_of(help);
+	struct slice line;
+	while (slice_next(&rest, '\n', &line)) {
+		if (line.len > 98 || (line.len > 0 && line.ptr[line.len - 1] == ' ')) {
+			fail_msg("a line of --help: '%.*s'", SLICE_FMT(line));
+		}
+		blank = line.len == 0 ? blank + 1 : 0;
+		assert_true(blank <= 1 || rest.len == 0);
+		full += line.len > 80 && slice_starts_with(line, SLICE("      ")) ? 1 : 0;
+	}
+	assert_true(full >= 5); /* the names of switches go on as far as there is room */
+}
+
+static void lists_of_names_have_ceilings(void **state)
+{
+	static char names[4096];
+	char line[1024] = "--policy ";
+	size_t len = strlen(line);
+
+	(void)state;
+	while (len < 9 + 256) {
+		len += (size_t)snprintf(line + len, sizeof(line) - len, "traefik,");
+	}
+	expect_refused(line, "--policy: the names of policies are longer than 255 bytes");
+	for (unsigned i = 0; i < 257; i++) {
+		(void)strcat(names, "system.ping,");
+	}
+	expect_variable_refused("ALLOW", names, "ALLOW: there are more than 256 names");
 }
 
 /* What the policy of the only listener makes of "GET /path": the rule, "deny", or "denied by none".
@@ -674,6 +723,8 @@ int main(void)
 	        cmocka_unit_test_setup(operations_are_added_to_switches, empty_environment),
 	        cmocka_unit_test_setup(
 	                help_names_every_flag_variable_and_default, empty_environment),
+	        cmocka_unit_test(help_fits_a_terminal),
+	        cmocka_unit_test_setup(lists_of_names_have_ceilings, empty_environment),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

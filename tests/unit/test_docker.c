@@ -587,6 +587,15 @@ static void every_reason_has_words(void **state)
 	}
 }
 
+static void raw_streams_have_two_types(void **state)
+{
+	(void)state;
+	assert_true(docker_is_raw_stream(SLICE("application/vnd.docker.raw-stream")));
+	assert_true(docker_is_raw_stream(SLICE("application/vnd.docker.multiplexed-stream")));
+	assert_false(docker_is_raw_stream(SLICE("application/json")));
+	assert_false(docker_is_raw_stream(SLICE("")));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -604,6 +613,7 @@ int main(void)
 	        cmocka_unit_test(queries_with_two_readings_are_refused),
 	        cmocka_unit_test(a_path_has_a_ceiling),
 	        cmocka_unit_test(every_reason_has_words),
+	        cmocka_unit_test(raw_streams_have_two_types),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
