@@ -740,6 +740,25 @@ def test_check_and_explain_agree_about_a_plain_path(file: Callable[[str], str]) 
 
 
 @pytest.mark.parametrize(
+    ("path", "rows"),
+    [
+        ("/containers/x", "container remove[w?]"),
+        ("/containers/x/y", "container remove[w?]"),
+        ("/containers/x/checkpoints/y", "container remove[w?] checkpoint remove[w?]"),
+        ("/images/a/b", "image remove[w?]"),
+    ],
+)
+def test_a_plain_path_has_no_operation_of_longer_ones(
+    file: Callable[[str], str], path: str, rows: str
+) -> None:
+    """What stands between two names of an operation must stand in the path."""
+    printed = checked(file, f"[{{allow: {{methods: [DELETE], path: {path}}}}}]")
+    allowed = re.search(r"policy mine .*allows\n((?:  .*\n)+)", printed)
+    assert allowed
+    assert " ".join(allowed[1].split()).removesuffix("unknown (any)[R?]").strip() == rows
+
+
+@pytest.mark.parametrize(
     ("rules", "sections"),
     [
         ("[{deny: [container.create]}, {allow: ['*']}]", "/containers"),
