@@ -89,6 +89,9 @@ extern const unsigned docker_endpoint_count;
 unsigned docker_id_count(void);
 /* NULL for what no row fits. */
 const struct docker_endpoint *docker_endpoint(unsigned id);
+/* Whether the Engine may serve a decoded path without an API version by the row, whatever the
+ * method. */
+bool docker_has_path(unsigned id, struct slice path);
 /* "container.inspect"; of what no row fits "system.options" or "unknown". */
 const char *docker_operation_name(unsigned id);
 /* DOCKER_SECTION_NONE where there is none. */

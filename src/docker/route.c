@@ -107,6 +107,13 @@ static bool fits(const char *pattern, struct slice path, enum names names, struc
 	return path.len == 0;
 }
 
+bool docker_has_path(unsigned id, struct slice path)
+{
+	struct slice name;
+
+	return fits(docker_endpoint(id)->path, path, NAMES_WITH_SLASHES, &name);
+}
+
 /* Whether a pattern with this tail can fit `path`. */
 static bool may_end(struct slice path, const char *tail)
 {

@@ -137,21 +137,6 @@ static enum pattern_result pattern_result_of_id(const struct pattern *pattern,
 
 /* ── Plain paths ─────────────────────────────────────────────────────────── */
 
-/* Whether `path` begins and ends as those of the row do, with a name between. */
-static bool can_be_of_row(struct slice path, const struct docker_endpoint *endpoint)
-{
-	const char *first = strchr(endpoint->path, '{');
-	const char *last = strrchr(endpoint->path, '}');
-
-	if (first == NULL || last == NULL) {
-		return slice_equal(path, slice_of(endpoint->path));
-	}
-	const struct slice front = slice_between(endpoint->path, first);
-	const struct slice tail = slice_of(last + 1);
-	return path.len > front.len + tail.len && slice_starts_with(path, front) &&
-	       slice_ends_with(path, tail);
-}
-
 /* Whether a request of one of the rule's methods for its one path has this id, which is no row's:
  * with an API version in front, at most rows are added. */
 static bool reaches_unknown(const struct rule *rule, unsigned id)
@@ -174,13 +159,11 @@ static bool reaches_unknown(const struct rule *rule, unsigned id)
 /* Of a path that is plain it is known which ids its requests can have. */
 static bool can_have_id(const struct rule *rule, unsigned id)
 {
-	const struct docker_endpoint *endpoint = docker_endpoint(id);
-
 	if (rule->plain_path == NULL) {
 		return true;
 	}
-	return endpoint != NULL ? can_be_of_row(slice_of(rule->plain_path), endpoint)
-	                        : reaches_unknown(rule, id);
+	return id < docker_endpoint_count ? docker_has_path(id, slice_of(rule->plain_path))
+	                                  : reaches_unknown(rule, id);
 }
 
 /* ── Both patterns ───────────────────────────────────────────────────────── */

@@ -69,6 +69,8 @@ enum policy_grant {
 	POLICY_ALWAYS,
 };
 enum policy_grant policy_grant_of(const struct policy *policy, unsigned id);
+/* Whether requests of the id are allowed that fit no path or method of a rule. */
+bool policy_allows_rest(const struct policy *policy, unsigned id);
 
 /*
  * What allowing one more operation gives away, to compare policies by their

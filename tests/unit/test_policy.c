@@ -368,8 +368,7 @@ static void tables_know_what_a_plain_path_can_concern(void **state)
 	for (unsigned id = 0; id < docker_id_count(); id++) {
 		const char *name = docker_operation_name(id);
 		const bool serves = strcmp(name, "container.inspect") == 0 ||
-		                    strcmp(name, "container.remove") == 0 ||
-		                    strcmp(name, "checkpoint.remove") == 0; /* begins and ends so */
+		                    strcmp(name, "container.remove") == 0;
 		const bool unknown = id >= docker_endpoint_count &&
 		                     docker_id_section(id) == DOCKER_SECTION_CONTAINERS;
 		if (policy_grant_of(any, id) !=
