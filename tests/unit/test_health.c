@@ -62,9 +62,9 @@ static pid_t serve_once(int listener, struct slice response)
 		len += (size_t)n;
 	}
 	end_child(memcmp(got, request, len) == 0 &&
-	                        write(fd, response.ptr, response.len) == (ssize_t)response.len
-	                ? 0
-	                : 1);
+	                          write(fd, response.ptr, response.len) == (ssize_t)response.len
+	                  ? 0
+	                  : 1);
 }
 
 /* A listener on loopback; its port. */

@@ -384,7 +384,7 @@ static void only_what_may_be_sent_twice_is(void **state)
 	(void)state;
 	for (unsigned i = 0; i < ARRAY_LEN(rows); i++) {
 		struct script *client = stage_client(&stage);
-		answer(ask(client, GET_A), ANSWER_2);
+		answer(ask(client, GET_A), RESPONSE_2);
 		client->got_len = 0;
 		struct script *reused = ask(client, rows[i].request);
 		const unsigned before = stage.net.connected;
@@ -406,7 +406,7 @@ static void an_answer_that_has_begun_is_not_asked_for_again(void **state)
 	struct script *client = stage_client(&stage);
 
 	(void)state;
-	answer(ask(client, GET_A), ANSWER_2);
+	answer(ask(client, GET_A), RESPONSE_2);
 	client->got_len = 0;
 	struct script *engine = ask(client, GET_A);
 	answer(engine, "HTTP/1.1 2");
@@ -427,8 +427,8 @@ static void interim_answers_pass(void **state)
 	(void)state;
 	answer(engine, INTERIM INTERIM);
 	assert_slice("interim", script_got(client), SLICE(INTERIM INTERIM));
-	answer(engine, ANSWER_2);
-	assert_slice("all", script_got(client), SLICE(INTERIM INTERIM ANSWER_2));
+	answer(engine, RESPONSE_2);
+	assert_slice("all", script_got(client), SLICE(INTERIM INTERIM RESPONSE_2));
 	assert_false(client->finished);
 }
 
@@ -439,13 +439,13 @@ static void one_that_waits_for_a_slow_client_comes_first(void **state)
 
 	(void)state;
 	client->room = 0;
-	answer(engine, INTERIM ANSWER_2);
+	answer(engine, INTERIM RESPONSE_2);
 	assert_slice("nothing", script_got(client), SLICE(""));
 	script_give_room(client, 3);
 	assert_slice("a little", script_got(client), SLICE("HTT"));
 	script_give_room(client, 1000);
 	stage_turn(&stage);
-	assert_slice("all", script_got(client), SLICE(INTERIM ANSWER_2));
+	assert_slice("all", script_got(client), SLICE(INTERIM RESPONSE_2));
 }
 
 static void an_old_client_gets_none(void **state)
@@ -454,7 +454,7 @@ static void an_old_client_gets_none(void **state)
 	struct script *engine = ask(client, "GET /containers/a/json HTTP/1.0\r\n\r\n");
 
 	(void)state;
-	answer(engine, INTERIM ANSWER_2);
+	answer(engine, INTERIM RESPONSE_2);
 	assert_slice("only the answer", script_got(client),
 	        SLICE("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n" CLOSING "\r\nok"));
 	assert_true(client->finished);
@@ -484,12 +484,12 @@ static void who_is_silent_is_dropped(void **state)
 	(void)state;
 	stage_pass(&stage, 300 * NS_PER_S - 1);
 	assert_false(client->closed);
-	answer(ask(client, GET_A), ANSWER_2);
+	answer(ask(client, GET_A), RESPONSE_2);
 	stage_pass(&stage, 300 * NS_PER_S - 1);
 	assert_false(client->closed);
 	stage_pass(&stage, 1);
 	assert_true(client->closed);
-	assert_slice("no word", script_got(client), SLICE(ANSWER_2));
+	assert_slice("no word", script_got(client), SLICE(RESPONSE_2));
 }
 
 static void a_head_that_does_not_end_is_a_408(void **state)
@@ -530,14 +530,14 @@ static void the_rest_of_a_request_answered_early_is_taken(void **state)
 	struct script *engine = ask(client, POST_3 "a");
 
 	(void)state;
-	answer(engine, ANSWER_2);
-	assert_slice("answer", script_got(client), SLICE(ANSWER_2));
+	answer(engine, RESPONSE_2);
+	assert_slice("answer", script_got(client), SLICE(RESPONSE_2));
 	stage_pass(&stage, 30 * NS_PER_S - 1);
 	script_arrive(client, SLICE("bc" GET_A));
 	stage_turn(&stage);
 	assert_slice("both", script_got(engine), SLICE(SENT_3 "abc" SENT_A));
-	answer(engine, ANSWER_2);
-	assert_slice("answers", script_got(client), SLICE(ANSWER_2 ANSWER_2));
+	answer(engine, RESPONSE_2);
+	assert_slice("answers", script_got(client), SLICE(RESPONSE_2 RESPONSE_2));
 }
 
 static void a_rest_that_does_not_come_ends_the_connection(void **state)
@@ -546,7 +546,7 @@ static void a_rest_that_does_not_come_ends_the_connection(void **state)
 	struct script *engine = ask(client, POST_3 "a");
 
 	(void)state;
-	answer(engine, ANSWER_2);
+	answer(engine, RESPONSE_2);
 	stage_pass(&stage, 30 * NS_PER_S);
 	assert_true(client->closed);
 	assert_true(engine->closed);
@@ -575,7 +575,7 @@ static void who_wants_no_more_gets_no_more(void **state)
 	        ask(client, "GET /containers/a/json HTTP/1.1\r\nHost: x\r\n" CLOSING "\r\n" GET_A);
 
 	(void)state;
-	answer(engine, ANSWER_2);
+	answer(engine, RESPONSE_2);
 	assert_slice("one request", script_got(engine), SLICE(SENT_A));
 	assert_slice("answer", script_got(client),
 	        SLICE("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n" CLOSING "\r\nok"));
@@ -589,7 +589,7 @@ static void an_old_client_can_ask_to_be_kept(void **state)
 	                                    "Connection: keep-alive\r\n\r\n");
 
 	(void)state;
-	answer(engine, ANSWER_2);
+	answer(engine, RESPONSE_2);
 	assert_slice("answer", script_got(client),
 	        SLICE("HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: keep-alive\r\n\r\nok"));
 	assert_false(client->finished);
@@ -706,8 +706,8 @@ static void the_engine_learns_that_its_client_has_ended(void **state)
 	script_end(client);
 	assert_true(engine->finished);
 	assert_false(client->closed);
-	answer(engine, ANSWER_2);
-	assert_slice("answer", script_got(client), SLICE(ANSWER_2));
+	answer(engine, RESPONSE_2);
+	assert_slice("answer", script_got(client), SLICE(RESPONSE_2));
 	assert_true(client->closed);
 	assert_true(engine->closed); /* it takes no other request */
 }
@@ -720,12 +720,12 @@ static void requests_that_wait_keep_the_end_from_it(void **state)
 	(void)state;
 	script_end(client);
 	assert_false(engine->finished);
-	answer(engine, ANSWER_2);
+	answer(engine, RESPONSE_2);
 	engine = stage_engine(&stage);
 	stage_turn(&stage);
 	assert_true(engine->finished); /* behind the second there is none */
-	answer(engine, ANSWER_2);
-	assert_slice("answers", script_got(client), SLICE(ANSWER_2 ANSWER_2));
+	answer(engine, RESPONSE_2);
+	assert_slice("answers", script_got(client), SLICE(RESPONSE_2 RESPONSE_2));
 	assert_true(client->closed);
 }
 
@@ -737,8 +737,8 @@ static void half_a_request_does_not(void **state)
 	(void)state;
 	script_end(client);
 	assert_true(engine->finished);
-	answer(engine, ANSWER_2);
-	assert_slice("answer", script_got(client), SLICE(ANSWER_2));
+	answer(engine, RESPONSE_2);
+	assert_slice("answer", script_got(client), SLICE(RESPONSE_2));
 	assert_true(client->closed);
 }
 
@@ -912,7 +912,7 @@ static void an_idle_one_is_kept_for_a_minute(void **state)
 	struct script *engine = ask(client, GET_A);
 
 	(void)state;
-	answer(engine, ANSWER_2);
+	answer(engine, RESPONSE_2);
 	stage_pass(&stage, 60 * NS_PER_S - 1);
 	assert_false(engine->closed);
 	stage_pass(&stage, 1);
@@ -943,11 +943,11 @@ static void one_that_speaks_out_of_turn_is_closed(void **state)
 	struct script *engine = ask(client, GET_A);
 
 	(void)state;
-	answer(engine, ANSWER_2 "HTTP/1.1 200 OK\r\n");
-	assert_slice("answer", script_got(client), SLICE(ANSWER_2));
+	answer(engine, RESPONSE_2 "HTTP/1.1 200 OK\r\n");
+	assert_slice("answer", script_got(client), SLICE(RESPONSE_2));
 	assert_true(engine->closed);
 	engine = ask(client, GET_A);
-	answer(engine, ANSWER_2);
+	answer(engine, RESPONSE_2);
 	assert_false(engine->closed);
 	script_arrive(engine, SLICE("HTTP/1.1 200 OK\r\n"));
 	assert_true(engine->closed);
@@ -982,7 +982,7 @@ static void idle_clients_go_at_once_and_others_are_answered(void **state)
 	assert_true(lingering->closed);
 	assert_false(busy->closed);
 	assert_false(late->closed);
-	answer(engine, ANSWER_2);
+	answer(engine, RESPONSE_2);
 	assert_slice("answer", script_got(busy),
 	        SLICE("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n" CLOSING "\r\nok"));
 	script_arrive(late, SLICE("Host: x\r\n\r\n"));
@@ -997,7 +997,7 @@ static void idle_clients_go_at_once_and_others_are_answered(void **state)
 static void a_worker_without_clients_stops_at_once(void **state)
 {
 	(void)state;
-	answer(ask(stage_client(&stage), GET_A), ANSWER_2);
+	answer(ask(stage_client(&stage), GET_A), RESPONSE_2);
 	stop();
 	assert_true(worker_loop(stage.worker)->stopped);
 	assert_true(stage_engine(&stage)->closed);
