@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * address — where somebody listens or connects: as people write it, and as the
- * kernel takes it.
+ * address — an address to listen on or to connect to: as users write it, and as
+ * the kernel takes it.
  *
  *     tcp://HOST:PORT   HOST an IPv4 address, an IPv6 one in brackets, `localhost` (127.0.0.1),
  *                       or nothing or `*` for all interfaces
  *     unix:///PATH
  *
- * Nothing is asked of a resolver: an address means the same at any time.
+ * There is no resolver: an address has the same meaning at any time.
  */
 #ifndef ADDRESS_ADDRESS_H
 #define ADDRESS_ADDRESS_H

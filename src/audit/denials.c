@@ -36,7 +36,7 @@ static bool is_entry_of(const struct denials_entry *entry, const struct caller *
 	       strcmp(entry->operation, operation) == 0 && caller_same_host(&entry->caller, caller);
 }
 
-/* The minute is not over, but nobody would hear of the rest later. */
+/* The minute is not over, but the entry is given up: log its rest now. */
 static void log_rest(const struct denials_entry *entry)
 {
 	char memory[3][NAME_SHOWN_MAX];

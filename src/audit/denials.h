@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * denials — what was denied, in the log once a minute for each caller's host and
- * operation, with the number of times since the line before.
+ * denials — a line in the log for denied requests: once a minute for each host and
+ * operation, with the number of denials since the last line.
  *
- * One table for all workers, so that the promise holds whoever of them served
- * the client; it has a lock, which nobody takes whose requests are allowed.
+ * One table for all workers, so that the ceiling holds across them. It has a lock,
+ * which allowed requests never take.
  */
 #ifndef AUDIT_DENIALS_H
 #define AUDIT_DENIALS_H

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * fault — a sentence about what is wrong with something that was written, and
- * where that stands. Whoever reads configuration fails with one of these.
+ * fault — a sentence about an error in a setting, with its place. Every reader of
+ * configuration fails with one of these.
  */
 #ifndef BASE_FAULT_H
 #define BASE_FAULT_H

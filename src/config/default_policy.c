@@ -211,7 +211,7 @@ static void warn_without_use(struct config *config, const char *option, const ch
 	        option, value, config->file);
 }
 
-/* The environment does not open what the file closes, and whoever tries is told. */
+/* Warn: a policy of the environment does not open what the file closes. */
 static void warn_of_policy_without_use(struct config *config)
 {
 	const bool is_given =

@@ -221,7 +221,7 @@ static int read_policy(void *context, const struct yaml_node *node)
 	return 0;
 }
 
-/* Policies that nobody uses are held to the rules too. */
+/* Unused policies must be valid, too. */
 static int compile_policies(struct file_reader *file, const struct yaml_node *root)
 {
 	const struct yaml_node *policies = yaml_find(root, "policies");

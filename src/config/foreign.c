@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Variables of the environment that this program does not read, and that somebody set
- * to restrict it: another proxy's, and slips of the hand. Who restricts wants less than
- * everything, so that such a variable must not leave everything open.
+ * Variables of the environment that this program does not read, but that are set to
+ * restrict it: variables of other proxies, and misspelt ones. Such a variable must not
+ * leave everything open.
  */
 #include "base/nearest.h"
 #include "config/options.h"
@@ -103,7 +103,7 @@ static enum matter matter_of(const struct config_option *option)
 	}
 }
 
-/* Nobody meant what is set already. */
+/* A variable that is set already is not suggested. */
 static bool is_free(const struct config_option *option)
 {
 	const char *value = getenv(option->variable);

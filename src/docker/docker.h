@@ -43,18 +43,17 @@ const char *docker_method_name(enum docker_method method);
 
 /* What an operation is; flags, because most are several. */
 enum docker_trait {
-	DOCKER_READ = 1 << 0,   /* changes nothing */
-	DOCKER_WRITE = 1 << 1,  /* changes something, or makes the Engine do something */
-	DOCKER_LEAK = 1 << 2,   /* its response may hold secrets or the contents of files */
-	DOCKER_STREAM = 1 << 3, /* its response may be endless or take long */
-	DOCKER_ATTACH = 1 << 4, /* reads no body; the response is 101, or 200 and a raw stream */
-	DOCKER_EXEC =
-	        1 << 5, /* reads a JSON body; the response is as that of attach, or ordinary */
+	DOCKER_READ = 1 << 0,    /* changes nothing */
+	DOCKER_WRITE = 1 << 1,   /* changes something, or makes the Engine do something */
+	DOCKER_LEAK = 1 << 2,    /* its response may hold secrets or the contents of files */
+	DOCKER_STREAM = 1 << 3,  /* its response may be endless or take long */
+	DOCKER_ATTACH = 1 << 4,  /* reads no body; the response is 101, or 200 and a raw stream */
+	DOCKER_EXEC = 1 << 5,    /* reads a JSON body; responds as to attach, or ordinarily */
 	DOCKER_UPGRADE = 1 << 6, /* 101 or an ordinary response: attach/ws, session, grpc */
 	DOCKER_JSON = 1 << 7,    /* its body is JSON */
 	DOCKER_TAR = 1 << 8,     /* its body is a tar archive */
 	DOCKER_FAR = 1 << 9,     /* makes the Engine contact another machine */
-	DOCKER_ROOT = 1 << 10,   /* whoever may ask for it as he likes is root on the host */
+	DOCKER_ROOT = 1 << 10,   /* a client that may send any such request is root on the host */
 	DOCKER_HIJACK = DOCKER_ATTACH | DOCKER_EXEC | DOCKER_UPGRADE,
 };
 

@@ -184,8 +184,8 @@ static void drop_slash(struct path *path)
 }
 
 /*
- * A slash that came escaped belongs into a name. Whoever decodes first and
- * then looks for slashes must find the same name.
+ * An escaped slash must be part of a name. A reader that decodes first and
+ * splits at slashes later must find the same name.
  */
 static enum docker_error reveal(
         const struct docker_target *target, struct path *path, struct docker_request *request)

@@ -212,7 +212,7 @@ static void redirect(const struct line *line)
 
 int shell_run(int argc, char *argv[])
 {
-	static struct line line;
+	struct line line = {.part = CHECK};
 	struct command *check = &line.commands[CHECK];
 	const char *wanted = NULL;
 	uint64_t failure = 1;

@@ -115,8 +115,8 @@ static int read_words(char line[COMMAND_LINE_MAX], char *words[ARGUMENTS_MAX])
 
 int targets_find(const char *address, bool own, struct targets *ret_targets, char error[FAULT_MAX])
 {
-	static char line[COMMAND_LINE_MAX]; /* zeros: a NUL is behind the last word */
-	static char environment_alone[] = "docker-socket-proxy";
+	char line[COMMAND_LINE_MAX] = ""; /* zeros: a NUL is behind the last word */
+	char environment_alone[] = "docker-socket-proxy";
 	char *words[ARGUMENTS_MAX] = {environment_alone};
 	struct config config = {.listener_count = 0};
 	const int count = read_words(line, words);

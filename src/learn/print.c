@@ -14,7 +14,7 @@ enum { LEARN_ADDRESS_MAX = 512 }; /* bytes; no path of a socket or host is as lo
 
 /* ── Presets ─────────────────────────────────────────────────────────────── */
 
-/* What the Engine does not serve is not worth a rule: somebody looked for another program. */
+/* A request that the Engine does not serve gets no rule: it was meant for another program. */
 static bool needs_rule(const struct unknown_request *unknown, const struct page *page)
 {
 	return unknown->page == page && unknown->served;
@@ -48,7 +48,8 @@ static bool has_rules(const struct learn *learn, const struct page *page)
 static bool fits(
         const struct learn *learn, const struct policy_preset *preset, const struct page *page)
 {
-	/* Ids above the rows are unknown requests; of those without a rule nobody knows enough. */
+	/* Ids above the rows are unknown requests; those without a rule are not known well enough.
+	 */
 	const bool unknown = needs_unknown(learn, page) || page->uncounted > 0;
 	const unsigned end = unknown ? docker_id_count() : docker_endpoint_count;
 

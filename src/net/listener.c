@@ -19,10 +19,10 @@ static int fail(int fd)
 }
 
 /*
- * What the connections of a listener begin with (Linux hands it down). Without
- * packets those that translate addresses forget a connection, an overlay
- * network's after 15 minutes, and nobody learns that a peer has vanished; the
- * kernel's own first look comes after two hours.
+ * Options that connections inherit from the listener. NAT devices forget a
+ * connection without packets (an overlay network after 15 minutes), and then a
+ * vanished peer is not detected. The kernel's default for the first probe is two
+ * hours.
  */
 static const struct {
 	int level;

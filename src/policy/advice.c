@@ -99,7 +99,7 @@ static bool measure(
 	return true;
 }
 
-/* Nobody is sent to become root, or to open much, by a preset that was not made for the app. */
+/* A preset for another app is advised only if it is not enough to become root and opens little. */
 static bool is_near(const struct candidate *candidate)
 {
 	enum { FAR = 25 * 1000 };

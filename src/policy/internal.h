@@ -85,7 +85,7 @@ static inline void id_add(uint64_t *ids, unsigned id)
 /* A bit for each method that rules may name; 0: it is none of them. */
 unsigned policy_method_bit(struct slice method);
 
-/* The policy called `name`, presets that nobody asked for left out; NULL: there is none. */
+/* The policy called `name`, without presets that are not loaded yet; NULL: there is none. */
 struct policy *policy_find_made(const struct policy_set *set, struct slice name);
 
 /* A policy without a rule, added to the set; the name is not checked. */

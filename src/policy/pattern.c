@@ -8,8 +8,8 @@
 #include <string.h>
 
 enum {
-	/* Steps of backtracking: what anybody means takes some dozen. A path has at most 4096
-	 * bytes, of which `.*` may go back over each, and a group nest for each. */
+	/* Steps of backtracking; ordinary patterns take some dozen. A path has at most 4096
+	 * bytes: `.*` may go back over each of them, and a group may nest for each. */
 	MATCH_LIMIT = 20000,
 	DEPTH_LIMIT = 10000,
 	HEAP_LIMIT_KIB = 4096,

@@ -17,7 +17,7 @@ struct pattern_limits;
 enum pattern_result {
 	PATTERN_NO_MATCH,
 	PATTERN_MATCH,
-	PATTERN_LIMIT, /* the limit was hit: nobody knows */
+	PATTERN_LIMIT, /* the limit was hit: the result is unknown */
 };
 
 /* NULL without memory. */

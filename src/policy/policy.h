@@ -59,7 +59,7 @@ struct verdict policy_judge(const struct policy *policy, const struct docker_req
 const char *policy_name(const struct policy *policy);
 bool policy_observes(const struct policy *policy);
 struct place policy_place(const struct policy *policy);
-/* What a preset may cost whoever uses it, in its own words; NULL: nothing is said. */
+/* What a preset gives away, as the preset says it; NULL: nothing is said. */
 const char *policy_costs(const struct policy *policy);
 
 /* What a policy makes of a request id, whatever path and method it may have. */

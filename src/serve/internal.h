@@ -65,7 +65,7 @@ enum inbox_kind {
 	INBOX_KINDS,
 };
 
-/* One slot for each kind: a newer message takes the place of one that nobody has read. */
+/* One slot for each kind: a newer message replaces an unread one. */
 struct inbox {
 	struct watch watch; /* an eventfd */
 	_Atomic(void *) slots[INBOX_KINDS];
@@ -151,8 +151,8 @@ unsigned sizing_connections(const struct config *config);
 /* ── Listeners: their sockets ────────────────────────────────────────────── */
 
 /*
- * Whether nobody else listens on a port, which SO_REUSEPORT alone would hide;
- * false: the log says who does.
+ * Whether no other process listens on a port, which SO_REUSEPORT alone would
+ * hide; false: the log names the address.
  */
 bool listeners_are_free(const struct config *config) MUST_USE;
 /*

@@ -12,7 +12,7 @@
 
 /* ── Learning ────────────────────────────────────────────────────────────── */
 
-static bool somebody_learns(const struct snapshot *snapshot)
+static bool any_listener_learns(const struct snapshot *snapshot)
 {
 	for (unsigned i = 0; i < snapshot->listener_count; i++) {
 		if (snapshot->listeners[i].learns) {
@@ -50,7 +50,7 @@ static void print_learned(const struct server *server)
 /* Whether notes can be taken where a snapshot wants it; false: without memory. */
 static bool provide_notes(struct server *server, const struct snapshot *snapshot)
 {
-	if (server->shared.learn == NULL && somebody_learns(snapshot)) {
+	if (server->shared.learn == NULL && any_listener_learns(snapshot)) {
 		server->shared.learn = learn_new();
 		return server->shared.learn != NULL;
 	}

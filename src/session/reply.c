@@ -47,10 +47,10 @@ static bool must_read_ahead(const struct session *session)
 }
 
 /*
- * The client's end while a response is under way: the Engine is told, which
- * makes it stop what it does for nobody, and finishes what it had begun, as
- * without us. Requests that wait behind this one keep the end from it; more
- * than a buffer holds, and no request among it, does not.
+ * The client's end during a response: the proxy passes it on to the Engine. As
+ * without the proxy, the Engine then stops work that has no reader, and sends
+ * what it had begun. The end is not passed on while further requests wait in
+ * the buffer; bytes that fill the buffer and hold no request do not hide it.
  */
 static enum next look_for_end(struct session *session)
 {

@@ -62,7 +62,7 @@ static void note_subject(struct audit_record *record, unsigned id, struct slice 
 	record->image_len = (unsigned)image.len;
 }
 
-/* What the Engine changes to is compared with this when it does; nobody asks for more. */
+/* Keep the protocol that the client asks for, to compare it with the protocol of a 101. */
 static bool keep_protocol(struct exchange *exchange, struct slice protocol)
 {
 	exchange->protocol_len =

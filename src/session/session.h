@@ -23,7 +23,7 @@ struct worker_shared {
 	atomic_uint connections;  /* of clients */
 	unsigned max_connections; /* fixed, like all that is sized by it */
 	struct denials denials;
-	struct learn *learn; /* NULL: nobody takes notes */
+	struct learn *learn; /* NULL: requests are not recorded */
 };
 
 /*

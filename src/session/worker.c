@@ -55,7 +55,7 @@ void worker_trim_later(struct worker *worker)
 	}
 }
 
-/* What nobody uses goes back; as long as there is more of it, soon again. */
+/* Return unused memory; while there is more of it, again soon. */
 static void trim(struct worker *worker)
 {
 	struct pool *const pools[] = {&worker->session_pool, &worker->exchange_pool,

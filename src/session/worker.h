@@ -35,7 +35,7 @@ struct worker {
 	struct audit audit;
 	struct timer_queue deadlines[SESSION_STATES];
 	struct timer_queue grace_queue, farewell_queue, trim_queue;
-	struct timer trim; /* when memory that nobody uses goes back to the system */
+	struct timer trim; /* when unused memory goes back to the system */
 	struct task trim_more;
 	/* Memory for one call, never kept. */
 	struct gate_scratch gate; /* its fields serve responses too */
@@ -43,7 +43,7 @@ struct worker {
 	size_t scratch_len; /* bytes */
 };
 
-/* Somebody has borrowed memory: look some time later whether it is still in use. */
+/* Memory was borrowed: check some time later whether it is still in use. */
 void worker_trim_later(struct worker *worker);
 /* One more exchange under way, by the snapshot of today; and when it has ended. */
 struct adoption *worker_enter(struct worker *worker);
