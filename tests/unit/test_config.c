@@ -639,6 +639,13 @@ static void operations_are_added_to_a_policy(void **state)
 	        SLICE("add container.create to --allow; that is enough to become root on the "
 	              "host"));
 
+	const struct docker_target unknown = {.method = SLICE("GET"), .path = SLICE("/nothing")};
+	assert_int_equal(docker_route(&unknown, &request), DOCKER_OK);
+	advice.len = 0;
+	policy_advise(config.listeners[0].policy, &request, &advice);
+	assert_slice("advice", text_slice(&advice),
+	        SLICE("write a rule for its path into a file for CONFIG"));
+
 	assert_int_equal(setenv("ALLOW", "container.list", 1), 0);
 	assert_int_equal(setenv("POLICY", "traefik,diun", 1), 0);
 	expect_accepted("");
