@@ -120,7 +120,6 @@ static void describe(bool allow, const struct policy_match *match, char ret_text
 
 	policy_write_rule(&text, allow, match);
 	const bool cut = text.overflow;
-	text.overflow = false;
 	text.cap = RULE_TEXT_MAX;
 	text_add(&text, cut ? SLICE("...") : SLICE(""));
 	text_add_char(&text, '\0');

@@ -488,6 +488,8 @@ static void the_nearest_word_is_a_slip_away(void **state)
 	assert_string_equal(nearest_of("contianer.list"), "container.list");
 	assert_string_equal(nearest_of("images.list"), "image.list");
 	assert_string_equal(nearest_of("p"), "ps");
+	assert_null(nearest_of(
+	        "container.list-container.list-container.list-container.list-container.list"));
 	assert_string_equal(nearest_of("strat"), "start");
 	assert_null(nearest_of("volume.prune"));
 	assert_null(nearest_of("xy"));

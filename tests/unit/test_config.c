@@ -216,6 +216,24 @@ static void an_empty_switch_is_0(void **state)
 	assert_int_equal(config.switches.values[DOCKER_SECTION_PING], SWITCH_UNSET);
 }
 
+/* That of Tecnativa's proxy, whose clients find this one there. */
+static void switches_have_a_port_of_their_own(void **state)
+{
+	(void)state;
+	assert_int_equal(setenv("CONTAINERS", "1", 1), 0);
+	expect_accepted("");
+	assert_int_equal(config.port, 2375);
+	assert_string_equal(config.listeners[0].address, "tcp://*:2375");
+	expect_accepted("--port 1");
+	assert_string_equal(config.listeners[0].address, "tcp://*:1");
+	assert_int_equal(setenv("PORT", "2", 1), 0);
+	expect_accepted("");
+	assert_string_equal(config.listeners[0].address, "tcp://*:2");
+	assert_int_equal(unsetenv("PORT"), 0);
+	expect_accepted("--policy traefik");
+	assert_string_equal(config.listeners[0].address, "tcp://*:3277");
+}
+
 static void a_former_name_counts_as_the_switch(void **state)
 {
 	const unsigned unpause = switches_find(SLICE("ALLOW_UNPAUSE"));
@@ -639,6 +657,13 @@ static void operations_are_added_to_a_policy(void **state)
 	        SLICE("add container.create to --allow; that is enough to become root on the "
 	              "host"));
 
+	const struct docker_target unknown = {.method = SLICE("GET"), .path = SLICE("/nothing")};
+	assert_int_equal(docker_route(&unknown, &request), DOCKER_OK);
+	advice.len = 0;
+	policy_advise(config.listeners[0].policy, &request, &advice);
+	assert_slice("advice", text_slice(&advice),
+	        SLICE("write a rule for its path into a file for CONFIG"));
+
 	assert_int_equal(setenv("ALLOW", "container.list", 1), 0);
 	assert_int_equal(setenv("POLICY", "traefik,diun", 1), 0);
 	expect_accepted("");
@@ -691,6 +716,7 @@ int main(void)
 	        cmocka_unit_test_setup(
 	                an_empty_variable_that_is_to_restrict_stops_the_start, empty_environment),
 	        cmocka_unit_test_setup(an_environment_of_slips_fits_one_line, empty_environment),
+	        cmocka_unit_test_setup(switches_have_a_port_of_their_own, empty_environment),
 	        cmocka_unit_test_setup(an_empty_switch_is_0, empty_environment),
 	        cmocka_unit_test_setup(a_former_name_counts_as_the_switch, empty_environment),
 	        cmocka_unit_test_setup(

@@ -252,6 +252,9 @@ static void mistakes_name_file_line_and_remedy(void **state)
 	        /* the document */
 	        {"", ":1: there is nothing in the file"},
 	        {"# only this\n", ":1: there is nothing in the file"},
+	        {"upstream: {address: [/e]}\n",
+	                ":1: 'address' is the Engine's unix socket, unix:///PATH; found a list"},
+	        {"policy: open\n\"po\\x01\": deny\n", ":2: a text has a control byte (0x01)"},
 	        {"policy: open\n---\npolicy: deny\n",
 	                ":2: a second document begins; one file holds one"},
 	        {"policy: open\npolicies: {}\npolicy: deny\n",

@@ -201,20 +201,20 @@ static void an_address_of_another_machine_is_refused(void **state)
 
 static void no_descriptor_is_lost_on_the_way(void **state)
 {
+	const int listener = must_open(address_in_folder("a.sock"), 0600, true);
 	const int before = open("/dev/null", O_RDONLY | O_CLOEXEC);
 
 	(void)state;
 	(void)close(before);
-	const int listener = must_open(address_in_folder("a.sock"), 0600, true);
 	for (unsigned i = 0; i < 4; i++) {
 		assert_true(listener_open(unused_address("192.0.2.1"), 0, true) < 0);
 		assert_true(listener_open(address_in_folder("x/b.sock"), 0600, true) < 0);
 		assert_true(listener_open(address_in_folder("a.sock"), 0600, true) < 0);
 	}
-	(void)close(listener);
 	const int after = open("/dev/null", O_RDONLY | O_CLOEXEC);
 	assert_int_equal(after, before);
 	(void)close(after);
+	(void)close(listener);
 }
 
 /* ── Unix ────────────────────────────────────────────────────────────────── */

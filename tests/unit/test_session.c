@@ -925,12 +925,14 @@ static void one_that_may_be_readable_is_looked_at(void **state)
 	static char bytes[4096 + 1];
 	struct script *client = stage_client(&stage);
 	struct script *engine = ask(client, GET_A);
-	const char *head = "HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%*s";
 	const int head_len = (int)strlen("HTTP/1.1 200 OK\r\nContent-Length: 4000\r\n\r\n");
 	const int body = (int)sizeof(bytes) - 1 - head_len;
 
 	(void)state;
-	assert_int_equal(snprintf(bytes, sizeof(bytes), head, body, body, ""), 4096);
+	assert_int_equal(
+	        snprintf(bytes, sizeof(bytes), "HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%*s",
+	                body, body, ""),
+	        4096);
 	answer(engine, bytes);
 	assert_int_equal(client->got_len, 4096);
 	assert_false(engine->closed);
@@ -1028,6 +1030,80 @@ static void after_the_grace_everyone_is_dismissed(void **state)
 	assert_true(slow->closed);
 	assert_true(waiting->closed);
 	assert_true(worker_loop(stage.worker)->stopped);
+}
+
+/* ── Much of it ──────────────────────────────────────────────────────────── */
+
+static char filler[1024 * 1024];
+
+static struct slice much(size_t len)
+{
+	memset(filler, 'x', sizeof(filler));
+	return (struct slice){filler, len};
+}
+
+/* Requests may wait behind this one, as far as a buffer holds them; what is no request hides
+ * nothing. */
+static void what_is_no_request_does_not_hide_the_end(void **state)
+{
+	struct script *client = stage_client(&stage);
+	struct script *engine = ask(client, POST_3 "abc");
+
+	(void)state;
+	script_arrive(client, much(512 * 1024));
+	assert_true(client->read < 512 * 1024);
+	assert_false(engine->finished);
+	script_end(client);
+	assert_true(engine->finished);
+	answer(engine, ANSWER_2);
+	assert_true(answered(client, ANSWER_2 "HTTP/1.1 431 ")); /* to what is no request */
+}
+
+static void what_comes_after_a_refusal_is_thrown_away(void **state)
+{
+	struct script *client = stage_client(&stage);
+
+	(void)state;
+	script_arrive(client, SLICE("GET / HTTP/3\r\n\r\n"));
+	assert_true(answered(client, "HTTP/1.1 4"));
+	for (unsigned i = 0; i < 3; i++) {
+		script_arrive(client, much(sizeof(filler)));
+	}
+	stage_turn(&stage);
+	assert_int_equal(client->read, client->arrived_len);
+	script_end(client);
+	assert_true(client->closed);
+}
+
+static void a_client_that_is_lost_while_the_engine_takes_nothing_ends_it(void **state)
+{
+	struct script *client = stage_client(&stage);
+
+	(void)state;
+	stage.net.room = 10;
+	struct script *engine = ask(client, "POST /images/load HTTP/1.1\r\nHost: x\r\n"
+	                                    "Content-Length: 1000000\r\n\r\n");
+	script_arrive(client, much(999999));
+	script_reset(client);
+	assert_true(client->closed);
+	assert_true(engine->closed);
+	assert_int_equal(engine->got_len, 10);
+}
+
+/* What follows the head of an attach is input: chunks that are none wait for the answer. */
+static void early_bytes_of_an_attach_wait_for_the_answer(void **state)
+{
+	struct script *client = stage_client(&stage);
+	struct script *engine = ask(client, "POST /containers/a/attach HTTP/1.1\r\nHost: x\r\n"
+	                                    "Transfer-Encoding: chunked\r\n\r\nno chunk\r\n");
+
+	(void)state;
+	assert_false(client->closed);
+	assert_false(got(engine, "no chunk"));
+	answer(engine, "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n");
+	assert_true(answered(client, "HTTP/1.1 404 "));
+	assert_true(client->finished);
+	assert_false(got(engine, "no chunk"));
 }
 
 /* ── Denials ─────────────────────────────────────────────────────────────── */
@@ -1145,6 +1221,10 @@ int main(void)
 	        ON_STAGE(idle_clients_go_at_once_and_others_are_answered),
 	        ON_STAGE(a_worker_without_clients_stops_at_once),
 	        ON_STAGE(after_the_grace_everyone_is_dismissed),
+	        ON_STAGE(what_is_no_request_does_not_hide_the_end),
+	        ON_STAGE(what_comes_after_a_refusal_is_thrown_away),
+	        ON_STAGE(a_client_that_is_lost_while_the_engine_takes_nothing_ends_it),
+	        ON_STAGE(early_bytes_of_an_attach_wait_for_the_answer),
 	        ON_STAGE(a_denied_request_leaves_the_connection_in_order),
 	        ON_STAGE(a_denied_head_has_no_body),
 	};
