@@ -139,7 +139,8 @@ static bool add_operation(const struct pattern_rule *rule, const bool *marks, un
 static void find_operations(struct draft *draft, struct trial *trial,
         const struct pattern_rule *rule, const char **operations, struct policy_match *ret_match)
 {
-	bool *marks = arena_take(&draft->arena, docker_endpoint_count * sizeof(*marks));
+	bool *marks =
+	        check_memory(arena_take(&draft->arena, docker_endpoint_count * sizeof(*marks)));
 	bool plain = true;
 	bool more = false;
 
@@ -196,7 +197,7 @@ int convert_pattern_rule(struct draft *draft, const struct pattern_rule *rule)
 	const char *operations[OPERATIONS_MAX];
 	struct policy_match named;
 	struct pattern_traits traits;
-	struct trial *trial = arena_take(&draft->arena, sizeof(*trial));
+	struct trial *trial = check_memory(arena_take(&draft->arena, sizeof(*trial)));
 	const char *problem = strlen(rule->pattern) > POLICY_PATTERN_MAX
 	                              ? "it is too long"
 	                              : pattern_read(rule->pattern, &traits);
@@ -207,8 +208,8 @@ int convert_pattern_rule(struct draft *draft, const struct pattern_rule *rule)
 		return 0;
 	}
 	remark(draft, rule, &traits);
-	struct policy_set *set = policy_set_new();
-	trial->scratch = policy_scratch_new();
+	struct policy_set *set = check_memory(policy_set_new());
+	trial->scratch = check_memory(policy_scratch_new());
 	int code = policy_new(set, SLICE("trial"), NOWHERE, &trial->policy, draft->error);
 	if (code == 0) {
 		code = policy_add_rule(trial->policy, true, &match, "", rule->place, draft->error);

@@ -73,7 +73,8 @@ static bool add_token(struct line *line, struct slice text, bool is_operator)
 	if (line->count == WORDS_MAX) {
 		return false;
 	}
-	line->tokens[line->count++] = (struct token){arena_copy(&line->arena, text), is_operator};
+	line->tokens[line->count++] =
+	        (struct token){check_memory(arena_copy(&line->arena, text)), is_operator};
 	return true;
 }
 

@@ -119,14 +119,14 @@ static int split_words(char *line, size_t len, char *words[ARGUMENTS_MAX])
 int config_of_server(struct arena *arena, struct config *ret_config, char error[FAULT_MAX])
 {
 	char *line = arena_take(arena, COMMAND_LINE_MAX);
-	char *words[ARGUMENTS_MAX] = {NULL};
+	char *words[ARGUMENTS_MAX] = {arena_copy(arena, slice_of(program_name))};
 	int count = 0;
 
+	if (arena_check(arena, error) < 0) {
+		return -EINVAL;
+	}
 	if (getpid() != 1) {
 		count = split_words(line, read_command_line(line), words);
 	}
-	if (count == 0) {
-		words[count++] = arena_copy(arena, slice_of(program_name));
-	}
-	return config_read(count, words, ret_config, error);
+	return config_read(count > 0 ? count : 1, words, ret_config, error);
 }

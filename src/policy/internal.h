@@ -79,8 +79,9 @@ static inline void id_add(uint64_t *ids, unsigned id)
 /* The policy called `name`, presets that nobody asked for left out; NULL: there is none. */
 struct policy *policy_find_made(const struct policy_set *set, struct slice name);
 
-/* A policy without a rule, added to the set; the name is not checked. */
-struct policy *policy_make(struct policy_set *set, struct slice name, struct place place);
+/* A policy without a rule, added to the set; the name is not checked. 0, or -EINVAL and a fault. */
+int policy_make(struct policy_set *set, struct slice name, struct place place,
+        struct policy **ret_policy, char error[FAULT_MAX]) MUST_USE;
 
 /* Whether `name` is `stem` and something behind a dash. */
 bool policy_is_variant(struct slice name, struct slice stem);
@@ -88,7 +89,8 @@ bool policy_is_variant(struct slice name, struct slice stem);
 /* Whether a path means the same as a pattern and as plain YAML. */
 bool policy_is_plain(struct slice path);
 
-/* Note the presets that could take the place of `policy`, which is compiled otherwise. */
+/* Note the presets that could take the place of `policy`, which is compiled otherwise. Its arena
+ * knows whether there was memory for them. */
 void policy_find_alternatives(struct policy *policy);
 
 /* Add the ids that an operation glob fits; -EINVAL when it fits none. */
