@@ -20,5 +20,7 @@ struct place {
 
 /* Write the sentence, "FILE:LINE: " in front unless it is nowhere. -EINVAL, to be returned. */
 int fault_set(char fault[FAULT_MAX], struct place place, const char *format, ...) PRINTF_LIKE(3, 4);
+/* The sentence that there is no memory. -EINVAL, to be returned. */
+int fault_memory(char fault[FAULT_MAX]);
 
 #endif

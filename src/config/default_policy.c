@@ -102,6 +102,9 @@ static int add_operations(struct reader *reader, struct policy *policy)
 		}
 		operations[match.operation_count++] = arena_copy(&config->arena, slice_trim(name));
 	}
+	if (arena_check(&config->arena, reader->error) < 0) {
+		return -EINVAL;
+	}
 	(void)snprintf(text, sizeof(text), "%s=%.*s%s", config->allow_option, RULE_SHOWN_MAX,
 	        config->allow, strlen(config->allow) > RULE_SHOWN_MAX ? "..." : "");
 	return policy_add_rule(policy, true, &match, text, NOWHERE, reader->error) < 0

@@ -322,7 +322,7 @@ static bool is_newest(const struct input *input)
 
 static int convert(const struct flavour *flavour, const struct input *input, struct draft *draft)
 {
-	struct switched *switched = arena_take(&draft->arena, sizeof(*switched));
+	struct switched *switched = check_memory(arena_take(&draft->arena, sizeof(*switched)));
 
 	*switched = (struct switched){.flavour = flavour, .input = input, .draft = draft};
 	draft_say(draft, DRAFT_NOTE,

@@ -232,22 +232,25 @@ static unsigned plan(const struct order *order, unsigned id, struct policy_scrat
 	return count;
 }
 
-static void make_table(
-        struct policy *policy, const struct order *order, struct policy_scratch *scratch)
+/* The steps of every id; NULL: one was not given its memory. */
+static const struct step **make_table(
+        const struct order *order, struct policy_scratch *scratch, struct arena *arena)
 {
-	struct arena *arena = &policy->set->arena;
 	const struct step **table = arena_take(arena, docker_id_count() * sizeof(struct step *));
 	struct step steps[POLICY_RULES_MAX + 1];
 
-	for (unsigned id = 0; id < docker_id_count(); id++) {
+	for (unsigned id = 0; table != NULL && id < docker_id_count(); id++) {
 		const unsigned count = plan(order, id, scratch, steps);
 		struct step *kept = arena_take(arena, count * sizeof(steps[0]));
+		if (kept == NULL) {
+			return NULL;
+		}
 		for (unsigned i = 0; i < count; i++) {
 			kept[i] = steps[i];
 		}
 		table[id] = kept;
 	}
-	policy->steps = table;
+	return table;
 }
 
 int policy_compile(struct policy *policy, char error[FAULT_MAX])
@@ -261,9 +264,13 @@ int policy_compile(struct policy *policy, char error[FAULT_MAX])
 		return -EINVAL;
 	}
 	struct policy_scratch *scratch = policy_scratch_new();
-	ASSERT(scratch != NULL);
-	make_table(policy, &walk.order, scratch);
+	if (scratch == NULL) {
+		return fault_memory(error);
+	}
+	policy->steps = make_table(&walk.order, scratch, &policy->set->arena);
 	policy_scratch_free(scratch);
-	policy_find_alternatives(policy);
-	return 0;
+	if (policy->steps != NULL) {
+		policy_find_alternatives(policy);
+	}
+	return arena_check(&policy->set->arena, error);
 }

@@ -47,7 +47,7 @@ struct verdict {
 	struct place place; /* of the rule; else of the policy */
 };
 
-/* What matching a pattern needs to write to: one for each thread that judges. */
+/* What matching a pattern needs to write to: one for each thread that judges. NULL: no memory. */
 struct policy_scratch;
 struct policy_scratch *policy_scratch_new(void) MUST_USE;
 void policy_scratch_free(struct policy_scratch *scratch);
@@ -169,8 +169,8 @@ struct policy_match {
 void policy_write_rule(struct text *text, bool allow, const struct policy_match *match);
 
 /*
- * Functions that fail return -EINVAL and leave a fault in `error`. Strings are copied, but `file`
- * of a place, which must stay.
+ * Functions that fail return -EINVAL and leave a fault in `error`; the set can then only be freed.
+ * Strings are copied, but `file` of a place, which must stay. NULL: there is no memory.
  */
 struct policy_set *policy_set_new(void) MUST_USE;
 /* Policies are written and named in the configuration file `file`, which advice then names. */

@@ -160,8 +160,11 @@ bool listeners_are_free(const struct config *config) MUST_USE;
  * address; that of a unix one is `first`, the first thread's (-1 for itself), shared.
  */
 int listeners_open(const struct config_listener *listener, int first) MUST_USE;
-/* Unlink unix sockets, while we still listen: later, a file of that name may be a successor's. */
-void listeners_remove(const struct config *config);
+/*
+ * Unlink the unix sockets among the first `count` listeners, while we still listen: later, a file
+ * of that name may be a successor's.
+ */
+void listeners_remove(const struct config *config, unsigned count);
 
 /* ── Signals ─────────────────────────────────────────────────────────────── */
 

@@ -45,7 +45,7 @@ static struct policy *new_policy(const char *name)
 /* Read `text` as the body of policy `name`; 0 or -EINVAL. */
 static int load(const char *name, const char *text, struct policy **ret_policy)
 {
-	struct arena arena = {NULL, 0};
+	struct arena arena = {.chunks = NULL};
 	const struct yaml_node *root = NULL;
 
 	int code = yaml_read(slice_of(text), "test.yaml", &arena, &root, error);
