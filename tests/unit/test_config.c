@@ -633,7 +633,7 @@ static void policies_are_united(void **state)
 	expect_variable_refused("POLICY", "traefik,dozle",
 	        "POLICY: no policy or preset is called 'dozle'; did you mean 'dozzle'?");
 	expect_variable_refused("POLICY", "traefik,",
-	        "POLICY: no policy or preset is called ''; --help lists the presets");
+	        "POLICY: no name stands in front of or behind one of the commas");
 }
 
 static void operations_are_added_to_a_policy(void **state)
