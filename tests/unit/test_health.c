@@ -63,9 +63,9 @@ static pid_t serve_once(int listener, struct slice answer)
 		len += (size_t)n;
 	}
 	end_child(memcmp(got, request, len) == 0 &&
-	                        write(fd, answer.ptr, answer.len) == (ssize_t)answer.len
-	                ? 0
-	                : 1);
+	                          write(fd, answer.ptr, answer.len) == (ssize_t)answer.len
+	                  ? 0
+	                  : 1);
 }
 
 /* A listener on loopback; its port. */
