@@ -158,7 +158,8 @@ static enum switch_value value_of(
 	if (on) {
 		return is_detail(flavour, row) ? SWITCH_UNSET : SWITCH_ON;
 	}
-	return row->kind != SWITCH_OPERATIONS || is_detail(flavour, row) ? SWITCH_OFF : SWITCH_UNSET;
+	return row->kind != SWITCH_OPERATIONS || is_detail(flavour, row) ? SWITCH_OFF
+	                                                                 : SWITCH_UNSET;
 }
 
 static int read_setting(struct switched *switched, const struct setting *setting)

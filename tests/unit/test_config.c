@@ -585,16 +585,16 @@ static void help_fits_a_terminal(void **state)
 static void lists_of_names_have_ceilings(void **state)
 {
 	static char names[4096];
-	char line[1024] = "--policy ";
+	char line[1024] = "--policy traefik";
 	size_t len = strlen(line);
 
 	(void)state;
 	while (len < 9 + 256) {
-		len += (size_t)snprintf(line + len, sizeof(line) - len, "traefik,");
+		len += (size_t)snprintf(line + len, sizeof(line) - len, ",traefik");
 	}
 	expect_refused(line, "--policy: the names of policies are longer than 255 bytes");
 	for (unsigned i = 0; i < 257; i++) {
-		(void)strcat(names, "system.ping,");
+		(void)strcat(names, i == 0 ? "system.ping" : ",system.ping");
 	}
 	expect_variable_refused("ALLOW", names, "ALLOW: there are more than 256 names");
 }
