@@ -21,5 +21,7 @@ struct place {
 /* Write the sentence, after "FILE:LINE: " unless `place` is NOWHERE. Returns -EINVAL, for the
  * caller to return. */
 int fault_set(char fault[FAULT_MAX], struct place place, const char *format, ...) PRINTF_LIKE(3, 4);
+/* The sentence that there is no memory. -EINVAL, to be returned. */
+int fault_memory(char fault[FAULT_MAX]);
 
 #endif

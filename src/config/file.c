@@ -297,7 +297,9 @@ int config_read_file(struct reader *reader)
 	const size_t max = YAML_SIZE_MAX + 1;
 	char *bytes = malloc(max);
 
-	ASSERT(bytes != NULL);
+	if (bytes == NULL) {
+		return fault_memory(reader->error);
+	}
 	const ssize_t len = file_read(reader->config->file, bytes, max);
 	int code = 0;
 	if (len < 0) {

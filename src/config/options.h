@@ -86,7 +86,7 @@ int config_find_policy(struct reader *reader, struct slice names, struct place p
 int config_choose_policy(struct reader *reader) MUST_USE;
 /* Warn of settings that are probably a mistake; after all other steps. */
 void config_review(struct config *config);
-/* Add a sentence to config->warnings. */
+/* Add a sentence to config->warnings. Without memory, config->arena records the failure. */
 void config_warn(struct config *config, const char *format, ...) PRINTF_LIKE(2, 3);
 /* Use CONFIG_DEFAULT_FILE if no file is named and this file exists. */
 void config_use_default_file(struct config *config);

@@ -84,6 +84,7 @@ static bool add_variable(struct text *text, struct slice name)
 static bool expand_once(struct arena *arena, struct slice *pattern)
 {
 	const char *end = pattern->ptr + pattern->len;
+	char *memory = check_memory(arena_take(arena, EXPANDED_MAX));
 
 	for (const char *open = pattern->ptr; open < end; open++) {
 		const char *close =
@@ -91,7 +92,7 @@ static bool expand_once(struct arena *arena, struct slice *pattern)
 		if (close == NULL) {
 			continue;
 		}
-		struct text text = text_over(arena_take(arena, EXPANDED_MAX), EXPANDED_MAX);
+		struct text text = text_over(memory, EXPANDED_MAX);
 		text_add(&text, slice_between(pattern->ptr, open));
 		if (add_variable(&text, slice_between(open + 1, close))) {
 			text_add(&text, slice_between(close + 1, end));
@@ -111,7 +112,8 @@ static const char *expand(struct arena *arena, struct slice pattern)
 	while (count < EXPANSIONS_MAX && expand_once(&scratch, &pattern)) {
 		count++;
 	}
-	const char *expanded = count == EXPANSIONS_MAX ? NULL : arena_copy(arena, pattern);
+	const char *expanded =
+	        count == EXPANSIONS_MAX ? NULL : check_memory(arena_copy(arena, pattern));
 	arena_free(&scratch);
 	return expanded;
 }
@@ -126,7 +128,7 @@ static bool read_methods(struct draft *draft, struct slice list, const char *met
 
 	*ret_count = 0;
 	while (slice_next(&list, ',', &word)) {
-		const char *method = arena_copy(&draft->arena, word);
+		const char *method = check_memory(arena_copy(&draft->arena, word));
 		if (word.len == 0 || strspn(method, "ABCDEFGHIJKLMNOPQRSTUVWXYZ") != word.len ||
 		        *ret_count == METHODS_MAX) {
 			return false;

@@ -8,7 +8,7 @@
 /* Compose replaces $NAME and ${NAME}, whose values are unknown here; $$ is a dollar. */
 static int resolve(struct input *input, struct slice s, struct place place, struct slice *ret_value)
 {
-	struct text text = text_over(arena_take(input->arena, s.len + 1), s.len);
+	struct text text = text_over(check_memory(arena_take(input->arena, s.len + 1)), s.len);
 
 	for (size_t i = 0; i < s.len; i++) {
 		if (s.ptr[i] == '$' && i + 1 < s.len) {

@@ -173,7 +173,7 @@ static void note_settings(
 static int write_draft(const struct convert_order *order, struct slice bytes, struct draft *draft)
 {
 	const struct source *source = &sources[order->source];
-	struct input *input = arena_take(&draft->arena, sizeof(*input));
+	struct input *input = check_memory(arena_take(&draft->arena, sizeof(*input)));
 
 	*input = (struct input){
 	        .arena = &draft->arena,
@@ -217,9 +217,8 @@ int convert_run(
         const struct convert_order *order, FILE *output, FILE *warnings, char error[FAULT_MAX])
 {
 	const size_t max = INPUT_SIZE_MAX + 1; /* one byte more shows that it is too long */
-	char *bytes = malloc(max);
+	char *bytes = check_memory(malloc(max));
 
-	ASSERT(bytes != NULL);
 	const ssize_t len = file_read(order->file, bytes, max);
 	const int code = len < 0 ? fault_set(error, NOWHERE, "%.512s: %s", order->file,
 	                                   strerrordesc_np((int)-len))

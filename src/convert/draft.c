@@ -21,11 +21,10 @@ void draft_new(struct draft *ret_draft, char error[FAULT_MAX])
 	struct text *const parts[PARTS] = {&ret_draft->head, &ret_draft->listeners,
 	        &ret_draft->upstream, &ret_draft->policies, &ret_draft->warnings};
 
-	*ret_draft = (struct draft){.set = policy_set_new()};
+	*ret_draft = (struct draft){.set = check_memory(policy_set_new())};
 	ret_draft->error = error;
 	/* Not from the arena, which writes to all of its memory. */
-	ret_draft->memory = malloc((size_t)PARTS * PART_MAX);
-	ASSERT(ret_draft->memory != NULL);
+	ret_draft->memory = check_memory(malloc((size_t)PARTS * PART_MAX));
 	for (unsigned i = 0; i < PARTS; i++) {
 		*parts[i] = text_over(ret_draft->memory + (size_t)i * PART_MAX, PART_MAX);
 	}
@@ -113,7 +112,7 @@ int draft_listener(struct draft *draft, const struct draft_listener *listener)
 int draft_upstream(struct draft *draft, const char *path, struct place place)
 {
 	const size_t size = sizeof("unix://") + strlen(path);
-	char *address = arena_take(&draft->arena, size);
+	char *address = check_memory(arena_take(&draft->arena, size));
 	const char *problem = address_path_problem(slice_of(path));
 
 	if (problem == NULL && !is_plain(path)) {
@@ -147,7 +146,7 @@ bool draft_is_loopback(struct slice host)
 const char *draft_tcp_address(struct draft *draft, struct slice host, struct slice port)
 {
 	const size_t size = sizeof("tcp://[]:") + host.len + port.len;
-	char *address = arena_take(&draft->arena, size);
+	char *address = check_memory(arena_take(&draft->arena, size));
 
 	if (host.len == 0 || slice_equal(host, SLICE("::")) || slice_equal(host, SLICE("[::]"))) {
 		host = SLICE("*");
@@ -198,12 +197,12 @@ static bool allows(struct draft *draft, const char *method, const char *path)
 	char memory[QUESTION_MAX];
 	struct text head = text_over(memory, sizeof(memory));
 	struct http_scan scan = {0};
-	struct gate_scratch *scratch = arena_take(&draft->arena, sizeof(*scratch));
+	struct gate_scratch *scratch = check_memory(arena_take(&draft->arena, sizeof(*scratch)));
 
 	gate_add_head(slice_of(method), slice_of(path), false, &head);
 	const struct gate_question question = {
 	        .caller = &caller, .bytes = text_slice(&head), .scan = &scan};
-	scratch->judging = policy_scratch_new();
+	scratch->judging = check_memory(policy_scratch_new());
 	const bool allowed = gate_decide(&config, &question, scratch).action == GATE_FORWARD;
 	policy_scratch_free(scratch->judging);
 	return allowed;

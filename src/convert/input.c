@@ -17,8 +17,8 @@ int input_add(struct input *input, enum setting_kind kind, struct slice name, st
 	}
 	input->settings[input->count++] = (struct setting){
 	        .kind = kind,
-	        .name = arena_copy(input->arena, name),
-	        .value = arena_copy(input->arena, value),
+	        .name = check_memory(arena_copy(input->arena, name)),
+	        .value = check_memory(arena_copy(input->arena, value)),
 	        .place = place,
 	};
 	return 0;
@@ -58,7 +58,7 @@ static bool next_word(struct slice *line, struct text *word)
 static bool is_alone(const struct input *input, struct slice flag)
 {
 	const struct setting setting = {
-	        .kind = SETTING_FLAG, .name = arena_copy(input->arena, flag)};
+	        .kind = SETTING_FLAG, .name = check_memory(arena_copy(input->arena, flag))};
 	const struct known_setting *known = input_known(input, &setting);
 
 	return known != NULL && known->alone;
@@ -81,7 +81,8 @@ int input_add_flag(struct input *input, struct slice word, struct place place)
 	value = slice_behind(word, word.ptr[1] == '-' ? 2 : 1);
 	(void)slice_next(&value, '=', &name);
 	if (value.ptr == NULL && !is_alone(input, name)) {
-		input->pending = (struct slice){arena_copy(input->arena, name), name.len};
+		input->pending =
+		        (struct slice){check_memory(arena_copy(input->arena, name)), name.len};
 		input->pending_place = place;
 		return 0;
 	}
@@ -90,7 +91,7 @@ int input_add_flag(struct input *input, struct slice word, struct place place)
 
 int input_add_flags(struct input *input, struct slice line, struct place place)
 {
-	char *memory = arena_take(input->arena, line.len + 1);
+	char *memory = check_memory(arena_take(input->arena, line.len + 1));
 	struct text word = text_over(memory, line.len + 1);
 
 	while (next_word(&line, &word)) {

@@ -193,7 +193,7 @@ static void cut_version(struct copier *copier, size_t len)
 const char *pattern_without_version(struct arena *arena, const char *expression)
 {
 	const size_t size = strlen(expression) + 1;
-	char *memory = arena_take(arena, size);
+	char *memory = check_memory(arena_take(arena, size));
 	struct copier copier = {.at = expression, .text = text_over(memory, size - 1)};
 
 	while (*copier.at != '\0') {

@@ -141,7 +141,8 @@ static bool add_operation(const struct pattern_rule *rule, const bool *marks, un
 static void find_operations(struct draft *draft, struct trial *trial,
         const struct pattern_rule *rule, const char **operations, struct policy_match *ret_match)
 {
-	bool *marks = arena_take(&draft->arena, docker_endpoint_count * sizeof(*marks));
+	bool *marks =
+	        check_memory(arena_take(&draft->arena, docker_endpoint_count * sizeof(*marks)));
 	bool plain = true;
 	bool more = false;
 
@@ -198,7 +199,7 @@ static void cut_version(struct draft *draft, struct policy_match *match)
 static int open_trial(struct draft *draft, const struct policy_match *match, struct place place,
         struct policy_set *set, struct trial *ret_trial)
 {
-	ret_trial->scratch = policy_scratch_new();
+	ret_trial->scratch = check_memory(policy_scratch_new());
 	return policy_new(set, SLICE("trial"), NOWHERE, &ret_trial->policy, draft->error) < 0 ||
 	                       policy_add_rule(
 	                               ret_trial->policy, true, match, "", place, draft->error) < 0
@@ -214,8 +215,8 @@ static int write_pattern(struct draft *draft, const struct pattern_rule *rule)
 	        .versioned_path = rule->pattern};
 	const char *operations[OPERATIONS_MAX];
 	struct policy_match named;
-	struct policy_set *set = policy_set_new();
-	struct trial *trial = arena_take(&draft->arena, sizeof(*trial));
+	struct policy_set *set = check_memory(policy_set_new());
+	struct trial *trial = check_memory(arena_take(&draft->arena, sizeof(*trial)));
 
 	int code = open_trial(draft, &match, rule->place, set, trial);
 	if (code == 0) {

@@ -26,7 +26,7 @@ const struct known_setting convert_switched_settings[] = {
 struct flavour {
 	const char *policy;
 	const char *details;    /* closed until they are 1 */
-	const char *actions;    /* they only open; NULL: all switches that only open */
+	const char *actions;    /* they only open */
 	bool methods;           /* has DELETE, PUT and PATCH, which POST does not open */
 	bool podman;            /* knows libpod and its switches */
 	bool actions_need_post; /* ALLOW_START alone opens nothing */
@@ -52,6 +52,7 @@ static const struct flavour tecnativa_newest = {
 static const struct flavour linuxserver = {
         .policy = "linuxserver",
         .details = " ARCHIVE CHANGES EXPORT LOGS TOP ",
+        .actions = " RESTARTS START STOP PAUSE UNPAUSE ",
         .podman = true,
 };
 
@@ -92,15 +93,13 @@ static bool is_detail(const struct flavour *flavour, const struct switch_row *ro
 
 static bool is_known(const struct flavour *flavour, const struct switch_row *row)
 {
-	if (strncmp(row->variable, "LIBPOD_", 7) == 0 && !flavour->podman) {
-		return false;
+	if (strncmp(row->variable, "LIBPOD_", 7) == 0) {
+		return flavour->podman;
 	}
 	if (row->kind != SWITCH_OPERATIONS) {
 		return row->kind != SWITCH_METHOD || flavour->methods;
 	}
-	return is_detail(flavour, row) ||
-	       (flavour->actions != NULL ? is_listed(row->variable, flavour->actions)
-	                                 : row->effects == SWITCH_OPENS);
+	return is_detail(flavour, row) || is_listed(row->variable, flavour->actions);
 }
 
 /* Remark on a word that does not mean off, and that HAProxy reads as 0. */
@@ -146,6 +145,23 @@ static int read_unknown(struct switched *switched, const struct setting *setting
 	return draft_rule(switched->draft, false, &all, setting->place);
 }
 
+/* Rows that are closed until they are 1. */
+static bool is_closed_at_first(const struct flavour *flavour, const struct switch_row *row)
+{
+	return row->kind == SWITCH_METHOD || is_detail(flavour, row);
+}
+
+/* 1 opens no detail, and 0 closes no action: both then follow their section and POST. */
+static enum switch_value value_of(
+        const struct flavour *flavour, const struct switch_row *row, bool on)
+{
+	if (on) {
+		return is_detail(flavour, row) ? SWITCH_UNSET : SWITCH_ON;
+	}
+	return row->kind != SWITCH_OPERATIONS || is_detail(flavour, row) ? SWITCH_OFF
+	                                                                 : SWITCH_UNSET;
+}
+
 static int read_setting(struct switched *switched, const struct setting *setting)
 {
 	const unsigned number = switches_find(slice_of(setting->name));
@@ -159,10 +175,7 @@ static int read_setting(struct switched *switched, const struct setting *setting
 	}
 	switched->settings[number] = setting;
 	doubt_word(switched, setting);
-	switched->switches.values[number] = !on ? SWITCH_OFF
-	                                    : is_detail(switched->flavour, switches_row(number))
-	                                            ? SWITCH_UNSET
-	                                            : SWITCH_ON;
+	switched->switches.values[number] = value_of(switched->flavour, switches_row(number), on);
 	return 0;
 }
 
@@ -174,7 +187,7 @@ static int read_settings(struct switched *switched)
 		const bool can_close =
 		        row->kind == SWITCH_METHOD || (row->effects & SWITCH_CLOSES) != 0;
 		/* A switch that the original does not know neither allows nor denies. */
-		if (known ? can_close : !can_close) {
+		if (known ? is_closed_at_first(switched->flavour, row) : !can_close) {
 			switched->switches.values[number] = SWITCH_OFF;
 		}
 	}
@@ -322,7 +335,7 @@ static bool is_newest(const struct input *input)
 
 static int convert(const struct flavour *flavour, const struct input *input, struct draft *draft)
 {
-	struct switched *switched = arena_take(&draft->arena, sizeof(*switched));
+	struct switched *switched = check_memory(arena_take(&draft->arena, sizeof(*switched)));
 
 	*switched = (struct switched){.flavour = flavour, .input = input, .draft = draft};
 	draft_say(draft, DRAFT_NOTE,

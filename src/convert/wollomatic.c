@@ -258,7 +258,7 @@ static int write_unix_listener(struct wollomatic *wollomatic, const char *path)
 	const struct input *input = wollomatic->input;
 	const struct setting *setting = input_find(input, "proxysocketendpointfilemode");
 	const size_t size = sizeof("unix://") + strlen(path);
-	char *address = arena_take(&wollomatic->draft->arena, size);
+	char *address = check_memory(arena_take(&wollomatic->draft->arena, size));
 	unsigned mode = 0600;
 
 	if (setting != NULL && setting->value[0] != '\0' && !read_mode(setting, &mode)) {

@@ -88,6 +88,9 @@ extern const unsigned docker_endpoint_count;
 unsigned docker_id_count(void);
 /* NULL if no row fits. */
 const struct docker_endpoint *docker_endpoint(unsigned id);
+/* Whether the Engine may serve a decoded path without API version by this row, whatever the method.
+ */
+bool docker_has_path(unsigned id, struct slice path);
 /* "container.inspect"; if no row fits, "system.options" or "unknown". */
 const char *docker_operation_name(unsigned id);
 /* DOCKER_SECTION_NONE if the path is in no section. */

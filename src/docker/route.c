@@ -107,6 +107,13 @@ static bool fits(const char *pattern, struct slice path, enum names names, struc
 	return path.len == 0;
 }
 
+bool docker_has_path(unsigned id, struct slice path)
+{
+	struct slice name;
+
+	return fits(docker_endpoint(id)->path, path, NAMES_WITH_SLASHES, &name);
+}
+
 /* Whether a pattern with this tail can fit `path`. */
 static bool may_end(struct slice path, const char *tail)
 {
@@ -195,18 +202,25 @@ static enum docker_error reveal(
 	               : DOCKER_BAD_SLASH;
 }
 
+static bool has_same_path(unsigned row, unsigned other)
+{
+	return strcmp(docker_endpoint(row)->path, docker_endpoint(other)->path) == 0;
+}
+
 /*
- * The key of the query that decided for this row, or for the one in front of
- * it, must be there once: the Engine takes the first value, podman the last.
+ * The keys of the query that decide between the rows of one path must be there
+ * once: the Engine takes the first value, podman the last.
  */
 static bool is_decided_twice(const struct docker_target *target, unsigned id)
 {
-	for (unsigned row = id > 0 ? id - 1 : id; row <= id; row++) {
-		const struct docker_endpoint *endpoint = docker_endpoint(row);
-		if (endpoint != NULL && endpoint->query != NULL &&
-		        query_repeats(target->query, endpoint->query)) {
+	unsigned row = id;
+
+	while (row < docker_endpoint_count && has_same_path(row, id)) {
+		const char *key = docker_endpoint(row)->query;
+		if (key != NULL && query_repeats(target->query, key)) {
 			return true;
 		}
+		row--; /* in front of the first there is none: not below the count */
 	}
 	return false;
 }

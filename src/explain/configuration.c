@@ -144,7 +144,7 @@ static bool is_open(const struct policy *policy, enum docker_section section)
 {
 	for (unsigned id = docker_endpoint_count; id < docker_id_count(); id++) {
 		if (docker_id_section(id) == section && docker_id_is_unknown(id) &&
-		        policy_grant_of(policy, id) == POLICY_ALWAYS && denies_beside(policy, id)) {
+		        policy_allows_rest(policy, id) && denies_beside(policy, id)) {
 			return true;
 		}
 	}

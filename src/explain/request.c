@@ -218,12 +218,11 @@ static int explain(struct question *question)
 		        config->request[0]);
 	}
 	const size_t size = method.len + 2 * target.len + HEAD_MORE;
-	char *memory = malloc(size);
-	ASSERT(memory != NULL);
+	char *memory = check_memory(malloc(size));
 	struct text head = text_over(memory, size);
 	gate_add_head(method, target, question->has_body, &head);
 	question->head = text_slice(&head);
-	question->scratch.judging = policy_scratch_new();
+	question->scratch.judging = check_memory(policy_scratch_new());
 	const int code = print_decision(question);
 	policy_scratch_free(question->scratch.judging);
 	free(memory);

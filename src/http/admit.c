@@ -135,7 +135,7 @@ static bool is_public_name(struct slice host)
 	struct slice name = {"", 0};
 
 	(void)slice_next(&host, ':', &name);
-	if (name.len > 0 && name.ptr[name.len - 1] == '.') {
+	if (slice_ends_with(name, SLICE("."))) {
 		name.len--;
 	}
 	const char *dot = name.len > 0 ? memrchr(name.ptr, '.', name.len) : NULL;

@@ -152,12 +152,10 @@ static enum http_error read_connection(struct http_head *head, struct head_facts
 
 struct slice head_first_line(struct slice bytes)
 {
-	const char *end = bytes.len > 0 ? memchr(bytes.ptr, '\n', bytes.len) : NULL;
+	const char *end = memchr(bytes.ptr, '\r', bytes.len);
 
-	if (end == NULL || end == bytes.ptr || end[-1] != '\r') {
-		return (struct slice){bytes.ptr, 0};
-	}
-	return slice_between(bytes.ptr, end - 1);
+	ASSERT(end != NULL); /* the scan found one, and a line feed behind it */
+	return slice_between(bytes.ptr, end);
 }
 
 /* Reads the line at *at and moves it to the next one. */

@@ -83,10 +83,7 @@ struct head_facts {
 	bool keep_alive;
 };
 
-/*
- * Cuts a complete head behind its first line: everything between that line's
- * CRLF and the empty line. Empty when there is no such line.
- */
+/* The first line of a complete head, without its CRLF; empty where an empty line comes first. */
 struct slice head_first_line(struct slice bytes);
 
 /*

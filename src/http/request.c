@@ -259,9 +259,6 @@ enum http_error http_request_parse(
 	if (UNLIKELY(line.len == 0)) {
 		line = head_first_line(slice_behind(bytes, head_empty_line(bytes)));
 	}
-	if (UNLIKELY(line.len == 0)) {
-		return HTTP_BAD_REQUEST_LINE;
-	}
 	enum http_error error = parse_request_line(line, ret_request, &target);
 	if (error == HTTP_OK) {
 		error = head_parse_fields(bytes, line, &ret_request->head, &facts);

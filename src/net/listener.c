@@ -99,8 +99,13 @@ static int listen_unix(const union address *address, mode_t mode)
 		(void)unlink(address->path.sun_path);
 	}
 	const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	if (fd < 0 || bind_with_mode(fd, address, mode) < 0 || listen(fd, BACKLOG) < 0) {
+	if (fd < 0 || bind_with_mode(fd, address, mode) < 0) {
 		return fail(fd);
+	}
+	if (listen(fd, BACKLOG) < 0) {
+		const int error = fail(fd);
+		(void)unlink(address->path.sun_path);
+		return error;
 	}
 	return fd;
 }

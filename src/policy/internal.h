@@ -36,6 +36,12 @@ struct step {
 	bool ask_path;
 };
 
+/* Nothing is tried behind it. */
+static inline bool step_is_last(const struct step *step)
+{
+	return step->rule == NULL || (!step->ask_method && !step->ask_path);
+}
+
 struct policy {
 	struct policy *next; /* of the set */
 	struct policy_set *set;
@@ -83,8 +89,9 @@ unsigned policy_method_bit(struct slice method);
 /* The policy called `name`, without reading presets; NULL: none. */
 struct policy *policy_find_made(const struct policy_set *set, struct slice name);
 
-/* Add a policy without rules to the set; the name is not checked. */
-struct policy *policy_make(struct policy_set *set, struct slice name, struct place place);
+/* Add a policy without rules to the set; the name is not checked. 0, or -EINVAL and `error`. */
+int policy_make(struct policy_set *set, struct slice name, struct place place,
+        struct policy **ret_policy, char error[FAULT_MAX]) MUST_USE;
 
 /* Whether `name` is `stem`, a dash and more. */
 bool policy_is_variant(struct slice name, struct slice stem);
@@ -92,7 +99,8 @@ bool policy_is_variant(struct slice name, struct slice stem);
 /* Whether `path` fits only itself as a pattern, and needs no quotes in YAML. */
 bool policy_is_plain(struct slice path);
 
-/* Find the presets that can replace `policy`; the last step of compiling. */
+/* Find the presets that can replace `policy`; the last step of compiling. Without memory, the arena
+ * of the set records the failure. */
 void policy_find_alternatives(struct policy *policy);
 
 /* Add the request ids that an operation glob fits; -EINVAL if it fits none. */

@@ -120,7 +120,6 @@ static void describe(bool allow, const struct policy_match *match, char ret_text
 
 	policy_write_rule(&text, allow, match);
 	const bool cut = text.overflow;
-	text.overflow = false;
 	text.cap = RULE_TEXT_MAX;
 	text_add(&text, cut ? SLICE("...") : SLICE(""));
 	text_add_char(&text, '\0');
@@ -256,7 +255,7 @@ static int read_costs(void *context, const struct yaml_node *node)
 		return -EINVAL;
 	}
 	reader->policy->costs = arena_copy(&reader->policy->set->arena, node->text);
-	return 0;
+	return arena_check(&reader->policy->set->arena, reader->error);
 }
 
 static const struct yaml_key policy_keys[] = {
@@ -290,7 +289,7 @@ int policy_load(struct policy_set *set, struct slice name, const struct yaml_nod
 int policy_load_preset(struct policy_set *set, const struct policy_preset *preset,
         struct policy **ret_policy, char error[FAULT_MAX])
 {
-	struct arena arena = {NULL, 0};
+	struct arena arena = {.chunks = NULL};
 	const struct yaml_node *root = NULL;
 
 	int code = yaml_read(preset->text, preset->file, &arena, &root, error);

@@ -25,8 +25,8 @@ struct pattern_limits *pattern_limits_new(void) MUST_USE;
 void pattern_limits_free(struct pattern_limits *limits);
 
 /*
- * 0, or -EINVAL and the end of a sentence in `problem`. Unless `sees_version`, a pattern that
- * requires an API version is refused.
+ * 0; -ENOMEM; or -EINVAL and the end of a sentence in `problem`. Unless `sees_version`, a pattern
+ * that requires an API version is refused.
  */
 int pattern_compile(const char *pattern, bool sees_version, struct pattern **ret_pattern,
         char *problem, size_t problem_max) MUST_USE;

@@ -45,7 +45,7 @@ struct verdict {
 	struct place place;          /* of the rule; if no rule fitted, of the policy */
 };
 
-/* Memory for matching patterns; one for each thread that judges. */
+/* Memory for matching patterns; one for each thread that judges. NULL without memory. */
 struct policy_scratch;
 struct policy_scratch *policy_scratch_new(void) MUST_USE;
 void policy_scratch_free(struct policy_scratch *scratch);
@@ -67,6 +67,8 @@ enum policy_grant {
 	POLICY_ALWAYS,
 };
 enum policy_grant policy_grant_of(const struct policy *policy, unsigned id);
+/* Whether requests of the id are allowed that fit no path or method of a rule. */
+bool policy_allows_rest(const struct policy *policy, unsigned id);
 
 /*
  * The weight of allowing this operation, to compare policies by the sum of their
@@ -166,8 +168,8 @@ struct policy_match {
 void policy_write_rule(struct text *text, bool allow, const struct policy_match *match);
 
 /*
- * Functions that fail return -EINVAL and set `error`. Strings are copied, except `file` of a
- * place, which must outlive the set.
+ * Functions that fail return -EINVAL and set `error`; the set can then only be freed. Strings are
+ * copied, except `file` of a place, which must outlive the set. NULL: there is no memory.
  */
 struct policy_set *policy_set_new(void) MUST_USE;
 /* The configuration file is `file`; advice names it. */

@@ -38,16 +38,11 @@ bool policy_is_used(const struct policy *policy)
 
 /* ── Rules ───────────────────────────────────────────────────────────────── */
 
-static bool is_last(const struct step *step)
-{
-	return step->rule == NULL || (!step->ask_method && !step->ask_path);
-}
-
 static bool is_tried(const struct policy *policy, const struct rule *rule)
 {
 	for (unsigned id = 0; id < docker_id_count(); id++) {
 		const struct step *step = policy->steps[id];
-		while (step->rule != rule && !is_last(step)) {
+		while (step->rule != rule && !step_is_last(step)) {
 			step++;
 		}
 		if (step->rule == rule) {
@@ -62,7 +57,7 @@ static const struct rule *find_before(const struct policy *policy, const struct 
 {
 	for (unsigned id = 0; id < docker_id_count(); id++) {
 		const struct step *step = policy->steps[id];
-		while (!is_last(step)) {
+		while (!step_is_last(step)) {
 			step++;
 		}
 		if (id_is_in(rule->fits, id) && step->rule != NULL) {

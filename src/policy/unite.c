@@ -8,13 +8,12 @@
 static const struct rule *find_denial(const struct policy *policy)
 {
 	for (unsigned id = 0; id < docker_id_count(); id++) {
-		for (const struct step *step = policy->steps[id];; step++) {
-			if (step->rule != NULL && !step->rule->allow) {
-				return step->rule;
-			}
-			if (step->rule == NULL || (!step->ask_method && !step->ask_path)) {
-				break;
-			}
+		const struct step *step = policy->steps[id];
+		while (!step_is_last(step) && step->rule->allow) {
+			step++;
+		}
+		if (step->rule != NULL && !step->rule->allow) {
+			return step->rule;
 		}
 	}
 	return NULL;
@@ -41,10 +40,13 @@ int policy_unite(struct policy_set *set, struct slice name, struct slice members
         struct place place, struct policy **ret_policy, char error[FAULT_MAX])
 {
 	const bool several = members.len > 0 && memchr(members.ptr, ',', members.len) != NULL;
-	struct policy *united = policy_make(set, name, place);
+	struct policy *united = NULL;
 	struct slice element;
 	bool observe = true;
 
+	if (policy_make(set, name, place, &united, error) < 0) {
+		return -EINVAL;
+	}
 	while (slice_next(&members, ',', &element)) {
 		struct policy *member = NULL;
 		if (policy_set_find(set, slice_trim(element), place, &member, error) < 0 ||

@@ -161,8 +161,11 @@ bool listeners_are_free(const struct config *config) MUST_USE;
  * descriptor, or -1 in the first thread. The descriptor, or -errno after a log line.
  */
 int listeners_open(const struct config_listener *listener, int first) MUST_USE;
-/* Unlink unix sockets. Call it while they listen: later the file may belong to another process. */
-void listeners_remove(const struct config *config);
+/*
+ * Unlink the unix sockets of the first `count` listeners. Call it while they listen: later the file
+ * may belong to another process.
+ */
+void listeners_remove(const struct config *config, unsigned count);
 
 /* ── Signals ─────────────────────────────────────────────────────────────── */
 

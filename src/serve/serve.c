@@ -91,7 +91,13 @@ void server_free(struct server *server)
 
 bool server_adopt(struct server *server, struct snapshot *snapshot)
 {
+	struct learn *former = server->shared.learn;
+
 	if (!provide_notes(server, snapshot) || !threads_adopt(server, snapshot)) {
+		if (former == NULL) { /* so that no thread has seen one */
+			learn_free(server->shared.learn);
+			server->shared.learn = NULL;
+		}
 		snapshot_unref(snapshot);
 		return false;
 	}
@@ -100,13 +106,25 @@ bool server_adopt(struct server *server, struct snapshot *snapshot)
 	return true;
 }
 
-static bool run(struct server *server)
+/* Everything that can fail; false: the log says why. */
+static bool start(struct server *server)
 {
 	const struct config *config = server_config(server);
 
 	signals_block(server);
-	if (!listeners_are_free(config) || !threads_make(server) || !signals_watch(server) ||
-	        sandbox_enter(config->socket_path) < 0 || !threads_start(server)) {
+	if (listeners_are_free(config) && threads_make(server) && signals_watch(server) &&
+	        sandbox_enter(config->socket_path) == 0 && threads_start(server)) {
+		return true;
+	}
+	if (server->thread_count > 0) { /* the first thread has opened these */
+		listeners_remove(config, server->threads[0]->acceptors.count);
+	}
+	return false;
+}
+
+static bool run(struct server *server)
+{
+	if (!start(server)) {
 		return false;
 	}
 	announce(server);

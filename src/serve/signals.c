@@ -27,7 +27,7 @@ static void stop(struct server *server, const char *name)
 	        server_config(server)->shutdown_grace);
 	(void)sigdelset(&server->signals, SIGHUP);
 	(void)pthread_sigmask(SIG_UNBLOCK, &server->signals, NULL);
-	listeners_remove(server_config(server));
+	listeners_remove(server_config(server), server_config(server)->listener_count);
 	threads_stop(server);
 }
 

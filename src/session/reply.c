@@ -57,9 +57,6 @@ static enum next look_for_end(struct session *session)
 	if (session->client.hangup) {
 		return NEXT_CLOSE; /* gone altogether: no client is left to respond to */
 	}
-	if (!session->up.complete) {
-		return NEXT_WAIT;
-	}
 	const enum next reading = must_read_ahead(session) ? read_ahead(session) : NEXT_WAIT;
 	if (reading != NEXT_WAIT || !session->client.peer_done) {
 		return reading;

@@ -9,8 +9,22 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <unistd.h>
 
 #include "base/slice.h"
+
+/* End a process that a test forked, with what it ran for tools/coverage. */
+#ifdef COUNTED
+void __gcov_dump(void);
+#endif
+
+static inline _Noreturn void end_child(int code)
+{
+#ifdef COUNTED
+	__gcov_dump();
+#endif
+	_exit(code);
+}
 
 /* The same bytes, with both in the message when they are not. */
 #define assert_slice(what, got, wanted)                                                            \

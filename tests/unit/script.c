@@ -93,7 +93,7 @@ static ssize_t writable(struct stream *stream, size_t len)
 	const struct script *script = script_of(stream);
 
 	ASSERT(stream->writable && stream->established && !script->finished && !script->closed);
-	if (script->reset) {
+	if (script->reset || script->deaf) {
 		return -EPIPE;
 	}
 	stream->writable = len <= script->room;
@@ -103,8 +103,9 @@ static ssize_t writable(struct stream *stream, size_t len)
 	return (ssize_t)(len < script->room ? len : script->room);
 }
 
-static void take(struct script *script, struct slice bytes)
+static void take(struct script *script, struct slice bytes, bool more)
 {
+	script->held = more;
 	script->got = grow(script->got, script->got_len, bytes);
 	script->got_len += bytes.len;
 	script->room -= bytes.len;
@@ -114,9 +115,8 @@ static ssize_t write_bytes(struct stream *stream, struct slice bytes, bool more)
 {
 	const ssize_t n = writable(stream, bytes.len);
 
-	(void)more;
 	if (n > 0) {
-		take(script_of(stream), (struct slice){bytes.ptr, (size_t)n});
+		take(script_of(stream), (struct slice){bytes.ptr, (size_t)n}, more);
 	}
 	return n;
 }
@@ -139,18 +139,17 @@ static ssize_t splice_to(struct stream *stream, int pipe, size_t len, bool more)
 	char bytes[PIECE_MAX];
 	ssize_t n = writable(stream, len < PIECE_MAX ? len : PIECE_MAX);
 
-	(void)more;
 	if (n > 0) {
 		n = read(pipe, bytes, (size_t)n);
 		ASSERT(n > 0);
-		take(script_of(stream), (struct slice){bytes, (size_t)n});
+		take(script_of(stream), (struct slice){bytes, (size_t)n}, more);
 	}
 	return n;
 }
 
 static void push(struct stream *stream)
 {
-	(void)stream;
+	script_of(stream)->held = false;
 }
 
 static void finish(struct stream *stream)

@@ -22,9 +22,11 @@ struct script {
 	size_t read; /* of them */
 	bool ended;  /* they are all there are */
 	bool reset;
+	bool deaf;   /* it reads no more: writing to it fails */
 	size_t room; /* bytes that the next writes take */
 	char *got;   /* bytes that were written */
 	size_t got_len;
+	bool held;        /* the last bytes were written with "more follows", and not pushed */
 	bool finished;    /* its end was written */
 	bool closed;      /* the stream is no more */
 	bool cut;         /* closed with a reset */

@@ -216,6 +216,24 @@ static void an_empty_switch_is_0(void **state)
 	assert_int_equal(config.switches.values[DOCKER_SECTION_PING], SWITCH_UNSET);
 }
 
+/* That of Tecnativa's proxy, whose clients find this one there. */
+static void switches_have_a_port_of_their_own(void **state)
+{
+	(void)state;
+	assert_int_equal(setenv("CONTAINERS", "1", 1), 0);
+	expect_accepted("");
+	assert_int_equal(config.port, 2375);
+	assert_string_equal(config.listeners[0].address, "tcp://*:2375");
+	expect_accepted("--port 1");
+	assert_string_equal(config.listeners[0].address, "tcp://*:1");
+	assert_int_equal(setenv("PORT", "2", 1), 0);
+	expect_accepted("");
+	assert_string_equal(config.listeners[0].address, "tcp://*:2");
+	assert_int_equal(unsetenv("PORT"), 0);
+	expect_accepted("--policy traefik");
+	assert_string_equal(config.listeners[0].address, "tcp://*:3277");
+}
+
 static void a_former_name_counts_as_the_switch(void **state)
 {
 	const unsigned unpause = switches_find(SLICE("ALLOW_UNPAUSE"));
@@ -445,6 +463,17 @@ static void what_is_unknown_is_named_with_what_was_meant(void **state)
 	expect_refused("run run", "'run' is one argument too many; --help lists what there is");
 	expect_refused("-- --port", "unknown command '--port'; --help lists what there is");
 	expect_refused("--port", "--port: its value is missing: give --port PORT");
+	expect_refused("explain --body", "--body: its value is missing: give --body FILE");
+	expect_refused("explain --client=x GET",
+	        "--client: this version does not tell clients apart; name the policy with "
+	        "--policy NAME");
+	expect_refused("explain",
+	        "explain: the request is missing: give 'METHOD /path?query', such "
+	        "as 'GET /containers/json'");
+	expect_refused("convert --from", "--from: its value is missing: give --from tecnativa, "
+	                                 "linuxserver, wollomatic or cetusguard");
+	expect_refused("convert --service", "--service: its value is missing: give --service NAME");
+	expect_refused("convert --service a --service b", "--service: it is given twice");
 	expect_refused("--port 1 --port 2", "--port: it is given twice");
 }
 
@@ -532,6 +561,44 @@ static void help_names_every_flag_variable_and_default(void **state)
 	assert_non_null(strstr(help, "healthcheck [ADDR]"));
 }
 
+static void help_fits_a_terminal(void **state)
+{
+	static char help[16384];
+	unsigned blank = 0;
+	unsigned full = 0;
+
+	(void)state;
+	capture_help(help, sizeof(help));
+	struct slice rest = slice_of(help);
+	struct slice line;
+	while (slice_next(&rest, '\n', &line)) {
+		if (line.len > 98 || (line.len > 0 && line.ptr[line.len - 1] == ' ')) {
+			fail_msg("a line of --help: '%.*s'", SLICE_FMT(line));
+		}
+		blank = line.len == 0 ? blank + 1 : 0;
+		assert_true(blank <= 1 || rest.len == 0);
+		full += line.len > 80 && slice_starts_with(line, SLICE("      ")) ? 1 : 0;
+	}
+	assert_true(full >= 5); /* the names of switches go on as far as there is room */
+}
+
+static void lists_of_names_have_ceilings(void **state)
+{
+	static char names[4096];
+	char line[1024] = "--policy traefik";
+	size_t len = strlen(line);
+
+	(void)state;
+	while (len < 9 + 256) {
+		len += (size_t)snprintf(line + len, sizeof(line) - len, ",traefik");
+	}
+	expect_refused(line, "--policy: the names of policies are longer than 255 bytes");
+	for (unsigned i = 0; i < 257; i++) {
+		(void)strcat(names, i == 0 ? "system.ping" : ",system.ping");
+	}
+	expect_variable_refused("ALLOW", names, "ALLOW: there are more than 256 names");
+}
+
 /* What the policy of the only listener makes of "GET /path": the rule, "deny", or "denied by none".
  */
 static const char *decide(const char *request_line)
@@ -566,7 +633,7 @@ static void policies_are_united(void **state)
 	expect_variable_refused("POLICY", "traefik,dozle",
 	        "POLICY: no policy or preset is called 'dozle'; did you mean 'dozzle'?");
 	expect_variable_refused("POLICY", "traefik,",
-	        "POLICY: no policy or preset is called ''; --help lists the presets");
+	        "POLICY: no name stands in front of or behind one of the commas");
 }
 
 static void operations_are_added_to_a_policy(void **state)
@@ -589,6 +656,13 @@ static void operations_are_added_to_a_policy(void **state)
 	assert_slice("advice", text_slice(&advice),
 	        SLICE("add container.create to --allow; that is enough to become root on the "
 	              "host"));
+
+	const struct docker_target unknown = {.method = SLICE("GET"), .path = SLICE("/nothing")};
+	assert_int_equal(docker_route(&unknown, &request), DOCKER_OK);
+	advice.len = 0;
+	policy_advise(config.listeners[0].policy, &request, &advice);
+	assert_slice("advice", text_slice(&advice),
+	        SLICE("write a rule for its path into a file for CONFIG"));
 
 	assert_int_equal(setenv("ALLOW", "container.list", 1), 0);
 	assert_int_equal(setenv("POLICY", "traefik,diun", 1), 0);
@@ -642,6 +716,7 @@ int main(void)
 	        cmocka_unit_test_setup(
 	                an_empty_variable_that_is_to_restrict_stops_the_start, empty_environment),
 	        cmocka_unit_test_setup(an_environment_of_slips_fits_one_line, empty_environment),
+	        cmocka_unit_test_setup(switches_have_a_port_of_their_own, empty_environment),
 	        cmocka_unit_test_setup(an_empty_switch_is_0, empty_environment),
 	        cmocka_unit_test_setup(a_former_name_counts_as_the_switch, empty_environment),
 	        cmocka_unit_test_setup(
@@ -674,6 +749,8 @@ int main(void)
 	        cmocka_unit_test_setup(operations_are_added_to_switches, empty_environment),
 	        cmocka_unit_test_setup(
 	                help_names_every_flag_variable_and_default, empty_environment),
+	        cmocka_unit_test(help_fits_a_terminal),
+	        cmocka_unit_test_setup(lists_of_names_have_ceilings, empty_environment),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -119,10 +119,10 @@ static const char *diagnose_as(const struct user *user, const char *path)
 		if (setgroups(user->count, user->groups) < 0 ||
 		        setresgid(user->gid, user->gid, user->gid) < 0 ||
 		        setresuid(user->uid, user->uid, user->uid) < 0) {
-			_exit(1);
+			end_child(1);
 		}
 		const size_t size = connect_and_diagnose(path, message);
-		_exit(size > 0 && write(ends[1], message, size) == (ssize_t)size ? 0 : 1);
+		end_child(size > 0 && write(ends[1], message, size) == (ssize_t)size ? 0 : 1);
 	}
 	assert_true(child > 0);
 	assert_int_equal(close(ends[1]), 0);
@@ -431,7 +431,7 @@ static void a_mount_that_went_stale_is_recognised(void **state)
 	assert_int_equal(close(open(mounted.text, O_CREAT | O_WRONLY | O_CLOEXEC, 0644)), 0);
 	const pid_t child = fork();
 	if (child == 0) {
-		_exit(watch_mount_go_stale(path.text, mounted.text));
+		end_child(watch_mount_go_stale(path.text, mounted.text));
 	}
 	assert_int_equal(waitpid(child, &status, 0), child);
 	assert_true(WIFEXITED(status));

@@ -164,8 +164,8 @@ static void the_query_decides_as_the_engine_reads_it(void **state)
 	}
 }
 
-/* docker start --checkpoint NAME --checkpoint-dir DIRECTORY; without a name the directory is not
- * read. */
+/* docker start --checkpoint NAME --checkpoint-dir DIRECTORY; the Engine looks at the directory
+ * without a name, too: 20.10 responds "custom checkpointdir is not supported". */
 static void a_start_from_a_checkpoint_is_another_operation(void **state)
 {
 	static const struct {
@@ -177,7 +177,11 @@ static void a_start_from_a_checkpoint_is_another_operation(void **state)
 	        {"/containers/a/start", NULL, false, "container.start"},
 	        {"/containers/a/start", "detachKeys=ctrl-p", false, "container.start"},
 	        {"/containers/a/start", "checkpoint=", false, "container.start"},
-	        {"/containers/a/start", "checkpoint-dir=/etc", false, "container.start"},
+	        {"/containers/a/start", "checkpoint-dir=", false, "container.start"},
+	        {"/containers/a/start", "checkpoint-dir=/etc", false,
+	                "container.start_from_checkpoint"},
+	        {"/containers/a/start", "checkpoint=&checkpoint%2ddir=/etc", false,
+	                "container.start_from_checkpoint"},
 	        {"/containers/a/start", "Checkpoint=c", false, "container.start"},
 	        {"/containers/a/start", "checkpoint=c", false, "container.start_from_checkpoint"},
 	        {"/v1.12/containers/a/start", "checkpoint=c", false,
@@ -509,6 +513,9 @@ static void a_key_that_decides_is_there_once(void **state)
 	assert_int_equal(route_with("POST", SLICE("/containers/a/start"),
 	                         "checkpoint=c&checkpoint=c", false),
 	        DOCKER_BAD_REPEATED_KEY);
+	assert_int_equal(route_with("POST", SLICE("/containers/a/start"),
+	                         "checkpoint-dir=&checkpoint-dir=/etc", false),
+	        DOCKER_BAD_REPEATED_KEY);
 	assert_int_equal(
 	        route_with("POST", SLICE("/containers/a/stop"), "checkpoint=&checkpoint=c", false),
 	        DOCKER_OK);
@@ -587,6 +594,15 @@ static void every_reason_has_words(void **state)
 	}
 }
 
+static void raw_streams_have_two_types(void **state)
+{
+	(void)state;
+	assert_true(docker_is_raw_stream(SLICE("application/vnd.docker.raw-stream")));
+	assert_true(docker_is_raw_stream(SLICE("application/vnd.docker.multiplexed-stream")));
+	assert_false(docker_is_raw_stream(SLICE("application/json")));
+	assert_false(docker_is_raw_stream(SLICE("")));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -604,6 +620,7 @@ int main(void)
 	        cmocka_unit_test(queries_with_two_readings_are_refused),
 	        cmocka_unit_test(a_path_has_a_ceiling),
 	        cmocka_unit_test(every_reason_has_words),
+	        cmocka_unit_test(raw_streams_have_two_types),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -5,6 +5,8 @@
 
 #include "session/flow.h"
 
+#include <errno.h>
+
 enum { HEADROOM = 256, KIB = 1024, BODY_MAX = 1024 * KIB };
 
 static struct script_net net;
@@ -220,6 +222,183 @@ static void what_is_dropped_is_read_and_goes_nowhere(void **state)
 	end();
 }
 
+static void middling_bodies_are_spliced_into_tcp_and_others_not(void **state)
+{
+	(void)state;
+	assert_int_equal(way_of(true, false, 60 * KIB), FLOW_SPLICED);
+	assert_int_equal(way_of(true, false, 60 * KIB + 1), FLOW_LARGE);
+	assert_int_equal(way_of(true, true, 60 * KIB + 1), FLOW_SPLICED);
+	assert_int_equal(way_of(false, false, 60 * KIB), FLOW_SMALL);
+	assert_int_equal(way_of(false, false, 60 * KIB + 1), FLOW_LARGE);
+	assert_int_equal(way_of(true, true, 8 * KIB - 1), FLOW_SMALL);
+}
+
+/* TCP would wait for more of it: it does so while more is there, and never for what comes later. */
+static void what_follows_at_once_goes_with_it(void **state)
+{
+	(void)state;
+	begin(true, false);
+	flow_start(&flow, HTTP_LENGTH, 40 * KIB);
+	script_arrive(source, front(20 * KIB));
+	assert_int_equal(move(), FLOW_WAIT);
+	assert_int_equal(sink->got_len, 20 * KIB);
+	assert_false(sink->held);
+	script_arrive(source, front(20 * KIB));
+	assert_int_equal(move(), FLOW_COMPLETE);
+	assert_false(sink->held);
+	end();
+}
+
+static void the_head_of_a_spliced_body_goes_with_it(void **state)
+{
+	(void)state;
+	begin(true, false);
+	flow_start(&flow, HTTP_CHUNKED, 0);
+	script_arrive(source, SLICE("4000\r\n"));
+	sink->room = 3; /* so that the rest of the size is looked at on its way */
+	assert_int_equal(move(), FLOW_WAIT);
+	script_arrive(source, front(16 * KIB));
+	assert_true(sink->got_len == 3);
+	script_give_room(sink, 3);
+	assert_int_equal(move(), FLOW_WAIT);
+	assert_slice("size", script_got(sink), SLICE("4000\r\n"));
+	assert_true(sink->held); /* data follows at once */
+	script_give_room(sink, 64 * KIB);
+	assert_int_equal(move(), FLOW_WAIT);
+	assert_int_equal(sink->got_len, 6 + 16 * KIB);
+	assert_false(sink->held); /* nothing does */
+	script_arrive(source, SLICE("\r\n0\r\n\r\n"));
+	assert_int_equal(move(), FLOW_COMPLETE);
+	assert_false(sink->held);
+	end();
+}
+
+static void bytes_into_a_unix_socket_are_never_held(void **state)
+{
+	(void)state;
+	begin(true, true);
+	flow_start(&flow, HTTP_CHUNKED, 0);
+	script_arrive(source, SLICE("4000\r\n"));
+	sink->room = 3;
+	assert_int_equal(move(), FLOW_WAIT);
+	script_arrive(source, front(16 * KIB));
+	script_give_room(sink, 3);
+	assert_int_equal(move(), FLOW_WAIT);
+	assert_slice("size", script_got(sink), SLICE("4000\r\n"));
+	assert_false(sink->held);
+	end();
+}
+
+/* A message that is skipped is complete when all of it had been read. */
+static void what_is_skipped_may_be_complete(void **state)
+{
+	static const struct {
+		enum http_framing framing;
+		size_t length;
+		struct slice bytes;
+		bool complete;
+		struct slice next;
+	} rows[] = {
+	        {HTTP_LENGTH, 3, SLICE_INIT("abcnext"), true, SLICE_INIT("next")},
+	        {HTTP_LENGTH, 3, SLICE_INIT("ab"), false, SLICE_INIT("")},
+	        {HTTP_LENGTH, 3, SLICE_INIT(""), false, SLICE_INIT("")},
+	        {HTTP_LENGTH, 0, SLICE_INIT("next"), true, SLICE_INIT("next")},
+	        {HTTP_NO_BODY, 0, SLICE_INIT("next"), true, SLICE_INIT("next")},
+	        {HTTP_CHUNKED, 0, SLICE_INIT("1\r\na\r\n0\r\n\r\nnext"), true, SLICE_INIT("next")},
+	        {HTTP_CHUNKED, 0, SLICE_INIT("1\r\na\r\n0\r\n"), false, SLICE_INIT("")},
+	        {HTTP_CHUNKED, 0, SLICE_INIT("x\r\n"), false, SLICE_INIT("x\r\n")},
+	};
+
+	(void)state;
+	for (unsigned i = 0; i < ARRAY_LEN(rows); i++) {
+		begin(true, true);
+		script_arrive(source, rows[i].bytes);
+		const ssize_t n = flow_read(&flow, &lender, &source_stream, SIZE_MAX);
+		assert_int_equal(n, rows[i].bytes.len == 0 ? -EAGAIN : (ssize_t)rows[i].bytes.len);
+		flow_start(&flow, rows[i].framing, rows[i].length);
+		flow_skip(&flow, &lender);
+		assert_int_equal(flow.complete, rows[i].complete);
+		if (rows[i].complete) {
+			assert_slice("next", flow_unjudged(&flow), rows[i].next);
+		}
+		assert_true(flow_is_sent(&flow));
+		assert_int_equal(flow_send(&flow, &sink_stream, false), FLOW_COMPLETE);
+		assert_int_equal(sink->got_len, 0);
+		end();
+	}
+}
+
+/* What a sink does not take stays in the buffer, which has an end. */
+static void a_buffer_that_is_full_waits_for_the_sink(void **state)
+{
+	(void)state;
+	begin(false, false);
+	sink->room = 0;
+	flow_start(&flow, HTTP_UNTIL_CLOSE, 0);
+	script_arrive(source, front(BODY_MAX));
+	enum flow_result result = move();
+	for (unsigned i = 0; i < 8; i++) {
+		assert_int_equal(result, FLOW_WAIT);
+		result = move();
+	}
+	assert_true(source->read < BODY_MAX);
+	for (unsigned i = 0; i < 8 * 1024 && sink->got_len < BODY_MAX; i++) {
+		script_give_room(sink, 1 * KIB);
+		assert_true(move() == FLOW_WAIT || sink->got_len == BODY_MAX);
+	}
+	assert_slice("all", script_got(sink), front(BODY_MAX));
+	end();
+}
+
+/* Nobody judges what is read ahead: it stays, up to the end of the buffer. */
+static void reading_ahead_ends_with_the_buffer(void **state)
+{
+	ssize_t n = 0;
+	size_t total = 0;
+
+	(void)state;
+	begin(false, false);
+	for (unsigned i = 0; i < 2; i++) {
+		script_arrive(source, front(BODY_MAX));
+	}
+	while ((n = flow_read(&flow, &lender, &source_stream, SIZE_MAX)) > 0) {
+		total += (size_t)n;
+	}
+	assert_int_equal(n, -ENOBUFS);
+	assert_int_equal(flow_unjudged(&flow).len, total);
+	assert_in_range(total, BUFFER_LARGE_SIZE - 2 * HEADROOM, BUFFER_LARGE_SIZE);
+	flow_start(&flow, HTTP_UNTIL_CLOSE, 0);
+	assert_true(move() == FLOW_WAIT || move() == FLOW_WAIT); /* it goes on once it is judged */
+	assert_int_equal(sink->got_len, 2 * BODY_MAX);
+	end();
+}
+
+static void pipes_are_kept_for_the_next(void **state)
+{
+	(void)state;
+	begin(true, true);
+	for (unsigned i = 0; i < 3; i++) {
+		flow_start(&flow, HTTP_LENGTH, 16 * KIB);
+		script_arrive(source, front(16 * KIB));
+		assert_int_equal(move(), FLOW_COMPLETE);
+		assert_true(flow.pipe.open);
+		flow_release(&flow, &lender);
+		assert_false(flow.pipe.open);
+		assert_int_equal(lender.pipe_count, 1);
+	}
+	/* One with bytes in it is of no use to others. */
+	sink->room = 0;
+	flow_start(&flow, HTTP_LENGTH, 16 * KIB);
+	script_arrive(source, front(16 * KIB));
+	assert_int_equal(move(), FLOW_WAIT);
+	flow_release(&flow, &lender);
+	assert_true(flow.pipe.open);
+	flow_reset(&flow, &lender);
+	assert_false(flow.pipe.open);
+	assert_int_equal(lender.pipe_count, 0);
+	end();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -233,6 +412,14 @@ int main(void)
 	        cmocka_unit_test(whose_end_it_is_is_told),
 	        cmocka_unit_test(one_that_never_ends_lets_others_have_their_turn),
 	        cmocka_unit_test(what_is_dropped_is_read_and_goes_nowhere),
+	        cmocka_unit_test(middling_bodies_are_spliced_into_tcp_and_others_not),
+	        cmocka_unit_test(what_follows_at_once_goes_with_it),
+	        cmocka_unit_test(the_head_of_a_spliced_body_goes_with_it),
+	        cmocka_unit_test(bytes_into_a_unix_socket_are_never_held),
+	        cmocka_unit_test(what_is_skipped_may_be_complete),
+	        cmocka_unit_test(a_buffer_that_is_full_waits_for_the_sink),
+	        cmocka_unit_test(reading_ahead_ends_with_the_buffer),
+	        cmocka_unit_test(pipes_are_kept_for_the_next),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

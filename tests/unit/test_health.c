@@ -57,14 +57,14 @@ static pid_t serve_once(int listener, struct slice response)
 	while (len < sizeof(request) - 1) {
 		const ssize_t n = read(fd, got + len, sizeof(request) - 1 - len);
 		if (n <= 0) {
-			_exit(1);
+			end_child(1);
 		}
 		len += (size_t)n;
 	}
-	_exit(memcmp(got, request, len) == 0 &&
-	                        write(fd, response.ptr, response.len) == (ssize_t)response.len
-	                ? 0
-	                : 1);
+	end_child(memcmp(got, request, len) == 0 &&
+	                          write(fd, response.ptr, response.len) == (ssize_t)response.len
+	                  ? 0
+	                  : 1);
 }
 
 /* A listener on loopback; its port. */

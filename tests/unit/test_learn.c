@@ -88,7 +88,7 @@ static bool allows(const char *policy_name, const char *method, const char *path
 	static struct docker_request request;
 	const struct docker_target target = {.method = slice_of(method), .path = slice_of(path)};
 	const struct place here = {"test", 1};
-	struct arena arena = {NULL, 0};
+	struct arena arena = {.chunks = NULL};
 	const struct yaml_node *root = NULL;
 	struct policy *policy = NULL;
 	char error[FAULT_MAX];

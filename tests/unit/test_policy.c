@@ -45,7 +45,7 @@ static struct policy *new_policy(const char *name)
 /* Read `text` as the body of policy `name`; 0 or -EINVAL. */
 static int load(const char *name, const char *text, struct policy **ret_policy)
 {
-	struct arena arena = {NULL, 0};
+	struct arena arena = {.chunks = NULL};
 	const struct yaml_node *root = NULL;
 
 	int code = yaml_read(slice_of(text), "test.yaml", &arena, &root, error);
@@ -368,8 +368,7 @@ static void tables_know_what_a_plain_path_can_concern(void **state)
 	for (unsigned id = 0; id < docker_id_count(); id++) {
 		const char *name = docker_operation_name(id);
 		const bool serves = strcmp(name, "container.inspect") == 0 ||
-		                    strcmp(name, "container.remove") == 0 ||
-		                    strcmp(name, "checkpoint.remove") == 0; /* begins and ends so */
+		                    strcmp(name, "container.remove") == 0;
 		const bool unknown = id >= docker_endpoint_count &&
 		                     docker_id_section(id) == DOCKER_SECTION_CONTAINERS;
 		if (policy_grant_of(any, id) !=
@@ -866,6 +865,224 @@ static void open_allows_and_deny_denies_everything(void **state)
 	}
 }
 
+/* ── Ceilings ────────────────────────────────────────────────────────────── */
+
+/* `front`, then `count` times `word`, and the end of a list. */
+static const char *repeated(const char *front, unsigned count, const char *word)
+{
+	static char memory[64 * 1024];
+	size_t len = (size_t)snprintf(memory, sizeof(memory), "%s", front);
+
+	for (unsigned i = 0; i < count; i++) {
+		len += (size_t)snprintf(memory + len, sizeof(memory) - len, "%s", word);
+		assert_true(len < sizeof(memory) - 1);
+	}
+	memory[len] = ']';
+	memory[len + 1] = '\0';
+	return memory;
+}
+
+static void rules_have_ceilings(void **state)
+{
+	const struct policy_match all = {
+	        .operations = (const char *const[]){"system.ping"}, .operation_count = 1};
+	struct policy *big = new_policy("big");
+	struct policy *more = new_policy("more");
+	char pattern[1100] = "rules:\n  - allow: {path: '/";
+
+	(void)state;
+	for (unsigned i = 0; i < 1000; i++) {
+		assert_int_equal(policy_add_rule(big, true, &all, "", here, error), 0);
+	}
+	assert_int_equal(policy_add_rule(big, true, &all, "", here, error), -EINVAL);
+	assert_string_equal(error, "test.yaml:7: policy 'big' has more than 1000 rules");
+	assert_int_equal(policy_compile(big, error), 0);
+
+	assert_int_equal(policy_add_rule(more, true, &all, "", here, error), 0);
+	assert_int_equal(policy_extend(more, SLICE("big"), here, error), 0);
+	assert_int_equal(policy_compile(more, error), -EINVAL);
+	assert_string_equal(
+	        error, "test.yaml:7: policy 'more' has more than 1000 rules with those it extends");
+
+	const size_t len = strlen(pattern);
+	memset(pattern + len, 'x', 1024);
+	(void)snprintf(pattern + len + 1024, sizeof(pattern) - len - 1024, "'}");
+	expect_refused(pattern, "test.yaml:2: the path pattern is longer than 1024 bytes");
+	expect_refused(repeated("rules:\n  - allow: [", 257, "system.ping, "),
+	        "test.yaml:2: a list has more than 256 elements");
+	struct policy *wide = NULL;
+	assert_int_equal(load("wide", repeated("extends: [", 33, "open, "), &wide), -EINVAL);
+	assert_string_equal(error, "test.yaml:1: policy 'wide' extends more than 32 others");
+	expect_refused("extends: [{}]",
+	        "test.yaml:1: expected the name of a preset or policy; found a map");
+}
+
+static void a_name_is_given_once(void **state)
+{
+	struct policy *policy = NULL;
+
+	(void)state;
+	(void)new_policy("mine");
+	assert_int_equal(policy_new(set, SLICE("mine"), here, &policy, error), -EINVAL);
+	assert_string_equal(error, "test.yaml:7: policy 'mine' is there already (test.yaml:7)");
+}
+
+static void what_is_no_text_is_named(void **state)
+{
+	(void)state;
+	expect_refused("mode: [a]", "test.yaml:1: 'mode' is enforce or observe; found a list");
+	expect_refused("mode: loud", "test.yaml:1: 'mode' is enforce or observe; found 'loud'");
+	expect_refused("costs: [a]", "test.yaml:1: 'costs' is text for people; found a list");
+	expect_refused(
+	        "description:", "test.yaml:1: 'description' is text for people; found nothing");
+	expect_refused("rules: [{allow: {path: ''}}]",
+	        "test.yaml:1: 'path' is a regular expression for the whole path, such as "
+	        "'/plugins/[a-z]+/json'; found nothing");
+	expect_refused("extends: {}", "test.yaml:1: 'extends' is a list of presets or policies, "
+	                              "such as read-only; found a map");
+}
+
+/* ── Uniting ─────────────────────────────────────────────────────────────── */
+
+static int unite(const char *name, const char *members, struct policy **ret_policy)
+{
+	return policy_unite(set, slice_of(name), slice_of(members), here, ret_policy, error);
+}
+
+static void a_denial_that_can_decide_stands_against_uniting(void **state)
+{
+	static const struct {
+		const char *name;
+		const char *rules;
+		unsigned line; /* of the denial that can decide; 0: none can */
+	} rows[] = {
+	        {"first", "rules:\n  - deny: [container.create]\n  - allow: ['*']\n", 2},
+	        {"shadowed", "rules:\n  - allow: ['*']\n  - deny: [container.create]\n", 0},
+	        {"behind-a-path",
+	                "rules:\n  - allow: {operations: [container.create], path: "
+	                "/containers/create}\n"
+	                "  - deny: {path: /containers/.*}\n",
+	                3},
+	        {"behind-a-method",
+	                "rules:\n  - allow: {operations: [unknown], methods: [GET]}\n"
+	                "  - deny: [unknown]\n",
+	                3},
+	        {"behind-both",
+	                "rules:\n  - allow: {methods: [GET], path: /a}\n  - deny: {methods: "
+	                "[POST], path: /a}\n",
+	                3},
+	        {"none", "rules: []", 0},
+	};
+	struct policy *united = NULL;
+	char members[64];
+	char where[64];
+
+	(void)state;
+	for (unsigned i = 0; i < ARRAY_LEN(rows); i++) {
+		(void)compiled(rows[i].name, rows[i].rules);
+		(void)snprintf(members, sizeof(members), "traefik,%s", rows[i].name);
+		assert_that(rows[i].name,
+		        unite(members, members, &united) == (rows[i].line == 0 ? 0 : -EINVAL));
+		(void)snprintf(where, sizeof(where), "denies (test.yaml:%u)", rows[i].line);
+		assert_that(rows[i].name, rows[i].line == 0 || strstr(error, where) != NULL);
+		/* By itself it is not united with anything. */
+		assert_int_equal(unite(rows[i].rules, rows[i].name, &united), 0);
+	}
+}
+
+static void what_is_united_observes_if_all_do(void **state)
+{
+	struct policy *united = NULL;
+
+	(void)state;
+	(void)compiled("quiet", "mode: observe\nrules: []");
+	(void)compiled("calm", "mode: observe\nrules: [{allow: [system.info]}]");
+	assert_int_equal(unite("both", "quiet,calm", &united), 0);
+	assert_int_equal(policy_compile(united, error), 0);
+	assert_true(judge(united, "GET", "/events").observed);
+	assert_true(judge(united, "GET", "/events").allowed);
+	assert_false(judge(united, "GET", "/info").observed);
+	assert_int_equal(unite("mixed", "quiet, traefik", &united), 0);
+	assert_int_equal(policy_compile(united, error), 0);
+	denies(united, "GET", "/info");
+	allows(united, "GET", "/_ping");
+}
+
+/* ── Patterns that see the API version ───────────────────────────────────── */
+
+static void whether_a_pattern_can_fit_a_version_is_known(void **state)
+{
+	static const char *const seeing[] = {"/v1\\.4[0-9]/info", ".*", "(/v[0-9.]+)?/info", "/.*",
+	        "/v9.*", "/v1", "/[^/]+/info", "/v[2-3]x", "("};
+	static char longest[3000] = "/info";
+	static const char *const blind[] = {
+	        "/info", "/version", "/volumes.*", "/v", "/va.*", "/containers/.*", "/(x|y).*"};
+
+	(void)state;
+	for (unsigned i = 0; i < ARRAY_LEN(seeing); i++) {
+		assert_that(seeing[i], policy_pattern_sees_version(seeing[i]));
+	}
+	assert_true(policy_pattern_sees_version("")); /* is none at all */
+	memset(longest + strlen(longest), 'x', sizeof(longest) - 1 - strlen(longest));
+	assert_true(policy_pattern_sees_version(longest));
+	for (unsigned i = 0; i < ARRAY_LEN(blind); i++) {
+		assert_that(blind[i], !policy_pattern_sees_version(blind[i]));
+	}
+}
+
+static void rules_that_see_it_are_found_one_after_the_other(void **state)
+{
+	struct place place = {NULL, 0};
+	unsigned at = 0;
+
+	(void)state;
+	const struct policy *policy = compiled("p", "rules:\n"
+	                                            "  - allow: [system.info]\n"
+	                                            "  - allow: {versioned_path: '/v1\\.41/info'}\n"
+	                                            "  - allow: {path: /info}\n"
+	                                            "  - deny: {versioned_path: '/v1\\.40/info'}\n"
+	                                            "  - allow: [system.ping]\n");
+	assert_true(policy_next_versioned(policy, &at, &place));
+	assert_int_equal(place.line, 3);
+	assert_true(policy_next_versioned(policy, &at, &place));
+	assert_int_equal(place.line, 5);
+	assert_false(policy_next_versioned(policy, &at, &place));
+}
+
+static void a_rule_that_is_long_is_cut_where_it_is_quoted(void **state)
+{
+	char rules[1024];
+	char filler[300];
+
+	(void)state;
+	memset(filler, 'x', sizeof(filler) - 1);
+	filler[sizeof(filler) - 1] = '\0';
+	(void)snprintf(rules, sizeof(rules), "rules:\n  - deny: {path: '/%s'}\n", filler);
+	const struct policy *policy = compiled("p", rules);
+	char path[512];
+	(void)snprintf(path, sizeof(path), "/%s", filler);
+	const struct verdict verdict = judge(policy, "GET", path);
+	assert_string_equal(verdict.rule, "deny: {path: ...");
+}
+
+#define FILE_WITH(conditions)                                                                      \
+	"set CONFIG, in place of POLICY, to a file with: {policy: mine, policies: {mine: "         \
+	"{extends: [read-only], rules: [{allow: {" conditions "}}]}}}"
+
+/* What no row fits, and the Engine serves as something else, needs both. */
+static void advice_names_both_where_two_are_judged(void **state)
+{
+	(void)state;
+	expect_advice("read-only", "GET", "/containers/a/b/json",
+	        FILE_WITH("methods: [GET], path: /containers/a/b/json"));
+	expect_advice("read-only", "POST", "/debug/vars",
+	        FILE_WITH("operations: [unknown, debug.vars], path: /debug/vars"));
+	expect_advice(
+	        "read-only", "FOO", "/nothing", FILE_WITH("operations: [unknown], path: /nothing"));
+	expect_advice("read-only", "DELETE", "/containers/a/b/json",
+	        FILE_WITH("methods: [DELETE], path: /containers/a/b/json"));
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, open_set, close_set)
 
 int main(void)
@@ -903,6 +1120,15 @@ int main(void)
 	        TEST(an_advisor_has_the_word),
 	        TEST(every_preset_can_be_used),
 	        TEST(open_allows_and_deny_denies_everything),
+	        TEST(rules_have_ceilings),
+	        TEST(a_name_is_given_once),
+	        TEST(what_is_no_text_is_named),
+	        TEST(a_denial_that_can_decide_stands_against_uniting),
+	        TEST(what_is_united_observes_if_all_do),
+	        TEST(whether_a_pattern_can_fit_a_version_is_known),
+	        TEST(rules_that_see_it_are_found_one_after_the_other),
+	        TEST(a_rule_that_is_long_is_cut_where_it_is_quoted),
+	        TEST(advice_names_both_where_two_are_judged),
 	};
 
 	return cmocka_run_group_tests_name("policy", tests, NULL, NULL);

@@ -86,7 +86,7 @@ static void enter(void (*prepare)(void))
 		}
 		told.result = sandbox_enter(path);
 		look_at_self(&told);
-		_exit(write(ends[1], &told, sizeof(told)) == sizeof(told) ? 0 : 1);
+		end_child(write(ends[1], &told, sizeof(told)) == sizeof(told) ? 0 : 1);
 	}
 	assert_true(child > 0);
 	(void)close(ends[1]);
@@ -204,7 +204,7 @@ static void in_groups_5_and_6(void)
 	static const gid_t groups[] = {5, 6};
 
 	if (setgroups(2, groups) < 0) {
-		_exit(1);
+		end_child(1);
 	}
 }
 
@@ -249,7 +249,7 @@ static void without_setuid(void)
 	const struct __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3] = {0};
 
 	if (syscall(SYS_capset, &header, none) < 0) {
-		_exit(1);
+		end_child(1);
 	}
 }
 
@@ -269,7 +269,7 @@ static void as_somebody_else(void)
 
 	if (setgroups(1, &group) < 0 || setresgid(1000, 1000, 1000) < 0 ||
 	        setresuid(1000, 1000, 1000) < 0) {
-		_exit(1);
+		end_child(1);
 	}
 }
 

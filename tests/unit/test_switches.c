@@ -3,7 +3,9 @@
 #include "switches/switches.h"
 
 #include "cases.h"
+#include "switches/bind.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 enum { ADVICE_SIZE = 256 };
@@ -134,6 +136,12 @@ static const struct verdict_case verdicts[] = {
         {"CONTAINERS=1 POST=1 ALLOW_ATTACH=0", "GET /containers/x/attach/ws", "ALLOW_ATTACH=0",
                 false},
         {"CONTAINERS=1 ALLOW_ATTACH=1", "GET /containers/x/attach/ws", "ALLOW_ATTACH=1", true},
+        {"CONTAINERS=1 POST=1 ALLOW_PAUSE=0", "POST /containers/x/pause", "ALLOW_PAUSE=0", false},
+        {"CONTAINERS=1 POST=1 ALLOW_PAUSE=0", "POST /containers/x/unpause",
+                "CONTAINERS=1 and POST=1", true},
+        {"CONTAINERS=1 POST=1 ALLOW_UNPAUSE=0", "POST /containers/x/unpause", "ALLOW_UNPAUSE=0",
+                false},
+        {"ALLOW_UNPAUSE=1", "POST /containers/x/unpause", "ALLOW_UNPAUSE=1", true},
         {"CONTAINERS=1 POST=1 ALLOW_START=0", "POST /containers/x/start", "CONTAINERS=1 and POST=1",
                 true},
 };
@@ -239,6 +247,41 @@ static void test_table(void **state)
 	assert_int_equal(switches_find(SLICE("CONTAINER")), SWITCHES_COUNT);
 }
 
+/* ── Addresses in HAProxy's words ────────────────────────────────────────── */
+
+static void addresses_have_ceilings(void **state)
+{
+	static const struct {
+		const char *front;
+		const char *part; /* so often */
+		unsigned count;
+		const char *problem;
+	} rows[] = {
+	        {"", "", 0, "give HOST:PORT, or the path of a unix socket"},
+	        {"  ", "", 0, "give HOST:PORT, or the path of a unix socket"},
+	        {"nothing", "", 0, "give HOST:PORT, or the path of a unix socket"},
+	        {":1", ",:1", 15, NULL},
+	        {":1", ",:1", 16, "there are more than 16 addresses"},
+	        {"/", "x", 300, "it is too long"},
+	        {"::", ":1", 150, "it is too long"},
+	};
+	char words[1024];
+
+	(void)state;
+	for (unsigned i = 0; i < ARRAY_LEN(rows); i++) {
+		struct bind bind;
+		struct slice word;
+		size_t len = (size_t)snprintf(words, sizeof(words), "%s", rows[i].front);
+		for (unsigned j = 0; j < rows[i].count; j++) {
+			len += (size_t)snprintf(
+			        words + len, sizeof(words) - len, "%s", rows[i].part);
+		}
+		const char *problem = bind_read(slice_of(words), &bind, &word);
+		assert_slice(words, slice_of(problem == NULL ? "" : problem),
+		        slice_of(rows[i].problem == NULL ? "" : rows[i].problem));
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -246,6 +289,7 @@ int main(void)
 	        cmocka_unit_test(test_advice),
 	        cmocka_unit_test(test_values),
 	        cmocka_unit_test(test_table),
+	        cmocka_unit_test(addresses_have_ceilings),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

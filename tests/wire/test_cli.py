@@ -219,6 +219,17 @@ def test_a_port_without_use_is_said(tmp_path) -> None:
     assert "PORT=4001 does not count" in done.stderr
 
 
+@pytest.mark.parametrize("names", [",", ",,", ",traefik", "traefik,", " , traefik", "traefik,,dozzle"])
+def test_a_comma_without_a_name(names: str, tmp_path) -> None:
+    """In the environment and in a file: a slip of the hand, not the end of the process."""
+    one_clear_line(run_binary("check", POLICY=names), "POLICY", "comma")
+    file = tmp_path / "proxy.yaml"
+    file.write_text(f"policy: '{names}'\n")
+    one_clear_line(run_binary("check", "-c", str(file)), f"{file}:1", "comma")
+    file.write_text(f"listeners: [{{address: 'tcp://127.0.0.1:3277', policy: '{names}'}}]\n")
+    one_clear_line(run_binary("check", "-c", str(file)), f"{file}:1", "comma")
+
+
 def test_united_policies_and_added_operations_are_what_is_served(start, own_engine: Engine) -> None:
     """Named in the log and in the response as they were given."""
     proxy = start(env={"POLICY": "traefik,dozzle", "ALLOW": "image.list"})

@@ -740,12 +740,33 @@ def test_check_and_explain_agree_about_a_plain_path(file: Callable[[str], str]) 
 
 
 @pytest.mark.parametrize(
+    ("path", "rows"),
+    [
+        ("/containers/x", "container remove[w?]"),
+        ("/containers/x/y", "container remove[w?]"),
+        ("/containers/x/checkpoints/y", "container remove[w?] checkpoint remove[w?]"),
+        ("/images/a/b", "image remove[w?]"),
+    ],
+)
+def test_a_plain_path_has_no_operation_of_longer_ones(
+    file: Callable[[str], str], path: str, rows: str
+) -> None:
+    """What stands between two names of an operation must stand in the path."""
+    printed = checked(file, f"[{{allow: {{methods: [DELETE], path: {path}}}}}]")
+    allowed = re.search(r"policy mine .*allows\n((?:  .*\n)+)", printed)
+    assert allowed
+    assert " ".join(allowed[1].split()).removesuffix("unknown (any)[R?]").strip() == rows
+
+
+@pytest.mark.parametrize(
     ("rules", "sections"),
     [
         ("[{deny: [container.create]}, {allow: ['*']}]", "/containers"),
         ("[{deny: [container.create, image.list]}, {allow: ['*']}]", "/containers, /images"),
         ("[{deny: {operations: [exec.start], path: /exec/a.*/start}}, {allow: ['*']}]", "/exec"),
         ("[{deny: [debug.vars]}, {allow: ['*']}]", "/..."),
+        ("[{deny: {path: /containers/create}}, {allow: ['*']}]", "/containers"),
+        ("[{deny: {methods: [POST], path: '/images/.*'}}, {allow: ['*']}]", "/images"),
         ("[{deny: [container.create, unknown]}, {allow: ['*']}]", ""),
         ("[{allow: ['*']}]", ""),
         ("[{allow: ['container.*']}]", ""),
@@ -758,7 +779,7 @@ def test_check_warns_where_a_denied_request_goes_on_in_another_spelling(
     printed = checked(file, rules)
     found = re.search(r"warning: .*unknown requests are allowed.*\n  (.*)\n", printed)
     assert (found[1] if found else "") == sections, printed
-    if found and "container.create" in rules:
+    if found and ("container.create" in rules or "/containers/create" in rules):
         there = ("-c", file(f"policies: {{mine: {{rules: {rules}}}}}\n"), "--policy", "mine")
         assert first_line(*there, "POST /containers/create/").startswith("allow unknown")
         better = ("-c", file(f"policies: {{mine: {{rules: [{{deny: [unknown]}}, {rules[1:]}}}}}\n"))
