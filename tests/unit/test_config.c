@@ -465,7 +465,7 @@ static void what_is_unknown_is_named_with_what_was_meant(void **state)
 	expect_refused("--port", "--port: its value is missing: give --port PORT");
 	expect_refused("explain --body", "--body: its value is missing: give --body FILE");
 	expect_refused("explain --client=x GET",
-	        "--client: this version does not tell clients apart; name the policy with "
+	        "--client: this version does not identify clients; name the policy with "
 	        "--policy NAME");
 	expect_refused("explain",
 	        "explain: the request is missing: give 'METHOD /path?query', such "

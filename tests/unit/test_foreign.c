@@ -13,7 +13,7 @@
 #include <unistd.h>
 
 #define CLIENTS                                                                                    \
-	" Nothing else says what clients may do: set POLICY (open, if everything is meant), a "    \
+	" Nothing else says what clients may do: set POLICY (open allows everything), a "          \
 	"section switch or CONFIG"
 #define LISTENING                                                                                  \
 	" Nothing else says where to listen: set LISTEN (tcp://*:3277, if all interfaces are "     \
@@ -28,7 +28,7 @@
 	"no variable of this program: CONTAINERS=1 allows GET and HEAD below /containers, and "    \
 	"so on"
 #define NO_DENY     "no variable can deny requests: write 'deny' rules into a file for CONFIG"
-#define UNKNOWN     "there is no such variable; docs/compatibility.md lists them"
+#define UNKNOWN     "there is no such variable; --help lists the variables"
 #define MEANT(name) "there is no such variable; did you mean " name "?"
 
 struct foreign_case {

@@ -308,11 +308,10 @@ static void what_is_in_the_way_of_a_name_is_told(void **state)
 
 	what_is_no_socket_stays(state);
 	says(address_in_folder("b"), -EADDRINUSE,
-	        "a file of this name is there, not a socket: give another path");
+	        "the path is a file, not a socket: give another path");
 	(void)snprintf(address, sizeof(address), "%s", address_in_folder("d"));
 	assert_int_equal(mkdir(address_path(address), 0700), 0);
-	says(address, -EADDRINUSE,
-	        "a directory of this name is there, not a socket: give another path");
+	says(address, -EADDRINUSE, "the path is a directory, not a socket: give another path");
 	(void)close(must_open(address_in_folder("s"), 0600, true));
 	says(address_in_folder("s"), -EADDRINUSE,
 	        "Address already in use: another program listens there");
@@ -329,22 +328,23 @@ static void what_is_wrong_with_the_folder_is_told(void **state)
 	(void)state;
 	for (unsigned i = 0; i < ARRAY_LEN(errors); i++) {
 		(void)snprintf(words, sizeof(words),
-		        "user %u:%u may not make files in %s (owner %u:%u, mode 0700): chown %u:%u "
-		        "it; in a container take unix:///run/docker-socket-proxy/NAME.sock, which "
-		        "the image has for it",
+		        "user %u:%u may not create files in %s (owner %u:%u, mode 0700): run chown "
+		        "%u:%u on it; in a container, give "
+		        "unix:///run/docker-socket-proxy/NAME.sock, in the folder of the image for "
+		        "sockets",
 		        geteuid(), getegid(), folder, geteuid(), getegid(), geteuid(), getegid());
 		says(address_in_folder("a.sock"), errors[i], words);
 		(void)snprintf(words, sizeof(words), "%s/none: No such file or directory", folder);
 		says(address_in_folder("none/a.sock"), errors[i], words);
 	}
 	(void)snprintf(words, sizeof(words),
-	        "%s cannot be written to: mount a volume there; the image has "
-	        "/run/docker-socket-proxy for it",
+	        "%s is read-only: mount a volume there; the image has the folder "
+	        "/run/docker-socket-proxy for sockets",
 	        folder);
 	says(address_in_folder("a.sock"), -EROFS, words);
 	says("unix:///a.sock", -EROFS,
-	        "/ cannot be written to: mount a volume there; the image has "
-	        "/run/docker-socket-proxy for it");
+	        "/ is read-only: mount a volume there; the image has the folder "
+	        "/run/docker-socket-proxy for sockets");
 }
 
 /* ── Addresses ───────────────────────────────────────────────────────────── */

@@ -924,7 +924,8 @@ static void a_name_is_given_once(void **state)
 	(void)state;
 	(void)new_policy("mine");
 	assert_int_equal(policy_new(set, SLICE("mine"), here, &policy, error), -EINVAL);
-	assert_string_equal(error, "test.yaml:7: policy 'mine' is there already (test.yaml:7)");
+	assert_string_equal(
+	        error, "test.yaml:7: policy 'mine' is defined twice; the first is at test.yaml:7");
 }
 
 static void what_is_no_text_is_named(void **state)
@@ -983,7 +984,7 @@ static void a_denial_that_can_decide_stands_against_uniting(void **state)
 		(void)snprintf(members, sizeof(members), "traefik,%s", rows[i].name);
 		assert_that(rows[i].name,
 		        unite(members, members, &united) == (rows[i].line == 0 ? 0 : -EINVAL));
-		(void)snprintf(where, sizeof(where), "denies (test.yaml:%u)", rows[i].line);
+		(void)snprintf(where, sizeof(where), "deny rule (test.yaml:%u)", rows[i].line);
 		assert_that(rows[i].name, rows[i].line == 0 || strstr(error, where) != NULL);
 		/* By itself it is not united with anything. */
 		assert_int_equal(unite(rows[i].rules, rows[i].name, &united), 0);

@@ -744,7 +744,7 @@ def test_check_and_explain_agree_about_a_plain_path(file: Callable[[str], str]) 
     [
         ("/containers/x", "container remove[w?]"),
         ("/containers/x/y", "container remove[w?]"),
-        ("/containers/x/checkpoints/y", "container remove[w?] checkpoint remove[w?]"),
+        ("/containers/x/checkpoints/y", "container remove[w?] checkpoint remove[wR?]"),
         ("/images/a/b", "image remove[w?]"),
     ],
 )
