@@ -579,6 +579,7 @@ static void help_fits_a_terminal(void **state)
 		assert_true(blank <= 1 || rest.len == 0);
 		full += line.len > 80 && slice_starts_with(line, SLICE("      ")) ? 1 : 0;
 	}
+	assert_non_null(strstr(help, "\n      AUTH BUILD COMMIT "));
 	assert_true(full >= 5); /* the names of switches go on as far as there is room */
 }
 
