@@ -633,6 +633,11 @@ static void policies_are_united(void **state)
 	assert_string_equal(policy_name(config.listeners[0].policy), "open");
 	expect_variable_refused("POLICY", "traefik,dozle",
 	        "POLICY: no policy or preset is called 'dozle'; did you mean 'dozzle'?");
+	expect_variable_refused("POLICY", "gitlab",
+	        "POLICY: no policy or preset is called 'gitlab'; did you mean 'gitlab-runner'?");
+	expect_variable_refused("POLICY", "runner",
+	        "POLICY: no policy or preset is called 'runner'; there are act-runner, "
+	        "forgejo-runner, gitlab-runner");
 	expect_variable_refused("POLICY", "traefik,",
 	        "POLICY: no policy or preset is called ''; --help lists the presets");
 }
