@@ -12,12 +12,9 @@ enum { MESSAGE_MAX = 4096 };
 
 struct exchange *session_exchange(struct session *session)
 {
-	struct exchange *exchange = session->exchange;
+	struct exchange *exchange = pool_take(&session->worker->exchange_pool);
 
-	if (exchange != NULL) {
-		return exchange;
-	}
-	exchange = pool_take(&session->worker->exchange_pool);
+	ASSERT(session->exchange == NULL);
 	if (exchange != NULL) {
 		memset(exchange, 0, offsetof(struct exchange, record.method));
 		exchange->record.method[0] = exchange->record.path[0] = '-';

@@ -72,7 +72,7 @@ void session_engine_notified(struct stream *stream);
 
 /* ── local_response.c: local responses, and the end of an exchange ───────── */
 
-/* The exchange; a new one if there is none. NULL without memory. */
+/* Begin an exchange; NULL without memory. */
 struct exchange *session_exchange(struct session *session);
 /* What a response says of the connection to the client. */
 enum http_connection session_connection(const struct exchange *exchange);

@@ -504,8 +504,12 @@ static void the_nearest_word_is_a_slip_away(void **state)
 	assert_string_equal(nearest_of("contianer.list"), "container.list");
 	assert_string_equal(nearest_of("images.list"), "image.list");
 	assert_string_equal(nearest_of("p"), "ps");
-	assert_null(nearest_of(
-	        "container.list-container.list-container.list-container.list-container.list"));
+	/* Words that are long are like no other. */
+	struct nearest nearest = nearest_to(
+	        SLICE("a-name-that-is-much-longer-than-names-are-as-a-rule-and-has-no-end"));
+	nearest_try(&nearest,
+	        SLICE("a-name-that-is-much-longer-than-names-are-as-a-rule-and-has-no-enf"));
+	assert_int_equal(nearest.best.len, 0);
 	assert_string_equal(nearest_of("strat"), "start");
 	assert_null(nearest_of("volume.prune"));
 	assert_null(nearest_of("xy"));

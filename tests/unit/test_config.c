@@ -579,6 +579,7 @@ static void help_fits_a_terminal(void **state)
 		assert_true(blank <= 1 || rest.len == 0);
 		full += line.len > 80 && slice_starts_with(line, SLICE("      ")) ? 1 : 0;
 	}
+	assert_non_null(strstr(help, "\n      AUTH BUILD COMMIT "));
 	assert_true(full >= 5); /* the names of switches go on as far as there is room */
 }
 
@@ -632,6 +633,11 @@ static void policies_are_united(void **state)
 	assert_string_equal(policy_name(config.listeners[0].policy), "open");
 	expect_variable_refused("POLICY", "traefik,dozle",
 	        "POLICY: no policy or preset is called 'dozle'; did you mean 'dozzle'?");
+	expect_variable_refused("POLICY", "gitlab",
+	        "POLICY: no policy or preset is called 'gitlab'; did you mean 'gitlab-runner'?");
+	expect_variable_refused("POLICY", "runner",
+	        "POLICY: no policy or preset is called 'runner'; there are act-runner, "
+	        "forgejo-runner, gitlab-runner");
 	expect_variable_refused("POLICY", "traefik,",
 	        "POLICY: no name stands in front of or behind one of the commas");
 }

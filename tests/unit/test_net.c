@@ -490,6 +490,7 @@ static size_t fill_up(void)
 
 	while ((n = stream_write(&stream, (struct slice){bytes, sizeof(bytes)}, false)) > 0) {
 		total += (size_t)n;
+		assert_int_equal(stream.writable, (size_t)n == sizeof(bytes));
 	}
 	assert_int_equal(n, -EAGAIN);
 	return total;

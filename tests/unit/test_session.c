@@ -1108,19 +1108,24 @@ static void early_bytes_of_an_attach_wait_for_the_response(void **state)
 
 /* ── Denials ─────────────────────────────────────────────────────────────── */
 
-static void a_denied_request_leaves_the_connection_in_order(void **state)
+static const struct policy *nothing_allowed(void)
 {
 	const struct place place = {.file = "test"};
-	struct policy *nothing = NULL;
+	struct policy *policy = NULL;
 	char error[FAULT_MAX];
 
-	(void)state;
-	struct script *client = stage_client(&stage);
-	if (policy_set_find(stage.policies, SLICE("deny"), place, &nothing, error) < 0 ||
-	        policy_compile(nothing, error) < 0) {
+	if (policy_set_find(stage.policies, SLICE("deny"), place, &policy, error) < 0 ||
+	        policy_compile(policy, error) < 0) {
 		fail_msg("%s", error);
 	}
-	stage.snapshot.listeners[0].gate.policy = nothing;
+	return policy;
+}
+
+static void a_denied_request_leaves_the_connection_in_order(void **state)
+{
+	(void)state;
+	struct script *client = stage_client(&stage);
+	stage.snapshot.listeners[0].gate.policy = nothing_allowed();
 	script_arrive(client, SLICE(POST_3 "abc"));
 	assert_true(responded(client, "HTTP/1.1 403 "));
 	assert_false(client->finished);
@@ -1132,6 +1137,41 @@ static void a_denied_request_leaves_the_connection_in_order(void **state)
 	const size_t before = client->got_len;
 	script_arrive(client, SLICE("bc" GET_A));
 	assert_int_equal(client->got_len, before);
+}
+
+/* Whether nobody was told yet that the listener's clients are denied that. */
+static bool is_news(const char *method, const char *path, bool observed)
+{
+	const struct caller caller = {.address = {.any = {.sa_family = AF_UNIX}}};
+	const struct docker_target target = {.method = slice_of(method), .path = slice_of(path)};
+	static struct docker_request request;
+
+	assert_int_equal(docker_route(&target, &request), DOCKER_OK);
+	return denials_count(&stage.shared.denials, worker_loop(stage.worker)->now_ns, &caller,
+	               docker_operation_name(request.id), observed) > 0;
+}
+
+static void denials_are_reported_and_what_is_allowed_is_not(void **state)
+{
+	const struct place place = {.file = "test"};
+	struct policy *watching = NULL;
+	char error[FAULT_MAX];
+
+	(void)state;
+	struct script *client = stage_client(&stage);
+	answer(ask(client, GET_A), ANSWER_2);
+	assert_true(is_news("GET", "/containers/a/json", false));
+	stage.snapshot.listeners[0].gate.policy = nothing_allowed();
+	script_arrive(client, SLICE(POST_3 "abc"));
+	assert_false(is_news("POST", "/images/load", false));
+
+	assert_int_equal(policy_new(stage.policies, SLICE("watching"), place, &watching, error), 0);
+	policy_observe(watching);
+	assert_int_equal(policy_compile(watching, error), 0);
+	stage.snapshot.listeners[0].gate.policy = watching;
+	assert_true(is_news("GET", "/info", true));
+	(void)ask(client, "GET /version HTTP/1.1\r\nHost: x\r\n\r\n");
+	assert_false(is_news("GET", "/version", true));
 }
 
 static void a_denied_head_has_no_body(void **state)
@@ -1226,6 +1266,7 @@ int main(void)
 	        ON_STAGE(a_client_that_is_lost_while_the_engine_takes_nothing_ends_it),
 	        ON_STAGE(early_bytes_of_an_attach_wait_for_the_response),
 	        ON_STAGE(a_denied_request_leaves_the_connection_in_order),
+	        ON_STAGE(denials_are_reported_and_what_is_allowed_is_not),
 	        ON_STAGE(a_denied_head_has_no_body),
 	};
 
