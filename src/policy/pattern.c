@@ -102,7 +102,7 @@ static int compile_grouped(
 struct trial {
 	const pcre2_code *code;
 	pcre2_match_data *data;
-	bool without_memory; /* some answers are guesses */
+	bool without_memory; /* some results are guesses */
 };
 
 /* Whether some path that begins with these bytes can fit. */

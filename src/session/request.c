@@ -87,14 +87,14 @@ static void note_operation(struct exchange *exchange, const struct gate_decision
 static void note_denial(struct session *session, const struct gate_decision *decision)
 {
 	struct worker *worker = session->worker;
-	const bool judged = decision->policy != NULL;
+	const struct docker_request *request = decision->request;
 	const struct denial denial = {
 	        .caller = &session->caller,
 	        .method = decision->head->method,
-	        .path = judged ? decision->request->path : decision->head->path,
+	        .path = request != NULL ? request->path : decision->head->path,
 	        .query = decision->head->query,
 	        .policy = decision->policy,
-	        .request = decision->request,
+	        .request = request,
 	        .verdict = &decision->verdict,
 	        .outcome = decision->outcome,
 	        .reason = decision->reason,

@@ -255,7 +255,7 @@ static void long_chunks_are_spliced_and_come_out_whole(void **state)
 	assert_slice("the end", slice_behind(script_got(engine), 2 * each), SLICE("0\r\n\r\n"));
 }
 
-/* ── Answers that are none, and what the client hears of them ────────────── */
+/* ── Malformed responses, and what the client gets in their place ────────── */
 
 #define CLOSING "Connection: close\r\n"
 
@@ -524,7 +524,7 @@ static void a_client_that_does_not_take_a_local_response_is_dropped(void **state
 	assert_true(client->closed);
 }
 
-static void the_rest_of_a_request_answered_early_is_taken(void **state)
+static void the_rest_of_a_request_after_an_early_response_is_taken(void **state)
 {
 	struct script *client = stage_client(&stage);
 	struct script *engine = ask(client, POST_3 "a");
@@ -967,7 +967,7 @@ static void stop(void)
 	stage_turn(&stage);
 }
 
-static void idle_clients_go_at_once_and_others_are_answered(void **state)
+static void idle_clients_go_at_once_and_others_get_responses(void **state)
 {
 	struct script *idle = stage_client(&stage);
 	struct script *busy = stage_client(&stage);
@@ -1233,7 +1233,7 @@ int main(void)
 	        ON_STAGE(who_is_silent_is_dropped),
 	        ON_STAGE(a_head_that_does_not_end_is_a_408),
 	        ON_STAGE(a_client_that_does_not_take_a_local_response_is_dropped),
-	        ON_STAGE(the_rest_of_a_request_answered_early_is_taken),
+	        ON_STAGE(the_rest_of_a_request_after_an_early_response_is_taken),
 	        ON_STAGE(a_rest_that_does_not_come_ends_the_connection),
 	        ON_STAGE(an_engine_that_closes_early_does_not_get_the_rest),
 	        ON_STAGE(who_wants_no_more_gets_no_more),
@@ -1258,7 +1258,7 @@ int main(void)
 	        ON_STAGE(an_idle_one_is_kept_for_a_minute),
 	        ON_STAGE(one_that_may_be_readable_is_looked_at),
 	        ON_STAGE(one_that_speaks_out_of_turn_is_closed),
-	        ON_STAGE(idle_clients_go_at_once_and_others_are_answered),
+	        ON_STAGE(idle_clients_go_at_once_and_others_get_responses),
 	        ON_STAGE(a_worker_without_clients_stops_at_once),
 	        ON_STAGE(after_the_grace_everyone_is_dismissed),
 	        ON_STAGE(what_is_no_request_does_not_hide_the_end),
