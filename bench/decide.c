@@ -109,7 +109,7 @@ static const struct policy *make_policy(struct policy_set *set)
 	static char memory[8192];
 	static char error[FAULT_MAX];
 	const struct text text = write_rules(memory, sizeof(memory));
-	struct arena arena = {NULL, 0};
+	struct arena arena = {.chunks = NULL};
 	const struct yaml_node *root = NULL;
 	struct policy *policy = NULL;
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A stand-in for the Docker Engine that costs next to nothing: it listens on a unix socket, answers
- * from memory with the heads of a real Engine, and swallows uploads. One thread, one epoll.
+ * A stand-in for the Docker Engine that costs next to nothing: it listens on a unix socket,
+ * responds to from memory with the heads of a real Engine, and swallows uploads. One thread, one
+ * epoll.
  *
  *   GET  /_ping                          2 bytes, Content-Length
  *   GET  /v1.41/containers/json          48 KiB, Content-Length
@@ -9,10 +10,10 @@
  *   GET  /v1.41/volumes                  48 KiB in chunks of 32 KiB
  *   GET  /v1.41/images/get               a tar of --bulk bytes, Content-Length
  *   GET  /v1.41/containers/ID/export     the same in chunks of 32 KiB, as dockerd sends it
- *   POST /v1.41/images/load              swallows the body, answers how many bytes it had;
+ *   POST /v1.41/images/load              reads the body, responds with its number of bytes;
  *                                        with check=1 in the query also whether they were right
  *
- * It writes an answer in as few calls as it can. A real Engine writes in smaller pieces, which
+ * It writes a response in as few calls as it can. A real Engine writes in smaller pieces, which
  * costs any proxy more; the figures here are those of the proxy alone.
  */
 #include "bench.h"
@@ -22,9 +23,9 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#define ANSWER_BODY  (48 * 1024)
-#define HEAD_CEILING 65536
-#define EVENTS       256
+#define RESPONSE_BODY (48 * 1024)
+#define HEAD_CEILING  65536
+#define EVENTS        256
 
 #define SERVER                                                                                     \
 	"Docker-Experimental: false\r\n"                                                           \
@@ -32,29 +33,29 @@
 	"Server: Docker/20.10.24+dfsg1 (linux)\r\n"                                                \
 	"Date: Mon, 23 Nov 2026 20:00:00 GMT\r\n"
 
-enum answer_kind {
-	ANSWER_PING,
-	ANSWER_LENGTH,
-	ANSWER_ONE_CHUNK,
-	ANSWER_CHUNKS,
-	ANSWER_BULK_LENGTH,
-	ANSWER_BULK_CHUNKED,
-	ANSWER_MISSING,
-	ANSWER_KINDS
+enum response_kind {
+	RESPONSE_PING,
+	RESPONSE_LENGTH,
+	RESPONSE_ONE_CHUNK,
+	RESPONSE_CHUNKS,
+	RESPONSE_BULK_LENGTH,
+	RESPONSE_BULK_CHUNKED,
+	RESPONSE_MISSING,
+	RESPONSE_KINDS
 };
 
-/* Each answer twice: as it is on a connection that stays, and with `Connection: close`. */
-static struct message answers[ANSWER_KINDS][2];
+/* Each response twice: as it is on a connection that stays, and with `Connection: close`. */
+static struct message responses[RESPONSE_KINDS][2];
 
 struct client {
 	int fd;
 	bool blocked; /* EPOLLOUT asked for */
 	bool reading_body;
-	bool closing; /* after this answer */
+	bool closing; /* after this response */
 	bool check;
 	struct body body;
 	struct sending sending;
-	struct message upload_answer;
+	struct message upload_response;
 	char upload_text[512];
 	char *held; /* bytes read but not parsed yet: part of a head, or a pipelined request */
 	size_t held_length;
@@ -63,7 +64,7 @@ struct client {
 static char scratch[SCRATCH_SIZE];
 static int poller;
 
-/* ---- The answers. ---- */
+/* ---- The responses. ---- */
 
 static const char *head_make(const char *type, const char *framing, bool closing, size_t *length)
 {
@@ -79,7 +80,7 @@ static const char *head_make(const char *type, const char *framing, bool closing
 	return head;
 }
 
-/* One buffer holds head and body, so that one send() answers. */
+/* One buffer holds head and body, so that one send() is the whole response. */
 static struct message small_make(const char *head, size_t head_length, size_t body, size_t chunk)
 {
 	size_t chunks = chunk == 0 ? 0 : (body + chunk - 1) / chunk;
@@ -134,10 +135,10 @@ static struct message listing_make(bool closing, size_t chunk)
 	const char *head;
 
 	if (chunk == 0) {
-		snprintf(framing, sizeof(framing), "Content-Length: %d\r\n", ANSWER_BODY);
+		snprintf(framing, sizeof(framing), "Content-Length: %d\r\n", RESPONSE_BODY);
 	}
 	head = head_make("application/json", framing, closing, &length);
-	return small_make(head, length, ANSWER_BODY, chunk);
+	return small_make(head, length, RESPONSE_BODY, chunk);
 }
 
 static struct message bulk_make(bool closing, bool chunked, uint64_t size)
@@ -156,16 +157,16 @@ static struct message bulk_make(bool closing, bool chunked, uint64_t size)
 	return message;
 }
 
-static void answers_make(uint64_t bulk)
+static void responses_make(uint64_t bulk)
 {
 	for (int closing = 0; closing < 2; closing++) {
-		answers[ANSWER_PING][closing] = ping_make(closing);
-		answers[ANSWER_LENGTH][closing] = listing_make(closing, 0);
-		answers[ANSWER_ONE_CHUNK][closing] = listing_make(closing, ANSWER_BODY);
-		answers[ANSWER_CHUNKS][closing] = listing_make(closing, BODY_CHUNK);
-		answers[ANSWER_BULK_LENGTH][closing] = bulk_make(closing, false, bulk);
-		answers[ANSWER_BULK_CHUNKED][closing] = bulk_make(closing, true, bulk);
-		answers[ANSWER_MISSING][closing] = missing_make();
+		responses[RESPONSE_PING][closing] = ping_make(closing);
+		responses[RESPONSE_LENGTH][closing] = listing_make(closing, 0);
+		responses[RESPONSE_ONE_CHUNK][closing] = listing_make(closing, RESPONSE_BODY);
+		responses[RESPONSE_CHUNKS][closing] = listing_make(closing, BODY_CHUNK);
+		responses[RESPONSE_BULK_LENGTH][closing] = bulk_make(closing, false, bulk);
+		responses[RESPONSE_BULK_CHUNKED][closing] = bulk_make(closing, true, bulk);
+		responses[RESPONSE_MISSING][closing] = missing_make();
 	}
 }
 
@@ -177,30 +178,30 @@ static bool path_is(const char *path, const char *expected)
 	       (path[length] == ' ' || path[length] == '?' || path[length] == '/');
 }
 
-static enum answer_kind answer_for(const char *path)
+static enum response_kind response_for(const char *path)
 {
 	if (path_is(path, "/_ping")) {
-		return ANSWER_PING;
+		return RESPONSE_PING;
 	}
 	if (path_is(path, "/v1.41/containers/json")) {
-		return ANSWER_LENGTH;
+		return RESPONSE_LENGTH;
 	}
 	if (path_is(path, "/v1.41/images/json")) {
-		return ANSWER_ONE_CHUNK;
+		return RESPONSE_ONE_CHUNK;
 	}
 	if (path_is(path, "/v1.41/volumes")) {
-		return ANSWER_CHUNKS;
+		return RESPONSE_CHUNKS;
 	}
 	if (path_is(path, "/v1.41/images/get")) {
-		return ANSWER_BULK_LENGTH;
+		return RESPONSE_BULK_LENGTH;
 	}
 	if (path_is(path, "/v1.41/containers")) {
-		return ANSWER_BULK_CHUNKED;
+		return RESPONSE_BULK_CHUNKED;
 	}
-	return ANSWER_MISSING;
+	return RESPONSE_MISSING;
 }
 
-static void upload_answer_make(struct client *client)
+static void upload_response_make(struct client *client)
 {
 	char text[96];
 	int length = snprintf(text, sizeof(text), "{\"bytes\":%llu,\"broken\":%s}\n",
@@ -210,9 +211,9 @@ static void upload_answer_make(struct client *client)
 	        "Content-Length: %d\r\n%s\r\n%s",
 	        length, client->closing ? "Connection: close\r\n" : "", text);
 
-	client->upload_answer =
+	client->upload_response =
 	        (struct message){.head = client->upload_text, .head_length = (size_t)made};
-	sending_start(&client->sending, &client->upload_answer);
+	sending_start(&client->sending, &client->upload_response);
 }
 
 /* ---- One connection. ---- */
@@ -226,7 +227,7 @@ static void client_close(struct client *client)
 
 /*
  * A reader that empties a unix socket wakes everybody who waits for EPOLLOUT on it, so EPOLLOUT
- * is asked for only while an answer is stuck.
+ * is asked for only while a response is stuck.
  */
 static void client_watch(struct client *client, bool blocked)
 {
@@ -260,7 +261,8 @@ static void request_begin(struct client *client, const char *head, size_t length
 
 	client->closing = framing.close;
 	if (get) {
-		sending_start(&client->sending, &answers[answer_for(path + 1)][client->closing]);
+		sending_start(
+		        &client->sending, &responses[response_for(path + 1)][client->closing]);
 		return;
 	}
 	client->check = memmem(head, length, "check=1", 7) != NULL;
@@ -304,7 +306,7 @@ static size_t client_take(struct client *client, const char *data, size_t length
 	if (client->reading_body && (client->body.state == BODY_DONE || client->body.broken)) {
 		client->reading_body = false;
 		client->closing |= client->body.broken;
-		upload_answer_make(client);
+		upload_response_make(client);
 	}
 	return used;
 }
@@ -445,7 +447,7 @@ int main(int argc, char **argv)
 	signal(SIGPIPE, SIG_IGN);
 	raise_descriptor_limit();
 	pattern_init();
-	answers_make(bulk);
+	responses_make(bulk);
 	poller = epoll_create1(EPOLL_CLOEXEC);
 	listener = listener_open(argv[1]);
 	epoll_ctl(poller, EPOLL_CTL_ADD, listener, &event);

@@ -2,13 +2,13 @@
 /*
  * The load generator: a docker client without the client. It sends the heads that docker 28 sends
  * over TCP, on a fixed number of connections that stay open, as many requests as it is told and
- * no longer than it is told, and decodes every answer: one that has another status, another length
- * or a broken framing is an error, never a fast success.
+ * no longer than it is told, and decodes every response: one that has another status, another
+ * length or a broken framing is an error, never a fast success.
  *
  *   load http PORT METHOD PATH [options]   measure; one line of JSON on stdout
  *   load hold PORT METHOD PATH [options]   open connections, one request on each, and hold them
  *   load start PORT METHOD PATH --log FILE [--cpu N] -- PROGRAM ARGUMENT...
- *                                          from exec to the first answer, in ms
+ *                                          from exec to the first response, in ms
  *
  * `http` and `hold` say "ready" once they are warmed up or connected, and go on when a line
  * arrives on stdin: whoever reads the CPU clock of the proxy does it in between.
@@ -37,7 +37,7 @@ struct options {
 	uint64_t warm_up;
 	uint64_t seconds;
 	uint64_t upload;
-	uint64_t expect; /* bytes of body in an answer; 0: any */
+	uint64_t expect; /* bytes of body in a response; 0: any */
 	uint64_t cpu;
 	uint64_t receive_buffer; /* SO_RCVBUF; 0: as the kernel tunes it */
 	bool upload_chunked;
@@ -52,13 +52,13 @@ struct connection {
 	bool busy;
 	bool in_body;
 	bool close_after;
-	bool no_body; /* answer to HEAD */
+	bool no_body; /* response to HEAD */
 	uint64_t started;
 	struct sending sending;
 	struct body body;
 	char *head; /* a head that came in pieces */
 	size_t head_length;
-	char text[128]; /* the start of the answer to an upload */
+	char text[128]; /* the start of the response to an upload */
 	size_t text_length;
 	struct connection *next_idle;
 };
@@ -165,7 +165,7 @@ static void connection_idle(struct connection *connection)
 
 static void connection_send(struct connection *connection)
 {
-	/* A failed send() is not yet an error: an early answer may be waiting to be read. */
+	/* A failed send() is not yet an error: an early response may be waiting to be read. */
 	if (connection->sending.left > 0 &&
 	        sending_go_on(&connection->sending, connection->fd) == SENT_FAILED) {
 		connection->sending.left = 0;
@@ -192,7 +192,7 @@ static void requests_start(void)
 	}
 }
 
-/* ---- Answers. ---- */
+/* ---- Responses. ---- */
 
 static void connection_again(struct connection *connection)
 {
@@ -201,7 +201,7 @@ static void connection_again(struct connection *connection)
 	connection_open(connection);
 }
 
-static void answer_failed(struct connection *connection, const char *why)
+static void response_failed(struct connection *connection, const char *why)
 {
 	if (errors++ == 0) {
 		fprintf(stderr, "load: %s %s: %s\n", options.method, options.path, why);
@@ -223,14 +223,14 @@ static bool upload_confirmed(const struct connection *connection)
 	       memcmp(connection->text, expected, (size_t)length) == 0;
 }
 
-static void answer_done(struct connection *connection)
+static void response_done(struct connection *connection)
 {
 	if (options.upload > 0 && !upload_confirmed(connection)) {
-		answer_failed(connection, "the Engine did not get the body that was sent");
+		response_failed(connection, "the Engine did not get the body that was sent");
 		return;
 	}
 	if (options.expect > 0 && connection->body.read != options.expect) {
-		answer_failed(connection, "the body has another length");
+		response_failed(connection, "the body has another length");
 		return;
 	}
 	if (completed < options.requests) {
@@ -244,7 +244,7 @@ static void answer_done(struct connection *connection)
 	connection_idle(connection);
 }
 
-static size_t answer_begin(struct connection *connection, const char *data, size_t length)
+static size_t response_begin(struct connection *connection, const char *data, size_t length)
 {
 	size_t used = head_length(data, length);
 	struct framing framing;
@@ -255,13 +255,14 @@ static size_t answer_begin(struct connection *connection, const char *data, size
 	if (strncmp(data, "HTTP/1.1 200 ", 13) != 0) {
 		char line[64];
 
-		snprintf(line, sizeof(line), "answered \"%.*s\"", (int)strcspn(data, "\r"), data);
-		answer_failed(connection, line);
+		snprintf(line, sizeof(line), "the response is \"%.*s\"", (int)strcspn(data, "\r"),
+		        data);
+		response_failed(connection, line);
 		return used;
 	}
 	framing = head_framing(data, used);
 	if (!framing.chunked && !framing.has_length && !connection->no_body) {
-		answer_failed(connection, "an answer without a length");
+		response_failed(connection, "a response without a length");
 		return used;
 	}
 	connection->close_after = framing.close;
@@ -271,7 +272,7 @@ static size_t answer_begin(struct connection *connection, const char *data, size
 	return used;
 }
 
-static size_t answer_body(struct connection *connection, const char *data, size_t length)
+static size_t response_body(struct connection *connection, const char *data, size_t length)
 {
 	size_t used = body_feed(&connection->body, data, length);
 
@@ -288,7 +289,7 @@ static size_t answer_body(struct connection *connection, const char *data, size_
 static void head_hold(struct connection *connection, const char *data, size_t length)
 {
 	if (length > HEAD_CEILING) {
-		answer_failed(connection, "an answer whose head does not end");
+		response_failed(connection, "a response whose head does not end");
 		return;
 	}
 	if (connection->head == NULL) {
@@ -298,11 +299,11 @@ static void head_hold(struct connection *connection, const char *data, size_t le
 	connection->head_length = length;
 }
 
-static void answer_feed(struct connection *connection, const char *data, size_t length)
+static void response_feed(struct connection *connection, const char *data, size_t length)
 {
 	while (connection->busy) {
-		size_t used = connection->in_body ? answer_body(connection, data, length)
-		                                  : answer_begin(connection, data, length);
+		size_t used = connection->in_body ? response_body(connection, data, length)
+		                                  : response_begin(connection, data, length);
 
 		if (!connection->busy) {
 			return;
@@ -314,12 +315,12 @@ static void answer_feed(struct connection *connection, const char *data, size_t 
 		data += used;
 		length -= used;
 		if (connection->body.broken) {
-			answer_failed(connection, "the body is broken");
+			response_failed(connection, "the body is broken");
 		} else if (connection->body.state == BODY_DONE) {
 			if (length > 0) {
-				answer_failed(connection, "bytes after the answer");
+				response_failed(connection, "bytes after the response");
 			} else {
-				answer_done(connection);
+				response_done(connection);
 			}
 		} else if (length == 0) {
 			return;
@@ -337,14 +338,14 @@ static void connection_read(struct connection *connection, bool ended)
 			return;
 		}
 		if (got <= 0) {
-			answer_failed(connection, "closed before the answer was complete");
+			response_failed(connection, "closed before the response was complete");
 			return;
 		}
 		if (held > 0) {
 			memcpy(scratch, connection->head, held);
 			connection->head_length = 0;
 		}
-		answer_feed(connection, scratch, (size_t)got + held);
+		response_feed(connection, scratch, (size_t)got + held);
 		if ((size_t)got < sizeof(scratch) - held && !ended) {
 			return;
 		}
@@ -469,7 +470,7 @@ static int hold_run(void)
 	return errors > 0;
 }
 
-/* ---- From exec to the first answer. ---- */
+/* ---- From exec to the first response. ---- */
 
 static pid_t program_start(void)
 {
@@ -497,7 +498,7 @@ static pid_t program_start(void)
 	return child;
 }
 
-static bool first_answer(pid_t child)
+static bool first_response(pid_t child)
 {
 	struct timespec pause = {.tv_nsec = 50000};
 	size_t length = 0;
@@ -529,13 +530,13 @@ static int start_run(void)
 {
 	uint64_t started = now_ns();
 	pid_t child = program_start();
-	bool answered = first_answer(child);
+	bool responded = first_response(child);
 	double ms = (double)(now_ns() - started) / 1e6;
 
 	kill(child, SIGTERM);
 	waitpid(child, NULL, 0);
-	if (!answered) {
-		fprintf(stderr, "load: no answer, see %s\n", options.log);
+	if (!responded) {
+		fprintf(stderr, "load: no response, see %s\n", options.log);
 		return 1;
 	}
 	printf("{\"ms\":%.3f}\n", ms);

@@ -18,7 +18,7 @@ def middle(rounds: list[dict[str, float]], figure: str) -> float:
 
 
 def to_floor(results: Results, scenario: str, proxy: str, figure: str) -> float | None:
-    """The median over the rounds of this proxy's figure by the floor's in the same round."""
+    """The median over the rounds of the ratio: this proxy's figure by the floor's in the same round."""
     floor = results["traffic"].get(scenario, {}).get(FLOOR)
     rounds = results["traffic"].get(scenario, {}).get(proxy)
     if not floor or not rounds:
@@ -43,7 +43,7 @@ def ratio_text(ratio: float | None) -> str:
 
 
 def disturbance_text(rounds: list[dict[str, float]]) -> str:
-    """Others' share of a core, and how much of the time the proxy had to wait for its own."""
+    """The largest share of a core that other programs took, and of the time that the proxy waited."""
     foreign = max(entry["foreign"] for entry in rounds)
     waited = max(entry["waited"] for entry in rounds)
     return f"{foreign:.0%}/{waited:.0%}"
@@ -89,11 +89,11 @@ def kib(count: float | None) -> str:
 
 
 def show_memory(results: Results) -> None:
-    head = ["", "start ms", "idle KiB", "private KiB", "B/silent", "B/answered", "then KiB"]
+    head = ["", "start ms", "idle KiB", "private KiB", "B/silent", "B/used", "then KiB"]
     lines = []
     for proxy, memory in results["memory"].items():
         silent = memory.get("silent_per_connection")
-        answered = memory.get("after_answer_per_connection")
+        responded = memory.get("after_response_per_connection")
         lines.append(
             [
                 proxy,
@@ -101,8 +101,8 @@ def show_memory(results: Results) -> None:
                 kib(memory["idle_resident"]),
                 kib(memory["idle_private"]),
                 "" if silent is None else f"{silent:.0f}",
-                "" if answered is None else f"{answered:.0f}",
-                kib(memory.get("after_answer_resident_after")),
+                "" if responded is None else f"{responded:.0f}",
+                kib(memory.get("after_response_resident_after")),
             ]
         )
     table(head, lines)
@@ -135,9 +135,9 @@ def footprint_targets(results: Results, proxy: str) -> list[Target]:
         return []
     targets: list[Target] = [
         ("idle: resident MiB", memory["idle_resident"] / (1 << 20), "<=", 3.0),
-        ("exec to first answer: ms", median(results["start_ms"][proxy]), "<=", 10.0),
+        ("exec to first response: ms", median(results["start_ms"][proxy]), "<=", 10.0),
     ]
-    for name in ("silent", "after_answer"):
+    for name in ("silent", "after_response"):
         figure = memory.get(f"{name}_per_connection")
         if figure is not None:
             what = f"{memory['connections']} connections, {name.replace('_', ' ')}: bytes each"
@@ -167,7 +167,7 @@ def show_targets(targets: list[Target]) -> None:
 
 
 def show_disturbance(results: Results) -> None:
-    """One line: how many measurements others got in the way of."""
+    """One line: the number of measurements that other programs disturbed."""
     rounds = [
         entry
         for by_proxy in results["traffic"].values()
@@ -177,19 +177,19 @@ def show_disturbance(results: Results) -> None:
     foreign = sum(entry["foreign"] > DISTURBED_FOREIGN for entry in rounds)
     waited = sum(entry["waited"] > measure.DISTURBED for entry in rounds)
     print(
-        f"\nOf {len(rounds)} measurements, other programs took more than "
+        f"\n{len(rounds)} measurements: other programs took more than "
         f"{DISTURBED_FOREIGN:.0%} of a core in {foreign}, and the proxy waited for its own core "
         f"for more than {measure.DISTURBED:.0%} of the time in {waited}."
     )
 
 
 def show(results: Results) -> bool:
-    """Prints everything; whether each product met all its targets."""
+    """Print everything. True: each product met all its targets."""
     machine = results["machine"]
     print(f"\n{machine['cpu']}, {machine['cpus']} cores, Linux {machine['kernel']};", end=" ")
     print(f"load average before: {results['load_average_before']:.2f}; medians of the rounds;")
-    print('"others/wait": most of a core that other programs took in a round, and most of the')
-    print("time that the proxy was ready but its core was taken")
+    print('"others/wait": in the worst round, the share of a core that other programs took, and the')
+    print("share of the time that the proxy was ready to run but its core was busy")
     for scenario, by_proxy in results["traffic"].items():
         print(f"\n== {scenario} ==")
         show_one = show_bulk if is_bulk(next(iter(by_proxy.values()))) else show_requests

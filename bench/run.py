@@ -134,7 +134,7 @@ class Bench:
 
 
 class Running:
-    """A proxy that answers."""
+    """A proxy that responds."""
 
     def __init__(self, bench: Bench, proxy: Proxy) -> None:
         self.proxy = proxy
@@ -225,7 +225,7 @@ def scenario_options(scenario: Scenario, effort: Effort, check: bool) -> list[ob
 
 
 class LoadError(Exception):
-    """A request was not answered as it should be."""
+    """The response to a request was wrong."""
 
 
 def measure_once(bench: Bench, instance: Running, scenario: Scenario) -> dict[str, float]:
@@ -334,7 +334,7 @@ def measure_traffic(bench: Bench, proxies: list[Proxy], scenarios: list[Scenario
 
 
 def measure_start(bench: Bench, proxy: Proxy) -> list[float]:
-    """Milliseconds from exec to the end of the first answer, several times."""
+    """Milliseconds from exec to the end of the first response, several times."""
     times = []
     for _ in range(bench.effort.starts):
         place = bench.place(proxy)
@@ -349,14 +349,14 @@ def measure_start(bench: Bench, proxy: Proxy) -> list[float]:
             check=False,
         )
         if load.returncode != 0:
-            raise SystemExit(f"bench: {proxy.name} gave no first answer")
+            raise SystemExit(f"bench: {proxy.name} gave no first response")
         times.append(json.loads(load.stdout)["ms"])
     return times
 
 
 HOLDS: dict[str, list[object]] = {
     "silent": ["--silent"],  # connected, nothing sent yet
-    "after_answer": ["--in-flight", 32],  # kept open after one request each
+    "after_response": ["--in-flight", 32],  # kept open after one request each
 }
 
 

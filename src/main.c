@@ -109,10 +109,10 @@ int main(int argc, char *argv[])
 	static struct config *config; /* for a verb that leaves it to the end of the program */
 	char error[FAULT_MAX];
 
-	config = calloc(1, sizeof(*config));
-	if (config == NULL || !keep_standard_streams()) {
+	if (!keep_standard_streams()) {
 		return EXIT_FAILURE;
 	}
+	config = check_memory(calloc(1, sizeof(*config)));
 	if (argc > 0 && health_is_tool(argv[0])) {
 		return health_run_tool(argc, argv);
 	}

@@ -4,6 +4,7 @@
 #include "base/text.h"
 
 #include <arpa/inet.h>
+#include <errno.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -120,6 +121,30 @@ socklen_t address_len(const union address *address)
 		return sizeof(address->ip4);
 	}
 	return address->any.sa_family == AF_INET6 ? sizeof(address->ip6) : sizeof(address->path);
+}
+
+static bool limit_wait(int fd, const struct timeval *wait)
+{
+	return setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, wait, sizeof(*wait)) == 0 &&
+	       setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, wait, sizeof(*wait)) == 0;
+}
+
+int address_connect(const union address *address, const struct timeval *wait)
+{
+	const int blocking = wait == NULL ? SOCK_NONBLOCK : 0;
+	const int fd = socket(address->any.sa_family, SOCK_STREAM | SOCK_CLOEXEC | blocking, 0);
+
+	if (fd < 0) {
+		return -errno;
+	}
+	if ((wait == NULL || limit_wait(fd, wait)) &&
+	        (connect(fd, &address->any, address_len(address)) == 0 ||
+	                (wait == NULL && errno == EINPROGRESS))) {
+		return fd;
+	}
+	const int error = errno;
+	(void)close(fd);
+	return -error;
 }
 
 bool address_is_any(const union address *address)

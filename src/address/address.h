@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * address — where somebody listens or connects: as people write it, and as the
- * kernel takes it.
+ * address — an address to listen on or to connect to: as users write it, and as
+ * the kernel takes it.
  *
  *     tcp://HOST:PORT   HOST an IPv4 address, an IPv6 one in brackets, `localhost` (127.0.0.1),
  *                       or nothing or `*` for all interfaces
  *     unix:///PATH
  *
- * Nothing is asked of a resolver: an address means the same at any time.
+ * There is no resolver: an address has the same meaning at any time.
  */
 #ifndef ADDRESS_ADDRESS_H
 #define ADDRESS_ADDRESS_H
@@ -17,6 +17,7 @@
 
 #include <netinet/in.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <sys/un.h>
 
 union address {
@@ -41,6 +42,14 @@ const char *address_path(const char *text);
 /* The unix socket at `path`, which has no problem. */
 union address address_of_path(struct slice path);
 socklen_t address_len(const union address *address);
+/*
+ * A stream socket, closed on exec, that connects to the address; or -errno. The caller owns the
+ * descriptor. `wait` NULL: the socket does not block, and over TCP the connection may still be in
+ * progress; -EAGAIN: the queue of a unix listener is full. Otherwise this call, and every later
+ * read and write of the socket, blocks for at most `wait` (socket(7), SO_RCVTIMEO); -EAGAIN or
+ * -EINPROGRESS: the time is over.
+ */
+int address_connect(const union address *address, const struct timeval *wait) MUST_USE;
 /* Whether it is IPv6's or IPv4's for all interfaces. */
 bool address_is_any(const union address *address);
 /* Whether this machine has ::1: a system without IPv6, or a container, may not. */

@@ -209,7 +209,7 @@ static void add_verdict(
 	}
 }
 
-/* What the proxy itself made of it; nothing where the Engine's answer was relayed. */
+/* The outcome of a local response; nothing where the Engine's response was relayed. */
 static void add_outcome(
         struct text *line, const struct line_labels *labels, const struct audit_record *record)
 {

@@ -28,7 +28,7 @@ struct audit_record {
 	unsigned name_len;
 	unsigned image_len;
 	unsigned status;
-	uint64_t bytes;        /* of the answer's body */
+	uint64_t bytes;        /* of the response's body */
 	int64_t started_ns;    /* monotonic */
 	bool quiet;            /* worth a line at debug level only */
 	const char *operation; /* NULL: it was not understood */

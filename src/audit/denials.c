@@ -36,7 +36,7 @@ static bool is_entry_of(const struct denials_entry *entry, const struct caller *
 	       strcmp(entry->operation, operation) == 0 && caller_same_host(&entry->caller, caller);
 }
 
-/* The minute is not over, but nobody would hear of the rest later. */
+/* The minute is not over, but the entry is given up: log its rest now. */
 static void log_rest(const struct denials_entry *entry)
 {
 	char memory[3][NAME_SHOWN_MAX];
@@ -116,10 +116,10 @@ static struct slice shown(struct slice word, size_t max)
 	return (struct slice){word.ptr, word.len < max ? word.len : max};
 }
 
-static void log_denial(const struct denial *denial, uint64_t count)
+static void log_denial(const struct denial *denial, const char *what, uint64_t count)
 {
-	const struct docker_request *request = denial->request;
 	const struct verdict *verdict = denial->verdict;
+	const bool judged = denial->policy != NULL;
 	char memory[MESSAGE_MAX + ADVICE_MAX];
 	char words[4][NAME_SHOWN_MAX];
 	struct text message = text_over(memory, MESSAGE_MAX);
@@ -130,21 +130,25 @@ static void log_denial(const struct denial *denial, uint64_t count)
 	struct text times = text_over(words[3], NAME_SHOWN_MAX);
 
 	text_add(&message, verdict->observed ? SLICE("would deny: ") : SLICE("denied: "));
-	policy_add_denial(denial->policy, request, verdict, &message);
-	policy_advise(denial->policy, request, &advice);
-	docker_add_name(request->id, denial->query, &name);
-	docker_add_image(request->id, denial->query, &image);
+	if (judged) {
+		policy_add_denial(denial->policy, denial->request, verdict, &message);
+		policy_advise(denial->policy, denial->request, &advice);
+		docker_add_name(denial->request->id, denial->query, &name);
+		docker_add_image(denial->request->id, denial->query, &image);
+	} else {
+		text_add(&message, slice_of(denial->reason));
+	}
 	caller_add_host(denial->caller, &host);
 	text_add_u64(&times, count);
 	const struct log_field fields[] = {
-	        {"op", slice_of(docker_operation_name(request->id)), false, true},
-	        {"policy", slice_of(policy_name(denial->policy)), false, true},
+	        {judged ? "op" : "outcome", slice_of(what), false, true},
+	        {"policy", slice_of(judged ? policy_name(denial->policy) : ""), false, true},
 	        {"rule", slice_of(verdict->rule != NULL ? verdict->rule : ""), false, true},
 	        {"advice", text_slice(&advice), false, true},
 	        {"name", text_slice(&name), false, false},
 	        {"image", text_slice(&image), false, false},
-	        {"method", shown(request->method, METHOD_SHOWN_MAX), false, false},
-	        {"path", shown(request->path, PATH_SHOWN_MAX), false, false},
+	        {"method", shown(denial->method, METHOD_SHOWN_MAX), false, false},
+	        {"path", shown(denial->path, PATH_SHOWN_MAX), false, false},
 	        {"client", text_slice(&host), false, false},
 	        {"denied", text_slice(&times), true, false},
 	};
@@ -153,42 +157,12 @@ static void log_denial(const struct denial *denial, uint64_t count)
 
 void denials_report(struct denials *denials, int64_t now_ns, const struct denial *denial)
 {
-	const uint64_t count = denials_count(denials, now_ns, denial->caller,
-	        docker_operation_name(denial->request->id), denial->verdict->observed);
+	const char *what = denial->policy != NULL ? docker_operation_name(denial->request->id)
+	                                          : outcome_word(denial->outcome);
+	const uint64_t count =
+	        denials_count(denials, now_ns, denial->caller, what, denial->verdict->observed);
 
 	if (count > 0) {
-		log_denial(denial, count);
-	}
-}
-
-static void log_unjudged(
-        const struct caller *caller, const struct denials_unjudged *denied, uint64_t count)
-{
-	char memory[MESSAGE_MAX];
-	char words[2][NAME_SHOWN_MAX];
-	struct text message = text_over(memory, MESSAGE_MAX);
-	struct text host = text_over(words[0], NAME_SHOWN_MAX);
-	struct text times = text_over(words[1], NAME_SHOWN_MAX);
-
-	text_add_format(&message, "denied: %s", denied->why);
-	caller_add_host(caller, &host);
-	text_add_u64(&times, count);
-	const struct log_field fields[] = {
-	        {"outcome", slice_of(denied->what), false, true},
-	        {"method", shown(denied->method, METHOD_SHOWN_MAX), false, false},
-	        {"path", shown(denied->path, PATH_SHOWN_MAX), false, false},
-	        {"client", text_slice(&host), false, false},
-	        {"denied", text_slice(&times), true, false},
-	};
-	(void)log_event(LOG_WARNING, text_slice(&message), fields, ARRAY_LEN(fields));
-}
-
-void denials_report_unjudged(struct denials *denials, int64_t now_ns, const struct caller *caller,
-        const struct denials_unjudged *denied)
-{
-	const uint64_t count = denials_count(denials, now_ns, caller, denied->what, false);
-
-	if (count > 0) {
-		log_unjudged(caller, denied, count);
+		log_denial(denial, what, count);
 	}
 }

@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * denials — what was denied, in the log once a minute for each caller's host and
- * operation, with the number of times since the line before.
+ * denials — a line in the log for denied requests: once a minute for each host and
+ * operation, with the number of denials since the last line.
  *
- * One table for all workers, so that the promise holds whoever of them served
- * the client; it has a lock, which nobody takes whose requests are allowed.
+ * One table for all workers, so that the ceiling holds across them. It has a lock,
+ * which allowed requests never take.
  */
 #ifndef AUDIT_DENIALS_H
 #define AUDIT_DENIALS_H
 
 #include "identity/identity.h"
+#include "outcome/outcome.h"
 #include "policy/policy.h"
 
 #include <pthread.h>
@@ -43,24 +44,18 @@ void denials_finish(struct denials *denials);
 
 struct denial {
 	const struct caller *caller;
-	const struct policy *policy; /* that judged */
-	const struct docker_request *request;
+	struct slice method;
+	struct slice path; /* as sent where no policy judged, otherwise canonical */
 	struct slice query;
-	const struct verdict *verdict;
+	const struct policy *policy;          /* that judged; NULL: none was asked */
+	const struct docker_request *request; /* that it judged */
+	const struct verdict *verdict;        /* without a policy: all zero */
+	/* Without a policy: how the request ended, and a sentence that says why. */
+	enum outcome outcome;
+	const char *reason;
 };
 
 /* Count one, and write its line when one is due. */
 void denials_report(struct denials *denials, int64_t now_ns, const struct denial *denial);
-
-/* What was denied before any policy was asked. */
-struct denials_unjudged {
-	const char *what; /* a literal, which takes the place of the operation */
-	const char *why;  /* a sentence, as the client was told */
-	struct slice method;
-	struct slice path; /* as sent */
-};
-
-void denials_report_unjudged(struct denials *denials, int64_t now_ns, const struct caller *caller,
-        const struct denials_unjudged *denied);
 
 #endif

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "base/arena.h"
 
-#include "base/check.h"
-
+#include <errno.h>
 #include <stdalign.h>
 #include <stdlib.h>
 
@@ -14,16 +13,24 @@ struct arena_chunk {
 	alignas(max_align_t) char bytes[];
 };
 
-static void add_chunk(struct arena *arena, size_t least)
+/* 0 or -errno. */
+static int add_chunk(struct arena *arena, size_t least)
 {
 	const size_t size = least > CHUNK_SIZE ? least : CHUNK_SIZE;
-	struct arena_chunk *chunk = calloc(1, sizeof(*chunk) + size);
 
-	ASSERT(chunk != NULL);
+	if (size > ARENA_MAX - arena->total) {
+		return -E2BIG;
+	}
+	struct arena_chunk *chunk = calloc(1, sizeof(*chunk) + size);
+	if (chunk == NULL) {
+		return -ENOMEM;
+	}
 	chunk->next = arena->chunks;
 	chunk->size = size;
 	arena->chunks = chunk;
 	arena->used = 0;
+	arena->total += size;
+	return 0;
 }
 
 void *arena_take(struct arena *arena, size_t size)
@@ -33,7 +40,11 @@ void *arena_take(struct arena *arena, size_t size)
 
 	ASSERT(rounded >= size);
 	if (arena->chunks == NULL || arena->chunks->size - arena->used < rounded) {
-		add_chunk(arena, rounded);
+		const int error = add_chunk(arena, rounded);
+		if (error < 0) {
+			arena->error = error;
+			return NULL;
+		}
 	}
 	void *piece = arena->chunks->bytes + arena->used;
 	arena->used += rounded;
@@ -44,10 +55,26 @@ char *arena_copy(struct arena *arena, struct slice s)
 {
 	char *copy = arena_take(arena, s.len + 1);
 
-	if (s.len > 0) {
+	if (copy != NULL && s.len > 0) {
 		memcpy(copy, s.ptr, s.len);
 	}
 	return copy;
+}
+
+int arena_fault(const struct arena *arena, char fault[FAULT_MAX])
+{
+	if (arena->error == -E2BIG) {
+		return fault_set(fault, NOWHERE,
+		        "the configuration needs more than %d MiB of memory: it has too many "
+		        "policies with too many rules",
+		        ARENA_MAX / 1024 / 1024);
+	}
+	return fault_memory(fault);
+}
+
+int arena_check(const struct arena *arena, char fault[FAULT_MAX])
+{
+	return arena->error == 0 ? 0 : arena_fault(arena, fault);
 }
 
 void arena_free(struct arena *arena)
@@ -57,5 +84,5 @@ void arena_free(struct arena *arena)
 		arena->chunks = chunk->next;
 		free(chunk);
 	}
-	arena->used = 0;
+	*arena = (struct arena){.chunks = NULL};
 }

@@ -5,11 +5,11 @@
  *   0        start       ready    raw         end        size
  *   | headroom | to be sent | gap | to be judged | room     |
  *
- * Read bytes are appended at `end`. Whoever judges them moves them, in place,
- * from the second run to the first; whoever sends advances `start`. The
- * headroom lets a head that was written anew, and may have grown, stand
- * directly before the body bytes that came with the old one. The cursors are
- * moved by the verbs below alone (tools/check-source.py).
+ * Read bytes are appended at `end`. Judging moves bytes, in place, from the
+ * second run to the first; sending advances `start`. The headroom lets a
+ * rewritten head, which may be longer, stand directly before the body bytes
+ * that came with the original head. Only the verbs below move the cursors
+ * (tools/check-source.py).
  *
  * A buffer is lent while bytes are in flight and given back when empty: an
  * idle connection has none. There are two sizes: small ones for ordinary
@@ -161,8 +161,8 @@ static inline void buffer_sent(struct buffer *buffer, size_t len)
 	buffer->start += (uint32_t)len;
 }
 
-/* The last `len` bytes that were to be sent are to be sent once more; nobody has read, kept or
- * skipped anything since. */
+/* The last `len` bytes that were sent are to be sent once more; nothing was read, kept or skipped
+ * since. */
 static inline void buffer_unsend(struct buffer *buffer, size_t len)
 {
 	ASSERT(len <= buffer->ready);

@@ -32,5 +32,10 @@
 
 /* Write one line to stderr and abort. */
 void check_failed(const char *file, int line, const char *condition) NO_RETURN;
+/*
+ * For a command that prints its result and ends: `memory`, or, if that is NULL, write one line to
+ * stderr and end with EXIT_FAILURE.
+ */
+void *check_memory(void *memory) __attribute__((returns_nonnull));
 
 #endif

@@ -20,3 +20,9 @@ int fault_set(char fault[FAULT_MAX], struct place place, const char *format, ...
 	va_end(arguments);
 	return -EINVAL;
 }
+
+int fault_memory(char fault[FAULT_MAX])
+{
+	return fault_set(fault, NOWHERE,
+	        "out of memory: raise the memory limit of the process or of its container");
+}

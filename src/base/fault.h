@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * fault — a sentence about what is wrong with something that was written, and
- * where that stands. Whoever reads configuration fails with one of these.
+ * fault — a sentence about an error in a setting, with its place. Every reader of
+ * configuration fails with one of these.
  */
 #ifndef BASE_FAULT_H
 #define BASE_FAULT_H
@@ -20,5 +20,7 @@ struct place {
 
 /* Write the sentence, "FILE:LINE: " in front unless it is nowhere. -EINVAL, to be returned. */
 int fault_set(char fault[FAULT_MAX], struct place place, const char *format, ...) PRINTF_LIKE(3, 4);
+/* The sentence that there is no memory. -EINVAL, to be returned. */
+int fault_memory(char fault[FAULT_MAX]);
 
 #endif

@@ -2,8 +2,8 @@
 /*
  * slice — a borrowed run of bytes: pointer and length, never NUL-terminated.
  *
- * A slice owns nothing. Whoever hands one out says of what it is a part and
- * when that ends. Passed by value everywhere.
+ * A slice owns nothing. A function that returns one says what it is a part of
+ * and how long that lives. Slices are passed by value everywhere.
  */
 #ifndef BASE_SLICE_H
 #define BASE_SLICE_H

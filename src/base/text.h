@@ -66,8 +66,7 @@ void text_add_padded(struct text *text, uint64_t value, unsigned digits);
 /* As the inside of a JSON string (RFC 8259 §7): quotes, backslashes and control bytes escaped,
  * bytes of 0x80 and above replaced by '?', since their encoding is unknown. */
 void text_add_json(struct text *text, struct slice s);
-/* What somebody wrote, fit for one line of a terminal or a log: escaped, and cut where it is long.
- */
+/* Foreign text for one line of a terminal or a log: escaped, and cut if it is long. */
 struct text_shown {
 	char text[256];
 };

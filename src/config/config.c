@@ -34,8 +34,12 @@ void config_warn(struct config *config, const char *format, ...)
 	va_start(arguments, format);
 	(void)vsnprintf(text, sizeof(text), format, arguments);
 	va_end(arguments);
-	*end = arena_take(&config->arena, sizeof(**end));
-	**end = (struct config_warning){.text = arena_copy(&config->arena, slice_of(text))};
+	struct config_warning *warning = arena_take(&config->arena, sizeof(*warning));
+	const char *copy = arena_copy(&config->arena, slice_of(text));
+	if (warning != NULL && copy != NULL) {
+		warning->text = copy;
+		*end = warning;
+	}
 }
 
 /* ── Put together ────────────────────────────────────────────────────────── */
@@ -45,6 +49,9 @@ static void add_port(struct config *config, const char *host)
 	enum { ADDRESS_MAX = sizeof("tcp://127.0.0.1:65535") };
 	char *address = arena_take(&config->arena, ADDRESS_MAX);
 
+	if (address == NULL) {
+		return;
+	}
 	(void)snprintf(address, ADDRESS_MAX, "tcp://%s:%u", host, config->port);
 	config->listeners[config->listener_count++] =
 	        (struct config_listener){.address = address, .mode = CONFIG_SOCKET_MODE};
@@ -123,6 +130,46 @@ static bool is_for_itself(enum config_verb verb)
 	return verb == CONFIG_HELP || verb == CONFIG_VERSION || verb == CONFIG_CONVERT;
 }
 
+/* What is given, in the order of what counts. */
+static int read_given(struct reader *reader)
+{
+	struct config *config = reader->config;
+
+	if (config_read_environment(reader) < 0) {
+		return -EINVAL;
+	}
+	config->policies = policy_set_new();
+	if (config->policies == NULL) {
+		return fault_memory(reader->error);
+	}
+	policy_set_written_in(config->policies, config->file);
+	if (config->file != NULL && config_read_file(reader) < 0) {
+		return -EINVAL;
+	}
+	return config_check_environment(reader);
+}
+
+/* What is not given; and what all of it comes to. */
+static int complete(struct reader *reader)
+{
+	struct config *config = reader->config;
+
+	if (config->listener_count > 0) {
+		warn_of_port_without_use(reader);
+	}
+	if (read_defaults(reader) < 0) {
+		return -EINVAL;
+	}
+	if (config->listener_count == 0) {
+		add_default_listeners(config);
+	}
+	if (check_loop(reader) < 0 || config_choose_policy(reader) < 0) {
+		return -EINVAL;
+	}
+	config_review(config);
+	return arena_check(&config->arena, reader->error);
+}
+
 int config_read(int argc, char *const argv[], struct config *ret_config, char error[FAULT_MAX])
 {
 	struct reader reader = {.config = ret_config, .error = error};
@@ -135,31 +182,7 @@ int config_read(int argc, char *const argv[], struct config *ret_config, char er
 	if (is_for_itself(ret_config->verb)) {
 		return 0;
 	}
-	if (config_read_environment(&reader) < 0) {
-		return -EINVAL;
-	}
-	ret_config->policies = policy_set_new();
-	policy_set_written_in(ret_config->policies, ret_config->file);
-	if (ret_config->file != NULL && config_read_file(&reader) < 0) {
-		return -EINVAL;
-	}
-	if (config_check_environment(&reader) < 0) {
-		return -EINVAL;
-	}
-	if (ret_config->listener_count > 0) {
-		warn_of_port_without_use(&reader);
-	}
-	if (read_defaults(&reader) < 0) {
-		return -EINVAL;
-	}
-	if (ret_config->listener_count == 0) {
-		add_default_listeners(ret_config);
-	}
-	if (check_loop(&reader) < 0 || config_choose_policy(&reader) < 0) {
-		return -EINVAL;
-	}
-	config_review(ret_config);
-	return 0;
+	return read_given(&reader) < 0 ? -EINVAL : complete(&reader);
 }
 
 void config_free(struct config *config)

@@ -45,8 +45,13 @@ static int join_names(struct slice names, struct place place, struct text *text,
 	struct slice name;
 
 	while (slice_next(&names, ',', &name)) {
+		name = slice_trim(name);
+		if (name.len == 0) {
+			return fault_set(error, place,
+			        "no name stands in front of or behind one of the commas");
+		}
 		text_add_format(text, "%s", text->len > 0 ? "," : "");
-		text_add(text, slice_trim(name));
+		text_add(text, name);
 	}
 	return text->overflow
 	               ? fault_set(error, place, "the names of policies are longer than %d bytes",
@@ -96,6 +101,9 @@ static int add_operations(struct reader *reader, struct policy *policy)
 			        config->allow_option, OPERATIONS_MAX);
 		}
 		operations[match.operation_count++] = arena_copy(&config->arena, slice_trim(name));
+	}
+	if (arena_check(&config->arena, reader->error) < 0) {
+		return -EINVAL;
 	}
 	(void)snprintf(text, sizeof(text), "%s=%.*s%s", config->allow_option, RULE_SHOWN_MAX,
 	        config->allow, strlen(config->allow) > RULE_SHOWN_MAX ? "..." : "");
@@ -206,7 +214,7 @@ static void warn_without_use(struct config *config, const char *option, const ch
 	        option, value, config->file);
 }
 
-/* The environment does not open what the file closes, and whoever tries is told. */
+/* Warn: a policy of the environment does not open what the file closes. */
 static void warn_of_policy_without_use(struct config *config)
 {
 	const bool is_given =

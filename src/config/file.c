@@ -221,7 +221,7 @@ static int read_policy(void *context, const struct yaml_node *node)
 	return 0;
 }
 
-/* Policies that nobody uses are held to the rules too. */
+/* Unused policies must be valid, too. */
 static int compile_policies(struct file_reader *file, const struct yaml_node *root)
 {
 	const struct yaml_node *policies = yaml_find(root, "policies");
@@ -297,7 +297,9 @@ int config_read_file(struct reader *reader)
 	const size_t max = YAML_SIZE_MAX + 1;
 	char *bytes = malloc(max);
 
-	ASSERT(bytes != NULL);
+	if (bytes == NULL) {
+		return fault_memory(reader->error);
+	}
 	const ssize_t len = file_read(reader->config->file, bytes, max);
 	int code = 0;
 	if (len < 0) {

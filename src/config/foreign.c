@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Variables of the environment that this program does not read, and that somebody set
- * to restrict it: another proxy's, and slips of the hand. Who restricts wants less than
- * everything, so that such a variable must not leave everything open.
+ * Variables of the environment that this program does not read, but that are set to
+ * restrict it: variables of other proxies, and misspelt ones. Such a variable must not
+ * leave everything open.
  */
 #include "base/nearest.h"
 #include "config/options.h"
@@ -103,7 +103,7 @@ static enum matter matter_of(const struct config_option *option)
 	}
 }
 
-/* Nobody meant what is set already. */
+/* A variable that is set already is not suggested. */
 static bool is_free(const struct config_option *option)
 {
 	const char *value = getenv(option->variable);
@@ -160,13 +160,29 @@ static void search_try(struct search *search, const char *variable, bool any_pre
 	}
 }
 
+/* The switch that `name` is in other letters, or with a prefix: ALLOW_SECRETS; else SWITCHES_COUNT.
+ */
+static unsigned named_switch(struct slice name)
+{
+	const unsigned exact = switches_find(name);
+
+	(void)skip_prefix(&name);
+	return exact == SWITCHES_COUNT && is_section(name) ? switches_find(name) : exact;
+}
+
 /* The switch that `name` is like; of those alone that are not set where only a free one helps. */
 static struct slice like_switch(const struct reader *reader, struct slice name, bool free)
 {
 	const struct switches *set = &reader->config->switches;
+	const unsigned named = named_switch(name);
 	struct search search = {.prefix = skip_prefix(&name)};
 	const unsigned passes = search.prefix != NO_PREFIX ? 2 : 1;
 
+	if (named < SWITCHES_COUNT) {
+		return free && set->values[named] != SWITCH_UNSET
+		               ? (struct slice){NULL, 0}
+		               : slice_of(switches_row(named)->variable);
+	}
 	search.stem = nearest_to(name);
 	for (unsigned i = 0; free && search.prefix == NO_PREFIX && i < CONFIG_OPTION_COUNT; i++) {
 		if (is_free(&config_options[i])) {
@@ -174,7 +190,7 @@ static struct slice like_switch(const struct reader *reader, struct slice name, 
 		}
 	}
 	/* ALLOW_IMAGE is rather a misspelt IMAGES than nothing. */
-	for (unsigned any = 0; any < passes && search.best.len == 0; any++) {
+	for (unsigned any = 0; any < passes && (any == 0 || search.best.len == 0); any++) {
 		for (unsigned number = 0; number < SWITCHES_COUNT; number++) {
 			if (!free || set->values[number] == SWITCH_UNSET) {
 				search_try(&search, switches_row(number)->variable, any == 1);
@@ -202,7 +218,10 @@ static const struct config_option *like_option(struct slice name)
 	return best;
 }
 
-/* What is like a switch is suspicious with a switch's value, what is like POLICY with any. */
+/*
+ * What is like a switch is suspicious with a switch's value; what begins as switches do and what is
+ * like POLICY, with any.
+ */
 static bool is_like(const struct reader *reader, struct slice name, struct slip *slip)
 {
 	const struct config_option *option = like_option(name);
@@ -210,8 +229,8 @@ static bool is_like(const struct reader *reader, struct slice name, struct slip 
 	struct slice stem = name;
 	const bool prefixed = skip_prefix(&stem) != NO_PREFIX;
 
-	if (switches_read_value(slip->value, &value) &&
-	        (prefixed || like_switch(reader, name, false).len > 0)) {
+	const bool switches = switches_read_value(slip->value, &value);
+	if (prefixed || (switches && like_switch(reader, name, false).len > 0)) {
 		slip->matter = MATTER_POLICY;
 		slip->meant = like_switch(reader, name, true);
 		slip->certain = prefixed || value == SWITCH_OFF;

@@ -119,7 +119,7 @@ static const char usage[] =
         "  healthcheck    ask a running proxy for its health. Default for ADDR: the first\n"
         "                 listener in the options of this command, else the first listener of\n"
         "                 process 1, the proxy of a container.\n"
-        "                 Exit status: 0 if the proxy and its Engine answer, else 1\n"
+        "                 Exit status: 0 if the proxy and its Engine respond, else 1\n"
         "  convert        print the settings of another proxy as YAML for --config.\n"
         "                 SOURCE is " CONFIG_SOURCES ".\n"
         "                 FILE is a compose file, an env file, a file of flags or CetusGuard's\n"

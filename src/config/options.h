@@ -86,7 +86,7 @@ int config_find_policy(struct reader *reader, struct slice names, struct place p
 int config_choose_policy(struct reader *reader) MUST_USE;
 /* Warn of what is hardly meant so; after everything else. */
 void config_review(struct config *config);
-/* One more sentence for config->warnings. */
+/* One more sentence for config->warnings; without memory, config->arena knows. */
 void config_warn(struct config *config, const char *format, ...) PRINTF_LIKE(2, 3);
 /* CONFIG_DEFAULT_FILE, where no file is named and this one is there. */
 void config_use_default_file(struct config *config);

@@ -207,6 +207,9 @@ static int read_listeners(struct reader *reader, const struct given *given)
 	}
 	while (slice_next(&rest, ',', &element)) {
 		const char *address = arena_copy(&reader->config->arena, slice_trim(element));
+		if (address == NULL) {
+			return arena_fault(&reader->config->arena, reader->error);
+		}
 		if (config_add_listener(reader, given->name, address, &listener) < 0) {
 			return -EINVAL;
 		}
@@ -230,6 +233,9 @@ static int read_bind(struct reader *reader, const struct given *given)
 	for (unsigned i = 0; i < bind.count; i++) {
 		const char *address =
 		        arena_copy(&reader->config->arena, slice_of(bind.addresses[i]));
+		if (address == NULL) {
+			return arena_fault(&reader->config->arena, reader->error);
+		}
 		if (config_add_listener(reader, given->name, address, &listener) < 0) {
 			return -EINVAL;
 		}

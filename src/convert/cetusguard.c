@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * CetusGuard: rules of methods and a regular expression with variables in it,
+ * CetusGuard: rules that are methods and a regular expression with variables,
  * from a file, the environment or flags.
  */
 #include "convert/sources.h"
@@ -10,8 +10,8 @@
 #include <errno.h>
 
 enum {
-	EXPANDED_MAX = 16 * 1024, /* bytes of a pattern without variables */
-	EXPANSIONS_MAX = 256,     /* variables in one pattern, those of variables among them */
+	EXPANDED_MAX = 16 * 1024, /* bytes of a pattern whose variables are replaced */
+	EXPANSIONS_MAX = 256,     /* variables in one pattern, nested ones included */
 	METHODS_MAX = 16,
 };
 
@@ -80,10 +80,11 @@ static bool add_variable(struct text *text, struct slice name)
 	return add_section(text, name);
 }
 
-/* Put in the first variable there is; false: there is none. */
+/* Replace the first variable; false: there is none. */
 static bool expand_once(struct arena *arena, struct slice *pattern)
 {
 	const char *end = pattern->ptr + pattern->len;
+	char *memory = check_memory(arena_take(arena, EXPANDED_MAX));
 
 	for (const char *open = pattern->ptr; open < end; open++) {
 		const char *close =
@@ -91,7 +92,7 @@ static bool expand_once(struct arena *arena, struct slice *pattern)
 		if (close == NULL) {
 			continue;
 		}
-		struct text text = text_over(arena_take(arena, EXPANDED_MAX), EXPANDED_MAX);
+		struct text text = text_over(memory, EXPANDED_MAX);
 		text_add(&text, slice_between(pattern->ptr, open));
 		if (add_variable(&text, slice_between(open + 1, close))) {
 			text_add(&text, slice_between(close + 1, end));
@@ -102,7 +103,7 @@ static bool expand_once(struct arena *arena, struct slice *pattern)
 	return false;
 }
 
-/* NULL: it becomes too long. */
+/* NULL: the result is too long. */
 static const char *expand(struct arena *arena, struct slice pattern)
 {
 	struct arena scratch = {.chunks = NULL};
@@ -111,14 +112,15 @@ static const char *expand(struct arena *arena, struct slice pattern)
 	while (count < EXPANSIONS_MAX && expand_once(&scratch, &pattern)) {
 		count++;
 	}
-	const char *expanded = count == EXPANSIONS_MAX ? NULL : arena_copy(arena, pattern);
+	const char *expanded =
+	        count == EXPANSIONS_MAX ? NULL : check_memory(arena_copy(arena, pattern));
 	arena_free(&scratch);
 	return expanded;
 }
 
 /* ── Rules ───────────────────────────────────────────────────────────────── */
 
-/* "GET,HEAD"; those that no Engine has are left out. False: it is no such list. */
+/* "GET,HEAD", without methods that the Engine does not have. False: it is not a list of methods. */
 static bool read_methods(struct draft *draft, struct slice list, const char *methods[METHODS_MAX],
         unsigned *ret_count)
 {
@@ -126,21 +128,22 @@ static bool read_methods(struct draft *draft, struct slice list, const char *met
 
 	*ret_count = 0;
 	while (slice_next(&list, ',', &word)) {
-		const char *method = arena_copy(&draft->arena, word);
+		const char *method = check_memory(arena_copy(&draft->arena, word));
 		if (word.len == 0 || strspn(method, "ABCDEFGHIJKLMNOPQRSTUVWXYZ") != word.len ||
 		        *ret_count == METHODS_MAX) {
 			return false;
 		}
-		if (policy_method_bit(word) != 0) {
+		if (docker_method_of(word) != DOCKER_METHOD_OTHER) {
 			methods[(*ret_count)++] = method;
 		} else {
-			draft_say(draft, DRAFT_DROPPED, "the Engine has nothing for %s.", method);
+			draft_say(
+			        draft, DRAFT_DROPPED, "the Engine has no request with %s.", method);
 		}
 	}
 	return true;
 }
 
-/* Rules are trimmed, not empty and no comments. */
+/* A rule is trimmed, not empty, and not a comment. */
 static int write_rule(struct draft *draft, const struct setting *setting)
 {
 	const char *methods[METHODS_MAX];
@@ -152,14 +155,14 @@ static int write_rule(struct draft *draft, const struct setting *setting)
 	if (pattern.len == 0 || !read_methods(draft, (struct slice){setting->value, len}, methods,
 	                                &rule.method_count)) {
 		return fault_set(draft->error, setting->place,
-		        "'%s' is no rule: write METHOD[,METHOD]... PATTERN, such as GET "
+		        "'%s' is not a rule: write METHOD[,METHOD]... PATTERN, such as GET "
 		        "%%API_PREFIX_CONTAINERS%%/json",
 		        text_show(slice_of(setting->value)).text);
 	}
 	rule.pattern = expand(&draft->arena, pattern);
 	if (rule.pattern == NULL) {
 		return fault_set(draft->error, setting->place,
-		        "'%s' has more than %d variables in it, or becomes too long with them",
+		        "'%s' has more than %d variables, or is too long when they are replaced",
 		        text_show(slice_of(setting->value)).text, EXPANSIONS_MAX);
 	}
 	return rule.method_count == 0 ? 0 : convert_pattern_rule(draft, &rule);
@@ -179,7 +182,7 @@ static int write_builtin_rules(struct draft *draft, const struct input *input)
 	return draft_rule(draft, true, &match, (struct place){input->file, 1});
 }
 
-/* The rules within settings come behind them, as settings of their own. */
+/* Add each rule in the value of a setting as a setting of its own. */
 static int cut_rules(struct input *input)
 {
 	const unsigned count = input->count;
@@ -203,8 +206,8 @@ static int write_policy(struct input *input, struct draft *draft)
 
 	if (file != NULL) {
 		draft_say(draft, DRAFT_LOST,
-		        "the rules of %s: convert that file by itself, and add its rules to those "
-		        "here.",
+		        "the rules of %s: convert that file separately, and add its rules to "
+		        "these.",
 		        file);
 	}
 	if (draft_policy(draft, own_policy) < 0 || write_builtin_rules(draft, input) < 0 ||
@@ -238,15 +241,16 @@ static int write_listener(
 	const char *colon = memrchr(host.ptr, ':', host.len);
 	if (!tcp || colon == NULL || !draft_is_port(slice_of(colon + 1))) {
 		return fault_set(draft->error, place,
-		        "'%s' is no address to listen on: tcp://HOST:PORT and unix:///PATH are",
+		        "'%s' is not accepted as an address to listen on: give tcp://HOST:PORT or "
+		        "unix:///PATH",
 		        text_show(slice_of(given)).text);
 	}
 	host = slice_between(host.ptr, colon);
 	listener.address = draft_tcp_address(draft, host, slice_of(colon + 1));
 	if (tls && !draft_is_loopback(host)) {
 		draft_say(draft, DRAFT_LOST,
-		        "TLS of %s. So that nobody gets in without it, the listener is on "
-		        "127.0.0.1; where only its clients can reach it, make its address %s.",
+		        "TLS of %s. The listener is on 127.0.0.1, because any client could connect "
+		        "without TLS. If only its clients can reach it, make its address %s.",
 		        given, listener.address);
 		listener.address =
 		        draft_tcp_address(draft, SLICE("127.0.0.1"), slice_of(colon + 1));
@@ -254,7 +258,7 @@ static int write_listener(
 	return draft_listener(draft, &listener);
 }
 
-/* Flags, one for each address; the variable, one; the image's own default; the program's. */
+/* The addresses of the flags, or of the variable; otherwise the default of the image or program. */
 static int write_listeners(struct input *input, struct draft *draft)
 {
 	const struct setting *last = input_find(input, "frontend-addr");

@@ -5,19 +5,19 @@
 
 #include <errno.h>
 
-/* Compose replaces $NAME and ${NAME}, and writes $$ for a dollar; what it would put in is not
- * known. */
+/* Compose replaces $NAME and ${NAME}, whose values are unknown here; $$ is a dollar. */
 static int resolve(struct input *input, struct slice s, struct place place, struct slice *ret_value)
 {
-	struct text text = text_over(arena_take(input->arena, s.len + 1), s.len);
+	struct text text = text_over(check_memory(arena_take(input->arena, s.len + 1)), s.len);
 
 	for (size_t i = 0; i < s.len; i++) {
 		if (s.ptr[i] == '$' && i + 1 < s.len) {
 			const char next = s.ptr[i + 1];
 			if (next == '{' || (input_is_name_char(next) && !ascii_is_digit(next))) {
 				return fault_set(input->error, place,
-				        "'%s' has a variable that compose replaces: give what "
-				        "'docker compose config' prints",
+				        "'%s' has a variable that compose replaces: give the "
+				        "output of "
+				        "'docker compose config'",
 				        text_show(s).text);
 			}
 			i += next == '$';
@@ -50,8 +50,9 @@ static int read_pairs(struct input *input, enum setting_kind kind, const struct 
 		}
 		if (kind == SETTING_VARIABLE && value.ptr == NULL) {
 			draft_say(draft, DRAFT_LOST,
-			        "line %u: %.*s has no value here; compose takes it from where it "
-			        "runs. It counts as not set.",
+			        "line %u: %.*s has no value here: compose takes the value from its "
+			        "own "
+			        "environment. The variable counts as not set.",
 			        node->place.line, SLICE_FMT(name));
 			continue;
 		}
@@ -96,8 +97,9 @@ static int read_service(struct input *input, const struct yaml_node *service, st
 		const struct yaml_node *node = yaml_find(service, elsewhere[i]);
 		if (node != NULL) {
 			draft_say(draft, DRAFT_LOST,
-			        "line %u: settings that '%s' brings in are not seen here; give "
-			        "what 'docker compose config' prints.",
+			        "line %u: the settings that '%s' adds are not read; give the "
+			        "output of "
+			        "'docker compose config'.",
 			        node->place.line, elsewhere[i]);
 		}
 	}
@@ -109,7 +111,7 @@ static int read_service(struct input *input, const struct yaml_node *service, st
 
 /* ── Which service ───────────────────────────────────────────────────────── */
 
-/* By its name, where one is asked for, or by its image. */
+/* By its name if one is given, otherwise by its image. */
 static bool is_wanted(const struct input *input, const struct yaml_node *service)
 {
 	const struct yaml_node *image = yaml_find(service, "image");
@@ -149,7 +151,7 @@ static int choose_service(
 	return 0;
 }
 
-/* Of every service: wollomatic's proxy looks at those of the others. */
+/* Of every service: wollomatic's proxy reads the labels of its clients. */
 static int read_labels(struct input *input, const struct yaml_node *services, struct draft *draft)
 {
 	for (const struct yaml_node *node = services->first; node != NULL; node = node->next) {

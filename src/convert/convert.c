@@ -15,7 +15,7 @@ struct source {
 	const char *title;
 	int (*convert)(struct input *input, struct draft *draft);
 	const struct known_setting *known;
-	const char *prefix; /* of all its variables; others are somebody else's */
+	const char *prefix; /* of all its variables */
 	bool takes_rules;
 	bool has_switches; /* those of switches/ */
 };
@@ -81,7 +81,7 @@ static bool is_flag(struct slice line)
 	       !slice_equal(line, SLICE("---"));
 }
 
-/* The first line that says something, without spaces at its ends; empty: there is none. */
+/* The first line that is not empty and not a comment, trimmed; empty: there is none. */
 static struct slice first_line(const struct input *input, struct slice bytes)
 {
 	struct slice line;
@@ -97,15 +97,15 @@ static struct slice first_line(const struct input *input, struct slice bytes)
 	return SLICE("");
 }
 
-/* The first line tells which form it is. */
+/* The first line decides which form the input has. */
 static int read_input(struct input *input, struct slice bytes, struct draft *draft)
 {
 	const struct place top = {input->file, 1};
 
-	(void)slice_skip(&bytes, SLICE("\xef\xbb\xbf")); /* U+FEFF, which some editors put there */
+	(void)slice_skip(&bytes, SLICE("\xef\xbb\xbf")); /* U+FEFF, which some editors write */
 	const struct slice line = first_line(input, bytes);
 	if (line.len == 0 && !input->takes_rules) {
-		return fault_set(input->error, top, "there is nothing in it");
+		return fault_set(input->error, top, "it is empty");
 	}
 	if (input->takes_rules && (line.len == 0 || is_rule(line))) {
 		return input_read_rules(input, bytes, top);
@@ -133,7 +133,7 @@ static bool is_named(const struct source *source, const struct setting *setting)
 	       slice_starts_with(slice_of(setting->name), slice_of(source->prefix));
 }
 
-/* Settings of another proxy would become a policy that nobody wrote. */
+/* Refuse settings that are all of another program. */
 static int check_origin(const struct source *source, const struct input *input)
 {
 	bool own = input->service != NULL || input->count == 0;
@@ -144,14 +144,13 @@ static int check_origin(const struct source *source, const struct input *input)
 	}
 	return own ? 0
 	           : fault_set(input->error, input->settings[0].place,
-	                     "%s is no setting of %s, nor is any other here: --from says whose "
-	                     "they "
-	                     "are",
+	                     "neither %s nor any other setting here belongs to %s: --from names "
+	                     "the proxy that they belong to",
 	                     text_show(slice_of(input->settings[0].name)).text, source->title);
 }
 
-/* What goes on elsewhere, and what the original does not have: a slip, most likely, and what it
- * was to open or to close is not converted. */
+/* Comments for settings with a counterpart outside the file, and for settings that the original
+ * does not have, probably misspelt. */
 static void note_settings(
         const struct source *source, const struct input *input, struct draft *draft)
 {
@@ -174,7 +173,7 @@ static void note_settings(
 static int write_draft(const struct convert_order *order, struct slice bytes, struct draft *draft)
 {
 	const struct source *source = &sources[order->source];
-	struct input *input = arena_take(&draft->arena, sizeof(*input));
+	struct input *input = check_memory(arena_take(&draft->arena, sizeof(*input)));
 
 	*input = (struct input){
 	        .arena = &draft->arena,
@@ -217,10 +216,9 @@ int convert_bytes(const struct convert_order *order, struct slice bytes, FILE *o
 int convert_run(
         const struct convert_order *order, FILE *output, FILE *warnings, char error[FAULT_MAX])
 {
-	const size_t max = INPUT_SIZE_MAX + 1; /* by the one more it is seen to be too long */
-	char *bytes = malloc(max);
+	const size_t max = INPUT_SIZE_MAX + 1; /* one byte more shows that it is too long */
+	char *bytes = check_memory(malloc(max));
 
-	ASSERT(bytes != NULL);
 	const ssize_t len = file_read(order->file, bytes, max);
 	const int code = len < 0 ? fault_set(error, NOWHERE, "%.512s: %s", order->file,
 	                                   strerrordesc_np((int)-len))

@@ -21,11 +21,10 @@ void draft_new(struct draft *ret_draft, char error[FAULT_MAX])
 	struct text *const parts[PARTS] = {&ret_draft->head, &ret_draft->listeners,
 	        &ret_draft->upstream, &ret_draft->policies, &ret_draft->warnings};
 
-	*ret_draft = (struct draft){.set = policy_set_new()};
+	*ret_draft = (struct draft){.set = check_memory(policy_set_new())};
 	ret_draft->error = error;
-	/* Not of the arena, which would write to all of it. */
-	ret_draft->memory = malloc((size_t)PARTS * PART_MAX);
-	ASSERT(ret_draft->memory != NULL);
+	/* Not from the arena, which writes to all of its memory. */
+	ret_draft->memory = check_memory(malloc((size_t)PARTS * PART_MAX));
 	for (unsigned i = 0; i < PARTS; i++) {
 		*parts[i] = text_over(ret_draft->memory + (size_t)i * PART_MAX, PART_MAX);
 	}
@@ -38,7 +37,7 @@ void draft_free(struct draft *draft)
 	arena_free(&draft->arena);
 }
 
-/* What somebody typed cannot write to a terminal. */
+/* Input may hold escape sequences of a terminal. */
 static void make_printable(char *sentence)
 {
 	for (char *c = sentence; *c != '\0'; c++) {
@@ -76,7 +75,7 @@ void draft_say(struct draft *draft, enum draft_comment comment, const char *form
 	}
 }
 
-/* Bytes that YAML, a terminal or PCRE2 could see differently than the original did. */
+/* Other bytes could mean something else to YAML, a terminal or PCRE2 than to the original. */
 static bool is_plain(const char *text)
 {
 	while (*text >= 0x20 && *text < 0x7f) {
@@ -98,7 +97,7 @@ int draft_listener(struct draft *draft, const struct draft_listener *listener)
 	}
 	if (problem != NULL) {
 		return fault_set(draft->error, listener->place,
-		        "'%s' is no address to listen on here: %s",
+		        "'%s' is not accepted as an address to listen on: %s",
 		        text_show(slice_of(listener->address)).text, problem);
 	}
 	text_add_format(text, "  - address: ");
@@ -113,7 +112,7 @@ int draft_listener(struct draft *draft, const struct draft_listener *listener)
 int draft_upstream(struct draft *draft, const char *path, struct place place)
 {
 	const size_t size = sizeof("unix://") + strlen(path);
-	char *address = arena_take(&draft->arena, size);
+	char *address = check_memory(arena_take(&draft->arena, size));
 	const char *problem = address_path_problem(slice_of(path));
 
 	if (problem == NULL && !is_plain(path)) {
@@ -121,7 +120,7 @@ int draft_upstream(struct draft *draft, const char *path, struct place place)
 	}
 	if (problem != NULL) {
 		return fault_set(draft->error, place,
-		        "'%s' is no path of the Engine's socket here: %s",
+		        "'%s' is not accepted as the path of the Engine's socket: %s",
 		        text_show(slice_of(path)).text, problem);
 	}
 	(void)snprintf(address, size, "unix://%s", path);
@@ -147,7 +146,7 @@ bool draft_is_loopback(struct slice host)
 const char *draft_tcp_address(struct draft *draft, struct slice host, struct slice port)
 {
 	const size_t size = sizeof("tcp://[]:") + host.len + port.len;
-	char *address = arena_take(&draft->arena, size);
+	char *address = check_memory(arena_take(&draft->arena, size));
 
 	if (host.len == 0 || slice_equal(host, SLICE("::")) || slice_equal(host, SLICE("[::]"))) {
 		host = SLICE("*");
@@ -174,8 +173,8 @@ int draft_rule(
 
 	if (path != NULL && !is_plain(path)) {
 		return fault_set(draft->error, place,
-		        "the pattern has bytes that are not printable ASCII, which no path of the "
-		        "Engine has");
+		        "the pattern has bytes that are not printable ASCII, and no path of the "
+		        "Engine has such bytes");
 	}
 	if (draft_check_size(draft) < 0 || policy_add_rule(draft->policy, allow, match, "converted",
 	                                           place, draft->error) < 0) {
@@ -188,7 +187,7 @@ int draft_rule(
 	return 0;
 }
 
-/* Whether the compiled policy lets a request through. */
+/* Whether the compiled policy allows a request. */
 static bool allows(struct draft *draft, const char *method, const char *path)
 {
 	enum { QUESTION_MAX = 1024 };
@@ -198,12 +197,12 @@ static bool allows(struct draft *draft, const char *method, const char *path)
 	char memory[QUESTION_MAX];
 	struct text head = text_over(memory, sizeof(memory));
 	struct http_scan scan = {0};
-	struct gate_scratch *scratch = arena_take(&draft->arena, sizeof(*scratch));
+	struct gate_scratch *scratch = check_memory(arena_take(&draft->arena, sizeof(*scratch)));
 
 	gate_add_head(slice_of(method), slice_of(path), false, &head);
 	const struct gate_question question = {
 	        .caller = &caller, .bytes = text_slice(&head), .scan = &scan};
-	scratch->judging = policy_scratch_new();
+	scratch->judging = check_memory(policy_scratch_new());
 	const bool allowed = gate_decide(&config, &question, scratch).action == GATE_FORWARD;
 	policy_scratch_free(scratch->judging);
 	return allowed;
@@ -214,7 +213,7 @@ int draft_compile(struct draft *draft)
 	static const char *const everything[] = {"*"};
 	const struct policy_match all = {.operations = everything, .operation_count = 1};
 
-	/* It changes no verdict; a list of rules cannot be empty. */
+	/* A list of rules cannot be empty; this rule changes no verdict. */
 	if ((draft->rule_count == 0 && draft_rule(draft, false, &all, NOWHERE) < 0) ||
 	        policy_compile(draft->policy, draft->error) < 0) {
 		return -EINVAL;
@@ -222,9 +221,11 @@ int draft_compile(struct draft *draft)
 	if (allows(draft, "GET", "/v1.41/containers/x/attach/ws") &&
 	        !allows(draft, "POST", "/v1.41/containers/x/attach")) {
 		draft_say(draft, DRAFT_CAUTION,
-		        "GET /containers/{id}/attach/ws passes, as it did: with it a client that "
-		        "was meant to read writes to a container's standard input. If nobody "
-		        "needs it, put - deny: [container.attach_ws] in front of the rules.");
+		        "GET /containers/{id}/attach/ws passes, as it did in the original. A "
+		        "client "
+		        "with read access can write to a container's standard input with it. If no "
+		        "client needs it, add - deny: [container.attach_ws] before the other "
+		        "rules.");
 	}
 	return 0;
 }

@@ -2,8 +2,8 @@
 /*
  * draft — the configuration that is being written. Private to convert/.
  *
- * Every rule goes two ways: as YAML into the text, and into a real policy, so
- * that an error names the place in the input, and verdicts can be asked for.
+ * Every rule is added twice: as YAML to the text, and to a policy. The policy
+ * finds errors while the place in the input is known, and gives verdicts.
  */
 #ifndef CONVERT_DRAFT_H
 #define CONVERT_DRAFT_H
@@ -23,7 +23,7 @@ struct draft {
 	struct text policies;
 	struct text warnings;
 	struct policy_set *set;
-	struct policy *policy; /* the one that rules go to */
+	struct policy *policy; /* to which rules are added */
 	unsigned rule_count;   /* of that policy */
 	char *error;
 };
@@ -31,7 +31,7 @@ struct draft {
 void draft_new(struct draft *ret_draft, char error[FAULT_MAX]);
 void draft_free(struct draft *draft);
 
-/* Where a comment goes, and whether whoever converts is warned with the same words. */
+/* Where a comment is written, and whether it is also a warning. */
 enum draft_comment {
 	DRAFT_NOTE,    /* in front of everything */
 	DRAFT_CAUTION, /* likewise, and a warning */
@@ -43,7 +43,7 @@ enum draft_comment {
 void draft_say(struct draft *draft, enum draft_comment comment, const char *format, ...)
         PRINTF_LIKE(3, 4);
 
-/* `place`: where the address, or what it was made of, is in the input. */
+/* `place`: of the address in the input, or of the setting that it is made from. */
 struct draft_listener {
 	const char *address;
 	const char *policy; /* its name */
@@ -53,17 +53,17 @@ struct draft_listener {
 int draft_listener(struct draft *draft, const struct draft_listener *listener) MUST_USE;
 /* The path of the Engine's socket. */
 int draft_upstream(struct draft *draft, const char *path, struct place place) MUST_USE;
-/* Rules that follow belong to the policy `name`. */
+/* The rules that follow belong to the policy `name`. */
 int draft_policy(struct draft *draft, const char *name) MUST_USE;
 /* Operations alone, or methods and paths. */
 int draft_rule(struct draft *draft, bool allow, const struct policy_match *match,
         struct place place) MUST_USE;
 /*
- * No more rules for this policy; one without any denies everything. Says it where the policy lets
- * GET …/attach/ws through and POST …/attach not.
+ * The policy is complete; a policy without rules denies everything. Adds a comment if the policy
+ * allows GET …/attach/ws and denies POST …/attach.
  */
 int draft_compile(struct draft *draft) MUST_USE;
-/* -EINVAL, when it became too long. */
+/* -EINVAL: the result is too long. */
 int draft_check_size(struct draft *draft) MUST_USE;
 void draft_print(const struct draft *draft, FILE *output, FILE *warnings);
 

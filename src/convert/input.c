@@ -17,8 +17,8 @@ int input_add(struct input *input, enum setting_kind kind, struct slice name, st
 	}
 	input->settings[input->count++] = (struct setting){
 	        .kind = kind,
-	        .name = arena_copy(input->arena, name),
-	        .value = arena_copy(input->arena, value),
+	        .name = check_memory(arena_copy(input->arena, name)),
+	        .value = check_memory(arena_copy(input->arena, value)),
 	        .place = place,
 	};
 	return 0;
@@ -26,7 +26,7 @@ int input_add(struct input *input, enum setting_kind kind, struct slice name, st
 
 /* ── Flags ───────────────────────────────────────────────────────────────── */
 
-/* The quotes of a shell: one word into `word`, and `line` is what follows. False: none is left. */
+/* One word into `word`, with the quotes of a shell; `line` is the rest. False: no word is left. */
 static bool next_word(struct slice *line, struct text *word)
 {
 	char quote = '\0';
@@ -58,7 +58,7 @@ static bool next_word(struct slice *line, struct text *word)
 static bool is_alone(const struct input *input, struct slice flag)
 {
 	const struct setting setting = {
-	        .kind = SETTING_FLAG, .name = arena_copy(input->arena, flag)};
+	        .kind = SETTING_FLAG, .name = check_memory(arena_copy(input->arena, flag))};
 	const struct known_setting *known = input_known(input, &setting);
 
 	return known != NULL && known->alone;
@@ -75,12 +75,14 @@ int input_add_flag(struct input *input, struct slice word, struct place place)
 	}
 	if (word.len < 2 || word.ptr[0] != '-') {
 		return fault_set(input->error, place,
-		        "'%s' is no flag: flags are written -name=value", text_show(word).text);
+		        "'%s' is not a flag: flags have the form -name=value",
+		        text_show(word).text);
 	}
 	value = slice_behind(word, word.ptr[1] == '-' ? 2 : 1);
 	(void)slice_next(&value, '=', &name);
 	if (value.ptr == NULL && !is_alone(input, name)) {
-		input->pending = (struct slice){arena_copy(input->arena, name), name.len};
+		input->pending =
+		        (struct slice){check_memory(arena_copy(input->arena, name)), name.len};
 		input->pending_place = place;
 		return 0;
 	}
@@ -89,7 +91,7 @@ int input_add_flag(struct input *input, struct slice word, struct place place)
 
 int input_add_flags(struct input *input, struct slice line, struct place place)
 {
-	char *memory = arena_take(input->arena, line.len + 1);
+	char *memory = check_memory(arena_take(input->arena, line.len + 1));
 	struct text word = text_over(memory, line.len + 1);
 
 	while (next_word(&line, &word)) {
@@ -111,7 +113,7 @@ int input_end_flags(struct input *input)
 
 /* ── Lines ───────────────────────────────────────────────────────────────── */
 
-/* The next line, without spaces at its ends and a carriage return; false when none is left. */
+/* The next line, trimmed, without a carriage return; false: no line is left. */
 static bool next_line(struct slice *rest, struct slice *ret_line)
 {
 	if (!slice_next(rest, '\n', ret_line)) {
@@ -148,7 +150,7 @@ int input_read_rules(struct input *input, struct slice lines, struct place place
 	return 0;
 }
 
-/* How many bytes a variable's name at the front has; 0: no "=" is behind one. */
+/* The length of the variable's name at the front; 0: there is no name with "=" behind it. */
 static size_t variable_len(struct slice line)
 {
 	size_t len = 0;
@@ -173,8 +175,8 @@ bool input_is_variable(struct slice line)
 }
 
 /*
- * The value that begins at `rest`, which may be in quotes and then go over several lines; `rest`
- * is moved behind its last line. False: the quote does not end.
+ * The value at the front of `rest`; in quotes it may have several lines. `rest` then begins behind
+ * the last line of the value. False: the closing quote is missing.
  */
 static bool next_value(struct slice *rest, struct slice *ret_value)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * input — what people have for another proxy, as one list of settings. Private to convert/.
+ * input — the settings of another proxy as one list. Private to convert/.
  *
  * Variables of an env file, flags, lines of rules; compose.h reads a compose file into the same
  * list.
@@ -32,23 +32,22 @@ struct setting {
 	struct place place;
 };
 
-/* A setting that the original has, under one or two names. */
+/* A setting of the original, with one or two names. */
 struct known_setting {
 	const char *flag;
 	const char *variable;
-	const char *
-	        note; /* what becomes of it, behind its name and value; NULL: something else says */
-	bool alone;   /* a flag that takes no value */
-	bool numbered; /* SP_ALLOW_GET_1 is SP_ALLOW_GET */
+	const char *note; /* its counterpart, behind its name and value; NULL: said elsewhere */
+	bool alone;       /* a flag that takes no value */
+	bool numbered;    /* SP_ALLOW_GET_1 is SP_ALLOW_GET */
 };
 
 struct input {
 	struct arena *arena;
-	const char *file;  /* as messages call it */
-	const char *image; /* part of the original's image name, "wollomatic/socket-proxy" */
-	const char *
-	        service; /* of a compose file, to be chosen; then chosen. NULL: none is asked for */
-	bool takes_rules;                  /* a file of rules is one of its forms */
+	const char *file;    /* its name in messages */
+	const char *image;   /* part of the original's image name, "wollomatic/socket-proxy" */
+	const char *service; /* of a compose file: the one to choose, later the chosen one; NULL: by
+	                        image */
+	bool takes_rules;    /* a file of rules is one of its forms */
 	const struct known_setting *known; /* up to a row without names */
 	struct setting settings[INPUT_SETTINGS_MAX];
 	unsigned count;
@@ -62,38 +61,40 @@ struct input {
 int input_add(struct input *input, enum setting_kind kind, struct slice name, struct slice value,
         struct place place) MUST_USE;
 
-/* Lines of NAME=value, which may be in quotes; of flags, cut as a shell cuts them; of rules. */
+/* Lines of NAME=value, where the value may be in quotes; of flags, split as a shell splits them; of
+ * rules. */
 int input_read_variables(struct input *input, struct slice bytes) MUST_USE;
 int input_read_flags(struct input *input, struct slice bytes) MUST_USE;
 int input_read_rules(struct input *input, struct slice lines, struct place place) MUST_USE;
 
 /*
- * The words of a command line one by one, or a line of them, cut as a shell cuts it: "-name=value",
- * "--name=value", "-name value", and those that stand alone "-name". After the last comes
- * input_end_flags().
+ * The words of a command line one by one, or one line, split as a shell splits it: "-name=value",
+ * "--name=value", "-name value", and "-name" if the flag takes no value. Call input_end_flags()
+ * after the last word.
  */
 int input_add_flag(struct input *input, struct slice word, struct place place) MUST_USE;
 int input_add_flags(struct input *input, struct slice line, struct place place) MUST_USE;
 int input_end_flags(struct input *input) MUST_USE;
 
-/* The row that a flag or a variable is; NULL: the original has no such setting. */
+/* The row of a flag or a variable; NULL: the original has no such setting. */
 const struct known_setting *input_known(const struct input *input, const struct setting *setting);
 
-/* The last flag or, without one, variable of the row with this flag or variable; NULL: neither. */
+/* The last flag of the row that `name` names, otherwise its last variable; NULL: neither is given.
+ */
 const struct setting *input_find(const struct input *input, const char *name);
-/* The value of that, or `preset` where there is none or it is empty. */
+/* The value of this setting, or `preset` if it is not given or empty. */
 const char *input_value(const struct input *input, const char *name, const char *preset);
-/* Where it is; the head of the input where there is none. */
+/* The place of this setting; the first line of the input if it is not given. */
 struct place input_place(const struct input *input, const char *name);
-/* 1, t, T, TRUE, true, True: what Go's strconv.ParseBool takes for true; "" of a flag, too. */
+/* 1, t, T, TRUE, true, True: true for Go's strconv.ParseBool; also "" of a flag. */
 bool input_is_true(const struct input *input, const char *name);
 
-/* Of a variable of the environment. */
+/* Of the name of an environment variable. */
 static inline bool input_is_name_char(char c)
 {
 	return ascii_is_alnum(c) || c == '_';
 }
-/* Whether a line is NAME=value, behind an `export` or not. */
+/* Whether a line is NAME=value or `export NAME=value`. */
 bool input_is_variable(struct slice line);
 
 #endif

@@ -5,7 +5,7 @@
 
 static const char unlike[] = "Go and PCRE2 do not read its escapes alike";
 
-/* Move behind what is at `*at`: a function of these returns NULL, or why the two differ. */
+/* Each of these functions moves `*at` behind one construct; NULL, or why Go and PCRE2 differ. */
 
 static const char *skip(const char **at, size_t len)
 {
@@ -43,7 +43,8 @@ static const char *skip_class(const char **at, struct pattern_traits *traits)
 	return problem != NULL ? problem : skip(at, 1);
 }
 
-/* "(", "(?:", "(?i)", "(?i:", "(?P<name>", "(?<name>"; the first and what opens count as depth. */
+/* "(", "(?:", "(?i)", "(?i:", "(?P<name>", "(?<name>"; a group that stays open adds to the depth.
+ */
 static const char *skip_open(const char **at, unsigned *depth)
 {
 	static const char letters[] =
@@ -69,7 +70,7 @@ static const char *skip_open(const char **at, unsigned *depth)
 	return skip(at, len);
 }
 
-/* Length of "?", "*", "+" or "{2,3}"; 0: it is no repetition. */
+/* The length of "?", "*", "+" or "{2,3}"; 0: it is not a repetition. */
 static size_t repeat_len(const char *s)
 {
 	const size_t digits = s[0] == '{' ? strspn(s + 1, "0123456789,") : 0;
@@ -113,7 +114,8 @@ const char *pattern_read(const char *expression, struct pattern_traits *ret_trai
 
 /* ── The version ─────────────────────────────────────────────────────────── */
 
-/* Length of what plainly is a version's number, "1\.[0-9]+"; 0: it may be more than that. */
+/* The length of an expression that fits only the number of a version, "1\.[0-9]+"; 0: it may fit
+ * more. */
 static size_t number_len(const char *s)
 {
 	static const char further[] = "(?:\\.[0-9]+)*";
@@ -125,7 +127,7 @@ static size_t number_len(const char *s)
 	return any || s[0] == '.' || s[0] == 'd' ? 0 : len;
 }
 
-/* Length of "/v1\.41" with something behind, or of "v1\.41/" behind "/("; 0: no version. */
+/* The length of "/v1\.41" before "/", "(" or ")", or of "v1\.41/" behind "/("; 0: no version. */
 static size_t version_len(const char *s, struct slice before)
 {
 	const bool inside =
@@ -141,22 +143,22 @@ static size_t version_len(const char *s, struct slice before)
 	return v + len + inside;
 }
 
-/* Where an alternative may begin. */
+/* Whether an alternative begins here. */
 static bool is_front(struct slice before)
 {
 	return before.len == 0 || slice_ends_with(before, SLICE("|")) ||
 	       slice_ends_with(before, SLICE("(")) || slice_ends_with(before, SLICE("(?:"));
 }
 
-/* What is copied, and how deep in groups. */
+/* The copy of an expression without versions. */
 struct copier {
 	const char *at;
 	struct text text;
 	unsigned depth;
-	unsigned cut; /* depth of the alternative whose version is off, from 1; 0: none is */
+	unsigned cut; /* depth, from 1, of the alternative whose version is removed; 0: none */
 };
 
-/* One byte, or two of an escape. */
+/* Copy one byte, or the two bytes of an escape. */
 static void copy_one(struct copier *copier)
 {
 	const char c = *copier->at;
@@ -171,7 +173,7 @@ static void copy_one(struct copier *copier)
 	}
 }
 
-/* Behind a version of `len` bytes; of a group that is empty now nothing is left. */
+/* Skip a version of `len` bytes, and remove the group around it if the group is empty now. */
 static void cut_version(struct copier *copier, size_t len)
 {
 	const struct slice before = text_slice(&copier->text);
@@ -191,7 +193,7 @@ static void cut_version(struct copier *copier, size_t len)
 const char *pattern_without_version(struct arena *arena, const char *expression)
 {
 	const size_t size = strlen(expression) + 1;
-	char *memory = arena_take(arena, size);
+	char *memory = check_memory(arena_take(arena, size));
 	struct copier copier = {.at = expression, .text = text_over(memory, size - 1)};
 
 	while (*copier.at != '\0') {

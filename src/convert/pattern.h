@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* pattern — what a regular expression of Go says to PCRE2. Private to convert/. */
+/* pattern — regular expressions of Go in PCRE2. Private to convert/. */
 #ifndef CONVERT_PATTERN_H
 #define CONVERT_PATTERN_H
 
@@ -9,18 +9,19 @@
 #include <stdbool.h>
 
 struct pattern_traits {
-	bool ungrouped; /* has "a|b" outside of any group: "^a|b$" anchors each on one side only */
-	bool backslash; /* wants a backslash in the path, which none has */
+	bool ungrouped; /* has "a|b" outside of groups: "^a|b$" anchors each alternative on one side
+	                   only */
+	bool backslash; /* fits only paths with a backslash, and there are none */
 };
 
 /*
- * Whether Go and PCRE2 read the expression alike: NULL, or the end of a sentence that says why
- * not. Brackets that do not match are left to whoever compiles it.
+ * NULL if the expression means the same in Go and in PCRE2; otherwise the reason, as the end of a
+ * sentence. Unmatched brackets are not found here, but when the expression is compiled.
  */
 const char *pattern_read(const char *expression, struct pattern_traits *ret_traits) MUST_USE;
 
 /*
- * Without the API versions that are plainly written in front of it or of its alternatives:
+ * The expression without the API versions that plainly precede it or its alternatives:
  * "(/v1\.\d+)?/(info|version)" → "/(info|version)". The text lives in `arena`.
  */
 const char *pattern_without_version(struct arena *arena, const char *expression);

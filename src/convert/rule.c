@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What a pattern allows: the operations that it plainly names, or it as it stands. */
+/* A pattern as a rule: the operations that it plainly names, otherwise the pattern itself. */
 #include "convert/pattern.h"
 #include "convert/sources.h"
 
@@ -12,14 +12,15 @@ enum {
 
 /* ── Operations ──────────────────────────────────────────────────────────── */
 
-/* A policy of the pattern alone, and what asking it takes. */
+/* A policy that has only the pattern, and memory for its verdicts. */
 struct trial {
 	struct policy *policy;
 	struct policy_scratch *scratch;
 	struct docker_request request;
 };
 
-/* Whether the pattern fits a path, made of a part of a row's, in any of its spellings. */
+/* Whether the pattern fits a path that is made of a part of a row's path, with or without version.
+ */
 static bool fits(struct trial *trial, const char *method, const char *front, struct slice part,
         const char *name, const char *end)
 {
@@ -43,7 +44,7 @@ static bool fits(struct trial *trial, const char *method, const char *front, str
 	return allowed;
 }
 
-/* Whether the pattern fits whatever the row does. */
+/* Whether the pattern fits every path of the row, as far as these names show. */
 static bool fits_row(struct trial *trial, const struct docker_endpoint *row)
 {
 	static const char *const names[] = {"a", "0a.B_c-d", "%20!$&'()+,;=:@[]~%c3%a9", "a/b"};
@@ -56,7 +57,7 @@ static bool fits_row(struct trial *trial, const struct docker_endpoint *row)
 	return all;
 }
 
-/* Whether it fits something near a row that it fits, which is no row. */
+/* Whether the pattern also fits a path beside the row that no row fits. */
 static bool fits_more(struct trial *trial, const struct docker_endpoint *row)
 {
 	const struct slice path = slice_of(row->path);
@@ -75,7 +76,7 @@ static bool fits_more(struct trial *trial, const struct docker_endpoint *row)
 	       (last[1] != '{' && fits(trial, row->method, "", path, "a", "foo"));
 }
 
-/* Mark the rows of a method that the pattern fits; false: none, or something that is no row. */
+/* Mark the rows of a method that the pattern fits; false: there is none, or it fits other paths. */
 static bool mark_rows(struct trial *trial, const char *method, bool *marks)
 {
 	bool any = false;
@@ -105,8 +106,9 @@ static bool has_method(const struct pattern_rule *rule, const char *method)
 }
 
 /*
- * Add the operation of a marked row. False: it has another row with a method of the rule, which
- * is not marked. *ret_more: it has other methods too, so that those of the rule must be said.
+ * Add the operation of a marked row. False: the operation has another row with a method of the
+ * rule, and that row is not marked. *more: the operation has other methods, so that the rule must
+ * name its methods.
  */
 static bool add_operation(const struct pattern_rule *rule, const bool *marks, unsigned id,
         struct policy_match *match, const char **operations, bool *more)
@@ -134,12 +136,13 @@ static bool add_operation(const struct pattern_rule *rule, const bool *marks, un
 	return true;
 }
 
-/* The operations that are, with the methods of the rule, exactly what it fits; none: there are
- * no such. */
+/* The operations that, with the methods of the rule, are exactly the requests that the pattern
+ * fits; none if there are no such operations. */
 static void find_operations(struct draft *draft, struct trial *trial,
         const struct pattern_rule *rule, const char **operations, struct policy_match *ret_match)
 {
-	bool *marks = arena_take(&draft->arena, docker_endpoint_count * sizeof(*marks));
+	bool *marks =
+	        check_memory(arena_take(&draft->arena, docker_endpoint_count * sizeof(*marks)));
 	bool plain = true;
 	bool more = false;
 
@@ -162,22 +165,26 @@ static void remark(
 {
 	if (traits->ungrouped) {
 		draft_say(draft, DRAFT_DOUBT,
-		        "The original was looser: with no parentheses around a|b, '^' belongs to "
-		        "the first alternative alone and '$' to the last, so that %s also passed "
-		        "paths that only begin, end or go on like one. Here each alternative is "
+		        "The original was looser: without parentheses around a|b, '^' belongs only "
+		        "to the first alternative and '$' only to the last. %s therefore also "
+		        "fitted "
+		        "paths that only begin or end like one alternative. Here each alternative "
+		        "is "
 		        "a whole path.",
 		        rule->pattern);
 	}
 	if (traits->backslash) {
 		draft_say(draft, DRAFT_DROPPED,
-		        "\\\\ in %s is a backslash in the path itself, which no path has: what is "
-		        "written so never passed, and stays closed. If one of them was meant to be "
-		        "taken away, by a shell for example, convert again with a single one.",
+		        "\\\\ in %s is a backslash in the path itself, and no path has one: the "
+		        "pattern never fitted there, and stays closed. If a shell, for example, "
+		        "was "
+		        "meant to remove one backslash, convert again with a single backslash.",
 		        rule->pattern);
 	}
 }
 
-/* For `path`, where no version is left to be seen: the Engine treats all alike. */
+/* Use `path` if the pattern sees no version without its prefix: the Engine treats all versions
+ * alike. */
 static void cut_version(struct draft *draft, struct policy_match *match)
 {
 	const char *path = pattern_without_version(&draft->arena, match->versioned_path);
@@ -188,15 +195,44 @@ static void cut_version(struct draft *draft, struct policy_match *match)
 	}
 }
 
-int convert_pattern_rule(struct draft *draft, const struct pattern_rule *rule)
+/* A policy that has only this rule. */
+static int open_trial(struct draft *draft, const struct policy_match *match, struct place place,
+        struct policy_set *set, struct trial *ret_trial)
+{
+	ret_trial->scratch = check_memory(policy_scratch_new());
+	return policy_new(set, SLICE("trial"), NOWHERE, &ret_trial->policy, draft->error) < 0 ||
+	                       policy_add_rule(
+	                               ret_trial->policy, true, match, "", place, draft->error) < 0
+	               ? -EINVAL
+	               : policy_compile(ret_trial->policy, draft->error);
+}
+
+/* Write the operations that the pattern names, otherwise the pattern. */
+static int write_pattern(struct draft *draft, const struct pattern_rule *rule)
 {
 	struct policy_match match = {.methods = rule->methods,
 	        .method_count = rule->method_count,
 	        .versioned_path = rule->pattern};
 	const char *operations[OPERATIONS_MAX];
 	struct policy_match named;
+	struct policy_set *set = check_memory(policy_set_new());
+	struct trial *trial = check_memory(arena_take(&draft->arena, sizeof(*trial)));
+
+	int code = open_trial(draft, &match, rule->place, set, trial);
+	if (code == 0) {
+		find_operations(draft, trial, rule, operations, &named);
+		cut_version(draft, &match);
+		code = draft_rule(
+		        draft, true, named.operation_count > 0 ? &named : &match, rule->place);
+	}
+	policy_scratch_free(trial->scratch);
+	policy_set_free(set);
+	return code;
+}
+
+int convert_pattern_rule(struct draft *draft, const struct pattern_rule *rule)
+{
 	struct pattern_traits traits;
-	struct trial *trial = arena_take(&draft->arena, sizeof(*trial));
 	const char *problem = strlen(rule->pattern) > POLICY_PATTERN_MAX
 	                              ? "it is too long"
 	                              : pattern_read(rule->pattern, &traits);
@@ -207,22 +243,5 @@ int convert_pattern_rule(struct draft *draft, const struct pattern_rule *rule)
 		return 0;
 	}
 	remark(draft, rule, &traits);
-	struct policy_set *set = policy_set_new();
-	trial->scratch = policy_scratch_new();
-	int code = policy_new(set, SLICE("trial"), NOWHERE, &trial->policy, draft->error);
-	if (code == 0) {
-		code = policy_add_rule(trial->policy, true, &match, "", rule->place, draft->error);
-	}
-	if (code == 0) {
-		code = policy_compile(trial->policy, draft->error);
-	}
-	if (code == 0) {
-		find_operations(draft, trial, rule, operations, &named);
-		cut_version(draft, &match);
-		code = draft_rule(
-		        draft, true, named.operation_count > 0 ? &named : &match, rule->place);
-	}
-	policy_scratch_free(trial->scratch);
-	policy_set_free(set);
-	return code;
+	return write_pattern(draft, rule);
 }

@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: MIT */
-/* sources — one function for each proxy that settings come from. Private to convert/. */
+/* sources — one function for each of the other proxies. Private to convert/. */
 #ifndef CONVERT_SOURCES_H
 #define CONVERT_SOURCES_H
 
 #include "convert/draft.h"
 #include "convert/input.h"
 
-/* Settings that the original has, besides switches of switches/; up to a row without names. */
+/* The settings of the original, except those of switches/; a row without names ends them. */
 extern const struct known_setting convert_switched_settings[];
 extern const struct known_setting convert_wollomatic_settings[];
 extern const struct known_setting convert_cetusguard_settings[];
 
-/* Write what `input` says to `draft`. 0, or -EINVAL with a message in draft->error. */
+/* Convert `input` to `draft`. 0, or -EINVAL with a message in draft->error. */
 int convert_tecnativa(struct input *input, struct draft *draft) MUST_USE;
 int convert_linuxserver(struct input *input, struct draft *draft) MUST_USE;
 int convert_wollomatic(struct input *input, struct draft *draft) MUST_USE;

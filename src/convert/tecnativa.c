@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Tecnativa's and linuxserver's proxies: HAProxy with rules that look at
- * variables. What they come to is worked out by switches/, from the values as
- * HAProxy reads them; where the two differ from this program it is said here.
+ * Tecnativa's and linuxserver's proxies: HAProxy with rules that depend on
+ * variables. switches/ makes the rules from the values as HAProxy reads them;
+ * this file has the differences between these proxies and this program.
  */
 #include "convert/sources.h"
 
@@ -22,12 +22,12 @@ const struct known_setting convert_switched_settings[] = {
         {.flag = NULL},
 };
 
-/* Names behind "ALLOW_" have a space on both sides. */
+/* In lists of names (without "ALLOW_") each name has a space on both sides. */
 struct flavour {
 	const char *policy;
 	const char *details;    /* closed until they are 1 */
-	const char *actions;    /* they open; NULL: all that only open */
-	bool methods;           /* DELETE and its like, which POST does not open */
+	const char *actions;    /* they only open */
+	bool methods;           /* has DELETE, PUT and PATCH, which POST does not open */
 	bool podman;            /* knows libpod and its switches */
 	bool actions_need_post; /* ALLOW_START alone opens nothing */
 	bool words_switch_ipv6; /* DISABLE_IPV6 may be a word */
@@ -40,7 +40,7 @@ static const struct flavour tecnativa = {
         .actions_need_post = true,
         .words_switch_ipv6 = true,
 };
-/* That of a file that has one of its variables. */
+/* The flavour of a file that has a variable of the newest template. */
 static const struct flavour tecnativa_newest = {
         .policy = "tecnativa",
         .details = " ARCHIVE ATTACH EXEC EXPORT KILL LOGS ",
@@ -52,6 +52,7 @@ static const struct flavour tecnativa_newest = {
 static const struct flavour linuxserver = {
         .policy = "linuxserver",
         .details = " ARCHIVE CHANGES EXPORT LOGS TOP ",
+        .actions = " RESTARTS START STOP PAUSE UNPAUSE ",
         .podman = true,
 };
 
@@ -60,12 +61,12 @@ struct switched {
 	const struct input *input;
 	struct draft *draft;
 	struct switches switches;
-	const struct setting *settings[SWITCHES_COUNT]; /* where each was given */
+	const struct setting *settings[SWITCHES_COUNT]; /* as given */
 };
 
 /* ── Values ──────────────────────────────────────────────────────────────── */
 
-/* A whole number other than 0 is true for HAProxy, anything else false. */
+/* To HAProxy a whole number other than 0 is true, and anything else is false. */
 static bool is_true(const char *value)
 {
 	const char *digits = value + (value[0] == '-' || value[0] == '+');
@@ -92,18 +93,16 @@ static bool is_detail(const struct flavour *flavour, const struct switch_row *ro
 
 static bool is_known(const struct flavour *flavour, const struct switch_row *row)
 {
-	if (strncmp(row->variable, "LIBPOD_", 7) == 0 && !flavour->podman) {
-		return false;
+	if (strncmp(row->variable, "LIBPOD_", 7) == 0) {
+		return flavour->podman;
 	}
 	if (row->kind != SWITCH_OPERATIONS) {
 		return row->kind != SWITCH_METHOD || flavour->methods;
 	}
-	return is_detail(flavour, row) ||
-	       (flavour->actions != NULL ? is_listed(row->variable, flavour->actions)
-	                                 : row->effects == SWITCH_OPENS);
+	return is_detail(flavour, row) || is_listed(row->variable, flavour->actions);
 }
 
-/* A word that is not said to be off, and that HAProxy did not read as on. */
+/* Remark on a word that does not mean off, and that HAProxy reads as 0. */
 static void doubt_word(struct switched *switched, const struct setting *setting)
 {
 	enum switch_value meant = SWITCH_ON;
@@ -112,45 +111,55 @@ static void doubt_word(struct switched *switched, const struct setting *setting)
 	const bool word = switches_read_value(slice_of(setting->value), &meant);
 	if (!number && (!word || meant == SWITCH_ON)) {
 		draft_say(switched->draft, DRAFT_DOUBT,
-		        "%s=%s was closed: the original reads only numbers, and this word as 0. "
-		        "So it is closed here. If it was meant to be open, convert again with "
-		        "%s=1.",
+		        "%s=%s was closed: the original reads numbers, and any word as 0. It is "
+		        "closed here too. To open it, convert again with %s=1.",
 		        setting->name, setting->value, setting->name);
 	}
 }
 
-/* What the original does not know opens nothing; what it was to close is closed all the same. */
+/* A variable that the original does not know opens nothing; what it is meant to close is closed. */
 static int read_unknown(struct switched *switched, const struct setting *setting, unsigned number)
 {
 	static const char *const everything[] = {"*"};
 	const struct policy_match all = {.operations = everything, .operation_count = 1};
 	enum switch_value value = SWITCH_OFF;
+	const bool word = switches_read_value(slice_of(setting->value), &value);
+	const bool opens = word && value == SWITCH_ON;
 
-	if (switches_read_value(slice_of(setting->value), &value) && value == SWITCH_ON) {
-		if (number < SWITCHES_COUNT) {
-			draft_say(switched->draft, DRAFT_DROPPED,
-			        "%s=%s: it did nothing: the original does not know it.",
-			        setting->name, setting->value);
-		}
-		return 0; /* else it is no switch at all, which is said of every such setting */
-	}
 	if (number < SWITCHES_COUNT) {
 		draft_say(switched->draft, DRAFT_DROPPED,
-		        "%s=%s: it did nothing: the original does not know it. What it was to "
-		        "close is closed here.",
-		        setting->name, setting->value);
-		switched->switches.values[number] = SWITCH_OFF;
+		        "%s=%s: it did nothing: the original does not know it.%s", setting->name,
+		        setting->value, opens ? "" : " What it is meant to close is closed here.");
+		switched->switches.values[number] =
+		        opens ? switched->switches.values[number] : SWITCH_OFF;
 		return 0;
 	}
-	if (value == SWITCH_ON || !switches_read_value(slice_of(setting->value), &value)) {
-		return 0;
+	if (opens || !word) {
+		return 0; /* no switch: note_settings() names every such setting */
 	}
 	draft_say(switched->draft, DRAFT_DROPPED,
-	        "%s=%s: it was to close something, and nobody knows what. So that nothing passes "
-	        "that it was to close, everything is denied: find out what was meant, then take "
-	        "the rule deny: ['*'] out.",
+	        "%s=%s: it is meant to close something unknown. Therefore everything is denied: "
+	        "find "
+	        "out what it means, then remove the rule deny: ['*'].",
 	        setting->name, setting->value);
 	return draft_rule(switched->draft, false, &all, setting->place);
+}
+
+/* Rows that are closed until they are 1. */
+static bool is_closed_at_first(const struct flavour *flavour, const struct switch_row *row)
+{
+	return row->kind == SWITCH_METHOD || is_detail(flavour, row);
+}
+
+/* 1 opens no detail, and 0 closes no action: both then follow their section and POST. */
+static enum switch_value value_of(
+        const struct flavour *flavour, const struct switch_row *row, bool on)
+{
+	if (on) {
+		return is_detail(flavour, row) ? SWITCH_UNSET : SWITCH_ON;
+	}
+	return row->kind != SWITCH_OPERATIONS || is_detail(flavour, row) ? SWITCH_OFF
+	                                                                 : SWITCH_UNSET;
 }
 
 static int read_setting(struct switched *switched, const struct setting *setting)
@@ -166,10 +175,7 @@ static int read_setting(struct switched *switched, const struct setting *setting
 	}
 	switched->settings[number] = setting;
 	doubt_word(switched, setting);
-	switched->switches.values[number] = !on ? SWITCH_OFF
-	                                    : is_detail(switched->flavour, switches_row(number))
-	                                            ? SWITCH_UNSET
-	                                            : SWITCH_ON;
+	switched->switches.values[number] = value_of(switched->flavour, switches_row(number), on);
 	return 0;
 }
 
@@ -180,8 +186,8 @@ static int read_settings(struct switched *switched)
 		const bool known = is_known(switched->flavour, row);
 		const bool can_close =
 		        row->kind == SWITCH_METHOD || (row->effects & SWITCH_CLOSES) != 0;
-		/* What the original does not know, it does not allow; nor does it close that. */
-		if (known ? can_close : !can_close) {
+		/* A switch that the original does not know neither allows nor denies. */
+		if (known ? is_closed_at_first(switched->flavour, row) : !can_close) {
 			switched->switches.values[number] = SWITCH_OFF;
 		}
 	}
@@ -205,7 +211,7 @@ static struct place place_of(const struct switched *switched, const struct switc
 	return (struct place){switched->input->file, 1};
 }
 
-/* Of operations those that the original has: without podman only the Engine's own. */
+/* Without podman's operations if the original does not know podman. */
 static int write_rule(struct switched *switched, const struct switch_rule *rule)
 {
 	const char *operations[SWITCHES_OPERATIONS_MAX];
@@ -227,7 +233,7 @@ static int write_rule(struct switched *switched, const struct switch_rule *rule)
 	return draft_rule(switched->draft, rule->allow, &match, place_of(switched, rule->row));
 }
 
-/* Whether a rule of switches/ holds in the original; what does not is remarked on. */
+/* Whether the original has a rule of switches/; otherwise a remark says so. */
 static bool holds(struct switched *switched, const struct switch_rule *rule)
 {
 	const struct switches *switches = &switched->switches;
@@ -239,8 +245,8 @@ static bool holds(struct switched *switched, const struct switch_rule *rule)
 	        switched->flavour->actions_need_post &&
 	        !switches_is_on(switches, DOCKER_SECTION_COUNT)) {
 		draft_say(switched->draft, DRAFT_DOUBT,
-		        "%s=1 opened nothing: the original wants POST=1 too. If it was meant to be "
-		        "open, add the rule allow: [%s].",
+		        "%s=1 opened nothing: the original needs POST=1 too. To open it, add the "
+		        "rule allow: [%s].",
 		        rule->row->variable, rule->operations[0]);
 		return false;
 	}
@@ -297,8 +303,8 @@ static int write_listeners(struct switched *switched)
 	const char *problem = bind_read(slice_of(words), &bind, &word);
 	if (problem != NULL) {
 		draft_say(switched->draft, DRAFT_LOST,
-		        "BIND_CONFIG=%s: '%s': %s. So that nobody gets in who did not, the "
-		        "listener is on 127.0.0.1.",
+		        "BIND_CONFIG=%s: '%s': %s. The listener is on 127.0.0.1, so that no other "
+		        "client can connect.",
 		        words, text_show(word).text, problem);
 		listener.address = "tcp://127.0.0.1:2375";
 		return draft_listener(switched->draft, &listener);
@@ -314,7 +320,7 @@ static int write_listeners(struct switched *switched)
 	return 0;
 }
 
-/* Whether a variable is given that only the newest template has. */
+/* Whether a variable is given that only the newest template knows. */
 static bool is_newest(const struct input *input)
 {
 	bool newest = false;
@@ -329,12 +335,13 @@ static bool is_newest(const struct input *input)
 
 static int convert(const struct flavour *flavour, const struct input *input, struct draft *draft)
 {
-	struct switched *switched = arena_take(&draft->arena, sizeof(*switched));
+	struct switched *switched = check_memory(arena_take(&draft->arena, sizeof(*switched)));
 
 	*switched = (struct switched){.flavour = flavour, .input = input, .draft = draft};
 	draft_say(draft, DRAFT_NOTE,
-	        "The original compares how a path begins, in any letter case: CONTAINERS=1 also "
-	        "passed /containersfoo and /containers/../secrets on. That is not carried over.");
+	        "The original compares the beginning of a path, in any letter case: CONTAINERS=1 "
+	        "also "
+	        "allowed /containersfoo and /containers/../secrets. Such paths are not converted.");
 	if (write_listeners(switched) < 0 ||
 	        draft_upstream(draft, input_value(input, "SOCKET_PATH", "/var/run/docker.sock"),
 	                input_place(input, "SOCKET_PATH")) < 0 ||
@@ -351,10 +358,9 @@ int convert_tecnativa(struct input *input, struct draft *draft)
 
 	if (newest) {
 		draft_say(draft, DRAFT_CAUTION,
-		        "It has variables that only the newest template knows, DELETE and "
-		        "ALLOW_EXEC "
-		        "for example, and is taken for that: what these close there is closed "
-		        "until they are 1.");
+		        "It has variables that only the newest template knows, such as DELETE and "
+		        "ALLOW_EXEC, and is converted as that template: what these variables close "
+		        "is closed until they are 1.");
 	}
 	return convert(newest ? &tecnativa_newest : &tecnativa, input, draft);
 }

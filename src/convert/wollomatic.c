@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * wollomatic's proxy: for each method regular expressions over the whole path,
+ * wollomatic's proxy: regular expressions over the whole path for each method,
  * as flags, as SP_ variables, and as labels of the containers that may connect.
  */
 #include "convert/sources.h"
@@ -66,7 +66,7 @@ struct wollomatic {
 
 /* ── Rules ───────────────────────────────────────────────────────────────── */
 
-/* What is behind "allow" of the flag in the row; NULL: the row is no method's. */
+/* The method in the flag of the row, behind "allow"; NULL: the flag has no method. */
 static const char *method_of(const struct known_setting *known)
 {
 	return known != NULL && known->numbered ? known->flag + strlen("allow") : NULL;
@@ -76,8 +76,8 @@ static int write_pattern(struct draft *draft, const struct setting *setting, con
 {
 	const struct pattern_rule rule = {&method, 1, setting->value, setting->place};
 
-	if (policy_method_bit(slice_of(method)) == 0) {
-		draft_say(draft, DRAFT_DROPPED, "%s=%s: the Engine has nothing for %s.",
+	if (docker_method_of(slice_of(method)) == DOCKER_METHOD_OTHER) {
+		draft_say(draft, DRAFT_DROPPED, "%s=%s: the Engine has no request with %s.",
 		        setting->name, setting->value, method);
 		return 0;
 	}
@@ -86,7 +86,7 @@ static int write_pattern(struct draft *draft, const struct setting *setting, con
 	return convert_pattern_rule(draft, &rule);
 }
 
-/* The original looks at the mounts of these. Until this program does, nothing may pass. */
+/* The original checks the mounts in these requests; this program does not yet, and denies them. */
 static int write_bind_mounts(struct draft *draft, const struct setting *setting)
 {
 	static const char *const operations[] = {"container.create", "container.update",
@@ -95,9 +95,9 @@ static int write_bind_mounts(struct draft *draft, const struct setting *setting)
 	        .operations = operations, .operation_count = ARRAY_LEN(operations)};
 
 	draft_say(draft, DRAFT_LOST,
-	        "%s=%s: mounts are not looked at. So that nobody mounts anything else, creating "
-	        "and updating containers, services and volumes is denied: take the rule deny: "
-	        "[container.create, ...] out to allow any mount.",
+	        "%s=%s: this program does not check mounts. Therefore creating and updating "
+	        "containers, services and volumes is denied. To allow any mount, remove the rule "
+	        "deny: [container.create, ...].",
 	        setting->name, setting->value);
 	return draft_rule(draft, false, &match, setting->place);
 }
@@ -115,7 +115,7 @@ static int write_default_policy(struct wollomatic *wollomatic)
 	for (unsigned i = 0; i < input->count; i++) {
 		const struct setting *setting = &input->settings[i];
 		const char *method = method_of(input_known(input, setting));
-		/* A flag for a method takes its variables out. */
+		/* A flag for a method replaces the variables of this method. */
 		if (method != NULL &&
 		        input_find(input, input_known(input, setting)->flag)->kind ==
 		                setting->kind &&
@@ -128,7 +128,7 @@ static int write_default_policy(struct wollomatic *wollomatic)
 
 /* ── Labels ──────────────────────────────────────────────────────────────── */
 
-/* "get.2" of "socket-proxy.allow.get.2"; ptr NULL: it is no label of the proxy. */
+/* "get.2" of "socket-proxy.allow.get.2"; ptr NULL: it is not a label of the proxy. */
 static struct slice label_end(const struct wollomatic *wollomatic, const struct setting *setting)
 {
 	struct slice name = slice_of(setting->name);
@@ -160,7 +160,8 @@ static int write_label(struct wollomatic *wollomatic, const struct setting *sett
 	return 0;
 }
 
-/* A policy from the labels of the service at `first`, mounts in front: deny comes before allow. */
+/* A policy from the labels of the service at `first`. Mounts come first, because deny rules precede
+ * allow rules. */
 static int write_service(struct wollomatic *wollomatic, unsigned first)
 {
 	const struct input *input = wollomatic->input;
@@ -169,8 +170,9 @@ static int write_service(struct wollomatic *wollomatic, unsigned first)
 
 	(void)snprintf(name, sizeof(name), "client-%.48s", service);
 	draft_say(wollomatic->draft, DRAFT_LOST,
-	        "the labels of %s are for one container, and clients are not told apart. They are "
-	        "the policy %s, which no listener uses: give it a listener of its own.",
+	        "the labels of %s are for one container, and this program does not identify "
+	        "containers. They are the policy %s, which no listener uses: give this policy a "
+	        "listener of its own.",
 	        service, name);
 	if (draft_policy(wollomatic->draft, name) < 0) {
 		return -EINVAL;
@@ -189,8 +191,8 @@ static int write_service(struct wollomatic *wollomatic, unsigned first)
 }
 
 /*
- * A policy for each service that has labels. They count only for a proxy that knows its own name,
- * and over TCP. How many were written, or -EINVAL.
+ * A policy for each service that has labels. The original reads labels only if it knows its own
+ * name, and over TCP. The number of policies, or -EINVAL.
  */
 static int write_services(struct wollomatic *wollomatic)
 {
@@ -208,8 +210,8 @@ static int write_services(struct wollomatic *wollomatic)
 		}
 		if (!count_at_all) {
 			draft_say(wollomatic->draft, DRAFT_NOTE,
-			        "The labels %s.allow.* did nothing: the original looks at them "
-			        "only with -proxycontainername, and over TCP.",
+			        "The labels %s.allow.* did nothing: the original reads them only "
+			        "with -proxycontainername, and over TCP.",
 			        wollomatic->prefix);
 			return 0;
 		}
@@ -235,7 +237,7 @@ static bool list_has(const char *list, struct slice word)
 	return element.ptr != NULL;
 }
 
-/* The variable is octal; the flag is what a literal of Go is: 0600 octal, 600 decimal. */
+/* The variable is octal; the flag is a literal of Go: 0600 is octal, 600 is decimal. */
 static bool read_mode(const struct setting *setting, unsigned *ret_mode)
 {
 	const char *digits = setting->value;
@@ -256,12 +258,12 @@ static int write_unix_listener(struct wollomatic *wollomatic, const char *path)
 	const struct input *input = wollomatic->input;
 	const struct setting *setting = input_find(input, "proxysocketendpointfilemode");
 	const size_t size = sizeof("unix://") + strlen(path);
-	char *address = arena_take(&wollomatic->draft->arena, size);
+	char *address = check_memory(arena_take(&wollomatic->draft->arena, size));
 	unsigned mode = 0600;
 
 	if (setting != NULL && setting->value[0] != '\0' && !read_mode(setting, &mode)) {
 		return fault_set(wollomatic->draft->error, setting->place,
-		        "%s: '%s' is not accepted: it is a file's mode of at most 0777, such as "
+		        "%s: '%s' is not accepted: give the mode of a file, at most 0777, such as "
 		        "0660",
 		        setting->name, text_show(slice_of(setting->value)).text);
 	}
@@ -271,8 +273,8 @@ static int write_unix_listener(struct wollomatic *wollomatic, const char *path)
 	return draft_listener(wollomatic->draft, &listener);
 }
 
-/* Where everyone may connect as they could, "0.0.0.0/0" being everyone over IPv4; host.ptr NULL:
- * only some could. */
+/* The host on which all clients may connect as before ("0.0.0.0/0": all clients over IPv4);
+ * host.ptr NULL: the original accepts only some clients. */
 static struct slice open_host(const char *from, struct slice host)
 {
 	const bool ipv4 = list_has(from, SLICE("0.0.0.0/0"));
@@ -285,7 +287,7 @@ static struct slice open_host(const char *from, struct slice host)
 	return ipv4 && slice_equal(host, SLICE("::")) ? SLICE("0.0.0.0") : (struct slice){NULL, 0};
 }
 
-/* As it was, or on loopback where clients would get in that did not. */
+/* The address of the original; on loopback if further clients could connect. */
 static int write_tcp_listener(struct wollomatic *wollomatic, bool labels)
 {
 	const struct input *input = wollomatic->input;
@@ -303,15 +305,17 @@ static int write_tcp_listener(struct wollomatic *wollomatic, bool labels)
 	const char *was = draft_tcp_address(draft, given, port);
 	if (host.ptr == NULL) {
 		draft_say(draft, DRAFT_LOST,
-		        "allowfrom=%s: clients are not told apart by their addresses. So that "
-		        "nobody else gets in, the listener is on 127.0.0.1 and no longer on %.*s. "
-		        "Where only those clients can reach it, a Docker network of their own "
-		        "for example, make its address %s.",
+		        "allowfrom=%s: this program does not identify clients by their addresses. "
+		        "Therefore the listener is on 127.0.0.1 and not on %.*s. If only those "
+		        "clients can reach it, on a Docker network of their own for example, make "
+		        "its address %s.",
 		        from, SLICE_FMT(given), was);
 	} else if (labels && !draft_is_loopback(given)) {
 		draft_say(draft, DRAFT_LOST,
-		        "while clients are not told apart, the listener is on 127.0.0.1 and not "
-		        "on %.*s; when each has its own, make the address of this one %s.",
+		        "the labels apply to single clients. Until each client has a listener of "
+		        "its "
+		        "own, this listener is on 127.0.0.1 and not on %.*s; then make its address "
+		        "%s.",
 		        SLICE_FMT(given), was);
 		host.ptr = NULL;
 	}

@@ -1,6 +1,30 @@
 /* SPDX-License-Identifier: MIT */
 #include "docker/catalogue.h"
 
+/* ── Methods ─────────────────────────────────────────────────────────────── */
+
+static const struct slice method_names[] = {
+#define METHOD(name) [DOCKER_METHOD_##name] = SLICE_INIT(#name),
+#include "docker/methods.def"
+#undef METHOD
+        [DOCKER_METHOD_OTHER] = SLICE_INIT("OTHER"),
+};
+
+enum docker_method docker_method_of(struct slice name)
+{
+	unsigned method = 0;
+
+	while (method < DOCKER_METHOD_OTHER && !slice_equal(method_names[method], name)) {
+		method++;
+	}
+	return (enum docker_method)method;
+}
+
+const char *docker_method_name(enum docker_method method)
+{
+	return method_names[method].ptr;
+}
+
 /* ── Endpoints ───────────────────────────────────────────────────────────── */
 
 /* The words of endpoints.def. */
@@ -50,11 +74,12 @@ static const struct docker_endpoint endpoints[ENDPOINT_COUNT] = {
 const struct catalogue_key catalogue_keys[ENDPOINT_COUNT + 1] = {
 #define GROUP(section)
 #define ENDPOINT(operation, method, section, path, ...)                                            \
-	{(path) + sizeof(path) - 1 - CATALOGUE_TAIL, METHOD_##method, DOCKER_SECTION_##section},
+	{(path) + sizeof(path) - 1 - CATALOGUE_TAIL, DOCKER_METHOD_##method,                       \
+	        DOCKER_SECTION_##section},
 #include "docker/endpoints.def"
 #undef GROUP
 #undef ENDPOINT
-        [ENDPOINT_COUNT] = {"", METHOD_OTHER, DOCKER_SECTION_COUNT + 1},
+        [ENDPOINT_COUNT] = {"", DOCKER_METHOD_OTHER, DOCKER_SECTION_COUNT + 1},
 };
 
 static const uint16_t groups[DOCKER_SECTION_COUNT + 1] = {
@@ -120,15 +145,15 @@ enum kind {
 
 enum { SECTIONS_AND_NONE = DOCKER_SECTION_COUNT + 1 };
 
-static enum kind kind_of(enum method method)
+static enum kind kind_of(enum docker_method method)
 {
-	if (method == METHOD_GET || method == METHOD_HEAD) {
+	if (method == DOCKER_METHOD_GET || method == DOCKER_METHOD_HEAD) {
 		return KIND_READ;
 	}
-	return method == METHOD_OPTIONS ? KIND_OPTIONS : KIND_OTHER;
+	return method == DOCKER_METHOD_OPTIONS ? KIND_OPTIONS : KIND_OTHER;
 }
 
-unsigned catalogue_unknown(enum docker_section section, enum method method)
+unsigned catalogue_unknown(enum docker_section section, enum docker_method method)
 {
 	return ENDPOINT_COUNT + kind_of(method) * SECTIONS_AND_NONE + section;
 }
@@ -140,7 +165,7 @@ unsigned docker_id_count(void)
 
 static enum kind id_kind(unsigned id)
 {
-	return id < ENDPOINT_COUNT ? kind_of((enum method)catalogue_keys[id].method)
+	return id < ENDPOINT_COUNT ? kind_of((enum docker_method)catalogue_keys[id].method)
 	                           : (enum kind)((id - ENDPOINT_COUNT) / SECTIONS_AND_NONE);
 }
 

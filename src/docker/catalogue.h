@@ -7,16 +7,6 @@
 
 #include "docker/docker.h"
 
-enum method {
-	METHOD_GET,
-	METHOD_HEAD,
-	METHOD_POST,
-	METHOD_PUT,
-	METHOD_DELETE,
-	METHOD_OPTIONS,
-	METHOD_OTHER, /* no row has it */
-};
-
 /* The first row of a section; its rows follow each other. */
 unsigned catalogue_group(enum docker_section section);
 
@@ -36,6 +26,6 @@ extern const struct catalogue_key catalogue_keys[]; /* of each row, and one that
 enum docker_section catalogue_section(struct slice segment);
 
 /* The id of what no row fits. */
-unsigned catalogue_unknown(enum docker_section section, enum method method);
+unsigned catalogue_unknown(enum docker_section section, enum docker_method method);
 
 #endif

@@ -28,19 +28,32 @@ enum docker_section {
 	DOCKER_SECTION_NONE = DOCKER_SECTION_COUNT, /* the first segment names none */
 };
 
+/* Methods that a policy tells apart; docker/methods.def. */
+enum docker_method {
+#define METHOD(name) DOCKER_METHOD_##name,
+#include "docker/methods.def"
+#undef METHOD
+	DOCKER_METHOD_OTHER, /* none of them; no row of the catalogue has it */
+};
+
+/* The case counts (RFC 9110 section 9.1). */
+enum docker_method docker_method_of(struct slice name);
+/* "GET"; "OTHER" of DOCKER_METHOD_OTHER. */
+const char *docker_method_name(enum docker_method method);
+
 /* What an operation is; flags, because most are several. */
 enum docker_trait {
 	DOCKER_READ = 1 << 0,    /* changes nothing */
 	DOCKER_WRITE = 1 << 1,   /* changes something, or makes the Engine do something */
-	DOCKER_LEAK = 1 << 2,    /* its answer may hold secrets or the contents of files */
-	DOCKER_STREAM = 1 << 3,  /* its answer may be endless or take long */
-	DOCKER_ATTACH = 1 << 4,  /* reads no body; answers 101, or 200 and a raw stream */
-	DOCKER_EXEC = 1 << 5,    /* reads a JSON body; answers as attach does, or ordinarily */
-	DOCKER_UPGRADE = 1 << 6, /* 101 or an ordinary answer: attach/ws, session, grpc */
+	DOCKER_LEAK = 1 << 2,    /* its response may hold secrets or the contents of files */
+	DOCKER_STREAM = 1 << 3,  /* its response may be endless or take long */
+	DOCKER_ATTACH = 1 << 4,  /* reads no body; the response is 101, or 200 and a raw stream */
+	DOCKER_EXEC = 1 << 5,    /* reads a JSON body; responds as to attach, or ordinarily */
+	DOCKER_UPGRADE = 1 << 6, /* 101 or an ordinary response: attach/ws, session, grpc */
 	DOCKER_JSON = 1 << 7,    /* its body is JSON */
 	DOCKER_TAR = 1 << 8,     /* its body is a tar archive */
 	DOCKER_FAR = 1 << 9,     /* makes the Engine contact another machine */
-	DOCKER_ROOT = 1 << 10,   /* whoever may ask for it as he likes is root on the host */
+	DOCKER_ROOT = 1 << 10,   /* a client that may send any such request is root on the host */
 	DOCKER_HIJACK = DOCKER_ATTACH | DOCKER_EXEC | DOCKER_UPGRADE,
 };
 
@@ -66,7 +79,7 @@ struct docker_endpoint {
 /*
  * A request is told apart by one number, its id: the row of the catalogue
  * below docker_endpoint_count; above it what no row fits, by section and by
- * the kind of its method (GET and HEAD; OPTIONS, which the Engine answers on
+ * the kind of its method (GET and HEAD; OPTIONS, which the Engine serves on
  * any path; others), so that a table of docker_id_count() entries can hold a
  * decision for every request there is. Several rows may belong to one
  * operation (HEAD and GET of /_ping).
@@ -75,6 +88,9 @@ extern const unsigned docker_endpoint_count;
 unsigned docker_id_count(void);
 /* NULL for what no row fits. */
 const struct docker_endpoint *docker_endpoint(unsigned id);
+/* Whether the Engine may serve a decoded path without an API version by the row, whatever the
+ * method. */
+bool docker_has_path(unsigned id, struct slice path);
 /* "container.inspect"; of what no row fits "system.options" or "unknown". */
 const char *docker_operation_name(unsigned id);
 /* DOCKER_SECTION_NONE where there is none. */

@@ -3,27 +3,6 @@
 #include "docker/catalogue.h"
 #include "docker/path.h"
 
-/* ── Methods ─────────────────────────────────────────────────────────────── */
-
-static enum method method_of(struct slice method)
-{
-	static const struct slice names[METHOD_OTHER] = {
-	        [METHOD_GET] = SLICE_INIT("GET"),
-	        [METHOD_HEAD] = SLICE_INIT("HEAD"),
-	        [METHOD_POST] = SLICE_INIT("POST"),
-	        [METHOD_PUT] = SLICE_INIT("PUT"),
-	        [METHOD_DELETE] = SLICE_INIT("DELETE"),
-	        [METHOD_OPTIONS] = SLICE_INIT("OPTIONS"),
-	};
-
-	for (unsigned i = 0; i < ARRAY_LEN(names); i++) {
-		if (slice_equal(names[i], method)) {
-			return (enum method)i;
-		}
-	}
-	return METHOD_OTHER;
-}
-
 /* ── Sections ────────────────────────────────────────────────────────────── */
 
 /* Bytes of the first segment of `path`, its slash in front included. */
@@ -128,6 +107,13 @@ static bool fits(const char *pattern, struct slice path, enum names names, struc
 	return path.len == 0;
 }
 
+bool docker_has_path(unsigned id, struct slice path)
+{
+	struct slice name;
+
+	return fits(docker_endpoint(id)->path, path, NAMES_WITH_SLASHES, &name);
+}
+
 /* Whether a pattern with this tail can fit `path`. */
 static bool may_end(struct slice path, const char *tail)
 {
@@ -166,7 +152,7 @@ static unsigned find_row(const struct docker_target *target, const struct path *
         enum names names, struct slice *ret_name)
 {
 	size_t section_len = 0;
-	const enum method method = method_of(target->method);
+	const enum docker_method method = docker_method_of(target->method);
 	const enum docker_section section = section_of(path->rest, &section_len);
 	const struct slice rest = slice_behind(path->rest, section_len);
 
@@ -198,8 +184,8 @@ static void drop_slash(struct path *path)
 }
 
 /*
- * A slash that came escaped belongs into a name. Whoever decodes first and
- * then looks for slashes must find the same name.
+ * An escaped slash must be part of a name. A reader that decodes first and
+ * splits at slashes later must find the same name.
  */
 static enum docker_error reveal(
         const struct docker_target *target, struct path *path, struct docker_request *request)
@@ -216,18 +202,25 @@ static enum docker_error reveal(
 	               : DOCKER_BAD_SLASH;
 }
 
+static bool has_same_path(unsigned row, unsigned other)
+{
+	return strcmp(docker_endpoint(row)->path, docker_endpoint(other)->path) == 0;
+}
+
 /*
- * The key of the query that decided for this row, or for the one in front of
- * it, must be there once: the Engine takes the first value, podman the last.
+ * The keys of the query that decide between the rows of one path must be there
+ * once: the Engine takes the first value, podman the last.
  */
 static bool is_decided_twice(const struct docker_target *target, unsigned id)
 {
-	for (unsigned row = id > 0 ? id - 1 : id; row <= id; row++) {
-		const struct docker_endpoint *endpoint = docker_endpoint(row);
-		if (endpoint != NULL && endpoint->query != NULL &&
-		        query_repeats(target->query, endpoint->query)) {
+	unsigned row = id;
+
+	while (row < docker_endpoint_count && has_same_path(row, id)) {
+		const char *key = docker_endpoint(row)->query;
+		if (key != NULL && query_repeats(target->query, key)) {
 			return true;
 		}
+		row--; /* in front of the first there is none: not below the count */
 	}
 	return false;
 }
@@ -241,7 +234,7 @@ static unsigned find_served(
 
 	/* Up to 27 it asks for no method there. */
 	if (slice_starts_with(path->rest, SLICE("/debug/")) &&
-	        method_of(target->method) != METHOD_OPTIONS) {
+	        docker_method_of(target->method) != DOCKER_METHOD_OPTIONS) {
 		asked.method = SLICE("GET");
 	}
 	const unsigned row = find_row(&asked, path, NAMES_WITH_SLASHES, &name);
@@ -278,7 +271,8 @@ static enum docker_error route_path(
 /* OPTIONS of the server itself (RFC 9110 section 9.3.7). */
 static enum docker_error route_server(struct docker_request *request)
 {
-	request->id = request->served_id = catalogue_unknown(DOCKER_SECTION_NONE, METHOD_OPTIONS);
+	request->id = request->served_id =
+	        catalogue_unknown(DOCKER_SECTION_NONE, DOCKER_METHOD_OPTIONS);
 	request->version = (struct docker_version){0};
 	request->path = request->bare = SLICE("*");
 	request->name = (struct slice){NULL, 0};

@@ -12,16 +12,16 @@ enum {
 
 /* ── Operations ──────────────────────────────────────────────────────────── */
 
-/* "container" of "container.list"; all but the last word. */
+/* "container" of "container.list": everything before the last dot. */
 static struct slice noun_of(const char *operation)
 {
 	return slice_before_last(operation, '.');
 }
 
-/* The least that rows of one name are granted, and the most; what is dangerous about them. */
+/* What the policy grants to the rows of one operation, and their traits. */
 struct summary {
-	bool some;
-	bool all;
+	bool some; /* at least one row, at least for some paths */
+	bool all;  /* every row, for all paths */
 	unsigned traits;
 };
 
@@ -37,7 +37,7 @@ static struct summary summarize(const struct policy *policy, const char *operati
 		const struct docker_endpoint *endpoint = docker_endpoint(id);
 		summary.some = summary.some || grant != POLICY_NEVER;
 		summary.all = summary.all && grant == POLICY_ALWAYS;
-		/* Of what nobody knows the worst is to be assumed. */
+		/* An unknown request may do anything. */
 		summary.traits |= endpoint != NULL ? endpoint->traits : DOCKER_ROOT;
 	}
 	return summary;
@@ -66,7 +66,7 @@ static bool is_noun_repeated(unsigned id)
 	return false;
 }
 
-/* "create[wr]": the verb and what is to be known of it. */
+/* "create[wR]": the verb and its marks. */
 static void add_verb(struct text *text, const char *operation, const struct summary *summary)
 {
 	const struct slice noun = noun_of(operation);
@@ -99,7 +99,7 @@ static void print_wrapped(struct slice noun, struct slice verbs)
 	printf("\n");
 }
 
-/* One line for the noun of `first`, the first id that has it; whether anything was allowed. */
+/* One line for the noun of `first`, the first id with this noun; false: nothing is allowed. */
 static bool print_noun(const struct policy *policy, unsigned first)
 {
 	char memory[4096];
@@ -124,8 +124,8 @@ static bool print_noun(const struct policy *policy, unsigned first)
 
 /* ── Policies ────────────────────────────────────────────────────────────── */
 
-/* Whether an operation of the section and the kind of method of `unknown` is denied, if only for
- * some paths. */
+/* Whether an operation with the section and the kind of method of `unknown` is denied, at least
+ * for some paths. */
 static bool denies_beside(const struct policy *policy, unsigned unknown)
 {
 	for (unsigned id = 0; id < docker_endpoint_count; id++) {
@@ -138,19 +138,20 @@ static bool denies_beside(const struct policy *policy, unsigned unknown)
 	return false;
 }
 
-/* Whether what is denied in this section goes on in a spelling that no row fits. */
+/* Whether a denied operation of this section can be spelled as an unknown request that is allowed.
+ */
 static bool is_open(const struct policy *policy, enum docker_section section)
 {
 	for (unsigned id = docker_endpoint_count; id < docker_id_count(); id++) {
 		if (docker_id_section(id) == section && docker_id_is_unknown(id) &&
-		        policy_grant_of(policy, id) == POLICY_ALWAYS && denies_beside(policy, id)) {
+		        policy_allows_rest(policy, id) && denies_beside(policy, id)) {
 			return true;
 		}
 	}
 	return false;
 }
 
-/* "/containers, /images"; "/..." are paths of no section. */
+/* "/containers, /images"; "/..." stands for paths outside all sections. */
 static void list_open_sections(const struct policy *policy, struct text *text)
 {
 	for (unsigned section = 0; section <= DOCKER_SECTION_NONE; section++) {
@@ -175,14 +176,14 @@ static void warn_of_unknown(const struct policy *policy)
 		return;
 	}
 	policy_add_place(policy_place(policy), &place);
-	printf("  warning: %.*s: unknown requests are allowed in sections of which operations are "
-	       "denied:\n  %.*s\n"
-	       "  What is denied goes on in a spelling that is no operation, such as POST "
-	       "/containers/create/;\n  the Engine answers 404 to those spellings that are "
-	       "known.%s\n",
+	printf("  warning: %.*s: unknown requests are allowed in sections that have denied "
+	       "operations:\n  %.*s\n"
+	       "  A client can send a denied request in a spelling that is no operation, such as "
+	       "POST\n  /containers/create/. The Engine responds with 404 to the spellings known "
+	       "so far.%s\n",
 	        SLICE_FMT(text_slice(&place)), SLICE_FMT(text_slice(&sections)),
 	        policy_place(policy).file != NULL
-	                ? " To deny them, write in front of the\n  rules: - deny: [unknown]"
+	                ? " To deny\n  them, add - deny: [unknown] before the other rules."
 	                : "");
 }
 
@@ -192,10 +193,10 @@ static void warn_of_versions(const struct policy *policy)
 	unsigned at = 0;
 
 	while (policy_next_versioned(policy, &at, &place)) {
-		printf("  warning: %s:%u: versioned_path sees the API version, which each client "
-		       "chooses: a client that sends\n  another version, or none, gets around this "
-		       "rule where it denies, and is not allowed by it where it\n  allows. "
-		       "'path' sees every version alike.\n",
+		printf("  warning: %s:%u: versioned_path sees the API version, and each client "
+		       "chooses the version.\n  A deny rule does not stop a client that sends "
+		       "another version or none; an allow rule does not allow\n  such a client. "
+		       "'path' ignores the version.\n",
 		        place.file, place.line);
 	}
 }
@@ -224,7 +225,7 @@ static void print_policy(const struct policy *policy)
 	warn_of_unknown(policy);
 }
 
-/* The default is there even if every listener has another. */
+/* A default policy that nobody chose is in use only if a listener has it. */
 static bool is_in_use(const struct config *config, const struct policy *policy)
 {
 	const bool chosen =
@@ -238,7 +239,7 @@ static bool is_in_use(const struct config *config, const struct policy *policy)
 	return used || (file != NULL && config->file != NULL && strcmp(file, config->file) == 0);
 }
 
-/* Those of the file, and what else is in use. */
+/* The policies of the file, and others that are in use. */
 static void print_policies(const struct config *config)
 {
 	const struct policy *policy = policy_set_next(config->policies, NULL);
@@ -265,6 +266,6 @@ int explain_configuration(const struct config *config)
 	printf("\n[w] changes something   [s] may show secrets or files   [R] enough to become "
 	       "root "
 	       "on the host\n"
-	       "[?] only for some paths or methods, perhaps for none\n");
+	       "[?] only for some paths or methods, possibly for none\n");
 	return 0;
 }

@@ -1,14 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 #include "explain/explain.h"
 
+#include "base/file.h"
 #include "gate/gate.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 enum {
 	EXIT_ALLOWED = 0,
@@ -16,10 +14,10 @@ enum {
 	EXIT_USAGE = 2,
 	HEAD_MORE =
 	        256, /* bytes of a head besides method and target; the host may be the target's */
-	ANSWER_MAX = 8 * 1024,
+	TEXT_MAX = 8 * 1024,
 };
 
-/* What is asked, and the memory for the answer. */
+/* The request, and the memory for its decision. */
 struct question {
 	const struct config *config;
 	bool has_body;
@@ -42,7 +40,7 @@ static int usage(const char *format, ...)
 
 /* ── The request ─────────────────────────────────────────────────────────── */
 
-/* METHOD and target, given as two words or as one with a space between them. */
+/* METHOD and target: two words, or one word with a space in it. */
 static bool split(const struct config *config, struct slice *ret_method, struct slice *ret_target)
 {
 	const char *space = strchr(config->request[0], ' ');
@@ -59,7 +57,7 @@ static bool split(const struct config *config, struct slice *ret_method, struct 
 	return ret_method->len > 0 && ret_target->len > 0;
 }
 
-/* What a client would send is judged as a client's is, so that the verdict is the same. */
+/* The gate decides as it does for a client that sends this head. */
 static struct gate_decision ask(
         struct question *question, unsigned listener, const struct policy *policy)
 {
@@ -78,7 +76,7 @@ static struct gate_decision ask(
 	return gate_decide(&gate, &asked, &question->scratch);
 }
 
-/* ── The answer ──────────────────────────────────────────────────────────── */
+/* ── The decision ────────────────────────────────────────────────────────── */
 
 static void print_place(const char *label, const char *name, struct place place)
 {
@@ -95,16 +93,17 @@ static void print_verdict(const struct policy *policy, const struct verdict *ver
 	if (verdict->rule != NULL) {
 		print_place("rule", verdict->rule, verdict->place);
 	} else {
-		printf("rule: none fits, and what no rule fits is denied\n");
+		printf("rule: no rule fits, and the default is deny\n");
 	}
 	if (verdict->observed) {
-		printf("mode: observe: it would be denied, and is let through and recorded\n");
+		printf("mode: observe: the request is allowed and recorded; enforce would deny "
+		       "it\n");
 	}
 }
 
 static void print_advice(const struct gate_decision *decision)
 {
-	char memory[ANSWER_MAX];
+	char memory[TEXT_MAX];
 	struct text text = text_over(memory, sizeof(memory));
 
 	policy_advise(decision->policy, decision->request, &text);
@@ -113,7 +112,7 @@ static void print_advice(const struct gate_decision *decision)
 	}
 	text = text_over(memory, sizeof(memory));
 	policy_add_file(decision->policy, decision->request, &text);
-	/* The advice for what no row fits is this file. */
+	/* For an unknown request the advice is the same file. */
 	if (text.len > 0 && !docker_id_is_unknown(decision->request->id)) {
 		printf("as a file for CONFIG: %.*s\n", SLICE_FMT(text_slice(&text)));
 	}
@@ -126,11 +125,11 @@ static void print_notes(const struct question *question, const struct gate_decis
 	printf("forwarded as: %.*s %.*s%s%.*s\n", SLICE_FMT(decision->request->method),
 	        SLICE_FMT(decision->request->path), query.ptr != NULL ? "?" : "", SLICE_FMT(query));
 	if (question->config->body_file != NULL) {
-		printf("body: this version looks only at whether there is one\n");
+		printf("body: this version only checks whether the body is empty\n");
 	}
 }
 
-/* The case of a method counts (RFC 9110 §9.1): `get` is not GET to the Engine either. */
+/* Methods are case-sensitive (RFC 9110 §9.1), also in the Engine: `get` is not GET. */
 static void print_method(struct slice method)
 {
 	char memory[16];
@@ -140,13 +139,14 @@ static void print_method(struct slice method)
 		const char c = method.ptr[i];
 		text_add_char(&upper, c >= 'a' && c <= 'z' ? (char)(c - 'a' + 'A') : c);
 	}
-	if (policy_method_bit(method) == 0 && policy_method_bit(text_slice(&upper)) != 0) {
-		printf("method: the case counts; did you mean %.*s?\n",
+	if (docker_method_of(method) == DOCKER_METHOD_OTHER &&
+	        docker_method_of(text_slice(&upper)) != DOCKER_METHOD_OTHER) {
+		printf("method: methods are case-sensitive; did you mean %.*s?\n",
 		        SLICE_FMT(text_slice(&upper)));
 	}
 }
 
-/* Listeners that would decide in another way than the one that was asked. */
+/* The other listeners whose decision is different. */
 static void print_others(struct question *question, bool allowed)
 {
 	const struct config *config = question->config;
@@ -161,20 +161,20 @@ static void print_others(struct question *question, bool allowed)
 	}
 }
 
-/* What no policy is asked about. */
-static int print_own(const struct gate_decision *decision)
+/* Decisions without a policy. */
+static int print_local(const struct gate_decision *decision)
 {
 	if (decision->outcome == OUTCOME_HEALTHY) {
-		printf("allow health\nThe proxy answers it itself, whatever the policy.\n");
+		printf("allow health\nThe proxy sends a local response, whatever the policy.\n");
 		return EXIT_ALLOWED;
 	}
-	printf("deny %s: it is answered with %u, whatever the policy\nreason: %s\n",
+	printf("deny %s: the response is %u, whatever the policy\nreason: %s\n",
 	        outcome_word(decision->outcome), outcome_status(decision->outcome),
 	        decision->reason);
 	return EXIT_DENIED;
 }
 
-/* The one that --policy names, wherever it is, or that of the first listener. */
+/* By the policy that --policy names, otherwise by that of the first listener. */
 static int print_decision(struct question *question)
 {
 	const struct config *config = question->config;
@@ -185,7 +185,7 @@ static int print_decision(struct question *question)
 	const bool allowed = decision.verdict.allowed;
 
 	if (decision.policy == NULL) {
-		return print_own(&decision);
+		return print_local(&decision);
 	}
 	printf("%s %s\n", allowed ? "allow" : "deny", docker_operation_name(decision.request->id));
 	print_method(decision.request->method);
@@ -203,7 +203,7 @@ static int print_decision(struct question *question)
 	return allowed ? EXIT_ALLOWED : EXIT_DENIED;
 }
 
-static int answer(struct question *question)
+static int explain(struct question *question)
 {
 	const struct config *config = question->config;
 	struct slice method;
@@ -215,31 +215,15 @@ static int answer(struct question *question)
 		        config->request[0]);
 	}
 	const size_t size = method.len + 2 * target.len + HEAD_MORE;
-	char *memory = malloc(size);
-	ASSERT(memory != NULL);
+	char *memory = check_memory(malloc(size));
 	struct text head = text_over(memory, size);
 	gate_add_head(method, target, question->has_body, &head);
 	question->head = text_slice(&head);
-	question->scratch.judging = policy_scratch_new();
+	question->scratch.judging = check_memory(policy_scratch_new());
 	const int code = print_decision(question);
 	policy_scratch_free(question->scratch.judging);
 	free(memory);
 	return code;
-}
-
-/* Whether a file, "-" being standard input, has a first byte: 1 or 0; or -errno. */
-static ssize_t read_byte(const char *path)
-{
-	char byte;
-	const bool is_stdin = strcmp(path, "-") == 0;
-	const int fd = is_stdin ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
-	const ssize_t len = fd < 0 ? -1 : read(fd, &byte, 1);
-	const int error = errno;
-
-	if (fd >= 0 && !is_stdin) {
-		(void)close(fd);
-	}
-	return len < 0 ? -error : len;
 }
 
 int explain_request(const struct config *config)
@@ -247,12 +231,13 @@ int explain_request(const struct config *config)
 	struct question question = {.config = config};
 
 	if (config->body_file != NULL) {
-		const ssize_t len = read_byte(config->body_file);
+		char first;
+		const ssize_t len = file_read(config->body_file, &first, sizeof(first));
 		if (len < 0) {
 			return usage("--body: '%s' cannot be read: %s", config->body_file,
 			        strerrordesc_np((int)-len));
 		}
 		question.has_body = len > 0;
 	}
-	return answer(&question);
+	return explain(&question);
 }

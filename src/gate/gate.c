@@ -50,7 +50,7 @@ static enum http_progress find_head(const struct gate_config *config,
 	return progress;
 }
 
-/* Whether it may be looked at at all, whoever sends it. */
+/* Whether the request may be processed at all, whatever the policy. */
 static enum http_error admit(const struct gate_config *config, const struct http_request *head)
 {
 	const enum http_error error = http_check_type(head);

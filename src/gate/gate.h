@@ -10,12 +10,12 @@
  *     health  GET and HEAD of /health are the proxy's own
  *     judge   the policy                                              policy/
  *
- * Serving, `explain` and `convert` ask here, and nobody else knows the order.
+ * Serving, `explain` and `convert` call it; the order of the checks is nowhere else.
  *
  * Pure: no socket, no clock, no memory of its own. A decision that needs more
- * (bytes of the head; one day a body, or what the Engine knows of an object) says
- * so. Whoever has got it asks again with all that was there before, and the
- * checks run again from the head: nothing in the scratch outlives a wait.
+ * (bytes of the head; planned: a body, or what the Engine knows of an object)
+ * says so. The caller provides it and calls again with everything from before.
+ * The checks run again from the head: nothing in the scratch survives a wait.
  */
 #ifndef GATE_GATE_H
 #define GATE_GATE_H
@@ -74,8 +74,8 @@ struct gate_decision gate_decide(const struct gate_config *config,
         const struct gate_question *question, struct gate_scratch *scratch) MUST_USE;
 
 /*
- * Write the head with which a client asks for `target`, "/path?query" or
- * "http://host/path?query": for those who ask about a request that nobody sent.
+ * Write the head of a request for `target`, "/path?query" or
+ * "http://host/path?query", to decide on a request that no client has sent.
  */
 void gate_add_head(struct slice method, struct slice target, bool has_body, struct text *text);
 

@@ -1,26 +1,24 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * health — asks a running proxy how it is.
+ * health — ask a running proxy for its health.
  *
- * The image holds no shell, no wget and no curl, yet compose files check their
- * proxy with them. So the program answers to these names as well (links in the
- * image): the options that health checks have, towards its own listeners alone.
- * Everything here is blocking, one request in a process of its own.
+ * The image has no shell, no wget and no curl, yet compose files check their
+ * proxy with them. The program is all of them (links in the image): it has the
+ * options that health checks have, and reaches its own listeners alone.
+ * Everything here is blocking: one request in a process of its own.
  */
 #ifndef HEALTH_HEALTH_H
 #define HEALTH_HEALTH_H
-
-#include "base/check.h"
 
 #include <stdbool.h>
 
 /*
  * The verb `healthcheck`: GET /health at `address`, tcp://HOST:PORT (where HOST
- * means all interfaces, loopback is asked, IPv4 first) or unix:///PATH; NULL:
- * at the first listener of the program that is process 1, or of the
- * environment where that is another program. The exit code of the process: 0
- * when the answer is 200 within five seconds, otherwise 1 and one line on
- * standard error.
+ * means all interfaces, at loopback, IPv4 first) or unix:///PATH. NULL: at the
+ * first listener of the program that is process 1, or of the environment where
+ * that is another program. In the container of a proxy the address must be one
+ * of its listeners. The exit code of the process: 0 when the status is 200
+ * within five seconds, otherwise 1 and one line on standard error.
  */
 int health_check(const char *address);
 

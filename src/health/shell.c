@@ -1,10 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-#include "health/shell.h"
+#include "health/tool.h"
 
-#include "base/arena.h"
 #include "base/text.h"
 #include "health/health.h"
-#include "health/tool.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -12,14 +10,21 @@
 
 enum {
 	LINE_LEN_MAX = 4096, /* bytes */
-	WORDS_MAX = 64,
+	WORDS_MAX = 64,      /* of one command */
 	REDIRECTS_MAX = 8,
 };
 
-/* One word of the line, or one operator. */
-struct token {
-	char *text;
-	bool is_operator; /* | or || */
+/* The commands of the line. */
+enum part {
+	CHECK,
+	FILTER,  /* behind | */
+	FAILURE, /* behind || */
+	PART_COUNT,
+};
+
+struct command {
+	char *words[WORDS_MAX + 1]; /* the last is NULL */
+	int count;
 };
 
 /* `to` in place of `from`; -1: /dev/null. */
@@ -30,9 +35,10 @@ struct redirect {
 
 struct line {
 	struct slice rest; /* not read yet */
-	struct arena arena;
-	struct token tokens[WORDS_MAX + 1]; /* the last is empty */
-	unsigned count;
+	struct text words; /* of all commands, a NUL behind each */
+	char memory[LINE_LEN_MAX + WORDS_MAX];
+	enum part part; /* to which the next word belongs */
+	struct command commands[PART_COUNT];
 	struct redirect redirects[REDIRECTS_MAX];
 	unsigned redirect_count;
 };
@@ -63,73 +69,57 @@ static bool read_redirect(struct line *line, int from)
 	if (skip(line, SLICE("&2"))) {
 		return add_redirect(line, from, STDERR_FILENO);
 	}
-	while (skip(line, SLICE(" "))) {
-	}
+	line->rest = slice_trim(line->rest);
 	return skip(line, SLICE("/dev/null")) && add_redirect(line, from, -1);
-}
-
-static bool add_token(struct line *line, struct slice text, bool is_operator)
-{
-	if (line->count == WORDS_MAX) {
-		return false;
-	}
-	line->tokens[line->count++] = (struct token){arena_copy(&line->arena, text), is_operator};
-	return true;
 }
 
 /* Bytes that mean something else to a shell than themselves. */
 static bool is_special(char c, char quote)
 {
-	return strchr(quote == '\''   ? "'"
-	               : quote == '"' ? "\"$`\\"
-	                              : " \t\n'\"$`\\;&|<>()#",
-	               c) != NULL;
-}
-
-/* The plain bytes at the front, as they are within `quote`; '\0': outside of quotes. */
-static struct slice take_plain(struct line *line, char quote)
-{
-	size_t len = 0;
-
-	while (len < line->rest.len && !is_special(line->rest.ptr[len], quote)) {
-		len++;
-	}
-	const struct slice plain = {line->rest.ptr, len};
-	line->rest = slice_behind(line->rest, len);
-	return plain;
+	return strchr(quote == '\'' ? "" : quote == '"' ? "$`\\" : " \t\n$`\\;&|<>()#", c) != NULL;
 }
 
 /* A word, of which any part may stand in quotes. */
 static bool read_word(struct line *line)
 {
-	char memory[LINE_LEN_MAX];
-	struct text word = text_over(memory, sizeof(memory));
-	const char *begin = line->rest.ptr;
+	struct command *command = &line->commands[line->part];
+	char *word = line->words.ptr + line->words.len;
+	char quote = '\0';
+	size_t i = 0;
 
-	for (;;) {
-		text_add(&word, take_plain(line, '\0'));
-		const char quote = line->rest.len > 0 ? line->rest.ptr[0] : '\0';
-		if (quote != '\'' && quote != '"') {
-			break;
+	for (; i < line->rest.len && !is_special(line->rest.ptr[i], quote); i++) {
+		const char c = line->rest.ptr[i];
+		if (quote == '\0' ? c == '\'' || c == '"' : c == quote) {
+			quote = quote == '\0' ? c : '\0';
+		} else {
+			text_add_char(&line->words, c);
 		}
-		line->rest = slice_behind(line->rest, 1);
-		text_add(&word, take_plain(line, quote));
-		if (line->rest.len == 0 || line->rest.ptr[0] != quote) {
-			return false;
-		}
-		line->rest = slice_behind(line->rest, 1);
 	}
-	return line->rest.ptr != begin && !word.overflow &&
-	       add_token(line, text_slice(&word), false);
+	text_add_char(&line->words, '\0');
+	line->rest = slice_behind(line->rest, i);
+	if (i == 0 || quote != '\0' || line->words.overflow || command->count == WORDS_MAX) {
+		return false;
+	}
+	command->words[command->count++] = word;
+	return true;
+}
+
+/* The words that follow belong to `part`. */
+static bool begin(struct line *line, enum part part)
+{
+	const bool may = part > line->part && line->commands[line->part].count > 0;
+
+	line->part = part;
+	return may;
 }
 
 static bool read_token(struct line *line)
 {
 	if (skip(line, SLICE("||"))) {
-		return add_token(line, SLICE("||"), true);
+		return begin(line, FAILURE);
 	}
 	if (skip(line, SLICE("|"))) {
-		return add_token(line, SLICE("|"), true);
+		return begin(line, FILTER);
 	}
 	if (skip(line, SLICE("2>"))) {
 		return read_redirect(line, STDERR_FILENO);
@@ -146,88 +136,65 @@ static bool read_token(struct line *line)
 
 static bool read_line(struct line *line)
 {
-	for (;;) {
+	bool good = true;
+
+	line->words = text_over(line->memory, sizeof(line->memory));
+	while (good) {
 		while (skip(line, SLICE(" ")) || skip(line, SLICE("\t")) ||
 		        skip(line, SLICE("\n"))) {
 		}
 		if (line->rest.len == 0) {
 			return true;
 		}
-		if (!read_token(line)) {
-			return false;
-		}
+		good = read_token(line);
 	}
+	return false;
 }
 
 /* ── Understanding ───────────────────────────────────────────────────────── */
 
-struct command {
-	char *words[WORDS_MAX + 1];
-	int count;
-	const char *wanted; /* by grep; NULL: there is none */
-	int failure;        /* exit code; -1: that of the command */
-};
-
-/* Whether the next token is this operator or, with `is_operator` false, this word; then it is
- * taken. */
-static bool take(struct line *line, unsigned *at, const char *text, bool is_operator)
+static bool word_is(const struct command *command, int i, const char *word)
 {
-	const struct token *token = &line->tokens[*at];
-
-	if (*at == line->count || token->is_operator != is_operator ||
-	        strcmp(token->text, text) != 0) {
-		return false;
-	}
-	(*at)++;
-	return true;
+	return i < command->count && strcmp(command->words[i], word) == 0;
 }
 
-/* grep [-q] WORD */
-static bool take_grep(struct line *line, unsigned *at, struct command *command)
+/* grep [-q] WORD, or no filter; *ret_wanted is WORD or NULL. */
+static bool read_filter(const struct line *line, const char **ret_wanted)
 {
-	if (!take(line, at, "grep", false)) {
-		return false;
-	}
-	(void)take(line, at, "-q", false);
-	if (*at == line->count || line->tokens[*at].is_operator ||
-	        line->tokens[*at].text[0] == '-') {
-		return false;
-	}
-	command->wanted = line->tokens[(*at)++].text;
-	return true;
+	const struct command *filter = &line->commands[FILTER];
+	const int at = word_is(filter, 1, "-q") ? 2 : 1;
+
+	*ret_wanted = filter->count == at + 1 ? filter->words[at] : NULL;
+	return filter->count == 0 ||
+	       (word_is(filter, 0, "grep") && *ret_wanted != NULL && *ret_wanted[0] != '-');
 }
 
-/* exit N, or false */
-static bool take_failure(struct line *line, unsigned *at, struct command *command)
+/* exit [N], false, or nothing; *ret_code: the exit code where the check fails. */
+static bool read_failure(const struct line *line, uint64_t *ret_code)
 {
-	uint64_t code = 1;
+	const struct command *failure = &line->commands[FAILURE];
+	const bool is_exit = word_is(failure, 0, "exit");
 
-	if (take(line, at, "exit", false)) {
-		if (*at < line->count &&
-		        slice_to_u64(slice_of(line->tokens[(*at)++].text), UINT8_MAX, &code) < 0) {
-			return false;
-		}
-	} else if (!take(line, at, "false", false)) {
-		return false;
-	}
-	command->failure = (int)code;
-	return true;
+	return failure->count == 0 ||
+	       (failure->count == 1 && (is_exit || word_is(failure, 0, "false"))) ||
+	       (failure->count == 2 && is_exit &&
+	               slice_to_u64(slice_of(failure->words[1]), UINT8_MAX, ret_code) == 0);
 }
 
-static bool understand(struct line *line, struct command *command)
+static bool is_healthcheck(const struct command *check)
 {
-	unsigned at = 0;
+	return strcmp(tool_name(check->words[0]), "docker-socket-proxy") == 0 &&
+	       check->count <= 3 && word_is(check, 1, "healthcheck");
+}
 
-	while (at < line->count && !line->tokens[at].is_operator) {
-		command->words[command->count++] = line->tokens[at++].text;
-	}
-	if (take(line, &at, "|", true) && !take_grep(line, &at, command)) {
-		return false;
-	}
-	if (take(line, &at, "||", true) && !take_failure(line, &at, command)) {
-		return false;
-	}
-	return command->count > 0 && at == line->count;
+/* *ret_wanted: what the response has to contain, or NULL. */
+static bool read_check(struct line *line, const char **ret_wanted, uint64_t *ret_failure)
+{
+	const struct command *check = &line->commands[CHECK];
+
+	return read_line(line) && line->commands[line->part].count > 0 &&
+	       read_filter(line, ret_wanted) && read_failure(line, ret_failure) &&
+	       (tool_exists(check->words[0]) || (is_healthcheck(check) && *ret_wanted == NULL));
 }
 
 /* ── Running ─────────────────────────────────────────────────────────────── */
@@ -243,50 +210,24 @@ static void redirect(const struct line *line)
 	}
 }
 
-static bool is_healthcheck(const struct command *command)
-{
-	return strcmp(tool_name(command->words[0]), "docker-socket-proxy") == 0 &&
-	       command->count >= 2 && command->count <= 3 &&
-	       strcmp(command->words[1], "healthcheck") == 0;
-}
-
-static int run(const struct line *line, struct command *command)
-{
-	int code = 1;
-
-	redirect(line);
-	if (is_healthcheck(command)) {
-		code = health_check(command->words[2]);
-	} else {
-		code = tool_run(command->count, command->words, command->wanted);
-	}
-	return code != 0 && command->failure >= 0 ? command->failure : code;
-}
-
-static bool is_known(const struct command *command)
-{
-	return tool_exists(tool_name(command->words[0])) ||
-	       (is_healthcheck(command) && command->wanted == NULL);
-}
-
 int shell_run(int argc, char *argv[])
 {
-	struct line line = {.count = 0};
-	struct command command = {.failure = -1};
-	int code = 1;
+	struct line line = {.part = CHECK};
+	struct command *check = &line.commands[CHECK];
+	const char *wanted = NULL;
+	uint64_t failure = 1;
 
-	if (argc == 3 && strcmp(argv[1], "-c") == 0) {
-		line.rest = slice_of(argv[2]);
-	}
-	if (read_line(&line) && understand(&line, &command) && is_known(&command)) {
-		code = run(&line, &command);
-	} else {
+	line.rest = argc == 3 && strcmp(argv[1], "-c") == 0 ? slice_of(argv[2]) : SLICE("");
+	if (!read_check(&line, &wanted, &failure)) {
 		(void)fprintf(stderr,
 		        "sh: this image has no shell; of sh -c it understands one health check: "
 		        "wget, curl -f, nc -z or docker-socket-proxy healthcheck with plain words, "
 		        ">/dev/null, 2>&1, | grep -q WORD, || exit 1. Or leave the check out: the "
 		        "image has its own\n");
+		return 1;
 	}
-	arena_free(&line.arena);
-	return code;
+	redirect(&line);
+	const int code = tool_exists(check->words[0]) ? tool_run(check->count, check->words, wanted)
+	                                              : health_check(check->words[2]);
+	return code != 0 ? (int)failure : 0;
 }

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 #include "health/target.h"
 
+#include "base/file.h"
+#include "config/config.h"
+
 #include <arpa/inet.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <unistd.h>
 
 enum {
@@ -15,27 +17,28 @@ static const char program_name[] = "docker-socket-proxy";
 
 /* ── Addresses ───────────────────────────────────────────────────────────── */
 
-struct targets targets_of(struct slice address)
+static int parse(const char *address, struct targets *targets, char error[FAULT_MAX])
 {
-	struct targets targets = {.count = 0};
-	union address *first = &targets.addresses[0];
+	const struct slice text = slice_of(address);
+	union address *first = &targets->addresses[0];
 
-	if (address_parse(address, first) != NULL) {
-		return targets;
+	targets->count = 1;
+	if (text_keep(targets->name, sizeof(targets->name) - 1, text) < text.len ||
+	        address_parse(text, first) != NULL) {
+		return fault_set(error, NOWHERE, "'%s' is neither tcp://HOST:PORT nor unix:///PATH",
+		        text_show(text).text);
 	}
-	targets.count = 1;
-	if (!address_is_any(first) && !slice_starts_with(address, SLICE("tcp://localhost:"))) {
-		return targets;
+	if (address_is_any(first) || slice_starts_with(text, SLICE("tcp://localhost:"))) {
+		const in_port_t port = first->ip6.sin6_port; /* at the same place in both */
+		*first = (union address){.ip4 = {.sin_family = AF_INET,
+		                                 .sin_port = port,
+		                                 .sin_addr.s_addr = htonl(INADDR_LOOPBACK)}};
+		targets->addresses[targets->count++] =
+		        (union address){.ip6 = {.sin6_family = AF_INET6,
+		                                .sin6_port = port,
+		                                .sin6_addr = IN6ADDR_LOOPBACK_INIT}};
 	}
-	/* The port is at the same place in both. */
-	targets.addresses[targets.count++] =
-	        (union address){.ip6 = {.sin6_family = AF_INET6,
-	                                .sin6_port = first->ip6.sin6_port,
-	                                .sin6_addr = IN6ADDR_LOOPBACK_INIT}};
-	*first = (union address){.ip4 = {.sin_family = AF_INET,
-	                                 .sin_port = first->ip6.sin6_port,
-	                                 .sin_addr.s_addr = htonl(INADDR_LOOPBACK)}};
-	return targets;
+	return 0;
 }
 
 static bool is_loopback(const union address *address)
@@ -46,53 +49,44 @@ static bool is_loopback(const union address *address)
 	return address->any.sa_family == AF_INET6 && IN6_IS_ADDR_LOOPBACK(&address->ip6.sin6_addr);
 }
 
-/* Whether a TCP listener accepts what is sent to `target`. */
+/* Whether a listener accepts what is sent to `target`. */
 static bool accepts(const char *listener, const union address *target)
 {
 	union address own;
 
-	if (address_parse(slice_of(listener), &own) != NULL || own.any.sa_family == AF_UNIX ||
-	        own.ip4.sin_port != target->ip4.sin_port) {
+	if (address_parse(slice_of(listener), &own) != NULL) {
 		return false;
 	}
 	if (address_is_any(&own)) {
-		return is_loopback(target);
+		return is_loopback(target) && own.ip4.sin_port == target->ip4.sin_port;
 	}
 	return own.any.sa_family == target->any.sa_family &&
 	       memcmp(&own, target, address_len(target)) == 0;
 }
 
-struct targets targets_own(const struct targets *targets, const struct config *config)
+/* ── The listeners of the proxy ──────────────────────────────────────────── */
+
+/* Leave the addresses at which a listener of the proxy accepts. */
+static int keep_own(const struct config *config, struct targets *targets, char error[FAULT_MAX])
 {
-	struct targets own = {.count = 0};
+	unsigned kept = 0;
 
 	for (unsigned i = 0; i < targets->count; i++) {
-		for (unsigned k = 0; k < config->listener_count; k++) {
-			if (accepts(config->listeners[k].address, &targets->addresses[i])) {
-				own.addresses[own.count++] = targets->addresses[i];
-				break;
-			}
+		unsigned k = 0;
+		while (k < config->listener_count &&
+		        !accepts(config->listeners[k].address, &targets->addresses[i])) {
+			k++;
 		}
+		targets->addresses[kept] = targets->addresses[i];
+		kept += k < config->listener_count;
 	}
-	return own;
-}
-
-/* ── The program that serves ─────────────────────────────────────────────── */
-
-/* Read the command line of process 1 into zeroed memory, a NUL behind each word; bytes read. */
-static size_t read_command_line(char memory[COMMAND_LINE_MAX])
-{
-	const int fd = open("/proc/1/cmdline", O_RDONLY | O_CLOEXEC);
-	size_t len = 0;
-
-	for (ssize_t n = fd < 0 ? 0 : 1; n > 0 && len < COMMAND_LINE_MAX - 1; len += (size_t)n) {
-		n = read(fd, memory + len, COMMAND_LINE_MAX - 1 - len);
-		n = n < 0 ? 0 : n;
-	}
-	if (fd >= 0) {
-		(void)close(fd);
-	}
-	return len;
+	targets->count = kept;
+	return kept > 0 ? 0
+	                : fault_set(error, NOWHERE,
+	                          "%s is not asked: the proxy listens on %s%s, and checks in its "
+	                          "container ask no other address",
+	                          targets->name, config->listeners[0].address,
+	                          config->listener_count > 1 ? " and others" : "");
 }
 
 static bool names_program(const char *word)
@@ -102,9 +96,12 @@ static bool names_program(const char *word)
 	return strcmp(slash == NULL ? word : slash + 1, program_name) == 0;
 }
 
-/* The words from the program's name on: an init has its own name in front. */
-static int split_words(char *line, size_t len, char *words[ARGUMENTS_MAX])
+/* The words of process 1 from the name of the program on, since an init has its own name in front;
+ * 0: it is another program, or this process. */
+static int read_words(char line[COMMAND_LINE_MAX], char *words[ARGUMENTS_MAX])
 {
+	const ssize_t len =
+	        getpid() == 1 ? 0 : file_read("/proc/1/cmdline", line, COMMAND_LINE_MAX - 1);
 	int count = 0;
 
 	for (char *word = line; word < line + len && count < ARGUMENTS_MAX;
@@ -116,17 +113,26 @@ static int split_words(char *line, size_t len, char *words[ARGUMENTS_MAX])
 	return count;
 }
 
-int config_of_server(struct arena *arena, struct config *ret_config, char error[FAULT_MAX])
+int targets_find(const char *address, bool own, struct targets *ret_targets, char error[FAULT_MAX])
 {
-	char *line = arena_take(arena, COMMAND_LINE_MAX);
-	char *words[ARGUMENTS_MAX] = {NULL};
-	int count = 0;
+	char line[COMMAND_LINE_MAX] = ""; /* zeros: a NUL is behind the last word */
+	char environment_alone[] = "docker-socket-proxy";
+	char *words[ARGUMENTS_MAX] = {environment_alone};
+	struct config config = {.listener_count = 0};
+	const int count = read_words(line, words);
 
-	if (getpid() != 1) {
-		count = split_words(line, read_command_line(line), words);
+	*ret_targets = (struct targets){.count = 0};
+	if (address != NULL && !own && count == 0) {
+		return parse(address, ret_targets, error);
 	}
-	if (count == 0) {
-		words[count++] = arena_copy(arena, slice_of(program_name));
+	int r = config_read(count == 0 ? 1 : count, words, &config, error);
+	if (r == 0) {
+		r = parse(address != NULL ? address : config.listeners[0].address, ret_targets,
+		        error);
 	}
-	return config_read(count, words, ret_config, error);
+	if (r == 0) {
+		r = keep_own(&config, ret_targets, error);
+	}
+	config_free(&config);
+	return r;
 }

@@ -1,36 +1,40 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * target — where a check may go: to the listeners of the program with which
- * the container runs, and nowhere else.
+ * target — where a check may go: in the container of a proxy to the listeners
+ * of that proxy, and nowhere else.
  */
 #ifndef HEALTH_TARGET_H
 #define HEALTH_TARGET_H
 
 #include "address/address.h"
-#include "config/config.h"
+#include "base/fault.h"
 
-enum { TARGETS_MAX = 2 };
+#include <stdbool.h>
+
+enum {
+	TARGETS_MAX = 2,
+	TARGET_NAME_MAX = 300, /* bytes of tcp://HOST:PORT or unix:///PATH */
+};
 
 struct targets {
 	union address addresses[TARGETS_MAX]; /* in the order to try */
 	unsigned count;
+	char name[TARGET_NAME_MAX]; /* the address in words */
 };
 
 /*
- * Where tcp://HOST:PORT or unix:///PATH leads: all interfaces and `localhost`
- * mean loopback, IPv4 first. Count 0: it is not an address.
+ * Where `address` leads, tcp://HOST:PORT or unix:///PATH: all interfaces and
+ * `localhost` mean loopback, IPv4 first. NULL: the first listener of the proxy.
+ *
+ * If process 1 is the proxy (or an init in front of it), the address must be
+ * one of its listeners. Its configuration is made of its command line, which
+ * everyone may read, and of the environment and the files here. If process 1
+ * is another program, the environment alone says where the proxy listens, and
+ * only with `own` must the address be one of these listeners.
+ *
+ * 0, or -EINVAL and the end of a sentence.
  */
-struct targets targets_of(struct slice address);
-/* Those of them at which a listener of `config` accepts. */
-struct targets targets_own(const struct targets *targets, const struct config *config);
-
-/*
- * What process 1 serves: its command line, which everyone may read, together
- * with the environment and the files here, which are its own as well. Where
- * process 1 is another program (an init, a host), the environment alone. 0, or
- * -EINVAL and a sentence. `arena` keeps the command line.
- */
-int config_of_server(
-        struct arena *arena, struct config *ret_config, char error[FAULT_MAX]) MUST_USE;
+int targets_find(
+        const char *address, bool own, struct targets *ret_targets, char error[FAULT_MAX]) MUST_USE;
 
 #endif

@@ -106,7 +106,8 @@ static enum http_error check_origin(const struct http_request *request, struct s
 	return is_own_origin(origin, request->host) ? HTTP_OK : HTTP_BAD_ORIGIN;
 }
 
-/* Whether names below it are for anybody to register: by its form, for the list of them grows. */
+/* Whether anyone can register names below it. Decided by its form, because the list of them grows.
+ */
 static bool is_top_level(struct slice label)
 {
 	static const struct slice of_networks[] = {SLICE_INIT("local"), SLICE_INIT("localhost"),
@@ -125,7 +126,7 @@ static bool is_top_level(struct slice label)
 }
 
 /*
- * Whether anybody can own the name in the Host, and so let it point to this
+ * Whether anyone can own the name in the Host, and so let it point to this
  * machine (DNS rebinding): not an address, not a name without a dot, not one
  * below a domain that is private to a network.
  */

@@ -26,12 +26,12 @@ enum http_error {
 #undef ERROR
 };
 
-/* The status a refusal is answered with: 400, 403, 405 or 431. */
+/* The status of the response to a refused request: 400, 403, 405 or 431. */
 unsigned http_error_status(enum http_error error);
 /* What is wrong, in words for the client's author. */
 const char *http_error_text(enum http_error error);
 
-/* The reason phrase of a status this program answers itself (RFC 9110 §15). */
+/* The reason phrase of the status of a local response (RFC 9110 §15). */
 const char *http_reason(unsigned status);
 
 /* ── Finding the end of a head ───────────────────────────────────────────── */
@@ -99,7 +99,7 @@ enum http_framing {
 	HTTP_NO_BODY,
 	HTTP_LENGTH,
 	HTTP_CHUNKED,
-	HTTP_UNTIL_CLOSE, /* answers only */
+	HTTP_UNTIL_CLOSE, /* responses only */
 };
 
 struct http_head {
@@ -134,7 +134,7 @@ struct http_response {
  */
 enum http_error http_request_parse(
         struct slice bytes, struct http_field *fields, struct http_request *ret_request) MUST_USE;
-/* `to_head`: it answers a HEAD request, so that no body follows. */
+/* `to_head`: the response is to a HEAD request, so that no body follows. */
 enum http_error http_response_parse(struct slice bytes, struct http_field *fields, bool to_head,
         struct http_response *ret_response) MUST_USE;
 

@@ -190,8 +190,8 @@ static enum http_error cut_authority(struct slice *target, struct slice host)
 	while (len < target->len && target->ptr[len] != '/' && target->ptr[len] != '?') {
 		len++;
 	}
-	/* The Engine does not look at the authority; whoever judges Host must not be
-	 * told another. User information ('@') is in no Host, so it ends here too. */
+	/* The Engine ignores the authority; a filter that judges Host must not see
+	 * another one. A Host has no user information ('@'), so it is refused here too. */
 	if (len == 0 || !slice_equal_nocase((struct slice){target->ptr, len}, host)) {
 		return HTTP_BAD_AUTHORITY;
 	}

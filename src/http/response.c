@@ -44,7 +44,7 @@ static bool is_never_framed(unsigned status)
 	return status < 200 || status == 204;
 }
 
-/* Answers that end with their head whatever their fields say (RFC 9112 section 6.3). */
+/* Responses that end with their head whatever their fields say (RFC 9112 section 6.3). */
 static bool is_without_body(unsigned status, bool to_head)
 {
 	return to_head || is_never_framed(status) || status == 304;

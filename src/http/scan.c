@@ -11,8 +11,8 @@ static enum http_progress refuse(struct http_scan *scan, enum http_error error)
 }
 
 /*
- * What stands in front of a method. Whoever speaks something else waits for an
- * answer now, and may never send a line end. One empty line is skipped
+ * What stands in front of a method. A client of another protocol waits for a
+ * response now, and may never send a line end. One empty line is skipped
  * (RFC 9112 section 2.2): some clients send one behind a body.
  */
 static enum http_error check_start(struct http_scan *scan, struct slice bytes)

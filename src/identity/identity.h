@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * identity — who calls.
+ * identity — the caller: the client at the other end of a connection, as values.
  *
- * A caller is what is known of the one at the other end of a connection, as
- * values. The name is made when a line is printed, and nobody reads it again.
+ * The name is made when a line is printed, and is never parsed.
  *
- * What else tells callers apart has its place in struct caller: the user and
- * group at a unix socket, a key, a certificate, the container, and the client
- * entry of the configuration that all these lead to.
+ * Further properties of callers belong into struct caller: the user and group
+ * at a unix socket, a key, a certificate, the container, and the client entry
+ * of the configuration that these properties select.
  */
 #ifndef IDENTITY_IDENTITY_H
 #define IDENTITY_IDENTITY_H

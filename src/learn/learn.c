@@ -71,8 +71,7 @@ static struct page *page_of(struct learn *learn, const struct caller *caller)
 	                                             : learn->pages[LEARN_CLIENTS_MAX - 1];
 }
 
-/* Whether the configuration takes a rule for it: it must be one that loads, whoever asks for what.
- */
+/* Whether a rule for this request would load, whatever the client sent. */
 static bool can_have_a_rule(struct slice method, struct slice path)
 {
 	/* Patterns that begin so are refused: it is a version that was not removed. */

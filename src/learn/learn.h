@@ -37,7 +37,7 @@ unsigned learn_note(
         struct learn *learn, const struct caller *caller, const struct docker_request *request);
 /*
  * The Engine serves what was noted as `number`, not 0. Without that, the request is printed without
- * a rule: stray requests (/, /metrics) are answered 404 by every Engine. From any thread.
+ * a rule: every Engine responds to stray requests (/, /metrics) with 404. From any thread.
  */
 void learn_served(struct learn *learn, unsigned number);
 
@@ -55,8 +55,7 @@ struct learn_setting {
 	const char *socket_path; /* of the Engine */
 };
 
-/* Print the configuration; presets of `set` that allow as much are named. */
-void learn_print(const struct learn *learn, const struct learn_setting *setting,
-        struct policy_set *set, FILE *out);
+/* Print the configuration; for each client, with the preset that allows as much. */
+void learn_print(const struct learn *learn, const struct learn_setting *setting, FILE *out);
 
 #endif

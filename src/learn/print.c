@@ -14,12 +14,7 @@ enum { LEARN_ADDRESS_MAX = 512 }; /* bytes; no path of a socket or host is as lo
 
 /* ── Presets ─────────────────────────────────────────────────────────────── */
 
-static bool allows(const struct policy *policy, unsigned id)
-{
-	return policy_grant_of(policy, id) == POLICY_ALWAYS;
-}
-
-/* What the Engine does not serve is not worth a rule: somebody looked for another program. */
+/* A request that the Engine does not serve gets no rule: it was meant for another program. */
 static bool needs_rule(const struct unknown_request *unknown, const struct page *page)
 {
 	return unknown->page == page && unknown->served;
@@ -50,87 +45,73 @@ static bool has_rules(const struct learn *learn, const struct page *page)
 	return asked_for_operations(page) || needs_unknown(learn, page);
 }
 
-static bool fits(const struct learn *learn, const struct policy *policy, const struct page *page)
+static bool fits(
+        const struct learn *learn, const struct policy_preset *preset, const struct page *page)
 {
-	/* Ids above the rows are unknown requests; of those without a rule nobody knows enough. */
+	/* Ids above the rows are unknown requests; those without a rule are not known well enough.
+	 */
 	const bool unknown = needs_unknown(learn, page) || page->uncounted > 0;
 	const unsigned end = unknown ? docker_id_count() : docker_endpoint_count;
 
 	for (unsigned id = 0; id < end; id++) {
-		if (page->counts[id] > 0 && !allows(policy, id)) {
+		if (page->counts[id] > 0 && !policy_preset_allows(preset, id)) {
 			return false;
 		}
 	}
 	return true;
 }
 
-static bool is_excess(const struct learn *learn, const struct policy *policy,
+static bool is_excess(const struct learn *learn, const struct policy_preset *preset,
         const struct page *page, unsigned id)
 {
-	return learn->first[id] == id && page->counts[id] == 0 && allows(policy, id);
+	return learn->first[id] == id && page->counts[id] == 0 && policy_preset_allows(preset, id);
 }
 
-/* What the policy gives away that the client did not ask for. */
+/* What the preset allows that the client did not ask for. */
 static unsigned excess(
-        const struct learn *learn, const struct policy *policy, const struct page *page)
+        const struct learn *learn, const struct policy_preset *preset, const struct page *page)
 {
 	unsigned weight = 0;
 
 	for (unsigned id = 0; id < docker_endpoint_count; id++) {
-		weight += is_excess(learn, policy, page, id) ? policy_weight_of(id) : 0;
+		weight += is_excess(learn, preset, page, id) ? policy_weight_of(id) : 0;
 	}
 	return weight;
 }
 
-/* A preset, ready to be asked; NULL: it cannot be read, which a test excludes. */
-static const struct policy *preset_of(struct policy_set *set, const char *name)
-{
-	struct policy *policy = NULL;
-	char error[FAULT_MAX];
-	const struct place nowhere = {.file = NULL};
-
-	if (policy_set_find(set, slice_of(name), nowhere, &policy, error) < 0 ||
-	        policy_compile(policy, error) < 0) {
-		return NULL;
-	}
-	return policy;
-}
-
 /* The preset that allows all that was asked for and the least besides; NULL: none does. */
-static const struct policy *best_preset(
-        const struct learn *learn, struct policy_set *set, const struct page *page)
+static const struct policy_preset *best_preset(const struct learn *learn, const struct page *page)
 {
-	const struct policy *best = NULL;
+	const struct policy_preset *best = NULL;
 	unsigned least = UINT_MAX;
 
 	for (unsigned i = 0; i < policy_preset_count; i++) {
-		const struct policy *policy = preset_of(set, policy_presets[i].name);
-		if (policy == NULL || !fits(learn, policy, page)) {
+		const struct policy_preset *preset = &policy_presets[i];
+		if (!fits(learn, preset, page)) {
 			continue;
 		}
-		const unsigned more = excess(learn, policy, page);
+		const unsigned more = excess(learn, preset, page);
 		if (more < least) {
-			best = policy;
+			best = preset;
 			least = more;
 		}
 	}
 	return best;
 }
 
-static void print_excess(
-        const struct learn *learn, const struct policy *policy, const struct page *page, FILE *out)
+static void print_excess(const struct learn *learn, const struct policy_preset *preset,
+        const struct page *page, FILE *out)
 {
 	for (unsigned id = 0; id < docker_endpoint_count; id++) {
-		if (is_excess(learn, policy, page, id)) {
+		if (is_excess(learn, preset, page, id)) {
 			(void)fprintf(out, " %s", docker_operation_name(id));
 		}
 	}
 }
 
-static void print_preset(
-        const struct learn *learn, const struct page *page, struct policy_set *set, FILE *out)
+static void print_preset(const struct learn *learn, const struct page *page, FILE *out)
 {
-	const struct policy *preset = best_preset(learn, set, page);
+	const struct policy_preset *preset = best_preset(learn, page);
 
 	if (preset == NULL) {
 		(void)fputs("#   No preset allows all of it.\n", out);
@@ -138,7 +119,7 @@ static void print_preset(
 	}
 	(void)fprintf(out,
 	        "#   The preset '%s' allows all of it: POLICY=%s does instead of this file.\n",
-	        policy_name(preset), policy_name(preset));
+	        preset->name, preset->name);
 	if (excess(learn, preset, page) > 0) {
 		(void)fputs("#   It allows besides:", out);
 		print_excess(learn, preset, page, out);
@@ -171,8 +152,7 @@ static void print_client(const struct page *page, FILE *out)
 	(void)fprintf(out, "# %.*s", SLICE_FMT(text_slice(&host)));
 }
 
-static void print_page(
-        const struct learn *learn, const struct page *page, struct policy_set *set, FILE *out)
+static void print_page(const struct learn *learn, const struct page *page, FILE *out)
 {
 	(void)fputs("#\n", out);
 	print_client(page, out);
@@ -195,7 +175,7 @@ static void print_page(
 		        page->uncounted);
 	}
 	if (has_rules(learn, page)) {
-		print_preset(learn, page, set, out);
+		print_preset(learn, page, out);
 	}
 }
 
@@ -313,8 +293,7 @@ static void print_setting(const struct learn_setting *setting, FILE *out)
 	(void)fputs("\n", out);
 }
 
-void learn_print(const struct learn *learn, const struct learn_setting *setting,
-        struct policy_set *set, FILE *out)
+void learn_print(const struct learn *learn, const struct learn_setting *setting, FILE *out)
 {
 	if (learn->page_count == 0) {
 		(void)fputs("# Nothing was asked for, so there is nothing to allow.\n", out);
@@ -324,7 +303,7 @@ void learn_print(const struct learn *learn, const struct learn_setting *setting,
 	            "# Save it as FILE, read it, and use it: docker-socket-proxy -c FILE\n",
 	        out);
 	for (unsigned i = 0; i < learn->page_count; i++) {
-		print_page(learn, learn->pages[i], set, out);
+		print_page(learn, learn->pages[i], out);
 	}
 	print_setting(setting, out);
 	print_policies(learn, out);

@@ -19,10 +19,10 @@ static int fail(int fd)
 }
 
 /*
- * What the connections of a listener begin with (Linux hands it down). Without
- * packets those that translate addresses forget a connection, an overlay
- * network's after 15 minutes, and nobody learns that a peer has vanished; the
- * kernel's own first look comes after two hours.
+ * Options that connections inherit from the listener. NAT devices forget a
+ * connection without packets (an overlay network after 15 minutes), and then a
+ * vanished peer is not detected. The kernel's default for the first probe is two
+ * hours.
  */
 static const struct {
 	int level;
@@ -31,7 +31,7 @@ static const struct {
 } inherited[] = {
         {IPPROTO_TCP, TCP_NODELAY, 1}, {SOL_SOCKET, SO_KEEPALIVE, 1},
         {IPPROTO_TCP, TCP_KEEPIDLE, 60},  /* seconds of silence */
-        {IPPROTO_TCP, TCP_KEEPINTVL, 15}, /* seconds between unanswered looks */
+        {IPPROTO_TCP, TCP_KEEPINTVL, 15}, /* seconds between probes without a response */
         {IPPROTO_TCP, TCP_KEEPCNT, 8},    /* of which so many say that it is gone */
 };
 
@@ -67,14 +67,12 @@ static int listen_tcp(const union address *address, bool shared)
 
 static bool is_live(const union address *address)
 {
-	const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	const bool live = fd >= 0 && (connect(fd, &address->any, address_len(address)) == 0 ||
-	                                     errno == EAGAIN);
+	const int fd = address_connect(address, NULL);
 
 	if (fd >= 0) {
 		(void)close(fd);
 	}
-	return live;
+	return fd >= 0 || fd == -EAGAIN;
 }
 
 /*
@@ -101,8 +99,13 @@ static int listen_unix(const union address *address, mode_t mode)
 		(void)unlink(address->path.sun_path);
 	}
 	const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	if (fd < 0 || bind_with_mode(fd, address, mode) < 0 || listen(fd, BACKLOG) < 0) {
+	if (fd < 0 || bind_with_mode(fd, address, mode) < 0) {
 		return fail(fd);
+	}
+	if (listen(fd, BACKLOG) < 0) {
+		const int error = fail(fd);
+		(void)unlink(address->path.sun_path);
+		return error;
 	}
 	return fd;
 }

@@ -55,8 +55,8 @@ void loop_done(struct loop *loop);
 /* Serve until loop_stop(). 0 or -errno when the kernel refuses to wait. */
 int loop_run(struct loop *loop) MUST_USE;
 void loop_stop(struct loop *loop);
-/* The end of a turn, by itself for whoever has a time of their own: what has expired at
- * `now_ns`, then the tasks. */
+/* The end of a turn: the timers that have expired at `now_ns`, then the tasks. loop_run() calls it;
+ * tests with a clock of their own call it directly. */
 void loop_end_turn(struct loop *loop);
 
 /* Watch `watch->fd` for `events`. 0 or -errno. */

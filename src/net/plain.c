@@ -152,21 +152,16 @@ static int plain_accept(const struct transport *transport, struct stream *stream
 static int plain_connect(const struct transport *transport, struct stream *stream,
         struct loop *loop, const union address *address, stream_notify *notify)
 {
-	const int family = address->any.sa_family;
-	const int fd = socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	const bool is_unix = address->any.sa_family == AF_UNIX;
+	const int fd = address_connect(address, NULL);
 
 	(void)transport;
 	if (fd < 0) {
-		return -errno;
+		return fd;
 	}
-	/* A unix socket connects at once, or its queue is full: EAGAIN. */
-	const int failed = connect(fd, &address->any, address_len(address)) < 0 ? errno : 0;
-	if (failed != 0 && failed != EINPROGRESS) {
-		(void)close(fd);
-		return -failed;
-	}
-	const int error = stream_open(stream, &plain_verbs, loop, fd, failed == 0, notify);
-	stream->takes_pages = family == AF_UNIX;
+	/* A unix socket is connected at once; a TCP socket when it is writable. */
+	const int error = stream_open(stream, &plain_verbs, loop, fd, is_unix, notify);
+	stream->takes_pages = is_unix;
 	return error;
 }
 

@@ -53,7 +53,8 @@ int stream_await_room(struct stream *stream)
 	stream->watches_room = true;
 	const int error = loop_change(stream->loop, &stream->watch, input_events | EPOLLOUT);
 	if (error < 0) {
-		/* Nobody would ever say that there is room again. Both sides see the end now. */
+		/* There will be no event for room in the socket: end the connection on both sides.
+		 */
 		(void)shutdown(stream->watch.fd, SHUT_RDWR);
 	}
 	return error;

@@ -5,9 +5,9 @@
  * Edge-triggered: the flags say what was last reported, and an operation that
  * falls short clears its flag, so that no call is made only to hear EAGAIN.
  *
- * What a connection is made of is a table of verbs. Plain sockets are the first
- * one (plain.c); transport security comes as another. Nobody but a table calls
- * the kernel for a stream.
+ * Each kind of connection is a table of verbs. Plain sockets are the first
+ * (plain.c); TLS will be the second. Only these tables call the kernel for a
+ * stream.
  */
 #ifndef NET_STREAM_H
 #define NET_STREAM_H

@@ -28,7 +28,7 @@ static bool is_root(unsigned id)
 static bool preset_is_root(const struct policy_preset *preset)
 {
 	for (unsigned id = 0; id < docker_endpoint_count; id++) {
-		if (id_is_in(preset->allows, id) && is_root(id)) {
+		if (policy_preset_allows(preset, id) && is_root(id)) {
 			return true;
 		}
 	}
@@ -50,7 +50,8 @@ static unsigned word_count(void)
 	return (docker_endpoint_count + 63) / 64;
 }
 
-static struct grants grants_of(const struct policy *policy)
+/* False without memory. */
+static bool find_grants(const struct policy *policy, struct grants *ret_grants)
 {
 	struct arena *arena = &policy->set->arena;
 	const struct grants grants = {
@@ -58,6 +59,9 @@ static struct grants grants_of(const struct policy *policy)
 	        .all = arena_take(arena, word_count() * sizeof(uint64_t)),
 	};
 
+	if (grants.some == NULL || grants.all == NULL) {
+		return false;
+	}
 	for (unsigned id = 0; id < docker_endpoint_count; id++) {
 		const enum policy_grant grant = policy_grant_of(policy, id);
 		if (grant != POLICY_NEVER) {
@@ -67,7 +71,8 @@ static struct grants grants_of(const struct policy *policy)
 			id_add(grants.all, id);
 		}
 	}
-	return grants;
+	*ret_grants = grants;
+	return true;
 }
 
 /* No preset allows what no row fits, so that a policy which does has no better. */
@@ -99,7 +104,7 @@ static bool measure(
 	return true;
 }
 
-/* Nobody is sent to become root, or to open much, by a preset that was not made for the app. */
+/* A preset for another app is advised only if it is not enough to become root and opens little. */
 static bool is_near(const struct candidate *candidate)
 {
 	enum { FAR = 25 * 1000 };
@@ -118,11 +123,14 @@ void policy_find_alternatives(struct policy *policy)
 {
 	struct candidate found[UINT8_MAX];
 	uint8_t *numbers = arena_take(&policy->set->arena, policy_preset_count + 1);
-	const struct grants grants = grants_of(policy);
 	const bool none = allows_the_unknown(policy);
+	struct grants grants;
 	unsigned count = 0;
 
 	ASSERT(policy_preset_count < UINT8_MAX);
+	if (numbers == NULL || !find_grants(policy, &grants)) {
+		return;
+	}
 	for (unsigned i = 0; i < policy_preset_count && !none; i++) {
 		struct candidate candidate = {
 		        .number = (uint8_t)(i + 1),

@@ -137,32 +137,16 @@ static enum pattern_result pattern_result_of_id(const struct pattern *pattern,
 
 /* ── Plain paths ─────────────────────────────────────────────────────────── */
 
-/* Whether `path` begins and ends as those of the row do, with a name between. */
-static bool can_be_of_row(struct slice path, const struct docker_endpoint *endpoint)
-{
-	const char *first = strchr(endpoint->path, '{');
-	const char *last = strrchr(endpoint->path, '}');
-
-	if (first == NULL || last == NULL) {
-		return slice_equal(path, slice_of(endpoint->path));
-	}
-	const struct slice front = slice_between(endpoint->path, first);
-	const struct slice tail = slice_of(last + 1);
-	return path.len > front.len + tail.len && slice_starts_with(path, front) &&
-	       slice_ends_with(path, tail);
-}
-
 /* Whether a request of one of the rule's methods for its one path has this id, which is no row's:
  * with an API version in front, at most rows are added. */
 static bool reaches_unknown(const struct rule *rule, unsigned id)
 {
-	static const char *const methods[] = {
-	        "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "OTHER"};
 	struct docker_request request;
 
-	for (unsigned i = 0; i < ARRAY_LEN(methods); i++) {
+	for (unsigned method = 0; method <= DOCKER_METHOD_OTHER; method++) {
 		const struct docker_target target = {
-		        .method = slice_of(methods[i]), .path = slice_of(rule->plain_path)};
+		        .method = slice_of(docker_method_name((enum docker_method)method)),
+		        .path = slice_of(rule->plain_path)};
 		const unsigned bit = policy_method_bit(target.method);
 		if ((rule->methods == 0 || (rule->methods & bit) != 0) &&
 		        docker_route(&target, &request) == DOCKER_OK && request.id == id) {
@@ -175,13 +159,11 @@ static bool reaches_unknown(const struct rule *rule, unsigned id)
 /* Of a path that is plain it is known which ids its requests can have. */
 static bool can_have_id(const struct rule *rule, unsigned id)
 {
-	const struct docker_endpoint *endpoint = docker_endpoint(id);
-
 	if (rule->plain_path == NULL) {
 		return true;
 	}
-	return endpoint != NULL ? can_be_of_row(slice_of(rule->plain_path), endpoint)
-	                        : reaches_unknown(rule, id);
+	return id < docker_endpoint_count ? docker_has_path(id, slice_of(rule->plain_path))
+	                                  : reaches_unknown(rule, id);
 }
 
 /* ── Both patterns ───────────────────────────────────────────────────────── */
@@ -250,22 +232,25 @@ static unsigned plan(const struct order *order, unsigned id, struct policy_scrat
 	return count;
 }
 
-static void make_table(
-        struct policy *policy, const struct order *order, struct policy_scratch *scratch)
+/* The steps of every id; NULL: one was not given its memory. */
+static const struct step **make_table(
+        const struct order *order, struct policy_scratch *scratch, struct arena *arena)
 {
-	struct arena *arena = &policy->set->arena;
 	const struct step **table = arena_take(arena, docker_id_count() * sizeof(struct step *));
 	struct step steps[POLICY_RULES_MAX + 1];
 
-	for (unsigned id = 0; id < docker_id_count(); id++) {
+	for (unsigned id = 0; table != NULL && id < docker_id_count(); id++) {
 		const unsigned count = plan(order, id, scratch, steps);
 		struct step *kept = arena_take(arena, count * sizeof(steps[0]));
+		if (kept == NULL) {
+			return NULL;
+		}
 		for (unsigned i = 0; i < count; i++) {
 			kept[i] = steps[i];
 		}
 		table[id] = kept;
 	}
-	policy->steps = table;
+	return table;
 }
 
 int policy_compile(struct policy *policy, char error[FAULT_MAX])
@@ -279,9 +264,13 @@ int policy_compile(struct policy *policy, char error[FAULT_MAX])
 		return -EINVAL;
 	}
 	struct policy_scratch *scratch = policy_scratch_new();
-	ASSERT(scratch != NULL);
-	make_table(policy, &walk.order, scratch);
+	if (scratch == NULL) {
+		return fault_memory(error);
+	}
+	policy->steps = make_table(&walk.order, scratch, &policy->set->arena);
 	policy_scratch_free(scratch);
-	policy_find_alternatives(policy);
-	return 0;
+	if (policy->steps != NULL) {
+		policy_find_alternatives(policy);
+	}
+	return arena_check(&policy->set->arena, error);
 }

@@ -90,8 +90,8 @@ static struct slice nearest_policy(const struct policy_set *set, struct slice na
 }
 
 /*
- * A slip of the hand is near by its letters; what is meant otherwise, by its words. Who asks for
- * portainer-ro wants less than portainer: nobody is sent there alone.
+ * A misspelt name is near by its letters, another name for an app by its words. portainer-ro asks
+ * for less than portainer, so that portainer is never the only suggestion for it.
  */
 static int fail_unknown_policy(
         const struct policy_set *set, struct slice name, struct place place, char error[FAULT_MAX])

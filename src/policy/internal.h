@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * inside — a policy and its rules from the inside. Private to policy/.
+ * internal — a policy and its rules as they are stored. Private to policy/.
  */
 #ifndef POLICY_INTERNAL_H
 #define POLICY_INTERNAL_H
@@ -82,11 +82,15 @@ static inline void id_add(uint64_t *ids, unsigned id)
 	ids[id / 64] |= UINT64_C(1) << (id % 64);
 }
 
-/* The policy called `name`, presets that nobody asked for left out; NULL: there is none. */
+/* A bit for each method that rules may name; 0: it is none of them. */
+unsigned policy_method_bit(struct slice method);
+
+/* The policy called `name`, without presets that are not loaded yet; NULL: there is none. */
 struct policy *policy_find_made(const struct policy_set *set, struct slice name);
 
-/* A policy without a rule, added to the set; the name is not checked. */
-struct policy *policy_make(struct policy_set *set, struct slice name, struct place place);
+/* A policy without a rule, added to the set; the name is not checked. 0, or -EINVAL and a fault. */
+int policy_make(struct policy_set *set, struct slice name, struct place place,
+        struct policy **ret_policy, char error[FAULT_MAX]) MUST_USE;
 
 /* Whether `name` is `stem` and something behind a dash. */
 bool policy_is_variant(struct slice name, struct slice stem);
@@ -94,7 +98,8 @@ bool policy_is_variant(struct slice name, struct slice stem);
 /* Whether a path means the same as a pattern and as plain YAML. */
 bool policy_is_plain(struct slice path);
 
-/* Note the presets that could take the place of `policy`, which is compiled otherwise. */
+/* Note the presets that could take the place of `policy`, which is compiled otherwise. Its arena
+ * knows whether there was memory for them. */
 void policy_find_alternatives(struct policy *policy);
 
 /* Add the ids that an operation glob fits; -EINVAL when it fits none. */

@@ -72,21 +72,30 @@ struct verdict policy_judge(const struct policy *policy, const struct docker_req
 	return judge_as(policy, request->served_id, request, scratch);
 }
 
+bool policy_allows_rest(const struct policy *policy, unsigned id)
+{
+	ASSERT(policy->steps != NULL && id < docker_id_count());
+	const struct step *step = policy->steps[id];
+
+	while (!step_is_last(step)) {
+		step++;
+	}
+	return step->rule != NULL && step->rule->allow;
+}
+
 enum policy_grant policy_grant_of(const struct policy *policy, unsigned id)
 {
 	ASSERT(policy->steps != NULL && id < docker_id_count());
 	const struct step *step = policy->steps[id];
+	const bool asked = !step_is_last(step);
 	bool sometimes = false;
 
-	while (!step_is_last(step)) {
-		sometimes = sometimes || step->rule->allow;
-		step++;
-	}
-	const bool last = step->rule != NULL && step->rule->allow;
-	const bool asked = step != policy->steps[id];
-	if (last) {
+	if (policy_allows_rest(policy, id)) {
 		/* What stands in front of it takes something away, unless all of it allows. */
 		return asked ? POLICY_SOMETIMES : POLICY_ALWAYS;
+	}
+	for (; !step_is_last(step); step++) {
+		sometimes = sometimes || step->rule->allow;
 	}
 	return sometimes ? POLICY_SOMETIMES : POLICY_NEVER;
 }

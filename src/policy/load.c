@@ -255,7 +255,7 @@ static int read_costs(void *context, const struct yaml_node *node)
 		return -EINVAL;
 	}
 	reader->policy->costs = arena_copy(&reader->policy->set->arena, node->text);
-	return 0;
+	return arena_check(&reader->policy->set->arena, reader->error);
 }
 
 static const struct yaml_key policy_keys[] = {
@@ -289,7 +289,7 @@ int policy_load(struct policy_set *set, struct slice name, const struct yaml_nod
 int policy_load_preset(struct policy_set *set, const struct policy_preset *preset,
         struct policy **ret_policy, char error[FAULT_MAX])
 {
-	struct arena arena = {NULL, 0};
+	struct arena arena = {.chunks = NULL};
 	const struct yaml_node *root = NULL;
 
 	int code = yaml_read(preset->text, preset->file, &arena, &root, error);

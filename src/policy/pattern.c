@@ -8,8 +8,8 @@
 #include <string.h>
 
 enum {
-	/* Steps of backtracking: what anybody means takes some dozen. A path has at most 4096
-	 * bytes, of which `.*` may go back over each, and a group nest for each. */
+	/* Steps of backtracking; ordinary patterns take some dozen. A path has at most 4096
+	 * bytes: `.*` may go back over each of them, and a group may nest for each. */
 	MATCH_LIMIT = 20000,
 	DEPTH_LIMIT = 10000,
 	HEAP_LIMIT_KIB = 4096,
@@ -65,102 +65,115 @@ static const char *trap_in(const char *pattern)
 	return NULL;
 }
 
-static pcre2_code *compile(const char *pattern, char *problem, size_t problem_max)
+/* 0, -EINVAL with a problem, or -ENOMEM. */
+static int compile(const char *pattern, pcre2_code **ret_code, char *problem, size_t problem_max)
 {
 	int number = 0;
 	PCRE2_SIZE offset = 0;
-	pcre2_code *code = pcre2_compile((PCRE2_SPTR)pattern, PCRE2_ZERO_TERMINATED,
-	        compile_options, &number, &offset, NULL);
 
-	if (code == NULL) {
-		PCRE2_UCHAR reason[REASON_MAX] = "";
-		(void)pcre2_get_error_message(number, reason, sizeof(reason));
-		(void)snprintf(problem, problem_max, "at byte %zu: %s", (size_t)offset + 1,
-		        (const char *)reason);
+	*ret_code = pcre2_compile((PCRE2_SPTR)pattern, PCRE2_ZERO_TERMINATED, compile_options,
+	        &number, &offset, NULL);
+	if (*ret_code != NULL) {
+		return 0;
 	}
-	return code;
+	PCRE2_UCHAR reason[REASON_MAX] = "";
+	(void)pcre2_get_error_message(number, reason, sizeof(reason));
+	(void)snprintf(
+	        problem, problem_max, "at byte %zu: %s", (size_t)offset + 1, (const char *)reason);
+	return number == PCRE2_ERROR_HEAP_FAILED ? -ENOMEM : -EINVAL;
 }
 
 /* Grouped, so that an alternation stays inside; it was compiled alone before, so that no bracket
  * of it closes ours. */
-static pcre2_code *compile_grouped(const char *pattern, char *problem, size_t problem_max)
+static int compile_grouped(
+        const char *pattern, pcre2_code **ret_code, char *problem, size_t problem_max)
 {
 	char grouped[2048];
 	const int len = snprintf(grouped, sizeof(grouped), "\\A(?:%s)\\z", pattern);
 
 	if (len < 0 || (size_t)len >= sizeof(grouped)) {
 		(void)snprintf(problem, problem_max, "it is too long");
-		return NULL;
+		return -EINVAL;
 	}
-	return compile(grouped, problem, problem_max);
+	return compile(grouped, ret_code, problem, problem_max);
 }
 
+/* Finding out what a pattern can fit, before it is machine code. */
+struct trial {
+	const pcre2_code *code;
+	pcre2_match_data *data;
+	bool without_memory; /* some answers are guesses */
+};
+
 /* Whether some path that begins with these bytes can fit. */
-static bool can_begin(const pcre2_code *code, pcre2_match_data *data, const char *bytes, size_t len)
+static bool can_begin(struct trial *trial, const char *bytes, size_t len)
 {
-	return pcre2_match(code, (PCRE2_SPTR)bytes, len, 0, PCRE2_PARTIAL_HARD, data, NULL) !=
-	       PCRE2_ERROR_NOMATCH;
+	const int count = pcre2_match(
+	        trial->code, (PCRE2_SPTR)bytes, len, 0, PCRE2_PARTIAL_HARD, trial->data, NULL);
+
+	trial->without_memory = trial->without_memory || count == PCRE2_ERROR_NOMEMORY;
+	return count != PCRE2_ERROR_NOMATCH;
 }
 
 /* Whether all paths that can fit begin with /v and a digit or a dot: none does that is left when
  * its version is removed, and a rule that denies them would deny nothing. */
-static bool wants_version(const pcre2_code *code, pcre2_match_data *data)
+static bool wants_version(struct trial *trial)
 {
-	if (!can_begin(code, data, "/v1", 3) && !can_begin(code, data, "/v.", 3)) {
+	if (!can_begin(trial, "/v1", 3) && !can_begin(trial, "/v.", 3)) {
 		return false;
 	}
 	for (unsigned byte = 1; byte <= UINT8_MAX; byte++) {
 		const bool of_version = (byte >= '0' && byte <= '9') || byte == '.';
 		const char other[] = {'/', (char)byte};
 		const char behind_v[] = {'/', 'v', (char)byte};
-		if ((byte != 'v' && can_begin(code, data, other, sizeof(other))) ||
-		        (!of_version && can_begin(code, data, behind_v, sizeof(behind_v)))) {
+		if ((byte != 'v' && can_begin(trial, other, sizeof(other))) ||
+		        (!of_version && can_begin(trial, behind_v, sizeof(behind_v)))) {
 			return false;
 		}
 	}
 	return true;
 }
 
-/* What makes a pattern that compiles fit no path; NULL: nothing. */
-static const char *fault_of(const pcre2_code *code, bool sees_version)
+/* -EINVAL with what makes a pattern that compiles fit no path; -ENOMEM; 0: nothing does. */
+static int check_use(const pcre2_code *code, bool sees_version, char *problem, size_t problem_max)
 {
-	pcre2_match_data *data = pcre2_match_data_create(1, NULL);
+	struct trial trial = {.code = code, .data = pcre2_match_data_create(1, NULL)};
 	const char *fault = NULL;
 
-	ASSERT(data != NULL);
-	if (!can_begin(code, data, "/", 1)) { /* `containers/json` cannot have been meant */
+	if (trial.data == NULL) {
+		return -ENOMEM;
+	}
+	if (!can_begin(&trial, "/", 1)) { /* `containers/json` cannot have been meant */
 		fault = "it fits no path: paths begin with a slash";
-	} else if (!sees_version && wants_version(code, data)) {
+	} else if (!sees_version && wants_version(&trial)) {
 		fault = "leave out the API version: it is removed before paths are compared, but "
 		        "for 'versioned_path'";
 	}
-	pcre2_match_data_free(data);
-	return fault;
+	pcre2_match_data_free(trial.data);
+	(void)snprintf(problem, problem_max, "%s", fault != NULL ? fault : "");
+	return trial.without_memory ? -ENOMEM : fault != NULL ? -EINVAL : 0;
 }
 
 int pattern_compile(const char *pattern, bool sees_version, struct pattern **ret_pattern,
         char *problem, size_t problem_max)
 {
 	const char *trap = trap_in(pattern);
+	pcre2_code *code = NULL;
 
 	if (trap != NULL) {
 		(void)snprintf(problem, problem_max, "%s", trap);
 		return -EINVAL;
 	}
-	pcre2_code *alone = compile(pattern, problem, problem_max);
-	if (alone == NULL) {
-		return -EINVAL;
+	int error = compile(pattern, &code, problem, problem_max);
+	pcre2_code_free(code);
+	error = error < 0 ? error : compile_grouped(pattern, &code, problem, problem_max);
+	if (error < 0) {
+		return error;
 	}
-	pcre2_code_free(alone);
-	pcre2_code *code = compile_grouped(pattern, problem, problem_max);
-	if (code == NULL) {
-		return -EINVAL;
-	}
-	const char *fault = fault_of(code, sees_version);
-	if (fault != NULL) {
-		(void)snprintf(problem, problem_max, "%s", fault);
+	error = check_use(code, sees_version, problem, problem_max);
+	if (error < 0) {
 		pcre2_code_free(code);
-		return -EINVAL;
+		return error;
 	}
 	/* Where the system grants no executable memory, the interpreter does the same. */
 	(void)pcre2_jit_compile(code, PCRE2_JIT_COMPLETE);

@@ -17,7 +17,7 @@ struct pattern_limits;
 enum pattern_result {
 	PATTERN_NO_MATCH,
 	PATTERN_MATCH,
-	PATTERN_LIMIT, /* the limit was hit: nobody knows */
+	PATTERN_LIMIT, /* the limit was hit: the result is unknown */
 };
 
 /* NULL without memory. */
@@ -25,8 +25,8 @@ struct pattern_limits *pattern_limits_new(void) MUST_USE;
 void pattern_limits_free(struct pattern_limits *limits);
 
 /*
- * 0, or -EINVAL and in `problem` the end of a sentence that tells what is wrong. A pattern that
- * wants an API version is refused unless it `sees_version`.
+ * 0; -ENOMEM; or -EINVAL and in `problem` the end of a sentence that tells what is wrong. A pattern
+ * that wants an API version is refused unless it `sees_version`.
  */
 int pattern_compile(const char *pattern, bool sees_version, struct pattern **ret_pattern,
         char *problem, size_t problem_max) MUST_USE;

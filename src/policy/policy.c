@@ -9,62 +9,76 @@
 
 unsigned policy_method_bit(struct slice method)
 {
-	static const char *const methods[] = {
-	        "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"};
+	const enum docker_method number = docker_method_of(method);
 
-	for (unsigned i = 0; i < ARRAY_LEN(methods); i++) {
-		if (slice_equal(method, slice_of(methods[i]))) {
-			return 1U << i;
-		}
-	}
-	return 0;
+	return number == DOCKER_METHOD_OTHER ? 0 : 1U << number;
 }
 
 /* ── The set ─────────────────────────────────────────────────────────────── */
 
-struct policy *policy_make(struct policy_set *set, struct slice name, struct place place)
+int policy_make(struct policy_set *set, struct slice name, struct place place,
+        struct policy **ret_policy, char error[FAULT_MAX])
 {
 	struct policy *policy = arena_take(&set->arena, sizeof(*policy));
+	const char *copy = arena_copy(&set->arena, name);
 
+	if (policy == NULL || copy == NULL) {
+		(void)arena_fault(&set->arena, error);
+		return -EINVAL;
+	}
 	policy->set = set;
-	policy->name = arena_copy(&set->arena, name);
+	policy->name = copy;
 	policy->place = place;
 	policy->rules_end = &policy->rules;
 	policy->extensions_end = &policy->extensions;
 	*set->policies_end = policy;
 	set->policies_end = &policy->next;
-	return policy;
+	*ret_policy = policy;
+	return 0;
 }
 
-static void add_built_ins(struct policy_set *set)
+static int add_built_ins(struct policy_set *set)
 {
 	static const char *const everything[] = {"*"};
 	const struct policy_match match = {.operations = everything, .operation_count = 1};
 	const struct place nowhere = {.file = NULL};
+	struct policy *deny = NULL;
+	struct policy *open = NULL;
 	char error[FAULT_MAX];
 
-	(void)policy_make(set, SLICE("deny"), nowhere);
-	struct policy *open = policy_make(set, SLICE("open"), nowhere);
+	if (policy_make(set, SLICE("deny"), nowhere, &deny, error) < 0 ||
+	        policy_make(set, SLICE("open"), nowhere, &open, error) < 0) {
+		return -EINVAL;
+	}
 	open->costs = "Access to the Engine is root on the host.";
-	const int code = policy_add_rule(open, true, &match, "allow: ['*']", nowhere, error);
-	ASSERT(code == 0);
+	return policy_add_rule(open, true, &match, "allow: ['*']", nowhere, error);
 }
 
 struct policy_set *policy_set_new(void)
 {
 	struct policy_set *set = calloc(1, sizeof(*set));
 
-	ASSERT(set != NULL);
+	if (set == NULL) {
+		return NULL;
+	}
 	set->policies_end = &set->policies;
 	set->limits = pattern_limits_new();
-	ASSERT(set->limits != NULL);
-	add_built_ins(set);
+	if (set->limits == NULL || add_built_ins(set) < 0) {
+		policy_set_free(set);
+		return NULL;
+	}
 	return set;
 }
 
 void policy_set_written_in(struct policy_set *set, const char *file)
 {
 	set->file = file;
+}
+
+static void free_patterns(struct rule *rule)
+{
+	pattern_free(rule->path);
+	pattern_free(rule->versioned_path);
 }
 
 void policy_set_free(struct policy_set *set)
@@ -74,8 +88,7 @@ void policy_set_free(struct policy_set *set)
 	}
 	for (struct policy *policy = set->policies; policy != NULL; policy = policy->next) {
 		for (struct rule *rule = policy->rules; rule != NULL; rule = rule->next) {
-			pattern_free(rule->path);
-			pattern_free(rule->versioned_path);
+			free_patterns(rule);
 		}
 	}
 	pattern_limits_free(set->limits);
@@ -139,8 +152,7 @@ int policy_new(struct policy_set *set, struct slice name, struct place place,
 	if (preset != NULL && preset->file != place.file) {
 		return fault_set(error, place, "'%s' is a preset: choose another name", shown.text);
 	}
-	*ret_policy = policy_make(set, name, place);
-	return 0;
+	return policy_make(set, name, place, ret_policy, error);
 }
 
 void policy_observe(struct policy *policy)
@@ -166,7 +178,11 @@ int policy_extend(
 		        policy->name, POLICY_EXTENDS_MAX);
 	}
 	struct extension *extension = arena_take(arena, sizeof(*extension));
-	extension->name = (struct slice){arena_copy(arena, name), name.len};
+	const char *copy = arena_copy(arena, name);
+	if (extension == NULL || copy == NULL) {
+		return arena_fault(arena, error);
+	}
+	extension->name = (struct slice){copy, name.len};
 	extension->place = place;
 	*policy->extensions_end = extension;
 	policy->extensions_end = &extension->next;
@@ -201,16 +217,26 @@ static struct place place_of_word(struct place rule, const unsigned *lines, unsi
 	return (struct place){rule.file, lines == NULL ? rule.line : lines[i]};
 }
 
+static int fail_method(const char *method, struct place place, char error[FAULT_MAX])
+{
+	char memory[128];
+	struct text all = text_over(memory, sizeof(memory));
+
+	for (unsigned i = 0; i < DOCKER_METHOD_OTHER; i++) {
+		text_add_format(&all, " %s", docker_method_name((enum docker_method)i));
+	}
+	return fault_set(error, place, "'%s' is not accepted as a method: give one of%.*s",
+	        text_show(slice_of(method)).text, SLICE_FMT(text_slice(&all)));
+}
+
 static int read_methods(struct rule *rule, const struct policy_match *match, struct place place,
         char error[FAULT_MAX])
 {
 	for (unsigned i = 0; i < match->method_count; i++) {
 		const unsigned bit = policy_method_bit(slice_of(match->methods[i]));
 		if (bit == 0) {
-			return fault_set(error, place_of_word(place, match->method_lines, i),
-			        "'%s' is not accepted as a method: give GET, HEAD, POST, PUT, "
-			        "PATCH, DELETE or OPTIONS",
-			        text_show(slice_of(match->methods[i])).text);
+			return fail_method(match->methods[i],
+			        place_of_word(place, match->method_lines, i), error);
 		}
 		rule->methods |= bit;
 	}
@@ -244,11 +270,13 @@ static int read_pattern(const char *text, bool sees_version, struct place place,
 		return fault_set(error, place, "the path pattern is longer than %d bytes",
 		        POLICY_PATTERN_MAX);
 	}
-	if (pattern_compile(text, sees_version, ret_pattern, problem, sizeof(problem)) < 0) {
-		return fault_set(error, place, "the path pattern '%.256s' is not accepted: %s",
-		        text, problem);
+	const int code = pattern_compile(text, sees_version, ret_pattern, problem, sizeof(problem));
+	if (code == -ENOMEM) {
+		return fault_memory(error);
 	}
-	return 0;
+	return code == 0 ? 0
+	                 : fault_set(error, place, "the path pattern '%.256s' is not accepted: %s",
+	                           text, problem);
 }
 
 bool policy_is_plain(struct slice path)
@@ -330,22 +358,12 @@ static bool narrow(struct rule *rule, uint64_t sections)
 	return any;
 }
 
-int policy_add_rule(struct policy *policy, bool allow, const struct policy_match *match,
-        const char *text, struct place place, char error[FAULT_MAX])
+/* What the rule fits; its patterns are made here, also where it fails. */
+static int read_match(struct rule *rule, const struct policy_match *match, char error[FAULT_MAX])
 {
-	struct arena *arena = &policy->set->arena;
+	struct arena *arena = &rule->policy->set->arena;
+	const struct place place = rule->place;
 
-	ASSERT(policy->steps == NULL);
-	if (policy->rule_count == POLICY_RULES_MAX) {
-		return fault_set(error, place, "policy '%s' has more than %d rules", policy->name,
-		        POLICY_RULES_MAX);
-	}
-	struct rule *rule = arena_take(arena, sizeof(*rule));
-	rule->policy = policy;
-	rule->text = arena_copy(arena, slice_of(text));
-	rule->place = place;
-	rule->allow = allow;
-	rule->fits = arena_take(arena, id_words() * sizeof(rule->fits[0]));
 	if (read_methods(rule, match, place, error) < 0 ||
 	        read_operations(rule, match, place, error) < 0 ||
 	        read_pattern(match->path, false, place, &rule->path, error) < 0 ||
@@ -360,6 +378,31 @@ int policy_add_rule(struct policy *policy, bool allow, const struct policy_match
 		return fault_set(error, place,
 		        "this rule can never fit: none of its operations is asked for with its "
 		        "methods; leave the methods out");
+	}
+	return arena_check(arena, error);
+}
+
+int policy_add_rule(struct policy *policy, bool allow, const struct policy_match *match,
+        const char *text, struct place place, char error[FAULT_MAX])
+{
+	struct arena *arena = &policy->set->arena;
+
+	ASSERT(policy->steps == NULL);
+	if (policy->rule_count == POLICY_RULES_MAX) {
+		return fault_set(error, place, "policy '%s' has more than %d rules", policy->name,
+		        POLICY_RULES_MAX);
+	}
+	struct rule *rule = arena_take(arena, sizeof(*rule));
+	const char *copy = arena_copy(arena, slice_of(text));
+	uint64_t *fits = arena_take(arena, id_words() * sizeof(fits[0]));
+	if (rule == NULL || copy == NULL || fits == NULL) {
+		return arena_fault(arena, error);
+	}
+	*rule = (struct rule){
+	        .policy = policy, .text = copy, .place = place, .allow = allow, .fits = fits};
+	if (read_match(rule, match, error) < 0) {
+		free_patterns(rule);
+		return -EINVAL;
 	}
 	*policy->rules_end = rule;
 	policy->rules_end = &rule->next;

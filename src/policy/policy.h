@@ -47,7 +47,7 @@ struct verdict {
 	struct place place; /* of the rule; else of the policy */
 };
 
-/* What matching a pattern needs to write to: one for each thread that judges. */
+/* What matching a pattern needs to write to: one for each thread that judges. NULL: no memory. */
 struct policy_scratch;
 struct policy_scratch *policy_scratch_new(void) MUST_USE;
 void policy_scratch_free(struct policy_scratch *scratch);
@@ -59,7 +59,7 @@ struct verdict policy_judge(const struct policy *policy, const struct docker_req
 const char *policy_name(const struct policy *policy);
 bool policy_observes(const struct policy *policy);
 struct place policy_place(const struct policy *policy);
-/* What a preset may cost whoever uses it, in its own words; NULL: nothing is said. */
+/* What a preset gives away, as the preset says it; NULL: nothing is said. */
 const char *policy_costs(const struct policy *policy);
 
 /* What a policy makes of a request id, whatever path and method it may have. */
@@ -69,6 +69,8 @@ enum policy_grant {
 	POLICY_ALWAYS,
 };
 enum policy_grant policy_grant_of(const struct policy *policy, unsigned id);
+/* Whether requests of the id are allowed that fit no path or method of a rule. */
+bool policy_allows_rest(const struct policy *policy, unsigned id);
 
 /*
  * What allowing one more operation gives away, to compare policies by their
@@ -166,12 +168,9 @@ struct policy_match {
 /* Write the rule as it stands in a file, in one line: "allow: [container.list]". */
 void policy_write_rule(struct text *text, bool allow, const struct policy_match *match);
 
-/* A bit for each method that rules may name; 0: it is none of them. */
-unsigned policy_method_bit(struct slice method);
-
 /*
- * Functions that fail return -EINVAL and leave a fault in `error`. Strings are copied, but `file`
- * of a place, which must stay.
+ * Functions that fail return -EINVAL and leave a fault in `error`; the set can then only be freed.
+ * Strings are copied, but `file` of a place, which must stay. NULL: there is no memory.
  */
 struct policy_set *policy_set_new(void) MUST_USE;
 /* Policies are written and named in the configuration file `file`, which advice then names. */

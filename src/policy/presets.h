@@ -9,6 +9,7 @@
 #define POLICY_PRESETS_H
 
 #include "base/slice.h"
+#include "docker/docker.h"
 
 #include <stdint.h>
 
@@ -22,6 +23,11 @@ struct policy_preset {
 
 extern const struct policy_preset policy_presets[];
 extern const unsigned policy_preset_count;
+
+static inline bool policy_preset_allows(const struct policy_preset *preset, unsigned id)
+{
+	return id < docker_endpoint_count && (preset->allows[id / 64] >> (id % 64) & 1) != 0;
+}
 
 /* NULL: no preset is called `name`. */
 static inline const struct policy_preset *policy_find_preset(struct slice name)

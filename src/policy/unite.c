@@ -40,10 +40,13 @@ int policy_unite(struct policy_set *set, struct slice name, struct slice members
         struct place place, struct policy **ret_policy, char error[FAULT_MAX])
 {
 	const bool several = members.len > 0 && memchr(members.ptr, ',', members.len) != NULL;
-	struct policy *united = policy_make(set, name, place);
+	struct policy *united = NULL;
 	struct slice element;
 	bool observe = true;
 
+	if (policy_make(set, name, place, &united, error) < 0) {
+		return -EINVAL;
+	}
 	while (slice_next(&members, ',', &element)) {
 		struct policy *member = NULL;
 		if (policy_set_find(set, slice_trim(element), place, &member, error) < 0 ||

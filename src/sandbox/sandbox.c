@@ -13,29 +13,29 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-/* Nobody's in particular; what images of others run as, too. */
+/* No user of the host; other images use this id, too. */
 enum { SANDBOX_ID = 65532 };
 
 /*
- * Whether the present user may open the socket: 0, or -errno. Asked of the
- * kernel by doing it, since modes of directories, access lists and security
- * modules all have a say. That nobody listens comes after the permission.
+ * Whether the current user may open the socket: 0, or -errno. The test is a
+ * connect(), because modes of directories, access lists and security modules
+ * decide as well. The kernel checks the permission before it reports that
+ * nobody listens (ECONNREFUSED) or that the queue is full (EAGAIN).
  */
 static int try_socket(const char *path)
 {
 	const union address address = address_of_path(slice_of(path));
-	const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (fd < 0) {
-		return -errno;
+	const int fd = address_connect(&address, NULL);
+
+	if (fd >= 0) {
+		(void)close(fd);
 	}
-	const int failed = connect(fd, &address.any, address_len(&address)) < 0 ? errno : 0;
-	(void)close(fd);
-	return failed == ECONNREFUSED || failed == EAGAIN ? 0 : -failed;
+	return fd >= 0 || fd == -ECONNREFUSED || fd == -EAGAIN ? 0 : fd;
 }
 
 static int become_effectively(uid_t uid, gid_t gid)
 {
-	/* Only root may change the group: go up first, come down last. */
+	/* Only root may change the group: become root first, and another user last. */
 	if (uid == 0 && seteuid(0) < 0) {
 		return -errno;
 	}
@@ -45,8 +45,8 @@ static int become_effectively(uid_t uid, gid_t gid)
 	return 0;
 }
 
-/* Try the socket as the user to become, with `count` further groups, and come back. */
-static int try_socket_as(const char *path, const gid_t *groups, size_t count, int *ret_answer)
+/* Try the socket as SANDBOX_ID with `count` further groups, then become root again. */
+static int try_socket_as(const char *path, const gid_t *groups, size_t count, int *ret_result)
 {
 	const gid_t own_gid = getegid();
 
@@ -55,13 +55,13 @@ static int try_socket_as(const char *path, const gid_t *groups, size_t count, in
 	}
 	int r = become_effectively(SANDBOX_ID, SANDBOX_ID);
 	if (r == 0) {
-		*ret_answer = try_socket(path);
+		*ret_result = try_socket(path);
 	}
 	const int back = become_effectively(0, own_gid);
 	if (back < 0) {
 		log_line(LOG_ERR, "cannot become root again after trying the Engine's socket: %s",
 		        strerrordesc_np(-back));
-		_exit(1); /* neither root nor properly unprivileged: nothing sensible is left */
+		_exit(1); /* neither root nor fully unprivileged: it must not serve */
 	}
 	return r;
 }
@@ -77,7 +77,7 @@ static int drop_capabilities(void)
 	return syscall(SYS_capset, &header, none) < 0 ? -errno : 0;
 }
 
-/* What a program executed later could get back; without CAP_SETPCAP there is no way to. */
+/* Capabilities that a later execve() could regain; without CAP_SETPCAP this is not possible. */
 static void drop_bounding_set(void)
 {
 	for (unsigned long capability = 0; prctl(PR_CAPBSET_READ, capability, 0, 0, 0) >= 0;
@@ -97,7 +97,7 @@ static int drop_root(const gid_t *groups, size_t count)
 	if (r < 0) {
 		return r;
 	}
-	/* Believe nothing: the way back has to be closed. */
+	/* Verify that root cannot be regained. */
 	if (setresuid(0, 0, 0) == 0 || setresgid(0, 0, 0) == 0 || geteuid() != SANDBOX_ID ||
 	        getegid() != SANDBOX_ID) {
 		return -EPERM;
@@ -105,7 +105,7 @@ static int drop_root(const gid_t *groups, size_t count)
 	return 0;
 }
 
-/* The groups of the process, for the way back; NULL when there are none or no memory. */
+/* The groups of the process, to restore them; NULL: there are none, or no memory. */
 static gid_t *copy_groups(size_t *ret_count)
 {
 	const int count = getgroups(0, NULL);
@@ -118,20 +118,18 @@ static gid_t *copy_groups(size_t *ret_count)
 	return groups;
 }
 
-static void log_root_stays(const char *path, const struct stat *socket, int answer)
+static void log_root_stays(const char *path, const struct stat *socket, int result)
 {
 	const char *hint = (socket->st_mode & (S_IWGRP | S_IWOTH)) != 0
-	                           ? "though its mode would allow it: a directory on the way, an "
-	                             "access list or a security "
-	                             "module is in the way"
-	                           : "only its owner can";
+	                           ? "although its mode allows it: a directory in its path, an "
+	                             "access list or a security module denies it"
+	                           : "only its owner can open it";
 
 	log_line(LOG_WARNING,
-	        "staying root (0:0): as %d:%d with group %u the Engine's socket %s (owner %u:%u, "
-	        "mode "
-	        "%04o) could not be opened (%s), %s",
+	        "staying root (0:0): %d:%d with group %u cannot open the Engine's socket %s "
+	        "(owner %u:%u, mode %04o): %s, %s",
 	        SANDBOX_ID, SANDBOX_ID, socket->st_gid, path, socket->st_uid, socket->st_gid,
-	        socket->st_mode & 07777U, strerrordesc_np(-answer), hint);
+	        socket->st_mode & 07777U, strerrordesc_np(-result), hint);
 }
 
 static void log_dropped(const char *path, const struct stat *socket, bool with_group)
@@ -143,9 +141,8 @@ static void log_dropped(const char *path, const struct stat *socket, bool with_g
 		text_add_format(&text, "group %u", socket->st_gid);
 	}
 	log_line(LOG_INFO,
-	        "started as root, now running as %d:%d with %s%s: that is enough for the Engine's "
-	        "socket "
-	        "%s (owner %u:%u, mode %04o)",
+	        "started as root, now running as %d:%d with %s%s, which can open the Engine's "
+	        "socket %s (owner %u:%u, mode %04o)",
 	        SANDBOX_ID, SANDBOX_ID, group,
 	        with_group && socket->st_gid == 0
 	                ? " (root's group, since the socket belongs to it)"
@@ -154,25 +151,25 @@ static void log_dropped(const char *path, const struct stat *socket, bool with_g
 }
 
 /*
- * Find the fewest groups that open the socket and become 65532 with them.
- * 0 also where root has to stay; -errno when the drop itself went wrong.
+ * Find the smallest set of groups that can open the socket, and become 65532
+ * with it. 0 also if root has to stay; -errno if the drop itself failed.
  */
 static int leave_root_for(const char *path, const struct stat *socket, bool *ret_dropped)
 {
-	int answer = 0;
+	int result = 0;
 
 	for (size_t count = 0; count <= 1; count++) {
-		int r = try_socket_as(path, &socket->st_gid, count, &answer);
+		int r = try_socket_as(path, &socket->st_gid, count, &result);
 		if (r < 0) {
 			log_line(LOG_WARNING,
 			        "staying root (0:0): changing to %d:%d is not permitted (%s); give "
-			        "the container "
-			        "the capabilities SETUID and SETGID, or start it with --user %d:%u",
+			        "the container the capabilities SETUID and SETGID, or start it "
+			        "with --user %d:%u",
 			        SANDBOX_ID, SANDBOX_ID, strerrordesc_np(-r), SANDBOX_ID,
 			        socket->st_gid);
 			return 0;
 		}
-		if (answer < 0) {
+		if (result < 0) {
 			continue;
 		}
 		r = drop_root(&socket->st_gid, count);
@@ -185,7 +182,7 @@ static int leave_root_for(const char *path, const struct stat *socket, bool *ret
 		log_dropped(path, socket, count > 0);
 		return 0;
 	}
-	log_root_stays(path, socket, answer);
+	log_root_stays(path, socket, result);
 	return 0;
 }
 
@@ -195,15 +192,14 @@ static int leave_root(const char *path)
 
 	if (stat(path, &socket) < 0) {
 		log_line(LOG_WARNING,
-		        "staying root (0:0): the group to take is that of the Engine's socket, and "
-		        "%s cannot "
-		        "be looked at: %s",
+		        "staying root (0:0): the group of the Engine's socket is unknown: "
+		        "%s: %s",
 		        path, strerrordesc_np(errno));
 		return 0;
 	}
 	if (!S_ISSOCK(socket.st_mode)) {
 		log_line(LOG_WARNING,
-		        "staying root (0:0): the group to take is that of the Engine's socket, and "
+		        "staying root (0:0): the group of the Engine's socket is unknown: "
 		        "%s is %s",
 		        path, S_ISDIR(socket.st_mode) ? "a directory" : "not a socket");
 		return 0;
@@ -214,7 +210,7 @@ static int leave_root(const char *path)
 	int r = leave_root_for(path, &socket, &dropped);
 	if (r == 0 && !dropped && setgroups(count, groups) < 0 && errno != EPERM) {
 		r = -errno;
-		log_line(LOG_ERR, "cannot take back the groups of the process: %s",
+		log_line(LOG_ERR, "cannot restore the groups of the process: %s",
 		        strerrordesc_np(-r));
 	}
 	free(groups);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * sandbox — gives away every privilege that forwarding does not need.
+ * sandbox — drops every privilege that forwarding does not need.
  *
  * Called once, after the listeners are bound and before threads exist and the
  * first byte of a client is read. Only main calls it.
@@ -11,10 +11,11 @@
 #include "base/check.h"
 
 /*
- * Root takes the group of `socket_path` and becomes 65532:65532; where that
- * would lose the socket (or nothing is there to tell), it stays root and the
- * log says why. Anyone else stays that. no_new_privs is set in every case.
- * 0, or -errno after having logged what failed: the caller must not serve.
+ * If the process is root, it takes the group of `socket_path` and becomes
+ * 65532:65532. If it could not open the socket then, or the socket does not
+ * exist, it stays root and the log says why. Any other user is kept.
+ * no_new_privs is set in every case. 0, or -errno after a line in the log: the
+ * caller must not serve.
  */
 int sandbox_enter(const char *socket_path) MUST_USE;
 

@@ -22,14 +22,14 @@ enum {
 static void refuse_connection(int fd)
 {
 	char memory[512];
-	struct text answer = text_over(memory, sizeof(memory));
+	struct text response = text_over(memory, sizeof(memory));
 	char nowhere[4096];
 
-	http_error_write(&answer, outcome_status(OUTCOME_TOO_MANY_CONNECTIONS),
+	http_error_write(&response, outcome_status(OUTCOME_TOO_MANY_CONNECTIONS),
 	        slice_of(outcome_text(OUTCOME_TOO_MANY_CONNECTIONS)), false, HTTP_CONNECTION_CLOSE);
-	/* Closing with unread bytes would take the answer away again. */
+	/* A close with unread bytes resets the connection, and the client loses the response. */
 	(void)!read(fd, nowhere, sizeof(nowhere));
-	(void)!write(fd, answer.ptr, answer.len);
+	(void)!write(fd, response.ptr, response.len);
 	(void)close(fd);
 }
 
@@ -109,7 +109,7 @@ static void accepted(struct acceptor *acceptor, int fd, const union address *pee
 	(void)atomic_fetch_sub(&all->shared->connections, 1);
 	if (may_log_refusal(all)) {
 		log_line(LOG_WARNING,
-		        "%u connections are open: others are answered 429 (--max-connections)",
+		        "%u connections are open: further ones get a 429 (--max-connections)",
 		        all->shared->max_connections);
 	}
 	refuse_connection(fd);

@@ -37,7 +37,7 @@ int inbox_init(struct inbox *inbox, struct loop *loop)
 	return inbox->watch.fd < 0 ? -errno : loop_add(loop, &inbox->watch, EPOLLIN);
 }
 
-/* Put a message into a slot, or NULL, in place of what nobody has read. */
+/* Put a message, or NULL, into a slot, in place of an unread one. */
 static void replace(struct inbox *inbox, enum inbox_kind kind, void *message)
 {
 	void *unread = atomic_exchange(&inbox->slots[kind], message);

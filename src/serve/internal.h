@@ -65,7 +65,7 @@ enum inbox_kind {
 	INBOX_KINDS,
 };
 
-/* One slot for each kind: a newer message takes the place of one that nobody has read. */
+/* One slot for each kind: a newer message replaces an unread one. */
 struct inbox {
 	struct watch watch; /* an eventfd */
 	_Atomic(void *) slots[INBOX_KINDS];
@@ -143,16 +143,16 @@ void threads_free(struct server *server);
 unsigned sizing_threads(const struct config *config);
 /*
  * Raise the limit of open files as far as it goes. An idle connection holds one
- * descriptor, one with a request two: where the limit is too low for that,
- * dialling fails and the answer says so.
+ * descriptor, a connection with a request holds two. If the limit is too low,
+ * dialling fails and the response says so.
  */
 unsigned sizing_connections(const struct config *config);
 
 /* ── Listeners: their sockets ────────────────────────────────────────────── */
 
 /*
- * Whether nobody else listens on a port, which SO_REUSEPORT alone would hide;
- * false: the log says who does.
+ * Whether no other process listens on a port, which SO_REUSEPORT alone would
+ * hide; false: the log names the address.
  */
 bool listeners_are_free(const struct config *config) MUST_USE;
 /*
@@ -160,8 +160,11 @@ bool listeners_are_free(const struct config *config) MUST_USE;
  * address; that of a unix one is `first`, the first thread's (-1 for itself), shared.
  */
 int listeners_open(const struct config_listener *listener, int first) MUST_USE;
-/* Unlink unix sockets, while we still listen: later, a file of that name may be a successor's. */
-void listeners_remove(const struct config *config);
+/*
+ * Unlink the unix sockets among the first `count` listeners, while we still listen: later, a file
+ * of that name may be a successor's.
+ */
+void listeners_remove(const struct config *config, unsigned count);
 
 /* ── Signals ─────────────────────────────────────────────────────────────── */
 

@@ -57,9 +57,9 @@ int listeners_open(const struct config_listener *listener, int first)
 	return fd < 0 ? failed(listener, fd) : fd;
 }
 
-void listeners_remove(const struct config *config)
+void listeners_remove(const struct config *config, unsigned count)
 {
-	for (unsigned i = 0; i < config->listener_count; i++) {
+	for (unsigned i = 0; i < count; i++) {
 		if (is_unix(&config->listeners[i])) {
 			/* The folder may be closed to us now. */
 			(void)unlink(address_path(config->listeners[i].address));

@@ -12,7 +12,7 @@
 
 /* ── Learning ────────────────────────────────────────────────────────────── */
 
-static bool somebody_learns(const struct snapshot *snapshot)
+static bool any_listener_learns(const struct snapshot *snapshot)
 {
 	for (unsigned i = 0; i < snapshot->listener_count; i++) {
 		if (snapshot->listeners[i].learns) {
@@ -44,13 +44,13 @@ static void print_learned(const struct server *server)
 	        .other_count = config->listener_count - count,
 	        .socket_path = config->socket_path,
 	};
-	learn_print(server->shared.learn, &setting, config->policies, stdout);
+	learn_print(server->shared.learn, &setting, stdout);
 }
 
 /* Whether notes can be taken where a snapshot wants it; false: without memory. */
 static bool provide_notes(struct server *server, const struct snapshot *snapshot)
 {
-	if (server->shared.learn == NULL && somebody_learns(snapshot)) {
+	if (server->shared.learn == NULL && any_listener_learns(snapshot)) {
 		server->shared.learn = learn_new();
 		return server->shared.learn != NULL;
 	}
@@ -91,7 +91,13 @@ void server_free(struct server *server)
 
 bool server_adopt(struct server *server, struct snapshot *snapshot)
 {
+	struct learn *former = server->shared.learn;
+
 	if (!provide_notes(server, snapshot) || !threads_adopt(server, snapshot)) {
+		if (former == NULL) { /* so that no thread has seen one */
+			learn_free(server->shared.learn);
+			server->shared.learn = NULL;
+		}
 		snapshot_unref(snapshot);
 		return false;
 	}
@@ -100,13 +106,25 @@ bool server_adopt(struct server *server, struct snapshot *snapshot)
 	return true;
 }
 
-static bool run(struct server *server)
+/* Everything that can fail; false: the log says why. */
+static bool start(struct server *server)
 {
 	const struct config *config = server_config(server);
 
 	signals_block(server);
-	if (!listeners_are_free(config) || !threads_make(server) || !signals_watch(server) ||
-	        sandbox_enter(config->socket_path) < 0 || !threads_start(server)) {
+	if (listeners_are_free(config) && threads_make(server) && signals_watch(server) &&
+	        sandbox_enter(config->socket_path) == 0 && threads_start(server)) {
+		return true;
+	}
+	if (server->thread_count > 0) { /* the first thread has opened these */
+		listeners_remove(config, server->threads[0]->acceptors.count);
+	}
+	return false;
+}
+
+static bool run(struct server *server)
+{
+	if (!start(server)) {
 		return false;
 	}
 	announce(server);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * serve — the verbs `run` and `learn`: from a checked configuration to the last answer.
+ * serve — the verbs `run` and `learn`: from a checked configuration to the last response.
  *
  * Sockets are opened, privileges are given up, and each thread gets its own
  * listeners, sessions and connections to the Engine. Threads share nothing but

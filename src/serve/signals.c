@@ -10,7 +10,7 @@
 
 void signals_block(struct server *server)
 {
-	/* A shell ignores SIGINT in what it puts in the background: the second would be lost. */
+	/* A shell starts background jobs with SIGINT ignored: a second SIGINT would be lost. */
 	(void)signal(SIGTERM, SIG_DFL);
 	(void)signal(SIGINT, SIG_DFL);
 	(void)signal(SIGPIPE, SIG_IGN);
@@ -23,11 +23,11 @@ void signals_block(struct server *server)
 
 static void stop(struct server *server, const char *name)
 {
-	log_line(LOG_NOTICE, "%s: stopping, streams may go on for %u s", name,
+	log_line(LOG_NOTICE, "%s: stopping; streams may continue for %u s", name,
 	        server_config(server)->shutdown_grace);
 	(void)sigdelset(&server->signals, SIGHUP);
 	(void)pthread_sigmask(SIG_UNBLOCK, &server->signals, NULL);
-	listeners_remove(server_config(server));
+	listeners_remove(server_config(server), server_config(server)->listener_count);
 	threads_stop(server);
 }
 
@@ -42,8 +42,8 @@ static void signal_came(struct watch *watch, uint32_t events)
 	}
 	if (signal.ssi_signo == SIGHUP) {
 		log_line(LOG_NOTICE,
-		        "SIGHUP: ignored: the configuration is read at the start alone; "
-		        "restart the program to change it");
+		        "SIGHUP: ignored: the configuration is read only at the start; restart "
+		        "the program to change it");
 	} else {
 		stop(server, signal.ssi_signo == SIGTERM ? "SIGTERM" : "SIGINT");
 	}

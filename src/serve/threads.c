@@ -136,7 +136,7 @@ void thread_stop(struct thread *thread, void *message)
 	worker_stop(thread->worker);
 }
 
-/* It points to something that belongs to nobody. */
+/* For a message that owns nothing. */
 void message_keep(void *message)
 {
 	(void)message;

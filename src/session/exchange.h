@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * exchange — what must be remembered of one request until its answer is over.
+ * exchange — what must be remembered of one request until its response is complete.
  * Private to session/.
  */
 #ifndef SESSION_EXCHANGE_H
@@ -12,7 +12,7 @@
 
 enum {
 	EXCHANGE_PROTOCOL_MAX = 32, /* bytes of an Upgrade that is sent on; longer ones are not */
-	EXCHANGE_INTERIM_MAX = 100, /* 1xx answers to one request; the Engine sends one at most */
+	EXCHANGE_INTERIM_MAX = 100, /* 1xx responses to one request; the Engine sends one at most */
 };
 
 struct exchange {
@@ -26,11 +26,11 @@ struct exchange {
 	bool old_client;    /* HTTP/1.0: knows no chunks and no 1xx */
 	bool end_told;      /* the Engine knows that the client sends no more */
 	bool dialled_again; /* it was retried once */
-	bool probe;         /* GET /health: whether a connection can be had is the answer */
+	bool probe;         /* GET /health: the response says whether a connection can be had */
 	/* Bytes before the buffer's `ready` that are the whole request, or 0. */
 	uint32_t replay_len;
 	unsigned learned;       /* its number for learn_served(), or 0 */
-	unsigned interim_count; /* 1xx answers so far */
+	unsigned interim_count; /* 1xx responses so far */
 	unsigned protocol_len;
 	char protocol[EXCHANGE_PROTOCOL_MAX];
 	int64_t dial_since_ns;      /* when dialling began, monotonic */

@@ -4,8 +4,8 @@
  *
  * A flow moves a message body, or raw bytes, from one stream to another, as
  * cheaply as the sizes allow: what fits a small buffer goes through one, the
- * data of middling answers and of uploads is spliced through a pipe, and long
- * answers go through large buffers.
+ * data of medium responses and of uploads is spliced through a pipe, and long
+ * responses go through large buffers.
  */
 #ifndef SESSION_FLOW_H
 #define SESSION_FLOW_H

@@ -27,8 +27,8 @@ struct exchange *session_exchange(struct session *session)
 }
 
 /*
- * The same for a head that is not understood, or not whole. Its method counts:
- * an answer to HEAD has no body, and the log is where its sender finds the reason.
+ * The same for a head that is malformed or incomplete. Its method counts:
+ * a response to HEAD has no body, and the log is where its sender finds the reason.
  */
 static struct exchange *exchange_unread(struct session *session)
 {
@@ -55,7 +55,7 @@ enum http_connection session_connection(const struct exchange *exchange)
 }
 
 /* Where a local response goes: behind what is half sent, a 1xx. NULL without memory. */
-static struct buffer *answer_buffer(struct session *session)
+static struct buffer *response_buffer(struct session *session)
 {
 	struct buffer_lender *lender = &session->worker->lender.buffers;
 	struct buffer *buffer = NULL;
@@ -69,10 +69,10 @@ static struct buffer *answer_buffer(struct session *session)
 }
 
 /*
- * Answer with `json`, or, when its ptr is NULL, with `message` as the Engine
+ * Respond with `json`, or, when its ptr is NULL, with `message` as the Engine
  * would. The connection goes on only if the request is wholly read.
  */
-static enum next answer(
+static enum next respond(
         struct session *session, enum outcome outcome, struct slice json, struct slice message)
 {
 	struct exchange *exchange = exchange_unread(session);
@@ -80,7 +80,7 @@ static enum next answer(
 
 	session_release_engine(session, false);
 	flow_skip(&session->up, &session->worker->lender);
-	struct buffer *buffer = exchange == NULL ? NULL : answer_buffer(session);
+	struct buffer *buffer = exchange == NULL ? NULL : response_buffer(session);
 	if (buffer == NULL) {
 		return NEXT_CLOSE;
 	}
@@ -104,7 +104,7 @@ static enum next answer(
 
 static enum next say(struct session *session, enum outcome outcome, struct slice message)
 {
-	return answer(session, outcome, (struct slice){NULL, 0}, message);
+	return respond(session, outcome, (struct slice){NULL, 0}, message);
 }
 
 enum next session_respond(struct session *session, enum outcome outcome)
@@ -165,7 +165,7 @@ static enum next respond_unhealthy(struct session *session, struct slice diagnos
 	text_add(&text, SLICE("{\"status\":\"unhealthy\",\"reason\":\""));
 	text_add_json(&text, diagnosis);
 	text_add(&text, SLICE("\"}"));
-	return answer(session, OUTCOME_UNHEALTHY, text_slice(&text), SLICE(""));
+	return respond(session, OUTCOME_UNHEALTHY, text_slice(&text), SLICE(""));
 }
 
 enum next session_respond_dial(struct session *session, int error)
@@ -188,7 +188,7 @@ enum next session_respond_dial(struct session *session, int error)
 
 enum next session_respond_healthy(struct session *session)
 {
-	return answer(session, OUTCOME_HEALTHY, SLICE("{\"status\":\"healthy\"}"), SLICE(""));
+	return respond(session, OUTCOME_HEALTHY, SLICE("{\"status\":\"healthy\"}"), SLICE(""));
 }
 
 /* ── The end of an exchange ──────────────────────────────────────────────── */
@@ -231,8 +231,8 @@ enum next session_step_respond(struct session *session)
 }
 
 /*
- * Closing with unread bytes would reset the connection and take the answer
- * away that the client has not read yet (RFC 9112 §9.6).
+ * A close with unread bytes resets the connection, and the client loses what it
+ * has not read of the response (RFC 9112 §9.6).
  */
 enum next session_step_linger(struct session *session)
 {

@@ -3,9 +3,9 @@
 
 #include <errno.h>
 
-enum { ANSWER_FIRST_READ = 4096 }; /* bytes; measured: the head and what came with it */
+enum { RESPONSE_FIRST_READ = 4096 }; /* bytes; measured: the head and what came with it */
 
-/* ── REPLY: the request goes out, the head of the answer comes in ────────── */
+/* ── REPLY: the request goes out, the head of the response comes in ──────── */
 
 /*
  * Something behind this request is still of use: a whole head, since the client
@@ -47,15 +47,15 @@ static bool must_read_ahead(const struct session *session)
 }
 
 /*
- * The client's end while an answer is under way: the Engine is told, which
- * makes it stop what it does for nobody, and finishes what it had begun, as
- * without us. Requests that wait behind this one keep the end from it; more
- * than a buffer holds, and no request among it, does not.
+ * The client's end during a response: the proxy passes it on to the Engine. As
+ * without the proxy, the Engine then stops work that has no reader, and sends
+ * what it had begun. The end is not passed on while further requests wait in
+ * the buffer; bytes that fill the buffer and hold no request do not hide it.
  */
 static enum next look_for_end(struct session *session)
 {
 	if (session->client.hangup) {
-		return NEXT_CLOSE; /* gone altogether: nobody is left to answer */
+		return NEXT_CLOSE; /* gone altogether: no client is left to respond to */
 	}
 	const enum next reading = must_read_ahead(session) ? read_ahead(session) : NEXT_WAIT;
 	if (reading != NEXT_WAIT || !session->client.peer_done) {
@@ -71,7 +71,7 @@ static enum next look_for_end(struct session *session)
 static enum next request_malformed(struct session *session)
 {
 	if ((session->exchange->traits & DOCKER_ATTACH) != 0) {
-		/* Raw bytes sent early: held until the answer says what they are. */
+		/* Raw bytes sent early: held until the response says what they are. */
 		return NEXT_WAIT;
 	}
 	return session->state == SESSION_REPLY
@@ -89,7 +89,7 @@ static enum next pump_request(struct session *session)
 	if (result == FLOW_COMPLETE) {
 		return look_for_end(session);
 	}
-	if (result == FLOW_SINK_LOST) { /* but the answer may wait all the same */
+	if (result == FLOW_SINK_LOST) { /* the response may have arrived all the same */
 		flow_drop(&session->up, &session->worker->lender);
 		return NEXT_AGAIN;
 	}
@@ -99,7 +99,7 @@ static enum next pump_request(struct session *session)
 	return result == FLOW_MALFORMED ? request_malformed(session) : next_after(result);
 }
 
-/* The buffer of the request is needed no more once the answer has begun. */
+/* The buffer of the request is needed no more once the response has begun. */
 static void forget_request(struct session *session)
 {
 	session->exchange->replay_len = 0;
@@ -108,7 +108,7 @@ static void forget_request(struct session *session)
 	}
 }
 
-static bool write_answer_head(struct session *session, const struct http_response *response,
+static bool write_response_head(struct session *session, const struct http_response *response,
         enum http_connection connection, bool bare)
 {
 	struct text text = text_over(session->worker->scratch, session->worker->scratch_len);
@@ -127,7 +127,7 @@ static enum next open_tunnel(struct session *session, const struct http_response
 	if (!session->up.complete && !attach) {
 		return session_respond(session, OUTCOME_ENGINE_TOO_EARLY);
 	}
-	if (!write_answer_head(session, response, connection, false)) {
+	if (!write_response_head(session, response, connection, false)) {
 		return session_respond(session, OUTCOME_ENGINE_HEAD_TOO_LARGE);
 	}
 	flow_start(&session->down, HTTP_UNTIL_CLOSE, 0);
@@ -150,16 +150,16 @@ static enum next relay_interim(struct session *session, const struct http_respon
 	if (++session->exchange->interim_count > EXCHANGE_INTERIM_MAX) {
 		return session_respond(session, OUTCOME_ENGINE_INTERIM);
 	}
-	if (session->exchange->old_client) { /* RFC 9110 §15.2: 1.0 knows no interim answers */
+	if (session->exchange->old_client) { /* RFC 9110 §15.2: 1.0 has no interim responses */
 		buffer_skip(session->down.buffer, session->scan.head_len);
-	} else if (!write_answer_head(session, response, HTTP_CONNECTION_KEEP, false)) {
+	} else if (!write_response_head(session, response, HTTP_CONNECTION_KEEP, false)) {
 		return session_respond(session, OUTCOME_ENGINE_HEAD_TOO_LARGE);
 	}
 	session->scan = (struct http_scan){0};
 	return NEXT_YIELD; /* an Engine that sends nothing else must not keep the others waiting */
 }
 
-static enum next relay_answer(struct session *session, const struct http_response *response)
+static enum next relay_response(struct session *session, const struct http_response *response)
 {
 	struct exchange *exchange = session->exchange;
 	const enum http_framing framing = response->head.framing;
@@ -171,7 +171,7 @@ static enum next relay_answer(struct session *session, const struct http_respons
 	        !session->worker->stopping &&
 	        (session->up.complete ||
 	                (response->head.keep_alive && (exchange->traits & DOCKER_ATTACH) == 0));
-	if (!write_answer_head(session, response, session_connection(exchange), bare)) {
+	if (!write_response_head(session, response, session_connection(exchange), bare)) {
 		return session_respond(session, OUTCOME_ENGINE_HEAD_TOO_LARGE);
 	}
 	flow_start(&session->down, framing, response->head.content_length);
@@ -193,7 +193,7 @@ static bool is_asked_for(const struct exchange *exchange, struct slice protocol)
 	return false;
 }
 
-static enum next judge_answer(struct session *session)
+static enum next judge_response(struct session *session)
 {
 	struct http_response response;
 	const struct slice head = {flow_unjudged(&session->down).ptr, session->scan.head_len};
@@ -211,10 +211,10 @@ static enum next judge_answer(struct session *session)
 		return open_tunnel(session, &response);
 	}
 	return response.status < 200 ? relay_interim(session, &response)
-	                             : relay_answer(session, &response);
+	                             : relay_response(session, &response);
 }
 
-static enum next answer_ended(struct session *session)
+static enum next response_ended(struct session *session)
 {
 	if (session_may_replay(session)) {
 		return session_replay(session);
@@ -222,7 +222,7 @@ static enum next answer_ended(struct session *session)
 	return session_respond(session, OUTCOME_ENGINE_CLOSED);
 }
 
-static enum next read_answer_head(struct session *session)
+static enum next read_response_head(struct session *session)
 {
 	struct worker *worker = session->worker;
 
@@ -231,12 +231,12 @@ static enum next read_answer_head(struct session *session)
 		const enum http_progress progress = http_scan_head(&session->scan, bytes);
 		if (progress == HTTP_DONE && session->scan.head_len <= worker->max_head) {
 			forget_request(session);
-			return judge_answer(session);
+			return judge_response(session);
 		}
 		if (progress != HTTP_MORE || bytes.len > worker->max_head) {
 			return session_respond(session, OUTCOME_ENGINE_HEAD);
 		}
-		const size_t most = bytes.len == 0 ? ANSWER_FIRST_READ : SIZE_MAX;
+		const size_t most = bytes.len == 0 ? RESPONSE_FIRST_READ : SIZE_MAX;
 		const ssize_t n =
 		        flow_read(&session->down, &worker->lender, &session->engine->stream, most);
 		if (n == -EAGAIN) {
@@ -247,7 +247,7 @@ static enum next read_answer_head(struct session *session)
 			return NEXT_CLOSE;
 		}
 		if (n <= 0) {
-			return answer_ended(session);
+			return response_ended(session);
 		}
 	}
 }
@@ -259,18 +259,18 @@ enum next session_step_reply(struct session *session)
 	if (sending == NEXT_CLOSE || sending == NEXT_AGAIN) {
 		return sending;
 	}
-	/* An interim answer may still wait for the client. */
+	/* An interim response may still wait for the client. */
 	const enum flow_result interim = flow_send(&session->down, &session->client, false);
 	if (interim != FLOW_COMPLETE) {
 		return interim == FLOW_WAIT ? sending : NEXT_CLOSE;
 	}
-	const enum next reading = read_answer_head(session);
+	const enum next reading = read_response_head(session);
 	return reading == NEXT_WAIT ? sending : reading;
 }
 
-/* ── RELAY: the body of the answer ───────────────────────────────────────── */
+/* ── RELAY: the body of the response ─────────────────────────────────────── */
 
-static enum next answer_complete(struct session *session)
+static enum next response_complete(struct session *session)
 {
 	session->exchange->record.bytes = session->down.data;
 	if (flow_is_over(&session->up)) {
@@ -283,7 +283,7 @@ static enum next answer_complete(struct session *session)
 	return session_enter(session, SESSION_DRAIN);
 }
 
-static enum next answer_broken(struct session *session, enum outcome outcome)
+static enum next response_broken(struct session *session, enum outcome outcome)
 {
 	session->exchange->record.outcome = outcome;
 	return NEXT_CLOSE; /* without an end, which says so */
@@ -301,23 +301,23 @@ static bool ends_response(const struct session *session, enum flow_result result
 	               (result == FLOW_SOURCE_LOST && !flow_is_over(&session->up)));
 }
 
-static enum next pump_answer(struct session *session)
+static enum next pump_response(struct session *session)
 {
 	const enum flow_result result = flow_move(&session->down, &session->worker->lender,
 	        &session->engine->stream, &session->client);
 	if (result == FLOW_COMPLETE || ends_response(session, result)) {
-		return answer_complete(session);
+		return response_complete(session);
 	}
 	if (result == FLOW_SOURCE_END || result == FLOW_SOURCE_LOST) {
-		return answer_broken(session, OUTCOME_ENGINE_CUT_SHORT);
+		return response_broken(session, OUTCOME_ENGINE_CUT_SHORT);
 	}
-	return result == FLOW_MALFORMED ? answer_broken(session, OUTCOME_ENGINE_CHUNKS)
+	return result == FLOW_MALFORMED ? response_broken(session, OUTCOME_ENGINE_CHUNKS)
 	                                : next_after(result);
 }
 
 enum next session_step_relay(struct session *session)
 {
-	const enum next receiving = pump_answer(session);
+	const enum next receiving = pump_response(session);
 
 	if (receiving == NEXT_CLOSE || receiving == NEXT_AGAIN) {
 		return receiving;

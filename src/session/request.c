@@ -62,7 +62,7 @@ static void note_subject(struct audit_record *record, unsigned id, struct slice 
 	record->image_len = (unsigned)image.len;
 }
 
-/* What the Engine changes to is compared with this when it does; nobody asks for more. */
+/* Keep the protocol that the client asks for, to compare it with the protocol of a 101. */
 static bool keep_protocol(struct exchange *exchange, struct slice protocol)
 {
 	exchange->protocol_len =
@@ -84,6 +84,25 @@ static void note_operation(struct exchange *exchange, const struct gate_decision
 	}
 }
 
+static void note_denial(struct session *session, const struct gate_decision *decision)
+{
+	struct worker *worker = session->worker;
+	const bool judged = decision->policy != NULL;
+	const struct denial denial = {
+	        .caller = &session->caller,
+	        .method = decision->head->method,
+	        .path = judged ? decision->request->path : decision->head->path,
+	        .query = decision->head->query,
+	        .policy = decision->policy,
+	        .request = decision->request,
+	        .verdict = &decision->verdict,
+	        .outcome = decision->outcome,
+	        .reason = decision->reason,
+	};
+
+	denials_report(&worker->shared->denials, worker->loop.now_ns, &denial);
+}
+
 static void note_verdict(struct session *session, const struct gate_decision *decision)
 {
 	struct worker *worker = session->worker;
@@ -96,38 +115,17 @@ static void note_verdict(struct session *session, const struct gate_decision *de
 	session->exchange->record.policy = policy_name(decision->policy);
 	session->exchange->record.observed = verdict->observed;
 	if (!verdict->allowed || verdict->observed) {
-		const struct denial denial = {
-		        .caller = &session->caller,
-		        .policy = decision->policy,
-		        .request = decision->request,
-		        .query = decision->head->query,
-		        .verdict = verdict,
-		};
 		session->exchange->record.rule = verdict->rule;
-		denials_report(&worker->shared->denials, worker->loop.now_ns, &denial);
+		note_denial(session, decision);
 	}
-}
-
-/* It is a denial: who uses the browser may have had no say, and a HEAD tells nobody the reason. */
-static void note_browser(struct session *session, const struct gate_decision *decision)
-{
-	struct worker *worker = session->worker;
-	const struct denials_unjudged denied = {
-	        .what = outcome_word(decision->outcome),
-	        .why = decision->reason,
-	        .method = decision->head->method,
-	        .path = decision->head->path,
-	};
-
-	denials_report_unjudged(
-	        &worker->shared->denials, worker->loop.now_ns, &session->caller, &denied);
 }
 
 static void note(struct session *session, const struct gate_decision *decision)
 {
 	note_head(session->exchange, decision->head);
+	/* A denial: the user of the browser may not have caused it, and a HEAD shows no reason. */
 	if (decision->outcome == OUTCOME_BROWSER) {
-		note_browser(session, decision);
+		note_denial(session, decision);
 	}
 	if (decision->request != NULL) {
 		note_operation(session->exchange, decision);
@@ -179,7 +177,7 @@ static enum next forward(struct session *session, const struct gate_decision *de
 	return start_dialling(session);
 }
 
-/* The answer is ours: the request's body, if any, is all that is still to be read of it. */
+/* The response is local: only the rest of the request's body, if any, is still to be read. */
 static void keep_here(struct session *session, const struct http_head *head)
 {
 	flow_start(&session->up, head->framing, head->content_length);
@@ -306,7 +304,7 @@ enum next session_step_dial(struct session *session)
 	return session_enter(session, SESSION_REPLY);
 }
 
-/* A reused connection died before the answer began: once more, on a new one. */
+/* A reused connection died before the response began: the request is sent again, on a new one. */
 bool session_may_replay(const struct session *session)
 {
 	const struct exchange *exchange = session->exchange;

@@ -35,7 +35,7 @@ void session_release_engine(struct session *session, bool reusable)
 	session->engine = NULL;
 }
 
-/* The Engine answers 404 to a path and 405 to a method that it does not serve. */
+/* The Engine responds with 404 to a path and with 405 to a method that it does not serve. */
 static bool is_served(const struct audit_record *record)
 {
 	return record->outcome == OUTCOME_FORWARDED && record->status != 404 &&
@@ -74,7 +74,7 @@ static void free_deferred(struct task *task)
 	}
 }
 
-/* In the middle of an answer that ends with the connection: only a reset says that it is cut. */
+/* In the middle of a response that ends with the connection: only a reset says that it is cut. */
 static bool must_reset(const struct session *session)
 {
 	const struct flow *down = &session->down;

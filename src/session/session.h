@@ -3,7 +3,7 @@
  * session — one client connection, from accept to close.
  *
  * A session reads a request, asks the other folders about it one after the
- * other, and relays the answer. It is the only place that calls them, so that
+ * other, and relays the response. It is the only place that calls them, so that
  * the order of the steps can be read here. A worker is what the sessions of one
  * thread share: the event loop, memory, connections to the Engine, log lines.
  * Workers share nothing but a snapshot of the configuration and what counts for
@@ -23,7 +23,7 @@ struct worker_shared {
 	atomic_uint connections;  /* of clients */
 	unsigned max_connections; /* fixed, like all that is sized by it */
 	struct denials denials;
-	struct learn *learn; /* NULL: nobody takes notes */
+	struct learn *learn; /* NULL: requests are not recorded */
 };
 
 /*

@@ -74,23 +74,23 @@ void session_engine_notified(struct stream *stream);
 
 /* Begin an exchange; NULL without memory. */
 struct exchange *session_exchange(struct session *session);
-/* What an answer says of the connection to the client. */
+/* What a response says of the connection to the client. */
 enum http_connection session_connection(const struct exchange *exchange);
-/* Answer {"message": …} as the row of the outcome says. */
+/* Respond with {"message": …} as the row of the outcome says. */
 enum next session_respond(struct session *session, enum outcome outcome);
 /*
  * The same to a request that must not be looked at: the connection ends with the
- * answer. `reason` is a literal that says it more exactly; NULL: the row's text does.
+ * response. `reason` is a literal that says it more exactly; NULL: the row's text does.
  */
 enum next session_refuse(struct session *session, enum outcome outcome, const char *reason);
 /* 403 and what would allow it. */
 enum next session_respond_denied(struct session *session, const struct gate_decision *decision);
 /*
  * No connection to the Engine can be had, and what helps; `error` is a negative
- * errno of upstream_borrow() or stream_handshake(). To GET /health that is its answer.
+ * errno of upstream_borrow() or stream_handshake(). To GET /health that is its response.
  */
 enum next session_respond_dial(struct session *session, int error);
-/* The answer to GET /health: a connection can be had. */
+/* The response to GET /health: a connection can be had. */
 enum next session_respond_healthy(struct session *session);
 /* Both sides are done: the next request, or the end. */
 enum next session_finish(struct session *session);
@@ -104,11 +104,11 @@ enum next session_step_linger(struct session *session);
 enum next session_step_idle(struct session *session);
 enum next session_step_head(struct session *session);
 enum next session_step_dial(struct session *session);
-/* A reused connection died before the answer began: whether the request may be sent again. */
+/* A reused connection died before the response began: whether the request may be sent again. */
 bool session_may_replay(const struct session *session);
 enum next session_replay(struct session *session);
 
-/* ── reply.c: the rest of the request, and the answer ────────────────────── */
+/* ── reply.c: the rest of the request, and the response ──────────────────── */
 
 enum next session_step_reply(struct session *session);
 enum next session_step_relay(struct session *session);

@@ -20,7 +20,7 @@ static enum next pump_tunnel(
 		flow->complete = true;
 		return NEXT_WAIT;
 	}
-	/* Nobody is left at either end of what waits for the Engine to take it. */
+	/* The client is gone, and the Engine does not take the bytes that wait for it. */
 	return result == FLOW_WAIT && from_client && source->broken ? NEXT_CLOSE
 	                                                            : next_after(result);
 }

@@ -10,7 +10,7 @@
 enum {
 	OBJECTS_KEPT = 64,
 	CLOSING_MAX = 1024, /* that wait for the end of a turn, and count no more */
-	FAREWELL_S = 1,     /* to take a last answer, after the grace */
+	FAREWELL_S = 1,     /* to take a last response, after the grace */
 	HEADROOM = 256,     /* what rewriting may add to a head, the key apart */
 	TRIM_S = 10,
 	TRIM_SLABS = 256, /* of each pool in a turn: a millisecond or two */
@@ -55,7 +55,7 @@ void worker_trim_later(struct worker *worker)
 	}
 }
 
-/* What nobody uses goes back; as long as there is more of it, soon again. */
+/* Return unused memory; while there is more of it, again soon. */
 static void trim(struct worker *worker)
 {
 	struct pool *const pools[] = {&worker->session_pool, &worker->exchange_pool,

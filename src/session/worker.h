@@ -22,7 +22,7 @@ enum session_state {
 struct worker {
 	struct worker_shared *shared;
 	struct adoption *adoption; /* of the snapshot by which the next request is judged */
-	unsigned max_head;         /* bytes, of a request and of an answer */
+	unsigned max_head;         /* bytes, of a request and of a response */
 	struct loop loop;
 	bool stopping;
 	struct timer grace, farewell;
@@ -35,15 +35,15 @@ struct worker {
 	struct audit audit;
 	struct timer_queue deadlines[SESSION_STATES];
 	struct timer_queue grace_queue, farewell_queue, trim_queue;
-	struct timer trim; /* when memory that nobody uses goes back to the system */
+	struct timer trim; /* when unused memory goes back to the system */
 	struct task trim_more;
 	/* Memory for one call, never kept. */
-	struct gate_scratch gate; /* its fields are an answer's too */
+	struct gate_scratch gate; /* its fields serve responses too */
 	char *scratch;
 	size_t scratch_len; /* bytes */
 };
 
-/* Somebody has borrowed memory: look some time later whether it is still in use. */
+/* Memory was borrowed: check some time later whether it is still in use. */
 void worker_trim_later(struct worker *worker);
 /* One more exchange under way, by the snapshot of today; and when it has ended. */
 struct adoption *worker_enter(struct worker *worker);
@@ -51,7 +51,7 @@ void worker_leave(struct worker *worker, struct adoption *adoption);
 
 /* Called once the worker is stopping: leave if nothing is in progress. */
 void sessions_stop(struct worker *worker);
-/* The grace is over: answer those who wait for the Engine, close all others but who is leaving. */
+/* The grace is over: do what the column `dismissed` of states.def says with each session. */
 void sessions_dismiss(struct worker *worker);
 void sessions_abort(struct worker *worker);
 

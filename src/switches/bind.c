@@ -14,6 +14,9 @@ static bool next_word(struct slice *rest, struct slice *ret_word)
 	return true;
 }
 
+#define ALL      "tcp://*" /* with IPv4 */
+#define ALL_IPV4 "tcp://0.0.0.0"
+
 /* ── Addresses ───────────────────────────────────────────────────────────── */
 
 static const char *add_address(struct bind *bind, const char *front, struct slice address)
@@ -30,8 +33,11 @@ static const char *add_address(struct bind *bind, const char *front, struct slic
 	return NULL;
 }
 
-/* HAProxy takes what is behind the last colon for the port, brackets or none around the rest. */
-static const char *read_tcp(struct bind *bind, struct slice text)
+/*
+ * HAProxy takes what is behind the last colon for the port, brackets or none around the rest.
+ * `everywhere` is what no host means.
+ */
+static const char *read_tcp(struct bind *bind, struct slice text, const char *everywhere)
 {
 	const char *colon = text.len > 0 ? memrchr(text.ptr, ':', text.len) : NULL;
 
@@ -40,11 +46,10 @@ static const char *read_tcp(struct bind *bind, struct slice text)
 	}
 	const struct slice host = slice_between(text.ptr, colon);
 	if (host.len == 0 || slice_equal(host, SLICE("*"))) {
-		return add_address(
-		        bind, "tcp://0.0.0.0", slice_between(colon, text.ptr + text.len));
+		return add_address(bind, everywhere, slice_between(colon, text.ptr + text.len));
 	}
 	if (slice_equal(host, SLICE("::")) || slice_equal(host, SLICE("[::]"))) {
-		return add_address(bind, "tcp://*", slice_between(colon, text.ptr + text.len));
+		return add_address(bind, ALL, slice_between(colon, text.ptr + text.len));
 	}
 	if (host.ptr[0] == '[' || memchr(host.ptr, ':', host.len) == NULL) {
 		return add_address(bind, "tcp://", text);
@@ -63,11 +68,14 @@ static const char *read_address(struct bind *bind, struct slice text)
 	if (slice_skip(&text, SLICE("unix@"))) {
 		return add_address(bind, "unix://", text);
 	}
-	if (slice_skip(&text, SLICE("ipv4@")) || slice_skip(&text, SLICE("ipv6@"))) {
-		return read_tcp(bind, text);
+	if (slice_skip(&text, SLICE("ipv6@"))) {
+		return read_tcp(bind, text, ALL);
+	}
+	if (slice_skip(&text, SLICE("ipv4@"))) {
+		return read_tcp(bind, text, ALL_IPV4);
 	}
 	return memchr(text.ptr, '@', text.len) != NULL ? "this kind of address is not supported"
-	                                               : read_tcp(bind, text);
+	                                               : read_tcp(bind, text, ALL_IPV4);
 }
 
 static const char *read_addresses(struct bind *bind, struct slice list, struct slice *ret_word)
@@ -99,7 +107,7 @@ static const char *read_mode(struct bind *bind, struct slice *rest, struct slice
 static const char *check_ipv6_only(const struct bind *bind)
 {
 	for (unsigned i = 0; i < bind->count; i++) {
-		if (slice_starts_with(slice_of(bind->addresses[i]), SLICE("tcp://*"))) {
+		if (slice_starts_with(slice_of(bind->addresses[i]), SLICE(ALL))) {
 			return "a listener on all IPv6 interfaces accepts IPv4 too; give an "
 			       "address";
 		}

@@ -36,8 +36,8 @@ static void retire_idle(struct engine_connection *connection)
 	upstream_retire(connection);
 }
 
-/* Bytes or an end that nobody asked for: it is of no use any more. An event may also be a late
- * one, of bytes that its last borrower has read. */
+/* Unexpected bytes, or the end: the connection cannot be used again. The event may also be a late
+ * one, for bytes that the last borrower has read. */
 static void idle_notified(struct stream *stream)
 {
 	if (!stream_is_quiet(stream)) {

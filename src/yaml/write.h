@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * write — pieces of YAML that are read back as they were given.
+ * write — values as YAML, such that a reader gets the same values back.
  *
- * What is written is one line without control bytes: whoever takes text from elsewhere checks it.
+ * A value must be one line without control bytes: callers check text from outside.
  */
 #ifndef YAML_WRITE_H
 #define YAML_WRITE_H

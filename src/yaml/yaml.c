@@ -72,7 +72,7 @@ static int take_key(
 	}
 	level->key = (struct slice){arena_copy(builder->arena, text), text.len};
 	level->key_place = place;
-	return 0;
+	return arena_check(builder->arena, builder->error);
 }
 
 /*
@@ -92,6 +92,9 @@ static int add_node(struct builder *builder, enum yaml_kind kind, struct place p
 		return fault_set(builder->error, place, "a key is plain text, not a list or a map");
 	}
 	struct yaml_node *node = arena_take(builder->arena, sizeof(*node));
+	if (node == NULL) {
+		return arena_fault(builder->arena, builder->error);
+	}
 	*node = (struct yaml_node){.kind = kind, .place = place};
 	*ret_node = node;
 	if (level == NULL) {
@@ -121,7 +124,7 @@ static int add_text(struct builder *builder, struct slice text, struct place pla
 		return -EINVAL;
 	}
 	node->text = (struct slice){arena_copy(builder->arena, text), text.len};
-	return 0;
+	return arena_check(builder->arena, builder->error);
 }
 
 static int open_level(struct builder *builder, enum yaml_kind kind, struct place place)
@@ -288,6 +291,9 @@ static int fail_parser(
 	const size_t at = offset_of_character(bytes, parser->problem_mark.index);
 	const char *context = parser->context != NULL ? parser->context : "";
 
+	if (parser->error == YAML_MEMORY_ERROR) {
+		return fault_memory(builder->error);
+	}
 	if (parser->error == YAML_READER_ERROR) {
 		place.line = line_of_offset(bytes, parser->problem_offset);
 		return fault_set(
@@ -305,8 +311,7 @@ static int fail_parser(
 	        fail_bracket(builder, place, bytes, at) < 0) {
 		return -EINVAL;
 	}
-	return fault_set(builder->error, place, "this is not YAML: %s%s%s",
-	        parser->problem != NULL ? parser->problem : "out of memory",
+	return fault_set(builder->error, place, "this is not YAML: %s%s%s", parser->problem,
 	        context[0] != '\0' ? " " : "", context);
 }
 
@@ -331,7 +336,9 @@ static int read_tree(struct builder *builder, struct slice bytes)
 {
 	yaml_parser_t parser;
 
-	ASSERT(yaml_parser_initialize(&parser) == 1);
+	if (yaml_parser_initialize(&parser) == 0) {
+		return fault_memory(builder->error);
+	}
 	yaml_parser_set_encoding(&parser, YAML_UTF8_ENCODING);
 	yaml_parser_set_input_string(&parser, (const unsigned char *)bytes.ptr, bytes.len);
 	const int code = parse(builder, &parser, bytes);

@@ -1,4 +1,4 @@
-"""The Engine that answers 200, and the peers in front of it."""
+"""The Engine that responds with 200, and the peers in front of it."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def folder() -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def engine(folder: str) -> Iterator[str]:
-    """The socket of an Engine that answers 200 to everything."""
+    """The socket of an Engine that responds with 200 to everything."""
     path = f"{folder}/engine.sock"
     with HAProxy(folder, "engine", engine_configuration(path), path):
         yield path

@@ -145,6 +145,12 @@ def is_method_not_set(case: Case) -> bool:
     )
 
 
+def is_action_closed(case: Case) -> bool:
+    """An explicit 0 of ALLOW_PAUSE or ALLOW_UNPAUSE closes; theirs then follow CONTAINERS and POST."""
+    return case.theirs and any(
+        case.env.get(name) == "0" and case.concerns(name) for name in ("ALLOW_PAUSE", "ALLOW_UNPAUSE"))
+
+
 STARTS_THAT_ARE_MORE = ("container.start_with_config", "container.start_from_checkpoint")
 
 
@@ -166,6 +172,7 @@ DIFFERENCES = (
     Difference("libpod-hello", is_libpod_hello),
     Difference("detail-not-set", is_detail_not_set),
     Difference("method-not-set", is_method_not_set),
+    Difference("action-closed", is_action_closed),
     Difference("start-that-is-more", is_start_that_is_more),
 )
 

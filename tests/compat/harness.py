@@ -16,7 +16,7 @@ BINARY = os.environ.get("DSP_BINARY", str(ROOT / "build" / "docker-socket-proxy"
 PATIENCE = float(os.environ.get("DSP_TEST_PATIENCE", "60"))
 HAPROXY = "/usr/sbin/haproxy"
 
-# HAProxy 2.6 answers 400 to a request that lies across the end of its buffer of 16 KiB.
+# HAProxy 2.6 responds with 400 to a request that lies across the end of its buffer of 16 KiB.
 PIPELINED_MAX = 50
 
 STATUS = re.compile(rb"HTTP/1\.[01] ([1-9][0-9][0-9])[ \r]")
@@ -111,16 +111,16 @@ def encode(
 
 
 def ask_on_one_connection(address: str, requests: Sequence[bytes]) -> list[int]:
-    """The statuses of as many as were answered before the connection ended: pipelined."""
+    """The statuses of all responses before the end of the connection; the requests are pipelined."""
     statuses: list[int] = []
     pending = memoryview(b"".join(requests))
-    answers = bytearray()
+    responses = bytearray()
     with connect(address) as client, selectors.DefaultSelector() as selector:
         client.setblocking(False)
         selector.register(client, selectors.EVENT_READ | selectors.EVENT_WRITE)
         while len(statuses) < len(requests):
             ready = selector.select(PATIENCE)
-            assert ready, f"{address} answered {len(statuses)} of {len(requests)} and stopped"
+            assert ready, f"{address} sent {len(statuses)} of {len(requests)} responses and stopped"
             for _, events in ready:
                 if events & selectors.EVENT_WRITE:
                     try:
@@ -135,10 +135,10 @@ def ask_on_one_connection(address: str, requests: Sequence[bytes]) -> list[int]:
                     except ConnectionResetError:
                         piece = b""
                     if not piece:
-                        return [int(status) for status in STATUS.findall(answers)]
-                    answers += piece
+                        return [int(status) for status in STATUS.findall(responses)]
+                    responses += piece
                     # A head may be cut: what is behind the last empty line counts next time.
-                    statuses = STATUS.findall(answers)
+                    statuses = STATUS.findall(responses)
     return [int(status) for status in statuses]
 
 
@@ -148,6 +148,6 @@ def ask(address: str, requests: Sequence[bytes]) -> list[int]:
     while len(statuses) < len(requests):
         asked = requests[len(statuses) : len(statuses) + PIPELINED_MAX]
         more = ask_on_one_connection(address, asked)
-        assert more, f"{address} does not answer {asked[0]!r}"
+        assert more, f"{address} does not respond to {asked[0]!r}"
         statuses += more
     return statuses

@@ -208,7 +208,7 @@ backend docker
 
 
 def engine_configuration(listen: str) -> str:
-    """An Engine that answers 200 to whatever it is asked."""
+    """An Engine that responds with 200 to every request."""
     return f"""\
 global
     maxconn 2000

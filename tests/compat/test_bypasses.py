@@ -30,7 +30,7 @@ def fields_of(peer: Peer, env: dict[str, str]) -> dict[str, str]:
 
 
 # What is asked with CONTAINERS=1 and ALLOW_START=1; whether linuxserver's rules let it pass; what
-# ours answers; and the difference that docs/compatibility.md lists it under.
+# ours responds; and the difference that docs/compatibility.md lists it under.
 SPELLINGS = [
     ("GET", "/containersfoo", True, 403, "prefix"),
     ("GET", "/versionx", True, 403, "prefix"),

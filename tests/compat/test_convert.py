@@ -817,7 +817,7 @@ def test_a_service_is_chosen_by_its_name(tmp_path: pathlib.Path) -> None:
         ("cetusguard", "-allowGET=/info\n", ["given:1", "allowGET", "CetusGuard"]),
         ("tecnativa", "SP_ALLOW_GET=/info\n", ["given:1", "SP_ALLOW_GET", "Tecnativa's"]),
         ("linuxserver", "-allowGET=/info\n", ["given:1", "allowGET", "linuxserver's"]),
-        ("tecnativa", "", ["given:1", "nothing"]),
+        ("tecnativa", "", ["given:1", "empty"]),
         ("tecnativa", "# only this\n", ["given:1"]),
         ("tecnativa", "CONTAINERS=1\nnonsense\n", ["given:2", "nonsense", "NAME=value"]),
         ("tecnativa", 'CONTAINERS="1\n', ["given:1", "quote"]),

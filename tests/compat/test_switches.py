@@ -127,9 +127,8 @@ def test_headers_stand_for_the_environment(
 ) -> None:
     """The peers read variables; one process with header fields in their place judges alike."""
     asked = catalogue.requests()
-    for number, env in enumerate(alone_and_with_post(peer)):
-        if "0" in env.values():
-            continue
+    environments = [env for env in alone_and_with_post(peer) if "0" not in env.values()]
+    for number, env in enumerate(environments[::3]):
         path = f"{folder}/env-{number}.sock"
         text = configuration(peer, from_environment, path, engine)
         with HAProxy(folder, f"env-{number}", text, path, peer.environment(env)):

@@ -108,6 +108,18 @@ def test_what_is_on_by_default_is_closed_when_empty(name: str, path: str) -> Non
         ("LISTN", ["mean LISTEN?"]),
         ("LOOPBAK", ["mean LOOPBACK?"]),
         ("LISTEN_ADDRESS", ["mean LISTEN?"]),
+        ("LISTEN_HOST", ["mean LISTEN?"]),
+        ("LISTEN_INTERFACE", ["mean LISTEN?"]),
+        ("BIND_HOST", ["mean LISTEN?"]),
+        ("BINDCONFIG", ["mean BIND_CONFIG?"]),
+        ("bind_config", ["mean BIND_CONFIG?"]),
+        ("LOOPBACK_ONLY", ["mean LOOPBACK?"]),
+        ("CONFIG_YAML", ["mean CONFIG?"]),
+        ("CONFIGURATION", ["mean CONFIG?"]),
+        ("ALLOWLIST", ["ALLOW="]),
+        ("ALLOW_METHODS", ["docs/compatibility.md"]),
+        ("ALLOW_GET", ["no such variable"]),
+        ("LIBPOD_PATHS", ["no such variable"]),
     ],
 )
 def test_what_is_set_to_restrict_and_is_not_read_stops_the_start(
@@ -189,13 +201,36 @@ def test_a_mistyped_switch_alone_does_not_leave_everything_open(name: str, meant
     assert run("check", "--policy", "open", env={name: "0"}).returncode == 0
 
 
+@pytest.mark.parametrize(
+    "slip,meant",
+    [
+        ({"post": "0"}, "POST"),
+        ({"POSTS": "1"}, "POST"),
+        ({"EXPORT": "0"}, "ALLOW_EXPORT"),
+        ({"allow_exec": "0"}, "ALLOW_EXEC"),
+        ({"Delete": "0"}, "DELETE"),
+        ({"PORTS": "1"}, "PORT"),
+    ],
+)
+def test_the_nearest_name_is_the_one_that_was_meant(slip: dict[str, str], meant: str) -> None:
+    """Of options and switches together; a name in other letters is that name."""
+    assert f"did you mean {meant}?" in run("check", env=slip).stderr
+
+
+def test_a_section_that_is_set_was_not_meant() -> None:
+    """ALLOW_CONTAINERS is CONTAINERS, and no other section where that is set."""
+    result = run("check", env={"ALLOW_CONTAINERS": "1", "CONTAINERS": "1"})
+    assert "ALLOW_CONTAINERS=1: there is no such variable; docs/" in result.stderr
+
+
 @pytest.mark.parametrize("name", ["ALLOW_LOG", "LIBPOD_CONTAINER", "ALLOW_EVERYTHING"])
 def test_what_can_only_be_a_mistyped_switch_is_refused_beside_others(name: str) -> None:
     """What it was to close would stay open."""
     result = run("check", env={"CONTAINERS": "1", name: "0"})
     assert result.returncode == 2
     assert result.stderr.count("\n") == 1 and f"{name}=0" in result.stderr
-    assert run("check", env={"CONTAINERS": "1", name: ""}).returncode == 2
+    for value in ("", "never"):
+        assert run("check", env={"CONTAINERS": "1", name: value}).returncode == 2
     assert run("check", env={"POLICY": "traefik", name: "0"}).returncode == 0
 
 
@@ -256,6 +291,9 @@ def test_disable_ipv6_is_no_section_switch() -> None:
         (":2375", ["tcp://0.0.0.0:2375"]),
         ("*:2376", ["tcp://0.0.0.0:2376"]),
         (":::2375 v4v6", ["tcp://*:2375"]),
+        ("ipv6@:2375", ["tcp://*:2375"]),
+        ("ipv6@*:2375", ["tcp://*:2375"]),
+        ("ipv4@:2375", ["tcp://0.0.0.0:2375"]),
         ("[::]:2375 v4v6", ["tcp://*:2375"]),
         ("::1:2375 v6only", ["tcp://[::1]:2375"]),
         ("[::1]:2375", ["tcp://[::1]:2375"]),
@@ -286,6 +324,7 @@ def test_bind_config_is_translated(words: str, expected: list[str]) -> None:
         ("2375", "2375"),
         ("eth0:2375", "eth0:2375"),
         (":2375 accept-proxy", "accept-proxy"),
+        ("ipv6@:2375 v6only", "v6only"),
     ],
 )
 def test_what_bind_config_says_besides_stops_the_start(words: str, part: str) -> None:
@@ -344,9 +383,9 @@ def test_a_denial_names_the_switches(folder: str, engine: str) -> None:
                 b"Content-Length: 0\r\n\r\n"
             )
             with client.makefile("rb") as stream:
-                answer = stream.read().decode()
-    assert "policy 'switches'" in answer
-    assert "set IMAGES=1 and POST=1" in answer
+                response = stream.read().decode()
+    assert "policy 'switches'" in response
+    assert "set IMAGES=1 and POST=1" in response
 
 
 def test_help_lists_every_switch() -> None:

@@ -16,7 +16,7 @@ from pathlib import Path
 import websocket
 
 START_SECONDS = 60
-ANSWER_SECONDS = 30
+RESPONSE_SECONDS = 30
 
 
 class Browser:
@@ -34,7 +34,7 @@ class Browser:
         )
         try:
             self.page = websocket.create_connection(
-                self._page_address(), timeout=ANSWER_SECONDS, suppress_origin=True
+                self._page_address(), timeout=RESPONSE_SECONDS, suppress_origin=True
             )
             self.call("Page.enable")
         except BaseException:
@@ -48,8 +48,8 @@ class Browser:
             assert self.process.poll() is None and time.monotonic() < deadline, "no Chromium"
             time.sleep(0.05)
         address = f"http://127.0.0.1:{file.read_text().split()[0]}/json/list"
-        with urllib.request.urlopen(address, timeout=ANSWER_SECONDS) as answer:
-            targets = json.load(answer)
+        with urllib.request.urlopen(address, timeout=RESPONSE_SECONDS) as response:
+            targets = json.load(response)
         return next(t["webSocketDebuggerUrl"] for t in targets if t["type"] == "page")
 
     def call(self, method: str, event: str = "", **parameters) -> dict:
@@ -84,14 +84,14 @@ class Browser:
 
 
 class Site:
-    """A web server that remembers what it was asked for, and answers all of it with a page."""
+    """A web server that remembers what it was asked for, and responds to every request with a page."""
 
     def __init__(self) -> None:
         self.requests: list[str] = []
         site = self
 
         class Handler(BaseHTTPRequestHandler):
-            def answer(self) -> None:
+            def respond(self) -> None:
                 self.rfile.read(int(self.headers.get("Content-Length") or 0))
                 site.requests.append(f"{self.command} {self.path}")
                 self.send_response(200)
@@ -101,7 +101,7 @@ class Site:
                 if self.command != "HEAD":
                     self.wfile.write(b"<body>")
 
-            do_GET = do_HEAD = do_POST = do_OPTIONS = answer
+            do_GET = do_HEAD = do_POST = do_OPTIONS = respond
 
             def log_message(self, *_) -> None:
                 pass

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 COMMAND_SECONDS = 120
-ANSWER_SECONDS = 60
+RESPONSE_SECONDS = 60
 PLACES = ("/usr/bin/docker", "/usr/local/bin/docker")
 
 
@@ -108,7 +108,7 @@ class Running:
         self.process.kill()
         self.process.communicate()
 
-    def line(self, seconds: float = ANSWER_SECONDS) -> bytes:
+    def line(self, seconds: float = RESPONSE_SECONDS) -> bytes:
         """The next line of standard output."""
         deadline = time.monotonic() + seconds
         while b"\n" not in self.pending:
@@ -127,7 +127,7 @@ class Running:
     def end_of_input(self) -> None:
         self.process.stdin.close()
 
-    def finish(self, seconds: float = ANSWER_SECONDS) -> Done:
+    def finish(self, seconds: float = RESPONSE_SECONDS) -> Done:
         """Close standard input, read the rest, wait for the end."""
         out, err = self.process.communicate(timeout=seconds)
         return Done(self.process.returncode, bytes(self.pending) + out, err)
@@ -171,7 +171,7 @@ class Terminal:
         """Resize, and read up to the mark that shows it. A window tells of each step while it is
         dragged: docker misses those before it listens for them."""
         self.resize(rows, columns)
-        deadline = time.monotonic() + ANSWER_SECONDS
+        deadline = time.monotonic() + RESPONSE_SECONDS
         while True:
             try:
                 self.wait_for(mark, 1)
@@ -181,7 +181,7 @@ class Terminal:
                     raise
                 self.process.send_signal(signal.SIGWINCH)
 
-    def wait_for(self, mark: bytes, seconds: float = ANSWER_SECONDS) -> bytes:
+    def wait_for(self, mark: bytes, seconds: float = RESPONSE_SECONDS) -> bytes:
         """Read what the screen shows up to and including the mark."""
         deadline = time.monotonic() + seconds
         while mark not in self.seen:
@@ -194,7 +194,7 @@ class Terminal:
         self.seen = bytearray(rest)
         return before + mark
 
-    def finish(self, seconds: float = ANSWER_SECONDS) -> int:
+    def finish(self, seconds: float = RESPONSE_SECONDS) -> int:
         """The exit status; what it still prints is kept in seen."""
         deadline = time.monotonic() + seconds
         while True:

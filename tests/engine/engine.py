@@ -61,7 +61,7 @@ class Engine:
         self.process: subprocess.Popen | None = None
 
     def start(self) -> None:
-        """Start dockerd and wait until it answers."""
+        """Start dockerd and wait until it responds."""
         # What a killed Engine leaves: as after a reboot, the pids in these files are other
         # processes now, here even for certain, as the namespace counts from 1 again.
         (self.folder / "pid").unlink(missing_ok=True)
@@ -82,13 +82,13 @@ class Engine:
                 command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
             )
         deadline = time.monotonic() + START_SECONDS
-        while not self.answers():
+        while not self.responds():
             if self.process.poll() is not None or time.monotonic() > deadline:
                 self.kill()
                 raise RuntimeError(f"dockerd did not start:\n{self.log_tail()}")
             time.sleep(0.02)
 
-    def answers(self) -> bool:
+    def responds(self) -> bool:
         try:
             return self.get("/_ping").status == 200
         except (OSError, wire.Closed):
@@ -129,14 +129,14 @@ class Engine:
 
     def import_busybox(self) -> None:
         with wire.connect_unix(self.socket) as connection:
-            answer = connection.roundtrip(
+            response = connection.roundtrip(
                 "POST",
                 "/images/create?fromSrc=-&repo=busybox&tag=latest&changes=CMD%20%5B%22sh%22%5D",
                 {"Content-Type": "application/x-tar"},
                 busybox_root_filesystem(),
             )
-        if answer.status != 200 or b"errorDetail" in answer.body:
-            raise RuntimeError(f"cannot import busybox: {answer}")
+        if response.status != 200 or b"errorDetail" in response.body:
+            raise RuntimeError(f"cannot import busybox: {response}")
 
     def handlers(self, function: str) -> int:
         """How many requests are inside the handler of this name right now, seen in the Engine."""

@@ -7,7 +7,7 @@ import time
 
 import wire
 
-ANSWER_ONCE = ["sh", "-c", "read -r word; echo got $word"]
+ECHO_ONCE = ["sh", "-c", "read -r word; echo got $word"]
 SPEAK_LATE = [
     "sh", "-c", "cat >/dev/null; trap 'echo late; exit' USR1; while :; do sleep 0.1; done"
 ]
@@ -30,7 +30,7 @@ class Silent:
     def __init__(self, containers, connect) -> None:
         self.containers = containers
         self.connect = connect
-        self.asked = containers.create(*ANSWER_ONCE, stdin=True)
+        self.asked = containers.create(*ECHO_ONCE, stdin=True)
         self.busy = containers.idle()
         self.late = containers.create(*SPEAK_LATE, stdin=True)
 
@@ -39,7 +39,7 @@ class Silent:
             f"/containers/{self.late}/attach?stream=1&stdin=1&stdout=1"
         )
         self.half_closed.half_close()
-        command = {"Cmd": ANSWER_ONCE, "AttachStdin": True, "AttachStdout": True}
+        command = {"Cmd": ECHO_ONCE, "AttachStdin": True, "AttachStdout": True}
         made = containers.call("POST", f"/containers/{self.busy}/exec", command).json()["Id"]
         self.exec = self._tunnel(f"/exec/{made}/start", b'{"Detach":false,"Tty":false}')
 

@@ -99,7 +99,7 @@ def test_body_of_the_request_is_not_typed_into_the_container(target, containers)
 
 
 def test_chunked_request_that_never_ends(target, containers):
-    """docker-modem announces a chunked body, sends none and goes on raw: the answer comes at once
+    """docker-modem announces a chunked body, sends none and goes on raw: the response comes at once
     and what follows is the container's input."""
     container = containers.shell(ECHO, stdin=True)
     with target.connect() as connection:
@@ -150,13 +150,13 @@ def test_detach_keys_leave_the_container_running(target, containers):
 
 
 def test_error_that_ends_with_the_connection(same):
-    """The Engine answers attach to a missing container with no length and a close: the whole
+    """The Engine's response to attach to a missing container has no length and ends with a close: the whole
     message arrives and the connection ends."""
 
     def act(target) -> tuple:
         with target.connect() as connection:
-            answer = connection.roundtrip("POST", attach_path("none"), UPGRADE, b"")
-            return answer.status, answer.body
+            response = connection.roundtrip("POST", attach_path("none"), UPGRADE, b"")
+            return response.status, response.body
 
     assert same(act) == (404, b"No such container: none\r\n")
 
@@ -189,16 +189,16 @@ def as_bytes(frame: str | bytes) -> bytes:
 
 
 def test_websocket_dialogue(target, containers):
-    """A terminal in a browser: what is typed arrives, what is answered comes back."""
+    """A terminal in a browser: the input arrives, and the output comes back."""
     container = containers.shell("while read -r word; do echo got $word; done", stdin=True)
     socket = open_websocket(target, container, "stream=1&stdin=1&stdout=1")
     try:
         for word in ("one", "two", "w" * 3000):
             socket.send(word + "\n")
-            answer = b""
-            while not answer.endswith(b"\n"):
-                answer += as_bytes(socket.recv())
-            assert answer == f"got {word}\n".encode()
+            response = b""
+            while not response.endswith(b"\n"):
+                response += as_bytes(socket.recv())
+            assert response == f"got {word}\n".encode()
     finally:
         socket.shutdown()
 
@@ -225,8 +225,8 @@ def test_websocket_path_without_a_websocket(same, containers):
     container = containers.idle()
 
     def act(target) -> tuple:
-        answer = target.roundtrip("GET", f"/containers/{container}/attach/ws?stream=1")
-        return answer.status, answer.body
+        response = target.roundtrip("GET", f"/containers/{container}/attach/ws?stream=1")
+        return response.status, response.body
 
     status, body = same(act)
     assert status == 400

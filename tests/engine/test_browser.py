@@ -30,7 +30,7 @@ WAYS = {
     "form.action = `http://${target}/way`; document.body.append(form); frame.onload = done; form.submit(); });",
     "websocket": "await new Promise((done) => { new WebSocket(`ws://${target}/way`).onclose = done; });",
 }
-# A page under the name that its site has given the proxy's address may set more, and read the answers.
+# A page under the name that its site has given the proxy's address may set more, and read the responses.
 REBOUND = {
     "get": "{}",
     "head": "{method: 'HEAD'}",

@@ -97,9 +97,9 @@ def test_build_with_bad_parameters_fails_early(same):
                     connection.send(wire.chunk_bytes(bytes(65536)))
                 connection.send(b"0\r\n\r\n")
             except (BrokenPipeError, ConnectionResetError):
-                pass  # the Engine has closed its side; what counts is that the answer is there
-            answer = connection.response("POST")
-            return answer.status, answer.json()
+                pass  # the Engine has closed its side; what counts is that the response is there
+            response = connection.response("POST")
+            return response.status, response.json()
 
     status, body = same(act)
     assert status in (400, 500)
@@ -129,7 +129,7 @@ def buildkit_cli(clients):
 
 def test_buildkit_build(buildkit_cli, target, context, image):
     """DOCKER_BUILDKIT=1 docker build: the session is an HTTP/2 tunnel in which the Engine asks and
-    the client answers; 8 MiB of context go through it."""
+    the client responds; 8 MiB of context go through it."""
     buildkit_cli.ok(
         target.docker_host, "build", "--no-cache", "--progress", "plain", "--network", "none",
         "-t", image, context, env={"DOCKER_BUILDKIT": "1"},

@@ -1,6 +1,6 @@
 """Spellings that have got past other proxies, on an Engine that really decodes and cleans paths.
 
-What is forwarded is answered as the Engine answers it directly; what could be read in two ways
+What is forwarded gets the same response as without the proxy; what could be read in two ways
 never reaches it. The tests that run `direct` show that the Engine would have done it.
 """
 
@@ -50,7 +50,7 @@ def lines(tap: Tap) -> Counter[str]:
     return Counter(head.split("\r\n")[0] for head in tap.heads())
 
 
-# one spelling: the Engine's answer is the same
+# one spelling: the Engine's response is the same
 
 
 @pytest.mark.parametrize(
@@ -83,7 +83,7 @@ def lines(tap: Tap) -> Counter[str]:
         ("DELETE /debug/vars/none", "DELETE /debug/vars/none"),
     ],
 )
-def test_the_canonical_spelling_is_answered_as_the_engine_answers(
+def test_the_canonical_spelling_gets_the_response_of_the_engine(
     same, tap, tapped, sent, forwarded
 ):
     method, _, path = sent.partition(" ")
@@ -102,9 +102,9 @@ def test_image_names_hold_slashes(same, containers, unique, spelling):
     path = f"/images/{IMAGE}/tag?repo=registry.example:5000/team/app&tag={tag}"
     assert containers.call("POST", path).status == 201
     spelled = spelling.format("registry.example:5000", "team", f"app%3a{tag}")
-    answer = same(lambda t: t.roundtrip("GET", f"/v1.41/images/{spelled}/json").comparable())
-    assert answer[1] == 200
-    assert name in json.loads(answer[4])["RepoTags"]
+    response = same(lambda t: t.roundtrip("GET", f"/v1.41/images/{spelled}/json").comparable())
+    assert response[1] == 200
+    assert name in json.loads(response[4])["RepoTags"]
     containers.call("DELETE", f"/images/{name}")
 
 
@@ -112,8 +112,8 @@ def test_network_names_hold_anything_else(same, containers, unique):
     name = f"café 100% {unique('net')} [x]"
     assert containers.call("POST", "/networks/create", {"Name": name}).status == 201
     escaped = name.replace("%", "%25").replace(" ", "%20").replace("é", "%c3%a9")
-    answer = same(lambda t: t.roundtrip("GET", f"/networks/{escaped}").comparable())
-    assert (answer[1], json.loads(answer[4])["Name"]) == (200, name)
+    response = same(lambda t: t.roundtrip("GET", f"/networks/{escaped}").comparable())
+    assert (response[1], json.loads(response[4])["Name"]) == (200, name)
     assert containers.call("DELETE", f"/networks/{escaped}").status == 204
 
 
@@ -150,14 +150,14 @@ def test_a_parameter_given_twice_does_not_hide_an_import(target, containers, uni
     repository = unique("imported")
     query = f"fromImage=&fromImage=none.invalid/x&fromSrc=-&repo={repository}"
     fields = {"Content-Type": "application/x-tar"}
-    answer = target.roundtrip("POST", f"/images/create?{query}", fields, tar_of(a=b"a"))
+    response = target.roundtrip("POST", f"/images/create?{query}", fields, tar_of(a=b"a"))
     if target.name == "direct":
-        assert answer.status == 200
-        assert b"sha256:" in answer.body
+        assert response.status == 200
+        assert b"sha256:" in response.body
         assert containers.call("DELETE", f"/images/{repository}").status == 200
     else:
-        assert answer.status == 400
-        assert "twice" in answer.json()["message"]
+        assert response.status == 400
+        assert "twice" in response.json()["message"]
         assert containers.call("GET", f"/images/{repository}/json").status == 404
 
 
@@ -199,10 +199,10 @@ def test_what_has_two_readings_never_reaches_the_engine(tap, tapped, sent):
     method, _, path = sent.partition(" ")
     before = lines(tap)
     with tapped.connect() as connection:
-        answer = connection.roundtrip(method, path)
+        response = connection.roundtrip(method, path)
         refused = 405 if method == "CONNECT" else 400
-        assert (answer.status, answer.header("Connection")) == (refused, "close")
-        assert answer.json()["message"]
+        assert (response.status, response.header("Connection")) == (refused, "close")
+        assert response.json()["message"]
         assert connection.until_close() == b""
     tapped.get("/_ping")
     assert lines(tap) - before == {"GET /_ping HTTP/1.1": 1}
@@ -215,14 +215,14 @@ def test_a_form_overrides_no_query(target, containers, unique, media):
     """The Engine renames to what the form says; through the proxy nothing is renamed."""
     container, good, evil = containers.idle(), unique("good"), unique("evil")
     body = f"name={evil}".encode()
-    answer = target.roundtrip(
+    response = target.roundtrip(
         "POST", f"/containers/{container}/rename?name={good}", {"Content-Type": media}, body
     )
     name = containers.call("GET", f"/containers/{container}/json").json()["Name"]
     if target.name == "direct":
-        assert (answer.status, name) == (204, f"/{evil}")
+        assert (response.status, name) == (204, f"/{evil}")
     else:
-        assert answer.status == 400
+        assert response.status == 400
         assert name not in (f"/{good}", f"/{evil}")
 
 
@@ -265,9 +265,9 @@ def test_an_old_version_in_another_spelling_is_the_old_version(tap, tapped, cont
 )
 def test_browsers_do_not_reach_the_engine(tap, tapped, fields):
     before = lines(tap)
-    answer = tapped.get("/containers/json", fields)
-    assert answer.status == 403
-    assert answer.json()["message"]
+    response = tapped.get("/containers/json", fields)
+    assert response.status == 403
+    assert response.json()["message"]
     assert lines(tap) == before
 
 

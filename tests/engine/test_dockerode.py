@@ -48,18 +48,18 @@ def test_attach(dockerode):
 
 
 def test_exec(dockerode, containers):
-    """exec over a plain 200 answer."""
+    """exec over a plain 200 response."""
     assert dockerode("exec", containers.idle()) == {"out": "out\n", "err": "err\n", "status": 6}
 
 
 def test_exec_hijacked(dockerode, containers):
-    """exec over a 101 answer, with input."""
+    """exec over a 101 response, with input."""
     result = dockerode("execHijacked", containers.idle())
     assert result == {"out": "typed\n", "err": "end\n", "status": 0}
 
 
 def test_exec_with_input_and_no_upgrade(dockerode, containers):
-    """exec over a plain 200 answer whose input follows on the same connection."""
+    """exec over a plain 200 response whose input follows on the same connection."""
     assert dockerode("execWithInput", containers.idle()) == {"out": "typed\n", "err": ""}
 
 
@@ -69,7 +69,7 @@ def test_exec_with_a_megabyte_of_input(dockerode, containers):
 
 
 def test_detached_exec(dockerode, containers):
-    """A detached exec is an ordinary answer."""
+    """A detached exec is an ordinary response."""
     assert dockerode("execDetached", containers.idle()) is True
 
 
@@ -114,5 +114,5 @@ def test_error(dockerode):
 
 
 def test_many_at_once(dockerode, containers):
-    """Forty questions at the same time get forty right answers."""
+    """Forty requests at the same time get forty right responses."""
     assert dockerode("manyAtOnce", containers.idle()) == 1

@@ -1,4 +1,4 @@
-"""docker exec, and the Engine's answers to exec start on the wire.
+"""docker exec, and the Engine's responses to exec start on the wire.
 
 Peers are known to break here: an exec start has a body and then turns into a raw stream, or, when
 detached, does not; a proxy that decides on seeing the request decides wrongly.
@@ -51,7 +51,7 @@ def test_a_megabyte_of_stdin(cli, target, containers):
 
 
 def test_output_after_the_end_of_stdin(cli, same, containers):
-    """The answer that a command gives after it has read all its input arrives."""
+    """The output that a command writes after it has read all its input arrives."""
     container = containers.idle()
     script = "wc -c; sleep 0.3; echo done >&2; exit 2"
     done = same(
@@ -131,7 +131,7 @@ def test_raw_stream_without_upgrade(target, containers):
 
 
 def test_upgraded_stream(same, containers):
-    """With Upgrade the answer is 101 with the Engine's headers, then the raw stream."""
+    """With Upgrade the response is 101 with the Engine's headers, then the raw stream."""
     container = containers.idle()
 
     def act(target) -> tuple:
@@ -175,7 +175,7 @@ def test_chunked_body(target, containers):
 
 @pytest.mark.parametrize("headers", [JSON, UPGRADE], ids=["plain", "upgrade"])
 def test_detached_start_stays_http(same, containers, headers):
-    """A detached start is an ordinary answer: the next request on the connection is answered too,
+    """A detached start is an ordinary response: the next request on the connection gets its response too,
     as a request. A proxy that tunnels here would let anything through unread."""
     container = containers.idle()
 

@@ -66,7 +66,7 @@ def test_copy_of_a_missing_file(cli, same, containers, tmp_path):
 
 
 def test_head_of_an_archive(same, containers):
-    """The stat of a file travels in a header; the answer to HEAD has no body and is over."""
+    """The stat of a file travels in a header; the response to HEAD has no body and is over."""
     container = containers.idle()
 
     def act(target) -> tuple:

@@ -32,13 +32,13 @@ def test_head_ping(same, path):
 @pytest.mark.parametrize(
     "path", ["/version", "/v1.41/version", "/images/json", "/containers/json?all=1", "/networks"]
 )
-def test_answers_are_the_same(proxied, direct, path):
-    """Status, headers and body of an ordinary answer are the Engine's, header by header."""
+def test_responses_are_the_same(proxied, direct, path):
+    """Status, headers and body of an ordinary response are the Engine's, header by header."""
     before = direct.roundtrip("GET", path).comparable()
-    answer = proxied.roundtrip("GET", path).comparable()
+    response = proxied.roundtrip("GET", path).comparable()
     after = direct.roundtrip("GET", path).comparable()
-    assert answer in (before, after), "through the proxy it is not the same"
-    assert answer[1] == 200
+    assert response in (before, after), "through the proxy it is not the same"
+    assert response[1] == 200
 
 
 @pytest.mark.parametrize(
@@ -57,24 +57,24 @@ def test_refusals_are_the_same(same, method, path, status):
     assert same(lambda t: t.roundtrip(method, path).comparable())[1] == status
 
 
-def test_large_answer_is_the_same(target, direct, containers):
-    """An answer of some hundred kilobytes arrives whole."""
+def test_large_response_is_the_same(target, direct, containers):
+    """A response of some hundred kilobytes arrives whole."""
     container = containers.create(
         "true", start=False, Labels={f"label{n}": "x" * 1000 for n in range(300)}
     )
     path = f"/containers/{container}/json"
-    answer = target.roundtrip("GET", path)
-    assert len(answer.body) > 300_000
-    assert answer.comparable() == direct.roundtrip("GET", path).comparable()
+    response = target.roundtrip("GET", path)
+    assert len(response.body) > 300_000
+    assert response.comparable() == direct.roundtrip("GET", path).comparable()
 
 
 def test_http_1_0(same):
-    """An HTTP/1.0 client gets its answer and then the close it waits for."""
+    """An HTTP/1.0 client gets its response and then the close it waits for."""
 
     def act(target) -> tuple:
         with target.connect() as connection:
-            answer = connection.roundtrip("GET", "/_ping", None, None, "1.0")
-            return answer.status, answer.body, connection.until_close()
+            response = connection.roundtrip("GET", "/_ping", None, None, "1.0")
+            return response.status, response.body, connection.until_close()
 
     assert same(act) == (200, b"OK", b"")
 
@@ -83,12 +83,12 @@ def test_http_1_0_without_host(target):
     """HTTP/1.0 knows no Host header; scripts that send none are served."""
     with target.connect() as connection:
         connection.send(b"GET /_ping HTTP/1.0\r\n\r\n")
-        answer = connection.response()
-        assert (answer.status, answer.body) == (200, b"OK")
+        response = connection.response()
+        assert (response.status, response.body) == (200, b"OK")
 
 
 def test_http_1_0_gets_no_chunks(target, containers):
-    """A long answer to HTTP/1.0 comes without chunk framing, ended by the close."""
+    """A long response to HTTP/1.0 comes without chunk framing, ended by the close."""
     container = containers.shell("yes 0123456789abcde | head -c 1048576")
     containers.wait(container)
     with target.connect() as connection:
@@ -104,19 +104,19 @@ def test_http_1_0_keep_alive(target):
     """HTTP/1.0 with Connection: keep-alive: a second request on the connection works."""
     with target.connect() as connection:
         for _ in range(2):
-            answer = connection.roundtrip(
+            response = connection.roundtrip(
                 "GET", "/_ping", {"Connection": "keep-alive"}, None, "1.0"
             )
-            assert (answer.status, answer.body) == (200, b"OK")
+            assert (response.status, response.body) == (200, b"OK")
 
 
 def test_connection_close_is_obeyed(same):
-    """Connection: close: the answer says so as well, and the close follows."""
+    """Connection: close: the response says so as well, and the close follows."""
 
     def act(target) -> tuple:
         with target.connect() as connection:
-            answer = connection.roundtrip("GET", "/_ping", {"Connection": "close"})
-            return answer.status, answer.header("Connection"), connection.until_close()
+            response = connection.roundtrip("GET", "/_ping", {"Connection": "close"})
+            return response.status, response.header("Connection"), connection.until_close()
 
     assert same(act) == (200, "close", b"")
 
@@ -138,7 +138,7 @@ def test_keep_alive(target, containers):
 
 
 def test_pipelining(same):
-    """Requests sent without waiting are answered in their order."""
+    """Pipelined requests get their responses in order."""
     paths = ["/_ping", "/containers/none-1/json", "/version", "/containers/none-2/json"]
     requests = b"".join(wire.request_bytes("GET", path) for path in paths)
 
@@ -147,10 +147,10 @@ def test_pipelining(same):
             connection.send(requests)
             return [connection.response().comparable() for _ in paths]
 
-    answers = same(act)
-    assert [answer[1] for answer in answers] == [200, 404, 200, 404]
-    assert b"none-1" in answers[1][4]
-    assert b"none-2" in answers[3][4]
+    responses = same(act)
+    assert [response[1] for response in responses] == [200, 404, 200, 404]
+    assert b"none-1" in responses[1][4]
+    assert b"none-2" in responses[3][4]
 
 
 def test_pipelining_with_bodies(target):
@@ -166,15 +166,15 @@ def test_pipelining_with_bodies(target):
             + wire.chunk_bytes(body[:10]) + wire.chunk_bytes(body[10:]) + b"0\r\n\r\n"
             + wire.request_bytes("GET", "/_ping")
         )
-        answers = [connection.response() for _ in range(4)]
-    assert [answer.status for answer in answers] == [404, 200, 404, 200]
-    assert answers[0].body == answers[2].body
-    assert b"no-such-image" in answers[0].body
-    assert answers[1].body == answers[3].body == b"OK"
+        responses = [connection.response() for _ in range(4)]
+    assert [response.status for response in responses] == [404, 200, 404, 200]
+    assert responses[0].body == responses[2].body
+    assert b"no-such-image" in responses[0].body
+    assert responses[1].body == responses[3].body == b"OK"
 
 
-def test_half_closed_client_gets_its_answer(target):
-    """printf … | nc -N: a client that closes its side after the request is still answered."""
+def test_half_closed_client_gets_its_response(target):
+    """printf … | nc -N: a client that closes its side after the request still gets its response."""
     with target.connect() as connection:
         connection.request("GET", "/version")
         connection.half_close()
@@ -182,7 +182,7 @@ def test_half_closed_client_gets_its_answer(target):
 
 
 def test_expect_continue(target, containers):
-    """Expect: 100-continue: the go-ahead comes before the body is sent, then the answer."""
+    """Expect: 100-continue: the go-ahead comes before the body is sent, then the response."""
     container = containers.idle()
     tar = tar_of(file=b"content")
     with target.connect() as connection:
@@ -205,8 +205,8 @@ def test_expect_continue_refused(same):
                 "PUT", "/containers/none/archive?path=/tmp",
                 {"Content-Length": str(64 * MEGABYTE), "Expect": "100-continue"},
             )
-            answer = connection.response("PUT")
-            return answer.status, answer.json()
+            response = connection.response("PUT")
+            return response.status, response.json()
 
     status, body = same(act)
     assert status == 404
@@ -288,8 +288,8 @@ def test_target_of_100_kb(same):
     filters = json.dumps({"name": [f"container-with-a-long-name-{n:070}" for n in range(1000)]})
     path = "/containers/json?all=1&filters=" + filters.replace('"', "%22").replace(" ", "%20")
     assert len(path) > 100_000
-    answer = same(lambda t: t.roundtrip("GET", path).comparable())
-    assert (answer[1], answer[4]) == (200, [])
+    response = same(lambda t: t.roundtrip("GET", path).comparable())
+    assert (response[1], response[4]) == (200, [])
 
 
 def test_many_headers(same):
@@ -314,8 +314,8 @@ def test_error_while_the_upload_is_under_way(target, direct):
                 connection.send(b"0\r\n\r\n")
             except (BrokenPipeError, ConnectionResetError):
                 pass
-            answer = connection.response("PUT")
-            return answer.status, answer.json()
+            response = connection.response("PUT")
+            return response.status, response.json()
 
     status, body = act(target)
     assert (status, body) == act(direct)
@@ -324,7 +324,7 @@ def test_error_while_the_upload_is_under_way(target, direct):
 
 
 def test_thousand_short_connections(target, engine):
-    """A script that connects anew for each request: all are answered and none is left open."""
+    """A script that connects anew for each request: all get responses and none is left open."""
     for _ in range(1000):
         with target.connect() as connection:
             assert connection.roundtrip("GET", "/_ping", {"Connection": "close"}).status == 200

@@ -102,7 +102,7 @@ def leftovers(engine) -> Iterator[list[str]]:
 
 
 def is_denial(name: str, status: int, body: bytes) -> bool:
-    """Whether an answer is ours, and says which policy; that to a HEAD has no body."""
+    """Whether a response is ours, and says which policy; that to a HEAD has no body."""
     return status == 403 and (not body or f"not allowed by policy '{name}'" in json.loads(body)["message"])
 
 
@@ -110,15 +110,15 @@ def is_denial(name: str, status: int, body: bytes) -> bool:
 
 
 def head_only(running: program.Proxy, request: str) -> wire.Response:
-    """The head of an answer, and the body of a denial; streams are left at once."""
+    """The head of a response, and the body of a denial; streams are left at once."""
     method, target = request.split(" ", 1)
     with running.connect() as connection:
         connection.request(method, target, {"Content-Type": "application/json"},
                            None if method in ("GET", "HEAD") else b"")
-        answer = connection.head()
-        if answer.status == 403 and method != "HEAD":
-            answer.body = b"".join(connection.body(answer, method))
-    return answer
+        response = connection.head()
+        if response.status == 403 and method != "HEAD":
+            response.body = b"".join(connection.body(response, method))
+    return response
 
 
 def reaches_something(request: str) -> bool:
@@ -129,29 +129,29 @@ def reaches_something(request: str) -> bool:
 
 @pytest.mark.parametrize("name", APPS)
 def test_the_apps_requests_reach_the_engine(name, behind, containers):
-    """Each request of the app's list is answered by the Engine, whatever it thinks of it."""
+    """Each request of the app's list gets a response of the Engine, of any status."""
     running, container = behind(name), containers.idle()
     refused = {}
     for request in filter(reaches_something, APPS[name]["sends"]):
         if request.startswith("GET"):
             request = request.replace("/containers/web/", f"/containers/{container}/")
-        answer = head_only(running, request)
-        # A local response has no Date. A hijacked connection is answered by hand and without the
+        response = head_only(running, request)
+        # A local response has no Date. The response on a hijacked connection is written by hand and without the
         # Engine's headers; one that this Engine does not know yet without Api-Version.
-        if answer.status == 403 or (answer.header("Date") is None and "attach" not in request):
-            refused[request] = answer
+        if response.status == 403 or (response.header("Date") is None and "attach" not in request):
+            refused[request] = response
     assert refused == {}
 
 
 @pytest.mark.parametrize("name", APPS)
-def test_other_requests_are_answered_by_the_proxy(name, behind):
-    """What the preset must not open is answered 403 in words, and the Engine does not see it."""
+def test_other_requests_get_local_responses(name, behind):
+    """What the preset must not open gets a 403 with the reason, and the Engine does not see it."""
     running = behind(name)
     for request in APPS[name]["refuses"]:
-        answer = head_only(running, request)
-        assert is_denial(name, answer.status, answer.body), (request, answer)
-        assert answer.body or request.startswith("HEAD ")
-        assert answer.header("Date") is None
+        response = head_only(running, request)
+        assert is_denial(name, response.status, response.body), (request, response)
+        assert response.body or request.startswith("HEAD ")
+        assert response.header("Date") is None
 
 
 # ── docker-compose, the real one ────────────────────────────────────────────────────────────────
@@ -587,8 +587,8 @@ def test_uptime_kuma_tests_and_monitors(behind, containers):
     running, container = behind("uptime-kuma"), containers.idle()
     assert any(one["Id"] == container for one in running.get("/containers/json?all=true").json())
     assert running.get(f"/containers/{container}/json").json()["State"]["Running"] is True
-    answer = running.get("/info")
-    assert is_denial("uptime-kuma", answer.status, answer.body)
+    response = running.get("/info")
+    assert is_denial("uptime-kuma", response.status, response.body)
 
 
 # ── On a swarm ──────────────────────────────────────────────────────────────────────────────────
@@ -601,10 +601,10 @@ def service(containers, unique) -> Iterator[str]:
     init = {"ListenAddr": "127.0.0.1:0", "AdvertiseAddr": "127.0.0.1"}
     assert containers.call("POST", "/swarm/init", init).status == 200
     try:
-        answer = containers.call("POST", "/services/create", {
+        response = containers.call("POST", "/services/create", {
             "Name": name, "Labels": {"app": name}, "TaskTemplate": {"ContainerSpec": {
                 "Image": "busybox", "Command": ["sleep", "3600"], "StopGracePeriod": 1}}})
-        assert answer.status == 201, answer
+        assert response.status == 201, response
         yield name
     finally:
         containers.call("DELETE", f"/services/{name}")

@@ -1,4 +1,4 @@
-"""The program's own behaviour on a real Engine: its answers, its log, its privileges, its end."""
+"""The program's own behaviour on a real Engine: its responses, its log, its privileges, its end."""
 
 import os
 import re
@@ -96,7 +96,7 @@ def test_no_key_is_sent_without_one(start, tap):
 def test_hop_by_hop_headers_stop_here(start, tap):
     """What belongs to the client's connection does not reach the Engine; Host is localhost."""
     running = start(tap.path)
-    answer = running.get(
+    response = running.get(
         "/_ping",
         {
             "Host": "attacker.example", "Connection": "keep-alive, X-Mine", "X-Mine": "1",
@@ -104,7 +104,7 @@ def test_hop_by_hop_headers_stop_here(start, tap):
             "X-Kept": "yes",
         },
     )
-    assert answer.status == 200
+    assert response.status == 200
     (head,) = tap.heads()
     names = [line.partition(":")[0].lower() for line in head.split("\r\n")[1:] if line]
     assert not {"x-mine", "keep-alive", "te", "proxy-connection"} & set(names), head
@@ -112,22 +112,22 @@ def test_hop_by_hop_headers_stop_here(start, tap):
     assert re.findall(r"(?im)^host:\s*(.*?)\r?$", head) == ["localhost"]
 
 
-# What it answers itself
+# Local responses
 
 
 def test_health(start, engine):
     """GET /health is 200 while the Engine's socket accepts."""
-    answer = start().get("/health")
-    assert (answer.status, answer.json()) == (200, {"status": "healthy"})
-    assert answer.header("Content-Type").startswith("application/json")
+    response = start().get("/health")
+    assert (response.status, response.json()) == (200, {"status": "healthy"})
+    assert response.header("Content-Type").startswith("application/json")
 
 
 def test_health_is_503_when_the_engine_is_away(start, no_engine):
     """GET /health is 503 with the reason when nobody listens on the Engine's socket."""
-    answer = start(no_engine).get("/health")
-    assert answer.status == 503
-    assert "no.sock" in answer.body.decode()
-    assert answer.json()["status"] != "healthy"
+    response = start(no_engine).get("/health")
+    assert response.status == 503
+    assert "no.sock" in response.body.decode()
+    assert response.json()["status"] != "healthy"
 
 
 def test_health_is_not_logged(start):
@@ -179,9 +179,9 @@ def test_docker_host_names_the_socket(binary, engine):
 def test_one_log_line_per_request(start):
     """Method, path, status, bytes, milliseconds and the client's real address."""
     running = start()
-    answer = running.get("/version?made=up", {"X-Forwarded-For": "203.0.113.9"})
+    response = running.get("/version?made=up", {"X-Forwarded-For": "203.0.113.9"})
     line = running.log_line("GET", "/version", "200", "127.0.0.1")
-    assert re.search(rf"\b{len(answer.body)}\b", line), f"no byte count in {line}"
+    assert re.search(rf"\b{len(response.body)}\b", line), f"no byte count in {line}"
     assert "203.0.113.9" not in running.log(), "X-Forwarded-For was believed"
     running.get("/containers/none/json")
     running.log_line("/containers/none/json", "404")
@@ -254,19 +254,19 @@ def test_other_users_stay_who_they_are(start, tap):
 
 
 def test_permission_denied_says_what_to_do(start, engine):
-    """No access to the socket: the answer and the log name the file, its owner and mode, who we
+    """No access to the socket: the response and the log name the file, its owner and mode, who we
     are, and the option that fixes it."""
     running = start(user=NOBODY, group=NOBODY, extra_groups=[])
-    answer = running.get("/version")
+    response = running.get("/version")
     group = engine.socket.stat().st_gid
-    assert answer.status == 502
-    assert answer.header("Content-Type").startswith("application/json")
-    for words in (answer.json()["message"], running.log_line("--group-add")):
+    assert response.status == 502
+    assert response.header("Content-Type").startswith("application/json")
+    for words in (response.json()["message"], running.log_line("--group-add")):
         assert str(engine.socket) in words
         assert "660" in words, "the mode is missing"
         assert str(NOBODY) in words, "who we are is missing"
         assert f"--group-add {group}" in words
-    assert re.search(rf"\b0:{group}\b|root:docker|uid.?0", answer.json()["message"])
+    assert re.search(rf"\b0:{group}\b|root:docker|uid.?0", response.json()["message"])
 
 
 # How it ends
@@ -299,7 +299,7 @@ def test_an_idle_proxy_ends_at_once(start, how):
 
 
 def test_what_is_short_is_finished(start, containers):
-    """An answer that is on its way when SIGTERM comes arrives whole."""
+    """A response that is on its way when SIGTERM comes arrives whole."""
     container = containers.shell("trap 'exit 3' USR1; echo ready; while :; do sleep 0.02; done")
     eventually(lambda: containers.logs(container), "the container does not start")
     running = start(env={"SHUTDOWN_GRACE": "600"})
@@ -333,11 +333,11 @@ def test_engine_away_is_502_at_once(start, no_engine):
     """No Engine: 502 in the Engine's own JSON, at once, so that docker prints the reason."""
     running = start(no_engine)
     began = time.monotonic()
-    answer = running.get("/version")
+    response = running.get("/version")
     assert time.monotonic() - began < 5
-    assert answer.status == 502
-    assert "no.sock" in answer.json()["message"]
-    assert answer.header("Content-Type").startswith("application/json")
+    assert response.status == 502
+    assert "no.sock" in response.json()["message"]
+    assert response.header("Content-Type").startswith("application/json")
 
 
 def test_docker_prints_why_the_engine_is_away(start, older_cli, no_engine):
@@ -349,7 +349,7 @@ def test_docker_prints_why_the_engine_is_away(start, older_cli, no_engine):
 
 
 def test_engine_that_accepts_and_hangs_up(start, open_folder):
-    """An Engine that dies in the middle of a head: 502, not an empty answer."""
+    """An Engine that dies in the middle of a head: 502, not an empty response."""
     dying = open_folder / "dying.sock"
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(dying))
@@ -367,19 +367,19 @@ def test_engine_that_accepts_and_hangs_up(start, open_folder):
                         accepted.sendall(b"HTTP/1.1 200 OK\r\nContent-")
 
         threading.Thread(target=die_each_time, daemon=True).start()
-        answer = start(dying).get("/version")
-        assert answer.status == 502
-        assert answer.json()["message"]
+        response = start(dying).get("/version")
+        assert response.status == 502
+        assert response.json()["message"]
 
 
 def test_socket_in_a_closed_folder(start, open_folder):
     """A folder on the way to the socket that the proxy may not enter: 502 that names the path."""
     (open_folder / "closed").mkdir(mode=0o700)
     path = open_folder / "closed" / "docker.sock"
-    answer = start(path, user=NOBODY, group=NOBODY, extra_groups=[]).get("/version")
-    assert answer.status == 502
-    assert str(path) in answer.json()["message"]
-    assert "ermission denied" in answer.json()["message"]
+    response = start(path, user=NOBODY, group=NOBODY, extra_groups=[]).get("/version")
+    assert response.status == 502
+    assert str(path) in response.json()["message"]
+    assert "ermission denied" in response.json()["message"]
 
 
 # The command line

@@ -50,7 +50,7 @@ def test_next_request_works_after_a_restart(running, own_engine, older_cli, how)
 
 
 def test_a_client_connection_survives_the_restart(running, own_engine):
-    """A client with a kept connection gets 502 while the Engine is away and answers afterwards."""
+    """A client with a kept connection gets 502 while the Engine is away and responses afterwards."""
     with running.connect() as connection:
         assert connection.roundtrip("GET", "/_ping").status == 200
         own_engine.stop()
@@ -111,9 +111,9 @@ def test_stale_bind_mount_is_named(binary, own_engine, open_folder):
             assert one.get("/_ping").body == b"OK"
             own_engine.stop()
             own_engine.start()
-            answer = one.get("/version")
-            assert answer.status == 502
-            message = answer.json()["message"]
+            response = one.get("/version")
+            assert response.status == 502
+            message = response.json()["message"]
             assert str(mounted) in message
             assert "stale" in message.lower()
             assert str(mounted) in one.log_line("stale")

@@ -93,8 +93,8 @@ def test_a_container_that_does_not_read_its_stdin(cli, target):
     assert done.status == 4
 
 
-def test_answers_come_while_stdin_is_open(cli, target):
-    """A dialogue: each line typed is answered before the next is sent."""
+def test_responses_come_while_stdin_is_open(cli, target):
+    """A dialogue: the output for each line arrives before the next line is sent."""
     with cli.start(target.docker_host, "run", "-i", "--rm", "busybox", "cat") as running:
         for word in (b"first", b"second", b"third"):
             running.type(word + b"\n")

@@ -25,7 +25,7 @@ def silent(request: pytest.FixtureRequest, silent_streams: dict[str, Silent]) ->
 pytestmark = pytest.mark.deadline(int(LEAST_SECONDS) + TEST_SECONDS)
 
 
-def test_an_idle_connection_still_answers(silent):
+def test_an_idle_connection_still_responds(silent):
     """The pool of an SDK: a request on a connection that was idle for long."""
     if time.monotonic() - silent.since > ENGINE_IDLE_SECONDS - 10:
         pytest.skip("idle for so long that the Engine itself closes the connection")
@@ -45,7 +45,7 @@ def test_half_closed_attach_still_delivers(silent):
 
 
 def test_exec_still_listens(silent):
-    """A forgotten exec: the first word typed after a long time is answered."""
+    """A forgotten exec: the first word after a long time gets its output."""
     silent.exec.send(b"word\n")
     assert silent.exec.output() == {1: b"got word\n"}
 

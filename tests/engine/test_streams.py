@@ -1,4 +1,4 @@
-"""Answers that go on: logs, events, stats, wait. Each piece at once, and an end for both sides."""
+"""Responses that continue: logs, events, stats, wait. Each piece at once, and an end for both sides."""
 
 import json
 import time
@@ -125,7 +125,7 @@ def test_wait_gives_the_status(cli, target, containers):
         assert running.finish().status == 0
 
 
-def test_wait_answers_in_two_parts(target, containers):
+def test_wait_responds_in_two_parts(target, containers):
     """The head of wait comes at once, long before the body: docker run depends on it."""
     container = containers.create("true", start=False)
     with target.connect() as connection:

@@ -54,7 +54,7 @@ static void load_all(const struct yaml_node *root, char error[FAULT_MAX])
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 {
-	struct arena arena = {NULL, 0};
+	struct arena arena = {.chunks = NULL};
 	const struct yaml_node *root = NULL;
 	char error[FAULT_MAX] = "";
 

@@ -40,7 +40,7 @@ static void load_policies(const struct yaml_node *policies)
 /* What was printed loads, unless it is bigger than a configuration may be. */
 static void load(struct slice text)
 {
-	struct arena arena = {NULL, 0};
+	struct arena arena = {.chunks = NULL};
 	const struct yaml_node *root = NULL;
 	char error[FAULT_MAX] = "";
 

@@ -15,9 +15,9 @@ static void check(const struct pattern *pattern, struct slice path)
 {
 	struct pattern_limits *limits = pattern_limits_new();
 	struct policy_scratch *scratch = policy_scratch_new();
-	const enum pattern_result answer = pattern_match(pattern, limits, scratch, path);
+	const enum pattern_result result = pattern_match(pattern, limits, scratch, path);
 
-	for (size_t len = 1; answer == PATTERN_MATCH && len <= path.len; len++) {
+	for (size_t len = 1; result == PATTERN_MATCH && len <= path.len; len++) {
 		ASSERT(pattern_can_begin(pattern, limits, scratch, (struct slice){path.ptr, len}));
 	}
 	policy_scratch_free(scratch);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Answers, to HEAD and to others: the same properties as fuzz_head.c. */
+/* Responses, to HEAD and to others: the same properties as fuzz_head.c. */
 #include "feed.h"
 #include "fuzz.h"
 

@@ -240,7 +240,8 @@ static void check_query(const struct docker_target *target)
 		ASSERT(go_query_has(target->query, SLICE("fromImage")) == pull);
 	}
 	if (restore || start) {
-		ASSERT(go_query_has(target->query, SLICE("checkpoint")) == restore);
+		ASSERT((go_query_has(target->query, SLICE("checkpoint")) ||
+		               go_query_has(target->query, SLICE("checkpoint-dir"))) == restore);
 	}
 }
 

@@ -6,8 +6,8 @@
  *   arbitrary bytes   both sides send what the input says. Every request that
  *                     the Engine sees parses, is canonical and is allowed.
  *   marked bytes      both sides speak HTTP, with bodies of one letter for each
- *                     request. No letter is found in another request or answer;
- *                     and where nobody fails, every request has its answer.
+ *                     request. No letter is found in another request or response;
+ *                     and where nobody fails, every request has its response.
  *
  * Either way every session ends once its peers have, and all memory is home.
  */
@@ -61,7 +61,7 @@ struct voice {
 	size_t len;
 	size_t said;
 	bool closes;
-	bool early; /* the request that was answered last was not whole then */
+	bool early; /* the last response came before its request was complete */
 };
 
 static struct stage stage;
@@ -247,7 +247,7 @@ static void say_request(char **bytes, size_t *len, char letter, unsigned kind, s
 	}
 }
 
-static void say_answer(struct voice *voice, char letter, unsigned kind, size_t body)
+static void say_response(struct voice *voice, char letter, unsigned kind, size_t body)
 {
 	char head[128];
 
@@ -275,7 +275,7 @@ static void say_answer(struct voice *voice, char letter, unsigned kind, size_t b
 	}
 }
 
-/* The request at the front of what the Engine has not answered; false: none is there. */
+/* The first request without a response of the Engine; false: there is none. */
 static bool look(const struct script *engine, struct seen *seen)
 {
 	const struct slice rest = slice_behind(script_got(engine), engine->looked_at);
@@ -290,7 +290,7 @@ static bool look(const struct script *engine, struct seen *seen)
 	return true;
 }
 
-/* The letter of the next request to answer, `early` without waiting for its end; 0: none. */
+/* The letter of the next request to respond to, `early` without waiting for its end; 0: none. */
 static char next_mark(struct script *engine, struct voice *voice, bool early)
 {
 	struct seen seen;
@@ -310,7 +310,7 @@ static char next_mark(struct script *engine, struct voice *voice, bool early)
 	return seen.request.query.ptr[2];
 }
 
-/* The Engine answers what it has read, as far as one piece goes. */
+/* The Engine responds to what it has read, in one piece. */
 static void speak(struct script *engine, unsigned kind, size_t body, size_t piece)
 {
 	struct voice *voice = &voices[engine - stage.net.scripts];
@@ -320,7 +320,7 @@ static void speak(struct script *engine, unsigned kind, size_t body, size_t piec
 		if (mark == 0) {
 			return;
 		}
-		say_answer(voice, mark, kind, body);
+		say_response(voice, mark, kind, body);
 		failed |= voice->early && voice->closes; /* the rest of the request is lost */
 	}
 	const size_t left = voice->len - voice->said;
@@ -332,11 +332,11 @@ static void speak(struct script *engine, unsigned kind, size_t body, size_t piec
 	}
 }
 
-/* Every answer has the letter of its request, in the order of the requests. */
+/* Every response has the letter of its request, in the order of the requests. */
 static void check_client(const struct script *client, unsigned number)
 {
 	struct slice rest = script_got(client);
-	unsigned answers = 0;
+	unsigned responses = 0;
 
 	while (rest.len > 0) {
 		struct http_scan scan = {0};
@@ -368,9 +368,9 @@ static void check_client(const struct script *client, unsigned number)
 			        until_close ? UINT64_MAX : response.head.content_length, &letter,
 			        &mixed);
 		}
-		ASSERT(!mixed && answers < request_count[number]);
-		ASSERT(letter == 0 || letter == letter_of(number, answers));
-		answers++;
+		ASSERT(!mixed && responses < request_count[number]);
+		ASSERT(letter == 0 || letter == letter_of(number, responses));
+		responses++;
 		if (len == 0 && response.head.framing == HTTP_CHUNKED) {
 			break;
 		}
@@ -379,7 +379,7 @@ static void check_client(const struct script *client, unsigned number)
 			return;
 		}
 	}
-	ASSERT(failed || answers == request_count[number]);
+	ASSERT(failed || responses == request_count[number]);
 }
 
 /* ── The script ──────────────────────────────────────────────────────────── */

@@ -476,7 +476,7 @@ def test_stop_is_quick_and_clean(running: Running) -> None:
     assert running.docker("inspect", "-f", "{{.State.ExitCode}}", running.container) == "0"
 
 
-def test_without_the_group_the_answer_names_the_fix(docker: Docker, image: str) -> None:
+def test_without_the_group_the_response_names_the_fix(docker: Docker, image: str) -> None:
     """The commonest mistake of all: no --group-add. The client must read the flag to add."""
     port = free_port()
     docker.engine.socket.chmod(0o660)

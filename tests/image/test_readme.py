@@ -1,7 +1,7 @@
 """The compose files of README.md and docs/README.md run as they are pasted.
 
 No registry is asked. The image that was built takes the proxy's name. Stand-ins take the names of
-the apps: each asks the proxy for what the app asks for, and writes the answers to its log.
+the apps: each asks the proxy for what the app asks for, and writes the responses to its log.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ PROXY = "docker-socket-proxy:c-latest"
 SOCKET = "/var/run/docker.sock"
 PATIENCE = 60
 
-# One line for each answer: method, path, status line, fields, body.
+# One line for each response: method, path, status line, fields, body.
 ASK = r"""
 ask() {
 	perl -MIO::Socket::INET -MIO::Socket::UNIX -e '
@@ -34,8 +34,8 @@ ask() {
 		my $socket = $endpoint =~ m,^unix://(.*), ? IO::Socket::UNIX->new(Peer => $1)
 			: IO::Socket::INET->new($endpoint =~ s,^tcp://,,r) or exit 1;
 		print $socket "$method $path HTTP/1.1\r\nHost: docker\r\nConnection: close\r\n\r\n";
-		my $answer = join("", <$socket>) or exit 1;
-		print "$method $path ", $answer =~ s/[\r\n]+/ /gr, "\n"' "$endpoint" "$1" "$2"
+		my $response = join("", <$socket>) or exit 1;
+		print "$method $path ", $response =~ s/[\r\n]+/ /gr, "\n"' "$endpoint" "$1" "$2"
 }
 until ask GET /version; do sleep 0.1; done
 """
@@ -108,7 +108,7 @@ def pasted(docker: Docker, folder: Path, text: str) -> Iterator[Callable[..., st
         compose("down", "--timeout", "0", "--volumes")
 
 
-def answers(compose: Callable[..., str], service: str) -> str:
+def responses(compose: Callable[..., str], service: str) -> str:
     """What a stand-in wrote, as soon as it has asked for everything."""
     deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline:
@@ -123,7 +123,7 @@ def test_traefik_as_pasted(docker: Docker, images: None, tmp_path: Path) -> None
     """The first thing that a reader tries: Traefik sees its containers and can do nothing else."""
     text = compose_files("README.md")[0]
     with pasted(docker, tmp_path, text) as compose:
-        log = answers(compose, "traefik")
+        log = responses(compose, "traefik")
         assert re.search(r"^GET /version HTTP/1.1 200 ", log, re.MULTILINE), log
         listed = re.search(r"^GET /v1.24/containers/json HTTP/1.1 200 .*$", log, re.MULTILINE)
         assert listed and "traefik.http.routers.whoami.rule" in listed[0], log
@@ -156,15 +156,15 @@ def test_two_apps_as_pasted(docker: Docker, images: None, tmp_path: Path) -> Non
     """Each app gets the policy of its own proxy."""
     text = next(text for text in compose_files("docs/README.md") if "POLICY: dozzle" in text)
     with pasted(docker, tmp_path, text) as compose:
-        assert "policy 'traefik'" in answers(compose, "traefik")
-        assert "policy 'dozzle'" in answers(compose, "dozzle")
+        assert "policy 'traefik'" in responses(compose, "traefik")
+        assert "policy 'dozzle'" in responses(compose, "dozzle")
 
 
 def test_unix_socket_in_a_volume_as_pasted(docker: Docker, images: None, tmp_path: Path) -> None:
     """A client that wants a socket file gets one, and the policy with it."""
     text = next(text for text in compose_files("docs/README.md") if "LISTEN: unix://" in text)
     with pasted(docker, tmp_path, text) as compose:
-        log = answers(compose, "client")
+        log = responses(compose, "client")
         assert re.search(r"^GET /containers/json HTTP/1.1 200 ", log, re.MULTILINE), log
         assert re.search(r"^POST /containers/create HTTP/1.1 403 ", log, re.MULTILINE), log
 

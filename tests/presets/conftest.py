@@ -50,7 +50,7 @@ def expected(name: str) -> dict[str, list[str]]:
 
 
 @dataclass(frozen=True)
-class Answer:
+class Decision:
     """What `explain` said of one request."""
 
     request: str
@@ -65,16 +65,16 @@ class Answer:
         return says_allow
 
 
-def explain(name: str, request: str, *more: str) -> Answer:
+def explain(name: str, request: str, *more: str) -> Decision:
     """What the policy `name` makes of a request."""
     done = subprocess.run([BINARY, "explain", "--policy", name, *more, request], text=True,
                           capture_output=True, stdin=subprocess.DEVNULL, timeout=PATIENCE, check=False,
                           env={})
     assert done.returncode in (0, 1, 2), done
-    return Answer(request, done.returncode, done.stdout)
+    return Decision(request, done.returncode, done.stdout)
 
 
-def explain_all(name: str, requests: list[str]) -> list[Answer]:
+def explain_all(name: str, requests: list[str]) -> list[Decision]:
     """The same for many requests, side by side."""
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         return list(pool.map(lambda request: explain(name, request), requests))
@@ -127,12 +127,12 @@ def serving(name: str, engine: Path) -> Iterator[socket.socket]:
 
 
 def ask(connection: socket.socket, request: str) -> int:
-    """The status of the answer to one request."""
+    """The status of the response to one request."""
     connection.sendall(f"{request} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
-    answer = b""
-    while b"\r\n\r\n" not in answer:
-        answer += connection.recv(65536) or pytest.fail(f"{request}: closed after {answer!r}")
-    head, _, body = answer.partition(b"\r\n\r\n")
+    response = b""
+    while b"\r\n\r\n" not in response:
+        response += connection.recv(65536) or pytest.fail(f"{request}: closed after {response!r}")
+    head, _, body = response.partition(b"\r\n\r\n")
     length = re.search(rb"(?i)\r\ncontent-length: (\d+)", head)
     while not request.startswith("HEAD") and length and len(body) < int(length[1]):
         body += connection.recv(65536) or pytest.fail(f"{request}: closed in the body {body!r}")

@@ -76,8 +76,8 @@ def with_versions(requests: list[str]) -> list[str]:
 @pytest.mark.parametrize("name", NAMES)
 def test_the_app_gets_through(name: str) -> None:
     """A preset that stops its app sends people back to POLICY=open."""
-    answers = explain_all(name, with_versions(expected(name)["sends"]))
-    assert [answer.request for answer in answers if not answer.allowed] == []
+    decisions = explain_all(name, with_versions(expected(name)["sends"]))
+    assert [decision.request for decision in decisions if not decision.allowed] == []
 
 
 LIBRARIES = ["act-runner", "compose", "gitlab-runner", "ryuk", "testcontainers"]
@@ -87,10 +87,10 @@ LIBRARIES = ["act-runner", "compose", "gitlab-runner", "ryuk", "testcontainers"]
 def test_every_public_method_of_a_library_works(name: str) -> None:
     """Which methods a program calls nobody knows: all must work, and nothing is granted for none."""
     interface = expected(name)["interface"]
-    answers = {method: explain_all(name, requests) for method, requests in interface.items()}
-    assert {m: [a.request for a in of if not a.allowed] for m, of in answers.items()
+    decisions = {method: explain_all(name, requests) for method, requests in interface.items()}
+    assert {m: [a.request for a in of if not a.allowed] for m, of in decisions.items()
             if not all(a.allowed for a in of)} == {}
-    reached = {a.text.split()[1] for of in answers.values() for a in of}
+    reached = {a.text.split()[1] for of in decisions.values() for a in of}
     assert sorted(reached) == sorted(expected(name)["grants"])
 
 
@@ -108,15 +108,15 @@ def test_nothing_else_of_the_catalogue_gets_through(name: str, engine: Path) -> 
 @pytest.mark.parametrize("name", NAMES)
 def test_requests_close_to_the_apps_own_are_refused(name: str) -> None:
     """What an attacker inside the app would try next."""
-    answers = explain_all(name, with_versions(expected(name)["refuses"]))
-    assert [answer.request for answer in answers if answer.allowed] == []
+    decisions = explain_all(name, with_versions(expected(name)["refuses"]))
+    assert [decision.request for decision in decisions if decision.allowed] == []
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_hostile_requests_are_refused(name: str) -> None:
     """No preset opens a side door."""
-    answers = explain_all(name, HOSTILE)
-    assert [answer.request for answer in answers if answer.allowed] == []
+    decisions = explain_all(name, HOSTILE)
+    assert [decision.request for decision in decisions if decision.allowed] == []
 
 
 def creators() -> list[str]:
@@ -130,8 +130,8 @@ def test_start_with_a_configuration_is_refused(name: str, version: str, tmp_path
     """Before API 1.24 a body of start replaces the container's settings: privileged, any mount."""
     body = tmp_path / "body.json"
     body.write_text('{"Binds": ["/:/host"], "Privileged": true}')
-    answer = explain(name, f"POST {version}/containers/web/start", "--body", str(body))
-    assert not answer.allowed
+    decision = explain(name, f"POST {version}/containers/web/start", "--body", str(body))
+    assert not decision.allowed
 
 
 def pullers() -> list[str]:
@@ -168,11 +168,11 @@ def test_read_only_is_reading_and_no_more(name: str) -> None:
 @pytest.mark.parametrize("name", ["traefik", "read-only", "watchtower"])
 def test_a_denial_names_the_preset(name: str) -> None:
     """The message is what the user has: which policy, and where it is written."""
-    answer = explain(name, "POST /containers/web/exec")
-    assert not answer.allowed
-    assert answer.text.startswith("deny exec.create")
-    assert name in answer.text
-    assert re.search(rf"presets/{name}\.yaml:\d+|presets/{name}\.yaml", answer.text)
+    decision = explain(name, "POST /containers/web/exec")
+    assert not decision.allowed
+    assert decision.text.startswith("deny exec.create")
+    assert name in decision.text
+    assert re.search(rf"presets/{name}\.yaml:\d+|presets/{name}\.yaml", decision.text)
 
 
 def test_an_allowed_request_names_its_rule() -> None:
@@ -184,8 +184,8 @@ def test_an_allowed_request_names_its_rule() -> None:
 
 def test_an_unknown_preset_is_refused() -> None:
     """A typing error must not start with another policy."""
-    answer = explain("trafik", "GET /version")
-    assert answer.status == 2 and not answer.text
+    decision = explain("trafik", "GET /version")
+    assert decision.status == 2 and not decision.text
 
 
 @pytest.mark.parametrize(("name", "hint"), [
@@ -200,7 +200,7 @@ def test_an_unknown_preset_is_refused() -> None:
     ("portainer-readonly", "did you mean 'portainer-read-only'?"),
     ("nonsense", "--help lists the presets"),
 ])
-def test_an_unknown_preset_is_answered_with_what_is_near(name: str, hint: str) -> None:
+def test_an_unknown_preset_is_refused_with_what_is_near(name: str, hint: str) -> None:
     """People know an app by its short name."""
     done = subprocess.run([BINARY, "check", "--policy", name], text=True, capture_output=True,
                           stdin=subprocess.DEVNULL, check=False, env={})

@@ -20,7 +20,7 @@ from machine import free_port
 
 START_SECONDS = 300
 STOP_SECONDS = 120
-ANSWER_SECONDS = 60
+RESPONSE_SECONDS = 60
 
 
 class Verb:
@@ -57,7 +57,7 @@ class Verb:
 
 def get(port: int, path: str, host: str = "127.0.0.1") -> tuple[int, bytes] | None:
     """Status and body of a GET, or None while nobody listens."""
-    connection = http.client.HTTPConnection(host, port, timeout=ANSWER_SECONDS)
+    connection = http.client.HTTPConnection(host, port, timeout=RESPONSE_SECONDS)
     try:
         connection.request("GET", path)
         response = connection.getresponse()
@@ -68,13 +68,13 @@ def get(port: int, path: str, host: str = "127.0.0.1") -> tuple[int, bytes] | No
         connection.close()
 
 
-def await_answer(verb: Verb, port: int, path: str) -> tuple[int, bytes]:
-    """The first answer, as soon as the proxy listens; fails with the output when the verb ends."""
+def await_response(verb: Verb, port: int, path: str) -> tuple[int, bytes]:
+    """The first response, as soon as the proxy listens; fails with the output when the verb ends."""
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline and verb.process.poll() is None:
-        answer = get(port, path)
-        if answer:
-            return answer
+        response = get(port, path)
+        if response:
+            return response
         time.sleep(0.05)
     pytest.fail(f"`make run` does not serve:\n{verb.text()}")
 
@@ -91,7 +91,7 @@ def run_verb() -> Iterator[tuple[Verb, int]]:
 def test_make_run_serves_an_engine_and_ctrl_c_ends_everything(running: tuple[Verb, int]) -> None:
     """The promise of the README's first page, nothing open to the network, and nothing left behind."""
     verb, port = running
-    status, body = await_answer(verb, port, "/version")
+    status, body = await_response(verb, port, "/version")
     assert status == 200, verb.text()
     assert json.loads(body)["ApiVersion"]
     assert get(port, "/version", host="127.0.0.2") is None, "it is open to other interfaces"
@@ -111,7 +111,7 @@ def test_make_run_takes_the_socket_it_is_told(tmp_path: Path) -> None:
     verb = Verb("run", env={"PORT": str(port), "SOCKET_PATH": str(tmp_path / "none.sock"),
                             "LOOPBACK": "0"})
     try:
-        status, body = await_answer(verb, port, "/version")
+        status, body = await_response(verb, port, "/version")
         assert status == 502
         assert str(tmp_path / "none.sock") in json.loads(body)["message"]
         assert get(port, "/version", host="127.0.0.2") is not None

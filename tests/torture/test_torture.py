@@ -3,32 +3,41 @@
 For each request of a mix, each kind of call and each N, the N-th call of that kind fails once while the
 request is served. Then the client has what it asked for, or an error in the Engine's form, or the front
 of what it asked for on a connection that ended; a line of the log says that something failed; and the
-next client is served as if nothing had been. The program is built with sanitizers: it may not touch
-what it has freed, and at the end nothing is lost.
+next client is served as if nothing had been. Likewise while the program starts: it then ends with a line
+that says why, or serves without what failed. The program is built with sanitizers: it may not touch what
+it has freed, and at the end nothing is lost.
 """
 
 from __future__ import annotations
 
 import hashlib
 import mmap
+import os
 import shutil
 import socket
 import struct
 import threading
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from machine import free_port, public_folder
 from wire import (
-    LAST_CHUNK, RAW_STREAM, EndOfStream, Engine, EngineConn, Proxy, Request, WireError, chunk, show,
+    LAST_CHUNK, RAW_STREAM, SANITIZER_REPORT, EndOfStream, Engine, EngineConn, Proxy, Request, WireError, chunk,
+    eventually, show,
 )
 
 # As in torture.c.
 KINDS = ["allocate", "descriptor", "accept", "connect", "watch", "wait", "read", "write", "splice",
-         "option"]
+         "option", "listen", "thread"]
+KINDS_OF_REQUESTS = KINDS[:-2]
+KINDS_OF_START = ["allocate", "descriptor", "connect", "watch", "option", "listen", "thread"]
 HARMLESS = {"wait"}  # a signal came: nobody may notice
 CALLS_MAX = 120  # of one kind within one request
+STARTS_AT_ONCE = 4
+STARTS_MAX = 1000  # of one kind
 PATIENCE = 10.0
 LONG = bytes(range(256)) * 1200
 HEAD = "Host: docker\r\nConnection: close\r\n"
@@ -68,7 +77,7 @@ def respond(conn: EngineConn, request: Request) -> bool:
         conn.send(b"bye")
         return False
     if path == "/containers/json":
-        conn.answer(200, LONG)
+        conn.respond(200, LONG)
     elif path == "/images/json":
         conn.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
         for at in range(0, len(LONG), 32768):
@@ -78,9 +87,9 @@ def respond(conn: EngineConn, request: Request) -> bool:
         conn.send(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n" + LONG[:50000])
         return False
     elif path == "/build":
-        conn.answer(200, hashlib.sha256(request.body).hexdigest().encode())
+        conn.respond(200, hashlib.sha256(request.body).hexdigest().encode())
     else:
-        conn.answer(200, b"OK")
+        conn.respond(200, b"OK")
     return True
 
 
@@ -210,7 +219,7 @@ def judge(name: str, got: bytes, in_order: bool, wanted: bytes) -> str | None:
     if got == wanted:
         return None
     if wanted.startswith(got):
-        # An answer that ends with the connection would look complete.
+        # A response that ends with the connection would look complete.
         if name == "until close" and in_order and b"\r\n\r\n" in got:
             return f"cut after {len(got)} of {len(wanted)} bytes without saying so"
         return None
@@ -242,6 +251,7 @@ class Bench:
         self.faults = Faults(Path(folder) / "faults")
         self.proxy = start(folder, self.engine.engine.path)
         self.proxy.wait_ready()
+        self.closed_at = 0.0  # when a connection was closed without a word
         self.wanted = {name: converse(self.proxy.port, name)[0] for name in MIX}
 
     def try_one(self, name: str, kind: str, nth: int) -> bool:
@@ -257,9 +267,11 @@ class Bench:
         assert wrong is None, f"{where}: {wrong}"
         if got != self.wanted[name]:
             assert reached and kind not in HARMLESS, f"{where}: got {show(got)}"
-            # A client that is reset before it has sent a request leaves nothing to speak of.
-            if got or kind != "read":
+            # A client that is reset before it has sent a request leaves nothing to speak of, and
+            # connections that cannot be served are spoken of once a second.
+            if got or (kind != "read" and time.monotonic() - self.closed_at > 1):
                 self.proxy.wait_log(lambda line: True, before, f"that says what failed: {where}")
+            self.closed_at = self.closed_at if got else time.monotonic()
         self.check(where)
         return reached
 
@@ -280,9 +292,88 @@ def bench() -> Iterator[Bench]:
     shutil.rmtree(folder)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", KINDS_OF_REQUESTS)
 def test_no_call_that_fails_harms_anybody(bench: Bench, kind: str) -> None:
     for name in MIX:
         nth = 1
         while nth <= CALLS_MAX and bench.try_one(name, kind, nth):
             nth += 1 if nth < 12 else 5  # the calls of a long body are alike
+
+
+# ---------------------------------------------------------------------------------------------
+# The start
+
+START_FILE = """
+listeners:
+  - {address: 'tcp://127.0.0.1:PORT', policy: mix}
+  - {address: 'unix://FOLDER/listen.sock', policy: 'dozzle,traefik', mode: '0660'}
+policies:
+  mix:
+    extends: [other]
+    rules:
+      - deny: {path: '/secrets/.*'}
+      - allow: {versioned_path: '/v1\\.4[0-9]/info'}
+  other:
+    rules:
+      - allow: [system.*, container.list]
+"""
+# Of each case, the workers.
+STARTS = {"nothing": "1", "file": "2"}
+
+
+def arguments_of(case: str, folder: str, port: int) -> list[str]:
+    arguments = ["--workers", STARTS[case]]
+    if case == "file":
+        config = Path(folder) / "proxy.yaml"
+        config.write_text(START_FILE.replace("PORT", str(port)).replace("FOLDER", folder))
+        arguments += ["--config", str(config)]
+    return arguments
+
+
+def start_with(engine: str, case: str, kind: str, nth: int) -> bool:
+    """Whether the start came to an N-th call of that kind."""
+    folder = public_folder("start-")
+    os.chmod(folder, 0o777)  # whoever it becomes can remove its socket
+    port = free_port()
+    faults = Faults(Path(folder) / "faults")
+    faults.arm(kind, nth)
+    proxy = Proxy(*arguments_of(case, folder, port), port=port,
+                  env={"SOCKET_PATH": engine, "TORTURE": f"{folder}/faults"})
+    try:
+        eventually(lambda: "listening on" in proxy.log() or proxy.process.poll() is not None,
+                   "the start to succeed or to fail")
+        reached = faults.disarm()
+        where = f"{case}, {kind} number {nth}"
+        if proxy.process.poll() is None:
+            assert converse(port, "ping")[0].endswith(b"OK"), f"{where}: {proxy.log()}"
+            proxy.stop()
+            return reached
+        code = proxy.wait_exit()
+        assert reached and code in (1, 2), f"{where}: exit {code}: {proxy.log()}"
+        assert any(why in proxy.log() for why in ("cannot", "out of memory")), f"{where}: {proxy.log()}"
+        assert not SANITIZER_REPORT.search(proxy.log()), f"{where}: {proxy.log()}"
+        assert not os.path.exists(f"{folder}/listen.sock"), f"{where}: its socket is left"
+        return True
+    finally:
+        if proxy.process.poll() is None:
+            proxy.process.kill()
+            proxy.process.wait()
+        shutil.rmtree(folder)
+
+
+@pytest.mark.parametrize("kind", KINDS_OF_START)
+@pytest.mark.parametrize("case", STARTS)
+def test_a_start_that_fails_says_why(bench: Bench, case: str, kind: str) -> None:
+    engine = bench.engine.engine.path
+    # Most calls fail one by one; tests/unit/test_memory.c fails each allocation.
+    numbers = [*range(1, 25), *range(25, STARTS_MAX, 12)]
+    reached = 0
+    with ThreadPoolExecutor(STARTS_AT_ONCE) as pool:
+        while numbers:
+            batch, numbers = numbers[:STARTS_AT_ONCE], numbers[STARTS_AT_ONCE:]
+            came = list(pool.map(lambda nth: start_with(engine, case, kind, nth), batch))
+            reached += sum(came)
+            if not all(came):
+                break
+    # Who is not root tries no socket; one worker is one thread.
+    assert numbers and (reached > 0 or kind in ("connect", "thread"))

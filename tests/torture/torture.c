@@ -9,10 +9,12 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -25,7 +27,7 @@
 /* In the order of KINDS in test_torture.py. */
 enum kind {
 	NO_KIND,
-	ALLOCATE,   /* malloc, calloc: NULL */
+	ALLOCATE,   /* whatever gives memory: NULL */
 	DESCRIPTOR, /* whatever makes a descriptor but accept: EMFILE */
 	ACCEPT,     /* accept4: EMFILE */
 	CONNECT,    /* connect: ECONNREFUSED */
@@ -35,6 +37,8 @@ enum kind {
 	WRITE,      /* send: EPIPE */
 	SPLICE,     /* splice: ECONNRESET */
 	OPTION,     /* setsockopt: ENOMEM; the size of a pipe: EPERM */
+	LISTEN,     /* bind, listen: EADDRINUSE */
+	THREAD,     /* pthread_create: EAGAIN */
 };
 
 struct page {
@@ -120,6 +124,9 @@ static void lose(int fd)
 
 WRAP(void *, malloc, (size_t size), (size), ALLOCATE, NULL, ENOMEM)
 WRAP(void *, calloc, (size_t count, size_t size), (count, size), ALLOCATE, NULL, ENOMEM)
+WRAP(void *, realloc, (void *memory, size_t size), (memory, size), ALLOCATE, NULL, ENOMEM)
+WRAP(char *, strdup, (const char *text), (text), ALLOCATE, NULL, ENOMEM)
+WRAP(FILE *, fopen64, (const char *path, const char *mode), (path, mode), DESCRIPTOR, NULL, EMFILE)
 WRAP(int, socket, (int domain, int type, int protocol), (domain, type, protocol), DESCRIPTOR, -1,
         EMFILE)
 WRAP(int, pipe2, (int ends[2], int flags), (ends, flags), DESCRIPTOR, -1, EMFILE)
@@ -131,6 +138,12 @@ WRAP(int, accept4, (int fd, struct sockaddr *peer, socklen_t *len, int flags),
         (fd, peer, len, flags), ACCEPT, -1, EMFILE)
 WRAP(int, connect, (int fd, const struct sockaddr *peer, socklen_t len), (fd, peer, len), CONNECT,
         -1, ECONNREFUSED)
+WRAP(int, bind, (int fd, const struct sockaddr *own, socklen_t len), (fd, own, len), LISTEN, -1,
+        EADDRINUSE)
+WRAP(int, listen, (int fd, int backlog), (fd, backlog), LISTEN, -1, EADDRINUSE)
+WRAP(int, pthread_create,
+        (pthread_t * thread, const pthread_attr_t *attributes, void *(*run)(void *), void *context),
+        (thread, attributes, run, context), THREAD, EAGAIN, EAGAIN)
 WRAP(int, epoll_ctl, (int epoll, int what, int fd, struct epoll_event *event),
         (epoll, what, fd, event), WATCH, -1, ENOSPC)
 WRAP(int, epoll_wait, (int epoll, struct epoll_event *events, int most, int timeout_ms),
@@ -146,6 +159,26 @@ WRAP_CONNECTION(send, (int fd, const void *bytes, size_t len, int flags), (fd, b
 WRAP_CONNECTION(splice,
         (int in, off64_t *in_at, int out, off64_t *out_at, size_t len, unsigned flags),
         (in, in_at, out, out_at, len, flags), (lose(in), lose(out)), SPLICE, ECONNRESET)
+
+/* PCRE2 asks for pages to put machine code into. */
+WRAP(void *, mmap, (void *at, size_t len, int protection, int flags, int fd, off_t offset),
+        (at, len, protection, flags, fd, offset), ALLOCATE, MAP_FAILED, ENOMEM)
+
+int __real_open64(const char *path, int flags, ...);
+int __wrap_open64(const char *path, int flags, ...);
+int __wrap_open64(const char *path, int flags, ...)
+{
+	va_list arguments;
+
+	va_start(arguments, flags);
+	const int mode = va_arg(arguments, int);
+	va_end(arguments);
+	if (fails(DESCRIPTOR)) {
+		errno = EMFILE;
+		return -1;
+	}
+	return __real_open64(path, flags, mode);
+}
 
 /* Of its commands those that make a descriptor, and the size of a pipe. */
 int __real_fcntl64(int fd, int command, ...);

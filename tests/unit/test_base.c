@@ -448,7 +448,7 @@ static void a_log_line_is_one_line(void **state)
 
 static void an_arena_gives_aligned_zeroes_of_any_size(void **state)
 {
-	struct arena arena = {NULL, 0};
+	struct arena arena = {.chunks = NULL};
 	char *first = arena_take(&arena, 1);
 
 	(void)state;
@@ -467,6 +467,22 @@ static void an_arena_gives_aligned_zeroes_of_any_size(void **state)
 	assert_string_equal(arena_copy(&arena, (struct slice){NULL, 0}), "");
 	arena_free(&arena);
 	assert_null(arena.chunks);
+}
+
+static void an_arena_remembers_what_it_did_not_give(void **state)
+{
+	struct arena arena = {.chunks = NULL};
+	char error[FAULT_MAX] = "";
+
+	(void)state;
+	assert_non_null(arena_take(&arena, ARENA_MAX / 2));
+	assert_int_equal(arena_check(&arena, error), 0);
+	assert_null(arena_take(&arena, ARENA_MAX / 2 + 1));
+	assert_non_null(arena_take(&arena, 1));
+	assert_int_equal(arena_check(&arena, error), -EINVAL);
+	assert_non_null(strstr(error, "needs more than 64 MiB"));
+	arena_free(&arena);
+	assert_int_equal(arena_check(&arena, error), 0);
 }
 
 static const char *nearest_of(const char *word)
@@ -516,6 +532,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(an_arena_gives_aligned_zeroes_of_any_size),
+	        cmocka_unit_test(an_arena_remembers_what_it_did_not_give),
 	        cmocka_unit_test(the_nearest_word_is_a_slip_away),
 	        cmocka_unit_test(shown_text_is_one_line_that_fits),
 	        cmocka_unit_test(slices_compare),

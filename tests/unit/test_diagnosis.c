@@ -290,7 +290,7 @@ static void a_mode_that_would_allow_it_points_at_what_else_forbids_it(void **sta
 
 	(void)state;
 	make_socket(path.text, geteuid(), getegid(), 0600);
-	/* A security module cannot be had here; what it answers can. */
+	/* There is no security module here, but its errno can be produced. */
 	struct text text = text_over(said, sizeof(said) - 1);
 	add_diagnosis(&text, path.text, EACCES);
 	said[text.len] = '\0';

@@ -431,6 +431,27 @@ static void sizes_have_ceilings(void **state)
 	expect_bytes_refused(text_slice(&text), ":18: address: there are more than 16 addresses");
 }
 
+/* Each of the policies has 1000 steps for every request id. */
+static void policies_have_a_ceiling_of_memory(void **state)
+{
+	static char big[YAML_SIZE_MAX / 8];
+	struct text text = text_over(big, sizeof(big));
+
+	(void)state;
+	text_add(&text, SLICE("policies:\n  rules:\n    rules:\n"));
+	for (unsigned i = 0; i < POLICY_RULES_MAX; i++) {
+		text_add(&text, SLICE("      - deny: {path: '/.*x'}\n"));
+	}
+	for (unsigned i = 0; i < 30; i++) {
+		text_add_format(&text, "  p%u: {extends: rules}\n", i);
+	}
+	assert_false(text.overflow);
+	assert_int_equal(read_with(text_slice(&text), NULL, NULL), -EINVAL);
+	assert_string_equal(error,
+	        "the configuration needs more than 64 MiB of memory: it has too many policies "
+	        "with too many rules");
+}
+
 static void a_file_that_cannot_be_read_is_named(void **state)
 {
 	char *const argv[] = {(char[]){"docker-socket-proxy"}, (char[]){"--config=/nonexistent/x"}};
@@ -470,6 +491,7 @@ int main(void)
 	        cmocka_unit_test(what_is_given_elsewhere_counts_before_the_file),
 	        cmocka_unit_test(mistakes_name_file_line_and_remedy),
 	        cmocka_unit_test(sizes_have_ceilings),
+	        cmocka_unit_test(policies_have_a_ceiling_of_memory),
 	        cmocka_unit_test(a_file_that_cannot_be_read_is_named),
 	        cmocka_unit_test(the_engine_is_not_one_of_the_files_listeners),
 	};

@@ -98,7 +98,7 @@ static const struct foreign_case cases[] = {
         {"LIBPOD_ALLOW_POD_STRT=1", "",
                 "LIBPOD_ALLOW_POD_STRT=1: " MEANT("LIBPOD_ALLOW_POD_START") CLIENTS, NULL},
         {"LIBPOD_POD=1", "", "LIBPOD_POD=1: " MEANT("LIBPOD_PODS") CLIENTS, NULL},
-        {"LIBPOD_POD=maybe", "", NULL, NULL},
+        {"LIBPOD_POD=maybe", "", "LIBPOD_POD=maybe: " MEANT("LIBPOD_PODS") CLIENTS, NULL},
         {"CONTAINER=1", "", "CONTAINER=1: " MEANT("CONTAINERS") CLIENTS, NULL},
         {"PRT=1", "", "PRT=1: " MEANT("PORT") CLIENTS, NULL},
         {"PRT=1 PORT=1", "", "PRT=1: " MEANT("PUT") CLIENTS, NULL},

@@ -183,7 +183,7 @@ static void browsers_are_refused_where_they_are_not_let_in(void **state)
 
 	(void)state;
 	is_refused(fetched, OUTCOME_BROWSER, http_error_text(HTTP_BAD_BROWSER));
-	/* Also where the answer would be the proxy's own. */
+	/* Also where the response would be the proxy's own. */
 	is_refused(HEAD("GET /health", "Origin: null\r\n"), OUTCOME_BROWSER, NULL);
 	config.browsers = true;
 	assert_int_equal(ask(fetched).action, GATE_FORWARD);

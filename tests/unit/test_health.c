@@ -20,8 +20,7 @@
 
 #define HEALTHY "HTTP/1.1 200 OK\r\nContent-Length: 20\r\n\r\n{\"status\":\"healthy\"}"
 
-static const char request[] =
-        "GET /health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+static const char request[] = "GET /health HTTP/1.0\r\nHost: localhost\r\nAccept: */*\r\n\r\n";
 static char said[4096];
 
 /* The exit code; what it wrote to standard error is in `said`. */
@@ -42,8 +41,8 @@ static int check(const char *address)
 	return code;
 }
 
-/* Accept once, read one request, which has to be the right one, and send `answer`. */
-static pid_t serve_once(int listener, struct slice answer)
+/* Accept once, read one request, which has to be the right one, and send `response`. */
+static pid_t serve_once(int listener, struct slice response)
 {
 	const pid_t child = fork();
 
@@ -63,7 +62,7 @@ static pid_t serve_once(int listener, struct slice answer)
 		len += (size_t)n;
 	}
 	end_child(memcmp(got, request, len) == 0 &&
-	                          write(fd, answer.ptr, answer.len) == (ssize_t)answer.len
+	                          write(fd, response.ptr, response.len) == (ssize_t)response.len
 	                  ? 0
 	                  : 1);
 }
@@ -96,14 +95,14 @@ static void expect_served(pid_t server)
 	assert_int_equal(status, 0);
 }
 
-/* Check a server on 127.0.0.1 that gives this answer. */
-static int check_answer(struct slice answer, unsigned *ret_port)
+/* Check a server on 127.0.0.1 that gives this response. */
+static int check_response(struct slice response, unsigned *ret_port)
 {
 	char address[64];
 	const int listener = listen_tcp(AF_INET, ret_port);
 
 	assert_true(listener >= 0);
-	const pid_t server = serve_once(listener, answer);
+	const pid_t server = serve_once(listener, response);
 	(void)snprintf(address, sizeof(address), "tcp://127.0.0.1:%u", *ret_port);
 	const int code = check(address);
 	expect_served(server);
@@ -115,7 +114,7 @@ static void two_hundred_is_healthy_and_silent(void **state)
 	unsigned port;
 
 	(void)state;
-	assert_int_equal(check_answer(SLICE(HEALTHY), &port), 0);
+	assert_int_equal(check_response(SLICE(HEALTHY), &port), 0);
 	assert_string_equal(said, "");
 }
 
@@ -125,25 +124,26 @@ static void another_status_is_shown_with_its_reason_on_one_line(void **state)
 	char wanted[256];
 
 	(void)state;
-	assert_int_equal(check_answer(SLICE("HTTP/1.1 503 Service Unavailable\r\nX: y\r\n\r\n"
-	                                    "{\"message\":\"Engine\x1b[31m down\"}\n"),
+	assert_int_equal(check_response(SLICE("HTTP/1.1 503 Service Unavailable\r\nX: y\r\n\r\n"
+	                                      "{\"message\":\"Engine\x1b[31m down\"}\n"),
 	                         &port),
 	        1);
 	(void)snprintf(wanted, sizeof(wanted),
-	        "unhealthy: tcp://127.0.0.1:%u answers 503: {\"message\":\"Engine [31m down\"}\n",
+	        "unhealthy: tcp://127.0.0.1:%u responds with 503: {\"message\":\"Engine [31m "
+	        "down\"}\n",
 	        port);
 	assert_string_equal(said, wanted);
 }
 
 static void what_is_no_http_is_not_healthy(void **state)
 {
-	static const char *const answers[] = {"", "H", "HTTP/1.1 20", "HTTP/1.1 2OO OK\r\n\r\n",
+	static const char *const responses[] = {"", "H", "HTTP/1.1 20", "HTTP/1.1 2OO OK\r\n\r\n",
 	        "SSH-2.0-OpenSSH 200\r\n", "HTTP/1.1x200 OK\r\n\r\n"};
 	unsigned port;
 
 	(void)state;
-	for (unsigned i = 0; i < ARRAY_LEN(answers); i++) {
-		assert_int_equal(check_answer(slice_of(answers[i]), &port), 1);
+	for (unsigned i = 0; i < ARRAY_LEN(responses); i++) {
+		assert_int_equal(check_response(slice_of(responses[i]), &port), 1);
 		assert_non_null(strstr(said, "does not speak HTTP\n"));
 	}
 }
@@ -199,7 +199,7 @@ static void nobody_listening_is_said(void **state)
 	assert_int_equal(close(listener), 0);
 	(void)snprintf(address, sizeof(address), "tcp://127.0.0.1:%u", port);
 	(void)snprintf(wanted, sizeof(wanted),
-	        "unhealthy: cannot connect to %s: Connection refused\n", address);
+	        "unhealthy: %s cannot be connected to: Connection refused\n", address);
 	assert_int_equal(check(address), 1);
 	assert_string_equal(said, wanted);
 }

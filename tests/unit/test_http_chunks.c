@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Chunk framing: what uploads and streamed answers look like on the other
+ * Chunk framing: what uploads and streamed responses look like on the other
  * side, and that no cut of the input, of which a network makes any, changes it.
  */
 #include "cases.h"

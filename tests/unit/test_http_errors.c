@@ -24,7 +24,7 @@ struct refusal {
 #define REQUEST_LINE(line) SLICE_INIT(line "\r\nHost: docker\r\n\r\n")
 #define FIELDS(lines)      SLICE_INIT("POST /a HTTP/1.1\r\nHost: docker\r\n" lines "\r\n\r\n")
 #define HOSTS(lines)       SLICE_INIT("GET /a HTTP/1.1\r\n" lines "\r\n")
-#define ANSWER(text)       SLICE_INIT(text "\r\n\r\n")
+#define RESPONSE_OF(text)  SLICE_INIT(text "\r\n\r\n")
 
 static const struct refusal refusals[] = {
         /* Line ends. */
@@ -34,7 +34,7 @@ static const struct refusal refusals[] = {
         {REQUEST, HTTP_BAD_LINE_END, "LF in a field", FIELDS("A: b\nTransfer-Encoding: chunked")},
         {REQUEST, HTTP_BAD_LINE_END, "LF as the empty line",
                 SLICE_INIT("GET / HTTP/1.1\r\nHost: a\r\n\n")},
-        {RESPONSE, HTTP_BAD_LINE_END, "LF in an answer",
+        {RESPONSE, HTTP_BAD_LINE_END, "LF in a response",
                 SLICE_INIT("HTTP/1.1 200 OK\nA: b\r\n\r\n")},
         /* Request line. */
         {REQUEST, HTTP_BAD_REQUEST_LINE, "two empty lines first",
@@ -42,7 +42,7 @@ static const struct refusal refusals[] = {
         {REQUEST, HTTP_BAD_REQUEST_LINE, "an empty line that ends with LF first",
                 SLICE_INIT("\nGET / HTTP/1.1\r\n\r\n")},
         {REQUEST, HTTP_BAD_REQUEST_LINE, "a bare CR first", SLICE_INIT("\rGET / HTTP/1.1\r\n\r\n")},
-        {RESPONSE, HTTP_BAD_STATUS_LINE, "an empty line before an answer",
+        {RESPONSE, HTTP_BAD_STATUS_LINE, "an empty line before a response",
                 SLICE_INIT("\r\nHTTP/1.1 200 OK\r\n\r\n")},
         {REQUEST, HTTP_BAD_REQUEST_LINE, "a space first", REQUEST_LINE(" GET / HTTP/1.1")},
         {REQUEST, HTTP_BAD_REQUEST_LINE, "NUL first", SLICE_INIT("\0\0\0\0")},
@@ -126,8 +126,8 @@ static const struct refusal refusals[] = {
         {REQUEST, HTTP_BAD_FIELD_VALUE, "a bell in the first eight",
                 FIELDS("A: bcd\x07"
                        "efghijkl")},
-        {RESPONSE, HTTP_BAD_FIELD_FOLDED, "folded in an answer",
-                ANSWER("HTTP/1.1 200 OK\r\nA: b\r\n c")},
+        {RESPONSE, HTTP_BAD_FIELD_FOLDED, "folded in a response",
+                RESPONSE_OF("HTTP/1.1 200 OK\r\nA: b\r\n c")},
         /* Host. */
         {REQUEST, HTTP_BAD_HOST_MISSING, "no Host on 1.1", HOSTS("A: b\r\n")},
         {REQUEST, HTTP_BAD_HOST_MISSING, "no field at all", HOSTS("")},
@@ -178,28 +178,29 @@ static const struct refusal refusals[] = {
                 FIELDS("Content-Length: 5\r\nTransfer-Encoding: chunked")},
         {REQUEST, HTTP_BAD_LENGTH_AND_CODING, "coding, then length",
                 FIELDS("Transfer-Encoding: chunked\r\nContent-Length: 5")},
-        {RESPONSE, HTTP_BAD_LENGTH, "an answer of no length",
-                ANSWER("HTTP/1.1 200 OK\r\nContent-Length: x")},
-        {RESPONSE, HTTP_BAD_LENGTH_REPEATED, "an answer of two lengths",
-                ANSWER("HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2")},
-        {RESPONSE, HTTP_BAD_CODING, "an answer that is zipped on the way",
-                ANSWER("HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked")},
-        {RESPONSE, HTTP_BAD_CODING_REPEATED, "an answer of two codings",
-                ANSWER("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: "
-                       "chunked")},
-        {RESPONSE, HTTP_BAD_CODING_VERSION, "a 1.0 answer in chunks",
-                ANSWER("HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked")},
-        {RESPONSE, HTTP_BAD_LENGTH_AND_CODING, "an answer of length and coding",
-                ANSWER("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nContent-Length: 1")},
+        {RESPONSE, HTTP_BAD_LENGTH, "a response of no length",
+                RESPONSE_OF("HTTP/1.1 200 OK\r\nContent-Length: x")},
+        {RESPONSE, HTTP_BAD_LENGTH_REPEATED, "a response of two lengths",
+                RESPONSE_OF("HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2")},
+        {RESPONSE, HTTP_BAD_CODING, "a response that is zipped on the way",
+                RESPONSE_OF("HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked")},
+        {RESPONSE, HTTP_BAD_CODING_REPEATED, "a response of two codings",
+                RESPONSE_OF("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: "
+                            "chunked")},
+        {RESPONSE, HTTP_BAD_CODING_VERSION, "a 1.0 response in chunks",
+                RESPONSE_OF("HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked")},
+        {RESPONSE, HTTP_BAD_LENGTH_AND_CODING, "a response of length and coding",
+                RESPONSE_OF("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nContent-Length: 1")},
         /* Status line. */
-        {RESPONSE, HTTP_BAD_STATUS_LINE, "another protocol", ANSWER("SSH-2.0-OpenSSH_9.2p1")},
-        {RESPONSE, HTTP_BAD_STATUS_LINE, "HTTP/1.2 from the Engine", ANSWER("HTTP/1.2 200 OK")},
-        {RESPONSE, HTTP_BAD_STATUS_LINE, "two digits", ANSWER("HTTP/1.1 20 OK")},
-        {RESPONSE, HTTP_BAD_STATUS_LINE, "four digits", ANSWER("HTTP/1.1 2000 OK")},
-        {RESPONSE, HTTP_BAD_STATUS_LINE, "a status under 100", ANSWER("HTTP/1.1 099 OK")},
-        {RESPONSE, HTTP_BAD_STATUS_LINE, "no status", ANSWER("HTTP/1.1")},
-        {RESPONSE, HTTP_BAD_LINE_END, "a CR in the reason", ANSWER("HTTP/1.1 200 O\rK")},
-        {RESPONSE, HTTP_BAD_STATUS_LINE, "NUL in the reason", ANSWER("HTTP/1.1 200 O\0K")},
+        {RESPONSE, HTTP_BAD_STATUS_LINE, "another protocol", RESPONSE_OF("SSH-2.0-OpenSSH_9.2p1")},
+        {RESPONSE, HTTP_BAD_STATUS_LINE, "HTTP/1.2 from the Engine",
+                RESPONSE_OF("HTTP/1.2 200 OK")},
+        {RESPONSE, HTTP_BAD_STATUS_LINE, "two digits", RESPONSE_OF("HTTP/1.1 20 OK")},
+        {RESPONSE, HTTP_BAD_STATUS_LINE, "four digits", RESPONSE_OF("HTTP/1.1 2000 OK")},
+        {RESPONSE, HTTP_BAD_STATUS_LINE, "a status under 100", RESPONSE_OF("HTTP/1.1 099 OK")},
+        {RESPONSE, HTTP_BAD_STATUS_LINE, "no status", RESPONSE_OF("HTTP/1.1")},
+        {RESPONSE, HTTP_BAD_LINE_END, "a CR in the reason", RESPONSE_OF("HTTP/1.1 200 O\rK")},
+        {RESPONSE, HTTP_BAD_STATUS_LINE, "NUL in the reason", RESPONSE_OF("HTTP/1.1 200 O\0K")},
 };
 
 static enum http_error feed_kind(enum kind kind, struct slice bytes, size_t step)

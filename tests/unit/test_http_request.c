@@ -229,7 +229,7 @@ static const struct name_case name_cases[] = {
 #undef FIELD
 };
 
-/* An answer with the name, its last letter in upper case, and a longer and a shorter one. */
+/* A response with the name, its last letter in upper case, and a longer and a shorter one. */
 static struct slice spell_name(char *memory, size_t cap, struct slice name)
 {
 	struct text text = text_over(memory, cap);

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* What is read out of the Engine's answers, whole and byte by byte. */
+/* What is read out of the Engine's responses, whole and byte by byte. */
 #include "cases.h"
 #include "feed.h"
 
 static struct feed feed;
 
-struct answer_case {
+struct response_case {
 	const char *head; /* without the empty line */
 	bool to_head;
 	unsigned status;
@@ -15,7 +15,7 @@ struct answer_case {
 	bool keep_alive;
 };
 
-static const struct answer_case cases[] = {
+static const struct response_case cases[] = {
         {"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n", false, 200, "OK", 2, HTTP_LENGTH, true},
         {"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 2\r\n", false, 200, "OK", 2,
                 HTTP_LENGTH, true},
@@ -45,7 +45,7 @@ static const struct answer_case cases[] = {
         {"HTTP/1.1 999 \xc3\xa4 \t b\r\n", false, 999, "\xc3\xa4 \t b", 0, HTTP_UNTIL_CLOSE, false},
 };
 
-static void check(const struct answer_case *row, size_t step)
+static void check(const struct response_case *row, size_t step)
 {
 	char memory[256];
 	struct text text = text_over(memory, sizeof(memory));
@@ -68,7 +68,7 @@ static void check(const struct answer_case *row, size_t step)
 	feed_done(&feed);
 }
 
-static void an_answer_ends_where_its_head_says(void **state)
+static void a_response_ends_where_its_head_says(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
@@ -80,7 +80,7 @@ static void an_answer_ends_where_its_head_says(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test(an_answer_ends_where_its_head_says),
+	        cmocka_unit_test(a_response_ends_where_its_head_says),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

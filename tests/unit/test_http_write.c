@@ -158,7 +158,7 @@ struct response_case {
 };
 
 static const struct response_case responses[] = {
-        {"an answer as the Engine sends it",
+        {"a response as the Engine sends it",
                 SLICE_INIT("HTTP/1.1 200 OK\r\nApi-Version: 1.41\r\nContent-Length: 02\r\nDate: "
                            "x\r\n\r\n"),
                 false, false, HTTP_CONNECTION_KEEP,
@@ -170,7 +170,7 @@ static const struct response_case responses[] = {
                            "close\r\n\r\n")},
         {"an empty reason", SLICE_INIT("HTTP/1.1 299\r\n\r\n"), false, false, HTTP_CONNECTION_KEEP,
                 SLICE_INIT("HTTP/1.1 299 \r\n\r\n")},
-        {"an answer to HEAD keeps its length",
+        {"a response to HEAD keeps its length",
                 SLICE_INIT("HTTP/1.1 200 OK\r\nContent-Length: 20\r\n\r\n"), true, false,
                 HTTP_CONNECTION_KEEP, SLICE_INIT("HTTP/1.1 200 OK\r\nContent-Length: 20\r\n\r\n")},
         {"chunks", SLICE_INIT("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"), false,
@@ -200,7 +200,7 @@ static const struct response_case responses[] = {
                            "Upgrade: tcp\r\n\r\n")},
 };
 
-static void answers_are_written_anew(void **state)
+static void responses_are_written_anew(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(responses); i++) {
@@ -259,7 +259,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(requests_are_written_anew),
 	        cmocka_unit_test(what_was_written_reads_the_same),
-	        cmocka_unit_test(answers_are_written_anew),
+	        cmocka_unit_test(responses_are_written_anew),
 	        cmocka_unit_test(what_does_not_fit_is_not_sent),
 	        cmocka_unit_test(our_errors_speak_docker),
 	};

@@ -59,15 +59,13 @@ static void print(void)
 	        .listener_count = 2,
 	        .other_count = other_listeners,
 	        .socket_path = "/run/docker.sock"};
-	struct policy_set *set = policy_set_new();
 	size_t len = 0;
 
 	free(printed);
 	FILE *out = open_memstream(&printed, &len);
 	assert_non_null(out);
-	learn_print(learn, &setting, set, out);
+	learn_print(learn, &setting, out);
 	assert_int_equal(fclose(out), 0);
-	policy_set_free(set);
 }
 
 static void expect(const char *part)
@@ -90,7 +88,7 @@ static bool allows(const char *policy_name, const char *method, const char *path
 	static struct docker_request request;
 	const struct docker_target target = {.method = slice_of(method), .path = slice_of(path)};
 	const struct place here = {"test", 1};
-	struct arena arena = {NULL, 0};
+	struct arena arena = {.chunks = NULL};
 	const struct yaml_node *root = NULL;
 	struct policy *policy = NULL;
 	char error[FAULT_MAX];

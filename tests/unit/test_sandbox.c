@@ -174,7 +174,7 @@ static void root_keeps_nothing_but_the_sockets_group(void **state)
 	expect_dropped();
 	assert_int_equal(self.group_count, 1);
 	assert_int_equal(self.groups[0], 998);
-	assert_non_null(strstr(logged, "with group 998: "));
+	assert_non_null(strstr(logged, "with group 998, "));
 }
 
 static void a_socket_open_to_all_needs_no_group(void **state)
@@ -214,7 +214,7 @@ static void a_socket_for_root_alone_keeps_root_with_its_groups(void **state)
 	need_root();
 	make_socket(0, 0, 0600);
 	enter(in_groups_5_and_6);
-	expect_root_with("only its owner can");
+	expect_root_with("only its owner can open it");
 	assert_true(self.connects);
 	assert_int_equal(self.group_count, 2);
 	assert_int_equal(self.groups[0], 5);
@@ -228,7 +228,7 @@ static void a_closed_directory_keeps_root(void **state)
 	make_socket(0, 998, 0660);
 	assert_int_equal(chmod(folder, 0700), 0);
 	enter(NULL);
-	expect_root_with("a directory on the way");
+	expect_root_with("a directory in its path");
 	assert_true(self.connects);
 }
 
@@ -237,7 +237,7 @@ static void without_a_socket_there_is_no_group_to_take(void **state)
 	(void)state;
 	need_root();
 	enter(NULL);
-	expect_root_with("cannot be looked at: No such file or directory");
+	expect_root_with("the group of the Engine's socket is unknown: ");
 	assert_int_equal(mkdir(path, 0755), 0);
 	enter(NULL);
 	expect_root_with("is a directory");

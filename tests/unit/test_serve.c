@@ -100,7 +100,7 @@ static struct server *start(const char *policy, const char *workers, const char 
 static void wait_for_end(struct server *server)
 {
 	assert_int_equal(pthread_join(serving, NULL), 0);
-	listeners_remove(server_config(server));
+	listeners_remove(server_config(server), server_config(server)->listener_count);
 	server_free(server);
 }
 
@@ -169,7 +169,7 @@ static int engine_asked(void)
 	return fd;
 }
 
-static void engine_answers(int fd)
+static void engine_responds(int fd)
 {
 	say(fd, "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nlist");
 }
@@ -191,7 +191,7 @@ static void a_request_under_way_ends_by_its_own_snapshot(void **state)
 	expect_denied(late);
 	assert_false(was_freed()); /* the early request may still ask it */
 
-	engine_answers(asked);
+	engine_responds(asked);
 	expect(early, "HTTP/1.1 200 OK\r\n", "list");
 	wait_for_free();
 	ask(early);
@@ -246,7 +246,7 @@ static void a_message_to_a_thread_that_ended_is_not_lost(void **state)
 	threads_stop(server);
 	assert_int_equal(pthread_join(serving, NULL), 0);
 	assert_true(server_adopt(server, watched(snapshot_of("deny"))));
-	listeners_remove(server_config(server));
+	listeners_remove(server_config(server), server_config(server)->listener_count);
 	server_free(server);
 	assert_true(was_freed());
 	assert_true(was_freed()); /* both */
@@ -267,7 +267,7 @@ static void notes_are_taken_once_a_snapshot_wants_it(void **state)
 	const int fd = client();
 	ask(fd);
 	const int asked = engine_asked();
-	engine_answers(asked);
+	engine_responds(asked);
 	expect(fd, "HTTP/1.1 200 OK\r\n", "list");
 	assert_non_null(server->shared.learn);
 	(void)close(fd);
@@ -318,7 +318,7 @@ static void a_start_that_fails_leaves_nothing_behind(void **state)
 	assert_non_null(server);
 	(void)watched(server->snapshot);
 	assert_false(threads_make(server));
-	listeners_remove(config);
+	listeners_remove(config, config->listener_count);
 	server_free(server);
 	assert_true(was_freed());
 	assert_int_equal(open_files(), before);

@@ -12,7 +12,7 @@
 #define SENT_A     "GET /containers/a/json HTTP/1.1\r\nHost: localhost\r\n\r\n"
 #define POST_3     "POST /images/load HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\n"
 #define SENT_3     "POST /images/load HTTP/1.1\r\nHost: localhost\r\nContent-Length: 3\r\n\r\n"
-#define ANSWER_2   "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+#define RESPONSE_2 "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 #define DIAL_LIMIT (10 * NS_PER_S)
 
 static struct stage stage;
@@ -35,12 +35,12 @@ static int end(void **state)
 	return 0;
 }
 
-static bool answered(const struct script *client, const char *status_line)
+static bool responded(const struct script *client, const char *status_line)
 {
 	return slice_starts_with(script_got(client), slice_of(status_line));
 }
 
-static void a_request_and_its_answer_pass(void **state)
+static void a_request_and_its_response_pass(void **state)
 {
 	struct script *client = stage_client(&stage);
 
@@ -49,14 +49,14 @@ static void a_request_and_its_answer_pass(void **state)
 	struct script *engine = stage_engine(&stage);
 	assert_non_null(engine);
 	assert_slice("request", script_got(engine), SLICE(SENT_A));
-	script_arrive(engine, SLICE(ANSWER_2));
-	assert_slice("answer", script_got(client), SLICE(ANSWER_2));
+	script_arrive(engine, SLICE(RESPONSE_2));
+	assert_slice("response", script_got(client), SLICE(RESPONSE_2));
 }
 
 static void single_bytes_make_the_same(void **state)
 {
 	const struct slice request = SLICE(POST_3 "abc");
-	const struct slice answer = SLICE(ANSWER_2);
+	const struct slice response = SLICE(RESPONSE_2);
 	struct script *client = stage_client(&stage);
 
 	(void)state;
@@ -65,10 +65,10 @@ static void single_bytes_make_the_same(void **state)
 	}
 	struct script *engine = stage_engine(&stage);
 	assert_slice("request", script_got(engine), SLICE(SENT_3 "abc"));
-	for (size_t i = 0; i < answer.len; i++) {
-		script_arrive(engine, (struct slice){answer.ptr + i, 1});
+	for (size_t i = 0; i < response.len; i++) {
+		script_arrive(engine, (struct slice){response.ptr + i, 1});
 	}
-	assert_slice("answer", script_got(client), answer);
+	assert_slice("response", script_got(client), response);
 }
 
 static void an_engine_that_takes_single_bytes_gets_all(void **state)
@@ -92,12 +92,12 @@ static void an_idle_connection_is_reused(void **state)
 	(void)state;
 	script_arrive(client, SLICE(GET_A GET_A));
 	struct script *engine = stage_engine(&stage);
-	script_arrive(engine, SLICE(ANSWER_2));
+	script_arrive(engine, SLICE(RESPONSE_2));
 	stage_turn(&stage);
 	assert_int_equal(stage.net.connected, 1);
 	assert_slice("both", script_got(engine), SLICE(SENT_A SENT_A));
-	script_arrive(engine, SLICE(ANSWER_2));
-	assert_slice("answers", script_got(client), SLICE(ANSWER_2 ANSWER_2));
+	script_arrive(engine, SLICE(RESPONSE_2));
+	assert_slice("responses", script_got(client), SLICE(RESPONSE_2 RESPONSE_2));
 }
 
 static void a_dead_idle_connection_costs_no_request(void **state)
@@ -107,7 +107,7 @@ static void a_dead_idle_connection_costs_no_request(void **state)
 	(void)state;
 	script_arrive(client, SLICE(GET_A));
 	struct script *first = stage_engine(&stage);
-	script_arrive(first, SLICE(ANSWER_2));
+	script_arrive(first, SLICE(RESPONSE_2));
 	first->ended = true; /* the kernel has not said so yet */
 	script_arrive(client, SLICE(GET_A));
 	first->ended = false;
@@ -116,8 +116,8 @@ static void a_dead_idle_connection_costs_no_request(void **state)
 	assert_ptr_not_equal(first, second);
 	assert_true(first->closed);
 	assert_slice("again", script_got(second), SLICE(SENT_A));
-	script_arrive(second, SLICE(ANSWER_2));
-	assert_slice("answers", script_got(client), SLICE(ANSWER_2 ANSWER_2));
+	script_arrive(second, SLICE(RESPONSE_2));
+	assert_slice("responses", script_got(client), SLICE(RESPONSE_2 RESPONSE_2));
 }
 
 static void a_connection_in_progress_is_waited_for(void **state)
@@ -142,7 +142,7 @@ static void one_that_never_comes_is_a_504(void **state)
 	stage.net.handshake = -EAGAIN;
 	script_arrive(client, SLICE(GET_A));
 	stage_pass(&stage, DIAL_LIMIT);
-	assert_true(answered(client, "HTTP/1.1 504 "));
+	assert_true(responded(client, "HTTP/1.1 504 "));
 	assert_true(stage_engine(&stage)->closed);
 }
 
@@ -154,7 +154,7 @@ static void one_that_is_refused_late_is_a_502(void **state)
 	stage.net.handshake = -EAGAIN;
 	script_arrive(client, SLICE(GET_A));
 	script_handshake(stage_engine(&stage), -ECONNREFUSED);
-	assert_true(answered(client, "HTTP/1.1 502 "));
+	assert_true(responded(client, "HTTP/1.1 502 "));
 }
 
 static void a_full_queue_is_tried_again_and_then_a_504(void **state)
@@ -169,7 +169,7 @@ static void a_full_queue_is_tried_again_and_then_a_504(void **state)
 		assert_slice("nothing yet", script_got(client), SLICE(""));
 		stage_pass(&stage, 20 * NS_PER_MS);
 	}
-	assert_true(answered(client, "HTTP/1.1 504 "));
+	assert_true(responded(client, "HTTP/1.1 504 "));
 	script_arrive(other, SLICE(GET_A));
 	stage.net.connect_error = 0;
 	stage_pass(&stage, 20 * NS_PER_MS);
@@ -185,7 +185,7 @@ static void what_we_are_short_of_is_a_503(void **state)
 		struct script *client = stage_client(&stage);
 		stage.net.connect_error = errors[i];
 		script_arrive(client, SLICE(GET_A));
-		assert_true(answered(client, "HTTP/1.1 503 "));
+		assert_true(responded(client, "HTTP/1.1 503 "));
 	}
 }
 
@@ -198,13 +198,13 @@ static void health_is_a_dial(void **state)
 	script_arrive(client, SLICE("GET /health HTTP/1.1\r\nHost: x\r\n\r\n"));
 	assert_slice("nothing yet", script_got(client), SLICE(""));
 	script_handshake(stage_engine(&stage), 0);
-	assert_true(answered(client, "HTTP/1.1 200 "));
+	assert_true(responded(client, "HTTP/1.1 200 "));
 	assert_slice("nothing was asked", script_got(stage_engine(&stage)), SLICE(""));
 	assert_true(stage_engine(&stage)->closed);
 	script_arrive(client, SLICE("GET /health HTTP/1.1\r\nHost: x\r\n\r\n"));
 	client->got_len = 0;
 	stage_pass(&stage, DIAL_LIMIT);
-	assert_true(answered(client, "HTTP/1.1 503 "));
+	assert_true(responded(client, "HTTP/1.1 503 "));
 }
 
 static void a_tunnel_ends_by_halves(void **state)
@@ -275,17 +275,17 @@ static struct script *ask(struct script *client, const char *request)
 	return engine;
 }
 
-static void answer(struct script *engine, const char *bytes)
+static void respond(struct script *engine, const char *bytes)
 {
 	script_arrive(engine, slice_of(bytes));
 	stage_turn(&stage);
 }
 
-static void answers_that_cannot_be_used_are_502(void **state)
+static void responses_that_cannot_be_used_are_502(void **state)
 {
 	static const struct {
 		const char *request;
-		const char *answer;
+		const char *response;
 		const char *message;
 	} rows[] = {
 	        {GET_A, "HTTP/1.1 2OO OK\r\n\r\n", "the Engine's response is malformed"},
@@ -313,10 +313,10 @@ static void answers_that_cannot_be_used_are_502(void **state)
 	for (unsigned i = 0; i < ARRAY_LEN(rows); i++) {
 		struct script *client = stage_client(&stage);
 		struct script *engine = ask(client, rows[i].request);
-		answer(engine, rows[i].answer);
-		assert_that(rows[i].answer, answered(client, "HTTP/1.1 502 Bad Gateway\r\n"));
+		respond(engine, rows[i].response);
+		assert_that(rows[i].response, responded(client, "HTTP/1.1 502 Bad Gateway\r\n"));
 		assert_true(got(client, rows[i].message));
-		assert_true(engine->closed); /* nobody knows where its next answer begins */
+		assert_true(engine->closed); /* nobody knows where its next response begins */
 	}
 }
 
@@ -328,13 +328,13 @@ static void a_head_without_end_is_a_502(void **state)
 
 	(void)state;
 	memset(filler, 'f', sizeof(filler));
-	answer(engine, "HTTP/1.1 200 OK\r\nX: ");
+	respond(engine, "HTTP/1.1 200 OK\r\nX: ");
 	for (unsigned i = 0; i < 63; i++) {
 		script_arrive(engine, (struct slice){filler, sizeof(filler)});
 	}
 	assert_slice("nothing yet", script_got(client), SLICE(""));
 	script_arrive(engine, (struct slice){filler, sizeof(filler)});
-	assert_true(answered(client, "HTTP/1.1 502 "));
+	assert_true(responded(client, "HTTP/1.1 502 "));
 }
 
 static void the_largest_head_passes(void **state)
@@ -350,8 +350,8 @@ static void the_largest_head_passes(void **state)
 
 	(void)state;
 	assert_int_equal(len, 64 * 1024);
-	answer(engine, head);
-	assert_true(answered(client, "HTTP/1.1 200 OK\r\n"));
+	respond(engine, head);
+	assert_true(responded(client, "HTTP/1.1 200 OK\r\n"));
 	assert_int_equal(client->got_len, len);
 }
 
@@ -362,7 +362,7 @@ static void an_engine_that_says_nothing_is_a_502(void **state)
 	(void)state;
 	script_end(ask(client, GET_A)); /* a connection of its own: it is not sent again */
 	stage_turn(&stage);
-	assert_true(answered(client, "HTTP/1.1 502 "));
+	assert_true(responded(client, "HTTP/1.1 502 "));
 	assert_int_equal(stage.net.connected, 1);
 	script_reset(ask(client, POST_3 "abc"));
 	assert_true(got(client, "the Engine closed the connection without a response"));
@@ -384,51 +384,51 @@ static void only_what_may_be_sent_twice_is(void **state)
 	(void)state;
 	for (unsigned i = 0; i < ARRAY_LEN(rows); i++) {
 		struct script *client = stage_client(&stage);
-		answer(ask(client, GET_A), ANSWER_2);
+		respond(ask(client, GET_A), RESPONSE_2);
 		client->got_len = 0;
 		struct script *reused = ask(client, rows[i].request);
 		const unsigned before = stage.net.connected;
 		script_end(reused);
 		stage_turn(&stage);
 		assert_int_equal(stage.net.connected, before + (rows[i].again ? 1 : 0));
-		assert_int_equal(answered(client, "HTTP/1.1 502 "), !rows[i].again);
+		assert_int_equal(responded(client, "HTTP/1.1 502 "), !rows[i].again);
 		if (rows[i].again) { /* and not a third time */
 			script_end(stage_engine(&stage));
-			assert_true(answered(client, "HTTP/1.1 502 "));
+			assert_true(responded(client, "HTTP/1.1 502 "));
 			assert_int_equal(stage.net.connected, before + 1);
 		}
 	}
 }
 
-/* Once a byte of the answer has come the Engine has the request. */
-static void an_answer_that_has_begun_is_not_asked_for_again(void **state)
+/* Once a byte of the response has come the Engine has the request. */
+static void a_response_that_has_begun_is_not_asked_for_again(void **state)
 {
 	struct script *client = stage_client(&stage);
 
 	(void)state;
-	answer(ask(client, GET_A), ANSWER_2);
+	respond(ask(client, GET_A), RESPONSE_2);
 	client->got_len = 0;
 	struct script *engine = ask(client, GET_A);
-	answer(engine, "HTTP/1.1 2");
+	respond(engine, "HTTP/1.1 2");
 	script_end(engine);
-	assert_true(answered(client, "HTTP/1.1 502 "));
+	assert_true(responded(client, "HTTP/1.1 502 "));
 	assert_int_equal(stage.net.connected, 1);
 }
 
-/* ── Interim answers ─────────────────────────────────────────────────────── */
+/* ── Interim responses ─────────────────────────────────────────────────────── */
 
 #define INTERIM "HTTP/1.1 100 Continue\r\n\r\n"
 
-static void interim_answers_pass(void **state)
+static void interim_responses_pass(void **state)
 {
 	struct script *client = stage_client(&stage);
 	struct script *engine = ask(client, GET_A);
 
 	(void)state;
-	answer(engine, INTERIM INTERIM);
+	respond(engine, INTERIM INTERIM);
 	assert_slice("interim", script_got(client), SLICE(INTERIM INTERIM));
-	answer(engine, ANSWER_2);
-	assert_slice("all", script_got(client), SLICE(INTERIM INTERIM ANSWER_2));
+	respond(engine, RESPONSE_2);
+	assert_slice("all", script_got(client), SLICE(INTERIM INTERIM RESPONSE_2));
 	assert_false(client->finished);
 }
 
@@ -439,13 +439,13 @@ static void one_that_waits_for_a_slow_client_comes_first(void **state)
 
 	(void)state;
 	client->room = 0;
-	answer(engine, INTERIM ANSWER_2);
+	respond(engine, INTERIM RESPONSE_2);
 	assert_slice("nothing", script_got(client), SLICE(""));
 	script_give_room(client, 3);
 	assert_slice("a little", script_got(client), SLICE("HTT"));
 	script_give_room(client, 1000);
 	stage_turn(&stage);
-	assert_slice("all", script_got(client), SLICE(INTERIM ANSWER_2));
+	assert_slice("all", script_got(client), SLICE(INTERIM RESPONSE_2));
 }
 
 static void an_old_client_gets_none(void **state)
@@ -454,8 +454,8 @@ static void an_old_client_gets_none(void **state)
 	struct script *engine = ask(client, "GET /containers/a/json HTTP/1.0\r\n\r\n");
 
 	(void)state;
-	answer(engine, INTERIM ANSWER_2);
-	assert_slice("only the answer", script_got(client),
+	respond(engine, INTERIM RESPONSE_2);
+	assert_slice("only the response", script_got(client),
 	        SLICE("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n" CLOSING "\r\nok"));
 	assert_true(client->finished);
 }
@@ -467,12 +467,12 @@ static void a_hundred_are_enough(void **state)
 
 	(void)state;
 	for (unsigned i = 0; i < 100; i++) {
-		answer(engine, INTERIM);
+		respond(engine, INTERIM);
 	}
 	assert_int_equal(client->got_len, 100 * strlen(INTERIM));
 	client->got_len = 0;
-	answer(engine, INTERIM);
-	assert_true(answered(client, "HTTP/1.1 502 "));
+	respond(engine, INTERIM);
+	assert_true(responded(client, "HTTP/1.1 502 "));
 }
 
 /* ── How long a connection lasts ─────────────────────────────────────────── */
@@ -484,12 +484,12 @@ static void who_is_silent_is_dropped(void **state)
 	(void)state;
 	stage_pass(&stage, 300 * NS_PER_S - 1);
 	assert_false(client->closed);
-	answer(ask(client, GET_A), ANSWER_2);
+	respond(ask(client, GET_A), RESPONSE_2);
 	stage_pass(&stage, 300 * NS_PER_S - 1);
 	assert_false(client->closed);
 	stage_pass(&stage, 1);
 	assert_true(client->closed);
-	assert_slice("no word", script_got(client), SLICE(ANSWER_2));
+	assert_slice("no word", script_got(client), SLICE(RESPONSE_2));
 }
 
 static void a_head_that_does_not_end_is_a_408(void **state)
@@ -502,7 +502,7 @@ static void a_head_that_does_not_end_is_a_408(void **state)
 	script_arrive(client, SLICE("X: y\r\n")); /* gains nothing */
 	assert_slice("nothing yet", script_got(client), SLICE(""));
 	stage_pass(&stage, 1);
-	assert_true(answered(client, "HTTP/1.1 408 "));
+	assert_true(responded(client, "HTTP/1.1 408 "));
 	assert_true(client->finished);
 	stage_pass(&stage, 5 * NS_PER_S - 1);
 	assert_false(client->closed); /* it may still read */
@@ -530,14 +530,14 @@ static void the_rest_of_a_request_answered_early_is_taken(void **state)
 	struct script *engine = ask(client, POST_3 "a");
 
 	(void)state;
-	answer(engine, ANSWER_2);
-	assert_slice("answer", script_got(client), SLICE(ANSWER_2));
+	respond(engine, RESPONSE_2);
+	assert_slice("response", script_got(client), SLICE(RESPONSE_2));
 	stage_pass(&stage, 30 * NS_PER_S - 1);
 	script_arrive(client, SLICE("bc" GET_A));
 	stage_turn(&stage);
 	assert_slice("both", script_got(engine), SLICE(SENT_3 "abc" SENT_A));
-	answer(engine, ANSWER_2);
-	assert_slice("answers", script_got(client), SLICE(ANSWER_2 ANSWER_2));
+	respond(engine, RESPONSE_2);
+	assert_slice("responses", script_got(client), SLICE(RESPONSE_2 RESPONSE_2));
 }
 
 static void a_rest_that_does_not_come_ends_the_connection(void **state)
@@ -546,7 +546,7 @@ static void a_rest_that_does_not_come_ends_the_connection(void **state)
 	struct script *engine = ask(client, POST_3 "a");
 
 	(void)state;
-	answer(engine, ANSWER_2);
+	respond(engine, RESPONSE_2);
 	stage_pass(&stage, 30 * NS_PER_S);
 	assert_true(client->closed);
 	assert_true(engine->closed);
@@ -558,8 +558,8 @@ static void an_engine_that_closes_early_does_not_get_the_rest(void **state)
 	struct script *engine = ask(client, POST_3 "a");
 
 	(void)state;
-	answer(engine, "HTTP/1.1 400 Bad\r\nContent-Length: 0\r\n" CLOSING "\r\n");
-	assert_slice("answer", script_got(client),
+	respond(engine, "HTTP/1.1 400 Bad\r\nContent-Length: 0\r\n" CLOSING "\r\n");
+	assert_slice("response", script_got(client),
 	        SLICE("HTTP/1.1 400 Bad\r\nContent-Length: 0\r\n" CLOSING "\r\n"));
 	assert_true(engine->closed);
 	assert_true(client->finished);
@@ -575,9 +575,9 @@ static void who_wants_no_more_gets_no_more(void **state)
 	        ask(client, "GET /containers/a/json HTTP/1.1\r\nHost: x\r\n" CLOSING "\r\n" GET_A);
 
 	(void)state;
-	answer(engine, ANSWER_2);
+	respond(engine, RESPONSE_2);
 	assert_slice("one request", script_got(engine), SLICE(SENT_A));
-	assert_slice("answer", script_got(client),
+	assert_slice("response", script_got(client),
 	        SLICE("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n" CLOSING "\r\nok"));
 	assert_true(client->finished);
 }
@@ -589,8 +589,8 @@ static void an_old_client_can_ask_to_be_kept(void **state)
 	                                    "Connection: keep-alive\r\n\r\n");
 
 	(void)state;
-	answer(engine, ANSWER_2);
-	assert_slice("answer", script_got(client),
+	respond(engine, RESPONSE_2);
+	assert_slice("response", script_got(client),
 	        SLICE("HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: keep-alive\r\n\r\nok"));
 	assert_false(client->finished);
 }
@@ -615,7 +615,7 @@ static void a_body_that_is_cut_ends_with_a_reset(void **state)
 	for (unsigned i = 0; i < ARRAY_LEN(rows); i++) {
 		struct script *client = stage_client(&stage);
 		struct script *engine = ask(client, rows[i].request);
-		answer(engine, rows[i].head);
+		respond(engine, rows[i].head);
 		script_reset(engine);
 		stage_turn(&stage);
 		assert_that(rows[i].head, client->closed);
@@ -630,7 +630,7 @@ static void a_body_that_ends_with_the_connection_ends(void **state)
 	struct script *engine = ask(client, GET_A);
 
 	(void)state;
-	answer(engine, "HTTP/1.1 200 OK\r\n\r\nsome");
+	respond(engine, "HTTP/1.1 200 OK\r\n\r\nsome");
 	assert_false(client->finished);
 	script_end(engine);
 	stage_turn(&stage);
@@ -647,7 +647,7 @@ static void an_engine_that_has_not_read_all_may_end_with_an_error(void **state)
 	(void)state;
 	stage.net.room = strlen(SENT_3) + 1;
 	struct script *engine = ask(client, POST_3 "abc");
-	answer(engine, "HTTP/1.1 400 Bad\r\n\r\nsome");
+	respond(engine, "HTTP/1.1 400 Bad\r\n\r\nsome");
 	script_reset(engine);
 	stage_turn(&stage);
 	assert_slice("all", script_got(client), SLICE("HTTP/1.1 400 Bad\r\n" CLOSING "\r\nsome"));
@@ -666,7 +666,7 @@ static void a_body_that_is_too_short_is_no_end(void **state)
 	for (unsigned i = 0; i < ARRAY_LEN(heads); i++) {
 		struct script *client = stage_client(&stage);
 		struct script *engine = ask(client, GET_A);
-		answer(engine, heads[i]);
+		respond(engine, heads[i]);
 		script_end(engine);
 		stage_turn(&stage);
 		assert_true(client->closed);
@@ -681,7 +681,7 @@ static void malformed_chunks_go_no_further(void **state)
 	struct script *engine = ask(client, GET_A);
 
 	(void)state;
-	answer(engine, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\nx\r\n");
+	respond(engine, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\nx\r\n");
 	assert_slice("what was in order", script_got(client),
 	        SLICE("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n"));
 	assert_true(client->closed);
@@ -690,7 +690,7 @@ static void malformed_chunks_go_no_further(void **state)
 	                           "Transfer-Encoding: chunked\r\n\r\n1\r\na\r\nx\r\n"));
 	engine = stage_engine(&stage);
 	stage_turn(&stage);
-	assert_true(answered(other, "HTTP/1.1 400 "));
+	assert_true(responded(other, "HTTP/1.1 400 "));
 	assert_true(engine->closed);
 	assert_true(slice_ends_with(script_got(engine), SLICE("\r\n\r\n1\r\na\r\n")));
 }
@@ -706,8 +706,8 @@ static void the_engine_learns_that_its_client_has_ended(void **state)
 	script_end(client);
 	assert_true(engine->finished);
 	assert_false(client->closed);
-	answer(engine, ANSWER_2);
-	assert_slice("answer", script_got(client), SLICE(ANSWER_2));
+	respond(engine, RESPONSE_2);
+	assert_slice("response", script_got(client), SLICE(RESPONSE_2));
 	assert_true(client->closed);
 	assert_true(engine->closed); /* it takes no other request */
 }
@@ -720,12 +720,12 @@ static void requests_that_wait_keep_the_end_from_it(void **state)
 	(void)state;
 	script_end(client);
 	assert_false(engine->finished);
-	answer(engine, ANSWER_2);
+	respond(engine, RESPONSE_2);
 	engine = stage_engine(&stage);
 	stage_turn(&stage);
 	assert_true(engine->finished); /* behind the second there is none */
-	answer(engine, ANSWER_2);
-	assert_slice("answers", script_got(client), SLICE(ANSWER_2 ANSWER_2));
+	respond(engine, RESPONSE_2);
+	assert_slice("responses", script_got(client), SLICE(RESPONSE_2 RESPONSE_2));
 	assert_true(client->closed);
 }
 
@@ -737,8 +737,8 @@ static void half_a_request_does_not(void **state)
 	(void)state;
 	script_end(client);
 	assert_true(engine->finished);
-	answer(engine, ANSWER_2);
-	assert_slice("answer", script_got(client), SLICE(ANSWER_2));
+	respond(engine, RESPONSE_2);
+	assert_slice("response", script_got(client), SLICE(RESPONSE_2));
 	assert_true(client->closed);
 }
 
@@ -757,7 +757,7 @@ static void a_client_that_is_gone_ends_it_all(void **state)
 	assert_true(engine->closed);
 	client = stage_client(&stage);
 	engine = ask(client, GET_A);
-	answer(engine, "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nsome");
+	respond(engine, "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nsome");
 	script_reset(client);
 	assert_true(engine->closed);
 }
@@ -774,7 +774,7 @@ static void an_end_in_a_body_is_no_request(void **state)
 	assert_true(client->closed);
 }
 
-static void an_end_before_the_answer_is_over_keeps_nothing(void **state)
+static void an_end_before_the_response_is_over_keeps_nothing(void **state)
 {
 	struct script *client = stage_client(&stage);
 
@@ -797,7 +797,7 @@ static struct script *tunnel(struct script *client, const char *head)
 {
 	struct script *engine = ask(client, EXEC);
 
-	answer(engine, head);
+	respond(engine, head);
 	assert_true(client->got_len > 0);
 	client->got_len = engine->got_len = 0;
 	return engine;
@@ -831,8 +831,8 @@ static void what_came_early_is_the_tunnels(void **state)
 
 	(void)state;
 	struct script *engine = ask(client, EXEC "early");
-	answer(engine, SWITCHED "first");
-	assert_slice("answer", script_got(client), SLICE(SWITCHED "first"));
+	respond(engine, SWITCHED "first");
+	assert_slice("response", script_got(client), SLICE(SWITCHED "first"));
 	assert_true(slice_ends_with(script_got(engine), SLICE("{}early")));
 }
 
@@ -898,7 +898,7 @@ static void the_head_of_an_attach_ends_its_request(void **state)
 	assert_false(got(engine, "abc"));
 	assert_true(got(engine, "\r\nContent-Length: 0\r\n"));
 	assert_true(slice_ends_with(script_got(engine), SLICE("\r\n\r\n")));
-	answer(engine, SWITCHED);
+	respond(engine, SWITCHED);
 	engine->got_len = 0;
 	script_arrive(client, SLICE("in"));
 	assert_slice("in", script_got(engine), SLICE("in"));
@@ -912,7 +912,7 @@ static void an_idle_one_is_kept_for_a_minute(void **state)
 	struct script *engine = ask(client, GET_A);
 
 	(void)state;
-	answer(engine, ANSWER_2);
+	respond(engine, RESPONSE_2);
 	stage_pass(&stage, 60 * NS_PER_S - 1);
 	assert_false(engine->closed);
 	stage_pass(&stage, 1);
@@ -933,7 +933,7 @@ static void one_that_may_be_readable_is_looked_at(void **state)
 	        snprintf(bytes, sizeof(bytes), "HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%*s",
 	                body, body, ""),
 	        4096);
-	answer(engine, bytes);
+	respond(engine, bytes);
 	assert_int_equal(client->got_len, 4096);
 	assert_false(engine->closed);
 	assert_ptr_equal(ask(client, GET_A), engine);
@@ -945,16 +945,16 @@ static void one_that_speaks_out_of_turn_is_closed(void **state)
 	struct script *engine = ask(client, GET_A);
 
 	(void)state;
-	answer(engine, ANSWER_2 "HTTP/1.1 200 OK\r\n");
-	assert_slice("answer", script_got(client), SLICE(ANSWER_2));
+	respond(engine, RESPONSE_2 "HTTP/1.1 200 OK\r\n");
+	assert_slice("response", script_got(client), SLICE(RESPONSE_2));
 	assert_true(engine->closed);
 	engine = ask(client, GET_A);
-	answer(engine, ANSWER_2);
+	respond(engine, RESPONSE_2);
 	assert_false(engine->closed);
 	script_arrive(engine, SLICE("HTTP/1.1 200 OK\r\n"));
 	assert_true(engine->closed);
 	engine = ask(client, GET_A);
-	answer(engine, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n" CLOSING "\r\nok");
+	respond(engine, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n" CLOSING "\r\nok");
 	assert_true(engine->closed);
 	assert_false(client->finished); /* the Engine's connection ends, not this one */
 }
@@ -984,11 +984,11 @@ static void idle_clients_go_at_once_and_others_are_answered(void **state)
 	assert_true(lingering->closed);
 	assert_false(busy->closed);
 	assert_false(late->closed);
-	answer(engine, ANSWER_2);
-	assert_slice("answer", script_got(busy),
+	respond(engine, RESPONSE_2);
+	assert_slice("response", script_got(busy),
 	        SLICE("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n" CLOSING "\r\nok"));
 	script_arrive(late, SLICE("Host: x\r\n\r\n"));
-	assert_true(answered(late, "HTTP/1.1 503 "));
+	assert_true(responded(late, "HTTP/1.1 503 "));
 	script_end(late);
 	assert_false(worker_loop(stage.worker)->stopped);
 	script_end(busy);
@@ -999,7 +999,7 @@ static void idle_clients_go_at_once_and_others_are_answered(void **state)
 static void a_worker_without_clients_stops_at_once(void **state)
 {
 	(void)state;
-	answer(ask(stage_client(&stage), GET_A), ANSWER_2);
+	respond(ask(stage_client(&stage), GET_A), RESPONSE_2);
 	stop();
 	assert_true(worker_loop(stage.worker)->stopped);
 	assert_true(stage_engine(&stage)->closed);
@@ -1014,14 +1014,14 @@ static void after_the_grace_everyone_is_dismissed(void **state)
 	(void)state;
 	script_arrive(slow, SLICE("GET /containers/a/json HTTP/1.1\r\n"));
 	struct script *engine = ask(reading, GET_A);
-	answer(engine, "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nsome");
+	respond(engine, "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nsome");
 	(void)ask(waiting, GET_A);
 	stop();
 	stage_pass(&stage, 5 * NS_PER_S - 1);
 	assert_slice("nothing yet", script_got(slow), SLICE(""));
 	stage_pass(&stage, 1);
-	assert_true(answered(slow, "HTTP/1.1 503 "));
-	assert_true(answered(waiting, "HTTP/1.1 503 "));
+	assert_true(responded(slow, "HTTP/1.1 503 "));
+	assert_true(responded(waiting, "HTTP/1.1 503 "));
 	assert_true(got(waiting, "before the Engine responded"));
 	assert_true(reading->closed);
 	stage_pass(&stage, NS_PER_S - 1);
@@ -1055,8 +1055,8 @@ static void what_is_no_request_does_not_hide_the_end(void **state)
 	assert_false(engine->finished);
 	script_end(client);
 	assert_true(engine->finished);
-	answer(engine, ANSWER_2);
-	assert_true(answered(client, ANSWER_2 "HTTP/1.1 431 ")); /* to what is no request */
+	respond(engine, RESPONSE_2);
+	assert_true(responded(client, RESPONSE_2 "HTTP/1.1 431 ")); /* to what is no request */
 }
 
 static void what_comes_after_a_refusal_is_thrown_away(void **state)
@@ -1065,7 +1065,7 @@ static void what_comes_after_a_refusal_is_thrown_away(void **state)
 
 	(void)state;
 	script_arrive(client, SLICE("GET / HTTP/3\r\n\r\n"));
-	assert_true(answered(client, "HTTP/1.1 4"));
+	assert_true(responded(client, "HTTP/1.1 4"));
 	for (unsigned i = 0; i < 3; i++) {
 		script_arrive(client, much(sizeof(filler)));
 	}
@@ -1090,8 +1090,8 @@ static void a_client_that_is_lost_while_the_engine_takes_nothing_ends_it(void **
 	assert_int_equal(engine->got_len, 10);
 }
 
-/* What follows the head of an attach is input: chunks that are none wait for the answer. */
-static void early_bytes_of_an_attach_wait_for_the_answer(void **state)
+/* What follows the head of an attach is input: chunks that are none wait for the response. */
+static void early_bytes_of_an_attach_wait_for_the_response(void **state)
 {
 	struct script *client = stage_client(&stage);
 	struct script *engine = ask(client, "POST /containers/a/attach HTTP/1.1\r\nHost: x\r\n"
@@ -1100,8 +1100,8 @@ static void early_bytes_of_an_attach_wait_for_the_answer(void **state)
 	(void)state;
 	assert_false(client->closed);
 	assert_false(got(engine, "no chunk"));
-	answer(engine, "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n");
-	assert_true(answered(client, "HTTP/1.1 404 "));
+	respond(engine, "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n");
+	assert_true(responded(client, "HTTP/1.1 404 "));
 	assert_true(client->finished);
 	assert_false(got(engine, "no chunk"));
 }
@@ -1127,11 +1127,11 @@ static void a_denied_request_leaves_the_connection_in_order(void **state)
 	struct script *client = stage_client(&stage);
 	stage.snapshot.listeners[0].gate.policy = nothing_allowed();
 	script_arrive(client, SLICE(POST_3 "abc"));
-	assert_true(answered(client, "HTTP/1.1 403 "));
+	assert_true(responded(client, "HTTP/1.1 403 "));
 	assert_false(client->finished);
 	client->got_len = 0;
 	script_arrive(client, SLICE(POST_3 "a")); /* all of it is to be read first */
-	assert_true(answered(client, "HTTP/1.1 403 "));
+	assert_true(responded(client, "HTTP/1.1 403 "));
 	assert_true(client->finished);
 	assert_null(stage_engine(&stage));
 	const size_t before = client->got_len;
@@ -1181,7 +1181,7 @@ static void a_denied_head_has_no_body(void **state)
 	(void)state;
 	script_arrive(client, SLICE("HEAD /containers/a/json HTTP/1.1\r\nHost: x\r\n"
 	                            "Origin: http://evil\r\n\r\n"));
-	assert_true(answered(client, "HTTP/1.1 403 "));
+	assert_true(responded(client, "HTTP/1.1 403 "));
 	assert_true(slice_ends_with(script_got(client), SLICE("\r\n\r\n")));
 	assert_true(client->finished);
 }
@@ -1207,7 +1207,7 @@ static int forget(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        ON_STAGE(a_request_and_its_answer_pass),
+	        ON_STAGE(a_request_and_its_response_pass),
 	        ON_STAGE(single_bytes_make_the_same),
 	        ON_STAGE(an_engine_that_takes_single_bytes_gets_all),
 	        ON_STAGE(an_idle_connection_is_reused),
@@ -1220,13 +1220,13 @@ int main(void)
 	        ON_STAGE(health_is_a_dial),
 	        ON_STAGE(a_tunnel_ends_by_halves),
 	        ON_STAGE(long_chunks_are_spliced_and_come_out_whole),
-	        ON_STAGE(answers_that_cannot_be_used_are_502),
+	        ON_STAGE(responses_that_cannot_be_used_are_502),
 	        ON_STAGE(a_head_without_end_is_a_502),
 	        ON_STAGE(the_largest_head_passes),
 	        ON_STAGE(an_engine_that_says_nothing_is_a_502),
 	        ON_STAGE(only_what_may_be_sent_twice_is),
-	        ON_STAGE(an_answer_that_has_begun_is_not_asked_for_again),
-	        ON_STAGE(interim_answers_pass),
+	        ON_STAGE(a_response_that_has_begun_is_not_asked_for_again),
+	        ON_STAGE(interim_responses_pass),
 	        ON_STAGE(one_that_waits_for_a_slow_client_comes_first),
 	        ON_STAGE(an_old_client_gets_none),
 	        ON_STAGE(a_hundred_are_enough),
@@ -1248,7 +1248,7 @@ int main(void)
 	        ON_STAGE(half_a_request_does_not),
 	        ON_STAGE(a_client_that_is_gone_ends_it_all),
 	        ON_STAGE(an_end_in_a_body_is_no_request),
-	        ON_STAGE(an_end_before_the_answer_is_over_keeps_nothing),
+	        ON_STAGE(an_end_before_the_response_is_over_keeps_nothing),
 	        ON_STAGE(bytes_pass_both_ways),
 	        ON_STAGE(what_came_early_is_the_tunnels),
 	        ON_STAGE(an_engine_that_is_gone_ends_the_tunnel),
@@ -1264,7 +1264,7 @@ int main(void)
 	        ON_STAGE(what_is_no_request_does_not_hide_the_end),
 	        ON_STAGE(what_comes_after_a_refusal_is_thrown_away),
 	        ON_STAGE(a_client_that_is_lost_while_the_engine_takes_nothing_ends_it),
-	        ON_STAGE(early_bytes_of_an_attach_wait_for_the_answer),
+	        ON_STAGE(early_bytes_of_an_attach_wait_for_the_response),
 	        ON_STAGE(a_denied_request_leaves_the_connection_in_order),
 	        ON_STAGE(denials_are_reported_and_what_is_allowed_is_not),
 	        ON_STAGE(a_denied_head_has_no_body),

@@ -136,6 +136,12 @@ static const struct verdict_case verdicts[] = {
         {"CONTAINERS=1 POST=1 ALLOW_ATTACH=0", "GET /containers/x/attach/ws", "ALLOW_ATTACH=0",
                 false},
         {"CONTAINERS=1 ALLOW_ATTACH=1", "GET /containers/x/attach/ws", "ALLOW_ATTACH=1", true},
+        {"CONTAINERS=1 POST=1 ALLOW_PAUSE=0", "POST /containers/x/pause", "ALLOW_PAUSE=0", false},
+        {"CONTAINERS=1 POST=1 ALLOW_PAUSE=0", "POST /containers/x/unpause",
+                "CONTAINERS=1 and POST=1", true},
+        {"CONTAINERS=1 POST=1 ALLOW_UNPAUSE=0", "POST /containers/x/unpause", "ALLOW_UNPAUSE=0",
+                false},
+        {"ALLOW_UNPAUSE=1", "POST /containers/x/unpause", "ALLOW_UNPAUSE=1", true},
         {"CONTAINERS=1 POST=1 ALLOW_START=0", "POST /containers/x/start", "CONTAINERS=1 and POST=1",
                 true},
 };

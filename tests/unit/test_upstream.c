@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Dialling, over real sockets: what connects, what is refused, what never answers. */
+/* Dialling, over real sockets: what connects, what is refused, what never responds. */
 #include "cases.h"
 
 #include "base/clock.h"
@@ -144,7 +144,7 @@ static void a_refusal_is_reported(void **state)
 }
 
 /* With the queue full, the kernel drops what asks for more: as a host does that is not there. */
-static void one_that_never_answers_is_waited_for(void **state)
+static void one_that_never_responds_is_waited_for(void **state)
 {
 	union address address;
 	const int fd = listening(0, &address);
@@ -206,7 +206,7 @@ int main(void)
 	        cmocka_unit_test(a_tcp_address_is_dialled),
 	        cmocka_unit_test(a_connection_is_reused),
 	        cmocka_unit_test(a_refusal_is_reported),
-	        cmocka_unit_test(one_that_never_answers_is_waited_for),
+	        cmocka_unit_test(one_that_never_responds_is_waited_for),
 	        cmocka_unit_test(a_unix_socket_is_dialled_at_once),
 	        cmocka_unit_test(a_pool_without_more_is_not_the_engines_queue),
 	};

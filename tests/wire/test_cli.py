@@ -146,7 +146,7 @@ def test_flag_beats_environment(start, own_engine: Engine) -> None:
     )
     with proxy.connect() as client:
         client.get("/version")
-        own_engine.request().answer()
+        own_engine.request().respond()
         assert client.response().status == 200
 
 
@@ -219,20 +219,31 @@ def test_a_port_without_use_is_said(tmp_path) -> None:
     assert "PORT=4001 does not count" in done.stderr
 
 
+@pytest.mark.parametrize("names", [",", ",,", ",traefik", "traefik,", " , traefik", "traefik,,dozzle"])
+def test_a_comma_without_a_name(names: str, tmp_path) -> None:
+    """In the environment and in a file: a slip of the hand, not the end of the process."""
+    one_clear_line(run_binary("check", POLICY=names), "POLICY", "comma")
+    file = tmp_path / "proxy.yaml"
+    file.write_text(f"policy: '{names}'\n")
+    one_clear_line(run_binary("check", "-c", str(file)), f"{file}:1", "comma")
+    file.write_text(f"listeners: [{{address: 'tcp://127.0.0.1:3277', policy: '{names}'}}]\n")
+    one_clear_line(run_binary("check", "-c", str(file)), f"{file}:1", "comma")
+
+
 def test_united_policies_and_added_operations_are_what_is_served(start, own_engine: Engine) -> None:
-    """Named in the log and in the answer as they were given."""
+    """Named in the log and in the response as they were given."""
     proxy = start(env={"POLICY": "traefik,dozzle", "ALLOW": "image.list"})
     for target in ("/containers/json", "/containers/x/logs", "/images/json"):
         with proxy.connect() as client:
             client.get(target)
-            own_engine.request().answer()
+            own_engine.request().respond()
             assert client.response().status == 200, target
     with proxy.connect() as client:
         client.get("/volumes")
-        answer = client.response()
-        assert answer.status == 403
-        assert b"policy 'traefik,dozzle+ALLOW'" in answer.body
-        assert b"add volume.list to ALLOW" in answer.body
+        response = client.response()
+        assert response.status == 403
+        assert b"policy 'traefik,dozzle+ALLOW'" in response.body
+        assert b"add volume.list to ALLOW" in response.body
     proxy.wait_log(lambda line: "policy=traefik,dozzle+ALLOW" in line, what="of the policy")
 
 
@@ -240,7 +251,7 @@ def test_operations_alone_are_all_that_is_served(start, own_engine: Engine) -> N
     proxy = start(env={"ALLOW": "container.list"})
     with proxy.connect() as client:
         client.get("/containers/json")
-        own_engine.request().answer()
+        own_engine.request().respond()
         assert client.response().status == 200
     with proxy.connect() as client:
         client.get("/version")

@@ -83,7 +83,7 @@ def check_accepted(engine: Engine, client: Client, wanted: Accept) -> None:
     for name in wanted.absent:
         assert not request.headers.all(name), f"{name} must not be forwarded"
     assert request.body == wanted.body
-    request.answer(body=b"")
+    request.respond(body=b"")
     assert client.response("HEAD" if request.method == "HEAD" else "GET").status == 200
 
 
@@ -96,7 +96,7 @@ def check_refused(proxy: Proxy, engine: Engine, client: Client, wanted: Refuse) 
         witness.get("/witness")
         request = engine.request()
         assert request.line == "GET /witness HTTP/1.1", "the refused request reached the Engine"
-        request.answer()
+        request.respond()
         witness.response()
     rest = engine.received()
     assert not rest, f"of the refused request this reached the Engine: {show(rest)}"

@@ -48,7 +48,7 @@ def host_of(target: bytes) -> bytes:
 
 
 def first_line_of(record: dict) -> str:
-    """What `explain` has to say about a request with this line in the log."""
+    """The first line of `explain` for a request with this line in the log."""
     outcome = record.get("outcome", "forwarded")
     if outcome == "forwarded":
         return f"allow {record['op']}"
@@ -56,7 +56,7 @@ def first_line_of(record: dict) -> str:
         return "allow health"
     if outcome == "denied":
         return f"deny {record['op']}"
-    return f"deny {outcome}: it is answered with {record['status']}, whatever the policy"
+    return f"deny {outcome}: the response is {record['status']}, whatever the policy"
 
 
 def what_was_served(proxy, requests: list[tuple[bytes, bytes]]) -> list[str]:
@@ -87,7 +87,7 @@ def test_explain_says_what_serving_does(
     start, own_engine: Engine, options: list[str], requests: list[tuple[bytes, bytes]]
 ) -> None:
     proxy = start(*options, env={"LOG_FORMAT": "json", "LOG_LEVEL": "debug"})
-    with own_engine.answering():
+    with own_engine.responding():
         served = what_was_served(proxy, requests)
     explained = []
     for method, target in requests:

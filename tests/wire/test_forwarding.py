@@ -29,7 +29,7 @@ def test_api_key_replaces_the_clients(proxy: Proxy, engine: Engine, sent: list[s
         client.get("/version", headers=sent)
         request = engine.request()
         assert request.headers.all("x-api-key") == [API_KEY]
-        request.answer()
+        request.respond()
         assert client.response().status == 200
 
 
@@ -40,7 +40,7 @@ def test_without_api_key_the_clients_passes(start, own_engine: Engine) -> None:
         client.get("/version", headers=["X-Api-Key: mine"])
         request = own_engine.request()
         assert request.header("x-api-key") == "mine"
-        request.answer()
+        request.respond()
         client.response()
 
 
@@ -58,7 +58,7 @@ def test_host_is_localhost(proxy: Proxy, engine: Engine, host: str) -> None:
         client.send(f"GET /version HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())
         request = engine.request()
         assert request.headers.all("Host") == ["localhost"]
-        request.answer()
+        request.respond()
         client.response()
 
 
@@ -72,7 +72,7 @@ def test_naming_the_framing_in_connection_does_not_unframe_a_body(
         client.post("/a", body, headers=[f"Connection: {named}"])
         request = engine.request()
         assert (request.line, request.body) == ("POST /a HTTP/1.1", body)
-        request.answer()
+        request.respond()
         client.response()
     assert not engine.received()
 
@@ -86,11 +86,11 @@ def test_order_and_number_of_repeated_headers_is_kept(proxy: Proxy, engine: Engi
         )
         request = engine.request()
         assert request.headers.all("X-Docker-Expose-Session-Grpc-Method") == methods
-        request.answer()
+        request.respond()
         client.response()
 
 
-def test_answer_comes_back_unchanged(proxy: Proxy, engine: Engine) -> None:
+def test_response_comes_back_unchanged(proxy: Proxy, engine: Engine) -> None:
     """Clients negotiate by these headers; one lost or altered changes what they do."""
     sent = [
         "Api-Version: 1.41",
@@ -108,7 +108,7 @@ def test_answer_comes_back_unchanged(proxy: Proxy, engine: Engine) -> None:
     ]
     with proxy.connect() as client:
         client.get("/_ping")
-        engine.request().answer(body=b"OK", headers=sent)
+        engine.request().respond(body=b"OK", headers=sent)
         response = client.response()
         got = [f"{name}: {value}".rstrip() for name, value in response.headers]
         assert [line for line in got if line.split(":")[0] != "Content-Length"] == sent
@@ -134,7 +134,7 @@ def test_status_of_the_engine_is_the_clients(
 ) -> None:
     with proxy.connect() as client:
         client.get("/version")
-        engine.request().answer(status, b'{"message":"no such container"}\n', reason=reason)
+        engine.request().respond(status, b'{"message":"no such container"}\n', reason=reason)
         response = client.response()
         assert (response.status, response.body) == (status, b'{"message":"no such container"}\n')
 
@@ -152,7 +152,7 @@ def test_upload_reaches_the_engine_while_it_is_sent(proxy: Proxy, engine: Engine
             assert received == part
         client.send(LAST_CHUNK)
         assert request.conn.read_chunk() == b""
-        request.answer()
+        request.respond()
         assert client.response().status == 200
 
 
@@ -185,15 +185,15 @@ def test_upload_of_any_size_arrives_byte_by_byte(
         sender.result()
         assert len(body) == len(data)
         assert body == data
-        request.answer()
+        request.respond()
         assert client.response().status == 200
         request = engine.request()
         assert request.target == "/two"
-        request.answer()
+        request.respond()
         assert client.response().status == 200
 
 
-def test_answer_reaches_the_client_while_the_upload_goes_on(proxy: Proxy, engine: Engine) -> None:
+def test_response_reaches_the_client_while_the_upload_goes_on(proxy: Proxy, engine: Engine) -> None:
     """The build's output comes while the context goes up; both directions run at once."""
     with proxy.connect() as client:
         client.send(b"POST /build HTTP/1.1\r\nHost: docker\r\nTransfer-Encoding: chunked\r\n\r\n")
@@ -216,5 +216,5 @@ def test_docker_host_is_honoured(start, own_engine: Engine) -> None:
     proxy = start(env={"SOCKET_PATH": "", "DOCKER_HOST": f"unix://{own_engine.path}"})
     with proxy.connect() as client:
         client.get("/version")
-        own_engine.request().answer(body=b"mine")
+        own_engine.request().respond(body=b"mine")
         assert client.response().body == b"mine"

@@ -1,4 +1,4 @@
-"""/health and the healthcheck command: what an orchestrator asks, answered by the proxy itself."""
+"""/health and the healthcheck command: requests of orchestrators, with local responses."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ def test_healthy_while_the_engine_accepts(proxy: Proxy, engine: Engine) -> None:
     assert not engine.received(), "the Engine was asked something"
 
 
-def test_head_is_answered_without_body(proxy: Proxy, engine: Engine) -> None:
+def test_head_gets_no_body(proxy: Proxy, engine: Engine) -> None:
     """wget --spider and several balancers ask with HEAD."""
     with proxy.connect() as client:
         client.send(b"HEAD /health HTTP/1.1\r\nHost: docker\r\n\r\n")
         assert client.response("HEAD").status == 200
         client.get("/_ping")  # a body left in the stream would show here
-        engine.request().answer(body=b"OK")
+        engine.request().respond(body=b"OK")
         assert client.response().body == b"OK"
 
 
@@ -71,7 +71,7 @@ def test_other_paths_and_methods_are_the_engines(proxy: Proxy, engine: Engine) -
             )
             request = engine.request()
             assert request.line == f"{method} {target} HTTP/1.1"
-            request.answer(404, b"page not found", reason="Not Found")
+            request.respond(404, b"page not found", reason="Not Found")
             assert client.response().status == 404
 
 
@@ -82,7 +82,7 @@ def test_health_is_not_logged_at_info(start, own_engine: Engine) -> None:
         client.get("/health")
         client.response()
         client.get("/witness")
-        own_engine.request().answer()
+        own_engine.request().respond()
         client.response()
     assert run_binary("healthcheck", PORT=str(proxy.port)).returncode == 0
     proxy.wait_log(lambda line: "/witness" in line, what="about the witness")
@@ -91,7 +91,7 @@ def test_health_is_not_logged_at_info(start, own_engine: Engine) -> None:
 
 
 def test_healthcheck_command(start, own_engine: Engine) -> None:
-    """HEALTHCHECK in a scratch image has nothing but this binary; its exit status is the answer."""
+    """HEALTHCHECK in a scratch image has nothing but this binary; its exit status is the result."""
     proxy = start()
     settings = {"PORT": str(proxy.port), "SOCKET_PATH": own_engine.path}
     assert run_binary("healthcheck", **settings).returncode == 0
@@ -176,7 +176,7 @@ CONNECTS = [
 def test_checks_of_compose_files_work(start, own_engine: Engine, tools: str, words: list[str]) -> None:
     """With service_healthy, whoever waits for a check that cannot run never starts."""
     proxy = start()
-    with own_engine.answering(lambda request: request.answer(body=b"OK")):
+    with own_engine.responding(lambda request: request.respond(body=b"OK")):
         result = run_tool(tools, proxy.port, words)
         assert (result.returncode, result.stderr) == (0, "")
         prints = "-qO-" in words or "-" in words or (
@@ -185,12 +185,12 @@ def test_checks_of_compose_files_work(start, own_engine: Engine, tools: str, wor
 
 
 @pytest.mark.parametrize("words", WGETS + CURLS, ids=" ".join)
-def test_checks_fail_when_the_answer_is_an_error(
+def test_checks_fail_when_the_response_is_an_error(
     start, own_engine: Engine, tools: str, words: list[str]
 ) -> None:
     """A check that is always content restarts nothing."""
     proxy = start()
-    with own_engine.answering(lambda request: request.answer(503, b"OK")):
+    with own_engine.responding(lambda request: request.respond(503, b"OK")):
         assert run_tool(tools, proxy.port, words).returncode == 1
     own_engine.stop()
     assert run_tool(tools, proxy.port, words).returncode == 1
@@ -206,17 +206,17 @@ def test_what_tools_print(start, own_engine: Engine, tools: str) -> None:
     """`docker exec proxy wget -qO- URL` is how people look by hand: a long body comes whole."""
     proxy = start()
     body = b"x" * 100_000 + b"end\n"
-    with own_engine.answering(lambda request: request.answer(body=body)):
+    with own_engine.responding(lambda request: request.respond(body=body)):
         for words in (["wget", "-qO-"], ["curl"]):
             result = run_tool(tools, proxy.port, [*words, "http://localhost:PORT/_ping"])
             assert (result.returncode, result.stdout) == (0, body.decode())
-    own_engine.forget()  # a connection that is kept would be answered by nobody now
-    with own_engine.answering(lambda request: request.answer(404, b"not here\n")):
+    own_engine.forget()  # a connection that is kept would get no response now
+    with own_engine.responding(lambda request: request.respond(404, b"not here\n")):
         result = run_tool(tools, proxy.port, ["curl", "http://localhost:PORT/none"])
         assert (result.returncode, result.stdout) == (0, "not here\n")
         result = run_tool(tools, proxy.port, ["wget", "-qO-", "http://localhost:PORT/none"])
         assert (result.returncode, result.stdout) == (1, "")
-        assert "answers 404: not here" in result.stderr
+        assert "responds with 404: not here" in result.stderr
 
 
 def test_the_exit_code_is_the_one_that_was_asked_for(tools: str) -> None:
@@ -226,7 +226,7 @@ def test_the_exit_code_is_the_one_that_was_asked_for(tools: str) -> None:
 
 def test_grep_decides_by_the_body(start, own_engine: Engine, tools: str) -> None:
     proxy = start()
-    with own_engine.answering(lambda request: request.answer(body=b"not well")):
+    with own_engine.responding(lambda request: request.respond(body=b"not well")):
         line = "wget -qO- http://localhost:PORT/_ping | grep -q OK || exit 1"
         assert run_tool(tools, proxy.port, ["sh", "-c", line]).returncode == 1
 
@@ -254,6 +254,9 @@ def test_grep_decides_by_the_body(start, own_engine: Engine, tools: str) -> None
     ["sh", "-c", "nc -z localhost PORT > /tmp/file"],
     ["sh", "-c", "nc -z localhost $PORT"],
     ["sh", "-c", "nc -z localhost PORT || true"],
+    ["sh", "-c", "nc -z localhost PORT | || exit 1"],
+    ["sh", "-c", "nc -z localhost PORT || exit 1 | grep OK"],
+    ["sh", "-c", "nc -z localhost PORT |"],
     ["sh", "-c", "nc -z `hostname` PORT"],
     ["sh", "-c", "nc -z 'localhost PORT"],
     ["sh", "-c", "wget --spider http://localhost:PORT/ | sh"],
@@ -264,7 +267,7 @@ def test_tools_do_nothing_else(start, own_engine: Engine, tools: str, words: lis
     there: to other hosts, other ports, other methods, files or programs."""
     proxy = start()
     words = [word.replace("OTHER", str(free_port())) for word in words]
-    with own_engine.answering():
+    with own_engine.responding():
         result = run_tool(tools, proxy.port, words)
     assert result.returncode == 1
     assert result.stderr, "says why"
@@ -306,7 +309,7 @@ def test_checks_ask_where_process_1_listens(start, own_engine: Engine, tools: st
     """command: --port 9000 is what the container was started with, and what its check must ask."""
     port = free_port()
     proxy = start("--port", str(port), port=port, env={"PORT": "1"}, prefix=[*CONTAINER, *init])
-    with own_engine.answering():
+    with own_engine.responding():
         for command in ([BINARY, "healthcheck"],
                         [f"{tools}/wget", "-q", "--spider", f"http://localhost:{port}/_ping"],
                         [f"{tools}/sh", "-c", f"nc -z localhost {port} || exit 1"]):
@@ -315,6 +318,11 @@ def test_checks_ask_where_process_1_listens(start, own_engine: Engine, tools: st
         assert in_container(proxy, f"{tools}/nc", "-z", "localhost", "1").returncode == 1
         result = in_container(proxy, BINARY, "healthcheck", "--port", str(free_port()))
         assert result.returncode == 1, "what the command itself says counts"
+        assert in_container(proxy, BINARY, "healthcheck", f"tcp://localhost:{port}").returncode == 0
+        for address in (f"tcp://127.0.0.1:{free_port()}", f"unix://{own_engine.path}"):
+            result = in_container(proxy, BINARY, "healthcheck", address)
+            assert result.returncode == 1
+            assert f"{address} is not asked: the proxy listens on tcp://" in result.stderr
     os.kill(process_1(proxy), signal.SIGKILL)  # and all others of the namespace end with it
     proxy.process.wait(PATIENCE)
     proxy.process.returncode = 0  # how it ends is its own affair here

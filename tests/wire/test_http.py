@@ -1,4 +1,4 @@
-"""HTTP/1.0 and 1.1 between a client and the proxy: who keeps the connection, and where each answer
+"""HTTP/1.0 and 1.1 between a client and the proxy: who keeps the connection, and where each response
 ends."""
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ def chunked(*parts: bytes, extension: bytes = b"", trailers: bytes = b"") -> byt
 # HTTP/1.0
 
 
-def test_1_0_client_gets_a_chunked_answer_without_chunks(proxy: Proxy, engine: Engine) -> None:
-    """A 1.0 client would show the chunk sizes as part of the answer."""
+def test_1_0_client_gets_a_chunked_response_without_chunks(proxy: Proxy, engine: Engine) -> None:
+    """A 1.0 client would show the chunk sizes as part of the response."""
     with proxy.connect() as client:
         client.send(b"GET /containers/json HTTP/1.0\r\n\r\n")
         conn = engine.request().conn
@@ -31,7 +31,7 @@ def test_1_0_client_gets_a_chunked_answer_without_chunks(proxy: Proxy, engine: E
         assert response.body == b"hello world"
 
 
-def test_1_0_keep_alive_client_and_a_chunked_answer(proxy: Proxy, engine: Engine) -> None:
+def test_1_0_keep_alive_client_and_a_chunked_response(proxy: Proxy, engine: Engine) -> None:
     """Without a length the connection cannot be kept, whatever the client asked."""
     with proxy.connect() as client:
         client.send(b"GET /containers/json HTTP/1.0\r\nConnection: keep-alive\r\n\r\n")
@@ -44,17 +44,17 @@ def test_1_0_keep_alive_client_and_a_chunked_answer(proxy: Proxy, engine: Engine
 
 
 @pytest.mark.parametrize(
-    "method,answer",
+    "method,response",
     [("HEAD", b"HTTP/1.1 200 OK\r\n"), ("GET", b"HTTP/1.1 304 Not Modified\r\n")],
 )
 def test_1_0_client_is_told_of_no_chunks_where_there_is_no_body(
-    proxy: Proxy, engine: Engine, method: str, answer: bytes
+    proxy: Proxy, engine: Engine, method: str, response: bytes
 ) -> None:
     """RFC 9112 §6.1: no Transfer-Encoding for who does not know what that is."""
     with proxy.connect() as client:
         client.send(f"{method} /containers/x/archive HTTP/1.0\r\n\r\n".encode())
         conn = engine.request().conn
-        conn.send(answer + b"Transfer-Encoding: chunked\r\n\r\n")
+        conn.send(response + b"Transfer-Encoding: chunked\r\n\r\n")
         conn.idle = True
         assert client.response(method).header("Transfer-Encoding") is None
         client.expect_end()
@@ -74,10 +74,10 @@ def test_1_0_stream_comes_as_it_is_produced(proxy: Proxy, engine: Engine) -> Non
         client.expect_end()
 
 
-def test_1_0_connection_closes_after_the_answer(proxy: Proxy, engine: Engine) -> None:
+def test_1_0_connection_closes_after_the_response(proxy: Proxy, engine: Engine) -> None:
     with proxy.connect() as client:
         client.send(b"GET /_ping HTTP/1.0\r\n\r\n")
-        engine.request().answer(body=b"OK")
+        engine.request().respond(body=b"OK")
         assert client.response().body == b"OK"
         client.expect_end()
 
@@ -87,7 +87,7 @@ def test_1_0_keep_alive(proxy: Proxy, engine: Engine) -> None:
     with proxy.connect() as client:
         for number in range(3):
             client.send(b"GET /_ping HTTP/1.0\r\nConnection: Keep-Alive\r\n\r\n")
-            engine.request().answer(body=b"OK %d" % number)
+            engine.request().respond(body=b"OK %d" % number)
             response = client.response()
             assert response.body == b"OK %d" % number
             assert (response.header("Connection") or "").lower() == "keep-alive"
@@ -98,7 +98,7 @@ def test_1_0_with_a_pipelined_request_after_close(proxy: Proxy, engine: Engine) 
         client.send(b"GET /one HTTP/1.0\r\n\r\nGET /two HTTP/1.0\r\n\r\n")
         request = engine.request()
         assert request.target == "/one"
-        request.answer()
+        request.respond()
         client.response()
         client.expect_end()
         assert not engine.received()
@@ -113,19 +113,19 @@ def test_keep_alive_is_the_rule(proxy: Proxy, engine: Engine) -> None:
             client.get(f"/{number}")
             request = engine.request()
             assert request.target == f"/{number}"
-            request.answer(body=b"%d" % number)
+            request.respond(body=b"%d" % number)
             assert client.response().body == b"%d" % number
 
 
 @pytest.mark.parametrize("value", ["close", "Close", "X-Foo, close", "close, X-Foo"])
 def test_client_asks_to_close(proxy: Proxy, engine: Engine, value: str) -> None:
-    """The answer says so too, then the end; a request behind it is ignored, as the Engine does."""
+    """The response says so too, then the end; a request behind it is ignored, as the Engine does."""
     with proxy.connect() as client:
         client.get("/one", headers=[f"Connection: {value}"])
         client.get("/two")
         request = engine.request()
         assert request.target == "/one"
-        request.answer(body=b"one")
+        request.respond(body=b"one")
         response = client.response()
         assert response.body == b"one"
         assert (response.header("Connection") or "").lower() == "close"
@@ -134,11 +134,11 @@ def test_client_asks_to_close(proxy: Proxy, engine: Engine, value: str) -> None:
 
 
 def test_engine_that_closes_is_no_reason_to_fail(proxy: Proxy, engine: Engine) -> None:
-    """Connection: close from the Engine: the answer is whole, and the next request works."""
+    """Connection: close from the Engine: the response is whole, and the next request works."""
     with proxy.connect() as client:
         client.get("/one")
         request = engine.request()
-        request.answer(body=b"one", headers=["Connection: close"])
+        request.respond(body=b"one", headers=["Connection: close"])
         request.conn.close()
         response = client.response()
         assert response.body == b"one"
@@ -146,11 +146,11 @@ def test_engine_that_closes_is_no_reason_to_fail(proxy: Proxy, engine: Engine) -
             client.expect_end()
             return
         client.get("/two")
-        engine.request().answer(body=b"two")
+        engine.request().respond(body=b"two")
         assert client.response().body == b"two"
 
 
-def test_pipelined_requests_are_answered_in_order(proxy: Proxy, engine: Engine) -> None:
+def test_pipelined_requests_get_responses_in_order(proxy: Proxy, engine: Engine) -> None:
     with proxy.connect() as client:
         client.send(
             b"".join(b"GET /%d HTTP/1.1\r\nHost: docker\r\n\r\n" % number for number in range(20))
@@ -158,9 +158,9 @@ def test_pipelined_requests_are_answered_in_order(proxy: Proxy, engine: Engine) 
         for number in range(20):
             request = engine.request()
             assert request.target == f"/{number}"
-            request.answer(body=b"answer %d" % number)
+            request.respond(body=b"response %d" % number)
         for number in range(20):
-            assert client.response().body == b"answer %d" % number
+            assert client.response().body == b"response %d" % number
 
 
 def test_pipelined_uploads(proxy: Proxy, engine: Engine) -> None:
@@ -176,7 +176,7 @@ def test_pipelined_uploads(proxy: Proxy, engine: Engine) -> None:
         for target, body in (("/a", b"a" * 70000), ("/b", b"b" * 70000), ("/c", b"")):
             request = engine.request()
             assert (request.target, request.body) == (target, body)
-            request.answer(body=target.encode())
+            request.respond(body=target.encode())
         assert [client.response().body for _ in range(3)] == [b"/a", b"/b", b"/c"]
 
 
@@ -194,7 +194,7 @@ def test_second_of_two_waits_for_the_first(proxy: Proxy, engine: Engine) -> None
         assert client.response().status == 204
         second = engine.request()
         assert second.target == "/containers/x/json"
-        second.answer()
+        second.respond()
         assert client.response().status == 200
 
 
@@ -220,12 +220,12 @@ def test_head_has_no_body_whatever_its_headers_say(
         if framing.startswith("Content-Length"):
             assert response.header("Content-Length") == "1234"
         client.get("/next")
-        engine.request().answer(body=b"next")
+        engine.request().respond(body=b"next")
         assert client.response().body == b"next"
 
 
 @pytest.mark.parametrize(
-    "answer",
+    "response",
     [
         b"HTTP/1.1 204 No Content\r\n\r\n",
         b"HTTP/1.1 304 Not Modified\r\n\r\n",
@@ -233,17 +233,17 @@ def test_head_has_no_body_whatever_its_headers_say(
         b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
     ],
 )
-def test_answers_without_body(proxy: Proxy, engine: Engine, answer: bytes) -> None:
-    """docker start answers 204 or 304: the next command on the connection must not wait for a
+def test_responses_without_body(proxy: Proxy, engine: Engine, response: bytes) -> None:
+    """docker start responds with 204 or 304: the next command on the connection must not wait for a
     body."""
     with proxy.connect() as client:
         client.post("/containers/x/start")
         conn = engine.request().conn
-        conn.send(answer)
+        conn.send(response)
         conn.idle = True
-        assert client.response().status == int(answer[9:12])
+        assert client.response().status == int(response[9:12])
         client.get("/next")
-        engine.request().answer(body=b"next")
+        engine.request().respond(body=b"next")
         assert client.response().body == b"next"
 
 
@@ -252,21 +252,21 @@ def test_answers_without_body(proxy: Proxy, engine: Engine, answer: bytes) -> No
 def test_what_never_has_a_body_announces_none(
     proxy: Proxy, engine: Engine, status: bytes, framing: bytes
 ) -> None:
-    """RFC 9110 §8.6, RFC 9112 §6.1: a client that believes the field would take the next answer
+    """RFC 9110 §8.6, RFC 9112 §6.1: a client that believes the field would take the next response
     for the body of this one."""
     with proxy.connect() as client:
         client.get("/one")
         conn = engine.request().conn
         conn.send(b"HTTP/1.1 " + status + b"\r\nX-Kept: 1\r\n" + framing + b"\r\n")
-        answer = client.read_response_head()
-        assert answer.status == int(status[:3])
-        assert [name for name, _ in answer.headers] == ["X-Kept"]
-        if answer.status == 103:
+        response = client.read_response_head()
+        assert response.status == int(status[:3])
+        assert [name for name, _ in response.headers] == ["X-Kept"]
+        if response.status == 103:
             conn.send(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
             assert client.response().body == b"ok"
         conn.idle = True
         client.get("/next")
-        engine.request().answer(body=b"next")
+        engine.request().respond(body=b"next")
         assert client.response().body == b"next"
 
 
@@ -282,11 +282,11 @@ def test_connect_is_told_what_is_allowed(proxy: Proxy, engine: Engine) -> None:
     assert not engine.received()
 
 
-# chunked answers
+# chunked responses
 
 
 @pytest.mark.parametrize(
-    "answer,body",
+    "response,body",
     [
         (chunked(b"hello", b"world"), b"helloworld"),
         (chunked(), b""),
@@ -315,34 +315,34 @@ def test_connect_is_told_what_is_allowed(proxy: Proxy, engine: Engine) -> None:
     ],
 )
 @pytest.mark.parametrize("step", [None, 1], ids=["whole", "byte by byte"])
-def test_chunked_answers(
-    proxy: Proxy, engine: Engine, answer: bytes, body: bytes, step: int | None
+def test_chunked_responses(
+    proxy: Proxy, engine: Engine, response: bytes, body: bytes, step: int | None
 ) -> None:
     with proxy.connect() as client:
         client.get("/one")
         conn = engine.request().conn
-        for at in range(0, len(answer), step or len(answer)):
-            conn.send(answer[at : at + (step or len(answer))])
+        for at in range(0, len(response), step or len(response)):
+            conn.send(response[at : at + (step or len(response))])
         conn.idle = True
         assert client.response().body == body
         client.get("/next")
-        engine.request().answer(body=b"next")
+        engine.request().respond(body=b"next")
         assert client.response().body == b"next"
 
 
-def test_large_answers_are_whole(proxy: Proxy, engine: Engine) -> None:
+def test_large_responses_are_whole(proxy: Proxy, engine: Engine) -> None:
     """Sizes around every buffer: one byte less, as much, one more."""
     with proxy.connect() as client:
         for size in [size + delta for size in (4096, 16384, 65536, 262144) for delta in (-1, 0, 1)]:
             data = bytes(number % 251 for number in range(size))
-            for answer in (
+            for response in (
                 b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % size + data,
                 chunked(data),
             ):
                 client.get("/size")
                 conn = engine.request().conn
                 conn.idle = True
-                sender = Background(lambda: conn.send(answer))
+                sender = Background(lambda: conn.send(response))
                 assert client.response().body == data
                 sender.result()
 
@@ -352,7 +352,7 @@ def test_garbage_behind_a_request_and_the_end_is_refused_once(proxy: Proxy, engi
     with proxy.connect() as client:
         client.send(b"GET /_ping HTTP/1.1\r\nHost: x\r\n\r\nBAD\n\n")
         client.sock.shutdown(socket.SHUT_WR)
-        engine.request().answer(body=b"OK")
+        engine.request().respond(body=b"OK")
         everything = client.read_to_end()
     assert everything.count(b"HTTP/1.1 400 ") == 1
     assert len(everything) < 2000
@@ -366,6 +366,6 @@ def test_nothing_behind_connection_close_is_forwarded(proxy: Proxy, engine: Engi
             b"GET /b HTTP/1.1\r\nHost: x\r\n\r\n"
         )
         client.sock.shutdown(socket.SHUT_WR)
-        engine.request().answer(body=b"OK")
+        engine.request().respond(body=b"OK")
         assert client.read_to_end().count(b"HTTP/1.1 ") == 1
     assert not engine.received()

@@ -41,7 +41,7 @@ def learn(start, own_engine: Engine, tmp_path) -> Callable[..., str]:
         out = tmp_path / "learned.yaml"
         prefix = ["sh", "-c", 'out=$1 && shift && exec "$@" >"$out"', "sh", str(out)]
         proxy = start(*arguments, env=env, prefix=prefix, **options)
-        with own_engine.answering():
+        with own_engine.responding():
             for request in requests:
                 assert ask(proxy, request) == 200
         proxy.terminate()
@@ -65,7 +65,7 @@ def test_traefik_like_traffic_becomes_a_policy(learn, start, own_engine: Engine,
     ]
     port = int(document["listeners"][0]["address"].rpartition(":")[2])
     proxy = start("-c", str(file), port=port)
-    with own_engine.answering():
+    with own_engine.responding():
         assert [ask(proxy, request) for request in TRAEFIK] == [200] * len(TRAEFIK)
         assert [ask(proxy, request) for request in NOT_TRAEFIK] == [403] * len(NOT_TRAEFIK)
 
@@ -109,10 +109,10 @@ def test_a_stray_404_becomes_no_rule(start, own_engine: Engine, tmp_path) -> Non
     out = tmp_path / "learned.yaml"
     proxy = start("learn", prefix=["sh", "-c", f'exec "$@" >{out}', "sh"])
 
-    def answer(request: Request) -> None:
-        request.answer(404 if request.target == "/metrics" else 200, b"{}")
+    def respond(request: Request) -> None:
+        request.respond(404 if request.target == "/metrics" else 200, b"{}")
 
-    with own_engine.answering(answer):
+    with own_engine.responding(respond):
         assert [ask(proxy, f"GET {path}") for path in ("/_ping", "/metrics", "/new")] == [200, 404, 200]
     proxy.terminate()
     assert proxy.wait_exit() == 0
@@ -127,14 +127,14 @@ def test_nothing_asked_nothing_allowed(learn) -> None:
 
 
 def test_health_is_not_learnt(learn) -> None:
-    """It is answered without the Engine, and needs no rule."""
+    """It has a local response, and needs no rule."""
     assert "health" not in learn(["GET /health", "GET /_ping"], "learn")
 
 
 def test_learning_says_what_is_new(start, own_engine: Engine) -> None:
     """Progress: each operation of each client once, as it is first seen."""
     proxy = start("learn")
-    with own_engine.answering():
+    with own_engine.responding():
         for _ in range(3):
             ask(proxy, "GET /images/json")
     proxy.wait_log(lambda line: "image.list" in line and "127.0.0.1" in line and "learn" in line)

@@ -36,7 +36,7 @@ def test_stop_when_idle_is_immediate(start, own_engine: Engine, number: int) -> 
     proxy = start("--shutdown-grace", "600")
     with proxy.connect() as idle, proxy.connect() as kept:
         kept.get("/one")
-        own_engine.request().answer()
+        own_engine.request().respond()
         kept.response()
         began = time.monotonic()
         proxy.process.send_signal(number)
@@ -53,7 +53,7 @@ def test_stop_before_the_first_client(start) -> None:
 
 
 def test_stop_finishes_what_is_short(start, own_engine: Engine) -> None:
-    """A request that was taken is answered, whole; new ones are not taken."""
+    """An accepted request gets its whole response; new requests are not accepted."""
     proxy = start()
     with proxy.connect() as client:
         client.get("/slow")
@@ -77,24 +77,24 @@ def test_stop_lets_an_upload_end(start, own_engine: Engine) -> None:
         eventually(lambda: refuses_connection(proxy.port), "the listener to close")
         client.send(b"rest")
         request.conn.expect(b"halfrest")
-        request.answer(body=b"done")
+        request.respond(body=b"done")
         assert client.response().body == b"done"
         client.expect_end()
     assert proxy.wait_exit() == 0
 
 
-def test_stop_answers_who_has_connected_already(start, own_engine: Engine) -> None:
+def test_stop_responds_to_clients_that_have_connected(start, own_engine: Engine) -> None:
     """A restart under load: a client in the queue of the listener is told, not reset."""
     proxy = start("--workers", "1")
-    with own_engine.answering():
+    with own_engine.responding():
         proxy.process.send_signal(signal.SIGSTOP)
         proxy.terminate()
         clients = [proxy.connect() for _ in range(400)]  # more than are accepted in a turn
         for client in clients:
             client.get("/version", headers=["Connection: close"])
         proxy.process.send_signal(signal.SIGCONT)
-        answers = [client.response().status for client in clients]
-        assert set(answers) <= {200, 503}
+        responses = [client.response().status for client in clients]
+        assert set(responses) <= {200, 503}
         for client in clients:
             client.close()
         assert proxy.wait_exit() == 0
@@ -133,7 +133,7 @@ def test_stop_resets_nobody_who_connects(start) -> None:
     assert proxy.wait_exit() == 0
 
 
-def test_last_answer_says_close(start, own_engine: Engine) -> None:
+def test_last_response_says_close(start, own_engine: Engine) -> None:
     """A client that keeps connections learns not to send its next request here."""
     proxy = start()
     with proxy.connect() as client:
@@ -141,7 +141,7 @@ def test_last_answer_says_close(start, own_engine: Engine) -> None:
         request = own_engine.request()
         proxy.terminate()
         eventually(lambda: refuses_connection(proxy.port), "the listener to close")
-        request.answer()
+        request.respond()
         assert (client.response().header("Connection") or "").lower() == "close"
         client.expect_end()
     assert proxy.wait_exit() == 0
@@ -176,8 +176,8 @@ def test_stop_closes_streams_after_the_grace(start, own_engine: Engine) -> None:
 
 
 @pytest.mark.parametrize("grace", ["0", "1"])
-def test_stop_through_the_proxy_itself_is_answered(start, own_engine: Engine, grace: str) -> None:
-    """An updater asks the Engine to stop the container of the proxy: the Engine answers when the
+def test_stop_through_the_proxy_itself_gets_a_response(start, own_engine: Engine, grace: str) -> None:
+    """An updater asks the Engine to stop the container of the proxy: the Engine responds when the
     proxy has ended. The client is told, and the log says which request it was."""
     proxy = start("--shutdown-grace", grace)
     with proxy.connect() as client, proxy.connect() as uploading, proxy.connect() as begun:
@@ -239,20 +239,20 @@ def test_hangup_is_ignored(start, own_engine: Engine) -> None:
 
 
 @pytest.mark.parametrize(
-    "version,answer",
+    "version,response",
     [
         ("1.1", b"HTTP/1.1 200 OK\r\n\r\npart"),
         ("1.0", b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + chunk(b"part")),
     ],
 )
-def test_stop_resets_answers_that_end_with_the_connection(
-    start, own_engine: Engine, version: str, answer: bytes
+def test_stop_resets_responses_that_end_with_the_connection(
+    start, own_engine: Engine, version: str, response: bytes
 ) -> None:
     """docker save must fail, not write half an image: there a close would say that it is whole."""
     proxy = start("--shutdown-grace", "0")
     with proxy.connect() as client:
         client.get("/images/get", version=version)
-        own_engine.request().conn.send(answer)
+        own_engine.request().conn.send(response)
         client.read_until(b"part")
         proxy.terminate()
         with pytest.raises(EndOfStream, match="reset"):
@@ -284,7 +284,7 @@ def test_log_pipe_that_nobody_reads_does_not_kill_it(start, own_engine: Engine) 
     for target in ("/one", "/two"):
         with proxy.connect() as client:
             client.get(target)
-            own_engine.request().answer()
+            own_engine.request().respond()
             assert client.response().status == 200
     assert proxy.process.poll() is None
 
@@ -301,7 +301,7 @@ def test_client_that_resets_while_written_to_does_not_kill_it(proxy: Proxy, engi
         pass
     with proxy.connect() as other:
         other.get("/one")
-        engine.request().answer()
+        engine.request().respond()
         assert other.response().status == 200
 
 
@@ -309,7 +309,7 @@ def test_client_that_resets_while_written_to_does_not_kill_it(proxy: Proxy, engi
 
 
 def serves(proxy: Proxy) -> None:
-    """It has answered, so everything that comes before the first byte of a client is done."""
+    """It has responded, so everything that comes before the first byte of a client is done."""
     with proxy.connect() as client:
         client.get("/health")
         client.response()
@@ -337,7 +337,7 @@ def test_root_drops_to_nobody_with_the_group_of_the_socket(start, own_engine: En
     assert int(proxy.status("CapEff"), 16) == int(proxy.status("CapPrm"), 16) == 0
     with proxy.connect() as client:
         client.get("/one")
-        own_engine.request().answer()
+        own_engine.request().respond()
         assert client.response().status == 200
 
 
@@ -365,7 +365,7 @@ def test_root_stays_where_dropping_would_lose_the_socket(start, own_engine: Engi
     assert own_engine.path in line
     with proxy.connect() as client:
         client.get("/one")
-        own_engine.request().answer()
+        own_engine.request().respond()
         assert client.response().status == 200
 
 
@@ -451,7 +451,7 @@ def test_stale_bind_mount_is_recognised(start, own_engine: Engine, folder: str) 
     )
     with proxy.connect() as client:
         client.get("/one")
-        own_engine.request().answer()
+        own_engine.request().respond()
         assert client.response().status == 200
     own_engine.stop()
     own_engine.start()
@@ -473,7 +473,7 @@ def test_mount_of_the_folder_survives_a_restart(start, own_engine: Engine) -> No
     for _ in range(2):
         with proxy.connect() as client:
             client.get("/one")
-            own_engine.request().answer()
+            own_engine.request().respond()
             assert client.response().status == 200
         inode = os.stat(own_engine.path).st_ino
         os.link(
@@ -526,10 +526,10 @@ def test_socket_of_a_successor_stays(start, own_engine: Engine, folder: str) -> 
         first.wait_log(lambda line: "stopping" in line, what="of the signal")
         eventually(lambda: not os.path.exists(path), "the socket to go")
         start_there()
-        request.answer()
+        request.respond()
         stream.read_until(b"ok")
     assert first.wait_exit() == 0
     with connect() as stream:
         stream.send(b"GET /version HTTP/1.1\r\nHost: docker\r\n\r\n")
-        own_engine.request().answer(body=b"the second")
+        own_engine.request().respond(body=b"the second")
         assert stream.read_until(b"the second").startswith(b"HTTP/1.1 200")

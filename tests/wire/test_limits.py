@@ -30,7 +30,7 @@ def served(proxy: Proxy, engine: Engine) -> None:
         client.get("/still-there")
         request = engine.request()
         assert request.target == "/still-there"
-        request.answer()
+        request.respond()
         assert client.response().status == 200
 
 
@@ -65,7 +65,7 @@ def test_head_that_stops_is_given_up(start, own_engine: Engine, sent: bytes) -> 
     served(proxy, own_engine)
 
 
-def test_slow_head_of_a_head_request_is_answered_without_a_body(start, own_engine: Engine) -> None:
+def test_slow_head_of_a_head_request_gets_no_body(start, own_engine: Engine) -> None:
     proxy = start("--head-timeout", "1")
     with proxy.connect() as client:
         client.send(b"HEAD /_ping HTTP/1.1\r\nHost")
@@ -89,7 +89,7 @@ def test_second_head_has_a_deadline_too(start, own_engine: Engine) -> None:
     proxy = start("--head-timeout", "1")
     with proxy.connect() as client:
         client.get("/one")
-        own_engine.request().answer()
+        own_engine.request().respond()
         client.response()
         client.send(b"GET /two HTTP/1.1\r\nHost")
         client.expect_refusal(408)
@@ -100,7 +100,7 @@ def test_empty_line_behind_a_body_is_no_slow_head(start, own_engine: Engine) -> 
     proxy = start("--head-timeout", "1")
     with proxy.connect() as client, proxy.connect() as witness:
         client.post("/one", b"{}")
-        own_engine.request().answer()
+        own_engine.request().respond()
         client.response()
         client.send(b"\r\n")
         witness.send(b"G")
@@ -115,11 +115,11 @@ def test_idle_kept_connection_is_no_slow_head(start, own_engine: Engine) -> None
     proxy = start("--head-timeout", "1")
     with proxy.connect() as client:
         client.get("/one")
-        own_engine.request().answer()
+        own_engine.request().respond()
         client.response()
         client.expect_silence(2.5)
         client.get("/two")
-        own_engine.request().answer()
+        own_engine.request().respond()
         assert client.response().status == 200
 
 
@@ -134,7 +134,7 @@ def test_forwarded_head_may_be_longer_than_the_clients(start, own_engine: Engine
         client.get("/one", headers=["X-Registry-Config: " + "x" * 250_000])
         request = own_engine.request()
         assert len(request.header("X-Registry-Config")) == 250_000
-        request.answer()
+        request.respond()
         assert client.response().status == 200
 
 
@@ -143,7 +143,7 @@ def test_ceiling_of_a_head_can_be_set(start, own_engine: Engine) -> None:
     proxy = start("--max-head", "16384")
     with proxy.connect() as client:
         client.get("/one", headers=["X-Registry-Config: " + "x" * 12_000])
-        own_engine.request().answer()
+        own_engine.request().respond()
         assert client.response().status == 200
     with proxy.connect() as client:
         client.get("/two", headers=["X-Registry-Config: " + "x" * 20_000])
@@ -159,10 +159,10 @@ def test_ceiling_of_a_head_can_be_set(start, own_engine: Engine) -> None:
     reason="needs 4096 open files, more than the hard limit",
 )
 def test_thousand_connections_at_once(start, own_engine: Engine) -> None:
-    """Every one of a thousand clients gets its own answer, and the memory is returned."""
+    """Every one of a thousand clients gets its own response, and the memory is returned."""
     proxy = start()
     before = proxy.open_files()
-    with own_engine.answering(lambda request: request.answer(body=request.target.encode())):
+    with own_engine.responding(lambda request: request.respond(body=request.target.encode())):
         clients = [proxy.connect() for _ in range(1000)]
         for number, client in enumerate(clients):
             client.get(f"/{number}")
@@ -181,10 +181,10 @@ def test_connection_ceiling(start, own_engine: Engine) -> None:
     own_engine.forget()
     before = proxy.open_files()
     inside = []
-    for _ in range(20):  # one by one: the first answer shows that earlier connections are gone
+    for _ in range(20):  # one by one: the first response shows that earlier connections are gone
         inside.append(proxy.connect())
         inside[-1].get("/inside")
-        own_engine.request().answer()
+        own_engine.request().respond()
         assert inside[-1].response().status == 200
     newcomer = proxy.connect()
     newcomer.get("/newcomer")
@@ -192,7 +192,7 @@ def test_connection_ceiling(start, own_engine: Engine) -> None:
         client.get("/inside")
         request = own_engine.request()
         assert request.target == "/inside"
-        request.answer()
+        request.respond()
         assert client.response().status == 200
     newcomer.expect_refusal(429)
     newcomer.close()
@@ -203,7 +203,7 @@ def test_connection_ceiling(start, own_engine: Engine) -> None:
     newcomer.get("/newcomer")
     request = own_engine.request()
     assert request.target == "/newcomer"
-    request.answer()
+    request.respond()
     assert newcomer.response().status == 200
     newcomer.close()
 
@@ -212,10 +212,10 @@ def test_connections_over_the_ceiling_are_in_the_log(start, own_engine: Engine) 
     """Who looks why clients fail must not find nothing; nor a line for each of thousands."""
     proxy = start("--max-connections", "2", "--workers", "1")
     inside = []
-    for _ in range(2):  # one by one: the first answer shows that earlier connections are gone
+    for _ in range(2):  # one by one: the first response shows that earlier connections are gone
         inside.append(proxy.connect())
         inside[-1].get("/inside")
-        own_engine.request().answer()
+        own_engine.request().respond()
         assert inside[-1].response().status == 200
     for _ in range(10):
         with proxy.connect() as newcomer:
@@ -242,7 +242,7 @@ def test_newcomers_are_told_that_descriptors_ran_out(start, own_engine: Engine) 
         assert own_engine.head().target == "/events"
     outside = [proxy.connect() for _ in range(100)]  # more than there is room for
     assert "ulimit -n" in outside[-1].expect_refusal(429)
-    assert not any(client.readable() for client in inside), "a stream was answered, or ended"
+    assert not any(client.readable() for client in inside), "a stream got a response, or ended"
     for client in inside + outside:
         client.close()
 
@@ -262,12 +262,12 @@ def test_out_of_file_descriptors(start, own_engine: Engine) -> None:
 
 
 def test_few_descriptors_leave_some_for_the_engine(start, own_engine: Engine) -> None:
-    """Connections that take every descriptor are of no use: none of them gets an answer."""
+    """Connections that take every descriptor are of no use: none of them gets a response."""
     # One thread takes the first client first.
     proxy = start("--workers", "1", preexec_fn=few_descriptors(64))
     clients = [proxy.connect() for _ in range(60)]
     clients[0].get("/version")
-    own_engine.request().answer()
+    own_engine.request().respond()
     assert clients[0].response().status == 200
     for client in clients:
         client.close()
@@ -340,7 +340,7 @@ def test_engine_that_does_not_read_costs_no_memory(start, own_engine: Engine) ->
             received += len(data)
         assert received == size
         sender.result()
-        conn.answer()
+        conn.respond()
         assert client.response().status == 200
 
 
@@ -401,7 +401,7 @@ def odd_connections(proxy: Proxy, engine: Engine) -> None:
             client.send(sent)
             leave(client)
     for leave in (Client.close, Client.reset):
-        for answer in (
+        for response in (
             b"",
             b"HTTP/1.1 200 OK\r\n",
             b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf",
@@ -412,7 +412,7 @@ def odd_connections(proxy: Proxy, engine: Engine) -> None:
                 client = proxy.connect()
                 client.post("/containers/x/attach", headers=["Connection: Upgrade", "Upgrade: tcp"])
                 conn = read_this(engine, b"/containers/x/attach")
-                conn.send(answer)
+                conn.send(response)
                 if engine_first:
                     conn.close()
                     leave(client)
@@ -472,7 +472,7 @@ def test_descriptors_are_not_inherited(start, own_engine: Engine) -> None:
                 if not flags & 0o2000000:
                     open_ones.append(os.readlink(f"/proc/{proxy.pid}/fd/{fd}"))
         assert not open_ones
-        request.answer()
+        request.respond()
         client.response()
 
 
@@ -485,7 +485,7 @@ def test_idle_connections_hold_no_pipes(proxy: Proxy, engine: Engine) -> None:
         request = engine.head()
         client.send(b"b" * 32768)
         request.conn.read_body(request)
-        request.answer()
+        request.respond()
         assert client.response().status == 200
     after = proxy.open_files()
     for client in clients:
@@ -508,9 +508,9 @@ def test_client_that_left_with_bytes_behind_its_request_is_let_go(
         client.send(b"GET /one HTTP/1.1\r\nHost: x\r\n\r\n" + behind)
         request = own_engine.request()
         if behind.startswith(b"GET"):
-            request.answer()
+            request.respond()
             client.response()
-            own_engine.request()  # and this one is never answered
+            own_engine.request()  # and this one never gets a response
         client.close()
     for conn in list(own_engine.conns):
         conn.sock.settimeout(PATIENCE)

@@ -51,7 +51,7 @@ def without_ipv6() -> None:
 def test_both_families_through_one_port(proxy: Proxy, engine: Engine, host: str) -> None:
     with proxy.connect(host) as client:
         client.get("/version")
-        engine.request().answer(body=host.encode())
+        engine.request().respond(body=host.encode())
         assert client.response().body == host.encode()
 
 
@@ -61,7 +61,7 @@ def test_without_ipv6_it_serves_ipv4(start, own_engine: Engine) -> None:
     proxy = start(preexec_fn=without_ipv6)
     with proxy.connect("127.0.0.1") as client:
         client.get("/version")
-        own_engine.request().answer()
+        own_engine.request().respond()
         assert client.response().status == 200
     assert not [
         line for line in proxy.lines if "error" in line.lower()
@@ -135,7 +135,7 @@ def test_a_silent_connection_is_not_forgotten_on_its_way(proxy: Proxy, host: str
         assert client.response().status == 200
         seconds = eventually(
             lambda: keepalive_seconds(proxy.port, client.port),
-            "a timer for packets on a silent connection",  # another one while an answer is on its way
+            "a timer for packets on a silent connection",  # another one while a response is on its way
         )
         assert seconds <= 60
 
@@ -160,7 +160,7 @@ def test_unix_listener(start, own_engine: Engine, folder: str) -> None:
     eventually(connected, "the unix listener")
     with Stream(sock, "client") as stream:
         stream.send(b"GET /version HTTP/1.1\r\nHost: docker\r\n\r\n")
-        own_engine.request().answer(body=b"by unix")
+        own_engine.request().respond(body=b"by unix")
         assert stream.read_until(b"by unix").startswith(b"HTTP/1.1 200")
     proxy.stop()
     assert not os.path.exists(path)

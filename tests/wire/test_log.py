@@ -27,7 +27,7 @@ def test_line_names_method_path_status_bytes_time_and_client(proxy: Proxy, engin
     since = len(proxy.lines)
     with proxy.connect() as client:
         client.post("/v1.41/containers/log-fields/kill?signal=HUP", b"")
-        engine.request().answer(404, b"x" * 1234, reason="Not Found")
+        engine.request().respond(404, b"x" * 1234, reason="Not Found")
         assert client.response().status == 404
         line = one_line(proxy, "log-fields", since)
         words = re.split(r'[\s="]+', line)
@@ -74,7 +74,7 @@ def test_a_head_that_is_refused_unread_leaves_its_method(proxy: Proxy, engine: E
     assert 'reason="a field name is not a token' in line
 
 
-def test_bytes_of_a_chunked_answer_are_counted(proxy: Proxy, engine: Engine) -> None:
+def test_bytes_of_a_chunked_response_are_counted(proxy: Proxy, engine: Engine) -> None:
     since = len(proxy.lines)
     with proxy.connect() as client:
         client.get("/log-chunked")
@@ -104,7 +104,7 @@ def test_forwarded_for_is_not_believed(proxy: Proxy, engine: Engine) -> None:
                 "X-Real-IP: 203.0.113.9",
             ],
         )
-        engine.request().answer()
+        engine.request().respond()
         client.response()
     line = one_line(proxy, "/log-forwarded", since)
     assert "127.0.0.1" in line
@@ -116,7 +116,7 @@ def test_ipv6_client_is_named(proxy: Proxy, engine: Engine) -> None:
     since = len(proxy.lines)
     with proxy.connect("::1") as client:
         client.get("/log-ipv6")
-        engine.request().answer()
+        engine.request().respond()
         client.response()
     assert "::1" in one_line(proxy, "/log-ipv6", since)
 
@@ -126,7 +126,7 @@ def test_ipv4_client_is_not_written_as_mapped_ipv6(proxy: Proxy, engine: Engine)
     since = len(proxy.lines)
     with proxy.connect() as client:
         client.get("/log-ipv4")
-        engine.request().answer()
+        engine.request().respond()
         client.response()
     assert "::ffff" not in one_line(proxy, "/log-ipv4", since).lower()
 
@@ -165,7 +165,7 @@ def test_quotes_and_escapes_in_a_path_stay_in_the_path(
     with proxy.connect() as client:
         client.get(f'/log-quote{path}?x="status=597')
         if status == 200:
-            engine.request().answer()
+            engine.request().respond()
         assert client.response().status == status
     line = one_line(proxy, "/log-quote", since)
     assert re.search(rf"\b{status}\b", line)
@@ -184,7 +184,7 @@ def test_refused_request_is_logged_once(proxy: Proxy) -> None:
     assert sum(f":{port}" in other or "log-refused" in other for other in proxy.lines[since:]) == 1
 
 
-def test_bytes_of_an_answer_of_our_own_are_those_of_its_body(proxy: Proxy) -> None:
+def test_bytes_of_a_response_of_our_own_are_those_of_its_body(proxy: Proxy) -> None:
     """What the log says was sent is what came."""
     since = len(proxy.lines)
     with proxy.connect() as client:
@@ -202,7 +202,7 @@ def test_json_format_is_one_object_a_line(start, own_engine: Engine) -> None:
     proxy = start(env={"LOG_FORMAT": "json"})
     with proxy.connect() as client:
         client.get('/log-json%22%20x?y="\\')
-        own_engine.request().answer(body=b"four")
+        own_engine.request().respond(body=b"four")
         client.response()
     proxy.wait_log(lambda line: "log-json" in line, what="about the request")
     proxy.stop()
@@ -246,7 +246,7 @@ def test_what_a_query_is_about_is_in_the_log(
     import json
 
     proxy = start(env={"LOG_FORMAT": form})
-    with own_engine.answering(), proxy.connect() as client:
+    with own_engine.responding(), proxy.connect() as client:
         client.post(target, b"")
         client.response()
     line = proxy.wait_log(lambda line: target.partition("?")[0] in line, what="about the request")
@@ -295,7 +295,7 @@ def test_lines_are_in_the_order_of_time(start, own_engine: Engine) -> None:
     """A denial does not stand in front of what was allowed before it."""
     denied = ["/secrets", "/configs", "/swarm/unlockkey", "/containers/a/export", "/containers/a/archive"]
     proxy = start("--policy", "read-only", "--workers", "1")
-    with own_engine.answering(), proxy.connect() as client:
+    with own_engine.responding(), proxy.connect() as client:
         for target in denied:
             client.get("/_ping")
             assert client.response().status == 200
@@ -313,7 +313,7 @@ def test_warning_level_is_quiet_about_requests(start, own_engine: Engine) -> Non
     proxy = start(env={"LOG_LEVEL": "warning"})
     with proxy.connect() as client:
         client.get("/log-level")
-        own_engine.request().answer()
+        own_engine.request().respond()
         client.response()
     proxy.stop()
     assert "log-level" not in proxy.log()
@@ -326,7 +326,7 @@ def test_log_that_nobody_reads_costs_lines_and_no_requests(start, own_engine: En
     proxy = start("--workers", "1", stdout=writer, stderr=writer)
     os.close(writer)
     target = "/log-stuck" + "x" * 300
-    with own_engine.answering(), proxy.connect() as client:
+    with own_engine.responding(), proxy.connect() as client:
         for _ in range(count):
             client.get(target)
             assert client.response().status == 200

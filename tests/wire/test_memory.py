@@ -33,13 +33,13 @@ def idle_kib(proxy: Proxy, engine: Engine) -> int:
     """After a first request, so that what is made once is there."""
     with proxy.connect() as client:
         client.send(GET)
-        engine.request().answer()
+        engine.request().respond()
         client.response()
     return held_kib(proxy)
 
 
 def ask_at_once(proxy: Proxy, engine: Engine, count: int) -> tuple[list[Client], list[Request]]:
-    """Clients whose requests the Engine all has, and has not answered."""
+    """Clients whose requests have all reached the Engine, which has not responded."""
     clients = [proxy.connect() for _ in range(count)]
     for client in clients:
         client.send(GET)
@@ -52,7 +52,7 @@ def test_burst_of_requests_leaves_nothing(start, own_engine: Engine) -> None:
     idle = idle_kib(proxy, own_engine)
     clients, requests = ask_at_once(proxy, own_engine, BURST)
     for request in requests:
-        request.answer()
+        request.respond()
     for client in clients:
         client.response()
     eventually(

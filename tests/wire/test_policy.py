@@ -36,7 +36,7 @@ def ping_passes(client: Client, engine: Engine) -> None:
     client.get("/_ping")
     request = engine.request()
     assert request.line == "GET /_ping HTTP/1.1"
-    request.answer(200, b"OK")
+    request.respond(200, b"OK")
     assert client.response().body == b"OK"
 
 
@@ -96,7 +96,7 @@ def test_what_the_policy_allows_passes(start: Start, own_engine: Engine) -> None
         client.get("/v1.41/containers/json?all=1")
         request = own_engine.request()
         assert request.line == "GET /v1.41/containers/json?all=1 HTTP/1.1"
-        request.answer(200, b"[]")
+        request.respond(200, b"[]")
         assert client.response().body == b"[]"
 
 
@@ -161,12 +161,12 @@ def test_pipelined_requests_are_judged_one_by_one(start: Start, own_engine: Engi
         assert client.response().status == 403
         request = own_engine.request()
         assert request.line == "GET /_ping HTTP/1.1"
-        request.answer(200, b"OK")
+        request.respond(200, b"OK")
         assert client.response().body == b"OK"
         assert client.response().status == 403
         request = own_engine.request()
         assert request.line == "GET /version HTTP/1.1"
-        request.answer(200, b"{}")
+        request.respond(200, b"{}")
         assert client.response().body == b"{}"
 
 
@@ -245,7 +245,7 @@ policies:
                     (ports[1], "/containers/a/start"),
                     (ports[1], "/images/json"),
                 }:
-                    own_engine.request().answer(200, b"{}")
+                    own_engine.request().respond(200, b"{}")
                 statuses[ports.index(port), path] = client.response().status
     assert statuses == {
         (0, "/containers/json"): 200,
@@ -281,7 +281,7 @@ def test_environment_counts_before_the_file_and_the_flag_before_both(
     config = file("policy: deny\nupstream: {address: unix:///nonexistent.sock}\n")
     with start(env={"CONFIG": config, "POLICY": "open"}).connect() as client:
         client.get("/containers/json")
-        own_engine.request().answer(200, b"[]")
+        own_engine.request().respond(200, b"[]")
         assert client.response().status == 200
     with start("--policy=deny", env={"CONFIG": config, "POLICY": "open"}).connect() as client:
         client.get("/containers/json")
@@ -329,7 +329,7 @@ def test_browsers_are_let_in_where_the_file_says_so(
     proxy = start("-c", config, port=ports[0])
     with proxy.connect() as client:
         client.get("/_ping", headers=["Sec-Fetch-Site: cross-site"])
-        own_engine.request().answer(200, b"OK")
+        own_engine.request().respond(200, b"OK")
         assert client.response().status == 200
     proxy.port = ports[1]
     with proxy.connect() as client:
@@ -349,10 +349,10 @@ def test_observe_lets_through_and_says_so(
     proxy = start("-c", config)
     with proxy.connect() as client:
         client.post("/containers/a/kill")
-        own_engine.request().answer(204)
+        own_engine.request().respond(204)
         assert client.response().status == 204
         client.get("/_ping")
-        own_engine.request().answer(200, b"OK")
+        own_engine.request().respond(200, b"OK")
         assert client.response().status == 200
     line = proxy.wait_log(lambda line: "would deny: container.kill" in line)
     assert " warning " in line and "policy 'watch'" in line
@@ -656,7 +656,7 @@ def test_explain_looks_at_whether_there_is_a_body(tmp_path: Path) -> None:
     body.write_text("{}")
     result = run_binary("explain", "--body", str(body), "POST /v1.20/containers/a/start")
     assert result.stdout.splitlines()[0] == "allow container.start_with_config"
-    assert "only at whether there is one" in result.stdout
+    assert "only checks whether the body is empty" in result.stdout
     result = run_binary("explain", "POST /v1.20/containers/a/start")
     assert result.stdout.splitlines()[0] == "allow container.start"
     piped = ("explain", "--body", "-", "POST /v1.20/containers/a/start")
@@ -740,12 +740,33 @@ def test_check_and_explain_agree_about_a_plain_path(file: Callable[[str], str]) 
 
 
 @pytest.mark.parametrize(
+    ("path", "rows"),
+    [
+        ("/containers/x", "container remove[w?]"),
+        ("/containers/x/y", "container remove[w?]"),
+        ("/containers/x/checkpoints/y", "container remove[w?] checkpoint remove[w?]"),
+        ("/images/a/b", "image remove[w?]"),
+    ],
+)
+def test_a_plain_path_has_no_operation_of_longer_ones(
+    file: Callable[[str], str], path: str, rows: str
+) -> None:
+    """What stands between two names of an operation must stand in the path."""
+    printed = checked(file, f"[{{allow: {{methods: [DELETE], path: {path}}}}}]")
+    allowed = re.search(r"policy mine .*allows\n((?:  .*\n)+)", printed)
+    assert allowed
+    assert " ".join(allowed[1].split()).removesuffix("unknown (any)[R?]").strip() == rows
+
+
+@pytest.mark.parametrize(
     ("rules", "sections"),
     [
         ("[{deny: [container.create]}, {allow: ['*']}]", "/containers"),
         ("[{deny: [container.create, image.list]}, {allow: ['*']}]", "/containers, /images"),
         ("[{deny: {operations: [exec.start], path: /exec/a.*/start}}, {allow: ['*']}]", "/exec"),
         ("[{deny: [debug.vars]}, {allow: ['*']}]", "/..."),
+        ("[{deny: {path: /containers/create}}, {allow: ['*']}]", "/containers"),
+        ("[{deny: {methods: [POST], path: '/images/.*'}}, {allow: ['*']}]", "/images"),
         ("[{deny: [container.create, unknown]}, {allow: ['*']}]", ""),
         ("[{allow: ['*']}]", ""),
         ("[{allow: ['container.*']}]", ""),
@@ -758,7 +779,7 @@ def test_check_warns_where_a_denied_request_goes_on_in_another_spelling(
     printed = checked(file, rules)
     found = re.search(r"warning: .*unknown requests are allowed.*\n  (.*)\n", printed)
     assert (found[1] if found else "") == sections, printed
-    if found and "container.create" in rules:
+    if found and ("container.create" in rules or "/containers/create" in rules):
         there = ("-c", file(f"policies: {{mine: {{rules: {rules}}}}}\n"), "--policy", "mine")
         assert first_line(*there, "POST /containers/create/").startswith("allow unknown")
         better = ("-c", file(f"policies: {{mine: {{rules: [{{deny: [unknown]}}, {rules[1:]}}}}}\n"))

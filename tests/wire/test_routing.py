@@ -89,15 +89,15 @@ def test_what_only_looks_like_a_tunnel_is_none(proxy: Proxy, engine: Engine, lin
 
 def refused(client: Client, engine: Engine, proxy: Proxy, status: int) -> str:
     """The reason, once it is sure that the connection is closed and the Engine saw nothing."""
-    answer = client.expect_refusal(status)
+    response = client.expect_refusal(status)
     with proxy.connect() as witness:
         witness.get("/witness")
         request = engine.request()
         assert request.line == "GET /witness HTTP/1.1"
-        request.answer()
+        request.respond()
         witness.response()
     assert not engine.received()
-    return answer
+    return response
 
 
 @pytest.mark.parametrize(
@@ -138,13 +138,13 @@ def test_what_came_before_a_refused_request_is_served(proxy: Proxy, engine: Engi
         )
         request = engine.request()
         assert request.line == "GET /version HTTP/1.1"
-        request.answer(body=b"{}")
+        request.respond(body=b"{}")
         assert client.response().body == b"{}"
         refused(client, engine, proxy, 400)
 
 
-def test_a_refused_head_request_is_answered_without_a_body(proxy: Proxy) -> None:
-    """A body behind the answer to HEAD would be taken for the next answer."""
+def test_a_refused_head_request_gets_no_body(proxy: Proxy) -> None:
+    """A body behind the response to HEAD would be taken for the next response."""
     with proxy.connect() as client:
         client.send(b"HEAD /containers/%2e%2e/x HTTP/1.1\r\nHost: docker\r\n\r\n")
         response = client.response("HEAD")
@@ -181,10 +181,10 @@ def test_not_even_the_health_is_for_browsers(proxy: Proxy, fields: list[str]) ->
 
 
 @pytest.mark.parametrize("target", ["/health", "/%68ealth", "/health?x=1"])
-def test_health_is_answered_here_in_any_spelling(
+def test_health_gets_a_local_response_in_any_spelling(
     proxy: Proxy, engine: Engine, target: str
 ) -> None:
-    with proxy.connect() as client, engine.answering():
+    with proxy.connect() as client, engine.responding():
         client.get(target)
         assert json.loads(client.response().body) == {"status": "healthy"}
     assert not [line for line in engine.received().split(b"\r\n") if b"health" in line]

@@ -1,4 +1,4 @@
-"""Answers that take their time, bodies that are cut short, and clients that leave in the middle."""
+"""Responses that take their time, bodies that are cut short, and clients that leave in the middle."""
 
 from __future__ import annotations
 
@@ -51,14 +51,14 @@ def test_silent_stream_is_left_alone(start, own_engine: Engine) -> None:
         client.expect(chunk(b"{}\n"))
 
 
-def test_answer_that_takes_long_to_begin(start, own_engine: Engine) -> None:
+def test_response_that_takes_long_to_begin(start, own_engine: Engine) -> None:
     """docker build and pull may think for minutes before the first byte."""
     proxy = start("--head-timeout", "1")
     with proxy.connect() as client:
         client.post("/images/create?fromImage=x")
         request = own_engine.request()
         client.expect_silence(2.5)
-        request.answer(body=b"done")
+        request.respond(body=b"done")
         assert client.response().body == b"done"
 
 
@@ -72,7 +72,7 @@ def test_upload_that_pauses(start, own_engine: Engine) -> None:
         request.conn.expect_silence(2.5)
         client.send(b"rest")
         request.conn.expect(b"rest")
-        request.answer()
+        request.respond()
         assert client.response().status == 200
 
 
@@ -106,7 +106,7 @@ def test_half_close_ends_a_stream(proxy: Proxy, engine: Engine) -> None:
 
 
 @pytest.mark.parametrize("how", ["close", "reset"])
-def test_client_leaving_before_the_answer(proxy: Proxy, engine: Engine, how: str) -> None:
+def test_client_leaving_before_the_response(proxy: Proxy, engine: Engine, how: str) -> None:
     """docker wait interrupted: the Engine still waits for the container and must be told."""
     client = proxy.connect()
     client.post("/containers/x/wait")
@@ -175,19 +175,19 @@ def test_client_leaving_with_more_behind_its_request_than_a_buffer_holds(
     conn.expect_gone()
 
 
-def test_get_with_an_immediate_half_close_is_answered(proxy: Proxy, engine: Engine) -> None:
-    """printf 'GET /_ping …' | nc: the request is whole, so its answer is due."""
+def test_get_with_an_immediate_half_close_gets_a_response(proxy: Proxy, engine: Engine) -> None:
+    """printf 'GET /_ping …' | nc: the request is whole, so its response is due."""
     with proxy.connect() as client:
         client.get("/_ping")
         client.finish_sending()
         request = engine.request()
         time.sleep(SILENCE)  # time for the proxy to see the client's end
-        request.answer(body=b"x" * 100_000)
+        request.respond(body=b"x" * 100_000)
         assert client.response().body == b"x" * 100_000
         client.expect_end()
 
 
-def test_pipelined_requests_with_an_immediate_half_close_are_all_answered(
+def test_pipelined_requests_with_an_immediate_half_close_all_get_responses(
     proxy: Proxy, engine: Engine
 ) -> None:
     with proxy.connect() as client:
@@ -197,7 +197,7 @@ def test_pipelined_requests_with_an_immediate_half_close_are_all_answered(
         for name in ("one", "two"):
             request = engine.request()
             assert request.target == f"/{name}"
-            request.answer(body=name.encode())
+            request.respond(body=name.encode())
         assert [client.response().body, client.response().body] == [b"one", b"two"]
         client.expect_end()
 
@@ -210,10 +210,10 @@ def test_half_a_head_and_gone(proxy: Proxy, engine: Engine) -> None:
     assert not engine.received()
 
 
-# the end of an answer
+# the end of a response
 
 
-def test_close_delimited_answer(proxy: Proxy, engine: Engine) -> None:
+def test_close_delimited_response(proxy: Proxy, engine: Engine) -> None:
     """Errors on hijacked endpoints come without any length."""
     with proxy.connect() as client:
         client.get("/containers/x/attach/ws")
@@ -224,7 +224,7 @@ def test_close_delimited_answer(proxy: Proxy, engine: Engine) -> None:
         assert (response.status, response.body) == (400, b"not websocket protocol")
 
 
-def test_large_close_delimited_answer(proxy: Proxy, engine: Engine) -> None:
+def test_large_close_delimited_response(proxy: Proxy, engine: Engine) -> None:
     data = b"0123456789abcdef" * (3 << 16)
     with proxy.connect() as client:
         client.get("/images/get")
@@ -244,7 +244,7 @@ def test_large_close_delimited_answer(proxy: Proxy, engine: Engine) -> None:
     ],
     ids=["length", "chunked", "in a chunk", "in the last chunk"],
 )
-def test_truncated_answer_does_not_look_complete(proxy: Proxy, engine: Engine, sent: bytes) -> None:
+def test_truncated_response_does_not_look_complete(proxy: Proxy, engine: Engine, sent: bytes) -> None:
     """docker save must fail, not write half an image, when the Engine dies."""
     with proxy.connect() as client:
         client.get("/images/get")
@@ -256,12 +256,12 @@ def test_truncated_answer_does_not_look_complete(proxy: Proxy, engine: Engine, s
             rest = client.read_to_end()
         except AssertionError:
             rest = b""  # a reset says it as well
-        assert not rest.endswith(LAST_CHUNK), "the end of a complete answer"
-        assert b"HTTP/1.1" not in rest, "another answer inside a body"
+        assert not rest.endswith(LAST_CHUNK), "the end of a complete response"
+        assert b"HTTP/1.1" not in rest, "another response inside a body"
 
 
-def test_truncated_answer_does_not_look_complete_to_1_0(proxy: Proxy, engine: Engine) -> None:
-    """For HTTP/1.0 (nginx asks so by default) the end of the connection is that of the answer:
+def test_truncated_response_does_not_look_complete_to_1_0(proxy: Proxy, engine: Engine) -> None:
+    """For HTTP/1.0 (nginx asks so by default) the end of the connection is that of the response:
     only a reset says that something is missing."""
     with proxy.connect() as client:
         client.send(b"GET /images/get HTTP/1.0\r\n\r\n")
@@ -273,7 +273,7 @@ def test_truncated_answer_does_not_look_complete_to_1_0(proxy: Proxy, engine: En
             client.read_to_end()
 
 
-def test_truncated_answer_is_marked_in_the_log(proxy: Proxy, engine: Engine) -> None:
+def test_truncated_response_is_marked_in_the_log(proxy: Proxy, engine: Engine) -> None:
     """status=200 alone would say that all was well."""
     since = len(proxy.lines)
     with proxy.connect() as client:
@@ -289,7 +289,7 @@ def test_truncated_answer_is_marked_in_the_log(proxy: Proxy, engine: Engine) -> 
     assert line.endswith('reason="the Engine ended its response too early"')
 
 
-def test_request_without_an_answer_is_explained_in_the_log(proxy: Proxy, engine: Engine) -> None:
+def test_request_without_a_response_is_explained_in_the_log(proxy: Proxy, engine: Engine) -> None:
     """status=0 is no status."""
     since = len(proxy.lines)
     with proxy.connect() as client:
@@ -309,7 +309,7 @@ def test_request_without_an_answer_is_explained_in_the_log(proxy: Proxy, engine:
 def test_early_error_reaches_a_client_that_writes_everything_first(
     proxy: Proxy, engine: Engine, size: int, chunked: bool
 ) -> None:
-    """docker build with a bad option: the Engine answers 400 and hangs up while the context goes
+    """docker build with a bad option: the Engine responds with 400 and hangs up while the context goes
     up."""
     with proxy.connect() as client:
         framing = "Transfer-Encoding: chunked" if chunked else f"Content-Length: {size}"
@@ -340,12 +340,12 @@ def test_early_error_reaches_a_client_that_stops_and_reads(proxy: Proxy, engine:
     with proxy.connect() as client:
         client.send(b"POST /build HTTP/1.1\r\nHost: docker\r\nContent-Length: 1000000\r\n\r\nsome")
         request = engine.head()
-        request.answer(400, BAD, headers=ERROR_HEADERS, reason="Bad Request")
+        request.respond(400, BAD, headers=ERROR_HEADERS, reason="Bad Request")
         request.conn.close()
         assert client.response().message() == "bad"
 
 
-def test_rest_of_an_answered_upload_is_no_request(proxy: Proxy, engine: Engine) -> None:
+def test_rest_of_an_upload_behind_its_response_is_no_request(proxy: Proxy, engine: Engine) -> None:
     """The bytes behind an early error are still body, however much they look like a request."""
     body = b"GET /evil HTTP/1.1\r\nHost: x\r\n\r\n"
     with proxy.connect() as client:
@@ -353,7 +353,7 @@ def test_rest_of_an_answered_upload_is_no_request(proxy: Proxy, engine: Engine) 
             b"POST /build HTTP/1.1\r\nHost: docker\r\nContent-Length: %d\r\n\r\n" % len(body)
         )
         request = engine.head()
-        request.answer(400, BAD, headers=ERROR_HEADERS, reason="Bad Request")
+        request.respond(400, BAD, headers=ERROR_HEADERS, reason="Bad Request")
         assert client.response().status == 400
         client.send_through(body)
         with proxy.connect() as witness:
@@ -361,7 +361,7 @@ def test_rest_of_an_answered_upload_is_no_request(proxy: Proxy, engine: Engine) 
             request.conn.close()
             seen = engine.request()
             assert seen.target == "/witness"
-            seen.answer()
+            seen.respond()
             witness.response()
 
 
@@ -379,12 +379,12 @@ def test_continue_passes(proxy: Proxy, engine: Engine) -> None:
         assert client.read_until(b"\r\n\r\n").startswith(b"HTTP/1.1 100 ")
         client.send(b"body")
         request.conn.expect(b"body")
-        request.answer(body=b"loaded")
+        request.respond(body=b"loaded")
         response = client.response()
         assert (response.status, response.body) == (200, b"loaded")
 
 
-def test_continue_and_the_answer_in_one_segment(proxy: Proxy, engine: Engine) -> None:
+def test_continue_and_the_response_in_one_segment(proxy: Proxy, engine: Engine) -> None:
     with proxy.connect() as client:
         client.send(EXPECTING + b"body")
         request = engine.request()
@@ -395,7 +395,7 @@ def test_continue_and_the_answer_in_one_segment(proxy: Proxy, engine: Engine) ->
         response = client.response()
         assert (response.status, response.body) == (200, b"ok")
         client.get("/next")
-        engine.request().answer(body=b"next")
+        engine.request().respond(body=b"next")
         assert client.response().body == b"next"
 
 
@@ -404,27 +404,27 @@ def test_refusal_instead_of_continue(proxy: Proxy, engine: Engine) -> None:
     with proxy.connect() as client:
         client.send(EXPECTING)
         request = engine.head()
-        request.answer(400, BAD, headers=ERROR_HEADERS, reason="Bad Request")
+        request.respond(400, BAD, headers=ERROR_HEADERS, reason="Bad Request")
         request.conn.close()
         assert client.response().message() == "bad"
 
 
 def test_http_1_0_client_gets_no_continue(proxy: Proxy, engine: Engine) -> None:
-    """RFC 9110 section 15.2: a 1.0 client does not know 1xx answers."""
+    """RFC 9110 section 15.2: a 1.0 client does not know 1xx responses."""
     with proxy.connect() as client:
         client.send(b"POST /a HTTP/1.0\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\nbody")
         request = engine.request()
         if request.header("Expect"):
             request.conn.send(b"HTTP/1.1 100 Continue\r\n\r\n")
-        request.answer(body=b"done")
+        request.respond(body=b"done")
         response = client.response()
         assert (response.status, response.body, response.informational) == (200, b"done", [])
 
 
-def test_refusal_comes_behind_an_interim_answer_that_is_half_sent(
+def test_refusal_comes_behind_an_interim_response_that_is_half_sent(
     proxy: Proxy, engine: Engine
 ) -> None:
-    """A client that reads slowly must not find one answer in the middle of another."""
+    """A client that reads slowly must not find one response in the middle of another."""
     with proxy.connect() as client:
         client.send(
             b"POST /images/load HTTP/1.1\r\nHost: docker\r\nTransfer-Encoding: chunked\r\n\r\n"

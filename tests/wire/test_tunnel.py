@@ -143,7 +143,7 @@ def test_payload_in_the_same_segment_as_the_101(proxy: Proxy, engine: Engine) ->
 
 
 def test_101_head_in_three_writes(proxy: Proxy, engine: Engine) -> None:
-    """exec start answers in two or three writes."""
+    """exec start responds in two or three writes."""
     with proxy.connect() as client:
         client.post(EXEC, b"{}", headers=UPGRADE)
         request = engine.request()
@@ -287,7 +287,7 @@ def test_upgrade_that_is_too_long_to_be_one_is_not_sent_on(proxy: Proxy, engine:
         client.post(ATTACH, headers=["Connection: Upgrade", "Upgrade: " + "x" * 33])
         request = engine.request()
         assert request.header("Upgrade") is None
-        request.answer(400, b'{"message":"x"}', reason="Bad Request")
+        request.respond(400, b'{"message":"x"}', reason="Bad Request")
         assert client.response().status == 400
 
 
@@ -319,10 +319,10 @@ def refused_upgrade(
         ("/version", 200),
     ],
 )
-def test_other_answer_to_an_upgrade_stays_http(
+def test_other_response_to_an_upgrade_stays_http(
     proxy: Proxy, engine: Engine, target: str, status: int
 ) -> None:
-    """Detached exec answers 200 and the Engine parses on: what follows is judged as a request, not
+    """Detached exec responds with 200 and the Engine parses on: what follows is judged as a request, not
     tunnelled."""
     with proxy.connect() as client:
         request = refused_upgrade(
@@ -332,11 +332,11 @@ def test_other_answer_to_an_upgrade_stays_http(
             b'{"Detach":true}' if target == EXEC else b"",
             b"GET /next HTTP/1.1\r\nHost: evil.example\r\nX-Api-Key: mine\r\n\r\n",
         )
-        request.answer(status, b"" if status == 200 else b'{"message":"x"}', reason="Whatever")
+        request.respond(status, b"" if status == 200 else b'{"message":"x"}', reason="Whatever")
         assert client.response().status == status
         following = engine.request()  # the strict reader checks Host, key and form
         assert following.line == "GET /next HTTP/1.1"
-        following.answer(body=b"next")
+        following.respond(body=b"next")
         assert client.response().body == b"next"
 
 
@@ -347,7 +347,7 @@ def test_garbage_behind_a_refused_upgrade_never_reaches_the_engine(
         request = refused_upgrade(
             client, engine, EXEC, b'{"Detach":true}', b"GET /evil HTTP/1.1\nHost: x\n\n"
         )
-        request.answer(body=b"")
+        request.respond(body=b"")
         assert client.response().status == 200
         client.expect_refusal(400)
         assert not engine.received()
@@ -357,11 +357,11 @@ def test_raw_media_type_with_a_length_is_no_tunnel(proxy: Proxy, engine: Engine)
     with proxy.connect() as client:
         client.send(attach_bytes("Content-Length: 0") + b"GET /next HTTP/1.1\r\nHost: x\r\n\r\n")
         request = engine.request()
-        request.answer(body=b"abc", headers=[f"Content-Type: {RAW_STREAM}"])
+        request.respond(body=b"abc", headers=[f"Content-Type: {RAW_STREAM}"])
         assert client.response().body == b"abc"
         following = engine.request()
         assert following.line == "GET /next HTTP/1.1"
-        following.answer()
+        following.respond()
         client.response()
 
 
@@ -396,7 +396,7 @@ def test_raw_media_type_in_chunks_is_no_tunnel(proxy: Proxy, engine: Engine) -> 
 def test_raw_200_elsewhere_is_no_tunnel(
     proxy: Proxy, engine: Engine, method: str, target: str
 ) -> None:
-    """Without a length it is an answer that ends with the connection; the client cannot talk into
+    """Without a length it is a response that ends with the connection; the client cannot talk into
     it."""
     with proxy.connect() as client:
         client.send(f"{method} {target} HTTP/1.1\r\nHost: docker\r\n\r\n".encode())
@@ -447,7 +447,7 @@ def test_chunked_attach_that_is_refused_ends_the_connection(proxy: Proxy, engine
         client.send(attach_bytes("Transfer-Encoding: chunked", *UPGRADE))
         request = engine.head()
         client.send(b"GET /evil HTTP/1.1\r\nHost: x\r\n\r\n")
-        request.answer(404, b'{"message":"No such container"}', reason="Not Found")
+        request.respond(404, b'{"message":"No such container"}', reason="Not Found")
         response = client.response()
         assert response.status == 404
         client.expect_gone()
@@ -467,9 +467,9 @@ def test_client_half_close_reaches_the_engine_and_output_still_comes(
         client.finish_sending()
         conn.expect(b"hello\n")
         conn.expect_end()
-        time.sleep(0.2)  # as long after as a container takes to answer
-        conn.send(b"answer")
-        client.expect(b"answer")
+        time.sleep(0.2)  # as long after as a container takes to respond
+        conn.send(b"response")
+        client.expect(b"response")
         conn.close()
         client.expect_end()
 
@@ -490,7 +490,7 @@ def test_engine_half_close_reaches_the_client_and_input_still_goes(
 
 
 def test_half_close_sent_with_the_request(proxy: Proxy, engine: Engine) -> None:
-    """The docker CLI without stdin sends its FIN before the answer; it must not end the attach."""
+    """The docker CLI without stdin sends its FIN before the response; it must not end the attach."""
     with proxy.connect() as client:
         client.send(attach_bytes("Content-Length: 0", *UPGRADE) + b"all of stdin")
         client.finish_sending()
@@ -600,7 +600,7 @@ def test_upgrade_behind_a_pipelined_request(proxy: Proxy, engine: Engine) -> Non
             + attach_bytes("Content-Length: 0", *UPGRADE)
             + b"early"
         )
-        engine.request().answer(body=b"version")
+        engine.request().respond(body=b"version")
         assert client.response().body == b"version"
         request = engine.request()
         request.conn.expect_silence(0.05)

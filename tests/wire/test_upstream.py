@@ -1,4 +1,4 @@
-"""Connections to the Engine: kept, retired, retried, and never trusted to answer well."""
+"""Connections to the Engine: kept, retired, retried, and never trusted to respond well."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from wire import Engine, Proxy, eventually, unread
 def exchange(client, engine: Engine, target: str = "/one"):
     client.get(target)
     request = engine.request()
-    request.answer(body=target.encode())
+    request.respond(body=target.encode())
     assert client.response().body == target.encode()
     return request.conn
 
 
-# malformed answers
+# malformed responses
 
 
 @pytest.mark.parametrize(
-    "answer",
+    "response",
     [
         b"garbage\r\n\r\n",
         b"\x00\x01\x02\r\n\r\n",
@@ -56,24 +56,24 @@ def exchange(client, engine: Engine, target: str = "/one"):
         b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n",
         b"HTTP/1.1 100 Continue\r\n\r\n",
     ],
-    ids=lambda answer: repr(answer[:60])[2:-1],
+    ids=lambda response: repr(response[:60])[2:-1],
 )
-def test_malformed_answer_is_a_502(proxy: Proxy, engine: Engine, answer: bytes) -> None:
+def test_malformed_response_is_a_502(proxy: Proxy, engine: Engine, response: bytes) -> None:
     """What we cannot read we do not pass on: the client gets a reason, and the connection is not
     used again."""
     with proxy.connect() as client:
         client.post("/one")
         conn = engine.request().conn
-        conn.send_through(answer)
+        conn.send_through(response)
         conn.finish_sending()
-        response = client.response()
-        assert response.status == 502
-        assert response.message()
+        refusal = client.response()
+        assert refusal.status == 502
+        assert refusal.message()
         conn.expect_gone()
 
 
 @pytest.mark.parametrize("version", ["1.0", "1.1"])
-def test_interim_answers_without_end_are_a_502(proxy: Proxy, engine: Engine, version: str) -> None:
+def test_interim_responses_without_end_are_a_502(proxy: Proxy, engine: Engine, version: str) -> None:
     """A client of HTTP/1.0 is sent none of them, so that nothing would tell that it has left."""
     with proxy.connect() as client:
         client.get("/one", version)
@@ -111,10 +111,10 @@ def test_502_leaves_the_client_connected_or_says_close(proxy: Proxy, engine: Eng
         b"\r\n",
     ],
 )
-def test_malformed_chunk_of_an_answer_ends_it_unclean(
+def test_malformed_chunk_of_a_response_ends_it_unclean(
     proxy: Proxy, engine: Engine, tail: bytes
 ) -> None:
-    """The head is out already; what is left to say is that the answer is broken."""
+    """The head is out already; what is left to say is that the response is broken."""
     with proxy.connect() as client:
         client.get("/one")
         conn = engine.request().conn
@@ -128,12 +128,12 @@ def test_malformed_chunk_of_an_answer_ends_it_unclean(
             rest = client.read_to_end()
         except AssertionError:
             rest = b""
-        assert not rest.endswith(b"0\r\n\r\n"), "the client takes the broken answer for complete"
+        assert not rest.endswith(b"0\r\n\r\n"), "the client takes the broken response for complete"
         conn.expect_gone()
 
 
-def test_bytes_behind_an_answer_are_not_the_next_answer(proxy: Proxy, engine: Engine) -> None:
-    """Response splitting: an answer that nobody asked for must not be given to whoever asks
+def test_bytes_behind_a_response_are_not_the_next_response(proxy: Proxy, engine: Engine) -> None:
+    """Response splitting: a response that nobody asked for must not be given to whoever asks
     next."""
     with proxy.connect() as client:
         client.get("/one")
@@ -145,23 +145,23 @@ def test_bytes_behind_an_answer_are_not_the_next_answer(proxy: Proxy, engine: En
         assert client.response().body == b"ok"
         conn.expect_gone()
         client.get("/two")
-        engine.request().answer(body=b"right")
+        engine.request().respond(body=b"right")
         assert client.response().body == b"right"
 
 
-def test_answer_on_an_idle_connection_is_not_the_next_answer(proxy: Proxy, engine: Engine) -> None:
+def test_response_on_an_idle_connection_is_not_the_next_response(proxy: Proxy, engine: Engine) -> None:
     with proxy.connect() as client:
         conn = exchange(client, engine)
         conn.send(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil")
         conn.expect_gone()
         conn.close()
         client.get("/two")
-        engine.request().answer(body=b"right")
+        engine.request().respond(body=b"right")
         assert client.response().body == b"right"
 
 
-def test_http_1_0_answer(proxy: Proxy, engine: Engine) -> None:
-    """Podman behind an old front: an answer of 1.0 ends with its connection."""
+def test_http_1_0_response(proxy: Proxy, engine: Engine) -> None:
+    """Podman behind an old front: a response of 1.0 ends with its connection."""
     with proxy.connect() as client:
         client.get("/one")
         conn = engine.request().conn
@@ -186,12 +186,12 @@ def test_reason_phrase_is_free(proxy: Proxy, engine: Engine, line: bytes) -> Non
         assert response.status in (200, 502)
 
 
-def test_long_header_of_an_answer(proxy: Proxy, engine: Engine) -> None:
-    """X-Docker-Container-Path-Stat, Location and cookies of a front: an answer's head may be long,
+def test_long_header_of_a_response(proxy: Proxy, engine: Engine) -> None:
+    """X-Docker-Container-Path-Stat, Location and cookies of a front: a response's head may be long,
     too."""
     with proxy.connect() as client:
         client.get("/one")
-        engine.request().answer(headers=["X-Long: " + "v" * 65536])
+        engine.request().respond(headers=["X-Long: " + "v" * 65536])
         assert client.response().header("X-Long") == "v" * 65536
 
 
@@ -232,7 +232,7 @@ def test_connection_with_an_unfinished_upload_is_never_used_again(
     with proxy.connect() as client:
         client.send(b"POST /build HTTP/1.1\r\nHost: docker\r\nContent-Length: 100\r\n\r\nsome")
         request = own_engine.head()
-        request.answer(400, b'{"message":"bad"}', reason="Bad Request")
+        request.respond(400, b'{"message":"bad"}', reason="Bad Request")
         request.conn.idle = (
             False  # as far as the Engine is concerned, this one still carries an upload
         )
@@ -244,7 +244,7 @@ def test_connection_with_an_unfinished_upload_is_never_used_again(
 
 
 def test_connection_with_an_unsent_upload_is_never_used_again(start, own_engine: Engine) -> None:
-    """Answered early, the upload is wholly read but not wholly sent: more than the Engine's socket
+    """After an early response, the upload is wholly read but not wholly sent: more than the Engine's socket
     takes, less than that and a pipe. Now and then the socket takes all of it, hence the rounds."""
     proxy = start("--workers", "1")
     body = bytes(range(250)) * 1200
@@ -253,12 +253,12 @@ def test_connection_with_an_unsent_upload_is_never_used_again(start, own_engine:
             client.post("/containers/x/stop", body)
             request = own_engine.head()
             eventually(lambda: unread(client.sock) == 0, "the proxy to read the upload")  # noqa: B023
-            request.answer(204, b"", reason="No Content")
+            request.respond(204, b"", reason="No Content")
             assert client.response("HEAD").status == 204
             other.get("/one")
             eventually(lambda: unread(other.sock) == 0, "the proxy to read the request")  # noqa: B023
             assert request.conn.read_body(request) == body, "cut short by the next request"
-            own_engine.request().answer(body=b"one")
+            own_engine.request().respond(body=b"one")
             assert other.response().body == b"one"
             exchange(client, own_engine)
 
@@ -273,7 +273,7 @@ def test_connection_that_was_told_the_end_is_never_used_again(start, own_engine:
         client.send(b"GET /" + b"x" * 300_000)
         client.finish_sending()
         request.conn.expect_end()
-        request.answer(body=b"{}")
+        request.respond(body=b"{}")
         request.conn.idle = False
         assert client.response().body == b"{}"
         with proxy.connect() as other:
@@ -287,7 +287,7 @@ def test_connection_that_the_engine_announced_to_close_is_not_used(
     with proxy.connect() as client:
         client.get("/one")
         request = own_engine.request()
-        request.answer(headers=["Connection: close"])
+        request.respond(headers=["Connection: close"])
         client.response()
         request.conn.expect_gone()
 
@@ -298,7 +298,7 @@ def test_post_after_the_engine_closed_an_idle_connection(proxy: Proxy, engine: E
     with proxy.connect() as client:
         exchange(client, engine).retire()
         client.post("/containers/x/start")
-        engine.request().answer(body=b"started")
+        engine.request().respond(body=b"started")
         assert client.response().body == b"started"
 
 
@@ -318,7 +318,7 @@ def test_request_on_a_dying_connection_is_tried_once_more(
         first.close()
         again = engine.request()
         assert (again.line, again.header("X-Mark")) == (f"{method} /again HTTP/1.1", "kept")
-        again.answer(body=b"" if method == "HEAD" else b"second try")
+        again.respond(body=b"" if method == "HEAD" else b"second try")
         assert client.response(method).status == 200
 
 
@@ -378,7 +378,7 @@ def test_fresh_connection_that_dies_is_not_retried(proxy: Proxy, engine: Engine)
         assert not engine.received()
 
 
-def test_no_retry_once_the_answer_began(proxy: Proxy, engine: Engine) -> None:
+def test_no_retry_once_the_response_began(proxy: Proxy, engine: Engine) -> None:
     with proxy.connect() as client:
         first = exchange(client, engine)
         client.get("/again")
@@ -459,15 +459,15 @@ def test_full_backlog_of_the_engine_is_waited_for(start, own_engine: Engine) -> 
         client.expect_silence(0.5)
         assert proxy.cpu_seconds() - before < 0.25, "waits by spinning"
         own_engine.listener.listen(128)
-        own_engine.request().answer(body=b"served")
+        own_engine.request().respond(body=b"served")
         assert client.response().body == b"served"
     for blocker in blockers:
         blocker.close()
 
 
 @pytest.mark.skipif(not has_ipv6(), reason="this host has no IPv6")
-def test_many_clients_keep_their_own_answers(start, own_engine: Engine) -> None:
-    """Answers never cross: a hundred clients, interleaved, each gets what it asked for."""
+def test_many_clients_keep_their_own_responses(start, own_engine: Engine) -> None:
+    """Responses never cross: a hundred clients, interleaved, each gets what it asked for."""
     proxy = start()
     before = proxy.open_files()
     clients = [proxy.connect("::1" if number % 2 else "127.0.0.1") for number in range(100)]
@@ -476,7 +476,7 @@ def test_many_clients_keep_their_own_answers(start, own_engine: Engine) -> None:
             client.get(f"/{round_}/{number}")
         requests = [own_engine.request() for _ in clients]
         for request in reversed(requests):
-            request.answer(body=request.target.encode() * 100)
+            request.respond(body=request.target.encode() * 100)
         for number, client in enumerate(clients):
             assert client.response().body == f"/{round_}/{number}".encode() * 100
     for client in clients:
@@ -492,7 +492,7 @@ def test_reused_connection_that_dies_after_a_half_close_leaks_nothing(
     proxy = start("--workers", "1")
     with proxy.connect() as client:
         client.get("/one")
-        own_engine.request().answer()
+        own_engine.request().respond()
         client.response()
     with proxy.connect() as client:
         client.get("/two", headers=["X-Long: " + "a" * 600])
@@ -502,7 +502,7 @@ def test_reused_connection_that_dies_after_a_half_close_leaks_nothing(
         assert status == 502
 
 
-def test_bytes_behind_a_spliced_answer_reach_nobody(start, own_engine: Engine) -> None:
+def test_bytes_behind_a_spliced_response_reach_nobody(start, own_engine: Engine) -> None:
     """Response splitting behind a body that never passed through a buffer."""
     proxy = start("--workers", "1")
     with proxy.connect() as client:
@@ -516,5 +516,5 @@ def test_bytes_behind_a_spliced_answer_reach_nobody(start, own_engine: Engine) -
         assert len(client.response().body) == 30000
     with proxy.connect() as client:
         client.get("/two")
-        own_engine.request().answer(body=b"clean")
+        own_engine.request().respond(body=b"clean")
         assert client.response().body == b"clean"

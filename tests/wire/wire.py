@@ -1,7 +1,7 @@
 """What the wire tests are written in: a proxy, a scripted Engine and a client that speaks bytes.
 
 A test holds all three ends in one function and reads top to bottom: the client sends bytes, the
-Engine says what reached it and answers in bytes, the client says what it got. Nothing here retries
+Engine says what reached it and responds in bytes, the client says what it got. Nothing here retries
 or forgives: every read has a deadline, and whatever reaches the Engine is held against the one
 spelling in which the proxy may forward a request (`read_head`), in every test there is.
 """
@@ -303,13 +303,13 @@ class Request:
     def header(self, name: str) -> str | None:
         return self.headers.one(name)
 
-    def answer(self, *args, **kwargs) -> None:
-        self.conn.answer(*args, **kwargs)
+    def respond(self, *args, **kwargs) -> None:
+        self.conn.respond(*args, **kwargs)
 
 
 @dataclass
 class Response:
-    """An answer as the client got it. `framing` says what ended the body: length, chunked, close,
+    """A response as the client got it. `framing` says what ended the body: length, chunked, close,
     none."""
 
     version: str
@@ -396,14 +396,14 @@ class EngineConn(Stream):
         request.body = self.read_body(request, timeout)
         return request
 
-    def answer(
+    def respond(
         self,
         status: int = 200,
         body: bytes = b"ok",
         headers: Iterable[str] = (),
         reason: str = "OK",
     ) -> None:
-        """An ordinary complete answer; the connection can carry the next request."""
+        """An ordinary complete response; the connection can carry the next request."""
         lines = [f"HTTP/1.1 {status} {reason}", *headers, f"Content-Length: {len(body)}"]
         self.send("\r\n".join(lines).encode("latin-1") + HEAD_END + body)
         self.idle = True
@@ -462,7 +462,7 @@ def check_forwarded(request: Request, api_key: str | None) -> None:
 
 
 class Engine:
-    """The scripted Engine: a unix socket whose every answer is written by the test."""
+    """The scripted Engine: a unix socket whose every response is written by the test."""
 
     def __init__(self, path: str, api_key: str | None = API_KEY):
         self.path = path
@@ -558,8 +558,8 @@ class Engine:
             conn.retire()
 
     @contextmanager
-    def answering(self, answer: Callable[[Request], None] | None = None) -> Iterator[None]:
-        """Serve everyone in the background with `answer` (default: 200 ok), for tests about
+    def responding(self, respond: Callable[[Request], None] | None = None) -> Iterator[None]:
+        """Serve everyone in the background with `respond` (default: 200 ok), for tests about
         numbers."""
         stop_read, stop_write = os.pipe()
 
@@ -587,7 +587,7 @@ class Engine:
                         conn.close()
                         continue
                     request = conn.read_request()
-                    (answer or Request.answer)(request)
+                    (respond or Request.respond)(request)
 
         worker = Background(serve)
         try:
@@ -616,7 +616,7 @@ class Client(Stream):
 
     def send_slowly(self, data: bytes, step: int = 1) -> None:
         """Piece by piece, each taken by the proxy before the next; stops once the proxy has
-        answered."""
+        responded."""
         waiting = True
         for at in range(0, len(data), step):
             if self.readable() or not self.send_through(data[at : at + step]):
@@ -651,13 +651,13 @@ class Client(Stream):
         match = STATUS_LINE.fullmatch(lines[0])
         if not match:
             raise WireError(f"client: status line {show(lines[0])}")
-        headers = split_headers(lines[1:], "answer")
+        headers = split_headers(lines[1:], "response")
         return Response(
             match[1].decode(), int(match[2]), (match[3] or b"").decode("latin-1"), headers
         )
 
     def response(self, method: str = "GET", timeout: float = PATIENCE) -> Response:
-        """The next final answer with its whole body (RFC 9112 §6.3)."""
+        """The next final response with its whole body (RFC 9112 §6.3)."""
         informational = []
         response = self.read_response_head(timeout)
         while 100 <= response.status < 200 and response.status != 101:
@@ -666,7 +666,7 @@ class Client(Stream):
         response.informational = informational
         coding, length = response.header("Transfer-Encoding"), response.header("Content-Length")
         if coding is not None and length is not None:
-            raise WireError(f"answer framed twice: {response.headers}")
+            raise WireError(f"response framed twice: {response.headers}")
         if method == "HEAD" or response.status in (101, 204, 304):
             return response
         if coding == "chunked":

@@ -85,7 +85,7 @@ const cases = {
     return { status: end.StatusCode, out: outBytes().toString(), err: errBytes().toString() };
   },
 
-  // Without hijack dockerode takes the 200 answer and reads the raw stream as a body.
+  // Without hijack dockerode takes the 200 response and reads the raw stream as a body.
   async exec(container) {
     return exec(container, { Cmd: ['sh', '-c', 'echo out; echo err >&2; exit 6'] }, {});
   },
@@ -198,7 +198,7 @@ const cases = {
 
   async manyAtOnce(container) {
     const all = Array.from({ length: 40 }, () => container.inspect());
-    return new Set((await Promise.all(all)).map((answer) => answer.Id)).size;
+    return new Set((await Promise.all(all)).map((response) => response.Id)).size;
   },
 };
 
