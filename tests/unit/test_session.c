@@ -1159,7 +1159,7 @@ static void denials_are_reported_and_what_is_allowed_is_not(void **state)
 
 	(void)state;
 	struct script *client = stage_client(&stage);
-	answer(ask(client, GET_A), ANSWER_2);
+	respond(ask(client, GET_A), RESPONSE_2);
 	assert_true(is_news("GET", "/containers/a/json", false));
 	stage.snapshot.listeners[0].gate.policy = nothing_allowed();
 	script_arrive(client, SLICE(POST_3 "abc"));
