@@ -565,6 +565,10 @@ static void mistakes_in_rules_are_named(void **state)
 	                "test.yaml:2: the path pattern '/v1\\.[0-9]+/info' is not accepted: "
 	                "remove the API version: 'path' is compared with paths without it, "
 	                "'versioned_path' with paths that have it"},
+	        {"rules:\n  - deny: {path: '/v[0-9.]+/info'}",
+	                "test.yaml:2: the path pattern '/v[0-9.]+/info' is not accepted: remove "
+	                "the API version: 'path' is compared with paths without it, "
+	                "'versioned_path' with paths that have it"},
 	        {"rules:\n  - deny: {path: '^/v[12]\\..*/info'}",
 	                "test.yaml:2: the path pattern '^/v[12]\\..*/info' is not accepted: remove "
 	                "the API version: 'path' is compared with paths without it, "
@@ -617,8 +621,15 @@ static void mistakes_in_rules_are_named(void **state)
 static void names_are_held_to_their_rules(void **state)
 {
 	struct policy *policy = NULL;
+	char longest[POLICY_NAME_MAX + 1];
 
 	(void)state;
+	memset(longest, 'a', sizeof(longest));
+	const struct slice fits = {longest, POLICY_NAME_MAX};
+	const struct slice too_long = {longest, sizeof(longest)};
+	assert_int_equal(policy_new(set, fits, here, &policy, error), 0);
+	assert_int_equal(policy_new(set, too_long, here, &policy, error), -EINVAL);
+	assert_int_equal(policy_new(set, SLICE(""), here, &policy, error), -EINVAL);
 	assert_int_equal(policy_new(set, SLICE("a b"), here, &policy, error), -EINVAL);
 	assert_string_equal(error, "test.yaml:7: 'a b' is no name for a policy: give 1 to 64 "
 	                           "letters, digits, '-', '_' and '.'");
