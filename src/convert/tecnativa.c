@@ -175,7 +175,8 @@ static int read_setting(struct switched *switched, const struct setting *setting
 	}
 	switched->settings[number] = setting;
 	doubt_word(switched, setting);
-	switched->switches.values[number] = value_of(switched->flavour, switches_row(number), on);
+	switched->switches.values[number] =
+	        (uint8_t)value_of(switched->flavour, switches_row(number), on);
 	return 0;
 }
 

@@ -223,7 +223,7 @@ static void encode_version(struct text *text, const struct docker_version *versi
 {
 	const uint16_t parts[VERSION_PARTS] = {version->major, version->minor, version->patch};
 
-	for (unsigned i = 0; i < version->parts; i++) {
+	for (unsigned i = 0; i < version->parts && i < VERSION_PARTS; i++) {
 		text_add(text, i == 0 ? SLICE("/v") : SLICE("."));
 		text_add_u64(text, parts[i]);
 	}
