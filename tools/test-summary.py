@@ -6,7 +6,8 @@
 RESULTS/stages has a line "NAME EXIT-CODE SECONDS" for each stage, RESULTS/NAME.xml the tests of
 pytest as JUnit XML, RESULTS/NAME.json those of Meson as its own log, where each program says how
 many of its tests passed. A stage with neither counts as one test. A stage that failed with no
-failed test to show for it (it did not build) counts as one failure.
+failed test to show for it (it did not build) counts as one failure. RESULTS/NAME.times, where it is
+there, is what the shell's `times` said at the stage's end.
 """
 
 from __future__ import annotations
@@ -72,15 +73,23 @@ def count_stage(results: Path, name: str, code: int) -> Count:
     return count
 
 
+def processor_seconds(results: Path, name: str) -> float:
+    """User and system time of the stage's children: the second line, such as '1m2.30s 0m4.50s'."""
+    path = results / f"{name}.times"
+    spent = path.read_text().splitlines()[1] if path.exists() else ""
+    return sum(int(m) * 60 + float(s) for m, s in re.findall(r"(\d+)m([\d.]+)s", spent))
+
+
 def main() -> int:
     results = Path(sys.argv[1])
     totals = Count(0, 0, 0)
-    print(f"\n{'stage':<12}{'passed':>8}{'failed':>8}{'skipped':>8}{'seconds':>9}")
+    print(f"\n{'stage':<12}{'passed':>8}{'failed':>8}{'skipped':>8}{'seconds':>9}{'CPU s':>7}")
     for line in (results / "stages").read_text().splitlines():
         name, code, seconds = line.split()
         count = count_stage(results, name, int(code))
         totals = add([totals, count])
-        print(f"{name:<12}{count.passed:>8}{count.failed:>8}{count.skipped:>8}{seconds:>9}")
+        print(f"{name:<12}{count.passed:>8}{count.failed:>8}{count.skipped:>8}{seconds:>9}"
+              f"{processor_seconds(results, name):>7.0f}")
     print(f"\n{totals.passed} passed, {totals.failed} failed, {totals.skipped} skipped")
     return 1 if totals.failed or not totals.passed else 0
 
