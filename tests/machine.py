@@ -8,6 +8,7 @@ import os
 import shutil
 import socket
 import tempfile
+from pathlib import Path
 
 # What tests make does not depend on who runs them.
 os.umask(0o022)
@@ -16,6 +17,13 @@ HELD_MAX = 64  # more than one test starts
 FOLDER_MAX = 40  # bytes: a unix socket's path ends at 107
 
 _held: collections.deque[socket.socket] = collections.deque()
+
+
+def cache_folder() -> Path:
+    """Where tests keep what takes long to fetch, for the next run in any clone of the tree."""
+    folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "docker-socket-proxy-tests"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
 
 
 def has_ipv6() -> bool:

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import machine
 from client import COMMAND_SECONDS
 
 INSTALL_SECONDS = 240
@@ -14,10 +15,8 @@ LISTS = ("package.json", "package-lock.json")
 
 
 def cache_folder(source: Path) -> Path:
-    root = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     content = b"".join((source / name).read_bytes() for name in LISTS)
-    name = f"{source.name}-{hashlib.sha256(content).hexdigest()[:16]}"
-    return Path(root) / "docker-socket-proxy-tests" / name
+    return machine.cache_folder() / f"{source.name}-{hashlib.sha256(content).hexdigest()[:16]}"
 
 
 def install(source: Path, folder: Path) -> None:

@@ -12,11 +12,13 @@ version: "2.4"
 services:
   talker:
     image: busybox
-    command: sh -c 'echo talker out; echo talker err >&2; exit 3'
+    command: sh -c 'echo talker out; echo talker err >&2; until test -e /shared/up; do sleep 0.1; done; exit 3'
+    volumes_from: [waiter]
     network_mode: none
   waiter:
     image: busybox
-    command: sh -c 'echo waiter up; exec sleep 3600'
+    command: sh -c 'echo waiter up; touch /shared/up; exec sleep 3600'
+    volumes: [/shared]
     stop_grace_period: 0s
     network_mode: none
 """
@@ -48,7 +50,7 @@ def compose(target, tmp_path, unique):
         )
 
     yield run
-    run("down", "-t", "0")
+    run("down", "-t", "0", "-v")
 
 
 def test_up_until_one_exits(compose):

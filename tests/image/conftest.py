@@ -1,7 +1,7 @@
 """An Engine of its own and the image built on it, once for all tests of this folder.
 
 No registry is asked: the base image debian:bookworm-slim is made with debootstrap from the mirror
-that this machine's apt uses, and kept as a tarball in build-image/ for the next run.
+that this machine's apt uses, and kept as a tarball in the tests' cache folder for a month.
 """
 
 from __future__ import annotations
@@ -9,6 +9,8 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tempfile
+import time
 import urllib.parse
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,9 +20,10 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / "tools"), str(ROOT / "tests")]
 
+import machine  # noqa: E402
 from private_engine import PrivateEngine  # noqa: E402
 
-CACHE = ROOT / "build-image"
+BASE_SECONDS = 30 * 24 * 3600  # how long a base image is used
 BASE = "debian:bookworm-slim"
 PROXY_SETTINGS = ("http_proxy", "https_proxy", "no_proxy")
 
@@ -50,18 +53,16 @@ def debian_mirror() -> list[str]:
 
 def base_tarball() -> Path:
     """The tarball of a minimal Debian 12, made on first use."""
-    tarball = CACHE / "debian-bookworm-minbase.tar"
-    if not tarball.exists():
-        CACHE.mkdir(exist_ok=True)
-        tree = CACHE / "tree"
-        run("rm", "-rf", tree)
+    tarball = machine.cache_folder() / "debian-bookworm-minbase.tar"
+    if not tarball.exists() or time.time() - tarball.stat().st_mtime > BASE_SECONDS:
+        folder = Path(tempfile.mkdtemp(dir=tarball.parent))
+        tree, partial = folder / "tree", folder / tarball.name
         run("debootstrap", "--variant=minbase", "bookworm", tree, *debian_mirror())
         run("rm", "-rf", tree / "var/cache/apt/archives", tree / "var/lib/apt/lists")
-        partial = tarball.with_suffix(".partial")
         run("tar", "--create", "--numeric-owner", "--one-file-system", "--file", partial,
             "--directory", tree, ".")
-        run("rm", "-rf", tree)
         partial.rename(tarball)
+        run("rm", "-rf", folder)
     return tarball
 
 
