@@ -90,6 +90,7 @@ static const struct config_option *find_option(struct slice variable)
 
 static enum matter matter_of(const struct config_option *option)
 {
+	ASSERT(option != NULL); /* each row of foreign.def names an option */
 	switch (option->member) {
 	case offsetof(struct config, file):
 	case offsetof(struct config, policy_name):

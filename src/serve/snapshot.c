@@ -26,10 +26,10 @@ static void free_configured(struct snapshot *snapshot)
 	free(configured);
 }
 
-static struct snapshot_listener listener_of(
-        const struct config *config, const struct config_listener *listener)
+static void set_listener(struct snapshot_listener *ret_listener, const struct config *config,
+        const struct config_listener *listener)
 {
-	return (struct snapshot_listener){
+	*ret_listener = (struct snapshot_listener){
 	        .gate = {.policy = listener->policy,
 	                .browsers = listener->browsers,
 	                .max_head = config->max_head},
@@ -59,7 +59,7 @@ struct snapshot *snapshot_new(struct config *config)
 	        .listener_count = config->listener_count,
 	};
 	for (unsigned i = 0; i < config->listener_count; i++) {
-		configured->snapshot.listeners[i] = listener_of(config, &config->listeners[i]);
+		set_listener(&configured->snapshot.listeners[i], config, &config->listeners[i]);
 	}
 	return &configured->snapshot;
 }
