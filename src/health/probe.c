@@ -180,7 +180,7 @@ static int ask(struct response *response)
 	text_add_format(&request, "%s %.*s HTTP/1.0\r\nHost: localhost\r\nAccept: */*\r\n\r\n",
 	        response->probe->method, SLICE_FMT(response->probe->path));
 	if (request.overflow) {
-		return fail(response, "is not asked: the path is too long", 0);
+		return fail(response, "is not checked: the path is too long", 0);
 	}
 	/* A fresh connection takes this much at once. */
 	if (send(response->fd, request.ptr, request.len, MSG_NOSIGNAL) != (ssize_t)request.len) {

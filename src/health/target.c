@@ -83,8 +83,8 @@ static int keep_own(const struct config *config, struct targets *targets, char e
 	targets->count = kept;
 	return kept > 0 ? 0
 	                : fault_set(error, NOWHERE,
-	                          "%s is not asked: the proxy listens on %s%s, and checks in its "
-	                          "container ask no other address",
+	                          "%s is not checked: the proxy listens on %s%s, and checks in its "
+	                          "container reach no other address",
 	                          targets->name, config->listeners[0].address,
 	                          config->listener_count > 1 ? " and others" : "");
 }

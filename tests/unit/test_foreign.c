@@ -82,6 +82,8 @@ static const struct foreign_case cases[] = {
         {"POLICY_FILE=/x", "", "POLICY_FILE=/x: " MEANT("CONFIG") CLIENTS, NULL},
         {"PRESET=x", "--policy open", NULL, "PRESET=x: " MEANT("POLICY")},
         {"PRESET=x POLICY=traefik", "", NULL, "PRESET=x: " UNKNOWN},
+        {"PROXY_POLICY=read-only", "", "PROXY_POLICY=read-only: " MEANT("POLICY") CLIENTS, NULL},
+        {"DSP_POLICY=x", "", "DSP_POLICY=x: " MEANT("POLICY") CLIENTS, NULL},
         {"PRESET=x POLICY=traefik POLICIES=y", "", NULL, "POLICIES=y: " UNKNOWN},
 
         /* Slips in the names of options: of those alone that restrict something. */

@@ -322,7 +322,7 @@ def test_checks_ask_where_process_1_listens(start, own_engine: Engine, tools: st
         for address in (f"tcp://127.0.0.1:{free_port()}", f"unix://{own_engine.path}"):
             result = in_container(proxy, BINARY, "healthcheck", address)
             assert result.returncode == 1
-            assert f"{address} is not asked: the proxy listens on tcp://" in result.stderr
+            assert f"{address} is not checked: the proxy listens on tcp://" in result.stderr
     os.kill(process_1(proxy), signal.SIGKILL)  # and all others of the namespace end with it
     proxy.process.wait(PATIENCE)
     proxy.process.returncode = 0  # how it ends is its own affair here
