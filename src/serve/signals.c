@@ -8,24 +8,46 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
+#define NO_RELOAD  "the configuration is read only at the start; restart the program to change it"
+#define NO_MEANING "the program stops with SIGTERM and with SIGINT"
+
+static const struct row {
+	int number;
+	const char *name;
+	const char *ignored; /* why; NULL: the signal stops the program */
+} rows[] = {
+        {SIGTERM, "SIGTERM", NULL},
+        {SIGINT, "SIGINT", NULL},
+        {SIGHUP, "SIGHUP", NO_RELOAD},
+        {SIGUSR1, "SIGUSR1", NO_MEANING},
+        {SIGUSR2, "SIGUSR2", NO_MEANING},
+};
+
 void signals_block(struct server *server)
 {
-	/* A shell starts background jobs with SIGINT ignored: a second SIGINT would be lost. */
-	(void)signal(SIGTERM, SIG_DFL);
-	(void)signal(SIGINT, SIG_DFL);
 	(void)signal(SIGPIPE, SIG_IGN);
 	(void)sigemptyset(&server->signals);
-	(void)sigaddset(&server->signals, SIGTERM);
-	(void)sigaddset(&server->signals, SIGINT);
-	(void)sigaddset(&server->signals, SIGHUP);
+	for (unsigned i = 0; i < ARRAY_LEN(rows); i++) {
+		/* A shell starts background jobs with SIGINT ignored: a second SIGINT would be
+		 * lost. */
+		if (rows[i].ignored == NULL) {
+			(void)signal(rows[i].number, SIG_DFL);
+		}
+		(void)sigaddset(&server->signals, rows[i].number);
+	}
 	(void)pthread_sigmask(SIG_BLOCK, &server->signals, NULL);
 }
 
+/* From here on, a second signal that stops ends the program at once. */
 static void stop(struct server *server, const char *name)
 {
 	log_line(LOG_NOTICE, "%s: stopping; streams may continue for %u s", name,
 	        server_config(server)->shutdown_grace);
-	(void)sigdelset(&server->signals, SIGHUP);
+	for (unsigned i = 0; i < ARRAY_LEN(rows); i++) {
+		if (rows[i].ignored != NULL) {
+			(void)sigdelset(&server->signals, rows[i].number);
+		}
+	}
 	(void)pthread_sigmask(SIG_UNBLOCK, &server->signals, NULL);
 	listeners_remove(server_config(server), server_config(server)->listener_count);
 	threads_stop(server);
@@ -40,12 +62,15 @@ static void signal_came(struct watch *watch, uint32_t events)
 	if (read(watch->fd, &signal, sizeof(signal)) != sizeof(signal)) {
 		return;
 	}
-	if (signal.ssi_signo == SIGHUP) {
-		log_line(LOG_NOTICE,
-		        "SIGHUP: ignored: the configuration is read only at the start; restart "
-		        "the program to change it");
-	} else {
-		stop(server, signal.ssi_signo == SIGTERM ? "SIGTERM" : "SIGINT");
+	for (unsigned i = 0; i < ARRAY_LEN(rows); i++) {
+		if (signal.ssi_signo != (uint32_t)rows[i].number) {
+			continue;
+		}
+		if (rows[i].ignored == NULL) {
+			stop(server, rows[i].name);
+		} else {
+			log_line(LOG_NOTICE, "%s: ignored: %s", rows[i].name, rows[i].ignored);
+		}
 	}
 }
 

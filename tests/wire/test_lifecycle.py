@@ -214,8 +214,9 @@ def test_stop_does_not_wait_for_a_pending_client(start, own_engine: Engine) -> N
         assert client.response().status == 503
 
 
-def test_hangup_is_ignored(start, own_engine: Engine) -> None:
-    """kill -HUP is what people try to reload with; it must not cut their streams off."""
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2])
+def test_signals_of_other_programs_are_ignored(start, own_engine: Engine, number: signal.Signals) -> None:
+    """kill -HUP and -USR1 are what people try to reload and to reopen logs with: no stream may end."""
     proxy = start("--shutdown-grace", "600")
     with proxy.connect() as client:
         client.get("/events")
@@ -224,15 +225,15 @@ def test_hangup_is_ignored(start, own_engine: Engine) -> None:
         client.read_response_head()
         for _ in range(2):
             before = len(proxy.lines)
-            proxy.process.send_signal(signal.SIGHUP)
+            proxy.process.send_signal(number)
             proxy.wait_log(
-                lambda line: "SIGHUP" in line and "ignored" in line, before, what="of the signal"
+                lambda line: f"{number.name}: ignored" in line, before, what="of the signal"
             )
         conn.send(chunk(b"still here"))
         client.expect(chunk(b"still here"))
         proxy.terminate()
         eventually(lambda: refuses_connection(proxy.port), "the listener to close")
-        proxy.process.send_signal(signal.SIGHUP)
+        proxy.process.send_signal(number)
         conn.send(chunk(b"and within the grace") + b"0\r\n\r\n")
         client.expect(chunk(b"and within the grace"))
     assert proxy.wait_exit() == 0
