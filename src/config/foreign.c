@@ -52,20 +52,30 @@ static bool is_section(struct slice name)
 	return number < SWITCHES_COUNT && switches_row(number)->kind == SWITCH_SECTION;
 }
 
+static bool is_switch(struct slice name)
+{
+	return switches_find(name) < SWITCHES_COUNT;
+}
+
 static bool fits(struct slice pattern, struct slice name)
 {
-	const struct slice inner = {pattern.ptr + 1, pattern.len - 1};
+	const struct slice front = {pattern.ptr, pattern.len - 1};
+	const struct slice back = {pattern.ptr + 1, pattern.len - 1};
+	const size_t rest = name.len > front.len ? name.len - front.len : 0;
 
 	if (pattern.ptr[0] == '%') {
-		return name.len > inner.len &&
-		       slice_equal(
-		               (struct slice){name.ptr + name.len - inner.len, inner.len}, inner) &&
-		       is_section((struct slice){name.ptr, name.len - inner.len});
+		return slice_equal((struct slice){name.ptr + rest, name.len - rest}, back) &&
+		       is_switch((struct slice){name.ptr, rest});
 	}
-	if (pattern.ptr[pattern.len - 1] == '*') {
-		return slice_starts_with(name, (struct slice){pattern.ptr, pattern.len - 1});
+	switch (front.ptr[front.len]) {
+	case '%':
+		return slice_starts_with(name, front) &&
+		       is_switch((struct slice){name.ptr + front.len, rest});
+	case '*':
+		return slice_starts_with(name, front);
+	default:
+		return slice_equal(pattern, name);
 	}
-	return slice_equal(pattern, name);
 }
 
 static const struct foreign *find_row(struct slice name)

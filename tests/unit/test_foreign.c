@@ -27,6 +27,9 @@
 #define SECTION_READ                                                                               \
 	"no variable of this program: CONTAINERS=1 allows GET and HEAD below /containers, and "    \
 	"so on"
+#define SWITCHED                                                                                   \
+	"no variable of this program: CONTAINERS=1 allows GET and HEAD below /containers, POST=1 " \
+	"the other methods; what is not 1 is denied"
 #define NO_DENY     "no variable can deny requests: write 'deny' rules into a file for CONFIG"
 #define UNKNOWN     "there is no such variable; --help lists the variables"
 #define MEANT(name) "there is no such variable; did you mean " name "?"
@@ -59,12 +62,19 @@ static const struct foreign_case cases[] = {
         {"SP_ALLOW_GET=x", "healthcheck", NULL, NULL},
         {"XSP_ALLOW_GET=x SP=1 CETUS=1", "", NULL, NULL},
 
-        /* A pattern of any section, with its own ending and something before it. */
+        /* Methods, and the words that people put in front of a switch or behind it. */
+        {"GET=0", "", "GET=0: " SWITCHED "." CLIENTS, NULL},
+        {"HEAD=0", "--policy traefik", NULL, "HEAD=0: " SWITCHED},
+        {"NO_EXEC=1", "", "NO_EXEC: " SWITCHED "." CLIENTS, NULL},
+        {"DISABLE_POST=1 EXEC_DENY=1", "", "DISABLE_POST, EXEC_DENY: " SWITCHED "." CLIENTS, NULL},
+        {"NO_PROXY=x NO_=1 _DENY=1 NO_EXECUTION=1 ENABLE_X=1", "", NULL, NULL},
+
+        /* A pattern of any switch, with its own ending and something before it. */
         {"CONTAINERS_READ=1", "", "CONTAINERS_READ: " SECTION_READ "." CLIENTS, NULL},
         {"CONTAINERS_READ=1", "--policy traefik", NULL, "CONTAINERS_READ: " SECTION_READ},
         {"FOO_READ=1", "", NULL, NULL},
         {"_READ=1", "", NULL, NULL},
-        {"ALLOW_START_READ=1", "", "ALLOW_START_READ=1: " UNKNOWN "." CLIENTS, NULL},
+        {"ALLOW_START_READ=1", "", "ALLOW_START_READ: " SECTION_READ "." CLIENTS, NULL},
         {"CONTAINERS_READX=1", "", NULL, NULL},
 
         /* Such spellings occur, and in them the name counts, as written. */
