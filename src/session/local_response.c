@@ -82,7 +82,7 @@ static enum next respond(
 	flow_skip(&session->up, &session->worker->lender);
 	struct buffer *buffer = exchange == NULL ? NULL : response_buffer(session);
 	if (buffer == NULL) {
-		return NEXT_CLOSE;
+		return session_starve(session);
 	}
 	exchange->keep_client =
 	        exchange->keep_client && session->up.complete && !session->worker->stopping;
@@ -227,7 +227,7 @@ enum next session_step_respond(struct session *session)
 {
 	const enum flow_result result = flow_send(&session->down, &session->client, false);
 
-	return result == FLOW_COMPLETE ? session_finish(session) : next_after(result);
+	return result == FLOW_COMPLETE ? session_finish(session) : next_after(session, result);
 }
 
 /*

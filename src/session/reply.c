@@ -34,7 +34,7 @@ static enum next read_ahead(struct session *session)
 	if (n >= 0) {
 		return NEXT_AGAIN;
 	}
-	return n == -EAGAIN || n == -ENOBUFS ? NEXT_WAIT : NEXT_CLOSE;
+	return n == -ENOBUFS ? NEXT_WAIT : next_after_read(session, n);
 }
 
 /* The end stands behind all that was sent, so more than a few bytes of that hide it. */
@@ -96,7 +96,7 @@ static enum next pump_request(struct session *session)
 	if (result == FLOW_WAIT && session->client.broken) {
 		return NEXT_CLOSE; /* the rest of the body will never come */
 	}
-	return result == FLOW_MALFORMED ? request_malformed(session) : next_after(result);
+	return result == FLOW_MALFORMED ? request_malformed(session) : next_after(session, result);
 }
 
 /* The buffer of the request is needed no more once the response has begun. */
@@ -244,7 +244,7 @@ static enum next read_response_head(struct session *session)
 			return NEXT_WAIT;
 		}
 		if (n == -ENOMEM || n == -ENOBUFS) {
-			return NEXT_CLOSE;
+			return session_starve(session);
 		}
 		if (n <= 0) {
 			return response_ended(session);
@@ -312,7 +312,7 @@ static enum next pump_response(struct session *session)
 		return response_broken(session, OUTCOME_ENGINE_CUT_SHORT);
 	}
 	return result == FLOW_MALFORMED ? response_broken(session, OUTCOME_ENGINE_CHUNKS)
-	                                : next_after(result);
+	                                : next_after(session, result);
 }
 
 enum next session_step_relay(struct session *session)

@@ -27,7 +27,7 @@ enum next session_step_idle(struct session *session)
 			return wait_for_request(session);
 		}
 		if (n <= 0) {
-			return NEXT_CLOSE;
+			return next_after_read(session, n);
 		}
 		if (UNLIKELY(http_is_before_head(flow_unjudged(&session->up)))) {
 			return NEXT_AGAIN;
@@ -201,7 +201,7 @@ static enum next act(struct session *session, const struct gate_decision *decisi
 		return session_refuse(session, decision->outcome, decision->reason);
 	}
 	if (session_exchange(session) == NULL) {
-		return NEXT_CLOSE;
+		return session_starve(session);
 	}
 	note(session, decision);
 	if (decision->request == NULL) {
@@ -231,11 +231,8 @@ enum next session_step_head(struct session *session)
 		}
 		const ssize_t n =
 		        flow_read(&session->up, &worker->lender, &session->client, SIZE_MAX);
-		if (n == -EAGAIN) {
-			return NEXT_WAIT;
-		}
 		if (n <= 0) {
-			return NEXT_CLOSE;
+			return next_after_read(session, n);
 		}
 	}
 }

@@ -61,6 +61,26 @@ void session_record(struct session *session)
 	session->exchange = NULL;
 }
 
+enum next session_starve(struct session *session)
+{
+	struct worker *worker = session->worker;
+	const struct audit_record unread = {
+	        .method = "-",
+	        .method_len = 1,
+	        .path = "-",
+	        .path_len = 1,
+	        .started_ns = worker->loop.now_ns,
+	        .outcome = OUTCOME_NO_MEMORY,
+	};
+
+	if (session->exchange != NULL) {
+		session->exchange->record.outcome = OUTCOME_NO_MEMORY;
+	} else {
+		audit_write(&worker->audit, &unread, &session->caller);
+	}
+	return NEXT_CLOSE;
+}
+
 static void free_deferred(struct task *task)
 {
 	struct session *session = CONTAINER_OF(task, struct session, deferred_free);

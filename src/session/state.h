@@ -12,6 +12,8 @@
 #include "session/exchange.h"
 #include "session/worker.h"
 
+#include <errno.h>
+
 struct session {
 	struct stream client;
 	struct worker *worker;
@@ -37,11 +39,27 @@ enum next {
 	NEXT_CLOSE,
 };
 
-/* How a session continues after flow_move(), unless the state treats the result differently. */
-static inline enum next next_after(enum flow_result result)
+/* Memory is short: the connection closes, and the log says so. */
+enum next session_starve(struct session *session);
+
+/* How a session continues after a read of `n` <= 0, unless the state treats the result differently.
+ */
+static inline enum next next_after_read(struct session *session, ssize_t n)
+{
+	if (n == -EAGAIN) {
+		return NEXT_WAIT;
+	}
+	return n == -ENOMEM || n == -ENOBUFS ? session_starve(session) : NEXT_CLOSE;
+}
+
+/* The same after flow_move(). */
+static inline enum next next_after(struct session *session, enum flow_result result)
 {
 	if (result == FLOW_WAIT) {
 		return NEXT_WAIT;
+	}
+	if (result == FLOW_NO_MEMORY) {
+		return session_starve(session);
 	}
 	return result == FLOW_YIELD ? NEXT_YIELD : NEXT_CLOSE;
 }

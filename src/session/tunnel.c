@@ -22,7 +22,7 @@ static enum next pump_tunnel(
 	}
 	/* The client is gone, and the Engine does not take the bytes that wait for it. */
 	return result == FLOW_WAIT && from_client && source->broken ? NEXT_CLOSE
-	                                                            : next_after(result);
+	                                                            : next_after(session, result);
 }
 
 enum next session_step_tunnel(struct session *session)

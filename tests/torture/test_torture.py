@@ -270,7 +270,8 @@ class Bench:
             # A client that is reset before it has sent a request leaves nothing to speak of, and
             # connections that cannot be served are spoken of once a second.
             if got or (kind != "read" and time.monotonic() - self.closed_at > 1):
-                self.proxy.wait_log(lambda line: True, before, f"that says what failed: {where}")
+                self.proxy.wait_log(lambda line: kind != "allocate" or "memory" in line, before,
+                                    f"that says what failed: {where}")
             self.closed_at = self.closed_at if got else time.monotonic()
         self.check(where)
         return reached

@@ -6,7 +6,9 @@
 #include "base/clock.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
+#include <unistd.h>
 
 #define GET_A      "GET /containers/a/json HTTP/1.1\r\nHost: x\r\n\r\n"
 #define SENT_A     "GET /containers/a/json HTTP/1.1\r\nHost: localhost\r\n\r\n"
@@ -1106,6 +1108,109 @@ static void early_bytes_of_an_attach_wait_for_the_response(void **state)
 	assert_false(got(engine, "no chunk"));
 }
 
+/* ── Short of memory ─────────────────────────────────────────────────────── */
+
+/* What the log says while its lines go into a pipe. */
+struct capture {
+	int real_stderr;
+	int reader;
+	char said[4096];
+};
+
+static void capture_begin(struct capture *capture)
+{
+	int ends[2];
+
+	assert_int_equal(pipe2(ends, O_CLOEXEC | O_NONBLOCK), 0);
+	capture->real_stderr = dup(STDERR_FILENO);
+	capture->reader = ends[0];
+	assert_true(dup2(ends[1], STDERR_FILENO) >= 0);
+	(void)close(ends[1]);
+	log_setup(LOG_INFO, LOG_TEXT);
+}
+
+static void capture_end(struct capture *capture)
+{
+	stage_pass(&stage, NS_PER_S);
+	log_setup(LOG_EMERG, LOG_TEXT);
+	const ssize_t n = read(capture->reader, capture->said, sizeof(capture->said) - 1);
+	capture->said[n > 0 ? n : 0] = '\0';
+	(void)dup2(capture->real_stderr, STDERR_FILENO);
+	(void)close(capture->real_stderr);
+	(void)close(capture->reader);
+}
+
+/* Nothing more is lent. */
+static void exhaust(struct pool *pool)
+{
+	pool->max = pool->lent;
+}
+
+#define NO_MEMORY "reason=\"the proxy has no memory left: the connection is closed\"\n"
+
+static void no_memory_for_the_first_bytes_is_logged(void **state)
+{
+	struct script *client = stage_client(&stage);
+	struct capture capture;
+
+	(void)state;
+	exhaust(&stage.worker->lender.buffers.small);
+	capture_begin(&capture);
+	script_arrive(client, SLICE(GET_A));
+	capture_end(&capture);
+	assert_true(client->closed);
+	assert_int_equal(client->got_len, 0);
+	assert_non_null(strstr(capture.said, "method=- path=- status=0 bytes=0 ms=0.000 client="));
+	assert_non_null(strstr(capture.said, NO_MEMORY));
+}
+
+static void no_memory_for_an_exchange_is_logged(void **state)
+{
+	struct script *client = stage_client(&stage);
+	struct capture capture;
+
+	(void)state;
+	exhaust(&stage.worker->exchange_pool);
+	capture_begin(&capture);
+	script_arrive(client, SLICE(GET_A));
+	capture_end(&capture);
+	assert_true(client->closed);
+	assert_non_null(strstr(capture.said, NO_MEMORY));
+}
+
+static void no_memory_for_a_response_is_logged_with_its_request(void **state)
+{
+	struct script *client = stage_client(&stage);
+	struct script *engine = ask(client, GET_A);
+	struct capture capture;
+
+	(void)state;
+	exhaust(&stage.worker->lender.buffers.small);
+	capture_begin(&capture);
+	respond(engine, RESPONSE_2);
+	capture_end(&capture);
+	assert_true(client->closed);
+	assert_non_null(strstr(capture.said, "method=GET path=/containers/a/json status=0 "));
+	assert_non_null(strstr(capture.said, NO_MEMORY));
+}
+
+static void no_memory_for_a_body_is_logged_with_the_status(void **state)
+{
+	struct script *client = stage_client(&stage);
+	struct script *engine = ask(client, GET_A);
+	struct capture capture;
+
+	(void)state;
+	respond(engine, "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nsome");
+	exhaust(&stage.worker->lender.buffers.small);
+	capture_begin(&capture);
+	script_arrive(engine, SLICE("more"));
+	capture_end(&capture);
+	assert_true(client->closed);
+	assert_non_null(strstr(capture.said, "method=GET path=/containers/a/json status=200 "));
+	assert_non_null(strstr(capture.said, NO_MEMORY));
+}
+
 /* ── Denials ─────────────────────────────────────────────────────────────── */
 
 static const struct policy *nothing_allowed(void)
@@ -1265,6 +1370,10 @@ int main(void)
 	        ON_STAGE(what_comes_after_a_refusal_is_thrown_away),
 	        ON_STAGE(a_client_that_is_lost_while_the_engine_takes_nothing_ends_it),
 	        ON_STAGE(early_bytes_of_an_attach_wait_for_the_response),
+	        ON_STAGE(no_memory_for_the_first_bytes_is_logged),
+	        ON_STAGE(no_memory_for_an_exchange_is_logged),
+	        ON_STAGE(no_memory_for_a_response_is_logged_with_its_request),
+	        ON_STAGE(no_memory_for_a_body_is_logged_with_the_status),
 	        ON_STAGE(a_denied_request_leaves_the_connection_in_order),
 	        ON_STAGE(denials_are_reported_and_what_is_allowed_is_not),
 	        ON_STAGE(a_denied_head_has_no_body),
