@@ -3,89 +3,33 @@
 
 #include "base/clock.h"
 
-#include <limits.h>
-
 enum {
-	FLUSH_AT = 4096, /* bytes: a pipe that is ready takes PIPE_BUF at once */
 	FLUSH_MS = 50,
-	LINE_MAX_BYTES = 1024,
 	RULE_SHOWN_MAX = 256,
 };
 
-_Static_assert(FLUSH_AT <= PIPE_BUF, "a write must not block");
-
 static void flush_expired(struct timer *timer)
 {
-	audit_flush(CONTAINER_OF(timer, struct audit, timer));
+	struct audit *audit = CONTAINER_OF(timer, struct audit, timer);
+
+	timer_stop(timer);
+	if (log_flush()) {
+		timer_start(audit->loop, &audit->queue, timer);
+	}
 }
 
 void audit_init(struct audit *audit, struct loop *loop)
 {
 	audit->loop = loop;
-	audit->lost = 0;
 	audit->second = -1;
-	audit->pending = text_over(audit->memory, sizeof(audit->memory));
 	timer_queue_init(loop, &audit->queue, FLUSH_MS * NS_PER_MS);
 	timer_init(&audit->timer, flush_expired);
 }
 
-static void flush_first(void *context)
+void audit_done(struct audit *audit)
 {
-	audit_flush(context);
-}
-
-void audit_enter(struct audit *audit)
-{
-	log_precede(flush_first, audit);
-}
-
-void audit_leave(struct audit *audit)
-{
-	audit_flush(audit);
-	log_precede(NULL, NULL);
-}
-
-/* Whole lines, as many as are sure not to block; at least one. */
-static size_t batch_len(const struct text *pending)
-{
-	if (pending->len <= FLUSH_AT) {
-		return pending->len;
-	}
-	const char *end = memrchr(pending->ptr, '\n', FLUSH_AT);
-	return end == NULL ? FLUSH_AT : (size_t)(end - pending->ptr) + 1;
-}
-
-static void report_lost(struct audit *audit)
-{
-	const unsigned long lost = audit->lost;
-
-	if (lost == 0 || audit->pending.len > 0) {
-		return;
-	}
-	audit->lost = 0;
-	if (!log_line(
-	            LOG_WARNING, "%lu request lines were lost: standard error is not read", lost)) {
-		audit->lost = lost;
-	}
-}
-
-void audit_flush(struct audit *audit)
-{
-	struct text *pending = &audit->pending;
-
 	timer_stop(&audit->timer);
-	while (pending->len > 0) {
-		const size_t n = log_write((struct slice){pending->ptr, batch_len(pending)});
-		if (n == 0) {
-			break;
-		}
-		pending->len -= n;
-		memmove(pending->ptr, pending->ptr + n, pending->len);
-	}
-	report_lost(audit);
-	if (pending->len > 0 || audit->lost > 0) {
-		timer_start(audit->loop, &audit->queue, &audit->timer);
-	}
+	(void)log_flush();
 }
 
 /* Formatting a date costs as much as parsing a request, so it is done once a second. */
@@ -227,13 +171,20 @@ static void add_outcome(
 	add_word(line, &labels->outcome, slice_of(outcome_word(record->outcome)));
 }
 
-static void add_line(struct audit *audit, struct text *line, const struct audit_record *record,
-        const struct caller *caller)
+struct line {
+	struct audit *audit;
+	const struct audit_record *record;
+	const struct caller *caller;
+};
+
+static void add_line(void *context, struct text *line)
 {
+	const struct line *what = context;
+	const struct audit_record *record = what->record;
 	const struct line_labels *labels = log_form() == LOG_JSON ? &json_labels : &text_labels;
 
 	add_label(line, &labels->start);
-	add_time(audit, line);
+	add_time(what->audit, line);
 	add_label(line, &labels->level);
 	add_label(line, &labels->method);
 	text_add(line, (struct slice){record->method, record->method_len});
@@ -244,9 +195,9 @@ static void add_line(struct audit *audit, struct text *line, const struct audit_
 	add_label(line, &labels->bytes);
 	text_add_u64(line, record->bytes);
 	add_label(line, &labels->ms);
-	add_ms(line, audit->loop->now_ns - record->started_ns);
+	add_ms(line, what->audit->loop->now_ns - record->started_ns);
 	add_label(line, &labels->client);
-	caller_add_name(caller, line);
+	caller_add_name(what->caller, line);
 	add_verdict(line, labels, record);
 	add_outcome(line, labels, record);
 	add_label(line, &labels->end);
@@ -255,25 +206,9 @@ static void add_line(struct audit *audit, struct text *line, const struct audit_
 void audit_write(
         struct audit *audit, const struct audit_record *record, const struct caller *caller)
 {
-	struct text *pending = &audit->pending;
+	struct line line = {audit, record, caller};
 
-	if (!log_enabled(record->quiet ? LOG_DEBUG : LOG_INFO)) {
-		return;
-	}
-	if (pending->cap - pending->len < 2 * LINE_MAX_BYTES) {
-		audit_flush(audit);
-	}
-	const size_t before = pending->len;
-	add_line(audit, pending, record, caller);
-	if (pending->overflow) {
-		*pending = text_over(audit->memory, sizeof(audit->memory));
-		pending->len = before;
-		audit->lost++;
-	}
-	if (before == 0) {
+	if (log_enabled(record->quiet ? LOG_DEBUG : LOG_INFO) && log_append(add_line, &line)) {
 		timer_start(audit->loop, &audit->queue, &audit->timer);
-	}
-	if (before < FLUSH_AT && pending->len >= FLUSH_AT) {
-		audit_flush(audit);
 	}
 }

@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * audit — one line per request, written in batches, never blocking the loop.
+ * audit — one line per request in the log's batch, never blocking the loop.
  *
- * Lines gather in memory and go to standard error when they are many, or soon
- * after the first. A reader that does not keep up costs lines, not requests:
- * how many were lost is said once it reads again.
+ * The batch is written when it is long, or soon after its first line. See base/log.h
+ * for a reader that does not keep up.
  */
 #ifndef AUDIT_AUDIT_H
 #define AUDIT_AUDIT_H
@@ -18,7 +17,6 @@ enum {
 	AUDIT_METHOD_MAX = 16,
 	AUDIT_PATH_MAX = 256,
 	AUDIT_NAME_MAX = 128, /* of an image and of a name each */
-	AUDIT_MEMORY = 64 * 1024,
 };
 
 /* What a request came to. Methods, paths and names that are longer are cut. */
@@ -48,21 +46,14 @@ struct audit {
 	struct loop *loop;
 	struct timer_queue queue;
 	struct timer timer;
-	unsigned long lost;
 	int64_t second; /* of the cached time stamp */
 	char stamp[32]; /* up to the milliseconds */
-	struct text pending;
-	char memory[AUDIT_MEMORY];
 };
 
 void audit_init(struct audit *audit, struct loop *loop);
-/* The thread that writes lines here: what waits goes in front of its other lines of the log. */
-void audit_enter(struct audit *audit);
-/* It writes no more: what waits is written. */
-void audit_leave(struct audit *audit);
 void audit_write(
         struct audit *audit, const struct audit_record *record, const struct caller *caller);
-/* Write what is pending, as far as the reader takes it. */
-void audit_flush(struct audit *audit);
+/* No more is written here: write what waits. */
+void audit_done(struct audit *audit);
 
 #endif

@@ -16,13 +16,6 @@ static struct {
 	enum log_format format;
 } settings = {.level = LOG_INFO, .format = LOG_TEXT};
 
-static _Thread_local struct {
-	void (*call)(void *context);
-	void *context;
-} before;
-
-static pthread_mutex_t one_writer = PTHREAD_MUTEX_INITIALIZER;
-
 static const char *const level_names[] = {
         [LOG_EMERG] = "emerg",
         [LOG_ALERT] = "alert",
@@ -69,12 +62,6 @@ enum log_format log_form(void)
 	return settings.format;
 }
 
-void log_precede(void (*call)(void *context), void *context)
-{
-	before.call = call;
-	before.context = context;
-}
-
 void log_begin(struct text *text, enum log_level level, int64_t realtime_ns)
 {
 	const bool json = settings.format == LOG_JSON;
@@ -86,19 +73,7 @@ void log_begin(struct text *text, enum log_level level, int64_t realtime_ns)
 	text_add(text, json ? SLICE("\",") : SLICE(" "));
 }
 
-/* A pipe that is ready takes PIPE_BUF at once, but from one writer: the next would wait. */
-size_t log_write(struct slice lines)
-{
-	struct pollfd output = {.fd = STDERR_FILENO, .events = POLLOUT};
-	ssize_t n = 0;
-
-	(void)pthread_mutex_lock(&one_writer);
-	if (poll(&output, 1, 0) == 1 && (output.revents & POLLOUT) != 0) {
-		n = write(STDERR_FILENO, lines.ptr, lines.len);
-	}
-	(void)pthread_mutex_unlock(&one_writer);
-	return n > 0 ? (size_t)n : 0;
-}
+/* ── Lines with fields ───────────────────────────────────────────────────── */
 
 /* ` name=value`, or `,"name":"value"`. */
 static void add_field(struct text *line, const struct log_field *field)
@@ -132,50 +107,170 @@ static void try_field(struct text *line, const struct log_field *field)
 	}
 }
 
-bool log_event(
-        enum log_level level, struct slice message, const struct log_field *fields, unsigned count)
+struct event {
+	enum log_level level;
+	struct slice message;
+	const struct log_field *fields;
+	unsigned count;
+};
+
+static void add_event(void *context, struct text *lines)
 {
 	enum { MESSAGE_MAX = PIPE_BUF / 2 };
+	const struct event *event = context;
 	const bool json = settings.format == LOG_JSON;
-	char memory[PIPE_BUF]; /* as much as a pipe that is ready takes without blocking */
+	const size_t message_len = event->message.len;
+	char bytes[PIPE_BUF];
 
-	if (!log_enabled(level)) {
-		return true;
-	}
-	if (before.call != NULL) {
-		before.call(before.context);
-	}
-	struct text line = text_over(memory, sizeof(memory) - 3); /* room for "}\n behind */
-	log_begin(&line, level, clock_realtime_ns());
-	message.len = message.len < MESSAGE_MAX ? message.len : MESSAGE_MAX;
+	struct text line = text_over(bytes, sizeof(bytes) - 3); /* room for "}\n behind */
+	log_begin(&line, event->level, clock_realtime_ns());
+	const struct slice message = {
+	        event->message.ptr, message_len < MESSAGE_MAX ? message_len : MESSAGE_MAX};
 	if (json) {
 		text_add(&line, SLICE("\"message\":\""));
 		text_add_json(&line, message);
 	} else {
 		text_add(&line, message);
 	}
-	line.cap = sizeof(memory) - 2;
+	line.cap = sizeof(bytes) - 2;
 	text_add(&line, json ? SLICE("\"") : SLICE(""));
 	line.overflow = false;
-	for (unsigned i = 0; i < count; i++) {
-		try_field(&line, &fields[i]);
+	for (unsigned i = 0; i < event->count; i++) {
+		try_field(&line, &event->fields[i]);
 	}
-	line.cap = sizeof(memory);
+	line.cap = sizeof(bytes);
 	text_add(&line, json ? SLICE("}\n") : SLICE("\n"));
-	/* A reader that does not keep up costs the line. */
-	return log_write(text_slice(&line)) > 0;
+	text_add(lines, text_slice(&line));
 }
 
-bool log_line(enum log_level level, const char *format, ...)
+/* ── The batch ───────────────────────────────────────────────────────────── */
+
+enum {
+	BATCH_MAX = 64 * 1024,
+	/* A pipe that is ready takes PIPE_BUF at once, but from one writer: the next would wait. */
+	WRITE_MAX = PIPE_BUF,
+};
+
+static char memory[BATCH_MAX];
+
+static struct {
+	pthread_mutex_t lock;
+	struct text lines;
+	unsigned long lost;
+	bool awaited; /* a caller of log_append() will call log_flush() */
+} batch = {
+        .lock = PTHREAD_MUTEX_INITIALIZER,
+        .lines = {.ptr = memory, .cap = sizeof(memory)},
+};
+
+/* Whole lines, as many as are sure not to block; at least one. */
+static size_t write_len(const struct text *lines)
+{
+	if (lines->len <= WRITE_MAX) {
+		return lines->len;
+	}
+	const char *end = memrchr(lines->ptr, '\n', WRITE_MAX);
+	return end == NULL ? WRITE_MAX : (size_t)(end - lines->ptr) + 1;
+}
+
+/* False when the reader takes no more. */
+static bool write_some(struct text *lines)
+{
+	struct pollfd output = {.fd = STDERR_FILENO, .events = POLLOUT};
+
+	if (poll(&output, 1, 0) != 1 || (output.revents & POLLOUT) == 0) {
+		return false;
+	}
+	const ssize_t n = write(STDERR_FILENO, lines->ptr, write_len(lines));
+	if (n <= 0) {
+		return false;
+	}
+	lines->len -= (size_t)n;
+	memmove(lines->ptr, lines->ptr + n, lines->len);
+	return true;
+}
+
+static void append(void (*add)(void *context, struct text *batch), void *context)
+{
+	const size_t before = batch.lines.len;
+
+	add(context, &batch.lines);
+	if (batch.lines.overflow) {
+		batch.lines = text_over(memory, sizeof(memory));
+		batch.lines.len = before;
+		batch.lost++;
+	}
+}
+
+static void add_lost(void *context, struct text *lines)
+{
+	char words[128];
+	struct text message = text_over(words, sizeof(words));
+
+	(void)context;
+	text_add_u64(&message, batch.lost);
+	text_add(&message, SLICE(" lines of the log were lost: standard error is not read"));
+	add_event(&(struct event){LOG_WARNING, text_slice(&message), NULL, 0}, lines);
+}
+
+static void flush(void)
+{
+	while (batch.lines.len > 0 && write_some(&batch.lines)) {
+		if (batch.lines.len == 0 && batch.lost > 0) {
+			append(add_lost, NULL);
+			batch.lost = 0;
+		}
+	}
+}
+
+bool log_append(void (*add)(void *context, struct text *batch), void *context)
+{
+	(void)pthread_mutex_lock(&batch.lock);
+	const size_t before = batch.lines.len;
+	append(add, context);
+	if (before < WRITE_MAX && batch.lines.len >= WRITE_MAX) {
+		flush();
+	}
+	const bool first = !batch.awaited;
+	batch.awaited = true;
+	(void)pthread_mutex_unlock(&batch.lock);
+	return first;
+}
+
+bool log_flush(void)
+{
+	(void)pthread_mutex_lock(&batch.lock);
+	flush();
+	const bool left = batch.lines.len > 0;
+	batch.awaited = left;
+	(void)pthread_mutex_unlock(&batch.lock);
+	return left;
+}
+
+void log_event(
+        enum log_level level, struct slice message, const struct log_field *fields, unsigned count)
+{
+	struct event event = {level, message, fields, count};
+
+	if (!log_enabled(level)) {
+		return;
+	}
+	(void)pthread_mutex_lock(&batch.lock);
+	append(add_event, &event);
+	flush();
+	(void)pthread_mutex_unlock(&batch.lock);
+}
+
+void log_line(enum log_level level, const char *format, ...)
 {
 	char message[PIPE_BUF / 2];
 	va_list arguments;
 
 	if (!log_enabled(level)) {
-		return true;
+		return;
 	}
 	va_start(arguments, format);
 	(void)vsnprintf(message, sizeof(message), format, arguments);
 	va_end(arguments);
-	return log_event(level, slice_of(message), NULL, 0);
+	log_event(level, slice_of(message), NULL, 0);
 }

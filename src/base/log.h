@@ -1,10 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * log — lines for people, on standard error, one write each.
+ * log — lines for people, on standard error.
  *
- * Level and format are set once at start-up, before threads exist. They, and the
- * call of log_precede(), are the only mutable globals of the program. The lines of
- * requests are written by audit/.
+ * All threads write into one batch, so that lines are in the order of time. A line
+ * of the program is written at once, and what waits in front of it; the lines of
+ * requests (audit/) wait for more of them. A reader that does not keep up costs
+ * lines, not time: how many were lost is written once it reads again.
+ *
+ * Level and format are set once at start-up, before threads exist. They and the
+ * batch are the only mutable globals of the program.
  */
 #ifndef BASE_LOG_H
 #define BASE_LOG_H
@@ -36,19 +40,19 @@ void log_setup(enum log_level level, enum log_format format);
 bool log_enabled(enum log_level level);
 enum log_format log_form(void);
 
-/*
- * Call `call` in this thread before each line, so that lines that wait in a batch
- * are written first and all lines are in the order of time. NULL: call nothing.
- */
-void log_precede(void (*call)(void *context), void *context);
-
 /* Append the start of a line, time and level, in the format of log_setup(). */
 void log_begin(struct text *text, enum log_level level, int64_t realtime_ns);
+
 /*
- * Write up to PIPE_BUF bytes of whole lines to standard error. Returns the bytes
- * written; 0 if the write would block.
+ * Append the line that `add` writes to the batch. `add` takes the time itself, for no
+ * other thread appends meanwhile; it may neither block nor log. A line that does not fit
+ * is lost and counted. Returns whether the caller must call log_flush() soon, because no
+ * other caller will.
  */
-size_t log_write(struct slice lines) MUST_USE;
+bool log_append(void (*add)(void *context, struct text *batch), void *context) MUST_USE;
+/* Write the batch as far as its reader takes it. Returns whether the caller must call again. */
+bool log_flush(void);
+
 /* A field of a line: in JSON a member, in text ` name=value` after the message. */
 struct log_field {
 	const char *name;
@@ -57,12 +61,12 @@ struct log_field {
 	bool in_message; /* the message contains it: omitted in text */
 };
 /*
- * Write one line with fields. Fields that do not fit into PIPE_BUF bytes are omitted. False if the
- * line is lost, because standard error would block.
+ * Write one line with fields. Fields that do not fit into PIPE_BUF bytes are omitted, and a line
+ * that the reader does not take waits in the batch.
  */
-bool log_event(
+void log_event(
         enum log_level level, struct slice message, const struct log_field *fields, unsigned count);
-/* Write one line; the message is cut at 2 KiB. False if the line is lost, as above. */
-bool log_line(enum log_level level, const char *format, ...) PRINTF_LIKE(2, 3);
+/* Write one line; the message is cut at 2 KiB. */
+void log_line(enum log_level level, const char *format, ...) PRINTF_LIKE(2, 3);
 
 #endif

@@ -182,9 +182,9 @@ int worker_new(struct worker_shared *shared, struct snapshot *snapshot, struct w
 
 int worker_run(struct worker *worker)
 {
-	audit_enter(&worker->audit);
 	const int error = loop_run(&worker->loop);
-	audit_leave(&worker->audit);
+
+	audit_done(&worker->audit);
 	return error;
 }
 

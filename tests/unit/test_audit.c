@@ -38,6 +38,7 @@ static int begin(void **state)
 static int end(void **state)
 {
 	(void)state;
+	audit_done(&audit);
 	(void)dup2(real_stderr, STDERR_FILENO);
 	(void)close(real_stderr);
 	(void)close(reader);
@@ -126,10 +127,9 @@ static void what_nobody_reads_is_lost_and_counted(void **state)
 	for (unsigned i = 0; i < LINES_MANY; i++) {
 		write_line(false);
 	}
-	assert_true(audit.lost > 0);
 	for (unsigned rounds = 0; rounds < 100 && lost == 0; rounds++) {
 		got += lines();
-		const char *words = strstr(said, " request lines were lost");
+		const char *words = strstr(said, " lines of the log were lost");
 		if (words != NULL) {
 			while (words[-1] >= '0' && words[-1] <= '9') {
 				words--;
@@ -141,7 +141,7 @@ static void what_nobody_reads_is_lost_and_counted(void **state)
 	}
 	assert_true(lost > 0);
 	assert_int_equal(got + lost, LINES_MANY);
-	assert_int_equal(audit.lost, 0);
+	assert_false(log_flush());
 }
 
 #define CAPTURED(test) cmocka_unit_test_setup_teardown(test, begin, end)

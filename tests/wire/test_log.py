@@ -8,6 +8,7 @@ import os
 import re
 import select
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -309,6 +310,24 @@ def test_lines_are_in_the_order_of_time(start, own_engine: Engine) -> None:
     assert times == sorted(times)
 
 
+def test_lines_of_all_workers_are_in_the_order_of_time(start, own_engine: Engine) -> None:
+    """Of requests, and of what is said between them; whichever worker serves."""
+    proxy = start("--policy", "read-only", "--workers", "4")
+
+    def ask(number: int) -> None:
+        with proxy.connect() as client:
+            for target in ("/_ping", "/secrets") * 25:
+                client.get(target)
+                client.response()
+
+    with own_engine.responding(), ThreadPoolExecutor(8) as pool:
+        list(pool.map(ask, range(16)))
+    proxy.stop()
+    times = [line.split()[0] for line in proxy.lines]
+    assert len(times) > 16 * 50
+    assert times == sorted(times)
+
+
 def test_warning_level_is_quiet_about_requests(start, own_engine: Engine) -> None:
     proxy = start(env={"LOG_LEVEL": "warning"})
     with proxy.connect() as client:
@@ -332,7 +351,7 @@ def test_log_that_nobody_reads_costs_lines_and_no_requests(start, own_engine: En
             assert client.response().status == 200
     log = b""
     with os.fdopen(reader, "rb", buffering=0) as pipe:
-        while b" lines were lost" not in log:
+        while b" lines of the log were lost" not in log:
             assert select.select([pipe], [], [], PATIENCE)[0], f"nothing more: {log[-500:]!r}"
             piece = pipe.read(4096)
             assert piece, f"the end, and no word about lost lines: {log[-500:]!r}"
@@ -340,7 +359,7 @@ def test_log_that_nobody_reads_costs_lines_and_no_requests(start, own_engine: En
             time.sleep(0.06)  # a slow reader: the proxy has filled the pipe again, to its last line
         proxy.stop()
         log += pipe.read(1 << 20) or b""
-    lost = int(re.search(rb"(\d+) request lines were lost", log)[1])
+    lost = int(re.search(rb"(\d+) lines of the log were lost", log)[1])
     assert lost > 0
     assert log.count(b"path=/log-stuck") + lost == count
 
