@@ -131,7 +131,7 @@ def ask_on_one_connection(address: str, requests: Sequence[bytes]) -> list[int]:
                         selector.modify(client, selectors.EVENT_READ)
                 if events & selectors.EVENT_READ:
                     try:
-                        piece = client.recv(1 << 20)
+                        piece = client.recv(1 << 16)
                     except ConnectionResetError:
                         piece = b""
                     if not piece:

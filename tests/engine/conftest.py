@@ -214,9 +214,20 @@ class Containers:
     def shell(self, script: str, **more) -> str:
         return self.create("sh", "-c", script, **more)
 
-    def idle(self) -> str:
-        """A container that does nothing until it is removed."""
+    def sleeping(self) -> str:
+        """A container of the test's own that does nothing until it is removed."""
         return self.create("sleep", "3600")
+
+    def idle(self) -> str:
+        """One for all tests that neither end it, nor name it, nor care what others left in it."""
+        if not self.runs(self.engine.idle):
+            self.engine.idle = self.sleeping()
+            self.made.remove(self.engine.idle)
+        return self.engine.idle
+
+    def runs(self, container: str) -> bool:
+        response = self.call("GET", f"/containers/{container}/json")
+        return response.status == 200 and response.json()["State"]["Running"]
 
     def signal(self, container: str, name: str) -> None:
         response = self.call("POST", f"/containers/{container}/kill?signal={name}")

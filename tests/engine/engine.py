@@ -59,6 +59,7 @@ class Engine:
         self.socket = self.folder / "docker.sock"
         self.log = self.folder / "dockerd.log"
         self.process: subprocess.Popen | None = None
+        self.idle = "none"  # a container, see Containers.idle()
 
     def start(self) -> None:
         """Start dockerd and wait until it responds."""

@@ -31,7 +31,7 @@ class Silent:
         self.containers = containers
         self.connect = connect
         self.asked = containers.create(*ECHO_ONCE, stdin=True)
-        self.busy = containers.idle()
+        self.busy = containers.sleeping()
         self.late = containers.create(*SPEAK_LATE, stdin=True)
 
         self.attach = self._tunnel(f"/containers/{self.asked}/attach?stream=1&stdin=1&stdout=1")

@@ -213,7 +213,7 @@ def test_what_has_two_readings_never_reaches_the_engine(tap, tapped, sent):
 )
 def test_a_form_overrides_no_query(target, containers, unique, media):
     """The Engine renames to what the form says; through the proxy nothing is renamed."""
-    container, good, evil = containers.idle(), unique("good"), unique("evil")
+    container, good, evil = containers.create("true", start=False), unique("good"), unique("evil")
     body = f"name={evil}".encode()
     response = target.roundtrip(
         "POST", f"/containers/{container}/rename?name={good}", {"Content-Type": media}, body
@@ -277,7 +277,7 @@ def test_browsers_do_not_reach_the_engine(tap, tapped, fields):
 def test_a_linked_name_is_no_way_around_a_denial(binary, engine, direct, containers, unique):
     """With links, app/db is a container to the Engine; who may not read logs reads none of it."""
     web, app = unique("web"), unique("app")
-    linked = containers.idle()
+    linked = containers.sleeping()
     assert containers.call("POST", f"/containers/{linked}/rename?name={web}").status == 204
     linking = containers.create("sleep", "3600", HostConfig={"Links": [f"{web}:db"]})
     assert containers.call("POST", f"/containers/{linking}/rename?name={app}").status == 204

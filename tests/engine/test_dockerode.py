@@ -75,7 +75,7 @@ def test_detached_exec(dockerode, containers):
 
 def test_logs_follow(dockerode, containers):
     """A line appears in the followed logs when it is written."""
-    assert dockerode("logsFollow", containers.idle()) == "from-exec\n"
+    assert dockerode("logsFollow", containers.sleeping()) == "from-exec\n"
 
 
 def test_stats(dockerode, containers):

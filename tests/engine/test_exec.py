@@ -62,13 +62,12 @@ def test_output_after_the_end_of_stdin(cli, same, containers):
     assert (done.status, done.out, done.err) == (2, b"5\n", b"done\n")
 
 
-def test_detached_exec_runs(cli, target, containers):
+def test_detached_exec_runs(cli, target, containers, unique):
     """docker exec -d returns at once and the command runs on in the container."""
-    container = containers.idle()
-    assert cli.ok(target.docker_host, "exec", "-d", container, "touch", "/tmp/made") == b""
+    container, made = containers.idle(), f"/tmp/{unique('made')}"
+    assert cli.ok(target.docker_host, "exec", "-d", container, "touch", made) == b""
     eventually(
-        lambda: cli.run(target.docker_host, "exec", container, "test", "-e", "/tmp/made").status
-        == 0,
+        lambda: cli.run(target.docker_host, "exec", container, "test", "-e", made).status == 0,
         "the detached command left no trace",
     )
 

@@ -27,8 +27,8 @@ def contents(tar: bytes) -> dict[str, bytes]:
 
 
 def test_copy_a_file_in_and_out(cli, target, containers, tmp_path):
-    """docker cp: 16 MiB go into a container and come out unchanged."""
-    container, data = containers.idle(), os.urandom(16 * MEGABYTE)
+    """docker cp: 4 MiB go into a container and come out unchanged."""
+    container, data = containers.idle(), os.urandom(4 * MEGABYTE)
     (tmp_path / "in").write_bytes(data)
     cli.ok(target.docker_host, "cp", tmp_path / "in", f"{container}:/tmp/file")
     seen = cli.ok(target.docker_host, "exec", container, "sha256sum", "/tmp/file")
@@ -51,7 +51,7 @@ def test_copy_a_folder(cli, target, containers, tmp_path):
 
 def test_copy_as_tar_through_pipes(cli, target, containers):
     """docker cp - and docker cp … -: tar from standard input, tar to standard output."""
-    container = containers.idle()
+    container = containers.create("true", start=False)
     cli.ok(target.docker_host, "cp", "-", f"{container}:/tmp", stdin=tar_of(a=b"one", b=b"two"))
     out = cli.ok(target.docker_host, "cp", f"{container}:/tmp", "-")
     assert contents(out) == {"tmp/a": b"one", "tmp/b": b"two"}

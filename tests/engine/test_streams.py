@@ -30,11 +30,11 @@ def test_logs_of_a_finished_container(cli, same, containers):
 
 
 def test_large_logs_arrive_whole(older_cli, same, containers):
-    """docker logs of a container that wrote 4 MiB."""
-    container = containers.shell("yes 0123456789abcde | head -c 4194304")
+    """docker logs of a container that wrote 1 MiB."""
+    container = containers.shell("yes 0123456789abcde | head -c 1048576")
     containers.wait(container)
     done = same(lambda t: older_cli.run(t.docker_host, "logs", container))
-    assert done.out == b"0123456789abcde\n" * (4194304 // 16)
+    assert done.out == b"0123456789abcde\n" * (1048576 // 16)
 
 
 def test_logs_follow_line_by_line(cli, target, containers, speaker):
@@ -94,7 +94,7 @@ def test_events_of_the_past_end(older_cli, same, containers):
 
 def test_stats_once(cli, target, containers):
     """docker stats --no-stream prints one table and ends."""
-    container = containers.idle()
+    container = containers.sleeping()
     shown = cli.ok(
         target.docker_host, "stats", "--no-stream", "--format", "{{.Container}} {{.PIDs}}",
         container,

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 TIMEOUT_SECONDS = 60
-READ_BYTES = 1 << 18
+READ_BYTES = 1 << 16
 Headers = dict[str, str]
 
 

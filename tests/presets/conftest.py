@@ -103,40 +103,65 @@ def content_engine() -> Iterator[Path]:
     shutil.rmtree(folder)
 
 
+class Serving:
+    """A proxy that was started with POLICY=name, and a connection to it."""
+
+    def __init__(self, port: int) -> None:
+        self.port = port
+        self.connection: socket.socket | None = None
+
+    def connect(self) -> socket.socket:
+        if self.connection is None:
+            self.connection = socket.create_connection(("127.0.0.1", self.port), PATIENCE)
+        return self.connection
+
+    def close(self) -> None:
+        if self.connection is not None:
+            self.connection.close()
+            self.connection = None
+
+    def ask(self, request: str) -> int:
+        """The status of the response to one request."""
+        connection = self.connect()
+        connection.sendall(f"{request} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+        response = b""
+        while b"\r\n\r\n" not in response:
+            response += connection.recv(65536) or pytest.fail(f"{request}: closed after {response!r}")
+        head, _, body = response.partition(b"\r\n\r\n")
+        length = re.search(rb"(?i)\r\ncontent-length: (\d+)", head)
+        while not request.startswith("HEAD") and length and len(body) < int(length[1]):
+            body += connection.recv(65536) or pytest.fail(f"{request}: closed in the body {body!r}")
+        if re.search(rb"(?i)\r\nconnection: close", head):
+            self.close()
+        return int(head.split(b" ", 2)[1])
+
+    def ask_all(self, requests: list[str]) -> dict[str, int]:
+        """The status of each."""
+        return {request: self.ask(request) for request in requests}
+
+
 @contextmanager
-def serving(name: str, engine: Path) -> Iterator[socket.socket]:
-    """A connection to a proxy that was started with POLICY=name."""
+def serving(name: str, engine: Path) -> Iterator[Serving]:
+    """A proxy that serves with the policy `name`."""
     port = free_port()
     settings = {"POLICY": name, "SOCKET_PATH": str(engine), "LOG_LEVEL": "err", "WORKERS": "1",
                 "LISTEN": f"tcp://127.0.0.1:{port}"}
     with subprocess.Popen([BINARY], env=settings, stdin=subprocess.DEVNULL) as process:
+        running = Serving(port)
         try:
             deadline = time.monotonic() + PATIENCE
             while True:
                 try:
-                    connection = socket.create_connection(("127.0.0.1", port), PATIENCE)
+                    running.connect()
                     break
                 except ConnectionRefusedError:
                     assert process.poll() is None and time.monotonic() < deadline, "it does not start"
                     time.sleep(0.01)
-            with connection:
-                yield connection
+            yield running
+            running.close()
         finally:
             process.terminate()
     assert process.returncode == 0
-
-
-def ask(connection: socket.socket, request: str) -> int:
-    """The status of the response to one request."""
-    connection.sendall(f"{request} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
-    response = b""
-    while b"\r\n\r\n" not in response:
-        response += connection.recv(65536) or pytest.fail(f"{request}: closed after {response!r}")
-    head, _, body = response.partition(b"\r\n\r\n")
-    length = re.search(rb"(?i)\r\ncontent-length: (\d+)", head)
-    while not request.startswith("HEAD") and length and len(body) < int(length[1]):
-        body += connection.recv(65536) or pytest.fail(f"{request}: closed in the body {body!r}")
-    return int(head.split(b" ", 2)[1])
 
 
 def pytest_configure() -> None:

@@ -189,7 +189,7 @@ def converse(port: int, name: str) -> tuple[bytes, bool]:
     with socket.create_connection(("127.0.0.1", port), PATIENCE) as sock:
         try:
             got += send(sock, name)
-            while piece := sock.recv(262144):
+            while piece := sock.recv(65536):
                 got += piece
         except TimeoutError:
             raise WireError(f"{name}: nothing came for {PATIENCE:g} s, after {show(got)}") from None

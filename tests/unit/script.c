@@ -83,6 +83,7 @@ static ssize_t read_bytes(struct stream *stream, char *bytes, size_t len)
 	if (n > 0) {
 		memcpy(bytes, script->arrived + script->read, (size_t)n);
 		script->read += (size_t)n;
+		script->reads++;
 	}
 	return n;
 }

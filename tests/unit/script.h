@@ -19,8 +19,9 @@ struct script {
 	bool connects;         /* it is one to the Engine */
 	char *arrived;         /* bytes on their way to the stream */
 	size_t arrived_len;
-	size_t read; /* of them */
-	bool ended;  /* they are all there are */
+	size_t read;    /* of them */
+	unsigned reads; /* that gave some of them */
+	bool ended;     /* they are all there are */
 	bool reset;
 	bool deaf;   /* it reads no more: writing to it fails */
 	size_t room; /* bytes that the next writes take */

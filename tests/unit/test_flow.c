@@ -273,6 +273,51 @@ static void the_head_of_a_spliced_body_goes_with_it(void **state)
 	end();
 }
 
+/* The few bytes that end a chunk come next: TCP waits for them with the end of the data. */
+static void the_end_of_a_chunk_goes_with_its_data(void **state)
+{
+	(void)state;
+	begin(true, false);
+	flow_start(&flow, HTTP_CHUNKED, 0);
+	script_arrive(source, SLICE("4000\r\n"));
+	assert_int_equal(move(), FLOW_WAIT);
+	sink->room = 8 * KIB;
+	script_arrive(source, front(16 * KIB));
+	assert_int_equal(move(), FLOW_WAIT);
+	script_arrive(source, SLICE("\r\n0\r\n\r\n"));
+	script_give_room(sink, 8 * KIB);
+	assert_int_equal(move(), FLOW_WAIT);
+	assert_int_equal(sink->got_len, 6 + 16 * KIB);
+	assert_true(sink->held);
+	script_give_room(sink, 64 * KIB);
+	assert_int_equal(move(), FLOW_COMPLETE);
+	assert_false(sink->held);
+	end();
+}
+
+#define TEN     "bbbbbbbbbb"
+#define SEVENTY TEN TEN TEN TEN TEN TEN TEN
+
+/* Small chunks are read many at once: only what stands between spliced ones is read by itself. */
+static void framing_is_read_by_itself_after_splicing_alone(void **state)
+{
+	(void)state;
+	begin(true, true);
+	flow_start(&flow, HTTP_CHUNKED, 0);
+	script_arrive(source, SLICE("46\r\n" SEVENTY "\r\n"));
+	assert_int_equal(move(), FLOW_WAIT);
+	assert_int_equal(source->reads, 1);
+	script_arrive(source, SLICE("4000\r\n"));
+	assert_int_equal(move(), FLOW_WAIT);
+	script_arrive(source, front(16 * KIB));
+	assert_int_equal(move(), FLOW_WAIT);
+	assert_int_equal(flow.way, FLOW_FRAMED);
+	script_arrive(source, SLICE("\r\n2\r\nb"));
+	assert_int_equal(move(), FLOW_WAIT);
+	assert_int_equal(flow.way, FLOW_SMALL);
+	end();
+}
+
 static void bytes_into_a_unix_socket_are_never_held(void **state)
 {
 	(void)state;
@@ -415,6 +460,8 @@ int main(void)
 	        cmocka_unit_test(middling_bodies_are_spliced_into_tcp_and_others_not),
 	        cmocka_unit_test(what_follows_at_once_goes_with_it),
 	        cmocka_unit_test(the_head_of_a_spliced_body_goes_with_it),
+	        cmocka_unit_test(the_end_of_a_chunk_goes_with_its_data),
+	        cmocka_unit_test(framing_is_read_by_itself_after_splicing_alone),
 	        cmocka_unit_test(bytes_into_a_unix_socket_are_never_held),
 	        cmocka_unit_test(what_is_skipped_may_be_complete),
 	        cmocka_unit_test(a_buffer_that_is_full_waits_for_the_sink),

@@ -714,6 +714,35 @@ static void the_engine_learns_that_its_client_has_ended(void **state)
 	assert_true(engine->closed); /* it takes no other request */
 }
 
+static void it_learns_so_on_a_reused_connection(void **state)
+{
+	struct script *client = stage_client(&stage);
+
+	(void)state;
+	respond(ask(client, GET_A), RESPONSE_2);
+	struct script *engine = ask(client, GET_A);
+	assert_int_equal(stage.net.connected, 1);
+	script_end(client);
+	assert_true(engine->finished);
+}
+
+/* Unless the request may be sent again: then its bytes are kept where they are. */
+static void what_follows_a_request_is_read_meanwhile(void **state)
+{
+	struct script *client = stage_client(&stage);
+	struct script *engine = ask(client, GET_A);
+
+	(void)state;
+	script_arrive(client, SLICE(GET_A));
+	assert_int_equal(client->read, client->arrived_len);
+	respond(engine, RESPONSE_2);
+	respond(engine, RESPONSE_2);
+	engine = ask(client, GET_A);
+	assert_int_equal(stage.net.connected, 1);
+	script_arrive(client, SLICE(GET_A));
+	assert_int_equal(client->read, client->arrived_len - strlen(GET_A));
+}
+
 static void requests_that_wait_keep_the_end_from_it(void **state)
 {
 	struct script *client = stage_client(&stage);
@@ -1349,6 +1378,8 @@ int main(void)
 	        ON_STAGE(a_body_that_is_too_short_is_no_end),
 	        ON_STAGE(malformed_chunks_go_no_further),
 	        ON_STAGE(the_engine_learns_that_its_client_has_ended),
+	        ON_STAGE(it_learns_so_on_a_reused_connection),
+	        ON_STAGE(what_follows_a_request_is_read_meanwhile),
 	        ON_STAGE(requests_that_wait_keep_the_end_from_it),
 	        ON_STAGE(half_a_request_does_not),
 	        ON_STAGE(a_client_that_is_gone_ends_it_all),

@@ -183,7 +183,7 @@ class Stream:
         """One more piece into the buffer; False at the end of the stream."""
         self.sock.settimeout(max(0.001, deadline - time.monotonic()))
         try:
-            piece = self.sock.recv(262144)
+            piece = self.sock.recv(65536)
         except TimeoutError:
             raise WireError(f"{self.name}: nothing came; so far {show(self.buffer)}") from None
         except ConnectionResetError:
