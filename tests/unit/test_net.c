@@ -366,8 +366,10 @@ static void open_tcp(void)
 	peer = accept(listener, NULL, NULL);
 	assert_true(peer >= 0);
 	(void)close(listener);
+	assert_false(stream.established);
 	await_news();
 	assert_int_equal(stream_handshake(&stream), 0);
+	assert_true(stream.established);
 }
 
 static void close_stream(void)

@@ -305,6 +305,9 @@ static void responses_that_cannot_be_used_are_502(void **state)
 	         "Upgrade: tcp\r\n\r\n",
 	                "HTTP/1.1 101 UPGRADED\r\n\r\n",
 	                "the Engine switched to a protocol that the client did not ask for"},
+	        {"POST /containers/a/attach HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\n"
+	         "Upgrade: tcp,,x\r\n\r\n",
+	                "HTTP/1.1 101 UPGRADED\r\n\r\n", "did not ask for"},
 	        {"POST /exec/a/start HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\n"
 	         "Upgrade: tcp\r\nContent-Length: 2\r\n\r\n{",
 	                "HTTP/1.1 101 UPGRADED\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n",
