@@ -1226,6 +1226,24 @@ static void no_memory_for_a_response_is_logged_with_its_request(void **state)
 	assert_non_null(strstr(capture.said, NO_MEMORY));
 }
 
+static void no_memory_for_a_local_response_is_logged_with_its_request(void **state)
+{
+	struct script *client = stage_client(&stage);
+	struct capture capture;
+
+	(void)state;
+	stage.net.connect_error = -ECONNREFUSED;
+	script_arrive(client, SLICE("GET /containers/a/json HT"));
+	exhaust(&stage.worker->lender.buffers.small);
+	capture_begin(&capture);
+	script_arrive(client, SLICE("TP/1.1\r\nHost: x\r\n\r\n"));
+	capture_end(&capture);
+	assert_true(client->closed);
+	assert_int_equal(client->got_len, 0);
+	assert_non_null(strstr(capture.said, "method=GET path=/containers/a/json status=0 "));
+	assert_non_null(strstr(capture.said, NO_MEMORY));
+}
+
 static void no_memory_for_a_body_is_logged_with_the_status(void **state)
 {
 	struct script *client = stage_client(&stage);
@@ -1407,6 +1425,7 @@ int main(void)
 	        ON_STAGE(no_memory_for_the_first_bytes_is_logged),
 	        ON_STAGE(no_memory_for_an_exchange_is_logged),
 	        ON_STAGE(no_memory_for_a_response_is_logged_with_its_request),
+	        ON_STAGE(no_memory_for_a_local_response_is_logged_with_its_request),
 	        ON_STAGE(no_memory_for_a_body_is_logged_with_the_status),
 	        ON_STAGE(a_denied_request_leaves_the_connection_in_order),
 	        ON_STAGE(denials_are_reported_and_what_is_allowed_is_not),
