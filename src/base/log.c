@@ -116,21 +116,17 @@ struct event {
 
 static void add_event(void *context, struct text *lines)
 {
-	enum { MESSAGE_MAX = PIPE_BUF / 2 };
 	const struct event *event = context;
 	const bool json = settings.format == LOG_JSON;
-	const size_t message_len = event->message.len;
 	char bytes[PIPE_BUF];
 
 	struct text line = text_over(bytes, sizeof(bytes) - 3); /* room for "}\n behind */
 	log_begin(&line, event->level, clock_realtime_ns());
-	const struct slice message = {
-	        event->message.ptr, message_len < MESSAGE_MAX ? message_len : MESSAGE_MAX};
 	if (json) {
 		text_add(&line, SLICE("\"message\":\""));
-		text_add_json(&line, message);
+		text_add_json(&line, event->message);
 	} else {
-		text_add(&line, message);
+		text_add(&line, event->message);
 	}
 	line.cap = sizeof(bytes) - 2;
 	text_add(&line, json ? SLICE("\"") : SLICE(""));
@@ -140,7 +136,7 @@ static void add_event(void *context, struct text *lines)
 	}
 	line.cap = sizeof(bytes);
 	text_add(&line, json ? SLICE("}\n") : SLICE("\n"));
-	text_add(lines, text_slice(&line));
+	text_add(lines, (struct slice){bytes, line.len});
 }
 
 /* ── The batch ───────────────────────────────────────────────────────────── */
@@ -210,7 +206,8 @@ static void add_lost(void *context, struct text *lines)
 	(void)context;
 	text_add_u64(&message, batch.lost);
 	text_add(&message, SLICE(" lines of the log were lost: standard error is not read"));
-	add_event(&(struct event){LOG_WARNING, text_slice(&message), NULL, 0}, lines);
+	struct event event = {LOG_WARNING, {words, message.len}, NULL, 0};
+	add_event(&event, lines);
 }
 
 static void flush(void)
@@ -250,7 +247,9 @@ bool log_flush(void)
 void log_event(
         enum log_level level, struct slice message, const struct log_field *fields, unsigned count)
 {
-	struct event event = {level, message, fields, count};
+	enum { MESSAGE_MAX = PIPE_BUF / 2 };
+	const size_t len = message.len < MESSAGE_MAX ? message.len : MESSAGE_MAX;
+	struct event event = {level, {message.ptr, len}, fields, count};
 
 	if (!log_enabled(level)) {
 		return;
