@@ -161,6 +161,18 @@ static void every_row_takes_names_that_look_like_words(void **state)
 }
 
 /* Who installs units, reads any file or names a command to run on the host is root there. */
+/* What fits no row is unknown, but for OPTIONS in each section and outside of all. */
+static void what_fits_no_row_is_unknown(void **state)
+{
+	unsigned known = 0;
+
+	(void)state;
+	for (unsigned id = 0; id < docker_id_count(); id++) {
+		known += !docker_id_is_unknown(id);
+	}
+	assert_int_equal(known, docker_endpoint_count + DOCKER_SECTION_COUNT + 1);
+}
+
 static void what_is_root_says_so(void **state)
 {
 	static const char *const paths[] = {"/libpod/quadlets", "/libpod/secrets/create",
@@ -232,6 +244,7 @@ int main(void)
 	        cmocka_unit_test(every_row_makes_sense),
 	        cmocka_unit_test(every_row_routes_to_itself),
 	        cmocka_unit_test(every_row_takes_names_that_look_like_words),
+	        cmocka_unit_test(what_fits_no_row_is_unknown),
 	        cmocka_unit_test(what_is_root_says_so),
 	        cmocka_unit_test(names_of_one_row_are_paths_of_another),
 	};

@@ -172,6 +172,17 @@ static void the_unknown_is_reached_by_its_name_and_by_a_star_alone(void **state)
 	denies(compiled("literal", "rules: [{allow: [unknown]}]"), "GET", "/containers/json");
 }
 
+/* No row fits, and the Engine takes it for an operation all the same: both must be allowed. */
+static void what_the_engine_takes_it_for_must_be_allowed_too(void **state)
+{
+	const char *logs = "/containers/app/db/logs";
+
+	(void)state;
+	denies(compiled("served", "rules: [{allow: [container.logs]}]"), "GET", logs);
+	denies(compiled("not-served", "rules: [{allow: [unknown]}]"), "GET", logs);
+	allows(compiled("served-too", "rules: [{allow: [unknown, container.logs]}]"), "GET", logs);
+}
+
 static void methods_alone_allow_only_what_is_known_but_deny_all(void **state)
 {
 	(void)state;
@@ -603,6 +614,9 @@ static void mistakes_in_rules_are_named(void **state)
 	        {"extends: [redonly]",
 	                "test.yaml:1: no policy or preset is called 'redonly'; did you mean "
 	                "'read-only'?"},
+	        {"extends: [portainerx]",
+	                "test.yaml:1: no policy or preset is called 'portainerx'; did you mean "
+	                "'portainer'?"},
 	        {"extends: [zzzzzzzz]",
 	                "test.yaml:1: no policy or preset is called 'zzzzzzzz'; --help lists the "
 	                "presets"},
@@ -1103,6 +1117,7 @@ int main(void)
 	        TEST(nothing_fits_so_it_is_denied),
 	        TEST(the_first_rule_that_fits_decides),
 	        TEST(globs_stay_within_a_name),
+	        TEST(what_the_engine_takes_it_for_must_be_allowed_too),
 	        TEST(the_unknown_is_reached_by_its_name_and_by_a_star_alone),
 	        TEST(methods_alone_allow_only_what_is_known_but_deny_all),
 	        TEST(operations_and_methods_must_both_fit),

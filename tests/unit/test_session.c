@@ -257,6 +257,27 @@ static void long_chunks_are_spliced_and_come_out_whole(void **state)
 	assert_slice("the end", slice_behind(script_got(engine), 2 * each), SLICE("0\r\n\r\n"));
 }
 
+/* What follows a response, and was not asked for, would be taken for the next one. */
+static void a_connection_that_says_more_is_not_reused(void **state)
+{
+	static char data[40 * 1024];
+
+	(void)state;
+	stage.net.splices = true;
+	struct script *client = stage_client(&stage);
+	memset(data, 'd', sizeof(data));
+	script_arrive(client, SLICE(GET_A));
+	struct script *engine = stage_engine(&stage);
+	script_arrive(engine, SLICE("HTTP/1.1 200 OK\r\nContent-Length: 40960\r\n\r\n"));
+	script_arrive(engine, (struct slice){data, sizeof(data) / 2});
+	assert_false(engine->closed);
+	memcpy(data + sizeof(data) / 2, "HTTP/1.1", 8);
+	script_arrive(engine, (struct slice){data, sizeof(data) / 2 + 8});
+	stage_turn(&stage);
+	assert_true(engine->closed);
+	assert_false(client->closed);
+}
+
 /* ── Malformed responses, and what the client gets in their place ────────── */
 
 #define CLOSING "Connection: close\r\n"
@@ -1140,7 +1161,7 @@ static void early_bytes_of_an_attach_wait_for_the_response(void **state)
 	assert_false(got(engine, "no chunk"));
 }
 
-/* ── Short of memory ─────────────────────────────────────────────────────── */
+/* ── The log ───────────────────────────────────────────────────────────── */
 
 /* What the log says while its lines go into a pipe. */
 struct capture {
@@ -1176,6 +1197,21 @@ static void capture_end(struct capture *capture)
 static void exhaust(struct pool *pool)
 {
 	pool->max = pool->lent;
+}
+
+static void a_body_that_is_cut_is_logged_with_the_bytes_that_came(void **state)
+{
+	struct script *client = stage_client(&stage);
+	struct script *engine = ask(client, GET_A);
+	struct capture capture;
+
+	(void)state;
+	capture_begin(&capture);
+	respond(engine, "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nsome");
+	script_reset(engine);
+	stage_turn(&stage);
+	capture_end(&capture);
+	assert_non_null(strstr(capture.said, " status=200 bytes=4 "));
 }
 
 #define NO_MEMORY "reason=\"the proxy has no memory left: the connection is closed\"\n"
@@ -1283,6 +1319,7 @@ static void a_denied_request_leaves_the_connection_in_order(void **state)
 	stage.snapshot.listeners[0].gate.policy = nothing_allowed();
 	script_arrive(client, SLICE(POST_3 "abc"));
 	assert_true(responded(client, "HTTP/1.1 403 "));
+	assert_false(client->held);
 	assert_false(client->finished);
 	client->got_len = 0;
 	script_arrive(client, SLICE(POST_3 "a")); /* all of it is to be read first */
@@ -1374,6 +1411,7 @@ int main(void)
 	        ON_STAGE(what_we_are_short_of_is_a_503),
 	        ON_STAGE(health_is_a_dial),
 	        ON_STAGE(a_tunnel_ends_by_halves),
+	        ON_STAGE(a_connection_that_says_more_is_not_reused),
 	        ON_STAGE(long_chunks_are_spliced_and_come_out_whole),
 	        ON_STAGE(responses_that_cannot_be_used_are_502),
 	        ON_STAGE(a_head_without_end_is_a_502),
@@ -1422,6 +1460,7 @@ int main(void)
 	        ON_STAGE(what_comes_after_a_refusal_is_thrown_away),
 	        ON_STAGE(a_client_that_is_lost_while_the_engine_takes_nothing_ends_it),
 	        ON_STAGE(early_bytes_of_an_attach_wait_for_the_response),
+	        ON_STAGE(a_body_that_is_cut_is_logged_with_the_bytes_that_came),
 	        ON_STAGE(no_memory_for_the_first_bytes_is_logged),
 	        ON_STAGE(no_memory_for_an_exchange_is_logged),
 	        ON_STAGE(no_memory_for_a_response_is_logged_with_its_request),
