@@ -190,11 +190,30 @@ static void a_hundred_slips_stop_the_start(void **state)
 	config_free(&config);
 }
 
+static void what_does_not_fit_is_cut_visibly(void **state)
+{
+	struct config config = {0};
+	char error[FAULT_MAX];
+	char name[32];
+
+	(void)state;
+	assert_int_equal(clearenv(), 0);
+	for (unsigned i = 0; i < 60; i++) {
+		(void)snprintf(name, sizeof(name), "ALLOW_SOMETHING_%u", i);
+		assert_int_equal(setenv(name, "1", 1), 0);
+	}
+	char *argv[] = {(char[]){"docker-socket-proxy"}};
+	assert_int_equal(config_read(1, argv, &config, error), -EINVAL);
+	assert_true(slice_ends_with(slice_of(error), SLICE("...")));
+	config_free(&config);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(each_is_what_was_meant),
 	        cmocka_unit_test(a_hundred_slips_stop_the_start),
+	        cmocka_unit_test(what_does_not_fit_is_cut_visibly),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

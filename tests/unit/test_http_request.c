@@ -397,6 +397,20 @@ static void a_refusal_does_not_wait_for_the_end(void **state)
 	assert_int_equal(http_scan_head(&line, SLICE("GET / HTTP/1.1\n\r\n\r\n")), HTTP_BAD);
 }
 
+/* What an earlier head left in the memory of the fields is none of this one. */
+static void fields_of_another_head_are_not_found(void **state)
+{
+	struct http_field fields[] = {
+	        {.known = HTTP_NAME_HOST, .value = SLICE_INIT("x")},
+	        {.known = HTTP_NAME_CONTENT_TYPE, .value = SLICE_INIT("text/plain")},
+	};
+	const struct http_head head = {.fields = fields, .field_count = 1};
+
+	(void)state;
+	assert_non_null(http_field_value(&head, HTTP_NAME_HOST).ptr);
+	assert_null(http_field_value(&head, HTTP_NAME_CONTENT_TYPE).ptr);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -412,6 +426,7 @@ int main(void)
 	        cmocka_unit_test(an_empty_line_alone_is_no_head_yet),
 	        cmocka_unit_test(the_method_of_a_bad_head_is_known),
 	        cmocka_unit_test(a_refusal_does_not_wait_for_the_end),
+	        cmocka_unit_test(fields_of_another_head_are_not_found),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

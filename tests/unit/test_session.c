@@ -880,6 +880,20 @@ static void bytes_pass_both_ways(void **state)
 	}
 }
 
+/* The end stands behind the input: told first, it would end the command before its input. */
+static void the_end_of_early_input_follows_it(void **state)
+{
+	struct script *client = stage_client(&stage);
+	struct script *engine = ask(client, EXEC "early");
+
+	(void)state;
+	script_end(client);
+	assert_false(engine->finished);
+	respond(engine, SWITCHED);
+	assert_true(slice_ends_with(script_got(engine), SLICE("{}early")));
+	assert_true(engine->finished);
+}
+
 static void what_came_early_is_the_tunnels(void **state)
 {
 	struct script *client = stage_client(&stage);
@@ -1445,6 +1459,7 @@ int main(void)
 	        ON_STAGE(an_end_in_a_body_is_no_request),
 	        ON_STAGE(an_end_before_the_response_is_over_keeps_nothing),
 	        ON_STAGE(bytes_pass_both_ways),
+	        ON_STAGE(the_end_of_early_input_follows_it),
 	        ON_STAGE(what_came_early_is_the_tunnels),
 	        ON_STAGE(an_engine_that_is_gone_ends_the_tunnel),
 	        ON_STAGE(a_client_that_is_gone_ends_the_tunnel),
