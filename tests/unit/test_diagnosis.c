@@ -269,19 +269,27 @@ static void an_owner_without_the_right_is_told_to_correct_the_mode(void **state)
 	        "permission denied: it belongs to 1000:998 with mode 0060, and this process is "
 	        "1000:1000 "
 	        "(groups: none); correct its mode on the host");
+	assert_int_equal(chmod(path.text, 0), 0);
+	assert_non_null(strstr(diagnose_as(&unprivileged, path.text),
+	        "(groups: none); correct its mode on the host"));
 }
 
 static void an_id_that_is_not_mapped_asks_for_the_hosts_user_namespace(void **state)
 {
-	const struct path path = path_of("s");
+	const struct path paths[] = {path_of("s"), path_of("owner"), path_of("group")};
 
 	(void)state;
 	if (geteuid() != 0) {
 		skip();
 	}
-	make_socket(path.text, 65534, 65534, 0660);
-	assert_non_null(strstr(
-	        diagnose_as(&unprivileged, path.text), "start the container with `--userns host`"));
+	make_socket(paths[0].text, 65534, 65534, 0660);
+	make_socket(paths[1].text, 65534, 998, 0660);
+	make_socket(paths[2].text, 1000, 65534, 0660);
+	for (unsigned i = 0; i < ARRAY_LEN(paths); i++) {
+		assert_non_null(strstr(diagnose_as(&unprivileged, paths[i].text),
+		        "start the container with `--userns host`"));
+		(void)unlink(paths[i].text);
+	}
 }
 
 static void a_mode_that_would_allow_it_points_at_what_else_forbids_it(void **state)

@@ -149,7 +149,9 @@ static const struct refusal refusals[] = {
         {REQUEST, HTTP_BAD_HOST, "a name in brackets", HOSTS("Host: [docker]\r\n")},
         {REQUEST, HTTP_BAD_HOST, "too many groups", HOSTS("Host: [1:2:3:4:5:6:7:8:9]\r\n")},
         {REQUEST, HTTP_BAD_HOST, "more than any address",
-                HOSTS("Host: [00001:2:3:4:5:6:7:8:9:a:b:c:d:e:f:0:1:2:3:4]\r\n")},
+                HOSTS("Host: "
+                      "[00001:2:3:4:5:6:7:8:9:a:b:c:d:e:f:0:1:2:3:4:5:6:7:8:9:a:b:c:d:e:f:0:1:2:3:"
+                      "4]\r\n")},
         {REQUEST, HTTP_BAD_HOST, "a zone", HOSTS("Host: [fe80::1%25eth0]\r\n")},
         {REQUEST, HTTP_BAD_HOST, "a name behind the brackets", HOSTS("Host: [::1]a\r\n")},
         {REQUEST, HTTP_BAD_HOST, "an escape of no digits in Host", HOSTS("Host: %zz\r\n")},

@@ -288,6 +288,9 @@ static void a_versioned_path_rule_sees_the_version(void **state)
 	allows(policy, "GET", "/v1.42/images/a%2Fb/json");
 	allows(policy, "GET", "/v05.3.0%2Drc1/_ping");
 	denies(policy, "GET", "/v5.3.0/_ping");
+	allows(compiled("version-alone",
+	               "rules: [{allow: {operations: ['*'], versioned_path: /v1.41}}]"),
+	        "GET", "/v1.41");
 	allows(policy, "GET", "/info");
 	denies(policy, "GET", "/v1.41/info");
 	allows(policy, "GET", "/v1.41/version");

@@ -122,6 +122,31 @@ static void a_dead_idle_connection_costs_no_request(void **state)
 	assert_slice("responses", script_got(client), SLICE(RESPONSE_2 RESPONSE_2));
 }
 
+/* One dead connection is bad luck; others that are idle are as old. */
+static void a_request_that_is_sent_again_gets_a_new_connection(void **state)
+{
+	struct script *clients[] = {stage_client(&stage), stage_client(&stage)};
+	struct script *engines[2];
+
+	(void)state;
+	for (unsigned i = 0; i < 2; i++) {
+		script_arrive(clients[i], SLICE(GET_A));
+		engines[i] = stage_engine(&stage);
+	}
+	for (unsigned i = 0; i < 2; i++) {
+		script_arrive(engines[i], SLICE(RESPONSE_2));
+		engines[i]->ended = true; /* the kernel has not said so yet */
+	}
+	script_arrive(clients[0], SLICE(GET_A));
+	for (unsigned i = 0; i < 2; i++) {
+		engines[i]->ended = false;
+		script_end(engines[i]);
+	}
+	assert_int_equal(stage.net.connected, 3);
+	assert_int_equal(engines[0]->got_len + engines[1]->got_len, 3 * strlen(SENT_A));
+	assert_slice("again", script_got(stage_engine(&stage)), SLICE(SENT_A));
+}
+
 static void a_connection_in_progress_is_waited_for(void **state)
 {
 	struct script *client = stage_client(&stage);
@@ -1418,6 +1443,7 @@ int main(void)
 	        ON_STAGE(an_engine_that_takes_single_bytes_gets_all),
 	        ON_STAGE(an_idle_connection_is_reused),
 	        ON_STAGE(a_dead_idle_connection_costs_no_request),
+	        ON_STAGE(a_request_that_is_sent_again_gets_a_new_connection),
 	        ON_STAGE(a_connection_in_progress_is_waited_for),
 	        ON_STAGE(one_that_never_comes_is_a_504),
 	        ON_STAGE(one_that_is_refused_late_is_a_502),
