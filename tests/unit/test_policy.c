@@ -288,6 +288,11 @@ static void a_versioned_path_rule_sees_the_version(void **state)
 	allows(policy, "GET", "/v1.42/images/a%2Fb/json");
 	allows(policy, "GET", "/v05.3.0%2Drc1/_ping");
 	denies(policy, "GET", "/v5.3.0/_ping");
+	const struct policy *none =
+	        compiled("no-version", "rules: [{allow: {methods: [GET], versioned_path: /info}}]");
+	allows(none, "GET", "/info");
+	denies(none, "GET", "/v1.41/info");
+	denies(none, "GET", "/version");
 	allows(compiled("version-alone",
 	               "rules: [{allow: {operations: ['*'], versioned_path: /v1.41}}]"),
 	        "GET", "/v1.41");
@@ -620,6 +625,8 @@ static void mistakes_in_rules_are_named(void **state)
 	        {"extends: [portainerx]",
 	                "test.yaml:1: no policy or preset is called 'portainerx'; did you mean "
 	                "'portainer'?"},
+	        {"extends: [wud]", "test.yaml:1: no policy or preset is called 'wud'; did you mean "
+	                           "'whats-up-docker'?"},
 	        {"extends: [zzzzzzzz]",
 	                "test.yaml:1: no policy or preset is called 'zzzzzzzz'; --help lists the "
 	                "presets"},
