@@ -582,7 +582,8 @@ def file_advised(*args: str) -> str:
         "PATCH /containers/x",
     ],
 )
-@pytest.mark.parametrize("policy", ["read-only", "homepage-swarm", "dozzle"])
+# The program starts seven times for each, which is slow with sanitizers.
+@pytest.mark.parametrize("policy", ["read-only", "homepage-swarm", "dozzle"][:1 if sanitized() else 3])
 def test_advice_that_is_followed_allows_just_that(
     file: Callable[[str], str], policy: str, request_line: str
 ) -> None:
