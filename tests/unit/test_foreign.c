@@ -62,6 +62,10 @@ static const struct foreign_case cases[] = {
         {"SP_ALLOW_GET=x", "healthcheck", NULL, NULL},
         {"XSP_ALLOW_GET=x SP=1 CETUS=1", "", NULL, NULL},
 
+        /* What closes nothing is named, one after the other. */
+        {"CONTAINERS=1 POST=1 ALLOW_START=0 ALLOW_STOP=0", "", NULL,
+                "ALLOW_START=0, ALLOW_STOP=0: this closes nothing: other switches allow it"},
+
         /* Methods, and the words that people put in front of a switch or behind it. */
         {"GET=0", "", "GET=0: " SWITCHED "." CLIENTS, NULL},
         {"HEAD=0", "--policy traefik", NULL, "HEAD=0: " SWITCHED},

@@ -1121,10 +1121,38 @@ static void advice_names_both_where_two_are_judged(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, open_set, close_set)
 
+/* "rule < the rule before it; " */
+static void note_idle_rule(void *context, const char *rule, struct place place, const char *before)
+{
+	(void)place;
+	text_add_format(context, "%s < %s; ", rule, before == NULL ? "none" : before);
+}
+
+static void a_rule_that_decides_nothing_names_the_one_before_it(void **state)
+{
+	static const char text[] =
+	        "rules:\n"
+	        "  - allow: ['container.*']\n"
+	        "  - deny: [container.create]\n"
+	        "  - deny: {operations: [container.list], path: /containers/json}\n"
+	        "  - deny: {operations: [container.list], versioned_path: '/v1.*'}\n"
+	        "  - allow: [image.list]\n";
+	char memory[512] = "";
+	struct text found = text_over(memory, sizeof(memory) - 1);
+
+	(void)state;
+	policy_list_idle_rules(compiled("idle", text), note_idle_rule, &found);
+	assert_string_equal(memory,
+	        "deny: [container.create] < allow: [container.*]; "
+	        "deny: {operations: [container.list], path: /containers/json} < none; "
+	        "deny: {operations: [container.list], versioned_path: /v1.*} < none; ");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	        TEST(nothing_fits_so_it_is_denied),
+	        TEST(a_rule_that_decides_nothing_names_the_one_before_it),
 	        TEST(the_first_rule_that_fits_decides),
 	        TEST(globs_stay_within_a_name),
 	        TEST(what_the_engine_takes_it_for_must_be_allowed_too),
