@@ -1135,6 +1135,35 @@ static struct slice much(size_t len)
 	return (struct slice){filler, len};
 }
 
+/* Also when it lasts longer than unused memory is kept, and nobody comes after it. */
+static void memory_is_given_back_when_all_is_over(void **state)
+{
+	struct worker *worker = stage.worker;
+	const struct pool *const pools[] = {&worker->session_pool, &worker->exchange_pool,
+	        &worker->upstream.connections, &worker->lender.buffers.small,
+	        &worker->lender.buffers.large};
+	struct script *clients[] = {stage_client(&stage), stage_client(&stage)};
+
+	(void)state;
+	clients[0]->room = 1000; /* it holds a large buffer, and the other a small one */
+	clients[1]->room = 10;
+	respond(ask(clients[1], GET_A), RESPONSE_2);
+	struct script *engine = ask(clients[0], GET_A);
+	respond(engine, "HTTP/1.1 200 OK\r\nContent-Length: 800000\r\n\r\n");
+	script_arrive(engine, much(100000));
+	stage_pass(&stage, 15 * NS_PER_S);
+	for (unsigned i = 0; i < ARRAY_LEN(pools); i++) {
+		assert_true(pools[i]->slab_count > 0);
+	}
+	script_reset(clients[0]);
+	script_reset(clients[1]);
+	stage_pass(&stage, 15 * NS_PER_S);
+	stage_pass(&stage, 15 * NS_PER_S);
+	for (unsigned i = 0; i < ARRAY_LEN(pools); i++) {
+		assert_int_equal(pools[i]->slab_count, 0);
+	}
+}
+
 /* Requests may wait behind this one, as far as a buffer holds them; what is no request hides
  * nothing. */
 static void what_is_no_request_does_not_hide_the_end(void **state)
@@ -1496,6 +1525,7 @@ int main(void)
 	        ON_STAGE(idle_clients_go_at_once_and_others_get_responses),
 	        ON_STAGE(a_worker_without_clients_stops_at_once),
 	        ON_STAGE(after_the_grace_everyone_is_dismissed),
+	        ON_STAGE(memory_is_given_back_when_all_is_over),
 	        ON_STAGE(what_is_no_request_does_not_hide_the_end),
 	        ON_STAGE(what_comes_after_a_refusal_is_thrown_away),
 	        ON_STAGE(a_client_that_is_lost_while_the_engine_takes_nothing_ends_it),
