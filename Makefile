@@ -29,7 +29,7 @@ fuzz: ## Run each fuzz target for a minute; FUZZ_SECONDS changes that
 coverage: ## Say which lines of src/ the tests run: build-coverage/index.html; less than 95 % fails
 	@tools/coverage
 
-mutate: ## Change N (200) operators, one at a time, and say which changes no test notices; takes hours
+mutate: ## Change N (200) operators, one at a time, and say which changes no test notices
 	@tools/mutate --count $(or $(N),200)
 
 bench: release ## Measure against a bare relay, HAProxy and nginx
