@@ -67,7 +67,7 @@ static bool fits(struct slice pattern, struct slice name)
 		return slice_equal((struct slice){name.ptr + rest, name.len - rest}, back) &&
 		       is_switch((struct slice){name.ptr, rest});
 	}
-	switch (front.ptr[front.len]) {
+	switch (pattern.ptr[pattern.len - 1]) {
 	case '%':
 		return slice_starts_with(name, front) &&
 		       is_switch((struct slice){name.ptr + front.len, rest});

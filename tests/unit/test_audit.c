@@ -1,35 +1,25 @@
 /* SPDX-License-Identifier: MIT */
 /* Lines of requests on their way to standard error, which here is a pipe that the test reads. */
+#include "capture.h"
 #include "cases.h"
 
 #include "audit/audit.h"
 #include "base/clock.h"
 
-#include <fcntl.h>
 #include <stdlib.h>
-#include <unistd.h>
 
-enum { READ_MAX = 1 << 20, LINES_MANY = 2000 };
+enum { LINES_MANY = 2000 };
 
 static struct loop loop;
 static struct audit audit;
-static int real_stderr;
-static int reader;
-static char said[READ_MAX];
+static struct capture capture;
 
 static const struct caller caller = {.address = {.any = {.sa_family = AF_UNIX}}};
 
 static int begin(void **state)
 {
-	int ends[2];
-
 	(void)state;
-	assert_int_equal(pipe2(ends, O_CLOEXEC | O_NONBLOCK), 0);
-	real_stderr = dup(STDERR_FILENO);
-	assert_true(dup2(ends[1], STDERR_FILENO) >= 0);
-	(void)close(ends[1]);
-	reader = ends[0];
-	log_setup(LOG_INFO, LOG_TEXT);
+	capture_begin(&capture);
 	assert_int_equal(loop_init(&loop), 0);
 	audit_init(&audit, &loop);
 	return 0;
@@ -39,9 +29,7 @@ static int end(void **state)
 {
 	(void)state;
 	audit_done(&audit);
-	(void)dup2(real_stderr, STDERR_FILENO);
-	(void)close(real_stderr);
-	(void)close(reader);
+	capture_end(&capture);
 	loop_done(&loop);
 	return 0;
 }
@@ -65,11 +53,10 @@ static void write_line(bool quiet)
 /* What has come; how many lines it is. */
 static unsigned lines(void)
 {
-	const ssize_t n = read(reader, said, sizeof(said) - 1);
 	unsigned count = 0;
 
-	said[n > 0 ? n : 0] = '\0';
-	for (const char *at = said; (at = strchr(at, '\n')) != NULL; at++) {
+	capture_read(&capture);
+	for (const char *at = capture.said; (at = strchr(at, '\n')) != NULL; at++) {
 		count++;
 	}
 	return count;
@@ -89,9 +76,9 @@ static void lines_wait_for_company(void **state)
 	assert_int_equal(lines(), 0);
 	pass(50 * NS_PER_MS);
 	assert_int_equal(lines(), 2);
-	assert_non_null(strstr(said, "method=GET path=/containers/json"));
-	assert_non_null(strstr(said, "status=200"));
-	assert_non_null(strstr(said, "op=container.list"));
+	assert_non_null(strstr(capture.said, "method=GET path=/containers/json"));
+	assert_non_null(strstr(capture.said, "status=200"));
+	assert_non_null(strstr(capture.said, "op=container.list"));
 	pass(NS_PER_S);
 	assert_int_equal(lines(), 0);
 }
@@ -129,7 +116,7 @@ static void what_nobody_reads_is_lost_and_counted(void **state)
 	}
 	for (unsigned rounds = 0; rounds < 100 && lost == 0; rounds++) {
 		got += lines();
-		const char *words = strstr(said, " lines of the log were lost");
+		const char *words = strstr(capture.said, " lines of the log were lost");
 		if (words != NULL) {
 			while (words[-1] >= '0' && words[-1] <= '9') {
 				words--;

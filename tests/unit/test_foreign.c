@@ -84,6 +84,7 @@ static const struct foreign_case cases[] = {
         /* Such spellings occur, and in them the name counts, as written. */
         {"sp-allow-get=x", "", "sp-allow-get: " WOLLOMATIC "." CLIENTS, NULL},
         {"Polcy=open", "", "Polcy=open: " MEANT("POLICY") CLIENTS, NULL},
+        {"disable-exec=1", "", "disable-exec: " SWITCHED "." CLIENTS, NULL},
         {"az_polcyz=1", "", NULL, NULL},
         {"a_name_that_is_so_long_that_it_is_like_no_other_and_is_read_as_it_is_written=1", "", NULL,
                 NULL},

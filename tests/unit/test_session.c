@@ -1,14 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* Sessions between scripted peers: what goes where, and when it ends. */
+#include "capture.h"
 #include "cases.h"
 #include "stage.h"
 
 #include "base/clock.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
-#include <unistd.h>
 
 #define GET_A      "GET /containers/a/json HTTP/1.1\r\nHost: x\r\n\r\n"
 #define SENT_A     "GET /containers/a/json HTTP/1.1\r\nHost: localhost\r\n\r\n"
@@ -1230,34 +1229,15 @@ static void early_bytes_of_an_attach_wait_for_the_response(void **state)
 
 /* ── The log ───────────────────────────────────────────────────────────── */
 
-/* What the log says while its lines go into a pipe. */
-struct capture {
-	int real_stderr;
-	int reader;
-	char said[4096];
-};
+static struct capture capture;
 
-static void capture_begin(struct capture *capture)
-{
-	int ends[2];
-
-	assert_int_equal(pipe2(ends, O_CLOEXEC | O_NONBLOCK), 0);
-	capture->real_stderr = dup(STDERR_FILENO);
-	capture->reader = ends[0];
-	assert_true(dup2(ends[1], STDERR_FILENO) >= 0);
-	(void)close(ends[1]);
-	log_setup(LOG_INFO, LOG_TEXT);
-}
-
-static void capture_end(struct capture *capture)
+/* What was logged since capture_begin(). */
+static void capture_all(void)
 {
 	stage_pass(&stage, NS_PER_S);
 	log_setup(LOG_EMERG, LOG_TEXT);
-	const ssize_t n = read(capture->reader, capture->said, sizeof(capture->said) - 1);
-	capture->said[n > 0 ? n : 0] = '\0';
-	(void)dup2(capture->real_stderr, STDERR_FILENO);
-	(void)close(capture->real_stderr);
-	(void)close(capture->reader);
+	capture_read(&capture);
+	capture_end(&capture);
 }
 
 /* Nothing more is lent. */
@@ -1270,14 +1250,13 @@ static void a_body_that_is_cut_is_logged_with_the_bytes_that_came(void **state)
 {
 	struct script *client = stage_client(&stage);
 	struct script *engine = ask(client, GET_A);
-	struct capture capture;
 
 	(void)state;
 	capture_begin(&capture);
 	respond(engine, "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nsome");
 	script_reset(engine);
 	stage_turn(&stage);
-	capture_end(&capture);
+	capture_all();
 	assert_non_null(strstr(capture.said, " status=200 bytes=4 "));
 }
 
@@ -1286,13 +1265,12 @@ static void a_body_that_is_cut_is_logged_with_the_bytes_that_came(void **state)
 static void no_memory_for_the_first_bytes_is_logged(void **state)
 {
 	struct script *client = stage_client(&stage);
-	struct capture capture;
 
 	(void)state;
 	exhaust(&stage.worker->lender.buffers.small);
 	capture_begin(&capture);
 	script_arrive(client, SLICE(GET_A));
-	capture_end(&capture);
+	capture_all();
 	assert_true(client->closed);
 	assert_int_equal(client->got_len, 0);
 	assert_non_null(strstr(capture.said, "method=- path=- status=0 bytes=0 ms=0.000 client="));
@@ -1302,13 +1280,12 @@ static void no_memory_for_the_first_bytes_is_logged(void **state)
 static void no_memory_for_an_exchange_is_logged(void **state)
 {
 	struct script *client = stage_client(&stage);
-	struct capture capture;
 
 	(void)state;
 	exhaust(&stage.worker->exchange_pool);
 	capture_begin(&capture);
 	script_arrive(client, SLICE(GET_A));
-	capture_end(&capture);
+	capture_all();
 	assert_true(client->closed);
 	assert_non_null(strstr(capture.said, NO_MEMORY));
 }
@@ -1317,13 +1294,12 @@ static void no_memory_for_a_response_is_logged_with_its_request(void **state)
 {
 	struct script *client = stage_client(&stage);
 	struct script *engine = ask(client, GET_A);
-	struct capture capture;
 
 	(void)state;
 	exhaust(&stage.worker->lender.buffers.small);
 	capture_begin(&capture);
 	respond(engine, RESPONSE_2);
-	capture_end(&capture);
+	capture_all();
 	assert_true(client->closed);
 	assert_non_null(strstr(capture.said, "method=GET path=/containers/a/json status=0 "));
 	assert_non_null(strstr(capture.said, NO_MEMORY));
@@ -1332,7 +1308,6 @@ static void no_memory_for_a_response_is_logged_with_its_request(void **state)
 static void no_memory_for_a_local_response_is_logged_with_its_request(void **state)
 {
 	struct script *client = stage_client(&stage);
-	struct capture capture;
 
 	(void)state;
 	stage.net.connect_error = -ECONNREFUSED;
@@ -1340,7 +1315,7 @@ static void no_memory_for_a_local_response_is_logged_with_its_request(void **sta
 	exhaust(&stage.worker->lender.buffers.small);
 	capture_begin(&capture);
 	script_arrive(client, SLICE("TP/1.1\r\nHost: x\r\n\r\n"));
-	capture_end(&capture);
+	capture_all();
 	assert_true(client->closed);
 	assert_int_equal(client->got_len, 0);
 	assert_non_null(strstr(capture.said, "method=GET path=/containers/a/json status=0 "));
@@ -1351,14 +1326,13 @@ static void no_memory_for_a_body_is_logged_with_the_status(void **state)
 {
 	struct script *client = stage_client(&stage);
 	struct script *engine = ask(client, GET_A);
-	struct capture capture;
 
 	(void)state;
 	respond(engine, "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nsome");
 	exhaust(&stage.worker->lender.buffers.small);
 	capture_begin(&capture);
 	script_arrive(engine, SLICE("more"));
-	capture_end(&capture);
+	capture_all();
 	assert_true(client->closed);
 	assert_non_null(strstr(capture.said, "method=GET path=/containers/a/json status=200 "));
 	assert_non_null(strstr(capture.said, NO_MEMORY));
