@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: MIT */
+#include "json/json.h"
+
+#include "base/ascii.h"
+
+const char *json_error_text(enum json_error error)
+{
+	static const char *const texts[] = {
+	        [JSON_OK] = "no error",
+#define ERROR(name, text) [JSON_BAD_##name] = text,
+#include "json/errors.def"
+#undef ERROR
+	};
+
+	return texts[error];
+}
+
+const struct json_node *json_member(const struct json_node *object, struct slice name)
+{
+	for (const struct json_node *at = json_first(object); at != NULL;
+	        at = json_next(object, at)) {
+		if (slice_equal_nocase(at->name, name)) {
+			return at;
+		}
+	}
+	return NULL;
+}
+
+bool json_integer(const struct json_node *number, int64_t *ret_value)
+{
+	struct slice digits = number->text;
+	const bool negative = slice_skip(&digits, SLICE("-"));
+	const uint64_t most = (uint64_t)INT64_MAX + negative;
+	uint64_t value = 0;
+
+	for (size_t i = 0; i < digits.len; i++) {
+		const uint64_t digit = (uint64_t)(digits.ptr[i] - '0');
+		if (!ascii_is_digit(digits.ptr[i]) || value > (most - digit) / 10) {
+			return false;
+		}
+		value = value * 10 + digit;
+	}
+	*ret_value = negative ? (int64_t)(0 - value) : (int64_t)value;
+	return number->type == JSON_NUMBER;
+}
+
+/* ── Writing ─────────────────────────────────────────────────────────────── */
+
+static void write_escape(struct text *text, char c)
+{
+	static const char digits[] = "0123456789abcdef";
+	const unsigned char byte = (unsigned char)c;
+
+	text_add_char(text, '\\');
+	if (c == '"' || c == '\\') {
+		text_add_char(text, c);
+		return;
+	}
+	text_add(text, SLICE("u00"));
+	text_add_char(text, digits[byte >> 4]);
+	text_add_char(text, digits[byte & 15]);
+}
+
+static void write_string(struct text *text, struct slice s)
+{
+	size_t done = 0;
+
+	text_add(text, SLICE("\""));
+	for (size_t i = 0; i < s.len; i++) {
+		if ((unsigned char)s.ptr[i] < 0x20 || s.ptr[i] == '"' || s.ptr[i] == '\\') {
+			text_add(text, (struct slice){s.ptr + done, i - done});
+			write_escape(text, s.ptr[i]);
+			done = i + 1;
+		}
+	}
+	text_add(text, slice_behind(s, done));
+	text_add(text, SLICE("\""));
+}
+
+static void write_begin(struct text *text, const struct json_node *node)
+{
+	switch (node->type) {
+	case JSON_NULL:
+		text_add(text, SLICE("null"));
+		break;
+	case JSON_FALSE:
+		text_add(text, SLICE("false"));
+		break;
+	case JSON_TRUE:
+		text_add(text, SLICE("true"));
+		break;
+	case JSON_NUMBER:
+		text_add(text, node->text);
+		break;
+	case JSON_STRING:
+		write_string(text, node->text);
+		break;
+	case JSON_ARRAY:
+		text_add(text, SLICE("["));
+		break;
+	case JSON_OBJECT:
+		text_add(text, SLICE("{"));
+		break;
+	}
+}
+
+void json_write(const struct json_node *node, struct text *text)
+{
+	const struct json_node *open[JSON_DEPTH_MAX];
+	const struct json_node *const end = node + node->size;
+	unsigned depth = 0;
+
+	for (const struct json_node *at = node; at < end;) {
+		if (at > node && at->name.ptr != NULL) {
+			write_string(text, at->name);
+			text_add(text, SLICE(":"));
+		}
+		write_begin(text, at);
+		if (at->type >= JSON_ARRAY) {
+			open[depth++] = at;
+		}
+		at++;
+		while (depth > 0 && at == open[depth - 1] + open[depth - 1]->size) {
+			text_add(
+			        text, open[--depth]->type == JSON_OBJECT ? SLICE("}") : SLICE("]"));
+		}
+		if (depth > 0 && at != open[depth - 1] + 1) {
+			text_add(text, SLICE(","));
+		}
+	}
+}

@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * json — one strict reader of JSON documents, and their writer.
+ *
+ * The reader accepts a document only if every reader, Go's encoding/json among them,
+ * takes the same from it: RFC 8259 in UTF-8, nothing in front or behind, and no object
+ * with two names that are equal apart from the case of letters, because Go compares the
+ * names of fields so. Names are ASCII, because Go also takes U+017F for an s and U+212A
+ * for a k.
+ *
+ * A document is a list of nodes in the order in which they begin. What a container
+ * holds stands directly behind it:
+ *
+ *     {"a": [1, 2], "b": 3}     object of size 5 | a: array of size 3 | 1 | 2 | b: 3
+ */
+#ifndef JSON_JSON_H
+#define JSON_JSON_H
+
+#include "base/check.h"
+#include "base/slice.h"
+#include "base/text.h"
+
+enum {
+	JSON_DEPTH_MAX = 64,
+	JSON_NODES_MAX = 32 * 1024, /* of a document */
+	JSON_MARKS_MAX = 2 * JSON_NODES_MAX,
+};
+
+enum json_error {
+	JSON_OK,
+#define ERROR(name, text) JSON_BAD_##name,
+#include "json/errors.def"
+#undef ERROR
+};
+
+/* A sentence without a full stop. */
+const char *json_error_text(enum json_error error);
+
+enum json_type {
+	JSON_NULL,
+	JSON_FALSE,
+	JSON_TRUE,
+	JSON_NUMBER,
+	JSON_STRING,
+	JSON_ARRAY,
+	JSON_OBJECT,
+};
+
+struct json_node {
+	enum json_type type;
+	uint32_t size;     /* nodes, with this one and all in it */
+	struct slice name; /* of a member of an object, decoded; ptr NULL: it is none */
+	struct slice text; /* of a string, decoded; of a number, as it stands */
+};
+
+/* Memory for one document at a time; its owner makes it. */
+struct json_document {
+	struct json_node *nodes; /* JSON_NODES_MAX */
+	uint32_t *marks;         /* JSON_MARKS_MAX, while a document is read */
+	char *strings;           /* as many bytes as the document has */
+	uint32_t count;          /* of nodes */
+	size_t error_at;         /* offset in bytes of what was refused */
+};
+
+/*
+ * Read `bytes` into `document`, whose nodes point into `bytes` and into its memory: they are of no
+ * use once either is.
+ */
+enum json_error json_read(struct json_document *document, struct slice bytes) MUST_USE;
+
+/* What a container holds, in its order; NULL: nothing, or no more. */
+static inline const struct json_node *json_first(const struct json_node *container)
+{
+	return container->size > 1 ? container + 1 : NULL;
+}
+
+static inline const struct json_node *json_next(
+        const struct json_node *container, const struct json_node *node)
+{
+	const struct json_node *next = node + node->size;
+
+	return next < container + container->size ? next : NULL;
+}
+
+/* The member of `object` with that name, in any case as Go compares it; NULL: there is none. */
+const struct json_node *json_member(const struct json_node *object, struct slice name);
+
+/* Whether the number is one that Go decodes into an int64: no fraction, no exponent, in range. */
+bool json_integer(const struct json_node *number, int64_t *ret_value);
+
+/* Append the value as compact JSON, its own name left out. */
+void json_write(const struct json_node *node, struct text *text);
+
+#endif
