@@ -116,6 +116,18 @@ static struct slice shown(struct slice word, size_t max)
 	return (struct slice){word.ptr, word.len < max ? word.len : max};
 }
 
+static void add_reason(const struct denial *denial, struct text *message, struct text *advice)
+{
+	if (denial->findings == NULL) {
+		policy_add_denial(denial->policy, denial->request, denial->verdict, message);
+		policy_advise(denial->policy, denial->request, advice);
+		return;
+	}
+	findings_add_denial(denial->findings, docker_operation_name(denial->request->id),
+	        policy_name(denial->policy), message);
+	findings_advise(denial->findings, advice);
+}
+
 static void log_denial(const struct denial *denial, const char *what, uint64_t count)
 {
 	const struct verdict *verdict = denial->verdict;
@@ -131,8 +143,7 @@ static void log_denial(const struct denial *denial, const char *what, uint64_t c
 
 	text_add(&message, verdict->observed ? SLICE("would deny: ") : SLICE("denied: "));
 	if (judged) {
-		policy_add_denial(denial->policy, denial->request, verdict, &message);
-		policy_advise(denial->policy, denial->request, &advice);
+		add_reason(denial, &message, &advice);
 		docker_add_name(denial->request->id, denial->query, &name);
 		docker_add_image(denial->request->id, denial->query, &image);
 	} else {

@@ -49,6 +49,7 @@ struct denial {
 	struct slice query;
 	const struct policy *policy;          /* that judged; NULL: none was asked */
 	const struct docker_request *request; /* that it judged */
+	const struct findings *findings;      /* what is wrong with its body; NULL: nothing */
 	const struct verdict *verdict;        /* without a policy: all zero */
 	/* Without a policy: how the request ended, and a sentence that says why. */
 	enum outcome outcome;

@@ -5,6 +5,7 @@
 enum {
 	SMALL_KEPT = 16,
 	LARGE_KEPT = 2,
+	WHOLE_KEPT = 1,
 };
 
 void buffer_lender_init(
@@ -14,12 +15,20 @@ void buffer_lender_init(
 	pool_init(&lender->small, BUFFER_SMALL_SIZE, max, SMALL_KEPT);
 	pool_init(&lender->large, large_size, max, LARGE_KEPT);
 	lender->headroom = headroom;
+	buffer_lender_hold(lender, large_size + 1, 0);
+}
+
+void buffer_lender_hold(struct buffer_lender *lender, uint32_t whole_size, unsigned max)
+{
+	ASSERT(whole_size > lender->large.object_size && lender->whole.lent == 0);
+	pool_init(&lender->whole, whole_size, max, WHOLE_KEPT);
 }
 
 void buffer_lender_done(struct buffer_lender *lender)
 {
 	pool_done(&lender->small);
 	pool_done(&lender->large);
+	pool_done(&lender->whole);
 }
 
 static void reset(const struct buffer_lender *lender, struct buffer *buffer)
@@ -40,9 +49,13 @@ static struct buffer *take(struct buffer_lender *lender, struct pool *pool)
 
 static struct pool *home_of(struct buffer_lender *lender, const struct buffer *buffer)
 {
-	const bool small = buffer->size + sizeof(*buffer) == lender->small.object_size;
+	struct pool *const pools[] = {&lender->small, &lender->large, &lender->whole};
+	unsigned i = 0;
 
-	return small ? &lender->small : &lender->large;
+	while (pools[i]->object_size != buffer->size + sizeof(*buffer)) {
+		i++;
+	}
+	return pools[i];
 }
 
 bool buffer_borrow(struct buffer_lender *lender, struct buffer **buffer)
@@ -53,25 +66,36 @@ bool buffer_borrow(struct buffer_lender *lender, struct buffer **buffer)
 	return *buffer != NULL;
 }
 
-bool buffer_grow(struct buffer_lender *lender, struct buffer **buffer)
+/* Exchange *buffer for one of `pool` with the same content. */
+static bool exchange(struct buffer_lender *lender, struct buffer **buffer, struct pool *pool)
 {
 	const struct buffer *old = *buffer;
 
-	if (home_of(lender, old) == &lender->large) {
+	if (home_of(lender, old)->object_size >= pool->object_size) {
 		return false;
 	}
-	struct buffer *large = take(lender, &lender->large);
-	if (large == NULL) {
+	struct buffer *larger = take(lender, pool);
+	if (larger == NULL) {
 		return false;
 	}
-	large->start = old->start;
-	large->ready = old->ready;
-	large->raw = old->raw;
-	large->end = old->end;
-	memcpy(large->bytes + old->start, old->bytes + old->start, old->end - old->start);
+	larger->start = old->start;
+	larger->ready = old->ready;
+	larger->raw = old->raw;
+	larger->end = old->end;
+	memcpy(larger->bytes + old->start, old->bytes + old->start, old->end - old->start);
 	buffer_return(lender, buffer);
-	*buffer = large;
+	*buffer = larger;
 	return true;
+}
+
+bool buffer_grow(struct buffer_lender *lender, struct buffer **buffer)
+{
+	return exchange(lender, buffer, &lender->large);
+}
+
+bool buffer_hold(struct buffer_lender *lender, struct buffer **buffer)
+{
+	return exchange(lender, buffer, &lender->whole);
 }
 
 void buffer_return(struct buffer_lender *lender, struct buffer **buffer)
@@ -104,6 +128,25 @@ void buffer_drop_to_judge(struct buffer_lender *lender, struct buffer *buffer)
 	if (buffer_is_sent(buffer)) {
 		reset(lender, buffer);
 	}
+}
+
+void buffer_cut(struct buffer *buffer, size_t offset, size_t len)
+{
+	char *at = buffer->bytes + buffer->raw + offset;
+
+	ASSERT(offset + len <= buffer->end - buffer->raw);
+	memmove(at, at + len, buffer->end - buffer->raw - offset - len);
+	buffer->end -= (uint32_t)len;
+}
+
+bool buffer_prepend(struct buffer *buffer, struct slice sent)
+{
+	if (sent.len > buffer->start) {
+		return false;
+	}
+	buffer->start -= (uint32_t)sent.len;
+	memcpy(buffer->bytes + buffer->start, sent.ptr, sent.len);
+	return true;
 }
 
 bool buffer_replace(struct buffer *buffer, size_t judged, struct slice sent)

@@ -12,8 +12,9 @@
  * below move the cursors (tools/check-source.py enforces it).
  *
  * A buffer is lent while bytes are in flight and returned when it is empty: an
- * idle connection has no buffer. There are two sizes: small buffers for ordinary
- * messages, large buffers for large heads and for streams that fill a small one.
+ * idle connection has no buffer. There are three sizes: small buffers for ordinary
+ * messages, large buffers for large heads and for streams that fill a small one, and
+ * buffers for a whole head and body that must be judged together.
  */
 #ifndef BASE_BUFFER_H
 #define BASE_BUFFER_H
@@ -39,16 +40,19 @@ struct buffer {
 struct buffer_lender {
 	struct pool small;
 	struct pool large;
+	struct pool whole;
 	uint32_t headroom; /* bytes */
 };
 
 /*
  * `headroom`: bytes by which a rewritten head may be longer than the received
  * head. `large_size`: bytes of a large buffer, at least BUFFER_LARGE_SIZE. `max`:
- * ceiling for the number of buffers of each size.
+ * ceiling for the number of small and of large buffers. Without buffer_lender_hold(), none is held.
  */
 void buffer_lender_init(
         struct buffer_lender *lender, uint32_t headroom, uint32_t large_size, unsigned max);
+/* `whole_size`: bytes of a buffer for a whole message. `max`: ceiling for their number. */
+void buffer_lender_hold(struct buffer_lender *lender, uint32_t whole_size, unsigned max);
 void buffer_lender_done(struct buffer_lender *lender);
 
 /* Lend a small buffer if *buffer is NULL. False without memory. */
@@ -56,6 +60,8 @@ bool buffer_borrow(struct buffer_lender *lender, struct buffer **buffer) MUST_US
 /* Exchange *buffer for a large buffer with the same content. False without memory, or if the
  * buffer is already large. */
 bool buffer_grow(struct buffer_lender *lender, struct buffer **buffer) MUST_USE;
+/* The same, for a buffer that holds a whole message. False also at the ceiling. */
+bool buffer_hold(struct buffer_lender *lender, struct buffer **buffer) MUST_USE;
 /* Return *buffer and set it to NULL. *buffer may be NULL. */
 void buffer_return(struct buffer_lender *lender, struct buffer **buffer);
 
@@ -153,6 +159,14 @@ static inline void buffer_skip(struct buffer *buffer, size_t judged)
  * small.
  */
 bool buffer_replace(struct buffer *buffer, size_t judged, struct slice sent) MUST_USE;
+
+/*
+ * Remove `len` of the bytes to judge, `offset` bytes behind the first: framing, between what stays.
+ */
+void buffer_cut(struct buffer *buffer, size_t offset, size_t len);
+
+/* Send `sent` before the bytes to send. False if there is no room in front of them. */
+bool buffer_prepend(struct buffer *buffer, struct slice sent) MUST_USE;
 
 /* ── Sending ─────────────────────────────────────────────────────────────── */
 

@@ -199,7 +199,7 @@ static bool allows(struct draft *draft, const char *method, const char *path)
 	struct http_scan scan = {0};
 	struct gate_scratch *scratch = check_memory(arena_take(&draft->arena, sizeof(*scratch)));
 
-	gate_add_head(slice_of(method), slice_of(path), false, &head);
+	gate_add_head(slice_of(method), slice_of(path), 0, &head);
 	const struct gate_question question = {
 	        .caller = &caller, .bytes = text_slice(&head), .scan = &scan};
 	scratch->judging = check_memory(policy_scratch_new());

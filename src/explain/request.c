@@ -20,8 +20,11 @@ enum {
 /* The request, and the memory for its decision. */
 struct question {
 	const struct config *config;
-	bool has_body;
-	struct slice head;
+	struct slice method;
+	struct slice target;
+	struct text head;
+	struct slice body; /* ptr NULL: --body was not given */
+	struct inspect_memory *memory;
 	struct gate_scratch scratch;
 };
 
@@ -71,7 +74,12 @@ static struct gate_decision ask(
 	const struct caller caller = caller_from(listener, &nobody);
 	struct http_scan scan = {0};
 	const struct gate_question asked = {
-	        .caller = &caller, .bytes = question->head, .scan = &scan};
+	        .caller = &caller,
+	        .bytes = text_slice(&question->head),
+	        .scan = &scan,
+	        .body = question->body,
+	        .memory = question->memory,
+	};
 
 	return gate_decide(&gate, &asked, &question->scratch);
 }
@@ -101,14 +109,40 @@ static void print_verdict(const struct policy *policy, const struct verdict *ver
 	}
 }
 
+/* Each reason in a line of its own. */
+static void print_findings(const struct findings *findings)
+{
+	char memory[TEXT_MAX];
+	const unsigned kept = findings->count < INSPECT_FINDINGS_MAX ? findings->count
+	                                                             : INSPECT_FINDINGS_MAX;
+
+	print_place("block", inspect_block_name(constraints_block(findings->constraints)),
+	        constraints_place(findings->constraints));
+	for (unsigned i = 0; i < kept; i++) {
+		struct text text = text_over(memory, sizeof(memory));
+		findings_add_sentence(findings, i, &text);
+		printf("reason: %.*s\n", SLICE_FMT(text_slice(&text)));
+	}
+	if (findings->count > kept) {
+		printf("reason: and %u more\n", findings->count - kept);
+	}
+}
+
 static void print_advice(const struct gate_decision *decision)
 {
 	char memory[TEXT_MAX];
 	struct text text = text_over(memory, sizeof(memory));
 
-	policy_advise(decision->policy, decision->request, &text);
+	if (decision->findings != NULL) {
+		findings_advise(decision->findings, &text);
+	} else {
+		policy_advise(decision->policy, decision->request, &text);
+	}
 	if (text.len > 0) {
 		printf("to allow it: %.*s\n", SLICE_FMT(text_slice(&text)));
+	}
+	if (decision->findings != NULL) {
+		return;
 	}
 	text = text_over(memory, sizeof(memory));
 	policy_add_file(decision->policy, decision->request, &text);
@@ -127,8 +161,14 @@ static void print_notes(const struct question *question, const struct gate_decis
 		        SLICE_FMT(decision->request->path), query.ptr != NULL ? "?" : "",
 		        SLICE_FMT(query));
 	}
-	if (question->config->body_file != NULL) {
-		printf("body: this version only checks whether the body is empty\n");
+	const struct inspection *inspection =
+	        policy_inspection(decision->policy, decision->request->id);
+	if (decision->action == GATE_NEED_BODY) {
+		print_place("body: what it asks for decides; give --body FILE. The block is",
+		        inspect_block_name(constraints_block(inspection->constraints)),
+		        constraints_place(inspection->constraints));
+	} else if (question->body.ptr != NULL && inspection == NULL) {
+		printf("body: no block of the policy looks into it\n");
 	}
 }
 
@@ -173,8 +213,27 @@ static int print_local(const struct gate_decision *decision)
 	}
 	printf("deny %s: the response is %u, whatever the policy\nreason: %s\n",
 	        outcome_word(decision->outcome), outcome_status(decision->outcome),
-	        decision->reason);
+	        decision->reason != NULL ? decision->reason : outcome_text(decision->outcome));
 	return EXIT_DENIED;
+}
+
+static void make_head(struct question *question, size_t body_len)
+{
+	question->head.len = 0;
+	gate_add_head(question->method, question->target, body_len, &question->head);
+}
+
+/* The same; where a body that was not given decides, as if one came. */
+static struct gate_decision ask_for(
+        struct question *question, unsigned listener, const struct policy *policy)
+{
+	struct gate_decision decision = ask(question, listener, policy);
+
+	if (decision.findings != NULL && question->body.ptr == NULL) {
+		make_head(question, 1);
+		decision = ask(question, listener, policy);
+	}
+	return decision;
 }
 
 /* By the policy that --policy names, otherwise by that of the first listener. */
@@ -184,10 +243,10 @@ static int print_decision(struct question *question)
 	const bool chosen =
 	        config->policy_option != NULL && strcmp(config->policy_option, "--policy") == 0;
 	const struct gate_decision decision =
-	        ask(question, 0, chosen ? config->policy : config->listeners[0].policy);
+	        ask_for(question, 0, chosen ? config->policy : config->listeners[0].policy);
 	const bool allowed = decision.verdict.allowed;
 
-	if (decision.policy == NULL) {
+	if (decision.policy == NULL || (decision.action == GATE_RESPOND && allowed)) {
 		return print_local(&decision);
 	}
 	printf("%s %s\n", allowed ? "allow" : "deny", docker_operation_name(decision.request->id));
@@ -196,6 +255,9 @@ static int print_decision(struct question *question)
 		printf("listener: %s\n", config->listeners[0].address);
 	}
 	print_verdict(decision.policy, &decision.verdict);
+	if (decision.findings != NULL) {
+		print_findings(decision.findings);
+	}
 	if (!allowed || decision.verdict.observed) {
 		print_advice(&decision);
 	}
@@ -209,38 +271,49 @@ static int print_decision(struct question *question)
 static int explain(struct question *question)
 {
 	const struct config *config = question->config;
-	struct slice method;
-	struct slice target;
 
-	if (!split(config, &method, &target)) {
+	if (!split(config, &question->method, &question->target)) {
 		return usage("'%s' is not a request: give 'METHOD /path?query', such as 'GET "
 		             "/containers/json'",
 		        config->request[0]);
 	}
-	const size_t size = method.len + 2 * target.len + HEAD_MORE;
+	const size_t size = question->method.len + 2 * question->target.len + HEAD_MORE;
 	char *memory = check_memory(malloc(size));
-	struct text head = text_over(memory, size);
-	gate_add_head(method, target, question->has_body, &head);
-	question->head = text_slice(&head);
+	question->head = text_over(memory, size);
+	make_head(question, question->body.len);
 	question->scratch.judging = check_memory(policy_scratch_new());
+	question->memory = check_memory(malloc(sizeof(*question->memory)));
 	const int code = print_decision(question);
 	policy_scratch_free(question->scratch.judging);
+	free(question->memory);
 	free(memory);
 	return code;
+}
+
+/* As much of the file as a policy can look into, and a byte more, so that the rest is noticed. */
+static int read_body(const char *file, char *bytes, struct slice *ret_body)
+{
+	const ssize_t len = file_read(file, bytes, INSPECT_BODY_MAX + 1);
+
+	if (len < 0) {
+		return usage("--body: '%s' cannot be read: %s", file, strerrordesc_np((int)-len));
+	}
+	*ret_body = (struct slice){bytes, (size_t)len};
+	return 0;
 }
 
 int explain_request(const struct config *config)
 {
 	struct question question = {.config = config};
 
-	if (config->body_file != NULL) {
-		char first;
-		const ssize_t len = file_read(config->body_file, &first, sizeof(first));
-		if (len < 0) {
-			return usage("--body: '%s' cannot be read: %s", config->body_file,
-			        strerrordesc_np((int)-len));
-		}
-		question.has_body = len > 0;
+	char *bytes = check_memory(malloc(INSPECT_BODY_MAX + 1));
+	int code = config->body_file == NULL
+	                   ? 0
+	                   : read_body(config->body_file, bytes, &question.body);
+
+	if (code == 0) {
+		code = explain(&question);
 	}
-	return explain(&question);
+	free(bytes);
+	return code;
 }

@@ -87,12 +87,67 @@ static void judge(const struct gate_config *config, struct policy_scratch *scrat
 	}
 }
 
+/* The body breaks a block: the request is denied, or recorded and forwarded. */
+static void deny_body(struct gate_decision *decision, const struct findings *findings)
+{
+	decision->findings = findings;
+	decision->verdict.observed = policy_observes(decision->policy);
+	decision->verdict.allowed = decision->verdict.observed;
+	if (!decision->verdict.allowed) {
+		respond(decision, OUTCOME_DENIED, NULL);
+	}
+}
+
+/* What the head says of the body. False and findings: the body need not be read. */
+static bool check_carrier(const struct inspect_operation *operation,
+        const struct gate_decision *decision, struct findings *findings)
+{
+	const enum http_error error = http_check_json(decision->head);
+
+	if (inspect_request(operation, decision->request, findings) && error != HTTP_OK) {
+		findings_add(findings, SLICE("head"), http_error_text(error));
+	}
+	return findings->count == 0;
+}
+
+/* The blocks of the policy. */
+static void inspect(const struct gate_question *question, struct gate_scratch *scratch,
+        struct gate_decision *decision)
+{
+	const struct inspection *inspection =
+	        policy_inspection(decision->policy, decision->request->id);
+	struct findings *findings = &scratch->findings;
+
+	if (inspection == NULL || decision->verdict.observed) {
+		return;
+	}
+	findings_begin(findings, inspection->constraints);
+	if (!check_carrier(inspection->operation, decision, findings)) {
+		deny_body(decision, findings);
+		return;
+	}
+	if (decision->head->head.content_length > INSPECT_BODY_MAX) {
+		respond(decision, OUTCOME_BODY_TOO_LARGE, NULL);
+		return;
+	}
+	if (question->body.ptr == NULL) {
+		decision->action = GATE_NEED_BODY;
+		return;
+	}
+	decision->body = inspect_body(inspection->operation, decision->request, question->body,
+	        question->memory, findings);
+	if (findings->count > 0) {
+		deny_body(decision, findings);
+	}
+}
+
 /* ── Their order ─────────────────────────────────────────────────────────── */
 
 /* All that can be said of a whole head. */
-static void decide(const struct gate_config *config, struct slice bytes,
+static void decide(const struct gate_config *config, const struct gate_question *question,
         struct gate_scratch *scratch, struct gate_decision *decision)
 {
+	const struct slice bytes = {question->bytes.ptr, question->scan->head_len};
 	enum http_error error = http_request_parse(bytes, scratch->fields, &scratch->head);
 
 	if (error != HTTP_OK) {
@@ -116,6 +171,9 @@ static void decide(const struct gate_config *config, struct slice bytes,
 		return;
 	}
 	judge(config, scratch->judging, decision);
+	if (decision->verdict.allowed) {
+		inspect(question, scratch, decision);
+	}
 }
 
 struct gate_decision gate_decide(const struct gate_config *config,
@@ -132,11 +190,22 @@ struct gate_decision gate_decide(const struct gate_config *config,
 		refuse(&decision, error);
 		break;
 	case HTTP_DONE:
-		decide(config, (struct slice){question->bytes.ptr, question->scan->head_len},
-		        scratch, &decision);
+		decide(config, question, scratch, &decision);
 		break;
 	}
 	return decision;
+}
+
+/* ── Saying it ───────────────────────────────────────────────────────────── */
+
+void gate_add_denial(const struct gate_decision *decision, struct text *text)
+{
+	if (decision->findings == NULL) {
+		policy_add_denial(decision->policy, decision->request, &decision->verdict, text);
+		return;
+	}
+	findings_add_denial(decision->findings, docker_operation_name(decision->request->id),
+	        policy_name(decision->policy), text);
 }
 
 /* ── Asking without a client ─────────────────────────────────────────────── */
@@ -160,12 +229,17 @@ static struct slice host_for(struct slice target)
 	return slice_between(host, at);
 }
 
-void gate_add_head(struct slice method, struct slice target, bool has_body, struct text *text)
+void gate_add_head(
+        struct slice method, struct slice target, size_t body_len, struct text *text)
 {
 	text_add(text, method);
 	text_add(text, SLICE(" "));
 	text_add(text, target);
 	text_add(text, SLICE(" HTTP/1.1\r\nHost: "));
 	text_add(text, host_for(target));
-	text_add(text, has_body ? SLICE("\r\nContent-Length: 1\r\n\r\n") : SLICE("\r\n\r\n"));
+	if (body_len > 0) {
+		text_add(text, SLICE("\r\nContent-Type: application/json\r\nContent-Length: "));
+		text_add_u64(text, body_len);
+	}
+	text_add(text, SLICE("\r\n\r\n"));
 }

@@ -9,11 +9,12 @@
  *     route   which operation it is; the canonical path               docker/
  *     health  the proxy itself serves GET and HEAD of /health
  *     judge   the policy                                              policy/
+ *     inspect the body, if a block of the policy constrains it        inspect/
  *
  * Serving, `explain` and `convert` call this function; the order is nowhere else.
  *
  * Pure: no socket, no clock, no memory of its own. If a decision needs more input
- * (bytes of the head; later a body, or what the Engine knows of an object), the
+ * (bytes of the head, a whole body; later what the Engine knows of an object), the
  * result says so. The caller then calls again with all input, and the checks run
  * again from the head: nothing in the scratch survives a wait.
  */
@@ -23,6 +24,7 @@
 #include "docker/docker.h"
 #include "http/http.h"
 #include "identity/identity.h"
+#include "inspect/inspect.h"
 #include "outcome/outcome.h"
 #include "policy/policy.h"
 
@@ -38,6 +40,8 @@ struct gate_question {
 	struct slice bytes;          /* of the request, from its first byte on */
 	struct http_scan *scan; /* state of the search for the end of the head; zeroed before the
 	                           first call */
+	struct slice body; /* the whole body without its framing; ptr NULL: it was not read */
+	struct inspect_memory *memory; /* for judging the body */
 };
 
 /* Memory for one call; one for each thread. */
@@ -46,13 +50,14 @@ struct gate_scratch {
 	struct docker_request request; /* routed */
 	struct policy_scratch *judging;
 	struct http_field fields[HTTP_FIELDS_MAX];
+	struct findings findings;
 };
 
 enum gate_action {
 	GATE_FORWARD,     /* with the path of `request` */
 	GATE_RESPOND,     /* the proxy responds itself, with `outcome` */
 	GATE_NEED_HEAD,   /* more bytes: the head is incomplete */
-	GATE_NEED_BODY,   /* the whole body; no check asks for it yet */
+	GATE_NEED_BODY,   /* the whole body, up to INSPECT_BODY_MAX; `head` and `request` are set */
 	GATE_NEED_LOOKUP, /* what the Engine knows of an object; no check asks for it yet */
 };
 
@@ -68,6 +73,8 @@ struct gate_decision {
 	const struct docker_request *request; /* NULL: not routed */
 	const struct policy *policy;          /* the policy that judged; NULL: none */
 	struct verdict verdict;               /* of `policy` */
+	const struct findings *findings;      /* what is wrong with the body; NULL: nothing */
+	struct slice body; /* what is sent in place of the body; ptr NULL: what was received */
 };
 
 /* The pointers of the decision are valid until the scratch or the bytes change. */
@@ -75,9 +82,17 @@ struct gate_decision gate_decide(const struct gate_config *config,
         const struct gate_question *question, struct gate_scratch *scratch) MUST_USE;
 
 /*
- * Append the head of a request for `target`, "/path?query" or
- * "http://host/path?query": for `explain` and `convert`, which have no received head.
+ * Append the sentences for the client about a request that the policy denies: what it is, which
+ * policy, rule or block denies it, and what would allow it.
  */
-void gate_add_head(struct slice method, struct slice target, bool has_body, struct text *text);
+void gate_add_denial(const struct gate_decision *decision, struct text *text);
+
+/*
+ * Append the head of a request for `target`, "/path?query" or
+ * "http://host/path?query", and for a body of JSON with `body_len` bytes: for `explain` and
+ * `convert`, which have no received head.
+ */
+void gate_add_head(
+        struct slice method, struct slice target, size_t body_len, struct text *text);
 
 #endif

@@ -58,6 +58,21 @@ enum http_error http_check_type(const struct http_request *request)
 	return is_form(media_type(value)) ? HTTP_BAD_FORM : HTTP_OK;
 }
 
+enum http_error http_check_json(const struct http_request *request)
+{
+	const struct slice type = http_field_value(&request->head, HTTP_NAME_CONTENT_TYPE);
+
+	if (!has_body(&request->head)) {
+		return HTTP_BAD_NO_BODY;
+	}
+	if (http_field_value(&request->head, HTTP_NAME_CONTENT_ENCODING).ptr != NULL) {
+		return HTTP_BAD_ENCODED;
+	}
+	return type.ptr != NULL && slice_equal_nocase(media_type(type), SLICE("application/json"))
+	               ? HTTP_OK
+	               : HTTP_BAD_NOT_JSON;
+}
+
 /* ── Browsers ────────────────────────────────────────────────────────────── */
 
 /* What a field says of who sent the request. */

@@ -155,6 +155,12 @@ enum http_error http_check_type(const struct http_request *request) MUST_USE;
  */
 enum http_error http_check_browser(const struct http_request *request) MUST_USE;
 
+/*
+ * Refuse a body that is looked into, if the Engine might take something else from it: it is
+ * missing, not declared as JSON, or encoded.
+ */
+enum http_error http_check_json(const struct http_request *request) MUST_USE;
+
 /* ── Body framing ────────────────────────────────────────────────────────── */
 
 /*
@@ -203,6 +209,9 @@ struct http_request_options {
 	struct slice api_key; /* sent as x-api-key in place of the client's; ptr NULL: untouched */
 	bool upgrade;         /* send Upgrade and Connection: Upgrade on */
 	bool drop_body;       /* announce an empty body, whatever the client announced */
+	/* Announce a body of `body_len` bytes, which is at hand, whatever the client announced. */
+	bool has_body;
+	uint64_t body_len;
 };
 
 /*

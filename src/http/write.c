@@ -38,7 +38,8 @@ static void add_upgrade(struct text *text, struct slice protocol)
 /* ── Requests ────────────────────────────────────────────────────────────── */
 
 /* Whether the field is passed on as it came. */
-static inline bool is_passed_to_engine(const struct http_field *field, bool has_api_key)
+static inline bool is_passed_to_engine(
+        const struct http_field *field, const struct http_request_options *options)
 {
 	if (field->connection_named || is_hop_by_hop[field->known]) {
 		return false;
@@ -46,13 +47,18 @@ static inline bool is_passed_to_engine(const struct http_field *field, bool has_
 	if (field->known == HTTP_NAME_HOST || field->known == HTTP_NAME_CONTENT_LENGTH) {
 		return false;
 	}
-	return field->known != HTTP_NAME_X_API_KEY || !has_api_key;
+	/* Nobody waits any more for the Engine to ask for a body that is at hand. */
+	if (field->known == HTTP_NAME_EXPECT) {
+		return !options->has_body;
+	}
+	return field->known != HTTP_NAME_X_API_KEY || options->api_key.ptr == NULL;
 }
 
-static void add_request_framing(struct text *text, const struct http_head *head, bool drop_body)
+static void add_request_framing(struct text *text, const struct http_head *head,
+        const struct http_request_options *options)
 {
-	if (drop_body) {
-		add_length(text, 0);
+	if (options->drop_body || options->has_body) {
+		add_length(text, options->has_body ? options->body_len : 0);
 	} else if (head->has_chunked) {
 		text_add(text, SLICE("Transfer-Encoding: chunked\r\n"));
 	} else if (head->has_length) {
@@ -75,11 +81,11 @@ void http_request_write(struct text *text, const struct http_request *request, s
 	}
 	text_add(text, SLICE(" HTTP/1.1\r\nHost: localhost\r\n"));
 	for (unsigned i = 0; i < head->field_count; i++) {
-		if (is_passed_to_engine(&head->fields[i], has_api_key)) {
+		if (is_passed_to_engine(&head->fields[i], options)) {
 			add_field(text, head->fields[i].name, head->fields[i].value);
 		}
 	}
-	add_request_framing(text, head, options->drop_body);
+	add_request_framing(text, head, options);
 	if (has_api_key) {
 		add_field(text, SLICE("x-api-key"), options->api_key);
 	}
@@ -148,6 +154,9 @@ static void add_own_head(
 	add_status_line(text, status, slice_of(http_reason(status)));
 	if (status == 405) { /* RFC 9110 section 15.5.6 */
 		text_add(text, SLICE("Allow: GET, HEAD, POST, PUT, DELETE, OPTIONS\r\n"));
+	}
+	if (status == 429 || status == 503) { /* RFC 9110 section 10.2.3; seconds */
+		text_add(text, SLICE("Retry-After: 1\r\n"));
 	}
 	text_add(text, SLICE("Content-Type: application/json\r\n"));
 	add_length(text, length);

@@ -49,11 +49,14 @@ bool json_integer(const struct json_node *number, int64_t *ret_value)
 static void write_escape(struct text *text, char c)
 {
 	static const char digits[] = "0123456789abcdef";
+	static const char meant[] = "\"\\\b\f\n\r\t";
+	static const char letters[] = "\"\\bfnrt";
 	const unsigned char byte = (unsigned char)c;
+	const char *at = c == '\0' ? NULL : strchr(meant, c);
 
 	text_add_char(text, '\\');
-	if (c == '"' || c == '\\') {
-		text_add_char(text, c);
+	if (at != NULL) {
+		text_add_char(text, letters[at - meant]);
 		return;
 	}
 	text_add(text, SLICE("u00"));

@@ -88,7 +88,10 @@ const struct json_node *json_member(const struct json_node *object, struct slice
 /* Whether the number is one that Go decodes into an int64: no fraction, no exponent, in range. */
 bool json_integer(const struct json_node *number, int64_t *ret_value);
 
-/* Append the value as compact JSON, its own name left out. */
+/*
+ * Append the value as compact JSON, its own name left out. A document is then never longer than
+ * the text from which it was read.
+ */
 void json_write(const struct json_node *node, struct text *text);
 
 #endif

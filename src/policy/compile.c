@@ -18,11 +18,54 @@ struct visit {
 struct walk {
 	struct policy *root; /* which is compiled */
 	struct order order;
+	const struct policy *owners[INSPECT_BLOCK_COUNT]; /* of the blocks that hold */
 	struct visit stack[POLICY_DEPTH_MAX];
 	unsigned depth;
 };
 
 /* ── extends ─────────────────────────────────────────────────────────────── */
+
+static bool is_on_stack(const struct walk *walk, const struct policy *policy)
+{
+	for (unsigned i = 0; i < walk->depth; i++) {
+		if (walk->stack[i].policy == policy) {
+			return true;
+		}
+	}
+	return false;
+}
+
+/* A block holds in place of those that its policy extends. Of two beside each other, neither does.
+ */
+static int hold(struct walk *walk, const struct policy *policy, enum inspect_block block,
+        struct place place, char error[FAULT_MAX])
+{
+	const struct policy *owner = walk->owners[block];
+
+	if (policy->blocks[block] == NULL || (owner != NULL && is_on_stack(walk, owner))) {
+		return 0;
+	}
+	if (owner != NULL) {
+		return fault_set(error, place,
+		        "'%s' and '%s' both have a '%s' block: write one in a policy that extends "
+		        "them",
+		        owner->name, policy->name, inspect_block_name(block));
+	}
+	walk->owners[block] = policy;
+	walk->root->held[block] = policy->blocks[block];
+	return 0;
+}
+
+static int hold_blocks(struct walk *walk, const struct policy *policy, struct place place,
+        char error[FAULT_MAX])
+{
+	for (unsigned block = 0; block < INSPECT_BLOCK_COUNT; block++) {
+		if (hold(walk, policy, (enum inspect_block)block, place, error) < 0) {
+			return -EINVAL;
+		}
+	}
+	return 0;
+}
 
 static int enter(
         struct walk *walk, struct policy *policy, struct place place, char error[FAULT_MAX])
@@ -42,17 +85,7 @@ static int enter(
 		walk->order.rules[walk->order.count++] = rule;
 	}
 	walk->stack[walk->depth++] = (struct visit){policy, policy->extensions};
-	return 0;
-}
-
-static bool is_on_stack(const struct walk *walk, const struct policy *policy)
-{
-	for (unsigned i = 0; i < walk->depth; i++) {
-		if (walk->stack[i].policy == policy) {
-			return true;
-		}
-	}
-	return false;
+	return hold_blocks(walk, policy, place, error);
 }
 
 /* A policy that is reached twice has nothing to add: its rules were tried already. */
@@ -253,6 +286,34 @@ static const struct step **make_table(
 	return table;
 }
 
+static bool holds_block(const struct policy *policy)
+{
+	bool any = false;
+
+	for (unsigned block = 0; block < INSPECT_BLOCK_COUNT; block++) {
+		any = any || policy->held[block] != NULL;
+	}
+	return any;
+}
+
+/* The block for every id. Without memory, the arena remembers it. */
+static const struct inspection *make_inspections(const struct policy *policy, struct arena *arena)
+{
+	struct inspection *inspections =
+	        holds_block(policy) ? arena_take(arena, docker_id_count() * sizeof(inspections[0]))
+	                            : NULL;
+
+	for (unsigned id = 0; inspections != NULL && id < docker_id_count(); id++) {
+		const struct inspect_operation *operation = inspect_operation_of(id);
+		if (operation != NULL) {
+			inspections[id].constraints = policy->held[inspect_operation_block(operation)];
+			inspections[id].operation =
+			        inspections[id].constraints == NULL ? NULL : operation;
+		}
+	}
+	return inspections;
+}
+
 int policy_compile(struct policy *policy, char error[FAULT_MAX])
 {
 	struct walk walk = {.root = policy};
@@ -269,6 +330,7 @@ int policy_compile(struct policy *policy, char error[FAULT_MAX])
 	}
 	policy->steps = make_table(&walk.order, scratch, &policy->set->arena);
 	policy_scratch_free(scratch);
+	policy->inspections = make_inspections(policy, &policy->set->arena);
 	if (policy->steps != NULL) {
 		policy_find_alternatives(policy);
 	}

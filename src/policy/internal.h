@@ -52,6 +52,7 @@ struct policy {
 	struct extension *extensions, **extensions_end;
 	unsigned rule_count;
 	unsigned extension_count;
+	const struct constraints *blocks[INSPECT_BLOCK_COUNT]; /* its own; NULL: none */
 	bool observe;
 	bool used;               /* see policy_use() */
 	bool in_configuration;   /* written in the configuration file */
@@ -63,6 +64,9 @@ struct policy {
 	/* By request id: rules to try, up to one without conditions, or NULL. NULL: not compiled.
 	 */
 	const struct step *const *steps;
+	/* Those that hold, with the blocks of policies that it extends. */
+	const struct constraints *held[INSPECT_BLOCK_COUNT];
+	const struct inspection *inspections; /* by request id; NULL: no block holds */
 	const struct policy *seen_by; /* the last policy whose compilation visited this one */
 };
 

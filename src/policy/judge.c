@@ -72,6 +72,18 @@ struct verdict policy_judge(const struct policy *policy, const struct docker_req
 	return judge_as(policy, request->served_id, request, scratch);
 }
 
+const struct inspection *policy_inspection(const struct policy *policy, unsigned id)
+{
+	const struct inspection *inspections = policy->inspections;
+
+	return inspections == NULL || inspections[id].operation == NULL ? NULL : &inspections[id];
+}
+
+const struct constraints *policy_block(const struct policy *policy, enum inspect_block block)
+{
+	return policy->held[block];
+}
+
 bool policy_allows_rest(const struct policy *policy, unsigned id)
 {
 	ASSERT(policy->steps != NULL && id < docker_id_count());

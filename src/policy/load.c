@@ -258,14 +258,37 @@ static int read_costs(void *context, const struct yaml_node *node)
 	return arena_check(&reader->policy->set->arena, reader->error);
 }
 
+static int read_block(void *context, enum inspect_block block, const struct yaml_node *node)
+{
+	struct reader *reader = context;
+	const struct constraints *constraints = NULL;
+
+	if (constraints_read(block, node, &reader->policy->set->arena, &constraints, reader->error) <
+	        0) {
+		return -EINVAL;
+	}
+	policy_constrain(reader->policy, block, constraints);
+	return 0;
+}
+
+static int read_create(void *context, const struct yaml_node *node)
+{
+	return read_block(context, INSPECT_CREATE, node);
+}
+
+static int read_exec(void *context, const struct yaml_node *node)
+{
+	return read_block(context, INSPECT_EXEC, node);
+}
+
 static const struct yaml_key policy_keys[] = {
         {"description", read_prose},
         {"costs", read_costs},
         {"extends", read_extends},
         {"mode", read_mode},
         {"rules", read_rules},
-        {"create", NULL},
-        {"exec", NULL},
+        {"create", read_create},
+        {"exec", read_exec},
         {"build", NULL},
         {"scope", NULL},
         {"redact", NULL},

@@ -9,6 +9,8 @@
  *     rules:
  *       - deny: [container.attach_ws]
  *       - allow: {operations: [plugin.*], methods: [GET], path: '/plugins/[a-z]+/json'}
+ *     create: {bind_sources: [/srv/ci]}  what bodies may ask for; see inspect/keys.def
+ *     exec: {privileged: false}
  */
 #ifndef POLICY_LOAD_H
 #define POLICY_LOAD_H

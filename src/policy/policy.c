@@ -162,6 +162,13 @@ void policy_observe(struct policy *policy)
 	policy->observe = true;
 }
 
+void policy_constrain(
+        struct policy *policy, enum inspect_block block, const struct constraints *constraints)
+{
+	ASSERT(policy->steps == NULL);
+	policy->blocks[block] = constraints;
+}
+
 void policy_set_advisor(struct policy *policy, policy_advisor *advisor, const void *context)
 {
 	policy->advisor = advisor;

@@ -18,6 +18,7 @@
 #include "base/slice.h"
 #include "base/text.h"
 #include "docker/docker.h"
+#include "inspect/inspect.h"
 
 enum {
 	POLICY_NAME_MAX = 64,    /* bytes */
@@ -53,6 +54,19 @@ void policy_scratch_free(struct policy_scratch *scratch);
 /* The policy must be compiled. */
 struct verdict policy_judge(const struct policy *policy, const struct docker_request *request,
         struct policy_scratch *scratch);
+
+/* The block that constrains the bodies of an operation. */
+struct inspection {
+	const struct inspect_operation *operation;
+	const struct constraints *constraints;
+};
+/*
+ * NULL: no block does. A policy's own block holds in place of those of the policies that it
+ * extends, for all operations that they allow. The policy must be compiled.
+ */
+const struct inspection *policy_inspection(const struct policy *policy, unsigned id);
+/* The block of that kind; NULL: there is none. */
+const struct constraints *policy_block(const struct policy *policy, enum inspect_block block);
 
 const char *policy_name(const struct policy *policy);
 bool policy_observes(const struct policy *policy);
@@ -187,6 +201,9 @@ const struct policy *policy_set_next(const struct policy_set *set, const struct 
 
 int policy_new(struct policy_set *set, struct slice name, struct place place,
         struct policy **ret_policy, char error[FAULT_MAX]) MUST_USE;
+/* Constrain bodies; `constraints` is in the arena of the set. */
+void policy_constrain(struct policy *policy, enum inspect_block block,
+        const struct constraints *constraints);
 /* mode: observe: denied requests are forwarded and recorded. */
 void policy_observe(struct policy *policy);
 /* `text` is the rule in messages: "allow: [container.*]", "CONTAINERS=1". */

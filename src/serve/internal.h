@@ -147,6 +147,8 @@ unsigned sizing_threads(const struct config *config);
  * dialling fails and the response says so.
  */
 unsigned sizing_connections(const struct config *config);
+/* Judged bodies above a small buffer that one thread reads at the same time. */
+unsigned sizing_bodies(const struct config *config);
 
 /* ── Listeners: their sockets ────────────────────────────────────────────── */
 

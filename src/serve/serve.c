@@ -72,6 +72,7 @@ struct server *server_new(struct config *config)
 	server->snapshot = snapshot;
 	server->signal_watch.fd = -1;
 	server->shared.max_connections = sizing_connections(config);
+	server->shared.max_bodies = sizing_bodies(config);
 	denials_init(&server->shared.denials);
 	if (!provide_notes(server, snapshot)) {
 		server_free(server);

@@ -51,6 +51,14 @@ unsigned sizing_threads(const struct config *config)
 	return cpus < THREADS_DEFAULT_MAX ? cpus : THREADS_DEFAULT_MAX;
 }
 
+unsigned sizing_bodies(const struct config *config)
+{
+	enum { BODIES_MAX = 32 }; /* by all threads together; 1 MiB and a head each */
+	const unsigned threads = sizing_threads(config);
+
+	return threads < BODIES_MAX ? BODIES_MAX / threads : 1;
+}
+
 unsigned sizing_connections(const struct config *config)
 {
 	struct rlimit files;

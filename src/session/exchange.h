@@ -26,6 +26,7 @@ struct exchange {
 	bool old_client;    /* HTTP/1.0: no chunks, no 1xx responses */
 	bool end_told;      /* the client's end was passed on to the Engine */
 	bool dialled_again; /* the request was sent again once */
+	bool gathered;      /* the whole body was read, and stands behind the head */
 	bool probe;         /* GET /health: the response says whether a connection can be had */
 	/* Bytes before the buffer's `ready` that are the whole request, or 0. */
 	uint32_t replay_len;

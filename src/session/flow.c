@@ -294,6 +294,62 @@ static ssize_t fill(
 	return n;
 }
 
+/* ── Gathering ───────────────────────────────────────────────────────────── */
+
+/* Take the framing out of what was read last. False on malformed chunks. */
+static bool unframe(struct flow *flow, size_t head_len)
+{
+	const size_t at = head_len + (size_t)flow->data;
+	const size_t len = flow_unjudged(flow).len - at;
+
+	if (flow->framing == HTTP_LENGTH) {
+		const size_t part = len > flow->remaining ? (size_t)flow->remaining : len;
+		flow->data += part;
+		flow->remaining -= part;
+		flow->complete = flow->remaining == 0;
+		return true;
+	}
+	const struct http_chunks_result result = http_chunks_rewrite(
+	        &flow->chunks, buffer_judged_in_place(flow->buffer) + at, len);
+	flow->data += result.produced;
+	buffer_cut(flow->buffer, head_len + (size_t)flow->data, result.consumed - result.produced);
+	flow->complete = result.progress == HTTP_DONE;
+	return result.progress != HTTP_BAD;
+}
+
+/* Room for more of the message, in a larger buffer if it must be. */
+static bool has_room(struct flow *flow, struct flow_lender *lender)
+{
+	buffer_make_room(&lender->buffers, flow->buffer);
+	return buffer_room(flow->buffer) > 0 || buffer_hold(&lender->buffers, &flow->buffer);
+}
+
+enum flow_result flow_gather(struct flow *flow, struct flow_lender *lender, struct stream *source,
+        size_t head_len, size_t most)
+{
+	flow->chunks.bare = true;
+	for (;;) {
+		if (!unframe(flow, head_len)) {
+			return FLOW_MALFORMED;
+		}
+		if (flow->data > most) {
+			return FLOW_TOO_LARGE;
+		}
+		if (flow->complete) {
+			return FLOW_COMPLETE;
+		}
+		if (!has_room(flow, lender)) {
+			return FLOW_FULL;
+		}
+		const ssize_t n = flow_read(flow, lender, source, SIZE_MAX);
+		if (n <= 0) {
+			return n == 0         ? FLOW_SOURCE_END
+			       : n == -EAGAIN ? FLOW_WAIT
+			                      : FLOW_SOURCE_LOST;
+		}
+	}
+}
+
 /* ── Moving ──────────────────────────────────────────────────────────────── */
 
 static enum flow_result read_failed(

@@ -58,6 +58,8 @@ enum flow_result {
 	FLOW_SOURCE_LOST, /* reading failed */
 	FLOW_SINK_LOST,   /* writing failed */
 	FLOW_MALFORMED,   /* the chunk framing is malformed */
+	FLOW_FULL,        /* flow_gather(): no buffer for the whole message is free */
+	FLOW_TOO_LARGE,   /* flow_gather(): the body is larger than `most` */
 	FLOW_NO_MEMORY,
 };
 
@@ -85,6 +87,14 @@ enum flow_result flow_send(struct flow *flow, struct stream *sink, bool more) MU
  * -ENOMEM, or -ENOBUFS if the buffer cannot grow. */
 ssize_t flow_read(
         struct flow *flow, struct flow_lender *lender, struct stream *source, size_t most) MUST_USE;
+
+/*
+ * Read the whole body of a message, which was started, behind the `head_len` bytes of its head,
+ * and take its framing out. All of it stays to be judged: the head, `flow->data` bytes of the
+ * body, and what follows the message. FLOW_COMPLETE when the body is whole.
+ */
+enum flow_result flow_gather(struct flow *flow, struct flow_lender *lender, struct stream *source,
+        size_t head_len, size_t most) MUST_USE;
 
 /* The bytes to judge: read and not part of the judged message. */
 static inline struct slice flow_unjudged(const struct flow *flow)

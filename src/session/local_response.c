@@ -68,6 +68,22 @@ static struct buffer *response_buffer(struct session *session)
 	return buffer;
 }
 
+bool session_continue(struct session *session)
+{
+	struct buffer *buffer = response_buffer(session);
+	const struct slice interim = SLICE("HTTP/1.1 100 Continue\r\n\r\n");
+
+	if (buffer == NULL) {
+		return false;
+	}
+	struct text text = text_over(buffer_tail(buffer), buffer_room(buffer));
+	text_add(&text, interim);
+	buffer_append(buffer, text.len);
+	buffer_keep(buffer, text.len, text.len);
+	/* What does not fit into the socket goes in front of the response. */
+	return flow_send(&session->down, &session->client, false) != FLOW_SINK_LOST;
+}
+
 /*
  * Respond with `json`, or, when its ptr is NULL, with `message` as the Engine
  * would. The connection goes on only if the request is wholly read.
@@ -129,7 +145,7 @@ enum next session_respond_denied(struct session *session, const struct gate_deci
 	char memory[MESSAGE_MAX];
 	struct text text = text_over(memory, sizeof(memory));
 
-	policy_add_denial(decision->policy, decision->request, &decision->verdict, &text);
+	gate_add_denial(decision, &text);
 	return say(session, OUTCOME_DENIED, text_slice(&text));
 }
 

@@ -95,6 +95,7 @@ static void note_denial(struct session *session, const struct gate_decision *dec
 	        .query = decision->head->query,
 	        .policy = decision->policy,
 	        .request = request,
+	        .findings = decision->findings,
 	        .verdict = &decision->verdict,
 	        .outcome = decision->outcome,
 	        .reason = decision->reason,
@@ -135,6 +136,8 @@ static void note(struct session *session, const struct gate_decision *decision)
 	}
 }
 
+/* ── Forwarding ──────────────────────────────────────────────────────────── */
+
 static enum next start_dialling(struct session *session)
 {
 	session->exchange->dial_since_ns = session->worker->loop.now_ns;
@@ -149,6 +152,21 @@ static enum next probe(struct session *session)
 	return start_dialling(session);
 }
 
+/* Put the head that is sent in place of the received one, and the body that was judged. */
+static bool replace_request(struct session *session, const struct http_request *request,
+        struct slice head, struct slice body)
+{
+	struct flow *up = &session->up;
+
+	if (body.ptr == NULL) {
+		flow_start(up, request->head.framing, request->head.content_length);
+		return buffer_replace(up->buffer, session->scan.head_len, head);
+	}
+	const size_t received = session->scan.head_len + (size_t)up->data;
+	flow_start(up, HTTP_LENGTH, 0);
+	return buffer_replace(up->buffer, received, body) && buffer_prepend(up->buffer, head);
+}
+
 /* The head is written anew in front of the body bytes that came with it. */
 static enum next forward(struct session *session, const struct gate_decision *decision)
 {
@@ -156,30 +174,37 @@ static enum next forward(struct session *session, const struct gate_decision *de
 	struct exchange *exchange = session->exchange;
 	const struct http_request *head = decision->head;
 	const char *key = exchange->adoption->snapshot->api_key;
+	const struct slice body = decision->body;
 	const struct http_request_options options = {
 	        .api_key = key == NULL ? (struct slice){NULL, 0} : slice_of(key),
 	        .upgrade = exchange->upgrade,
 	        /* The Engine reads no body there: what it finds behind the head is standard input.
 	         */
 	        .drop_body = (exchange->traits & DOCKER_ATTACH) != 0,
+	        .has_body = body.ptr != NULL,
+	        .body_len = body.len,
 	};
 	struct text text = text_over(worker->scratch, worker->scratch_len);
 
 	http_request_write(&text, head, decision->request->path, &options);
-	flow_start(&session->up, head->head.framing, head->head.content_length);
-	if (text.overflow ||
-	        !buffer_replace(session->up.buffer, session->scan.head_len, text_slice(&text))) {
+	if (text.overflow || !replace_request(session, head, text_slice(&text), body)) {
 		return session_refuse(
 		        session, OUTCOME_TOO_LARGE, http_error_text(HTTP_BAD_TOO_LARGE));
 	}
 	session->up.drop = options.drop_body;
-	exchange->replay_len = session->up.complete ? (uint32_t)text.len : 0;
+	exchange->replay_len = session->up.complete ? (uint32_t)(text.len + body.len) : 0;
 	return start_dialling(session);
 }
 
 /* The response is local: only the rest of the request's body, if any, is still to be read. */
 static void keep_here(struct session *session, const struct http_head *head)
 {
+	if (session->exchange->gathered) {
+		const size_t body_len = (size_t)session->up.data;
+		flow_start(&session->up, HTTP_LENGTH, 0);
+		buffer_skip(session->up.buffer, session->scan.head_len + body_len);
+		return;
+	}
 	flow_start(&session->up, head->framing, head->content_length);
 	buffer_skip(session->up.buffer, session->scan.head_len);
 }
@@ -191,8 +216,11 @@ static enum next respond(struct session *session, const struct gate_decision *de
 	if (decision->outcome == OUTCOME_DENIED) {
 		return session_respond_denied(session, decision);
 	}
-	return session->worker->stopping ? session_respond(session, OUTCOME_STOPPING)
-	                                 : probe(session);
+	if (session->worker->stopping) {
+		return session_respond(session, OUTCOME_STOPPING);
+	}
+	return decision->outcome == OUTCOME_HEALTHY ? probe(session)
+	                                            : session_respond(session, decision->outcome);
 }
 
 static enum next act(struct session *session, const struct gate_decision *decision)
@@ -200,7 +228,7 @@ static enum next act(struct session *session, const struct gate_decision *decisi
 	if (decision->head == NULL) {
 		return session_refuse(session, decision->outcome, decision->reason);
 	}
-	if (session_exchange(session) == NULL) {
+	if (session->exchange == NULL && session_exchange(session) == NULL) {
 		return session_starve(session);
 	}
 	note(session, decision);
@@ -210,8 +238,31 @@ static enum next act(struct session *session, const struct gate_decision *decisi
 	if (decision->action == GATE_RESPOND || session->worker->stopping) {
 		return respond(session, decision);
 	}
-	ASSERT(decision->action == GATE_FORWARD); /* BODY and LOOKUP: see states.def */
+	ASSERT(decision->action == GATE_FORWARD); /* LOOKUP: see states.def */
 	return forward(session, decision);
+}
+
+/* The client waits for a sign that its body is wanted (RFC 9110 section 10.1.1). */
+static bool ask_for_body(struct session *session, const struct http_request *head)
+{
+	const struct slice expect = http_field_value(&head->head, HTTP_NAME_EXPECT);
+
+	if (head->head.minor_version == 0 || !slice_equal_nocase(expect, SLICE("100-continue"))) {
+		return true;
+	}
+	return session_continue(session);
+}
+
+static enum next await_body(struct session *session, const struct gate_decision *decision)
+{
+	const struct http_head *head = &decision->head->head;
+
+	if (session_exchange(session) == NULL || !ask_for_body(session, decision->head)) {
+		return session_starve(session);
+	}
+	note_head(session->exchange, decision->head);
+	flow_start(&session->up, head->framing, head->content_length);
+	return session_enter(session, SESSION_BODY);
 }
 
 enum next session_step_head(struct session *session)
@@ -226,6 +277,9 @@ enum next session_step_head(struct session *session)
 		};
 		const struct gate_decision decision =
 		        gate_decide(&session_listener(session)->gate, &question, &worker->gate);
+		if (decision.action == GATE_NEED_BODY) {
+			return await_body(session, &decision);
+		}
 		if (decision.action != GATE_NEED_HEAD) {
 			return act(session, &decision);
 		}
@@ -235,6 +289,61 @@ enum next session_step_head(struct session *session)
 			return next_after_read(session, n);
 		}
 	}
+}
+
+/* ── BODY ────────────────────────────────────────────────────────────────── */
+
+/* The body is whole: the gate decides with it. */
+static enum next judge_body(struct session *session)
+{
+	struct worker *worker = session->worker;
+	struct inspect_memory *memory = pool_take(&worker->inspect_pool);
+	const struct slice bytes = flow_unjudged(&session->up);
+	const struct gate_question question = {
+	        .caller = &session->caller,
+	        .bytes = bytes,
+	        .scan = &session->scan,
+	        .body = {bytes.ptr + session->scan.head_len, (size_t)session->up.data},
+	        .memory = memory,
+	};
+
+	if (memory == NULL) {
+		return session_starve(session);
+	}
+	session->exchange->gathered = true;
+	const struct gate_decision decision =
+	        gate_decide(&session_listener(session)->gate, &question, &worker->gate);
+	const enum next next = act(session, &decision);
+	pool_give(&worker->inspect_pool, memory);
+	return next;
+}
+
+/* What becomes of a body that cannot be read whole. */
+static const struct {
+	enum flow_result result;
+	enum outcome outcome;
+} body_outcomes[] = {
+        {FLOW_MALFORMED, OUTCOME_BODY_MALFORMED},
+        {FLOW_TOO_LARGE, OUTCOME_BODY_TOO_LARGE},
+        {FLOW_FULL, OUTCOME_TOO_MANY_BODIES},
+};
+
+static enum next give_up_body(struct session *session, enum flow_result result)
+{
+	for (unsigned i = 0; i < ARRAY_LEN(body_outcomes); i++) {
+		if (body_outcomes[i].result == result) {
+			return session_refuse(session, body_outcomes[i].outcome, NULL);
+		}
+	}
+	return next_after(session, result);
+}
+
+enum next session_step_body(struct session *session)
+{
+	const enum flow_result result = flow_gather(&session->up, &session->worker->lender,
+	        &session->client, session->scan.head_len, INSPECT_BODY_MAX);
+
+	return result == FLOW_COMPLETE ? judge_body(session) : give_up_body(session, result);
 }
 
 /* ── DIAL ────────────────────────────────────────────────────────────────── */

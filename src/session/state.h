@@ -92,6 +92,8 @@ void session_engine_notified(struct stream *stream);
 
 /* Begin an exchange; NULL without memory. */
 struct exchange *session_exchange(struct session *session);
+/* Send 100 (Continue). False without memory, or if the client is gone. */
+bool session_continue(struct session *session);
 /* What a response says of the connection to the client. */
 enum http_connection session_connection(const struct exchange *exchange);
 /* Respond with {"message": …} as the row of the outcome says. */
@@ -121,6 +123,7 @@ enum next session_step_linger(struct session *session);
 
 enum next session_step_idle(struct session *session);
 enum next session_step_head(struct session *session);
+enum next session_step_body(struct session *session);
 enum next session_step_dial(struct session *session);
 /* A reused connection died before the response began: whether the request may be sent again. */
 bool session_may_replay(const struct session *session);

@@ -13,6 +13,8 @@ enum {
 	FAREWELL_S = 1,     /* to take a last response, after the grace */
 	HEADROOM = 256,     /* what rewriting may add to a head, the key apart */
 	TRIM_S = 10,
+	/* Of a chunked body: what was read and not yet taken apart. */
+	CHUNKS_ROOM = HTTP_CHUNK_LINE_MAX + HTTP_TRAILERS_MAX,
 	TRIM_SLABS = 256, /* of each pool in a turn: a millisecond or two */
 };
 
@@ -60,7 +62,8 @@ static void trim(struct worker *worker)
 {
 	struct pool *const pools[] = {&worker->session_pool, &worker->exchange_pool,
 	        &worker->upstream.connections, &worker->lender.buffers.small,
-	        &worker->lender.buffers.large};
+	        &worker->lender.buffers.large, &worker->lender.buffers.whole,
+	        &worker->inspect_pool};
 	bool more = false;
 	bool left = false;
 
@@ -147,6 +150,10 @@ static int init_memory(struct worker *worker)
 	pool_init(&worker->exchange_pool, sizeof(struct exchange), max, OBJECTS_KEPT);
 	buffer_lender_init(&worker->lender.buffers, headroom,
 	        head_size > BUFFER_LARGE_SIZE ? head_size : BUFFER_LARGE_SIZE, 2 * max);
+	buffer_lender_hold(&worker->lender.buffers,
+	        settings->max_head + headroom + INSPECT_BODY_MAX + CHUNKS_ROOM + BUFFER_SMALL_SIZE,
+	        worker->shared->max_bodies);
+	pool_init(&worker->inspect_pool, sizeof(struct inspect_memory), 1, 1);
 	worker->scratch_len = settings->max_head + headroom;
 	worker->scratch = malloc(worker->scratch_len);
 	worker->gate.judging = policy_scratch_new();
@@ -194,6 +201,7 @@ void worker_free(struct worker *worker)
 	flow_lender_done(&worker->lender);
 	pool_done(&worker->session_pool);
 	pool_done(&worker->exchange_pool);
+	pool_done(&worker->inspect_pool);
 	loop_done(&worker->loop);
 	adoption_free(worker->adoption);
 	policy_scratch_free(worker->gate.judging);

@@ -39,6 +39,7 @@ struct worker {
 	struct task trim_more;
 	/* Memory for the duration of one call. */
 	struct gate_scratch gate; /* its fields serve responses too */
+	struct pool inspect_pool; /* of one object */
 	char *scratch;
 	size_t scratch_len; /* bytes */
 };

@@ -35,7 +35,7 @@ static void keep_snapshot(struct snapshot *snapshot)
 void stage_init(struct stage *stage)
 {
 	script_net_init(&stage->net);
-	stage->shared = (struct worker_shared){.max_connections = 16};
+	stage->shared = (struct worker_shared){.max_connections = 16, .max_bodies = 2};
 	denials_init(&stage->shared.denials);
 	stage->snapshot = (struct snapshot){
 	        .references = 1,

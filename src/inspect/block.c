@@ -1,0 +1,298 @@
+/* SPDX-License-Identifier: MIT */
+#include "inspect/set.h"
+
+#include <errno.h>
+
+static const char *const names[INSPECT_BLOCK_COUNT] = {
+        [INSPECT_CREATE] = "create",
+        [INSPECT_EXEC] = "exec",
+};
+
+const char *inspect_block_name(enum inspect_block block)
+{
+	return names[block];
+}
+
+enum inspect_block constraints_block(const struct constraints *constraints)
+{
+	return constraints->block;
+}
+
+struct place constraints_place(const struct constraints *constraints)
+{
+	return constraints->place;
+}
+
+/* ── Limits ──────────────────────────────────────────────────────────────── */
+
+struct limits_reader {
+	struct arena *arena;
+	struct limits *limits;
+	char *error;
+};
+
+/* Digits with up to nine behind a point, as 10^-9; -1: it is something else. */
+static int64_t read_decimal(struct slice text)
+{
+	struct slice whole;
+	uint64_t units = 0;
+	uint64_t parts = 0;
+	char padded[] = "000000000";
+
+	if (!slice_next(&text, '.', &whole) || slice_to_u64(whole, 1000000, &units) < 0 ||
+	        text.len > sizeof(padded) - 1) {
+		return -1;
+	}
+	for (size_t i = 0; i < text.len; i++) {
+		padded[i] = text.ptr[i];
+	}
+	if (slice_to_u64(slice_of(padded), UINT64_MAX, &parts) < 0) {
+		return -1;
+	}
+	return (int64_t)(units * 1000000000 + parts);
+}
+
+/* "512", "64k", "2g", as the docker CLI takes them; -1: it is something else. */
+static int64_t read_size(struct slice text)
+{
+	static const char units[] = "bkmgt";
+	const char last = text.len > 0 ? ascii_lower(text.ptr[text.len - 1]) : '\0';
+	const char *unit = last == '\0' ? NULL : strchr(units, last);
+	uint64_t value = 0;
+
+	text.len -= unit != NULL;
+	if (slice_to_u64(text, 1U << 30, &value) < 0) {
+		return -1;
+	}
+	return (int64_t)(value << (unit == NULL ? 0 : 10 * (unit - units)));
+}
+
+static int read_limit(const struct limits_reader *reader, const struct yaml_node *node,
+        int64_t (*read)(struct slice text), const char *example, int64_t *ret_value)
+{
+	*ret_value = node->kind == YAML_TEXT ? read(node->text) : -1;
+	return *ret_value > 0 ? 0
+	                      : fault_set(reader->error, node->place,
+	                                "'%s' is a number above 0, such as %s; found %s",
+	                                node->key.ptr, example, yaml_found(node).text);
+}
+
+static int64_t read_count(struct slice text)
+{
+	uint64_t value = 0;
+
+	return slice_to_u64(text, INT32_MAX, &value) < 0 ? -1 : (int64_t)value;
+}
+
+static int read_memory(void *context, const struct yaml_node *node)
+{
+	const struct limits_reader *reader = context;
+
+	return read_limit(reader, node, read_size, "2g", &reader->limits->memory);
+}
+
+static int read_cpus(void *context, const struct yaml_node *node)
+{
+	const struct limits_reader *reader = context;
+
+	return read_limit(reader, node, read_decimal, "1.5", &reader->limits->cpus);
+}
+
+static int read_pids(void *context, const struct yaml_node *node)
+{
+	const struct limits_reader *reader = context;
+
+	return read_limit(reader, node, read_count, "512", &reader->limits->pids);
+}
+
+static int read_ulimits(void *context, const struct yaml_node *node)
+{
+	const struct limits_reader *reader = context;
+	struct limits *limits = reader->limits;
+
+	if (node->kind != YAML_MAP || node->first == NULL) {
+		return fault_set(reader->error, node->place,
+		        "'ulimits' is a map, such as {nofile: 1024}; found %s",
+		        yaml_found(node).text);
+	}
+	for (const struct yaml_node *one = node->first; one != NULL; one = one->next) {
+		if (limits->ulimit_count == ULIMITS_MAX) {
+			return fault_set(reader->error, one->place,
+			        "'ulimits' has more than %d entries", ULIMITS_MAX);
+		}
+		const char *name = arena_copy(reader->arena, one->key);
+		limits->ulimits[limits->ulimit_count].name =
+		        (struct slice){name, name == NULL ? 0 : one->key.len};
+		if (read_limit(reader, one, read_count, "1024",
+		            &limits->ulimits[limits->ulimit_count].most) < 0) {
+			return -EINVAL;
+		}
+		limits->ulimit_count++;
+	}
+	return 0;
+}
+
+int limits_read(const struct yaml_node *value, struct arena *arena, struct limits *ret_limits,
+        char error[FAULT_MAX])
+{
+	static const struct yaml_key keys[] = {
+	        {"memory", read_memory},
+	        {"cpus", read_cpus},
+	        {"pids", read_pids},
+	        {"ulimits", read_ulimits},
+	};
+	struct limits_reader reader = {.arena = arena, .limits = ret_limits, .error = error};
+
+	return yaml_read_map(value, "'require'", keys, ARRAY_LEN(keys), &reader, error);
+}
+
+/* ── A block ─────────────────────────────────────────────────────────────── */
+
+struct block_reader {
+	struct constraints *constraints;
+	struct arena *arena;
+	bool seen[KEY_COUNT];
+	char *error;
+};
+
+/* `value` NULL: the block does not name the key. */
+static int read_key(
+        const struct block_reader *reader, unsigned number, const struct yaml_node *value)
+{
+	const struct key *key = &inspect_keys[number];
+	struct constraints *constraints = reader->constraints;
+
+	if (key->kind != KIND_REQUIRE) {
+		return set_read(key, value, reader->arena, &constraints->sets[number], reader->error);
+	}
+	return value == NULL ? 0
+	                     : limits_read(value, reader->arena, &constraints->limits,
+	                               reader->error);
+}
+
+static int read_named_key(void *context, const struct yaml_node *value)
+{
+	struct block_reader *reader = context;
+	unsigned number = 0;
+
+	while (inspect_keys[number].block != reader->constraints->block ||
+	        !slice_equal(slice_of(inspect_keys[number].name), value->key)) {
+		number++;
+	}
+	reader->seen[number] = true;
+	return read_key(reader, number, value);
+}
+
+static int read_block(struct block_reader *reader, const struct yaml_node *map)
+{
+	const enum inspect_block block = reader->constraints->block;
+	struct yaml_key keys[KEY_COUNT];
+	unsigned count = 0;
+	char what[64];
+	struct text text = text_over(what, sizeof(what));
+
+	for (unsigned i = 0; i < KEY_COUNT; i++) {
+		if (inspect_keys[i].block == block) {
+			keys[count++] = (struct yaml_key){inspect_keys[i].name, read_named_key};
+		}
+	}
+	text_add_format(&text, "a '%s' block", names[block]);
+	text_add_char(&text, '\0');
+	return yaml_read_map(map, what, keys, count, reader, reader->error);
+}
+
+int constraints_read(enum inspect_block block, const struct yaml_node *map, struct arena *arena,
+        const struct constraints **ret_constraints, char error[FAULT_MAX])
+{
+	struct block_reader reader = {.arena = arena, .error = error};
+	struct constraints *constraints = arena_take(arena, sizeof(*constraints));
+
+	if (constraints == NULL) {
+		return arena_fault(arena, error);
+	}
+	*constraints = (struct constraints){.block = block, .place = map->place};
+	reader.constraints = constraints;
+	if (read_block(&reader, map) < 0) {
+		return -EINVAL;
+	}
+	for (unsigned i = 0; i < KEY_COUNT; i++) {
+		if (inspect_keys[i].block == block && !reader.seen[i] &&
+		        read_key(&reader, i, NULL) < 0) {
+			return -EINVAL;
+		}
+	}
+	*ret_constraints = constraints;
+	return arena_check(arena, error);
+}
+
+/* ── Printing ────────────────────────────────────────────────────────────── */
+
+static void add_limits(const struct limits *limits, struct text *text)
+{
+	const size_t start = text->len;
+
+	if (limits->memory > 0) {
+		text_add_format(text, " memory=%jd", (intmax_t)limits->memory);
+	}
+	if (limits->cpus > 0) {
+		text_add_format(text, " cpus=%jd.%02jd", (intmax_t)(limits->cpus / 1000000000),
+		        (intmax_t)(limits->cpus / 10000000 % 100));
+	}
+	if (limits->pids > 0) {
+		text_add_format(text, " pids=%jd", (intmax_t)limits->pids);
+	}
+	for (unsigned i = 0; i < limits->ulimit_count; i++) {
+		text_add_format(text, " %.*s=%jd", SLICE_FMT(limits->ulimits[i].name),
+		        (intmax_t)limits->ulimits[i].most);
+	}
+	if (text->len == start) {
+		text_add(text, SLICE(" nothing"));
+	}
+}
+
+static void add_choice(const struct key *key, const struct set *set, struct text *text)
+{
+	struct slice rest = slice_of(key->choices);
+	struct slice first = rest;
+	const char *last = strrchr(key->choices, ' ') + 1;
+
+	(void)slice_next(&rest, ' ', &first);
+	text_add(text, SLICE(" "));
+	text_add(text, set->any          ? slice_of(last)
+	               : set->count == 0 ? first
+	                                 : set->patterns[0]);
+}
+
+void key_add_value(const struct constraints *constraints, unsigned number, struct text *text)
+{
+	const struct key *key = &inspect_keys[number];
+	const struct set *set = &constraints->sets[number];
+
+	text_add(text, slice_of(key->name));
+	if (key->kind == KIND_REQUIRE) {
+		add_limits(&constraints->limits, text);
+	} else if (key->kind == KIND_CHOICE) {
+		add_choice(key, set, text);
+	} else if (set->any || set->count == 0) {
+		text_add(text, set->any ? SLICE(" any") : SLICE(" none"));
+		if (set->any && key->guarded[0] != '\0') {
+			text_add_format(text, " but %s", key->guarded);
+		}
+	} else {
+		for (unsigned i = 0; i < set->count; i++) {
+			text_add(text, SLICE(" "));
+			text_add(text, set->patterns[i]);
+		}
+	}
+}
+
+void constraints_add(const struct constraints *constraints, struct text *text)
+{
+	for (unsigned i = 0; i < KEY_COUNT; i++) {
+		if (inspect_keys[i].block == constraints->block) {
+			key_add_value(constraints, i, text);
+			text_add(text, SLICE("; "));
+		}
+	}
+	text->len -= 2;
+}

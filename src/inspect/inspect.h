@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * inspect — what the body of a request asks for, and whether a policy allows it.
+ *
+ * A policy may have blocks (`create`, `exec`) that constrain the bodies of some operations
+ * (operations.def). A block sets keys (keys.def); each field of a body (fields.def) is harmless
+ * or is opened by a key. A new field of the API is a row; what no row knows is refused.
+ *
+ * Judging is pure. It collects everything that is wrong with a body, so that a client and an
+ * operator see all of it at once.
+ */
+#ifndef INSPECT_INSPECT_H
+#define INSPECT_INSPECT_H
+
+#include "base/arena.h"
+#include "base/fault.h"
+#include "docker/docker.h"
+#include "json/json.h"
+#include "yaml/yaml.h"
+
+enum {
+	INSPECT_BODY_MAX = 1024 * 1024, /* bytes of a body */
+	INSPECT_SINCE = 124,            /* API version; bodies mean other things before */
+	INSPECT_FINDINGS_MAX = 64,      /* that are kept; more are counted */
+	INSPECT_POINTER_MAX = 120,      /* bytes */
+	INSPECT_WORD_MAX = 120,
+};
+
+/* ── Blocks ──────────────────────────────────────────────────────────────── */
+
+enum inspect_block {
+	INSPECT_CREATE,
+	INSPECT_EXEC,
+	INSPECT_BLOCK_COUNT,
+};
+
+/* "create" */
+const char *inspect_block_name(enum inspect_block block);
+
+/* The keys of a block with their values. Immutable; in the arena of the policy. */
+struct constraints;
+
+/* Read the map of a block. 0; or -EINVAL and `error`. */
+int constraints_read(enum inspect_block block, const struct yaml_node *map, struct arena *arena,
+        const struct constraints **ret_constraints, char error[FAULT_MAX]) MUST_USE;
+enum inspect_block constraints_block(const struct constraints *constraints);
+struct place constraints_place(const struct constraints *constraints);
+/* Append the keys and their values: "images any; bind_sources /srv/ci; …". */
+void constraints_add(const struct constraints *constraints, struct text *text);
+
+/* ── Operations ──────────────────────────────────────────────────────────── */
+
+/* A row of operations.def. */
+struct inspect_operation;
+
+/* NULL: no block constrains requests of the id. */
+const struct inspect_operation *inspect_operation_of(unsigned id);
+enum inspect_block inspect_operation_block(const struct inspect_operation *operation);
+
+/* ── Findings ────────────────────────────────────────────────────────────── */
+
+/* Something that a block does not allow. */
+struct finding {
+	char pointer[INSPECT_POINTER_MAX]; /* JSON pointer (RFC 6901); or "body", "Content-Type" */
+	unsigned pointer_len;
+	char word[INSPECT_WORD_MAX]; /* what is not allowed; cut */
+	unsigned word_len;
+	const char *problem; /* a literal; NULL: the word is not one that the key allows */
+	int key;             /* a row of keys.def; -1: no key opens it */
+};
+
+struct findings {
+	const struct constraints *constraints;
+	unsigned count;
+	struct finding list[INSPECT_FINDINGS_MAX];
+};
+
+/* Begin a list about a block. */
+void findings_begin(struct findings *findings, const struct constraints *constraints);
+/* Add one that no key opens. */
+void findings_add(struct findings *findings, struct slice pointer, const char *problem);
+/* Append one as a sentence without a full stop: "/HostConfig/Privileged: …". */
+void findings_add_sentence(const struct findings *findings, unsigned i, struct text *text);
+/*
+ * Append what to add to the block so that it allows the body, as the end of a sentence after
+ * "To allow it, ", without a full stop; nothing, if no key opens all of it.
+ */
+void findings_advise(const struct findings *findings, struct text *text);
+/*
+ * Append the sentences for the client: "container.create: policy 'ci' does not allow this body
+ * (ci.yaml:7, 'create'): /HostConfig/Privileged: …; …; and 3 more. To allow it, …"
+ */
+void findings_add_denial(const struct findings *findings, const char *operation, const char *policy,
+        struct text *text);
+
+/* ── Judging ─────────────────────────────────────────────────────────────── */
+
+/* Memory for one body at a time. Large: its owner takes it from a pool. */
+struct inspect_memory {
+	struct json_node nodes[JSON_NODES_MAX];
+	uint32_t marks[JSON_MARKS_MAX];
+	char strings[INSPECT_BODY_MAX];
+	char written[INSPECT_BODY_MAX]; /* no document is longer when it is written */
+};
+
+/*
+ * What can be said before the body is read. False and findings: the operation is not allowed
+ * under the block, whatever the body.
+ */
+bool inspect_request(const struct inspect_operation *operation, const struct docker_request *request,
+        struct findings *findings) MUST_USE;
+/*
+ * Judge a whole body. Appends to `findings`, and returns what goes to the Engine in its place: the
+ * same document, written anew into `memory`; or, if it is no document, its bytes.
+ */
+struct slice inspect_body(const struct inspect_operation *operation,
+        const struct docker_request *request, struct slice body, struct inspect_memory *memory,
+        struct findings *findings);
+
+#endif

@@ -1,0 +1,464 @@
+/* SPDX-License-Identifier: MIT */
+#include "inspect/set.h"
+
+#include <errno.h>
+
+enum { WORDS_MAX = 256, PATTERN_MAX = 255 };
+
+const struct key inspect_keys[KEY_COUNT] = {
+#define KEY(block, name, kind, choices, standard, guarded, what)                                   \
+	[KEY_##block##_##name] = {                                                                 \
+	        INSPECT_##block, #name, KIND_##kind, choices, standard, guarded, what},
+#include "inspect/keys.def"
+#undef KEY
+};
+
+/* ── Spellings ───────────────────────────────────────────────────────────── */
+
+bool word_is_in(struct slice word, const char *list)
+{
+	struct slice rest = slice_of(list);
+	struct slice element;
+
+	while (word.len > 0 && slice_next(&rest, ' ', &element)) {
+		if (slice_equal(word, element)) {
+			return true;
+		}
+	}
+	return false;
+}
+
+/* As distribution/reference does: the parts that stand for Docker's own registry are left out. */
+void word_add_image(struct slice image, bool pattern, struct text *text)
+{
+	(void)(slice_skip(&image, SLICE("docker.io/")) ||
+	        slice_skip(&image, SLICE("index.docker.io/")));
+	struct slice name = image;
+	if (slice_skip(&name, SLICE("library/")) && memchr(name.ptr, '/', name.len) == NULL) {
+		image = name;
+	}
+	const char *slash = memrchr(image.ptr, '/', image.len);
+	const struct slice last = slash == NULL ? image
+	                                        : slice_behind(image, (size_t)(slash + 1 - image.ptr));
+	text_add(text, image);
+	if (memchr(last.ptr, ':', last.len) == NULL && memchr(last.ptr, '@', last.len) == NULL &&
+	        !(pattern && slice_ends_with(last, SLICE("*")))) {
+		text_add(text, SLICE(":latest"));
+	}
+}
+
+void word_add_capability(struct slice name, struct text *text)
+{
+	const size_t prefix = slice_starts_with_nocase(name, SLICE("CAP_")) ? 4 : 0;
+
+	for (size_t i = prefix; i < name.len; i++) {
+		const char c = name.ptr[i];
+		text_add_char(text, c >= 'a' && c <= 'z' ? (char)(c - 'a' + 'A') : c);
+	}
+}
+
+bool word_is_path(struct slice path)
+{
+	struct slice segment;
+
+	if (!slice_skip(&path, SLICE("/"))) {
+		return false;
+	}
+	while (path.len > 0 && slice_next(&path, '/', &segment)) {
+		if (segment.len == 0 || slice_equal(segment, SLICE(".")) ||
+		        slice_equal(segment, SLICE(".."))) {
+			return false;
+		}
+	}
+	return true;
+}
+
+bool word_is_volume(struct slice name)
+{
+	for (size_t i = 0; i < name.len; i++) {
+		const char c = name.ptr[i];
+		if (!ascii_is_alnum(c) && (i == 0 || (c != '_' && c != '.' && c != '-'))) {
+			return false;
+		}
+	}
+	return name.len > 0;
+}
+
+/* ── Globs ───────────────────────────────────────────────────────────────── */
+
+/* The places in a pattern that can come next, each once. */
+struct places {
+	bool at[PATTERN_MAX + 1];
+};
+
+static bool is_double(struct slice pattern, size_t i)
+{
+	return i + 1 < pattern.len && pattern.ptr[i + 1] == '*';
+}
+
+/* Add a place, and those behind the stars that stand there, for a star may stand for nothing. */
+static void add_place(struct places *places, struct slice pattern, size_t i)
+{
+	places->at[i] = true;
+	while (i < pattern.len && pattern.ptr[i] == '*') {
+		i += is_double(pattern, i) ? 2 : 1;
+		places->at[i] = true;
+	}
+}
+
+static struct places step(
+        const struct places *places, struct slice pattern, char c, bool crosses)
+{
+	struct places next = {.at = {false}};
+
+	for (size_t i = 0; i < pattern.len; i++) {
+		if (!places->at[i]) {
+			continue;
+		}
+		if (pattern.ptr[i] != '*') {
+			if (pattern.ptr[i] == c) {
+				add_place(&next, pattern, i + 1);
+			}
+		} else if (crosses || c != '/' || is_double(pattern, i)) {
+			add_place(&next, pattern, i);
+		}
+	}
+	return next;
+}
+
+bool glob_fits(struct slice pattern, struct slice word, bool crosses)
+{
+	struct places places = {.at = {false}};
+
+	if (memchr(pattern.ptr, '*', pattern.len) == NULL) {
+		return slice_equal(pattern, word);
+	}
+	add_place(&places, pattern, 0);
+	for (size_t i = 0; i < word.len; i++) {
+		places = step(&places, pattern, word.ptr[i], crosses);
+	}
+	return places.at[pattern.len];
+}
+
+/* ── Membership ──────────────────────────────────────────────────────────── */
+
+/* The guard that the word begins with; ptr NULL: none. */
+static struct slice guard_of(const struct key *key, struct slice word)
+{
+	struct slice rest = slice_of(key->guarded);
+	struct slice guard;
+
+	while (rest.len > 0 && slice_next(&rest, ' ', &guard)) {
+		const char last = guard.ptr[guard.len - 1];
+		const bool open = last == ':' || last == '.';
+		if (open ? slice_starts_with(word, guard) : slice_equal(word, guard)) {
+			return guard;
+		}
+	}
+	return (struct slice){NULL, 0};
+}
+
+/* Globs; those that begin with '!' take away, and if there are no others, from everything. */
+static bool has_word(const struct key *key, const struct set *set, struct slice word)
+{
+	const struct slice guard = guard_of(key, word);
+	bool only_away = set->count > 0;
+	bool fits = set->any && guard.ptr == NULL;
+
+	for (unsigned i = 0; i < set->count; i++) {
+		struct slice pattern = set->patterns[i];
+		if (slice_skip(&pattern, SLICE("!"))) {
+			if (glob_fits(pattern, word, true)) {
+				return false;
+			}
+			continue;
+		}
+		only_away = false;
+		fits = fits || ((guard.ptr == NULL || slice_starts_with(pattern, guard)) &&
+		                       glob_fits(pattern, word, true));
+	}
+	return fits || (only_away && guard.ptr == NULL);
+}
+
+static bool is_below(struct slice path, struct slice directory)
+{
+	if (path.len > 1 && slice_ends_with(path, SLICE("/"))) {
+		path.len--;
+	}
+	return slice_equal(directory, SLICE("/")) ||
+	       (slice_starts_with(path, directory) &&
+	               (path.len == directory.len || path.ptr[directory.len] == '/'));
+}
+
+static bool is_hex(struct slice word)
+{
+	for (size_t i = 0; i < word.len; i++) {
+		if (ascii_hex_value(word.ptr[i]) < 0) {
+			return false;
+		}
+	}
+	return true;
+}
+
+/*
+ * The Engine takes "sha256:…" and a few digits of it for the id of an image. A name that has only
+ * such digits must be written in the policy.
+ */
+static bool image_fits(struct slice pattern, struct slice image, struct slice normal)
+{
+	if (slice_starts_with(image, SLICE("sha256:")) || image.len == 64) {
+		return slice_equal(pattern, normal) && !is_hex(image) &&
+		       !slice_starts_with(image, SLICE("sha256:"));
+	}
+	return is_hex(image) ? slice_equal(pattern, normal) : glob_fits(pattern, normal, false);
+}
+
+static bool has_image(const struct key *key, const struct set *set, struct slice image)
+{
+	char memory[512];
+	struct text normal = text_over(memory, sizeof(memory));
+
+	(void)key;
+	word_add_image(image, false, &normal);
+	for (unsigned i = 0; !normal.overflow && i < set->count; i++) {
+		if (image_fits(set->patterns[i], image, text_slice(&normal))) {
+			return true;
+		}
+	}
+	return false;
+}
+
+static bool has_path(const struct key *key, const struct set *set, struct slice path)
+{
+	(void)key;
+	for (unsigned i = 0; word_is_path(path) && i < set->count; i++) {
+		if (is_below(path, set->patterns[i])) {
+			return true;
+		}
+	}
+	return false;
+}
+
+static bool has_plain(const struct key *key, const struct set *set, struct slice word)
+{
+	(void)key;
+	for (unsigned i = 0; i < set->count; i++) {
+		if (slice_equal(set->patterns[i], word)) {
+			return true;
+		}
+	}
+	return false;
+}
+
+/* Word by word, so that no blank in a word of the command can pass for the end of one. */
+static bool command_fits(struct slice pattern, const struct json_node *list)
+{
+	const struct json_node *word = json_first(list);
+	struct slice glob;
+
+	while (slice_next(&pattern, ' ', &glob)) {
+		if (slice_equal(glob, SLICE("**")) && pattern.len == 0) {
+			return true;
+		}
+		if (word == NULL || !glob_fits(glob, word->text, true)) {
+			return false;
+		}
+		word = json_next(list, word);
+	}
+	return word == NULL;
+}
+
+bool set_has_command(const struct set *set, const struct json_node *list)
+{
+	for (unsigned i = 0; i < set->count; i++) {
+		if (command_fits(set->patterns[i], list)) {
+			return true;
+		}
+	}
+	return set->any;
+}
+
+/* ── Reading ─────────────────────────────────────────────────────────────── */
+
+static const char capability_names[] =
+        "ALL AUDIT_CONTROL AUDIT_READ AUDIT_WRITE BLOCK_SUSPEND BPF CHECKPOINT_RESTORE CHOWN "
+        "DAC_OVERRIDE DAC_READ_SEARCH FOWNER FSETID IPC_LOCK IPC_OWNER KILL LEASE LINUX_IMMUTABLE "
+        "MAC_ADMIN MAC_OVERRIDE MKNOD NET_ADMIN NET_BIND_SERVICE NET_BROADCAST NET_RAW PERFMON "
+        "SETFCAP SETGID SETPCAP SETUID SYS_ADMIN SYS_BOOT SYS_CHROOT SYS_MODULE SYS_NICE "
+        "SYS_PACCT SYS_PTRACE SYS_RAWIO SYS_RESOURCE SYS_TIME SYS_TTY_CONFIG SYSLOG WAKE_ALARM";
+
+/* The patterns of a key, while it is read. */
+struct set_reader {
+	const struct key *key;
+	struct arena *arena;
+	struct slice *patterns;
+	unsigned count;
+	bool any;
+	char *error;
+};
+
+static void add_plain(struct slice word, struct text *text)
+{
+	text_add(text, word);
+}
+
+static void add_directory(struct slice word, struct text *text)
+{
+	text_add(text, word);
+	text->len -= text->len > 1 && slice_ends_with(word, SLICE("/"));
+}
+
+static void add_image_pattern(struct slice word, struct text *text)
+{
+	word_add_image(word, true, text);
+}
+
+static const struct {
+	/* Append a pattern in the spelling in which words of a body are compared with it. */
+	void (*normalize)(struct slice word, struct text *text);
+	bool (*has)(const struct key *key, const struct set *set, struct slice word);
+	bool guards; /* `has` decides also where anything is allowed */
+} kinds[] = {
+        [KIND_CHOICE] = {add_plain, has_plain, false},
+        [KIND_WORDS] = {add_plain, has_word, true},
+        [KIND_IMAGES] = {add_image_pattern, has_image, false},
+        [KIND_PATHS] = {add_directory, has_path, false},
+        [KIND_CAPABILITIES] = {word_add_capability, has_plain, false},
+        [KIND_COMMANDS] = {add_plain, has_plain, false},
+};
+
+bool set_has(const struct key *key, const struct set *set, struct slice word)
+{
+	return (set->any && !kinds[key->kind].guards) || kinds[key->kind].has(key, set, word);
+}
+
+static struct slice normalize(const struct set_reader *reader, struct slice word)
+{
+	char memory[PATTERN_MAX + 16];
+	struct text text = text_over(memory, sizeof(memory));
+
+	kinds[reader->key->kind].normalize(word, &text);
+	const char *copy = arena_copy(reader->arena, text_slice(&text));
+	return (struct slice){copy, copy == NULL ? 0 : text.len};
+}
+
+static int add_pattern(struct set_reader *reader, struct slice word, struct place place)
+{
+	const struct key *key = reader->key;
+
+	if (word.len == 0 || word.len > PATTERN_MAX) {
+		return fault_set(reader->error, place, "a word of '%s' has 1 to %d bytes",
+		        key->name, PATTERN_MAX);
+	}
+	if (reader->count == WORDS_MAX) {
+		return fault_set(reader->error, place, "'%s' has more than %d words", key->name,
+		        WORDS_MAX);
+	}
+	if (key->kind == KIND_PATHS && !word_is_path(word)) {
+		return fault_set(reader->error, place,
+		        "'%s' in '%s' is not an absolute path without '.', '..' and empty segments",
+		        text_show(word).text, key->name);
+	}
+	const struct slice pattern = normalize(reader, word);
+	if (key->kind == KIND_CAPABILITIES && !word_is_in(pattern, capability_names)) {
+		return fault_set(reader->error, place, "'%s' in '%s' is not a capability of Linux",
+		        text_show(word).text, key->name);
+	}
+	reader->any = reader->any || (key->kind == KIND_CAPABILITIES &&
+	                                     slice_equal(pattern, SLICE("ALL")));
+	reader->patterns[reader->count++] = pattern;
+	return 0;
+}
+
+/* "any", "none" or one pattern. */
+static int read_word(struct set_reader *reader, struct slice word, struct place place)
+{
+	reader->any = slice_equal(word, SLICE("any"));
+	return reader->any || slice_equal(word, SLICE("none")) ? 0
+	                                                       : add_pattern(reader, word, place);
+}
+
+static int read_choice(struct set_reader *reader, const struct yaml_node *value)
+{
+	const struct key *key = reader->key;
+	const struct slice choices = slice_of(key->choices);
+
+	if (value->kind != YAML_TEXT || !word_is_in(value->text, key->choices)) {
+		return fault_set(reader->error, value->place, "'%s' is one of %s; found %s",
+		        key->name, key->choices, yaml_found(value).text);
+	}
+	reader->any = slice_ends_with(choices, value->text);
+	return reader->any || slice_starts_with(choices, value->text)
+	               ? 0
+	               : add_pattern(reader, value->text, value->place);
+}
+
+static int read_list(struct set_reader *reader, const struct yaml_node *value)
+{
+	if (value->kind != YAML_LIST || value->first == NULL) {
+		return fault_set(reader->error, value->place,
+		        "'%s' is any, none or a list, such as %s; found %s", reader->key->name,
+		        reader->key->choices,
+		        value->kind == YAML_LIST ? "an empty list" : yaml_found(value).text);
+	}
+	for (const struct yaml_node *word = value->first; word != NULL; word = word->next) {
+		if (word->kind != YAML_TEXT) {
+			return fault_set(reader->error, word->place,
+			        "'%s' is a list of words, such as %s; found %s", reader->key->name,
+			        reader->key->choices, yaml_found(word).text);
+		}
+		if (add_pattern(reader, word->text, word->place) < 0) {
+			return -EINVAL;
+		}
+	}
+	return 0;
+}
+
+static int read_value(struct set_reader *reader, const struct yaml_node *value)
+{
+	if (reader->key->kind == KIND_CHOICE) {
+		return read_choice(reader, value);
+	}
+	return value->kind == YAML_TEXT && value->text.len > 0
+	               ? read_word(reader, value->text, value->place)
+	               : read_list(reader, value);
+}
+
+static int read_standard(struct set_reader *reader)
+{
+	struct slice rest = slice_of(reader->key->standard);
+	struct slice word;
+
+	if (reader->key->kind == KIND_CHOICE) {
+		const struct yaml_node value = {.kind = YAML_TEXT, .text = rest};
+		return read_choice(reader, &value);
+	}
+	if (word_is_in(rest, "any none")) {
+		return read_word(reader, rest, NOWHERE);
+	}
+	while (slice_next(&rest, ' ', &word)) {
+		if (add_pattern(reader, word, NOWHERE) < 0) {
+			return -EINVAL;
+		}
+	}
+	return 0;
+}
+
+int set_read(const struct key *key, const struct yaml_node *value, struct arena *arena,
+        struct set *ret_set, char error[FAULT_MAX])
+{
+	struct slice patterns[WORDS_MAX];
+	struct set_reader reader = {
+	        .key = key, .arena = arena, .patterns = patterns, .error = error};
+	const int code = value == NULL ? read_standard(&reader) : read_value(&reader, value);
+	struct slice *kept = arena_take(arena, (reader.count + 1) * sizeof(patterns[0]));
+
+	if (code < 0 || kept == NULL) {
+		return code < 0 ? code : arena_fault(arena, error);
+	}
+	for (unsigned i = 0; i < reader.count; i++) {
+		kept[i] = patterns[i];
+	}
+	*ret_set = (struct set){reader.any, reader.count, kept};
+	return arena_check(arena, error);
+}

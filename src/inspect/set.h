@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * set — the value of a key: which words of a body it allows. Private to inspect/.
+ */
+#ifndef INSPECT_SET_H
+#define INSPECT_SET_H
+
+#include "inspect/inspect.h"
+
+enum key_kind {
+	KIND_CHOICE,       /* one of the words in `choices` */
+	KIND_WORDS,        /* globs, where a star stands for any characters; `!glob` takes away */
+	KIND_IMAGES,       /* globs for normalised references; a star does not stand for slashes */
+	KIND_PATHS,        /* absolute paths; each stands for everything below it too */
+	KIND_CAPABILITIES, /* names, with or without CAP_, in any case */
+	KIND_COMMANDS,     /* globs for each word of a command, separated by spaces */
+	KIND_REQUIRE,      /* a map of limits; see struct limits */
+};
+
+struct key {
+	enum inspect_block block;
+	const char *name;
+	enum key_kind kind;
+	const char *choices;
+	const char *standard;
+	const char *guarded;
+	const char *what;
+};
+
+enum key_number {
+#define KEY(block, name, kind, choices, standard, guarded, what) KEY_##block##_##name,
+#include "inspect/keys.def"
+#undef KEY
+	KEY_COUNT,
+	KEY_ANYTHING = KEY_COUNT, /* of fields that are harmless */
+};
+
+extern const struct key inspect_keys[KEY_COUNT];
+
+struct set {
+	bool any;
+	unsigned count;
+	const struct slice *patterns; /* of KIND_IMAGES and KIND_CAPABILITIES: normalised */
+};
+
+enum { ULIMITS_MAX = 16 };
+
+/* The key `require`. 0: not required. */
+struct limits {
+	int64_t memory; /* bytes */
+	int64_t cpus;   /* in 10^-9 */
+	int64_t pids;
+	unsigned ulimit_count;
+	struct {
+		struct slice name;
+		int64_t most;
+	} ulimits[ULIMITS_MAX];
+};
+
+struct constraints {
+	enum inspect_block block;
+	struct place place;
+	struct set sets[KEY_COUNT]; /* those of other blocks are empty */
+	struct limits limits;
+};
+
+/* Append the name of a key and its value: "volumes named". */
+void key_add_value(const struct constraints *constraints, unsigned number, struct text *text);
+
+/* Read the value of a key from YAML, or its `standard`. */
+int set_read(const struct key *key, const struct yaml_node *value, struct arena *arena,
+        struct set *ret_set, char error[FAULT_MAX]) MUST_USE;
+int limits_read(const struct yaml_node *value, struct arena *arena, struct limits *ret_limits,
+        char error[FAULT_MAX]) MUST_USE;
+
+/* Whether a word of a body, in the spelling of the kind, is one that the key allows. */
+bool set_has(const struct key *key, const struct set *set, struct slice word);
+/* Whether a command, whose words are `count` nodes from `first` on, is. */
+bool set_has_command(const struct set *set, const struct json_node *list);
+
+/* The pattern allows any characters where it has a star; `**`, or `crosses`: slashes too. */
+bool glob_fits(struct slice pattern, struct slice word, bool crosses);
+
+/* ── Spellings ───────────────────────────────────────────────────────────── */
+
+/* "docker.io/library/busybox" as "busybox:latest". */
+void word_add_image(struct slice image, bool pattern, struct text *text);
+/* "cap_sys_admin" as "SYS_ADMIN". */
+void word_add_capability(struct slice name, struct text *text);
+/* Whether a path is absolute, without empty and dot segments; a slash may end it. */
+bool word_is_path(struct slice path);
+/* Whether it is a name of a volume: [a-zA-Z0-9][a-zA-Z0-9_.-]* */
+bool word_is_volume(struct slice name);
+/* Whether `word` is one of those in `list`, separated by spaces; an empty one never is. */
+bool word_is_in(struct slice word, const char *list);
+
+#endif

@@ -1,0 +1,377 @@
+/* SPDX-License-Identifier: MIT */
+#include "inspect/walk.h"
+
+/* ── The tables ──────────────────────────────────────────────────────────── */
+
+#define check_FREE NULL /* any value is allowed */
+
+static const struct row rows[] = {
+#define OBJECT(name)
+#define FIELD(name, shape, type, check, key, fine)                                                 \
+	{SLICE_INIT(#name), shape, TYPE_##type, check_##check, KEY_##key, fine},
+#include "inspect/fields.def"
+#undef OBJECT
+#undef FIELD
+};
+
+/* The number of the first row of each object: a line counts the rows before it. */
+enum {
+#define ROW_AT(line)  ROW_##line
+#define ROW_OF(line)  ROW_AT(line)
+#define OBJECT(name)  BEGIN_##name, BACK_##name = BEGIN_##name - 1,
+#define FIELD(...)    ROW_OF(__LINE__),
+#include "inspect/fields.def"
+#undef OBJECT
+#undef FIELD
+};
+
+static const struct row *const begins[OBJECT_COUNT + 1] = {
+#define OBJECT(name) [OBJECT_##name] = rows + BEGIN_##name,
+#define FIELD(...)
+#include "inspect/fields.def"
+#undef OBJECT
+#undef FIELD
+        [OBJECT_COUNT] = rows + ARRAY_LEN(rows),
+};
+
+struct inspect_operation {
+	const char *name;
+	enum inspect_block block;
+	struct row row;
+};
+
+static const struct inspect_operation operations[] = {
+#define OPERATION(name, block, object, check)                                                      \
+	{name, INSPECT_##block, {SLICE_INIT(""), "", TYPE_##object, check_##check, KEY_ANYTHING, ""}},
+#include "inspect/operations.def"
+#undef OPERATION
+};
+
+const struct inspect_operation *inspect_operation_of(unsigned id)
+{
+	for (unsigned i = 0; i < ARRAY_LEN(operations); i++) {
+		if (strcmp(operations[i].name, docker_operation_name(id)) == 0) {
+			return &operations[i];
+		}
+	}
+	return NULL;
+}
+
+enum inspect_block inspect_operation_block(const struct inspect_operation *operation)
+{
+	return operation->block;
+}
+
+/* The row of an object's field. Clients send fields in the order of the rows. */
+static const struct row *find_row(const struct frame *frame, enum object object, struct slice name)
+{
+	const struct row *const begin = begins[object];
+	const struct row *const end = begins[object + 1];
+	const struct row *row = frame->next;
+
+	for (long left = end - begin; left > 0; left--, row++) {
+		row = row == end ? begin : row;
+		if (slice_equal_nocase(row->name, name)) {
+			return row;
+		}
+	}
+	return NULL;
+}
+
+/* ── Findings ────────────────────────────────────────────────────────────── */
+
+/* A token of a JSON pointer (RFC 6901 section 3). */
+static void add_token(struct text *text, struct slice name)
+{
+	text_add(text, SLICE("/"));
+	for (size_t i = 0; i < name.len; i++) {
+		const char c = name.ptr[i];
+		text_add(text, c == '~'   ? SLICE("~0")
+		               : c == '/' ? SLICE("~1")
+		                          : (struct slice){name.ptr + i, 1});
+	}
+}
+
+/* The name of the value, or its number. */
+static void add_step(
+        struct text *text, const struct json_node *container, const struct json_node *value)
+{
+	uint64_t number = 0;
+
+	if (value->name.ptr != NULL) {
+		add_token(text, value->name);
+		return;
+	}
+	for (const struct json_node *at = json_first(container); at != value;
+	        at = json_next(container, at)) {
+		number++;
+	}
+	text_add(text, SLICE("/"));
+	text_add_u64(text, number);
+}
+
+static void add_pointer(const struct walk *walk, struct text *text)
+{
+	const struct frame *frames = walk->frames;
+
+	for (unsigned i = 1; i < walk->depth; i++) {
+		add_step(text, frames[i - 1].node, frames[i].node);
+	}
+	if (walk->absent.ptr != NULL) {
+		add_token(text, walk->absent);
+	} else if (walk->depth > 0) {
+		add_step(text, frames[walk->depth - 1].node, walk->at);
+	}
+}
+
+void walk_find_in(struct walk *walk, const struct row *row, const char *member, struct slice word,
+        const char *problem)
+{
+	struct findings *findings = walk->findings;
+
+	if (findings->count++ >= INSPECT_FINDINGS_MAX) {
+		return;
+	}
+	struct finding *finding = &findings->list[findings->count - 1];
+	struct text text = text_over(finding->pointer, sizeof(finding->pointer));
+	add_pointer(walk, &text);
+	if (member != NULL) {
+		add_token(&text, slice_of(member));
+	}
+	finding->pointer_len = (unsigned)text.len;
+	finding->word_len = (unsigned)text_keep(finding->word, sizeof(finding->word), word);
+	finding->problem = problem;
+	finding->key = row->key == KEY_ANYTHING ? -1 : (int)row->key;
+}
+
+void walk_find(struct walk *walk, const struct row *row, struct slice word, const char *problem)
+{
+	walk_find_in(walk, row, NULL, word, problem);
+}
+
+/* ── The walk ────────────────────────────────────────────────────────────── */
+
+static bool is_object(enum type type)
+{
+	return (unsigned)type < OBJECT_COUNT;
+}
+
+/* A text, or a list of texts. */
+static bool are_texts(const struct json_node *value)
+{
+	if (value->type != JSON_ARRAY) {
+		return value->type == JSON_STRING;
+	}
+	for (const struct json_node *at = json_first(value); at != NULL; at = json_next(value, at)) {
+		if (at->type != JSON_STRING) {
+			return false;
+		}
+	}
+	return true;
+}
+
+static bool is_boolean(const struct json_node *value)
+{
+	return value->type == JSON_TRUE || value->type == JSON_FALSE;
+}
+
+static bool is_integer(const struct json_node *value)
+{
+	int64_t number;
+
+	return value->type == JSON_NUMBER && json_integer(value, &number);
+}
+
+static bool is_text(const struct json_node *value)
+{
+	return value->type == JSON_STRING;
+}
+
+static bool is_anything(const struct json_node *value)
+{
+	(void)value;
+	return true;
+}
+
+static const struct {
+	bool (*is)(const struct json_node *value);
+	const char *problem;
+} types[] = {
+        [TYPE_BOOLEAN] = {is_boolean, "must be true or false"},
+        [TYPE_INTEGER] = {is_integer, "must be an integer of 64 bits"},
+        [TYPE_TEXT] = {is_text, "must be a string"},
+        [TYPE_TEXTS] = {are_texts, "must be a string or a list of strings"},
+        [TYPE_VALUE] = {is_anything, NULL},
+};
+
+/* NULL: the value is of the type; otherwise what it must be. Null is the zero of any type. */
+static const char *check_type(enum type type, const struct json_node *value)
+{
+	if (value->type == JSON_NULL) {
+		return NULL;
+	}
+	if (is_object(type)) {
+		return value->type == JSON_OBJECT ? NULL : "must be an object";
+	}
+	return types[type].is(value) ? NULL : types[type].problem;
+}
+
+static void begin(struct walk *walk, const struct json_node *node, const struct row *row,
+        const char *shape, const struct row *next)
+{
+	walk->frames[walk->depth++] = (struct frame){node, row, shape, next};
+}
+
+static bool is_needed(const struct row *row)
+{
+	return row->check == check_NEEDED || row->check == check_CREATION;
+}
+
+static void check_absent(struct walk *walk, enum object object, const struct json_node *node)
+{
+	for (const struct row *row = begins[object]; row < begins[object + 1]; row++) {
+		if (!is_needed(row)) {
+			continue;
+		}
+		const struct json_node *member = json_member(node, row->name);
+		if (member == NULL || member->type == JSON_NULL) {
+			walk->absent = row->name;
+			row->check(walk, row, NULL);
+			walk->absent = (struct slice){NULL, 0};
+		}
+	}
+}
+
+/* A value without containers around it. Returns the node that comes next. */
+static const struct json_node *visit_leaf(
+        struct walk *walk, const struct row *row, const struct json_node *value)
+{
+	const char *problem = check_type(row->type, value);
+
+	if (problem != NULL) {
+		walk_find(walk, row, (struct slice){"", 0}, problem);
+		return value + value->size;
+	}
+	if (row->check != NULL) {
+		row->check(walk, row, value);
+	}
+	if (!is_object(row->type) || value->type == JSON_NULL) {
+		return value + value->size;
+	}
+	const enum object object = (enum object)row->type;
+	begin(walk, value, row, "", begins[object]);
+	check_absent(walk, object, value);
+	return value + 1;
+}
+
+/* The value of a field, or what is in the containers of its shape. */
+static const struct json_node *visit(struct walk *walk, const struct row *row, const char *shape,
+        const struct json_node *value)
+{
+	walk->at = value;
+	if (*shape == '\0') {
+		return visit_leaf(walk, row, value);
+	}
+	if (value->type == JSON_NULL) {
+		return value + 1;
+	}
+	if (value->type != (*shape == '[' ? JSON_ARRAY : JSON_OBJECT)) {
+		walk_find(walk, row, (struct slice){"", 0},
+		        *shape == '[' ? "must be a list" : "must be an object");
+		return value + value->size;
+	}
+	begin(walk, value, row, shape + 1, NULL);
+	return value + 1;
+}
+
+static const unsigned unknown_keys[INSPECT_BLOCK_COUNT] = {
+        [INSPECT_CREATE] = KEY_CREATE_unknown,
+        [INSPECT_EXEC] = KEY_EXEC_unknown,
+};
+
+/* A field that no row knows. What is null does not count for the Engine either. */
+static const struct json_node *visit_unknown(struct walk *walk, const struct json_node *value)
+{
+	const struct row row = {.key = unknown_keys[walk->constraints->block]};
+
+	walk->at = value;
+	if (value->type != JSON_NULL && !walk->constraints->sets[row.key].any) {
+		walk_find(walk, &row, (struct slice){"", 0}, "this version does not know the field");
+	}
+	return value + value->size;
+}
+
+static const struct json_node *visit_field(
+        struct walk *walk, struct frame *frame, const struct json_node *value)
+{
+	const struct row *row = find_row(frame, (enum object)frame->row->type, value->name);
+
+	if (row == NULL) {
+		return visit_unknown(walk, value);
+	}
+	frame->next = row + 1;
+	return value->type == JSON_NULL ? value + 1 : visit(walk, row, row->shape, value);
+}
+
+static void walk_all(struct walk *walk, const struct row *row, const struct json_node *root)
+{
+	const struct json_node *at = visit(walk, row, "", root);
+
+	while (walk->depth > 0 && walk->findings->count <= INSPECT_FINDINGS_MAX) {
+		struct frame *frame = &walk->frames[walk->depth - 1];
+		if (at == frame->node + frame->node->size) {
+			walk->depth--;
+		} else if (frame->next != NULL) {
+			at = visit_field(walk, frame, at);
+		} else {
+			at = visit(walk, frame->row, frame->shape, at);
+		}
+	}
+}
+
+/* ── Judging ─────────────────────────────────────────────────────────────── */
+
+bool inspect_request(const struct inspect_operation *operation, const struct docker_request *request,
+        struct findings *findings)
+{
+	const struct docker_version version = request->version;
+
+	if (operation->row.type == TYPE_NOTHING) {
+		findings_add(findings, SLICE("body"),
+		        "this version cannot look into the bodies of this operation");
+	} else if (version.major > 0 && version.major * 100 + version.minor < INSPECT_SINCE) {
+		findings_add(findings, SLICE("version"),
+		        "fields have other meanings in API versions before 1.24");
+	}
+	return findings->count == 0;
+}
+
+struct slice inspect_body(const struct inspect_operation *operation,
+        const struct docker_request *request, struct slice body, struct inspect_memory *memory,
+        struct findings *findings)
+{
+	struct json_document document = {
+	        .nodes = memory->nodes, .marks = memory->marks, .strings = memory->strings};
+	struct text text = text_over(memory->written, sizeof(memory->written));
+	struct walk walk = {
+	        .constraints = findings->constraints,
+	        .request = request,
+	        .update = operation->row.check == check_LIMITS,
+	        .findings = findings,
+	};
+	const enum json_error error = json_read(&document, body);
+
+	if (error != JSON_OK) {
+		findings_add(findings, SLICE("body"), json_error_text(error));
+		text_add(&text, body);
+		return text_slice(&text);
+	}
+	if (document.nodes->type != JSON_OBJECT) {
+		findings_add(findings, SLICE("body"), "must be an object");
+	} else {
+		walk_all(&walk, &operation->row, document.nodes);
+	}
+	json_write(document.nodes, &text);
+	ASSERT(!text.overflow);
+	return text_slice(&text);
+}

@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * walk — one body on its way through the tables. Private to inspect/.
+ */
+#ifndef INSPECT_WALK_H
+#define INSPECT_WALK_H
+
+#include "inspect/set.h"
+
+enum object {
+#define OBJECT(name) OBJECT_##name,
+#define FIELD(name, shape, type, check, key, fine)
+#include "inspect/fields.def"
+#undef OBJECT
+#undef FIELD
+	OBJECT_COUNT,
+};
+
+/* Of the value of a field. */
+enum type {
+#define OBJECT(name) TYPE_##name,
+#define FIELD(name, shape, type, check, key, fine)
+#include "inspect/fields.def"
+#undef OBJECT
+#undef FIELD
+	TYPE_BOOLEAN,
+	TYPE_INTEGER, /* of 64 bits, with a sign */
+	TYPE_TEXT,
+	TYPE_TEXTS, /* a text, or a list of them */
+	TYPE_VALUE, /* anything; it is not looked into */
+};
+
+struct walk;
+
+/* A row of fields.def or of operations.def. */
+struct row {
+	struct slice name;
+	const char *shape;
+	enum type type;
+	/* Called for each value of the field; NULL: any value is allowed. */
+	void (*check)(struct walk *walk, const struct row *row, const struct json_node *value);
+	unsigned key;
+	const char *fine;
+};
+
+/* A container that has begun and not ended. */
+struct frame {
+	const struct json_node *node;
+	const struct row *row; /* whose value it is, or a part of it */
+	const char *shape;     /* what is left of the row's: of the elements */
+	const struct row *next; /* of an object of the tables: the row to try first; else NULL */
+};
+
+struct walk {
+	const struct constraints *constraints;
+	const struct docker_request *request;
+	bool update; /* the body changes a container: what it does not name stays */
+	struct findings *findings;
+	const struct json_node *at; /* the value that is looked at */
+	struct slice absent;        /* name of a field that is missing; ptr NULL: `at` is there */
+	struct frame frames[JSON_DEPTH_MAX];
+	unsigned depth;
+};
+
+/* Add a finding about the value at which the walk is. `problem`: NULL, or a literal. */
+void walk_find(struct walk *walk, const struct row *row, struct slice word, const char *problem);
+/* The same where the pointer goes on to a member of the value. */
+void walk_find_in(struct walk *walk, const struct row *row, const char *member, struct slice word,
+        const char *problem);
+
+/* ── checks.c: the functions of the column `check` ───────────────────────── */
+
+#define CHECK(name)                                                                                \
+	void check_##name(                                                                         \
+	        struct walk *walk, const struct row *row, const struct json_node *value)
+CHECK(BIND);       /* of HostConfig.Binds: "source:target:options" */
+CHECK(CAPABILITY); /* a capability */
+CHECK(CLOSED);     /* a value that is allowed only if the key allows anything */
+CHECK(COMMAND);    /* words of a command */
+CHECK(CREATION);   /* HostConfig, or NULL: what must be there */
+CHECK(IMAGE);      /* a reference of an image */
+CHECK(JOIN);       /* the network in the path */
+CHECK(LIMITS);     /* limits that HostConfig, or an update, sets */
+CHECK(MODE);       /* the network of a container */
+CHECK(MOUNT);      /* mount.Mount as a whole */
+CHECK(NAME);       /* the name under which the value stands */
+CHECK(NETWORK);    /* the same, of a network */
+CHECK(NAMESPACE);  /* a mode of a namespace, behind the first word of `fine` up to '=' */
+CHECK(NEEDED);     /* a word; NULL where it is missing */
+CHECK(NEGATIVE);   /* a number that is 0 or above unless the key allows anything */
+CHECK(OPTION);     /* a list of a name and a value */
+CHECK(OPTIONS);    /* options, separated by commas */
+CHECK(PORT);       /* PortBinding as a whole, or PublishAllPorts */
+CHECK(SECURITY);   /* a security option */
+CHECK(VARIABLE);   /* NAME=value */
+CHECK(VOLUME);     /* a volume that has no driver of its own */
+CHECK(WORD);       /* a word */
+#undef CHECK
+
+#endif
