@@ -30,6 +30,7 @@ static const struct description reasons[] = {
         {403, "Forbidden"},
         {405, "Method Not Allowed"},
         {408, "Request Timeout"},
+        {413, "Content Too Large"},
         {429, "Too Many Requests"},
         {431, "Request Header Fields Too Large"},
         {502, "Bad Gateway"},

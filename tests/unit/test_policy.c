@@ -630,8 +630,8 @@ static void mistakes_in_rules_are_named(void **state)
 	        {"extends: [zzzzzzzz]",
 	                "test.yaml:1: no policy or preset is called 'zzzzzzzz'; --help lists the "
 	                "presets"},
-	        {"create: {privileged: false}",
-	                "test.yaml:1: 'create' in a policy is not supported by this version"},
+	        {"build: {remote: false}",
+	                "test.yaml:1: 'build' in a policy is not supported by this version"},
 	        {"scope: {}", "test.yaml:1: 'scope' in a policy is not supported by this version"},
 	        {"rule: []", "test.yaml:1: unknown key 'rule' in a policy; did you mean 'rules'?"},
 	};
