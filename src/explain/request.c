@@ -113,8 +113,8 @@ static void print_verdict(const struct policy *policy, const struct verdict *ver
 static void print_findings(const struct findings *findings)
 {
 	char memory[TEXT_MAX];
-	const unsigned kept = findings->count < INSPECT_FINDINGS_MAX ? findings->count
-	                                                             : INSPECT_FINDINGS_MAX;
+	const unsigned kept =
+	        findings->count < INSPECT_FINDINGS_MAX ? findings->count : INSPECT_FINDINGS_MAX;
 
 	print_place("block", inspect_block_name(constraints_block(findings->constraints)),
 	        constraints_place(findings->constraints));
@@ -307,9 +307,8 @@ int explain_request(const struct config *config)
 	struct question question = {.config = config};
 
 	char *bytes = check_memory(malloc(INSPECT_BODY_MAX + 1));
-	int code = config->body_file == NULL
-	                   ? 0
-	                   : read_body(config->body_file, bytes, &question.body);
+	int code =
+	        config->body_file == NULL ? 0 : read_body(config->body_file, bytes, &question.body);
 
 	if (code == 0) {
 		code = explain(&question);

@@ -229,8 +229,7 @@ static struct slice host_for(struct slice target)
 	return slice_between(host, at);
 }
 
-void gate_add_head(
-        struct slice method, struct slice target, size_t body_len, struct text *text)
+void gate_add_head(struct slice method, struct slice target, size_t body_len, struct text *text)
 {
 	text_add(text, method);
 	text_add(text, SLICE(" "));
