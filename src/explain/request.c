@@ -162,7 +162,7 @@ static void print_notes(const struct question *question, const struct gate_decis
 		        SLICE_FMT(query));
 	}
 	const struct inspection *inspection =
-	        policy_inspection(decision->policy, decision->request->id);
+	        policy_inspection(decision->policy, decision->request->served_id);
 	if (decision->action == GATE_NEED_BODY) {
 		print_place("body: what it asks for decides; give --body FILE. The block is",
 		        inspect_block_name(constraints_block(inspection->constraints)),

@@ -358,6 +358,9 @@ bool inspect_request(const struct inspect_operation *operation,
 	if (operation->row.type == TYPE_NOTHING) {
 		findings_add(findings, SLICE("body"),
 		        "this version cannot look into the bodies of this operation");
+	} else if (request->served_id != request->id) {
+		findings_add(findings, SLICE("path"),
+		        "no body is looked into where a name has a slash; give the id in its place");
 	} else if (version.major > 0 && version.major * 100 + version.minor < INSPECT_SINCE) {
 		findings_add(findings, SLICE("version"),
 		        "fields have other meanings in API versions before 1.24");
