@@ -49,13 +49,12 @@ static struct buffer *take(struct buffer_lender *lender, struct pool *pool)
 
 static struct pool *home_of(struct buffer_lender *lender, const struct buffer *buffer)
 {
-	struct pool *const pools[] = {&lender->small, &lender->large, &lender->whole};
-	unsigned i = 0;
+	const size_t size = buffer->size + sizeof(*buffer);
 
-	while (pools[i]->object_size != buffer->size + sizeof(*buffer)) {
-		i++;
+	if (size == lender->small.object_size) {
+		return &lender->small;
 	}
-	return pools[i];
+	return size == lender->large.object_size ? &lender->large : &lender->whole;
 }
 
 bool buffer_borrow(struct buffer_lender *lender, struct buffer **buffer)

@@ -12,7 +12,7 @@ enum {
 const struct key inspect_keys[KEY_COUNT] = {
 #define KEY(block, name, kind, choices, standard, guarded, what)                                   \
 	[KEY_##block##_##name] = {                                                                 \
-	        INSPECT_##block, #name, KIND_##kind, choices, standard, guarded, what},
+	        INSPECT_##block, KIND_##kind, #name, choices, standard, guarded, what},
 #include "inspect/keys.def"
 #undef KEY
 };

@@ -8,7 +8,7 @@
 static const struct row rows[] = {
 #define OBJECT(name)
 #define FIELD(name, shape, type, check, key, fine)                                                 \
-	{SLICE_INIT(#name), shape, TYPE_##type, check_##check, KEY_##key, fine},
+	{SLICE_INIT(#name), shape, check_##check, fine, TYPE_##type, KEY_##key},
 #include "inspect/fields.def"
 #undef OBJECT
 #undef FIELD
@@ -43,7 +43,7 @@ struct inspect_operation {
 static const struct inspect_operation operations[] = {
 #define OPERATION(name, block, object, check)                                                      \
 	{name, INSPECT_##block,                                                                    \
-	        {SLICE_INIT(""), "", TYPE_##object, check_##check, KEY_ANYTHING, ""}},
+	        {SLICE_INIT(""), "", check_##check, "", TYPE_##object, KEY_ANYTHING}},
 #include "inspect/operations.def"
 #undef OPERATION
 };
@@ -360,7 +360,8 @@ bool inspect_request(const struct inspect_operation *operation,
 		        "this version cannot look into the bodies of this operation");
 	} else if (request->served_id != request->id) {
 		findings_add(findings, SLICE("path"),
-		        "no body is looked into where a name has a slash; give the id in its place");
+		        "no body is looked into where a name has a slash; give the id in its "
+		        "place");
 	} else if (version.major > 0 && version.major * 100 + version.minor < INSPECT_SINCE) {
 		findings_add(findings, SLICE("version"),
 		        "fields have other meanings in API versions before 1.24");

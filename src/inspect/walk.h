@@ -36,11 +36,11 @@ struct walk;
 struct row {
 	struct slice name;
 	const char *shape;
-	enum type type;
 	/* Called for each value of the field; NULL: any value is allowed. */
 	void (*check)(struct walk *walk, const struct row *row, const struct json_node *value);
-	unsigned key;
 	const char *fine;
+	enum type type;
+	unsigned key;
 };
 
 /* A container that has begun and not ended. */
