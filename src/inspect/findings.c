@@ -40,7 +40,7 @@ void findings_add_sentence(const struct findings *findings, unsigned i, struct t
 	const struct text_shown pointer =
 	        text_show((struct slice){finding->pointer, finding->pointer_len});
 
-	text_add_format(text, "%s: ", pointer.text);
+	text_add_format(text, "%s: ", finding->pointer_len == 0 ? "body" : pointer.text);
 	if (finding->problem != NULL) {
 		text_add_format(text, "%s%s%s%s", finding->word_len > 0 ? "'" : "", word.text,
 		        finding->word_len > 0 ? "': " : "", finding->problem);

@@ -54,6 +54,9 @@ struct frame {
 struct walk {
 	const struct constraints *constraints;
 	const struct docker_request *request;
+	struct slice query;
+	struct slice parameter; /* of the query, whose value is walked; ptr NULL: none */
+	struct text spelled;    /* memory of decoded parameters */
 	bool update; /* the body changes a container: what it does not name stays */
 	struct findings *findings;
 	const struct json_node *at; /* the value that is looked at */
@@ -82,9 +85,12 @@ CHECK(BIND);       /* of HostConfig.Binds: "source:target:options" */
 CHECK(CAPABILITY); /* a capability */
 CHECK(CLOSED);     /* a value that is allowed only if the key allows anything */
 CHECK(COMMAND);    /* words of a command */
+CHECK(COMMIT);     /* of a query: the name that the new image gets */
 CHECK(CREATION);   /* HostConfig, or NULL: what must be there */
 CHECK(IMAGE);      /* a reference of an image */
+CHECK(IMPORT);     /* any, if the key allows it */
 CHECK(JOIN);       /* the network in the path */
+CHECK(LOAD);       /* any, if the key allows it */
 CHECK(LIMITS);     /* limits that HostConfig, or an update, sets */
 CHECK(MODE);       /* the network of a container */
 CHECK(MOUNT);      /* mount.Mount as a whole */
@@ -96,7 +102,10 @@ CHECK(NEGATIVE);   /* a number that is 0 or above unless the key allows anything
 CHECK(OPTION);     /* a list of a name and a value */
 CHECK(OPTIONS);    /* options, separated by commas */
 CHECK(PORT);       /* PortBinding as a whole, or PublishAllPorts */
+CHECK(PULL);       /* of a query: the image that is pulled */
+CHECK(PUSH);       /* of a path and a query: the image that is pushed */
 CHECK(SECURITY);   /* a security option */
+CHECK(TAG);        /* of a query: the name that an image gets */
 CHECK(VARIABLE);   /* NAME=value */
 CHECK(VOLUME);     /* a volume that has no driver of its own */
 CHECK(WORD);       /* a word */
