@@ -151,8 +151,8 @@ static struct slice decode(struct slice value, struct text *memory)
 	return slice_behind(text_slice(memory), start);
 }
 
-bool docker_next_parameter(struct slice *query, struct text *memory, struct slice *ret_name,
-        struct slice *ret_value)
+bool docker_next_parameter(
+        struct slice *query, struct text *memory, struct slice *ret_name, struct slice *ret_value)
 {
 	struct slice pair = {"", 0};
 	struct slice name = {"", 0};

@@ -115,8 +115,8 @@ static bool check_request(const struct inspect_operation *operation,
 	if (readable && error != HTTP_OK) {
 		findings_add(findings, SLICE("head"), http_error_text(error));
 	} else if (readable && reads_query) {
-		inspect_query(operation, decision->request, decision->head->query,
-		        question->memory, findings);
+		inspect_query(operation, decision->request, decision->head->query, question->memory,
+		        findings);
 	}
 	if (findings->count > 0) {
 		deny_body(decision, findings);

@@ -202,7 +202,6 @@ CHECK(NETWORK)
 
 static const struct row network_row = {.key = KEY_CREATE_networks, .fine = "none"};
 
-
 /* "127.0.0.1:8080"; without a port, the Engine chooses one. */
 CHECK(PORT)
 {
@@ -428,7 +427,8 @@ CHECK(PULL)
 {
 	(void)row;
 	(void)value;
-	check_reference(walk, &pull_row, "fromImage", parameter_of(walk, &pull_row, "fromImage"), "*");
+	check_reference(
+	        walk, &pull_row, "fromImage", parameter_of(walk, &pull_row, "fromImage"), "*");
 }
 
 CHECK(PUSH)

@@ -147,7 +147,7 @@ void findings_add_denial(const struct findings *findings, const char *operation,
 	enum { SHOWN = 4 };
 	const struct place place = findings->constraints->place;
 
-	text_add_format(text, "%s: policy '%s' does not allow this body (%s:%u, '%s')", operation,
+	text_add_format(text, "%s: policy '%s' does not allow this (%s:%u, '%s')", operation,
 	        policy, place.file, place.line, inspect_block_name(findings->constraints->block));
 	for (unsigned i = 0; i < kept(findings) && i < SHOWN; i++) {
 		text_add(text, i == 0 ? SLICE(": ") : SLICE("; "));

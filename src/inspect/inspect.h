@@ -4,7 +4,8 @@
  *
  * A policy may have blocks (`create`, `exec`, `build`, `image`) that constrain the bodies and
  * queries of some operations (operations.def). A block sets keys (keys.def); each field of a body
- * (fields.def) and each parameter of a query (query.def) is harmless or is opened by a key. A new field of the API is a row; what no row knows is refused.
+ * (fields.def) and each parameter of a query (query.def) is harmless or is opened by a key. A new
+ * field of the API is a row; what no row knows is refused.
  *
  * Judging is pure. It collects everything that is wrong with a body, so that a client and an
  * operator see all of it at once.
@@ -93,7 +94,7 @@ void findings_add_sentence(const struct findings *findings, unsigned i, struct t
  */
 void findings_advise(const struct findings *findings, struct text *text);
 /*
- * Append the sentences for the client: "container.create: policy 'ci' does not allow this body
+ * Append the sentences for the client: "container.create: policy 'ci' does not allow this
  * (ci.yaml:7, 'create'): /HostConfig/Privileged: …; …; and 3 more. To allow it, …"
  */
 void findings_add_denial(const struct findings *findings, const char *operation, const char *policy,

@@ -45,7 +45,7 @@ enum { QUERY_ANY, QUERY_KNOWN }; /* the column `query` */
 
 static const struct inspect_operation operations[] = {
 #define OPERATION(name, block, object, check, query)                                               \
-	{name, INSPECT_##block, QUERY_##query == QUERY_KNOWN,                                                                    \
+	{name, INSPECT_##block, QUERY_##query == QUERY_KNOWN,                                      \
 	        {SLICE_INIT(""), "", check_##check, "", TYPE_##object, KEY_ANYTHING}},
 #include "inspect/operations.def"
 #undef OPERATION
@@ -73,8 +73,8 @@ bool inspect_operation_reads_body(const struct inspect_operation *operation)
 
 bool inspect_operation_reads_query(const struct inspect_operation *operation)
 {
-	return operation->reads_query || (operation->row.type == TYPE_UNREAD &&
-	                                         operation->row.check != NULL);
+	return operation->reads_query ||
+	       (operation->row.type == TYPE_UNREAD && operation->row.check != NULL);
 }
 
 /* A row of query.def. */
@@ -410,8 +410,8 @@ bool inspect_request(const struct inspect_operation *operation,
 }
 
 /* A parameter whose value is a document. */
-static void walk_document(struct walk *walk, const struct row *row, struct slice value,
-        struct inspect_memory *memory)
+static void walk_document(
+        struct walk *walk, const struct row *row, struct slice value, struct inspect_memory *memory)
 {
 	struct json_document document = {
 	        .nodes = memory->nodes, .marks = memory->marks, .strings = memory->strings};

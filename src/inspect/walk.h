@@ -57,7 +57,7 @@ struct walk {
 	struct slice query;
 	struct slice parameter; /* of the query, whose value is walked; ptr NULL: none */
 	struct text spelled;    /* memory of decoded parameters */
-	bool update; /* the body changes a container: what it does not name stays */
+	bool update;            /* the body changes a container: what it does not name stays */
 	struct findings *findings;
 	const struct json_node *at; /* the value that is looked at */
 	struct slice absent;        /* name of a field that is missing; ptr NULL: `at` is there */

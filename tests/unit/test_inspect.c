@@ -450,12 +450,11 @@ static const struct row rows[] = {
         {"/build?labels={\"a\":1}&labels=[]&labels={", "{}", NULL,
                 "?labels/a: must be a string\n?labels: must be an object\n"
                 "?labels: the document is not complete"},
-        {"/build?cachefrom=[\"ci/a\",\"b\"]", "{cache_from: ['ci/*']}", NULL,
-                "?cachefrom/1 'b'"},
+        {"/build?cachefrom=[\"ci/a\",\"b\"]", "{cache_from: ['ci/*']}", NULL, "?cachefrom/1 'b'"},
         {"/build?platform=linux/s390x", "{platforms: [linux/amd64]}", NULL,
                 "?platform 'linux/s390x'"},
-        {"/build?outputs=[{\"Type\":\"local\",\"Attrs\":{\"a\":\"b\"}},{\"Type\":\"image\"}]",
-                "{}", NULL, "?outputs/1/Type 'image'"},
+        {"/build?outputs=[{\"Type\":\"local\",\"Attrs\":{\"a\":\"b\"}},{\"Type\":\"image\"}]", "{}",
+                NULL, "?outputs/1/Type 'image'"},
         {"/build?extrahosts=a:1", "{extra_hosts: none}", NULL, "?extrahosts 'a:1'"},
         {"/build?cgroupparent=/a&securityopt=seccomp:unconfined", "{}", NULL,
                 "?cgroupparent '/a'\n?securityopt 'seccomp:unconfined'"},
@@ -464,7 +463,8 @@ static const struct row rows[] = {
                 "?T: this version does not know the parameter"},
         {"/build?new=1", "{unknown: allow}", NULL, ""},
         {"/images/create?fromImage=busybox&tag=latest", "{pull: [busybox]}", NULL, ""},
-        {"/images/create?fromImage=docker.io/library/busybox:latest", "{pull: [busybox]}", NULL, ""},
+        {"/images/create?fromImage=docker.io/library/busybox:latest", "{pull: [busybox]}", NULL,
+                ""},
         {"/images/create?fromImage=busybox", "{pull: [busybox]}", NULL, /* all tags */
                 "?fromImage 'busybox:*'"},
         {"/images/create?fromImage=busybox", "{pull: ['busybox:*']}", NULL, ""},
@@ -523,7 +523,7 @@ static void every_field_with_a_key_is_tried(void **state)
 		const char *key;
 	} fields[] = {
 #define OBJECT(name)
-#define FIELD(name, shape, type, check, key, fine)                                 {"/" #name, #key},
+#define FIELD(name, shape, type, check, key, fine)                      {"/" #name, #key},
 #define PARAMETER(operation, name, form, shape, type, check, key, fine) {"?" #name, #key},
 #include "inspect/fields.def"
 #include "inspect/query.def"
