@@ -115,7 +115,7 @@ static void inspect(const struct gate_question *question, struct gate_scratch *s
         struct gate_decision *decision)
 {
 	const struct inspection *inspection =
-	        policy_inspection(decision->policy, decision->request->id);
+	        policy_inspection(decision->policy, decision->request->served_id);
 	struct findings *findings = &scratch->findings;
 
 	if (inspection == NULL || decision->verdict.observed) {

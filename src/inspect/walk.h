@@ -78,8 +78,8 @@ CHECK(CAPABILITY); /* a capability */
 CHECK(CLOSED);     /* a value that is allowed only if the key allows anything */
 CHECK(COMMAND);    /* words of a command */
 CHECK(CREATION);   /* HostConfig, or NULL: what must be there */
-CHECK(IMAGE);      /* a reference of an image */
 CHECK(JOIN);       /* the network in the path */
+CHECK(LETTERS);    /* a name in ASCII */
 CHECK(LIMITS);     /* limits that HostConfig, or an update, sets */
 CHECK(MODE);       /* the network of a container */
 CHECK(MOUNT);      /* mount.Mount as a whole */
