@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "inspect/walk.h"
 
+#include <arpa/inet.h>
+
 #define CHECK(name)                                                                                \
 	void check_##name(struct walk *walk, const struct row *row, const struct json_node *value)
 
@@ -43,9 +45,36 @@ CHECK(NEEDED)
 {
 	const struct slice word = text_of(value);
 
-	if (!allows(walk, row, word)) {
+	if (word.len == 0 ? !set_of(walk, row->key)->any : !allows(walk, row, word)) {
 		walk_find(walk, row, word, word.len == 0 ? "must be given" : NULL);
 	}
+}
+
+/* A number as strconv.Atoi takes it, in another spelling than the shortest. */
+static bool is_odd_number(struct slice word)
+{
+	const bool sign = word.len > 0 && (word.ptr[0] == '+' || word.ptr[0] == '-');
+	const struct slice digits = slice_behind(word, sign);
+	uint64_t number;
+
+	return slice_to_u64(digits, UINT64_MAX, &number) == 0 &&
+	       (sign || (digits.len > 1 && digits.ptr[0] == '0'));
+}
+
+/* "user", "user:group" */
+CHECK(USER)
+{
+	struct slice rest = text_of(value);
+	struct slice part;
+
+	while (!set_of(walk, row->key)->any && slice_next(&rest, ':', &part)) {
+		if (is_odd_number(part)) {
+			walk_find(walk, row, text_of(value),
+			        "must be a name, or a number without a sign and zeros in front");
+			return;
+		}
+	}
+	check_NEEDED(walk, row, value);
 }
 
 CHECK(NAME)
@@ -162,11 +191,6 @@ CHECK(SECURITY)
 	}
 }
 
-CHECK(IMAGE)
-{
-	require_word(walk, row, text_of(value));
-}
-
 /* ── Namespaces and networks ─────────────────────────────────────────────── */
 
 CHECK(NAMESPACE)
@@ -202,19 +226,58 @@ CHECK(NETWORK)
 
 static const struct row network_row = {.key = KEY_CREATE_networks, .fine = "none"};
 
-/* "127.0.0.1:8080"; without a port, the Engine chooses one. */
-CHECK(PORT)
+/*
+ * Append an address of a port in its canonical spelling. False: it is no address. The Engine then
+ * takes all addresses, as it does for an empty one.
+ */
+static bool add_address(struct slice address, struct text *text)
 {
-	const struct json_node *address = json_member(value, SLICE("HostIp"));
-	const struct json_node *port = json_member(value, SLICE("HostPort"));
+	char memory[INET6_ADDRSTRLEN];
+	struct text copy = text_over(memory, sizeof(memory));
+	struct in_addr short_one;
+	struct in6_addr long_one;
+	const char *name = NULL;
+
+	text_add(&copy, address.len > 0 ? address : SLICE("0.0.0.0"));
+	text_add_char(&copy, '\0');
+	if (copy.overflow || strlen(memory) + 1 != copy.len) {
+		return false;
+	}
+	if (inet_pton(AF_INET, memory, &short_one) == 1) {
+		name = inet_ntop(AF_INET, &short_one, memory, sizeof(memory));
+	} else if (inet_pton(AF_INET6, memory, &long_one) == 1) {
+		/* The Engine reads ::ffff:127.0.0.1 as 127.0.0.1. */
+		name = IN6_IS_ADDR_V4MAPPED(&long_one)
+		               ? inet_ntop(AF_INET, &long_one.s6_addr[12], memory, sizeof(memory))
+		               : inet_ntop(AF_INET6, &long_one, memory, sizeof(memory));
+	}
+	text_add(text, slice_of(name == NULL ? "" : name));
+	return name != NULL;
+}
+
+static void require_port(
+        struct walk *walk, const struct row *row, struct slice address, struct slice port)
+{
 	char memory[INSPECT_WORD_MAX];
 	struct text text = text_over(memory, sizeof(memory));
 
-	text_add(&text, text_of(address).len > 0 ? text_of(address) : SLICE("0.0.0.0"));
+	if (!add_address(address, &text)) {
+		walk_find(walk, row, address, "is not an IP address");
+		return;
+	}
 	text_add(&text, SLICE(":"));
-	text_add(&text, text_of(port).len > 0 ? text_of(port) : SLICE("0"));
-	if (value->type != JSON_FALSE && (text.overflow || !allows(walk, row, text_slice(&text)))) {
+	text_add(&text, port.len > 0 ? port : SLICE("0"));
+	if (text.overflow || !allows(walk, row, text_slice(&text))) {
 		walk_find(walk, row, text_slice(&text), NULL);
+	}
+}
+
+/* "127.0.0.1:8080"; without a port, the Engine chooses one. */
+CHECK(PORT)
+{
+	if (value->type != JSON_FALSE) {
+		require_port(walk, row, text_of(json_member(value, SLICE("HostIp"))),
+		        text_of(json_member(value, SLICE("HostPort"))));
 	}
 }
 
@@ -530,17 +593,33 @@ static void check_cpus(struct walk *walk, const struct json_node *host, int64_t 
 	}
 }
 
-/* The entry for `name` in a list of them. */
-static const struct json_node *ulimit_of(const struct json_node *list, struct slice name)
+static bool is_within(const struct json_node *ulimit, int64_t most)
 {
-	const struct json_node *found = NULL;
+	const int64_t hard = number_of(ulimit, "Hard");
+	const int64_t soft = number_of(ulimit, "Soft");
 
-	for (const struct json_node *at = json_first(list); at != NULL; at = json_next(list, at)) {
-		if (slice_equal(text_of(json_member(at, SLICE("Name"))), name)) {
-			found = at;
+	return hard >= 0 && soft >= 0 && hard <= most && soft <= most;
+}
+
+/* The Engine compares names without their case, and sets all that are given for one. */
+static void check_ulimit(
+        struct walk *walk, const struct json_node *list, struct slice name, int64_t most)
+{
+	bool found = false;
+
+	for (const struct json_node *at = list == NULL ? NULL : json_first(list); at != NULL;
+	        at = json_next(list, at)) {
+		if (!slice_equal_nocase(text_of(json_member(at, SLICE("Name"))), name)) {
+			continue;
+		}
+		found = true;
+		if (!is_within(at, most)) {
+			walk_find_in(walk, &limit_row, "Ulimits", name, "is not within the limit");
 		}
 	}
-	return found;
+	if (!found) {
+		walk_find_in(walk, &limit_row, "Ulimits", name, "must be given");
+	}
 }
 
 static void check_ulimits(
@@ -549,17 +628,19 @@ static void check_ulimits(
 	const struct json_node *list = host == NULL ? NULL : json_member(host, SLICE("Ulimits"));
 
 	for (unsigned i = 0; i < limits->ulimit_count; i++) {
-		const struct json_node *one =
-		        list == NULL ? NULL : ulimit_of(list, limits->ulimits[i].name);
-		const int64_t hard = number_of(one, "Hard");
-		const int64_t soft = number_of(one, "Soft");
-		if (one == NULL) {
-			walk_find_in(walk, &limit_row, "Ulimits", limits->ulimits[i].name,
-			        "must be given");
-		} else if (hard < 0 || soft < 0 || hard > limits->ulimits[i].most ||
-		           soft > limits->ulimits[i].most) {
-			walk_find_in(walk, &limit_row, "Ulimits", limits->ulimits[i].name,
-			        "is not within the limit");
+		check_ulimit(walk, list, limits->ulimits[i].name, limits->ulimits[i].most);
+	}
+}
+
+/* The Engine writes it in capitals, and a dotless i or a long s is a capital I or S then. */
+CHECK(LETTERS)
+{
+	const struct slice word = text_of(value);
+
+	for (size_t i = 0; i < word.len; i++) {
+		if (!ascii_is_alnum(word.ptr[i])) {
+			walk_find(walk, row, word, "is not a name in ASCII letters");
+			return;
 		}
 	}
 }
@@ -583,12 +664,29 @@ CHECK(LIMITS)
 	}
 }
 
+/* Engines publish a port whose list is empty as one with an empty element: on all addresses. */
+static void check_empty_ports(struct walk *walk, const struct json_node *host)
+{
+	static const struct row port_row = {.key = KEY_CREATE_publish, .fine = ""};
+	const struct json_node *ports =
+	        host == NULL ? NULL : json_member(host, SLICE("PortBindings"));
+
+	for (const struct json_node *at = ports == NULL ? NULL : json_first(ports); at != NULL;
+	        at = json_next(ports, at)) {
+		const struct slice all = SLICE("0.0.0.0:0");
+		if (json_first(at) == NULL && !allows(walk, &port_row, all)) {
+			walk_find_in(walk, &port_row, "PortBindings", all, NULL);
+		}
+	}
+}
+
 CHECK(CREATION)
 {
 	const struct json_node *mode =
 	        value == NULL ? NULL : json_member(value, SLICE("NetworkMode"));
 
 	check_LIMITS(walk, row, value);
+	check_empty_ports(walk, value);
 	if (mode == NULL || mode->type == JSON_NULL) {
 		const struct slice bridge = SLICE("bridge");
 		if (!allows(walk, &network_row, bridge)) {

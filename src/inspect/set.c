@@ -251,7 +251,7 @@ static bool has_image(const struct key *key, const struct set *set, struct slice
 
 	(void)key;
 	word_add_image(image, false, &normal);
-	for (unsigned i = 0; !normal.overflow && i < set->count; i++) {
+	for (unsigned i = 0; image.len > 0 && !normal.overflow && i < set->count; i++) {
 		if (image_fits(set->patterns[i], image, text_slice(&normal))) {
 			return true;
 		}

@@ -280,7 +280,8 @@ static void begin(struct walk *walk, const struct json_node *node, const struct 
 
 static bool is_needed(const struct row *row)
 {
-	return row->check == check_NEEDED || row->check == check_CREATION;
+	return row->check == check_NEEDED || row->check == check_USER ||
+	       row->check == check_CREATION;
 }
 
 static void check_absent(struct walk *walk, enum object object, const struct json_node *node)
@@ -347,13 +348,26 @@ static const unsigned unknown_keys[INSPECT_BLOCK_COUNT] = {
         [INSPECT_IMAGE] = KEY_IMAGE_unknown,
 };
 
-/* A field that no row knows. What is null does not count for the Engine either. */
-static const struct json_node *visit_unknown(struct walk *walk, const struct json_node *value)
+/* Engines up to version 26 take the fields of HostConfig beside it too. */
+static bool is_misplaced(const struct frame *frame, const struct json_node *value)
 {
+	const struct frame host = {.next = begins[OBJECT_HOST]};
+
+	return frame->row->type == TYPE_CONTAINER &&
+	       find_row(&host, OBJECT_HOST, value->name) != NULL;
+}
+
+/* A field that no row knows. What is null does not count for the Engine either. */
+static const struct json_node *visit_unknown(
+        struct walk *walk, const struct frame *frame, const struct json_node *value)
+{
+	static const struct row keyless = {.key = KEY_ANYTHING};
 	const struct row row = {.key = unknown_keys[walk->constraints->block]};
 
 	walk->at = value;
-	if (value->type != JSON_NULL && !walk->constraints->sets[row.key].any) {
+	if (value->type != JSON_NULL && is_misplaced(frame, value)) {
+		walk_find(walk, &keyless, (struct slice){"", 0}, "belongs into HostConfig");
+	} else if (value->type != JSON_NULL && !walk->constraints->sets[row.key].any) {
 		walk_find(
 		        walk, &row, (struct slice){"", 0}, "this version does not know the field");
 	}
@@ -366,7 +380,7 @@ static const struct json_node *visit_field(
 	const struct row *row = find_row(frame, (enum object)frame->row->type, value->name);
 
 	if (row == NULL) {
-		return visit_unknown(walk, value);
+		return visit_unknown(walk, frame, value);
 	}
 	frame->next = row + 1;
 	return value->type == JSON_NULL ? value + 1 : visit(walk, row, row->shape, value);

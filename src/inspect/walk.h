@@ -87,9 +87,9 @@ CHECK(CLOSED);     /* a value that is allowed only if the key allows anything */
 CHECK(COMMAND);    /* words of a command */
 CHECK(COMMIT);     /* of a query: the name that the new image gets */
 CHECK(CREATION);   /* HostConfig, or NULL: what must be there */
-CHECK(IMAGE);      /* a reference of an image */
 CHECK(IMPORT);     /* any, if the key allows it */
 CHECK(JOIN);       /* the network in the path */
+CHECK(LETTERS);    /* a name in ASCII */
 CHECK(LOAD);       /* any, if the key allows it */
 CHECK(LIMITS);     /* limits that HostConfig, or an update, sets */
 CHECK(MODE);       /* the network of a container */
@@ -106,6 +106,7 @@ CHECK(PULL);       /* of a query: the image that is pulled */
 CHECK(PUSH);       /* of a path and a query: the image that is pushed */
 CHECK(SECURITY);   /* a security option */
 CHECK(TAG);        /* of a query: the name that an image gets */
+CHECK(USER);       /* a user and a group, also where they are missing */
 CHECK(VARIABLE);   /* NAME=value */
 CHECK(VOLUME);     /* a volume that has no driver of its own */
 CHECK(WORD);       /* a word */

@@ -160,7 +160,7 @@ REFUSED = {
     "UTF-8": (b'{"Image":"\xff"}', JSON, "not UTF-8"),
     "deep": (b'{"Image":' + b"[" * 100 + b"]" * 100 + b"}", JSON, "nested deeper than 64"),
     "unknown": (b'{"Image":"a","New":{}}', JSON, "/New: this version does not know the field"),
-    "top level": (b'{"Image":"a","Privileged":true}', JSON, "/Privileged: this version"),
+    "top level": (b'{"Image":"a","Privileged":true}', JSON, "/Privileged: belongs into HostConfig"),
 }
 
 
