@@ -115,7 +115,7 @@ static void inspect(const struct gate_question *question, struct gate_scratch *s
         struct gate_decision *decision)
 {
 	const struct inspection *inspection =
-	        policy_inspection(decision->policy, decision->request->id);
+	        policy_inspection(decision->policy, decision->request->served_id);
 	struct findings *findings = &scratch->findings;
 
 	if (inspection == NULL || decision->verdict.observed) {
@@ -229,8 +229,7 @@ static struct slice host_for(struct slice target)
 	return slice_between(host, at);
 }
 
-void gate_add_head(
-        struct slice method, struct slice target, size_t body_len, struct text *text)
+void gate_add_head(struct slice method, struct slice target, size_t body_len, struct text *text)
 {
 	text_add(text, method);
 	text_add(text, SLICE(" "));

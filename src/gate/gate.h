@@ -40,7 +40,7 @@ struct gate_question {
 	struct slice bytes;          /* of the request, from its first byte on */
 	struct http_scan *scan; /* state of the search for the end of the head; zeroed before the
 	                           first call */
-	struct slice body; /* the whole body without its framing; ptr NULL: it was not read */
+	struct slice body;      /* the whole body without its framing; ptr NULL: it was not read */
 	struct inspect_memory *memory; /* for judging the body */
 };
 
@@ -92,7 +92,6 @@ void gate_add_denial(const struct gate_decision *decision, struct text *text);
  * "http://host/path?query", and for a body of JSON with `body_len` bytes: for `explain` and
  * `convert`, which have no received head.
  */
-void gate_add_head(
-        struct slice method, struct slice target, size_t body_len, struct text *text);
+void gate_add_head(struct slice method, struct slice target, size_t body_len, struct text *text);
 
 #endif

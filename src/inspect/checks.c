@@ -2,8 +2,7 @@
 #include "inspect/walk.h"
 
 #define CHECK(name)                                                                                \
-	void check_##name(                                                                         \
-	        struct walk *walk, const struct row *row, const struct json_node *value)
+	void check_##name(struct walk *walk, const struct row *row, const struct json_node *value)
 
 /* ── Words ───────────────────────────────────────────────────────────────── */
 
@@ -148,9 +147,8 @@ CHECK(COMMAND)
 CHECK(SECURITY)
 {
 	const struct slice word = text_of(value);
-	const char *colon = memchr(word.ptr, '=', word.len) != NULL
-	                            ? NULL
-	                            : memchr(word.ptr, ':', word.len);
+	const char *colon =
+	        memchr(word.ptr, '=', word.len) != NULL ? NULL : memchr(word.ptr, ':', word.len);
 	char memory[INSPECT_WORD_MAX];
 	struct text text = text_over(memory, sizeof(memory));
 
@@ -222,8 +220,7 @@ CHECK(PORT)
 	text_add(&text, text_of(address).len > 0 ? text_of(address) : SLICE("0.0.0.0"));
 	text_add(&text, SLICE(":"));
 	text_add(&text, text_of(port).len > 0 ? text_of(port) : SLICE("0"));
-	if (value->type != JSON_FALSE &&
-	        (text.overflow || !allows(walk, row, text_slice(&text)))) {
+	if (value->type != JSON_FALSE && (text.overflow || !allows(walk, row, text_slice(&text)))) {
 		walk_find(walk, row, text_slice(&text), NULL);
 	}
 }
@@ -259,6 +256,29 @@ static void check_source(
 	}
 }
 
+/* Where clients look for the Engine's socket. */
+static bool is_engine_socket(struct slice path)
+{
+	return word_is_in(path, "/var/run/docker.sock /run/docker.sock "
+	                        "/var/run/podman/podman.sock /run/podman/podman.sock");
+}
+
+/* Whether the proxy's own socket takes the place of a source, which begins the text of `value`. */
+static bool redirect(struct walk *walk, const struct row *row, const struct json_node *value,
+        struct slice source)
+{
+	const struct set *socket = set_of(walk, KEY_CREATE_socket);
+
+	if (socket->count == 0 || !is_engine_socket(source)) {
+		return false;
+	}
+	if (!walk_redirect(
+	            walk, value, socket->patterns[0], slice_behind(value->text, source.len))) {
+		walk_find(walk, row, source, "the body has too many binds of the Engine's socket");
+	}
+	return true;
+}
+
 static void check_bind_options(struct walk *walk, struct slice options)
 {
 	struct slice option;
@@ -286,6 +306,10 @@ CHECK(BIND)
 	}
 	(void)slice_next(&rest, ':', &source);
 	(void)slice_next(&rest, ':', &target);
+	if (redirect(walk, row, value, source)) {
+		check_bind_options(walk, rest);
+		return;
+	}
 	if (slice_starts_with(source, SLICE("/"))) {
 		check_source(walk, row, NULL, source);
 	} else if (source.len == 0) {
@@ -299,10 +323,13 @@ CHECK(BIND)
 CHECK(MOUNT)
 {
 	const struct slice type = text_of(json_member(value, SLICE("Type")));
-	const struct slice source = text_of(json_member(value, SLICE("Source")));
+	const struct json_node *member = json_member(value, SLICE("Source"));
+	const struct slice source = text_of(member);
 
 	if (slice_equal(type, SLICE("bind"))) {
-		check_source(walk, row, "Source", source);
+		if (!redirect(walk, row, member, source)) {
+			check_source(walk, row, "Source", source);
+		}
 	} else if (slice_equal(type, SLICE("volume"))) {
 		check_volume_name(walk, row, "Source", source);
 	} else if (slice_equal(type, SLICE("image"))) {
@@ -310,8 +337,8 @@ CHECK(MOUNT)
 			walk_find_in(walk, &image_row, "Source", source, NULL);
 		}
 	} else if (!slice_equal(type, SLICE("tmpfs"))) {
-		walk_find_in(walk, &keyless_row, "Type", type,
-		        "is not bind, volume, image or tmpfs");
+		walk_find_in(
+		        walk, &keyless_row, "Type", type, "is not bind, volume, image or tmpfs");
 	}
 }
 
@@ -352,8 +379,8 @@ static void find_limit(struct walk *walk, const struct json_node *host, const ch
 }
 
 /* A number from 1 to `most`; `zero`: 0 is as good as none. */
-static void check_limit(struct walk *walk, const struct json_node *host, const char *name,
-        int64_t most, bool zero)
+static void check_limit(
+        struct walk *walk, const struct json_node *host, const char *name, int64_t most, bool zero)
 {
 	const int64_t number = number_of(host, name);
 	const bool given = zero ? number != 0 : member_of(host, name) != NULL;
@@ -397,8 +424,7 @@ static const struct json_node *ulimit_of(const struct json_node *list, struct sl
 static void check_ulimits(
         struct walk *walk, const struct json_node *host, const struct limits *limits)
 {
-	const struct json_node *list =
-	        host == NULL ? NULL : json_member(host, SLICE("Ulimits"));
+	const struct json_node *list = host == NULL ? NULL : json_member(host, SLICE("Ulimits"));
 
 	for (unsigned i = 0; i < limits->ulimit_count; i++) {
 		const struct json_node *one =

@@ -45,8 +45,8 @@ void findings_add_sentence(const struct findings *findings, unsigned i, struct t
 		text_add_format(text, "%s%s%s%s", finding->word_len > 0 ? "'" : "", word.text,
 		        finding->word_len > 0 ? "': " : "", finding->problem);
 	} else {
-		text_add_format(text, "%s '%s' is not allowed", inspect_keys[finding->key].what,
-		        word.text);
+		text_add_format(
+		        text, "%s '%s' is not allowed", inspect_keys[finding->key].what, word.text);
 	}
 	if (finding->key >= 0) {
 		add_key(findings->constraints, (unsigned)finding->key, text);
@@ -123,8 +123,9 @@ void findings_advise(const struct findings *findings, struct text *text)
 	if (!has_advice(findings)) {
 		return;
 	}
-	text_add_format(text, "add to '%s' at %s:%u: ",
-	        inspect_block_name(findings->constraints->block), place.file, place.line);
+	text_add_format(text,
+	        "add to '%s' at %s:%u: ", inspect_block_name(findings->constraints->block),
+	        place.file, place.line);
 	for (unsigned i = 0; i < kept(findings); i++) {
 		const int key = findings->list[i].key;
 		if (!is_first_of_key(findings, i)) {

@@ -22,6 +22,7 @@ enum {
 	INSPECT_BODY_MAX = 1024 * 1024, /* bytes of a body */
 	INSPECT_SINCE = 124,            /* API version; bodies mean other things before */
 	INSPECT_FINDINGS_MAX = 64,      /* that are kept; more are counted */
+	INSPECT_REDIRECTED_MAX = 4096,  /* bytes of sources that stand for the Engine's socket */
 	INSPECT_POINTER_MAX = 120,      /* bytes */
 	INSPECT_WORD_MAX = 120,
 };
@@ -56,6 +57,8 @@ struct inspect_operation;
 /* NULL: no block constrains requests of the id. */
 const struct inspect_operation *inspect_operation_of(unsigned id);
 enum inspect_block inspect_operation_block(const struct inspect_operation *operation);
+/* False: the block covers the operation without its body. */
+bool inspect_operation_reads(const struct inspect_operation *operation);
 
 /* ── Findings ────────────────────────────────────────────────────────────── */
 
@@ -100,15 +103,17 @@ struct inspect_memory {
 	struct json_node nodes[JSON_NODES_MAX];
 	uint32_t marks[JSON_MARKS_MAX];
 	char strings[INSPECT_BODY_MAX];
-	char written[INSPECT_BODY_MAX]; /* no document is longer when it is written */
+	char redirected[INSPECT_REDIRECTED_MAX];
+	/* No document is longer when it is written, but for what is redirected. */
+	char written[INSPECT_BODY_MAX + INSPECT_REDIRECTED_MAX];
 };
 
 /*
  * What can be said before the body is read. False and findings: the operation is not allowed
  * under the block, whatever the body.
  */
-bool inspect_request(const struct inspect_operation *operation, const struct docker_request *request,
-        struct findings *findings) MUST_USE;
+bool inspect_request(const struct inspect_operation *operation,
+        const struct docker_request *request, struct findings *findings) MUST_USE;
 /*
  * Judge a whole body. Appends to `findings`, and returns what goes to the Engine in its place: the
  * same document, written anew into `memory`; or, if it is no document, its bytes.

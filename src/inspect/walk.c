@@ -16,10 +16,10 @@ static const struct row rows[] = {
 
 /* The number of the first row of each object: a line counts the rows before it. */
 enum {
-#define ROW_AT(line)  ROW_##line
-#define ROW_OF(line)  ROW_AT(line)
-#define OBJECT(name)  BEGIN_##name, BACK_##name = BEGIN_##name - 1,
-#define FIELD(...)    ROW_OF(__LINE__),
+#define ROW_AT(line) ROW_##line
+#define ROW_OF(line) ROW_AT(line)
+#define OBJECT(name) BEGIN_##name, BACK_##name = BEGIN_##name - 1,
+#define FIELD(...)   ROW_OF(__LINE__),
 #include "inspect/fields.def"
 #undef OBJECT
 #undef FIELD
@@ -42,7 +42,8 @@ struct inspect_operation {
 
 static const struct inspect_operation operations[] = {
 #define OPERATION(name, block, object, check)                                                      \
-	{name, INSPECT_##block, {SLICE_INIT(""), "", TYPE_##object, check_##check, KEY_ANYTHING, ""}},
+	{name, INSPECT_##block,                                                                    \
+	        {SLICE_INIT(""), "", TYPE_##object, check_##check, KEY_ANYTHING, ""}},
 #include "inspect/operations.def"
 #undef OPERATION
 };
@@ -60,6 +61,11 @@ const struct inspect_operation *inspect_operation_of(unsigned id)
 enum inspect_block inspect_operation_block(const struct inspect_operation *operation)
 {
 	return operation->block;
+}
+
+bool inspect_operation_reads(const struct inspect_operation *operation)
+{
+	return operation->row.type != TYPE_UNREAD;
 }
 
 /* The row of an object's field. Clients send fields in the order of the rows. */
@@ -149,6 +155,17 @@ void walk_find(struct walk *walk, const struct row *row, struct slice word, cons
 	walk_find_in(walk, row, NULL, word, problem);
 }
 
+bool walk_redirect(
+        struct walk *walk, const struct json_node *value, struct slice text, struct slice rest)
+{
+	const size_t start = walk->redirected.len;
+
+	text_add(&walk->redirected, text);
+	text_add(&walk->redirected, rest);
+	walk->nodes[value - walk->nodes].text = slice_behind(text_slice(&walk->redirected), start);
+	return !walk->redirected.overflow;
+}
+
 /* ── The walk ────────────────────────────────────────────────────────────── */
 
 static bool is_object(enum type type)
@@ -162,7 +179,8 @@ static bool are_texts(const struct json_node *value)
 	if (value->type != JSON_ARRAY) {
 		return value->type == JSON_STRING;
 	}
-	for (const struct json_node *at = json_first(value); at != NULL; at = json_next(value, at)) {
+	for (const struct json_node *at = json_first(value); at != NULL;
+	        at = json_next(value, at)) {
 		if (at->type != JSON_STRING) {
 			return false;
 		}
@@ -265,8 +283,8 @@ static const struct json_node *visit_leaf(
 }
 
 /* The value of a field, or what is in the containers of its shape. */
-static const struct json_node *visit(struct walk *walk, const struct row *row, const char *shape,
-        const struct json_node *value)
+static const struct json_node *visit(
+        struct walk *walk, const struct row *row, const char *shape, const struct json_node *value)
 {
 	walk->at = value;
 	if (*shape == '\0') {
@@ -296,7 +314,8 @@ static const struct json_node *visit_unknown(struct walk *walk, const struct jso
 
 	walk->at = value;
 	if (value->type != JSON_NULL && !walk->constraints->sets[row.key].any) {
-		walk_find(walk, &row, (struct slice){"", 0}, "this version does not know the field");
+		walk_find(
+		        walk, &row, (struct slice){"", 0}, "this version does not know the field");
 	}
 	return value + value->size;
 }
@@ -331,14 +350,17 @@ static void walk_all(struct walk *walk, const struct row *row, const struct json
 
 /* ── Judging ─────────────────────────────────────────────────────────────── */
 
-bool inspect_request(const struct inspect_operation *operation, const struct docker_request *request,
-        struct findings *findings)
+bool inspect_request(const struct inspect_operation *operation,
+        const struct docker_request *request, struct findings *findings)
 {
 	const struct docker_version version = request->version;
 
 	if (operation->row.type == TYPE_NOTHING) {
 		findings_add(findings, SLICE("body"),
 		        "this version cannot look into the bodies of this operation");
+	} else if (request->served_id != request->id) {
+		findings_add(findings, SLICE("path"),
+		        "no body is looked into where a name has a slash; give the id in its place");
 	} else if (version.major > 0 && version.major * 100 + version.minor < INSPECT_SINCE) {
 		findings_add(findings, SLICE("version"),
 		        "fields have other meanings in API versions before 1.24");
@@ -358,6 +380,8 @@ struct slice inspect_body(const struct inspect_operation *operation,
 	        .request = request,
 	        .update = operation->row.check == check_LIMITS,
 	        .findings = findings,
+	        .nodes = memory->nodes,
+	        .redirected = text_over(memory->redirected, sizeof(memory->redirected)),
 	};
 	const enum json_error error = json_read(&document, body);
 

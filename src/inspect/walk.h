@@ -46,8 +46,8 @@ struct row {
 /* A container that has begun and not ended. */
 struct frame {
 	const struct json_node *node;
-	const struct row *row; /* whose value it is, or a part of it */
-	const char *shape;     /* what is left of the row's: of the elements */
+	const struct row *row;  /* whose value it is, or a part of it */
+	const char *shape;      /* what is left of the row's: of the elements */
 	const struct row *next; /* of an object of the tables: the row to try first; else NULL */
 };
 
@@ -58,6 +58,8 @@ struct walk {
 	struct findings *findings;
 	const struct json_node *at; /* the value that is looked at */
 	struct slice absent;        /* name of a field that is missing; ptr NULL: `at` is there */
+	struct json_node *nodes;    /* of the document; only walk_redirect() changes them */
+	struct text redirected;     /* texts that replace others */
 	struct frame frames[JSON_DEPTH_MAX];
 	unsigned depth;
 };
@@ -68,11 +70,14 @@ void walk_find(struct walk *walk, const struct row *row, struct slice word, cons
 void walk_find_in(struct walk *walk, const struct row *row, const char *member, struct slice word,
         const char *problem);
 
+/* Put `text` and `rest` in place of a text of the document. False: there is no room. */
+bool walk_redirect(
+        struct walk *walk, const struct json_node *value, struct slice text, struct slice rest);
+
 /* ── checks.c: the functions of the column `check` ───────────────────────── */
 
 #define CHECK(name)                                                                                \
-	void check_##name(                                                                         \
-	        struct walk *walk, const struct row *row, const struct json_node *value)
+	void check_##name(struct walk *walk, const struct row *row, const struct json_node *value)
 CHECK(BIND);       /* of HostConfig.Binds: "source:target:options" */
 CHECK(CAPABILITY); /* a capability */
 CHECK(CLOSED);     /* a value that is allowed only if the key allows anything */

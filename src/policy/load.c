@@ -263,8 +263,8 @@ static int read_block(void *context, enum inspect_block block, const struct yaml
 	struct reader *reader = context;
 	const struct constraints *constraints = NULL;
 
-	if (constraints_read(block, node, &reader->policy->set->arena, &constraints, reader->error) <
-	        0) {
+	if (constraints_read(
+	            block, node, &reader->policy->set->arena, &constraints, reader->error) < 0) {
 		return -EINVAL;
 	}
 	policy_constrain(reader->policy, block, constraints);

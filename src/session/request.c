@@ -160,11 +160,13 @@ static bool replace_request(struct session *session, const struct http_request *
 
 	if (body.ptr == NULL) {
 		flow_start(up, request->head.framing, request->head.content_length);
-		return buffer_replace(up->buffer, session->scan.head_len, head);
+		return buffer_replace(up->buffer, session->scan.head_len, head, body);
 	}
 	const size_t received = session->scan.head_len + (size_t)up->data;
 	flow_start(up, HTTP_LENGTH, 0);
-	return buffer_replace(up->buffer, received, body) && buffer_prepend(up->buffer, head);
+	return buffer_replace(up->buffer, received, head, body) ||
+	       (buffer_hold(&session->worker->lender.buffers, &up->buffer) &&
+	               buffer_replace(up->buffer, received, head, body));
 }
 
 /* The head is written anew in front of the body bytes that came with it. */

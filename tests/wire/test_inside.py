@@ -205,6 +205,23 @@ def test_old_versions_of_the_api_are_not_understood(
         ping_passes(client, own_engine)
 
 
+def test_a_name_with_slashes_is_no_way_around_a_block(
+    start: Start, own_engine: Engine, tmp_path: Path
+) -> None:
+    """No row of the catalogue fits, and the Engine serves it by one: a link is called app/db."""
+    port = free_port()
+    os.chmod(tmp_path, 0o755)
+    path = tmp_path / "proxy.yaml"
+    path.write_text(FILE.format(port=port, mode="enforce").replace("container.*, exec.*, system.*", "'*'"))
+    with start("-c", str(path), port=port).connect() as client:
+        for target in ("containers/app/db/exec", "networks/x/y/connect", "containers/a/b/update"):
+            client.post(f"/v1.41/{target}", b"{}", JSON)
+            response = client.response()
+            assert response.status == 403
+            assert "where a name has a slash" in response.message()
+        ping_passes(client, own_engine)
+
+
 def test_observed_bodies_pass_and_are_recorded(
     guarded: Callable[..., Proxy], own_engine: Engine
 ) -> None:
