@@ -57,8 +57,8 @@ static void read_blocks(const char *path)
 	static struct arena arena;
 	static char error[FAULT_MAX];
 	const struct yaml_node *root = NULL;
-	const ssize_t len = path == NULL ? (ssize_t)strlen(bytes)
-	                                 : file_read(path, bytes, sizeof(bytes));
+	const ssize_t len =
+	        path == NULL ? (ssize_t)strlen(bytes) : file_read(path, bytes, sizeof(bytes));
 
 	if (len < 0) {
 		fail("cannot read the blocks");

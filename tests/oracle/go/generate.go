@@ -311,12 +311,12 @@ func generate(seed, number uint64, clients map[byte][]*node) body {
 			break
 		}
 	}
-	g.density = []int{3, 8, 8, 20, 20, 60, 100}[g.Intn(7)]
+	g.density = []int{3, 3, 8, 8, 8, 15, 15, 30, 60, 100}[g.Intn(7)]
 	if b.letter != 'C' {
 		g.density = 30 + g.Intn(71)
 	}
 	root := g.fillStruct(bodyTypes[b.letter])
-	if seeds := clients[b.letter]; len(seeds) > 0 && g.chance(10) {
+	if seeds := clients[b.letter]; len(seeds) > 0 && g.chance(4) {
 		root = g.pickNode(seeds).copy()
 	}
 	w := writer{Rand: g.Rand}

@@ -172,7 +172,7 @@ func same(read func([]byte, interface{}) error, blank func() interface{}, origin
 	one, other := blank(), blank()
 	oneError, otherError := read(original, one), read(rewritten, other)
 	if (oneError == nil) != (otherError == nil) {
-		return fmt.Sprintf("Go reads one of the two: %v, %v", oneError, otherError)
+		return "Go reads one of the two"
 	}
 	if oneError == nil && !reflect.DeepEqual(one, other) {
 		return "Go reads them otherwise"
@@ -186,6 +186,9 @@ func untyped() interface{} { return new(interface{}) }
 func checkSame(readings []reading, original, rewritten []byte) string {
 	if !json.Valid(rewritten) {
 		return "what goes to the Engine is not one document"
+	}
+	if bytes.Equal(original, rewritten) {
+		return ""
 	}
 	for _, reading := range readings {
 		if difference := same(decode, reading.blank, original, rewritten); difference != "" {
