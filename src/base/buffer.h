@@ -154,19 +154,17 @@ static inline void buffer_skip(struct buffer *buffer, size_t judged)
 }
 
 /*
- * Replace the first `judged` of the bytes to judge by `sent`, which is then to be
- * sent. No other bytes may be waiting to be sent. False if the headroom is too
- * small.
+ * Replace the first `judged` of the bytes to judge by `head` and `body`, which are then to be
+ * sent; neither is in the buffer. No other bytes may be waiting to be sent. False if there is no
+ * room: neither the headroom nor the rest of the buffer is enough.
  */
-bool buffer_replace(struct buffer *buffer, size_t judged, struct slice sent) MUST_USE;
+bool buffer_replace(
+        struct buffer *buffer, size_t judged, struct slice head, struct slice body) MUST_USE;
 
 /*
  * Remove `len` of the bytes to judge, `offset` bytes behind the first: framing, between what stays.
  */
 void buffer_cut(struct buffer *buffer, size_t offset, size_t len);
-
-/* Send `sent` before the bytes to send. False if there is no room in front of them. */
-bool buffer_prepend(struct buffer *buffer, struct slice sent) MUST_USE;
 
 /* ── Sending ─────────────────────────────────────────────────────────────── */
 

@@ -3,6 +3,7 @@
 
 #include "address/address.h"
 
+#include <limits.h>
 #include <stdio.h>
 
 enum {
@@ -20,14 +21,15 @@ static struct slice noun_of(const char *operation)
 
 /* What the policy grants to the rows of one operation, and their traits. */
 struct summary {
-	bool some; /* at least one row, at least for some paths */
-	bool all;  /* every row, for all paths */
+	bool some;    /* at least one row, at least for some paths */
+	bool all;     /* every row, for all paths */
+	bool covered; /* by a block */
 	unsigned traits;
 };
 
 static struct summary summarize(const struct policy *policy, const char *operation)
 {
-	struct summary summary = {.some = false, .all = true};
+	struct summary summary = {.some = false, .all = true, .covered = true};
 
 	for (unsigned id = 0; id < docker_id_count(); id++) {
 		if (strcmp(docker_operation_name(id), operation) != 0) {
@@ -37,6 +39,7 @@ static struct summary summarize(const struct policy *policy, const char *operati
 		const struct docker_endpoint *endpoint = docker_endpoint(id);
 		summary.some = summary.some || grant != POLICY_NEVER;
 		summary.all = summary.all && grant == POLICY_ALWAYS;
+		summary.covered = summary.covered && policy_covers(policy, id);
 		/* An unknown request may do anything. */
 		summary.traits |= endpoint != NULL ? endpoint->traits : DOCKER_ROOT;
 	}
@@ -78,7 +81,10 @@ static void add_verb(struct text *text, const char *operation, const struct summ
 	text_add_format(text, " %s", verb);
 	if (root || writes || leaks || !summary->all) {
 		text_add_format(text, "[%s%s%s%s]", writes ? "w" : "", leaks ? "s" : "",
-		        root ? "R" : "", summary->all ? "" : "?");
+		        summary->covered ? "c"
+		        : root           ? "R"
+		                         : "",
+		        summary->all ? "" : "?");
 	}
 }
 
@@ -201,6 +207,33 @@ static void warn_of_versions(const struct policy *policy)
 	}
 }
 
+/* The keys of each block, and what is left without one. */
+static void print_blocks(const struct policy *policy)
+{
+	char memory[8192];
+	struct text text = text_over(memory, sizeof(memory));
+
+	for (unsigned i = 0; i < INSPECT_BLOCK_COUNT; i++) {
+		const struct constraints *block = policy_block(policy, (enum inspect_block)i);
+		char name[32];
+		struct text label = text_over(name, sizeof(name));
+		if (block == NULL) {
+			continue;
+		}
+		text_add_format(&label, "(%s)", inspect_block_name((enum inspect_block)i));
+		text.len = 0;
+		text_add(&text, SLICE(" "));
+		constraints_add(block, &text);
+		print_wrapped(text_slice(&label), text_slice(&text));
+	}
+	text.len = 0;
+	text_add(&text, SLICE(" "));
+	policy_add_root(policy, UINT_MAX, &text);
+	if (text.len > 1) {
+		print_wrapped(SLICE("(root)"), text_slice(&text));
+	}
+}
+
 static void print_policy(const struct policy *policy)
 {
 	char memory[1024];
@@ -218,6 +251,7 @@ static void print_policy(const struct policy *policy)
 	if (!any) {
 		printf("  nothing\n");
 	}
+	print_blocks(policy);
 	if (policy_costs(policy) != NULL) {
 		print_wrapped(SLICE("(costs)"), slice_of(policy_costs(policy)));
 	}
@@ -266,6 +300,8 @@ int explain_configuration(const struct config *config)
 	printf("\n[w] changes something   [s] may show secrets or files   [R] enough to become "
 	       "root "
 	       "on the host\n"
+	       "[c] its body is constrained by a block   (root): enough to become root, and no "
+	       "block constrains it\n"
 	       "[?] only for some paths or methods, possibly for none\n");
 	return 0;
 }

@@ -113,8 +113,8 @@ static void print_verdict(const struct policy *policy, const struct verdict *ver
 static void print_findings(const struct findings *findings)
 {
 	char memory[TEXT_MAX];
-	const unsigned kept = findings->count < INSPECT_FINDINGS_MAX ? findings->count
-	                                                             : INSPECT_FINDINGS_MAX;
+	const unsigned kept =
+	        findings->count < INSPECT_FINDINGS_MAX ? findings->count : INSPECT_FINDINGS_MAX;
 
 	print_place("block", inspect_block_name(constraints_block(findings->constraints)),
 	        constraints_place(findings->constraints));
@@ -162,7 +162,7 @@ static void print_notes(const struct question *question, const struct gate_decis
 		        SLICE_FMT(query));
 	}
 	const struct inspection *inspection =
-	        policy_inspection(decision->policy, decision->request->id);
+	        policy_inspection(decision->policy, decision->request->served_id);
 	if (decision->action == GATE_NEED_BODY) {
 		print_place("body: what it asks for decides; give --body FILE. The block is",
 		        inspect_block_name(constraints_block(inspection->constraints)),
@@ -307,9 +307,8 @@ int explain_request(const struct config *config)
 	struct question question = {.config = config};
 
 	char *bytes = check_memory(malloc(INSPECT_BODY_MAX + 1));
-	int code = config->body_file == NULL
-	                   ? 0
-	                   : read_body(config->body_file, bytes, &question.body);
+	int code =
+	        config->body_file == NULL ? 0 : read_body(config->body_file, bytes, &question.body);
 
 	if (code == 0) {
 		code = explain(&question);

@@ -54,8 +54,8 @@ static inline bool is_passed_to_engine(
 	return field->known != HTTP_NAME_X_API_KEY || options->api_key.ptr == NULL;
 }
 
-static void add_request_framing(struct text *text, const struct http_head *head,
-        const struct http_request_options *options)
+static void add_request_framing(
+        struct text *text, const struct http_head *head, const struct http_request_options *options)
 {
 	if (options->drop_body || options->has_body) {
 		add_length(text, options->has_body ? options->body_len : 0);

@@ -6,6 +6,8 @@
 static const char *const names[INSPECT_BLOCK_COUNT] = {
         [INSPECT_CREATE] = "create",
         [INSPECT_EXEC] = "exec",
+        [INSPECT_BUILD] = "build",
+        [INSPECT_IMAGE] = "image",
 };
 
 const char *inspect_block_name(enum inspect_block block)
@@ -163,11 +165,12 @@ static int read_key(
 	struct constraints *constraints = reader->constraints;
 
 	if (key->kind != KIND_REQUIRE) {
-		return set_read(key, value, reader->arena, &constraints->sets[number], reader->error);
+		return set_read(
+		        key, value, reader->arena, &constraints->sets[number], reader->error);
 	}
-	return value == NULL ? 0
-	                     : limits_read(value, reader->arena, &constraints->limits,
-	                               reader->error);
+	return value == NULL
+	               ? 0
+	               : limits_read(value, reader->arena, &constraints->limits, reader->error);
 }
 
 static int read_named_key(void *context, const struct yaml_node *value)
@@ -258,9 +261,7 @@ static void add_choice(const struct key *key, const struct set *set, struct text
 
 	(void)slice_next(&rest, ' ', &first);
 	text_add(text, SLICE(" "));
-	text_add(text, set->any          ? slice_of(last)
-	               : set->count == 0 ? first
-	                                 : set->patterns[0]);
+	text_add(text, set->any ? slice_of(last) : set->count == 0 ? first : set->patterns[0]);
 }
 
 void key_add_value(const struct constraints *constraints, unsigned number, struct text *text)

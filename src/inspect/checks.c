@@ -4,8 +4,7 @@
 #include <arpa/inet.h>
 
 #define CHECK(name)                                                                                \
-	void check_##name(                                                                         \
-	        struct walk *walk, const struct row *row, const struct json_node *value)
+	void check_##name(struct walk *walk, const struct row *row, const struct json_node *value)
 
 /* ── Words ───────────────────────────────────────────────────────────────── */
 
@@ -150,9 +149,8 @@ CHECK(COMMAND)
 CHECK(SECURITY)
 {
 	const struct slice word = text_of(value);
-	const char *colon = memchr(word.ptr, '=', word.len) != NULL
-	                            ? NULL
-	                            : memchr(word.ptr, ':', word.len);
+	const char *colon =
+	        memchr(word.ptr, '=', word.len) != NULL ? NULL : memchr(word.ptr, ':', word.len);
 	char memory[INSPECT_WORD_MAX];
 	struct text text = text_over(memory, sizeof(memory));
 
@@ -200,13 +198,6 @@ CHECK(NETWORK)
 }
 
 static const struct row network_row = {.key = KEY_CREATE_networks, .fine = "none"};
-
-CHECK(JOIN)
-{
-	(void)row;
-	(void)value;
-	require_word(walk, &network_row, walk->request->name);
-}
 
 /*
  * Append an address of a port in its canonical spelling. False: it is no address. The Engine then
@@ -294,6 +285,29 @@ static void check_source(
 	}
 }
 
+/* Where clients look for the Engine's socket. */
+static bool is_engine_socket(struct slice path)
+{
+	return word_is_in(path, "/var/run/docker.sock /run/docker.sock "
+	                        "/var/run/podman/podman.sock /run/podman/podman.sock");
+}
+
+/* Whether the proxy's own socket takes the place of a source, which begins the text of `value`. */
+static bool redirect(struct walk *walk, const struct row *row, const struct json_node *value,
+        struct slice source)
+{
+	const struct set *socket = set_of(walk, KEY_CREATE_socket);
+
+	if (socket->count == 0 || !is_engine_socket(source)) {
+		return false;
+	}
+	if (!walk_redirect(
+	            walk, value, socket->patterns[0], slice_behind(value->text, source.len))) {
+		walk_find(walk, row, source, "the body has too many binds of the Engine's socket");
+	}
+	return true;
+}
+
 static void check_bind_options(struct walk *walk, struct slice options)
 {
 	struct slice option;
@@ -321,6 +335,10 @@ CHECK(BIND)
 	}
 	(void)slice_next(&rest, ':', &source);
 	(void)slice_next(&rest, ':', &target);
+	if (redirect(walk, row, value, source)) {
+		check_bind_options(walk, rest);
+		return;
+	}
 	if (slice_starts_with(source, SLICE("/"))) {
 		check_source(walk, row, NULL, source);
 	} else if (source.len == 0) {
@@ -334,10 +352,13 @@ CHECK(BIND)
 CHECK(MOUNT)
 {
 	const struct slice type = text_of(json_member(value, SLICE("Type")));
-	const struct slice source = text_of(json_member(value, SLICE("Source")));
+	const struct json_node *member = json_member(value, SLICE("Source"));
+	const struct slice source = text_of(member);
 
 	if (slice_equal(type, SLICE("bind"))) {
-		check_source(walk, row, "Source", source);
+		if (!redirect(walk, row, member, source)) {
+			check_source(walk, row, "Source", source);
+		}
 	} else if (slice_equal(type, SLICE("volume"))) {
 		check_volume_name(walk, row, "Source", source);
 	} else if (slice_equal(type, SLICE("image"))) {
@@ -345,8 +366,8 @@ CHECK(MOUNT)
 			walk_find_in(walk, &image_row, "Source", source, NULL);
 		}
 	} else if (!slice_equal(type, SLICE("tmpfs"))) {
-		walk_find_in(walk, &keyless_row, "Type", type,
-		        "is not bind, volume, image or tmpfs");
+		walk_find_in(
+		        walk, &keyless_row, "Type", type, "is not bind, volume, image or tmpfs");
 	}
 }
 
@@ -355,6 +376,135 @@ CHECK(VOLUME)
 	(void)row;
 	check_volume_name(walk, &volume_row, NULL, SLICE(""));
 	(void)value;
+}
+
+/* ── Queries ─────────────────────────────────────────────────────────────── */
+
+static const struct row pull_row = {.key = KEY_IMAGE_pull, .fine = ""};
+static const struct row push_row = {.key = KEY_IMAGE_push, .fine = ""};
+static const struct row tag_row = {.key = KEY_IMAGE_tag, .fine = ""};
+static const struct row import_row = {.key = KEY_IMAGE_import, .fine = ""};
+static const struct row load_row = {.key = KEY_IMAGE_load, .fine = ""};
+
+/* A finding about a parameter, or, with NULL, about the path. */
+static void find_in_request(struct walk *walk, const struct row *row, const char *parameter,
+        struct slice word, const char *problem)
+{
+	walk->parameter = parameter == NULL ? (struct slice){NULL, 0} : slice_of(parameter);
+	walk->absent = parameter == NULL ? SLICE("path") : (struct slice){NULL, 0};
+	walk_find(walk, row, word, problem);
+	walk->parameter = walk->absent = (struct slice){NULL, 0};
+}
+
+/* The value of a parameter. Given twice, readers differ in which one counts. */
+static struct slice parameter_of(struct walk *walk, const struct row *row, const char *name)
+{
+	struct slice rest = walk->query;
+	struct slice found = {"", 0};
+	struct slice key;
+	struct slice value;
+	unsigned count = 0;
+
+	while (docker_next_parameter(&rest, &walk->spelled, &key, &value)) {
+		if (slice_equal(key, slice_of(name))) {
+			found = value;
+			count++;
+		}
+	}
+	if (count > 1) {
+		find_in_request(walk, row, name, found, "the parameter is given twice");
+	}
+	return found;
+}
+
+/* Whether the reference has a tag or a digest. */
+static bool has_tag(struct slice image)
+{
+	const char *slash = memrchr(image.ptr, '/', image.len);
+	const struct slice last =
+	        slash == NULL ? image : slice_behind(image, (size_t)(slash + 1 - image.ptr));
+
+	return memchr(last.ptr, ':', last.len) != NULL || memchr(last.ptr, '@', last.len) != NULL;
+}
+
+/* `standard`: what the Engine takes where there is no tag; a star: all of them. */
+static void check_reference(struct walk *walk, const struct row *row, const char *parameter,
+        struct slice image, const char *standard)
+{
+	const struct slice tag = parameter_of(walk, row, "tag");
+	const bool is_digest = memchr(tag.ptr, ':', tag.len) != NULL;
+	char memory[512];
+	struct text text = text_over(memory, sizeof(memory));
+
+	text_add(&text, image);
+	if (tag.len > 0 && has_tag(image)) {
+		find_in_request(walk, row, "tag", tag, "the image has a tag already");
+	} else if (tag.len > 0 || !has_tag(image)) {
+		text_add(&text, is_digest ? SLICE("@") : SLICE(":"));
+		text_add(&text, tag.len > 0 ? tag : slice_of(standard));
+	}
+	if (text.overflow || !allows(walk, row, text_slice(&text))) {
+		find_in_request(walk, row, parameter, text_slice(&text), NULL);
+	}
+}
+
+CHECK(JOIN)
+{
+	const struct slice network = walk->request->name;
+
+	(void)row;
+	(void)value;
+	if (!allows(walk, &network_row, network)) {
+		find_in_request(walk, &network_row, NULL, network, NULL);
+	}
+}
+
+CHECK(PULL)
+{
+	(void)row;
+	(void)value;
+	check_reference(
+	        walk, &pull_row, "fromImage", parameter_of(walk, &pull_row, "fromImage"), "*");
+}
+
+CHECK(PUSH)
+{
+	(void)row;
+	(void)value;
+	check_reference(walk, &push_row, NULL, walk->request->name, "*");
+}
+
+CHECK(TAG)
+{
+	(void)row;
+	(void)value;
+	check_reference(walk, &tag_row, "repo", parameter_of(walk, &tag_row, "repo"), "latest");
+}
+
+/* Without a name, the image has only its id. */
+CHECK(COMMIT)
+{
+	if (parameter_of(walk, &tag_row, "repo").len > 0) {
+		check_TAG(walk, row, value);
+	}
+}
+
+CHECK(IMPORT)
+{
+	(void)row;
+	(void)value;
+	if (!set_of(walk, KEY_IMAGE_import)->any) {
+		find_in_request(walk, &import_row, NULL, SLICE("/images/create"), NULL);
+	}
+}
+
+CHECK(LOAD)
+{
+	(void)row;
+	(void)value;
+	if (!set_of(walk, KEY_IMAGE_load)->any) {
+		find_in_request(walk, &load_row, NULL, SLICE("/images/load"), NULL);
+	}
 }
 
 /* ── Limits ──────────────────────────────────────────────────────────────── */
@@ -387,8 +537,8 @@ static void find_limit(struct walk *walk, const struct json_node *host, const ch
 }
 
 /* A number from 1 to `most`; `zero`: 0 is as good as none. */
-static void check_limit(struct walk *walk, const struct json_node *host, const char *name,
-        int64_t most, bool zero)
+static void check_limit(
+        struct walk *walk, const struct json_node *host, const char *name, int64_t most, bool zero)
 {
 	const int64_t number = number_of(host, name);
 	const bool given = zero ? number != 0 : member_of(host, name) != NULL;
@@ -448,8 +598,7 @@ static void check_ulimit(
 static void check_ulimits(
         struct walk *walk, const struct json_node *host, const struct limits *limits)
 {
-	const struct json_node *list =
-	        host == NULL ? NULL : json_member(host, SLICE("Ulimits"));
+	const struct json_node *list = host == NULL ? NULL : json_member(host, SLICE("Ulimits"));
 
 	for (unsigned i = 0; i < limits->ulimit_count; i++) {
 		check_ulimit(walk, list, limits->ulimits[i].name, limits->ulimits[i].most);

@@ -40,13 +40,13 @@ void findings_add_sentence(const struct findings *findings, unsigned i, struct t
 	const struct text_shown pointer =
 	        text_show((struct slice){finding->pointer, finding->pointer_len});
 
-	text_add_format(text, "%s: ", pointer.text);
+	text_add_format(text, "%s: ", finding->pointer_len == 0 ? "body" : pointer.text);
 	if (finding->problem != NULL) {
 		text_add_format(text, "%s%s%s%s", finding->word_len > 0 ? "'" : "", word.text,
 		        finding->word_len > 0 ? "': " : "", finding->problem);
 	} else {
-		text_add_format(text, "%s '%s' is not allowed", inspect_keys[finding->key].what,
-		        word.text);
+		text_add_format(
+		        text, "%s '%s' is not allowed", inspect_keys[finding->key].what, word.text);
 	}
 	if (finding->key >= 0) {
 		add_key(findings->constraints, (unsigned)finding->key, text);
@@ -123,8 +123,9 @@ void findings_advise(const struct findings *findings, struct text *text)
 	if (!has_advice(findings)) {
 		return;
 	}
-	text_add_format(text, "add to '%s' at %s:%u: ",
-	        inspect_block_name(findings->constraints->block), place.file, place.line);
+	text_add_format(text,
+	        "add to '%s' at %s:%u: ", inspect_block_name(findings->constraints->block),
+	        place.file, place.line);
 	for (unsigned i = 0; i < kept(findings); i++) {
 		const int key = findings->list[i].key;
 		if (!is_first_of_key(findings, i)) {
@@ -146,7 +147,7 @@ void findings_add_denial(const struct findings *findings, const char *operation,
 	enum { SHOWN = 4 };
 	const struct place place = findings->constraints->place;
 
-	text_add_format(text, "%s: policy '%s' does not allow this body (%s:%u, '%s')", operation,
+	text_add_format(text, "%s: policy '%s' does not allow this (%s:%u, '%s')", operation,
 	        policy, place.file, place.line, inspect_block_name(findings->constraints->block));
 	for (unsigned i = 0; i < kept(findings) && i < SHOWN; i++) {
 		text_add(text, i == 0 ? SLICE(": ") : SLICE("; "));

@@ -3,12 +3,16 @@
 
 #include <errno.h>
 
-enum { WORDS_MAX = 256, PATTERN_MAX = 255 };
+enum {
+	WORDS_MAX = 256,
+	PATTERN_MAX = 255, /* bytes */
+	WORD_MAX = 1024,   /* bytes of a word of a body that is compared with patterns */
+};
 
 const struct key inspect_keys[KEY_COUNT] = {
 #define KEY(block, name, kind, choices, standard, guarded, what)                                   \
 	[KEY_##block##_##name] = {                                                                 \
-	        INSPECT_##block, #name, KIND_##kind, choices, standard, guarded, what},
+	        INSPECT_##block, KIND_##kind, #name, choices, standard, guarded, what},
 #include "inspect/keys.def"
 #undef KEY
 };
@@ -38,8 +42,8 @@ void word_add_image(struct slice image, bool pattern, struct text *text)
 		image = name;
 	}
 	const char *slash = memrchr(image.ptr, '/', image.len);
-	const struct slice last = slash == NULL ? image
-	                                        : slice_behind(image, (size_t)(slash + 1 - image.ptr));
+	const struct slice last =
+	        slash == NULL ? image : slice_behind(image, (size_t)(slash + 1 - image.ptr));
 	text_add(text, image);
 	if (memchr(last.ptr, ':', last.len) == NULL && memchr(last.ptr, '@', last.len) == NULL &&
 	        !(pattern && slice_ends_with(last, SLICE("*")))) {
@@ -106,8 +110,7 @@ static void add_place(struct places *places, struct slice pattern, size_t i)
 	}
 }
 
-static struct places step(
-        const struct places *places, struct slice pattern, char c, bool crosses)
+static struct places step(const struct places *places, struct slice pattern, char c)
 {
 	struct places next = {.at = {false}};
 
@@ -119,25 +122,50 @@ static struct places step(
 			if (pattern.ptr[i] == c) {
 				add_place(&next, pattern, i + 1);
 			}
-		} else if (crosses || c != '/' || is_double(pattern, i)) {
+		} else if (c != '/' || is_double(pattern, i)) {
 			add_place(&next, pattern, i);
 		}
 	}
 	return next;
 }
 
-bool glob_fits(struct slice pattern, struct slice word, bool crosses)
+bool path_glob_fits(struct slice pattern, struct slice word)
 {
 	struct places places = {.at = {false}};
 
-	if (memchr(pattern.ptr, '*', pattern.len) == NULL) {
-		return slice_equal(pattern, word);
-	}
 	add_place(&places, pattern, 0);
 	for (size_t i = 0; i < word.len; i++) {
-		places = step(&places, pattern, word.ptr[i], crosses);
+		places = step(&places, pattern, word.ptr[i]);
 	}
 	return places.at[pattern.len];
+}
+
+/* Of the stars that came before, only the last one ever has to stand for more. */
+bool glob_fits(struct slice pattern, struct slice word)
+{
+	size_t p = 0;
+	size_t w = 0;
+	size_t star = SIZE_MAX; /* place of the last star */
+	size_t resume = 0;      /* of the word: where that star ends so far */
+
+	while (w < word.len) {
+		if (p < pattern.len && pattern.ptr[p] == '*') {
+			star = p++;
+			resume = w;
+		} else if (p < pattern.len && pattern.ptr[p] == word.ptr[w]) {
+			p++;
+			w++;
+		} else if (star != SIZE_MAX) {
+			p = star + 1;
+			w = ++resume;
+		} else {
+			return false;
+		}
+	}
+	while (p < pattern.len && pattern.ptr[p] == '*') {
+		p++;
+	}
+	return p == pattern.len;
 }
 
 /* ── Membership ──────────────────────────────────────────────────────────── */
@@ -165,17 +193,20 @@ static bool has_word(const struct key *key, const struct set *set, struct slice 
 	bool only_away = set->count > 0;
 	bool fits = set->any && guard.ptr == NULL;
 
+	if (set->count > 0 && word.len > WORD_MAX) {
+		return false;
+	}
 	for (unsigned i = 0; i < set->count; i++) {
 		struct slice pattern = set->patterns[i];
 		if (slice_skip(&pattern, SLICE("!"))) {
-			if (glob_fits(pattern, word, true)) {
+			if (glob_fits(pattern, word)) {
 				return false;
 			}
 			continue;
 		}
 		only_away = false;
 		fits = fits || ((guard.ptr == NULL || slice_starts_with(pattern, guard)) &&
-		                       glob_fits(pattern, word, true));
+		                       glob_fits(pattern, word));
 	}
 	return fits || (only_away && guard.ptr == NULL);
 }
@@ -210,7 +241,7 @@ static bool image_fits(struct slice pattern, struct slice image, struct slice no
 		return slice_equal(pattern, normal) && !is_hex(image) &&
 		       !slice_starts_with(image, SLICE("sha256:"));
 	}
-	return is_hex(image) ? slice_equal(pattern, normal) : glob_fits(pattern, normal, false);
+	return is_hex(image) ? slice_equal(pattern, normal) : path_glob_fits(pattern, normal);
 }
 
 static bool has_image(const struct key *key, const struct set *set, struct slice image)
@@ -260,7 +291,7 @@ static bool command_fits(struct slice pattern, const struct json_node *list)
 		if (slice_equal(glob, SLICE("**")) && pattern.len == 0) {
 			return true;
 		}
-		if (word == NULL || !glob_fits(glob, word->text, true)) {
+		if (word == NULL || word->text.len > WORD_MAX || !glob_fits(glob, word->text)) {
 			return false;
 		}
 		word = json_next(list, word);
@@ -325,6 +356,7 @@ static const struct {
         [KIND_PATHS] = {add_directory, has_path, false},
         [KIND_CAPABILITIES] = {word_add_capability, has_plain, false},
         [KIND_COMMANDS] = {add_plain, has_plain, false},
+        [KIND_SOCKET] = {add_plain, has_plain, false},
 };
 
 bool set_has(const struct key *key, const struct set *set, struct slice word)
@@ -351,8 +383,8 @@ static int add_pattern(struct set_reader *reader, struct slice word, struct plac
 		        key->name, PATTERN_MAX);
 	}
 	if (reader->count == WORDS_MAX) {
-		return fault_set(reader->error, place, "'%s' has more than %d words", key->name,
-		        WORDS_MAX);
+		return fault_set(
+		        reader->error, place, "'%s' has more than %d words", key->name, WORDS_MAX);
 	}
 	if (key->kind == KIND_PATHS && !word_is_path(word)) {
 		return fault_set(reader->error, place,
@@ -364,8 +396,8 @@ static int add_pattern(struct set_reader *reader, struct slice word, struct plac
 		return fault_set(reader->error, place, "'%s' in '%s' is not a capability of Linux",
 		        text_show(word).text, key->name);
 	}
-	reader->any = reader->any || (key->kind == KIND_CAPABILITIES &&
-	                                     slice_equal(pattern, SLICE("ALL")));
+	reader->any = reader->any ||
+	              (key->kind == KIND_CAPABILITIES && slice_equal(pattern, SLICE("ALL")));
 	reader->patterns[reader->count++] = pattern;
 	return 0;
 }
@@ -414,8 +446,23 @@ static int read_list(struct set_reader *reader, const struct yaml_node *value)
 	return 0;
 }
 
+static int read_socket(struct set_reader *reader, const struct yaml_node *value)
+{
+	struct slice path = value->kind == YAML_TEXT ? value->text : (struct slice){"", 0};
+
+	if (!slice_skip(&path, SLICE("unix://")) || !word_is_path(path)) {
+		return fault_set(reader->error, value->place,
+		        "'%s' is the address of a unix listener, such as %s; found %s",
+		        reader->key->name, reader->key->choices, yaml_found(value).text);
+	}
+	return add_pattern(reader, path, value->place);
+}
+
 static int read_value(struct set_reader *reader, const struct yaml_node *value)
 {
+	if (reader->key->kind == KIND_SOCKET) {
+		return read_socket(reader, value);
+	}
 	if (reader->key->kind == KIND_CHOICE) {
 		return read_choice(reader, value);
 	}

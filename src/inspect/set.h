@@ -15,12 +15,13 @@ enum key_kind {
 	KIND_CAPABILITIES, /* names, with or without CAP_, in any case */
 	KIND_COMMANDS,     /* globs for each word of a command, separated by spaces */
 	KIND_REQUIRE,      /* a map of limits; see struct limits */
+	KIND_SOCKET,       /* the address of a unix listener */
 };
 
 struct key {
 	enum inspect_block block;
-	const char *name;
 	enum key_kind kind;
+	const char *name;
 	const char *choices;
 	const char *standard;
 	const char *guarded;
@@ -78,8 +79,10 @@ bool set_has(const struct key *key, const struct set *set, struct slice word);
 /* Whether a command, whose words are `count` nodes from `first` on, is. */
 bool set_has_command(const struct set *set, const struct json_node *list);
 
-/* The pattern allows any characters where it has a star; `**`, or `crosses`: slashes too. */
-bool glob_fits(struct slice pattern, struct slice word, bool crosses);
+/* A star stands for any characters. */
+bool glob_fits(struct slice pattern, struct slice word);
+/* The same, where a star does not stand for a slash, and `**` does. */
+bool path_glob_fits(struct slice pattern, struct slice word);
 
 /* ── Spellings ───────────────────────────────────────────────────────────── */
 

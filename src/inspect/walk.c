@@ -8,7 +8,7 @@
 static const struct row rows[] = {
 #define OBJECT(name)
 #define FIELD(name, shape, type, check, key, fine)                                                 \
-	{SLICE_INIT(#name), shape, TYPE_##type, check_##check, KEY_##key, fine},
+	{SLICE_INIT(#name), shape, check_##check, fine, TYPE_##type, KEY_##key},
 #include "inspect/fields.def"
 #undef OBJECT
 #undef FIELD
@@ -16,10 +16,10 @@ static const struct row rows[] = {
 
 /* The number of the first row of each object: a line counts the rows before it. */
 enum {
-#define ROW_AT(line)  ROW_##line
-#define ROW_OF(line)  ROW_AT(line)
-#define OBJECT(name)  BEGIN_##name, BACK_##name = BEGIN_##name - 1,
-#define FIELD(...)    ROW_OF(__LINE__),
+#define ROW_AT(line) ROW_##line
+#define ROW_OF(line) ROW_AT(line)
+#define OBJECT(name) BEGIN_##name, BACK_##name = BEGIN_##name - 1,
+#define FIELD(...)   ROW_OF(__LINE__),
 #include "inspect/fields.def"
 #undef OBJECT
 #undef FIELD
@@ -37,12 +37,16 @@ static const struct row *const begins[OBJECT_COUNT + 1] = {
 struct inspect_operation {
 	const char *name;
 	enum inspect_block block;
+	bool reads_query;
 	struct row row;
 };
 
+enum { QUERY_ANY, QUERY_KNOWN }; /* the column `query` */
+
 static const struct inspect_operation operations[] = {
-#define OPERATION(name, block, object, check)                                                      \
-	{name, INSPECT_##block, {SLICE_INIT(""), "", TYPE_##object, check_##check, KEY_ANYTHING, ""}},
+#define OPERATION(name, block, object, check, query)                                               \
+	{name, INSPECT_##block, QUERY_##query == QUERY_KNOWN,                                      \
+	        {SLICE_INIT(""), "", check_##check, "", TYPE_##object, KEY_ANYTHING}},
 #include "inspect/operations.def"
 #undef OPERATION
 };
@@ -60,6 +64,42 @@ const struct inspect_operation *inspect_operation_of(unsigned id)
 enum inspect_block inspect_operation_block(const struct inspect_operation *operation)
 {
 	return operation->block;
+}
+
+bool inspect_operation_reads_body(const struct inspect_operation *operation)
+{
+	return operation->row.type != TYPE_UNREAD;
+}
+
+bool inspect_operation_reads_query(const struct inspect_operation *operation)
+{
+	return operation->reads_query ||
+	       (operation->row.type == TYPE_UNREAD && operation->row.check != NULL);
+}
+
+/* A row of query.def. */
+static const struct parameter {
+	const char *operation;
+	enum { PLAIN, JSON } form;
+	struct row row;
+} parameters[] = {
+#define PARAMETER(operation, name, form, shape, type, check, key, fine)                            \
+	{operation, form, {SLICE_INIT(#name), shape, check_##check, fine, TYPE_##type, KEY_##key}},
+#include "inspect/query.def"
+#undef PARAMETER
+};
+
+/* Names of parameters are compared as Go does: by their bytes. */
+static const struct parameter *find_parameter(
+        const struct inspect_operation *operation, struct slice name)
+{
+	for (unsigned i = 0; i < ARRAY_LEN(parameters); i++) {
+		if (strcmp(parameters[i].operation, operation->name) == 0 &&
+		        slice_equal(parameters[i].row.name, name)) {
+			return &parameters[i];
+		}
+	}
+	return NULL;
 }
 
 /* The row of an object's field. Clients send fields in the order of the rows. */
@@ -114,6 +154,10 @@ static void add_pointer(const struct walk *walk, struct text *text)
 {
 	const struct frame *frames = walk->frames;
 
+	if (walk->parameter.ptr != NULL) {
+		text_add(text, SLICE("?"));
+		text_add(text, walk->parameter);
+	}
 	for (unsigned i = 1; i < walk->depth; i++) {
 		add_step(text, frames[i - 1].node, frames[i].node);
 	}
@@ -149,6 +193,17 @@ void walk_find(struct walk *walk, const struct row *row, struct slice word, cons
 	walk_find_in(walk, row, NULL, word, problem);
 }
 
+bool walk_redirect(
+        struct walk *walk, const struct json_node *value, struct slice text, struct slice rest)
+{
+	const size_t start = walk->redirected.len;
+
+	text_add(&walk->redirected, text);
+	text_add(&walk->redirected, rest);
+	walk->nodes[value - walk->nodes].text = slice_behind(text_slice(&walk->redirected), start);
+	return !walk->redirected.overflow;
+}
+
 /* ── The walk ────────────────────────────────────────────────────────────── */
 
 static bool is_object(enum type type)
@@ -162,7 +217,8 @@ static bool are_texts(const struct json_node *value)
 	if (value->type != JSON_ARRAY) {
 		return value->type == JSON_STRING;
 	}
-	for (const struct json_node *at = json_first(value); at != NULL; at = json_next(value, at)) {
+	for (const struct json_node *at = json_first(value); at != NULL;
+	        at = json_next(value, at)) {
 		if (at->type != JSON_STRING) {
 			return false;
 		}
@@ -265,8 +321,8 @@ static const struct json_node *visit_leaf(
 }
 
 /* The value of a field, or what is in the containers of its shape. */
-static const struct json_node *visit(struct walk *walk, const struct row *row, const char *shape,
-        const struct json_node *value)
+static const struct json_node *visit(
+        struct walk *walk, const struct row *row, const char *shape, const struct json_node *value)
 {
 	walk->at = value;
 	if (*shape == '\0') {
@@ -287,6 +343,8 @@ static const struct json_node *visit(struct walk *walk, const struct row *row, c
 static const unsigned unknown_keys[INSPECT_BLOCK_COUNT] = {
         [INSPECT_CREATE] = KEY_CREATE_unknown,
         [INSPECT_EXEC] = KEY_EXEC_unknown,
+        [INSPECT_BUILD] = KEY_BUILD_unknown,
+        [INSPECT_IMAGE] = KEY_IMAGE_unknown,
 };
 
 /* Engines up to version 26 take the fields of HostConfig beside it too. */
@@ -328,7 +386,7 @@ static const struct json_node *visit_field(
 
 static void walk_all(struct walk *walk, const struct row *row, const struct json_node *root)
 {
-	const struct json_node *at = visit(walk, row, "", root);
+	const struct json_node *at = visit(walk, row, row->shape, root);
 
 	while (walk->depth > 0 && walk->findings->count <= INSPECT_FINDINGS_MAX) {
 		struct frame *frame = &walk->frames[walk->depth - 1];
@@ -344,19 +402,81 @@ static void walk_all(struct walk *walk, const struct row *row, const struct json
 
 /* ── Judging ─────────────────────────────────────────────────────────────── */
 
-bool inspect_request(const struct inspect_operation *operation, const struct docker_request *request,
-        struct findings *findings)
+bool inspect_request(const struct inspect_operation *operation,
+        const struct docker_request *request, struct findings *findings)
 {
 	const struct docker_version version = request->version;
 
 	if (operation->row.type == TYPE_NOTHING) {
 		findings_add(findings, SLICE("body"),
 		        "this version cannot look into the bodies of this operation");
+	} else if (request->served_id != request->id) {
+		findings_add(findings, SLICE("path"),
+		        "no body is looked into where a name has a slash; give the id in its "
+		        "place");
 	} else if (version.major > 0 && version.major * 100 + version.minor < INSPECT_SINCE) {
 		findings_add(findings, SLICE("version"),
 		        "fields have other meanings in API versions before 1.24");
 	}
 	return findings->count == 0;
+}
+
+/* A parameter whose value is a document. */
+static void walk_document(
+        struct walk *walk, const struct row *row, struct slice value, struct inspect_memory *memory)
+{
+	struct json_document document = {
+	        .nodes = memory->nodes, .marks = memory->marks, .strings = memory->strings};
+	const enum json_error error = json_read(&document, value);
+
+	if (error != JSON_OK) {
+		walk_find(walk, row, (struct slice){"", 0}, json_error_text(error));
+	} else if (document.nodes->type != JSON_NULL) {
+		walk_all(walk, row, document.nodes);
+	}
+}
+
+static void walk_parameter(struct walk *walk, const struct inspect_operation *operation,
+        struct slice value, struct inspect_memory *memory)
+{
+	const struct parameter *parameter = find_parameter(operation, walk->parameter);
+	const struct row unknown = {.key = unknown_keys[walk->constraints->block]};
+	const struct json_node text = {
+	        .type = JSON_STRING, .size = 1, .name = walk->parameter, .text = value};
+
+	if (parameter == NULL) {
+		if (!walk->constraints->sets[unknown.key].any) {
+			walk_find(walk, &unknown, (struct slice){"", 0},
+			        "this version does not know the parameter");
+		}
+	} else if (parameter->form == PLAIN) {
+		walk_all(walk, &parameter->row, &text);
+	} else if (value.len > 0) {
+		walk_document(walk, &parameter->row, value, memory);
+	}
+}
+
+void inspect_query(const struct inspect_operation *operation, const struct docker_request *request,
+        struct slice query, struct inspect_memory *memory, struct findings *findings)
+{
+	struct slice rest = query.ptr == NULL ? (struct slice){"", 0} : query;
+	struct walk walk = {
+	        .constraints = findings->constraints,
+	        .request = request,
+	        .query = rest,
+	        .findings = findings,
+	        .spelled = text_over(memory->written, sizeof(memory->written)),
+	};
+	struct slice value;
+
+	while (operation->reads_query &&
+	        docker_next_parameter(&rest, &walk.spelled, &walk.parameter, &value)) {
+		walk_parameter(&walk, operation, value, memory);
+	}
+	walk.parameter = (struct slice){NULL, 0};
+	if (!inspect_operation_reads_body(operation) && operation->row.check != NULL) {
+		operation->row.check(&walk, &operation->row, NULL);
+	}
 }
 
 struct slice inspect_body(const struct inspect_operation *operation,
@@ -371,6 +491,8 @@ struct slice inspect_body(const struct inspect_operation *operation,
 	        .request = request,
 	        .update = operation->row.check == check_LIMITS,
 	        .findings = findings,
+	        .nodes = memory->nodes,
+	        .redirected = text_over(memory->redirected, sizeof(memory->redirected)),
 	};
 	const enum json_error error = json_read(&document, body);
 

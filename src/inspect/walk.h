@@ -36,28 +36,33 @@ struct walk;
 struct row {
 	struct slice name;
 	const char *shape;
-	enum type type;
 	/* Called for each value of the field; NULL: any value is allowed. */
 	void (*check)(struct walk *walk, const struct row *row, const struct json_node *value);
-	unsigned key;
 	const char *fine;
+	enum type type;
+	unsigned key;
 };
 
 /* A container that has begun and not ended. */
 struct frame {
 	const struct json_node *node;
-	const struct row *row; /* whose value it is, or a part of it */
-	const char *shape;     /* what is left of the row's: of the elements */
+	const struct row *row;  /* whose value it is, or a part of it */
+	const char *shape;      /* what is left of the row's: of the elements */
 	const struct row *next; /* of an object of the tables: the row to try first; else NULL */
 };
 
 struct walk {
 	const struct constraints *constraints;
 	const struct docker_request *request;
-	bool update; /* the body changes a container: what it does not name stays */
+	struct slice query;
+	struct slice parameter; /* of the query, whose value is walked; ptr NULL: none */
+	struct text spelled;    /* memory of decoded parameters */
+	bool update;            /* the body changes a container: what it does not name stays */
 	struct findings *findings;
 	const struct json_node *at; /* the value that is looked at */
 	struct slice absent;        /* name of a field that is missing; ptr NULL: `at` is there */
+	struct json_node *nodes;    /* of the document; only walk_redirect() changes them */
+	struct text redirected;     /* texts that replace others */
 	struct frame frames[JSON_DEPTH_MAX];
 	unsigned depth;
 };
@@ -68,18 +73,24 @@ void walk_find(struct walk *walk, const struct row *row, struct slice word, cons
 void walk_find_in(struct walk *walk, const struct row *row, const char *member, struct slice word,
         const char *problem);
 
+/* Put `text` and `rest` in place of a text of the document. False: there is no room. */
+bool walk_redirect(
+        struct walk *walk, const struct json_node *value, struct slice text, struct slice rest);
+
 /* ── checks.c: the functions of the column `check` ───────────────────────── */
 
 #define CHECK(name)                                                                                \
-	void check_##name(                                                                         \
-	        struct walk *walk, const struct row *row, const struct json_node *value)
+	void check_##name(struct walk *walk, const struct row *row, const struct json_node *value)
 CHECK(BIND);       /* of HostConfig.Binds: "source:target:options" */
 CHECK(CAPABILITY); /* a capability */
 CHECK(CLOSED);     /* a value that is allowed only if the key allows anything */
 CHECK(COMMAND);    /* words of a command */
+CHECK(COMMIT);     /* of a query: the name that the new image gets */
 CHECK(CREATION);   /* HostConfig, or NULL: what must be there */
+CHECK(IMPORT);     /* any, if the key allows it */
 CHECK(JOIN);       /* the network in the path */
 CHECK(LETTERS);    /* a name in ASCII */
+CHECK(LOAD);       /* any, if the key allows it */
 CHECK(LIMITS);     /* limits that HostConfig, or an update, sets */
 CHECK(MODE);       /* the network of a container */
 CHECK(MOUNT);      /* mount.Mount as a whole */
@@ -91,7 +102,10 @@ CHECK(NEGATIVE);   /* a number that is 0 or above unless the key allows anything
 CHECK(OPTION);     /* a list of a name and a value */
 CHECK(OPTIONS);    /* options, separated by commas */
 CHECK(PORT);       /* PortBinding as a whole, or PublishAllPorts */
+CHECK(PULL);       /* of a query: the image that is pulled */
+CHECK(PUSH);       /* of a path and a query: the image that is pushed */
 CHECK(SECURITY);   /* a security option */
+CHECK(TAG);        /* of a query: the name that an image gets */
 CHECK(VARIABLE);   /* NAME=value */
 CHECK(VOLUME);     /* a volume that has no driver of its own */
 CHECK(WORD);       /* a word */

@@ -56,8 +56,8 @@ static int hold(struct walk *walk, const struct policy *policy, enum inspect_blo
 	return 0;
 }
 
-static int hold_blocks(struct walk *walk, const struct policy *policy, struct place place,
-        char error[FAULT_MAX])
+static int hold_blocks(
+        struct walk *walk, const struct policy *policy, struct place place, char error[FAULT_MAX])
 {
 	for (unsigned block = 0; block < INSPECT_BLOCK_COUNT; block++) {
 		if (hold(walk, policy, (enum inspect_block)block, place, error) < 0) {
@@ -305,8 +305,10 @@ static const struct inspection *make_inspections(const struct policy *policy, st
 
 	for (unsigned id = 0; inspections != NULL && id < docker_id_count(); id++) {
 		const struct inspect_operation *operation = inspect_operation_of(id);
-		if (operation != NULL) {
-			inspections[id].constraints = policy->held[inspect_operation_block(operation)];
+		if (operation != NULL && (inspect_operation_reads_body(operation) ||
+		                                 inspect_operation_reads_query(operation))) {
+			inspections[id].constraints =
+			        policy->held[inspect_operation_block(operation)];
 			inspections[id].operation =
 			        inspections[id].constraints == NULL ? NULL : operation;
 		}

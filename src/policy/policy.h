@@ -65,6 +65,8 @@ struct inspection {
  * extends, for all operations that they allow. The policy must be compiled.
  */
 const struct inspection *policy_inspection(const struct policy *policy, unsigned id);
+/* Whether a block constrains the operation, or what the operation acts on. */
+bool policy_covers(const struct policy *policy, unsigned id);
 /* The block of that kind; NULL: there is none. */
 const struct constraints *policy_block(const struct policy *policy, enum inspect_block block);
 
@@ -141,6 +143,13 @@ void policy_add_place(struct place place, struct text *text);
 /* Whether a pattern can fit a path that begins with an API version, or is not a valid pattern. */
 bool policy_pattern_sees_version(const char *pattern);
 
+/*
+ * Append the operations that the policy allows, that are enough to become root on the host and
+ * that no block of it constrains: at most `most` names, and how many more there are. Nothing, if
+ * there are none. The policy must be compiled.
+ */
+void policy_add_root(const struct policy *policy, unsigned most, struct text *text);
+
 /* ── Review ──────────────────────────────────────────────────────────────── */
 
 /* Mark a compiled policy, and all policies that it extends, as used by a listener. */
@@ -202,8 +211,8 @@ const struct policy *policy_set_next(const struct policy_set *set, const struct 
 int policy_new(struct policy_set *set, struct slice name, struct place place,
         struct policy **ret_policy, char error[FAULT_MAX]) MUST_USE;
 /* Constrain bodies; `constraints` is in the arena of the set. */
-void policy_constrain(struct policy *policy, enum inspect_block block,
-        const struct constraints *constraints);
+void policy_constrain(
+        struct policy *policy, enum inspect_block block, const struct constraints *constraints);
 /* mode: observe: denied requests are forwarded and recorded. */
 void policy_observe(struct policy *policy);
 /* `text` is the rule in messages: "allow: [container.*]", "CONTAINERS=1". */

@@ -36,6 +36,53 @@ bool policy_is_used(const struct policy *policy)
 	return policy->used;
 }
 
+/* ── Operations ──────────────────────────────────────────────────────────── */
+
+bool policy_covers(const struct policy *policy, unsigned id)
+{
+	const struct inspect_operation *operation = inspect_operation_of(id);
+
+	return operation != NULL && policy->held[inspect_operation_block(operation)] != NULL;
+}
+
+static bool is_root(const struct policy *policy, unsigned id)
+{
+	const struct docker_endpoint *endpoint = docker_endpoint(id);
+
+	return endpoint != NULL && (endpoint->traits & DOCKER_ROOT) != 0 &&
+	       policy_grant_of(policy, id) != POLICY_NEVER && !policy_covers(policy, id);
+}
+
+/* Whether an earlier row of the same operation is one too. */
+static bool is_listed(const struct policy *policy, unsigned id)
+{
+	for (unsigned i = 0; i < id; i++) {
+		if (is_root(policy, i) &&
+		        strcmp(docker_operation_name(i), docker_operation_name(id)) == 0) {
+			return true;
+		}
+	}
+	return false;
+}
+
+void policy_add_root(const struct policy *policy, unsigned most, struct text *text)
+{
+	unsigned count = 0;
+
+	for (unsigned id = 0; id < docker_endpoint_count; id++) {
+		if (!is_root(policy, id) || is_listed(policy, id)) {
+			continue;
+		}
+		if (count++ < most) {
+			text_add(text, count == 1 ? SLICE("") : SLICE(", "));
+			text_add(text, slice_of(docker_operation_name(id)));
+		}
+	}
+	if (count > most) {
+		text_add_format(text, " and %u more", count - most);
+	}
+}
+
 /* ── Rules ───────────────────────────────────────────────────────────────── */
 
 static bool is_tried(const struct policy *policy, const struct rule *rule)

@@ -4,10 +4,25 @@
 
 #include <string.h>
 
+/* "; enough to become root on the host: …" */
+static void add_root(const struct policy *policy, struct text *text)
+{
+	enum { SHOWN = 5 };
+
+	text_add(text, SLICE("; enough to become root on the host: "));
+	const size_t before = text->len;
+	policy_add_root(policy, SHOWN, text);
+	if (text->len == before) {
+		text->len = 0;
+	}
+}
+
 /* Which policy holds where, and what is dangerous about it. */
 static void announce_policy(const struct config_listener *listener)
 {
 	const char *name = policy_name(listener->policy);
+	char memory[512];
+	struct text root = text_over(memory, sizeof(memory));
 
 	if (strcmp(name, "open") == 0) {
 		log_line(LOG_WARNING,
@@ -20,11 +35,13 @@ static void announce_policy(const struct config_listener *listener)
 		        "'policy' of the listener allows some",
 		        listener->address);
 	} else {
+		add_root(listener->policy, &root);
 		log_line(policy_observes(listener->policy) ? LOG_WARNING : LOG_NOTICE,
-		        "%s: policy '%s'%s", listener->address, name,
+		        "%s: policy '%s'%s%.*s", listener->address, name,
 		        policy_observes(listener->policy) ? ", mode observe: requests that it "
 		                                            "denies are forwarded and recorded"
-		                                          : "");
+		                                          : "",
+		        SLICE_FMT(text_slice(&root)));
 	}
 	if (listener->browsers) {
 		log_line(LOG_WARNING,

@@ -309,8 +309,8 @@ static bool unframe(struct flow *flow, size_t head_len)
 		flow->complete = flow->remaining == 0;
 		return true;
 	}
-	const struct http_chunks_result result = http_chunks_rewrite(
-	        &flow->chunks, buffer_judged_in_place(flow->buffer) + at, len);
+	const struct http_chunks_result result =
+	        http_chunks_rewrite(&flow->chunks, buffer_judged_in_place(flow->buffer) + at, len);
 	flow->data += result.produced;
 	buffer_cut(flow->buffer, head_len + (size_t)flow->data, result.consumed - result.produced);
 	flow->complete = result.progress == HTTP_DONE;

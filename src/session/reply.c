@@ -114,8 +114,8 @@ static bool write_response_head(struct session *session, const struct http_respo
 	struct text text = text_over(session->worker->scratch, session->worker->scratch_len);
 
 	http_response_write(&text, response, connection, bare);
-	return !text.overflow &&
-	       buffer_replace(session->down.buffer, session->scan.head_len, text_slice(&text));
+	return !text.overflow && buffer_replace(session->down.buffer, session->scan.head_len,
+	                                 text_slice(&text), (struct slice){NULL, 0});
 }
 
 static enum next open_tunnel(struct session *session, const struct http_response *response)

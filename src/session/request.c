@@ -160,11 +160,13 @@ static bool replace_request(struct session *session, const struct http_request *
 
 	if (body.ptr == NULL) {
 		flow_start(up, request->head.framing, request->head.content_length);
-		return buffer_replace(up->buffer, session->scan.head_len, head);
+		return buffer_replace(up->buffer, session->scan.head_len, head, body);
 	}
 	const size_t received = session->scan.head_len + (size_t)up->data;
 	flow_start(up, HTTP_LENGTH, 0);
-	return buffer_replace(up->buffer, received, body) && buffer_prepend(up->buffer, head);
+	return buffer_replace(up->buffer, received, head, body) ||
+	       (buffer_hold(&session->worker->lender.buffers, &up->buffer) &&
+	               buffer_replace(up->buffer, received, head, body));
 }
 
 /* The head is written anew in front of the body bytes that came with it. */
@@ -265,23 +267,56 @@ static enum next await_body(struct session *session, const struct gate_decision 
 	return session_enter(session, SESSION_BODY);
 }
 
+/* The gate decides on what was read. */
+static struct gate_decision ask(struct session *session, struct inspect_memory *memory)
+{
+	const struct exchange *exchange = session->exchange;
+	const struct slice bytes = flow_unjudged(&session->up);
+	const bool whole = exchange != NULL && exchange->gathered;
+	const struct gate_question question = {
+	        .caller = &session->caller,
+	        .bytes = bytes,
+	        .scan = &session->scan,
+	        .body = {whole ? bytes.ptr + session->scan.head_len : NULL,
+	                whole ? (size_t)session->up.data : 0},
+	        .memory = memory,
+	};
+
+	return gate_decide(&session_listener(session)->gate, &question, &session->worker->gate);
+}
+
+static enum next follow(struct session *session, const struct gate_decision *decision)
+{
+	return decision->action == GATE_NEED_BODY ? await_body(session, decision)
+	                                          : act(session, decision);
+}
+
+/* The gate looks into the request. */
+static enum next ask_with_memory(struct session *session)
+{
+	struct pool *pool = &session->worker->inspect_pool;
+	struct inspect_memory *memory = pool_take(pool);
+
+	if (memory == NULL) {
+		return session_starve(session);
+	}
+	const struct gate_decision decision = ask(session, memory);
+	const enum next next = follow(session, &decision);
+	pool_give(pool, memory);
+	return next;
+}
+
 enum next session_step_head(struct session *session)
 {
 	struct worker *worker = session->worker;
 
 	for (;;) {
-		const struct gate_question question = {
-		        .caller = &session->caller,
-		        .bytes = flow_unjudged(&session->up),
-		        .scan = &session->scan,
-		};
-		const struct gate_decision decision =
-		        gate_decide(&session_listener(session)->gate, &question, &worker->gate);
-		if (decision.action == GATE_NEED_BODY) {
-			return await_body(session, &decision);
+		const struct gate_decision decision = ask(session, NULL);
+		if (decision.action == GATE_NEED_MEMORY) {
+			return ask_with_memory(session);
 		}
 		if (decision.action != GATE_NEED_HEAD) {
-			return act(session, &decision);
+			return follow(session, &decision);
 		}
 		const ssize_t n =
 		        flow_read(&session->up, &worker->lender, &session->client, SIZE_MAX);
@@ -292,31 +327,6 @@ enum next session_step_head(struct session *session)
 }
 
 /* ── BODY ────────────────────────────────────────────────────────────────── */
-
-/* The body is whole: the gate decides with it. */
-static enum next judge_body(struct session *session)
-{
-	struct worker *worker = session->worker;
-	struct inspect_memory *memory = pool_take(&worker->inspect_pool);
-	const struct slice bytes = flow_unjudged(&session->up);
-	const struct gate_question question = {
-	        .caller = &session->caller,
-	        .bytes = bytes,
-	        .scan = &session->scan,
-	        .body = {bytes.ptr + session->scan.head_len, (size_t)session->up.data},
-	        .memory = memory,
-	};
-
-	if (memory == NULL) {
-		return session_starve(session);
-	}
-	session->exchange->gathered = true;
-	const struct gate_decision decision =
-	        gate_decide(&session_listener(session)->gate, &question, &worker->gate);
-	const enum next next = act(session, &decision);
-	pool_give(&worker->inspect_pool, memory);
-	return next;
-}
 
 /* What becomes of a body that cannot be read whole. */
 static const struct {
@@ -343,7 +353,11 @@ enum next session_step_body(struct session *session)
 	const enum flow_result result = flow_gather(&session->up, &session->worker->lender,
 	        &session->client, session->scan.head_len, INSPECT_BODY_MAX);
 
-	return result == FLOW_COMPLETE ? judge_body(session) : give_up_body(session, result);
+	if (result != FLOW_COMPLETE) {
+		return give_up_body(session, result);
+	}
+	session->exchange->gathered = true;
+	return ask_with_memory(session);
 }
 
 /* ── DIAL ────────────────────────────────────────────────────────────────── */

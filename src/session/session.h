@@ -20,7 +20,8 @@ struct worker;
 struct worker_shared {
 	atomic_uint connections;  /* of clients */
 	unsigned max_connections; /* fixed, because pools are sized by it */
-	unsigned max_bodies; /* judged bodies above a small buffer, at the same time in one worker */
+	unsigned
+	        max_bodies; /* judged bodies above a small buffer, at the same time in one worker */
 	struct denials denials;
 	struct learn *learn; /* NULL: requests are not recorded */
 };

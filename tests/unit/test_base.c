@@ -216,7 +216,7 @@ static void a_rewritten_head_stands_before_its_body(void **state)
 	assert_true(buffer_borrow(&lender, &buffer));
 	assert_true(buffer_is_empty(buffer));
 	put(buffer, SLICE("headbody"));
-	assert_true(buffer_replace(buffer, 4, SLICE("a longer head ")));
+	assert_true(buffer_replace(buffer, 4, SLICE("a longer "), SLICE("head ")));
 	assert_slice("to send", buffer_to_send(buffer), SLICE("a longer head "));
 	assert_slice("to judge", buffer_to_judge(buffer), SLICE("body"));
 	assert_ptr_equal(buffer_to_send(buffer).ptr + 14, buffer_to_judge(buffer).ptr);
@@ -271,7 +271,7 @@ static void bytes_are_sent_once_more(void **state)
 	struct buffer *buffer = lent(&lender, SLICE("headnext"));
 
 	(void)state;
-	assert_true(buffer_replace(buffer, 4, SLICE("written")));
+	assert_true(buffer_replace(buffer, 4, SLICE("written"), SLICE("")));
 	buffer_sent(buffer, 5);
 	buffer_unsend(buffer, 7);
 	assert_slice("again", buffer_to_send(buffer), SLICE("written"));
@@ -307,9 +307,15 @@ static void a_head_that_grew_too_much_is_not_sent(void **state)
 	buffer_lender_init(&lender, HEADROOM, BUFFER_LARGE_SIZE, 4);
 	assert_true(buffer_borrow(&lender, &buffer));
 	put(buffer, SLICE("head"));
-	assert_false(buffer_replace(buffer, 4, (struct slice){big, HEADROOM + 5}));
-	assert_true(buffer_replace(buffer, 4, (struct slice){big, HEADROOM + 4}));
-	assert_int_equal(buffer_to_send(buffer).len, HEADROOM + 4);
+	const size_t room = buffer_room(buffer);
+	assert_false(buffer_replace(
+	        buffer, 4, (struct slice){big, HEADROOM + 5}, (struct slice){big, room}));
+	/* What stands behind the head moves on. */
+	buffer_append(buffer, 0);
+	put(buffer, SLICE("next"));
+	assert_true(buffer_replace(buffer, 4, (struct slice){big, HEADROOM}, SLICE("12345678")));
+	assert_int_equal(buffer_to_send(buffer).len, HEADROOM + 8);
+	assert_slice("next", buffer_to_judge(buffer), SLICE("next"));
 	buffer_return(&lender, &buffer);
 	buffer_lender_done(&lender);
 }

@@ -52,6 +52,16 @@ static const struct json_node *read_document(const char *text)
 	return document.nodes;
 }
 
+/* What is there must be there. */
+static const struct json_node *present(const struct json_node *node)
+{
+	if (node == NULL) {
+		fail_msg("a node is missing");
+		abort();
+	}
+	return node;
+}
+
 static struct slice write_document(void)
 {
 	struct text text = text_over(written, sizeof(written));
@@ -82,8 +92,7 @@ static void what_is_read_is_written_in_one_way(void **state)
 	        {"{ \"a\" : { \"b\" : [ null , true ] } , \"c\" : \"d\" }",
 	                "{\"a\":{\"b\":[null,true]},\"c\":\"d\"}"},
 	        {"{\"\":1}", "{\"\":1}"},
-	        {"\"\\\"\\\\\\/\\b\\f\\n\\r\\t\"",
-	                "\"\\\"\\\\/\\b\\f\\n\\r\\t\""},
+	        {"\"\\\"\\\\\\/\\b\\f\\n\\r\\t\"", "\"\\\"\\\\/\\b\\f\\n\\r\\t\""},
 	        {"\"\\u0041\\u00e9\\u20AC\\ud83d\\ude00\"",
 	                "\"A\xC3\xA9\xE2\x82\xAC\xF0\x9F\x98\x80\""},
 	        {"\"\\u007f\\u0080\\u07ff\\u0800\\uffff\\ud800\\udc00\\udbff\\udfff\"",
@@ -283,29 +292,29 @@ static void members_are_found_in_any_case(void **state)
 	const struct json_node *root = read_document("{\"a\":{\"privileged\":1},\"Image\":\"b\"}");
 
 	(void)state;
-	const struct json_node *image = json_member(root, SLICE("image"));
+	const struct json_node *image = present(json_member(root, SLICE("image")));
 	assert_non_null(image);
 	assert_slice("image", image->text, SLICE("b"));
 	assert_null(json_member(root, SLICE("Privileged")));
 	assert_null(json_member(root, SLICE("Imag")));
-	assert_non_null(json_member(json_member(root, SLICE("A")), SLICE("Privileged")));
+	assert_non_null(json_member(present(json_member(root, SLICE("A"))), SLICE("Privileged")));
 	assert_null(json_member(image, SLICE("a")));
 }
 
 static void what_a_container_holds_comes_in_its_order(void **state)
 {
 	const struct json_node *root = read_document("[1,[2,3],{},4]");
-	const struct json_node *at = json_first(root);
+	const struct json_node *at = present(json_first(root));
 
 	(void)state;
 	assert_slice("first", at->text, SLICE("1"));
-	at = json_next(root, at);
+	at = present(json_next(root, at));
 	assert_int_equal(at->type, JSON_ARRAY);
 	assert_int_equal(at->size, 3);
-	at = json_next(root, at);
+	at = present(json_next(root, at));
 	assert_int_equal(at->type, JSON_OBJECT);
 	assert_null(json_first(at));
-	at = json_next(root, at);
+	at = present(json_next(root, at));
 	assert_slice("last", at->text, SLICE("4"));
 	assert_null(json_next(root, at));
 }

@@ -657,7 +657,7 @@ def test_explain_looks_at_whether_there_is_a_body(tmp_path: Path) -> None:
     body.write_text("{}")
     result = run_binary("explain", "--body", str(body), "POST /v1.20/containers/a/start")
     assert result.stdout.splitlines()[0] == "allow container.start_with_config"
-    assert "only checks whether the body is empty" in result.stdout
+    assert "body: no block of the policy looks into it" in result.stdout
     result = run_binary("explain", "POST /v1.20/containers/a/start")
     assert result.stdout.splitlines()[0] == "allow container.start"
     piped = ("explain", "--body", "-", "POST /v1.20/containers/a/start")
@@ -756,7 +756,8 @@ def test_a_plain_path_has_no_operation_of_longer_ones(
     printed = checked(file, f"[{{allow: {{methods: [DELETE], path: {path}}}}}]")
     allowed = re.search(r"policy mine .*allows\n((?:  .*\n)+)", printed)
     assert allowed
-    assert " ".join(allowed[1].split()).removesuffix("unknown (any)[R?]").strip() == rows
+    operations = " ".join(allowed[1].split()).partition("(root)")[0].strip()
+    assert operations.removesuffix("unknown (any)[R?]").strip() == rows
 
 
 @pytest.mark.parametrize(
