@@ -10,9 +10,9 @@ enum {
 };
 
 const struct key inspect_keys[KEY_COUNT] = {
-#define KEY(block, name, kind, choices, standard, guarded, what)                                   \
+#define KEY(block, name, kind, choices, standard, guarded, root, what)                             \
 	[KEY_##block##_##name] = {                                                                 \
-	        INSPECT_##block, KIND_##kind, #name, choices, standard, guarded, what},
+	        INSPECT_##block, KIND_##kind, #name, choices, standard, guarded, root, what},
 #include "inspect/keys.def"
 #undef KEY
 };
@@ -382,6 +382,15 @@ static int add_pattern(struct set_reader *reader, struct slice word, struct plac
 		return fault_set(reader->error, place, "a word of '%s' has 1 to %d bytes",
 		        key->name, PATTERN_MAX);
 	}
+	if (slice_equal(word, SLICE("any"))) {
+		return fault_set(
+		        reader->error, place, "'any' stands alone: write %s: any", key->name);
+	}
+	if (key->kind != KIND_WORDS && slice_starts_with(word, SLICE("!"))) {
+		return fault_set(reader->error, place,
+		        "'%s' in '%s' begins with '!', which takes nothing away there",
+		        text_show(word).text, key->name);
+	}
 	if (reader->count == WORDS_MAX) {
 		return fault_set(
 		        reader->error, place, "'%s' has more than %d words", key->name, WORDS_MAX);
@@ -450,6 +459,9 @@ static int read_socket(struct set_reader *reader, const struct yaml_node *value)
 {
 	struct slice path = value->kind == YAML_TEXT ? value->text : (struct slice){"", 0};
 
+	if (slice_equal(path, SLICE("none"))) {
+		return 0;
+	}
 	if (!slice_skip(&path, SLICE("unix://")) || !word_is_path(path)) {
 		return fault_set(reader->error, value->place,
 		        "'%s' is the address of a unix listener, such as %s; found %s",
