@@ -401,8 +401,8 @@ static const struct row rows[] = {
         {"create", "{}", "{\"New\":1,\"Old\":null}", "/New: this version does not know the field"},
         {"create", "{unknown: allow}", "{\"New\":{\"HostConfig\":{\"Privileged\":true}}}", ""},
         {"create", "{}", "{\"Privileged\":true,\"Binds\":[\"/:/h\"]}",
-                "/Privileged: this version does not know the field\n"
-                "/Binds: this version does not know the field"},
+                "/Privileged: belongs into HostConfig\n"
+                "/Binds: belongs into HostConfig"},
         /* Limits. */
         {"create", "{require: {memory: 1g}}", "{}", "/HostConfig/Memory: must be given"},
         {"create", "{require: {memory: 1g}}", HOST("\"Memory\":0"),
