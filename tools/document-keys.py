@@ -74,6 +74,8 @@ def objects() -> dict[str, list[Field]]:
         name = part.partition(")")[0]
         lines = re.findall(r"^FIELD\((\w+), \"(.*)\", (\w+), (\w+), (\w+), \"(.*)\"\)$", part, re.MULTILINE)
         found[name] = [Field(*line) for line in lines]
+        if len(lines) != part.count("\nFIELD("):
+            sys.exit(f"{INSPECT.name}/fields.def: a row of {name} has another form than the others")
     return found
 
 
