@@ -124,17 +124,12 @@ static bool check_request(const struct inspect_operation *operation,
 	return findings->count == 0;
 }
 
-/* The blocks of the policy. */
-static void inspect(const struct gate_question *question, struct gate_scratch *scratch,
-        struct gate_decision *decision)
+/* By a block of the policy. */
+static void inspect(const struct inspection *inspection, const struct gate_question *question,
+        struct gate_scratch *scratch, struct gate_decision *decision)
 {
-	const struct inspection *inspection =
-	        policy_inspection(decision->policy, decision->request->served_id);
 	struct findings *findings = &scratch->findings;
 
-	if (inspection == NULL || decision->verdict.observed) {
-		return;
-	}
 	findings_begin(findings, inspection->constraints);
 	if (!check_request(inspection->operation, question, decision, findings)) {
 		return;
@@ -187,8 +182,11 @@ static void decide(const struct gate_config *config, const struct gate_question 
 		return;
 	}
 	judge(config, scratch->judging, decision);
-	if (decision->verdict.allowed) {
-		inspect(question, scratch, decision);
+	const struct inspection *inspection =
+	        policy_inspection(decision->policy, decision->request->served_id);
+	if (UNLIKELY(inspection != NULL) && decision->verdict.allowed &&
+	        !decision->verdict.observed) {
+		inspect(inspection, question, scratch, decision);
 	}
 }
 

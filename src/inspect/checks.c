@@ -45,9 +45,36 @@ CHECK(NEEDED)
 {
 	const struct slice word = text_of(value);
 
-	if (!allows(walk, row, word)) {
+	if (word.len == 0 ? !set_of(walk, row->key)->any : !allows(walk, row, word)) {
 		walk_find(walk, row, word, word.len == 0 ? "must be given" : NULL);
 	}
+}
+
+/* A number as strconv.Atoi takes it, in another spelling than the shortest. */
+static bool is_odd_number(struct slice word)
+{
+	const bool sign = word.len > 0 && (word.ptr[0] == '+' || word.ptr[0] == '-');
+	const struct slice digits = slice_behind(word, sign);
+	uint64_t number;
+
+	return slice_to_u64(digits, UINT64_MAX, &number) == 0 &&
+	       (sign || (digits.len > 1 && digits.ptr[0] == '0'));
+}
+
+/* "user", "user:group" */
+CHECK(USER)
+{
+	struct slice rest = text_of(value);
+	struct slice part;
+
+	while (!set_of(walk, row->key)->any && slice_next(&rest, ':', &part)) {
+		if (is_odd_number(part)) {
+			walk_find(walk, row, text_of(value),
+			        "must be a name, or a number without a sign and zeros in front");
+			return;
+		}
+	}
+	check_NEEDED(walk, row, value);
 }
 
 CHECK(NAME)

@@ -280,7 +280,8 @@ static void begin(struct walk *walk, const struct json_node *node, const struct 
 
 static bool is_needed(const struct row *row)
 {
-	return row->check == check_NEEDED || row->check == check_CREATION;
+	return row->check == check_NEEDED || row->check == check_USER ||
+	       row->check == check_CREATION;
 }
 
 static void check_absent(struct walk *walk, enum object object, const struct json_node *node)
@@ -367,7 +368,8 @@ static const struct json_node *visit_unknown(
 	if (value->type != JSON_NULL && is_misplaced(frame, value)) {
 		walk_find(walk, &keyless, (struct slice){"", 0}, "belongs into HostConfig");
 	} else if (value->type != JSON_NULL && !walk->constraints->sets[row.key].any) {
-		walk_find(walk, &row, (struct slice){"", 0}, "this version does not know the field");
+		walk_find(
+		        walk, &row, (struct slice){"", 0}, "this version does not know the field");
 	}
 	return value + value->size;
 }

@@ -106,6 +106,7 @@ CHECK(PULL);       /* of a query: the image that is pulled */
 CHECK(PUSH);       /* of a path and a query: the image that is pushed */
 CHECK(SECURITY);   /* a security option */
 CHECK(TAG);        /* of a query: the name that an image gets */
+CHECK(USER);       /* a user and a group, also where they are missing */
 CHECK(VARIABLE);   /* NAME=value */
 CHECK(VOLUME);     /* a volume that has no driver of its own */
 CHECK(WORD);       /* a word */

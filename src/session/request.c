@@ -247,7 +247,7 @@ static enum next act(struct session *session, const struct gate_decision *decisi
 /* The client waits for a sign that its body is wanted (RFC 9110 section 10.1.1). */
 static bool ask_for_body(struct session *session, const struct http_request *head)
 {
-	const struct slice expect = http_field_value(&head->head, HTTP_NAME_EXPECT);
+	const struct slice expect = http_other_value(&head->head, SLICE("expect"));
 
 	if (head->head.minor_version == 0 || !slice_equal_nocase(expect, SLICE("100-continue"))) {
 		return true;

@@ -210,7 +210,7 @@ static const struct row rows[] = {
                 MOUNT("\"Type\":\"volume\",\"VolumeOptions\":{\"Labels\":{\"x.y\":\"1\"}}"),
                 "/HostConfig/Mounts/0/VolumeOptions/Labels/x.y 'x.y'"},
         {"create", "{images: [busybox]}", MOUNT("\"Type\":\"image\",\"Source\":\"alpine\""),
-                "/HostConfig/Mounts/0/Source 'alpine'"},
+                "/Image: must be given\n/HostConfig/Mounts/0/Source 'alpine'"},
         {"create", "{}",
                 MOUNT("\"Type\":\"tmpfs\",\"TmpfsOptions\":{\"Options\":[[\"exec\"],"
                       "[\"size\",\"64m\"],[\"suid\"]]}"),
@@ -252,7 +252,10 @@ static const struct row rows[] = {
         {"create", "{images: ['*', cafe]}", "{\"Image\":\"cafe\"}", ""},
         {"create", "{images: none}", "{\"Image\":\"a\"}", "/Image 'a'"},
         {"create", "{}", "{\"Image\":\"sha256:0123456789ab\"}", ""},
+        {"create", "{images: [a]}", "{\"Image\":\"\"}", "/Image: must be given"},
         /* Kernel and devices. */
+        {"create", "{}", HOST("\"Capabilities\":[\"CHOWN\"]"),
+                "/HostConfig/Capabilities/0 'CHOWN'"},
         {"create", "{}", HOST("\"CapAdd\":[\"cap_sys_admin\"]"),
                 "/HostConfig/CapAdd/0 'cap_sys_admin'"},
         {"create", "{capabilities: [net_bind_service]}",
@@ -330,6 +333,7 @@ static const struct row rows[] = {
         {"create", "{}",
                 HOST("\"PortBindings\":{\"80/tcp\":[{\"HostPort\":\"8080\"}],\"81/tcp\":null,"
                      "\"82/tcp\":[null]},\"PublishAllPorts\":true"),
+                "/HostConfig/PortBindings '0.0.0.0:0'\n"
                 "/HostConfig/PortBindings/80~1tcp/0 '0.0.0.0:8080'\n"
                 "/HostConfig/PortBindings/82~1tcp/0 '0.0.0.0:0'\n"
                 "/HostConfig/PublishAllPorts '0.0.0.0:0'"},
@@ -367,6 +371,17 @@ static const struct row rows[] = {
         {"create", "{user: ['1000']}", "{}", "/User: must be given"},
         {"create", "{user: ['1000']}", "{\"User\":null}", "/User: must be given"},
         {"create", "{user: ['1000']}", "{\"User\":\"\"}", "/User: must be given"},
+        /* The Engine takes all of these for the same user. */
+        {"create", "{user: ['!root', '!0', '!0:*']}", "{}", "/User: must be given"},
+        {"create", "{user: ['!root', '!0', '!0:*']}", "{\"User\":\"00\"}",
+                "/User: must be a name, or a number without a sign and zeros in front"},
+        {"create", "{user: ['!root', '!0', '!0:*']}", "{\"User\":\"+0:0\"}",
+                "/User: must be a name, or a number without a sign and zeros in front"},
+        {"create", "{user: ['!root', '!0', '!0:*']}", "{\"User\":\"0:5\"}", "/User '0:5'"},
+        {"create", "{user: ['!root', '!0', '!0:*']}", "{\"User\":\"10:007\"}",
+                "/User: must be a name, or a number without a sign and zeros in front"},
+        {"create", "{user: ['!root', '!0', '!0:*']}", "{\"User\":\"10:10\"}", ""},
+        {"create", "{}", "{\"User\":\"00\"}", ""},
         {"create", "{environment: ['!LD_*']}", "{\"Env\":[\"LD_X=1\",\"A=LD_\",\"LD_Y\"]}",
                 "/Env/0 'LD_X'\n/Env/2 'LD_Y'"},
         {"create", "{environment: ['A*', '!AB']}", "{\"Env\":[\"AA=1\",\"AB=1\",\"B=1\"]}",
@@ -386,8 +401,8 @@ static const struct row rows[] = {
         {"create", "{}", "{\"New\":1,\"Old\":null}", "/New: this version does not know the field"},
         {"create", "{unknown: allow}", "{\"New\":{\"HostConfig\":{\"Privileged\":true}}}", ""},
         {"create", "{}", "{\"Privileged\":true,\"Binds\":[\"/:/h\"]}",
-                "/Privileged: this version does not know the field\n"
-                "/Binds: this version does not know the field"},
+                "/Privileged: belongs into HostConfig\n"
+                "/Binds: belongs into HostConfig"},
         /* Limits. */
         {"create", "{require: {memory: 1g}}", "{}", "/HostConfig/Memory: must be given"},
         {"create", "{require: {memory: 1g}}", HOST("\"Memory\":0"),
