@@ -129,7 +129,8 @@ static struct places step(const struct places *places, struct slice pattern, cha
 			if (pattern.ptr[i] == c) {
 				add_place(&next, pattern, i + 1);
 			}
-		} else if (is_double(pattern, i) || (c != '/' && (c != '@' || i + 1 == pattern.len))) {
+		} else if (is_double(pattern, i) ||
+		           (c != '/' && (c != '@' || i + 1 == pattern.len))) {
 			add_place(&next, pattern, i);
 		}
 	}
@@ -367,7 +368,6 @@ static const struct {
 } kinds[] = {
         [KIND_CHOICE] = {add_plain, has_plain, false},
         [KIND_WORDS] = {add_plain, has_word, true},
-        [KIND_USERS] = {add_plain, has_word, true},
         [KIND_NETWORKS] = {add_plain, has_network, true},
         [KIND_IMAGES] = {add_image_pattern, has_image, false},
         [KIND_PATHS] = {add_directory, has_path, false},
@@ -402,12 +402,6 @@ static int add_pattern(struct set_reader *reader, struct slice word, struct plac
 	if (reader->count == WORDS_MAX) {
 		return fault_set(
 		        reader->error, place, "'%s' has more than %d words", key->name, WORDS_MAX);
-	}
-	if (key->kind == KIND_USERS && slice_starts_with(word, SLICE("!"))) {
-		return fault_set(reader->error, place,
-		        "'%s' in '%s': root has more spellings than a policy can take away; list the "
-		        "users that are allowed",
-		        text_show(word).text, key->name);
 	}
 	if (key->kind == KIND_PATHS && !word_is_path(word)) {
 		return fault_set(reader->error, place,

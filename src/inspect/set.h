@@ -10,8 +10,7 @@
 enum key_kind {
 	KIND_CHOICE,       /* one of the words in `choices` */
 	KIND_WORDS,        /* globs, where a star stands for any characters; `!glob` takes away */
-	KIND_USERS,        /* the same without `!glob`: root has more spellings than anybody writes */
-	KIND_NETWORKS,     /* the same as KIND_WORDS; ids only where they are written in full */
+	KIND_NETWORKS,     /* like KIND_WORDS; ids only where written in full */
 	KIND_IMAGES,       /* globs for normalised references; a star does not stand for slashes */
 	KIND_PATHS,        /* absolute paths; each stands for everything below it too */
 	KIND_CAPABILITIES, /* names, with or without CAP_, in any case */

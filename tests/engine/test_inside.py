@@ -329,6 +329,18 @@ def test_the_configuration_of_the_process_is_constrained(under, maker, name):
     assert {key: got[key] for key in more} == more
 
 
+def test_spellings_of_root(under, maker, direct):
+    """The Engine takes them all for user 0, also where nothing is said."""
+    policy, exec_policy = under("{user: ['!root', '!0', '!0:*']}"), under(exec="{user: ['!root', '!0', '!0:*']}")
+    container = maker.containers.idle()
+    for user in ("root", "0", "00", "+0", "-0", "0:5", "00:5", ""):
+        refusal(maker.create(policy, quiet({}, User=user))[0], "/User: ")
+        refusal(maker.exec(exec_policy, container, {"Cmd": ["id", "-u"], "User": user}), "/User: ")
+        made = maker.exec(direct, container, {"Cmd": ["id", "-u"], "User": user, "AttachStdout": True})
+        assert maker.exec_output(made.json()["Id"]) == b"0\n"
+    maker.made(policy, quiet({}, User="1000:1000"))
+
+
 def test_log_drivers_and_their_options(under, maker):
     safe = {"Type": "json-file", "Config": {"max-size": "1m", "max-file": "2"}}
     assert maker.container(maker.made(under(), quiet({"LogConfig": safe})))["HostConfig"]["LogConfig"] == safe
@@ -1154,7 +1166,7 @@ def test_docker_run_gets_what_it_asks_for(cli, for_clients, maker, host):
     assert b"/x/allowed" in said and b"/y/allowed" in said
     assert cli.ok(for_clients.docker_host, "exec", name, "echo", "through") == b"through\n"
     refused = cli.run(for_clients.docker_host, "exec", name, "cat", "/x/allowed")
-    assert refused.status != 0 and b"/Cmd: command 'cat' is not allowed" in refused.err
+    assert refused.status != 0 and b"/Cmd: command 'cat" in refused.err
     refused = cli.run(for_clients.docker_host, "exec", "--privileged", name, "ls")
     assert refused.status != 0 and b"/Privileged: " in refused.err
     cli.ok(for_clients.docker_host, "update", "-m", "64m", "--memory-swap", "64m", name)
@@ -1293,16 +1305,6 @@ def test_a_block_of_its_own_takes_its_place(under, maker):
     target = under("{images: [other]}", "create: {privileged: true}", text=EXTENDS)
     assert privileged(maker.container(maker.made(target, quiet({"Privileged": True}))))
     refusal(maker.create(target, quiet({"PidMode": "host"}))[0], "/HostConfig/PidMode: ")
-
-
-@pytest.mark.parametrize("block", ["create", "exec"])
-def test_users_cannot_be_taken_away(binary, tmp_path, block):
-    """0, 00, +0, -0, 0:0 and the name in the image's passwd are root."""
-    file = tmp_path / "users.yaml"
-    file.write_text(f"policy: ci\npolicies:\n  ci: {{rules: [{{allow: ['*']}}], {block}: {{user: ['!root', '!0']}}}}\n")
-    done = subprocess.run([binary, "check", "-c", file], capture_output=True, text=True, timeout=60)
-    assert done.returncode == 2
-    assert "'!root' in 'user'" in done.stderr + done.stdout
 
 
 def test_two_blocks_beside_each_other(binary, tmp_path):
