@@ -8,7 +8,7 @@ DESTDIR ?=
 export IMAGE TAG OWNER
 
 .DEFAULT_GOAL := release
-.PHONY: release run test lint fuzz coverage mutate bench install dist clean help \
+.PHONY: release run test lint fuzz oracle coverage mutate bench install dist clean help \
 	docker-build docker-binary docker-push-ghcr docker-push-dockerhub
 
 release: ## Build the program: build/docker-socket-proxy, static and stripped
@@ -25,6 +25,10 @@ lint: ## Check formatting, layers, banned functions, cppcheck, clang-tidy, scrip
 
 fuzz: ## Run each fuzz target for a minute; FUZZ_SECONDS changes that
 	@tools/fuzz
+
+oracle: release ## Compare how COUNT (1000000) bodies are judged with how Go reads them; SEED repeats a run
+	@tools/install-deps tests/oracle/apt.txt
+	@ORACLE_COUNT=$(or $(COUNT),1000000) ORACLE_SEED=$(SEED) /usr/bin/python3 -m pytest -q -rP -p no:cacheprovider tests/oracle
 
 coverage: ## Say which lines of src/ the tests run: build-coverage/index.html; less than 95 % fails
 	@tools/coverage

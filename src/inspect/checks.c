@@ -32,11 +32,18 @@ static void require_word(struct walk *walk, const struct row *row, struct slice 
 	}
 }
 
+/* Whether the value is one of those in a list or map: the Engine acts on it, even if it is empty.
+ */
+static bool is_element(const struct row *row)
+{
+	return row->shape[0] != '\0';
+}
+
 CHECK(WORD)
 {
 	const struct slice word = text_of(value);
 
-	if (word.len > 0) {
+	if (word.len > 0 || is_element(row)) {
 		require_word(walk, row, word);
 	}
 }
@@ -91,19 +98,23 @@ CHECK(VARIABLE)
 	require_word(walk, row, sign == NULL ? word : slice_between(word.ptr, sign));
 }
 
-CHECK(OPTIONS)
+static void require_options(struct walk *walk, const struct row *row, struct slice options)
 {
-	struct slice rest = text_of(value);
 	struct slice option;
 
-	while (slice_next(&rest, ',', &option)) {
+	while (slice_next(&options, ',', &option)) {
 		if (option.len > 0) {
 			require_word(walk, row, option);
 		}
 	}
 }
 
-/* ["size", "64m"] is size=64m. */
+CHECK(OPTIONS)
+{
+	require_options(walk, row, text_of(value));
+}
+
+/* ["size", "64m"] is size=64m. The Engine joins all of a mount by commas. */
 CHECK(OPTION)
 {
 	const struct json_node *name = value->type == JSON_ARRAY ? json_first(value) : value;
@@ -114,8 +125,10 @@ CHECK(OPTION)
 	text_add(&text, text_of(name));
 	text_add(&text, of == NULL ? SLICE("") : SLICE("="));
 	text_add(&text, text_of(of));
-	if (text.overflow || !allows(walk, row, text_slice(&text))) {
-		walk_find(walk, row, text_of(name), NULL);
+	if (text.overflow || (of != NULL && json_next(value, of) != NULL)) {
+		walk_find(walk, row, text_of(name), "must be a name, or a name and a short value");
+	} else {
+		require_options(walk, row, text_slice(&text));
 	}
 }
 
@@ -137,11 +150,9 @@ static struct slice word_for(const struct json_node *value)
 
 CHECK(CLOSED)
 {
-	const bool named = value->name.ptr != NULL && row->shape[0] == '{'; /* may be empty */
-
-	if (!set_of(walk, row->key)->any && (named || !is_empty(value)) &&
+	if (!set_of(walk, row->key)->any && (is_element(row) || !is_empty(value)) &&
 	        !word_is_in(text_of(value), row->fine)) {
-		walk_find(walk, row, named ? value->name : word_for(value), NULL);
+		walk_find(walk, row, row->shape[0] == '{' ? value->name : word_for(value), NULL);
 	}
 }
 
@@ -149,6 +160,15 @@ CHECK(NEGATIVE)
 {
 	if (slice_starts_with(value->text, SLICE("-"))) {
 		check_CLOSED(walk, row, value);
+	}
+}
+
+CHECK(DEVICE)
+{
+	const struct slice path = text_of(json_member(value, SLICE("PathOnHost")));
+
+	if (!allows(walk, row, path)) {
+		walk_find_in(walk, row, "PathOnHost", path, path.len == 0 ? "must be given" : NULL);
 	}
 }
 

@@ -87,6 +87,7 @@ CHECK(CLOSED);     /* a value that is allowed only if the key allows anything */
 CHECK(COMMAND);    /* words of a command */
 CHECK(COMMIT);     /* of a query: the name that the new image gets */
 CHECK(CREATION);   /* HostConfig, or NULL: what must be there */
+CHECK(DEVICE);     /* DeviceMapping as a whole */
 CHECK(IMPORT);     /* any, if the key allows it */
 CHECK(JOIN);       /* the network in the path */
 CHECK(LETTERS);    /* a name in ASCII */

@@ -169,7 +169,7 @@ def test_other_systems_are_told_what_is_needed(tmp_path: Path) -> None:
     assert "gcc" in said
 
 
-@pytest.mark.parametrize("verb", ["release", "run", "test", "lint", "fuzz", "bench", "install",
+@pytest.mark.parametrize("verb", ["release", "run", "test", "lint", "fuzz", "oracle", "bench", "install",
                                   "docker-build", "docker-binary", "docker-push-ghcr",
                                   "docker-push-dockerhub", "dist", "clean", "help"])
 def test_every_verb_exists_and_is_listed(verb: str) -> None:
