@@ -10,6 +10,7 @@
 enum key_kind {
 	KIND_CHOICE,       /* one of the words in `choices` */
 	KIND_WORDS,        /* globs, where a star stands for any characters; `!glob` takes away */
+	KIND_NETWORKS,     /* like KIND_WORDS; ids only where written in full */
 	KIND_IMAGES,       /* globs for normalised references; a star does not stand for slashes */
 	KIND_PATHS,        /* absolute paths; each stands for everything below it too */
 	KIND_CAPABILITIES, /* names, with or without CAP_, in any case */
@@ -86,7 +87,7 @@ bool set_has_command(const struct set *set, const struct json_node *list);
 
 /* A star stands for any characters. */
 bool glob_fits(struct slice pattern, struct slice word);
-/* The same, where a star does not stand for a slash, and `**` does. */
+/* The same, where a star stands for no slash, and only one at the end for '@'; `**` for both. */
 bool path_glob_fits(struct slice pattern, struct slice word);
 
 /* ── Spellings ───────────────────────────────────────────────────────────── */
