@@ -6,7 +6,7 @@
 
 One table for each block of a policy. The row of a key: its default, what it accepts, and what it decides about: fields
 of bodies (JSON pointers, where a star stands for a name or a number), parameters of queries, operations. A field
-is opened by the key in its row of fields.def, and by those that its check in checks.c asks for.
+is opened by the key in its row of fields.def, and by those that its check asks for.
 """
 
 from __future__ import annotations

@@ -9,6 +9,7 @@
 
 #include <inttypes.h>
 #include <limits.h>
+#include <stdlib.h>
 
 enum { LEARN_ADDRESS_MAX = 512 }; /* bytes; no path of a socket or host is as long */
 
@@ -247,12 +248,15 @@ static bool needs_block(const struct learn *learn, const struct page *page, unsi
 static void print_block(
         enum inspect_block block, const struct inspect_word *words, unsigned count, FILE *out)
 {
-	static char memory[LEARN_WORDS_MAX * 4 * INSPECT_WORD_MAX];
-	struct text text = text_over(memory, sizeof(memory));
+	/* Each byte of a word may be escaped, and keys have names. */
+	const size_t size = (size_t)count * 4 * INSPECT_WORD_MAX + 4096;
+	char *memory = check_memory(malloc(size));
+	struct text text = text_over(memory, size);
 
 	inspect_write_block(block, words, count, &text);
 	(void)fprintf(
 	        out, "    %s: %.*s\n", inspect_block_name(block), SLICE_FMT(text_slice(&text)));
+	free(memory);
 }
 
 /* The count with `word`, once. */
@@ -272,7 +276,8 @@ static unsigned add_word(
 static void print_blocks(
         const struct learn *learn, struct page *const *pages, unsigned count, FILE *out)
 {
-	static struct inspect_word words[LEARN_CLIENTS_MAX * LEARN_WORDS_MAX];
+	struct inspect_word *words =
+	        check_memory(malloc((size_t)count * LEARN_WORDS_MAX * sizeof(words[0])));
 	unsigned total = 0;
 
 	for (unsigned i = 0; i < count; i++) {
@@ -293,6 +298,7 @@ static void print_blocks(
 			print_block((enum inspect_block)block, words, total, out);
 		}
 	}
+	free(words);
 }
 
 /* Several clients get a policy each, and one that joins them. */
