@@ -123,9 +123,10 @@ static void add_reason(const struct denial *denial, struct text *message, struct
 		policy_advise(denial->policy, denial->request, advice);
 		return;
 	}
-	findings_add_denial(denial->findings, docker_operation_name(denial->request->served_id),
-	        policy_name(denial->policy), message);
-	findings_advise(denial->findings, advice);
+	findings_add_denial(denial->findings, FINDINGS_LOG,
+	        docker_operation_name(denial->request->served_id), policy_name(denial->policy),
+	        message);
+	findings_advise(denial->findings, FINDINGS_LOG, advice);
 }
 
 static void log_denial(const struct denial *denial, const char *what, uint64_t count)

@@ -120,7 +120,7 @@ static void print_findings(const struct findings *findings)
 	        constraints_place(findings->constraints));
 	for (unsigned i = 0; i < kept; i++) {
 		struct text text = text_over(memory, sizeof(memory));
-		findings_add_sentence(findings, i, &text);
+		findings_add_sentence(findings, i, FINDINGS_SENDER, &text);
 		printf("reason: %.*s\n", SLICE_FMT(text_slice(&text)));
 	}
 	if (findings->count > kept) {
@@ -134,7 +134,7 @@ static void print_advice(const struct gate_decision *decision)
 	struct text text = text_over(memory, sizeof(memory));
 
 	if (decision->findings != NULL) {
-		findings_advise(decision->findings, &text);
+		findings_advise(decision->findings, FINDINGS_SENDER, &text);
 	} else {
 		policy_advise(decision->policy, decision->request, &text);
 	}

@@ -219,8 +219,9 @@ void gate_add_denial(const struct gate_decision *decision, struct text *text)
 		policy_add_denial(decision->policy, decision->request, &decision->verdict, text);
 		return;
 	}
-	findings_add_denial(decision->findings, docker_operation_name(decision->request->served_id),
-	        policy_name(decision->policy), text);
+	findings_add_denial(decision->findings, FINDINGS_SENDER,
+	        docker_operation_name(decision->request->served_id), policy_name(decision->policy),
+	        text);
 }
 
 /* ── Asking without a client ─────────────────────────────────────────────── */

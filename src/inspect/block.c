@@ -301,62 +301,86 @@ void constraints_add(const struct constraints *constraints, bool written, struct
 
 /* ── What is enough to become root ───────────────────────────────────────── */
 
-bool key_opens_root(unsigned number, struct slice word)
+/* Whether a path of a key holds `root`, or lies below it, where that ends with a slash. */
+static bool reaches(struct slice path, struct slice root)
 {
-	const struct key *key = &inspect_keys[number];
+	const bool below = slice_ends_with(root, SLICE("/"));
+	const struct slice folder = {root.ptr, root.len - below};
+
+	return path_is_below(folder, path) || (below && path_is_below(path, folder));
+}
+
+/* Whether a set opens the word of the column `root`. */
+static bool set_reaches(const struct key *key, const struct set *set, struct slice root)
+{
+	if (slice_equal(root, SLICE("any"))) {
+		return set->any || (key->kind != KIND_CHOICE && set->count > 0);
+	}
+	for (unsigned i = 0; key->kind == KIND_PATHS && i < set->count; i++) {
+		if (reaches(set->patterns[i], root)) {
+			return true;
+		}
+	}
+	return key->kind != KIND_PATHS && set_has(key, set, root);
+}
+
+static bool set_opens_root(const struct key *key, const struct set *set)
+{
 	struct slice rest = slice_of(key->root);
 	struct slice root;
-	char memory[INSPECT_WORD_MAX];
-	struct text normal = text_over(memory, sizeof(memory));
-	const struct slice pattern[] = {word};
-	struct set set = {.count = 1, .patterns = pattern};
 
-	if (key->kind == KIND_CHOICE) {
-		return word_is_in(SLICE("any"), key->root);
-	}
-	if (key->kind == KIND_CAPABILITIES) {
-		word_add_capability(word, &normal);
-		return word_is_in(text_slice(&normal), key->root);
-	}
 	while (rest.len > 0 && slice_next(&rest, ' ', &root)) {
-		if (slice_equal(root, SLICE("any")) || set_has(key, &set, root)) {
+		if (set_reaches(key, set, root) || (set->any && key->kind != KIND_CHOICE)) {
 			return true;
 		}
 	}
 	return false;
 }
 
-/* Who can write below a source makes a link there that leads out of it. */
+bool key_opens_root(unsigned number, struct slice word)
+{
+	const struct key *key = &inspect_keys[number];
+	char memory[INSPECT_WORD_MAX];
+	struct text normal = text_over(memory, sizeof(memory));
+	struct slice pattern = word;
+
+	if (key->kind == KIND_CAPABILITIES) {
+		word_add_capability(word, &normal);
+		pattern = text_slice(&normal);
+	}
+	const struct set set = {.any = key->kind == KIND_CHOICE, .count = 1, .patterns = &pattern};
+	return set_opens_root(key, &set);
+}
+
+/* Whether a source lies below another one: who writes there puts a link in its place. */
+static bool is_nested(const struct set *sources)
+{
+	for (unsigned i = 0; i < sources->count; i++) {
+		for (unsigned k = 0; k < sources->count; k++) {
+			if (i != k && path_is_below(sources->patterns[i], sources->patterns[k])) {
+				return true;
+			}
+		}
+	}
+	return false;
+}
+
+/*
+ * A container that can write below a source makes a link there, and the next bind of it leads out.
+ * A bind that is read-only does not help: what is mounted below it on the host stays writable.
+ */
 static bool follows_links(const struct constraints *constraints)
 {
-	return constraints->sets[KEY_CREATE_bind_below].any &&
-	       constraints->sets[KEY_CREATE_writable_binds].any &&
-	       (constraints->sets[KEY_CREATE_bind_sources].any ||
-	               constraints->sets[KEY_CREATE_bind_sources].count > 0);
+	const struct set *sources = &constraints->sets[KEY_CREATE_bind_sources];
+	const bool below = constraints->sets[KEY_CREATE_bind_below].any;
+
+	return sources->any || (below && sources->count > 0) || is_nested(sources);
 }
 
 static bool is_root(const struct constraints *constraints, unsigned number)
 {
-	const struct key *key = &inspect_keys[number];
-	const struct set *set = &constraints->sets[number];
-	struct slice rest = slice_of(key->root);
-	struct slice root;
-
-	if (number == KEY_CREATE_bind_sources && follows_links(constraints)) {
-		return true;
-	}
-	if (key->root[0] == '\0' || (!set->any && set->count == 0)) {
-		return false;
-	}
-	if (set->any || word_is_in(SLICE("any"), key->root)) {
-		return key->kind != KIND_CHOICE || set->any;
-	}
-	while (slice_next(&rest, ' ', &root)) {
-		if (set_has(key, set, root)) {
-			return true;
-		}
-	}
-	return false;
+	return (number == KEY_CREATE_bind_sources && follows_links(constraints)) ||
+	       set_opens_root(&inspect_keys[number], &constraints->sets[number]);
 }
 
 void constraints_add_root(const struct constraints *constraints, struct text *text)

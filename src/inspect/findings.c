@@ -34,10 +34,27 @@ static void add_key(const struct constraints *constraints, unsigned key, struct 
 	        SLICE_FMT(text_slice(&value)), value.overflow ? "..." : "");
 }
 
-void findings_add_sentence(const struct findings *findings, unsigned i, struct text *text)
+static bool may_be_secret(const struct finding *finding)
+{
+	return finding->key >= 0 && inspect_keys[finding->key].kind == KIND_COMMANDS;
+}
+
+/* As much of the word as the reader may see. */
+static struct slice shown_word(const struct finding *finding, enum findings_reader reader)
+{
+	const char *end = reader == FINDINGS_LOG && may_be_secret(finding)
+	                          ? memchr(finding->word, ' ', finding->word_len)
+	                          : NULL;
+
+	return (struct slice){
+	        finding->word, end == NULL ? finding->word_len : (size_t)(end - finding->word)};
+}
+
+void findings_add_sentence(
+        const struct findings *findings, unsigned i, enum findings_reader reader, struct text *text)
 {
 	const struct finding *finding = &findings->list[i];
-	const struct text_shown shown = text_show((struct slice){finding->word, finding->word_len});
+	const struct text_shown shown = text_show(shown_word(finding, reader));
 	const char *word = finding->word_len > 0 ? shown.text : "";
 	const char *quote = finding->word_len > 0 ? "'" : "";
 	const struct text_shown pointer =
@@ -125,10 +142,11 @@ static bool is_opened(const struct finding *finding)
 	return finding->problem == NULL && is_pattern(finding);
 }
 
-static bool has_advice(const struct findings *findings)
+static bool has_advice(const struct findings *findings, enum findings_reader reader)
 {
 	for (unsigned i = 0; i < kept(findings); i++) {
-		if (!is_opened(&findings->list[i])) {
+		const struct finding *finding = &findings->list[i];
+		if (!is_opened(finding) || (reader == FINDINGS_LOG && may_be_secret(finding))) {
 			return false;
 		}
 	}
@@ -174,12 +192,13 @@ static bool opens_root(const struct findings *findings)
 	return false;
 }
 
-void findings_advise(const struct findings *findings, struct text *text)
+void findings_advise(
+        const struct findings *findings, enum findings_reader reader, struct text *text)
 {
 	const struct place place = findings->constraints->place;
 	const char *separator = "";
 
-	if (!has_advice(findings)) {
+	if (!has_advice(findings, reader)) {
 		return;
 	}
 	text_add_format(text,
@@ -203,8 +222,8 @@ void findings_advise(const struct findings *findings, struct text *text)
 	}
 }
 
-void findings_add_denial(const struct findings *findings, const char *operation, const char *policy,
-        struct text *text)
+void findings_add_denial(const struct findings *findings, enum findings_reader reader,
+        const char *operation, const char *policy, struct text *text)
 {
 	enum { SHOWN = 4 };
 	const struct place place = findings->constraints->place;
@@ -214,7 +233,7 @@ void findings_add_denial(const struct findings *findings, const char *operation,
 	        inspect_block_name(findings->constraints->block));
 	for (unsigned i = 0; i < kept(findings) && i < SHOWN; i++) {
 		text_add(text, i == 0 ? SLICE(": ") : SLICE("; "));
-		findings_add_sentence(findings, i, text);
+		findings_add_sentence(findings, i, reader, text);
 	}
 	if (findings->count > SHOWN) {
 		text_add_format(text, "; and %u more", findings->count - SHOWN);
@@ -223,7 +242,7 @@ void findings_add_denial(const struct findings *findings, const char *operation,
 	const size_t before = text->len;
 	text_add(text, SLICE("To allow it, "));
 	const size_t after = text->len;
-	findings_advise(findings, text);
+	findings_advise(findings, reader, text);
 	if (text->len == after) {
 		text->len = before - 1; /* there is no advice */
 	} else {

@@ -112,19 +112,27 @@ void inspect_write_block(enum inspect_block block, const struct inspect_word *wo
 
 /* A number for the places and keys of the findings, the same whenever these are. */
 uint32_t findings_hash(const struct findings *findings);
+/* Who reads a sentence: words that may hold secrets, such as those of a command, are the sender's.
+ */
+enum findings_reader {
+	FINDINGS_SENDER,
+	FINDINGS_LOG,
+};
 /* Append one as a sentence without a full stop: "/HostConfig/Privileged: …". */
-void findings_add_sentence(const struct findings *findings, unsigned i, struct text *text);
+void findings_add_sentence(const struct findings *findings, unsigned i, enum findings_reader reader,
+        struct text *text);
 /*
  * Append what to add to the block so that it allows the body, as the end of a sentence after
  * "To allow it, ", without a full stop; nothing, if no key opens all of it.
  */
-void findings_advise(const struct findings *findings, struct text *text);
+void findings_advise(
+        const struct findings *findings, enum findings_reader reader, struct text *text);
 /*
  * Append the sentences for the client: "container.create: policy 'ci' does not allow this
  * (ci.yaml:7, 'create'): /HostConfig/Privileged: …; …; and 3 more. To allow it, …"
  */
-void findings_add_denial(const struct findings *findings, const char *operation, const char *policy,
-        struct text *text);
+void findings_add_denial(const struct findings *findings, enum findings_reader reader,
+        const char *operation, const char *policy, struct text *text);
 
 /* ── Judging ─────────────────────────────────────────────────────────────── */
 

@@ -42,7 +42,8 @@ static void check_source(
 {
 	if (!word_is_path(path)) {
 		walk_find_in(walk, row, member, path,
-		        "must be an absolute path without '.', '..' and empty segments");
+		        "must be an absolute path without '.', '..', empty segments, commas and "
+		        "colons");
 	} else if (!allows(walk, row, path)) {
 		walk_find_in(walk, row, member, path, NULL);
 	} else if (!set_of(walk, KEY_CREATE_bind_below)->any && !is_named(walk, path)) {
@@ -174,9 +175,28 @@ CHECK(MOUNT)
 	}
 }
 
+/* A path in the container. */
+CHECK(TARGET)
+{
+	if (word_has_separator(text_of(value))) {
+		walk_find(walk, row, text_of(value), "has a comma, a colon or a quote");
+	}
+}
+
+/* Tmpfs: the path in the container is the name. */
+CHECK(MOUNTED)
+{
+	if (word_has_separator(value->name)) {
+		walk_find(walk, row, value->name, "has a comma, a colon or a quote");
+	}
+	check_OPTIONS(walk, row, value);
+}
+
 CHECK(VOLUME)
 {
-	(void)row;
+	if (value->name.ptr != NULL && word_has_separator(value->name)) {
+		walk_find(walk, row, value->name, "has a comma, a colon or a quote");
+		return;
+	}
 	check_volume_name(walk, &volume_row, NULL, SLICE(""));
-	(void)value;
 }

@@ -22,6 +22,10 @@ static void require_network(struct walk *walk, const struct row *row, struct sli
 {
 	const bool standard = network.len == 0 || slice_equal(network, SLICE("default"));
 
+	if (memchr(network.ptr, ',', network.len) != NULL) { /* podman takes it for several */
+		walk_find(walk, row, network, "has a comma");
+		return;
+	}
 	require_word(walk, row, standard ? SLICE("bridge") : network);
 }
 

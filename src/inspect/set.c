@@ -68,11 +68,21 @@ void word_add_capability(struct slice name, struct text *text)
 	}
 }
 
+bool word_has_separator(struct slice word)
+{
+	for (size_t i = 0; i < word.len; i++) {
+		if ((unsigned char)word.ptr[i] < 0x20 || strchr(",:\"", word.ptr[i]) != NULL) {
+			return true;
+		}
+	}
+	return false;
+}
+
 bool word_is_path(struct slice path)
 {
 	struct slice segment;
 
-	if (!slice_skip(&path, SLICE("/"))) {
+	if (word_has_separator(path) || !slice_skip(&path, SLICE("/"))) {
 		return false;
 	}
 	while (path.len > 0 && slice_next(&path, '/', &segment)) {
@@ -219,7 +229,7 @@ static bool has_word(const struct key *key, const struct set *set, struct slice 
 	return fits || (only_away && guard.ptr == NULL);
 }
 
-static bool is_below(struct slice path, struct slice directory)
+bool path_is_below(struct slice path, struct slice directory)
 {
 	if (path.len > 1 && slice_ends_with(path, SLICE("/"))) {
 		path.len--;
@@ -290,7 +300,7 @@ static bool has_path(const struct key *key, const struct set *set, struct slice 
 {
 	(void)key;
 	for (unsigned i = 0; word_is_path(path) && i < set->count; i++) {
-		if (is_below(path, set->patterns[i])) {
+		if (path_is_below(path, set->patterns[i])) {
 			return true;
 		}
 	}
@@ -415,7 +425,8 @@ static int add_pattern(struct set_reader *reader, struct slice word, struct plac
 	}
 	if (key->kind == KIND_PATHS && !word_is_path(word)) {
 		return fault_set(reader->error, place,
-		        "'%s' in '%s' is not an absolute path without '.', '..' and empty segments",
+		        "'%s' in '%s' is not an absolute path without '.', '..', empty segments, "
+		        "commas and colons",
 		        text_show(word).text, key->name);
 	}
 	const struct slice pattern = normalize(reader, word);

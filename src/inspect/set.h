@@ -96,7 +96,11 @@ bool path_glob_fits(struct slice pattern, struct slice word);
 void word_add_image(struct slice image, bool pattern, struct text *text);
 /* "cap_sys_admin" as "SYS_ADMIN". */
 void word_add_capability(struct slice name, struct text *text);
-/* Whether a path is absolute, without empty and dot segments; a slash may end it. */
+/* Whether it has a comma, a colon, a quote or a control byte, at which podman splits words. */
+bool word_has_separator(struct slice word);
+/* Whether a path, without its last slash, is `directory` or below it. */
+bool path_is_below(struct slice path, struct slice directory);
+/* Whether a path is absolute, without empty and dot segments and separators; a slash may end it. */
 bool word_is_path(struct slice path);
 /* Whether it is a name of a volume: [a-zA-Z0-9][a-zA-Z0-9_.-]* */
 bool word_is_volume(struct slice name);

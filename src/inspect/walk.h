@@ -96,7 +96,9 @@ CHECK(LETTERS);    /* a name in ASCII */
 CHECK(LOAD);       /* any, if the key allows it */
 CHECK(LIMITS);     /* limits that HostConfig, or an update, sets */
 CHECK(MODE);       /* the network of a container */
+CHECK(DROPPED);    /* what only clients need: the Engine gets an empty text */
 CHECK(MOUNT);      /* mount.Mount as a whole */
+CHECK(MOUNTED);    /* options of what is mounted at the name */
 CHECK(NAME);       /* the name under which the value stands */
 CHECK(NETWORK);    /* the same, of a network */
 CHECK(NAMESPACE);  /* a mode of a namespace, behind the first word of `fine` up to '=' */
@@ -110,6 +112,7 @@ CHECK(PUSH);       /* of a path and a query: the image that is pushed */
 CHECK(SECRET);     /* as CLOSED, of a value that may hold a password */
 CHECK(SECURITY);   /* a security option */
 CHECK(TAG);        /* of a query: the name that an image gets */
+CHECK(TARGET);     /* a path in the container */
 CHECK(USER);       /* a user and a group, also where they are missing */
 CHECK(VARIABLE);   /* NAME=value */
 CHECK(VOLUME);     /* a volume that has no driver of its own */

@@ -138,6 +138,13 @@ CHECK(CONTAINER)
 	require_word(walk, row, name);
 }
 
+/* Of ContainerIDFile: the docker CLI writes it itself, and podman removes that file of the host. */
+CHECK(DROPPED)
+{
+	(void)row;
+	(void)walk_redirect(walk, value, SLICE(""), SLICE(""));
+}
+
 CHECK(NEGATIVE)
 {
 	if (slice_starts_with(value->text, SLICE("-"))) {

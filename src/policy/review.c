@@ -65,6 +65,18 @@ static bool is_listed(const struct policy *policy, unsigned id)
 	return false;
 }
 
+/* A request that no row fits may do anything. */
+static bool allows_unknown(const struct policy *policy)
+{
+	for (unsigned id = docker_endpoint_count; id < docker_id_count(); id++) {
+		if (docker_id_is_unknown(id) && !docker_id_is_read_method(id) &&
+		        policy_grant_of(policy, id) != POLICY_NEVER) {
+			return true;
+		}
+	}
+	return false;
+}
+
 /* Whether the policy allows an operation that the block constrains. */
 static bool is_in_use(const struct policy *policy, enum inspect_block block)
 {
@@ -110,6 +122,9 @@ void policy_add_root(const struct policy *policy, unsigned most, struct text *te
 	}
 	if (count > most) {
 		text_add_format(text, " and %u more", count - most);
+	}
+	if (allows_unknown(policy)) {
+		text_add(text, text->len > start ? SLICE(", unknown") : SLICE("unknown"));
 	}
 	add_root_keys(policy, text, start);
 }

@@ -100,10 +100,10 @@ static void check_reasons(const struct findings *findings)
 	struct text text = text_over(said, sizeof(said));
 
 	for (unsigned i = 0; i < findings->count && i < INSPECT_FINDINGS_MAX; i++) {
-		findings_add_sentence(findings, i, &text);
+		findings_add_sentence(findings, i, FINDINGS_LOG, &text);
 	}
-	findings_advise(findings, &text);
-	findings_add_denial(findings, "operation", "policy", &text);
+	findings_advise(findings, FINDINGS_SENDER, &text);
+	findings_add_denial(findings, FINDINGS_SENDER, "operation", "policy", &text);
 	ASSERT(text.len > 0 && !text.overflow);
 	for (size_t i = 0; i < text.len; i++) {
 		ASSERT(said[i] >= 0x20 && said[i] < 0x7f);

@@ -143,7 +143,7 @@ static void answer_refused(const struct findings *findings)
 	struct text text = text_over(reasons, sizeof(reasons));
 
 	for (unsigned i = 0; i < findings->count && i < INSPECT_FINDINGS_MAX; i++) {
-		findings_add_sentence(findings, i, &text);
+		findings_add_sentence(findings, i, FINDINGS_SENDER, &text);
 		text_add_char(&text, '\n');
 	}
 	answer('R', text_slice(&text));

@@ -154,11 +154,11 @@ static const struct row rows[] = {
                 "/HostConfig/Binds/0 '/srv/ci-x'\n/HostConfig/Binds/1 '/srv'\n"
                 "/HostConfig/Binds/2 '/'"},
         {"create", "{bind_sources: [/srv/ci]}", HOST("\"Binds\":[\"/srv/ci/../x:/a\"]"),
-                "/HostConfig/Binds/0: must be an absolute path without '.', '..' and empty "
-                "segments"},
+                "/HostConfig/Binds/0: must be an absolute path without '.', '..', empty segments, "
+                "commas and colons"},
         {"create", "{bind_sources: [/srv/ci]}", HOST("\"Binds\":[\"/srv//ci:/a\"]"),
-                "/HostConfig/Binds/0: must be an absolute path without '.', '..' and empty "
-                "segments"},
+                "/HostConfig/Binds/0: must be an absolute path without '.', '..', empty segments, "
+                "commas and colons"},
         {"create", "{bind_sources: [/]}", HOST("\"Binds\":[\"/etc:/a\"]"), ""},
         {"create", "{bind_sources: any}", HOST("\"Binds\":[\"/etc:/a\"]"), ""},
         {"create", "{bind_sources: [/a], bind_below: false}",
@@ -189,8 +189,9 @@ static const struct row rows[] = {
                 "/HostConfig/Mounts/0/Source '/etc'"},
         {"create", "{bind_sources: [/etc]}", MOUNT("\"type\":\"bind\",\"SOURCE\":\"/etc/a\""), ""},
         {"create", "{bind_sources: any}", MOUNT("\"Type\":\"bind\",\"Source\":\"x\""),
-                "/HostConfig/Mounts/0/Source: must be an absolute path without '.', '..' and "
-                "empty segments"},
+                "/HostConfig/Mounts/0/Source: must be an absolute path without '.', '..', empty "
+                "segments, "
+                "commas and colons"},
         {"create", "{bind_sources: any}",
                 MOUNT("\"Type\":\"bind\",\"Source\":\"/a\",\"BindOptions\":{\"Propagation\":"
                       "\"shared\"}"),
@@ -241,6 +242,22 @@ static const struct row rows[] = {
         {"create", "{volumes_from: [a]}", HOST("\"VolumesFrom\":[\"a:ro\"]"), ""},
         {"create", "{}", HOST("\"StorageOpt\":{\"size\":\"1\",\"x\":\"\"}"),
                 "/HostConfig/StorageOpt/x 'x'"},
+        /* Bytes at which podman splits words. */
+        {"create", "{}", "{\"Volumes\":{\"/etc:/x\":{}}}",
+                "/Volumes/~1etc:~1x: has a comma, a colon or a quote"},
+        {"create", "{bind_sources: any}",
+                MOUNT("\"Type\":\"bind\",\"Source\":\"/a\",\"Target\":\"/x,source=/\","
+                      "\"Consistency\":\"a,b\""),
+                "/HostConfig/Mounts/0/Target: has a comma, a colon or a quote\n"
+                "/HostConfig/Mounts/0/Consistency: has a comma, a colon or a quote"},
+        {"create", "{bind_sources: [/srv]}",
+                MOUNT("\"Type\":\"bind\",\"Source\":\"/srv/x,source=/etc\""),
+                "/HostConfig/Mounts/0/Source: must be an absolute path without '.', '..', empty "
+                "segments, commas and colons"},
+        {"create", "{}", HOST("\"Tmpfs\":{\"/x:dev\":\"\"}"),
+                "/HostConfig/Tmpfs/~1x:dev: has a comma, a colon or a quote"},
+        {"create", "{networks: ['ci-*']}", HOST("\"NetworkMode\":\"ci-a,b\""),
+                "/HostConfig/NetworkMode: has a comma"},
         /* Images. */
         {"create", "{images: [busybox]}", "{\"Image\":\"busybox\"}", ""},
         {"create", "{images: [busybox]}", "{\"Image\":\"docker.io/library/busybox:latest\"}", ""},
@@ -599,6 +616,10 @@ static void the_engine_s_socket_becomes_that_of_the_proxy(void **state)
 	assert_string_equal(
 	        inspect("create", keys, HOST("\"Binds\":[\"/run/docker.sock:/x:shared\"]")),
 	        "/HostConfig/Binds/0 'shared'");
+	/* Only the docker CLI needs it. */
+	assert_string_equal(
+	        inspect("create", "{}", HOST("\"ContainerIDFile\":\"/etc/passwd\"")), "");
+	assert_slice("cidfile", sent, slice_of(HOST("\"ContainerIDFile\":\"\"")));
 	/* More of them than anyone has. */
 	struct text text = text_over(body, sizeof(body));
 	text_add(&text, SLICE("{\"HostConfig\":{\"Binds\":[\"a:/a\""));
@@ -616,9 +637,17 @@ static void a_block_says_what_it_leaves_root(void **state)
 	        {"{}", ""},
 	        {"{bind_sources: [/srv/ci]}", "create.bind_sources"}, /* by a link below it */
 	        {"{bind_sources: [/srv/ci], bind_below: false}", ""},
-	        {"{bind_sources: [/srv/ci], writable_binds: false}", ""},
-	        {"{bind_sources: [/etc], writable_binds: false}", "create.bind_sources"},
-	        {"{bind_sources: [/], writable_binds: false}", "create.bind_sources"},
+	        {"{bind_sources: [/srv/ci], writable_binds: false}", "create.bind_sources"},
+	        {"{bind_sources: [/srv/ci, /srv/ci/cache], bind_below: false}",
+	                "create.bind_sources"}, /* a link in place of the cache */
+	        {"{bind_sources: [/srv/ci, /srv/cache], bind_below: false}", ""},
+	        {"{bind_sources: [/], bind_below: false}", "create.bind_sources"},
+	        {"{bind_sources: [/etc/cron.d], bind_below: false}", "create.bind_sources"},
+	        {"{bind_sources: [/run/docker.sock], bind_below: false}", "create.bind_sources"},
+	        {"{bind_sources: [/var], bind_below: false}", "create.bind_sources"},
+	        {"{bind_sources: [/var/ci], bind_below: false}", ""},
+	        {"{bind_sources: [/home], bind_below: false}", "create.bind_sources"},
+	        {"{bind_sources: [/home/u/ci], bind_below: false}", ""},
 	        {"{bind_sources: any, bind_below: false}", "create.bind_sources"},
 	        {"{volumes: any, capabilities: [cap_sys_admin], devices: [/dev/sda]}",
 	                "create.volumes, create.capabilities, create.devices"},
@@ -649,7 +678,7 @@ static void what_is_wrong_with_a_block_is_named(void **state)
 	        {"{privileged: [true]}",
 	                "p.yaml:1: 'privileged' is one of false true; found a list"},
 	        {"{bind_sources: srv}", "p.yaml:1: 'srv' in 'bind_sources' is not an absolute path "
-	                                "without '.', '..' and empty segments"},
+	                                "without '.', '..', empty segments, commas and colons"},
 	        {"{bind_sources: []}", "p.yaml:1: 'bind_sources' is any, none or a list, such as "
 	                               "[/srv/ci]; found an empty list"},
 	        {"{bind_sources: }", "p.yaml:1: 'bind_sources' is any, none or a list, such as "
@@ -703,7 +732,7 @@ static void a_long_list_of_findings_is_cut(void **state)
 
 	char denial[4096];
 	struct text sentence = text_over(denial, sizeof(denial));
-	findings_add_denial(&findings, "container.create", "ci", &sentence);
+	findings_add_denial(&findings, FINDINGS_SENDER, "container.create", "ci", &sentence);
 	assert_false(sentence.overflow);
 	text_add_char(&sentence, '\0');
 	assert_non_null(strstr(denial, "/HostConfig/Binds/3: "));
@@ -751,7 +780,7 @@ static void a_denial_says_what_would_allow_the_body(void **state)
 		char advice[1024];
 		struct text text = text_over(advice, sizeof(advice));
 		(void)inspect("create", cases[i].keys, cases[i].body);
-		findings_advise(&findings, &text);
+		findings_advise(&findings, FINDINGS_SENDER, &text);
 		assert_slice(cases[i].body, text_slice(&text), slice_of(cases[i].advice));
 	}
 }
