@@ -7,10 +7,12 @@ shows that the Engine would have done it.
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import os
 import shutil
+import socket
 import subprocess
 import tarfile
 import uuid
@@ -535,6 +537,16 @@ def test_a_create_of_an_old_version(under, maker, direct, version):
     maker.made(direct, quiet({}), version=version)
 
 
+@pytest.mark.parametrize(("method", "path"), [
+    ("POST", "/services/create"), ("POST", "/services/x/update?version=1"), ("POST", "/containers/x/checkpoints"),
+    ("POST", "/containers/x/start?checkpoint=a&checkpoint-dir=/etc"), ("PUT", "/volumes/x?version=1")])
+def test_bodies_that_nobody_looks_into_are_refused(under, direct, method, path):
+    """The Engine serves them, or says why it does not."""
+    body = b'{"Name":"x","CheckpointID":"a","CheckpointDir":"/etc"}'
+    refusal(under().roundtrip(method, path, JSON, body), "this version cannot look into")
+    assert "policy" not in direct.roundtrip(method, path, JSON, body).body.decode()
+
+
 # ── Folders of the host ─────────────────────────────────────────────────────────────────────────
 
 INSIDE = ["{ci}", "{ci}/", "{ci}/sub", "{ci}/sub/"]
@@ -611,6 +623,31 @@ def test_a_symlink_in_an_open_folder_leads_out_of_it(under, maker, host):
     body = shell("cat /x/secret", {"Binds": [f"{host.open}/out:/x"]})
     opened = under(f"{{bind_sources: [{host.open}]}}")
     assert maker.output(maker.made(opened, body)) == SECRET
+
+
+SOCKETS = ["/var/run/docker.sock", "/run/docker.sock"]
+
+
+@pytest.mark.parametrize("kind", ["Binds", "Mounts"])
+@pytest.mark.parametrize("source", SOCKETS)
+def test_a_bind_of_the_engines_socket_becomes_one_of_the_proxys(under, maker, host, kind, source):
+    """As Testcontainers' Ryuk and clients within containers ask for it."""
+    own = host.root / "own.sock"
+    with socket.socket(socket.AF_UNIX) as listener, contextlib.suppress(OSError):
+        listener.bind(str(own))
+    body = binding(kind, source)
+    refusal(maker.create(under(), quiet(body))[0], f"/HostConfig/{kind}/0")
+    made = maker.made(under(f"{{socket: 'unix://{own}'}}"), shell("stat -c %i /x", body))
+    assert int(maker.output(made)) == own.stat().st_ino
+    assert [mount["Source"] for mount in maker.container(made)["Mounts"]] == [str(own)]
+
+
+@pytest.mark.parametrize("kind", ["Binds", "Mounts"])
+@pytest.mark.parametrize("source", ["/var/run//docker.sock", "/run/../run/docker.sock", "/run", "/var/run/", "/",
+                                    "/proc/1/root/run/docker.sock", "/run/docker.sock/.", "/var/run/Docker.sock"])
+def test_other_ways_to_the_engines_socket(under, maker, host, kind, source):
+    own = under(f"{{socket: 'unix://{host.root}/own.sock', bind_sources: [{host.open}]}}")
+    refusal(maker.create(own, quiet(binding(kind, source)))[0], f"/HostConfig/{kind}/0")
 
 
 # ── Volumes ─────────────────────────────────────────────────────────────────────────────────────
@@ -1173,6 +1210,32 @@ def test_docker_run_gets_what_it_asks_for(cli, for_clients, maker, host):
     assert maker.container(name)["HostConfig"]["Memory"] == 64 * MIB
     refused = cli.run(for_clients.docker_host, "update", "-m", "1g", "--memory-swap", "1g", name)
     assert refused.status != 0 and b"/Memory: " in refused.err
+
+
+HARMLESS = """
+    --health-cmd true --health-interval 5s --health-retries 2 --ulimit nofile=100:200 --dns 1.1.1.1 --dns-search a --dns-option ndots:1
+    --add-host a:1.2.3.4 -l a=b --hostname h --domainname d --shm-size 1m --stop-signal TERM --stop-timeout 3 --restart on-failure:3
+    --log-driver local --log-opt max-size=1m --log-opt max-file=2 --cpu-shares 100 --cpuset-cpus 0 --cpus 0.5
+    --memory 64m --memory-reservation 32m --memory-swap 64m --oom-score-adj 100 --pids-limit 20
+    --mount type=tmpfs,target=/t1,tmpfs-size=1m,tmpfs-mode=700 --tmpfs /t2 --tmpfs /t3:rw,noexec,size=1m,mode=1777
+    --mount type=volume,source={volume},target=/v1,volume-nocopy -v {volume}:/v2:ro -v {volume}:/v3:nocopy
+    --cgroupns private --ipc private --init --network {network} --network-alias q --read-only --cap-drop ALL
+    --workdir /tmp -u 1000:1000 -e A=b --entrypoint sh --expose 99 --security-opt no-new-privileges -i -t
+"""
+
+
+def test_what_is_harmless_needs_no_word_in_the_policy(cli, under, maker, direct):
+    """The container is the one that the Engine makes without the proxy."""
+    options = HARMLESS.format(volume=maker.volume(), network=maker.network()).split()
+
+    def created(target: Target) -> tuple[dict, dict, list]:
+        name = maker.name()
+        maker.containers.made.append(name)
+        cli.ok(target.docker_host, "create", "--name", name, *options, "busybox", "-c", "true")
+        got = maker.container(name)
+        return got["Config"], got["HostConfig"], sorted(mount["Destination"] for mount in got["Mounts"])
+
+    assert created(under()) == created(direct)
 
 
 @pytest.mark.parametrize(("options", "reason"), [
