@@ -10,9 +10,9 @@ enum {
 };
 
 const struct key inspect_keys[KEY_COUNT] = {
-#define KEY(block, name, kind, choices, standard, guarded, what)                                   \
+#define KEY(block, name, kind, choices, standard, guarded, root, what)                             \
 	[KEY_##block##_##name] = {                                                                 \
-	        INSPECT_##block, KIND_##kind, #name, choices, standard, guarded, what},
+	        INSPECT_##block, KIND_##kind, #name, choices, standard, guarded, root, what},
 #include "inspect/keys.def"
 #undef KEY
 };
@@ -364,7 +364,8 @@ static const struct {
 	/* Append a pattern in the spelling in which words of a body are compared with it. */
 	void (*normalize)(struct slice word, struct text *text);
 	bool (*has)(const struct key *key, const struct set *set, struct slice word);
-	bool guards; /* `has` decides also where anything is allowed */
+	bool guards; /* there are guarded words and `!`: `has` also decides where anything is
+	                allowed */
 } kinds[] = {
         [KIND_CHOICE] = {add_plain, has_plain, false},
         [KIND_WORDS] = {add_plain, has_word, true},
@@ -398,6 +399,15 @@ static int add_pattern(struct set_reader *reader, struct slice word, struct plac
 	if (word.len == 0 || word.len > PATTERN_MAX) {
 		return fault_set(reader->error, place, "a word of '%s' has 1 to %d bytes",
 		        key->name, PATTERN_MAX);
+	}
+	if (slice_equal(word, SLICE("any"))) {
+		return fault_set(
+		        reader->error, place, "'any' stands alone: write %s: any", key->name);
+	}
+	if (!kinds[key->kind].guards && slice_starts_with(word, SLICE("!"))) {
+		return fault_set(reader->error, place,
+		        "'%s' in '%s' begins with '!', which takes nothing away there",
+		        text_show(word).text, key->name);
 	}
 	if (reader->count == WORDS_MAX) {
 		return fault_set(
@@ -467,6 +477,9 @@ static int read_socket(struct set_reader *reader, const struct yaml_node *value)
 {
 	struct slice path = value->kind == YAML_TEXT ? value->text : (struct slice){"", 0};
 
+	if (slice_equal(path, SLICE("none"))) {
+		return 0;
+	}
 	if (!slice_skip(&path, SLICE("unix://")) || !word_is_path(path)) {
 		return fault_set(reader->error, value->place,
 		        "'%s' is the address of a unix listener, such as %s; found %s",

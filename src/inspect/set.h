@@ -26,11 +26,12 @@ struct key {
 	const char *choices;
 	const char *standard;
 	const char *guarded;
+	const char *root;
 	const char *what;
 };
 
 enum key_number {
-#define KEY(block, name, kind, choices, standard, guarded, what) KEY_##block##_##name,
+#define KEY(block, name, kind, choices, standard, guarded, root, what) KEY_##block##_##name,
 #include "inspect/keys.def"
 #undef KEY
 	KEY_COUNT,
@@ -63,11 +64,15 @@ struct constraints {
 	enum inspect_block block;
 	struct place place;
 	struct set sets[KEY_COUNT]; /* those of other blocks are empty */
+	bool written[KEY_COUNT];    /* the file names the key */
 	struct limits limits;
 };
 
 /* Append the name of a key and its value: "volumes named". */
 void key_add_value(const struct constraints *constraints, unsigned number, struct text *text);
+
+/* Whether a key that is set so far that it allows `word` is enough to become root on the host. */
+bool key_opens_root(unsigned number, struct slice word);
 
 /* Read the value of a key from YAML, or its `standard`. */
 int set_read(const struct key *key, const struct yaml_node *value, struct arena *arena,

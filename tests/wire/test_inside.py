@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -351,3 +352,26 @@ def test_malformed_chunks_are_refused(guarded: Callable[..., Proxy], own_engine:
         )
         client.expect_refusal(400)
     assert own_engine.received() == b""
+
+
+# The document
+
+
+def test_the_example_of_the_document_serves_as_it_says(
+    start: Start, own_engine: Engine, tmp_path: Path
+) -> None:
+    """docs/looking-inside.md: the smallest policy for a CI runner, its two bodies, and the denial."""
+    text = (Path(__file__).parents[2] / "docs/looking-inside.md").read_text()
+    file = re.search(r"^```yaml\n(policy: .*?)^```$", text, re.MULTILINE | re.DOTALL)[1]
+    bodies = dict(re.findall(r"^\$ cat (\w+\.json)\n(.*)\n", text, re.MULTILINE))
+    denial = re.search(r"^```\n(container\.create: .*?)^```$", text, re.MULTILINE | re.DOTALL)[1]
+    path = tmp_path / "proxy.yaml"
+    path.write_text(file)
+    os.chmod(tmp_path, 0o755)
+    with start("-c", str(path)).connect() as client:
+        client.post(CREATE, bodies["body.json"].encode(), JSON)
+        response = client.response()
+        assert response.status == 403
+        assert response.message().replace(str(path), "proxy.yaml") == " ".join(denial.split())
+        client.post(CREATE, bodies["allowed.json"].encode(), JSON)
+        passes(client, own_engine, json.dumps(json.loads(bodies["allowed.json"]), separators=(",", ":")).encode())
