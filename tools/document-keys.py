@@ -26,6 +26,7 @@ HEAD = "| key | default | accepts | decides about |\n|---|---|---|---|\n"
 # What a key of each kind accepts; {} is its example.
 ACCEPTS = {
     "WORDS": "`any`, `none`, [words](#words): `{}`",
+    "NETWORKS": "`any`, `none`, [words](#words): `{}`",
     "IMAGES": "`any`, `none`, [images](#images): `{}`",
     "PATHS": "`any`, `none`, [paths](#paths): `{}`",
     "CAPABILITIES": "`any`, `none`, names of capabilities: `{}`",

@@ -37,17 +37,19 @@ static void add_key(const struct constraints *constraints, unsigned key, struct 
 void findings_add_sentence(const struct findings *findings, unsigned i, struct text *text)
 {
 	const struct finding *finding = &findings->list[i];
-	const struct text_shown word = text_show((struct slice){finding->word, finding->word_len});
+	const struct text_shown shown = text_show((struct slice){finding->word, finding->word_len});
+	const char *word = finding->word_len > 0 ? shown.text : "";
+	const char *quote = finding->word_len > 0 ? "'" : "";
 	const struct text_shown pointer =
 	        text_show((struct slice){finding->pointer, finding->pointer_len});
 
 	text_add_format(text, "%s: ", finding->pointer_len == 0 ? "body" : pointer.text);
 	if (finding->problem != NULL) {
-		text_add_format(text, "%s%s%s%s", finding->word_len > 0 ? "'" : "", word.text,
-		        finding->word_len > 0 ? "' " : "", finding->problem);
+		text_add_format(text, "%s%s%s%s%s", quote, word, quote, *quote != '\0' ? " " : "",
+		        finding->problem);
 	} else {
-		text_add_format(
-		        text, "%s '%s' is not allowed", inspect_keys[finding->key].what, word.text);
+		text_add_format(text, "%s%s%s%s%s is not allowed", inspect_keys[finding->key].what,
+		        *quote != '\0' ? " " : "", quote, word, quote);
 	}
 	if (finding->key >= 0) {
 		add_key(findings->constraints, (unsigned)finding->key, text);

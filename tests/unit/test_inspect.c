@@ -370,6 +370,12 @@ static const struct row rows[] = {
         {"network", "{}",
                 "{\"Name\":\"n\",\"Driver\":\"bridge\",\"IPAM\":{\"Driver\":\"default\",\"Config\":"
                 "[{\"Subnet\":\"192.0.2.0/24\"}]},\"Options\":{}}",
+                "/IPAM/Config/0/Subnet '192.0.2.0/24'"},
+        {"network", "{subnets: ['192.0.2.*']}",
+                "{\"Name\":\"n\",\"IPAM\":{\"Config\":[{\"Subnet\":\"192.0.2.0/24\"}]}}", ""},
+        {"network", "{}",
+                "{\"Name\":\"n\",\"Driver\":\"bridge\",\"IPAM\":{\"Driver\":\"default\",\"Config\":"
+                "[]},\"Options\":{}}",
                 ""},
         /* Volumes. */
         {"volume", "{}", "{\"Name\":\"v\",\"Driver\":\"local\",\"DriverOpts\":{}}", ""},
