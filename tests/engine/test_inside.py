@@ -625,6 +625,22 @@ def test_a_symlink_in_an_open_folder_leads_out_of_it(under, maker, host):
     assert maker.output(maker.made(opened, body)) == SECRET
 
 
+def test_what_closes_that_way(under, maker, host):
+    """Nobody writes a link, or nobody follows one."""
+    folder = host.open
+    read_only = under(f"{{bind_sources: [{folder}], writable_binds: false}}")
+    mount = {"Type": "bind", "Source": str(folder), "Target": "/x"}
+    for host_config in ({"Binds": [f"{folder}:/x"]}, {"Binds": [f"{folder}:/x:rw,z"]}, {"Mounts": [mount]},
+                        {"Mounts": [mount | {"ReadOnly": False}]}):
+        refusal(maker.create(read_only, quiet(host_config))[0], "/HostConfig/", "bind that is not read-only")
+    for host_config in ({"Binds": [f"{folder}:/x:ro"]}, {"Mounts": [mount | {"ReadOnly": True}]}):
+        made = maker.made(read_only, shell("ln -s / /x/way 2>/dev/null || echo refused", host_config))
+        assert maker.output(made) == b"refused\n"
+    named = under(f"{{bind_sources: [{folder}], bind_below: false}}")
+    refusal(maker.create(named, quiet({"Binds": [f"{folder}/out:/x"]}))[0], "/HostConfig/Binds/0: ")
+    assert maker.read(maker.made(named, quiet({"Binds": [f"{folder}/:/x"]})), "/x/allowed") == SECRET
+
+
 SOCKETS = ["/var/run/docker.sock", "/run/docker.sock"]
 
 
