@@ -811,6 +811,30 @@ def test_networks_that_the_policy_lists(under, maker, direct):
     assert set(maker.container(made)["NetworkSettings"]["Networks"]) == {mine, other}
 
 
+def test_an_endpoint_says_which_network_it_means(under, maker, direct):
+    """The Engine goes by NetworkID where it is given, whatever the name."""
+    mine, other = maker.network(), maker.network()
+    ends = {mine: {"NetworkID": maker.get(f"/networks/{other}")["Id"]}}
+    body = quiet({"NetworkMode": mine}, NetworkingConfig={"EndpointsConfig": ends})
+    refusal(maker.create(under(f"{{networks: [{mine}]}}"), body)[0], f"/NetworkingConfig/EndpointsConfig/{mine}/NetworkID: ")
+    made = maker.made(direct, body)
+    maker.containers.start(made)
+    assert other in maker.container(made)["NetworkSettings"]["Networks"]
+
+
+def test_docker_under_a_list_of_networks(cli, under, maker):
+    """It sends an endpoint with all its fields, most of them empty."""
+    mine, second, other = maker.network(), maker.network(), maker.network()
+    name, listed = maker.name(), under(f"{{networks: [{mine}, {second}]}}")
+    maker.containers.made.append(name)
+    cli.ok(listed.docker_host, "create", "--name", name, "--network", mine, "--network-alias", "a", "busybox", "true")
+    cli.ok(listed.docker_host, "network", "connect", "--alias", "b", second, name)
+    assert set(maker.container(name)["NetworkSettings"]["Networks"]) == {mine, second}
+    for words in (["create", "--network", other, "busybox"], ["create", "busybox"], ["network", "connect", other, name]):
+        refused = cli.run(listed.docker_host, *words)
+        assert refused.status != 0 and b"is not allowed" in refused.err
+
+
 @pytest.mark.parametrize("patterns", ["['!{name}']", "['*', '!{name}']", "[bridge, none]"])
 def test_an_id_is_no_way_to_a_network_that_is_taken_away(under, maker, direct, patterns):
     name = maker.network()
