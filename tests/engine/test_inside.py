@@ -879,6 +879,8 @@ NETWORK_MEMBERS = {
     "address": ({"Options": {"com.docker.network.bridge.host_binding_ipv4": "0.0.0.0"}},
                 ["/Options/com.docker.network.bridge.host_binding_ipv4: "], "network_options: any"),
     "configuration": ({"ConfigOnly": True}, ["/ConfigOnly: "], "network_options: any"),
+    "subnet": ({"IPAM": {"Driver": "default", "Options": None, "Config": [{"Subnet": "10.212.1.0/24"}]}},
+               ["/IPAM/Config/0/Subnet: "], "subnets: [10.212.0.0/16]"),
     "label": ({"Labels": {"docker-socket-proxy.owner": "me"}}, ["/Labels/docker-socket-proxy.owner: "],
               "labels: ['docker-socket-proxy.*']"),
 }
@@ -897,6 +899,19 @@ def test_members_of_a_network(under, maker, name):
     assert response.status == 201, response
     got = maker.get(f"/networks/{network}")
     assert {key: got[key] for key in member} == {key: body[key] for key in member}
+
+
+@pytest.mark.parametrize("subnet", ["10.212.0.0/8", "10.212.0.0/1", "::ffff:10.212.0.0/100", "10.213.0.0/24", "169.254.169.0/24"])
+def test_subnets_that_reach_further(under, maker, direct, subnet):
+    """The Engine cuts an address to its prefix: 10.212.0.0/1 is half of all addresses, which the host then sends there."""
+    body = {"Name": maker.name(), "IPAM": {"Config": [{"Subnet": subnet}]}}
+    refusal(maker.post(under("{subnets: [10.212.0.0/16]}"), "/networks/create", body), "/IPAM/Config/0/Subnet: ")
+    assert not maker.exists(f"/networks/{body['Name']}")
+    made = maker.post(direct, "/networks/create", body)
+    maker.leftovers.append(f"/networks/{body['Name']}")
+    if ":" not in subnet:
+        assert maker.get(f"/networks/{made.json()['Id']}")["IPAM"]["Config"][0]["Subnet"] == subnet
+    maker.containers.call("DELETE", f"/networks/{body['Name']}")
 
 
 @pytest.mark.parametrize("member", [{"Ingress": True}, {"Scope": "swarm"}, {"ConfigFrom": {"Network": "x"}},
@@ -1225,7 +1240,7 @@ def test_a_privileged_exec(under, maker, direct, body):
 def for_clients(under, host) -> Target:
     """A policy as a runner of jobs has it."""
     return under(
-        f"{{bind_sources: [{host.open}], images: [busybox], publish: ['127.0.0.1:*'], user: any, "
+        f"{{bind_sources: [{host.open}], images: [busybox], publish: ['127.0.0.1:*'], subnets: [10.211.0.0/16], "
         "require: {memory: 256m, pids: 64}}", "{commands: ['echo *', 'ls **']}")
 
 
