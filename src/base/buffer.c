@@ -15,7 +15,7 @@ void buffer_lender_init(
 	pool_init(&lender->small, BUFFER_SMALL_SIZE, max, SMALL_KEPT);
 	pool_init(&lender->large, large_size, max, LARGE_KEPT);
 	lender->headroom = headroom;
-	buffer_lender_hold(lender, large_size + 1, 0);
+	pool_init(&lender->whole, large_size + 1, 0, 0); /* until buffer_lender_hold() */
 }
 
 void buffer_lender_hold(struct buffer_lender *lender, uint32_t whole_size, unsigned max)
