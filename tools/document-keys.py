@@ -27,6 +27,7 @@ HEAD = "| key | default | accepts | decides about |\n|---|---|---|---|\n"
 ACCEPTS = {
     "WORDS": "`any`, `none`, [words](#words): `{}`",
     "NETWORKS": "`any`, `none`, [words](#words): `{}`",
+    "SUBNETS": "`any`, `none`, subnets, each with its parts: `{}`",
     "IMAGES": "`any`, `none`, [images](#images): `{}`",
     "PATHS": "`any`, `none`, [paths](#paths): `{}`",
     "CAPABILITIES": "`any`, `none`, names of capabilities: `{}`",

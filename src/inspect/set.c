@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "inspect/set.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 
 enum {
@@ -260,6 +261,66 @@ static bool is_hex(struct slice word)
 	return true;
 }
 
+/* Of 128 bits: one of IPv4 is below ::ffff:0:0/96. */
+struct subnet {
+	unsigned char bytes[16];
+	unsigned prefix; /* bits */
+};
+
+/* "172.30.0.0/16". False: it is no subnet. */
+static bool read_subnet(struct slice text, struct subnet *ret_subnet)
+{
+	char memory[INET6_ADDRSTRLEN];
+	struct text copy = text_over(memory, sizeof(memory));
+	struct slice address = {"", 0};
+	uint64_t prefix = 0;
+
+	(void)slice_next(&text, '/', &address);
+	text_add(&copy, address);
+	text_add_char(&copy, '\0');
+	*ret_subnet = (struct subnet){.bytes = {[10] = 0xff, [11] = 0xff}};
+	if (copy.overflow || slice_to_u64(text, 128, &prefix) < 0) {
+		return false;
+	}
+	if (inet_pton(AF_INET, memory, ret_subnet->bytes + 12) == 1) {
+		ret_subnet->prefix = 96 + (unsigned)prefix;
+		return prefix <= 32;
+	}
+	ret_subnet->prefix = (unsigned)prefix;
+	return inet_pton(AF_INET6, memory, ret_subnet->bytes) == 1;
+}
+
+static bool is_bit_equal(const struct subnet *one, const struct subnet *other, unsigned bit)
+{
+	const unsigned differ = one->bytes[bit / 8] ^ other->bytes[bit / 8];
+
+	return (differ & (0x80U >> bit % 8)) == 0;
+}
+
+static bool is_part_of(const struct subnet *part, const struct subnet *whole)
+{
+	unsigned bit = 0;
+
+	while (bit < whole->prefix && is_bit_equal(part, whole, bit)) {
+		bit++;
+	}
+	return part->prefix >= whole->prefix && bit == whole->prefix;
+}
+
+static bool has_subnet(const struct key *key, const struct set *set, struct slice word)
+{
+	struct subnet part;
+	struct subnet whole;
+
+	(void)key;
+	for (unsigned i = 0; read_subnet(word, &part) && i < set->count; i++) {
+		if (read_subnet(set->patterns[i], &whole) && is_part_of(&part, &whole)) {
+			return true;
+		}
+	}
+	return false;
+}
+
 /* The Engine takes a few hexadecimal digits for an id: where networks are listed, a name of such
  * digits must be written in full. */
 static bool has_network(const struct key *key, const struct set *set, struct slice word)
@@ -379,6 +440,7 @@ static const struct {
 } kinds[] = {
         [KIND_CHOICE] = {add_plain, has_plain, false},
         [KIND_WORDS] = {add_plain, has_word, true},
+        [KIND_SUBNETS] = {add_plain, has_subnet, false},
         [KIND_NETWORKS] = {add_plain, has_network, true},
         [KIND_IMAGES] = {add_image_pattern, has_image, false},
         [KIND_PATHS] = {add_directory, has_path, false},
@@ -422,6 +484,12 @@ static int add_pattern(struct set_reader *reader, struct slice word, struct plac
 	if (reader->count == WORDS_MAX) {
 		return fault_set(
 		        reader->error, place, "'%s' has more than %d words", key->name, WORDS_MAX);
+	}
+	struct subnet subnet;
+	if (key->kind == KIND_SUBNETS && !read_subnet(word, &subnet)) {
+		return fault_set(reader->error, place,
+		        "'%s' in '%s' is not a subnet, such as 172.30.0.0/16", text_show(word).text,
+		        key->name);
 	}
 	if (key->kind == KIND_PATHS && !word_is_path(word)) {
 		return fault_set(reader->error, place,

@@ -10,6 +10,7 @@
 enum key_kind {
 	KIND_CHOICE,       /* one of the words in `choices` */
 	KIND_WORDS,        /* globs, where a star stands for any characters; `!glob` takes away */
+	KIND_SUBNETS,      /* ADDRESS/BITS; each stands for its parts too */
 	KIND_NETWORKS,     /* like KIND_WORDS; ids only where written in full */
 	KIND_IMAGES,       /* globs for normalised references; a star does not stand for slashes */
 	KIND_PATHS,        /* absolute paths; each stands for everything below it too */

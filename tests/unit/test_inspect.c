@@ -388,8 +388,17 @@ static const struct row rows[] = {
                 "{\"Name\":\"n\",\"Driver\":\"bridge\",\"IPAM\":{\"Driver\":\"default\",\"Config\":"
                 "[{\"Subnet\":\"192.0.2.0/24\"}]},\"Options\":{}}",
                 "/IPAM/Config/0/Subnet '192.0.2.0/24'"},
-        {"network", "{subnets: ['192.0.2.*']}",
+        {"network", "{subnets: [192.0.2.0/24]}",
                 "{\"Name\":\"n\",\"IPAM\":{\"Config\":[{\"Subnet\":\"192.0.2.0/24\"}]}}", ""},
+        {"network", "{subnets: [192.0.0.0/16, '2001:db8::/32']}",
+                "{\"Name\":\"n\",\"IPAM\":{\"Config\":[{\"Subnet\":\"192.0.2.0/24\"},"
+                "{\"Subnet\":\"2001:db8:1::/64\"},{\"Subnet\":\"192.0.2.0/1\"},"
+                "{\"Subnet\":\"192.1.0.0/24\"},{\"Subnet\":\"192.0.2.0\"},{\"Subnet\":\"192.0.2.0/"
+                "33\"},"
+                "{\"Subnet\":\"::/0\"}]}}",
+                "/IPAM/Config/2/Subnet '192.0.2.0/1'\n/IPAM/Config/3/Subnet '192.1.0.0/24'\n"
+                "/IPAM/Config/4/Subnet '192.0.2.0'\n/IPAM/Config/5/Subnet '192.0.2.0/33'\n"
+                "/IPAM/Config/6/Subnet '::/0'"},
         {"network", "{}",
                 "{\"Name\":\"n\",\"Driver\":\"bridge\",\"IPAM\":{\"Driver\":\"default\",\"Config\":"
                 "[]},\"Options\":{}}",
