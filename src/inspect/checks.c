@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "inspect/walk.h"
 
+#include <arpa/inet.h>
+
 #define CHECK(name)                                                                                \
 	void check_##name(struct walk *walk, const struct row *row, const struct json_node *value)
 
@@ -182,11 +184,6 @@ CHECK(SECURITY)
 	}
 }
 
-CHECK(IMAGE)
-{
-	require_word(walk, row, text_of(value));
-}
-
 /* ── Namespaces and networks ─────────────────────────────────────────────── */
 
 CHECK(NAMESPACE)
@@ -229,18 +226,34 @@ CHECK(JOIN)
 	require_word(walk, &network_row, walk->request->name);
 }
 
-/* "127.0.0.1:8080"; without a port, the Engine chooses one. */
+static bool is_address(struct slice text)
+{
+	char copy[INET6_ADDRSTRLEN];
+	struct in6_addr address;
+
+	if (text.len >= sizeof(copy)) {
+		return false;
+	}
+	copy[text_keep(copy, sizeof(copy), text)] = '\0';
+	return strlen(copy) == text.len && (inet_pton(AF_INET, copy, &address) == 1 ||
+	                                           inet_pton(AF_INET6, copy, &address) == 1);
+}
+
+/* "127.0.0.1:8080"; without a port, the Engine chooses one. It takes what is no address for all. */
 CHECK(PORT)
 {
-	const struct json_node *address = json_member(value, SLICE("HostIp"));
-	const struct json_node *port = json_member(value, SLICE("HostPort"));
+	const struct slice address = text_of(json_member(value, SLICE("HostIp")));
+	const struct slice port = text_of(json_member(value, SLICE("HostPort")));
 	char memory[INSPECT_WORD_MAX];
 	struct text text = text_over(memory, sizeof(memory));
 
-	text_add(&text, text_of(address).len > 0 ? text_of(address) : SLICE("0.0.0.0"));
+	text_add(&text, address.len > 0 ? address : SLICE("0.0.0.0"));
 	text_add(&text, SLICE(":"));
-	text_add(&text, text_of(port).len > 0 ? text_of(port) : SLICE("0"));
-	if (value->type != JSON_FALSE && (text.overflow || !allows(walk, row, text_slice(&text)))) {
+	text_add(&text, port.len > 0 ? port : SLICE("0"));
+	if (address.len > 0 && !is_address(address)) {
+		walk_find_in(walk, row, "HostIp", address, "is no IP address");
+	} else if (value->type != JSON_FALSE &&
+	           (text.overflow || !allows(walk, row, text_slice(&text)))) {
 		walk_find(walk, row, text_slice(&text), NULL);
 	}
 }
@@ -428,36 +441,52 @@ static void check_cpus(struct walk *walk, const struct json_node *host, int64_t 
 	}
 }
 
-/* The entry for `name` in a list of them. */
-static const struct json_node *ulimit_of(const struct json_node *list, struct slice name)
+static bool is_ascii(struct slice text)
 {
-	const struct json_node *found = NULL;
-
-	for (const struct json_node *at = json_first(list); at != NULL; at = json_next(list, at)) {
-		if (slice_equal(text_of(json_member(at, SLICE("Name"))), name)) {
-			found = at;
+	for (size_t i = 0; i < text.len; i++) {
+		if ((unsigned char)text.ptr[i] >= 0x80) {
+			return false;
 		}
 	}
-	return found;
+	return true;
+}
+
+/*
+ * NULL: all entries for `name` in the list, one at least, are within the limit. The Engine writes
+ * names in capitals, where letters beyond ASCII become letters of ASCII.
+ */
+static const char *check_ulimit(const struct json_node *list, struct slice name, int64_t most)
+{
+	const char *problem = "must be given";
+
+	for (const struct json_node *at = json_first(list); at != NULL; at = json_next(list, at)) {
+		const struct slice given = text_of(json_member(at, SLICE("Name")));
+		const bool named = slice_equal_nocase(given, name);
+		const int64_t hard = number_of(at, "Hard");
+		const int64_t soft = number_of(at, "Soft");
+		if (!named && is_ascii(given)) {
+			continue;
+		}
+		if (hard < 0 || soft < 0 || hard > most || soft > most) {
+			return "is not within the limit";
+		}
+		problem = named ? NULL : problem;
+	}
+	return problem;
 }
 
 static void check_ulimits(
         struct walk *walk, const struct json_node *host, const struct limits *limits)
 {
-	const struct json_node *list = host == NULL ? NULL : json_member(host, SLICE("Ulimits"));
+	static const struct json_node none = {.type = JSON_ARRAY, .size = 1};
+	const struct json_node *given = host == NULL ? NULL : json_member(host, SLICE("Ulimits"));
+	const struct json_node *list = given == NULL ? &none : given;
 
 	for (unsigned i = 0; i < limits->ulimit_count; i++) {
-		const struct json_node *one =
-		        list == NULL ? NULL : ulimit_of(list, limits->ulimits[i].name);
-		const int64_t hard = number_of(one, "Hard");
-		const int64_t soft = number_of(one, "Soft");
-		if (one == NULL) {
-			walk_find_in(walk, &limit_row, "Ulimits", limits->ulimits[i].name,
-			        "must be given");
-		} else if (hard < 0 || soft < 0 || hard > limits->ulimits[i].most ||
-		           soft > limits->ulimits[i].most) {
-			walk_find_in(walk, &limit_row, "Ulimits", limits->ulimits[i].name,
-			        "is not within the limit");
+		const struct slice name = limits->ulimits[i].name;
+		const char *problem = check_ulimit(list, name, limits->ulimits[i].most);
+		if (problem != NULL) {
+			walk_find_in(walk, &limit_row, "Ulimits", name, problem);
 		}
 	}
 }

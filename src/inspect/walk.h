@@ -84,7 +84,6 @@ CHECK(CLOSED);     /* a value that is allowed only if the key allows anything */
 CHECK(COMMAND);    /* words of a command */
 CHECK(CREATION);   /* HostConfig, or NULL: what must be there */
 CHECK(DEVICE);     /* DeviceMapping as a whole */
-CHECK(IMAGE);      /* a reference of an image */
 CHECK(JOIN);       /* the network in the path */
 CHECK(LIMITS);     /* limits that HostConfig, or an update, sets */
 CHECK(MODE);       /* the network of a container */

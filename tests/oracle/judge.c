@@ -36,7 +36,7 @@ static const struct judged {
         {'E', "POST", "/v1.41/containers/app/exec"},
         {'V', "POST", "/v1.41/volumes/create"},
         {'N', "POST", "/v1.41/networks/create"},
-        {'J', "POST", "/v1.41/networks/app/connect"},
+        {'J', "POST", "/v1.41/networks/ci/connect"},
 };
 
 static struct docker_request requests[ARRAY_LEN(judged)];

@@ -197,7 +197,7 @@ static const struct row rows[] = {
                 MOUNT("\"Type\":\"volume\",\"VolumeOptions\":{\"Labels\":{\"x.y\":\"1\"}}"),
                 "/HostConfig/Mounts/0/VolumeOptions/Labels/x.y 'x.y'"},
         {"create", "{images: [busybox]}", MOUNT("\"Type\":\"image\",\"Source\":\"alpine\""),
-                "/HostConfig/Mounts/0/Source 'alpine'"},
+                "/Image: must be given\n/HostConfig/Mounts/0/Source 'alpine'"},
         {"create", "{}",
                 MOUNT("\"Type\":\"tmpfs\",\"TmpfsOptions\":{\"Options\":[[\"exec\"],"
                       "[\"size\",\"64m\"],[\"suid\"]]}"),

@@ -146,10 +146,21 @@ type badField struct {
 	texts []string
 }
 
+// Fields that every body has, as "owner.name".
+var needed = map[string]bool{}
+
 var badFields = map[byte][]badField{}
 
 // prepare fills the tables, before the goroutines start.
-func prepare() {
+func prepare(rules string) {
+	if rules == "narrow" {
+		for name, values := range narrowSamples {
+			samples[name] = values
+		}
+		for _, name := range narrowNeeds {
+			needed[name] = true
+		}
+	}
 	var visit func(kind reflect.Type)
 	visit = func(kind reflect.Type) {
 		switch kind.Kind() {
@@ -274,11 +285,14 @@ func (g *generator) fillList(kind reflect.Type) *node {
 func (g *generator) fillStruct(kind reflect.Type) *node {
 	whole := object()
 	for _, one := range fieldTable[kind] {
-		if !g.chance(g.density) {
+		must := needed[one.owner+"."+one.name]
+		if !must && !g.chance(g.density) {
 			continue
 		}
 		found := samples[one.owner+"."+one.name]
-		if found.fine != nil {
+		if must && found.fine == nil {
+			whole.add(one.name, g.fillStruct(one.kind.Elem()))
+		} else if found.fine != nil {
 			whole.add(one.name, parse(g.pick(found.fine)))
 		} else {
 			whole.add(one.name, g.fill(one.kind))
@@ -365,6 +379,7 @@ func init() {
 		{"deep", 2, deepen},
 		{"empty", 5, empty},
 		{"move", 4, move},
+		{"remove", 6, remove},
 		{"root", 1, changeRoot},
 	}
 }
@@ -718,6 +733,15 @@ func move(g *generator, _ *body, root *node) bool {
 	m := one.members[i]
 	full := objects(root)
 	g.insert(g.pickNode(full), member{m.name, m.raw, m.value.copy()})
+	return true
+}
+
+func remove(g *generator, _ *body, root *node) bool {
+	one, i := g.someMember(root)
+	if one == nil {
+		return false
+	}
+	one.members = append(one.members[:i], one.members[i+1:]...)
 	return true
 }
 
