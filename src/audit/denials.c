@@ -123,7 +123,7 @@ static void add_reason(const struct denial *denial, struct text *message, struct
 		policy_advise(denial->policy, denial->request, advice);
 		return;
 	}
-	findings_add_denial(denial->findings, docker_operation_name(denial->request->id),
+	findings_add_denial(denial->findings, docker_operation_name(denial->request->served_id),
 	        policy_name(denial->policy), message);
 	findings_advise(denial->findings, advice);
 }

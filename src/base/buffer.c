@@ -49,13 +49,12 @@ static struct buffer *take(struct buffer_lender *lender, struct pool *pool)
 
 static struct pool *home_of(struct buffer_lender *lender, const struct buffer *buffer)
 {
-	struct pool *const pools[] = {&lender->small, &lender->large, &lender->whole};
-	unsigned i = 0;
+	const size_t size = buffer->size + sizeof(*buffer);
 
-	while (pools[i]->object_size != buffer->size + sizeof(*buffer)) {
-		i++;
+	if (size == lender->small.object_size) {
+		return &lender->small;
 	}
-	return pools[i];
+	return size == lender->large.object_size ? &lender->large : &lender->whole;
 }
 
 bool buffer_borrow(struct buffer_lender *lender, struct buffer **buffer)
@@ -139,36 +138,16 @@ void buffer_cut(struct buffer *buffer, size_t offset, size_t len)
 	buffer->end -= (uint32_t)len;
 }
 
-/* Move the bytes behind the first `judged` on, so that `len` bytes fit in front of them. */
-static bool make_front(struct buffer *buffer, size_t judged, size_t len)
+bool buffer_make_front(struct buffer *buffer, size_t judged, size_t len)
 {
 	const size_t cut = buffer->raw + judged;
-	const size_t more = len > cut ? len - cut : 0;
+	const size_t more = len - cut;
 
 	if (more > buffer_room(buffer)) {
 		return false;
 	}
-	if (more > 0) {
-		memmove(buffer->bytes + cut + more, buffer->bytes + cut, buffer->end - cut);
-		buffer->raw += (uint32_t)more;
-		buffer->end += (uint32_t)more;
-	}
-	return true;
-}
-
-bool buffer_replace(struct buffer *buffer, size_t judged, struct slice head, struct slice body)
-{
-	ASSERT(buffer_is_sent(buffer) && buffer->raw + judged <= buffer->end);
-	if (!make_front(buffer, judged, head.len + body.len)) {
-		return false;
-	}
-	const uint32_t cut = buffer->raw + (uint32_t)judged;
-	buffer->start = cut - (uint32_t)(head.len + body.len);
-	char *at = mempcpy(buffer->bytes + buffer->start, head.ptr, head.len);
-	if (body.len > 0) {
-		memcpy(at, body.ptr, body.len);
-	}
-	buffer->ready = cut;
-	buffer->raw = cut;
+	memmove(buffer->bytes + cut + more, buffer->bytes + cut, buffer->end - cut);
+	buffer->raw += (uint32_t)more;
+	buffer->end += (uint32_t)more;
 	return true;
 }

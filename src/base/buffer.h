@@ -154,12 +154,35 @@ static inline void buffer_skip(struct buffer *buffer, size_t judged)
 }
 
 /*
+ * Move the bytes behind the first `judged` on, so that `len` bytes, which do not fit in front of
+ * them, do. False if there is no room.
+ */
+bool buffer_make_front(struct buffer *buffer, size_t judged, size_t len) MUST_USE;
+
+/*
  * Replace the first `judged` of the bytes to judge by `head` and `body`, which are then to be
  * sent; neither is in the buffer. No other bytes may be waiting to be sent. False if there is no
  * room: neither the headroom nor the rest of the buffer is enough.
  */
-bool buffer_replace(
-        struct buffer *buffer, size_t judged, struct slice head, struct slice body) MUST_USE;
+static inline bool buffer_replace(
+        struct buffer *buffer, size_t judged, struct slice head, struct slice body)
+{
+	const size_t len = head.len + body.len;
+
+	ASSERT(buffer_is_sent(buffer) && buffer->raw + judged <= buffer->end);
+	if (UNLIKELY(len > buffer->raw + judged) && !buffer_make_front(buffer, judged, len)) {
+		return false;
+	}
+	const uint32_t cut = buffer->raw + (uint32_t)judged;
+	buffer->start = cut - (uint32_t)len;
+	memcpy(buffer->bytes + buffer->start, head.ptr, head.len);
+	if (UNLIKELY(body.len > 0)) {
+		memcpy(buffer->bytes + cut - body.len, body.ptr, body.len);
+	}
+	buffer->ready = cut;
+	buffer->raw = cut;
+	return true;
+}
 
 /*
  * Remove `len` of the bytes to judge, `offset` bytes behind the first: framing, between what stays.

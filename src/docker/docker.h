@@ -180,6 +180,14 @@ struct slice docker_versioned_path(
 void docker_add_name(unsigned id, struct slice query, struct text *text);
 void docker_add_image(unsigned id, struct slice query, struct text *text);
 
+/*
+ * Take the next parameter from the front of the query of a routed request, decoded as Go's
+ * url.ParseQuery does; its bytes are appended to `memory`. False if there is none any more, or if
+ * `memory` is full.
+ */
+bool docker_next_parameter(struct slice *query, struct text *memory, struct slice *ret_name,
+        struct slice *ret_value) MUST_USE;
+
 /* Whether a 200 to attach or exec start with this Content-Type is a raw stream. */
 bool docker_is_raw_stream(struct slice content_type);
 

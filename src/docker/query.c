@@ -134,3 +134,36 @@ void docker_add_image(unsigned id, struct slice query, struct text *text)
 		add_plain(tag, text);
 	}
 }
+
+/* ── Parameters ──────────────────────────────────────────────────────────── */
+
+/* The escapes were checked when the request was routed. */
+static struct slice decode(struct slice value, struct text *memory)
+{
+	const size_t start = memory->len;
+
+	while (value.len > 0) {
+		const bool is_escape = value.ptr[0] == '%';
+		const char raw = value.ptr[0] == '+' ? ' ' : value.ptr[0];
+		text_add_char(memory, is_escape ? (char)path_escaped_byte(value) : raw);
+		value = slice_behind(value, is_escape ? 3 : 1);
+	}
+	return slice_behind(text_slice(memory), start);
+}
+
+bool docker_next_parameter(
+        struct slice *query, struct text *memory, struct slice *ret_name, struct slice *ret_value)
+{
+	struct slice pair = {"", 0};
+	struct slice name = {"", 0};
+
+	while (pair.len == 0) { /* "&&" is nothing */
+		if (query->len == 0 || !slice_next(query, '&', &pair)) {
+			return false;
+		}
+	}
+	(void)slice_next(&pair, '=', &name);
+	*ret_name = decode(name, memory);
+	*ret_value = decode(pair.ptr == NULL ? (struct slice){"", 0} : pair, memory);
+	return !memory->overflow;
+}

@@ -98,32 +98,43 @@ static void deny_body(struct gate_decision *decision, const struct findings *fin
 	}
 }
 
-/* What the head says of the body. False and findings: the body need not be read. */
-static bool check_carrier(const struct inspect_operation *operation,
-        const struct gate_decision *decision, struct findings *findings)
+/* What the head says: the query, and of the body what it is. False: the decision is made. */
+static bool check_request(const struct inspect_operation *operation,
+        const struct gate_question *question, struct gate_decision *decision,
+        struct findings *findings)
 {
-	const enum http_error error = http_check_json(decision->head);
+	const bool reads_query = inspect_operation_reads_query(operation);
+	const bool reads_body = inspect_operation_reads_body(operation);
+	const enum http_error error = reads_body ? http_check_json(decision->head) : HTTP_OK;
 
-	if (inspect_request(operation, decision->request, findings) && error != HTTP_OK) {
+	if (reads_query && question->memory == NULL) {
+		decision->action = GATE_NEED_MEMORY;
+		return false;
+	}
+	const bool readable = inspect_request(operation, decision->request, findings);
+	if (readable && error != HTTP_OK) {
 		findings_add(findings, SLICE("head"), http_error_text(error));
+	} else if (readable && reads_query) {
+		inspect_query(operation, decision->request, decision->head->query, question->memory,
+		        findings);
+	}
+	if (findings->count > 0) {
+		deny_body(decision, findings);
 	}
 	return findings->count == 0;
 }
 
-/* The blocks of the policy. */
-static void inspect(const struct gate_question *question, struct gate_scratch *scratch,
-        struct gate_decision *decision)
+/* By a block of the policy. */
+static void inspect(const struct inspection *inspection, const struct gate_question *question,
+        struct gate_scratch *scratch, struct gate_decision *decision)
 {
-	const struct inspection *inspection =
-	        policy_inspection(decision->policy, decision->request->served_id);
 	struct findings *findings = &scratch->findings;
 
-	if (inspection == NULL || decision->verdict.observed) {
+	findings_begin(findings, inspection->constraints);
+	if (!check_request(inspection->operation, question, decision, findings)) {
 		return;
 	}
-	findings_begin(findings, inspection->constraints);
-	if (!check_carrier(inspection->operation, decision, findings)) {
-		deny_body(decision, findings);
+	if (!inspect_operation_reads_body(inspection->operation)) {
 		return;
 	}
 	if (decision->head->head.content_length > INSPECT_BODY_MAX) {
@@ -171,8 +182,11 @@ static void decide(const struct gate_config *config, const struct gate_question 
 		return;
 	}
 	judge(config, scratch->judging, decision);
-	if (decision->verdict.allowed) {
-		inspect(question, scratch, decision);
+	const struct inspection *inspection =
+	        policy_inspection(decision->policy, decision->request->served_id);
+	if (UNLIKELY(inspection != NULL) && decision->verdict.allowed &&
+	        !decision->verdict.observed) {
+		inspect(inspection, question, scratch, decision);
 	}
 }
 
@@ -204,7 +218,7 @@ void gate_add_denial(const struct gate_decision *decision, struct text *text)
 		policy_add_denial(decision->policy, decision->request, &decision->verdict, text);
 		return;
 	}
-	findings_add_denial(decision->findings, docker_operation_name(decision->request->id),
+	findings_add_denial(decision->findings, docker_operation_name(decision->request->served_id),
 	        policy_name(decision->policy), text);
 }
 

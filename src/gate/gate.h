@@ -41,7 +41,7 @@ struct gate_question {
 	struct http_scan *scan; /* state of the search for the end of the head; zeroed before the
 	                           first call */
 	struct slice body;      /* the whole body without its framing; ptr NULL: it was not read */
-	struct inspect_memory *memory; /* for judging the body */
+	struct inspect_memory *memory; /* for judging query and body; NULL: none yet */
 };
 
 /* Memory for one call; one for each thread. */
@@ -58,6 +58,7 @@ enum gate_action {
 	GATE_RESPOND,     /* the proxy responds itself, with `outcome` */
 	GATE_NEED_HEAD,   /* more bytes: the head is incomplete */
 	GATE_NEED_BODY,   /* the whole body, up to INSPECT_BODY_MAX; `head` and `request` are set */
+	GATE_NEED_MEMORY, /* a `memory` for the question */
 	GATE_NEED_LOOKUP, /* what the Engine knows of an object; no check asks for it yet */
 };
 

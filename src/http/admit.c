@@ -65,7 +65,7 @@ enum http_error http_check_json(const struct http_request *request)
 	if (!has_body(&request->head)) {
 		return HTTP_BAD_NO_BODY;
 	}
-	if (http_field_value(&request->head, HTTP_NAME_CONTENT_ENCODING).ptr != NULL) {
+	if (http_other_value(&request->head, SLICE("content-encoding")).ptr != NULL) {
 		return HTTP_BAD_ENCODED;
 	}
 	return type.ptr != NULL && slice_equal_nocase(media_type(type), SLICE("application/json"))

@@ -78,6 +78,16 @@ static inline enum http_name name_lookup(struct slice name)
 	return HTTP_NAME_OTHER;
 }
 
+struct slice http_other_value(const struct http_head *head, struct slice name)
+{
+	for (unsigned i = 0; i < head->field_count; i++) {
+		if (slice_equal_nocase(head->fields[i].name, name)) {
+			return head->fields[i].value;
+		}
+	}
+	return (struct slice){NULL, 0};
+}
+
 struct slice http_field_value(const struct http_head *head, enum http_name name)
 {
 	for (unsigned i = 0; i < head->field_count; i++) {
@@ -222,8 +232,6 @@ static bool note_field(
 	case HTTP_NAME_OTHER:
 	case HTTP_NAME_X_API_KEY:
 	case HTTP_NAME_CONTENT_TYPE:
-	case HTTP_NAME_CONTENT_ENCODING:
-	case HTTP_NAME_EXPECT:
 	case HTTP_NAME_ORIGIN:
 	case HTTP_NAME_HTTP2_SETTINGS:
 	case HTTP_NAME_KEEP_ALIVE:

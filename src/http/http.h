@@ -140,6 +140,8 @@ enum http_error http_response_parse(struct slice bytes, struct http_field *field
 
 /* The value of the first field called `name`; ptr NULL: no such field. */
 struct slice http_field_value(const struct http_head *head, enum http_name name);
+/* The same for a field that is not in http/fields.def; `name` in any case. Slow. */
+struct slice http_other_value(const struct http_head *head, struct slice name);
 
 /* ── Forms and browsers ──────────────────────────────────────────────────── */
 

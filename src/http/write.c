@@ -48,8 +48,8 @@ static inline bool is_passed_to_engine(
 		return false;
 	}
 	/* Nobody waits any more for the Engine to ask for a body that is at hand. */
-	if (field->known == HTTP_NAME_EXPECT) {
-		return !options->has_body;
+	if (UNLIKELY(options->has_body) && slice_equal_nocase(field->name, SLICE("expect"))) {
+		return false;
 	}
 	return field->known != HTTP_NAME_X_API_KEY || options->api_key.ptr == NULL;
 }

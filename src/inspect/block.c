@@ -6,6 +6,8 @@
 static const char *const names[INSPECT_BLOCK_COUNT] = {
         [INSPECT_CREATE] = "create",
         [INSPECT_EXEC] = "exec",
+        [INSPECT_BUILD] = "build",
+        [INSPECT_IMAGE] = "image",
 };
 
 const char *inspect_block_name(enum inspect_block block)

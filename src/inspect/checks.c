@@ -52,9 +52,36 @@ CHECK(NEEDED)
 {
 	const struct slice word = text_of(value);
 
-	if (!allows(walk, row, word)) {
+	if (word.len == 0 ? !set_of(walk, row->key)->any : !allows(walk, row, word)) {
 		walk_find(walk, row, word, word.len == 0 ? "must be given" : NULL);
 	}
+}
+
+/* A number as strconv.Atoi takes it, in another spelling than the shortest. */
+static bool is_odd_number(struct slice word)
+{
+	const bool sign = word.len > 0 && (word.ptr[0] == '+' || word.ptr[0] == '-');
+	const struct slice digits = slice_behind(word, sign);
+	uint64_t number;
+
+	return slice_to_u64(digits, UINT64_MAX, &number) == 0 &&
+	       (sign || (digits.len > 1 && digits.ptr[0] == '0'));
+}
+
+/* "user", "user:group" */
+CHECK(USER)
+{
+	struct slice rest = text_of(value);
+	struct slice part;
+
+	while (!set_of(walk, row->key)->any && slice_next(&rest, ':', &part)) {
+		if (is_odd_number(part)) {
+			walk_find(walk, row, text_of(value),
+			        "must be a name, or a number without a sign and zeros in front");
+			return;
+		}
+	}
+	check_NEEDED(walk, row, value);
 }
 
 CHECK(NAME)
@@ -219,42 +246,58 @@ CHECK(NETWORK)
 
 static const struct row network_row = {.key = KEY_CREATE_networks, .fine = "none"};
 
-CHECK(JOIN)
+/*
+ * Append an address of a port in its canonical spelling. False: it is no address. The Engine then
+ * takes all addresses, as it does for an empty one.
+ */
+static bool add_address(struct slice address, struct text *text)
 {
-	(void)row;
-	(void)value;
-	require_word(walk, &network_row, walk->request->name);
-}
+	char memory[INET6_ADDRSTRLEN];
+	struct text copy = text_over(memory, sizeof(memory));
+	struct in_addr short_one;
+	struct in6_addr long_one;
+	const char *name = NULL;
 
-static bool is_address(struct slice text)
-{
-	char copy[INET6_ADDRSTRLEN];
-	struct in6_addr address;
-
-	if (text.len >= sizeof(copy)) {
+	text_add(&copy, address.len > 0 ? address : SLICE("0.0.0.0"));
+	text_add_char(&copy, '\0');
+	if (copy.overflow || strlen(memory) + 1 != copy.len) {
 		return false;
 	}
-	copy[text_keep(copy, sizeof(copy), text)] = '\0';
-	return strlen(copy) == text.len && (inet_pton(AF_INET, copy, &address) == 1 ||
-	                                           inet_pton(AF_INET6, copy, &address) == 1);
+	if (inet_pton(AF_INET, memory, &short_one) == 1) {
+		name = inet_ntop(AF_INET, &short_one, memory, sizeof(memory));
+	} else if (inet_pton(AF_INET6, memory, &long_one) == 1) {
+		/* The Engine reads ::ffff:127.0.0.1 as 127.0.0.1. */
+		name = IN6_IS_ADDR_V4MAPPED(&long_one)
+		               ? inet_ntop(AF_INET, &long_one.s6_addr[12], memory, sizeof(memory))
+		               : inet_ntop(AF_INET6, &long_one, memory, sizeof(memory));
+	}
+	text_add(text, slice_of(name == NULL ? "" : name));
+	return name != NULL;
 }
 
-/* "127.0.0.1:8080"; without a port, the Engine chooses one. It takes what is no address for all. */
-CHECK(PORT)
+static void require_port(
+        struct walk *walk, const struct row *row, struct slice address, struct slice port)
 {
-	const struct slice address = text_of(json_member(value, SLICE("HostIp")));
-	const struct slice port = text_of(json_member(value, SLICE("HostPort")));
 	char memory[INSPECT_WORD_MAX];
 	struct text text = text_over(memory, sizeof(memory));
 
-	text_add(&text, address.len > 0 ? address : SLICE("0.0.0.0"));
+	if (!add_address(address, &text)) {
+		walk_find(walk, row, address, "is not an IP address");
+		return;
+	}
 	text_add(&text, SLICE(":"));
 	text_add(&text, port.len > 0 ? port : SLICE("0"));
-	if (address.len > 0 && !is_address(address)) {
-		walk_find_in(walk, row, "HostIp", address, "is no IP address");
-	} else if (value->type != JSON_FALSE &&
-	           (text.overflow || !allows(walk, row, text_slice(&text)))) {
+	if (text.overflow || !allows(walk, row, text_slice(&text))) {
 		walk_find(walk, row, text_slice(&text), NULL);
+	}
+}
+
+/* "127.0.0.1:8080"; without a port, the Engine chooses one. */
+CHECK(PORT)
+{
+	if (value->type != JSON_FALSE) {
+		require_port(walk, row, text_of(json_member(value, SLICE("HostIp"))),
+		        text_of(json_member(value, SLICE("HostPort"))));
 	}
 }
 
@@ -382,6 +425,135 @@ CHECK(VOLUME)
 	(void)value;
 }
 
+/* ── Queries ─────────────────────────────────────────────────────────────── */
+
+static const struct row pull_row = {.key = KEY_IMAGE_pull, .fine = ""};
+static const struct row push_row = {.key = KEY_IMAGE_push, .fine = ""};
+static const struct row tag_row = {.key = KEY_IMAGE_tag, .fine = ""};
+static const struct row import_row = {.key = KEY_IMAGE_import, .fine = ""};
+static const struct row load_row = {.key = KEY_IMAGE_load, .fine = ""};
+
+/* A finding about a parameter, or, with NULL, about the path. */
+static void find_in_request(struct walk *walk, const struct row *row, const char *parameter,
+        struct slice word, const char *problem)
+{
+	walk->parameter = parameter == NULL ? (struct slice){NULL, 0} : slice_of(parameter);
+	walk->absent = parameter == NULL ? SLICE("path") : (struct slice){NULL, 0};
+	walk_find(walk, row, word, problem);
+	walk->parameter = walk->absent = (struct slice){NULL, 0};
+}
+
+/* The value of a parameter. Given twice, readers differ in which one counts. */
+static struct slice parameter_of(struct walk *walk, const struct row *row, const char *name)
+{
+	struct slice rest = walk->query;
+	struct slice found = {"", 0};
+	struct slice key;
+	struct slice value;
+	unsigned count = 0;
+
+	while (docker_next_parameter(&rest, &walk->spelled, &key, &value)) {
+		if (slice_equal(key, slice_of(name))) {
+			found = value;
+			count++;
+		}
+	}
+	if (count > 1) {
+		find_in_request(walk, row, name, found, "the parameter is given twice");
+	}
+	return found;
+}
+
+/* Whether the reference has a tag or a digest. */
+static bool has_tag(struct slice image)
+{
+	const char *slash = memrchr(image.ptr, '/', image.len);
+	const struct slice last =
+	        slash == NULL ? image : slice_behind(image, (size_t)(slash + 1 - image.ptr));
+
+	return memchr(last.ptr, ':', last.len) != NULL || memchr(last.ptr, '@', last.len) != NULL;
+}
+
+/* `standard`: what the Engine takes where there is no tag; a star: all of them. */
+static void check_reference(struct walk *walk, const struct row *row, const char *parameter,
+        struct slice image, const char *standard)
+{
+	const struct slice tag = parameter_of(walk, row, "tag");
+	const bool is_digest = memchr(tag.ptr, ':', tag.len) != NULL;
+	char memory[512];
+	struct text text = text_over(memory, sizeof(memory));
+
+	text_add(&text, image);
+	if (tag.len > 0 && has_tag(image)) {
+		find_in_request(walk, row, "tag", tag, "the image has a tag already");
+	} else if (tag.len > 0 || !has_tag(image)) {
+		text_add(&text, is_digest ? SLICE("@") : SLICE(":"));
+		text_add(&text, tag.len > 0 ? tag : slice_of(standard));
+	}
+	if (text.overflow || !allows(walk, row, text_slice(&text))) {
+		find_in_request(walk, row, parameter, text_slice(&text), NULL);
+	}
+}
+
+CHECK(JOIN)
+{
+	const struct slice network = walk->request->name;
+
+	(void)row;
+	(void)value;
+	if (!allows(walk, &network_row, network)) {
+		find_in_request(walk, &network_row, NULL, network, NULL);
+	}
+}
+
+CHECK(PULL)
+{
+	(void)row;
+	(void)value;
+	check_reference(
+	        walk, &pull_row, "fromImage", parameter_of(walk, &pull_row, "fromImage"), "*");
+}
+
+CHECK(PUSH)
+{
+	(void)row;
+	(void)value;
+	check_reference(walk, &push_row, NULL, walk->request->name, "*");
+}
+
+CHECK(TAG)
+{
+	(void)row;
+	(void)value;
+	check_reference(walk, &tag_row, "repo", parameter_of(walk, &tag_row, "repo"), "latest");
+}
+
+/* Without a name, the image has only its id. */
+CHECK(COMMIT)
+{
+	if (parameter_of(walk, &tag_row, "repo").len > 0) {
+		check_TAG(walk, row, value);
+	}
+}
+
+CHECK(IMPORT)
+{
+	(void)row;
+	(void)value;
+	if (!set_of(walk, KEY_IMAGE_import)->any) {
+		find_in_request(walk, &import_row, NULL, SLICE("/images/create"), NULL);
+	}
+}
+
+CHECK(LOAD)
+{
+	(void)row;
+	(void)value;
+	if (!set_of(walk, KEY_IMAGE_load)->any) {
+		find_in_request(walk, &load_row, NULL, SLICE("/images/load"), NULL);
+	}
+}
+
 /* ── Limits ──────────────────────────────────────────────────────────────── */
 
 static const struct row limit_row = {.key = KEY_CREATE_require};
@@ -441,52 +613,54 @@ static void check_cpus(struct walk *walk, const struct json_node *host, int64_t 
 	}
 }
 
-static bool is_ascii(struct slice text)
+static bool is_within(const struct json_node *ulimit, int64_t most)
 {
-	for (size_t i = 0; i < text.len; i++) {
-		if ((unsigned char)text.ptr[i] >= 0x80) {
-			return false;
-		}
-	}
-	return true;
+	const int64_t hard = number_of(ulimit, "Hard");
+	const int64_t soft = number_of(ulimit, "Soft");
+
+	return hard >= 0 && soft >= 0 && hard <= most && soft <= most;
 }
 
-/*
- * NULL: all entries for `name` in the list, one at least, are within the limit. The Engine writes
- * names in capitals, where letters beyond ASCII become letters of ASCII.
- */
-static const char *check_ulimit(const struct json_node *list, struct slice name, int64_t most)
+/* The Engine compares names without their case, and sets all that are given for one. */
+static void check_ulimit(
+        struct walk *walk, const struct json_node *list, struct slice name, int64_t most)
 {
-	const char *problem = "must be given";
+	bool found = false;
 
-	for (const struct json_node *at = json_first(list); at != NULL; at = json_next(list, at)) {
-		const struct slice given = text_of(json_member(at, SLICE("Name")));
-		const bool named = slice_equal_nocase(given, name);
-		const int64_t hard = number_of(at, "Hard");
-		const int64_t soft = number_of(at, "Soft");
-		if (!named && is_ascii(given)) {
+	for (const struct json_node *at = list == NULL ? NULL : json_first(list); at != NULL;
+	        at = json_next(list, at)) {
+		if (!slice_equal_nocase(text_of(json_member(at, SLICE("Name"))), name)) {
 			continue;
 		}
-		if (hard < 0 || soft < 0 || hard > most || soft > most) {
-			return "is not within the limit";
+		found = true;
+		if (!is_within(at, most)) {
+			walk_find_in(walk, &limit_row, "Ulimits", name, "is not within the limit");
 		}
-		problem = named ? NULL : problem;
 	}
-	return problem;
+	if (!found) {
+		walk_find_in(walk, &limit_row, "Ulimits", name, "must be given");
+	}
 }
 
 static void check_ulimits(
         struct walk *walk, const struct json_node *host, const struct limits *limits)
 {
-	static const struct json_node none = {.type = JSON_ARRAY, .size = 1};
-	const struct json_node *given = host == NULL ? NULL : json_member(host, SLICE("Ulimits"));
-	const struct json_node *list = given == NULL ? &none : given;
+	const struct json_node *list = host == NULL ? NULL : json_member(host, SLICE("Ulimits"));
 
 	for (unsigned i = 0; i < limits->ulimit_count; i++) {
-		const struct slice name = limits->ulimits[i].name;
-		const char *problem = check_ulimit(list, name, limits->ulimits[i].most);
-		if (problem != NULL) {
-			walk_find_in(walk, &limit_row, "Ulimits", name, problem);
+		check_ulimit(walk, list, limits->ulimits[i].name, limits->ulimits[i].most);
+	}
+}
+
+/* The Engine writes it in capitals, and a dotless i or a long s is a capital I or S then. */
+CHECK(LETTERS)
+{
+	const struct slice word = text_of(value);
+
+	for (size_t i = 0; i < word.len; i++) {
+		if (!ascii_is_alnum(word.ptr[i])) {
+			walk_find(walk, row, word, "is not a name in ASCII letters");
+			return;
 		}
 	}
 }
@@ -510,12 +684,29 @@ CHECK(LIMITS)
 	}
 }
 
+/* Engines publish a port whose list is empty as one with an empty element: on all addresses. */
+static void check_empty_ports(struct walk *walk, const struct json_node *host)
+{
+	static const struct row port_row = {.key = KEY_CREATE_publish, .fine = ""};
+	const struct json_node *ports =
+	        host == NULL ? NULL : json_member(host, SLICE("PortBindings"));
+
+	for (const struct json_node *at = ports == NULL ? NULL : json_first(ports); at != NULL;
+	        at = json_next(ports, at)) {
+		const struct slice all = SLICE("0.0.0.0:0");
+		if (json_first(at) == NULL && !allows(walk, &port_row, all)) {
+			walk_find_in(walk, &port_row, "PortBindings", all, NULL);
+		}
+	}
+}
+
 CHECK(CREATION)
 {
 	const struct json_node *mode =
 	        value == NULL ? NULL : json_member(value, SLICE("NetworkMode"));
 
 	check_LIMITS(walk, row, value);
+	check_empty_ports(walk, value);
 	if (mode == NULL || mode->type == JSON_NULL) {
 		const struct slice bridge = SLICE("bridge");
 		if (!allows(walk, &network_row, bridge)) {

@@ -40,7 +40,7 @@ void findings_add_sentence(const struct findings *findings, unsigned i, struct t
 	const struct text_shown pointer =
 	        text_show((struct slice){finding->pointer, finding->pointer_len});
 
-	text_add_format(text, "%s: ", pointer.text);
+	text_add_format(text, "%s: ", finding->pointer_len == 0 ? "body" : pointer.text);
 	if (finding->problem != NULL) {
 		text_add_format(text, "%s%s%s%s", finding->word_len > 0 ? "'" : "", word.text,
 		        finding->word_len > 0 ? "': " : "", finding->problem);
@@ -147,7 +147,7 @@ void findings_add_denial(const struct findings *findings, const char *operation,
 	enum { SHOWN = 4 };
 	const struct place place = findings->constraints->place;
 
-	text_add_format(text, "%s: policy '%s' does not allow this body (%s:%u, '%s')", operation,
+	text_add_format(text, "%s: policy '%s' does not allow this (%s:%u, '%s')", operation,
 	        policy, place.file, place.line, inspect_block_name(findings->constraints->block));
 	for (unsigned i = 0; i < kept(findings) && i < SHOWN; i++) {
 		text_add(text, i == 0 ? SLICE(": ") : SLICE("; "));

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * inspect — what the body of a request asks for, and whether a policy allows it.
+ * inspect — what the body and the query of a request ask for, and whether a policy allows it.
  *
- * A policy may have blocks (`create`, `exec`) that constrain the bodies of some operations
- * (operations.def). A block sets keys (keys.def); each field of a body (fields.def) is harmless
- * or is opened by a key. A new field of the API is a row; what no row knows is refused.
+ * A policy may have blocks (`create`, `exec`, `build`, `image`) that constrain the bodies and
+ * queries of some operations (operations.def). A block sets keys (keys.def); each field of a body
+ * (fields.def) and each parameter of a query (query.def) is harmless or is opened by a key. A new
+ * field of the API is a row; what no row knows is refused.
  *
  * Judging is pure. It collects everything that is wrong with a body, so that a client and an
  * operator see all of it at once.
@@ -32,6 +33,8 @@ enum {
 enum inspect_block {
 	INSPECT_CREATE,
 	INSPECT_EXEC,
+	INSPECT_BUILD,
+	INSPECT_IMAGE,
 	INSPECT_BLOCK_COUNT,
 };
 
@@ -57,8 +60,9 @@ struct inspect_operation;
 /* NULL: no block constrains requests of the id. */
 const struct inspect_operation *inspect_operation_of(unsigned id);
 enum inspect_block inspect_operation_block(const struct inspect_operation *operation);
-/* False: the block covers the operation without its body. */
-bool inspect_operation_reads(const struct inspect_operation *operation);
+/* What a block looks into. Neither: it covers the operation, because of what that acts on. */
+bool inspect_operation_reads_body(const struct inspect_operation *operation);
+bool inspect_operation_reads_query(const struct inspect_operation *operation);
 
 /* ── Findings ────────────────────────────────────────────────────────────── */
 
@@ -90,7 +94,7 @@ void findings_add_sentence(const struct findings *findings, unsigned i, struct t
  */
 void findings_advise(const struct findings *findings, struct text *text);
 /*
- * Append the sentences for the client: "container.create: policy 'ci' does not allow this body
+ * Append the sentences for the client: "container.create: policy 'ci' does not allow this
  * (ci.yaml:7, 'create'): /HostConfig/Privileged: …; …; and 3 more. To allow it, …"
  */
 void findings_add_denial(const struct findings *findings, const char *operation, const char *policy,
@@ -98,7 +102,7 @@ void findings_add_denial(const struct findings *findings, const char *operation,
 
 /* ── Judging ─────────────────────────────────────────────────────────────── */
 
-/* Memory for one body at a time. Large: its owner takes it from a pool. */
+/* Memory for one query or body at a time. Large: its owner takes it from a pool. */
 struct inspect_memory {
 	struct json_node nodes[JSON_NODES_MAX];
 	uint32_t marks[JSON_MARKS_MAX];
@@ -114,6 +118,9 @@ struct inspect_memory {
  */
 bool inspect_request(const struct inspect_operation *operation,
         const struct docker_request *request, struct findings *findings) MUST_USE;
+/* Judge the query of a request, ptr NULL: it has none. Appends to `findings`. */
+void inspect_query(const struct inspect_operation *operation, const struct docker_request *request,
+        struct slice query, struct inspect_memory *memory, struct findings *findings);
 /*
  * Judge a whole body. Appends to `findings`, and returns what goes to the Engine in its place: the
  * same document, written anew into `memory`; or, if it is no document, its bytes.

@@ -12,7 +12,7 @@ enum {
 const struct key inspect_keys[KEY_COUNT] = {
 #define KEY(block, name, kind, choices, standard, guarded, what)                                   \
 	[KEY_##block##_##name] = {                                                                 \
-	        INSPECT_##block, #name, KIND_##kind, choices, standard, guarded, what},
+	        INSPECT_##block, KIND_##kind, #name, choices, standard, guarded, what},
 #include "inspect/keys.def"
 #undef KEY
 };
@@ -251,7 +251,7 @@ static bool has_image(const struct key *key, const struct set *set, struct slice
 
 	(void)key;
 	word_add_image(image, false, &normal);
-	for (unsigned i = 0; !normal.overflow && i < set->count; i++) {
+	for (unsigned i = 0; image.len > 0 && !normal.overflow && i < set->count; i++) {
 		if (image_fits(set->patterns[i], image, text_slice(&normal))) {
 			return true;
 		}

@@ -20,8 +20,8 @@ enum key_kind {
 
 struct key {
 	enum inspect_block block;
-	const char *name;
 	enum key_kind kind;
+	const char *name;
 	const char *choices;
 	const char *standard;
 	const char *guarded;

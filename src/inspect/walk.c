@@ -8,7 +8,7 @@
 static const struct row rows[] = {
 #define OBJECT(name)
 #define FIELD(name, shape, type, check, key, fine)                                                 \
-	{SLICE_INIT(#name), shape, TYPE_##type, check_##check, KEY_##key, fine},
+	{SLICE_INIT(#name), shape, check_##check, fine, TYPE_##type, KEY_##key},
 #include "inspect/fields.def"
 #undef OBJECT
 #undef FIELD
@@ -37,13 +37,16 @@ static const struct row *const begins[OBJECT_COUNT + 1] = {
 struct inspect_operation {
 	const char *name;
 	enum inspect_block block;
+	bool reads_query;
 	struct row row;
 };
 
+enum { QUERY_ANY, QUERY_KNOWN }; /* the column `query` */
+
 static const struct inspect_operation operations[] = {
-#define OPERATION(name, block, object, check)                                                      \
-	{name, INSPECT_##block,                                                                    \
-	        {SLICE_INIT(""), "", TYPE_##object, check_##check, KEY_ANYTHING, ""}},
+#define OPERATION(name, block, object, check, query)                                               \
+	{name, INSPECT_##block, QUERY_##query == QUERY_KNOWN,                                      \
+	        {SLICE_INIT(""), "", check_##check, "", TYPE_##object, KEY_ANYTHING}},
 #include "inspect/operations.def"
 #undef OPERATION
 };
@@ -63,9 +66,40 @@ enum inspect_block inspect_operation_block(const struct inspect_operation *opera
 	return operation->block;
 }
 
-bool inspect_operation_reads(const struct inspect_operation *operation)
+bool inspect_operation_reads_body(const struct inspect_operation *operation)
 {
 	return operation->row.type != TYPE_UNREAD;
+}
+
+bool inspect_operation_reads_query(const struct inspect_operation *operation)
+{
+	return operation->reads_query ||
+	       (operation->row.type == TYPE_UNREAD && operation->row.check != NULL);
+}
+
+/* A row of query.def. */
+static const struct parameter {
+	const char *operation;
+	enum { PLAIN, JSON } form;
+	struct row row;
+} parameters[] = {
+#define PARAMETER(operation, name, form, shape, type, check, key, fine)                            \
+	{operation, form, {SLICE_INIT(#name), shape, check_##check, fine, TYPE_##type, KEY_##key}},
+#include "inspect/query.def"
+#undef PARAMETER
+};
+
+/* Names of parameters are compared as Go does: by their bytes. */
+static const struct parameter *find_parameter(
+        const struct inspect_operation *operation, struct slice name)
+{
+	for (unsigned i = 0; i < ARRAY_LEN(parameters); i++) {
+		if (strcmp(parameters[i].operation, operation->name) == 0 &&
+		        slice_equal(parameters[i].row.name, name)) {
+			return &parameters[i];
+		}
+	}
+	return NULL;
 }
 
 /* The row of an object's field. Clients send fields in the order of the rows. */
@@ -120,6 +154,10 @@ static void add_pointer(const struct walk *walk, struct text *text)
 {
 	const struct frame *frames = walk->frames;
 
+	if (walk->parameter.ptr != NULL) {
+		text_add(text, SLICE("?"));
+		text_add(text, walk->parameter);
+	}
 	for (unsigned i = 1; i < walk->depth; i++) {
 		add_step(text, frames[i - 1].node, frames[i].node);
 	}
@@ -242,7 +280,8 @@ static void begin(struct walk *walk, const struct json_node *node, const struct 
 
 static bool is_needed(const struct row *row)
 {
-	return row->check == check_NEEDED || row->check == check_CREATION;
+	return row->check == check_NEEDED || row->check == check_USER ||
+	       row->check == check_CREATION;
 }
 
 static void check_absent(struct walk *walk, enum object object, const struct json_node *node)
@@ -305,15 +344,30 @@ static const struct json_node *visit(
 static const unsigned unknown_keys[INSPECT_BLOCK_COUNT] = {
         [INSPECT_CREATE] = KEY_CREATE_unknown,
         [INSPECT_EXEC] = KEY_EXEC_unknown,
+        [INSPECT_BUILD] = KEY_BUILD_unknown,
+        [INSPECT_IMAGE] = KEY_IMAGE_unknown,
 };
 
-/* A field that no row knows. What is null does not count for the Engine either. */
-static const struct json_node *visit_unknown(struct walk *walk, const struct json_node *value)
+/* Engines up to version 26 take the fields of HostConfig beside it too. */
+static bool is_misplaced(const struct frame *frame, const struct json_node *value)
 {
+	const struct frame host = {.next = begins[OBJECT_HOST]};
+
+	return frame->row->type == TYPE_CONTAINER &&
+	       find_row(&host, OBJECT_HOST, value->name) != NULL;
+}
+
+/* A field that no row knows. What is null does not count for the Engine either. */
+static const struct json_node *visit_unknown(
+        struct walk *walk, const struct frame *frame, const struct json_node *value)
+{
+	static const struct row keyless = {.key = KEY_ANYTHING};
 	const struct row row = {.key = unknown_keys[walk->constraints->block]};
 
 	walk->at = value;
-	if (value->type != JSON_NULL && !walk->constraints->sets[row.key].any) {
+	if (value->type != JSON_NULL && is_misplaced(frame, value)) {
+		walk_find(walk, &keyless, (struct slice){"", 0}, "belongs into HostConfig");
+	} else if (value->type != JSON_NULL && !walk->constraints->sets[row.key].any) {
 		walk_find(
 		        walk, &row, (struct slice){"", 0}, "this version does not know the field");
 	}
@@ -326,7 +380,7 @@ static const struct json_node *visit_field(
 	const struct row *row = find_row(frame, (enum object)frame->row->type, value->name);
 
 	if (row == NULL) {
-		return visit_unknown(walk, value);
+		return visit_unknown(walk, frame, value);
 	}
 	frame->next = row + 1;
 	return value->type == JSON_NULL ? value + 1 : visit(walk, row, row->shape, value);
@@ -334,7 +388,7 @@ static const struct json_node *visit_field(
 
 static void walk_all(struct walk *walk, const struct row *row, const struct json_node *root)
 {
-	const struct json_node *at = visit(walk, row, "", root);
+	const struct json_node *at = visit(walk, row, row->shape, root);
 
 	while (walk->depth > 0 && walk->findings->count <= INSPECT_FINDINGS_MAX) {
 		struct frame *frame = &walk->frames[walk->depth - 1];
@@ -360,12 +414,71 @@ bool inspect_request(const struct inspect_operation *operation,
 		        "this version cannot look into the bodies of this operation");
 	} else if (request->served_id != request->id) {
 		findings_add(findings, SLICE("path"),
-		        "no body is looked into where a name has a slash; give the id in its place");
+		        "no body is looked into where a name has a slash; give the id in its "
+		        "place");
 	} else if (version.major > 0 && version.major * 100 + version.minor < INSPECT_SINCE) {
 		findings_add(findings, SLICE("version"),
 		        "fields have other meanings in API versions before 1.24");
 	}
 	return findings->count == 0;
+}
+
+/* A parameter whose value is a document. */
+static void walk_document(
+        struct walk *walk, const struct row *row, struct slice value, struct inspect_memory *memory)
+{
+	struct json_document document = {
+	        .nodes = memory->nodes, .marks = memory->marks, .strings = memory->strings};
+	const enum json_error error = json_read(&document, value);
+
+	if (error != JSON_OK) {
+		walk_find(walk, row, (struct slice){"", 0}, json_error_text(error));
+	} else if (document.nodes->type != JSON_NULL) {
+		walk_all(walk, row, document.nodes);
+	}
+}
+
+static void walk_parameter(struct walk *walk, const struct inspect_operation *operation,
+        struct slice value, struct inspect_memory *memory)
+{
+	const struct parameter *parameter = find_parameter(operation, walk->parameter);
+	const struct row unknown = {.key = unknown_keys[walk->constraints->block]};
+	const struct json_node text = {
+	        .type = JSON_STRING, .size = 1, .name = walk->parameter, .text = value};
+
+	if (parameter == NULL) {
+		if (!walk->constraints->sets[unknown.key].any) {
+			walk_find(walk, &unknown, (struct slice){"", 0},
+			        "this version does not know the parameter");
+		}
+	} else if (parameter->form == PLAIN) {
+		walk_all(walk, &parameter->row, &text);
+	} else if (value.len > 0) {
+		walk_document(walk, &parameter->row, value, memory);
+	}
+}
+
+void inspect_query(const struct inspect_operation *operation, const struct docker_request *request,
+        struct slice query, struct inspect_memory *memory, struct findings *findings)
+{
+	struct slice rest = query.ptr == NULL ? (struct slice){"", 0} : query;
+	struct walk walk = {
+	        .constraints = findings->constraints,
+	        .request = request,
+	        .query = rest,
+	        .findings = findings,
+	        .spelled = text_over(memory->written, sizeof(memory->written)),
+	};
+	struct slice value;
+
+	while (operation->reads_query &&
+	        docker_next_parameter(&rest, &walk.spelled, &walk.parameter, &value)) {
+		walk_parameter(&walk, operation, value, memory);
+	}
+	walk.parameter = (struct slice){NULL, 0};
+	if (!inspect_operation_reads_body(operation) && operation->row.check != NULL) {
+		operation->row.check(&walk, &operation->row, NULL);
+	}
 }
 
 struct slice inspect_body(const struct inspect_operation *operation,

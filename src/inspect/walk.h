@@ -36,11 +36,11 @@ struct walk;
 struct row {
 	struct slice name;
 	const char *shape;
-	enum type type;
 	/* Called for each value of the field; NULL: any value is allowed. */
 	void (*check)(struct walk *walk, const struct row *row, const struct json_node *value);
-	unsigned key;
 	const char *fine;
+	enum type type;
+	unsigned key;
 };
 
 /* A container that has begun and not ended. */
@@ -54,7 +54,10 @@ struct frame {
 struct walk {
 	const struct constraints *constraints;
 	const struct docker_request *request;
-	bool update; /* the body changes a container: what it does not name stays */
+	struct slice query;
+	struct slice parameter; /* of the query, whose value is walked; ptr NULL: none */
+	struct text spelled;    /* memory of decoded parameters */
+	bool update;            /* the body changes a container: what it does not name stays */
 	struct findings *findings;
 	const struct json_node *at; /* the value that is looked at */
 	struct slice absent;        /* name of a field that is missing; ptr NULL: `at` is there */
@@ -82,9 +85,13 @@ CHECK(BIND);       /* of HostConfig.Binds: "source:target:options" */
 CHECK(CAPABILITY); /* a capability */
 CHECK(CLOSED);     /* a value that is allowed only if the key allows anything */
 CHECK(COMMAND);    /* words of a command */
+CHECK(COMMIT);     /* of a query: the name that the new image gets */
 CHECK(CREATION);   /* HostConfig, or NULL: what must be there */
 CHECK(DEVICE);     /* DeviceMapping as a whole */
+CHECK(IMPORT);     /* any, if the key allows it */
 CHECK(JOIN);       /* the network in the path */
+CHECK(LETTERS);    /* a name in ASCII */
+CHECK(LOAD);       /* any, if the key allows it */
 CHECK(LIMITS);     /* limits that HostConfig, or an update, sets */
 CHECK(MODE);       /* the network of a container */
 CHECK(MOUNT);      /* mount.Mount as a whole */
@@ -96,7 +103,11 @@ CHECK(NEGATIVE);   /* a number that is 0 or above unless the key allows anything
 CHECK(OPTION);     /* a list of a name and a value */
 CHECK(OPTIONS);    /* options, separated by commas */
 CHECK(PORT);       /* PortBinding as a whole, or PublishAllPorts */
+CHECK(PULL);       /* of a query: the image that is pulled */
+CHECK(PUSH);       /* of a path and a query: the image that is pushed */
 CHECK(SECURITY);   /* a security option */
+CHECK(TAG);        /* of a query: the name that an image gets */
+CHECK(USER);       /* a user and a group, also where they are missing */
 CHECK(VARIABLE);   /* NAME=value */
 CHECK(VOLUME);     /* a volume that has no driver of its own */
 CHECK(WORD);       /* a word */

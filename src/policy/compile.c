@@ -305,7 +305,8 @@ static const struct inspection *make_inspections(const struct policy *policy, st
 
 	for (unsigned id = 0; inspections != NULL && id < docker_id_count(); id++) {
 		const struct inspect_operation *operation = inspect_operation_of(id);
-		if (operation != NULL && inspect_operation_reads(operation)) {
+		if (operation != NULL && (inspect_operation_reads_body(operation) ||
+		                                 inspect_operation_reads_query(operation))) {
 			inspections[id].constraints =
 			        policy->held[inspect_operation_block(operation)];
 			inspections[id].operation =

@@ -281,6 +281,16 @@ static int read_exec(void *context, const struct yaml_node *node)
 	return read_block(context, INSPECT_EXEC, node);
 }
 
+static int read_build(void *context, const struct yaml_node *node)
+{
+	return read_block(context, INSPECT_BUILD, node);
+}
+
+static int read_image(void *context, const struct yaml_node *node)
+{
+	return read_block(context, INSPECT_IMAGE, node);
+}
+
 static const struct yaml_key policy_keys[] = {
         {"description", read_prose},
         {"costs", read_costs},
@@ -289,7 +299,8 @@ static const struct yaml_key policy_keys[] = {
         {"rules", read_rules},
         {"create", read_create},
         {"exec", read_exec},
-        {"build", NULL},
+        {"build", read_build},
+        {"image", read_image},
         {"scope", NULL},
         {"redact", NULL},
 };

@@ -247,7 +247,7 @@ static enum next act(struct session *session, const struct gate_decision *decisi
 /* The client waits for a sign that its body is wanted (RFC 9110 section 10.1.1). */
 static bool ask_for_body(struct session *session, const struct http_request *head)
 {
-	const struct slice expect = http_field_value(&head->head, HTTP_NAME_EXPECT);
+	const struct slice expect = http_other_value(&head->head, SLICE("expect"));
 
 	if (head->head.minor_version == 0 || !slice_equal_nocase(expect, SLICE("100-continue"))) {
 		return true;
@@ -267,23 +267,56 @@ static enum next await_body(struct session *session, const struct gate_decision 
 	return session_enter(session, SESSION_BODY);
 }
 
+/* The gate decides on what was read. */
+static struct gate_decision ask(struct session *session, struct inspect_memory *memory)
+{
+	const struct exchange *exchange = session->exchange;
+	const struct slice bytes = flow_unjudged(&session->up);
+	const bool whole = exchange != NULL && exchange->gathered;
+	const struct gate_question question = {
+	        .caller = &session->caller,
+	        .bytes = bytes,
+	        .scan = &session->scan,
+	        .body = {whole ? bytes.ptr + session->scan.head_len : NULL,
+	                whole ? (size_t)session->up.data : 0},
+	        .memory = memory,
+	};
+
+	return gate_decide(&session_listener(session)->gate, &question, &session->worker->gate);
+}
+
+static enum next follow(struct session *session, const struct gate_decision *decision)
+{
+	return decision->action == GATE_NEED_BODY ? await_body(session, decision)
+	                                          : act(session, decision);
+}
+
+/* The gate looks into the request. */
+static enum next ask_with_memory(struct session *session)
+{
+	struct pool *pool = &session->worker->inspect_pool;
+	struct inspect_memory *memory = pool_take(pool);
+
+	if (memory == NULL) {
+		return session_starve(session);
+	}
+	const struct gate_decision decision = ask(session, memory);
+	const enum next next = follow(session, &decision);
+	pool_give(pool, memory);
+	return next;
+}
+
 enum next session_step_head(struct session *session)
 {
 	struct worker *worker = session->worker;
 
 	for (;;) {
-		const struct gate_question question = {
-		        .caller = &session->caller,
-		        .bytes = flow_unjudged(&session->up),
-		        .scan = &session->scan,
-		};
-		const struct gate_decision decision =
-		        gate_decide(&session_listener(session)->gate, &question, &worker->gate);
-		if (decision.action == GATE_NEED_BODY) {
-			return await_body(session, &decision);
+		const struct gate_decision decision = ask(session, NULL);
+		if (decision.action == GATE_NEED_MEMORY) {
+			return ask_with_memory(session);
 		}
 		if (decision.action != GATE_NEED_HEAD) {
-			return act(session, &decision);
+			return follow(session, &decision);
 		}
 		const ssize_t n =
 		        flow_read(&session->up, &worker->lender, &session->client, SIZE_MAX);
@@ -294,31 +327,6 @@ enum next session_step_head(struct session *session)
 }
 
 /* ── BODY ────────────────────────────────────────────────────────────────── */
-
-/* The body is whole: the gate decides with it. */
-static enum next judge_body(struct session *session)
-{
-	struct worker *worker = session->worker;
-	struct inspect_memory *memory = pool_take(&worker->inspect_pool);
-	const struct slice bytes = flow_unjudged(&session->up);
-	const struct gate_question question = {
-	        .caller = &session->caller,
-	        .bytes = bytes,
-	        .scan = &session->scan,
-	        .body = {bytes.ptr + session->scan.head_len, (size_t)session->up.data},
-	        .memory = memory,
-	};
-
-	if (memory == NULL) {
-		return session_starve(session);
-	}
-	session->exchange->gathered = true;
-	const struct gate_decision decision =
-	        gate_decide(&session_listener(session)->gate, &question, &worker->gate);
-	const enum next next = act(session, &decision);
-	pool_give(&worker->inspect_pool, memory);
-	return next;
-}
 
 /* What becomes of a body that cannot be read whole. */
 static const struct {
@@ -345,7 +353,11 @@ enum next session_step_body(struct session *session)
 	const enum flow_result result = flow_gather(&session->up, &session->worker->lender,
 	        &session->client, session->scan.head_len, INSPECT_BODY_MAX);
 
-	return result == FLOW_COMPLETE ? judge_body(session) : give_up_body(session, result);
+	if (result != FLOW_COMPLETE) {
+		return give_up_body(session, result);
+	}
+	session->exchange->gathered = true;
+	return ask_with_memory(session);
 }
 
 /* ── DIAL ────────────────────────────────────────────────────────────────── */

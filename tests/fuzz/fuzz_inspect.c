@@ -59,8 +59,9 @@ static void read_policy(unsigned number)
 
 	ASSERT(code == 0);
 	for (unsigned i = 0; i < INSPECT_BLOCK_COUNT; i++) {
-		code = constraints_read(i, yaml_find(root, inspect_block_name(i)), &arena,
-		        &blocks[number][i], error);
+		const struct yaml_node *map = yaml_find(root, inspect_block_name(i));
+		code = map == NULL ? 0
+		                   : constraints_read(i, map, &arena, &blocks[number][i], error);
 		ASSERT(code == 0);
 	}
 }

@@ -387,8 +387,8 @@ static void mistakes_name_file_line_and_remedy(void **state)
 	        {"policies:\n  a:\n    rules:\n      - allow: [container.inspct]\n",
 	                ":4: 'container.inspct' fits no operation; did you mean "
 	                "'container.inspect'?"},
-	        {"policies:\n  a:\n    build: {remote: false}\n",
-	                ":3: 'build' in a policy is not supported by this version"},
+	        {"policies:\n  a:\n    redact: [env]\n",
+	                ":3: 'redact' in a policy is not supported by this version"},
 	};
 
 	(void)state;

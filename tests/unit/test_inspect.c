@@ -54,8 +54,13 @@ static const char *const targets[][2] = {
         {"exec", "/containers/a/exec"},
 };
 
+/* `what`: a row above, or "/path?query". */
 static const char *target_of(const char *what)
 {
+	if (what[0] == '/') {
+		return what;
+	}
+
 	for (unsigned i = 0; i < ARRAY_LEN(targets); i++) {
 		if (strcmp(targets[i][0], what) == 0) {
 			return targets[i][1];
@@ -69,8 +74,11 @@ static const char *target_of(const char *what)
 static const char *inspect(const char *what, const char *keys, const char *body)
 {
 	static struct docker_request request;
+	struct slice query = slice_of(target_of(what));
+	struct slice path = {"", 0};
+	assert_true(slice_next(&query, '?', &path));
 	const struct docker_target target = {
-	        .method = SLICE("POST"), .path = slice_of(target_of(what)), .has_body = true};
+	        .method = SLICE("POST"), .path = path, .query = query, .has_body = true};
 	const struct constraints *constraints = NULL;
 	struct text text = text_over(said, sizeof(said));
 
@@ -82,7 +90,12 @@ static const char *inspect(const char *what, const char *keys, const char *body)
 	}
 	findings_begin(&findings, constraints);
 	assert_true(inspect_request(operation, &request, &findings));
-	sent = inspect_body(operation, &request, slice_of(body), memory, &findings);
+	if (inspect_operation_reads_query(operation)) {
+		inspect_query(operation, &request, query, memory, &findings);
+	}
+	if (inspect_operation_reads_body(operation)) {
+		sent = inspect_body(operation, &request, slice_of(body), memory, &findings);
+	}
 	for (unsigned i = 0; i < findings.count && i < INSPECT_FINDINGS_MAX; i++) {
 		const struct finding *finding = &findings.list[i];
 		text_add_format(&text, "%s%.*s", i > 0 ? "\n" : "", (int)finding->pointer_len,
@@ -239,7 +252,10 @@ static const struct row rows[] = {
         {"create", "{images: ['*', cafe]}", "{\"Image\":\"cafe\"}", ""},
         {"create", "{images: none}", "{\"Image\":\"a\"}", "/Image 'a'"},
         {"create", "{}", "{\"Image\":\"sha256:0123456789ab\"}", ""},
+        {"create", "{images: [a]}", "{\"Image\":\"\"}", "/Image: must be given"},
         /* Kernel and devices. */
+        {"create", "{}", HOST("\"Capabilities\":[\"CHOWN\"]"),
+                "/HostConfig/Capabilities/0 'CHOWN'"},
         {"create", "{}", HOST("\"CapAdd\":[\"cap_sys_admin\"]"),
                 "/HostConfig/CapAdd/0 'cap_sys_admin'"},
         {"create", "{capabilities: [net_bind_service]}",
@@ -317,6 +333,7 @@ static const struct row rows[] = {
         {"create", "{}",
                 HOST("\"PortBindings\":{\"80/tcp\":[{\"HostPort\":\"8080\"}],\"81/tcp\":null,"
                      "\"82/tcp\":[null]},\"PublishAllPorts\":true"),
+                "/HostConfig/PortBindings '0.0.0.0:0'\n"
                 "/HostConfig/PortBindings/80~1tcp/0 '0.0.0.0:8080'\n"
                 "/HostConfig/PortBindings/82~1tcp/0 '0.0.0.0:0'\n"
                 "/HostConfig/PublishAllPorts '0.0.0.0:0'"},
@@ -325,8 +342,8 @@ static const struct row rows[] = {
                      "\"PublishAllPorts\":false"),
                 ""},
         {"connect", "{networks: [ci]}", "{\"Container\":\"a\"}", ""},
-        {"connect", "{networks: [other]}", "{\"Container\":\"a\"}", " 'ci'"},
-        {"connect-host", "{}", "{\"Container\":\"a\"}", " 'host'"},
+        {"connect", "{networks: [other]}", "{\"Container\":\"a\"}", "/path 'ci'"},
+        {"connect-host", "{}", "{\"Container\":\"a\"}", "/path 'host'"},
         {"network", "{}",
                 "{\"Name\":\"n\",\"Driver\":\"macvlan\",\"Options\":{\"parent\":\"eth0\"}}",
                 "/Driver 'macvlan'\n/Options/parent 'parent'"},
@@ -354,6 +371,17 @@ static const struct row rows[] = {
         {"create", "{user: ['1000']}", "{}", "/User: must be given"},
         {"create", "{user: ['1000']}", "{\"User\":null}", "/User: must be given"},
         {"create", "{user: ['1000']}", "{\"User\":\"\"}", "/User: must be given"},
+        /* The Engine takes all of these for the same user. */
+        {"create", "{user: ['!root', '!0', '!0:*']}", "{}", "/User: must be given"},
+        {"create", "{user: ['!root', '!0', '!0:*']}", "{\"User\":\"00\"}",
+                "/User: must be a name, or a number without a sign and zeros in front"},
+        {"create", "{user: ['!root', '!0', '!0:*']}", "{\"User\":\"+0:0\"}",
+                "/User: must be a name, or a number without a sign and zeros in front"},
+        {"create", "{user: ['!root', '!0', '!0:*']}", "{\"User\":\"0:5\"}", "/User '0:5'"},
+        {"create", "{user: ['!root', '!0', '!0:*']}", "{\"User\":\"10:007\"}",
+                "/User: must be a name, or a number without a sign and zeros in front"},
+        {"create", "{user: ['!root', '!0', '!0:*']}", "{\"User\":\"10:10\"}", ""},
+        {"create", "{}", "{\"User\":\"00\"}", ""},
         {"create", "{environment: ['!LD_*']}", "{\"Env\":[\"LD_X=1\",\"A=LD_\",\"LD_Y\"]}",
                 "/Env/0 'LD_X'\n/Env/2 'LD_Y'"},
         {"create", "{environment: ['A*', '!AB']}", "{\"Env\":[\"AA=1\",\"AB=1\",\"B=1\"]}",
@@ -373,8 +401,8 @@ static const struct row rows[] = {
         {"create", "{}", "{\"New\":1,\"Old\":null}", "/New: this version does not know the field"},
         {"create", "{unknown: allow}", "{\"New\":{\"HostConfig\":{\"Privileged\":true}}}", ""},
         {"create", "{}", "{\"Privileged\":true,\"Binds\":[\"/:/h\"]}",
-                "/Privileged: this version does not know the field\n"
-                "/Binds: this version does not know the field"},
+                "/Privileged: belongs into HostConfig\n"
+                "/Binds: belongs into HostConfig"},
         /* Limits. */
         {"create", "{require: {memory: 1g}}", "{}", "/HostConfig/Memory: must be given"},
         {"create", "{require: {memory: 1g}}", HOST("\"Memory\":0"),
@@ -424,6 +452,55 @@ static const struct row rows[] = {
         {"exec", "{commands: ['echo **']}", "{\"Cmd\":[\"echo\",\"a\",\"b\"]}", ""},
         {"exec", "{}", "{\"Cmd\":\"sh\"}", "/Cmd: must be a list of strings"},
         {"exec", "{environment: none}", "{\"Env\":[\"A=1\"]}", "/Env/0 'A'"},
+        /* Queries. */
+        {"/build", "{}", NULL, ""},
+        {"/build?t=&networkmode=default&remote=client-session&labels=null&q", "{}", NULL, ""},
+        {"/build?networkmode=host&n%65tworkmode=container%3Aa", "{network: any}", NULL,
+                "?networkmode 'host'\n?networkmode 'container:a'"},
+        {"/build?remote=http://a/b", "{}", NULL, "?remote 'http://a/b'"},
+        {"/build?remote=http://a/b", "{remote: true}", NULL, ""},
+        {"/build?t=ci/a:1&t=busybox", "{tags: ['ci/*']}", NULL, "?t 'busybox'"},
+        {"/build?labels={\"docker-socket-proxy.owner\":\"x\"}", "{}", NULL,
+                "?labels/docker-socket-proxy.owner 'docker-socket-proxy.owner'"},
+        {"/build?labels={\"a\":1}&labels=[]&labels={", "{}", NULL,
+                "?labels/a: must be a string\n?labels: must be an object\n"
+                "?labels: the document is not complete"},
+        {"/build?cachefrom=[\"ci/a\",\"b\"]", "{cache_from: ['ci/*']}", NULL, "?cachefrom/1 'b'"},
+        {"/build?platform=linux/s390x", "{platforms: [linux/amd64]}", NULL,
+                "?platform 'linux/s390x'"},
+        {"/build?outputs=[{\"Type\":\"local\",\"Attrs\":{\"a\":\"b\"}},{\"Type\":\"image\"}]", "{}",
+                NULL, "?outputs/1/Type 'image'"},
+        {"/build?extrahosts=a:1", "{extra_hosts: none}", NULL, "?extrahosts 'a:1'"},
+        {"/build?cgroupparent=/a&securityopt=seccomp:unconfined", "{}", NULL,
+                "?cgroupparent '/a'\n?securityopt 'seccomp:unconfined'"},
+        {"/build?new=1&T=a", "{}", NULL,
+                "?new: this version does not know the parameter\n"
+                "?T: this version does not know the parameter"},
+        {"/build?new=1", "{unknown: allow}", NULL, ""},
+        {"/images/create?fromImage=busybox&tag=latest", "{pull: [busybox]}", NULL, ""},
+        {"/images/create?fromImage=docker.io/library/busybox:latest", "{pull: [busybox]}", NULL,
+                ""},
+        {"/images/create?fromImage=busybox", "{pull: [busybox]}", NULL, /* all tags */
+                "?fromImage 'busybox:*'"},
+        {"/images/create?fromImage=busybox", "{pull: ['busybox:*']}", NULL, ""},
+        {"/images/create?fromImage=a:5000/b&tag=1", "{pull: ['a:5000/b:1']}", NULL, ""},
+        {"/images/create?fromImage=a&tag=sha256:00", "{pull: ['a@sha256:*']}", NULL, ""},
+        {"/images/create?fromImage=a:1&tag=2", "{pull: ['a:1']}", NULL,
+                "?tag: the image has a tag already"},
+        {"/images/create?fromImage=a&tag=1&tag=2", "{pull: ['a:1']}", NULL,
+                "?tag: the parameter is given twice\n?fromImage 'a:2'"},
+        {"/images/create?fromSrc=-", "{}", NULL, "/path '/images/create'"},
+        {"/images/create?fromSrc=-", "{import: true}", NULL, ""},
+        {"/images/load", "{}", NULL, "/path '/images/load'"},
+        {"/images/load?quiet=1", "{load: true}", NULL, ""},
+        {"/images/r.io/ci/a/push?tag=1", "{push: ['r.io/ci/*']}", NULL, ""},
+        {"/images/r.io/x/a/push?tag=1", "{push: ['r.io/ci/*']}", NULL, "/path 'r.io/x/a:1'"},
+        {"/images/a/push", "{push: [a]}", NULL, "/path 'a:*'"},
+        {"/images/a/tag?repo=ci/a", "{tag: ['ci/*']}", NULL, ""},
+        {"/images/a/tag?repo=busybox&tag=1", "{tag: ['ci/*']}", NULL, "?repo 'busybox:1'"},
+        {"/images/a/tag?repo=busybox", "{tag: [busybox]}", NULL, ""},
+        {"/commit?container=a", "{}", NULL, ""},
+        {"/commit?container=a&repo=b&tag=c", "{}", NULL, "?repo 'b:c'"},
         {"exec", "{working_dir: [/data]}", "{\"WorkingDir\":\"/data/../etc\"}",
                 "/WorkingDir '/data/../etc'"},
 };
@@ -441,11 +518,8 @@ static void a_body_is_judged_by_its_fields(void **state)
 }
 
 /* Whether a refused body above has the field in a pointer. */
-static bool is_tried(const char *name)
+static bool is_tried(const char *token)
 {
-	char token[64];
-
-	(void)snprintf(token, sizeof(token), "/%s", name);
 	for (unsigned i = 0; i < ARRAY_LEN(rows); i++) {
 		const char *at = strcasestr(rows[i].wanted, token);
 		for (; at != NULL; at = strcasestr(at + 1, token)) {
@@ -464,10 +538,13 @@ static void every_field_with_a_key_is_tried(void **state)
 		const char *key;
 	} fields[] = {
 #define OBJECT(name)
-#define FIELD(name, shape, type, check, key, fine) {#name, #key},
+#define FIELD(name, shape, type, check, key, fine)                      {"/" #name, #key},
+#define PARAMETER(operation, name, form, shape, type, check, key, fine) {"?" #name, #key},
 #include "inspect/fields.def"
+#include "inspect/query.def"
 #undef OBJECT
 #undef FIELD
+#undef PARAMETER
 	};
 
 	(void)state;

@@ -630,8 +630,10 @@ static void mistakes_in_rules_are_named(void **state)
 	        {"extends: [zzzzzzzz]",
 	                "test.yaml:1: no policy or preset is called 'zzzzzzzz'; --help lists the "
 	                "presets"},
-	        {"build: {remote: false}",
-	                "test.yaml:1: 'build' in a policy is not supported by this version"},
+	        {"redact: []",
+	                "test.yaml:1: 'redact' in a policy is not supported by this version"},
+	        {"build: {remote: maybe}",
+	                "test.yaml:1: 'remote' is one of false true; found 'maybe'"},
 	        {"scope: {}", "test.yaml:1: 'scope' in a policy is not supported by this version"},
 	        {"rule: []", "test.yaml:1: unknown key 'rule' in a policy; did you mean 'rules'?"},
 	};
@@ -1122,6 +1124,64 @@ static void advice_names_both_where_two_are_judged(void **state)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, open_set, close_set)
 
 /* "rule < the rule before it; " */
+/* ── Blocks ──────────────────────────────────────────────────────────────── */
+
+/* The `create` block that holds, by the line in which it is written; 0: none. */
+static unsigned line_of_block(const struct policy *policy)
+{
+	const struct constraints *block = policy_block(policy, INSPECT_CREATE);
+
+	return block == NULL ? 0 : constraints_place(block).line;
+}
+
+static void the_nearest_block_holds(void **state)
+{
+	struct policy *made = NULL;
+
+	(void)state;
+	assert_int_equal(load("inner", "rules: [{allow: ['*']}]\ncreate: {}", &made), 0);
+	assert_int_equal(load("outer", "extends: [inner]\n\n\ncreate: {}", &made), 0);
+	assert_int_equal(load("other", "\n\n\n\n\ncreate: {}\nexec: {}", &made), 0);
+	assert_int_equal(load("plain", "rules: [{allow: ['*']}]", &made), 0);
+	assert_int_equal(line_of_block(compiled("a", "extends: [plain]")), 0);
+	assert_int_equal(line_of_block(compiled("b", "extends: [inner]")), 2);
+	assert_int_equal(line_of_block(compiled("c", "extends: [plain, outer]")), 4);
+	assert_int_equal(line_of_block(compiled("d", "extends: [outer, inner]")), 4);
+	assert_int_equal(line_of_block(compiled("e", "create: {}\nextends: [inner, other]")), 1);
+	/* It holds for what any of them allows: extending opens nothing. */
+	assert_int_equal(line_of_block(compiled("f", "extends: [inner, plain]")), 2);
+	expect_refused("extends: [inner, other]", "test.yaml:1: 'inner' and 'other' both have a "
+	                                          "'create' block: write one in a policy "
+	                                          "that extends them");
+}
+
+static void a_block_says_which_operations_it_covers(void **state)
+{
+	const struct policy *policy = compiled("covering", "rules: [{allow: ['*']}]\nexec: {}");
+	char memory[4096];
+	struct text text = text_over(memory, sizeof(memory));
+	unsigned constrained = 0;
+
+	(void)state;
+	for (unsigned id = 0; id < docker_id_count(); id++) {
+		const char *name = docker_operation_name(id);
+		const bool created =
+		        strcmp(name, "exec.create") == 0 || strcmp(name, "libpod.exec.create") == 0;
+		assert_int_equal(policy_inspection(policy, id) != NULL, created);
+		constrained += created;
+		if (strcmp(name, "exec.start") == 0) {
+			assert_true(policy_covers(policy, id)); /* and nobody reads it */
+		}
+	}
+	assert_int_equal(constrained, 2);
+	policy_add_root(policy, 3, &text);
+	assert_slice("first", text_slice(&text),
+	        SLICE("image.build, container.archive_put, container.create and 31 more"));
+	text.len = 0;
+	policy_add_root(compiled("harmless", "rules: [{allow: [system.ping]}]"), 3, &text);
+	assert_int_equal(text.len, 0);
+}
+
 static void note_idle_rule(void *context, const char *rule, struct place place, const char *before)
 {
 	(void)place;
@@ -1151,6 +1211,8 @@ static void a_rule_that_decides_nothing_names_the_one_before_it(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+	        TEST(the_nearest_block_holds),
+	        TEST(a_block_says_which_operations_it_covers),
 	        TEST(nothing_fits_so_it_is_denied),
 	        TEST(a_rule_that_decides_nothing_names_the_one_before_it),
 	        TEST(the_first_rule_that_fits_decides),

@@ -160,7 +160,7 @@ REFUSED = {
     "UTF-8": (b'{"Image":"\xff"}', JSON, "not UTF-8"),
     "deep": (b'{"Image":' + b"[" * 100 + b"]" * 100 + b"}", JSON, "nested deeper than 64"),
     "unknown": (b'{"Image":"a","New":{}}', JSON, "/New: this version does not know the field"),
-    "top level": (b'{"Image":"a","Privileged":true}', JSON, "/Privileged: this version"),
+    "top level": (b'{"Image":"a","Privileged":true}', JSON, "/Privileged: belongs into HostConfig"),
 }
 
 
@@ -173,7 +173,7 @@ def test_a_body_that_is_not_allowed_never_reaches_the_engine(
         client.post(CREATE, body, headers)
         response = client.response()
         assert response.status == 403
-        assert response.message().startswith("container.create: policy 'ci' does not allow this body")
+        assert response.message().startswith("container.create: policy 'ci' does not allow this")
         assert reason in response.message()
         ping_passes(client, own_engine)
 
@@ -240,6 +240,42 @@ def test_observed_bodies_pass_and_are_recorded(
         assert client.response().status == 400
     line = proxy.wait_log(lambda line: "would deny: container.create" in line)
     assert "/HostConfig/Privileged" in line
+
+
+# Queries
+
+
+def test_the_query_of_a_build_is_looked_into(
+    start: Start, own_engine: Engine, tmp_path: Path
+) -> None:
+    """The context streams on; what a build may do stands in its query."""
+    port = free_port()
+    os.chmod(tmp_path, 0o755)
+    path = tmp_path / "proxy.yaml"
+    path.write_text(
+        f"listeners: [{{address: 'tcp://127.0.0.1:{port}', policy: ci}}]\n"
+        "policies:\n  ci:\n    rules: [{allow: [image.*, system.*]}]\n"
+        "    build: {tags: ['ci/*']}\n    image: {pull: [busybox]}\n"
+    )
+    tar = ("Content-Type: application/x-tar",)
+    proxy = start("-c", str(path), port=port)
+    with proxy.connect() as client:
+        client.post("/v1.41/build?t=ci%2Fapp&networkmode=host", b"tar", tar)
+        response = client.response()
+        assert response.status == 403
+        assert "?networkmode: network of a build 'host' is not allowed" in response.message()
+        client.post("/v1.41/images/create?fromImage=alpine&tag=1")
+        assert "pull of the image 'alpine:1' is not allowed" in client.response().message()
+        client.post("/v1.41/images/load", b"tar", tar)
+        assert "image.load: policy 'ci' does not allow this" in client.response().message()
+        for size in (3, 3 * MIB):
+            client.post("/v1.41/build?t=ci%2Fapp", b"t" * size, tar)
+            request = own_engine.request()
+            assert request.line == "POST /v1.41/build?t=ci%2Fapp HTTP/1.1"
+            assert request.body == b"t" * size
+            request.respond(200, b"{}")
+            assert client.response().status == 200
+        ping_passes(client, own_engine)
 
 
 # Ceilings

@@ -199,10 +199,9 @@ func listsDanger(host *HostConfig) string {
 			return "SecurityOpt"
 		}
 	}
-	for _, bindings := range host.PortBindings {
-		if len(bindings) > 0 {
-			return "PortBindings"
-		}
+	// Engines publish a port whose list is empty too.
+	if len(host.PortBindings) > 0 {
+		return "PortBindings"
 	}
 	for name := range host.StorageOpt {
 		if name != "size" {

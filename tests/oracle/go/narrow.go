@@ -138,6 +138,7 @@ func narrowHost(host *HostConfig) string {
 		reasons = append(reasons, when(strings.TrimPrefix(strings.ToUpper(name), "CAP_") != "NET_ADMIN", "CapAdd"))
 	}
 	for _, bindings := range host.PortBindings {
+		reasons = append(reasons, when(len(bindings) == 0, "PortBindings, empty"))
 		for _, binding := range bindings {
 			// An Engine takes what is no address for all addresses.
 			reasons = append(reasons, when(binding.HostIP != "127.0.0.1", "PortBindings"))
@@ -223,7 +224,7 @@ var narrowSamples = map[string]sample{
 	"HostConfig.CapAdd":                {[]string{`null`, `[]`, `["NET_ADMIN"]`, `["cap_net_admin"]`}, []string{`["NET_RAW"]`, `["ALL"]`, `["NET_ADMIN","SYS_ADMIN"]`, `["CAP_CAP_NET_ADMIN"]`}},
 	"Resources.Devices":                {[]string{`null`, `[]`, `[{"PathOnHost":"/dev/fuse","PathInContainer":"/dev/fuse","CgroupPermissions":"rwm"}]`}, []string{`[{"PathOnHost":"/dev/sda"}]`, `[{"PathOnHost":"/dev/fuse"},{}]`, `[{"PathOnHost":"/dev/fuse/../sda"}]`}},
 	"HostConfig.PortBindings": {[]string{`null`, `{}`, `{"80/tcp":[{"HostIp":"127.0.0.1","HostPort":"8080"}]}`, `{"80/tcp":[{"HostIp":"127.0.0.1"}]}`},
-		[]string{`{"80/tcp":[{"HostPort":"80"}]}`, `{"80/tcp":[{"HostIp":"0.0.0.0","HostPort":"80"}]}`, `{"80/tcp":[{"HostIp":"127.0.0.1:x","HostPort":"80"}]}`, `{"80/tcp":[{"HostIp":"127.0.0.1"},null]}`, `{"80/tcp":[{"HostIp":"127.0.0.1:","HostPort":"80"}]}`}},
+		[]string{`{"80/tcp":[{"HostPort":"80"}]}`, `{"80/tcp":null}`, `{"80/tcp":[{"HostIp":"127.0.0.1"}],"81":[]}`, `{"80/tcp":[{"HostIp":"::ffff:127.0.0.2"}]}`, `{"80/tcp":[{"HostIp":"0.0.0.0","HostPort":"80"}]}`, `{"80/tcp":[{"HostIp":"127.0.0.1:x","HostPort":"80"}]}`, `{"80/tcp":[{"HostIp":"127.0.0.1"},null]}`, `{"80/tcp":[{"HostIp":"127.0.0.1:","HostPort":"80"}]}`}},
 	"HostConfig.RestartPolicy": {[]string{`null`, `{}`, `{"Name":"no"}`, `{"Name":"on-failure","MaximumRetryCount":3}`}, []string{`{"Name":"always"}`, `{"Name":"unless-stopped"}`, `{"Name":"No"}`}},
 	"Update.RestartPolicy":     {[]string{`null`, `{}`, `{"Name":"no"}`}, []string{`{"Name":"always"}`}},
 	"Resources.Memory":         {[]string{`1073741824`, `6291456`}, []string{`0`, `-1`, `1073741825`, `null`, `9223372036854775807`, `-0`}},
