@@ -35,7 +35,7 @@ static const char *const policies[] = {
         " tmpfs_options: any, storage_options: any, privileged: true, capabilities: any, devices: "
         "any,"
         " device_rules: any, device_requests: true, namespaces: any,"
-        " networks: ['*', 'host*', 'container:*', 'ns:*'],"
+        " networks: ['*', 'host*', 'container:*', 'ns:*', 'slirp4netns:*', 'pasta:*'],"
         " endpoint_options: any, publish: any, links: any, extra_hosts: any, security_opt: any,"
         " masked_paths: true, sysctls: any, runtime: any, cgroup_parent: any, annotations: any,"
         " log_drivers: any, log_options: any, user: any, groups: any,"
@@ -59,9 +59,11 @@ static void read_policy(unsigned number)
 
 	ASSERT(code == 0);
 	for (unsigned i = 0; i < INSPECT_BLOCK_COUNT; i++) {
-		const struct yaml_node *map = yaml_find(root, inspect_block_name(i));
-		code = map == NULL ? 0
-		                   : constraints_read(i, map, &arena, &blocks[number][i], error);
+		const enum inspect_block block = (enum inspect_block)i;
+		const struct yaml_node *keys = yaml_find(root, inspect_block_name(block));
+		code = keys == NULL
+		               ? 0
+		               : constraints_read(block, keys, &arena, &blocks[number][i], error);
 		ASSERT(code == 0);
 	}
 }
