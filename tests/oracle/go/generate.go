@@ -4,6 +4,7 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
 	"math/rand"
 	"reflect"
@@ -25,6 +26,18 @@ func only(fine string, bad ...string) sample { return sample{[]string{fine}, bad
 var closedList = []string{`null`, `[]`}
 var closedMap = []string{`null`, `{}`}
 var closedText = []string{`""`}
+
+func quoted(texts ...string) []string {
+	var all []string
+	for _, text := range texts {
+		bytes, err := json.Marshal(text)
+		if err != nil {
+			panic(err)
+		}
+		all = append(all, string(bytes))
+	}
+	return all
+}
 
 var samples = map[string]sample{
 	"Config.Image":  {[]string{`"busybox"`, `"alpine:3.19"`, `"registry.example.com:5000/ci/tool@sha256:` + strings.Repeat("ab", 32) + `"`}, nil},
@@ -69,12 +82,20 @@ var samples = map[string]sample{
 			`[{"Type":"volume","Target":"/v","VolumeOptions":{"Labels":{"docker-socket-proxy.owner":"x"}}}]`,
 			`[{"Type":"tmpfs","Target":"/t","TmpfsOptions":{"Options":[["suid"]]}}]`, `[{"Type":"tmpfs","Target":"/t","TmpfsOptions":{"Options":[["size","1m,suid"]]}}]`,
 			`[{"Type":"tmpfs","Target":"/t","TmpfsOptions":{"Options":[["noexec,dev"]]}}]`, `[{"Type":"tmpfs","Target":"/t","TmpfsOptions":{"Options":[["mode","1","suid"]]}}]`}},
-	"Resources.CgroupParent":           {closedText, []string{`"/"`, `"system.slice"`}},
-	"Resources.CpuRealtimePeriod":      only(`0`, `1`, `1000000`),
-	"Resources.CpuRealtimeRuntime":     only(`0`, `95000`, `-1`),
-	"Resources.Devices":                {closedList, []string{`[{"PathOnHost":"/dev/sda","PathInContainer":"/dev/x","CgroupPermissions":"rwm"}]`, `[{}]`, `[{"PathInContainer":"/dev/x"}]`, `[null]`, `[{"PathOnHost":""}]`}},
-	"Resources.DeviceCgroupRules":      {closedList, []string{`["a *:* rwm"]`, `["c 1:1 r"]`, `[""]`}},
-	"Resources.DeviceRequests":         {closedList, []string{`[{"Driver":"nvidia","Count":-1,"Capabilities":[["gpu"]]}]`, `[{}]`, `[null]`, `[{"Driver":"cdi","DeviceIDs":["x"]}]`}},
+	"Resources.CgroupParent":       {closedText, []string{`"/"`, `"system.slice"`}},
+	"Resources.CpuRealtimePeriod":  only(`0`, `1`, `1000000`),
+	"Resources.CpuRealtimeRuntime": only(`0`, `95000`, `-1`),
+	"Resources.Devices":            {closedList, []string{`[{"PathOnHost":"/dev/sda","PathInContainer":"/dev/x","CgroupPermissions":"rwm"}]`, `[{}]`, `[{"PathInContainer":"/dev/x"}]`, `[null]`, `[{"PathOnHost":""}]`}},
+	"Resources.DeviceCgroupRules":  {closedList, []string{`["a *:* rwm"]`, `["c 1:1 r"]`, `[""]`}},
+	"Resources.DeviceRequests":     {closedList, []string{`[{"Driver":"nvidia","Count":-1,"Capabilities":[["gpu"]]}]`, `[{}]`, `[null]`, `[{"Driver":"cdi","DeviceIDs":["x"]}]`}},
+	// Of mounts that are made up, all are called fine: danger.go decides.
+	"Mount.Type":                       {quoted("bind", "bind", "volume", "volume", "tmpfs", "image", "cluster", "npipe", "", "Bind"), nil},
+	"Mount.Source":                     {quoted(sources...), nil},
+	"BindOptions.Propagation":          {quoted("", "private", "rprivate", "rslave", "shared", "rshared", "Private"), nil},
+	"Driver.Name":                      {quoted("", "local", "local", "nfs", "Local"), nil},
+	"Driver.Options":                   {[]string{`null`, `{}`, `{"size":"1m"}`, `{"":""}`}, nil},
+	"VolumeOptions.Labels":             {[]string{`null`, `{}`, `{"a":"b"}`, `{"docker-socket-proxy.owner":"x"}`, `{"traefik.enable":"true"}`}, nil},
+	"TmpfsOptions.Options":             {[]string{`null`, `[]`, `[["noexec"],["size","1m"]]`, `[["suid"]]`, `[["size","1m,dev"]]`, `[[]]`, `[["mode","1","suid"]]`, `[["","suid"]]`}, nil},
 	"Ulimit.Name":                      {[]string{`"nofile"`, `"core"`, `"MEMLOCK"`, `""`}, nil},
 	"Resources.OomKillDisable":         {[]string{`null`, `false`}, []string{`true`}},
 	"EndpointSettings.DriverOpts":      {closedMap, []string{`{"com.docker.network.endpoint.sysctls":"x"}`, `{"":""}`}},
@@ -381,6 +402,9 @@ func init() {
 		{"empty", 5, empty},
 		{"move", 4, move},
 		{"remove", 6, remove},
+		{"edit", 10, edit},
+		{"bind", 6, someBinds},
+		{"mount", 6, someMounts},
 		{"root", 1, changeRoot},
 	}
 }
@@ -583,8 +607,8 @@ func repeatHost(g *generator, b *body, root *node) bool {
 
 // reuse repeats a list with elements that leave out what the first had.
 func reuse(g *generator, b *body, root *node) bool {
-	host := root.member("HostConfig")
-	if b.letter != 'C' || host == nil || host.kind != 'o' {
+	host := g.hostOf(b, root)
+	if host == nil {
 		return false
 	}
 	host.add("Mounts", parse(g.pick(samples["HostConfig.Mounts"].bad)))
@@ -743,6 +767,73 @@ func remove(g *generator, _ *body, root *node) bool {
 		return false
 	}
 	one.members = append(one.members[:i], one.members[i+1:]...)
+	return true
+}
+
+var edits = []string{":", ",", "/", "..", "/../", "//", ".", " ", "=", "\t", "host", "container:", "1000", "*", "%2e", "\u017f", "a"}
+
+// edit changes a character or two of a string.
+func edit(g *generator, _ *body, root *node) bool {
+	nodes := root.all("s", nil)
+	if len(nodes) == 0 {
+		return false
+	}
+	one := g.pickNode(nodes)
+	letters := []rune(one.text)
+	at := g.Intn(len(letters) + 1)
+	end := at + g.Intn(2)
+	if end > len(letters) {
+		end = at
+	}
+	piece := g.pick(edits)
+	if g.chance(30) {
+		piece = ""
+	}
+	one.text = string(letters[:at]) + piece + string(letters[end:])
+	return true
+}
+
+var sources = []string{"/", "/etc", "/srv/ci", "/srv/ci/", "/srv/ci/a", "/srv/cia", "/srv", "/srv/ci/..", "/srv/ci/../etc", "/srv//ci", "/srv/ci/./a", "/var/run/docker.sock",
+	"data", "data.1", ".", "..", "./data", "~", "", "-x", "C", "\\\\.\\pipe\\x", "/srv/ci\t", "é"}
+var options = []string{"", "ro", "rw", "z", "Z", "nocopy", "private", "rprivate", "shared", "rshared", "slave", "rslave", "ro,rshared", "RSHARED", " ro", "cached", "volume-nocopy", ":ro"}
+
+func (g *generator) hostOf(b *body, root *node) *node {
+	host := root.member("HostConfig")
+	if b.letter != 'C' || host == nil || host.kind != 'o' {
+		return nil
+	}
+	return host
+}
+
+// someBinds makes up binds of all kinds.
+func someBinds(g *generator, b *body, root *node) bool {
+	host := g.hostOf(b, root)
+	if host == nil {
+		return false
+	}
+	binds := list()
+	for left := 1 + g.Intn(2); left > 0; left-- {
+		parts := []string{g.pick(sources), g.pick([]string{"/x", "/", "x", ""}), g.pick(options)}
+		binds.items = append(binds.items, str(strings.Join(parts[:1+g.Intn(3)], ":")))
+	}
+	host.set("Binds", binds)
+	return true
+}
+
+// someMounts makes up mounts of all kinds.
+func someMounts(g *generator, b *body, root *node) bool {
+	host := g.hostOf(b, root)
+	if host == nil {
+		return false
+	}
+	was := g.density
+	g.density = 50
+	mounts := list()
+	for left := 1 + g.Intn(2); left > 0; left-- {
+		mounts.items = append(mounts.items, g.fillStruct(reflect.TypeOf(Mount{})))
+	}
+	g.density = was
+	host.set("Mounts", mounts)
 	return true
 }
 

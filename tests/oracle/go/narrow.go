@@ -100,6 +100,13 @@ func narrowMount(mount *Mount) string {
 		copied.Type = "tmpfs" // for what is said of all types
 		return mountDanger(&copied)
 	}
+	if mount.VolumeOptions != nil {
+		for name := range mount.VolumeOptions.Labels {
+			if strings.HasPrefix(name, "traefik.") {
+				return "Mounts, label"
+			}
+		}
+	}
 	return first(mountDanger(mount),
 		when(mount.Type == "volume", "Mounts, volume"),
 		when(mount.Type == "image" && !isNarrowImage(mount.Source), "Mounts, image"))
