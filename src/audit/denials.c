@@ -19,9 +19,9 @@ void denials_init(struct denials *denials)
 	(void)pthread_mutex_init(&denials->lock, NULL);
 }
 
-static uint32_t hash_of(const struct caller *caller, const char *operation)
+static uint32_t hash_of(const struct caller *caller, const char *operation, uint32_t topic)
 {
-	uint32_t hash = caller_hash(caller);
+	uint32_t hash = caller_hash(caller) ^ topic;
 
 	for (; *operation != '\0'; operation++) { /* FNV-1a */
 		hash = (hash ^ (unsigned char)*operation) * 16777619U;
@@ -30,9 +30,9 @@ static uint32_t hash_of(const struct caller *caller, const char *operation)
 }
 
 static bool is_entry_of(const struct denials_entry *entry, const struct caller *caller,
-        const char *operation, bool observed)
+        const char *operation, bool observed, uint32_t topic)
 {
-	return entry->operation != NULL && entry->observed == observed &&
+	return entry->operation != NULL && entry->observed == observed && entry->topic == topic &&
 	       strcmp(entry->operation, operation) == 0 && caller_same_host(&entry->caller, caller);
 }
 
@@ -71,12 +71,12 @@ void denials_finish(struct denials *denials)
 
 /* The entry of that key, in a set that belongs to it; the oldest one if there is none. */
 static struct denials_entry *find(struct denials_entry *set, const struct caller *caller,
-        const char *operation, bool observed)
+        const char *operation, bool observed, uint32_t topic)
 {
 	struct denials_entry *oldest = &set[0];
 
 	for (unsigned i = 0; i < DENIALS_WAYS; i++) {
-		if (is_entry_of(&set[i], caller, operation, observed)) {
+		if (is_entry_of(&set[i], caller, operation, observed, topic)) {
 			return &set[i];
 		}
 		if (set[i].operation == NULL ||
@@ -86,19 +86,19 @@ static struct denials_entry *find(struct denials_entry *set, const struct caller
 	}
 	log_rest(oldest);
 	*oldest = (struct denials_entry){
-	        .caller = *caller, .operation = operation, .observed = observed};
+	        .caller = *caller, .operation = operation, .observed = observed, .topic = topic};
 	return oldest;
 }
 
 uint64_t denials_count(struct denials *denials, int64_t now_ns, const struct caller *caller,
-        const char *operation, bool observed)
+        const char *operation, bool observed, uint32_t topic)
 {
-	const uint32_t hash = hash_of(caller, operation);
+	const uint32_t hash = hash_of(caller, operation, topic);
 	uint64_t count = 0;
 
 	(void)pthread_mutex_lock(&denials->lock);
 	struct denials_entry *entry =
-	        find(denials->entries[hash % DENIALS_SETS], caller, operation, observed);
+	        find(denials->entries[hash % DENIALS_SETS], caller, operation, observed, topic);
 	const bool fresh = entry->logged_ns == 0;
 	entry->count++;
 	if (fresh || now_ns - entry->logged_ns >= LINE_EVERY_S * NS_PER_S) {
@@ -170,8 +170,9 @@ void denials_report(struct denials *denials, int64_t now_ns, const struct denial
 {
 	const char *what = denial->policy != NULL ? docker_operation_name(denial->request->id)
 	                                          : outcome_word(denial->outcome);
-	const uint64_t count =
-	        denials_count(denials, now_ns, denial->caller, what, denial->verdict->observed);
+	const uint32_t topic = denial->findings == NULL ? 0 : findings_hash(denial->findings);
+	const uint64_t count = denials_count(
+	        denials, now_ns, denial->caller, what, denial->verdict->observed, topic);
 
 	if (count > 0) {
 		log_denial(denial, what, count);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * denials — a line in the log for denied requests: once a minute for each host and
- * operation, with the number of denials since the last line.
+ * denials — a line in the log for denied requests: once a minute for each host,
+ * operation and reasons, with the number of denials since the last line.
  *
  * One table for all workers, so that the ceiling holds across them. It has a lock,
  * which allowed requests never take.
@@ -24,6 +24,7 @@ struct denials_entry {
 	struct caller caller;  /* its host counts */
 	const char *operation; /* NULL: the entry is free */
 	bool observed;
+	uint32_t topic;    /* of the findings: see findings_hash(); 0: there are none */
 	int64_t logged_ns; /* when its last line was written */
 	uint64_t count;    /* since then */
 };
@@ -37,7 +38,7 @@ void denials_init(struct denials *denials);
 
 /* How many denials a line that is due now stands for; 0: none is due. */
 uint64_t denials_count(struct denials *denials, int64_t now_ns, const struct caller *caller,
-        const char *operation, bool observed);
+        const char *operation, bool observed, uint32_t topic);
 
 /* At the end: say how often was denied what was not said since the last line. */
 void denials_finish(struct denials *denials);

@@ -223,8 +223,12 @@ static void print_blocks(const struct policy *policy)
 		text_add_format(&label, "(%s)", inspect_block_name((enum inspect_block)i));
 		text.len = 0;
 		text_add(&text, SLICE(" "));
-		constraints_add(block, &text);
-		print_wrapped(text_slice(&label), text_slice(&text));
+		constraints_add(block, true, &text);
+		print_wrapped(text_slice(&label), text.len > 1 ? text_slice(&text) : SLICE(" {}"));
+		text.len = 0;
+		text_add(&text, SLICE(" by default: "));
+		constraints_add(block, false, &text);
+		print_wrapped(SLICE(""), text_slice(&text));
 	}
 	text.len = 0;
 	text_add(&text, SLICE(" "));

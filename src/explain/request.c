@@ -156,19 +156,27 @@ static void print_notes(const struct question *question, const struct gate_decis
 {
 	const struct slice query = decision->head->query;
 
-	if (decision->verdict.allowed) {
+	if (decision->verdict.allowed && decision->action != GATE_NEED_BODY) {
 		printf("forwarded as: %.*s %.*s%s%.*s\n", SLICE_FMT(decision->request->method),
 		        SLICE_FMT(decision->request->path), query.ptr != NULL ? "?" : "",
 		        SLICE_FMT(query));
 	}
+	if (question->body.ptr != NULL &&
+	        policy_inspection(decision->policy, decision->request->served_id) == NULL) {
+		printf("body: no block of the policy looks into it\n");
+	}
+}
+
+/* The body was not given, and decides. */
+static void print_need(const struct gate_decision *decision)
+{
 	const struct inspection *inspection =
 	        policy_inspection(decision->policy, decision->request->served_id);
+
 	if (decision->action == GATE_NEED_BODY) {
-		print_place("body: what it asks for decides; give --body FILE. The block is",
-		        inspect_block_name(constraints_block(inspection->constraints)),
+		printf("body: only if the block allows what it asks for: give --body FILE\n");
+		print_place("block", inspect_block_name(constraints_block(inspection->constraints)),
 		        constraints_place(inspection->constraints));
-	} else if (question->body.ptr != NULL && inspection == NULL) {
-		printf("body: no block of the policy looks into it\n");
 	}
 }
 
@@ -211,8 +219,9 @@ static int print_local(const struct gate_decision *decision)
 		printf("allow health\nThe proxy sends a local response, whatever the policy.\n");
 		return EXIT_ALLOWED;
 	}
-	printf("deny %s: the response is %u, whatever the policy\nreason: %s\n",
-	        outcome_word(decision->outcome), outcome_status(decision->outcome),
+	printf("deny %s: the response is %u%s\nreason: %s\n", outcome_word(decision->outcome),
+	        outcome_status(decision->outcome),
+	        decision->policy == NULL ? ", whatever the policy" : "",
 	        decision->reason != NULL ? decision->reason : outcome_text(decision->outcome));
 	return EXIT_DENIED;
 }
@@ -250,6 +259,7 @@ static int print_decision(struct question *question)
 		return print_local(&decision);
 	}
 	printf("%s %s\n", allowed ? "allow" : "deny", docker_operation_name(decision.request->id));
+	print_need(&decision);
 	print_method(decision.request->method);
 	if (!chosen && config->listener_count > 1) {
 		printf("listener: %s\n", config->listeners[0].address);

@@ -153,7 +153,6 @@ int limits_read(const struct yaml_node *value, struct arena *arena, struct limit
 struct block_reader {
 	struct constraints *constraints;
 	struct arena *arena;
-	bool seen[KEY_COUNT];
 	char *error;
 };
 
@@ -182,7 +181,7 @@ static int read_named_key(void *context, const struct yaml_node *value)
 	        !slice_equal(slice_of(inspect_keys[number].name), value->key)) {
 		number++;
 	}
-	reader->seen[number] = true;
+	reader->constraints->written[number] = true;
 	return read_key(reader, number, value);
 }
 
@@ -219,7 +218,7 @@ int constraints_read(enum inspect_block block, const struct yaml_node *map, stru
 		return -EINVAL;
 	}
 	for (unsigned i = 0; i < KEY_COUNT; i++) {
-		if (inspect_keys[i].block == block && !reader.seen[i] &&
+		if (inspect_keys[i].block == block && !constraints->written[i] &&
 		        read_key(&reader, i, NULL) < 0) {
 			return -EINVAL;
 		}
@@ -287,13 +286,88 @@ void key_add_value(const struct constraints *constraints, unsigned number, struc
 	}
 }
 
-void constraints_add(const struct constraints *constraints, struct text *text)
+void constraints_add(const struct constraints *constraints, bool written, struct text *text)
 {
+	const size_t start = text->len;
+
 	for (unsigned i = 0; i < KEY_COUNT; i++) {
-		if (inspect_keys[i].block == constraints->block) {
+		if (inspect_keys[i].block == constraints->block &&
+		        constraints->written[i] == written) {
+			text_add(text, text->len > start ? SLICE("; ") : SLICE(""));
 			key_add_value(constraints, i, text);
-			text_add(text, SLICE("; "));
 		}
 	}
-	text->len -= 2;
+}
+
+/* ── What is enough to become root ───────────────────────────────────────── */
+
+bool key_opens_root(unsigned number, struct slice word)
+{
+	const struct key *key = &inspect_keys[number];
+	struct slice rest = slice_of(key->root);
+	struct slice root;
+	char memory[INSPECT_WORD_MAX];
+	struct text normal = text_over(memory, sizeof(memory));
+	const struct slice pattern[] = {word};
+	struct set set = {.count = 1, .patterns = pattern};
+
+	if (key->kind == KIND_CHOICE) {
+		return word_is_in(SLICE("any"), key->root);
+	}
+	if (key->kind == KIND_CAPABILITIES) {
+		word_add_capability(word, &normal);
+		return word_is_in(text_slice(&normal), key->root);
+	}
+	while (rest.len > 0 && slice_next(&rest, ' ', &root)) {
+		if (slice_equal(root, SLICE("any")) || set_has(key, &set, root)) {
+			return true;
+		}
+	}
+	return false;
+}
+
+/* Who can write below a source makes a link there that leads out of it. */
+static bool follows_links(const struct constraints *constraints)
+{
+	return constraints->sets[KEY_CREATE_bind_below].any &&
+	       constraints->sets[KEY_CREATE_writable_binds].any &&
+	       (constraints->sets[KEY_CREATE_bind_sources].any ||
+	               constraints->sets[KEY_CREATE_bind_sources].count > 0);
+}
+
+static bool is_root(const struct constraints *constraints, unsigned number)
+{
+	const struct key *key = &inspect_keys[number];
+	const struct set *set = &constraints->sets[number];
+	struct slice rest = slice_of(key->root);
+	struct slice root;
+
+	if (number == KEY_CREATE_bind_sources && follows_links(constraints)) {
+		return true;
+	}
+	if (key->root[0] == '\0' || (!set->any && set->count == 0)) {
+		return false;
+	}
+	if (set->any || word_is_in(SLICE("any"), key->root)) {
+		return key->kind != KIND_CHOICE || set->any;
+	}
+	while (slice_next(&rest, ' ', &root)) {
+		if (set_has(key, set, root)) {
+			return true;
+		}
+	}
+	return false;
+}
+
+void constraints_add_root(const struct constraints *constraints, struct text *text)
+{
+	const char *separator = "";
+
+	for (unsigned i = 0; i < KEY_COUNT; i++) {
+		if (inspect_keys[i].block == constraints->block && is_root(constraints, i)) {
+			text_add_format(text, "%s%s.%s", separator, names[constraints->block],
+			        inspect_keys[i].name);
+			separator = ", ";
+		}
+	}
 }

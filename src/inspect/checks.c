@@ -139,21 +139,40 @@ static bool is_empty(const struct json_node *value)
 	       (value->type == JSON_NUMBER && slice_equal(value->text, SLICE("0")));
 }
 
-/* The word for a reason: of a switch or of a list its name says more than its value. */
-static struct slice word_for(const struct json_node *value)
+/* The word for a reason; a switch or a list has none. */
+static struct slice word_for(const struct row *row, const struct json_node *value)
 {
-	if (value->type == JSON_STRING || value->type == JSON_NUMBER) {
-		return value->text;
+	if (row->shape[0] == '{') {
+		return value->name;
 	}
-	return value->name.ptr != NULL ? value->name : SLICE("request");
+	return value->type == JSON_STRING || value->type == JSON_NUMBER ? value->text : SLICE("");
 }
 
 CHECK(CLOSED)
 {
 	if (!set_of(walk, row->key)->any && (is_element(row) || !is_empty(value)) &&
 	        !word_is_in(text_of(value), row->fine)) {
-		walk_find(walk, row, row->shape[0] == '{' ? value->name : word_for(value), NULL);
+		walk_find(walk, row, word_for(row, value), NULL);
 	}
+}
+
+/* The same, where the value may hold a password. */
+CHECK(SECRET)
+{
+	if (!set_of(walk, row->key)->any && !is_empty(value) &&
+	        !word_is_in(text_of(value), row->fine)) {
+		walk_find(walk, row, SLICE(""), NULL);
+	}
+}
+
+/* "name:mode" */
+CHECK(CONTAINER)
+{
+	struct slice rest = text_of(value);
+	struct slice name = {"", 0};
+
+	(void)slice_next(&rest, ':', &name);
+	require_word(walk, row, name);
 }
 
 CHECK(NEGATIVE)
@@ -183,12 +202,24 @@ CHECK(CAPABILITY)
 	}
 }
 
+/* The words of a command, as they are written in a policy. */
+static void add_command(const struct json_node *list, struct text *text)
+{
+	for (const struct json_node *at = json_first(list); at != NULL; at = json_next(list, at)) {
+		text_add(text, at == json_first(list) ? SLICE("") : SLICE(" "));
+		text_add(text, at->text);
+	}
+}
+
 CHECK(COMMAND)
 {
 	if (value->type != JSON_NULL && value->type != JSON_ARRAY) {
 		walk_find(walk, row, text_of(value), "must be a list of strings");
 	} else if (!set_has_command(set_of(walk, row->key), value)) {
-		walk_find(walk, row, text_of(json_first(value)), NULL);
+		char memory[INSPECT_WORD_MAX];
+		struct text text = text_over(memory, sizeof(memory));
+		add_command(value, &text);
+		walk_find(walk, row, text_slice(&text), NULL);
 	}
 }
 
@@ -321,6 +352,23 @@ static void check_volume_name(
 	}
 }
 
+static const struct row below_row = {.key = KEY_CREATE_bind_below, .fine = ""};
+static const struct row writable_row = {.key = KEY_CREATE_writable_binds, .fine = ""};
+
+/* Whether the policy names the path itself. */
+static bool is_named(const struct walk *walk, struct slice path)
+{
+	const struct set *set = set_of(walk, KEY_CREATE_bind_sources);
+
+	path.len -= path.len > 1 && slice_ends_with(path, SLICE("/"));
+	for (unsigned i = 0; i < set->count; i++) {
+		if (slice_equal(set->patterns[i], path)) {
+			return true;
+		}
+	}
+	return false;
+}
+
 static void check_source(
         struct walk *walk, const struct row *row, const char *member, struct slice path)
 {
@@ -329,7 +377,45 @@ static void check_source(
 		        "must be an absolute path without '.', '..' and empty segments");
 	} else if (!allows(walk, row, path)) {
 		walk_find_in(walk, row, member, path, NULL);
+	} else if (!set_of(walk, KEY_CREATE_bind_below)->any && !is_named(walk, path)) {
+		walk_find_in(walk, &below_row, member, path, NULL);
 	}
+}
+
+static void check_writable(struct walk *walk, bool read_only, const char *member, struct slice path)
+{
+	if (!read_only && !set_of(walk, KEY_CREATE_writable_binds)->any) {
+		walk_find_in(walk, &writable_row, member, path, NULL);
+	}
+}
+
+/* Whether a word is among those between commas. */
+static bool has_option(struct slice options, struct slice wanted)
+{
+	struct slice option;
+
+	while (slice_next(&options, ',', &option)) {
+		if (slice_equal(option, wanted)) {
+			return true;
+		}
+	}
+	return false;
+}
+
+static bool is_true(const struct json_node *object, const char *name)
+{
+	const struct json_node *member =
+	        object == NULL ? NULL : json_member(object, slice_of(name));
+
+	return member != NULL && member->type == JSON_TRUE;
+}
+
+/* Read-only with all that is mounted below it. */
+static bool is_read_only(const struct json_node *mount)
+{
+	const struct json_node *options = json_member(mount, SLICE("BindOptions"));
+
+	return is_true(mount, "ReadOnly") && !is_true(options, "ReadOnlyNonRecursive");
 }
 
 /* Where clients look for the Engine's socket. */
@@ -388,6 +474,7 @@ CHECK(BIND)
 	}
 	if (slice_starts_with(source, SLICE("/"))) {
 		check_source(walk, row, NULL, source);
+		check_writable(walk, has_option(rest, SLICE("ro")), NULL, source);
 	} else if (source.len == 0) {
 		walk_find(walk, row, text_of(value), "has no source");
 	} else {
@@ -405,6 +492,7 @@ CHECK(MOUNT)
 	if (slice_equal(type, SLICE("bind"))) {
 		if (!redirect(walk, row, member, source)) {
 			check_source(walk, row, "Source", source);
+			check_writable(walk, is_read_only(value), "Source", source);
 		}
 	} else if (slice_equal(type, SLICE("volume"))) {
 		check_volume_name(walk, row, "Source", source);
@@ -437,10 +525,10 @@ static const struct row load_row = {.key = KEY_IMAGE_load, .fine = ""};
 static void find_in_request(struct walk *walk, const struct row *row, const char *parameter,
         struct slice word, const char *problem)
 {
+	walk->place = parameter == NULL ? SLICE("path") : (struct slice){NULL, 0};
 	walk->parameter = parameter == NULL ? (struct slice){NULL, 0} : slice_of(parameter);
-	walk->absent = parameter == NULL ? SLICE("path") : (struct slice){NULL, 0};
 	walk_find(walk, row, word, problem);
-	walk->parameter = walk->absent = (struct slice){NULL, 0};
+	walk->place = walk->parameter = (struct slice){NULL, 0};
 }
 
 /* The value of a parameter. Given twice, readers differ in which one counts. */
@@ -541,7 +629,7 @@ CHECK(IMPORT)
 	(void)row;
 	(void)value;
 	if (!set_of(walk, KEY_IMAGE_import)->any) {
-		find_in_request(walk, &import_row, NULL, SLICE("/images/create"), NULL);
+		find_in_request(walk, &import_row, NULL, SLICE(""), NULL);
 	}
 }
 
@@ -550,7 +638,7 @@ CHECK(LOAD)
 	(void)row;
 	(void)value;
 	if (!set_of(walk, KEY_IMAGE_load)->any) {
-		find_in_request(walk, &load_row, NULL, SLICE("/images/load"), NULL);
+		find_in_request(walk, &load_row, NULL, SLICE(""), NULL);
 	}
 }
 

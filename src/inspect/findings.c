@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "inspect/set.h"
+#include "yaml/write.h"
 
 enum { VALUE_MAX = 160 }; /* bytes of a key's value in a sentence */
 
@@ -36,17 +37,19 @@ static void add_key(const struct constraints *constraints, unsigned key, struct 
 void findings_add_sentence(const struct findings *findings, unsigned i, struct text *text)
 {
 	const struct finding *finding = &findings->list[i];
-	const struct text_shown word = text_show((struct slice){finding->word, finding->word_len});
+	const struct text_shown shown = text_show((struct slice){finding->word, finding->word_len});
+	const char *word = finding->word_len > 0 ? shown.text : "";
+	const char *quote = finding->word_len > 0 ? "'" : "";
 	const struct text_shown pointer =
 	        text_show((struct slice){finding->pointer, finding->pointer_len});
 
 	text_add_format(text, "%s: ", finding->pointer_len == 0 ? "body" : pointer.text);
 	if (finding->problem != NULL) {
-		text_add_format(text, "%s%s%s%s", finding->word_len > 0 ? "'" : "", word.text,
-		        finding->word_len > 0 ? "': " : "", finding->problem);
+		text_add_format(text, "%s%s%s%s%s", quote, word, quote, *quote != '\0' ? " " : "",
+		        finding->problem);
 	} else {
-		text_add_format(
-		        text, "%s '%s' is not allowed", inspect_keys[finding->key].what, word.text);
+		text_add_format(text, "%s%s%s%s%s is not allowed", inspect_keys[finding->key].what,
+		        *quote != '\0' ? " " : "", quote, word, quote);
 	}
 	if (finding->key >= 0) {
 		add_key(findings->constraints, (unsigned)finding->key, text);
@@ -58,16 +61,32 @@ static unsigned kept(const struct findings *findings)
 	return findings->count < INSPECT_FINDINGS_MAX ? findings->count : INSPECT_FINDINGS_MAX;
 }
 
+uint32_t findings_hash(const struct findings *findings)
+{
+	uint32_t hash = 2166136261U; /* FNV-1a */
+
+	for (unsigned i = 0; i < kept(findings); i++) {
+		const struct finding *finding = &findings->list[i];
+		for (unsigned k = 0; k < finding->pointer_len; k++) {
+			hash = (hash ^ (unsigned char)finding->pointer[k]) * 16777619U;
+		}
+		hash = (hash ^ (unsigned)finding->key) * 16777619U;
+	}
+	return hash;
+}
+
 /* ── Advice ──────────────────────────────────────────────────────────────── */
+
+static struct slice word_of(const struct finding *finding)
+{
+	return (struct slice){finding->word, finding->word_len};
+}
 
 static bool is_repeated(const struct findings *findings, unsigned i)
 {
-	const struct finding *finding = &findings->list[i];
-
 	for (unsigned k = 0; k < i; k++) {
-		const struct finding *other = &findings->list[k];
-		if (other->key == finding->key && other->word_len == finding->word_len &&
-		        memcmp(other->word, finding->word, finding->word_len) == 0) {
+		if (findings->list[k].key == findings->list[i].key &&
+		        slice_equal(word_of(&findings->list[k]), word_of(&findings->list[i]))) {
 			return true;
 		}
 	}
@@ -84,35 +103,75 @@ static bool is_first_of_key(const struct findings *findings, unsigned i)
 	return true;
 }
 
-/* "['/etc', '/srv']": the words that the findings about one key name. */
+/* Whether the word, as a pattern, would fit itself and nothing else. */
+static bool is_pattern(const struct finding *finding)
+{
+	const struct slice word = word_of(finding);
+
+	return word.len > 0 && word.len < INSPECT_WORD_MAX && word.ptr[0] != '!' &&
+	       memchr(word.ptr, '*', word.len) == NULL &&
+	       !slice_starts_with(word, SLICE("sha256:"));
+}
+
+/* Whether the key, set to more, allows what was found. */
+static bool is_opened(const struct finding *finding)
+{
+	if (finding->key < 0) {
+		return false;
+	}
+	if (inspect_keys[finding->key].kind == KIND_CHOICE) {
+		return true;
+	}
+	return finding->problem == NULL && is_pattern(finding);
+}
+
+static bool has_advice(const struct findings *findings)
+{
+	for (unsigned i = 0; i < kept(findings); i++) {
+		if (!is_opened(&findings->list[i])) {
+			return false;
+		}
+	}
+	return findings->count <= INSPECT_FINDINGS_MAX;
+}
+
+static void add_element(struct text *text, struct slice word, size_t start)
+{
+	const struct text_shown shown = text_show(word);
+
+	text_add(text, text->len > start ? SLICE(", ") : SLICE(""));
+	yaml_add_word(text, slice_of(shown.text));
+}
+
+/* The whole value: what the key has, and the words of the findings. */
 static void add_words(const struct findings *findings, int key, struct text *text)
 {
-	bool any = false;
+	const struct set *set = &findings->constraints->sets[key];
 
 	text_add(text, SLICE("["));
+	const size_t start = text->len;
+	if (set->any) { /* and yet a word did not fit: it is a guarded one */
+		add_element(text, SLICE("*"), start);
+	}
+	for (unsigned i = 0; i < set->count; i++) {
+		add_element(text, set->patterns[i], start);
+	}
 	for (unsigned i = 0; i < kept(findings); i++) {
-		const struct finding *finding = &findings->list[i];
-		if (finding->key == key && !is_repeated(findings, i)) {
-			text_add_format(text, "%s'%s'", any ? ", " : "",
-			        text_show((struct slice){finding->word, finding->word_len}).text);
-			any = true;
+		if (findings->list[i].key == key && !is_repeated(findings, i)) {
+			add_element(text, word_of(&findings->list[i]), start);
 		}
 	}
 	text_add(text, SLICE("]"));
 }
 
-/* Whether a key opens all that was found. */
-static bool has_advice(const struct findings *findings)
+static bool opens_root(const struct findings *findings)
 {
 	for (unsigned i = 0; i < kept(findings); i++) {
-		const struct finding *finding = &findings->list[i];
-		if (finding->key < 0 ||
-		        (finding->problem != NULL && finding->key != KEY_CREATE_unknown &&
-		                finding->key != KEY_EXEC_unknown)) {
-			return false;
+		if (key_opens_root((unsigned)findings->list[i].key, word_of(&findings->list[i]))) {
+			return true;
 		}
 	}
-	return findings->count <= INSPECT_FINDINGS_MAX;
+	return false;
 }
 
 void findings_advise(const struct findings *findings, struct text *text)
@@ -124,7 +183,7 @@ void findings_advise(const struct findings *findings, struct text *text)
 		return;
 	}
 	text_add_format(text,
-	        "add to '%s' at %s:%u: ", inspect_block_name(findings->constraints->block),
+	        "set in '%s' at %s:%u: ", inspect_block_name(findings->constraints->block),
 	        place.file, place.line);
 	for (unsigned i = 0; i < kept(findings); i++) {
 		const int key = findings->list[i].key;
@@ -139,6 +198,9 @@ void findings_advise(const struct findings *findings, struct text *text)
 			add_words(findings, key, text);
 		}
 	}
+	if (opens_root(findings)) {
+		text_add(text, SLICE("; that is enough to become root on the host"));
+	}
 }
 
 void findings_add_denial(const struct findings *findings, const char *operation, const char *policy,
@@ -147,8 +209,9 @@ void findings_add_denial(const struct findings *findings, const char *operation,
 	enum { SHOWN = 4 };
 	const struct place place = findings->constraints->place;
 
-	text_add_format(text, "%s: policy '%s' does not allow this (%s:%u, '%s')", operation,
-	        policy, place.file, place.line, inspect_block_name(findings->constraints->block));
+	text_add_format(text, "%s: policy '%s' does not allow this request (%s:%u, '%s')",
+	        operation, policy, place.file, place.line,
+	        inspect_block_name(findings->constraints->block));
 	for (unsigned i = 0; i < kept(findings) && i < SHOWN; i++) {
 		text_add(text, i == 0 ? SLICE(": ") : SLICE("; "));
 		findings_add_sentence(findings, i, text);

@@ -49,8 +49,14 @@ int constraints_read(enum inspect_block block, const struct yaml_node *map, stru
         const struct constraints **ret_constraints, char error[FAULT_MAX]) MUST_USE;
 enum inspect_block constraints_block(const struct constraints *constraints);
 struct place constraints_place(const struct constraints *constraints);
-/* Append the keys and their values: "images any; bind_sources /srv/ci; …". */
-void constraints_add(const struct constraints *constraints, struct text *text);
+/*
+ * Append the keys and their values: "bind_sources /srv/ci; images any; …": those that the file
+ * names, or the others.
+ */
+void constraints_add(const struct constraints *constraints, bool written, struct text *text);
+/* Append the keys that are set so far that they are enough to become root on the host:
+ * "create.privileged, create.bind_sources"; nothing, if there are none. */
+void constraints_add_root(const struct constraints *constraints, struct text *text);
 
 /* ── Operations ──────────────────────────────────────────────────────────── */
 
@@ -86,6 +92,8 @@ struct findings {
 void findings_begin(struct findings *findings, const struct constraints *constraints);
 /* Add one that no key opens. */
 void findings_add(struct findings *findings, struct slice pointer, const char *problem);
+/* A number for the places and keys of the findings, the same whenever these are. */
+uint32_t findings_hash(const struct findings *findings);
 /* Append one as a sentence without a full stop: "/HostConfig/Privileged: …". */
 void findings_add_sentence(const struct findings *findings, unsigned i, struct text *text);
 /*

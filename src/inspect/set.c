@@ -10,9 +10,9 @@ enum {
 };
 
 const struct key inspect_keys[KEY_COUNT] = {
-#define KEY(block, name, kind, choices, standard, guarded, what)                                   \
+#define KEY(block, name, kind, choices, standard, guarded, root, what)                             \
 	[KEY_##block##_##name] = {                                                                 \
-	        INSPECT_##block, KIND_##kind, #name, choices, standard, guarded, what},
+	        INSPECT_##block, KIND_##kind, #name, choices, standard, guarded, root, what},
 #include "inspect/keys.def"
 #undef KEY
 };
@@ -44,9 +44,16 @@ void word_add_image(struct slice image, bool pattern, struct text *text)
 	const char *slash = memrchr(image.ptr, '/', image.len);
 	const struct slice last =
 	        slash == NULL ? image : slice_behind(image, (size_t)(slash + 1 - image.ptr));
+	const char *colon = memchr(last.ptr, ':', last.len);
+	const char *at = memchr(last.ptr, '@', last.len);
+	if (at != NULL && colon != NULL && colon < at) {
+		/* The Engine goes by the digest alone. */
+		text_add(text, slice_between(image.ptr, colon));
+		text_add(text, slice_between(at, image.ptr + image.len));
+		return;
+	}
 	text_add(text, image);
-	if (memchr(last.ptr, ':', last.len) == NULL && memchr(last.ptr, '@', last.len) == NULL &&
-	        !(pattern && slice_ends_with(last, SLICE("*")))) {
+	if (colon == NULL && at == NULL && !(pattern && slice_ends_with(last, SLICE("*")))) {
 		text_add(text, SLICE(":latest"));
 	}
 }
@@ -122,7 +129,8 @@ static struct places step(const struct places *places, struct slice pattern, cha
 			if (pattern.ptr[i] == c) {
 				add_place(&next, pattern, i + 1);
 			}
-		} else if (c != '/' || is_double(pattern, i)) {
+		} else if (is_double(pattern, i) ||
+		           (c != '/' && (c != '@' || i + 1 == pattern.len))) {
 			add_place(&next, pattern, i);
 		}
 	}
@@ -221,6 +229,17 @@ static bool is_below(struct slice path, struct slice directory)
 	               (path.len == directory.len || path.ptr[directory.len] == '/'));
 }
 
+static bool has_plain(const struct key *key, const struct set *set, struct slice word)
+{
+	(void)key;
+	for (unsigned i = 0; i < set->count; i++) {
+		if (slice_equal(set->patterns[i], word)) {
+			return true;
+		}
+	}
+	return false;
+}
+
 static bool is_hex(struct slice word)
 {
 	for (size_t i = 0; i < word.len; i++) {
@@ -229,6 +248,14 @@ static bool is_hex(struct slice word)
 		}
 	}
 	return true;
+}
+
+/* The Engine takes a few hexadecimal digits for an id: where networks are listed, a name of such
+ * digits must be written in full. */
+static bool has_network(const struct key *key, const struct set *set, struct slice word)
+{
+	return is_hex(word) && set->count > 0 ? has_plain(key, set, word)
+	                                      : has_word(key, set, word);
 }
 
 /*
@@ -264,17 +291,6 @@ static bool has_path(const struct key *key, const struct set *set, struct slice 
 	(void)key;
 	for (unsigned i = 0; word_is_path(path) && i < set->count; i++) {
 		if (is_below(path, set->patterns[i])) {
-			return true;
-		}
-	}
-	return false;
-}
-
-static bool has_plain(const struct key *key, const struct set *set, struct slice word)
-{
-	(void)key;
-	for (unsigned i = 0; i < set->count; i++) {
-		if (slice_equal(set->patterns[i], word)) {
 			return true;
 		}
 	}
@@ -348,10 +364,12 @@ static const struct {
 	/* Append a pattern in the spelling in which words of a body are compared with it. */
 	void (*normalize)(struct slice word, struct text *text);
 	bool (*has)(const struct key *key, const struct set *set, struct slice word);
-	bool guards; /* `has` decides also where anything is allowed */
+	bool guards; /* there are guarded words and `!`: `has` also decides where anything is
+	                allowed */
 } kinds[] = {
         [KIND_CHOICE] = {add_plain, has_plain, false},
         [KIND_WORDS] = {add_plain, has_word, true},
+        [KIND_NETWORKS] = {add_plain, has_network, true},
         [KIND_IMAGES] = {add_image_pattern, has_image, false},
         [KIND_PATHS] = {add_directory, has_path, false},
         [KIND_CAPABILITIES] = {word_add_capability, has_plain, false},
@@ -381,6 +399,15 @@ static int add_pattern(struct set_reader *reader, struct slice word, struct plac
 	if (word.len == 0 || word.len > PATTERN_MAX) {
 		return fault_set(reader->error, place, "a word of '%s' has 1 to %d bytes",
 		        key->name, PATTERN_MAX);
+	}
+	if (slice_equal(word, SLICE("any"))) {
+		return fault_set(
+		        reader->error, place, "'any' stands alone: write %s: any", key->name);
+	}
+	if (!kinds[key->kind].guards && slice_starts_with(word, SLICE("!"))) {
+		return fault_set(reader->error, place,
+		        "'%s' in '%s' begins with '!', which takes nothing away there",
+		        text_show(word).text, key->name);
 	}
 	if (reader->count == WORDS_MAX) {
 		return fault_set(
@@ -450,6 +477,9 @@ static int read_socket(struct set_reader *reader, const struct yaml_node *value)
 {
 	struct slice path = value->kind == YAML_TEXT ? value->text : (struct slice){"", 0};
 
+	if (slice_equal(path, SLICE("none"))) {
+		return 0;
+	}
 	if (!slice_skip(&path, SLICE("unix://")) || !word_is_path(path)) {
 		return fault_set(reader->error, value->place,
 		        "'%s' is the address of a unix listener, such as %s; found %s",

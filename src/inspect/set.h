@@ -10,6 +10,7 @@
 enum key_kind {
 	KIND_CHOICE,       /* one of the words in `choices` */
 	KIND_WORDS,        /* globs, where a star stands for any characters; `!glob` takes away */
+	KIND_NETWORKS,     /* like KIND_WORDS; ids only where written in full */
 	KIND_IMAGES,       /* globs for normalised references; a star does not stand for slashes */
 	KIND_PATHS,        /* absolute paths; each stands for everything below it too */
 	KIND_CAPABILITIES, /* names, with or without CAP_, in any case */
@@ -25,11 +26,12 @@ struct key {
 	const char *choices;
 	const char *standard;
 	const char *guarded;
+	const char *root;
 	const char *what;
 };
 
 enum key_number {
-#define KEY(block, name, kind, choices, standard, guarded, what) KEY_##block##_##name,
+#define KEY(block, name, kind, choices, standard, guarded, root, what) KEY_##block##_##name,
 #include "inspect/keys.def"
 #undef KEY
 	KEY_COUNT,
@@ -62,11 +64,15 @@ struct constraints {
 	enum inspect_block block;
 	struct place place;
 	struct set sets[KEY_COUNT]; /* those of other blocks are empty */
+	bool written[KEY_COUNT];    /* the file names the key */
 	struct limits limits;
 };
 
 /* Append the name of a key and its value: "volumes named". */
 void key_add_value(const struct constraints *constraints, unsigned number, struct text *text);
+
+/* Whether a key that is set so far that it allows `word` is enough to become root on the host. */
+bool key_opens_root(unsigned number, struct slice word);
 
 /* Read the value of a key from YAML, or its `standard`. */
 int set_read(const struct key *key, const struct yaml_node *value, struct arena *arena,
@@ -81,7 +87,7 @@ bool set_has_command(const struct set *set, const struct json_node *list);
 
 /* A star stands for any characters. */
 bool glob_fits(struct slice pattern, struct slice word);
-/* The same, where a star does not stand for a slash, and `**` does. */
+/* The same, where a star stands for no slash, and only one at the end for '@'; `**` for both. */
 bool path_glob_fits(struct slice pattern, struct slice word);
 
 /* ── Spellings ───────────────────────────────────────────────────────────── */

@@ -154,6 +154,10 @@ static void add_pointer(const struct walk *walk, struct text *text)
 {
 	const struct frame *frames = walk->frames;
 
+	if (walk->place.ptr != NULL) {
+		text_add(text, walk->place);
+		return;
+	}
 	if (walk->parameter.ptr != NULL) {
 		text_add(text, SLICE("?"));
 		text_add(text, walk->parameter);

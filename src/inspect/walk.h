@@ -55,6 +55,7 @@ struct walk {
 	const struct constraints *constraints;
 	const struct docker_request *request;
 	struct slice query;
+	struct slice place;     /* a word that stands for a pointer; ptr NULL: none */
 	struct slice parameter; /* of the query, whose value is walked; ptr NULL: none */
 	struct text spelled;    /* memory of decoded parameters */
 	bool update;            /* the body changes a container: what it does not name stays */
@@ -86,6 +87,7 @@ CHECK(CAPABILITY); /* a capability */
 CHECK(CLOSED);     /* a value that is allowed only if the key allows anything */
 CHECK(COMMAND);    /* words of a command */
 CHECK(COMMIT);     /* of a query: the name that the new image gets */
+CHECK(CONTAINER);  /* a name of a container, before a mode */
 CHECK(CREATION);   /* HostConfig, or NULL: what must be there */
 CHECK(DEVICE);     /* DeviceMapping as a whole */
 CHECK(IMPORT);     /* any, if the key allows it */
@@ -105,6 +107,7 @@ CHECK(OPTIONS);    /* options, separated by commas */
 CHECK(PORT);       /* PortBinding as a whole, or PublishAllPorts */
 CHECK(PULL);       /* of a query: the image that is pulled */
 CHECK(PUSH);       /* of a path and a query: the image that is pushed */
+CHECK(SECRET);     /* as CLOSED, of a value that may hold a password */
 CHECK(SECURITY);   /* a security option */
 CHECK(TAG);        /* of a query: the name that an image gets */
 CHECK(USER);       /* a user and a group, also where they are missing */

@@ -65,8 +65,38 @@ static bool is_listed(const struct policy *policy, unsigned id)
 	return false;
 }
 
+/* Whether the policy allows an operation that the block constrains. */
+static bool is_in_use(const struct policy *policy, enum inspect_block block)
+{
+	for (unsigned id = 0; id < docker_endpoint_count; id++) {
+		const struct inspect_operation *operation = inspect_operation_of(id);
+		if (operation != NULL && inspect_operation_block(operation) == block &&
+		        policy_grant_of(policy, id) != POLICY_NEVER) {
+			return true;
+		}
+	}
+	return false;
+}
+
+/* The keys of its blocks that open as much as no block would. */
+static void add_root_keys(const struct policy *policy, struct text *text, size_t start)
+{
+	for (unsigned i = 0; i < INSPECT_BLOCK_COUNT; i++) {
+		const enum inspect_block block = (enum inspect_block)i;
+		if (policy->held[block] == NULL || !is_in_use(policy, block)) {
+			continue;
+		}
+		const size_t before = text->len;
+		text_add(text, before > start ? SLICE(", ") : SLICE(""));
+		const size_t keys = text->len;
+		constraints_add_root(policy->held[block], text);
+		text->len = text->len == keys ? before : text->len;
+	}
+}
+
 void policy_add_root(const struct policy *policy, unsigned most, struct text *text)
 {
+	const size_t start = text->len;
 	unsigned count = 0;
 
 	for (unsigned id = 0; id < docker_endpoint_count; id++) {
@@ -81,6 +111,7 @@ void policy_add_root(const struct policy *policy, unsigned most, struct text *te
 	if (count > most) {
 		text_add_format(text, " and %u more", count - most);
 	}
+	add_root_keys(policy, text, start);
 }
 
 /* ── Rules ───────────────────────────────────────────────────────────────── */

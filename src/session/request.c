@@ -117,6 +117,8 @@ static void note_verdict(struct session *session, const struct gate_decision *de
 	session->exchange->record.observed = verdict->observed;
 	if (!verdict->allowed || verdict->observed) {
 		session->exchange->record.rule = verdict->rule;
+		session->exchange->record.reason =
+		        decision->findings == NULL ? NULL : "denied by a block of the policy";
 		note_denial(session, decision);
 	}
 }

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from conftest import BINARY, ROOT, run
+from conftest import BINARY, ROOT, TOOLS, run
 
 DOCUMENTS = sorted(path for path in [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
 WORKFLOWS = sorted(ROOT.glob(".github/workflows/*.yml"))
@@ -252,3 +252,65 @@ def test_what_explain_prints_is_what_is_written(document: str, tmp_path: Path) -
     assert examples
     for command, written in examples:
         assert run(BINARY, *shlex.split(command), cwd=tmp_path).stdout == written, command
+
+
+def files_in(document: str, folder: Path) -> None:
+    """Save the file of a document's examples, and what its `cat` shows."""
+    for file in re.findall(r"^```yaml\n((?:listeners|policy):.*?)^```$", document, re.MULTILINE | re.DOTALL):
+        (folder / "proxy.yaml").write_text(file)
+        assert run(BINARY, "check", "-c", folder / "proxy.yaml").returncode == 0, file
+    first = re.search(r"^```yaml\n(policy:.*?)^```$", document, re.MULTILINE | re.DOTALL)
+    (folder / "proxy.yaml").write_text(first[1])
+    for name, content in re.findall(r"^\$ cat (\w+\.json)\n(.*\n)", document, re.MULTILINE):
+        (folder / name).write_text(content)
+
+
+def test_the_first_page_has_the_same_policy() -> None:
+    """The short section of README.md shows what docs/looking-inside.md explains."""
+    policies = []
+    for document in ("README.md", "docs/looking-inside.md"):
+        file = re.search(r"^```yaml\n(policy: ci\n.*?)^```$", (ROOT / document).read_text(), re.MULTILINE | re.DOTALL)
+        policies.append(yaml.safe_load(file[1]))
+    assert policies[0] == policies[1]
+
+
+def test_bodies_are_judged_as_is_written(tmp_path: Path) -> None:
+    """Who tries a block goes by this document; an ellipsis stands for lines that are left out."""
+    text = (ROOT / "docs/looking-inside.md").read_text()
+    files_in(text, tmp_path)
+    examples = re.findall(r"^\$ docker-socket-proxy ((?:explain|check) .*)\n((?:(?!\$|```).*\n)+)", text, re.MULTILINE)
+    assert len(examples) == 3
+    for command, written in examples:
+        printed = run(BINARY, *shlex.split(command), cwd=tmp_path).stdout
+        if "…\n" in written:
+            lines = iter(printed.splitlines())
+            assert [line for line in written.splitlines() if line != "…" and line not in lines] == [], command
+        else:
+            assert printed == written, command
+
+
+def test_tables_of_keys_are_what_the_sources_say() -> None:
+    """A key that its table leaves out is found by nobody; tools/document-keys.py writes them."""
+    result = run(TOOLS / "document-keys.py", "--check")
+    assert result.returncode == 0, result.stderr
+
+
+def key_rows() -> list[tuple[str, str, str]]:
+    """Block, key, and its example, of the tables of docs/looking-inside.md."""
+    text = (ROOT / "docs/looking-inside.md").read_text()
+    found = []
+    for block, table in re.findall(r"^### `(\w+):`\n(.*?)(?=^###|^<!-- end)", text, re.MULTILINE | re.DOTALL):
+        for key, default, accepts in re.findall(r"^\| `(\w+)` \| (.*?) \| (.*?) \| .* \|$", table, re.MULTILINE):
+            examples = re.findall(r"`([^`]+)`", accepts) + re.findall(r"`([^`]+)`", default.partition(";")[0])
+            found += [(block, key, example) for example in examples]
+    return found
+
+
+def test_every_value_in_the_tables_of_keys_is_accepted(tmp_path: Path) -> None:
+    """Examples are copied; one that stops the start teaches nothing."""
+    rows = key_rows()
+    assert len({(block, key) for block, key, _ in rows}) > 50
+    for block, key, example in rows:
+        (tmp_path / "proxy.yaml").write_text(f"policy: p\npolicies:\n  p:\n    {block}:\n      {key}: {example}\n")
+        result = run(BINARY, "check", "-c", tmp_path / "proxy.yaml")
+        assert result.returncode == 0 and re.search(rf"\b{key}\s", result.stdout), (block, key, example, result.stderr)

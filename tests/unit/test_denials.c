@@ -28,7 +28,7 @@ static uint64_t deny(double seconds, const char *client, const char *operation)
 	const struct caller caller = caller_named(client);
 
 	return denials_count(
-	        &denials, start_ns + (int64_t)(seconds * NS_PER_S), &caller, operation, false);
+	        &denials, start_ns + (int64_t)(seconds * NS_PER_S), &caller, operation, false, 0);
 }
 
 static void the_first_is_due_and_then_one_a_minute(void **state)
@@ -49,7 +49,11 @@ static void clients_operations_and_modes_count_apart(void **state)
 	assert_int_equal(deny(0, B, "secret.list"), 1);
 	assert_int_equal(deny(0, A, "config.list"), 1);
 	const struct caller caller = caller_named(A);
-	assert_int_equal(denials_count(&denials, start_ns, &caller, "secret.list", true), 1);
+	assert_int_equal(denials_count(&denials, start_ns, &caller, "secret.list", true, 0), 1);
+	/* Other reasons of the same operation have a line of their own. */
+	assert_int_equal(denials_count(&denials, start_ns, &caller, "container.create", false, 7), 1);
+	assert_int_equal(denials_count(&denials, start_ns, &caller, "container.create", false, 8), 1);
+	assert_int_equal(denials_count(&denials, start_ns, &caller, "container.create", false, 7), 0);
 	assert_int_equal(deny(1, A, "secret.list"), 0);
 	assert_int_equal(deny(1, B, "secret.list"), 0);
 }

@@ -129,19 +129,18 @@ static const struct row rows[] = {
                 ""},
         {"create", "{}", HOST("\"Binds\":null,\"CapAdd\":[],\"Privileged\":false"), ""},
         /* Switches. */
-        {"create", "{}", HOST("\"Privileged\":true"), "/HostConfig/Privileged 'Privileged'"},
+        {"create", "{}", HOST("\"Privileged\":true"), "/HostConfig/Privileged ''"},
         {"create", "{privileged: true}", HOST("\"Privileged\":true"), ""},
-        {"create", "{}", HOST("\"pRIVILEGED\":true"), "/HostConfig/pRIVILEGED 'pRIVILEGED'"},
-        {"create", "{}", HOST("\"MaskedPaths\":[]"), "/HostConfig/MaskedPaths 'MaskedPaths'"},
-        {"create", "{}", HOST("\"ReadonlyPaths\":[\"/a\"]"),
-                "/HostConfig/ReadonlyPaths 'ReadonlyPaths'"},
+        {"create", "{}", HOST("\"pRIVILEGED\":true"), "/HostConfig/pRIVILEGED ''"},
+        {"create", "{}", HOST("\"MaskedPaths\":[]"), "/HostConfig/MaskedPaths ''"},
+        {"create", "{}", HOST("\"ReadonlyPaths\":[\"/a\"]"), "/HostConfig/ReadonlyPaths ''"},
         {"create", "{masked_paths: true}", HOST("\"MaskedPaths\":[],\"ReadonlyPaths\":[]"), ""},
         {"create", "{}", HOST("\"DeviceRequests\":[{\"Driver\":\"\",\"Count\":-1}]"),
-                "/HostConfig/DeviceRequests/0 'request'"},
+                "/HostConfig/DeviceRequests/0 ''"},
         {"create", "{device_requests: true}",
                 HOST("\"DeviceRequests\":[{\"Capabilities\":[[\"gpu\"]]}]"), ""},
         {"create", "{}", HOST("\"OomScoreAdj\":-1,\"OomKillDisable\":true"),
-                "/HostConfig/OomScoreAdj '-1'\n/HostConfig/OomKillDisable 'OomKillDisable'"},
+                "/HostConfig/OomScoreAdj '-1'\n/HostConfig/OomKillDisable ''"},
         {"create", "{}", HOST("\"CpuRealtimePeriod\":1,\"CpuRealtimeRuntime\":2"),
                 "/HostConfig/CpuRealtimePeriod '1'\n/HostConfig/CpuRealtimeRuntime '2'"},
         {"create", "{}", HOST("\"OomScoreAdj\":500,\"CpuRealtimePeriod\":0"), ""},
@@ -162,6 +161,20 @@ static const struct row rows[] = {
                 "segments"},
         {"create", "{bind_sources: [/]}", HOST("\"Binds\":[\"/etc:/a\"]"), ""},
         {"create", "{bind_sources: any}", HOST("\"Binds\":[\"/etc:/a\"]"), ""},
+        {"create", "{bind_sources: [/a], bind_below: false}",
+                HOST("\"Binds\":[\"/a/:/x\",\"/a/b:/x\"]"), "/HostConfig/Binds/1 '/a/b'"},
+        {"create", "{bind_sources: [/a], bind_below: false}",
+                MOUNT("\"Type\":\"bind\",\"Source\":\"/a/b\""),
+                "/HostConfig/Mounts/0/Source '/a/b'"},
+        {"create", "{bind_sources: [/a], writable_binds: false}",
+                HOST("\"Binds\":[\"/a:/x\",\"/a:/y:ro,z\",\"/a:/z:rw\"]"),
+                "/HostConfig/Binds/0 '/a'\n/HostConfig/Binds/2 '/a'"},
+        {"create", "{bind_sources: [/a], writable_binds: false}",
+                MOUNT("\"Type\":\"bind\",\"Source\":\"/a\",\"ReadOnly\":true"), ""},
+        {"create", "{bind_sources: [/a], writable_binds: false}",
+                MOUNT("\"Type\":\"bind\",\"Source\":\"/a\",\"ReadOnly\":true,\"BindOptions\":"
+                      "{\"ReadOnlyNonRecursive\":true}"),
+                "/HostConfig/Mounts/0/Source '/a'"},
         {"create", "{}", HOST("\"Binds\":[\"~/a:/a\"]"),
                 "/HostConfig/Binds/0: is neither an absolute path nor the name of a volume"},
         {"create", "{}", HOST("\"Binds\":[\":/a\"]"), "/HostConfig/Binds/0: has no source"},
@@ -224,8 +237,8 @@ static const struct row rows[] = {
                 "/Volumes/~1v/a: this version does not know the field"},
         {"create", "{}", HOST("\"VolumeDriver\":\"nfs\""), "/HostConfig/VolumeDriver 'nfs'"},
         {"create", "{}", HOST("\"VolumeDriver\":\"local\""), ""},
-        {"create", "{}", HOST("\"VolumesFrom\":[\"a:ro\"]"), "/HostConfig/VolumesFrom/0 'a:ro'"},
-        {"create", "{volumes_from: ['a*']}", HOST("\"VolumesFrom\":[\"a:ro\"]"), ""},
+        {"create", "{}", HOST("\"VolumesFrom\":[\"a:ro\"]"), "/HostConfig/VolumesFrom/0 'a'"},
+        {"create", "{volumes_from: [a]}", HOST("\"VolumesFrom\":[\"a:ro\"]"), ""},
         {"create", "{}", HOST("\"StorageOpt\":{\"size\":\"1\",\"x\":\"\"}"),
                 "/HostConfig/StorageOpt/x 'x'"},
         /* Images. */
@@ -342,8 +355,8 @@ static const struct row rows[] = {
                      "\"PublishAllPorts\":false"),
                 ""},
         {"connect", "{networks: [ci]}", "{\"Container\":\"a\"}", ""},
-        {"connect", "{networks: [other]}", "{\"Container\":\"a\"}", "/path 'ci'"},
-        {"connect-host", "{}", "{\"Container\":\"a\"}", "/path 'host'"},
+        {"connect", "{networks: [other]}", "{\"Container\":\"a\"}", "path 'ci'"},
+        {"connect-host", "{}", "{\"Container\":\"a\"}", "path 'host'"},
         {"network", "{}",
                 "{\"Name\":\"n\",\"Driver\":\"macvlan\",\"Options\":{\"parent\":\"eth0\"}}",
                 "/Driver 'macvlan'\n/Options/parent 'parent'"},
@@ -351,18 +364,24 @@ static const struct row rows[] = {
                 "{\"Scope\":\"swarm\",\"Ingress\":true,\"ConfigOnly\":true,\"ConfigFrom\":"
                 "{\"Network\":\"x\"},\"IPAM\":{\"Driver\":\"x\",\"Options\":{\"a\":\"\"}},"
                 "\"Labels\":{\"docker-socket-proxy.owner\":\"\"}}",
-                "/Scope 'swarm'\n/Ingress 'Ingress'\n/ConfigOnly 'ConfigOnly'\n"
+                "/Scope 'swarm'\n/Ingress ''\n/ConfigOnly ''\n"
                 "/ConfigFrom/Network 'x'\n/IPAM/Driver 'x'\n/IPAM/Options/a 'a'\n"
                 "/Labels/docker-socket-proxy.owner 'docker-socket-proxy.owner'"},
         {"network", "{}",
                 "{\"Name\":\"n\",\"Driver\":\"bridge\",\"IPAM\":{\"Driver\":\"default\",\"Config\":"
                 "[{\"Subnet\":\"192.0.2.0/24\"}]},\"Options\":{}}",
+                "/IPAM/Config/0/Subnet '192.0.2.0/24'"},
+        {"network", "{subnets: ['192.0.2.*']}",
+                "{\"Name\":\"n\",\"IPAM\":{\"Config\":[{\"Subnet\":\"192.0.2.0/24\"}]}}", ""},
+        {"network", "{}",
+                "{\"Name\":\"n\",\"Driver\":\"bridge\",\"IPAM\":{\"Driver\":\"default\",\"Config\":"
+                "[]},\"Options\":{}}",
                 ""},
         /* Volumes. */
         {"volume", "{}", "{\"Name\":\"v\",\"Driver\":\"local\",\"DriverOpts\":{}}", ""},
         {"volume", "{}",
                 "{\"Driver\":\"x\",\"DriverOpts\":{\"type\":\"none\"},\"ClusterVolumeSpec\":{}}",
-                "/Driver 'x'\n/DriverOpts/type 'type'\n/ClusterVolumeSpec 'ClusterVolumeSpec'"},
+                "/Driver 'x'\n/DriverOpts/type 'type'\n/ClusterVolumeSpec ''"},
         {"volume", "{volumes: none}", "{\"Name\":\"v\"}", " ''"},
         {"volume", "{volumes: any}", "{\"Driver\":\"x\",\"DriverOpts\":{\"type\":\"none\"}}", ""},
         /* Words. */
@@ -442,11 +461,11 @@ static const struct row rows[] = {
                 "/Devices/0/PathOnHost '/dev/sda'"},
         /* Commands. */
         {"exec", "{}", "{\"Cmd\":[\"sh\"],\"User\":\"0\",\"Tty\":true}", ""},
-        {"exec", "{}", "{\"Privileged\":true,\"Cmd\":[\"sh\"]}", "/Privileged 'Privileged'"},
+        {"exec", "{}", "{\"Privileged\":true,\"Cmd\":[\"sh\"]}", "/Privileged ''"},
         {"exec", "{privileged: true}", "{\"Privileged\":true}", ""},
         {"exec", "{user: ['1']}", "{\"Cmd\":[\"sh\"]}", "/User: must be given"},
         {"exec", "{commands: [ls *, 'cat /data/*', 'echo **']}", "{\"Cmd\":[\"ls\",\"a b\"]}", ""},
-        {"exec", "{commands: [ls *]}", "{\"Cmd\":[\"ls\",\"a\",\"b\"]}", "/Cmd 'ls'"},
+        {"exec", "{commands: [ls *]}", "{\"Cmd\":[\"ls\",\"a\",\"b\"]}", "/Cmd 'ls a b'"},
         {"exec", "{commands: [ls *]}", "{\"Cmd\":[\"ls a\"]}", "/Cmd 'ls a'"},
         {"exec", "{commands: [ls]}", "{\"Cmd\":[]}", "/Cmd ''"},
         {"exec", "{commands: ['echo **']}", "{\"Cmd\":[\"echo\",\"a\",\"b\"]}", ""},
@@ -457,7 +476,7 @@ static const struct row rows[] = {
         {"/build?t=&networkmode=default&remote=client-session&labels=null&q", "{}", NULL, ""},
         {"/build?networkmode=host&n%65tworkmode=container%3Aa", "{network: any}", NULL,
                 "?networkmode 'host'\n?networkmode 'container:a'"},
-        {"/build?remote=http://a/b", "{}", NULL, "?remote 'http://a/b'"},
+        {"/build?remote=http://a/b", "{}", NULL, "?remote ''"},
         {"/build?remote=http://a/b", "{remote: true}", NULL, ""},
         {"/build?t=ci/a:1&t=busybox", "{tags: ['ci/*']}", NULL, "?t 'busybox'"},
         {"/build?labels={\"docker-socket-proxy.owner\":\"x\"}", "{}", NULL,
@@ -489,13 +508,13 @@ static const struct row rows[] = {
                 "?tag: the image has a tag already"},
         {"/images/create?fromImage=a&tag=1&tag=2", "{pull: ['a:1']}", NULL,
                 "?tag: the parameter is given twice\n?fromImage 'a:2'"},
-        {"/images/create?fromSrc=-", "{}", NULL, "/path '/images/create'"},
+        {"/images/create?fromSrc=-", "{}", NULL, "path ''"},
         {"/images/create?fromSrc=-", "{import: true}", NULL, ""},
-        {"/images/load", "{}", NULL, "/path '/images/load'"},
+        {"/images/load", "{}", NULL, "path ''"},
         {"/images/load?quiet=1", "{load: true}", NULL, ""},
         {"/images/r.io/ci/a/push?tag=1", "{push: ['r.io/ci/*']}", NULL, ""},
-        {"/images/r.io/x/a/push?tag=1", "{push: ['r.io/ci/*']}", NULL, "/path 'r.io/x/a:1'"},
-        {"/images/a/push", "{push: [a]}", NULL, "/path 'a:*'"},
+        {"/images/r.io/x/a/push?tag=1", "{push: ['r.io/ci/*']}", NULL, "path 'r.io/x/a:1'"},
+        {"/images/a/push", "{push: [a]}", NULL, "path 'a:*'"},
         {"/images/a/tag?repo=ci/a", "{tag: ['ci/*']}", NULL, ""},
         {"/images/a/tag?repo=busybox&tag=1", "{tag: ['ci/*']}", NULL, "?repo 'busybox:1'"},
         {"/images/a/tag?repo=busybox", "{tag: [busybox]}", NULL, ""},
@@ -591,6 +610,36 @@ static void the_engine_s_socket_becomes_that_of_the_proxy(void **state)
 	assert_non_null(strstr(inspect("create", keys, body), "too many binds"));
 }
 
+static void a_block_says_what_it_leaves_root(void **state)
+{
+	static const char *const cases[][2] = {
+	        {"{}", ""},
+	        {"{bind_sources: [/srv/ci]}", "create.bind_sources"}, /* by a link below it */
+	        {"{bind_sources: [/srv/ci], bind_below: false}", ""},
+	        {"{bind_sources: [/srv/ci], writable_binds: false}", ""},
+	        {"{bind_sources: [/etc], writable_binds: false}", "create.bind_sources"},
+	        {"{bind_sources: [/], writable_binds: false}", "create.bind_sources"},
+	        {"{bind_sources: any, bind_below: false}", "create.bind_sources"},
+	        {"{volumes: any, capabilities: [cap_sys_admin], devices: [/dev/sda]}",
+	                "create.volumes, create.capabilities, create.devices"},
+	        {"{capabilities: [NET_RAW], devices: [/dev/fuse], namespaces: [ipc=host]}", ""},
+	        {"{capabilities: any, namespaces: ['pid=*'], masked_paths: true, privileged: true}",
+	                "create.privileged, create.capabilities, create.namespaces, "
+	                "create.masked_paths"},
+	        {"{runtime: [runsc], unknown: allow}", "create.runtime, create.unknown"},
+	};
+
+	(void)state;
+	for (unsigned i = 0; i < ARRAY_LEN(cases); i++) {
+		const struct constraints *constraints = NULL;
+		char list[512];
+		struct text text = text_over(list, sizeof(list));
+		assert_int_equal(read_block(INSPECT_CREATE, cases[i][0], &constraints), 0);
+		constraints_add_root(constraints, &text);
+		assert_slice(cases[i][0], text_slice(&text), slice_of(cases[i][1]));
+	}
+}
+
 static void what_is_wrong_with_a_block_is_named(void **state)
 {
 	static const char *const cases[][2] = {
@@ -605,6 +654,9 @@ static void what_is_wrong_with_a_block_is_named(void **state)
 	                               "[/srv/ci]; found an empty list"},
 	        {"{bind_sources: }", "p.yaml:1: 'bind_sources' is any, none or a list, such as "
 	                             "[/srv/ci]; found nothing"},
+	        {"{networks: [any]}", "p.yaml:1: 'any' stands alone: write networks: any"},
+	        {"{images: ['!a']}", "p.yaml:1: '!a' in 'images' begins with '!', which takes "
+	                             "nothing away there"},
 	        {"{bind_sources: [[/a]]}", "p.yaml:1: 'bind_sources' is a list of words, such as "
 	                                   "[/srv/ci]; found a list"},
 	        {"{capabilities: [SYS_ADMN]}",
@@ -661,22 +713,46 @@ static void a_long_list_of_findings_is_cut(void **state)
 
 static void a_denial_says_what_would_allow_the_body(void **state)
 {
-	static const char *const cases[][2] = {
-	        {HOST("\"Binds\":[\"/a:/x\",\"/b:/x\",\"/a:/y\"],\"Privileged\":true"),
-	                "add to 'create' at p.yaml:1: bind_sources: ['/a', '/b'], privileged: "
-	                "true"},
-	        {"{\"New\":1}", "add to 'create' at p.yaml:1: unknown: allow"},
-	        {HOST("\"Binds\":[\"../a:/x\"]"), ""}, /* no key opens it */
-	        {"[]", ""},
+	static const struct {
+		const char *keys;
+		const char *body;
+		const char *advice;
+	} cases[] = {
+	        {"{}", HOST("\"Binds\":[\"/a:/x\",\"/b:/x\",\"/a:/y\"],\"Privileged\":true"),
+	                "set in 'create' at p.yaml:1: bind_sources: [/a, /b], privileged: true; "
+	                "that "
+	                "is enough to become root on the host"},
+	        {"{}", "{\"New\":1}",
+	                "set in 'create' at p.yaml:1: unknown: allow; that is enough to become "
+	                "root "
+	                "on the host"},
+	        /* The value is whole: what the key has, also by default, stays. */
+	        {"{bind_sources: [/srv/ci]}", HOST("\"Binds\":[\"/srv/x:/x\"]"),
+	                "set in 'create' at p.yaml:1: bind_sources: [/srv/ci, /srv/x]"},
+	        {"{}", HOST("\"LogConfig\":{\"Type\":\"syslog\"}"),
+	                "set in 'create' at p.yaml:1: log_drivers: [json-file, local, syslog]"},
+	        {"{}", HOST("\"NetworkMode\":\"host\""),
+	                "set in 'create' at p.yaml:1: networks: ['*', host]"},
+	        {"{}", HOST("\"CapAdd\":[\"sys_admin\"]"),
+	                "set in 'create' at p.yaml:1: capabilities: [sys_admin]; that is enough to "
+	                "become root on the host"},
+	        {"{}", HOST("\"CapAdd\":[\"NET_RAW\"]"),
+	                "set in 'create' at p.yaml:1: capabilities: [NET_RAW]"},
+	        /* Nothing that can be written opens these. */
+	        {"{}", HOST("\"Binds\":[\"../a:/x\"]"), ""},
+	        {"{}", HOST("\"Sysctls\":{\"a*\":\"\"}"), ""},
+	        {"{labels: [a]}", "{\"Labels\":{\"!b\":\"\"}}", ""},
+	        {"{images: [a]}", "{\"Image\":\"sha256:00\"}", ""},
+	        {"{}", "[]", ""},
 	};
 
 	(void)state;
 	for (unsigned i = 0; i < ARRAY_LEN(cases); i++) {
 		char advice[1024];
 		struct text text = text_over(advice, sizeof(advice));
-		(void)inspect("create", "{}", cases[i][0]);
+		(void)inspect("create", cases[i].keys, cases[i].body);
 		findings_advise(&findings, &text);
-		assert_slice(cases[i][0], text_slice(&text), slice_of(cases[i][1]));
+		assert_slice(cases[i].body, text_slice(&text), slice_of(cases[i].advice));
 	}
 }
 
@@ -686,6 +762,7 @@ int main(void)
 	        cmocka_unit_test(a_body_is_judged_by_its_fields),
 	        cmocka_unit_test(every_field_with_a_key_is_tried),
 	        cmocka_unit_test(the_engine_s_socket_becomes_that_of_the_proxy),
+	        cmocka_unit_test(a_block_says_what_it_leaves_root),
 	        cmocka_unit_test(what_is_wrong_with_a_block_is_named),
 	        cmocka_unit_test(a_long_list_of_findings_is_cut),
 	        cmocka_unit_test(a_denial_says_what_would_allow_the_body),

@@ -1381,7 +1381,7 @@ static bool is_news(const char *method, const char *path, bool observed)
 
 	assert_int_equal(docker_route(&target, &request), DOCKER_OK);
 	return denials_count(&stage.shared.denials, worker_loop(stage.worker)->now_ns, &caller,
-	               docker_operation_name(request.id), observed) > 0;
+	               docker_operation_name(request.id), observed, 0) > 0;
 }
 
 static void denials_are_reported_and_what_is_allowed_is_not(void **state)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -187,8 +188,8 @@ def test_four_reasons_are_shown_and_the_rest_are_counted(
         client.post(CREATE, body, JSON)
         message = client.response().message()
     assert "/HostConfig/Binds/3: " in message and "/HostConfig/Binds/4: " not in message
-    assert "; and 5 more. To allow it, add to 'create' at " in message
-    assert "bind_sources: ['/etc/0', '/etc/1'" in message
+    assert "; and 5 more. To allow it, set in 'create' at " in message
+    assert "bind_sources: [/srv/ci, /etc/0, /etc/1" in message
     proxy.wait_log(lambda line: "denied: container.create: policy 'ci'" in line)
 
 
@@ -344,6 +345,31 @@ def test_a_client_that_leaves_within_its_body_leaves_nothing(
     assert own_engine.received() == b""
 
 
+def test_a_body_must_arrive_in_time(guarded: Callable[..., Proxy], own_engine: Engine) -> None:
+    with guarded("enforce", "--head-timeout", "1").connect() as client:
+        client.send(
+            f"POST {CREATE} HTTP/1.1\r\nHost: a\r\n{JSON[0]}\r\nContent-Length: 100\r\n\r\n{{".encode()
+        )
+        response = client.response()
+        assert response.status == 408
+        assert "did not arrive in time (--head-timeout)" in response.message()
+    assert own_engine.received() == b""
+
+
+def test_other_reasons_of_the_same_operation_have_their_own_line(
+    guarded: Callable[..., Proxy], own_engine: Engine
+) -> None:
+    proxy = guarded()
+    with proxy.connect() as client:
+        for host in ({"Privileged": True}, {"CapAdd": ["ALL"]}, {"Privileged": True}):
+            client.post(CREATE, body_of(HostConfig=host), JSON)
+            assert client.response().status == 403
+    proxy.wait_log(lambda line: "denied: container.create" in line and "/CapAdd/0" in line)
+    denied = [line for line in proxy.lines if "denied: container.create" in line]
+    assert len(denied) == 2
+    assert 'reason="denied by a block of the policy"' in proxy.log()
+
+
 def test_malformed_chunks_are_refused(guarded: Callable[..., Proxy], own_engine: Engine) -> None:
     with guarded().connect() as client:
         client.send(
@@ -351,3 +377,26 @@ def test_malformed_chunks_are_refused(guarded: Callable[..., Proxy], own_engine:
         )
         client.expect_refusal(400)
     assert own_engine.received() == b""
+
+
+# The document
+
+
+def test_the_example_of_the_document_serves_as_it_says(
+    start: Start, own_engine: Engine, tmp_path: Path
+) -> None:
+    """docs/looking-inside.md: the smallest policy for a CI runner, its two bodies, and the denial."""
+    text = (Path(__file__).parents[2] / "docs/looking-inside.md").read_text()
+    file = re.search(r"^```yaml\n(policy: .*?)^```$", text, re.MULTILINE | re.DOTALL)[1]
+    bodies = dict(re.findall(r"^\$ cat (\w+\.json)\n(.*)\n", text, re.MULTILINE))
+    denial = re.search(r"^```\n(container\.create: .*?)^```$", text, re.MULTILINE | re.DOTALL)[1]
+    path = tmp_path / "proxy.yaml"
+    path.write_text(file)
+    os.chmod(tmp_path, 0o755)
+    with start("-c", str(path)).connect() as client:
+        client.post(CREATE, bodies["body.json"].encode(), JSON)
+        response = client.response()
+        assert response.status == 403
+        assert response.message().replace(str(path), "proxy.yaml") == " ".join(denial.split())
+        client.post(CREATE, bodies["allowed.json"].encode(), JSON)
+        passes(client, own_engine, json.dumps(json.loads(bodies["allowed.json"]), separators=(",", ":")).encode())

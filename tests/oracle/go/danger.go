@@ -281,6 +281,11 @@ func volumeDanger(volume *Volume) string {
 
 func networkDanger(network *Network) string {
 	ipam := network.IPAM
+	for i := 0; ipam != nil && i < len(ipam.Config); i++ {
+		if ipam.Config[i].Subnet != "" {
+			return "IPAM, Subnet"
+		}
+	}
 	return first(
 		when(!oneOf(network.Driver, "", "bridge"), "Driver"),
 		when(!oneOf(network.Scope, "", "local"), "Scope"),

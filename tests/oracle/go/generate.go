@@ -118,6 +118,7 @@ var samples = map[string]sample{
 	"Network.Options":                  {closedMap, []string{`{"parent":"eth0"}`, `{"com.docker.network.bridge.name":""}`}},
 	"Network.Labels":                   {[]string{`null`, `{}`, `{"a":"b"}`}, []string{`{"docker-socket-proxy.owner":"x"}`}},
 	"IPAM.Driver":                      {[]string{`""`, `"default"`}, []string{`"dhcp"`}},
+	"IPAMConfig.Subnet":                {[]string{`null`, `""`}, []string{`"192.0.2.0/24"`}},
 	"IPAM.Options":                     {closedMap, []string{`{"a":"b"}`}},
 }
 
@@ -213,7 +214,8 @@ func prepare(rules string) {
 	badFields['C'] = append(badFields['C'], badField{"NetworkingConfig", "EndpointsConfig",
 		samples["NetworkingConfig.EndpointsConfig"].bad})
 	badFields['N'] = append(badFields['N'], badField{"IPAM", "Driver", samples["IPAM.Driver"].bad},
-		badField{"IPAM", "Options", samples["IPAM.Options"].bad})
+		badField{"IPAM", "Options", samples["IPAM.Options"].bad},
+		badField{"IPAM", "Config", []string{`[{"Subnet":"192.0.2.0/24"}]`, `[{},{"Subnet":" "}]`}})
 	for name := range samples {
 		if !known(name) {
 			panic("samples for a field that is not there: " + name)
