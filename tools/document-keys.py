@@ -6,7 +6,7 @@
 
 One table for each block of a policy. The row of a key: its default, what it accepts, and what it decides about: fields
 of bodies (JSON pointers, where a star stands for a name or a number), parameters of queries, operations. A field
-is opened by the key in its row of fields.def, and by those that its check in checks.c asks for.
+is opened by the key in its row of fields.def, and by those that its check asks for.
 """
 
 from __future__ import annotations
@@ -81,8 +81,8 @@ def objects() -> dict[str, list[Field]]:
 
 
 def asked_keys() -> dict[str, set[str]]:
-    """For each check, the keys that its function in checks.c names, and those of the functions it calls."""
-    text = (INSPECT / "checks.c").read_text()
+    """For each check, the keys that its function names, and those of the functions it calls."""
+    text = "".join(file.read_text() for file in sorted(INSPECT.glob("*.[ch]")))
     keys_of = {name: {key} for name, key in re.findall(r"^static const struct row (\w+) = \{\.key = KEY_(\w+)", text, re.MULTILINE)}
     bodies = {f"check_{name}": body for name, body in re.findall(r"^CHECK\((\w+)\)\n\{\n(.*?)^\}", text, re.MULTILINE | re.DOTALL)}
     bodies |= dict(re.findall(r"^static \w[^;{]*?\b(\w+)\([^;{]*\)\n\{\n(.*?)^\}", text, re.MULTILINE | re.DOTALL))

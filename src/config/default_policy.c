@@ -267,6 +267,12 @@ static int build_base(struct reader *reader, struct policy **ret_policy)
 		        config->policies, &config->switches, ret_policy, reader->error);
 	}
 	name_default(config);
+	if (config->verb == CONFIG_LEARN) {
+		return policy_learning(config->policies, ret_policy, reader->error) < 0 ||
+		                       policy_compile(*ret_policy, reader->error) < 0
+		               ? -EINVAL
+		               : 0;
+	}
 	if (config_find_policy(
 	            reader, slice_of(config->policy_name), config->policy_place, ret_policy) == 0) {
 		return 0;

@@ -91,8 +91,9 @@ static void judge(const struct gate_config *config, struct policy_scratch *scrat
 static void deny_body(struct gate_decision *decision, const struct findings *findings)
 {
 	decision->findings = findings;
-	decision->verdict.observed = policy_observes(decision->policy);
-	decision->verdict.allowed = decision->verdict.observed;
+	decision->verdict.allowed = policy_observes(decision->policy);
+	/* Who learns what bodies ask for denies nothing. */
+	decision->verdict.observed = decision->verdict.allowed && !policy_learns(decision->policy);
 	if (!decision->verdict.allowed) {
 		respond(decision, OUTCOME_DENIED, NULL);
 	}

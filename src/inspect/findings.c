@@ -230,3 +230,90 @@ void findings_add_denial(const struct findings *findings, const char *operation,
 		text_add(text, SLICE("."));
 	}
 }
+
+/* ── Learning ────────────────────────────────────────────────────────────── */
+
+bool findings_next_word(
+        const struct findings *findings, unsigned *at, struct inspect_word *ret_word)
+{
+	while (*at < kept(findings)) {
+		const struct finding *finding = &findings->list[(*at)++];
+		if (is_opened(finding)) {
+			ret_word->key = (unsigned)finding->key;
+			ret_word->len = (unsigned)text_keep(
+			        ret_word->word, sizeof(ret_word->word), word_of(finding));
+			return true;
+		}
+	}
+	return false;
+}
+
+bool inspect_same_word(const struct inspect_word *a, const struct inspect_word *b)
+{
+	const bool choice = inspect_keys[a->key].kind == KIND_CHOICE;
+
+	return a->key == b->key && (choice || slice_equal((struct slice){a->word, a->len},
+	                                              (struct slice){b->word, b->len}));
+}
+
+static bool is_open_by_default(const struct key *key)
+{
+	return key->kind == KIND_CHOICE &&
+	       strcmp(strrchr(key->choices, ' ') + 1, key->standard) == 0;
+}
+
+static void add_first_choice(const struct key *key, struct text *text)
+{
+	struct slice rest = slice_of(key->choices);
+	struct slice first = {"", 0};
+
+	(void)slice_next(&rest, ' ', &first);
+	text_add(text, first);
+}
+
+/* "images: [busybox, alpine]"; what is closed by default is left out. Nothing, if no word is of the
+ * key. */
+static void write_key(
+        unsigned key, const struct inspect_word *words, unsigned count, struct text *text)
+{
+	const size_t before = text->len;
+
+	text_add_format(text, "%s: [", inspect_keys[key].name);
+	const size_t start = text->len;
+	for (unsigned i = 0; i < count; i++) {
+		if (words[i].key != key) {
+			continue;
+		}
+		if (inspect_keys[key].kind == KIND_CHOICE) {
+			text->len = start - 1;
+			text_add(text, slice_of(strrchr(inspect_keys[key].choices, ' ') + 1));
+			return;
+		}
+		add_element(text, (struct slice){words[i].word, words[i].len}, start);
+	}
+	if (text->len > start) {
+		text_add(text, SLICE("]"));
+	} else if (is_open_by_default(&inspect_keys[key])) {
+		text->len = start - 1;
+		add_first_choice(&inspect_keys[key], text);
+	} else {
+		text->len = before;
+	}
+}
+
+void inspect_write_block(enum inspect_block block, const struct inspect_word *words, unsigned count,
+        struct text *text)
+{
+	text_add(text, SLICE("{"));
+	const size_t start = text->len;
+	for (unsigned key = 0; key < KEY_COUNT; key++) {
+		if (inspect_keys[key].block == block) {
+			const size_t before = text->len;
+			text_add(text, before > start ? SLICE(", ") : SLICE(""));
+			const size_t behind = text->len;
+			write_key(key, words, count, text);
+			text->len = text->len == behind ? before : text->len;
+		}
+	}
+	text_add(text, SLICE("}"));
+}

@@ -92,6 +92,24 @@ struct findings {
 void findings_begin(struct findings *findings, const struct constraints *constraints);
 /* Add one that no key opens. */
 void findings_add(struct findings *findings, struct slice pointer, const char *problem);
+/* A word that a key must have so that its block allows a body. */
+struct inspect_word {
+	unsigned key;
+	unsigned len;
+	char word[INSPECT_WORD_MAX];
+};
+
+/*
+ * The word of a finding from number *at on, and *at behind it. False if there is none any more that
+ * a key opens.
+ */
+bool findings_next_word(
+        const struct findings *findings, unsigned *at, struct inspect_word *ret_word) MUST_USE;
+bool inspect_same_word(const struct inspect_word *a, const struct inspect_word *b);
+/* Append a block that has these words, and no others: "{images: [busybox], privileged: true}". */
+void inspect_write_block(enum inspect_block block, const struct inspect_word *words, unsigned count,
+        struct text *text);
+
 /* A number for the places and keys of the findings, the same whenever these are. */
 uint32_t findings_hash(const struct findings *findings);
 /* Append one as a sentence without a full stop: "/HostConfig/Privileged: …". */

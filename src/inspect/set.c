@@ -524,7 +524,7 @@ static int read_standard(struct set_reader *reader)
 int set_read(const struct key *key, const struct yaml_node *value, struct arena *arena,
         struct set *ret_set, char error[FAULT_MAX])
 {
-	struct slice patterns[WORDS_MAX];
+	struct slice patterns[WORDS_MAX] = {{NULL, 0}};
 	struct set_reader reader = {
 	        .key = key, .arena = arena, .patterns = patterns, .error = error};
 	const int code = value == NULL ? read_standard(&reader) : read_value(&reader, value);

@@ -78,7 +78,7 @@ void walk_find_in(struct walk *walk, const struct row *row, const char *member, 
 bool walk_redirect(
         struct walk *walk, const struct json_node *value, struct slice text, struct slice rest);
 
-/* ── checks.c: the functions of the column `check` ───────────────────────── */
+/* ── The functions of the column `check`, each in the file of its subject ── */
 
 #define CHECK(name)                                                                                \
 	void check_##name(struct walk *walk, const struct row *row, const struct json_node *value)

@@ -121,9 +121,35 @@ static unsigned note_unknown(
 	return 1 + (unsigned)(unknown - learn->unknown);
 }
 
+static void note_word(struct page *page, const struct inspect_word *word)
+{
+	for (unsigned i = 0; i < page->word_count; i++) {
+		if (inspect_same_word(&page->words[i], word)) {
+			return;
+		}
+	}
+	if (page->word_count == LEARN_WORDS_MAX) {
+		page->words_lost = true;
+		return;
+	}
+	page->words[page->word_count++] = *word;
+}
+
+static void note_words(struct page *page, const struct findings *findings)
+{
+	struct inspect_word word;
+	unsigned at = 0;
+	unsigned count = 0;
+
+	for (; findings_next_word(findings, &at, &word); count++) {
+		note_word(page, &word);
+	}
+	page->words_lost = page->words_lost || count < findings->count;
+}
+
 /* Whether it is the first of its operation. */
 static bool note(struct learn *learn, const struct caller *caller,
-        const struct docker_request *request, unsigned *ret_number)
+        const struct docker_request *request, const struct findings *findings, unsigned *ret_number)
 {
 	struct page *page = page_of(learn, caller);
 
@@ -136,18 +162,21 @@ static bool note(struct learn *learn, const struct caller *caller,
 	if (docker_endpoint(request->id) == NULL) {
 		*ret_number = note_unknown(learn, page, request);
 	}
+	if (findings != NULL) {
+		note_words(page, findings);
+	}
 	return page->counts[operation] == 1;
 }
 
-unsigned learn_note(
-        struct learn *learn, const struct caller *caller, const struct docker_request *request)
+unsigned learn_note(struct learn *learn, const struct caller *caller,
+        const struct docker_request *request, const struct findings *findings)
 {
 	char memory[ADDRESS_NAME_MAX];
 	struct text host = text_over(memory, sizeof(memory));
 	unsigned number = 0;
 
 	(void)pthread_mutex_lock(&learn->lock);
-	const bool is_first = note(learn, caller, request, &number);
+	const bool is_first = note(learn, caller, request, findings, &number);
 	(void)pthread_mutex_unlock(&learn->lock);
 	if (is_first) {
 		caller_add_host(caller, &host);

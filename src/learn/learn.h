@@ -11,6 +11,7 @@
 
 #include "docker/docker.h"
 #include "identity/identity.h"
+#include "inspect/inspect.h"
 #include "policy/policy.h"
 
 #include <stdio.h>
@@ -18,6 +19,7 @@
 enum {
 	LEARN_CLIENTS_MAX = POLICY_EXTENDS_MAX, /* further clients share the last page */
 	LEARN_UNKNOWN_MAX = 256,                /* different unknown requests */
+	LEARN_WORDS_MAX = 512,                  /* that bodies of one client ask for */
 	LEARN_PATH_MAX =
 	        256, /* bytes of the path of an unknown request; longer ones are only counted */
 };
@@ -30,11 +32,12 @@ struct learn *learn_new(void) MUST_USE;
 void learn_free(struct learn *learn);
 
 /*
- * Record a request. The first request of a host for an operation is logged. Returns
- * the number for learn_served() if the request is unknown, else 0. From any thread.
+ * Record a request, and what its body asks for; `findings` NULL: nothing. The first request of a
+ * host for an operation is logged. Returns the number for learn_served() if the request is unknown,
+ * else 0. From any thread.
  */
-unsigned learn_note(
-        struct learn *learn, const struct caller *caller, const struct docker_request *request);
+unsigned learn_note(struct learn *learn, const struct caller *caller,
+        const struct docker_request *request, const struct findings *findings);
 /*
  * The Engine served the unknown request `number`, which is not 0. If it was never served, it is
  * printed without a rule: every Engine responds to stray requests (/, /metrics) with 404. From any

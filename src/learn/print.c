@@ -9,6 +9,7 @@
 
 #include <inttypes.h>
 #include <limits.h>
+#include <stdlib.h>
 
 enum { LEARN_ADDRESS_MAX = 512 }; /* bytes; no path of a socket or host is as long */
 
@@ -229,6 +230,77 @@ static void print_rules(const struct learn *learn, const struct page *page, FILE
 	}
 }
 
+/* ── Blocks ──────────────────────────────────────────────────────────────── */
+
+/* Whether a client asked for an operation that the block constrains. */
+static bool needs_block(const struct learn *learn, const struct page *page, unsigned block)
+{
+	for (unsigned id = 0; id < docker_endpoint_count; id++) {
+		const struct inspect_operation *operation = inspect_operation_of(id);
+		if (operation != NULL && page->counts[learn->first[id]] > 0 &&
+		        inspect_operation_block(operation) == block) {
+			return true;
+		}
+	}
+	return false;
+}
+
+static void print_block(
+        enum inspect_block block, const struct inspect_word *words, unsigned count, FILE *out)
+{
+	/* Each byte of a word may be escaped, and keys have names. */
+	const size_t size = (size_t)count * 4 * INSPECT_WORD_MAX + 4096;
+	char *memory = check_memory(malloc(size));
+	struct text text = text_over(memory, size);
+
+	inspect_write_block(block, words, count, &text);
+	(void)fprintf(
+	        out, "    %s: %.*s\n", inspect_block_name(block), SLICE_FMT(text_slice(&text)));
+	free(memory);
+}
+
+/* The count with `word`, once. */
+static unsigned add_word(
+        struct inspect_word *words, unsigned count, const struct inspect_word *word)
+{
+	for (unsigned i = 0; i < count; i++) {
+		if (inspect_same_word(&words[i], word)) {
+			return count;
+		}
+	}
+	words[count] = *word;
+	return count + 1;
+}
+
+/* What the bodies and queries of these clients asked for, and nothing else. */
+static void print_blocks(
+        const struct learn *learn, struct page *const *pages, unsigned count, FILE *out)
+{
+	struct inspect_word *words =
+	        check_memory(malloc((size_t)count * LEARN_WORDS_MAX * sizeof(words[0])));
+	unsigned total = 0;
+
+	for (unsigned i = 0; i < count; i++) {
+		for (unsigned k = 0; k < pages[i]->word_count; k++) {
+			total = add_word(words, total, &pages[i]->words[k]);
+		}
+		if (pages[i]->words_lost) {
+			(void)fputs(
+			        "    # Some bodies asked for more than these blocks allow.\n", out);
+		}
+	}
+	for (unsigned block = 0; block < INSPECT_BLOCK_COUNT; block++) {
+		bool needed = false;
+		for (unsigned i = 0; i < count; i++) {
+			needed = needed || needs_block(learn, pages[i], block);
+		}
+		if (needed) {
+			print_block((enum inspect_block)block, words, total, out);
+		}
+	}
+	free(words);
+}
+
 /* Several clients get a policy each, and one that joins them. */
 static void print_policies(const struct learn *learn, FILE *out)
 {
@@ -241,6 +313,7 @@ static void print_policies(const struct learn *learn, FILE *out)
 			(void)fprintf(out, "%sclient-%u", i == 0 ? "" : ", ", i + 1);
 		}
 		(void)fputs("]\n", out);
+		print_blocks(learn, learn->pages, learn->page_count, out);
 	}
 	for (unsigned i = 0; i < learn->page_count; i++) {
 		const struct page *page = learn->pages[i];
@@ -256,6 +329,7 @@ static void print_policies(const struct learn *learn, FILE *out)
 		} else {
 			(void)fputs("    rules: []\n", out);
 		}
+		print_blocks(learn, &learn->pages[i], 1, out);
 	}
 }
 

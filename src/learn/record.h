@@ -17,7 +17,10 @@ struct page {
 	bool of_others;       /* shared by all callers beyond the ceiling */
 	uint64_t requests;
 	uint64_t uncounted; /* unknown requests beyond the ceiling, or that no rule can name */
-	uint32_t counts[];  /* by request id, the first id of the operation */
+	unsigned word_count;
+	bool words_lost; /* there were more than LEARN_WORDS_MAX, or some that no key opens */
+	struct inspect_word words[LEARN_WORDS_MAX]; /* that keys of blocks must have */
+	uint32_t counts[]; /* by request id, the first id of the operation */
 };
 
 /* A request that no row of the catalogue fits. */

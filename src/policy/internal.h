@@ -54,6 +54,7 @@ struct policy {
 	unsigned extension_count;
 	const struct constraints *blocks[INSPECT_BLOCK_COUNT]; /* its own; NULL: none */
 	bool observe;
+	bool learns;
 	bool used;               /* see policy_use() */
 	bool in_configuration;   /* written in the configuration file */
 	policy_advisor *advisor; /* NULL: the general one */

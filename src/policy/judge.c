@@ -79,6 +79,11 @@ const struct inspection *policy_inspection(const struct policy *policy, unsigned
 	return inspections == NULL || inspections[id].operation == NULL ? NULL : &inspections[id];
 }
 
+bool policy_learns(const struct policy *policy)
+{
+	return policy->learns;
+}
+
 const struct constraints *policy_block(const struct policy *policy, enum inspect_block block)
 {
 	return policy->held[block];

@@ -305,19 +305,47 @@ static const struct yaml_key policy_keys[] = {
         {"redact", NULL},
 };
 
+static int read_policy(struct policy *policy, const struct yaml_node *body, char error[FAULT_MAX])
+{
+	struct reader reader = {.policy = policy, .error = error};
+
+	return yaml_read_map(body, "a policy", policy_keys, ARRAY_LEN(policy_keys), &reader, error);
+}
+
 int policy_load(struct policy_set *set, struct slice name, const struct yaml_node *body,
         struct policy **ret_policy, char error[FAULT_MAX])
 {
-	struct reader reader = {.error = error};
-
-	if (policy_new(set, name, body->place, &reader.policy, error) < 0 ||
-	        yaml_read_map(body, "a policy", policy_keys, ARRAY_LEN(policy_keys), &reader,
-	                error) < 0) {
+	if (policy_new(set, name, body->place, ret_policy, error) < 0 ||
+	        read_policy(*ret_policy, body, error) < 0) {
 		return -EINVAL;
 	}
-	reader.policy->in_configuration = true;
-	*ret_policy = reader.policy;
+	(*ret_policy)->in_configuration = true;
 	return 0;
+}
+
+int policy_learning(struct policy_set *set, struct policy **ret_policy, char error[FAULT_MAX])
+{
+	/* What is found is what a block must open; what is open by default is found too. */
+	static const char text[] = "rules: [{allow: ['*']}]\n"
+	                           "mode: observe\n"
+	                           "create: {images: none, networks: none, bind_below: false, "
+	                           "writable_binds: false}\n"
+	                           "exec: {}\n"
+	                           "build: {tags: none}\n"
+	                           "image: {pull: none}\n";
+	struct arena arena = {.chunks = NULL};
+	const struct yaml_node *root = NULL;
+
+	int code = yaml_read(slice_of(text), "learn", &arena, &root, error);
+	if (code == 0) {
+		code = policy_make(set, SLICE("open"), NOWHERE, ret_policy, error);
+	}
+	if (code == 0) {
+		code = read_policy(*ret_policy, root, error);
+		(*ret_policy)->learns = true;
+	}
+	arena_free(&arena);
+	return code;
 }
 
 int policy_load_preset(struct policy_set *set, const struct policy_preset *preset,

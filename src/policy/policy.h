@@ -67,6 +67,8 @@ struct inspection {
 const struct inspection *policy_inspection(const struct policy *policy, unsigned id);
 /* Whether a block constrains the operation, or what the operation acts on. */
 bool policy_covers(const struct policy *policy, unsigned id);
+/* Whether it is the policy of policy_learning(). */
+bool policy_learns(const struct policy *policy);
 /* The block of that kind; NULL: there is none. */
 const struct constraints *policy_block(const struct policy *policy, enum inspect_block block);
 
@@ -228,6 +230,12 @@ int policy_extend(struct policy *policy, struct slice name, struct place place,
  */
 int policy_unite(struct policy_set *set, struct slice name, struct slice members,
         struct place place, struct policy **ret_policy, char error[FAULT_MAX]) MUST_USE;
+/*
+ * Make a policy called `open` for learning: it allows every request, and its blocks find all that
+ * a body asks for.
+ */
+int policy_learning(
+        struct policy_set *set, struct policy **ret_policy, char error[FAULT_MAX]) MUST_USE;
 /* Resolve `extends` and make the tables. Add nothing after that. A second call does nothing. */
 int policy_compile(struct policy *policy, char error[FAULT_MAX]) MUST_USE;
 

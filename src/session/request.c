@@ -110,8 +110,8 @@ static void note_verdict(struct session *session, const struct gate_decision *de
 	const struct verdict *verdict = &decision->verdict;
 
 	if (session_listener(session)->learns) {
-		session->exchange->learned =
-		        learn_note(worker->shared->learn, &session->caller, decision->request);
+		session->exchange->learned = learn_note(worker->shared->learn, &session->caller,
+		        decision->request, decision->findings);
 	}
 	session->exchange->record.policy = policy_name(decision->policy);
 	session->exchange->record.observed = verdict->observed;

@@ -51,9 +51,12 @@ static void clients_operations_and_modes_count_apart(void **state)
 	const struct caller caller = caller_named(A);
 	assert_int_equal(denials_count(&denials, start_ns, &caller, "secret.list", true, 0), 1);
 	/* Other reasons of the same operation have a line of their own. */
-	assert_int_equal(denials_count(&denials, start_ns, &caller, "container.create", false, 7), 1);
-	assert_int_equal(denials_count(&denials, start_ns, &caller, "container.create", false, 8), 1);
-	assert_int_equal(denials_count(&denials, start_ns, &caller, "container.create", false, 7), 0);
+	assert_int_equal(
+	        denials_count(&denials, start_ns, &caller, "container.create", false, 7), 1);
+	assert_int_equal(
+	        denials_count(&denials, start_ns, &caller, "container.create", false, 8), 1);
+	assert_int_equal(
+	        denials_count(&denials, start_ns, &caller, "container.create", false, 7), 0);
 	assert_int_equal(deny(1, A, "secret.list"), 0);
 	assert_int_equal(deny(1, B, "secret.list"), 0);
 }

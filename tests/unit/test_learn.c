@@ -44,7 +44,7 @@ static void note(const char *client, const char *method, const char *path)
 	const struct caller caller = caller_named(client);
 
 	assert_int_equal(docker_route(&target, &request), DOCKER_OK);
-	const unsigned number = learn_note(learn, &caller, &request);
+	const unsigned number = learn_note(learn, &caller, &request, NULL);
 	if (number > 0 && served) {
 		learn_served(learn, number);
 	}
@@ -259,7 +259,7 @@ static void the_fullest_book_can_be_read_back(void **state)
 		const struct caller caller = caller_named(client);
 		for (unsigned id = 0; id < docker_endpoint_count; id++) {
 			const struct docker_request request = {.id = id};
-			(void)learn_note(learn, &caller, &request);
+			(void)learn_note(learn, &caller, &request, NULL);
 		}
 	}
 	for (unsigned i = 0; i < LEARN_UNKNOWN_MAX; i++) {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable
 
@@ -173,3 +174,61 @@ def test_what_is_root_on_the_host_is_marked(learn) -> None:
     printed = learn(["GET /images/json", "POST /containers/create"], "learn")
     marked = [line.split()[1] for line in printed.splitlines() if "root on the host" in line]
     assert marked == ["container.create"]
+
+
+# What bodies ask for
+
+JSON = ("Content-Type: application/json",)
+CREATE = "/v1.41/containers/create"
+BODIES = [
+    (CREATE, {"Image": "busybox", "HostConfig": {"Binds": ["/srv/ci:/a", "/srv/it's:/b"]}}),
+    (CREATE, {"Image": "busybox", "HostConfig": {"Binds": ["/srv/ci:/a"], "NetworkMode": "ci"}}),
+    (CREATE, {"Image": "ghcr.io/o/a:1", "HostConfig": {"CapAdd": ["NET_ADMIN"], "Privileged": False}}),
+    ("/v1.41/containers/a/exec", {"Cmd": ["ls"], "Privileged": True}),
+    ("/v1.41/build?t=ci%2Fapp", None),
+]
+OTHERS = [
+    (CREATE, {"Image": "alpine"}),
+    (CREATE, {"Image": "busybox", "HostConfig": {"Binds": ["/srv/ci/x:/a"]}}),
+    (CREATE, {"Image": "busybox", "HostConfig": {"Privileged": True}}),
+    ("/v1.41/build?t=busybox", None),
+]
+
+
+def send(proxy: Proxy, target: str, body: dict | None) -> int:
+    with proxy.connect() as client:
+        if body is None:
+            client.post(target, b"tar", ("Content-Type: application/x-tar",))
+        else:
+            client.post(target, json.dumps(body).encode(), JSON)
+        return client.response().status
+
+
+def test_bodies_become_blocks(start, own_engine: Engine, tmp_path) -> None:
+    """What was asked for is allowed by the policy that is printed, and nothing else."""
+    out = tmp_path / "learned.yaml"
+    prefix = ["sh", "-c", 'out=$1 && shift && exec "$@" >"$out"', "sh", str(out)]
+    proxy = start("learn", prefix=prefix)
+    with own_engine.responding():
+        for target, body in BODIES:
+            assert send(proxy, target, body) == 200
+    assert "deny" not in proxy.log()
+    proxy.terminate()
+    assert proxy.wait_exit() == 0
+
+    learned = yaml.safe_load(out.read_text())["policies"]["learned"]
+    assert learned["create"] == {
+        "images": ["busybox", "ghcr.io/o/a:1"],
+        "bind_sources": ["/srv/ci", "/srv/it's"],
+        "bind_below": False,
+        "writable_binds": True,
+        "capabilities": ["NET_ADMIN"],
+        "networks": ["bridge", "ci"],
+    }
+    assert learned["exec"] == {"privileged": True}
+    assert learned["build"] == {"tags": ["ci/app"]}
+    port = int(yaml.safe_load(out.read_text())["listeners"][0]["address"].rpartition(":")[2])
+    proxy = start("-c", str(out), port=port)
+    with own_engine.responding():
+        assert [send(proxy, *request) for request in BODIES] == [200] * len(BODIES)
+        assert [send(proxy, *request) for request in OTHERS] == [403] * len(OTHERS)

@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: MIT */
+/* mounts — checks of binds, mounts and volumes. */
+#include "inspect/check.h"
+
+/* Rows for a key alone. */
+static const struct row volume_row = {.key = KEY_CREATE_volumes, .fine = ""};
+static const struct row image_row = {.key = KEY_CREATE_images, .fine = ""};
+static const struct row propagation_row = {.key = KEY_CREATE_propagation, .fine = ""};
+static const struct row keyless_row = {.key = KEY_ANYTHING, .fine = ""};
+
+/* An empty name: the Engine makes one. */
+static void check_volume_name(
+        struct walk *walk, const struct row *row, const char *member, struct slice name)
+{
+	if (name.len > 0 && !word_is_volume(name)) {
+		walk_find_in(walk, row, member, name,
+		        "is neither an absolute path nor the name of a volume");
+	} else if (!allows(walk, &volume_row, SLICE("named"))) {
+		walk_find_in(walk, &volume_row, member, name, NULL);
+	}
+}
+
+static const struct row below_row = {.key = KEY_CREATE_bind_below, .fine = ""};
+static const struct row writable_row = {.key = KEY_CREATE_writable_binds, .fine = ""};
+
+/* Whether the policy names the path itself. */
+static bool is_named(const struct walk *walk, struct slice path)
+{
+	const struct set *set = set_of(walk, KEY_CREATE_bind_sources);
+
+	path.len -= path.len > 1 && slice_ends_with(path, SLICE("/"));
+	for (unsigned i = 0; i < set->count; i++) {
+		if (slice_equal(set->patterns[i], path)) {
+			return true;
+		}
+	}
+	return false;
+}
+
+static void check_source(
+        struct walk *walk, const struct row *row, const char *member, struct slice path)
+{
+	if (!word_is_path(path)) {
+		walk_find_in(walk, row, member, path,
+		        "must be an absolute path without '.', '..' and empty segments");
+	} else if (!allows(walk, row, path)) {
+		walk_find_in(walk, row, member, path, NULL);
+	} else if (!set_of(walk, KEY_CREATE_bind_below)->any && !is_named(walk, path)) {
+		walk_find_in(walk, &below_row, member, path, NULL);
+	}
+}
+
+static void check_writable(struct walk *walk, bool read_only, const char *member, struct slice path)
+{
+	if (!read_only && !set_of(walk, KEY_CREATE_writable_binds)->any) {
+		walk_find_in(walk, &writable_row, member, path, NULL);
+	}
+}
+
+/* Whether a word is among those between commas. */
+static bool has_option(struct slice options, struct slice wanted)
+{
+	struct slice option;
+
+	while (slice_next(&options, ',', &option)) {
+		if (slice_equal(option, wanted)) {
+			return true;
+		}
+	}
+	return false;
+}
+
+static bool is_true(const struct json_node *object, const char *name)
+{
+	const struct json_node *member =
+	        object == NULL ? NULL : json_member(object, slice_of(name));
+
+	return member != NULL && member->type == JSON_TRUE;
+}
+
+/* Read-only with all that is mounted below it. */
+static bool is_read_only(const struct json_node *mount)
+{
+	const struct json_node *options = json_member(mount, SLICE("BindOptions"));
+
+	return is_true(mount, "ReadOnly") && !is_true(options, "ReadOnlyNonRecursive");
+}
+
+/* Where clients look for the Engine's socket. */
+static bool is_engine_socket(struct slice path)
+{
+	return word_is_in(path, "/var/run/docker.sock /run/docker.sock "
+	                        "/var/run/podman/podman.sock /run/podman/podman.sock");
+}
+
+/* Whether the proxy's own socket takes the place of a source, which begins the text of `value`. */
+static bool redirect(struct walk *walk, const struct row *row, const struct json_node *value,
+        struct slice source)
+{
+	const struct set *socket = set_of(walk, KEY_CREATE_socket);
+
+	if (socket->count == 0 || !is_engine_socket(source)) {
+		return false;
+	}
+	if (!walk_redirect(
+	            walk, value, socket->patterns[0], slice_behind(value->text, source.len))) {
+		walk_find(walk, row, source, "the body has too many binds of the Engine's socket");
+	}
+	return true;
+}
+
+static void check_bind_options(struct walk *walk, struct slice options)
+{
+	struct slice option;
+
+	while (slice_next(&options, ',', &option)) {
+		if (!word_is_in(option, "ro rw z Z nocopy private rprivate consistent cached "
+		                        "delegated default") &&
+		        option.len > 0 && !set_of(walk, KEY_CREATE_propagation)->any) {
+			walk_find(walk, &propagation_row, option, NULL);
+		}
+	}
+}
+
+/* "/source:/target:options", "volume:/target", "/target" */
+CHECK(BIND)
+{
+	struct slice rest = text_of(value);
+	const bool anonymous = memchr(rest.ptr, ':', rest.len) == NULL;
+	struct slice source = {"", 0};
+	struct slice target = {"", 0};
+
+	if (anonymous) {
+		check_volume_name(walk, row, NULL, SLICE(""));
+		return;
+	}
+	(void)slice_next(&rest, ':', &source);
+	(void)slice_next(&rest, ':', &target);
+	if (redirect(walk, row, value, source)) {
+		check_bind_options(walk, rest);
+		return;
+	}
+	if (slice_starts_with(source, SLICE("/"))) {
+		check_source(walk, row, NULL, source);
+		check_writable(walk, has_option(rest, SLICE("ro")), NULL, source);
+	} else if (source.len == 0) {
+		walk_find(walk, row, text_of(value), "has no source");
+	} else {
+		check_volume_name(walk, row, NULL, source);
+	}
+	check_bind_options(walk, rest);
+}
+
+CHECK(MOUNT)
+{
+	const struct slice type = text_of(json_member(value, SLICE("Type")));
+	const struct json_node *member = json_member(value, SLICE("Source"));
+	const struct slice source = text_of(member);
+
+	if (slice_equal(type, SLICE("bind"))) {
+		if (!redirect(walk, row, member, source)) {
+			check_source(walk, row, "Source", source);
+			check_writable(walk, is_read_only(value), "Source", source);
+		}
+	} else if (slice_equal(type, SLICE("volume"))) {
+		check_volume_name(walk, row, "Source", source);
+	} else if (slice_equal(type, SLICE("image"))) {
+		if (!allows(walk, &image_row, source)) {
+			walk_find_in(walk, &image_row, "Source", source, NULL);
+		}
+	} else if (!slice_equal(type, SLICE("tmpfs"))) {
+		walk_find_in(
+		        walk, &keyless_row, "Type", type, "is not bind, volume, image or tmpfs");
+	}
+}
+
+CHECK(VOLUME)
+{
+	(void)row;
+	check_volume_name(walk, &volume_row, NULL, SLICE(""));
+	(void)value;
+}

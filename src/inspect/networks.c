@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: MIT */
+/* networks — checks of namespaces, networks and ports. */
+#include "inspect/check.h"
+
+#include <arpa/inet.h>
+
+CHECK(NAMESPACE)
+{
+	const char *sign = strchr(row->fine, '=');
+	char memory[INSPECT_WORD_MAX];
+	struct text text = text_over(memory, sizeof(memory));
+
+	text_add(&text, slice_between(row->fine, sign + 1));
+	text_add(&text, text_of(value));
+	if (text_of(value).len > 0 && (text.overflow || !allows(walk, row, text_slice(&text)))) {
+		walk_find(walk, row, text_slice(&text), NULL);
+	}
+}
+
+/* A container that names no network is in the bridge network. */
+static void require_network(struct walk *walk, const struct row *row, struct slice network)
+{
+	const bool standard = network.len == 0 || slice_equal(network, SLICE("default"));
+
+	require_word(walk, row, standard ? SLICE("bridge") : network);
+}
+
+CHECK(MODE)
+{
+	require_network(walk, row, text_of(value));
+}
+
+CHECK(NETWORK)
+{
+	require_network(walk, row, value->name);
+}
+
+/*
+ * Append an address of a port in its canonical spelling. False: it is no address. The Engine then
+ * takes all addresses, as it does for an empty one.
+ */
+static bool add_address(struct slice address, struct text *text)
+{
+	char memory[INET6_ADDRSTRLEN];
+	struct text copy = text_over(memory, sizeof(memory));
+	struct in_addr short_one;
+	struct in6_addr long_one;
+	const char *name = NULL;
+
+	text_add(&copy, address.len > 0 ? address : SLICE("0.0.0.0"));
+	text_add_char(&copy, '\0');
+	if (copy.overflow || strlen(memory) + 1 != copy.len) {
+		return false;
+	}
+	if (inet_pton(AF_INET, memory, &short_one) == 1) {
+		name = inet_ntop(AF_INET, &short_one, memory, sizeof(memory));
+	} else if (inet_pton(AF_INET6, memory, &long_one) == 1) {
+		/* The Engine reads ::ffff:127.0.0.1 as 127.0.0.1. */
+		name = IN6_IS_ADDR_V4MAPPED(&long_one)
+		               ? inet_ntop(AF_INET, &long_one.s6_addr[12], memory, sizeof(memory))
+		               : inet_ntop(AF_INET6, &long_one, memory, sizeof(memory));
+	}
+	text_add(text, slice_of(name == NULL ? "" : name));
+	return name != NULL;
+}
+
+void require_port(struct walk *walk, const struct row *row, struct slice address, struct slice port)
+{
+	char memory[INSPECT_WORD_MAX];
+	struct text text = text_over(memory, sizeof(memory));
+
+	if (!add_address(address, &text)) {
+		walk_find(walk, row, address, "is not an IP address");
+		return;
+	}
+	text_add(&text, SLICE(":"));
+	text_add(&text, port.len > 0 ? port : SLICE("0"));
+	if (text.overflow || !allows(walk, row, text_slice(&text))) {
+		walk_find(walk, row, text_slice(&text), NULL);
+	}
+}
+
+/* "127.0.0.1:8080"; without a port, the Engine chooses one. */
+CHECK(PORT)
+{
+	if (value->type != JSON_FALSE) {
+		require_port(walk, row, text_of(json_member(value, SLICE("HostIp"))),
+		        text_of(json_member(value, SLICE("HostPort"))));
+	}
+}

@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: MIT */
+/* queries — checks of paths and queries. */
+#include "inspect/check.h"
+
+static const struct row pull_row = {.key = KEY_IMAGE_pull, .fine = ""};
+static const struct row push_row = {.key = KEY_IMAGE_push, .fine = ""};
+static const struct row tag_row = {.key = KEY_IMAGE_tag, .fine = ""};
+static const struct row import_row = {.key = KEY_IMAGE_import, .fine = ""};
+static const struct row load_row = {.key = KEY_IMAGE_load, .fine = ""};
+
+/* A finding about a parameter, or, with NULL, about the path. */
+static void find_in_request(struct walk *walk, const struct row *row, const char *parameter,
+        struct slice word, const char *problem)
+{
+	walk->place = parameter == NULL ? SLICE("path") : (struct slice){NULL, 0};
+	walk->parameter = parameter == NULL ? (struct slice){NULL, 0} : slice_of(parameter);
+	walk_find(walk, row, word, problem);
+	walk->place = walk->parameter = (struct slice){NULL, 0};
+}
+
+/* The value of a parameter. Given twice, readers differ in which one counts. */
+static struct slice parameter_of(struct walk *walk, const struct row *row, const char *name)
+{
+	struct slice rest = walk->query;
+	struct slice found = {"", 0};
+	struct slice key;
+	struct slice value;
+	unsigned count = 0;
+
+	while (docker_next_parameter(&rest, &walk->spelled, &key, &value)) {
+		if (slice_equal(key, slice_of(name))) {
+			found = value;
+			count++;
+		}
+	}
+	if (count > 1) {
+		find_in_request(walk, row, name, found, "the parameter is given twice");
+	}
+	return found;
+}
+
+/* Whether the reference has a tag or a digest. */
+static bool has_tag(struct slice image)
+{
+	const char *slash = memrchr(image.ptr, '/', image.len);
+	const struct slice last =
+	        slash == NULL ? image : slice_behind(image, (size_t)(slash + 1 - image.ptr));
+
+	return memchr(last.ptr, ':', last.len) != NULL || memchr(last.ptr, '@', last.len) != NULL;
+}
+
+/* `standard`: what the Engine takes where there is no tag; a star: all of them. */
+static void check_reference(struct walk *walk, const struct row *row, const char *parameter,
+        struct slice image, const char *standard)
+{
+	const struct slice tag = parameter_of(walk, row, "tag");
+	const bool is_digest = memchr(tag.ptr, ':', tag.len) != NULL;
+	char memory[512];
+	struct text text = text_over(memory, sizeof(memory));
+
+	text_add(&text, image);
+	if (tag.len > 0 && has_tag(image)) {
+		find_in_request(walk, row, "tag", tag, "the image has a tag already");
+	} else if (tag.len > 0 || !has_tag(image)) {
+		text_add(&text, is_digest ? SLICE("@") : SLICE(":"));
+		text_add(&text, tag.len > 0 ? tag : slice_of(standard));
+	}
+	if (text.overflow || !allows(walk, row, text_slice(&text))) {
+		find_in_request(walk, row, parameter, text_slice(&text), NULL);
+	}
+}
+
+CHECK(JOIN)
+{
+	const struct slice network = walk->request->name;
+
+	(void)row;
+	(void)value;
+	if (!allows(walk, &network_row, network)) {
+		find_in_request(walk, &network_row, NULL, network, NULL);
+	}
+}
+
+CHECK(PULL)
+{
+	(void)row;
+	(void)value;
+	check_reference(
+	        walk, &pull_row, "fromImage", parameter_of(walk, &pull_row, "fromImage"), "*");
+}
+
+CHECK(PUSH)
+{
+	(void)row;
+	(void)value;
+	check_reference(walk, &push_row, NULL, walk->request->name, "*");
+}
+
+CHECK(TAG)
+{
+	(void)row;
+	(void)value;
+	check_reference(walk, &tag_row, "repo", parameter_of(walk, &tag_row, "repo"), "latest");
+}
+
+/* Without a name, the image has only its id. */
+CHECK(COMMIT)
+{
+	if (parameter_of(walk, &tag_row, "repo").len > 0) {
+		check_TAG(walk, row, value);
+	}
+}
+
+CHECK(IMPORT)
+{
+	(void)row;
+	(void)value;
+	if (!set_of(walk, KEY_IMAGE_import)->any) {
+		find_in_request(walk, &import_row, NULL, SLICE(""), NULL);
+	}
+}
+
+CHECK(LOAD)
+{
+	(void)row;
+	(void)value;
+	if (!set_of(walk, KEY_IMAGE_load)->any) {
+		find_in_request(walk, &load_row, NULL, SLICE(""), NULL);
+	}
+}
