@@ -50,7 +50,7 @@ static void check_cpus(struct walk *walk, const struct json_node *host, int64_t 
 
 	if (quota == 0 && period == 0) {
 		check_limit(walk, host, "NanoCpus", most, true);
-	} else if (quota <= 0 || base < 0 || quota > INT64_MAX / 1000000000 ||
+	} else if (quota <= 0 || base <= 0 || quota > INT64_MAX / 1000000000 ||
 	           quota * 1000000000 / base > most) {
 		find_limit(walk, host, "CpuQuota");
 	} else if (walk->update && period == 0) {

@@ -35,7 +35,7 @@ static const char *const policies[] = {
         " tmpfs_options: any, storage_options: any, privileged: true, capabilities: any, devices: "
         "any,"
         " device_rules: any, device_requests: true, namespaces: any,"
-        " networks: ['*', 'host*', 'container:*', 'ns:*', 'slirp4netns:*', 'pasta:*'],"
+        " networks: any, subnets: any,"
         " endpoint_options: any, publish: any, links: any, extra_hosts: any, security_opt: any,"
         " masked_paths: true, sysctls: any, runtime: any, cgroup_parent: any, annotations: any,"
         " log_drivers: any, log_options: any, user: any, groups: any,"

@@ -36,7 +36,7 @@ static const struct judged {
         {'E', "POST", "/v1.41/containers/app/exec"},
         {'V', "POST", "/v1.41/volumes/create"},
         {'N', "POST", "/v1.41/networks/create"},
-        {'J', "POST", "/v1.41/networks/app/connect"},
+        {'J', "POST", "/v1.41/networks/ci/connect"},
 };
 
 static struct docker_request requests[ARRAY_LEN(judged)];
@@ -69,10 +69,7 @@ static void read_blocks(const char *path)
 	}
 	for (unsigned i = 0; i < INSPECT_BLOCK_COUNT; i++) {
 		const struct yaml_node *map = yaml_find(root, inspect_block_name(i));
-		if (map == NULL) {
-			fail("a block is missing");
-		}
-		if (constraints_read(i, map, &arena, &blocks[i], error) < 0) {
+		if (map != NULL && constraints_read(i, map, &arena, &blocks[i], error) < 0) {
 			fail(error);
 		}
 	}
@@ -156,6 +153,9 @@ static void judge(unsigned number, struct slice body)
 	struct slice rewritten;
 
 	findings_begin(&findings, blocks[inspect_operation_block(operation)]);
+	if (findings.constraints == NULL) {
+		fail("a block is missing");
+	}
 	if (!inspect_request(operation, &requests[number], &findings)) {
 		fail("an operation is refused whatever its body");
 	}

@@ -44,7 +44,7 @@ def build_oracle(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def run(oracle: Path, judge: str | Path, count: int, *arguments: str) -> Run:
     """Run the oracle, print what it said, and read its counts."""
     seed = os.environ.get("ORACLE_SEED")
-    command = [oracle, "-judge", judge, "-count", str(count), "-clients", HERE / "clients", *arguments]
+    command = [oracle, "-judge", judge, "-count", str(count), *arguments]
     done = subprocess.run([*command, *(["-seed", seed] if seed else [])], capture_output=True,
                           text=True, check=False)
     print(done.stdout[-20000:], done.stderr[-5000:])
@@ -54,6 +54,14 @@ def run(oracle: Path, judge: str | Path, count: int, *arguments: str) -> Run:
     return Run(done.returncode, done.stdout, {**counts, "failures": int(failures[1])})
 
 
+def check(said: Run, count: int) -> None:
+    """Nothing failed; and so that the run says something, there are many of all kinds."""
+    assert said.code == 0 and said.counts["failures"] == 0
+    assert said.counts["bodies"] >= count
+    assert said.counts["accepted"] >= count / 5
+    assert said.counts["refused"] >= count / 5
+
+
 def kinds(said: Run) -> set[str]:
     """The kinds of failures of a run."""
     return set(re.findall(r"^\d+ times ([a-z ]+):", said.text, re.M))
@@ -61,13 +69,21 @@ def kinds(said: Run) -> set[str]:
 
 def test_go_reads_what_was_judged(oracle: Path) -> None:
     """Nothing dangerous passes, what passes says the same to the Engine, and clients pass."""
-    said = run(oracle, JUDGE, COUNT)
-    assert said.code == 0 and said.counts["failures"] == 0
-    assert said.counts["bodies"] >= COUNT
-    # So that the run says something: of all kinds there are many.
-    assert said.counts["accepted"] >= COUNT / 5
-    assert said.counts["refused"] >= COUNT / 5
+    said = run(oracle, JUDGE, COUNT, "-clients", HERE / "clients")
+    check(said, COUNT)
     assert said.counts["dangerous"] >= COUNT / 10
+
+
+def test_go_reads_what_a_narrow_policy_allows(oracle: Path) -> None:
+    """The same where lists, paths, names and limits say what is allowed."""
+    said = run(oracle, JUDGE, COUNT // 4, "-blocks", HERE / "narrow.yaml", "-rules", "narrow")
+    check(said, COUNT // 4)
+    assert said.counts["dangerous"] >= COUNT / 40
+
+
+def test_go_reads_what_an_open_policy_allows(oracle: Path) -> None:
+    """Nothing is dangerous, but what passes says the same to the Engine."""
+    check(run(oracle, JUDGE, COUNT // 4, "-blocks", HERE / "open.yaml", "-rules", "open"), COUNT // 4)
 
 
 def test_a_judge_that_lets_everything_through_is_caught(oracle: Path) -> None:
@@ -83,13 +99,19 @@ def test_a_judge_that_reads_as_most_languages_do_is_caught(oracle: Path) -> None
     assert said.code == 1 and {"danger accepted", "read otherwise"} <= kinds(said)
 
 
+def test_the_program_is_formatted() -> None:
+    """`make lint` needs no Go, so that its formatting is tested here."""
+    assert subprocess.run(["gofmt", "-l", "."], cwd=HERE / "go", capture_output=True,
+                          check=True).stdout == b""
+
+
 # ── Single bodies ────────────────────────────────────────────────────────────
 
 
-def judge(letter: str, body: bytes) -> tuple[str, str]:
+def judge(letter: str, body: bytes, blocks: str | None = None) -> tuple[str, str]:
     """The letter and the text that answer one body."""
     frame = letter.encode() + struct.pack(">I", len(body)) + body
-    done = subprocess.run([JUDGE], input=frame, capture_output=True, check=True)
+    done = subprocess.run([JUDGE, *([HERE / blocks] if blocks else [])], input=frame, capture_output=True, check=True)
     return chr(done.stdout[0]), done.stdout[5:].decode()
 
 
@@ -115,6 +137,7 @@ HOST = '{"HostConfig":{%s}}'
     ("C", HOST % '"Links":[""]', "/HostConfig/Links/0:"),
     ("C", HOST % '"DeviceCgroupRules":[null]', "/HostConfig/DeviceCgroupRules/0:"),
     ("C", HOST % '"DeviceRequests":[null]', "/HostConfig/DeviceRequests/0:"),
+    ("C", HOST % '"PortBindings":{"80/tcp":[{"HostIp":"127.0.0.1:x"}]}', "/HostConfig/PortBindings/80~1tcp/0:"),
     ("C", '{"VolumesFrom":["web"]}', "/VolumesFrom/0:"),
     ("J", '{"EndpointConfig":{"Links":[""]}}', "/EndpointConfig/Links/0:"),
     *(("C", HOST % '"Mounts":[{"Type":"tmpfs","TmpfsOptions":{"Options":[%s]}}]' % option,
@@ -125,6 +148,28 @@ def test_what_the_oracle_found_stays_refused(letter: str, body: str, reason: str
     """Each was accepted once."""
     verdict, answer = judge(letter, body.encode())
     assert verdict == "R" and answer.startswith(reason), answer
+
+
+@pytest.mark.parametrize("ulimits", [
+    [{"Name": "nofile", "Hard": 10}, {"Name": "NOFILE", "Hard": 9999}],
+    [{"Name": "nofile", "Hard": 10}, {"Name": "nof\u0131le", "Hard": 9999}],
+    [{"Name": "nofile", "Hard": 9999}, {"Name": "nofile", "Hard": 10}],
+])
+def test_every_entry_for_a_limit_counts(ulimits: list[dict]) -> None:
+    """The Engine sets all of them, and writes their names in capitals."""
+    body = {"Image": "busybox", "User": "1000",
+            "HostConfig": {"NetworkMode": "ci", "Memory": 1 << 30, "NanoCpus": 10 ** 9, "PidsLimit": 10}}
+    assert judge("C", json.dumps({**body, "HostConfig": {**body["HostConfig"], "Ulimits": ulimits[:1]}})
+                 .encode(), "narrow.yaml")[0] == ("A" if ulimits[0]["Hard"] == 10 else "R")
+    body["HostConfig"]["Ulimits"] = ulimits
+    verdict, answer = judge("C", json.dumps(body).encode(), "narrow.yaml")
+    assert verdict == "R" and "/HostConfig/Ulimits" in answer
+
+
+def test_an_image_must_be_given_where_images_are_listed() -> None:
+    """Without one a container has an empty root, which an archive fills."""
+    verdict, answer = judge("C", b"{}", "narrow.yaml")
+    assert verdict == "R" and "/Image: must be given" in answer
 
 
 @pytest.mark.parametrize("letter, body", [

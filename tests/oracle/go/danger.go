@@ -199,10 +199,9 @@ func listsDanger(host *HostConfig) string {
 			return "SecurityOpt"
 		}
 	}
-	for _, bindings := range host.PortBindings {
-		if len(bindings) > 0 {
-			return "PortBindings"
-		}
+	// Engines publish a port whose list is empty too.
+	if len(host.PortBindings) > 0 {
+		return "PortBindings"
 	}
 	for name := range host.StorageOpt {
 		if name != "size" {
@@ -282,6 +281,11 @@ func volumeDanger(volume *Volume) string {
 
 func networkDanger(network *Network) string {
 	ipam := network.IPAM
+	for i := 0; ipam != nil && i < len(ipam.Config); i++ {
+		if ipam.Config[i].Subnet != "" {
+			return "IPAM, Subnet"
+		}
+	}
 	return first(
 		when(!oneOf(network.Driver, "", "bridge"), "Driver"),
 		when(!oneOf(network.Scope, "", "local"), "Scope"),

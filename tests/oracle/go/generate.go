@@ -4,6 +4,7 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
 	"math/rand"
 	"reflect"
@@ -26,6 +27,18 @@ var closedList = []string{`null`, `[]`}
 var closedMap = []string{`null`, `{}`}
 var closedText = []string{`""`}
 
+func quoted(texts ...string) []string {
+	var all []string
+	for _, text := range texts {
+		bytes, err := json.Marshal(text)
+		if err != nil {
+			panic(err)
+		}
+		all = append(all, string(bytes))
+	}
+	return all
+}
+
 var samples = map[string]sample{
 	"Config.Image":  {[]string{`"busybox"`, `"alpine:3.19"`, `"registry.example.com:5000/ci/tool@sha256:` + strings.Repeat("ab", 32) + `"`}, nil},
 	"Config.Labels": {[]string{`null`, `{}`, `{"com.docker.compose.project":"web","com.docker.compose.service":"db"}`, `{"a":"","b.c":"é"}`}, []string{`{"docker-socket-proxy.owner":"other"}`}},
@@ -34,7 +47,7 @@ var samples = map[string]sample{
 	"HostConfig.LogConfig": {[]string{`null`, `{}`, `{"Type":"","Config":{}}`, `{"Type":"json-file","Config":{"max-size":"10m","max-file":"3"}}`, `{"Type":"local","Config":null}`},
 		[]string{`{"Type":"syslog","Config":{"syslog-address":"tcp://192.0.2.1:514"}}`, `{"Type":"none"}`, `{"Config":{"gelf-address":"udp://192.0.2.1"}}`, `{"Type":"Local"}`}},
 	"HostConfig.NetworkMode":     {[]string{`""`, `"default"`, `"bridge"`, `"none"`, `"ci-net"`, `"Host"`}, []string{`"host"`, `"container:web"`, `"container:"`, `"ns:/proc/1/ns/net"`}},
-	"HostConfig.PortBindings":    {[]string{`null`, `{}`, `{"80/tcp":null}`, `{"80/tcp":[]}`}, []string{`{"80/tcp":[{"HostIp":"","HostPort":"8080"}]}`, `{"80/tcp":[{}]}`, `{"80/tcp":[null]}`, `{"53/udp":[],"80":[{"HostIp":"127.0.0.1"}]}`}},
+	"HostConfig.PortBindings":    {[]string{`null`, `{}`}, []string{`{"80/tcp":null}`, `{"80/tcp":[]}`, `{"80/tcp":[{"HostIp":"","HostPort":"8080"}]}`, `{"80/tcp":[{}]}`, `{"80/tcp":[null]}`, `{"53/udp":[],"80":[{"HostIp":"127.0.0.1"}]}`}},
 	"HostConfig.VolumeDriver":    {[]string{`""`, `"local"`}, []string{`"rexray"`, `"LOCAL"`}},
 	"HostConfig.VolumesFrom":     {closedList, []string{`["web"]`, `["web:ro"]`, `[""]`, `[null]`}},
 	"HostConfig.Annotations":     {closedMap, []string{`{"run.oci.hooks":"x"}`, `{"":""}`, `{"a":null}`}},
@@ -69,12 +82,21 @@ var samples = map[string]sample{
 			`[{"Type":"volume","Target":"/v","VolumeOptions":{"Labels":{"docker-socket-proxy.owner":"x"}}}]`,
 			`[{"Type":"tmpfs","Target":"/t","TmpfsOptions":{"Options":[["suid"]]}}]`, `[{"Type":"tmpfs","Target":"/t","TmpfsOptions":{"Options":[["size","1m,suid"]]}}]`,
 			`[{"Type":"tmpfs","Target":"/t","TmpfsOptions":{"Options":[["noexec,dev"]]}}]`, `[{"Type":"tmpfs","Target":"/t","TmpfsOptions":{"Options":[["mode","1","suid"]]}}]`}},
-	"Resources.CgroupParent":           {closedText, []string{`"/"`, `"system.slice"`}},
-	"Resources.CpuRealtimePeriod":      only(`0`, `1`, `1000000`),
-	"Resources.CpuRealtimeRuntime":     only(`0`, `95000`, `-1`),
-	"Resources.Devices":                {closedList, []string{`[{"PathOnHost":"/dev/sda","PathInContainer":"/dev/x","CgroupPermissions":"rwm"}]`, `[{}]`, `[{"PathInContainer":"/dev/x"}]`, `[null]`, `[{"PathOnHost":""}]`}},
-	"Resources.DeviceCgroupRules":      {closedList, []string{`["a *:* rwm"]`, `["c 1:1 r"]`, `[""]`}},
-	"Resources.DeviceRequests":         {closedList, []string{`[{"Driver":"nvidia","Count":-1,"Capabilities":[["gpu"]]}]`, `[{}]`, `[null]`, `[{"Driver":"cdi","DeviceIDs":["x"]}]`}},
+	"Resources.CgroupParent":       {closedText, []string{`"/"`, `"system.slice"`}},
+	"Resources.CpuRealtimePeriod":  only(`0`, `1`, `1000000`),
+	"Resources.CpuRealtimeRuntime": only(`0`, `95000`, `-1`),
+	"Resources.Devices":            {closedList, []string{`[{"PathOnHost":"/dev/sda","PathInContainer":"/dev/x","CgroupPermissions":"rwm"}]`, `[{}]`, `[{"PathInContainer":"/dev/x"}]`, `[null]`, `[{"PathOnHost":""}]`}},
+	"Resources.DeviceCgroupRules":  {closedList, []string{`["a *:* rwm"]`, `["c 1:1 r"]`, `[""]`}},
+	"Resources.DeviceRequests":     {closedList, []string{`[{"Driver":"nvidia","Count":-1,"Capabilities":[["gpu"]]}]`, `[{}]`, `[null]`, `[{"Driver":"cdi","DeviceIDs":["x"]}]`}},
+	// Of mounts that are made up, all are called fine: danger.go decides.
+	"Mount.Type":                       {quoted("bind", "bind", "volume", "volume", "tmpfs", "image", "cluster", "npipe", "", "Bind"), nil},
+	"Mount.Source":                     {quoted(sources...), nil},
+	"BindOptions.Propagation":          {quoted("", "private", "rprivate", "rslave", "shared", "rshared", "Private"), nil},
+	"Driver.Name":                      {quoted("", "local", "local", "nfs", "Local"), nil},
+	"Driver.Options":                   {[]string{`null`, `{}`, `{"size":"1m"}`, `{"":""}`}, nil},
+	"VolumeOptions.Labels":             {[]string{`null`, `{}`, `{"a":"b"}`, `{"docker-socket-proxy.owner":"x"}`, `{"traefik.enable":"true"}`}, nil},
+	"TmpfsOptions.Options":             {[]string{`null`, `[]`, `[["noexec"],["size","1m"]]`, `[["suid"]]`, `[["size","1m,dev"]]`, `[[]]`, `[["mode","1","suid"]]`, `[["","suid"]]`}, nil},
+	"Ulimit.Name":                      {[]string{`"nofile"`, `"core"`, `"MEMLOCK"`, `""`}, nil},
 	"Resources.OomKillDisable":         {[]string{`null`, `false`}, []string{`true`}},
 	"EndpointSettings.DriverOpts":      {closedMap, []string{`{"com.docker.network.endpoint.sysctls":"x"}`, `{"":""}`}},
 	"EndpointSettings.Links":           {closedList, []string{`["db:db"]`, `[""]`}},
@@ -96,6 +118,7 @@ var samples = map[string]sample{
 	"Network.Options":                  {closedMap, []string{`{"parent":"eth0"}`, `{"com.docker.network.bridge.name":""}`}},
 	"Network.Labels":                   {[]string{`null`, `{}`, `{"a":"b"}`}, []string{`{"docker-socket-proxy.owner":"x"}`}},
 	"IPAM.Driver":                      {[]string{`""`, `"default"`}, []string{`"dhcp"`}},
+	"IPAMConfig.Subnet":                {[]string{`null`, `""`}, []string{`"192.0.2.0/24"`}},
 	"IPAM.Options":                     {closedMap, []string{`{"a":"b"}`}},
 }
 
@@ -146,10 +169,21 @@ type badField struct {
 	texts []string
 }
 
+// Fields that every body has, as "owner.name".
+var needed = map[string]bool{}
+
 var badFields = map[byte][]badField{}
 
 // prepare fills the tables, before the goroutines start.
-func prepare() {
+func prepare(rules string) {
+	if rules == "narrow" {
+		for name, values := range narrowSamples {
+			samples[name] = values
+		}
+		for _, name := range narrowNeeds {
+			needed[name] = true
+		}
+	}
 	var visit func(kind reflect.Type)
 	visit = func(kind reflect.Type) {
 		switch kind.Kind() {
@@ -180,7 +214,8 @@ func prepare() {
 	badFields['C'] = append(badFields['C'], badField{"NetworkingConfig", "EndpointsConfig",
 		samples["NetworkingConfig.EndpointsConfig"].bad})
 	badFields['N'] = append(badFields['N'], badField{"IPAM", "Driver", samples["IPAM.Driver"].bad},
-		badField{"IPAM", "Options", samples["IPAM.Options"].bad})
+		badField{"IPAM", "Options", samples["IPAM.Options"].bad},
+		badField{"IPAM", "Config", []string{`[{"Subnet":"192.0.2.0/24"}]`, `[{},{"Subnet":" "}]`}})
 	for name := range samples {
 		if !known(name) {
 			panic("samples for a field that is not there: " + name)
@@ -274,11 +309,14 @@ func (g *generator) fillList(kind reflect.Type) *node {
 func (g *generator) fillStruct(kind reflect.Type) *node {
 	whole := object()
 	for _, one := range fieldTable[kind] {
-		if !g.chance(g.density) {
+		must := needed[one.owner+"."+one.name]
+		if !must && !g.chance(g.density) {
 			continue
 		}
 		found := samples[one.owner+"."+one.name]
-		if found.fine != nil {
+		if must && found.fine == nil {
+			whole.add(one.name, g.fillStruct(one.kind.Elem()))
+		} else if found.fine != nil {
 			whole.add(one.name, parse(g.pick(found.fine)))
 		} else {
 			whole.add(one.name, g.fill(one.kind))
@@ -365,6 +403,10 @@ func init() {
 		{"deep", 2, deepen},
 		{"empty", 5, empty},
 		{"move", 4, move},
+		{"remove", 6, remove},
+		{"edit", 10, edit},
+		{"bind", 6, someBinds},
+		{"mount", 6, someMounts},
 		{"root", 1, changeRoot},
 	}
 }
@@ -567,8 +609,8 @@ func repeatHost(g *generator, b *body, root *node) bool {
 
 // reuse repeats a list with elements that leave out what the first had.
 func reuse(g *generator, b *body, root *node) bool {
-	host := root.member("HostConfig")
-	if b.letter != 'C' || host == nil || host.kind != 'o' {
+	host := g.hostOf(b, root)
+	if host == nil {
 		return false
 	}
 	host.add("Mounts", parse(g.pick(samples["HostConfig.Mounts"].bad)))
@@ -718,6 +760,82 @@ func move(g *generator, _ *body, root *node) bool {
 	m := one.members[i]
 	full := objects(root)
 	g.insert(g.pickNode(full), member{m.name, m.raw, m.value.copy()})
+	return true
+}
+
+func remove(g *generator, _ *body, root *node) bool {
+	one, i := g.someMember(root)
+	if one == nil {
+		return false
+	}
+	one.members = append(one.members[:i], one.members[i+1:]...)
+	return true
+}
+
+var edits = []string{":", ",", "/", "..", "/../", "//", ".", " ", "=", "\t", "host", "container:", "1000", "*", "%2e", "\u017f", "a"}
+
+// edit changes a character or two of a string.
+func edit(g *generator, _ *body, root *node) bool {
+	nodes := root.all("s", nil)
+	if len(nodes) == 0 {
+		return false
+	}
+	one := g.pickNode(nodes)
+	letters := []rune(one.text)
+	at := g.Intn(len(letters) + 1)
+	end := at + g.Intn(2)
+	if end > len(letters) {
+		end = at
+	}
+	piece := g.pick(edits)
+	if g.chance(30) {
+		piece = ""
+	}
+	one.text = string(letters[:at]) + piece + string(letters[end:])
+	return true
+}
+
+var sources = []string{"/", "/etc", "/srv/ci", "/srv/ci/", "/srv/ci/a", "/srv/cia", "/srv", "/srv/ci/..", "/srv/ci/../etc", "/srv//ci", "/srv/ci/./a", "/var/run/docker.sock",
+	"data", "data.1", ".", "..", "./data", "~", "", "-x", "C", "\\\\.\\pipe\\x", "/srv/ci\t", "é"}
+var options = []string{"", "ro", "rw", "z", "Z", "nocopy", "private", "rprivate", "shared", "rshared", "slave", "rslave", "ro,rshared", "RSHARED", " ro", "cached", "volume-nocopy", ":ro"}
+
+func (g *generator) hostOf(b *body, root *node) *node {
+	host := root.member("HostConfig")
+	if b.letter != 'C' || host == nil || host.kind != 'o' {
+		return nil
+	}
+	return host
+}
+
+// someBinds makes up binds of all kinds.
+func someBinds(g *generator, b *body, root *node) bool {
+	host := g.hostOf(b, root)
+	if host == nil {
+		return false
+	}
+	binds := list()
+	for left := 1 + g.Intn(2); left > 0; left-- {
+		parts := []string{g.pick(sources), g.pick([]string{"/x", "/", "x", ""}), g.pick(options)}
+		binds.items = append(binds.items, str(strings.Join(parts[:1+g.Intn(3)], ":")))
+	}
+	host.set("Binds", binds)
+	return true
+}
+
+// someMounts makes up mounts of all kinds.
+func someMounts(g *generator, b *body, root *node) bool {
+	host := g.hostOf(b, root)
+	if host == nil {
+		return false
+	}
+	was := g.density
+	g.density = 50
+	mounts := list()
+	for left := 1 + g.Intn(2); left > 0; left-- {
+		mounts.items = append(mounts.items, g.fillStruct(reflect.TypeOf(Mount{})))
+	}
+	g.density = was
+	host.set("Mounts", mounts)
 	return true
 }
 
