@@ -3,6 +3,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <limits.h>
 
 enum {
 	WORDS_MAX = 256,
@@ -83,7 +84,7 @@ bool word_is_path(struct slice path)
 {
 	struct slice segment;
 
-	if (word_has_separator(path) || !slice_skip(&path, SLICE("/"))) {
+	if (path.len >= PATH_MAX || word_has_separator(path) || !slice_skip(&path, SLICE("/"))) {
 		return false;
 	}
 	while (path.len > 0 && slice_next(&path, '/', &segment)) {

@@ -303,11 +303,32 @@ static void check_absent(struct walk *walk, enum object object, const struct jso
 	}
 }
 
+/* Whether a value, or one in it, may mean two things. */
+static bool is_ambiguous(const struct json_node *value)
+{
+	for (const struct json_node *at = value; at < value + value->size; at++) {
+		if (at->ambiguous) {
+			return true;
+		}
+	}
+	return false;
+}
+
+/* NULL: the value is one of the type, and the Engine reads it in one way. */
+static const char *find_problem(enum type type, const struct json_node *value)
+{
+	const bool ambiguous = is_object(type) ? value->ambiguous : is_ambiguous(value);
+
+	return ambiguous
+	               ? "has names that are equal apart from the case of letters, or outside ASCII"
+	               : check_type(type, value);
+}
+
 /* A value without containers around it. Returns the node that comes next. */
 static const struct json_node *visit_leaf(
         struct walk *walk, const struct row *row, const struct json_node *value)
 {
-	const char *problem = check_type(row->type, value);
+	const char *problem = find_problem(row->type, value);
 
 	if (problem != NULL) {
 		walk_find(walk, row, (struct slice){"", 0}, problem);
@@ -369,7 +390,11 @@ static const struct json_node *visit_unknown(
 	const struct row row = {.key = unknown_keys[walk->constraints->block]};
 
 	walk->at = value;
-	if (value->type != JSON_NULL && is_misplaced(frame, value)) {
+	if (is_ambiguous(value)) {
+		walk_find(walk, &keyless, (struct slice){"", 0},
+		        "has names that are equal apart from the case of letters, or outside "
+		        "ASCII");
+	} else if (value->type != JSON_NULL && is_misplaced(frame, value)) {
 		walk_find(walk, &keyless, (struct slice){"", 0}, "belongs into HostConfig");
 	} else if (value->type != JSON_NULL && !walk->constraints->sets[row.key].any) {
 		walk_find(

@@ -31,6 +31,25 @@ static bool is_odd_number(struct slice word)
 	       (sign || (digits.len > 1 && digits.ptr[0] == '0'));
 }
 
+/* `!0` takes away 0:1000 too: of what is taken away, the user counts, whatever the group. */
+static void check_user_alone(struct walk *walk, const struct row *row, struct slice word)
+{
+	const struct set *set = set_of(walk, row->key);
+	const char *colon = memchr(word.ptr, ':', word.len);
+
+	if (colon == NULL) {
+		return;
+	}
+	const struct slice user = slice_between(word.ptr, colon);
+	for (unsigned i = 0; i < set->count; i++) {
+		struct slice pattern = set->patterns[i];
+		if (slice_skip(&pattern, SLICE("!")) && glob_fits(pattern, user)) {
+			walk_find(walk, row, user, NULL);
+			return;
+		}
+	}
+}
+
 /* "user", "user:group" */
 CHECK(USER)
 {
@@ -45,6 +64,7 @@ CHECK(USER)
 		}
 	}
 	check_NEEDED(walk, row, value);
+	check_user_alone(walk, row, text_of(value));
 }
 
 CHECK(NAME)
@@ -173,6 +193,16 @@ CHECK(CAPABILITY)
 }
 
 /* The words of a command, as they are written in a policy. */
+static bool has_blank(const struct json_node *list)
+{
+	for (const struct json_node *at = json_first(list); at != NULL; at = json_next(list, at)) {
+		if (at->text.len == 0 || memchr(at->text.ptr, ' ', at->text.len) != NULL) {
+			return true;
+		}
+	}
+	return false;
+}
+
 static void add_command(const struct json_node *list, struct text *text)
 {
 	for (const struct json_node *at = json_first(list); at != NULL; at = json_next(list, at)) {
@@ -189,7 +219,8 @@ CHECK(COMMAND)
 		char memory[INSPECT_WORD_MAX];
 		struct text text = text_over(memory, sizeof(memory));
 		add_command(value, &text);
-		walk_find(walk, row, text_slice(&text), NULL);
+		walk_find(walk, row, text_slice(&text),
+		        has_blank(value) ? "is not allowed; it has a word with a blank" : NULL);
 	}
 }
 

@@ -4,9 +4,9 @@
  *
  * The reader accepts a document only if every reader, Go's encoding/json among them,
  * takes the same from it: RFC 8259 in UTF-8, nothing in front or behind, and no object
- * with two names that are equal apart from the case of letters, because Go compares the
- * names of fields so. Names are ASCII, because Go also takes U+017F for an s and U+212A
- * for a k.
+ * with two equal names. Go compares the names of a struct's fields without regard to the
+ * case of letters, and takes U+017F for an s and U+212A for a k. An object that may mean
+ * two things as a struct is marked; as a map, whose names are the client's, it means one.
  *
  * A document is a list of nodes in the order in which they begin. What a container
  * holds stands directly behind it:
@@ -48,6 +48,8 @@ enum json_type {
 
 struct json_node {
 	enum json_type type;
+	/* Of an object: two of its names are equal apart from case, or one is not ASCII. */
+	bool ambiguous;
 	uint32_t size;     /* nodes, with this one and all in it */
 	struct slice name; /* of a member of an object, decoded; ptr NULL: it is none */
 	struct slice text; /* of a string, decoded; of a number, as it stands */

@@ -352,11 +352,22 @@ static uint32_t hash(struct slice name)
 	return value;
 }
 
+static bool is_ascii(struct slice name)
+{
+	for (size_t i = 0; i < name.len; i++) {
+		if ((unsigned char)name.ptr[i] >= 0x80) {
+			return false;
+		}
+	}
+	return true;
+}
+
 /* So many names one after the other are made to collide. */
 enum { PROBES_MAX = 256 };
 
 /* Mark a member in the table, which has `slots`, a power of two; false and the error. */
-static bool mark(struct reader *reader, uint32_t slots, const struct json_node *member)
+static bool mark(
+        struct reader *reader, uint32_t slots, const struct json_node *member, bool *ret_ambiguous)
 {
 	const struct json_document *document = reader->document;
 	uint32_t slot = hash(member->name) & (slots - 1);
@@ -364,8 +375,11 @@ static bool mark(struct reader *reader, uint32_t slots, const struct json_node *
 	for (unsigned i = 0; document->marks[slot] != 0; i++) {
 		const struct json_node *other = &document->nodes[document->marks[slot]];
 		if (slice_equal_nocase(other->name, member->name)) {
-			reader->error = JSON_BAD_REPEATED;
-			return false;
+			*ret_ambiguous = true;
+			if (slice_equal(other->name, member->name)) {
+				reader->error = JSON_BAD_REPEATED;
+				return false;
+			}
 		}
 		if (i == PROBES_MAX) {
 			reader->error = JSON_BAD_TOO_MANY;
@@ -377,8 +391,8 @@ static bool mark(struct reader *reader, uint32_t slots, const struct json_node *
 	return true;
 }
 
-/* Whether the names of the object are different; false and the error. */
-static bool has_own_names(struct reader *reader, const struct json_node *object)
+/* Whether the names of the object are different; false and the error. Marks the object. */
+static bool has_own_names(struct reader *reader, struct json_node *object)
 {
 	uint32_t count = 0;
 	uint32_t slots = 4;
@@ -393,9 +407,10 @@ static bool has_own_names(struct reader *reader, const struct json_node *object)
 	memset(reader->document->marks, 0, slots * sizeof(reader->document->marks[0]));
 	for (const struct json_node *at = json_first(object); at != NULL;
 	        at = json_next(object, at)) {
-		if (!mark(reader, slots, at)) {
+		if (!mark(reader, slots, at, &object->ambiguous)) {
 			return false;
 		}
+		object->ambiguous = object->ambiguous || !is_ascii(at->name);
 	}
 	return true;
 }
@@ -449,14 +464,14 @@ static enum state step_element_or_end(struct reader *reader)
 	return peek(reader) == ']' ? close_container(reader) : step_value(reader);
 }
 
-static bool is_printable(struct slice name)
+static bool has_control(struct slice name)
 {
 	for (size_t i = 0; i < name.len; i++) {
-		if (name.ptr[i] < 0x20 || name.ptr[i] > 0x7e) {
-			return false;
+		if ((unsigned char)name.ptr[i] < 0x20 || name.ptr[i] == 0x7f) {
+			return true;
 		}
 	}
-	return true;
+	return false;
 }
 
 static enum state step_name(struct reader *reader)
@@ -467,7 +482,7 @@ static enum state step_name(struct reader *reader)
 	if (!read_string(reader, &reader->name)) {
 		return STATE_FAILED;
 	}
-	if (!is_printable(reader->name)) {
+	if (has_control(reader->name)) {
 		return fail(reader, JSON_BAD_NAME_BYTE);
 	}
 	if (peek(reader) != ':') {

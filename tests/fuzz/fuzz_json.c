@@ -40,9 +40,11 @@ static void check_name(const struct json_node *object, const struct json_node *m
 {
 	ASSERT(member->name.ptr != NULL);
 	for (size_t i = 0; i < member->name.len; i++) {
-		ASSERT(member->name.ptr[i] >= 0x20 && member->name.ptr[i] < 0x7f);
+		ASSERT((unsigned char)member->name.ptr[i] >= 0x20 && member->name.ptr[i] != 0x7f);
+		ASSERT(object->ambiguous || (unsigned char)member->name.ptr[i] < 0x80);
 	}
-	ASSERT(json_member(object, member->name) == member); /* it is the only one */
+	/* It is the only one, or the object says that it is not. */
+	ASSERT(object->ambiguous || json_member(object, member->name) == member);
 }
 
 /* What a container holds is all of it, each part behind the other. */

@@ -156,7 +156,7 @@ REFUSED = {
     "cut": (b'{"a":', JSON, "not complete"),
     "list": (b"[]", JSON, "must be an object"),
     "twice": (b'{"Image":"a","image":"b"}', JSON, "equal apart from the case"),
-    "long s": ('{"Ho\u017ftConfig":{}}'.encode(), JSON, "not printable ASCII"),
+    "long s": ('{"Ho\u017ftConfig":{}}'.encode(), JSON, "or outside ASCII"),
     "surrogate": (b'{"Image":"\\ud800"}', JSON, "surrogate"),
     "UTF-8": (b'{"Image":"\xff"}', JSON, "not UTF-8"),
     "deep": (b'{"Image":' + b"[" * 100 + b"]" * 100 + b"}", JSON, "nested deeper than 64"),
