@@ -92,6 +92,11 @@ func configDanger(config *Config) string {
 	if config == nil {
 		return ""
 	}
+	for target := range config.Volumes { // podman takes it for the words of -v
+		if strings.ContainsAny(target, ",:") {
+			return "Volumes"
+		}
+	}
 	return labelsDanger(config.Labels)
 }
 

@@ -40,8 +40,9 @@ func quoted(texts ...string) []string {
 }
 
 var samples = map[string]sample{
-	"Config.Image":  {[]string{`"busybox"`, `"alpine:3.19"`, `"registry.example.com:5000/ci/tool@sha256:` + strings.Repeat("ab", 32) + `"`}, nil},
-	"Config.Labels": {[]string{`null`, `{}`, `{"com.docker.compose.project":"web","com.docker.compose.service":"db"}`, `{"a":"","b.c":"é"}`}, []string{`{"docker-socket-proxy.owner":"other"}`}},
+	"Config.Image":   {[]string{`"busybox"`, `"alpine:3.19"`, `"registry.example.com:5000/ci/tool@sha256:` + strings.Repeat("ab", 32) + `"`}, nil},
+	"Config.Labels":  {[]string{`null`, `{}`, `{"com.docker.compose.project":"web","com.docker.compose.service":"db"}`, `{"a":"","b.c":"é"}`}, []string{`{"docker-socket-proxy.owner":"other"}`}},
+	"Config.Volumes": {[]string{`null`, `{}`, `{"/v":{}}`, `{"/v":{},"/w x":{}}`, `{"":{}}`}, []string{`{"/etc:/x":{}}`, `{"/v":{},"/a,b":{}}`}},
 	"HostConfig.Binds": {[]string{`null`, `[]`, `["data:/data"]`, `["data:/data:ro","v_1.x-y:/y:rw,nocopy,z"]`, `["/data"]`, `["data:/d:private"]`},
 		[]string{`["/:/host"]`, `["/etc:/etc:ro"]`, `["data:/data","/var/run/docker.sock:/s"]`, `["data:/d:rshared"]`, `["data:/d:ro,slave"]`, `["../etc:/x"]`, `["~/x:/x"]`, `["//:/x"]`, `[".:/x"]`}},
 	"HostConfig.LogConfig": {[]string{`null`, `{}`, `{"Type":"","Config":{}}`, `{"Type":"json-file","Config":{"max-size":"10m","max-file":"3"}}`, `{"Type":"local","Config":null}`},

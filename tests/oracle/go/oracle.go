@@ -168,6 +168,32 @@ func decode(data []byte, into interface{}) error {
 	return json.NewDecoder(bytes.NewReader(data)).Decode(into)
 }
 
+// forget empties the texts of a field: what only clients need, and the judge drops.
+func forget(value reflect.Value, name string) {
+	switch value.Kind() {
+	case reflect.Ptr, reflect.Interface:
+		if !value.IsNil() {
+			forget(value.Elem(), name)
+		}
+	case reflect.Map:
+		for _, key := range value.MapKeys() {
+			if key.Kind() == reflect.String && strings.EqualFold(key.String(), name) {
+				value.SetMapIndex(key, reflect.Zero(value.Type().Elem()))
+			} else {
+				forget(value.MapIndex(key), name)
+			}
+		}
+	case reflect.Struct:
+		for i := 0; i < value.NumField(); i++ {
+			if value.Type().Field(i).Name == name {
+				value.Field(i).Set(reflect.Zero(value.Field(i).Type()))
+			} else if value.Field(i).CanSet() {
+				forget(value.Field(i), name)
+			}
+		}
+	}
+}
+
 // same compares two readings of one kind; "" or the difference.
 func same(read func([]byte, interface{}) error, blank func() interface{}, original, rewritten []byte) string {
 	one, other := blank(), blank()
@@ -175,6 +201,8 @@ func same(read func([]byte, interface{}) error, blank func() interface{}, origin
 	if (oneError == nil) != (otherError == nil) {
 		return "Go reads one of the two"
 	}
+	forget(reflect.ValueOf(one), "ContainerIDFile")
+	forget(reflect.ValueOf(other), "ContainerIDFile")
 	if oneError == nil && !reflect.DeepEqual(one, other) {
 		return "Go reads them otherwise"
 	}
