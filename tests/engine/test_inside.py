@@ -449,16 +449,16 @@ TRICKS = {
     "Kelvin sign": Trick(raw('"HostConfig":{"Networ\u212aMode":"host"}'), "ASCII", of_host),
     "escaped letter": Trick(raw(r'"HostConfig":{"\u0050rivileged":true}'), "/HostConfig/Privileged: ", privileged),
     "two objects": Trick(raw('"HostConfig":{"Privileged":true},"hostconfig":{"NetworkMode":"none"}'),
-                         "equal apart from the case", privileged),
+                         "equal", privileged),
     "two equal names": Trick(raw('"HostConfig":{"Privileged":true},"HostConfig":{}'),
-                             "equal apart from the case", privileged),
+                             "equal", privileged),
     "null after true": Trick(raw('"HostConfig":{"Privileged":true,"Privileged":null}'),
-                             "equal apart from the case", privileged),
+                             "equal", privileged),
     "elements used again": Trick(
         raw('"HostConfig":{"Mounts":[{"Type":"bind","Source":"/","Target":"/a"}],"mounts":[{"Target":"/zz"}]}'),
-        "equal apart from the case", lambda c: [m["Source"] for m in c["HostConfig"]["Mounts"]] == ["/"]),
+        "equal", lambda c: [m["Source"] for m in c["HostConfig"]["Mounts"]] == ["/"]),
     "maps merged": Trick(raw('"Labels":{"a":"b"},"labels":{"docker-socket-proxy.owner":"me"}'),
-                         "equal apart from the case", lambda c: len(c["Config"]["Labels"]) == 2),
+                         "equal", lambda c: len(c["Config"]["Labels"]) == 2),
     "something behind": Trick(raw('"HostConfig":{"Privileged":true}') + b'{"Image":"x"}', "something follows", privileged),
     "not UTF-8": Trick(raw(b'"HostConfig":{"Privileged":true},"Hostname":"a\xff"'), "UTF-8", privileged),
     "lone surrogate": Trick(raw(r'"HostConfig":{"Privileged":true},"Domainname":"\ud800"'), "surrogate", privileged),
@@ -1225,7 +1225,7 @@ def test_a_privileged_exec(under, maker, direct, body):
     body = b'{"Cmd":["true"],' + body + b"}"
     before = maker.execs(container)
     response = maker.exec(under(), container, body)
-    assert "rivileged" in refusal(response) or "equal apart from the case" in refusal(response)
+    assert "rivileged" in refusal(response) or "equal" in refusal(response)
     assert maker.execs(container) <= before
     ways = [direct] if b"null" in body else [direct, under(exec="{privileged: true}")]
     for way in ways:
