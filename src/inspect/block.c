@@ -302,12 +302,12 @@ void constraints_add(const struct constraints *constraints, bool written, struct
 /* ── What is enough to become root ───────────────────────────────────────── */
 
 /* Whether a path of a key holds `root`, or lies below it, where that ends with a slash. */
-static bool reaches(struct slice path, struct slice root)
+static bool reaches(struct slice pattern, struct slice root)
 {
 	const bool below = slice_ends_with(root, SLICE("/"));
-	const struct slice folder = {root.ptr, root.len - below};
+	const struct slice outer = {root.ptr, root.len - below};
 
-	return path_is_below(folder, path) || (below && path_is_below(path, folder));
+	return path_is_below(outer, pattern) || (below && path_is_below(pattern, outer));
 }
 
 /* Whether a set opens the word of the column `root`. */
