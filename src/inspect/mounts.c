@@ -110,16 +110,25 @@ static bool redirect(struct walk *walk, const struct row *row, const struct json
 	return true;
 }
 
+static void check_bind_option(struct walk *walk, struct slice option)
+{
+	if (word_is_in(option, "shared rshared slave rslave")) {
+		if (!set_of(walk, KEY_CREATE_propagation)->any) {
+			walk_find(walk, &propagation_row, option, NULL);
+		}
+	} else if (option.len > 0 && !word_is_in(option, "ro rw z Z nocopy private rprivate "
+	                                                 "consistent cached delegated default")) {
+		walk_find(
+		        walk, &keyless_row, option, "is not an option of a bind that Docker knows");
+	}
+}
+
 static void check_bind_options(struct walk *walk, struct slice options)
 {
 	struct slice option;
 
 	while (slice_next(&options, ',', &option)) {
-		if (!word_is_in(option, "ro rw z Z nocopy private rprivate consistent cached "
-		                        "delegated default") &&
-		        option.len > 0 && !set_of(walk, KEY_CREATE_propagation)->any) {
-			walk_find(walk, &propagation_row, option, NULL);
-		}
+		check_bind_option(walk, option);
 	}
 }
 

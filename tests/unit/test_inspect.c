@@ -184,6 +184,10 @@ static const struct row rows[] = {
         {"create", "{bind_sources: any}", HOST("\"Binds\":[\"/a:/a:rw,rshared\"]"),
                 "/HostConfig/Binds/0 'rshared'"},
         {"create", "{bind_sources: any, propagation: true}",
+                HOST("\"Binds\":[\"/a:/a:O,upperdir=/etc\"]"),
+                "/HostConfig/Binds/0: is not an option of a bind that Docker knows\n"
+                "/HostConfig/Binds/0: is not an option of a bind that Docker knows"},
+        {"create", "{bind_sources: any, propagation: true}",
                 HOST("\"Binds\":[\"/a:/a:rw,rshared\"]"), ""},
         {"create", "{}", MOUNT("\"Type\":\"bind\",\"Source\":\"/etc\""),
                 "/HostConfig/Mounts/0/Source '/etc'"},
@@ -681,6 +685,8 @@ static void a_block_says_what_it_leaves_root(void **state)
 	                "create.privileged, create.capabilities, create.namespaces, "
 	                "create.masked_paths"},
 	        {"{runtime: [runsc], unknown: allow}", "create.runtime, create.unknown"},
+	        {"{log_options: ['*'], devices: [/dev/mapper/x]}",
+	                "create.devices, create.log_options"},
 	};
 
 	(void)state;
