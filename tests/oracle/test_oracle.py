@@ -128,9 +128,9 @@ HOST = '{"HostConfig":{%s}}'
 
 
 @pytest.mark.parametrize("letter, body, reason", [
-    ("C", HOST % '"Devices":[{}]', "/HostConfig/Devices/0/PathOnHost: must be given"),
-    ("C", HOST % '"Devices":[null]', "/HostConfig/Devices/0/PathOnHost: must be given"),
-    ("C", HOST % '"Devices":[{"PathOnHost":""}]', "/HostConfig/Devices/0/PathOnHost: must be given"),
+    ("C", HOST % '"Devices":[{}]', "/HostConfig/Devices/0"),
+    ("C", HOST % '"Devices":[null]', "/HostConfig/Devices/0"),
+    ("C", HOST % '"Devices":[{"PathOnHost":""}]', "/HostConfig/Devices/0"),
     ("C", HOST % '"VolumesFrom":[""]', "/HostConfig/VolumesFrom/0:"),
     ("C", HOST % '"VolumesFrom":[null]', "/HostConfig/VolumesFrom/0:"),
     ("C", HOST % '"GroupAdd":[""]', "/HostConfig/GroupAdd/0:"),

@@ -206,8 +206,8 @@ static const struct row rows[] = {
                 ""},
         {"create", "{}", MOUNT("\"Type\":\"npipe\""),
                 "/HostConfig/Mounts/0/Type: is not bind, volume, image or tmpfs"},
-        {"create", "{}", HOST("\"Mounts\":[null]"),
-                "/HostConfig/Mounts/0/Type: is not bind, volume, image or tmpfs"},
+        {"create", "{}", HOST("\"Mounts\":[null],\"Ulimits\":[null]"),
+                "/HostConfig/Mounts/0: must not be null\n/HostConfig/Ulimits/0: must not be null"},
         {"create", "{}", MOUNT("\"Type\":\"volume\",\"Source\":\"v\""), ""},
         {"create", "{}", MOUNT("\"Type\":\"volume\",\"Source\":\"/v\""),
                 "/HostConfig/Mounts/0/Source: is neither an absolute path nor the name of a "
@@ -369,7 +369,7 @@ static const struct row rows[] = {
                      "\"82/tcp\":[null]},\"PublishAllPorts\":true"),
                 "/HostConfig/PortBindings '0.0.0.0:0'\n"
                 "/HostConfig/PortBindings/80~1tcp/0 '0.0.0.0:8080'\n"
-                "/HostConfig/PortBindings/82~1tcp/0 '0.0.0.0:0'\n"
+                "/HostConfig/PortBindings/82~1tcp/0: must not be null\n"
                 "/HostConfig/PublishAllPorts '0.0.0.0:0'"},
         {"create", "{publish: ['127.0.0.1:*']}",
                 HOST("\"PortBindings\":{\"80/tcp\":[{\"HostIp\":\"127.0.0.1\"}]},"
@@ -788,7 +788,16 @@ static void a_denial_says_what_would_allow_the_body(void **state)
 	                "on the host"},
 	        /* The value is whole: what the key has, also by default, stays. */
 	        {"{bind_sources: [/srv/ci]}", HOST("\"Binds\":[\"/srv/x:/x\"]"),
+	                "set in 'create' at p.yaml:1: bind_sources: [/srv/ci, /srv/x]; that is "
+	                "enough "
+	                "to become root on the host"}, /* by a link below it */
+	        {"{bind_sources: [/srv/ci], bind_below: false}", HOST("\"Binds\":[\"/srv/x:/x\"]"),
 	                "set in 'create' at p.yaml:1: bind_sources: [/srv/ci, /srv/x]"},
+	        {"{bind_sources: [/srv/ci], bind_below: false}",
+	                HOST("\"Binds\":[\"/srv/ci/x:/x\"]"),
+	                "set in 'create' at p.yaml:1: bind_below: true; that is enough to become "
+	                "root "
+	                "on the host"},
 	        {"{}", HOST("\"LogConfig\":{\"Type\":\"syslog\"}"),
 	                "set in 'create' at p.yaml:1: log_drivers: [json-file, local, syslog]"},
 	        {"{}", HOST("\"NetworkMode\":\"host\""),

@@ -300,9 +300,13 @@ func (g *generator) fillList(kind reflect.Type) *node {
 	if kind == reflect.TypeOf(words{}) && g.chance(20) {
 		return str(g.pick(plainTexts))
 	}
+	element := kind.Elem()
+	if element.Kind() == reflect.Ptr { // a null among structs is refused: 20.10 fails later
+		element = element.Elem()
+	}
 	whole := list()
 	for i := g.Intn(3); i > 0; i-- {
-		whole.items = append(whole.items, g.fill(kind.Elem()))
+		whole.items = append(whole.items, g.fill(element))
 	}
 	return whole
 }
