@@ -996,7 +996,7 @@ def test_all_exposed_ports(under, maker, direct):
     assert "0.0.0.0" in published(maker, maker.made(direct, body))[0]
 
 
-@pytest.mark.parametrize("bindings", [None, [], [None], [{}]])
+@pytest.mark.parametrize("bindings", [None, [], [{}]])
 def test_a_port_without_anything_said_of_it(under, maker, bindings):
     """Some Engines publish it on all addresses."""
     body = with_ports("none", [bindings])
@@ -1288,6 +1288,7 @@ def test_what_is_harmless_needs_no_word_in_the_policy(cli, under, maker, direct)
         maker.containers.made.append(name)
         cli.ok(target.docker_host, "create", "--name", name, *options, "busybox", "-c", "true")
         got = maker.container(name)
+        got["HostConfig"]["Binds"].sort()  # the client sends them in any order
         return got["Config"], got["HostConfig"], sorted(mount["Destination"] for mount in got["Mounts"])
 
     assert created(under()) == created(direct)
