@@ -269,7 +269,7 @@ def denied(name: str, operation: str, act: Callable[[], object]) -> None:
 
 def test_read_only_reads(sdk, containers, engine):
     """docker-py's lists and descriptions, the same as the Engine gives them."""
-    client, container = sdk("read-only"), containers.idle()
+    client, container = sdk("read-only"), containers.sleeping()
     assert client.ping() is True
     assert client.info()["ID"] == engine.get("/info").json()["ID"]
     assert container in [one.id for one in client.containers.list(all=True)]
