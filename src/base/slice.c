@@ -3,6 +3,16 @@
 
 #include <errno.h>
 
+bool slice_is_ascii(struct slice s)
+{
+	for (size_t i = 0; i < s.len; i++) {
+		if ((unsigned char)s.ptr[i] >= 0x80) {
+			return false;
+		}
+	}
+	return true;
+}
+
 bool slice_equal_nocase(struct slice a, struct slice b)
 {
 	if (a.len != b.len) {

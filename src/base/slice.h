@@ -50,6 +50,9 @@ static inline bool slice_equal(struct slice a, struct slice b)
 	return a.len == b.len && memcmp(a.ptr, b.ptr, a.len) == 0;
 }
 
+/* Whether all bytes are below 0x80. */
+bool slice_is_ascii(struct slice s);
+
 /* Equal, ignoring ASCII case. */
 bool slice_equal_nocase(struct slice a, struct slice b);
 

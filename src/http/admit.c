@@ -18,16 +18,6 @@ static bool is_form(struct slice type)
 	       slice_starts_with_nocase(type, SLICE("multipart/"));
 }
 
-static bool is_ascii(struct slice s)
-{
-	for (size_t i = 0; i < s.len; i++) {
-		if ((unsigned char)s.ptr[i] >= 0x80) {
-			return false;
-		}
-	}
-	return true;
-}
-
 static bool has_body(const struct http_head *head)
 {
 	return head->framing == HTTP_CHUNKED ||
@@ -52,7 +42,7 @@ enum http_error http_check_type(const struct http_request *request)
 		return HTTP_OK;
 	}
 	/* Go trims every space that Unicode knows and lowers case by Unicode's rules. */
-	if (!is_ascii(value)) {
+	if (!slice_is_ascii(value)) {
 		return HTTP_BAD_TYPE;
 	}
 	return is_form(media_type(value)) ? HTTP_BAD_FORM : HTTP_OK;

@@ -69,15 +69,6 @@ static char peek(struct reader *reader)
 
 /* ── Strings ─────────────────────────────────────────────────────────────── */
 
-static int hex_value(char c)
-{
-	if (ascii_is_digit(c)) {
-		return c - '0';
-	}
-	const char lower = (char)(c | 0x20);
-	return lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : -1;
-}
-
 /* Four digits at `at`; -1: there are none. */
 static int32_t read_hex(const char *at, const char *end)
 {
@@ -87,7 +78,7 @@ static int32_t read_hex(const char *at, const char *end)
 		return -1;
 	}
 	for (unsigned i = 0; i < 4; i++) {
-		const int digit = hex_value(at[i]);
+		const int digit = ascii_hex_value(at[i]);
 		if (digit < 0) {
 			return -1;
 		}
@@ -352,16 +343,6 @@ static uint32_t hash(struct slice name)
 	return value;
 }
 
-static bool is_ascii(struct slice name)
-{
-	for (size_t i = 0; i < name.len; i++) {
-		if ((unsigned char)name.ptr[i] >= 0x80) {
-			return false;
-		}
-	}
-	return true;
-}
-
 /* So many names one after the other are made to collide. */
 enum { PROBES_MAX = 256 };
 
@@ -410,7 +391,7 @@ static bool has_own_names(struct reader *reader, struct json_node *object)
 		if (!mark(reader, slots, at, &object->ambiguous)) {
 			return false;
 		}
-		object->ambiguous = object->ambiguous || !is_ascii(at->name);
+		object->ambiguous = object->ambiguous || !slice_is_ascii(at->name);
 	}
 	return true;
 }

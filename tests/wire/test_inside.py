@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from machine import free_port
-from wire import Client, Engine, Proxy, chunk, eventually
+from wire import Client, Engine, Proxy, chunk, eventually, ping_passes
 
 Start = Callable[..., Proxy]
 JSON = ("Content-Type: application/json",)
@@ -58,15 +58,6 @@ def passes(client: Client, engine: Engine, sent: bytes, arrived: bytes | None = 
     assert request.body == (arrived if arrived is not None else sent)
     request.respond(201, b'{"Id":"1"}')
     assert client.response().status == 201
-
-
-def ping_passes(client: Client, engine: Engine) -> None:
-    """The connection still works, and this is the first thing the Engine hears."""
-    client.get("/_ping")
-    request = engine.request()
-    assert request.line == "GET /_ping HTTP/1.1"
-    request.respond(200, b"OK")
-    assert client.response().body == b"OK"
 
 
 # What arrives

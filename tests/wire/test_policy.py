@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from machine import free_port
-from wire import Client, Engine, Proxy, run_binary, sanitized
+from wire import Client, Engine, Proxy, run_binary, sanitized, ping_passes
 
 Start = Callable[..., Proxy]
 
@@ -29,15 +29,6 @@ def write(folder: Path, text: str) -> str:
 def file(tmp_path: Path) -> Callable[[str], str]:
     os.chmod(tmp_path, 0o755)
     return lambda text: write(tmp_path, text)
-
-
-def ping_passes(client: Client, engine: Engine) -> None:
-    """The connection still works, and this is the first thing the Engine hears."""
-    client.get("/_ping")
-    request = engine.request()
-    assert request.line == "GET /_ping HTTP/1.1"
-    request.respond(200, b"OK")
-    assert client.response().body == b"OK"
 
 
 # What a client gets

@@ -702,6 +702,15 @@ class Client(Stream):
         return message
 
 
+def ping_passes(client: Client, engine: Engine) -> None:
+    """The connection still works, and this is the first thing the Engine hears."""
+    client.get("/_ping")
+    request = engine.request()
+    assert request.line == "GET /_ping HTTP/1.1"
+    request.respond(200, b"OK")
+    assert client.response().body == b"OK"
+
+
 def unread(sock: socket.socket) -> int:
     """How many bytes the other end of this loopback connection has not read yet (sock_diag(7)).
 
