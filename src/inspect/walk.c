@@ -519,6 +519,9 @@ void inspect_query(const struct inspect_operation *operation, const struct docke
 	if (!inspect_operation_reads_body(operation) && operation->row.check != NULL) {
 		operation->row.check(&walk, &operation->row, NULL);
 	}
+	if (walk.spelled.overflow) { /* something was not looked at */
+		findings_add(findings, SLICE("query"), "is too long to be looked into");
+	}
 }
 
 struct slice inspect_body(const struct inspect_operation *operation,

@@ -771,6 +771,26 @@ static void a_long_list_of_findings_is_cut(void **state)
 	assert_non_null(strstr(denial, "; and "));
 }
 
+/* Parameters are decoded several times: what no longer fits is not taken for allowed. */
+static void a_query_that_is_too_long_is_refused(void **state)
+{
+	enum { PAD = 600 * 1024 };
+	const struct slice begin = SLICE("/images/a/tag?repo=ci/a&tag=latest&tag=");
+	char *target = malloc(begin.len + PAD + 1);
+
+	(void)state;
+	if (target == NULL) {
+		fail_msg("no memory");
+		abort();
+	}
+	memcpy(target, begin.ptr, begin.len);
+	memset(target + begin.len, 'x', PAD);
+	target[begin.len + PAD] = '\0';
+	assert_non_null(strstr(
+	        inspect(target, "{tag: [ci/a]}", NULL), "query: is too long to be looked into"));
+	free(target);
+}
+
 static void a_denial_says_what_would_allow_the_body(void **state)
 {
 	static const struct {
@@ -834,6 +854,7 @@ int main(void)
 	        cmocka_unit_test(a_block_says_what_it_leaves_root),
 	        cmocka_unit_test(what_is_wrong_with_a_block_is_named),
 	        cmocka_unit_test(a_long_list_of_findings_is_cut),
+	        cmocka_unit_test(a_query_that_is_too_long_is_refused),
 	        cmocka_unit_test(a_denial_says_what_would_allow_the_body),
 	};
 
