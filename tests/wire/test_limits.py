@@ -256,8 +256,11 @@ def test_out_of_file_descriptors(start, own_engine: Engine) -> None:
     before, began = proxy.cpu_seconds(), time.monotonic()
     time.sleep(1)  # what is measured
     assert proxy.cpu_seconds() - before < 0.5 * (time.monotonic() - began), "spins on accept"
+    full = len(os.listdir(f"/proc/{proxy.pid}/fd"))
     for client in clients:
         client.close()
+    # Until the proxy has seen that they left, it refuses whoever comes.
+    eventually(lambda: len(os.listdir(f"/proc/{proxy.pid}/fd")) < full - 1, "they were let go")
     served(proxy, own_engine)
 
 
