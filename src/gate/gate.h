@@ -9,13 +9,14 @@
  *     route   which operation it is; the canonical path               docker/
  *     health  the proxy itself serves GET and HEAD of /health
  *     judge   the policy                                              policy/
- *     inspect the body, if a block of the policy constrains it        inspect/
+ *     scope   whose object it is, and lists of objects                scope/
+ *     inspect query and body, if the policy looks into them           inspect/
  *
  * Serving, `explain` and `convert` call this function; the order is nowhere else.
  *
  * Pure: no socket, no clock, no memory of its own. If a decision needs more input
- * (bytes of the head, a whole body; later what the Engine knows of an object), the
- * result says so. The caller then calls again with all input, and the checks run
+ * (bytes of the head, a whole body, what the Engine knows of an object), the result
+ * says so. The caller then calls again with all input, and the checks run
  * again from the head: nothing in the scratch survives a wait.
  */
 #ifndef GATE_GATE_H
@@ -42,6 +43,7 @@ struct gate_question {
 	                           first call */
 	struct slice body;      /* the whole body without its framing; ptr NULL: it was not read */
 	struct inspect_memory *memory; /* for judging query and body; NULL: none yet */
+	const struct scope_answers *answers; /* of the Engine; NULL: none yet */
 };
 
 /* Memory for one call; one for each thread. */
@@ -59,7 +61,7 @@ enum gate_action {
 	GATE_NEED_HEAD,   /* more bytes: the head is incomplete */
 	GATE_NEED_BODY,   /* the whole body, up to INSPECT_BODY_MAX; `head` and `request` are set */
 	GATE_NEED_MEMORY, /* a `memory` for the question */
-	GATE_NEED_LOOKUP, /* what the Engine knows of an object; no check asks for it yet */
+	GATE_NEED_LOOKUP, /* an answer about the `object` */
 };
 
 struct gate_decision {
@@ -74,13 +76,18 @@ struct gate_decision {
 	const struct docker_request *request; /* NULL: not routed */
 	const struct policy *policy;          /* the policy that judged; NULL: none */
 	struct verdict verdict;               /* of `policy` */
-	const struct findings *findings;      /* what is wrong with the body; NULL: nothing */
+	const struct findings *findings; /* what a block or the scope denies; NULL: nothing */
+	const struct scope *scope;       /* of the policy; NULL: none */
+	struct scope_object object; /* of NEED_LOOKUP and of NOT_FOUND: it is not there for the client */
 	struct slice body; /* what is sent in place of the body; ptr NULL: what was received */
 };
 
 /* The pointers of the decision are valid until the scratch or the bytes change. */
 struct gate_decision gate_decide(const struct gate_config *config,
         const struct gate_question *question, struct gate_scratch *scratch) MUST_USE;
+
+/* Append the words of the Engine's 404 about the object of NOT_FOUND. */
+void gate_add_missing(const struct gate_decision *decision, struct text *text);
 
 /*
  * Append the sentences for the client about a request that the policy denies: what it is, which

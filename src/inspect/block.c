@@ -227,6 +227,22 @@ int constraints_read(enum inspect_block block, const struct yaml_node *map, stru
 	return arena_check(arena, error);
 }
 
+const struct constraints *constraints_open(enum inspect_block block, struct arena *arena)
+{
+	struct constraints *constraints = arena_take(arena, sizeof(*constraints));
+
+	if (constraints == NULL) {
+		return NULL;
+	}
+	*constraints = (struct constraints){.block = block};
+	for (unsigned i = 0; i < KEY_COUNT; i++) {
+		if (inspect_keys[i].block == block) {
+			constraints->sets[i] = (struct set){.any = true, .all = true};
+		}
+	}
+	return constraints;
+}
+
 /* ── Printing ────────────────────────────────────────────────────────────── */
 
 static void add_limits(const struct limits *limits, struct text *text)

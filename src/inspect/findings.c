@@ -7,10 +7,22 @@ enum { VALUE_MAX = 160 }; /* bytes of a key's value in a sentence */
 void findings_begin(struct findings *findings, const struct constraints *constraints)
 {
 	findings->constraints = constraints;
+	findings->block = "";
+	findings->view = NULL;
 	findings->count = 0;
+	if (constraints != NULL) {
+		findings->block = inspect_block_name(constraints->block);
+		findings->place = constraints->place;
+	}
 }
 
 void findings_add(struct findings *findings, struct slice pointer, const char *problem)
+{
+	findings_add_word(findings, pointer, (struct slice){"", 0}, problem);
+}
+
+void findings_add_word(struct findings *findings, struct slice pointer, struct slice word,
+        const char *problem)
 {
 	if (findings->count++ >= INSPECT_FINDINGS_MAX) {
 		return;
@@ -18,7 +30,7 @@ void findings_add(struct findings *findings, struct slice pointer, const char *p
 	struct finding *finding = &findings->list[findings->count - 1];
 	finding->pointer_len =
 	        (unsigned)text_keep(finding->pointer, sizeof(finding->pointer), pointer);
-	finding->word_len = 0;
+	finding->word_len = (unsigned)text_keep(finding->word, sizeof(finding->word), word);
 	finding->problem = problem;
 	finding->key = -1;
 }
@@ -205,15 +217,13 @@ static bool opens_root(const struct findings *findings)
 void findings_advise(
         const struct findings *findings, enum findings_reader reader, struct text *text)
 {
-	const struct place place = findings->constraints->place;
+	const struct place place = findings->place;
 	const char *separator = "";
 
 	if (!has_advice(findings, reader)) {
 		return;
 	}
-	text_add_format(text,
-	        "set in '%s' at %s:%u: ", inspect_block_name(findings->constraints->block),
-	        place.file, place.line);
+	text_add_format(text, "set in '%s' at %s:%u: ", findings->block, place.file, place.line);
 	for (unsigned i = 0; i < kept(findings); i++) {
 		const int key = findings->list[i].key;
 		if (!is_first_of_key(findings, i)) {
@@ -236,11 +246,10 @@ void findings_add_denial(const struct findings *findings, enum findings_reader r
         const char *operation, const char *policy, struct text *text)
 {
 	enum { SHOWN = 4 };
-	const struct place place = findings->constraints->place;
+	const struct place place = findings->place;
 
 	text_add_format(text, "%s: policy '%s' does not allow this request (%s:%u, '%s')",
-	        operation, policy, place.file, place.line,
-	        inspect_block_name(findings->constraints->block));
+	        operation, policy, place.file, place.line, findings->block);
 	for (unsigned i = 0; i < kept(findings) && i < SHOWN; i++) {
 		text_add(text, i == 0 ? SLICE(": ") : SLICE("; "));
 		findings_add_sentence(findings, i, reader, text);

@@ -4,6 +4,12 @@
 
 #include <arpa/inet.h>
 
+/* "web" of "container:web"; empty, if the mode is another one. */
+static struct slice container_of_mode(struct slice mode)
+{
+	return slice_skip(&mode, SLICE("container:")) ? mode : (struct slice){"", 0};
+}
+
 CHECK(NAMESPACE)
 {
 	const char *sign = strchr(row->fine, '=');
@@ -15,6 +21,7 @@ CHECK(NAMESPACE)
 	if (text_of(value).len > 0 && (text.overflow || !allows(walk, row, text_slice(&text)))) {
 		walk_find(walk, row, text_slice(&text), NULL);
 	}
+	walk_refer_container(walk, value, container_of_mode(text_of(value)));
 }
 
 /* A container that names no network is in the bridge network. */
@@ -27,11 +34,47 @@ static void require_network(struct walk *walk, const struct row *row, struct sli
 		return;
 	}
 	require_word(walk, row, standard ? SLICE("bridge") : network);
+	/* These four are everybody's: each Engine has them, without labels. */
+	if (container_of_mode(network).len == 0 && !standard &&
+	        !word_is_in(network, "bridge host none")) {
+		walk_refer(walk, SCOPE_NETWORK, network);
+	}
 }
 
 CHECK(MODE)
 {
 	require_network(walk, row, text_of(value));
+	walk_refer_container(walk, value, container_of_mode(text_of(value)));
+}
+
+CHECK(NETWORK_ID)
+{
+	if (text_of(value).len > 0) {
+		require_network(walk, row, text_of(value));
+	}
+}
+
+CHECK(TEMPLATE)
+{
+	check_CLOSED(walk, row, value);
+	walk_refer(walk, SCOPE_NETWORK, text_of(value));
+}
+
+/* "db:database" */
+CHECK(LINK)
+{
+	struct slice rest = text_of(value);
+	struct slice container = rest;
+
+	require_word(walk, row, rest);
+	(void)slice_next(&rest, ':', &container);
+	walk_refer_container(walk, value, container);
+}
+
+CHECK(MEMBER)
+{
+	(void)row;
+	walk_refer_container(walk, value, text_of(value));
 }
 
 CHECK(NETWORK)

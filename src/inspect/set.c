@@ -452,7 +452,8 @@ static const struct {
 
 bool set_has(const struct key *key, const struct set *set, struct slice word)
 {
-	return (set->any && !kinds[key->kind].guards) || kinds[key->kind].has(key, set, word);
+	return set->all || (set->any && !kinds[key->kind].guards) ||
+	       kinds[key->kind].has(key, set, word);
 }
 
 static struct slice normalize(const struct set_reader *reader, struct slice word)
@@ -616,6 +617,6 @@ int set_read(const struct key *key, const struct yaml_node *value, struct arena 
 	for (unsigned i = 0; i < reader.count; i++) {
 		kept[i] = patterns[i];
 	}
-	*ret_set = (struct set){reader.any, reader.count, kept};
+	*ret_set = (struct set){.any = reader.any, .count = reader.count, .patterns = kept};
 	return arena_check(arena, error);
 }

@@ -42,7 +42,8 @@ enum key_number {
 extern const struct key inspect_keys[KEY_COUNT];
 
 struct set {
-	bool any;
+	bool any; /* but guarded words */
+	bool all; /* and these too */
 	unsigned count;
 	const struct slice *patterns; /* of KIND_IMAGES and KIND_CAPABILITIES: normalised */
 };

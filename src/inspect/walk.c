@@ -197,15 +197,48 @@ void walk_find(struct walk *walk, const struct row *row, struct slice word, cons
 	walk_find_in(walk, row, NULL, word, problem);
 }
 
-bool walk_redirect(
-        struct walk *walk, const struct json_node *value, struct slice text, struct slice rest)
+bool walk_redirect(struct walk *walk, const struct json_node *value, struct slice before,
+        struct slice text, struct slice behind)
 {
 	const size_t start = walk->redirected.len;
 
+	text_add(&walk->redirected, before);
 	text_add(&walk->redirected, text);
-	text_add(&walk->redirected, rest);
+	text_add(&walk->redirected, behind);
 	walk->nodes[value - walk->nodes].text = slice_behind(text_slice(&walk->redirected), start);
 	return !walk->redirected.overflow;
+}
+
+/* ── References ──────────────────────────────────────────────────────────── */
+
+static enum scope_answer look(
+        struct walk *walk, enum scope_kind kind, struct slice reference, struct slice *ret_id)
+{
+	const struct scope_object object = {kind, reference};
+
+	return walk->view == NULL || reference.len == 0
+	               ? SCOPE_ABSENT
+	               : scope_look(walk->view, object, ret_id);
+}
+
+void walk_refer(struct walk *walk, enum scope_kind kind, struct slice reference)
+{
+	struct slice id;
+
+	(void)look(walk, kind, reference, &id);
+}
+
+void walk_refer_container(struct walk *walk, const struct json_node *value, struct slice reference)
+{
+	static const struct row keyless = {.key = KEY_ANYTHING};
+	const struct slice text = value->text;
+	struct slice id;
+
+	if (look(walk, SCOPE_CONTAINER, reference, &id) == SCOPE_OWN &&
+	        !walk_redirect(walk, value, slice_between(text.ptr, reference.ptr), id,
+	                slice_between(reference.ptr + reference.len, text.ptr + text.len))) {
+		walk_find(walk, &keyless, reference, "is one container too many in this body");
+	}
 }
 
 /* ── The walk ────────────────────────────────────────────────────────────── */
@@ -506,6 +539,7 @@ void inspect_query(const struct inspect_operation *operation, const struct docke
 	        .constraints = findings->constraints,
 	        .request = request,
 	        .query = rest,
+	        .view = findings->view,
 	        .findings = findings,
 	        .spelled = text_over(memory->written, sizeof(memory->written)),
 	};
@@ -524,6 +558,30 @@ void inspect_query(const struct inspect_operation *operation, const struct docke
 	}
 }
 
+/* The labels of the scope go into the document. */
+static void write_document(struct json_node *root, struct inspect_memory *memory,
+        struct findings *findings, struct text *text)
+{
+	const struct scope_view *view = findings->view;
+	struct text members = text_over(memory->members, sizeof(memory->members));
+	struct json_addition additions[SCOPE_STAMPS_MAX];
+	char place[INSPECT_POINTER_MAX];
+	struct text pointer = text_over(place, sizeof(place));
+	unsigned count = 0;
+
+	const char *problem =
+	        root->type == JSON_OBJECT && view != NULL && !view->observes &&
+	                        scope_stamps_body(view->operation)
+	                ? scope_stamp_body(view->scope, view->operation, root, &members, additions,
+	                          &count, &pointer)
+	                : NULL;
+	if (problem != NULL) {
+		findings_add(findings, text_slice(&pointer), problem);
+	}
+	json_write_with(root, additions, count, text);
+	ASSERT(!text->overflow && !members.overflow);
+}
+
 struct slice inspect_body(const struct inspect_operation *operation,
         const struct docker_request *request, struct slice body, struct inspect_memory *memory,
         struct findings *findings)
@@ -535,6 +593,7 @@ struct slice inspect_body(const struct inspect_operation *operation,
 	        .constraints = findings->constraints,
 	        .request = request,
 	        .update = operation->row.check == check_LIMITS,
+	        .view = findings->view,
 	        .findings = findings,
 	        .nodes = memory->nodes,
 	        .redirected = text_over(memory->redirected, sizeof(memory->redirected)),
@@ -551,7 +610,6 @@ struct slice inspect_body(const struct inspect_operation *operation,
 	} else {
 		walk_all(&walk, &operation->row, document.nodes);
 	}
-	json_write(document.nodes, &text);
-	ASSERT(!text.overflow);
+	write_document(document.nodes, memory, findings, &text);
 	return text_slice(&text);
 }

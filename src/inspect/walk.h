@@ -64,6 +64,7 @@ struct walk {
 	struct slice absent;        /* name of a field that is missing; ptr NULL: `at` is there */
 	struct json_node *nodes;    /* of the document; only walk_redirect() changes them */
 	struct text redirected;     /* texts that replace others */
+	struct scope_view *view;    /* of the objects that the body names */
 	struct frame frames[JSON_DEPTH_MAX];
 	unsigned depth;
 };
@@ -74,9 +75,18 @@ void walk_find(struct walk *walk, const struct row *row, struct slice word, cons
 void walk_find_in(struct walk *walk, const struct row *row, const char *member, struct slice word,
         const char *problem);
 
-/* Put `text` and `rest` in place of a text of the document. False: there is no room. */
-bool walk_redirect(
-        struct walk *walk, const struct json_node *value, struct slice text, struct slice rest);
+/* Put `before`, `text` and `behind` in place of a text of the document. False: there is no room. */
+bool walk_redirect(struct walk *walk, const struct json_node *value, struct slice before,
+        struct slice text, struct slice behind);
+
+/* The value names an object, which must be in the scope. */
+void walk_refer(struct walk *walk, enum scope_kind kind, struct slice reference);
+/*
+ * The text of `value` names a container at `reference`, a part of it: the full id takes its place,
+ * so that the container is the one that was looked at. Empty: it names none.
+ */
+void walk_refer_container(
+        struct walk *walk, const struct json_node *value, struct slice reference);
 
 /* ── The functions of the column `check`, each in the file of its subject ── */
 
@@ -93,6 +103,8 @@ CHECK(DEVICE);     /* DeviceMapping as a whole */
 CHECK(IMPORT);     /* any, if the key allows it */
 CHECK(JOIN);       /* the network in the path */
 CHECK(LETTERS);    /* a name in ASCII */
+CHECK(LINK);       /* a container and a name for it */
+CHECK(MEMBER);     /* a container that joins or leaves a network */
 CHECK(LOAD);       /* any, if the key allows it */
 CHECK(LIMITS);     /* limits that HostConfig, or an update, sets */
 CHECK(MODE);       /* the network of a container */
@@ -101,6 +113,8 @@ CHECK(MOUNT);      /* mount.Mount as a whole */
 CHECK(MOUNTED);    /* options of what is mounted at the name */
 CHECK(NAME);       /* the name under which the value stands */
 CHECK(NETWORK);    /* the same, of a network */
+CHECK(NETWORK_ID); /* a network, if it is not empty */
+CHECK(NEW_VOLUME); /* the name of a volume that is made */
 CHECK(NAMESPACE);  /* a mode of a namespace, behind the first word of `fine` up to '=' */
 CHECK(NEEDED);     /* a word; NULL where it is missing */
 CHECK(NEGATIVE);   /* a number that is 0 or above unless the key allows anything */
@@ -112,6 +126,7 @@ CHECK(PUSH);       /* of a path and a query: the image that is pushed */
 CHECK(SECRET);     /* as CLOSED, of a value that may hold a password */
 CHECK(SECURITY);   /* a security option */
 CHECK(TAG);        /* of a query: the name that an image gets */
+CHECK(TEMPLATE);   /* a network whose configuration another one takes */
 CHECK(TARGET);     /* a path in the container */
 CHECK(USER);       /* a user and a group, also where they are missing */
 CHECK(VARIABLE);   /* NAME=value */

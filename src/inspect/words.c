@@ -156,13 +156,14 @@ CHECK(CONTAINER)
 
 	(void)slice_next(&rest, ':', &name);
 	require_word(walk, row, name);
+	walk_refer_container(walk, value, name);
 }
 
 /* Of ContainerIDFile: the docker CLI writes it itself, and podman removes that file of the host. */
 CHECK(DROPPED)
 {
 	(void)row;
-	(void)walk_redirect(walk, value, SLICE(""), SLICE(""));
+	(void)walk_redirect(walk, value, SLICE(""), SLICE(""), SLICE(""));
 }
 
 CHECK(NEGATIVE)

@@ -76,7 +76,12 @@ const struct inspection *policy_inspection(const struct policy *policy, unsigned
 {
 	const struct inspection *inspections = policy->inspections;
 
-	return inspections == NULL || inspections[id].operation == NULL ? NULL : &inspections[id];
+	return inspections == NULL || inspections[id].block == NULL ? NULL : &inspections[id];
+}
+
+const struct scope *policy_scope(const struct policy *policy)
+{
+	return policy->scope;
 }
 
 bool policy_learns(const struct policy *policy)

@@ -291,6 +291,18 @@ static int read_image(void *context, const struct yaml_node *node)
 	return read_block(context, INSPECT_IMAGE, node);
 }
 
+static int read_scope(void *context, const struct yaml_node *node)
+{
+	struct reader *reader = context;
+	const struct scope *scope = NULL;
+
+	if (scope_read(node, &reader->policy->set->arena, &scope, reader->error) < 0) {
+		return -EINVAL;
+	}
+	policy_scope_to(reader->policy, scope);
+	return 0;
+}
+
 static const struct yaml_key policy_keys[] = {
         {"description", read_prose},
         {"costs", read_costs},
@@ -301,7 +313,7 @@ static const struct yaml_key policy_keys[] = {
         {"exec", read_exec},
         {"build", read_build},
         {"image", read_image},
-        {"scope", NULL},
+        {"scope", read_scope},
         {"redact", NULL},
 };
 

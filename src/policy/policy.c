@@ -169,6 +169,12 @@ void policy_constrain(
 	policy->blocks[block] = constraints;
 }
 
+void policy_scope_to(struct policy *policy, const struct scope *scope)
+{
+	ASSERT(policy->steps == NULL);
+	policy->own_scope = scope;
+}
+
 void policy_set_advisor(struct policy *policy, policy_advisor *advisor, const void *context)
 {
 	policy->advisor = advisor;

@@ -10,6 +10,8 @@
 #include "docker/docker.h"
 #include "session/snapshot.h"
 
+struct lookup;
+
 enum {
 	EXCHANGE_PROTOCOL_MAX = 32, /* bytes of an Upgrade that is forwarded; a longer one is not */
 	EXCHANGE_INTERIM_MAX = 100, /* 1xx responses to one request; the Engine sends one at most */
@@ -32,6 +34,7 @@ struct exchange {
 	uint32_t replay_len;
 	unsigned learned;       /* its number for learn_served(), or 0 */
 	unsigned interim_count; /* 1xx responses so far */
+	struct lookup *lookup; /* NULL: the Engine was asked about no object */
 	unsigned protocol_len;
 	char protocol[EXCHANGE_PROTOCOL_MAX];
 	int64_t dial_since_ns;      /* when dialling began, monotonic */

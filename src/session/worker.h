@@ -40,6 +40,7 @@ struct worker {
 	/* Memory for the duration of one call. */
 	struct gate_scratch gate; /* its fields serve responses too */
 	struct pool inspect_pool; /* of one object */
+	struct pool lookup_pool;
 	char *scratch;
 	size_t scratch_len; /* bytes */
 };

@@ -634,7 +634,8 @@ static void mistakes_in_rules_are_named(void **state)
 	                "test.yaml:1: 'redact' in a policy is not supported by this version"},
 	        {"build: {remote: maybe}",
 	                "test.yaml:1: 'remote' is one of false true; found 'maybe'"},
-	        {"scope: {}", "test.yaml:1: 'scope' in a policy is not supported by this version"},
+	        {"scope: {}", "test.yaml:1: a scope needs a label, such as {labels: {team: ci}}, or {owner: "
+	                      "true}"},
 	        {"rule: []", "test.yaml:1: unknown key 'rule' in a policy; did you mean 'rules'?"},
 	};
 
