@@ -104,7 +104,7 @@ struct looking {
 	const struct inspection *inspection;
 	const struct gate_question *question;
 	struct gate_decision *decision;
-	struct docker_request *request; /* of the decision */
+	struct gate_scratch *scratch;
 	struct findings *findings;
 	struct scope_view view;
 	struct slice query; /* what is sent in place of the query; ptr NULL: what was received */
@@ -172,12 +172,14 @@ static bool enter_object(struct looking *looking, struct slice *ret_id)
 	const struct scope_operation *scoping = looking->inspection->scoping;
 	const struct docker_request *request = looking->decision->request;
 	struct scope_object object = {scoping->kind, request->name};
-	char spelled[4096];
-	struct text text = text_over(spelled, sizeof(spelled));
+	char *reference = looking->scratch->reference;
 
 	if (scoping->where[0] != '\0') {
-		object.reference =
-		        scope_find_reference(scoping, looking->decision->head->query, &text);
+		struct scope_memory memory = memory_for_query(looking->question->memory);
+		const struct slice named = scope_find_reference(
+		        scoping, looking->decision->head->query, &memory.spelled);
+		object.reference = (struct slice){
+		        reference, text_keep(reference, SCOPE_REFERENCE_MAX + 1, named)};
 	}
 	(void)scope_look(&looking->view, object, ret_id);
 	return settle(looking);
@@ -212,7 +214,7 @@ static bool rewrite_query(struct looking *looking, struct slice id)
 static bool enter_scope(struct looking *looking)
 {
 	const struct scope_operation *scoping = looking->inspection->scoping;
-	struct docker_request *request = looking->request;
+	struct docker_request *request = &looking->scratch->request;
 	struct slice id = {"", 0};
 
 	if (scoping == NULL) {
@@ -302,7 +304,7 @@ static void look_inside(const struct inspection *inspection, const struct gate_q
 	        .inspection = inspection,
 	        .question = question,
 	        .decision = decision,
-	        .request = &scratch->request,
+	        .scratch = scratch,
 	        .findings = &scratch->findings,
 	        .view = {.scope = inspection->scope,
 	                .observes = policy_observes(decision->policy),

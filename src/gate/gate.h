@@ -53,6 +53,7 @@ struct gate_scratch {
 	struct policy_scratch *judging;
 	struct http_field fields[HTTP_FIELDS_MAX];
 	struct findings findings;
+	char reference[SCOPE_REFERENCE_MAX + 1]; /* of the query; a longer one is cut, and is no name */
 };
 
 enum gate_action {
