@@ -182,8 +182,7 @@ static void print_need(const struct gate_decision *decision)
 		scope_add(decision->scope, &labels);
 		printf("scope: only if %s '%s' has the labels %.*s\n",
 		        scope_kind_name(decision->object.kind),
-		        text_show(decision->object.reference).text,
-		        SLICE_FMT(text_slice(&labels)));
+		        text_show(decision->object.reference).text, SLICE_FMT(text_slice(&labels)));
 	}
 }
 

@@ -194,9 +194,9 @@ static bool rewrite_query(struct looking *looking, struct slice id)
 	struct text pointer = text_over(place, sizeof(place));
 	struct slice parameter;
 
-	const char *problem = scope_rewrite_query(looking->inspection->scope,
-	        looking->inspection->scoping, query.ptr == NULL ? SLICE("") : query, id, &memory,
-	        &parameter);
+	const char *problem =
+	        scope_rewrite_query(looking->inspection->scope, looking->inspection->scoping,
+	                query.ptr == NULL ? SLICE("") : query, id, &memory, &parameter);
 	if (problem != NULL) {
 		text_add(&pointer, SLICE("?"));
 		text_add(&pointer, parameter);
@@ -288,8 +288,8 @@ static void inspect(struct looking *looking)
 		decision->action = GATE_NEED_BODY;
 		return;
 	}
-	decision->body = inspect_body(operation, decision->request, question->body,
-	        question->memory, looking->findings);
+	decision->body = inspect_body(
+	        operation, decision->request, question->body, question->memory, looking->findings);
 	if (looking->findings->count > 0) {
 		deny(decision, looking->findings);
 	} else {

@@ -42,7 +42,7 @@ struct gate_question {
 	struct http_scan *scan; /* state of the search for the end of the head; zeroed before the
 	                           first call */
 	struct slice body;      /* the whole body without its framing; ptr NULL: it was not read */
-	struct inspect_memory *memory; /* for judging query and body; NULL: none yet */
+	struct inspect_memory *memory;       /* for judging query and body; NULL: none yet */
 	const struct scope_answers *answers; /* of the Engine; NULL: none yet */
 };
 
@@ -53,7 +53,8 @@ struct gate_scratch {
 	struct policy_scratch *judging;
 	struct http_field fields[HTTP_FIELDS_MAX];
 	struct findings findings;
-	char reference[SCOPE_REFERENCE_MAX + 1]; /* of the query; a longer one is cut, and is no name */
+	char reference[SCOPE_REFERENCE_MAX +
+	               1]; /* of the query; a longer one is cut, and is no name */
 };
 
 enum gate_action {
@@ -77,9 +78,10 @@ struct gate_decision {
 	const struct docker_request *request; /* NULL: not routed */
 	const struct policy *policy;          /* the policy that judged; NULL: none */
 	struct verdict verdict;               /* of `policy` */
-	const struct findings *findings; /* what a block or the scope denies; NULL: nothing */
-	const struct scope *scope;       /* of the policy; NULL: none */
-	struct scope_object object; /* of NEED_LOOKUP and of NOT_FOUND: it is not there for the client */
+	const struct findings *findings;      /* what a block or the scope denies; NULL: nothing */
+	const struct scope *scope;            /* of the policy; NULL: none */
+	struct scope_object
+	        object;    /* of NEED_LOOKUP and of NOT_FOUND: it is not there for the client */
 	struct slice body; /* what is sent in place of the body; ptr NULL: what was received */
 };
 

@@ -21,8 +21,8 @@ void findings_add(struct findings *findings, struct slice pointer, const char *p
 	findings_add_word(findings, pointer, (struct slice){"", 0}, problem);
 }
 
-void findings_add_word(struct findings *findings, struct slice pointer, struct slice word,
-        const char *problem)
+void findings_add_word(
+        struct findings *findings, struct slice pointer, struct slice word, const char *problem)
 {
 	if (findings->count++ >= INSPECT_FINDINGS_MAX) {
 		return;

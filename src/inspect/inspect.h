@@ -89,8 +89,8 @@ struct finding {
 
 struct findings {
 	const struct constraints *constraints;
-	const char *block;  /* its name in the file; "scope", where no block holds */
-	struct place place; /* of it */
+	const char *block;       /* its name in the file; "scope", where no block holds */
+	struct place place;      /* of it */
 	struct scope_view *view; /* of the objects that the request names; NULL: no scope counts */
 	unsigned count;
 	struct finding list[INSPECT_FINDINGS_MAX];
@@ -101,8 +101,8 @@ void findings_begin(struct findings *findings, const struct constraints *constra
 /* Add one that no key opens. */
 void findings_add(struct findings *findings, struct slice pointer, const char *problem);
 /* The same about a word. */
-void findings_add_word(struct findings *findings, struct slice pointer, struct slice word,
-        const char *problem);
+void findings_add_word(
+        struct findings *findings, struct slice pointer, struct slice word, const char *problem);
 /* A word that a key must have so that its block allows a body. */
 struct inspect_word {
 	unsigned key;

@@ -224,7 +224,8 @@ CHECK(NEW_VOLUME)
 
 	if (walk->view != NULL && object.reference.len > 0 &&
 	        scope_look_for_name(walk->view, object) == SCOPE_FOREIGN) {
-		walk_find(walk, row, object.reference, "is the name of a volume that is not in the scope");
+		walk_find(walk, row, object.reference,
+		        "is the name of a volume that is not in the scope");
 	}
 }
 

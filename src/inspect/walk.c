@@ -216,9 +216,8 @@ static enum scope_answer look(
 {
 	const struct scope_object object = {kind, reference};
 
-	return walk->view == NULL || reference.len == 0
-	               ? SCOPE_ABSENT
-	               : scope_look(walk->view, object, ret_id);
+	return walk->view == NULL || reference.len == 0 ? SCOPE_ABSENT
+	                                                : scope_look(walk->view, object, ret_id);
 }
 
 void walk_refer(struct walk *walk, enum scope_kind kind, struct slice reference)
@@ -569,12 +568,11 @@ static void write_document(struct json_node *root, struct inspect_memory *memory
 	struct text pointer = text_over(place, sizeof(place));
 	unsigned count = 0;
 
-	const char *problem =
-	        root->type == JSON_OBJECT && view != NULL && !view->observes &&
-	                        scope_stamps_body(view->operation)
-	                ? scope_stamp_body(view->scope, view->operation, root, &members, additions,
-	                          &count, &pointer)
-	                : NULL;
+	const char *problem = root->type == JSON_OBJECT && view != NULL && !view->observes &&
+	                                      scope_stamps_body(view->operation)
+	                              ? scope_stamp_body(view->scope, view->operation, root,
+	                                        &members, additions, &count, &pointer)
+	                              : NULL;
 	if (problem != NULL) {
 		findings_add(findings, text_slice(&pointer), problem);
 	}

@@ -85,8 +85,7 @@ void walk_refer(struct walk *walk, enum scope_kind kind, struct slice reference)
  * The text of `value` names a container at `reference`, a part of it: the full id takes its place,
  * so that the container is the one that was looked at. Empty: it names none.
  */
-void walk_refer_container(
-        struct walk *walk, const struct json_node *value, struct slice reference);
+void walk_refer_container(struct walk *walk, const struct json_node *value, struct slice reference);
 
 /* ── The functions of the column `check`, each in the file of its subject ── */
 

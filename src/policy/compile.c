@@ -72,10 +72,9 @@ static int hold_scope(struct walk *walk, const struct policy *policy, char error
 {
 	struct policy *root = walk->root;
 
-	return policy->own_scope == NULL
-	               ? 0
-	               : scope_join(root->scope, policy->own_scope, root->name, &root->set->arena,
-	                         &root->scope, error);
+	return policy->own_scope == NULL ? 0
+	                                 : scope_join(root->scope, policy->own_scope, root->name,
+	                                           &root->set->arena, &root->scope, error);
 }
 
 static int enter(

@@ -68,7 +68,7 @@ struct policy {
 	const struct step *const *steps;
 	/* Those that hold, with the blocks of policies that it extends. */
 	const struct constraints *held[INSPECT_BLOCK_COUNT];
-	const struct scope *scope; /* with those of policies that it extends */
+	const struct scope *scope;            /* with those of policies that it extends */
 	const struct inspection *inspections; /* by request id; NULL: no block holds */
 	const struct policy *seen_by; /* the last policy whose compilation visited this one */
 };

@@ -84,6 +84,11 @@ const struct scope *policy_scope(const struct policy *policy)
 	return policy->scope;
 }
 
+bool policy_scope_refuses(const struct policy *policy, unsigned id)
+{
+	return policy->scope != NULL && policy->inspections[id].scoping == NULL;
+}
+
 bool policy_learns(const struct policy *policy)
 {
 	return policy->learns;

@@ -60,20 +60,22 @@ struct verdict policy_judge(const struct policy *policy, const struct docker_req
 struct inspection {
 	const struct inspect_operation *operation; /* NULL: not into the query and the body */
 	const struct constraints *constraints;
-	const char *block;  /* "create"; "scope", if only the scope counts */
-	struct place place; /* of it */
+	const char *block;                     /* "create"; "scope", if only the scope counts */
+	struct place place;                    /* of it */
 	const struct scope *scope;             /* NULL: none */
 	const struct scope_operation *scoping; /* NULL under a scope: the operation is refused */
 };
 /*
- * NULL: no block and no scope does. A policy's own block holds in place of those of the policies that it
- * extends, for all operations that they allow. The policy must be compiled.
+ * NULL: no block and no scope does. A policy's own block holds in place of those of the policies
+ * that it extends, for all operations that they allow. The policy must be compiled.
  */
 const struct inspection *policy_inspection(const struct policy *policy, unsigned id);
 /* Whether a block constrains the operation, or what the operation acts on. */
 bool policy_covers(const struct policy *policy, unsigned id);
 /* The scope, with the labels of the policies that it extends; NULL: none. */
 const struct scope *policy_scope(const struct policy *policy);
+/* Whether it refuses requests of the id, whatever the rules say. */
+bool policy_scope_refuses(const struct policy *policy, unsigned id);
 /* Whether it is the policy of policy_learning(). */
 bool policy_learns(const struct policy *policy);
 /* The block of that kind; NULL: there is none. */

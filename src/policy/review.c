@@ -50,7 +50,8 @@ static bool is_root(const struct policy *policy, unsigned id)
 	const struct docker_endpoint *endpoint = docker_endpoint(id);
 
 	return endpoint != NULL && (endpoint->traits & DOCKER_ROOT) != 0 &&
-	       policy_grant_of(policy, id) != POLICY_NEVER && !policy_covers(policy, id);
+	       policy_grant_of(policy, id) != POLICY_NEVER && !policy_covers(policy, id) &&
+	       !policy_scope_refuses(policy, id);
 }
 
 /* Whether an earlier row of the same operation is one too. */
@@ -70,7 +71,8 @@ static bool allows_unknown(const struct policy *policy)
 {
 	for (unsigned id = docker_endpoint_count; id < docker_id_count(); id++) {
 		if (docker_id_is_unknown(id) && !docker_id_is_read_method(id) &&
-		        policy_grant_of(policy, id) != POLICY_NEVER) {
+		        policy_grant_of(policy, id) != POLICY_NEVER &&
+		        !policy_scope_refuses(policy, id)) {
 			return true;
 		}
 	}

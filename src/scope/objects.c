@@ -16,7 +16,8 @@ static const struct kind {
 	const char *owner_id;
 	const char *missing, *missing_behind;
 } kinds[] = {
-#define KIND(kind, name, method, before, behind, id, labels, owner, owner_id, missing, missing_behind)   \
+#define KIND(                                                                                      \
+        kind, name, method, before, behind, id, labels, owner, owner_id, missing, missing_behind)  \
 	[SCOPE_##kind] = {name, method, before, behind, id, labels, SCOPE_##owner, owner_id,       \
 	        missing, missing_behind},
 #include "scope/kinds.def"
@@ -135,8 +136,7 @@ static void add_string(const char *string, struct text *text)
 	text_add(text, SLICE("\""));
 }
 
-static void write_creation(
-        const struct scope *scope, struct scope_object object, struct text *text)
+static void write_creation(const struct scope *scope, struct scope_object object, struct text *text)
 {
 	char memory[SCOPE_REQUEST_MAX];
 	struct text body = text_over(memory, sizeof(memory));
@@ -183,8 +183,8 @@ bool scope_write_request(const struct scope *scope, struct scope_object object,
 	known->kind = object.kind;
 	known->answer = SCOPE_UNKNOWN;
 	known->owner = SCOPE_NOTHING;
-	known->reference_len = (unsigned)text_keep(
-	        known->reference, sizeof(known->reference), object.reference);
+	known->reference_len =
+	        (unsigned)text_keep(known->reference, sizeof(known->reference), object.reference);
 	known->id_len = known->owner_len = 0;
 	return !text->overflow;
 }
@@ -266,8 +266,9 @@ static bool read_object(
 	        keep_id(root, kind->owner_id, known->owner_id, &known->owner_len)) {
 		known->owner = kind->owner;
 	}
+	const struct scope *wanted = known->kind == SCOPE_IMAGE ? scope->images : scope;
 	known->answer =
-	        has_labels(scope, find_member(root, kind->labels)) ? SCOPE_OWN : SCOPE_FOREIGN;
+	        has_labels(wanted, find_member(root, kind->labels)) ? SCOPE_OWN : SCOPE_FOREIGN;
 	return true;
 }
 

@@ -81,8 +81,8 @@ static const struct json_node *find_conflict(
 	for (const struct json_node *at = json_first(labels); at != NULL;
 	        at = json_next(labels, at)) {
 		const struct scope_label *label = find_label(scope, at->name);
-		if (label != NULL &&
-		        (at->type != JSON_STRING || !slice_equal(at->text, slice_of(label->value)))) {
+		if (label != NULL && (at->type != JSON_STRING ||
+		                             !slice_equal(at->text, slice_of(label->value)))) {
 			return at;
 		}
 	}
@@ -144,8 +144,8 @@ static void add_filter(struct slice value, struct text *text)
 }
 
 /* Values in either form: a list of strings, or an object with any booleans. */
-static const char *add_values(const struct scope *scope, const struct json_node *filter,
-        bool is_label, struct text *text)
+static const char *add_values(
+        const struct scope *scope, const struct json_node *filter, bool is_label, struct text *text)
 {
 	const bool list = filter->type == JSON_ARRAY;
 	const char *problem = NULL;
@@ -292,6 +292,14 @@ static void add_parameter(struct text *query, struct slice name, struct slice va
 	add_encoded(value, query);
 }
 
+/* The labels that the objects of an operation have. */
+static const struct scope *labels_of(
+        const struct scope *scope, const struct scope_operation *operation)
+{
+	return slice_starts_with(slice_of(operation->name), SLICE("image.")) ? scope->images
+	                                                                     : scope;
+}
+
 static const char *transform(const struct scope *scope, const struct scope_operation *operation,
         struct slice value, struct slice id, struct scope_memory *memory)
 {
@@ -326,7 +334,7 @@ const char *scope_rewrite_query(const struct scope *scope, const struct scope_op
 			return "the parameter is given twice";
 		}
 	}
-	const char *problem = transform(scope, operation, found, id, memory);
+	const char *problem = transform(labels_of(scope, operation), operation, found, id, memory);
 	if (problem == NULL) {
 		add_parameter(&memory->query, target, text_slice(&memory->value));
 	}
@@ -404,8 +412,8 @@ const char *scope_stamp_body(const struct scope *scope, const struct scope_opera
 		}
 		additions[(*ret_count)++] = stamp(scope, parent, name, memory, &conflict);
 		if (conflict != NULL) {
-			text_add_format(pointer, "/%.*s/%.*s", SLICE_FMT(path),
-			        SLICE_FMT(conflict->name));
+			text_add_format(
+			        pointer, "/%.*s/%.*s", SLICE_FMT(path), SLICE_FMT(conflict->name));
 			return not_yours;
 		}
 	}

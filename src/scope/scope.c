@@ -45,7 +45,8 @@ static int check_label(struct scope_reader *reader, const struct yaml_node *labe
 	if (!is_printable(label->key) || !is_printable(label->text) ||
 	        memchr(label->key.ptr, '=', label->key.len) != NULL) {
 		return fault_set(reader->error, label->place,
-		        "label '%s' of a scope: give 1 to %d visible ASCII characters for its name, "
+		        "label '%s' of a scope: give 1 to %d visible ASCII characters for its "
+		        "name, "
 		        "without '=', and for its value",
 		        shown.text, SCOPE_LABEL_MAX);
 	}
@@ -64,8 +65,8 @@ static int add_label(
 	struct scope *scope = reader->scope;
 
 	if (scope->count == SCOPE_LABELS_MAX) {
-		return fault_set(reader->error, place, "a scope has more than %d labels",
-		        SCOPE_LABELS_MAX);
+		return fault_set(
+		        reader->error, place, "a scope has more than %d labels", SCOPE_LABELS_MAX);
 	}
 	scope->labels[scope->count++] = (struct scope_label){name, value};
 	return 0;
@@ -131,6 +132,41 @@ static const struct scope_label *find_label(const struct scope *scope, const cha
 	return NULL;
 }
 
+/* The labels of images: other names. Without memory, the arena remembers it. */
+static const struct scope *name_for_images(const struct scope *scope, struct arena *arena)
+{
+	struct scope *images = arena_take(arena, sizeof(*images));
+
+	for (unsigned i = 0; images != NULL && i < scope->count; i++) {
+		char memory[sizeof(SCOPE_IMAGE_PREFIX) + SCOPE_LABEL_MAX];
+		struct text name = text_over(memory, sizeof(memory));
+		text_add(&name, SLICE(SCOPE_IMAGE_PREFIX));
+		text_add(&name, slice_of(scope->labels[i].name));
+		images->labels[images->count++] = (struct scope_label){
+		        arena_copy(arena, text_slice(&name)), scope->labels[i].value};
+	}
+	return images;
+}
+
+static int join(struct scope_reader *reader, const struct scope *other, const char *owner)
+{
+	for (unsigned i = 0; i < other->count; i++) {
+		const char *name = other->labels[i].name;
+		const char *value = other->labels[i].value == NULL ? owner : other->labels[i].value;
+		const struct scope_label *first = find_label(reader->scope, name);
+		if (first != NULL && strcmp(first->value, value) != 0) {
+			return fault_set(reader->error, reader->scope->place,
+			        "the label '%s' of the scope is '%s' here and '%s' at %s:%u: no "
+			        "object has both",
+			        name, first->value, value, other->place.file, other->place.line);
+		}
+		if (first == NULL && add_label(reader, name, value, other->place) < 0) {
+			return -EINVAL;
+		}
+	}
+	return 0;
+}
+
 int scope_join(const struct scope *scope, const struct scope *other, const char *owner,
         struct arena *arena, const struct scope **ret_scope, char error[FAULT_MAX])
 {
@@ -141,22 +177,12 @@ int scope_join(const struct scope *scope, const struct scope *other, const char 
 		return arena_fault(arena, error);
 	}
 	*joined = scope == NULL ? (struct scope){.place = other->place} : *scope;
-	*ret_scope = joined;
-	for (unsigned i = 0; i < other->count; i++) {
-		const char *name = other->labels[i].name;
-		const char *value = other->labels[i].value == NULL ? owner : other->labels[i].value;
-		const struct scope_label *first = find_label(joined, name);
-		if (first != NULL && strcmp(first->value, value) != 0) {
-			return fault_set(error, joined->place,
-			        "the label '%s' of the scope is '%s' here and '%s' at %s:%u: no "
-			        "object has both",
-			        name, first->value, value, other->place.file, other->place.line);
-		}
-		if (first == NULL && add_label(&reader, name, value, other->place) < 0) {
-			return -EINVAL;
-		}
+	if (join(&reader, other, owner) < 0) {
+		return -EINVAL;
 	}
-	return 0;
+	joined->images = name_for_images(joined, arena);
+	*ret_scope = joined;
+	return arena_check(arena, error);
 }
 
 void scope_add(const struct scope *scope, struct text *text)

@@ -36,11 +36,17 @@ struct scope_label {
 };
 
 /* The label of `owner: true`; its value is the name of the policy. */
-#define SCOPE_OWNER "docker-socket-proxy.owner"
+#define SCOPE_OWNER        "docker-socket-proxy.owner"
+/*
+ * In front of the names of the labels that images have. A container has the labels of its image,
+ * so that with the same names a team would own every container that anybody makes of its images.
+ */
+#define SCOPE_IMAGE_PREFIX "image."
 
 /* Immutable; in the arena of the policy. */
 struct scope {
 	struct place place;
+	const struct scope *images; /* the same for images; NULL: as it is read */
 	unsigned count;
 	struct scope_label labels[SCOPE_LABELS_MAX];
 };
@@ -112,12 +118,12 @@ struct scope_answers {
 /* The objects of one request, on their way through the checks. */
 struct scope_view {
 	const struct scope *scope;
-	bool observes;                       /* nothing is made or changed for its sake */
+	bool observes;                           /* nothing is made or changed for its sake */
 	const struct scope_operation *operation; /* of the request */
-	const struct scope_answers *answers; /* NULL: none yet */
-	struct scope_object wanted;          /* the first that the Engine must be asked about */
-	struct scope_object absent;          /* the first that is not there for the client */
-	bool foreign;                        /* `absent` is there for others */
+	const struct scope_answers *answers;     /* NULL: none yet */
+	struct scope_object wanted;              /* the first that the Engine must be asked about */
+	struct scope_object absent;              /* the first that is not there for the client */
+	bool foreign;                            /* `absent` is there for others */
 };
 
 /*

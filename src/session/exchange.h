@@ -34,7 +34,7 @@ struct exchange {
 	uint32_t replay_len;
 	unsigned learned;       /* its number for learn_served(), or 0 */
 	unsigned interim_count; /* 1xx responses so far */
-	struct lookup *lookup; /* NULL: the Engine was asked about no object */
+	struct lookup *lookup;  /* NULL: the Engine was asked about no object */
 	unsigned protocol_len;
 	char protocol[EXCHANGE_PROTOCOL_MAX];
 	int64_t dial_since_ns;      /* when dialling began, monotonic */

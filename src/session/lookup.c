@@ -5,12 +5,12 @@
 #include <errno.h>
 
 struct lookup {
-	bool asking;          /* a question is on its way, or waits for a connection */
-	bool sent;            /* the whole question */
-	struct flow flow;     /* the question, then the response */
+	bool asking;      /* a question is on its way, or waits for a connection */
+	bool sent;        /* the whole question */
+	struct flow flow; /* the question, then the response */
 	struct http_scan scan;
-	unsigned status;      /* of the response; 0: its head is not there yet */
-	bool keep;            /* the Engine's connection stays open */
+	unsigned status; /* of the response; 0: its head is not there yet */
+	bool keep;       /* the Engine's connection stays open */
 	struct scope_answers answers;
 };
 

@@ -400,7 +400,9 @@ static enum upstream_wish wish_of(const struct exchange *exchange)
 	if (exchange->dialled_again || exchange->probe) {
 		return UPSTREAM_FRESH;
 	}
-	return exchange->lookup == NULL && exchange->safe && exchange->replay_len > 0 ? UPSTREAM_ANY : UPSTREAM_ALIVE;
+	return exchange->lookup == NULL && exchange->safe && exchange->replay_len > 0
+	               ? UPSTREAM_ANY
+	               : UPSTREAM_ALIVE;
 }
 
 /* 0 when the Engine's connection can be used, -EAGAIN when it has to be waited for. */

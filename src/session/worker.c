@@ -62,8 +62,8 @@ static void trim(struct worker *worker)
 {
 	struct pool *const pools[] = {&worker->session_pool, &worker->exchange_pool,
 	        &worker->upstream.connections, &worker->lender.buffers.small,
-	        &worker->lender.buffers.large, &worker->lender.buffers.whole,
-	        &worker->inspect_pool, &worker->lookup_pool};
+	        &worker->lender.buffers.large, &worker->lender.buffers.whole, &worker->inspect_pool,
+	        &worker->lookup_pool};
 	bool more = false;
 	bool left = false;
 
