@@ -111,6 +111,17 @@ CHECK(COMMIT)
 	}
 }
 
+/* The Engine then reads no body: it takes the specification that the service had before. */
+CHECK(ROLLBACK)
+{
+	const struct slice word = text_of(value);
+
+	if (word.len > 0 && !word_is_in(word, row->fine)) {
+		walk_find(walk, row, word,
+		        "brings back what was not looked into; send the whole specification");
+	}
+}
+
 CHECK(IMPORT)
 {
 	(void)row;
