@@ -7,6 +7,8 @@ static const struct row push_row = {.key = KEY_IMAGE_push, .fine = ""};
 static const struct row tag_row = {.key = KEY_IMAGE_tag, .fine = ""};
 static const struct row import_row = {.key = KEY_IMAGE_import, .fine = ""};
 static const struct row load_row = {.key = KEY_IMAGE_load, .fine = ""};
+static const struct row plugin_row = {.key = KEY_CREATE_plugins, .fine = ""};
+static const struct row swarm_row = {.key = KEY_CREATE_swarm, .fine = ""};
 
 /* A finding about a parameter, or, with NULL, about the path. */
 static void find_in_request(struct walk *walk, const struct row *row, const char *parameter,
@@ -122,20 +124,38 @@ CHECK(ROLLBACK)
 	}
 }
 
+/* The request as a whole, if the key allows it. */
+static void require_open(struct walk *walk, const struct row *row)
+{
+	if (!set_of(walk, row->key)->any) {
+		find_in_request(walk, row, NULL, SLICE(""), NULL);
+	}
+}
+
 CHECK(IMPORT)
 {
 	(void)row;
 	(void)value;
-	if (!set_of(walk, KEY_IMAGE_import)->any) {
-		find_in_request(walk, &import_row, NULL, SLICE(""), NULL);
-	}
+	require_open(walk, &import_row);
 }
 
 CHECK(LOAD)
 {
 	(void)row;
 	(void)value;
-	if (!set_of(walk, KEY_IMAGE_load)->any) {
-		find_in_request(walk, &load_row, NULL, SLICE(""), NULL);
-	}
+	require_open(walk, &load_row);
+}
+
+CHECK(PLUGIN)
+{
+	(void)row;
+	(void)value;
+	require_open(walk, &plugin_row);
+}
+
+CHECK(SWARM)
+{
+	(void)row;
+	(void)value;
+	require_open(walk, &swarm_row);
 }

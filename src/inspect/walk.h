@@ -108,6 +108,7 @@ CHECK(NEEDED);     /* a word; NULL where it is missing */
 CHECK(NEGATIVE);   /* a number that is 0 or above unless the key allows anything */
 CHECK(OPTION);     /* a list of a name and a value */
 CHECK(OPTIONS);    /* options, separated by commas */
+CHECK(PLUGIN);     /* any, if the key allows it */
 CHECK(PORT);       /* PortBinding as a whole, or PublishAllPorts */
 CHECK(PREFIXED);   /* a word behind the first word of `fine`, up to its last '=' or ':' */
 CHECK(PUBLISHED);  /* PortConfig of a service as a whole */
@@ -117,6 +118,7 @@ CHECK(ROLLBACK);   /* of a query: nothing that was not looked at comes back */
 CHECK(SECRET);     /* as CLOSED, of a value that may hold a password */
 CHECK(SECURITY);   /* a security option */
 CHECK(SERVICE);    /* ServiceSpec as a whole */
+CHECK(SWARM);      /* any, if the key allows it */
 CHECK(TAG);        /* of a query: the name that an image gets */
 CHECK(TARGET);     /* a path in the container */
 CHECK(TASK);       /* TaskSpec, or NULL: what must be there */

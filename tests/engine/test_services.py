@@ -278,3 +278,37 @@ def test_docker_service(cli, under, swarm, maker):
     assert done.status != 0 and b"?rollback" in done.err
     done = cli.run(target.docker_host, "service", "create", "--detach", "--mount", "type=bind,source=/,target=/x", IMAGE)
     assert done.status != 0 and b"/TaskTemplate/ContainerSpec/Mounts/0/Source" in done.err
+
+
+def test_what_services_use(under, maker, swarm):
+    """A secret and a config pass; a secret that a plugin would give does not."""
+    for kind in ("secret", "config"):
+        body = {"Name": maker.name(), "Data": base64.b64encode(SECRET).decode(), "Labels": {"a": "b"}}
+        made = maker.post(under(), f"/{kind}s/create", body)
+        assert made.status == 201, made
+        got = swarm.call("GET", f"/{kind}s/{made.json()['ID']}")
+        assert got["Spec"]["Labels"] == {"a": "b"}
+        version = got["Version"]["Index"]
+        labels = {"Name": body["Name"], "Labels": {"docker-socket-proxy.owner": "me"}}
+        update = f"/{kind}s/{made.json()['ID']}/update?version={version}"
+        refusal(maker.post(under(), update, labels), "/Labels/docker-socket-proxy.owner")
+        swarm.call("POST", update, labels)  # the control
+        swarm.call("DELETE", f"/{kind}s/{made.json()['ID']}", status=204)
+    given = {"Name": maker.name(), "Driver": {"Name": "vault"}}
+    refusal(maker.post(under(), "/secrets/create", given), "/Driver")
+    assert '"vault" not found' in swarm.call("POST", "/secrets/create", given, 500)["message"]
+
+
+def test_the_swarm_itself(under, maker, swarm):
+    """Who manages it decides what runs on its nodes."""
+    node = swarm.call("GET", "/nodes")[0]
+    path = f"/nodes/{node['ID']}/update?version={node['Version']['Index']}"
+    body = {"Role": "manager", "Availability": "active", "Labels": {"a": "b"}}
+    refusal(maker.post(under(), path, body), "create.swarm")
+    refusal(under().roundtrip("GET", "/swarm/unlockkey"), "create.swarm")
+    for path_of in ("/swarm/leave?force=1", "/swarm/init", "/swarm/join", "/swarm/update?version=1", "/plugins/pull?remote=a/b",
+                    "/plugins/a/enable", "/plugins/a/set"):
+        refusal(maker.post(under(), path_of, {}), "is not allowed")
+    assert swarm.call("GET", "/nodes")[0]["Spec"]["Labels"] == {}
+    assert maker.post(under("{swarm: true}"), path, body).status == 200
+    assert swarm.call("GET", "/nodes")[0]["Spec"]["Labels"] == {"a": "b"}

@@ -243,6 +243,7 @@ static void a_block_says_what_it_leaves_root(void **state)
 	                "create.privileged, create.capabilities, create.namespaces, "
 	                "create.masked_paths"},
 	        {"{runtime: [runsc], unknown: allow}", "create.runtime, create.unknown"},
+	        {"{plugins: true, swarm: true}", "create.plugins, create.swarm"},
 	        {"{log_options: ['*'], devices: [/dev/mapper/x]}",
 	                "create.devices, create.log_options"},
 	};
