@@ -191,7 +191,7 @@ def list_operations(tables: Tables, block: str) -> str:
     judged = [o for o in own if o not in refused and o not in covered]
     text = f"* Looks into {names(judged)}."
     text += "".join(f" `{o.name}` has the fields of `{field}` at its top level." for o in judged for field in inner_fields(tables, o))
-    text += f"\n* Covers {names(covered)}, which acts on what was judged before.\n" if covered else "\n"
+    text += f"\n* Covers {names(covered)}: what it acts on was judged before.\n" if covered else "\n"
     return text + (f"* Refuses {names(refused)}: this version cannot look into their bodies.\n" if refused else "")
 
 

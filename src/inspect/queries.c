@@ -7,6 +7,8 @@ static const struct row push_row = {.key = KEY_IMAGE_push, .fine = ""};
 static const struct row tag_row = {.key = KEY_IMAGE_tag, .fine = ""};
 static const struct row import_row = {.key = KEY_IMAGE_import, .fine = ""};
 static const struct row load_row = {.key = KEY_IMAGE_load, .fine = ""};
+static const struct row attach_row = {.key = KEY_EXEC_attach, .fine = ""};
+static const struct row paths_row = {.key = KEY_EXEC_paths, .fine = ""};
 static const struct row plugin_row = {.key = KEY_CREATE_plugins, .fine = ""};
 static const struct row swarm_row = {.key = KEY_CREATE_swarm, .fine = ""};
 
@@ -158,4 +160,33 @@ CHECK(SWARM)
 	(void)row;
 	(void)value;
 	require_open(walk, &swarm_row);
+}
+
+CHECK(ATTACH)
+{
+	(void)row;
+	(void)value;
+	require_open(walk, &attach_row);
+}
+
+/* "/builds/." is what is in /builds. */
+CHECK(ARCHIVE)
+{
+	struct slice path = parameter_of(walk, &paths_row, "path");
+
+	(void)row;
+	(void)value;
+	path.len -= path.len > 1 && slice_ends_with(path, SLICE("/."));
+	if (!allows(walk, &paths_row, path)) {
+		find_in_request(walk, &paths_row, "path", path, NULL);
+	}
+}
+
+CHECK(EXPORT)
+{
+	(void)row;
+	(void)value;
+	if (!allows(walk, &paths_row, SLICE("/"))) {
+		find_in_request(walk, &paths_row, NULL, SLICE("/"), NULL);
+	}
 }

@@ -84,6 +84,8 @@ bool walk_redirect(
 
 #define CHECK(name)                                                                                \
 	void check_##name(struct walk *walk, const struct row *row, const struct json_node *value)
+CHECK(ARCHIVE);    /* of a query: the path that is copied */
+CHECK(ATTACH);     /* any, if the key allows it */
 CHECK(BIND);       /* of HostConfig.Binds: "source:target:options" */
 CHECK(CAPABILITY); /* a capability */
 CHECK(CLOSED);     /* a value that is allowed only if the key allows anything */
@@ -92,6 +94,7 @@ CHECK(COMMIT);     /* of a query: the name that the new image gets */
 CHECK(CONTAINER);  /* a name of a container, before a mode */
 CHECK(CREATION);   /* HostConfig, or NULL: what must be there */
 CHECK(DEVICE);     /* DeviceMapping as a whole */
+CHECK(EXPORT);     /* any, if the key allows the root directory */
 CHECK(HOSTS);      /* an address and its names, separated by blanks */
 CHECK(IMPORT);     /* any, if the key allows it */
 CHECK(JOIN);       /* the network in the path */

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import contextlib
 import io
+import io
 import json
 import os
 import shutil
 import socket
 import subprocess
+import tarfile
 import uuid
 from collections.abc import Callable
 from contextlib import closing
@@ -28,6 +30,7 @@ from conftest import Target
 from engine import IMAGE, Engine
 from inside import JSON, MIB, POLICY, SECRET, Host, Maker, quiet, refusal, shell
 from inside import host, maker, proxies, under  # fixtures
+from wire import Response
 
 requires_compose = pytest.mark.skipif(not shutil.which("docker-compose"), reason="docker-compose is not installed")
 
@@ -1032,6 +1035,62 @@ def test_what_an_exec_may_be(under, maker, name):
     assert made.status == 201, made
     output = maker.exec_output(made.json()["Id"])
     assert said is None or output == said
+
+
+def tar_with(*members: tarfile.TarInfo | tuple[str, bytes]) -> bytes:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as tar:
+        for member in members:
+            if isinstance(member, tarfile.TarInfo):
+                tar.addfile(member)
+            else:
+                entry = tarfile.TarInfo(member[0])
+                entry.size = len(member[1])
+                tar.addfile(entry, io.BytesIO(member[1]))
+    return buffer.getvalue()
+
+
+def test_files_go_where_the_policy_says(under, maker, direct):
+    """docker cp, into a container that need not run."""
+    name = maker.made(direct, quiet({}))
+    tar = {"Content-Type": "application/x-tar"}
+
+    def put(target: Target, path: str, content: bytes = b"new") -> Response:
+        return target.roundtrip("PUT", f"/containers/{name}/archive?path={path}", tar, tar_with(("file", content)))
+
+    assert put(under(exec="{paths: [/tmp]}"), "/tmp").status == 200
+    assert maker.read(name, "/tmp/file") == b"new"
+    for path in ("/etc", "/tmp/../etc", "/tmpx", "/", "etc", "/tmp&path=/etc"):
+        refusal(put(under(exec="{paths: [/tmp]}"), path), "exec.paths")
+    refusal(put(under(), "/tmp"), "exec.paths")
+    assert maker.read(name, "/etc/file") is None
+    for method in ("GET", "HEAD"):
+        asked = under(exec="{paths: [/tmp]}").roundtrip(method, f"/containers/{name}/archive?path=/etc/passwd")
+        assert asked.status == 403
+        assert under(exec="{paths: [/tmp]}").roundtrip(method, f"/containers/{name}/archive?path=/tmp/file").status == 200
+    refusal(under(exec="{paths: [/tmp]}").roundtrip("GET", f"/containers/{name}/export"), "exec.paths")
+    assert put(direct, "/etc").status == 200  # the control
+    assert maker.read(name, "/etc/file") == b"new"
+
+
+def test_a_link_in_the_container_leads_out_of_the_path(under, maker, direct):
+    """What the document says: a path is no wall."""
+    name = maker.made(direct, quiet({}))
+    target = under(exec="{paths: [/tmp]}")
+    link = tarfile.TarInfo("out")
+    link.type, link.linkname = tarfile.SYMTYPE, "/root"
+    for path, content in (("/tmp", tar_with(link)), ("/tmp/out", tar_with(("file", b"through")))):
+        made = target.roundtrip("PUT", f"/containers/{name}/archive?path={path}", {"Content-Type": "application/x-tar"}, content)
+        assert made.status == 200, made
+    assert maker.read(name, "/root/file") == b"through"
+
+
+def test_attaching(under, maker, direct):
+    name = maker.made(direct, quiet({}))
+    refusal(maker.post(under(exec="{attach: false}"), f"/containers/{name}/attach?stdin=1&stream=1", b""), "exec.attach")
+    with under().connect() as connection:
+        connection.request("POST", f"/containers/{name}/attach?logs=1", {})
+        assert connection.head().status == 200
 
 
 @pytest.mark.parametrize("body", [b'"Privileged":true', b'"pRIVILEGED":true', b'"\\u0050rivileged":true',

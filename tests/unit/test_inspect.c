@@ -62,7 +62,6 @@ static const char *target_of(const char *what)
 	if (what[0] == '/') {
 		return what;
 	}
-
 	for (unsigned i = 0; i < ARRAY_LEN(targets); i++) {
 		if (strcmp(targets[i][0], what) == 0) {
 			return targets[i][1];
@@ -76,11 +75,13 @@ static const char *target_of(const char *what)
 static const char *inspect(const char *what, const char *keys, const char *body)
 {
 	static struct docker_request request;
-	struct slice query = slice_of(target_of(what));
+	const char *slash = strstr(what, " /");
+	const struct slice method = slash == NULL ? SLICE("POST") : slice_between(what, slash);
+	struct slice query = slice_of(target_of(slash == NULL ? what : slash + 1));
 	struct slice path = {"", 0};
 	assert_true(slice_next(&query, '?', &path));
 	const struct docker_target target = {
-	        .method = SLICE("POST"), .path = path, .query = query, .has_body = true};
+	        .method = method, .path = path, .query = query, .has_body = true};
 	const struct constraints *constraints = NULL;
 	struct text text = text_over(said, sizeof(said));
 
