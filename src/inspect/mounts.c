@@ -48,6 +48,9 @@ static void check_source(
 		        "colons");
 	} else if (!allows(walk, row, path)) {
 		walk_find_in(walk, row, member, path, NULL);
+	} else if (!set_of(walk, row->key)->any && memmem(path.ptr, path.len, "{{", 2) != NULL) {
+		/* A swarm puts the labels of a service there, with any `..` in them. */
+		walk_find_in(walk, &keyless_row, member, path, "has a template");
 	} else if (!set_of(walk, KEY_CREATE_bind_below)->any && !is_named(walk, path)) {
 		walk_find_in(walk, &below_row, member, path, NULL);
 	}

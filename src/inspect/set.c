@@ -322,12 +322,23 @@ static bool has_subnet(const struct key *key, const struct set *set, struct slic
 	return false;
 }
 
-/* The Engine takes a few hexadecimal digits for an id: where networks are listed, a name of such
- * digits must be written in full. */
+/* Whether an Engine or a swarm may take the word for the beginning of an id of a network. */
+static bool may_be_network_id(struct slice word)
+{
+	for (size_t i = 0; i < word.len; i++) {
+		if (!ascii_is_digit(word.ptr[i]) && (word.ptr[i] < 'a' || word.ptr[i] > 'z')) {
+			return false;
+		}
+	}
+	return !word_is_in(word, "bridge host none");
+}
+
+/* Where networks are listed, what may be an id must be written in full. */
 static bool has_network(const struct key *key, const struct set *set, struct slice word)
 {
-	return is_hex(word) && set->count > 0 ? has_plain(key, set, word)
-	                                      : has_word(key, set, word);
+	return set->count > 0 && (may_be_network_id(word) || is_hex(word))
+	               ? has_plain(key, set, word)
+	               : has_word(key, set, word);
 }
 
 /*

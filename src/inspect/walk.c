@@ -184,7 +184,7 @@ void walk_find_in(struct walk *walk, const struct row *row, const char *member, 
 	struct text text = text_over(finding->pointer, sizeof(finding->pointer));
 	add_pointer(walk, &text);
 	if (member != NULL) {
-		add_token(&text, slice_of(member));
+		text_add_format(&text, "/%s", member);
 	}
 	finding->pointer_len = (unsigned)text.len;
 	finding->word_len = (unsigned)text_keep(finding->word, sizeof(finding->word), word);
@@ -274,6 +274,11 @@ static bool is_integer(const struct json_node *value)
 	return value->type == JSON_NUMBER && json_integer(value, &number);
 }
 
+static bool is_number(const struct json_node *value)
+{
+	return value->type == JSON_NUMBER;
+}
+
 static bool is_text(const struct json_node *value)
 {
 	return value->type == JSON_STRING;
@@ -291,6 +296,7 @@ static const struct {
 } types[] = {
         [TYPE_BOOLEAN] = {is_boolean, "must be true or false"},
         [TYPE_INTEGER] = {is_integer, "must be an integer of 64 bits"},
+        [TYPE_NUMBER] = {is_number, "must be a number"},
         [TYPE_TEXT] = {is_text, "must be a string"},
         [TYPE_TEXTS] = {are_texts, "must be a string or a list of strings"},
         [TYPE_VALUE] = {is_anything, NULL},
@@ -316,8 +322,9 @@ static void begin(struct walk *walk, const struct json_node *node, const struct 
 
 static bool is_needed(const struct row *row)
 {
-	return row->check == check_NEEDED || row->check == check_USER ||
-	       row->check == check_CREATION;
+	return row->check == check_NEEDED || row->check == check_JOINED ||
+	       row->check == check_USER || row->check == check_CREATION ||
+	       row->check == check_TASK;
 }
 
 static void check_absent(struct walk *walk, enum object object, const struct json_node *node)

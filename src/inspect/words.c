@@ -243,3 +243,28 @@ CHECK(SECURITY)
 		walk_find(walk, row, word, NULL);
 	}
 }
+
+/* "mode" of "ipc=private" is ipc=mode. */
+CHECK(PREFIXED)
+{
+	const struct slice word = text_of(value);
+	char memory[INSPECT_WORD_MAX];
+	struct text text = text_over(memory, sizeof(memory));
+	size_t len = strcspn(row->fine, " ");
+
+	while (row->fine[len - 1] != '=' && row->fine[len - 1] != ':') {
+		len--;
+	}
+	text_add(&text, (struct slice){row->fine, len});
+	text_add(&text, word);
+	if (word.len > 0 && (text.overflow || !allows(walk, row, text_slice(&text)))) {
+		walk_find(walk, row, text_slice(&text), NULL);
+	}
+}
+
+CHECK(UNLABELLED)
+{
+	if (value->type == JSON_TRUE) {
+		require_word(walk, row, SLICE("label=disable"));
+	}
+}
