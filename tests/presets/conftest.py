@@ -7,6 +7,7 @@ close to these that must not pass. A library's also has `interface`: what each o
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -37,6 +38,23 @@ FOLDER = ROOT / "presets"
 NAMES = sorted(path.stem for path in FOLDER.glob("*.yaml"))
 CATALOGUE = catalogue.rows()
 OPERATIONS = {row.operation: row for row in CATALOGUE}
+
+
+# Bodies that a block with limits allows, for operations whose bodies blocks look into.
+LIMITED = {"Image": "busybox", "HostConfig": {"Memory": 1 << 30, "NanoCpus": 10**9, "PidsLimit": 100}}
+BODIES = [
+    (re.compile(r"POST (/v[\d.]+)?/containers/create(\?|$)"), LIMITED),
+    (re.compile(r"POST (/v[\d.]+)?/containers/[^/]+/exec$"), {"Cmd": ["id"]}),
+    (re.compile(r"POST (/v[\d.]+)?/containers/[^/]+/update$"), LIMITED["HostConfig"]),
+    (re.compile(r"POST (/v[\d.]+)?/(networks|volumes)/create$"), {"Name": "x"}),
+    (re.compile(r"POST (/v[\d.]+)?/networks/[^/]+/connect$"), {"Container": "web"}),
+    (re.compile(r"POST (/v[\d.]+)?/commit(\?|$)"), {}),
+]
+
+
+def body_of(request: str) -> bytes | None:
+    """The body with which a request is sent; None: it has none."""
+    return next((json.dumps(body).encode() for pattern, body in BODIES if pattern.match(request)), None)
 
 
 def preset(name: str) -> dict:
@@ -74,10 +92,17 @@ def explain(name: str, request: str, *more: str) -> Decision:
     return Decision(request, done.returncode, done.stdout)
 
 
-def explain_all(name: str, requests: list[str]) -> list[Decision]:
-    """The same for many requests, side by side."""
+def explain_all(name: str, requests: list[str], folder: Path) -> list[Decision]:
+    """The same for many requests, side by side, with their bodies."""
+    def one(number: int) -> Decision:
+        body, file = body_of(requests[number]), folder / f"body-{number}"
+        if body is None:
+            return explain(name, requests[number])
+        file.write_bytes(body)
+        return explain(name, requests[number], "--body", str(file))
+
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        return list(pool.map(lambda request: explain(name, request), requests))
+        return list(pool.map(one, range(len(requests))))
 
 
 class Content(socketserver.StreamRequestHandler):
@@ -85,8 +110,10 @@ class Content(socketserver.StreamRequestHandler):
 
     def handle(self) -> None:
         while self.rfile.readline().strip():
-            while self.rfile.readline().strip():
-                pass
+            length = 0
+            while line := self.rfile.readline().strip().lower():
+                length = int(line.removeprefix(b"content-length:")) if line.startswith(b"content-length:") else length
+            self.rfile.read(length)
             self.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
 
 
@@ -123,7 +150,9 @@ class Serving:
     def ask(self, request: str) -> int:
         """The status of the response to one request."""
         connection = self.connect()
-        connection.sendall(f"{request} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+        body = body_of(request)
+        fields = f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n" if body else ""
+        connection.sendall(f"{request} HTTP/1.1\r\nHost: localhost\r\n{fields}\r\n".encode() + (body or b""))
         response = b""
         while b"\r\n\r\n" not in response:
             response += connection.recv(65536) or pytest.fail(f"{request}: closed after {response!r}")
