@@ -7,7 +7,6 @@ close to these that must not pass. A library's also has `interface`: what each o
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import shutil
@@ -29,6 +28,7 @@ import yaml
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import catalogue  # noqa: E402
+from bodies import body_of  # noqa: E402
 from machine import free_port, public_folder  # noqa: E402
 
 PATIENCE = 60
@@ -38,23 +38,6 @@ FOLDER = ROOT / "presets"
 NAMES = sorted(path.stem for path in FOLDER.glob("*.yaml"))
 CATALOGUE = catalogue.rows()
 OPERATIONS = {row.operation: row for row in CATALOGUE}
-
-
-# Bodies that a block with limits allows, for operations whose bodies blocks look into.
-LIMITED = {"Image": "busybox", "HostConfig": {"Memory": 1 << 30, "NanoCpus": 10**9, "PidsLimit": 100}}
-BODIES = [
-    (re.compile(r"POST (/v[\d.]+)?/containers/create(\?|$)"), LIMITED),
-    (re.compile(r"POST (/v[\d.]+)?/containers/[^/]+/exec$"), {"Cmd": ["id"]}),
-    (re.compile(r"POST (/v[\d.]+)?/containers/[^/]+/update$"), LIMITED["HostConfig"]),
-    (re.compile(r"POST (/v[\d.]+)?/(networks|volumes)/create$"), {"Name": "x"}),
-    (re.compile(r"POST (/v[\d.]+)?/networks/[^/]+/connect$"), {"Container": "web"}),
-    (re.compile(r"POST (/v[\d.]+)?/commit(\?|$)"), {}),
-]
-
-
-def body_of(request: str) -> bytes | None:
-    """The body with which a request is sent; None: it has none."""
-    return next((json.dumps(body).encode() for pattern, body in BODIES if pattern.match(request)), None)
 
 
 def preset(name: str) -> dict:
