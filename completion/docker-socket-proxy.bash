@@ -13,15 +13,16 @@ _docker_socket_proxy() {
 		words='unix://'
 		;;
 	--policy)
-		words='open deny act-runner ai-agent arcane autoheal autokuma beszel caddy-docker-proxy
-			caddy-docker-proxy-swarm cadvisor compose coolify crowdsec ctop ctop-actions
-			datadog diun docker-gen docker-gen-notify docker-volume-backup dockge dockhand
-			dozzle dozzle-actions dozzle-shell drydock drydock-update forgejo-runner
-			gitlab-runner glances homarr homepage homepage-swarm komodo lazydocker
-			lazydocker-actions netdata nextcloud-aio nextcloud-appapi ofelia ofelia-run
-			portainer portainer-read-only portainer-swarm prometheus prometheus-swarm promtail
-			read-only ryuk swarm-cronjob telegraf testcontainers traefik traefik-swarm trivy
-			tugtainer uptime-kuma watchtower whats-up-docker whats-up-docker-update yacht'
+		words='open deny act-runner agent ai-agent arcane autoheal autokuma beszel
+			caddy-docker-proxy caddy-docker-proxy-swarm cadvisor ci-runner compose coolify
+			crowdsec ctop ctop-actions datadog devcontainer diun docker-gen
+			docker-gen-notify docker-volume-backup dockge dockhand dozzle dozzle-actions
+			dozzle-shell drydock drydock-update forgejo-runner gitlab-runner glances
+			homarr homepage homepage-swarm komodo lazydocker lazydocker-actions netdata
+			nextcloud-aio nextcloud-appapi ofelia ofelia-run portainer portainer-read-only
+			portainer-swarm prometheus prometheus-swarm promtail read-only ryuk
+			swarm-cronjob telegraf testcontainers traefik traefik-swarm trivy tugtainer
+			uptime-kuma watchtower whats-up-docker whats-up-docker-update yacht'
 		;;
 	--from)
 		words='tecnativa linuxserver wollomatic cetusguard'
@@ -32,12 +33,12 @@ _docker_socket_proxy() {
 	--log-format)
 		words='text json'
 		;;
-	--allow | --port | --workers | --max-connections | --max-head | --head-timeout | --shutdown-grace)
+	--allow | --workspace | --port | --workers | --max-connections | --max-head | --head-timeout | --shutdown-grace)
 		words=
 		;;
 	*)
-		words='--config --policy --allow --listen --port --upstream --workers --max-connections --max-head --head-timeout
-			--shutdown-grace --log-level --log-format --help --version'
+		words='--config --policy --allow --workspace --listen --port --upstream --workers --max-connections --max-head
+			--head-timeout --shutdown-grace --log-level --log-format --help --version'
 		if [[ ${COMP_WORDS[1]} == convert && $COMP_CWORD -gt 1 ]]; then
 			mapfile -t COMPREPLY < <(compgen -W '--from --service' -- "$current"; compgen -f -- "$current")
 			return

@@ -207,7 +207,7 @@ static int read_flag(struct reader *reader, const char *argument, const char *ne
 	if (option == NULL) {
 		return fail_unknown(reader, "option", flag);
 	}
-	if (value == NULL || (value[0] == '\0' && option->type <= OPTION_OPERATIONS)) {
+	if (value == NULL || (value[0] == '\0' && option->type <= OPTION_PATHS)) {
 		return fault_set(reader->error, NOWHERE, "%s: its value is missing: give %s %s",
 		        option->flag, option->flag, option->argument);
 	}

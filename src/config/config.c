@@ -3,6 +3,7 @@
 
 #include "address/address.h"
 #include "config/options.h"
+#include "inspect/inspect.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -112,6 +113,27 @@ static int check_loop(struct reader *reader)
 	return 0;
 }
 
+/* Whoever mounts the folder of the Engine's socket has the Engine itself. */
+static int check_workspace(struct reader *reader)
+{
+	const struct config *config = reader->config;
+	struct slice rest = slice_of(config->workspace != NULL ? config->workspace : "");
+	const struct slice socket = slice_of(config->socket_path);
+	struct slice path;
+
+	while (rest.len > 0 && slice_next(&rest, ',', &path)) {
+		path = slice_trim(path);
+		path.len -= slice_ends_with(path, SLICE("/"));
+		if (path_is_below(socket, path) || path_holds_engine(path)) {
+			return fault_set(reader->error, NOWHERE,
+			        "%s: '%s' is not accepted: the Engine's socket is there: whoever "
+			        "mounts it is root on the host",
+			        config->workspace_option, text_show(path).text);
+		}
+	}
+	return 0;
+}
+
 static void warn_of_port_without_use(const struct reader *reader)
 {
 	struct config *config = reader->config;
@@ -143,6 +165,9 @@ static int read_given(struct reader *reader)
 		return fault_memory(reader->error);
 	}
 	policy_set_written_in(config->policies, config->file);
+	if (config->workspace != NULL) {
+		policy_set_workspace(config->policies, slice_of(config->workspace));
+	}
 	if (config->file != NULL && config_read_file(reader) < 0) {
 		return -EINVAL;
 	}
@@ -163,7 +188,8 @@ static int complete(struct reader *reader)
 	if (config->listener_count == 0) {
 		add_default_listeners(config);
 	}
-	if (check_loop(reader) < 0 || config_choose_policy(reader) < 0) {
+	if (check_loop(reader) < 0 || check_workspace(reader) < 0 ||
+	        config_choose_policy(reader) < 0) {
 		return -EINVAL;
 	}
 	config_review(config);

@@ -76,6 +76,10 @@ struct config {
 	/* Additional operations, NULL: none; and "--allow" or "ALLOW". */
 	const char *allow;
 	const char *allow_option;
+	/* Paths for $WORKSPACE, separated by commas, NULL: none; and "--workspace" or "WORKSPACE".
+	 */
+	const char *workspace;
+	const char *workspace_option;
 	struct policy_set *policies; /* those of the file are compiled */
 	/* The section switches of the environment; they replace POLICY. */
 	struct switches switches;

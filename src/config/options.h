@@ -12,7 +12,8 @@
 enum option_type {
 	OPTION_FILE,
 	OPTION_POLICY,
-	OPTION_OPERATIONS, /* the values of these three flags are never empty */
+	OPTION_OPERATIONS,
+	OPTION_PATHS, /* the values of these four flags are never empty */
 	OPTION_ADDRESSES,
 	OPTION_BIND,
 	OPTION_SWITCH,

@@ -4,6 +4,7 @@
  */
 #include "address/address.h"
 #include "config/options.h"
+#include "inspect/inspect.h"
 
 #include <stdio.h>
 
@@ -90,6 +91,25 @@ static void review_policies(struct config *config)
 	}
 }
 
+/* ── The workspace ───────────────────────────────────────────────────────── */
+
+static void review_workspace(struct config *config)
+{
+	bool used = config->workspace == NULL;
+
+	for (unsigned i = 0; i < config->listener_count; i++) {
+		const struct constraints *block =
+		        policy_block(config->listeners[i].policy, INSPECT_CREATE);
+		used = used || (block != NULL && constraints_use_workspace(block));
+	}
+	if (!used) {
+		config_warn(config,
+		        "%s=%.128s does not count: no policy in use has $WORKSPACE in "
+		        "'create.bind_sources'",
+		        config->workspace_option, config->workspace);
+	}
+}
+
 /* ── Switches ────────────────────────────────────────────────────────────── */
 
 static bool allows_any(const struct policy *policy, const struct switch_row *row)
@@ -133,6 +153,7 @@ void config_review(struct config *config)
 	}
 	review_modes(config);
 	review_policies(config);
+	review_workspace(config);
 	if (config->switch_name != NULL) {
 		review_switches(config);
 	}

@@ -2,6 +2,7 @@
 /* What the value of an option may be, by its type. */
 #include "address/address.h"
 #include "config/options.h"
+#include "inspect/inspect.h"
 #include "switches/bind.h"
 
 #include <errno.h>
@@ -135,6 +136,35 @@ static int read_operations(struct reader *reader, const struct given *given)
 {
 	reader->config->allow = given->value;
 	reader->config->allow_option = given->name;
+	return 0;
+}
+
+static const char *path_problem(struct slice path)
+{
+	if (slice_equal(path, SLICE("/"))) {
+		return "it is the whole host: whoever mounts it is root there";
+	}
+	return word_is_path(path) ? NULL
+	                          : "give absolute paths on the Engine's host, without '.', '..', "
+	                            "empty segments and colons, separated by commas";
+}
+
+static int read_paths(struct reader *reader, const struct given *given)
+{
+	struct slice rest = slice_of(given->value);
+	struct slice path;
+
+	while (slice_next(&rest, ',', &path)) {
+		const char *problem = path_problem(slice_trim(path));
+		if (problem != NULL) {
+			return fault_set(reader->error, NOWHERE,
+			        "%s: '%s' in '%s' is not accepted: %s", given->name,
+			        text_show(path).text, text_show(slice_of(given->value)).text,
+			        problem);
+		}
+	}
+	reader->config->workspace = given->value;
+	reader->config->workspace_option = given->name;
 	return 0;
 }
 
@@ -291,6 +321,7 @@ int config_read_value(struct reader *reader, const struct config_option *option,
 	        [OPTION_FILE] = read_file,
 	        [OPTION_POLICY] = read_policy,
 	        [OPTION_OPERATIONS] = read_operations,
+	        [OPTION_PATHS] = read_paths,
 	        [OPTION_ADDRESSES] = read_listeners,
 	        [OPTION_BIND] = read_bind,
 	        [OPTION_SWITCH] = read_switch,

@@ -152,6 +152,7 @@ int limits_read(const struct yaml_node *value, struct arena *arena, struct limit
 
 struct block_reader {
 	struct constraints *constraints;
+	const struct inspect_setting *setting;
 	struct arena *arena;
 	char *error;
 };
@@ -164,8 +165,8 @@ static int read_key(
 	struct constraints *constraints = reader->constraints;
 
 	if (key->kind != KIND_REQUIRE) {
-		return set_read(
-		        key, value, reader->arena, &constraints->sets[number], reader->error);
+		return set_read(key, value, reader->setting->workspace, reader->arena,
+		        &constraints->sets[number], reader->error);
 	}
 	return value == NULL
 	               ? 0
@@ -203,16 +204,18 @@ static int read_block(struct block_reader *reader, const struct yaml_node *map)
 	return yaml_read_map(map, what, keys, count, reader, reader->error);
 }
 
-int constraints_read(enum inspect_block block, const struct yaml_node *map, struct arena *arena,
+int constraints_read(enum inspect_block block, const struct yaml_node *map,
+        const struct inspect_setting *setting, struct arena *arena,
         const struct constraints **ret_constraints, char error[FAULT_MAX])
 {
-	struct block_reader reader = {.arena = arena, .error = error};
+	struct block_reader reader = {.setting = setting, .arena = arena, .error = error};
 	struct constraints *constraints = arena_take(arena, sizeof(*constraints));
 
 	if (constraints == NULL) {
 		return arena_fault(arena, error);
 	}
-	*constraints = (struct constraints){.block = block, .place = map->place};
+	*constraints = (struct constraints){
+	        .block = block, .place = map->place, .is_preset = setting->is_preset};
 	reader.constraints = constraints;
 	if (read_block(&reader, map) < 0) {
 		return -EINVAL;
@@ -241,6 +244,11 @@ const struct constraints *constraints_open(enum inspect_block block, struct aren
 		}
 	}
 	return constraints;
+}
+
+bool constraints_use_workspace(const struct constraints *constraints)
+{
+	return constraints->sets[KEY_CREATE_bind_sources].workspace;
 }
 
 /* ── Printing ────────────────────────────────────────────────────────────── */
@@ -289,7 +297,7 @@ void key_add_value(const struct constraints *constraints, unsigned number, struc
 		add_limits(&constraints->limits, text);
 	} else if (key->kind == KIND_CHOICE) {
 		add_choice(key, set, text);
-	} else if (set->any || set->count == 0) {
+	} else if (set->any || (set->count == 0 && !set->workspace)) {
 		text_add(text, set->any ? SLICE(" any") : SLICE(" none"));
 		if (set->any && key->guarded[0] != '\0') {
 			text_add_format(text, " but %s", key->guarded);
@@ -299,6 +307,8 @@ void key_add_value(const struct constraints *constraints, unsigned number, struc
 			text_add(text, SLICE(" "));
 			text_add(text, set->patterns[i]);
 		}
+		text_add(text, set->workspace_is_missing ? SLICE(" $WORKSPACE, which is not set")
+		                                         : SLICE(""));
 	}
 }
 

@@ -214,16 +214,48 @@ static bool opens_root(const struct findings *findings)
 	return false;
 }
 
-void findings_advise(
-        const struct findings *findings, enum findings_reader reader, struct text *text)
+/* Whether other paths in WORKSPACE alone would allow it. */
+static bool is_for_workspace(const struct findings *findings)
+{
+	for (unsigned i = 0; i < kept(findings); i++) {
+		if (findings->list[i].key != KEY_CREATE_bind_sources) {
+			return false;
+		}
+	}
+	return findings->constraints->sets[KEY_CREATE_bind_sources].workspace;
+}
+
+/* "set WORKSPACE=/srv/work,/srv/more" */
+static void advise_workspace(const struct findings *findings, struct text *text)
+{
+	const struct set *set = &findings->constraints->sets[KEY_CREATE_bind_sources];
+	const char *separator = "";
+
+	text_add(text, SLICE("set WORKSPACE="));
+	for (unsigned i = 0; i < set->count; i++, separator = ",") {
+		text_add_format(text, "%s%.*s", separator, SLICE_FMT(set->patterns[i]));
+	}
+	for (unsigned i = 0; i < kept(findings); i++) {
+		if (!is_repeated(findings, i)) {
+			text_add_format(text, "%s%s", separator,
+			        text_show(word_of(&findings->list[i])).text);
+			separator = ",";
+		}
+	}
+}
+
+/* "set in 'create' at ci.yaml:7: privileged: true" */
+static void advise_keys(const struct findings *findings, struct text *text)
 {
 	const struct place place = findings->place;
 	const char *separator = "";
 
-	if (!has_advice(findings, reader)) {
-		return;
-	}
-	text_add_format(text, "set in '%s' at %s:%u: ", findings->block, place.file, place.line);
+	text_add_format(text,
+	        findings->constraints->is_preset
+	                ? "copy '%s' from %s:%u into a policy of your own that extends the preset, "
+	                  "and set there: "
+	                : "set in '%s' at %s:%u: ",
+	        findings->block, place.file, place.line);
 	for (unsigned i = 0; i < kept(findings); i++) {
 		const int key = findings->list[i].key;
 		if (!is_first_of_key(findings, i)) {
@@ -236,6 +268,19 @@ void findings_advise(
 		} else {
 			add_words(findings, key, text);
 		}
+	}
+}
+
+void findings_advise(
+        const struct findings *findings, enum findings_reader reader, struct text *text)
+{
+	if (!has_advice(findings, reader)) {
+		return;
+	}
+	if (is_for_workspace(findings)) {
+		advise_workspace(findings, text);
+	} else {
+		advise_keys(findings, text);
 	}
 	if (opens_root(findings)) {
 		text_add(text, SLICE("; that is enough to become root on the host"));

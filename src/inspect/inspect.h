@@ -47,9 +47,19 @@ const char *inspect_block_name(enum inspect_block block);
 /* The keys of a block with their values. Immutable; in the arena of the policy. */
 struct constraints;
 
+/* What a block is read with. */
+struct inspect_setting {
+	struct slice workspace; /* paths that $WORKSPACE in `bind_sources` stands for, separated by
+	                           commas; empty: none */
+	bool is_preset;         /* the block is compiled in: nobody can edit it */
+};
+
 /* Read the map of a block. 0; or -EINVAL and `error`. */
-int constraints_read(enum inspect_block block, const struct yaml_node *map, struct arena *arena,
+int constraints_read(enum inspect_block block, const struct yaml_node *map,
+        const struct inspect_setting *setting, struct arena *arena,
         const struct constraints **ret_constraints, char error[FAULT_MAX]) MUST_USE;
+/* Whether `bind_sources` has the word $WORKSPACE. */
+bool constraints_use_workspace(const struct constraints *constraints);
 enum inspect_block constraints_block(const struct constraints *constraints);
 /* A block that allows what no block would deny, for bodies in which only the scope counts. */
 const struct constraints *constraints_open(enum inspect_block block, struct arena *arena);
@@ -62,6 +72,15 @@ void constraints_add(const struct constraints *constraints, bool written, struct
 /* Append the keys that are set so far that they are enough to become root on the host:
  * "create.privileged, create.bind_sources"; nothing, if there are none. */
 void constraints_add_root(const struct constraints *constraints, struct text *text);
+
+/* ── Paths ───────────────────────────────────────────────────────────────── */
+
+/* Whether a path is absolute, without empty and dot segments and separators; a slash may end it. */
+bool word_is_path(struct slice path);
+/* Whether a path, without its last slash, is `directory` or below it. */
+bool path_is_below(struct slice path, struct slice directory);
+/* Whether clients look for the Engine's socket below `directory`, which has no slash at its end. */
+bool path_holds_engine(struct slice directory);
 
 /* ── Operations ──────────────────────────────────────────────────────────── */
 

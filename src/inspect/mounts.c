@@ -92,20 +92,13 @@ static bool is_read_only(const struct json_node *mount)
 	return is_true(mount, "ReadOnly") && !is_true(options, "ReadOnlyNonRecursive");
 }
 
-/* Where clients look for the Engine's socket. */
-static bool is_engine_socket(struct slice path)
-{
-	return word_is_in(path, "/var/run/docker.sock /run/docker.sock "
-	                        "/var/run/podman/podman.sock /run/podman/podman.sock");
-}
-
 /* Whether the proxy's own socket takes the place of a source, which begins the text of `value`. */
 static bool redirect(struct walk *walk, const struct row *row, const struct json_node *value,
         struct slice source)
 {
 	const struct set *socket = set_of(walk, KEY_CREATE_socket);
 
-	if (socket->count == 0 || !is_engine_socket(source)) {
+	if (socket->count == 0 || !path_is_engine(source)) {
 		return false;
 	}
 	if (!walk_redirect(walk, value, SLICE(""), socket->patterns[0],

@@ -96,6 +96,28 @@ bool word_is_path(struct slice path)
 	return true;
 }
 
+/* Where clients look for the Engine's socket. */
+static const char engine_sockets[] = "/var/run/docker.sock /run/docker.sock "
+                                     "/var/run/podman/podman.sock /run/podman/podman.sock";
+
+bool path_is_engine(struct slice path)
+{
+	return word_is_in(path, engine_sockets);
+}
+
+bool path_holds_engine(struct slice directory)
+{
+	struct slice rest = slice_of(engine_sockets);
+	struct slice socket;
+
+	while (slice_next(&rest, ' ', &socket)) {
+		if (path_is_below(socket, directory)) {
+			return true;
+		}
+	}
+	return false;
+}
+
 bool word_is_volume(struct slice name)
 {
 	for (size_t i = 0; i < name.len; i++) {
@@ -420,10 +442,12 @@ static const char capability_names[] =
 /* The patterns of a key, while it is read. */
 struct set_reader {
 	const struct key *key;
+	struct slice workspace; /* see struct inspect_setting */
 	struct arena *arena;
 	struct slice *patterns;
 	unsigned count;
 	bool any;
+	bool uses_workspace;
 	char *error;
 };
 
@@ -521,12 +545,30 @@ static int add_pattern(struct set_reader *reader, struct slice word, struct plac
 	return 0;
 }
 
+/* A pattern, or the word that stands for those of WORKSPACE. */
+static int add_word(struct set_reader *reader, struct slice word, struct place place)
+{
+	struct slice rest = reader->workspace;
+	struct slice directory;
+
+	if (reader->key != &inspect_keys[KEY_CREATE_bind_sources] ||
+	        !slice_equal(word, SLICE("$WORKSPACE"))) {
+		return add_pattern(reader, word, place);
+	}
+	reader->uses_workspace = true;
+	while (rest.len > 0 && slice_next(&rest, ',', &directory)) {
+		if (add_pattern(reader, slice_trim(directory), place) < 0) {
+			return -EINVAL;
+		}
+	}
+	return 0;
+}
+
 /* "any", "none" or one pattern. */
 static int read_word(struct set_reader *reader, struct slice word, struct place place)
 {
 	reader->any = slice_equal(word, SLICE("any"));
-	return reader->any || slice_equal(word, SLICE("none")) ? 0
-	                                                       : add_pattern(reader, word, place);
+	return reader->any || slice_equal(word, SLICE("none")) ? 0 : add_word(reader, word, place);
 }
 
 static int read_choice(struct set_reader *reader, const struct yaml_node *value)
@@ -558,7 +600,7 @@ static int read_list(struct set_reader *reader, const struct yaml_node *value)
 			        "'%s' is a list of words, such as %s; found %s", reader->key->name,
 			        reader->key->choices, yaml_found(word).text);
 		}
-		if (add_pattern(reader, word->text, word->place) < 0) {
+		if (add_word(reader, word->text, word->place) < 0) {
 			return -EINVAL;
 		}
 	}
@@ -613,12 +655,15 @@ static int read_standard(struct set_reader *reader)
 	return 0;
 }
 
-int set_read(const struct key *key, const struct yaml_node *value, struct arena *arena,
-        struct set *ret_set, char error[FAULT_MAX])
+int set_read(const struct key *key, const struct yaml_node *value, struct slice workspace,
+        struct arena *arena, struct set *ret_set, char error[FAULT_MAX])
 {
 	struct slice patterns[WORDS_MAX] = {{NULL, 0}};
-	struct set_reader reader = {
-	        .key = key, .arena = arena, .patterns = patterns, .error = error};
+	struct set_reader reader = {.key = key,
+	        .workspace = workspace,
+	        .arena = arena,
+	        .patterns = patterns,
+	        .error = error};
 	const int code = value == NULL ? read_standard(&reader) : read_value(&reader, value);
 	struct slice *kept = arena_take(arena, (reader.count + 1) * sizeof(patterns[0]));
 
@@ -628,6 +673,12 @@ int set_read(const struct key *key, const struct yaml_node *value, struct arena 
 	for (unsigned i = 0; i < reader.count; i++) {
 		kept[i] = patterns[i];
 	}
-	*ret_set = (struct set){.any = reader.any, .count = reader.count, .patterns = kept};
+	*ret_set = (struct set){
+	        .any = reader.any,
+	        .count = reader.count,
+	        .patterns = kept,
+	        .workspace = reader.uses_workspace,
+	        .workspace_is_missing = reader.uses_workspace && workspace.len == 0,
+	};
 	return arena_check(arena, error);
 }

@@ -46,6 +46,8 @@ struct set {
 	bool all; /* and these too */
 	unsigned count;
 	const struct slice *patterns; /* of KIND_IMAGES and KIND_CAPABILITIES: normalised */
+	bool workspace;               /* the file has $WORKSPACE, for which the patterns stand */
+	bool workspace_is_missing;    /* it stands for nothing */
 };
 
 enum { ULIMITS_MAX = 16 };
@@ -65,6 +67,7 @@ struct limits {
 struct constraints {
 	enum inspect_block block;
 	struct place place;
+	bool is_preset;             /* see struct inspect_setting */
 	struct set sets[KEY_COUNT]; /* those of other blocks are empty */
 	bool written[KEY_COUNT];    /* the file names the key */
 	struct limits limits;
@@ -76,9 +79,10 @@ void key_add_value(const struct constraints *constraints, unsigned number, struc
 /* Whether a key that is set so far that it allows `word` is enough to become root on the host. */
 bool key_opens_root(unsigned number, struct slice word);
 
-/* Read the value of a key from YAML, or its `standard`. */
-int set_read(const struct key *key, const struct yaml_node *value, struct arena *arena,
-        struct set *ret_set, char error[FAULT_MAX]) MUST_USE;
+/* Read the value of a key from YAML, or its `standard`; `workspace` as in struct inspect_setting.
+ */
+int set_read(const struct key *key, const struct yaml_node *value, struct slice workspace,
+        struct arena *arena, struct set *ret_set, char error[FAULT_MAX]) MUST_USE;
 int limits_read(const struct yaml_node *value, struct arena *arena, struct limits *ret_limits,
         char error[FAULT_MAX]) MUST_USE;
 
@@ -100,10 +104,8 @@ void word_add_image(struct slice image, bool pattern, struct text *text);
 void word_add_capability(struct slice name, struct text *text);
 /* Whether it has a comma, a colon, a quote or a control byte, at which podman splits words. */
 bool word_has_separator(struct slice word);
-/* Whether a path, without its last slash, is `directory` or below it. */
-bool path_is_below(struct slice path, struct slice directory);
-/* Whether a path is absolute, without empty and dot segments and separators; a slash may end it. */
-bool word_is_path(struct slice path);
+/* Whether clients look for the Engine's socket there. */
+bool path_is_engine(struct slice path);
 /* Whether it is a name of a volume: [a-zA-Z0-9][a-zA-Z0-9_.-]* */
 bool word_is_volume(struct slice name);
 /* Whether `word` is one of those in `list`, separated by spaces; an empty one never is. */

@@ -42,7 +42,9 @@ static int hold(struct walk *walk, const struct policy *policy, enum inspect_blo
 {
 	const struct policy *owner = walk->owners[block];
 
-	if (policy->blocks[block] == NULL || (owner != NULL && is_on_stack(walk, owner))) {
+	const bool has_none = policy->blocks[block] == NULL && !policy->lifts[block];
+
+	if (has_none || (owner != NULL && is_on_stack(walk, owner))) {
 		return 0;
 	}
 	if (owner != NULL) {

@@ -54,6 +54,7 @@ struct policy {
 	unsigned extension_count;
 	const struct constraints *blocks[INSPECT_BLOCK_COUNT]; /* its own; NULL: none */
 	const struct scope *own_scope;                         /* NULL: none */
+	bool lifts[INSPECT_BLOCK_COUNT]; /* an inherited block of that kind does not hold */
 	bool observe;
 	bool learns;
 	bool used;               /* see policy_use() */
@@ -77,7 +78,8 @@ struct policy_set {
 	struct arena arena;
 	struct policy *policies, **policies_end;
 	struct pattern_limits *limits;
-	const char *file; /* the configuration file; NULL: none */
+	const char *file;       /* the configuration file; NULL: none */
+	struct slice workspace; /* see struct inspect_setting */
 };
 
 static inline bool id_is_in(const uint64_t *ids, unsigned id)

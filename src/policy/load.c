@@ -261,10 +261,18 @@ static int read_costs(void *context, const struct yaml_node *node)
 static int read_block(void *context, enum inspect_block block, const struct yaml_node *node)
 {
 	struct reader *reader = context;
+	struct policy_set *set = reader->policy->set;
 	const struct constraints *constraints = NULL;
+	const struct inspect_setting setting = {
+	        .workspace = set->workspace,
+	        .is_preset = policy_find_preset(slice_of(reader->policy->name)) != NULL,
+	};
 
-	if (constraints_read(
-	            block, node, &reader->policy->set->arena, &constraints, reader->error) < 0) {
+	if (node->kind == YAML_TEXT && slice_equal(node->text, SLICE("any"))) {
+		policy_lift(reader->policy, block);
+		return 0;
+	}
+	if (constraints_read(block, node, &setting, &set->arena, &constraints, reader->error) < 0) {
 		return -EINVAL;
 	}
 	policy_constrain(reader->policy, block, constraints);

@@ -11,6 +11,7 @@
  *       - allow: {operations: [plugin.*], methods: [GET], path: '/plugins/[a-z]+/json'}
  *     create: {bind_sources: [/srv/ci]}  what bodies may ask for; see inspect/keys.def
  *     exec: {privileged: false}
+ *     build: any                         what a block of `extends` says does not hold
  */
 #ifndef POLICY_LOAD_H
 #define POLICY_LOAD_H

@@ -75,6 +75,11 @@ void policy_set_written_in(struct policy_set *set, const char *file)
 	set->file = file;
 }
 
+void policy_set_workspace(struct policy_set *set, struct slice paths)
+{
+	set->workspace = paths;
+}
+
 static void free_patterns(struct rule *rule)
 {
 	pattern_free(rule->path);
@@ -173,6 +178,12 @@ void policy_scope_to(struct policy *policy, const struct scope *scope)
 {
 	ASSERT(policy->steps == NULL);
 	policy->own_scope = scope;
+}
+
+void policy_lift(struct policy *policy, enum inspect_block block)
+{
+	ASSERT(policy->steps == NULL);
+	policy->lifts[block] = true;
 }
 
 void policy_set_advisor(struct policy *policy, policy_advisor *advisor, const void *context)

@@ -208,6 +208,8 @@ void policy_write_rule(struct text *text, bool allow, const struct policy_match 
 struct policy_set *policy_set_new(void) MUST_USE;
 /* The configuration file is `file`; advice names it. */
 void policy_set_written_in(struct policy_set *set, const char *file);
+/* What $WORKSPACE stands for in policies that are read later: valid paths, separated by commas. */
+void policy_set_workspace(struct policy_set *set, struct slice paths);
 void policy_set_free(struct policy_set *set);
 /*
  * Find the policy or preset called `name`. It is compiled only if policy_compile()
@@ -226,6 +228,8 @@ void policy_constrain(
         struct policy *policy, enum inspect_block block, const struct constraints *constraints);
 /* Keep requests to the objects of a scope, which is in the arena of the set. */
 void policy_scope_to(struct policy *policy, const struct scope *scope);
+/* create: any: no block of that kind holds, whatever the policies have that it extends. */
+void policy_lift(struct policy *policy, enum inspect_block block);
 /* mode: observe: denied requests are forwarded and recorded. */
 void policy_observe(struct policy *policy);
 /* `text` is the rule in messages: "allow: [container.*]", "CONTAINERS=1". */

@@ -61,9 +61,10 @@ static void read_policy(unsigned number)
 	for (unsigned i = 0; i < INSPECT_BLOCK_COUNT; i++) {
 		const enum inspect_block block = (enum inspect_block)i;
 		const struct yaml_node *keys = yaml_find(root, inspect_block_name(block));
-		code = keys == NULL
-		               ? 0
-		               : constraints_read(block, keys, &arena, &blocks[number][i], error);
+		code = keys == NULL ? 0
+		                    : constraints_read(block, keys,
+		                              &(struct inspect_setting){.is_preset = false}, &arena,
+		                              &blocks[number][i], error);
 		ASSERT(code == 0);
 	}
 }

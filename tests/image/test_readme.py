@@ -21,7 +21,7 @@ import yaml
 from conftest import BASE, ROOT, Docker
 from machine import free_port
 
-DOCUMENTS = ("README.md", "docs/README.md")
+DOCUMENTS = ("README.md", "docs/README.md", "docs/presets.md")
 PROXY = "docker-socket-proxy:c-latest"
 SOCKET = "/var/run/docker.sock"
 PATIENCE = 60

@@ -69,7 +69,9 @@ static void read_blocks(const char *path)
 	}
 	for (unsigned i = 0; i < INSPECT_BLOCK_COUNT; i++) {
 		const struct yaml_node *map = yaml_find(root, inspect_block_name(i));
-		if (map != NULL && constraints_read(i, map, &arena, &blocks[i], error) < 0) {
+		if (map != NULL &&
+		        constraints_read(i, map, &(struct inspect_setting){.is_preset = false},
+		                &arena, &blocks[i], error) < 0) {
 			fail(error);
 		}
 	}

@@ -28,6 +28,7 @@ import yaml
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import catalogue  # noqa: E402
+from bodies import body_of  # noqa: E402
 from machine import free_port, public_folder  # noqa: E402
 
 PATIENCE = 60
@@ -74,10 +75,17 @@ def explain(name: str, request: str, *more: str) -> Decision:
     return Decision(request, done.returncode, done.stdout)
 
 
-def explain_all(name: str, requests: list[str]) -> list[Decision]:
-    """The same for many requests, side by side."""
+def explain_all(name: str, requests: list[str], folder: Path) -> list[Decision]:
+    """The same for many requests, side by side, with their bodies."""
+    def one(number: int) -> Decision:
+        body, file = body_of(requests[number]), folder / f"body-{number}"
+        if body is None:
+            return explain(name, requests[number])
+        file.write_bytes(body)
+        return explain(name, requests[number], "--body", str(file))
+
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        return list(pool.map(lambda request: explain(name, request), requests))
+        return list(pool.map(one, range(len(requests))))
 
 
 class Content(socketserver.StreamRequestHandler):
@@ -85,8 +93,10 @@ class Content(socketserver.StreamRequestHandler):
 
     def handle(self) -> None:
         while self.rfile.readline().strip():
-            while self.rfile.readline().strip():
-                pass
+            length = 0
+            while line := self.rfile.readline().strip().lower():
+                length = int(line.removeprefix(b"content-length:")) if line.startswith(b"content-length:") else length
+            self.rfile.read(length)
             self.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
 
 
@@ -123,7 +133,9 @@ class Serving:
     def ask(self, request: str) -> int:
         """The status of the response to one request."""
         connection = self.connect()
-        connection.sendall(f"{request} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+        body = body_of(request)
+        fields = f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n" if body else ""
+        connection.sendall(f"{request} HTTP/1.1\r\nHost: localhost\r\n{fields}\r\n".encode() + (body or b""))
         response = b""
         while b"\r\n\r\n" not in response:
             response += connection.recv(65536) or pytest.fail(f"{request}: closed after {response!r}")

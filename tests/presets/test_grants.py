@@ -85,10 +85,10 @@ LIBRARIES = ["act-runner", "compose", "gitlab-runner", "ryuk", "testcontainers"]
 
 
 @pytest.mark.parametrize("name", LIBRARIES)
-def test_every_public_method_of_a_library_works(name: str) -> None:
+def test_every_public_method_of_a_library_works(name: str, tmp_path: Path) -> None:
     """Which methods a program calls nobody knows: all must work, and nothing is granted for none."""
     interface = expected(name)["interface"]
-    decisions = {method: explain_all(name, requests) for method, requests in interface.items()}
+    decisions = {method: explain_all(name, requests, tmp_path) for method, requests in interface.items()}
     assert {m: [a.request for a in of if not a.allowed] for m, of in decisions.items()
             if not all(a.allowed for a in of)} == {}
     reached = {a.text.split()[1] for of in decisions.values() for a in of}
@@ -198,7 +198,7 @@ def test_an_unknown_preset_is_refused() -> None:
     ("forgejo", "did you mean 'forgejo-runner'?"),
     ("wud", "did you mean 'whats-up-docker'?"),
     ("docker-compose", "did you mean 'compose'?"),
-    ("runner", "there are act-runner, forgejo-runner, gitlab-runner"),
+    ("runner", "there are act-runner, ci-runner, forgejo-runner, gitlab-runner"),
     ("portainer-ro", "there are portainer, portainer-read-only, portainer-swarm"),
     ("portainer-readonly", "did you mean 'portainer-read-only'?"),
     ("nonsense", "--help lists the presets"),

@@ -637,7 +637,7 @@ static void policies_are_united(void **state)
 	        "POLICY: no policy or preset is called 'gitlab'; did you mean 'gitlab-runner'?");
 	expect_variable_refused("POLICY", "runner",
 	        "POLICY: no policy or preset is called 'runner'; there are act-runner, "
-	        "forgejo-runner, gitlab-runner");
+	        "ci-runner, forgejo-runner, gitlab-runner");
 	expect_variable_refused("POLICY", "traefik,",
 	        "POLICY: no name stands in front of or behind one of the commas");
 }
@@ -699,6 +699,72 @@ static void operations_alone_are_all_that_is_allowed(void **state)
 	        "ALLOW=*: every client may do everything and is root on the host");
 }
 
+static void a_workspace_is_a_list_of_paths(void **state)
+{
+	static const char form[] = "give absolute paths on the Engine's host, without '.', '..', "
+	                           "empty segments and colons, separated by commas";
+	static const char *const wrong[][2] = {
+	        {"work", "work"},
+	        {"/srv/work,", ""},
+	        {"/srv/../etc", "/srv/../etc"},
+	        {"/srv//work", "/srv//work"},
+	        {"/srv/./work", "/srv/./work"},
+	        {"/srv/a:/srv/b", "/srv/a:/srv/b"},
+	        {"/srv/a,~/b", "~/b"},
+	};
+	char message[512];
+
+	(void)state;
+	assert_int_equal(setenv("POLICY", "agent", 1), 0);
+	for (unsigned i = 0; i < ARRAY_LEN(wrong); i++) {
+		(void)snprintf(message, sizeof(message),
+		        "WORKSPACE: '%s' in '%s' is not accepted: %s", wrong[i][1], wrong[i][0],
+		        form);
+		expect_variable_refused("WORKSPACE", wrong[i][0], message);
+	}
+	expect_refused("--workspace /",
+	        "--workspace: '/' in '/' is not accepted: it is the whole host: whoever mounts it "
+	        "is root there");
+	expect_refused("--workspace=", "--workspace: its value is missing: give --workspace PATHS");
+	expect_accepted("--workspace=/srv/a,/srv/b/");
+	assert_string_equal(config.workspace_option, "--workspace");
+	assert_null(config.warnings);
+}
+
+static void a_workspace_does_not_hold_the_engines_socket(void **state)
+{
+	static const char *const holders[] = {
+	        "/run", "/var/run", "/var", "/run/podman", "/var/run/docker.sock"};
+	char message[256];
+
+	(void)state;
+	for (unsigned i = 0; i < ARRAY_LEN(holders); i++) {
+		(void)snprintf(message, sizeof(message),
+		        "WORKSPACE: '%s' is not accepted: the Engine's socket is there: whoever "
+		        "mounts it is root on the host",
+		        holders[i]);
+		expect_variable_refused("WORKSPACE", holders[i], message);
+	}
+	expect_refused("--workspace /srv/work,/home/me/ --upstream /home/me/run/docker.sock",
+	        "--workspace: '/home/me' is not accepted: the Engine's socket is there: whoever "
+	        "mounts it is root on the host");
+	expect_accepted("--workspace /srv/work,/run/docker-socket-proxy/tests.sock --policy agent");
+}
+
+static void a_workspace_that_no_policy_uses_is_warned_of(void **state)
+{
+	(void)state;
+	assert_int_equal(setenv("WORKSPACE", "/srv/work", 1), 0);
+	expect_accepted("--policy traefik");
+	assert_string_equal(config.warnings->text,
+	        "WORKSPACE=/srv/work does not count: no policy in use has $WORKSPACE in "
+	        "'create.bind_sources'");
+	expect_accepted("--policy traefik,gitlab-runner");
+	assert_null(config.warnings);
+	expect_accepted("--policy portainer"); /* which lifts the block that it extends */
+	assert_non_null(config.warnings);
+}
+
 static void operations_are_added_to_switches(void **state)
 {
 	(void)state;
@@ -752,6 +818,11 @@ int main(void)
 	        cmocka_unit_test_setup(policies_are_united, empty_environment),
 	        cmocka_unit_test_setup(operations_are_added_to_a_policy, empty_environment),
 	        cmocka_unit_test_setup(operations_alone_are_all_that_is_allowed, empty_environment),
+	        cmocka_unit_test_setup(a_workspace_is_a_list_of_paths, empty_environment),
+	        cmocka_unit_test_setup(
+	                a_workspace_does_not_hold_the_engines_socket, empty_environment),
+	        cmocka_unit_test_setup(
+	                a_workspace_that_no_policy_uses_is_warned_of, empty_environment),
 	        cmocka_unit_test_setup(operations_are_added_to_switches, empty_environment),
 	        cmocka_unit_test_setup(
 	                help_names_every_flag_variable_and_default, empty_environment),

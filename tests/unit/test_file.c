@@ -345,7 +345,7 @@ static void mistakes_name_file_line_and_remedy(void **state)
 	        {"listeners:\n  - address: tcp://*:1\n  - address: tcp://*:1\n",
 	                ":3: address: 'tcp://*:1' is not accepted: it is given twice"},
 	        {"listeners:\n  - address: tcp://*:1\n    policy: ci\n",
-	                ":3: no policy or preset is called 'ci'; --help lists the presets"},
+	                ":3: no policy or preset is called 'ci'; did you mean 'ci-runner'?"},
 	        {"listeners:\n  - address: tcp://*:1\n    polcy: open\n",
 	                ":3: unknown key 'polcy' in a listener; did you mean 'policy'?"},
 	        {"listeners:\n  - address: tcp://*:1\n    port: 2\n",

@@ -41,7 +41,8 @@ static int read_block(
 	if (yaml_read(slice_of(text), "p.yaml", &arena, &root, error) < 0) {
 		fail_msg("%s: %s", text, error);
 	}
-	return constraints_read(block, root, &arena, constraints, error);
+	return constraints_read(block, root, &(struct inspect_setting){.is_preset = false}, &arena,
+	        constraints, error);
 }
 
 static const char *const targets[][2] = {

@@ -1156,6 +1156,24 @@ static void the_nearest_block_holds(void **state)
 	                                          "that extends them");
 }
 
+static void a_block_that_is_lifted_does_not_hold(void **state)
+{
+	(void)state;
+	(void)compiled("lifted-base", "create: {}\nexec: {}");
+	const struct policy *policy = compiled("lifting", "extends: [lifted-base]\ncreate: any");
+	assert_null(policy_block(policy, INSPECT_CREATE));
+	assert_non_null(policy_block(policy, INSPECT_EXEC));
+	/* What extends it may have one again. */
+	policy = compiled("closing", "extends: [lifting]\ncreate: {}");
+	assert_non_null(policy_block(policy, INSPECT_CREATE));
+	/* Beside a block it is another opinion about the same. */
+	expect_refused("extends: [lifted-base, lifting]",
+	        "test.yaml:1: 'lifted-base' and 'lifting' both have a 'create' block: write one in "
+	        "a policy that extends them");
+	expect_refused("create: none",
+	        "test.yaml:1: expected a 'create' block, which is a map; found 'none'");
+}
+
 static void a_block_says_which_operations_it_covers(void **state)
 {
 	const struct policy *policy = compiled("covering", "rules: [{allow: ['*']}]\nexec: {}");
@@ -1217,6 +1235,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	        TEST(the_nearest_block_holds),
+	        TEST(a_block_that_is_lifted_does_not_hold),
 	        TEST(a_block_says_which_operations_it_covers),
 	        TEST(nothing_fits_so_it_is_denied),
 	        TEST(a_rule_that_decides_nothing_names_the_one_before_it),
