@@ -99,22 +99,30 @@ static void deny_body(struct gate_decision *decision, const struct findings *fin
 	}
 }
 
+/* Some operations look into a body only where there is one. */
+static bool reads_body(
+        const struct inspect_operation *operation, const struct http_request *request)
+{
+	return inspect_operation_reads_body(operation) &&
+	       (inspect_operation_needs_body(operation) || http_has_body(request));
+}
+
 /* What the head says: the query, and of the body what it is. False: the decision is made. */
 static bool check_request(const struct inspect_operation *operation,
         const struct gate_question *question, struct gate_decision *decision,
         struct findings *findings)
 {
 	const bool reads_query = inspect_operation_reads_query(operation);
-	const bool reads_body = inspect_operation_reads_body(operation);
-	const enum http_error error = reads_body ? http_check_json(decision->head) : HTTP_OK;
+	const char *problem =
+	        reads_body(operation, decision->head) ? http_json_problem(decision->head) : NULL;
 
 	if (reads_query && question->memory == NULL) {
 		decision->action = GATE_NEED_MEMORY;
 		return false;
 	}
 	const bool readable = inspect_request(operation, decision->request, findings);
-	if (readable && error != HTTP_OK) {
-		findings_add(findings, SLICE("head"), http_error_text(error));
+	if (readable && problem != NULL) {
+		findings_add(findings, SLICE("head"), problem);
 	} else if (readable && reads_query) {
 		inspect_query(operation, decision->request, decision->head->query, question->memory,
 		        findings);
@@ -135,7 +143,7 @@ static void inspect(const struct inspection *inspection, const struct gate_quest
 	if (!check_request(inspection->operation, question, decision, findings)) {
 		return;
 	}
-	if (!inspect_operation_reads_body(inspection->operation)) {
+	if (!reads_body(inspection->operation, decision->head)) {
 		return;
 	}
 	if (decision->head->head.content_length > INSPECT_BODY_MAX) {
