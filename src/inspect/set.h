@@ -47,7 +47,10 @@ struct set {
 	const struct slice *patterns; /* of KIND_IMAGES and KIND_CAPABILITIES: normalised */
 };
 
-enum { ULIMITS_MAX = 16 };
+enum {
+	PATTERN_MAX = 255, /* bytes */
+	ULIMITS_MAX = 16,
+};
 
 /* The key `require`. 0: not required. */
 struct limits {
@@ -72,8 +75,11 @@ struct constraints {
 /* Append the name of a key and its value: "volumes named". */
 void key_add_value(const struct constraints *constraints, unsigned number, struct text *text);
 
-/* Whether a key that is set so far that it allows `word` is enough to become root on the host. */
-bool key_opens_root(unsigned number, struct slice word);
+/*
+ * Whether a key that also allows `word` is enough to become root on the host, beside the other keys
+ * of the block.
+ */
+bool key_opens_root(const struct constraints *constraints, unsigned number, struct slice word);
 
 /* Read the value of a key from YAML, or its `standard`. */
 int set_read(const struct key *key, const struct yaml_node *value, struct arena *arena,
