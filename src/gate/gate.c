@@ -243,6 +243,17 @@ static bool enter_scope(struct looking *looking)
 
 /* ── The blocks ──────────────────────────────────────────────────────────── */
 
+/* Some operations look into a body only where there is one; what is stamped must be there. */
+static bool reads_body(const struct looking *looking)
+{
+	const struct inspection *inspection = looking->inspection;
+	const bool stamps = inspection->scoping != NULL && scope_stamps_body(inspection->scoping);
+
+	return inspect_operation_reads_body(inspection->operation) &&
+	       (stamps || inspect_operation_needs_body(inspection->operation) ||
+	               http_has_body(looking->decision->head));
+}
+
 /* What the head says: the query, and of the body what it is. False: the decision is made. */
 static bool check_request(struct looking *looking)
 {
@@ -250,16 +261,15 @@ static bool check_request(struct looking *looking)
 	struct gate_decision *decision = looking->decision;
 	struct inspect_memory *memory = looking->question->memory;
 	const bool reads_query = inspect_operation_reads_query(operation);
-	const bool reads_body = inspect_operation_reads_body(operation);
-	const enum http_error error = reads_body ? http_check_json(decision->head) : HTTP_OK;
+	const char *problem = reads_body(looking) ? http_json_problem(decision->head) : NULL;
 
 	if (reads_query && memory == NULL) {
 		decision->action = GATE_NEED_MEMORY;
 		return false;
 	}
 	const bool readable = inspect_request(operation, decision->request, looking->findings);
-	if (readable && error != HTTP_OK) {
-		findings_add(looking->findings, SLICE("head"), http_error_text(error));
+	if (readable && problem != NULL) {
+		findings_add(looking->findings, SLICE("head"), problem);
 	} else if (readable && reads_query) {
 		inspect_query(operation, decision->request, decision->head->query, memory,
 		        looking->findings);
@@ -277,7 +287,7 @@ static void inspect(struct looking *looking)
 	const struct gate_question *question = looking->question;
 	struct gate_decision *decision = looking->decision;
 
-	if (!check_request(looking) || !inspect_operation_reads_body(operation)) {
+	if (!check_request(looking) || !reads_body(looking)) {
 		return;
 	}
 	if (decision->head->head.content_length > INSPECT_BODY_MAX) {

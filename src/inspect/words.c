@@ -268,3 +268,32 @@ CHECK(UNLABELLED)
 		require_word(walk, row, SLICE("label=disable"));
 	}
 }
+
+/* A list or a map that is empty changes nothing. */
+static bool changes_nothing(const struct json_node *value)
+{
+	const bool container = value->type == JSON_ARRAY || value->type == JSON_OBJECT;
+
+	return container ? json_first(value) == NULL : is_empty(value);
+}
+
+CHECK(COMMITTED)
+{
+	static const struct row changes_row = {.key = KEY_IMAGE_changes, .fine = ""};
+
+	if (set_of(walk, KEY_IMAGE_changes)->any || value->type == JSON_NULL) {
+		return;
+	}
+	if (value->type != JSON_OBJECT) {
+		walk_find(walk, row, SLICE(""), "must be an object");
+		return;
+	}
+	for (const struct json_node *at = json_first(value); at != NULL;
+	        at = json_next(value, at)) {
+		walk->member = at->name;
+		if (!changes_nothing(at)) {
+			walk_find(walk, &changes_row, SLICE(""), NULL);
+		}
+	}
+	walk->member = (struct slice){NULL, 0};
+}
