@@ -10,6 +10,7 @@
  *     health  the proxy itself serves GET and HEAD of /health
  *     judge   the policy                                              policy/
  *     inspect the body, if a block of the policy constrains it        inspect/
+ *     redact  what is hidden in the response, if it is forwarded      redact/
  *
  * Serving, `explain` and `convert` call this function; the order is nowhere else.
  *
@@ -75,6 +76,8 @@ struct gate_decision {
 	const struct policy *policy;          /* the policy that judged; NULL: none */
 	struct verdict verdict;               /* of `policy` */
 	const struct findings *findings;      /* what is wrong with the body; NULL: nothing */
+	const struct redaction *redaction;    /* what is hidden in the response; NULL: nothing */
+	bool top_as_usual; /* the response lists processes as redactor_begin() says */
 	struct slice body; /* what is sent in place of the body; ptr NULL: what was received */
 };
 

@@ -163,6 +163,9 @@ enum http_error http_check_browser(const struct http_request *request) MUST_USE;
  */
 enum http_error http_check_json(const struct http_request *request) MUST_USE;
 
+/* Whether the body of a response is JSON as it stands: one document, or a stream of them. */
+bool http_response_is_json(const struct http_response *response);
+
 /* ── Body framing ────────────────────────────────────────────────────────── */
 
 /*

@@ -160,34 +160,6 @@ bool path_glob_fits(struct slice pattern, struct slice word)
 	return places.at[pattern.len];
 }
 
-/* Of the stars that came before, only the last one ever has to stand for more. */
-bool glob_fits(struct slice pattern, struct slice word)
-{
-	size_t p = 0;
-	size_t w = 0;
-	size_t star = SIZE_MAX; /* place of the last star */
-	size_t resume = 0;      /* of the word: where that star ends so far */
-
-	while (w < word.len) {
-		if (p < pattern.len && pattern.ptr[p] == '*') {
-			star = p++;
-			resume = w;
-		} else if (p < pattern.len && pattern.ptr[p] == word.ptr[w]) {
-			p++;
-			w++;
-		} else if (star != SIZE_MAX) {
-			p = star + 1;
-			w = ++resume;
-		} else {
-			return false;
-		}
-	}
-	while (p < pattern.len && pattern.ptr[p] == '*') {
-		p++;
-	}
-	return p == pattern.len;
-}
-
 /* ── Membership ──────────────────────────────────────────────────────────── */
 
 /* The guard that the word begins with; ptr NULL: none. */
@@ -219,14 +191,14 @@ static bool has_word(const struct key *key, const struct set *set, struct slice 
 	for (unsigned i = 0; i < set->count; i++) {
 		struct slice pattern = set->patterns[i];
 		if (slice_skip(&pattern, SLICE("!"))) {
-			if (glob_fits(pattern, word)) {
+			if (slice_fits(pattern, word)) {
 				return false;
 			}
 			continue;
 		}
 		only_away = false;
 		fits = fits || ((guard.ptr == NULL || slice_starts_with(pattern, guard)) &&
-		                       glob_fits(pattern, word));
+		                       slice_fits(pattern, word));
 	}
 	return fits || (only_away && guard.ptr == NULL);
 }
@@ -379,7 +351,7 @@ static bool command_fits(struct slice pattern, const struct json_node *list)
 		if (slice_equal(glob, SLICE("**")) && pattern.len == 0) {
 			return true;
 		}
-		if (word == NULL || word->text.len > WORD_MAX || !glob_fits(glob, word->text)) {
+		if (word == NULL || word->text.len > WORD_MAX || !slice_fits(glob, word->text)) {
 			return false;
 		}
 		word = json_next(list, word);
