@@ -338,6 +338,43 @@ static void look_inside(const struct inspection *inspection, const struct gate_q
 	}
 }
 
+/* ── The response ────────────────────────────────────────────────────────── */
+
+/* Whether a list of processes has the columns that it has by default: `ps -ef`. */
+static bool is_usual(struct slice name, struct slice value)
+{
+	if (slice_equal(name, SLICE("ps_args"))) {
+		return value.len == 0 || slice_equal(value, SLICE("-ef"));
+	}
+	return slice_equal(name, SLICE("stream")) || slice_equal(name, SLICE("delay"));
+}
+
+static bool lists_as_usual(struct slice query)
+{
+	char memory[64];
+	struct slice name;
+	struct slice value;
+
+	while (query.len > 0) {
+		struct text text = text_over(memory, sizeof(memory));
+		if (!docker_next_parameter(&query, &text, &name, &value)) {
+			return query.len == 0;
+		}
+		if (!is_usual(name, value)) {
+			return false;
+		}
+	}
+	return true;
+}
+
+static void redact(struct gate_decision *decision)
+{
+	decision->redaction = policy_redaction(decision->policy, decision->request->served_id);
+	if (UNLIKELY(decision->redaction != NULL)) {
+		decision->top_as_usual = lists_as_usual(decision->head->query);
+	}
+}
+
 /* ── Their order ─────────────────────────────────────────────────────────── */
 
 /* All that can be said of a whole head. */
@@ -374,6 +411,7 @@ static void decide(const struct gate_config *config, const struct gate_question 
 	        !decision->verdict.observed) {
 		look_inside(inspection, question, scratch, decision);
 	}
+	redact(decision);
 }
 
 struct gate_decision gate_decide(const struct gate_config *config,

@@ -68,6 +68,27 @@ const char *http_json_problem(const struct http_request *request)
 	               : "the Content-Type of this body must be application/json";
 }
 
+/* ── Responses ───────────────────────────────────────────────────────────── */
+
+bool http_response_is_json(const struct http_response *response)
+{
+	static const char *const types[] = {"application/json", "application/x-ndjson",
+	        "application/jsonl", "application/json-seq"};
+	const struct slice coding = http_other_value(&response->head, SLICE("content-encoding"));
+	const struct slice value = http_field_value(&response->head, HTTP_NAME_CONTENT_TYPE);
+
+	if (value.ptr == NULL ||
+	        (coding.ptr != NULL && !slice_equal_nocase(coding, SLICE("identity")))) {
+		return false;
+	}
+	for (unsigned i = 0; i < ARRAY_LEN(types); i++) {
+		if (slice_equal_nocase(media_type(value), slice_of(types[i]))) {
+			return true;
+		}
+	}
+	return false;
+}
+
 /* ── Browsers ────────────────────────────────────────────────────────────── */
 
 /* What a field says of who sent the request. */

@@ -166,6 +166,9 @@ bool http_has_body(const struct http_request *request);
  */
 const char *http_json_problem(const struct http_request *request);
 
+/* Whether the body of a response is JSON as it stands: one document, or a stream of them. */
+bool http_response_is_json(const struct http_response *response);
+
 /* ── Body framing ────────────────────────────────────────────────────────── */
 
 /*

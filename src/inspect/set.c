@@ -48,14 +48,14 @@ static bool has_word(const struct key *key, const struct set *set, struct slice 
 	for (unsigned i = 0; i < set->count; i++) {
 		struct slice pattern = set->patterns[i];
 		if (slice_skip(&pattern, SLICE("!"))) {
-			if (glob_fits(pattern, word)) {
+			if (slice_fits(pattern, word)) {
 				return false;
 			}
 			continue;
 		}
 		only_away = false;
 		fits = fits || ((guard.ptr == NULL || slice_starts_with(pattern, guard)) &&
-		                       glob_fits(pattern, word));
+		                       slice_fits(pattern, word));
 	}
 	return fits || (only_away && guard.ptr == NULL);
 }
@@ -209,7 +209,7 @@ static bool command_fits(struct slice pattern, const struct json_node *list)
 		if (slice_equal(glob, SLICE("**")) && pattern.len == 0) {
 			return true;
 		}
-		if (word == NULL || word->text.len > WORD_MAX || !glob_fits(glob, word->text)) {
+		if (word == NULL || word->text.len > WORD_MAX || !slice_fits(glob, word->text)) {
 			return false;
 		}
 		word = json_next(list, word);

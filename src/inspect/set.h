@@ -97,9 +97,8 @@ bool set_has(const struct key *key, const struct set *set, struct slice word);
 /* Whether a command, whose words are `count` nodes from `first` on, is. */
 bool set_has_command(const struct set *set, const struct json_node *list);
 
-/* A star stands for any characters. */
-bool glob_fits(struct slice pattern, struct slice word);
-/* The same, where a star stands for no slash, and only one at the end for '@'; `**` for both. */
+/* As slice_fits(), where a star stands for no slash, and only one at the end for '@'; `**` for
+ * both. */
 bool path_glob_fits(struct slice pattern, struct slice word);
 
 /* ── Spellings ───────────────────────────────────────────────────────────── */

@@ -176,31 +176,3 @@ bool path_glob_fits(struct slice pattern, struct slice word)
 	}
 	return places.at[pattern.len];
 }
-
-/* Of the stars that came before, only the last one ever has to stand for more. */
-bool glob_fits(struct slice pattern, struct slice word)
-{
-	size_t p = 0;
-	size_t w = 0;
-	size_t star = SIZE_MAX; /* place of the last star */
-	size_t resume = 0;      /* of the word: where that star ends so far */
-
-	while (w < word.len) {
-		if (p < pattern.len && pattern.ptr[p] == '*') {
-			star = p++;
-			resume = w;
-		} else if (p < pattern.len && pattern.ptr[p] == word.ptr[w]) {
-			p++;
-			w++;
-		} else if (star != SIZE_MAX) {
-			p = star + 1;
-			w = ++resume;
-		} else {
-			return false;
-		}
-	}
-	while (p < pattern.len && pattern.ptr[p] == '*') {
-		p++;
-	}
-	return p == pattern.len;
-}

@@ -43,7 +43,7 @@ static void check_user_alone(struct walk *walk, const struct row *row, struct sl
 	const struct slice user = slice_between(word.ptr, colon);
 	for (unsigned i = 0; i < set->count; i++) {
 		struct slice pattern = set->patterns[i];
-		if (slice_skip(&pattern, SLICE("!")) && glob_fits(pattern, user)) {
+		if (slice_skip(&pattern, SLICE("!")) && slice_fits(pattern, user)) {
 			walk_find(walk, row, user, NULL);
 			return;
 		}
