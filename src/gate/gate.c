@@ -277,7 +277,11 @@ static void inspect(struct looking *looking)
 	const struct gate_question *question = looking->question;
 	struct gate_decision *decision = looking->decision;
 
-	if (!check_request(looking) || !inspect_operation_reads_body(operation)) {
+	if (!check_request(looking)) {
+		return;
+	}
+	if (!inspect_operation_reads_body(operation)) {
+		(void)settle(looking); /* of what the query names */
 		return;
 	}
 	if (decision->head->head.content_length > INSPECT_BODY_MAX) {
