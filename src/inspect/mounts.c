@@ -213,6 +213,14 @@ CHECK(MOUNTED)
 	check_OPTIONS(walk, row, value);
 }
 
+CHECK(VOLUME_LABEL)
+{
+	check_NAME(walk, row, value);
+	if (walk->view != NULL && scope_sets(walk->view->scope, value)) {
+		walk_find(walk, row, value->name, "is a label of the scope, which sets it");
+	}
+}
+
 /* Making a volume that is there already shows it. */
 CHECK(NEW_VOLUME)
 {

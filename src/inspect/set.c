@@ -71,7 +71,7 @@ static bool has_plain(const struct key *key, const struct set *set, struct slice
 	return false;
 }
 
-static bool is_hex(struct slice word)
+bool word_is_hexadecimal(struct slice word)
 {
 	for (size_t i = 0; i < word.len; i++) {
 		if (ascii_hex_value(word.ptr[i]) < 0) {
@@ -155,7 +155,7 @@ static bool may_be_network_id(struct slice word)
 /* Where networks are listed, what may be an id must be written in full. */
 static bool has_network(const struct key *key, const struct set *set, struct slice word)
 {
-	return set->count > 0 && (may_be_network_id(word) || is_hex(word))
+	return set->count > 0 && (may_be_network_id(word) || word_is_hexadecimal(word))
 	               ? has_plain(key, set, word)
 	               : has_word(key, set, word);
 }
@@ -167,10 +167,10 @@ static bool has_network(const struct key *key, const struct set *set, struct sli
 static bool image_fits(struct slice pattern, struct slice image, struct slice normal)
 {
 	if (slice_starts_with(image, SLICE("sha256:")) || image.len == 64) {
-		return slice_equal(pattern, normal) && !is_hex(image) &&
+		return slice_equal(pattern, normal) && !word_is_hexadecimal(image) &&
 		       !slice_starts_with(image, SLICE("sha256:"));
 	}
-	return is_hex(image) ? slice_equal(pattern, normal) : path_glob_fits(pattern, normal);
+	return word_is_hexadecimal(image) ? slice_equal(pattern, normal) : path_glob_fits(pattern, normal);
 }
 
 static bool has_image(const struct key *key, const struct set *set, struct slice image)

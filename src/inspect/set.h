@@ -109,6 +109,8 @@ void word_add_image(struct slice image, bool pattern, struct text *text);
 void word_add_capability(struct slice name, struct text *text);
 /* Whether it has a comma, a colon, a quote or a control byte, at which podman splits words. */
 bool word_has_separator(struct slice word);
+/* Whether it has hexadecimal digits only: the Engine may take it for the beginning of an id. */
+bool word_is_hexadecimal(struct slice word);
 /* Whether clients look for the Engine's socket there. */
 bool path_is_engine(struct slice path);
 /* Whether it is a name of a volume: [a-zA-Z0-9][a-zA-Z0-9_.-]* */

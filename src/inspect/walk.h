@@ -81,6 +81,9 @@ void walk_find_in(struct walk *walk, const struct row *row, const char *member, 
 bool walk_redirect(struct walk *walk, const struct json_node *value, struct slice before,
         struct slice text, struct slice behind);
 
+/* What is known of an object, which must be in the scope; see scope_look(). */
+enum scope_answer walk_look(struct walk *walk, enum scope_kind kind, struct slice reference,
+        struct slice *ret_id);
 /* The value names an object, which must be in the scope. */
 void walk_refer(struct walk *walk, enum scope_kind kind, struct slice reference);
 /*
@@ -88,6 +91,8 @@ void walk_refer(struct walk *walk, enum scope_kind kind, struct slice reference)
  * so that the container is the one that was looked at. Empty: it names none.
  */
 void walk_refer_container(struct walk *walk, const struct json_node *value, struct slice reference);
+/* The whole text of `value` names a container, and is its alias too: both take its place. */
+void walk_refer_alone(struct walk *walk, const struct json_node *value);
 
 /* ── The functions of the column `check`, each in the file of its subject ── */
 
@@ -96,6 +101,7 @@ void walk_refer_container(struct walk *walk, const struct json_node *value, stru
 CHECK(ARCHIVE);    /* of a query: the path that is copied */
 CHECK(ATTACH);     /* any, if the key allows it */
 CHECK(BIND);       /* of HostConfig.Binds: "source:target:options" */
+CHECK(BUILD_MODE); /* the network of the steps of a build */
 CHECK(CAPABILITY); /* a capability */
 CHECK(CLOSED);     /* a value that is allowed only if the key allows anything */
 CHECK(COMMAND);    /* words of a command */
@@ -122,6 +128,7 @@ CHECK(MOUNTED);    /* options of what is mounted at the name */
 CHECK(NAME);       /* the name under which the value stands */
 CHECK(NETWORK);    /* the same, of a network */
 CHECK(NETWORK_ID); /* a network, if it is not empty */
+CHECK(NEW_NETWORK); /* the name of a network that is made */
 CHECK(NEW_VOLUME); /* the name of a volume that is made */
 CHECK(NAMESPACE);  /* as PREFIXED, of a mode of a namespace */
 CHECK(NEEDED);     /* a word; NULL where it is missing */
@@ -148,6 +155,7 @@ CHECK(UNLABELLED); /* a switch that puts a container outside of SELinux */
 CHECK(USER);       /* a user and a group, also where they are missing */
 CHECK(VARIABLE);   /* NAME=value */
 CHECK(VOLUME);     /* a volume that has no driver of its own */
+CHECK(VOLUME_LABEL); /* a label of a volume without a name */
 CHECK(WORD);       /* a word */
 #undef CHECK
 
