@@ -212,6 +212,11 @@ def test_a_name_that_is_not_of_the_id(under, maker, swarm, reference):
     target = under("{secrets: [mine], configs: [mine]}")
     response = maker.post(target, "/services/create", spec({list_name: [reference(swarm, "mine")]}))
     assert response.status == 400 and "not found: mine" in response.json()["message"]
+    service = swarm.create(spec({}, Mode={"Replicated": {"Replicas": 0}}))
+    got = swarm.service(service)
+    changed = spec({list_name: [reference(swarm, "mine")]}, Name=got["Spec"]["Name"])
+    response = maker.post(target, f"/services/{service}/update?version={got['Version']['Index']}", changed)
+    assert response.status == 400 and "not found: mine" in response.json()["message"]
     refusal(maker.post(target, "/services/create", spec({list_name: [reference(swarm)]})), "is not allowed")
 
 
