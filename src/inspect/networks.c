@@ -127,6 +127,21 @@ CHECK(HOSTS)
 	}
 }
 
+/*
+ * A swarm takes an id of the host's network, and its beginning, for `host`: what may be one must be
+ * written, unless the policy allows `host`.
+ */
+CHECK(ATTACHMENT)
+{
+	const struct slice word = text_of(value);
+
+	if (word.len == 0 || !word_may_be_network_id(word) || allows(walk, row, SLICE("host"))) {
+		check_NEEDED(walk, row, value);
+	} else if (!set_names(set_of(walk, row->key), word)) {
+		walk_find(walk, row, word, NULL);
+	}
+}
+
 static bool has_elements(const struct json_node *object, const char *name)
 {
 	const struct json_node *list = object == NULL ? NULL : json_member(object, slice_of(name));

@@ -86,6 +86,7 @@ bool walk_redirect(
 	void check_##name(struct walk *walk, const struct row *row, const struct json_node *value)
 CHECK(ARCHIVE);    /* of a query: the path that is copied */
 CHECK(ATTACH);     /* any, if the key allows it */
+CHECK(ATTACHMENT); /* the network of a service; NULL where it is missing */
 CHECK(BIND);       /* of HostConfig.Binds: "source:target:options" */
 CHECK(CAPABILITY); /* a capability */
 CHECK(CLOSED);     /* a value that is allowed only if the key allows anything */

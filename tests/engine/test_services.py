@@ -254,6 +254,20 @@ def test_networks_of_services_by_id(under, maker, swarm):
     assert swarm.service(made)["Spec"]["TaskTemplate"]["Networks"] == [{"Target": network}]
 
 
+def test_the_network_of_the_host_by_id(under, maker, swarm):
+    """Its ids on the node and in the swarm, and their beginnings, stand for it."""
+    on_node = next(one["Id"] for one in swarm.call("GET", "/networks") if one["Name"] == "host")
+    by_name = swarm.service(swarm.create(spec({}, {"Networks": [{"Target": "host"}]}, Mode={"Replicated": {"Replicas": 0}})))
+    in_swarm = by_name["Spec"]["TaskTemplate"]["Networks"][0]["Target"]
+    controls = []
+    for reference in (on_node, on_node[:12], in_swarm, in_swarm[:12]):
+        body = spec({}, {"Networks": [{"Target": reference}]})
+        refusal(maker.post(under(), "/services/create", body), "/TaskTemplate/Networks/0/Target")
+        controls.append(swarm.create(body))
+    for service in controls:
+        assert swarm.task(service)["HostConfig"]["NetworkMode"] == "host"
+
+
 def test_jobs_and_plugins(under, maker, swarm):
     job = {**spec({"Command": ["true"]}), "Mode": {"ReplicatedJob": {"MaxConcurrent": 1, "TotalCompletions": 1}}}
     assert maker.post(under(), "/services/create", job).status == 201

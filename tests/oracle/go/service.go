@@ -6,6 +6,7 @@ package main
 
 import (
 	"reflect"
+	"regexp"
 	"strings"
 	"time"
 )
@@ -200,9 +201,13 @@ type ConfigReferenceOfTask struct {
 
 // ── What must not pass ──────────────────────────────────────────────────────
 
+// A swarm takes the beginning of an id of the host's network for it.
+var beginningOfID = regexp.MustCompile(`^[0-9a-z]+$`)
+
 func attachmentsDanger(attachments []NetworkAttachmentConfig) string {
 	for _, one := range attachments {
-		if isHostNetwork(one.Target) || len(one.DriverOpts) > 0 {
+		id := beginningOfID.MatchString(one.Target) && !oneOf(one.Target, "bridge", "none")
+		if isHostNetwork(one.Target) || id || len(one.DriverOpts) > 0 {
 			return "Networks"
 		}
 	}
@@ -259,7 +264,7 @@ func serviceDanger(service *Service) string {
 
 func narrowAttachments(attachments []NetworkAttachmentConfig) string {
 	for _, one := range attachments {
-		if one.Target != "ci" {
+		if one.Target != "ci" || len(one.DriverOpts) > 0 {
 			return "Networks"
 		}
 	}
@@ -277,6 +282,7 @@ func narrowService(service *Service) string {
 	open, rest := *spec, *service
 	open.Mounts, open.CapabilityAdd = nil, nil
 	rest.TaskTemplate.ContainerSpec = &open
+	rest.Networks, rest.TaskTemplate.Networks = nil, nil
 	labels := map[string]string{}
 	for name, value := range service.Labels {
 		labels[name] = value
@@ -323,8 +329,8 @@ var servicePlaces = map[string]reflect.Type{
 func init() {
 	for name, values := range map[string]sample{
 		"Service.Labels":                     samples["Volume.Labels"],
-		"Service.Networks":                   {[]string{`null`, `[]`, `[{"Target":"ci","Aliases":["db"]}]`}, []string{`[{"Target":"host"}]`, `[{"Target":"ci"},{"target":"container:web"}]`, `[null]`}},
-		"TaskSpec.Networks":                  {[]string{`null`, `[{"Target":"ci"},{"Target":"ci-net","DriverOpts":{}}]`}, []string{`[{"Target":"host"}]`, `[{"Target":"ci","DriverOpts":{"a":"b"}}]`}},
+		"Service.Networks":                   {[]string{`null`, `[]`, `[{"Target":"ci-net","Aliases":["db"]}]`}, []string{`[{"Target":"host"}]`, `[{"Target":"ci-net"},{"target":"container:web"}]`, `[null]`}},
+		"TaskSpec.Networks":                  {[]string{`null`, `[{"Target":"ci-net"},{"Target":"ci-net","DriverOpts":{}}]`}, []string{`[{"Target":"host"}]`, `[{"Target":"72e090534222"}]`, `[{"Target":"ci-net","DriverOpts":{"a":"b"}}]`}},
 		"TaskSpec.Runtime":                   {[]string{`""`, `"container"`}, []string{`"plugin"`, `"attachment"`, `"Container"`}},
 		"TaskSpec.PluginSpec":                {[]string{`null`}, []string{`{}`, `{"Remote":"a/b"}`}},
 		"TaskSpec.LogDriver":                 {[]string{`null`, `{}`, `{"Name":"json-file","Options":{"max-size":"1m"}}`}, []string{`{"Name":"syslog"}`, `{"Options":{"gelf-address":"udp://192.0.2.1"}}`}},
@@ -348,7 +354,7 @@ func init() {
 		"SeccompOpts.Mode":                   {[]string{`""`, `"default"`}, []string{`"unconfined"`, `"custom"`, `"Default"`}},
 		"SeccompOpts.Profile":                {[]string{`null`, `""`, `"e30="`}, nil},
 		"AppArmorOpts.Mode":                  {[]string{`""`, `"default"`}, []string{`"disabled"`}},
-		"NetworkAttachmentConfig.Target":     {[]string{`"ci"`}, []string{`"host"`, `"container:web"`}},
+		"NetworkAttachmentConfig.Target":     {[]string{`"ci-net"`}, []string{`"host"`, `"container:web"`}},
 		"NetworkAttachmentConfig.DriverOpts": {closedMap, []string{`{"a":"b"}`}},
 	} {
 		samples[name] = values
