@@ -201,7 +201,8 @@ def names(operations: list[Operation]) -> str:
 
 def inner_fields(tables: Tables, operation: Operation) -> list[str]:
     """Where the object of an operation stands in another one: its fields are not listed twice."""
-    return [f"/{field.name}" for fields in tables.objects.values() for field in fields if field.type == operation.object]
+    return [f"/{field.name}" for fields in tables.objects.values() for field in fields
+            if field.type == operation.object and field.type in tables.objects]
 
 
 def text_of(tables: Tables) -> str:

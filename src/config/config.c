@@ -119,16 +119,16 @@ static int check_workspace(struct reader *reader)
 	const struct config *config = reader->config;
 	struct slice rest = slice_of(config->workspace != NULL ? config->workspace : "");
 	const struct slice socket = slice_of(config->socket_path);
-	struct slice path;
+	struct slice directory;
 
-	while (rest.len > 0 && slice_next(&rest, ',', &path)) {
-		path = slice_trim(path);
-		path.len -= slice_ends_with(path, SLICE("/"));
-		if (path_is_below(socket, path) || path_holds_engine(path)) {
+	while (rest.len > 0 && slice_next(&rest, ',', &directory)) {
+		directory = slice_trim(directory);
+		directory.len -= slice_ends_with(directory, SLICE("/"));
+		if (path_is_below(socket, directory) || path_holds_engine(directory)) {
 			return fault_set(reader->error, NOWHERE,
 			        "%s: '%s' is not accepted: the Engine's socket is there: whoever "
 			        "mounts it is root on the host",
-			        config->workspace_option, text_show(path).text);
+			        config->workspace_option, text_show(directory).text);
 		}
 	}
 	return 0;

@@ -243,6 +243,17 @@ static bool enter_scope(struct looking *looking)
 
 /* ── The blocks ──────────────────────────────────────────────────────────── */
 
+/* Some operations look into a body only where there is one; what is stamped must be there. */
+static bool reads_body(const struct looking *looking)
+{
+	const struct inspection *inspection = looking->inspection;
+	const bool stamps = inspection->scoping != NULL && scope_stamps_body(inspection->scoping);
+
+	return inspect_operation_reads_body(inspection->operation) &&
+	       (stamps || inspect_operation_needs_body(inspection->operation) ||
+	               http_has_body(looking->decision->head));
+}
+
 /* What the head says: the query, and of the body what it is. False: the decision is made. */
 static bool check_request(struct looking *looking)
 {
@@ -250,16 +261,15 @@ static bool check_request(struct looking *looking)
 	struct gate_decision *decision = looking->decision;
 	struct inspect_memory *memory = looking->question->memory;
 	const bool reads_query = inspect_operation_reads_query(operation);
-	const bool reads_body = inspect_operation_reads_body(operation);
-	const enum http_error error = reads_body ? http_check_json(decision->head) : HTTP_OK;
+	const char *problem = reads_body(looking) ? http_json_problem(decision->head) : NULL;
 
 	if (reads_query && memory == NULL) {
 		decision->action = GATE_NEED_MEMORY;
 		return false;
 	}
 	const bool readable = inspect_request(operation, decision->request, looking->findings);
-	if (readable && error != HTTP_OK) {
-		findings_add(looking->findings, SLICE("head"), http_error_text(error));
+	if (readable && problem != NULL) {
+		findings_add(looking->findings, SLICE("head"), problem);
 	} else if (readable && reads_query) {
 		inspect_query(operation, decision->request, decision->head->query, memory,
 		        looking->findings);
@@ -280,7 +290,7 @@ static void inspect(struct looking *looking)
 	if (!check_request(looking)) {
 		return;
 	}
-	if (!inspect_operation_reads_body(operation)) {
+	if (!reads_body(looking)) {
 		(void)settle(looking); /* of what the query names */
 		return;
 	}
@@ -332,6 +342,43 @@ static void look_inside(const struct inspection *inspection, const struct gate_q
 	}
 }
 
+/* ── The response ────────────────────────────────────────────────────────── */
+
+/* Whether a list of processes has the columns that it has by default: `ps -ef`. */
+static bool is_usual(struct slice name, struct slice value)
+{
+	if (slice_equal(name, SLICE("ps_args"))) {
+		return value.len == 0 || slice_equal(value, SLICE("-ef"));
+	}
+	return slice_equal(name, SLICE("stream")) || slice_equal(name, SLICE("delay"));
+}
+
+static bool lists_as_usual(struct slice query)
+{
+	char memory[64];
+	struct slice name;
+	struct slice value;
+
+	while (query.len > 0) {
+		struct text text = text_over(memory, sizeof(memory));
+		if (!docker_next_parameter(&query, &text, &name, &value)) {
+			return query.len == 0;
+		}
+		if (!is_usual(name, value)) {
+			return false;
+		}
+	}
+	return true;
+}
+
+static void redact(struct gate_decision *decision)
+{
+	decision->redaction = policy_redaction(decision->policy, decision->request->served_id);
+	if (UNLIKELY(decision->redaction != NULL)) {
+		decision->top_as_usual = lists_as_usual(decision->head->query);
+	}
+}
+
 /* ── Their order ─────────────────────────────────────────────────────────── */
 
 /* All that can be said of a whole head. */
@@ -368,6 +415,7 @@ static void decide(const struct gate_config *config, const struct gate_question 
 	        !decision->verdict.observed) {
 		look_inside(inspection, question, scratch, decision);
 	}
+	redact(decision);
 }
 
 struct gate_decision gate_decide(const struct gate_config *config,

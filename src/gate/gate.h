@@ -11,6 +11,7 @@
  *     judge   the policy                                              policy/
  *     scope   whose object it is, and lists of objects                scope/
  *     inspect query and body, if the policy looks into them           inspect/
+ *     redact  what is hidden in the response, if it is forwarded      redact/
  *
  * Serving, `explain` and `convert` call this function; the order is nowhere else.
  *
@@ -80,8 +81,9 @@ struct gate_decision {
 	struct verdict verdict;               /* of `policy` */
 	const struct findings *findings;      /* what a block or the scope denies; NULL: nothing */
 	const struct scope *scope;            /* of the policy; NULL: none */
-	struct scope_object
-	        object;    /* of NEED_LOOKUP and of NOT_FOUND: it is not there for the client */
+	struct scope_object object;           /* of NEED_LOOKUP, and of NOT_FOUND */
+	const struct redaction *redaction;    /* what is hidden in the response; NULL: nothing */
+	bool top_as_usual; /* the response lists processes as redactor_begin() says */
 	struct slice body; /* what is sent in place of the body; ptr NULL: what was received */
 };
 

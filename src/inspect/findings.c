@@ -194,20 +194,12 @@ static void add_words(const struct findings *findings, int key, struct text *tex
 	text_add(text, SLICE("]"));
 }
 
-/* Sources below which containers can write and bind: see follows_links() in block.c. */
-static bool opens_links(const struct findings *findings, unsigned key)
-{
-	return key == KEY_CREATE_bind_below ||
-	       (key == KEY_CREATE_bind_sources &&
-	               findings->constraints->sets[KEY_CREATE_bind_below].any);
-}
-
 static bool opens_root(const struct findings *findings)
 {
 	for (unsigned i = 0; i < kept(findings); i++) {
-		const unsigned key = (unsigned)findings->list[i].key;
-		if (opens_links(findings, key) ||
-		        key_opens_root(key, word_of(&findings->list[i]))) {
+		const struct finding *finding = &findings->list[i];
+		if (key_opens_root(
+		            findings->constraints, (unsigned)finding->key, word_of(finding))) {
 			return true;
 		}
 	}

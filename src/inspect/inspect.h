@@ -92,6 +92,8 @@ const struct inspect_operation *inspect_operation_of(unsigned id);
 enum inspect_block inspect_operation_block(const struct inspect_operation *operation);
 /* What a block looks into. Neither: it covers the operation, because of what that acts on. */
 bool inspect_operation_reads_body(const struct inspect_operation *operation);
+/* Of one that reads it: a request without a body is refused. */
+bool inspect_operation_needs_body(const struct inspect_operation *operation);
 bool inspect_operation_reads_query(const struct inspect_operation *operation);
 
 /* ── Findings ────────────────────────────────────────────────────────────── */

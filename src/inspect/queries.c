@@ -110,7 +110,7 @@ CHECK(TAG)
 /* Without a name, the image has only its id. */
 CHECK(COMMIT)
 {
-	if (parameter_of(walk, &tag_row, "repo").len > 0) {
+	if (value->text.len > 0) {
 		check_TAG(walk, row, value);
 	}
 }

@@ -34,6 +34,11 @@ static const struct row *const begins[OBJECT_COUNT + 1] = {
         [OBJECT_COUNT] = rows + ARRAY_LEN(rows),
 };
 
+static bool is_object(enum type type)
+{
+	return (unsigned)type < OBJECT_COUNT;
+}
+
 struct inspect_operation {
 	const char *name;
 	enum inspect_block block;
@@ -69,6 +74,11 @@ enum inspect_block inspect_operation_block(const struct inspect_operation *opera
 bool inspect_operation_reads_body(const struct inspect_operation *operation)
 {
 	return operation->row.type != TYPE_UNREAD;
+}
+
+bool inspect_operation_needs_body(const struct inspect_operation *operation)
+{
+	return is_object(operation->row.type);
 }
 
 bool inspect_operation_reads_query(const struct inspect_operation *operation)
@@ -165,8 +175,8 @@ static void add_pointer(const struct walk *walk, struct text *text)
 	for (unsigned i = 1; i < walk->depth; i++) {
 		add_step(text, frames[i - 1].node, frames[i].node);
 	}
-	if (walk->absent.ptr != NULL) {
-		add_token(text, walk->absent);
+	if (walk->member.ptr != NULL) {
+		add_token(text, walk->member);
 	} else if (walk->depth > 0) {
 		add_step(text, frames[walk->depth - 1].node, walk->at);
 	}
@@ -258,11 +268,6 @@ void walk_refer_container(struct walk *walk, const struct json_node *value, stru
 
 /* ── The walk ────────────────────────────────────────────────────────────── */
 
-static bool is_object(enum type type)
-{
-	return (unsigned)type < OBJECT_COUNT;
-}
-
 /* A text, or a list of texts. */
 static bool are_texts(const struct json_node *value)
 {
@@ -350,9 +355,9 @@ static void check_absent(struct walk *walk, enum object object, const struct jso
 		}
 		const struct json_node *member = json_member(node, row->name);
 		if (member == NULL || member->type == JSON_NULL) {
-			walk->absent = row->name;
+			walk->member = row->name;
 			row->check(walk, row, NULL);
-			walk->absent = (struct slice){NULL, 0};
+			walk->member = (struct slice){NULL, 0};
 		}
 	}
 }
@@ -625,7 +630,7 @@ struct slice inspect_body(const struct inspect_operation *operation,
 		text_add(&text, body);
 		return text_slice(&text);
 	}
-	if (document.nodes->type != JSON_OBJECT) {
+	if (document.nodes->type != JSON_OBJECT && is_object(operation->row.type)) {
 		findings_add(findings, SLICE("body"), "must be an object");
 	} else {
 		walk_all(&walk, &operation->row, document.nodes);

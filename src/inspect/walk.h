@@ -62,7 +62,7 @@ struct walk {
 	bool update;            /* the body changes a container: what it does not name stays */
 	struct findings *findings;
 	const struct json_node *at; /* the value that is looked at */
-	struct slice absent;        /* name of a field that is missing; ptr NULL: `at` is there */
+	struct slice member;        /* of `at`, which may be missing; ptr NULL: `at` itself */
 	struct json_node *nodes;    /* of the document; only walk_redirect() changes them */
 	struct text redirected;     /* texts that replace others */
 	struct scope_view *view;    /* of the objects that the body names */
@@ -106,6 +106,7 @@ CHECK(CAPABILITY); /* a capability */
 CHECK(CLOSED);     /* a value that is allowed only if the key allows anything */
 CHECK(COMMAND);    /* words of a command */
 CHECK(COMMIT);     /* of a query: the name that the new image gets */
+CHECK(COMMITTED);  /* of a body: the configuration of the new image */
 CHECK(CONFIG_ID);  /* a config of a swarm */
 CHECK(CONTAINER);  /* a name of a container, before a mode */
 CHECK(CREATION);   /* HostConfig, or NULL: what must be there */

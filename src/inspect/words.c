@@ -43,7 +43,7 @@ static void check_user_alone(struct walk *walk, const struct row *row, struct sl
 	const struct slice user = slice_between(word.ptr, colon);
 	for (unsigned i = 0; i < set->count; i++) {
 		struct slice pattern = set->patterns[i];
-		if (slice_skip(&pattern, SLICE("!")) && glob_fits(pattern, user)) {
+		if (slice_skip(&pattern, SLICE("!")) && slice_fits(pattern, user)) {
 			walk_find(walk, row, user, NULL);
 			return;
 		}
@@ -267,4 +267,33 @@ CHECK(UNLABELLED)
 	if (value->type == JSON_TRUE) {
 		require_word(walk, row, SLICE("label=disable"));
 	}
+}
+
+/* A list or a map that is empty changes nothing. */
+static bool changes_nothing(const struct json_node *value)
+{
+	const bool container = value->type == JSON_ARRAY || value->type == JSON_OBJECT;
+
+	return container ? json_first(value) == NULL : is_empty(value);
+}
+
+CHECK(COMMITTED)
+{
+	static const struct row changes_row = {.key = KEY_IMAGE_changes, .fine = ""};
+
+	if (set_of(walk, KEY_IMAGE_changes)->any || value->type == JSON_NULL) {
+		return;
+	}
+	if (value->type != JSON_OBJECT) {
+		walk_find(walk, row, SLICE(""), "must be an object");
+		return;
+	}
+	for (const struct json_node *at = json_first(value); at != NULL;
+	        at = json_next(value, at)) {
+		walk->member = at->name;
+		if (!changes_nothing(at)) {
+			walk_find(walk, &changes_row, SLICE(""), NULL);
+		}
+	}
+	walk->member = (struct slice){NULL, 0};
 }

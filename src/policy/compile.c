@@ -18,6 +18,7 @@ struct visit {
 struct walk {
 	struct policy *root; /* which is compiled */
 	struct order order;
+	struct redact_wishes wishes;                      /* of all */
 	const struct policy *owners[INSPECT_BLOCK_COUNT]; /* of the blocks that hold */
 	struct visit stack[POLICY_DEPTH_MAX];
 	unsigned depth;
@@ -88,6 +89,12 @@ static int enter(
 		        POLICY_DEPTH_MAX, policy->name);
 	}
 	policy->seen_by = walk->root;
+	if (policy->wishes != NULL && redact_unite(&walk->wishes, policy->wishes) < 0) {
+		return fault_set(error, place,
+		        "policy '%s' has more than %d patterns for labels in 'redact', with those "
+		        "it extends",
+		        walk->root->name, REDACT_LABELS_MAX);
+	}
 	for (const struct rule *rule = policy->rules; rule != NULL; rule = rule->next) {
 		if (walk->order.count == POLICY_RULES_MAX) {
 			return fault_set(error, place,
@@ -369,6 +376,30 @@ static const struct inspection *make_inspections(const struct policy *policy, st
 	return inspections;
 }
 
+/* What is hidden for every id. Without memory, the arena remembers it. */
+static const struct redaction *make_redactions(
+        struct policy *policy, const struct redact_wishes *wishes, struct arena *arena)
+{
+	struct redact_plan *plan = wishes->kinds == 0 ? NULL : arena_take(arena, sizeof(*plan));
+	struct redaction *redactions =
+	        plan == NULL ? NULL : arena_take(arena, docker_id_count() * sizeof(redactions[0]));
+
+	if (redactions == NULL) {
+		return NULL;
+	}
+	plan->wishes = *wishes;
+	redact_plan_make(plan);
+	policy->plan = plan;
+	for (unsigned id = 0; id < docker_id_count(); id++) {
+		const struct docker_endpoint *endpoint = docker_endpoint(id);
+		const bool reads = endpoint == NULL || (endpoint->traits & DOCKER_WRITE) == 0;
+		if (!redaction_of(plan, docker_operation_name(id), reads, &redactions[id])) {
+			redactions[id].plan = NULL;
+		}
+	}
+	return redactions;
+}
+
 int policy_compile(struct policy *policy, char error[FAULT_MAX])
 {
 	struct walk walk = {.root = policy};
@@ -386,6 +417,7 @@ int policy_compile(struct policy *policy, char error[FAULT_MAX])
 	policy->steps = make_table(&walk.order, scratch, &policy->set->arena);
 	policy_scratch_free(scratch);
 	policy->inspections = make_inspections(policy, &policy->set->arena);
+	policy->redactions = make_redactions(policy, &walk.wishes, &policy->set->arena);
 	if (policy->steps != NULL) {
 		policy_find_alternatives(policy);
 	}

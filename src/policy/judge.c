@@ -72,6 +72,18 @@ struct verdict policy_judge(const struct policy *policy, const struct docker_req
 	return judge_as(policy, request->served_id, request, scratch);
 }
 
+const struct redaction *policy_redaction(const struct policy *policy, unsigned id)
+{
+	const struct redaction *redactions = policy->redactions;
+
+	return redactions == NULL || redactions[id].plan == NULL ? NULL : &redactions[id];
+}
+
+const struct redact_wishes *policy_wishes(const struct policy *policy)
+{
+	return policy->plan == NULL ? NULL : &policy->plan->wishes;
+}
+
 const struct inspection *policy_inspection(const struct policy *policy, unsigned id)
 {
 	const struct inspection *inspections = policy->inspections;

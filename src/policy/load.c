@@ -311,6 +311,25 @@ static int read_scope(void *context, const struct yaml_node *node)
 	return 0;
 }
 
+static int read_redact(void *context, const struct yaml_node *node)
+{
+	struct reader *reader = context;
+	struct words kinds;
+
+	if (read_words(node, &kinds, "a list of what is hidden in answers, such as env",
+	            "what is hidden in answers, such as env", reader->error) < 0) {
+		return -EINVAL;
+	}
+	for (unsigned i = 0; i < kinds.count; i++) {
+		const struct place place = {node->place.file, kinds.lines[i]};
+		if (policy_redact(reader->policy, slice_of(kinds.words[i]), place, reader->error) <
+		        0) {
+			return -EINVAL;
+		}
+	}
+	return 0;
+}
+
 static const struct yaml_key policy_keys[] = {
         {"description", read_prose},
         {"costs", read_costs},
@@ -322,7 +341,7 @@ static const struct yaml_key policy_keys[] = {
         {"build", read_build},
         {"image", read_image},
         {"scope", read_scope},
-        {"redact", NULL},
+        {"redact", read_redact},
 };
 
 static int read_policy(struct policy *policy, const struct yaml_node *body, char error[FAULT_MAX])

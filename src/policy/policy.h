@@ -20,6 +20,7 @@
 #include "docker/docker.h"
 #include "inspect/inspect.h"
 #include "scope/scope.h"
+#include "redact/redact.h"
 
 enum {
 	POLICY_NAME_MAX = 64,    /* bytes */
@@ -70,6 +71,18 @@ struct inspection {
  * that it extends, for all operations that they allow. The policy must be compiled.
  */
 const struct inspection *policy_inspection(const struct policy *policy, unsigned id);
+/*
+ * What is hidden in the answers of an operation; NULL: nothing. It is what the policy asks for
+ * together with all policies that it extends. The policy must be compiled.
+ */
+const struct redaction *policy_redaction(const struct policy *policy, unsigned id);
+/* The same for all operations: what was asked for. NULL: nothing. */
+const struct redact_wishes *policy_wishes(const struct policy *policy);
+/*
+ * Append the operations that the policy allows, and whose answers may show what it hides elsewhere,
+ * because they are bytes of programs, files and logs. The policy must be compiled.
+ */
+void policy_add_unredacted(const struct policy *policy, struct text *text);
 /* Whether a block constrains the operation, or what the operation acts on. */
 bool policy_covers(const struct policy *policy, unsigned id);
 /* The scope, with the labels of the policies that it extends; NULL: none. */
@@ -230,6 +243,9 @@ void policy_constrain(
 void policy_scope_to(struct policy *policy, const struct scope *scope);
 /* create: any: no block of that kind holds, whatever the policies have that it extends. */
 void policy_lift(struct policy *policy, enum inspect_block block);
+/* Hide what one word of `redact:` says, in answers: "env". */
+int policy_redact(struct policy *policy, struct slice word, struct place place,
+        char error[FAULT_MAX]) MUST_USE;
 /* mode: observe: denied requests are forwarded and recorded. */
 void policy_observe(struct policy *policy);
 /* `text` is the rule in messages: "allow: [container.*]", "CONTAINERS=1". */

@@ -131,6 +131,39 @@ void policy_add_root(const struct policy *policy, unsigned most, struct text *te
 	add_root_keys(policy, text, start);
 }
 
+/* Whether the policy allows an operation whose answers it cannot redact. */
+static bool is_unredacted(const struct policy *policy, unsigned id)
+{
+	const struct docker_endpoint *endpoint = docker_endpoint(id);
+
+	return endpoint != NULL && policy_grant_of(policy, id) != POLICY_NEVER &&
+	       redact_answer_of(endpoint->operation, (endpoint->traits & DOCKER_WRITE) == 0) ==
+	               REDACT_BYTES;
+}
+
+static bool is_told(const struct policy *policy, unsigned id)
+{
+	for (unsigned i = 0; i < id; i++) {
+		if (is_unredacted(policy, i) &&
+		        strcmp(docker_operation_name(i), docker_operation_name(id)) == 0) {
+			return true;
+		}
+	}
+	return false;
+}
+
+void policy_add_unredacted(const struct policy *policy, struct text *text)
+{
+	const size_t start = text->len;
+
+	for (unsigned id = 0; id < docker_endpoint_count; id++) {
+		if (is_unredacted(policy, id) && !is_told(policy, id)) {
+			text_add(text, text->len > start ? SLICE(", ") : SLICE(""));
+			text_add(text, slice_of(docker_operation_name(id)));
+		}
+	}
+}
+
 /* ── Rules ───────────────────────────────────────────────────────────────── */
 
 static bool is_tried(const struct policy *policy, const struct rule *rule)

@@ -11,6 +11,7 @@
 #include "session/snapshot.h"
 
 struct lookup;
+struct rewriting;
 
 enum {
 	EXCHANGE_PROTOCOL_MAX = 32, /* bytes of an Upgrade that is forwarded; a longer one is not */
@@ -18,10 +19,12 @@ enum {
 };
 
 struct exchange {
-	struct adoption *adoption; /* of the snapshot by which the request was judged */
-	unsigned traits;           /* of the operation: enum docker_trait */
-	bool upgrade;              /* Upgrade was forwarded, as `protocol` */
-	bool to_head;              /* the method is HEAD */
+	struct adoption *adoption;         /* of the snapshot by which the request was judged */
+	const struct redaction *redaction; /* what the response hides; NULL: nothing */
+	struct rewriting *rewriting;       /* of the body of the response; NULL: it is relayed */
+	unsigned traits;                   /* of the operation: enum docker_trait */
+	bool upgrade;                      /* Upgrade was forwarded, as `protocol` */
+	bool to_head;                      /* the method is HEAD */
 	bool safe;          /* GET or HEAD, and the operation only reads: may be sent again */
 	bool keep_client;   /* the client's connection stays open after it */
 	bool keep_engine;   /* the Engine's connection stays open after it */
@@ -29,6 +32,7 @@ struct exchange {
 	bool end_told;      /* the client's end was passed on to the Engine */
 	bool dialled_again; /* the request was sent again once */
 	bool gathered;      /* the whole body was read, and stands behind the head */
+	bool top_as_usual;  /* of `redaction`: redactor_begin() */
 	bool probe;         /* GET /health: the response says whether a connection can be had */
 	/* Bytes before the buffer's `ready` that are the whole request, or 0. */
 	uint32_t replay_len;

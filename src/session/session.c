@@ -57,6 +57,7 @@ void session_record(struct session *session)
 	}
 	audit_write(&session->worker->audit, &exchange->record, &session->caller);
 	session_end_lookup(session);
+	session_end_rewriting(session);
 	worker_leave(session->worker, exchange->adoption);
 	pool_give(&session->worker->exchange_pool, exchange);
 	session->exchange = NULL;

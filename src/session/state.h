@@ -9,6 +9,7 @@
 #ifndef SESSION_STATE_H
 #define SESSION_STATE_H
 
+#include "redact/redact.h"
 #include "session/exchange.h"
 #include "session/worker.h"
 
@@ -153,6 +154,28 @@ size_t session_lookup_size(void);
 enum next session_step_reply(struct session *session);
 enum next session_step_relay(struct session *session);
 enum next session_step_drain(struct session *session);
+
+/* ── rewriting.c: a response that is redacted ────────────────────────────── */
+
+/* The body of a response on its way through the redactor, and what goes out in its place. */
+struct rewriting {
+	struct redactor redactor;
+	struct flow out; /* of `out` only the buffer is in use */
+	size_t head_len; /* bytes of the head without its framing */
+	bool held;       /* nothing of the response was sent yet */
+	bool bare;       /* the client knows no chunks */
+	bool ended;      /* the body is whole */
+};
+
+/* Whether the response, whose head was parsed, has something of exchange->redaction to hide. */
+bool session_redacts(const struct session *session, const struct http_response *response);
+/* Take the head of the response, and continue in RELAY. */
+enum next session_begin_rewriting(struct session *session, struct http_response *response);
+/* As flow_move() of the response. */
+enum flow_result session_rewrite(struct session *session);
+/* Whether a local response may still take the place of the Engine's. */
+bool session_holds_response(const struct session *session);
+void session_end_rewriting(struct session *session);
 
 /* ── tunnel.c: raw bytes ─────────────────────────────────────────────────── */
 

@@ -30,6 +30,7 @@ struct worker {
 	struct list sessions;
 	struct pool session_pool;
 	struct pool exchange_pool;
+	struct pool rewriting_pool;
 	struct flow_lender lender;
 	struct upstream upstream;
 	struct audit audit;

@@ -1037,6 +1037,31 @@ def test_what_an_exec_may_be(under, maker, name):
     assert said is None or output == said
 
 
+COMMITTING = POLICY + "    image: {{tag: ['inside/*'], changes: false}}\n"
+
+
+def test_a_commit_changes_no_configuration(cli, under, maker, direct):
+    """What an image says, each container of it gets: labels that a create block takes away, and more."""
+    container = maker.made(direct, quiet({}))
+    target, name = under(text=COMMITTING), f"inside/{maker.name()}"
+    try:
+        cli.ok(target.docker_host, "commit", container, name)
+        done = cli.run(target.docker_host, "commit", "--change", "LABEL docker-socket-proxy.owner=me", container, name)
+        assert done.status != 0 and b"image.changes" in done.err
+        path = f"/v1.41/commit?container={container}&repo={name}"
+        body = {"Labels": {"docker-socket-proxy.owner": "me"}, "Env": ["LD_PRELOAD=/x"]}
+        refusal(maker.post(target, path, body), "/Labels", "/Env", "image.changes")
+        refusal(maker.post(target, f"{path}&changes=USER%200", {}), "?changes")
+        assert "docker-socket-proxy.owner" not in (maker.get(f"/images/{name}/json")["Config"]["Labels"] or {})
+        assert maker.post(target, path, b"null").status == 201
+        # The control: the container has the label, though its create does not name it.
+        assert maker.post(direct, path, body).status == 201
+        made = maker.made(under(), {**quiet({}), "Image": name})
+        assert maker.container(made)["Config"]["Labels"] == body["Labels"]
+    finally:
+        maker.leftovers.append(f"/images/{name}?force=1")
+
+
 def tar_with(*members: tarfile.TarInfo | tuple[str, bytes]) -> bytes:
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as tar:

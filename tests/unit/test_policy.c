@@ -630,8 +630,11 @@ static void mistakes_in_rules_are_named(void **state)
 	        {"extends: [zzzzzzzz]",
 	                "test.yaml:1: no policy or preset is called 'zzzzzzzz'; --help lists the "
 	                "presets"},
-	        {"redact: []",
-	                "test.yaml:1: 'redact' in a policy is not supported by this version"},
+	        {"redact: []", "test.yaml:1: 'redact' is a list of what is hidden in answers, such "
+	                       "as env; found an empty list"},
+	        {"redact: [env,\n  label:x]",
+	                "test.yaml:2: 'label:x' is not accepted in 'redact': give env, args, "
+	                "labels:PATTERN, mounts, options, tokens"},
 	        {"build: {remote: maybe}",
 	                "test.yaml:1: 'remote' is one of false true; found 'maybe'"},
 	        {"scope: {}", "test.yaml:1: a scope needs a label, such as {labels: {team: ci}}, or {owner: "
