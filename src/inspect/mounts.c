@@ -152,6 +152,15 @@ CHECK(BIND)
 	check_bind_options(walk, rest);
 }
 
+static bool is_local(const struct json_node *driver)
+{
+	const struct json_node *options = json_member(driver, SLICE("Options"));
+	const struct slice name = text_of(json_member(driver, SLICE("Name")));
+
+	return (options == NULL || options->size == 1) &&
+	       (name.len == 0 || slice_equal(name, SLICE("local")));
+}
+
 /* A volume of a scope is made before the container, without a driver of its own. */
 static void check_volume_driver(struct walk *walk, const struct json_node *mount)
 {
@@ -159,7 +168,7 @@ static void check_volume_driver(struct walk *walk, const struct json_node *mount
 	const struct json_node *driver =
 	        options == NULL ? NULL : json_member(options, SLICE("DriverConfig"));
 
-	if (walk->view != NULL && driver != NULL && driver->size > 1) {
+	if (walk->view != NULL && driver != NULL && !is_local(driver)) {
 		walk_find_in(walk, &keyless_row, "VolumeOptions", (struct slice){"", 0},
 		        "has a driver: under a scope, make the volume first");
 	}

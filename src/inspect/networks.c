@@ -17,10 +17,109 @@ CHECK(NAMESPACE)
 }
 
 /* Three networks are everybody's: each Engine has them, without labels. */
+static bool is_everybodys(struct slice network)
+{
+	return network.len == 0 || container_of_mode(network).len > 0 ||
+	       word_is_in(network, "default bridge host none");
+}
+
 static void refer_network(struct walk *walk, struct slice network)
 {
-	if (container_of_mode(network).len == 0 && !word_is_in(network, "bridge host none")) {
+	if (!is_everybodys(network)) {
 		walk_refer(walk, SCOPE_NETWORK, network);
+	}
+}
+
+/*
+ * The Engine looks for the networks of a container by name, again at each start: another one of
+ * that name may be there then. NetworkID of an endpoint counts before its name. ptr NULL: the
+ * network is named by its id already, or none needs to be.
+ */
+static struct slice id_to_pin(struct walk *walk, struct slice network)
+{
+	struct slice id = {"", 0};
+
+	if (walk->view == NULL || is_everybodys(network) ||
+	        walk_look(walk, SCOPE_NETWORK, network, &id) != SCOPE_OWN ||
+	        slice_starts_with(id, network)) {
+		return (struct slice){NULL, 0};
+	}
+	return id;
+}
+
+static void add_id(struct slice id, struct text *text)
+{
+	text_add(text, SLICE("\"NetworkID\":"));
+	json_write_text(id, text);
+}
+
+/* The endpoint of a network gets the id of the network. */
+static void pin_endpoint(struct walk *walk, const struct row *row, const struct json_node *endpoint)
+{
+	const struct slice id = id_to_pin(walk, endpoint->name);
+	const struct json_node *member =
+	        endpoint->type == JSON_OBJECT ? json_member(endpoint, SLICE("NetworkID")) : NULL;
+	char memory[2 * SCOPE_ID_MAX];
+	struct text text = text_over(memory, sizeof(memory));
+
+	if (id.ptr == NULL || text_of(member).len > 0) {
+		return;
+	}
+	add_id(id, &text);
+	if (member != NULL) {
+		walk->nodes[member - walk->nodes].type = JSON_STRING;
+	}
+	if (member != NULL ? !walk_redirect(walk, member, SLICE(""), id, SLICE(""))
+	                   : !walk_add(walk, endpoint, text_slice(&text))) {
+		walk_find(walk, row, endpoint->name, "is one network too many in this body");
+	}
+}
+
+/* Append `"NetworkingConfig":{"EndpointsConfig":{"NAME":{"NetworkID":"ID"}}}` from a level on. */
+static void add_endpoint(unsigned level, struct slice network, struct slice id, struct text *text)
+{
+	if (level == 0) {
+		text_add(text, SLICE("\"NetworkingConfig\":{"));
+	}
+	if (level <= 1) {
+		text_add(text, SLICE("\"EndpointsConfig\":{"));
+	}
+	json_write_text(network, text);
+	text_add(text, SLICE(":{"));
+	add_id(id, text);
+	text_add(text, (struct slice){"}}}", 3 - level});
+}
+
+/* The network of NetworkMode has an endpoint even if the body names none. */
+static void pin_mode(struct walk *walk, const struct row *row, struct slice network)
+{
+	static const char *const names[] = {"NetworkingConfig", "EndpointsConfig"};
+	const struct slice id = id_to_pin(walk, network);
+	const struct json_node *at = walk->frames[0].node;
+	char memory[4 * SCOPE_ID_MAX];
+	struct text text = text_over(memory, sizeof(memory));
+	unsigned level = 0;
+
+	if (id.ptr == NULL || walk->frames[0].row->type != TYPE_CONTAINER) {
+		return;
+	}
+	while (level < ARRAY_LEN(names) && at->type == JSON_OBJECT) {
+		const struct json_node *member = json_member(at, slice_of(names[level]));
+		if (member == NULL) {
+			break;
+		}
+		at = member;
+		level++;
+	}
+	for (const struct json_node *each = json_first(at);
+	        level == ARRAY_LEN(names) && each != NULL; each = json_next(at, each)) {
+		if (slice_equal(each->name, network)) {
+			return; /* pinned by its own endpoint */
+		}
+	}
+	add_endpoint(level, network, id, &text);
+	if (text.overflow || !walk_add(walk, at, text_slice(&text))) {
+		walk_find(walk, row, network, "is one network too many in this body");
 	}
 }
 
@@ -42,6 +141,7 @@ static void require_network(struct walk *walk, const struct row *row, struct sli
 CHECK(MODE)
 {
 	require_network(walk, row, text_of(value));
+	pin_mode(walk, row, text_of(value));
 	walk_refer_container(walk, value, container_of_mode(text_of(value)));
 }
 
@@ -132,6 +232,7 @@ CHECK(MEMBER)
 CHECK(NETWORK)
 {
 	require_network(walk, row, value->name);
+	pin_endpoint(walk, row, value);
 }
 
 /*

@@ -219,6 +219,20 @@ bool walk_redirect(struct walk *walk, const struct json_node *value, struct slic
 	return !walk->redirected.overflow;
 }
 
+bool walk_add(struct walk *walk, const struct json_node *object, struct slice members)
+{
+	const size_t start = walk->members.len;
+
+	text_add(&walk->members, members);
+	if (walk->members.overflow || walk->addition_count == WALK_ADDITIONS_MAX) {
+		return false;
+	}
+	walk->nodes[object - walk->nodes].type = JSON_OBJECT;
+	walk->additions[walk->addition_count++] =
+	        (struct json_addition){object, slice_behind(text_slice(&walk->members), start)};
+	return true;
+}
+
 /* ── References ──────────────────────────────────────────────────────────── */
 
 enum scope_answer walk_look(
@@ -586,26 +600,23 @@ void inspect_query(const struct inspect_operation *operation, const struct docke
 }
 
 /* The labels of the scope go into the document. */
-static void write_document(struct json_node *root, struct inspect_memory *memory,
-        struct findings *findings, struct text *text)
+static void stamp(struct walk *walk, struct json_node *root)
 {
-	const struct scope_view *view = findings->view;
-	struct text members = text_over(memory->members, sizeof(memory->members));
-	struct json_addition additions[SCOPE_STAMPS_MAX];
+	const struct scope_view *view = walk->view;
 	char place[INSPECT_POINTER_MAX];
 	struct text pointer = text_over(place, sizeof(place));
 	unsigned count = 0;
 
-	const char *problem = root->type == JSON_OBJECT && view != NULL && !view->observes &&
-	                                      scope_stamps_body(view->operation)
-	                              ? scope_stamp_body(view->scope, view->operation, root,
-	                                        &members, additions, &count, &pointer)
-	                              : NULL;
-	if (problem != NULL) {
-		findings_add(findings, text_slice(&pointer), problem);
+	if (view == NULL || view->observes || !scope_stamps_body(view->operation)) {
+		return;
 	}
-	json_write_with(root, additions, count, text);
-	ASSERT(!text->overflow && !members.overflow);
+	ASSERT(walk->addition_count + SCOPE_STAMPS_MAX <= WALK_ADDITIONS_MAX);
+	const char *problem = scope_stamp_body(view->scope, view->operation, root, &walk->members,
+	        walk->additions + walk->addition_count, &count, &pointer);
+	walk->addition_count += count;
+	if (problem != NULL) {
+		findings_add(walk->findings, text_slice(&pointer), problem);
+	}
 }
 
 struct slice inspect_body(const struct inspect_operation *operation,
@@ -622,6 +633,7 @@ struct slice inspect_body(const struct inspect_operation *operation,
 	        .view = findings->view,
 	        .findings = findings,
 	        .nodes = memory->nodes,
+	        .members = text_over(memory->members, sizeof(memory->members)),
 	        .redirected = text_over(memory->redirected, sizeof(memory->redirected)),
 	};
 	const enum json_error error = json_read(&document, body);
@@ -636,6 +648,10 @@ struct slice inspect_body(const struct inspect_operation *operation,
 	} else {
 		walk_all(&walk, &operation->row, document.nodes);
 	}
-	write_document(document.nodes, memory, findings, &text);
+	if (document.nodes->type == JSON_OBJECT) {
+		stamp(&walk, document.nodes);
+	}
+	json_write_with(document.nodes, walk.additions, walk.addition_count, &text);
+	ASSERT(!text.overflow && !walk.members.overflow);
 	return text_slice(&text);
 }

@@ -52,6 +52,8 @@ struct frame {
 	const struct row *next; /* of an object of the tables: the row to try first; else NULL */
 };
 
+enum { WALK_ADDITIONS_MAX = SCOPE_STAMPS_MAX + 2 * SCOPE_ANSWERS_MAX };
+
 struct walk {
 	const struct constraints *constraints;
 	const struct docker_request *request;
@@ -66,6 +68,9 @@ struct walk {
 	struct json_node *nodes;    /* of the document; only walk_redirect() changes them */
 	struct text redirected;     /* texts that replace others */
 	struct scope_view *view;    /* of the objects that the body names */
+	struct text members;        /* texts of the additions */
+	struct json_addition additions[WALK_ADDITIONS_MAX];
+	unsigned addition_count;
 	struct frame frames[JSON_DEPTH_MAX];
 	unsigned depth;
 };
@@ -93,6 +98,9 @@ void walk_refer(struct walk *walk, enum scope_kind kind, struct slice reference)
 void walk_refer_container(struct walk *walk, const struct json_node *value, struct slice reference);
 /* The whole text of `value` names a container, and is its alias too: both take its place. */
 void walk_refer_alone(struct walk *walk, const struct json_node *value);
+
+/* Add members to an object, or to a null, which becomes one. False: there is no room. */
+bool walk_add(struct walk *walk, const struct json_node *object, struct slice members);
 
 /* ── The functions of the column `check`, each in the file of its subject ── */
 

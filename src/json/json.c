@@ -110,12 +110,16 @@ static void write_begin(struct text *text, const struct json_node *node)
 static void write_additions(struct text *text, const struct json_node *object,
         const struct json_addition *additions, unsigned count)
 {
+	bool any = false;
+
 	for (unsigned i = 0; i < count; i++) {
 		if (additions[i].object == object && additions[i].members.len > 0) {
+			text_add(text, any ? SLICE(",") : SLICE(""));
 			text_add(text, additions[i].members);
-			text_add(text, object->size > 1 ? SLICE(",") : SLICE(""));
+			any = true;
 		}
 	}
+	text_add(text, any && object->size > 1 ? SLICE(",") : SLICE(""));
 }
 
 void json_write(const struct json_node *node, struct text *text)

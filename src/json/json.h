@@ -101,7 +101,7 @@ struct json_addition {
 	const struct json_node *object;
 	struct slice members; /* "a":1,"b":2 as JSON */
 };
-/* The same with additions, of which each belongs to another object. */
+/* The same with additions, in their order. */
 void json_write_with(const struct json_node *node, const struct json_addition *additions,
         unsigned count, struct text *text);
 /* Append a string, whose bytes are UTF-8, with its quotes. */

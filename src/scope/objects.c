@@ -277,8 +277,9 @@ bool scope_read_response(const struct scope *scope, unsigned status, struct slic
 {
 	struct scope_known *known = &answers->list[answers->count - 1];
 
-	/* 400: the reference is ambiguous, or is no name at all. */
-	if (status == 404 || status == 400) {
+	/* 400: the reference is ambiguous, or is no name at all. 503: there is no swarm. */
+	const bool no_swarm = status == 503 && known->kind >= SCOPE_SERVICE;
+	if (status == 404 || status == 400 || no_swarm) {
 		known->answer = SCOPE_ABSENT;
 		return true;
 	}

@@ -39,7 +39,8 @@ bool scope_rewrites_query(const struct scope_operation *operation)
 
 bool scope_stamps_body(const struct scope_operation *operation)
 {
-	return operation->stamped[0] != '\0' && operation->stamped[0] != '?';
+	return operation->stamped[0] != '\0' && operation->stamped[0] != '?' &&
+	       operation->stamped[0] != '!';
 }
 
 /* ── Labels ──────────────────────────────────────────────────────────────── */
@@ -328,6 +329,42 @@ static const char *transform(const struct scope *scope, const struct scope_opera
 	return NULL;
 }
 
+/* A word of a Dockerfile, in which nothing stands for something else. */
+static void add_quoted(const char *word, struct text *text)
+{
+	text_add_char(text, '"');
+	for (; *word != '\0'; word++) {
+		text_add(text, strchr("\"\\$", *word) != NULL ? SLICE("\\") : SLICE(""));
+		text_add_char(text, *word);
+	}
+	text_add_char(text, '"');
+}
+
+static void add_instruction(
+        struct text *query, struct slice parameter, const char *name, const char *value)
+{
+	char memory[4 * SCOPE_LABEL_MAX + 64];
+	struct text text = text_over(memory, sizeof(memory));
+
+	text_add(&text, SLICE("LABEL "));
+	add_quoted(name, &text);
+	text_add(&text, SLICE("="));
+	add_quoted(value, &text);
+	query->overflow = query->overflow || text.overflow;
+	add_parameter(query, parameter, text_slice(&text));
+}
+
+/* The image of a commit has the labels of the container: it must not make containers of the scope.
+ */
+static void add_instructions(const struct scope *scope, const char *parameter, struct text *query)
+{
+	for (unsigned i = 0; i < scope->count; i++) {
+		add_instruction(query, slice_of(parameter), scope->labels[i].name, "");
+		add_instruction(query, slice_of(parameter), scope->images->labels[i].name,
+		        scope->images->labels[i].value);
+	}
+}
+
 const char *scope_rewrite_query(const struct scope *scope, const struct scope_operation *operation,
         struct slice query, struct slice id, struct scope_memory *memory,
         struct slice *ret_parameter)
@@ -352,6 +389,9 @@ const char *scope_rewrite_query(const struct scope *scope, const struct scope_op
 	const char *problem = transform(labels_of(scope, operation), operation, found, id, memory);
 	if (problem == NULL) {
 		add_parameter(&memory->query, target, text_slice(&memory->value));
+	}
+	if (operation->stamped[0] == '!') {
+		add_instructions(scope, operation->stamped + 1, &memory->query);
 	}
 	return memory->spelled.overflow || memory->value.overflow || memory->query.overflow
 	               ? "is too long"

@@ -56,8 +56,8 @@ static struct slice write_head(struct session *session, struct http_response *re
 {
 	response->head.has_length = false;
 	response->head.has_chunked = false;
-	struct slice head = session_write_head(
-	        session, response, session_connection(session->exchange), true);
+	struct slice head =
+	        session_write_head(session, response, session_connection(session->exchange), true);
 	head.len -= head.ptr == NULL ? 0 : strlen("\r\n");
 	return head;
 }
@@ -237,8 +237,8 @@ static enum flow_result make_part(struct session *session, struct rewriting *rew
 	enum flow_result taken = FLOW_COMPLETE;
 
 	for (unsigned turn = 0; turn < TURNS; turn++) {
-		taken = flow_take(&session->down, &session->worker->lender,
-		        &session->engine->stream);
+		taken = flow_take(
+		        &session->down, &session->worker->lender, &session->engine->stream);
 		if (taken == FLOW_COMPLETE && !fill_part(session, rewriting)) {
 			/* Held by nobody any more: not even its buffer is looked at. */
 			flow_drop(&session->down, &session->worker->lender);

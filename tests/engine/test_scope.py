@@ -365,3 +365,56 @@ def test_references_are_spelled_as_the_engine_spells_them(scoped, teams):
         assert host["Links"][0].split("/")[-1] == name.strip("/")
     finally:
         teams.call("DELETE", f"/containers/{container}?force=1")
+
+
+def test_a_network_is_the_one_that_was_looked_at(scoped, teams):
+    """The Engine looks for a network by name at each start: by then the name may be another team's."""
+    name = f"squat-{uuid.uuid4().hex[:8]}"
+    bodies = (
+        {"HostConfig": {"NetworkMode": name}},
+        {"HostConfig": {"NetworkMode": name}, "NetworkingConfig": None},
+        {"HostConfig": {"NetworkMode": name}, "NetworkingConfig": {"EndpointsConfig": None}},
+        {"HostConfig": {"NetworkMode": name}, "NetworkingConfig": {"EndpointsConfig": {name: {"Aliases": ["db"]}}}},
+        {"HostConfig": {"NetworkMode": name}, "NetworkingConfig": {"EndpointsConfig": {name: None}}},
+        {"NetworkingConfig": {"EndpointsConfig": {name: {"NetworkID": ""}}}},
+    )
+    network = post(scoped, "/networks/create", {"Name": name}).json()["Id"]
+    made = [post(scoped, "/containers/create", {"Image": IMAGE, "Cmd": ["sleep", "9"], **body}) for body in bodies]
+    assert [each.status for each in made] == [201] * len(bodies), made
+    first = made[0].json()["Id"]
+    assert post(scoped, f"/containers/{first}/start").status == 204
+    networks = teams.call("GET", f"/containers/{first}/json").json()["NetworkSettings"]["Networks"]
+    assert [(key, each["NetworkID"]) for key, each in networks.items()] == [(name, network)]
+    teams.call("DELETE", f"/containers/{first}?force=1")
+    assert post(scoped, f"/networks/{network}", method="DELETE").status == 204
+    other = teams.make("/networks/create", {"Name": name, "Labels": {"team": "ops"}})["Id"]
+    try:
+        for response in made[1:]:
+            container = response.json()["Id"]
+            assert post(scoped, f"/containers/{container}/start").status == 404
+            joined = teams.call("GET", f"/networks/{other}").json()["Containers"]
+            assert not joined, container
+    finally:
+        for response in made[1:]:
+            teams.call("DELETE", f"/containers/{response.json()['Id']}?force=1")
+        teams.call("DELETE", f"/networks/{other}")
+
+
+def test_the_image_of_a_commit_makes_no_containers_of_the_scope(scoped, teams):
+    committed = post(scoped, f"/commit?container={teams.names['ci']['container']}&repo=committed", {})
+    assert committed.status == 201, committed
+    image = committed.json()["Id"]
+    try:
+        labels = teams.call("GET", f"/images/{image}/json").json()["Config"]["Labels"]
+        assert labels == {"team": "", "image.team": "ci"}
+        container = teams.make("/containers/create", {"Image": image})["Id"]
+        assert post(scoped, f"/containers/{container}/json", method="GET").status == 404
+        teams.call("DELETE", f"/containers/{container}")
+    finally:
+        assert post(scoped, f"/images/{image}?force=1", method="DELETE").status == 200
+
+
+def test_a_connection_goes_on_after_what_is_not_there(scoped):
+    with scoped.connect() as connection:
+        assert connection.roundtrip("GET", "/containers/nothing/json").status == 404
+        assert connection.roundtrip("GET", "/_ping").status == 200
