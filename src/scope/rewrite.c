@@ -39,7 +39,8 @@ bool scope_rewrites_query(const struct scope_operation *operation)
 
 bool scope_stamps_body(const struct scope_operation *operation)
 {
-	return operation->stamped[0] != '\0' && operation->stamped[0] != '?';
+	return operation->stamped[0] != '\0' && operation->stamped[0] != '?' &&
+	       operation->stamped[0] != '+';
 }
 
 /* ── Labels ──────────────────────────────────────────────────────────────── */
@@ -328,6 +329,44 @@ static const char *transform(const struct scope *scope, const struct scope_opera
 	return NULL;
 }
 
+/* Within quotes of a Dockerfile. */
+static void add_quoted(const char *word, struct text *text)
+{
+	text_add(text, SLICE("\""));
+	for (const char *at = word; *at != '\0'; at++) {
+		text_add(text, strchr("\"\\$", *at) != NULL ? SLICE("\\") : SLICE(""));
+		text_add_char(text, *at);
+	}
+	text_add(text, SLICE("\""));
+}
+
+/* LABEL "team"="ci"; the last one of a name holds. */
+static void add_instructions(const struct scope *scope, bool empty, struct slice parameter,
+        struct scope_memory *memory)
+{
+	for (unsigned i = 0; i < scope->count; i++) {
+		const size_t start = memory->value.len;
+		text_add(&memory->value, SLICE("LABEL "));
+		add_quoted(scope->labels[i].name, &memory->value);
+		text_add(&memory->value, SLICE("="));
+		add_quoted(empty ? "" : scope->labels[i].value, &memory->value);
+		add_parameter(&memory->query, parameter,
+		        slice_behind(text_slice(&memory->value), start));
+	}
+}
+
+/* An image gets the labels of its container, but must not make others' containers the scope's. */
+static void stamp_image(const struct scope *scope, const struct scope_operation *operation,
+        struct scope_memory *memory)
+{
+	const struct slice parameter = slice_of(operation->stamped + 1);
+
+	if (operation->stamped[0] == '+') {
+		add_instructions(scope, true, parameter, memory);
+		add_instructions(scope->images, false, parameter, memory);
+	}
+}
+
 const char *scope_rewrite_query(const struct scope *scope, const struct scope_operation *operation,
         struct slice query, struct slice id, struct scope_memory *memory,
         struct slice *ret_parameter)
@@ -352,6 +391,7 @@ const char *scope_rewrite_query(const struct scope *scope, const struct scope_op
 	const char *problem = transform(labels_of(scope, operation), operation, found, id, memory);
 	if (problem == NULL) {
 		add_parameter(&memory->query, target, text_slice(&memory->value));
+		stamp_image(scope, operation, memory);
 	}
 	return memory->spelled.overflow || memory->value.overflow || memory->query.overflow
 	               ? "is too long"

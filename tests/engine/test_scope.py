@@ -365,3 +365,24 @@ def test_references_are_spelled_as_the_engine_spells_them(scoped, teams):
         assert host["Links"][0].split("/")[-1] == name.strip("/")
     finally:
         teams.call("DELETE", f"/containers/{container}?force=1")
+
+
+def test_an_image_of_a_container_owns_no_others(scoped, teams):
+    """The Engine gives an image the labels of its container, and a container those of its image."""
+    own = teams.names["ci"]["container"]
+    changes = quote('LABEL team="ops" image.team="ops"')
+    image = post(scoped, f"/commit?container={own}&changes={changes}", {"Labels": {"a": "b"}}).json()["Id"]
+    made = teams.make("/containers/create", {"Image": image, "Cmd": ["true"]})["Id"]
+    try:
+        labels = teams.call("GET", f"/images/{image}/json").json()["Config"]["Labels"]
+        assert labels == {"a": "b", "team": "", "image.team": "ci"}
+        assert post(scoped, f"/containers/{made}/json", method="GET").status == 404
+    finally:
+        teams.call("DELETE", f"/containers/{made}")
+        assert post(scoped, f"/images/{image}", method="DELETE").status == 200
+
+
+@pytest.mark.parametrize("path", ["/services/x", "/tasks/x", "/secrets/x", "/configs/x", "/nodes/x"])
+def test_without_a_swarm_there_is_nothing_of_one(scoped, path):
+    """Clients try one kind after the other, until one is not missing."""
+    assert post(scoped, path, method="GET").status == 404
