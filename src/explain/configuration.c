@@ -270,6 +270,28 @@ static void print_scope(const struct policy *policy)
 	print_wrapped(SLICE("(scope)"), text_slice(&text));
 }
 
+/* What is hidden in responses, and the operations by which it can be seen all the same. */
+static void print_redaction(const struct policy *policy)
+{
+	const struct redact_wishes *wishes = policy_wishes(policy);
+	char memory[8192];
+	struct text text = text_over(memory, sizeof(memory));
+
+	if (wishes == NULL) {
+		return;
+	}
+	text_add(&text, SLICE(" "));
+	redact_add_wishes(wishes, &text);
+	print_wrapped(SLICE("(redacts)"), text_slice(&text));
+	text.len = 0;
+	text_add(&text, SLICE(" but cannot redact: "));
+	const size_t empty = text.len;
+	policy_add_unredacted(policy, &text);
+	if (text.len > empty) {
+		print_wrapped(SLICE(""), text_slice(&text));
+	}
+}
+
 static void print_policy(const struct policy *policy)
 {
 	char memory[1024];
@@ -289,6 +311,7 @@ static void print_policy(const struct policy *policy)
 	}
 	print_scope(policy);
 	print_blocks(policy);
+	print_redaction(policy);
 	if (policy_costs(policy) != NULL) {
 		print_wrapped(SLICE("(costs)"), slice_of(policy_costs(policy)));
 	}

@@ -151,6 +151,24 @@ static void print_advice(const struct gate_decision *decision)
 	}
 }
 
+/* What is hidden in the response, or why nothing is. */
+static void print_redaction(const struct gate_decision *decision)
+{
+	const struct redact_wishes *wishes = policy_wishes(decision->policy);
+	const struct docker_endpoint *endpoint = docker_endpoint(decision->request->served_id);
+	char memory[TEXT_MAX];
+	struct text text = text_over(memory, sizeof(memory));
+
+	if (decision->redaction != NULL) {
+		redact_add_wishes(wishes, &text);
+		printf("redacts: %.*s\n", SLICE_FMT(text_slice(&text)));
+	} else if (wishes != NULL && endpoint != NULL &&
+	           redact_answer_of(endpoint->operation, false) == REDACT_BYTES) {
+		printf("redacts: nothing: the response is bytes of a program, file or log, and may "
+		       "show what the policy hides elsewhere\n");
+	}
+}
+
 static void print_notes(const struct question *question, const struct gate_decision *decision)
 {
 	const struct slice query = decision->head->query;
@@ -159,6 +177,9 @@ static void print_notes(const struct question *question, const struct gate_decis
 		printf("forwarded as: %.*s %.*s%s%.*s\n", SLICE_FMT(decision->request->method),
 		        SLICE_FMT(decision->request->path), query.ptr != NULL ? "?" : "",
 		        SLICE_FMT(query));
+	}
+	if (decision->verdict.allowed) {
+		print_redaction(decision);
 	}
 	if (question->body.ptr != NULL &&
 	        policy_inspection(decision->policy, decision->request->served_id) == NULL) {

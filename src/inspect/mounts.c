@@ -28,15 +28,8 @@ static const struct row writable_row = {.key = KEY_CREATE_writable_binds, .fine 
 /* Whether the policy names the path itself. */
 static bool is_named(const struct walk *walk, struct slice path)
 {
-	const struct set *set = set_of(walk, KEY_CREATE_bind_sources);
-
 	path.len -= path.len > 1 && slice_ends_with(path, SLICE("/"));
-	for (unsigned i = 0; i < set->count; i++) {
-		if (slice_equal(set->patterns[i], path)) {
-			return true;
-		}
-	}
-	return false;
+	return set_names(set_of(walk, KEY_CREATE_bind_sources), path);
 }
 
 static void check_source(

@@ -45,12 +45,6 @@ CHECK(MODE)
 	walk_refer_container(walk, value, container_of_mode(text_of(value)));
 }
 
-CHECK(JOINED)
-{
-	check_NEEDED(walk, row, value);
-	refer_network(walk, text_of(value));
-}
-
 CHECK(SECRET_ID)
 {
 	(void)row;
@@ -96,7 +90,8 @@ CHECK(NEW_NETWORK)
 		        "could be the beginning of an id: under a scope, give a name with "
 		        "another character than 0 to 9 and a to f");
 	} else if (scope_look_for_name(walk->view, object) == SCOPE_FOREIGN) {
-		walk_find(walk, row, object.reference, "is the name of a network that is not in the scope");
+		walk_find(walk, row, object.reference,
+		        "is the name of a network that is not in the scope");
 	}
 }
 
@@ -220,6 +215,9 @@ CHECK(HOSTS)
 	struct slice address = {"", 0};
 	struct slice name;
 
+	if (set_of(walk, row->key)->any) {
+		return;
+	}
 	if (has_odd_blank(rest)) {
 		walk_find(walk, row, rest, "is not an address and names in ASCII");
 		return;
@@ -235,6 +233,26 @@ CHECK(HOSTS)
 			walk_find(walk, row, text_slice(&text), NULL);
 		}
 	}
+}
+
+/*
+ * A swarm takes an id of the host's network, and its beginning, for `host`: what may be one must be
+ * written, unless the policy allows `host`.
+ */
+CHECK(ATTACHMENT)
+{
+	const struct slice word = text_of(value);
+
+	/* The host's network is in no scope. */
+	const bool can_be_host = walk->view == NULL && word_may_be_network_id(word) &&
+	                         !allows(walk, row, SLICE("host"));
+
+	if (word.len == 0 || !can_be_host) {
+		check_NEEDED(walk, row, value);
+	} else if (!set_names(set_of(walk, row->key), word)) {
+		walk_find(walk, row, word, NULL);
+	}
+	refer_network(walk, word);
 }
 
 static bool has_elements(const struct json_node *object, const char *name)

@@ -343,8 +343,9 @@ static void begin(struct walk *walk, const struct json_node *node, const struct 
 
 static bool is_needed(const struct row *row)
 {
-	return row->check == check_NEEDED || row->check == check_JOINED ||
-	       row->check == check_USER || row->check == check_CREATION || row->check == check_TASK;
+	return row->check == check_NEEDED || row->check == check_USER ||
+	       row->check == check_CREATION || row->check == check_TASK ||
+	       row->check == check_ATTACHMENT;
 }
 
 static void check_absent(struct walk *walk, enum object object, const struct json_node *node)

@@ -37,6 +37,7 @@ static const uint8_t shape_in_array[REDACT_SHAPE_COUNT] = {
         [REDACT_PROCESSES] = REDACT_CELLS,
         [REDACT_CELLS] = REDACT_CELL,
         [REDACT_CELL] = REDACT_STRINGS,
+        [REDACT_MAP] = REDACT_MAP,
         [REDACT_ACTION] = REDACT_STRINGS,
 };
 static const uint8_t shape_in_object[REDACT_SHAPE_COUNT] = {
@@ -47,6 +48,7 @@ static const uint8_t shape_in_object[REDACT_SHAPE_COUNT] = {
         [REDACT_PROCESSES] = REDACT_STRINGS,
         [REDACT_CELLS] = REDACT_STRINGS,
         [REDACT_CELL] = REDACT_STRINGS,
+        [REDACT_MAP] = REDACT_STRINGS,
         [REDACT_ACTION] = REDACT_STRINGS,
 };
 
@@ -231,6 +233,7 @@ static void open_string(struct redactor *redactor)
 	        [REDACT_PROCESSES] = HIDING,
 	        [REDACT_CELLS] = HIDING,
 	        [REDACT_CELL] = HIDING,
+	        [REDACT_MAP] = KEPT,
 	        [REDACT_ACTION] = FRONT,
 	};
 

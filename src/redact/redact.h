@@ -157,6 +157,7 @@ enum redact_shape {
 	REDACT_PROCESSES, /* lines of cells; see redactor_begin() */
 	REDACT_CELLS,     /* one of these lines */
 	REDACT_CELL,
+	REDACT_MAP,    /* of an object every string is hidden; a string stays */
 	REDACT_ACTION, /* "exec_create: command": what is behind the colon; not of health_status */
 	REDACT_SHAPE_COUNT,
 };

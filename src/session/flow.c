@@ -412,8 +412,20 @@ enum flow_result flow_move(
 
 /* ── Taking ──────────────────────────────────────────────────────────────── */
 
-enum flow_result flow_take(
-        struct flow *flow, struct flow_lender *lender, struct stream *source, struct stream *sink)
+/* As fill() reads into buffers; a function of its own, so that fill() stays a part of flow_move(). */
+static ssize_t read_body(struct flow *flow, struct flow_lender *lender, struct stream *source)
+{
+	if (opaque(flow) > SPLICE_MAX) {
+		flow->way = FLOW_LARGE;
+	}
+	const ssize_t n = flow_read(flow, lender, source, SIZE_MAX);
+	if (n > 0 && buffer_room(flow->buffer) == 0) {
+		flow->way = FLOW_LARGE;
+	}
+	return n;
+}
+
+enum flow_result flow_take(struct flow *flow, struct flow_lender *lender, struct stream *source)
 {
 	for (;;) {
 		if (!flow->complete && flow_unjudged(flow).len > 0 && !judge(flow)) {
@@ -422,12 +434,17 @@ enum flow_result flow_take(
 		if (flow->complete || !flow_is_sent(flow)) {
 			return FLOW_COMPLETE;
 		}
-		const bool large = flow->way == FLOW_LARGE || opaque(flow) > SPLICE_MAX;
-		const ssize_t n = fill(flow, lender, source, large ? FLOW_LARGE : FLOW_SMALL);
-		if (n == 0 && flow->framing == HTTP_UNTIL_CLOSE) {
-			flow->complete = true;
-		} else if (n <= 0) {
-			return read_failed(flow, lender, sink, n);
+		const ssize_t n = read_body(flow, lender, source);
+		if (n == -EAGAIN) {
+			flow_release(flow, lender);
+			return FLOW_WAIT;
 		}
+		if (n == -ENOMEM || n == -ENOBUFS) {
+			return FLOW_NO_MEMORY;
+		}
+		if (n < 0 || (n == 0 && flow->framing != HTTP_UNTIL_CLOSE)) {
+			return n == 0 ? FLOW_SOURCE_END : FLOW_SOURCE_LOST;
+		}
+		flow->complete = n == 0;
 	}
 }

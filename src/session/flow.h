@@ -102,8 +102,8 @@ enum flow_result flow_gather(struct flow *flow, struct flow_lender *lender, stru
  * sink something else; `chunks.bare` is set. FLOW_COMPLETE: there are bytes to take, or none will
  * follow (`complete`).
  */
-enum flow_result flow_take(struct flow *flow, struct flow_lender *lender, struct stream *source,
-        struct stream *sink) MUST_USE;
+enum flow_result flow_take(
+        struct flow *flow, struct flow_lender *lender, struct stream *source) MUST_USE;
 
 /* The bytes to judge: read and not part of the judged message. */
 static inline struct slice flow_unjudged(const struct flow *flow)

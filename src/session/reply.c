@@ -108,14 +108,22 @@ static void forget_request(struct session *session)
 	}
 }
 
-static bool write_response_head(struct session *session, const struct http_response *response,
+struct slice session_write_head(struct session *session, const struct http_response *response,
         enum http_connection connection, bool bare)
 {
 	struct text text = text_over(session->worker->scratch, session->worker->scratch_len);
 
 	http_response_write(&text, response, connection, bare);
-	return !text.overflow && buffer_replace(session->down.buffer, session->scan.head_len,
-	                                 text_slice(&text), (struct slice){NULL, 0});
+	return (struct slice){text.overflow ? NULL : text.ptr, text.len};
+}
+
+static bool write_response_head(struct session *session, const struct http_response *response,
+        enum http_connection connection, bool bare)
+{
+	const struct slice head = session_write_head(session, response, connection, bare);
+
+	return head.ptr != NULL && buffer_replace(session->down.buffer, session->scan.head_len,
+	                                   head, (struct slice){NULL, 0});
 }
 
 static enum next open_tunnel(struct session *session, const struct http_response *response)

@@ -54,12 +54,12 @@ void session_end_rewriting(struct session *session)
 /* The response as it is written, without what it says of its framing and without the last line. */
 static struct slice write_head(struct session *session, struct http_response *response)
 {
-	struct text text = text_over(session->worker->scratch, session->worker->scratch_len);
-
 	response->head.has_length = false;
 	response->head.has_chunked = false;
-	http_response_write(&text, response, session_connection(session->exchange), true);
-	return (struct slice){text.overflow ? NULL : text.ptr, text.len - strlen("\r\n")};
+	struct slice head = session_write_head(
+	        session, response, session_connection(session->exchange), true);
+	head.len -= head.ptr == NULL ? 0 : strlen("\r\n");
+	return head;
 }
 
 static void append(struct buffer *buffer, struct slice s)
@@ -238,7 +238,7 @@ static enum flow_result make_part(struct session *session, struct rewriting *rew
 
 	for (unsigned turn = 0; turn < TURNS; turn++) {
 		taken = flow_take(&session->down, &session->worker->lender,
-		        &session->engine->stream, &session->client);
+		        &session->engine->stream);
 		if (taken == FLOW_COMPLETE && !fill_part(session, rewriting)) {
 			/* Held by nobody any more: not even its buffer is looked at. */
 			flow_drop(&session->down, &session->worker->lender);

@@ -151,6 +151,9 @@ size_t session_lookup_size(void);
 
 /* ── reply.c: the rest of the request, and the response ──────────────────── */
 
+/* The head as it is sent, in the scratch; ptr NULL: it is too large. */
+struct slice session_write_head(struct session *session, const struct http_response *response,
+        enum http_connection connection, bool bare);
 enum next session_step_reply(struct session *session);
 enum next session_step_relay(struct session *session);
 enum next session_step_drain(struct session *session);

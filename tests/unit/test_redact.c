@@ -155,6 +155,14 @@ static void values_are_hidden(void **state)
 	                "{\"Volumes\":[{\"Options\":{\"o\":\"redacted\"},\"Status\":{\"a\":"
 	                "\"redacted\"}}]"
 	                "}"},
+	        {"options", "system.df",
+	                "{\"VolumeUsage\":{\"Items\":[{\"Status\":{\"a\":\"s\"}}]},\"Containers\":["
+	                "{"
+	                "\"Status\":\"Up\"}]}",
+	                "{\"VolumeUsage\":{\"Items\":[{\"Status\":{\"a\":\"redacted\"}}]},"
+	                "\"Containers\":[{\"Status\":\"Up\"}]}"},
+	        {"env", "system.df", "{\"BuildUsage\":{\"Items\":[{\"Description\":\"ENV A=s\"}]}}",
+	                "{\"BuildUsage\":{\"Items\":[{\"Description\":\"redacted\"}]}}"},
 	        {"options", "task.list", "[{\"Status\":{\"State\":\"running\"}}]",
 	                "[{\"Status\":{\"State\":\"running\"}}]"},
 	        {"options", "container.inspect",

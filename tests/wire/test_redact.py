@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from machine import free_port
-from wire import Client, Engine, Proxy, Request, chunk
+from wire import Client, Engine, Proxy, Request, chunk, run_binary
 
 Start = Callable[..., Proxy]
 JSON = "Content-Type: application/json"
@@ -224,3 +224,22 @@ def test_a_list_that_goes_wrong_is_cut(redacting: Callable[..., Proxy], own_engi
         assert b"secret" not in received
         assert b"\r\n0\r\n\r\n" not in received
     proxy.wait_log(lambda line: "the policy redacts" in line, what="why it was cut")
+
+
+# What is said about it
+
+
+def test_check_and_explain_say_what_is_hidden(tmp_path: Path) -> None:
+    path = tmp_path / "a.yaml"
+    path.write_text(
+        "policy: a\npolicies:\n  b: {redact: ['labels:x*']}\n"
+        "  a: {extends: [b], redact: env, rules: [{allow: [container.*]}]}\n"
+    )
+    shown = run_binary("check", "-c", str(path)).stdout
+    assert "(redacts)          env, labels:x*\n" in shown
+    assert "but cannot redact: container.logs, container.export, container.archive_get," in shown
+    shown = run_binary("explain", "-c", str(path), "GET /containers/web/json").stdout
+    assert "\nredacts: env, labels:x*\n" in shown
+    shown = run_binary("explain", "-c", str(path), "GET /containers/web/logs").stdout
+    assert "\nredacts: nothing: the response is bytes" in shown
+    assert "redacts" not in run_binary("explain", "-c", str(path), "POST /containers/web/stop").stdout
