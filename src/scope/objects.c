@@ -272,14 +272,19 @@ static bool read_object(
 	return true;
 }
 
+/* Without a swarm the Engine says 503 of all its objects. */
+static bool is_of_swarm(enum scope_kind kind)
+{
+	return kind >= SCOPE_SERVICE;
+}
+
 bool scope_read_response(const struct scope *scope, unsigned status, struct slice body,
         struct json_document *document, struct scope_answers *answers)
 {
 	struct scope_known *known = &answers->list[answers->count - 1];
 
-	/* 400: the reference is ambiguous, or is no name at all. 503: there is no swarm. */
-	const bool no_swarm = status == 503 && known->kind >= SCOPE_SERVICE;
-	if (status == 404 || status == 400 || no_swarm) {
+	/* 400: the reference is ambiguous, or is no name at all. */
+	if (status == 404 || status == 400 || (status == 503 && is_of_swarm(known->kind))) {
 		known->answer = SCOPE_ABSENT;
 		return true;
 	}

@@ -40,7 +40,7 @@ bool scope_rewrites_query(const struct scope_operation *operation)
 bool scope_stamps_body(const struct scope_operation *operation)
 {
 	return operation->stamped[0] != '\0' && operation->stamped[0] != '?' &&
-	       operation->stamped[0] != '!';
+	       operation->stamped[0] != '+';
 }
 
 /* ── Labels ──────────────────────────────────────────────────────────────── */
@@ -329,39 +329,41 @@ static const char *transform(const struct scope *scope, const struct scope_opera
 	return NULL;
 }
 
-/* A word of a Dockerfile, in which nothing stands for something else. */
+/* Within quotes of a Dockerfile. */
 static void add_quoted(const char *word, struct text *text)
 {
-	text_add_char(text, '"');
-	for (; *word != '\0'; word++) {
-		text_add(text, strchr("\"\\$", *word) != NULL ? SLICE("\\") : SLICE(""));
-		text_add_char(text, *word);
+	text_add(text, SLICE("\""));
+	for (const char *at = word; *at != '\0'; at++) {
+		text_add(text, strchr("\"\\$", *at) != NULL ? SLICE("\\") : SLICE(""));
+		text_add_char(text, *at);
 	}
-	text_add_char(text, '"');
+	text_add(text, SLICE("\""));
 }
 
-static void add_instruction(
-        struct text *query, struct slice parameter, const char *name, const char *value)
-{
-	char memory[4 * SCOPE_LABEL_MAX + 64];
-	struct text text = text_over(memory, sizeof(memory));
-
-	text_add(&text, SLICE("LABEL "));
-	add_quoted(name, &text);
-	text_add(&text, SLICE("="));
-	add_quoted(value, &text);
-	query->overflow = query->overflow || text.overflow;
-	add_parameter(query, parameter, text_slice(&text));
-}
-
-/* The image of a commit has the labels of the container: it must not make containers of the scope.
- */
-static void add_instructions(const struct scope *scope, const char *parameter, struct text *query)
+/* LABEL "team"="ci"; the last one of a name holds. */
+static void add_instructions(
+        const struct scope *scope, bool empty, struct slice parameter, struct scope_memory *memory)
 {
 	for (unsigned i = 0; i < scope->count; i++) {
-		add_instruction(query, slice_of(parameter), scope->labels[i].name, "");
-		add_instruction(query, slice_of(parameter), scope->images->labels[i].name,
-		        scope->images->labels[i].value);
+		const size_t start = memory->value.len;
+		text_add(&memory->value, SLICE("LABEL "));
+		add_quoted(scope->labels[i].name, &memory->value);
+		text_add(&memory->value, SLICE("="));
+		add_quoted(empty ? "" : scope->labels[i].value, &memory->value);
+		add_parameter(
+		        &memory->query, parameter, slice_behind(text_slice(&memory->value), start));
+	}
+}
+
+/* An image gets the labels of its container, but must not make others' containers the scope's. */
+static void stamp_image(const struct scope *scope, const struct scope_operation *operation,
+        struct scope_memory *memory)
+{
+	const struct slice parameter = slice_of(operation->stamped + 1);
+
+	if (operation->stamped[0] == '+') {
+		add_instructions(scope, true, parameter, memory);
+		add_instructions(scope->images, false, parameter, memory);
 	}
 }
 
@@ -389,9 +391,7 @@ const char *scope_rewrite_query(const struct scope *scope, const struct scope_op
 	const char *problem = transform(labels_of(scope, operation), operation, found, id, memory);
 	if (problem == NULL) {
 		add_parameter(&memory->query, target, text_slice(&memory->value));
-	}
-	if (operation->stamped[0] == '!') {
-		add_instructions(scope, operation->stamped + 1, &memory->query);
+		stamp_image(scope, operation, memory);
 	}
 	return memory->spelled.overflow || memory->value.overflow || memory->query.overflow
 	               ? "is too long"

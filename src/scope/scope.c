@@ -176,7 +176,11 @@ int scope_join(const struct scope *scope, const struct scope *other, const char 
 	if (joined == NULL) {
 		return arena_fault(arena, error);
 	}
-	*joined = scope == NULL ? (struct scope){.place = other->place} : *scope;
+	if (scope != NULL) {
+		*joined = *scope;
+	} else {
+		joined->place = other->place; /* the arena's memory is zero */
+	}
 	if (join(&reader, other, owner) < 0) {
 		return -EINVAL;
 	}

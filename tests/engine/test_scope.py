@@ -400,21 +400,28 @@ def test_a_network_is_the_one_that_was_looked_at(scoped, teams):
         teams.call("DELETE", f"/networks/{other}")
 
 
-def test_the_image_of_a_commit_makes_no_containers_of_the_scope(scoped, teams):
-    committed = post(scoped, f"/commit?container={teams.names['ci']['container']}&repo=committed", {})
-    assert committed.status == 201, committed
-    image = committed.json()["Id"]
-    try:
-        labels = teams.call("GET", f"/images/{image}/json").json()["Config"]["Labels"]
-        assert labels == {"team": "", "image.team": "ci"}
-        container = teams.make("/containers/create", {"Image": image})["Id"]
-        assert post(scoped, f"/containers/{container}/json", method="GET").status == 404
-        teams.call("DELETE", f"/containers/{container}")
-    finally:
-        assert post(scoped, f"/images/{image}?force=1", method="DELETE").status == 200
-
-
 def test_a_connection_goes_on_after_what_is_not_there(scoped):
     with scoped.connect() as connection:
         assert connection.roundtrip("GET", "/containers/nothing/json").status == 404
         assert connection.roundtrip("GET", "/_ping").status == 200
+
+
+def test_an_image_of_a_container_owns_no_others(scoped, teams):
+    """The Engine gives an image the labels of its container, and a container those of its image."""
+    own = teams.names["ci"]["container"]
+    changes = quote('LABEL team="ops" image.team="ops"')
+    image = post(scoped, f"/commit?container={own}&changes={changes}", {"Labels": {"a": "b"}}).json()["Id"]
+    made = teams.make("/containers/create", {"Image": image, "Cmd": ["true"]})["Id"]
+    try:
+        labels = teams.call("GET", f"/images/{image}/json").json()["Config"]["Labels"]
+        assert labels == {"a": "b", "team": "", "image.team": "ci"}
+        assert post(scoped, f"/containers/{made}/json", method="GET").status == 404
+    finally:
+        teams.call("DELETE", f"/containers/{made}")
+        assert post(scoped, f"/images/{image}", method="DELETE").status == 200
+
+
+@pytest.mark.parametrize("path", ["/services/x", "/tasks/x", "/secrets/x", "/configs/x", "/nodes/x"])
+def test_without_a_swarm_there_is_nothing_of_one(scoped, path):
+    """Clients try one kind after the other, until one is not missing."""
+    assert post(scoped, path, method="GET").status == 404

@@ -222,9 +222,10 @@ static void other_parameters_are_rewritten(void **state)
 	                "is a label of the scope, which sets it"},
 	        {"image.build", "labels={}&labels={}", "the parameter is given twice"},
 	        {"container.commit", "container=web&repo=a",
-	                "repo=a&container=full-id&changes=LABEL \"team\"=\"\"&changes=LABEL "
-	                "\"image.team\"=\"ci\"&changes=LABEL \"stage\"=\"\"&changes=LABEL "
-	                "\"image.stage\"=\"test\""},
+	                "repo=a&container=full-id"
+	                "&changes=LABEL \"team\"=\"\"&changes=LABEL \"stage\"=\"\""
+	                "&changes=LABEL \"image.team\"=\"ci\""
+	                "&changes=LABEL \"image.stage\"=\"test\""},
 	        {"container.commit", "container=web&container=db", "the parameter is given twice"},
 	};
 
