@@ -412,7 +412,8 @@ enum flow_result flow_move(
 
 /* ── Taking ──────────────────────────────────────────────────────────────── */
 
-/* As fill() reads into buffers; a function of its own, so that fill() stays a part of flow_move(). */
+/* As fill() reads into buffers; a function of its own, so that fill() stays a part of flow_move().
+ */
 static ssize_t read_body(struct flow *flow, struct flow_lender *lender, struct stream *source)
 {
 	if (opaque(flow) > SPLICE_MAX) {
