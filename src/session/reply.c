@@ -108,22 +108,14 @@ static void forget_request(struct session *session)
 	}
 }
 
-struct slice session_write_head(struct session *session, const struct http_response *response,
+static bool write_response_head(struct session *session, const struct http_response *response,
         enum http_connection connection, bool bare)
 {
 	struct text text = text_over(session->worker->scratch, session->worker->scratch_len);
 
 	http_response_write(&text, response, connection, bare);
-	return (struct slice){text.overflow ? NULL : text.ptr, text.len};
-}
-
-static bool write_response_head(struct session *session, const struct http_response *response,
-        enum http_connection connection, bool bare)
-{
-	const struct slice head = session_write_head(session, response, connection, bare);
-
-	return head.ptr != NULL && buffer_replace(session->down.buffer, session->scan.head_len,
-	                                   head, (struct slice){NULL, 0});
+	return !text.overflow && buffer_replace(session->down.buffer, session->scan.head_len,
+	                                 text_slice(&text), (struct slice){NULL, 0});
 }
 
 static enum next open_tunnel(struct session *session, const struct http_response *response)
@@ -188,15 +180,16 @@ static enum next relay_response(struct session *session, struct http_response *r
 	const bool bare = exchange->old_client && (response->head.has_chunked || redacted);
 
 	settle_connections(session, response, bare);
-	if (UNLIKELY(redacted)) {
-		return session_begin_rewriting(session, response);
+	if (UNLIKELY(redacted) && !session_unframe_response(response)) {
+		return session_respond(session, OUTCOME_ENGINE_UNREADABLE);
 	}
 	if (!write_response_head(session, response, session_connection(exchange), bare)) {
 		return session_respond(session, OUTCOME_ENGINE_HEAD_TOO_LARGE);
 	}
 	flow_start(&session->down, response->head.framing, response->head.content_length);
 	session->down.chunks.bare = bare;
-	return session_enter(session, SESSION_RELAY);
+	return UNLIKELY(redacted) ? session_begin_rewriting(session)
+	                          : session_enter(session, SESSION_RELAY);
 }
 
 /* Whether the protocol that a 101 names is one of those that the request did (RFC 9110 §7.8). */

@@ -51,15 +51,11 @@ void session_end_rewriting(struct session *session)
 
 /* ── The beginning ───────────────────────────────────────────────────────── */
 
-/* The response as it is written, without what it says of its framing and without the last line. */
-static struct slice write_head(struct session *session, struct http_response *response)
+bool session_unframe_response(struct http_response *response)
 {
 	response->head.has_length = false;
 	response->head.has_chunked = false;
-	struct slice head =
-	        session_write_head(session, response, session_connection(session->exchange), true);
-	head.len -= head.ptr == NULL ? 0 : strlen("\r\n");
-	return head;
+	return http_response_is_json(response);
 }
 
 static void append(struct buffer *buffer, struct slice s)
@@ -94,18 +90,12 @@ static bool begin_part(struct session *session, struct rewriting *rewriting, str
 	return true;
 }
 
-enum next session_begin_rewriting(struct session *session, struct http_response *response)
+enum next session_begin_rewriting(struct session *session)
 {
 	struct exchange *exchange = session->exchange;
-	const struct slice head = write_head(session, response);
-
-	if (!http_response_is_json(response)) {
-		return session_respond(session, OUTCOME_ENGINE_UNREADABLE);
-	}
-	if (head.ptr == NULL) {
-		return session_respond(session, OUTCOME_ENGINE_HEAD_TOO_LARGE);
-	}
 	struct rewriting *rewriting = pool_take(&session->worker->rewriting_pool);
+	struct slice head = buffer_to_send(session->down.buffer);
+
 	if (rewriting == NULL) {
 		return session_starve(session);
 	}
@@ -115,12 +105,12 @@ enum next session_begin_rewriting(struct session *session, struct http_response 
 	rewriting->bare = exchange->old_client;
 	rewriting->ended = false;
 	redactor_begin(&rewriting->redactor, exchange->redaction, exchange->top_as_usual);
-	buffer_skip(session->down.buffer, session->scan.head_len);
-	flow_start(&session->down, response->head.framing, response->head.content_length);
-	session->down.chunks.bare = true;
+	head.len -= strlen("\r\n"); /* the framing goes in front of the empty line */
 	if (!begin_part(session, rewriting, head)) {
 		return session_starve(session);
 	}
+	buffer_drop_to_send(session->down.buffer);
+	session->down.chunks.bare = true;
 	return session_enter(session, SESSION_RELAY);
 }
 

@@ -151,9 +151,6 @@ size_t session_lookup_size(void);
 
 /* ── reply.c: the rest of the request, and the response ──────────────────── */
 
-/* The head as it is sent, in the scratch; ptr NULL: it is too large. */
-struct slice session_write_head(struct session *session, const struct http_response *response,
-        enum http_connection connection, bool bare);
 enum next session_step_reply(struct session *session);
 enum next session_step_relay(struct session *session);
 enum next session_step_drain(struct session *session);
@@ -172,8 +169,10 @@ struct rewriting {
 
 /* Whether the response, whose head was parsed, has something of exchange->redaction to hide. */
 bool session_redacts(const struct session *session, const struct http_response *response);
-/* Take the head of the response, and continue in RELAY. */
-enum next session_begin_rewriting(struct session *session, struct http_response *response);
+/* Take what the head says of its framing away; false: the body cannot be redacted. */
+bool session_unframe_response(struct http_response *response);
+/* The head of the response is written, and the body begun: continue in RELAY. */
+enum next session_begin_rewriting(struct session *session);
 /* As flow_move() of the response. */
 enum flow_result session_rewrite(struct session *session);
 /* Whether a local response may still take the place of the Engine's. */
