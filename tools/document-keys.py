@@ -138,7 +138,7 @@ class Tables:
     def note(self, operation: str, pointer: str, field: Field) -> None:
         """Of keys that the check asks for, those of the field itself come first."""
         for key in {field.key, *self.asked.get(field.check, ())} - {"ANYTHING"}:
-            fine = [word for word in field.fine.split() if key == field.key and not word.endswith("=")]
+            fine = [word for word in field.fine.split() if key == field.key and not word.endswith(("=", ":"))]
             words = ", ".join(f"`{word}`" for word in fine)
             text = f"`{pointer}`" + (f" but {words}" if words else "") if pointer else ""
             self.opened[key].append((operation, text))
@@ -152,9 +152,12 @@ class Tables:
             parts.setdefault(operation, []).append(text)
         if not parts:
             sys.exit(f"{INSPECT.name}/keys.def: the key {key.name} of {key.block} opens nothing")
+        alike: dict[tuple[str, ...], list[str]] = {}
+        for operation, texts in parts.items():
+            alike.setdefault(tuple(texts), []).append(operation)
         return "<br>".join(
-            f"{operation}: {', '.join(text or 'the request as a whole' for text in texts)}" if any(texts) else operation
-            for operation, texts in parts.items()
+            ", ".join(operations) + (f": {', '.join(text or 'the request as a whole' for text in texts)}" if any(texts) else "")
+            for texts, operations in alike.items()
         )
 
 
@@ -188,7 +191,7 @@ def list_operations(tables: Tables, block: str) -> str:
     judged = [o for o in own if o not in refused and o not in covered]
     text = f"* Looks into {names(judged)}."
     text += "".join(f" `{o.name}` has the fields of `{field}` at its top level." for o in judged for field in inner_fields(tables, o))
-    text += f"\n* Covers {names(covered)}, which acts on what was judged before.\n" if covered else "\n"
+    text += f"\n* Covers {names(covered)}: what it acts on was judged before.\n" if covered else "\n"
     return text + (f"* Refuses {names(refused)}: this version cannot look into their bodies.\n" if refused else "")
 
 
@@ -198,7 +201,8 @@ def names(operations: list[Operation]) -> str:
 
 def inner_fields(tables: Tables, operation: Operation) -> list[str]:
     """Where the object of an operation stands in another one: its fields are not listed twice."""
-    return [f"/{field.name}" for fields in tables.objects.values() for field in fields if field.type == operation.object]
+    return [f"/{field.name}" for fields in tables.objects.values() for field in fields
+            if field.type == operation.object and field.type in tables.objects]
 
 
 def text_of(tables: Tables) -> str:

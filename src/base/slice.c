@@ -90,6 +90,34 @@ bool slice_next(struct slice *rest, char separator, struct slice *ret_element)
 	return true;
 }
 
+/* Of the stars that came before, only the last one ever has to stand for more. */
+bool slice_fits(struct slice pattern, struct slice s)
+{
+	size_t p = 0;
+	size_t w = 0;
+	size_t star = SIZE_MAX; /* place of the last star */
+	size_t resume = 0;      /* of s: where that star ends so far */
+
+	while (w < s.len) {
+		if (p < pattern.len && pattern.ptr[p] == '*') {
+			star = p++;
+			resume = w;
+		} else if (p < pattern.len && pattern.ptr[p] == s.ptr[w]) {
+			p++;
+			w++;
+		} else if (star != SIZE_MAX) {
+			p = star + 1;
+			w = ++resume;
+		} else {
+			return false;
+		}
+	}
+	while (p < pattern.len && pattern.ptr[p] == '*') {
+		p++;
+	}
+	return p == pattern.len;
+}
+
 int slice_to_u64(struct slice s, uint64_t max, uint64_t *ret_value)
 {
 	uint64_t value = 0;

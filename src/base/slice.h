@@ -74,6 +74,9 @@ struct slice slice_trim(struct slice s);
  */
 bool slice_next(struct slice *rest, char separator, struct slice *ret_element);
 
+/* Whether the whole of `s` is what `pattern` stands for, where a star stands for any bytes. */
+bool slice_fits(struct slice pattern, struct slice s);
+
 /*
  * Parse decimal digits. 0 and *ret_value; -EINVAL if `s` is empty or has another
  * byte; -ERANGE if the value is above `max`.

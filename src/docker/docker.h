@@ -173,6 +173,12 @@ struct slice docker_versioned_path(
         const struct docker_request *request, char memory[DOCKER_PATH_MAX]) MUST_USE;
 
 /*
+ * Put `name` in place of the row's first parameter in the path that goes to the Engine; it needs no
+ * escapes. `request->name` stays what the client sent. False: the path would be too long.
+ */
+bool docker_replace_name(struct docker_request *request, struct slice name) MUST_USE;
+
+/*
  * Append the name or the image in the query of a routed request: "web", "alpine:3.19".
  * Nothing is appended if the row has no such key. Letters, digits and -._~/:@ are decoded, other
  * bytes are written as %XX. A value that does not fit is cut, and sets text->overflow.

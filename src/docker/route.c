@@ -320,3 +320,24 @@ struct slice docker_versioned_path(
 	ASSERT(!text.overflow); /* the canonical path is no shorter */
 	return text_slice(&text);
 }
+
+bool docker_replace_name(struct docker_request *request, struct slice name)
+{
+	const char *pattern = docker_endpoint(request->served_id)->path;
+	const size_t version_len = request->version.parts > 0 ? segment_length(request->path) : 0;
+	const size_t before = version_len + (size_t)(strchr(pattern, '{') - pattern);
+	const struct slice rest = slice_behind(request->path, before);
+	const char *slash = memchr(rest.ptr, '/', rest.len);
+	char memory[DOCKER_PATH_MAX];
+	struct text text = text_over(memory, sizeof(memory));
+
+	text_add(&text, (struct slice){request->path.ptr, before});
+	text_add(&text, name);
+	text_add(&text, slash == NULL ? SLICE("") : slice_between(slash, rest.ptr + rest.len));
+	if (text.overflow) {
+		return false;
+	}
+	request->path = (struct slice){request->encoded,
+	        text_keep(request->encoded, sizeof(request->encoded), text_slice(&text))};
+	return true;
+}

@@ -37,8 +37,9 @@ static struct summary summarize(const struct policy *policy, const char *operati
 		}
 		const enum policy_grant grant = policy_grant_of(policy, id);
 		const struct docker_endpoint *endpoint = docker_endpoint(id);
-		summary.some = summary.some || grant != POLICY_NEVER;
-		summary.all = summary.all && grant == POLICY_ALWAYS;
+		const bool refused = policy_scope_refuses(policy, id);
+		summary.some = summary.some || (grant != POLICY_NEVER && !refused);
+		summary.all = summary.all && grant == POLICY_ALWAYS && !refused;
 		summary.covered = summary.covered && policy_covers(policy, id);
 		/* An unknown request may do anything. */
 		summary.traits |= endpoint != NULL ? endpoint->traits : DOCKER_ROOT;
@@ -238,6 +239,37 @@ static void print_blocks(const struct policy *policy)
 	}
 }
 
+/* The labels, and what the rules allow and the scope does not. */
+static void print_scope(const struct policy *policy)
+{
+	char memory[8192];
+	struct text text = text_over(memory, sizeof(memory));
+	const char *separator = "; refuses ";
+	unsigned more = 0;
+
+	if (policy_scope(policy) == NULL) {
+		return;
+	}
+	text_add(&text, SLICE(" "));
+	scope_add(policy_scope(policy), &text);
+	for (unsigned id = 0; id < docker_id_count(); id++) {
+		if (!policy_scope_refuses(policy, id) || is_repeated(id) ||
+		        policy_grant_of(policy, id) == POLICY_NEVER) {
+			continue;
+		}
+		if (slice_starts_with(slice_of(docker_operation_name(id)), SLICE("libpod."))) {
+			more++;
+			continue;
+		}
+		text_add_format(&text, "%s%s", separator, docker_operation_name(id));
+		separator = ", ";
+	}
+	if (more > 0) {
+		text_add_format(&text, "%s%u operations of podman's own API", separator, more);
+	}
+	print_wrapped(SLICE("(scope)"), text_slice(&text));
+}
+
 static void print_policy(const struct policy *policy)
 {
 	char memory[1024];
@@ -255,6 +287,7 @@ static void print_policy(const struct policy *policy)
 	if (!any) {
 		printf("  nothing\n");
 	}
+	print_scope(policy);
 	print_blocks(policy);
 	if (policy_costs(policy) != NULL) {
 		print_wrapped(SLICE("(costs)"), slice_of(policy_costs(policy)));

@@ -116,8 +116,7 @@ static void print_findings(const struct findings *findings)
 	const unsigned kept =
 	        findings->count < INSPECT_FINDINGS_MAX ? findings->count : INSPECT_FINDINGS_MAX;
 
-	print_place("block", inspect_block_name(constraints_block(findings->constraints)),
-	        constraints_place(findings->constraints));
+	print_place("block", findings->block, findings->place);
 	for (unsigned i = 0; i < kept; i++) {
 		struct text text = text_over(memory, sizeof(memory));
 		findings_add_sentence(findings, i, FINDINGS_SENDER, &text);
@@ -156,7 +155,7 @@ static void print_notes(const struct question *question, const struct gate_decis
 {
 	const struct slice query = decision->head->query;
 
-	if (decision->verdict.allowed && decision->action != GATE_NEED_BODY) {
+	if (decision->verdict.allowed && decision->action == GATE_FORWARD) {
 		printf("forwarded as: %.*s %.*s%s%.*s\n", SLICE_FMT(decision->request->method),
 		        SLICE_FMT(decision->request->path), query.ptr != NULL ? "?" : "",
 		        SLICE_FMT(query));
@@ -175,8 +174,15 @@ static void print_need(const struct gate_decision *decision)
 
 	if (decision->action == GATE_NEED_BODY) {
 		printf("body: only if the block allows what it asks for: give --body FILE\n");
-		print_place("block", inspect_block_name(constraints_block(inspection->constraints)),
-		        constraints_place(inspection->constraints));
+		print_place("block", inspection->block, inspection->place);
+	}
+	if (decision->action == GATE_NEED_LOOKUP) {
+		char memory[TEXT_MAX];
+		struct text labels = text_over(memory, sizeof(memory));
+		scope_add(decision->scope, &labels);
+		printf("scope: only if %s '%s' has the labels %.*s\n",
+		        scope_kind_name(decision->object.kind),
+		        text_show(decision->object.reference).text, SLICE_FMT(text_slice(&labels)));
 	}
 }
 

@@ -9,13 +9,15 @@
  *     route   which operation it is; the canonical path               docker/
  *     health  the proxy itself serves GET and HEAD of /health
  *     judge   the policy                                              policy/
- *     inspect the body, if a block of the policy constrains it        inspect/
+ *     scope   whose object it is, and lists of objects                scope/
+ *     inspect query and body, if the policy looks into them           inspect/
+ *     redact  what is hidden in the response, if it is forwarded      redact/
  *
  * Serving, `explain` and `convert` call this function; the order is nowhere else.
  *
  * Pure: no socket, no clock, no memory of its own. If a decision needs more input
- * (bytes of the head, a whole body; later what the Engine knows of an object), the
- * result says so. The caller then calls again with all input, and the checks run
+ * (bytes of the head, a whole body, what the Engine knows of an object), the result
+ * says so. The caller then calls again with all input, and the checks run
  * again from the head: nothing in the scratch survives a wait.
  */
 #ifndef GATE_GATE_H
@@ -41,7 +43,8 @@ struct gate_question {
 	struct http_scan *scan; /* state of the search for the end of the head; zeroed before the
 	                           first call */
 	struct slice body;      /* the whole body without its framing; ptr NULL: it was not read */
-	struct inspect_memory *memory; /* for judging query and body; NULL: none yet */
+	struct inspect_memory *memory;       /* for judging query and body; NULL: none yet */
+	const struct scope_answers *answers; /* of the Engine; NULL: none yet */
 };
 
 /* Memory for one call; one for each thread. */
@@ -51,6 +54,8 @@ struct gate_scratch {
 	struct policy_scratch *judging;
 	struct http_field fields[HTTP_FIELDS_MAX];
 	struct findings findings;
+	char reference[SCOPE_REFERENCE_MAX +
+	               1]; /* of the query; a longer one is cut, and is no name */
 };
 
 enum gate_action {
@@ -59,7 +64,7 @@ enum gate_action {
 	GATE_NEED_HEAD,   /* more bytes: the head is incomplete */
 	GATE_NEED_BODY,   /* the whole body, up to INSPECT_BODY_MAX; `head` and `request` are set */
 	GATE_NEED_MEMORY, /* a `memory` for the question */
-	GATE_NEED_LOOKUP, /* what the Engine knows of an object; no check asks for it yet */
+	GATE_NEED_LOOKUP, /* an answer about the `object` */
 };
 
 struct gate_decision {
@@ -74,13 +79,20 @@ struct gate_decision {
 	const struct docker_request *request; /* NULL: not routed */
 	const struct policy *policy;          /* the policy that judged; NULL: none */
 	struct verdict verdict;               /* of `policy` */
-	const struct findings *findings;      /* what is wrong with the body; NULL: nothing */
+	const struct findings *findings;      /* what a block or the scope denies; NULL: nothing */
+	const struct scope *scope;            /* of the policy; NULL: none */
+	struct scope_object object;           /* of NEED_LOOKUP, and of NOT_FOUND */
+	const struct redaction *redaction;    /* what is hidden in the response; NULL: nothing */
+	bool top_as_usual; /* the response lists processes as redactor_begin() says */
 	struct slice body; /* what is sent in place of the body; ptr NULL: what was received */
 };
 
 /* The pointers of the decision are valid until the scratch or the bytes change. */
 struct gate_decision gate_decide(const struct gate_config *config,
         const struct gate_question *question, struct gate_scratch *scratch) MUST_USE;
+
+/* Append the words of the Engine's 404 about the object of NOT_FOUND. */
+void gate_add_missing(const struct gate_decision *decision, struct text *text);
 
 /*
  * Append the sentences for the client about a request that the policy denies: what it is, which

@@ -48,19 +48,45 @@ enum http_error http_check_type(const struct http_request *request)
 	return is_form(media_type(value)) ? HTTP_BAD_FORM : HTTP_OK;
 }
 
-enum http_error http_check_json(const struct http_request *request)
+bool http_has_body(const struct http_request *request)
+{
+	return has_body(&request->head);
+}
+
+const char *http_json_problem(const struct http_request *request)
 {
 	const struct slice type = http_field_value(&request->head, HTTP_NAME_CONTENT_TYPE);
 
 	if (!has_body(&request->head)) {
-		return HTTP_BAD_NO_BODY;
+		return "this request must have a body";
 	}
 	if (http_other_value(&request->head, SLICE("content-encoding")).ptr != NULL) {
-		return HTTP_BAD_ENCODED;
+		return "this body must not have a Content-Encoding";
 	}
 	return type.ptr != NULL && slice_equal_nocase(media_type(type), SLICE("application/json"))
-	               ? HTTP_OK
-	               : HTTP_BAD_NOT_JSON;
+	               ? NULL
+	               : "the Content-Type of this body must be application/json";
+}
+
+/* ── Responses ───────────────────────────────────────────────────────────── */
+
+bool http_response_is_json(const struct http_response *response)
+{
+	static const char *const types[] = {"application/json", "application/x-ndjson",
+	        "application/jsonl", "application/json-seq"};
+	const struct slice coding = http_other_value(&response->head, SLICE("content-encoding"));
+	const struct slice value = http_field_value(&response->head, HTTP_NAME_CONTENT_TYPE);
+
+	if (value.ptr == NULL ||
+	        (coding.ptr != NULL && !slice_equal_nocase(coding, SLICE("identity")))) {
+		return false;
+	}
+	for (unsigned i = 0; i < ARRAY_LEN(types); i++) {
+		if (slice_equal_nocase(media_type(value), slice_of(types[i]))) {
+			return true;
+		}
+	}
+	return false;
 }
 
 /* ── Browsers ────────────────────────────────────────────────────────────── */

@@ -28,6 +28,7 @@ static const struct description reasons[] = {
         {200, "OK"},
         {400, "Bad Request"},
         {403, "Forbidden"},
+        {404, "Not Found"},
         {405, "Method Not Allowed"},
         {408, "Request Timeout"},
         {413, "Content Too Large"},

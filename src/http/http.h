@@ -157,11 +157,17 @@ enum http_error http_check_type(const struct http_request *request) MUST_USE;
  */
 enum http_error http_check_browser(const struct http_request *request) MUST_USE;
 
+/* Whether there are bytes behind the head: a length above 0, or chunks. */
+bool http_has_body(const struct http_request *request);
+
 /*
- * Refuse a body that is looked into, if the Engine might take something else from it: it is
- * missing, not declared as JSON, or encoded.
+ * Why the Engine might take something else from a body than who looks into it: it is missing, not
+ * declared as JSON, or encoded. A literal; NULL: it does not.
  */
-enum http_error http_check_json(const struct http_request *request) MUST_USE;
+const char *http_json_problem(const struct http_request *request);
+
+/* Whether the body of a response is JSON as it stands: one document, or a stream of them. */
+bool http_response_is_json(const struct http_response *response);
 
 /* ── Body framing ────────────────────────────────────────────────────────── */
 

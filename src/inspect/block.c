@@ -230,6 +230,22 @@ int constraints_read(enum inspect_block block, const struct yaml_node *map,
 	return arena_check(arena, error);
 }
 
+const struct constraints *constraints_open(enum inspect_block block, struct arena *arena)
+{
+	struct constraints *constraints = arena_take(arena, sizeof(*constraints));
+
+	if (constraints == NULL) {
+		return NULL;
+	}
+	*constraints = (struct constraints){.block = block};
+	for (unsigned i = 0; i < KEY_COUNT; i++) {
+		if (inspect_keys[i].block == block) {
+			constraints->sets[i] = (struct set){.any = true, .all = true};
+		}
+	}
+	return constraints;
+}
+
 bool constraints_use_workspace(const struct constraints *constraints)
 {
 	return constraints->sets[KEY_CREATE_bind_sources].workspace;
@@ -347,21 +363,6 @@ static bool set_opens_root(const struct key *key, const struct set *set)
 	return false;
 }
 
-bool key_opens_root(unsigned number, struct slice word)
-{
-	const struct key *key = &inspect_keys[number];
-	char memory[INSPECT_WORD_MAX];
-	struct text normal = text_over(memory, sizeof(memory));
-	struct slice pattern = word;
-
-	if (key->kind == KIND_CAPABILITIES) {
-		word_add_capability(word, &normal);
-		pattern = text_slice(&normal);
-	}
-	const struct set set = {.any = key->kind == KIND_CHOICE, .count = 1, .patterns = &pattern};
-	return set_opens_root(key, &set);
-}
-
 /* Whether a source lies below another one: who writes there puts a link in its place. */
 static bool is_nested(const struct set *sources)
 {
@@ -379,18 +380,35 @@ static bool is_nested(const struct set *sources)
  * A container that can write below a source makes a link there, and the next bind of it leads out.
  * A bind that is read-only does not help: what is mounted below it on the host stays writable.
  */
-static bool follows_links(const struct constraints *constraints)
+static bool follows_links(const struct set *sources, bool below)
 {
-	const struct set *sources = &constraints->sets[KEY_CREATE_bind_sources];
-	const bool below = constraints->sets[KEY_CREATE_bind_below].any;
-
 	return sources->any || (below && sources->count > 0) || is_nested(sources);
 }
 
-static bool is_root(const struct constraints *constraints, unsigned number)
+static bool is_root(const struct constraints *constraints, unsigned number, const struct set *set)
 {
-	return (number == KEY_CREATE_bind_sources && follows_links(constraints)) ||
-	       set_opens_root(&inspect_keys[number], &constraints->sets[number]);
+	const bool below = constraints->sets[KEY_CREATE_bind_below].any;
+
+	return (number == KEY_CREATE_bind_sources && follows_links(set, below)) ||
+	       set_opens_root(&inspect_keys[number], set);
+}
+
+bool key_opens_root(const struct constraints *constraints, unsigned number, struct slice word)
+{
+	const struct key *key = &inspect_keys[number];
+	char memory[INSPECT_WORD_MAX];
+	struct text normal = text_over(memory, sizeof(memory));
+	struct slice pattern = word;
+
+	if (key->kind == KIND_CAPABILITIES) {
+		word_add_capability(word, &normal);
+		pattern = text_slice(&normal);
+	}
+	if (number == KEY_CREATE_bind_below) {
+		return follows_links(&constraints->sets[KEY_CREATE_bind_sources], true);
+	}
+	const struct set set = {.any = key->kind == KIND_CHOICE, .count = 1, .patterns = &pattern};
+	return is_root(constraints, number, &set);
 }
 
 void constraints_add_root(const struct constraints *constraints, struct text *text)
@@ -398,7 +416,8 @@ void constraints_add_root(const struct constraints *constraints, struct text *te
 	const char *separator = "";
 
 	for (unsigned i = 0; i < KEY_COUNT; i++) {
-		if (inspect_keys[i].block == constraints->block && is_root(constraints, i)) {
+		if (inspect_keys[i].block == constraints->block &&
+		        is_root(constraints, i, &constraints->sets[i])) {
 			text_add_format(text, "%s%s.%s", separator, names[constraints->block],
 			        inspect_keys[i].name);
 			separator = ", ";

@@ -7,10 +7,22 @@ enum { VALUE_MAX = 160 }; /* bytes of a key's value in a sentence */
 void findings_begin(struct findings *findings, const struct constraints *constraints)
 {
 	findings->constraints = constraints;
+	findings->block = "";
+	findings->view = NULL;
 	findings->count = 0;
+	if (constraints != NULL) {
+		findings->block = inspect_block_name(constraints->block);
+		findings->place = constraints->place;
+	}
 }
 
 void findings_add(struct findings *findings, struct slice pointer, const char *problem)
+{
+	findings_add_word(findings, pointer, (struct slice){"", 0}, problem);
+}
+
+void findings_add_word(
+        struct findings *findings, struct slice pointer, struct slice word, const char *problem)
 {
 	if (findings->count++ >= INSPECT_FINDINGS_MAX) {
 		return;
@@ -18,7 +30,7 @@ void findings_add(struct findings *findings, struct slice pointer, const char *p
 	struct finding *finding = &findings->list[findings->count - 1];
 	finding->pointer_len =
 	        (unsigned)text_keep(finding->pointer, sizeof(finding->pointer), pointer);
-	finding->word_len = 0;
+	finding->word_len = (unsigned)text_keep(finding->word, sizeof(finding->word), word);
 	finding->problem = problem;
 	finding->key = -1;
 }
@@ -182,20 +194,12 @@ static void add_words(const struct findings *findings, int key, struct text *tex
 	text_add(text, SLICE("]"));
 }
 
-/* Sources below which containers can write and bind: see follows_links() in block.c. */
-static bool opens_links(const struct findings *findings, unsigned key)
-{
-	return key == KEY_CREATE_bind_below ||
-	       (key == KEY_CREATE_bind_sources &&
-	               findings->constraints->sets[KEY_CREATE_bind_below].any);
-}
-
 static bool opens_root(const struct findings *findings)
 {
 	for (unsigned i = 0; i < kept(findings); i++) {
-		const unsigned key = (unsigned)findings->list[i].key;
-		if (opens_links(findings, key) ||
-		        key_opens_root(key, word_of(&findings->list[i]))) {
+		const struct finding *finding = &findings->list[i];
+		if (key_opens_root(
+		            findings->constraints, (unsigned)finding->key, word_of(finding))) {
 			return true;
 		}
 	}
@@ -235,7 +239,7 @@ static void advise_workspace(const struct findings *findings, struct text *text)
 /* "set in 'create' at ci.yaml:7: privileged: true" */
 static void advise_keys(const struct findings *findings, struct text *text)
 {
-	const struct place place = findings->constraints->place;
+	const struct place place = findings->place;
 	const char *separator = "";
 
 	text_add_format(text,
@@ -243,7 +247,7 @@ static void advise_keys(const struct findings *findings, struct text *text)
 	                ? "copy '%s' from %s:%u into a policy of your own that extends the preset, "
 	                  "and set there: "
 	                : "set in '%s' at %s:%u: ",
-	        inspect_block_name(findings->constraints->block), place.file, place.line);
+	        findings->block, place.file, place.line);
 	for (unsigned i = 0; i < kept(findings); i++) {
 		const int key = findings->list[i].key;
 		if (!is_first_of_key(findings, i)) {
@@ -279,11 +283,10 @@ void findings_add_denial(const struct findings *findings, enum findings_reader r
         const char *operation, const char *policy, struct text *text)
 {
 	enum { SHOWN = 4 };
-	const struct place place = findings->constraints->place;
+	const struct place place = findings->place;
 
 	text_add_format(text, "%s: policy '%s' does not allow this request (%s:%u, '%s')",
-	        operation, policy, place.file, place.line,
-	        inspect_block_name(findings->constraints->block));
+	        operation, policy, place.file, place.line, findings->block);
 	for (unsigned i = 0; i < kept(findings) && i < SHOWN; i++) {
 		text_add(text, i == 0 ? SLICE(": ") : SLICE("; "));
 		findings_add_sentence(findings, i, reader, text);

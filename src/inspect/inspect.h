@@ -17,6 +17,7 @@
 #include "base/fault.h"
 #include "docker/docker.h"
 #include "json/json.h"
+#include "scope/scope.h"
 #include "yaml/yaml.h"
 
 enum {
@@ -24,6 +25,8 @@ enum {
 	INSPECT_SINCE = 124,            /* API version; bodies mean other things before */
 	INSPECT_FINDINGS_MAX = 64,      /* that are kept; more are counted */
 	INSPECT_REDIRECTED_MAX = 4096,  /* bytes of sources that stand for the Engine's socket */
+	INSPECT_QUERY_MAX = 64 * 1024,  /* bytes of a query that is written anew */
+	INSPECT_STAMPS_MAX = 10 * 1024, /* bytes of labels of the scope in a body */
 	INSPECT_POINTER_MAX = 120,      /* bytes */
 	INSPECT_WORD_MAX = 120,
 };
@@ -58,6 +61,8 @@ int constraints_read(enum inspect_block block, const struct yaml_node *map,
 /* Whether `bind_sources` has the word $WORKSPACE. */
 bool constraints_use_workspace(const struct constraints *constraints);
 enum inspect_block constraints_block(const struct constraints *constraints);
+/* A block that allows what no block would deny, for bodies in which only the scope counts. */
+const struct constraints *constraints_open(enum inspect_block block, struct arena *arena);
 struct place constraints_place(const struct constraints *constraints);
 /*
  * Append the keys and their values: "bind_sources /srv/ci; images any; …": those that the file
@@ -87,6 +92,8 @@ const struct inspect_operation *inspect_operation_of(unsigned id);
 enum inspect_block inspect_operation_block(const struct inspect_operation *operation);
 /* What a block looks into. Neither: it covers the operation, because of what that acts on. */
 bool inspect_operation_reads_body(const struct inspect_operation *operation);
+/* Of one that reads it: a request without a body is refused. */
+bool inspect_operation_needs_body(const struct inspect_operation *operation);
 bool inspect_operation_reads_query(const struct inspect_operation *operation);
 
 /* ── Findings ────────────────────────────────────────────────────────────── */
@@ -103,14 +110,20 @@ struct finding {
 
 struct findings {
 	const struct constraints *constraints;
+	const char *block;       /* its name in the file; "scope", where no block holds */
+	struct place place;      /* of it */
+	struct scope_view *view; /* of the objects that the request names; NULL: no scope counts */
 	unsigned count;
 	struct finding list[INSPECT_FINDINGS_MAX];
 };
 
-/* Begin a list about a block. */
+/* Begin a list about a block; `constraints` may be NULL, if no key of a block is looked at. */
 void findings_begin(struct findings *findings, const struct constraints *constraints);
 /* Add one that no key opens. */
 void findings_add(struct findings *findings, struct slice pointer, const char *problem);
+/* The same about a word. */
+void findings_add_word(
+        struct findings *findings, struct slice pointer, struct slice word, const char *problem);
 /* A word that a key must have so that its block allows a body. */
 struct inspect_word {
 	unsigned key;
@@ -161,8 +174,10 @@ struct inspect_memory {
 	uint32_t marks[JSON_MARKS_MAX];
 	char strings[INSPECT_BODY_MAX];
 	char redirected[INSPECT_REDIRECTED_MAX];
-	/* No document is longer when it is written, but for what is redirected. */
-	char written[INSPECT_BODY_MAX + INSPECT_REDIRECTED_MAX];
+	char members[INSPECT_STAMPS_MAX];
+	char query[INSPECT_QUERY_MAX];
+	/* No document is longer when it is written, but for what is redirected and stamped. */
+	char written[INSPECT_BODY_MAX + INSPECT_REDIRECTED_MAX + INSPECT_STAMPS_MAX];
 };
 
 /*
@@ -176,7 +191,8 @@ void inspect_query(const struct inspect_operation *operation, const struct docke
         struct slice query, struct inspect_memory *memory, struct findings *findings);
 /*
  * Judge a whole body. Appends to `findings`, and returns what goes to the Engine in its place: the
- * same document, written anew into `memory`; or, if it is no document, its bytes.
+ * same document, written anew into `memory`; or, if it is no document, its bytes. The objects that
+ * the body names are looked at in `findings->view`, and the labels of its scope are added.
  */
 struct slice inspect_body(const struct inspect_operation *operation,
         const struct docker_request *request, struct slice body, struct inspect_memory *memory,

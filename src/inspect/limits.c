@@ -4,10 +4,19 @@
 
 static const struct row limit_row = {.key = KEY_CREATE_require};
 
+/* A member, NULL: it is missing, null, or `object` is no object. */
+static const struct json_node *inner(const struct json_node *object, const char *name)
+{
+	const struct json_node *member = object == NULL || object->type != JSON_OBJECT
+	                                         ? NULL
+	                                         : json_member(object, slice_of(name));
+
+	return member == NULL || member->type == JSON_NULL ? NULL : member;
+}
+
 static const struct json_node *member_of(const struct json_node *object, const char *name)
 {
-	const struct json_node *member =
-	        object == NULL ? NULL : json_member(object, slice_of(name));
+	const struct json_node *member = inner(object, name);
 
 	return member == NULL || member->type != JSON_NUMBER ? NULL : member;
 }
@@ -21,23 +30,32 @@ static int64_t number_of(const struct json_node *object, const char *name)
 	return member == NULL || !json_integer(member, &number) ? 0 : number;
 }
 
-static void find_limit(struct walk *walk, const struct json_node *host, const char *name)
+/* "Pids" of "Resources/Limits/Pids" */
+static const char *last_name(const char *path)
 {
-	const struct json_node *member = member_of(host, name);
+	const char *slash = strrchr(path, '/');
 
-	walk_find_in(walk, &limit_row, name, member == NULL ? SLICE("") : member->text,
+	return slash == NULL ? path : slash + 1;
+}
+
+/* `path`: to the member of `object`, from the value at which the walk is. */
+static void find_limit(struct walk *walk, const struct json_node *object, const char *path)
+{
+	const struct json_node *member = member_of(object, last_name(path));
+
+	walk_find_in(walk, &limit_row, path, member == NULL ? SLICE("") : member->text,
 	        member == NULL ? "must be given" : "is not within the limit");
 }
 
 /* A number from 1 to `most`; `zero`: 0 is as good as none. */
-static void check_limit(
-        struct walk *walk, const struct json_node *host, const char *name, int64_t most, bool zero)
+static void check_limit(struct walk *walk, const struct json_node *object, const char *path,
+        int64_t most, bool zero)
 {
-	const int64_t number = number_of(host, name);
-	const bool given = zero ? number != 0 : member_of(host, name) != NULL;
+	const int64_t number = number_of(object, last_name(path));
+	const bool given = zero ? number != 0 : member_of(object, last_name(path)) != NULL;
 
 	if (most > 0 && (given ? number < 1 || number > most : !walk->update)) {
-		find_limit(walk, host, name);
+		find_limit(walk, object, path);
 	}
 }
 
@@ -68,8 +86,8 @@ static bool is_within(const struct json_node *ulimit, int64_t most)
 }
 
 /* The Engine compares names without their case, and sets all that are given for one. */
-static void check_ulimit(
-        struct walk *walk, const struct json_node *list, struct slice name, int64_t most)
+static void check_ulimit(struct walk *walk, const struct json_node *list, const char *path,
+        struct slice name, int64_t most)
 {
 	bool found = false;
 
@@ -80,21 +98,21 @@ static void check_ulimit(
 		}
 		found = true;
 		if (!is_within(at, most)) {
-			walk_find_in(walk, &limit_row, "Ulimits", name, "is not within the limit");
+			walk_find_in(walk, &limit_row, path, name, "is not within the limit");
 		}
 	}
 	if (!found) {
-		walk_find_in(walk, &limit_row, "Ulimits", name, "must be given");
+		walk_find_in(walk, &limit_row, path, name, "must be given");
 	}
 }
 
-static void check_ulimits(
-        struct walk *walk, const struct json_node *host, const struct limits *limits)
+static void check_ulimits(struct walk *walk, const struct json_node *object, const char *path)
 {
-	const struct json_node *list = host == NULL ? NULL : json_member(host, SLICE("Ulimits"));
+	const struct limits *limits = &walk->constraints->limits;
+	const struct json_node *list = inner(object, last_name(path));
 
 	for (unsigned i = 0; i < limits->ulimit_count; i++) {
-		check_ulimit(walk, list, limits->ulimits[i].name, limits->ulimits[i].most);
+		check_ulimit(walk, list, path, limits->ulimits[i].name, limits->ulimits[i].most);
 	}
 }
 
@@ -126,7 +144,7 @@ CHECK(LIMITS)
 		check_cpus(walk, value, limits->cpus);
 	}
 	if (!walk->update) {
-		check_ulimits(walk, value, limits);
+		check_ulimits(walk, value, "Ulimits");
 	}
 }
 
@@ -158,5 +176,42 @@ CHECK(CREATION)
 		if (!allows(walk, &network_row, bridge)) {
 			walk_find_in(walk, &network_row, "NetworkMode", bridge, NULL);
 		}
+	}
+}
+
+/* ── Services ────────────────────────────────────────────────────────────── */
+
+static void check_task_limits(struct walk *walk, const struct json_node *task)
+{
+	const struct limits *limits = &walk->constraints->limits;
+	const struct json_node *given = inner(inner(task, "Resources"), "Limits");
+
+	check_limit(walk, given, "Resources/Limits/MemoryBytes", limits->memory, true);
+	check_limit(walk, given, "Resources/Limits/NanoCPUs", limits->cpus, true);
+	check_limit(walk, given, "Resources/Limits/Pids", limits->pids, true);
+	check_ulimits(walk, inner(task, "ContainerSpec"), "ContainerSpec/Ulimits");
+}
+
+/* What a swarm does with a task that ended, in the word for what an Engine does with a container.
+ */
+static struct slice restart_word(struct slice condition)
+{
+	if (slice_equal(condition, SLICE("none"))) {
+		return SLICE("no");
+	}
+	return condition.len == 0 || slice_equal(condition, SLICE("any")) ? SLICE("always")
+	                                                                  : condition;
+}
+
+CHECK(TASK)
+{
+	static const struct row restart_row = {.key = KEY_CREATE_restart, .fine = "no"};
+	const struct slice word =
+	        restart_word(text_of(inner(inner(value, "RestartPolicy"), "Condition")));
+
+	(void)row;
+	check_task_limits(walk, value);
+	if (!allows(walk, &restart_row, word)) {
+		walk_find_in(walk, &restart_row, "RestartPolicy/Condition", word, NULL);
 	}
 }

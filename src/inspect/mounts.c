@@ -17,6 +17,8 @@ static void check_volume_name(
 		        "is neither an absolute path nor the name of a volume");
 	} else if (!allows(walk, &volume_row, SLICE("named"))) {
 		walk_find_in(walk, &volume_row, member, name, NULL);
+	} else {
+		walk_refer(walk, SCOPE_NEW_VOLUME, name);
 	}
 }
 
@@ -46,6 +48,9 @@ static void check_source(
 		        "colons");
 	} else if (!allows(walk, row, path)) {
 		walk_find_in(walk, row, member, path, NULL);
+	} else if (!set_of(walk, row->key)->any && memmem(path.ptr, path.len, "{{", 2) != NULL) {
+		/* A swarm puts the labels of a service there, with any `..` in them. */
+		walk_find_in(walk, &keyless_row, member, path, "has a template");
 	} else if (!set_of(walk, KEY_CREATE_bind_below)->any && !is_named(walk, path)) {
 		walk_find_in(walk, &below_row, member, path, NULL);
 	}
@@ -96,8 +101,8 @@ static bool redirect(struct walk *walk, const struct row *row, const struct json
 	if (socket->count == 0 || !path_is_engine(source)) {
 		return false;
 	}
-	if (!walk_redirect(
-	            walk, value, socket->patterns[0], slice_behind(value->text, source.len))) {
+	if (!walk_redirect(walk, value, SLICE(""), socket->patterns[0],
+	            slice_behind(value->text, source.len))) {
 		walk_find(walk, row, source, "the body has too many binds of the Engine's socket");
 	}
 	return true;
@@ -154,6 +159,19 @@ CHECK(BIND)
 	check_bind_options(walk, rest);
 }
 
+/* A volume of a scope is made before the container, without a driver of its own. */
+static void check_volume_driver(struct walk *walk, const struct json_node *mount)
+{
+	const struct json_node *options = json_member(mount, SLICE("VolumeOptions"));
+	const struct json_node *driver =
+	        options == NULL ? NULL : json_member(options, SLICE("DriverConfig"));
+
+	if (walk->view != NULL && driver != NULL && driver->size > 1) {
+		walk_find_in(walk, &keyless_row, "VolumeOptions", (struct slice){"", 0},
+		        "has a driver: under a scope, make the volume first");
+	}
+}
+
 CHECK(MOUNT)
 {
 	const struct slice type = text_of(json_member(value, SLICE("Type")));
@@ -167,6 +185,7 @@ CHECK(MOUNT)
 		}
 	} else if (slice_equal(type, SLICE("volume"))) {
 		check_volume_name(walk, row, "Source", source);
+		check_volume_driver(walk, value);
 	} else if (slice_equal(type, SLICE("image"))) {
 		if (!allows(walk, &image_row, source)) {
 			walk_find_in(walk, &image_row, "Source", source, NULL);
@@ -192,6 +211,18 @@ CHECK(MOUNTED)
 		walk_find(walk, row, value->name, "has a comma, a colon or a quote");
 	}
 	check_OPTIONS(walk, row, value);
+}
+
+/* Making a volume that is there already shows it. */
+CHECK(NEW_VOLUME)
+{
+	const struct scope_object object = {SCOPE_VOLUME, text_of(value)};
+
+	if (walk->view != NULL && object.reference.len > 0 &&
+	        scope_look_for_name(walk->view, object) == SCOPE_FOREIGN) {
+		walk_find(walk, row, object.reference,
+		        "is the name of a volume that is not in the scope");
+	}
 }
 
 CHECK(VOLUME)

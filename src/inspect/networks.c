@@ -1,19 +1,26 @@
 /* SPDX-License-Identifier: MIT */
-/* networks — checks of namespaces, networks and ports. */
+/* networks — checks of networks and ports. */
 #include "inspect/check.h"
 
 #include <arpa/inet.h>
 
+/* "web" of "container:web"; empty, if the mode is another one. */
+static struct slice container_of_mode(struct slice mode)
+{
+	return slice_skip(&mode, SLICE("container:")) ? mode : (struct slice){"", 0};
+}
+
 CHECK(NAMESPACE)
 {
-	const char *sign = strchr(row->fine, '=');
-	char memory[INSPECT_WORD_MAX];
-	struct text text = text_over(memory, sizeof(memory));
+	check_PREFIXED(walk, row, value);
+	walk_refer_container(walk, value, container_of_mode(text_of(value)));
+}
 
-	text_add(&text, slice_between(row->fine, sign + 1));
-	text_add(&text, text_of(value));
-	if (text_of(value).len > 0 && (text.overflow || !allows(walk, row, text_slice(&text)))) {
-		walk_find(walk, row, text_slice(&text), NULL);
+/* Three networks are everybody's: each Engine has them, without labels. */
+static void refer_network(struct walk *walk, struct slice network)
+{
+	if (container_of_mode(network).len == 0 && !word_is_in(network, "bridge host none")) {
+		walk_refer(walk, SCOPE_NETWORK, network);
 	}
 }
 
@@ -27,11 +34,63 @@ static void require_network(struct walk *walk, const struct row *row, struct sli
 		return;
 	}
 	require_word(walk, row, standard ? SLICE("bridge") : network);
+	if (!standard) {
+		refer_network(walk, network);
+	}
 }
 
 CHECK(MODE)
 {
 	require_network(walk, row, text_of(value));
+	walk_refer_container(walk, value, container_of_mode(text_of(value)));
+}
+
+CHECK(JOINED)
+{
+	check_NEEDED(walk, row, value);
+	refer_network(walk, text_of(value));
+}
+
+CHECK(SECRET_ID)
+{
+	(void)row;
+	walk_refer(walk, SCOPE_SECRET, text_of(value));
+}
+
+CHECK(CONFIG_ID)
+{
+	(void)row;
+	walk_refer(walk, SCOPE_CONFIG, text_of(value));
+}
+
+CHECK(NETWORK_ID)
+{
+	if (text_of(value).len > 0) {
+		require_network(walk, row, text_of(value));
+	}
+}
+
+CHECK(TEMPLATE)
+{
+	check_CLOSED(walk, row, value);
+	walk_refer(walk, SCOPE_NETWORK, text_of(value));
+}
+
+/* "db:database" */
+CHECK(LINK)
+{
+	struct slice rest = text_of(value);
+	struct slice container = rest;
+
+	require_word(walk, row, rest);
+	(void)slice_next(&rest, ':', &container);
+	walk_refer_container(walk, value, container);
+}
+
+CHECK(MEMBER)
+{
+	(void)row;
+	walk_refer_container(walk, value, text_of(value));
 }
 
 CHECK(NETWORK)
@@ -90,5 +149,67 @@ CHECK(PORT)
 	if (value->type != JSON_FALSE) {
 		require_port(walk, row, text_of(json_member(value, SLICE("HostIp"))),
 		        text_of(json_member(value, SLICE("HostPort"))));
+	}
+}
+
+/* The ports of a service are published on all addresses of a node, or of all nodes. */
+CHECK(PUBLISHED)
+{
+	const struct json_node *port = json_member(value, SLICE("PublishedPort"));
+
+	require_port(walk, row, SLICE(""),
+	        port == NULL || port->type != JSON_NUMBER ? SLICE("0") : port->text);
+}
+
+/* The Engine splits the words at other blanks too. */
+static bool has_odd_blank(struct slice text)
+{
+	for (size_t i = 0; i < text.len; i++) {
+		if (text.ptr[i] < ' ' || text.ptr[i] > '~') {
+			return true;
+		}
+	}
+	return false;
+}
+
+/* "172.30.0.1 db db.internal" is db:172.30.0.1 and db.internal:172.30.0.1 in a container. */
+CHECK(HOSTS)
+{
+	struct slice rest = text_of(value);
+	struct slice address = {"", 0};
+	struct slice name;
+
+	if (has_odd_blank(rest)) {
+		walk_find(walk, row, rest, "is not an address and names in ASCII");
+		return;
+	}
+	while (slice_next(&rest, ' ', &name)) {
+		char memory[INSPECT_WORD_MAX];
+		struct text text = text_over(memory, sizeof(memory));
+		text_add_format(&text, "%.*s:%.*s", SLICE_FMT(name), SLICE_FMT(address));
+		if (address.len == 0) {
+			address = name;
+		} else if (name.len > 0 &&
+		           (text.overflow || !allows(walk, row, text_slice(&text)))) {
+			walk_find(walk, row, text_slice(&text), NULL);
+		}
+	}
+}
+
+static bool has_elements(const struct json_node *object, const char *name)
+{
+	const struct json_node *list = object == NULL ? NULL : json_member(object, slice_of(name));
+
+	return list != NULL && list->type == JSON_ARRAY && json_first(list) != NULL;
+}
+
+/* Tasks of a service that names no network are in the bridge network. */
+CHECK(SERVICE)
+{
+	(void)row;
+	if (!has_elements(value, "Networks") &&
+	        !has_elements(json_member(value, SLICE("TaskTemplate")), "Networks") &&
+	        !allows(walk, &network_row, SLICE("bridge"))) {
+		walk_find_in(walk, &network_row, "TaskTemplate/Networks", SLICE("bridge"), NULL);
 	}
 }

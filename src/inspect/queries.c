@@ -7,6 +7,10 @@ static const struct row push_row = {.key = KEY_IMAGE_push, .fine = ""};
 static const struct row tag_row = {.key = KEY_IMAGE_tag, .fine = ""};
 static const struct row import_row = {.key = KEY_IMAGE_import, .fine = ""};
 static const struct row load_row = {.key = KEY_IMAGE_load, .fine = ""};
+static const struct row attach_row = {.key = KEY_EXEC_attach, .fine = ""};
+static const struct row paths_row = {.key = KEY_EXEC_paths, .fine = ""};
+static const struct row plugin_row = {.key = KEY_CREATE_plugins, .fine = ""};
+static const struct row swarm_row = {.key = KEY_CREATE_swarm, .fine = ""};
 
 /* A finding about a parameter, or, with NULL, about the path. */
 static void find_in_request(struct walk *walk, const struct row *row, const char *parameter,
@@ -106,8 +110,27 @@ CHECK(TAG)
 /* Without a name, the image has only its id. */
 CHECK(COMMIT)
 {
-	if (parameter_of(walk, &tag_row, "repo").len > 0) {
+	if (value->text.len > 0) {
 		check_TAG(walk, row, value);
+	}
+}
+
+/* The Engine then reads no body: it takes the specification that the service had before. */
+CHECK(ROLLBACK)
+{
+	const struct slice word = text_of(value);
+
+	if (word.len > 0 && !word_is_in(word, row->fine)) {
+		walk_find(walk, row, word,
+		        "brings back what was not looked into; send the whole specification");
+	}
+}
+
+/* The request as a whole, if the key allows it. */
+static void require_open(struct walk *walk, const struct row *row)
+{
+	if (!set_of(walk, row->key)->any) {
+		find_in_request(walk, row, NULL, SLICE(""), NULL);
 	}
 }
 
@@ -115,16 +138,55 @@ CHECK(IMPORT)
 {
 	(void)row;
 	(void)value;
-	if (!set_of(walk, KEY_IMAGE_import)->any) {
-		find_in_request(walk, &import_row, NULL, SLICE(""), NULL);
-	}
+	require_open(walk, &import_row);
 }
 
 CHECK(LOAD)
 {
 	(void)row;
 	(void)value;
-	if (!set_of(walk, KEY_IMAGE_load)->any) {
-		find_in_request(walk, &load_row, NULL, SLICE(""), NULL);
+	require_open(walk, &load_row);
+}
+
+CHECK(PLUGIN)
+{
+	(void)row;
+	(void)value;
+	require_open(walk, &plugin_row);
+}
+
+CHECK(SWARM)
+{
+	(void)row;
+	(void)value;
+	require_open(walk, &swarm_row);
+}
+
+CHECK(ATTACH)
+{
+	(void)row;
+	(void)value;
+	require_open(walk, &attach_row);
+}
+
+/* "/builds/." is what is in /builds. */
+CHECK(ARCHIVE)
+{
+	struct slice path = parameter_of(walk, &paths_row, "path");
+
+	(void)row;
+	(void)value;
+	path.len -= path.len > 1 && slice_ends_with(path, SLICE("/."));
+	if (!allows(walk, &paths_row, path)) {
+		find_in_request(walk, &paths_row, "path", path, NULL);
+	}
+}
+
+CHECK(EXPORT)
+{
+	(void)row;
+	(void)value;
+	if (!allows(walk, &paths_row, SLICE("/"))) {
+		find_in_request(walk, &paths_row, NULL, SLICE("/"), NULL);
 	}
 }

@@ -42,14 +42,18 @@ enum key_number {
 extern const struct key inspect_keys[KEY_COUNT];
 
 struct set {
-	bool any;
+	bool any; /* but guarded words */
+	bool all; /* and these too */
 	unsigned count;
 	const struct slice *patterns; /* of KIND_IMAGES and KIND_CAPABILITIES: normalised */
 	bool workspace;               /* the file has $WORKSPACE, for which the patterns stand */
 	bool workspace_is_missing;    /* it stands for nothing */
 };
 
-enum { ULIMITS_MAX = 16 };
+enum {
+	PATTERN_MAX = 255, /* bytes */
+	ULIMITS_MAX = 16,
+};
 
 /* The key `require`. 0: not required. */
 struct limits {
@@ -75,8 +79,11 @@ struct constraints {
 /* Append the name of a key and its value: "volumes named". */
 void key_add_value(const struct constraints *constraints, unsigned number, struct text *text);
 
-/* Whether a key that is set so far that it allows `word` is enough to become root on the host. */
-bool key_opens_root(unsigned number, struct slice word);
+/*
+ * Whether a key that also allows `word` is enough to become root on the host, beside the other keys
+ * of the block.
+ */
+bool key_opens_root(const struct constraints *constraints, unsigned number, struct slice word);
 
 /* Read the value of a key from YAML, or its `standard`; `workspace` as in struct inspect_setting.
  */
@@ -90,9 +97,8 @@ bool set_has(const struct key *key, const struct set *set, struct slice word);
 /* Whether a command, whose words are `count` nodes from `first` on, is. */
 bool set_has_command(const struct set *set, const struct json_node *list);
 
-/* A star stands for any characters. */
-bool glob_fits(struct slice pattern, struct slice word);
-/* The same, where a star stands for no slash, and only one at the end for '@'; `**` for both. */
+/* As slice_fits(), where a star stands for no slash, and only one at the end for '@'; `**` for
+ * both. */
 bool path_glob_fits(struct slice pattern, struct slice word);
 
 /* ── Spellings ───────────────────────────────────────────────────────────── */

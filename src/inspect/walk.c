@@ -34,6 +34,11 @@ static const struct row *const begins[OBJECT_COUNT + 1] = {
         [OBJECT_COUNT] = rows + ARRAY_LEN(rows),
 };
 
+static bool is_object(enum type type)
+{
+	return (unsigned)type < OBJECT_COUNT;
+}
+
 struct inspect_operation {
 	const char *name;
 	enum inspect_block block;
@@ -69,6 +74,11 @@ enum inspect_block inspect_operation_block(const struct inspect_operation *opera
 bool inspect_operation_reads_body(const struct inspect_operation *operation)
 {
 	return operation->row.type != TYPE_UNREAD;
+}
+
+bool inspect_operation_needs_body(const struct inspect_operation *operation)
+{
+	return is_object(operation->row.type);
 }
 
 bool inspect_operation_reads_query(const struct inspect_operation *operation)
@@ -165,8 +175,8 @@ static void add_pointer(const struct walk *walk, struct text *text)
 	for (unsigned i = 1; i < walk->depth; i++) {
 		add_step(text, frames[i - 1].node, frames[i].node);
 	}
-	if (walk->absent.ptr != NULL) {
-		add_token(text, walk->absent);
+	if (walk->member.ptr != NULL) {
+		add_token(text, walk->member);
 	} else if (walk->depth > 0) {
 		add_step(text, frames[walk->depth - 1].node, walk->at);
 	}
@@ -184,7 +194,7 @@ void walk_find_in(struct walk *walk, const struct row *row, const char *member, 
 	struct text text = text_over(finding->pointer, sizeof(finding->pointer));
 	add_pointer(walk, &text);
 	if (member != NULL) {
-		add_token(&text, slice_of(member));
+		text_add_format(&text, "/%s", member);
 	}
 	finding->pointer_len = (unsigned)text.len;
 	finding->word_len = (unsigned)text_keep(finding->word, sizeof(finding->word), word);
@@ -197,23 +207,50 @@ void walk_find(struct walk *walk, const struct row *row, struct slice word, cons
 	walk_find_in(walk, row, NULL, word, problem);
 }
 
-bool walk_redirect(
-        struct walk *walk, const struct json_node *value, struct slice text, struct slice rest)
+bool walk_redirect(struct walk *walk, const struct json_node *value, struct slice before,
+        struct slice text, struct slice behind)
 {
 	const size_t start = walk->redirected.len;
 
+	text_add(&walk->redirected, before);
 	text_add(&walk->redirected, text);
-	text_add(&walk->redirected, rest);
+	text_add(&walk->redirected, behind);
 	walk->nodes[value - walk->nodes].text = slice_behind(text_slice(&walk->redirected), start);
 	return !walk->redirected.overflow;
 }
 
-/* ── The walk ────────────────────────────────────────────────────────────── */
+/* ── References ──────────────────────────────────────────────────────────── */
 
-static bool is_object(enum type type)
+static enum scope_answer look(
+        struct walk *walk, enum scope_kind kind, struct slice reference, struct slice *ret_id)
 {
-	return (unsigned)type < OBJECT_COUNT;
+	const struct scope_object object = {kind, reference};
+
+	return walk->view == NULL || reference.len == 0 ? SCOPE_ABSENT
+	                                                : scope_look(walk->view, object, ret_id);
 }
+
+void walk_refer(struct walk *walk, enum scope_kind kind, struct slice reference)
+{
+	struct slice id;
+
+	(void)look(walk, kind, reference, &id);
+}
+
+void walk_refer_container(struct walk *walk, const struct json_node *value, struct slice reference)
+{
+	static const struct row keyless = {.key = KEY_ANYTHING};
+	const struct slice text = value->text;
+	struct slice id;
+
+	if (look(walk, SCOPE_CONTAINER, reference, &id) == SCOPE_OWN &&
+	        !walk_redirect(walk, value, slice_between(text.ptr, reference.ptr), id,
+	                slice_between(reference.ptr + reference.len, text.ptr + text.len))) {
+		walk_find(walk, &keyless, reference, "is one container too many in this body");
+	}
+}
+
+/* ── The walk ────────────────────────────────────────────────────────────── */
 
 /* A text, or a list of texts. */
 static bool are_texts(const struct json_node *value)
@@ -242,6 +279,11 @@ static bool is_integer(const struct json_node *value)
 	return value->type == JSON_NUMBER && json_integer(value, &number);
 }
 
+static bool is_number(const struct json_node *value)
+{
+	return value->type == JSON_NUMBER;
+}
+
 static bool is_text(const struct json_node *value)
 {
 	return value->type == JSON_STRING;
@@ -259,6 +301,7 @@ static const struct {
 } types[] = {
         [TYPE_BOOLEAN] = {is_boolean, "must be true or false"},
         [TYPE_INTEGER] = {is_integer, "must be an integer of 64 bits"},
+        [TYPE_NUMBER] = {is_number, "must be a number"},
         [TYPE_TEXT] = {is_text, "must be a string"},
         [TYPE_TEXTS] = {are_texts, "must be a string or a list of strings"},
         [TYPE_VALUE] = {is_anything, NULL},
@@ -284,8 +327,8 @@ static void begin(struct walk *walk, const struct json_node *node, const struct 
 
 static bool is_needed(const struct row *row)
 {
-	return row->check == check_NEEDED || row->check == check_USER ||
-	       row->check == check_CREATION;
+	return row->check == check_NEEDED || row->check == check_JOINED ||
+	       row->check == check_USER || row->check == check_CREATION || row->check == check_TASK;
 }
 
 static void check_absent(struct walk *walk, enum object object, const struct json_node *node)
@@ -296,9 +339,9 @@ static void check_absent(struct walk *walk, enum object object, const struct jso
 		}
 		const struct json_node *member = json_member(node, row->name);
 		if (member == NULL || member->type == JSON_NULL) {
-			walk->absent = row->name;
+			walk->member = row->name;
 			row->check(walk, row, NULL);
-			walk->absent = (struct slice){NULL, 0};
+			walk->member = (struct slice){NULL, 0};
 		}
 	}
 }
@@ -506,6 +549,7 @@ void inspect_query(const struct inspect_operation *operation, const struct docke
 	        .constraints = findings->constraints,
 	        .request = request,
 	        .query = rest,
+	        .view = findings->view,
 	        .findings = findings,
 	        .spelled = text_over(memory->written, sizeof(memory->written)),
 	};
@@ -524,6 +568,29 @@ void inspect_query(const struct inspect_operation *operation, const struct docke
 	}
 }
 
+/* The labels of the scope go into the document. */
+static void write_document(struct json_node *root, struct inspect_memory *memory,
+        struct findings *findings, struct text *text)
+{
+	const struct scope_view *view = findings->view;
+	struct text members = text_over(memory->members, sizeof(memory->members));
+	struct json_addition additions[SCOPE_STAMPS_MAX];
+	char place[INSPECT_POINTER_MAX];
+	struct text pointer = text_over(place, sizeof(place));
+	unsigned count = 0;
+
+	const char *problem = root->type == JSON_OBJECT && view != NULL && !view->observes &&
+	                                      scope_stamps_body(view->operation)
+	                              ? scope_stamp_body(view->scope, view->operation, root,
+	                                        &members, additions, &count, &pointer)
+	                              : NULL;
+	if (problem != NULL) {
+		findings_add(findings, text_slice(&pointer), problem);
+	}
+	json_write_with(root, additions, count, text);
+	ASSERT(!text->overflow && !members.overflow);
+}
+
 struct slice inspect_body(const struct inspect_operation *operation,
         const struct docker_request *request, struct slice body, struct inspect_memory *memory,
         struct findings *findings)
@@ -535,6 +602,7 @@ struct slice inspect_body(const struct inspect_operation *operation,
 	        .constraints = findings->constraints,
 	        .request = request,
 	        .update = operation->row.check == check_LIMITS,
+	        .view = findings->view,
 	        .findings = findings,
 	        .nodes = memory->nodes,
 	        .redirected = text_over(memory->redirected, sizeof(memory->redirected)),
@@ -546,12 +614,11 @@ struct slice inspect_body(const struct inspect_operation *operation,
 		text_add(&text, body);
 		return text_slice(&text);
 	}
-	if (document.nodes->type != JSON_OBJECT) {
+	if (document.nodes->type != JSON_OBJECT && is_object(operation->row.type)) {
 		findings_add(findings, SLICE("body"), "must be an object");
 	} else {
 		walk_all(&walk, &operation->row, document.nodes);
 	}
-	json_write(document.nodes, &text);
-	ASSERT(!text.overflow);
+	write_document(document.nodes, memory, findings, &text);
 	return text_slice(&text);
 }

@@ -43,7 +43,7 @@ static void check_user_alone(struct walk *walk, const struct row *row, struct sl
 	const struct slice user = slice_between(word.ptr, colon);
 	for (unsigned i = 0; i < set->count; i++) {
 		struct slice pattern = set->patterns[i];
-		if (slice_skip(&pattern, SLICE("!")) && glob_fits(pattern, user)) {
+		if (slice_skip(&pattern, SLICE("!")) && slice_fits(pattern, user)) {
 			walk_find(walk, row, user, NULL);
 			return;
 		}
@@ -156,13 +156,14 @@ CHECK(CONTAINER)
 
 	(void)slice_next(&rest, ':', &name);
 	require_word(walk, row, name);
+	walk_refer_container(walk, value, name);
 }
 
 /* Of ContainerIDFile: the docker CLI writes it itself, and podman removes that file of the host. */
 CHECK(DROPPED)
 {
 	(void)row;
-	(void)walk_redirect(walk, value, SLICE(""), SLICE(""));
+	(void)walk_redirect(walk, value, SLICE(""), SLICE(""), SLICE(""));
 }
 
 CHECK(NEGATIVE)
@@ -241,4 +242,58 @@ CHECK(SECURITY)
 	if (text.overflow || !allows(walk, row, text_slice(&text))) {
 		walk_find(walk, row, word, NULL);
 	}
+}
+
+/* "mode" of "ipc=private" is ipc=mode. */
+CHECK(PREFIXED)
+{
+	const struct slice word = text_of(value);
+	char memory[INSPECT_WORD_MAX];
+	struct text text = text_over(memory, sizeof(memory));
+	size_t len = strcspn(row->fine, " ");
+
+	while (row->fine[len - 1] != '=' && row->fine[len - 1] != ':') {
+		len--;
+	}
+	text_add(&text, (struct slice){row->fine, len});
+	text_add(&text, word);
+	if (word.len > 0 && (text.overflow || !allows(walk, row, text_slice(&text)))) {
+		walk_find(walk, row, text_slice(&text), NULL);
+	}
+}
+
+CHECK(UNLABELLED)
+{
+	if (value->type == JSON_TRUE) {
+		require_word(walk, row, SLICE("label=disable"));
+	}
+}
+
+/* A list or a map that is empty changes nothing. */
+static bool changes_nothing(const struct json_node *value)
+{
+	const bool container = value->type == JSON_ARRAY || value->type == JSON_OBJECT;
+
+	return container ? json_first(value) == NULL : is_empty(value);
+}
+
+CHECK(COMMITTED)
+{
+	static const struct row changes_row = {.key = KEY_IMAGE_changes, .fine = ""};
+
+	if (set_of(walk, KEY_IMAGE_changes)->any || value->type == JSON_NULL) {
+		return;
+	}
+	if (value->type != JSON_OBJECT) {
+		walk_find(walk, row, SLICE(""), "must be an object");
+		return;
+	}
+	for (const struct json_node *at = json_first(value); at != NULL;
+	        at = json_next(value, at)) {
+		walk->member = at->name;
+		if (!changes_nothing(at)) {
+			walk_find(walk, &changes_row, SLICE(""), NULL);
+		}
+	}
+	walk->member = (struct slice){NULL, 0};
 }

@@ -64,7 +64,7 @@ static void write_escape(struct text *text, char c)
 	text_add_char(text, digits[byte & 15]);
 }
 
-static void write_string(struct text *text, struct slice s)
+void json_write_text(struct slice s, struct text *text)
 {
 	size_t done = 0;
 
@@ -96,7 +96,7 @@ static void write_begin(struct text *text, const struct json_node *node)
 		text_add(text, node->text);
 		break;
 	case JSON_STRING:
-		write_string(text, node->text);
+		json_write_text(node->text, text);
 		break;
 	case JSON_ARRAY:
 		text_add(text, SLICE("["));
@@ -107,7 +107,24 @@ static void write_begin(struct text *text, const struct json_node *node)
 	}
 }
 
+static void write_additions(struct text *text, const struct json_node *object,
+        const struct json_addition *additions, unsigned count)
+{
+	for (unsigned i = 0; i < count; i++) {
+		if (additions[i].object == object && additions[i].members.len > 0) {
+			text_add(text, additions[i].members);
+			text_add(text, object->size > 1 ? SLICE(",") : SLICE(""));
+		}
+	}
+}
+
 void json_write(const struct json_node *node, struct text *text)
+{
+	json_write_with(node, NULL, 0, text);
+}
+
+void json_write_with(const struct json_node *node, const struct json_addition *additions,
+        unsigned count, struct text *text)
 {
 	const struct json_node *open[JSON_DEPTH_MAX];
 	const struct json_node *const end = node + node->size;
@@ -115,10 +132,11 @@ void json_write(const struct json_node *node, struct text *text)
 
 	for (const struct json_node *at = node; at < end;) {
 		if (at > node && at->name.ptr != NULL) {
-			write_string(text, at->name);
+			json_write_text(at->name, text);
 			text_add(text, SLICE(":"));
 		}
 		write_begin(text, at);
+		write_additions(text, at, additions, count);
 		if (at->type >= JSON_ARRAY) {
 			open[depth++] = at;
 		}

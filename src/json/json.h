@@ -96,4 +96,15 @@ bool json_integer(const struct json_node *number, int64_t *ret_value);
  */
 void json_write(const struct json_node *node, struct text *text);
 
+/* Members that an object has in front of its own when it is written. */
+struct json_addition {
+	const struct json_node *object;
+	struct slice members; /* "a":1,"b":2 as JSON */
+};
+/* The same with additions, of which each belongs to another object. */
+void json_write_with(const struct json_node *node, const struct json_addition *additions,
+        unsigned count, struct text *text);
+/* Append a string, whose bytes are UTF-8, with its quotes. */
+void json_write_text(struct slice s, struct text *text);
+
 #endif

@@ -18,6 +18,7 @@ struct visit {
 struct walk {
 	struct policy *root; /* which is compiled */
 	struct order order;
+	struct redact_wishes wishes;                      /* of all */
 	const struct policy *owners[INSPECT_BLOCK_COUNT]; /* of the blocks that hold */
 	struct visit stack[POLICY_DEPTH_MAX];
 	unsigned depth;
@@ -69,6 +70,16 @@ static int hold_blocks(
 	return 0;
 }
 
+/* The scopes of all that a policy extends hold together: no policy opens another one's. */
+static int hold_scope(struct walk *walk, const struct policy *policy, char error[FAULT_MAX])
+{
+	struct policy *root = walk->root;
+
+	return policy->own_scope == NULL ? 0
+	                                 : scope_join(root->scope, policy->own_scope, root->name,
+	                                           &root->set->arena, &root->scope, error);
+}
+
 static int enter(
         struct walk *walk, struct policy *policy, struct place place, char error[FAULT_MAX])
 {
@@ -78,6 +89,12 @@ static int enter(
 		        POLICY_DEPTH_MAX, policy->name);
 	}
 	policy->seen_by = walk->root;
+	if (policy->wishes != NULL && redact_unite(&walk->wishes, policy->wishes) < 0) {
+		return fault_set(error, place,
+		        "policy '%s' has more than %d patterns for labels in 'redact', with those "
+		        "it extends",
+		        walk->root->name, REDACT_LABELS_MAX);
+	}
 	for (const struct rule *rule = policy->rules; rule != NULL; rule = rule->next) {
 		if (walk->order.count == POLICY_RULES_MAX) {
 			return fault_set(error, place,
@@ -87,7 +104,8 @@ static int enter(
 		walk->order.rules[walk->order.count++] = rule;
 	}
 	walk->stack[walk->depth++] = (struct visit){policy, policy->extensions};
-	return hold_blocks(walk, policy, place, error);
+	return hold_scope(walk, policy, error) < 0 ? -EINVAL
+	                                           : hold_blocks(walk, policy, place, error);
 }
 
 /* A policy that is reached twice has nothing to add: its rules were tried already. */
@@ -288,9 +306,9 @@ static const struct step **make_table(
 	return table;
 }
 
-static bool holds_block(const struct policy *policy)
+static bool looks_inside(const struct policy *policy)
 {
-	bool any = false;
+	bool any = policy->scope != NULL;
 
 	for (unsigned block = 0; block < INSPECT_BLOCK_COUNT; block++) {
 		any = any || policy->held[block] != NULL;
@@ -298,24 +316,88 @@ static bool holds_block(const struct policy *policy)
 	return any;
 }
 
-/* The block for every id. Without memory, the arena remembers it. */
+/* The block that looks into an operation; under a scope, one that lets everything else through. */
+static void inspect_by_block(const struct policy *policy, unsigned id,
+        const struct constraints *const open[INSPECT_BLOCK_COUNT], struct inspection *inspection)
+{
+	const struct inspect_operation *operation = inspect_operation_of(id);
+
+	if (operation == NULL || (!inspect_operation_reads_body(operation) &&
+	                                 !inspect_operation_reads_query(operation))) {
+		return;
+	}
+	const enum inspect_block block = inspect_operation_block(operation);
+	if (policy->held[block] != NULL) {
+		inspection->operation = operation;
+		inspection->constraints = policy->held[block];
+		inspection->block = inspect_block_name(block);
+		inspection->place = constraints_place(policy->held[block]);
+	} else if (policy->scope != NULL && inspect_operation_reads_body(operation)) {
+		inspection->operation = operation;
+		inspection->constraints = open[block];
+	}
+}
+
+/* What is made must be stamped, or it is not made. */
+static void inspect_by_scope(
+        const struct policy *policy, unsigned id, struct inspection *inspection)
+{
+	const struct scope_operation *scoping = scope_operation_of(id);
+	const bool readable = inspection->operation != NULL &&
+	                      inspect_operation_reads_body(inspection->operation);
+
+	inspection->scope = policy->scope;
+	if (scoping != NULL && (readable || !scope_stamps_body(scoping))) {
+		inspection->scoping = scoping;
+	}
+	if (inspection->block == NULL) {
+		inspection->block = "scope";
+		inspection->place = policy->scope->place;
+	}
+}
+
+/* How to look into the requests of every id. Without memory, the arena remembers it. */
 static const struct inspection *make_inspections(const struct policy *policy, struct arena *arena)
 {
+	const struct constraints *open[INSPECT_BLOCK_COUNT] = {NULL};
 	struct inspection *inspections =
-	        holds_block(policy) ? arena_take(arena, docker_id_count() * sizeof(inspections[0]))
-	                            : NULL;
+	        looks_inside(policy) ? arena_take(arena, docker_id_count() * sizeof(inspections[0]))
+	                             : NULL;
 
+	for (unsigned block = 0; policy->scope != NULL && block < INSPECT_BLOCK_COUNT; block++) {
+		open[block] = constraints_open((enum inspect_block)block, arena);
+	}
 	for (unsigned id = 0; inspections != NULL && id < docker_id_count(); id++) {
-		const struct inspect_operation *operation = inspect_operation_of(id);
-		if (operation != NULL && (inspect_operation_reads_body(operation) ||
-		                                 inspect_operation_reads_query(operation))) {
-			inspections[id].constraints =
-			        policy->held[inspect_operation_block(operation)];
-			inspections[id].operation =
-			        inspections[id].constraints == NULL ? NULL : operation;
+		inspect_by_block(policy, id, open, &inspections[id]);
+		if (policy->scope != NULL) {
+			inspect_by_scope(policy, id, &inspections[id]);
 		}
 	}
 	return inspections;
+}
+
+/* What is hidden for every id. Without memory, the arena remembers it. */
+static const struct redaction *make_redactions(
+        struct policy *policy, const struct redact_wishes *wishes, struct arena *arena)
+{
+	struct redact_plan *plan = wishes->kinds == 0 ? NULL : arena_take(arena, sizeof(*plan));
+	struct redaction *redactions =
+	        plan == NULL ? NULL : arena_take(arena, docker_id_count() * sizeof(redactions[0]));
+
+	if (redactions == NULL) {
+		return NULL;
+	}
+	plan->wishes = *wishes;
+	redact_plan_make(plan);
+	policy->plan = plan;
+	for (unsigned id = 0; id < docker_id_count(); id++) {
+		const struct docker_endpoint *endpoint = docker_endpoint(id);
+		const bool reads = endpoint == NULL || (endpoint->traits & DOCKER_WRITE) == 0;
+		if (!redaction_of(plan, docker_operation_name(id), reads, &redactions[id])) {
+			redactions[id].plan = NULL;
+		}
+	}
+	return redactions;
 }
 
 int policy_compile(struct policy *policy, char error[FAULT_MAX])
@@ -335,6 +417,7 @@ int policy_compile(struct policy *policy, char error[FAULT_MAX])
 	policy->steps = make_table(&walk.order, scratch, &policy->set->arena);
 	policy_scratch_free(scratch);
 	policy->inspections = make_inspections(policy, &policy->set->arena);
+	policy->redactions = make_redactions(policy, &walk.wishes, &policy->set->arena);
 	if (policy->steps != NULL) {
 		policy_find_alternatives(policy);
 	}

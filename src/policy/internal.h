@@ -53,7 +53,9 @@ struct policy {
 	unsigned rule_count;
 	unsigned extension_count;
 	const struct constraints *blocks[INSPECT_BLOCK_COUNT]; /* its own; NULL: none */
+	const struct scope *own_scope;                         /* NULL: none */
 	bool lifts[INSPECT_BLOCK_COUNT]; /* an inherited block of that kind does not hold */
+	struct redact_wishes *wishes;    /* its own; NULL: none */
 	bool observe;
 	bool learns;
 	bool used;               /* see policy_use() */
@@ -68,8 +70,11 @@ struct policy {
 	const struct step *const *steps;
 	/* Those that hold, with the blocks of policies that it extends. */
 	const struct constraints *held[INSPECT_BLOCK_COUNT];
+	const struct scope *scope;            /* with those of policies that it extends */
 	const struct inspection *inspections; /* by request id; NULL: no block holds */
-	const struct policy *seen_by; /* the last policy whose compilation visited this one */
+	const struct redact_plan *plan;       /* of what is hidden; NULL: nothing */
+	const struct redaction *redactions; /* by request id, `plan` NULL: nothing; NULL: nothing */
+	const struct policy *seen_by;       /* the last policy whose compilation visited this one */
 };
 
 struct policy_set {

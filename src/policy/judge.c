@@ -72,11 +72,33 @@ struct verdict policy_judge(const struct policy *policy, const struct docker_req
 	return judge_as(policy, request->served_id, request, scratch);
 }
 
+const struct redaction *policy_redaction(const struct policy *policy, unsigned id)
+{
+	const struct redaction *redactions = policy->redactions;
+
+	return redactions == NULL || redactions[id].plan == NULL ? NULL : &redactions[id];
+}
+
+const struct redact_wishes *policy_wishes(const struct policy *policy)
+{
+	return policy->plan == NULL ? NULL : &policy->plan->wishes;
+}
+
 const struct inspection *policy_inspection(const struct policy *policy, unsigned id)
 {
 	const struct inspection *inspections = policy->inspections;
 
-	return inspections == NULL || inspections[id].operation == NULL ? NULL : &inspections[id];
+	return inspections == NULL || inspections[id].block == NULL ? NULL : &inspections[id];
+}
+
+const struct scope *policy_scope(const struct policy *policy)
+{
+	return policy->scope;
+}
+
+bool policy_scope_refuses(const struct policy *policy, unsigned id)
+{
+	return policy->scope != NULL && policy->inspections[id].scoping == NULL;
 }
 
 bool policy_learns(const struct policy *policy)

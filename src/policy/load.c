@@ -299,6 +299,37 @@ static int read_image(void *context, const struct yaml_node *node)
 	return read_block(context, INSPECT_IMAGE, node);
 }
 
+static int read_scope(void *context, const struct yaml_node *node)
+{
+	struct reader *reader = context;
+	const struct scope *scope = NULL;
+
+	if (scope_read(node, &reader->policy->set->arena, &scope, reader->error) < 0) {
+		return -EINVAL;
+	}
+	policy_scope_to(reader->policy, scope);
+	return 0;
+}
+
+static int read_redact(void *context, const struct yaml_node *node)
+{
+	struct reader *reader = context;
+	struct words kinds;
+
+	if (read_words(node, &kinds, "a list of what is hidden in answers, such as env",
+	            "what is hidden in answers, such as env", reader->error) < 0) {
+		return -EINVAL;
+	}
+	for (unsigned i = 0; i < kinds.count; i++) {
+		const struct place place = {node->place.file, kinds.lines[i]};
+		if (policy_redact(reader->policy, slice_of(kinds.words[i]), place, reader->error) <
+		        0) {
+			return -EINVAL;
+		}
+	}
+	return 0;
+}
+
 static const struct yaml_key policy_keys[] = {
         {"description", read_prose},
         {"costs", read_costs},
@@ -309,8 +340,8 @@ static const struct yaml_key policy_keys[] = {
         {"exec", read_exec},
         {"build", read_build},
         {"image", read_image},
-        {"scope", NULL},
-        {"redact", NULL},
+        {"scope", read_scope},
+        {"redact", read_redact},
 };
 
 static int read_policy(struct policy *policy, const struct yaml_node *body, char error[FAULT_MAX])

@@ -174,10 +174,47 @@ void policy_constrain(
 	policy->blocks[block] = constraints;
 }
 
+void policy_scope_to(struct policy *policy, const struct scope *scope)
+{
+	ASSERT(policy->steps == NULL);
+	policy->own_scope = scope;
+}
+
 void policy_lift(struct policy *policy, enum inspect_block block)
 {
 	ASSERT(policy->steps == NULL);
 	policy->lifts[block] = true;
+}
+
+static int fail_wish(int code, struct slice word, struct place place, char error[FAULT_MAX])
+{
+	char memory[FAULT_MAX / 2];
+	struct text words = text_over(memory, sizeof(memory));
+
+	if (code == -ENOSPC) {
+		return fault_set(error, place, "'redact' has more than %d patterns for labels",
+		        REDACT_LABELS_MAX);
+	}
+	redact_add_words(&words);
+	return fault_set(error, place, "'%s' is not accepted in 'redact': give %.*s",
+	        text_show(word).text, SLICE_FMT(text_slice(&words)));
+}
+
+int policy_redact(
+        struct policy *policy, struct slice word, struct place place, char error[FAULT_MAX])
+{
+	struct arena *arena = &policy->set->arena;
+	const char *copy = arena_copy(arena, word);
+
+	ASSERT(policy->steps == NULL);
+	if (policy->wishes == NULL) {
+		policy->wishes = arena_take(arena, sizeof(*policy->wishes));
+	}
+	if (copy == NULL || policy->wishes == NULL) {
+		return arena_fault(arena, error);
+	}
+	const int code = redact_wish(policy->wishes, (struct slice){copy, word.len});
+	return code == 0 ? 0 : fail_wish(code, word, place, error);
 }
 
 void policy_set_advisor(struct policy *policy, policy_advisor *advisor, const void *context)

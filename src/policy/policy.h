@@ -19,6 +19,8 @@
 #include "base/text.h"
 #include "docker/docker.h"
 #include "inspect/inspect.h"
+#include "scope/scope.h"
+#include "redact/redact.h"
 
 enum {
 	POLICY_NAME_MAX = 64,    /* bytes */
@@ -55,18 +57,38 @@ void policy_scratch_free(struct policy_scratch *scratch);
 struct verdict policy_judge(const struct policy *policy, const struct docker_request *request,
         struct policy_scratch *scratch);
 
-/* The block that constrains the bodies of an operation. */
+/* How a policy looks into the requests of an operation. */
 struct inspection {
-	const struct inspect_operation *operation;
+	const struct inspect_operation *operation; /* NULL: not into the query and the body */
 	const struct constraints *constraints;
+	const char *block;                     /* "create"; "scope", if only the scope counts */
+	struct place place;                    /* of it */
+	const struct scope *scope;             /* NULL: none */
+	const struct scope_operation *scoping; /* NULL under a scope: the operation is refused */
 };
 /*
- * NULL: no block does. A policy's own block holds in place of those of the policies that it
- * extends, for all operations that they allow. The policy must be compiled.
+ * NULL: no block and no scope does. A policy's own block holds in place of those of the policies
+ * that it extends, for all operations that they allow. The policy must be compiled.
  */
 const struct inspection *policy_inspection(const struct policy *policy, unsigned id);
+/*
+ * What is hidden in the answers of an operation; NULL: nothing. It is what the policy asks for
+ * together with all policies that it extends. The policy must be compiled.
+ */
+const struct redaction *policy_redaction(const struct policy *policy, unsigned id);
+/* The same for all operations: what was asked for. NULL: nothing. */
+const struct redact_wishes *policy_wishes(const struct policy *policy);
+/*
+ * Append the operations that the policy allows, and whose answers may show what it hides elsewhere,
+ * because they are bytes of programs, files and logs. The policy must be compiled.
+ */
+void policy_add_unredacted(const struct policy *policy, struct text *text);
 /* Whether a block constrains the operation, or what the operation acts on. */
 bool policy_covers(const struct policy *policy, unsigned id);
+/* The scope, with the labels of the policies that it extends; NULL: none. */
+const struct scope *policy_scope(const struct policy *policy);
+/* Whether it refuses requests of the id, whatever the rules say. */
+bool policy_scope_refuses(const struct policy *policy, unsigned id);
 /* Whether it is the policy of policy_learning(). */
 bool policy_learns(const struct policy *policy);
 /* The block of that kind; NULL: there is none. */
@@ -217,8 +239,13 @@ int policy_new(struct policy_set *set, struct slice name, struct place place,
 /* Constrain bodies; `constraints` is in the arena of the set. */
 void policy_constrain(
         struct policy *policy, enum inspect_block block, const struct constraints *constraints);
+/* Keep requests to the objects of a scope, which is in the arena of the set. */
+void policy_scope_to(struct policy *policy, const struct scope *scope);
 /* create: any: no block of that kind holds, whatever the policies have that it extends. */
 void policy_lift(struct policy *policy, enum inspect_block block);
+/* Hide what one word of `redact:` says, in answers: "env". */
+int policy_redact(struct policy *policy, struct slice word, struct place place,
+        char error[FAULT_MAX]) MUST_USE;
 /* mode: observe: denied requests are forwarded and recorded. */
 void policy_observe(struct policy *policy);
 /* `text` is the rule in messages: "allow: [container.*]", "CONTAINERS=1". */

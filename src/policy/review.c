@@ -50,7 +50,8 @@ static bool is_root(const struct policy *policy, unsigned id)
 	const struct docker_endpoint *endpoint = docker_endpoint(id);
 
 	return endpoint != NULL && (endpoint->traits & DOCKER_ROOT) != 0 &&
-	       policy_grant_of(policy, id) != POLICY_NEVER && !policy_covers(policy, id);
+	       policy_grant_of(policy, id) != POLICY_NEVER && !policy_covers(policy, id) &&
+	       !policy_scope_refuses(policy, id);
 }
 
 /* Whether an earlier row of the same operation is one too. */
@@ -70,7 +71,8 @@ static bool allows_unknown(const struct policy *policy)
 {
 	for (unsigned id = docker_endpoint_count; id < docker_id_count(); id++) {
 		if (docker_id_is_unknown(id) && !docker_id_is_read_method(id) &&
-		        policy_grant_of(policy, id) != POLICY_NEVER) {
+		        policy_grant_of(policy, id) != POLICY_NEVER &&
+		        !policy_scope_refuses(policy, id)) {
 			return true;
 		}
 	}
@@ -127,6 +129,39 @@ void policy_add_root(const struct policy *policy, unsigned most, struct text *te
 		text_add(text, text->len > start ? SLICE(", unknown") : SLICE("unknown"));
 	}
 	add_root_keys(policy, text, start);
+}
+
+/* Whether the policy allows an operation whose answers it cannot redact. */
+static bool is_unredacted(const struct policy *policy, unsigned id)
+{
+	const struct docker_endpoint *endpoint = docker_endpoint(id);
+
+	return endpoint != NULL && policy_grant_of(policy, id) != POLICY_NEVER &&
+	       redact_answer_of(endpoint->operation, (endpoint->traits & DOCKER_WRITE) == 0) ==
+	               REDACT_BYTES;
+}
+
+static bool is_told(const struct policy *policy, unsigned id)
+{
+	for (unsigned i = 0; i < id; i++) {
+		if (is_unredacted(policy, i) &&
+		        strcmp(docker_operation_name(i), docker_operation_name(id)) == 0) {
+			return true;
+		}
+	}
+	return false;
+}
+
+void policy_add_unredacted(const struct policy *policy, struct text *text)
+{
+	const size_t start = text->len;
+
+	for (unsigned id = 0; id < docker_endpoint_count; id++) {
+		if (is_unredacted(policy, id) && !is_told(policy, id)) {
+			text_add(text, text->len > start ? SLICE(", ") : SLICE(""));
+			text_add(text, slice_of(docker_operation_name(id)));
+		}
+	}
 }
 
 /* ── Rules ───────────────────────────────────────────────────────────────── */

@@ -10,16 +10,21 @@
 #include "docker/docker.h"
 #include "session/snapshot.h"
 
+struct lookup;
+struct rewriting;
+
 enum {
 	EXCHANGE_PROTOCOL_MAX = 32, /* bytes of an Upgrade that is forwarded; a longer one is not */
 	EXCHANGE_INTERIM_MAX = 100, /* 1xx responses to one request; the Engine sends one at most */
 };
 
 struct exchange {
-	struct adoption *adoption; /* of the snapshot by which the request was judged */
-	unsigned traits;           /* of the operation: enum docker_trait */
-	bool upgrade;              /* Upgrade was forwarded, as `protocol` */
-	bool to_head;              /* the method is HEAD */
+	struct adoption *adoption;         /* of the snapshot by which the request was judged */
+	const struct redaction *redaction; /* what the response hides; NULL: nothing */
+	struct rewriting *rewriting;       /* of the body of the response; NULL: it is relayed */
+	unsigned traits;                   /* of the operation: enum docker_trait */
+	bool upgrade;                      /* Upgrade was forwarded, as `protocol` */
+	bool to_head;                      /* the method is HEAD */
 	bool safe;          /* GET or HEAD, and the operation only reads: may be sent again */
 	bool keep_client;   /* the client's connection stays open after it */
 	bool keep_engine;   /* the Engine's connection stays open after it */
@@ -27,11 +32,13 @@ struct exchange {
 	bool end_told;      /* the client's end was passed on to the Engine */
 	bool dialled_again; /* the request was sent again once */
 	bool gathered;      /* the whole body was read, and stands behind the head */
+	bool top_as_usual;  /* of `redaction`: redactor_begin() */
 	bool probe;         /* GET /health: the response says whether a connection can be had */
 	/* Bytes before the buffer's `ready` that are the whole request, or 0. */
 	uint32_t replay_len;
 	unsigned learned;       /* its number for learn_served(), or 0 */
 	unsigned interim_count; /* 1xx responses so far */
+	struct lookup *lookup;  /* NULL: the Engine was asked about no object */
 	unsigned protocol_len;
 	char protocol[EXCHANGE_PROTOCOL_MAX];
 	int64_t dial_since_ns;      /* when dialling began, monotonic */

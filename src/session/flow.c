@@ -409,3 +409,25 @@ enum flow_result flow_move(
 	}
 	return FLOW_YIELD;
 }
+
+/* ── Taking ──────────────────────────────────────────────────────────────── */
+
+enum flow_result flow_take(
+        struct flow *flow, struct flow_lender *lender, struct stream *source, struct stream *sink)
+{
+	for (;;) {
+		if (!flow->complete && flow_unjudged(flow).len > 0 && !judge(flow)) {
+			return FLOW_MALFORMED;
+		}
+		if (flow->complete || !flow_is_sent(flow)) {
+			return FLOW_COMPLETE;
+		}
+		const bool large = flow->way == FLOW_LARGE || opaque(flow) > SPLICE_MAX;
+		const ssize_t n = fill(flow, lender, source, large ? FLOW_LARGE : FLOW_SMALL);
+		if (n == 0 && flow->framing == HTTP_UNTIL_CLOSE) {
+			flow->complete = true;
+		} else if (n <= 0) {
+			return read_failed(flow, lender, sink, n);
+		}
+	}
+}

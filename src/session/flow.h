@@ -60,6 +60,7 @@ enum flow_result {
 	FLOW_MALFORMED,   /* the chunk framing is malformed */
 	FLOW_FULL,        /* flow_gather(): no buffer for the whole message is free */
 	FLOW_TOO_LARGE,   /* flow_gather(): the body is larger than `most` */
+	FLOW_REFUSED,     /* session_rewrite(): the body cannot be read */
 	FLOW_NO_MEMORY,
 };
 
@@ -95,6 +96,14 @@ ssize_t flow_read(
  */
 enum flow_result flow_gather(struct flow *flow, struct flow_lender *lender, struct stream *source,
         size_t head_len, size_t most) MUST_USE;
+
+/*
+ * Read more of the body of a message for somebody who takes it from buffer_to_send() and gives the
+ * sink something else; `chunks.bare` is set. FLOW_COMPLETE: there are bytes to take, or none will
+ * follow (`complete`).
+ */
+enum flow_result flow_take(struct flow *flow, struct flow_lender *lender, struct stream *source,
+        struct stream *sink) MUST_USE;
 
 /* The bytes to judge: read and not part of the judged message. */
 static inline struct slice flow_unjudged(const struct flow *flow)

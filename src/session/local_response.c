@@ -145,8 +145,12 @@ enum next session_respond_denied(struct session *session, const struct gate_deci
 	char memory[MESSAGE_MAX];
 	struct text text = text_over(memory, sizeof(memory));
 
-	gate_add_denial(decision, &text);
-	return say(session, OUTCOME_DENIED, text_slice(&text));
+	if (decision->outcome == OUTCOME_NOT_FOUND) {
+		gate_add_missing(decision, &text);
+	} else {
+		gate_add_denial(decision, &text);
+	}
+	return say(session, decision->outcome, text_slice(&text));
 }
 
 /* What becomes of a request for which there is no connection. */

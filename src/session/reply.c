@@ -159,22 +159,34 @@ static enum next relay_interim(struct session *session, const struct http_respon
 	return NEXT_YIELD; /* an Engine that sends nothing else must not keep the others waiting */
 }
 
-static enum next relay_response(struct session *session, const struct http_response *response)
+/* What becomes of both connections behind the response. */
+static void settle_connections(
+        struct session *session, const struct http_response *response, bool bare)
 {
 	struct exchange *exchange = session->exchange;
-	const enum http_framing framing = response->head.framing;
-	const bool bare = exchange->old_client && response->head.has_chunked;
 
 	exchange->keep_engine = response->head.keep_alive;
 	exchange->keep_client =
-	        exchange->keep_client && framing != HTTP_UNTIL_CLOSE && !bare &&
+	        exchange->keep_client && response->head.framing != HTTP_UNTIL_CLOSE && !bare &&
 	        !session->worker->stopping &&
 	        (session->up.complete ||
 	                (response->head.keep_alive && (exchange->traits & DOCKER_ATTACH) == 0));
+}
+
+static enum next relay_response(struct session *session, struct http_response *response)
+{
+	struct exchange *exchange = session->exchange;
+	const bool redacted = exchange->redaction != NULL && session_redacts(session, response);
+	const bool bare = exchange->old_client && (response->head.has_chunked || redacted);
+
+	settle_connections(session, response, bare);
+	if (UNLIKELY(redacted)) {
+		return session_begin_rewriting(session, response);
+	}
 	if (!write_response_head(session, response, session_connection(exchange), bare)) {
 		return session_respond(session, OUTCOME_ENGINE_HEAD_TOO_LARGE);
 	}
-	flow_start(&session->down, framing, response->head.content_length);
+	flow_start(&session->down, response->head.framing, response->head.content_length);
 	session->down.chunks.bare = bare;
 	return session_enter(session, SESSION_RELAY);
 }
@@ -285,6 +297,9 @@ static enum next response_complete(struct session *session)
 
 static enum next response_broken(struct session *session, enum outcome outcome)
 {
+	if (UNLIKELY(session_holds_response(session))) {
+		return session_respond(session, OUTCOME_ENGINE_UNREADABLE);
+	}
 	session->exchange->record.outcome = outcome;
 	return NEXT_CLOSE; /* without an end, which says so */
 }
@@ -296,20 +311,32 @@ static enum next response_broken(struct session *session, enum outcome outcome)
  */
 static bool ends_response(const struct session *session, enum flow_result result)
 {
-	return session->down.framing == HTTP_UNTIL_CLOSE &&
+	return session->down.framing == HTTP_UNTIL_CLOSE && session->exchange->rewriting == NULL &&
 	       (result == FLOW_SOURCE_END ||
 	               (result == FLOW_SOURCE_LOST && !flow_is_over(&session->up)));
 }
 
+static enum flow_result move_response(struct session *session)
+{
+	if (UNLIKELY(session->exchange->rewriting != NULL)) {
+		return session_rewrite(session);
+	}
+	return flow_move(&session->down, &session->worker->lender, &session->engine->stream,
+	        &session->client);
+}
+
 static enum next pump_response(struct session *session)
 {
-	const enum flow_result result = flow_move(&session->down, &session->worker->lender,
-	        &session->engine->stream, &session->client);
+	const enum flow_result result = move_response(session);
+
 	if (result == FLOW_COMPLETE || ends_response(session, result)) {
 		return response_complete(session);
 	}
 	if (result == FLOW_SOURCE_END || result == FLOW_SOURCE_LOST) {
 		return response_broken(session, OUTCOME_ENGINE_CUT_SHORT);
+	}
+	if (UNLIKELY(result == FLOW_REFUSED)) {
+		return response_broken(session, OUTCOME_ENGINE_UNREADABLE);
 	}
 	return result == FLOW_MALFORMED ? response_broken(session, OUTCOME_ENGINE_CHUNKS)
 	                                : next_after(session, result);

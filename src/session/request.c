@@ -76,6 +76,8 @@ static void note_operation(struct exchange *exchange, const struct gate_decision
 
 	exchange->record.operation = docker_operation_name(decision->request->id);
 	exchange->traits = endpoint == NULL ? 0 : endpoint->traits;
+	exchange->redaction = decision->redaction;
+	exchange->top_as_usual = decision->top_as_usual;
 	exchange->safe = exchange->safe && (exchange->traits & DOCKER_WRITE) == 0;
 	exchange->upgrade = (exchange->traits & DOCKER_HIJACK) != 0 &&
 	                    keep_protocol(exchange, decision->head->head.upgrade);
@@ -104,6 +106,15 @@ static void note_denial(struct session *session, const struct gate_decision *dec
 	denials_report(&worker->shared->denials, worker->loop.now_ns, &denial);
 }
 
+/* What the log says in one word of a verdict that no rule explains; NULL: a rule does. */
+static const char *reason_of(const struct gate_decision *decision)
+{
+	if (decision->outcome == OUTCOME_NOT_FOUND) {
+		return "not in the scope of the policy";
+	}
+	return decision->findings == NULL ? NULL : "denied by a block of the policy";
+}
+
 static void note_verdict(struct session *session, const struct gate_decision *decision)
 {
 	struct worker *worker = session->worker;
@@ -117,8 +128,7 @@ static void note_verdict(struct session *session, const struct gate_decision *de
 	session->exchange->record.observed = verdict->observed;
 	if (!verdict->allowed || verdict->observed) {
 		session->exchange->record.rule = verdict->rule;
-		session->exchange->record.reason =
-		        decision->findings == NULL ? NULL : "denied by a block of the policy";
+		session->exchange->record.reason = reason_of(decision);
 		note_denial(session, decision);
 	}
 }
@@ -140,7 +150,7 @@ static void note(struct session *session, const struct gate_decision *decision)
 
 /* ── Forwarding ──────────────────────────────────────────────────────────── */
 
-static enum next start_dialling(struct session *session)
+enum next session_start_dialling(struct session *session)
 {
 	session->exchange->dial_since_ns = session->worker->loop.now_ns;
 	return session_enter(session, SESSION_DIAL);
@@ -151,7 +161,7 @@ static enum next probe(struct session *session)
 {
 	session->exchange->record.quiet = true;
 	session->exchange->probe = true;
-	return start_dialling(session);
+	return session_start_dialling(session);
 }
 
 /* Put the head that is sent in place of the received one, and the body that was judged. */
@@ -197,7 +207,7 @@ static enum next forward(struct session *session, const struct gate_decision *de
 	}
 	session->up.drop = options.drop_body;
 	exchange->replay_len = session->up.complete ? (uint32_t)(text.len + body.len) : 0;
-	return start_dialling(session);
+	return session_start_dialling(session);
 }
 
 /* The response is local: only the rest of the request's body, if any, is still to be read. */
@@ -217,7 +227,7 @@ static void keep_here(struct session *session, const struct http_head *head)
 static enum next respond(struct session *session, const struct gate_decision *decision)
 {
 	keep_here(session, &decision->head->head);
-	if (decision->outcome == OUTCOME_DENIED) {
+	if (decision->outcome == OUTCOME_DENIED || decision->outcome == OUTCOME_NOT_FOUND) {
 		return session_respond_denied(session, decision);
 	}
 	if (session->worker->stopping) {
@@ -225,6 +235,12 @@ static enum next respond(struct session *session, const struct gate_decision *de
 	}
 	return decision->outcome == OUTCOME_HEALTHY ? probe(session)
 	                                            : session_respond(session, decision->outcome);
+}
+
+void session_note_request(struct session *session, const struct gate_decision *decision)
+{
+	note_head(session->exchange, decision->head);
+	note_operation(session->exchange, decision);
 }
 
 static enum next act(struct session *session, const struct gate_decision *decision)
@@ -242,7 +258,7 @@ static enum next act(struct session *session, const struct gate_decision *decisi
 	if (decision->action == GATE_RESPOND || session->worker->stopping) {
 		return respond(session, decision);
 	}
-	ASSERT(decision->action == GATE_FORWARD); /* LOOKUP: see states.def */
+	ASSERT(decision->action == GATE_FORWARD);
 	return forward(session, decision);
 }
 
@@ -261,7 +277,10 @@ static enum next await_body(struct session *session, const struct gate_decision 
 {
 	const struct http_head *head = &decision->head->head;
 
-	if (session_exchange(session) == NULL || !ask_for_body(session, decision->head)) {
+	if (session->exchange == NULL && session_exchange(session) == NULL) {
+		return session_starve(session);
+	}
+	if (!ask_for_body(session, decision->head)) {
 		return session_starve(session);
 	}
 	note_head(session->exchange, decision->head);
@@ -282,6 +301,7 @@ static struct gate_decision ask(struct session *session, struct inspect_memory *
 	        .body = {whole ? bytes.ptr + session->scan.head_len : NULL,
 	                whole ? (size_t)session->up.data : 0},
 	        .memory = memory,
+	        .answers = exchange == NULL ? NULL : session_answers(session),
 	};
 
 	return gate_decide(&session_listener(session)->gate, &question, &session->worker->gate);
@@ -289,8 +309,11 @@ static struct gate_decision ask(struct session *session, struct inspect_memory *
 
 static enum next follow(struct session *session, const struct gate_decision *decision)
 {
-	return decision->action == GATE_NEED_BODY ? await_body(session, decision)
-	                                          : act(session, decision);
+	if (decision->action == GATE_NEED_BODY) {
+		return await_body(session, decision);
+	}
+	return decision->action == GATE_NEED_LOOKUP ? session_look_up(session, decision)
+	                                            : act(session, decision);
 }
 
 /* The gate looks into the request. */
@@ -306,6 +329,16 @@ static enum next ask_with_memory(struct session *session)
 	const enum next next = follow(session, &decision);
 	pool_give(pool, memory);
 	return next;
+}
+
+enum next session_judge(struct session *session)
+{
+	if (session->exchange != NULL && session->exchange->gathered) {
+		return ask_with_memory(session);
+	}
+	const struct gate_decision decision = ask(session, NULL);
+	return decision.action == GATE_NEED_MEMORY ? ask_with_memory(session)
+	                                           : follow(session, &decision);
 }
 
 enum next session_step_head(struct session *session)
@@ -359,7 +392,7 @@ enum next session_step_body(struct session *session)
 		return give_up_body(session, result);
 	}
 	session->exchange->gathered = true;
-	return ask_with_memory(session);
+	return session_judge(session);
 }
 
 /* ── DIAL ────────────────────────────────────────────────────────────────── */
@@ -369,7 +402,9 @@ static enum upstream_wish wish_of(const struct exchange *exchange)
 	if (exchange->dialled_again || exchange->probe) {
 		return UPSTREAM_FRESH;
 	}
-	return exchange->safe && exchange->replay_len > 0 ? UPSTREAM_ANY : UPSTREAM_ALIVE;
+	return exchange->lookup == NULL && exchange->safe && exchange->replay_len > 0
+	               ? UPSTREAM_ANY
+	               : UPSTREAM_ALIVE;
 }
 
 /* 0 when the Engine's connection can be used, -EAGAIN when it has to be waited for. */
@@ -422,6 +457,10 @@ enum next session_step_dial(struct session *session)
 	if (session->exchange->probe) {
 		return session_respond_healthy(session);
 	}
+	if (session_is_asking(session)) {
+		return session_enter(session, SESSION_LOOKUP);
+	}
+	session_end_lookup(session);
 	session->scan = (struct http_scan){0};
 	return session_enter(session, SESSION_REPLY);
 }
@@ -441,5 +480,5 @@ enum next session_replay(struct session *session)
 	flow_reset(&session->down, &session->worker->lender);
 	buffer_unsend(session->up.buffer, session->exchange->replay_len);
 	session->exchange->dialled_again = true;
-	return start_dialling(session);
+	return session_start_dialling(session);
 }

@@ -56,6 +56,8 @@ void session_record(struct session *session)
 		learn_served(session->worker->shared->learn, exchange->learned);
 	}
 	audit_write(&session->worker->audit, &exchange->record, &session->caller);
+	session_end_lookup(session);
+	session_end_rewriting(session);
 	worker_leave(session->worker, exchange->adoption);
 	pool_give(&session->worker->exchange_pool, exchange);
 	session->exchange = NULL;

@@ -9,6 +9,7 @@
 #ifndef SESSION_STATE_H
 #define SESSION_STATE_H
 
+#include "redact/redact.h"
 #include "session/exchange.h"
 #include "session/worker.h"
 
@@ -103,7 +104,7 @@ enum next session_respond(struct session *session, enum outcome outcome);
  * response. `reason` is a literal that says it more exactly; NULL: the row's text does.
  */
 enum next session_refuse(struct session *session, enum outcome outcome, const char *reason);
-/* Respond with 403 and what would allow the request. */
+/* Respond with 403 and what would allow the request, or with the Engine's 404. */
 enum next session_respond_denied(struct session *session, const struct gate_decision *decision);
 /*
  * No connection to the Engine can be had, and what helps; `error` is a negative
@@ -125,15 +126,56 @@ enum next session_step_idle(struct session *session);
 enum next session_step_head(struct session *session);
 enum next session_step_body(struct session *session);
 enum next session_step_dial(struct session *session);
+/* Let the gate decide on a request whose head is whole, and do what it says. */
+enum next session_judge(struct session *session);
+/* Remember what the log says of a request, before the gate has decided on it. */
+void session_note_request(struct session *session, const struct gate_decision *decision);
+/* Dial the Engine, for a look-up or for the request. */
+enum next session_start_dialling(struct session *session);
 /* A reused connection died before the response began: whether the request may be sent again. */
 bool session_may_replay(const struct session *session);
 enum next session_replay(struct session *session);
+
+/* ── lookup.c: what the Engine knows of an object ────────────────────────── */
+
+/* Ask the Engine about the object of the decision, and judge again. */
+enum next session_look_up(struct session *session, const struct gate_decision *decision);
+enum next session_step_lookup(struct session *session);
+/* Whether a question waits for a connection to the Engine. */
+bool session_is_asking(const struct session *session);
+/* The answers of the Engine so far; NULL: none. */
+const struct scope_answers *session_answers(const struct session *session);
+/* Forget them. */
+void session_end_lookup(struct session *session);
+size_t session_lookup_size(void);
 
 /* ── reply.c: the rest of the request, and the response ──────────────────── */
 
 enum next session_step_reply(struct session *session);
 enum next session_step_relay(struct session *session);
 enum next session_step_drain(struct session *session);
+
+/* ── rewriting.c: a response that is redacted ────────────────────────────── */
+
+/* The body of a response on its way through the redactor, and what goes out in its place. */
+struct rewriting {
+	struct redactor redactor;
+	struct flow out; /* of `out` only the buffer is in use */
+	size_t head_len; /* bytes of the head without its framing */
+	bool held;       /* nothing of the response was sent yet */
+	bool bare;       /* the client knows no chunks */
+	bool ended;      /* the body is whole */
+};
+
+/* Whether the response, whose head was parsed, has something of exchange->redaction to hide. */
+bool session_redacts(const struct session *session, const struct http_response *response);
+/* Take the head of the response, and continue in RELAY. */
+enum next session_begin_rewriting(struct session *session, struct http_response *response);
+/* As flow_move() of the response. */
+enum flow_result session_rewrite(struct session *session);
+/* Whether a local response may still take the place of the Engine's. */
+bool session_holds_response(const struct session *session);
+void session_end_rewriting(struct session *session);
 
 /* ── tunnel.c: raw bytes ─────────────────────────────────────────────────── */
 

@@ -62,8 +62,8 @@ static void trim(struct worker *worker)
 {
 	struct pool *const pools[] = {&worker->session_pool, &worker->exchange_pool,
 	        &worker->upstream.connections, &worker->lender.buffers.small,
-	        &worker->lender.buffers.large, &worker->lender.buffers.whole,
-	        &worker->inspect_pool};
+	        &worker->lender.buffers.large, &worker->lender.buffers.whole, &worker->inspect_pool,
+	        &worker->lookup_pool, &worker->rewriting_pool};
 	bool more = false;
 	bool left = false;
 
@@ -153,7 +153,9 @@ static int init_memory(struct worker *worker)
 	buffer_lender_hold(&worker->lender.buffers,
 	        settings->max_head + headroom + INSPECT_BODY_MAX + CHUNKS_ROOM + BUFFER_SMALL_SIZE,
 	        worker->shared->max_bodies);
+	pool_init(&worker->rewriting_pool, sizeof(struct rewriting), max, OBJECTS_KEPT);
 	pool_init(&worker->inspect_pool, sizeof(struct inspect_memory), 1, 1);
+	pool_init(&worker->lookup_pool, session_lookup_size(), max, 1);
 	worker->scratch_len = settings->max_head + headroom;
 	worker->scratch = malloc(worker->scratch_len);
 	worker->gate.judging = policy_scratch_new();
@@ -202,6 +204,8 @@ void worker_free(struct worker *worker)
 	pool_done(&worker->session_pool);
 	pool_done(&worker->exchange_pool);
 	pool_done(&worker->inspect_pool);
+	pool_done(&worker->lookup_pool);
+	pool_done(&worker->rewriting_pool);
 	loop_done(&worker->loop);
 	adoption_free(worker->adoption);
 	policy_scratch_free(worker->gate.judging);

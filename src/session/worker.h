@@ -30,6 +30,7 @@ struct worker {
 	struct list sessions;
 	struct pool session_pool;
 	struct pool exchange_pool;
+	struct pool rewriting_pool;
 	struct flow_lender lender;
 	struct upstream upstream;
 	struct audit audit;
@@ -40,6 +41,7 @@ struct worker {
 	/* Memory for the duration of one call. */
 	struct gate_scratch gate; /* its fields serve responses too */
 	struct pool inspect_pool; /* of one object */
+	struct pool lookup_pool;
 	char *scratch;
 	size_t scratch_len; /* bytes */
 };

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import io
 import json
 import os
 import shutil
@@ -16,7 +17,7 @@ import socket
 import subprocess
 import tarfile
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,195 +25,14 @@ from pathlib import Path
 import docker
 import proxy as program
 import pytest
-import wire
 from client import COMMAND_SECONDS
-from conftest import Containers, Target
+from conftest import Target
 from engine import IMAGE, Engine
-from machine import public_folder
+from inside import JSON, MIB, POLICY, SECRET, Host, Maker, quiet, refusal, shell
+from inside import host, maker, proxies, under  # fixtures
 from wire import Response
 
-JSON = {"Content-Type": "application/json"}
-MIB = 1 << 20
-SECRET = b"the host's secret"
-POLICY = """\
-policy: ci
-policies:
-  ci:
-    mode: {mode}
-    rules: [{{allow: ['*']}}]
-    create: {create}
-    exec: {exec}
-"""
-
 requires_compose = pytest.mark.skipif(not shutil.which("docker-compose"), reason="docker-compose is not installed")
-
-
-# ── The setting ─────────────────────────────────────────────────────────────────────────────────
-
-
-@dataclass(frozen=True)
-class Host:
-    """Folders of the machine: a policy opens `open`."""
-
-    root: Path
-
-    @property
-    def open(self) -> Path:
-        return self.root / "ci"
-
-
-@pytest.fixture(scope="module")
-def host() -> Iterator[Host]:
-    root = Path(public_folder("dsp-tests-host-"))
-    for name in ("ci", "ci/sub", "ci-evil", "lower"):
-        (root / name).mkdir()
-    for name in ("secret", "ci/allowed", "ci/sub/allowed", "ci-evil/secret"):
-        (root / name).write_bytes(SECRET)
-    (root / "ci" / "out").symlink_to(root)
-    yield Host(root)
-    subprocess.run(["rm", "-rf", root], check=True)
-
-
-Start = Callable[..., Target]
-
-
-@pytest.fixture(scope="module")
-def proxies(binary: Path, engine: Engine) -> Iterator[dict[str, program.Proxy]]:
-    """One proxy for each configuration that was asked for."""
-    running: dict[str, program.Proxy] = {}
-    yield running
-    for one in running.values():
-        one.close()
-
-
-@pytest.fixture
-def under(proxies: dict, binary: Path, engine: Engine, tmp_path: Path) -> Iterator[Start]:
-    """under(create, exec) → the way through a proxy whose policy has these blocks."""
-    used: list[program.Proxy] = []
-
-    def start(create: str = "{}", exec: str = "{}", text: str = POLICY) -> Target:
-        configuration = text.format(create=create, exec=exec, mode="enforce")
-        if configuration not in proxies:
-            file = tmp_path / f"{len(proxies)}.yaml"
-            file.write_text(configuration)
-            proxies[configuration] = program.Proxy(binary, engine.socket, {"CONFIG": str(file)})
-        running = proxies[configuration]
-        used.append(running)
-        return Target("proxied", running.docker_host, running.connect)
-
-    yield start
-    for one in used:
-        fault = one.fault()
-        assert not fault, fault
-
-
-@dataclass
-class Maker:
-    """Sends creates over either way, and looks at what came of them on the Engine itself."""
-
-    containers: Containers
-    leftovers: list[str] = field(default_factory=list)
-
-    def name(self) -> str:
-        return f"inside-{uuid.uuid4().hex[:12]}"
-
-    def post(self, target: Target, path: str, body: dict | bytes, fields: dict | None = None) -> Response:
-        raw = body if isinstance(body, bytes) else json.dumps(body).encode()
-        return target.roundtrip("POST", path, {**JSON, **(fields or {})}, raw)
-
-    def create(self, target: Target, body: dict | bytes, *, name: str = "", version: str = "/v1.41",
-               fields: dict | None = None) -> tuple[Response, str]:
-        """The response, and the name that the container has if there is one."""
-        name = name or self.name()
-        response = self.post(target, f"{version}/containers/create?name={name}", body, fields)
-        self.containers.made.append(name)
-        return response, name
-
-    def made(self, target: Target, body: dict | bytes, **more) -> str:
-        response, name = self.create(target, body, **more)
-        assert response.status == 201, response
-        return name
-
-    def get(self, path: str) -> dict:
-        response = self.containers.call("GET", path)
-        assert response.status == 200, response
-        return response.json()
-
-    def container(self, name: str) -> dict:
-        return self.get(f"/containers/{name}/json")
-
-    def exists(self, path: str) -> bool:
-        return self.containers.call("GET", path).status == 200
-
-    def output(self, name: str) -> bytes:
-        """Start it, and wait until it has said all."""
-        self.containers.start(name)
-        self.containers.wait(name)
-        return self.containers.logs(name).get(1, b"")
-
-    def read(self, name: str, path: str) -> bytes | None:
-        """A file as the container has it, with its mounts; it need not run."""
-        response = self.containers.call("GET", f"/containers/{name}/archive?path={path}")
-        if response.status != 200:
-            return None
-        with tarfile.open(fileobj=io.BytesIO(response.body)) as tar:
-            member = tar.extractfile(tar.next())
-            return b"" if member is None else member.read()
-
-    def network(self, **more) -> str:
-        body = {"Name": self.name(), **more}
-        response = self.containers.call("POST", "/networks/create", body)
-        assert response.status == 201, response
-        self.leftovers.append(f"/networks/{response.json()['Id']}")
-        return body["Name"]
-
-    def volume(self, **more) -> str:
-        name = self.name()
-        response = self.containers.call("POST", "/volumes/create", {"Name": name, **more})
-        assert response.status == 201, response
-        self.leftovers.append(f"/volumes/{name}")
-        return name
-
-    def exec(self, target: Target, container: str, body: dict) -> Response:
-        return self.post(target, f"/containers/{container}/exec", body)
-
-    def execs(self, container: str) -> set[str]:
-        """Those that have not ended, and were not started."""
-        return set(self.container(container)["ExecIDs"] or [])
-
-    def exec_output(self, exec_id: str) -> bytes:
-        with wire.connect_unix(self.containers.engine.socket) as connection:
-            connection.request("POST", f"/exec/{exec_id}/start", JSON, b'{"Detach":false}')
-            assert connection.head().status == 200
-            return b"".join(connection.output().values())
-
-
-@pytest.fixture
-def maker(containers: Containers) -> Iterator[Maker]:
-    one = Maker(containers)
-    yield one
-    containers.remove()
-    for path in one.leftovers:
-        containers.call("DELETE", path)
-
-
-def refusal(response: Response, *words: str) -> str:
-    """A denial of the body that has these words."""
-    assert response.status == 403, response
-    message = response.json()["message"]
-    assert "policy 'ci' does not allow this" in message
-    for word in words:
-        assert word in message, message
-    return message
-
-
-def quiet(host_config: dict, **more) -> dict:
-    """A container that does nothing, with a network of its own."""
-    return {"Image": IMAGE, "Cmd": ["true"], "HostConfig": {"NetworkMode": "none", **host_config}, **more}
-
-
-def shell(script: str, host_config: dict, **more) -> dict:
-    return {**quiet(host_config, **more), "Cmd": ["sh", "-c", script]}
 
 
 # ── Every dangerous field of a create ───────────────────────────────────────────────────────────
@@ -538,8 +358,7 @@ def test_a_create_of_an_old_version(under, maker, direct, version):
 
 
 @pytest.mark.parametrize(("method", "path"), [
-    ("POST", "/services/create"), ("POST", "/services/x/update?version=1"), ("POST", "/containers/x/checkpoints"),
-    ("POST", "/containers/x/start?checkpoint=a&checkpoint-dir=/etc"), ("PUT", "/volumes/x?version=1")])
+    ("POST", "/containers/x/checkpoints"), ("POST", "/containers/x/start?checkpoint=a&checkpoint-dir=/etc"), ("PUT", "/volumes/x?version=1")])
 def test_bodies_that_nobody_looks_into_are_refused(under, direct, method, path):
     """The Engine serves them, or says why it does not."""
     body = b'{"Name":"x","CheckpointID":"a","CheckpointDir":"/etc"}'
@@ -1216,6 +1035,87 @@ def test_what_an_exec_may_be(under, maker, name):
     assert made.status == 201, made
     output = maker.exec_output(made.json()["Id"])
     assert said is None or output == said
+
+
+COMMITTING = POLICY + "    image: {{tag: ['inside/*'], changes: false}}\n"
+
+
+def test_a_commit_changes_no_configuration(cli, under, maker, direct):
+    """What an image says, each container of it gets: labels that a create block takes away, and more."""
+    container = maker.made(direct, quiet({}))
+    target, name = under(text=COMMITTING), f"inside/{maker.name()}"
+    try:
+        cli.ok(target.docker_host, "commit", container, name)
+        done = cli.run(target.docker_host, "commit", "--change", "LABEL docker-socket-proxy.owner=me", container, name)
+        assert done.status != 0 and b"image.changes" in done.err
+        path = f"/v1.41/commit?container={container}&repo={name}"
+        body = {"Labels": {"docker-socket-proxy.owner": "me"}, "Env": ["LD_PRELOAD=/x"]}
+        refusal(maker.post(target, path, body), "/Labels", "/Env", "image.changes")
+        refusal(maker.post(target, f"{path}&changes=USER%200", {}), "?changes")
+        assert "docker-socket-proxy.owner" not in (maker.get(f"/images/{name}/json")["Config"]["Labels"] or {})
+        assert maker.post(target, path, b"null").status == 201
+        # The control: the container has the label, though its create does not name it.
+        assert maker.post(direct, path, body).status == 201
+        made = maker.made(under(), {**quiet({}), "Image": name})
+        assert maker.container(made)["Config"]["Labels"] == body["Labels"]
+    finally:
+        maker.leftovers.append(f"/images/{name}?force=1")
+
+
+def tar_with(*members: tarfile.TarInfo | tuple[str, bytes]) -> bytes:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as tar:
+        for member in members:
+            if isinstance(member, tarfile.TarInfo):
+                tar.addfile(member)
+            else:
+                entry = tarfile.TarInfo(member[0])
+                entry.size = len(member[1])
+                tar.addfile(entry, io.BytesIO(member[1]))
+    return buffer.getvalue()
+
+
+def test_files_go_where_the_policy_says(under, maker, direct):
+    """docker cp, into a container that need not run."""
+    name = maker.made(direct, quiet({}))
+    tar = {"Content-Type": "application/x-tar"}
+
+    def put(target: Target, path: str, content: bytes = b"new") -> Response:
+        return target.roundtrip("PUT", f"/containers/{name}/archive?path={path}", tar, tar_with(("file", content)))
+
+    assert put(under(exec="{paths: [/tmp]}"), "/tmp").status == 200
+    assert maker.read(name, "/tmp/file") == b"new"
+    for path in ("/etc", "/tmp/../etc", "/tmpx", "/", "etc", "/tmp&path=/etc"):
+        refusal(put(under(exec="{paths: [/tmp]}"), path), "exec.paths")
+    refusal(put(under(), "/tmp"), "exec.paths")
+    assert maker.read(name, "/etc/file") is None
+    for method in ("GET", "HEAD"):
+        asked = under(exec="{paths: [/tmp]}").roundtrip(method, f"/containers/{name}/archive?path=/etc/passwd")
+        assert asked.status == 403
+        assert under(exec="{paths: [/tmp]}").roundtrip(method, f"/containers/{name}/archive?path=/tmp/file").status == 200
+    refusal(under(exec="{paths: [/tmp]}").roundtrip("GET", f"/containers/{name}/export"), "exec.paths")
+    assert put(direct, "/etc").status == 200  # the control
+    assert maker.read(name, "/etc/file") == b"new"
+
+
+def test_a_link_in_the_container_leads_out_of_the_path(under, maker, direct):
+    """What the document says: a path is no wall."""
+    name = maker.made(direct, quiet({}))
+    target = under(exec="{paths: [/tmp]}")
+    link = tarfile.TarInfo("out")
+    link.type, link.linkname = tarfile.SYMTYPE, "/root"
+    for path, content in (("/tmp", tar_with(link)), ("/tmp/out", tar_with(("file", b"through")))):
+        made = target.roundtrip("PUT", f"/containers/{name}/archive?path={path}", {"Content-Type": "application/x-tar"}, content)
+        assert made.status == 200, made
+    assert maker.read(name, "/root/file") == b"through"
+
+
+def test_attaching(under, maker, direct):
+    name = maker.made(direct, quiet({}))
+    refusal(maker.post(under(exec="{attach: false}"), f"/containers/{name}/attach?stdin=1&stream=1", b""), "exec.attach")
+    with under().connect() as connection:
+        connection.request("POST", f"/containers/{name}/attach?logs=1", {})
+        assert connection.head().status == 200
 
 
 @pytest.mark.parametrize("body", [b'"Privileged":true', b'"pRIVILEGED":true', b'"\\u0050rivileged":true',

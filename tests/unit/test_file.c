@@ -387,8 +387,9 @@ static void mistakes_name_file_line_and_remedy(void **state)
 	        {"policies:\n  a:\n    rules:\n      - allow: [container.inspct]\n",
 	                ":4: 'container.inspct' fits no operation; did you mean "
 	                "'container.inspect'?"},
-	        {"policies:\n  a:\n    redact: [env]\n",
-	                ":3: 'redact' in a policy is not supported by this version"},
+	        {"policies:\n  a:\n    redact: [environment]\n",
+	                ":3: 'environment' is not accepted in 'redact': give env, args, "
+	                "labels:PATTERN, mounts, options, tokens"},
 	};
 
 	(void)state;

@@ -377,8 +377,7 @@ static bool is_reported_elsewhere(enum http_error error)
 	return error == HTTP_BAD_CHUNK || error == HTTP_BAD_TOO_LARGE ||
 	       error == HTTP_BAD_TOO_MANY_FIELDS || error == HTTP_BAD_TYPE ||
 	       error == HTTP_BAD_TYPE_REPEATED || error == HTTP_BAD_FORM ||
-	       error == HTTP_BAD_NOT_JSON || error == HTTP_BAD_ENCODED ||
-	       error == HTTP_BAD_NO_BODY || error == HTTP_BAD_BROWSER || error == HTTP_BAD_ORIGIN;
+	       error == HTTP_BAD_BROWSER || error == HTTP_BAD_ORIGIN;
 }
 
 static void every_reason_has_a_case_here(void **state)

@@ -225,7 +225,7 @@ def test_bodies_become_blocks(start, own_engine: Engine, tmp_path) -> None:
         "capabilities": ["NET_ADMIN"],
         "networks": ["bridge", "ci"],
     }
-    assert learned["exec"] == {"privileged": True}
+    assert learned["exec"] == {"privileged": True, "attach": False}
     assert learned["build"] == {"tags": ["ci/app"]}
     port = int(yaml.safe_load(out.read_text())["listeners"][0]["address"].rpartition(":")[2])
     proxy = start("-c", str(out), port=port)

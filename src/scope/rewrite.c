@@ -1,0 +1,421 @@
+/* SPDX-License-Identifier: MIT */
+/* rewrite — labels of the scope in queries and bodies. */
+#include "scope/scope.h"
+
+#include "base/ascii.h"
+
+static const char not_yours[] = "is a label of the scope, which sets it";
+
+static const struct scope_operation operations[] = {
+#define OPERATION(name, kind, where, narrowed, stamped)                                            \
+	{name, SCOPE_##kind, where, narrowed, stamped},
+#include "scope/operations.def"
+#undef OPERATION
+};
+
+const struct scope_operation *scope_operation_of(unsigned id)
+{
+	for (unsigned i = 0; i < ARRAY_LEN(operations); i++) {
+		if (strcmp(operations[i].name, docker_operation_name(id)) == 0) {
+			return &operations[i];
+		}
+	}
+	return NULL;
+}
+
+/* The parameter that is written anew; empty: none. */
+static const char *target_of(const struct scope_operation *operation)
+{
+	if (operation->narrowed[0] != '\0') {
+		return "filters";
+	}
+	return operation->stamped[0] == '?' ? operation->stamped + 1 : operation->where;
+}
+
+bool scope_rewrites_query(const struct scope_operation *operation)
+{
+	return target_of(operation)[0] != '\0';
+}
+
+bool scope_stamps_body(const struct scope_operation *operation)
+{
+	return operation->stamped[0] != '\0' && operation->stamped[0] != '?';
+}
+
+/* ── Labels ──────────────────────────────────────────────────────────────── */
+
+/* Whether the first `name_len` bytes of `word` name a label of the scope. */
+static const struct scope_label *find_label(const struct scope *scope, struct slice name)
+{
+	for (unsigned i = 0; i < scope->count; i++) {
+		if (slice_equal(name, slice_of(scope->labels[i].name))) {
+			return &scope->labels[i];
+		}
+	}
+	return NULL;
+}
+
+static void add_separator(struct text *text, char open)
+{
+	if (text->len > 0 && text->ptr[text->len - 1] != open) {
+		text_add(text, SLICE(","));
+	}
+}
+
+/* Whether the client's labels have this one, with the same value: then it is not added again. */
+static bool has_label(const struct json_node *labels, const struct scope_label *label)
+{
+	for (const struct json_node *at = labels == NULL ? NULL : json_first(labels); at != NULL;
+	        at = json_next(labels, at)) {
+		if (slice_equal(at->name, slice_of(label->name))) {
+			return true;
+		}
+	}
+	return false;
+}
+
+/* What of the client's is a label of the scope with another value; NULL: nothing. */
+static const struct json_node *find_conflict(
+        const struct scope *scope, const struct json_node *labels)
+{
+	for (const struct json_node *at = json_first(labels); at != NULL;
+	        at = json_next(labels, at)) {
+		const struct scope_label *label = find_label(scope, at->name);
+		if (label != NULL && (at->type != JSON_STRING ||
+		                             !slice_equal(at->text, slice_of(label->value)))) {
+			return at;
+		}
+	}
+	return NULL;
+}
+
+/* "team":"ci","stage":"test": those that `labels` lacks; NULL: all. */
+static struct slice add_labels(
+        const struct scope *scope, const struct json_node *labels, struct text *text)
+{
+	const size_t start = text->len;
+
+	for (unsigned i = 0; i < scope->count; i++) {
+		if (!has_label(labels, &scope->labels[i])) {
+			text_add(text, text->len > start ? SLICE(",") : SLICE(""));
+			json_write_text(slice_of(scope->labels[i].name), text);
+			text_add(text, SLICE(":"));
+			json_write_text(slice_of(scope->labels[i].value), text);
+		}
+	}
+	return slice_behind(text_slice(text), start);
+}
+
+/* ── Filters ─────────────────────────────────────────────────────────────── */
+
+/* The name of the label that a filter, "team" or "team=ci", is about. */
+static struct slice label_name(struct slice filter)
+{
+	struct slice name = filter;
+
+	(void)slice_next(&filter, '=', &name);
+	return name;
+}
+
+/*
+ * Whether the scope's own filter stands for this one. The Engine joins some filters by label in
+ * no certain order, so that the last one holds: with another value it is refused.
+ */
+static bool is_own_filter(const struct scope *scope, struct slice filter, const char **problem)
+{
+	const struct slice name = label_name(filter);
+	const struct scope_label *label = find_label(scope, name);
+
+	if (label == NULL) {
+		return false;
+	}
+	const struct slice value = slice_behind(filter, name.len);
+	if (value.len > 0 && !slice_equal(slice_behind(value, 1), slice_of(label->value))) {
+		*problem = "has a label of the scope with another value";
+	}
+	return true;
+}
+
+static void add_filter(struct slice value, struct text *text)
+{
+	add_separator(text, '{');
+	json_write_text(value, text);
+	text_add(text, SLICE(":true"));
+}
+
+/* Values in either form: a list of strings, or an object with any booleans. */
+static const char *add_values(
+        const struct scope *scope, const struct json_node *filter, bool is_label, struct text *text)
+{
+	const bool list = filter->type == JSON_ARRAY;
+	const char *problem = NULL;
+
+	if (!list && filter->type != JSON_OBJECT && filter->type != JSON_NULL) {
+		return "has a filter that is neither a list nor an object";
+	}
+	for (const struct json_node *at = json_first(filter); at != NULL;
+	        at = json_next(filter, at)) {
+		const bool typed = list ? at->type == JSON_STRING
+		                        : at->type == JSON_TRUE || at->type == JSON_FALSE;
+		if (!typed) {
+			return "has a filter whose values have another type";
+		}
+		const struct slice value = list ? at->text : at->name;
+		if (!is_label || !is_own_filter(scope, value, &problem)) {
+			add_filter(value, text);
+		}
+	}
+	return problem;
+}
+
+static void add_own_filters(const struct scope *scope, struct text *text)
+{
+	char memory[2 * SCOPE_LABEL_MAX + 1];
+
+	for (unsigned i = 0; i < scope->count; i++) {
+		struct text pair = text_over(memory, sizeof(memory));
+		text_add(&pair, slice_of(scope->labels[i].name));
+		text_add(&pair, SLICE("="));
+		text_add(&pair, slice_of(scope->labels[i].value));
+		add_filter(text_slice(&pair), text);
+	}
+}
+
+/* The filters but those by label; `*ret_labels` are these; NULL: there are none. */
+static const char *add_others(const struct scope *scope, const char *narrowed,
+        const struct json_node *filters, struct text *text, const struct json_node **ret_labels)
+{
+	const char *problem = NULL;
+
+	for (const struct json_node *at = json_first(filters); at != NULL && problem == NULL;
+	        at = json_next(filters, at)) {
+		if (slice_equal(at->name, slice_of(narrowed))) {
+			*ret_labels = at;
+			continue;
+		}
+		add_separator(text, '{');
+		json_write_text(at->name, text);
+		text_add(text, SLICE(":{"));
+		problem = add_values(scope, at, false, text);
+		text_add(text, SLICE("}"));
+	}
+	return problem;
+}
+
+/* NULL; or what is wrong with a value that must be a JSON object, if it is not empty. */
+static const char *read_object(
+        struct slice value, struct scope_memory *memory, const struct json_node **ret_object)
+{
+	const struct json_node *root = memory->document.nodes;
+
+	if (value.len == 0) {
+		return NULL;
+	}
+	if (value.len > memory->strings_len) {
+		return "is too long";
+	}
+	const enum json_error error = json_read(&memory->document, value);
+	if (error != JSON_OK) {
+		return json_error_text(error);
+	}
+	*ret_object = root->type == JSON_OBJECT ? root : NULL;
+	return root->type == JSON_OBJECT || root->type == JSON_NULL ? NULL : "must be an object";
+}
+
+static const char *narrow(const struct scope *scope, const char *narrowed, struct slice value,
+        struct scope_memory *memory)
+{
+	const struct json_node *filters = NULL;
+	const struct json_node *labels = NULL;
+	struct text *text = &memory->value;
+	const char *problem = read_object(value, memory, &filters);
+
+	text_add(text, SLICE("{"));
+	if (problem == NULL && filters != NULL) {
+		problem = add_others(scope, narrowed, filters, text, &labels);
+	}
+	add_separator(text, '{');
+	json_write_text(slice_of(narrowed), text);
+	text_add(text, SLICE(":{"));
+	if (problem == NULL && labels != NULL) {
+		problem = add_values(scope, labels, true, text);
+	}
+	add_own_filters(scope, text);
+	text_add(text, SLICE("}}"));
+	return problem;
+}
+
+/* ── Queries ─────────────────────────────────────────────────────────────── */
+
+static const char *stamp_value(
+        const struct scope *scope, struct slice value, struct scope_memory *memory)
+{
+	const struct json_node *labels = NULL;
+	char texts[SCOPE_LABELS_MAX * (2 * SCOPE_LABEL_MAX + 8)];
+	struct text own = text_over(texts, sizeof(texts));
+	struct json_addition addition = {NULL, {"", 0}};
+	const char *problem = read_object(value, memory, &labels);
+
+	if (problem != NULL) {
+		return problem;
+	}
+	addition.members = add_labels(scope, labels, &own);
+	if (labels == NULL) {
+		text_add(&memory->value, SLICE("{"));
+		text_add(&memory->value, addition.members);
+		text_add(&memory->value, SLICE("}"));
+		return NULL;
+	}
+	addition.object = labels;
+	json_write_with(labels, &addition, 1, &memory->value);
+	return find_conflict(scope, labels) == NULL ? NULL : not_yours;
+}
+
+/* What is not reserved in a query (RFC 3986 section 2.3); the rest is escaped. */
+static void add_encoded(struct slice word, struct text *text)
+{
+	for (size_t i = 0; i < word.len; i++) {
+		const char c = word.ptr[i];
+		if (ascii_is_alnum(c) || c == '-' || c == '.' || c == '_' || c == '~') {
+			text_add_char(text, c);
+		} else {
+			text_add_format(text, "%%%02X", (unsigned char)c);
+		}
+	}
+}
+
+static void add_parameter(struct text *query, struct slice name, struct slice value)
+{
+	text_add(query, query->len > 0 ? SLICE("&") : SLICE(""));
+	add_encoded(name, query);
+	text_add(query, SLICE("="));
+	add_encoded(value, query);
+}
+
+/* The labels that the objects of an operation have. */
+static const struct scope *labels_of(
+        const struct scope *scope, const struct scope_operation *operation)
+{
+	return slice_starts_with(slice_of(operation->name), SLICE("image.")) ? scope->images
+	                                                                     : scope;
+}
+
+static const char *transform(const struct scope *scope, const struct scope_operation *operation,
+        struct slice value, struct slice id, struct scope_memory *memory)
+{
+	if (operation->narrowed[0] != '\0') {
+		return narrow(scope, operation->narrowed, value, memory);
+	}
+	if (operation->stamped[0] == '?') {
+		return stamp_value(scope, value, memory);
+	}
+	text_add(&memory->value, id);
+	return NULL;
+}
+
+const char *scope_rewrite_query(const struct scope *scope, const struct scope_operation *operation,
+        struct slice query, struct slice id, struct scope_memory *memory,
+        struct slice *ret_parameter)
+{
+	const struct slice target = slice_of(target_of(operation));
+	struct slice found = {"", 0};
+	struct slice name;
+	struct slice value;
+	unsigned count = 0;
+
+	*ret_parameter = target;
+	while (docker_next_parameter(&query, &memory->spelled, &name, &value)) {
+		if (!slice_equal(name, target)) {
+			add_parameter(&memory->query, name, value);
+			continue;
+		}
+		found = value;
+		if (++count > 1) {
+			return "the parameter is given twice";
+		}
+	}
+	const char *problem = transform(labels_of(scope, operation), operation, found, id, memory);
+	if (problem == NULL) {
+		add_parameter(&memory->query, target, text_slice(&memory->value));
+	}
+	return memory->spelled.overflow || memory->value.overflow || memory->query.overflow
+	               ? "is too long"
+	               : problem;
+}
+
+struct slice scope_find_reference(
+        const struct scope_operation *operation, struct slice query, struct text *spelled)
+{
+	struct slice name;
+	struct slice value;
+
+	while (docker_next_parameter(&query, spelled, &name, &value)) {
+		if (slice_equal(name, slice_of(operation->where))) {
+			return value;
+		}
+	}
+	return (struct slice){"", 0};
+}
+
+/* ── Bodies ──────────────────────────────────────────────────────────────── */
+
+/* The object that holds what stands at the end of `*path`, of which the name is left. */
+static struct json_node *find_parent(struct json_node *root, struct slice *path)
+{
+	struct slice name = *path;
+	struct slice rest = *path;
+
+	while (root != NULL && slice_next(&rest, '/', &name) && rest.ptr != NULL) {
+		const struct json_node *member =
+		        root->type == JSON_OBJECT ? json_member(root, name) : NULL;
+		root = member == NULL ? NULL : root + (member - root);
+	}
+	*path = name;
+	return root != NULL && root->type == JSON_OBJECT ? root : NULL;
+}
+
+static struct json_addition stamp(const struct scope *scope, struct json_node *parent,
+        struct slice name, struct text *memory, const struct json_node **ret_conflict)
+{
+	const struct json_node *member = json_member(parent, name);
+	const size_t start = memory->len;
+
+	if (member == NULL) {
+		json_write_text(name, memory);
+		text_add(memory, SLICE(":{"));
+		(void)add_labels(scope, NULL, memory);
+		text_add(memory, SLICE("}"));
+		return (struct json_addition){parent, slice_behind(text_slice(memory), start)};
+	}
+	struct json_node *labels = parent + (member - parent);
+	if (labels->type == JSON_NULL) {
+		labels->type = JSON_OBJECT; /* an empty one means the same */
+	}
+	*ret_conflict = find_conflict(scope, labels);
+	return (struct json_addition){labels, add_labels(scope, labels, memory)};
+}
+
+const char *scope_stamp_body(const struct scope *scope, const struct scope_operation *operation,
+        struct json_node *root, struct text *memory,
+        struct json_addition additions[SCOPE_STAMPS_MAX], unsigned *ret_count, struct text *pointer)
+{
+	struct slice paths = slice_of(operation->stamped);
+	struct slice path;
+
+	*ret_count = 0;
+	while (slice_next(&paths, ' ', &path)) {
+		struct slice name = path;
+		struct json_node *parent = find_parent(root, &name);
+		const struct json_node *conflict = NULL;
+		if (parent == NULL) {
+			continue; /* nothing of that kind is made */
+		}
+		additions[(*ret_count)++] = stamp(scope, parent, name, memory, &conflict);
+		if (conflict != NULL) {
+			text_add_format(
+			        pointer, "/%.*s/%.*s", SLICE_FMT(path), SLICE_FMT(conflict->name));
+			return not_yours;
+		}
+	}
+	return NULL;
+}

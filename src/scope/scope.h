@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * scope — whose objects a request may see, use and make.
+ *
+ * The scope of a policy is a set of labels. A request that names an object of the Engine
+ * (kinds.def) is forwarded only if the object has all of them; lists are narrowed to such objects,
+ * and what is made gets the labels (operations.def). What the Engine knows of an object is asked
+ * for as a value: scope_look() says that an answer is missing, the caller asks the Engine with the
+ * request of scope_write_request(), and judges again with what scope_read_response() has added.
+ *
+ * Pure: no descriptor, no clock, no memory of its own.
+ */
+#ifndef SCOPE_SCOPE_H
+#define SCOPE_SCOPE_H
+
+#include "base/arena.h"
+#include "base/fault.h"
+#include "docker/docker.h"
+#include "json/json.h"
+#include "yaml/yaml.h"
+
+enum {
+	SCOPE_LABELS_MAX = 8,
+	SCOPE_LABEL_MAX = 256,     /* bytes of a name, and of a value */
+	SCOPE_REFERENCE_MAX = 255, /* bytes of the name of an object */
+	SCOPE_ID_MAX = 255,        /* bytes of an id; of a volume it is the name */
+	SCOPE_ANSWERS_MAX = 32,    /* for one request */
+	SCOPE_REQUEST_MAX = 8192,  /* bytes of a request to the Engine */
+};
+
+/* ── The scope of a policy ───────────────────────────────────────────────── */
+
+struct scope_label {
+	const char *name;
+	const char *value; /* as it is read NULL: the owner's name */
+};
+
+/* The label of `owner: true`; its value is the name of the policy. */
+#define SCOPE_OWNER        "docker-socket-proxy.owner"
+/*
+ * In front of the names of the labels that images have. A container has the labels of its image,
+ * so that with the same names a team would own every container that anybody makes of its images.
+ */
+#define SCOPE_IMAGE_PREFIX "image."
+
+/* Immutable; in the arena of the policy. */
+struct scope {
+	struct place place;
+	const struct scope *images; /* the same for images; NULL: as it is read */
+	unsigned count;
+	struct scope_label labels[SCOPE_LABELS_MAX];
+};
+
+/* Read `{labels: {team: ci}}` or `{owner: true}`. 0; or -EINVAL and `error`. */
+int scope_read(const struct yaml_node *map, struct arena *arena, const struct scope **ret_scope,
+        char error[FAULT_MAX]) MUST_USE;
+/*
+ * A scope that has the labels of both, with the owner's name in them; `scope` may be NULL. 0; or
+ * -EINVAL and `error`, if they want two values of one label.
+ */
+int scope_join(const struct scope *scope, const struct scope *other, const char *owner,
+        struct arena *arena, const struct scope **ret_scope, char error[FAULT_MAX]) MUST_USE;
+/* Append "team=ci, stage=test". */
+void scope_add(const struct scope *scope, struct text *text);
+
+/* ── Objects ─────────────────────────────────────────────────────────────── */
+
+enum scope_kind {
+	SCOPE_NOTHING,
+#define KIND(kind, ...) SCOPE_##kind,
+#include "scope/kinds.def"
+#undef KIND
+};
+
+/* "container", "volume" */
+const char *scope_kind_name(enum scope_kind kind);
+
+struct scope_object {
+	enum scope_kind kind;
+	struct slice reference; /* a name, an id, or the beginning of one */
+};
+
+/* A row of operations.def. */
+struct scope_operation {
+	const char *name;
+	enum scope_kind kind;
+	const char *where;
+	const char *narrowed;
+	const char *stamped;
+};
+
+/* NULL: a scope refuses requests of the id. */
+const struct scope_operation *scope_operation_of(unsigned id);
+
+enum scope_answer {
+	SCOPE_UNKNOWN, /* the Engine must be asked */
+	SCOPE_ABSENT,  /* there is no such object */
+	SCOPE_FOREIGN, /* it is not in the scope */
+	SCOPE_OWN,
+};
+
+/* What the Engine said of the objects that one request names. */
+struct scope_answers {
+	unsigned count;
+	struct scope_known {
+		enum scope_kind kind;
+		enum scope_answer answer;
+		enum scope_kind owner; /* NOTHING: `answer` holds; else that of the owner does */
+		unsigned reference_len;
+		unsigned id_len;
+		unsigned owner_len;
+		char reference[SCOPE_REFERENCE_MAX];
+		char id[SCOPE_ID_MAX];
+		char owner_id[SCOPE_ID_MAX];
+	} list[SCOPE_ANSWERS_MAX];
+};
+
+/* The objects of one request, on their way through the checks. */
+struct scope_view {
+	const struct scope *scope;
+	bool observes;                           /* nothing is made or changed for its sake */
+	const struct scope_operation *operation; /* of the request */
+	const struct scope_answers *answers;     /* NULL: none yet */
+	struct scope_object wanted;              /* the first that the Engine must be asked about */
+	struct scope_object absent;              /* the first that is not there for the client */
+	bool foreign;                            /* `absent` is there for others */
+};
+
+/*
+ * What is known of an object. `wanted`, or `absent` and `foreign`, are set if they were not.
+ * SCOPE_OWN: *ret_id is the full id. The name of a volume is its id.
+ */
+enum scope_answer scope_look(
+        struct scope_view *view, struct scope_object object, struct slice *ret_id);
+/* The same, without setting `absent`. */
+enum scope_answer scope_look_for_name(struct scope_view *view, struct scope_object object);
+
+/* Append the words of the Engine's 404: "No such container: web". */
+void scope_add_missing(struct scope_object object, struct text *text);
+
+/*
+ * Append the whole request that asks the Engine about `object`, and note in `answers` that it is
+ * asked. False: there are SCOPE_ANSWERS_MAX already, or the request does not fit.
+ */
+bool scope_write_request(const struct scope *scope, struct scope_object object,
+        struct scope_answers *answers, struct text *text) MUST_USE;
+/* Complete the last answer. False: the response cannot be used. */
+bool scope_read_response(const struct scope *scope, unsigned status, struct slice body,
+        struct json_document *document, struct scope_answers *answers) MUST_USE;
+
+/* ── Rewriting ───────────────────────────────────────────────────────────── */
+
+/* Whether scope_rewrite_query() must see the query. */
+bool scope_rewrites_query(const struct scope_operation *operation);
+/* Whether the body is stamped. */
+bool scope_stamps_body(const struct scope_operation *operation);
+
+/* Memory for a query. */
+struct scope_memory {
+	struct json_document document;
+	size_t strings_len;  /* bytes of document.strings */
+	struct text spelled; /* decoded parameters */
+	struct text value;   /* a parameter that is written anew */
+	struct text query;   /* the result */
+};
+
+/*
+ * Write a query anew: filters with the labels of the scope, labels with them, the full `id` in
+ * place of the reference. NULL; or a literal about what is wrong, and the parameter.
+ */
+const char *scope_rewrite_query(const struct scope *scope, const struct scope_operation *operation,
+        struct slice query, struct slice id, struct scope_memory *memory,
+        struct slice *ret_parameter);
+/* The value of the parameter `where` of the operation; len 0: there is none. */
+struct slice scope_find_reference(
+        const struct scope_operation *operation, struct slice query, struct text *spelled);
+
+enum { SCOPE_STAMPS_MAX = 2 };
+
+/*
+ * Add the labels to a document that is to be written: *ret_count additions, whose texts are in
+ * `memory`. NULL; or a literal about what is wrong, and a JSON pointer in `pointer`.
+ */
+const char *scope_stamp_body(const struct scope *scope, const struct scope_operation *operation,
+        struct json_node *root, struct text *memory,
+        struct json_addition additions[SCOPE_STAMPS_MAX], unsigned *ret_count,
+        struct text *pointer);
+
+#endif

@@ -1,0 +1,286 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A response that is redacted: its body goes from the buffer of `down`, which has its framing taken
+ * out, through the redactor into a buffer of its own. Nothing is sent until the first of it could
+ * be read, and until all of it could where it fits that buffer: then the proxy can still respond
+ * itself. Only of an endless response the head goes out at once, because clients wait for it.
+ */
+#include "session/state.h"
+
+enum {
+	TURNS = 16,
+	/* Between the head and the body: the field of the framing, the empty line, a chunk size. */
+	FRONT_MAX = 64,
+	/* Behind the body: the end of a chunk, and of all chunks. */
+	BACK_MAX = sizeof("\r\n0\r\n\r\n") - 1,
+	ROOM_MIN = 4096, /* of a buffer that is worth to be used */
+};
+
+static bool is_error(const struct http_response *response)
+{
+	return response->status >= 400;
+}
+
+bool session_redacts(const struct session *session, const struct http_response *response)
+{
+	const struct redaction *redaction = session->exchange->redaction;
+	const struct http_head *head = &response->head;
+
+	if (head->framing == HTTP_NO_BODY ||
+	        (head->framing == HTTP_LENGTH && head->content_length == 0)) {
+		return false;
+	}
+	return !is_error(response) || redaction->errors;
+}
+
+bool session_holds_response(const struct session *session)
+{
+	return session->exchange->rewriting != NULL && session->exchange->rewriting->held;
+}
+
+void session_end_rewriting(struct session *session)
+{
+	struct rewriting *rewriting = session->exchange->rewriting;
+
+	if (UNLIKELY(rewriting != NULL)) {
+		flow_reset(&rewriting->out, &session->worker->lender);
+		pool_give(&session->worker->rewriting_pool, rewriting);
+		session->exchange->rewriting = NULL;
+	}
+}
+
+/* ── The beginning ───────────────────────────────────────────────────────── */
+
+/* The response as it is written, without what it says of its framing and without the last line. */
+static struct slice write_head(struct session *session, struct http_response *response)
+{
+	struct text text = text_over(session->worker->scratch, session->worker->scratch_len);
+
+	response->head.has_length = false;
+	response->head.has_chunked = false;
+	http_response_write(&text, response, session_connection(session->exchange), true);
+	return (struct slice){text.overflow ? NULL : text.ptr, text.len - strlen("\r\n")};
+}
+
+static void append(struct buffer *buffer, struct slice s)
+{
+	struct text text = text_over(buffer_tail(buffer), buffer_room(buffer));
+
+	text_add(&text, s);
+	ASSERT(!text.overflow);
+	buffer_append(buffer, text.len);
+}
+
+/* Room for what comes next, and a chunk size in front of it that is filled in when it is known. */
+static bool begin_part(struct session *session, struct rewriting *rewriting, struct slice head)
+{
+	static const char front[FRONT_MAX];
+	struct flow_lender *lender = &session->worker->lender;
+	struct flow *out = &rewriting->out;
+
+	if (!buffer_borrow(&lender->buffers, &out->buffer)) {
+		return false;
+	}
+	buffer_make_room(&lender->buffers, out->buffer);
+	const bool large =
+	        buffer_room(out->buffer) < head.len + ROOM_MIN || session->down.way == FLOW_LARGE;
+	if (large && !buffer_is_large(out->buffer) &&
+	        !buffer_grow(&lender->buffers, &out->buffer)) {
+		return false;
+	}
+	append(out->buffer, head);
+	append(out->buffer, (struct slice){front, sizeof(front)});
+	rewriting->head_len = head.len;
+	return true;
+}
+
+enum next session_begin_rewriting(struct session *session, struct http_response *response)
+{
+	struct exchange *exchange = session->exchange;
+	const struct slice head = write_head(session, response);
+
+	if (!http_response_is_json(response)) {
+		return session_respond(session, OUTCOME_ENGINE_UNREADABLE);
+	}
+	if (head.ptr == NULL) {
+		return session_respond(session, OUTCOME_ENGINE_HEAD_TOO_LARGE);
+	}
+	struct rewriting *rewriting = pool_take(&session->worker->rewriting_pool);
+	if (rewriting == NULL) {
+		return session_starve(session);
+	}
+	exchange->rewriting = rewriting;
+	rewriting->out = (struct flow){.buffer = NULL};
+	rewriting->held = true;
+	rewriting->bare = exchange->old_client;
+	rewriting->ended = false;
+	redactor_begin(&rewriting->redactor, exchange->redaction, exchange->top_as_usual);
+	buffer_skip(session->down.buffer, session->scan.head_len);
+	flow_start(&session->down, response->head.framing, response->head.content_length);
+	session->down.chunks.bare = true;
+	if (!begin_part(session, rewriting, head)) {
+		return session_starve(session);
+	}
+	return session_enter(session, SESSION_RELAY);
+}
+
+/* ── Parts ───────────────────────────────────────────────────────────────── */
+
+/* Bytes of the body that stand in the part. */
+static size_t part_len(const struct rewriting *rewriting)
+{
+	return flow_unjudged(&rewriting->out).len - rewriting->head_len - FRONT_MAX;
+}
+
+static void add_size(struct text *text, size_t len)
+{
+	text_add_format(text, "%zx\r\n", len);
+}
+
+/* What stands between the head and the body. */
+static void add_front(struct text *text, const struct rewriting *rewriting, size_t len)
+{
+	const bool whole = rewriting->held && rewriting->ended;
+	const bool chunked = !whole && !rewriting->bare;
+
+	if (rewriting->held && whole) {
+		text_add_format(text, "Content-Length: %zu\r\n\r\n", len);
+	} else if (rewriting->held) {
+		text_add(text,
+		        chunked ? SLICE("Transfer-Encoding: chunked\r\n\r\n") : SLICE("\r\n"));
+	}
+	if (chunked && len > 0) {
+		add_size(text, len);
+	}
+}
+
+static void add_back(struct buffer *buffer, const struct rewriting *rewriting, size_t len)
+{
+	if (rewriting->bare || (rewriting->held && rewriting->ended)) {
+		return;
+	}
+	if (len > 0) {
+		append(buffer, SLICE("\r\n"));
+	}
+	if (rewriting->ended) {
+		append(buffer, SLICE("0\r\n\r\n"));
+	}
+}
+
+/* The part is sent as it stands. */
+static void end_part(struct rewriting *rewriting)
+{
+	struct buffer *buffer = rewriting->out.buffer;
+	const size_t len = part_len(rewriting);
+	char memory[FRONT_MAX];
+	struct text front = text_over(memory, sizeof(memory));
+
+	add_front(&front, rewriting, len);
+	add_back(buffer, rewriting, len);
+	/* In front of the body, where there is no head; behind the head, once for each response. */
+	const size_t gap = FRONT_MAX - front.len;
+	const bool headed = rewriting->head_len > 0;
+	struct text place =
+	        text_over(buffer_judged_in_place(buffer) + rewriting->head_len + (headed ? 0 : gap),
+	                front.len);
+	text_add(&place, text_slice(&front));
+	if (headed) {
+		buffer_cut(buffer, rewriting->head_len + front.len, gap);
+	} else {
+		buffer_skip(buffer, gap);
+	}
+	const size_t all = buffer_to_judge(buffer).len;
+	buffer_keep(buffer, all, all);
+	rewriting->held = false;
+}
+
+/* ── Rewriting ───────────────────────────────────────────────────────────── */
+
+/* Through the redactor, as far as there is room; false: it cannot be read. */
+static bool fill_part(struct session *session, struct rewriting *rewriting)
+{
+	struct flow *down = &session->down;
+	struct buffer *buffer = rewriting->out.buffer;
+
+	if (!flow_is_sent(down)) {
+		const struct redact_result result =
+		        redactor_rewrite(&rewriting->redactor, buffer_to_send(down->buffer),
+		                buffer_tail(buffer), buffer_room(buffer) - BACK_MAX);
+		buffer_sent(down->buffer, result.consumed);
+		buffer_append(buffer, result.produced);
+		if (result.bad) {
+			return false;
+		}
+	}
+	rewriting->ended = flow_is_over(down);
+	return !rewriting->ended || redactor_may_end(&rewriting->redactor);
+}
+
+/* Whether what stands in the part goes out, though more may come. */
+static bool is_due(
+        const struct session *session, const struct rewriting *rewriting, enum flow_result taken)
+{
+	const bool endless = (session->exchange->traits & DOCKER_STREAM) != 0;
+
+	if (rewriting->ended || !flow_is_sent(&session->down)) { /* or there is no more room */
+		return true;
+	}
+	if (rewriting->held) {
+		return endless && taken == FLOW_WAIT;
+	}
+	return part_len(rewriting) > 0;
+}
+
+/* Read and rewrite, until a part is due: FLOW_COMPLETE. */
+static enum flow_result make_part(struct session *session, struct rewriting *rewriting)
+{
+	enum flow_result taken = FLOW_COMPLETE;
+
+	for (unsigned turn = 0; turn < TURNS; turn++) {
+		taken = flow_take(&session->down, &session->worker->lender,
+		        &session->engine->stream, &session->client);
+		if (taken == FLOW_COMPLETE && !fill_part(session, rewriting)) {
+			/* Held by nobody any more: not even its buffer is looked at. */
+			flow_drop(&session->down, &session->worker->lender);
+			return FLOW_REFUSED;
+		}
+		if (taken != FLOW_COMPLETE && taken != FLOW_WAIT) {
+			flow_drop(&session->down, &session->worker->lender);
+			return taken;
+		}
+		if (is_due(session, rewriting, taken)) {
+			end_part(rewriting);
+			return FLOW_COMPLETE;
+		}
+		if (taken == FLOW_WAIT) {
+			return FLOW_WAIT;
+		}
+	}
+	return FLOW_YIELD;
+}
+
+enum flow_result session_rewrite(struct session *session)
+{
+	struct rewriting *rewriting = session->exchange->rewriting;
+	struct flow *out = &rewriting->out;
+
+	for (unsigned turn = 0; turn < TURNS; turn++) {
+		if (flow_unjudged(out).len == 0) { /* no part is being made */
+			const enum flow_result sent = flow_send(out, &session->client, false);
+			if (sent != FLOW_COMPLETE || rewriting->ended) {
+				return sent;
+			}
+			if (!begin_part(session, rewriting, SLICE(""))) {
+				return FLOW_NO_MEMORY;
+			}
+		}
+		const enum flow_result made = make_part(session, rewriting);
+		if (made == FLOW_WAIT && !rewriting->held) {
+			flow_reset(out, &session->worker->lender); /* it is empty */
+		}
+		if (made != FLOW_COMPLETE) {
+			return made;
+		}
+	}
+	return FLOW_YIELD;
+}

@@ -1,0 +1,296 @@
+"""A policy with a scope on a real Engine: two teams, of which one must not notice the other.
+
+`own` objects carry the label of the scope, `foreign` ones another. Each request that names a foreign
+object must get what the Engine says of an object that does not exist, and change nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+import proxy as program
+import pytest
+import wire
+from conftest import Target
+from engine import IMAGE, Engine
+
+JSON = {"Content-Type": "application/json"}
+POLICY = """\
+policy: ci
+policies:
+  ci:
+    rules: [{allow: ['*']}]
+    scope: {labels: {team: ci}}
+"""
+LABELS = {"team": "ci"}
+
+
+@dataclass
+class Teams:
+    """What the two teams have, made on the Engine itself."""
+
+    engine: Engine
+    names: dict[str, dict[str, str]]
+
+    def call(self, method: str, path: str, body: dict | None = None) -> wire.Response:
+        with wire.connect_unix(self.engine.socket) as connection:
+            raw = b"" if body is None else json.dumps(body).encode()
+            return connection.roundtrip(method, path, JSON if raw else {}, raw)
+
+    def make(self, path: str, body: dict) -> dict:
+        response = self.call("POST", path, body)
+        assert response.status == 201, response
+        return response.json()
+
+    def container(self, team: str, **more) -> str:
+        body = {"Image": IMAGE, "Cmd": ["sleep", "3600"], "Labels": {"team": team}, **more}
+        made = self.make(f"/containers/create?name=scope-{uuid.uuid4().hex[:10]}", body)["Id"]
+        assert self.call("POST", f"/containers/{made}/start").status == 204
+        return made
+
+
+@pytest.fixture(scope="module")
+def teams(engine: Engine) -> Iterator[Teams]:
+    teams = Teams(engine, {})
+    for team in ("ci", "ops"):
+        container = teams.container(team)
+        exec_id = teams.make(f"/containers/{container}/exec", {"Cmd": ["true"]})["Id"]
+        network = teams.make("/networks/create", {"Name": f"net-{team}", "Labels": {"team": team}})["Id"]
+        volume = teams.make("/volumes/create", {"Name": f"vol-{team}", "Labels": {"team": team}})["Name"]
+        commit = teams.make(f"/commit?container={container}&repo=img-{team}&tag=1", {})["Id"]
+        teams.names[team] = {
+            "container": container, "exec": exec_id, "network": network, "volume": volume, "image": commit}
+    yield teams
+    for each in teams.names.values():
+        teams.call("DELETE", f"/containers/{each['container']}?force=1")
+        teams.call("DELETE", f"/networks/{each['network']}")
+        teams.call("DELETE", f"/volumes/{each['volume']}")
+        teams.call("DELETE", f"/images/{each['image']}?force=1")
+
+
+@pytest.fixture(scope="module")
+def scoped(binary: Path, engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
+    file = tmp_path_factory.mktemp("scope") / "proxy.yaml"
+    file.write_text(POLICY)
+    running = program.Proxy(binary, engine.socket, {"CONFIG": str(file)})
+    yield Target("proxied", running.docker_host, running.connect)
+    running.close()
+
+
+def post(target: Target, path: str, body: dict | None = None, method: str = "POST") -> wire.Response:
+    raw = b"" if body is None else json.dumps(body).encode()
+    return target.roundtrip(method, path, JSON if raw else {}, raw)
+
+
+# Every request that names an object, with the kind of what it names.
+NAMED = [
+    ("container", "GET", "/containers/{}/json", None),
+    ("container", "GET", "/v1.41/containers/{}/json?size=1", None),
+    ("container", "GET", "/containers/{}/top", None),
+    ("container", "GET", "/containers/{}/logs?stdout=1", None),
+    ("container", "GET", "/containers/{}/changes", None),
+    ("container", "GET", "/containers/{}/export", None),
+    ("container", "GET", "/containers/{}/stats?stream=0", None),
+    ("container", "GET", "/containers/{}/archive?path=/etc/passwd", None),
+    ("container", "POST", "/containers/{}/update", {"CpuShares": 512}),
+    ("container", "POST", "/containers/{}/exec", {"Cmd": ["true"]}),
+    ("container", "POST", "/containers/{}/rename?name={}-x", None),
+    ("container", "POST", "/containers/{}/pause", None),
+    ("container", "POST", "/containers/{}/unpause", None),
+    ("container", "POST", "/containers/{}/restart?t=0", None),
+    ("container", "POST", "/containers/{}/kill", None),
+    ("container", "POST", "/containers/{}/start", None),
+    ("container", "POST", "/containers/{}/stop?t=0", None),
+    ("container", "POST", "/containers/{}/wait", None),
+    ("container", "POST", "/commit?container={}&repo=stolen", {}),
+    ("exec", "GET", "/exec/{}/json", None),
+    ("exec", "POST", "/exec/{}/start", {"Detach": True}),
+    ("network", "GET", "/networks/{}", None),
+    ("network", "POST", "/networks/{}/connect", {"Container": "x"}),
+    ("network", "DELETE", "/networks/{}", None),
+    ("volume", "GET", "/volumes/{}", None),
+    ("volume", "DELETE", "/volumes/{}", None),
+    ("image", "DELETE", "/images/{}", None),
+    ("container", "DELETE", "/containers/{}?force=1", None),
+]
+
+
+@pytest.mark.parametrize("kind, method, path, body", NAMED, ids=[f"{m} {p}" for _, m, p, _ in NAMED])
+def test_what_is_foreign_is_not_there(scoped, teams, kind, method, path, body):
+    """The response is that for what does not exist, on the Engine as through the proxy."""
+    foreign = teams.names["ops"][kind]
+    missing = "f" * len(foreign) if kind != "volume" else "vol-none"
+    expected = post(scoped, path.format(missing, missing), body, method)
+    refused = post(scoped, path.format(foreign, foreign), body, method)
+    assert refused.status == teams.call(method, path.format(missing, missing), body).status == 404, refused
+    assert refused.json()["message"] == expected.json()["message"].replace(missing, foreign)
+    assert teams.call("GET", f"/containers/{teams.names['ops']['container']}/json").json()["State"]["Running"]
+
+
+@pytest.mark.parametrize("path", ["/containers/{}/json", "/exec/{}/json", "/networks/{}", "/volumes/{}"])
+def test_the_words_are_the_engines(scoped, teams, path):
+    missing = path.format("f" * 64)
+    assert post(scoped, missing, method="GET").json() == teams.call("GET", missing).json()
+
+
+@pytest.mark.parametrize("kind, method, path, body", [row for row in NAMED if row[1] == "GET"],
+                         ids=[f"{m} {p}" for _, m, p, _ in NAMED if m == "GET"])
+def test_what_is_own_is_as_without_the_proxy(scoped, teams, kind, method, path, body):
+    own = teams.names["ci"][kind]
+    assert post(scoped, path.format(own), body, method).status == 200
+
+
+def test_names_and_prefixes_are_looked_up(scoped, teams):
+    for team, status in (("ci", 200), ("ops", 404)):
+        full = teams.names[team]["container"]
+        name = teams.call("GET", f"/containers/{full}/json").json()["Name"].strip("/")
+        for reference in (full[:12], name):
+            assert post(scoped, f"/containers/{reference}/json", method="GET").status == status, reference
+        assert post(scoped, f"/networks/net-{team}", method="GET").status == status
+
+
+def test_lists_are_narrowed(scoped, teams):
+    """In every form of the filters that clients send."""
+    filters = ["", *(quote(form) for form in (
+        '{"label":["team=ci"]}', '{"label":{"team":true}}', '{"status":["running"]}', '{"label":[]}', "{}", "null"))]
+    for form in filters:
+        query = f"filters={form}" if form else ""
+        listed = post(scoped, f"/containers/json?all=1&{query}", method="GET").json()
+        assert {each["Labels"].get("team") for each in listed} == {"ci"}, form
+        assert teams.names["ci"]["container"] in {each["Id"] for each in listed}
+    networks = post(scoped, "/networks", method="GET").json()
+    assert [each["Name"] for each in networks] == ["net-ci"]
+    volumes = post(scoped, "/volumes", method="GET").json()["Volumes"]
+    assert [each["Name"] for each in volumes] == ["vol-ci"]
+
+
+def test_a_filter_for_the_label_of_others_is_refused(scoped, teams):
+    refused = post(scoped, "/containers/json?filters=" + quote('{"label":{"team=ops":false}}'), method="GET")
+    assert refused.status == 403
+    assert "'scope'" in refused.json()["message"]
+
+
+def test_what_is_made_gets_the_label(scoped, teams):
+    body = {"Image": IMAGE, "Labels": {"a": "b"}, "HostConfig": {"Binds": ["made-volume:/x"]}}
+    made = post(scoped, "/containers/create", body)
+    assert made.status == 201, made
+    container = made.json()["Id"]
+    network = post(scoped, "/networks/create", {"Name": "made"}).json()["Id"]
+    volume = post(scoped, "/volumes/create", {"Name": "made-other", "Labels": None}).json()["Name"]
+    try:
+        inspected = teams.call("GET", f"/containers/{container}/json").json()
+        assert inspected["Config"]["Labels"] == {"a": "b", **LABELS}
+        assert teams.call("GET", f"/networks/{network}").json()["Labels"] == LABELS
+        assert teams.call("GET", f"/volumes/{volume}").json()["Labels"] == LABELS
+        # The Engine would have made it without the label.
+        assert teams.call("GET", "/volumes/made-volume").json()["Labels"] == LABELS
+    finally:
+        for path in (f"/containers/{container}?v=1", f"/networks/{network}", f"/volumes/{volume}",
+                     "/volumes/made-volume"):
+            assert post(scoped, path, method="DELETE").status == 204, path
+
+
+def test_another_value_of_the_label_is_refused(scoped):
+    for labels in ({"team": "ops"}, {"team": ""}):
+        refused = post(scoped, "/containers/create", {"Image": IMAGE, "Labels": labels})
+        assert refused.status == 403
+        assert "/Labels/team" in refused.json()["message"]
+
+
+def test_bodies_name_no_foreign_object(scoped, teams):
+    own, foreign = teams.names["ci"], teams.names["ops"]
+    for reference, kind in (
+        ({"HostConfig": {"PidMode": "container:{}"}}, "container"),
+        ({"HostConfig": {"IpcMode": "container:{}"}}, "container"),
+        ({"HostConfig": {"NetworkMode": "container:{}"}}, "container"),
+        ({"HostConfig": {"VolumesFrom": ["{}:ro"]}}, "container"),
+        ({"HostConfig": {"Links": ["{}:db"]}}, "container"),
+        ({"HostConfig": {"NetworkMode": "{}"}}, "network"),
+        ({"NetworkingConfig": {"EndpointsConfig": {"{}": {}}}}, "network"),
+        ({"HostConfig": {"Binds": ["{}:/x"]}}, "volume"),
+        ({"HostConfig": {"Mounts": [{"Type": "volume", "Source": "{}", "Target": "/x"}]}}, "volume"),
+    ):
+        text = json.dumps({"Image": IMAGE, **reference})
+        refused = post(scoped, "/containers/create", json.loads(text.replace("{}", foreign[kind], 1)
+                                                                if '"{}"' in text or "{}:" in text or ":{}" in text
+                                                                else text))
+        assert refused.status == 404, (reference, refused)
+        made = post(scoped, "/containers/create", json.loads(text.replace("{}", own[kind], 1)))
+        assert made.status == 201, (reference, made)
+        teams.call("DELETE", f"/containers/{made.json()['Id']}?force=1")
+
+
+def test_a_network_takes_no_foreign_container(scoped, teams):
+    own, foreign = teams.names["ci"], teams.names["ops"]
+    for path in ("connect", "disconnect"):
+        refused = post(scoped, f"/networks/{own['network']}/{path}", {"Container": foreign["container"]})
+        assert refused.status == 404, refused
+    assert post(scoped, f"/networks/{own['network']}/connect", {"Container": own["container"]}).status == 200
+    assert post(scoped, f"/networks/{own['network']}/disconnect", {"Container": own["container"]}).status == 200
+
+
+def test_events_are_those_of_the_scope(scoped, teams):
+    with scoped.connect() as connection:
+        connection.request("GET", "/events?since=0&until=" + str(2**31 - 1))
+        connection.head()
+        connection.close()
+    listed = post(scoped, "/events?since=1&until=1", method="GET")
+    assert listed.status == 200
+
+
+def test_prune_leaves_what_is_foreign(scoped, teams):
+    names = {}
+    for team in ("ci", "ops"):
+        body = {"Image": IMAGE, "Labels": {"team": team}}
+        names[team] = teams.make("/containers/create", body)["Id"]
+    pruned = post(scoped, "/containers/prune")
+    assert names["ci"] in pruned.json()["ContainersDeleted"]
+    assert names["ops"] not in pruned.json()["ContainersDeleted"]
+    assert teams.call("DELETE", f"/containers/{names['ops']}").status == 204
+
+
+def test_what_cannot_be_narrowed_is_refused(scoped):
+    for method, path in (("GET", "/system/df"), ("POST", "/build/prune"), ("GET", "/plugins"), ("GET", "/swarm"),
+                         ("GET", "/something"), ("GET", "/containers/a/b/json")):
+        refused = post(scoped, path, method=method)
+        assert refused.status == 403, (path, refused)
+
+
+def test_a_name_that_moves_is_never_foreign(scoped, teams):
+    """Two containers exchange a name, 1,000 times: the other one is never reached."""
+    name = f"moving-{uuid.uuid4().hex[:8]}"
+    ids = [teams.container(team) for team in ("ci", "ops")]
+    done = threading.Event()
+
+    def exchange() -> None:
+        while not done.is_set():
+            for each in ids:
+                teams.call("POST", f"/containers/{each}/rename?name={name}")
+                teams.call("POST", f"/containers/{each}/rename?name={name}-{each[:6]}")
+
+    thread = threading.Thread(target=exchange)
+    thread.start()
+    seen = {}
+    try:
+        with scoped.connect() as connection:
+            for _ in range(1000):
+                response = connection.roundtrip("GET", f"/containers/{name}/json")
+                seen[response.status] = seen.get(response.status, 0) + 1
+                if response.status == 200:
+                    assert response.json()["Config"]["Labels"]["team"] == "ci"
+                else:
+                    assert response.status == 404, response
+                    connection.close()
+                    connection = scoped.connect()
+    finally:
+        done.set()
+        thread.join()
+        for each in ids:
+            teams.call("DELETE", f"/containers/{each}?force=1")
+    assert seen.get(200, 0) > 20 and seen.get(404, 0) > 20, seen
