@@ -160,7 +160,7 @@ def test_an_agent_has_its_own_objects_only(older_cli: Cli, behind, containers, u
     assert engine.get(f"/containers/{own}/json").json()["Config"]["Labels"] == {"docker-socket-proxy.owner": "agent"}
     listed = older_cli.ok(host, "ps", "-a", "-q", "--no-trunc").decode()
     assert other not in listed and engine.get(f"/containers/{own}/json").json()["Id"] in listed
-    for command in (("exec", other, "id"), ("stop", other), ("rm", "-f", other), ("logs", other), ("inspect", other),
+    for command in (("exec", other, "id"), ("stop", other), ("rm", "-f", other), ("logs", other), ("container", "inspect", other),
                     ("cp", f"{other}:/etc/passwd", "-")):
         done = older_cli.run(host, *command)
         assert b"No such" in done.err, command  # rm -f ends with 0 all the same
