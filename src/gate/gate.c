@@ -287,7 +287,11 @@ static void inspect(struct looking *looking)
 	const struct gate_question *question = looking->question;
 	struct gate_decision *decision = looking->decision;
 
-	if (!check_request(looking) || !reads_body(looking)) {
+	if (!check_request(looking)) {
+		return;
+	}
+	if (!reads_body(looking)) {
+		(void)settle(looking); /* of what the query names */
 		return;
 	}
 	if (decision->head->head.content_length > INSPECT_BODY_MAX) {

@@ -28,15 +28,8 @@ static const struct row writable_row = {.key = KEY_CREATE_writable_binds, .fine 
 /* Whether the policy names the path itself. */
 static bool is_named(const struct walk *walk, struct slice path)
 {
-	const struct set *set = set_of(walk, KEY_CREATE_bind_sources);
-
 	path.len -= path.len > 1 && slice_ends_with(path, SLICE("/"));
-	for (unsigned i = 0; i < set->count; i++) {
-		if (slice_equal(set->patterns[i], path)) {
-			return true;
-		}
-	}
-	return false;
+	return set_names(set_of(walk, KEY_CREATE_bind_sources), path);
 }
 
 static void check_source(
@@ -211,6 +204,14 @@ CHECK(MOUNTED)
 		walk_find(walk, row, value->name, "has a comma, a colon or a quote");
 	}
 	check_OPTIONS(walk, row, value);
+}
+
+CHECK(VOLUME_LABEL)
+{
+	check_NAME(walk, row, value);
+	if (walk->view != NULL && scope_sets(walk->view->scope, value)) {
+		walk_find(walk, row, value->name, "is a label of the scope, which sets it");
+	}
 }
 
 /* Making a volume that is there already shows it. */

@@ -45,12 +45,6 @@ CHECK(MODE)
 	walk_refer_container(walk, value, container_of_mode(text_of(value)));
 }
 
-CHECK(JOINED)
-{
-	check_NEEDED(walk, row, value);
-	refer_network(walk, text_of(value));
-}
-
 CHECK(SECRET_ID)
 {
 	(void)row;
@@ -61,6 +55,44 @@ CHECK(CONFIG_ID)
 {
 	(void)row;
 	walk_refer(walk, SCOPE_CONFIG, text_of(value));
+}
+
+/* Each step of a build looks for the network again: only an id is the same one then. */
+CHECK(BUILD_MODE)
+{
+	const struct slice mode = text_of(value);
+	const struct slice container = container_of_mode(mode);
+	const bool everybodys = mode.len == 0 || word_is_in(mode, "default bridge host none");
+	struct slice id;
+
+	check_WORD(walk, row, value);
+	if (walk->view != NULL && !everybodys &&
+	        walk_look(walk, container.len > 0 ? SCOPE_CONTAINER : SCOPE_NETWORK,
+	                container.len > 0 ? container : mode, &id) == SCOPE_OWN &&
+	        !slice_equal(id, container.len > 0 ? container : mode)) {
+		walk_find(walk, row, mode, "is a name: under a scope, give the full id");
+	}
+}
+
+/*
+ * The Engine lets two networks have one name, which nobody can use from then on. It looks for the
+ * network of a container at each start: when this one is gone, its name may begin another's id.
+ */
+CHECK(NEW_NETWORK)
+{
+	const struct scope_object object = {SCOPE_NETWORK, text_of(value)};
+
+	if (walk->view == NULL || object.reference.len == 0) {
+		return;
+	}
+	if (word_is_hexadecimal(object.reference)) {
+		walk_find(walk, row, object.reference,
+		        "could be the beginning of an id: under a scope, give a name with "
+		        "another character than 0 to 9 and a to f");
+	} else if (scope_look_for_name(walk->view, object) == SCOPE_FOREIGN) {
+		walk_find(walk, row, object.reference,
+		        "is the name of a network that is not in the scope");
+	}
 }
 
 CHECK(NETWORK_ID)
@@ -84,7 +116,11 @@ CHECK(LINK)
 
 	require_word(walk, row, rest);
 	(void)slice_next(&rest, ':', &container);
-	walk_refer_container(walk, value, container);
+	if (rest.ptr == NULL) {
+		walk_refer_alone(walk, value);
+	} else {
+		walk_refer_container(walk, value, container);
+	}
 }
 
 CHECK(MEMBER)
@@ -179,6 +215,9 @@ CHECK(HOSTS)
 	struct slice address = {"", 0};
 	struct slice name;
 
+	if (set_of(walk, row->key)->any) {
+		return;
+	}
 	if (has_odd_blank(rest)) {
 		walk_find(walk, row, rest, "is not an address and names in ASCII");
 		return;
@@ -194,6 +233,26 @@ CHECK(HOSTS)
 			walk_find(walk, row, text_slice(&text), NULL);
 		}
 	}
+}
+
+/*
+ * A swarm takes an id of the host's network, and its beginning, for `host`: what may be one must be
+ * written, unless the policy allows `host`.
+ */
+CHECK(ATTACHMENT)
+{
+	const struct slice word = text_of(value);
+
+	/* The host's network is in no scope. */
+	const bool can_be_host = walk->view == NULL && word_may_be_network_id(word) &&
+	                         !allows(walk, row, SLICE("host"));
+
+	if (word.len == 0 || !can_be_host) {
+		check_NEEDED(walk, row, value);
+	} else if (!set_names(set_of(walk, row->key), word)) {
+		walk_find(walk, row, word, NULL);
+	}
+	refer_network(walk, word);
 }
 
 static bool has_elements(const struct json_node *object, const char *name)

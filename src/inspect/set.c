@@ -60,9 +60,8 @@ static bool has_word(const struct key *key, const struct set *set, struct slice 
 	return fits || (only_away && guard.ptr == NULL);
 }
 
-static bool has_plain(const struct key *key, const struct set *set, struct slice word)
+bool set_names(const struct set *set, struct slice word)
 {
-	(void)key;
 	for (unsigned i = 0; i < set->count; i++) {
 		if (slice_equal(set->patterns[i], word)) {
 			return true;
@@ -71,7 +70,13 @@ static bool has_plain(const struct key *key, const struct set *set, struct slice
 	return false;
 }
 
-static bool is_hex(struct slice word)
+static bool has_plain(const struct key *key, const struct set *set, struct slice word)
+{
+	(void)key;
+	return set_names(set, word);
+}
+
+bool word_is_hexadecimal(struct slice word)
 {
 	for (size_t i = 0; i < word.len; i++) {
 		if (ascii_hex_value(word.ptr[i]) < 0) {
@@ -141,21 +146,10 @@ static bool has_subnet(const struct key *key, const struct set *set, struct slic
 	return false;
 }
 
-/* Whether an Engine or a swarm may take the word for the beginning of an id of a network. */
-static bool may_be_network_id(struct slice word)
-{
-	for (size_t i = 0; i < word.len; i++) {
-		if (!ascii_is_digit(word.ptr[i]) && (word.ptr[i] < 'a' || word.ptr[i] > 'z')) {
-			return false;
-		}
-	}
-	return !word_is_in(word, "bridge host none");
-}
-
 /* Where networks are listed, what may be an id must be written in full. */
 static bool has_network(const struct key *key, const struct set *set, struct slice word)
 {
-	return set->count > 0 && (may_be_network_id(word) || is_hex(word))
+	return set->count > 0 && (word_may_be_network_id(word) || word_is_hexadecimal(word))
 	               ? has_plain(key, set, word)
 	               : has_word(key, set, word);
 }
@@ -167,10 +161,11 @@ static bool has_network(const struct key *key, const struct set *set, struct sli
 static bool image_fits(struct slice pattern, struct slice image, struct slice normal)
 {
 	if (slice_starts_with(image, SLICE("sha256:")) || image.len == 64) {
-		return slice_equal(pattern, normal) && !is_hex(image) &&
+		return slice_equal(pattern, normal) && !word_is_hexadecimal(image) &&
 		       !slice_starts_with(image, SLICE("sha256:"));
 	}
-	return is_hex(image) ? slice_equal(pattern, normal) : path_glob_fits(pattern, normal);
+	return word_is_hexadecimal(image) ? slice_equal(pattern, normal)
+	                                  : path_glob_fits(pattern, normal);
 }
 
 static bool has_image(const struct key *key, const struct set *set, struct slice image)

@@ -94,6 +94,8 @@ int limits_read(const struct yaml_node *value, struct arena *arena, struct limit
 
 /* Whether a word of a body, in the spelling of the kind, is one that the key allows. */
 bool set_has(const struct key *key, const struct set *set, struct slice word);
+/* Whether the word itself is a pattern of the set. */
+bool set_names(const struct set *set, struct slice word);
 /* Whether a command, whose words are `count` nodes from `first` on, is. */
 bool set_has_command(const struct set *set, const struct json_node *list);
 
@@ -109,10 +111,14 @@ void word_add_image(struct slice image, bool pattern, struct text *text);
 void word_add_capability(struct slice name, struct text *text);
 /* Whether it has a comma, a colon, a quote or a control byte, at which podman splits words. */
 bool word_has_separator(struct slice word);
+/* Whether it has hexadecimal digits only: the Engine may take it for the beginning of an id. */
+bool word_is_hexadecimal(struct slice word);
 /* Whether clients look for the Engine's socket there. */
 bool path_is_engine(struct slice path);
 /* Whether it is a name of a volume: [a-zA-Z0-9][a-zA-Z0-9_.-]* */
 bool word_is_volume(struct slice name);
+/* Whether an Engine or a swarm may take it for an id of a network, or for the beginning of one. */
+bool word_may_be_network_id(struct slice word);
 /* Whether `word` is one of those in `list`, separated by spaces; an empty one never is. */
 bool word_is_in(struct slice word, const char *list);
 

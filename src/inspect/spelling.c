@@ -114,6 +114,16 @@ bool word_is_volume(struct slice name)
 	return name.len > 0;
 }
 
+bool word_may_be_network_id(struct slice word)
+{
+	for (size_t i = 0; i < word.len; i++) {
+		if (!ascii_is_digit(word.ptr[i]) && (word.ptr[i] < 'a' || word.ptr[i] > 'z')) {
+			return false;
+		}
+	}
+	return !word_is_in(word, "bridge host none");
+}
+
 bool path_is_below(struct slice path, struct slice directory)
 {
 	if (path.len > 1 && slice_ends_with(path, SLICE("/"))) {

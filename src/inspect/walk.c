@@ -221,7 +221,7 @@ bool walk_redirect(struct walk *walk, const struct json_node *value, struct slic
 
 /* ── References ──────────────────────────────────────────────────────────── */
 
-static enum scope_answer look(
+enum scope_answer walk_look(
         struct walk *walk, enum scope_kind kind, struct slice reference, struct slice *ret_id)
 {
 	const struct scope_object object = {kind, reference};
@@ -234,19 +234,35 @@ void walk_refer(struct walk *walk, enum scope_kind kind, struct slice reference)
 {
 	struct slice id;
 
-	(void)look(walk, kind, reference, &id);
+	(void)walk_look(walk, kind, reference, &id);
+}
+
+static const char too_many[] = "is one container too many in this body";
+static const struct row keyless_row = {.key = KEY_ANYTHING};
+
+void walk_refer_alone(struct walk *walk, const struct json_node *value)
+{
+	struct slice name = value->text;
+	struct slice id;
+
+	(void)slice_skip(&name, SLICE("/"));
+	if (walk_look(walk, SCOPE_CONTAINER, name, &id) == SCOPE_OWN &&
+	        !walk_redirect(walk, value, id, SLICE(":"), name)) {
+		walk_find(walk, &keyless_row, name, too_many);
+	}
 }
 
 void walk_refer_container(struct walk *walk, const struct json_node *value, struct slice reference)
 {
-	static const struct row keyless = {.key = KEY_ANYTHING};
 	const struct slice text = value->text;
+	const struct slice before = slice_between(text.ptr, reference.ptr);
 	struct slice id;
 
-	if (look(walk, SCOPE_CONTAINER, reference, &id) == SCOPE_OWN &&
-	        !walk_redirect(walk, value, slice_between(text.ptr, reference.ptr), id,
+	(void)slice_skip(&reference, SLICE("/")); /* the Engine has one in front of its names */
+	if (walk_look(walk, SCOPE_CONTAINER, reference, &id) == SCOPE_OWN &&
+	        !walk_redirect(walk, value, before, id,
 	                slice_between(reference.ptr + reference.len, text.ptr + text.len))) {
-		walk_find(walk, &keyless, reference, "is one container too many in this body");
+		walk_find(walk, &keyless_row, reference, too_many);
 	}
 }
 
@@ -327,8 +343,9 @@ static void begin(struct walk *walk, const struct json_node *node, const struct 
 
 static bool is_needed(const struct row *row)
 {
-	return row->check == check_NEEDED || row->check == check_JOINED ||
-	       row->check == check_USER || row->check == check_CREATION || row->check == check_TASK;
+	return row->check == check_NEEDED || row->check == check_USER ||
+	       row->check == check_CREATION || row->check == check_TASK ||
+	       row->check == check_ATTACHMENT;
 }
 
 static void check_absent(struct walk *walk, enum object object, const struct json_node *node)

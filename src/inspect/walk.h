@@ -81,6 +81,9 @@ void walk_find_in(struct walk *walk, const struct row *row, const char *member, 
 bool walk_redirect(struct walk *walk, const struct json_node *value, struct slice before,
         struct slice text, struct slice behind);
 
+/* What is known of an object, which must be in the scope; see scope_look(). */
+enum scope_answer walk_look(
+        struct walk *walk, enum scope_kind kind, struct slice reference, struct slice *ret_id);
 /* The value names an object, which must be in the scope. */
 void walk_refer(struct walk *walk, enum scope_kind kind, struct slice reference);
 /*
@@ -88,67 +91,72 @@ void walk_refer(struct walk *walk, enum scope_kind kind, struct slice reference)
  * so that the container is the one that was looked at. Empty: it names none.
  */
 void walk_refer_container(struct walk *walk, const struct json_node *value, struct slice reference);
+/* The whole text of `value` names a container, and is its alias too: both take its place. */
+void walk_refer_alone(struct walk *walk, const struct json_node *value);
 
 /* ── The functions of the column `check`, each in the file of its subject ── */
 
 #define CHECK(name)                                                                                \
 	void check_##name(struct walk *walk, const struct row *row, const struct json_node *value)
-CHECK(ARCHIVE);    /* of a query: the path that is copied */
-CHECK(ATTACH);     /* any, if the key allows it */
-CHECK(BIND);       /* of HostConfig.Binds: "source:target:options" */
-CHECK(CAPABILITY); /* a capability */
-CHECK(CLOSED);     /* a value that is allowed only if the key allows anything */
-CHECK(COMMAND);    /* words of a command */
-CHECK(COMMIT);     /* of a query: the name that the new image gets */
-CHECK(COMMITTED);  /* of a body: the configuration of the new image */
-CHECK(CONFIG_ID);  /* a config of a swarm */
-CHECK(CONTAINER);  /* a name of a container, before a mode */
-CHECK(CREATION);   /* HostConfig, or NULL: what must be there */
-CHECK(DEVICE);     /* DeviceMapping as a whole */
-CHECK(EXPORT);     /* any, if the key allows the root directory */
-CHECK(HOSTS);      /* an address and its names, separated by blanks */
-CHECK(IMPORT);     /* any, if the key allows it */
-CHECK(JOIN);       /* the network in the path */
-CHECK(JOINED);     /* as NEEDED, of a network */
-CHECK(LETTERS);    /* a name in ASCII */
-CHECK(LINK);       /* a container and a name for it */
-CHECK(MEMBER);     /* a container that joins or leaves a network */
-CHECK(LOAD);       /* any, if the key allows it */
-CHECK(LIMITS);     /* limits that HostConfig, or an update, sets */
-CHECK(MODE);       /* the network of a container */
-CHECK(DROPPED);    /* what only clients need: the Engine gets an empty text */
-CHECK(MOUNT);      /* mount.Mount as a whole */
-CHECK(MOUNTED);    /* options of what is mounted at the name */
-CHECK(NAME);       /* the name under which the value stands */
-CHECK(NETWORK);    /* the same, of a network */
-CHECK(NETWORK_ID); /* a network, if it is not empty */
-CHECK(NEW_VOLUME); /* the name of a volume that is made */
-CHECK(NAMESPACE);  /* as PREFIXED, of a mode of a namespace */
-CHECK(NEEDED);     /* a word; NULL where it is missing */
-CHECK(NEGATIVE);   /* a number that is 0 or above unless the key allows anything */
-CHECK(OPTION);     /* a list of a name and a value */
-CHECK(OPTIONS);    /* options, separated by commas */
-CHECK(PLUGIN);     /* any, if the key allows it */
-CHECK(PORT);       /* PortBinding as a whole, or PublishAllPorts */
-CHECK(PREFIXED);   /* a word behind the first word of `fine`, up to its last '=' or ':' */
-CHECK(PUBLISHED);  /* PortConfig of a service as a whole */
-CHECK(PULL);       /* of a query: the image that is pulled */
-CHECK(PUSH);       /* of a path and a query: the image that is pushed */
-CHECK(ROLLBACK);   /* of a query: nothing that was not looked at comes back */
-CHECK(SECRET);     /* as CLOSED, of a value that may hold a password */
-CHECK(SECRET_ID);  /* a secret of a swarm */
-CHECK(SECURITY);   /* a security option */
-CHECK(SERVICE);    /* ServiceSpec as a whole */
-CHECK(SWARM);      /* any, if the key allows it */
-CHECK(TAG);        /* of a query: the name that an image gets */
-CHECK(TEMPLATE);   /* a network whose configuration another one takes */
-CHECK(TARGET);     /* a path in the container */
-CHECK(TASK);       /* TaskSpec, or NULL: what must be there */
-CHECK(UNLABELLED); /* a switch that puts a container outside of SELinux */
-CHECK(USER);       /* a user and a group, also where they are missing */
-CHECK(VARIABLE);   /* NAME=value */
-CHECK(VOLUME);     /* a volume that has no driver of its own */
-CHECK(WORD);       /* a word */
+CHECK(ARCHIVE);      /* of a query: the path that is copied */
+CHECK(ATTACH);       /* any, if the key allows it */
+CHECK(ATTACHMENT);   /* the network of a service; NULL where it is missing */
+CHECK(BIND);         /* of HostConfig.Binds: "source:target:options" */
+CHECK(BUILD_MODE);   /* the network of the steps of a build */
+CHECK(CAPABILITY);   /* a capability */
+CHECK(CLOSED);       /* a value that is allowed only if the key allows anything */
+CHECK(COMMAND);      /* words of a command */
+CHECK(COMMIT);       /* of a query: the name that the new image gets */
+CHECK(COMMITTED);    /* of a body: the configuration of the new image */
+CHECK(CONFIG_ID);    /* a config of a swarm */
+CHECK(CONTAINER);    /* a name of a container, before a mode */
+CHECK(CREATION);     /* HostConfig, or NULL: what must be there */
+CHECK(DEVICE);       /* DeviceMapping as a whole */
+CHECK(EXPORT);       /* any, if the key allows the root directory */
+CHECK(HOSTS);        /* an address and its names, separated by blanks */
+CHECK(IMPORT);       /* any, if the key allows it */
+CHECK(JOIN);         /* the network in the path */
+CHECK(LETTERS);      /* a name in ASCII */
+CHECK(LINK);         /* a container and a name for it */
+CHECK(MEMBER);       /* a container that joins or leaves a network */
+CHECK(LOAD);         /* any, if the key allows it */
+CHECK(LIMITS);       /* limits that HostConfig, or an update, sets */
+CHECK(MODE);         /* the network of a container */
+CHECK(DROPPED);      /* what only clients need: the Engine gets an empty text */
+CHECK(MOUNT);        /* mount.Mount as a whole */
+CHECK(MOUNTED);      /* options of what is mounted at the name */
+CHECK(NAME);         /* the name under which the value stands */
+CHECK(NETWORK);      /* the same, of a network */
+CHECK(NETWORK_ID);   /* a network, if it is not empty */
+CHECK(NEW_NETWORK);  /* the name of a network that is made */
+CHECK(NEW_VOLUME);   /* the name of a volume that is made */
+CHECK(NAMESPACE);    /* as PREFIXED, of a mode of a namespace */
+CHECK(NEEDED);       /* a word; NULL where it is missing */
+CHECK(NEGATIVE);     /* a number that is 0 or above unless the key allows anything */
+CHECK(OPTION);       /* a list of a name and a value */
+CHECK(OPTIONS);      /* options, separated by commas */
+CHECK(PLUGIN);       /* any, if the key allows it */
+CHECK(PORT);         /* PortBinding as a whole, or PublishAllPorts */
+CHECK(PREFIXED);     /* a word behind the first word of `fine`, up to its last '=' or ':' */
+CHECK(PUBLISHED);    /* PortConfig of a service as a whole */
+CHECK(PULL);         /* of a query: the image that is pulled */
+CHECK(PUSH);         /* of a path and a query: the image that is pushed */
+CHECK(ROLLBACK);     /* of a query: nothing that was not looked at comes back */
+CHECK(SECRET);       /* as CLOSED, of a value that may hold a password */
+CHECK(SECRET_ID);    /* a secret of a swarm */
+CHECK(SECURITY);     /* a security option */
+CHECK(SERVICE);      /* ServiceSpec as a whole */
+CHECK(SWARM);        /* any, if the key allows it */
+CHECK(TAG);          /* of a query: the name that an image gets */
+CHECK(TEMPLATE);     /* a network whose configuration another one takes */
+CHECK(TARGET);       /* a path in the container */
+CHECK(TASK);         /* TaskSpec, or NULL: what must be there */
+CHECK(UNLABELLED);   /* a switch that puts a container outside of SELinux */
+CHECK(USER);         /* a user and a group, also where they are missing */
+CHECK(VARIABLE);     /* NAME=value */
+CHECK(VOLUME);       /* a volume that has no driver of its own */
+CHECK(VOLUME_LABEL); /* a label of a volume without a name */
+CHECK(WORD);         /* a word */
 #undef CHECK
 
 #endif

@@ -332,7 +332,7 @@ static void inspect_by_block(const struct policy *policy, unsigned id,
 		inspection->constraints = policy->held[block];
 		inspection->block = inspect_block_name(block);
 		inspection->place = constraints_place(policy->held[block]);
-	} else if (policy->scope != NULL && inspect_operation_reads_body(operation)) {
+	} else if (policy->scope != NULL) {
 		inspection->operation = operation;
 		inspection->constraints = open[block];
 	}

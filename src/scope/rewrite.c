@@ -74,15 +74,21 @@ static bool has_label(const struct json_node *labels, const struct scope_label *
 	return false;
 }
 
+bool scope_sets(const struct scope *scope, const struct json_node *label)
+{
+	const struct scope_label *own = find_label(scope, label->name);
+
+	return own != NULL &&
+	       (label->type != JSON_STRING || !slice_equal(label->text, slice_of(own->value)));
+}
+
 /* What of the client's is a label of the scope with another value; NULL: nothing. */
 static const struct json_node *find_conflict(
         const struct scope *scope, const struct json_node *labels)
 {
 	for (const struct json_node *at = json_first(labels); at != NULL;
 	        at = json_next(labels, at)) {
-		const struct scope_label *label = find_label(scope, at->name);
-		if (label != NULL && (at->type != JSON_STRING ||
-		                             !slice_equal(at->text, slice_of(label->value)))) {
+		if (scope_sets(scope, at)) {
 			return at;
 		}
 	}
@@ -181,6 +187,12 @@ static void add_own_filters(const struct scope *scope, struct text *text)
 	}
 }
 
+/* Filters by an object that the Engine looks for, in the scope or not. */
+static bool is_about_another(struct slice name)
+{
+	return slice_equal(name, SLICE("before")) || slice_equal(name, SLICE("since"));
+}
+
 /* The filters but those by label; `*ret_labels` are these; NULL: there are none. */
 static const char *add_others(const struct scope *scope, const char *narrowed,
         const struct json_node *filters, struct text *text, const struct json_node **ret_labels)
@@ -192,6 +204,9 @@ static const char *add_others(const struct scope *scope, const char *narrowed,
 		if (slice_equal(at->name, slice_of(narrowed))) {
 			*ret_labels = at;
 			continue;
+		}
+		if (is_about_another(at->name) && at->size > 1) {
+			return "has a filter by another object, which may not be in the scope";
 		}
 		add_separator(text, '{');
 		json_write_text(at->name, text);

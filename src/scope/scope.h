@@ -175,6 +175,9 @@ const char *scope_rewrite_query(const struct scope *scope, const struct scope_op
 struct slice scope_find_reference(
         const struct scope_operation *operation, struct slice query, struct text *spelled);
 
+/* Whether `label` has the name of a label of the scope, and another value. */
+bool scope_sets(const struct scope *scope, const struct json_node *label);
+
 enum { SCOPE_STAMPS_MAX = 2 };
 
 /*

@@ -6,7 +6,9 @@ object must get what the Engine says of an object that does not exist, and chang
 
 from __future__ import annotations
 
+import io
 import json
+import tarfile
 import threading
 import uuid
 from collections.abc import Iterator
@@ -294,3 +296,72 @@ def test_a_name_that_moves_is_never_foreign(scoped, teams):
         for each in ids:
             teams.call("DELETE", f"/containers/{each}?force=1")
     assert seen.get(200, 0) > 20 and seen.get(404, 0) > 20, seen
+
+
+def test_a_network_of_the_scope_leads_to_no_other(scoped, teams):
+    """The Engine looks for a container's network again at its start. When that one is gone, its name may
+    be the beginning of the id of another."""
+    foreign = teams.names["ops"]["network"]
+    for name in (foreign, foreign[:12], foreign[0], "net-ops"):
+        refused = post(scoped, "/networks/create", {"Name": name})
+        assert refused.status == 403, (name, refused)
+        assert "/Name" in refused.json()["message"]
+    assert teams.call("GET", "/networks/net-ops").json()["Id"] == foreign
+
+
+@pytest.mark.parametrize("kind", ["container", "network"])
+def test_a_build_enters_nothing_foreign(scoped, teams, kind):
+    prefix = "container:" if kind == "container" else ""
+    for team, status in (("ops", 404), ("ci", 200)):
+        mode = quote(prefix + teams.names[team][kind])
+        built = scoped.roundtrip("POST", f"/build?networkmode={mode}", {"Content-Type": "application/x-tar"},
+                                 context(b"FROM " + IMAGE.encode() + b"\nRUN true\n"))
+        assert built.status == status, built
+        assert status == 404 or b"Successfully built" in built.body
+    mode = quote(prefix + teams.names["ci"][kind][:12])
+    refused = scoped.roundtrip("POST", f"/build?networkmode={mode}", {"Content-Type": "application/x-tar"}, b"")
+    assert refused.status == 403
+    assert "full id" in refused.json()["message"]
+
+
+def context(dockerfile: bytes) -> bytes:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as tar:
+        entry = tarfile.TarInfo("Dockerfile")
+        entry.size = len(dockerfile)
+        tar.addfile(entry, io.BytesIO(dockerfile))
+    return buffer.getvalue()
+
+
+def test_a_volume_without_a_name_gets_no_foreign_label(scoped):
+    mount = {"Type": "volume", "Target": "/x", "VolumeOptions": {"Labels": {"team": "ops"}}}
+    refused = post(scoped, "/containers/create", {"Image": IMAGE, "HostConfig": {"Mounts": [mount]}})
+    assert refused.status == 403
+    assert "/VolumeOptions/Labels/team" in refused.json()["message"]
+
+
+@pytest.mark.parametrize("name", ["before", "since"])
+def test_a_filter_tells_of_no_foreign_object(scoped, teams, name):
+    """The Engine says whether there is such a container, by the beginning of its id too."""
+    seen = set()
+    for reference in (teams.names["ops"]["container"], "f" * 64):
+        listed = post(scoped, "/containers/json?filters=" + quote(json.dumps({name: [reference]})), method="GET")
+        seen.add((listed.status, listed.json()["message"]))
+    assert len(seen) == 1 and seen.pop()[0] == 403
+
+
+def test_references_are_spelled_as_the_engine_spells_them(scoped, teams):
+    """A slash in front of a name, and a link without an alias: the name of the container is the alias."""
+    own = teams.names["ci"]["container"]
+    name = teams.call("GET", f"/containers/{own}/json").json()["Name"]
+    host = {"VolumesFrom": [name], "PidMode": f"container:{name}", "Links": [name.strip("/")]}
+    made = post(scoped, "/containers/create", {"Image": IMAGE, "HostConfig": host})
+    assert made.status == 201, made
+    container = made.json()["Id"]
+    try:
+        host = teams.call("GET", f"/containers/{container}/json").json()["HostConfig"]
+        assert host["VolumesFrom"] == [own]
+        assert host["PidMode"] == f"container:{own}"
+        assert host["Links"][0].split("/")[-1] == name.strip("/")
+    finally:
+        teams.call("DELETE", f"/containers/{container}?force=1")

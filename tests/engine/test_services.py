@@ -212,6 +212,11 @@ def test_a_name_that_is_not_of_the_id(under, maker, swarm, reference):
     target = under("{secrets: [mine], configs: [mine]}")
     response = maker.post(target, "/services/create", spec({list_name: [reference(swarm, "mine")]}))
     assert response.status == 400 and "not found: mine" in response.json()["message"]
+    service = swarm.create(spec({}, Mode={"Replicated": {"Replicas": 0}}))
+    got = swarm.service(service)
+    changed = spec({list_name: [reference(swarm, "mine")]}, Name=got["Spec"]["Name"])
+    response = maker.post(target, f"/services/{service}/update?version={got['Version']['Index']}", changed)
+    assert response.status == 400 and "not found: mine" in response.json()["message"]
     refusal(maker.post(target, "/services/create", spec({list_name: [reference(swarm)]})), "is not allowed")
 
 
@@ -247,6 +252,20 @@ def test_networks_of_services_by_id(under, maker, swarm):
         refusal(maker.post(target, "/services/create", spec({}, {"Networks": [{"Target": reference}]})), "/TaskTemplate/Networks/0/Target")
     made = swarm.create(spec({}, {"Networks": [{"Target": network[:12]}]}, Mode={"Replicated": {"Replicas": 0}}))
     assert swarm.service(made)["Spec"]["TaskTemplate"]["Networks"] == [{"Target": network}]
+
+
+def test_the_network_of_the_host_by_id(under, maker, swarm):
+    """Its ids on the node and in the swarm, and their beginnings, stand for it."""
+    on_node = next(one["Id"] for one in swarm.call("GET", "/networks") if one["Name"] == "host")
+    by_name = swarm.service(swarm.create(spec({}, {"Networks": [{"Target": "host"}]}, Mode={"Replicated": {"Replicas": 0}})))
+    in_swarm = by_name["Spec"]["TaskTemplate"]["Networks"][0]["Target"]
+    controls = []
+    for reference in (on_node, on_node[:12], in_swarm, in_swarm[:12]):
+        body = spec({}, {"Networks": [{"Target": reference}]})
+        refusal(maker.post(under(), "/services/create", body), "/TaskTemplate/Networks/0/Target")
+        controls.append(swarm.create(body))
+    for service in controls:
+        assert swarm.task(service)["HostConfig"]["NetworkMode"] == "host"
 
 
 def test_jobs_and_plugins(under, maker, swarm):

@@ -16,6 +16,8 @@ static const char *const targets[] = {
         "/volumes/create",
         "/networks/create",
         "/networks/ci/connect",
+        "/services/create",
+        "/secrets/create",
 };
 
 /* Of each kind of value, in both blocks; the last allows everything. */
@@ -27,7 +29,8 @@ static const char *const policies[] = {
         "[/dev/fuse],"
         " namespaces: [ipc=shareable, 'pid=container:*'], networks: ['ci-*'], publish: "
         "['127.0.0.1:*'],"
-        " user: ['1000'], labels: ['!traefik.*'], environment: ['!LD_*'],"
+        " user: ['1000'], labels: ['!traefik.*'], environment: ['!LD_*'], secrets: [db],"
+        " restart: ['no'], extra_hosts: ['db:*'], aliases: ['ci-*'],"
         " require: {memory: 2g, cpus: 1.5, pids: 512, ulimits: {nofile: 1024}}},"
         " exec: {user: ['1000'], commands: ['ls *', 'cat /data/* **'], working_dir: [/data]}}",
         "{create: {images: any, bind_sources: any, propagation: true, volumes: any, volumes_from: "
@@ -40,7 +43,8 @@ static const char *const policies[] = {
         " masked_paths: true, sysctls: any, runtime: any, cgroup_parent: any, annotations: any,"
         " log_drivers: any, log_options: any, user: any, groups: any,"
         " labels: ['*', 'docker-socket-proxy.*'], environment: any, restart: any, priority: true,"
-        " network_drivers: any, network_options: any, unknown: allow},"
+        " network_drivers: any, network_options: any, secrets: any, configs: any, plugins: true,"
+        " unknown: allow},"
         " exec: {privileged: true, user: any, commands: any, environment: any, working_dir: any,"
         " unknown: allow}}",
 };

@@ -37,6 +37,7 @@ static const struct judged {
         {'V', "POST", "/v1.41/volumes/create"},
         {'N', "POST", "/v1.41/networks/create"},
         {'J', "POST", "/v1.41/networks/ci/connect"},
+        {'S', "POST", "/v1.41/services/create"},
 };
 
 static struct docker_request requests[ARRAY_LEN(judged)];

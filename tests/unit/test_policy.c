@@ -637,7 +637,8 @@ static void mistakes_in_rules_are_named(void **state)
 	                "labels:PATTERN, mounts, options, tokens"},
 	        {"build: {remote: maybe}",
 	                "test.yaml:1: 'remote' is one of false true; found 'maybe'"},
-	        {"scope: {}", "test.yaml:1: a scope needs a label, such as {labels: {team: ci}}, or {owner: "
+	        {"scope: {}", "test.yaml:1: a scope needs a label, such as {labels: {team: ci}}, "
+	                      "or {owner: "
 	                      "true}"},
 	        {"rule: []", "test.yaml:1: unknown key 'rule' in a policy; did you mean 'rules'?"},
 	};

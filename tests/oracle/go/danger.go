@@ -24,7 +24,7 @@ type operation struct {
 }
 
 var operations = []operation{
-	{'C', 70, []reading{
+	{'C', 62, []reading{
 		{"before 27", func() interface{} { return new(OldCreate) }, func(body interface{}) string {
 			create := body.(*OldCreate)
 			return first(configDanger(create.Config), hostDanger(create.host()),
@@ -50,6 +50,9 @@ var operations = []operation{
 	}}}},
 	{'J', 6, []reading{{"connect", func() interface{} { return new(Connect) }, func(body interface{}) string {
 		return endpointDanger(body.(*Connect).EndpointConfig)
+	}}}},
+	{'S', 8, []reading{{"service", func() interface{} { return new(Service) }, func(body interface{}) string {
+		return serviceDanger(body.(*Service))
 	}}}},
 }
 

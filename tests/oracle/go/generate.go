@@ -160,12 +160,13 @@ func fieldsOf(kind reflect.Type) []field {
 var fieldTable = map[reflect.Type][]field{}
 var bodyTypes = map[byte]reflect.Type{
 	'C': reflect.TypeOf(Create{}), 'U': reflect.TypeOf(Update{}), 'E': reflect.TypeOf(Exec{}),
-	'V': reflect.TypeOf(Volume{}), 'N': reflect.TypeOf(Network{}), 'J': reflect.TypeOf(Connect{}),
+	'V': reflect.TypeOf(Volume{}), 'N': reflect.TypeOf(Network{}), 'J': reflect.TypeOf(Connect{}), 'S': reflect.TypeOf(Service{}),
 }
 
 // The bad samples of each operation: where they belong.
 type badField struct {
-	owner string // "HostConfig": in it; else at the top
+	place string // "HostConfig": in it; "": at the top
+	owner string
 	name  string
 	texts []string
 }
@@ -203,23 +204,35 @@ func prepare(rules string) {
 		visit(kind)
 		for _, one := range fieldTable[kind] {
 			if found := samples[one.owner+"."+one.name]; len(found.bad) > 0 {
-				badFields[letter] = append(badFields[letter], badField{one.owner, one.name, found.bad})
+				badFields[letter] = append(badFields[letter], badField{"", one.owner, one.name, found.bad})
 			}
 		}
 	}
-	for _, one := range fieldTable[reflect.TypeOf(HostConfig{})] {
-		if found := samples[one.owner+"."+one.name]; len(found.bad) > 0 {
-			badFields['C'] = append(badFields['C'], badField{"HostConfig", one.name, found.bad})
-		}
+	addPlace('C', "HostConfig", reflect.TypeOf(HostConfig{}))
+	addPlace('C', "NetworkingConfig", reflect.TypeOf(NetworkingConfig{}))
+	addPlace('N', "IPAM", reflect.TypeOf(IPAM{}))
+	badFields['N'] = append(badFields['N'],
+		badField{"IPAM", "IPAM", "Config", []string{`[{"Subnet":"192.0.2.0/24"}]`, `[{},{"Subnet":" "}]`}})
+	for place, kind := range servicePlaces {
+		addPlace('S', place, kind)
 	}
-	badFields['C'] = append(badFields['C'], badField{"NetworkingConfig", "EndpointsConfig",
-		samples["NetworkingConfig.EndpointsConfig"].bad})
-	badFields['N'] = append(badFields['N'], badField{"IPAM", "Driver", samples["IPAM.Driver"].bad},
-		badField{"IPAM", "Options", samples["IPAM.Options"].bad},
-		badField{"IPAM", "Config", []string{`[{"Subnet":"192.0.2.0/24"}]`, `[{},{"Subnet":" "}]`}})
+	// A map has no order, and a seed makes the same bodies again.
+	sort.Slice(badFields['S'], func(i, k int) bool {
+		a, b := badFields['S'][i], badFields['S'][k]
+		return a.place+a.name < b.place+b.name
+	})
 	for name := range samples {
 		if !known(name) {
 			panic("samples for a field that is not there: " + name)
+		}
+	}
+}
+
+// addPlace notes the bad samples of the fields of an object in the body.
+func addPlace(letter byte, place string, kind reflect.Type) {
+	for _, one := range fieldTable[kind] {
+		if found := samples[one.owner+"."+one.name]; len(found.bad) > 0 {
+			badFields[letter] = append(badFields[letter], badField{place, one.owner, one.name, found.bad})
 		}
 	}
 }
@@ -320,7 +333,11 @@ func (g *generator) fillStruct(kind reflect.Type) *node {
 		}
 		found := samples[one.owner+"."+one.name]
 		if must && found.fine == nil {
-			whole.add(one.name, g.fillStruct(one.kind.Elem()))
+			inner := one.kind
+			if inner.Kind() == reflect.Ptr {
+				inner = inner.Elem()
+			}
+			whole.add(one.name, g.fillStruct(inner))
 		} else if found.fine != nil {
 			whole.add(one.name, parse(g.pick(found.fine)))
 		} else {
@@ -469,14 +486,13 @@ func (g *generator) bad(letter byte) (badField, *node) {
 func danger(g *generator, b *body, root *node) bool {
 	one, value := g.bad(b.letter)
 	parent := root
-	if one.owner == "HostConfig" || one.owner == "NetworkingConfig" || one.owner == "IPAM" {
-		parent = root.member(one.owner)
-		if parent == nil || parent.kind != 'o' {
-			parent = object()
-			root.set(one.owner, parent)
+	for _, name := range strings.FieldsFunc(one.place, func(r rune) bool { return r == '/' }) {
+		below := parent.member(name)
+		if below == nil || below.kind != 'o' {
+			below = object()
+			parent.set(name, below)
 		}
-	} else if one.owner == "Resources" && b.letter == 'C' {
-		return false
+		parent = below
 	}
 	parent.set(one.name, value)
 	return true

@@ -93,8 +93,12 @@ func narrowUlimits(limits []*Ulimit) string {
 
 func narrowMount(mount *Mount) string {
 	if mount.Type == "bind" {
-		if !isBelow(mount.Source, "/srv/ci") {
+		options := mount.BindOptions
+		if path.Clean(mount.Source) != "/srv/ci" {
 			return "Mounts, bind"
+		}
+		if !mount.ReadOnly || options != nil && options.ReadOnlyNonRecursive {
+			return "Mounts, writable"
 		}
 		copied := *mount
 		copied.Type = "tmpfs" // for what is said of all types
@@ -114,8 +118,11 @@ func narrowMount(mount *Mount) string {
 
 func narrowBind(bind string) string {
 	parts := strings.Split(bind, ":")
-	if len(parts) == 1 || !isBelow(parts[0], "/srv/ci") {
+	if len(parts) == 1 || path.Clean(parts[0]) != "/srv/ci" {
 		return "Binds"
+	}
+	if !oneOf("ro", strings.Split(strings.Join(parts[2:], ","), ",")...) {
+		return "Binds, writable"
 	}
 	parts[0] = "name" // for what is said of the options
 	return bindDanger(strings.Join(parts, ":"))
@@ -206,6 +213,8 @@ func narrowDanger(into interface{}) string {
 		return "a volume"
 	case *Network:
 		return networkDanger(read)
+	case *Service:
+		return narrowService(read)
 	}
 	panic("no such body")
 }
@@ -221,10 +230,11 @@ var narrowSamples = map[string]sample{
 	"Config.Env":     {[]string{`null`, `["A=b"]`, `["XLD_=1","A"]`}, []string{`["LD_PRELOAD=/x"]`, `["A=b","LD_X"]`}},
 	"Config.Labels":  {[]string{`null`, `{}`, `{"a":"b"}`}, []string{`{"traefik.enable":"true"}`, `{"docker-socket-proxy.owner":"x"}`}},
 	"Config.Volumes": {[]string{`null`, `{}`}, []string{`{"/data":{}}`}},
-	"HostConfig.Binds": {[]string{`null`, `[]`, `["/srv/ci:/x"]`, `["/srv/ci/a/b/:/x:ro,z"]`},
-		[]string{`["/srv/cix:/x"]`, `["/srv/ci/../x:/x"]`, `["/srv:/x"]`, `["data:/d"]`, `["/data"]`, `["/srv/ci:/x","/:/y"]`, `["/srv/ci:/x:rshared"]`, `["/srv/ci/a/../../../etc:/x"]`}},
-	"HostConfig.Mounts": {[]string{`null`, `[]`, `[{"Type":"bind","Source":"/srv/ci/x","Target":"/x"}]`, `[{"Type":"tmpfs","Target":"/t"}]`, `[{"Type":"image","Source":"busybox","Target":"/i"}]`},
-		[]string{`[{"Type":"bind","Source":"/srv/ci/..","Target":"/x"}]`, `[{"Type":"volume","Target":"/x"}]`, `[{"Type":"bind","Target":"/x"}]`, `[{"Type":"image","Source":"alpine","Target":"/i"}]`,
+	"HostConfig.Binds": {[]string{`null`, `[]`, `["/srv/ci:/x:ro"]`, `["/srv/ci/:/x:z,ro"]`},
+		[]string{`["/srv/ci:/x"]`, `["/srv/ci:/x:rw"]`, `["/srv/ci/a/b/:/x:ro,z"]`, `["/srv/ci:/ro:z"]`, `["/srv/cix:/x"]`, `["/srv/ci/../x:/x"]`, `["/srv:/x"]`, `["data:/d"]`, `["/data"]`, `["/srv/ci:/x","/:/y"]`, `["/srv/ci:/x:rshared"]`, `["/srv/ci/a/../../../etc:/x"]`}},
+	"HostConfig.Mounts": {[]string{`null`, `[]`, `[{"Type":"bind","Source":"/srv/ci","Target":"/x","ReadOnly":true}]`, `[{"Type":"tmpfs","Target":"/t"}]`, `[{"Type":"image","Source":"busybox","Target":"/i"}]`},
+		[]string{`[{"Type":"bind","Source":"/srv/ci/..","Target":"/x"}]`, `[{"Type":"bind","Source":"/srv/ci","Target":"/x"}]`, `[{"Type":"bind","Source":"/srv/ci/x","Target":"/x","ReadOnly":true}]`,
+			`[{"Type":"bind","Source":"/srv/ci","Target":"/x","ReadOnly":true,"BindOptions":{"ReadOnlyNonRecursive":true}}]`, `[{"Type":"volume","Target":"/x"}]`, `[{"Type":"bind","Target":"/x"}]`, `[{"Type":"image","Source":"alpine","Target":"/i"}]`,
 			`[{"Type":"bind","Source":"/srv/ci","Target":"/x","BindOptions":{"Propagation":"shared"}}]`, `[{"Type":"bind","Source":"/srv/ci","Target":"/x"},{"Type":"bind","Source":"/","Target":"/y"}]`}},
 	"HostConfig.NetworkMode":           {[]string{`"ci"`, `"none"`}, []string{`""`, `null`, `"bridge"`, `"default"`, `"host"`, `"CI"`, `"cix"`, `"ci "`}},
 	"NetworkingConfig.EndpointsConfig": {[]string{`null`, `{}`, `{"ci":{}}`, `{"ci":null}`, `{"ci":{"Aliases":["a"],"NetworkID":"","DriverOpts":null}}`}, []string{`{"bridge":{}}`, `{"ci":null,"other":null}`, `{"ci":{"NetworkID":"bridge"}}`, `{"":{}}`}},

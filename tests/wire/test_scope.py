@@ -1,0 +1,301 @@
+"""The question about an object, and the Engine's answer to it: byte by byte, and when it is none."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from machine import free_port
+from wire import Client, Engine, EngineConn, Proxy, Request, chunk, eventually
+
+Start = Callable[..., Proxy]
+ID = "0123456789abcdef" * 4
+FILE = """\
+listeners: [{{address: 'tcp://127.0.0.1:{port}', policy: ci}}]
+policies:
+  ci:
+    rules: [{{allow: ['*']}}]
+    scope: {{labels: {{team: ci}}}}
+"""
+
+
+@pytest.fixture
+def scoped(start: Start, tmp_path: Path) -> Callable[..., Proxy]:
+    os.chmod(tmp_path, 0o755)
+
+    def start_one(*args: str, **options) -> Proxy:
+        port = free_port()
+        path = tmp_path / f"{port}.yaml"
+        path.write_text(FILE.format(port=port))
+        return start("-c", str(path), *args, port=port, **options)
+
+    return start_one
+
+
+def container(team: str = "ci", **more: object) -> bytes:
+    return json.dumps({"Id": ID, "Config": {"Labels": {"team": team}}} | more).encode()
+
+
+def question(engine: Engine, name: str = "web") -> Request:
+    asked = engine.request()
+    assert asked.line == f"GET /containers/{name}/json HTTP/1.1"
+    return asked
+
+
+def served(client: Client, engine: Engine) -> None:
+    """A request as it should be: asked, answered, forwarded with the id, responded."""
+    client.get("/containers/web/logs?stdout=1")
+    question(engine).respond(200, container())
+    request = engine.request()
+    assert request.line == f"GET /containers/{ID}/logs?stdout=1 HTTP/1.1"
+    request.respond(200, b"lines")
+    assert client.response().body == b"lines"
+
+
+def message(status: str, body: bytes, *fields: bytes) -> bytes:
+    return b"HTTP/1.1 " + status.encode() + b"\r\n" + b"".join(f + b"\r\n" for f in fields) + b"\r\n" + body
+
+
+def answer_by(conn: EngineConn, *pieces: bytes) -> None:
+    """Raw bytes; the connection can carry the next request."""
+    for piece in pieces:
+        conn.send(piece)
+    conn.idle = True
+
+
+def sized(body: bytes, status: str = "200 OK") -> bytes:
+    return message(status, body, b"Content-Length: %d" % len(body))
+
+
+OWN = container()
+UNUSABLE = {
+    "nothing": b"",
+    "half a head": b"HTTP/1.1 200 OK\r\nContent-",
+    "not HTTP": b"garbage\r\n\r\n",
+    "half a body": sized(OWN)[:-5],
+    "500": sized(b'{"message":"x"}', "500 Internal Server Error"),
+    "503": sized(b'{"message":"x"}', "503 Service Unavailable"),
+    "301": message("301 Moved", b"", b"Location: /containers/other/json", b"Content-Length: 0"),
+    "204": message("204 No Content", b""),
+    "304": message("304 Not Modified", b""),
+    "206": sized(OWN, "206 Partial Content"),
+    "101": message("101 Switching Protocols", b"", b"Upgrade: tcp", b"Connection: Upgrade"),
+    "100": message("100 Continue", b"") + sized(OWN),
+    "103": message("103 Early Hints", b"") * 3 + sized(OWN),
+    "no length": message("200 OK", OWN),
+    "two lengths": message("200 OK", OWN, b"Content-Length: %d" % len(OWN), b"Content-Length: 5"),
+    "length and chunks": message("200 OK", b"0\r\n\r\n", b"Content-Length: 5", b"Transfer-Encoding: chunked"),
+    "HTTP/1.0": sized(OWN).replace(b"1.1", b"1.0", 1)[: -len(OWN)].replace(b"Content-Length", b"X") + OWN,
+    "empty": sized(b""),
+    "not JSON": sized(b"Config: Labels"),
+    "trailing": sized(OWN + b" x"),
+    "two documents": sized(OWN + OWN),
+    "list": sized(b"[" + OWN + b"]"),
+    "null": sized(b"null"),
+    "labels twice": sized(OWN.replace(b'"Labels"', b'"Labels": {"team": "ops"}, "Labels"')),
+    "label twice": sized(OWN.replace(b'"team"', b'"team": "ops", "team"')),
+    "no id": sized(OWN.replace(b'"Id"', b'"ID2"')),
+    "number for an id": sized(OWN.replace(f'"{ID}"'.encode(), b"7")),
+    "id of a path": sized(OWN.replace(ID.encode(), b"../../info")),
+    "id of a query": sized(OWN.replace(ID.encode(), b"x?y=z")),
+    "id of two lines": sized(OWN.replace(ID.encode(), b"x HTTP/1.1\\r\\nX: y")),
+    "id of dots": sized(OWN.replace(ID.encode(), b"..")),
+    "empty id": sized(OWN.replace(ID.encode(), b"")),
+    "long id": sized(OWN.replace(ID.encode(), b"a" * 300)),
+    "deep": sized(OWN[:-1] + b',"x":' + b"[" * 100 + b"]" * 100 + b"}"),
+    "bad chunk": message("200 OK", b"zz\r\n", b"Transfer-Encoding: chunked"),
+    "bad UTF-8": sized(OWN.replace(b"Config", b"Con\xffig")),
+    "above 1 MiB": sized(OWN[:-1] + b',"x":"' + b"a" * 1024 * 1024 + b'"}'),
+    "chunks above 1 MiB": message("200 OK", chunk(b"a" * 1024 * 600) * 2, b"Transfer-Encoding: chunked"),
+}
+
+
+@pytest.mark.parametrize("answer", UNUSABLE.values(), ids=UNUSABLE)
+def test_no_answer_is_a_502(scoped, own_engine, answer):
+    """What the Engine did not say is not guessed; the request is not forwarded."""
+    proxy = scoped()
+    with proxy.connect() as client:
+        client.get("/containers/web/logs")
+        conn = question(own_engine).conn
+        conn.send_through(answer)
+        conn.finish_sending()
+        refusal = client.response()
+        assert refusal.status == 502, refusal
+        conn.expect_gone()
+    with proxy.connect() as client:
+        served(client, own_engine)
+    assert b"/logs" not in own_engine.received()
+
+
+FOREIGN = {
+    "404": sized(b'{"message":"no"}', "404 Not Found"),
+    "another value": sized(container("ops")),
+    "labels null": sized(OWN.replace(b'{"team": "ci"}', b"null")),
+    "labels a list": sized(OWN.replace(b'{"team": "ci"}', b'["team=ci"]')),
+    "labels a text": sized(OWN.replace(b'{"team": "ci"}', b'"team=ci"')),
+    "no labels": sized(OWN.replace(b"Labels", b"NoLabels")),
+    "number": sized(OWN.replace(b'"ci"', b"1")),
+    "another name": sized(OWN.replace(b"team", b"Team")),
+    "labels elsewhere": sized(json.dumps({"Id": ID, "Labels": {"team": "ci"}, "Config": {}}).encode()),
+}
+
+
+@pytest.mark.parametrize("answer", FOREIGN.values(), ids=FOREIGN)
+def test_what_has_no_label_is_not_there(scoped, own_engine, answer):
+    with scoped().connect() as client:
+        client.get("/containers/web/logs")
+        question(own_engine).conn.send(answer)
+        refusal = client.response()
+        assert refusal.status == 404
+        assert refusal.message() == "No such container: web"
+
+
+@pytest.mark.parametrize("split", ["length", "chunks"])
+def test_the_answer_may_come_byte_by_byte(scoped, own_engine, split):
+    with scoped().connect() as client:
+        client.get("/containers/web/json")
+        conn = question(own_engine).conn
+        chunks = b"".join(chunk(bytes([byte])) for byte in OWN) + chunk(b"")
+        answer = sized(OWN) if split == "length" else message("200 OK", chunks, b"Transfer-Encoding: chunked")
+        answer_by(conn, *(bytes([byte]) for byte in answer))
+        request = own_engine.request()
+        assert request.line == f"GET /containers/{ID}/json HTTP/1.1"
+        request.respond(200, b"{}")
+        assert client.response().status == 200
+
+
+def test_a_second_answer_is_not_the_response(scoped, own_engine):
+    """An Engine that says more than it was asked loses its connection; the request goes to another."""
+    with scoped().connect() as client:
+        client.get("/containers/web/json")
+        conn = question(own_engine).conn
+        conn.send(sized(OWN) + sized(b"smuggled"))
+        request = own_engine.request()
+        assert request.conn is not conn
+        request.respond(200, b"right")
+        assert client.response().body == b"right"
+
+
+def test_an_answer_before_the_question_counts_for_nothing(scoped, own_engine):
+    with scoped().connect() as client:
+        served(client, own_engine)
+        client.get("/containers/web/json")
+        question(own_engine).respond(200, OWN)
+        request = own_engine.request()
+        request.conn.send(sized(b"first") + sized(OWN))  # the second lies there for the next question
+        assert client.response().body == b"first"
+        client.get("/containers/other/json")
+        asked = question(own_engine, "other")
+        assert asked.conn is not request.conn
+        asked.respond(404, b"{}")
+        assert client.response().status == 404
+
+
+def test_requests_behind_a_looked_up_one_keep_their_order(scoped, own_engine):
+    with scoped().connect() as client:
+        client.send(b"".join(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode() for path in (
+            "/containers/a/json", "/_ping", "/containers/b/json", "/version")))
+        for name in ("a", None, "b", None):
+            if name:
+                question(own_engine, name).respond(200, container())
+            request = own_engine.request()
+            request.respond(200, request.line.encode())
+            assert client.response().body == request.line.encode()
+
+
+@pytest.mark.parametrize("framing", ["length", "chunks", "expect"])
+def test_a_body_that_is_on_its_way_arrives(scoped, own_engine, framing):
+    """PUT archive is not read for the look-up: it streams behind it."""
+    body = bytes(range(256)) * 4096
+    fields = {"length": f"Content-Length: {len(body)}", "chunks": "Transfer-Encoding: chunked",
+              "expect": f"Content-Length: {len(body)}\r\nExpect: 100-continue"}[framing]
+    with scoped().connect() as client:
+        client.send(f"PUT /containers/web/archive?path=/ HTTP/1.1\r\nHost: x\r\n{fields}\r\n\r\n".encode())
+        if framing != "expect":
+            client.send(b"2\r\nab\r\n" if framing == "chunks" else body[:100])
+        question(own_engine).respond(200, container())
+        request = own_engine.head()
+        assert request.line == f"PUT /containers/{ID}/archive?path=/ HTTP/1.1"
+        if framing == "expect":
+            request.conn.send(b"HTTP/1.1 100 Continue\r\n\r\n")
+            client.read_until(b"100 Continue\r\n\r\n")
+            client.send(body)
+            assert request.conn.read(len(body)) == body
+        elif framing == "length":
+            client.send(body[100:])
+            assert request.conn.read(len(body)) == body
+        else:
+            client.send(b"0\r\n\r\n")
+            assert request.conn.read_body(request) == b"ab"
+        request.respond(200)
+        assert client.response().status == 200
+
+
+def test_early_bytes_of_an_attach_reach_the_container(scoped, own_engine):
+    with scoped().connect() as client:
+        client.send(b"POST /containers/web/attach?stream=1&stdin=1 HTTP/1.1\r\nHost: x\r\nUpgrade: tcp\r\n"
+                    b"Connection: Upgrade\r\n\r\nearly")
+        question(own_engine).respond(200, container())
+        request = own_engine.head()
+        assert request.line.startswith(f"POST /containers/{ID}/attach")
+        request.conn.send(b"HTTP/1.1 101 UPGRADED\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n")
+        client.read_until(b"\r\n\r\n")
+        client.send(b"-late")
+        request.conn.expect(b"early-late")
+        request.conn.close()
+
+
+@pytest.mark.parametrize("leave", ["close", "reset", "half"])
+def test_a_client_that_leaves_during_the_look_up(scoped, own_engine, leave):
+    proxy = scoped()
+    with proxy.connect() as client:
+        client.get("/containers/web/logs")
+        conn = question(own_engine).conn
+        if leave == "half":
+            client.finish_sending()
+            answer_by(conn, sized(OWN))
+            own_engine.request().respond(200, b"still")
+            assert client.response().body == b"still"
+            return
+        client.close() if leave == "close" else client.reset()
+        conn.close()
+    with proxy.connect() as client:
+        client.get("/_ping")
+        request = own_engine.request()
+        assert request.line == "GET /_ping HTTP/1.1"
+        request.respond(200, b"OK")
+        assert client.response().status == 200
+
+
+def test_sigterm_during_a_look_up(scoped, own_engine):
+    proxy = scoped()
+    with proxy.connect() as client:
+        client.get("/containers/web/json")
+        asked = question(own_engine)
+        os.kill(proxy.pid, signal.SIGTERM)
+        asked.respond(200, container())
+        response = client.response()
+        if response.status == 200:
+            pytest.fail("forwarded after the signal without an Engine's response")
+        assert response.status == 503
+    proxy.wait_exit()
+
+
+def test_a_hundred_looked_up_requests_leave_nothing(scoped, own_engine):
+    proxy = scoped("--workers", "1")
+
+    def rounds(count: int) -> None:
+        with proxy.connect() as client:
+            for _ in range(count):
+                served(client, own_engine)
+
+    rounds(20)
+    files, memory = proxy.open_files(), proxy.resident_kib()
+    rounds(100)
+    eventually(lambda: proxy.open_files() <= files, "descriptors stay open")
+    assert proxy.resident_kib() <= memory + 2048
