@@ -14,15 +14,16 @@ _docker_socket_proxy() {
 		;;
 	--policy)
 		words='open deny act-runner agent ai-agent arcane autoheal autokuma beszel
-			caddy-docker-proxy caddy-docker-proxy-swarm cadvisor ci-runner compose coolify
-			crowdsec ctop ctop-actions datadog devcontainer diun docker-gen
-			docker-gen-notify docker-volume-backup dockge dockhand dozzle dozzle-actions
-			dozzle-shell drydock drydock-update forgejo-runner gitlab-runner glances
-			homarr homepage homepage-swarm komodo lazydocker lazydocker-actions netdata
-			nextcloud-aio nextcloud-appapi ofelia ofelia-run portainer portainer-read-only
-			portainer-swarm prometheus prometheus-swarm promtail read-only ryuk
-			swarm-cronjob telegraf testcontainers traefik traefik-swarm trivy tugtainer
-			uptime-kuma watchtower whats-up-docker whats-up-docker-update yacht'
+			caddy-docker-proxy caddy-docker-proxy-swarm cadvisor ci-runner compose
+			compose-project coolify crowdsec ctop ctop-actions datadog devcontainer diun
+			docker-gen docker-gen-notify docker-volume-backup dockge dockhand dozzle
+			dozzle-actions dozzle-shell drydock drydock-update forgejo-runner
+			gitlab-runner glances homarr homepage homepage-swarm komodo lazydocker
+			lazydocker-actions netdata nextcloud-aio nextcloud-appapi ofelia ofelia-run
+			portainer portainer-read-only portainer-swarm prometheus prometheus-swarm
+			promtail read-only ryuk swarm-cronjob telegraf testcontainers traefik
+			traefik-swarm trivy tugtainer uptime-kuma watchtower whats-up-docker
+			whats-up-docker-update yacht'
 		;;
 	--from)
 		words='tecnativa linuxserver wollomatic cetusguard'

@@ -24,15 +24,15 @@ complete -c docker-socket-proxy -l listen -x -a "tcp:// unix://" -d "Address for
 complete -c docker-socket-proxy -l port -x -d "TCP port on all interfaces"
 complete -c docker-socket-proxy -l upstream -x -a unix:// -d "The Engine's unix socket"
 set -l policies open deny act-runner agent ai-agent arcane autoheal autokuma beszel \
-    caddy-docker-proxy caddy-docker-proxy-swarm cadvisor ci-runner compose coolify \
-    crowdsec ctop ctop-actions datadog devcontainer diun docker-gen \
-    docker-gen-notify docker-volume-backup dockge dockhand dozzle dozzle-actions \
-    dozzle-shell drydock drydock-update forgejo-runner gitlab-runner glances homarr \
-    homepage homepage-swarm komodo lazydocker lazydocker-actions netdata \
-    nextcloud-aio nextcloud-appapi ofelia ofelia-run portainer portainer-read-only \
-    portainer-swarm prometheus prometheus-swarm promtail read-only ryuk \
-    swarm-cronjob telegraf testcontainers traefik traefik-swarm trivy tugtainer \
-    uptime-kuma watchtower whats-up-docker whats-up-docker-update yacht
+    caddy-docker-proxy caddy-docker-proxy-swarm cadvisor ci-runner compose \
+    compose-project coolify crowdsec ctop ctop-actions datadog devcontainer diun \
+    docker-gen docker-gen-notify docker-volume-backup dockge dockhand dozzle \
+    dozzle-actions dozzle-shell drydock drydock-update forgejo-runner gitlab-runner \
+    glances homarr homepage homepage-swarm komodo lazydocker lazydocker-actions \
+    netdata nextcloud-aio nextcloud-appapi ofelia ofelia-run portainer \
+    portainer-read-only portainer-swarm prometheus prometheus-swarm promtail \
+    read-only ryuk swarm-cronjob telegraf testcontainers traefik traefik-swarm trivy \
+    tugtainer uptime-kuma watchtower whats-up-docker whats-up-docker-update yacht
 complete -c docker-socket-proxy -l policy -x -a "$policies" -d "Policy of the clients"
 complete -c docker-socket-proxy -l allow -x -d "Operations to allow in addition"
 complete -c docker-socket-proxy -l workspace -x -a "(__fish_complete_directories)" \

@@ -12,7 +12,7 @@ BODIES = [
     (re.compile(VERSION + r"/containers/[^/]+/exec$"), {"Cmd": ["true"]}),
     (re.compile(VERSION + r"/containers/[^/]+/update$"), HOST),
     (re.compile(VERSION + r"/(networks|volumes)/create$"), {"Name": "made-by-tests"}),
-    (re.compile(VERSION + r"/networks/[^/]+/connect$"), {"Container": "web"}),
+    (re.compile(VERSION + r"/networks/[^/]+/(dis)?connect$"), {"Container": "web"}),
     (re.compile(VERSION + r"/commit(\?|$)"), {}),
 ]
 

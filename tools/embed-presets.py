@@ -5,8 +5,8 @@
 
 The texts are embedded as they are: a message that names a preset's line is right about the file. Beside each
 text stands what the preset allows, a bit for each row of ENDPOINTS.def, so that presets can be compared
-without reading them. A preset is a list of operations and of presets that it extends, and blocks, which only
-take away; whatever else is in one stops the build. A unit test holds the bits against what the program makes of the text.
+without reading them. A preset is a list of operations and of presets that it extends, blocks and a scope, which
+only take away; whatever else is in one stops the build. A unit test holds the bits against what the program makes of the text.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ HEAD = """\
 #include "policy/presets.h"
 """
 
-PROSE = re.compile(r"#.*|(description|costs): >-|  +\S.*|rules:|(create|exec|build|image):( \{\}| any)?|")
+PROSE = re.compile(r"#.*|(description|costs): >-|  +\S.*|rules:|(create|exec|build|image):( \{\}| any)?|scope: .+|")
 LIST = re.compile(r"(extends|  - allow): \[([^\]]*)\]")
 
 

@@ -143,10 +143,30 @@ def test_an_agent_is_refused(what, older_cli: Cli, behind, workspace, containers
     assert len(engine.get("/containers/json?all=1").json()) == before
 
 
-def test_an_agent_gets_no_privileged_exec(older_cli: Cli, behind, containers):
+def test_an_agent_gets_no_privileged_exec(older_cli: Cli, behind, unique, leftovers):
     """An exec has privileges of its own."""
-    done = older_cli.run(behind("agent"), "exec", "--privileged", containers.idle(), "id")
+    host, own = behind("agent"), unique("own")
+    leftovers.append(f"/containers/{own}?force=1")
+    older_cli.ok(host, "run", "-d", "--name", own, *LIMITS, "busybox", "sleep", "3600")
+    done = older_cli.run(host, "exec", "--privileged", own, "id")
     assert done.status != 0 and "privileged mode is not allowed" in done.err.decode()
+
+
+def test_an_agent_has_its_own_objects_only(older_cli: Cli, behind, containers, unique, leftovers, engine):
+    """Another's container is neither listed nor found; its own has the label."""
+    host, other, own = behind("agent"), containers.sleeping(), unique("own")
+    leftovers.append(f"/containers/{own}?force=1")
+    older_cli.ok(host, "create", "--name", own, *LIMITS, "busybox", "true")
+    assert engine.get(f"/containers/{own}/json").json()["Config"]["Labels"] == {"docker-socket-proxy.owner": "agent"}
+    listed = older_cli.ok(host, "ps", "-a", "-q", "--no-trunc").decode()
+    assert other not in listed and engine.get(f"/containers/{own}/json").json()["Id"] in listed
+    for command in (("exec", other, "id"), ("stop", other), ("rm", "-f", other), ("logs", other), ("container", "inspect", other),
+                    ("cp", f"{other}:/etc/passwd", "-")):
+        done = older_cli.run(host, *command)
+        assert b"No such" in done.err, command  # rm -f ends with 0 all the same
+    refused = ("run", "--rm", *LIMITS, "--network", f"container:{other}", "busybox")
+    assert older_cli.run(host, *refused).status != 0
+    assert containers.runs(other)
 
 
 def test_without_a_workspace_nothing_is_mounted(older_cli: Cli, binary, engine, workspace):
@@ -218,10 +238,11 @@ volumes: {{data: {{}}}}
 """
 
 
+@pytest.mark.parametrize("name", ["compose", "compose-project"])
 @pytest.mark.skipif(not shutil.which("docker-compose"), reason="docker-compose is not installed")
-def test_compose_mounts_what_is_below_the_workspace(behind, workspace, unique):
+def test_compose_mounts_what_is_below_the_workspace(name, engine, behind, workspace, unique):
     """A file of the project and a folder beside it; not a folder of the host."""
-    project, host = unique("project"), behind("compose")
+    project, host = unique("project"), behind(name)
     folder = workspace / project
     folder.mkdir()
     (folder / "file").write_text("of the project\n")
@@ -238,6 +259,8 @@ def test_compose_mounts_what_is_below_the_workspace(behind, workspace, unique):
         assert ("bind of the host's path '/etc' is not allowed" in done.stderr) == (more == "/etc:/x")
     assert "of the project" in compose("logs").stdout
     assert compose("down", "-v", "-t", "0").returncode == 0
+    for kind in ("containers/json?all=1", "networks", "volumes"):
+        assert project.encode() not in engine.get(f"/{kind}").body
 
 
 # ── A dev container, with the devcontainer command ──────────────────────────────────────────────

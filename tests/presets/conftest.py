@@ -7,6 +7,7 @@ close to these that must not pass. A library's also has `interface`: what each o
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -89,15 +90,26 @@ def explain_all(name: str, requests: list[str], folder: Path) -> list[Decision]:
 
 
 class Content(socketserver.StreamRequestHandler):
-    """An Engine that is content with everything it is asked."""
+    """An Engine that is content with everything it is asked, and whose objects are those of one owner."""
+
+    owner = "nobody"
+
+    def description(self) -> bytes:
+        """What a scope looks for, of an object of any kind."""
+        labels = {"docker-socket-proxy.owner": self.owner, "image.docker-socket-proxy.owner": self.owner}
+        number = "0123456789abcdef" * 4
+        return json.dumps({"Id": number, "ID": number, "ContainerID": number, "Name": "web", "Labels": labels,
+                           "Config": {"Labels": labels}}).encode()
 
     def handle(self) -> None:
-        while self.rfile.readline().strip():
+        while line := self.rfile.readline().strip():
+            body = self.description() if line.startswith(b"GET ") else b""
             length = 0
             while line := self.rfile.readline().strip().lower():
                 length = int(line.removeprefix(b"content-length:")) if line.startswith(b"content-length:") else length
             self.rfile.read(length)
-            self.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+            head = f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+            self.wfile.write(head.encode() + body)
 
 
 @pytest.fixture(scope="session", name="engine")
@@ -156,6 +168,7 @@ class Serving:
 def serving(name: str, engine: Path) -> Iterator[Serving]:
     """A proxy that serves with the policy `name`."""
     port = free_port()
+    Content.owner = name
     settings = {"POLICY": name, "SOCKET_PATH": str(engine), "LOG_LEVEL": "err", "WORKERS": "1",
                 "LISTEN": f"tcp://127.0.0.1:{port}"}
     with subprocess.Popen([BINARY], env=settings, stdin=subprocess.DEVNULL) as process:

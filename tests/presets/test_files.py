@@ -15,7 +15,7 @@ ENDPOINTS = ROOT / "src" / "docker" / "endpoints.def"
 DOCUMENT = ROOT / "tools" / "document-presets.py"
 
 
-BLOCKS = ["create", "exec", "build", "image"]
+BLOCKS = ["create", "exec", "build", "image", "scope"]
 
 
 def own_rules(name: str) -> list[str]:

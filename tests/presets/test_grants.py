@@ -101,8 +101,8 @@ def test_nothing_else_of_the_catalogue_gets_through(name: str, engine: Path) -> 
     rows = [row for row in CATALOGUE if not row.body]
     with serving(name, engine) as proxy:
         statuses = {row: proxy.ask(str(row.request())) for row in rows}
-    assert set(statuses.values()) == {200, 403}
-    allowed = {row.operation for row, status in statuses.items() if status == 200}
+    assert set(statuses.values()) <= {200, 403, 404}  # 404: allowed, and no object of the scope is named
+    allowed = {row.operation for row, status in statuses.items() if status != 403}
     assert sorted(allowed) == sorted(expected(name)["grants"])
 
 
