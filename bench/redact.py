@@ -4,7 +4,7 @@
     bench/redact.py [PROGRAM]
 
 Two answers: the inspection of a container (8 KiB) and a list of 1 MiB. A stand-in Engine serves them
-over a unix socket, one client asks over one connection of TCP. Prints the median of the rounds.
+over a unix socket, one client asks over one connection of TCP. Prints the best of the rounds, for whatever disturbs only adds.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from __future__ import annotations
 import json
 import os
 import socket
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -20,7 +19,7 @@ import threading
 import time
 from pathlib import Path
 
-ROUNDS = 7
+ROUNDS = 15
 MIB = 1 << 20
 POLICY = "policy: a\npolicies: {a: {rules: [{allow: ['*']}]%s}}\n"
 REDACT = ", redact: [env, args, 'labels:private.*', mounts, options, tokens]"
@@ -120,7 +119,7 @@ def main() -> None:
         try:
             for path, count, body in (("/containers/a/json", 3000, inspect), ("/containers/json", 60, listed)):
                 rounds = [[proxy.cost(path, count) for proxy in proxies] for _ in range(ROUNDS)]
-                relayed, redacted = (statistics.median(column) for column in zip(*rounds, strict=True))
+                relayed, redacted = (min(column) for column in zip(*rounds, strict=True))
                 print(
                     f"{path:19} {len(body):8} bytes: relayed {relayed * 1e6:8.1f} us, redacted {redacted * 1e6:8.1f} us: "
                     f"{(redacted - relayed) * 1e6:+.1f} us, {len(body) / MIB / redacted:.0f} MiB/s of CPU in all"
