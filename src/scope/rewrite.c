@@ -267,7 +267,7 @@ static const char *stamp_value(
         const struct scope *scope, struct slice value, struct scope_memory *memory)
 {
 	const struct json_node *labels = NULL;
-	char texts[SCOPE_LABELS_MAX * (2 * SCOPE_LABEL_MAX + 8)];
+	char texts[2 * SCOPE_LABELS_MAX * (2 * SCOPE_LABEL_MAX + 16)];
 	struct text own = text_over(texts, sizeof(texts));
 	struct json_addition addition = {NULL, {"", 0}};
 	const char *problem = read_object(value, memory, &labels);
@@ -340,30 +340,20 @@ static void add_quoted(const char *word, struct text *text)
 	text_add(text, SLICE("\""));
 }
 
-/* LABEL "team"="ci"; the last one of a name holds. */
-static void add_instructions(
-        const struct scope *scope, bool empty, struct slice parameter, struct scope_memory *memory)
-{
-	for (unsigned i = 0; i < scope->count; i++) {
-		const size_t start = memory->value.len;
-		text_add(&memory->value, SLICE("LABEL "));
-		add_quoted(scope->labels[i].name, &memory->value);
-		text_add(&memory->value, SLICE("="));
-		add_quoted(empty ? "" : scope->labels[i].value, &memory->value);
-		add_parameter(
-		        &memory->query, parameter, slice_behind(text_slice(&memory->value), start));
-	}
-}
-
-/* An image gets the labels of its container, but must not make others' containers the scope's. */
-static void stamp_image(const struct scope *scope, const struct scope_operation *operation,
+/* LABEL "image.team"="ci", behind those of the client: the last one of a name holds. */
+static void stamp_commit(const struct scope *scope, const struct scope_operation *operation,
         struct scope_memory *memory)
 {
-	const struct slice parameter = slice_of(operation->stamped + 1);
+	const struct scope *images = scope->images;
 
-	if (operation->stamped[0] == '+') {
-		add_instructions(scope, true, parameter, memory);
-		add_instructions(scope->images, false, parameter, memory);
+	for (unsigned i = 0; operation->stamped[0] == '+' && i < images->count; i++) {
+		const size_t start = memory->value.len;
+		text_add(&memory->value, SLICE("LABEL "));
+		add_quoted(images->labels[i].name, &memory->value);
+		text_add(&memory->value, SLICE("="));
+		add_quoted(images->labels[i].value, &memory->value);
+		add_parameter(&memory->query, slice_of(operation->stamped + 1),
+		        slice_behind(text_slice(&memory->value), start));
 	}
 }
 
@@ -391,7 +381,7 @@ const char *scope_rewrite_query(const struct scope *scope, const struct scope_op
 	const char *problem = transform(labels_of(scope, operation), operation, found, id, memory);
 	if (problem == NULL) {
 		add_parameter(&memory->query, target, text_slice(&memory->value));
-		stamp_image(scope, operation, memory);
+		stamp_commit(scope, operation, memory);
 	}
 	return memory->spelled.overflow || memory->value.overflow || memory->query.overflow
 	               ? "is too long"

@@ -132,7 +132,7 @@ static const struct scope_label *find_label(const struct scope *scope, const cha
 	return NULL;
 }
 
-/* The labels of images: other names. Without memory, the arena remembers it. */
+/* "image.team=ci", and an empty "team". Without memory, the arena remembers it. */
 static const struct scope *name_for_images(const struct scope *scope, struct arena *arena)
 {
 	struct scope *images = arena_take(arena, sizeof(*images));
@@ -144,6 +144,7 @@ static const struct scope *name_for_images(const struct scope *scope, struct are
 		text_add(&name, slice_of(scope->labels[i].name));
 		images->labels[images->count++] = (struct scope_label){
 		        arena_copy(arena, text_slice(&name)), scope->labels[i].value};
+		images->labels[images->count++] = (struct scope_label){scope->labels[i].name, ""};
 	}
 	return images;
 }

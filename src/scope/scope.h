@@ -38,17 +38,18 @@ struct scope_label {
 /* The label of `owner: true`; its value is the name of the policy. */
 #define SCOPE_OWNER        "docker-socket-proxy.owner"
 /*
- * In front of the names of the labels that images have. A container has the labels of its image,
- * so that with the same names a team would own every container that anybody makes of its images.
+ * In front of the names of the labels that images have; the labels themselves are empty there. A
+ * container has the labels of its image, so that with the same labels a team would own every
+ * container that anybody makes of its images.
  */
 #define SCOPE_IMAGE_PREFIX "image."
 
 /* Immutable; in the arena of the policy. */
 struct scope {
 	struct place place;
-	const struct scope *images; /* the same for images; NULL: as it is read */
+	const struct scope *images; /* labels of images; NULL: as it is read */
 	unsigned count;
-	struct scope_label labels[SCOPE_LABELS_MAX];
+	struct scope_label labels[2 * SCOPE_LABELS_MAX]; /* the second half is for images */
 };
 
 /* Read `{labels: {team: ci}}` or `{owner: true}`. 0; or -EINVAL and `error`. */

@@ -425,3 +425,18 @@ def test_an_image_of_a_container_owns_no_others(scoped, teams):
 def test_without_a_swarm_there_is_nothing_of_one(scoped, path):
     """Clients try one kind after the other, until one is not missing."""
     assert post(scoped, path, method="GET").status == 404
+
+
+def test_a_dockerfile_makes_no_containers_of_the_scope(scoped, teams):
+    """What a build gives its image counts more than what its Dockerfile says."""
+    context = io.BytesIO()
+    with tarfile.open(fileobj=context, mode="w") as tar:
+        entry = tarfile.TarInfo("Dockerfile")
+        text = f"FROM {IMAGE}\nLABEL team=ci other=kept\n".encode()
+        entry.size = len(text)
+        tar.addfile(entry, io.BytesIO(text))
+    built = scoped.roundtrip("POST", "/build?t=scope-built", {"Content-Type": "application/x-tar"}, context.getvalue())
+    assert built.status == 200 and b"Successfully tagged" in built.body, built
+    labels = teams.call("GET", "/images/scope-built/json").json()["Config"]["Labels"]
+    assert labels == {"team": "", "image.team": "ci", "other": "kept"}
+    assert post(scoped, "/images/scope-built", method="DELETE").status == 200

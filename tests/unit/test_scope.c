@@ -209,23 +209,30 @@ static void other_parameters_are_rewritten(void **state)
 	        {"node.list", "filters={\"label\":[\"team=ops\"]}",
 	                "filters={\"label\":{\"team=ops\":true},\"node.label\":{" OWN "}}"},
 	        {"image.prune", "",
-	                "filters={\"label\":{\"image.team=ci\":true,\"image.stage=test\":true}}"},
+	                "filters={\"label\":{\"image.team=ci\":true,\"team=\":true,\"image.stage="
+	                "test\":true,"
+	                "\"stage=\":true}}"},
 	        {"image.build", "t=a",
-	                "t=a&labels={\"image.team\":\"ci\",\"image.stage\":\"test\"}"},
+	                "t=a&labels={\"image.team\":\"ci\",\"team\":\"\",\"image.stage\":\"test\","
+	                "\"stage\":\"\"}"},
 	        {"image.build", "labels={\"a\":\"b\"}",
-	                "labels={\"image.team\":\"ci\",\"image.stage\":\"test\",\"a\":\"b\"}"},
-	        {"image.build", "labels={\"image.team\":\"ci\"}",
-	                "labels={\"image.stage\":\"test\",\"image.team\":\"ci\"}"},
+	                "labels={\"image.team\":\"ci\",\"team\":\"\",\"image.stage\":\"test\","
+	                "\"stage\":\"\","
+	                "\"a\":\"b\"}"},
+	        {"image.build", "labels={\"image.team\":\"ci\",\"team\":\"\"}",
+	                "labels={\"image.stage\":\"test\",\"stage\":\"\",\"image.team\":\"ci\","
+	                "\"team\":\"\"}"},
 	        {"image.build", "labels={\"image.team\":\"ops\"}",
+	                "is a label of the scope, which sets it"},
+	        {"image.build", "labels={\"team\":\"ci\"}",
 	                "is a label of the scope, which sets it"},
 	        {"image.build", "labels={\"image.team\":1}",
 	                "is a label of the scope, which sets it"},
 	        {"image.build", "labels={}&labels={}", "the parameter is given twice"},
 	        {"container.commit", "container=web&repo=a",
-	                "repo=a&container=full-id"
-	                "&changes=LABEL \"team\"=\"\"&changes=LABEL \"stage\"=\"\""
-	                "&changes=LABEL \"image.team\"=\"ci\""
-	                "&changes=LABEL \"image.stage\"=\"test\""},
+	                "repo=a&container=full-id&changes=LABEL \"image.team\"=\"ci\""
+	                "&changes=LABEL \"team\"=\"\"&changes=LABEL \"image.stage\"=\"test\""
+	                "&changes=LABEL \"stage\"=\"\""},
 	        {"container.commit", "container=web&container=db", "the parameter is given twice"},
 	};
 
