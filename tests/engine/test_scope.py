@@ -425,3 +425,20 @@ def test_an_image_of_a_container_owns_no_others(scoped, teams):
 def test_without_a_swarm_there_is_nothing_of_one(scoped, path):
     """Clients try one kind after the other, until one is not missing."""
     assert post(scoped, path, method="GET").status == 404
+
+
+@pytest.mark.parametrize("spelled", [slice(0), slice(12), slice(64)], ids=["name", "prefix", "id"])
+def test_a_network_that_is_gone_is_replaced_by_no_other(scoped, teams, spelled):
+    """However the body names it: the Engine keeps the name, and looks for it at the start."""
+    name = f"gone-{uuid.uuid4().hex[:8]}"
+    network = post(scoped, "/networks/create", {"Name": name}).json()["Id"]
+    host = {"NetworkMode": network[spelled] or name}
+    made = post(scoped, "/containers/create", {"Image": IMAGE, "Cmd": ["sleep", "60"], "HostConfig": host})
+    assert made.status == 201, made
+    assert post(scoped, f"/networks/{network}", method="DELETE").status == 204
+    other = teams.make("/networks/create", {"Name": name, "Labels": {"team": "ops"}})["Id"]
+    try:
+        assert post(scoped, f"/containers/{made.json()['Id']}/start").status == 404
+    finally:
+        teams.call("DELETE", f"/containers/{made.json()['Id']}?force=1")
+        teams.call("DELETE", f"/networks/{other}")
