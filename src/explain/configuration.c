@@ -237,6 +237,11 @@ static void print_blocks(const struct policy *policy)
 	if (text.len > 1) {
 		print_wrapped(SLICE("(root)"), text_slice(&text));
 	}
+	if (memmem(text.ptr, text.len, "buildkit.", 9) != NULL) {
+		print_wrapped(SLICE(""), SLICE(" Nothing looks into BuildKit's sessions: all that "
+		                               "a build does there "
+		                               "is allowed."));
+	}
 }
 
 /* The labels, and what the rules allow and the scope does not. */

@@ -355,4 +355,9 @@ void policy_add_denial(const struct policy *policy, const struct docker_request 
 		text_add(text, text_slice(&advice));
 		text_add(text, SLICE("."));
 	}
+	if (slice_starts_with(slice_of(docker_operation_name(request->id)), SLICE("buildkit."))) {
+		text_add(text,
+		        SLICE(" Nothing looks into BuildKit's sessions: a policy allows all that "
+		              "a build does there, or nothing."));
+	}
 }

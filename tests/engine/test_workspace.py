@@ -238,11 +238,10 @@ volumes: {{data: {{}}}}
 """
 
 
-@pytest.mark.parametrize("name", ["compose", "compose-project"])
 @pytest.mark.skipif(not shutil.which("docker-compose"), reason="docker-compose is not installed")
-def test_compose_mounts_what_is_below_the_workspace(name, engine, behind, workspace, unique):
+def test_compose_mounts_what_is_below_the_workspace(engine, behind, workspace, unique):
     """A file of the project and a folder beside it; not a folder of the host."""
-    project, host = unique("project"), behind(name)
+    project, host = unique("project"), behind("compose-project")
     folder = workspace / project
     folder.mkdir()
     (folder / "file").write_text("of the project\n")

@@ -7,6 +7,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+import yaml
 
 from conftest import BINARY, FOLDER, NAMES, OPERATIONS, ROOT, expected, preset
 
@@ -160,6 +161,23 @@ def test_the_documents_example_is_a_configuration(tmp_path: Path) -> None:
         done = subprocess.run([BINARY, "explain", "-c", file, "--policy", policy,
                                "GET /containers/web/logs"], capture_output=True, text=True, check=False)
         assert (done.returncode == 0) == allowed, done
+
+
+def test_every_file_of_the_document_is_a_configuration(tmp_path: Path) -> None:
+    """The files and the environments that people paste start, without a warning."""
+    blocks = re.findall(r"```yaml\n(.*?)```", (ROOT / "docs/presets.md").read_text(), re.DOTALL)
+    files = [block for block in blocks if "policies:" in block]
+    services = [yaml.safe_load(block)["services"] for block in blocks if block.startswith("services:")]
+    assert len(files) == 3 and len(services) == 4
+    for file in files:
+        (tmp_path / "proxy.yaml").write_text(file)
+        done = subprocess.run([BINARY, "check", "-c", tmp_path / "proxy.yaml"], text=True, capture_output=True,
+                              check=False, env={})
+        assert done.returncode == 0 and "warning" not in done.stdout + done.stderr, done
+    for service in services:
+        done = subprocess.run([BINARY, "check"], text=True, capture_output=True, check=False,
+                              env=service["docker-socket-proxy"]["environment"])
+        assert done.returncode == 0 and "warning" not in done.stdout + done.stderr, done
 
 
 def test_the_program_lists_them_and_says_what_they_cost() -> None:

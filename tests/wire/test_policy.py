@@ -777,3 +777,12 @@ def test_check_warns_where_a_denied_request_goes_on_in_another_spelling(
         assert first_line(*there, "POST /containers/create/").startswith("allow unknown")
         better = ("-c", file(f"policies: {{mine: {{rules: [{{deny: [unknown]}}, {rules[1:]}}}}}\n"))
         assert first_line(*better, "--policy", "mine", "POST /containers/create/").startswith("deny")
+
+
+def test_buildkit_is_all_or_nothing(start: Start, own_engine: Engine) -> None:
+    """A denial says it, and so does check where it is allowed."""
+    with start(env={"POLICY": "read-only"}).connect() as client:
+        client.send(b"POST /session HTTP/1.1\r\nHost: docker\r\nContent-Length: 0\r\n\r\n")
+        assert "Nothing looks into BuildKit's sessions" in client.response().message()
+    assert "Nothing looks into BuildKit's sessions" in run_binary("check", "--policy", "open").stdout
+    assert "Nothing looks into BuildKit's sessions" not in run_binary("check", "--policy", "agent").stdout
