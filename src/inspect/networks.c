@@ -32,16 +32,15 @@ static void refer_network(struct walk *walk, struct slice network)
 
 /*
  * The Engine looks for the networks of a container by name, again at each start: another one of
- * that name may be there then. NetworkID of an endpoint counts before its name. ptr NULL: the
- * network is named by its id already, or none needs to be.
+ * that name may be there then, even if the body has the id. NetworkID of an endpoint counts before
+ * its name. ptr NULL: there is none to name.
  */
 static struct slice id_to_pin(struct walk *walk, struct slice network)
 {
 	struct slice id = {"", 0};
 
 	if (walk->view == NULL || is_everybodys(network) ||
-	        walk_look(walk, SCOPE_NETWORK, network, &id) != SCOPE_OWN ||
-	        slice_starts_with(id, network)) {
+	        walk_look(walk, SCOPE_NETWORK, network, &id) != SCOPE_OWN) {
 		return (struct slice){NULL, 0};
 	}
 	return id;
@@ -113,11 +112,14 @@ static void pin_mode(struct walk *walk, const struct row *row, struct slice netw
 	}
 	for (const struct json_node *each = json_first(at);
 	        level == ARRAY_LEN(names) && each != NULL; each = json_next(at, each)) {
-		if (slice_equal(each->name, network)) {
+		struct slice other = {"", 0};
+		if (walk_look(walk, SCOPE_NETWORK, each->name, &other) == SCOPE_OWN &&
+		        slice_equal(other, id)) {
 			return; /* pinned by its own endpoint */
 		}
 	}
-	add_endpoint(level, network, id, &text);
+	/* The Engine puts the name in place of a full id, but not of a part of it. */
+	add_endpoint(level, slice_starts_with(id, network) ? id : network, id, &text);
 	if (text.overflow || !walk_add(walk, at, text_slice(&text))) {
 		walk_find(walk, row, network, "is one network too many in this body");
 	}
