@@ -359,9 +359,8 @@ static void add_instructions(
 static void stamp_image(const struct scope *scope, const struct scope_operation *operation,
         struct scope_memory *memory)
 {
-	const struct slice parameter = slice_of(operation->stamped + 1);
-
 	if (operation->stamped[0] == '+') {
+		const struct slice parameter = slice_of(operation->stamped + 1);
 		add_instructions(scope, true, parameter, memory);
 		add_instructions(scope->images, false, parameter, memory);
 	}
