@@ -44,6 +44,9 @@ static inline bool is_element(const struct row *row)
 /* The key `networks`, for networks that no row names. */
 static const struct row network_row = {.key = KEY_CREATE_networks, .fine = "none"};
 
+/* networks.c: the endpoint in the body of a connection gets the id of the network in the path. */
+void pin_connection(struct walk *walk, const struct json_node *connection);
+
 /* networks.c: require that a port is published. An empty address: all; an empty port: any. */
 void require_port(
         struct walk *walk, const struct row *row, struct slice address, struct slice port);

@@ -32,16 +32,15 @@ static void refer_network(struct walk *walk, struct slice network)
 
 /*
  * The Engine looks for the networks of a container by name, again at each start: another one of
- * that name may be there then. NetworkID of an endpoint counts before its name. ptr NULL: the
- * network is named by its id already, or none needs to be.
+ * that name may be there then, even if the body has the id. NetworkID of an endpoint counts before
+ * its name. ptr NULL: there is none to name.
  */
 static struct slice id_to_pin(struct walk *walk, struct slice network)
 {
 	struct slice id = {"", 0};
 
 	if (walk->view == NULL || is_everybodys(network) ||
-	        walk_look(walk, SCOPE_NETWORK, network, &id) != SCOPE_OWN ||
-	        slice_starts_with(id, network)) {
+	        walk_look(walk, SCOPE_NETWORK, network, &id) != SCOPE_OWN) {
 		return (struct slice){NULL, 0};
 	}
 	return id;
@@ -53,26 +52,49 @@ static void add_id(struct slice id, struct text *text)
 	json_write_text(id, text);
 }
 
-/* The endpoint of a network gets the id of the network. */
-static void pin_endpoint(struct walk *walk, const struct row *row, const struct json_node *endpoint)
+/* An endpoint, or a null in its place, gets the id of its network, unless it names one. */
+static bool pin(struct walk *walk, const struct json_node *endpoint, struct slice id)
 {
-	const struct slice id = id_to_pin(walk, endpoint->name);
 	const struct json_node *member =
 	        endpoint->type == JSON_OBJECT ? json_member(endpoint, SLICE("NetworkID")) : NULL;
 	char memory[2 * SCOPE_ID_MAX];
 	struct text text = text_over(memory, sizeof(memory));
 
 	if (id.ptr == NULL || text_of(member).len > 0) {
-		return;
+		return true;
 	}
 	add_id(id, &text);
-	if (member != NULL) {
-		walk->nodes[member - walk->nodes].type = JSON_STRING;
+	if (member == NULL) {
+		return walk_add(walk, endpoint, text_slice(&text));
 	}
-	if (member != NULL ? !walk_redirect(walk, member, SLICE(""), id, SLICE(""))
-	                   : !walk_add(walk, endpoint, text_slice(&text))) {
+	walk->nodes[member - walk->nodes].type = JSON_STRING;
+	return walk_redirect(walk, member, SLICE(""), id, SLICE(""));
+}
+
+static void pin_endpoint(struct walk *walk, const struct row *row, const struct json_node *endpoint)
+{
+	if (!pin(walk, endpoint, id_to_pin(walk, endpoint->name))) {
 		walk_find(walk, row, endpoint->name, "is one network too many in this body");
 	}
+}
+
+/* The endpoint of a container that does not run yet is kept until it does. */
+void pin_connection(struct walk *walk, const struct json_node *connection)
+{
+	const struct slice id = id_to_pin(walk, walk->request->name);
+	const struct json_node *endpoint = json_member(connection, SLICE("EndpointConfig"));
+	char memory[2 * SCOPE_ID_MAX];
+	struct text text = text_over(memory, sizeof(memory));
+
+	if (id.ptr == NULL) {
+		return;
+	}
+	text_add(&text, SLICE("\"EndpointConfig\":{"));
+	add_id(id, &text);
+	text_add(&text, SLICE("}"));
+	const bool pinned = endpoint == NULL ? walk_add(walk, connection, text_slice(&text))
+	                                     : pin(walk, endpoint, id);
+	ASSERT(pinned); /* it is the only one */
 }
 
 /* Append `"NetworkingConfig":{"EndpointsConfig":{"NAME":{"NetworkID":"ID"}}}` from a level on. */
@@ -113,11 +135,14 @@ static void pin_mode(struct walk *walk, const struct row *row, struct slice netw
 	}
 	for (const struct json_node *each = json_first(at);
 	        level == ARRAY_LEN(names) && each != NULL; each = json_next(at, each)) {
-		if (slice_equal(each->name, network)) {
+		struct slice other = {"", 0};
+		if (walk_look(walk, SCOPE_NETWORK, each->name, &other) == SCOPE_OWN &&
+		        slice_equal(other, id)) {
 			return; /* pinned by its own endpoint */
 		}
 	}
-	add_endpoint(level, network, id, &text);
+	/* The Engine puts the name in place of a full id, but not of a part of it. */
+	add_endpoint(level, slice_starts_with(id, network) ? id : network, id, &text);
 	if (text.overflow || !walk_add(walk, at, text_slice(&text))) {
 		walk_find(walk, row, network, "is one network too many in this body");
 	}
@@ -197,8 +222,15 @@ CHECK(NEW_NETWORK)
 
 CHECK(NETWORK_ID)
 {
-	if (text_of(value).len > 0) {
-		require_network(walk, row, text_of(value));
+	const struct slice network = text_of(value);
+
+	if (network.len == 0) {
+		return;
+	}
+	require_network(walk, row, network);
+	const struct slice id = id_to_pin(walk, network);
+	if (id.ptr != NULL && !walk_redirect(walk, value, SLICE(""), id, SLICE(""))) {
+		walk_find(walk, row, network, "is one network too many in this body");
 	}
 }
 

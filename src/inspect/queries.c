@@ -79,10 +79,10 @@ CHECK(JOIN)
 	const struct slice network = walk->request->name;
 
 	(void)row;
-	(void)value;
 	if (!allows(walk, &network_row, network)) {
 		find_in_request(walk, &network_row, NULL, network, NULL);
 	}
+	pin_connection(walk, value);
 }
 
 CHECK(PULL)

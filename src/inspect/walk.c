@@ -605,17 +605,15 @@ static void stamp(struct walk *walk, struct json_node *root)
 	const struct scope_view *view = walk->view;
 	char place[INSPECT_POINTER_MAX];
 	struct text pointer = text_over(place, sizeof(place));
-	unsigned count = 0;
 
 	if (view == NULL || view->observes || !scope_stamps_body(view->operation)) {
 		return;
 	}
 	ASSERT(walk->addition_count + SCOPE_STAMPS_MAX <= WALK_ADDITIONS_MAX);
-	const char *problem = scope_stamp_body(view->scope, view->operation, root, &walk->members,
-	        walk->additions + walk->addition_count, &count, &pointer);
-	walk->addition_count += count;
-	if (problem != NULL) {
-		findings_add(walk->findings, text_slice(&pointer), problem);
+	walk->addition_count += scope_stamp_body(view->scope, view->operation, root, &walk->members,
+	        walk->additions + walk->addition_count, &pointer);
+	if (pointer.len > 0) {
+		findings_add(walk->findings, text_slice(&pointer), scope_conflict);
 	}
 }
 

@@ -8,18 +8,26 @@ enum method { GET, POST };
 
 static const struct kind {
 	const char *name;
-	enum method method;
 	const char *before, *behind;
 	const char *id;
 	const char *labels;
-	enum scope_kind owner;
 	const char *owner_id;
 	const char *missing, *missing_behind;
+	enum method method;
+	enum scope_kind owner;
 } kinds[] = {
-#define KIND(                                                                                      \
-        kind, name, method, before, behind, id, labels, owner, owner_id, missing, missing_behind)  \
-	[SCOPE_##kind] = {name, method, before, behind, id, labels, SCOPE_##owner, owner_id,       \
-	        missing, missing_behind},
+#define KIND(kind, name_, method_, before_, behind_, id_, labels_, owner_, owner_id_, missing_,    \
+        missing_behind_)                                                                           \
+	[SCOPE_##kind] = {.name = name_,                                                           \
+	        .method = method_,                                                                 \
+	        .before = before_,                                                                 \
+	        .behind = behind_,                                                                 \
+	        .id = id_,                                                                         \
+	        .labels = labels_,                                                                 \
+	        .owner = SCOPE_##owner_,                                                           \
+	        .owner_id = owner_id_,                                                             \
+	        .missing = missing_,                                                               \
+	        .missing_behind = missing_behind_},
 #include "scope/kinds.def"
 #undef KIND
 };
@@ -156,7 +164,7 @@ static void write_creation(const struct scope *scope, struct scope_object object
 	        "POST %s HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
 	        "Content-Length: %zu\r\n\r\n",
 	        kinds[object.kind].before, body.len);
-	text_add(text, text_slice(&body));
+	text_add(text, (struct slice){memory, body.len});
 }
 
 static void write_inspection(struct scope_object object, struct text *text)

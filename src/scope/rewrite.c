@@ -4,7 +4,7 @@
 
 #include "base/ascii.h"
 
-static const char not_yours[] = "is a label of the scope, which sets it";
+const char scope_conflict[] = "is a label of the scope, which sets it";
 
 static const struct scope_operation operations[] = {
 #define OPERATION(name, kind, where, narrowed, stamped)                                            \
@@ -284,7 +284,7 @@ static const char *stamp_value(
 	}
 	addition.object = labels;
 	json_write_with(labels, &addition, 1, &memory->value);
-	return find_conflict(scope, labels) == NULL ? NULL : not_yours;
+	return find_conflict(scope, labels) == NULL ? NULL : scope_conflict;
 }
 
 /* What is not reserved in a query (RFC 3986 section 2.3); the rest is escaped. */
@@ -380,6 +380,7 @@ const char *scope_rewrite_query(const struct scope *scope, const struct scope_op
 	}
 	const char *problem = transform(labels_of(scope, operation), operation, found, id, memory);
 	if (problem == NULL) {
+		ASSERT(memory->value.ptr != NULL);
 		add_parameter(&memory->query, target, text_slice(&memory->value));
 		stamp_commit(scope, operation, memory);
 	}
@@ -440,27 +441,26 @@ static struct json_addition stamp(const struct scope *scope, struct json_node *p
 	return (struct json_addition){labels, add_labels(scope, labels, memory)};
 }
 
-const char *scope_stamp_body(const struct scope *scope, const struct scope_operation *operation,
+unsigned scope_stamp_body(const struct scope *scope, const struct scope_operation *operation,
         struct json_node *root, struct text *memory,
-        struct json_addition additions[SCOPE_STAMPS_MAX], unsigned *ret_count, struct text *pointer)
+        struct json_addition additions[SCOPE_STAMPS_MAX], struct text *pointer)
 {
 	struct slice paths = slice_of(operation->stamped);
 	struct slice path;
+	unsigned count = 0;
 
-	*ret_count = 0;
-	while (slice_next(&paths, ' ', &path)) {
+	while (pointer->len == 0 && slice_next(&paths, ' ', &path)) {
 		struct slice name = path;
 		struct json_node *parent = find_parent(root, &name);
 		const struct json_node *conflict = NULL;
 		if (parent == NULL) {
 			continue; /* nothing of that kind is made */
 		}
-		additions[(*ret_count)++] = stamp(scope, parent, name, memory, &conflict);
+		additions[count++] = stamp(scope, parent, name, memory, &conflict);
 		if (conflict != NULL) {
 			text_add_format(
 			        pointer, "/%.*s/%.*s", SLICE_FMT(path), SLICE_FMT(conflict->name));
-			return not_yours;
 		}
 	}
-	return NULL;
+	return count;
 }

@@ -181,13 +181,15 @@ bool scope_sets(const struct scope *scope, const struct json_node *label);
 
 enum { SCOPE_STAMPS_MAX = 2 };
 
+/* What is wrong with a label of the client's that has the name of one of the scope's. */
+extern const char scope_conflict[];
+
 /*
- * Add the labels to a document that is to be written: *ret_count additions, whose texts are in
- * `memory`. NULL; or a literal about what is wrong, and a JSON pointer in `pointer`.
+ * Add the labels to a document that is to be written. Returns how many additions there are, whose
+ * texts are in `memory`. `pointer`: a JSON pointer to a conflict is appended, if there is one.
  */
-const char *scope_stamp_body(const struct scope *scope, const struct scope_operation *operation,
+unsigned scope_stamp_body(const struct scope *scope, const struct scope_operation *operation,
         struct json_node *root, struct text *memory,
-        struct json_addition additions[SCOPE_STAMPS_MAX], unsigned *ret_count,
-        struct text *pointer);
+        struct json_addition additions[SCOPE_STAMPS_MAX], struct text *pointer);
 
 #endif

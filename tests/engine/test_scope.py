@@ -440,3 +440,39 @@ def test_a_dockerfile_makes_no_containers_of_the_scope(scoped, teams):
     labels = teams.call("GET", "/images/scope-built/json").json()["Config"]["Labels"]
     assert labels == {"team": "", "image.team": "ci", "other": "kept"}
     assert post(scoped, "/images/scope-built", method="DELETE").status == 200
+
+
+@pytest.mark.parametrize("spelled", [slice(0), slice(12), slice(64)], ids=["name", "prefix", "id"])
+def test_a_network_that_is_gone_is_replaced_by_no_other(scoped, teams, spelled):
+    """However the body names it: the Engine keeps the name, and looks for it at the start."""
+    name = f"gone-{uuid.uuid4().hex[:8]}"
+    network = post(scoped, "/networks/create", {"Name": name}).json()["Id"]
+    host = {"NetworkMode": network[spelled] or name}
+    made = post(scoped, "/containers/create", {"Image": IMAGE, "Cmd": ["sleep", "60"], "HostConfig": host})
+    assert made.status == 201, made
+    assert post(scoped, f"/networks/{network}", method="DELETE").status == 204
+    other = teams.make("/networks/create", {"Name": name, "Labels": {"team": "ops"}})["Id"]
+    try:
+        assert post(scoped, f"/containers/{made.json()['Id']}/start").status == 404
+    finally:
+        teams.call("DELETE", f"/containers/{made.json()['Id']}?force=1")
+        teams.call("DELETE", f"/networks/{other}")
+
+
+@pytest.mark.parametrize("endpoint", [{}, {"EndpointConfig": None}, {"EndpointConfig": {"Aliases": ["db"]}},
+                                      {"EndpointConfig": {"NetworkID": "id"}}])
+def test_a_connection_is_to_the_network_that_was_looked_at(scoped, teams, endpoint):
+    """A container that does not run keeps the name of the network until its start."""
+    name = f"joined-{uuid.uuid4().hex[:8]}"
+    network = post(scoped, "/networks/create", {"Name": name}).json()["Id"]
+    container = post(scoped, "/containers/create", {"Image": IMAGE, "Cmd": ["sleep", "9"]}).json()["Id"]
+    body = json.loads(json.dumps({"Container": container, **endpoint}).replace('"id"', f'"{network[:9]}"'))
+    assert post(scoped, f"/networks/{name}/connect", body).status == 200
+    assert post(scoped, f"/networks/{network}", method="DELETE").status == 204
+    other = teams.make("/networks/create", {"Name": name, "Labels": {"team": "ops"}})["Id"]
+    try:
+        assert post(scoped, f"/containers/{container}/start").status == 404
+        assert not teams.call("GET", f"/networks/{other}").json()["Containers"]
+    finally:
+        teams.call("DELETE", f"/containers/{container}?force=1")
+        teams.call("DELETE", f"/networks/{other}")

@@ -124,7 +124,6 @@ static void check_stamp(struct slice bytes)
 	struct text members = text_over(memory, sizeof(memory));
 	struct text pointer = text_over(place, sizeof(place));
 	struct text written = text_over(result, sizeof(result));
-	unsigned count = 0;
 
 	if (bytes.len > sizeof(strings) || json_read(&document, bytes) != JSON_OK ||
 	        nodes->type != JSON_OBJECT || nodes->ambiguous) {
@@ -134,8 +133,9 @@ static void check_stamp(struct slice bytes)
 	if (before != NULL && before->type != JSON_OBJECT && before->type != JSON_NULL) {
 		return; /* the walk refuses it */
 	}
-	if (scope_stamp_body(scope, operation_called("container.create"), nodes, &members,
-	            additions, &count, &pointer) != NULL) {
+	const unsigned count = scope_stamp_body(
+	        scope, operation_called("container.create"), nodes, &members, additions, &pointer);
+	if (pointer.len > 0) {
 		return;
 	}
 	json_write_with(nodes, additions, count, &written);
@@ -168,17 +168,17 @@ static void check_answer(struct slice bytes)
 	        memchr(bytes.ptr, '\\', bytes.len) != NULL);
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 {
-	const struct slice bytes = {(const char *)data, size};
+	const struct slice input = {(const char *)bytes, len};
 
 	if (scope == NULL) {
 		prepare();
 	}
-	if (size < sizeof(strings) / 4) {
-		check_query(bytes);
-		check_stamp(bytes);
-		check_answer(bytes);
+	if (len < sizeof(strings) / 4) {
+		check_query(input);
+		check_stamp(input);
+		check_answer(input);
 	}
 	return 0;
 }

@@ -255,12 +255,11 @@ static const char *stamp(const char *operation, const char *body)
 	struct text text = text_over(said, sizeof(said));
 	struct json_addition additions[SCOPE_STAMPS_MAX];
 	struct json_document read = document();
-	unsigned count = 0;
 
 	assert_int_equal(json_read(&read, slice_of(body)), JSON_OK);
-	const char *problem = scope_stamp_body(
-	        scope, operation_called(operation), nodes, &members, additions, &count, &pointer);
-	if (problem != NULL) {
+	const unsigned count = scope_stamp_body(
+	        scope, operation_called(operation), nodes, &members, additions, &pointer);
+	if (pointer.len > 0) {
 		text_add(&text, text_slice(&pointer));
 	} else {
 		json_write_with(nodes, additions, count, &text);
