@@ -219,7 +219,7 @@ CHECK(VOLUME_LABEL)
 {
 	check_NAME(walk, row, value);
 	if (walk->view != NULL && scope_sets(walk->view->scope, value)) {
-		walk_find(walk, row, value->name, "is a label of the scope, which sets it");
+		walk_find(walk, row, value->name, "is a label of the scope: leave it out");
 	}
 }
 

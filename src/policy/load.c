@@ -316,8 +316,8 @@ static int read_redact(void *context, const struct yaml_node *node)
 	struct reader *reader = context;
 	struct words kinds;
 
-	if (read_words(node, &kinds, "a list of what is hidden in answers, such as env",
-	            "what is hidden in answers, such as env", reader->error) < 0) {
+	if (read_words(node, &kinds, "a list of what responses hide, such as env",
+	            "a word for what responses hide, such as env", reader->error) < 0) {
 		return -EINVAL;
 	}
 	for (unsigned i = 0; i < kinds.count; i++) {

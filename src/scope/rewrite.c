@@ -4,7 +4,7 @@
 
 #include "base/ascii.h"
 
-const char scope_conflict[] = "is a label of the scope, which sets it";
+const char scope_conflict[] = "is a label of the scope: leave it out";
 
 static const struct scope_operation operations[] = {
 #define OPERATION(name, kind, where, narrowed, stamped)                                            \

@@ -265,6 +265,17 @@ def files_in(document: str, folder: Path) -> None:
         (folder / name).write_text(content)
 
 
+@pytest.mark.parametrize("document", ["docs/scope.md", "docs/redaction.md"])
+def test_policies_over_objects_and_responses_are_as_written(document: str, tmp_path: Path) -> None:
+    """The files start without a warning, and `explain` prints what stands below them."""
+    text = (ROOT / document).read_text()
+    files_in(text, tmp_path)
+    examples = re.findall(r"^\$ docker-socket-proxy (explain .*)\n((?:(?!\$|```).*\n)+)", text, re.MULTILINE)
+    assert examples
+    for command, written in examples:
+        assert run(BINARY, *shlex.split(command), cwd=tmp_path).stdout == written, command
+
+
 def test_the_first_page_has_the_same_policy() -> None:
     """The short section of README.md shows what docs/looking-inside.md explains."""
     policies = []

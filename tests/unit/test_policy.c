@@ -630,8 +630,11 @@ static void mistakes_in_rules_are_named(void **state)
 	        {"extends: [zzzzzzzz]",
 	                "test.yaml:1: no policy or preset is called 'zzzzzzzz'; --help lists the "
 	                "presets"},
-	        {"redact: []", "test.yaml:1: 'redact' is a list of what is hidden in answers, such "
-	                       "as env; found an empty list"},
+	        {"redact: []",
+	                "test.yaml:1: 'redact' is a list of what responses hide, such as env; "
+	                "found an empty list"},
+	        {"redact: [[env]]", "test.yaml:1: expected a word for what responses hide, such as "
+	                            "env; found a list"},
 	        {"redact: [env,\n  label:x]",
 	                "test.yaml:2: 'label:x' is not accepted in 'redact': give env, args, "
 	                "labels:PATTERN, mounts, options, tokens"},

@@ -223,11 +223,11 @@ static void other_parameters_are_rewritten(void **state)
 	                "labels={\"image.stage\":\"test\",\"stage\":\"\",\"image.team\":\"ci\","
 	                "\"team\":\"\"}"},
 	        {"image.build", "labels={\"image.team\":\"ops\"}",
-	                "is a label of the scope, which sets it"},
+	                "is a label of the scope: leave it out"},
 	        {"image.build", "labels={\"team\":\"ci\"}",
-	                "is a label of the scope, which sets it"},
+	                "is a label of the scope: leave it out"},
 	        {"image.build", "labels={\"image.team\":1}",
-	                "is a label of the scope, which sets it"},
+	                "is a label of the scope: leave it out"},
 	        {"image.build", "labels={}&labels={}", "the parameter is given twice"},
 	        {"container.commit", "container=web&repo=a",
 	                "repo=a&container=full-id&changes=LABEL \"image.team\"=\"ci\""
