@@ -46,13 +46,19 @@ def operations(answer: str) -> str:
     return ", ".join(f"`{glob}`" for line in lines for glob in line.split())
 
 
+def errors() -> str:
+    lines = re.findall(r'^ERRORS\("(.*)", (\d+)\)$', (REDACT / "operations.def").read_text(), re.MULTILINE)
+    return "; then ".join(f"from {status} on of `{globs.replace(' ', '`, `')}`" for globs, status in lines)
+
+
 def text_of() -> str:
     text = "\n| word | hides | where |\n|---|---|---|\n"
     for name, word, what in re.findall(r'^KIND\((\w+), "(.*)", "(.*)"\)$', (REDACT / "kinds.def").read_text(), re.MULTILINE):
         text += f"| `{word}{':PATTERN' if name == 'LABELS' else ''}` | {what} | {places(name)} |\n"
     text += f"\n* Responses that are bytes and cannot be redacted: {operations('BYTES')}.\n"
     text += f"* Responses that hold nothing to hide, and are relayed as they are: {operations('PLAIN')}, and all of operations"
-    text += f" that change something, but for {operations('DOCUMENT')}.\n\n"
+    text += f" that change something, but for {operations('DOCUMENT')}.\n"
+    text += f"* Errors whose message is hidden: {errors()}.\n\n"
     return text
 
 

@@ -159,7 +159,7 @@ static void print_redaction(const struct gate_decision *decision)
 	char memory[TEXT_MAX];
 	struct text text = text_over(memory, sizeof(memory));
 
-	if (decision->redaction != NULL) {
+	if (decision->redaction != NULL && decision->redaction->answers) {
 		redact_add_wishes(wishes, &text);
 		printf("redacts: %.*s\n", SLICE_FMT(text_slice(&text)));
 	} else if (wishes != NULL && endpoint != NULL &&

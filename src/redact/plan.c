@@ -36,7 +36,20 @@ static const struct {
 	enum redact_answer answer;
 } operations[] = {
 #define OPERATIONS(globs, answer) {globs, REDACT_##answer},
+#define ERRORS(globs, status)
 #include "redact/operations.def"
+#undef ERRORS
+#undef OPERATIONS
+};
+
+static const struct {
+	const char *globs;
+	unsigned status;
+} errors[] = {
+#define OPERATIONS(globs, answer)
+#define ERRORS(globs, status) {globs, status},
+#include "redact/operations.def"
+#undef ERRORS
 #undef OPERATIONS
 };
 
@@ -146,6 +159,17 @@ enum redact_answer redact_answer_of(const char *operation, bool reads)
 	return reads ? REDACT_DOCUMENT : REDACT_PLAIN;
 }
 
+/* The status from which on errors have something to hide; 0: none has. */
+static unsigned errors_of(const char *operation)
+{
+	for (unsigned i = 0; i < ARRAY_LEN(errors); i++) {
+		if (is_among(errors[i].globs, operation)) {
+			return errors[i].status;
+		}
+	}
+	return 0;
+}
+
 /* ── Plans ───────────────────────────────────────────────────────────────── */
 
 /* "Spec.Data" is Data within Spec, "/Path" is Path within "/", and "/" is the document. */
@@ -179,15 +203,17 @@ bool redaction_of(const struct redact_plan *plan, const char *operation, bool re
         struct redaction *ret_redaction)
 {
 	*ret_redaction = (struct redaction){.plan = plan};
-	if (plan->wishes.kinds == 0 || redact_answer_of(operation, reads) != REDACT_DOCUMENT) {
+	if (plan->wishes.kinds == 0) {
 		return false;
 	}
+	ret_redaction->answers = redact_answer_of(operation, reads) == REDACT_DOCUMENT;
 	for (unsigned row = 0; row < redact_row_count; row++) {
 		if (is_used(&redact_rows[row], &plan->wishes, operation)) {
 			ret_redaction->rows[row / 64] |= UINT64_C(1) << (row % 64);
-			ret_redaction->errors = ret_redaction->errors ||
-			                        slice_equal(plan->names[row], SLICE("message"));
+			if (slice_equal(plan->names[row], SLICE("message"))) {
+				ret_redaction->errors = errors_of(operation);
+			}
 		}
 	}
-	return true;
+	return ret_redaction->answers || ret_redaction->errors != 0;
 }

@@ -92,7 +92,8 @@ void redact_plan_make(struct redact_plan *plan);
 struct redaction {
 	const struct redact_plan *plan;
 	uint64_t rows[REDACT_ROW_WORDS]; /* bits */
-	bool errors; /* responses that say what went wrong (400 and above) have something to hide */
+	bool answers;                    /* successful responses have something to hide */
+	unsigned errors;                 /* and errors from this status on; 0: none */
 };
 
 /* False: nothing of the operation is hidden. */

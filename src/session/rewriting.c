@@ -30,7 +30,8 @@ bool session_redacts(const struct session *session, const struct http_response *
 	        (head->framing == HTTP_LENGTH && head->content_length == 0)) {
 		return false;
 	}
-	return !is_error(response) || redaction->errors;
+	return is_error(response) ? redaction->errors != 0 && response->status >= redaction->errors
+	                          : redaction->answers;
 }
 
 bool session_holds_response(const struct session *session)

@@ -104,7 +104,7 @@ TARGETS = [
     "/exec/{exec}/json", "/images/kept/json", "/images/kept/history", "/images/json", "/system/df",
     "/volumes", "/volumes/kept", "/networks", "/networks/kept", "/services", "/services/{service}",
     "/tasks", "/configs", "/configs/{config}", "/events?since={began}&until={now}",
-    "/v1.24/containers/{container}/json", "/v1.24/images/kept/json",
+    "/v1.24/containers/{container}/json", "/v1.19/containers/{container}/json", "/v1.24/images/kept/json",
 ]  # fmt: skip
 
 
@@ -129,12 +129,37 @@ def test_tokens_are_hidden(engine: Engine, redacting: program.Proxy, made: dict,
 
 
 def test_an_error_holds_no_command(engine: Engine, redacting: program.Proxy, made: dict) -> None:
-    path = f"/containers/{made['broken']}/start"
+    broken = f"/containers/{made['broken']}"
     with redacting.connect() as connection:
-        response = connection.roundtrip("POST", path)
-    assert response.status >= 400
+        response = connection.roundtrip("POST", f"{broken}/start")
+        waited = connection.roundtrip("POST", f"{broken}/wait")
+    assert response.status >= 400 and waited.json() == {"Error": {"Message": "redacted"}, "StatusCode": 127}
     assert WORD not in response.body
     assert WORD not in redacting.get(f"/containers/{made['broken']}/json").body
+
+
+@pytest.mark.parametrize(("method", "path"), [("GET", "archive?path=/v"), ("PUT", "archive?path=/v"), ("POST", "start")])
+def test_a_mount_that_fails_shows_no_options(
+    engine: Engine, redacting: program.Proxy, containers: Containers, made: dict, method: str, path: str
+) -> None:
+    """An Engine that cannot mount a volume quotes the user and the password in its options."""
+    container = containers.create("true", start=False, HostConfig={"Binds": ["kept:/v"]})
+    target = f"/containers/{container}/{path}"
+    shown = containers.call(method, target)
+    with redacting.connect() as connection:
+        hidden = connection.roundtrip(method, target)
+    assert shown.status == hidden.status == 500 and WORD in shown.body, shown
+    assert hidden.body == b'{"message":"redacted"}\n'
+
+
+@pytest.mark.parametrize("words", range(1, 6))
+def test_an_error_of_ps_shows_no_word(engine: Engine, redacting: program.Proxy, made: dict, words: int) -> None:
+    """The heading says of which word of a command line the Engine thinks that it is a pid."""
+    heading = "".join(f"w{i}%0C" for i in range(words)) + "PID"
+    path = f"/containers/{made['container']}/top?ps_args=eww%20-oargs={heading}"
+    shown, hidden = engine.get(path), redacting.get(path)
+    assert shown.status == hidden.status == 500 and b"Unexpected pid" in shown.body, shown
+    assert hidden.body == b'{"message":"redacted"}\n'
 
 
 def test_events_hide_commands_as_they_come(cli, engine: Engine, redacting: program.Proxy, made: dict) -> None:

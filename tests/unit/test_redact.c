@@ -315,8 +315,14 @@ static void operations_have_their_answers(void **state)
 	assert_int_equal(redact_answer_of("libpod.container.attach", false), REDACT_BYTES);
 	plan = (struct redact_plan){.wishes = {.kinds = REDACT_ENV}};
 	redact_plan_make(&plan);
-	assert_false(redaction_of(&plan, "container.logs", true, &redaction));
-	assert_false(redaction_of(&plan, "container.create", false, &redaction));
+	assert_false(redaction_of(&plan, "network.create", false, &redaction));
+	assert_false(redaction_of(&plan, "service.logs", true, &redaction));
+	assert_true(redaction_of(&plan, "container.start", false, &redaction));
+	assert_true(redaction.answers && redaction.errors == 400);
+	assert_true(redaction_of(&plan, "container.archive_put", false, &redaction));
+	assert_true(!redaction.answers && redaction.errors == 500);
+	plan.wishes.kinds = REDACT_TOKENS;
+	assert_false(redaction_of(&plan, "container.archive_put", false, &redaction));
 }
 
 int main(void)

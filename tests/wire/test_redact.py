@@ -112,6 +112,39 @@ def test_an_error_shows_no_command(redacting: Callable[..., Proxy], own_engine: 
         assert client.response().body == b"No such container: web\n"
 
 
+@pytest.mark.parametrize("word", ["env", "args", "mounts", "options"])
+@pytest.mark.parametrize(
+    ("method", "target"),
+    [
+        ("GET", "/containers/web/top?ps_args=-oargs%3DA%0CPID"),
+        ("GET", "/containers/web/archive?path=/v"),
+        ("PUT", "/containers/web/archive?path=/v"),
+        ("POST", "/exec/1/start"),
+    ],
+)
+def test_a_failure_of_the_engine_shows_nothing(
+    redacting: Callable[..., Proxy], own_engine: Engine, word: str, method: str, target: str
+) -> None:
+    """The Engine quotes what it could not mount or read; what it does not find it only names."""
+    with redacting(word).connect() as client:
+        for status, shown in ((500, b'{"message":"redacted"}'), (404, b'{"message":"secret"}')):
+            client.send(f"{method} {target} HTTP/1.1\r\nHost: d\r\nContent-Length: 0\r\n\r\n".encode())
+            answer(own_engine.request(), b'{"message":"secret"}', status)
+            response = client.response()
+            assert (response.status, response.body) == (status, shown)
+
+
+def test_waiting_shows_no_command(redacting: Callable[..., Proxy], own_engine: Engine) -> None:
+    """docker run starts the container when it has the head of this response."""
+    with redacting("args").connect() as client:
+        client.post("/containers/web/wait?condition=next-exit")
+        with own_engine.request().conn as conn:
+            conn.send(CHUNKED)
+            assert client.read_response_head().status == 200
+            conn.send(chunk(b'{"Error":{"Message":"exec: secret"},"StatusCode":127}\n') + chunk(b""))
+            client.expect(chunk(b'{"Error":{"Message":"redacted"},"StatusCode":127}\n') + chunk(b""))
+
+
 # How it arrives
 
 
