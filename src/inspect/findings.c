@@ -210,7 +210,8 @@ static bool opens_root(const struct findings *findings)
 static bool is_for_workspace(const struct findings *findings)
 {
 	for (unsigned i = 0; i < kept(findings); i++) {
-		if (findings->list[i].key != KEY_CREATE_bind_sources) {
+		if (findings->list[i].key != KEY_CREATE_bind_sources ||
+		        path_holds_engine(word_of(&findings->list[i]))) {
 			return false;
 		}
 	}

@@ -323,8 +323,11 @@ static int add_pattern(struct set_reader *reader, struct slice word, struct plac
 	if (key->kind == KIND_PATHS && !word_is_path(word)) {
 		return fault_set(reader->error, place,
 		        "'%s' in '%s' is not an absolute path without '.', '..', empty segments, "
-		        "commas and colons",
-		        text_show(word).text, key->name);
+		        "commas and colons%s",
+		        text_show(word).text, key->name,
+		        slice_starts_with(word, SLICE("$")) ? "; the only variable is $WORKSPACE, "
+		                                              "a word of its own in bind_sources"
+		                                            : "");
 	}
 	const struct slice pattern = normalize(reader, word);
 	if (key->kind == KIND_CAPABILITIES && !word_is_in(pattern, capability_names)) {

@@ -70,14 +70,26 @@ static int hold_blocks(
 	return 0;
 }
 
+/* Policies that POLICY and ALLOW put together have no name of their own: "agent,dozzle". */
+static const char *find_owner(const struct walk *walk)
+{
+	unsigned i = 0;
+
+	while (i + 1 < walk->depth && !policy_is_name(slice_of(walk->stack[i].policy->name))) {
+		i++;
+	}
+	return walk->stack[i].policy->name;
+}
+
 /* The scopes of all that a policy extends hold together: no policy opens another one's. */
 static int hold_scope(struct walk *walk, const struct policy *policy, char error[FAULT_MAX])
 {
 	struct policy *root = walk->root;
 
-	return policy->own_scope == NULL ? 0
-	                                 : scope_join(root->scope, policy->own_scope, root->name,
-	                                           &root->set->arena, &root->scope, error);
+	return policy->own_scope == NULL
+	               ? 0
+	               : scope_join(root->scope, policy->own_scope, find_owner(walk),
+	                         &root->set->arena, &root->scope, error);
 }
 
 static int enter(

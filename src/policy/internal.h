@@ -98,6 +98,9 @@ static inline void id_add(uint64_t *ids, unsigned id)
 /* A bit for each method that rules may name; 0: it is none of them. */
 unsigned policy_method_bit(struct slice method);
 
+/* Whether a file may call a policy so: 1 to POLICY_NAME_MAX letters, digits, '-', '_' and '.'. */
+bool policy_is_name(struct slice name);
+
 /* The policy called `name`, without reading presets; NULL: none. */
 struct policy *policy_find_made(const struct policy_set *set, struct slice name);
 

@@ -122,7 +122,7 @@ struct policy *policy_find_made(const struct policy_set *set, struct slice name)
 
 /* ── A policy ────────────────────────────────────────────────────────────── */
 
-static bool is_name(struct slice name)
+bool policy_is_name(struct slice name)
 {
 	for (size_t i = 0; i < name.len; i++) {
 		const char c = name.ptr[i];
@@ -138,7 +138,7 @@ int policy_new(struct policy_set *set, struct slice name, struct place place,
 {
 	const struct text_shown shown = text_show(name);
 
-	if (!is_name(name)) {
+	if (!policy_is_name(name)) {
 		return fault_set(error, place,
 		        "'%s' is no name for a policy: give 1 to %d letters, digits, '-', '_' "
 		        "and '.'",

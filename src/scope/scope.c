@@ -158,7 +158,7 @@ static int join(struct scope_reader *reader, const struct scope *other, const ch
 		if (first != NULL && strcmp(first->value, value) != 0) {
 			return fault_set(reader->error, reader->scope->place,
 			        "the label '%s' of the scope is '%s' here and '%s' at %s:%u: no "
-			        "object has both",
+			        "object has both; remove one",
 			        name, first->value, value, other->place.file, other->place.line);
 		}
 		if (first == NULL && add_label(reader, name, value, other->place) < 0) {

@@ -101,8 +101,8 @@ static void scopes_hold_together(void **state)
 	assert_slice("joined", text_slice(&text), SLICE("team=ci, stage=test, host=a"));
 	assert_int_equal(read_scope("labels: {team: ops}", "ci", &other), 0);
 	assert_true(scope_join(scope, other, "ci", &arena, &joined, error) < 0);
-	assert_non_null(
-	        strstr(error, "the label 'team' of the scope is 'ci' here and 'ops' at ci.yaml:1"));
+	assert_non_null(strstr(error, "the label 'team' of the scope is 'ci' here and 'ops' at "
+	                              "ci.yaml:1: no object has both; remove one"));
 }
 
 /* ── Queries ─────────────────────────────────────────────────────────────── */
