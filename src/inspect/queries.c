@@ -126,6 +126,23 @@ CHECK(ROLLBACK)
 	}
 }
 
+/*
+ * The Engine lets ps list all processes of the host, and leaves out what is not the container's by
+ * the column PID. With columns of the client's choice a word of any command line or environment
+ * stands there, which the Engine quotes as an unexpected pid. All options that choose columns have
+ * this letter (-o, o, -O, --format).
+ */
+CHECK(COLUMNS)
+{
+	const struct slice word = text_of(value);
+
+	if (memchr(word.ptr, 'o', word.len) != NULL || memchr(word.ptr, 'O', word.len) != NULL) {
+		walk_find(walk, row, word,
+		        "has the letter o: with columns of one's own choice, ps shows processes of "
+		        "the host; use other options, such as aux");
+	}
+}
+
 /* The request as a whole, if the key allows it. */
 static void require_open(struct walk *walk, const struct row *row)
 {

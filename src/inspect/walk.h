@@ -117,6 +117,7 @@ CHECK(COMMAND);      /* words of a command */
 CHECK(COMMIT);       /* of a query: the name that the new image gets */
 CHECK(COMMITTED);    /* of a body: the configuration of the new image */
 CHECK(CONFIG_ID);    /* a config of a swarm */
+CHECK(COLUMNS);      /* of a query: arguments of ps that choose no columns */
 CHECK(CONTAINER);    /* a name of a container, before a mode */
 CHECK(CREATION);     /* HostConfig, or NULL: what must be there */
 CHECK(DEVICE);       /* DeviceMapping as a whole */

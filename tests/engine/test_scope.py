@@ -442,6 +442,20 @@ def test_a_dockerfile_makes_no_containers_of_the_scope(scoped, teams):
     assert post(scoped, "/images/scope-built", method="DELETE").status == 200
 
 
+@pytest.mark.parametrize("format", ["-oargs=PID", "-oargs,uid,pid", "-o%aPID", "-Oargs,pid", "--format args,pid"])
+def test_a_list_of_processes_shows_none_of_the_host(scoped, teams, format):
+    """ps may list any process, and the Engine quotes what stands in the column PID and is no number."""
+    foreign = teams.call("GET", f"/containers/{teams.names['ops']['container']}/json").json()["State"]["Pid"]
+    path = f"/containers/{teams.names['ci']['container']}/top?ps_args="
+    shown = teams.call("GET", path + quote(f"{format} -p {foreign}"))
+    hidden = post(scoped, path + quote(f"{format} -p {foreign}"), method="GET")
+    assert shown.status in (200, 500) and hidden.status == 403, (shown, hidden)
+    assert b"?ps_args: " in hidden.body
+    for usual in ("", "aux", "-ef", "axeww", f"-f -p {foreign}"):
+        own = post(scoped, path + quote(usual), method="GET")
+        assert own.status == 200 and str(foreign) not in str(own.json()["Processes"]), own
+
+
 @pytest.mark.parametrize("spelled", [slice(0), slice(12), slice(64)], ids=["name", "prefix", "id"])
 def test_a_network_that_is_gone_is_replaced_by_no_other(scoped, teams, spelled):
     """However the body names it: the Engine keeps the name, and looks for it at the start."""

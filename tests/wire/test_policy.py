@@ -791,5 +791,5 @@ def test_buildkit_is_all_or_nothing(start: Start, own_engine: Engine) -> None:
 @pytest.mark.parametrize("more", [{}, {"ALLOW": "image.push"}, {"POLICY": "agent,dozzle"}, {"POLICY": "dozzle,agent"}])
 def test_what_is_put_together_does_not_change_the_owner(more: dict[str, str]) -> None:
     """Objects that exist do not disappear from view when a variable is added."""
-    shown = run_binary("check", env={"POLICY": "agent", "WORKSPACE": "/srv/work", **more}).stdout
+    shown = run_binary("check", **{"POLICY": "agent", "WORKSPACE": "/srv/work", **more}).stdout
     assert re.search(r"^  \(scope\) +docker-socket-proxy.owner=agent;", shown, re.MULTILINE), shown
