@@ -94,16 +94,18 @@ class Content(socketserver.StreamRequestHandler):
 
     owner = "nobody"
 
-    def description(self) -> bytes:
+    def description(self, line: bytes) -> bytes:
         """What a scope looks for, of an object of any kind."""
-        labels = {"docker-socket-proxy.owner": self.owner, "image.docker-socket-proxy.owner": self.owner}
+        label = "docker-socket-proxy.owner"
+        image = line.startswith(b"GET /images/")
+        labels = {f"image.{label}": self.owner, label: ""} if image else {label: self.owner}
         number = "0123456789abcdef" * 4
         return json.dumps({"Id": number, "ID": number, "ContainerID": number, "Name": "web", "Labels": labels,
                            "Config": {"Labels": labels}}).encode()
 
     def handle(self) -> None:
         while line := self.rfile.readline().strip():
-            body = self.description() if line.startswith(b"GET ") else b""
+            body = self.description(line) if line.startswith(b"GET ") else b""
             length = 0
             while line := self.rfile.readline().strip().lower():
                 length = int(line.removeprefix(b"content-length:")) if line.startswith(b"content-length:") else length

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from machine import free_port
-from wire import Client, Engine, EngineConn, Proxy, Request, chunk, eventually
+from wire import Client, Engine, EngineConn, Proxy, Request, chunk, eventually, sanitized
 
 Start = Callable[..., Proxy]
 ID = "0123456789abcdef" * 4
@@ -298,4 +298,4 @@ def test_a_hundred_looked_up_requests_leave_nothing(scoped, own_engine):
     files, memory = proxy.open_files(), proxy.resident_kib()
     rounds(100)
     eventually(lambda: proxy.open_files() <= files, "descriptors stay open")
-    assert proxy.resident_kib() <= memory + 2048
+    assert sanitized() or proxy.resident_kib() <= memory + 2048  # a sanitizer keeps what was freed
