@@ -120,6 +120,7 @@ static void find_absent(struct looking *looking)
 
 	decision->object = view->absent;
 	if (view->foreign) {
+		findings_blame_scope(looking->findings);
 		findings_add_word(looking->findings, SLICE("scope"), view->absent.reference,
 		        "is not in the scope of the policy");
 		deny(decision, looking->findings);
@@ -146,6 +147,7 @@ static bool settle(struct looking *looking)
 
 static bool refuse_operation(struct looking *looking, const char *problem)
 {
+	findings_blame_scope(looking->findings);
 	findings_add(looking->findings, SLICE("scope"), problem);
 	deny(looking->decision, looking->findings);
 	return false;
@@ -200,6 +202,7 @@ static bool rewrite_query(struct looking *looking, struct slice id)
 	if (problem != NULL) {
 		text_add(&pointer, SLICE("?"));
 		text_add(&pointer, parameter);
+		findings_blame_scope(looking->findings);
 		findings_add(looking->findings, text_slice(&pointer), problem);
 		deny(looking->decision, looking->findings);
 		return false;

@@ -16,6 +16,14 @@ void findings_begin(struct findings *findings, const struct constraints *constra
 	}
 }
 
+void findings_blame_scope(struct findings *findings)
+{
+	if (findings->count == 0) {
+		findings->block = "scope";
+		findings->place = findings->view->scope->place;
+	}
+}
+
 void findings_add(struct findings *findings, struct slice pointer, const char *problem)
 {
 	findings_add_word(findings, pointer, (struct slice){"", 0}, problem);

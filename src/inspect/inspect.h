@@ -119,6 +119,8 @@ struct findings {
 
 /* Begin a list about a block; `constraints` may be NULL, if no key of a block is looked at. */
 void findings_begin(struct findings *findings, const struct constraints *constraints);
+/* The list is about the scope of the view, if it is empty so far. */
+void findings_blame_scope(struct findings *findings);
 /* Add one that no key opens. */
 void findings_add(struct findings *findings, struct slice pointer, const char *problem);
 /* The same about a word. */

@@ -613,6 +613,7 @@ static void stamp(struct walk *walk, struct json_node *root)
 	walk->addition_count += scope_stamp_body(view->scope, view->operation, root, &walk->members,
 	        walk->additions + walk->addition_count, &pointer);
 	if (pointer.len > 0) {
+		findings_blame_scope(walk->findings);
 		findings_add(walk->findings, text_slice(&pointer), scope_conflict);
 	}
 }

@@ -144,7 +144,8 @@ static void add_string(const char *string, struct text *text)
 	text_add(text, SLICE("\""));
 }
 
-static void write_creation(const struct scope *scope, struct scope_object object, struct text *text)
+static void write_creation(const struct scope *scope, struct scope_object object,
+        struct slice fields, struct text *text)
 {
 	char memory[SCOPE_REQUEST_MAX];
 	struct text body = text_over(memory, sizeof(memory));
@@ -161,31 +162,33 @@ static void write_creation(const struct scope *scope, struct scope_object object
 	text_add(&body, SLICE("}}"));
 	text->overflow = text->overflow || body.overflow;
 	text_add_format(text,
-	        "POST %s HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+	        "POST %s HTTP/1.1\r\nHost: localhost\r\n%.*sContent-Type: application/json\r\n"
 	        "Content-Length: %zu\r\n\r\n",
-	        kinds[object.kind].before, body.len);
+	        kinds[object.kind].before, SLICE_FMT(fields), body.len);
 	text_add(text, (struct slice){memory, body.len});
 }
 
-static void write_inspection(struct scope_object object, struct text *text)
+static void write_inspection(struct scope_object object, struct slice fields, struct text *text)
 {
 	text_add(text, SLICE("GET "));
 	text_add(text, slice_of(kinds[object.kind].before));
 	add_encoded(object.reference, text);
 	text_add(text, slice_of(kinds[object.kind].behind));
-	text_add(text, SLICE(" HTTP/1.1\r\nHost: localhost\r\n\r\n"));
+	text_add(text, SLICE(" HTTP/1.1\r\nHost: localhost\r\n"));
+	text_add(text, fields);
+	text_add(text, SLICE("\r\n"));
 }
 
-bool scope_write_request(const struct scope *scope, struct scope_object object,
+bool scope_write_request(const struct scope *scope, struct scope_object object, struct slice fields,
         struct scope_answers *answers, struct text *text)
 {
 	if (answers->count == SCOPE_ANSWERS_MAX) {
 		return false;
 	}
 	if (kinds[object.kind].method == POST) {
-		write_creation(scope, object, text);
+		write_creation(scope, object, fields, text);
 	} else {
-		write_inspection(object, text);
+		write_inspection(object, fields, text);
 	}
 	struct scope_known *known = &answers->list[answers->count++];
 	known->kind = object.kind;

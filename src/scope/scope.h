@@ -141,9 +141,10 @@ void scope_add_missing(struct scope_object object, struct text *text);
 
 /*
  * Append the whole request that asks the Engine about `object`, and note in `answers` that it is
- * asked. False: there are SCOPE_ANSWERS_MAX already, or the request does not fit.
+ * asked. `fields`: more of its head, "name: value\r\n". False: there are SCOPE_ANSWERS_MAX already,
+ * or the request does not fit.
  */
-bool scope_write_request(const struct scope *scope, struct scope_object object,
+bool scope_write_request(const struct scope *scope, struct scope_object object, struct slice fields,
         struct scope_answers *answers, struct text *text) MUST_USE;
 /* Complete the last answer. False: the response cannot be used. */
 bool scope_read_response(const struct scope *scope, unsigned status, struct slice body,

@@ -60,13 +60,20 @@ static struct lookup *begin(struct session *session)
 }
 
 /* The question into the flow's buffer. False: it does not fit. */
-static bool write_question(
-        struct lookup *lookup, const struct scope *scope, struct scope_object object)
+static bool write_question(struct session *session, const struct gate_decision *decision)
 {
+	struct lookup *lookup = session->exchange->lookup;
+	struct worker *worker = session->worker;
+	const char *key = session_snapshot(session)->api_key;
 	struct buffer *buffer = lookup->flow.buffer;
 	struct text text = text_over(buffer_tail(buffer), buffer_room(buffer));
+	struct text field = text_over(worker->scratch, worker->scratch_len);
 
-	if (!scope_write_request(scope, object, &lookup->answers, &text)) {
+	if (key != NULL) {
+		text_add_format(&field, "x-api-key: %s\r\n", key);
+	}
+	if (!scope_write_request(decision->scope, decision->object, text_slice(&field),
+	            &lookup->answers, &text)) {
 		return false;
 	}
 	buffer_append(buffer, text.len);
@@ -92,7 +99,7 @@ enum next session_look_up(struct session *session, const struct gate_decision *d
 	lookup->status = 0;
 	lookup->sent = false;
 	lookup->asking = true;
-	if (!write_question(lookup, decision->scope, decision->object)) {
+	if (!write_question(session, decision)) {
 		return session_refuse(session, OUTCOME_TOO_MANY_OBJECTS, NULL);
 	}
 	return session_start_dialling(session);

@@ -156,7 +156,7 @@ static void check_answer(struct slice bytes)
 	struct text text = text_over(result, sizeof(result));
 
 	answers.count = 0;
-	const bool asked = scope_write_request(scope, object, &answers, &text);
+	const bool asked = scope_write_request(scope, object, SLICE(""), &answers, &text);
 	ASSERT(asked);
 	if (bytes.len > sizeof(strings) ||
 	        !scope_read_response(scope, 200, bytes, &document, &answers)) {

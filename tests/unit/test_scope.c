@@ -347,7 +347,7 @@ static void the_engine_is_asked_about_an_object(void **state)
 		assert_that(rows[i].reference,
 		        answer == SCOPE_UNKNOWN && view.wanted.kind == rows[i].kind);
 		answers.count = 0;
-		assert_true(scope_write_request(scope, view.wanted, &answers, &text));
+		assert_true(scope_write_request(scope, view.wanted, SLICE(""), &answers, &text));
 		struct slice rest = text_slice(&text);
 		(void)slice_next(&rest, '\r', &line);
 		assert_slice(rows[i].reference, line, slice_of(rows[i].line));
@@ -361,10 +361,10 @@ static void a_volume_is_made_with_the_labels(void **state)
 	const struct scope_object object = {SCOPE_NEW_VOLUME, SLICE("data")};
 
 	(void)state;
-	assert_true(scope_write_request(scope, object, &answers, &text));
+	assert_true(scope_write_request(scope, object, SLICE("x-api-key: k\r\n"), &answers, &text));
 	assert_slice("request", text_slice(&text),
-	        SLICE("POST /volumes/create HTTP/1.1\r\nHost: localhost\r\nContent-Type: "
-	              "application/json\r\n"
+	        SLICE("POST /volumes/create HTTP/1.1\r\nHost: localhost\r\nx-api-key: k\r\n"
+	              "Content-Type: application/json\r\n"
 	              "Content-Length: 53\r\n\r\n{\"Name\":\"data\",\"Labels\":{" LABELS "}}"));
 }
 
@@ -376,7 +376,7 @@ static bool tell(struct scope_object object, unsigned status, const char *body)
 	struct text text = text_over(result, sizeof(result));
 	struct json_document read = document();
 
-	assert_true(scope_write_request(scope, object, &answers, &text));
+	assert_true(scope_write_request(scope, object, SLICE(""), &answers, &text));
 	return scope_read_response(scope, status, slice_of(body), &read, &answers);
 }
 
@@ -469,7 +469,7 @@ static void there_is_a_ceiling_on_questions(void **state)
 		struct text text = text_over(result, sizeof(result));
 		(void)snprintf(name, sizeof(name), "c%u", i);
 		const struct scope_object object = {SCOPE_CONTAINER, slice_of(name)};
-		assert_that(name, scope_write_request(scope, object, &answers, &text) ==
+		assert_that(name, scope_write_request(scope, object, SLICE(""), &answers, &text) ==
 		                          (i < SCOPE_ANSWERS_MAX));
 	}
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -299,3 +300,28 @@ def test_a_hundred_looked_up_requests_leave_nothing(scoped, own_engine):
     rounds(100)
     eventually(lambda: proxy.open_files() <= files, "descriptors stay open")
     assert sanitized() or proxy.resident_kib() <= memory + 2048  # a sanitizer keeps what was freed
+
+
+def test_a_question_has_the_key_of_the_engine(scoped, own_engine: Engine) -> None:
+    """What stands in front of the Engine wants the key of every request."""
+    with scoped(env={"API_KEY": "secret"}).connect() as client:
+        client.get("/containers/web/json")
+        asked = question(own_engine)
+        assert asked.header("x-api-key") == "secret"
+        asked.respond(200, container())
+        request = own_engine.request()
+        assert request.header("x-api-key") == "secret"
+        request.respond(200, b"{}")
+        assert client.response().status == 200
+
+
+def test_a_denial_by_the_scope_names_its_line(scoped, own_engine: Engine) -> None:
+    """Not that of a block that looks into the same body."""
+    proxy = scoped()
+    body = b'{"Image":"a","Labels":{"team":"ops"}}'
+    with proxy.connect() as client:
+        client.send(b"POST /containers/create HTTP/1.1\r\nHost: docker\r\nContent-Type: application/json\r\n"
+                    b"Content-Length: %d\r\n\r\n%s" % (len(body), body))
+        response = client.response()
+        assert response.status == 403
+        assert re.search(r"\.yaml:\d+, 'scope'\): /Labels/team: ", response.message()), response.message()
