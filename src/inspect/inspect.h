@@ -26,8 +26,9 @@ enum {
 	INSPECT_FINDINGS_MAX = 64,      /* that are kept; more are counted */
 	INSPECT_REDIRECTED_MAX = 4096,  /* bytes of sources that stand for the Engine's socket */
 	INSPECT_QUERY_MAX = 64 * 1024,  /* bytes of a query that is written anew */
-	INSPECT_STAMPS_MAX = 32 * 1024, /* bytes that a scope adds to a body */
-	INSPECT_POINTER_MAX = 120,      /* bytes */
+	INSPECT_STAMPS_MAX =
+	        128 * 1024,        /* bytes that a scope adds to a body; see WALK_ADDITIONS_MAX */
+	INSPECT_POINTER_MAX = 120, /* bytes */
 	INSPECT_WORD_MAX = 120,
 };
 

@@ -52,6 +52,7 @@ struct frame {
 	const struct row *next; /* of an object of the tables: the row to try first; else NULL */
 };
 
+/* An endpoint for each network that was asked about, and the labels. */
 enum { WALK_ADDITIONS_MAX = SCOPE_STAMPS_MAX + 2 * SCOPE_ANSWERS_MAX };
 
 struct walk {

@@ -177,7 +177,7 @@ static const char *add_values(
 
 static void add_own_filters(const struct scope *scope, struct text *text)
 {
-	char memory[2 * SCOPE_LABEL_MAX + 1];
+	char memory[sizeof(SCOPE_IMAGE_PREFIX) + 2 * SCOPE_LABEL_MAX];
 
 	for (unsigned i = 0; i < scope->count; i++) {
 		struct text pair = text_over(memory, sizeof(memory));
@@ -267,7 +267,7 @@ static const char *stamp_value(
         const struct scope *scope, struct slice value, struct scope_memory *memory)
 {
 	const struct json_node *labels = NULL;
-	char texts[2 * SCOPE_LABELS_MAX * (2 * SCOPE_LABEL_MAX + 16)];
+	char texts[SCOPE_LABELS_TEXT_MAX];
 	struct text own = text_over(texts, sizeof(texts));
 	struct json_addition addition = {NULL, {"", 0}};
 	const char *problem = read_object(value, memory, &labels);
@@ -276,6 +276,7 @@ static const char *stamp_value(
 		return problem;
 	}
 	addition.members = add_labels(scope, labels, &own);
+	ASSERT(!own.overflow);
 	if (labels == NULL) {
 		text_add(&memory->value, SLICE("{"));
 		text_add(&memory->value, addition.members);

@@ -44,6 +44,12 @@ struct scope_label {
  */
 #define SCOPE_IMAGE_PREFIX "image."
 
+/* Bytes of all labels, also of images, as JSON, in which each byte may be escaped. */
+enum {
+	SCOPE_LABELS_TEXT_MAX =
+	        2 * SCOPE_LABELS_MAX * (2 * (sizeof(SCOPE_IMAGE_PREFIX) + 2 * SCOPE_LABEL_MAX) + 8),
+};
+
 /* Immutable; in the arena of the policy. */
 struct scope {
 	struct place place;

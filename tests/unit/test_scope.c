@@ -474,6 +474,39 @@ static void there_is_a_ceiling_on_questions(void **state)
 	}
 }
 
+/* Eight labels with the longest names and values, of bytes that are escaped in JSON. */
+static void the_longest_labels_fit(void **state)
+{
+	static char text[64 * 1024];
+	struct text yaml = text_over(text, sizeof(text));
+	const struct scope *const usual = scope;
+
+	(void)state;
+	text_add(&yaml, SLICE("labels: {"));
+	for (unsigned i = 0; i < SCOPE_LABELS_MAX; i++) {
+		text_add_format(&yaml, "%s'%u", i > 0 ? ", " : "", i);
+		for (unsigned k = 1; k < SCOPE_LABEL_MAX; k++) {
+			text_add_char(&yaml, '"');
+		}
+		text_add(&yaml, SLICE("': '"));
+		for (unsigned k = 0; k < SCOPE_LABEL_MAX; k++) {
+			text_add_char(&yaml, '\\');
+		}
+		text_add(&yaml, SLICE("'"));
+	}
+	text_add(&yaml, SLICE("}"));
+	text_add_char(&yaml, '\0');
+	assert_int_equal(read_scope(text, "ci", &scope), 0);
+	const char *const rewritten[] = {"image.build", "image.prune", "container.list"};
+	for (unsigned i = 0; i < ARRAY_LEN(rewritten); i++) {
+		const struct slice said = slice_of(rewrite(rewritten[i], ""));
+		const char *last = memrchr(said.ptr, '7', said.len);
+		assert_that(rewritten[i], said.len > 8 * 2 * 2 * 255 && last != NULL);
+		assert_that(rewritten[i], slice_ends_with(said, SLICE("}")));
+	}
+	scope = usual;
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -487,6 +520,7 @@ int main(void)
 	        cmocka_unit_test(an_answer_says_whose_it_is),
 	        cmocka_unit_test(what_belongs_to_another_object_is_as_that),
 	        cmocka_unit_test(there_is_a_ceiling_on_questions),
+	        cmocka_unit_test(the_longest_labels_fit),
 	};
 
 	return cmocka_run_group_tests(tests, begin, end);
