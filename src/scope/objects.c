@@ -137,27 +137,20 @@ static void add_encoded(struct slice reference, struct text *text)
 	}
 }
 
-static void add_string(const char *string, struct text *text)
-{
-	text_add(text, SLICE("\""));
-	text_add_json(text, slice_of(string));
-	text_add(text, SLICE("\""));
-}
-
 static void write_creation(const struct scope *scope, struct scope_object object,
         struct slice fields, struct text *text)
 {
 	char memory[SCOPE_REQUEST_MAX];
 	struct text body = text_over(memory, sizeof(memory));
 
-	text_add(&body, SLICE("{\"Name\":\""));
-	text_add_json(&body, object.reference);
-	text_add(&body, SLICE("\",\"Labels\":{"));
+	text_add(&body, SLICE("{\"Name\":"));
+	json_write_text(object.reference, &body);
+	text_add(&body, SLICE(",\"Labels\":{"));
 	for (unsigned i = 0; i < scope->count; i++) {
 		text_add(&body, i == 0 ? SLICE("") : SLICE(","));
-		add_string(scope->labels[i].name, &body);
+		json_write_text(slice_of(scope->labels[i].name), &body);
 		text_add(&body, SLICE(":"));
-		add_string(scope->labels[i].value, &body);
+		json_write_text(slice_of(scope->labels[i].value), &body);
 	}
 	text_add(&body, SLICE("}}"));
 	text->overflow = text->overflow || body.overflow;

@@ -256,6 +256,16 @@ def containers(engine: Engine) -> Iterator[Containers]:
     factory.remove()
 
 
+@pytest.fixture
+def leftovers(engine: Engine) -> Iterator[list[str]]:
+    """Paths to DELETE on the Engine itself when the test is over."""
+    paths: list[str] = []
+    yield paths
+    for path in paths:
+        with wire.connect_unix(engine.socket) as connection:
+            connection.roundtrip("DELETE", path)
+
+
 def collected(session: pytest.Session, file_name: str) -> bool:
     return any(item.path.name == file_name for item in session.items)
 

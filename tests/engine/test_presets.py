@@ -92,16 +92,6 @@ def sdk(behind) -> Iterator[Callable[[str], docker.DockerClient]]:
         one.close()
 
 
-@pytest.fixture
-def leftovers(engine) -> Iterator[list[str]]:
-    """Paths to DELETE on the Engine itself when the test is over."""
-    paths: list[str] = []
-    yield paths
-    for path in paths:
-        with wire.connect_unix(engine.socket) as connection:
-            connection.roundtrip("DELETE", path)
-
-
 def is_denial(name: str, status: int, body: bytes) -> bool:
     """Whether a response is ours, and says which policy; that to a HEAD has no body."""
     words = (f"not allowed by policy '{name}'", f"policy '{name}' does not allow this request")

@@ -67,16 +67,6 @@ def behind(proxies, binary, engine, workspace) -> Iterator[Callable[[str], str]]
         assert not fault, fault
 
 
-@pytest.fixture
-def leftovers(engine) -> Iterator[list[str]]:
-    """Paths to DELETE on the Engine itself when the test is over."""
-    paths: list[str] = []
-    yield paths
-    for path in paths:
-        with wire.connect_unix(engine.socket) as connection:
-            connection.roundtrip("DELETE", path)
-
-
 # ── An AI agent, with the docker command ────────────────────────────────────────────────────────
 
 
