@@ -169,6 +169,20 @@ static void print_redaction(const struct gate_decision *decision)
 	}
 }
 
+/* Which objects of the lists in the response stay. */
+static void print_narrowing(const struct gate_decision *decision)
+{
+	char memory[TEXT_MAX];
+	struct text text = text_over(memory, sizeof(memory));
+
+	if (decision->narrows != NULL) {
+		scope_add(decision->narrows, &text);
+		printf("narrows: the response shows images, and only those other objects that have "
+		       "%.*s\n",
+		        SLICE_FMT(text_slice(&text)));
+	}
+}
+
 static void print_notes(const struct question *question, const struct gate_decision *decision)
 {
 	const struct slice query = decision->head->query;
@@ -179,6 +193,7 @@ static void print_notes(const struct question *question, const struct gate_decis
 		        SLICE_FMT(query));
 	}
 	if (decision->verdict.allowed) {
+		print_narrowing(decision);
 		print_redaction(decision);
 	}
 	if (question->body.ptr != NULL &&

@@ -241,6 +241,9 @@ static bool enter_scope(struct looking *looking)
 	if (in_path && !docker_replace_name(request, id)) {
 		return refuse_operation(looking, "the path is too long");
 	}
+	if (scope_narrows_answer(scoping) && !looking->view.observes) {
+		looking->decision->narrows = looking->inspection->scope;
+	}
 	return !scope_rewrites_query(scoping) || rewrite_query(looking, id);
 }
 

@@ -244,7 +244,7 @@ static bool has_label(const struct json_node *labels, const struct scope_label *
 	return false;
 }
 
-static bool has_labels(const struct scope *scope, const struct json_node *labels)
+bool scope_has_labels(const struct scope *scope, const struct json_node *labels)
 {
 	if (labels == NULL || labels->type != JSON_OBJECT) {
 		return false;
@@ -271,8 +271,8 @@ static bool read_object(
 		known->owner = kind->owner;
 	}
 	const struct scope *wanted = known->kind == SCOPE_IMAGE ? scope->images : scope;
-	known->answer =
-	        has_labels(wanted, find_member(root, kind->labels)) ? SCOPE_OWN : SCOPE_FOREIGN;
+	known->answer = scope_has_labels(wanted, find_member(root, kind->labels)) ? SCOPE_OWN
+	                                                                          : SCOPE_FOREIGN;
 	return true;
 }
 
