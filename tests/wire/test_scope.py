@@ -379,7 +379,8 @@ def test_a_long_answer_is_narrowed_on_its_way(scoped: Callable[..., Proxy], own_
     listed.append(described("huge", "ci", Command="z" * 70000))
     with scoped().connect() as client:
         client.get("/system/df")
-        own_engine.request().respond(200, json.dumps({"Containers": listed}).encode(), headers=["Content-Type: application/json"])
+        raw = json.dumps({"Containers": listed}).encode()
+        own_engine.request().respond(200, raw, headers=["Content-Type: application/json"])
         assert json.loads(client.response().body) == {"Containers": large}
 
 
