@@ -202,6 +202,23 @@ static void print_notes(const struct question *question, const struct gate_decis
 	}
 }
 
+/* What the Engine says of an object decides. */
+static void print_question(const struct gate_decision *decision)
+{
+	char memory[TEXT_MAX];
+	struct text labels = text_over(memory, sizeof(memory));
+	const struct text_shown object = text_show(decision->object.reference);
+	const char *kind = scope_kind_name(decision->object.kind);
+
+	if (decision->scope == NULL) {
+		printf("block: only if it allows the name that %s '%s' has\n", kind, object.text);
+		return;
+	}
+	scope_add(decision->scope, &labels);
+	printf("scope: only if %s '%s' has the labels %.*s\n", kind, object.text,
+	        SLICE_FMT(text_slice(&labels)));
+}
+
 /* The body was not given, and decides. */
 static void print_need(const struct gate_decision *decision)
 {
@@ -213,12 +230,7 @@ static void print_need(const struct gate_decision *decision)
 		print_place("block", inspection->block, inspection->place);
 	}
 	if (decision->action == GATE_NEED_LOOKUP) {
-		char memory[TEXT_MAX];
-		struct text labels = text_over(memory, sizeof(memory));
-		scope_add(decision->scope, &labels);
-		printf("scope: only if %s '%s' has the labels %.*s\n",
-		        scope_kind_name(decision->object.kind),
-		        text_show(decision->object.reference).text, SLICE_FMT(text_slice(&labels)));
+		print_question(decision);
 	}
 }
 

@@ -337,6 +337,7 @@ static void look_inside(const struct inspection *inspection, const struct gate_q
 	looking.findings->block = inspection->block;
 	looking.findings->place = inspection->place;
 	looking.findings->view = inspection->scope == NULL ? NULL : &looking.view;
+	looking.findings->engine = &looking.view;
 	if (inspection->scope != NULL && !enter_scope(&looking)) {
 		return;
 	}

@@ -9,6 +9,7 @@ void findings_begin(struct findings *findings, const struct constraints *constra
 	findings->constraints = constraints;
 	findings->block = "";
 	findings->view = NULL;
+	findings->engine = NULL;
 	findings->count = 0;
 	if (constraints != NULL) {
 		findings->block = inspect_block_name(constraints->block);

@@ -114,6 +114,8 @@ struct findings {
 	const char *block;       /* its name in the file; "scope", where no block holds */
 	struct place place;      /* of it */
 	struct scope_view *view; /* of the objects that the request names; NULL: no scope counts */
+	/* What the Engine may be asked, though no scope counts; NULL: nobody can ask it. */
+	struct scope_view *engine;
 	unsigned count;
 	struct finding list[INSPECT_FINDINGS_MAX];
 };

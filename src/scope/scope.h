@@ -116,16 +116,16 @@ struct scope_answers {
 		enum scope_kind owner; /* NOTHING: `answer` holds; else that of the owner does */
 		unsigned reference_len;
 		unsigned id_len;
-		unsigned owner_len;
+		unsigned other_len;
 		char reference[SCOPE_REFERENCE_MAX];
 		char id[SCOPE_ID_MAX];
-		char owner_id[SCOPE_ID_MAX];
+		char other[SCOPE_ID_MAX]; /* the owner's id; of a network its name */
 	} list[SCOPE_ANSWERS_MAX];
 };
 
 /* The objects of one request, on their way through the checks. */
 struct scope_view {
-	const struct scope *scope;
+	const struct scope *scope;               /* NULL: every object is the client's own */
 	bool observes;                           /* nothing is made or changed for its sake */
 	const struct scope_operation *operation; /* of the request */
 	const struct scope_answers *answers;     /* NULL: none yet */
@@ -140,10 +140,13 @@ struct scope_view {
  */
 enum scope_answer scope_look(
         struct scope_view *view, struct scope_object object, struct slice *ret_id);
-/* The same, without setting `absent`. */
+/* The same of a network, which the Engine finds by its id: its name, too. */
+enum scope_answer scope_look_for_network(struct scope_view *view, struct slice reference,
+        struct slice *ret_id, struct slice *ret_name);
+/* The same as scope_look(), without setting `absent`. */
 enum scope_answer scope_look_for_name(struct scope_view *view, struct scope_object object);
 
-/* Whether an object has the labels of the scope. `labels`: an object; NULL: it has none. */
+/* Whether an object has the labels of the scope, if there is one. `labels`: NULL: it has none. */
 bool scope_has_labels(const struct scope *scope, const struct json_node *labels);
 
 /* Append the words of the Engine's 404: "No such container: web". */

@@ -432,3 +432,63 @@ def test_explain_says_what_is_left(tmp_path: Path) -> None:
     shown = run_binary("explain", "-c", str(path), "GET /system/df").stdout
     assert "\nnarrows: the response shows images, and only those other objects that have team=ci\n" in shown
     assert "narrows" not in run_binary("explain", "-c", str(path), "GET /containers/json").stdout
+
+
+# Networks of services, which have names in the policy and ids in the body
+
+SERVICE = FILE.replace("    scope: {{labels: {{team: ci}}}}\n", "    create: {{networks: [shop, 'front-*']}}\n")
+
+
+@pytest.mark.parametrize(
+    ("target", "known", "status"),
+    [
+        ("0123abcd", {"Id": ID, "Name": "shop"}, 201),
+        ("0123abcd", {"Id": ID, "Name": "front-1"}, 201),
+        ("backend", {"Id": ID, "Name": "shop"}, 201),  # a beginning of an id has such bytes
+        ("0123abcd", {"Id": ID, "Name": "bank"}, 403),
+        ("0123abcd", {"Id": ID, "Name": "host"}, 403),
+        ("0123abcd", {"Id": ID}, 403),
+        ("0123abcd", {"Id": ID, "Name": ["shop"]}, 403),
+        ("0123abcd", None, 403),
+        ("0123abcd", {"Id": "../x", "Name": "shop"}, 502),
+    ],
+)
+def test_a_network_of_a_service_is_known_by_its_name(
+    start: Start, own_engine: Engine, tmp_path: Path, target: str, known: dict | None, status: int
+) -> None:
+    os.chmod(tmp_path, 0o755)
+    port = free_port()
+    path = tmp_path / "a.yaml"
+    path.write_text(SERVICE.format(port=port))
+    task = {"ContainerSpec": {"Image": "busybox"}, "Networks": [{"Target": target}]}
+    body = json.dumps({"Name": "web", "TaskTemplate": task}).encode()
+    with start("-c", str(path), port=port).connect() as client:
+        client.post("/services/create", body, ["Content-Type: application/json"])
+        asked = own_engine.request()
+        assert asked.line == f"GET /networks/{target} HTTP/1.1"
+        asked.respond(404 if known is None else 200, json.dumps(known or {"message": "no"}).encode())
+        if status == 201:
+            request = own_engine.request()
+            sent = json.loads(request.body)
+            assert sent["TaskTemplate"]["Networks"] == [{"Target": ID}]
+            request.respond(201, b'{"ID":"s"}')
+        assert client.response().status == status
+
+
+def test_a_network_that_is_listed_is_not_asked_for(start: Start, own_engine: Engine, tmp_path: Path) -> None:
+    os.chmod(tmp_path, 0o755)
+    port = free_port()
+    path = tmp_path / "a.yaml"
+    path.write_text(SERVICE.format(port=port))
+    task = {"ContainerSpec": {"Image": "busybox"}, "Networks": [{"Target": "shop"}, {"Target": "front-1"}]}
+    body = json.dumps({"Name": "web", "TaskTemplate": task}).encode()
+    with start("-c", str(path), port=port).connect() as client:
+        client.post("/services/create", body, ["Content-Type: application/json"])
+        request = own_engine.request()
+        assert json.loads(request.body)["TaskTemplate"] == task
+        request.respond(201, b'{"ID":"s"}')
+        assert client.response().status == 201
+    shown = run_binary("explain", "-c", str(path), "--body", "-", "POST /services/create", given=json.dumps(
+        {"Name": "web", "TaskTemplate": {"ContainerSpec": {"Image": "a"}, "Networks": [{"Target": "0123abcd"}]}}
+    )).stdout
+    assert "\nblock: only if it allows the name that network '0123abcd' has\n" in shown
