@@ -145,6 +145,8 @@ static void values_are_hidden(void **state)
 	                "\"HostConfig\":{\"Binds\":[\"redacted\"]},\"GraphDriver\":{\"Data\":{"
 	                "\"A\":"
 	                "\"redacted\"},\"Name\":\"o\"},\"Data\":\"x\"}"},
+	        {"mounts", "system.info", "{\"Containerd\":{\"Address\":\"/s\",\"Namespaces\":{}}}",
+	                "{\"Containerd\":{\"Address\":\"redacted\",\"Namespaces\":{}}}"},
 	        {"mounts", "volume.inspect", "{\"Options\":{\"device\":\"/s\",\"o\":\"bind\"}}",
 	                "{\"Options\":{\"device\":\"redacted\",\"o\":\"bind\"}}"},
 	        {"mounts", "libpod.container.mounts", "{\"abc\":\"/s\"}", "{\"abc\":\"redacted\"}"},
