@@ -11,11 +11,6 @@ void text_add_char(struct text *text, char c)
 	text_add(text, (struct slice){&c, 1});
 }
 
-void text_add_u64(struct text *text, uint64_t value)
-{
-	text_add_padded(text, value, 1);
-}
-
 static unsigned digits_of(uint64_t value)
 {
 	unsigned digits = 1;
@@ -26,16 +21,9 @@ static unsigned digits_of(uint64_t value)
 	return digits;
 }
 
-void text_add_padded(struct text *text, uint64_t value, unsigned digits)
+void text_add_u64(struct text *text, uint64_t value)
 {
-	const unsigned needed = digits_of(value);
-	const unsigned len = needed > digits ? needed : digits;
-	char *at = text_take(text, len);
-
-	for (unsigned i = len; at != NULL && i > 0; i--) {
-		at[i - 1] = (char)('0' + value % 10);
-		value /= 10;
-	}
+	text_add_digits(text, value, digits_of(value));
 }
 
 static void add_json_byte(struct text *text, unsigned char c)

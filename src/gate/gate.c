@@ -242,6 +242,9 @@ static bool enter_scope(struct looking *looking)
 	if (in_path && !docker_replace_name(request, id)) {
 		return refuse_operation(looking, "the path is too long");
 	}
+	if (scope_narrows_answer(scoping) && !looking->view.observes) {
+		looking->decision->narrows = looking->inspection->scope;
+	}
 	return !scope_rewrites_query(scoping) || rewrite_query(looking, id);
 }
 
@@ -341,6 +344,7 @@ static void look_inside(const struct gate_config *config, const struct inspectio
 	looking.findings->block = inspection->block;
 	looking.findings->place = inspection->place;
 	looking.findings->view = inspection->scope == NULL ? NULL : &looking.view;
+	looking.findings->engine = &looking.view;
 	if (inspection->scope != NULL && !enter_scope(&looking)) {
 		return;
 	}

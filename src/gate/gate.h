@@ -87,6 +87,7 @@ struct gate_decision {
 	const struct scope *scope;            /* of the policy; NULL: none */
 	struct scope_object object;           /* of NEED_LOOKUP, and of NOT_FOUND */
 	const struct redaction *redaction;    /* what is hidden in the response; NULL: nothing */
+	const struct scope *narrows;          /* objects that the response keeps; NULL: all */
 	bool top_as_usual; /* the response lists processes as redactor_begin() says */
 	struct slice body; /* what is sent in place of the body; ptr NULL: what was received */
 };

@@ -10,6 +10,7 @@ void findings_begin(struct findings *findings, const struct constraints *constra
 	findings->block = "";
 	findings->view = NULL;
 	findings->paths = NULL;
+	findings->engine = NULL;
 	findings->count = 0;
 	if (constraints != NULL) {
 		findings->block = inspect_block_name(constraints->block);

@@ -124,6 +124,8 @@ struct findings {
 	struct scope_view *view; /* of the objects that the request names; NULL: no scope counts */
 	/* Paths of the host that the body names; NULL: the host's files are not seen. */
 	struct inspect_paths *paths;
+	/* What the Engine may be asked, though no scope counts; NULL: nobody can ask it. */
+	struct scope_view *engine;
 	unsigned count;
 	struct finding list[INSPECT_FINDINGS_MAX];
 };

@@ -23,10 +23,15 @@ const struct scope_operation *scope_operation_of(unsigned id)
 	return NULL;
 }
 
+static bool has_filter(const struct scope_operation *operation)
+{
+	return operation->narrowed[0] != '\0' && !scope_narrows_answer(operation);
+}
+
 /* The parameter that is written anew; empty: none. */
 static const char *target_of(const struct scope_operation *operation)
 {
-	if (operation->narrowed[0] != '\0') {
+	if (has_filter(operation)) {
 		return "filters";
 	}
 	return operation->stamped[0] == '?' ? operation->stamped + 1 : operation->where;
@@ -320,7 +325,7 @@ static const struct scope *labels_of(
 static const char *transform(const struct scope *scope, const struct scope_operation *operation,
         struct slice value, struct slice id, struct scope_memory *memory)
 {
-	if (operation->narrowed[0] != '\0') {
+	if (has_filter(operation)) {
 		return narrow(scope, operation->narrowed, value, memory);
 	}
 	if (operation->stamped[0] == '?') {

@@ -78,6 +78,7 @@ static void note_operation(struct exchange *exchange, const struct gate_decision
 	exchange->record.operation = docker_operation_name(decision->request->id);
 	exchange->traits = endpoint == NULL ? 0 : endpoint->traits;
 	exchange->redaction = decision->redaction;
+	exchange->narrows = decision->narrows;
 	exchange->top_as_usual = decision->top_as_usual;
 	exchange->safe = exchange->safe && (exchange->traits & DOCKER_WRITE) == 0;
 	exchange->upgrade = (exchange->traits & DOCKER_HIJACK) != 0 &&

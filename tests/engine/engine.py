@@ -13,6 +13,7 @@ import signal
 import subprocess
 import tarfile
 import time
+from functools import cached_property
 from pathlib import Path
 
 import wire
@@ -23,8 +24,18 @@ STOP_SECONDS = 60
 BUSYBOX = Path("/bin/busybox")
 IMAGE = "busybox:latest"
 
+# The Engine under the program under test: the machine's, or another one.
+DOCKERD = os.environ.get("DSP_DOCKERD") or "dockerd"
+
 # First process of the namespaces: brings up loopback, then becomes the Engine.
-BOOT = 'busybox ip link set lo up && exec dockerd "$@"'
+BOOT = 'busybox ip link set lo up && exec "$0" "$@"'
+
+
+def environment() -> dict[str, str]:
+    """That of dockerd, which finds containerd, runc and the others in PATH: beside itself, if it is not
+    the machine's."""
+    folder = os.path.dirname(DOCKERD)
+    return {**os.environ, "PATH": ":".join(filter(None, [folder, os.environ["PATH"]]))}
 
 
 def busybox_root_filesystem() -> bytes:
@@ -70,7 +81,7 @@ class Engine:
         command = [
             "setpriv", "--pdeathsig", "KILL",  # a test run that is killed leaves no Engine behind
             "unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc",
-            "tini", "--", "sh", "-c", BOOT, "dockerd",
+            "tini", "--", "sh", "-c", BOOT, DOCKERD,
             "--data-root", self.folder / "data",
             "--exec-root", self.folder / "exec",
             "--pidfile", self.folder / "pid",
@@ -80,7 +91,8 @@ class Engine:
         ]
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+                command, env=environment(), stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                start_new_session=True,
             )
         deadline = time.monotonic() + START_SECONDS
         while not self.responds():
@@ -94,6 +106,12 @@ class Engine:
             return self.get("/_ping").status == 200
         except (OSError, wire.Closed):
             return False
+
+    @cached_property
+    def api(self) -> tuple[int, int]:
+        """The newest version of the API that it serves: (1, 41) in Engine 20.10, (1, 51) in 28.5."""
+        major, minor = self.get("/version").json()["ApiVersion"].split(".")
+        return int(major), int(minor)
 
     def get(self, target: str) -> wire.Response:
         """Ask the Engine itself, past the program under test."""

@@ -8,6 +8,7 @@ import wire
 
 UPGRADE = {"Connection": "Upgrade", "Upgrade": "tcp"}
 RAW_STREAM = "application/vnd.docker.raw-stream"
+FRAMES = "application/vnd.docker.multiplexed-stream"
 ECHO = "while read -r word; do echo got $word; echo err $word >&2; done; echo end; exit 5"
 
 
@@ -48,8 +49,9 @@ def test_missing_container(cli, same):
 
 
 @pytest.mark.parametrize("headers", [{}, UPGRADE], ids=["plain-200", "upgrade-101"])
-def test_dialogue_and_half_close(same, containers, headers):
-    """Both forms of attach carry bytes both ways, and the output that follows the end of input."""
+def test_dialogue_and_half_close(same, engine, containers, headers):
+    """Both forms of attach carry bytes both ways, and the output that follows the end of input. From
+    API 1.42 on, a client that upgrades is told that the streams come in frames."""
 
     def act(target) -> tuple:
         container = containers.shell(ECHO, stdin=True)
@@ -64,7 +66,8 @@ def test_dialogue_and_half_close(same, containers, headers):
 
     head, first, rest = same(act)
     assert head[1] == (101 if headers else 200)
-    assert ("content-type", RAW_STREAM) in head[3]
+    kind = FRAMES if headers and engine.api >= (1, 42) else RAW_STREAM
+    assert ("content-type", kind) in head[3]
     assert first == {1: b"got one\n", 2: b"err one\n"}
     assert rest == {1: b"end\n"}
 

@@ -110,14 +110,32 @@ TARGETS = [
 
 @pytest.mark.parametrize("target", TARGETS)
 def test_no_answer_holds_a_secret(engine: Engine, redacting: program.Proxy, made: dict, target: str) -> None:
-    """What the Engine shows, the proxy hides; all else is the same."""
+    """What the Engine shows, the proxy hides; all else is the same. Engines from 25 on (API 1.44) serve
+    nothing below 1.24."""
     path = target.format(**made, now=int(time.time()) + 1)
     shown = engine.get(path)
     hidden = redacting.get(path)
+    if path.startswith("/v1.19/") and engine.api >= (1, 44):
+        assert shown.status == hidden.status == 400
+        return
     assert shown.status == hidden.status == 200, (shown, hidden)
     assert WORD in shown.body or b"aHVzaC1" in shown.body, "the test proves nothing"
     assert WORD not in hidden.body and b"aHVzaC1" not in hidden.body, hidden.body
     assert b"redacted" in hidden.body
+
+
+@pytest.mark.parametrize("target", [
+    "/info", "/volumes", "/images/kept/json", "/containers/{container}/json",
+])
+def test_no_answer_shows_where_the_engine_keeps_its_files(
+    engine: Engine, redacting: program.Proxy, made: dict, target: str
+) -> None:
+    """Its folders and sockets on the host, of which newer Engines name more."""
+    path, folder = target.format(**made), str(engine.folder).encode()
+    shown, hidden = engine.get(path), redacting.get(path)
+    assert shown.status == hidden.status == 200, (shown, hidden)
+    assert folder in shown.body, "the test proves nothing"
+    assert folder not in hidden.body, hidden.body
 
 
 @pytest.mark.parametrize("path", ["/swarm", "/info", "/nodes"])

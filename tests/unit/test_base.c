@@ -109,7 +109,7 @@ static void text_spells_numbers_and_json(void **state)
 	text_add_char(&text, ' ');
 	text_add_u64(&text, UINT64_MAX);
 	text_add_char(&text, ' ');
-	text_add_padded(&text, 7, 3);
+	text_add_digits(&text, 7, 3);
 	text_add_format(&text, " %s-%d", "x", -1);
 	assert_slice("numbers", text_slice(&text), SLICE("0 18446744073709551615 007 x--1"));
 

@@ -426,6 +426,7 @@ static void a_block_says_what_it_leaves_root(void **state)
 	                "create.bind_sources", /* a link in place of the cache */
 	                "create.bind_sources (by a later link)"},
 	        {"{bind_sources: [/srv/ci, /srv/cache], bind_below: false}", ""},
+	        {"{bind_sources: [/srv/ci, /srv/ci/, /srv/ci], bind_below: false}", ""},
 	        {"{bind_sources: [/], bind_below: false}", "create.bind_sources"},
 	        {"{bind_sources: [/etc/cron.d], bind_below: false}", "create.bind_sources"},
 	        {"{bind_sources: [/run/docker.sock], bind_below: false}", "create.bind_sources"},
@@ -499,7 +500,8 @@ static void what_is_wrong_with_a_block_is_named(void **state)
 	                "p.yaml:1: 'ulimits' is a map, such as {nofile: 1024}; found '5'"},
 	        {"{require: {disk: 5}}", "p.yaml:1: unknown key 'disk' in 'require'; there are "
 	                                 "memory, cpus, pids, ulimits"},
-	        {"[a]", "p.yaml:1: expected a 'create' block, which is a map; found a list"},
+	        {"[a]", "p.yaml:1: expected a 'create' block, which is a map, such as {images: "
+	                "...}; found a list"},
 	};
 	const struct constraints *constraints = NULL;
 

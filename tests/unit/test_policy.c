@@ -1177,8 +1177,8 @@ static void a_block_that_is_lifted_does_not_hold(void **state)
 	expect_refused("extends: [lifted-base, lifting]",
 	        "test.yaml:1: 'lifted-base' and 'lifting' both have a 'create' block: write one in "
 	        "a policy that extends them");
-	expect_refused("create: none",
-	        "test.yaml:1: expected a 'create' block, which is a map; found 'none'");
+	expect_refused("create: none", "test.yaml:1: expected a 'create' block, which is a map, "
+	                               "such as {images: ...}; found 'none'");
 }
 
 static void a_block_says_which_operations_it_covers(void **state)

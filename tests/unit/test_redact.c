@@ -145,6 +145,8 @@ static void values_are_hidden(void **state)
 	                "\"HostConfig\":{\"Binds\":[\"redacted\"]},\"GraphDriver\":{\"Data\":{"
 	                "\"A\":"
 	                "\"redacted\"},\"Name\":\"o\"},\"Data\":\"x\"}"},
+	        {"mounts", "system.info", "{\"Containerd\":{\"Address\":\"/s\",\"Namespaces\":{}}}",
+	                "{\"Containerd\":{\"Address\":\"redacted\",\"Namespaces\":{}}}"},
 	        {"mounts", "volume.inspect", "{\"Options\":{\"device\":\"/s\",\"o\":\"bind\"}}",
 	                "{\"Options\":{\"device\":\"redacted\",\"o\":\"bind\"}}"},
 	        {"mounts", "libpod.container.mounts", "{\"abc\":\"/s\"}", "{\"abc\":\"redacted\"}"},
@@ -282,6 +284,7 @@ static void words_are_read(void **state)
 	assert_int_equal(redact_wish(&wishes, SLICE("env")), 0);
 	assert_int_equal(redact_wish(&wishes, SLICE("labels")), -EINVAL);
 	assert_int_equal(redact_wish(&wishes, SLICE("labels:")), -EINVAL);
+	assert_int_equal(redact_wish(&wishes, SLICE("labels:!a")), -EINVAL);
 	assert_int_equal(redact_wish(&wishes, SLICE("Env")), -EINVAL);
 	assert_int_equal(redact_wish(&more, SLICE("labels:a")), 0);
 	assert_int_equal(redact_wish(&more, SLICE("labels:b*")), 0);
