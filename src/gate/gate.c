@@ -309,11 +309,11 @@ static void inspect(struct looking *looking)
 		decision->action = GATE_NEED_BODY;
 		return;
 	}
-	const struct inspect_paths *paths = &question->memory->paths;
-	looking->findings->paths = looking->sees_host ? &question->memory->paths : NULL;
+	struct inspect_paths *paths = looking->sees_host ? &question->memory->paths : NULL;
+	looking->findings->paths = paths;
 	decision->body = inspect_body(
 	        operation, decision->request, question->body, question->memory, looking->findings);
-	if (paths->answered < paths->count) {
+	if (paths != NULL && paths->answered < paths->count) {
 		decision->action = GATE_NEED_PATHS;
 	} else if (looking->findings->count > 0) {
 		deny(decision, looking->findings);

@@ -186,7 +186,8 @@ void findings_add_denial(const struct findings *findings, enum findings_reader r
 /* A path of the host that a body names and a block allows as text. */
 struct inspect_path {
 	struct slice path;
-	struct slice resolved; /* where it leads: the same without symbolic links */
+	struct slice resolved; /* where it leads: the same without symbolic links; with a problem,
+	                          as far as it was walked */
 	size_t there;          /* bytes of `resolved` that are there */
 	const char *problem;   /* a literal: it could not be resolved; NULL: it was */
 };

@@ -101,7 +101,11 @@ static const char *resolved_problem(
 	const struct slice there = {host->resolved.ptr, host->there};
 
 	if (host->problem != NULL) {
-		return host->problem;
+		/* What there is elsewhere, where a link leads, is nothing for the client. */
+		return path_is_below(host->path, host->resolved) ||
+		                       is_allowed(walk, row, host->resolved)
+		               ? host->problem
+		               : inspect_leads_out;
 	}
 	if (!is_allowed(walk, row, host->resolved) || !json_is_utf8(host->resolved)) {
 		return inspect_leads_out;

@@ -217,6 +217,25 @@ static void the_kernel_agrees(void **state)
 	assert_in_range(compared, 40, 400);
 }
 
+/* What inspect/ needs, so that it does not tell of files elsewhere. */
+static void a_problem_says_how_far_the_path_led(void **state)
+{
+	static const char *const cases[][2] = {
+	        {"/srv/work/sub/file/x", "/srv/work/sub/file"},
+	        {"/srv/work/loop/x", "/srv/work"},
+	        {"/srv/work/far/passwd/x", "/etc/passwd"},
+	        {"/srv/work/far/passwd/x/y/", "/etc/passwd"},
+	};
+
+	(void)state;
+	for (unsigned i = 0; i < ARRAY_LEN(cases); i++) {
+		struct text resolved = text_over(memory, sizeof(memory));
+		size_t there = 0;
+		assert_non_null(hostfs_resolve(root, slice_of(cases[i][0]), &resolved, &there));
+		assert_slice(cases[i][0], text_slice(&resolved), slice_of(cases[i][1]));
+	}
+}
+
 static void links_of_proc_are_refused(void **state)
 {
 	static const char *const paths[] = {"/proc/self/root", "/proc/self", "/proc/self/cwd/x",
@@ -352,6 +371,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(a_path_leads_where_its_links_do),
 	        cmocka_unit_test(the_kernel_agrees),
+	        cmocka_unit_test(a_problem_says_how_far_the_path_led),
 	        cmocka_unit_test(links_of_proc_are_refused),
 	        cmocka_unit_test(as_many_links_as_linux_follows),
 	        cmocka_unit_test(lengths_have_an_end),
