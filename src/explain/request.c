@@ -3,6 +3,7 @@
 
 #include "base/file.h"
 #include "gate/gate.h"
+#include "hostfs/hostfs.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -68,6 +69,7 @@ static struct gate_decision ask(
 	const struct gate_config gate = {
 	        .policy = policy,
 	        .browsers = config->listeners[listener].browsers,
+	        .sees_host = config->host_root != NULL,
 	        .max_head = config->max_head,
 	};
 	const union address nobody = {.any = {.sa_family = AF_UNSPEC}};
@@ -81,6 +83,12 @@ static struct gate_decision ask(
 	        .memory = question->memory,
 	};
 
+	inspect_paths_begin(&question->memory->paths);
+	const struct gate_decision decision = gate_decide(&gate, &asked, &question->scratch);
+	if (decision.action != GATE_NEED_PATHS) {
+		return decision;
+	}
+	hostfs_answer(config->host_root_fd, &question->memory->paths);
 	return gate_decide(&gate, &asked, &question->scratch);
 }
 

@@ -2,6 +2,7 @@
 #include "session/state.h"
 
 #include "base/clock.h"
+#include "hostfs/hostfs.h"
 #include "learn/learn.h"
 
 #include <errno.h>
@@ -326,7 +327,12 @@ static enum next ask_with_memory(struct session *session)
 	if (memory == NULL) {
 		return session_starve(session);
 	}
-	const struct gate_decision decision = ask(session, memory);
+	inspect_paths_begin(&memory->paths);
+	struct gate_decision decision = ask(session, memory);
+	if (decision.action == GATE_NEED_PATHS) {
+		hostfs_answer(session_snapshot(session)->host_root, &memory->paths);
+		decision = ask(session, memory);
+	}
 	const enum next next = follow(session, &decision);
 	pool_give(pool, memory);
 	return next;

@@ -319,7 +319,7 @@ static void mistakes_name_file_line_and_remedy(void **state)
 	                ":1: unknown key 'polices' in the configuration; did you mean 'policies'?"},
 	        {"metrics: {}\n",
 	                ":1: unknown key 'metrics' in the configuration; there are listeners, "
-	                "upstream, policies, policy"},
+	                "upstream, policies, policy, host_root"},
 	        {"clients: []\n",
 	                ":1: 'clients' in the configuration is not supported by this version"},
 	        {"policy: [a]\n", ":1: 'policy' is the name of a policy or preset; found a list"},

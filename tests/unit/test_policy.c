@@ -1207,12 +1207,12 @@ static void a_block_says_which_operations_it_covers(void **state)
 		}
 	}
 	assert_in_range(constrained, 16, 20); /* some have two methods */
-	policy_add_root(policy, 3, &text);
+	policy_add_root(policy, 3, false, &text);
 	assert_slice("first", text_slice(&text),
 	        SLICE("image.build, container.create, container.start_with_config and 28 more, "
 	              "unknown"));
 	text.len = 0;
-	policy_add_root(compiled("harmless", "rules: [{allow: [system.ping]}]"), 3, &text);
+	policy_add_root(compiled("harmless", "rules: [{allow: [system.ping]}]"), 3, false, &text);
 	assert_int_equal(text.len, 0);
 }
 
