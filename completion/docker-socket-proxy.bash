@@ -34,12 +34,16 @@ _docker_socket_proxy() {
 	--log-format)
 		words='text json'
 		;;
+	--host-root)
+		mapfile -t COMPREPLY < <(compgen -d -- "$current")
+		return
+		;;
 	--allow | --workspace | --port | --workers | --max-connections | --max-head | --head-timeout | --shutdown-grace)
 		words=
 		;;
 	*)
-		words='--config --policy --allow --workspace --listen --port --upstream --workers --max-connections --max-head
-			--head-timeout --shutdown-grace --log-level --log-format --help --version'
+		words='--config --policy --allow --workspace --host-root --listen --port --upstream --workers --max-connections
+			--max-head --head-timeout --shutdown-grace --log-level --log-format --help --version'
 		if [[ ${COMP_WORDS[1]} == convert && $COMP_CWORD -gt 1 ]]; then
 			mapfile -t COMPREPLY < <(compgen -W '--from --service' -- "$current"; compgen -f -- "$current")
 			return

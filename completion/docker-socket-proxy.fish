@@ -37,6 +37,8 @@ complete -c docker-socket-proxy -l policy -x -a "$policies" -d "Policy of the cl
 complete -c docker-socket-proxy -l allow -x -d "Operations to allow in addition"
 complete -c docker-socket-proxy -l workspace -x -a "(__fish_complete_directories)" \
     -d "What containers may mount of the host"
+complete -c docker-socket-proxy -l host-root -x -a "(__fish_complete_directories)" \
+    -d "Folder in which the proxy sees the host's files"
 complete -c docker-socket-proxy -l workers -x -d "Worker threads"
 complete -c docker-socket-proxy -l max-connections -x \
     -d "Maximum number of open client connections"

@@ -32,27 +32,13 @@ void audit_done(struct audit *audit)
 	(void)log_flush();
 }
 
-/* Formatting a date costs as much as parsing a request, so it is done once a second. */
-static void add_time(struct audit *audit, struct text *line)
-{
-	const int64_t now_ns = clock_realtime_ns();
-
-	if (now_ns / NS_PER_S != audit->second) {
-		struct text stamp = text_over(audit->stamp, sizeof(audit->stamp));
-		clock_add_timestamp(&stamp, now_ns);
-		audit->second = now_ns / NS_PER_S;
-	}
-	text_add(line, (struct slice){audit->stamp, sizeof("2026-01-31T12:34:56.") - 1});
-	text_add_padded(line, (uint64_t)(now_ns % NS_PER_S / NS_PER_MS), 3);
-}
-
 static void add_ms(struct text *line, int64_t duration_ns)
 {
 	const uint64_t us = duration_ns > 0 ? (uint64_t)duration_ns / 1000 : 0;
 
 	text_add_u64(line, us / 1000);
 	text_add(line, SLICE("."));
-	text_add_padded(line, us % 1000, 3);
+	text_add_digits(line, us % 1000, 3);
 }
 
 /* What stands in front of a value, padded so that copying it needs no loop. */
@@ -66,13 +52,12 @@ struct label {
 	}
 
 struct line_labels {
-	struct label start, level, method, path, status, bytes, ms, client, operation, name, image,
-	        policy, observed, rule, reason, reason_end, outcome, end;
+	struct label method, path, status, bytes, ms, client, operation, name, image, policy,
+	        observed, rule, reason, reason_end, outcome, end;
 };
 
 /* People have the reason, and the line of a denial. */
 static const struct line_labels text_labels = {
-        .level = LABEL("Z info "),
         .method = LABEL("method="),
         .path = LABEL(" path="),
         .status = LABEL(" status="),
@@ -90,9 +75,7 @@ static const struct line_labels text_labels = {
 };
 
 static const struct line_labels json_labels = {
-        .start = LABEL("{\"time\":\""),
-        .level = LABEL("Z\",\"level\":\"info\",\"message\":\"request\","),
-        .method = LABEL("\"method\":\""),
+        .method = LABEL("\"message\":\"request\",\"method\":\""),
         .path = LABEL("\",\"path\":\""),
         .status = LABEL("\",\"status\":"),
         .bytes = LABEL(",\"bytes\":"),
@@ -125,6 +108,25 @@ static void add_word(struct text *line, const struct label *label, struct slice 
 		add_label(line, label);
 		text_add(line, word);
 	}
+}
+
+/* Formatting a date costs as much as parsing a request, so what stands in front of the method is
+ * made once a second; of each line are the milliseconds. */
+static void add_start(struct audit *audit, const struct line_labels *labels, struct text *line)
+{
+	const int64_t now_ns = clock_realtime_ns();
+
+	if (now_ns / NS_PER_S != audit->second) {
+		struct text start = text_over(audit->start, sizeof(audit->start));
+		log_begin(&start, LOG_INFO, now_ns);
+		add_label(&start, &labels->method);
+		audit->start_len = start.len;
+		audit->fraction = strchr(audit->start, '.') + 1;
+		audit->second = now_ns / NS_PER_S;
+	}
+	struct text fraction = text_over(audit->fraction, 3);
+	text_add_digits(&fraction, (uint64_t)(now_ns % NS_PER_S / NS_PER_MS), 3);
+	text_add(line, (struct slice){audit->start, audit->start_len});
 }
 
 static struct slice word_of(const char *word)
@@ -183,10 +185,7 @@ static void add_line(void *context, struct text *line)
 	const struct audit_record *record = what->record;
 	const struct line_labels *labels = log_form() == LOG_JSON ? &json_labels : &text_labels;
 
-	add_label(line, &labels->start);
-	add_time(what->audit, line);
-	add_label(line, &labels->level);
-	add_label(line, &labels->method);
+	add_start(what->audit, labels, line);
 	text_add(line, (struct slice){record->method, record->method_len});
 	add_label(line, &labels->path);
 	text_add_json(line, (struct slice){record->path, record->path_len});

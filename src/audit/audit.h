@@ -46,8 +46,10 @@ struct audit {
 	struct loop *loop;
 	struct timer_queue queue;
 	struct timer timer;
-	int64_t second; /* of the cached time stamp */
-	char stamp[32]; /* up to the milliseconds */
+	int64_t second; /* in which `start` was made */
+	size_t start_len;
+	char *fraction;  /* the milliseconds in `start` */
+	char start[128]; /* of a line, up to its method; the label behind it takes 48 bytes */
 };
 
 void audit_init(struct audit *audit, struct loop *loop);

@@ -29,18 +29,18 @@ void clock_add_timestamp(struct text *text, int64_t realtime_ns)
 	if (gmtime_r(&seconds, &utc) == NULL) {
 		return;
 	}
-	text_add_padded(text, (uint64_t)utc.tm_year + 1900, 4);
+	text_add_digits(text, (uint64_t)utc.tm_year + 1900, 4);
 	text_add_char(text, '-');
-	text_add_padded(text, (uint64_t)utc.tm_mon + 1, 2);
+	text_add_digits(text, (uint64_t)utc.tm_mon + 1, 2);
 	text_add_char(text, '-');
-	text_add_padded(text, (uint64_t)utc.tm_mday, 2);
+	text_add_digits(text, (uint64_t)utc.tm_mday, 2);
 	text_add_char(text, 'T');
-	text_add_padded(text, (uint64_t)utc.tm_hour, 2);
+	text_add_digits(text, (uint64_t)utc.tm_hour, 2);
 	text_add_char(text, ':');
-	text_add_padded(text, (uint64_t)utc.tm_min, 2);
+	text_add_digits(text, (uint64_t)utc.tm_min, 2);
 	text_add_char(text, ':');
-	text_add_padded(text, (uint64_t)utc.tm_sec, 2);
+	text_add_digits(text, (uint64_t)utc.tm_sec, 2);
 	text_add_char(text, '.');
-	text_add_padded(text, (uint64_t)(realtime_ns % NS_PER_S / NS_PER_MS), 3);
+	text_add_digits(text, (uint64_t)(realtime_ns % NS_PER_S / NS_PER_MS), 3);
 	text_add_char(text, 'Z');
 }

@@ -26,11 +26,6 @@ bool slice_equal_nocase(struct slice a, struct slice b)
 	return true;
 }
 
-bool slice_starts_with(struct slice s, struct slice prefix)
-{
-	return s.len >= prefix.len && memcmp(s.ptr, prefix.ptr, prefix.len) == 0;
-}
-
 bool slice_starts_with_nocase(struct slice s, struct slice prefix)
 {
 	return s.len >= prefix.len && slice_equal_nocase((struct slice){s.ptr, prefix.len}, prefix);

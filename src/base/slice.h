@@ -50,13 +50,17 @@ static inline bool slice_equal(struct slice a, struct slice b)
 	return a.len == b.len && memcmp(a.ptr, b.ptr, a.len) == 0;
 }
 
+static inline bool slice_starts_with(struct slice s, struct slice prefix)
+{
+	return s.len >= prefix.len && memcmp(s.ptr, prefix.ptr, prefix.len) == 0;
+}
+
 /* Whether all bytes are below 0x80. */
 bool slice_is_ascii(struct slice s);
 
 /* Equal, ignoring ASCII case. */
 bool slice_equal_nocase(struct slice a, struct slice b);
 
-bool slice_starts_with(struct slice s, struct slice prefix);
 bool slice_starts_with_nocase(struct slice s, struct slice prefix);
 bool slice_ends_with(struct slice s, struct slice suffix);
 /* Remove `prefix` from the front of *s. False if *s does not begin with it. */

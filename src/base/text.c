@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "base/text.h"
 
+#include "base/ascii.h"
 #include "base/bytes16.h"
 
 #include <stdarg.h>
@@ -9,11 +10,6 @@
 void text_add_char(struct text *text, char c)
 {
 	text_add(text, (struct slice){&c, 1});
-}
-
-void text_add_u64(struct text *text, uint64_t value)
-{
-	text_add_padded(text, value, 1);
 }
 
 static unsigned digits_of(uint64_t value)
@@ -26,16 +22,9 @@ static unsigned digits_of(uint64_t value)
 	return digits;
 }
 
-void text_add_padded(struct text *text, uint64_t value, unsigned digits)
+void text_add_u64(struct text *text, uint64_t value)
 {
-	const unsigned needed = digits_of(value);
-	const unsigned len = needed > digits ? needed : digits;
-	char *at = text_take(text, len);
-
-	for (unsigned i = len; at != NULL && i > 0; i--) {
-		at[i - 1] = (char)('0' + value % 10);
-		value /= 10;
-	}
+	text_add_digits(text, value, digits_of(value));
 }
 
 static void add_json_byte(struct text *text, unsigned char c)
@@ -72,6 +61,19 @@ static size_t plain_length(struct slice s)
 		len++;
 	}
 	return len;
+}
+
+void text_add_encoded(struct text *text, struct slice s, const char *also)
+{
+	for (size_t i = 0; i < s.len; i++) {
+		const char c = s.ptr[i];
+		if (ascii_is_alnum(c) ||
+		        (c != '\0' && (strchr("-._~", c) != NULL || strchr(also, c) != NULL))) {
+			text_add_char(text, c);
+		} else {
+			text_add_format(text, "%%%02X", (unsigned char)c);
+		}
+	}
 }
 
 void text_add_json(struct text *text, struct slice s)

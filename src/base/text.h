@@ -59,10 +59,23 @@ static inline size_t text_keep(char *memory, size_t cap, struct slice s)
 	return text.len;
 }
 
+/* Decimal, exactly `digits` digits: zeros in front, or only the last ones. */
+static inline void text_add_digits(struct text *text, uint64_t value, unsigned digits)
+{
+	char *at = text_take(text, digits);
+
+	for (unsigned i = digits; at != NULL && i > 0; i--) {
+		at[i - 1] = (char)('0' + value % 10);
+		value /= 10;
+	}
+}
+
 void text_add_char(struct text *text, char c);
+/* Decimal. */
 void text_add_u64(struct text *text, uint64_t value);
-/* Decimal, padded with zeros to `digits`. */
-void text_add_padded(struct text *text, uint64_t value, unsigned digits);
+/* Append `s` as RFC 3986 §2.1 encodes it: %2F. Its unreserved bytes (§2.3), and those of `also`,
+ * stay as they are. */
+void text_add_encoded(struct text *text, struct slice s, const char *also);
 /* Append `s` as the content of a JSON string (RFC 8259 §7). Quotes, backslashes and control bytes
  * are escaped. Bytes from 0x80 on become '?', because their encoding is unknown. */
 void text_add_json(struct text *text, struct slice s);

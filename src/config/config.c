@@ -6,9 +6,11 @@
 #include "inspect/inspect.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 static int read_defaults(struct reader *reader)
 {
@@ -134,6 +136,24 @@ static int check_workspace(struct reader *reader)
 	return 0;
 }
 
+static int open_host_root(struct reader *reader)
+{
+	struct config *config = reader->config;
+
+	if (config->host_root == NULL || config->verb == CONFIG_HEALTHCHECK) {
+		return 0;
+	}
+	config->host_root_fd = open(config->host_root, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (config->host_root_fd >= 0) {
+		return 0;
+	}
+	return fault_set(reader->error, config->host_root_place,
+	        "%s: '%.512s' cannot be opened: %s; give the folder in which the proxy sees the "
+	        "host's files: /host with '-v /:/host:ro,rslave', or / on the host itself",
+	        config->host_root_option, text_show(slice_of(config->host_root)).text,
+	        strerrordesc_np(errno));
+}
+
 static void warn_of_port_without_use(const struct reader *reader)
 {
 	struct config *config = reader->config;
@@ -188,7 +208,7 @@ static int complete(struct reader *reader)
 	if (config->listener_count == 0) {
 		add_default_listeners(config);
 	}
-	if (check_loop(reader) < 0 || check_workspace(reader) < 0 ||
+	if (open_host_root(reader) < 0 || check_loop(reader) < 0 || check_workspace(reader) < 0 ||
 	        config_choose_policy(reader) < 0) {
 		return -EINVAL;
 	}
@@ -213,6 +233,9 @@ int config_read(int argc, char *const argv[], struct config *ret_config, char er
 
 void config_free(struct config *config)
 {
+	if (config->host_root != NULL && config->host_root_fd >= 0) {
+		(void)close(config->host_root_fd);
+	}
 	policy_set_free(config->policies);
 	arena_free(&config->arena);
 	*config = (struct config){.verb = CONFIG_RUN};

@@ -80,6 +80,12 @@ struct config {
 	 */
 	const char *workspace;
 	const char *workspace_option;
+	/* The folder in which the proxy sees the host's files, NULL: none; a descriptor of it, or
+	 * -1; and "--host-root", "HOST_ROOT", or "host_root" with its place. */
+	const char *host_root;
+	int host_root_fd;
+	const char *host_root_option;
+	struct place host_root_place;
 	struct policy_set *policies; /* those of the file are compiled */
 	/* The section switches of the environment; they replace POLICY. */
 	struct switches switches;

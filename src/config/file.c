@@ -256,6 +256,22 @@ static int find_listener_policies(struct file_reader *file)
 	return 0;
 }
 
+/* ── host_root ───────────────────────────────────────────────────────────── */
+
+static int read_host_root(void *context, const struct yaml_node *node)
+{
+	struct file_reader *file = context;
+
+	if (yaml_expect(node, YAML_TEXT, "the folder in which the proxy sees the host's files",
+	            file->error) < 0) {
+		return -EINVAL;
+	}
+	return file->reader->config->host_root != NULL
+	               ? 0
+	               : config_set_host_root(
+	                         file->reader, "host_root", node->text.ptr, node->place);
+}
+
 /* ── The file ────────────────────────────────────────────────────────────── */
 
 static const struct yaml_key root_keys[] = {
@@ -263,6 +279,7 @@ static const struct yaml_key root_keys[] = {
         {"upstream", read_upstream},
         {"policies", read_policies},
         {"policy", read_policy},
+        {"host_root", read_host_root},
         {"clients", NULL},
 };
 

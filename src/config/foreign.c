@@ -15,6 +15,7 @@ enum matter {
 	MATTER_NONE,
 	MATTER_POLICY,  /* what clients may do */
 	MATTER_ADDRESS, /* where they connect */
+	MATTER_FILES,   /* where the host's files are seen */
 	MATTER_DEMAND,  /* something without which there is no serving */
 };
 
@@ -109,6 +110,8 @@ static enum matter matter_of(const struct config_option *option)
 	case offsetof(struct config, listeners):
 	case offsetof(struct config, loopback_only):
 		return MATTER_ADDRESS;
+	case offsetof(struct config, host_root):
+		return MATTER_FILES;
 	default:
 		return MATTER_NONE;
 	}
@@ -219,7 +222,8 @@ static const struct config_option *like_option(struct slice name)
 
 	for (unsigned i = 0; i < CONFIG_OPTION_COUNT; i++) {
 		const struct config_option *option = &config_options[i];
-		if (option->type == OPTION_BIND || matter_of(option) == MATTER_NONE) {
+		if (option->type == OPTION_BIND || matter_of(option) == MATTER_NONE ||
+		        matter_of(option) == MATTER_FILES) {
 			continue;
 		}
 		const unsigned before = nearest.least;
@@ -305,7 +309,7 @@ static bool is_settled(const struct config *config, enum matter matter)
 	if (matter == MATTER_ADDRESS) {
 		return config->listener_count > 0 || config->loopback_only;
 	}
-	return matter == MATTER_NONE;
+	return matter == MATTER_NONE || (matter == MATTER_FILES && config->host_root != NULL);
 }
 
 static bool stops(const struct config *config, const struct slip *slip)
@@ -389,6 +393,10 @@ static void add_remedy(const struct config *config, const struct slips *slips, s
 	if (open[MATTER_POLICY]) {
 		text_add_format(text, " Nothing else says what clients may do: set POLICY (open "
 		                      "allows everything), a section switch or CONFIG.");
+	}
+	if (open[MATTER_FILES]) {
+		text_add_format(text, " Nothing else says where the proxy sees the host's files: "
+		                      "set HOST_ROOT (/host), or unset it.");
 	}
 	if (open[MATTER_ADDRESS]) {
 		text_add_format(text, " Nothing else says where to listen: set LISTEN "

@@ -13,7 +13,8 @@ enum option_type {
 	OPTION_FILE,
 	OPTION_POLICY,
 	OPTION_OPERATIONS,
-	OPTION_PATHS, /* the values of these four flags are never empty */
+	OPTION_FOLDER,
+	OPTION_PATHS, /* the values of these five flags are never empty */
 	OPTION_ADDRESSES,
 	OPTION_BIND,
 	OPTION_SWITCH,
@@ -70,6 +71,9 @@ int config_read_value(struct reader *reader, const struct config_option *option,
 const char *config_engine_problem(const char *value, const char **ret_path);
 /* Read the command line: verb, options, and arguments of the verb. */
 int config_read_arguments(struct reader *reader, int argc, char *const argv[]) MUST_USE;
+/* Set config->host_root. */
+int config_set_host_root(
+        struct reader *reader, const char *name, const char *value, struct place place) MUST_USE;
 /* Add a listener, for the caller to fill. */
 int config_add_listener(struct reader *reader, const char *name, const char *address,
         struct config_listener **ret_listener) MUST_USE;

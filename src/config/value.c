@@ -168,6 +168,30 @@ static int read_paths(struct reader *reader, const struct given *given)
 	return 0;
 }
 
+/* It is opened when all settings are known. */
+int config_set_host_root(
+        struct reader *reader, const char *name, const char *value, struct place place)
+{
+	struct config *config = reader->config;
+
+	if (value[0] != '/') {
+		return fault_set(reader->error, place,
+		        "%s: '%s' is not accepted: give the absolute path of the folder in which "
+		        "the proxy sees the host's files, such as /host",
+		        name, text_show(slice_of(value)).text);
+	}
+	config->host_root = value;
+	config->host_root_fd = -1;
+	config->host_root_option = name;
+	config->host_root_place = place;
+	return 0;
+}
+
+static int read_folder(struct reader *reader, const struct given *given)
+{
+	return config_set_host_root(reader, given->name, given->value, NOWHERE);
+}
+
 /* A field value (RFC 9110 §5.5); its text never appears in a message. */
 static int read_secret(struct reader *reader, const struct given *given)
 {
@@ -321,6 +345,7 @@ int config_read_value(struct reader *reader, const struct config_option *option,
 	        [OPTION_FILE] = read_file,
 	        [OPTION_POLICY] = read_policy,
 	        [OPTION_OPERATIONS] = read_operations,
+	        [OPTION_FOLDER] = read_folder,
 	        [OPTION_PATHS] = read_paths,
 	        [OPTION_ADDRESSES] = read_listeners,
 	        [OPTION_BIND] = read_bind,

@@ -209,7 +209,7 @@ static void warn_of_versions(const struct policy *policy)
 }
 
 /* The keys of each block, and what is left without one. */
-static void print_blocks(const struct policy *policy)
+static void print_blocks(const struct policy *policy, bool sees_host)
 {
 	char memory[8192];
 	struct text text = text_over(memory, sizeof(memory));
@@ -233,7 +233,7 @@ static void print_blocks(const struct policy *policy)
 	}
 	text.len = 0;
 	text_add(&text, SLICE(" "));
-	policy_add_root(policy, UINT_MAX, &text);
+	policy_add_root(policy, UINT_MAX, sees_host, &text);
 	if (text.len > 1) {
 		print_wrapped(SLICE("(root)"), text_slice(&text));
 	}
@@ -297,7 +297,7 @@ static void print_redaction(const struct policy *policy)
 	}
 }
 
-static void print_policy(const struct policy *policy)
+static void print_policy(const struct policy *policy, bool sees_host)
 {
 	char memory[1024];
 	struct text place = text_over(memory, sizeof(memory));
@@ -315,7 +315,7 @@ static void print_policy(const struct policy *policy)
 		printf("  nothing\n");
 	}
 	print_scope(policy);
-	print_blocks(policy);
+	print_blocks(policy, sees_host);
 	print_redaction(policy);
 	if (policy_costs(policy) != NULL) {
 		print_wrapped(SLICE("(costs)"), slice_of(policy_costs(policy)));
@@ -345,7 +345,7 @@ static void print_policies(const struct config *config)
 
 	for (; policy != NULL; policy = policy_set_next(config->policies, policy)) {
 		if (is_in_use(config, policy)) {
-			print_policy(policy);
+			print_policy(policy, config->host_root != NULL);
 		}
 	}
 }
@@ -353,6 +353,9 @@ static void print_policies(const struct config *config)
 int explain_configuration(const struct config *config)
 {
 	printf("engine   unix://%s\n", config->socket_path);
+	if (config->host_root != NULL) {
+		printf("host     its files are seen in %s\n", config->host_root);
+	}
 	for (unsigned i = 0; i < config->listener_count; i++) {
 		const struct config_listener *listener = &config->listeners[i];
 		printf("listener %s, policy %s", listener->address, policy_name(listener->policy));

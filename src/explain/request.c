@@ -3,6 +3,7 @@
 
 #include "base/file.h"
 #include "gate/gate.h"
+#include "hostfs/hostfs.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -68,6 +69,7 @@ static struct gate_decision ask(
 	const struct gate_config gate = {
 	        .policy = policy,
 	        .browsers = config->listeners[listener].browsers,
+	        .sees_host = config->host_root != NULL,
 	        .max_head = config->max_head,
 	};
 	const union address nobody = {.any = {.sa_family = AF_UNSPEC}};
@@ -81,6 +83,12 @@ static struct gate_decision ask(
 	        .memory = question->memory,
 	};
 
+	inspect_paths_begin(&question->memory->paths);
+	const struct gate_decision decision = gate_decide(&gate, &asked, &question->scratch);
+	if (decision.action != GATE_NEED_PATHS) {
+		return decision;
+	}
+	hostfs_answer(config->host_root_fd, &question->memory->paths);
 	return gate_decide(&gate, &asked, &question->scratch);
 }
 
@@ -169,6 +177,20 @@ static void print_redaction(const struct gate_decision *decision)
 	}
 }
 
+/* Which objects of the lists in the response stay. */
+static void print_narrowing(const struct gate_decision *decision)
+{
+	char memory[TEXT_MAX];
+	struct text text = text_over(memory, sizeof(memory));
+
+	if (decision->narrows != NULL) {
+		scope_add(decision->narrows, &text);
+		printf("narrows: the response shows images, and only those other objects that have "
+		       "%.*s\n",
+		        SLICE_FMT(text_slice(&text)));
+	}
+}
+
 static void print_notes(const struct question *question, const struct gate_decision *decision)
 {
 	const struct slice query = decision->head->query;
@@ -179,12 +201,30 @@ static void print_notes(const struct question *question, const struct gate_decis
 		        SLICE_FMT(query));
 	}
 	if (decision->verdict.allowed) {
+		print_narrowing(decision);
 		print_redaction(decision);
 	}
 	if (question->body.ptr != NULL &&
 	        policy_inspection(decision->policy, decision->request->served_id) == NULL) {
 		printf("body: no block of the policy looks into it\n");
 	}
+}
+
+/* What the Engine says of an object decides. */
+static void print_question(const struct gate_decision *decision)
+{
+	char memory[TEXT_MAX];
+	struct text labels = text_over(memory, sizeof(memory));
+	const struct text_shown object = text_show(decision->object.reference);
+	const char *kind = scope_kind_name(decision->object.kind);
+
+	if (decision->scope == NULL) {
+		printf("block: only if it allows the name that %s '%s' has\n", kind, object.text);
+		return;
+	}
+	scope_add(decision->scope, &labels);
+	printf("scope: only if %s '%s' has the labels %.*s\n", kind, object.text,
+	        SLICE_FMT(text_slice(&labels)));
 }
 
 /* The body was not given, and decides. */
@@ -198,12 +238,7 @@ static void print_need(const struct gate_decision *decision)
 		print_place("block", inspection->block, inspection->place);
 	}
 	if (decision->action == GATE_NEED_LOOKUP) {
-		char memory[TEXT_MAX];
-		struct text labels = text_over(memory, sizeof(memory));
-		scope_add(decision->scope, &labels);
-		printf("scope: only if %s '%s' has the labels %.*s\n",
-		        scope_kind_name(decision->object.kind),
-		        text_show(decision->object.reference).text, SLICE_FMT(text_slice(&labels)));
+		print_question(decision);
 	}
 }
 

@@ -107,6 +107,7 @@ struct looking {
 	struct gate_scratch *scratch;
 	struct findings *findings;
 	struct scope_view view;
+	bool sees_host;
 	struct slice query; /* what is sent in place of the query; ptr NULL: what was received */
 };
 
@@ -241,6 +242,9 @@ static bool enter_scope(struct looking *looking)
 	if (in_path && !docker_replace_name(request, id)) {
 		return refuse_operation(looking, "the path is too long");
 	}
+	if (scope_narrows_answer(scoping) && !looking->view.observes) {
+		looking->decision->narrows = looking->inspection->scope;
+	}
 	return !scope_rewrites_query(scoping) || rewrite_query(looking, id);
 }
 
@@ -305,17 +309,22 @@ static void inspect(struct looking *looking)
 		decision->action = GATE_NEED_BODY;
 		return;
 	}
+	const struct inspect_paths *paths = &question->memory->paths;
+	looking->findings->paths = looking->sees_host ? &question->memory->paths : NULL;
 	decision->body = inspect_body(
 	        operation, decision->request, question->body, question->memory, looking->findings);
-	if (looking->findings->count > 0) {
+	if (paths->answered < paths->count) {
+		decision->action = GATE_NEED_PATHS;
+	} else if (looking->findings->count > 0) {
 		deny(decision, looking->findings);
 	} else {
 		(void)settle(looking);
 	}
 }
 
-static void look_inside(const struct inspection *inspection, const struct gate_question *question,
-        struct gate_scratch *scratch, struct gate_decision *decision)
+static void look_inside(const struct gate_config *config, const struct inspection *inspection,
+        const struct gate_question *question, struct gate_scratch *scratch,
+        struct gate_decision *decision)
 {
 	struct looking looking = {
 	        .inspection = inspection,
@@ -323,6 +332,7 @@ static void look_inside(const struct inspection *inspection, const struct gate_q
 	        .decision = decision,
 	        .scratch = scratch,
 	        .findings = &scratch->findings,
+	        .sees_host = config->sees_host,
 	        .view = {.scope = inspection->scope,
 	                .observes = policy_observes(decision->policy),
 	                .operation = inspection->scoping,
@@ -334,6 +344,7 @@ static void look_inside(const struct inspection *inspection, const struct gate_q
 	looking.findings->block = inspection->block;
 	looking.findings->place = inspection->place;
 	looking.findings->view = inspection->scope == NULL ? NULL : &looking.view;
+	looking.findings->engine = &looking.view;
 	if (inspection->scope != NULL && !enter_scope(&looking)) {
 		return;
 	}
@@ -416,7 +427,7 @@ static void decide(const struct gate_config *config, const struct gate_question 
 	        policy_inspection(decision->policy, decision->request->served_id);
 	if (UNLIKELY(inspection != NULL) && decision->verdict.allowed &&
 	        !decision->verdict.observed) {
-		look_inside(inspection, question, scratch, decision);
+		look_inside(config, inspection, question, scratch, decision);
 	}
 	redact(decision);
 }

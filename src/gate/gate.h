@@ -34,6 +34,7 @@
 struct gate_config {
 	const struct policy *policy; /* compiled */
 	bool browsers;               /* accept requests of browsers */
+	bool sees_host;              /* paths of the host can be resolved: see GATE_NEED_PATHS */
 	unsigned max_head;           /* bytes */
 };
 
@@ -43,7 +44,9 @@ struct gate_question {
 	struct http_scan *scan; /* state of the search for the end of the head; zeroed before the
 	                           first call */
 	struct slice body;      /* the whole body without its framing; ptr NULL: it was not read */
-	struct inspect_memory *memory;       /* for judging query and body; NULL: none yet */
+	/* For judging query and body; NULL: none yet. Its `paths` are begun before the first call.
+	 */
+	struct inspect_memory *memory;
 	const struct scope_answers *answers; /* of the Engine; NULL: none yet */
 };
 
@@ -65,6 +68,7 @@ enum gate_action {
 	GATE_NEED_BODY,   /* the whole body, up to INSPECT_BODY_MAX; `head` and `request` are set */
 	GATE_NEED_MEMORY, /* a `memory` for the question */
 	GATE_NEED_LOOKUP, /* an answer about the `object` */
+	GATE_NEED_PATHS,  /* where the paths of the memory lead on the host (hostfs/) */
 };
 
 struct gate_decision {
@@ -83,6 +87,7 @@ struct gate_decision {
 	const struct scope *scope;            /* of the policy; NULL: none */
 	struct scope_object object;           /* of NEED_LOOKUP, and of NOT_FOUND */
 	const struct redaction *redaction;    /* what is hidden in the response; NULL: nothing */
+	const struct scope *narrows;          /* objects that the response keeps; NULL: all */
 	bool top_as_usual; /* the response lists processes as redactor_begin() says */
 	struct slice body; /* what is sent in place of the body; ptr NULL: what was received */
 };

@@ -117,7 +117,7 @@ static void add_connection(struct text *text, enum http_connection connection, s
 static void add_status_line(struct text *text, unsigned status, struct slice reason)
 {
 	text_add(text, SLICE("HTTP/1.1 "));
-	text_add_padded(text, status, 3);
+	text_add_digits(text, status, 3);
 	text_add(text, SLICE(" ")); /* there even before an empty reason (RFC 9112 section 4) */
 	text_add(text, reason);
 	text_add(text, CRLF);

@@ -379,21 +379,33 @@ static bool is_nested(const struct set *sources)
 /*
  * A container that can write below a source makes a link there, and the next bind of it leads out.
  * A bind that is read-only does not help: what is mounted below it on the host stays writable.
+ * Where links are followed before they are judged, there is still the time until the Engine mounts,
+ * at each start: a link takes the place of a directory then.
  */
-static bool follows_links(const struct set *sources, bool below)
+static enum way_to_root links_open(const struct set *sources, bool below, bool sees_host)
 {
-	return sources->any || (below && sources->count > 0) || is_nested(sources);
+	if (sources->any) {
+		return ROOT_AT_ONCE;
+	}
+	if ((below && sources->count > 0) || is_nested(sources)) {
+		return sees_host ? ROOT_LATER : ROOT_AT_ONCE;
+	}
+	return ROOT_NEVER;
 }
 
-static bool is_root(const struct constraints *constraints, unsigned number, const struct set *set)
+static enum way_to_root way_of(const struct constraints *constraints, unsigned number,
+        const struct set *set, bool sees_host)
 {
 	const bool below = constraints->sets[KEY_CREATE_bind_below].any;
 
-	return (number == KEY_CREATE_bind_sources && follows_links(set, below)) ||
-	       set_opens_root(&inspect_keys[number], set);
+	if (set_opens_root(&inspect_keys[number], set)) {
+		return ROOT_AT_ONCE;
+	}
+	return number == KEY_CREATE_bind_sources ? links_open(set, below, sees_host) : ROOT_NEVER;
 }
 
-bool key_opens_root(const struct constraints *constraints, unsigned number, struct slice word)
+enum way_to_root key_opens_root(
+        const struct constraints *constraints, unsigned number, struct slice word, bool sees_host)
 {
 	const struct key *key = &inspect_keys[number];
 	char memory[INSPECT_WORD_MAX];
@@ -405,21 +417,26 @@ bool key_opens_root(const struct constraints *constraints, unsigned number, stru
 		pattern = text_slice(&normal);
 	}
 	if (number == KEY_CREATE_bind_below) {
-		return follows_links(&constraints->sets[KEY_CREATE_bind_sources], true);
+		return links_open(&constraints->sets[KEY_CREATE_bind_sources], true, sees_host);
 	}
 	const struct set set = {.any = key->kind == KIND_CHOICE, .count = 1, .patterns = &pattern};
-	return is_root(constraints, number, &set);
+	return way_of(constraints, number, &set, sees_host);
 }
 
-void constraints_add_root(const struct constraints *constraints, struct text *text)
+void constraints_add_root(const struct constraints *constraints, bool sees_host, struct text *text)
 {
 	const char *separator = "";
 
 	for (unsigned i = 0; i < KEY_COUNT; i++) {
-		if (inspect_keys[i].block == constraints->block &&
-		        is_root(constraints, i, &constraints->sets[i])) {
-			text_add_format(text, "%s%s.%s", separator, names[constraints->block],
-			        inspect_keys[i].name);
+		if (inspect_keys[i].block != constraints->block) {
+			continue;
+		}
+		const enum way_to_root way =
+		        way_of(constraints, i, &constraints->sets[i], sees_host);
+		if (way != ROOT_NEVER) {
+			text_add_format(text, "%s%s.%s%s", separator, names[constraints->block],
+			        inspect_keys[i].name,
+			        way == ROOT_LATER ? " (by a later link)" : "");
 			separator = ", ";
 		}
 	}

@@ -9,6 +9,8 @@ void findings_begin(struct findings *findings, const struct constraints *constra
 	findings->constraints = constraints;
 	findings->block = "";
 	findings->view = NULL;
+	findings->engine = NULL;
+	findings->paths = NULL;
 	findings->count = 0;
 	if (constraints != NULL) {
 		findings->block = inspect_block_name(constraints->block);
@@ -202,16 +204,17 @@ static void add_words(const struct findings *findings, int key, struct text *tex
 	text_add(text, SLICE("]"));
 }
 
-static bool opens_root(const struct findings *findings)
+static enum way_to_root opens_root(const struct findings *findings)
 {
+	enum way_to_root most = ROOT_NEVER;
+
 	for (unsigned i = 0; i < kept(findings); i++) {
 		const struct finding *finding = &findings->list[i];
-		if (key_opens_root(
-		            findings->constraints, (unsigned)finding->key, word_of(finding))) {
-			return true;
-		}
+		const enum way_to_root way = key_opens_root(findings->constraints,
+		        (unsigned)finding->key, word_of(finding), findings->paths != NULL);
+		most = way > most ? way : most;
 	}
-	return false;
+	return most;
 }
 
 /* Whether other paths in WORKSPACE alone would allow it. */
@@ -272,6 +275,13 @@ static void advise_keys(const struct findings *findings, struct text *text)
 	}
 }
 
+static const struct slice root_warnings[] = {
+        [ROOT_NEVER] = SLICE_INIT(""),
+        [ROOT_LATER] = SLICE_INIT("; that is enough to become root on the host, by a symbolic "
+                                  "link that is made after the container"),
+        [ROOT_AT_ONCE] = SLICE_INIT("; that is enough to become root on the host"),
+};
+
 void findings_advise(
         const struct findings *findings, enum findings_reader reader, struct text *text)
 {
@@ -283,9 +293,7 @@ void findings_advise(
 	} else {
 		advise_keys(findings, text);
 	}
-	if (opens_root(findings)) {
-		text_add(text, SLICE("; that is enough to become root on the host"));
-	}
+	text_add(text, root_warnings[opens_root(findings)]);
 }
 
 void findings_add_denial(const struct findings *findings, enum findings_reader reader,

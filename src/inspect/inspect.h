@@ -21,11 +21,14 @@
 #include "yaml/yaml.h"
 
 enum {
-	INSPECT_BODY_MAX = 1024 * 1024, /* bytes of a body */
-	INSPECT_SINCE = 124,            /* API version; bodies mean other things before */
-	INSPECT_FINDINGS_MAX = 64,      /* that are kept; more are counted */
-	INSPECT_REDIRECTED_MAX = 4096,  /* bytes of sources that stand for the Engine's socket */
-	INSPECT_QUERY_MAX = 64 * 1024,  /* bytes of a query that is written anew */
+	INSPECT_BODY_MAX = 1024 * 1024,      /* bytes of a body */
+	INSPECT_SINCE = 124,                 /* API version; bodies mean other things before */
+	INSPECT_FINDINGS_MAX = 64,           /* that are kept; more are counted */
+	INSPECT_PATHS_MAX = 64,              /* paths of the host in one body that are looked up */
+	INSPECT_PATHS_TEXT_MAX = 128 * 1024, /* bytes of these, and of where they lead */
+	/* Bytes of sources that stand for others: of the Engine's socket, and of symbolic links. */
+	INSPECT_REDIRECTED_MAX = 128 * 1024,
+	INSPECT_QUERY_MAX = 64 * 1024, /* bytes of a query that is written anew */
 	INSPECT_STAMPS_MAX =
 	        128 * 1024,        /* bytes that a scope adds to a body; see WALK_ADDITIONS_MAX */
 	INSPECT_POINTER_MAX = 120, /* bytes */
@@ -70,9 +73,12 @@ struct place constraints_place(const struct constraints *constraints);
  * names, or the others.
  */
 void constraints_add(const struct constraints *constraints, bool written, struct text *text);
-/* Append the keys that are set so far that they are enough to become root on the host:
- * "create.privileged, create.bind_sources"; nothing, if there are none. */
-void constraints_add_root(const struct constraints *constraints, struct text *text);
+/*
+ * Append the keys that are set so far that they are enough to become root on the host:
+ * "create.privileged, create.bind_sources"; nothing, if there are none. `sees_host`: symbolic links
+ * in paths of the host are followed before the paths are judged.
+ */
+void constraints_add_root(const struct constraints *constraints, bool sees_host, struct text *text);
 
 /* ── Paths ───────────────────────────────────────────────────────────────── */
 
@@ -109,11 +115,17 @@ struct finding {
 	int key;             /* a row of keys.def; -1: no key opens it */
 };
 
+struct inspect_paths;
+
 struct findings {
 	const struct constraints *constraints;
 	const char *block;       /* its name in the file; "scope", where no block holds */
 	struct place place;      /* of it */
 	struct scope_view *view; /* of the objects that the request names; NULL: no scope counts */
+	/* What the Engine may be asked, though no scope counts; NULL: nobody can ask it. */
+	struct scope_view *engine;
+	/* Paths of the host that the body names; NULL: the host's files are not seen. */
+	struct inspect_paths *paths;
 	unsigned count;
 	struct finding list[INSPECT_FINDINGS_MAX];
 };
@@ -171,6 +183,32 @@ void findings_add_denial(const struct findings *findings, enum findings_reader r
 
 /* ── Judging ─────────────────────────────────────────────────────────────── */
 
+/* A path of the host that a body names and a block allows as text. */
+struct inspect_path {
+	struct slice path;
+	struct slice resolved; /* where it leads: the same without symbolic links */
+	size_t there;          /* bytes of `resolved` that are there */
+	const char *problem;   /* a literal: it could not be resolved; NULL: it was */
+};
+
+/*
+ * inspect_body() adds the paths that it must know more about, and does not allow them. The caller
+ * resolves those from number `answered` on (hostfs/), and asks again with the same body.
+ */
+struct inspect_paths {
+	unsigned count;
+	unsigned answered;
+	struct inspect_path list[INSPECT_PATHS_MAX];
+	struct text text; /* of all the paths, over `memory` */
+	char memory[INSPECT_PATHS_TEXT_MAX];
+};
+
+/* Begin with none. */
+void inspect_paths_begin(struct inspect_paths *paths);
+/* Problems of a path, for behind it in a sentence. */
+extern const char inspect_leads_out[];
+extern const char inspect_too_many_paths[];
+
 /* Memory for one query or body at a time. Large: its owner takes it from a pool. */
 struct inspect_memory {
 	struct json_node nodes[JSON_NODES_MAX];
@@ -180,7 +218,8 @@ struct inspect_memory {
 	char members[INSPECT_STAMPS_MAX];
 	char query[INSPECT_QUERY_MAX];
 	/* No document is longer when it is written, but for what is redirected and stamped. */
-	char written[INSPECT_BODY_MAX + INSPECT_REDIRECTED_MAX + INSPECT_STAMPS_MAX];
+	char written[INSPECT_BODY_MAX + 2 * INSPECT_REDIRECTED_MAX + INSPECT_STAMPS_MAX];
+	struct inspect_paths paths;
 };
 
 /*
@@ -195,7 +234,8 @@ void inspect_query(const struct inspect_operation *operation, const struct docke
 /*
  * Judge a whole body. Appends to `findings`, and returns what goes to the Engine in its place: the
  * same document, written anew into `memory`; or, if it is no document, its bytes. The objects that
- * the body names are looked at in `findings->view`, and the labels of its scope are added.
+ * the body names are looked at in `findings->view`, and the labels of its scope are added. The
+ * paths of the host that it names are those of `findings->paths`.
  */
 struct slice inspect_body(const struct inspect_operation *operation,
         const struct docker_request *request, struct slice body, struct inspect_memory *memory,

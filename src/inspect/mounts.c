@@ -32,20 +32,138 @@ static bool is_named(const struct walk *walk, struct slice path)
 	return set_names(set_of(walk, KEY_CREATE_bind_sources), path);
 }
 
-static void check_source(
-        struct walk *walk, const struct row *row, const char *member, struct slice path)
+/* Why a path of the host is not allowed. */
+struct objection {
+	const struct row *row; /* of the key; NULL: it is allowed */
+	const char *problem;   /* as of walk_find() */
+};
+
+static struct objection object_to(const struct walk *walk, const struct row *row, struct slice path)
 {
 	if (!word_is_path(path)) {
-		walk_find_in(walk, row, member, path,
-		        "must be an absolute path without '.', '..', empty segments, commas and "
-		        "colons");
-	} else if (!allows(walk, row, path)) {
-		walk_find_in(walk, row, member, path, NULL);
-	} else if (!set_of(walk, row->key)->any && memmem(path.ptr, path.len, "{{", 2) != NULL) {
+		return (struct objection){row,
+		        "must be an absolute path without '.', '..', empty segments, commas "
+		        "and colons"};
+	}
+	if (!allows(walk, row, path)) {
+		return (struct objection){row, NULL};
+	}
+	if (!set_of(walk, row->key)->any && memmem(path.ptr, path.len, "{{", 2) != NULL) {
 		/* A swarm puts the labels of a service there, with any `..` in them. */
-		walk_find_in(walk, &keyless_row, member, path, "has a template");
-	} else if (!set_of(walk, KEY_CREATE_bind_below)->any && !is_named(walk, path)) {
-		walk_find_in(walk, &below_row, member, path, NULL);
+		return (struct objection){&keyless_row, "has a template"};
+	}
+	if (!set_of(walk, KEY_CREATE_bind_below)->any && !is_named(walk, path)) {
+		return (struct objection){&below_row, NULL};
+	}
+	return (struct objection){NULL, NULL};
+}
+
+static bool is_allowed(const struct walk *walk, const struct row *row, struct slice path)
+{
+	return object_to(walk, row, path).row == NULL;
+}
+
+const char inspect_leads_out[] =
+        "leads through a symbolic link to nothing, or to a path that is not allowed";
+const char inspect_too_many_paths[] =
+        "is one path of the host too many in this body, or too long beside the others";
+
+void inspect_paths_begin(struct inspect_paths *paths)
+{
+	paths->count = 0;
+	paths->answered = 0;
+	paths->text = text_over(paths->memory, sizeof(paths->memory));
+}
+
+/* The path among those that are or will be resolved; NULL: there are too many. */
+static const struct inspect_path *look_up(struct inspect_paths *paths, struct slice path)
+{
+	const size_t start = paths->text.len;
+
+	for (unsigned i = 0; i < paths->count; i++) {
+		if (slice_equal(paths->list[i].path, path)) {
+			return &paths->list[i];
+		}
+	}
+	text_add(&paths->text, path);
+	if (paths->count == INSPECT_PATHS_MAX || paths->text.overflow) {
+		return NULL;
+	}
+	struct inspect_path *one = &paths->list[paths->count++];
+	*one = (struct inspect_path){.path = slice_behind(text_slice(&paths->text), start)};
+	return one;
+}
+
+/* What is wrong with where a path leads; NULL: nothing. */
+static const char *resolved_problem(
+        const struct walk *walk, const struct row *row, const struct inspect_path *host)
+{
+	const struct slice there = {host->resolved.ptr, host->there};
+
+	if (host->problem != NULL) {
+		return host->problem;
+	}
+	if (!is_allowed(walk, row, host->resolved) || !json_is_utf8(host->resolved)) {
+		return inspect_leads_out;
+	}
+	/* A folder that the proxy does not see may have links. */
+	return is_allowed(walk, row, there)
+	               ? NULL
+	               : "is below a source that is not there below host_root: make it, or show "
+	                 "it to the proxy";
+}
+
+/* Whether the proxy's own socket takes the place of a source, which begins the text of `value`. */
+static bool redirect(struct walk *walk, const struct row *row, const struct json_node *value,
+        struct slice source, struct slice leads_to)
+{
+	const struct set *socket = set_of(walk, KEY_CREATE_socket);
+
+	if (socket->count == 0 || !path_is_engine(leads_to)) {
+		return false;
+	}
+	if (!walk_redirect(walk, value, SLICE(""), socket->patterns[0],
+	            slice_behind(value->text, source.len))) {
+		walk_find(walk, row, source, "the body has too many binds of the Engine's socket");
+	}
+	return true;
+}
+
+/* The path that a source leads to takes its place: what was judged is what is mounted. */
+static void resolve(struct walk *walk, const struct row *row, const char *member,
+        const struct json_node *value, struct slice source)
+{
+	struct inspect_paths *paths = walk->findings->paths;
+	const struct inspect_path *host = look_up(paths, source);
+
+	if (host == NULL) {
+		walk_find_in(walk, &keyless_row, member, source, inspect_too_many_paths);
+		return;
+	}
+	if (host >= paths->list + paths->answered ||
+	        (host->problem == NULL && redirect(walk, row, value, source, host->resolved))) {
+		return;
+	}
+	const char *problem = resolved_problem(walk, row, host);
+	if (problem != NULL) {
+		walk_find_in(walk, row, member, source, problem);
+	} else if (!slice_equal(source, host->resolved) &&
+	           !walk_redirect(walk, value, SLICE(""), host->resolved,
+	                   slice_behind(value->text, source.len))) {
+		walk_find_in(walk, &keyless_row, member, source, inspect_too_many_paths);
+	}
+}
+
+/* The source of a bind, which begins the text of `value`. */
+static void check_source(struct walk *walk, const struct row *row, const char *member,
+        const struct json_node *value, struct slice source)
+{
+	const struct objection objection = object_to(walk, row, source);
+
+	if (objection.row != NULL) {
+		walk_find_in(walk, objection.row, member, source, objection.problem);
+	} else if (walk->findings->paths != NULL && !set_of(walk, row->key)->any) {
+		resolve(walk, row, member, value, source);
 	}
 }
 
@@ -85,22 +203,6 @@ static bool is_read_only(const struct json_node *mount)
 	return is_true(mount, "ReadOnly") && !is_true(options, "ReadOnlyNonRecursive");
 }
 
-/* Whether the proxy's own socket takes the place of a source, which begins the text of `value`. */
-static bool redirect(struct walk *walk, const struct row *row, const struct json_node *value,
-        struct slice source)
-{
-	const struct set *socket = set_of(walk, KEY_CREATE_socket);
-
-	if (socket->count == 0 || !path_is_engine(source)) {
-		return false;
-	}
-	if (!walk_redirect(walk, value, SLICE(""), socket->patterns[0],
-	            slice_behind(value->text, source.len))) {
-		walk_find(walk, row, source, "the body has too many binds of the Engine's socket");
-	}
-	return true;
-}
-
 static void check_bind_option(struct walk *walk, struct slice option)
 {
 	if (word_is_in(option, "shared rshared slave rslave")) {
@@ -137,12 +239,12 @@ CHECK(BIND)
 	}
 	(void)slice_next(&rest, ':', &source);
 	(void)slice_next(&rest, ':', &target);
-	if (redirect(walk, row, value, source)) {
+	if (redirect(walk, row, value, source, source)) {
 		check_bind_options(walk, rest);
 		return;
 	}
 	if (slice_starts_with(source, SLICE("/"))) {
-		check_source(walk, row, NULL, source);
+		check_source(walk, row, NULL, value, source);
 		check_writable(walk, has_option(rest, SLICE("ro")), NULL, source);
 	} else if (source.len == 0) {
 		walk_find(walk, row, text_of(value), "has no source");
@@ -181,8 +283,8 @@ CHECK(MOUNT)
 	const struct slice source = text_of(member);
 
 	if (slice_equal(type, SLICE("bind"))) {
-		if (!redirect(walk, row, member, source)) {
-			check_source(walk, row, "Source", source);
+		if (!redirect(walk, row, member, source, source)) {
+			check_source(walk, row, "Source", member, source);
 			check_writable(walk, is_read_only(value), "Source", source);
 		}
 	} else if (slice_equal(type, SLICE("volume"))) {

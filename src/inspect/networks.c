@@ -369,22 +369,47 @@ CHECK(HOSTS)
 }
 
 /*
- * A swarm takes an id of the host's network, and its beginning, for `host`: what may be one must be
- * written, unless the policy allows `host`.
+ * docker service create sends the id of the network that the user names: the Engine is asked for
+ * its name. The full id is sent, so that the network is the one that was asked about.
  */
+static void require_network_of_id(
+        struct walk *walk, const struct row *row, const struct json_node *value)
+{
+	struct slice id = {"", 0};
+	struct slice name = {"", 0};
+	const enum scope_answer answer = walk->engine == NULL ? SCOPE_ABSENT
+	                                                      : scope_look_for_network(walk->engine,
+	                                                                text_of(value), &id, &name);
+
+	if (answer == SCOPE_ABSENT || (answer == SCOPE_OWN && !allows(walk, row, name))) {
+		walk_find(walk, row, answer == SCOPE_OWN && name.len > 0 ? name : text_of(value),
+		        NULL);
+	} else if (answer == SCOPE_OWN && !walk_redirect(walk, value, SLICE(""), id, SLICE(""))) {
+		walk_find(walk, row, text_of(value), "is one network too many in this body");
+	}
+}
+
+/*
+ * Whether the word is allowed whatever network it is. A swarm takes an id of the host's network,
+ * and its beginning, for `host`; the host's network is in no scope.
+ */
+static bool is_allowed_attachment(struct walk *walk, const struct row *row, struct slice word)
+{
+	return set_names(set_of(walk, row->key), word) ||
+	       (allows(walk, row, word) &&
+	               (walk->view != NULL || allows(walk, row, SLICE("host"))));
+}
+
 CHECK(ATTACHMENT)
 {
 	const struct slice word = text_of(value);
 
-	/* The host's network is in no scope. */
-	const bool can_be_host = walk->view == NULL && word_may_be_network_id(word) &&
-	                         !allows(walk, row, SLICE("host"));
-
-	if (word.len == 0 || !can_be_host) {
-		check_NEEDED(walk, row, value);
-	} else if (!set_names(set_of(walk, row->key), word)) {
-		walk_find(walk, row, word, NULL);
+	if (word.len > 0 && word_may_be_network_id(word) &&
+	        !is_allowed_attachment(walk, row, word)) {
+		require_network_of_id(walk, row, value);
+		return;
 	}
+	check_NEEDED(walk, row, value);
 	refer_network(walk, word);
 }
 

@@ -293,7 +293,30 @@ static struct slice normalize(const struct set_reader *reader, struct slice word
 	return (struct slice){copy, copy == NULL ? 0 : text.len};
 }
 
-static int add_pattern(struct set_reader *reader, struct slice word, struct place place)
+/* What only words of some kinds may be. */
+static int check_kind(struct set_reader *reader, struct slice word, struct place place)
+{
+	const struct key *key = reader->key;
+	struct subnet subnet;
+
+	if (key->kind == KIND_SUBNETS && !read_subnet(word, &subnet)) {
+		return fault_set(reader->error, place,
+		        "'%s' in '%s' is not a subnet, such as 172.30.0.0/16", text_show(word).text,
+		        key->name);
+	}
+	if (key->kind == KIND_PATHS && !word_is_path(word)) {
+		return fault_set(reader->error, place,
+		        "'%s' in '%s' is not an absolute path without '.', '..', empty segments, "
+		        "commas and colons%s",
+		        text_show(word).text, key->name,
+		        slice_starts_with(word, SLICE("$")) ? "; the only variable is $WORKSPACE, "
+		                                              "a word of its own in bind_sources"
+		                                            : "");
+	}
+	return 0;
+}
+
+static int check_word(struct set_reader *reader, struct slice word, struct place place)
 {
 	const struct key *key = reader->key;
 
@@ -310,29 +333,38 @@ static int add_pattern(struct set_reader *reader, struct slice word, struct plac
 		        "'%s' in '%s' begins with '!', which takes nothing away there",
 		        text_show(word).text, key->name);
 	}
-	if (reader->count == WORDS_MAX) {
-		return fault_set(
-		        reader->error, place, "'%s' has more than %d words", key->name, WORDS_MAX);
+	return check_kind(reader, word, place);
+}
+
+/* A word that stands twice counts once: of two equal directories none is below the other. */
+static bool has_pattern(const struct set_reader *reader, struct slice pattern)
+{
+	for (unsigned i = 0; i < reader->count; i++) {
+		if (slice_equal(reader->patterns[i], pattern)) {
+			return true;
+		}
 	}
-	struct subnet subnet;
-	if (key->kind == KIND_SUBNETS && !read_subnet(word, &subnet)) {
-		return fault_set(reader->error, place,
-		        "'%s' in '%s' is not a subnet, such as 172.30.0.0/16", text_show(word).text,
-		        key->name);
-	}
-	if (key->kind == KIND_PATHS && !word_is_path(word)) {
-		return fault_set(reader->error, place,
-		        "'%s' in '%s' is not an absolute path without '.', '..', empty segments, "
-		        "commas and colons%s",
-		        text_show(word).text, key->name,
-		        slice_starts_with(word, SLICE("$")) ? "; the only variable is $WORKSPACE, "
-		                                              "a word of its own in bind_sources"
-		                                            : "");
+	return false;
+}
+
+static int add_pattern(struct set_reader *reader, struct slice word, struct place place)
+{
+	const struct key *key = reader->key;
+
+	if (check_word(reader, word, place) < 0) {
+		return -EINVAL;
 	}
 	const struct slice pattern = normalize(reader, word);
 	if (key->kind == KIND_CAPABILITIES && !word_is_in(pattern, capability_names)) {
 		return fault_set(reader->error, place, "'%s' in '%s' is not a capability of Linux",
 		        text_show(word).text, key->name);
+	}
+	if (has_pattern(reader, pattern)) {
+		return 0;
+	}
+	if (reader->count == WORDS_MAX) {
+		return fault_set(
+		        reader->error, place, "'%s' has more than %d words", key->name, WORDS_MAX);
 	}
 	reader->any = reader->any ||
 	              (key->kind == KIND_CAPABILITIES && slice_equal(pattern, SLICE("ALL")));

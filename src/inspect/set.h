@@ -79,11 +79,18 @@ struct constraints {
 /* Append the name of a key and its value: "volumes named". */
 void key_add_value(const struct constraints *constraints, unsigned number, struct text *text);
 
+enum way_to_root {
+	ROOT_NEVER,
+	ROOT_LATER, /* by a symbolic link that is made when the container is there already */
+	ROOT_AT_ONCE,
+};
+
 /*
  * Whether a key that also allows `word` is enough to become root on the host, beside the other keys
- * of the block.
+ * of the block. `sees_host` as for constraints_add_root().
  */
-bool key_opens_root(const struct constraints *constraints, unsigned number, struct slice word);
+enum way_to_root key_opens_root(
+        const struct constraints *constraints, unsigned number, struct slice word, bool sees_host);
 
 /* Read the value of a key from YAML, or its `standard`; `workspace` as in struct inspect_setting.
  */

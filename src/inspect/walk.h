@@ -69,6 +69,7 @@ struct walk {
 	struct json_node *nodes;    /* of the document; only walk_redirect() changes them */
 	struct text redirected;     /* texts that replace others */
 	struct scope_view *view;    /* of the objects that the body names */
+	struct scope_view *engine;  /* see struct findings */
 	struct text members;        /* texts of the additions */
 	struct json_addition additions[WALK_ADDITIONS_MAX];
 	unsigned addition_count;

@@ -104,6 +104,9 @@ struct json_addition {
 /* The same with additions, in their order. */
 void json_write_with(const struct json_node *node, const struct json_addition *additions,
         unsigned count, struct text *text);
+/* Whether the bytes are UTF-8, as those of all strings of a document are. */
+bool json_is_utf8(struct slice bytes);
+
 /* Append a string, whose bytes are UTF-8, with its quotes. */
 void json_write_text(struct slice s, struct text *text);
 

@@ -188,6 +188,20 @@ static size_t utf8_len(const char *at, const char *end)
 	return len;
 }
 
+bool json_is_utf8(struct slice bytes)
+{
+	const char *const end = bytes.ptr + bytes.len;
+	size_t len = 0;
+
+	for (const char *at = bytes.ptr; at < end; at += len) {
+		len = (unsigned char)*at < 0x80 ? 1 : utf8_len(at, end);
+		if (len == 0) {
+			return false;
+		}
+	}
+	return true;
+}
+
 /* How many bytes the next piece of a string has; 0 and the error. */
 static size_t piece_len(struct reader *reader)
 {

@@ -170,9 +170,10 @@ bool policy_pattern_sees_version(const char *pattern);
 /*
  * Append the operations that the policy allows, that are enough to become root on the host and
  * that no block of it constrains: at most `most` names, and how many more there are; and the keys
- * of blocks that open as much. Nothing, if there are none. The policy must be compiled.
+ * of blocks that open as much, with `sees_host` as for constraints_add_root(). Nothing, if there
+ * are none. The policy must be compiled.
  */
-void policy_add_root(const struct policy *policy, unsigned most, struct text *text);
+void policy_add_root(const struct policy *policy, unsigned most, bool sees_host, struct text *text);
 
 /* ── Review ──────────────────────────────────────────────────────────────── */
 

@@ -93,7 +93,8 @@ static bool is_in_use(const struct policy *policy, enum inspect_block block)
 }
 
 /* The keys of its blocks that open as much as no block would. */
-static void add_root_keys(const struct policy *policy, struct text *text, size_t start)
+static void add_root_keys(
+        const struct policy *policy, bool sees_host, struct text *text, size_t start)
 {
 	for (unsigned i = 0; i < INSPECT_BLOCK_COUNT; i++) {
 		const enum inspect_block block = (enum inspect_block)i;
@@ -103,12 +104,12 @@ static void add_root_keys(const struct policy *policy, struct text *text, size_t
 		const size_t before = text->len;
 		text_add(text, before > start ? SLICE(", ") : SLICE(""));
 		const size_t keys = text->len;
-		constraints_add_root(policy->held[block], text);
+		constraints_add_root(policy->held[block], sees_host, text);
 		text->len = text->len == keys ? before : text->len;
 	}
 }
 
-void policy_add_root(const struct policy *policy, unsigned most, struct text *text)
+void policy_add_root(const struct policy *policy, unsigned most, bool sees_host, struct text *text)
 {
 	const size_t start = text->len;
 	unsigned count = 0;
@@ -128,7 +129,7 @@ void policy_add_root(const struct policy *policy, unsigned most, struct text *te
 	if (allows_unknown(policy)) {
 		text_add(text, text->len > start ? SLICE(", unknown") : SLICE("unknown"));
 	}
-	add_root_keys(policy, text, start);
+	add_root_keys(policy, sees_host, text, start);
 }
 
 /* Whether the policy allows an operation whose answers it cannot redact. */

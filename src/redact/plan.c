@@ -76,7 +76,9 @@ static int wish_label(struct redact_wishes *wishes, struct slice pattern)
 			return 0;
 		}
 	}
-	if (pattern.len == 0 || pattern.len > REDACT_NAME_MAX) {
+	/* A `!` takes nothing away here; as a part of a name it is no label that anybody has. */
+	if (pattern.len == 0 || pattern.len > REDACT_NAME_MAX ||
+	        slice_starts_with(pattern, SLICE("!"))) {
 		return -EINVAL;
 	}
 	if (wishes->label_count == REDACT_LABELS_MAX) {

@@ -11,12 +11,12 @@ static const struct kind {
 	const char *before, *behind;
 	const char *id;
 	const char *labels;
-	const char *owner_id;
+	const char *other;
 	const char *missing, *missing_behind;
 	enum method method;
 	enum scope_kind owner;
 } kinds[] = {
-#define KIND(kind, name_, method_, before_, behind_, id_, labels_, owner_, owner_id_, missing_,    \
+#define KIND(kind, name_, method_, before_, behind_, id_, labels_, owner_, other_, missing_,       \
         missing_behind_)                                                                           \
 	[SCOPE_##kind] = {.name = name_,                                                           \
 	        .method = method_,                                                                 \
@@ -25,7 +25,7 @@ static const struct kind {
 	        .id = id_,                                                                         \
 	        .labels = labels_,                                                                 \
 	        .owner = SCOPE_##owner_,                                                           \
-	        .owner_id = owner_id_,                                                             \
+	        .other = other_,                                                                   \
 	        .missing = missing_,                                                               \
 	        .missing_behind = missing_behind_},
 #include "scope/kinds.def"
@@ -83,7 +83,7 @@ static enum scope_answer find_answer(
 		*ret_id = (struct slice){known->id, known->id_len};
 	}
 	if (known != NULL && known->owner != SCOPE_NOTHING) {
-		object = (struct scope_object){known->owner, {known->owner_id, known->owner_len}};
+		object = (struct scope_object){known->owner, {known->other, known->other_len}};
 		known = find_known(view->answers, object);
 	}
 	if (known == NULL && view->wanted.kind == SCOPE_NOTHING) {
@@ -113,6 +113,19 @@ enum scope_answer scope_look(
 	return answer;
 }
 
+enum scope_answer scope_look_for_network(struct scope_view *view, struct slice reference,
+        struct slice *ret_id, struct slice *ret_name)
+{
+	const struct scope_object object = {SCOPE_NETWORK, reference};
+	const enum scope_answer answer = scope_look(view, object, ret_id);
+
+	if (answer == SCOPE_OWN) {
+		const struct scope_known *known = find_known(view->answers, object);
+		*ret_name = (struct slice){known->other, known->other_len};
+	}
+	return answer;
+}
+
 void scope_add_missing(struct scope_object object, struct text *text)
 {
 	const struct text_shown shown = text_show(object.reference);
@@ -124,18 +137,8 @@ void scope_add_missing(struct scope_object object, struct text *text)
 
 /* ── The request ─────────────────────────────────────────────────────────── */
 
-/* As a part of a path (RFC 3986 section 3.3). */
-static void add_encoded(struct slice reference, struct text *text)
-{
-	for (size_t i = 0; i < reference.len; i++) {
-		const char c = reference.ptr[i];
-		if (ascii_is_alnum(c) || (c != '\0' && strchr("-._~/:@", c) != NULL)) {
-			text_add_char(text, c);
-		} else {
-			text_add_format(text, "%%%02X", (unsigned char)c);
-		}
-	}
-}
+/* What stands in a path as it is (RFC 3986 section 3.3). */
+#define PATH_BYTES "/:@"
 
 static void write_creation(const struct scope *scope, struct scope_object object,
         struct slice fields, struct text *text)
@@ -165,7 +168,7 @@ static void write_inspection(struct scope_object object, struct slice fields, st
 {
 	text_add(text, SLICE("GET "));
 	text_add(text, slice_of(kinds[object.kind].before));
-	add_encoded(object.reference, text);
+	text_add_encoded(text, object.reference, PATH_BYTES);
 	text_add(text, slice_of(kinds[object.kind].behind));
 	text_add(text, SLICE(" HTTP/1.1\r\nHost: localhost\r\n"));
 	text_add(text, fields);
@@ -189,7 +192,7 @@ bool scope_write_request(const struct scope *scope, struct scope_object object, 
 	known->owner = SCOPE_NOTHING;
 	known->reference_len =
 	        (unsigned)text_keep(known->reference, sizeof(known->reference), object.reference);
-	known->id_len = known->owner_len = 0;
+	known->id_len = known->other_len = 0;
 	return !text->overflow;
 }
 
@@ -244,8 +247,11 @@ static bool has_label(const struct json_node *labels, const struct scope_label *
 	return false;
 }
 
-static bool has_labels(const struct scope *scope, const struct json_node *labels)
+bool scope_has_labels(const struct scope *scope, const struct json_node *labels)
 {
+	if (scope == NULL) {
+		return true;
+	}
 	if (labels == NULL || labels->type != JSON_OBJECT) {
 		return false;
 	}
@@ -266,13 +272,13 @@ static bool read_object(
 		return false;
 	}
 	/* A task that runs for no service has no owner, and is nobody's. */
-	if (kind->owner != SCOPE_NOTHING &&
-	        keep_id(root, kind->owner_id, known->owner_id, &known->owner_len)) {
+	if (keep_id(root, kind->other, known->other, &known->other_len)) {
 		known->owner = kind->owner;
 	}
-	const struct scope *wanted = known->kind == SCOPE_IMAGE ? scope->images : scope;
-	known->answer =
-	        has_labels(wanted, find_member(root, kind->labels)) ? SCOPE_OWN : SCOPE_FOREIGN;
+	const bool image = scope != NULL && known->kind == SCOPE_IMAGE;
+	const struct scope *wanted = image ? scope->images : scope;
+	known->answer = scope_has_labels(wanted, find_member(root, kind->labels)) ? SCOPE_OWN
+	                                                                          : SCOPE_FOREIGN;
 	return true;
 }
 

@@ -21,11 +21,12 @@
 
 enum {
 	SCOPE_LABELS_MAX = 8,
-	SCOPE_LABEL_MAX = 256,     /* bytes of a name, and of a value */
-	SCOPE_REFERENCE_MAX = 255, /* bytes of the name of an object */
-	SCOPE_ID_MAX = 255,        /* bytes of an id; of a volume it is the name */
-	SCOPE_ANSWERS_MAX = 32,    /* for one request */
-	SCOPE_REQUEST_MAX = 8192,  /* bytes of a request to the Engine */
+	SCOPE_LABEL_MAX = 256,       /* bytes of a name, and of a value */
+	SCOPE_REFERENCE_MAX = 255,   /* bytes of the name of an object */
+	SCOPE_ID_MAX = 255,          /* bytes of an id; of a volume it is the name */
+	SCOPE_ANSWERS_MAX = 32,      /* for one request */
+	SCOPE_REQUEST_MAX = 8192,    /* bytes of a request to the Engine */
+	SCOPE_ENTRY_MAX = 64 * 1024, /* bytes of an object in an answer that is narrowed */
 };
 
 /* ── The scope of a policy ───────────────────────────────────────────────── */
@@ -115,16 +116,16 @@ struct scope_answers {
 		enum scope_kind owner; /* NOTHING: `answer` holds; else that of the owner does */
 		unsigned reference_len;
 		unsigned id_len;
-		unsigned owner_len;
+		unsigned other_len;
 		char reference[SCOPE_REFERENCE_MAX];
 		char id[SCOPE_ID_MAX];
-		char owner_id[SCOPE_ID_MAX];
+		char other[SCOPE_ID_MAX]; /* the owner's id; of a network its name */
 	} list[SCOPE_ANSWERS_MAX];
 };
 
 /* The objects of one request, on their way through the checks. */
 struct scope_view {
-	const struct scope *scope;
+	const struct scope *scope;               /* NULL: every object is the client's own */
 	bool observes;                           /* nothing is made or changed for its sake */
 	const struct scope_operation *operation; /* of the request */
 	const struct scope_answers *answers;     /* NULL: none yet */
@@ -139,8 +140,14 @@ struct scope_view {
  */
 enum scope_answer scope_look(
         struct scope_view *view, struct scope_object object, struct slice *ret_id);
-/* The same, without setting `absent`. */
+/* The same of a network, which the Engine finds by its id: its name, too. */
+enum scope_answer scope_look_for_network(struct scope_view *view, struct slice reference,
+        struct slice *ret_id, struct slice *ret_name);
+/* The same as scope_look(), without setting `absent`. */
 enum scope_answer scope_look_for_name(struct scope_view *view, struct scope_object object);
+
+/* Whether an object has the labels of the scope, if there is one. `labels`: NULL: it has none. */
+bool scope_has_labels(const struct scope *scope, const struct json_node *labels);
 
 /* Append the words of the Engine's 404: "No such container: web". */
 void scope_add_missing(struct scope_object object, struct text *text);
@@ -198,5 +205,36 @@ extern const char scope_conflict[];
 unsigned scope_stamp_body(const struct scope *scope, const struct scope_operation *operation,
         struct json_node *root, struct text *memory,
         struct json_addition additions[SCOPE_STAMPS_MAX], struct text *pointer);
+
+/* ── Answers that have lists of several kinds ────────────────────────────── */
+
+/* Whether a successful answer of the operation goes through scope_narrow(). */
+bool scope_narrows_answer(const struct scope_operation *operation);
+
+/* An answer on its way: at each point it is known whether an object of a list is being read. */
+struct scope_narrower {
+	const struct scope *scope;
+	bool in_string;
+	bool escaped;    /* behind a backslash */
+	bool in_list;    /* of objects */
+	bool kept;       /* objects of the list went out */
+	unsigned depth;  /* containers around the lists */
+	unsigned nested; /* containers within the object */
+	unsigned name_len;
+	char name[16]; /* of the document's member, with its quotes and its colon */
+	size_t len;    /* bytes of the object that were read */
+	char memory[SCOPE_ENTRY_MAX];
+};
+
+void scope_narrower_begin(struct scope_narrower *narrower, const struct scope *scope);
+/*
+ * Read the beginning of `in`; returns how many bytes. *ret_out goes out in their place; it is valid
+ * until the next call. Of every list only objects stay whose member Labels has the labels of the
+ * scope, whatever the list is called; of images all stay. Numbers outside of lists stay.
+ */
+size_t scope_narrow(struct scope_narrower *narrower, struct slice in,
+        struct json_document *document, struct slice *ret_out) MUST_USE;
+/* Whether the input may end here. */
+bool scope_narrower_may_end(const struct scope_narrower *narrower);
 
 #endif

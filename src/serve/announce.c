@@ -5,20 +5,20 @@
 #include <string.h>
 
 /* "; enough to become root on the host: …" */
-static void add_root(const struct policy *policy, struct text *text)
+static void add_root(const struct policy *policy, bool sees_host, struct text *text)
 {
 	enum { SHOWN = 5 };
 
 	text_add(text, SLICE("; enough to become root on the host: "));
 	const size_t before = text->len;
-	policy_add_root(policy, SHOWN, text);
+	policy_add_root(policy, SHOWN, sees_host, text);
 	if (text->len == before) {
 		text->len = 0;
 	}
 }
 
 /* Which policy holds where, and what is dangerous about it. */
-static void announce_policy(const struct config_listener *listener)
+static void announce_policy(const struct config_listener *listener, bool sees_host)
 {
 	const char *name = policy_name(listener->policy);
 	char memory[512];
@@ -35,7 +35,7 @@ static void announce_policy(const struct config_listener *listener)
 		        "'policy' of the listener allows some",
 		        listener->address);
 	} else {
-		add_root(listener->policy, &root);
+		add_root(listener->policy, sees_host, &root);
 		log_line(policy_observes(listener->policy) ? LOG_WARNING : LOG_NOTICE,
 		        "%s: policy '%s'%s%.*s", listener->address, name,
 		        policy_observes(listener->policy) ? ", mode observe: requests that it "
@@ -62,7 +62,7 @@ void announce(const struct server *server)
 		        ": listening on %s, forwarding to unix://%s, %u worker%s",
 		        listener->address, config->socket_path, server->thread_count,
 		        server->thread_count == 1 ? "" : "s");
-		announce_policy(listener);
+		announce_policy(listener, config->host_root != NULL);
 	}
 	if (config->verb == CONFIG_LEARN) {
 		log_line(LOG_NOTICE,

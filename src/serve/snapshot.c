@@ -32,6 +32,7 @@ static void set_listener(struct snapshot_listener *ret_listener, const struct co
 	*ret_listener = (struct snapshot_listener){
 	        .gate = {.policy = listener->policy,
 	                .browsers = listener->browsers,
+	                .sees_host = config->host_root != NULL,
 	                .max_head = config->max_head},
 	        .transport = &transport_plain,
 	        .learns = config->verb == CONFIG_LEARN || policy_observes(listener->policy),
@@ -53,6 +54,7 @@ struct snapshot *snapshot_new(struct config *config)
 	        .engine_transport = &transport_plain,
 	        .engine = address_of_path(slice_of(config->socket_path)),
 	        .api_key = config->api_key,
+	        .host_root = config->host_root_fd,
 	        .max_head = config->max_head,
 	        .head_timeout = config->head_timeout,
 	        .shutdown_grace = config->shutdown_grace,

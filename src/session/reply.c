@@ -176,11 +176,11 @@ static void settle_connections(
 static enum next relay_response(struct session *session, struct http_response *response)
 {
 	struct exchange *exchange = session->exchange;
-	const bool redacted = exchange->redaction != NULL && session_redacts(session, response);
-	const bool bare = exchange->old_client && (response->head.has_chunked || redacted);
+	const bool rewritten = session_rewrites(session, response);
+	const bool bare = exchange->old_client && (response->head.has_chunked || rewritten);
 
 	settle_connections(session, response, bare);
-	if (UNLIKELY(redacted) && !session_unframe_response(response)) {
+	if (UNLIKELY(rewritten) && !session_unframe_response(response)) {
 		return session_respond(session, OUTCOME_ENGINE_UNREADABLE);
 	}
 	if (!write_response_head(session, response, session_connection(exchange), bare)) {
@@ -188,8 +188,8 @@ static enum next relay_response(struct session *session, struct http_response *r
 	}
 	flow_start(&session->down, response->head.framing, response->head.content_length);
 	session->down.chunks.bare = bare;
-	return UNLIKELY(redacted) ? session_begin_rewriting(session)
-	                          : session_enter(session, SESSION_RELAY);
+	return UNLIKELY(rewritten) ? session_begin_rewriting(session, response)
+	                           : session_enter(session, SESSION_RELAY);
 }
 
 /* Whether the protocol that a 101 names is one of those that the request did (RFC 9110 §7.8). */

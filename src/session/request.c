@@ -2,6 +2,7 @@
 #include "session/state.h"
 
 #include "base/clock.h"
+#include "hostfs/hostfs.h"
 #include "learn/learn.h"
 
 #include <errno.h>
@@ -77,6 +78,7 @@ static void note_operation(struct exchange *exchange, const struct gate_decision
 	exchange->record.operation = docker_operation_name(decision->request->id);
 	exchange->traits = endpoint == NULL ? 0 : endpoint->traits;
 	exchange->redaction = decision->redaction;
+	exchange->narrows = decision->narrows;
 	exchange->top_as_usual = decision->top_as_usual;
 	exchange->safe = exchange->safe && (exchange->traits & DOCKER_WRITE) == 0;
 	exchange->upgrade = (exchange->traits & DOCKER_HIJACK) != 0 &&
@@ -325,7 +327,12 @@ static enum next ask_with_memory(struct session *session)
 	if (memory == NULL) {
 		return session_starve(session);
 	}
-	const struct gate_decision decision = ask(session, memory);
+	inspect_paths_begin(&memory->paths);
+	struct gate_decision decision = ask(session, memory);
+	if (decision.action == GATE_NEED_PATHS) {
+		hostfs_answer(session_snapshot(session)->host_root, &memory->paths);
+		decision = ask(session, memory);
+	}
 	const enum next next = follow(session, &decision);
 	pool_give(pool, memory);
 	return next;

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A response that is redacted: its body goes from the buffer of `down`, which has its framing taken
- * out, through the redactor into a buffer of its own. Nothing is sent until the first of it could
- * be read, and until all of it could where it fits that buffer: then the proxy can still respond
- * itself. Only of an endless response the head goes out at once, because clients wait for it.
+ * A response that is narrowed to the objects of a scope, or redacted: its body goes from the buffer
+ * of `down`, which has its framing taken out, through the narrower and the redactor into a buffer
+ * of its own. Nothing is sent until the first of it could be read, and until all of it could where
+ * it fits that buffer: then the proxy can still respond itself. Only of an endless response the
+ * head goes out at once, because clients wait for it.
  */
 #include "session/state.h"
 
@@ -21,17 +22,31 @@ static bool is_error(const struct http_response *response)
 	return response->status >= 400;
 }
 
-bool session_redacts(const struct session *session, const struct http_response *response)
+static bool redacts(const struct exchange *exchange, const struct http_response *response)
 {
-	const struct redaction *redaction = session->exchange->redaction;
+	const struct redaction *redaction = exchange->redaction;
+
+	if (redaction == NULL) {
+		return false;
+	}
+	return is_error(response) ? redaction->errors != 0 && response->status >= redaction->errors
+	                          : redaction->answers;
+}
+
+static bool narrows(const struct exchange *exchange, const struct http_response *response)
+{
+	return exchange->narrows != NULL && !is_error(response);
+}
+
+bool session_rewrites_body(const struct session *session, const struct http_response *response)
+{
 	const struct http_head *head = &response->head;
 
 	if (head->framing == HTTP_NO_BODY ||
 	        (head->framing == HTTP_LENGTH && head->content_length == 0)) {
 		return false;
 	}
-	return is_error(response) ? redaction->errors != 0 && response->status >= redaction->errors
-	                          : redaction->answers;
+	return redacts(session->exchange, response) || narrows(session->exchange, response);
 }
 
 bool session_holds_response(const struct session *session)
@@ -45,6 +60,9 @@ void session_end_rewriting(struct session *session)
 
 	if (UNLIKELY(rewriting != NULL)) {
 		flow_reset(&rewriting->out, &session->worker->lender);
+		if (rewriting->narrower != NULL) {
+			pool_give(&session->worker->narrower_pool, rewriting->narrower);
+		}
 		pool_give(&session->worker->rewriting_pool, rewriting);
 		session->exchange->rewriting = NULL;
 	}
@@ -91,23 +109,43 @@ static bool begin_part(struct session *session, struct rewriting *rewriting, str
 	return true;
 }
 
-enum next session_begin_rewriting(struct session *session)
+/* What the body goes through. False without memory. */
+static bool set_up(struct session *session, const struct http_response *response)
 {
-	struct exchange *exchange = session->exchange;
-	struct rewriting *rewriting = pool_take(&session->worker->rewriting_pool);
-	struct slice head = buffer_to_send(session->down.buffer);
+	const struct exchange *exchange = session->exchange;
+	struct rewriting *rewriting = exchange->rewriting;
 
-	if (rewriting == NULL) {
-		return session_starve(session);
-	}
-	exchange->rewriting = rewriting;
 	rewriting->out = (struct flow){.buffer = NULL};
 	rewriting->held = true;
 	rewriting->bare = exchange->old_client;
 	rewriting->ended = false;
-	redactor_begin(&rewriting->redactor, exchange->redaction, exchange->top_as_usual);
+	rewriting->narrowed = (struct slice){"", 0};
+	rewriting->redacts = redacts(exchange, response);
+	if (rewriting->redacts) {
+		redactor_begin(&rewriting->redactor, exchange->redaction, exchange->top_as_usual);
+	}
+	rewriting->narrower = NULL;
+	if (!narrows(exchange, response)) {
+		return true;
+	}
+	rewriting->narrower = pool_take(&session->worker->narrower_pool);
+	if (rewriting->narrower != NULL) {
+		scope_narrower_begin(rewriting->narrower, exchange->narrows);
+	}
+	return rewriting->narrower != NULL;
+}
+
+enum next session_begin_rewriting(struct session *session, const struct http_response *response)
+{
+	struct exchange *exchange = session->exchange;
+	struct slice head = buffer_to_send(session->down.buffer);
+
+	exchange->rewriting = pool_take(&session->worker->rewriting_pool);
+	if (exchange->rewriting == NULL || !set_up(session, response)) {
+		return session_starve(session);
+	}
 	head.len -= strlen("\r\n"); /* the framing goes in front of the empty line */
-	if (!begin_part(session, rewriting, head)) {
+	if (!begin_part(session, exchange->rewriting, head)) {
 		return session_starve(session);
 	}
 	buffer_drop_to_send(session->down.buffer);
@@ -187,24 +225,94 @@ static void end_part(struct rewriting *rewriting)
 
 /* ── Rewriting ───────────────────────────────────────────────────────────── */
 
-/* Through the redactor, as far as there is room; false: it cannot be read. */
-static bool fill_part(struct session *session, struct rewriting *rewriting)
+/* Bytes as they go out, as far as there is room. */
+static struct redact_result rewrite_bytes(struct rewriting *rewriting, struct slice in)
 {
-	struct flow *down = &session->down;
 	struct buffer *buffer = rewriting->out.buffer;
+	const size_t room = buffer_room(buffer) - BACK_MAX;
+	struct redact_result result = {.consumed = in.len < room ? in.len : room};
 
-	if (!flow_is_sent(down)) {
-		const struct redact_result result =
-		        redactor_rewrite(&rewriting->redactor, buffer_to_send(down->buffer),
-		                buffer_tail(buffer), buffer_room(buffer) - BACK_MAX);
-		buffer_sent(down->buffer, result.consumed);
-		buffer_append(buffer, result.produced);
+	if (rewriting->redacts) {
+		result = redactor_rewrite(&rewriting->redactor, in, buffer_tail(buffer), room);
+	} else {
+		memcpy(buffer_tail(buffer), in.ptr, result.consumed);
+		result.produced = result.consumed;
+	}
+	buffer_append(buffer, result.produced);
+	return result;
+}
+
+/* More of the body through the narrower. False without memory. */
+static bool narrow_body(struct session *session, struct rewriting *rewriting)
+{
+	struct pool *pool = &session->worker->inspect_pool;
+	struct inspect_memory *memory = pool_take(pool);
+
+	if (memory == NULL) {
+		return false;
+	}
+	struct json_document document = {
+	        .nodes = memory->nodes, .marks = memory->marks, .strings = memory->strings};
+	struct buffer *body = session->down.buffer;
+	buffer_sent(body, scope_narrow(rewriting->narrower, buffer_to_send(body), &document,
+	                          &rewriting->narrowed));
+	pool_give(pool, memory);
+	return true;
+}
+
+/* All that was read, through the narrower and on, as far as there is room. */
+static bool fill_narrowed(struct session *session, struct rewriting *rewriting)
+{
+	for (;;) {
+		const struct redact_result result = rewrite_bytes(rewriting, rewriting->narrowed);
+		rewriting->narrowed = slice_behind(rewriting->narrowed, result.consumed);
 		if (result.bad) {
 			return false;
 		}
+		if (rewriting->narrowed.len > 0 || flow_is_sent(&session->down)) {
+			return true;
+		}
+		if (!narrow_body(session, rewriting)) {
+			return false;
+		}
 	}
-	rewriting->ended = flow_is_over(down);
-	return !rewriting->ended || redactor_may_end(&rewriting->redactor);
+}
+
+static bool fill_directly(struct session *session, struct rewriting *rewriting)
+{
+	if (flow_is_sent(&session->down)) {
+		return true;
+	}
+	struct buffer *body = session->down.buffer;
+	const struct redact_result result = rewrite_bytes(rewriting, buffer_to_send(body));
+	buffer_sent(body, result.consumed);
+	return !result.bad;
+}
+
+/* Whether the body may end where it does. */
+static bool is_whole(const struct rewriting *rewriting)
+{
+	return (!rewriting->redacts || redactor_may_end(&rewriting->redactor)) &&
+	       (rewriting->narrower == NULL || scope_narrower_may_end(rewriting->narrower));
+}
+
+/* Whether something of what was read still waits for room. */
+static bool is_waiting(const struct session *session, const struct rewriting *rewriting)
+{
+	return rewriting->narrowed.len > 0 || !flow_is_sent(&session->down);
+}
+
+/* False: the body cannot be read. */
+static bool fill_part(struct session *session, struct rewriting *rewriting)
+{
+	const bool filled = rewriting->narrower == NULL ? fill_directly(session, rewriting)
+	                                                : fill_narrowed(session, rewriting);
+
+	if (!filled) {
+		return false;
+	}
+	rewriting->ended = !is_waiting(session, rewriting) && session->down.complete;
+	return !rewriting->ended || is_whole(rewriting);
 }
 
 /* Whether what stands in the part goes out, though more may come. */
@@ -213,7 +321,7 @@ static bool is_due(
 {
 	const bool endless = (session->exchange->traits & DOCKER_STREAM) != 0;
 
-	if (rewriting->ended || !flow_is_sent(&session->down)) { /* or there is no more room */
+	if (rewriting->ended || is_waiting(session, rewriting)) { /* or there is no more room */
 		return true;
 	}
 	if (rewriting->held) {
@@ -222,14 +330,20 @@ static bool is_due(
 	return part_len(rewriting) > 0;
 }
 
+static enum flow_result take_more(struct session *session, struct rewriting *rewriting)
+{
+	return is_waiting(session, rewriting) ? FLOW_COMPLETE
+	                                      : flow_take(&session->down, &session->worker->lender,
+	                                                &session->engine->stream);
+}
+
 /* Read and rewrite, until a part is due: FLOW_COMPLETE. */
 static enum flow_result make_part(struct session *session, struct rewriting *rewriting)
 {
 	enum flow_result taken = FLOW_COMPLETE;
 
 	for (unsigned turn = 0; turn < TURNS; turn++) {
-		taken = flow_take(
-		        &session->down, &session->worker->lender, &session->engine->stream);
+		taken = take_more(session, rewriting);
 		if (taken == FLOW_COMPLETE && !fill_part(session, rewriting)) {
 			/* Held by nobody any more: not even its buffer is looked at. */
 			flow_drop(&session->down, &session->worker->lender);

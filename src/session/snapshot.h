@@ -32,6 +32,7 @@ struct snapshot {
 	const struct transport *engine_transport;
 	union address engine;    /* address of the Engine */
 	const char *api_key;     /* NULL: none */
+	int host_root;           /* folder of the host's files; of no use unless a gate sees them */
 	unsigned max_head;       /* bytes */
 	unsigned head_timeout;   /* seconds */
 	unsigned shutdown_grace; /* seconds */

@@ -155,10 +155,13 @@ enum next session_step_reply(struct session *session);
 enum next session_step_relay(struct session *session);
 enum next session_step_drain(struct session *session);
 
-/* ── rewriting.c: a response that is redacted ────────────────────────────── */
+/* ── rewriting.c: a response that is narrowed or redacted ────────────────── */
 
-/* The body of a response on its way through the redactor, and what goes out in its place. */
+/* The body of a response on its way, and what goes out in its place. */
 struct rewriting {
+	struct scope_narrower *narrower; /* NULL: all of it stays */
+	struct slice narrowed; /* what the narrower let through, and is not rewritten yet */
+	bool redacts;          /* the redactor is in use */
 	struct redactor redactor;
 	struct flow out; /* of `out` only the buffer is in use */
 	size_t head_len; /* bytes of the head without its framing */
@@ -167,12 +170,20 @@ struct rewriting {
 	bool ended;      /* the body is whole */
 };
 
-/* Whether the response, whose head was parsed, has something of exchange->redaction to hide. */
-bool session_redacts(const struct session *session, const struct http_response *response);
-/* Take what the head says of its framing away; false: the body cannot be redacted. */
+bool session_rewrites_body(const struct session *session, const struct http_response *response);
+/* Whether the body of the response, whose head was parsed, is relayed otherwise than it comes. */
+static inline bool session_rewrites(
+        const struct session *session, const struct http_response *response)
+{
+	const struct exchange *exchange = session->exchange;
+
+	return UNLIKELY(exchange->redaction != NULL || exchange->narrows != NULL) &&
+	       session_rewrites_body(session, response);
+}
+/* Take what the head says of its framing away; false: the body cannot be read. */
 bool session_unframe_response(struct http_response *response);
 /* The head of the response is written, and the body begun: continue in RELAY. */
-enum next session_begin_rewriting(struct session *session);
+enum next session_begin_rewriting(struct session *session, const struct http_response *response);
 /* As flow_move() of the response. */
 enum flow_result session_rewrite(struct session *session);
 /* Whether a local response may still take the place of the Engine's. */

@@ -63,7 +63,7 @@ static void trim(struct worker *worker)
 	struct pool *const pools[] = {&worker->session_pool, &worker->exchange_pool,
 	        &worker->upstream.connections, &worker->lender.buffers.small,
 	        &worker->lender.buffers.large, &worker->lender.buffers.whole, &worker->inspect_pool,
-	        &worker->lookup_pool, &worker->rewriting_pool};
+	        &worker->lookup_pool, &worker->rewriting_pool, &worker->narrower_pool};
 	bool more = false;
 	bool left = false;
 
@@ -154,6 +154,7 @@ static int init_memory(struct worker *worker)
 	        settings->max_head + headroom + INSPECT_BODY_MAX + CHUNKS_ROOM + BUFFER_SMALL_SIZE,
 	        worker->shared->max_bodies);
 	pool_init(&worker->rewriting_pool, sizeof(struct rewriting), max, OBJECTS_KEPT);
+	pool_init(&worker->narrower_pool, sizeof(struct scope_narrower), max, 1);
 	pool_init(&worker->inspect_pool, sizeof(struct inspect_memory), 1, 1);
 	pool_init(&worker->lookup_pool, session_lookup_size(), max, 1);
 	worker->scratch_len = settings->max_head + headroom;
@@ -206,6 +207,7 @@ void worker_free(struct worker *worker)
 	pool_done(&worker->inspect_pool);
 	pool_done(&worker->lookup_pool);
 	pool_done(&worker->rewriting_pool);
+	pool_done(&worker->narrower_pool);
 	loop_done(&worker->loop);
 	adoption_free(worker->adoption);
 	policy_scratch_free(worker->gate.judging);

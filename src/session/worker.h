@@ -31,6 +31,7 @@ struct worker {
 	struct pool session_pool;
 	struct pool exchange_pool;
 	struct pool rewriting_pool;
+	struct pool narrower_pool;
 	struct flow_lender lender;
 	struct upstream upstream;
 	struct audit audit;

@@ -87,8 +87,9 @@ int yaml_read_map(const struct yaml_node *map, const char *what, const struct ya
         unsigned count, void *reader, char error[FAULT_MAX])
 {
 	if (map->kind != YAML_MAP) {
-		return fault_set(error, map->place, "expected %s, which is a map; found %s", what,
-		        yaml_found(map).text);
+		return fault_set(error, map->place,
+		        "expected %s, which is a map, such as {%s: ...}; found %s", what,
+		        keys[0].name, yaml_found(map).text);
 	}
 	for (const struct yaml_node *node = map->first; node != NULL; node = node->next) {
 		const struct yaml_key *key = find_key(keys, count, node->key);

@@ -257,8 +257,23 @@ def test_prune_leaves_what_is_foreign(scoped, teams):
     assert teams.call("DELETE", f"/containers/{names['ops']}").status == 204
 
 
+@pytest.mark.parametrize("path", ["/system/df", "/v1.41/system/df"])
+def test_disk_usage_is_that_of_the_scope(scoped, teams, path):
+    own, foreign = teams.names["ci"], teams.names["ops"]
+    whole, shown = teams.call("GET", path), post(scoped, path, method="GET")
+    assert shown.status == 200, shown
+    for name in ("container", "volume", "network"):
+        assert foreign[name] not in shown.body.decode()
+    assert foreign["container"] in whole.body.decode()
+    listed = shown.json()
+    assert own["container"] in [each["Id"] for each in listed["Containers"]]
+    assert [each["Name"] for each in listed["Volumes"] if each["Name"].startswith("vol-")] == [own["volume"]]
+    assert not listed.get("BuildCache")
+    assert listed["Images"] and listed["LayersSize"] == whole.json()["LayersSize"]
+
+
 def test_what_cannot_be_narrowed_is_refused(scoped):
-    for method, path in (("GET", "/system/df"), ("POST", "/build/prune"), ("GET", "/plugins"), ("GET", "/swarm"),
+    for method, path in (("POST", "/build/prune"), ("GET", "/plugins"), ("GET", "/swarm"),
                          ("GET", "/something"), ("GET", "/containers/a/b/json")):
         refused = post(scoped, path, method=method)
         assert refused.status == 403, (path, refused)

@@ -344,3 +344,22 @@ def test_the_swarm_itself(under, maker, swarm):
     assert swarm.call("GET", "/nodes")[0]["Spec"]["Labels"] == {}
     assert update(under("{swarm: true}")).status == 200
     assert swarm.call("GET", "/nodes")[0]["Spec"]["Labels"] == {"a": "b"}
+
+
+def test_docker_service_in_a_network(cli, under, swarm, maker):
+    """The docker CLI sends the id of the network that the user names; the policy has the name."""
+    shop, bank, service = f"shop-{uuid.uuid4().hex}", f"bank-{uuid.uuid4().hex}", maker.name()
+    ids = {name: swarm.call("POST", "/networks/create", {"Name": name, "Driver": "overlay"}, 201)["Id"]
+           for name in (shop, bank)}
+    target = under(f"{{networks: [{shop}]}}")
+    command = ["service", "create", "--detach", "--no-resolve-image", "--replicas", "0"]
+    cli.ok(target.docker_host, *command, "--network", shop, "--name", service, IMAGE, "sleep", "1")
+    made = swarm.service(service)["Spec"]["TaskTemplate"]["Networks"]
+    assert [one["Target"] for one in made] == [ids[shop]]
+    refused = cli.run(target.docker_host, *command, "--network", bank, "--name", bank, IMAGE, "sleep", "1")
+    assert refused.status != 0 and f"networks: [{shop}, {bank}]" in refused.err.decode(), refused
+    assert not swarm.exists(bank)
+    short = spec({}, {"Networks": [{"Target": ids[shop][:12]}]}, Mode={"Replicated": {"Replicas": 0}})
+    answer = maker.post(target, "/services/create", short)
+    assert answer.status == 201, answer
+    assert swarm.service(answer.json()["ID"])["Spec"]["TaskTemplate"]["Networks"] == [{"Target": ids[shop]}]

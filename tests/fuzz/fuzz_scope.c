@@ -2,7 +2,7 @@
 /*
  * Queries and bodies under a scope: what goes to the Engine has the labels of the scope, whatever
  * the client wrote, and no other value of one of them. Engine's answers: never is an object the
- * client's own without its labels.
+ * client's own without its labels, and in lists no other is left, however the answer is cut.
  */
 #include "fuzz.h"
 #include "scope/scope.h"
@@ -168,6 +168,68 @@ static void check_answer(struct slice bytes)
 	        memchr(bytes.ptr, '\\', bytes.len) != NULL);
 }
 
+/* Returns how many bytes of `ret` are what is left of the answer, which comes in pieces. */
+static size_t narrow(struct slice in, size_t piece, char *ret)
+{
+	static struct scope_narrower narrower;
+	size_t len = 0;
+
+	scope_narrower_begin(&narrower, scope);
+	while (in.len > 0) {
+		struct json_document memory = {.nodes = nodes, .marks = marks, .strings = strings};
+		const struct slice next = {in.ptr, piece < in.len ? piece : in.len};
+		struct slice passed;
+		const size_t read = scope_narrow(&narrower, next, &memory, &passed);
+		ASSERT(read <= next.len && len + passed.len <= ROOM);
+		ASSERT(read > 0 || narrower.in_list == false);
+		memcpy(ret + len, passed.ptr, passed.len);
+		len += passed.len;
+		in = slice_behind(in, read);
+	}
+	return len;
+}
+
+/* Of each list that is in no other, but for those of images. */
+static void check_lists(const struct json_node *node, bool shared)
+{
+	if (node->type != JSON_OBJECT && node->type != JSON_ARRAY) {
+		return;
+	}
+	for (const struct json_node *at = json_first(node); at != NULL; at = json_next(node, at)) {
+		if (node->type == JSON_OBJECT) {
+			check_lists(at, shared);
+		} else if (!shared) {
+			ASSERT(at->type == JSON_OBJECT);
+			ASSERT(scope_has_labels(scope, json_member(at, SLICE("Labels"))));
+		}
+	}
+}
+
+static void check_narrowing(struct slice bytes)
+{
+	struct json_document document = {.nodes = nodes, .marks = marks, .strings = strings};
+	const bool good = json_read(&document, bytes) == JSON_OK;
+	const size_t len = narrow(bytes, bytes.len, result);
+	const size_t other = narrow(bytes, 1 + bytes.len / 7, again);
+
+	ASSERT(len <= bytes.len && other == len && memcmp(result, again, len) == 0);
+	if (!good) {
+		return;
+	}
+	document = (struct json_document){.nodes = nodes, .marks = marks, .strings = strings};
+	const enum json_error error = json_read(&document, (struct slice){result, len});
+	ASSERT(error == JSON_OK);
+	if (document.nodes->type != JSON_OBJECT) {
+		check_lists(document.nodes, false);
+		return;
+	}
+	for (const struct json_node *at = json_first(document.nodes); at != NULL;
+	        at = json_next(document.nodes, at)) {
+		check_lists(at, slice_equal(at->name, SLICE("Images")) ||
+		                        slice_equal(at->name, SLICE("ImageUsage")));
+	}
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 {
 	const struct slice input = {(const char *)bytes, len};
@@ -179,6 +241,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 		check_query(input);
 		check_stamp(input);
 		check_answer(input);
+		check_narrowing(input);
 	}
 	return 0;
 }

@@ -109,13 +109,17 @@ static void text_spells_numbers_and_json(void **state)
 	text_add_char(&text, ' ');
 	text_add_u64(&text, UINT64_MAX);
 	text_add_char(&text, ' ');
-	text_add_padded(&text, 7, 3);
+	text_add_digits(&text, 7, 3);
 	text_add_format(&text, " %s-%d", "x", -1);
 	assert_slice("numbers", text_slice(&text), SLICE("0 18446744073709551615 007 x--1"));
 
 	text = text_over(memory, sizeof(memory));
 	text_add_json(&text, SLICE("a\"\\\n\x7f\xc3/"));
 	assert_slice("JSON", text_slice(&text), SLICE("a\\\"\\\\\\u000a\\u007f?/"));
+
+	text = text_over(memory, sizeof(memory));
+	text_add_encoded(&text, SLICE("aZ9-._~ /:\0%\xc3"), "/");
+	assert_slice("encoded", text_slice(&text), SLICE("aZ9-._~%20/%3A%00%25%C3"));
 
 	text = text_over(memory, 4);
 	text_add_format(&text, "%s", "abcd");

@@ -172,11 +172,40 @@ static void an_empty_variable_that_is_to_restrict_stops_the_start(void **state)
 	expect_variable_refused("LISTEN", "",
 	        "LISTEN is empty. Nothing else says where to listen: set LISTEN (tcp://*:3277, if "
 	        "all interfaces are meant)");
+	expect_variable_refused("HOST_ROOT", "",
+	        "HOST_ROOT is empty. Nothing else says where the proxy sees the host's files: set "
+	        "HOST_ROOT (/host), or unset it");
+	assert_int_equal(setenv("HOST_ROOT", "", 1), 0);
 	assert_int_equal(setenv("POLICY", "", 1), 0);
 	assert_int_equal(setenv("CONFIG", "", 1), 0);
 	assert_int_equal(setenv("LISTEN", "", 1), 0);
-	expect_accepted("--policy traefik --listen tcp://127.0.0.1:1");
+	expect_accepted("--policy traefik --listen tcp://127.0.0.1:1 --host-root /");
 	assert_null(config.warnings);
+}
+
+static void the_host_s_files_are_in_a_folder(void **state)
+{
+	(void)state;
+	expect_accepted("--policy traefik");
+	assert_null(config.host_root);
+	assert_int_equal(setenv("HOST_ROOT", "/usr", 1), 0);
+	expect_accepted("--policy traefik");
+	assert_string_equal(config.host_root, "/usr");
+	expect_accepted("--policy traefik --host-root=/etc/");
+	assert_string_equal(config.host_root, "/etc/");
+	assert_true(config.host_root_fd >= 0);
+	assert_int_equal(unsetenv("HOST_ROOT"), 0);
+	expect_refused("--host-root etc",
+	        "--host-root: 'etc' is not accepted: give the absolute path of the folder in which "
+	        "the proxy sees the host's files, such as /host");
+	expect_refused("--host-root=", "--host-root: its value is missing: give --host-root DIR");
+	expect_refused("--host-root /etc/passwd",
+	        "--host-root: '/etc/passwd' cannot be opened: Not a directory; give the folder in "
+	        "which the proxy sees the host's files: /host with '-v /:/host:ro,rslave', or / on "
+	        "the host itself");
+	/* The health check is made beside the proxy, whose files it need not see. */
+	expect_accepted("healthcheck --host-root /nowhere");
+	assert_int_equal(config.host_root_fd, -1);
 }
 
 static void an_environment_of_slips_fits_one_line(void **state)
@@ -787,6 +816,7 @@ int main(void)
 	        cmocka_unit_test_setup(an_empty_variable_is_not_set, empty_environment),
 	        cmocka_unit_test_setup(
 	                an_empty_variable_that_is_to_restrict_stops_the_start, empty_environment),
+	        cmocka_unit_test_setup(the_host_s_files_are_in_a_folder, empty_environment),
 	        cmocka_unit_test_setup(an_environment_of_slips_fits_one_line, empty_environment),
 	        cmocka_unit_test_setup(switches_have_a_port_of_their_own, empty_environment),
 	        cmocka_unit_test_setup(an_empty_switch_is_0, empty_environment),

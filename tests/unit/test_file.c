@@ -284,8 +284,8 @@ static void mistakes_name_file_line_and_remedy(void **state)
 	        {"policies:\n  a: {}\n b: {}\n",
 	                ":3: this is not YAML: did not find expected key while "
 	                "parsing a block mapping"},
-	        {"just text\n",
-	                ":1: expected the configuration, which is a map; found 'just text'"},
+	        {"just text\n", ":1: expected the configuration, which is a map, such as "
+	                        "{listeners: ...}; found 'just text'"},
 	        /* brackets that end an unquoted text */
 	        {"policies:\n  a:\n    rules:\n      - allow: {methods: [GET], path: "
 	         "/plugins/[a-z]+/json}\n",
@@ -319,7 +319,7 @@ static void mistakes_name_file_line_and_remedy(void **state)
 	                ":1: unknown key 'polices' in the configuration; did you mean 'policies'?"},
 	        {"metrics: {}\n",
 	                ":1: unknown key 'metrics' in the configuration; there are listeners, "
-	                "upstream, policies, policy"},
+	                "upstream, policies, policy, host_root"},
 	        {"clients: []\n",
 	                ":1: 'clients' in the configuration is not supported by this version"},
 	        {"policy: [a]\n", ":1: 'policy' is the name of a policy or preset; found a list"},
@@ -330,8 +330,8 @@ static void mistakes_name_file_line_and_remedy(void **state)
 	        {"listeners: tcp://*:1\n",
 	                ":1: 'listeners' is a list of listeners, such as - address: tcp://*:3277; "
 	                "found 'tcp://*:1'"},
-	        {"listeners:\n  - tcp://*:1\n",
-	                ":2: expected a listener, which is a map; found 'tcp://*:1'"},
+	        {"listeners:\n  - tcp://*:1\n", ":2: expected a listener, which is a map, such as "
+	                                        "{address: ...}; found 'tcp://*:1'"},
 	        {"listeners:\n  - policy: open\n",
 	                ":2: a listener needs an 'address': tcp://HOST:PORT or unix:///PATH"},
 	        {"listeners:\n  - address:\n      - a\n",
@@ -365,7 +365,8 @@ static void mistakes_name_file_line_and_remedy(void **state)
 	        {"listeners:\n  - address: tcp://*:1\n    browsers: yes\n",
 	                ":3: 'browsers' is true or false; found 'yes'"},
 	        /* upstream */
-	        {"upstream: /a\n", ":1: expected upstream, which is a map; found '/a'"},
+	        {"upstream: /a\n", ":1: expected upstream, which is a map, such as {address: ...}; "
+	                           "found '/a'"},
 	        {"upstream:\n  socket: /a\n",
 	                ":2: unknown key 'socket' in upstream; there are address"},
 	        {"upstream:\n  address: tcp://a:1\n",
@@ -375,7 +376,8 @@ static void mistakes_name_file_line_and_remedy(void **state)
 	        /* policies: the rest is in test_policy.c */
 	        {"policies: []\n", ":1: 'policies' is a map of policies by their names; found a "
 	                           "list"},
-	        {"policies:\n  ci: open\n", ":2: expected a policy, which is a map; found 'open'"},
+	        {"policies:\n  ci: open\n", ":2: expected a policy, which is a map, such as "
+	                                    "{description: ...}; found 'open'"},
 	        {"policies:\n  'c i': {}\n",
 	                ":2: 'c i' is no name for a policy: give 1 to 64 letters, digits, '-', "
 	                "'_' and '.'"},

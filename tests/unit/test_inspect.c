@@ -72,6 +72,46 @@ static const char *target_of(const char *what)
 	return NULL;
 }
 
+/* Where paths lead on a host; the first row that begins a path. */
+struct lead {
+	const char *path;
+	const char *resolved;
+	size_t missing; /* bytes at its end that are not there */
+	const char *problem;
+};
+
+static const struct lead *leads; /* NULL: nobody sees the host's files */
+
+static void answer(struct inspect_paths *paths)
+{
+	for (; paths->answered < paths->count; paths->answered++) {
+		struct inspect_path *path = &paths->list[paths->answered];
+		const struct lead *lead = leads;
+		while (lead->path != NULL && !slice_equal(path->path, slice_of(lead->path))) {
+			lead++;
+		}
+		path->resolved = lead->path == NULL ? path->path : slice_of(lead->resolved);
+		path->there = path->resolved.len - (lead->path == NULL ? 0 : lead->missing);
+		path->problem = lead->problem;
+	}
+}
+
+static void judge_body(const struct inspect_operation *operation,
+        const struct docker_request *request, struct slice body)
+{
+	const unsigned count = findings.count;
+
+	inspect_paths_begin(&memory->paths);
+	findings.paths = leads == NULL ? NULL : &memory->paths;
+	sent = inspect_body(operation, request, body, memory, &findings);
+	if (memory->paths.count > 0) {
+		answer(&memory->paths);
+		findings.count = count;
+		sent = inspect_body(operation, request, body, memory, &findings);
+		assert_int_equal(memory->paths.answered, memory->paths.count);
+	}
+}
+
 /* The findings about a body, each in a line: "POINTER 'WORD'" or "POINTER: PROBLEM". */
 static const char *inspect(const char *what, const char *keys, const char *body)
 {
@@ -98,7 +138,7 @@ static const char *inspect(const char *what, const char *keys, const char *body)
 		inspect_query(operation, &request, query, memory, &findings);
 	}
 	if (inspect_operation_reads_body(operation)) {
-		sent = inspect_body(operation, &request, slice_of(body), memory, &findings);
+		judge_body(operation, &request, slice_of(body));
 	}
 	for (unsigned i = 0; i < findings.count && i < INSPECT_FINDINGS_MAX; i++) {
 		const struct finding *finding = &findings.list[i];
@@ -191,7 +231,7 @@ static void the_engine_s_socket_becomes_that_of_the_proxy(void **state)
 	        {MOUNT("\"Type\":\"bind\",\"Source\":\"/run/docker.sock\",\"Target\":\"/x\""),
 	                MOUNT("\"Type\":\"bind\",\"Source\":\"/run/p/ci.sock\",\"Target\":\"/x\"")},
 	};
-	char body[8192];
+	static char body[256 * 1024];
 
 	(void)state;
 	for (unsigned i = 0; i < ARRAY_LEN(cases); i++) {
@@ -212,7 +252,7 @@ static void the_engine_s_socket_becomes_that_of_the_proxy(void **state)
 	/* More of them than anyone has. */
 	struct text text = text_over(body, sizeof(body));
 	text_add(&text, SLICE("{\"HostConfig\":{\"Binds\":[\"a:/a\""));
-	for (unsigned n = 0; n < 300; n++) {
+	for (unsigned n = 0; n < INSPECT_REDIRECTED_MAX / 16; n++) {
 		text_add(&text, SLICE(",\"/run/docker.sock:/x\""));
 	}
 	text_add(&text, SLICE("]}}"));
@@ -220,16 +260,173 @@ static void the_engine_s_socket_becomes_that_of_the_proxy(void **state)
 	assert_non_null(strstr(inspect("create", keys, body), "too many binds"));
 }
 
+/* A body with one source, in Binds or in Mounts. */
+static void write_bind(bool mount, const char *source, char *body, size_t size)
+{
+	if (mount) {
+		(void)snprintf(body, size,
+		        MOUNT("\"Type\":\"bind\",\"Source\":\"%s\",\"Target\":\"/x\""), source);
+	} else {
+		(void)snprintf(body, size, HOST("\"Binds\":[\"%s:/x:rw\"]"), source);
+	}
+}
+
+static void a_path_counts_as_what_it_leads_to(void **state)
+{
+	static const struct lead host[] = {
+	        {"/srv/ci/in", "/srv/ci/sub", 0, NULL},
+	        {"/srv/ci/in/new", "/srv/ci/sub/new", 4, NULL},
+	        {"/srv/ci/root", "/", 0, NULL},
+	        {"/srv/ci/etc", "/etc", 0, NULL},
+	        {"/srv/ci/near", "/srv/ci2", 0, NULL},
+	        {"/srv/ci/sock", "/run/docker.sock", 0, NULL},
+	        {"/srv/ci/colon", "/srv/ci/a:b", 0, NULL},
+	        {"/srv/ci/bytes", "/srv/ci/\xff", 0, NULL},
+	        {"/srv/ci/\xc3\xa9", "/srv/ci/\\\xc3\xa8", 0, NULL},
+	        {"/srv/ci/{", "/srv/ci/{{.Service}}", 0, NULL},
+	        {"/srv/gone", "/srv/gone", 5, NULL},
+	        {"/srv/gone/x", "/srv/gone/x", 7, NULL},
+	        {"/srv/shut", "", 0, "is shut"},
+	        {"/srv/ci/", "/srv/ci", 0, NULL},
+	        {NULL, NULL, 0, NULL},
+	};
+	static const struct {
+		const char *keys;
+		const char *source;
+		const char *wanted; /* '\1': inspect_leads_out */
+		const char *arrives;
+	} cases[] = {
+	        {"bind_sources: [/srv/ci]", "/srv/ci", "", "/srv/ci"},
+	        {"bind_sources: [/srv/ci]", "/srv/ci/", "", "/srv/ci"},
+	        {"bind_sources: [/srv/ci]", "/srv/ci/in", "", "/srv/ci/sub"},
+	        {"bind_sources: [/srv/ci]", "/srv/ci/in/new", "", "/srv/ci/sub/new"},
+	        {"bind_sources: [/srv/ci]", "/srv/ci/\xc3\xa9", "", "/srv/ci/\\\\\xc3\xa8"},
+	        {"bind_sources: [/srv/ci]", "/srv/ci/root", "\1", NULL},
+	        {"bind_sources: [/srv/ci]", "/srv/ci/etc", "\1", NULL},
+	        {"bind_sources: [/srv/ci]", "/srv/ci/near", "\1", NULL},
+	        {"bind_sources: [/srv/ci]", "/srv/ci/sock", "\1", NULL},
+	        {"bind_sources: [/srv/ci]", "/srv/ci/colon", "\1", NULL},
+	        {"bind_sources: [/srv/ci]", "/srv/ci/bytes", "\1", NULL},
+	        {"bind_sources: [/srv/ci]", "/srv/ci/{", "\1", NULL},
+	        {"bind_sources: [/srv/ci, /etc]", "/srv/ci/etc", "", "/etc"},
+	        {"bind_sources: [/srv/shut]", "/srv/shut", ": is shut", NULL},
+	        {"bind_sources: [/srv/gone]", "/srv/gone",
+	                ": is below a source that is not there "
+	                "below host_root: make it, or show it to the proxy",
+	                NULL},
+	        {"bind_sources: [/srv/gone]", "/srv/gone/x",
+	                ": is below a source that is not there "
+	                "below host_root: make it, or show it to the proxy",
+	                NULL},
+	        /* Each path must be named. */
+	        {"bind_below: false, bind_sources: [/srv/ci/in]", "/srv/ci/in", "\1", NULL},
+	        {"bind_below: false, bind_sources: [/srv/ci/in, /srv/ci/sub]", "/srv/ci/in", "",
+	                "/srv/ci/sub"},
+	        {"bind_below: false, bind_sources: [/srv/ci]", "/srv/ci/in", " '/srv/ci/in'", NULL},
+	        /* The Engine's socket behind a link is the proxy's too. */
+	        {"bind_sources: [/srv/ci], socket: 'unix:///own'", "/srv/ci/sock", "", "/own"},
+	        {"socket: 'unix:///own'", "/run/docker.sock", "", "/own"},
+	        {"socket: 'unix:///own'", "/srv/ci/sock", " '/srv/ci/sock'", NULL},
+	        /* Where every path is allowed, nothing is looked up. */
+	        {"bind_sources: any", "/srv/ci/root", "", "/srv/ci/root"},
+	        {"bind_sources: any", "/srv/shut", "", "/srv/shut"},
+	};
+	char body[512];
+	char keys[128];
+	char wanted[512];
+
+	(void)state;
+	leads = host;
+	for (unsigned i = 0; i < 2 * ARRAY_LEN(cases); i++) {
+		const char *pointer = i % 2 == 0 ? "Binds/0" : "Mounts/0/Source";
+		const char *problem = cases[i / 2].wanted;
+		(void)snprintf(keys, sizeof(keys), "{%s}", cases[i / 2].keys);
+		write_bind(i % 2, cases[i / 2].source, body, sizeof(body));
+		(void)snprintf(wanted, sizeof(wanted), "/HostConfig/%s%s%s", pointer,
+		        problem[0] == '\1' ? ": " : problem,
+		        problem[0] == '\1' ? inspect_leads_out : "");
+		wanted[0] = problem[0] == '\0' ? '\0' : '/';
+		assert_slice(body, slice_of(inspect("create", keys, body)), slice_of(wanted));
+		if (problem[0] == '\0') {
+			write_bind(i % 2, cases[i / 2].arrives, body, sizeof(body));
+			assert_slice(body, sent, slice_of(body));
+		}
+	}
+	leads = NULL;
+}
+
+static void so_many_paths_are_looked_up(void **state)
+{
+	static const struct lead nowhere[] = {{NULL, NULL, 0, NULL}};
+	static char body[256 * 1024];
+
+	(void)state;
+	leads = nowhere;
+	for (unsigned count = INSPECT_PATHS_MAX; count <= INSPECT_PATHS_MAX + 1; count++) {
+		struct text text = text_over(body, sizeof(body));
+		text_add(&text, SLICE("{\"HostConfig\":{\"Binds\":[\"/srv/ci:/x\""));
+		for (unsigned i = 0; i < count; i++) { /* a path that comes again is no other one */
+			text_add_format(&text, ",\"/srv/ci/%u:/x\"", i == 0 ? 1 : i);
+		}
+		text_add(&text, SLICE("]}}"));
+		text_add_char(&text, '\0');
+		const char *got = inspect("create", "{bind_sources: [/srv/ci]}", body);
+		assert_that("refused", (got[0] != '\0') == (count > INSPECT_PATHS_MAX));
+		assert_that(got, got[0] == '\0' || strstr(got, inspect_too_many_paths) != NULL);
+	}
+	struct text text = text_over(body, sizeof(body));
+	text_add(&text, SLICE("{\"HostConfig\":{\"Binds\":[\"/srv/ci:/x\""));
+	for (unsigned i = 0; i < 40; i++) {
+		text_add_format(&text, ",\"/srv/ci/%u%04000u:/x\"", i + 10, 1U);
+	}
+	text_add(&text, SLICE("]}}"));
+	text_add_char(&text, '\0');
+	assert_non_null(strstr(
+	        inspect("create", "{bind_sources: [/srv/ci]}", body), inspect_too_many_paths));
+	leads = NULL;
+}
+
+/* Each of the paths may become much longer. */
+static void where_paths_lead_has_room(void **state)
+{
+	static char far[4001];
+	static struct lead host[INSPECT_PATHS_MAX + 1];
+	static char names[INSPECT_PATHS_MAX][16];
+	static char body[64 * 1024];
+	struct text text = text_over(body, sizeof(body));
+
+	(void)state;
+	(void)snprintf(far, sizeof(far), "/srv/ci/%03992u", 1U);
+	text_add(&text, SLICE("{\"HostConfig\":{\"Binds\":[\"/srv/ci:/x\""));
+	for (unsigned i = 0; i < INSPECT_PATHS_MAX - 1; i++) {
+		(void)snprintf(names[i], sizeof(names[i]), "/srv/ci/%u", i);
+		host[i] = (struct lead){names[i], far, 0, NULL};
+		text_add_format(&text, ",\"%s:/x\"", names[i]);
+	}
+	text_add(&text, SLICE("]}}"));
+	text_add_char(&text, '\0');
+	leads = host;
+	const char *got = inspect("create", "{bind_sources: [/srv/ci]}", body);
+	assert_non_null(strstr(got, inspect_too_many_paths)); /* 128 KiB are not enough for 63 */
+	assert_null(strstr(got, "Binds/30:"));
+	leads = NULL;
+}
+
 static void a_block_says_what_it_leaves_root(void **state)
 {
-	static const char *const cases[][2] = {
+	/* The same where the host's files are seen, unless the third says what is left then. */
+	static const char *const cases[][3] = {
 	        {"{}", ""},
-	        {"{bind_sources: [/srv/ci]}", "create.bind_sources"}, /* by a link below it */
+	        {"{bind_sources: [/srv/ci]}", "create.bind_sources", /* by a link below it */
+	                "create.bind_sources (by a later link)"},
 	        {"{bind_sources: [/srv/ci], bind_below: false}", ""},
-	        {"{bind_sources: [/srv/ci], writable_binds: false}", "create.bind_sources"},
+	        {"{bind_sources: [/srv/ci], writable_binds: false}", "create.bind_sources",
+	                "create.bind_sources (by a later link)"},
 	        {"{bind_sources: [/srv/ci, /srv/ci/cache], bind_below: false}",
-	                "create.bind_sources"}, /* a link in place of the cache */
+	                "create.bind_sources", /* a link in place of the cache */
+	                "create.bind_sources (by a later link)"},
 	        {"{bind_sources: [/srv/ci, /srv/cache], bind_below: false}", ""},
+	        {"{bind_sources: [/srv/ci, /srv/ci/, /srv/ci], bind_below: false}", ""},
 	        {"{bind_sources: [/], bind_below: false}", "create.bind_sources"},
 	        {"{bind_sources: [/etc/cron.d], bind_below: false}", "create.bind_sources"},
 	        {"{bind_sources: [/run/docker.sock], bind_below: false}", "create.bind_sources"},
@@ -251,13 +448,15 @@ static void a_block_says_what_it_leaves_root(void **state)
 	};
 
 	(void)state;
-	for (unsigned i = 0; i < ARRAY_LEN(cases); i++) {
+	for (unsigned i = 0; i < 2 * ARRAY_LEN(cases); i++) {
+		const char *const *one = cases[i / 2];
 		const struct constraints *constraints = NULL;
 		char list[512];
 		struct text text = text_over(list, sizeof(list));
-		assert_int_equal(read_block(INSPECT_CREATE, cases[i][0], &constraints), 0);
-		constraints_add_root(constraints, &text);
-		assert_slice(cases[i][0], text_slice(&text), slice_of(cases[i][1]));
+		assert_int_equal(read_block(INSPECT_CREATE, one[0], &constraints), 0);
+		constraints_add_root(constraints, i % 2 == 1, &text);
+		assert_slice(one[0], text_slice(&text),
+		        slice_of(i % 2 == 1 && one[2] != NULL ? one[2] : one[1]));
 	}
 }
 
@@ -301,7 +500,8 @@ static void what_is_wrong_with_a_block_is_named(void **state)
 	                "p.yaml:1: 'ulimits' is a map, such as {nofile: 1024}; found '5'"},
 	        {"{require: {disk: 5}}", "p.yaml:1: unknown key 'disk' in 'require'; there are "
 	                                 "memory, cpus, pids, ulimits"},
-	        {"[a]", "p.yaml:1: expected a 'create' block, which is a map; found a list"},
+	        {"[a]", "p.yaml:1: expected a 'create' block, which is a map, such as {images: "
+	                "...}; found a list"},
 	};
 	const struct constraints *constraints = NULL;
 
@@ -410,16 +610,55 @@ static void a_denial_says_what_would_allow_the_body(void **state)
 	}
 }
 
+static void the_warning_of_root_says_what_must_happen(void **state)
+{
+	static const struct lead host[] = {{"/srv/ci/x", "/etc", 0, NULL}, {NULL, NULL, 0, NULL}};
+	static const struct {
+		const char *keys;
+		const char *source;
+		const char *advice;
+	} cases[] = {
+	        {"{bind_sources: [/srv/ci]}", "/srv/x",
+	                "set in 'create' at p.yaml:1: bind_sources: [/srv/ci, /srv/x]; that is "
+	                "enough "
+	                "to become root on the host, by a symbolic link that is made after the "
+	                "container"},
+	        {"{bind_sources: [/srv/ci]}", "/etc",
+	                "set in 'create' at p.yaml:1: bind_sources: [/srv/ci, /etc]; that is "
+	                "enough "
+	                "to become root on the host"},
+	        {"{bind_sources: [/srv/ci]}", "/srv/ci/x", ""}, /* what it leads to is not told */
+	};
+	char body[128];
+
+	(void)state;
+	leads = host;
+	for (unsigned i = 0; i < ARRAY_LEN(cases); i++) {
+		char advice[1024];
+		struct text text = text_over(advice, sizeof(advice));
+		(void)snprintf(body, sizeof(body), "{\"HostConfig\":{\"Binds\":[\"%s:/x\"]}}",
+		        cases[i].source);
+		(void)inspect("create", cases[i].keys, body);
+		findings_advise(&findings, FINDINGS_SENDER, &text);
+		assert_slice(body, text_slice(&text), slice_of(cases[i].advice));
+	}
+	leads = NULL;
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(a_body_is_judged_by_its_fields),
 	        cmocka_unit_test(every_field_with_a_key_is_tried),
 	        cmocka_unit_test(the_engine_s_socket_becomes_that_of_the_proxy),
+	        cmocka_unit_test(a_path_counts_as_what_it_leads_to),
+	        cmocka_unit_test(so_many_paths_are_looked_up),
+	        cmocka_unit_test(where_paths_lead_has_room),
 	        cmocka_unit_test(a_block_says_what_it_leaves_root),
 	        cmocka_unit_test(what_is_wrong_with_a_block_is_named),
 	        cmocka_unit_test(a_long_list_of_findings_is_cut),
 	        cmocka_unit_test(a_query_that_is_too_long_is_refused),
+	        cmocka_unit_test(the_warning_of_root_says_what_must_happen),
 	        cmocka_unit_test(a_denial_says_what_would_allow_the_body),
 	};
 

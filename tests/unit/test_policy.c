@@ -754,6 +754,9 @@ static void expect_advice(
 static void advice_is_short(void **state)
 {
 	(void)state;
+	assert_non_null(strstr(advice_of("agent", "POST", "/build/prune"),
+	        "use a policy without the scope (presets/agent.yaml:"));
+	expect_advice("agent", "POST", "/containers/prune", "set ALLOW=container.prune");
 	expect_advice("deny", "GET", "/events",
 	        "set ALLOW=system.events, or use the preset traefik or docker-gen");
 	expect_advice("traefik", "POST", "/containers/a/restart",
@@ -1177,8 +1180,8 @@ static void a_block_that_is_lifted_does_not_hold(void **state)
 	expect_refused("extends: [lifted-base, lifting]",
 	        "test.yaml:1: 'lifted-base' and 'lifting' both have a 'create' block: write one in "
 	        "a policy that extends them");
-	expect_refused("create: none",
-	        "test.yaml:1: expected a 'create' block, which is a map; found 'none'");
+	expect_refused("create: none", "test.yaml:1: expected a 'create' block, which is a map, "
+	                               "such as {images: ...}; found 'none'");
 }
 
 static void a_block_says_which_operations_it_covers(void **state)
@@ -1204,12 +1207,12 @@ static void a_block_says_which_operations_it_covers(void **state)
 		}
 	}
 	assert_in_range(constrained, 16, 20); /* some have two methods */
-	policy_add_root(policy, 3, &text);
+	policy_add_root(policy, 3, false, &text);
 	assert_slice("first", text_slice(&text),
 	        SLICE("image.build, container.create, container.start_with_config and 28 more, "
 	              "unknown"));
 	text.len = 0;
-	policy_add_root(compiled("harmless", "rules: [{allow: [system.ping]}]"), 3, &text);
+	policy_add_root(compiled("harmless", "rules: [{allow: [system.ping]}]"), 3, false, &text);
 	assert_int_equal(text.len, 0);
 }
 

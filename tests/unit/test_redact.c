@@ -284,6 +284,7 @@ static void words_are_read(void **state)
 	assert_int_equal(redact_wish(&wishes, SLICE("env")), 0);
 	assert_int_equal(redact_wish(&wishes, SLICE("labels")), -EINVAL);
 	assert_int_equal(redact_wish(&wishes, SLICE("labels:")), -EINVAL);
+	assert_int_equal(redact_wish(&wishes, SLICE("labels:!a")), -EINVAL);
 	assert_int_equal(redact_wish(&wishes, SLICE("Env")), -EINVAL);
 	assert_int_equal(redact_wish(&more, SLICE("labels:a")), 0);
 	assert_int_equal(redact_wish(&more, SLICE("labels:b*")), 0);

@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { ROOM = 64 * 1024 };
+enum { ROOM = 128 * 1024 };
 
 static struct arena arena;
 static const struct scope *scope; /* team=ci, stage=test */
@@ -507,6 +507,119 @@ static void the_longest_labels_fit(void **state)
 	scope = usual;
 }
 
+/* ── Answers ─────────────────────────────────────────────────────────────── */
+
+static struct scope_narrower narrower;
+
+/* What goes out of `in`, which comes in pieces. */
+static struct text narrow(struct slice in, size_t piece)
+{
+	struct text out = text_over(result, sizeof(result));
+
+	scope_narrower_begin(&narrower, scope);
+	while (in.len > 0) {
+		struct slice left = {in.ptr, piece < in.len ? piece : in.len};
+		in = slice_behind(in, left.len);
+		while (left.len > 0) {
+			struct json_document memory = document();
+			struct slice passed;
+			left = slice_behind(left, scope_narrow(&narrower, left, &memory, &passed));
+			text_add(&out, passed);
+		}
+	}
+	assert_false(out.overflow);
+	return out;
+}
+
+#define MINE   "{\"Labels\":{\"team\":\"ci\",\"stage\":\"test\"}}"
+#define THEIRS "{\"Labels\":{\"team\":\"ops\",\"stage\":\"test\"}}"
+
+static void of_lists_only_what_is_own_stays(void **state)
+{
+	static const struct {
+		const char *in, *out;
+	} rows[] = {
+	        {"{\"LayersSize\":1,\"Containers\":[" MINE "," THEIRS "," MINE
+	         "],\"Volumes\":null}",
+	                "{\"LayersSize\":1,\"Containers\":[" MINE "," MINE "],\"Volumes\":null}"},
+	        {"{\"Containers\":[" THEIRS "," MINE "],\"Volumes\":[" MINE "," THEIRS "]}",
+	                "{\"Containers\":[" MINE "],\"Volumes\":[" MINE "]}"},
+	        {"{\"Containers\":[],\"Volumes\":[" THEIRS "]}\n",
+	                "{\"Containers\":[],\"Volumes\":[]}\n"},
+	        {"{\"Images\":[" THEIRS ",{\"RepoTags\":[\"a\"]}],\"Volumes\":[" THEIRS "]}",
+	                "{\"Images\":[" THEIRS ",{\"RepoTags\":[\"a\"]}],\"Volumes\":[]}"},
+	        {"{\"ImageUsage\":{\"Items\":[" THEIRS "]},\"VolumeUsage\":{\"Items\":[" THEIRS
+	         "]}}",
+	                "{\"ImageUsage\":{\"Items\":[" THEIRS "]},\"VolumeUsage\":{\"Items\":[]}}"},
+	        {"{ \"Images\" :\n[" THEIRS "] }", "{ \"Images\" :\n[" THEIRS "] }"},
+	        {"{\" Images\":[" THEIRS "]}", "{\" Images\":[]}"},
+	        {"{\"A\":{\"Images\":[" THEIRS "]}}", "{\"A\":{\"Images\":[]}}"},
+	        {"{\"a\\\"Images\":[" THEIRS "]}", "{\"a\\\"Images\":[]}"},
+	        {"{\"Ima{ges\":[" THEIRS "]}", "{\"Ima{ges\":[]}"},
+	        {"{\"LongerThanAnyName,\\\"Images\":[" THEIRS "]}",
+	                "{\"LongerThanAnyName,\\\"Images\":[]}"},
+	        {"[" THEIRS ",\"Images\",[" MINE "],1,null," MINE ",{},{\"Labels\":null}]",
+	                "[" MINE "]"},
+	        {"[{\"x\":" MINE "}]", "[]"},
+	        {"[{\"Labels\":[" MINE "]}]", "[]"},
+	        {"[{\"a\":\"],{\\\"\"}," MINE "]", "[" MINE "]"},
+	        {"[{\"x\":\"]}\\\\\",\"Labels\":{\"stage\":\"test\",\"team\":\"ci\"}}]",
+	                "[{\"x\":\"]}\\\\\",\"Labels\":{\"stage\":\"test\",\"team\":\"ci\"}}]"},
+	        {"[{\"Labels\":{\"team\":\"ci\"}}]", "[]"},
+	        {"[{\"Labels\":{\"team\":\"ci\",\"team\":\"ops\",\"stage\":\"test\"}}]", "[]"},
+	        {"[{\"Labels\":1}," MINE "}]", "["},
+	};
+
+	(void)state;
+	for (unsigned i = 0; i < ARRAY_LEN(rows); i++) {
+		const struct slice in = slice_of(rows[i].in);
+		for (size_t piece = 1; piece <= in.len; piece++) {
+			const struct text out = narrow(in, piece);
+			assert_that(
+			        rows[i].in, slice_equal(text_slice(&out), slice_of(rows[i].out)));
+			assert_int_equal(
+			        scope_narrower_may_end(&narrower), strcmp(rows[i].out, "[") != 0);
+		}
+	}
+}
+
+/* Wherever the input ends before its end, that is seen. */
+static void half_an_answer_is_none(void **state)
+{
+	const struct slice in = SLICE("{\"Containers\":[" MINE "],\"N\":{}}");
+
+	(void)state;
+	for (size_t len = 1; len < in.len; len++) {
+		(void)narrow((struct slice){in.ptr, len}, len);
+		assert_false(scope_narrower_may_end(&narrower));
+	}
+}
+
+/* The longest object that is read, and one byte more. */
+static void an_object_that_does_not_fit_is_not_shown(void **state)
+{
+	static char memory[2 * SCOPE_ENTRY_MAX];
+	const size_t fits = SCOPE_ENTRY_MAX - 1;
+	const size_t around = sizeof("{\"x\":\"\"," MINE) - sizeof("{");
+
+	(void)state;
+	for (size_t more = 0; more < 2; more++) {
+		struct text in = text_over(memory, sizeof(memory));
+		text_add(&in, SLICE("[{\"x\":\""));
+		for (size_t i = 0; i < fits + more - around; i++) {
+			text_add_char(&in, 'x');
+		}
+		text_add(&in, SLICE("\","));
+		text_add(&in, slice_behind(SLICE(MINE), 1));
+		assert_int_equal(in.len, 1 + fits + more);
+		text_add(&in, SLICE("," MINE "]"));
+		const struct text out = narrow(text_slice(&in), 1000);
+		const size_t len = more == 0 ? in.len : sizeof("[" MINE "]") - 1;
+		assert_int_equal(out.len, len);
+		assert_true(scope_narrower_may_end(&narrower));
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -521,6 +634,9 @@ int main(void)
 	        cmocka_unit_test(what_belongs_to_another_object_is_as_that),
 	        cmocka_unit_test(there_is_a_ceiling_on_questions),
 	        cmocka_unit_test(the_longest_labels_fit),
+	        cmocka_unit_test(of_lists_only_what_is_own_stays),
+	        cmocka_unit_test(half_an_answer_is_none),
+	        cmocka_unit_test(an_object_that_does_not_fit_is_not_shown),
 	};
 
 	return cmocka_run_group_tests(tests, begin, end);

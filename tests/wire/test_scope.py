@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from machine import free_port
-from wire import Client, Engine, EngineConn, Proxy, Request, chunk, eventually, sanitized
+from wire import Client, Engine, EngineConn, Proxy, Request, chunk, eventually, run_binary, sanitized
 
 Start = Callable[..., Proxy]
 ID = "0123456789abcdef" * 4
@@ -325,3 +325,170 @@ def test_a_denial_by_the_scope_names_its_line(scoped, own_engine: Engine) -> Non
         response = client.response()
         assert response.status == 403
         assert re.search(r"\.yaml:\d+, 'scope'\): /Labels/team: ", response.message()), response.message()
+
+
+# Answers that have lists of several kinds
+
+
+def described(name: str, team: str, **more: object) -> dict:
+    return {"Name": name, "Labels": {"team": team}} | more
+
+
+DISK = {
+    "LayersSize": 7,
+    "Images": [{"Id": "i", "RepoTags": ["a:1"], "Labels": {"team": "ops"}}],
+    "Containers": [described("a", "ci"), described("secret", "ops"), described("b", "ci", Mounts=[{"Source": "/m"}])],
+    "Volumes": [described("secret", "ops")],
+    "BuildCache": [{"ID": "secret", "Description": "RUN secret"}],
+    "BuilderSize": 3,
+}
+NARROWED = DISK | {
+    "Containers": [described("a", "ci"), described("b", "ci", Mounts=[{"Source": "/m"}])],
+    "Volumes": [],
+    "BuildCache": [],
+}
+
+
+def disk(conn: EngineConn, pieces: list[bytes], *fields: bytes) -> None:
+    head = message("200 OK", b"", b"Content-Type: application/json", *fields)
+    answer_by(conn, head, *pieces)
+
+
+@pytest.mark.parametrize("size", [1, 7, 64 * 1024])
+def test_an_answer_shows_only_objects_of_the_scope(scoped: Callable[..., Proxy], own_engine: Engine, size: int) -> None:
+    raw = json.dumps(DISK).encode()
+    pieces = [raw[i : i + size] for i in range(0, len(raw), size)]
+    with scoped().connect() as client:
+        for version in ("", "/v1.43"):
+            client.get(version + "/system/df")
+            disk(own_engine.request().conn, [chunk(p) for p in pieces] + [chunk(b"")], b"Transfer-Encoding: chunked")
+            assert json.loads(client.response().body) == NARROWED
+        client.get("/system/df?type=container")
+        disk(own_engine.request().conn, pieces, b"Content-Length: %d" % len(raw))
+        assert json.loads(client.response().body) == NARROWED
+    with scoped().connect() as client:
+        client.get("/system/df", version="1.0")
+        disk(own_engine.request().conn, pieces, b"Content-Length: %d" % len(raw))
+        assert json.loads(client.read_to_end().partition(b"\r\n\r\n")[2]) == NARROWED
+
+
+def test_a_long_answer_is_narrowed_on_its_way(scoped: Callable[..., Proxy], own_engine: Engine) -> None:
+    """More than any buffer holds, with objects as large as they may be, and with one that is larger."""
+    large = [described(str(n), "ci", Command="x" * 60000) for n in range(40)]
+    listed = [each for n, own in enumerate(large) for each in (own, described("secret", "ops", Command="y" * n * 999))]
+    listed.append(described("huge", "ci", Command="z" * 70000))
+    with scoped().connect() as client:
+        client.get("/system/df")
+        raw = json.dumps({"Containers": listed}).encode()
+        own_engine.request().respond(200, raw, headers=["Content-Type: application/json"])
+        assert json.loads(client.response().body) == {"Containers": large}
+
+
+def test_an_answer_is_narrowed_and_redacted(start: Start, own_engine: Engine, tmp_path: Path) -> None:
+    os.chmod(tmp_path, 0o755)
+    port = free_port()
+    path = tmp_path / "both.yaml"
+    path.write_text(FILE.format(port=port) + "    redact: [mounts]\n")
+    with start("-c", str(path), port=port).connect() as client:
+        client.get("/system/df")
+        own_engine.request().respond(200, json.dumps(DISK).encode(), headers=["Content-Type: application/json"])
+        shown = json.loads(client.response().body)
+        assert shown == NARROWED | {
+            "Containers": [described("a", "ci"), described("b", "ci", Mounts=[{"Source": "redacted"}])]
+        }
+
+
+@pytest.mark.parametrize(
+    ("headers", "body"),
+    [
+        (["Content-Type: text/plain"], b'{"Containers":[{"Name":"secret"}]}'),
+        (["Content-Type: application/json"], b'{"Containers":[{"Name":"secret"'),
+        (["Content-Type: application/json"], b'{"Containers":["secret'),
+        (["Content-Type: application/json", "Content-Encoding: gzip"], b'{"Containers":[]}'),
+    ],
+)
+def test_an_answer_that_cannot_be_narrowed_is_not_sent(
+    scoped: Callable[..., Proxy], own_engine: Engine, headers: list[str], body: bytes
+) -> None:
+    with scoped().connect() as client:
+        client.get("/system/df")
+        own_engine.request().respond(200, body, headers=headers)
+        response = client.response()
+        assert response.status == 502
+        assert "narrows" in response.message()
+        assert b"secret" not in response.body
+
+
+def test_an_error_is_not_narrowed(scoped: Callable[..., Proxy], own_engine: Engine) -> None:
+    with scoped().connect() as client:
+        client.get("/system/df")
+        own_engine.request().respond(500, b'{"message":"[1]"}', headers=["Content-Type: application/json"])
+        assert client.response().message() == "[1]"
+
+
+def test_explain_says_what_is_left(tmp_path: Path) -> None:
+    path = tmp_path / "a.yaml"
+    path.write_text(FILE.format(port=1))
+    shown = run_binary("explain", "-c", str(path), "GET /system/df").stdout
+    assert "\nnarrows: the response shows images, and only those other objects that have team=ci\n" in shown
+    assert "narrows" not in run_binary("explain", "-c", str(path), "GET /containers/json").stdout
+
+
+# Networks of services, which have names in the policy and ids in the body
+
+SERVICE = FILE.replace("    scope: {{labels: {{team: ci}}}}\n", "    create: {{networks: [shop, 'front-*']}}\n")
+
+
+@pytest.mark.parametrize(
+    ("target", "known", "status"),
+    [
+        ("0123abcd", {"Id": ID, "Name": "shop"}, 201),
+        ("0123abcd", {"Id": ID, "Name": "front-1"}, 201),
+        ("backend", {"Id": ID, "Name": "shop"}, 201),  # a beginning of an id has such bytes
+        ("0123abcd", {"Id": ID, "Name": "bank"}, 403),
+        ("0123abcd", {"Id": ID, "Name": "host"}, 403),
+        ("0123abcd", {"Id": ID}, 403),
+        ("0123abcd", {"Id": ID, "Name": ["shop"]}, 403),
+        ("0123abcd", None, 403),
+        ("0123abcd", {"Id": "../x", "Name": "shop"}, 502),
+    ],
+)
+def test_a_network_of_a_service_is_known_by_its_name(
+    start: Start, own_engine: Engine, tmp_path: Path, target: str, known: dict | None, status: int
+) -> None:
+    os.chmod(tmp_path, 0o755)
+    port = free_port()
+    path = tmp_path / "a.yaml"
+    path.write_text(SERVICE.format(port=port))
+    task = {"ContainerSpec": {"Image": "busybox"}, "Networks": [{"Target": target}]}
+    body = json.dumps({"Name": "web", "TaskTemplate": task}).encode()
+    with start("-c", str(path), port=port).connect() as client:
+        client.post("/services/create", body, ["Content-Type: application/json"])
+        asked = own_engine.request()
+        assert asked.line == f"GET /networks/{target} HTTP/1.1"
+        asked.respond(404 if known is None else 200, json.dumps(known or {"message": "no"}).encode())
+        if status == 201:
+            request = own_engine.request()
+            sent = json.loads(request.body)
+            assert sent["TaskTemplate"]["Networks"] == [{"Target": ID}]
+            request.respond(201, b'{"ID":"s"}')
+        assert client.response().status == status
+
+
+def test_a_network_that_is_listed_is_not_asked_for(start: Start, own_engine: Engine, tmp_path: Path) -> None:
+    os.chmod(tmp_path, 0o755)
+    port = free_port()
+    path = tmp_path / "a.yaml"
+    path.write_text(SERVICE.format(port=port))
+    task = {"ContainerSpec": {"Image": "busybox"}, "Networks": [{"Target": "shop"}, {"Target": "front-1"}]}
+    body = json.dumps({"Name": "web", "TaskTemplate": task}).encode()
+    with start("-c", str(path), port=port).connect() as client:
+        client.post("/services/create", body, ["Content-Type: application/json"])
+        request = own_engine.request()
+        assert json.loads(request.body)["TaskTemplate"] == task
+        request.respond(201, b'{"ID":"s"}')
+        assert client.response().status == 201
+    shown = run_binary("explain", "-c", str(path), "--body", "-", "POST /services/create", given=json.dumps(
+        {"Name": "web", "TaskTemplate": {"ContainerSpec": {"Image": "a"}, "Networks": [{"Target": "0123abcd"}]}}
+    )).stdout
+    assert "\nblock: only if it allows the name that network '0123abcd' has\n" in shown

@@ -1,0 +1,245 @@
+/* SPDX-License-Identifier: MIT */
+#include "hostfs/hostfs.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/magic.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+enum { REST_MAX = 2 * PATH_MAX };
+
+/* A path on its way. */
+struct trip {
+	int root;
+	int at;            /* what `done` is; the root, or a descriptor of the trip's own */
+	struct text done;  /* without symbolic links; empty: the root */
+	struct slice rest; /* still to be walked, at the end of `memory` */
+	size_t own;        /* bytes at the end of `rest` that no link has brought */
+	unsigned links;    /* that were followed */
+	char path[PATH_MAX];
+	char memory[REST_MAX];
+};
+
+static const char changed[] = "was changed while it was looked up below host_root; try again";
+
+/* ── Reasons ─────────────────────────────────────────────────────────────── */
+
+static const char *reason_of(int error)
+{
+	switch (error) {
+	case EACCES:
+		return "cannot be looked up below host_root: the user of the proxy may not search "
+		       "a directory on its way; give others the right x there (chmod o+x), or run "
+		       "the proxy as a user who may";
+	case ELOOP:
+		return "has more than 40 symbolic links on its way below host_root; remove the "
+		       "loop";
+	case ENOENT:
+		return inspect_leads_out;
+	case ENOTDIR:
+		return "goes through a file below host_root, which is no directory";
+	case ENAMETOOLONG:
+		return "is longer than 4,095 bytes below host_root, or has a name that is longer "
+		       "than 255";
+	case EMFILE:
+	case ENFILE:
+		return "cannot be looked up below host_root: there are too many open files; raise "
+		       "the limit (LimitNOFILE, ulimit -n)";
+	default:
+		return "cannot be looked up below host_root: the file system reports an error; "
+		       "look at this path in the folder that host_root names";
+	}
+}
+
+/* ── Steps ───────────────────────────────────────────────────────────────── */
+
+static void move(struct trip *trip, int to)
+{
+	if (trip->at != trip->root) {
+		(void)close(trip->at);
+	}
+	trip->at = to;
+}
+
+static int open_below(int folder, struct slice name, int flags)
+{
+	char memory[NAME_MAX + 1];
+	struct text text = text_over(memory, sizeof(memory));
+
+	text_add(&text, name);
+	text_add_char(&text, '\0');
+	return text.overflow ? -ENAMETOOLONG
+	                     : openat(folder, memory, O_PATH | O_NOFOLLOW | O_CLOEXEC | flags);
+}
+
+/* Go to the directory above, by its path from the root: `..` could leave the root. */
+static const char *step_up(struct trip *trip)
+{
+	const char *slash = memrchr(trip->done.ptr, '/', trip->done.len);
+	struct slice name;
+
+	trip->done.len = slash == NULL ? 0 : (size_t)(slash - trip->done.ptr);
+	move(trip, trip->root);
+	struct slice way = text_slice(&trip->done);
+	(void)slice_skip(&way, SLICE("/"));
+	while (way.len > 0 && slice_next(&way, '/', &name)) {
+		const int folder = open_below(trip->at, name, O_DIRECTORY);
+		if (folder < 0) {
+			return errno == EACCES ? reason_of(EACCES) : changed;
+		}
+		move(trip, folder);
+	}
+	return NULL;
+}
+
+/* The names of these links are no paths: each process has files of its own behind them. */
+static bool is_in_proc(int link)
+{
+	struct statfs found;
+
+	return fstatfs(link, &found) < 0 || found.f_type == PROC_SUPER_MAGIC;
+}
+
+/* There is room. */
+static void put_in_front(struct trip *trip, struct slice part)
+{
+	char *begin = trip->memory + REST_MAX - trip->rest.len - part.len;
+	struct text text = text_over(begin, part.len);
+
+	text_add(&text, part);
+	trip->rest = (struct slice){begin, part.len + trip->rest.len};
+}
+
+/* Put the target of a link in front of what is left. */
+static const char *follow(struct trip *trip, int link)
+{
+	char target[PATH_MAX];
+	const ssize_t len = readlinkat(link, "", target, sizeof(target));
+
+	if (len < 0) {
+		return reason_of(errno);
+	}
+	if (is_in_proc(link)) {
+		return "leads through a symbolic link of /proc, which is another file for each "
+		       "process; host_root cannot show it";
+	}
+	if (++trip->links > HOSTFS_LINKS_MAX) {
+		return reason_of(ELOOP);
+	}
+	const size_t left = REST_MAX - trip->rest.len;
+	if (len == (ssize_t)sizeof(target) || (size_t)len + 1 > left) {
+		return reason_of(ENAMETOOLONG);
+	}
+	trip->own = trip->rest.len < trip->own ? trip->rest.len : trip->own;
+	put_in_front(trip, SLICE("/"));
+	put_in_front(trip, (struct slice){target, (size_t)len});
+	if (target[0] == '/') {
+		trip->done.len = 0;
+		move(trip, trip->root);
+	}
+	return NULL;
+}
+
+static const char *add(struct trip *trip, struct slice name)
+{
+	text_add_char(&trip->done, '/');
+	text_add(&trip->done, name);
+	return trip->done.overflow ? reason_of(ENAMETOOLONG) : NULL;
+}
+
+/* The file at a name is not there. */
+static const char *add_missing(struct trip *trip, struct slice name, bool of_link)
+{
+	const char *problem = of_link ? reason_of(ENOENT) : add(trip, name);
+
+	while (problem == NULL && trip->rest.len > 0 && slice_next(&trip->rest, '/', &name)) {
+		problem = name.len == 0 ? NULL : add(trip, name);
+	}
+	return problem;
+}
+
+static const char *step_into(struct trip *trip, struct slice name, int file)
+{
+	struct stat found;
+
+	if (fstat(file, &found) < 0) {
+		const char *problem = reason_of(errno);
+		(void)close(file);
+		return problem;
+	}
+	if (S_ISLNK(found.st_mode)) {
+		const char *problem = follow(trip, file);
+		(void)close(file);
+		return problem;
+	}
+	move(trip, file);
+	return add(trip, name);
+}
+
+/* One segment. *there stays what of `done` is there. */
+static const char *step(struct trip *trip, size_t *there)
+{
+	const bool of_link = trip->rest.len > trip->own;
+	struct slice name;
+
+	(void)slice_next(&trip->rest, '/', &name);
+	if (name.len == 0 || slice_equal(name, SLICE("."))) {
+		return NULL;
+	}
+	if (slice_equal(name, SLICE(".."))) {
+		return step_up(trip);
+	}
+	const int file = open_below(trip->at, name, 0);
+	if (file == -ENAMETOOLONG) {
+		return reason_of(ENAMETOOLONG);
+	}
+	if (file < 0 && errno == ENOENT) {
+		*there = trip->done.len == 0 ? 1 : trip->done.len;
+		return add_missing(trip, name, of_link);
+	}
+	return file < 0 ? reason_of(errno) : step_into(trip, name, file);
+}
+
+/* ── The whole ───────────────────────────────────────────────────────────── */
+
+const char *hostfs_resolve(int root, struct slice path, struct text *resolved, size_t *ret_there)
+{
+	struct trip trip;
+	const char *problem = NULL;
+
+	if (path.len >= PATH_MAX) {
+		return reason_of(ENAMETOOLONG);
+	}
+	trip.root = trip.at = root;
+	trip.links = 0;
+	trip.own = path.len;
+	trip.done = text_over(trip.path, sizeof(trip.path) - 1);
+	trip.rest = (struct slice){"", 0};
+	put_in_front(&trip, path);
+	*ret_there = SIZE_MAX;
+	while (problem == NULL && trip.rest.len > 0) {
+		problem = step(&trip, ret_there);
+	}
+	move(&trip, root);
+	const struct slice done = trip.done.len == 0 ? SLICE("/") : text_slice(&trip.done);
+	*ret_there = *ret_there < done.len ? *ret_there : done.len;
+	text_add(resolved, done);
+	return problem;
+}
+
+void hostfs_answer(int root, struct inspect_paths *paths)
+{
+	for (; paths->answered < paths->count; paths->answered++) {
+		struct inspect_path *path = &paths->list[paths->answered];
+		const size_t start = paths->text.len;
+
+		path->problem = hostfs_resolve(root, path->path, &paths->text, &path->there);
+		path->resolved = slice_behind(text_slice(&paths->text), start);
+		if (paths->text.overflow) {
+			path->problem = inspect_too_many_paths;
+		}
+	}
+}
