@@ -1,23 +1,27 @@
 #!/usr/bin/python3
 """What looking inside costs: CPU time of the proxy for whole requests, with and without it in turns.
 
-    bench/inside.py [PROGRAM]
+    bench/inside.py [--peer NAME=PATH]... [PROGRAM]
 
 Each case has two policies: one that looks at nothing, and one with blocks, a scope or `redact`. A
 stand-in Engine serves a unix socket, one client asks over one connection of TCP. Prints the least of
 the rounds, for the machine may be busy.
+
+With --peer another proxy runs beside ours in the rounds of the inspected create, without and with its
+own check of binds. PATH is its program; NAME says which options it takes: wollomatic.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import socket
 import subprocess
-import sys
 import tempfile
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -127,18 +131,44 @@ def ask(port: int, request: bytes, count: int) -> None:
 
 
 def cpu_seconds(pid: int) -> float:
-    return int(Path(f"/proc/{pid}/schedstat").read_text().split()[0]) / 1e9
+    """Of all its threads."""
+    return sum(int(path.read_text().split()[0]) for path in Path(f"/proc/{pid}/task").glob("*/schedstat")) / 1e9
+
+
+@dataclass(frozen=True)
+class Command:
+    """How a proxy is started."""
+
+    name: str
+    program: str
+    arguments: list[str]
+    variables: dict[str, str]
+
+
+def ours(program: str, folder: str, port: int, policy: str) -> Command:
+    path = Path(folder, f"{port}.yaml")
+    path.write_text(POLICY % policy)
+    variables = {"PORT": str(port), "SOCKET_PATH": f"{folder}/engine.sock", "WORKERS": "1", "CONFIG": str(path)}
+    return Command("docker-socket-proxy", program, [], variables)
+
+
+def wollomatic(program: str, folder: str, port: int, policy: str) -> Command:
+    """Any GET and POST; its check of binds, where ours looks into the body."""
+    arguments = [f"-socketpath={folder}/engine.sock", f"-proxyport={port}", "-allowGET=.*", "-allowPOST=.*"]
+    return Command("wollomatic", program, arguments + (["-allowbindmountfrom=/srv"] if policy else []), {})
+
+
+PEERS = {"wollomatic": wollomatic}
 
 
 class Proxy:
-    def __init__(self, program: str, folder: str, policy: str, case: Case) -> None:
+    def __init__(self, make: Callable[..., Command], program: str, folder: str, policy: str, case: Case) -> None:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
-        path = Path(folder, f"{self.port}.yaml")
-        path.write_text(POLICY % policy)
-        variables = {"PORT": str(self.port), "SOCKET_PATH": f"{folder}/engine.sock", "WORKERS": "1", "CONFIG": str(path)}
-        self.process = subprocess.Popen([program], env=variables, stderr=subprocess.DEVNULL)
+        self.command = make(program, folder, self.port, policy)
+        self.process = subprocess.Popen([program, *self.command.arguments], env=self.command.variables,
+                                        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # fmt: skip
         while self.process.poll() is None:
             try:
                 ask(self.port, case.request, 1)
@@ -154,22 +184,38 @@ class Proxy:
         return (cpu_seconds(self.process.pid) - before) / case.requests
 
 
-def measure(program: str, folder: str, case: Case) -> None:
-    proxies = Proxy(program, folder, "", case), Proxy(program, folder, case.policy, case)
+def measure(programs: list[tuple], folder: str, case: Case) -> None:
+    """Each of (how it is started, its program) without and with looking inside, in turns."""
+    proxies: list[Proxy] = []
     try:
+        for make, program in programs:
+            proxies += [Proxy(make, program, folder, policy, case) for policy in ("", case.policy)]
         rounds = [[proxy.cost(case) for proxy in proxies] for _ in range(ROUNDS)]
     finally:
         for proxy in proxies:
             proxy.process.kill()
             proxy.process.wait()
-    without, inside = (min(column) for column in zip(*rounds, strict=True))
+    least = [min(column) for column in zip(*rounds, strict=True)]
     size = max(len(case.answer), len(case.body))
-    print(f"{case.name:16} {size:8} bytes: without {without * 1e6:7.1f} us, with {inside * 1e6:7.1f} us: "
-          f"{(inside - without) * 1e6:+.1f} us; {size / MIB / inside:.0f} MiB/s of CPU in all", flush=True)  # fmt: skip
+    for proxy, without, inside in zip(proxies[::2], least[::2], least[1::2], strict=True):
+        name = case.name if proxy is proxies[0] else proxy.command.name
+        print(f"{name:16} {size:8} bytes: without {without * 1e6:7.1f} us, with {inside * 1e6:7.1f} us: "
+              f"{(inside - without) * 1e6:+.1f} us; {size / MIB / inside:.0f} MiB/s of CPU in all", flush=True)  # fmt: skip
+
+
+def peer(word: str) -> tuple:
+    name, _, path = word.partition("=")
+    if name not in PEERS or not os.access(path, os.X_OK):
+        raise argparse.ArgumentTypeError(f"{word!r} is not NAME=PATH, with one of {', '.join(PEERS)} and a program")
+    return PEERS[name], path
 
 
 def main() -> None:
-    program = sys.argv[1] if len(sys.argv) > 1 else str(ROOT / "build/docker-socket-proxy")
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("program", nargs="?", default=str(ROOT / "build/docker-socket-proxy"))
+    parser.add_argument("--peer", action="append", type=peer, default=[], metavar="NAME=PATH")
+    options = parser.parse_args()
+    programs = [(ours, options.program)]
     with tempfile.TemporaryDirectory() as folder:
         os.chmod(folder, 0o755)
         for case in cases():
@@ -180,7 +226,8 @@ def main() -> None:
                 listener.listen()
                 path = case.line.split()[1].partition("?")[0].removeprefix("/v1.50").encode()
                 threading.Thread(target=serve, args=(listener, {path: framed(case.answer)}), daemon=True).start()
-                measure(program, folder, case)
+                peers = options.peer if case.policy.startswith(", create") else []
+                measure(programs + peers, folder, case)
             os.unlink(place)
 
 

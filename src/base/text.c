@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "base/text.h"
 
+#include "base/ascii.h"
 #include "base/bytes16.h"
 
 #include <stdarg.h>
@@ -60,6 +61,19 @@ static size_t plain_length(struct slice s)
 		len++;
 	}
 	return len;
+}
+
+void text_add_encoded(struct text *text, struct slice s, const char *also)
+{
+	for (size_t i = 0; i < s.len; i++) {
+		const char c = s.ptr[i];
+		if (ascii_is_alnum(c) ||
+		        (c != '\0' && (strchr("-._~", c) != NULL || strchr(also, c) != NULL))) {
+			text_add_char(text, c);
+		} else {
+			text_add_format(text, "%%%02X", (unsigned char)c);
+		}
+	}
 }
 
 void text_add_json(struct text *text, struct slice s)

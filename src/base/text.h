@@ -73,6 +73,9 @@ static inline void text_add_digits(struct text *text, uint64_t value, unsigned d
 void text_add_char(struct text *text, char c);
 /* Decimal. */
 void text_add_u64(struct text *text, uint64_t value);
+/* Append `s` as RFC 3986 §2.1 encodes it: %2F. Its unreserved bytes (§2.3), and those of `also`,
+ * stay as they are. */
+void text_add_encoded(struct text *text, struct slice s, const char *also);
 /* Append `s` as the content of a JSON string (RFC 8259 §7). Quotes, backslashes and control bytes
  * are escaped. Bytes from 0x80 on become '?', because their encoding is unknown. */
 void text_add_json(struct text *text, struct slice s);

@@ -2,8 +2,6 @@
 /* query — the few keys of a query that are understood. */
 #include "docker/path.h"
 
-#include "base/ascii.h"
-
 /* ── Reading ─────────────────────────────────────────────────────────────── */
 
 enum docker_error query_check(struct slice query)
@@ -85,24 +83,15 @@ static struct slice value_of(struct slice query, const char *key)
 	return key != NULL && next_value(&query, key, &value) ? value : (struct slice){NULL, 0};
 }
 
-/* What names of images and containers consist of. */
-static bool is_plain(char c)
-{
-	return ascii_is_alnum(c) || (c != '\0' && strchr("-._~/:@", c) != NULL);
-}
-
-/* Decoded where that is plain, so that it can end no field of a log; cut where it is long. */
+/* Decoded where that is a byte of a name of an image or container, so that it can end no field of a
+ * log; cut where it is long. */
 static void add_plain(struct slice value, struct text *text)
 {
 	while (value.len > 0 && !text->overflow) {
 		const bool is_escape = value.ptr[0] == '%';
 		const char raw = value.ptr[0] == '+' ? ' ' : value.ptr[0];
 		const char c = is_escape ? (char)path_escaped_byte(value) : raw;
-		if (is_plain(c)) {
-			text_add_char(text, c);
-		} else {
-			text_add_format(text, "%%%02X", (unsigned char)c);
-		}
+		text_add_encoded(text, (struct slice){&c, 1}, "/:@");
 		value = slice_behind(value, is_escape ? 3 : 1);
 	}
 }

@@ -9,8 +9,8 @@ void findings_begin(struct findings *findings, const struct constraints *constra
 	findings->constraints = constraints;
 	findings->block = "";
 	findings->view = NULL;
-	findings->paths = NULL;
 	findings->engine = NULL;
+	findings->paths = NULL;
 	findings->count = 0;
 	if (constraints != NULL) {
 		findings->block = inspect_block_name(constraints->block);

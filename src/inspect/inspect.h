@@ -122,10 +122,10 @@ struct findings {
 	const char *block;       /* its name in the file; "scope", where no block holds */
 	struct place place;      /* of it */
 	struct scope_view *view; /* of the objects that the request names; NULL: no scope counts */
-	/* Paths of the host that the body names; NULL: the host's files are not seen. */
-	struct inspect_paths *paths;
 	/* What the Engine may be asked, though no scope counts; NULL: nobody can ask it. */
 	struct scope_view *engine;
+	/* Paths of the host that the body names; NULL: the host's files are not seen. */
+	struct inspect_paths *paths;
 	unsigned count;
 	struct finding list[INSPECT_FINDINGS_MAX];
 };

@@ -151,6 +151,15 @@ void policy_find_alternatives(struct policy *policy)
 	policy->alternatives = numbers;
 }
 
+void policy_add_place(struct place place, struct text *text)
+{
+	if (place.file == NULL) {
+		text_add(text, SLICE("built in"));
+	} else {
+		text_add_format(text, "%s:%u", place.file, place.line);
+	}
+}
+
 /* ── What would allow a request ──────────────────────────────────────────── */
 
 /* "use the preset dozzle-actions or dozzle-shell (enough to become root on the host)"; or nothing.
@@ -289,7 +298,8 @@ static void advise_operation(
 void policy_add_file(
         const struct policy *policy, const struct docker_request *request, struct text *text)
 {
-	if (policy->advisor != NULL || policy->set->file != NULL || policy->in_configuration) {
+	if (policy->advisor != NULL || policy->set->file != NULL || policy->in_configuration ||
+	        policy_scope_refuses(policy, request->id)) {
 		return;
 	}
 	text_add(text, SLICE("{policy: mine, policies: {mine: "));
@@ -305,11 +315,21 @@ static void advise_configuration(
 	policy_add_file(policy, request, text);
 }
 
+/* No rule opens what the scope refuses. */
+static void advise_scope(const struct policy *policy, struct text *text)
+{
+	text_add(text, SLICE("use a policy without the scope ("));
+	policy_add_place(policy->scope->place, text);
+	text_add(text, SLICE("), which refuses this operation whatever the rules allow"));
+}
+
 void policy_advise(
         const struct policy *policy, const struct docker_request *request, struct text *text)
 {
 	if (policy->advisor != NULL) {
 		policy->advisor(policy->advisor_context, request, text);
+	} else if (policy_scope_refuses(policy, request->id)) {
+		advise_scope(policy, text);
 	} else if (policy->in_configuration) {
 		advise_rule(policy, request, text);
 	} else if (policy->set->file != NULL) {
@@ -322,15 +342,6 @@ void policy_advise(
 }
 
 /* ── The denial ──────────────────────────────────────────────────────────── */
-
-void policy_add_place(struct place place, struct text *text)
-{
-	if (place.file == NULL) {
-		text_add(text, SLICE("built in"));
-	} else {
-		text_add_format(text, "%s:%u", place.file, place.line);
-	}
-}
 
 void policy_add_denial(const struct policy *policy, const struct docker_request *request,
         const struct verdict *verdict, struct text *text)

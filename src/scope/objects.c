@@ -137,18 +137,8 @@ void scope_add_missing(struct scope_object object, struct text *text)
 
 /* ── The request ─────────────────────────────────────────────────────────── */
 
-/* As a part of a path (RFC 3986 section 3.3). */
-static void add_encoded(struct slice reference, struct text *text)
-{
-	for (size_t i = 0; i < reference.len; i++) {
-		const char c = reference.ptr[i];
-		if (ascii_is_alnum(c) || (c != '\0' && strchr("-._~/:@", c) != NULL)) {
-			text_add_char(text, c);
-		} else {
-			text_add_format(text, "%%%02X", (unsigned char)c);
-		}
-	}
-}
+/* What stands in a path as it is (RFC 3986 section 3.3). */
+#define PATH_BYTES "/:@"
 
 static void write_creation(const struct scope *scope, struct scope_object object,
         struct slice fields, struct text *text)
@@ -178,7 +168,7 @@ static void write_inspection(struct scope_object object, struct slice fields, st
 {
 	text_add(text, SLICE("GET "));
 	text_add(text, slice_of(kinds[object.kind].before));
-	add_encoded(object.reference, text);
+	text_add_encoded(text, object.reference, PATH_BYTES);
 	text_add(text, slice_of(kinds[object.kind].behind));
 	text_add(text, SLICE(" HTTP/1.1\r\nHost: localhost\r\n"));
 	text_add(text, fields);

@@ -2,8 +2,6 @@
 /* rewrite — labels of the scope in queries and bodies. */
 #include "scope/scope.h"
 
-#include "base/ascii.h"
-
 const char scope_conflict[] = "is a label of the scope: leave it out";
 
 static const struct scope_operation operations[] = {
@@ -293,25 +291,12 @@ static const char *stamp_value(
 	return find_conflict(scope, labels) == NULL ? NULL : scope_conflict;
 }
 
-/* What is not reserved in a query (RFC 3986 section 2.3); the rest is escaped. */
-static void add_encoded(struct slice word, struct text *text)
-{
-	for (size_t i = 0; i < word.len; i++) {
-		const char c = word.ptr[i];
-		if (ascii_is_alnum(c) || c == '-' || c == '.' || c == '_' || c == '~') {
-			text_add_char(text, c);
-		} else {
-			text_add_format(text, "%%%02X", (unsigned char)c);
-		}
-	}
-}
-
 static void add_parameter(struct text *query, struct slice name, struct slice value)
 {
 	text_add(query, query->len > 0 ? SLICE("&") : SLICE(""));
-	add_encoded(name, query);
+	text_add_encoded(query, name, "");
 	text_add(query, SLICE("="));
-	add_encoded(value, query);
+	text_add_encoded(query, value, "");
 }
 
 /* The labels that the objects of an operation have. */

@@ -279,9 +279,10 @@ def test_browsers_do_not_reach_the_engine(tap, tapped, fields):
 def test_a_linked_name_is_no_way_around_a_denial(binary, engine, direct, containers, unique):
     """With links, app/db is a container to the Engine; who may not read logs reads none of it."""
     web, app = unique("web"), unique("app")
-    linked = containers.sleeping()
+    alone = {"NetworkMode": "none"}
+    linked = containers.create("sleep", "3600", HostConfig=alone)
     assert containers.call("POST", f"/containers/{linked}/rename?name={web}").status == 204
-    linking = containers.create("sleep", "3600", HostConfig={"NetworkMode": "none", "Links": [f"{web}:db"]})
+    linking = containers.create("sleep", "3600", HostConfig={**alone, "Links": [f"{web}:db"]})
     assert containers.call("POST", f"/containers/{linking}/rename?name={app}").status == 204
     logs = f"/containers/{app}/db/logs?stdout=1"
     assert direct.roundtrip("GET", logs).status == 200

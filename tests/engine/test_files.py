@@ -126,14 +126,16 @@ def test_save_and_load(cli, target, unique):
         cli.run(target.docker_host, "rmi", "-f", image)
 
 
-def test_saved_bytes_are_the_same(older_cli, target, direct):
-    """docker save gives the same tar, byte for byte."""
+def test_saved_files_are_the_same(older_cli, target, direct):
+    """docker save gives the same files; the tar around them has the time, from Engine 25 on."""
 
-    def digest(way) -> str:
-        saved = older_cli.ok(way.docker_host, "save", "busybox")
-        return hashlib.sha256(saved).hexdigest()
+    def digests(way) -> dict[str, str]:
+        saved = contents(older_cli.ok(way.docker_host, "save", "busybox"))
+        return {name: hashlib.sha256(data).hexdigest() for name, data in saved.items()}
 
-    assert digest(target) == digest(direct)
+    files = digests(target)
+    assert "manifest.json" in files
+    assert files == digests(direct)
 
 
 @pytest.mark.parametrize("chunk", [1, 7, 32768, 3 * MEGABYTE])

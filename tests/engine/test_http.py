@@ -176,9 +176,9 @@ def test_pipelining_with_bodies(target):
 def test_half_closed_client_gets_its_response(target):
     """printf … | nc -N: a client that closes its side after the request still gets its response."""
     with target.connect() as connection:
-        connection.request("GET", "/version")
+        connection.request("GET", "/_ping")
         connection.half_close()
-        assert connection.response().json()["ApiVersion"]
+        assert connection.response().body == b"OK"
 
 
 def test_expect_continue(target, containers):

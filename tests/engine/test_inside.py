@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import io
 import json
 import os
 import shutil
@@ -30,6 +29,7 @@ from conftest import Target
 from engine import IMAGE, Engine
 from inside import JSON, MIB, POLICY, SECRET, Host, Maker, quiet, refusal, shell
 from inside import host, maker, proxies, under  # fixtures
+from machine import DOCKER_COMPOSE
 from wire import Response
 
 requires_compose = pytest.mark.skipif(not shutil.which("docker-compose"), reason="docker-compose is not installed")
@@ -242,6 +242,7 @@ class Trick:
     got: Callable[[dict], object]
     create: str = "{}"
     fields: dict = field(default_factory=dict)
+    until: tuple[int, int] = (9, 99)  # Engines of this API and later do not fall for it
 
 
 def privileged(container: dict) -> bool:
@@ -252,17 +253,22 @@ def of_host(container: dict) -> bool:
     return container["HostConfig"]["NetworkMode"] == "host"
 
 
+SEPARATE = (1, 47)  # from Engine 27 on, HostConfig is read in its own place only
+ONE_DOCUMENT = (1, 42)  # from Engine 23 on, nothing may follow a body
 DEEP = b'"x":' + b"[" * 100 + b"]" * 100
 TRICKS = {
-    "top level": Trick(raw('"Privileged":true'), "/Privileged: ", privileged),
+    "top level": Trick(raw('"Privileged":true'), "/Privileged: ", privileged, until=SEPARATE),
     "top level, fields not known allowed": Trick(
-        raw('"Privileged":true'), "/Privileged: belongs into HostConfig", privileged, "{unknown: allow}"),
+        raw('"Privileged":true'), "/Privileged: belongs into HostConfig", privileged, "{unknown: allow}",
+        until=SEPARATE),
     "top level in another case": Trick(
-        raw('"pRIVILEGED":true'), "/pRIVILEGED: belongs into HostConfig", privileged, "{unknown: allow}"),
+        raw('"pRIVILEGED":true'), "/pRIVILEGED: belongs into HostConfig", privileged, "{unknown: allow}",
+        until=SEPARATE),
     "top level beside null": Trick(raw('"HostConfig":null,"Binds":["/:/x"]'), "/Binds: ",
-                                   lambda c: c["HostConfig"]["Binds"] == ["/:/x"]),
+                                   lambda c: c["HostConfig"]["Binds"] == ["/:/x"], until=SEPARATE),
     "top level beside an object": Trick(raw('"HostConfig":{},"VolumeDriver":"rogue"'), "/VolumeDriver: ",
-                                        lambda c: c["HostConfig"]["VolumeDriver"] == "rogue", "{unknown: allow}"),
+                                        lambda c: c["HostConfig"]["VolumeDriver"] == "rogue", "{unknown: allow}",
+                                        until=SEPARATE),
     "another case": Trick(raw('"hostconfig":{"pRIVILEGED":true}'), "/hostconfig/pRIVILEGED: ", privileged),
     "long s": Trick(raw('"Ho\u017ftConfig":{"Privileged":true}'), "ASCII", privileged),
     "long s, escaped": Trick(raw(r'"Ho\u017ftConfig":{"Privileged":true}'), "ASCII", privileged),
@@ -279,7 +285,8 @@ TRICKS = {
         "equal", lambda c: [m["Source"] for m in c["HostConfig"]["Mounts"]] == ["/"]),
     "maps merged": Trick(raw('"Labels":{"a":"b"},"labels":{"docker-socket-proxy.owner":"me"}'),
                          "equal", lambda c: len(c["Config"]["Labels"]) == 2),
-    "something behind": Trick(raw('"HostConfig":{"Privileged":true}') + b'{"Image":"x"}', "something follows", privileged),
+    "something behind": Trick(raw('"HostConfig":{"Privileged":true}') + b'{"Image":"x"}', "something follows", privileged,
+                              until=ONE_DOCUMENT),
     "not UTF-8": Trick(raw(b'"HostConfig":{"Privileged":true},"Hostname":"a\xff"'), "UTF-8", privileged),
     "lone surrogate": Trick(raw(r'"HostConfig":{"Privileged":true},"Domainname":"\ud800"'), "surrogate", privileged),
     "deep": Trick(raw(b'"HostConfig":{"Privileged":true,' + DEEP + b"}"), "deeper than 64", privileged),
@@ -291,12 +298,13 @@ TRICKS = {
 
 
 @pytest.mark.parametrize("name", TRICKS)
-def test_a_trick_works_on_the_engine_and_not_through_the_proxy(under, maker, direct, name):
+def test_a_trick_works_on_the_engine_and_not_through_the_proxy(under, maker, direct, engine, name):
     trick = TRICKS[name]
     response, refused = maker.create(under(trick.create), trick.body, fields=trick.fields)
     refusal(response, trick.reason)
     assert not maker.exists(f"/containers/{refused}/json")
-    assert trick.got(maker.container(maker.made(direct, trick.body, fields=trick.fields)))
+    control, made = maker.create(direct, trick.body, fields=trick.fields)
+    assert (control.status == 201 and trick.got(maker.container(made))) == (engine.api < trick.until), control
 
 
 def test_chunks_hide_nothing(under, maker, direct):
@@ -339,12 +347,16 @@ def test_other_types_never_reach_the_engine(under, maker, fields):
 
 
 @pytest.mark.parametrize("version", ["/v1.23", "/v01.023.0"])
-def test_a_start_with_a_body(under, maker, direct, host, version):
+def test_a_start_with_a_body(under, maker, direct, host, engine, version):
+    """Engines from 25 on (API 1.44) serve nothing below 1.24."""
     body = {"Binds": [f"{host.root}:/x"], "CapAdd": ["NET_ADMIN"]}
     name = maker.made(direct, shell("ls /x", {}))
     path = f"{version}/containers/{name}/start"
     refusal(maker.post(under(), path, body), "container.start_with_config")
     assert not maker.container(name)["HostConfig"]["Binds"]
+    if engine.api >= (1, 44):
+        assert maker.post(direct, path, body).status == 400
+        return
     assert maker.post(direct, path, body).status == 204
     assert maker.container(name)["HostConfig"]["Binds"] == body["Binds"]
     maker.containers.wait(name)
@@ -352,9 +364,9 @@ def test_a_start_with_a_body(under, maker, direct, host, version):
 
 
 @pytest.mark.parametrize("version", ["/v1.23", "/v1.12", "/v1.023.0"])
-def test_a_create_of_an_old_version(under, maker, direct, version):
+def test_a_create_of_an_old_version(under, maker, direct, engine, version):
     refusal(maker.create(under(), quiet({}), version=version)[0], "before 1.24")
-    maker.made(direct, quiet({}), version=version)
+    assert maker.create(direct, quiet({}), version=version)[0].status == (201 if engine.api < (1, 44) else 400)
 
 
 @pytest.mark.parametrize(("method", "path"), [
@@ -585,7 +597,8 @@ def test_the_network_of_the_host(under, maker, engine):
 @pytest.mark.parametrize("spelling", ["id", "prefix", "none, then an endpoint", "none, then an endpoint by id",
                                       "bridge, then an endpoint's id"])
 def test_other_spellings_of_the_network_of_the_host(under, maker, direct, engine, spelling):
-    """They name the network, and do not give its namespace; where networks are listed they are refused."""
+    """They name the network, and do not give its namespace; where networks are listed they are refused. Engine
+    26.1 (API 1.45) still starts such a container, 28.5 does not."""
     of_the_host, own = maker.get("/networks/host")["Id"], maker.network()
     ends = {"none, then an endpoint": {"host": {}}, "none, then an endpoint by id": {of_the_host: {}},
             "bridge, then an endpoint's id": {own: {"NetworkID": of_the_host}}}.get(spelling, {})
@@ -595,8 +608,11 @@ def test_other_spellings_of_the_network_of_the_host(under, maker, direct, engine
     refusal(response, "EndpointsConfig/" if ends else "/HostConfig/NetworkMode: ")
     assert not maker.exists(f"/containers/{refused}/json")
     control = maker.made(direct, body)
-    assert maker.output(control) not in (b"", namespace_of(engine))
-    assert "host" in maker.container(control)["NetworkSettings"]["Networks"]
+    if engine.api > (1, 45):
+        assert maker.containers.call("POST", f"/containers/{control}/start").status == 400
+    else:
+        assert maker.output(control) not in (b"", namespace_of(engine))
+        assert "host" in maker.container(control)["NetworkSettings"]["Networks"]
 
 
 @pytest.mark.parametrize("mode", ["", "default", "bridge", None])
@@ -668,7 +684,10 @@ def test_an_id_is_no_way_to_a_network_that_is_taken_away(under, maker, direct, p
         refusal(maker.post(policy, f"/networks/{spelling}/connect", {"Container": made}), "network")
 
 
-@pytest.mark.parametrize("member", [{"Links": ["db:db"]}, {"DriverOpts": {"com.docker.network.endpoint.sysctls": "x"}}])
+SYSCTL = "net.ipv4.conf.IFNAME.log_martians=1"
+
+
+@pytest.mark.parametrize("member", [{"Links": ["db:db"]}, {"DriverOpts": {"com.docker.network.endpoint.sysctls": SYSCTL}}])
 def test_options_of_an_endpoint(under, maker, member):
     network, other = maker.network(), maker.containers.idle()
     opened = under("{links: any, endpoint_options: any}")
@@ -721,14 +740,17 @@ def test_members_of_a_network(under, maker, name):
 
 
 @pytest.mark.parametrize("subnet", ["10.212.0.0/8", "10.212.0.0/1", "::ffff:10.212.0.0/100", "10.213.0.0/24", "169.254.169.0/24"])
-def test_subnets_that_reach_further(under, maker, direct, subnet):
-    """The Engine cuts an address to its prefix: 10.212.0.0/1 is half of all addresses, which the host then sends there."""
+def test_subnets_that_reach_further(under, maker, direct, engine, subnet):
+    """The Engine cuts an address to its prefix: 10.212.0.0/1 is half of all addresses, which the host then sends there.
+    From 25 on (API 1.44) it refuses what it would cut."""
     body = {"Name": maker.name(), "IPAM": {"Config": [{"Subnet": subnet}]}}
     refusal(maker.post(under("{subnets: [10.212.0.0/16]}"), "/networks/create", body), "/IPAM/Config/0/Subnet: ")
     assert not maker.exists(f"/networks/{body['Name']}")
     made = maker.post(direct, "/networks/create", body)
     maker.leftovers.append(f"/networks/{body['Name']}")
-    if ":" not in subnet:
+    if engine.api >= (1, 44) and subnet.startswith("10.212"):
+        assert made.status == 400
+    elif ":" not in subnet:
         assert maker.get(f"/networks/{made.json()['Id']}")["IPAM"]["Config"][0]["Subnet"] == subnet
     maker.containers.call("DELETE", f"/networks/{body['Name']}")
 
@@ -744,10 +766,10 @@ def test_members_of_a_network_that_stay_closed(under, maker, member):
 
 def test_a_name_with_a_slash_is_no_way_around(under, maker):
     """With links app/db is a container to the Engine, and a network may have such a name."""
-    db, app = maker.name(), maker.name()
-    linked = maker.containers.sleeping()
+    db, app, alone = maker.name(), maker.name(), {"NetworkMode": "none"}
+    linked = maker.containers.create("sleep", "3600", HostConfig=alone)
     maker.containers.call("POST", f"/containers/{linked}/rename?name={db}")
-    linking = maker.containers.create("sleep", "3600", HostConfig={"Links": [f"{db}:db"]})
+    linking = maker.containers.create("sleep", "3600", HostConfig={**alone, "Links": [f"{db}:db"]})
     maker.containers.call("POST", f"/containers/{linking}/rename?name={app}")
     body = {"Cmd": ["true"], "Privileged": True}
     reason = "path: no body is looked into where a name has a slash"
@@ -759,10 +781,10 @@ def test_a_name_with_a_slash_is_no_way_around(under, maker):
     refusal(maker.post(limited, f"/containers/{app}/db/update", update), reason)
     assert maker.containers.call("POST", f"/containers/{app}/db/update", update).status == 200
     network = maker.network(Name=f"{maker.name()}/x")
-    connect = {"Container": app, "EndpointConfig": {}}
+    connect = {"Container": maker.containers.sleeping(), "EndpointConfig": {}}
     refusal(maker.post(under("{networks: [bridge]}"), f"/networks/{network}/connect", connect), reason)
     assert maker.containers.call("POST", f"/networks/{network}/connect", connect).status == 200
-    maker.containers.call("POST", f"/networks/{network}/disconnect", {"Container": app, "Force": True})
+    maker.containers.call("POST", f"/networks/{network}/disconnect", {**connect, "Force": True})
 
 
 # ── Ports ───────────────────────────────────────────────────────────────────────────────────────
@@ -1283,7 +1305,7 @@ def test_compose(for_clients, maker, host, tmp_path, older_cli):
 
     def compose(source: str, *words: str) -> subprocess.CompletedProcess:
         file.write_text(COMPOSE.format(source=source))
-        return subprocess.run(["docker-compose", "-p", project, "-f", file, *words], env=environment,
+        return subprocess.run([*DOCKER_COMPOSE, "-p", project, "-f", file, *words], env=environment,
                               capture_output=True, timeout=COMMAND_SECONDS)
 
     try:
@@ -1342,11 +1364,14 @@ def test_two_blocks_beside_each_other(binary, tmp_path):
     (raw('"HostConfig":{"Privileged":true}') + b" {}", "body: something follows"),
 ])
 def test_observed_bodies_reach_the_engine_and_the_log(binary, engine, maker, tmp_path, body, reason):
+    """Engines from 23 on (API 1.42) refuse themselves what has something behind it."""
+    taken = "follows" not in reason or engine.api < ONE_DOCUMENT
     file = tmp_path / "proxy.yaml"
     file.write_text(POLICY.format(create="{}", exec="{}", mode="observe"))
     with closing(program.Proxy(binary, engine.socket, {"CONFIG": str(file)})) as running:
-        made = maker.made(Target("proxied", running.docker_host, running.connect), body)
-        assert privileged(maker.container(made))
+        response, made = maker.create(Target("proxied", running.docker_host, running.connect), body)
+        assert response.status == (201 if taken else 400), response
+        assert not taken or privileged(maker.container(made))
         running.log_line("would deny: container.create", reason)
 
 

@@ -117,6 +117,10 @@ static void text_spells_numbers_and_json(void **state)
 	text_add_json(&text, SLICE("a\"\\\n\x7f\xc3/"));
 	assert_slice("JSON", text_slice(&text), SLICE("a\\\"\\\\\\u000a\\u007f?/"));
 
+	text = text_over(memory, sizeof(memory));
+	text_add_encoded(&text, SLICE("aZ9-._~ /:\0%\xc3"), "/");
+	assert_slice("encoded", text_slice(&text), SLICE("aZ9-._~%20/%3A%00%25%C3"));
+
 	text = text_over(memory, 4);
 	text_add_format(&text, "%s", "abcd");
 	assert_true(text.overflow);

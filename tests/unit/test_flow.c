@@ -395,6 +395,30 @@ static void a_buffer_that_is_full_waits_for_the_sink(void **state)
 	end();
 }
 
+static void takes(const char *wanted, size_t taken)
+{
+	assert_int_equal(flow_take(&flow, &lender, &source_stream), FLOW_COMPLETE);
+	assert_slice("taken", buffer_to_send(flow.buffer), slice_of(wanted));
+	buffer_sent(flow.buffer, taken);
+}
+
+/* Half a line of framing came with data of which only a part is taken. */
+static void what_is_taken_may_stop_before_half_a_line_of_framing(void **state)
+{
+	(void)state;
+	begin(false, false);
+	flow_start(&flow, HTTP_CHUNKED, 0);
+	flow.chunks.bare = true;
+	script_arrive(source, SLICE("3\r\nabc\r\n5"));
+	takes("abc", 1);
+	takes("bc", 2);
+	assert_int_equal(flow_take(&flow, &lender, &source_stream), FLOW_WAIT);
+	script_arrive(source, SLICE("\r\nhello\r\n0\r\n\r\n"));
+	takes("hello", 5);
+	assert_true(flow_is_over(&flow));
+	end();
+}
+
 /* Nobody judges what is read ahead: it stays, up to the end of the buffer. */
 static void reading_ahead_ends_with_the_buffer(void **state)
 {
@@ -465,6 +489,7 @@ int main(void)
 	        cmocka_unit_test(bytes_into_a_unix_socket_are_never_held),
 	        cmocka_unit_test(what_is_skipped_may_be_complete),
 	        cmocka_unit_test(a_buffer_that_is_full_waits_for_the_sink),
+	        cmocka_unit_test(what_is_taken_may_stop_before_half_a_line_of_framing),
 	        cmocka_unit_test(reading_ahead_ends_with_the_buffer),
 	        cmocka_unit_test(pipes_are_kept_for_the_next),
 	};

@@ -754,6 +754,9 @@ static void expect_advice(
 static void advice_is_short(void **state)
 {
 	(void)state;
+	assert_non_null(strstr(advice_of("agent", "POST", "/build/prune"),
+	        "use a policy without the scope (presets/agent.yaml:"));
+	expect_advice("agent", "POST", "/containers/prune", "set ALLOW=container.prune");
 	expect_advice("deny", "GET", "/events",
 	        "set ALLOW=system.events, or use the preset traefik or docker-gen");
 	expect_advice("traefik", "POST", "/containers/a/restart",

@@ -180,6 +180,21 @@ def test_a_growing_answer_has_room(redacting: Callable[..., Proxy], own_engine: 
             assert ask(client, own_engine, {"Cmd": ["a"] * size}) == {"Cmd": ["redacted"] * size}
 
 
+@pytest.mark.parametrize("target", [INSPECT, "/events"])
+def test_a_growing_answer_waits_for_half_a_line_of_framing(
+    redacting: Callable[..., Proxy], own_engine: Engine, target: str
+) -> None:
+    """The size of the next chunk is cut where the proxy reads, while bytes before it wait for room."""
+    sent, hidden = (json.dumps({"Cmd": [word] * 3000}).encode() for word in ("a", "redacted"))
+    with redacting("args").connect() as client:
+        client.get(target)
+        with own_engine.request().conn as conn:
+            conn.send(CHUNKED + chunk(sent) + b"1")
+            client.read_response_head()
+            conn.send(b"2\r\n" + b'{"Cmd":["secret"]}' + b"\r\n" + chunk(b""))
+            assert client.read_chunks() == hidden + b'{"Cmd":["redacted"]}'
+
+
 def test_events_go_out_at_once(redacting: Callable[..., Proxy], own_engine: Engine) -> None:
     with redacting("args").connect() as client:
         client.get("/events")

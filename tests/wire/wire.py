@@ -670,14 +670,15 @@ class Client(Stream):
         if method == "HEAD" or response.status in (101, 204, 304):
             return response
         if coding == "chunked":
-            response.framing, response.body = "chunked", self._read_chunks(timeout)
+            response.framing, response.body = "chunked", self.read_chunks(timeout)
         elif length is not None:
             response.framing, response.body = "length", self.read(int(length), timeout)
         else:
             response.framing, response.body = "close", self.read_to_end(timeout)
         return response
 
-    def _read_chunks(self, timeout: float) -> bytes:
+    def read_chunks(self, timeout: float = PATIENCE) -> bytes:
+        """The data of all chunks, to the last."""
         parts = []
         while True:
             size = int(self.read_until(CRLF, timeout)[:-2].split(b";")[0], 16)
