@@ -228,7 +228,10 @@ static void inspect(struct looking *looking)
 	looking->findings->paths = paths;
 	decision->body = inspect_body(
 	        operation, decision->request, question->body, question->memory, looking->findings);
-	if (paths != NULL && paths->answered < paths->count) {
+	const bool unanswered = paths != NULL && paths->answered < paths->count;
+	const bool wanted = looking->view.wanted.kind != SCOPE_NOTHING;
+	/* A wait for the Engine would forget the paths. */
+	if (unanswered && (!wanted || looking->findings->count > 0)) {
 		decision->action = GATE_NEED_PATHS;
 	} else if (looking->findings->count > 0) {
 		deny(decision, looking->findings);

@@ -26,6 +26,7 @@ enum {
 	INSPECT_FINDINGS_MAX = 64,           /* that are kept; more are counted */
 	INSPECT_PATHS_MAX = 64,              /* paths of the host in one body that are looked up */
 	INSPECT_PATHS_TEXT_MAX = 128 * 1024, /* bytes of these, and of where they lead */
+	INSPECT_STEPS_MAX = 4096, /* directories that are opened for the paths of one body */
 	/* Bytes of sources that stand for others: of the Engine's socket, and of symbolic links. */
 	INSPECT_REDIRECTED_MAX = 128 * 1024,
 	INSPECT_QUERY_MAX = 64 * 1024, /* bytes of a query that is written anew */
@@ -199,6 +200,9 @@ struct inspect_path {
 struct inspect_paths {
 	unsigned count;
 	unsigned answered;
+	unsigned steps;            /* that are left */
+	const struct set *sources; /* directories that the paths may lead to; NULL: any */
+	bool takes_socket;         /* they may also lead to the Engine's socket */
 	struct inspect_path list[INSPECT_PATHS_MAX];
 	struct text text; /* of all the paths, over `memory` */
 	char memory[INSPECT_PATHS_TEXT_MAX];
@@ -206,6 +210,11 @@ struct inspect_paths {
 
 /* Begin with none. */
 void inspect_paths_begin(struct inspect_paths *paths);
+/*
+ * Whether a path may lead through `way`: what the paths may lead to is below it, or holds it. No
+ * other place is looked at, so that nobody learns from an answer what is there.
+ */
+bool inspect_may_lead(const struct inspect_paths *paths, struct slice way);
 /* Problems of a path, for behind it in a sentence. */
 extern const char inspect_leads_out[];
 extern const char inspect_too_many_paths[];
