@@ -241,6 +241,9 @@ bool inspect_request(const struct inspect_operation *operation,
 /* Judge the query of a request, ptr NULL: it has none. Appends to `findings`. */
 void inspect_query(const struct inspect_operation *operation, const struct docker_request *request,
         struct slice query, struct inspect_memory *memory, struct findings *findings);
+/* A body as it was received, for where it may be overwritten: in the memory, in place of another.
+ */
+struct slice inspect_keep_body(struct slice body, struct inspect_memory *memory);
 /*
  * Judge a whole body. Appends to `findings`, and returns what goes to the Engine in its place: the
  * same document, written anew into `memory`; or, if it is no document, its bytes. The objects that
