@@ -23,8 +23,6 @@ struct trip {
 	char memory[REST_MAX];
 };
 
-static const char changed[] = "was changed while it was looked up below host_root; try again";
-
 /* ── Reasons ─────────────────────────────────────────────────────────────── */
 
 static const char *reason_of(int error)
@@ -88,7 +86,7 @@ static const char *step_up(struct trip *trip)
 	while (way.len > 0 && slice_next(&way, '/', &name)) {
 		const int folder = open_below(trip->at, name, O_DIRECTORY);
 		if (folder < 0) {
-			return errno == EACCES ? reason_of(EACCES) : changed;
+			return reason_of(errno);
 		}
 		move(trip, folder);
 	}
@@ -165,12 +163,8 @@ static const char *step_into(struct trip *trip, struct slice name, int file)
 {
 	struct stat found;
 
-	if (fstat(file, &found) < 0) {
-		const char *problem = reason_of(errno);
-		(void)close(file);
-		return problem;
-	}
-	if (S_ISLNK(found.st_mode)) {
+	/* What cannot be looked at cannot be read as a link either, and that is the problem. */
+	if (fstat(file, &found) < 0 || S_ISLNK(found.st_mode)) {
 		const char *problem = follow(trip, file);
 		(void)close(file);
 		return problem;
