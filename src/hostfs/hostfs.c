@@ -24,8 +24,6 @@ struct trip {
 	char memory[REST_MAX];
 };
 
-static const char changed[] = "was changed while it was looked up below host_root; try again";
-
 /* ── Reasons ─────────────────────────────────────────────────────────────── */
 
 static const char *reason_of(int error)
@@ -100,8 +98,7 @@ static const char *step_up(struct trip *trip)
 	while (way.len > 0 && slice_next(&way, '/', &name)) {
 		const int folder = open_below(trip, name, O_DIRECTORY);
 		if (folder < 0) {
-			return folder == -ENOENT || folder == -ENOTDIR ? changed
-			                                               : reason_of(-folder);
+			return reason_of(-folder);
 		}
 		move(trip, folder);
 	}
@@ -190,12 +187,8 @@ static const char *step_into(struct trip *trip, struct slice name, int file)
 {
 	struct stat found;
 
-	if (fstat(file, &found) < 0) {
-		const char *problem = reason_of(errno);
-		(void)close(file);
-		return problem;
-	}
-	if (S_ISLNK(found.st_mode)) {
+	/* What cannot be looked at cannot be read as a link either, and that is the problem. */
+	if (fstat(file, &found) < 0 || S_ISLNK(found.st_mode)) {
 		const char *problem = follow(trip, file);
 		(void)close(file);
 		return problem;

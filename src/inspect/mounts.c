@@ -32,35 +32,36 @@ static bool is_named(const struct walk *walk, struct slice path)
 	return set_names(set_of(walk, KEY_CREATE_bind_sources), path);
 }
 
-/* Why a path of the host is not allowed. */
-struct objection {
-	const struct row *row; /* of the key; NULL: it is allowed */
+/* What is said of a path of the host, and why it is not allowed. */
+struct opinion {
+	bool allowed;
+	const struct row *row; /* of the key */
 	const char *problem;   /* as of walk_find() */
 };
 
-static struct objection object_to(const struct walk *walk, const struct row *row, struct slice path)
+static struct opinion judge_path(const struct walk *walk, const struct row *row, struct slice path)
 {
 	if (!word_is_path(path)) {
-		return (struct objection){row,
+		return (struct opinion){false, row,
 		        "must be an absolute path without '.', '..', empty segments, commas "
 		        "and colons"};
 	}
 	if (!allows(walk, row, path)) {
-		return (struct objection){row, NULL};
+		return (struct opinion){false, row, NULL};
 	}
 	if (!set_of(walk, row->key)->any && memmem(path.ptr, path.len, "{{", 2) != NULL) {
 		/* A swarm puts the labels of a service there, with any `..` in them. */
-		return (struct objection){&keyless_row, "has a template"};
+		return (struct opinion){false, &keyless_row, "has a template"};
 	}
 	if (!set_of(walk, KEY_CREATE_bind_below)->any && !is_named(walk, path)) {
-		return (struct objection){&below_row, NULL};
+		return (struct opinion){false, &below_row, NULL};
 	}
-	return (struct objection){NULL, NULL};
+	return (struct opinion){true, row, NULL};
 }
 
 static bool is_allowed(const struct walk *walk, const struct row *row, struct slice path)
 {
-	return object_to(walk, row, path).row == NULL;
+	return judge_path(walk, row, path).allowed;
 }
 
 const char inspect_leads_out[] =
@@ -110,7 +111,8 @@ static const struct inspect_path *look_up(struct inspect_paths *paths, struct sl
 		return NULL;
 	}
 	struct inspect_path *one = &paths->list[paths->count++];
-	*one = (struct inspect_path){.path = slice_behind(text_slice(&paths->text), start)};
+	*one = (struct inspect_path){
+	        .path = slice_behind(text_slice(&paths->text), start), .resolved = {"", 0}};
 	return one;
 }
 
@@ -183,10 +185,10 @@ static void resolve(struct walk *walk, const struct row *row, const char *member
 static void check_source(struct walk *walk, const struct row *row, const char *member,
         const struct json_node *value, struct slice source)
 {
-	const struct objection objection = object_to(walk, row, source);
+	const struct opinion opinion = judge_path(walk, row, source);
 
-	if (objection.row != NULL) {
-		walk_find_in(walk, objection.row, member, source, objection.problem);
+	if (!opinion.allowed) {
+		walk_find_in(walk, opinion.row, member, source, opinion.problem);
 	} else if (walk->findings->paths != NULL && !set_of(walk, row->key)->any) {
 		resolve(walk, row, member, value, source);
 	}

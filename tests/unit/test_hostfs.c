@@ -10,6 +10,7 @@
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <linux/openat2.h>
@@ -335,6 +336,23 @@ static void what_the_user_may_not_search_is_refused(void **state)
 	assert_return_code(seteuid(user), errno);
 }
 
+static void without_descriptors_nothing_is_allowed(void **state)
+{
+	static const char too_many[] = "cannot be looked up below host_root: there are too many";
+	struct rlimit limit;
+
+	(void)state;
+	assert_return_code(getrlimit(RLIMIT_NOFILE, &limit), errno);
+	const struct rlimit none = {.rlim_cur = 1, .rlim_max = limit.rlim_max};
+	assert_return_code(setrlimit(RLIMIT_NOFILE, &none), errno);
+	const char *got = resolve(root, "/srv/work");
+	assert_return_code(setrlimit(RLIMIT_NOFILE, &limit), errno);
+	assert_ptr_equal(strstr(got, too_many), got);
+	/* An error that no row names. */
+	got = resolve(-1, "/srv/work");
+	assert_ptr_equal(strstr(got, "cannot be looked up below host_root: the file system"), got);
+}
+
 static void no_descriptor_is_left(void **state)
 {
 	const int before = dup(root);
@@ -440,6 +458,7 @@ int main(void)
 	        cmocka_unit_test(as_many_links_as_linux_follows),
 	        cmocka_unit_test(lengths_have_an_end),
 	        cmocka_unit_test(what_the_user_may_not_search_is_refused),
+	        cmocka_unit_test(without_descriptors_nothing_is_allowed),
 	        cmocka_unit_test(no_descriptor_is_left),
 	        cmocka_unit_test(paths_are_answered_once_and_together),
 	        cmocka_unit_test(no_way_leads_through_other_places),

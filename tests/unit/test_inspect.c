@@ -414,6 +414,18 @@ static void where_paths_lead_has_room(void **state)
 	const char *got = inspect("create", "{bind_sources: [/srv/ci]}", body);
 	assert_non_null(strstr(got, inspect_too_many_paths)); /* 128 KiB are not enough for 63 */
 	assert_null(strstr(got, "Binds/30:"));
+	/* The same one again and again is written each time. */
+	text.len = 0;
+	text_add(&text, SLICE("{\"HostConfig\":{\"Binds\":[\"/srv/ci:/x\""));
+	for (unsigned i = 0; i < 40; i++) {
+		text_add(&text, SLICE(",\"/srv/ci/0:/x\""));
+	}
+	text_add(&text, SLICE("]}}"));
+	text_add_char(&text, '\0');
+	got = inspect("create", "{bind_sources: [/srv/ci]}", body);
+	assert_null(strstr(got, "Binds/32:"));
+	assert_non_null(strstr(got, "Binds/33: "));
+	assert_non_null(strstr(got, inspect_too_many_paths));
 	leads = NULL;
 }
 
