@@ -41,6 +41,7 @@ def host(tmp_path: Path) -> Path:
         "srv/ci/in": "sub", "srv/ci/absolute": "/srv/ci/sub", "srv/ci/ünï": "two words", "srv/ci/root": "/",
         "srv/ci/etc": "../../etc", "srv/ci/loop": "loop", "srv/ci/dangling": "nothing", "srv/ci/chain": "root",
         "var/run": "/run", "srv/ci/sock": "/var/run/docker.sock", "var/ci": "/srv/ci",
+        "srv/ci/round": "/etc/../srv/ci/sub", "srv/ci/nowhere": "/none/../srv/ci/sub",
         "srv/ci/file": "/etc/passwd", "srv/ci/none": "/etc/nobody", "srv/ci/bytes": b"\xff",
     }
     for name, target in links.items():
@@ -121,6 +122,8 @@ REFUSED = {
     "/srv/ci/dangling": LEADS_OUT,
     "/srv/ci/dangling/x": LEADS_OUT,
     "/srv/ci/bytes": LEADS_OUT,
+    "/srv/ci/round": LEADS_OUT,
+    "/srv/ci/nowhere": LEADS_OUT,
     "/srv/ci/file": LEADS_OUT,  # whether the file is there is not told
     "/srv/ci/file/x": LEADS_OUT,
     "/srv/ci/none": LEADS_OUT,
@@ -198,6 +201,21 @@ def test_a_body_has_a_ceiling_of_paths(seeing, own_engine: Engine) -> None:
         client.post(CREATE, bind("Binds", *names), JSON)
         message = client.response().message()
         assert "/HostConfig/Binds/64: '/srv/ci/in/64' is one path of the host too many" in message
+        ping_passes(client, own_engine)
+
+
+def test_a_body_has_a_ceiling_of_steps(seeing, own_engine: Engine, host: Path) -> None:
+    """Each link leads down and up a deep folder 500 times: 64 of them would be four million directories."""
+    deep = "/".join(["d"] * 60)
+    (host / "srv/ci" / deep).mkdir(parents=True)
+    way = "/".join([deep, *[".."] * 60] * 10)
+    for n in range(64):
+        os.symlink(f"l{n + 1}" if n % 8 else way, host / f"srv/ci/l{n}")
+    with seeing().connect() as client:
+        client.post(CREATE, bind("Binds", *(f"/srv/ci/l{n}" for n in range(64))), JSON)
+        response = client.response()
+        assert response.status == 403
+        assert "have more than 4,096 directories on their ways below host_root" in response.message()
         ping_passes(client, own_engine)
 
 
