@@ -225,19 +225,25 @@ static void end_part(struct rewriting *rewriting)
 
 /* ── Rewriting ───────────────────────────────────────────────────────────── */
 
+static struct redact_result copy_bytes(struct slice in, char *out, size_t room)
+{
+	const size_t len = in.len < room ? in.len : room;
+	struct text text = text_over(out, room);
+
+	text_add(&text, (struct slice){in.ptr, len});
+	return (struct redact_result){.consumed = len, .produced = len};
+}
+
 /* Bytes as they go out, as far as there is room. */
 static struct redact_result rewrite_bytes(struct rewriting *rewriting, struct slice in)
 {
 	struct buffer *buffer = rewriting->out.buffer;
 	const size_t room = buffer_room(buffer) - BACK_MAX;
-	struct redact_result result = {.consumed = in.len < room ? in.len : room};
+	char *out = buffer_tail(buffer);
+	const struct redact_result result =
+	        rewriting->redacts ? redactor_rewrite(&rewriting->redactor, in, out, room)
+	                           : copy_bytes(in, out, room);
 
-	if (rewriting->redacts) {
-		result = redactor_rewrite(&rewriting->redactor, in, buffer_tail(buffer), room);
-	} else {
-		memcpy(buffer_tail(buffer), in.ptr, result.consumed);
-		result.produced = result.consumed;
-	}
 	buffer_append(buffer, result.produced);
 	return result;
 }

@@ -8,9 +8,8 @@ import time
 import wire
 
 ECHO_ONCE = ["sh", "-c", "read -r word; echo got $word"]
-SPEAK_LATE = [
-    "sh", "-c", "cat >/dev/null; trap 'echo late; exit' USR1; while :; do sleep 0.1; done"
-]
+# It waits for a child, for it must not compute while all other tests run.
+SPEAK_LATE = ["sh", "-c", "cat >/dev/null; trap 'echo late; exit' USR1; sleep 36000 & wait"]
 UPGRADE = {"Connection": "Upgrade", "Upgrade": "tcp"}
 JSON = {"Content-Type": "application/json"}
 

@@ -6,6 +6,7 @@ import subprocess
 
 import pytest
 from client import COMMAND_SECONDS, Running
+from machine import DOCKER_COMPOSE
 
 FILE = """\
 version: "2.4"
@@ -32,7 +33,7 @@ pytestmark = pytest.mark.skipif(
 def compose(target, tmp_path, unique):
     """Runs docker-compose in a project of its own; takes the project down at the end."""
     (tmp_path / "docker-compose.yml").write_text(FILE)
-    base = ["docker-compose", "--ansi", "never", "-p", unique("project")]
+    base = [*DOCKER_COMPOSE, "-p", unique("project")]
     options = {
         "cwd": tmp_path,
         "env": {

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import io
 import json
 import os
 import shutil
@@ -30,6 +29,7 @@ from conftest import Target
 from engine import IMAGE, Engine
 from inside import JSON, MIB, POLICY, SECRET, Host, Maker, quiet, refusal, shell
 from inside import host, maker, proxies, under  # fixtures
+from machine import DOCKER_COMPOSE
 from wire import Response
 
 requires_compose = pytest.mark.skipif(not shutil.which("docker-compose"), reason="docker-compose is not installed")
@@ -1305,7 +1305,7 @@ def test_compose(for_clients, maker, host, tmp_path, older_cli):
 
     def compose(source: str, *words: str) -> subprocess.CompletedProcess:
         file.write_text(COMPOSE.format(source=source))
-        return subprocess.run(["docker-compose", "-p", project, "-f", file, *words], env=environment,
+        return subprocess.run([*DOCKER_COMPOSE, "-p", project, "-f", file, *words], env=environment,
                               capture_output=True, timeout=COMMAND_SECONDS)
 
     try:

@@ -22,6 +22,7 @@ import yaml
 from bodies import body_of
 from client import COMMAND_SECONDS
 from conftest import TEST_SECONDS, eventually
+from machine import DOCKER_COMPOSE
 from test_files import tar_of
 
 APPS = {path.stem: yaml.safe_load(path.read_text())
@@ -166,7 +167,7 @@ def compose(behind, tmp_path, unique):
         elif name in CREATORS:
             up.add(name)
         return subprocess.run(
-            ["docker-compose", "--ansi", "never", "-p", project, *arguments],
+            [*DOCKER_COMPOSE, "-p", project, *arguments],
             cwd=tmp_path, capture_output=True, text=True, timeout=COMMAND_SECONDS, check=False,
             env={"PATH": os.environ["PATH"], "HOME": str(tmp_path), "DOCKER_BUILDKIT": "0",
                  "COMPOSE_DOCKER_CLI_BUILD": "0", "DOCKER_HOST": behind(name).docker_host})

@@ -20,7 +20,7 @@ import pytest
 import wire
 from client import COMMAND_SECONDS, Cli
 from conftest import TEST_SECONDS
-from machine import public_folder
+from machine import DOCKER_COMPOSE, public_folder
 
 pytestmark = pytest.mark.deadline(2 * TEST_SECONDS)
 
@@ -237,7 +237,7 @@ def test_compose_mounts_what_is_below_the_workspace(engine, behind, workspace, u
     (folder / "file").write_text("of the project\n")
 
     def compose(*arguments: str) -> subprocess.CompletedProcess:
-        return subprocess.run(["docker-compose", "--ansi", "never", *arguments], cwd=folder, capture_output=True,
+        return subprocess.run([*DOCKER_COMPOSE, *arguments], cwd=folder, capture_output=True,
                               text=True, timeout=COMMAND_SECONDS, check=False,
                               env={"PATH": os.environ["PATH"], "HOME": str(folder), "DOCKER_HOST": host})
 

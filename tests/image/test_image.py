@@ -20,7 +20,7 @@ import docker as docker_py
 import pytest
 
 from conftest import BASE, ROOT, Docker
-from machine import free_port
+from machine import DOCKER_COMPOSE, free_port
 
 MAX_BYTES = 6 * 1024 * 1024
 PATIENCE = 60
@@ -213,7 +213,7 @@ def test_compose_works_through_a_container_with_its_preset(
 
         def compose(*arguments: str) -> str:
             result = subprocess.run(
-                ["docker-compose", "--ansi", "never", "-p", "from-a-container", *arguments],
+                [*DOCKER_COMPOSE, "-p", "from-a-container", *arguments],
                 cwd=tmp_path, env=environment, text=True, capture_output=True,
                 timeout=2 * PATIENCE, check=False)
             assert result.returncode == 0, result.stderr + running.logs()
@@ -373,7 +373,7 @@ class Project:
     def compose(self, *arguments: str) -> str:
         """docker-compose in that folder."""
         result = subprocess.run(
-            ["docker-compose", "--ansi", "never", "-p", "shipped", *arguments], cwd=self.folder,
+            [*DOCKER_COMPOSE, "-p", "shipped", *arguments], cwd=self.folder,
             env=shell_environment(DOCKER_HOST=f"unix://{self.docker.engine.socket}") | self.shell,
             text=True, capture_output=True, timeout=2 * PATIENCE, check=False)
         assert result.returncode == 0, result.stderr
@@ -453,7 +453,7 @@ def test_shipped_file_means_what_env_says(
 def test_shipped_file_needs_its_settings(docker: Docker, image: str, tmp_path: Path) -> None:
     """An .env that is not found must not mean that nothing is restricted."""
     (tmp_path / "docker-compose.yml").write_text((ROOT / "docker-compose.yml").read_text())
-    result = subprocess.run(["docker-compose", "config"], cwd=tmp_path, text=True, capture_output=True,
+    result = subprocess.run([*DOCKER_COMPOSE, "config"], cwd=tmp_path, text=True, capture_output=True,
                             env=shell_environment(DOCKER_GID="0", POLICY="traefik"), check=False)
     assert result.returncode != 0 and ".env" in result.stderr
 

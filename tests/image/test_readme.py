@@ -19,7 +19,7 @@ import pytest
 import yaml
 
 from conftest import BASE, ROOT, Docker
-from machine import free_port
+from machine import DOCKER_COMPOSE, free_port
 
 DOCUMENTS = ("README.md", "docs/README.md", "docs/presets.md")
 PROXY = "docker-socket-proxy:c-latest"
@@ -95,7 +95,7 @@ def pasted(docker: Docker, folder: Path, text: str) -> Iterator[Callable[..., st
                    "DOCKER_GID": str(docker.engine.socket.stat().st_gid)}
 
     def compose(*arguments: str) -> str:
-        result = subprocess.run(["docker-compose", "--ansi", "never", "-p", "pasted", *arguments],
+        result = subprocess.run([*DOCKER_COMPOSE, "-p", "pasted", *arguments],
                                 cwd=folder, env=environment, text=True, capture_output=True,
                                 timeout=2 * PATIENCE, check=False)
         assert result.returncode == 0, result.stderr
@@ -176,6 +176,6 @@ def test_compose_files_are_understood(document: str, tmp_path: Path) -> None:
     assert texts
     for text in texts:
         (tmp_path / "docker-compose.yml").write_text(text)
-        result = subprocess.run(["docker-compose", "config", "--quiet"], cwd=tmp_path, text=True,
+        result = subprocess.run([*DOCKER_COMPOSE, "config", "--quiet"], cwd=tmp_path, text=True,
                                 env={**os.environ, "DOCKER_GID": "999"}, capture_output=True, check=False)
         assert result.returncode == 0, text + result.stderr
