@@ -78,7 +78,8 @@ def bind(kind: str, *sources: str) -> bytes:
     if kind == "Binds":
         host_config = {"Binds": [f"{source}:/x:ro" for source in sources]}
     else:
-        host_config = {"Mounts": [{"Type": "bind", "Source": source, "Target": "/x"} for source in sources]}
+        options = {"BindOptions": {"CreateMountpoint": True}}
+        host_config = {"Mounts": [{"Type": "bind", "Source": one, "Target": "/x", **options} for one in sources]}
     return json.dumps({"Image": "busybox", "HostConfig": host_config}, ensure_ascii=False).encode()
 
 
@@ -159,6 +160,18 @@ def test_what_leads_out_never_reaches_the_engine(seeing, own_engine: Engine, kin
             assert words in response.message()
             assert "To allow it" not in response.message() or source == "/etc"
         ping_passes(client, own_engine)
+
+
+def test_what_the_engine_does_not_make_must_be_there(seeing, own_engine: Engine) -> None:
+    """The Engine may see a mount there that the proxy does not."""
+    with seeing().connect() as client:
+        for options in ({}, {"BindOptions": {}}, {"BindOptions": {"CreateMountpoint": False}}):
+            mounts = [{"Type": "bind", "Source": "/srv/ci/in/new", "Target": "/x", **options}]
+            client.post(CREATE, json.dumps({"Image": "busybox", "HostConfig": {"Mounts": mounts}}).encode(), JSON)
+            assert "is not there below host_root, and the Engine does not make it" in client.response().message()
+            mounts[0]["Source"] = "/srv/ci/in"
+            client.post(CREATE, json.dumps({"Image": "busybox", "HostConfig": {"Mounts": mounts}}).encode(), JSON)
+            assert arrived(client, own_engine) == ["/srv/ci/sub"]
 
 
 def test_services_are_held_to_the_same(seeing, own_engine: Engine) -> None:
