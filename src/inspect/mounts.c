@@ -73,7 +73,27 @@ void inspect_paths_begin(struct inspect_paths *paths)
 {
 	paths->count = 0;
 	paths->answered = 0;
+	paths->steps = INSPECT_STEPS_MAX;
+	paths->sources = NULL;
+	paths->takes_socket = false;
 	paths->text = text_over(paths->memory, sizeof(paths->memory));
+}
+
+bool inspect_may_lead(const struct inspect_paths *paths, struct slice way)
+{
+	const struct set *sources = paths->sources;
+
+	if (sources == NULL ||
+	        (paths->takes_socket && (path_is_engine(way) || path_holds_engine(way)))) {
+		return true;
+	}
+	for (unsigned i = 0; i < sources->count; i++) {
+		if (path_is_below(way, sources->patterns[i]) ||
+		        path_is_below(sources->patterns[i], way)) {
+			return true;
+		}
+	}
+	return false;
 }
 
 /* The path among those that are or will be resolved; NULL: there are too many. */
@@ -140,8 +160,9 @@ static void resolve(struct walk *walk, const struct row *row, const char *member
         const struct json_node *value, struct slice source)
 {
 	struct inspect_paths *paths = walk->findings->paths;
+	paths->sources = set_of(walk, row->key);
+	paths->takes_socket = set_of(walk, KEY_CREATE_socket)->count > 0;
 	const struct inspect_path *host = look_up(paths, source);
-
 	if (host == NULL) {
 		walk_find_in(walk, &keyless_row, member, source, inspect_too_many_paths);
 		return;
