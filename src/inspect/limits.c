@@ -117,7 +117,8 @@ static void check_ulimits(struct walk *walk, const struct json_node *object, con
 }
 
 /* The Engine writes it in capitals, and a dotless i or a long s is a capital I or S then. */
-CHECK(LETTERS)
+/* rtprio and nice let processes without a capability go before those of the host. */
+CHECK(LIMIT_NAME)
 {
 	const struct slice word = text_of(value);
 
@@ -127,6 +128,7 @@ CHECK(LETTERS)
 			return;
 		}
 	}
+	check_CLOSED(walk, row, value);
 }
 
 CHECK(LIMITS)

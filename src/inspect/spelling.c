@@ -85,9 +85,16 @@ bool word_is_path(struct slice path)
 static const char engine_sockets[] = "/var/run/docker.sock /run/docker.sock "
                                      "/var/run/podman/podman.sock /run/podman/podman.sock";
 
+static struct slice without_last_slash(struct slice path)
+{
+	path.len -= path.len > 1 && slice_ends_with(path, SLICE("/"));
+	return path;
+}
+
+/* The Engine takes a slash behind it away. */
 bool path_is_engine(struct slice path)
 {
-	return word_is_in(path, engine_sockets);
+	return word_is_in(without_last_slash(path), engine_sockets);
 }
 
 bool path_holds_engine(struct slice directory)
@@ -126,9 +133,7 @@ bool word_may_be_network_id(struct slice word)
 
 bool path_is_below(struct slice path, struct slice directory)
 {
-	if (path.len > 1 && slice_ends_with(path, SLICE("/"))) {
-		path.len--;
-	}
+	path = without_last_slash(path);
 	return slice_equal(directory, SLICE("/")) ||
 	       (slice_starts_with(path, directory) &&
 	               (path.len == directory.len || path.ptr[directory.len] == '/'));

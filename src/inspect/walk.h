@@ -128,7 +128,7 @@ CHECK(EXPORT);       /* any, if the key allows the root directory */
 CHECK(HOSTS);        /* an address and its names, separated by blanks */
 CHECK(IMPORT);       /* any, if the key allows it */
 CHECK(JOIN);         /* the network in the path */
-CHECK(LETTERS);      /* a name in ASCII */
+CHECK(LIMIT_NAME);   /* of a resource limit */
 CHECK(LINK);         /* a container and a name for it */
 CHECK(MEMBER);       /* a container that joins or leaves a network */
 CHECK(LOAD);         /* any, if the key allows it */
