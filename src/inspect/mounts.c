@@ -32,35 +32,36 @@ static bool is_named(const struct walk *walk, struct slice path)
 	return set_names(set_of(walk, KEY_CREATE_bind_sources), path);
 }
 
-/* Why a path of the host is not allowed. */
-struct objection {
-	const struct row *row; /* of the key; NULL: it is allowed */
+/* What is said of a path of the host, and why it is not allowed. */
+struct opinion {
+	bool allowed;
+	const struct row *row; /* of the key */
 	const char *problem;   /* as of walk_find() */
 };
 
-static struct objection object_to(const struct walk *walk, const struct row *row, struct slice path)
+static struct opinion judge_path(const struct walk *walk, const struct row *row, struct slice path)
 {
 	if (!word_is_path(path)) {
-		return (struct objection){row,
+		return (struct opinion){false, row,
 		        "must be an absolute path without '.', '..', empty segments, commas "
 		        "and colons"};
 	}
 	if (!allows(walk, row, path)) {
-		return (struct objection){row, NULL};
+		return (struct opinion){false, row, NULL};
 	}
 	if (!set_of(walk, row->key)->any && memmem(path.ptr, path.len, "{{", 2) != NULL) {
 		/* A swarm puts the labels of a service there, with any `..` in them. */
-		return (struct objection){&keyless_row, "has a template"};
+		return (struct opinion){false, &keyless_row, "has a template"};
 	}
 	if (!set_of(walk, KEY_CREATE_bind_below)->any && !is_named(walk, path)) {
-		return (struct objection){&below_row, NULL};
+		return (struct opinion){false, &below_row, NULL};
 	}
-	return (struct objection){NULL, NULL};
+	return (struct opinion){true, row, NULL};
 }
 
 static bool is_allowed(const struct walk *walk, const struct row *row, struct slice path)
 {
-	return object_to(walk, row, path).row == NULL;
+	return judge_path(walk, row, path).allowed;
 }
 
 const char inspect_leads_out[] =
@@ -72,7 +73,27 @@ void inspect_paths_begin(struct inspect_paths *paths)
 {
 	paths->count = 0;
 	paths->answered = 0;
+	paths->steps = INSPECT_STEPS_MAX;
+	paths->sources = NULL;
+	paths->takes_socket = false;
 	paths->text = text_over(paths->memory, sizeof(paths->memory));
+}
+
+bool inspect_may_lead(const struct inspect_paths *paths, struct slice way)
+{
+	const struct set *sources = paths->sources;
+
+	if (sources == NULL ||
+	        (paths->takes_socket && (path_is_engine(way) || path_holds_engine(way)))) {
+		return true;
+	}
+	for (unsigned i = 0; i < sources->count; i++) {
+		if (path_is_below(way, sources->patterns[i]) ||
+		        path_is_below(sources->patterns[i], way)) {
+			return true;
+		}
+	}
+	return false;
 }
 
 /* The path among those that are or will be resolved; NULL: there are too many. */
@@ -90,27 +111,36 @@ static const struct inspect_path *look_up(struct inspect_paths *paths, struct sl
 		return NULL;
 	}
 	struct inspect_path *one = &paths->list[paths->count++];
-	*one = (struct inspect_path){.path = slice_behind(text_slice(&paths->text), start)};
+	*one = (struct inspect_path){
+	        .path = slice_behind(text_slice(&paths->text), start), .resolved = {"", 0}};
 	return one;
 }
 
-/* What is wrong with where a path leads; NULL: nothing. */
+/* What is wrong with where a path leads; NULL: nothing. `made`: the Engine makes what is missing.
+ */
 static const char *resolved_problem(
-        const struct walk *walk, const struct row *row, const struct inspect_path *host)
+        const struct walk *walk, const struct row *row, const struct inspect_path *host, bool made)
 {
 	const struct slice there = {host->resolved.ptr, host->there};
 
 	if (host->problem != NULL) {
-		return host->problem;
+		/* What there is elsewhere, where a link leads, is nothing for the client. */
+		return path_is_below(host->path, host->resolved) ||
+		                       is_allowed(walk, row, host->resolved)
+		               ? host->problem
+		               : inspect_leads_out;
 	}
 	if (!is_allowed(walk, row, host->resolved) || !json_is_utf8(host->resolved)) {
 		return inspect_leads_out;
 	}
-	/* A folder that the proxy does not see may have links. */
-	return is_allowed(walk, row, there)
-	               ? NULL
-	               : "is below a source that is not there below host_root: make it, or show "
-	                 "it to the proxy";
+	/* What the Engine sees and the proxy does not, as a later mount, may have links. */
+	if (!is_allowed(walk, row, there)) {
+		return "is below a source that is not there below host_root: make it, or show it "
+		       "to the proxy";
+	}
+	return made || there.len == host->resolved.len ? NULL
+	                                               : "is not there below host_root, and the "
+	                                                 "Engine does not make it for a mount";
 }
 
 /* Whether the proxy's own socket takes the place of a source, which begins the text of `value`. */
@@ -131,11 +161,12 @@ static bool redirect(struct walk *walk, const struct row *row, const struct json
 
 /* The path that a source leads to takes its place: what was judged is what is mounted. */
 static void resolve(struct walk *walk, const struct row *row, const char *member,
-        const struct json_node *value, struct slice source)
+        const struct json_node *value, struct slice source, bool made)
 {
 	struct inspect_paths *paths = walk->findings->paths;
+	paths->sources = set_of(walk, row->key);
+	paths->takes_socket = set_of(walk, KEY_CREATE_socket)->count > 0;
 	const struct inspect_path *host = look_up(paths, source);
-
 	if (host == NULL) {
 		walk_find_in(walk, &keyless_row, member, source, inspect_too_many_paths);
 		return;
@@ -144,7 +175,7 @@ static void resolve(struct walk *walk, const struct row *row, const char *member
 	        (host->problem == NULL && redirect(walk, row, value, source, host->resolved))) {
 		return;
 	}
-	const char *problem = resolved_problem(walk, row, host);
+	const char *problem = resolved_problem(walk, row, host, made);
 	if (problem != NULL) {
 		walk_find_in(walk, row, member, source, problem);
 	} else if (!slice_equal(source, host->resolved) &&
@@ -154,16 +185,16 @@ static void resolve(struct walk *walk, const struct row *row, const char *member
 	}
 }
 
-/* The source of a bind, which begins the text of `value`. */
+/* The source of a bind, which begins the text of `value`. `made`: see resolved_problem(). */
 static void check_source(struct walk *walk, const struct row *row, const char *member,
-        const struct json_node *value, struct slice source)
+        const struct json_node *value, struct slice source, bool made)
 {
-	const struct objection objection = object_to(walk, row, source);
+	const struct opinion opinion = judge_path(walk, row, source);
 
-	if (objection.row != NULL) {
-		walk_find_in(walk, objection.row, member, source, objection.problem);
+	if (!opinion.allowed) {
+		walk_find_in(walk, opinion.row, member, source, opinion.problem);
 	} else if (walk->findings->paths != NULL && !set_of(walk, row->key)->any) {
-		resolve(walk, row, member, value, source);
+		resolve(walk, row, member, value, source, made);
 	}
 }
 
@@ -201,6 +232,13 @@ static bool is_read_only(const struct json_node *mount)
 	const struct json_node *options = json_member(mount, SLICE("BindOptions"));
 
 	return is_true(mount, "ReadOnly") && !is_true(options, "ReadOnlyNonRecursive");
+}
+
+static bool makes_source(const struct json_node *mount)
+{
+	const struct json_node *options = json_member(mount, SLICE("BindOptions"));
+
+	return options != NULL && is_true(options, "CreateMountpoint");
 }
 
 static void check_bind_option(struct walk *walk, struct slice option)
@@ -244,7 +282,7 @@ CHECK(BIND)
 		return;
 	}
 	if (slice_starts_with(source, SLICE("/"))) {
-		check_source(walk, row, NULL, value, source);
+		check_source(walk, row, NULL, value, source, true);
 		check_writable(walk, has_option(rest, SLICE("ro")), NULL, source);
 	} else if (source.len == 0) {
 		walk_find(walk, row, text_of(value), "has no source");
@@ -284,7 +322,7 @@ CHECK(MOUNT)
 
 	if (slice_equal(type, SLICE("bind"))) {
 		if (!redirect(walk, row, member, source, source)) {
-			check_source(walk, row, "Source", member, source);
+			check_source(walk, row, "Source", member, source, makes_source(value));
 			check_writable(walk, is_read_only(value), "Source", source);
 		}
 	} else if (slice_equal(type, SLICE("volume"))) {

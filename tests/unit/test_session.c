@@ -1338,6 +1338,71 @@ static void no_memory_for_a_body_is_logged_with_the_status(void **state)
 	assert_non_null(strstr(capture.said, NO_MEMORY));
 }
 
+/* ── Look-ups ────────────────────────────────────────────────────────────── */
+
+#define LOOKUP_LIMIT (30 * NS_PER_S)
+#define GET_MINE     "GET /containers/mine/json HTTP/1.1\r\nHost: x\r\n\r\n"
+#define ANSWER(id)                                                                                 \
+	"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 55\r\n\r\n"          \
+	"{\"Id\":\"" id "\",\"Config\":{\"Labels\":{\"team\":\"ci\"}}}"
+
+/* Everything is allowed, of the objects with the label. */
+static const struct policy *scoped(const char *name)
+{
+	static const char *const everything[] = {"*", NULL};
+	static const struct scope scope = {.count = 1, .labels = {{"team", "ci"}}};
+	const struct policy_match match = {.operations = everything};
+	const struct place place = {.file = "test"};
+	struct policy *policy = NULL;
+	char error[FAULT_MAX];
+
+	if (policy_new(stage.policies, slice_of(name), place, &policy, error) < 0 ||
+	        policy_add_rule(policy, true, &match, "allow", place, error) < 0) {
+		fail_msg("%s", error);
+	}
+	policy_scope_to(policy, &scope);
+	if (policy_compile(policy, error) < 0) {
+		fail_msg("%s", error);
+	}
+	return policy;
+}
+
+static void a_question_has_thirty_seconds_whatever_trickles(void **state)
+{
+	(void)state;
+	stage.snapshot.listeners[0].gate.policy = scoped("first");
+	struct script *client = stage_client(&stage);
+	struct script *engine = ask(client, GET_MINE);
+	assert_true(slice_starts_with(script_got(engine), SLICE("GET /containers/mine/json ")));
+	const size_t asked = engine->got_len;
+
+	stage_pass(&stage, LOOKUP_LIMIT - 1);
+	respond(engine, "HTTP/1.1 200 OK\r\n"); /* gains nothing */
+	assert_slice("nothing yet", script_got(client), SLICE(""));
+	stage_pass(&stage, 1);
+	assert_true(responded(client, "HTTP/1.1 504 "));
+	assert_true(engine->closed);
+	assert_int_equal(engine->got_len, asked); /* the request itself was not sent */
+}
+
+static void the_engine_has_all_its_time_for_the_request_itself(void **state)
+{
+	(void)state;
+	stage.snapshot.listeners[0].gate.policy = scoped("second");
+	struct script *client = stage_client(&stage);
+	struct script *engine = ask(client, GET_MINE);
+
+	stage_pass(&stage, LOOKUP_LIMIT - 1);
+	engine->got_len = 0;
+	respond(engine, ANSWER("0123456789ab"));
+	engine = stage_engine(&stage);
+	assert_true(
+	        slice_starts_with(script_got(engine), SLICE("GET /containers/0123456789ab/json ")));
+	stage_pass(&stage, 3600 * NS_PER_S);
+	respond(engine, RESPONSE_2);
+	assert_slice("response", script_got(client), SLICE(RESPONSE_2));
+}
+
 /* ── Denials ─────────────────────────────────────────────────────────────── */
 
 static const struct policy *nothing_allowed(void)
@@ -1470,6 +1535,8 @@ int main(void)
 	        ON_STAGE(a_client_that_does_not_take_a_local_response_is_dropped),
 	        ON_STAGE(the_rest_of_a_request_after_an_early_response_is_taken),
 	        ON_STAGE(a_rest_that_does_not_come_ends_the_connection),
+	        ON_STAGE(a_question_has_thirty_seconds_whatever_trickles),
+	        ON_STAGE(the_engine_has_all_its_time_for_the_request_itself),
 	        ON_STAGE(an_engine_that_closes_early_does_not_get_the_rest),
 	        ON_STAGE(who_wants_no_more_gets_no_more),
 	        ON_STAGE(an_old_client_can_ask_to_be_kept),
