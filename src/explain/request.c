@@ -85,7 +85,7 @@ static struct gate_decision ask(
 
 	inspect_paths_begin(&question->memory->paths);
 	const struct gate_decision decision = gate_decide(&gate, &asked, &question->scratch);
-	if (decision.action != GATE_NEED_PATHS) {
+	if (question->memory->paths.answered == question->memory->paths.count) {
 		return decision;
 	}
 	hostfs_answer(config->host_root_fd, &question->memory->paths);

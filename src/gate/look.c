@@ -154,7 +154,7 @@ static bool enter_scope(struct looking *looking)
 	/* The name of an image says which of its names is removed. */
 	const bool in_path = scoping->kind != SCOPE_NOTHING && scoping->kind != SCOPE_IMAGE &&
 	                     scoping->where[0] == '\0';
-	if (in_path && !docker_replace_name(request, id)) {
+	if (in_path && !looking->view.observes && !docker_replace_name(request, id)) {
 		return refuse_operation(looking, "the path is too long");
 	}
 	if (scope_narrows_answer(scoping) && !looking->view.observes) {
@@ -224,11 +224,17 @@ static void inspect(struct looking *looking)
 		decision->action = GATE_NEED_BODY;
 		return;
 	}
-	const struct inspect_paths *paths = &question->memory->paths;
-	looking->findings->paths = looking->sees_host ? &question->memory->paths : NULL;
+	struct inspect_paths *paths = looking->sees_host ? &question->memory->paths : NULL;
+	looking->findings->paths = paths;
 	decision->body = inspect_body(
 	        operation, decision->request, question->body, question->memory, looking->findings);
-	if (paths->answered < paths->count) {
+	if (looking->view.observes) {
+		decision->body = inspect_keep_body(question->body, question->memory);
+	}
+	const bool unanswered = paths != NULL && paths->answered < paths->count;
+	const bool wanted = looking->view.wanted.kind != SCOPE_NOTHING;
+	/* A wait for the Engine would forget the paths. */
+	if (unanswered && (!wanted || looking->findings->count > 0)) {
 		decision->action = GATE_NEED_PATHS;
 	} else if (looking->findings->count > 0) {
 		deny(decision, looking->findings);

@@ -13,6 +13,7 @@ enum { REST_MAX = 2 * PATH_MAX };
 
 /* A path on its way. */
 struct trip {
+	struct inspect_paths *paths; /* where it may go, and how far */
 	int root;
 	int at;            /* what `done` is; the root, or a descriptor of the trip's own */
 	struct text done;  /* without symbolic links; empty: the root */
@@ -22,8 +23,6 @@ struct trip {
 	char path[PATH_MAX];
 	char memory[REST_MAX];
 };
-
-static const char changed[] = "was changed while it was looked up below host_root; try again";
 
 /* ── Reasons ─────────────────────────────────────────────────────────────── */
 
@@ -44,6 +43,9 @@ static const char *reason_of(int error)
 	case ENAMETOOLONG:
 		return "is longer than 4,095 bytes below host_root, or has a name that is longer "
 		       "than 255";
+	case E2BIG:
+		return "and the other paths of the body have more than 4,096 directories on "
+		       "their ways below host_root; make them shorter";
 	case EMFILE:
 	case ENFILE:
 		return "cannot be looked up below host_root: there are too many open files; raise "
@@ -64,15 +66,23 @@ static void move(struct trip *trip, int to)
 	trip->at = to;
 }
 
-static int open_below(int folder, struct slice name, int flags)
+/* A negative error, or a descriptor. */
+static int open_below(struct trip *trip, struct slice name, int flags)
 {
 	char memory[NAME_MAX + 1];
 	struct text text = text_over(memory, sizeof(memory));
 
 	text_add(&text, name);
 	text_add_char(&text, '\0');
-	return text.overflow ? -ENAMETOOLONG
-	                     : openat(folder, memory, O_PATH | O_NOFOLLOW | O_CLOEXEC | flags);
+	if (text.overflow) {
+		return -ENAMETOOLONG;
+	}
+	if (trip->paths->steps == 0) {
+		return -E2BIG;
+	}
+	trip->paths->steps--;
+	const int file = openat(trip->at, memory, O_PATH | O_NOFOLLOW | O_CLOEXEC | flags);
+	return file < 0 ? -errno : file;
 }
 
 /* Go to the directory above, by its path from the root: `..` could leave the root. */
@@ -86,9 +96,9 @@ static const char *step_up(struct trip *trip)
 	struct slice way = text_slice(&trip->done);
 	(void)slice_skip(&way, SLICE("/"));
 	while (way.len > 0 && slice_next(&way, '/', &name)) {
-		const int folder = open_below(trip->at, name, O_DIRECTORY);
+		const int folder = open_below(trip, name, O_DIRECTORY);
 		if (folder < 0) {
-			return errno == EACCES ? reason_of(EACCES) : changed;
+			return reason_of(-folder);
 		}
 		move(trip, folder);
 	}
@@ -161,16 +171,24 @@ static const char *add_missing(struct trip *trip, struct slice name, bool of_lin
 	return problem;
 }
 
+/* Whether the way may go on through a name. */
+static bool may_enter(struct trip *trip, struct slice name)
+{
+	const size_t len = trip->done.len;
+
+	const bool may =
+	        add(trip, name) == NULL && inspect_may_lead(trip->paths, text_slice(&trip->done));
+	trip->done.len = len;
+	trip->done.overflow = false;
+	return may;
+}
+
 static const char *step_into(struct trip *trip, struct slice name, int file)
 {
 	struct stat found;
 
-	if (fstat(file, &found) < 0) {
-		const char *problem = reason_of(errno);
-		(void)close(file);
-		return problem;
-	}
-	if (S_ISLNK(found.st_mode)) {
+	/* What cannot be looked at cannot be read as a link either, and that is the problem. */
+	if (fstat(file, &found) < 0 || S_ISLNK(found.st_mode)) {
 		const char *problem = follow(trip, file);
 		(void)close(file);
 		return problem;
@@ -192,20 +210,21 @@ static const char *step(struct trip *trip, size_t *there)
 	if (slice_equal(name, SLICE(".."))) {
 		return step_up(trip);
 	}
-	const int file = open_below(trip->at, name, 0);
-	if (file == -ENAMETOOLONG) {
-		return reason_of(ENAMETOOLONG);
+	if (!may_enter(trip, name)) {
+		return inspect_leads_out;
 	}
-	if (file < 0 && errno == ENOENT) {
+	const int file = open_below(trip, name, 0);
+	if (file == -ENOENT) {
 		*there = trip->done.len == 0 ? 1 : trip->done.len;
 		return add_missing(trip, name, of_link);
 	}
-	return file < 0 ? reason_of(errno) : step_into(trip, name, file);
+	return file < 0 ? reason_of(-file) : step_into(trip, name, file);
 }
 
 /* ── The whole ───────────────────────────────────────────────────────────── */
 
-const char *hostfs_resolve(int root, struct slice path, struct text *resolved, size_t *ret_there)
+const char *hostfs_resolve(int root, struct inspect_paths *paths, struct slice path,
+        struct text *resolved, size_t *ret_there)
 {
 	struct trip trip;
 	const char *problem = NULL;
@@ -213,6 +232,7 @@ const char *hostfs_resolve(int root, struct slice path, struct text *resolved, s
 	if (path.len >= PATH_MAX) {
 		return reason_of(ENAMETOOLONG);
 	}
+	trip.paths = paths;
 	trip.root = trip.at = root;
 	trip.links = 0;
 	trip.own = path.len;
@@ -236,7 +256,7 @@ void hostfs_answer(int root, struct inspect_paths *paths)
 		struct inspect_path *path = &paths->list[paths->answered];
 		const size_t start = paths->text.len;
 
-		path->problem = hostfs_resolve(root, path->path, &paths->text, &path->there);
+		path->problem = hostfs_resolve(root, paths, path->path, &paths->text, &path->there);
 		path->resolved = slice_behind(text_slice(&paths->text), start);
 		if (paths->text.overflow) {
 			path->problem = inspect_too_many_paths;

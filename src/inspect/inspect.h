@@ -26,6 +26,7 @@ enum {
 	INSPECT_FINDINGS_MAX = 64,           /* that are kept; more are counted */
 	INSPECT_PATHS_MAX = 64,              /* paths of the host in one body that are looked up */
 	INSPECT_PATHS_TEXT_MAX = 128 * 1024, /* bytes of these, and of where they lead */
+	INSPECT_STEPS_MAX = 4096, /* directories that are opened for the paths of one body */
 	/* Bytes of sources that stand for others: of the Engine's socket, and of symbolic links. */
 	INSPECT_REDIRECTED_MAX = 128 * 1024,
 	INSPECT_QUERY_MAX = 64 * 1024, /* bytes of a query that is written anew */
@@ -186,7 +187,8 @@ void findings_add_denial(const struct findings *findings, enum findings_reader r
 /* A path of the host that a body names and a block allows as text. */
 struct inspect_path {
 	struct slice path;
-	struct slice resolved; /* where it leads: the same without symbolic links */
+	struct slice resolved; /* where it leads: the same without symbolic links; with a problem,
+	                          as far as it was walked */
 	size_t there;          /* bytes of `resolved` that are there */
 	const char *problem;   /* a literal: it could not be resolved; NULL: it was */
 };
@@ -198,6 +200,9 @@ struct inspect_path {
 struct inspect_paths {
 	unsigned count;
 	unsigned answered;
+	unsigned steps;            /* that are left */
+	const struct set *sources; /* directories that the paths may lead to; NULL: any */
+	bool takes_socket;         /* they may also lead to the Engine's socket */
 	struct inspect_path list[INSPECT_PATHS_MAX];
 	struct text text; /* of all the paths, over `memory` */
 	char memory[INSPECT_PATHS_TEXT_MAX];
@@ -205,6 +210,11 @@ struct inspect_paths {
 
 /* Begin with none. */
 void inspect_paths_begin(struct inspect_paths *paths);
+/*
+ * Whether a path may lead through `way`: what the paths may lead to is below it, or holds it. No
+ * other place is looked at, so that nobody learns from an answer what is there.
+ */
+bool inspect_may_lead(const struct inspect_paths *paths, struct slice way);
 /* Problems of a path, for behind it in a sentence. */
 extern const char inspect_leads_out[];
 extern const char inspect_too_many_paths[];
@@ -231,6 +241,9 @@ bool inspect_request(const struct inspect_operation *operation,
 /* Judge the query of a request, ptr NULL: it has none. Appends to `findings`. */
 void inspect_query(const struct inspect_operation *operation, const struct docker_request *request,
         struct slice query, struct inspect_memory *memory, struct findings *findings);
+/* A body as it was received, for where it may be overwritten: in the memory, in place of another.
+ */
+struct slice inspect_keep_body(struct slice body, struct inspect_memory *memory);
 /*
  * Judge a whole body. Appends to `findings`, and returns what goes to the Engine in its place: the
  * same document, written anew into `memory`; or, if it is no document, its bytes. The objects that

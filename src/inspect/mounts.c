@@ -32,35 +32,36 @@ static bool is_named(const struct walk *walk, struct slice path)
 	return set_names(set_of(walk, KEY_CREATE_bind_sources), path);
 }
 
-/* Why a path of the host is not allowed. */
-struct objection {
-	const struct row *row; /* of the key; NULL: it is allowed */
+/* What is said of a path of the host, and why it is not allowed. */
+struct opinion {
+	bool allowed;
+	const struct row *row; /* of the key */
 	const char *problem;   /* as of walk_find() */
 };
 
-static struct objection object_to(const struct walk *walk, const struct row *row, struct slice path)
+static struct opinion judge_path(const struct walk *walk, const struct row *row, struct slice path)
 {
 	if (!word_is_path(path)) {
-		return (struct objection){row,
+		return (struct opinion){false, row,
 		        "must be an absolute path without '.', '..', empty segments, commas "
 		        "and colons"};
 	}
 	if (!allows(walk, row, path)) {
-		return (struct objection){row, NULL};
+		return (struct opinion){false, row, NULL};
 	}
 	if (!set_of(walk, row->key)->any && memmem(path.ptr, path.len, "{{", 2) != NULL) {
 		/* A swarm puts the labels of a service there, with any `..` in them. */
-		return (struct objection){&keyless_row, "has a template"};
+		return (struct opinion){false, &keyless_row, "has a template"};
 	}
 	if (!set_of(walk, KEY_CREATE_bind_below)->any && !is_named(walk, path)) {
-		return (struct objection){&below_row, NULL};
+		return (struct opinion){false, &below_row, NULL};
 	}
-	return (struct objection){NULL, NULL};
+	return (struct opinion){true, row, NULL};
 }
 
 static bool is_allowed(const struct walk *walk, const struct row *row, struct slice path)
 {
-	return object_to(walk, row, path).row == NULL;
+	return judge_path(walk, row, path).allowed;
 }
 
 const char inspect_leads_out[] =
@@ -72,7 +73,27 @@ void inspect_paths_begin(struct inspect_paths *paths)
 {
 	paths->count = 0;
 	paths->answered = 0;
+	paths->steps = INSPECT_STEPS_MAX;
+	paths->sources = NULL;
+	paths->takes_socket = false;
 	paths->text = text_over(paths->memory, sizeof(paths->memory));
+}
+
+bool inspect_may_lead(const struct inspect_paths *paths, struct slice way)
+{
+	const struct set *sources = paths->sources;
+
+	if (sources == NULL ||
+	        (paths->takes_socket && (path_is_engine(way) || path_holds_engine(way)))) {
+		return true;
+	}
+	for (unsigned i = 0; i < sources->count; i++) {
+		if (path_is_below(way, sources->patterns[i]) ||
+		        path_is_below(sources->patterns[i], way)) {
+			return true;
+		}
+	}
+	return false;
 }
 
 /* The path among those that are or will be resolved; NULL: there are too many. */
@@ -90,7 +111,8 @@ static const struct inspect_path *look_up(struct inspect_paths *paths, struct sl
 		return NULL;
 	}
 	struct inspect_path *one = &paths->list[paths->count++];
-	*one = (struct inspect_path){.path = slice_behind(text_slice(&paths->text), start)};
+	*one = (struct inspect_path){
+	        .path = slice_behind(text_slice(&paths->text), start), .resolved = {"", 0}};
 	return one;
 }
 
@@ -101,7 +123,11 @@ static const char *resolved_problem(
 	const struct slice there = {host->resolved.ptr, host->there};
 
 	if (host->problem != NULL) {
-		return host->problem;
+		/* What there is elsewhere, where a link leads, is nothing for the client. */
+		return path_is_below(host->path, host->resolved) ||
+		                       is_allowed(walk, row, host->resolved)
+		               ? host->problem
+		               : inspect_leads_out;
 	}
 	if (!is_allowed(walk, row, host->resolved) || !json_is_utf8(host->resolved)) {
 		return inspect_leads_out;
@@ -134,8 +160,9 @@ static void resolve(struct walk *walk, const struct row *row, const char *member
         const struct json_node *value, struct slice source)
 {
 	struct inspect_paths *paths = walk->findings->paths;
+	paths->sources = set_of(walk, row->key);
+	paths->takes_socket = set_of(walk, KEY_CREATE_socket)->count > 0;
 	const struct inspect_path *host = look_up(paths, source);
-
 	if (host == NULL) {
 		walk_find_in(walk, &keyless_row, member, source, inspect_too_many_paths);
 		return;
@@ -158,10 +185,10 @@ static void resolve(struct walk *walk, const struct row *row, const char *member
 static void check_source(struct walk *walk, const struct row *row, const char *member,
         const struct json_node *value, struct slice source)
 {
-	const struct objection objection = object_to(walk, row, source);
+	const struct opinion opinion = judge_path(walk, row, source);
 
-	if (objection.row != NULL) {
-		walk_find_in(walk, objection.row, member, source, objection.problem);
+	if (!opinion.allowed) {
+		walk_find_in(walk, opinion.row, member, source, opinion.problem);
 	} else if (walk->findings->paths != NULL && !set_of(walk, row->key)->any) {
 		resolve(walk, row, member, value, source);
 	}

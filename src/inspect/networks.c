@@ -220,17 +220,22 @@ CHECK(NEW_NETWORK)
 	}
 }
 
+/* The id of a network takes the place of the text that names it. */
+static void put_id(
+        struct walk *walk, const struct row *row, const struct json_node *value, struct slice id)
+{
+	if (id.ptr != NULL && !walk_redirect(walk, value, SLICE(""), id, SLICE(""))) {
+		walk_find(walk, row, text_of(value), "is one network too many in this body");
+	}
+}
+
 CHECK(NETWORK_ID)
 {
 	const struct slice network = text_of(value);
 
-	if (network.len == 0) {
-		return;
-	}
-	require_network(walk, row, network);
-	const struct slice id = id_to_pin(walk, network);
-	if (id.ptr != NULL && !walk_redirect(walk, value, SLICE(""), id, SLICE(""))) {
-		walk_find(walk, row, network, "is one network too many in this body");
+	if (network.len > 0) {
+		require_network(walk, row, network);
+		put_id(walk, row, value, id_to_pin(walk, network));
 	}
 }
 
@@ -369,48 +374,55 @@ CHECK(HOSTS)
 }
 
 /*
- * docker service create sends the id of the network that the user names: the Engine is asked for
- * its name. The full id is sent, so that the network is the one that was asked about.
+ * A swarm takes the id of a network, and its beginning, for its name: docker service create sends
+ * the id of the network that the user names. The Engine is asked what the word stands for; the name
+ * decides, and the full id is sent, so that the network is the one that was asked about. The name
+ * is told to nobody who has no more than the beginning of an id.
  */
 static void require_network_of_id(
         struct walk *walk, const struct row *row, const struct json_node *value)
 {
+	const struct slice word = text_of(value);
 	struct slice id = {"", 0};
 	struct slice name = {"", 0};
-	const enum scope_answer answer = walk->engine == NULL ? SCOPE_ABSENT
-	                                                      : scope_look_for_network(walk->engine,
-	                                                                text_of(value), &id, &name);
+	const enum scope_answer answer = scope_look_for_network(walk->engine, word, &id, &name);
 
-	if (answer == SCOPE_ABSENT || (answer == SCOPE_OWN && !allows(walk, row, name))) {
-		walk_find(walk, row, answer == SCOPE_OWN && name.len > 0 ? name : text_of(value),
-		        NULL);
-	} else if (answer == SCOPE_OWN && !walk_redirect(walk, value, SLICE(""), id, SLICE(""))) {
-		walk_find(walk, row, text_of(value), "is one network too many in this body");
+	if (answer == SCOPE_OWN && name.len > 0 && allows(walk, row, name)) {
+		put_id(walk, row, value, id);
+	} else if (answer == SCOPE_OWN && name.len > 0 && slice_equal(word, id)) {
+		walk_find(walk, row, name, NULL);
+	} else if (answer == SCOPE_OWN || (answer != SCOPE_UNKNOWN && !allows(walk, row, word))) {
+		walk_find(walk, row, word, NULL);
 	}
 }
 
-/*
- * Whether the word is allowed whatever network it is. A swarm takes an id of the host's network,
- * and its beginning, for `host`; the host's network is in no scope.
- */
-static bool is_allowed_attachment(struct walk *walk, const struct row *row, struct slice word)
+/* Nobody can ask the Engine: what may be an id of the host's network must be written. */
+static void require_network_as_text(
+        struct walk *walk, const struct row *row, const struct json_node *value)
 {
-	return set_names(set_of(walk, row->key), word) ||
-	       (allows(walk, row, word) &&
-	               (walk->view != NULL || allows(walk, row, SLICE("host"))));
+	const struct slice word = text_of(value);
+	const bool named = set_names(set_of(walk, row->key), word);
+
+	if (word.len > 0 && word_may_be_network_id(word) && !named &&
+	        !allows(walk, row, SLICE("host"))) {
+		walk_find(walk, row, word, NULL);
+	} else {
+		check_NEEDED(walk, row, value);
+	}
 }
 
 CHECK(ATTACHMENT)
 {
 	const struct slice word = text_of(value);
 
-	if (word.len > 0 && word_may_be_network_id(word) &&
-	        !is_allowed_attachment(walk, row, word)) {
+	if (walk->engine == NULL) {
+		require_network_as_text(walk, row, value);
+	} else if (word.len > 0 && word_may_be_network_id(word) && !set_of(walk, row->key)->all) {
 		require_network_of_id(walk, row, value);
-		return;
+	} else {
+		check_NEEDED(walk, row, value);
+		put_id(walk, row, value, id_to_pin(walk, word));
 	}
-	check_NEEDED(walk, row, value);
-	refer_network(walk, word);
 }
 
 static bool has_elements(const struct json_node *object, const char *name)

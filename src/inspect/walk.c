@@ -215,8 +215,11 @@ bool walk_redirect(struct walk *walk, const struct json_node *value, struct slic
 	text_add(&walk->redirected, before);
 	text_add(&walk->redirected, text);
 	text_add(&walk->redirected, behind);
+	if (walk->redirected.overflow) {
+		return false;
+	}
 	walk->nodes[value - walk->nodes].text = slice_behind(text_slice(&walk->redirected), start);
-	return !walk->redirected.overflow;
+	return true;
 }
 
 bool walk_add(struct walk *walk, const struct json_node *object, struct slice members)
@@ -619,6 +622,14 @@ static void stamp(struct walk *walk, struct json_node *root)
 	}
 }
 
+struct slice inspect_keep_body(struct slice body, struct inspect_memory *memory)
+{
+	struct text text = text_over(memory->written, sizeof(memory->written));
+
+	text_add(&text, body);
+	return text_slice(&text);
+}
+
 struct slice inspect_body(const struct inspect_operation *operation,
         const struct docker_request *request, struct slice body, struct inspect_memory *memory,
         struct findings *findings)
@@ -641,8 +652,7 @@ struct slice inspect_body(const struct inspect_operation *operation,
 
 	if (error != JSON_OK) {
 		findings_add(findings, SLICE("body"), json_error_text(error));
-		text_add(&text, body);
-		return text_slice(&text);
+		return inspect_keep_body(body, memory);
 	}
 	if (document.nodes->type != JSON_OBJECT && is_object(operation->row.type)) {
 		findings_add(findings, SLICE("body"), "must be an object");

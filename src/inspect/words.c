@@ -173,6 +173,16 @@ CHECK(NEGATIVE)
 	}
 }
 
+/* The Engine looks at the path as root, and says in its errors what is there. */
+CHECK(BLOCK_DEVICE)
+{
+	const struct slice path = text_of(value);
+
+	if (!word_is_path(path) || !path_is_below(path, SLICE("/dev"))) {
+		walk_find(walk, row, path, "is not the path of a device below /dev");
+	}
+}
+
 CHECK(DEVICE)
 {
 	const struct slice path = text_of(json_member(value, SLICE("PathOnHost")));

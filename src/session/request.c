@@ -112,7 +112,8 @@ static void note_denial(struct session *session, const struct gate_decision *dec
 static const char *reason_of(const struct gate_decision *decision)
 {
 	if (decision->outcome == OUTCOME_NOT_FOUND) {
-		return "not in the scope of the policy";
+		return decision->scope == NULL ? "no such object"
+		                               : "not in the scope of the policy";
 	}
 	return decision->findings == NULL ? NULL : "denied by a block of the policy";
 }

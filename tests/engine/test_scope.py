@@ -282,7 +282,7 @@ def test_what_cannot_be_narrowed_is_refused(scoped):
 def test_a_name_that_moves_is_never_foreign(scoped, teams):
     """Two containers exchange a name, 1,000 times: the other one is never reached."""
     name = f"moving-{uuid.uuid4().hex[:8]}"
-    ids = [teams.container(team) for team in ("ci", "ops")]
+    ids = [teams.container(team, HostConfig={"NetworkMode": "none"}) for team in ("ci", "ops")]
     done = threading.Event()
 
     def exchange() -> None:

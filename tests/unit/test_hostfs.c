@@ -3,18 +3,21 @@
 #include "cases.h"
 
 #include "hostfs/hostfs.h"
+#include "inspect/set.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <linux/openat2.h>
 
 static char folder[] = "/tmp/hostfs-test-XXXXXX";
 static int root;
+static struct inspect_paths paths; /* no ends, and all steps, but where a test sets them */
 static char memory[2 * PATH_MAX];
 
 /* Directories end with a slash, links have a target, others are files. */
@@ -38,6 +41,8 @@ static const char *const tree[][2] = {
         {"srv/work/far", "../../../../../../../../etc"},
         {"srv/work/etc", "/etc/"},
         {"srv/work/near", "sub"},
+        {"srv/work/back", "/etc/../srv/work/sub"},
+        {"srv/work/back-from-nothing", "/nothing/../srv/work/sub"},
         {"srv/work/dots", "./sub/../sub/./file"},
         {"srv/work/slashes", "//srv///work//sub"},
         {"srv/work/self", "."},
@@ -111,7 +116,8 @@ static const char *resolve(int at, const char *path)
 	static char said[2 * PATH_MAX + 8];
 	struct text resolved = text_over(memory, sizeof(memory));
 	size_t there = 0;
-	const char *problem = hostfs_resolve(at, slice_of(path), &resolved, &there);
+	paths.steps = INSPECT_STEPS_MAX;
+	const char *problem = hostfs_resolve(at, &paths, slice_of(path), &resolved, &there);
 
 	if (problem != NULL) {
 		return problem;
@@ -217,16 +223,38 @@ static void the_kernel_agrees(void **state)
 	assert_in_range(compared, 40, 400);
 }
 
+/* What inspect/ needs, so that it does not tell of files elsewhere. */
+static void a_problem_says_how_far_the_path_led(void **state)
+{
+	static const char *const cases[][2] = {
+	        {"/srv/work/sub/file/x", "/srv/work/sub/file"},
+	        {"/srv/work/loop/x", "/srv/work"},
+	        {"/srv/work/far/passwd/x", "/etc/passwd"},
+	        {"/srv/work/far/passwd/x/y/", "/etc/passwd"},
+	};
+
+	(void)state;
+	for (unsigned i = 0; i < ARRAY_LEN(cases); i++) {
+		struct text resolved = text_over(memory, sizeof(memory));
+		size_t there = 0;
+		paths.steps = INSPECT_STEPS_MAX;
+		assert_non_null(
+		        hostfs_resolve(root, &paths, slice_of(cases[i][0]), &resolved, &there));
+		assert_slice(cases[i][0], text_slice(&resolved), slice_of(cases[i][1]));
+	}
+}
+
 static void links_of_proc_are_refused(void **state)
 {
-	static const char *const paths[] = {"/proc/self/root", "/proc/self", "/proc/self/cwd/x",
+	static const char *const hidden[] = {"/proc/self/root", "/proc/self", "/proc/self/cwd/x",
 	        "/proc/self/fd/0", "/proc/self/exe", "/dev/fd/0", "/proc/mounts"};
 	const int host = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
 
 	(void)state;
-	for (unsigned i = 0; i < ARRAY_LEN(paths); i++) {
-		const char *got = resolve(host, paths[i]);
-		assert_that(paths[i], strstr(got, "leads through a symbolic link of /proc") == got);
+	for (unsigned i = 0; i < ARRAY_LEN(hidden); i++) {
+		const char *got = resolve(host, hidden[i]);
+		assert_that(
+		        hidden[i], strstr(got, "leads through a symbolic link of /proc") == got);
 	}
 	assert_string_equal(resolve(host, "/proc/sys/kernel"), "/proc/sys/kernel");
 	assert_return_code(close(host), errno);
@@ -308,6 +336,23 @@ static void what_the_user_may_not_search_is_refused(void **state)
 	assert_return_code(seteuid(user), errno);
 }
 
+static void without_descriptors_nothing_is_allowed(void **state)
+{
+	static const char too_many[] = "cannot be looked up below host_root: there are too many";
+	struct rlimit limit;
+
+	(void)state;
+	assert_return_code(getrlimit(RLIMIT_NOFILE, &limit), errno);
+	const struct rlimit none = {.rlim_cur = 1, .rlim_max = limit.rlim_max};
+	assert_return_code(setrlimit(RLIMIT_NOFILE, &none), errno);
+	const char *got = resolve(root, "/srv/work");
+	assert_return_code(setrlimit(RLIMIT_NOFILE, &limit), errno);
+	assert_ptr_equal(strstr(got, too_many), got);
+	/* An error that no row names. */
+	got = resolve(-1, "/srv/work");
+	assert_ptr_equal(strstr(got, "cannot be looked up below host_root: the file system"), got);
+}
+
 static void no_descriptor_is_left(void **state)
 {
 	const int before = dup(root);
@@ -327,8 +372,6 @@ static void no_descriptor_is_left(void **state)
 
 static void paths_are_answered_once_and_together(void **state)
 {
-	static struct inspect_paths paths;
-
 	(void)state;
 	inspect_paths_begin(&paths);
 	paths.list[0] = (struct inspect_path){.path = SLICE("/srv/work/near")};
@@ -347,17 +390,79 @@ static void paths_are_answered_once_and_together(void **state)
 	assert_ptr_equal(paths.list[2].problem, inspect_too_many_paths);
 }
 
+/* A way that leaves what is allowed is not walked, even if it would come back: what is there makes
+ * no difference. */
+static void no_way_leads_through_other_places(void **state)
+{
+	static const struct slice allowed[] = {SLICE_INIT("/srv/work")};
+	static const struct set sources = {.count = 1, .patterns = allowed};
+	static const char *const cases[][2] = {
+	        {"/srv/work/near", "/srv/work/sub"},
+	        {"/srv/work/chain1", "/srv/work/sub"},
+	        {"/srv/work/root2", "/"}, /* above: the caller refuses it */
+	        {"/srv/work/back", inspect_leads_out},
+	        {"/srv/work/back-from-nothing", inspect_leads_out},
+	        {"/srv/work/etc/passwd", inspect_leads_out},
+	        {"/srv/work/etc/passwd/x", inspect_leads_out},
+	        {"/srv/work/socket", inspect_leads_out},
+	};
+
+	(void)state;
+	paths.sources = &sources;
+	for (unsigned i = 0; i < ARRAY_LEN(cases); i++) {
+		assert_string_equal(resolve(root, cases[i][0]), cases[i][1]);
+	}
+	paths.takes_socket = true;
+	assert_string_equal(resolve(root, "/srv/work/socket"), "/run/docker.sock");
+	assert_string_equal(resolve(root, "/srv/work/back"), inspect_leads_out);
+	inspect_paths_begin(&paths);
+}
+
+/* A step down is a directory that is opened; so is each one of the way back after `..`. */
+static void steps_have_an_end(void **state)
+{
+	static const struct {
+		const char *path;
+		unsigned steps;
+	} cases[] = {
+	        {"/srv", 1}, {"/srv/work/sub", 3},
+	        {"/srv/work/near", 4},   /* the link, and its target */
+	        {"/srv/work/chain3", 7}, /* .., which is /srv again; work, near/ -> sub */
+	};
+
+	(void)state;
+	for (unsigned i = 0; i < ARRAY_LEN(cases); i++) {
+		for (unsigned short_of = 0; short_of < 2; short_of++) {
+			struct text resolved = text_over(memory, sizeof(memory));
+			size_t there = 0;
+			paths.steps = cases[i].steps - short_of;
+			const char *problem = hostfs_resolve(
+			        root, &paths, slice_of(cases[i].path), &resolved, &there);
+			assert_that(cases[i].path, (problem == NULL) == (short_of == 0));
+			assert_int_equal(paths.steps, 0);
+			assert_true(
+			        problem == NULL || strstr(problem, "4,096 directories") != NULL);
+		}
+	}
+	inspect_paths_begin(&paths);
+	assert_int_equal(paths.steps, INSPECT_STEPS_MAX);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(a_path_leads_where_its_links_do),
 	        cmocka_unit_test(the_kernel_agrees),
+	        cmocka_unit_test(a_problem_says_how_far_the_path_led),
 	        cmocka_unit_test(links_of_proc_are_refused),
 	        cmocka_unit_test(as_many_links_as_linux_follows),
 	        cmocka_unit_test(lengths_have_an_end),
 	        cmocka_unit_test(what_the_user_may_not_search_is_refused),
+	        cmocka_unit_test(without_descriptors_nothing_is_allowed),
 	        cmocka_unit_test(no_descriptor_is_left),
 	        cmocka_unit_test(paths_are_answered_once_and_together),
+	        cmocka_unit_test(no_way_leads_through_other_places),
+	        cmocka_unit_test(steps_have_an_end),
 	};
 
 	return cmocka_run_group_tests(tests, make_tree, remove_tree);

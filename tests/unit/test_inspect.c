@@ -286,7 +286,9 @@ static void a_path_counts_as_what_it_leads_to(void **state)
 	        {"/srv/ci/{", "/srv/ci/{{.Service}}", 0, NULL},
 	        {"/srv/gone", "/srv/gone", 5, NULL},
 	        {"/srv/gone/x", "/srv/gone/x", 7, NULL},
-	        {"/srv/shut", "", 0, "is shut"},
+	        {"/srv/shut", "/", 0, "is shut"},
+	        {"/srv/ci/shut", "/srv/ci/sub/shut", 0, "is shut"},
+	        {"/srv/ci/file", "/etc/passwd", 0, "goes through a file"},
 	        {"/srv/ci/", "/srv/ci", 0, NULL},
 	        {NULL, NULL, 0, NULL},
 	};
@@ -310,6 +312,9 @@ static void a_path_counts_as_what_it_leads_to(void **state)
 	        {"bind_sources: [/srv/ci]", "/srv/ci/{", "\1", NULL},
 	        {"bind_sources: [/srv/ci, /etc]", "/srv/ci/etc", "", "/etc"},
 	        {"bind_sources: [/srv/shut]", "/srv/shut", ": is shut", NULL},
+	        {"bind_sources: [/srv/ci]", "/srv/ci/shut", ": is shut", NULL},
+	        {"bind_sources: [/srv/ci]", "/srv/ci/file", "\1",
+	                NULL}, /* nobody learns that it is there */
 	        {"bind_sources: [/srv/gone]", "/srv/gone",
 	                ": is below a source that is not there "
 	                "below host_root: make it, or show it to the proxy",
@@ -409,6 +414,18 @@ static void where_paths_lead_has_room(void **state)
 	const char *got = inspect("create", "{bind_sources: [/srv/ci]}", body);
 	assert_non_null(strstr(got, inspect_too_many_paths)); /* 128 KiB are not enough for 63 */
 	assert_null(strstr(got, "Binds/30:"));
+	/* The same one again and again is written each time. */
+	text.len = 0;
+	text_add(&text, SLICE("{\"HostConfig\":{\"Binds\":[\"/srv/ci:/x\""));
+	for (unsigned i = 0; i < 40; i++) {
+		text_add(&text, SLICE(",\"/srv/ci/0:/x\""));
+	}
+	text_add(&text, SLICE("]}}"));
+	text_add_char(&text, '\0');
+	got = inspect("create", "{bind_sources: [/srv/ci]}", body);
+	assert_null(strstr(got, "Binds/32:"));
+	assert_non_null(strstr(got, "Binds/33: "));
+	assert_non_null(strstr(got, inspect_too_many_paths));
 	leads = NULL;
 }
 

@@ -41,11 +41,11 @@ def host(tmp_path: Path) -> Path:
         "srv/ci/in": "sub", "srv/ci/absolute": "/srv/ci/sub", "srv/ci/ünï": "two words", "srv/ci/root": "/",
         "srv/ci/etc": "../../etc", "srv/ci/loop": "loop", "srv/ci/dangling": "nothing", "srv/ci/chain": "root",
         "var/run": "/run", "srv/ci/sock": "/var/run/docker.sock", "var/ci": "/srv/ci",
-        "srv/ci/proc": "/proc/self/root", "srv/ci/bytes": b"\xff",
+        "srv/ci/file": "/etc/passwd", "srv/ci/none": "/etc/nobody", "srv/ci/bytes": b"\xff",
     }
     for name, target in links.items():
         os.symlink(target, os.fsencode(root / name) if isinstance(target, bytes) else root / name)
-    (root / "proc").mkdir()
+    (root / "etc/passwd").touch()
     os.mkdir(os.fsencode(root / "srv/ci") + b"/\xff")
     return root
 
@@ -121,6 +121,10 @@ REFUSED = {
     "/srv/ci/dangling": LEADS_OUT,
     "/srv/ci/dangling/x": LEADS_OUT,
     "/srv/ci/bytes": LEADS_OUT,
+    "/srv/ci/file": LEADS_OUT,  # whether the file is there is not told
+    "/srv/ci/file/x": LEADS_OUT,
+    "/srv/ci/none": LEADS_OUT,
+    "/srv/ci/none/x": LEADS_OUT,
     "/srv/ci/loop": "more than 40 symbolic links on its way below host_root",
     "/srv/ci/shut/x": "cannot be looked up below host_root: the user of the proxy may not search a directory on its way; "
                       "give others the right x there (chmod o+x), or run the proxy as a user who may",
