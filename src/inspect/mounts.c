@@ -116,9 +116,10 @@ static const struct inspect_path *look_up(struct inspect_paths *paths, struct sl
 	return one;
 }
 
-/* What is wrong with where a path leads; NULL: nothing. */
+/* What is wrong with where a path leads; NULL: nothing. `made`: the Engine makes what is missing.
+ */
 static const char *resolved_problem(
-        const struct walk *walk, const struct row *row, const struct inspect_path *host)
+        const struct walk *walk, const struct row *row, const struct inspect_path *host, bool made)
 {
 	const struct slice there = {host->resolved.ptr, host->there};
 
@@ -132,11 +133,14 @@ static const char *resolved_problem(
 	if (!is_allowed(walk, row, host->resolved) || !json_is_utf8(host->resolved)) {
 		return inspect_leads_out;
 	}
-	/* A folder that the proxy does not see may have links. */
-	return is_allowed(walk, row, there)
-	               ? NULL
-	               : "is below a source that is not there below host_root: make it, or show "
-	                 "it to the proxy";
+	/* What the Engine sees and the proxy does not, as a later mount, may have links. */
+	if (!is_allowed(walk, row, there)) {
+		return "is below a source that is not there below host_root: make it, or show it "
+		       "to the proxy";
+	}
+	return made || there.len == host->resolved.len ? NULL
+	                                               : "is not there below host_root, and the "
+	                                                 "Engine does not make it for a mount";
 }
 
 /* Whether the proxy's own socket takes the place of a source, which begins the text of `value`. */
@@ -157,7 +161,7 @@ static bool redirect(struct walk *walk, const struct row *row, const struct json
 
 /* The path that a source leads to takes its place: what was judged is what is mounted. */
 static void resolve(struct walk *walk, const struct row *row, const char *member,
-        const struct json_node *value, struct slice source)
+        const struct json_node *value, struct slice source, bool made)
 {
 	struct inspect_paths *paths = walk->findings->paths;
 	paths->sources = set_of(walk, row->key);
@@ -171,7 +175,7 @@ static void resolve(struct walk *walk, const struct row *row, const char *member
 	        (host->problem == NULL && redirect(walk, row, value, source, host->resolved))) {
 		return;
 	}
-	const char *problem = resolved_problem(walk, row, host);
+	const char *problem = resolved_problem(walk, row, host, made);
 	if (problem != NULL) {
 		walk_find_in(walk, row, member, source, problem);
 	} else if (!slice_equal(source, host->resolved) &&
@@ -181,16 +185,16 @@ static void resolve(struct walk *walk, const struct row *row, const char *member
 	}
 }
 
-/* The source of a bind, which begins the text of `value`. */
+/* The source of a bind, which begins the text of `value`. `made`: see resolved_problem(). */
 static void check_source(struct walk *walk, const struct row *row, const char *member,
-        const struct json_node *value, struct slice source)
+        const struct json_node *value, struct slice source, bool made)
 {
 	const struct opinion opinion = judge_path(walk, row, source);
 
 	if (!opinion.allowed) {
 		walk_find_in(walk, opinion.row, member, source, opinion.problem);
 	} else if (walk->findings->paths != NULL && !set_of(walk, row->key)->any) {
-		resolve(walk, row, member, value, source);
+		resolve(walk, row, member, value, source, made);
 	}
 }
 
@@ -228,6 +232,13 @@ static bool is_read_only(const struct json_node *mount)
 	const struct json_node *options = json_member(mount, SLICE("BindOptions"));
 
 	return is_true(mount, "ReadOnly") && !is_true(options, "ReadOnlyNonRecursive");
+}
+
+static bool makes_source(const struct json_node *mount)
+{
+	const struct json_node *options = json_member(mount, SLICE("BindOptions"));
+
+	return options != NULL && is_true(options, "CreateMountpoint");
 }
 
 static void check_bind_option(struct walk *walk, struct slice option)
@@ -271,7 +282,7 @@ CHECK(BIND)
 		return;
 	}
 	if (slice_starts_with(source, SLICE("/"))) {
-		check_source(walk, row, NULL, value, source);
+		check_source(walk, row, NULL, value, source, true);
 		check_writable(walk, has_option(rest, SLICE("ro")), NULL, source);
 	} else if (source.len == 0) {
 		walk_find(walk, row, text_of(value), "has no source");
@@ -311,7 +322,7 @@ CHECK(MOUNT)
 
 	if (slice_equal(type, SLICE("bind"))) {
 		if (!redirect(walk, row, member, source, source)) {
-			check_source(walk, row, "Source", member, source);
+			check_source(walk, row, "Source", member, source, makes_source(value));
 			check_writable(walk, is_read_only(value), "Source", source);
 		}
 	} else if (slice_equal(type, SLICE("volume"))) {

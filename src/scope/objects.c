@@ -118,9 +118,9 @@ enum scope_answer scope_look_for_network(struct scope_view *view, struct slice r
 {
 	const struct scope_object object = {SCOPE_NETWORK, reference};
 	const enum scope_answer answer = scope_look(view, object, ret_id);
+	const struct scope_known *known = find_known(view->answers, object);
 
-	if (answer == SCOPE_OWN) {
-		const struct scope_known *known = find_known(view->answers, object);
+	if (answer == SCOPE_OWN && known != NULL) {
 		*ret_name = (struct slice){known->other, known->other_len};
 	}
 	return answer;

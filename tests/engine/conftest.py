@@ -36,6 +36,7 @@ VERSIONS = [version for _, version in CLIENTS] or ["none"]
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "deadline(seconds): let this test run longer")
+    config.addinivalue_line("markers", "api(version): skip this test on an Engine with an older API")
     # Clients that read these variables would ask the machine's HTTP proxy for the program under test.
     for name in ("no_proxy", "NO_PROXY"):
         os.environ[name] = ",".join(filter(None, [os.environ.get(name), "127.0.0.1,::1,localhost"]))

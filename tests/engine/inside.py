@@ -103,7 +103,7 @@ class Maker:
         raw = body if isinstance(body, bytes) else json.dumps(body).encode()
         return target.roundtrip("POST", path, {**JSON, **(fields or {})}, raw)
 
-    def create(self, target: Target, body: dict | bytes, *, name: str = "", version: str = "/v1.41",
+    def create(self, target: Target, body: dict | bytes, *, name: str = "", version: str = "",
                fields: dict | None = None) -> tuple[Response, str]:
         """The response, and the name that the container has if there is one."""
         name = name or self.name()

@@ -265,7 +265,9 @@ static void write_bind(bool mount, const char *source, char *body, size_t size)
 {
 	if (mount) {
 		(void)snprintf(body, size,
-		        MOUNT("\"Type\":\"bind\",\"Source\":\"%s\",\"Target\":\"/x\""), source);
+		        MOUNT("\"Type\":\"bind\",\"Source\":\"%s\",\"Target\":\"/x\","
+		              "\"BindOptions\":{\"CreateMountpoint\":true}"),
+		        source);
 	} else {
 		(void)snprintf(body, size, HOST("\"Binds\":[\"%s:/x:rw\"]"), source);
 	}

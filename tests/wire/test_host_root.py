@@ -41,6 +41,7 @@ def host(tmp_path: Path) -> Path:
         "srv/ci/in": "sub", "srv/ci/absolute": "/srv/ci/sub", "srv/ci/ünï": "two words", "srv/ci/root": "/",
         "srv/ci/etc": "../../etc", "srv/ci/loop": "loop", "srv/ci/dangling": "nothing", "srv/ci/chain": "root",
         "var/run": "/run", "srv/ci/sock": "/var/run/docker.sock", "var/ci": "/srv/ci",
+        "srv/ci/round": "/etc/../srv/ci/sub", "srv/ci/nowhere": "/none/../srv/ci/sub",
         "srv/ci/file": "/etc/passwd", "srv/ci/none": "/etc/nobody", "srv/ci/bytes": b"\xff",
     }
     for name, target in links.items():
@@ -77,7 +78,8 @@ def bind(kind: str, *sources: str) -> bytes:
     if kind == "Binds":
         host_config = {"Binds": [f"{source}:/x:ro" for source in sources]}
     else:
-        host_config = {"Mounts": [{"Type": "bind", "Source": source, "Target": "/x"} for source in sources]}
+        options = {"BindOptions": {"CreateMountpoint": True}}
+        host_config = {"Mounts": [{"Type": "bind", "Source": one, "Target": "/x", **options} for one in sources]}
     return json.dumps({"Image": "busybox", "HostConfig": host_config}, ensure_ascii=False).encode()
 
 
@@ -121,6 +123,8 @@ REFUSED = {
     "/srv/ci/dangling": LEADS_OUT,
     "/srv/ci/dangling/x": LEADS_OUT,
     "/srv/ci/bytes": LEADS_OUT,
+    "/srv/ci/round": LEADS_OUT,
+    "/srv/ci/nowhere": LEADS_OUT,
     "/srv/ci/file": LEADS_OUT,  # whether the file is there is not told
     "/srv/ci/file/x": LEADS_OUT,
     "/srv/ci/none": LEADS_OUT,
@@ -156,6 +160,18 @@ def test_what_leads_out_never_reaches_the_engine(seeing, own_engine: Engine, kin
             assert words in response.message()
             assert "To allow it" not in response.message() or source == "/etc"
         ping_passes(client, own_engine)
+
+
+def test_what_the_engine_does_not_make_must_be_there(seeing, own_engine: Engine) -> None:
+    """The Engine may see a mount there that the proxy does not."""
+    with seeing().connect() as client:
+        for options in ({}, {"BindOptions": {}}, {"BindOptions": {"CreateMountpoint": False}}):
+            mounts = [{"Type": "bind", "Source": "/srv/ci/in/new", "Target": "/x", **options}]
+            client.post(CREATE, json.dumps({"Image": "busybox", "HostConfig": {"Mounts": mounts}}).encode(), JSON)
+            assert "is not there below host_root, and the Engine does not make it" in client.response().message()
+            mounts[0]["Source"] = "/srv/ci/in"
+            client.post(CREATE, json.dumps({"Image": "busybox", "HostConfig": {"Mounts": mounts}}).encode(), JSON)
+            assert arrived(client, own_engine) == ["/srv/ci/sub"]
 
 
 def test_services_are_held_to_the_same(seeing, own_engine: Engine) -> None:
@@ -198,6 +214,21 @@ def test_a_body_has_a_ceiling_of_paths(seeing, own_engine: Engine) -> None:
         client.post(CREATE, bind("Binds", *names), JSON)
         message = client.response().message()
         assert "/HostConfig/Binds/64: '/srv/ci/in/64' is one path of the host too many" in message
+        ping_passes(client, own_engine)
+
+
+def test_a_body_has_a_ceiling_of_steps(seeing, own_engine: Engine, host: Path) -> None:
+    """Each link leads down and up a deep folder 500 times: 64 of them would be four million directories."""
+    deep = "/".join(["d"] * 60)
+    (host / "srv/ci" / deep).mkdir(parents=True)
+    way = "/".join([deep, *[".."] * 60] * 10)
+    for n in range(64):
+        os.symlink(f"l{n + 1}" if n % 8 else way, host / f"srv/ci/l{n}")
+    with seeing().connect() as client:
+        client.post(CREATE, bind("Binds", *(f"/srv/ci/l{n}" for n in range(64))), JSON)
+        response = client.response()
+        assert response.status == 403
+        assert "have more than 4,096 directories on their ways below host_root" in response.message()
         ping_passes(client, own_engine)
 
 

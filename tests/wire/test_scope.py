@@ -450,6 +450,9 @@ SERVICE = FILE.replace("    scope: {{labels: {{team: ci}}}}\n", "    create: {{n
         ("0123abcd", {"Id": ID}, 403),
         ("0123abcd", {"Id": ID, "Name": ["shop"]}, 403),
         ("0123abcd", None, 403),
+        ("shop", {"Id": ID, "Name": "shop"}, 201),
+        ("shop", {"Id": ID, "Name": "bank"}, 403),  # no network has the name, and an id begins so
+        ("shop", None, 404),
         ("0123abcd", {"Id": "../x", "Name": "shop"}, 502),
     ],
 )
@@ -475,12 +478,12 @@ def test_a_network_of_a_service_is_known_by_its_name(
         assert client.response().status == status
 
 
-def test_a_network_that_is_listed_is_not_asked_for(start: Start, own_engine: Engine, tmp_path: Path) -> None:
+def test_a_network_that_cannot_be_an_id_is_not_asked_for(start: Start, own_engine: Engine, tmp_path: Path) -> None:
     os.chmod(tmp_path, 0o755)
     port = free_port()
     path = tmp_path / "a.yaml"
     path.write_text(SERVICE.format(port=port))
-    task = {"ContainerSpec": {"Image": "busybox"}, "Networks": [{"Target": "shop"}, {"Target": "front-1"}]}
+    task = {"ContainerSpec": {"Image": "busybox"}, "Networks": [{"Target": "front-1"}, {"Target": "front-2"}]}
     body = json.dumps({"Name": "web", "TaskTemplate": task}).encode()
     with start("-c", str(path), port=port).connect() as client:
         client.post("/services/create", body, ["Content-Type: application/json"])
@@ -492,3 +495,30 @@ def test_a_network_that_is_listed_is_not_asked_for(start: Start, own_engine: Eng
         {"Name": "web", "TaskTemplate": {"ContainerSpec": {"Image": "a"}, "Networks": [{"Target": "0123abcd"}]}}
     )).stdout
     assert "\nblock: only if it allows the name that network '0123abcd' has\n" in shown
+
+
+def test_observe_changes_nothing(start: Start, own_engine: Engine, tmp_path: Path) -> None:
+    """What would be stamped, pinned, redirected or put in the place of a name is sent as it came."""
+    os.chmod(tmp_path, 0o755)
+    port = free_port()
+    path = tmp_path / "a.yaml"
+    path.write_text(FILE.replace("  ci:\n", "  ci:\n    mode: observe\n").format(port=port)
+                    + "    create: {{socket: 'unix:///run/own.sock', bind_sources: [/srv]}}\n".format())
+    host = {"PidMode": "container:web", "Binds": ["/var/run/docker.sock:/s"], "NetworkMode": "own", "Privileged": True}
+    body = json.dumps({"Image": "busybox", "HostConfig": host, "Labels": {"a": "b"}}, indent=1).encode()
+    with start("-c", str(path), port=port).connect() as client:
+        client.post("/containers/create?name=a", body, ["Content-Type: application/json"])
+        asked = 0
+        while (request := own_engine.request()).line.startswith("GET "):
+            request.respond(200, json.dumps({"Id": ID, "Config": {"Labels": {"team": "ci"}}}).encode())
+            asked += 1
+        assert request.line == "POST /containers/create?name=a HTTP/1.1"
+        assert request.body == body
+        request.respond(201, b'{"Id":"1"}')
+        assert client.response().status == 201
+        client.post("/containers/web/stop")
+        while (request := own_engine.request()).line.startswith("GET "):
+            request.respond(200, container())
+        assert request.line == "POST /containers/web/stop HTTP/1.1"
+        request.respond(204)
+        assert client.response().status == 204
