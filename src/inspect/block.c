@@ -305,7 +305,7 @@ void key_add_value(const struct constraints *constraints, unsigned number, struc
 	} else {
 		for (unsigned i = 0; i < set->count; i++) {
 			text_add(text, SLICE(" "));
-			text_add(text, set->patterns[i]);
+			text_add(text, set_shown(key, set, i));
 		}
 		text_add(text, set->workspace_is_missing ? SLICE(" $WORKSPACE, which is not set")
 		                                         : SLICE(""));

@@ -194,7 +194,7 @@ static void add_words(const struct findings *findings, int key, struct text *tex
 		add_element(text, SLICE("*"), start);
 	}
 	for (unsigned i = 0; i < set->count; i++) {
-		add_element(text, set->patterns[i], start);
+		add_element(text, set_shown(&inspect_keys[key], set, i), start);
 	}
 	for (unsigned i = 0; i < kept(findings); i++) {
 		if (findings->list[i].key == key && !is_repeated(findings, i)) {

@@ -70,6 +70,12 @@ bool set_names(const struct set *set, struct slice word)
 	return false;
 }
 
+struct slice set_shown(const struct key *key, const struct set *set, unsigned number)
+{
+	return key->kind == KIND_IMAGES ? word_short_image(set->patterns[number])
+	                                : set->patterns[number];
+}
+
 static bool has_plain(const struct key *key, const struct set *set, struct slice word)
 {
 	(void)key;

@@ -110,10 +110,15 @@ bool set_has_command(const struct set *set, const struct json_node *list);
  * both. */
 bool path_glob_fits(struct slice pattern, struct slice word);
 
+/* A pattern as it is shown. */
+struct slice set_shown(const struct key *key, const struct set *set, unsigned number);
+
 /* ── Spellings ───────────────────────────────────────────────────────────── */
 
-/* "docker.io/library/busybox" as "busybox:latest". */
+/* "busybox" as "docker.io/library/busybox:latest". */
 void word_add_image(struct slice image, bool pattern, struct text *text);
+/* The shortest spelling of such a pattern: "busybox:latest". */
+struct slice word_short_image(struct slice pattern);
 /* "cap_sys_admin" as "SYS_ADMIN". */
 void word_add_capability(struct slice name, struct text *text);
 /* Whether it has a comma, a colon, a quote or a control byte, at which podman splits words. */

@@ -19,15 +19,68 @@ bool word_is_in(struct slice word, const char *list)
 	return false;
 }
 
-/* As distribution/reference does: the parts that stand for Docker's own registry are left out. */
+static struct slice first_part(struct slice name)
+{
+	const char *slash = memchr(name.ptr, '/', name.len);
+
+	return slash == NULL ? (struct slice){"", 0} : slice_between(name.ptr, slash);
+}
+
+static bool has_stars(struct slice pattern)
+{
+	return memmem(pattern.ptr, pattern.len, "**", 2) != NULL;
+}
+
+/* Whether the first part of a name is a host: "registry.example.com", "a:5000", "localhost". */
+static bool is_registry(struct slice part)
+{
+	for (size_t i = 0; i < part.len; i++) {
+		const char c = part.ptr[i];
+		if (c == '.' || c == ':' || (c >= 'A' && c <= 'Z')) {
+			return true;
+		}
+	}
+	return slice_equal(part, SLICE("localhost"));
+}
+
+/*
+ * Append what a name leaves out, as distribution/reference does: its registry is docker.io, and of
+ * that one the folder library. In a pattern `**` stands for registries, too, if it is in the first
+ * part and no registry is in front of it.
+ */
+static void add_registry(struct slice *image, bool pattern, struct text *text)
+{
+	const struct slice first = first_part(*image);
+	const bool hub = slice_skip(image, SLICE("docker.io/")) ||
+	                 slice_skip(image, SLICE("index.docker.io/"));
+	const bool any = !hub && pattern && has_stars(first.len > 0 ? first : *image);
+
+	if (any || (!hub && is_registry(first))) {
+		return;
+	}
+	text_add(text, SLICE("docker.io/"));
+	if (memchr(image->ptr, '/', image->len) == NULL && !(pattern && has_stars(*image))) {
+		text_add(text, SLICE("library/"));
+	}
+}
+
+struct slice word_short_image(struct slice pattern)
+{
+	struct slice name = pattern;
+	struct slice official = pattern;
+
+	if (slice_skip(&official, SLICE("docker.io/library/")) && !has_stars(official) &&
+	        memchr(official.ptr, '/', official.len) == NULL) {
+		return official;
+	}
+	const bool hub = slice_skip(&name, SLICE("docker.io/"));
+	const struct slice first = first_part(name);
+	return hub && first.len > 0 && !has_stars(first) && !is_registry(first) ? name : pattern;
+}
+
 void word_add_image(struct slice image, bool pattern, struct text *text)
 {
-	(void)(slice_skip(&image, SLICE("docker.io/")) ||
-	        slice_skip(&image, SLICE("index.docker.io/")));
-	struct slice name = image;
-	if (slice_skip(&name, SLICE("library/")) && memchr(name.ptr, '/', name.len) == NULL) {
-		image = name;
-	}
+	add_registry(&image, pattern, text);
 	const char *slash = memrchr(image.ptr, '/', image.len);
 	const struct slice last =
 	        slash == NULL ? image : slice_behind(image, (size_t)(slash + 1 - image.ptr));
