@@ -240,6 +240,9 @@ static void print_need(const struct gate_decision *decision)
 	if (decision->action == GATE_NEED_LOOKUP) {
 		print_question(decision);
 	}
+	if (decision->action != GATE_FORWARD && policy_observes(decision->policy)) {
+		printf("mode: observe: the request is forwarded all the same\n");
+	}
 }
 
 /* Methods are case-sensitive (RFC 9110 §9.1), also in the Engine: `get` is not GET. */

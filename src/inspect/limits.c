@@ -42,9 +42,13 @@ static const char *last_name(const char *path)
 static void find_limit(struct walk *walk, const struct json_node *object, const char *path)
 {
 	const struct json_node *member = member_of(object, last_name(path));
+	const struct slice word = member == NULL ? SLICE("") : member->text;
+	const bool none = slice_equal(word, SLICE("0")) || slice_equal(word, SLICE("-1"));
 
-	walk_find_in(walk, &limit_row, path, member == NULL ? SLICE("") : member->text,
-	        member == NULL ? "must be given" : "is not within the limit");
+	walk_find_in(walk, &limit_row, path, word,
+	        member == NULL ? "must be given"
+	        : none         ? "is no limit: give one"
+	                       : "is not within the limit");
 }
 
 /* A number from 1 to `most`; `zero`: 0 is as good as none. */

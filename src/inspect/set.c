@@ -310,6 +310,12 @@ static int check_kind(struct set_reader *reader, struct slice word, struct place
 		        "'%s' in '%s' is not a subnet, such as 172.30.0.0/16", text_show(word).text,
 		        key->name);
 	}
+	if (key->kind == KIND_PATHS && memchr(word.ptr, '*', word.len) != NULL) {
+		return fault_set(reader->error, place,
+		        "'%s' in '%s' has a star: a path stands for all that is below it, without "
+		        "one",
+		        text_show(word).text, key->name);
+	}
 	if (key->kind == KIND_PATHS && !word_is_path(word)) {
 		return fault_set(reader->error, place,
 		        "'%s' in '%s' is not an absolute path without '.', '..', empty segments, "

@@ -110,6 +110,29 @@ static void print_excess(const struct learn *learn, const struct policy_preset *
 	}
 }
 
+/* Whether a client asked for an operation that the block constrains. */
+static bool needs_block(const struct learn *learn, const struct page *page, unsigned block)
+{
+	for (unsigned id = 0; id < docker_endpoint_count; id++) {
+		const struct inspect_operation *operation = inspect_operation_of(id);
+		if (operation != NULL && page->counts[learn->first[id]] > 0 &&
+		        inspect_operation_block(operation) == block) {
+			return true;
+		}
+	}
+	return false;
+}
+
+static bool needs_any_block(const struct learn *learn, const struct page *page)
+{
+	for (unsigned block = 0; block < INSPECT_BLOCK_COUNT; block++) {
+		if (needs_block(learn, page, block)) {
+			return true;
+		}
+	}
+	return false;
+}
+
 static void print_preset(const struct learn *learn, const struct page *page, FILE *out)
 {
 	const struct policy_preset *preset = best_preset(learn, page);
@@ -118,10 +141,17 @@ static void print_preset(const struct learn *learn, const struct page *page, FIL
 		(void)fputs("#   No preset allows all of these operations.\n", out);
 		return;
 	}
-	(void)fprintf(out,
-	        "#   The preset '%s' allows all of these operations. POLICY=%s can replace this "
-	        "file.\n",
-	        preset->name, preset->name);
+	if (needs_any_block(learn, page)) { /* the preset was not asked about bodies */
+		(void)fprintf(out,
+		        "#   The preset '%s' allows all of these operations. What it allows of "
+		        "bodies says: POLICY=%s docker-socket-proxy check\n",
+		        preset->name, preset->name);
+	} else {
+		(void)fprintf(out,
+		        "#   The preset '%s' allows all of these operations. POLICY=%s can replace "
+		        "this file.\n",
+		        preset->name, preset->name);
+	}
 	if (excess(learn, preset, page) > 0) {
 		(void)fputs("#   It also allows:", out);
 		print_excess(learn, preset, page, out);
@@ -231,19 +261,6 @@ static void print_rules(const struct learn *learn, const struct page *page, FILE
 }
 
 /* ── Blocks ──────────────────────────────────────────────────────────────── */
-
-/* Whether a client asked for an operation that the block constrains. */
-static bool needs_block(const struct learn *learn, const struct page *page, unsigned block)
-{
-	for (unsigned id = 0; id < docker_endpoint_count; id++) {
-		const struct inspect_operation *operation = inspect_operation_of(id);
-		if (operation != NULL && page->counts[learn->first[id]] > 0 &&
-		        inspect_operation_block(operation) == block) {
-			return true;
-		}
-	}
-	return false;
-}
 
 static void print_block(
         enum inspect_block block, const struct inspect_word *words, unsigned count, FILE *out)

@@ -493,6 +493,9 @@ static void what_is_wrong_with_a_block_is_named(void **state)
 	                "p.yaml:1: '$WORKSPACE/a' in 'bind_sources' is not an absolute path "
 	                "without '.', '..', empty segments, commas and colons; the only variable "
 	                "is $WORKSPACE, a word of its own in bind_sources"},
+	        {"{bind_sources: ['/srv/*']}",
+	                "p.yaml:1: '/srv/*' in 'bind_sources' has a star: a path stands for all "
+	                "that is below it, without one"},
 	        {"{bind_sources: []}", "p.yaml:1: 'bind_sources' is any, none or a list, such as "
 	                               "[/srv/ci]; found an empty list"},
 	        {"{bind_sources: }", "p.yaml:1: 'bind_sources' is any, none or a list, such as "
