@@ -138,7 +138,7 @@ CHECK(LIMIT_NAME)
 		}
 		text_add_char(&lower, ascii_lower(word.ptr[i]));
 	}
-	if (!set_of(walk, row->key)->any &&
+	if (word.len > 0 && !set_of(walk, row->key)->any &&
 	        (lower.overflow || !word_is_in(text_slice(&lower), row->fine))) {
 		walk_find(walk, row, word, NULL);
 	}

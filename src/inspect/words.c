@@ -178,7 +178,8 @@ CHECK(BLOCK_DEVICE)
 {
 	const struct slice path = text_of(value);
 
-	if (!word_is_path(path) || !path_is_below(path, SLICE("/dev"))) {
+	if (path.len > 0 && !allows(walk, row, path) &&
+	        (!word_is_path(path) || !path_is_below(path, SLICE("/dev")))) {
 		walk_find(walk, row, path, "is not the path of a device below /dev");
 	}
 }

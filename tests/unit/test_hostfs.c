@@ -251,6 +251,9 @@ static void links_of_proc_are_refused(void **state)
 	const int host = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
 
 	(void)state;
+	if (getenv("MESON_EXE_WRAPPER") != NULL) {
+		skip(); /* qemu has links of /proc of its own */
+	}
 	for (unsigned i = 0; i < ARRAY_LEN(hidden); i++) {
 		const char *got = resolve(host, hidden[i]);
 		assert_that(

@@ -177,8 +177,43 @@ func logDanger(log *LogConfig) string {
 	return ""
 }
 
+// limitsDanger says which limit lets processes go before those of the host, or is none.
+func limitsDanger(limits []*Ulimit) string {
+	for _, limit := range limits {
+		if limit != nil && !oneOf(strings.ToLower(limit.Name), "", "core", "cpu", "data", "fsize", "locks", "memlock", "msgqueue",
+			"nofile", "nproc", "rss", "sigpending", "stack") {
+			return "Ulimits"
+		}
+	}
+	return ""
+}
+
+// throttledDanger says whether a path is one at which the Engine would look as root, and no device's.
+func throttledDanger(path string) string {
+	return when(path != "" && (!strings.HasPrefix(path, "/dev/") || strings.Contains(path+"/", "/../")), "throttled device")
+}
+
+func blkioDanger(resources *Resources) string {
+	for _, device := range resources.BlkioWeightDevice {
+		if device != nil && throttledDanger(device.Path) != "" {
+			return "BlkioWeightDevice"
+		}
+	}
+	for _, list := range [][]*ThrottleDevice{resources.BlkioDeviceReadBps, resources.BlkioDeviceWriteBps,
+		resources.BlkioDeviceReadIOps, resources.BlkioDeviceWriteIOps} {
+		for _, device := range list {
+			if device != nil && throttledDanger(device.Path) != "" {
+				return "BlkioDevice"
+			}
+		}
+	}
+	return ""
+}
+
 func resourcesDanger(resources *Resources) string {
 	return first(
+		limitsDanger(resources.Ulimits),
+		blkioDanger(resources),
 		when(resources.CgroupParent != "", "CgroupParent"),
 		when(len(resources.Devices) > 0, "Devices"),
 		when(len(resources.DeviceCgroupRules) > 0, "DeviceCgroupRules"),

@@ -21,6 +21,9 @@ type sample struct {
 	bad  []string
 }
 
+// throttled are paths of devices that are slowed down.
+var throttled = sample{[]string{`"/dev/sda"`, `"/dev/disk/by-id/a"`}, []string{`"/etc/shadow"`, `"/dev/../etc"`, `"dev/sda"`}}
+
 func only(fine string, bad ...string) sample { return sample{[]string{fine}, bad} }
 
 var closedList = []string{`null`, `[]`}
@@ -97,7 +100,9 @@ var samples = map[string]sample{
 	"Driver.Options":                   {[]string{`null`, `{}`, `{"size":"1m"}`, `{"":""}`}, nil},
 	"VolumeOptions.Labels":             {[]string{`null`, `{}`, `{"a":"b"}`, `{"docker-socket-proxy.owner":"x"}`, `{"traefik.enable":"true"}`}, nil},
 	"TmpfsOptions.Options":             {[]string{`null`, `[]`, `[["noexec"],["size","1m"]]`, `[["suid"]]`, `[["size","1m,dev"]]`, `[[]]`, `[["mode","1","suid"]]`, `[["","suid"]]`}, nil},
-	"Ulimit.Name":                      {[]string{`"nofile"`, `"core"`, `"MEMLOCK"`, `""`}, nil},
+	"Ulimit.Name":                      {[]string{`"nofile"`, `"core"`, `"MEMLOCK"`}, []string{`"rtprio"`, `"NICE"`, `"rttime"`}},
+	"WeightDevice.Path":                throttled,
+	"ThrottleDevice.Path":              throttled,
 	"Resources.OomKillDisable":         {[]string{`null`, `false`}, []string{`true`}},
 	"EndpointSettings.DriverOpts":      {closedMap, []string{`{"com.docker.network.endpoint.sysctls":"x"}`, `{"":""}`}},
 	"EndpointSettings.Links":           {closedList, []string{`["db:db"]`, `[""]`}},

@@ -242,6 +242,7 @@ func specDanger(spec *ContainerSpec) string {
 		when(len(spec.Sysctls) > 0, "Sysctls"),
 		when(len(spec.CapabilityAdd) > 0, "CapabilityAdd"),
 		when(spec.OomScoreAdj < 0, "OomScoreAdj"),
+		limitsDanger(spec.Ulimits),
 		when(len(spec.Secrets) > 0, "Secrets"),
 		when(len(spec.Configs) > 0, "Configs"))
 }
