@@ -22,6 +22,7 @@ from wire import (
     eventually,
     refuses_connection,
     sanitized,
+    unread,
 )
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root to hand over privileges")
@@ -186,6 +187,7 @@ def test_stop_through_the_proxy_itself_gets_a_response(start, own_engine: Engine
         upload = own_engine.head()
         client.post("/containers/proxy/stop")
         request = own_engine.request()
+        eventually(lambda: unread(begun.sock) == 0, "the proxy to read half a head")
         proxy.terminate()
         for stream, conn in ((client, request.conn), (uploading, upload.conn)):
             response = stream.response()
