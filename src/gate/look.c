@@ -202,32 +202,16 @@ static bool check_request(struct looking *looking)
 	return looking->findings->count == 0;
 }
 
-/* By a block of the policy. */
-static void inspect(struct looking *looking)
+/* The body is there. */
+static void judge_body(struct looking *looking)
 {
-	const struct inspect_operation *operation = looking->inspection->operation;
 	const struct gate_question *question = looking->question;
 	struct gate_decision *decision = looking->decision;
-
-	if (!check_request(looking)) {
-		return;
-	}
-	if (!reads_body(looking)) {
-		(void)settle(looking); /* of what the query names */
-		return;
-	}
-	if (decision->head->head.content_length > INSPECT_BODY_MAX) {
-		gate_respond(decision, OUTCOME_BODY_TOO_LARGE, NULL);
-		return;
-	}
-	if (question->body.ptr == NULL) {
-		decision->action = GATE_NEED_BODY;
-		return;
-	}
 	struct inspect_paths *paths = looking->sees_host ? &question->memory->paths : NULL;
+
 	looking->findings->paths = paths;
-	decision->body = inspect_body(
-	        operation, decision->request, question->body, question->memory, looking->findings);
+	decision->body = inspect_body(looking->inspection->operation, decision->request,
+	        question->body, question->memory, looking->findings);
 	if (looking->view.observes) {
 		decision->body = inspect_keep_body(question->body, question->memory);
 	}
@@ -240,6 +224,25 @@ static void inspect(struct looking *looking)
 		deny(decision, looking->findings);
 	} else {
 		(void)settle(looking);
+	}
+}
+
+/* By a block of the policy. */
+static void inspect(struct looking *looking)
+{
+	struct gate_decision *decision = looking->decision;
+
+	if (!check_request(looking)) {
+		return;
+	}
+	if (!reads_body(looking)) {
+		(void)settle(looking); /* of what the query names */
+	} else if (decision->head->head.content_length > INSPECT_BODY_MAX) {
+		gate_respond(decision, OUTCOME_BODY_TOO_LARGE, NULL);
+	} else if (looking->question->body.ptr == NULL) {
+		decision->action = GATE_NEED_BODY;
+	} else {
+		judge_body(looking);
 	}
 }
 

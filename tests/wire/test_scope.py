@@ -38,6 +38,15 @@ def scoped(start: Start, tmp_path: Path) -> Callable[..., Proxy]:
     return start_one
 
 
+def started(start: Start, tmp_path: Path, text: str) -> Proxy:
+    """A proxy with this file."""
+    os.chmod(tmp_path, 0o755)
+    port = free_port()
+    path = tmp_path / "a.yaml"
+    path.write_text(text.format(port=port))
+    return start("-c", str(path), port=port)
+
+
 def container(team: str = "ci", **more: object) -> bytes:
     return json.dumps({"Id": ID, "Config": {"Labels": {"team": team}}} | more).encode()
 
@@ -385,11 +394,7 @@ def test_a_long_answer_is_narrowed_on_its_way(scoped: Callable[..., Proxy], own_
 
 
 def test_an_answer_is_narrowed_and_redacted(start: Start, own_engine: Engine, tmp_path: Path) -> None:
-    os.chmod(tmp_path, 0o755)
-    port = free_port()
-    path = tmp_path / "both.yaml"
-    path.write_text(FILE.format(port=port) + "    redact: [mounts]\n")
-    with start("-c", str(path), port=port).connect() as client:
+    with started(start, tmp_path, FILE + "    redact: [mounts]\n").connect() as client:
         client.get("/system/df")
         own_engine.request().respond(200, json.dumps(DISK).encode(), headers=["Content-Type: application/json"])
         shown = json.loads(client.response().body)
@@ -459,13 +464,9 @@ SERVICE = FILE.replace("    scope: {{labels: {{team: ci}}}}\n", "    create: {{n
 def test_a_network_of_a_service_is_known_by_its_name(
     start: Start, own_engine: Engine, tmp_path: Path, target: str, known: dict | None, status: int
 ) -> None:
-    os.chmod(tmp_path, 0o755)
-    port = free_port()
-    path = tmp_path / "a.yaml"
-    path.write_text(SERVICE.format(port=port))
     task = {"ContainerSpec": {"Image": "busybox"}, "Networks": [{"Target": target}]}
     body = json.dumps({"Name": "web", "TaskTemplate": task}).encode()
-    with start("-c", str(path), port=port).connect() as client:
+    with started(start, tmp_path, SERVICE).connect() as client:
         client.post("/services/create", body, ["Content-Type: application/json"])
         asked = own_engine.request()
         assert asked.line == f"GET /networks/{target} HTTP/1.1"
@@ -479,46 +480,43 @@ def test_a_network_of_a_service_is_known_by_its_name(
 
 
 def test_a_network_that_cannot_be_an_id_is_not_asked_for(start: Start, own_engine: Engine, tmp_path: Path) -> None:
-    os.chmod(tmp_path, 0o755)
-    port = free_port()
-    path = tmp_path / "a.yaml"
-    path.write_text(SERVICE.format(port=port))
     task = {"ContainerSpec": {"Image": "busybox"}, "Networks": [{"Target": "front-1"}, {"Target": "front-2"}]}
     body = json.dumps({"Name": "web", "TaskTemplate": task}).encode()
-    with start("-c", str(path), port=port).connect() as client:
+    with started(start, tmp_path, SERVICE).connect() as client:
         client.post("/services/create", body, ["Content-Type: application/json"])
         request = own_engine.request()
         assert json.loads(request.body)["TaskTemplate"] == task
         request.respond(201, b'{"ID":"s"}')
         assert client.response().status == 201
-    shown = run_binary("explain", "-c", str(path), "--body", "-", "POST /services/create", given=json.dumps(
-        {"Name": "web", "TaskTemplate": {"ContainerSpec": {"Image": "a"}, "Networks": [{"Target": "0123abcd"}]}}
-    )).stdout
+    task["Networks"] = [{"Target": "0123abcd"}]
+    given = json.dumps({"Name": "web", "TaskTemplate": task})
+    path = str(tmp_path / "a.yaml")
+    shown = run_binary("explain", "-c", path, "--body", "-", "POST /services/create", given=given).stdout
     assert "\nblock: only if it allows the name that network '0123abcd' has\n" in shown
 
 
-def test_observe_changes_nothing(start: Start, own_engine: Engine, tmp_path: Path) -> None:
+@pytest.mark.parametrize("denied", [False, True])
+def test_observe_changes_nothing(start: Start, own_engine: Engine, tmp_path: Path, denied: bool) -> None:
     """What would be stamped, pinned, redirected or put in the place of a name is sent as it came."""
-    os.chmod(tmp_path, 0o755)
-    port = free_port()
-    path = tmp_path / "a.yaml"
-    path.write_text(FILE.replace("  ci:\n", "  ci:\n    mode: observe\n").format(port=port)
-                    + "    create: {{socket: 'unix:///run/own.sock', bind_sources: [/srv]}}\n".format())
-    host = {"PidMode": "container:web", "Binds": ["/var/run/docker.sock:/s"], "NetworkMode": "own", "Privileged": True}
+    policy = FILE.replace("  ci:\n", "  ci:\n    mode: observe\n")
+    policy += "    create: {{socket: 'unix:///run/own.sock', namespaces: ['pid=container:*']}}\n"
+    binds = ["/var/run/docker.sock:/s"]
+    host = {"PidMode": "container:web", "Binds": binds, "NetworkMode": "own", "Privileged": denied}
     body = json.dumps({"Image": "busybox", "HostConfig": host, "Labels": {"a": "b"}}, indent=1).encode()
-    with start("-c", str(path), port=port).connect() as client:
+    with started(start, tmp_path, policy).connect() as client:
         client.post("/containers/create?name=a", body, ["Content-Type: application/json"])
         asked = 0
         while (request := own_engine.request()).line.startswith("GET "):
-            request.respond(200, json.dumps({"Id": ID, "Config": {"Labels": {"team": "ci"}}}).encode())
+            request.respond(200, container(Labels={"team": "ci"}))
             asked += 1
+        assert asked == (0 if denied else 2)
         assert request.line == "POST /containers/create?name=a HTTP/1.1"
         assert request.body == body
         request.respond(201, b'{"Id":"1"}')
         assert client.response().status == 201
         client.post("/containers/web/stop")
-        while (request := own_engine.request()).line.startswith("GET "):
-            request.respond(200, container())
+        question(own_engine).respond(200, container())
+        request = own_engine.request()
         assert request.line == "POST /containers/web/stop HTTP/1.1"
         request.respond(204)
         assert client.response().status == 204
