@@ -109,11 +109,15 @@ def pasted(docker: Docker, folder: Path, text: str) -> Iterator[Callable[..., st
 
 
 def responses(compose: Callable[..., str], service: str) -> str:
-    """What a stand-in wrote, as soon as it has asked for everything."""
+    """What a stand-in wrote, as soon as it has asked for everything.
+
+    The last line says that. The words alone say nothing: the inspection of the stand-in's own
+    container holds its script.
+    """
     deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline:
         log = compose("logs", "--no-color", "--no-log-prefix", service)
-        if "all asked" in log:
+        if re.search(r"^all asked$", log, re.MULTILINE):
             return log
         time.sleep(0.1)
     pytest.fail(log + compose("logs", "--no-color"))
