@@ -111,7 +111,7 @@ static void add_word(struct text *line, const struct label *label, struct slice 
 }
 
 /* Formatting a date costs as much as parsing a request, so what stands in front of the method is
- * made once a second; of each line are the milliseconds. */
+ * made once a second. Only the milliseconds are written for each line. */
 static void add_start(struct audit *audit, const struct line_labels *labels, struct text *line)
 {
 	const int64_t now_ns = clock_realtime_ns();

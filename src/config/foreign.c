@@ -214,7 +214,8 @@ static struct slice like_switch(const struct reader *reader, struct slice name, 
 	return search.best;
 }
 
-/* The option that `name` is like, among those that restrict. */
+/* The option that `name` is like, among those that restrict; not HOST_ROOT, because HOST_PORT,
+ * which others may set, is like it. */
 static const struct config_option *like_option(struct slice name)
 {
 	const struct config_option *best = NULL;

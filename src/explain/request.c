@@ -83,6 +83,7 @@ static struct gate_decision ask(
 	        .memory = question->memory,
 	};
 
+	/* Nobody asks the Engine here: the paths are resolved even if its answer is missing. */
 	inspect_paths_begin(&question->memory->paths);
 	const struct gate_decision decision = gate_decide(&gate, &asked, &question->scratch);
 	if (question->memory->paths.answered == question->memory->paths.count) {

@@ -18,9 +18,10 @@ enum { HOSTFS_LINKS_MAX = 40 }; /* on the way of one path, as in Linux */
 /*
  * Append to `resolved` where `path`, absolute and without dot segments, leads below the folder
  * `root`: an absolute path on the host without symbolic links. What is missing at its end is
- * appended as it is: the Engine makes it. *ret_there is how many bytes of it are there. NULL; or a
- * literal that says why it cannot be said, for behind the path in a sentence, and how far it led is
- * appended. It goes where inspect_may_lead() lets it, and takes its steps from those that are left.
+ * appended as it is: the Engine may make it. *ret_there is how many bytes of it are there. NULL; or
+ * a literal that says why it cannot be said, for behind the path in a sentence, and how far it led
+ * is appended. It goes where inspect_may_lead() lets it, and takes its steps from those that are
+ * left.
  */
 const char *hostfs_resolve(int root, struct inspect_paths *paths, struct slice path,
         struct text *resolved, size_t *ret_there) MUST_USE;

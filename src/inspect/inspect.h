@@ -227,7 +227,9 @@ struct inspect_memory {
 	char redirected[INSPECT_REDIRECTED_MAX];
 	char members[INSPECT_STAMPS_MAX];
 	char query[INSPECT_QUERY_MAX];
-	/* No document is longer when it is written, but for what is redirected and stamped. */
+	/* No document is longer when it is written, but for what is redirected and stamped. A
+	 * path or id that takes the place of another has no bytes to escape but backslashes, which
+	 * become two bytes each. */
 	char written[INSPECT_BODY_MAX + 2 * INSPECT_REDIRECTED_MAX + INSPECT_STAMPS_MAX];
 	struct inspect_paths paths;
 };
@@ -241,8 +243,7 @@ bool inspect_request(const struct inspect_operation *operation,
 /* Judge the query of a request, ptr NULL: it has none. Appends to `findings`. */
 void inspect_query(const struct inspect_operation *operation, const struct docker_request *request,
         struct slice query, struct inspect_memory *memory, struct findings *findings);
-/* A body as it was received, for where it may be overwritten: in the memory, in place of another.
- */
+/* Copy a body, as it was received, to where inspect_body() writes the document. */
 struct slice inspect_keep_body(struct slice body, struct inspect_memory *memory);
 /*
  * Judge a whole body. Appends to `findings`, and returns what goes to the Engine in its place: the

@@ -120,10 +120,10 @@ static void check_ulimits(struct walk *walk, const struct json_node *object, con
 	}
 }
 
-/* The Engine writes it in capitals, and a dotless i or a long s is a capital I or S then. */
 /*
  * rtprio and nice let processes without a capability go before those of the host. The Engine takes
- * a name in any case of its letters.
+ * a name in any case of its letters: it writes the name in capitals, and makes a capital I or S of
+ * a dotless i or a long s. Only ASCII is therefore accepted.
  */
 CHECK(LIMIT_NAME)
 {

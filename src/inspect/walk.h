@@ -108,27 +108,27 @@ bool walk_add(struct walk *walk, const struct json_node *object, struct slice me
 
 #define CHECK(name)                                                                                \
 	void check_##name(struct walk *walk, const struct row *row, const struct json_node *value)
-CHECK(ARCHIVE);    /* of a query: the path that is copied */
-CHECK(ATTACH);     /* any, if the key allows it */
-CHECK(ATTACHMENT); /* the network of a service; NULL where it is missing */
-CHECK(BIND);       /* of HostConfig.Binds: "source:target:options" */
-CHECK(BUILD_MODE); /* the network of the steps of a build */
-CHECK(CAPABILITY); /* a capability */
-CHECK(CLOSED);     /* a value that is allowed only if the key allows anything */
-CHECK(COMMAND);    /* words of a command */
-CHECK(COMMIT);     /* of a query: the name that the new image gets */
-CHECK(COMMITTED);  /* of a body: the configuration of the new image */
-CHECK(CONFIG_ID);  /* a config of a swarm */
-CHECK(COLUMNS);    /* of a query: arguments of ps that choose no columns */
-CHECK(CONTAINER);  /* a name of a container, before a mode */
-CHECK(CREATION);   /* HostConfig, or NULL: what must be there */
-CHECK(BLOCK_DEVICE);
+CHECK(ARCHIVE);      /* of a query: the path that is copied */
+CHECK(ATTACH);       /* any, if the key allows it */
+CHECK(ATTACHMENT);   /* the network of a service; NULL where it is missing */
+CHECK(BIND);         /* of HostConfig.Binds: "source:target:options" */
+CHECK(BLOCK_DEVICE); /* a path of a device whose use is limited */
+CHECK(BUILD_MODE);   /* the network of the steps of a build */
+CHECK(CAPABILITY);   /* a capability */
+CHECK(CLOSED);       /* a value that is allowed only if the key allows anything */
+CHECK(COMMAND);      /* words of a command */
+CHECK(COMMIT);       /* of a query: the name that the new image gets */
+CHECK(COMMITTED);    /* of a body: the configuration of the new image */
+CHECK(CONFIG_ID);    /* a config of a swarm */
+CHECK(COLUMNS);      /* of a query: arguments of ps that choose no columns */
+CHECK(CONTAINER);    /* a name of a container, before a mode */
+CHECK(CREATION);     /* HostConfig, or NULL: what must be there */
 CHECK(DEVICE);       /* DeviceMapping as a whole */
 CHECK(EXPORT);       /* any, if the key allows the root directory */
 CHECK(HOSTS);        /* an address and its names, separated by blanks */
 CHECK(IMPORT);       /* any, if the key allows it */
 CHECK(JOIN);         /* the network in the path */
-CHECK(LIMIT_NAME);   /* of a resource limit */
+CHECK(LIMIT_NAME);   /* a name of a resource limit */
 CHECK(LINK);         /* a container and a name for it */
 CHECK(MEMBER);       /* a container that joins or leaves a network */
 CHECK(LOAD);         /* any, if the key allows it */

@@ -76,7 +76,7 @@ static int wish_label(struct redact_wishes *wishes, struct slice pattern)
 			return 0;
 		}
 	}
-	/* A `!` takes nothing away here; as a part of a name it is no label that anybody has. */
+	/* A `!` takes nothing away here, and the name of no label begins with it. */
 	if (pattern.len == 0 || pattern.len > REDACT_NAME_MAX ||
 	        slice_starts_with(pattern, SLICE("!"))) {
 		return -EINVAL;

@@ -140,7 +140,8 @@ struct scope_view {
  */
 enum scope_answer scope_look(
         struct scope_view *view, struct scope_object object, struct slice *ret_id);
-/* The same of a network, which the Engine finds by its id: its name, too. */
+/* The same of a network, which `reference` may name by its id or the beginning of one. SCOPE_OWN:
+ * *ret_name is its name. */
 enum scope_answer scope_look_for_network(struct scope_view *view, struct slice reference,
         struct slice *ret_id, struct slice *ret_name);
 /* The same as scope_look(), without setting `absent`. */

@@ -429,8 +429,7 @@ static ssize_t read_body(struct flow *flow, struct flow_lender *lender, struct s
 enum flow_result flow_take(struct flow *flow, struct flow_lender *lender, struct stream *source)
 {
 	for (;;) {
-		/* Half a line of framing stays to be judged: until what is in front of it is taken.
-		 */
+		/* Half a line of framing is judged when what is in front of it was taken. */
 		if (!flow->complete && flow_unjudged(flow).len > 0 &&
 		        buffer_can_keep(flow->buffer) && !judge(flow)) {
 			return FLOW_MALFORMED;

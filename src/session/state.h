@@ -170,8 +170,9 @@ struct rewriting {
 	bool ended;      /* the body is whole */
 };
 
+/* The same as session_rewrites(), where the exchange narrows or redacts. */
 bool session_rewrites_body(const struct session *session, const struct http_response *response);
-/* Whether the body of the response, whose head was parsed, is relayed otherwise than it comes. */
+/* Whether the body of the response, whose head was parsed, is narrowed or redacted. */
 static inline bool session_rewrites(
         const struct session *session, const struct http_response *response)
 {

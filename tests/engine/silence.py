@@ -8,7 +8,7 @@ import time
 import wire
 
 ECHO_ONCE = ["sh", "-c", "read -r word; echo got $word"]
-# It waits for a child, for it must not compute while all other tests run.
+# The shell waits for a child: a loop would take processor time from all other tests.
 SPEAK_LATE = ["sh", "-c", "cat >/dev/null; trap 'echo late; exit' USR1; sleep 36000 & wait"]
 UPGRADE = {"Connection": "Upgrade", "Upgrade": "tcp"}
 JSON = {"Content-Type": "application/json"}

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Queries and bodies under a scope: what goes to the Engine has the labels of the scope, whatever
- * the client wrote, and no other value of one of them. Engine's answers: never is an object the
- * client's own without its labels, and in lists no other is left, however the answer is cut.
+ * the client wrote, and no other value of one of them. Answers of the Engine: no object without
+ * the labels is the client's own, and none is left in a list, however the answer is cut.
  */
 #include "fuzz.h"
 #include "scope/scope.h"

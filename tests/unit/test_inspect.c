@@ -72,7 +72,7 @@ static const char *target_of(const char *what)
 	return NULL;
 }
 
-/* Where paths lead on a host; the first row that begins a path. */
+/* Where paths lead on a host. A path without a row leads to itself. */
 struct lead {
 	const char *path;
 	const char *resolved;
