@@ -143,8 +143,8 @@ static void print_preset(const struct learn *learn, const struct page *page, FIL
 	}
 	if (needs_any_block(learn, page)) { /* the preset was not asked about bodies */
 		(void)fprintf(out,
-		        "#   The preset '%s' allows all of these operations. What it allows of "
-		        "bodies says: POLICY=%s docker-socket-proxy check\n",
+		        "#   The preset '%s' allows all of these operations. 'POLICY=%s "
+		        "docker-socket-proxy check' prints what it allows of bodies.\n",
 		        preset->name, preset->name);
 	} else {
 		(void)fprintf(out,
