@@ -2,7 +2,9 @@
 /*
  * Bodies of requests under blocks. The first byte chooses the operation, the rest is the body. What
  * a block allows, it allows again as it goes to the Engine, and a block that allows everything
- * allows it too; what it does not allow has reasons that can be printed.
+ * allows it too; what it does not allow has reasons that can be printed. Where the host's files are
+ * seen, paths that lead to themselves change nothing, and paths that lead elsewhere are not
+ * allowed.
  */
 #include "fuzz.h"
 #include "inspect/inspect.h"
@@ -115,6 +117,48 @@ static void check_reasons(const struct findings *findings)
 	}
 }
 
+/* Where the paths of a body lead: to themselves, or all to one place. */
+static void answer(struct inspect_paths *paths, struct slice place)
+{
+	for (; paths->answered < paths->count; paths->answered++) {
+		struct inspect_path *path = &paths->list[paths->answered];
+		path->resolved = place.len == 0 ? path->path : place;
+		path->there = path->resolved.len;
+	}
+}
+
+/* The same where paths of the host lead to a place; whether there are as many as there may be. */
+static bool judge_on_host(unsigned target, unsigned policy, struct slice body, struct slice place,
+        struct inspect_memory *memory, struct findings *findings, struct slice *ret_sent)
+{
+	const struct inspect_operation *operation = inspect_operation_of(requests[target].id);
+
+	inspect_paths_begin(&memory->paths);
+	for (unsigned round = 0; round < 2; round++) {
+		findings_begin(findings, blocks[policy][inspect_operation_block(operation)]);
+		findings->paths = &memory->paths;
+		*ret_sent = inspect_body(operation, &requests[target], body, memory, findings);
+		answer(&memory->paths, place);
+	}
+	return memory->paths.count == INSPECT_PATHS_MAX || memory->paths.text.overflow;
+}
+
+static void check_host(
+        unsigned target, unsigned policy, struct slice body, struct slice sent, bool allowed)
+{
+	static struct inspect_memory memory;
+	static struct findings findings;
+	struct slice got;
+
+	const bool full = judge_on_host(
+	        target, policy, body, (struct slice){"", 0}, &memory, &findings, &got);
+	ASSERT(full || (findings.count == 0) == allowed);
+	ASSERT(findings.count > 0 || (allowed && slice_equal(got, sent)));
+
+	(void)judge_on_host(target, policy, body, SLICE("/elsewhere"), &memory, &findings, &got);
+	ASSERT(findings.count > 0 || (memory.paths.count == 0 && allowed));
+}
+
 static void check(unsigned target, unsigned policy, struct slice body)
 {
 	static struct inspect_memory memory;
@@ -123,8 +167,12 @@ static void check(unsigned target, unsigned policy, struct slice body)
 	struct slice sent;
 	struct slice again;
 
-	if (!judge(target, policy, body, &memory, &findings, &sent)) {
+	const bool allowed_as_text = judge(target, policy, body, &memory, &findings, &sent);
+	if (!allowed_as_text) {
 		check_reasons(&findings);
+	}
+	check_host(target, policy, body, sent, allowed_as_text);
+	if (!allowed_as_text) {
 		return;
 	}
 	ASSERT(sent.len <= body.len);
