@@ -7,6 +7,7 @@
 #include "base/nearest.h"
 #include "config/options.h"
 
+#include <limits.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -214,8 +215,13 @@ static struct slice like_switch(const struct reader *reader, struct slice name, 
 	return search.best;
 }
 
-/* The option that `name` is like, among those that restrict; not HOST_ROOT, because HOST_PORT,
- * which others may set, is like it. */
+/* How many letters of a name may be wrong: HOST_PORT, which others may set, is like HOST_ROOT. */
+static unsigned accepted_changes(const struct config_option *option)
+{
+	return matter_of(option) == MATTER_FILES ? 1 : UINT_MAX;
+}
+
+/* The option that `name` is like, among those that restrict. */
 static const struct config_option *like_option(struct slice name)
 {
 	const struct config_option *best = NULL;
@@ -223,13 +229,15 @@ static const struct config_option *like_option(struct slice name)
 
 	for (unsigned i = 0; i < CONFIG_OPTION_COUNT; i++) {
 		const struct config_option *option = &config_options[i];
-		if (option->type == OPTION_BIND || matter_of(option) == MATTER_NONE ||
-		        matter_of(option) == MATTER_FILES) {
+		struct nearest tried = nearest;
+		if (option->type == OPTION_BIND || matter_of(option) == MATTER_NONE) {
 			continue;
 		}
-		const unsigned before = nearest.least;
-		nearest_try(&nearest, slice_of(option->variable));
-		best = nearest.least < before ? option : best;
+		nearest_try(&tried, slice_of(option->variable));
+		if (tried.least < nearest.least && tried.least <= accepted_changes(option)) {
+			nearest = tried;
+			best = option;
+		}
 	}
 	return best;
 }

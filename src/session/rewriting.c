@@ -266,33 +266,33 @@ static bool narrow_body(struct session *session, struct rewriting *rewriting)
 	return true;
 }
 
-/* All that was read, through the narrower and on, as far as there is room. */
-static bool fill_narrowed(struct session *session, struct rewriting *rewriting)
+/* All that was read, through the narrower and on, as far as there is room: FLOW_COMPLETE. */
+static enum flow_result fill_narrowed(struct session *session, struct rewriting *rewriting)
 {
 	for (;;) {
 		const struct redact_result result = rewrite_bytes(rewriting, rewriting->narrowed);
 		rewriting->narrowed = slice_behind(rewriting->narrowed, result.consumed);
 		if (result.bad) {
-			return false;
+			return FLOW_REFUSED;
 		}
 		if (rewriting->narrowed.len > 0 || flow_is_sent(&session->down)) {
-			return true;
+			return FLOW_COMPLETE;
 		}
 		if (!narrow_body(session, rewriting)) {
-			return false;
+			return FLOW_NO_MEMORY;
 		}
 	}
 }
 
-static bool fill_directly(struct session *session, struct rewriting *rewriting)
+static enum flow_result fill_directly(struct session *session, struct rewriting *rewriting)
 {
 	if (flow_is_sent(&session->down)) {
-		return true;
+		return FLOW_COMPLETE;
 	}
 	struct buffer *body = session->down.buffer;
 	const struct redact_result result = rewrite_bytes(rewriting, buffer_to_send(body));
 	buffer_sent(body, result.consumed);
-	return !result.bad;
+	return result.bad ? FLOW_REFUSED : FLOW_COMPLETE;
 }
 
 /* Whether the body may end where it does. */
@@ -308,17 +308,18 @@ static bool is_waiting(const struct session *session, const struct rewriting *re
 	return rewriting->narrowed.len > 0 || !flow_is_sent(&session->down);
 }
 
-/* False: the body cannot be read. */
-static bool fill_part(struct session *session, struct rewriting *rewriting)
+/* FLOW_REFUSED: the body cannot be read. */
+static enum flow_result fill_part(struct session *session, struct rewriting *rewriting)
 {
-	const bool filled = rewriting->narrower == NULL ? fill_directly(session, rewriting)
-	                                                : fill_narrowed(session, rewriting);
+	const enum flow_result filled = rewriting->narrower == NULL
+	                                        ? fill_directly(session, rewriting)
+	                                        : fill_narrowed(session, rewriting);
 
-	if (!filled) {
-		return false;
+	if (filled != FLOW_COMPLETE) {
+		return filled;
 	}
 	rewriting->ended = !is_waiting(session, rewriting) && session->down.complete;
-	return !rewriting->ended || is_whole(rewriting);
+	return rewriting->ended && !is_whole(rewriting) ? FLOW_REFUSED : FLOW_COMPLETE;
 }
 
 /* Whether what stands in the part goes out, though more may come. */
@@ -350,12 +351,11 @@ static enum flow_result make_part(struct session *session, struct rewriting *rew
 
 	for (unsigned turn = 0; turn < TURNS; turn++) {
 		taken = take_more(session, rewriting);
-		if (taken == FLOW_COMPLETE && !fill_part(session, rewriting)) {
-			/* Held by nobody any more: not even its buffer is looked at. */
-			flow_drop(&session->down, &session->worker->lender);
-			return FLOW_REFUSED;
+		if (taken == FLOW_COMPLETE) {
+			taken = fill_part(session, rewriting);
 		}
 		if (taken != FLOW_COMPLETE && taken != FLOW_WAIT) {
+			/* Nobody looks at the rest, not even at its buffer. */
 			flow_drop(&session->down, &session->worker->lender);
 			return taken;
 		}

@@ -18,6 +18,9 @@
 #define LISTENING                                                                                  \
 	" Nothing else says where to listen: set LISTEN (tcp://*:3277, if all interfaces are "     \
 	"meant)"
+#define FILES                                                                                      \
+	" Nothing else says where the proxy sees the host's files: set HOST_ROOT (/host), or "     \
+	"unset it"
 #define WOLLOMATIC                                                                                 \
 	"a variable of wollomatic's socket-proxy; 'docker-socket-proxy convert --from "            \
 	"wollomatic' converts its settings to a file for CONFIG"
@@ -98,6 +101,10 @@ static const struct foreign_case cases[] = {
         {"PRESET=x", "--policy open", NULL, "PRESET=x: " MEANT("POLICY")},
         {"PRESET=x POLICY=traefik", "", NULL, "PRESET=x: " UNKNOWN},
         {"PROXY_POLICY=read-only", "", "PROXY_POLICY=read-only: " MEANT("POLICY") CLIENTS, NULL},
+        {"HOSTROOT=/host", "", "HOSTROOT=/host: " MEANT("HOST_ROOT") FILES, NULL},
+        {"HOST_ROT=/host", "--policy open", "HOST_ROT=/host: " MEANT("HOST_ROOT") FILES, NULL},
+        {"HOST_ROT=/host", "--host-root /usr", NULL, "HOST_ROT=/host: " MEANT("HOST_ROOT")},
+        {"HOST_PORT=80 HTTP_ROOT=/srv", "", NULL, NULL},
         {"DSP_POLICY=x", "", "DSP_POLICY=x: " MEANT("POLICY") CLIENTS, NULL},
         {"PRESET=x POLICY=traefik POLICIES=y", "", NULL, "POLICIES=y: " UNKNOWN},
 
