@@ -153,11 +153,15 @@ static const char *follow(struct trip *trip, int link)
 	return NULL;
 }
 
+/* All of a name or, if there is no room, nothing: what is said of a problem is where `done` is. */
 static const char *add(struct trip *trip, struct slice name)
 {
+	if (name.len >= trip->done.cap - trip->done.len) {
+		return reason_of(ENAMETOOLONG);
+	}
 	text_add_char(&trip->done, '/');
 	text_add(&trip->done, name);
-	return trip->done.overflow ? reason_of(ENAMETOOLONG) : NULL;
+	return NULL;
 }
 
 /* The file at a name is not there. */
@@ -171,16 +175,17 @@ static const char *add_missing(struct trip *trip, struct slice name, bool of_lin
 	return problem;
 }
 
-/* Whether the way may go on through a name. */
-static bool may_enter(struct trip *trip, struct slice name)
+/* Why the way may not go on through a name; NULL: it may. */
+static const char *entry_problem(struct trip *trip, struct slice name)
 {
 	const size_t len = trip->done.len;
+	const char *problem = add(trip, name);
 
-	const bool may =
-	        add(trip, name) == NULL && inspect_may_lead(trip->paths, text_slice(&trip->done));
+	if (problem == NULL && !inspect_may_lead(trip->paths, text_slice(&trip->done))) {
+		problem = inspect_leads_out;
+	}
 	trip->done.len = len;
-	trip->done.overflow = false;
-	return may;
+	return problem;
 }
 
 static const char *step_into(struct trip *trip, struct slice name, int file)
@@ -210,8 +215,9 @@ static const char *step(struct trip *trip, size_t *there)
 	if (slice_equal(name, SLICE(".."))) {
 		return step_up(trip);
 	}
-	if (!may_enter(trip, name)) {
-		return inspect_leads_out;
+	const char *problem = entry_problem(trip, name);
+	if (problem != NULL) {
+		return problem;
 	}
 	const int file = open_below(trip, name, 0);
 	if (file == -ENOENT) {

@@ -4,6 +4,7 @@
 
 #include "hostfs/hostfs.h"
 #include "inspect/set.h"
+#include "tree.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -12,8 +13,6 @@
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
-#include <linux/openat2.h>
 
 static char folder[] = "/tmp/hostfs-test-XXXXXX";
 static int root;
@@ -72,18 +71,7 @@ static void in_tree(const char *name, char path[PATH_MAX])
 
 static void make(const char *name, const char *target)
 {
-	char path[PATH_MAX];
-
-	in_tree(name, path);
-	if (target != NULL) {
-		assert_int_equal(symlink(target, path), 0);
-	} else if (path[strlen(path) - 1] == '/') {
-		assert_int_equal(mkdir(path, 0755), 0);
-	} else {
-		const int fd = open(path, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0644);
-		assert_return_code(fd, errno);
-		assert_return_code(close(fd), errno);
-	}
+	assert_int_equal(tree_make(root, name, target), 0);
 }
 
 static int make_tree(void **state)
@@ -92,11 +80,14 @@ static int make_tree(void **state)
 	if (mkdtemp(folder) == NULL || chmod(folder, 0755) < 0) {
 		return -1;
 	}
+	root = open(folder, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (root < 0) {
+		return -1;
+	}
 	for (unsigned i = 0; i < ARRAY_LEN(tree); i++) {
 		make(tree[i][0], tree[i][1]);
 	}
-	root = open(folder, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	return root < 0 ? -1 : 0;
+	return 0;
 }
 
 static int remove_tree(void **state)
@@ -192,12 +183,11 @@ static void a_path_leads_where_its_links_do(void **state)
 static void the_kernel_agrees(void **state)
 {
 	static const char *const more[] = {"etc/passwd", "sub/file", "file", "x", "../.."};
-	struct open_how how = {.flags = O_PATH | O_CLOEXEC, .resolve = RESOLVE_IN_ROOT};
 	char path[PATH_MAX];
 	unsigned compared = 0;
 
 	(void)state;
-	const int probe = (int)syscall(SYS_openat2, root, "/", &how, sizeof(how));
+	const int probe = tree_find(root, "/");
 	if (probe < 0) {
 		skip(); /* before Linux 5.6 */
 	}
@@ -206,17 +196,12 @@ static void the_kernel_agrees(void **state)
 		const unsigned k = i % (ARRAY_LEN(more) + 1);
 		(void)snprintf(path, sizeof(path), "/%s/%s", tree[i / (ARRAY_LEN(more) + 1)][0],
 		        k == 0 ? "" : more[k - 1]);
-		const int theirs = (int)syscall(SYS_openat2, root, path, &how, sizeof(how));
+		const int theirs = tree_find(root, path);
 		const char *got = resolve(root, path);
 		if (theirs < 0) {
 			continue; /* what is missing is ours to decide */
 		}
-		struct stat wanted;
-		struct stat found = {.st_ino = 0};
-		assert_that(path, fstat(theirs, &wanted) == 0);
-		assert_that(path, fstatat(root, got[1] == '\0' ? "." : got + 1, &found,
-		                          AT_SYMLINK_NOFOLLOW) == 0);
-		assert_that(path, found.st_ino == wanted.st_ino && found.st_dev == wanted.st_dev);
+		assert_that(path, tree_has(root, slice_of(got), theirs));
 		assert_return_code(close(theirs), errno);
 		compared++;
 	}
@@ -321,6 +306,46 @@ static void lengths_have_an_end(void **state)
 	name[7 + NAME_MAX] = 'n';
 	name[8 + NAME_MAX] = '\0';
 	assert_ptr_equal(strstr(resolve(root, name), too_long), resolve(root, name));
+}
+
+/* Directories can be deeper than a path is long. */
+static void a_way_that_is_too_long_ends_at_a_directory(void **state)
+{
+	enum { DEEP = 17, HALF = 9, LEN = 250 };
+	static const char too_long[] = "is longer than 4,095 bytes";
+	char name[LEN + 2] = "";
+	char half[PATH_MAX] = "";
+	char path[PATH_MAX];
+	int at = dup(root);
+
+	(void)state;
+	memset(name, 'n', LEN);
+	name[LEN] = '/';
+	for (unsigned i = 0; i < DEEP; i++) {
+		assert_int_equal(tree_make(at, name, NULL), 0);
+		const int below = openat(at, name, O_PATH | O_DIRECTORY | O_CLOEXEC);
+		assert_return_code(below, errno);
+		assert_return_code(close(at), errno);
+		at = below;
+		memcpy(half + (size_t)(i % HALF) * (LEN + 1), name, LEN + 1);
+	}
+	assert_return_code(close(at), errno);
+	make("half", half);
+	(void)snprintf(path, sizeof(path), "/half/%.*s", (int)strlen(half), half);
+	/* There, or not there behind 16 of these names, which fit. */
+	path[strlen(path) - LEN - 1] = '\0';
+	for (unsigned i = 0; i < 2; i++) {
+		struct text resolved = text_over(memory, sizeof(memory));
+		size_t there = 0;
+		paths.steps = INSPECT_STEPS_MAX;
+		const char *problem =
+		        hostfs_resolve(root, &paths, slice_of(path), &resolved, &there);
+		assert_non_null(problem);
+		assert_ptr_equal(strstr(problem, too_long), problem);
+		assert_int_equal(resolved.len, 16 * (LEN + 1));
+		assert_int_equal(there, i == 0 ? resolved.len : 9 * (LEN + 1));
+		path[6] = 'm';
+	}
 }
 
 static void what_the_user_may_not_search_is_refused(void **state)
@@ -460,6 +485,7 @@ int main(void)
 	        cmocka_unit_test(links_of_proc_are_refused),
 	        cmocka_unit_test(as_many_links_as_linux_follows),
 	        cmocka_unit_test(lengths_have_an_end),
+	        cmocka_unit_test(a_way_that_is_too_long_ends_at_a_directory),
 	        cmocka_unit_test(what_the_user_may_not_search_is_refused),
 	        cmocka_unit_test(without_descriptors_nothing_is_allowed),
 	        cmocka_unit_test(no_descriptor_is_left),
