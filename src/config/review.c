@@ -91,23 +91,48 @@ static void review_policies(struct config *config)
 	}
 }
 
-/* ── The workspace ───────────────────────────────────────────────────────── */
+/* ── Sources of binds ────────────────────────────────────────────────────── */
 
-static void review_workspace(struct config *config)
+/* Whether a policy in use has such a block `create`. */
+static bool any_creates(const struct config *config, bool (*is_such)(const struct constraints *))
 {
-	bool used = config->workspace == NULL;
-
 	for (unsigned i = 0; i < config->listener_count; i++) {
 		const struct constraints *block =
 		        policy_block(config->listeners[i].policy, INSPECT_CREATE);
-		used = used || (block != NULL && constraints_use_workspace(block));
+		if (block != NULL && is_such(block)) {
+			return true;
+		}
 	}
-	if (!used) {
+	return false;
+}
+
+static void review_workspace(struct config *config)
+{
+	if (config->workspace != NULL && !any_creates(config, constraints_use_workspace)) {
 		config_warn(config,
 		        "%s=%.128s does not count: no policy in use has $WORKSPACE in "
 		        "'create.bind_sources'",
 		        config->workspace_option, config->workspace);
 	}
+}
+
+static void review_host_root(struct config *config)
+{
+	const struct place place = config->host_root_place;
+	char memory[160];
+	struct text where = text_over(memory, sizeof(memory));
+
+	if (config->host_root == NULL || any_creates(config, constraints_list_paths)) {
+		return;
+	}
+	if (place.file != NULL) {
+		text_add_format(&where, "%.128s:%u: ", place.file, place.line);
+	}
+	config_warn(config,
+	        "%.*s%s=%.128s does not count: no policy in use lists paths in "
+	        "'create.bind_sources', and links are followed in these alone",
+	        SLICE_FMT(text_slice(&where)), config->host_root_option,
+	        text_show(slice_of(config->host_root)).text);
 }
 
 /* ── Switches ────────────────────────────────────────────────────────────── */
@@ -154,6 +179,7 @@ void config_review(struct config *config)
 	review_modes(config);
 	review_policies(config);
 	review_workspace(config);
+	review_host_root(config);
 	if (config->switch_name != NULL) {
 		review_switches(config);
 	}

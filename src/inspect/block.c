@@ -251,6 +251,13 @@ bool constraints_use_workspace(const struct constraints *constraints)
 	return constraints->sets[KEY_CREATE_bind_sources].workspace;
 }
 
+bool constraints_list_paths(const struct constraints *constraints)
+{
+	const struct set *sources = &constraints->sets[KEY_CREATE_bind_sources];
+
+	return !sources->any && sources->count > 0;
+}
+
 /* ── Printing ────────────────────────────────────────────────────────────── */
 
 static void add_limits(const struct limits *limits, struct text *text)

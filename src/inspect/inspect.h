@@ -65,6 +65,9 @@ int constraints_read(enum inspect_block block, const struct yaml_node *map,
         const struct constraints **ret_constraints, char error[FAULT_MAX]) MUST_USE;
 /* Whether `bind_sources` has the word $WORKSPACE. */
 bool constraints_use_workspace(const struct constraints *constraints);
+/* Whether `bind_sources` lists paths: links in these are followed where the host's files are seen.
+ */
+bool constraints_list_paths(const struct constraints *constraints);
 enum inspect_block constraints_block(const struct constraints *constraints);
 /* A block that allows what no block would deny, for bodies in which only the scope counts. */
 const struct constraints *constraints_open(enum inspect_block block, struct arena *arena);

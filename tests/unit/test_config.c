@@ -179,7 +179,7 @@ static void an_empty_variable_that_is_to_restrict_stops_the_start(void **state)
 	assert_int_equal(setenv("POLICY", "", 1), 0);
 	assert_int_equal(setenv("CONFIG", "", 1), 0);
 	assert_int_equal(setenv("LISTEN", "", 1), 0);
-	expect_accepted("--policy traefik --listen tcp://127.0.0.1:1 --host-root /");
+	expect_accepted("--policy agent --workspace /srv --listen tcp://127.0.0.1:1 --host-root /");
 	assert_null(config.warnings);
 }
 
@@ -794,6 +794,20 @@ static void a_workspace_that_no_policy_uses_is_warned_of(void **state)
 	assert_non_null(config.warnings);
 }
 
+static void a_folder_of_the_host_that_no_policy_uses_is_warned_of(void **state)
+{
+	(void)state;
+	assert_int_equal(setenv("HOST_ROOT", "/usr", 1), 0);
+	expect_accepted("--policy traefik");
+	assert_string_equal(config.warnings->text,
+	        "HOST_ROOT=/usr does not count: no policy in use lists paths in "
+	        "'create.bind_sources', and links are followed in these alone");
+	expect_accepted("--policy agent"); /* $WORKSPACE stands for nothing */
+	assert_non_null(config.warnings);
+	expect_accepted("--policy traefik,agent --workspace /srv/work");
+	assert_null(config.warnings);
+}
+
 static void operations_are_added_to_switches(void **state)
 {
 	(void)state;
@@ -853,6 +867,8 @@ int main(void)
 	                a_workspace_does_not_hold_the_engines_socket, empty_environment),
 	        cmocka_unit_test_setup(
 	                a_workspace_that_no_policy_uses_is_warned_of, empty_environment),
+	        cmocka_unit_test_setup(
+	                a_folder_of_the_host_that_no_policy_uses_is_warned_of, empty_environment),
 	        cmocka_unit_test_setup(operations_are_added_to_switches, empty_environment),
 	        cmocka_unit_test_setup(
 	                help_names_every_flag_variable_and_default, empty_environment),

@@ -200,6 +200,40 @@ static void what_is_hardly_meant_so_is_warned_of(void **state)
 	        ":13: policy 'lonely' is not used by any listener\n");
 }
 
+static void a_host_root_that_no_policy_uses_is_warned_of(void **state)
+{
+	static const struct {
+		const char *block;
+		bool uses;
+	} cases[] = {
+	        {"", false},
+	        {"    create: {}\n", false},
+	        {"    create: {bind_sources: any}\n", false},
+	        {"    create: {socket: 'unix:///run/p.sock'}\n", false},
+	        {"    create: {bind_sources: [/srv]}\n", true},
+	};
+	char memory[1024];
+
+	(void)state;
+	for (unsigned i = 0; i < ARRAY_LEN(cases); i++) {
+		struct text text = text_over(memory, sizeof(memory));
+		text_add_format(&text,
+		        "host_root: /usr\n"
+		        "listeners: [{address: 'unix:///run/p.sock', policy: p}]\n"
+		        "policies:\n"
+		        "  p:\n"
+		        "    rules: [{allow: [container.create]}]\n"
+		        "%s",
+		        cases[i].block);
+		assert_int_equal(read_with(text_slice(&text), NULL, NULL), 0);
+		assert_string_equal(warnings(),
+		        cases[i].uses ? ""
+		                      : ":1: host_root=/usr does not count: no policy in use lists "
+		                        "paths in 'create.bind_sources', and links are followed in "
+		                        "these alone\n");
+	}
+}
+
 static void warnings_of_rules_have_a_ceiling(void **state)
 {
 	char memory[1024];
@@ -491,6 +525,7 @@ int main(void)
 	        cmocka_unit_test(policies_of_the_file_are_united_by_their_names),
 	        cmocka_unit_test(operations_are_added_where_the_file_names_no_policy),
 	        cmocka_unit_test(what_is_hardly_meant_so_is_warned_of),
+	        cmocka_unit_test(a_host_root_that_no_policy_uses_is_warned_of),
 	        cmocka_unit_test(warnings_of_rules_have_a_ceiling),
 	        cmocka_unit_test(what_is_given_elsewhere_counts_before_the_file),
 	        cmocka_unit_test(mistakes_name_file_line_and_remedy),
