@@ -8,7 +8,7 @@
 #include "audit/audit.h"
 #include "audit/denials.h"
 #include "gate/gate.h"
-#include "session/flow.h"
+#include "flow/flow.h"
 #include "session/session.h"
 #include "upstream/upstream.h"
 

@@ -3,7 +3,7 @@
 #include "cases.h"
 #include "script.h"
 
-#include "session/flow.h"
+#include "flow/flow.h"
 
 #include <errno.h>
 

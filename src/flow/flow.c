@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "session/flow.h"
+#include "flow/flow.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -7,8 +7,8 @@
  * data of medium responses and of uploads is spliced through a pipe, and long
  * responses go through large buffers.
  */
-#ifndef SESSION_FLOW_H
-#define SESSION_FLOW_H
+#ifndef FLOW_FLOW_H
+#define FLOW_FLOW_H
 
 #include "base/buffer.h"
 #include "http/http.h"
