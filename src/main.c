@@ -7,6 +7,7 @@
 #include "convert/convert.h"
 #include "explain/explain.h"
 #include "health/health.h"
+#include "keys/keys.h"
 #include "serve/serve.h"
 
 #include <fcntl.h>
@@ -71,12 +72,18 @@ static int explain(struct config *config)
 	return explain_request(config);
 }
 
+static int hash_key(struct config *config)
+{
+	return keys_hash(config->salted);
+}
+
 /* What each verb does with a configuration of its own; its value is the exit status. */
 static int (*const verbs[])(struct config *config) = {
         [CONFIG_HELP] = print_help,
         [CONFIG_VERSION] = print_version,
         [CONFIG_RUN] = serve,
         [CONFIG_LEARN] = serve,
+        [CONFIG_HASH_KEY] = hash_key,
         [CONFIG_CHECK] = check,
         [CONFIG_EXPLAIN] = explain,
         [CONFIG_CONVERT] = convert,

@@ -52,7 +52,7 @@ struct label {
 	}
 
 struct line_labels {
-	struct label method, path, status, bytes, ms, client, operation, name, image, policy,
+	struct label method, path, status, bytes, ms, client, identity, operation, name, image, policy,
 	        observed, rule, reason, reason_end, outcome, end;
 };
 
@@ -64,6 +64,7 @@ static const struct line_labels text_labels = {
         .bytes = LABEL(" bytes="),
         .ms = LABEL(" ms="),
         .client = LABEL(" client="),
+        .identity = LABEL(" identity="),
         .operation = LABEL(" op="),
         .name = LABEL(" name="),
         .image = LABEL(" image="),
@@ -81,6 +82,7 @@ static const struct line_labels json_labels = {
         .bytes = LABEL(",\"bytes\":"),
         .ms = LABEL(",\"ms\":"),
         .client = LABEL(",\"client\":\""),
+        .identity = LABEL("\",\"identity\":\""),
         .operation = LABEL("\",\"op\":\""),
         .name = LABEL("\",\"name\":\""),
         .image = LABEL("\",\"image\":\""),
@@ -138,6 +140,7 @@ static struct slice word_of(const char *word)
 static void add_verdict(
         struct text *line, const struct line_labels *labels, const struct audit_record *record)
 {
+	add_word(line, &labels->identity, word_of(record->client));
 	add_word(line, &labels->operation, word_of(record->operation));
 	add_word(line, &labels->name, (struct slice){record->name, record->name_len});
 	add_word(line, &labels->image, (struct slice){record->image, record->image_len});

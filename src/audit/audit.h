@@ -30,6 +30,7 @@ struct audit_record {
 	int64_t started_ns;    /* monotonic */
 	bool quiet;            /* worth a line at debug level only */
 	const char *operation; /* NULL: it was not understood */
+	const char *client;    /* that sent it; NULL: none that is known by a name */
 	const char *policy;    /* that judged it; NULL: none did */
 	bool observed;         /* it would have been denied */
 	const char *rule;      /* that denied, or would have; NULL: none did */

@@ -9,6 +9,7 @@ enum {
 	/* Bytes that a line has of each. */
 	MESSAGE_MAX = 1536,
 	ADVICE_MAX = 1024,
+	TRIED_MAX = 512,
 	PATH_SHOWN_MAX = 128,
 	METHOD_SHOWN_MAX = 16,
 	NAME_SHOWN_MAX = 128,
@@ -133,13 +134,14 @@ static void log_denial(const struct denial *denial, const char *what, uint64_t c
 {
 	const struct verdict *verdict = denial->verdict;
 	const bool judged = denial->policy != NULL;
-	char memory[MESSAGE_MAX + ADVICE_MAX];
+	char memory[MESSAGE_MAX + ADVICE_MAX + TRIED_MAX];
 	char words[4][NAME_SHOWN_MAX];
 	struct text message = text_over(memory, MESSAGE_MAX);
 	struct text advice = text_over(memory + MESSAGE_MAX, ADVICE_MAX);
 	struct text name = text_over(words[0], NAME_SHOWN_MAX);
 	struct text image = text_over(words[1], NAME_SHOWN_MAX);
 	struct text host = text_over(words[2], NAME_SHOWN_MAX);
+	struct text tried = text_over(memory + MESSAGE_MAX + ADVICE_MAX, TRIED_MAX);
 	struct text times = text_over(words[3], NAME_SHOWN_MAX);
 
 	text_add(&message, verdict->observed ? SLICE("would deny: ") : SLICE("denied: "));
@@ -148,9 +150,13 @@ static void log_denial(const struct denial *denial, const char *what, uint64_t c
 		docker_add_name(denial->request->id, denial->query, &name);
 		docker_add_image(denial->request->id, denial->query, &image);
 	} else {
-		text_add(&message, slice_of(denial->reason));
+		text_add(&message, slice_of(denial->reason != NULL ? denial->reason
+		                                                   : outcome_text(denial->outcome)));
 	}
 	caller_add_host(denial->caller, &host);
+	if (denial->client == NULL && denial->clients != NULL) {
+		clients_add_tried(denial->clients, denial->sender, &tried);
+	}
 	text_add_u64(&times, count);
 	const struct log_field fields[] = {
 	        {judged ? "op" : "outcome", slice_of(what), false, true},
@@ -162,6 +168,9 @@ static void log_denial(const struct denial *denial, const char *what, uint64_t c
 	        {"method", shown(denial->method, METHOD_SHOWN_MAX), false, false},
 	        {"path", shown(denial->path, PATH_SHOWN_MAX), false, false},
 	        {"client", text_slice(&host), false, false},
+	        {"identity", slice_of(denial->client != NULL ? denial->client->name : ""), false,
+	                false},
+	        {"tried", text_slice(&tried), false, false},
 	        {"denied", text_slice(&times), true, false},
 	};
 	(void)log_event(LOG_WARNING, text_slice(&message), fields, ARRAY_LEN(fields));
@@ -171,7 +180,8 @@ void denials_report(struct denials *denials, int64_t now_ns, const struct denial
 {
 	const char *what = denial->policy != NULL ? docker_operation_name(denial->request->id)
 	                                          : outcome_word(denial->outcome);
-	const uint32_t topic = denial->findings == NULL ? 0 : findings_hash(denial->findings);
+	const uint32_t topic = (denial->findings == NULL ? 0 : findings_hash(denial->findings)) ^
+	                       (denial->client == NULL ? 0 : client_hash(denial->client));
 	const uint64_t count = denials_count(
 	        denials, now_ns, denial->caller, what, denial->verdict->observed, topic);
 

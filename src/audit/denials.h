@@ -9,7 +9,7 @@
 #ifndef AUDIT_DENIALS_H
 #define AUDIT_DENIALS_H
 
-#include "identity/identity.h"
+#include "identity/clients.h"
 #include "outcome/outcome.h"
 #include "policy/policy.h"
 
@@ -45,6 +45,9 @@ void denials_finish(struct denials *denials);
 
 struct denial {
 	const struct caller *caller;
+	const struct client *client;   /* NULL: none */
+	const struct clients *clients; /* among which it was sought; NULL: there are none */
+	const struct sender *sender;   /* of `clients` */
 	struct slice method;
 	struct slice path; /* as sent where no policy judged, otherwise canonical */
 	struct slice query;
@@ -54,7 +57,7 @@ struct denial {
 	const struct verdict *verdict;        /* without a policy: all zero */
 	/* Without a policy: how the request ended, and a sentence that says why. */
 	enum outcome outcome;
-	const char *reason;
+	const char *reason; /* NULL: the text of the outcome */
 };
 
 /* Count one, and write its line when one is due. */

@@ -79,6 +79,7 @@ static int read_verb(struct reader *reader, const char *word)
 	        {"explain", CONFIG_EXPLAIN},
 	        {"convert", CONFIG_CONVERT},
 	        {"healthcheck", CONFIG_HEALTHCHECK},
+	        {"hash-key", CONFIG_HASH_KEY},
 	};
 
 	reader->verb_given = true;
@@ -145,16 +146,15 @@ static bool is_explain_flag(struct slice flag)
 
 static int read_explain_flag(struct reader *reader, struct slice flag, const char *value)
 {
-	if (slice_equal(flag, SLICE("--client"))) {
-		return fault_set(reader->error, NOWHERE,
-		        "--client: this version does not identify clients; name the "
-		        "policy with --policy NAME");
+	const bool is_client = slice_equal(flag, SLICE("--client"));
+	const char **place =
+	        is_client ? &reader->config->client_name : &reader->config->body_file;
+
+	if (value == NULL || value[0] == '\0') {
+		return fault_set(reader->error, NOWHERE, "%.*s: its value is missing: give %s",
+		        SLICE_FMT(flag), is_client ? "--client NAME" : "--body FILE");
 	}
-	if (value == NULL) {
-		return fault_set(
-		        reader->error, NOWHERE, "--body: its value is missing: give --body FILE");
-	}
-	reader->config->body_file = value;
+	*place = value;
 	return 0;
 }
 
@@ -203,6 +203,10 @@ static int read_flag(struct reader *reader, const char *argument, const char *ne
 	}
 	if (reader->config->verb == CONFIG_CONVERT && convert_flag(reader->config, flag) != NULL) {
 		return read_convert_flag(reader, flag, value) < 0 ? -EINVAL : used;
+	}
+	if (reader->config->verb == CONFIG_HASH_KEY && slice_equal(flag, SLICE("--salt"))) {
+		reader->config->salted = true;
+		return 1;
 	}
 	if (option == NULL) {
 		return fail_unknown(reader, "option", flag);
@@ -256,16 +260,23 @@ static int read_words(struct reader *reader, int argc, char *const argv[])
 	return 0;
 }
 
-/* Nothing that is given is ignored: `convert` asks for no settings of this program. */
-static int check_convert(struct reader *reader)
+/* Nothing that is given is ignored: the verb asks for no settings of this program. */
+static int check_alone(struct reader *reader, const char *accepted)
 {
 	for (unsigned i = 0; i < CONFIG_OPTION_COUNT; i++) {
 		if (reader->given[i]) {
-			return fault_set(reader->error, NOWHERE,
-			        "%s: convert takes --from SOURCE, --service NAME and a file, "
-			        "nothing else",
-			        config_options[i].flag);
+			return fault_set(reader->error, NOWHERE, "%s: %s", config_options[i].flag,
+			        accepted);
 		}
+	}
+	return 0;
+}
+
+static int check_convert(struct reader *reader)
+{
+	if (check_alone(reader, "convert takes --from SOURCE, --service NAME and a file, nothing "
+	                        "else") < 0) {
+		return -EINVAL;
 	}
 	if (reader->config->source == NULL) {
 		return fault_set(reader->error, NOWHERE,
@@ -283,6 +294,9 @@ static int check_arguments(struct reader *reader)
 
 	if (config->verb == CONFIG_CONVERT) {
 		return check_convert(reader);
+	}
+	if (config->verb == CONFIG_HASH_KEY) {
+		return check_alone(reader, "hash-key takes --salt, nothing else");
 	}
 	if (config->verb == CONFIG_EXPLAIN && config->request[0] == NULL) {
 		return fault_set(reader->error, NOWHERE,

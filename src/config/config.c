@@ -169,7 +169,8 @@ static void warn_of_port_without_use(const struct reader *reader)
 /* Whether a command asks for no settings: it has to work whatever else is wrong with them. */
 static bool is_for_itself(enum config_verb verb)
 {
-	return verb == CONFIG_HELP || verb == CONFIG_VERSION || verb == CONFIG_CONVERT;
+	return verb == CONFIG_HELP || verb == CONFIG_VERSION || verb == CONFIG_CONVERT ||
+	       verb == CONFIG_HASH_KEY;
 }
 
 /* What is given, in the order of what counts. */
@@ -191,7 +192,7 @@ static int read_given(struct reader *reader)
 	if (config->file != NULL && config_read_file(reader) < 0) {
 		return -EINVAL;
 	}
-	return config_check_environment(reader);
+	return config_read_keys(reader) < 0 ? -EINVAL : config_check_environment(reader);
 }
 
 /* What is not given; and what all of it comes to. */
@@ -209,7 +210,7 @@ static int complete(struct reader *reader)
 		add_default_listeners(config);
 	}
 	if (open_host_root(reader) < 0 || check_loop(reader) < 0 || check_workspace(reader) < 0 ||
-	        config_choose_policy(reader) < 0) {
+	        config_choose_policy(reader) < 0 || config_own_scopes(reader) < 0) {
 		return -EINVAL;
 	}
 	config_review(config);
@@ -229,6 +230,31 @@ int config_read(int argc, char *const argv[], struct config *ret_config, char er
 		return 0;
 	}
 	return read_given(&reader) < 0 ? -EINVAL : complete(&reader);
+}
+
+const struct policy *config_policy(const struct config *config, unsigned number)
+{
+	if (number < config->listener_count) {
+		return config->listeners[number].policy;
+	}
+	number -= config->listener_count;
+	for (unsigned i = 0; i < config->clients.count; i++) {
+		const struct policy *policy = config->clients.list[i].policy;
+		if (policy != NULL && number-- == 0) {
+			return policy;
+		}
+	}
+	return NULL;
+}
+
+const struct client *config_find_client(const struct config *config, struct slice name)
+{
+	for (unsigned i = 0; i < config->clients.count; i++) {
+		if (slice_equal(name, slice_of(config->clients.list[i].name))) {
+			return &config->clients.list[i];
+		}
+	}
+	return NULL;
 }
 
 void config_free(struct config *config)

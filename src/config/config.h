@@ -14,6 +14,7 @@
 #include "base/arena.h"
 #include "base/check.h"
 #include "base/log.h"
+#include "identity/clients.h"
 #include "policy/policy.h"
 #include "switches/switches.h"
 
@@ -38,6 +39,7 @@ enum config_verb {
 	CONFIG_EXPLAIN,
 	CONFIG_CONVERT,
 	CONFIG_HEALTHCHECK,
+	CONFIG_HASH_KEY,
 	CONFIG_HELP,
 	CONFIG_VERSION,
 };
@@ -45,6 +47,7 @@ enum config_verb {
 /* An address for clients, and the settings for clients that connect there. */
 struct config_listener {
 	const char *address;         /* as given, such as tcp://127.0.0.1:3277 */
+	const char *name;            /* NULL: none */
 	const struct policy *policy; /* compiled */
 	unsigned mode;               /* of a unix socket's file */
 	bool browsers;               /* accept requests of browsers */
@@ -86,6 +89,11 @@ struct config {
 	int host_root_fd;
 	const char *host_root_option;
 	struct place host_root_place;
+	struct clients clients;
+	struct client *client_list; /* that of `clients`, while it is read */
+	/* The file of keys, NULL: none; and "--client-keys" or "CLIENT_KEYS_FILE". */
+	const char *keys_file;
+	const char *keys_option;
 	struct policy_set *policies; /* those of the file are compiled */
 	/* The section switches of the environment; they replace POLICY. */
 	struct switches switches;
@@ -98,6 +106,8 @@ struct config {
 	const char *api_key; /* NULL: none */
 	/* Argument of `healthcheck`; NULL: derived from the listeners. */
 	const char *health_address;
+	bool salted;             /* of `hash-key` */
+	const char *client_name; /* of `explain`; NULL: none */
 	/* Arguments of `explain`: METHOD and target, one word or two. */
 	const char *request[2];
 	const char *body_file; /* NULL: none */
@@ -123,6 +133,12 @@ struct config {
 int config_read(
         int argc, char *const argv[], struct config *ret_config, char error[FAULT_MAX]) MUST_USE;
 void config_free(struct config *config);
+
+/* The policies by which requests are judged, those of listeners first; NULL: there are no more. A
+ * policy may be there several times. */
+const struct policy *config_policy(const struct config *config, unsigned number);
+/* The client of this name; NULL: there is none. */
+const struct client *config_find_client(const struct config *config, struct slice name);
 
 /* Print --help, from options.def. */
 void config_print_help(void);

@@ -19,6 +19,7 @@ struct file_reader {
 	struct reader *reader;
 	char *error;
 	struct config_listener *listener;                        /* being read */
+	const struct yaml_node *clients;                         /* NULL: there are none */
 	const struct yaml_node *policy_of[CONFIG_LISTENERS_MAX]; /* where listeners name theirs */
 };
 
@@ -77,8 +78,34 @@ static int read_browsers(void *context, const struct yaml_node *node)
 	return 0;
 }
 
+/* What `clients:` call the listener. */
+static int read_listener_name(void *context, const struct yaml_node *node)
+{
+	struct file_reader *file = context;
+	const struct config *config = file->reader->config;
+
+	if (yaml_expect(node, YAML_TEXT, "the name of a listener", file->error) < 0) {
+		return -EINVAL;
+	}
+	const char *problem = client_name_problem(node->text);
+	if (problem != NULL) {
+		return fault_set(file->error, node->place, "name: %s is not accepted: %s",
+		        yaml_found(node).text, problem);
+	}
+	for (unsigned i = 0; i < config->listener_count; i++) {
+		const char *other = config->listeners[i].name;
+		if (other != NULL && slice_equal(node->text, slice_of(other))) {
+			return fault_set(file->error, node->place,
+			        "two listeners have the name '%s'", other);
+		}
+	}
+	file->listener->name = node->text.ptr;
+	return 0;
+}
+
 static const struct yaml_key listener_keys[] = {
         {"address", read_listener_address},
+        {"name", read_listener_name},
         {"policy", read_listener_policy},
         {"mode", read_mode},
         {"browsers", read_browsers},
@@ -272,6 +299,17 @@ static int read_host_root(void *context, const struct yaml_node *node)
 	                         file->reader, "host_root", node->text.ptr, node->place);
 }
 
+/* ── clients ─────────────────────────────────────────────────────────────── */
+
+/* They name listeners and policies, which are read first. */
+static int read_clients_later(void *context, const struct yaml_node *node)
+{
+	struct file_reader *file = context;
+
+	file->clients = node;
+	return 0;
+}
+
 /* ── The file ────────────────────────────────────────────────────────────── */
 
 static const struct yaml_key root_keys[] = {
@@ -280,7 +318,7 @@ static const struct yaml_key root_keys[] = {
         {"policies", read_policies},
         {"policy", read_policy},
         {"host_root", read_host_root},
-        {"clients", NULL},
+        {"clients", read_clients_later},
 };
 
 /* Where it cannot be looked for, reading it fails and says why: what it closes stays closed. */
@@ -305,7 +343,10 @@ static int read_tree(struct file_reader *file, struct slice bytes)
 	                file->error) < 0) {
 		return -EINVAL;
 	}
-	return compile_policies(file, root) < 0 ? -EINVAL : find_listener_policies(file);
+	if (compile_policies(file, root) < 0 || find_listener_policies(file) < 0) {
+		return -EINVAL;
+	}
+	return file->clients == NULL ? 0 : config_read_clients(file->reader, file->clients);
 }
 
 int config_read_file(struct reader *reader)

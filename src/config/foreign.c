@@ -17,6 +17,7 @@ enum matter {
 	MATTER_POLICY,  /* what clients may do */
 	MATTER_ADDRESS, /* where they connect */
 	MATTER_FILES,   /* where the host's files are seen */
+	MATTER_KEYS,    /* which keys clients present */
 	MATTER_DEMAND,  /* something without which there is no serving */
 };
 
@@ -113,6 +114,8 @@ static enum matter matter_of(const struct config_option *option)
 		return MATTER_ADDRESS;
 	case offsetof(struct config, host_root):
 		return MATTER_FILES;
+	case offsetof(struct config, keys_file):
+		return MATTER_KEYS;
 	default:
 		return MATTER_NONE;
 	}
@@ -318,6 +321,9 @@ static bool is_settled(const struct config *config, enum matter matter)
 	if (matter == MATTER_ADDRESS) {
 		return config->listener_count > 0 || config->loopback_only;
 	}
+	if (matter == MATTER_KEYS) {
+		return config->keys_file != NULL;
+	}
 	return matter == MATTER_NONE || (matter == MATTER_FILES && config->host_root != NULL);
 }
 
@@ -406,6 +412,10 @@ static void add_remedy(const struct config *config, const struct slips *slips, s
 	if (open[MATTER_FILES]) {
 		text_add_format(text, " Nothing else says where the proxy sees the host's files: "
 		                      "set HOST_ROOT (/host), or unset it.");
+	}
+	if (open[MATTER_KEYS]) {
+		text_add_format(text, " Nothing else says which keys clients must present: set "
+		                      "CLIENT_KEYS_FILE, or unset it.");
 	}
 	if (open[MATTER_ADDRESS]) {
 		text_add_format(text, " Nothing else says where to listen: set LISTEN "

@@ -8,13 +8,15 @@
 
 #include "base/slice.h"
 #include "config/config.h"
+#include "yaml/yaml.h"
 
 enum option_type {
 	OPTION_FILE,
 	OPTION_POLICY,
 	OPTION_OPERATIONS,
 	OPTION_FOLDER,
-	OPTION_PATHS, /* the values of these five flags are never empty */
+	OPTION_KEYS,
+	OPTION_PATHS, /* the values of these six flags are never empty */
 	OPTION_ADDRESSES,
 	OPTION_BIND,
 	OPTION_SWITCH,
@@ -91,6 +93,12 @@ int config_find_policy(struct reader *reader, struct slice names, struct place p
 int config_choose_policy(struct reader *reader) MUST_USE;
 /* Warn of settings that are probably a mistake; after all other steps. */
 void config_review(struct config *config);
+/* Read the clients of the file; after listeners and policies. */
+int config_read_clients(struct reader *reader, const struct yaml_node *list) MUST_USE;
+/* Read CLIENT_KEYS_FILE, if it is given; after the file. */
+int config_read_keys(struct reader *reader) MUST_USE;
+/* Make each client the owner in the scopes by which it is judged; after all policies. */
+int config_own_scopes(struct reader *reader) MUST_USE;
 /* Add a sentence to config->warnings. Without memory, config->arena records the failure. */
 void config_warn(struct config *config, const char *format, ...) PRINTF_LIKE(2, 3);
 /* Use CONFIG_DEFAULT_FILE if no file is named and this file exists. */

@@ -76,15 +76,15 @@ static void review_policies(struct config *config)
 {
 	const struct policy *policy = NULL;
 
-	for (unsigned i = 0; i < config->listener_count; i++) {
-		policy_use(config->listeners[i].policy);
+	for (unsigned i = 0; (policy = config_policy(config, i)) != NULL; i++) {
+		policy_use(policy);
 	}
 	while ((policy = policy_set_next(config->policies, policy)) != NULL) {
 		if (!is_of_file(config, policy)) {
 			continue;
 		}
 		if (!policy_is_used(policy)) {
-			config_warn(config, "%.128s:%u: policy '%s' is not used by any listener",
+			config_warn(config, "%.128s:%u: policy '%s' is not used by any listener or client",
 			        config->file, policy_place(policy).line, policy_name(policy));
 		}
 		review_rules(config, policy);
@@ -96,9 +96,10 @@ static void review_policies(struct config *config)
 /* Whether a policy in use has such a block `create`. */
 static bool any_creates(const struct config *config, bool (*is_such)(const struct constraints *))
 {
-	for (unsigned i = 0; i < config->listener_count; i++) {
-		const struct constraints *block =
-		        policy_block(config->listeners[i].policy, INSPECT_CREATE);
+	const struct policy *policy;
+
+	for (unsigned i = 0; (policy = config_policy(config, i)) != NULL; i++) {
+		const struct constraints *block = policy_block(policy, INSPECT_CREATE);
 		if (block != NULL && is_such(block)) {
 			return true;
 		}

@@ -192,6 +192,14 @@ static int read_folder(struct reader *reader, const struct given *given)
 	return config_set_host_root(reader, given->name, given->value, NOWHERE);
 }
 
+/* It is read behind the file, whose clients come first. */
+static int read_keys(struct reader *reader, const struct given *given)
+{
+	reader->config->keys_file = given->value;
+	reader->config->keys_option = given->name;
+	return 0;
+}
+
 /* A field value (RFC 9110 §5.5); its text never appears in a message. */
 static int read_secret(struct reader *reader, const struct given *given)
 {
@@ -346,6 +354,7 @@ int config_read_value(struct reader *reader, const struct config_option *option,
 	        [OPTION_POLICY] = read_policy,
 	        [OPTION_OPERATIONS] = read_operations,
 	        [OPTION_FOLDER] = read_folder,
+	        [OPTION_KEYS] = read_keys,
 	        [OPTION_PATHS] = read_paths,
 	        [OPTION_ADDRESSES] = read_listeners,
 	        [OPTION_BIND] = read_bind,

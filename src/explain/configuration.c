@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-#include "explain/explain.h"
+#include "explain/summary.h"
 
 #include "address/address.h"
+#include "explain/clients.h"
+#include "explain/explain.h"
 
 #include <limits.h>
 #include <stdio.h>
@@ -13,67 +15,10 @@ enum {
 
 /* ── Operations ──────────────────────────────────────────────────────────── */
 
-/* "container" of "container.list": everything before the last dot. */
-static struct slice noun_of(const char *operation)
-{
-	return slice_before_last(operation, '.');
-}
-
-/* What the policy grants to the rows of one operation, and their traits. */
-struct summary {
-	bool some;    /* at least one row, at least for some paths */
-	bool all;     /* every row, for all paths */
-	bool covered; /* by a block */
-	unsigned traits;
-};
-
-static struct summary summarize(const struct policy *policy, const char *operation)
-{
-	struct summary summary = {.some = false, .all = true, .covered = true};
-
-	for (unsigned id = 0; id < docker_id_count(); id++) {
-		if (strcmp(docker_operation_name(id), operation) != 0) {
-			continue;
-		}
-		const enum policy_grant grant = policy_grant_of(policy, id);
-		const struct docker_endpoint *endpoint = docker_endpoint(id);
-		const bool refused = policy_scope_refuses(policy, id);
-		summary.some = summary.some || (grant != POLICY_NEVER && !refused);
-		summary.all = summary.all && grant == POLICY_ALWAYS && !refused;
-		summary.covered = summary.covered && policy_covers(policy, id);
-		/* An unknown request may do anything. */
-		summary.traits |= endpoint != NULL ? endpoint->traits : DOCKER_ROOT;
-	}
-	return summary;
-}
-
-/* Whether an earlier id has the same name. */
-static bool is_repeated(unsigned id)
-{
-	for (unsigned i = 0; i < id; i++) {
-		if (strcmp(docker_operation_name(i), docker_operation_name(id)) == 0) {
-			return true;
-		}
-	}
-	return false;
-}
-
-static bool is_noun_repeated(unsigned id)
-{
-	const struct slice noun = noun_of(docker_operation_name(id));
-
-	for (unsigned i = 0; i < id; i++) {
-		if (slice_equal(noun_of(docker_operation_name(i)), noun)) {
-			return true;
-		}
-	}
-	return false;
-}
-
 /* "create[wR]": the verb and its marks. */
 static void add_verb(struct text *text, const char *operation, const struct summary *summary)
 {
-	const struct slice noun = noun_of(operation);
+	const struct slice noun = explain_noun(operation);
 	const char *verb = operation[noun.len] == '.' ? operation + noun.len + 1 : "(any)";
 	const bool root = (summary->traits & DOCKER_ROOT) != 0;
 	const bool writes = (summary->traits & DOCKER_WRITE) != 0;
@@ -111,14 +56,14 @@ static bool print_noun(const struct policy *policy, unsigned first)
 {
 	char memory[4096];
 	struct text verbs = text_over(memory, sizeof(memory));
-	const struct slice noun = noun_of(docker_operation_name(first));
+	const struct slice noun = explain_noun(docker_operation_name(first));
 
 	for (unsigned id = first; id < docker_id_count(); id++) {
 		const char *operation = docker_operation_name(id);
-		if (!slice_equal(noun_of(operation), noun) || is_repeated(id)) {
+		if (!slice_equal(explain_noun(operation), noun) || explain_is_repeated(id)) {
 			continue;
 		}
-		const struct summary summary = summarize(policy, operation);
+		const struct summary summary = explain_summarize(policy, operation);
 		if (summary.some) {
 			add_verb(&verbs, operation, &summary);
 		}
@@ -258,7 +203,7 @@ static void print_scope(const struct policy *policy)
 	text_add(&text, SLICE(" "));
 	scope_add(policy_scope(policy), &text);
 	for (unsigned id = 0; id < docker_id_count(); id++) {
-		if (!policy_scope_refuses(policy, id) || is_repeated(id) ||
+		if (!policy_scope_refuses(policy, id) || explain_is_repeated(id) ||
 		        policy_grant_of(policy, id) == POLICY_NEVER) {
 			continue;
 		}
@@ -307,7 +252,7 @@ static void print_policy(const struct policy *policy, bool sees_host)
 	printf("\npolicy %s (%.*s), mode %s, allows\n", policy_name(policy),
 	        SLICE_FMT(text_slice(&place)), policy_observes(policy) ? "observe" : "enforce");
 	for (unsigned id = 0; id < docker_id_count(); id++) {
-		if (!is_noun_repeated(id)) {
+		if (!explain_noun_is_repeated(id)) {
 			any = print_noun(policy, id) || any;
 		}
 	}
@@ -331,8 +276,9 @@ static bool is_in_use(const struct config *config, const struct policy *policy)
 	        config->policy_option == NULL || strcmp(config->policy_option, "default") != 0;
 	bool used = chosen && policy == config->policy;
 
-	for (unsigned i = 0; !used && i < config->listener_count; i++) {
-		used = config->listeners[i].policy == policy;
+	const struct policy *in_use;
+	for (unsigned i = 0; !used && (in_use = config_policy(config, i)) != NULL; i++) {
+		used = in_use == policy;
 	}
 	const char *file = policy_place(policy).file;
 	return used || (file != NULL && config->file != NULL && strcmp(file, config->file) == 0);
@@ -358,13 +304,18 @@ int explain_configuration(const struct config *config)
 	}
 	for (unsigned i = 0; i < config->listener_count; i++) {
 		const struct config_listener *listener = &config->listeners[i];
-		printf("listener %s, policy %s", listener->address, policy_name(listener->policy));
+		printf("listener %s%s%s, policy %s", listener->address,
+		        listener->name != NULL ? ", name " : "",
+		        listener->name != NULL ? listener->name : "",
+		        policy_name(listener->policy));
 		if (address_path(listener->address) != NULL) {
 			printf(", mode %04o", listener->mode);
 		}
 		printf("%s\n", listener->browsers ? ", browsers" : "");
 	}
+	explain_list_clients(config);
 	print_policies(config);
+	explain_tabulate_clients(config);
 	printf("\n[w] changes something   [s] may show secrets or files   [R] enough to become "
 	       "root "
 	       "on the host\n"

@@ -2,6 +2,7 @@
 #include "explain/explain.h"
 
 #include "base/file.h"
+#include "base/nearest.h"
 #include "gate/gate.h"
 #include "hostfs/hostfs.h"
 
@@ -21,6 +22,7 @@ enum {
 /* The request, and the memory for its decision. */
 struct question {
 	const struct config *config;
+	const struct policy *chosen; /* by --policy; NULL: that of the listener or the client */
 	struct slice method;
 	struct slice target;
 	struct text head;
@@ -63,11 +65,13 @@ static bool split(const struct config *config, struct slice *ret_method, struct 
 
 /* The gate decides as it does for a client that sends this head. */
 static struct gate_decision ask(
-        struct question *question, unsigned listener, const struct policy *policy)
+        struct question *question, unsigned listener, const struct client *client)
 {
 	const struct config *config = question->config;
 	const struct gate_config gate = {
-	        .policy = policy,
+	        .policy = question->chosen != NULL ? question->chosen
+	                                           : config->listeners[listener].policy,
+	        .clients = client == NULL ? NULL : &config->clients,
 	        .browsers = config->listeners[listener].browsers,
 	        .sees_host = config->host_root != NULL,
 	        .max_head = config->max_head,
@@ -77,6 +81,7 @@ static struct gate_decision ask(
 	struct http_scan scan = {0};
 	const struct gate_question asked = {
 	        .caller = &caller,
+	        .client = client,
 	        .bytes = text_slice(&question->head),
 	        .scan = &scan,
 	        .body = question->body,
@@ -263,19 +268,43 @@ static void print_method(struct slice method)
 	}
 }
 
-/* The other listeners whose decision is different. */
+static void print_other(const char *where, const char *name, const struct gate_decision *decision,
+        bool allowed)
+{
+	if (decision->verdict.allowed != allowed) {
+		printf("but %s %s: %s, by policy %s\n", where, name,
+		        decision->verdict.allowed ? "allow" : "deny",
+		        policy_name(decision->policy));
+	}
+}
+
+/* The other listeners, and the clients, whose decision is different. */
 static void print_others(struct question *question, bool allowed)
 {
 	const struct config *config = question->config;
 
 	for (unsigned i = 1; i < config->listener_count; i++) {
-		const struct policy *policy = config->listeners[i].policy;
-		const struct gate_decision decision = ask(question, i, policy);
-		if (decision.verdict.allowed != allowed) {
-			printf("but at %s: %s, by policy %s\n", config->listeners[i].address,
-			        decision.verdict.allowed ? "allow" : "deny", policy_name(policy));
-		}
+		const struct gate_decision decision = ask(question, i, NULL);
+		print_other("at", config->listeners[i].address, &decision, allowed);
 	}
+	for (unsigned i = 0; i < config->clients.count; i++) {
+		const struct client *client = &config->clients.list[i];
+		const struct gate_decision decision = ask(question, 0, client);
+		print_other("as client", client->name, &decision, allowed);
+	}
+}
+
+static void print_client(const struct client *client)
+{
+	char memory[TEXT_MAX];
+	struct text conditions = text_over(memory, sizeof(memory));
+	char place_memory[1024];
+	struct text place = text_over(place_memory, sizeof(place_memory));
+
+	match_add(&client->match, &conditions);
+	policy_add_place(client->place, &place);
+	printf("client: %s (%.*s), known by %.*s\n", client->name, SLICE_FMT(text_slice(&place)),
+	        SLICE_FMT(text_slice(&conditions)));
 }
 
 /* Decisions without a policy. */
@@ -299,26 +328,23 @@ static void make_head(struct question *question, size_t body_len)
 }
 
 /* The same; where a body that was not given decides, as if one came. */
-static struct gate_decision ask_for(
-        struct question *question, unsigned listener, const struct policy *policy)
+static struct gate_decision ask_for(struct question *question, const struct client *client)
 {
-	struct gate_decision decision = ask(question, listener, policy);
+	struct gate_decision decision = ask(question, 0, client);
 
 	if (decision.findings != NULL && question->body.ptr == NULL) {
 		make_head(question, 1);
-		decision = ask(question, listener, policy);
+		decision = ask(question, 0, client);
 	}
 	return decision;
 }
 
-/* By the policy that --policy names, otherwise by that of the first listener. */
-static int print_decision(struct question *question)
+/* By the policy that --policy names, otherwise by that of the client or of the first listener. */
+static int print_decision(struct question *question, const struct client *client)
 {
 	const struct config *config = question->config;
-	const bool chosen =
-	        config->policy_option != NULL && strcmp(config->policy_option, "--policy") == 0;
-	const struct gate_decision decision =
-	        ask_for(question, 0, chosen ? config->policy : config->listeners[0].policy);
+	const bool chosen = question->chosen != NULL;
+	const struct gate_decision decision = ask_for(question, client);
 	const bool allowed = decision.verdict.allowed;
 
 	if (decision.policy == NULL || (decision.action == GATE_RESPOND && allowed)) {
@@ -327,7 +353,9 @@ static int print_decision(struct question *question)
 	printf("%s %s\n", allowed ? "allow" : "deny", docker_operation_name(decision.request->id));
 	print_need(&decision);
 	print_method(decision.request->method);
-	if (!chosen && config->listener_count > 1) {
+	if (client != NULL) {
+		print_client(client);
+	} else if (!chosen && config->listener_count > 1) {
 		printf("listener: %s\n", config->listeners[0].address);
 	}
 	print_verdict(decision.policy, &decision.verdict);
@@ -338,20 +366,51 @@ static int print_decision(struct question *question)
 		print_advice(&decision);
 	}
 	print_notes(question, &decision);
-	if (!chosen) {
+	if (!chosen && client == NULL) {
 		print_others(question, allowed);
 	}
 	return allowed ? EXIT_ALLOWED : EXIT_DENIED;
 }
 
+/* The client that --client names; NULL: there is none. */
+static bool find_client(const struct config *config, const struct client **ret_client)
+{
+	struct nearest nearest = nearest_to(
+	        config->client_name == NULL ? SLICE("") : slice_of(config->client_name));
+
+	*ret_client = NULL;
+	for (unsigned i = 0; config->client_name != NULL && i < config->clients.count; i++) {
+		const char *name = config->clients.list[i].name;
+		nearest_try(&nearest, slice_of(name));
+		if (strcmp(name, config->client_name) == 0) {
+			*ret_client = &config->clients.list[i];
+			return true;
+		}
+	}
+	if (config->client_name != NULL) {
+		(void)usage("--client: there is no client '%s'%s%.*s%s",
+		        text_show(slice_of(config->client_name)).text,
+		        nearest.best.len > 0 ? "; did you mean '" : "", SLICE_FMT(nearest.best),
+		        nearest.best.len > 0 ? "'?" : "");
+	}
+	return config->client_name == NULL;
+}
+
 static int explain(struct question *question)
 {
 	const struct config *config = question->config;
+	const struct client *client;
 
 	if (!split(config, &question->method, &question->target)) {
 		return usage("'%s' is not a request: give 'METHOD /path?query', such as 'GET "
 		             "/containers/json'",
 		        config->request[0]);
+	}
+	if (!find_client(config, &client)) {
+		return EXIT_USAGE;
+	}
+	if (config->policy_option != NULL && strcmp(config->policy_option, "--policy") == 0) {
+		question->chosen = config->policy;
 	}
 	const size_t size = question->method.len + 2 * question->target.len + HEAD_MORE;
 	char *memory = check_memory(malloc(size));
@@ -359,7 +418,7 @@ static int explain(struct question *question)
 	make_head(question, question->body.len);
 	question->scratch.judging = check_memory(policy_scratch_new());
 	question->memory = check_memory(malloc(sizeof(*question->memory)));
-	const int code = print_decision(question);
+	const int code = print_decision(question, client);
 	policy_scratch_free(question->scratch.judging);
 	free(question->memory);
 	free(memory);

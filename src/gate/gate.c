@@ -77,13 +77,78 @@ static bool is_health(const struct docker_request *request)
 	               slice_equal(request->method, SLICE("HEAD")));
 }
 
+/* The key that the request presents. False: it has two, which are not the same. */
+static bool find_key(const struct http_head *head, struct slice *ret_key)
+{
+	*ret_key = (struct slice){NULL, 0};
+	for (unsigned i = 0; i < head->field_count; i++) {
+		const struct slice key = http_client_key(&head->fields[i]);
+		if (key.ptr != NULL && ret_key->ptr != NULL && !slice_equal(key, *ret_key)) {
+			return false;
+		}
+		*ret_key = key.ptr != NULL ? key : *ret_key;
+	}
+	return true;
+}
+
+/* Who sent the request. False: the decision is made. */
+static bool identify(const struct gate_config *config, const struct gate_question *question,
+        struct gate_scratch *scratch, struct gate_decision *decision)
+{
+	const struct clients *clients = config->clients;
+	struct sender *sender = &decision->sender;
+	struct slice text;
+
+	decision->clients = clients;
+	decision->client = question->client;
+	if (decision->client != NULL) {
+		return true;
+	}
+	*sender = (struct sender){.caller = question->caller, .now_s = question->now_s};
+
+	if (clients->has_keys) {
+		if (!find_key(&decision->head->head, &text)) {
+			gate_respond(decision, OUTCOME_BAD_KEY, "the request presents two keys");
+			return false;
+		}
+		if (text.ptr != NULL && key_present(scratch->hasher, text, &scratch->key)) {
+			sender->key = &scratch->key;
+		}
+	}
+	switch (clients_find(clients, sender, &decision->client)) {
+	case IDENTIFIED_BAD_KEY:
+		gate_respond(decision,
+		        question->slowdown.slowed ? OUTCOME_SLOWED : OUTCOME_BAD_KEY, NULL);
+		return false;
+	case IDENTIFIED_NO_KEY:
+		gate_respond(decision, OUTCOME_NO_KEY, NULL);
+		return false;
+	case IDENTIFIED_NOBODY:
+		decision->wants_key = clients_want_key(clients, sender);
+		break;
+	case IDENTIFIED_CLIENT:
+		if (match_has(&decision->client->match, CONDITION_KEY) &&
+		        !client_may_present(decision->client, &question->slowdown)) {
+			decision->client = NULL;
+			gate_respond(decision, OUTCOME_SLOWED, NULL);
+			return false;
+		}
+		break;
+	}
+	return true;
+}
+
 static void judge(const struct gate_config *config, struct policy_scratch *scratch,
         struct gate_decision *decision)
 {
-	decision->policy = config->policy;
-	decision->verdict = policy_judge(config->policy, decision->request, scratch);
+	const struct client *client = decision->client;
+
+	decision->policy =
+	        client == NULL || client->policy == NULL ? config->policy : client->policy;
+	decision->verdict = policy_judge(decision->policy, decision->request, scratch);
 	if (!decision->verdict.allowed) {
-		gate_respond(decision, OUTCOME_DENIED, NULL);
+		gate_respond(decision, decision->wants_key ? OUTCOME_KEY_WANTED : OUTCOME_DENIED,
+		        NULL);
 	}
 }
 
@@ -153,6 +218,9 @@ static void decide(const struct gate_config *config, const struct gate_question 
 		gate_respond(decision, OUTCOME_HEALTHY, NULL);
 		return;
 	}
+	if (config->clients != NULL && !identify(config, question, scratch, decision)) {
+		return;
+	}
 	judge(config, scratch->judging, decision);
 	const struct inspection *inspection =
 	        policy_inspection(decision->policy, decision->request->served_id);
@@ -190,15 +258,28 @@ void gate_add_missing(const struct gate_decision *decision, struct text *text)
 	scope_add_missing(decision->object, text);
 }
 
+/* Who it is that the policy judged: the policy alone does not say why it was this one. */
+static void add_client(const struct gate_decision *decision, struct text *text)
+{
+	if (decision->client != NULL) {
+		text_add_format(text, " The sender is client '%s'.", decision->client->name);
+	} else if (decision->clients != NULL) {
+		text_add(text, SLICE(" The sender is none of the clients that this proxy knows by "));
+		clients_add_kinds(decision->clients, text);
+		text_add(text, SLICE("."));
+	}
+}
+
 void gate_add_denial(const struct gate_decision *decision, struct text *text)
 {
 	if (decision->findings == NULL) {
 		policy_add_denial(decision->policy, decision->request, &decision->verdict, text);
-		return;
+	} else {
+		findings_add_denial(decision->findings, FINDINGS_SENDER,
+		        docker_operation_name(decision->request->served_id),
+		        policy_name(decision->policy), text);
 	}
-	findings_add_denial(decision->findings, FINDINGS_SENDER,
-	        docker_operation_name(decision->request->served_id), policy_name(decision->policy),
-	        text);
+	add_client(decision, text);
 }
 
 /* ── Asking without a client ─────────────────────────────────────────────── */

@@ -8,6 +8,7 @@
  *     admit   forms and browsers                                      http/
  *     route   which operation it is; the canonical path               docker/
  *     health  the proxy itself serves GET and HEAD of /health
+ *     identify who the client is, and by which policy it is judged    identity/
  *     judge   the policy                                              policy/
  *     scope   whose object it is, and lists of objects                scope/
  *     inspect query and body, if the policy looks into them           inspect/
@@ -25,21 +26,25 @@
 
 #include "docker/docker.h"
 #include "http/http.h"
-#include "identity/identity.h"
+#include "identity/clients.h"
 #include "inspect/inspect.h"
 #include "outcome/outcome.h"
 #include "policy/policy.h"
 
 /* The settings of a listener. Immutable; shared by all threads. */
 struct gate_config {
-	const struct policy *policy; /* compiled */
-	bool browsers;               /* accept requests of browsers */
+	const struct policy *policy;   /* of who is no client; compiled */
+	const struct clients *clients; /* NULL: all are judged by `policy` */
+	bool browsers;                 /* accept requests of browsers */
 	bool sees_host;              /* paths of the host can be resolved: see GATE_NEED_PATHS */
 	unsigned max_head;           /* bytes */
 };
 
 struct gate_question {
-	const struct caller *caller; /* no check reads it yet */
+	const struct caller *caller;
+	const struct client *client; /* that the caller is; NULL: it is to be found */
+	struct slowdown slowdown;    /* of keys from the caller's host */
+	int64_t now_s; /* seconds since 1970: entries of clients end */
 	struct slice bytes;          /* of the request, from its first byte on */
 	struct http_scan *scan; /* state of the search for the end of the head; zeroed before the
 	                           first call */
@@ -55,6 +60,8 @@ struct gate_scratch {
 	struct http_request head;      /* parsed, slices of the question's bytes */
 	struct docker_request request; /* routed */
 	struct policy_scratch *judging;
+	struct hasher *hasher; /* NULL: no client has a key */
+	struct key key;        /* of the request */
 	struct http_field fields[HTTP_FIELDS_MAX];
 	struct findings findings;
 	char reference[SCOPE_REFERENCE_MAX +
@@ -81,6 +88,10 @@ struct gate_decision {
 	 */
 	const struct http_request *head;      /* NULL: not parsed */
 	const struct docker_request *request; /* NULL: not routed */
+	const struct client *client;          /* NULL: none */
+	const struct clients *clients; /* among which it was sought; NULL: there are none */
+	struct sender sender;          /* of `clients`; its key is in the scratch */
+	bool wants_key;                /* a key could make the sender a client */
 	const struct policy *policy;          /* the policy that judged; NULL: none */
 	struct verdict verdict;               /* of `policy` */
 	const struct findings *findings;      /* what a block or the scope denies; NULL: nothing */

@@ -113,7 +113,7 @@ static bool rewrite_query(struct looking *looking, struct slice id)
 	struct slice parameter;
 
 	const char *problem =
-	        scope_rewrite_query(looking->inspection->scope, looking->inspection->scoping,
+	        scope_rewrite_query(looking->view.scope, looking->inspection->scoping,
 	                query.ptr == NULL ? SLICE("") : query, id, &memory, &parameter);
 	if (problem != NULL) {
 		text_add(&pointer, SLICE("?"));
@@ -158,7 +158,7 @@ static bool enter_scope(struct looking *looking)
 		return refuse_operation(looking, "the path is too long");
 	}
 	if (scope_narrows_answer(scoping) && !looking->view.observes) {
-		looking->decision->narrows = looking->inspection->scope;
+		looking->decision->narrows = looking->view.scope;
 	}
 	return !scope_rewrites_query(scoping) || rewrite_query(looking, id);
 }
@@ -246,10 +246,20 @@ static void inspect(struct looking *looking)
 	}
 }
 
+/* That of the policy, with the client as the owner. */
+static const struct scope *scope_of(const struct inspection *inspection,
+        const struct gate_question *question, const struct client *client)
+{
+	return inspection->scope == NULL || client == NULL
+	               ? inspection->scope
+	               : client->scopes[question->caller->listener];
+}
+
 void gate_look_inside(const struct gate_config *config, const struct inspection *inspection,
         const struct gate_question *question, struct gate_scratch *scratch,
         struct gate_decision *decision)
 {
+	const struct scope *scope = scope_of(inspection, question, decision->client);
 	struct looking looking = {
 	        .inspection = inspection,
 	        .question = question,
@@ -257,19 +267,19 @@ void gate_look_inside(const struct gate_config *config, const struct inspection 
 	        .scratch = scratch,
 	        .findings = &scratch->findings,
 	        .sees_host = config->sees_host,
-	        .view = {.scope = inspection->scope,
+	        .view = {.scope = scope,
 	                .observes = policy_observes(decision->policy),
 	                .operation = inspection->scoping,
 	                .answers = question->answers},
 	};
 
-	decision->scope = inspection->scope;
+	decision->scope = scope;
 	findings_begin(looking.findings, inspection->constraints);
 	looking.findings->block = inspection->block;
 	looking.findings->place = inspection->place;
-	looking.findings->view = inspection->scope == NULL ? NULL : &looking.view;
+	looking.findings->view = scope == NULL ? NULL : &looking.view;
 	looking.findings->engine = &looking.view;
-	if (inspection->scope != NULL && !enter_scope(&looking)) {
+	if (scope != NULL && !enter_scope(&looking)) {
 		return;
 	}
 	if (inspection->operation != NULL) {

@@ -27,6 +27,7 @@ const char *http_error_text(enum http_error error)
 static const struct description reasons[] = {
         {200, "OK"},
         {400, "Bad Request"},
+        {401, "Unauthorized"},
         {403, "Forbidden"},
         {404, "Not Found"},
         {405, "Method Not Allowed"},

@@ -88,6 +88,20 @@ struct slice http_other_value(const struct http_head *head, struct slice name)
 	return (struct slice){NULL, 0};
 }
 
+struct slice http_client_key(const struct http_field *field)
+{
+	const struct slice scheme = SLICE("bearer ");
+
+	if (field->known == HTTP_NAME_X_API_KEY) {
+		return field->value;
+	}
+	if (field->known == HTTP_NAME_AUTHORIZATION &&
+	        slice_starts_with_nocase(field->value, scheme)) {
+		return slice_trim(slice_behind(field->value, scheme.len));
+	}
+	return (struct slice){NULL, 0};
+}
+
 struct slice http_field_value(const struct http_head *head, enum http_name name)
 {
 	for (unsigned i = 0; i < head->field_count; i++) {
@@ -231,6 +245,7 @@ static bool note_field(
 		return true;
 	case HTTP_NAME_OTHER:
 	case HTTP_NAME_X_API_KEY:
+	case HTTP_NAME_AUTHORIZATION:
 	case HTTP_NAME_CONTENT_TYPE:
 	case HTTP_NAME_ORIGIN:
 	case HTTP_NAME_HTTP2_SETTINGS:

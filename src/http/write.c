@@ -51,6 +51,9 @@ static inline bool is_passed_to_engine(
 	if (UNLIKELY(options->has_body) && slice_equal_nocase(field->name, SLICE("expect"))) {
 		return false;
 	}
+	if (UNLIKELY(options->hide_keys) && http_client_key(field).ptr != NULL) {
+		return false;
+	}
 	return field->known != HTTP_NAME_X_API_KEY || options->api_key.ptr == NULL;
 }
 
@@ -152,6 +155,9 @@ static void add_own_head(
         struct text *text, unsigned status, size_t length, enum http_connection connection)
 {
 	add_status_line(text, status, slice_of(http_reason(status)));
+	if (status == 401) { /* RFC 9110 section 11.6.1, RFC 6750 section 3 */
+		text_add(text, SLICE("WWW-Authenticate: Bearer realm=\"docker-socket-proxy\"\r\n"));
+	}
 	if (status == 405) { /* RFC 9110 section 15.5.6 */
 		text_add(text, SLICE("Allow: GET, HEAD, POST, PUT, DELETE, OPTIONS\r\n"));
 	}

@@ -5,9 +5,7 @@
  * A caller is what is known of a client, as values. Its name is made when a line
  * is printed, and is never parsed.
  *
- * Other facts that identify callers will be members of struct caller: user and
- * group at a unix socket, a key, a certificate, the container, and the client
- * entry of the configuration that they determine.
+ * What the configuration says of callers is in clients.h.
  */
 #ifndef IDENTITY_IDENTITY_H
 #define IDENTITY_IDENTITY_H
@@ -15,9 +13,20 @@
 #include "address/address.h"
 #include "base/text.h"
 
+enum { CALLER_GROUPS_MAX = 16 };
+
+/* The process at the other end of a unix socket, as connect(2) noted it (unix(7), SO_PEERCRED). */
+struct unix_peer {
+	pid_t pid; /* 0: the process is in a pid namespace that the proxy does not see */
+	uid_t uid;
+	unsigned group_count;            /* 0: nothing is known of the peer */
+	gid_t groups[CALLER_GROUPS_MAX]; /* its own group first; further ones are left out */
+};
+
 struct caller {
 	unsigned listener;     /* index of the listener in the configuration */
 	union address address; /* an IPv4 address is AF_INET, even if an IPv6 socket accepted it */
+	struct unix_peer peer;
 };
 
 /* The caller whose address accept(2) returned as `peer`, at that listener. */

@@ -110,4 +110,28 @@ bool json_is_utf8(struct slice bytes);
 /* Append a string, whose bytes are UTF-8, with its quotes. */
 void json_write_text(struct slice s, struct text *text);
 
+/* ── Many documents in a row ─────────────────────────────────────────────── */
+
+/*
+ * The objects of a stream, one after the other: the elements of an array, or one object a line. What
+ * stands between objects is not looked at. Bytes of an object are valid JSON only if json_read()
+ * says so.
+ */
+struct json_splitter {
+	char *memory;
+	size_t size;
+	size_t len; /* bytes of the object that were read */
+	unsigned depth;
+	bool in_string;
+	bool escaped; /* behind a backslash */
+};
+
+/* An object that is longer than `size` is left out. */
+void json_splitter_begin(struct json_splitter *splitter, char *memory, size_t size);
+/*
+ * Read the beginning of `in`; returns how many bytes. *ret_object is a whole object, which is valid
+ * until the next call; len 0: there is none yet.
+ */
+size_t json_split(struct json_splitter *splitter, struct slice in, struct slice *ret_object);
+
 #endif

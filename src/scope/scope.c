@@ -98,6 +98,7 @@ static int read_owner(void *context, const struct yaml_node *node)
 		return fault_set(reader->error, node->place,
 		        "'owner' is true, or is left out; found %s", yaml_found(node).text);
 	}
+	reader->scope->owned = true;
 	return add_label(reader, SCOPE_OWNER, NULL, node->place);
 }
 
@@ -185,9 +186,28 @@ int scope_join(const struct scope *scope, const struct scope *other, const char 
 	if (join(&reader, other, owner) < 0) {
 		return -EINVAL;
 	}
+	joined->owned = joined->owned || other->owned;
 	joined->images = name_for_images(joined, arena);
 	*ret_scope = joined;
 	return arena_check(arena, error);
+}
+
+const struct scope *scope_for_owner(
+        const struct scope *scope, const char *owner, struct arena *arena)
+{
+	struct scope *owned = scope->owned ? arena_take(arena, sizeof(*owned)) : NULL;
+
+	if (owned == NULL) {
+		return scope->owned ? NULL : scope;
+	}
+	*owned = *scope;
+	for (unsigned i = 0; i < owned->count; i++) {
+		if (strcmp(owned->labels[i].name, SCOPE_OWNER) == 0) {
+			owned->labels[i].value = owner;
+		}
+	}
+	owned->images = name_for_images(owned, arena);
+	return owned->images == NULL ? NULL : owned;
 }
 
 void scope_add(const struct scope *scope, struct text *text)

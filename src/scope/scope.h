@@ -36,7 +36,8 @@ struct scope_label {
 	const char *value; /* as it is read NULL: the owner's name */
 };
 
-/* The label of `owner: true`; its value is the name of the policy. */
+/* The label of `owner: true`; its value is the name of the client, or, of who is none, that of the
+ * policy. */
 #define SCOPE_OWNER        "docker-socket-proxy.owner"
 /*
  * In front of the names of the labels that images have; the labels themselves are empty there. A
@@ -54,6 +55,7 @@ enum {
 /* Immutable; in the arena of the policy. */
 struct scope {
 	struct place place;
+	bool owned;                 /* it has the label SCOPE_OWNER by `owner: true` */
 	const struct scope *images; /* labels of images; NULL: as it is read */
 	unsigned count;
 	struct scope_label labels[2 * SCOPE_LABELS_MAX]; /* the second half is for images */
@@ -68,6 +70,9 @@ int scope_read(const struct yaml_node *map, struct arena *arena, const struct sc
  */
 int scope_join(const struct scope *scope, const struct scope *other, const char *owner,
         struct arena *arena, const struct scope **ret_scope, char error[FAULT_MAX]) MUST_USE;
+/* The scope for a client who is the owner; the same if it has no owner. NULL without memory. */
+const struct scope *scope_for_owner(
+        const struct scope *scope, const char *owner, struct arena *arena) MUST_USE;
 /* Append "team=ci, stage=test". */
 void scope_add(const struct scope *scope, struct text *text);
 

@@ -91,6 +91,38 @@ static bool accept_failed(struct acceptor *acceptor, int error)
 	return false;
 }
 
+/* ── Who it is ───────────────────────────────────────────────────────────── */
+
+/* More groups than there is room for are an error of the kernel, and count as none. */
+static void add_groups(int fd, struct unix_peer *peer)
+{
+	gid_t groups[CALLER_GROUPS_MAX - 1];
+	socklen_t len = sizeof(groups);
+
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, groups, &len) == 0) {
+		memcpy(peer->groups + 1, groups, len);
+		peer->group_count += len / sizeof(groups[0]);
+	}
+}
+
+/* The process that connected, if it is one of this machine. */
+static void identify_peer(int fd, struct caller *caller)
+{
+	struct ucred credentials;
+	socklen_t len = sizeof(credentials);
+
+	if (caller->address.any.sa_family == AF_UNIX &&
+	        getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &credentials, &len) == 0) {
+		caller->peer = (struct unix_peer){
+		        .pid = credentials.pid,
+		        .uid = credentials.uid,
+		        .group_count = 1,
+		        .groups = {credentials.gid},
+		};
+		add_groups(fd, &caller->peer);
+	}
+}
+
 /* ── Accepting ───────────────────────────────────────────────────────────── */
 
 static void accepted(struct acceptor *acceptor, int fd, const union address *peer)
@@ -98,7 +130,8 @@ static void accepted(struct acceptor *acceptor, int fd, const union address *pee
 	struct acceptors *all = acceptor->all;
 
 	if (atomic_fetch_add(&all->shared->connections, 1) < all->shared->max_connections) {
-		const struct caller caller = caller_from(acceptor->number, peer);
+		struct caller caller = caller_from(acceptor->number, peer);
+		identify_peer(fd, &caller);
 		const int error = session_open(all->worker, fd, &caller);
 		if (error < 0 && may_log_refusal(all)) {
 			log_line(LOG_ERR, "cannot serve a connection, and closed it: %s",

@@ -74,6 +74,7 @@ struct server *server_new(struct config *config)
 	server->shared.max_connections = sizing_connections(config);
 	server->shared.max_bodies = sizing_bodies(config);
 	denials_init(&server->shared.denials);
+	attempts_init(&server->shared.attempts);
 	if (!provide_notes(server, snapshot)) {
 		server_free(server);
 		return NULL;

@@ -31,6 +31,7 @@ static void set_listener(struct snapshot_listener *ret_listener, const struct co
 {
 	*ret_listener = (struct snapshot_listener){
 	        .gate = {.policy = listener->policy,
+	                .clients = config->clients.count > 0 ? &config->clients : NULL,
 	                .browsers = listener->browsers,
 	                .sees_host = config->host_root != NULL,
 	                .max_head = config->max_head},
@@ -54,6 +55,8 @@ struct snapshot *snapshot_new(struct config *config)
 	        .engine_transport = &transport_plain,
 	        .engine = address_of_path(slice_of(config->socket_path)),
 	        .api_key = config->api_key,
+	        .has_keys = config->clients.has_keys,
+	        .has_ends = config->clients.has_ends,
 	        .host_root = config->host_root_fd,
 	        .max_head = config->max_head,
 	        .head_timeout = config->head_timeout,

@@ -20,6 +20,7 @@ enum {
 
 struct exchange {
 	struct adoption *adoption;         /* of the snapshot by which the request was judged */
+	const struct client *client;       /* that sent the request; NULL: none */
 	const struct redaction *redaction; /* what the response hides; NULL: nothing */
 	const struct scope *narrows;       /* objects that the response keeps; NULL: all */
 	struct rewriting *rewriting;       /* of the body of the response; NULL: it is relayed */

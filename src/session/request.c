@@ -94,6 +94,9 @@ static void note_denial(struct session *session, const struct gate_decision *dec
 	const struct docker_request *request = decision->request;
 	const struct denial denial = {
 	        .caller = &session->caller,
+	        .client = decision->client,
+	        .clients = decision->clients,
+	        .sender = &decision->sender,
 	        .method = decision->head->method,
 	        .path = request != NULL ? request->path : decision->head->path,
 	        .query = decision->head->query,
@@ -127,6 +130,9 @@ static void note_verdict(struct session *session, const struct gate_decision *de
 		session->exchange->learned = learn_note(worker->shared->learn, &session->caller,
 		        decision->request, decision->findings);
 	}
+	session->exchange->client = decision->client;
+	session->exchange->record.client =
+	        decision->client == NULL ? NULL : decision->client->name;
 	session->exchange->record.policy = policy_name(decision->policy);
 	session->exchange->record.observed = verdict->observed;
 	if (!verdict->allowed || verdict->observed) {
@@ -136,11 +142,31 @@ static void note_verdict(struct session *session, const struct gate_decision *de
 	}
 }
 
+/* Keep account of the key that the request presented. */
+static void note_key(struct session *session, const struct gate_decision *decision)
+{
+	struct attempts *attempts = &session->worker->shared->attempts;
+	const int64_t now_ns = session->worker->loop.now_ns;
+	const struct client *client = decision->client;
+
+	if (decision->outcome == OUTCOME_BAD_KEY) {
+		attempts_missed(attempts, now_ns, &session->caller);
+	} else if (client != NULL && client != session->met &&
+	           match_has(&client->match, CONDITION_KEY)) {
+		attempts_met(attempts, now_ns, &session->caller, client);
+		session->met = client;
+	}
+}
+
 static void note(struct session *session, const struct gate_decision *decision)
 {
+	if (decision->clients != NULL) {
+		note_key(session, decision);
+	}
 	note_head(session->exchange, decision->head);
 	/* A denial: the user of the browser may not have caused it, and a HEAD shows no reason. */
-	if (decision->outcome == OUTCOME_BROWSER) {
+	if (decision->outcome == OUTCOME_BROWSER || decision->outcome == OUTCOME_NO_KEY ||
+	        decision->outcome == OUTCOME_BAD_KEY) {
 		note_denial(session, decision);
 	}
 	if (decision->request != NULL) {
@@ -193,6 +219,8 @@ static enum next forward(struct session *session, const struct gate_decision *de
 	const char *key = exchange->adoption->snapshot->api_key;
 	const struct slice body = decision->body;
 	const struct http_request_options options = {
+	        .hide_keys = session_listener(session)->gate.clients != NULL &&
+	                     session_listener(session)->gate.clients->has_keys,
 	        .api_key = key == NULL ? (struct slice){NULL, 0} : slice_of(key),
 	        .upgrade = exchange->upgrade,
 	        /* The Engine reads no body there: what it finds behind the head is standard input.
@@ -230,7 +258,8 @@ static void keep_here(struct session *session, const struct http_head *head)
 static enum next respond(struct session *session, const struct gate_decision *decision)
 {
 	keep_here(session, &decision->head->head);
-	if (decision->outcome == OUTCOME_DENIED || decision->outcome == OUTCOME_NOT_FOUND) {
+	if (decision->outcome == OUTCOME_DENIED || decision->outcome == OUTCOME_KEY_WANTED ||
+	        decision->outcome == OUTCOME_NOT_FOUND) {
 		return session_respond_denied(session, decision);
 	}
 	if (session->worker->stopping) {
@@ -297,8 +326,15 @@ static struct gate_decision ask(struct session *session, struct inspect_memory *
 	const struct exchange *exchange = session->exchange;
 	const struct slice bytes = flow_unjudged(&session->up);
 	const bool whole = exchange != NULL && exchange->gathered;
+	const struct snapshot_listener *listener = session_listener(session);
+	const bool has_keys =
+	        listener->gate.clients != NULL && listener->gate.clients->has_keys;
 	const struct gate_question question = {
 	        .caller = &session->caller,
+	        .slowdown = has_keys ? attempts_look(&session->worker->shared->attempts,
+	                                       session->worker->loop.now_ns, &session->caller)
+	                             : (struct slowdown){.slowed = false},
+	        .now_s = listener->gate.clients == NULL ? 0 : clock_realtime_ns() / NS_PER_S,
 	        .bytes = bytes,
 	        .scan = &session->scan,
 	        .body = {whole ? bytes.ptr + session->scan.head_len : NULL,
@@ -307,7 +343,7 @@ static struct gate_decision ask(struct session *session, struct inspect_memory *
 	        .answers = exchange == NULL ? NULL : session_answers(session),
 	};
 
-	return gate_decide(&session_listener(session)->gate, &question, &session->worker->gate);
+	return gate_decide(&listener->gate, &question, &session->worker->gate);
 }
 
 static enum next follow(struct session *session, const struct gate_decision *decision)
@@ -464,9 +500,6 @@ enum next session_step_dial(struct session *session)
 	}
 	if (session->exchange->probe) {
 		return session_respond_healthy(session);
-	}
-	if (session_is_asking(session)) {
-		return session_enter(session, SESSION_LOOKUP);
 	}
 	session_end_lookup(session);
 	session->scan = (struct http_scan){0};

@@ -138,7 +138,7 @@ static enum next (*const steps[SESSION_STATES])(struct session *) = {
 #undef STATE
 };
 
-static void session_run(struct session *session)
+void session_run(struct session *session)
 {
 	enum next next = NEXT_AGAIN;
 
@@ -253,8 +253,24 @@ int session_open(struct worker *worker, int fd, const struct caller *caller)
 	list_init(&session->link);
 	list_append(&worker->sessions, &session->link);
 	worker_trim_later(worker);
+	worker_watch_ends(worker);
 	(void)session_enter(session, SESSION_IDLE);
 	return 0;
+}
+
+/* ── Clients whose time is over ──────────────────────────────────────────── */
+
+void sessions_end_clients(struct worker *worker, int64_t now_s)
+{
+	for (struct list *at = worker->sessions.next; at != &worker->sessions; at = at->next) {
+		struct session *session = CONTAINER_OF(at, struct session, link);
+		struct exchange *exchange = session->exchange;
+		if (exchange != NULL && exchange->client != NULL &&
+		        now_s >= exchange->client->until_s) {
+			exchange->record.outcome = OUTCOME_CLIENT_ENDED;
+			session_close(session);
+		}
+	}
 }
 
 /* ── Stopping ────────────────────────────────────────────────────────────── */

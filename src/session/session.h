@@ -11,7 +11,7 @@
 #define SESSION_SESSION_H
 
 #include "audit/denials.h"
-#include "identity/identity.h"
+#include "identity/attempts.h"
 #include "session/snapshot.h"
 
 struct worker;
@@ -23,6 +23,7 @@ struct worker_shared {
 	unsigned
 	        max_bodies; /* judged bodies above a small buffer, at the same time in one worker */
 	struct denials denials;
+	struct attempts attempts;
 	struct learn *learn; /* NULL: requests are not recorded */
 };
 

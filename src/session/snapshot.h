@@ -32,6 +32,8 @@ struct snapshot {
 	const struct transport *engine_transport;
 	union address engine;    /* address of the Engine */
 	const char *api_key;     /* NULL: none */
+	bool has_keys;           /* clients present keys */
+	bool has_ends;           /* entries of clients end */
 	int host_root;           /* folder of the host's files; of no use unless a gate sees them */
 	unsigned max_head;       /* bytes */
 	unsigned head_timeout;   /* seconds */

@@ -30,6 +30,7 @@ struct session {
 	struct task deferred_free; /* at the end of the turn */
 	struct list link;          /* of worker->sessions */
 	struct caller caller;
+	const struct client *met; /* whose key was accepted last; compared, not read */
 };
 
 /* How the session continues after a step. */
@@ -86,6 +87,8 @@ enum next session_enter(struct session *session, enum session_state state);
 void session_release_engine(struct session *session, bool reusable);
 /* Log the current exchange, if there is one, and end it. */
 void session_record(struct session *session);
+/* Continue after a wait. */
+void session_run(struct session *session);
 /* The notify function of the borrowed Engine connection. */
 void session_engine_notified(struct stream *stream);
 
@@ -141,8 +144,6 @@ enum next session_replay(struct session *session);
 /* Ask the Engine about the object of the decision, and judge again. */
 enum next session_look_up(struct session *session, const struct gate_decision *decision);
 enum next session_step_lookup(struct session *session);
-/* Whether a question waits for a connection to the Engine. */
-bool session_is_asking(const struct session *session);
 /* The answers of the Engine so far; NULL: none. */
 const struct scope_answers *session_answers(const struct session *session);
 /* Forget them. */

@@ -13,6 +13,7 @@ enum {
 	FAREWELL_S = 1,     /* to take a last response, after the grace */
 	HEADROOM = 256,     /* what rewriting may add to a head, the key apart */
 	TRIM_S = 10,
+	ENDS_S = 1,
 	/* Of a chunked body: what was read and not yet taken apart. */
 	CHUNKS_ROOM = HTTP_CHUNK_LINE_MAX + HTTP_TRAILERS_MAX,
 	TRIM_SLABS = 256, /* of each pool in a turn: a millisecond or two */
@@ -88,6 +89,25 @@ static void trim_again(struct task *task)
 	trim(CONTAINER_OF(task, struct worker, trim_more));
 }
 
+/* ── Clients whose time is over ──────────────────────────────────────────── */
+
+void worker_watch_ends(struct worker *worker)
+{
+	if (worker->adoption->snapshot->has_ends && list_empty(&worker->ends.link)) {
+		timer_start(&worker->loop, &worker->ends_queue, &worker->ends);
+	}
+}
+
+static void ends_expired(struct timer *timer)
+{
+	struct worker *worker = CONTAINER_OF(timer, struct worker, ends);
+
+	sessions_end_clients(worker, clock_realtime_ns() / NS_PER_S);
+	if (!list_empty(&worker->sessions)) {
+		worker_watch_ends(worker);
+	}
+}
+
 /* ── Snapshots ───────────────────────────────────────────────────────────── */
 
 void worker_adopt(struct worker *worker, struct adoption *adoption)
@@ -131,6 +151,8 @@ static void init_queues(struct worker *worker)
 	}
 	timer_queue_init(loop, &worker->farewell_queue, FAREWELL_S * NS_PER_S);
 	timer_queue_init(loop, &worker->trim_queue, TRIM_S * NS_PER_S);
+	timer_queue_init(loop, &worker->ends_queue, ENDS_S * NS_PER_S);
+	timer_init(&worker->ends, ends_expired);
 	timer_init(&worker->trim, trim_expired);
 	task_init(&worker->trim_more, trim_again);
 	timer_init(&worker->grace, grace_expired);
@@ -160,7 +182,11 @@ static int init_memory(struct worker *worker)
 	worker->scratch_len = settings->max_head + headroom;
 	worker->scratch = malloc(worker->scratch_len);
 	worker->gate.judging = policy_scratch_new();
-	return worker->scratch == NULL || worker->gate.judging == NULL ? -ENOMEM : 0;
+	worker->gate.hasher = settings->has_keys ? hasher_new() : NULL;
+	return worker->scratch == NULL || worker->gate.judging == NULL ||
+	                       (settings->has_keys && worker->gate.hasher == NULL)
+	               ? -ENOMEM
+	               : 0;
 }
 
 int worker_new(struct worker_shared *shared, struct snapshot *snapshot, struct worker **ret_worker)
@@ -180,6 +206,8 @@ int worker_new(struct worker_shared *shared, struct snapshot *snapshot, struct w
 	init_queues(worker);
 	upstream_init(&worker->upstream, &worker->loop, snapshot->engine_transport,
 	        &snapshot->engine, shared->max_connections + CLOSING_MAX);
+	asker_init(&worker->asker, &worker->loop, &worker->upstream, &worker->lender,
+	        worker->gate.fields);
 	audit_init(&worker->audit, &worker->loop);
 	error = init_memory(worker);
 	if (error < 0) {
@@ -211,6 +239,7 @@ void worker_free(struct worker *worker)
 	loop_done(&worker->loop);
 	adoption_free(worker->adoption);
 	policy_scratch_free(worker->gate.judging);
+	hasher_free(worker->gate.hasher);
 	free(worker->scratch);
 	free(worker);
 }

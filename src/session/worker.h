@@ -5,6 +5,7 @@
 #ifndef SESSION_WORKER_H
 #define SESSION_WORKER_H
 
+#include "ask/ask.h"
 #include "audit/audit.h"
 #include "audit/denials.h"
 #include "gate/gate.h"
@@ -34,9 +35,12 @@ struct worker {
 	struct pool narrower_pool;
 	struct flow_lender lender;
 	struct upstream upstream;
+	struct asker asker;
 	struct audit audit;
 	struct timer_queue deadlines[SESSION_STATES];
 	struct timer_queue grace_queue, farewell_queue, trim_queue;
+	struct timer_queue ends_queue;
+	struct timer ends; /* runs while there are sessions, if entries of clients end */
 	struct timer trim; /* returns unused memory to the system */
 	struct task trim_more;
 	/* Memory for the duration of one call. */
@@ -49,6 +53,8 @@ struct worker {
 
 /* Memory was borrowed: start the timer that returns unused memory. */
 void worker_trim_later(struct worker *worker);
+/* A session began: end the requests of clients when their entries end. */
+void worker_watch_ends(struct worker *worker);
 /* Count a new exchange of the current snapshot; and uncount an exchange that has ended. */
 struct adoption *worker_enter(struct worker *worker);
 void worker_leave(struct worker *worker, struct adoption *adoption);
@@ -58,5 +64,7 @@ void sessions_stop(struct worker *worker);
 /* The grace is over: do what the column `dismissed` of states.def says with each session. */
 void sessions_dismiss(struct worker *worker);
 void sessions_abort(struct worker *worker);
+/* Close the sessions whose request is of a client that has ended; the log says so. */
+void sessions_end_clients(struct worker *worker, int64_t now_s);
 
 #endif

@@ -17,6 +17,16 @@ const struct yaml_node *yaml_find(const struct yaml_node *map, const char *key)
 	return node;
 }
 
+unsigned yaml_count(const struct yaml_node *node)
+{
+	unsigned count = 0;
+
+	for (const struct yaml_node *at = node->first; at != NULL; at = at->next) {
+		count++;
+	}
+	return count;
+}
+
 struct yaml_found yaml_found(const struct yaml_node *node)
 {
 	struct yaml_found found;

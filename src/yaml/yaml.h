@@ -47,6 +47,9 @@ int yaml_read(struct slice bytes, const char *file, struct arena *arena,
 /* The value of `key`; NULL if there is no such key, or `map` is not a map. */
 const struct yaml_node *yaml_find(const struct yaml_node *map, const char *key);
 
+/* How many nodes a list or map has. */
+unsigned yaml_count(const struct yaml_node *node);
+
 /* ── Reading maps by a table of their keys ───────────────────────────────── */
 
 struct yaml_key {

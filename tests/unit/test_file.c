@@ -197,7 +197,7 @@ static void what_is_hardly_meant_so_is_warned_of(void **state)
 	        "admits only its group\n"
 	        ":9: 'allow: [container.list]' never decides: 'deny: [container.*]' comes before "
 	        "it\n"
-	        ":13: policy 'lonely' is not used by any listener\n");
+	        ":13: policy 'lonely' is not used by any listener or client\n");
 }
 
 static void a_host_root_that_no_policy_uses_is_warned_of(void **state)
@@ -353,9 +353,38 @@ static void mistakes_name_file_line_and_remedy(void **state)
 	                ":1: unknown key 'polices' in the configuration; did you mean 'policies'?"},
 	        {"metrics: {}\n",
 	                ":1: unknown key 'metrics' in the configuration; there are listeners, "
-	                "upstream, policies, policy, host_root"},
-	        {"clients: []\n",
-	                ":1: 'clients' in the configuration is not supported by this version"},
+	                "upstream, policies, policy, host_root, clients"},
+	        /* clients */
+	        {"clients: ci\n", ":1: 'clients' is a list of clients; found 'ci'"},
+	        {"clients: [ci]\n", ":1: expected a client, such as {name: ci, match: {cidr: "
+	                            "192.0.2.0/24}, policy: read-only}; found 'ci'"},
+	        {"clients: [{name: ci, policy: open}]\n",
+	                ":1: a client needs a 'match': {name: ci, match: {cidr: 192.0.2.0/24}, "
+	                "policy: read-only}"},
+	        {"clients: [{name: ci, match: {cidr: 192.0.2.1}}]\n",
+	                ":1: a client needs a 'policy': {name: ci, match: {cidr: 192.0.2.0/24}, "
+	                "policy: read-only}"},
+	        {"clients: [{match: {cidr: 192.0.2.1}, policy: open}]\n",
+	                ":1: a client needs a 'name': {name: ci, match: {cidr: 192.0.2.0/24}, "
+	                "policy: read-only}"},
+	        {"clients: [{name: 'a b', match: {cidr: 192.0.2.1}, policy: open}]\n",
+	                ":1: name: 'a b' is not accepted: a name has letters, digits, '-', '_' "
+	                "and '.', and begins with a letter or digit"},
+	        {"clients:\n- {name: a, match: {uid: 0}, policy: open}\n- {name: a, match: {uid: "
+	         "1}, policy: open}\n",
+	                ":3: two clients have the name 'a'"},
+	        {"clients:\n- {name: a, match: {uid: 0}, policy: opne}\n",
+	                ":2: no policy or preset is called 'opne'; did you mean 'open'?"},
+	        {"clients:\n- {name: a, match: {uid: 0}, policy: open, until: 2027-02-30T18:00:00Z}\n",
+	                ":2: 'until' is a time in UTC, such as 2027-01-31T18:00:00Z; found "
+	                "'2027-02-30T18:00:00Z'"},
+	        {"clients:\n- {name: a, match: {uid: 0}, policy: open, until: 2027-02-03}\n",
+	                ":2: 'until' is a time in UTC, such as 2027-01-31T18:00:00Z; found "
+	                "'2027-02-03'"},
+	        {"clients:\n- {name: a, match: {listener: edge}, policy: open}\n",
+	                ":2: listener: 'edge' is not accepted: no listener has this 'name'"},
+	        {"listeners:\n- {address: 'tcp://*:1', name: a}\n- {address: 'tcp://*:2', name: a}\n",
+	                ":3: two listeners have the name 'a'"},
 	        {"policy: [a]\n", ":1: 'policy' is the name of a policy or preset; found a list"},
 	        {"policy:\n", ":1: 'policy' is the name of a policy or preset; found nothing"},
 	        {"\npolicy: traefk\n", ":2: no policy or preset is called 'traefk'; did you mean "
@@ -383,7 +412,7 @@ static void mistakes_name_file_line_and_remedy(void **state)
 	        {"listeners:\n  - address: tcp://*:1\n    polcy: open\n",
 	                ":3: unknown key 'polcy' in a listener; did you mean 'policy'?"},
 	        {"listeners:\n  - address: tcp://*:1\n    port: 2\n",
-	                ":3: unknown key 'port' in a listener; there are address, policy, mode, "
+	                ":3: unknown key 'port' in a listener; there are address, name, policy, mode, "
 	                "browsers"},
 	        {"listeners:\n  - address: tcp://*:1\n    tls: {}\n",
 	                ":3: 'tls' in a listener is not supported by this version"},

@@ -371,9 +371,50 @@ static void numbers_that_fit_are_integers(void **state)
 	}
 }
 
+/* ── Many documents in a row ─────────────────────────────────────────────── */
+
+/* The objects of a stream that comes `step` bytes at a time, with '|' between them. */
+static void splits(const char *stream, size_t step, const char *wanted)
+{
+	char memory[16];
+	char said[128];
+	struct text text = text_over(said, sizeof(said));
+	struct json_splitter splitter;
+	struct slice object;
+
+	json_splitter_begin(&splitter, memory, sizeof(memory));
+	for (size_t at = 0; at < strlen(stream); at += step) {
+		const size_t rest = strlen(stream) - at;
+		struct slice in = {stream + at, rest < step ? rest : step};
+		while (in.len > 0) {
+			in = slice_behind(in, json_split(&splitter, in, &object));
+			text_add(&text, object);
+			text_add(&text, object.len > 0 ? SLICE("|") : SLICE(""));
+		}
+	}
+	assert_slice(stream, text_slice(&text), slice_of(wanted));
+}
+
+static void objects_of_a_stream_are_found_wherever_it_is_cut(void **state)
+{
+	(void)state;
+	for (size_t step = 1; step < 20; step++) {
+		splits("", step, "");
+		splits("[]", step, "");
+		splits("[{},{\"a\":1}]", step, "{}|{\"a\":1}|");
+		splits("{\"a\":[{}]}\n{\"b\":{}}\n", step, "{\"a\":[{}]}|{\"b\":{}}|");
+		splits("{\"}\":\"{\\\"}\"}{}", step, "{\"}\":\"{\\\"}\"}|{}|");
+		splits("{\"\\\\\":1}{}", step, "{\"\\\\\":1}|{}|");
+		/* 17 bytes do not fit */
+		splits("{\"a\":\"123456789\"}{}", step, "{}|");
+		splits("{\"a\":\"12345678\"}{}", step, "{\"a\":\"12345678\"}|{}|");
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+	        cmocka_unit_test(objects_of_a_stream_are_found_wherever_it_is_cut),
 	        cmocka_unit_test(what_is_read_is_written_in_one_way),
 	        cmocka_unit_test(what_could_be_read_in_two_ways_is_refused),
 	        cmocka_unit_test(the_place_of_what_is_refused_is_known),

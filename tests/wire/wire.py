@@ -608,7 +608,8 @@ class Client(Stream):
 
     def __init__(self, sock: socket.socket):
         super().__init__(sock, "client")
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if sock.family != socket.AF_UNIX:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     @property
     def port(self) -> int:

@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: MIT */
+#include "identity/clients.h"
+
+const char *client_name_problem(struct slice name)
+{
+	for (size_t i = 0; i < name.len; i++) {
+		const char c = name.ptr[i];
+		if (!ascii_is_alnum(c) && (i == 0 || (c != '-' && c != '_' && c != '.'))) {
+			return "a name has letters, digits, '-', '_' and '.', and begins with a "
+			       "letter or digit";
+		}
+	}
+	return name.len == 0 || name.len > CLIENT_NAME_MAX ? "a name has 1 to 64 characters" : NULL;
+}
+
+/* FNV-1a. */
+uint32_t client_hash(const struct client *client)
+{
+	uint32_t hash = 2166136261U;
+
+	for (const char *c = client->name; *c != '\0'; c++) {
+		hash = (hash ^ (unsigned char)*c) * 16777619U;
+	}
+	return hash;
+}
+
+bool client_may_present(const struct client *client, const struct slowdown *slowdown)
+{
+	const uint32_t hash = client_hash(client);
+	bool known = !slowdown->slowed;
+
+	for (unsigned i = 0; i < slowdown->known_count && i < CLIENTS_KNOWN_MAX; i++) {
+		known = known || slowdown->known[i] == hash;
+	}
+	return known;
+}
+
+static bool has_ended(const struct client *client, const struct sender *sender)
+{
+	return sender->now_s >= client->until_s;
+}
+
+bool clients_want_key(const struct clients *clients, const struct sender *sender)
+{
+	for (unsigned i = 0; i < clients->count; i++) {
+		const struct client *client = &clients->list[i];
+		if (!has_ended(client, sender) && match_misses_key(&client->match, sender)) {
+			return true;
+		}
+	}
+	return false;
+}
+
+enum identified clients_find(const struct clients *clients, const struct sender *sender,
+        const struct client **ret_client)
+{
+	*ret_client = NULL;
+	for (unsigned i = 0; i < clients->count; i++) {
+		const struct client *client = &clients->list[i];
+		if (!has_ended(client, sender) &&
+		        match_holds(&client->match, sender) == MATCH_YES) {
+			*ret_client = client;
+			return IDENTIFIED_CLIENT;
+		}
+	}
+	if (sender->key != NULL) {
+		return IDENTIFIED_BAD_KEY;
+	}
+	return clients->must_be_known ? IDENTIFIED_NO_KEY : IDENTIFIED_NOBODY;
+}
+
+/* ── Saying it ───────────────────────────────────────────────────────────── */
+
+/* An entry is there as a whole, or not at all. */
+static bool add_tried(const struct client *client, const struct sender *sender, struct text *text)
+{
+	const struct text before = *text;
+
+	text_add_format(text, "%s%s: ", text->len > 0 ? "; " : "", client->name);
+	if (has_ended(client, sender)) {
+		text_add(text, SLICE("it has ended"));
+	} else {
+		match_add_missed(&client->match, sender, text);
+	}
+	if (text->overflow) {
+		*text = before;
+		return false;
+	}
+	return true;
+}
+
+void clients_add_tried(
+        const struct clients *clients, const struct sender *sender, struct text *text)
+{
+	for (unsigned i = 0; i < clients->count; i++) {
+		if (!add_tried(&clients->list[i], sender, text)) {
+			return;
+		}
+	}
+}
+
+void clients_add_kinds(const struct clients *clients, struct text *text)
+{
+	unsigned kinds = 0;
+
+	for (unsigned i = 0; i < clients->count; i++) {
+		kinds |= match_kinds(&clients->list[i].match);
+	}
+	match_add_kinds(kinds, text);
+}

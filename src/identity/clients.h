@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * clients — the entries of `clients:`: who is known, and by which policy each is judged.
+ *
+ * The first entry whose every condition holds is the client. Pure.
+ */
+#ifndef IDENTITY_CLIENTS_H
+#define IDENTITY_CLIENTS_H
+
+#include "identity/match.h"
+
+enum {
+	CLIENTS_COUNT_MAX = 1000,
+	CLIENT_NAME_MAX = 64,
+	CLIENTS_KNOWN_MAX = 4, /* of a host */
+};
+
+struct policy;
+struct scope;
+
+struct client {
+	const char *name;
+	struct place place;
+	struct match match;
+	const struct policy *policy; /* compiled; NULL: that of the listener */
+	/* By the index of the listener: the scope of the policy, with the client as the owner; NULL:
+	 * no policy has a scope. */
+	const struct scope *const *scopes;
+	int64_t until_s; /* the entry ends, in seconds since 1970; INT64_MAX: never */
+};
+
+/* Immutable. */
+struct clients {
+	unsigned count;
+	const struct client *list;
+	bool has_keys;      /* an entry asks for a key: those of requests are not forwarded */
+	bool has_ends;       /* an entry ends */
+	bool must_be_known; /* who is no client is not judged by the policy of the listener */
+};
+
+/* The fault of a name of a client, as the end of a sentence; NULL if it has none. */
+const char *client_name_problem(struct slice name);
+
+/* What keys of a host are compared at all: see attempts.h. */
+struct slowdown {
+	bool slowed; /* only those of the known clients */
+	unsigned known_count;
+	uint32_t known[CLIENTS_KNOWN_MAX]; /* client_hash() of them; the oldest make room */
+};
+
+/* Whether the key of the client is compared. */
+bool client_may_present(const struct client *client, const struct slowdown *slowdown);
+
+/* Of its name. */
+uint32_t client_hash(const struct client *client);
+
+enum identified {
+	IDENTIFIED_NOBODY,   /* no entry holds: the policy of the listener judges */
+	IDENTIFIED_CLIENT,   /* `client` is set */
+	IDENTIFIED_BAD_KEY,  /* the key of the request is none of a client that it could be */
+	IDENTIFIED_NO_KEY,   /* a client must be known, and is not: a key can make it known */
+};
+
+/* Find the client. */
+enum identified clients_find(const struct clients *clients, const struct sender *sender,
+        const struct client **ret_client);
+/*
+ * Append what the sender lacks to be a client, for the log: "ci: key; office: cidr 192.0.2.0/24".
+ * Entries beyond the memory of `text` are left out.
+ */
+void clients_add_tried(
+        const struct clients *clients, const struct sender *sender, struct text *text);
+/* Append by what clients are known, for the sender: "key, cidr". */
+void clients_add_kinds(const struct clients *clients, struct text *text);
+/* Whether a key could make the sender a client. */
+bool clients_want_key(const struct clients *clients, const struct sender *sender);
+
+#endif

@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * match — the conditions of an entry of `clients:`, all of which must hold.
+ *
+ * Each condition is a row of conditions.def, with one or several values; it holds if one of them
+ * fits. Pure: what is not known of a client yet is UNKNOWN, and the caller asks for it.
+ */
+#ifndef IDENTITY_MATCH_H
+#define IDENTITY_MATCH_H
+
+#include "base/arena.h"
+#include "identity/identity.h"
+#include "identity/key.h"
+#include "yaml/yaml.h"
+
+enum {
+	MATCH_VALUES_MAX = 256, /* of one condition */
+};
+
+enum condition_kind {
+#define CONDITION(kind, ...) CONDITION_##kind,
+#include "identity/conditions.def"
+#undef CONDITION
+	CONDITION_KINDS,
+};
+
+/* What is known of the sender of a request. */
+struct sender {
+	const struct caller *caller;
+	const struct key *key; /* NULL: the request presents none */
+	int64_t now_s;         /* seconds since 1970-01-01T00:00:00Z */
+};
+
+enum match_result {
+	MATCH_NO,
+	MATCH_YES,
+};
+
+struct condition;
+
+struct match {
+	const struct condition *conditions[CONDITION_KINDS]; /* by kind; NULL: there is none */
+};
+
+/* The names of listeners, by their indices; NULL: the listener has none. */
+struct match_names {
+	const char *const *listeners;
+	unsigned listener_count;
+};
+
+/* Read `{cidr: [192.0.2.0/24], …}`. 0; or -EINVAL and `error`. */
+int match_read(const struct yaml_node *map, const struct match_names *names, struct arena *arena,
+        struct match *ret_match, char error[FAULT_MAX]) MUST_USE;
+
+/* The one condition that a key has this hash. 0; or -EINVAL without memory. */
+int match_key(const struct key_hash *hash, struct place place, struct arena *arena,
+        struct match *ret_match) MUST_USE;
+
+/* Whether all conditions hold. */
+enum match_result match_holds(const struct match *match, const struct sender *sender);
+/* Whether all conditions hold but for the key. */
+bool match_misses_key(const struct match *match, const struct sender *sender);
+static inline bool match_has(const struct match *match, enum condition_kind kind)
+{
+	return match->conditions[kind] != NULL;
+}
+
+/* Append "cidr 192.0.2.0/24 or 198.51.100.0/24, uid 0". Of keys only that there is one. */
+void match_add(const struct match *match, struct text *text);
+/* The keys of the conditions that there are: bits, 1 << enum condition_kind. */
+unsigned match_kinds(const struct match *match);
+/* Append the words for such bits: "cidr, key". */
+void match_add_kinds(unsigned kinds, struct text *text);
+/* Append the conditions that do not hold, in the same words. */
+void match_add_missed(const struct match *match, const struct sender *sender, struct text *text);
+
+#endif

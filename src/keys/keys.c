@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: MIT */
+#include "keys/keys.h"
+
+#include "identity/key.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/random.h>
+#include <termios.h>
+#include <unistd.h>
+
+enum { EXIT_USAGE = 2 };
+
+static int fail(const char *problem)
+{
+	(void)fprintf(stderr, "docker-socket-proxy: hash-key: %s\n", problem);
+	return EXIT_USAGE;
+}
+
+/* Up to `max` bytes; a longer text is cut behind it, so that it is noticed. */
+static size_t read_all(char *bytes, size_t max)
+{
+	size_t len = 0;
+	ssize_t n = 1;
+
+	while (n > 0 && len < max && memchr(bytes, '\n', len) == NULL) {
+		n = read(STDIN_FILENO, bytes + len, max - len);
+		len += n > 0 ? (size_t)n : 0;
+	}
+	return len;
+}
+
+/* What is typed at a terminal is not shown. */
+static size_t read_hidden(char *bytes, size_t max)
+{
+	struct termios before;
+
+	if (tcgetattr(STDIN_FILENO, &before) < 0) {
+		return read_all(bytes, max);
+	}
+	struct termios hidden = before;
+	hidden.c_lflag &= ~(tcflag_t)ECHO;
+	(void)fputs("key: ", stderr);
+	(void)tcsetattr(STDIN_FILENO, TCSAFLUSH, &hidden);
+	const size_t len = read_all(bytes, max);
+	(void)tcsetattr(STDIN_FILENO, TCSAFLUSH, &before);
+	(void)fputs("\n", stderr);
+	return len;
+}
+
+static struct slice without_line_end(struct slice text)
+{
+	text.len -= slice_ends_with(text, SLICE("\n"));
+	text.len -= slice_ends_with(text, SLICE("\r"));
+	return text;
+}
+
+static int print_hash(struct slice key, bool salted)
+{
+	unsigned char salt[KEY_SALT_LEN];
+	char memory[KEY_HASH_TEXT_MAX];
+	struct text text = text_over(memory, sizeof(memory));
+	struct key_hash hash;
+	struct hasher *hasher = check_memory(hasher_new());
+
+	if (salted && getrandom(salt, sizeof(salt), 0) != sizeof(salt)) {
+		hasher_free(hasher);
+		return fail("the system gives no random numbers");
+	}
+	if (!key_hash_make(hasher, key, salted ? salt : NULL, &hash)) {
+		hasher_free(hasher);
+		return fail("out of memory");
+	}
+	hasher_free(hasher);
+	key_hash_add(&hash, &text);
+	printf("%.*s\n", SLICE_FMT(text_slice(&text)));
+	return fflush(stdout) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
+int keys_hash(bool salted)
+{
+	char bytes[KEY_MAX + 3]; /* a line end, and a byte too many */
+	const size_t len = read_hidden(bytes, sizeof(bytes));
+	const struct slice key = without_line_end((struct slice){bytes, len});
+	const char *problem = key_problem(key);
+	const int code = problem != NULL ? fail(problem) : print_hash(key, salted);
+
+	explicit_bzero(bytes, sizeof(bytes));
+	return code;
+}

@@ -1,0 +1,223 @@
+"""Clients: who is calling, and by which policy each is judged."""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+import json
+import os
+import socket
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from machine import free_port
+from wire import Client, Engine, Proxy, eventually, ping_passes, run_binary
+
+Start = Callable[..., Proxy]
+KEY = "correct-horse-battery-staple"
+HASH = hashlib.sha256(KEY.encode()).hexdigest()
+
+
+@pytest.fixture
+def serve(start: Start, tmp_path: Path) -> Callable[..., Proxy]:
+    """serve(clients) → a proxy whose file has these clients, and a listener that denies all."""
+    os.chmod(tmp_path, 0o755)
+
+    def serve_file(clients: str, policy: str = "deny", more: str = "", **options) -> Proxy:
+        port = free_port()
+        path = tmp_path / "proxy.yaml"
+        path.write_text(
+            f"listeners:\n- {{address: 'tcp://127.0.0.1:{port}', name: main, policy: {policy}}}\n"
+            f"{more}clients:\n{clients}"
+        )
+        return start("-c", str(path), port=port, **options)
+
+    return serve_file
+
+
+def connect_unix(path: Path) -> Client:
+    sock = socket.socket(socket.AF_UNIX)
+    sock.settimeout(10)
+    sock.connect(str(path))
+    return Client(sock)
+
+
+def is_denied(client: Client, path: str = "/containers/json", headers: tuple[str, ...] = ()) -> str:
+    client.get(path, headers=headers)
+    response = client.response()
+    assert response.status == 403, response
+    return response.message()
+
+
+def test_the_first_entry_whose_conditions_hold_is_the_client(
+    serve: Callable[..., Proxy], own_engine: Engine
+) -> None:
+    proxy = serve(
+        "- {name: far, match: {cidr: 192.0.2.0/24}, policy: open}\n"
+        "- {name: near, match: {cidr: [198.51.100.1, 127.0.0.0/8], listener: main}, policy: read-only}\n"
+        "- {name: late, match: {cidr: 127.0.0.1}, policy: open}\n"
+    )
+    with proxy.connect() as client:
+        ping_passes(client, own_engine)
+        client.post("/containers/web/stop")
+        assert "policy 'read-only'" in client.response().message()
+
+
+def test_who_is_no_client_is_judged_by_the_policy_of_the_listener(
+    serve: Callable[..., Proxy], own_engine: Engine
+) -> None:
+    proxy = serve("- {name: far, match: {cidr: 192.0.2.0/24}, policy: open}\n")
+    with proxy.connect() as client:
+        assert "policy 'deny'" in is_denied(client)
+
+
+def test_a_unix_peer_is_known_by_user_and_group(
+    serve: Callable[..., Proxy], own_engine: Engine, tmp_path: Path
+) -> None:
+    path = tmp_path / "api.sock"
+    proxy = serve(
+        f"- {{name: root, match: {{uid: 4242}}, policy: open}}\n"
+        f"- {{name: me, match: {{uid: {os.getuid()}, gid: [4242, {os.getgid()}]}}, policy: read-only}}\n"
+        f"- {{name: rest, match: {{uid: {os.getuid()}}}, policy: open}}\n"
+    , more=f"- {{address: 'unix://{path}', policy: deny}}\n")
+    with connect_unix(path) as client:
+        ping_passes(client, own_engine)
+        client.post("/containers/web/stop")
+        assert "policy 'read-only'" in client.response().message()
+    with proxy.connect() as client:
+        assert "policy 'deny'" in is_denied(client)
+
+
+@pytest.mark.parametrize("field", [f"X-Api-Key: {KEY}", f"Authorization: Bearer {KEY}", f"authorization: bearer  {KEY}"])
+@pytest.mark.parametrize("value", [HASH, HASH.upper(),
+    "00112233445566778899aabbccddeeff:"
+    + hashlib.sha256(bytes.fromhex("00112233445566778899aabbccddeeff") + KEY.encode()).hexdigest()])
+def test_a_key_makes_a_client_and_stays_here(
+    serve: Callable[..., Proxy], own_engine: Engine, field: str, value: str
+) -> None:
+    proxy = serve(f"- {{name: ci, match: {{key_sha256: '{value}'}}, policy: read-only}}\n", env={"API_KEY": "upstream-key"})
+    with proxy.connect() as client:
+        client.get("/containers/json", headers=[field])
+        request = own_engine.request()
+        assert request.header("authorization") is None
+        assert request.headers.all("x-api-key") == ["upstream-key"]
+        request.respond(200, b"[]")
+        assert client.response().status == 200
+    assert KEY not in proxy.log()
+
+
+def test_a_wrong_key_and_a_missing_key_get_a_401(
+    serve: Callable[..., Proxy], own_engine: Engine
+) -> None:
+    proxy = serve(f"- {{name: ci, match: {{key_sha256: {HASH}}}, policy: open}}\n")
+    for headers in ([f"X-Api-Key: {KEY}x"], [f"X-Api-Key: {KEY}", "Authorization: Bearer other"], []):
+        with proxy.connect() as client:
+            client.get("/containers/json", headers=headers)
+            response = client.response()
+            assert response.status == 401
+            assert response.header("WWW-Authenticate") == 'Bearer realm="docker-socket-proxy"'
+    assert own_engine.received() == b""
+
+
+def test_the_file_of_keys_is_enough(start: Start, own_engine: Engine, tmp_path: Path) -> None:
+    os.chmod(tmp_path, 0o755)
+    keys = tmp_path / "keys"
+    keys.write_text(f"# of the team\nci:{KEY}\n\nops:{hashlib.sha256(b'another-long-key').hexdigest()}\n")
+    proxy = start(env={"CLIENT_KEYS_FILE": str(keys)})
+    with proxy.connect() as client:
+        client.get("/containers/json")
+        assert client.response().status == 401
+        for key in (KEY, "another-long-key"):
+            client.get("/containers/json", headers=[f"X-Api-Key: {key}"])
+            own_engine.request().respond(200, b"[]")
+            assert client.response().status == 200
+        client.get("/health")
+        assert client.response().status == 200
+
+
+def present(client: Client, key: str) -> int:
+    client.get("/containers/json", headers=[f"X-Api-Key: {key}"])
+    return client.response().status
+
+
+def test_wrong_keys_are_slowed_down_and_right_ones_go_on(
+    serve: Callable[..., Proxy], own_engine: Engine
+) -> None:
+    """Who shares an address with a guesser is not locked out; a guess that is right tells nothing."""
+    other = "another-key-of-somebody-else"
+    proxy = serve(
+        f"- {{name: ci, match: {{key_sha256: {HASH}}}, policy: read-only}}\n"
+        f"- {{name: ops, match: {{key_sha256: {hashlib.sha256(other.encode()).hexdigest()}}}, policy: read-only}}\n"
+    )
+    with own_engine.responding(), proxy.connect() as client:
+        assert present(client, KEY) == 200
+        assert [present(client, f"wrong-{i}") for i in range(10)] == [401] * 10
+        client.get("/containers/json", headers=["X-Api-Key: wrong-again"])
+        response = client.response()
+        assert (response.status, response.header("Retry-After")) == (429, "1")
+        assert present(client, other) == 429
+        assert present(client, KEY) == 200
+        eventually(lambda: present(client, other) == 200, "a second to pass")
+
+
+def until(seconds: float) -> str:
+    end = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(seconds=seconds)
+    return end.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def test_an_entry_ends_and_its_streams_with_it(
+    serve: Callable[..., Proxy], own_engine: Engine
+) -> None:
+    proxy = serve(
+        f"- {{name: guest, match: {{cidr: 127.0.0.1}}, policy: open, until: {until(3)}}}\n"
+        "- {name: rest, match: {cidr: 127.0.0.1}, policy: read-only}\n"
+    )
+    with proxy.connect() as stream, proxy.connect() as idle:
+        stream.get("/events")
+        own_engine.request().conn.send(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n{}\n")
+        stream.read_until(b"{}\n")
+        ping_passes(idle, own_engine)
+        stream.expect_gone(timeout=10)
+        ping_passes(idle, own_engine)
+    for name in ("guest", "rest"):
+        assert proxy.wait_log(lambda line: "path=/_ping" in line and f"identity={name}" in line)  # noqa: B023
+    assert proxy.wait_log(lambda line: "path=/events" in line and "the entry of the client has ended" in line)
+
+
+def test_each_client_owns_what_it_makes(serve: Callable[..., Proxy], own_engine: Engine) -> None:
+    other = "another-key-of-somebody-else"
+    proxy = serve(
+        f"- {{name: ci, match: {{key_sha256: {HASH}}}, policy: own}}\n"
+        f"- {{name: ops, match: {{key_sha256: {hashlib.sha256(other.encode()).hexdigest()}}}, policy: own}}\n",
+        more="policies: {own: {rules: [{allow: [container.*]}], scope: {owner: true}}}\n",
+    )
+    with proxy.connect() as client:
+        for name, key in (("ci", KEY), ("ops", other)):
+            client.get("/containers/json", headers=[f"X-Api-Key: {key}"])
+            request = own_engine.request()
+            assert f"docker-socket-proxy.owner%3D{name}%22" in request.target
+            request.respond(200, b"[]")
+            assert client.response().status == 200
+            client.get("/containers/web/json", headers=[f"X-Api-Key: {key}"])
+            labels = {"docker-socket-proxy.owner": "ci"}
+            own_engine.request().respond(200, json.dumps({"Id": "a" * 64, "Config": {"Labels": labels}}).encode())
+            if name == "ci":
+                own_engine.request().respond(200, b"{}")
+            assert client.response().status == (200 if name == "ci" else 404)
+
+
+def test_holders_of_keys_of_the_file_own_what_they_make(
+    start: Start, own_engine: Engine, tmp_path: Path
+) -> None:
+    os.chmod(tmp_path, 0o755)
+    keys = tmp_path / "keys"
+    keys.write_text(f"ci:{KEY}\n")
+    proxy = start(env={"CLIENT_KEYS_FILE": str(keys), "POLICY": "agent"})
+    with proxy.connect() as client:
+        client.get("/containers/json", headers=[f"X-Api-Key: {KEY}"])
+        request = own_engine.request()
+        assert "docker-socket-proxy.owner%3Dci%22" in request.target
+        request.respond(200, b"[]")
+        assert client.response().status == 200
