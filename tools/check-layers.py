@@ -30,7 +30,7 @@ ALLOWED = read_table()
 PUBLIC = {
     "docker": {"docker.h", "image.h", "sections.def"},
     "audit": {"audit.h", "denials.h"},
-    "identity": {"attempts.h", "clients.h", "identity.h", "key.h"},
+    "identity": {"attempts.h", "clients.h", "container.h", "identity.h", "key.h"},
     "net": {"listener.h", "loop.h", "stream.h"},
     "policy": {"load.h", "policy.h", "presets.h"},
     "session": {"session.h", "snapshot.h"},

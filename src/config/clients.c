@@ -28,8 +28,8 @@ static int reserve(struct reader *reader, unsigned more)
 	const unsigned count = config->clients.count;
 
 	if (more > CLIENTS_COUNT_MAX - count) {
-		return fault_set(
-		        reader->error, NOWHERE, "there are more than %d clients", CLIENTS_COUNT_MAX);
+		return fault_set(reader->error, NOWHERE, "there are more than %d clients",
+		        CLIENTS_COUNT_MAX);
 	}
 	struct client *list = arena_take(&config->arena, (count + more + 1) * sizeof(*list));
 	if (list == NULL) {
@@ -62,9 +62,8 @@ static struct client *add_client(struct reader *reader, struct slice name, struc
 		}
 	}
 	struct client *client = &config->client_list[config->clients.count++];
-	*client = (struct client){.name = arena_copy(&config->arena, name),
-	        .place = place,
-	        .until_s = INT64_MAX};
+	*client = (struct client){
+	        .name = arena_copy(&config->arena, name), .place = place, .until_s = INT64_MAX};
 	return client->name == NULL ? NULL : client;
 }
 
@@ -176,17 +175,16 @@ static int read_entry(struct client_reader *reader, const struct yaml_node *map)
 	if (reader->client == NULL) {
 		return -EINVAL;
 	}
-	return yaml_read_map(map, "a client", client_keys, ARRAY_LEN(client_keys), reader,
-	        reader->error);
+	return yaml_read_map(
+	        map, "a client", client_keys, ARRAY_LEN(client_keys), reader, reader->error);
 }
 
 int config_read_clients(struct reader *reader, const struct yaml_node *list)
 {
 	struct config *config = reader->config;
 	const char *names[CONFIG_LISTENERS_MAX];
-	struct client_reader clients = {.reader = reader,
-	        .error = reader->error,
-	        .names = {names, config->listener_count}};
+	struct client_reader clients = {
+	        .reader = reader, .error = reader->error, .names = {names, config->listener_count}};
 
 	if (yaml_expect(list, YAML_LIST, "a list of clients", reader->error) < 0) {
 		return -EINVAL;
@@ -201,8 +199,10 @@ int config_read_clients(struct reader *reader, const struct yaml_node *list)
 		if (read_entry(&clients, map) < 0) {
 			return -EINVAL;
 		}
-		config->clients.has_keys =
-		        config->clients.has_keys || match_has(&clients.client->match, CONDITION_KEY);
+		config->clients.has_keys = config->clients.has_keys ||
+		                           match_has(&clients.client->match, CONDITION_KEY);
+		config->clients.has_containers = config->clients.has_containers ||
+		                                 match_asks_container(&clients.client->match);
 		config->clients.has_ends =
 		        config->clients.has_ends || clients.client->until_s != INT64_MAX;
 	}
@@ -212,8 +212,8 @@ int config_read_clients(struct reader *reader, const struct yaml_node *list)
 /* ── The file of keys ────────────────────────────────────────────────────── */
 
 /* "name:key", where the key may be its hash. */
-static int read_key_line(struct reader *reader, struct hasher *hasher, struct slice line,
-        struct place place)
+static int read_key_line(
+        struct reader *reader, struct hasher *hasher, struct slice line, struct place place)
 {
 	const char *colon = memchr(line.ptr, ':', line.len);
 	struct key_hash hash;
@@ -234,9 +234,9 @@ static int read_key_line(struct reader *reader, struct hasher *hasher, struct sl
 		return fault_memory(reader->error);
 	}
 	struct client *client = add_client(reader, slice_between(line.ptr, colon), place);
-	if (client == NULL ||
-	        match_key(&hash, place, &reader->config->arena, &client->match) < 0) {
-		return client == NULL ? -EINVAL : arena_fault(&reader->config->arena, reader->error);
+	if (client == NULL || match_key(&hash, place, &reader->config->arena, &client->match) < 0) {
+		return client == NULL ? -EINVAL
+		                      : arena_fault(&reader->config->arena, reader->error);
 	}
 	return 0;
 }
@@ -339,9 +339,8 @@ static void own_scopes(struct config *config, struct client *client)
 		if (i > 0 && client->policy != NULL) {
 			scopes[i] = scopes[0];
 		} else {
-			scopes[i] = scope == NULL
-			                    ? NULL
-			                    : scope_for_owner(scope, client->name, arena);
+			scopes[i] =
+			        scope == NULL ? NULL : scope_for_owner(scope, client->name, arena);
 		}
 	}
 }
