@@ -29,6 +29,7 @@ ALLOWED = read_table()
 # Folders that are a set of small headers rather than one noun.
 PUBLIC = {
     "docker": {"docker.h", "image.h", "sections.def"},
+    "address": {"address.h", "network.h"},
     "audit": {"audit.h", "denials.h"},
     "identity": {"attempts.h", "clients.h", "container.h", "identity.h", "key.h"},
     "net": {"listener.h", "loop.h", "stream.h"},

@@ -4,12 +4,12 @@
  */
 #include "config/options.h"
 
+#include "base/clock.h"
 #include "base/file.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 
 /* An entry that is being read. */
 struct client_reader {
@@ -67,43 +67,6 @@ static struct client *add_client(struct reader *reader, struct slice name, struc
 	return client->name == NULL ? NULL : client;
 }
 
-/* ── until ───────────────────────────────────────────────────────────────── */
-
-/* Exactly two digits, up to `max`. */
-static bool take_pair(struct slice *text, unsigned max, int *ret_value)
-{
-	uint64_t value = 0;
-
-	if (text->len < 2 || slice_to_u64((struct slice){text->ptr, 2}, max, &value) < 0) {
-		return false;
-	}
-	*ret_value = (int)value;
-	*text = slice_behind(*text, 2);
-	return true;
-}
-
-/* 2027-01-31T18:00:00Z (RFC 3339); false: it is another text, or no such day. */
-static bool read_time(struct slice text, int64_t *ret_seconds)
-{
-	struct tm time = {.tm_isdst = 0};
-	int century = 0;
-
-	if (!take_pair(&text, 99, &century) || !take_pair(&text, 99, &time.tm_year) ||
-	        !slice_skip(&text, SLICE("-")) || !take_pair(&text, 12, &time.tm_mon) ||
-	        !slice_skip(&text, SLICE("-")) || !take_pair(&text, 31, &time.tm_mday) ||
-	        !slice_skip(&text, SLICE("T")) || !take_pair(&text, 23, &time.tm_hour) ||
-	        !slice_skip(&text, SLICE(":")) || !take_pair(&text, 59, &time.tm_min) ||
-	        !slice_skip(&text, SLICE(":")) || !take_pair(&text, 59, &time.tm_sec) ||
-	        !slice_equal(text, SLICE("Z"))) {
-		return false;
-	}
-	time.tm_year += 100 * century - 1900;
-	time.tm_mon -= 1;
-	const struct tm read = time;
-	*ret_seconds = timegm(&time);
-	return *ret_seconds > 0 && read.tm_mon == time.tm_mon && read.tm_mday == time.tm_mday;
-}
-
 /* ── An entry of the file ────────────────────────────────────────────────── */
 
 static int read_name(void *context, const struct yaml_node *node)
@@ -137,7 +100,7 @@ static int read_until(void *context, const struct yaml_node *node)
 {
 	struct client_reader *reader = context;
 
-	if (node->kind == YAML_TEXT && read_time(node->text, &reader->client->until_s)) {
+	if (node->kind == YAML_TEXT && clock_read(node->text, &reader->client->until_s, NULL)) {
 		return 0;
 	}
 	return fault_set(reader->error, node->place,
