@@ -1,14 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * The clients: `clients:` of the file, and CLIENT_KEYS_FILE.
- */
+/* The clients: `clients:` of the file. */
 #include "config/options.h"
-
-#include "base/file.h"
 
 #include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <time.h>
 
 /* An entry that is being read. */
@@ -21,8 +16,7 @@ struct client_reader {
 
 /* ── The list ────────────────────────────────────────────────────────────── */
 
-/* Make room for `more` entries. */
-static int reserve(struct reader *reader, unsigned more)
+int config_reserve_clients(struct reader *reader, unsigned more)
 {
 	struct config *config = reader->config;
 	const unsigned count = config->clients.count;
@@ -43,8 +37,7 @@ static int reserve(struct reader *reader, unsigned more)
 	return 0;
 }
 
-/* The next entry, for which room was made. NULL after a fault. */
-static struct client *add_client(struct reader *reader, struct slice name, struct place place)
+struct client *config_add_client(struct reader *reader, struct slice name, struct place place)
 {
 	struct config *config = reader->config;
 	const char *problem = client_name_problem(name);
@@ -66,6 +59,27 @@ static struct client *add_client(struct reader *reader, struct slice name, struc
 	        .place = place,
 	        .until_s = INT64_MAX};
 	return client->name == NULL ? NULL : client;
+}
+
+/* Whether an entry is known by nothing but a key. */
+static bool has_only_key(const struct client *client)
+{
+	return match_kinds(&client->match) == 1U << CONDITION_KEY;
+}
+
+int config_check_client(struct reader *reader, const struct client *client)
+{
+	const struct client *list = reader->config->client_list;
+
+	for (const struct client *earlier = list; has_only_key(client) && earlier < client;
+	        earlier++) {
+		if (has_only_key(earlier) && match_covers(&earlier->match, &client->match)) {
+			return fault_set(reader->error, client->place,
+			        "the clients '%s' and '%s' have the same key: a key names one client",
+			        earlier->name, client->name);
+		}
+	}
+	return 0;
 }
 
 /* ── until ───────────────────────────────────────────────────────────────── */
@@ -172,12 +186,14 @@ static int read_entry(struct client_reader *reader, const struct yaml_node *map)
 	if (yaml_expect(name, YAML_TEXT, "the name of a client", reader->error) < 0) {
 		return -EINVAL;
 	}
-	reader->client = add_client(reader->reader, name->text, map->place);
+	reader->client = config_add_client(reader->reader, name->text, map->place);
 	if (reader->client == NULL) {
 		return -EINVAL;
 	}
 	return yaml_read_map(map, "a client", client_keys, ARRAY_LEN(client_keys), reader,
-	        reader->error);
+	               reader->error) < 0
+	               ? -EINVAL
+	               : config_check_client(reader->reader, reader->client);
 }
 
 int config_read_clients(struct reader *reader, const struct yaml_node *list)
@@ -194,7 +210,7 @@ int config_read_clients(struct reader *reader, const struct yaml_node *list)
 	for (unsigned i = 0; i < config->listener_count; i++) {
 		names[i] = config->listeners[i].name;
 	}
-	if (reserve(reader, yaml_count(list)) < 0) {
+	if (config_reserve_clients(reader, yaml_count(list)) < 0) {
 		return -EINVAL;
 	}
 	for (const struct yaml_node *map = list->first; map != NULL; map = map->next) {
@@ -207,107 +223,6 @@ int config_read_clients(struct reader *reader, const struct yaml_node *list)
 		        config->clients.has_ends || clients.client->until_s != INT64_MAX;
 	}
 	return 0;
-}
-
-/* ── The file of keys ────────────────────────────────────────────────────── */
-
-/* "name:key", where the key may be its hash. */
-static int read_key_line(struct reader *reader, struct hasher *hasher, struct slice line,
-        struct place place)
-{
-	const char *colon = memchr(line.ptr, ':', line.len);
-	struct key_hash hash;
-
-	if (colon == NULL) {
-		return fault_set(reader->error, place,
-		        "a line is 'name:key', or 'name:HASH' with the line that "
-		        "'docker-socket-proxy hash-key' prints");
-	}
-	const struct slice text = slice_between(colon + 1, line.ptr + line.len);
-	const bool hashed = key_hash_read(text, &hash) == NULL;
-	const char *problem = hashed ? NULL : key_problem(text);
-	if (problem != NULL) {
-		return fault_set(reader->error, place, "the key of '%s' is not accepted: %s",
-		        text_show(slice_between(line.ptr, colon)).text, problem);
-	}
-	if (!hashed && !key_hash_make(hasher, text, NULL, &hash)) {
-		return fault_memory(reader->error);
-	}
-	struct client *client = add_client(reader, slice_between(line.ptr, colon), place);
-	if (client == NULL ||
-	        match_key(&hash, place, &reader->config->arena, &client->match) < 0) {
-		return client == NULL ? -EINVAL : arena_fault(&reader->config->arena, reader->error);
-	}
-	return 0;
-}
-
-static int read_key_lines(struct reader *reader, struct hasher *hasher, struct slice bytes)
-{
-	struct place place = {reader->config->keys_file, 0};
-	struct slice line;
-
-	while (slice_next(&bytes, '\n', &line)) {
-		place.line++;
-		line.len -= slice_ends_with(line, SLICE("\r"));
-		line = slice_trim(line);
-		if (line.len > 0 && line.ptr[0] != '#' &&
-		        read_key_line(reader, hasher, line, place) < 0) {
-			return -EINVAL;
-		}
-	}
-	return 0;
-}
-
-static unsigned count_lines(struct slice bytes)
-{
-	unsigned count = 0;
-	struct slice line;
-
-	while (slice_next(&bytes, '\n', &line)) {
-		count++;
-	}
-	return count;
-}
-
-int config_read_keys(struct reader *reader)
-{
-	enum { KEYS_SIZE_MAX = 1024 * 1024 };
-	struct config *config = reader->config;
-	const unsigned before = config->clients.count;
-
-	if (config->keys_file == NULL) {
-		return 0;
-	}
-	char *bytes = malloc(KEYS_SIZE_MAX + 1);
-	struct hasher *hasher = hasher_new();
-	const ssize_t len =
-	        bytes == NULL ? -ENOMEM : file_read(config->keys_file, bytes, KEYS_SIZE_MAX + 1);
-	const struct slice text = {bytes, len < 0 ? 0 : (size_t)len};
-	int code;
-	if (hasher == NULL || bytes == NULL) {
-		code = fault_memory(reader->error);
-	} else if (len < 0 || len > KEYS_SIZE_MAX) {
-		code = fault_set(reader->error, NOWHERE, "%s: '%s' cannot be read: %s",
-		        config->keys_option, text_show(slice_of(config->keys_file)).text,
-		        len < 0 ? strerrordesc_np((int)-len) : "it is longer than 1 MiB");
-	} else if (reserve(reader, count_lines(text)) < 0) {
-		code = -EINVAL;
-	} else {
-		code = read_key_lines(reader, hasher, text);
-	}
-	if (code == 0 && config->clients.count == before) {
-		code = fault_set(reader->error, NOWHERE,
-		        "%s: '%s' has no key: a line is 'name:key'", config->keys_option,
-		        text_show(slice_of(config->keys_file)).text);
-	}
-	if (bytes != NULL) {
-		explicit_bzero(bytes, KEYS_SIZE_MAX + 1);
-	}
-	hasher_free(hasher);
-	free(bytes);
-	config->clients.has_keys = true;
-	config->clients.must_be_known = true;
-	return code;
 }
 
 /* ── Scopes ──────────────────────────────────────────────────────────────── */

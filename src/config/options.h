@@ -95,6 +95,13 @@ int config_choose_policy(struct reader *reader) MUST_USE;
 void config_review(struct config *config);
 /* Read the clients of the file; after listeners and policies. */
 int config_read_clients(struct reader *reader, const struct yaml_node *list) MUST_USE;
+/* Make room for `more` entries. 0; or -EINVAL. */
+int config_reserve_clients(struct reader *reader, unsigned more) MUST_USE;
+/* The next entry, for which room was made; it needs its conditions. NULL after a fault. */
+struct client *config_add_client(
+        struct reader *reader, struct slice name, struct place place) MUST_USE;
+/* Whether the last entry, which is whole, has a key of its own. 0; or -EINVAL. */
+int config_check_client(struct reader *reader, const struct client *client) MUST_USE;
 /* Read CLIENT_KEYS_FILE, if it is given; after the file. */
 int config_read_keys(struct reader *reader) MUST_USE;
 /* Make each client the owner in the scopes by which it is judged; after all policies. */

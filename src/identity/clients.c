@@ -99,6 +99,21 @@ void clients_add_tried(
 	}
 }
 
+bool clients_keep(const struct clients *clients, const struct sender *sender)
+{
+	struct key_hash hash;
+
+	if (sender->key == NULL || key_hash_read(sender->key->text, &hash) != NULL) {
+		return false;
+	}
+	for (unsigned i = 0; i < clients->count; i++) {
+		if (match_has_hash(&clients->list[i].match, &hash)) {
+			return true;
+		}
+	}
+	return false;
+}
+
 void clients_add_kinds(const struct clients *clients, struct text *text)
 {
 	unsigned kinds = 0;

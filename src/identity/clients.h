@@ -70,6 +70,8 @@ enum identified clients_find(const struct clients *clients, const struct sender 
  */
 void clients_add_tried(
         const struct clients *clients, const struct sender *sender, struct text *text);
+/* Whether the sender presents what is kept of a key in place of the key. */
+bool clients_keep(const struct clients *clients, const struct sender *sender);
 /* Append by what clients are known, for the sender: "key, cidr". */
 void clients_add_kinds(const struct clients *clients, struct text *text);
 /* Whether a key could make the sender a client. */

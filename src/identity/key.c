@@ -82,8 +82,8 @@ const char *key_problem(struct slice text)
 			       "header field";
 		}
 	}
-	if (text.len < KEY_MIN) {
-		return "a key has at least 8 characters: 'openssl rand -base64 32' makes one";
+	if (text.len == 0) {
+		return "it is empty: 'openssl rand -base64 32' makes a key";
 	}
 	return text.len > KEY_MAX ? "a key has at most 4096 characters" : NULL;
 }
@@ -130,6 +130,12 @@ const char *key_hash_read(struct slice text, struct key_hash *ret_hash)
 	               ? NULL
 	               : "a SHA-256 has 64 hexadecimal digits: give the line that "
 	                 "'docker-socket-proxy hash-key' prints";
+}
+
+bool key_hash_equal(const struct key_hash *a, const struct key_hash *b)
+{
+	return a->salted == b->salted && memcmp(a->salt, b->salt, KEY_SALT_LEN) == 0 &&
+	       memcmp(a->digest, b->digest, KEY_DIGEST_LEN) == 0;
 }
 
 static void add_hex(const unsigned char *bytes, size_t len, struct text *text)

@@ -16,7 +16,7 @@
 enum {
 	KEY_DIGEST_LEN = 32, /* bytes of a SHA-256 */
 	KEY_SALT_LEN = 16,
-	KEY_MIN = 8, /* bytes of a key; a shorter one is guessed */
+	KEY_SHORT = 16, /* bytes of a key; one with fewer can be guessed */
 	KEY_MAX = 4096,
 	KEY_HASH_TEXT_MAX = 2 * KEY_SALT_LEN + 1 + 2 * KEY_DIGEST_LEN,
 };
@@ -55,6 +55,7 @@ bool key_hash_make(struct hasher *hasher, struct slice text,
         const unsigned char salt[KEY_SALT_LEN], struct key_hash *ret_hash) MUST_USE;
 /* Read DIGEST or SALT:DIGEST. NULL; or the fault, as the end of a sentence. */
 const char *key_hash_read(struct slice text, struct key_hash *ret_hash);
+bool key_hash_equal(const struct key_hash *a, const struct key_hash *b);
 /* Append DIGEST or SALT:DIGEST. */
 void key_hash_add(const struct key_hash *hash, struct text *text);
 

@@ -167,15 +167,9 @@ static bool fits_GID(const union condition_value *value, const struct sender *se
 	return false;
 }
 
-static bool fits_CIDR(const union condition_value *value, const struct sender *sender)
+static bool is_in(const struct network *network, int family, const unsigned char *bytes)
 {
-	const struct network *network = &value->network;
-	const union address *address = &sender->caller->address;
-	const unsigned char *bytes = network->family == AF_INET
-	                                     ? (const unsigned char *)&address->ip4.sin_addr
-	                                     : (const unsigned char *)&address->ip6.sin6_addr;
-
-	if (address->any.sa_family != network->family) {
+	if (family != network->family) {
 		return false;
 	}
 	for (unsigned i = 0; 8 * i < network->bits; i++) {
@@ -184,6 +178,17 @@ static bool fits_CIDR(const union condition_value *value, const struct sender *s
 		}
 	}
 	return true;
+}
+
+static bool fits_CIDR(const union condition_value *value, const struct sender *sender)
+{
+	const struct network *network = &value->network;
+	const union address *address = &sender->caller->address;
+	const unsigned char *bytes = network->family == AF_INET
+	                                     ? (const unsigned char *)&address->ip4.sin_addr
+	                                     : (const unsigned char *)&address->ip6.sin6_addr;
+
+	return is_in(network, address->any.sa_family, bytes);
 }
 
 static bool fits_KEY(const union condition_value *value, const struct sender *sender)
@@ -355,6 +360,63 @@ bool match_misses_key(const struct match *match, const struct sender *sender)
 	others.conditions[CONDITION_KEY] = NULL;
 	return match->conditions[CONDITION_KEY] != NULL &&
 	       match_holds(&others, sender) == MATCH_YES;
+}
+
+/* ── Comparing ───────────────────────────────────────────────────────────── */
+
+/* Whether value `i` of `a` holds for everybody for whom value `j` of `b` does. Values that are written
+ * in the same way are the same. */
+static bool value_covers(enum condition_kind kind, const struct condition *a, unsigned i,
+        const struct condition *b, unsigned j)
+{
+	const union condition_value *value = &a->values[i];
+	const union condition_value *other = &b->values[j];
+
+	if (kind == CONDITION_CIDR) {
+		return value->network.bits <= other->network.bits &&
+		       is_in(&value->network, other->network.family, other->network.bytes);
+	}
+	if (kind == CONDITION_KEY) {
+		return key_hash_equal(&value->key, &other->key);
+	}
+	return strcmp(a->texts[i], b->texts[j]) == 0;
+}
+
+static bool condition_covers(
+        enum condition_kind kind, const struct condition *a, const struct condition *b)
+{
+	bool all = b != NULL;
+
+	for (unsigned j = 0; all && j < b->count; j++) {
+		bool covered = false;
+		for (unsigned i = 0; !covered && i < a->count; i++) {
+			covered = value_covers(kind, a, i, b, j);
+		}
+		all = covered;
+	}
+	return all;
+}
+
+bool match_covers(const struct match *match, const struct match *other)
+{
+	for (unsigned i = 0; i < CONDITION_KINDS; i++) {
+		if (match->conditions[i] != NULL &&
+		        !condition_covers(i, match->conditions[i], other->conditions[i])) {
+			return false;
+		}
+	}
+	return true;
+}
+
+bool match_has_hash(const struct match *match, const struct key_hash *hash)
+{
+	const struct condition *condition = match->conditions[CONDITION_KEY];
+	bool has = false;
+
+	for (unsigned i = 0; condition != NULL && i < condition->count; i++) {
+		has = has || key_hash_equal(&condition->values[i].key, hash);
+	}
+	return has;
 }
 
 /* ── Saying it ───────────────────────────────────────────────────────────── */

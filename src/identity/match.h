@@ -60,6 +60,11 @@ int match_key(const struct key_hash *hash, struct place place, struct arena *are
 enum match_result match_holds(const struct match *match, const struct sender *sender);
 /* Whether all conditions hold but for the key. */
 bool match_misses_key(const struct match *match, const struct sender *sender);
+/* Whether a key with this hash is a condition. */
+bool match_has_hash(const struct match *match, const struct key_hash *hash);
+/* Whether `match` holds for everybody for whom `other` holds. True only where the values prove it:
+ * nothing is known of a key behind two different hashes. */
+bool match_covers(const struct match *match, const struct match *other);
 static inline bool match_has(const struct match *match, enum condition_kind kind)
 {
 	return match->conditions[kind] != NULL;

@@ -137,6 +137,45 @@ def test_the_file_of_keys_is_enough(start: Start, own_engine: Engine, tmp_path: 
         assert client.response().status == 200
 
 
+def test_the_log_says_at_the_start_who_is_known(serve: Callable[..., Proxy]) -> None:
+    proxy = serve(
+        f"- {{name: ci, match: {{key_sha256: {HASH}}}, policy: read-only}}\n"
+        "- {name: near, match: {cidr: 127.0.0.1, listener: main}, policy: open}\n"
+    )
+    proxy.wait_log(lambda line: line.endswith(
+        "2 clients, known by listener, cidr, key; the policy of the listener judges everybody else"))
+    proxy.wait_log(lambda line: "notice client 'ci': policy 'read-only'" in line)
+    proxy.wait_log(lambda line: line.endswith(
+        "warning client 'near': policy 'open': it may do everything and is root on the host"))
+    proxy.wait_log(lambda line: line.endswith("policy 'deny': only clients are served"))
+
+
+def test_the_log_warns_at_the_start_where_nobody_is_served(serve: Callable[..., Proxy]) -> None:
+    proxy = serve("- {name: near, match: {cidr: 127.0.0.1}, policy: deny}\n")
+    proxy.wait_log(lambda line: "policy 'deny': every request is denied" in line)
+
+
+def test_the_log_says_at_the_start_that_a_key_is_asked_for(start: Start, tmp_path: Path) -> None:
+    os.chmod(tmp_path, 0o755)
+    keys = tmp_path / "keys"
+    keys.write_text(f"ci:{KEY}\n")
+    proxy = start("--client-keys", str(keys))
+    proxy.wait_log(lambda line: line.endswith("1 client, known by key; everybody else gets a 401"))
+    proxy.wait_log(lambda line: "policy 'open': everybody who reaches this listener with a key of" in line)
+    proxy.wait_log(lambda line: "every user can read them" in line)
+    assert KEY not in proxy.log()
+
+
+def test_a_hash_in_place_of_the_key_is_no_key(serve: Callable[..., Proxy], own_engine: Engine) -> None:
+    """Whoever reads the file cannot use what is in it; the log says what the mistake was."""
+    proxy = serve(f"- {{name: ci, match: {{key_sha256: {HASH}}}, policy: open}}\n")
+    with proxy.connect() as client:
+        assert [present(client, HASH), present(client, HASH.upper())] == [401, 401]
+    line = proxy.wait_log(lambda line: "bad_key" in line and "denied: " in line or "hash of a key" in line)
+    assert "it is the hash of a key, which is kept here; the client must present the key" in line
+    assert HASH not in proxy.log()
+
+
 def present(client: Client, key: str) -> int:
     client.get("/containers/json", headers=[f"X-Api-Key: {key}"])
     return client.response().status
