@@ -5,7 +5,6 @@
 #include "explain/summary.h"
 
 #include <stdio.h>
-#include <time.h>
 
 enum {
 	NOUN_COLUMNS = 20,
@@ -15,23 +14,12 @@ enum {
 
 /* ── The list ────────────────────────────────────────────────────────────── */
 
-/* 2027-01-31T18:00:00Z */
-static void print_end(int64_t until_s)
-{
-	const time_t seconds = (time_t)until_s;
-	char text[32];
-	struct tm time;
-
-	if (until_s != INT64_MAX && gmtime_r(&seconds, &time) != NULL &&
-	        strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &time) > 0) {
-		printf(", until %s", text);
-	}
-}
-
 static void print_client(const struct client *client)
 {
 	char memory[8192];
+	char end_memory[32];
 	struct text conditions = text_over(memory, sizeof(memory));
+	struct text end = text_over(end_memory, sizeof(end_memory));
 
 	match_add(&client->match, &conditions);
 	printf("client   %s: %.*s%s, ", client->name, SLICE_FMT(text_slice(&conditions)),
@@ -41,8 +29,8 @@ static void print_client(const struct client *client)
 	} else {
 		printf("policy %s", policy_name(client->policy));
 	}
-	print_end(client->until_s);
-	printf("\n");
+	client_add_until(client, &end);
+	printf("%s%.*s\n", end.len > 0 ? ", until " : "", SLICE_FMT(text_slice(&end)));
 }
 
 void explain_list_clients(const struct config *config)

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "identity/clients.h"
 
+#include <time.h>
+
 const char *client_name_problem(struct slice name)
 {
 	for (size_t i = 0; i < name.len; i++) {
@@ -70,6 +72,18 @@ enum identified clients_find(const struct clients *clients, const struct sender 
 }
 
 /* ── Saying it ───────────────────────────────────────────────────────────── */
+
+void client_add_until(const struct client *client, struct text *text)
+{
+	const time_t seconds = (time_t)client->until_s;
+	char memory[sizeof("2027-01-31T18:00:00Z")];
+	struct tm time;
+
+	if (client->until_s != INT64_MAX && gmtime_r(&seconds, &time) != NULL &&
+	        strftime(memory, sizeof(memory), "%Y-%m-%dT%H:%M:%SZ", &time) > 0) {
+		text_add(text, slice_of(memory));
+	}
+}
 
 /* An entry is there as a whole, or not at all. */
 static bool add_tried(const struct client *client, const struct sender *sender, struct text *text)

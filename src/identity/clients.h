@@ -61,6 +61,9 @@ enum identified {
 	IDENTIFIED_NO_KEY,   /* a client must be known, and is not: a key can make it known */
 };
 
+/* Append the end of the entry, 2027-01-31T18:00:00Z; nothing if it has none. */
+void client_add_until(const struct client *client, struct text *text);
+
 /* Find the client. */
 enum identified clients_find(const struct clients *clients, const struct sender *sender,
         const struct client **ret_client);

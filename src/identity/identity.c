@@ -36,6 +36,12 @@ bool caller_same_host(const struct caller *a, const struct caller *b)
 	       slice_equal(host_of(&a->address), host_of(&b->address));
 }
 
+bool caller_same_user(const struct caller *a, const struct caller *b)
+{
+	return caller_same_host(a, b) && a->peer.uid == b->peer.uid &&
+	       (a->peer.group_count == 0) == (b->peer.group_count == 0);
+}
+
 /* FNV-1a. */
 unsigned caller_hash(const struct caller *caller)
 {

@@ -2,6 +2,7 @@
 #include "identity/match.h"
 
 #include "base/nearest.h"
+#include "yaml/write.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -202,6 +203,7 @@ static bool fits_KEY(const union condition_value *value, const struct sender *se
 enum { shows_listener = true, shows_number = true, shows_network = true, shows_key = false };
 
 static const struct row {
+	const char *group; /* the map that holds the key */
 	const char *key;
 	const char *name; /* in messages */
 	const char *words;
@@ -211,7 +213,7 @@ static const struct row {
 	bool shows;
 } rows[CONDITION_KINDS] = {
 #define CONDITION(kind, group, key, name, type, words)                                             \
-	[CONDITION_##kind] = {key, name, words, read_##type, fits_##kind, shows_##type},
+	[CONDITION_##kind] = {#group, key, name, words, read_##type, fits_##kind, shows_##type},
 #include "identity/conditions.def"
 #undef CONDITION
 };
@@ -471,6 +473,58 @@ void match_add_kinds(unsigned kinds, struct text *text)
 			separator = ", ";
 		}
 	}
+}
+
+static void write_value(const struct condition *condition, const struct row *row, unsigned i,
+        struct text *text)
+{
+	char memory[KEY_HASH_TEXT_MAX];
+	struct text hash = text_over(memory, sizeof(memory));
+
+	if (row->shows) {
+		yaml_add_quoted(text, slice_of(condition->texts[i]));
+	} else {
+		key_hash_add(&condition->values[i].key, &hash);
+		yaml_add_quoted(text, text_slice(&hash));
+	}
+}
+
+static void write_condition(
+        const struct condition *condition, const struct row *row, struct text *text)
+{
+	text_add_format(text, "%s: [", row->key);
+	for (unsigned i = 0; i < condition->count; i++) {
+		text_add(text, i > 0 ? SLICE(", ") : SLICE(""));
+		write_value(condition, row, i, text);
+	}
+	text_add(text, SLICE("]"));
+}
+
+/* Rows of one group stand together; those of `match` are not in a map of their own. */
+void match_write(const struct match *match, struct text *text)
+{
+	const char *group = "match";
+	const char *separator = "";
+
+	text_add(text, SLICE("{"));
+	for (unsigned i = 0; i < CONDITION_KINDS; i++) {
+		if (match->conditions[i] == NULL) {
+			continue;
+		}
+		if (strcmp(rows[i].group, group) != 0) {
+			text_add(text, strcmp(group, "match") != 0 ? SLICE("}") : SLICE(""));
+			group = rows[i].group;
+			text_add_format(text, "%s", separator);
+			separator = "";
+			if (strcmp(group, "match") != 0) {
+				text_add_format(text, "%s: {", group);
+			}
+		}
+		text_add_format(text, "%s", separator);
+		write_condition(match->conditions[i], &rows[i], text);
+		separator = ", ";
+	}
+	text_add(text, strcmp(group, "match") != 0 ? SLICE("}}") : SLICE("}"));
 }
 
 void match_add(const struct match *match, struct text *text)

@@ -72,6 +72,8 @@ static inline bool match_has(const struct match *match, enum condition_kind kind
 
 /* Append "cidr 192.0.2.0/24 or 198.51.100.0/24, uid 0". Of keys only that there is one. */
 void match_add(const struct match *match, struct text *text);
+/* Append the conditions as YAML, from which match_read() reads the same: {cidr: ['192.0.2.0/24']}. */
+void match_write(const struct match *match, struct text *text);
 /* The keys of the conditions that there are: bits, 1 << enum condition_kind. */
 unsigned match_kinds(const struct match *match);
 /* Append the words for such bits: "cidr, key". */

@@ -126,9 +126,9 @@ static void note_verdict(struct session *session, const struct gate_decision *de
 	struct worker *worker = session->worker;
 	const struct verdict *verdict = &decision->verdict;
 
-	if (session_listener(session)->learns) {
+	if (policy_observes(decision->policy)) {
 		session->exchange->learned = learn_note(worker->shared->learn, &session->caller,
-		        decision->request, decision->findings);
+		        decision->client, decision->request, decision->findings);
 	}
 	session->exchange->client = decision->client;
 	session->exchange->record.client =
