@@ -140,8 +140,8 @@ struct words {
 /* Who was judged by nothing: what is said to the client, and for a key what it was. */
 static void add_outcome(const struct denial *denial, struct text *message)
 {
-	text_add(message, slice_of(denial->reason != NULL ? denial->reason
-	                                                  : outcome_text(denial->outcome)));
+	text_add(message,
+	        slice_of(denial->reason != NULL ? denial->reason : outcome_text(denial->outcome)));
 	if (denial->clients != NULL && clients_keep(denial->clients, denial->sender)) {
 		text_add(message, SLICE(": it is the hash of a key, which is kept here; the client "
 		                        "must present the key that was hashed"));

@@ -14,9 +14,9 @@ enum { KEYS_SIZE_MAX = 1024 * 1024 };
 struct keys {
 	struct reader *reader;
 	struct hasher *hasher;
-	struct place place;      /* of the line */
-	bool any_plain;          /* a line has the key itself */
-	const char *short_name;  /* the client of the first short key; NULL: no key is short */
+	struct place place;     /* of the line */
+	bool any_plain;         /* a line has the key itself */
+	const char *short_name; /* the client of the first short key; NULL: no key is short */
 	struct place short_place;
 };
 
@@ -37,8 +37,9 @@ static int read_key(struct keys *keys, struct slice name, struct slice text,
 	}
 	keys->any_plain = true;
 	*ret_short = text.len < KEY_SHORT;
-	return key_hash_make(keys->hasher, text, NULL, ret_hash) ? 0
-	                                                         : fault_memory(keys->reader->error);
+	return key_hash_make(keys->hasher, text, NULL, ret_hash)
+	               ? 0
+	               : fault_memory(keys->reader->error);
 }
 
 /* "name:key" */
@@ -121,15 +122,19 @@ static void review(const struct keys *keys)
 
 	if (keys->short_name != NULL) {
 		config_warn(config,
-		        "%.256s:%u: the key of '%s' has fewer than %d characters and can be guessed: "
+		        "%.256s:%u: the key of '%s' has fewer than %d characters and can be "
+		        "guessed: "
 		        "'openssl rand -base64 32' makes a key",
-		        keys->short_place.file, keys->short_place.line, keys->short_name, KEY_SHORT);
+		        keys->short_place.file, keys->short_place.line, keys->short_name,
+		        KEY_SHORT);
 	}
 	if (keys->any_plain && stat(config->keys_file, &file) == 0 &&
 	        (file.st_mode & S_IROTH) != 0) {
 		config_warn(config,
-		        "%s: '%.256s' has keys and mode %04o: every user can read them; keep hashes "
-		        "there ('docker-socket-proxy hash-key'), or take the right to read from others",
+		        "%s: '%.256s' has keys and mode %04o: every user can read them; keep "
+		        "hashes "
+		        "there ('docker-socket-proxy hash-key'), or take the right to read from "
+		        "others",
 		        config->keys_option, config->keys_file, (unsigned)file.st_mode & 07777U);
 	}
 }

@@ -85,8 +85,8 @@ static void add_marks(const struct policy *policy, struct slice noun, struct tex
 		reads = reads || (summary.some && !is_write);
 		writes = writes || (summary.some && is_write);
 		leaks = leaks || (summary.some && (summary.traits & DOCKER_LEAK) != 0);
-		root = root || (summary.some && !summary.covered &&
-		                       (summary.traits & DOCKER_ROOT) != 0);
+		root = root ||
+		       (summary.some && !summary.covered && (summary.traits & DOCKER_ROOT) != 0);
 	}
 	text_add_format(text, "%s%s%s%s", reads ? "r" : "", writes ? "w" : "", leaks ? "s" : "",
 	        root ? "R" : "");

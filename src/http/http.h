@@ -141,8 +141,8 @@ enum http_error http_response_parse(struct slice bytes, struct http_field *field
 /* The value of the first field called `name`; ptr NULL: no such field. */
 struct slice http_field_value(const struct http_head *head, enum http_name name);
 /*
- * The key of a client in `x-api-key: KEY` or `Authorization: Bearer KEY` (RFC 6750 section 2.1); ptr
- * NULL: another field.
+ * The key of a client in `x-api-key: KEY` or `Authorization: Bearer KEY` (RFC 6750 section 2.1);
+ * ptr NULL: another field.
  */
 struct slice http_client_key(const struct http_field *field);
 /* The same for a field that is not in http/fields.def; `name` in any case. Slow. */

@@ -9,6 +9,7 @@
 #define IDENTITY_MATCH_H
 
 #include "base/arena.h"
+#include "identity/container.h"
 #include "identity/identity.h"
 #include "identity/key.h"
 #include "yaml/yaml.h"
@@ -27,13 +28,16 @@ enum condition_kind {
 /* What is known of the sender of a request. */
 struct sender {
 	const struct caller *caller;
-	const struct key *key; /* NULL: the request presents none */
-	int64_t now_s;         /* seconds since 1970-01-01T00:00:00Z */
+	const struct key *key;             /* NULL: the request presents none */
+	int64_t now_s;                     /* seconds since 1970-01-01T00:00:00Z */
+	const struct container *container; /* that the sender runs in; NULL: none */
+	bool container_asked;              /* the Engine was asked for it */
 };
 
 enum match_result {
 	MATCH_NO,
 	MATCH_YES,
+	MATCH_UNKNOWN, /* the container decides, and the Engine was not asked yet */
 };
 
 struct condition;
@@ -65,6 +69,8 @@ bool match_has_hash(const struct match *match, const struct key_hash *hash);
 /* Whether `match` holds for everybody for whom `other` holds. True only where the values prove it:
  * nothing is known of a key behind two different hashes. */
 bool match_covers(const struct match *match, const struct match *other);
+/* Whether there is a condition about the sender's container. */
+bool match_asks_container(const struct match *match);
 static inline bool match_has(const struct match *match, enum condition_kind kind)
 {
 	return match->conditions[kind] != NULL;
@@ -72,7 +78,8 @@ static inline bool match_has(const struct match *match, enum condition_kind kind
 
 /* Append "cidr 192.0.2.0/24 or 198.51.100.0/24, uid 0". Of keys only that there is one. */
 void match_add(const struct match *match, struct text *text);
-/* Append the conditions as YAML, from which match_read() reads the same: {cidr: ['192.0.2.0/24']}. */
+/* Append the conditions as YAML, from which match_read() reads the same: {cidr: ['192.0.2.0/24']}.
+ */
 void match_write(const struct match *match, struct text *text);
 /* The keys of the conditions that there are: bits, 1 << enum condition_kind. */
 unsigned match_kinds(const struct match *match);

@@ -191,8 +191,9 @@ static void print_entry(const struct chapters *chapters, const struct learn_sett
 	text_add(&entry, SLICE("}"));
 	/* What is left out is judged by the policy of the listener, which allows less. */
 	(void)fprintf(out, "%.*s\n",
-	        SLICE_FMT(entry.overflow ? SLICE("  # an entry is omitted: its conditions are too long")
-	                                 : text_slice(&entry)));
+	        SLICE_FMT(entry.overflow
+	                          ? SLICE("  # an entry is omitted: its conditions are too long")
+	                          : text_slice(&entry)));
 	free(memory);
 }
 
@@ -204,15 +205,16 @@ void learn_print_clients(
 
 	for (unsigned i = 0; i < chapters->count; i++) {
 		any = any || can_be_told(chapters->pages[i]);
-		any_address = any_address || (chapters->pages[i]->client == NULL &&
-		                                     !is_unix(chapters->pages[i]));
+		any_address = any_address ||
+		              (chapters->pages[i]->client == NULL && !is_unix(chapters->pages[i]));
 	}
 	if (chapters->is_one || !any) {
 		return;
 	}
 	if (any_address) {
-		(void)fputs("# A container gets another address when it starts again: give it a key "
-		            "(docs/clients.md).\n",
+		(void)fputs(
+		        "# A container gets another address when it starts again: give it a key "
+		        "(docs/clients.md).\n",
 		        out);
 	}
 	(void)fputs("clients:\n", out);

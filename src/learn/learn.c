@@ -57,8 +57,7 @@ static struct page *new_page(struct learn *learn, const struct caller *caller,
 	return page;
 }
 
-static bool is_of(
-        const struct page *page, const struct caller *caller, const struct client *client)
+static bool is_of(const struct page *page, const struct caller *caller, const struct client *client)
 {
 	return !page->of_others && page->client == client &&
 	       (client != NULL || caller_same_user(&page->caller, caller));

@@ -17,9 +17,9 @@
 #include <stdio.h>
 
 enum {
-	LEARN_CLIENTS_MAX = 32, /* further clients share the last page */
-	LEARN_UNKNOWN_MAX = 256,                /* different unknown requests */
-	LEARN_WORDS_MAX = 512,                  /* that bodies of one client ask for */
+	LEARN_CLIENTS_MAX = 32,  /* further clients share the last page */
+	LEARN_UNKNOWN_MAX = 256, /* different unknown requests */
+	LEARN_WORDS_MAX = 512,   /* that bodies of one client ask for */
 	LEARN_PATH_MAX =
 	        256, /* bytes of the path of an unknown request; longer ones are only counted */
 };
@@ -33,8 +33,8 @@ void learn_free(struct learn *learn);
 
 /*
  * Record a request, and what its body asks for; `findings` NULL: nothing. `client` NULL: who has
- * no name is known by host and user. The first request of a client for an operation is logged. Returns the number for learn_served() if the request is unknown,
- * else 0. From any thread.
+ * no name is known by host and user. The first request of a client for an operation is logged.
+ * Returns the number for learn_served() if the request is unknown, else 0. From any thread.
  */
 unsigned learn_note(struct learn *learn, const struct caller *caller, const struct client *client,
         const struct docker_request *request, const struct findings *findings);

@@ -24,7 +24,8 @@ static bool any_policy_observes(const struct config *config)
 	return false;
 }
 
-/* With clients, who can come to any listener, all listeners are printed; else those that recorded. */
+/* With clients, who can come to any listener, all listeners are printed; else those that recorded.
+ */
 static unsigned list_listeners(const struct config *config, struct learn_listener *ret_listeners)
 {
 	unsigned count = 0;

@@ -60,8 +60,8 @@ static void note(const char *client, const char *method, const char *path)
 /* What is printed, in `printed`. */
 static void print(void)
 {
-	static const struct learn_listener listeners[] = {
-	        {"tcp://*:3277", NULL, 0660, true}, {"unix:///run/it's \"odd\" #.sock", NULL, 0600, true}};
+	static const struct learn_listener listeners[] = {{"tcp://*:3277", NULL, 0660, true},
+	        {"unix:///run/it's \"odd\" #.sock", NULL, 0600, true}};
 	const struct learn_setting setting = {.listeners = listeners,
 	        .listener_count = 2,
 	        .other_count = other_listeners,
@@ -165,7 +165,8 @@ static void each_client_has_a_policy_and_an_entry(void **state)
 	expect("# [2001:db8::1]: 1 request\n");
 	expect("# unix: 1 request\n#          1  GET /foo/bar, no operation of the Docker API\n");
 	expect("  - {name: 'host-192.0.2.1', match: {cidr: '192.0.2.1'}, policy: client-1}\n"
-	       "  - {name: 'host-2001-db8--1', match: {cidr: '2001:db8::1'}, policy: client-2}\n\n");
+	       "  - {name: 'host-2001-db8--1', match: {cidr: '2001:db8::1'}, policy: "
+	       "client-2}\n\n");
 	/* A peer of whom nothing is known has no condition: what it asked for, all may. */
 	expect("    policy: client-3\n");
 	assert_true(allows("client-3", "GET", "/foo/bar"));
@@ -180,8 +181,8 @@ static void a_client_keeps_its_entry(void **state)
 {
 	struct arena arena = {.chunks = NULL};
 	struct hasher *hasher = hasher_new();
-	struct client clients[] = {{.name = "ci", .until_s = 1801418400},
-	        {.name = "office", .until_s = INT64_MAX}};
+	struct client clients[] = {
+	        {.name = "ci", .until_s = 1801418400}, {.name = "office", .until_s = INT64_MAX}};
 	struct caller user = caller_named("unix");
 	const struct caller host = caller_named("192.0.2.1:1");
 	const struct match_names names = {NULL, 0};
