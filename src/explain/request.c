@@ -358,6 +358,10 @@ static int print_decision(struct question *question, const struct client *client
 	} else if (!chosen && config->listener_count > 1) {
 		printf("listener: %s\n", config->listeners[0].address);
 	}
+	if (client == NULL && config->clients.must_be_known) {
+		printf("client: whoever shows a key of '%s'; everybody else gets a 401\n",
+		        config->keys_file);
+	}
 	print_verdict(decision.policy, &decision.verdict);
 	if (decision.findings != NULL) {
 		print_findings(decision.findings);

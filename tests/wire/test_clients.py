@@ -260,3 +260,88 @@ def test_holders_of_keys_of_the_file_own_what_they_make(
         assert "docker-socket-proxy.owner%3Dci%22" in request.target
         request.respond(200, b"[]")
         assert client.response().status == 200
+
+
+# What is said
+
+
+def write_file(folder: Path, text: str) -> str:
+    path = folder / "proxy.yaml"
+    path.write_text(text)
+    return str(path)
+
+
+def test_check_shows_what_each_client_may_do(tmp_path: Path) -> None:
+    config = write_file(
+        tmp_path,
+        "listeners:\n- {address: 'tcp://127.0.0.1:1', name: main, policy: deny}\n"
+        "- {address: 'unix:///run/p.sock', policy: read-only}\n"
+        f"clients:\n- {{name: ci, match: {{key_sha256: {HASH}}}, policy: open}}\n"
+        "- {name: office, match: {cidr: 192.0.2.0/24, listener: main}, policy: read-only, until: 2027-01-31T18:00:00Z}\n",
+    )
+    done = run_binary("check", "-c", config)
+    assert (done.returncode, done.stderr) == (0, "")
+    for line in (
+        "client   ci: key, policy open",
+        "client   office: listener main, cidr 192.0.2.0/24, policy read-only, until 2027-01-31T18:00:00Z",
+        "  client             ci       office   (main)   (p.sock)",
+        "  container          rwsR     rs       -        rs",
+        "[r] reads   [-] may do nothing   (NAME): whoever is none of the clients, there",
+    ):
+        assert line in done.stdout.splitlines(), done.stdout
+    assert HASH not in done.stdout
+    assert not [line for line in done.stdout.splitlines() if line != line.rstrip()]
+
+
+def test_check_and_explain_say_that_a_key_is_asked_for(tmp_path: Path) -> None:
+    keys = tmp_path / "keys"
+    keys.write_text(f"ci:{HASH}\n")
+    options = ("--client-keys", str(keys), "--policy", "read-only")
+    done = run_binary("check", *options)
+    assert "client   ci: key, the policy of the listener\n" in done.stdout
+    assert f"client   everybody else gets a 401: '{keys}' has the keys\n" in done.stdout
+    assert "\n  client             (any key)\n" in done.stdout
+    done = run_binary("explain", *options, "GET /containers/json")
+    assert f"client: whoever shows a key of '{keys}'; everybody else gets a 401\n" in done.stdout
+    done = run_binary("explain", *options, "--client", "ci", "GET /containers/json")
+    assert f"client: ci ({keys}:1), known by key\n" in done.stdout
+
+
+def test_many_clients_are_some_columns_of_some_tables(tmp_path: Path) -> None:
+    entries = "".join(
+        f"- {{name: {'n' * 40}{i}, match: {{uid: {i}}}, policy: read-only}}\n" for i in range(25))
+    done = run_binary("check", "-c", write_file(tmp_path, f"clients:\n{entries}"))
+    assert done.returncode == 0
+    assert "  5 more clients: explain --client NAME says" in done.stdout
+    rows = [line for line in done.stdout.splitlines() if line.startswith("  container  ")]
+    assert sum(line.count("rs") for line in rows if "[" not in line) == 20
+    assert max(map(len, done.stdout.splitlines())) <= 120
+
+
+def test_a_denial_says_who_it_was_and_what_was_tried(
+    serve: Callable[..., Proxy], own_engine: Engine
+) -> None:
+    """All of it in the log; to a stranger no name, address or number of a client."""
+    proxy = serve(
+        f"- {{name: build-farm, match: {{key_sha256: {HASH}}}, policy: read-only}}\n"
+        "- {name: office, match: {cidr: [192.0.2.0/24, '2001:db8::/32']}, policy: open}\n"
+        "- {name: root, match: {uid: 0, listener: main}, policy: open}\n"
+        f"- {{name: former, match: {{cidr: 127.0.0.1}}, policy: open, until: 2020-01-01T00:00:00Z}}\n"
+    )
+    with proxy.connect() as client:
+        client.get("/containers/json")
+        response = client.response()
+        assert response.status == 401
+        assert response.message().endswith(
+            " The sender is none of the clients that this proxy knows by listener, uid, cidr, key.")
+        for secret in ("build-farm", "office", "'root'", "former", "192.0.2", "2001", HASH):
+            assert secret not in response.message()
+        client.post("/containers/web/stop", headers=[f"X-Api-Key: {KEY}"])
+        assert client.response().message().endswith(" The sender is client 'build-farm'.")
+    line = proxy.wait_log(lambda line: "tried=" in line)
+    assert (
+        'tried="build-farm: key; office: cidr 192.0.2.0/24 or 2001:db8::/32; root: uid 0; former: it has ended"'
+        in line
+    )
+    proxy.wait_log(lambda line: "warning denied: container.stop" in line and "identity=build-farm" in line)
+    assert HASH not in proxy.log()
