@@ -100,6 +100,8 @@ int config_reserve_clients(struct reader *reader, unsigned more) MUST_USE;
 /* The next entry, for which room was made; it needs its conditions. NULL after a fault. */
 struct client *config_add_client(
         struct reader *reader, struct slice name, struct place place) MUST_USE;
+/* Warn of what the clients hardly mean so. */
+void config_review_clients(struct config *config);
 /* Whether the last entry, which is whole, has a key of its own. 0; or -EINVAL. */
 int config_check_client(struct reader *reader, const struct client *client) MUST_USE;
 /* Read CLIENT_KEYS_FILE, if it is given; after the file. */

@@ -460,6 +460,17 @@ bool match_covers(const struct match *match, const struct match *other)
 	return true;
 }
 
+bool match_is_at(const struct match *match, unsigned listener)
+{
+	const struct condition *condition = match->conditions[CONDITION_LISTENER];
+	bool is = condition == NULL;
+
+	for (unsigned i = 0; condition != NULL && i < condition->count; i++) {
+		is = is || condition->values[i].listener == listener;
+	}
+	return is;
+}
+
 bool match_has_hash(const struct match *match, const struct key_hash *hash)
 {
 	const struct condition *condition = match->conditions[CONDITION_KEY];

@@ -64,6 +64,8 @@ int match_key(const struct key_hash *hash, struct place place, struct arena *are
 enum match_result match_holds(const struct match *match, const struct sender *sender);
 /* Whether all conditions hold but for the key. */
 bool match_misses_key(const struct match *match, const struct sender *sender);
+/* Whether it can hold at the listener of this index. */
+bool match_is_at(const struct match *match, unsigned listener);
 /* Whether a key with this hash is a condition. */
 bool match_has_hash(const struct match *match, const struct key_hash *hash);
 /* Whether `match` holds for everybody for whom `other` holds. True only where the values prove it:

@@ -318,6 +318,61 @@ def test_many_clients_are_some_columns_of_some_tables(tmp_path: Path) -> None:
     assert max(map(len, done.stdout.splitlines())) <= 120
 
 
+@pytest.mark.parametrize(("listeners", "entries", "words"), [
+    ("tcp://127.0.0.1:1", "{name: a, match: {uid: 0}, policy: open}", "client 'a' fits nobody: 'uid' and"),
+    ("tcp://127.0.0.1:1", "{name: a, match: {gid: 0}, policy: open}", "client 'a' fits nobody: 'uid' and"),
+    ("tcp://127.0.0.1:1 unix:///run/p.sock",
+     "{name: a, match: {gid: 0, listener: l0}, policy: open}", "client 'a' fits nobody: 'uid' and"),
+    ("tcp://127.0.0.1:1 unix:///run/p.sock",
+     "{name: a, match: {uid: 0, cidr: 127.0.0.1}, policy: open}", "client 'a' fits nobody: 'uid' and"),
+    ("unix:///run/p.sock", "{name: a, match: {cidr: 127.0.0.1}, policy: open}", "client 'a' fits nobody: 'uid' and"),
+    ("tcp://127.0.0.1:1 unix:///run/p.sock", "{name: a, match: {uid: 0}, policy: open}", None),
+    ("tcp://127.0.0.1:1",
+     "{name: a, match: {cidr: [10.0.0.0/8, '2001:db8::/32']}, policy: open}, {name: b, match: {cidr: 10.1.0.0/16}, policy: deny}",
+     "client 'b' fits nobody: 'a' comes before it and fits everybody whom it fits"),
+    ("tcp://127.0.0.1:1",
+     "{name: a, match: {listener: l0}, policy: open}, {name: b, match: {listener: l0, cidr: 10.1.0.0/16}, policy: deny}",
+     "client 'b' fits nobody: 'a' comes before it"),
+    ("tcp://127.0.0.1:1",
+     "{name: a, match: {cidr: 10.1.0.0/16}, policy: open}, {name: b, match: {cidr: [10.1.2.3, 10.2.0.0/16]}, policy: deny}",
+     None),
+    ("tcp://127.0.0.1:1",
+     "{name: a, match: {cidr: 10.0.0.0/8}, policy: open, until: 2099-01-01T00:00:00Z}, {name: b, match: {cidr: 10.1.0.0/16}, policy: deny}",
+     None),
+    ("tcp://127.0.0.1:1", "{name: a, match: {cidr: 10.0.0.0/8}, policy: open, until: 2020-01-01T00:00:00Z}",
+     "client 'a' has ended: 'until' has passed"),
+    ("tcp://0.0.0.0:1", f"{{name: a, match: {{key_sha256: {HASH}}}, policy: open}}",
+     "tcp://0.0.0.0:1: keys of clients are sent there as they are"),
+    ("tcp://*:1", f"{{name: a, match: {{key_sha256: {HASH}}}, policy: open}}", "tcp://*:1: keys of clients"),
+    ("tcp://127.8.0.1:1 tcp://[::1]:1 tcp://localhost:2", f"{{name: a, match: {{key_sha256: {HASH}}}, policy: open}}", None),
+    ("tcp://*:1=open", "{name: a, match: {cidr: 10.0.0.0/8}, policy: read-only}",
+     "tcp://*:1: policy 'open', though there are clients: whoever is none of them may do everything"),
+    ("tcp://127.0.0.1:1=open", "{name: a, match: {cidr: 10.0.0.0/8}, policy: read-only}", None),
+])
+def test_check_warns_of_what_is_hardly_meant(
+    tmp_path: Path, listeners: str, entries: str, words: str | None
+) -> None:
+    made = []
+    for number, address in enumerate(listeners.split()):
+        address, _, policy = address.partition("=")
+        made.append(f"{{address: '{address}', name: l{number}, policy: {policy or 'deny'}}}")
+    done = run_binary(
+        "check", "-c", write_file(tmp_path, f"listeners: [{', '.join(made)}]\nclients: [{entries}]\n"))
+    assert done.returncode == 0
+    assert (words in done.stderr and done.stderr.count("\n") == 1) if words else done.stderr == "", done.stderr
+
+
+def test_a_key_in_two_entries_is_an_error_if_nothing_tells_them_apart(tmp_path: Path) -> None:
+    def check(first: str, second: str) -> str:
+        return run_binary("check", "-c", write_file(
+            tmp_path,
+            f"clients:\n- {{name: a, match: {{{first}}}, policy: open}}\n- {{name: b, match: {{{second}}}, policy: open}}\n",
+        )).stderr
+
+    assert "proxy.yaml:3: the clients 'a' and 'b' have the same key" in check(f"key_sha256: {HASH}", f"key_sha256: {HASH.upper()}")
+    assert "the same key" not in check(f"key_sha256: {HASH}, cidr: 10.0.0.1", f"key_sha256: {HASH}, cidr: 10.0.0.2")
+
+
 def test_a_denial_says_who_it_was_and_what_was_tried(
     serve: Callable[..., Proxy], own_engine: Engine
 ) -> None:
