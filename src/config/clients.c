@@ -225,6 +225,27 @@ static void own_scopes(struct config *config, struct client *client)
 	}
 }
 
+/* Who is no client is the owner by the name of the policy: no client may be called so. */
+static int check_owners(struct reader *reader)
+{
+	const struct config *config = reader->config;
+
+	for (unsigned i = 0; i < config->listener_count && !config->clients.must_be_known; i++) {
+		const struct policy *policy = config->listeners[i].policy;
+		const struct scope *scope = policy_scope(policy);
+		const struct client *client =
+		        config_find_client(config, slice_of(policy_name(policy)));
+		if (scope != NULL && scope->owned && client != NULL) {
+			return fault_set(reader->error, client->place,
+			        "client '%s' has the name of the policy of %s, by which 'owner: "
+			        "true' "
+			        "knows who is no client: call one of them otherwise",
+			        client->name, config->listeners[i].address);
+		}
+	}
+	return 0;
+}
+
 int config_own_scopes(struct reader *reader)
 {
 	struct config *config = reader->config;
@@ -234,5 +255,5 @@ int config_own_scopes(struct reader *reader)
 	for (unsigned i = 0; any && i < config->clients.count; i++) {
 		own_scopes(config, &config->client_list[i]);
 	}
-	return arena_check(&config->arena, reader->error);
+	return check_owners(reader) < 0 ? -EINVAL : arena_check(&config->arena, reader->error);
 }

@@ -220,7 +220,7 @@ void http_chunks_skip(struct http_chunks *chunks, uint64_t len);
 /* What http_request_write() adds and omits. */
 struct http_request_options {
 	struct slice api_key; /* sent as x-api-key in place of the client's; ptr NULL: untouched */
-	bool hide_keys;       /* fields with a key of the client are omitted */
+	bool hide_keys;       /* fields that may have a key of the client are omitted */
 	bool upgrade;         /* send Upgrade and Connection: Upgrade on */
 	bool drop_body;       /* announce an empty body, whatever the client announced */
 	/* Announce a body of `body_len` bytes, which is at hand, whatever the client announced. */

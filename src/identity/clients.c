@@ -42,11 +42,13 @@ static bool has_ended(const struct client *client, const struct sender *sender)
 	return sender->now_s >= client->until_s;
 }
 
-bool clients_want_key(const struct clients *clients, const struct sender *sender)
+bool clients_want_key(
+        const struct clients *clients, const struct sender *sender, const struct client *client)
 {
-	for (unsigned i = 0; i < clients->count; i++) {
-		const struct client *client = &clients->list[i];
-		if (!has_ended(client, sender) && match_misses_key(&client->match, sender)) {
+	const struct client *end = client != NULL ? client : clients->list + clients->count;
+
+	for (const struct client *one = clients->list; one < end; one++) {
+		if (!has_ended(one, sender) && match_misses_key(&one->match, sender)) {
 			return true;
 		}
 	}

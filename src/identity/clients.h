@@ -79,7 +79,8 @@ void clients_add_tried(
 bool clients_keep(const struct clients *clients, const struct sender *sender);
 /* Append by what clients are known, for the sender: "key, cidr". */
 void clients_add_kinds(const struct clients *clients, struct text *text);
-/* Whether a key could make the sender a client. */
-bool clients_want_key(const struct clients *clients, const struct sender *sender);
+/* Whether a key could make the sender a client that comes before `client`; NULL: any client. */
+bool clients_want_key(
+        const struct clients *clients, const struct sender *sender, const struct client *client);
 
 #endif

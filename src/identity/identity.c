@@ -36,6 +36,18 @@ bool caller_same_host(const struct caller *a, const struct caller *b)
 	       slice_equal(host_of(&a->address), host_of(&b->address));
 }
 
+struct caller caller_site(const struct caller *caller)
+{
+	enum { INTERFACE_AT = 8 };
+	struct caller site = *caller;
+
+	if (site.address.any.sa_family == AF_INET6) {
+		memset(&site.address.ip6.sin6_addr.s6_addr[INTERFACE_AT], 0,
+		        sizeof(site.address.ip6.sin6_addr) - INTERFACE_AT);
+	}
+	return site;
+}
+
 bool caller_same_user(const struct caller *a, const struct caller *b)
 {
 	return caller_same_host(a, b) && a->peer.uid == b->peer.uid &&

@@ -40,11 +40,13 @@ void hasher_free(struct hasher *hasher);
 struct key {
 	struct slice text;
 	struct hasher *hasher;
+	bool usable;                          /* it has 1 to KEY_MAX bytes, and a digest */
 	unsigned char digest[KEY_DIGEST_LEN]; /* without salt */
 };
 
-/* Hash a key that was presented. False without memory: then it fits no hash. */
-bool key_present(struct hasher *hasher, struct slice text, struct key *ret_key) MUST_USE;
+/* Hash a key that was presented. One that is empty or too long, and any without memory, fits no
+ * hash. */
+void key_present(struct hasher *hasher, struct slice text, struct key *ret_key);
 /* Whether `hash` is of this key. */
 bool key_fits(const struct key *key, const struct key_hash *hash);
 

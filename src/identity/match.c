@@ -49,6 +49,9 @@ static const char *read_listener(
 	return "no listener has this 'name'";
 }
 
+/* /proc/sys/kernel/overflowuid and overflowgid (proc(5)), which nobody changes. */
+enum { NUMBER_OF_ALL_OTHERS = 65534 };
+
 static const char *read_number(
         const struct match_reader *reader, struct slice text, union condition_value *ret_value)
 {
@@ -60,7 +63,10 @@ static const char *read_number(
 		       "those of another system in a container";
 	}
 	ret_value->number = (uint32_t)number;
-	return NULL;
+	return number == NUMBER_OF_ALL_OTHERS
+	               ? "the kernel shows this number for every user and group that the proxy's "
+	                 "user namespace does not have"
+	               : NULL;
 }
 
 static const char *read_network(

@@ -141,19 +141,24 @@ static void note_verdict(struct session *session, const struct gate_decision *de
 	}
 }
 
-/* Keep account of the key that the request presented. */
+/* Keep account of the key that the request presented. One that made nobody a client is a miss, even
+ * if the sender is a client by other conditions: it may be a guess. */
 static void note_key(struct session *session, const struct gate_decision *decision)
 {
 	struct attempts *attempts = &session->worker->shared->attempts;
 	const int64_t now_ns = session->worker->loop.now_ns;
 	const struct client *client = decision->client;
+	const bool by_key = client != NULL && match_has(&client->match, CONDITION_KEY);
 
-	if (decision->outcome == OUTCOME_BAD_KEY) {
-		attempts_missed(attempts, now_ns, &session->caller);
-	} else if (client != NULL && client != session->met &&
-	           match_has(&client->match, CONDITION_KEY)) {
+	if (decision->outcome == OUTCOME_SLOWED) {
+		return;
+	}
+	if (by_key && client != session->met) {
 		attempts_met(attempts, now_ns, &session->caller, client);
 		session->met = client;
+	} else if (decision->outcome == OUTCOME_BAD_KEY ||
+	           (!by_key && decision->sender.key != NULL && decision->wants_key)) {
+		attempts_missed(attempts, now_ns, &session->caller);
 	}
 }
 

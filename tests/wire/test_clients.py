@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from machine import free_port
+from machine import free_port, has_ipv6
 from wire import Client, Engine, Proxy, eventually, ping_passes, run_binary
 
 Start = Callable[..., Proxy]
@@ -400,3 +400,172 @@ def test_a_denial_says_who_it_was_and_what_was_tried(
     )
     proxy.wait_log(lambda line: "warning denied: container.stop" in line and "identity=build-farm" in line)
     assert HASH not in proxy.log()
+
+
+# Attackers
+
+OTHER = "another-key-of-somebody-else"
+OTHER_HASH = hashlib.sha256(OTHER.encode()).hexdigest()
+
+
+def ask_once(client: Client, *fields: str, path: str = "/containers/json") -> int:
+    client.get(path, headers=fields)
+    return client.response().status
+
+
+@pytest.mark.parametrize(("fields", "status"), [
+    ([f"X-Api-Key: {KEY}", f"X-Api-Key: {KEY}"], 200),
+    ([f"X-Api-Key: {KEY}", f"Authorization: Bearer {KEY}"], 200),
+    ([f"X-Api-Key: {KEY}", f"X-Api-Key: {OTHER}"], 401),
+    ([f"X-Api-Key: {OTHER}", f"X-Api-Key: {KEY}"], 401),
+    ([f"X-Api-Key: {KEY}", f"Authorization: Bearer {OTHER}"], 401),
+    ([f"X-Api-Key: {KEY}", "X-Api-Key: "], 401),
+    ([f"X-Api-Key: {KEY}, {OTHER}"], 401),
+    ([f"X-Api-Key: {KEY},{KEY}"], 401),
+    ([f"X-Api-Key: {KEY}\r\n {OTHER}"], 400),
+    ([f"X-Api-Key:\r\n {KEY}"], 400),
+    (["X-Api-Key: "], 401),
+    (["Authorization: Bearer"], 401),
+    (["Authorization: Bearer "], 401),
+    ([f"Authorization: Bearer\t{KEY}"], 401),
+    ([f"Authorization: {KEY}"], 401),
+    ([f"Authorization: Basic {KEY}"], 401),
+    ([f"X-Api-Key: {KEY}\u00e9"], 401),
+    ([f"X-Api-Key: {KEY[:-1]}"], 401),
+    ([f"X-Api-Key: {KEY.upper()}"], 401),
+    ([f"X-Api-Key: {HASH}"], 401),
+    ([f"X_Api_Key: {KEY}"], 401),
+    ([f"Cookie: X-Api-Key={KEY}"], 401),
+    ([f"X-Api-Key: {KEY}", "Connection: X-Api-Key"], 200),
+    ([f"X-Api-Key: {'k' * 100_000}"], 401),
+])
+def test_what_is_a_key_and_what_is_none(
+    serve: Callable[..., Proxy], own_engine: Engine, fields: list[str], status: int
+) -> None:
+    """And whatever it was, the Engine does not get it."""
+    proxy = serve(
+        f"- {{name: ci, match: {{key_sha256: {HASH}}}, policy: read-only}}\n"
+        f"- {{name: ops, match: {{key_sha256: {OTHER_HASH}}}, policy: read-only}}\n")
+    with proxy.connect() as client:
+        client.get("/containers/json", headers=fields)
+        if status == 200:
+            request = own_engine.request()
+            assert request.header("x-api-key") is None
+            assert request.header("authorization") is None
+            request.respond(200, b"[]")
+        assert client.response().status == status
+
+
+@pytest.mark.parametrize("target", [
+    f"/containers/json?x-api-key={KEY}", f"/containers/json?api_key={KEY}", f"/containers/json?Authorization=Bearer%20{KEY}"])
+def test_a_key_in_the_query_is_none(serve: Callable[..., Proxy], own_engine: Engine, target: str) -> None:
+    proxy = serve(f"- {{name: ci, match: {{key_sha256: {HASH}}}, policy: read-only}}\n")
+    with proxy.connect() as client:
+        assert ask_once(client, path=target) == 401
+    assert own_engine.received() == b""
+
+
+@pytest.mark.parametrize("field", ["Authorization: Basic dXNlcg==", "Authorization: Bearer\tkey", "Authorization: key"])
+def test_no_authorization_reaches_the_engine_where_keys_are(
+    serve: Callable[..., Proxy], own_engine: Engine, field: str
+) -> None:
+    proxy = serve(f"- {{name: ci, match: {{key_sha256: {HASH}}}, policy: deny}}\n", policy="read-only")
+    with proxy.connect() as client:
+        client.get("/containers/json", headers=[field])
+        request = own_engine.request()
+        assert request.header("authorization") is None
+        request.respond(200, b"[]")
+        assert client.response().status == 200
+
+
+def test_each_request_of_a_connection_shows_its_own_key(
+    serve: Callable[..., Proxy], own_engine: Engine
+) -> None:
+    """The first of pipelined requests opens nothing for the second, and a miss closes nothing."""
+    proxy = serve(f"- {{name: ci, match: {{key_sha256: {HASH}}}, policy: read-only}}\n")
+    with own_engine.responding(), proxy.connect() as client:
+        for field in (f"X-Api-Key: {KEY}", "X-Nothing: 0", f"X-Api-Key: {KEY}x", f"X-Api-Key: {KEY}"):
+            client.get("/containers/json", headers=[field])
+        assert [client.response().status for _ in range(4)] == [200, 401, 401, 200]
+
+
+def test_a_key_is_not_guessed_behind_another_entry(
+    serve: Callable[..., Proxy], own_engine: Engine
+) -> None:
+    """Whoever is a client by address is slowed down as everybody is, and is not told of a hit."""
+    proxy = serve(
+        f"- {{name: ci, match: {{key_sha256: {HASH}}}, policy: open}}\n"
+        "- {name: near, match: {cidr: 127.0.0.1}, policy: read-only}\n"
+    )
+    with own_engine.responding(), proxy.connect() as client:
+        assert [ask_once(client, f"X-Api-Key: guess-{i}") for i in range(10)] == [200] * 10
+        assert ask_once(client, "X-Api-Key: guess-again") == 429
+        assert ask_once(client, f"X-Api-Key: {KEY}") == 429
+        assert ask_once(client) == 200
+
+
+def test_a_key_of_no_use_is_no_guess(serve: Callable[..., Proxy], own_engine: Engine) -> None:
+    """An app that sends a key to whatever it talks to is not slowed down where no key is asked for."""
+    proxy = serve(
+        "- {name: near, match: {cidr: 127.0.0.1}, policy: read-only}\n"
+        f"- {{name: ci, match: {{key_sha256: {HASH}}}, policy: open}}\n"
+    )
+    with own_engine.responding(), proxy.connect() as client:
+        assert [ask_once(client, "X-Api-Key: of-another-proxy") for _ in range(15)] == [200] * 15
+
+
+def test_the_key_of_the_gateway_and_those_of_clients_do_not_mix(
+    serve: Callable[..., Proxy], own_engine: Engine
+) -> None:
+    """API_KEY is the proxy's own: it goes upstream, and makes nobody a client."""
+    proxy = serve(
+        f"- {{name: ci, match: {{key_sha256: {HASH}}}, policy: read-only}}\n", env={"API_KEY": "of-the-gateway"})
+    with proxy.connect() as client:
+        assert ask_once(client, "X-Api-Key: of-the-gateway") == 401
+        client.get("/containers/json", headers=[f"Authorization: Bearer {KEY}", f"X-Api-Key: {KEY}"])
+        request = own_engine.request()
+        assert request.headers.all("x-api-key") == ["of-the-gateway"]
+        assert request.header("authorization") is None
+        request.respond(200, b"[]")
+        assert client.response().status == 200
+
+
+@pytest.mark.parametrize(("entry", "words"), [
+    ("{name: a, match: {key_sha256: e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855}, policy: open}",
+     "it is the hash of an empty text"),
+    ("{name: a, match: {uid: 65534}, policy: open}", "the kernel shows this number for every user and group"),
+    ("{name: a, match: {gid: [0, 65534]}, policy: open}", "the kernel shows this number for every user and group"),
+    ("{name: a, match: {}, policy: open}", "would fit everybody"),
+    ("{name: a, match: {cidr: []}, policy: open}", "'cidr' is a list of 1 to 256 values"),
+    ("{name: own, match: {cidr: 10.0.0.1}, policy: own}", "client 'own' has the name of the policy of tcp://127.0.0.1:1"),
+])
+def test_a_slip_that_would_open_is_an_error(tmp_path: Path, entry: str, words: str) -> None:
+    done = run_binary("check", "-c", write_file(
+        tmp_path,
+        "listeners: [{address: 'tcp://127.0.0.1:1', policy: own}]\n"
+        "policies: {own: {rules: [{allow: [container.*]}], scope: {owner: true}}}\n"
+        f"clients: [{entry}]\n"))
+    assert done.returncode == 2
+    assert words in done.stderr
+
+
+@pytest.mark.skipif(not has_ipv6(), reason="no IPv6")
+def test_an_address_of_ipv4_is_the_same_at_a_socket_of_ipv6(start: Start, own_engine: Engine, tmp_path: Path) -> None:
+    os.chmod(tmp_path, 0o755)
+    port = free_port()
+    config = write_file(
+        tmp_path,
+        f"listeners: [{{address: 'tcp://[::]:{port}', policy: deny}}]\n"
+        "clients:\n- {name: six, match: {cidr: '::1'}, policy: read-only}\n"
+        "- {name: all-six, match: {cidr: '::/0'}, policy: open}\n"
+        "- {name: four, match: {cidr: '::ffff:127.0.0.1'}, policy: read-only}\n")
+    proxy = start("-c", config, port=port)
+    with own_engine.responding():
+        for host, name in (("127.0.0.1", "four"), ("::1", "six")):
+            try:
+                sock = socket.create_connection((host, port), 10)
+            except ConnectionRefusedError:
+                continue  # the socket takes IPv6 alone
+            with Client(sock) as client:
+                assert ask_once(client) == 200
+            proxy.wait_log(lambda line: f"identity={name}" in line)  # noqa: B023
