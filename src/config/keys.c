@@ -98,8 +98,8 @@ static int read_lines(struct keys *keys, struct slice bytes)
 	}
 	while (slice_next(&bytes, '\n', &line)) {
 		keys->place.line++;
-		line = slice_trim(line);
 		line.len -= slice_ends_with(line, SLICE("\r"));
+		line = slice_trim(line);
 		if (line.len > 0 && line.ptr[0] != '#' && read_line(keys, line) < 0) {
 			return -EINVAL;
 		}
@@ -150,6 +150,14 @@ static int read_bytes(struct keys *keys, char *bytes)
 		        len < 0 ? strerrordesc_np((int)-len) : "it is longer than 1 MiB");
 	}
 	return read_lines(keys, (struct slice){bytes, (size_t)len});
+}
+
+int config_parse_keys(struct reader *reader, struct hasher *hasher, struct slice bytes)
+{
+	struct keys keys = {
+	        .reader = reader, .hasher = hasher, .place = {reader->config->keys_file, 0}};
+
+	return read_lines(&keys, bytes);
 }
 
 int config_read_keys(struct reader *reader)

@@ -58,7 +58,7 @@ void key_present(struct hasher *hasher, struct slice text, struct key *ret_key)
 {
 	ret_key->text = text;
 	ret_key->hasher = hasher;
-	ret_key->usable = text.len > 0 && text.len <= KEY_MAX &&
+	ret_key->usable = hasher != NULL && text.len > 0 && text.len <= KEY_MAX &&
 	                  digest(hasher, SLICE(""), text, ret_key->digest);
 }
 
