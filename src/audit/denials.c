@@ -2,6 +2,7 @@
 #include "audit/denials.h"
 
 #include "base/clock.h"
+#include "base/hash.h"
 #include "base/log.h"
 
 enum {
@@ -22,12 +23,7 @@ void denials_init(struct denials *denials)
 
 static uint32_t hash_of(const struct caller *caller, const char *operation, uint32_t topic)
 {
-	uint32_t hash = caller_hash(caller) ^ topic;
-
-	for (; *operation != '\0'; operation++) { /* FNV-1a */
-		hash = (hash ^ (unsigned char)*operation) * 16777619U;
-	}
-	return hash;
+	return hash_bytes(caller_hash(caller) ^ topic, slice_of(operation));
 }
 
 static bool is_entry_of(const struct denials_entry *entry, const struct caller *caller,

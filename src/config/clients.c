@@ -67,11 +67,11 @@ static bool has_only_key(const struct client *client)
 	return match_kinds(&client->match) == 1U << CONDITION_KEY;
 }
 
-int config_check_client(struct reader *reader, const struct client *client)
+int config_finish_client(struct reader *reader, const struct client *client)
 {
-	const struct client *list = reader->config->client_list;
+	struct clients *clients = &reader->config->clients;
 
-	for (const struct client *earlier = list; has_only_key(client) && earlier < client;
+	for (const struct client *earlier = clients->list; has_only_key(client) && earlier < client;
 	        earlier++) {
 		if (has_only_key(earlier) && match_covers(&earlier->match, &client->match)) {
 			return fault_set(reader->error, client->place,
@@ -80,6 +80,9 @@ int config_check_client(struct reader *reader, const struct client *client)
 			        earlier->name, client->name);
 		}
 	}
+	clients->has_keys = clients->has_keys || match_has(&client->match, CONDITION_KEY);
+	clients->has_containers = clients->has_containers || match_asks_container(&client->match);
+	clients->has_ends = clients->has_ends || client->until_s != INT64_MAX;
 	return 0;
 }
 
@@ -157,7 +160,7 @@ static int read_entry(struct client_reader *reader, const struct yaml_node *map)
 	return yaml_read_map(map, "a client", client_keys, ARRAY_LEN(client_keys), reader,
 	               reader->error) < 0
 	               ? -EINVAL
-	               : config_check_client(reader->reader, reader->client);
+	               : config_finish_client(reader->reader, reader->client);
 }
 
 int config_read_clients(struct reader *reader, const struct yaml_node *list)
@@ -180,12 +183,6 @@ int config_read_clients(struct reader *reader, const struct yaml_node *list)
 		if (read_entry(&clients, map) < 0) {
 			return -EINVAL;
 		}
-		config->clients.has_keys = config->clients.has_keys ||
-		                           match_has(&clients.client->match, CONDITION_KEY);
-		config->clients.has_containers = config->clients.has_containers ||
-		                                 match_asks_container(&clients.client->match);
-		config->clients.has_ends =
-		        config->clients.has_ends || clients.client->until_s != INT64_MAX;
 	}
 	return 0;
 }

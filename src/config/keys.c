@@ -71,7 +71,7 @@ static int read_line(struct keys *keys, struct slice line)
 		keys->short_name = client->name;
 		keys->short_place = keys->place;
 	}
-	return config_check_client(reader, client);
+	return config_finish_client(reader, client);
 }
 
 /* ── The lines ───────────────────────────────────────────────────────────── */
@@ -181,7 +181,6 @@ int config_read_keys(struct reader *reader)
 	}
 	hasher_free(keys.hasher);
 	free(bytes);
-	config->clients.has_keys = true;
 	config->clients.must_be_known = true;
 	return code;
 }

@@ -102,8 +102,8 @@ struct client *config_add_client(
         struct reader *reader, struct slice name, struct place place) MUST_USE;
 /* Warn of what the clients hardly mean so. */
 void config_review_clients(struct config *config);
-/* Whether the last entry, which is whole, has a key of its own. 0; or -EINVAL. */
-int config_check_client(struct reader *reader, const struct client *client) MUST_USE;
+/* The last entry is whole: whether its key is its own. 0; or -EINVAL. */
+int config_finish_client(struct reader *reader, const struct client *client) MUST_USE;
 /* Read what a file of keys holds. 0; or -EINVAL. */
 int config_parse_keys(struct reader *reader, struct hasher *hasher, struct slice bytes) MUST_USE;
 /* Read CLIENT_KEYS_FILE, if it is given; after the file. */

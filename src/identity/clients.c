@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "identity/clients.h"
 
+#include "base/hash.h"
+
 #include <time.h>
 
 const char *client_name_problem(struct slice name)
@@ -15,15 +17,9 @@ const char *client_name_problem(struct slice name)
 	return name.len == 0 || name.len > CLIENT_NAME_MAX ? "a name has 1 to 64 characters" : NULL;
 }
 
-/* FNV-1a. */
 uint32_t client_hash(const struct client *client)
 {
-	uint32_t hash = 2166136261U;
-
-	for (const char *c = client->name; *c != '\0'; c++) {
-		hash = (hash ^ (unsigned char)*c) * 16777619U;
-	}
-	return hash;
+	return hash_bytes(HASH_START, slice_of(client->name));
 }
 
 bool client_may_present(const struct client *client, const struct slowdown *slowdown)

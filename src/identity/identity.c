@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "identity/identity.h"
 
+#include "base/hash.h"
+
 #include <arpa/inet.h>
 
 /* The bytes that tell hosts apart; none for unix sockets. */
@@ -54,16 +56,9 @@ bool caller_same_user(const struct caller *a, const struct caller *b)
 	       (a->peer.group_count == 0) == (b->peer.group_count == 0);
 }
 
-/* FNV-1a. */
 unsigned caller_hash(const struct caller *caller)
 {
-	const struct slice host = host_of(&caller->address);
-	unsigned hash = 2166136261U ^ caller->address.any.sa_family;
-
-	for (size_t i = 0; i < host.len; i++) {
-		hash = (hash ^ (unsigned char)host.ptr[i]) * 16777619U;
-	}
-	return hash;
+	return hash_bytes(HASH_START ^ caller->address.any.sa_family, host_of(&caller->address));
 }
 
 /* Two digits of a number below 100. */
