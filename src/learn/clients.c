@@ -122,25 +122,31 @@ static void add_listeners(const struct learn_setting *setting, struct text *text
 
 /* ── The entries ─────────────────────────────────────────────────────────── */
 
-/* Names have letters, digits, '-', '_' and '.', and begin with a letter or digit. */
+/* Names have letters, digits, '-', '_' and '.'; that of a policy that a label chose has a colon
+ * too. */
+static void add_as_name(struct slice words, struct text *text)
+{
+	for (size_t i = 0; i < words.len; i++) {
+		const char c = words.ptr[i];
+		if (c != '[' && c != ']') {
+			text_add_char(text, c == ':' ? '-' : c);
+		}
+	}
+}
+
 static void add_name(const struct page *page, struct text *text)
 {
 	char memory[ADDRESS_NAME_MAX];
 	struct text host = text_over(memory, sizeof(memory));
 
 	if (page->client != NULL) {
-		text_add(text, slice_of(page->client->name));
+		add_as_name(slice_of(page->client->name), text);
 	} else if (is_unix(page)) {
 		text_add_format(text, "user-%u", page->caller.peer.uid);
 	} else {
 		caller_add_host(&page->caller, &host);
 		text_add(text, SLICE("host-"));
-		for (size_t i = 0; i < host.len; i++) {
-			const char c = memory[i];
-			if (c != '[' && c != ']') {
-				text_add_char(text, c == ':' ? '-' : c);
-			}
-		}
+		add_as_name(text_slice(&host), text);
 	}
 }
 
