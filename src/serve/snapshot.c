@@ -36,7 +36,6 @@ static void set_listener(struct snapshot_listener *ret_listener, const struct co
 	                .sees_host = config->host_root != NULL,
 	                .max_head = config->max_head},
 	        .transport = &transport_plain,
-	        .learns = config->verb == CONFIG_LEARN || policy_observes(listener->policy),
 	};
 }
 

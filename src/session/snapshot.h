@@ -23,7 +23,6 @@ enum { SNAPSHOT_LISTENERS_MAX = 16 };
 struct snapshot_listener {
 	struct gate_config gate;
 	const struct transport *transport; /* of accepted connections */
-	bool learns;                       /* requests are recorded */
 };
 
 struct snapshot {

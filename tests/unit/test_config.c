@@ -495,8 +495,8 @@ static void what_is_unknown_is_named_with_what_was_meant(void **state)
 	expect_refused("explain --body", "--body: its value is missing: give --body FILE");
 	expect_refused("explain --client", "--client: its value is missing: give --client NAME");
 	expect_refused("hash-key --policy open", "--policy: hash-key takes --salt, nothing else");
-	expect_refused("hash-key abc",
-	        "'abc' is one argument too many; --help lists what there is");
+	expect_refused(
+	        "hash-key abc", "'abc' is one argument too many; --help lists what there is");
 	expect_refused("explain",
 	        "explain: the request is missing: give 'METHOD /path?query', such "
 	        "as 'GET /containers/json'");
