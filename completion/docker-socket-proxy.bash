@@ -7,7 +7,7 @@ _docker_socket_proxy() {
 		return
 		;;
 	--listen)
-		words='tcp:// unix://'
+		words='tcp:// unix:// fd://'
 		;;
 	--upstream)
 		words='unix://'

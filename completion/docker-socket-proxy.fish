@@ -20,7 +20,7 @@ complete -c docker-socket-proxy -n "__fish_seen_subcommand_from convert" -l from
     -a "tecnativa linuxserver wollomatic cetusguard" -d "Proxy whose settings are converted"
 complete -c docker-socket-proxy -n "__fish_seen_subcommand_from convert" -l service -x \
     -d "Service of a compose file"
-complete -c docker-socket-proxy -l listen -x -a "tcp:// unix://" -d "Address for clients"
+complete -c docker-socket-proxy -l listen -x -a "tcp:// unix:// fd://" -d "Address for clients"
 complete -c docker-socket-proxy -l port -x -d "TCP port on all interfaces"
 complete -c docker-socket-proxy -l upstream -x -a unix:// -d "The Engine's unix socket"
 set -l policies open deny act-runner agent ai-agent arcane autoheal autokuma beszel \

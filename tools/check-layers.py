@@ -35,6 +35,7 @@ PUBLIC = {
     "policy": {"load.h", "policy.h", "presets.h"},
     "session": {"session.h", "snapshot.h"},
     "switches": {"bind.h", "switches.h"},
+    "systemd": {"passed.h"},
     "upstream": {"diagnosis.h", "upstream.h"},
     "yaml": {"write.h", "yaml.h"},
 }

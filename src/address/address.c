@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "address/address.h"
 
-#include "base/text.h"
-
 #include <arpa/inet.h>
 #include <errno.h>
 #include <stdio.h>
@@ -45,6 +43,34 @@ const char *address_path(const char *text)
 	struct slice rest = slice_of(text);
 
 	return slice_skip(&rest, SLICE("unix://")) ? rest.ptr : NULL;
+}
+
+/* ── Passed sockets ──────────────────────────────────────────────────────── */
+
+const char *address_passed(const char *text)
+{
+	struct slice rest = slice_of(text);
+
+	if (!slice_skip(&rest, SLICE("fd://"))) {
+		return NULL;
+	}
+	return slice_equal(rest, SLICE("*")) ? "" : rest.ptr;
+}
+
+const char *address_passed_problem(struct slice name)
+{
+	enum { NAME_LEN_MAX = 255 }; /* systemd.socket(5), FileDescriptorName= */
+
+	for (size_t i = 0; i < name.len; i++) {
+		const unsigned char c = (unsigned char)name.ptr[i];
+		if (c <= ' ' || c >= 0x7f || strchr(":/,*", c) != NULL) {
+			return "give fd://NAME with the FileDescriptorName= of the socket unit "
+			       "(without "
+			       "one, the name of the unit), or fd:// for all sockets that no other "
+			       "listener names";
+		}
+	}
+	return name.len > NAME_LEN_MAX ? "the name of a passed socket has at most 255 bytes" : NULL;
 }
 
 /* ── TCP ─────────────────────────────────────────────────────────────────── */
@@ -110,7 +136,7 @@ const char *address_parse(struct slice text, union address *ret_address)
 		return "tls:// is not supported; give tcp://HOST:PORT or unix:///PATH";
 	}
 	if (slice_starts_with(text, SLICE("fd://"))) {
-		return "fd:// is not supported; give tcp://HOST:PORT or unix:///PATH";
+		return "fd:// is for listeners; give tcp://HOST:PORT or unix:///PATH";
 	}
 	return "give tcp://HOST:PORT or unix:///PATH";
 }
@@ -186,5 +212,19 @@ void address_name(const union address *address, char name[static ADDRESS_NAME_MA
 		(void)inet_ntop(AF_INET6, &address->ip6.sin6_addr, host, sizeof(host));
 		(void)snprintf(
 		        name, ADDRESS_NAME_MAX, "[%s]:%u", host, ntohs(address->ip6.sin6_port));
+	}
+}
+
+void address_add(const union address *address, struct text *text)
+{
+	char name[ADDRESS_NAME_MAX];
+
+	if (address->any.sa_family == AF_UNIX) {
+		const char *path = address->path.sun_path;
+		text_add_format(text, "unix://%s%s", path[0] == '\0' ? "@" : "",
+		        path[0] == '\0' ? path + 1 : path);
+	} else {
+		address_name(address, name);
+		text_add_format(text, "tcp://%s", name);
 	}
 }

@@ -6,6 +6,8 @@
  *     tcp://HOST:PORT   HOST is an IPv4 address, an IPv6 address in brackets, `localhost`
  *                       (127.0.0.1), or `*` or nothing for all interfaces
  *     unix:///PATH
+ *     fd://NAME         for listeners: the sockets that the service manager passed as NAME;
+ *                       without a name, or with a star as name, those that no other listener names
  *
  * No name is resolved: an address always means the same.
  */
@@ -14,6 +16,7 @@
 
 #include "base/check.h"
 #include "base/slice.h"
+#include "base/text.h"
 
 #include <netinet/in.h>
 #include <sys/socket.h>
@@ -38,6 +41,10 @@ const char *address_parse(struct slice text, union address *ret_address) MUST_US
 const char *address_path_problem(struct slice path);
 /* The path of unix:///PATH; NULL if `text` is another address. */
 const char *address_path(const char *text);
+/* The name of fd://NAME, "" if it has none or a star; NULL if `text` is another address. */
+const char *address_passed(const char *text);
+/* The fault of the name of passed sockets, as the end of a sentence; NULL if it has none. */
+const char *address_passed_problem(struct slice name);
 
 /* The address of the unix socket at `path`, in which address_path_problem() finds no fault. */
 union address address_of_path(struct slice path);
@@ -56,5 +63,7 @@ bool address_is_any(const union address *address);
 bool address_has_ip6_loopback(void);
 /* Write 192.0.2.1:4711, [2001:db8::1]:4711 or `unix`, with a NUL. */
 void address_name(const union address *address, char name[static ADDRESS_NAME_MAX]);
+/* Append tcp://192.0.2.1:4711 or unix:///PATH; unix://@NAME if it is abstract (unix(7)). */
+void address_add(const union address *address, struct text *text);
 
 #endif

@@ -56,6 +56,11 @@ static int read_mode(void *context, const struct yaml_node *node)
 		        "%s",
 		        yaml_found(node).text);
 	}
+	if (address_passed(file->listener->address) != NULL) {
+		return fault_set(file->error, node->place,
+		        "'mode' has no effect on '%s': the socket unit has SocketMode= for it",
+		        file->listener->address);
+	}
 	if (address_path(file->listener->address) == NULL) {
 		return fault_set(file->error, node->place,
 		        "'mode' is for addresses that are unix sockets; this one is '%s'",
@@ -132,7 +137,8 @@ static int read_listener(struct file_reader *file, const struct yaml_node *map)
 
 	if (map->kind == YAML_MAP && address == NULL) {
 		return fault_set(file->error, map->place,
-		        "a listener needs an 'address': tcp://HOST:PORT or unix:///PATH");
+		        "a listener needs an 'address': tcp://HOST:PORT, unix:///PATH or "
+		        "fd://NAME");
 	}
 	if (address != NULL && (yaml_expect(address, YAML_TEXT, "tcp://HOST:PORT or unix:///PATH",
 	                                file->error) < 0 ||

@@ -234,7 +234,9 @@ int config_add_listener(struct reader *reader, const char *name, const char *add
 {
 	struct config *config = reader->config;
 	union address parsed;
-	const char *problem = address_parse(slice_of(address), &parsed);
+	const char *passed = address_passed(address);
+	const char *problem = passed != NULL ? address_passed_problem(slice_of(passed))
+	                                     : address_parse(slice_of(address), &parsed);
 
 	if (problem != NULL) {
 		return config_refuse(reader, name, address, problem);

@@ -2,6 +2,7 @@
 #include "net/listener.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/tcp.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -128,6 +129,16 @@ int listener_open(const char *address, unsigned mode, bool shared)
 		return listen_tcp(&ip4, shared);
 	}
 	return fd;
+}
+
+int listener_adopt(int fd, const union address *address)
+{
+	const int flags = fcntl(fd, F_GETFL);
+
+	if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0) {
+		return -errno;
+	}
+	return address->any.sa_family == AF_UNIX ? 0 : set_inherited(fd);
 }
 
 /* ── Explaining ──────────────────────────────────────────────────────────── */

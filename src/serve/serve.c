@@ -85,6 +85,7 @@ struct server *server_new(struct config *config)
 void server_free(struct server *server)
 {
 	threads_free(server);
+	passed_close(&server->passed);
 	signals_done(server);
 	learn_free(server->shared.learn);
 	snapshot_unref(server->snapshot);
@@ -114,13 +115,12 @@ static bool start(struct server *server)
 	const struct config *config = server_config(server);
 
 	signals_block(server);
-	if (listeners_are_free(config) && threads_make(server) && signals_watch(server) &&
-	        sandbox_enter(config->socket_path) == 0 && threads_start(server)) {
+	if (listeners_take_passed(server) && listeners_are_free(config) && threads_make(server) &&
+	        signals_watch(server) && sandbox_enter(config->socket_path) == 0 &&
+	        threads_start(server)) {
 		return true;
 	}
-	if (server->thread_count > 0) { /* the first thread has opened these */
-		listeners_remove(config, server->threads[0]->acceptors.count);
-	}
+	listeners_remove(server);
 	return false;
 }
 

@@ -331,8 +331,8 @@ static void malformed_addresses_to_listen_on_are_refused(void **state)
 	        "http://localhost:1", "TCP://*:1", "tcp:/*:1", "tcp://", "tcp://*",
 	        "tcp://*:", "tcp://*:0", "tcp://*:65536", "tcp://*:+1", "tcp://*:1/", "tcp://[::1]",
 	        "tcp://::1:1", "tcp://[::1:1", "tcp://[]:1", "tcp://[127.0.0.1]:1", "tcp://127.1:1",
-	        "tcp://256.0.0.1:1", "tcp://example.org:1", "tls://*:1", "fd://3", "unix://",
-	        "unix:///", "unix://relative", "unix:///run/"};
+	        "tcp://256.0.0.1:1", "tcp://example.org:1", "tls://*:1", "fd://a:b", "fd:///a",
+	        "unix://", "unix:///", "unix://relative", "unix:///run/"};
 
 	(void)state;
 	for (unsigned i = 0; i < ARRAY_LEN(addresses); i++) {
@@ -495,8 +495,8 @@ static void what_is_unknown_is_named_with_what_was_meant(void **state)
 	expect_refused("explain --body", "--body: its value is missing: give --body FILE");
 	expect_refused("explain --client", "--client: its value is missing: give --client NAME");
 	expect_refused("hash-key --policy open", "--policy: hash-key takes --salt, nothing else");
-	expect_refused("hash-key abc",
-	        "'abc' is one argument too many; --help lists what there is");
+	expect_refused(
+	        "hash-key abc", "'abc' is one argument too many; --help lists what there is");
 	expect_refused("explain",
 	        "explain: the request is missing: give 'METHOD /path?query', such "
 	        "as 'GET /containers/json'");
