@@ -35,7 +35,7 @@ PUBLIC = {
     "policy": {"load.h", "policy.h", "presets.h"},
     "session": {"session.h", "snapshot.h"},
     "switches": {"bind.h", "switches.h"},
-    "systemd": {"passed.h"},
+    "systemd": {"notify.h", "passed.h"},
     "upstream": {"diagnosis.h", "upstream.h"},
     "yaml": {"write.h", "yaml.h"},
 }

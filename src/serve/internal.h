@@ -8,6 +8,7 @@
 #include "net/loop.h"
 #include "serve/serve.h"
 #include "session/session.h"
+#include "systemd/notify.h"
 #include "systemd/passed.h"
 
 #include <pthread.h>
@@ -92,9 +93,19 @@ struct thread {
 	pthread_t id; /* unused in the first thread, which is the main thread */
 };
 
+/* What the service manager is told. */
+struct manager {
+	struct notifier notifier;
+	unsigned told_connections; /* in the last STATUS= */
+	atomic_uint silent;        /* threads that have not answered yet */
+	struct timer_queue status_queue, beat_queue;
+	struct timer status, beat;
+};
+
 struct server {
 	struct snapshot *snapshot; /* the snapshot that the threads adopted last */
 	struct worker_shared shared;
+	struct manager manager;
 	struct passed passed; /* until all threads have their own descriptors of these sockets */
 	unsigned thread_count;
 	struct thread *threads[THREADS_MAX];
@@ -189,6 +200,16 @@ void signals_block(struct server *server);
 /* Handle signals in the loop of the first thread. A second SIGTERM or SIGINT ends the program. */
 bool signals_watch(struct server *server) MUST_USE;
 void signals_done(struct server *server);
+
+/* ── The service manager ─────────────────────────────────────────────────── */
+
+/*
+ * Say that the program serves, and from now on how many connections there are, and that all threads
+ * live (WATCHDOG_USEC). After the threads were started, before the first one runs.
+ */
+void manager_ready(struct server *server);
+/* Say that the program stops. In the first thread. */
+void manager_stopping(struct server *server);
 
 /* ── Announcing ──────────────────────────────────────────────────────────── */
 

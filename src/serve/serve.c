@@ -71,6 +71,7 @@ struct server *server_new(struct config *config)
 	}
 	server->snapshot = snapshot;
 	server->signal_watch.fd = -1;
+	server->manager.notifier.fd = -1;
 	server->shared.max_connections = sizing_connections(config);
 	server->shared.max_bodies = sizing_bodies(config);
 	denials_init(&server->shared.denials);
@@ -86,6 +87,7 @@ void server_free(struct server *server)
 {
 	threads_free(server);
 	passed_close(&server->passed);
+	notify_close(&server->manager.notifier);
 	signals_done(server);
 	learn_free(server->shared.learn);
 	snapshot_unref(server->snapshot);
@@ -115,6 +117,7 @@ static bool start(struct server *server)
 	const struct config *config = server_config(server);
 
 	signals_block(server);
+	notify_open(&server->manager.notifier);
 	if (listeners_take_passed(server) && listeners_are_free(config) && threads_make(server) &&
 	        signals_watch(server) && sandbox_enter(config->socket_path) == 0 &&
 	        threads_start(server)) {
@@ -130,6 +133,7 @@ static bool run(struct server *server)
 		return false;
 	}
 	announce(server);
+	manager_ready(server);
 	threads_run(server);
 	denials_finish(&server->shared.denials);
 	log_line(LOG_NOTICE, "stopped");

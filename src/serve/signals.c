@@ -49,6 +49,7 @@ static void stop(struct server *server, const char *name)
 		}
 	}
 	(void)pthread_sigmask(SIG_UNBLOCK, &server->signals, NULL);
+	manager_stopping(server);
 	listeners_remove(server);
 	threads_stop(server);
 }
