@@ -210,7 +210,7 @@ CHECK(NEW_NETWORK)
 	if (walk->view == NULL || object.reference.len == 0) {
 		return;
 	}
-	if (word_is_hexadecimal(object.reference)) {
+	if (docker_is_hexadecimal(object.reference)) {
 		walk_find(walk, row, object.reference,
 		        "could be the beginning of an id: under a scope, give a name with "
 		        "another character than 0 to 9 and a to f");

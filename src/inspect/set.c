@@ -72,7 +72,7 @@ bool set_names(const struct set *set, struct slice word)
 
 struct slice set_shown(const struct key *key, const struct set *set, unsigned number)
 {
-	return key->kind == KIND_IMAGES ? word_short_image(set->patterns[number])
+	return key->kind == KIND_IMAGES ? docker_short_image(set->patterns[number])
 	                                : set->patterns[number];
 }
 
@@ -80,16 +80,6 @@ static bool has_plain(const struct key *key, const struct set *set, struct slice
 {
 	(void)key;
 	return set_names(set, word);
-}
-
-bool word_is_hexadecimal(struct slice word)
-{
-	for (size_t i = 0; i < word.len; i++) {
-		if (ascii_hex_value(word.ptr[i]) < 0) {
-			return false;
-		}
-	}
-	return true;
 }
 
 /* Of 128 bits: one of IPv4 is below ::ffff:0:0/96. */
@@ -155,34 +145,16 @@ static bool has_subnet(const struct key *key, const struct set *set, struct slic
 /* Where networks are listed, what may be an id must be written in full. */
 static bool has_network(const struct key *key, const struct set *set, struct slice word)
 {
-	return set->count > 0 && (word_may_be_network_id(word) || word_is_hexadecimal(word))
+	return set->count > 0 && (word_may_be_network_id(word) || docker_is_hexadecimal(word))
 	               ? has_plain(key, set, word)
 	               : has_word(key, set, word);
 }
 
-/*
- * The Engine takes "sha256:…" and a few digits of it for the id of an image. A name that has only
- * such digits must be written in the policy.
- */
-static bool image_fits(struct slice pattern, struct slice image, struct slice normal)
-{
-	if (slice_starts_with(image, SLICE("sha256:")) || image.len == 64) {
-		return slice_equal(pattern, normal) && !word_is_hexadecimal(image) &&
-		       !slice_starts_with(image, SLICE("sha256:"));
-	}
-	return word_is_hexadecimal(image) ? slice_equal(pattern, normal)
-	                                  : path_glob_fits(pattern, normal);
-}
-
 static bool has_image(const struct key *key, const struct set *set, struct slice image)
 {
-	char memory[512];
-	struct text normal = text_over(memory, sizeof(memory));
-
 	(void)key;
-	word_add_image(image, false, &normal);
-	for (unsigned i = 0; image.len > 0 && !normal.overflow && i < set->count; i++) {
-		if (image_fits(set->patterns[i], image, text_slice(&normal))) {
+	for (unsigned i = 0; i < set->count; i++) {
+		if (docker_image_fits(set->patterns[i], image)) {
 			return true;
 		}
 	}
@@ -262,7 +234,7 @@ static void add_directory(struct slice word, struct text *text)
 
 static void add_image_pattern(struct slice word, struct text *text)
 {
-	word_add_image(word, true, text);
+	docker_add_full_image(word, true, text);
 }
 
 static const struct {
@@ -291,7 +263,7 @@ bool set_has(const struct key *key, const struct set *set, struct slice word)
 
 static struct slice normalize(const struct set_reader *reader, struct slice word)
 {
-	char memory[PATTERN_MAX + 16];
+	char memory[PATTERN_MAX + 32]; /* room for a registry, a folder and a tag */
 	struct text text = text_over(memory, sizeof(memory));
 
 	kinds[reader->key->kind].normalize(word, &text);

@@ -5,6 +5,7 @@
 #ifndef INSPECT_SET_H
 #define INSPECT_SET_H
 
+#include "docker/image.h"
 #include "inspect/inspect.h"
 
 enum key_kind {
@@ -106,25 +107,15 @@ bool set_names(const struct set *set, struct slice word);
 /* Whether a command, whose words are `count` nodes from `first` on, is. */
 bool set_has_command(const struct set *set, const struct json_node *list);
 
-/* As slice_fits(), where a star stands for no slash, and only one at the end for '@'; `**` for
- * both. */
-bool path_glob_fits(struct slice pattern, struct slice word);
-
 /* A pattern as it is shown. */
 struct slice set_shown(const struct key *key, const struct set *set, unsigned number);
 
 /* ── Spellings ───────────────────────────────────────────────────────────── */
 
-/* "busybox" as "docker.io/library/busybox:latest". */
-void word_add_image(struct slice image, bool pattern, struct text *text);
-/* The shortest spelling of such a pattern: "busybox:latest". */
-struct slice word_short_image(struct slice pattern);
 /* "cap_sys_admin" as "SYS_ADMIN". */
 void word_add_capability(struct slice name, struct text *text);
 /* Whether it has a comma, a colon, a quote or a control byte, at which podman splits words. */
 bool word_has_separator(struct slice word);
-/* Whether it has hexadecimal digits only: the Engine may take it for the beginning of an id. */
-bool word_is_hexadecimal(struct slice word);
 /* Whether clients look for the Engine's socket there. */
 bool path_is_engine(struct slice path);
 /* Whether it is a name of a volume: [a-zA-Z0-9][a-zA-Z0-9_.-]* */
