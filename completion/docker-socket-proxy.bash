@@ -48,8 +48,12 @@ _docker_socket_proxy() {
 			mapfile -t COMPREPLY < <(compgen -W '--from --service' -- "$current"; compgen -f -- "$current")
 			return
 		fi
+		if [[ ${COMP_WORDS[1]} == certs && $COMP_CWORD -gt 1 ]]; then
+			mapfile -t COMPREPLY < <(compgen -W '--host --client --days' -- "$current"; compgen -d -- "$current")
+			return
+		fi
 		if [[ $COMP_CWORD -eq 1 ]]; then
-			words="run check explain learn healthcheck convert $words"
+			words="run check explain learn healthcheck convert certs $words"
 		fi
 		;;
 	esac

@@ -21,8 +21,9 @@
 enum {
 	CONFIG_LISTENERS_MAX = 16,
 	CONFIG_API_KEY_MAX = 4096,
-	CONFIG_LISTEN_MAX = 2048,  /* bytes of the variable LISTEN */
-	CONFIG_WARNING_MAX = 512,  /* bytes with the NUL; a longer warning is cut */
+	CONFIG_LISTEN_MAX = 2048, /* bytes of the variable LISTEN */
+	CONFIG_WARNING_MAX = 512, /* bytes with the NUL; a longer warning is cut */
+	CONFIG_WORDS_MAX = 32,
 	CONFIG_SOCKET_MODE = 0660, /* default mode of a unix socket's file */
 };
 
@@ -40,6 +41,7 @@ enum config_verb {
 	CONFIG_CONVERT,
 	CONFIG_HEALTHCHECK,
 	CONFIG_HASH_KEY,
+	CONFIG_CERTS,
 	CONFIG_HELP,
 	CONFIG_VERSION,
 };
@@ -52,6 +54,12 @@ struct config_listener {
 	unsigned mode;               /* of a unix socket's file */
 	bool browsers;               /* accept requests of browsers */
 	struct place place;          /* NOWHERE if not from the file */
+};
+
+/* The values of a flag that can be repeated. */
+struct config_words {
+	unsigned count;
+	const char *list[CONFIG_WORDS_MAX];
 };
 
 /* A sentence about a setting that is valid and probably a mistake. */
@@ -106,6 +114,12 @@ struct config {
 	const char *api_key; /* NULL: none */
 	/* Argument of `healthcheck`; NULL: derived from the listeners. */
 	const char *health_address;
+	/* Arguments of `certs`: the folder, --host, --client, and the text of --days, NULL: none.
+	 */
+	const char *cert_folder;
+	struct config_words cert_hosts;
+	struct config_words cert_clients;
+	const char *cert_days;
 	bool salted;             /* of `hash-key` */
 	const char *client_name; /* of `explain`; NULL: none */
 	/* Arguments of `explain`: METHOD and target, one word or two. */
