@@ -37,7 +37,7 @@ PUBLIC = {
     "session": {"session.h", "snapshot.h"},
     "switches": {"bind.h", "switches.h"},
     "systemd": {"notify.h", "passed.h"},
-    "upstream": {"diagnosis.h", "upstream.h"},
+    "upstream": {"diagnosis.h", "resolve.h", "upstream.h"},
     "yaml": {"write.h", "yaml.h"},
 }
 

@@ -3,6 +3,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <netinet/tcp.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -163,7 +164,8 @@ int address_connect(const union address *address, const struct timeval *wait)
 	if (fd < 0) {
 		return -errno;
 	}
-	if ((wait == NULL || limit_wait(fd, wait)) &&
+	if ((address->any.sa_family == AF_UNIX || address_tune(fd) == 0) &&
+	        (wait == NULL || limit_wait(fd, wait)) &&
 	        (connect(fd, &address->any, address_len(address)) == 0 ||
 	                (wait == NULL && errno == EINPROGRESS))) {
 		return fd;
@@ -173,6 +175,34 @@ int address_connect(const union address *address, const struct timeval *wait)
 	return -error;
 }
 
+/*
+ * NAT devices forget a
+ * connection without packets (an overlay network after 15 minutes), and then a
+ * vanished peer is not detected. The kernel's default for the first probe is two
+ * hours.
+ */
+static const struct {
+	int level;
+	int name;
+	int value;
+} tuning[] = {
+        {IPPROTO_TCP, TCP_NODELAY, 1}, {SOL_SOCKET, SO_KEEPALIVE, 1},
+        {IPPROTO_TCP, TCP_KEEPIDLE, 60},  /* seconds of silence */
+        {IPPROTO_TCP, TCP_KEEPINTVL, 15}, /* seconds between probes without a response */
+        {IPPROTO_TCP, TCP_KEEPCNT, 8},    /* of which so many say that it is gone */
+};
+
+int address_tune(int fd)
+{
+	for (size_t i = 0; i < ARRAY_LEN(tuning); i++) {
+		if (setsockopt(fd, tuning[i].level, tuning[i].name, &tuning[i].value,
+		            sizeof(tuning[i].value)) < 0) {
+			return -errno;
+		}
+	}
+	return 0;
+}
+
 bool address_is_any(const union address *address)
 {
 	if (address->any.sa_family == AF_INET) {
@@ -180,6 +210,59 @@ bool address_is_any(const union address *address)
 	}
 	return address->any.sa_family == AF_INET6 &&
 	       IN6_IS_ADDR_UNSPECIFIED(&address->ip6.sin6_addr);
+}
+
+/* IPv6 addresses that stand for IPv4 ones become these. */
+static union address plain_form(const union address *address)
+{
+	union address form = *address;
+
+	if (address->any.sa_family == AF_INET6 && IN6_IS_ADDR_V4MAPPED(&address->ip6.sin6_addr)) {
+		form = (union address){
+		        .ip4 = {.sin_family = AF_INET, .sin_port = address->ip6.sin6_port}};
+		memcpy(&form.ip4.sin_addr, &address->ip6.sin6_addr.s6_addr[12],
+		        sizeof(form.ip4.sin_addr));
+	}
+	return form;
+}
+
+/* Only an address of this machine can be bound to. */
+static bool is_of_this_machine(const union address *address)
+{
+	union address any_port = *address;
+	const int fd = socket(address->any.sa_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+	any_port.ip4.sin_port = 0; /* at the same place in both */
+	const bool is_ours = fd >= 0 && bind(fd, &any_port.any, address_len(&any_port)) == 0;
+	if (fd >= 0) {
+		(void)close(fd);
+	}
+	return is_ours;
+}
+
+static bool is_same_host(const union address *a, const union address *b)
+{
+	if (a->any.sa_family != b->any.sa_family) {
+		return false;
+	}
+	return a->any.sa_family == AF_INET ? a->ip4.sin_addr.s_addr == b->ip4.sin_addr.s_addr
+	                                   : memcmp(&a->ip6.sin6_addr, &b->ip6.sin6_addr,
+	                                             sizeof(a->ip6.sin6_addr)) == 0;
+}
+
+bool address_leads_to(const union address *target, const union address *listener)
+{
+	const union address to = plain_form(target);
+	const union address at = plain_form(listener);
+
+	if (to.any.sa_family == AF_UNIX || at.any.sa_family == AF_UNIX ||
+	        to.ip4.sin_port != at.ip4.sin_port || !is_of_this_machine(&to)) {
+		return false;
+	}
+	/* :: takes IPv4 connections too. */
+	const bool takes_all = address_is_any(&at) &&
+	                       (at.any.sa_family == AF_INET6 || to.any.sa_family == AF_INET);
+	return takes_all || is_same_host(&to, &at);
 }
 
 bool address_has_ip6_loopback(void)

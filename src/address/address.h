@@ -59,6 +59,12 @@ socklen_t address_len(const union address *address);
 int address_connect(const union address *address, const struct timeval *wait) MUST_USE;
 /* Whether the address means all interfaces, :: or 0.0.0.0. */
 bool address_is_any(const union address *address);
+/* Whether a connection to `target` arrives at a socket of this machine that listens on `listener`:
+ * TCP addresses with equal ports, of which one may be that of all interfaces. */
+bool address_leads_to(const union address *target, const union address *listener);
+/* Give a TCP socket the options of every connection: nothing is held back, and a vanished peer is
+ * found. 0 or -errno. Connections inherit the options of a listening socket. */
+int address_tune(int fd) MUST_USE;
 /* Whether this machine has ::1; a system without IPv6 or a container may lack it. */
 bool address_has_ip6_loopback(void);
 /* Write 192.0.2.1:4711, [2001:db8::1]:4711 or `unix`, with a NUL. */

@@ -11,6 +11,7 @@
 #ifndef CONFIG_CONFIG_H
 #define CONFIG_CONFIG_H
 
+#include "address/address.h"
 #include "base/arena.h"
 #include "base/check.h"
 #include "base/log.h"
@@ -54,6 +55,18 @@ struct config_listener {
 	unsigned mode;               /* of a unix socket's file */
 	bool browsers;               /* accept requests of browsers */
 	struct place place;          /* NOWHERE if not from the file */
+};
+
+/* Where the Engine is. */
+struct config_engine {
+	const char *text; /* unix:///PATH or tcp://HOST:PORT; NULL: not read yet */
+	/* The setting that gave it: "--upstream", "SOCKET_PATH", "DOCKER_HOST",
+	 * "upstream.address" or "default". */
+	const char *option;
+	const char *path; /* of a unix socket, absolute; else NULL */
+	const char *host; /* a name that is to be resolved, with `port`; NULL: `address` is known */
+	uint16_t port;
+	union address address;
 };
 
 /* The values of a flag that can be repeated. */
@@ -107,10 +120,7 @@ struct config {
 	struct switches switches;
 	const char *switch_name;         /* a switch that is set and has an effect; NULL: none */
 	struct config_warning *warnings; /* to be logged; NULL: none */
-	/* The Engine's unix socket, an absolute path. */
-	const char *socket_path;
-	/* The setting that gave it: "--upstream", "SOCKET_PATH", "DOCKER_HOST" or "default". */
-	const char *socket_option;
+	struct config_engine engine;
 	const char *api_key; /* NULL: none */
 	/* Argument of `healthcheck`; NULL: derived from the listeners. */
 	const char *health_address;

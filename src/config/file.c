@@ -190,19 +190,19 @@ static int read_upstream_address(void *context, const struct yaml_node *node)
 	struct file_reader *file = context;
 	struct config *config = file->reader->config;
 
-	if (yaml_expect(node, YAML_TEXT, "the Engine's unix socket, unix:///PATH", file->error) <
-	        0) {
+	if (yaml_expect(node, YAML_TEXT, "the Engine's address, unix:///PATH or tcp://HOST:PORT",
+	            file->error) < 0) {
 		return -EINVAL;
 	}
-	const char *path;
-	const char *problem = config_engine_problem(node->text.ptr, &path);
+	struct config_engine engine;
+	const char *problem = config_read_engine(file->reader, node->text.ptr, &engine);
 	if (problem != NULL) {
 		return fault_set(file->error, node->place, "address: %s is not accepted: %s",
 		        yaml_found(node).text, problem);
 	}
-	if (config->socket_path == NULL) {
-		config->socket_path = path;
-		config->socket_option = "upstream.address";
+	if (config->engine.text == NULL) {
+		config->engine = engine;
+		config->engine.option = "upstream.address";
 	}
 	return 0;
 }
@@ -216,6 +216,9 @@ static int read_upstream(void *context, const struct yaml_node *node)
 {
 	struct file_reader *file = context;
 
+	if (node->kind == YAML_TEXT) {
+		return read_upstream_address(context, node);
+	}
 	return yaml_read_map(
 	        node, "upstream", upstream_keys, ARRAY_LEN(upstream_keys), file, file->error);
 }

@@ -69,8 +69,11 @@ int config_refuse(struct reader *reader, const char *name, const char *value, co
 /* Set the member of the option; `name` is the option's name in messages. */
 int config_read_value(struct reader *reader, const struct config_option *option, const char *name,
         const char *value) MUST_USE;
-/* The fault of an address of the Engine's socket; NULL and *ret_path if it has none. */
-const char *config_engine_problem(const char *value, const char **ret_path);
+/* Parse an address of the Engine. NULL, or the fault as the end of a sentence. */
+const char *config_read_engine(
+        struct reader *reader, const char *value, struct config_engine *ret_engine) MUST_USE;
+/* Check that no listener is the Engine; after all listeners. */
+int config_check_loop(struct reader *reader) MUST_USE;
 /* Read the command line: verb, options, and arguments of the verb. */
 int config_read_arguments(struct reader *reader, int argc, char *const argv[]) MUST_USE;
 /* Set config->host_root. */

@@ -298,7 +298,7 @@ static void print_policies(const struct config *config)
 
 int explain_configuration(const struct config *config)
 {
-	printf("engine   unix://%s\n", config->socket_path);
+	printf("engine   %s\n", config->engine.text);
 	if (config->host_root != NULL) {
 		printf("host     its files are seen in %s\n", config->host_root);
 	}

@@ -56,7 +56,7 @@ struct learn_setting {
 	const struct learn_listener *listeners; /* the listeners that recorded */
 	unsigned listener_count;
 	unsigned other_count;    /* other listeners, which are not printed */
-	const char *socket_path; /* of the Engine */
+	const char *engine; /* its address */
 };
 
 /* Print the configuration; for each client, with the preset that allows as much. */

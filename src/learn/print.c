@@ -352,13 +352,11 @@ static void print_policies(const struct learn *learn, FILE *out)
 
 /* ── The file ────────────────────────────────────────────────────────────── */
 
-static void print_address(const char *key, const char *scheme, const char *rest, FILE *out)
+static void print_address(const char *key, const char *address, FILE *out)
 {
 	char memory[2 * LEARN_ADDRESS_MAX + 2]; /* a quote may be doubled */
-	char address[LEARN_ADDRESS_MAX];
 	struct text text = text_over(memory, sizeof(memory));
 
-	(void)snprintf(address, sizeof(address), "%s%s", scheme, rest);
 	yaml_add_quoted(&text, slice_of(address));
 	(void)fprintf(out, "  %s: %.*s\n", key, SLICE_FMT(text_slice(&text)));
 }
@@ -374,14 +372,14 @@ static void print_setting(const struct learn_setting *setting, FILE *out)
 	(void)fputs("listeners:\n", out);
 	for (unsigned i = 0; i < setting->listener_count; i++) {
 		const struct learn_listener *listener = &setting->listeners[i];
-		print_address("- address", "", listener->address, out);
+		print_address("- address", listener->address, out);
 		(void)fputs("    policy: learned\n", out);
 		if (address_path(listener->address) != NULL) {
 			(void)fprintf(out, "    mode: \"%04o\"\n", listener->mode);
 		}
 	}
 	(void)fputs("\nupstream:\n", out);
-	print_address("address", "unix://", setting->socket_path, out);
+	print_address("address", setting->engine, out);
 	(void)fputs("\n", out);
 }
 

@@ -76,8 +76,8 @@ void announce(const struct server *server)
 		add_sockets(&server->passed, i, &sockets);
 		log_line(LOG_NOTICE,
 		        "docker-socket-proxy " VERSION
-		        ": listening on %s%.*s, forwarding to unix://%s, %u worker%s",
-		        listener->address, SLICE_FMT(text_slice(&sockets)), config->socket_path,
+		        ": listening on %s%.*s, forwarding to %s, %u worker%s",
+		        listener->address, SLICE_FMT(text_slice(&sockets)), config->engine.text,
 		        server->thread_count, server->thread_count == 1 ? "" : "s");
 		announce_policy(listener, config->host_root != NULL);
 	}

@@ -106,6 +106,8 @@ struct server {
 	struct snapshot *snapshot; /* the snapshot that the threads adopted last */
 	struct worker_shared shared;
 	struct manager manager;
+	struct resolver *resolver; /* NULL: the Engine has no name */
+	bool resolver_runs;
 	struct passed passed; /* until all threads have their own descriptors of these sockets */
 	unsigned thread_count;
 	struct thread *threads[THREADS_MAX];
@@ -186,6 +188,8 @@ bool listeners_take_passed(struct server *server) MUST_USE;
  * False after a log line.
  */
 bool listeners_open(struct server *server) MUST_USE;
+/* Check that no socket of the first thread is the Engine's. False after a log line. */
+bool listeners_avoid_engine(const struct server *server) MUST_USE;
 /*
  * Unlink the files of unix sockets that were made. Call it while they listen: later a file may
  * belong to another process.
@@ -200,6 +204,15 @@ void signals_block(struct server *server);
 /* Handle signals in the loop of the first thread. A second SIGTERM or SIGINT ends the program. */
 bool signals_watch(struct server *server) MUST_USE;
 void signals_done(struct server *server);
+
+/* ── The Engine's name ───────────────────────────────────────────────────── */
+
+/* If the Engine has a name, look it up for the current snapshot. If it has no address yet, requests
+ * get a response that says so. */
+void resolver_begin(struct server *server);
+/* Look it up again from time to time, and tell the threads. False after a log line. */
+bool resolver_start(struct server *server) MUST_USE;
+void resolver_end(struct server *server);
 
 /* ── The service manager ─────────────────────────────────────────────────── */
 

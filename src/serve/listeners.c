@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static int failed(const struct config_listener *listener, int error)
@@ -223,6 +224,44 @@ bool listeners_open(struct server *server)
 		                                          : &first->list[thread->acceptors.count]),
 		                          false);
 		if (!done) {
+			return false;
+		}
+	}
+	return true;
+}
+
+/* ── Loops ───────────────────────────────────────────────────────────────── */
+
+/* Whatever the way is called: a link, another mount. */
+static bool is_same_file(const char *a, const char *b)
+{
+	struct stat found[2];
+
+	return stat(a, &found[0]) == 0 && stat(b, &found[1]) == 0 &&
+	       found[0].st_dev == found[1].st_dev && found[0].st_ino == found[1].st_ino;
+}
+
+bool listeners_avoid_engine(const struct server *server)
+{
+	const struct config *config = server_config(server);
+	const struct acceptors *opened = &server->threads[0]->acceptors;
+	const union address *engine = &server->snapshot->engine;
+
+	for (unsigned i = 0; i < opened->count; i++) {
+		union address own = {.any = {.sa_family = AF_UNSPEC}};
+		socklen_t len = sizeof(own);
+		(void)getsockname(opened->list[i].watch.fd, &own.any, &len);
+		const bool is_loop =
+		        own.any.sa_family == AF_UNIX && engine->any.sa_family == AF_UNIX
+		                ? is_same_file(own.path.sun_path, engine->path.sun_path)
+		                : address_leads_to(engine, &own);
+		if (is_loop) {
+			log_line(LOG_CRIT,
+			        "the Engine's address %s (%s) leads to the listener %s of the "
+			        "proxy "
+			        "itself: give the address at which the Engine listens",
+			        config->engine.text, config->engine.option,
+			        config->listeners[opened->list[i].number].address);
 			return false;
 		}
 	}

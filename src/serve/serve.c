@@ -42,7 +42,7 @@ static void print_learned(const struct server *server)
 	        .listeners = listeners,
 	        .listener_count = count,
 	        .other_count = config->listener_count - count,
-	        .socket_path = config->socket_path,
+	        .engine = config->engine.text,
 	};
 	learn_print(server->shared.learn, &setting, stdout);
 }
@@ -85,6 +85,7 @@ struct server *server_new(struct config *config)
 
 void server_free(struct server *server)
 {
+	resolver_end(server);
 	threads_free(server);
 	passed_close(&server->passed);
 	notify_close(&server->manager.notifier);
@@ -118,8 +119,10 @@ static bool start(struct server *server)
 
 	signals_block(server);
 	notify_open(&server->manager.notifier);
+	resolver_begin(server);
 	if (listeners_take_passed(server) && listeners_are_free(config) && threads_make(server) &&
-	        signals_watch(server) && sandbox_enter(config->socket_path) == 0 &&
+	        listeners_avoid_engine(server) && signals_watch(server) &&
+	        sandbox_enter(config->engine.path) == 0 && resolver_start(server) &&
 	        threads_start(server)) {
 		return true;
 	}

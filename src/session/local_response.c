@@ -194,7 +194,8 @@ enum next session_respond_dial(struct session *session, int error)
 	char memory[MESSAGE_MAX / 2];
 	struct text text = text_over(memory, sizeof(memory));
 
-	upstream_diagnose(&text, &session_snapshot(session)->engine, -error);
+	upstream_diagnose(
+	        &text, &worker->upstream.address, session_snapshot(session)->engine_text, -error);
 	if (session->exchange->probe) {
 		return respond_unhealthy(session, text_slice(&text));
 	}

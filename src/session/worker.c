@@ -218,6 +218,11 @@ int worker_new(struct worker_shared *shared, struct snapshot *snapshot, struct w
 	return 0;
 }
 
+void worker_move_engine(struct worker *worker, const union address *address)
+{
+	upstream_move(&worker->upstream, address);
+}
+
 int worker_run(struct worker *worker)
 {
 	const int error = loop_run(&worker->loop);
