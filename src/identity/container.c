@@ -30,3 +30,22 @@ struct slice container_label(const struct container *container, struct slice nam
 	}
 	return (struct slice){NULL, 0};
 }
+
+static struct slice moved(struct slice slice, const char *from, const char *to)
+{
+	return slice.len == 0 ? (struct slice){"", 0}
+	                      : (struct slice){to + (slice.ptr - from), slice.len};
+}
+
+void container_copy(struct container *to, const struct container *from)
+{
+	to->len = text_keep(to->memory, sizeof(to->memory), (struct slice){from->memory, from->len});
+	to->id = moved(from->id, from->memory, to->memory);
+	to->name = moved(from->name, from->memory, to->memory);
+	to->image = moved(from->image, from->memory, to->memory);
+	to->label_count = from->label_count;
+	for (unsigned i = 0; i < from->label_count; i++) {
+		to->labels[i].name = moved(from->labels[i].name, from->memory, to->memory);
+		to->labels[i].value = moved(from->labels[i].value, from->memory, to->memory);
+	}
+}

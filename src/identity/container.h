@@ -33,6 +33,8 @@ struct container {
 void container_begin(struct container *container);
 /* Copy `text` into the memory. False: it is full. */
 bool container_keep(struct container *container, struct slice text, struct slice *ret_kept);
+/* Make `to`, whose memory may be anything, the same. */
+void container_copy(struct container *to, const struct container *from);
 /* The value of the label; ptr NULL: there is no such label. */
 struct slice container_label(const struct container *container, struct slice name);
 
