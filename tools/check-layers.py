@@ -30,8 +30,8 @@ ALLOWED = read_table()
 PUBLIC = {
     "docker": {"docker.h", "image.h", "sections.def"},
     "audit": {"audit.h", "denials.h"},
-    "identity": {"attempts.h", "clients.h", "identity.h", "key.h"},
-    "net": {"listener.h", "loop.h", "stream.h"},
+    "identity": {"attempts.h", "certificate.h", "clients.h", "identity.h", "key.h"},
+    "net": {"listener.h", "loop.h", "stream.h", "tls.h"},
     "policy": {"load.h", "policy.h", "presets.h"},
     "session": {"session.h", "snapshot.h"},
     "switches": {"bind.h", "switches.h"},

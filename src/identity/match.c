@@ -2,6 +2,7 @@
 #include "identity/match.h"
 
 #include "base/nearest.h"
+#include "identity/certificate.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -17,6 +18,8 @@ union condition_value {
 	unsigned listener;
 	uint32_t number;
 	struct network network;
+	struct slice name;
+	unsigned char fingerprint[CERTIFICATE_FINGERPRINT_LEN];
 	struct key_hash key;
 };
 
@@ -130,6 +133,26 @@ static const char *read_network(
 	                                : NULL;
 }
 
+#define READ_NAME(type, kind)                                                                      \
+	static const char *read_##type(const struct match_names *names, struct slice text,        \
+	        union condition_value *ret_value)                                                  \
+	{                                                                                          \
+		(void)names;                                                                       \
+		ret_value->name = text;                                                            \
+		return certificate_pattern_problem(CERTIFICATE_##kind, text);                      \
+	}
+READ_NAME(cn, CN)
+READ_NAME(dns, DNS)
+READ_NAME(uri, URI)
+#undef READ_NAME
+
+static const char *read_fingerprint(
+        const struct match_names *names, struct slice text, union condition_value *ret_value)
+{
+	(void)names;
+	return certificate_fingerprint_read(text, ret_value->fingerprint);
+}
+
 static const char *read_key(
         const struct match_names *names, struct slice text, union condition_value *ret_value)
 {
@@ -186,6 +209,22 @@ static bool fits_CIDR(const union condition_value *value, const struct sender *s
 	return true;
 }
 
+#define FITS_NAME(kind)                                                                            \
+	static bool fits_##kind(const union condition_value *value, const struct sender *sender)   \
+	{                                                                                          \
+		return certificate_has(                                                            \
+		        sender->caller->certificate, CERTIFICATE_##kind, value->name);             \
+	}
+FITS_NAME(CN)
+FITS_NAME(DNS)
+FITS_NAME(URI)
+#undef FITS_NAME
+
+static bool fits_FINGERPRINT(const union condition_value *value, const struct sender *sender)
+{
+	return certificate_is(sender->caller->certificate, value->fingerprint);
+}
+
 static bool fits_KEY(const union condition_value *value, const struct sender *sender)
 {
 	return sender->key != NULL && key_fits(sender->key, &value->key);
@@ -194,7 +233,16 @@ static bool fits_KEY(const union condition_value *value, const struct sender *se
 /* ── The table ───────────────────────────────────────────────────────────── */
 
 /* A value of this type is shown as it is written. */
-enum { shows_listener = true, shows_number = true, shows_network = true, shows_key = false };
+enum {
+	shows_listener = true,
+	shows_number = true,
+	shows_network = true,
+	shows_fingerprint = true,
+	shows_cn = true,
+	shows_dns = true,
+	shows_uri = true,
+	shows_key = false,
+};
 
 static const struct row {
 	const char *key;
@@ -288,12 +336,41 @@ static int read_condition(
 #include "identity/conditions.def"
 #undef CONDITION
 
-/* The keys of each map. */
-static const struct yaml_key match_keys[] = {
-#define CONDITION(kind, group, key, ...) {key, read_##kind},
+/* The keys of each map: of all rows, those of its group. */
+#define IF_match(...)
+#define IF_cert(...)
+#define CONDITION(kind, group, key, ...) IF_##group({key, read_##kind}, )
+#undef IF_cert
+#define IF_cert(...) __VA_ARGS__
+static const struct yaml_key cert_keys[] = {
 #include "identity/conditions.def"
-#undef CONDITION
 };
+#undef IF_cert
+#define IF_cert(...)
+
+/* cert: {cn: ops, …} */
+static int read_cert(void *context, const struct yaml_node *map)
+{
+	struct match_reader *reader = context;
+
+	if (yaml_read_map(map, "cert", cert_keys, ARRAY_LEN(cert_keys), reader, reader->error) < 0) {
+		return -EINVAL;
+	}
+	return map->first != NULL
+	               ? 0
+	               : fault_set(reader->error, map->place,
+	                         "'cert' has no condition: give cn, dns, uri or fingerprint");
+}
+
+#undef IF_match
+#define IF_match(...) __VA_ARGS__
+static const struct yaml_key match_keys[] = {
+        {"cert", read_cert},
+#include "identity/conditions.def"
+};
+#undef CONDITION
+#undef IF_match
+#undef IF_cert
 
 int match_read(const struct yaml_node *map, const struct match_names *names, struct arena *arena,
         struct match *ret_match, char error[FAULT_MAX])
@@ -387,6 +464,19 @@ static void add_conditions(
 		add_condition(condition, &rows[i], text);
 		separator = ", ";
 	}
+}
+
+bool match_has_certificate(const struct match *match)
+{
+	static const enum condition_kind kinds[] = {
+	        CONDITION_FINGERPRINT, CONDITION_CN, CONDITION_DNS, CONDITION_URI};
+
+	for (unsigned i = 0; i < ARRAY_LEN(kinds); i++) {
+		if (match_has(match, kinds[i])) {
+			return true;
+		}
+	}
+	return false;
 }
 
 unsigned match_kinds(const struct match *match)

@@ -65,6 +65,9 @@ static inline bool match_has(const struct match *match, enum condition_kind kind
 	return match->conditions[kind] != NULL;
 }
 
+/* Whether one of the conditions is about a certificate. */
+bool match_has_certificate(const struct match *match);
+
 /* Append "cidr 192.0.2.0/24 or 198.51.100.0/24, uid 0". Of keys only that there is one. */
 void match_add(const struct match *match, struct text *text);
 /* The keys of the conditions that there are: bits, 1 << enum condition_kind. */

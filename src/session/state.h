@@ -9,6 +9,7 @@
 #ifndef SESSION_STATE_H
 #define SESSION_STATE_H
 
+#include "identity/certificate.h"
 #include "redact/redact.h"
 #include "session/exchange.h"
 #include "session/worker.h"
@@ -31,6 +32,7 @@ struct session {
 	struct list link;          /* of worker->sessions */
 	struct caller caller;
 	const struct client *met; /* whose key was accepted last; compared, not read */
+	struct certificate *certificate; /* that of `caller`; NULL: none */
 };
 
 /* How the session continues after a step. */
@@ -87,6 +89,8 @@ enum next session_enter(struct session *session, enum session_state state);
 void session_release_engine(struct session *session, bool reusable);
 /* Log the current exchange, if there is one, and end it. */
 void session_record(struct session *session);
+/* Close the connection; the session is freed at the end of the turn. */
+void session_close(struct session *session);
 /* Continue after a wait. */
 void session_run(struct session *session);
 /* The notify function of the borrowed Engine connection. */
@@ -122,6 +126,14 @@ enum next session_finish(struct session *session);
 enum next session_linger(struct session *session);
 enum next session_step_respond(struct session *session);
 enum next session_step_linger(struct session *session);
+
+/* ── handshake.c: TLS ────────────────────────────────────────────────────── */
+
+/* The connection begins with a handshake. */
+void session_begin_handshake(struct session *session);
+enum next session_step_handshake(struct session *session);
+/* The connection closes before its handshake is over. */
+void session_end_handshake(struct session *session);
 
 /* ── request.c: from the first byte to a connection to the Engine ────────── */
 
