@@ -74,21 +74,21 @@ static void add_alternative_names(struct filler *filler, const X509 *x509)
 	GENERAL_NAMES_free(names);
 }
 
-/* Two passes would be needed to know its size: it is taken whole, and cut to what is in use. */
-static struct certificate *shrink(struct filler *filler, size_t table_len)
+/* What is in use, in memory of its own: a connection keeps it. */
+static struct certificate *shrink(const struct filler *filler)
 {
-	struct certificate *certificate = filler->certificate;
-	const size_t used = table_len + filler->bytes.len;
-	struct certificate *small = malloc(used);
+	const struct certificate *full = filler->certificate;
+	const size_t table_len = sizeof(*full) + full->count * sizeof(full->names[0]);
+	struct certificate *small = malloc(table_len + filler->bytes.len);
 
 	if (small != NULL) {
-		memcpy(small, certificate, used);
-		for (unsigned i = 0; i < small->count; i++) {
-			const char *name = small->names[i].text.ptr;
-			small->names[i].text.ptr = (char *)small + (name - (char *)certificate);
-		}
+		memcpy(small, full, table_len);
+		memcpy((char *)small + table_len, filler->bytes.ptr, filler->bytes.len);
 	}
-	free(certificate);
+	for (unsigned i = 0; small != NULL && i < full->count; i++) {
+		small->names[i].text.ptr =
+		        (char *)small + table_len + (full->names[i].text.ptr - filler->bytes.ptr);
+	}
 	return small;
 }
 
@@ -96,20 +96,21 @@ struct certificate *certificate_new(const struct x509_st *x509)
 {
 	const size_t table_len = sizeof(struct certificate) +
 	                         CERTIFICATE_NAMES_MAX * sizeof(struct certificate_name);
-	struct certificate *certificate = calloc(1, table_len + CERTIFICATE_BYTES_MAX);
-	struct filler filler = {.certificate = certificate};
+	struct certificate *full = calloc(1, table_len + CERTIFICATE_BYTES_MAX);
+	struct filler filler = {.certificate = full};
 	unsigned len = 0;
 
-	if (certificate == NULL) {
+	if (full == NULL) {
 		return NULL;
 	}
-	filler.bytes = text_over((char *)certificate + table_len, CERTIFICATE_BYTES_MAX);
-	certificate->complete =
-	        X509_digest(x509, EVP_sha256(), certificate->fingerprint, &len) == 1;
+	filler.bytes = text_over((char *)full + table_len, CERTIFICATE_BYTES_MAX);
+	full->complete = X509_digest(x509, EVP_sha256(), full->fingerprint, &len) == 1;
 	add_common_name(&filler, x509);
 	add_alternative_names(&filler, x509);
 	ERR_clear_error();
-	return shrink(&filler, table_len);
+	struct certificate *small = shrink(&filler);
+	free(full);
+	return small;
 }
 
 void certificate_free(struct certificate *certificate)
