@@ -29,8 +29,9 @@ ALLOWED = read_table()
 # Folders that are a set of small headers rather than one noun.
 PUBLIC = {
     "docker": {"docker.h", "image.h", "sections.def"},
+    "address": {"address.h", "network.h"},
     "audit": {"audit.h", "denials.h"},
-    "identity": {"attempts.h", "certificate.h", "clients.h", "identity.h", "key.h"},
+    "identity": {"attempts.h", "certificate.h", "clients.h", "container.h", "identity.h", "key.h"},
     "net": {"listener.h", "loop.h", "stream.h", "tls.h"},
     "policy": {"load.h", "policy.h", "presets.h"},
     "session": {"session.h", "snapshot.h"},

@@ -20,6 +20,31 @@ void asker_init(struct asker *asker, struct loop *loop, struct upstream *upstrea
 	timer_queue_init(loop, &asker->retry_queue, RETRY_MS * NS_PER_MS);
 }
 
+/* ── Telling ─────────────────────────────────────────────────────────────── */
+
+static void step(struct ask *ask);
+
+/* What stands behind the bytes that were told of reports no event. */
+static void tell(struct task *task)
+{
+	struct ask *ask = CONTAINER_OF(task, struct ask, told);
+
+	ask->notify(ask);
+	if (ask->state == ASK_WAITING) {
+		step(ask);
+	}
+}
+
+/* Never within ask_send(). */
+static void tell_now(struct ask *ask)
+{
+	if (ask->sending) {
+		loop_put_off(ask->asker->loop, &ask->told);
+	} else {
+		ask->notify(ask);
+	}
+}
+
 /* ── The end ─────────────────────────────────────────────────────────────── */
 
 static void release(struct ask *ask, bool reusable)
@@ -42,11 +67,7 @@ static void finish(struct ask *ask, enum ask_state state)
 		flow_reset(&ask->flow, ask->asker->lender);
 	}
 	ask->state = state;
-	if (ask->sending) {
-		loop_put_off(ask->asker->loop, &ask->told);
-	} else {
-		ask->notify(ask);
-	}
+	tell_now(ask);
 }
 
 void ask_end(struct ask *ask)
@@ -59,8 +80,6 @@ void ask_end(struct ask *ask)
 }
 
 /* ── The connection ──────────────────────────────────────────────────────── */
-
-static void step(struct ask *ask);
 
 static void engine_notified(struct stream *stream)
 {
@@ -105,22 +124,21 @@ static bool dial(struct ask *ask)
 	return true;
 }
 
-static void tell(struct task *task)
-{
-	struct ask *ask = CONTAINER_OF(task, struct ask, told);
-
-	ask->notify(ask);
-}
-
 /* ── Asking ──────────────────────────────────────────────────────────────── */
+
+void ask_init(struct ask *ask, struct asker *asker)
+{
+	*ask = (struct ask){.asker = asker};
+	timer_init(&ask->deadline, deadline_expired);
+	timer_init(&ask->retry, retry_expired);
+	task_init(&ask->told, tell);
+}
 
 bool ask_begin(
         struct ask *ask, struct asker *asker, ask_notify *notify, struct text *ret_text)
 {
-	*ask = (struct ask){.asker = asker, .notify = notify};
-	timer_init(&ask->deadline, deadline_expired);
-	timer_init(&ask->retry, retry_expired);
-	task_init(&ask->told, tell);
+	ask_init(ask, asker);
+	ask->notify = notify;
 	if (!buffer_borrow(&asker->lender->buffers, &ask->flow.buffer)) {
 		return false;
 	}
@@ -194,7 +212,6 @@ static bool read_head(struct ask *ask)
 	ask->keep = response.head.keep_alive;
 	flow_start(&ask->flow, response.head.framing, response.head.content_length);
 	if (ask->most == 0) {
-		timer_stop(&ask->deadline);
 		buffer_skip(ask->flow.buffer, ask->scan.head_len);
 	}
 	return true;
@@ -274,8 +291,13 @@ static void step(struct ask *ask)
 		}
 		ask->sent = true;
 	}
-	if (ask->status == 0 && !read_head(ask)) {
-		return;
+	if (ask->status == 0) {
+		if (!read_head(ask)) {
+			return;
+		}
+		if (ask->most == 0) {
+			tell_now(ask);
+		}
 	}
 	if (ask->most > 0) {
 		read_whole(ask);
@@ -291,6 +313,11 @@ struct slice ask_bytes(const struct ask *ask)
 		        (size_t)ask->flow.data};
 	}
 	return ask->flow.buffer == NULL ? SLICE("") : buffer_to_send(ask->flow.buffer);
+}
+
+void ask_forever(struct ask *ask)
+{
+	timer_stop(&ask->deadline);
 }
 
 void ask_took(struct ask *ask, size_t len)

@@ -25,7 +25,7 @@ struct asker {
 
 enum ask_state {
 	ASK_NOTHING, /* nothing was asked, or the question was ended */
-	ASK_WAITING, /* in pieces: bytes may be there, see ask_bytes() */
+	ASK_WAITING, /* in pieces: the head is there if `status` is, and bytes may be: ask_bytes() */
 	ASK_ANSWERED,
 	ASK_UNREACHABLE, /* there is no connection: `error` says why */
 	ASK_CUT,         /* the connection ended too early */
@@ -67,6 +67,8 @@ struct ask {
 void asker_init(struct asker *asker, struct loop *loop, struct upstream *upstream,
         struct flow_lender *lender, struct http_field *fields);
 
+/* Make `ask` one that was not begun, so that it may be ended. */
+void ask_init(struct ask *ask, struct asker *asker);
 /*
  * Begin `ask`, whose memory may be anything, or which has ended. *ret_text is memory for the whole
  * request, to which the caller appends. False without memory.
@@ -78,6 +80,8 @@ void ask_send(struct ask *ask, size_t len, size_t most);
 /* End it: the response is of no use any more. Its memory may go at the end of the loop's turn. */
 void ask_end(struct ask *ask);
 
+/* In pieces: the response may take any time. */
+void ask_forever(struct ask *ask);
 /* The body of ASK_ANSWERED; in pieces, the bytes that have come. Valid until ask_took(). */
 struct slice ask_bytes(const struct ask *ask);
 /* In pieces: the first `len` of them were used. */

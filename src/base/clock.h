@@ -16,5 +16,11 @@ int64_t clock_monotonic_ns(void);
 int64_t clock_realtime_ns(void);
 /* Append RFC 3339 with milliseconds: 2026-01-31T12:34:56.789Z. */
 void clock_add_timestamp(struct text *text, int64_t realtime_ns);
+/*
+ * Read a time in UTC of RFC 3339, 2027-01-31T18:00:00Z, as seconds since 1970. A fraction of a
+ * second may stand there if `ret_ns`, for its nanoseconds, is not NULL. False: it is another text,
+ * or there is no such time, or it is before 1970.
+ */
+bool clock_read(struct slice text, int64_t *ret_seconds, unsigned *ret_ns);
 
 #endif

@@ -4,12 +4,12 @@
  */
 #include "config/options.h"
 
+#include "base/clock.h"
 #include "base/file.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 
 /* An entry that is being read. */
 struct client_reader {
@@ -28,8 +28,8 @@ static int reserve(struct reader *reader, unsigned more)
 	const unsigned count = config->clients.count;
 
 	if (more > CLIENTS_COUNT_MAX - count) {
-		return fault_set(
-		        reader->error, NOWHERE, "there are more than %d clients", CLIENTS_COUNT_MAX);
+		return fault_set(reader->error, NOWHERE, "there are more than %d clients",
+		        CLIENTS_COUNT_MAX);
 	}
 	struct client *list = arena_take(&config->arena, (count + more + 1) * sizeof(*list));
 	if (list == NULL) {
@@ -62,47 +62,9 @@ static struct client *add_client(struct reader *reader, struct slice name, struc
 		}
 	}
 	struct client *client = &config->client_list[config->clients.count++];
-	*client = (struct client){.name = arena_copy(&config->arena, name),
-	        .place = place,
-	        .until_s = INT64_MAX};
+	*client = (struct client){
+	        .name = arena_copy(&config->arena, name), .place = place, .until_s = INT64_MAX};
 	return client->name == NULL ? NULL : client;
-}
-
-/* ── until ───────────────────────────────────────────────────────────────── */
-
-/* Exactly two digits, up to `max`. */
-static bool take_pair(struct slice *text, unsigned max, int *ret_value)
-{
-	uint64_t value = 0;
-
-	if (text->len < 2 || slice_to_u64((struct slice){text->ptr, 2}, max, &value) < 0) {
-		return false;
-	}
-	*ret_value = (int)value;
-	*text = slice_behind(*text, 2);
-	return true;
-}
-
-/* 2027-01-31T18:00:00Z (RFC 3339); false: it is another text, or no such day. */
-static bool read_time(struct slice text, int64_t *ret_seconds)
-{
-	struct tm time = {.tm_isdst = 0};
-	int century = 0;
-
-	if (!take_pair(&text, 99, &century) || !take_pair(&text, 99, &time.tm_year) ||
-	        !slice_skip(&text, SLICE("-")) || !take_pair(&text, 12, &time.tm_mon) ||
-	        !slice_skip(&text, SLICE("-")) || !take_pair(&text, 31, &time.tm_mday) ||
-	        !slice_skip(&text, SLICE("T")) || !take_pair(&text, 23, &time.tm_hour) ||
-	        !slice_skip(&text, SLICE(":")) || !take_pair(&text, 59, &time.tm_min) ||
-	        !slice_skip(&text, SLICE(":")) || !take_pair(&text, 59, &time.tm_sec) ||
-	        !slice_equal(text, SLICE("Z"))) {
-		return false;
-	}
-	time.tm_year += 100 * century - 1900;
-	time.tm_mon -= 1;
-	const struct tm read = time;
-	*ret_seconds = timegm(&time);
-	return *ret_seconds > 0 && read.tm_mon == time.tm_mon && read.tm_mday == time.tm_mday;
 }
 
 /* ── An entry of the file ────────────────────────────────────────────────── */
@@ -138,7 +100,7 @@ static int read_until(void *context, const struct yaml_node *node)
 {
 	struct client_reader *reader = context;
 
-	if (node->kind == YAML_TEXT && read_time(node->text, &reader->client->until_s)) {
+	if (node->kind == YAML_TEXT && clock_read(node->text, &reader->client->until_s, NULL)) {
 		return 0;
 	}
 	return fault_set(reader->error, node->place,
@@ -176,17 +138,16 @@ static int read_entry(struct client_reader *reader, const struct yaml_node *map)
 	if (reader->client == NULL) {
 		return -EINVAL;
 	}
-	return yaml_read_map(map, "a client", client_keys, ARRAY_LEN(client_keys), reader,
-	        reader->error);
+	return yaml_read_map(
+	        map, "a client", client_keys, ARRAY_LEN(client_keys), reader, reader->error);
 }
 
 int config_read_clients(struct reader *reader, const struct yaml_node *list)
 {
 	struct config *config = reader->config;
 	const char *names[CONFIG_LISTENERS_MAX];
-	struct client_reader clients = {.reader = reader,
-	        .error = reader->error,
-	        .names = {names, config->listener_count}};
+	struct client_reader clients = {
+	        .reader = reader, .error = reader->error, .names = {names, config->listener_count}};
 
 	if (yaml_expect(list, YAML_LIST, "a list of clients", reader->error) < 0) {
 		return -EINVAL;
@@ -201,8 +162,10 @@ int config_read_clients(struct reader *reader, const struct yaml_node *list)
 		if (read_entry(&clients, map) < 0) {
 			return -EINVAL;
 		}
-		config->clients.has_keys =
-		        config->clients.has_keys || match_has(&clients.client->match, CONDITION_KEY);
+		config->clients.has_keys = config->clients.has_keys ||
+		                           match_has(&clients.client->match, CONDITION_KEY);
+		config->clients.has_containers = config->clients.has_containers ||
+		                                 match_asks_container(&clients.client->match);
 		config->clients.has_ends =
 		        config->clients.has_ends || clients.client->until_s != INT64_MAX;
 	}
@@ -212,8 +175,8 @@ int config_read_clients(struct reader *reader, const struct yaml_node *list)
 /* ── The file of keys ────────────────────────────────────────────────────── */
 
 /* "name:key", where the key may be its hash. */
-static int read_key_line(struct reader *reader, struct hasher *hasher, struct slice line,
-        struct place place)
+static int read_key_line(
+        struct reader *reader, struct hasher *hasher, struct slice line, struct place place)
 {
 	const char *colon = memchr(line.ptr, ':', line.len);
 	struct key_hash hash;
@@ -234,9 +197,9 @@ static int read_key_line(struct reader *reader, struct hasher *hasher, struct sl
 		return fault_memory(reader->error);
 	}
 	struct client *client = add_client(reader, slice_between(line.ptr, colon), place);
-	if (client == NULL ||
-	        match_key(&hash, place, &reader->config->arena, &client->match) < 0) {
-		return client == NULL ? -EINVAL : arena_fault(&reader->config->arena, reader->error);
+	if (client == NULL || match_key(&hash, place, &reader->config->arena, &client->match) < 0) {
+		return client == NULL ? -EINVAL
+		                      : arena_fault(&reader->config->arena, reader->error);
 	}
 	return 0;
 }
@@ -339,9 +302,8 @@ static void own_scopes(struct config *config, struct client *client)
 		if (i > 0 && client->policy != NULL) {
 			scopes[i] = scopes[0];
 		} else {
-			scopes[i] = scope == NULL
-			                    ? NULL
-			                    : scope_for_owner(scope, client->name, arena);
+			scopes[i] =
+			        scope == NULL ? NULL : scope_for_owner(scope, client->name, arena);
 		}
 	}
 }

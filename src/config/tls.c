@@ -251,7 +251,7 @@ static int check_conditions(struct reader *reader)
 	}
 	for (unsigned i = 0; i < config->clients.count; i++) {
 		const struct client *client = &config->clients.list[i];
-		if (match_has_certificate(&client->match)) {
+		if (match_asks_certificate(&client->match)) {
 			return fault_set(reader->error, client->place,
 			        "client '%s' is known by a certificate, and no listener asks for one: "
 			        "give a tls:// listener a 'client_ca'",

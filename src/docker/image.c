@@ -156,7 +156,7 @@ static bool image_fits(struct slice pattern, struct slice image, struct slice no
 		       !slice_starts_with(image, SLICE("sha256:"));
 	}
 	return docker_is_hexadecimal(image) ? slice_equal(pattern, normal)
-	                                  : pattern_fits(pattern, normal);
+	                                    : pattern_fits(pattern, normal);
 }
 
 bool docker_image_fits(struct slice pattern, struct slice image)

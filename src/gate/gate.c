@@ -104,7 +104,12 @@ static bool identify(const struct gate_config *config, const struct gate_questio
 	if (decision->client != NULL) {
 		return true;
 	}
-	*sender = (struct sender){.caller = question->caller, .now_s = question->now_s};
+	*sender = (struct sender){
+	        .caller = question->caller,
+	        .now_s = question->now_s,
+	        .container = question->container,
+	        .container_asked = question->container_asked,
+	};
 
 	if (clients->has_keys) {
 		if (!find_key(&decision->head->head, &text)) {
@@ -117,11 +122,14 @@ static bool identify(const struct gate_config *config, const struct gate_questio
 	}
 	switch (clients_find(clients, sender, &decision->client)) {
 	case IDENTIFIED_BAD_KEY:
-		gate_respond(decision,
-		        question->slowdown.slowed ? OUTCOME_SLOWED : OUTCOME_BAD_KEY, NULL);
+		gate_respond(decision, question->slowdown.slowed ? OUTCOME_SLOWED : OUTCOME_BAD_KEY,
+		        NULL);
 		return false;
 	case IDENTIFIED_NO_KEY:
 		gate_respond(decision, OUTCOME_NO_KEY, NULL);
+		return false;
+	case IDENTIFIED_UNKNOWN:
+		decision->action = GATE_NEED_CALLER;
 		return false;
 	case IDENTIFIED_NOBODY:
 		decision->wants_key = clients_want_key(clients, sender);
@@ -147,8 +155,8 @@ static void judge(const struct gate_config *config, struct policy_scratch *scrat
 	        client == NULL || client->policy == NULL ? config->policy : client->policy;
 	decision->verdict = policy_judge(decision->policy, decision->request, scratch);
 	if (!decision->verdict.allowed) {
-		gate_respond(decision, decision->wants_key ? OUTCOME_KEY_WANTED : OUTCOME_DENIED,
-		        NULL);
+		gate_respond(
+		        decision, decision->wants_key ? OUTCOME_KEY_WANTED : OUTCOME_DENIED, NULL);
 	}
 }
 
@@ -264,7 +272,8 @@ static void add_client(const struct gate_decision *decision, struct text *text)
 	if (decision->client != NULL) {
 		text_add_format(text, " The sender is client '%s'.", decision->client->name);
 	} else if (decision->clients != NULL) {
-		text_add(text, SLICE(" The sender is none of the clients that this proxy knows by "));
+		text_add(text,
+		        SLICE(" The sender is none of the clients that this proxy knows by "));
 		clients_add_kinds(decision->clients, text);
 		text_add(text, SLICE("."));
 	}

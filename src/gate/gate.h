@@ -36,16 +36,18 @@ struct gate_config {
 	const struct policy *policy;   /* of who is no client; compiled */
 	const struct clients *clients; /* NULL: all are judged by `policy` */
 	bool browsers;                 /* accept requests of browsers */
-	bool sees_host;              /* paths of the host can be resolved: see GATE_NEED_PATHS */
-	unsigned max_head;           /* bytes */
+	bool sees_host;                /* paths of the host can be resolved: see GATE_NEED_PATHS */
+	unsigned max_head;             /* bytes */
 };
 
 struct gate_question {
 	const struct caller *caller;
-	const struct client *client; /* that the caller is; NULL: it is to be found */
-	struct slowdown slowdown;    /* of keys from the caller's host */
-	int64_t now_s; /* seconds since 1970: entries of clients end */
-	struct slice bytes;          /* of the request, from its first byte on */
+	const struct client *client;       /* that the caller is; NULL: it is to be found */
+	struct slowdown slowdown;          /* of keys from the caller's host */
+	const struct container *container; /* that the caller runs in; NULL: none */
+	bool container_asked;              /* the Engine was asked for it */
+	int64_t now_s;                     /* seconds since 1970: entries of clients end */
+	struct slice bytes;                /* of the request, from its first byte on */
 	struct http_scan *scan; /* state of the search for the end of the head; zeroed before the
 	                           first call */
 	struct slice body;      /* the whole body without its framing; ptr NULL: it was not read */
@@ -75,6 +77,7 @@ enum gate_action {
 	GATE_NEED_BODY,   /* the whole body, up to INSPECT_BODY_MAX; `head` and `request` are set */
 	GATE_NEED_MEMORY, /* a `memory` for the question */
 	GATE_NEED_LOOKUP, /* an answer about the `object` */
+	GATE_NEED_CALLER, /* the container of the caller, or that there is none */
 	GATE_NEED_PATHS,  /* where the paths of the memory lead on the host (hostfs/) */
 };
 
@@ -89,9 +92,9 @@ struct gate_decision {
 	const struct http_request *head;      /* NULL: not parsed */
 	const struct docker_request *request; /* NULL: not routed */
 	const struct client *client;          /* NULL: none */
-	const struct clients *clients; /* among which it was sought; NULL: there are none */
-	struct sender sender;          /* of `clients`; its key is in the scratch */
-	bool wants_key;                /* a key could make the sender a client */
+	const struct clients *clients;        /* among which it was sought; NULL: there are none */
+	struct sender sender;                 /* of `clients`; its key is in the scratch */
+	bool wants_key;                       /* a key could make the sender a client */
 	const struct policy *policy;          /* the policy that judged; NULL: none */
 	struct verdict verdict;               /* of `policy` */
 	const struct findings *findings;      /* what a block or the scope denies; NULL: nothing */

@@ -112,9 +112,8 @@ static bool rewrite_query(struct looking *looking, struct slice id)
 	struct text pointer = text_over(place, sizeof(place));
 	struct slice parameter;
 
-	const char *problem =
-	        scope_rewrite_query(looking->view.scope, looking->inspection->scoping,
-	                query.ptr == NULL ? SLICE("") : query, id, &memory, &parameter);
+	const char *problem = scope_rewrite_query(looking->view.scope, looking->inspection->scoping,
+	        query.ptr == NULL ? SLICE("") : query, id, &memory, &parameter);
 	if (problem != NULL) {
 		text_add(&pointer, SLICE("?"));
 		text_add(&pointer, parameter);

@@ -22,9 +22,9 @@ enum {
 };
 
 struct attempts_entry {
-	struct caller caller; /* its host and, at a unix socket, its user count */
-	int64_t seen_ns;      /* 0: the entry is free */
-	int64_t debt_ns;      /* wrong keys that time has not forgiven, one second for each */
+	struct caller caller;     /* its host and, at a unix socket, its user count */
+	int64_t seen_ns;          /* 0: the entry is free */
+	int64_t debt_ns;          /* wrong keys that time has not forgiven, one second for each */
 	struct slowdown slowdown; /* as attempts_look() returns it */
 };
 

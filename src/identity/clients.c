@@ -57,8 +57,12 @@ enum identified clients_find(const struct clients *clients, const struct sender 
 	*ret_client = NULL;
 	for (unsigned i = 0; i < clients->count; i++) {
 		const struct client *client = &clients->list[i];
-		if (!has_ended(client, sender) &&
-		        match_holds(&client->match, sender) == MATCH_YES) {
+		const enum match_result holds =
+		        has_ended(client, sender) ? MATCH_NO : match_holds(&client->match, sender);
+		if (holds == MATCH_UNKNOWN) {
+			return IDENTIFIED_UNKNOWN;
+		}
+		if (holds == MATCH_YES) {
 			*ret_client = client;
 			return IDENTIFIED_CLIENT;
 		}

@@ -23,8 +23,8 @@ struct client {
 	struct place place;
 	struct match match;
 	const struct policy *policy; /* compiled; NULL: that of the listener */
-	/* By the index of the listener: the scope of the policy, with the client as the owner; NULL:
-	 * no policy has a scope. */
+	/* By the index of the listener: the scope of the policy, with the client as the owner;
+	 * NULL: no policy has a scope. */
 	const struct scope *const *scopes;
 	int64_t until_s; /* the entry ends, in seconds since 1970; INT64_MAX: never */
 };
@@ -33,9 +33,10 @@ struct client {
 struct clients {
 	unsigned count;
 	const struct client *list;
-	bool has_keys;      /* an entry asks for a key: those of requests are not forwarded */
+	bool has_keys;       /* an entry asks for a key: those of requests are not forwarded */
 	bool has_ends;       /* an entry ends */
-	bool must_be_known; /* who is no client is not judged by the policy of the listener */
+	bool has_containers; /* an entry asks for the client's container */
+	bool must_be_known;  /* who is no client is not judged by the policy of the listener */
 };
 
 /* The fault of a name of a client, as the end of a sentence; NULL if it has none. */
@@ -55,10 +56,11 @@ bool client_may_present(const struct client *client, const struct slowdown *slow
 uint32_t client_hash(const struct client *client);
 
 enum identified {
-	IDENTIFIED_NOBODY,   /* no entry holds: the policy of the listener judges */
-	IDENTIFIED_CLIENT,   /* `client` is set */
-	IDENTIFIED_BAD_KEY,  /* the key of the request is none of a client that it could be */
-	IDENTIFIED_NO_KEY,   /* a client must be known, and is not: a key can make it known */
+	IDENTIFIED_NOBODY,  /* no entry holds: the policy of the listener judges */
+	IDENTIFIED_CLIENT,  /* `client` is set */
+	IDENTIFIED_BAD_KEY, /* the key of the request is none of a client that it could be */
+	IDENTIFIED_NO_KEY,  /* a client must be known, and is not: a key can make it known */
+	IDENTIFIED_UNKNOWN, /* the container of the sender decides */
 };
 
 /* Find the client. */

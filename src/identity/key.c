@@ -88,8 +88,8 @@ const char *key_problem(struct slice text)
 	return text.len > KEY_MAX ? "a key has at most 4096 characters" : NULL;
 }
 
-bool key_hash_make(struct hasher *hasher, struct slice text,
-        const unsigned char salt[KEY_SALT_LEN], struct key_hash *ret_hash)
+bool key_hash_make(struct hasher *hasher, struct slice text, const unsigned char salt[KEY_SALT_LEN],
+        struct key_hash *ret_hash)
 {
 	*ret_hash = (struct key_hash){.salted = salt != NULL};
 	if (salt != NULL) {

@@ -51,8 +51,8 @@ bool key_fits(const struct key *key, const struct key_hash *hash);
 /* The fault of a text that is to be a key, as the end of a sentence; NULL if it has none. */
 const char *key_problem(struct slice text);
 /* The hash of a key; `salt` NULL: without. False without memory. */
-bool key_hash_make(struct hasher *hasher, struct slice text,
-        const unsigned char salt[KEY_SALT_LEN], struct key_hash *ret_hash) MUST_USE;
+bool key_hash_make(struct hasher *hasher, struct slice text, const unsigned char salt[KEY_SALT_LEN],
+        struct key_hash *ret_hash) MUST_USE;
 /* Read DIGEST or SALT:DIGEST. NULL; or the fault, as the end of a sentence. */
 const char *key_hash_read(struct slice text, struct key_hash *ret_hash);
 /* Append DIGEST or SALT:DIGEST. */

@@ -1,26 +1,20 @@
 /* SPDX-License-Identifier: MIT */
 #include "identity/match.h"
 
-#include "base/nearest.h"
+#include "address/network.h"
+#include "docker/image.h"
 #include "identity/certificate.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
-
-/* A network: of an address only the first bits count. */
-struct network {
-	int family; /* AF_INET or AF_INET6 */
-	unsigned bits;
-	unsigned char bytes[16];
-};
 
 union condition_value {
 	unsigned listener;
 	uint32_t number;
 	struct network network;
-	struct slice name;
-	unsigned char fingerprint[CERTIFICATE_FINGERPRINT_LEN];
 	struct key_hash key;
+	struct slice text;
+	unsigned char fingerprint[CERTIFICATE_FINGERPRINT_LEN];
+	struct container_label label; /* value.ptr NULL: any value */
 };
 
 struct condition {
@@ -30,13 +24,22 @@ struct condition {
 	const char **texts; /* the values as they are written; of keys NULL */
 };
 
+struct match_reader {
+	const struct match_names *names;
+	struct arena *arena;
+	struct match *match;
+	char *error;
+};
+
 /* ── Reading values ──────────────────────────────────────────────────────── */
 
 /* Each returns NULL; or the fault, as the end of a sentence. */
 
 static const char *read_listener(
-        const struct match_names *names, struct slice text, union condition_value *ret_value)
+        const struct match_reader *reader, struct slice text, union condition_value *ret_value)
 {
+	const struct match_names *names = reader->names;
+
 	for (unsigned i = 0; i < names->listener_count; i++) {
 		if (names->listeners[i] != NULL &&
 		        slice_equal(text, slice_of(names->listeners[i]))) {
@@ -48,11 +51,11 @@ static const char *read_listener(
 }
 
 static const char *read_number(
-        const struct match_names *names, struct slice text, union condition_value *ret_value)
+        const struct match_reader *reader, struct slice text, union condition_value *ret_value)
 {
 	uint64_t number = 0;
 
-	(void)names;
+	(void)reader;
 	if (slice_to_u64(text, UINT32_MAX - 1, &number) < 0) {
 		return "give the number that 'id -u NAME' or 'getent group NAME' shows: names are "
 		       "those of another system in a container";
@@ -61,84 +64,24 @@ static const char *read_number(
 	return NULL;
 }
 
-/* An IPv4 address that is written as an IPv6 address is the IPv4 address. */
-static void unmap(struct network *network)
-{
-	struct in6_addr address;
-
-	memcpy(&address, network->bytes, sizeof(address));
-	if (network->family == AF_INET6 && IN6_IS_ADDR_V4MAPPED(&address) && network->bits >= 96) {
-		network->family = AF_INET;
-		network->bits -= 96;
-		memmove(network->bytes, network->bytes + 12, 4);
-	}
-}
-
-/* The bits of byte `at` that are in front of the first `bits` bits' end. */
-static unsigned char mask_of(unsigned bits, unsigned at)
-{
-	if (bits >= 8 * (at + 1)) {
-		return 0xff;
-	}
-	return bits <= 8 * at ? 0 : (unsigned char)(0xff00U >> (bits - 8 * at));
-}
-
-static bool has_bits_behind(const struct network *network)
-{
-	const unsigned len = network->family == AF_INET ? 4 : 16;
-
-	for (unsigned i = 0; i < len; i++) {
-		if ((network->bytes[i] & ~mask_of(network->bits, i) & 0xff) != 0) {
-			return true;
-		}
-	}
-	return false;
-}
-
-static bool read_address(struct slice text, struct network *network)
-{
-	char memory[INET6_ADDRSTRLEN] = "";
-
-	if (text_keep(memory, sizeof(memory) - 1, text) != text.len) {
-		return false;
-	}
-	network->family = memchr(text.ptr, ':', text.len) == NULL ? AF_INET : AF_INET6;
-	network->bits = network->family == AF_INET ? 32 : 128;
-	return inet_pton(network->family, memory, network->bytes) == 1;
-}
-
 static const char *read_network(
-        const struct match_names *names, struct slice text, union condition_value *ret_value)
+        const struct match_reader *reader, struct slice text, union condition_value *ret_value)
 {
-	struct network *network = &ret_value->network;
-	const char *slash = memchr(text.ptr, '/', text.len);
-	const struct slice address = slash == NULL ? text : slice_between(text.ptr, slash);
-	uint64_t bits = 0;
-
-	(void)names;
-	if (!read_address(address, network)) {
-		return "give an IPv4 or IPv6 address, or ADDRESS/BITS such as 192.0.2.0/24";
-	}
-	if (slash != NULL) {
-		const struct slice number = slice_between(slash + 1, text.ptr + text.len);
-		if (slice_to_u64(number, network->bits, &bits) < 0) {
-			return "BITS in ADDRESS/BITS is a whole number up to 32 for IPv4, up to "
-			       "128 for IPv6";
-		}
-		network->bits = (unsigned)bits;
-	}
-	unmap(network);
-	return has_bits_behind(network) ? "the address has bits behind the first BITS: for a "
-	                                  "network they are 0, for one address leave /BITS out"
-	                                : NULL;
+	(void)reader;
+	const char *problem = network_parse(text, &ret_value->network);
+	return problem == NULL && network_has_host(&ret_value->network)
+	               ? "the address has bits behind the first BITS: for a network they are 0, "
+	                 "for "
+	                 "one address leave /BITS out"
+	               : problem;
 }
 
 #define READ_NAME(type, kind)                                                                      \
-	static const char *read_##type(const struct match_names *names, struct slice text,        \
+	static const char *read_##type(const struct match_reader *reader, struct slice text,       \
 	        union condition_value *ret_value)                                                  \
 	{                                                                                          \
-		(void)names;                                                                       \
-		ret_value->name = text;                                                            \
+		(void)reader;                                                                      \
+		ret_value->text = text;                                                            \
 		return certificate_pattern_problem(CERTIFICATE_##kind, text);                      \
 	}
 READ_NAME(cn, CN)
@@ -147,17 +90,49 @@ READ_NAME(uri, URI)
 #undef READ_NAME
 
 static const char *read_fingerprint(
-        const struct match_names *names, struct slice text, union condition_value *ret_value)
+        const struct match_reader *reader, struct slice text, union condition_value *ret_value)
 {
-	(void)names;
+	(void)reader;
 	return certificate_fingerprint_read(text, ret_value->fingerprint);
 }
 
 static const char *read_key(
-        const struct match_names *names, struct slice text, union condition_value *ret_value)
+        const struct match_reader *reader, struct slice text, union condition_value *ret_value)
 {
-	(void)names;
+	(void)reader;
 	return key_hash_read(text, &ret_value->key);
+}
+
+static const char *read_text(
+        const struct match_reader *reader, struct slice text, union condition_value *ret_value)
+{
+	(void)reader;
+	(void)slice_skip(&text, SLICE("/")); /* in front of names, as the Engine lists them */
+	ret_value->text = text;
+	return text.len == 0 ? "give a name" : NULL;
+}
+
+static const char *read_label(
+        const struct match_reader *reader, struct slice text, union condition_value *ret_value)
+{
+	const char *equals = memchr(text.ptr, '=', text.len);
+
+	(void)reader;
+	ret_value->label.name = equals == NULL ? text : slice_between(text.ptr, equals);
+	ret_value->label.value = equals == NULL ? (struct slice){NULL, 0}
+	                                        : slice_between(equals + 1, text.ptr + text.len);
+	return ret_value->label.name.len == 0 ? "give NAME or NAME=VALUE" : NULL;
+}
+
+static const char *read_image(
+        const struct match_reader *reader, struct slice text, union condition_value *ret_value)
+{
+	char memory[DOCKER_IMAGE_MAX];
+	struct text full = text_over(memory, sizeof(memory));
+
+	docker_add_full_image(text, true, &full);
+	ret_value->text = slice_of(arena_copy(reader->arena, text_slice(&full)));
+	return full.overflow ? "a name of an image has up to 255 bytes" : NULL;
 }
 
 /* ── Whether a value fits ────────────────────────────────────────────────── */
@@ -192,28 +167,14 @@ static bool fits_GID(const union condition_value *value, const struct sender *se
 
 static bool fits_CIDR(const union condition_value *value, const struct sender *sender)
 {
-	const struct network *network = &value->network;
-	const union address *address = &sender->caller->address;
-	const unsigned char *bytes = network->family == AF_INET
-	                                     ? (const unsigned char *)&address->ip4.sin_addr
-	                                     : (const unsigned char *)&address->ip6.sin6_addr;
-
-	if (address->any.sa_family != network->family) {
-		return false;
-	}
-	for (unsigned i = 0; 8 * i < network->bits; i++) {
-		if (((bytes[i] ^ network->bytes[i]) & mask_of(network->bits, i)) != 0) {
-			return false;
-		}
-	}
-	return true;
+	return network_has(&value->network, &sender->caller->address);
 }
 
 #define FITS_NAME(kind)                                                                            \
 	static bool fits_##kind(const union condition_value *value, const struct sender *sender)   \
 	{                                                                                          \
 		return certificate_has(                                                            \
-		        sender->caller->certificate, CERTIFICATE_##kind, value->name);             \
+		        sender->caller->certificate, CERTIFICATE_##kind, value->text);             \
 	}
 FITS_NAME(CN)
 FITS_NAME(DNS)
@@ -230,6 +191,37 @@ static bool fits_KEY(const union condition_value *value, const struct sender *se
 	return sender->key != NULL && key_fits(sender->key, &value->key);
 }
 
+static bool fits_LABEL(const union condition_value *value, const struct sender *sender)
+{
+	const struct slice has = container_label(sender->container, value->label.name);
+
+	return has.ptr != NULL &&
+	       (value->label.value.ptr == NULL || slice_equal(has, value->label.value));
+}
+
+static bool fits_NAME(const union condition_value *value, const struct sender *sender)
+{
+	return slice_equal(sender->container->name, value->text);
+}
+
+static bool fits_IMAGE(const union condition_value *value, const struct sender *sender)
+{
+	return docker_image_fits(value->text, sender->container->image);
+}
+
+/* Labels that docker compose gives to each container. */
+static bool fits_PROJECT(const union condition_value *value, const struct sender *sender)
+{
+	return slice_equal(container_label(sender->container, SLICE("com.docker.compose.project")),
+	        value->text);
+}
+
+static bool fits_SERVICE(const union condition_value *value, const struct sender *sender)
+{
+	return slice_equal(container_label(sender->container, SLICE("com.docker.compose.service")),
+	        value->text);
+}
+
 /* ── The table ───────────────────────────────────────────────────────────── */
 
 /* A value of this type is shown as it is written. */
@@ -242,31 +234,37 @@ enum {
 	shows_dns = true,
 	shows_uri = true,
 	shows_key = false,
+	shows_text = true,
+	shows_label = true,
+	shows_image = true,
+};
+
+/* The map that holds the key. */
+enum group {
+	GROUP_match,
+	GROUP_cert,
+	GROUP_container,
+	GROUPS,
 };
 
 static const struct row {
+	enum group group;
 	const char *key;
 	const char *name; /* in messages */
 	const char *words;
-	const char *(*read)(const struct match_names *names, struct slice text,
+	const char *(*read)(const struct match_reader *reader, struct slice text,
 	        union condition_value *ret_value);
 	bool (*fits)(const union condition_value *value, const struct sender *sender);
 	bool shows;
 } rows[CONDITION_KINDS] = {
 #define CONDITION(kind, group, key, name, type, words)                                             \
-	[CONDITION_##kind] = {key, name, words, read_##type, fits_##kind, shows_##type},
+	[CONDITION_##kind] = {                                                                     \
+	        GROUP_##group, key, name, words, read_##type, fits_##kind, shows_##type},
 #include "identity/conditions.def"
 #undef CONDITION
 };
 
 /* ── Reading the map ─────────────────────────────────────────────────────── */
-
-struct match_reader {
-	const struct match_names *names;
-	struct arena *arena;
-	struct match *match;
-	char *error;
-};
 
 /* Without values yet. NULL without memory. */
 static struct condition *condition_new(struct arena *arena, unsigned count, struct place place)
@@ -289,7 +287,7 @@ static int read_value(struct match_reader *reader, const struct row *row,
 		return -EINVAL;
 	}
 	union condition_value *value = &condition->values[condition->count];
-	const char *problem = row->read(reader->names, node->text, value);
+	const char *problem = row->read(reader, node->text, value);
 	if (problem != NULL) {
 		return fault_set(reader->error, node->place, "%s: %s is not accepted: %s", row->key,
 		        row->shows ? yaml_found(node).text : "the value", problem);
@@ -336,41 +334,52 @@ static int read_condition(
 #include "identity/conditions.def"
 #undef CONDITION
 
-/* The keys of each map: of all rows, those of its group. */
-#define IF_match(...)
-#define IF_cert(...)
-#define CONDITION(kind, group, key, ...) IF_##group({key, read_##kind}, )
-#undef IF_cert
-#define IF_cert(...) __VA_ARGS__
-static const struct yaml_key cert_keys[] = {
+static int read_group(void *reader, const struct yaml_node *node);
+
+/* The keys of the maps. */
+static const struct {
+	enum group group;
+	struct yaml_key key;
+} keys[] = {
+#define CONDITION(kind, group, key, ...) {GROUP_##group, {key, read_##kind}},
 #include "identity/conditions.def"
+#undef CONDITION
+        {GROUP_match, {"cert", read_group}},
+        {GROUP_match, {"container", read_group}},
 };
-#undef IF_cert
-#define IF_cert(...)
 
-/* cert: {cn: ops, …} */
-static int read_cert(void *context, const struct yaml_node *map)
+/* The groups by the keys of their maps. */
+static const char *const group_names[GROUPS] = {"match", "cert", "container"};
+
+static int read_map(struct match_reader *reader, enum group group, const struct yaml_node *map)
 {
-	struct match_reader *reader = context;
+	struct yaml_key of_group[ARRAY_LEN(keys)];
+	unsigned count = 0;
 
-	if (yaml_read_map(map, "cert", cert_keys, ARRAY_LEN(cert_keys), reader, reader->error) < 0) {
-		return -EINVAL;
+	for (unsigned i = 0; i < ARRAY_LEN(keys); i++) {
+		if (keys[i].group == group) {
+			of_group[count++] = keys[i].key;
+		}
 	}
-	return map->first != NULL
-	               ? 0
-	               : fault_set(reader->error, map->place,
-	                         "'cert' has no condition: give cn, dns, uri or fingerprint");
+	return yaml_read_map(map, group_names[group], of_group, count, reader, reader->error);
 }
 
-#undef IF_match
-#define IF_match(...) __VA_ARGS__
-static const struct yaml_key match_keys[] = {
-        {"cert", read_cert},
-#include "identity/conditions.def"
-};
-#undef CONDITION
-#undef IF_match
-#undef IF_cert
+/* A map without a key would be a condition that holds for everybody. */
+static int read_group(void *context, const struct yaml_node *node)
+{
+	struct match_reader *reader = context;
+	unsigned group = GROUP_match;
+
+	while (!slice_equal(node->key, slice_of(group_names[group]))) {
+		group++;
+	}
+	if (read_map(reader, group, node) < 0) {
+		return -EINVAL;
+	}
+	return node->first != NULL ? 0
+	                           : fault_set(reader->error, node->place,
+	                                     "'%s' in match has no condition", group_names[group]);
+}
 
 int match_read(const struct yaml_node *map, const struct match_names *names, struct arena *arena,
         struct match *ret_match, char error[FAULT_MAX])
@@ -378,7 +387,7 @@ int match_read(const struct yaml_node *map, const struct match_names *names, str
 	struct match_reader reader = {names, arena, ret_match, error};
 
 	*ret_match = (struct match){.conditions = {NULL}};
-	if (yaml_read_map(map, "match", match_keys, ARRAY_LEN(match_keys), &reader, error) < 0) {
+	if (read_map(&reader, GROUP_match, map) < 0) {
 		return -EINVAL;
 	}
 	return map->first != NULL ? 0
@@ -406,6 +415,9 @@ int match_key(const struct key_hash *hash, struct place place, struct arena *are
 static enum match_result condition_holds(
         const struct condition *condition, const struct row *row, const struct sender *sender)
 {
+	if (row->group == GROUP_container && sender->container == NULL) {
+		return sender->container_asked ? MATCH_NO : MATCH_UNKNOWN;
+	}
 	for (unsigned i = 0; i < condition->count; i++) {
 		if (row->fits(&condition->values[i], sender)) {
 			return MATCH_YES;
@@ -416,13 +428,16 @@ static enum match_result condition_holds(
 
 enum match_result match_holds(const struct match *match, const struct sender *sender)
 {
-	for (unsigned i = 0; i < CONDITION_KINDS; i++) {
-		if (match->conditions[i] != NULL &&
-		        condition_holds(match->conditions[i], &rows[i], sender) == MATCH_NO) {
-			return MATCH_NO;
-		}
+	enum match_result result = MATCH_YES;
+
+	for (unsigned i = 0; i < CONDITION_KINDS && result != MATCH_NO; i++) {
+		const enum match_result holds =
+		        match->conditions[i] == NULL
+		                ? MATCH_YES
+		                : condition_holds(match->conditions[i], &rows[i], sender);
+		result = holds == MATCH_YES ? result : holds;
 	}
-	return MATCH_YES;
+	return result;
 }
 
 bool match_misses_key(const struct match *match, const struct sender *sender)
@@ -430,8 +445,27 @@ bool match_misses_key(const struct match *match, const struct sender *sender)
 	struct match others = *match;
 
 	others.conditions[CONDITION_KEY] = NULL;
-	return match->conditions[CONDITION_KEY] != NULL &&
-	       match_holds(&others, sender) == MATCH_YES;
+	return match->conditions[CONDITION_KEY] != NULL && match_holds(&others, sender) != MATCH_NO;
+}
+
+static bool asks(const struct match *match, enum group group)
+{
+	bool any = false;
+
+	for (unsigned i = 0; i < CONDITION_KINDS; i++) {
+		any = any || (match->conditions[i] != NULL && rows[i].group == group);
+	}
+	return any;
+}
+
+bool match_asks_container(const struct match *match)
+{
+	return asks(match, GROUP_container);
+}
+
+bool match_asks_certificate(const struct match *match)
+{
+	return asks(match, GROUP_cert);
 }
 
 /* ── Saying it ───────────────────────────────────────────────────────────── */
@@ -464,19 +498,6 @@ static void add_conditions(
 		add_condition(condition, &rows[i], text);
 		separator = ", ";
 	}
-}
-
-bool match_has_certificate(const struct match *match)
-{
-	static const enum condition_kind kinds[] = {
-	        CONDITION_FINGERPRINT, CONDITION_CN, CONDITION_DNS, CONDITION_URI};
-
-	for (unsigned i = 0; i < ARRAY_LEN(kinds); i++) {
-		if (match_has(match, kinds[i])) {
-			return true;
-		}
-	}
-	return false;
 }
 
 unsigned match_kinds(const struct match *match)

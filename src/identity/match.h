@@ -9,6 +9,7 @@
 #define IDENTITY_MATCH_H
 
 #include "base/arena.h"
+#include "identity/container.h"
 #include "identity/identity.h"
 #include "identity/key.h"
 #include "yaml/yaml.h"
@@ -27,13 +28,16 @@ enum condition_kind {
 /* What is known of the sender of a request. */
 struct sender {
 	const struct caller *caller;
-	const struct key *key; /* NULL: the request presents none */
-	int64_t now_s;         /* seconds since 1970-01-01T00:00:00Z */
+	const struct key *key;             /* NULL: the request presents none */
+	int64_t now_s;                     /* seconds since 1970-01-01T00:00:00Z */
+	const struct container *container; /* that the sender runs in; NULL: none */
+	bool container_asked;              /* the Engine was asked for it */
 };
 
 enum match_result {
 	MATCH_NO,
 	MATCH_YES,
+	MATCH_UNKNOWN, /* the container decides, and the Engine was not asked yet */
 };
 
 struct condition;
@@ -60,13 +64,14 @@ int match_key(const struct key_hash *hash, struct place place, struct arena *are
 enum match_result match_holds(const struct match *match, const struct sender *sender);
 /* Whether all conditions hold but for the key. */
 bool match_misses_key(const struct match *match, const struct sender *sender);
+/* Whether there is a condition about the sender's container. */
+bool match_asks_container(const struct match *match);
+/* The same of its certificate. */
+bool match_asks_certificate(const struct match *match);
 static inline bool match_has(const struct match *match, enum condition_kind kind)
 {
 	return match->conditions[kind] != NULL;
 }
-
-/* Whether one of the conditions is about a certificate. */
-bool match_has_certificate(const struct match *match);
 
 /* Append "cidr 192.0.2.0/24 or 198.51.100.0/24, uid 0". Of keys only that there is one. */
 void match_add(const struct match *match, struct text *text);

@@ -26,6 +26,20 @@ const struct json_node *json_member(const struct json_node *object, struct slice
 	return NULL;
 }
 
+const struct json_node *json_find(const struct json_node *root, const char *path)
+{
+	struct slice rest = slice_of(path);
+	struct slice name;
+
+	if (rest.len == 0) {
+		return NULL;
+	}
+	while (root != NULL && rest.len > 0 && slice_next(&rest, '/', &name)) {
+		root = root->type == JSON_OBJECT ? json_member(root, name) : NULL;
+	}
+	return root;
+}
+
 bool json_integer(const struct json_node *number, int64_t *ret_value)
 {
 	struct slice digits = number->text;

@@ -87,6 +87,9 @@ static inline const struct json_node *json_next(
 /* The member of `object` with that name, in any case as Go compares it; NULL: there is none. */
 const struct json_node *json_member(const struct json_node *object, struct slice name);
 
+/* What stands at a path of names, such as "Config/Labels"; NULL: nothing, as for an empty path. */
+const struct json_node *json_find(const struct json_node *root, const char *path);
+
 /* Whether the number is one that Go decodes into an int64: no fraction, no exponent, in range. */
 bool json_integer(const struct json_node *number, int64_t *ret_value);
 
@@ -124,6 +127,7 @@ struct json_splitter {
 	unsigned depth;
 	bool in_string;
 	bool escaped; /* behind a backslash */
+	bool left_out; /* an object was too long */
 };
 
 /* An object that is longer than `size` is left out. */

@@ -46,6 +46,8 @@ size_t json_split(struct json_splitter *splitter, struct slice in, struct slice 
 		if (take(splitter, in.ptr[at])) {
 			if (splitter->len <= splitter->size) {
 				*ret_object = (struct slice){splitter->memory, splitter->len};
+			} else {
+				splitter->left_out = true;
 			}
 			splitter->len = 0;
 			return at + 1;

@@ -198,21 +198,6 @@ bool scope_write_request(const struct scope *scope, struct scope_object object, 
 
 /* ── The response ────────────────────────────────────────────────────────── */
 
-/* What stands at "Config/Labels"; NULL: nothing. */
-static const struct json_node *find_member(const struct json_node *root, const char *path)
-{
-	struct slice rest = slice_of(path);
-	struct slice name;
-
-	if (rest.len == 0) {
-		return NULL;
-	}
-	while (root != NULL && rest.len > 0 && slice_next(&rest, '/', &name)) {
-		root = root->type == JSON_OBJECT ? json_member(root, name) : NULL;
-	}
-	return root;
-}
-
 /* Ids stand in paths: letters, digits and a few signs. */
 static bool is_id(struct slice id)
 {
@@ -227,7 +212,7 @@ static bool is_id(struct slice id)
 
 static bool keep_id(const struct json_node *root, const char *path, char *memory, unsigned *ret_len)
 {
-	const struct json_node *id = find_member(root, path);
+	const struct json_node *id = json_find(root, path);
 
 	if (id == NULL || id->type != JSON_STRING || !is_id(id->text)) {
 		return false;
@@ -277,7 +262,7 @@ static bool read_object(
 	}
 	const bool image = scope != NULL && known->kind == SCOPE_IMAGE;
 	const struct scope *wanted = image ? scope->images : scope;
-	known->answer = scope_has_labels(wanted, find_member(root, kind->labels)) ? SCOPE_OWN
+	known->answer = scope_has_labels(wanted, json_find(root, kind->labels)) ? SCOPE_OWN
 	                                                                          : SCOPE_FOREIGN;
 	return true;
 }

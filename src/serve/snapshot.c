@@ -57,6 +57,7 @@ struct snapshot *snapshot_new(struct config *config)
 	        .engine = address_of_path(slice_of(config->socket_path)),
 	        .api_key = config->api_key,
 	        .has_keys = config->clients.has_keys,
+	        .has_containers = config->clients.has_containers,
 	        .has_ends = config->clients.has_ends,
 	        .host_root = config->host_root_fd,
 	        .max_head = config->max_head,

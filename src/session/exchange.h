@@ -11,6 +11,7 @@
 #include "session/snapshot.h"
 
 struct lookup;
+struct search;
 struct rewriting;
 
 enum {
@@ -41,6 +42,7 @@ struct exchange {
 	unsigned learned;       /* its number for learn_served(), or 0 */
 	unsigned interim_count; /* 1xx responses so far */
 	struct lookup *lookup;  /* NULL: the Engine was asked about no object */
+	struct search *search;  /* of the client's container; NULL: none goes on */
 	unsigned protocol_len;
 	char protocol[EXCHANGE_PROTOCOL_MAX];
 	int64_t dial_since_ns;      /* when dialling began, monotonic */

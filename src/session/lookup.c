@@ -113,13 +113,12 @@ static bool read_answer(struct session *session)
 	return read;
 }
 
-static enum next fail(struct session *session)
+enum next session_respond_asked(
+        struct session *session, enum ask_state why, int error, enum outcome failed)
 {
-	const struct ask *ask = &session->exchange->lookup->ask;
-
-	switch (ask->state) {
+	switch (why) {
 	case ASK_UNREACHABLE:
-		return session_respond_dial(session, ask->error);
+		return session_respond_dial(session, error);
 	case ASK_FULL:
 		return session_refuse(session, OUTCOME_TOO_MANY_BODIES, NULL);
 	case ASK_LATE:
@@ -134,7 +133,7 @@ static enum next fail(struct session *session)
 	case ASK_TOO_LARGE:
 		break;
 	}
-	return session_refuse(session, OUTCOME_LOOKUP_FAILED, NULL);
+	return session_refuse(session, failed, NULL);
 }
 
 enum next session_step_lookup(struct session *session)
@@ -148,7 +147,7 @@ enum next session_step_lookup(struct session *session)
 		return NEXT_WAIT;
 	}
 	if (ask->state != ASK_ANSWERED || !read_answer(session)) {
-		return fail(session);
+		return session_respond_asked(session, ask->state, ask->error, OUTCOME_LOOKUP_FAILED);
 	}
 	ask_end(ask);
 	return session_judge(session);

@@ -339,6 +339,8 @@ static struct gate_decision ask(struct session *session, struct inspect_memory *
 	        .slowdown = has_keys ? attempts_look(&session->worker->shared->attempts,
 	                                       session->worker->loop.now_ns, &session->caller)
 	                             : (struct slowdown){.slowed = false},
+	        .container = session->found == NULL ? NULL : &session->found->container,
+	        .container_asked = session->container_asked,
 	        .now_s = listener->gate.clients == NULL ? 0 : clock_realtime_ns() / NS_PER_S,
 	        .bytes = bytes,
 	        .scan = &session->scan,
@@ -355,6 +357,9 @@ static enum next follow(struct session *session, const struct gate_decision *dec
 {
 	if (decision->action == GATE_NEED_BODY) {
 		return await_body(session, decision);
+	}
+	if (decision->action == GATE_NEED_CALLER) {
+		return session_find_container(session, decision);
 	}
 	return decision->action == GATE_NEED_LOOKUP ? session_look_up(session, decision)
 	                                            : act(session, decision);

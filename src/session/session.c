@@ -57,6 +57,7 @@ void session_record(struct session *session)
 	}
 	audit_write(&session->worker->audit, &exchange->record, &session->caller);
 	session_end_lookup(session);
+	session_end_search(session);
 	session_end_rewriting(session);
 	worker_leave(session->worker, exchange->adoption);
 	pool_give(&session->worker->exchange_pool, exchange);
@@ -92,8 +93,7 @@ static void free_deferred(struct task *task)
 	certificate_free(session->certificate);
 	pool_give(&worker->session_pool, session);
 	if (worker->stopping && list_empty(&worker->sessions)) {
-		upstream_close_idle(&worker->upstream);
-		loop_stop(&worker->loop);
+		worker_end(worker);
 	}
 }
 
@@ -119,6 +119,7 @@ void session_close(struct session *session)
 	}
 	session_end_handshake(session);
 	session_record(session);
+	session_forget_container(session);
 	session_release_engine(session, false);
 	flow_reset(&session->up, &worker->lender);
 	flow_reset(&session->down, &worker->lender);
@@ -241,6 +242,7 @@ int session_open(struct worker *worker, int fd, const struct caller *caller)
 	*session = (struct session){
 	        .worker = worker,
 	        .caller = *caller,
+	        .since_ns = worker->loop.now_ns,
 	};
 	const int error =
 	        transport->accept(transport, &session->client, &worker->loop, fd, client_notified);
@@ -286,8 +288,7 @@ void sessions_stop(struct worker *worker)
 	struct list *at = worker->sessions.next;
 
 	if (list_empty(&worker->sessions)) {
-		upstream_close_idle(&worker->upstream);
-		loop_stop(&worker->loop);
+		worker_end(worker);
 	}
 	while (at != &worker->sessions) {
 		struct session *session = CONTAINER_OF(at, struct session, link);

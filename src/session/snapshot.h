@@ -35,6 +35,7 @@ struct snapshot {
 	const char *api_key;     /* NULL: none */
 	bool has_keys;           /* clients present keys */
 	bool has_ends;           /* entries of clients end */
+	bool has_containers;     /* clients are known by their containers */
 	int host_root;           /* folder of the host's files; of no use unless a gate sees them */
 	unsigned max_head;       /* bytes */
 	unsigned head_timeout;   /* seconds */

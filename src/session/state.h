@@ -33,6 +33,9 @@ struct session {
 	struct caller caller;
 	const struct client *met; /* whose key was accepted last; compared, not read */
 	struct certificate *certificate; /* that of `caller`; NULL: none */
+	int64_t since_ns;         /* when the connection was accepted, monotonic */
+	struct found *found;      /* the container of the client; NULL: none */
+	bool container_asked;     /* it is certain that `found` is all */
 };
 
 /* How the session continues after a step. */
@@ -81,6 +84,14 @@ static inline const struct snapshot_listener *session_listener(const struct sess
 	return &session_snapshot(session)->listeners[session->caller.listener];
 }
 
+/* ── caller.c: the container of the client ───────────────────────────────── */
+
+/* Search it, and judge again. */
+enum next session_find_container(struct session *session, const struct gate_decision *decision);
+enum next session_step_caller(struct session *session);
+void session_end_search(struct session *session);
+void session_forget_container(struct session *session);
+
 /* ── session.c ───────────────────────────────────────────────────────────── */
 
 /* Change the state and arm its deadline; NEXT_AGAIN. */
@@ -89,7 +100,6 @@ enum next session_enter(struct session *session, enum session_state state);
 void session_release_engine(struct session *session, bool reusable);
 /* Log the current exchange, if there is one, and end it. */
 void session_record(struct session *session);
-/* Close the connection; the session is freed at the end of the turn. */
 void session_close(struct session *session);
 /* Continue after a wait. */
 void session_run(struct session *session);
@@ -156,6 +166,10 @@ enum next session_replay(struct session *session);
 /* Ask the Engine about the object of the decision, and judge again. */
 enum next session_look_up(struct session *session, const struct gate_decision *decision);
 enum next session_step_lookup(struct session *session);
+/* The Engine did not answer a question of the proxy's own: `why` and `error` as in struct ask;
+ * `failed` if nothing more exact can be said. */
+enum next session_respond_asked(
+        struct session *session, enum ask_state why, int error, enum outcome failed);
 /* The answers of the Engine so far; NULL: none. */
 const struct scope_answers *session_answers(const struct session *session);
 /* Forget them. */

@@ -44,6 +44,13 @@ void worker_stop(struct worker *worker)
 	sessions_stop(worker);
 }
 
+void worker_end(struct worker *worker)
+{
+	containers_stop(worker->containers);
+	upstream_close_idle(&worker->upstream);
+	loop_stop(&worker->loop);
+}
+
 struct loop *worker_loop(struct worker *worker)
 {
 	return &worker->loop;
@@ -64,7 +71,8 @@ static void trim(struct worker *worker)
 	struct pool *const pools[] = {&worker->session_pool, &worker->exchange_pool,
 	        &worker->upstream.connections, &worker->lender.buffers.small,
 	        &worker->lender.buffers.large, &worker->lender.buffers.whole, &worker->inspect_pool,
-	        &worker->lookup_pool, &worker->rewriting_pool, &worker->narrower_pool};
+	        &worker->lookup_pool, &worker->search_pool, &worker->rewriting_pool,
+	        &worker->narrower_pool};
 	bool more = false;
 	bool left = false;
 
@@ -72,6 +80,7 @@ static void trim(struct worker *worker)
 		more = pool_trim(pools[i], TRIM_SLABS) == TRIM_SLABS || more;
 		left = left || pools[i]->slab_count > 0;
 	}
+	left = (worker->containers != NULL && containers_trim(worker->containers)) || left;
 	if (more) {
 		loop_put_off(&worker->loop, &worker->trim_more);
 	} else if (left) {
@@ -179,12 +188,19 @@ static int init_memory(struct worker *worker)
 	pool_init(&worker->narrower_pool, sizeof(struct scope_narrower), max, 1);
 	pool_init(&worker->inspect_pool, sizeof(struct inspect_memory), 1, 1);
 	pool_init(&worker->lookup_pool, session_lookup_size(), max, 1);
+	pool_init(&worker->search_pool, sizeof(struct search), max, 1);
 	worker->scratch_len = settings->max_head + headroom;
 	worker->scratch = malloc(worker->scratch_len);
 	worker->gate.judging = policy_scratch_new();
 	worker->gate.hasher = settings->has_keys ? hasher_new() : NULL;
+	worker->containers = settings->has_containers
+	                             ? containers_new(&worker->asker, &worker->inspect_pool,
+	                                       settings->api_key, max, sessions_change_containers,
+	                                       worker)
+	                             : NULL;
 	return worker->scratch == NULL || worker->gate.judging == NULL ||
-	                       (settings->has_keys && worker->gate.hasher == NULL)
+	                       (settings->has_keys && worker->gate.hasher == NULL) ||
+	                       (settings->has_containers && worker->containers == NULL)
 	               ? -ENOMEM
 	               : 0;
 }
@@ -228,12 +244,14 @@ int worker_run(struct worker *worker)
 
 void worker_free(struct worker *worker)
 {
+	containers_free(worker->containers);
 	upstream_done(&worker->upstream);
 	flow_lender_done(&worker->lender);
 	pool_done(&worker->session_pool);
 	pool_done(&worker->exchange_pool);
 	pool_done(&worker->inspect_pool);
 	pool_done(&worker->lookup_pool);
+	pool_done(&worker->search_pool);
 	pool_done(&worker->rewriting_pool);
 	pool_done(&worker->narrower_pool);
 	loop_done(&worker->loop);

@@ -8,6 +8,7 @@
 #include "ask/ask.h"
 #include "audit/audit.h"
 #include "audit/denials.h"
+#include "containers/containers.h"
 #include "gate/gate.h"
 #include "flow/flow.h"
 #include "session/session.h"
@@ -42,6 +43,7 @@ struct worker {
 	struct flow_lender lender;
 	struct upstream upstream;
 	struct asker asker;
+	struct containers *containers; /* NULL: no client is known by its container */
 	struct audit audit;
 	struct timer_queue deadlines[SESSION_STATES];
 	struct timer_queue grace_queue, farewell_queue, trim_queue;
@@ -53,6 +55,7 @@ struct worker {
 	struct gate_scratch gate; /* its fields serve responses too */
 	struct pool inspect_pool; /* of one object */
 	struct pool lookup_pool;
+	struct pool search_pool;
 	char *scratch;
 	size_t scratch_len; /* bytes */
 };
@@ -61,6 +64,8 @@ struct worker {
 void worker_trim_later(struct worker *worker);
 /* A session began: end the requests of clients when their entries end. */
 void worker_watch_ends(struct worker *worker);
+/* The last session has ended, and the worker is stopping. */
+void worker_end(struct worker *worker);
 /* Count a new exchange of the current snapshot; and uncount an exchange that has ended. */
 struct adoption *worker_enter(struct worker *worker);
 void worker_leave(struct worker *worker, struct adoption *adoption);
@@ -70,6 +75,9 @@ void sessions_stop(struct worker *worker);
 /* The grace is over: do what the column `dismissed` of states.def says with each session. */
 void sessions_dismiss(struct worker *worker);
 void sessions_abort(struct worker *worker);
+/* Something has changed that was known of containers; `owner` is the worker. */
+void sessions_change_containers(
+        void *owner, enum containers_change change, struct slice id, int64_t at_ns);
 /* Close the sessions whose request is of a client that has ended; the log says so. */
 void sessions_end_clients(struct worker *worker, int64_t now_s);
 

@@ -67,8 +67,9 @@ static void refuses(const char *text, const char *wanted)
 static void what_is_wrong_is_said(void **state)
 {
 	(void)state;
-	refuses("{}", "ci.yaml:1: 'match' has no condition, and would fit everybody: what everybody "
-	              "may do is the policy of the listener");
+	refuses("{}",
+	        "ci.yaml:1: 'match' has no condition, and would fit everybody: what everybody "
+	        "may do is the policy of the listener");
 	refuses("{cidr: []}", "ci.yaml:1: 'cidr' is a list of 1 to 256 values");
 	refuses("{cdir: 192.0.2.1}",
 	        "ci.yaml:1: unknown key 'cdir' in match; did you mean 'cidr'?");
@@ -106,6 +107,22 @@ static void what_is_wrong_is_said(void **state)
 	refuses("{gid: 4294967295}",
 	        "ci.yaml:1: gid: '4294967295' is not accepted: give the number that 'id -u NAME' "
 	        "or 'getent group NAME' shows: names are those of another system in a container");
+}
+
+/* A map without a condition would fit everybody. */
+static void a_group_has_conditions(void **state)
+{
+	(void)state;
+	refuses("{container: {}}", "ci.yaml:1: 'container' in match has no condition");
+	refuses("{container: edge}", "ci.yaml:1: expected container, which is a map, such as "
+	                             "{label: ...}; found 'edge'");
+	refuses("{container: {labels: a}}",
+	        "ci.yaml:1: unknown key 'labels' in container; did you mean 'label'?");
+	refuses("{label: a}",
+	        "ci.yaml:1: unknown key 'label' in match; there are listener, uid, gid, cidr, "
+	        "key_sha256, container");
+	refuses("{container: {label: '=b'}}",
+	        "ci.yaml:1: label: '=b' is not accepted: give NAME or NAME=VALUE");
 }
 
 /* A key that was written in place of its hash must not stand in a message. */
@@ -211,6 +228,97 @@ static void listeners_by_name(void **state)
 }
 
 /* ── Keys ────────────────────────────────────────────────────────────────── */
+
+/* ── Containers ──────────────────────────────────────────────────────────── */
+
+static struct slice keep(struct container *container, const char *text)
+{
+	struct slice kept;
+
+	assert_true(container_keep(container, slice_of(text), &kept));
+	return kept;
+}
+
+static void add_label(struct container *container, const char *name, const char *value)
+{
+	container->labels[container->label_count++] =
+	        (struct container_label){keep(container, name), keep(container, value)};
+}
+
+static void holds(
+        const char *text, const struct container *container, bool asked, enum match_result wanted)
+{
+	const struct caller caller = caller_named("198.51.100.9:1");
+	const struct sender sender = {
+	        .caller = &caller, .container = container, .container_asked = asked};
+	const struct match match = match_of(text);
+
+	assert_true(match_asks_container(&match));
+	assert_that(text, match_holds(&match, &sender) == wanted);
+}
+
+static void containers(void **state)
+{
+	static struct container edge;
+	static const struct {
+		const char *text;
+		enum match_result wanted;
+	} rows[] = {
+	        {"{container: {name: edge-1}}", MATCH_YES},
+	        {"{container: {name: /edge-1}}", MATCH_YES},
+	        {"{container: {name: [a, edge-1]}}", MATCH_YES},
+	        {"{container: {name: edge}}", MATCH_NO},
+	        {"{container: {label: role}}", MATCH_YES},
+	        {"{container: {label: role=edge}}", MATCH_YES},
+	        {"{container: {label: role=}}", MATCH_NO},
+	        {"{container: {label: empty=}}", MATCH_YES},
+	        {"{container: {label: role=edge2}}", MATCH_NO},
+	        {"{container: {label: Role=edge}}", MATCH_NO},
+	        {"{container: {label: odd=a=b}}", MATCH_YES},
+	        {"{container: {image: traefik}}", MATCH_NO},
+	        {"{container: {image: 'traefik:*'}}", MATCH_YES},
+	        {"{container: {image: 'docker.io/library/traefik:v3'}}", MATCH_YES},
+	        {"{container: {image: 'example.com/traefik:v3'}}", MATCH_NO},
+	        {"{container: {project: web}}", MATCH_YES},
+	        {"{container: {service: proxy, project: web}}", MATCH_YES},
+	        {"{container: {service: proxy, project: other}}", MATCH_NO},
+	        {"{container: {service: prox}}", MATCH_NO},
+	        {"{cidr: 198.51.100.9, container: {service: proxy}}", MATCH_YES},
+	        {"{cidr: 198.51.100.8, container: {service: proxy}}", MATCH_NO},
+	};
+
+	(void)state;
+	container_begin(&edge);
+	edge.name = keep(&edge, "edge-1");
+	edge.image = keep(&edge, "traefik:v3");
+	add_label(&edge, "role", "edge");
+	add_label(&edge, "empty", "");
+	add_label(&edge, "odd", "a=b");
+	add_label(&edge, "com.docker.compose.project", "web");
+	add_label(&edge, "com.docker.compose.service", "proxy");
+	for (unsigned i = 0; i < ARRAY_LEN(rows); i++) {
+		holds(rows[i].text, &edge, true, rows[i].wanted);
+		holds(rows[i].text, NULL, true, MATCH_NO);
+	}
+	holds("{container: {name: edge-1}}", NULL, false, MATCH_UNKNOWN);
+	holds("{cidr: 198.51.100.9, container: {name: edge-1}}", NULL, false, MATCH_UNKNOWN);
+	holds("{cidr: 198.51.100.8, container: {name: edge-1}}", NULL, false, MATCH_NO);
+}
+
+static void a_container_has_a_ceiling(void **state)
+{
+	static struct container full;
+	static char text[CONTAINER_TEXT_MAX];
+	struct slice kept;
+
+	(void)state;
+	memset(text, 'x', sizeof(text));
+	container_begin(&full);
+	assert_true(container_keep(&full, (struct slice){text, sizeof(text)}, &kept));
+	assert_int_equal(kept.len, sizeof(text));
+	assert_true(container_keep(&full, SLICE(""), &kept));
+	assert_false(container_keep(&full, SLICE("x"), &kept));
+}
 
 static void a_key_fits_its_hash_alone(void **state)
 {
@@ -360,10 +468,13 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(what_is_wrong_is_said),
+	        cmocka_unit_test(a_group_has_conditions),
 	        cmocka_unit_test(a_key_is_in_no_message),
 	        cmocka_unit_test(addresses_and_networks),
 	        cmocka_unit_test(users_and_groups),
 	        cmocka_unit_test(listeners_by_name),
+	        cmocka_unit_test(containers),
+	        cmocka_unit_test(a_container_has_a_ceiling),
 	        cmocka_unit_test(a_key_fits_its_hash_alone),
 	        cmocka_unit_test(hashes_are_read_as_they_are_printed),
 	        cmocka_unit_test(the_first_whose_conditions_hold),

@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: MIT */
+/* caller — the container of the client is searched, between the head of a request and the verdict. */
+#include "session/state.h"
+
+void session_forget_container(struct session *session)
+{
+	found_leave(session->found);
+	session->found = NULL;
+	session->container_asked = false;
+}
+
+void session_end_search(struct session *session)
+{
+	struct search *search = session->exchange->search;
+
+	if (search != NULL) {
+		search_end(search);
+		pool_give(&session->worker->search_pool, search);
+		session->exchange->search = NULL;
+	}
+}
+
+static void searched(struct search *search)
+{
+	session_run(CONTAINER_OF(search->caller, struct session, caller));
+}
+
+enum next session_find_container(struct session *session, const struct gate_decision *decision)
+{
+	struct worker *worker = session->worker;
+
+	if (session->exchange == NULL && session_exchange(session) == NULL) {
+		return session_starve(session);
+	}
+	struct search *search = pool_take(&worker->search_pool);
+	if (search == NULL) {
+		return session_starve(session);
+	}
+	session->exchange->search = search;
+	session_note_request(session, decision);
+	/* What fails from here on ends the connection, for the request is not read to its end. */
+	session->exchange->keep_client = false;
+	search_begin(search, worker->containers, searched, &session->caller,
+	        session->client.watch.fd, session->since_ns);
+	(void)session_enter(session, SESSION_CALLER);
+	return NEXT_WAIT;
+}
+
+enum next session_step_caller(struct session *session)
+{
+	const struct search *search = session->exchange->search;
+
+	if (search->result == SEARCH_GOES_ON) {
+		return session->client.hangup ? NEXT_CLOSE : NEXT_WAIT;
+	}
+	if (search->result == SEARCH_FAILED) {
+		return session_respond_asked(
+		        session, search->why, search->error, OUTCOME_CALLER_FAILED);
+	}
+	session->found = search->found;
+	session->container_asked = true;
+	session_end_search(session);
+	return session_judge(session);
+}
+
+/* ── What has changed since ──────────────────────────────────────────────── */
+
+static bool is_in(const struct session *session, struct slice id)
+{
+	return session->found != NULL && slice_equal(session->found->container.id, id);
+}
+
+/* The container of the session has stopped, if it is not one that has started since. */
+static void stopped(struct session *session, int64_t at_ns)
+{
+	struct exchange *exchange = session->exchange;
+
+	if (at_ns != 0 && at_ns < session->found->started_ns) {
+		return;
+	}
+	session_forget_container(session);
+	if (exchange != NULL && exchange->client != NULL &&
+	        match_asks_container(&exchange->client->match)) {
+		exchange->record.outcome = OUTCOME_CLIENT_STOPPED;
+		session_close(session);
+	}
+}
+
+static void change(struct session *session, enum containers_change change, struct slice id,
+        int64_t at_ns)
+{
+	switch (change) {
+	case CONTAINERS_STARTED:
+		session->container_asked = session->found != NULL;
+		break;
+	case CONTAINERS_CHANGED:
+		if (is_in(session, id)) {
+			session_forget_container(session);
+		}
+		break;
+	case CONTAINERS_STOPPED:
+		if (is_in(session, id)) {
+			stopped(session, at_ns);
+		}
+		break;
+	case CONTAINERS_LOST:
+		session_forget_container(session);
+		break;
+	}
+}
+
+void sessions_change_containers(
+        void *owner, enum containers_change what, struct slice id, int64_t at_ns)
+{
+	struct worker *worker = owner;
+
+	for (struct list *at = worker->sessions.next; at != &worker->sessions; at = at->next) {
+		change(CONTAINER_OF(at, struct session, link), what, id, at_ns);
+	}
+}
