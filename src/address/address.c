@@ -108,22 +108,22 @@ static const char *parse_tcp(struct slice authority, union address *address)
 	uint64_t port = 0;
 
 	if (colon == NULL || end[-1] == ']') {
-		return "the port is missing: give tcp://HOST:PORT";
+		return "the port is missing: give HOST:PORT";
 	}
 	const bool is_port =
 	        slice_to_u64(slice_between(colon + 1, end), UINT16_MAX, &port) == 0 && port > 0;
 	if (!parse_host(slice_between(authority.ptr, colon), (uint16_t)port, address)) {
-		return "HOST in tcp://HOST:PORT is an IPv4 address, an IPv6 address in brackets, "
+		return "HOST in HOST:PORT is an IPv4 address, an IPv6 address in brackets, "
 		       "localhost, or * for all interfaces";
 	}
-	return is_port ? NULL : "PORT in tcp://HOST:PORT is a whole number from 1 to 65535";
+	return is_port ? NULL : "PORT in HOST:PORT is a whole number from 1 to 65535";
 }
 
 /* ── Either ──────────────────────────────────────────────────────────────── */
 
 const char *address_parse(struct slice text, union address *ret_address)
 {
-	if (slice_skip(&text, SLICE("tcp://"))) {
+	if (slice_skip(&text, SLICE("tcp://")) || slice_skip(&text, SLICE("tls://"))) {
 		return parse_tcp(text, ret_address);
 	}
 	if (slice_skip(&text, SLICE("unix://"))) {
@@ -133,13 +133,15 @@ const char *address_parse(struct slice text, union address *ret_address)
 		}
 		return problem;
 	}
-	if (slice_starts_with(text, SLICE("tls://"))) {
-		return "tls:// is not supported; give tcp://HOST:PORT or unix:///PATH";
-	}
 	if (slice_starts_with(text, SLICE("fd://"))) {
 		return "fd:// is for listeners; give tcp://HOST:PORT or unix:///PATH";
 	}
-	return "give tcp://HOST:PORT or unix:///PATH";
+	return "give tcp://HOST:PORT, tls://HOST:PORT or unix:///PATH";
+}
+
+bool address_is_tls(const char *text)
+{
+	return slice_starts_with(slice_of(text), SLICE("tls://"));
 }
 
 socklen_t address_len(const union address *address)

@@ -5,6 +5,7 @@
  *
  *     tcp://HOST:PORT   HOST is an IPv4 address, an IPv6 address in brackets, `localhost`
  *                       (127.0.0.1), or `*` or nothing for all interfaces
+ *     tls://HOST:PORT   the same, for TLS
  *     unix:///PATH
  *     fd://NAME         for listeners: the sockets that the service manager passed as NAME;
  *                       without a name, or with a star as name, those that no other listener names
@@ -39,6 +40,8 @@ enum { ADDRESS_NAME_MAX = 56 }; /* bytes of [IPv6]:port */
 const char *address_parse(struct slice text, union address *ret_address) MUST_USE;
 /* The fault of the path of a unix socket, as the end of a sentence; NULL if it has none. */
 const char *address_path_problem(struct slice path);
+/* Whether `text` is a tls://HOST:PORT. */
+bool address_is_tls(const char *text);
 /* The path of unix:///PATH; NULL if `text` is another address. */
 const char *address_path(const char *text);
 /* The name of fd://NAME, "" if it has none or a star; NULL if `text` is another address. */

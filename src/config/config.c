@@ -54,7 +54,8 @@ static void add_port(struct config *config, const char *host)
 	if (address == NULL) {
 		return;
 	}
-	(void)snprintf(address, ADDRESS_MAX, "tcp://%s:%u", host, config->port);
+	(void)snprintf(address, ADDRESS_MAX, "%s://%s:%u", config->tls_cert != NULL ? "tls" : "tcp",
+	        host, config->port);
 	config->listeners[config->listener_count++] =
 	        (struct config_listener){.address = address, .mode = CONFIG_SOCKET_MODE};
 }
@@ -167,9 +168,9 @@ static int complete(struct reader *reader)
 	if (config->listener_count == 0) {
 		add_default_listeners(config);
 	}
-	if (open_host_root(reader) < 0 || config_check_loop(reader) < 0 ||
-	        check_workspace(reader) < 0 || config_choose_policy(reader) < 0 ||
-	        config_own_scopes(reader) < 0) {
+	if (config_make_transports(reader) < 0 || open_host_root(reader) < 0 ||
+	        config_check_loop(reader) < 0 || check_workspace(reader) < 0 ||
+	        config_choose_policy(reader) < 0 || config_own_scopes(reader) < 0) {
 		return -EINVAL;
 	}
 	config_review(config);
@@ -220,6 +221,9 @@ void config_free(struct config *config)
 {
 	if (config->host_root != NULL && config->host_root_fd >= 0) {
 		(void)close(config->host_root_fd);
+	}
+	for (unsigned i = 0; i < config->listener_count; i++) {
+		tls_free(config->listeners[i].transport);
 	}
 	policy_set_free(config->policies);
 	arena_free(&config->arena);

@@ -16,6 +16,7 @@
 #include "base/check.h"
 #include "base/log.h"
 #include "identity/clients.h"
+#include "net/tls.h"
 #include "policy/policy.h"
 #include "switches/switches.h"
 
@@ -55,6 +56,9 @@ struct config_listener {
 	unsigned mode;               /* of a unix socket's file */
 	bool browsers;               /* accept requests of browsers */
 	struct place place;          /* NOWHERE if not from the file */
+	struct tls_settings tls;     /* without a pair: none, or those of the environment */
+	struct place tls_place;      /* NOWHERE: of the environment */
+	struct transport *transport; /* of TLS; NULL: plain */
 };
 
 /* Where the Engine is. */
@@ -112,6 +116,10 @@ struct config {
 	struct place host_root_place;
 	struct clients clients;
 	struct client *client_list; /* that of `clients`, while it is read */
+	/* PEM files of the environment; NULL: none. */
+	const char *tls_cert;
+	const char *tls_key;
+	const char *tls_client_ca;
 	/* The file of keys, NULL: none; and "--client-keys" or "CLIENT_KEYS_FILE". */
 	const char *keys_file;
 	const char *keys_option;

@@ -108,13 +108,20 @@ static int read_listener_name(void *context, const struct yaml_node *node)
 	return 0;
 }
 
+static int read_listener_tls(void *context, const struct yaml_node *node)
+{
+	struct file_reader *file = context;
+
+	return config_read_listener_tls(file->reader, file->listener, node);
+}
+
 static const struct yaml_key listener_keys[] = {
         {"address", read_listener_address},
         {"name", read_listener_name},
         {"policy", read_listener_policy},
         {"mode", read_mode},
         {"browsers", read_browsers},
-        {"tls", NULL},
+        {"tls", read_listener_tls},
 };
 
 /* The message of an option, with the place in front: FILE:LINE: address: '…' is not accepted: … */

@@ -16,6 +16,7 @@ enum option_type {
 	OPTION_OPERATIONS,
 	OPTION_FOLDER,
 	OPTION_KEYS,
+	OPTION_PEM,
 	OPTION_PATHS, /* the values of these six flags are never empty */
 	OPTION_ADDRESSES,
 	OPTION_BIND,
@@ -98,6 +99,11 @@ int config_choose_policy(struct reader *reader) MUST_USE;
 void config_review(struct config *config);
 /* Read the clients of the file; after listeners and policies. */
 int config_read_clients(struct reader *reader, const struct yaml_node *list) MUST_USE;
+/* Read the key `tls` of a listener. */
+int config_read_listener_tls(struct reader *reader, struct config_listener *listener,
+        const struct yaml_node *map) MUST_USE;
+/* Make the transports of listeners that speak TLS; when all listeners are known. */
+int config_make_transports(struct reader *reader) MUST_USE;
 /* Read CLIENT_KEYS_FILE, if it is given; after the file. */
 int config_read_keys(struct reader *reader) MUST_USE;
 /* Make each client the owner in the scopes by which it is judged; after all policies. */

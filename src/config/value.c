@@ -200,6 +200,14 @@ static int read_keys(struct reader *reader, const struct given *given)
 	return 0;
 }
 
+/* It is read when all listeners are known. */
+static int read_pem(struct reader *reader, const struct given *given)
+{
+	(void)reader;
+	*(const char **)given->member = given->value;
+	return 0;
+}
+
 /* A field value (RFC 9110 §5.5); its text never appears in a message. */
 static int read_secret(struct reader *reader, const struct given *given)
 {
@@ -340,6 +348,7 @@ int config_read_value(struct reader *reader, const struct config_option *option,
 	        [OPTION_OPERATIONS] = read_operations,
 	        [OPTION_FOLDER] = read_folder,
 	        [OPTION_KEYS] = read_keys,
+	        [OPTION_PEM] = read_pem,
 	        [OPTION_PATHS] = read_paths,
 	        [OPTION_ADDRESSES] = read_listeners,
 	        [OPTION_BIND] = read_bind,

@@ -66,6 +66,8 @@ enum match_result match_holds(const struct match *match, const struct sender *se
 bool match_misses_key(const struct match *match, const struct sender *sender);
 /* Whether there is a condition about the sender's container. */
 bool match_asks_container(const struct match *match);
+/* The same of its certificate. */
+bool match_asks_certificate(const struct match *match);
 static inline bool match_has(const struct match *match, enum condition_kind kind)
 {
 	return match->conditions[kind] != NULL;

@@ -35,7 +35,8 @@ static void set_listener(struct snapshot_listener *ret_listener, const struct co
 	                .browsers = listener->browsers,
 	                .sees_host = config->host_root != NULL,
 	                .max_head = config->max_head},
-	        .transport = &transport_plain,
+	        .transport = listener->transport != NULL ? listener->transport : &transport_plain,
+	        .address = listener->address,
 	        .learns = config->verb == CONFIG_LEARN || policy_observes(listener->policy),
 	};
 }

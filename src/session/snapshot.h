@@ -23,6 +23,7 @@ enum { SNAPSHOT_LISTENERS_MAX = 16 };
 struct snapshot_listener {
 	struct gate_config gate;
 	const struct transport *transport; /* of accepted connections */
+	const char *address;               /* in log lines */
 	bool learns;                       /* requests are recorded */
 };
 

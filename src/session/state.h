@@ -9,6 +9,7 @@
 #ifndef SESSION_STATE_H
 #define SESSION_STATE_H
 
+#include "identity/certificate.h"
 #include "redact/redact.h"
 #include "session/exchange.h"
 #include "session/worker.h"
@@ -31,6 +32,7 @@ struct session {
 	struct list link;          /* of worker->sessions */
 	struct caller caller;
 	const struct client *met; /* whose key was accepted last; compared, not read */
+	struct certificate *certificate; /* that of `caller`; NULL: none */
 	int64_t since_ns;         /* when the connection was accepted, monotonic */
 	struct found *found;      /* the container of the client; NULL: none */
 	bool container_asked;     /* it is certain that `found` is all */
@@ -134,6 +136,14 @@ enum next session_finish(struct session *session);
 enum next session_linger(struct session *session);
 enum next session_step_respond(struct session *session);
 enum next session_step_linger(struct session *session);
+
+/* ── handshake.c: TLS ────────────────────────────────────────────────────── */
+
+/* The connection begins with a handshake. */
+void session_begin_handshake(struct session *session);
+enum next session_step_handshake(struct session *session);
+/* The connection closes before its handshake is over. */
+void session_end_handshake(struct session *session);
 
 /* ── request.c: from the first byte to a connection to the Engine ────────── */
 

@@ -403,10 +403,10 @@ static void mistakes_name_file_line_and_remedy(void **state)
 	                ":2: 'address' is tcp://HOST:PORT or unix:///PATH; found a list"},
 	        {"listeners:\n  - address: tcp://*\n",
 	                ":2: address: 'tcp://*' is not accepted: the port is missing: give "
-	                "tcp://HOST:PORT"},
+	                "HOST:PORT"},
 	        {"listeners:\n  - policy: open\n    address: tls://*:1\n",
-	                ":3: address: 'tls://*:1' is not accepted: tls:// is not supported; give "
-	                "tcp://HOST:PORT or unix:///PATH"},
+	                ":3: tls://*:1 needs a certificate and its key: set TLS_CERT and TLS_KEY, or "
+	                "write 'tls: {cert: FILE, key: FILE}' at the listener in the file"},
 	        {"listeners:\n  - address: tcp://*:1\n  - address: tcp://*:1\n",
 	                ":3: address: 'tcp://*:1' is not accepted: it is given twice"},
 	        {"listeners:\n  - address: tcp://*:1\n    policy: ci\n",
