@@ -10,7 +10,7 @@ _docker_socket_proxy() {
 		words='tcp:// unix:// fd://'
 		;;
 	--upstream)
-		words='unix:// tcp://'
+		words='unix:// tcp:// tls://'
 		;;
 	--policy)
 		words='open deny act-runner agent ai-agent arcane autoheal autokuma beszel

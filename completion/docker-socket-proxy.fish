@@ -30,7 +30,7 @@ complete -c docker-socket-proxy -n "__fish_seen_subcommand_from certs" -l days -
     -d "How long certificates are valid"
 complete -c docker-socket-proxy -l listen -x -a "tcp:// unix:// fd://" -d "Address for clients"
 complete -c docker-socket-proxy -l port -x -d "TCP port on all interfaces"
-complete -c docker-socket-proxy -l upstream -x -a "unix:// tcp://" -d "The Engine's address"
+complete -c docker-socket-proxy -l upstream -x -a "unix:// tcp:// tls://" -d "The Engine's address"
 set -l policies open deny act-runner agent ai-agent arcane autoheal autokuma beszel \
     caddy-docker-proxy caddy-docker-proxy-swarm cadvisor ci-runner compose \
     compose-project coolify crowdsec ctop ctop-actions datadog devcontainer diun \

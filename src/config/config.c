@@ -168,9 +168,10 @@ static int complete(struct reader *reader)
 	if (config->listener_count == 0) {
 		add_default_listeners(config);
 	}
-	if (config_make_transports(reader) < 0 || open_host_root(reader) < 0 ||
-	        config_check_loop(reader) < 0 || check_workspace(reader) < 0 ||
-	        config_choose_policy(reader) < 0 || config_own_scopes(reader) < 0) {
+	if (config_make_transports(reader) < 0 || config_complete_engine(reader) < 0 ||
+	        open_host_root(reader) < 0 || config_check_loop(reader) < 0 ||
+	        check_workspace(reader) < 0 || config_choose_policy(reader) < 0 ||
+	        config_own_scopes(reader) < 0) {
 		return -EINVAL;
 	}
 	config_review(config);
@@ -225,6 +226,7 @@ void config_free(struct config *config)
 	for (unsigned i = 0; i < config->listener_count; i++) {
 		tls_free(config->listeners[i].transport);
 	}
+	tls_free(config->engine.transport);
 	policy_set_free(config->policies);
 	arena_free(&config->arena);
 	*config = (struct config){.verb = CONFIG_RUN};

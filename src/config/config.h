@@ -68,9 +68,14 @@ struct config_engine {
 	 * "upstream.address" or "default". */
 	const char *option;
 	const char *path; /* of a unix socket, absolute; else NULL */
-	const char *host; /* a name that is to be resolved, with `port`; NULL: `address` is known */
-	uint16_t port;
+	const char *host; /* as given, without brackets; NULL: a unix socket */
+	bool is_name;     /* `host` is to be resolved, with `port`; else `address` is known */
+	bool is_tls;
+	uint16_t port; /* 0 until defaults are set: Docker's 2375, with TLS 2376 */
 	union address address;
+	struct tls_settings tls;     /* of the file, or of DOCKER_CERT_PATH */
+	struct place tls_place;      /* NOWHERE: not of the file */
+	struct transport *transport; /* of TLS; NULL: plain */
 };
 
 /* The values of a flag that can be repeated. */
@@ -116,6 +121,9 @@ struct config {
 	struct place host_root_place;
 	struct clients clients;
 	struct client *client_list; /* that of `clients`, while it is read */
+	/* Docker's variables about an Engine behind TCP; NULL: not set, or empty. */
+	const char *docker_tls_verify;
+	const char *docker_cert_path;
 	/* PEM files of the environment; NULL: none. */
 	const char *tls_cert;
 	const char *tls_key;

@@ -7,15 +7,14 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/stat.h>
 
 enum {
 	PORT_PLAIN = 2375, /* docker's, where an address has none */
+	PORT_TLS = 2376,
 	HOST_LEN_MAX = 253,
 };
-
-#define ACCEPTED                                                                                   \
-	"give the Engine's unix socket as an absolute path or as unix:///PATH, or tcp://HOST:PORT"
 
 /* ── Reading ─────────────────────────────────────────────────────────────── */
 
@@ -46,25 +45,34 @@ static bool is_name(struct slice host)
 	return has_letter && host.len <= HOST_LEN_MAX;
 }
 
-static const char *read_host(
-        struct reader *reader, struct slice host, uint64_t port, struct config_engine *ret_engine)
+static struct slice without_brackets(struct slice host)
 {
-	char text[HOST_LEN_MAX + sizeof("tcp://:65535")];
-
-	(void)snprintf(text, sizeof(text), "tcp://%.*s:%u", SLICE_FMT(host), (unsigned)port);
-	if (host.len > 0 && host.len <= HOST_LEN_MAX &&
-	        address_parse(slice_of(text), &ret_engine->address) == NULL) {
-		return address_is_any(&ret_engine->address)
-		               ? "give the address of one host: the Engine's"
-		               : NULL;
+	if (host.len >= 2 && host.ptr[0] == '[' && host.ptr[host.len - 1] == ']') {
+		host = (struct slice){host.ptr + 1, host.len - 2};
 	}
-	if (!is_name(host)) {
-		return "HOST in tcp://HOST:PORT is a name, an IPv4 address or an IPv6 address in "
+	return host;
+}
+
+static const char *read_host(
+        struct reader *reader, struct slice host, struct config_engine *ret_engine)
+{
+	char text[HOST_LEN_MAX + sizeof("tcp://:1")];
+	const bool fits = host.len > 0 && host.len <= HOST_LEN_MAX;
+
+	(void)snprintf(
+	        text, sizeof(text), "tcp://%.*s:1", SLICE_FMT(host)); /* the port comes later */
+	ret_engine->is_name = !fits || address_parse(slice_of(text), &ret_engine->address) != NULL;
+	if (ret_engine->is_name && !is_name(host)) {
+		return "HOST in HOST:PORT is a name, an IPv4 address or an IPv6 address in "
 		       "brackets";
 	}
-	ret_engine->host = arena_copy(&reader->config->arena, host);
-	ret_engine->port = (uint16_t)port;
-	return NULL;
+	if (ret_engine->is_name) {
+		ret_engine->address = (union address){.any = {.sa_family = AF_UNSPEC}};
+	}
+	ret_engine->host = arena_copy(&reader->config->arena, without_brackets(host));
+	return !ret_engine->is_name && address_is_any(&ret_engine->address)
+	               ? "give the address of one host: the Engine's"
+	               : NULL;
 }
 
 static const char *read_tcp(
@@ -72,15 +80,16 @@ static const char *read_tcp(
 {
 	struct slice host;
 	struct slice digits;
-	uint64_t port = PORT_PLAIN;
+	uint64_t port = 0;
 
 	split(authority, &host, &digits);
-	const bool has_port = host.len < authority.len;
-	if (has_port && (slice_to_u64(digits, UINT16_MAX, &port) < 0 || port == 0)) {
-		return "PORT in tcp://HOST:PORT is a whole number from 1 to 65535, and nothing "
-		       "follows it";
+	if (host.len < authority.len &&
+	        (slice_to_u64(digits, UINT16_MAX, &port) < 0 || port == 0)) {
+		return "PORT in HOST:PORT is a whole number from 1 to 65535, and nothing follows "
+		       "it";
 	}
-	return read_host(reader, host, port, ret_engine);
+	ret_engine->port = (uint16_t)port;
+	return read_host(reader, host, ret_engine);
 }
 
 static const char *read_unix(
@@ -108,10 +117,136 @@ const char *config_read_engine(
 	if (path != NULL) {
 		return read_unix(reader, path, ret_engine);
 	}
-	if (slice_skip(&rest, SLICE("tcp://"))) {
+	ret_engine->is_tls = slice_skip(&rest, SLICE("tls://"));
+	if (ret_engine->is_tls || slice_skip(&rest, SLICE("tcp://"))) {
 		return read_tcp(reader, rest, ret_engine);
 	}
-	return ACCEPTED;
+	return "give the Engine's unix socket as an absolute path or as unix:///PATH, or "
+	       "tcp://HOST:PORT or tls://HOST:PORT";
+}
+
+/* ── TLS ─────────────────────────────────────────────────────────────────── */
+
+/* A file of DOCKER_CERT_PATH, or of .docker in HOME; NULL after a fault. */
+static const char *docker_file(struct reader *reader, const char *name)
+{
+	struct config *config = reader->config;
+	const char *home = getenv("HOME");
+	char path[4096 + 64];
+
+	if (config->docker_cert_path == NULL && (home == NULL || home[0] != '/')) {
+		(void)fault_set(reader->error, NOWHERE,
+		        "%s (%s) needs the certificate of the Engine's authority: set "
+		        "DOCKER_CERT_PATH "
+		        "to the folder of ca.pem, cert.pem and key.pem, or write "
+		        "'upstream: {address: %s, tls: {ca: FILE}}' into the file",
+		        config->engine.text, config->engine.option, config->engine.text);
+		return NULL;
+	}
+	(void)snprintf(path, sizeof(path), "%.4000s%s/%s",
+	        config->docker_cert_path != NULL ? config->docker_cert_path : home,
+	        config->docker_cert_path != NULL ? "" : "/.docker", name);
+	const char *copy = arena_copy(&config->arena, slice_of(path));
+	if (copy == NULL) {
+		(void)arena_fault(&config->arena, reader->error);
+	}
+	return copy;
+}
+
+/* docker leaves the client's certificate out if neither file is there. */
+static int use_docker_files(struct reader *reader, struct tls_settings *settings)
+{
+	const char *ca = docker_file(reader, "ca.pem");
+	const char *cert = ca != NULL ? docker_file(reader, "cert.pem") : NULL;
+	const char *key = cert != NULL ? docker_file(reader, "key.pem") : NULL;
+	struct stat found;
+
+	if (key == NULL) {
+		return -EINVAL;
+	}
+	*settings = (struct tls_settings){.pairs = {{cert, key}}, .ca = ca};
+	settings->pair_count = stat(cert, &found) == 0 || stat(key, &found) == 0;
+	return 0;
+}
+
+static const char *tls_name(const struct config_engine *engine, enum tls_setting setting)
+{
+	static const char *const names[] = {[TLS_CERT] = "cert",
+	        [TLS_KEY] = "key",
+	        [TLS_CA] = "ca",
+	        [TLS_CRL] = "crl",
+	        [TLS_NAME] = "name"};
+
+	return engine->tls_place.file != NULL ? names[setting] : "DOCKER_CERT_PATH";
+}
+
+static void warn(void *context, const struct tls_fault *warning)
+{
+	struct config *config = context;
+
+	config_warn(config, "%s: %s", tls_name(&config->engine, warning->setting), warning->text);
+}
+
+static int make_transport(struct reader *reader)
+{
+	struct config_engine *engine = &reader->config->engine;
+	struct tls_fault fault;
+
+	if (engine->tls.ca == NULL && use_docker_files(reader, &engine->tls) < 0) {
+		return -EINVAL;
+	}
+	if (engine->tls.name == NULL) {
+		engine->tls.name = engine->host;
+	}
+	if (tls_client_new(&engine->tls, warn, reader->config, &engine->transport, &fault) < 0) {
+		return fault_set(reader->error, engine->tls_place, "%s: %s",
+		        tls_name(engine, fault.setting), fault.text);
+	}
+	return 0;
+}
+
+/* Docker's programs disagree about one variable without the other: the command line then speaks no
+ * TLS, and the libraries do not verify the Engine. */
+static int check_docker_variables(struct reader *reader)
+{
+	struct config *config = reader->config;
+	const bool is_unix = config->engine.path != NULL;
+
+	if (is_unix && config->docker_tls_verify != NULL) {
+		config_warn(config, "DOCKER_TLS_VERIFY does not count: the Engine is %s",
+		        config->engine.text);
+	}
+	return !is_unix && !config->engine.is_tls && config->docker_cert_path != NULL &&
+	                       config->docker_tls_verify == NULL
+	               ? fault_set(reader->error, NOWHERE,
+	                         "DOCKER_CERT_PATH is set without DOCKER_TLS_VERIFY: set "
+	                         "DOCKER_TLS_VERIFY=1 to speak TLS with %s, or unset both",
+	                         config->engine.text)
+	               : 0;
+}
+
+int config_complete_engine(struct reader *reader)
+{
+	struct config *config = reader->config;
+	struct config_engine *engine = &config->engine;
+
+	if (config->verb == CONFIG_HEALTHCHECK) {
+		return 0;
+	}
+	if (check_docker_variables(reader) < 0) {
+		return -EINVAL;
+	}
+	if (engine->path != NULL) {
+		return 0;
+	}
+	engine->is_tls |= config->docker_tls_verify != NULL;
+	if (engine->port == 0) {
+		engine->port = engine->is_tls ? PORT_TLS : PORT_PLAIN;
+	}
+	if (!engine->is_name) {
+		engine->address.ip4.sin_port = htons(engine->port); /* at the same place in both */
+	}
+	return engine->is_tls ? make_transport(reader) : 0;
 }
 
 /* ── Loops ───────────────────────────────────────────────────────────────── */
@@ -150,7 +285,7 @@ static bool is_engine(const struct config_engine *engine, const char *listener)
 	if (path != NULL || engine->path != NULL) {
 		return path != NULL && engine->path != NULL && is_same_socket(path, engine->path);
 	}
-	return engine->host == NULL && address_parse(slice_of(listener), &address) == NULL &&
+	return !engine->is_name && address_parse(slice_of(listener), &address) == NULL &&
 	       address_leads_to(&engine->address, &address);
 }
 

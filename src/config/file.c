@@ -19,6 +19,7 @@ struct file_reader {
 	struct reader *reader;
 	char *error;
 	struct config_listener *listener;                        /* being read */
+	struct config_engine engine;                             /* that of the file */
 	const struct yaml_node *clients;                         /* NULL: there are none */
 	const struct yaml_node *policy_of[CONFIG_LISTENERS_MAX]; /* where listeners name theirs */
 };
@@ -192,42 +193,66 @@ static int read_listeners(void *context, const struct yaml_node *node)
 
 /* ── upstream ────────────────────────────────────────────────────────────── */
 
-static int read_upstream_address(void *context, const struct yaml_node *node)
+static int read_engine_address(
+        struct file_reader *file, const struct yaml_node *node, struct config_engine *ret_engine)
 {
-	struct file_reader *file = context;
-	struct config *config = file->reader->config;
-
-	if (yaml_expect(node, YAML_TEXT, "the Engine's address, unix:///PATH or tcp://HOST:PORT",
+	if (yaml_expect(node, YAML_TEXT,
+	            "the Engine's address, unix:///PATH, tcp://HOST:PORT or tls://HOST:PORT",
 	            file->error) < 0) {
 		return -EINVAL;
 	}
-	struct config_engine engine;
-	const char *problem = config_read_engine(file->reader, node->text.ptr, &engine);
-	if (problem != NULL) {
-		return fault_set(file->error, node->place, "address: %s is not accepted: %s",
-		        yaml_found(node).text, problem);
-	}
-	if (config->engine.text == NULL) {
-		config->engine = engine;
-		config->engine.option = "upstream.address";
-	}
+	const char *problem = config_read_engine(file->reader, node->text.ptr, ret_engine);
+	ret_engine->option = "upstream.address";
+	return problem == NULL
+	               ? 0
+	               : fault_set(file->error, node->place, "address: %s is not accepted: %s",
+	                         yaml_found(node).text, problem);
+}
+
+static int read_upstream_address(void *context, const struct yaml_node *node)
+{
+	(void)context, (void)node; /* it was read before the other keys */
 	return 0;
+}
+
+static int read_upstream_tls(void *context, const struct yaml_node *node)
+{
+	struct file_reader *file = context;
+
+	return config_read_engine_tls(file->reader, &file->engine, node);
 }
 
 static const struct yaml_key upstream_keys[] = {
         {"address", read_upstream_address},
-        {"tls", NULL},
+        {"tls", read_upstream_tls},
 };
+
+/* A map, or the address alone. */
+static int read_upstream_map(struct file_reader *file, const struct yaml_node *node)
+{
+	const struct yaml_node *address =
+	        node->kind == YAML_TEXT ? node : yaml_find(node, "address");
+
+	if (address != NULL && read_engine_address(file, address, &file->engine) < 0) {
+		return -EINVAL;
+	}
+	return address == node ? 0
+	                       : yaml_read_map(node, "upstream", upstream_keys,
+	                                 ARRAY_LEN(upstream_keys), file, file->error);
+}
 
 static int read_upstream(void *context, const struct yaml_node *node)
 {
 	struct file_reader *file = context;
+	struct config *config = file->reader->config;
 
-	if (node->kind == YAML_TEXT) {
-		return read_upstream_address(context, node);
+	if (read_upstream_map(file, node) < 0) {
+		return -EINVAL;
 	}
-	return yaml_read_map(
-	        node, "upstream", upstream_keys, ARRAY_LEN(upstream_keys), file, file->error);
+	if (config->engine.text == NULL) {
+		config->engine = file->engine;
+	}
+	return 0;
 }
 
 /* ── policies ────────────────────────────────────────────────────────────── */

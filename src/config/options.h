@@ -17,6 +17,7 @@ enum option_type {
 	OPTION_FOLDER,
 	OPTION_KEYS,
 	OPTION_PEM,
+	OPTION_TEXT,
 	OPTION_PATHS, /* the values of these six flags are never empty */
 	OPTION_ADDRESSES,
 	OPTION_BIND,
@@ -73,6 +74,11 @@ int config_read_value(struct reader *reader, const struct config_option *option,
 /* Parse an address of the Engine. NULL, or the fault as the end of a sentence. */
 const char *config_read_engine(
         struct reader *reader, const char *value, struct config_engine *ret_engine) MUST_USE;
+/* Decide whether TLS is spoken with the Engine, and make its transport; after all settings. */
+int config_complete_engine(struct reader *reader) MUST_USE;
+/* Read `upstream.tls` of the file. */
+int config_read_engine_tls(
+        struct reader *reader, struct config_engine *engine, const struct yaml_node *map) MUST_USE;
 /* Check that no listener is the Engine; after all listeners. */
 int config_check_loop(struct reader *reader) MUST_USE;
 /* Read the command line: verb, options, and arguments of the verb. */

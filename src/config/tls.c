@@ -62,7 +62,8 @@ static int check_pair(const struct tls_reader *tls, const struct yaml_node *map)
 	return tls->pair->cert != NULL && tls->pair->key != NULL
 	               ? 0
 	               : fault_set(tls->reader->error, map->place,
-	                         "'%s' is missing: a listener of TLS has a certificate and its key, "
+	                         "'%s' is missing: a listener of TLS has a certificate and its "
+	                         "key, "
 	                         "such as {cert: server.pem, key: server-key.pem}",
 	                         tls->pair->cert == NULL ? "cert" : "key");
 }
@@ -142,7 +143,8 @@ int config_read_listener_tls(
 	}
 	if (single && yaml_find(map, "certs") != NULL) {
 		return fault_set(reader->error, map->place,
-		        "'cert' and 'certs' are both given: put the pair of 'cert' first into 'certs'");
+		        "'cert' and 'certs' are both given: put the pair of 'cert' first into "
+		        "'certs'");
 	}
 	if (yaml_read_map(map, "tls", tls_keys, ARRAY_LEN(tls_keys), &tls, reader->error) < 0) {
 		return -EINVAL;
@@ -163,6 +165,53 @@ int config_read_listener_tls(
 	return 0;
 }
 
+/* ── The Engine ──────────────────────────────────────────────────────────── */
+
+static int read_name(void *context, const struct yaml_node *node)
+{
+	struct tls_reader *tls = context;
+
+	tls->settings->name = node->text.ptr;
+	return yaml_expect(
+	        node, YAML_TEXT, "the name in the Engine's certificate", tls->reader->error);
+}
+
+static const struct yaml_key engine_keys[] = {
+        {"ca", read_client_ca},
+        {"cert", read_cert},
+        {"key", read_key},
+        {"name", read_name},
+};
+
+int config_read_engine_tls(
+        struct reader *reader, struct config_engine *engine, const struct yaml_node *map)
+{
+	struct tls_settings *settings = &engine->tls;
+	struct tls_reader tls = {.reader = reader, .settings = settings, .pair = settings->pairs};
+
+	if (!engine->is_tls) {
+		return fault_set(reader->error, map->place,
+		        "'tls' is for an Engine at tls://HOST:PORT; this one is '%s'",
+		        engine->text != NULL ? engine->text : "without an address");
+	}
+	if (yaml_read_map(map, "tls", engine_keys, ARRAY_LEN(engine_keys), &tls, reader->error) <
+	        0) {
+		return -EINVAL;
+	}
+	if (settings->ca == NULL) {
+		return fault_set(reader->error, map->place,
+		        "'ca' is missing: the authority of the Engine's certificate");
+	}
+	if ((tls.pair->cert == NULL) != (tls.pair->key == NULL)) {
+		return fault_set(reader->error, map->place,
+		        "'%s' is missing: a certificate and its key belong together",
+		        tls.pair->cert == NULL ? "cert" : "key");
+	}
+	settings->pair_count = tls.pair->cert != NULL;
+	engine->tls_place = map->place;
+	return 0;
+}
+
 /* ── The environment ─────────────────────────────────────────────────────── */
 
 static int check_environment(struct reader *reader, unsigned used)
@@ -177,8 +226,8 @@ static int check_environment(struct reader *reader, unsigned used)
 	}
 	if (config->tls_cert == NULL || config->tls_key == NULL) {
 		return fault_set(reader->error, NOWHERE,
-		        "%s is set without %s: a listener of TLS has a certificate and its key", given,
-		        config->tls_cert == NULL ? "TLS_CERT" : "TLS_KEY");
+		        "%s is set without %s: a listener of TLS has a certificate and its key",
+		        given, config->tls_cert == NULL ? "TLS_CERT" : "TLS_KEY");
 	}
 	return used > 0 ? 0
 	                : fault_set(reader->error, NOWHERE,
@@ -253,7 +302,8 @@ static int check_conditions(struct reader *reader)
 		const struct client *client = &config->clients.list[i];
 		if (match_asks_certificate(&client->match)) {
 			return fault_set(reader->error, client->place,
-			        "client '%s' is known by a certificate, and no listener asks for one: "
+			        "client '%s' is known by a certificate, and no listener asks for "
+			        "one: "
 			        "give a tls:// listener a 'client_ca'",
 			        client->name);
 		}
@@ -282,7 +332,8 @@ int config_make_transports(struct reader *reader)
 	if (check_environment(reader, used) < 0 || check_conditions(reader) < 0) {
 		return -EINVAL;
 	}
-	for (unsigned i = 0; i < config->listener_count && config->verb != CONFIG_HEALTHCHECK; i++) {
+	for (unsigned i = 0; i < config->listener_count && config->verb != CONFIG_HEALTHCHECK;
+	        i++) {
 		if (address_is_tls(config->listeners[i].address) &&
 		        make_transport(reader, &config->listeners[i]) < 0) {
 			return -EINVAL;

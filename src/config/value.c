@@ -200,8 +200,8 @@ static int read_keys(struct reader *reader, const struct given *given)
 	return 0;
 }
 
-/* It is read when all listeners are known. */
-static int read_pem(struct reader *reader, const struct given *given)
+/* What it means is decided when all settings are known. */
+static int read_text(struct reader *reader, const struct given *given)
 {
 	(void)reader;
 	*(const char **)given->member = given->value;
@@ -348,7 +348,8 @@ int config_read_value(struct reader *reader, const struct config_option *option,
 	        [OPTION_OPERATIONS] = read_operations,
 	        [OPTION_FOLDER] = read_folder,
 	        [OPTION_KEYS] = read_keys,
-	        [OPTION_PEM] = read_pem,
+	        [OPTION_PEM] = read_text,
+	        [OPTION_TEXT] = read_text,
 	        [OPTION_PATHS] = read_paths,
 	        [OPTION_ADDRESSES] = read_listeners,
 	        [OPTION_BIND] = read_bind,

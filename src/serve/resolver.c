@@ -115,7 +115,7 @@ void resolver_begin(struct server *server)
 {
 	const struct config_engine *engine = &server_config(server)->engine;
 
-	if (engine->host == NULL) {
+	if (!engine->is_name) {
 		return;
 	}
 	struct resolver *resolver = calloc(1, sizeof(*resolver));

@@ -311,7 +311,7 @@ static void an_engine_behind_tcp_has_a_name_or_an_address(void **state)
 
 	(void)state;
 	expect_accepted("--upstream tcp://192.0.2.1:4243");
-	assert_null(config.engine.host);
+	assert_false(config.engine.is_name);
 	address_name(&config.engine.address, name);
 	assert_string_equal(name, "192.0.2.1:4243");
 	expect_accepted("--upstream tcp://[2001:db8::1]");
@@ -319,6 +319,7 @@ static void an_engine_behind_tcp_has_a_name_or_an_address(void **state)
 	assert_string_equal(name, "[2001:db8::1]:2375");
 	expect_accepted("--upstream tcp://engine_1.example");
 	assert_string_equal(config.engine.host, "engine_1.example");
+	assert_true(config.engine.is_name);
 	assert_int_equal(config.engine.port, 2375);
 	for (unsigned i = 0; i < ARRAY_LEN(refused); i++) {
 		char line[64];
@@ -496,7 +497,7 @@ static void words_that_are_none_are_refused_with_the_choice(void **state)
 	        "--log-format xml", "--log-format: 'xml' is not accepted: give text or json");
 	expect_refused("--upstream docker.sock",
 	        "--upstream: 'docker.sock' is not accepted: give the Engine's unix socket as an "
-	        "absolute path or as unix:///PATH, or tcp://HOST:PORT");
+	        "absolute path or as unix:///PATH, or tcp://HOST:PORT or tls://HOST:PORT");
 	expect_accepted("--log-format JSON");
 	assert_int_equal(config.log_format, LOG_JSON);
 }

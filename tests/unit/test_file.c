@@ -287,7 +287,7 @@ static void mistakes_name_file_line_and_remedy(void **state)
 	        {"", ":1: the file has no content"},
 	        {"# only this\n", ":1: the file has no content"},
 	        {"upstream: {address: [/e]}\n", ":1: 'address' is the Engine's address, "
-	                                        "unix:///PATH or tcp://HOST:PORT; found a list"},
+	                                        "unix:///PATH, tcp://HOST:PORT or tls://HOST:PORT; found a list"},
 	        {"policy: open\n\"po\\x01\": deny\n", ":2: a text has a control byte (0x01)"},
 	        {"policy: open\n---\npolicy: deny\n",
 	                ":2: a second document begins; one file holds one"},
@@ -416,9 +416,9 @@ static void mistakes_name_file_line_and_remedy(void **state)
 	        {"listeners:\n  - address: tcp://*:1\n    port: 2\n",
 	                ":3: unknown key 'port' in a listener; there are address, name, policy, "
 	                "mode, "
-	                "browsers"},
+	                "browsers, tls"},
 	        {"listeners:\n  - address: tcp://*:1\n    tls: {}\n",
-	                ":3: 'tls' in a listener is not supported by this version"},
+	                ":3: 'tls' is for addresses tls://HOST:PORT; this one is 'tcp://*:1'"},
 	        {"listeners:\n  - address: tcp://*:1\n    mode: '0660'\n",
 	                ":3: 'mode' is for addresses that are unix sockets; this one is "
 	                "'tcp://*:1'"},
@@ -435,11 +435,11 @@ static void mistakes_name_file_line_and_remedy(void **state)
 	                ":1: expected upstream, which is a map, such as {address: ...}; "
 	                "found a list"},
 	        {"upstream:\n  socket: /a\n",
-	                ":2: unknown key 'socket' in upstream; there are address"},
+	                ":2: unknown key 'socket' in upstream; there are address, tls"},
 	        {"upstream:\n  address: ssh://a:1\n",
 	                ":2: address: 'ssh://a:1' is not accepted: give the Engine's unix socket "
 	                "as "
-	                "an absolute path or as unix:///PATH, or tcp://HOST:PORT"},
+	                "an absolute path or as unix:///PATH, or tcp://HOST:PORT or tls://HOST:PORT"},
 	        /* policies: the rest is in test_policy.c */
 	        {"policies: []\n", ":1: 'policies' is a map of policies by their names; found a "
 	                           "list"},
