@@ -12,7 +12,7 @@ import socket
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -96,7 +96,7 @@ class World:
             for request in held:
                 self.asked[kind] -= 1
         for request in held:
-            if request.conn.sock.fileno() >= 0:
+            with suppress(OSError):  # the proxy may want no answer any more
                 self.answer(request)
 
     def tell(self, action: str, number: int, ns: int | None = None, kind: str = "container") -> None:
