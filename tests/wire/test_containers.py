@@ -325,6 +325,7 @@ def test_an_event_that_cannot_be_read_is_as_none(serve, world: World) -> None:
             asked = world.asked["inspect"]
             world.say(bad)
             eventually(lambda: ask(client) == 200 and world.asked["inspect"] > asked, f"{bad[:40]!r} loses all")
+    assert world.asked["events"] == 1, "the Engine would tell it again"
 
 
 def test_a_container_that_changes_while_it_is_inspected(serve, world: World) -> None:
