@@ -31,12 +31,13 @@ PUBLIC = {
     "docker": {"docker.h", "image.h", "sections.def"},
     "address": {"address.h", "network.h"},
     "audit": {"audit.h", "denials.h"},
-    "identity": {"attempts.h", "clients.h", "container.h", "identity.h", "key.h"},
-    "net": {"listener.h", "loop.h", "stream.h"},
+    "identity": {"attempts.h", "certificate.h", "clients.h", "container.h", "identity.h", "key.h"},
+    "net": {"listener.h", "loop.h", "stream.h", "tls.h"},
     "policy": {"load.h", "policy.h", "presets.h"},
     "session": {"session.h", "snapshot.h"},
     "switches": {"bind.h", "switches.h"},
-    "upstream": {"diagnosis.h", "upstream.h"},
+    "systemd": {"notify.h", "passed.h"},
+    "upstream": {"diagnosis.h", "resolve.h", "upstream.h"},
     "yaml": {"write.h", "yaml.h"},
 }
 

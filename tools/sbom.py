@@ -32,6 +32,7 @@ ALWAYS = [Library("libc6-dev", "LGPL-2.1-or-later")]
 DEPENDENCIES: dict[str, Library | None] = {
     "cmocka": None,
     "libcrypto": Library("libssl-dev", "Apache-2.0"),
+    "libssl": None,  # of the package of libcrypto
     "libpcre2-8": Library("libpcre2-dev", "BSD-3-Clause"),
     "threads": None,
     "yaml-0.1": Library("libyaml-dev", "MIT"),

@@ -114,6 +114,10 @@ static enum matter matter_of(const struct config_option *option)
 		return MATTER_ADDRESS;
 	case offsetof(struct config, host_root):
 		return MATTER_FILES;
+	case offsetof(struct config, tls_cert):
+	case offsetof(struct config, tls_key):
+	case offsetof(struct config, tls_client_ca):
+		return MATTER_DEMAND;
 	case offsetof(struct config, keys_file):
 		return MATTER_KEYS;
 	default:

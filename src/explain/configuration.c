@@ -296,9 +296,30 @@ static void print_policies(const struct config *config)
 	}
 }
 
+/* What a listener presents, and what it asks for. */
+static void print_tls(const struct config_listener *listener)
+{
+	const struct tls_settings *tls = &listener->tls;
+	char memory[512];
+
+	for (unsigned i = 0; listener->transport != NULL; i++) {
+		struct text text = text_over(memory, sizeof(memory));
+		if (!tls_describe(listener->transport, i, &text)) {
+			break;
+		}
+		printf("  certificate %.*s (%s)\n", SLICE_FMT(text_slice(&text)), tls->pairs[i].cert);
+	}
+	if (tls->ca != NULL) {
+		printf("  clients %s present a certificate of %s%s%s\n",
+		        tls->optional ? "may" : "must", tls->ca,
+		        tls->crl != NULL ? ", which is not revoked by " : "",
+		        tls->crl != NULL ? tls->crl : "");
+	}
+}
+
 int explain_configuration(const struct config *config)
 {
-	printf("engine   unix://%s\n", config->socket_path);
+	printf("engine   %s\n", config->engine.text);
 	if (config->host_root != NULL) {
 		printf("host     its files are seen in %s\n", config->host_root);
 	}
@@ -312,6 +333,7 @@ int explain_configuration(const struct config *config)
 			printf(", mode %04o", listener->mode);
 		}
 		printf("%s\n", listener->browsers ? ", browsers" : "");
+		print_tls(listener);
 	}
 	explain_list_clients(config);
 	print_policies(config);

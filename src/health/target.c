@@ -113,6 +113,17 @@ static int read_words(char line[COMMAND_LINE_MAX], char *words[ARGUMENTS_MAX])
 	return count;
 }
 
+/* The first listener with an address of its own; else the first. */
+static const char *first_address(const struct config *config)
+{
+	for (unsigned i = 0; i < config->listener_count; i++) {
+		if (address_passed(config->listeners[i].address) == NULL) {
+			return config->listeners[i].address;
+		}
+	}
+	return config->listeners[0].address;
+}
+
 int targets_find(const char *address, bool own, struct targets *ret_targets, char error[FAULT_MAX])
 {
 	char line[COMMAND_LINE_MAX] = ""; /* zeros: a NUL is behind the last word */
@@ -127,8 +138,7 @@ int targets_find(const char *address, bool own, struct targets *ret_targets, cha
 	}
 	int r = config_read(count == 0 ? 1 : count, words, &config, error);
 	if (r == 0) {
-		r = parse(address != NULL ? address : config.listeners[0].address, ret_targets,
-		        error);
+		r = parse(address != NULL ? address : first_address(&config), ret_targets, error);
 	}
 	if (r == 0) {
 		r = keep_own(&config, ret_targets, error);

@@ -23,10 +23,13 @@ struct unix_peer {
 	gid_t groups[CALLER_GROUPS_MAX]; /* its own group first; further ones are left out */
 };
 
+struct certificate;
+
 struct caller {
 	unsigned listener;     /* index of the listener in the configuration */
 	union address address; /* an IPv4 address is AF_INET, even if an IPv6 socket accepted it */
 	struct unix_peer peer;
+	const struct certificate *certificate; /* that was verified; NULL: none. Not of copies */
 };
 
 /* The caller whose address accept(2) returned as `peer`, at that listener. */

@@ -3,6 +3,7 @@
 
 #include "address/network.h"
 #include "docker/image.h"
+#include "identity/certificate.h"
 #include "yaml/write.h"
 
 #include <errno.h>
@@ -13,6 +14,7 @@ union condition_value {
 	struct network network;
 	struct key_hash key;
 	struct slice text;
+	unsigned char fingerprint[CERTIFICATE_FINGERPRINT_LEN];
 	struct container_label label; /* value.ptr NULL: any value */
 };
 
@@ -79,6 +81,26 @@ static const char *read_network(
 	                 "for "
 	                 "one address leave /BITS out"
 	               : problem;
+}
+
+#define READ_NAME(type, kind)                                                                      \
+	static const char *read_##type(const struct match_reader *reader, struct slice text,       \
+	        union condition_value *ret_value)                                                  \
+	{                                                                                          \
+		(void)reader;                                                                      \
+		ret_value->text = text;                                                            \
+		return certificate_pattern_problem(CERTIFICATE_##kind, text);                      \
+	}
+READ_NAME(cn, CN)
+READ_NAME(dns, DNS)
+READ_NAME(uri, URI)
+#undef READ_NAME
+
+static const char *read_fingerprint(
+        const struct match_reader *reader, struct slice text, union condition_value *ret_value)
+{
+	(void)reader;
+	return certificate_fingerprint_read(text, ret_value->fingerprint);
 }
 
 static const char *read_key(
@@ -155,6 +177,22 @@ static bool fits_CIDR(const union condition_value *value, const struct sender *s
 	return network_has(&value->network, &sender->caller->address);
 }
 
+#define FITS_NAME(kind)                                                                            \
+	static bool fits_##kind(const union condition_value *value, const struct sender *sender)   \
+	{                                                                                          \
+		return certificate_has(                                                            \
+		        sender->caller->certificate, CERTIFICATE_##kind, value->text);             \
+	}
+FITS_NAME(CN)
+FITS_NAME(DNS)
+FITS_NAME(URI)
+#undef FITS_NAME
+
+static bool fits_FINGERPRINT(const union condition_value *value, const struct sender *sender)
+{
+	return certificate_is(sender->caller->certificate, value->fingerprint);
+}
+
 static bool fits_KEY(const union condition_value *value, const struct sender *sender)
 {
 	return sender->key != NULL && key_fits(sender->key, &value->key);
@@ -198,6 +236,10 @@ enum {
 	shows_listener = true,
 	shows_number = true,
 	shows_network = true,
+	shows_fingerprint = true,
+	shows_cn = true,
+	shows_dns = true,
+	shows_uri = true,
 	shows_key = false,
 	shows_text = true,
 	shows_label = true,
@@ -207,6 +249,7 @@ enum {
 /* The map that holds the key. */
 enum group {
 	GROUP_match,
+	GROUP_cert,
 	GROUP_container,
 	GROUPS,
 };
@@ -308,11 +351,12 @@ static const struct {
 #define CONDITION(kind, group, key, ...) {GROUP_##group, {key, read_##kind}},
 #include "identity/conditions.def"
 #undef CONDITION
+        {GROUP_match, {"cert", read_group}},
         {GROUP_match, {"container", read_group}},
 };
 
 /* The groups by the keys of their maps. */
-static const char *const group_names[GROUPS] = {"match", "container"};
+static const char *const group_names[GROUPS] = {"match", "cert", "container"};
 
 static int read_map(struct match_reader *reader, enum group group, const struct yaml_node *map)
 {
@@ -439,14 +483,24 @@ bool match_misses_key(const struct match *match, const struct sender *sender)
 	return match->conditions[CONDITION_KEY] != NULL && match_holds(&others, sender) != MATCH_NO;
 }
 
-bool match_asks_container(const struct match *match)
+static bool asks(const struct match *match, enum group group)
 {
-	bool asks = false;
+	bool any = false;
 
 	for (unsigned i = 0; i < CONDITION_KINDS; i++) {
-		asks = asks || (match->conditions[i] != NULL && rows[i].group == GROUP_container);
+		any = any || (match->conditions[i] != NULL && rows[i].group == group);
 	}
-	return asks;
+	return any;
+}
+
+bool match_asks_container(const struct match *match)
+{
+	return asks(match, GROUP_container);
+}
+
+bool match_asks_certificate(const struct match *match)
+{
+	return asks(match, GROUP_cert);
 }
 
 /* ── Comparing ───────────────────────────────────────────────────────────── */

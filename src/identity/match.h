@@ -78,6 +78,8 @@ bool match_has_hash(const struct match *match, const struct key_hash *hash);
 bool match_covers(const struct match *match, const struct match *other);
 /* Whether there is a condition about the sender's container. */
 bool match_asks_container(const struct match *match);
+/* The same of its certificate. */
+bool match_asks_certificate(const struct match *match);
 static inline bool match_has(const struct match *match, enum condition_kind kind)
 {
 	return match->conditions[kind] != NULL;

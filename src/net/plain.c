@@ -126,7 +126,7 @@ static void plain_close(struct stream *stream)
 	(void)close(stream->watch.fd);
 }
 
-static const struct stream_verbs plain_verbs = {
+const struct stream_verbs plain_verbs = {
         .reported = plain_reported,
         .handshake = plain_handshake,
         .read = plain_read,

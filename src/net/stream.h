@@ -6,9 +6,8 @@
  * moves fewer bytes than asked clears its flag, so that no call only returns
  * EAGAIN.
  *
- * A kind of connection is a table of verbs. plain.c has the table of plain sockets;
- * TLS will be a second table. Only the functions in a table make system calls for
- * a stream.
+ * A kind of connection is a table of verbs: plain.c has that of plain sockets, tls.c
+ * that of TLS. Only the functions in a table make system calls for a stream.
  */
 #ifndef NET_STREAM_H
 #define NET_STREAM_H
@@ -35,8 +34,7 @@ struct stream_verbs {
 	int (*handshake)(struct stream *stream);
 	ssize_t (*read)(struct stream *stream, char *bytes, size_t len);
 	ssize_t (*write)(struct stream *stream, struct slice bytes, bool more);
-	/* NULL: bytes must be copied. After the handshake, a table may be replaced by one that
-	 * splices, if the kernel does the encryption. */
+	/* NULL: bytes must be copied. */
 	ssize_t (*splice_from)(struct stream *stream, int pipe, size_t len);
 	ssize_t (*splice_to)(struct stream *stream, int pipe, size_t len, bool more);
 	void (*push)(struct stream *stream);
@@ -61,6 +59,7 @@ struct stream {
 	bool held;         /* the last bytes were written with "more follows" */
 	bool takes_pages;  /* splicing long runs into it is cheaper than copying */
 	bool watches_room; /* EPOLLOUT is asked for */
+	struct tls *tls;   /* the state of TLS (tls.c); NULL: the stream is plain */
 };
 
 /* ── Opening ─────────────────────────────────────────────────────────────── */
@@ -77,6 +76,7 @@ struct transport {
 };
 
 extern const struct transport transport_plain;
+extern const struct stream_verbs plain_verbs;
 
 /* ── Using streams ───────────────────────────────────────────────────────── */
 

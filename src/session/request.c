@@ -14,8 +14,13 @@ enum { DIAL_TIMEOUT_S = 10 }; /* over all attempts; of one it is the deadline of
 /* At the end idle sessions are closed, but not in front of a request that has come already. */
 static enum next wait_for_request(const struct session *session)
 {
-	return session->worker->stopping && stream_is_quiet(&session->client) ? NEXT_CLOSE
-	                                                                      : NEXT_WAIT;
+	if (!session->worker->stopping) {
+		return NEXT_WAIT;
+	}
+	if (stream_is_quiet(&session->client)) {
+		return NEXT_CLOSE;
+	}
+	return session->client.readable ? NEXT_AGAIN : NEXT_WAIT;
 }
 
 enum next session_step_idle(struct session *session)

@@ -90,6 +90,7 @@ static void free_deferred(struct task *task)
 	struct worker *worker = session->worker;
 
 	list_remove(&session->link);
+	certificate_free(session->certificate);
 	pool_give(&worker->session_pool, session);
 	if (worker->stopping && list_empty(&worker->sessions)) {
 		worker_end(worker);
@@ -116,6 +117,7 @@ void session_close(struct session *session)
 	        (session->state == SESSION_RELAY || session->state == SESSION_TUNNEL)) {
 		session->exchange->record.bytes = session->down.data;
 	}
+	session_end_handshake(session);
 	session_record(session);
 	session_forget_container(session);
 	session_release_engine(session, false);
@@ -256,7 +258,11 @@ int session_open(struct worker *worker, int fd, const struct caller *caller)
 	list_append(&worker->sessions, &session->link);
 	worker_trim_later(worker);
 	worker_watch_ends(worker);
-	(void)session_enter(session, SESSION_IDLE);
+	if (session->client.established) {
+		(void)session_enter(session, SESSION_IDLE);
+	} else {
+		session_begin_handshake(session);
+	}
 	return 0;
 }
 

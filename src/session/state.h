@@ -9,6 +9,7 @@
 #ifndef SESSION_STATE_H
 #define SESSION_STATE_H
 
+#include "identity/certificate.h"
 #include "redact/redact.h"
 #include "session/exchange.h"
 #include "session/worker.h"
@@ -30,10 +31,11 @@ struct session {
 	struct task deferred_free; /* at the end of the turn */
 	struct list link;          /* of worker->sessions */
 	struct caller caller;
-	const struct client *met; /* whose key was accepted last; compared, not read */
-	int64_t since_ns;         /* when the connection was accepted, monotonic */
-	struct found *found;      /* the container of the client; NULL: none */
-	bool container_asked;     /* it is certain that `found` is all */
+	const struct client *met;        /* whose key was accepted last; compared, not read */
+	struct certificate *certificate; /* that of `caller`; NULL: none */
+	int64_t since_ns;                /* when the connection was accepted, monotonic */
+	struct found *found;             /* the container of the client; NULL: none */
+	bool container_asked;            /* it is certain that `found` is all */
 };
 
 /* How the session continues after a step. */
@@ -126,6 +128,8 @@ enum next session_respond_denied(struct session *session, const struct gate_deci
  * errno of upstream_borrow() or stream_handshake(). To GET /health that is its response.
  */
 enum next session_respond_dial(struct session *session, int error);
+/* The Engine ended the connection before its response: 502, with the reason if TLS has one. */
+enum next session_respond_closed(struct session *session);
 /* The response to GET /health: a connection can be had. */
 enum next session_respond_healthy(struct session *session);
 /* Request and response are complete: continue with the next request, or end. */
@@ -134,6 +138,14 @@ enum next session_finish(struct session *session);
 enum next session_linger(struct session *session);
 enum next session_step_respond(struct session *session);
 enum next session_step_linger(struct session *session);
+
+/* ── handshake.c: TLS ────────────────────────────────────────────────────── */
+
+/* The connection begins with a handshake. */
+void session_begin_handshake(struct session *session);
+enum next session_step_handshake(struct session *session);
+/* The connection closes before its handshake is over. */
+void session_end_handshake(struct session *session);
 
 /* ── request.c: from the first byte to a connection to the Engine ────────── */
 

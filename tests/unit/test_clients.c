@@ -120,7 +120,7 @@ static void a_group_has_conditions(void **state)
 	        "ci.yaml:1: unknown key 'labels' in container; did you mean 'label'?");
 	refuses("{label: a}",
 	        "ci.yaml:1: unknown key 'label' in match; there are listener, uid, gid, cidr, "
-	        "key_sha256, container");
+	        "key_sha256, cert, container");
 	refuses("{container: {label: '=b'}}",
 	        "ci.yaml:1: label: '=b' is not accepted: give NAME or NAME=VALUE");
 }

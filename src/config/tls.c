@@ -1,0 +1,343 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * TLS of listeners: the key `tls` of the file, and TLS_CERT, TLS_KEY and TLS_CLIENT_CA.
+ */
+#include "config/options.h"
+
+#include "address/address.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+/* The key `tls` that is being read. */
+struct tls_reader {
+	struct reader *reader;
+	struct tls_settings *settings;
+	struct tls_pair *pair; /* of `cert` and `key` */
+	bool demands;          /* client_cert is given */
+};
+
+/* ── The file ────────────────────────────────────────────────────────────── */
+
+/* A file that is named without a folder in front is beside the configuration. */
+static int read_path(struct tls_reader *tls, const struct yaml_node *node, const char **ret_path)
+{
+	struct config *config = tls->reader->config;
+	const struct slice folder = slice_before_last(config->file, '/');
+	char path[4096 + 1];
+
+	if (yaml_expect(node, YAML_TEXT, "the name of a PEM file", tls->reader->error) < 0) {
+		return -EINVAL;
+	}
+	if (node->text.ptr[0] == '/' || strchr(config->file, '/') == NULL) {
+		*ret_path = node->text.ptr;
+		return 0;
+	}
+	(void)snprintf(path, sizeof(path), "%.*s/%s", SLICE_FMT(folder), node->text.ptr);
+	*ret_path = arena_copy(&config->arena, slice_of(path));
+	return *ret_path != NULL ? 0 : arena_fault(&config->arena, tls->reader->error);
+}
+
+static int read_cert(void *context, const struct yaml_node *node)
+{
+	struct tls_reader *tls = context;
+
+	return read_path(tls, node, &tls->pair->cert);
+}
+
+static int read_key(void *context, const struct yaml_node *node)
+{
+	struct tls_reader *tls = context;
+
+	return read_path(tls, node, &tls->pair->key);
+}
+
+static const struct yaml_key pair_keys[] = {
+        {"cert", read_cert},
+        {"key", read_key},
+};
+
+static int check_pair(const struct tls_reader *tls, const struct yaml_node *map)
+{
+	return tls->pair->cert != NULL && tls->pair->key != NULL
+	               ? 0
+	               : fault_set(tls->reader->error, map->place,
+	                         "'%s' is missing: a listener of TLS has a certificate and its "
+	                         "key, "
+	                         "such as {cert: server.pem, key: server-key.pem}",
+	                         tls->pair->cert == NULL ? "cert" : "key");
+}
+
+static int read_certs(void *context, const struct yaml_node *list)
+{
+	struct tls_reader *tls = context;
+
+	if (yaml_expect(list, YAML_LIST, "a list of pairs, such as - {cert: a.pem, key: a-key.pem}",
+	            tls->reader->error) < 0) {
+		return -EINVAL;
+	}
+	if (yaml_count(list) > TLS_PAIRS_MAX) {
+		return fault_set(tls->reader->error, list->place, "'certs' has more than %d pairs",
+		        TLS_PAIRS_MAX);
+	}
+	for (const struct yaml_node *map = list->first; map != NULL; map = map->next) {
+		tls->pair = &tls->settings->pairs[tls->settings->pair_count++];
+		if (yaml_read_map(map, "a pair", pair_keys, ARRAY_LEN(pair_keys), tls,
+		            tls->reader->error) < 0 ||
+		        check_pair(tls, map) < 0) {
+			return -EINVAL;
+		}
+	}
+	return 0;
+}
+
+static int read_client_ca(void *context, const struct yaml_node *node)
+{
+	struct tls_reader *tls = context;
+
+	return read_path(tls, node, &tls->settings->ca);
+}
+
+static int read_crl(void *context, const struct yaml_node *node)
+{
+	struct tls_reader *tls = context;
+
+	return read_path(tls, node, &tls->settings->crl);
+}
+
+static int read_client_cert(void *context, const struct yaml_node *node)
+{
+	struct tls_reader *tls = context;
+	const bool is_text = node->kind == YAML_TEXT;
+
+	tls->demands = true;
+	tls->settings->optional = is_text && slice_equal(node->text, SLICE("optional"));
+	if (tls->settings->optional || (is_text && slice_equal(node->text, SLICE("required")))) {
+		return 0;
+	}
+	return fault_set(tls->reader->error, node->place,
+	        "'client_cert' is required or optional; found %s", yaml_found(node).text);
+}
+
+/* Those of `cert` and `key` are read into the first pair. */
+static const struct yaml_key tls_keys[] = {
+        {"cert", read_cert},
+        {"key", read_key},
+        {"certs", read_certs},
+        {"client_ca", read_client_ca},
+        {"client_cert", read_client_cert},
+        {"crl", read_crl},
+};
+
+int config_read_listener_tls(
+        struct reader *reader, struct config_listener *listener, const struct yaml_node *map)
+{
+	struct tls_settings *settings = &listener->tls;
+	struct tls_reader tls = {.reader = reader, .settings = settings, .pair = settings->pairs};
+	const bool single = yaml_find(map, "cert") != NULL || yaml_find(map, "key") != NULL;
+
+	if (!address_is_tls(listener->address)) {
+		return fault_set(reader->error, map->place,
+		        "'tls' is for addresses tls://HOST:PORT; this one is '%s'",
+		        listener->address);
+	}
+	if (single && yaml_find(map, "certs") != NULL) {
+		return fault_set(reader->error, map->place,
+		        "'cert' and 'certs' are both given: put the pair of 'cert' first into "
+		        "'certs'");
+	}
+	if (yaml_read_map(map, "tls", tls_keys, ARRAY_LEN(tls_keys), &tls, reader->error) < 0) {
+		return -EINVAL;
+	}
+	if (settings->pair_count == 0) {
+		settings->pair_count = 1;
+		tls.pair = settings->pairs;
+	}
+	if (check_pair(&tls, map) < 0) {
+		return -EINVAL;
+	}
+	if (settings->ca == NULL && (tls.demands || settings->crl != NULL)) {
+		return fault_set(reader->error, map->place,
+		        "'%s' needs a 'client_ca': the authorities whose certificates are accepted",
+		        tls.demands ? "client_cert" : "crl");
+	}
+	listener->tls_place = map->place;
+	return 0;
+}
+
+/* ── The Engine ──────────────────────────────────────────────────────────── */
+
+static int read_name(void *context, const struct yaml_node *node)
+{
+	struct tls_reader *tls = context;
+
+	tls->settings->name = node->text.ptr;
+	return yaml_expect(
+	        node, YAML_TEXT, "the name in the Engine's certificate", tls->reader->error);
+}
+
+static const struct yaml_key engine_keys[] = {
+        {"ca", read_client_ca},
+        {"cert", read_cert},
+        {"key", read_key},
+        {"name", read_name},
+};
+
+int config_read_engine_tls(
+        struct reader *reader, struct config_engine *engine, const struct yaml_node *map)
+{
+	struct tls_settings *settings = &engine->tls;
+	struct tls_reader tls = {.reader = reader, .settings = settings, .pair = settings->pairs};
+
+	if (!engine->is_tls) {
+		return fault_set(reader->error, map->place,
+		        "'tls' is for an Engine at tls://HOST:PORT; this one is '%s'",
+		        engine->text != NULL ? engine->text : "without an address");
+	}
+	if (yaml_read_map(map, "tls", engine_keys, ARRAY_LEN(engine_keys), &tls, reader->error) <
+	        0) {
+		return -EINVAL;
+	}
+	if (settings->ca == NULL) {
+		return fault_set(reader->error, map->place,
+		        "'ca' is missing: the authority of the Engine's certificate");
+	}
+	if ((tls.pair->cert == NULL) != (tls.pair->key == NULL)) {
+		return fault_set(reader->error, map->place,
+		        "'%s' is missing: a certificate and its key belong together",
+		        tls.pair->cert == NULL ? "cert" : "key");
+	}
+	settings->pair_count = tls.pair->cert != NULL;
+	engine->tls_place = map->place;
+	return 0;
+}
+
+/* ── The environment ─────────────────────────────────────────────────────── */
+
+static int check_environment(struct reader *reader, unsigned used)
+{
+	const struct config *config = reader->config;
+	const char *given = config->tls_cert != NULL  ? "TLS_CERT"
+	                    : config->tls_key != NULL ? "TLS_KEY"
+	                                              : "TLS_CLIENT_CA";
+
+	if (config->tls_cert == NULL && config->tls_key == NULL && config->tls_client_ca == NULL) {
+		return 0;
+	}
+	if (config->tls_cert == NULL || config->tls_key == NULL) {
+		return fault_set(reader->error, NOWHERE,
+		        "%s is set without %s: a listener of TLS has a certificate and its key",
+		        given, config->tls_cert == NULL ? "TLS_CERT" : "TLS_KEY");
+	}
+	return used > 0 ? 0
+	                : fault_set(reader->error, NOWHERE,
+	                          "%s has no effect: no listener is a tls:// address without a "
+	                          "certificate of its own; give tls://HOST:PORT, or unset it",
+	                          given);
+}
+
+/* ── Transports ──────────────────────────────────────────────────────────── */
+
+/* What the setting is called: in the file, in the environment. */
+static const char *const names[][2] = {
+        [TLS_CERT] = {"cert", "TLS_CERT"},
+        [TLS_KEY] = {"key", "TLS_KEY"},
+        [TLS_CA] = {"client_ca", "TLS_CLIENT_CA"},
+        [TLS_CRL] = {"crl", "crl"},
+        [TLS_NAME] = {"name", "name"},
+};
+
+struct warner {
+	struct config *config;
+	const struct config_listener *listener;
+};
+
+static const char *name_of(const struct config_listener *listener, enum tls_setting setting)
+{
+	return names[setting][listener->tls_place.file == NULL];
+}
+
+static void warn(void *context, const struct tls_fault *warning)
+{
+	const struct warner *warner = context;
+	const struct place place = warner->listener->tls_place;
+	char where[320] = "";
+
+	if (place.file != NULL) {
+		(void)snprintf(where, sizeof(where), "%.256s:%u: ", place.file, place.line);
+	}
+	config_warn(warner->config, "%s%s: %s", where, name_of(warner->listener, warning->setting),
+	        warning->text);
+}
+
+static int make_transport(struct reader *reader, struct config_listener *listener)
+{
+	struct warner warner = {.config = reader->config, .listener = listener};
+	struct tls_fault fault;
+
+	if (listener->tls.pair_count == 0) {
+		return fault_set(reader->error, listener->place,
+		        "%s needs a certificate and its key: set TLS_CERT and TLS_KEY, or write "
+		        "'tls: {cert: FILE, key: FILE}' at the listener in the file",
+		        listener->address);
+	}
+	if (tls_server_new(&listener->tls, warn, &warner, &listener->transport, &fault) < 0) {
+		return fault_set(reader->error, listener->tls_place, "%s: %s",
+		        name_of(listener, fault.setting), fault.text);
+	}
+	return 0;
+}
+
+/* Conditions on certificates that nobody can present would deny for ever. */
+static int check_conditions(struct reader *reader)
+{
+	const struct config *config = reader->config;
+
+	for (unsigned i = 0; i < config->listener_count; i++) {
+		if (config->listeners[i].tls.ca != NULL) {
+			return 0;
+		}
+	}
+	for (unsigned i = 0; i < config->clients.count; i++) {
+		const struct client *client = &config->clients.list[i];
+		if (match_asks_certificate(&client->match)) {
+			return fault_set(reader->error, client->place,
+			        "client '%s' is known by a certificate, and no listener asks for "
+			        "one: "
+			        "give a tls:// listener a 'client_ca'",
+			        client->name);
+		}
+	}
+	return 0;
+}
+
+int config_make_transports(struct reader *reader)
+{
+	struct config *config = reader->config;
+	unsigned used = 0;
+
+	for (unsigned i = 0; i < config->listener_count; i++) {
+		struct config_listener *listener = &config->listeners[i];
+		if (!address_is_tls(listener->address)) {
+			continue;
+		}
+		if (listener->tls.pair_count == 0 && config->tls_cert != NULL) {
+			listener->tls = (struct tls_settings){
+			        .pairs = {{config->tls_cert, config->tls_key}},
+			        .pair_count = config->tls_key != NULL,
+			        .ca = config->tls_client_ca};
+			used++;
+		}
+	}
+	if (check_environment(reader, used) < 0 || check_conditions(reader) < 0) {
+		return -EINVAL;
+	}
+	for (unsigned i = 0; i < config->listener_count && config->verb != CONFIG_HEALTHCHECK;
+	        i++) {
+		if (address_is_tls(config->listeners[i].address) &&
+		        make_transport(reader, &config->listeners[i]) < 0) {
+			return -EINVAL;
+		}
+	}
+	return 0;
+}

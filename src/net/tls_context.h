@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: MIT */
+/* tls_context — what the streams of one transport share. Private to net/. */
+#ifndef NET_TLS_CONTEXT_H
+#define NET_TLS_CONTEXT_H
+
+#include "net/tls.h"
+
+#include <openssl/ssl.h>
+
+struct tls_transport {
+	struct transport transport;
+	SSL_CTX *context;
+};
+
+/* An empty transport of servers or of clients, with the verbs of tls.c. NULL without memory. */
+struct tls_transport *tls_transport_new(bool is_server);
+
+#endif

@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * handshake — a connection over TLS, until its first request.
+ *
+ * A signature takes as long as a hundred requests. Therefore a thread takes only a few steps of
+ * handshakes in a turn, and serves everybody else in between. Memory for requests is taken when the
+ * handshake is over.
+ */
+#include "base/clock.h"
+#include "net/tls.h"
+#include "session/state.h"
+
+#include <stdio.h>
+
+enum {
+	/* At the same time in one thread. Beyond it the oldest one makes room: clients complete
+	 * theirs in milliseconds, and who holds one open longer than others is none. */
+	HANDSHAKES_MAX = 512,
+	STEPS_PER_TURN = 8,
+	LINES_PER_S = 10, /* a port scan has thousands */
+};
+
+/* ── The log ─────────────────────────────────────────────────────────────── */
+
+/* Whether this second has room for a further line. */
+static bool may_log(struct worker *worker)
+{
+	if (worker->loop.now_ns >= worker->handshake_log_ns + NS_PER_S) {
+		worker->handshake_log_ns = worker->loop.now_ns;
+		worker->handshakes_logged = 0;
+	}
+	if (worker->handshakes_logged < LINES_PER_S) {
+		worker->handshakes_logged++;
+		return true;
+	}
+	worker->handshakes_unlogged++;
+	return false;
+}
+
+static void report(struct session *session, struct slice reason)
+{
+	struct worker *worker = session->worker;
+	char memory[128];
+	struct text name = text_over(memory, sizeof(memory));
+	char more[64] = "";
+
+	if (!may_log(worker)) {
+		return;
+	}
+	caller_add_name(&session->caller, &name);
+	if (worker->handshakes_unlogged > 0) {
+		(void)snprintf(more, sizeof(more), " (%u others were not logged)",
+		        worker->handshakes_unlogged);
+	}
+	log_line(LOG_NOTICE, "%s: no TLS with %.*s: %.*s%s", session_listener(session)->address,
+	        SLICE_FMT(text_slice(&name)), SLICE_FMT(reason), more);
+	worker->handshakes_unlogged = 0;
+}
+
+/* ── Beginning and end ───────────────────────────────────────────────────── */
+
+/* The handshake that began first. */
+static struct session *oldest(struct worker *worker)
+{
+	struct list *first = worker->deadlines[SESSION_HANDSHAKE].timers.next;
+	struct timer *deadline = CONTAINER_OF(first, struct timer, link);
+
+	return CONTAINER_OF(deadline, struct session, deadline);
+}
+
+void session_begin_handshake(struct session *session)
+{
+	struct worker *worker = session->worker;
+
+	if (worker->handshakes == HANDSHAKES_MAX) {
+		session_close(oldest(worker));
+	}
+	worker->handshakes++;
+	(void)session_enter(session, SESSION_HANDSHAKE);
+}
+
+/* The handshake is over, well or not. */
+static void leave(struct session *session)
+{
+	session->worker->handshakes--;
+	session->state = SESSION_IDLE;
+}
+
+void session_end_handshake(struct session *session)
+{
+	if (session->state == SESSION_HANDSHAKE) {
+		leave(session);
+		report(session, session->worker->handshakes + 1 == HANDSHAKES_MAX
+		                        ? SLICE("too many handshakes are in progress")
+		                        : SLICE("it did not complete the handshake in time"));
+	}
+}
+
+/* ── HANDSHAKE ───────────────────────────────────────────────────────────── */
+
+/* Whether this turn has time for a further step. */
+static bool take_step(struct worker *worker)
+{
+	if (worker->handshake_turn_ns != worker->loop.now_ns) {
+		worker->handshake_turn_ns = worker->loop.now_ns;
+		worker->handshake_steps = 0;
+	}
+	return worker->handshake_steps++ < STEPS_PER_TURN;
+}
+
+/* What the client proved to be. */
+static enum next welcome(struct session *session)
+{
+	const struct x509_st *peer = tls_peer_certificate(&session->client);
+
+	if (peer != NULL) {
+		session->certificate = certificate_new(peer);
+		if (session->certificate == NULL) {
+			return session_starve(session);
+		}
+		session->caller.certificate = session->certificate;
+	}
+	return session_enter(session, SESSION_IDLE);
+}
+
+/* OpenSSL has sent its alert. The client reads it if the connection does not close over bytes that
+ * nobody read. */
+static enum next turn_away(struct session *session)
+{
+	char memory[512];
+	struct text reason = text_over(memory, sizeof(memory));
+	const bool http = tls_met_http(&session->client);
+
+	tls_explain(&session->client, &reason);
+	if (tls_met_nobody(&session->client)) {
+		log_line(LOG_DEBUG, "%s: a connection ended without a byte",
+		        session_listener(session)->address);
+	} else if (!http) {
+		report(session, text_slice(&reason));
+	}
+	tls_abandon(&session->client);
+	return http ? session_refuse(session, OUTCOME_PLAIN_HTTP, NULL) : session_linger(session);
+}
+
+enum next session_step_handshake(struct session *session)
+{
+	if (!take_step(session->worker)) {
+		return NEXT_YIELD;
+	}
+	const int error = stream_handshake(&session->client);
+	if (error == -EAGAIN) {
+		return NEXT_WAIT;
+	}
+	leave(session);
+	return error == 0 ? welcome(session) : turn_away(session);
+}
