@@ -402,8 +402,8 @@ static int read_tree(struct file_reader *file, struct slice bytes)
 	}
 	return file->label_prefix == NULL
 	               ? 0
-	               : config_read_label_prefix(file->reader, file->label_prefix,
-	                         yaml_find(root, "policies"));
+	               : config_read_label_prefix(
+	                         file->reader, file->label_prefix, yaml_find(root, "policies"));
 }
 
 int config_read_file(struct reader *reader)
