@@ -51,9 +51,8 @@ bool peer_began_before(const struct peer *peer)
 		return false;
 	}
 	const char *bracket = memrchr(stat.text.ptr, ')', stat.text.len);
-	struct slice rest = bracket == NULL
-	                            ? (struct slice){"", 0}
-	                            : slice_between(bracket, stat.text.ptr + stat.text.len);
+	struct slice rest = bracket == NULL ? (struct slice){"", 0}
+	                                    : slice_between(bracket, stat.text.ptr + stat.text.len);
 	for (unsigned i = 2; i <= 22; i++) {
 		if (!slice_next(&rest, ' ', &field)) {
 			return false;

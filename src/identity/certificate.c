@@ -44,8 +44,8 @@ static void add_common_name(struct filler *filler, const X509 *x509)
 	if (at < 0 || X509_NAME_get_index_by_NID(subject, NID_commonName, at) >= 0) {
 		return;
 	}
-	const int len =
-	        ASN1_STRING_to_UTF8(&text, X509_NAME_ENTRY_get_data(X509_NAME_get_entry(subject, at)));
+	const int len = ASN1_STRING_to_UTF8(
+	        &text, X509_NAME_ENTRY_get_data(X509_NAME_get_entry(subject, at)));
 	if (len > 0) {
 		add_name(filler, CERTIFICATE_CN, (struct slice){(const char *)text, (size_t)len});
 	}

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Containers of clients: the group of a process, what the Engine says of containers and networks, and
- * whether a pid is still that of the process that connected.
+ * Containers of clients: the group of a process, what the Engine says of containers and networks,
+ * and whether a pid is still that of the process that connected.
  */
 #include "cases.h"
 
@@ -136,11 +136,13 @@ static void inspections(void **state)
 	static struct inspected inspected;
 
 	(void)state;
-	assert_true(read_inspected(
-	        parse("{\"Id\":\"" A64 "\",\"Name\":\"/edge\",\"State\":{\"Running\":true,\"Pid\":42,"
-	              "\"StartedAt\":\"2026-01-02T03:04:05.5Z\"},\"Config\":{\"Image\":\"traefik:v3\","
-	              "\"Labels\":{\"a\":\"1\",\"b\":\"\"}}}"),
-	        &inspected));
+	assert_true(
+	        read_inspected(parse("{\"Id\":\"" A64
+	                             "\",\"Name\":\"/edge\",\"State\":{\"Running\":true,\"Pid\":42,"
+	                             "\"StartedAt\":\"2026-01-02T03:04:05.5Z\"},\"Config\":{"
+	                             "\"Image\":\"traefik:v3\","
+	                             "\"Labels\":{\"a\":\"1\",\"b\":\"\"}}}"),
+	                &inspected));
 	assert_true(inspected.running);
 	assert_int_equal(inspected.pid, 42);
 	assert_int_equal(inspected.started_ns, INT64_C(1767323045) * NS_PER_S + 500000000);
@@ -159,9 +161,11 @@ static void what_is_no_container(void **state)
 		bool readable;
 	} rows[] = {
 	        {"{\"Id\":\"" A64 "\"}", true},
-	        {"{\"Id\":\"" A64 "\",\"State\":{\"Running\":false,\"StartedAt\":\"2026-01-02T03:04:05Z\"}}",
+	        {"{\"Id\":\"" A64
+	         "\",\"State\":{\"Running\":false,\"StartedAt\":\"2026-01-02T03:04:05Z\"}}",
 	                true},
-	        {"{\"Id\":\"" A64 "\",\"State\":{\"Running\":true,\"StartedAt\":\"0001-01-01T00:00:00Z\"}}",
+	        {"{\"Id\":\"" A64
+	         "\",\"State\":{\"Running\":true,\"StartedAt\":\"0001-01-01T00:00:00Z\"}}",
 	                true},
 	        {"{\"Id\":\"" A64 "\",\"State\":{\"Running\":\"true\"}}", true},
 	        {"{\"Id\":\"abc\",\"State\":{\"Running\":true}}", false},
@@ -210,14 +214,16 @@ static void addresses(void **state)
 	struct network list[2];
 
 	(void)state;
-	assert_int_equal(read_addresses(parse("{\"IPAddress\":\"\",\"GlobalIPv6Address\":\"\"}"), list), 0);
+	assert_int_equal(
+	        read_addresses(parse("{\"IPAddress\":\"\",\"GlobalIPv6Address\":\"\"}"), list), 0);
 	assert_int_equal(read_addresses(parse("{\"IPAddress\":\"192.0.2.1\",\"GlobalIPv6Address\":"
 	                                      "\"2001:db8::1\"}"),
 	                         list),
 	        2);
 	assert_int_equal(list[0].family, AF_INET);
 	assert_int_equal(list[1].bits, 128);
-	assert_int_equal(read_addresses(parse("{\"IPAddress\":\"x\",\"GlobalIPv6Address\":7}"), list), 0);
+	assert_int_equal(
+	        read_addresses(parse("{\"IPAddress\":\"x\",\"GlobalIPv6Address\":7}"), list), 0);
 }
 
 /* ── Processes ───────────────────────────────────────────────────────────── */
