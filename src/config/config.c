@@ -55,8 +55,8 @@ static void add_port(struct config *config, const char *host)
 	if (address == NULL) {
 		return;
 	}
-	(void)snprintf(address, ADDRESS_MAX, "%s://%s:%u",
-	        config->tls_cert != NULL ? "tls" : "tcp", host, config->port);
+	(void)snprintf(address, ADDRESS_MAX, "%s://%s:%u", config->tls_cert != NULL ? "tls" : "tcp",
+	        host, config->port);
 	config->listeners[config->listener_count++] =
 	        (struct config_listener){.address = address, .mode = CONFIG_SOCKET_MODE};
 }
@@ -210,7 +210,8 @@ static int complete(struct reader *reader)
 	if (config->listener_count == 0) {
 		add_default_listeners(config);
 	}
-	if (config_make_transports(reader) < 0 || open_host_root(reader) < 0 || check_loop(reader) < 0 || check_workspace(reader) < 0 ||
+	if (config_make_transports(reader) < 0 || open_host_root(reader) < 0 ||
+	        check_loop(reader) < 0 || check_workspace(reader) < 0 ||
 	        config_choose_policy(reader) < 0 || config_own_scopes(reader) < 0) {
 		return -EINVAL;
 	}

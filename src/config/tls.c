@@ -62,7 +62,8 @@ static int check_pair(const struct tls_reader *tls, const struct yaml_node *map)
 	return tls->pair->cert != NULL && tls->pair->key != NULL
 	               ? 0
 	               : fault_set(tls->reader->error, map->place,
-	                         "'%s' is missing: a listener of TLS has a certificate and its key, "
+	                         "'%s' is missing: a listener of TLS has a certificate and its "
+	                         "key, "
 	                         "such as {cert: server.pem, key: server-key.pem}",
 	                         tls->pair->cert == NULL ? "cert" : "key");
 }
@@ -142,7 +143,8 @@ int config_read_listener_tls(
 	}
 	if (single && yaml_find(map, "certs") != NULL) {
 		return fault_set(reader->error, map->place,
-		        "'cert' and 'certs' are both given: put the pair of 'cert' first into 'certs'");
+		        "'cert' and 'certs' are both given: put the pair of 'cert' first into "
+		        "'certs'");
 	}
 	if (yaml_read_map(map, "tls", tls_keys, ARRAY_LEN(tls_keys), &tls, reader->error) < 0) {
 		return -EINVAL;
@@ -177,8 +179,8 @@ static int check_environment(struct reader *reader, unsigned used)
 	}
 	if (config->tls_cert == NULL || config->tls_key == NULL) {
 		return fault_set(reader->error, NOWHERE,
-		        "%s is set without %s: a listener of TLS has a certificate and its key", given,
-		        config->tls_cert == NULL ? "TLS_CERT" : "TLS_KEY");
+		        "%s is set without %s: a listener of TLS has a certificate and its key",
+		        given, config->tls_cert == NULL ? "TLS_CERT" : "TLS_KEY");
 	}
 	return used > 0 ? 0
 	                : fault_set(reader->error, NOWHERE,
@@ -253,7 +255,8 @@ static int check_conditions(struct reader *reader)
 		const struct client *client = &config->clients.list[i];
 		if (match_asks_certificate(&client->match)) {
 			return fault_set(reader->error, client->place,
-			        "client '%s' is known by a certificate, and no listener asks for one: "
+			        "client '%s' is known by a certificate, and no listener asks for "
+			        "one: "
 			        "give a tls:// listener a 'client_ca'",
 			        client->name);
 		}
@@ -282,7 +285,8 @@ int config_make_transports(struct reader *reader)
 	if (check_environment(reader, used) < 0 || check_conditions(reader) < 0) {
 		return -EINVAL;
 	}
-	for (unsigned i = 0; i < config->listener_count && config->verb != CONFIG_HEALTHCHECK; i++) {
+	for (unsigned i = 0; i < config->listener_count && config->verb != CONFIG_HEALTHCHECK;
+	        i++) {
 		if (address_is_tls(config->listeners[i].address) &&
 		        make_transport(reader, &config->listeners[i]) < 0) {
 			return -EINVAL;

@@ -136,8 +136,7 @@ static void note_verdict(struct session *session, const struct gate_decision *de
 		        decision->request, decision->findings);
 	}
 	session->exchange->client = decision->client;
-	session->exchange->record.client =
-	        decision->client == NULL ? NULL : decision->client->name;
+	session->exchange->record.client = decision->client == NULL ? NULL : decision->client->name;
 	session->exchange->record.policy = policy_name(decision->policy);
 	session->exchange->record.observed = verdict->observed;
 	if (!verdict->allowed || verdict->observed) {
@@ -332,8 +331,7 @@ static struct gate_decision ask(struct session *session, struct inspect_memory *
 	const struct slice bytes = flow_unjudged(&session->up);
 	const bool whole = exchange != NULL && exchange->gathered;
 	const struct snapshot_listener *listener = session_listener(session);
-	const bool has_keys =
-	        listener->gate.clients != NULL && listener->gate.clients->has_keys;
+	const bool has_keys = listener->gate.clients != NULL && listener->gate.clients->has_keys;
 	const struct gate_question question = {
 	        .caller = &session->caller,
 	        .slowdown = has_keys ? attempts_look(&session->worker->shared->attempts,

@@ -31,11 +31,11 @@ struct session {
 	struct task deferred_free; /* at the end of the turn */
 	struct list link;          /* of worker->sessions */
 	struct caller caller;
-	const struct client *met; /* whose key was accepted last; compared, not read */
+	const struct client *met;        /* whose key was accepted last; compared, not read */
 	struct certificate *certificate; /* that of `caller`; NULL: none */
-	int64_t since_ns;         /* when the connection was accepted, monotonic */
-	struct found *found;      /* the container of the client; NULL: none */
-	bool container_asked;     /* it is certain that `found` is all */
+	int64_t since_ns;                /* when the connection was accepted, monotonic */
+	struct found *found;             /* the container of the client; NULL: none */
+	bool container_asked;            /* it is certain that `found` is all */
 };
 
 /* How the session continues after a step. */

@@ -28,13 +28,13 @@ struct worker {
 	struct loop loop;
 	bool stopping;
 	struct timer grace, farewell;
-	int64_t next_diagnosis_ns; /* earliest time of the next log line about the Engine */
-	unsigned handshakes;           /* in progress */
-	unsigned handshake_steps;      /* in the turn that began at `handshake_turn_ns` */
-	int64_t handshake_turn_ns;     /* monotonic */
-	int64_t handshake_log_ns;      /* the second of these lines about handshakes began */
-	unsigned handshakes_logged;    /* in this second */
-	unsigned handshakes_unlogged;  /* failures since the last line */
+	int64_t next_diagnosis_ns;    /* earliest time of the next log line about the Engine */
+	unsigned handshakes;          /* in progress */
+	unsigned handshake_steps;     /* in the turn that began at `handshake_turn_ns` */
+	int64_t handshake_turn_ns;    /* monotonic */
+	int64_t handshake_log_ns;     /* the second of these lines about handshakes began */
+	unsigned handshakes_logged;   /* in this second */
+	unsigned handshakes_unlogged; /* failures since the last line */
 	struct list sessions;
 	struct pool session_pool;
 	struct pool exchange_pool;

@@ -375,7 +375,8 @@ static void mistakes_name_file_line_and_remedy(void **state)
 	                ":3: two clients have the name 'a'"},
 	        {"clients:\n- {name: a, match: {uid: 0}, policy: opne}\n",
 	                ":2: no policy or preset is called 'opne'; did you mean 'open'?"},
-	        {"clients:\n- {name: a, match: {uid: 0}, policy: open, until: 2027-02-30T18:00:00Z}\n",
+	        {"clients:\n- {name: a, match: {uid: 0}, policy: open, until: "
+	         "2027-02-30T18:00:00Z}\n",
 	                ":2: 'until' is a time in UTC, such as 2027-01-31T18:00:00Z; found "
 	                "'2027-02-30T18:00:00Z'"},
 	        {"clients:\n- {name: a, match: {uid: 0}, policy: open, until: 2027-02-03}\n",
@@ -383,7 +384,8 @@ static void mistakes_name_file_line_and_remedy(void **state)
 	                "'2027-02-03'"},
 	        {"clients:\n- {name: a, match: {listener: edge}, policy: open}\n",
 	                ":2: listener: 'edge' is not accepted: no listener has this 'name'"},
-	        {"listeners:\n- {address: 'tcp://*:1', name: a}\n- {address: 'tcp://*:2', name: a}\n",
+	        {"listeners:\n- {address: 'tcp://*:1', name: a}\n- {address: 'tcp://*:2', name: "
+	         "a}\n",
 	                ":3: two listeners have the name 'a'"},
 	        {"policy: [a]\n", ":1: 'policy' is the name of a policy or preset; found a list"},
 	        {"policy:\n", ":1: 'policy' is the name of a policy or preset; found nothing"},
@@ -403,7 +405,8 @@ static void mistakes_name_file_line_and_remedy(void **state)
 	                ":2: address: 'tcp://*' is not accepted: the port is missing: give "
 	                "HOST:PORT"},
 	        {"listeners:\n  - policy: open\n    address: tls://*:1\n",
-	                ":3: tls://*:1 needs a certificate and its key: set TLS_CERT and TLS_KEY, or "
+	                ":3: tls://*:1 needs a certificate and its key: set TLS_CERT and TLS_KEY, "
+	                "or "
 	                "write 'tls: {cert: FILE, key: FILE}' at the listener in the file"},
 	        {"listeners:\n  - address: tcp://*:1\n  - address: tcp://*:1\n",
 	                ":3: address: 'tcp://*:1' is not accepted: it is given twice"},
@@ -412,8 +415,9 @@ static void mistakes_name_file_line_and_remedy(void **state)
 	        {"listeners:\n  - address: tcp://*:1\n    polcy: open\n",
 	                ":3: unknown key 'polcy' in a listener; did you mean 'policy'?"},
 	        {"listeners:\n  - address: tcp://*:1\n    port: 2\n",
-	                ":3: unknown key 'port' in a listener; there are address, name, policy, mode, "
-	                "browsers"},
+	                ":3: unknown key 'port' in a listener; there are address, name, policy, "
+	                "mode, "
+	                "browsers, tls"},
 	        {"listeners:\n  - address: tcp://*:1\n    tls: {}\n",
 	                ":3: 'tls' in a listener is not supported by this version"},
 	        {"listeners:\n  - address: tcp://*:1\n    mode: '0660'\n",
