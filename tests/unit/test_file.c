@@ -353,7 +353,12 @@ static void mistakes_name_file_line_and_remedy(void **state)
 	                ":1: unknown key 'polices' in the configuration; did you mean 'policies'?"},
 	        {"metrics: {}\n",
 	                ":1: unknown key 'metrics' in the configuration; there are listeners, "
-	                "upstream, policies, policy, host_root, clients"},
+	                "upstream, policies, policy, host_root, clients, label_prefix"},
+	        {"label_prefix: x\n", ":1: 'label_prefix' lets labels choose among the 'policies' of "
+	                              "the file, and there are none"},
+	        {"label_prefix: [x]\npolicies: {a: {extends: [open]}}\n",
+	                ":1: 'label_prefix' is the prefix of a label, such as docker-socket-proxy; "
+	                "found a list"},
 	        /* clients */
 	        {"clients: ci\n", ":1: 'clients' is a list of clients; found 'ci'"},
 	        {"clients: [ci]\n", ":1: expected a client, such as {name: ci, match: {cidr: "
