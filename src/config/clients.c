@@ -172,6 +172,64 @@ int config_read_clients(struct reader *reader, const struct yaml_node *list)
 	return 0;
 }
 
+/* ── Labels that choose a policy ─────────────────────────────────────────── */
+
+/* A client without an entry: the label of its container names the policy. */
+static int add_labelled(struct reader *reader, struct slice label, const struct yaml_node *policy)
+{
+	struct config *config = reader->config;
+	struct client *client = &config->client_list[config->clients.count];
+	struct policy *chosen = NULL;
+	char memory[CLIENT_NAME_MAX + 256];
+	struct text name = text_over(memory, sizeof(memory));
+
+	text_add_format(&name, "label:%.*s", SLICE_FMT(policy->key));
+	*client = (struct client){.name = arena_copy(&config->arena, text_slice(&name)),
+	        .place = policy->place,
+	        .until_s = INT64_MAX};
+	if (config_find_policy(reader, policy->key, policy->place, &chosen) < 0) {
+		return -EINVAL;
+	}
+	client->policy = chosen;
+	config->clients.count++;
+	const struct container_label wanted = {label, policy->key};
+	return client->name == NULL || match_label(wanted, policy->place, &config->arena,
+	                                       &client->match) < 0
+	               ? arena_fault(&config->arena, reader->error)
+	               : 0;
+}
+
+int config_read_label_prefix(struct reader *reader, const struct yaml_node *prefix,
+        const struct yaml_node *policies)
+{
+	struct config *config = reader->config;
+	char memory[256];
+	struct text text = text_over(memory, sizeof(memory));
+
+	if (yaml_expect(prefix, YAML_TEXT, "the prefix of a label, such as docker-socket-proxy",
+	            reader->error) < 0) {
+		return -EINVAL;
+	}
+	text_add_format(&text, "%.*s.policy", SLICE_FMT(prefix->text));
+	const char *label = arena_copy(&config->arena, text_slice(&text));
+	if (text.overflow || policies == NULL || label == NULL) {
+		return fault_set(reader->error, prefix->place,
+		        policies == NULL ? "'label_prefix' lets labels choose among the 'policies' "
+		                           "of the file, and there are none"
+		                         : "'label_prefix' is too long");
+	}
+	if (reserve(reader, yaml_count(policies)) < 0) {
+		return -EINVAL;
+	}
+	for (const struct yaml_node *node = policies->first; node != NULL; node = node->next) {
+		if (add_labelled(reader, slice_of(label), node) < 0) {
+			return -EINVAL;
+		}
+	}
+	config->clients.has_containers = true;
+	return 0;
+}
+
 /* ── The file of keys ────────────────────────────────────────────────────── */
 
 /* "name:key", where the key may be its hash. */

@@ -21,6 +21,7 @@ struct file_reader {
 	struct config_listener *listener;                        /* being read */
 	struct config_engine engine;                             /* that of the file */
 	const struct yaml_node *clients;                         /* NULL: there are none */
+	const struct yaml_node *label_prefix;                    /* NULL: there is none */
 	const struct yaml_node *policy_of[CONFIG_LISTENERS_MAX]; /* where listeners name theirs */
 };
 
@@ -351,6 +352,14 @@ static int read_clients_later(void *context, const struct yaml_node *node)
 	return 0;
 }
 
+static int read_label_prefix_later(void *context, const struct yaml_node *node)
+{
+	struct file_reader *file = context;
+
+	file->label_prefix = node;
+	return 0;
+}
+
 /* ── The file ────────────────────────────────────────────────────────────── */
 
 static const struct yaml_key root_keys[] = {
@@ -360,6 +369,7 @@ static const struct yaml_key root_keys[] = {
         {"policy", read_policy},
         {"host_root", read_host_root},
         {"clients", read_clients_later},
+        {"label_prefix", read_label_prefix_later},
 };
 
 /* Where it cannot be looked for, reading it fails and says why: what it closes stays closed. */
@@ -387,7 +397,13 @@ static int read_tree(struct file_reader *file, struct slice bytes)
 	if (compile_policies(file, root) < 0 || find_listener_policies(file) < 0) {
 		return -EINVAL;
 	}
-	return file->clients == NULL ? 0 : config_read_clients(file->reader, file->clients);
+	if (file->clients != NULL && config_read_clients(file->reader, file->clients) < 0) {
+		return -EINVAL;
+	}
+	return file->label_prefix == NULL
+	               ? 0
+	               : config_read_label_prefix(file->reader, file->label_prefix,
+	                         yaml_find(root, "policies"));
 }
 
 int config_read_file(struct reader *reader)

@@ -103,6 +103,10 @@ int config_find_policy(struct reader *reader, struct slice names, struct place p
 int config_choose_policy(struct reader *reader) MUST_USE;
 /* Warn of settings that are probably a mistake; after all other steps. */
 void config_review(struct config *config);
+/* Let the label PREFIX.policy of a client's container name its policy; `policies` of the file may be
+ * NULL. After the other clients of the file, which come first. */
+int config_read_label_prefix(struct reader *reader, const struct yaml_node *prefix,
+        const struct yaml_node *policies) MUST_USE;
 /* Read the clients of the file; after listeners and policies. */
 int config_read_clients(struct reader *reader, const struct yaml_node *list) MUST_USE;
 /* Read the key `tls` of a listener. */

@@ -396,18 +396,46 @@ int match_read(const struct yaml_node *map, const struct match_names *names, str
 	                                    "what everybody may do is the policy of the listener");
 }
 
-int match_key(const struct key_hash *hash, struct place place, struct arena *arena,
+/* One condition with one value. NULL without memory. */
+static struct condition *alone(enum condition_kind kind, struct place place, struct arena *arena,
         struct match *ret_match)
 {
 	struct condition *condition = condition_new(arena, 1, place);
 
-	*ret_match = (struct match){.conditions = {[CONDITION_KEY] = condition}};
+	*ret_match = (struct match){.conditions = {[0] = NULL}};
+	ret_match->conditions[kind] = condition;
+	if (condition != NULL) {
+		condition->count = 1;
+	}
+	return condition;
+}
+
+int match_key(const struct key_hash *hash, struct place place, struct arena *arena,
+        struct match *ret_match)
+{
+	struct condition *condition = alone(CONDITION_KEY, place, arena, ret_match);
+
 	if (condition == NULL) {
 		return -EINVAL;
 	}
 	condition->values[0].key = *hash;
-	condition->count = 1;
 	return 0;
+}
+
+int match_label(struct container_label label, struct place place, struct arena *arena,
+        struct match *ret_match)
+{
+	struct condition *condition = alone(CONDITION_LABEL, place, arena, ret_match);
+	char memory[512];
+	struct text text = text_over(memory, sizeof(memory));
+
+	if (condition == NULL) {
+		return -EINVAL;
+	}
+	text_add_format(&text, "%.*s=%.*s", SLICE_FMT(label.name), SLICE_FMT(label.value));
+	condition->values[0].label = label;
+	condition->texts[0] = arena_copy(arena, text_slice(&text));
+	return condition->texts[0] == NULL ? -EINVAL : 0;
 }
 
 /* ── Judging ─────────────────────────────────────────────────────────────── */

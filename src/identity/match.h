@@ -60,6 +60,11 @@ int match_read(const struct yaml_node *map, const struct match_names *names, str
 int match_key(const struct key_hash *hash, struct place place, struct arena *arena,
         struct match *ret_match) MUST_USE;
 
+/* The one condition that the container of the client has this label. The texts must outlive the
+ * match. 0; or -EINVAL without memory. */
+int match_label(struct container_label label, struct place place, struct arena *arena,
+        struct match *ret_match) MUST_USE;
+
 /* Whether all conditions hold. */
 enum match_result match_holds(const struct match *match, const struct sender *sender);
 /* Whether all conditions hold but for the key. */

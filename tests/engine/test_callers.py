@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+import threading
+import time
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
+import wire
 from conftest import Containers
-from neighbours import Beside, Network, call, first_pid, from_container
+from engine import Engine
+from neighbours import Beside, Network, call, first_of, first_pid, from_container
 from neighbours import beside, network  # fixtures
 
-EDGE = "clients:\n- {name: edge, match: {container: {label: role=edge}}, policy: read-only}\n"
 LIST = "/containers/json"
+EDGE = "clients:\n- {name: edge, match: {container: {label: role=edge}}, policy: read-only}\n"
+ROLE = {"Labels": {"role": "edge"}}
 
 
 def status(proxy: Beside, container: str, network: Network, path: str = LIST) -> int:
@@ -18,10 +27,197 @@ def status(proxy: Beside, container: str, network: Network, path: str = LIST) ->
         return connection.roundtrip("GET", path).status
 
 
-def test_a_label_picks_the_policy(beside, containers: Containers, network: Network) -> None:
+@pytest.fixture
+def neighbour(containers: Containers, network: Network) -> Callable[..., str]:
+    """neighbour(last number of its address, …): a container on the network that does nothing."""
+    return lambda last, **config: containers.create("sleep", "3600", **network.at(last), **config)
+
+
+# ── By address ──────────────────────────────────────────────────────────────
+
+
+def test_a_label_picks_the_policy(beside, neighbour, network: Network) -> None:
     proxy = beside(EDGE)
-    edge = containers.create("sleep", "3600", Labels={"role": "edge"}, **network.at(10))
-    other = containers.create("sleep", "3600", Labels={"role": "edges"}, **network.at(11))
-    assert status(proxy, edge, network) == 200
-    assert status(proxy, other, network) == 403
+    assert status(proxy, neighbour(10, **ROLE), network) == 200
+    assert status(proxy, neighbour(11, Labels={"role": "edges"}), network) == 403
     assert "identity=edge" in proxy.log_line("status=200", LIST)
+
+
+@pytest.mark.parametrize(
+    ("condition", "config"),
+    [
+        ("image: busybox", {}),
+        ("image: 'busybox:*'", {}),
+        ("label: role", ROLE),
+        ("project: web, service: proxy",
+         {"Labels": {"com.docker.compose.project": "web", "com.docker.compose.service": "proxy"}}),
+    ],
+)
+def test_what_the_engine_knows_of_a_container(beside, neighbour, network: Network, condition: str, config: dict) -> None:
+    proxy = beside(f"clients:\n- {{name: it, match: {{container: {{{condition}}}}}, policy: read-only}}\n")
+    assert status(proxy, neighbour(10, **config), network) == 200
+
+
+def test_labels_choose_among_the_policies_of_the_file(beside, neighbour, network: Network) -> None:
+    proxy = beside("label_prefix: dsp\npolicies: {watcher: {rules: [{allow: [container.list]}]}}\n")
+    assert status(proxy, neighbour(10, Labels={"dsp.policy": "watcher"}), network) == 200
+    # A policy that the file does not define cannot be chosen, whether there is one of this name or not.
+    assert status(proxy, neighbour(11, Labels={"dsp.policy": "open"}), network) == 403
+    assert status(proxy, neighbour(12, Labels={"docker-socket-proxy.policy": "watcher"}), network) == 403
+
+
+def test_a_container_that_cannot_be_known_is_nobody(beside, neighbour, network: Network) -> None:
+    """More labels than fit: none of them counts."""
+    proxy = beside(EDGE)
+    labels = {"role": "edge", **{f"label-{i}": "x" for i in range(256)}}
+    assert status(proxy, neighbour(10, Labels=labels), network) == 403
+
+
+def test_addresses_of_no_container(beside, engine: Engine, network: Network, neighbour) -> None:
+    """This machine, by the address of the bridge and by loopback, and a process in the network of nobody."""
+    neighbour(10, **ROLE)
+    proxy = beside(EDGE)
+    began = time.monotonic()
+    for address in (network.gateway, "127.0.0.1"):
+        with proxy.connect(first_of(engine), address) as connection:
+            assert connection.roundtrip("GET", LIST).status == 403
+    assert time.monotonic() - began < 1, "the machine is not searched for among the containers"
+
+
+def test_a_name_that_changes(beside, neighbour, containers: Containers, network: Network, unique) -> None:
+    """The next request of the same connection is judged by what holds then."""
+    name, other = unique("edge"), unique("other")
+    proxy = beside(f"clients:\n- {{name: it, match: {{container: {{name: {name}}}}}, policy: read-only}}\n")
+    container = neighbour(10)
+    assert containers.call("POST", f"/containers/{container}/rename?name={name}").status == 204
+    with from_container(proxy, container, network) as connection:
+        assert connection.roundtrip("GET", LIST).status == 200
+        assert containers.call("POST", f"/containers/{container}/rename?name={other}").status == 204
+        wait_until(lambda: connection.roundtrip("GET", LIST).status == 403, "the new name counts")
+        assert containers.call("POST", f"/containers/{container}/rename?name={name}").status == 204
+        wait_until(lambda: connection.roundtrip("GET", LIST).status == 200, "the old name counts again")
+
+
+def wait_until(condition: Callable[[], bool], what: str, seconds: float = 10) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, what
+        time.sleep(0.01)
+
+
+def test_a_container_that_is_just_starting(beside, containers: Containers, network: Network) -> None:
+    """Its first process asks before the Engine has noted that it runs."""
+    proxy = beside(EDGE)
+    for last in range(20, 40):
+        container = containers.create(
+            "wget", "-q", "-O", "/dev/null", f"http://{network.gateway}:3277{LIST}", **network.at(last), **ROLE)
+        assert containers.wait(container) == 0, (containers.logs(container), proxy.log())
+        containers.call("DELETE", f"/containers/{container}?force=1")
+
+
+def test_an_address_that_is_used_again(beside, containers: Containers, network: Network) -> None:
+    """20 containers one after the other at one address, every other one with the label."""
+    proxy = beside(EDGE)
+    for turn in range(20):
+        labels = ROLE if turn % 2 == 0 else {}
+        container = containers.create("sleep", "3600", **network.at(50), **labels)
+        assert status(proxy, container, network) == (200 if labels else 403), f"turn {turn}"
+        assert containers.call("DELETE", f"/containers/{container}?force=1").status == 204
+        containers.made.remove(container)
+
+
+def test_an_address_that_moves_to_and_fro(beside, containers: Containers, network: Network) -> None:
+    """Two containers that run have the address in turn, 200 times; each asks as soon as it has it."""
+    proxy = beside(EDGE)
+    address = {"IPAMConfig": {"IPv4Address": f"{network.prefix}.51"}}
+    rows = [(containers.create("sleep", "3600", HostConfig={"NetworkMode": network.name}, Labels=labels), code)
+            for labels, code in (({"role": "edge"}, 200), ({}, 403))]
+    pids = [first_pid(container) for container, _ in rows]
+    for container, _ in rows:
+        leave(containers, network, container)
+    for turn in range(200):
+        (container, code), pid = rows[turn % 2], pids[turn % 2]
+        body = {"Container": container, "EndpointConfig": address}
+        assert containers.call("POST", f"/networks/{network.id}/connect", body).status == 200
+        with proxy.connect(pid, network.gateway) as connection:
+            assert connection.roundtrip("GET", LIST).status == code, f"turn {turn}"
+        leave(containers, network, container)
+
+
+def leave(containers: Containers, network: Network, container: str) -> None:
+    body = {"Container": container, "Force": True}
+    assert containers.call("POST", f"/networks/{network.id}/disconnect", body).status == 200
+
+
+def test_a_connection_does_not_outlive_its_container(beside, neighbour, containers: Containers, network: Network) -> None:
+    """A stream ends; a connection that waits is judged anew, although another container has the address."""
+    proxy = beside("clients:\n- {name: edge, match: {container: {label: role=edge}}, policy: open}\n")
+    container = neighbour(60, **ROLE)
+    with from_container(proxy, container, network) as waiting, from_container(proxy, container, network) as stream:
+        assert waiting.roundtrip("GET", LIST).status == 200
+        stream.request("GET", "/events")
+        assert stream.head().status == 200
+        containers.call("POST", f"/containers/{container}/kill")
+        with pytest.raises((wire.Closed, ConnectionError)):
+            while True:
+                stream.chunk()
+        neighbour(60)
+        # The socket was made in the network of the container that has stopped, and lives on only here.
+        waiting.sock.settimeout(1)
+        with pytest.raises((wire.Closed, OSError)):
+            assert waiting.roundtrip("GET", LIST).status == 403
+            raise wire.Closed
+    assert "the container of the client has stopped" in proxy.log_line("/events")
+
+
+def test_many_at_once_ask_together(beside, neighbour, network: Network, engine: Engine) -> None:
+    proxy = beside(EDGE)
+    pid = first_pid(neighbour(10))
+    connections = [proxy.connect(pid, network.gateway) for _ in range(50)]
+    for connection in connections:
+        connection.request("GET", LIST)
+    assert {connection.response().status for connection in connections} == {403}
+    for connection in connections:
+        connection.close()
+
+
+# ── By process ──────────────────────────────────────────────────────────────
+
+ASK = """
+import http.client, socket, sys
+connection = http.client.HTTPConnection("localhost")
+connection.sock = socket.socket(socket.AF_UNIX)
+connection.sock.connect(sys.argv[1])
+connection.request("GET", "/containers/json")
+sys.exit(0 if connection.getresponse().status == 200 else 3)
+"""
+
+
+def ask_in_container(containers: Containers, proxy: Beside, **config) -> int:
+    """The exit status of a client in a container that has the socket, and the machine's python."""
+    container = containers.create(
+        "chroot", "/host", sys.executable, "-c", ASK, str(proxy.socket),
+        HostConfig={"Binds": ["/:/host:ro"], "NetworkMode": "none"}, **config)
+    code = containers.wait(container)
+    assert code in (0, 3), containers.logs(container)
+    return code
+
+
+def test_a_socket_in_containers(beside, containers: Containers) -> None:
+    proxy = beside(EDGE)
+    for _ in range(2):
+        assert ask_in_container(containers, proxy, **ROLE) == 0, proxy.log()
+        assert ask_in_container(containers, proxy) == 3
+    with wire.connect_unix(proxy.socket) as connection:
+        assert connection.roundtrip("GET", LIST).status == 403, "a process of no container"
+
+
+def test_a_process_that_is_put_into_a_container(beside, containers: Containers) -> None:
+    """As docker exec does it."""
+    proxy = beside(EDGE)
+    container = containers.create("sleep", "3600", HostConfig={"Binds": ["/:/host:ro"], "NetworkMode": "none"}, **ROLE)
+    response = containers.call("POST", f"/containers/{container}/exec", {
+        "Cmd": ["chroot", "/host", sys.executable, "-c", ASK, str(proxy.socket)], "AttachStdout": True, "AttachStderr": True})
+    exec_id = response.json()["Id"]
+    output = containers.call("POST", f"/exec/{exec_id}/start", {})
+    assert containers.call("GET", f"/exec/{exec_id}/json").json()["ExitCode"] == 0, output

@@ -353,7 +353,12 @@ static void mistakes_name_file_line_and_remedy(void **state)
 	                ":1: unknown key 'polices' in the configuration; did you mean 'policies'?"},
 	        {"metrics: {}\n",
 	                ":1: unknown key 'metrics' in the configuration; there are listeners, "
-	                "upstream, policies, policy, host_root, clients"},
+	                "upstream, policies, policy, host_root, clients, label_prefix"},
+	        {"label_prefix: x\n", ":1: 'label_prefix' lets labels choose among the 'policies' of "
+	                              "the file, and there are none"},
+	        {"label_prefix: [x]\npolicies: {a: {extends: [open]}}\n",
+	                ":1: 'label_prefix' is the prefix of a label, such as docker-socket-proxy; "
+	                "found a list"},
 	        /* clients */
 	        {"clients: ci\n", ":1: 'clients' is a list of clients; found 'ci'"},
 	        {"clients: [ci]\n", ":1: expected a client, such as {name: ci, match: {cidr: "
@@ -405,7 +410,8 @@ static void mistakes_name_file_line_and_remedy(void **state)
 	                ":2: address: 'tcp://*' is not accepted: the port is missing: give "
 	                "HOST:PORT"},
 	        {"listeners:\n  - policy: open\n    address: tls://*:1\n",
-	                ":3: tls://*:1 needs a certificate and its key: set TLS_CERT and TLS_KEY, or "
+	                ":3: tls://*:1 needs a certificate and its key: set TLS_CERT and TLS_KEY, "
+	                "or "
 	                "write 'tls: {cert: FILE, key: FILE}' at the listener in the file"},
 	        {"listeners:\n  - address: tcp://*:1\n  - address: tcp://*:1\n",
 	                ":3: address: 'tcp://*:1' is not accepted: it is given twice"},
