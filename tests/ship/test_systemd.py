@@ -106,7 +106,7 @@ show ActiveState > before
 ask version > first
 { show ActiveState; show Type; show StatusText; } > state
 systemctl restart docker-socket-proxy.service & ask version > during; wait
-ask containers/create -X POST -d '{}' > denied
+ask v1.41/containers/create -X POST -H 'Content-Type: application/json' -d '{}' > denied
 pid=$(show MainPID)
 cat /proc/$pid/status > status
 kill -STOP $pid
