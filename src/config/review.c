@@ -182,6 +182,7 @@ void config_review(struct config *config)
 	review_policies(config);
 	review_workspace(config);
 	review_host_root(config);
+	config_review_clients(config);
 	if (config->switch_name != NULL) {
 		review_switches(config);
 	}
