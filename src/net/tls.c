@@ -144,7 +144,8 @@ static int failed(struct stream *stream, int wanted)
 
 	stream->broken = true;
 	if (wanted != SSL_ERROR_SYSCALL) {
-		/* After the handshake of TLS 1.3 a server says that it wants another certificate. */
+		/* After the handshake of TLS 1.3 a server says that it wants another certificate.
+		 */
 		stream->tls->error =
 		        stream->tls->error != 0 ? stream->tls->error : ERR_peek_error();
 		return -EPROTO;

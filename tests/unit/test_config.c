@@ -391,8 +391,8 @@ static void malformed_addresses_to_listen_on_are_refused(void **state)
 	        "http://localhost:1", "TCP://*:1", "tcp:/*:1", "tcp://", "tcp://*",
 	        "tcp://*:", "tcp://*:0", "tcp://*:65536", "tcp://*:+1", "tcp://*:1/", "tcp://[::1]",
 	        "tcp://::1:1", "tcp://[::1:1", "tcp://[]:1", "tcp://[127.0.0.1]:1", "tcp://127.1:1",
-	        "tcp://256.0.0.1:1", "tcp://example.org:1", "tls://*", "tls://x:1", "fd://a:b", "fd:///a",
-	        "unix://", "unix:///", "unix://relative", "unix:///run/"};
+	        "tcp://256.0.0.1:1", "tcp://example.org:1", "tls://*", "tls://x:1", "fd://a:b",
+	        "fd:///a", "unix://", "unix:///", "unix://relative", "unix:///run/"};
 
 	(void)state;
 	for (unsigned i = 0; i < ARRAY_LEN(addresses); i++) {
