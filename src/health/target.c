@@ -25,7 +25,8 @@ static int parse(const char *address, struct targets *targets, char error[FAULT_
 	targets->count = 1;
 	if (text_keep(targets->name, sizeof(targets->name) - 1, text) < text.len ||
 	        address_parse(text, first) != NULL) {
-		return fault_set(error, NOWHERE, "'%s' is neither tcp://HOST:PORT nor unix:///PATH",
+		return fault_set(error, NOWHERE,
+		        "'%s' is neither tcp://HOST:PORT, tls://HOST:PORT nor unix:///PATH",
 		        text_show(text).text);
 	}
 	if (address_is_any(first) || slice_starts_with(text, SLICE("tcp://localhost:"))) {
@@ -113,6 +114,17 @@ static int read_words(char line[COMMAND_LINE_MAX], char *words[ARGUMENTS_MAX])
 	return count;
 }
 
+/* A plain one if there is one: a listener of TLS may demand a certificate, and says less. */
+static const char *choose(const struct config *config)
+{
+	for (unsigned i = 0; i < config->listener_count; i++) {
+		if (!address_is_tls(config->listeners[i].address)) {
+			return config->listeners[i].address;
+		}
+	}
+	return config->listeners[0].address;
+}
+
 int targets_find(const char *address, bool own, struct targets *ret_targets, char error[FAULT_MAX])
 {
 	char line[COMMAND_LINE_MAX] = ""; /* zeros: a NUL is behind the last word */
@@ -127,7 +139,7 @@ int targets_find(const char *address, bool own, struct targets *ret_targets, cha
 	}
 	int r = config_read(count == 0 ? 1 : count, words, &config, error);
 	if (r == 0) {
-		r = parse(address != NULL ? address : config.listeners[0].address, ret_targets,
+		r = parse(address != NULL ? address : choose(&config), ret_targets,
 		        error);
 	}
 	if (r == 0) {
