@@ -19,7 +19,7 @@ struct response {
 	const struct probe *probe;
 	const char *target; /* in messages */
 	int fd;
-	struct secure *secure; /* NULL: the target does not speak TLS */
+	struct secure *secure;    /* NULL: the target does not speak TLS */
 	int64_t deadline;         /* on the monotonic clock, in ns */
 	char bytes[RESPONSE_MAX]; /* head, and the body as far as it is here */
 	size_t len;
@@ -188,10 +188,9 @@ static int ask(struct response *response)
 		return fail(response, "is not checked: the path is too long", 0);
 	}
 	/* A fresh connection takes this much at once. */
-	const ssize_t sent =
-	        response->secure != NULL
-	                ? secure_write(response->secure, request.ptr, request.len)
-	                : send(response->fd, request.ptr, request.len, MSG_NOSIGNAL);
+	const ssize_t sent = response->secure != NULL
+	                             ? secure_write(response->secure, request.ptr, request.len)
+	                             : send(response->fd, request.ptr, request.len, MSG_NOSIGNAL);
 	if (sent != (ssize_t)request.len) {
 		return fail(response, "takes no request", errno);
 	}

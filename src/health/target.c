@@ -139,8 +139,7 @@ int targets_find(const char *address, bool own, struct targets *ret_targets, cha
 	}
 	int r = config_read(count == 0 ? 1 : count, words, &config, error);
 	if (r == 0) {
-		r = parse(address != NULL ? address : choose(&config), ret_targets,
-		        error);
+		r = parse(address != NULL ? address : choose(&config), ret_targets, error);
 	}
 	if (r == 0) {
 		r = keep_own(&config, ret_targets, error);

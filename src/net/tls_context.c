@@ -500,6 +500,7 @@ static bool set_server(SSL_CTX *ctx)
 	SSL_CTX_set_alpn_select_cb(ctx, choose_protocol, NULL);
 	SSL_CTX_set_cert_cb(ctx, choose_pair, NULL);
 	SSL_CTX_set_timeout(ctx, RESUMED_MAX_S);
+	(void)SSL_CTX_set_num_tickets(ctx, 1); /* a client may use it several times */
 	return SSL_CTX_set_session_ticket_cb(ctx, seal_ticket, open_ticket, NULL) == 1 &&
 	       RAND_bytes(id, sizeof(id)) == 1 &&
 	       SSL_CTX_set_session_id_context(ctx, id, sizeof(id)) == 1;
