@@ -2,7 +2,7 @@
 _docker_socket_proxy() {
 	local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]} words
 	case $previous in
-	-c | --config | --body)
+	-c | --config | --client-keys | --body)
 		mapfile -t COMPREPLY < <(compgen -f -- "$current")
 		return
 		;;
@@ -38,18 +38,23 @@ _docker_socket_proxy() {
 		mapfile -t COMPREPLY < <(compgen -d -- "$current")
 		return
 		;;
-	--allow | --workspace | --port | --workers | --max-connections | --max-head | --head-timeout | --shutdown-grace)
+	--allow | --workspace | --client | --port | --workers | --max-connections | --max-head | --head-timeout | --shutdown-grace)
 		words=
 		;;
 	*)
-		words='--config --policy --allow --workspace --host-root --listen --port --upstream --workers --max-connections
+		words='--config --policy --allow --workspace --host-root --client-keys --listen --port --upstream --workers --max-connections
 			--max-head --head-timeout --shutdown-grace --log-level --log-format --help --version'
 		if [[ ${COMP_WORDS[1]} == convert && $COMP_CWORD -gt 1 ]]; then
 			mapfile -t COMPREPLY < <(compgen -W '--from --service' -- "$current"; compgen -f -- "$current")
 			return
 		fi
+		if [[ ${COMP_WORDS[1]} == hash-key && $COMP_CWORD -gt 1 ]]; then
+			words=--salt
+		elif [[ ${COMP_WORDS[1]} == explain ]]; then
+			words="--client --body $words"
+		fi
 		if [[ $COMP_CWORD -eq 1 ]]; then
-			words="run check explain learn healthcheck convert $words"
+			words="run check explain learn healthcheck convert hash-key $words"
 		fi
 		;;
 	esac

@@ -1,5 +1,5 @@
 # fish completion for docker-socket-proxy
-set -l commands run check explain learn healthcheck convert
+set -l commands run check explain learn healthcheck convert hash-key
 complete -c docker-socket-proxy -f
 complete -c docker-socket-proxy -n "not __fish_seen_subcommand_from $commands" -a run -d Serve
 complete -c docker-socket-proxy -n "not __fish_seen_subcommand_from $commands" -a healthcheck \
@@ -13,6 +13,12 @@ complete -c docker-socket-proxy -n "not __fish_seen_subcommand_from $commands" -
 complete -c docker-socket-proxy -s c -l config -r -F -d "File with listeners and policies"
 complete -c docker-socket-proxy -n "__fish_seen_subcommand_from explain" -l body -r -F \
     -d "Body of the request to explain"
+complete -c docker-socket-proxy -n "__fish_seen_subcommand_from explain" -l client -x \
+    -d "Client of the file that sends the request"
+complete -c docker-socket-proxy -n "not __fish_seen_subcommand_from $commands" -a hash-key \
+    -d "Print the hash of a client's key"
+complete -c docker-socket-proxy -n "__fish_seen_subcommand_from hash-key" -l salt \
+    -d "With a random salt"
 complete -c docker-socket-proxy -n "not __fish_seen_subcommand_from $commands" -a convert \
     -d "Print another proxy's settings as YAML"
 complete -c docker-socket-proxy -n "__fish_seen_subcommand_from convert" -F
@@ -39,6 +45,7 @@ complete -c docker-socket-proxy -l workspace -x -a "(__fish_complete_directories
     -d "What containers may mount of the host"
 complete -c docker-socket-proxy -l host-root -x -a "(__fish_complete_directories)" \
     -d "Folder in which the proxy sees the host's files"
+complete -c docker-socket-proxy -l client-keys -r -F -d "File with the keys of clients"
 complete -c docker-socket-proxy -l workers -x -d "Worker threads"
 complete -c docker-socket-proxy -l max-connections -x \
     -d "Maximum number of open client connections"

@@ -71,13 +71,9 @@ const char *network_parse(struct slice text, struct network *ret_network)
 	return NULL;
 }
 
-bool network_has(const struct network *network, const union address *address)
+static bool has(const struct network *network, int family, const unsigned char *bytes)
 {
-	const unsigned char *bytes = network->family == AF_INET
-	                                     ? (const unsigned char *)&address->ip4.sin_addr
-	                                     : (const unsigned char *)&address->ip6.sin6_addr;
-
-	if (address->any.sa_family != network->family) {
+	if (family != network->family) {
 		return false;
 	}
 	for (unsigned i = 0; 8 * i < network->bits; i++) {
@@ -86,4 +82,18 @@ bool network_has(const struct network *network, const union address *address)
 		}
 	}
 	return true;
+}
+
+bool network_has(const struct network *network, const union address *address)
+{
+	const unsigned char *bytes = network->family == AF_INET
+	                                     ? (const unsigned char *)&address->ip4.sin_addr
+	                                     : (const unsigned char *)&address->ip6.sin6_addr;
+
+	return has(network, address->any.sa_family, bytes);
+}
+
+bool network_covers(const struct network *network, const struct network *other)
+{
+	return network->bits <= other->bits && has(network, other->family, other->bytes);
 }

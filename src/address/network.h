@@ -23,5 +23,7 @@ const char *network_parse(struct slice text, struct network *ret_network) MUST_U
 bool network_has_host(const struct network *network);
 /* Whether the address, which may be that of a unix socket, is in the network. */
 bool network_has(const struct network *network, const union address *address);
+/* Whether all addresses of `other` are in `network`. */
+bool network_covers(const struct network *network, const struct network *other);
 
 #endif

@@ -52,8 +52,8 @@ struct label {
 	}
 
 struct line_labels {
-	struct label method, path, status, bytes, ms, client, identity, operation, name, image, policy,
-	        observed, rule, reason, reason_end, outcome, end;
+	struct label method, path, status, bytes, ms, client, identity, operation, name, image,
+	        policy, observed, rule, reason, reason_end, outcome, end;
 };
 
 /* People have the reason, and the line of a denial. */

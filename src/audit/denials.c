@@ -2,6 +2,7 @@
 #include "audit/denials.h"
 
 #include "base/clock.h"
+#include "base/hash.h"
 #include "base/log.h"
 
 enum {
@@ -22,12 +23,7 @@ void denials_init(struct denials *denials)
 
 static uint32_t hash_of(const struct caller *caller, const char *operation, uint32_t topic)
 {
-	uint32_t hash = caller_hash(caller) ^ topic;
-
-	for (; *operation != '\0'; operation++) { /* FNV-1a */
-		hash = (hash ^ (unsigned char)*operation) * 16777619U;
-	}
-	return hash;
+	return hash_bytes(caller_hash(caller) ^ topic, slice_of(operation));
 }
 
 static bool is_entry_of(const struct denials_entry *entry, const struct caller *caller,
@@ -130,50 +126,73 @@ static void add_reason(const struct denial *denial, struct text *message, struct
 	findings_advise(denial->findings, FINDINGS_LOG, advice);
 }
 
+/* What a line says beside what the denial has in words. */
+struct words {
+	struct text message, advice, tried, name, image, host, times;
+	char memory[MESSAGE_MAX + ADVICE_MAX + TRIED_MAX];
+	char names[4][NAME_SHOWN_MAX];
+};
+
+/* Who was judged by nothing: what is said to the client, and for a key what it was. */
+static void add_outcome(const struct denial *denial, struct text *message)
+{
+	text_add(message,
+	        slice_of(denial->reason != NULL ? denial->reason : outcome_text(denial->outcome)));
+	if (denial->clients != NULL && clients_keep(denial->clients, denial->sender)) {
+		text_add(message, SLICE(": it is the hash of a key, which is kept here; the client "
+		                        "must present the key that was hashed"));
+	}
+}
+
+static void find_words(const struct denial *denial, uint64_t count, struct words *words)
+{
+	words->message = text_over(words->memory, MESSAGE_MAX);
+	words->advice = text_over(words->memory + MESSAGE_MAX, ADVICE_MAX);
+	words->tried = text_over(words->memory + MESSAGE_MAX + ADVICE_MAX, TRIED_MAX);
+	words->name = text_over(words->names[0], NAME_SHOWN_MAX);
+	words->image = text_over(words->names[1], NAME_SHOWN_MAX);
+	words->host = text_over(words->names[2], NAME_SHOWN_MAX);
+	words->times = text_over(words->names[3], NAME_SHOWN_MAX);
+
+	text_add(&words->message,
+	        denial->verdict->observed ? SLICE("would deny: ") : SLICE("denied: "));
+	if (denial->policy != NULL) {
+		add_reason(denial, &words->message, &words->advice);
+		docker_add_name(denial->request->id, denial->query, &words->name);
+		docker_add_image(denial->request->id, denial->query, &words->image);
+	} else {
+		add_outcome(denial, &words->message);
+	}
+	if (denial->client == NULL && denial->clients != NULL) {
+		clients_add_tried(denial->clients, denial->sender, &words->tried);
+	}
+	caller_add_host(denial->caller, &words->host);
+	text_add_u64(&words->times, count);
+}
+
 static void log_denial(const struct denial *denial, const char *what, uint64_t count)
 {
 	const struct verdict *verdict = denial->verdict;
 	const bool judged = denial->policy != NULL;
-	char memory[MESSAGE_MAX + ADVICE_MAX + TRIED_MAX];
-	char words[4][NAME_SHOWN_MAX];
-	struct text message = text_over(memory, MESSAGE_MAX);
-	struct text advice = text_over(memory + MESSAGE_MAX, ADVICE_MAX);
-	struct text name = text_over(words[0], NAME_SHOWN_MAX);
-	struct text image = text_over(words[1], NAME_SHOWN_MAX);
-	struct text host = text_over(words[2], NAME_SHOWN_MAX);
-	struct text tried = text_over(memory + MESSAGE_MAX + ADVICE_MAX, TRIED_MAX);
-	struct text times = text_over(words[3], NAME_SHOWN_MAX);
+	const char *client = denial->client != NULL ? denial->client->name : "";
+	struct words words;
 
-	text_add(&message, verdict->observed ? SLICE("would deny: ") : SLICE("denied: "));
-	if (judged) {
-		add_reason(denial, &message, &advice);
-		docker_add_name(denial->request->id, denial->query, &name);
-		docker_add_image(denial->request->id, denial->query, &image);
-	} else {
-		text_add(&message, slice_of(denial->reason != NULL ? denial->reason
-		                                                   : outcome_text(denial->outcome)));
-	}
-	caller_add_host(denial->caller, &host);
-	if (denial->client == NULL && denial->clients != NULL) {
-		clients_add_tried(denial->clients, denial->sender, &tried);
-	}
-	text_add_u64(&times, count);
+	find_words(denial, count, &words);
 	const struct log_field fields[] = {
 	        {judged ? "op" : "outcome", slice_of(what), false, true},
 	        {"policy", slice_of(judged ? policy_name(denial->policy) : ""), false, true},
 	        {"rule", slice_of(verdict->rule != NULL ? verdict->rule : ""), false, true},
-	        {"advice", text_slice(&advice), false, true},
-	        {"name", text_slice(&name), false, false},
-	        {"image", text_slice(&image), false, false},
+	        {"advice", text_slice(&words.advice), false, true},
+	        {"name", text_slice(&words.name), false, false},
+	        {"image", text_slice(&words.image), false, false},
 	        {"method", shown(denial->method, METHOD_SHOWN_MAX), false, false},
 	        {"path", shown(denial->path, PATH_SHOWN_MAX), false, false},
-	        {"client", text_slice(&host), false, false},
-	        {"identity", slice_of(denial->client != NULL ? denial->client->name : ""), false,
-	                false},
-	        {"tried", text_slice(&tried), false, false},
-	        {"denied", text_slice(&times), true, false},
+	        {"client", text_slice(&words.host), false, false},
+	        {"identity", slice_of(client), false, false},
+	        {"tried", text_slice(&words.tried), false, false},
+	        {"denied", text_slice(&words.times), true, false},
 	};
-	(void)log_event(LOG_WARNING, text_slice(&message), fields, ARRAY_LEN(fields));
+	(void)log_event(LOG_WARNING, text_slice(&words.message), fields, ARRAY_LEN(fields));
 }
 
 void denials_report(struct denials *denials, int64_t now_ns, const struct denial *denial)

@@ -79,7 +79,8 @@ void log_begin(struct text *text, enum log_level level, int64_t realtime_ns)
 static void add_field(struct text *line, const struct log_field *field)
 {
 	const bool json = settings.format == LOG_JSON;
-	const bool quoted = json && !field->is_number;
+	const bool has_spaces = memchr(field->value.ptr, ' ', field->value.len) != NULL;
+	const bool quoted = json ? !field->is_number : has_spaces;
 
 	if (field->value.len == 0 || (field->in_message && !json)) {
 		return;
@@ -88,7 +89,7 @@ static void add_field(struct text *line, const struct log_field *field)
 	text_add(line, slice_of(field->name));
 	text_add(line, json ? SLICE("\":") : SLICE("="));
 	text_add(line, quoted ? SLICE("\"") : SLICE(""));
-	if (json) {
+	if (json || quoted) {
 		text_add_json(line, field->value);
 	} else {
 		text_add(line, field->value);

@@ -61,8 +61,8 @@ struct log_field {
 	bool in_message; /* the message contains it: omitted in text */
 };
 /*
- * Write one line with fields. Fields that do not fit into PIPE_BUF bytes are omitted, and a line
- * that the reader does not take waits in the batch.
+ * Write one line with fields. A value with spaces is in quotes, in text too. Fields that do not fit
+ * into PIPE_BUF bytes are omitted, and a line that the reader does not take waits in the batch.
  */
 void log_event(
         enum log_level level, struct slice message, const struct log_field *fields, unsigned count);

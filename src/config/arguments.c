@@ -147,8 +147,7 @@ static bool is_explain_flag(struct slice flag)
 static int read_explain_flag(struct reader *reader, struct slice flag, const char *value)
 {
 	const bool is_client = slice_equal(flag, SLICE("--client"));
-	const char **place =
-	        is_client ? &reader->config->client_name : &reader->config->body_file;
+	const char **place = is_client ? &reader->config->client_name : &reader->config->body_file;
 
 	if (value == NULL || value[0] == '\0') {
 		return fault_set(reader->error, NOWHERE, "%.*s: its value is missing: give %s",
@@ -265,8 +264,8 @@ static int check_alone(struct reader *reader, const char *accepted)
 {
 	for (unsigned i = 0; i < CONFIG_OPTION_COUNT; i++) {
 		if (reader->given[i]) {
-			return fault_set(reader->error, NOWHERE, "%s: %s", config_options[i].flag,
-			        accepted);
+			return fault_set(
+			        reader->error, NOWHERE, "%s: %s", config_options[i].flag, accepted);
 		}
 	}
 	return 0;

@@ -1,15 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * The clients: `clients:` of the file, and CLIENT_KEYS_FILE.
- */
+/* The clients: `clients:` of the file. */
 #include "config/options.h"
 
 #include "base/clock.h"
-#include "base/file.h"
 
 #include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 
 /* An entry that is being read. */
 struct client_reader {
@@ -21,8 +17,7 @@ struct client_reader {
 
 /* ── The list ────────────────────────────────────────────────────────────── */
 
-/* Make room for `more` entries. */
-static int reserve(struct reader *reader, unsigned more)
+int config_reserve_clients(struct reader *reader, unsigned more)
 {
 	struct config *config = reader->config;
 	const unsigned count = config->clients.count;
@@ -35,16 +30,15 @@ static int reserve(struct reader *reader, unsigned more)
 	if (list == NULL) {
 		return arena_fault(&config->arena, reader->error);
 	}
-	if (count > 0) {
-		memcpy(list, config->client_list, count * sizeof(*list));
+	for (unsigned i = 0; i < count; i++) {
+		list[i] = config->client_list[i];
 	}
 	config->client_list = list;
 	config->clients.list = list;
 	return 0;
 }
 
-/* The next entry, for which room was made. NULL after a fault. */
-static struct client *add_client(struct reader *reader, struct slice name, struct place place)
+struct client *config_add_client(struct reader *reader, struct slice name, struct place place)
 {
 	struct config *config = reader->config;
 	const char *problem = client_name_problem(name);
@@ -65,6 +59,31 @@ static struct client *add_client(struct reader *reader, struct slice name, struc
 	*client = (struct client){
 	        .name = arena_copy(&config->arena, name), .place = place, .until_s = INT64_MAX};
 	return client->name == NULL ? NULL : client;
+}
+
+/* Whether an entry is known by nothing but a key. */
+static bool has_only_key(const struct client *client)
+{
+	return match_kinds(&client->match) == 1U << CONDITION_KEY;
+}
+
+int config_finish_client(struct reader *reader, const struct client *client)
+{
+	struct clients *clients = &reader->config->clients;
+
+	for (const struct client *earlier = clients->list; has_only_key(client) && earlier < client;
+	        earlier++) {
+		if (has_only_key(earlier) && match_covers(&earlier->match, &client->match)) {
+			return fault_set(reader->error, client->place,
+			        "the clients '%s' and '%s' have the same key: a key names one "
+			        "client",
+			        earlier->name, client->name);
+		}
+	}
+	clients->has_keys = clients->has_keys || match_has(&client->match, CONDITION_KEY);
+	clients->has_containers = clients->has_containers || match_asks_container(&client->match);
+	clients->has_ends = clients->has_ends || client->until_s != INT64_MAX;
+	return 0;
 }
 
 /* ── An entry of the file ────────────────────────────────────────────────── */
@@ -134,12 +153,14 @@ static int read_entry(struct client_reader *reader, const struct yaml_node *map)
 	if (yaml_expect(name, YAML_TEXT, "the name of a client", reader->error) < 0) {
 		return -EINVAL;
 	}
-	reader->client = add_client(reader->reader, name->text, map->place);
+	reader->client = config_add_client(reader->reader, name->text, map->place);
 	if (reader->client == NULL) {
 		return -EINVAL;
 	}
-	return yaml_read_map(
-	        map, "a client", client_keys, ARRAY_LEN(client_keys), reader, reader->error);
+	return yaml_read_map(map, "a client", client_keys, ARRAY_LEN(client_keys), reader,
+	               reader->error) < 0
+	               ? -EINVAL
+	               : config_finish_client(reader->reader, reader->client);
 }
 
 int config_read_clients(struct reader *reader, const struct yaml_node *list)
@@ -155,19 +176,13 @@ int config_read_clients(struct reader *reader, const struct yaml_node *list)
 	for (unsigned i = 0; i < config->listener_count; i++) {
 		names[i] = config->listeners[i].name;
 	}
-	if (reserve(reader, yaml_count(list)) < 0) {
+	if (config_reserve_clients(reader, yaml_count(list)) < 0) {
 		return -EINVAL;
 	}
 	for (const struct yaml_node *map = list->first; map != NULL; map = map->next) {
 		if (read_entry(&clients, map) < 0) {
 			return -EINVAL;
 		}
-		config->clients.has_keys = config->clients.has_keys ||
-		                           match_has(&clients.client->match, CONDITION_KEY);
-		config->clients.has_containers = config->clients.has_containers ||
-		                                 match_asks_container(&clients.client->match);
-		config->clients.has_ends =
-		        config->clients.has_ends || clients.client->until_s != INT64_MAX;
 	}
 	return 0;
 }
@@ -199,8 +214,8 @@ static int add_labelled(struct reader *reader, struct slice label, const struct 
 	               : 0;
 }
 
-int config_read_label_prefix(struct reader *reader, const struct yaml_node *prefix,
-        const struct yaml_node *policies)
+int config_read_label_prefix(
+        struct reader *reader, const struct yaml_node *prefix, const struct yaml_node *policies)
 {
 	struct config *config = reader->config;
 	char memory[256];
@@ -218,7 +233,7 @@ int config_read_label_prefix(struct reader *reader, const struct yaml_node *pref
 		                           "of the file, and there are none"
 		                         : "'label_prefix' is too long");
 	}
-	if (reserve(reader, yaml_count(policies)) < 0) {
+	if (config_reserve_clients(reader, yaml_count(policies)) < 0) {
 		return -EINVAL;
 	}
 	for (const struct yaml_node *node = policies->first; node != NULL; node = node->next) {
@@ -228,107 +243,6 @@ int config_read_label_prefix(struct reader *reader, const struct yaml_node *pref
 	}
 	config->clients.has_containers = true;
 	return 0;
-}
-
-/* ── The file of keys ────────────────────────────────────────────────────── */
-
-/* "name:key", where the key may be its hash. */
-static int read_key_line(
-        struct reader *reader, struct hasher *hasher, struct slice line, struct place place)
-{
-	const char *colon = memchr(line.ptr, ':', line.len);
-	struct key_hash hash;
-
-	if (colon == NULL) {
-		return fault_set(reader->error, place,
-		        "a line is 'name:key', or 'name:HASH' with the line that "
-		        "'docker-socket-proxy hash-key' prints");
-	}
-	const struct slice text = slice_between(colon + 1, line.ptr + line.len);
-	const bool hashed = key_hash_read(text, &hash) == NULL;
-	const char *problem = hashed ? NULL : key_problem(text);
-	if (problem != NULL) {
-		return fault_set(reader->error, place, "the key of '%s' is not accepted: %s",
-		        text_show(slice_between(line.ptr, colon)).text, problem);
-	}
-	if (!hashed && !key_hash_make(hasher, text, NULL, &hash)) {
-		return fault_memory(reader->error);
-	}
-	struct client *client = add_client(reader, slice_between(line.ptr, colon), place);
-	if (client == NULL || match_key(&hash, place, &reader->config->arena, &client->match) < 0) {
-		return client == NULL ? -EINVAL
-		                      : arena_fault(&reader->config->arena, reader->error);
-	}
-	return 0;
-}
-
-static int read_key_lines(struct reader *reader, struct hasher *hasher, struct slice bytes)
-{
-	struct place place = {reader->config->keys_file, 0};
-	struct slice line;
-
-	while (slice_next(&bytes, '\n', &line)) {
-		place.line++;
-		line.len -= slice_ends_with(line, SLICE("\r"));
-		line = slice_trim(line);
-		if (line.len > 0 && line.ptr[0] != '#' &&
-		        read_key_line(reader, hasher, line, place) < 0) {
-			return -EINVAL;
-		}
-	}
-	return 0;
-}
-
-static unsigned count_lines(struct slice bytes)
-{
-	unsigned count = 0;
-	struct slice line;
-
-	while (slice_next(&bytes, '\n', &line)) {
-		count++;
-	}
-	return count;
-}
-
-int config_read_keys(struct reader *reader)
-{
-	enum { KEYS_SIZE_MAX = 1024 * 1024 };
-	struct config *config = reader->config;
-	const unsigned before = config->clients.count;
-
-	if (config->keys_file == NULL) {
-		return 0;
-	}
-	char *bytes = malloc(KEYS_SIZE_MAX + 1);
-	struct hasher *hasher = hasher_new();
-	const ssize_t len =
-	        bytes == NULL ? -ENOMEM : file_read(config->keys_file, bytes, KEYS_SIZE_MAX + 1);
-	const struct slice text = {bytes, len < 0 ? 0 : (size_t)len};
-	int code;
-	if (hasher == NULL || bytes == NULL) {
-		code = fault_memory(reader->error);
-	} else if (len < 0 || len > KEYS_SIZE_MAX) {
-		code = fault_set(reader->error, NOWHERE, "%s: '%s' cannot be read: %s",
-		        config->keys_option, text_show(slice_of(config->keys_file)).text,
-		        len < 0 ? strerrordesc_np((int)-len) : "it is longer than 1 MiB");
-	} else if (reserve(reader, count_lines(text)) < 0) {
-		code = -EINVAL;
-	} else {
-		code = read_key_lines(reader, hasher, text);
-	}
-	if (code == 0 && config->clients.count == before) {
-		code = fault_set(reader->error, NOWHERE,
-		        "%s: '%s' has no key: a line is 'name:key'", config->keys_option,
-		        text_show(slice_of(config->keys_file)).text);
-	}
-	if (bytes != NULL) {
-		explicit_bzero(bytes, KEYS_SIZE_MAX + 1);
-	}
-	hasher_free(hasher);
-	free(bytes);
-	config->clients.has_keys = true;
-	config->clients.must_be_known = true;
-	return code;
 }
 
 /* ── Scopes ──────────────────────────────────────────────────────────────── */
@@ -366,6 +280,27 @@ static void own_scopes(struct config *config, struct client *client)
 	}
 }
 
+/* Who is no client is the owner by the name of the policy: no client may be called so. */
+static int check_owners(struct reader *reader)
+{
+	const struct config *config = reader->config;
+
+	for (unsigned i = 0; i < config->listener_count && !config->clients.must_be_known; i++) {
+		const struct policy *policy = config->listeners[i].policy;
+		const struct scope *scope = policy_scope(policy);
+		const struct client *client =
+		        config_find_client(config, slice_of(policy_name(policy)));
+		if (scope != NULL && scope->owned && client != NULL) {
+			return fault_set(reader->error, client->place,
+			        "client '%s' has the name of the policy of %s, by which 'owner: "
+			        "true' "
+			        "knows who is no client: call one of them otherwise",
+			        client->name, config->listeners[i].address);
+		}
+	}
+	return 0;
+}
+
 int config_own_scopes(struct reader *reader)
 {
 	struct config *config = reader->config;
@@ -375,5 +310,5 @@ int config_own_scopes(struct reader *reader)
 	for (unsigned i = 0; any && i < config->clients.count; i++) {
 		own_scopes(config, &config->client_list[i]);
 	}
-	return arena_check(&config->arena, reader->error);
+	return check_owners(reader) < 0 ? -EINVAL : arena_check(&config->arena, reader->error);
 }

@@ -240,6 +240,9 @@ static void use_policy(struct config *config, const struct policy *policy)
 			config->listeners[i].policy = policy;
 		}
 	}
+	for (unsigned i = 0; i < config->clients.count && config->verb == CONFIG_LEARN; i++) {
+		config->client_list[i].policy = NULL; /* that of the listener */
+	}
 }
 
 /* ── The whole ───────────────────────────────────────────────────────────── */

@@ -105,6 +105,17 @@ int config_read_listener_tls(struct reader *reader, struct config_listener *list
         const struct yaml_node *map) MUST_USE;
 /* Make the transports of listeners that speak TLS; when all listeners are known. */
 int config_make_transports(struct reader *reader) MUST_USE;
+/* Make room for `more` entries. 0; or -EINVAL. */
+int config_reserve_clients(struct reader *reader, unsigned more) MUST_USE;
+/* The next entry, for which room was made; it needs its conditions. NULL after a fault. */
+struct client *config_add_client(
+        struct reader *reader, struct slice name, struct place place) MUST_USE;
+/* Warn of what the clients hardly mean so. */
+void config_review_clients(struct config *config);
+/* The last entry is whole: whether its key is its own. 0; or -EINVAL. */
+int config_finish_client(struct reader *reader, const struct client *client) MUST_USE;
+/* Read what a file of keys holds. 0; or -EINVAL. */
+int config_parse_keys(struct reader *reader, struct hasher *hasher, struct slice bytes) MUST_USE;
 /* Read CLIENT_KEYS_FILE, if it is given; after the file. */
 int config_read_keys(struct reader *reader) MUST_USE;
 /* Make each client the owner in the scopes by which it is judged; after all policies. */

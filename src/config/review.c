@@ -84,7 +84,8 @@ static void review_policies(struct config *config)
 			continue;
 		}
 		if (!policy_is_used(policy)) {
-			config_warn(config, "%.128s:%u: policy '%s' is not used by any listener or client",
+			config_warn(config,
+			        "%.128s:%u: policy '%s' is not used by any listener or client",
 			        config->file, policy_place(policy).line, policy_name(policy));
 		}
 		review_rules(config, policy);
@@ -181,6 +182,7 @@ void config_review(struct config *config)
 	review_policies(config);
 	review_workspace(config);
 	review_host_root(config);
+	config_review_clients(config);
 	if (config->switch_name != NULL) {
 		review_switches(config);
 	}

@@ -5,33 +5,22 @@
 #include "explain/summary.h"
 
 #include <stdio.h>
-#include <time.h>
 
 enum {
-	NOUN_COLUMNS = 20,
-	CELL_COLUMNS = 14,
-	CELLS = 5, /* clients in one table */
+	LINE_COLUMNS = 100,
+	NOUN_COLUMNS = 18,
+	NAME_SHOWN_MAX = 24,
+	CLIENTS_SHOWN_MAX = 20,
 };
 
 /* ── The list ────────────────────────────────────────────────────────────── */
 
-/* 2027-01-31T18:00:00Z */
-static void print_end(int64_t until_s)
-{
-	const time_t seconds = (time_t)until_s;
-	char text[32];
-	struct tm time;
-
-	if (until_s != INT64_MAX && gmtime_r(&seconds, &time) != NULL &&
-	        strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &time) > 0) {
-		printf(", until %s", text);
-	}
-}
-
 static void print_client(const struct client *client)
 {
 	char memory[8192];
+	char end_memory[32];
 	struct text conditions = text_over(memory, sizeof(memory));
+	struct text end = text_over(end_memory, sizeof(end_memory));
 
 	match_add(&client->match, &conditions);
 	printf("client   %s: %.*s%s, ", client->name, SLICE_FMT(text_slice(&conditions)),
@@ -41,8 +30,8 @@ static void print_client(const struct client *client)
 	} else {
 		printf("policy %s", policy_name(client->policy));
 	}
-	print_end(client->until_s);
-	printf("\n");
+	client_add_until(client, &end);
+	printf("%s%.*s\n", end.len > 0 ? ", until " : "", SLICE_FMT(text_slice(&end)));
 }
 
 void explain_list_clients(const struct config *config)
@@ -50,33 +39,76 @@ void explain_list_clients(const struct config *config)
 	for (unsigned i = 0; i < config->clients.count; i++) {
 		print_client(&config->clients.list[i]);
 	}
+	if (config->clients.must_be_known) {
+		printf("client   everybody else gets a 401: '%s' has the keys\n",
+		        config->keys_file);
+	}
 }
 
 /* ── The table ───────────────────────────────────────────────────────────── */
 
 /* A column: who is judged by a policy. */
 struct column {
-	const char *name;
+	char name[NAME_SHOWN_MAX + sizeof("()")];
 	const struct policy *policy;
 };
 
-/* The columns: clients with a policy of their own, then who is none, listener by listener. */
-static bool find_column(const struct config *config, unsigned number, struct column *ret_column)
+struct table {
+	unsigned count;
+	int width; /* of a column */
+	struct column columns[CLIENTS_SHOWN_MAX + CONFIG_LISTENERS_MAX];
+};
+
+/* A longer name is cut. */
+static void add_column(struct table *table, const struct policy *policy, const char *front,
+        struct slice name, const char *end)
 {
+	struct column *column = &table->columns[table->count++];
+	const size_t len = name.len < NAME_SHOWN_MAX ? name.len : NAME_SHOWN_MAX;
+
+	column->policy = policy;
+	const int width = snprintf(
+	        column->name, sizeof(column->name), "%s%.*s%s", front, (int)len, name.ptr, end);
+	table->width = width > table->width ? width : table->width;
+}
+
+/* Clients with a policy of their own. Returns how many there was no room for. */
+static unsigned add_clients(struct table *table, const struct config *config)
+{
+	unsigned more = 0;
+
 	for (unsigned i = 0; i < config->clients.count; i++) {
 		const struct client *client = &config->clients.list[i];
-		if (client->policy != NULL && number-- == 0) {
-			*ret_column = (struct column){client->name, client->policy};
-			return true;
+		if (client->policy != NULL && table->count < CLIENTS_SHOWN_MAX) {
+			add_column(table, client->policy, "", slice_of(client->name), "");
+		} else {
+			more += client->policy != NULL;
 		}
 	}
-	if (number >= config->listener_count) {
-		return false;
+	return more;
+}
+
+/* Who has no policy of their own, at each listener; once, if it is the same at all of them. */
+static void add_others(struct table *table, const struct config *config)
+{
+	const bool by_key = config->clients.must_be_known;
+	bool same = true;
+
+	for (unsigned i = 1; i < config->listener_count; i++) {
+		same = same && config->listeners[i].policy == config->listeners[0].policy;
 	}
-	const struct config_listener *listener = &config->listeners[number];
-	*ret_column = (struct column){
-	        listener->name != NULL ? listener->name : "(others)", listener->policy};
-	return true;
+	for (unsigned i = 0; i < (same ? 1 : config->listener_count); i++) {
+		const struct config_listener *listener = &config->listeners[i];
+		const struct slice address = slice_of(listener->address);
+		struct slice name =
+		        slice_behind(address, slice_before_last(listener->address, '/').len + 1);
+		if (same) {
+			name = by_key ? SLICE("any key") : SLICE("others");
+		} else if (listener->name != NULL) {
+			name = slice_of(listener->name);
+		}
+		add_column(table, listener->policy, "(", name, ")");
+	}
 }
 
 /* What a policy grants of the operations of a noun, as the marks of `check`. */
@@ -97,21 +129,27 @@ static void add_marks(const struct policy *policy, struct slice noun, struct tex
 		reads = reads || (summary.some && !is_write);
 		writes = writes || (summary.some && is_write);
 		leaks = leaks || (summary.some && (summary.traits & DOCKER_LEAK) != 0);
-		root = root || (summary.some && !summary.covered &&
-		                       (summary.traits & DOCKER_ROOT) != 0);
+		root = root ||
+		       (summary.some && !summary.covered && (summary.traits & DOCKER_ROOT) != 0);
 	}
 	text_add_format(text, "%s%s%s%s", reads ? "r" : "", writes ? "w" : "", leaks ? "s" : "",
 	        root ? "R" : "");
 }
 
-static void print_row(const struct column *columns, unsigned count, struct slice noun)
+/* Nothing behind the last cell of a line. */
+static void print_cell(const struct table *table, const char *text, bool is_last)
 {
-	char memory[CELLS][8];
+	printf(" %-*s", is_last ? 0 : table->width, text);
+}
+
+static void print_row(const struct table *table, unsigned first, unsigned end, struct slice noun)
+{
+	char memory[CLIENTS_SHOWN_MAX + CONFIG_LISTENERS_MAX][8];
 	bool any = false;
 
-	for (unsigned i = 0; i < count; i++) {
+	for (unsigned i = first; i < end; i++) {
 		struct text marks = text_over(memory[i], sizeof(memory[i]) - 1);
-		add_marks(columns[i].policy, noun, &marks);
+		add_marks(table->columns[i].policy, noun, &marks);
 		any = any || marks.len > 0;
 		text_add(&marks, marks.len == 0 ? SLICE("-") : SLICE(""));
 		memory[i][marks.len] = '\0';
@@ -120,41 +158,51 @@ static void print_row(const struct column *columns, unsigned count, struct slice
 		return;
 	}
 	printf("  %-*.*s", NOUN_COLUMNS, SLICE_FMT(noun));
-	for (unsigned i = 0; i < count; i++) {
-		printf(" %-*s", CELL_COLUMNS, memory[i]);
+	for (unsigned i = first; i < end; i++) {
+		print_cell(table, memory[i], i + 1 == end);
 	}
 	printf("\n");
 }
 
-static void print_table(const struct column *columns, unsigned count)
+/* Some of the columns: as many as a line takes. */
+static void print_part(const struct table *table, unsigned first, unsigned end)
 {
-	printf("\n  %-*s", NOUN_COLUMNS, "clients");
-	for (unsigned i = 0; i < count; i++) {
-		printf(" %-*.*s", CELL_COLUMNS, CELL_COLUMNS, columns[i].name);
+	printf("\n  %-*s", NOUN_COLUMNS, "client");
+	for (unsigned i = first; i < end; i++) {
+		print_cell(table, table->columns[i].name, i + 1 == end);
 	}
 	printf("\n");
 	for (unsigned id = 0; id < docker_id_count(); id++) {
 		if (!explain_noun_is_repeated(id)) {
-			print_row(columns, count, explain_noun(docker_operation_name(id)));
+			print_row(table, first, end, explain_noun(docker_operation_name(id)));
 		}
 	}
 }
 
+static void print_legend(const struct config *config, unsigned more)
+{
+	if (more > 0) {
+		printf("  %u more clients: explain --client NAME says what happens to a request\n",
+		        more);
+	}
+	printf("\n[r] reads   [-] may do nothing   (NAME): %s\n",
+	        config->clients.must_be_known
+	                ? "whoever shows a key of the file, there; others get a 401"
+	                : "whoever is none of the clients, there");
+}
+
 void explain_tabulate_clients(const struct config *config)
 {
-	struct column columns[CELLS];
-	unsigned count = 0;
+	struct table table = {.count = 0};
 
 	if (config->clients.count == 0) {
 		return;
 	}
-	for (unsigned i = 0; find_column(config, i, &columns[count]); i++) {
-		if (++count == CELLS) {
-			print_table(columns, count);
-			count = 0;
-		}
+	const unsigned more = add_clients(&table, config);
+	add_others(&table, config);
+	const unsigned fits = (LINE_COLUMNS - NOUN_COLUMNS - 2) / ((unsigned)table.width + 1);
+	for (unsigned i = 0; i < table.count; i += fits) {
+		print_part(&table, i, i + fits < table.count ? i + fits : table.count);
 	}
-	if (count > 0) {
-		print_table(columns, count);
-	}
+	print_legend(config, more);
 }

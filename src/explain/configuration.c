@@ -339,11 +339,12 @@ int explain_configuration(const struct config *config)
 	explain_list_clients(config);
 	print_policies(config);
 	explain_tabulate_clients(config);
-	printf("\n[w] changes something   [s] may show secrets or files   [R] enough to become "
+	printf("%s[w] changes something   [s] may show secrets or files   [R] enough to become "
 	       "root "
 	       "on the host\n"
 	       "[c] its body is constrained by a block   (root): enough to become root, and no "
 	       "block constrains it\n"
-	       "[?] only for some paths or methods, possibly for none\n");
+	       "[?] only for some paths or methods, possibly for none\n",
+	        config->clients.count > 0 ? "" : "\n");
 	return 0;
 }

@@ -268,8 +268,8 @@ static void print_method(struct slice method)
 	}
 }
 
-static void print_other(const char *where, const char *name, const struct gate_decision *decision,
-        bool allowed)
+static void print_other(
+        const char *where, const char *name, const struct gate_decision *decision, bool allowed)
 {
 	if (decision->verdict.allowed != allowed) {
 		printf("but %s %s: %s, by policy %s\n", where, name,
@@ -358,6 +358,10 @@ static int print_decision(struct question *question, const struct client *client
 	} else if (!chosen && config->listener_count > 1) {
 		printf("listener: %s\n", config->listeners[0].address);
 	}
+	if (client == NULL && config->clients.must_be_known) {
+		printf("client: whoever shows a key of '%s'; everybody else gets a 401\n",
+		        config->keys_file);
+	}
 	print_verdict(decision.policy, &decision.verdict);
 	if (decision.findings != NULL) {
 		print_findings(decision.findings);
@@ -375,8 +379,8 @@ static int print_decision(struct question *question, const struct client *client
 /* The client that --client names; NULL: there is none. */
 static bool find_client(const struct config *config, const struct client **ret_client)
 {
-	struct nearest nearest = nearest_to(
-	        config->client_name == NULL ? SLICE("") : slice_of(config->client_name));
+	struct nearest nearest =
+	        nearest_to(config->client_name == NULL ? SLICE("") : slice_of(config->client_name));
 
 	*ret_client = NULL;
 	for (unsigned i = 0; config->client_name != NULL && i < config->clients.count; i++) {

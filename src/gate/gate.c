@@ -91,57 +91,73 @@ static bool find_key(const struct http_head *head, struct slice *ret_key)
 	return true;
 }
 
+/* The key that the request presents, into the sender. False: the decision is made. */
+static bool read_key(struct gate_scratch *scratch, struct gate_decision *decision)
+{
+	struct slice text;
+
+	if (!find_key(&decision->head->head, &text)) {
+		gate_respond(decision, OUTCOME_BAD_KEY, "the request presents two keys");
+		return false;
+	}
+	if (text.ptr != NULL) {
+		key_present(scratch->hasher, text, &scratch->key);
+		decision->sender.key = &scratch->key;
+	}
+	return true;
+}
+
+/*
+ * Whether the host may present keys. What is said to a host that must wait does not depend on
+ * whether its key is right: a guess among requests that another entry accepts, or that nothing
+ * does.
+ */
+static bool may_present(const struct slowdown *slowdown, const struct gate_decision *decision)
+{
+	const struct client *client = decision->client;
+	const bool by_key = client != NULL && match_has(&client->match, CONDITION_KEY);
+
+	if (decision->sender.key == NULL || !slowdown->slowed) {
+		return true;
+	}
+	return by_key ? client_may_present(client, slowdown) : !decision->wants_key;
+}
+
 /* Who sent the request. False: the decision is made. */
 static bool identify(const struct gate_config *config, const struct gate_question *question,
         struct gate_scratch *scratch, struct gate_decision *decision)
 {
 	const struct clients *clients = config->clients;
-	struct sender *sender = &decision->sender;
-	struct slice text;
 
 	decision->clients = clients;
 	decision->client = question->client;
 	if (decision->client != NULL) {
 		return true;
 	}
-	*sender = (struct sender){
+	decision->sender = (struct sender){
 	        .caller = question->caller,
 	        .now_s = question->now_s,
 	        .container = question->container,
 	        .container_asked = question->container_asked,
 	};
-
-	if (clients->has_keys) {
-		if (!find_key(&decision->head->head, &text)) {
-			gate_respond(decision, OUTCOME_BAD_KEY, "the request presents two keys");
-			return false;
-		}
-		if (text.ptr != NULL && key_present(scratch->hasher, text, &scratch->key)) {
-			sender->key = &scratch->key;
-		}
+	if (clients->has_keys && !read_key(scratch, decision)) {
+		return false;
 	}
-	switch (clients_find(clients, sender, &decision->client)) {
-	case IDENTIFIED_BAD_KEY:
-		gate_respond(decision, question->slowdown.slowed ? OUTCOME_SLOWED : OUTCOME_BAD_KEY,
-		        NULL);
-		return false;
-	case IDENTIFIED_NO_KEY:
-		gate_respond(decision, OUTCOME_NO_KEY, NULL);
-		return false;
-	case IDENTIFIED_UNKNOWN:
+	const enum identified found = clients_find(clients, &decision->sender, &decision->client);
+	if (found == IDENTIFIED_UNKNOWN) {
 		decision->action = GATE_NEED_CALLER;
 		return false;
-	case IDENTIFIED_NOBODY:
-		decision->wants_key = clients_want_key(clients, sender);
-		break;
-	case IDENTIFIED_CLIENT:
-		if (match_has(&decision->client->match, CONDITION_KEY) &&
-		        !client_may_present(decision->client, &question->slowdown)) {
-			decision->client = NULL;
-			gate_respond(decision, OUTCOME_SLOWED, NULL);
-			return false;
-		}
-		break;
+	}
+	decision->wants_key = clients_want_key(clients, &decision->sender, decision->client);
+	if (!may_present(&question->slowdown, decision)) {
+		decision->client = NULL;
+		gate_respond(decision, OUTCOME_SLOWED, NULL);
+		return false;
+	}
+	if (found == IDENTIFIED_BAD_KEY || found == IDENTIFIED_NO_KEY) {
+		gate_respond(decision,
+		        found == IDENTIFIED_BAD_KEY ? OUTCOME_BAD_KEY : OUTCOME_NO_KEY, NULL);
+		return false;
 	}
 	return true;
 }

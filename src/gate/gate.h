@@ -94,14 +94,14 @@ struct gate_decision {
 	const struct client *client;          /* NULL: none */
 	const struct clients *clients;        /* among which it was sought; NULL: there are none */
 	struct sender sender;                 /* of `clients`; its key is in the scratch */
-	bool wants_key;                       /* a key could make the sender a client */
-	const struct policy *policy;          /* the policy that judged; NULL: none */
-	struct verdict verdict;               /* of `policy` */
-	const struct findings *findings;      /* what a block or the scope denies; NULL: nothing */
-	const struct scope *scope;            /* of the policy; NULL: none */
-	struct scope_object object;           /* of NEED_LOOKUP, and of NOT_FOUND */
-	const struct redaction *redaction;    /* what is hidden in the response; NULL: nothing */
-	const struct scope *narrows;          /* objects that the response keeps; NULL: all */
+	bool wants_key; /* a key could make the sender a client that comes before `client` */
+	const struct policy *policy;       /* the policy that judged; NULL: none */
+	struct verdict verdict;            /* of `policy` */
+	const struct findings *findings;   /* what a block or the scope denies; NULL: nothing */
+	const struct scope *scope;         /* of the policy; NULL: none */
+	struct scope_object object;        /* of NEED_LOOKUP, and of NOT_FOUND */
+	const struct redaction *redaction; /* what is hidden in the response; NULL: nothing */
+	const struct scope *narrows;       /* objects that the response keeps; NULL: all */
 	bool top_as_usual; /* the response lists processes as redactor_begin() says */
 	struct slice body; /* what is sent in place of the body; ptr NULL: what was received */
 };

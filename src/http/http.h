@@ -141,8 +141,8 @@ enum http_error http_response_parse(struct slice bytes, struct http_field *field
 /* The value of the first field called `name`; ptr NULL: no such field. */
 struct slice http_field_value(const struct http_head *head, enum http_name name);
 /*
- * The key of a client in `x-api-key: KEY` or `Authorization: Bearer KEY` (RFC 6750 section 2.1); ptr
- * NULL: another field.
+ * The key of a client in `x-api-key: KEY` or `Authorization: Bearer KEY` (RFC 6750 section 2.1);
+ * ptr NULL: another field.
  */
 struct slice http_client_key(const struct http_field *field);
 /* The same for a field that is not in http/fields.def; `name` in any case. Slow. */
@@ -220,7 +220,7 @@ void http_chunks_skip(struct http_chunks *chunks, uint64_t len);
 /* What http_request_write() adds and omits. */
 struct http_request_options {
 	struct slice api_key; /* sent as x-api-key in place of the client's; ptr NULL: untouched */
-	bool hide_keys;       /* fields with a key of the client are omitted */
+	bool hide_keys;       /* fields that may have a key of the client are omitted */
 	bool upgrade;         /* send Upgrade and Connection: Upgrade on */
 	bool drop_body;       /* announce an empty body, whatever the client announced */
 	/* Announce a body of `body_len` bytes, which is at hand, whatever the client announced. */

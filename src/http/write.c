@@ -51,7 +51,8 @@ static inline bool is_passed_to_engine(
 	if (UNLIKELY(options->has_body) && slice_equal_nocase(field->name, SLICE("expect"))) {
 		return false;
 	}
-	if (UNLIKELY(options->hide_keys) && http_client_key(field).ptr != NULL) {
+	if (UNLIKELY(options->hide_keys) &&
+	        (field->known == HTTP_NAME_X_API_KEY || field->known == HTTP_NAME_AUTHORIZATION)) {
 		return false;
 	}
 	return field->known != HTTP_NAME_X_API_KEY || options->api_key.ptr == NULL;

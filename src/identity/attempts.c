@@ -8,21 +8,17 @@ void attempts_init(struct attempts *attempts)
 	(void)pthread_mutex_init(&attempts->lock, NULL);
 }
 
-static bool is_same(const struct caller *a, const struct caller *b)
-{
-	return caller_same_host(a, b) && a->peer.uid == b->peer.uid;
-}
-
-/* The entry of the caller's host. NULL: it has none, and none is made. */
+/* The entry of the caller's site. NULL: it has none, and none is made. */
 static struct attempts_entry *find(
         struct attempts *attempts, int64_t now_ns, const struct caller *caller, bool make)
 {
-	const unsigned set = (caller_hash(caller) ^ caller->peer.uid) % ATTEMPTS_SETS;
+	const struct caller site = caller_site(caller);
+	const unsigned set = (caller_hash(&site) ^ site.peer.uid) % ATTEMPTS_SETS;
 	struct attempts_entry *entries = attempts->entries[set];
 	struct attempts_entry *oldest = &entries[0];
 
 	for (unsigned i = 0; i < ATTEMPTS_WAYS; i++) {
-		if (entries[i].seen_ns != 0 && is_same(&entries[i].caller, caller)) {
+		if (entries[i].seen_ns != 0 && caller_same_user(&entries[i].caller, &site)) {
 			return &entries[i];
 		}
 		oldest = entries[i].seen_ns < oldest->seen_ns ? &entries[i] : oldest;
@@ -30,7 +26,7 @@ static struct attempts_entry *find(
 	if (!make) {
 		return NULL;
 	}
-	*oldest = (struct attempts_entry){.caller = *caller, .seen_ns = now_ns};
+	*oldest = (struct attempts_entry){.caller = site, .seen_ns = now_ns};
 	return oldest;
 }
 

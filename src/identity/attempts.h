@@ -2,10 +2,10 @@
 /*
  * attempts — keys that were not accepted, by the host that presented them.
  *
- * A host may present ATTEMPTS_BURST wrong keys, then one a second. A key that was accepted from the
- * host before is accepted all the same, so that nobody who shares an address with an attacker is
- * locked out. One table for all workers, with a lock that a connection takes when it presents its
- * first key, and for each wrong one.
+ * A host may present ATTEMPTS_BURST wrong keys, then one a second; the hosts of an IPv6 network of
+ * 64 bits count as one. A key that was accepted from the host before is accepted all the same, so
+ * that nobody who shares an address with an attacker is locked out. One table for all workers, with
+ * a lock that a connection takes when it presents its first key, and for each wrong one.
  */
 #ifndef IDENTITY_ATTEMPTS_H
 #define IDENTITY_ATTEMPTS_H

@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #include "identity/clients.h"
 
+#include "base/hash.h"
+
+#include <time.h>
+
 const char *client_name_problem(struct slice name)
 {
 	for (size_t i = 0; i < name.len; i++) {
@@ -13,15 +17,9 @@ const char *client_name_problem(struct slice name)
 	return name.len == 0 || name.len > CLIENT_NAME_MAX ? "a name has 1 to 64 characters" : NULL;
 }
 
-/* FNV-1a. */
 uint32_t client_hash(const struct client *client)
 {
-	uint32_t hash = 2166136261U;
-
-	for (const char *c = client->name; *c != '\0'; c++) {
-		hash = (hash ^ (unsigned char)*c) * 16777619U;
-	}
-	return hash;
+	return hash_bytes(HASH_START, slice_of(client->name));
 }
 
 bool client_may_present(const struct client *client, const struct slowdown *slowdown)
@@ -40,11 +38,13 @@ static bool has_ended(const struct client *client, const struct sender *sender)
 	return sender->now_s >= client->until_s;
 }
 
-bool clients_want_key(const struct clients *clients, const struct sender *sender)
+bool clients_want_key(
+        const struct clients *clients, const struct sender *sender, const struct client *client)
 {
-	for (unsigned i = 0; i < clients->count; i++) {
-		const struct client *client = &clients->list[i];
-		if (!has_ended(client, sender) && match_misses_key(&client->match, sender)) {
+	const struct client *end = client != NULL ? client : clients->list + clients->count;
+
+	for (const struct client *one = clients->list; one < end; one++) {
+		if (!has_ended(one, sender) && match_misses_key(&one->match, sender)) {
 			return true;
 		}
 	}
@@ -75,6 +75,18 @@ enum identified clients_find(const struct clients *clients, const struct sender 
 
 /* ── Saying it ───────────────────────────────────────────────────────────── */
 
+void client_add_until(const struct client *client, struct text *text)
+{
+	const time_t seconds = (time_t)client->until_s;
+	char memory[sizeof("2027-01-31T18:00:00Z")];
+	struct tm time;
+
+	if (client->until_s != INT64_MAX && gmtime_r(&seconds, &time) != NULL &&
+	        strftime(memory, sizeof(memory), "%Y-%m-%dT%H:%M:%SZ", &time) > 0) {
+		text_add(text, slice_of(memory));
+	}
+}
+
 /* An entry is there as a whole, or not at all. */
 static bool add_tried(const struct client *client, const struct sender *sender, struct text *text)
 {
@@ -101,6 +113,21 @@ void clients_add_tried(
 			return;
 		}
 	}
+}
+
+bool clients_keep(const struct clients *clients, const struct sender *sender)
+{
+	struct key_hash hash;
+
+	if (sender->key == NULL || key_hash_read(sender->key->text, &hash) != NULL) {
+		return false;
+	}
+	for (unsigned i = 0; i < clients->count; i++) {
+		if (match_has_hash(&clients->list[i].match, &hash)) {
+			return true;
+		}
+	}
+	return false;
 }
 
 void clients_add_kinds(const struct clients *clients, struct text *text)

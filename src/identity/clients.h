@@ -63,6 +63,9 @@ enum identified {
 	IDENTIFIED_UNKNOWN, /* the container of the sender decides */
 };
 
+/* Append the end of the entry, 2027-01-31T18:00:00Z; nothing if it has none. */
+void client_add_until(const struct client *client, struct text *text);
+
 /* Find the client. */
 enum identified clients_find(const struct clients *clients, const struct sender *sender,
         const struct client **ret_client);
@@ -72,9 +75,12 @@ enum identified clients_find(const struct clients *clients, const struct sender 
  */
 void clients_add_tried(
         const struct clients *clients, const struct sender *sender, struct text *text);
+/* Whether the sender presents what is kept of a key in place of the key. */
+bool clients_keep(const struct clients *clients, const struct sender *sender);
 /* Append by what clients are known, for the sender: "key, cidr". */
 void clients_add_kinds(const struct clients *clients, struct text *text);
-/* Whether a key could make the sender a client. */
-bool clients_want_key(const struct clients *clients, const struct sender *sender);
+/* Whether a key could make the sender a client that comes before `client`; NULL: any client. */
+bool clients_want_key(
+        const struct clients *clients, const struct sender *sender, const struct client *client);
 
 #endif

@@ -39,7 +39,8 @@ static struct slice moved(struct slice slice, const char *from, const char *to)
 
 void container_copy(struct container *to, const struct container *from)
 {
-	to->len = text_keep(to->memory, sizeof(to->memory), (struct slice){from->memory, from->len});
+	to->len =
+	        text_keep(to->memory, sizeof(to->memory), (struct slice){from->memory, from->len});
 	to->id = moved(from->id, from->memory, to->memory);
 	to->name = moved(from->name, from->memory, to->memory);
 	to->image = moved(from->image, from->memory, to->memory);

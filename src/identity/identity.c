@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "identity/identity.h"
 
+#include "base/hash.h"
+
 #include <arpa/inet.h>
 
 /* The bytes that tell hosts apart; none for unix sockets. */
@@ -36,16 +38,27 @@ bool caller_same_host(const struct caller *a, const struct caller *b)
 	       slice_equal(host_of(&a->address), host_of(&b->address));
 }
 
-/* FNV-1a. */
+struct caller caller_site(const struct caller *caller)
+{
+	enum { INTERFACE_AT = 8 };
+	struct caller site = *caller;
+
+	if (site.address.any.sa_family == AF_INET6) {
+		memset(&site.address.ip6.sin6_addr.s6_addr[INTERFACE_AT], 0,
+		        sizeof(site.address.ip6.sin6_addr) - INTERFACE_AT);
+	}
+	return site;
+}
+
+bool caller_same_user(const struct caller *a, const struct caller *b)
+{
+	return caller_same_host(a, b) && a->peer.uid == b->peer.uid &&
+	       (a->peer.group_count == 0) == (b->peer.group_count == 0);
+}
+
 unsigned caller_hash(const struct caller *caller)
 {
-	const struct slice host = host_of(&caller->address);
-	unsigned hash = 2166136261U ^ caller->address.any.sa_family;
-
-	for (size_t i = 0; i < host.len; i++) {
-		hash = (hash ^ (unsigned char)host.ptr[i]) * 16777619U;
-	}
-	return hash;
+	return hash_bytes(HASH_START ^ caller->address.any.sa_family, host_of(&caller->address));
 }
 
 /* Two digits of a number below 100. */

@@ -37,6 +37,11 @@ struct caller caller_from(unsigned listener, const union address *peer);
 
 /* Whether both have the same host; ports are ignored, because each connection has another. */
 bool caller_same_host(const struct caller *a, const struct caller *b);
+/* The same network of a customer: the first 64 bits of an IPv6 address (RFC 6177), all of others.
+ */
+struct caller caller_site(const struct caller *caller);
+/* Whether both have the same host, and at a unix socket the same user. */
+bool caller_same_user(const struct caller *a, const struct caller *b);
 /* Equal for callers with the same host. */
 unsigned caller_hash(const struct caller *caller);
 

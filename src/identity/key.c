@@ -54,17 +54,21 @@ static struct slice salt_of(const struct key_hash *hash)
 
 /* ── Comparing ───────────────────────────────────────────────────────────── */
 
-bool key_present(struct hasher *hasher, struct slice text, struct key *ret_key)
+void key_present(struct hasher *hasher, struct slice text, struct key *ret_key)
 {
 	ret_key->text = text;
 	ret_key->hasher = hasher;
-	return digest(hasher, SLICE(""), text, ret_key->digest);
+	ret_key->usable = hasher != NULL && text.len > 0 && text.len <= KEY_MAX &&
+	                  digest(hasher, SLICE(""), text, ret_key->digest);
 }
 
 bool key_fits(const struct key *key, const struct key_hash *hash)
 {
 	unsigned char salted[KEY_DIGEST_LEN];
 
+	if (!key->usable) {
+		return false;
+	}
 	if (!hash->salted) {
 		return CRYPTO_memcmp(key->digest, hash->digest, KEY_DIGEST_LEN) == 0;
 	}
@@ -82,8 +86,8 @@ const char *key_problem(struct slice text)
 			       "header field";
 		}
 	}
-	if (text.len < KEY_MIN) {
-		return "a key has at least 8 characters: 'openssl rand -base64 32' makes one";
+	if (text.len == 0) {
+		return "it is empty: 'openssl rand -base64 32' makes a key";
 	}
 	return text.len > KEY_MAX ? "a key has at most 4096 characters" : NULL;
 }
@@ -114,6 +118,13 @@ static bool read_hex(struct slice text, unsigned char *bytes, size_t len)
 	return true;
 }
 
+/* What sha256sum prints of a file that is empty, because something before it failed. */
+static bool is_empty_hash(struct slice text)
+{
+	return slice_equal_nocase(text, SLICE("e3b0c44298fc1c149afbf4c8996fb924"
+	                                      "27ae41e4649b934ca495991b7852b855"));
+}
+
 const char *key_hash_read(struct slice text, struct key_hash *ret_hash)
 {
 	const char *colon = memchr(text.ptr, ':', text.len);
@@ -126,10 +137,20 @@ const char *key_hash_read(struct slice text, struct key_hash *ret_hash)
 		}
 		text = slice_between(colon + 1, text.ptr + text.len);
 	}
+	if (is_empty_hash(text)) {
+		return "it is the hash of an empty text: give the line that 'docker-socket-proxy "
+		       "hash-key' prints for a key";
+	}
 	return read_hex(text, ret_hash->digest, KEY_DIGEST_LEN)
 	               ? NULL
 	               : "a SHA-256 has 64 hexadecimal digits: give the line that "
 	                 "'docker-socket-proxy hash-key' prints";
+}
+
+bool key_hash_equal(const struct key_hash *a, const struct key_hash *b)
+{
+	return a->salted == b->salted && memcmp(a->salt, b->salt, KEY_SALT_LEN) == 0 &&
+	       memcmp(a->digest, b->digest, KEY_DIGEST_LEN) == 0;
 }
 
 static void add_hex(const unsigned char *bytes, size_t len, struct text *text)

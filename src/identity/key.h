@@ -16,7 +16,7 @@
 enum {
 	KEY_DIGEST_LEN = 32, /* bytes of a SHA-256 */
 	KEY_SALT_LEN = 16,
-	KEY_MIN = 8, /* bytes of a key; a shorter one is guessed */
+	KEY_SHORT = 16, /* bytes of a key; one with fewer can be guessed */
 	KEY_MAX = 4096,
 	KEY_HASH_TEXT_MAX = 2 * KEY_SALT_LEN + 1 + 2 * KEY_DIGEST_LEN,
 };
@@ -40,11 +40,13 @@ void hasher_free(struct hasher *hasher);
 struct key {
 	struct slice text;
 	struct hasher *hasher;
+	bool usable;                          /* it has 1 to KEY_MAX bytes, and a digest */
 	unsigned char digest[KEY_DIGEST_LEN]; /* without salt */
 };
 
-/* Hash a key that was presented. False without memory: then it fits no hash. */
-bool key_present(struct hasher *hasher, struct slice text, struct key *ret_key) MUST_USE;
+/* Hash a key that was presented. One that is empty or too long, and any without memory, fits no
+ * hash. */
+void key_present(struct hasher *hasher, struct slice text, struct key *ret_key);
 /* Whether `hash` is of this key. */
 bool key_fits(const struct key *key, const struct key_hash *hash);
 
@@ -55,6 +57,7 @@ bool key_hash_make(struct hasher *hasher, struct slice text, const unsigned char
         struct key_hash *ret_hash) MUST_USE;
 /* Read DIGEST or SALT:DIGEST. NULL; or the fault, as the end of a sentence. */
 const char *key_hash_read(struct slice text, struct key_hash *ret_hash);
+bool key_hash_equal(const struct key_hash *a, const struct key_hash *b);
 /* Append DIGEST or SALT:DIGEST. */
 void key_hash_add(const struct key_hash *hash, struct text *text);
 

@@ -4,6 +4,7 @@
 #include "address/network.h"
 #include "docker/image.h"
 #include "identity/certificate.h"
+#include "yaml/write.h"
 
 #include <errno.h>
 
@@ -50,6 +51,9 @@ static const char *read_listener(
 	return "no listener has this 'name'";
 }
 
+/* /proc/sys/kernel/overflowuid and overflowgid (proc(5)), which nobody changes. */
+enum { NUMBER_OF_ALL_OTHERS = 65534 };
+
 static const char *read_number(
         const struct match_reader *reader, struct slice text, union condition_value *ret_value)
 {
@@ -61,7 +65,10 @@ static const char *read_number(
 		       "those of another system in a container";
 	}
 	ret_value->number = (uint32_t)number;
-	return NULL;
+	return number == NUMBER_OF_ALL_OTHERS
+	               ? "the kernel shows this number for every user and group that the proxy's "
+	                 "user namespace does not have"
+	               : NULL;
 }
 
 static const char *read_network(
@@ -496,6 +503,73 @@ bool match_asks_certificate(const struct match *match)
 	return asks(match, GROUP_cert);
 }
 
+/* ── Comparing ───────────────────────────────────────────────────────────── */
+
+/* Whether value `i` of `a` holds for everybody for whom value `j` of `b` does. Values that are
+ * written in the same way are the same. */
+static bool value_covers(enum condition_kind kind, const struct condition *a, unsigned i,
+        const struct condition *b, unsigned j)
+{
+	const union condition_value *value = &a->values[i];
+	const union condition_value *other = &b->values[j];
+
+	if (kind == CONDITION_CIDR) {
+		return network_covers(&value->network, &other->network);
+	}
+	if (kind == CONDITION_KEY) {
+		return key_hash_equal(&value->key, &other->key);
+	}
+	return strcmp(a->texts[i], b->texts[j]) == 0;
+}
+
+static bool condition_covers(
+        enum condition_kind kind, const struct condition *a, const struct condition *b)
+{
+	bool all = b != NULL;
+
+	for (unsigned j = 0; all && j < b->count; j++) {
+		bool covered = false;
+		for (unsigned i = 0; !covered && i < a->count; i++) {
+			covered = value_covers(kind, a, i, b, j);
+		}
+		all = covered;
+	}
+	return all;
+}
+
+bool match_covers(const struct match *match, const struct match *other)
+{
+	for (unsigned i = 0; i < CONDITION_KINDS; i++) {
+		if (match->conditions[i] != NULL &&
+		        !condition_covers(i, match->conditions[i], other->conditions[i])) {
+			return false;
+		}
+	}
+	return true;
+}
+
+bool match_is_at(const struct match *match, unsigned listener)
+{
+	const struct condition *condition = match->conditions[CONDITION_LISTENER];
+	bool is = condition == NULL;
+
+	for (unsigned i = 0; condition != NULL && i < condition->count; i++) {
+		is = is || condition->values[i].listener == listener;
+	}
+	return is;
+}
+
+bool match_has_hash(const struct match *match, const struct key_hash *hash)
+{
+	const struct condition *condition = match->conditions[CONDITION_KEY];
+	bool has = false;
+
+	for (unsigned i = 0; condition != NULL && i < condition->count; i++) {
+		has = has || key_hash_equal(&condition->values[i].key, hash);
+	}
+	return has;
+}
+
 /* ── Saying it ───────────────────────────────────────────────────────────── */
 
 static void add_condition(
@@ -548,6 +622,58 @@ void match_add_kinds(unsigned kinds, struct text *text)
 			separator = ", ";
 		}
 	}
+}
+
+static void write_value(
+        const struct condition *condition, const struct row *row, unsigned i, struct text *text)
+{
+	char memory[KEY_HASH_TEXT_MAX];
+	struct text hash = text_over(memory, sizeof(memory));
+
+	if (row->shows) {
+		yaml_add_quoted(text, slice_of(condition->texts[i]));
+	} else {
+		key_hash_add(&condition->values[i].key, &hash);
+		yaml_add_quoted(text, text_slice(&hash));
+	}
+}
+
+static void write_condition(
+        const struct condition *condition, const struct row *row, struct text *text)
+{
+	text_add_format(text, "%s: [", row->key);
+	for (unsigned i = 0; i < condition->count; i++) {
+		text_add(text, i > 0 ? SLICE(", ") : SLICE(""));
+		write_value(condition, row, i, text);
+	}
+	text_add(text, SLICE("]"));
+}
+
+/* The conditions of a group, each behind a separator; the first behind "{". */
+static const char *write_group(const struct match *match, enum group group, struct text *text)
+{
+	const char *lead = "{";
+
+	for (unsigned i = 0; i < CONDITION_KINDS; i++) {
+		if (match->conditions[i] != NULL && rows[i].group == group) {
+			text_add_format(text, "%s", lead);
+			write_condition(match->conditions[i], &rows[i], text);
+			lead = ", ";
+		}
+	}
+	return lead;
+}
+
+void match_write(const struct match *match, struct text *text)
+{
+	const char *lead = write_group(match, GROUP_match, text);
+
+	if (match_asks_container(match)) {
+		text_add_format(text, "%s%s: ", lead, group_names[GROUP_container]);
+		(void)write_group(match, GROUP_container, text);
+		text_add(text, SLICE("}"));
+	}
+	text_add(text, SLICE("}"));
 }
 
 void match_add(const struct match *match, struct text *text)

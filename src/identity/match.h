@@ -69,6 +69,13 @@ int match_label(struct container_label label, struct place place, struct arena *
 enum match_result match_holds(const struct match *match, const struct sender *sender);
 /* Whether all conditions hold but for the key. */
 bool match_misses_key(const struct match *match, const struct sender *sender);
+/* Whether it can hold at the listener of this index. */
+bool match_is_at(const struct match *match, unsigned listener);
+/* Whether a key with this hash is a condition. */
+bool match_has_hash(const struct match *match, const struct key_hash *hash);
+/* Whether `match` holds for everybody for whom `other` holds. True only where the values prove it:
+ * nothing is known of a key behind two different hashes. */
+bool match_covers(const struct match *match, const struct match *other);
 /* Whether there is a condition about the sender's container. */
 bool match_asks_container(const struct match *match);
 /* The same of its certificate. */
@@ -80,6 +87,9 @@ static inline bool match_has(const struct match *match, enum condition_kind kind
 
 /* Append "cidr 192.0.2.0/24 or 198.51.100.0/24, uid 0". Of keys only that there is one. */
 void match_add(const struct match *match, struct text *text);
+/* Append the conditions as YAML, from which match_read() reads the same: {cidr: ['192.0.2.0/24']}.
+ */
+void match_write(const struct match *match, struct text *text);
 /* The keys of the conditions that there are: bits, 1 << enum condition_kind. */
 unsigned match_kinds(const struct match *match);
 /* Append the words for such bits: "cidr, key". */

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#include "base/hash.h"
 #include "inspect/set.h"
 #include "yaml/write.h"
 
@@ -102,14 +103,12 @@ static unsigned kept(const struct findings *findings)
 
 uint32_t findings_hash(const struct findings *findings)
 {
-	uint32_t hash = 2166136261U; /* FNV-1a */
+	uint32_t hash = HASH_START;
 
 	for (unsigned i = 0; i < kept(findings); i++) {
 		const struct finding *finding = &findings->list[i];
-		for (unsigned k = 0; k < finding->pointer_len; k++) {
-			hash = (hash ^ (unsigned char)finding->pointer[k]) * 16777619U;
-		}
-		hash = (hash ^ (unsigned)finding->key) * 16777619U;
+		hash = hash_bytes(hash, (struct slice){finding->pointer, finding->pointer_len});
+		hash = hash_byte(hash, (unsigned char)finding->key);
 	}
 	return hash;
 }

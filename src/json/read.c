@@ -2,6 +2,7 @@
 #include "json/json.h"
 
 #include "base/ascii.h"
+#include "base/hash.h"
 
 /* ── Bytes of strings ────────────────────────────────────────────────────── */
 
@@ -346,13 +347,13 @@ static enum state open_container(struct reader *reader, enum json_type type)
 	return type == JSON_OBJECT ? STATE_NAME_OR_END : STATE_ELEMENT_OR_END;
 }
 
-/* FNV-1a over the name in small letters. */
+/* Of the name in small letters. */
 static uint32_t hash(struct slice name)
 {
-	uint32_t value = 2166136261U;
+	uint32_t value = HASH_START;
 
 	for (size_t i = 0; i < name.len; i++) {
-		value = (value ^ (unsigned char)ascii_lower(name.ptr[i])) * 16777619U;
+		value = hash_byte(value, (unsigned char)ascii_lower(name.ptr[i]));
 	}
 	return value;
 }

@@ -84,6 +84,13 @@ int keys_hash(bool salted)
 	const struct slice key = without_line_end((struct slice){bytes, len});
 	const char *problem = key_problem(key);
 	const int code = problem != NULL ? fail(problem) : print_hash(key, salted);
+	if (problem == NULL && key.len < KEY_SHORT) {
+		(void)fprintf(stderr,
+		        "docker-socket-proxy: hash-key: the key has fewer than %d characters and "
+		        "can be "
+		        "guessed: 'openssl rand -base64 32' makes a key\n",
+		        KEY_SHORT);
+	}
 
 	explicit_bzero(bytes, sizeof(bytes));
 	return code;

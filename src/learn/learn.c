@@ -42,7 +42,8 @@ void learn_free(struct learn *learn)
 	free(learn);
 }
 
-static struct page *new_page(struct learn *learn, const struct caller *caller, bool of_others)
+static struct page *new_page(struct learn *learn, const struct caller *caller,
+        const struct client *client, bool of_others)
 {
 	struct page *page = calloc(1, sizeof(*page) + docker_id_count() * sizeof(page->counts[0]));
 
@@ -50,24 +51,32 @@ static struct page *new_page(struct learn *learn, const struct caller *caller, b
 		return NULL;
 	}
 	page->caller = *caller;
+	page->client = client;
 	page->of_others = of_others;
 	learn->pages[learn->page_count++] = page;
 	return page;
 }
 
-/* The page of a host, a new one if need be; NULL without memory. */
-static struct page *page_of(struct learn *learn, const struct caller *caller)
+static bool is_of(const struct page *page, const struct caller *caller, const struct client *client)
+{
+	return !page->of_others && page->client == client &&
+	       (client != NULL || caller_same_user(&page->caller, caller));
+}
+
+/* The page of a client, a new one if need be; NULL without memory. */
+static struct page *page_of(
+        struct learn *learn, const struct caller *caller, const struct client *client)
 {
 	for (unsigned i = 0; i < learn->page_count; i++) {
 		struct page *page = learn->pages[i];
-		if (!page->of_others && caller_same_host(&page->caller, caller)) {
+		if (is_of(page, caller, client)) {
 			return page;
 		}
 	}
 	if (learn->page_count == LEARN_CLIENTS_MAX - 1) {
-		return new_page(learn, caller, true);
+		return new_page(learn, caller, NULL, true);
 	}
-	return learn->page_count < LEARN_CLIENTS_MAX ? new_page(learn, caller, false)
+	return learn->page_count < LEARN_CLIENTS_MAX ? new_page(learn, caller, client, false)
 	                                             : learn->pages[LEARN_CLIENTS_MAX - 1];
 }
 
@@ -147,15 +156,10 @@ static void note_words(struct page *page, const struct findings *findings)
 	page->words_lost = page->words_lost || count < findings->count;
 }
 
-/* Whether it is the first of its operation. */
-static bool note(struct learn *learn, const struct caller *caller,
-        const struct docker_request *request, const struct findings *findings, unsigned *ret_number)
+/* Whether it is the first of its operation on that page. */
+static bool note(struct learn *learn, struct page *page, const struct docker_request *request,
+        const struct findings *findings, unsigned *ret_number)
 {
-	struct page *page = page_of(learn, caller);
-
-	if (page == NULL) {
-		return false;
-	}
 	const unsigned operation = learn->first[request->id];
 	page->requests++;
 	page->counts[operation]++;
@@ -168,19 +172,20 @@ static bool note(struct learn *learn, const struct caller *caller,
 	return page->counts[operation] == 1;
 }
 
-unsigned learn_note(struct learn *learn, const struct caller *caller,
+unsigned learn_note(struct learn *learn, const struct caller *caller, const struct client *client,
         const struct docker_request *request, const struct findings *findings)
 {
-	char memory[ADDRESS_NAME_MAX];
-	struct text host = text_over(memory, sizeof(memory));
+	char memory[ADDRESS_NAME_MAX + CLIENT_NAME_MAX];
+	struct text who = text_over(memory, sizeof(memory));
 	unsigned number = 0;
 
 	(void)pthread_mutex_lock(&learn->lock);
-	const bool is_first = note(learn, caller, request, findings, &number);
+	struct page *page = page_of(learn, caller, client);
+	const bool is_first = page != NULL && note(learn, page, request, findings, &number);
 	(void)pthread_mutex_unlock(&learn->lock);
 	if (is_first) {
-		caller_add_host(caller, &host);
-		log_line(LOG_NOTICE, "learned: %.*s asks for %s", SLICE_FMT(text_slice(&host)),
+		learn_add_client(page, &who);
+		log_line(LOG_NOTICE, "learned: %.*s asks for %s", SLICE_FMT(text_slice(&who)),
 		        docker_operation_name(request->id));
 	}
 	return number;

@@ -10,16 +10,16 @@
 #define LEARN_LEARN_H
 
 #include "docker/docker.h"
-#include "identity/identity.h"
+#include "identity/clients.h"
 #include "inspect/inspect.h"
 #include "policy/policy.h"
 
 #include <stdio.h>
 
 enum {
-	LEARN_CLIENTS_MAX = POLICY_EXTENDS_MAX, /* further clients share the last page */
-	LEARN_UNKNOWN_MAX = 256,                /* different unknown requests */
-	LEARN_WORDS_MAX = 512,                  /* that bodies of one client ask for */
+	LEARN_CLIENTS_MAX = 32,  /* further clients share the last page */
+	LEARN_UNKNOWN_MAX = 256, /* different unknown requests */
+	LEARN_WORDS_MAX = 512,   /* that bodies of one client ask for */
 	LEARN_PATH_MAX =
 	        256, /* bytes of the path of an unknown request; longer ones are only counted */
 };
@@ -32,11 +32,11 @@ struct learn *learn_new(void) MUST_USE;
 void learn_free(struct learn *learn);
 
 /*
- * Record a request, and what its body asks for; `findings` NULL: nothing. The first request of a
- * host for an operation is logged. Returns the number for learn_served() if the request is unknown,
- * else 0. From any thread.
+ * Record a request, and what its body asks for; `findings` NULL: nothing. `client` NULL: who has
+ * no name is known by host and user. The first request of a client for an operation is logged.
+ * Returns the number for learn_served() if the request is unknown, else 0. From any thread.
  */
-unsigned learn_note(struct learn *learn, const struct caller *caller,
+unsigned learn_note(struct learn *learn, const struct caller *caller, const struct client *client,
         const struct docker_request *request, const struct findings *findings);
 /*
  * The Engine served the unknown request `number`, which is not 0. If it was never served, it is
@@ -48,12 +48,14 @@ void learn_served(struct learn *learn, unsigned number);
 /* An address to listen on. */
 struct learn_listener {
 	const char *address;
-	unsigned mode; /* of a unix socket's file; ignored for other addresses */
+	const char *name; /* NULL: none */
+	unsigned mode;    /* of a unix socket's file; ignored for other addresses */
+	bool records;     /* requests of who is no client */
 };
 
 /* The part of the printed configuration that is not policies. */
 struct learn_setting {
-	const struct learn_listener *listeners; /* the listeners that recorded */
+	const struct learn_listener *listeners; /* those that recorded; with clients, all */
 	unsigned listener_count;
 	unsigned other_count;    /* other listeners, which are not printed */
 	const char *socket_path; /* of the Engine */

@@ -173,15 +173,11 @@ static void print_counts(const struct page *page, FILE *out)
 
 static void print_client(const struct page *page, FILE *out)
 {
-	char memory[ADDRESS_NAME_MAX];
-	struct text host = text_over(memory, sizeof(memory));
+	char memory[ADDRESS_NAME_MAX + CLIENT_NAME_MAX];
+	struct text who = text_over(memory, sizeof(memory));
 
-	if (page->of_others) {
-		text_add(&host, SLICE("all other clients"));
-	} else {
-		caller_add_host(&page->caller, &host);
-	}
-	(void)fprintf(out, "# %.*s", SLICE_FMT(text_slice(&host)));
+	learn_add_client(page, &who);
+	(void)fprintf(out, "# %.*s", SLICE_FMT(text_slice(&who)));
 }
 
 static void print_page(const struct learn *learn, const struct page *page, FILE *out)
@@ -276,77 +272,40 @@ static void print_block(
 	free(memory);
 }
 
-/* The count with `word`, once. */
-static unsigned add_word(
-        struct inspect_word *words, unsigned count, const struct inspect_word *word)
+/* What the bodies and queries of the client asked for, and nothing else. */
+static void print_blocks(const struct learn *learn, const struct page *page, FILE *out)
 {
-	for (unsigned i = 0; i < count; i++) {
-		if (inspect_same_word(&words[i], word)) {
-			return count;
-		}
-	}
-	words[count] = *word;
-	return count + 1;
-}
-
-/* What the bodies and queries of these clients asked for, and nothing else. */
-static void print_blocks(
-        const struct learn *learn, struct page *const *pages, unsigned count, FILE *out)
-{
-	struct inspect_word *words =
-	        check_memory(malloc((size_t)count * LEARN_WORDS_MAX * sizeof(words[0])));
-	unsigned total = 0;
-
-	for (unsigned i = 0; i < count; i++) {
-		for (unsigned k = 0; k < pages[i]->word_count; k++) {
-			total = add_word(words, total, &pages[i]->words[k]);
-		}
-		if (pages[i]->words_lost) {
-			(void)fputs(
-			        "    # Some bodies asked for more than these blocks allow.\n", out);
-		}
+	if (page->words_lost) {
+		(void)fputs("    # Some bodies asked for more than these blocks allow.\n", out);
 	}
 	for (unsigned block = 0; block < INSPECT_BLOCK_COUNT; block++) {
-		bool needed = false;
-		for (unsigned i = 0; i < count; i++) {
-			needed = needed || needs_block(learn, pages[i], block);
-		}
-		if (needed) {
-			print_block((enum inspect_block)block, words, total, out);
+		if (needs_block(learn, page, block)) {
+			print_block((enum inspect_block)block, page->words, page->word_count, out);
 		}
 	}
-	free(words);
 }
 
-/* Several clients get a policy each, and one that joins them. */
-static void print_policies(const struct learn *learn, FILE *out)
+/* Each client gets a policy. */
+static void print_policies(const struct learn *learn, const struct chapters *chapters, FILE *out)
 {
-	const bool alone = learn->page_count == 1;
-
 	(void)fputs("policies:\n", out);
-	if (!alone) {
-		(void)fputs("  learned:\n    extends: [", out);
-		for (unsigned i = 0; i < learn->page_count; i++) {
-			(void)fprintf(out, "%sclient-%u", i == 0 ? "" : ", ", i + 1);
-		}
-		(void)fputs("]\n", out);
-		print_blocks(learn, learn->pages, learn->page_count, out);
-	}
-	for (unsigned i = 0; i < learn->page_count; i++) {
-		const struct page *page = learn->pages[i];
-		if (alone) {
-			(void)fputs("  learned:\n", out);
-		} else {
-			(void)fprintf(out, "  client-%u:  ", i + 1);
+	for (unsigned i = 0; i < chapters->count; i++) {
+		const struct page *page = chapters->pages[i];
+		char memory[32];
+		struct text name = text_over(memory, sizeof(memory));
+		learn_add_policy(chapters, i, &name);
+		(void)fprintf(out, "  %.*s:", SLICE_FMT(text_slice(&name)));
+		if (!chapters->is_one) {
+			(void)fputs("  ", out);
 			print_client(page, out);
-			(void)fputs("\n", out);
 		}
+		(void)fputs("\n", out);
 		if (has_rules(learn, page)) {
 			print_rules(learn, page, out);
 		} else {
 			(void)fputs("    rules: []\n", out);
 		}
-		print_blocks(learn, &learn->pages[i], 1, out);
+		print_blocks(learn, page, out);
 	}
 }
 
@@ -363,7 +322,33 @@ static void print_address(const char *key, const char *scheme, const char *rest,
 	(void)fprintf(out, "  %s: %.*s\n", key, SLICE_FMT(text_slice(&text)));
 }
 
-static void print_setting(const struct learn_setting *setting, FILE *out)
+static void print_listener(const struct learn_setting *setting, unsigned number,
+        const struct chapters *chapters, FILE *out)
+{
+	const struct learn_listener *listener = &setting->listeners[number];
+	char memory[LEARN_CLIENTS_MAX * sizeof("client-32,")];
+	struct text policy = text_over(memory, sizeof(memory));
+	char name_memory[CLIENT_NAME_MAX];
+	struct text name = text_over(name_memory, sizeof(name_memory));
+
+	if (listener->records) {
+		learn_add_rest(chapters, &policy);
+	} else {
+		text_add(&policy, SLICE("deny  # it recorded nothing"));
+	}
+	learn_add_listener(setting, number, &name);
+	print_address("- address", "", listener->address, out);
+	if (name.len > 0) {
+		(void)fprintf(out, "    name: '%.*s'\n", SLICE_FMT(text_slice(&name)));
+	}
+	(void)fprintf(out, "    policy: %.*s\n", SLICE_FMT(text_slice(&policy)));
+	if (address_path(listener->address) != NULL) {
+		(void)fprintf(out, "    mode: \"%04o\"\n", listener->mode);
+	}
+}
+
+static void print_setting(
+        const struct learn_setting *setting, const struct chapters *chapters, FILE *out)
 {
 	(void)fputs("\n", out);
 	if (setting->other_count > 0) {
@@ -373,12 +358,7 @@ static void print_setting(const struct learn_setting *setting, FILE *out)
 	}
 	(void)fputs("listeners:\n", out);
 	for (unsigned i = 0; i < setting->listener_count; i++) {
-		const struct learn_listener *listener = &setting->listeners[i];
-		print_address("- address", "", listener->address, out);
-		(void)fputs("    policy: learned\n", out);
-		if (address_path(listener->address) != NULL) {
-			(void)fprintf(out, "    mode: \"%04o\"\n", listener->mode);
-		}
+		print_listener(setting, i, chapters, out);
 	}
 	(void)fputs("\nupstream:\n", out);
 	print_address("address", "unix://", setting->socket_path, out);
@@ -394,10 +374,12 @@ void learn_print(const struct learn *learn, const struct learn_setting *setting,
 	(void)fputs("# The smallest policy that allows the recorded requests, and nothing else.\n"
 	            "# Save it as FILE, read it, and use it: docker-socket-proxy -c FILE\n",
 	        out);
-	for (unsigned i = 0; i < learn->page_count; i++) {
-		print_page(learn, learn->pages[i], out);
+	const struct chapters chapters = learn_sort(learn);
+	for (unsigned i = 0; i < chapters.count; i++) {
+		print_page(learn, chapters.pages[i], out);
 	}
-	print_setting(setting, out);
-	print_policies(learn, out);
+	print_setting(setting, &chapters, out);
+	learn_print_clients(&chapters, setting, out);
+	print_policies(learn, &chapters, out);
 	(void)fflush(out);
 }

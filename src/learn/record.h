@@ -13,8 +13,9 @@ enum { LEARN_METHOD_MAX = 32 };
 
 /* The requests of one client. */
 struct page {
-	struct caller caller; /* identified by its host */
-	bool of_others;       /* shared by all callers beyond the ceiling */
+	const struct client *client; /* NULL: `caller` tells who it is */
+	struct caller caller;        /* known by its host and user */
+	bool of_others;              /* shared by all callers beyond the ceiling */
 	uint64_t requests;
 	uint64_t uncounted; /* unknown requests beyond the ceiling, or that no rule can name */
 	unsigned word_count;
@@ -42,5 +43,27 @@ struct learn {
 	struct unknown_request unknown[LEARN_UNKNOWN_MAX];
 	unsigned first[]; /* by request id: the first id of the same operation */
 };
+
+/* Append who it is: 192.0.2.1, unix, or client 'ci'. */
+void learn_add_client(const struct page *page, struct text *text);
+
+/* The pages, in the order in which they are printed. */
+struct chapters {
+	unsigned count;
+	const struct page *pages[LEARN_CLIENTS_MAX];
+	bool is_one; /* one policy holds for all, because no entry of `clients` is needed */
+};
+
+/* Clients of the configuration come first, in its order: the first entry that holds decides. */
+struct chapters learn_sort(const struct learn *learn);
+/* Append the name of the policy of a page. */
+void learn_add_policy(const struct chapters *chapters, unsigned number, struct text *text);
+/* Print `clients:`, which gives each its policy. */
+void learn_print_clients(
+        const struct chapters *chapters, const struct learn_setting *setting, FILE *out);
+/* Append the name of a listener; nothing if it needs none. */
+void learn_add_listener(const struct learn_setting *setting, unsigned number, struct text *text);
+/* Append the name of the policy for who is none of the clients. */
+void learn_add_rest(const struct chapters *chapters, struct text *text);
 
 #endif

@@ -96,12 +96,11 @@ static bool accept_failed(struct acceptor *acceptor, int error)
 /* More groups than there is room for are an error of the kernel, and count as none. */
 static void add_groups(int fd, struct unix_peer *peer)
 {
-	gid_t groups[CALLER_GROUPS_MAX - 1];
-	socklen_t len = sizeof(groups);
+	gid_t *further = peer->groups + peer->group_count;
+	socklen_t len = sizeof(peer->groups) - sizeof(peer->groups[0]);
 
-	if (getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, groups, &len) == 0) {
-		memcpy(peer->groups + 1, groups, len);
-		peer->group_count += len / sizeof(groups[0]);
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, further, &len) == 0) {
+		peer->group_count += len / sizeof(further[0]);
 	}
 }
 

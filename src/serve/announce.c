@@ -2,6 +2,7 @@
 #include "base/log.h"
 #include "serve/internal.h"
 
+#include <stdio.h>
 #include <string.h>
 
 /* "; enough to become root on the host: …" */
@@ -17,37 +18,108 @@ static void add_root(const struct policy *policy, bool sees_host, struct text *t
 	}
 }
 
-/* Which policy holds where, and what is dangerous about it. */
-static void announce_policy(const struct config_listener *listener, bool sees_host)
+/* Who is judged by the policy of a listener. */
+static const char *judged_there(const struct config *config)
 {
-	const char *name = policy_name(listener->policy);
+	if (config->clients.must_be_known) {
+		return "everybody who reaches this listener with a key of the file";
+	}
+	return config->clients.count > 0 ? "everybody who reaches this listener and is no client"
+	                                 : "every client that reaches this listener";
+}
+
+static bool allows_something(const struct policy *policy)
+{
+	for (unsigned id = 0; id < docker_id_count(); id++) {
+		if (policy_grant_of(policy, id) != POLICY_NEVER) {
+			return true;
+		}
+	}
+	return false;
+}
+
+static bool any_client_is_served(const struct config *config)
+{
+	bool any = false;
+
+	for (unsigned i = 0; !any && i < config->clients.count; i++) {
+		const struct policy *policy = config->clients.list[i].policy;
+		any = policy != NULL && allows_something(policy);
+	}
+	return any;
+}
+
+/* A policy that has something to say about what it allows. */
+static void announce_policy(
+        const char *whose, const struct policy *policy, const char *judged, bool sees_host)
+{
 	char memory[512];
 	struct text root = text_over(memory, sizeof(memory));
 
-	if (strcmp(name, "open") == 0) {
+	if (strcmp(policy_name(policy), "open") == 0) {
 		log_line(LOG_WARNING,
-		        "%s: policy 'open': every client that reaches this listener may do "
-		        "everything and is root on the host",
+		        "%s: policy 'open': %s may do everything and is root on the host", whose,
+		        judged);
+		return;
+	}
+	add_root(policy, sees_host, &root);
+	log_line(policy_observes(policy) ? LOG_WARNING : LOG_NOTICE, "%s: policy '%s'%s%.*s", whose,
+	        policy_name(policy),
+	        policy_observes(policy) ? ", mode observe: requests that it denies are forwarded "
+	                                  "and recorded"
+	                                : "",
+	        SLICE_FMT(text_slice(&root)));
+}
+
+static void announce_listener(const struct config *config, const struct config_listener *listener)
+{
+	if (strcmp(policy_name(listener->policy), "deny") != 0) {
+		announce_policy(listener->address, listener->policy, judged_there(config),
+		        config->host_root != NULL);
+	} else if (any_client_is_served(config)) {
+		log_line(LOG_NOTICE, "%s: policy 'deny': only clients are served",
 		        listener->address);
-	} else if (strcmp(name, "deny") == 0) {
+	} else {
 		log_line(LOG_WARNING,
 		        "%s: policy 'deny': every request is denied; --policy NAME, POLICY or a "
 		        "'policy' of the listener allows some",
 		        listener->address);
-	} else {
-		add_root(listener->policy, sees_host, &root);
-		log_line(policy_observes(listener->policy) ? LOG_WARNING : LOG_NOTICE,
-		        "%s: policy '%s'%s%.*s", listener->address, name,
-		        policy_observes(listener->policy) ? ", mode observe: requests that it "
-		                                            "denies are forwarded and recorded"
-		                                          : "",
-		        SLICE_FMT(text_slice(&root)));
 	}
 	if (listener->browsers) {
 		log_line(LOG_WARNING,
 		        "%s: browsers: true: a page of any site can send requests through the "
 		        "browser of the user who opens the page",
 		        listener->address);
+	}
+}
+
+/* Who is known by what, and what becomes of others. */
+static void announce_clients(const struct config *config)
+{
+	enum { SHOWN = 32 };
+	const struct clients *clients = &config->clients;
+	char memory[CLIENT_NAME_MAX + sizeof("client ''")];
+	char kinds[128];
+	struct text text = text_over(kinds, sizeof(kinds));
+
+	if (clients->count == 0) {
+		return;
+	}
+	clients_add_kinds(clients, &text);
+	log_line(LOG_NOTICE, "%u client%s, known by %.*s; %s", clients->count,
+	        clients->count == 1 ? "" : "s", SLICE_FMT(text_slice(&text)),
+	        clients->must_be_known ? "everybody else gets a 401"
+	                               : "the policy of the listener judges everybody else");
+	for (unsigned i = 0; i < clients->count && i < SHOWN; i++) {
+		const struct client *client = &clients->list[i];
+		(void)snprintf(memory, sizeof(memory), "client '%s'", client->name);
+		if (client->policy != NULL) {
+			announce_policy(memory, client->policy, "it", config->host_root != NULL);
+		}
+	}
+	if (clients->count > SHOWN) {
+		log_line(LOG_NOTICE, "%u more clients: docker-socket-proxy check lists them",
+		        clients->count - SHOWN);
 	}
 }
 
@@ -62,8 +134,9 @@ void announce(const struct server *server)
 		        ": listening on %s, forwarding to unix://%s, %u worker%s",
 		        listener->address, config->socket_path, server->thread_count,
 		        server->thread_count == 1 ? "" : "s");
-		announce_policy(listener, config->host_root != NULL);
+		announce_listener(config, listener);
 	}
+	announce_clients(config);
 	if (config->verb == CONFIG_LEARN) {
 		log_line(LOG_NOTICE,
 		        "learning: every request is allowed, regardless of the policy; "

@@ -12,32 +12,44 @@
 
 /* ── Learning ────────────────────────────────────────────────────────────── */
 
-static bool any_listener_learns(const struct snapshot *snapshot)
+static bool any_policy_observes(const struct config *config)
 {
-	for (unsigned i = 0; i < snapshot->listener_count; i++) {
-		if (snapshot->listeners[i].learns) {
+	const struct policy *policy;
+
+	for (unsigned i = 0; (policy = config_policy(config, i)) != NULL; i++) {
+		if (policy_observes(policy)) {
 			return true;
 		}
 	}
 	return false;
 }
 
+/* With clients, who can come to any listener, all listeners are printed; else those that recorded.
+ */
+static unsigned list_listeners(const struct config *config, struct learn_listener *ret_listeners)
+{
+	unsigned count = 0;
+
+	for (unsigned i = 0; i < config->listener_count; i++) {
+		const struct config_listener *listener = &config->listeners[i];
+		const bool records = policy_observes(listener->policy);
+		if (records || config->clients.count > 0) {
+			ret_listeners[count++] = (struct learn_listener){
+			        listener->address, listener->name, listener->mode, records};
+		}
+	}
+	return count;
+}
+
 static void print_learned(const struct server *server)
 {
 	const struct config *config = server_config(server);
 	struct learn_listener listeners[CONFIG_LISTENERS_MAX];
-	unsigned count = 0;
 
 	if (server->shared.learn == NULL) {
 		return;
 	}
-	for (unsigned i = 0; i < config->listener_count; i++) {
-		const struct config_listener *listener = &config->listeners[i];
-		if (server->snapshot->listeners[i].learns) {
-			listeners[count++] =
-			        (struct learn_listener){listener->address, listener->mode};
-		}
-	}
+	const unsigned count = list_listeners(config, listeners);
 	const struct learn_setting setting = {
 	        .listeners = listeners,
 	        .listener_count = count,
@@ -47,10 +59,10 @@ static void print_learned(const struct server *server)
 	learn_print(server->shared.learn, &setting, stdout);
 }
 
-/* Whether notes can be taken where a snapshot wants it; false: without memory. */
-static bool provide_notes(struct server *server, const struct snapshot *snapshot)
+/* Whether notes can be taken where a policy wants it; false: without memory. */
+static bool provide_notes(struct server *server, const struct config *config)
 {
-	if (server->shared.learn == NULL && any_listener_learns(snapshot)) {
+	if (server->shared.learn == NULL && any_policy_observes(config)) {
 		server->shared.learn = learn_new();
 		return server->shared.learn != NULL;
 	}
@@ -75,7 +87,7 @@ struct server *server_new(struct config *config)
 	server->shared.max_bodies = sizing_bodies(config);
 	denials_init(&server->shared.denials);
 	attempts_init(&server->shared.attempts);
-	if (!provide_notes(server, snapshot)) {
+	if (!provide_notes(server, snapshot_config(snapshot))) {
 		server_free(server);
 		return NULL;
 	}
@@ -95,7 +107,7 @@ bool server_adopt(struct server *server, struct snapshot *snapshot)
 {
 	struct learn *former = server->shared.learn;
 
-	if (!provide_notes(server, snapshot) || !threads_adopt(server, snapshot)) {
+	if (!provide_notes(server, snapshot_config(snapshot)) || !threads_adopt(server, snapshot)) {
 		if (former == NULL) { /* so that no thread has seen one */
 			learn_free(server->shared.learn);
 			server->shared.learn = NULL;

@@ -37,7 +37,6 @@ static void set_listener(struct snapshot_listener *ret_listener, const struct co
 	                .max_head = config->max_head},
 	        .transport = listener->transport != NULL ? listener->transport : &transport_plain,
 	        .address = listener->address,
-	        .learns = config->verb == CONFIG_LEARN || policy_observes(listener->policy),
 	};
 }
 

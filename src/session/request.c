@@ -131,9 +131,9 @@ static void note_verdict(struct session *session, const struct gate_decision *de
 	struct worker *worker = session->worker;
 	const struct verdict *verdict = &decision->verdict;
 
-	if (session_listener(session)->learns) {
+	if (worker->shared->learn != NULL && policy_observes(decision->policy)) {
 		session->exchange->learned = learn_note(worker->shared->learn, &session->caller,
-		        decision->request, decision->findings);
+		        decision->client, decision->request, decision->findings);
 	}
 	session->exchange->client = decision->client;
 	session->exchange->record.client = decision->client == NULL ? NULL : decision->client->name;
@@ -146,19 +146,24 @@ static void note_verdict(struct session *session, const struct gate_decision *de
 	}
 }
 
-/* Keep account of the key that the request presented. */
+/* Keep account of the key that the request presented. One that made nobody a client is a miss, even
+ * if the sender is a client by other conditions: it may be a guess. */
 static void note_key(struct session *session, const struct gate_decision *decision)
 {
 	struct attempts *attempts = &session->worker->shared->attempts;
 	const int64_t now_ns = session->worker->loop.now_ns;
 	const struct client *client = decision->client;
+	const bool by_key = client != NULL && match_has(&client->match, CONDITION_KEY);
 
-	if (decision->outcome == OUTCOME_BAD_KEY) {
-		attempts_missed(attempts, now_ns, &session->caller);
-	} else if (client != NULL && client != session->met &&
-	           match_has(&client->match, CONDITION_KEY)) {
+	if (decision->outcome == OUTCOME_SLOWED) {
+		return;
+	}
+	if (by_key && client != session->met) {
 		attempts_met(attempts, now_ns, &session->caller, client);
 		session->met = client;
+	} else if (decision->outcome == OUTCOME_BAD_KEY ||
+	           (!by_key && decision->sender.key != NULL && decision->wants_key)) {
+		attempts_missed(attempts, now_ns, &session->caller);
 	}
 }
 
@@ -170,7 +175,7 @@ static void note(struct session *session, const struct gate_decision *decision)
 	note_head(session->exchange, decision->head);
 	/* A denial: the user of the browser may not have caused it, and a HEAD shows no reason. */
 	if (decision->outcome == OUTCOME_BROWSER || decision->outcome == OUTCOME_NO_KEY ||
-	        decision->outcome == OUTCOME_BAD_KEY) {
+	        decision->outcome == OUTCOME_BAD_KEY || decision->outcome == OUTCOME_SLOWED) {
 		note_denial(session, decision);
 	}
 	if (decision->request != NULL) {

@@ -24,7 +24,6 @@ struct snapshot_listener {
 	struct gate_config gate;
 	const struct transport *transport; /* of accepted connections */
 	const char *address;               /* in log lines */
-	bool learns;                       /* requests are recorded */
 };
 
 struct snapshot {

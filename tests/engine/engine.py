@@ -70,6 +70,7 @@ class Engine:
         self.socket = self.folder / "docker.sock"
         self.log = self.folder / "dockerd.log"
         self.process: subprocess.Popen | None = None
+        self.network = ["unshare", "--net"]  # how it gets its network
         self.idle = "none"  # a container, see Containers.idle()
 
     def start(self) -> None:
@@ -80,7 +81,7 @@ class Engine:
         shutil.rmtree(self.folder / "exec", ignore_errors=True)
         command = [
             "setpriv", "--pdeathsig", "KILL",  # a test run that is killed leaves no Engine behind
-            "unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc",
+            *self.network, "unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc",
             "tini", "--", "sh", "-c", BOOT, DOCKERD,
             "--data-root", self.folder / "data",
             "--exec-root", self.folder / "exec",

@@ -83,8 +83,11 @@ def first_pid(container: str, seconds: float = 10) -> int:
 class Beside:
     """A proxy in the Engine's namespaces: it listens on all addresses there, and at a unix socket."""
 
-    def __init__(self, binary: Path, engine: Engine, config: str) -> None:
+    def __init__(self, binary: Path, engine: Engine, config: str, network_of: int | None = None) -> None:
+        """network_of: a process, whose network alone the proxy shares."""
         self.engine = engine
+        where = ([f"--net=/proc/{network_of}/ns/net"] if network_of
+                 else [f"--target={first_of(engine)}", "--net", "--mount", "--pid"])
         self.folder = Path(public_folder("dsp-tests-beside-"))
         self.socket = self.folder / "proxy.sock"
         self.log_file = self.folder / "log"
@@ -94,8 +97,8 @@ class Beside:
         )
         with self.log_file.open("wb") as log:
             self.process = subprocess.Popen(
-                ["setpriv", "--pdeathsig", "KILL", "nsenter", f"--target={first_of(engine)}", "--net", "--mount",
-                 "--pid", "setpriv", "--pdeathsig", "KILL", binary, "-c", self.folder / "proxy.yaml"],
+                ["setpriv", "--pdeathsig", "KILL", "nsenter", *where,
+                 "setpriv", "--pdeathsig", "KILL", binary, "-c", self.folder / "proxy.yaml"],
                 env={"PATH": os.environ["PATH"], "SOCKET_PATH": str(engine.socket),
                      **{k: v for k, v in os.environ.items() if k.endswith("SAN_OPTIONS")}},
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log,
@@ -134,7 +137,7 @@ class Beside:
     def close(self) -> None:
         """Stop it and fail if it did not live and end well."""
         alive = self.process.poll() is None
-        for pid in children_of(self.process.pid) if alive else []:
+        for pid in (children_of(self.process.pid) or [self.process.pid]) if alive else []:
             os.kill(pid, signal.SIGTERM)
         status = self.process.wait(60)
         log = self.log()
@@ -154,6 +157,17 @@ def beside(binary: Path, engine: Engine) -> Iterator[Callable[[str], Beside]]:
     yield start
     for proxy in made:
         proxy.close()
+
+
+@pytest.fixture
+def network_holder() -> Iterator[int]:
+    """A process that keeps a network of its own."""
+    with subprocess.Popen(["setpriv", "--pdeathsig", "KILL", "unshare", "--net", "sleep", "infinity"]) as holder:
+        here = os.readlink("/proc/self/ns/net")
+        while os.readlink(f"/proc/{holder.pid}/ns/net") == here:
+            time.sleep(0.005)
+        yield holder.pid
+        holder.kill()
 
 
 class Network:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -15,7 +15,7 @@ import wire
 from conftest import Containers
 from engine import Engine
 from neighbours import Beside, Network, call, first_of, first_pid, from_container
-from neighbours import beside, network  # fixtures
+from neighbours import beside, network, network_holder  # fixtures
 
 LIST = "/containers/json"
 EDGE = "clients:\n- {name: edge, match: {container: {label: role=edge}}, policy: read-only}\n"
@@ -221,3 +221,125 @@ def test_a_process_that_is_put_into_a_container(beside, containers: Containers) 
     exec_id = response.json()["Id"]
     output = containers.call("POST", f"/exec/{exec_id}/start", {})
     assert containers.call("GET", f"/exec/{exec_id}/json").json()["ExitCode"] == 0, output
+
+
+def groups_of(pid: int) -> list[Path]:
+    """The folders of a process's control groups, in each hierarchy."""
+    mounts = [line.split() for line in Path("/proc/mounts").read_text().splitlines()]
+    folders = {fields[1]: set(fields[3].split(",")) for fields in mounts if fields[2] in ("cgroup", "cgroup2")}
+    found = []
+    for line in Path(f"/proc/{pid}/cgroup").read_text().splitlines():
+        _, controllers, path = line.split(":", 2)
+        for folder, options in folders.items():
+            if controllers and set(controllers.split(",")) <= options or not controllers and "memory" not in options:
+                found.append(Path(folder + path))
+    return sorted({folder for folder in found if (folder / "cgroup.procs").exists()})
+
+
+def in_engines_namespaces(engine: Engine, *command: str, **more) -> subprocess.CompletedProcess:
+    return subprocess.run(
+        ["nsenter", f"--target={first_of(engine)}", "--mount", "--pid", *command],
+        capture_output=True, text=True, timeout=60, **more)
+
+
+def test_a_group_with_the_name_of_a_container(beside, containers: Containers, engine: Engine) -> None:
+    """Who may make groups of their own, as each user of systemd may, can name one docker-ID.scope."""
+    proxy = beside(EDGE)
+    container = containers.create("sleep", "3600", HostConfig={"NetworkMode": "none"}, **ROLE)
+    own, forged = groups_of(first_pid(container)), groups_of(os.getpid())
+    made = [folder / f"forged-{os.getpid()}" / f"docker-{container}.scope" for folder in forged]
+    asks = [sys.executable, "-c", ASK, str(proxy.socket)]
+    enter = 'for folder in $1; do echo $$ > $folder/cgroup.procs; done; shift; exec "$@"'
+    try:
+        for folder in made:
+            folder.mkdir(parents=True)
+            for name in ("cpuset.cpus", "cpuset.mems"):  # without them a group of v1 takes no process
+                for up in (folder.parent, folder):
+                    if (up / name).exists():
+                        (up / name).write_text((up.parent / name).read_text())
+        forger = in_engines_namespaces(engine, "sh", "-ec", enter, "sh", " ".join(map(str, made)), *asks)
+        assert forger.returncode == 3, forger
+        member = in_engines_namespaces(engine, "sh", "-ec", enter, "sh", " ".join(map(str, own)), *asks)
+        assert member.returncode == 0, member
+    finally:
+        for folder in made:
+            folder.rmdir()
+            folder.parent.rmdir()
+
+
+RECYCLE = r"""
+import os, socket, sys, time
+path, ends, groups = sys.argv[1], sys.argv[2] == "ends", sys.argv[3:]
+go, tell = os.pipe()
+answer, say = os.pipe()
+
+def ask(connection):
+    os.read(go, 1)
+    connection.sendall(b"GET /containers/json HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+    os.write(say, connection.recv(4096)[9:12])
+    os._exit(0)
+
+def sleep():
+    time.sleep(60)
+    os._exit(0)
+
+first = os.fork()
+if first == 0:
+    connection = socket.socket(socket.AF_UNIX)
+    connection.connect(path)
+    if not ends:
+        ask(connection)
+    if os.fork() == 0:
+        ask(connection)
+    os._exit(0)
+pid = first
+if ends:
+    os.waitpid(first, 0)
+    with open("/proc/sys/kernel/ns_last_pid", "w") as last:
+        last.write(str(first - 1))
+    pid = os.fork()
+    if pid == 0:
+        sleep()
+    assert pid == first, (pid, first)
+for group in groups:
+    with open(group + "/cgroup.procs", "w") as procs:
+        procs.write(str(pid))
+os.write(tell, b"x")
+print(os.read(answer, 3).decode())
+os.kill(pid, 9)
+"""
+
+
+@pytest.mark.parametrize(("what", "status"), [("stays", "200"), ("ends", "403")])
+def test_a_pid_that_another_process_has_now(beside, containers: Containers, engine: Engine, what: str, status: str) -> None:
+    """A process connects and leaves the connection to its child; its pid becomes that of one in a container."""
+    proxy = beside(EDGE)
+    container = containers.create("sleep", "3600", HostConfig={"NetworkMode": "none"}, **ROLE)
+    groups = map(str, groups_of(first_pid(container)))
+    result = in_engines_namespaces(engine, sys.executable, "-c", RECYCLE, str(proxy.socket), what, *groups)
+    assert result.stdout.strip() == status, (result.stderr, proxy.log())
+
+
+# ── The Engine ends ─────────────────────────────────────────────────────────
+
+
+def test_an_engine_that_is_started_again(binary: Path, network_holder: int) -> None:
+    """Another container has the address when the Engine is back."""
+    engine = Engine()
+    engine.network = ["nsenter", f"--net=/proc/{network_holder}/ns/net"]
+    with closing(engine):
+        engine.start()
+        engine.import_busybox()
+        made = Containers(engine)
+        network = Network(engine, "again", 9)
+        with closing(Beside(binary, engine, EDGE, network_of=network_holder)) as proxy:
+            edge = made.create("sleep", "3600", **network.at(10), **ROLE)
+            assert status(proxy, edge, network) == 200
+            engine.kill()
+            with proxy.connect(network_holder, network.gateway) as connection:
+                assert connection.roundtrip("GET", LIST).status == 502
+            engine.start()
+            other = made.create("sleep", "3600", **network.at(10))
+            assert status(proxy, other, network) == 403
+            containers_again = made.create("sleep", "3600", **network.at(11), **ROLE)
+            assert status(proxy, containers_again, network) == 200

@@ -242,7 +242,7 @@ def test_compose_gives_the_container_nothing_it_can_do_without() -> None:
     assert all(port.startswith("127.0.0.1:") for port in service["ports"])
 
 
-@pytest.mark.parametrize("document", ["docs/README.md", "docs/configuration.md"])
+@pytest.mark.parametrize("document", ["docs/README.md", "docs/configuration.md", "docs/clients.md"])
 def test_what_explain_prints_is_what_is_written(document: str, tmp_path: Path) -> None:
     """A reader compares the example with the own screen: a line that differs looks like a mistake."""
     text = (ROOT / document).read_text()
@@ -252,6 +252,27 @@ def test_what_explain_prints_is_what_is_written(document: str, tmp_path: Path) -
     assert examples
     for command, written in examples:
         assert run(BINARY, *shlex.split(command), cwd=tmp_path).stdout == written, command
+
+
+def test_clients_are_as_written(tmp_path: Path) -> None:
+    """The file of docs/clients.md loads, `check` has the lines that stand there, and the hash is one."""
+    text = (ROOT / "docs/clients.md").read_text()
+    file = re.search(r"^```yaml\n(listeners:\n.*?)^```$", text, re.MULTILINE | re.DOTALL)[1]
+    (tmp_path / "proxy.yaml").write_text(file)
+    printed = run(BINARY, "check", "-c", "proxy.yaml", cwd=tmp_path).stdout.splitlines()
+    written = re.search(r"^\$ docker-socket-proxy check .*\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)[1]
+    assert [line for line in written.splitlines() if line != "…" and line not in printed] == []
+
+
+def test_the_two_apps_of_one_proxy_are_its_clients(tmp_path: Path) -> None:
+    """The networks of the compose file are those of the entries."""
+    blocks = re.findall(r"^```yaml\n(.*?)^```$", (ROOT / "docs/README.md").read_text(), re.MULTILINE | re.DOTALL)
+    file = next(block for block in blocks if block.startswith("clients:"))
+    (tmp_path / "proxy.yaml").write_text(file)
+    assert run(BINARY, "check", "-c", "proxy.yaml", cwd=tmp_path).returncode == 0
+    networks = yaml.safe_load(next(block for block in blocks if "./proxy.yaml:" in block))["networks"]
+    ranges = [network["ipam"]["config"][0]["subnet"] for network in networks.values() if network]
+    assert ranges == [client["match"]["cidr"] for client in yaml.safe_load(file)["clients"]]
 
 
 def files_in(document: str, folder: Path) -> None:

@@ -328,13 +328,13 @@ static void a_key_fits_its_hash_alone(void **state)
 	struct sender sender = {.caller = &caller, .key = &key};
 
 	(void)state;
-	assert_true(key_present(hasher, SLICE("secret"), &key));
+	key_present(hasher, SLICE("secret"), &key);
 	assert_int_equal(match_holds(&plain, &sender), MATCH_YES);
-	assert_true(key_present(hasher, SLICE("secreT"), &key));
+	key_present(hasher, SLICE("secreT"), &key);
 	assert_int_equal(match_holds(&plain, &sender), MATCH_NO);
-	assert_true(key_present(hasher, SLICE(DIGEST), &key)); /* the hash is no key */
+	key_present(hasher, SLICE(DIGEST), &key); /* the hash is no key */
 	assert_int_equal(match_holds(&plain, &sender), MATCH_NO);
-	assert_true(key_present(hasher, SLICE(""), &key));
+	key_present(hasher, SLICE(""), &key);
 	assert_int_equal(match_holds(&plain, &sender), MATCH_NO);
 	sender.key = NULL;
 	assert_int_equal(match_holds(&plain, &sender), MATCH_NO);
@@ -356,9 +356,9 @@ static void hashes_are_read_as_they_are_printed(void **state)
 		key_hash_add(&hash, &text);
 		assert_false(text.overflow);
 		assert_null(key_hash_read(text_slice(&text), &again));
-		assert_true(key_present(hasher, SLICE("secret"), &key));
+		key_present(hasher, SLICE("secret"), &key);
 		assert_true(key_fits(&key, &again));
-		assert_true(key_present(hasher, SLICE("secreT"), &key));
+		key_present(hasher, SLICE("secreT"), &key);
 		assert_false(key_fits(&key, &again));
 	}
 }
@@ -389,21 +389,21 @@ static void the_first_whose_conditions_hold(void **state)
 	sender.now_s = 100;
 	assert_int_equal(clients_find(&clients, &sender, &client), IDENTIFIED_NOBODY);
 	assert_null(client);
-	assert_true(clients_want_key(&clients, &sender));
+	assert_true(clients_want_key(&clients, &sender, NULL));
 	clients_add_tried(&clients, &sender, &text);
 	assert_slice("tried", text_slice(&text),
 	        SLICE("far: cidr 198.51.100.0/24; guest: it has ended; ci: key"));
-	assert_true(key_present(hasher, SLICE("wrong-key"), &key));
+	key_present(hasher, SLICE("wrong-key"), &key);
 	sender.key = &key;
 	assert_int_equal(clients_find(&clients, &sender, &client), IDENTIFIED_BAD_KEY);
-	assert_true(key_present(hasher, SLICE("secret"), &key));
+	key_present(hasher, SLICE("secret"), &key);
 	assert_int_equal(clients_find(&clients, &sender, &client), IDENTIFIED_CLIENT);
 	assert_string_equal(client->name, "ci");
 	/* The right key from the wrong place tells nothing. */
 	sender.caller = &stranger;
 	assert_int_equal(clients_find(&clients, &sender, &client), IDENTIFIED_BAD_KEY);
 	sender.key = NULL;
-	assert_false(clients_want_key(&clients, &sender));
+	assert_false(clients_want_key(&clients, &sender, NULL));
 	clients.must_be_known = true;
 	assert_int_equal(clients_find(&clients, &sender, &client), IDENTIFIED_NO_KEY);
 }
@@ -464,6 +464,121 @@ static void ten_wrong_keys_then_one_a_second(void **state)
 	assert_true(slowdown.slowed);
 }
 
+static void an_ipv6_network_has_ten_wrong_keys(void **state)
+{
+	static struct attempts attempts;
+	const int64_t now_ns = 5 * NS_PER_S;
+	const struct caller neighbour = caller_named("[2001:db8:0:1::beef]:1");
+	const struct caller elsewhere = caller_named("[2001:db8:0:2::1]:1");
+	char name[64];
+
+	(void)state;
+	attempts_init(&attempts);
+	for (unsigned i = 0; i < ATTEMPTS_BURST; i++) {
+		(void)snprintf(name, sizeof(name), "[2001:db8:0:1::%x]:1", i + 1);
+		const struct caller caller = caller_named(name);
+		assert_false(attempts_look(&attempts, now_ns, &neighbour).slowed);
+		attempts_missed(&attempts, now_ns, &caller);
+	}
+	assert_true(attempts_look(&attempts, now_ns, &neighbour).slowed);
+	assert_false(attempts_look(&attempts, now_ns, &elsewhere).slowed);
+}
+
+/* Far more hosts than entries: the table stays as it is, and who guesses goes on being counted. */
+static void many_hosts_have_a_ceiling(void **state)
+{
+	static struct attempts attempts;
+	const int64_t now_ns = 5 * NS_PER_S;
+	char name[64];
+
+	(void)state;
+	attempts_init(&attempts);
+	for (unsigned i = 0; i < 4 * ATTEMPTS_SETS * ATTEMPTS_WAYS; i++) {
+		(void)snprintf(
+		        name, sizeof(name), "10.%u.%u.%u:1", i >> 16, (i >> 8) & 255, i & 255);
+		const struct caller caller = caller_named(name);
+		attempts_missed(&attempts, now_ns + i, &caller);
+	}
+	const struct caller host = caller_named("192.0.2.1:1");
+	for (unsigned i = 0; i < ATTEMPTS_BURST; i++) {
+		attempts_missed(&attempts, now_ns + NS_PER_S, &host);
+	}
+	assert_true(attempts_look(&attempts, now_ns + NS_PER_S, &host).slowed);
+}
+
+static void what_is_no_key_fits_nothing(void **state)
+{
+	static char large[KEY_MAX + 1];
+	struct key_hash hash;
+	struct key key;
+
+	(void)state;
+	memset(large, 'k', sizeof(large));
+	for (size_t len = 0; len <= sizeof(large); len += len == 0 ? KEY_MAX : 1) {
+		assert_true(key_hash_make(hasher, (struct slice){large, len}, NULL, &hash));
+		key_present(hasher, (struct slice){large, len}, &key);
+		assert_int_equal(key_fits(&key, &hash), len == KEY_MAX);
+	}
+}
+
+static void one_match_covers_another(void **state)
+{
+	static const struct {
+		const char *match;
+		const char *other;
+		bool covers;
+	} cases[] = {
+	        {"{cidr: 10.0.0.0/8}", "{cidr: 10.1.0.0/16}", true},
+	        {"{cidr: 10.0.0.0/8}", "{cidr: [10.1.0.0/16, 10.2.0.1], uid: 7}", true},
+	        {"{cidr: 10.0.0.0/8}", "{cidr: [10.1.0.0/16, 11.0.0.1]}", false},
+	        {"{cidr: 10.1.0.0/16}", "{cidr: 10.0.0.0/8}", false},
+	        {"{cidr: '::ffff:10.0.0.0/104'}", "{cidr: 10.1.0.0/16}", true},
+	        {"{cidr: '::/0'}", "{cidr: 10.1.0.0/16}", false},
+	        {"{cidr: 10.0.0.0/8, uid: 7}", "{cidr: 10.0.0.0/8}", false},
+	        {"{uid: [7, 8]}", "{uid: 8}", true},
+	        {"{uid: 8}", "{uid: [7, 8]}", false},
+	        {"{listener: main}", "{listener: main, gid: 1}", true},
+	        {"{listener: main}", "{gid: 1}", false},
+	        {"{key_sha256: " DIGEST "}", "{key_sha256: " DIGEST ", uid: 1}", true},
+	        {"{key_sha256: " DIGEST "}", "{key_sha256: '" ZEROS ":" DIGEST "'}", false},
+	        {"{container: {project: web}}", "{container: {project: web, service: app}}", true},
+	        {"{container: {project: web}}", "{container: {service: web}}", false},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		const struct match match = match_of(cases[i].match);
+		const struct match other = match_of(cases[i].other);
+		if (match_covers(&match, &other) != cases[i].covers) {
+			fail_msg("%s, %s", cases[i].match, cases[i].other);
+		}
+	}
+}
+
+/* What is written is read as the same conditions. */
+static void a_match_is_written_as_it_is_read(void **state)
+{
+	static const char *const matches[] = {
+	        "{listener: ['main', 'edge'], uid: ['7'], gid: ['1', '2'], cidr: ['10.0.0.0/8', "
+	        "'2001:db8::/32'], key_sha256: ['" DIGEST "', '" ZEROS ":" DIGEST "'], container: "
+	        "{label: ['a=b', 'it''s'], image: ['nginx:*'], project: ['web']}}",
+	        "{cidr: ['10.0.0.1']}",
+	        "{container: {name: ['app']}}",
+	};
+	char memory[1024];
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(matches); i++) {
+		const struct match match = match_of(matches[i]);
+		struct text text = text_over(memory, sizeof(memory) - 1);
+		match_write(&match, &text);
+		memory[text.len] = '\0';
+		assert_string_equal(memory, matches[i]);
+		const struct match again = match_of(memory);
+		assert_true(match_covers(&match, &again) && match_covers(&again, &match));
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -480,6 +595,11 @@ int main(void)
 	        cmocka_unit_test(the_first_whose_conditions_hold),
 	        cmocka_unit_test(what_does_not_fit_is_left_out_whole),
 	        cmocka_unit_test(ten_wrong_keys_then_one_a_second),
+	        cmocka_unit_test(an_ipv6_network_has_ten_wrong_keys),
+	        cmocka_unit_test(many_hosts_have_a_ceiling),
+	        cmocka_unit_test(what_is_no_key_fits_nothing),
+	        cmocka_unit_test(one_match_covers_another),
+	        cmocka_unit_test(a_match_is_written_as_it_is_read),
 	};
 
 	return cmocka_run_group_tests_name("clients", tests, make, free_all);

@@ -36,25 +36,32 @@ static int close_book(void **state)
 	return 0;
 }
 
-static void note(const char *client, const char *method, const char *path)
+/* Of a client of the configuration, if `client` is not NULL. */
+static void note_of(const struct client *client, const struct caller *caller, const char *method,
+        const char *path)
 {
 	static struct docker_request request;
 	const struct docker_target target = {.method = slice_of(method), .path = slice_of(path)};
 
-	const struct caller caller = caller_named(client);
-
 	assert_int_equal(docker_route(&target, &request), DOCKER_OK);
-	const unsigned number = learn_note(learn, &caller, &request, NULL);
+	const unsigned number = learn_note(learn, caller, client, &request, NULL);
 	if (number > 0 && served) {
 		learn_served(learn, number);
 	}
 }
 
+static void note(const char *client, const char *method, const char *path)
+{
+	const struct caller caller = caller_named(client);
+
+	note_of(NULL, &caller, method, path);
+}
+
 /* What is printed, in `printed`. */
 static void print(void)
 {
-	static const struct learn_listener listeners[] = {
-	        {"tcp://*:3277", 0660}, {"unix:///run/it's \"odd\" #.sock", 0600}};
+	static const struct learn_listener listeners[] = {{"tcp://*:3277", NULL, 0660, true},
+	        {"unix:///run/it's \"odd\" #.sock", NULL, 0600, true}};
 	const struct learn_setting setting = {.listeners = listeners,
 	        .listener_count = 2,
 	        .other_count = other_listeners,
@@ -146,7 +153,7 @@ static void a_stray_request_hides_no_preset(void **state)
 	expect("The preset '");
 }
 
-static void each_client_has_a_policy_and_one_joins_them(void **state)
+static void each_client_has_a_policy_and_an_entry(void **state)
 {
 	(void)state;
 	note("192.0.2.1:1000", "GET", "/containers/json");
@@ -157,13 +164,63 @@ static void each_client_has_a_policy_and_one_joins_them(void **state)
 	expect("# 192.0.2.1: 2 requests\n#          2  container.list\n");
 	expect("# [2001:db8::1]: 1 request\n");
 	expect("# unix: 1 request\n#          1  GET /foo/bar, no operation of the Docker API\n");
-	expect("  learned:\n    extends: [client-1, client-2, client-3]\n");
-	assert_true(allows("learned", "GET", "/containers/json"));
-	assert_true(allows("learned", "GET", "/images/json"));
-	assert_true(allows("learned", "GET", "/foo/bar"));
-	assert_false(allows("learned", "GET", "/foo/baz"));
+	expect("  - {name: 'host-192.0.2.1', match: {cidr: '192.0.2.1'}, policy: client-1}\n"
+	       "  - {name: 'host-2001-db8--1', match: {cidr: '2001:db8::1'}, policy: "
+	       "client-2}\n\n");
+	/* A peer of whom nothing is known has no condition: what it asked for, all may. */
+	expect("    policy: client-3\n");
+	assert_true(allows("client-3", "GET", "/foo/bar"));
+	assert_false(allows("client-3", "GET", "/foo/baz"));
+	assert_false(allows("client-3", "GET", "/images/json"));
 	assert_true(allows("client-1", "GET", "/containers/json"));
 	assert_false(allows("client-1", "GET", "/images/json"));
+}
+
+/* Clients of the configuration stay what they are, in their order, whoever asked first. */
+static void a_client_keeps_its_entry(void **state)
+{
+	struct arena arena = {.chunks = NULL};
+	struct hasher *hasher = hasher_new();
+	struct client clients[] = {
+	        {.name = "ci", .until_s = 1801418400}, {.name = "office", .until_s = INT64_MAX}};
+	struct caller user = caller_named("unix");
+	const struct caller host = caller_named("192.0.2.1:1");
+	const struct match_names names = {NULL, 0};
+	const struct yaml_node *root = NULL;
+	struct key_hash hash;
+	char error[FAULT_MAX];
+
+	(void)state;
+	assert_true(key_hash_make(hasher, SLICE("0123456789abcdef"), NULL, &hash));
+	assert_int_equal(match_key(&hash, NOWHERE, &arena, &clients[0].match), 0);
+	assert_int_equal(yaml_read(SLICE("{cidr: [192.0.2.0/24, '2001:db8::/32'], uid: 7}"), "x",
+	                         &arena, &root, error),
+	        0);
+	assert_int_equal(match_read(root, &names, &arena, &clients[1].match, error), 0);
+	user.peer = (struct unix_peer){.uid = 1000, .group_count = 1};
+	note_of(NULL, &user, "GET", "/_ping");
+	note_of(&clients[1], &host, "GET", "/images/json");
+	note_of(NULL, &host, "GET", "/_ping");
+	note_of(&clients[0], &host, "GET", "/volumes");
+	user.peer.uid = 1001;
+	note_of(NULL, &user, "GET", "/info");
+	print();
+	expect("# client 'ci': 1 request\n#          1  volume.list\n");
+	expect("# unix, user 1000: 1 request\n");
+	expect("clients:\n"
+	       "  - {name: 'ci', match: {key_sha256: "
+	       "['9f9f5111f7b27a781f1f1ddde5ebc2dd2b796bfc7365c9c28b548e564176929f']}, "
+	       "policy: client-1, until: 2027-01-31T18:00:00Z}\n"
+	       "  - {name: 'office', match: {uid: ['7'], cidr: ['192.0.2.0/24', "
+	       "'2001:db8::/32']}, policy: client-2}\n"
+	       "  - {name: 'user-1000', match: {uid: 1000}, policy: client-3}\n"
+	       "  - {name: 'host-192.0.2.1', match: {cidr: '192.0.2.1'}, policy: client-4}\n"
+	       "  - {name: 'user-1001', match: {uid: 1001}, policy: client-5}\n\n");
+	expect("    policy: deny\n");
+	assert_true(allows("client-1", "GET", "/volumes"));
+	assert_false(allows("client-1", "GET", "/info"));
+	hasher_free(hasher);
+	arena_free(&arena);
 }
 
 /* Whoever lists containers need not restart them, though fewer operations are in that preset. */
@@ -259,7 +316,7 @@ static void the_fullest_book_can_be_read_back(void **state)
 		const struct caller caller = caller_named(client);
 		for (unsigned id = 0; id < docker_endpoint_count; id++) {
 			const struct docker_request request = {.id = id};
-			(void)learn_note(learn, &caller, &request, NULL);
+			(void)learn_note(learn, &caller, NULL, &request, NULL);
 		}
 	}
 	for (unsigned i = 0; i < LEARN_UNKNOWN_MAX; i++) {
@@ -271,7 +328,7 @@ static void the_fullest_book_can_be_read_back(void **state)
 	}
 	print();
 	expect_not("that no rule can have");
-	assert_true(allows("learned", "OPTIONS", path));
+	assert_true(allows("client-32", "OPTIONS", path));
 }
 
 static void further_clients_share_a_page(void **state)
@@ -287,7 +344,9 @@ static void further_clients_share_a_page(void **state)
 	expect("# all other clients: 11 requests\n");
 	expect("client-32:  # all other clients\n");
 	expect_not("client-33");
-	assert_true(allows("learned", "GET", "/images/json"));
+	expect("    policy: client-32\n"); /* whoever has no entry */
+	assert_true(allows("client-32", "GET", "/images/json"));
+	assert_false(allows("client-1", "GET", "/images/json"));
 }
 
 static void listeners_are_printed_as_they_were(void **state)
@@ -318,7 +377,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	        TEST(what_the_engine_does_not_serve_gets_no_rule),
 	        TEST(a_stray_request_hides_no_preset),
-	        TEST(each_client_has_a_policy_and_one_joins_them),
+	        TEST(each_client_has_a_policy_and_an_entry),
+	        TEST(a_client_keeps_its_entry),
 	        TEST(a_preset_that_writes_is_not_named_for_who_reads),
 	        TEST(rows_of_one_operation_count_as_one),
 	        TEST(paths_are_patterns_of_themselves),

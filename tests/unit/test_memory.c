@@ -89,23 +89,32 @@ static char folder[64];
 static char listen_path[96];
 static char listen_address[128];
 static char file_path[96];
+static char keys_path[96];
 
-static const char file[] =
-        "listeners:\n"
-        "  - {address: 'unix://%s', policy: mine, mode: '0660', browsers: true}\n"
-        "policies:\n"
-        "  mine:\n"
-        "    extends: [read-only, other]\n"
-        "    rules:\n"
-        "      - deny: {path: '/plugins/[a-z]+/json', methods: [GET]}\n"
-        "      - allow: {path: /containers/json}\n"
-        "      - allow: {versioned_path: '/v1\\.(4[0-9])+/info'}\n"
-        "      - allow: [container.list, 'image.*']\n"
-        "      - allow: [container.list]\n"
-        "  other:\n"
-        "    mode: observe\n"
-        "    rules:\n"
-        "      - deny: [\"container.\\x63reate\"]\n";
+static const char keys[] = "ci:correct-horse-battery-staple\n"
+                           "ops:9f9f5111f7b27a781f1f1ddde5ebc2dd2b796bfc7365c9c28b548e564176929f\n";
+
+static const char file[] = "listeners:\n"
+                           "  - {address: 'unix://%s', name: main, policy: mine, mode: '0660', "
+                           "browsers: true}\n"
+                           "policies:\n"
+                           "  mine:\n"
+                           "    extends: [read-only, other]\n"
+                           "    rules:\n"
+                           "      - deny: {path: '/plugins/[a-z]+/json', methods: [GET]}\n"
+                           "      - allow: {path: /containers/json}\n"
+                           "      - allow: {versioned_path: '/v1\\.(4[0-9])+/info'}\n"
+                           "      - allow: [container.list, 'image.*']\n"
+                           "      - allow: [container.list]\n"
+                           "  other:\n"
+                           "    mode: observe\n"
+                           "    scope: {owner: true}\n"
+                           "    rules:\n"
+                           "      - deny: [\"container.\\x63reate\"]\n"
+                           "clients:\n"
+                           "  - {name: near, match: {uid: [0, 1], listener: main}, policy: other}\n"
+                           "  - {name: far, match: {cidr: '2001:db8::/32', container: {label: [a, "
+                           "b=c]}}, policy: mine}\n";
 
 static const struct settings {
 	const char *name;
@@ -114,6 +123,8 @@ static const struct settings {
 } all_settings[] = {
         {"one policy", {"--upstream", "/nowhere.sock"}, {{"LISTEN", listen_address}}},
         {"a file", {"--config", file_path, "--workers", "2"}, {{NULL}}},
+        {"keys", {"--client-keys", keys_path, "--policy", "agent"}, {{"LISTEN", listen_address}}},
+        {"keys and a file", {"--client-keys", keys_path, "--config", file_path}, {{NULL}}},
         {"switches", {NULL},
                 {{"LISTEN", listen_address}, {"CONTAINERS", "1"}, {"ALLOW_RESUME", "0"}}},
         {"two presets", {"--policy", "traefik,dozzle", "--allow", "container.logs,exec.*"},
@@ -265,10 +276,16 @@ static int make_folder(void **state)
 	(void)snprintf(listen_path, sizeof(listen_path), "%s/listen.sock", folder);
 	(void)snprintf(listen_address, sizeof(listen_address), "unix://%s", listen_path);
 	(void)snprintf(file_path, sizeof(file_path), "%s/proxy.yaml", folder);
+	(void)snprintf(keys_path, sizeof(keys_path), "%s/keys", folder);
 	FILE *written = fopen(file_path, "we");
 	assert_non_null(written);
 	assert_true(fprintf(written, file, listen_path) > 0);
 	assert_int_equal(fclose(written), 0);
+	written = fopen(keys_path, "we");
+	assert_non_null(written);
+	assert_true(fputs(keys, written) >= 0);
+	assert_int_equal(fclose(written), 0);
+	hasher_free(hasher_new()); /* what libcrypto keeps until the end is there from now on */
 	log_setup(LOG_EMERG, LOG_TEXT);
 	return 0;
 }
@@ -278,6 +295,7 @@ static int remove_folder(void **state)
 	(void)state;
 	(void)unlink(listen_path);
 	(void)unlink(file_path);
+	(void)unlink(keys_path);
 	return rmdir(folder);
 }
 

@@ -58,17 +58,24 @@ static bool was_freed(void)
 
 /* ── A server ────────────────────────────────────────────────────────────── */
 
-static struct config *configuration(const char *policy, const char *workers, const char *grace)
+static struct config *configuration_for(
+        const char *verb, const char *policy, const char *workers, const char *grace)
 {
 	struct config *config = calloc(1, sizeof(*config));
 	char error[FAULT_MAX];
-	const char *const argv[] = {"docker-socket-proxy", "--listen", listen_address, "--upstream",
-	        engine_path, "--policy", policy, "--workers", workers, "--shutdown-grace", grace};
+	const char *const argv[] = {"docker-socket-proxy", verb, "--listen", listen_address,
+	        "--upstream", engine_path, "--policy", policy, "--workers", workers,
+	        "--shutdown-grace", grace};
 
 	assert_non_null(config);
 	assert_int_equal(
 	        config_read(ARRAY_LEN(argv), (char *const *)(uintptr_t)argv, config, error), 0);
 	return config;
+}
+
+static struct config *configuration(const char *policy, const char *workers, const char *grace)
+{
+	return configuration_for("run", policy, workers, grace);
 }
 
 static struct snapshot *snapshot_of(const char *policy)
@@ -255,11 +262,9 @@ static void a_message_to_a_thread_that_ended_is_not_lost(void **state)
 static void notes_are_taken_once_a_snapshot_wants_it(void **state)
 {
 	struct server *server = start("open", "1", "0");
-	struct config *config = configuration("open", "1", "0");
+	struct snapshot *learning = snapshot_new(configuration_for("learn", "open", "1", "0"));
 
 	(void)state;
-	config->verb = CONFIG_LEARN;
-	struct snapshot *learning = snapshot_new(config);
 	assert_non_null(learning);
 	assert_null(server->shared.learn);
 	assert_true(server_adopt(server, learning));

@@ -3,6 +3,7 @@ which."""
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import socket
@@ -206,11 +207,80 @@ def test_start_up_says_where_it_listens_and_what_it_forwards_to(start, own_engin
     assert own_engine.path in line
 
 
-def test_client_keys_are_refused_rather_than_ignored() -> None:
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (None, "cannot be read: No such file or directory"),
+        ("", "has no key: a line is 'name:key'"),
+        ("# none\n\n", "has no key: a line is 'name:key'"),
+        ("ci\n", "keys:1: a line is 'name:key', or 'name:HASH'"),
+        ("ci:\n", "keys:1: the key of 'ci' is not accepted: it is empty"),
+        ("ci:a key\n", "keys:1: the key of 'ci' is not accepted: a key has only visible ASCII"),
+        ("ci:caf\u00e9-caf\u00e9-caf\u00e9\n", "keys:1: the key of 'ci' is not accepted: a key has only visible"),
+        ("c i:0123456789abcdef\n", "keys:1: name: 'c i' is not accepted"),
+        ("ci:0123456789abcdef\nci:fedcba9876543210\n", "keys:2: two clients have the name 'ci'"),
+        ("ci:0123456789abcdef\n\nops:0123456789abcdef\n", "keys:3: the clients 'ci' and 'ops' have the same key"),
+        (
+            "ci:0123456789abcdef\nops:9f9f5111f7b27a781f1f1ddde5ebc2dd2b796bfc7365c9c28b548e564176929f\n",
+            "keys:2: the clients 'ci' and 'ops' have the same key",
+        ),
+        ("ci:" + "k" * 4097, "keys:1: the key of 'ci' is not accepted: a key has at most 4096 characters"),
+        ("ci:" + "k" * 1048576, "cannot be read: it is longer than 1 MiB"),
+    ],
+)
+def test_a_file_of_keys_that_is_not_understood_stops_the_start(
+    tmp_path, content: str | None, words: str
+) -> None:
     """Whoever asks for keys must not get a proxy that serves everyone."""
-    done = run_binary(CLIENT_KEYS_FILE="/run/secrets/keys")
+    keys = tmp_path / "keys"
+    if content is not None:
+        keys.write_text(content)
+    for done in (run_binary(CLIENT_KEYS_FILE=str(keys)), run_binary("--client-keys", str(keys))):
+        assert done.returncode == 2
+        assert words in done.stderr, done.stderr
+        assert "0123456789abcdef" not in done.stderr
+        assert done.stderr.count("\n") == 1
+
+
+def test_an_empty_name_of_the_file_of_keys_stops_the_start() -> None:
+    done = run_binary(CLIENT_KEYS_FILE="")
     assert done.returncode == 2
-    assert "CLIENT_KEYS_FILE=/run/secrets/keys" in done.stderr
+    assert "CLIENT_KEYS_FILE is empty" in done.stderr
+
+
+def test_keys_that_are_badly_kept_are_a_warning(tmp_path) -> None:
+    keys = tmp_path / "keys"
+    keys.write_text("ci:k\nops:0123456789abcdef\n")
+    keys.chmod(0o644)
+    done = run_binary("check", CLIENT_KEYS_FILE=str(keys), LOOPBACK="1")
+    assert done.returncode == 0
+    assert "keys:1: the key of 'ci' has fewer than 16 characters and can be guessed" in done.stderr
+    assert f"CLIENT_KEYS_FILE: '{keys}' has keys and mode 0644: every user can read them" in done.stderr
+    keys.write_text(f"ci:{64 * 'a'}\n")
+    assert run_binary("check", CLIENT_KEYS_FILE=str(keys), LOOPBACK="1").stderr == ""
+    keys.write_text("ci:0123456789abcdef\n")
+    keys.chmod(0o640)
+    assert run_binary("check", CLIENT_KEYS_FILE=str(keys), LOOPBACK="1").stderr == ""
+
+
+def test_hash_key_prints_what_the_configuration_keeps(tmp_path) -> None:
+    def hash_key(key: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [BINARY, "hash-key", *arguments], input=key, text=True, capture_output=True, check=False
+        )
+
+    key = "0123456789abcdef"
+    digest = hashlib.sha256(key.encode()).hexdigest()
+    for text in (key, f"{key}\n", f"{key}\r\n"):
+        done = hash_key(text)
+        assert (done.returncode, done.stdout, done.stderr) == (0, f"{digest}\n", "")
+    salt, _, salted = hash_key(key, "--salt").stdout.strip().partition(":")
+    assert hashlib.sha256(bytes.fromhex(salt) + key.encode()).hexdigest() == salted
+    assert "can be guessed" in hash_key("short").stderr
+    for text in ("", "\n", "a key", "k" * 4097):
+        done = hash_key(text)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert done.stderr.startswith("docker-socket-proxy: hash-key: ")
 
 
 def test_a_port_without_use_is_said(tmp_path) -> None:

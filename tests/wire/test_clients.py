@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from machine import free_port
+from machine import free_port, has_ipv6
 from wire import Client, Engine, Proxy, eventually, ping_passes, run_binary
 
 Start = Callable[..., Proxy]
@@ -137,6 +137,45 @@ def test_the_file_of_keys_is_enough(start: Start, own_engine: Engine, tmp_path: 
         assert client.response().status == 200
 
 
+def test_the_log_says_at_the_start_who_is_known(serve: Callable[..., Proxy]) -> None:
+    proxy = serve(
+        f"- {{name: ci, match: {{key_sha256: {HASH}}}, policy: read-only}}\n"
+        "- {name: near, match: {cidr: 127.0.0.1, listener: main}, policy: open}\n"
+    )
+    proxy.wait_log(lambda line: line.endswith(
+        "2 clients, known by listener, cidr, key; the policy of the listener judges everybody else"))
+    proxy.wait_log(lambda line: "notice client 'ci': policy 'read-only'" in line)
+    proxy.wait_log(lambda line: line.endswith(
+        "warning client 'near': policy 'open': it may do everything and is root on the host"))
+    proxy.wait_log(lambda line: line.endswith("policy 'deny': only clients are served"))
+
+
+def test_the_log_warns_at_the_start_where_nobody_is_served(serve: Callable[..., Proxy]) -> None:
+    proxy = serve("- {name: near, match: {cidr: 127.0.0.1}, policy: deny}\n")
+    proxy.wait_log(lambda line: "policy 'deny': every request is denied" in line)
+
+
+def test_the_log_says_at_the_start_that_a_key_is_asked_for(start: Start, tmp_path: Path) -> None:
+    os.chmod(tmp_path, 0o755)
+    keys = tmp_path / "keys"
+    keys.write_text(f"ci:{KEY}\n")
+    proxy = start("--client-keys", str(keys))
+    proxy.wait_log(lambda line: line.endswith("1 client, known by key; everybody else gets a 401"))
+    proxy.wait_log(lambda line: "policy 'open': everybody who reaches this listener with a key of" in line)
+    proxy.wait_log(lambda line: "every user can read them" in line)
+    assert KEY not in proxy.log()
+
+
+def test_a_hash_in_place_of_the_key_is_no_key(serve: Callable[..., Proxy], own_engine: Engine) -> None:
+    """Whoever reads the file cannot use what is in it; the log says what the mistake was."""
+    proxy = serve(f"- {{name: ci, match: {{key_sha256: {HASH}}}, policy: open}}\n")
+    with proxy.connect() as client:
+        assert [present(client, HASH), present(client, HASH.upper())] == [401, 401]
+    line = proxy.wait_log(lambda line: "bad_key" in line and "denied: " in line or "hash of a key" in line)
+    assert "it is the hash of a key, which is kept here; the client must present the key" in line
+    assert HASH not in proxy.log()
+
+
 def present(client: Client, key: str) -> int:
     client.get("/containers/json", headers=[f"X-Api-Key: {key}"])
     return client.response().status
@@ -221,3 +260,312 @@ def test_holders_of_keys_of_the_file_own_what_they_make(
         assert "docker-socket-proxy.owner%3Dci%22" in request.target
         request.respond(200, b"[]")
         assert client.response().status == 200
+
+
+# What is said
+
+
+def write_file(folder: Path, text: str) -> str:
+    path = folder / "proxy.yaml"
+    path.write_text(text)
+    return str(path)
+
+
+def test_check_shows_what_each_client_may_do(tmp_path: Path) -> None:
+    config = write_file(
+        tmp_path,
+        "listeners:\n- {address: 'tcp://127.0.0.1:1', name: main, policy: deny}\n"
+        "- {address: 'unix:///run/p.sock', policy: read-only}\n"
+        f"clients:\n- {{name: ci, match: {{key_sha256: {HASH}}}, policy: open}}\n"
+        "- {name: office, match: {cidr: 192.0.2.0/24, listener: main}, policy: read-only, until: 2027-01-31T18:00:00Z}\n",
+    )
+    done = run_binary("check", "-c", config)
+    assert (done.returncode, done.stderr) == (0, "")
+    for line in (
+        "client   ci: key, policy open",
+        "client   office: listener main, cidr 192.0.2.0/24, policy read-only, until 2027-01-31T18:00:00Z",
+        "  client             ci       office   (main)   (p.sock)",
+        "  container          rwsR     rs       -        rs",
+        "[r] reads   [-] may do nothing   (NAME): whoever is none of the clients, there",
+    ):
+        assert line in done.stdout.splitlines(), done.stdout
+    assert HASH not in done.stdout
+    assert not [line for line in done.stdout.splitlines() if line != line.rstrip()]
+
+
+def test_check_and_explain_say_that_a_key_is_asked_for(tmp_path: Path) -> None:
+    keys = tmp_path / "keys"
+    keys.write_text(f"ci:{HASH}\n")
+    options = ("--client-keys", str(keys), "--policy", "read-only")
+    done = run_binary("check", *options)
+    assert "client   ci: key, the policy of the listener\n" in done.stdout
+    assert f"client   everybody else gets a 401: '{keys}' has the keys\n" in done.stdout
+    assert "\n  client             (any key)\n" in done.stdout
+    done = run_binary("explain", *options, "GET /containers/json")
+    assert f"client: whoever shows a key of '{keys}'; everybody else gets a 401\n" in done.stdout
+    done = run_binary("explain", *options, "--client", "ci", "GET /containers/json")
+    assert f"client: ci ({keys}:1), known by key\n" in done.stdout
+
+
+def test_many_clients_are_some_columns_of_some_tables(tmp_path: Path) -> None:
+    entries = "".join(
+        f"- {{name: {'n' * 40}{i}, match: {{uid: {i}}}, policy: read-only}}\n" for i in range(25))
+    done = run_binary("check", "-c", write_file(tmp_path, f"clients:\n{entries}"))
+    assert done.returncode == 0
+    assert "  5 more clients: explain --client NAME says" in done.stdout
+    rows = [line for line in done.stdout.splitlines() if line.startswith("  container  ")]
+    assert sum(line.count("rs") for line in rows if "[" not in line) == 20
+    assert max(map(len, done.stdout.splitlines())) <= 120
+
+
+@pytest.mark.parametrize(("listeners", "entries", "words"), [
+    ("tcp://127.0.0.1:1", "{name: a, match: {uid: 0}, policy: open}", "client 'a' fits nobody: 'uid' and"),
+    ("tcp://127.0.0.1:1", "{name: a, match: {gid: 0}, policy: open}", "client 'a' fits nobody: 'uid' and"),
+    ("tcp://127.0.0.1:1 unix:///run/p.sock",
+     "{name: a, match: {gid: 0, listener: l0}, policy: open}", "client 'a' fits nobody: 'uid' and"),
+    ("tcp://127.0.0.1:1 unix:///run/p.sock",
+     "{name: a, match: {uid: 0, cidr: 127.0.0.1}, policy: open}", "client 'a' fits nobody: 'uid' and"),
+    ("unix:///run/p.sock", "{name: a, match: {cidr: 127.0.0.1}, policy: open}", "client 'a' fits nobody: 'uid' and"),
+    ("tcp://127.0.0.1:1 unix:///run/p.sock", "{name: a, match: {uid: 0}, policy: open}", None),
+    ("tcp://127.0.0.1:1",
+     "{name: a, match: {cidr: [10.0.0.0/8, '2001:db8::/32']}, policy: open}, {name: b, match: {cidr: 10.1.0.0/16}, policy: deny}",
+     "client 'b' fits nobody: 'a' comes before it and fits everybody whom it fits"),
+    ("tcp://127.0.0.1:1",
+     "{name: a, match: {listener: l0}, policy: open}, {name: b, match: {listener: l0, cidr: 10.1.0.0/16}, policy: deny}",
+     "client 'b' fits nobody: 'a' comes before it"),
+    ("tcp://127.0.0.1:1",
+     "{name: a, match: {cidr: 10.1.0.0/16}, policy: open}, {name: b, match: {cidr: [10.1.2.3, 10.2.0.0/16]}, policy: deny}",
+     None),
+    ("tcp://127.0.0.1:1",
+     "{name: a, match: {cidr: 10.0.0.0/8}, policy: open, until: 2099-01-01T00:00:00Z}, {name: b, match: {cidr: 10.1.0.0/16}, policy: deny}",
+     None),
+    ("tcp://127.0.0.1:1", "{name: a, match: {cidr: 10.0.0.0/8}, policy: open, until: 2020-01-01T00:00:00Z}",
+     "client 'a' has ended: 'until' has passed"),
+    ("tcp://0.0.0.0:1", f"{{name: a, match: {{key_sha256: {HASH}}}, policy: open}}",
+     "tcp://0.0.0.0:1: keys of clients are sent there as they are"),
+    ("tcp://*:1", f"{{name: a, match: {{key_sha256: {HASH}}}, policy: open}}", "tcp://*:1: keys of clients"),
+    ("tcp://127.8.0.1:1 tcp://[::1]:1 tcp://localhost:2", f"{{name: a, match: {{key_sha256: {HASH}}}, policy: open}}", None),
+    ("tcp://*:1=open", "{name: a, match: {cidr: 10.0.0.0/8}, policy: read-only}",
+     "tcp://*:1: policy 'open', though there are clients: whoever is none of them may do everything"),
+    ("tcp://127.0.0.1:1=open", "{name: a, match: {cidr: 10.0.0.0/8}, policy: read-only}", None),
+])
+def test_check_warns_of_what_is_hardly_meant(
+    tmp_path: Path, listeners: str, entries: str, words: str | None
+) -> None:
+    made = []
+    for number, address in enumerate(listeners.split()):
+        address, _, policy = address.partition("=")
+        made.append(f"{{address: '{address}', name: l{number}, policy: {policy or 'deny'}}}")
+    done = run_binary(
+        "check", "-c", write_file(tmp_path, f"listeners: [{', '.join(made)}]\nclients: [{entries}]\n"))
+    assert done.returncode == 0
+    assert (words in done.stderr and done.stderr.count("\n") == 1) if words else done.stderr == "", done.stderr
+
+
+def test_a_key_in_two_entries_is_an_error_if_nothing_tells_them_apart(tmp_path: Path) -> None:
+    def check(first: str, second: str) -> str:
+        return run_binary("check", "-c", write_file(
+            tmp_path,
+            f"clients:\n- {{name: a, match: {{{first}}}, policy: open}}\n- {{name: b, match: {{{second}}}, policy: open}}\n",
+        )).stderr
+
+    assert "proxy.yaml:3: the clients 'a' and 'b' have the same key" in check(f"key_sha256: {HASH}", f"key_sha256: {HASH.upper()}")
+    assert "the same key" not in check(f"key_sha256: {HASH}, cidr: 10.0.0.1", f"key_sha256: {HASH}, cidr: 10.0.0.2")
+
+
+def test_a_denial_says_who_it_was_and_what_was_tried(
+    serve: Callable[..., Proxy], own_engine: Engine
+) -> None:
+    """All of it in the log; to a stranger no name, address or number of a client."""
+    proxy = serve(
+        f"- {{name: build-farm, match: {{key_sha256: {HASH}}}, policy: read-only}}\n"
+        "- {name: office, match: {cidr: [192.0.2.0/24, '2001:db8::/32']}, policy: open}\n"
+        "- {name: root, match: {uid: 0, listener: main}, policy: open}\n"
+        f"- {{name: former, match: {{cidr: 127.0.0.1}}, policy: open, until: 2020-01-01T00:00:00Z}}\n"
+    )
+    with proxy.connect() as client:
+        client.get("/containers/json")
+        response = client.response()
+        assert response.status == 401
+        assert response.message().endswith(
+            " The sender is none of the clients that this proxy knows by listener, uid, cidr, key.")
+        for secret in ("build-farm", "office", "'root'", "former", "192.0.2", "2001", HASH):
+            assert secret not in response.message()
+        client.post("/containers/web/stop", headers=[f"X-Api-Key: {KEY}"])
+        assert client.response().message().endswith(" The sender is client 'build-farm'.")
+    line = proxy.wait_log(lambda line: "tried=" in line)
+    assert (
+        'tried="build-farm: key; office: cidr 192.0.2.0/24 or 2001:db8::/32; root: uid 0; former: it has ended"'
+        in line
+    )
+    proxy.wait_log(lambda line: "warning denied: container.stop" in line and "identity=build-farm" in line)
+    assert HASH not in proxy.log()
+
+
+# Attackers
+
+OTHER = "another-key-of-somebody-else"
+OTHER_HASH = hashlib.sha256(OTHER.encode()).hexdigest()
+
+
+def ask_once(client: Client, *fields: str, path: str = "/containers/json") -> int:
+    client.get(path, headers=fields)
+    return client.response().status
+
+
+@pytest.mark.parametrize(("fields", "status"), [
+    ([f"X-Api-Key: {KEY}", f"X-Api-Key: {KEY}"], 200),
+    ([f"X-Api-Key: {KEY}", f"Authorization: Bearer {KEY}"], 200),
+    ([f"X-Api-Key: {KEY}", f"X-Api-Key: {OTHER}"], 401),
+    ([f"X-Api-Key: {OTHER}", f"X-Api-Key: {KEY}"], 401),
+    ([f"X-Api-Key: {KEY}", f"Authorization: Bearer {OTHER}"], 401),
+    ([f"X-Api-Key: {KEY}", "X-Api-Key: "], 401),
+    ([f"X-Api-Key: {KEY}, {OTHER}"], 401),
+    ([f"X-Api-Key: {KEY},{KEY}"], 401),
+    ([f"X-Api-Key: {KEY}\r\n {OTHER}"], 400),
+    ([f"X-Api-Key:\r\n {KEY}"], 400),
+    (["X-Api-Key: "], 401),
+    (["Authorization: Bearer"], 401),
+    (["Authorization: Bearer "], 401),
+    ([f"Authorization: Bearer\t{KEY}"], 401),
+    ([f"Authorization: {KEY}"], 401),
+    ([f"Authorization: Basic {KEY}"], 401),
+    ([f"X-Api-Key: {KEY}\u00e9"], 401),
+    ([f"X-Api-Key: {KEY[:-1]}"], 401),
+    ([f"X-Api-Key: {KEY.upper()}"], 401),
+    ([f"X-Api-Key: {HASH}"], 401),
+    ([f"X_Api_Key: {KEY}"], 401),
+    ([f"Cookie: X-Api-Key={KEY}"], 401),
+    ([f"X-Api-Key: {KEY}", "Connection: X-Api-Key"], 200),
+    ([f"X-Api-Key: {'k' * 100_000}"], 401),
+])
+def test_what_is_a_key_and_what_is_none(
+    serve: Callable[..., Proxy], own_engine: Engine, fields: list[str], status: int
+) -> None:
+    """And whatever it was, the Engine does not get it."""
+    proxy = serve(
+        f"- {{name: ci, match: {{key_sha256: {HASH}}}, policy: read-only}}\n"
+        f"- {{name: ops, match: {{key_sha256: {OTHER_HASH}}}, policy: read-only}}\n")
+    with proxy.connect() as client:
+        client.get("/containers/json", headers=fields)
+        if status == 200:
+            request = own_engine.request()
+            assert request.header("x-api-key") is None
+            assert request.header("authorization") is None
+            request.respond(200, b"[]")
+        assert client.response().status == status
+
+
+@pytest.mark.parametrize("target", [
+    f"/containers/json?x-api-key={KEY}", f"/containers/json?api_key={KEY}", f"/containers/json?Authorization=Bearer%20{KEY}"])
+def test_a_key_in_the_query_is_none(serve: Callable[..., Proxy], own_engine: Engine, target: str) -> None:
+    proxy = serve(f"- {{name: ci, match: {{key_sha256: {HASH}}}, policy: read-only}}\n")
+    with proxy.connect() as client:
+        assert ask_once(client, path=target) == 401
+    assert own_engine.received() == b""
+
+
+@pytest.mark.parametrize("field", ["Authorization: Basic dXNlcg==", "Authorization: Bearer\tkey", "Authorization: key"])
+def test_no_authorization_reaches_the_engine_where_keys_are(
+    serve: Callable[..., Proxy], own_engine: Engine, field: str
+) -> None:
+    proxy = serve(f"- {{name: ci, match: {{key_sha256: {HASH}}}, policy: deny}}\n", policy="read-only")
+    with proxy.connect() as client:
+        client.get("/containers/json", headers=[field])
+        request = own_engine.request()
+        assert request.header("authorization") is None
+        request.respond(200, b"[]")
+        assert client.response().status == 200
+
+
+def test_each_request_of_a_connection_shows_its_own_key(
+    serve: Callable[..., Proxy], own_engine: Engine
+) -> None:
+    """The first of pipelined requests opens nothing for the second, and a miss closes nothing."""
+    proxy = serve(f"- {{name: ci, match: {{key_sha256: {HASH}}}, policy: read-only}}\n")
+    with own_engine.responding(), proxy.connect() as client:
+        for field in (f"X-Api-Key: {KEY}", "X-Nothing: 0", f"X-Api-Key: {KEY}x", f"X-Api-Key: {KEY}"):
+            client.get("/containers/json", headers=[field])
+        assert [client.response().status for _ in range(4)] == [200, 401, 401, 200]
+
+
+def test_a_key_is_not_guessed_behind_another_entry(
+    serve: Callable[..., Proxy], own_engine: Engine
+) -> None:
+    """Whoever is a client by address is slowed down as everybody is, and is not told of a hit."""
+    proxy = serve(
+        f"- {{name: ci, match: {{key_sha256: {HASH}}}, policy: open}}\n"
+        "- {name: near, match: {cidr: 127.0.0.1}, policy: read-only}\n"
+    )
+    with own_engine.responding(), proxy.connect() as client:
+        assert [ask_once(client, f"X-Api-Key: guess-{i}") for i in range(10)] == [200] * 10
+        assert ask_once(client, "X-Api-Key: guess-again") == 429
+        assert ask_once(client, f"X-Api-Key: {KEY}") == 429
+        assert ask_once(client) == 200
+
+
+def test_a_key_of_no_use_is_no_guess(serve: Callable[..., Proxy], own_engine: Engine) -> None:
+    """An app that sends a key to whatever it talks to is not slowed down where no key is asked for."""
+    proxy = serve(
+        "- {name: near, match: {cidr: 127.0.0.1}, policy: read-only}\n"
+        f"- {{name: ci, match: {{key_sha256: {HASH}}}, policy: open}}\n"
+    )
+    with own_engine.responding(), proxy.connect() as client:
+        assert [ask_once(client, "X-Api-Key: of-another-proxy") for _ in range(15)] == [200] * 15
+
+
+def test_the_key_of_the_gateway_and_those_of_clients_do_not_mix(
+    serve: Callable[..., Proxy], own_engine: Engine
+) -> None:
+    """API_KEY is the proxy's own: it goes upstream, and makes nobody a client."""
+    proxy = serve(
+        f"- {{name: ci, match: {{key_sha256: {HASH}}}, policy: read-only}}\n", env={"API_KEY": "of-the-gateway"})
+    with proxy.connect() as client:
+        assert ask_once(client, "X-Api-Key: of-the-gateway") == 401
+        client.get("/containers/json", headers=[f"Authorization: Bearer {KEY}", f"X-Api-Key: {KEY}"])
+        request = own_engine.request()
+        assert request.headers.all("x-api-key") == ["of-the-gateway"]
+        assert request.header("authorization") is None
+        request.respond(200, b"[]")
+        assert client.response().status == 200
+
+
+@pytest.mark.parametrize(("entry", "words"), [
+    ("{name: a, match: {key_sha256: e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855}, policy: open}",
+     "it is the hash of an empty text"),
+    ("{name: a, match: {uid: 65534}, policy: open}", "the kernel shows this number for every user and group"),
+    ("{name: a, match: {gid: [0, 65534]}, policy: open}", "the kernel shows this number for every user and group"),
+    ("{name: a, match: {}, policy: open}", "would fit everybody"),
+    ("{name: a, match: {cidr: []}, policy: open}", "'cidr' is a list of 1 to 256 values"),
+    ("{name: own, match: {cidr: 10.0.0.1}, policy: own}", "client 'own' has the name of the policy of tcp://127.0.0.1:1"),
+])
+def test_a_slip_that_would_open_is_an_error(tmp_path: Path, entry: str, words: str) -> None:
+    done = run_binary("check", "-c", write_file(
+        tmp_path,
+        "listeners: [{address: 'tcp://127.0.0.1:1', policy: own}]\n"
+        "policies: {own: {rules: [{allow: [container.*]}], scope: {owner: true}}}\n"
+        f"clients: [{entry}]\n"))
+    assert done.returncode == 2
+    assert words in done.stderr
+
+
+@pytest.mark.skipif(not has_ipv6(), reason="no IPv6")
+def test_an_address_of_ipv4_is_the_same_at_a_socket_of_ipv6(start: Start, own_engine: Engine, tmp_path: Path) -> None:
+    os.chmod(tmp_path, 0o755)
+    port = free_port()
+    config = write_file(
+        tmp_path,
+        f"listeners: [{{address: 'tcp://[::]:{port}', policy: deny}}]\n"
+        "clients:\n- {name: six, match: {cidr: '::1'}, policy: read-only}\n"
+        "- {name: all-six, match: {cidr: '::/0'}, policy: open}\n"
+        "- {name: four, match: {cidr: '::ffff:127.0.0.1'}, policy: read-only}\n")
+    proxy = start("-c", config, port=port)
+    with own_engine.responding():
+        for host, name in (("127.0.0.1", "four"), ("::1", "six")):
+            try:
+                sock = socket.create_connection((host, port), 10)
+            except ConnectionRefusedError:
+                continue  # the socket takes IPv6 alone
+            with Client(sock) as client:
+                assert ask_once(client) == 200
+            proxy.wait_log(lambda line: f"identity={name}" in line)  # noqa: B023

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
+import socket
 from collections.abc import Callable
 
 import pytest
 import yaml
 from machine import free_port
-from wire import Engine, Proxy, Request, run_binary
+from wire import Client, Engine, Proxy, Request, run_binary
 
 # What Traefik's docker provider asks for.
 TRAEFIK = [
@@ -167,6 +169,82 @@ def test_a_listener_that_enforces_is_not_opened_by_what_another_observed(
     listeners = yaml.safe_load(printed)["listeners"]
     assert [one["address"] for one in listeners] == [f"tcp://127.0.0.1:{port}"]
     assert "omitted" in printed
+
+
+HERE, THERE, ELSEWHERE = "127.0.0.1", "127.0.0.2", "127.0.0.3"
+KEY = "correct-horse-battery-staple"
+
+
+def ask_from(port: int, source: str, request: str, *fields: str) -> int:
+    method, target = request.split()
+    sock = socket.create_connection((HERE, port), 10, (source, 0))
+    with Client(sock) as client:
+        client.send(
+            "".join(f"{line}\r\n" for line in
+                    (f"{method} {target} HTTP/1.1", "Host: docker", "Content-Length: 0", *fields, "")).encode())
+        return client.response(method).status
+
+
+def test_each_client_gets_what_it_asked_for(start, own_engine: Engine, tmp_path) -> None:
+    """Known by name, by address or by nothing: the file that is printed gives each its own."""
+    asked = {
+        (THERE, f"X-Api-Key: {KEY}"): ["GET /volumes", "GET /_ping"],
+        (HERE, "X-Nothing: 0"): ["GET /containers/json", "POST /containers/web/restart"],
+        (THERE, "X-Nothing: 0"): ["GET /images/json"],
+    }
+    config = tmp_path / "config.yaml"
+    out = tmp_path / "learned.yaml"
+    tmp_path.chmod(0o755)
+    port = free_port()
+    config.write_text(
+        f"listeners: [{{address: 'tcp://{HERE}:{port}', name: main}}]\n"
+        f"clients:\n- {{name: ci, match: {{key_sha256: {hashlib.sha256(KEY.encode()).hexdigest()}, listener: main}}, policy: deny}}\n"
+    )
+    prefix = ["sh", "-c", 'out=$1 && shift && exec "$@" >"$out"', "sh", str(out)]
+    proxy = start("learn", "-c", str(config), prefix=prefix, port=port)
+    with own_engine.responding():
+        for (source, field), requests in asked.items():
+            assert [ask_from(port, source, request, field) for request in requests] == [200] * len(requests)
+    assert "learned: client 'ci' asks for volume.list" in proxy.log()
+    proxy.terminate()
+    assert proxy.wait_exit() == 0
+
+    checked = run_binary("check", "-c", str(out))
+    assert (checked.returncode, checked.stderr) == (0, ""), out.read_text()
+    start("-c", str(out), port=port)
+    every = [request for requests in asked.values() for request in requests]
+    with own_engine.responding():
+        for (source, field), requests in asked.items():
+            for request in every:
+                allowed = ask_from(port, source, request, field) == 200
+                assert allowed == (request in requests), (source, field, request)
+        for request in every:
+            assert ask_from(port, ELSEWHERE, request) in (401, 403)
+
+
+def test_a_client_that_is_observed_opens_nothing_for_others(start, own_engine: Engine, tmp_path) -> None:
+    config = tmp_path / "config.yaml"
+    out = tmp_path / "learned.yaml"
+    tmp_path.chmod(0o755)
+    port = free_port()
+    config.write_text(
+        f"listeners: [{{address: 'tcp://{HERE}:{port}', policy: read-only}}]\n"
+        "policies: {trial: {mode: observe, rules: []}}\n"
+        f"clients: [{{name: ci, match: {{cidr: {THERE}}}, policy: trial}}]\n"
+    )
+    prefix = ["sh", "-c", 'out=$1 && shift && exec "$@" >"$out"', "sh", str(out)]
+    proxy = start("-c", str(config), prefix=prefix, port=port)
+    with own_engine.responding():
+        assert ask_from(port, THERE, "GET /volumes") == 200
+        assert ask_from(port, HERE, "GET /images/json") == 200
+        assert ask_from(port, HERE, "POST /containers/web/restart") == 403
+    proxy.terminate()
+    assert proxy.wait_exit() == 0
+    assert run_binary("check", "-c", str(out)).returncode == 0, out.read_text()
+    document = yaml.safe_load(out.read_text())
+    assert [(one["policy"], one["name"]) for one in document["listeners"]] == [("deny", "listener-1")]
+    assert document["clients"] == [{"name": "ci", "match": {"cidr": [THERE]}, "policy": "client-1"}]
+    assert document["policies"] == {"client-1": {"rules": [{"allow": ["volume.list"]}]}}
 
 
 def test_what_is_root_on_the_host_is_marked(learn) -> None:

@@ -432,7 +432,7 @@ def test_check_prints_what_the_file_means(file: Callable[[str], str]) -> None:
     )
     result = run_binary("check", "-c", config)
     assert result.returncode == 0
-    assert result.stderr.endswith(f"{config}:4: policy 'unused' is not used by any listener\n")
+    assert result.stderr.endswith(f"{config}:4: policy 'unused' is not used by any listener or client\n")
     assert result.stderr.count("\n") == 1
     lines = [line.split() for line in result.stdout.splitlines()]
     assert ["listener", "tcp://127.0.0.1:1,", "policy", "ci"] in lines
@@ -676,7 +676,9 @@ def test_standard_input_is_a_file_called_dash() -> None:
     [
         ([], "explain: the request is missing"),
         (["/containers/json"], "'/containers/json' is not a request"),
-        (["--client", "ci", "GET /_ping"], "--client: this version does not identify clients"),
+        (["--client", "ci", "GET /_ping"], "--client: there is no client 'ci'"),
+        (["--client", "--body", "GET /_ping"], "--client: there is no client '--body'"),
+        (["--client=", "GET /_ping"], "--client: its value is missing: give --client NAME"),
         (["--body", "/nonexistent", "GET /_ping"], "'/nonexistent' cannot be read"),
         (["--body", "/", "GET /_ping"], "'/' cannot be read: Is a directory"),
         (["--policy", "redonly", "GET /_ping"], "did you mean 'read-only'?"),

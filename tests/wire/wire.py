@@ -581,7 +581,11 @@ class Engine:
                         poll.register(conn.sock, select.EPOLLIN)
                         continue
                     conn = by_fd[fd]
-                    if not conn.sock.recv(1, socket.MSG_PEEK):
+                    try:
+                        ended = not conn.sock.recv(1, socket.MSG_PEEK)
+                    except ConnectionResetError:  # it let go with bytes of ours unread
+                        ended = True
+                    if ended:
                         poll.unregister(fd)
                         del by_fd[fd]
                         conn.close()

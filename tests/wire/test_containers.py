@@ -1,0 +1,414 @@
+"""Clients that are known by their containers, with an Engine that says what the test wants.
+
+127.0.0.0/8 is a network of this Engine, so that each address there can be that of a container.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import socket
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from machine import free_port
+from wire import Client, Engine, EngineConn, Proxy, Request, chunk, eventually
+
+Start = Callable[..., Proxy]
+OLD = "2001-02-03T04:05:06.123456789Z"
+EDGE = "- {name: edge, match: {container: {label: role=edge}}, policy: read-only}\n"
+
+
+def id_of(number: int) -> str:
+    return f"{number:064x}"
+
+
+class World:
+    """What the Engine knows, and how often it was asked."""
+
+    def __init__(self) -> None:
+        self.networks = [{"Name": "web", "Driver": "bridge", "IPAM": {"Config": [{"Subnet": "127.0.0.0/8"}]}}]
+        self.listed: dict[str, dict] = {}
+        self.inspected: dict[str, dict] = {}
+        self.asked: Counter[str] = Counter()
+        self.streams: list[EngineConn] = []
+        self.since: list[int] = []
+        self.refuses: set[str] = set()
+        self.held: dict[str, list[Request]] = {}  # questions that are not answered for now
+        self.lock = threading.Lock()
+
+    def add(self, number: int, address: str, started: str = OLD, running: bool = True, **labels: str) -> str:
+        """A container that has this address."""
+        endpoints = {"web": {"IPAddress": address, "GlobalIPv6Address": ""}}
+        container = id_of(number)
+        self.listed[container] = {"Id": container, "NetworkSettings": {"Networks": endpoints}}
+        self.inspected[container] = {
+            "Id": container, "Name": f"/container-{number}",
+            "State": {"Running": running, "Pid": 1, "StartedAt": started},
+            "Config": {"Image": "busybox", "Labels": labels}, "NetworkSettings": {"Networks": endpoints},
+        }
+        return container
+
+    def remove(self, number: int) -> None:
+        self.listed.pop(id_of(number), None)
+        self.inspected.pop(id_of(number), None)
+
+    def answer(self, request: Request) -> None:
+        path = request.target.partition("?")[0]
+        kind = {"/events": "events", "/networks": "networks", "/containers/json": "list"}.get(path, "other")
+        container = re.fullmatch(r"/containers/([0-9a-f]{64})/json", path)
+        kind = "inspect" if container else kind
+        with self.lock:
+            self.asked[kind] += 1
+            if kind in self.held:
+                self.held[kind].append(request)
+                return
+        if kind in self.refuses:
+            request.respond(500, b'{"message":"no"}')
+        elif kind == "events":
+            self.since.append(int(re.search(r"since=(\d+)", request.target)[1]))
+            request.conn.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+            self.streams.append(request.conn)
+        elif kind == "networks":
+            request.respond(200, json.dumps(self.networks).encode())
+        elif kind == "list":
+            request.respond(200, json.dumps(list(self.listed.values())).encode())
+        elif container and container[1] in self.inspected:
+            request.respond(200, json.dumps(self.inspected[container[1]]).encode())
+        elif container:
+            request.respond(404, b'{"message":"No such container"}')
+        else:
+            request.respond(200, b"passed")
+
+    def hold(self, kind: str) -> None:
+        with self.lock:
+            self.held[kind] = []
+
+    def let_go(self, kind: str) -> None:
+        with self.lock:
+            held = self.held.pop(kind)
+            for request in held:
+                self.asked[kind] -= 1
+        for request in held:
+            self.answer(request)
+
+    def tell(self, action: str, number: int, ns: int | None = None, kind: str = "container") -> None:
+        """An event on all streams."""
+        actor = ({"ID": id_of(number)} if kind == "container"
+                 else {"ID": "n", "Attributes": {"container": id_of(number)}})
+        event = {"Type": kind, "Action": action, "Actor": actor}
+        self.say(json.dumps({**event, **({"timeNano": ns} if ns else {})}).encode())
+
+    def say(self, event: bytes) -> None:
+        for conn in self.streams:
+            if conn.sock.fileno() >= 0:
+                conn.send(chunk(event + b"\n"))
+
+    def cut(self) -> None:
+        """The streams of events end."""
+        for conn in self.streams:
+            conn.sock.shutdown(socket.SHUT_RDWR)
+        self.streams.clear()
+
+
+@pytest.fixture
+def world(own_engine: Engine) -> Iterator[World]:
+    made = World()
+    with own_engine.responding(made.answer):
+        yield made
+
+
+@pytest.fixture
+def serve(start: Start, tmp_path: Path, world: World) -> Callable[..., Proxy]:
+    os.chmod(tmp_path, 0o755)
+
+    def serve_clients(clients: str = EDGE, **options) -> Proxy:
+        port = free_port()
+        (tmp_path / "proxy.yaml").write_text(
+            f"listeners:\n- {{address: 'tcp://127.0.0.1:{port}', policy: deny}}\nclients:\n{clients}")
+        return start("-c", str(tmp_path / "proxy.yaml"), "--workers", "1", port=port, **options)
+
+    return serve_clients
+
+
+def connect(proxy: Proxy, source: str) -> Client:
+    sock = socket.socket()
+    sock.settimeout(20)
+    sock.bind((source, 0))
+    sock.connect(("127.0.0.1", proxy.port))
+    return Client(sock)
+
+
+def ask(client: Client, path: str = "/version") -> int:
+    client.get(path)
+    return client.response().status
+
+
+def status(proxy: Proxy, source: str) -> int:
+    with connect(proxy, source) as client:
+        return ask(client)
+
+
+# ── Who is found ────────────────────────────────────────────────────────────
+
+
+def test_a_container_is_inspected_for_each_connection(serve, world: World) -> None:
+    world.add(1, "127.0.1.1", role="edge")
+    proxy = serve()
+    with connect(proxy, "127.0.1.1") as client:
+        assert [ask(client) for _ in range(3)] == [200] * 3
+    assert status(proxy, "127.0.1.1") == 200
+    assert world.asked == {"events": 1, "networks": 1, "list": 1, "inspect": 2, "other": 4}
+
+
+def test_an_address_of_no_network_of_the_engine_costs_no_question(serve, world: World) -> None:
+    world.networks[0]["IPAM"]["Config"][0]["Subnet"] = "127.9.0.0/16"
+    world.add(1, "127.0.1.1", role="edge")
+    proxy = serve()
+    assert [status(proxy, "127.0.1.1") for _ in range(3)] == [403] * 3
+    assert world.asked == {"events": 1, "networks": 1}
+
+
+@pytest.mark.parametrize("driver", ["macvlan", "ipvlan", "host", "null", "weave"])
+def test_only_networks_of_bridges_count(serve, world: World, driver: str) -> None:
+    """In others a stranger may have the address."""
+    world.networks[0]["Driver"] = driver
+    world.add(1, "127.0.1.1", role="edge")
+    assert status(serve(), "127.0.1.1") == 403
+    assert world.asked["list"] == 0
+
+
+def test_the_gateway_is_this_machine(serve, world: World) -> None:
+    world.networks[0]["IPAM"]["Config"][0]["Gateway"] = "127.0.1.1"
+    world.add(1, "127.0.1.1", role="edge")
+    assert status(serve(), "127.0.1.1") == 403
+
+
+def test_an_address_of_two_containers_is_that_of_none(serve, world: World) -> None:
+    world.add(1, "127.0.1.1", role="edge")
+    world.add(2, "127.0.1.1", role="edge")
+    assert status(serve(), "127.0.1.1") == 403
+    assert world.asked["inspect"] == 0
+
+
+def test_the_list_alone_convinces_nobody(serve, world: World) -> None:
+    """The list is older than the inspection: the container has stopped, or has another address."""
+    proxy = serve()
+    world.add(1, "127.0.1.1", role="edge", running=False)
+    assert status(proxy, "127.0.1.1") == 403
+    world.add(1, "127.0.1.2", role="edge")
+    world.listed[id_of(1)] = {"Id": id_of(1), "NetworkSettings": {"Networks": {"web": {"IPAddress": "127.0.1.1"}}}}
+    assert status(proxy, "127.0.1.1") == 403
+    world.add(3, "127.0.1.3", role="edge")
+    world.inspected[id_of(3)]["Id"] = id_of(4)
+    assert status(proxy, "127.0.1.3") == 403
+
+
+def test_an_unknown_address_waits_for_a_container_that_is_starting(serve, world: World) -> None:
+    proxy = serve()
+    with connect(proxy, "127.0.1.1") as client:
+        client.get("/version")
+        eventually(lambda: world.asked["list"] >= 2, "the list is asked for again")
+        world.add(1, "127.0.1.1", role="edge")
+        world.tell("start", 1)
+        assert client.response().status == 200
+
+
+def test_many_who_are_unknown_share_their_questions(serve, world: World) -> None:
+    proxy = serve()
+    clients = [connect(proxy, "127.0.1.1") for _ in range(100)]
+    for client in clients:
+        client.get("/version")
+    assert {client.response().status for client in clients} == {403}
+    for client in clients:
+        client.close()
+    assert world.asked["list"] < 20 and world.asked["networks"] == 1 and world.asked["inspect"] == 0
+
+
+# ── What holds no longer ────────────────────────────────────────────────────
+
+
+def test_what_has_changed_is_asked_again(serve, world: World) -> None:
+    world.add(1, "127.0.1.1", role="edge")
+    proxy = serve()
+    with connect(proxy, "127.0.1.1") as client:
+        assert ask(client) == 200
+        world.inspected[id_of(1)]["Config"]["Labels"] = {}
+        assert ask(client) == 200, "nobody has said so"
+        world.tell("rename", 1)
+        eventually(lambda: ask(client) == 403, "the event counts")
+
+
+@pytest.mark.parametrize("action", ["connect", "disconnect"])
+def test_networks_of_a_container_that_change(serve, world: World, action: str) -> None:
+    world.add(1, "127.0.1.1", role="edge")
+    proxy = serve()
+    with connect(proxy, "127.0.1.1") as client:
+        assert ask(client) == 200
+        world.remove(1)
+        world.add(2, "127.0.1.1")
+        world.tell("disconnect", 1, kind="network")
+        eventually(lambda: ask(client) == 403, "the event counts")
+        world.remove(2)
+        world.add(3, "127.0.1.1", role="edge")
+        world.tell("disconnect", 2, kind="network")
+        eventually(lambda: ask(client) == 200, "the event counts")
+
+
+def test_who_was_nobody_may_be_somebody_now(serve, world: World) -> None:
+    proxy = serve()
+    with connect(proxy, "127.0.1.1") as client:
+        assert ask(client) == 403
+        world.add(1, "127.0.1.1", role="edge")
+        assert ask(client) == 403, "nobody has said so"
+        world.tell("connect", 1, kind="network")
+        eventually(lambda: ask(client) == 200, "the event counts")
+
+
+def test_a_stream_ends_with_its_container(serve, world: World, own_engine: Engine) -> None:
+    world.add(1, "127.0.1.1", role="edge")
+    world.add(2, "127.0.1.2", role="edge")
+    proxy = serve("- {name: edge, match: {container: {label: role=edge}}, policy: open}\n")
+    world.hold("other")
+    with connect(proxy, "127.0.1.1") as client, connect(proxy, "127.0.1.2") as other:
+        client.get("/containers/x/logs?follow=1")
+        other.get("/containers/x/logs?follow=1")
+        eventually(lambda: len(world.held["other"]) == 2, "both requests have come")
+        for request in world.held["other"]:
+            request.conn.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + chunk(b"line"))
+        assert client.read_response_head().status == other.read_response_head().status == 200
+        world.tell("die", 1)
+        client.expect_gone()
+        proxy.wait_log(lambda line: "the container of the client has stopped" in line)
+        assert other.expect(chunk(b"line")) is None
+        other.expect_silence()
+
+
+def test_an_old_end_is_not_that_of_a_container_that_runs(serve, world: World) -> None:
+    """A container that was started again: the event of its end comes late."""
+    world.add(1, "127.0.1.1", role="edge", started="2020-01-01T00:00:00.5Z")
+    proxy = serve()
+    with connect(proxy, "127.0.1.1") as client:
+        assert ask(client) == 200
+        world.tell("die", 1, ns=1577836800 * 10**9)
+        assert ask(client) == 200
+        asked = world.asked["inspect"]
+        world.tell("die", 1, ns=1577836801 * 10**9)
+        eventually(lambda: ask(client) == 200 and world.asked["inspect"] > asked, "the container is searched again")
+
+
+def test_without_events_nothing_holds(serve, world: World) -> None:
+    world.add(1, "127.0.1.1", role="edge")
+    proxy = serve()
+    with connect(proxy, "127.0.1.1") as client:
+        assert ask(client) == 200
+        world.cut()
+        world.remove(1)
+        world.add(2, "127.0.1.1")
+        eventually(lambda: ask(client) == 403, "all is asked again")
+        assert world.asked["events"] == 2 and world.asked["networks"] == 2
+    assert len(world.since) == 2 and world.since[0] <= world.since[1]
+
+
+def test_an_event_that_cannot_be_read_is_as_none(serve, world: World) -> None:
+    world.add(1, "127.0.1.1", role="edge")
+    proxy = serve()
+    for bad in (b"{}", b'{"Type":"container","Action":"x","y":' + b'"' + b"z" * 70000 + b'"}', b'{"Type":1}', b"{nonsense}"):
+        with connect(proxy, "127.0.1.1") as client:
+            assert ask(client) == 200
+            asked = world.asked["inspect"]
+            world.say(bad)
+            eventually(lambda: ask(client) == 200 and world.asked["inspect"] > asked, f"{bad[:40]!r} loses all")
+
+
+def test_a_container_that_changes_while_it_is_inspected(serve, world: World) -> None:
+    """The answer is older than the event."""
+    world.add(1, "127.0.1.1", role="edge")
+    world.add(2, "127.0.1.2", role="edge")
+    proxy = serve()
+    with connect(proxy, "127.0.1.1") as client, connect(proxy, "127.0.1.2") as other:
+        assert ask(other) == 200
+        world.hold("inspect")
+        client.get("/version")
+        eventually(lambda: world.held["inspect"], "it is inspected")
+        held = world.held.pop("inspect")
+        old = json.dumps(world.inspected[id_of(1)]).encode()
+        world.remove(1)
+        world.tell("die", 1)
+        world.inspected[id_of(2)]["Config"]["Labels"] = {}
+        world.tell("rename", 2)
+        eventually(lambda: ask(other) == 403, "the events have come")
+        held[0].respond(200, old)
+        assert client.response().status == 403
+
+
+# ── Who was there before ────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("ended", [True, False])
+def test_a_connection_that_is_older_than_the_container(serve, world: World, ended: bool) -> None:
+    """It may be that of another container, which had the address and has stopped: its end has come then. A container
+    that connects at once is there before the Engine says that it runs."""
+    world.add(1, "127.0.1.1", role="edge", started="2100-01-01T00:00:00Z")
+    proxy = serve()
+    with connect(proxy, "127.0.1.1") as client:
+        client.get("/version")
+        if ended:
+            client.finish_sending()
+        assert client.response().status == (403 if ended else 200)
+
+
+# ── The Engine does not answer ──────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("kind", ["events", "networks", "list", "inspect"])
+def test_an_engine_that_does_not_say(serve, world: World, kind: str) -> None:
+    world.add(1, "127.0.1.1", role="edge")
+    world.refuses.add(kind)
+    proxy = serve()
+    with connect(proxy, "127.0.1.1") as client:
+        client.get("/version")
+        response = client.response()
+        assert response.status == 502
+        assert "the Engine did not say in which container the sender is" in response.message()
+    world.refuses.clear()
+    assert status(proxy, "127.0.1.1") == 200, "the next one is asked anew"
+
+
+def test_clients_without_containers_need_no_answer(serve, world: World) -> None:
+    world.refuses.add("events")
+    proxy = serve("- {name: near, match: {cidr: 127.0.0.2}, policy: read-only}\n" + EDGE)
+    assert status(proxy, "127.0.0.2") == 200
+    assert world.asked["events"] == 0
+    assert status(proxy, "127.0.0.3") == 502
+
+
+def test_a_client_that_leaves_while_it_is_searched(serve, world: World) -> None:
+    world.add(1, "127.0.1.1", role="edge")
+    proxy = serve()
+    world.hold("inspect")
+    with connect(proxy, "127.0.1.1") as client:
+        client.get("/version")
+        eventually(lambda: world.held["inspect"], "it is inspected")
+        client.reset()
+    world.let_go("inspect")
+    assert status(proxy, "127.0.1.1") == 200
+
+
+def test_the_proxy_stops_amid_a_search(serve, world: World) -> None:
+    world.add(1, "127.0.1.1", role="edge")
+    proxy = serve(env={"SHUTDOWN_GRACE": "1"})
+    world.hold("list")
+    with connect(proxy, "127.0.1.1") as client:
+        client.get("/version")
+        eventually(lambda: world.held["list"], "the list is asked for")
+        proxy.terminate()
+        assert client.response().status == 503
+    assert proxy.wait_exit() == 0
+    world.held.pop("list")
