@@ -302,10 +302,13 @@ static int choose_pair(SSL *ssl, void *context)
 	for (unsigned i = 0; name != NULL && i < pairs->count; i++) {
 		const struct pair *pair = &pairs->list[i];
 		if (X509_check_host(pair->cert, name, 0, 0, NULL) == 1) {
-			return SSL_use_cert_and_key(ssl, pair->cert, pair->key, pair->chain, 1);
+			/* The first is there already. */
+			return i == 0 ? 1
+			              : SSL_use_cert_and_key(
+			                        ssl, pair->cert, pair->key, pair->chain, 1);
 		}
 	}
-	return 1; /* the first is there already */
+	return 1;
 }
 
 /* ── The peer's certificate ──────────────────────────────────────────────── */
