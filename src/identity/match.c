@@ -668,10 +668,13 @@ void match_write(const struct match *match, struct text *text)
 {
 	const char *lead = write_group(match, GROUP_match, text);
 
-	if (match_asks_container(match)) {
-		text_add_format(text, "%s%s: ", lead, group_names[GROUP_container]);
-		(void)write_group(match, GROUP_container, text);
-		text_add(text, SLICE("}"));
+	for (unsigned group = GROUP_match + 1; group < GROUPS; group++) {
+		if (asks(match, group)) {
+			text_add_format(text, "%s%s: ", lead, group_names[group]);
+			(void)write_group(match, group, text);
+			text_add(text, SLICE("}"));
+			lead = ", ";
+		}
 	}
 	text_add(text, SLICE("}"));
 }
