@@ -404,8 +404,8 @@ int match_read(const struct yaml_node *map, const struct match_names *names, str
 }
 
 /* One condition with one value. NULL without memory. */
-static struct condition *alone(enum condition_kind kind, struct place place, struct arena *arena,
-        struct match *ret_match)
+static struct condition *alone(
+        enum condition_kind kind, struct place place, struct arena *arena, struct match *ret_match)
 {
 	struct condition *condition = condition_new(arena, 1, place);
 
