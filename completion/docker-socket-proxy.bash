@@ -7,10 +7,10 @@ _docker_socket_proxy() {
 		return
 		;;
 	--listen)
-		words='tcp:// unix://'
+		words='tcp:// unix:// fd://'
 		;;
 	--upstream)
-		words='unix://'
+		words='unix:// tcp:// tls://'
 		;;
 	--policy)
 		words='open deny act-runner agent ai-agent arcane autoheal autokuma beszel
@@ -48,13 +48,17 @@ _docker_socket_proxy() {
 			mapfile -t COMPREPLY < <(compgen -W '--from --service' -- "$current"; compgen -f -- "$current")
 			return
 		fi
+		if [[ ${COMP_WORDS[1]} == certs && $COMP_CWORD -gt 1 ]]; then
+			mapfile -t COMPREPLY < <(compgen -W '--host --client --days' -- "$current"; compgen -d -- "$current")
+			return
+		fi
 		if [[ ${COMP_WORDS[1]} == hash-key && $COMP_CWORD -gt 1 ]]; then
 			words=--salt
 		elif [[ ${COMP_WORDS[1]} == explain ]]; then
 			words="--client --body $words"
 		fi
 		if [[ $COMP_CWORD -eq 1 ]]; then
-			words="run check explain learn healthcheck convert hash-key $words"
+			words="run check explain learn healthcheck convert certs hash-key $words"
 		fi
 		;;
 	esac

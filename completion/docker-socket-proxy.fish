@@ -1,5 +1,5 @@
 # fish completion for docker-socket-proxy
-set -l commands run check explain learn healthcheck convert hash-key
+set -l commands run check explain learn healthcheck convert certs hash-key
 complete -c docker-socket-proxy -f
 complete -c docker-socket-proxy -n "not __fish_seen_subcommand_from $commands" -a run -d Serve
 complete -c docker-socket-proxy -n "not __fish_seen_subcommand_from $commands" -a healthcheck \
@@ -26,9 +26,17 @@ complete -c docker-socket-proxy -n "__fish_seen_subcommand_from convert" -l from
     -a "tecnativa linuxserver wollomatic cetusguard" -d "Proxy whose settings are converted"
 complete -c docker-socket-proxy -n "__fish_seen_subcommand_from convert" -l service -x \
     -d "Service of a compose file"
-complete -c docker-socket-proxy -l listen -x -a "tcp:// unix://" -d "Address for clients"
+complete -c docker-socket-proxy -n "not __fish_seen_subcommand_from $commands" -a certs \
+    -d "Make an authority, a server and clients for TLS"
+complete -c docker-socket-proxy -n "__fish_seen_subcommand_from certs" -a "(__fish_complete_directories)"
+complete -c docker-socket-proxy -n "__fish_seen_subcommand_from certs" -l host -x \
+    -d "Name or address of the server"
+complete -c docker-socket-proxy -n "__fish_seen_subcommand_from certs" -l client -x -d "Client to make"
+complete -c docker-socket-proxy -n "__fish_seen_subcommand_from certs" -l days -x \
+    -d "How long certificates are valid"
+complete -c docker-socket-proxy -l listen -x -a "tcp:// unix:// fd://" -d "Address for clients"
 complete -c docker-socket-proxy -l port -x -d "TCP port on all interfaces"
-complete -c docker-socket-proxy -l upstream -x -a unix:// -d "The Engine's unix socket"
+complete -c docker-socket-proxy -l upstream -x -a "unix:// tcp:// tls://" -d "The Engine's address"
 set -l policies open deny act-runner agent ai-agent arcane autoheal autokuma beszel \
     caddy-docker-proxy caddy-docker-proxy-swarm cadvisor ci-runner compose \
     compose-project coolify crowdsec ctop ctop-actions datadog devcontainer diun \

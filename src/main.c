@@ -3,6 +3,7 @@
  * main — argv → configuration → the verb that was asked for.
  */
 #include "base/log.h"
+#include "certs/certs.h"
 #include "config/config.h"
 #include "convert/convert.h"
 #include "explain/explain.h"
@@ -77,6 +78,36 @@ static int hash_key(struct config *config)
 	return keys_hash(config->salted);
 }
 
+static int certs(struct config *config)
+{
+	uint64_t days = 365;
+	char error[FAULT_MAX];
+
+	if (config->cert_days != NULL &&
+	        (slice_to_u64(slice_of(config->cert_days), CERTS_DAYS_MAX, &days) < 0 ||
+	                days == 0)) {
+		(void)fprintf(stderr,
+		        "docker-socket-proxy: --days: '%s' is not accepted: give a whole number "
+		        "from 1 "
+		        "to %d\n",
+		        text_show(slice_of(config->cert_days)).text, CERTS_DAYS_MAX);
+		return EXIT_USAGE;
+	}
+	const struct certs_order order = {
+	        .folder = config->cert_folder,
+	        .host_count = config->cert_hosts.count,
+	        .hosts = config->cert_hosts.list,
+	        .client_count = config->cert_clients.count,
+	        .clients = config->cert_clients.list,
+	        .days = (unsigned)days,
+	};
+	if (certs_make(&order, stdout, error) < 0) {
+		(void)fprintf(stderr, "docker-socket-proxy: %s\n", error);
+		return EXIT_USAGE;
+	}
+	return EXIT_SUCCESS;
+}
+
 /* What each verb does with a configuration of its own; its value is the exit status. */
 static int (*const verbs[])(struct config *config) = {
         [CONFIG_HELP] = print_help,
@@ -84,6 +115,7 @@ static int (*const verbs[])(struct config *config) = {
         [CONFIG_RUN] = serve,
         [CONFIG_LEARN] = serve,
         [CONFIG_HASH_KEY] = hash_key,
+        [CONFIG_CERTS] = certs,
         [CONFIG_CHECK] = check,
         [CONFIG_EXPLAIN] = explain,
         [CONFIG_CONVERT] = convert,

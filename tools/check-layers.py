@@ -36,7 +36,8 @@ PUBLIC = {
     "policy": {"load.h", "policy.h", "presets.h"},
     "session": {"session.h", "snapshot.h"},
     "switches": {"bind.h", "switches.h"},
-    "upstream": {"diagnosis.h", "upstream.h"},
+    "systemd": {"notify.h", "passed.h"},
+    "upstream": {"diagnosis.h", "resolve.h", "upstream.h"},
     "yaml": {"write.h", "yaml.h"},
 }
 

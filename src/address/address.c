@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #include "address/address.h"
 
-#include "base/text.h"
-
 #include <arpa/inet.h>
 #include <errno.h>
+#include <netinet/tcp.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -45,6 +44,34 @@ const char *address_path(const char *text)
 	struct slice rest = slice_of(text);
 
 	return slice_skip(&rest, SLICE("unix://")) ? rest.ptr : NULL;
+}
+
+/* ── Passed sockets ──────────────────────────────────────────────────────── */
+
+const char *address_passed(const char *text)
+{
+	struct slice rest = slice_of(text);
+
+	if (!slice_skip(&rest, SLICE("fd://"))) {
+		return NULL;
+	}
+	return slice_equal(rest, SLICE("*")) ? "" : rest.ptr;
+}
+
+const char *address_passed_problem(struct slice name)
+{
+	enum { NAME_LEN_MAX = 255 }; /* systemd.socket(5), FileDescriptorName= */
+
+	for (size_t i = 0; i < name.len; i++) {
+		const unsigned char c = (unsigned char)name.ptr[i];
+		if (c <= ' ' || c >= 0x7f || strchr(":/,*", c) != NULL) {
+			return "give fd://NAME with the FileDescriptorName= of the socket unit "
+			       "(without "
+			       "one, the name of the unit), or fd:// for all sockets that no other "
+			       "listener names";
+		}
+	}
+	return name.len > NAME_LEN_MAX ? "the name of a passed socket has at most 255 bytes" : NULL;
 }
 
 /* ── TCP ─────────────────────────────────────────────────────────────────── */
@@ -107,7 +134,7 @@ const char *address_parse(struct slice text, union address *ret_address)
 		return problem;
 	}
 	if (slice_starts_with(text, SLICE("fd://"))) {
-		return "fd:// is not supported; give tcp://HOST:PORT or unix:///PATH";
+		return "fd:// is for listeners; give tcp://HOST:PORT or unix:///PATH";
 	}
 	return "give tcp://HOST:PORT, tls://HOST:PORT or unix:///PATH";
 }
@@ -139,7 +166,8 @@ int address_connect(const union address *address, const struct timeval *wait)
 	if (fd < 0) {
 		return -errno;
 	}
-	if ((wait == NULL || limit_wait(fd, wait)) &&
+	if ((address->any.sa_family == AF_UNIX || address_tune(fd) == 0) &&
+	        (wait == NULL || limit_wait(fd, wait)) &&
 	        (connect(fd, &address->any, address_len(address)) == 0 ||
 	                (wait == NULL && errno == EINPROGRESS))) {
 		return fd;
@@ -149,6 +177,34 @@ int address_connect(const union address *address, const struct timeval *wait)
 	return -error;
 }
 
+/*
+ * NAT devices forget a
+ * connection without packets (an overlay network after 15 minutes), and then a
+ * vanished peer is not detected. The kernel's default for the first probe is two
+ * hours.
+ */
+static const struct {
+	int level;
+	int name;
+	int value;
+} tuning[] = {
+        {IPPROTO_TCP, TCP_NODELAY, 1}, {SOL_SOCKET, SO_KEEPALIVE, 1},
+        {IPPROTO_TCP, TCP_KEEPIDLE, 60},  /* seconds of silence */
+        {IPPROTO_TCP, TCP_KEEPINTVL, 15}, /* seconds between probes without a response */
+        {IPPROTO_TCP, TCP_KEEPCNT, 8},    /* of which so many say that it is gone */
+};
+
+int address_tune(int fd)
+{
+	for (size_t i = 0; i < ARRAY_LEN(tuning); i++) {
+		if (setsockopt(fd, tuning[i].level, tuning[i].name, &tuning[i].value,
+		            sizeof(tuning[i].value)) < 0) {
+			return -errno;
+		}
+	}
+	return 0;
+}
+
 bool address_is_any(const union address *address)
 {
 	if (address->any.sa_family == AF_INET) {
@@ -156,6 +212,59 @@ bool address_is_any(const union address *address)
 	}
 	return address->any.sa_family == AF_INET6 &&
 	       IN6_IS_ADDR_UNSPECIFIED(&address->ip6.sin6_addr);
+}
+
+/* IPv6 addresses that stand for IPv4 ones become these. */
+static union address plain_form(const union address *address)
+{
+	union address form = *address;
+
+	if (address->any.sa_family == AF_INET6 && IN6_IS_ADDR_V4MAPPED(&address->ip6.sin6_addr)) {
+		form = (union address){
+		        .ip4 = {.sin_family = AF_INET, .sin_port = address->ip6.sin6_port}};
+		memcpy(&form.ip4.sin_addr, &address->ip6.sin6_addr.s6_addr[12],
+		        sizeof(form.ip4.sin_addr));
+	}
+	return form;
+}
+
+/* Only an address of this machine can be bound to. */
+static bool is_of_this_machine(const union address *address)
+{
+	union address any_port = *address;
+	const int fd = socket(address->any.sa_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+	any_port.ip4.sin_port = 0; /* at the same place in both */
+	const bool is_ours = fd >= 0 && bind(fd, &any_port.any, address_len(&any_port)) == 0;
+	if (fd >= 0) {
+		(void)close(fd);
+	}
+	return is_ours;
+}
+
+static bool is_same_host(const union address *a, const union address *b)
+{
+	if (a->any.sa_family != b->any.sa_family) {
+		return false;
+	}
+	return a->any.sa_family == AF_INET ? a->ip4.sin_addr.s_addr == b->ip4.sin_addr.s_addr
+	                                   : memcmp(&a->ip6.sin6_addr, &b->ip6.sin6_addr,
+	                                             sizeof(a->ip6.sin6_addr)) == 0;
+}
+
+bool address_leads_to(const union address *target, const union address *listener)
+{
+	const union address to = plain_form(target);
+	const union address at = plain_form(listener);
+
+	if (to.any.sa_family == AF_UNIX || at.any.sa_family == AF_UNIX ||
+	        to.ip4.sin_port != at.ip4.sin_port || !is_of_this_machine(&to)) {
+		return false;
+	}
+	/* :: takes IPv4 connections too. */
+	const bool takes_all = address_is_any(&at) &&
+	                       (at.any.sa_family == AF_INET6 || to.any.sa_family == AF_INET);
+	return takes_all || is_same_host(&to, &at);
 }
 
 bool address_has_ip6_loopback(void)
@@ -188,5 +297,19 @@ void address_name(const union address *address, char name[static ADDRESS_NAME_MA
 		(void)inet_ntop(AF_INET6, &address->ip6.sin6_addr, host, sizeof(host));
 		(void)snprintf(
 		        name, ADDRESS_NAME_MAX, "[%s]:%u", host, ntohs(address->ip6.sin6_port));
+	}
+}
+
+void address_add(const union address *address, struct text *text)
+{
+	char name[ADDRESS_NAME_MAX];
+
+	if (address->any.sa_family == AF_UNIX) {
+		const char *path = address->path.sun_path;
+		text_add_format(text, "unix://%s%s", path[0] == '\0' ? "@" : "",
+		        path[0] == '\0' ? path + 1 : path);
+	} else {
+		address_name(address, name);
+		text_add_format(text, "tcp://%s", name);
 	}
 }

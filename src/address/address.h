@@ -7,6 +7,8 @@
  *                       (127.0.0.1), or `*` or nothing for all interfaces
  *     tls://HOST:PORT   the same, for TLS
  *     unix:///PATH
+ *     fd://NAME         for listeners: the sockets that the service manager passed as NAME;
+ *                       without a name, or with a star as name, those that no other listener names
  *
  * No name is resolved: an address always means the same.
  */
@@ -15,6 +17,7 @@
 
 #include "base/check.h"
 #include "base/slice.h"
+#include "base/text.h"
 
 #include <netinet/in.h>
 #include <sys/socket.h>
@@ -41,6 +44,10 @@ const char *address_path_problem(struct slice path);
 bool address_is_tls(const char *text);
 /* The path of unix:///PATH; NULL if `text` is another address. */
 const char *address_path(const char *text);
+/* The name of fd://NAME, "" if it has none or a star; NULL if `text` is another address. */
+const char *address_passed(const char *text);
+/* The fault of the name of passed sockets, as the end of a sentence; NULL if it has none. */
+const char *address_passed_problem(struct slice name);
 
 /* The address of the unix socket at `path`, in which address_path_problem() finds no fault. */
 union address address_of_path(struct slice path);
@@ -55,9 +62,17 @@ socklen_t address_len(const union address *address);
 int address_connect(const union address *address, const struct timeval *wait) MUST_USE;
 /* Whether the address means all interfaces, :: or 0.0.0.0. */
 bool address_is_any(const union address *address);
+/* Whether a connection to `target` arrives at a socket of this machine that listens on `listener`:
+ * TCP addresses with equal ports, of which one may be that of all interfaces. */
+bool address_leads_to(const union address *target, const union address *listener);
+/* Give a TCP socket the options of every connection: nothing is held back, and a vanished peer is
+ * found. 0 or -errno. Connections inherit the options of a listening socket. */
+int address_tune(int fd) MUST_USE;
 /* Whether this machine has ::1; a system without IPv6 or a container may lack it. */
 bool address_has_ip6_loopback(void);
 /* Write 192.0.2.1:4711, [2001:db8::1]:4711 or `unix`, with a NUL. */
 void address_name(const union address *address, char name[static ADDRESS_NAME_MAX]);
+/* Append tcp://192.0.2.1:4711 or unix:///PATH; unix://@NAME if it is abstract (unix(7)). */
+void address_add(const union address *address, struct text *text);
 
 #endif

@@ -12,7 +12,7 @@
 static struct slice meant_by(struct slice word)
 {
 	static const char *const others[] = {"--help", "--version", "run", "check", "explain",
-	        "learn", "convert", "healthcheck"};
+	        "learn", "convert", "healthcheck", "hash-key", "certs"};
 	struct nearest nearest = nearest_to(word);
 
 	for (unsigned i = 0; i < CONFIG_OPTION_COUNT + ARRAY_LEN(others); i++) {
@@ -80,6 +80,7 @@ static int read_verb(struct reader *reader, const char *word)
 	        {"convert", CONFIG_CONVERT},
 	        {"healthcheck", CONFIG_HEALTHCHECK},
 	        {"hash-key", CONFIG_HASH_KEY},
+	        {"certs", CONFIG_CERTS},
 	};
 
 	reader->verb_given = true;
@@ -116,6 +117,10 @@ static int read_word(struct reader *reader, const char *word)
 		config->source_file = word;
 		return 0;
 	}
+	if (config->verb == CONFIG_CERTS && config->cert_folder == NULL) {
+		config->cert_folder = word;
+		return 0;
+	}
 	return fault_set(reader->error, NOWHERE,
 	        "'%s' is one argument too many; --help lists what there is",
 	        text_show(slice_of(word)).text);
@@ -138,50 +143,69 @@ static const struct config_option *find_option(struct slice flag)
 	return NULL;
 }
 
-/* Flags of `explain` alone. */
-static bool is_explain_flag(struct slice flag)
+/* Flags of one verb alone. */
+static const struct verb_flag {
+	enum config_verb verb;
+	enum { TAKES_NOTHING, TAKES_ONE, TAKES_SEVERAL } takes; /* the type of the member */
+	const char *flag;
+	const char *value; /* as part of a sentence */
+	size_t member;     /* offset in struct config */
+} verb_flags[] = {
+        {CONFIG_EXPLAIN, TAKES_ONE, "--client", "NAME", offsetof(struct config, client_name)},
+        {CONFIG_EXPLAIN, TAKES_ONE, "--body", "FILE", offsetof(struct config, body_file)},
+        {CONFIG_CONVERT, TAKES_ONE, "--from", CONFIG_SOURCES, offsetof(struct config, source)},
+        {CONFIG_CONVERT, TAKES_ONE, "--service", "NAME", offsetof(struct config, source_service)},
+        {CONFIG_HASH_KEY, TAKES_NOTHING, "--salt", NULL, offsetof(struct config, salted)},
+        {CONFIG_CERTS, TAKES_SEVERAL, "--host", "NAME or IP", offsetof(struct config, cert_hosts)},
+        {CONFIG_CERTS, TAKES_SEVERAL, "--client", "NAME", offsetof(struct config, cert_clients)},
+        {CONFIG_CERTS, TAKES_ONE, "--days", "N", offsetof(struct config, cert_days)},
+};
+
+static const struct verb_flag *find_verb_flag(enum config_verb verb, struct slice flag)
 {
-	return slice_equal(flag, SLICE("--client")) || slice_equal(flag, SLICE("--body"));
+	for (unsigned i = 0; i < ARRAY_LEN(verb_flags); i++) {
+		if (verb_flags[i].verb == verb && slice_equal(flag, slice_of(verb_flags[i].flag))) {
+			return &verb_flags[i];
+		}
+	}
+	return NULL;
 }
 
-static int read_explain_flag(struct reader *reader, struct slice flag, const char *value)
+static int add_word(
+        struct reader *reader, const char *flag, struct config_words *words, const char *word)
 {
-	const bool is_client = slice_equal(flag, SLICE("--client"));
-	const char **place = is_client ? &reader->config->client_name : &reader->config->body_file;
-
-	if (value == NULL || value[0] == '\0') {
-		return fault_set(reader->error, NOWHERE, "%.*s: its value is missing: give %s",
-		        SLICE_FMT(flag), is_client ? "--client NAME" : "--body FILE");
+	if (words->count == CONFIG_WORDS_MAX) {
+		return fault_set(reader->error, NOWHERE, "%s: it is given more than %d times", flag,
+		        CONFIG_WORDS_MAX);
 	}
-	*place = value;
+	words->list[words->count++] = word;
 	return 0;
 }
 
-/* Where a flag of `convert` alone goes; NULL: it is none. */
-static const char **convert_flag(struct config *config, struct slice flag)
+static int set_once(struct reader *reader, const char *flag, const char **member, const char *value)
 {
-	if (slice_equal(flag, SLICE("--service"))) {
-		return &config->source_service;
+	if (*member != NULL) {
+		return fault_set(reader->error, NOWHERE, "%s: it is given twice", flag);
 	}
-	return slice_equal(flag, SLICE("--from")) ? &config->source : NULL;
+	*member = value;
+	return 0;
 }
 
-static int read_convert_flag(struct reader *reader, struct slice flag, const char *value)
+/* 0 or -EINVAL. */
+static int read_verb_flag(struct reader *reader, const struct verb_flag *flag, const char *value)
 {
-	const char **place = convert_flag(reader->config, flag);
+	void *member = (char *)reader->config + flag->member;
 
+	if (flag->takes == TAKES_NOTHING) {
+		*(bool *)member = true;
+		return 0;
+	}
 	if (value == NULL || value[0] == '\0') {
-		return fault_set(reader->error, NOWHERE, "%.*s: its value is missing: give %s",
-		        SLICE_FMT(flag),
-		        place == &reader->config->source ? "--from " CONFIG_SOURCES
-		                                         : "--service NAME");
+		return fault_set(reader->error, NOWHERE, "%s: its value is missing: give %s %s",
+		        flag->flag, flag->flag, flag->value);
 	}
-	if (*place != NULL) {
-		return fault_set(
-		        reader->error, NOWHERE, "%.*s: it is given twice", SLICE_FMT(flag));
-	}
-	*place = value;
-	return 0;
+	return flag->takes == TAKES_SEVERAL ? add_word(reader, flag->flag, member, value)
+	                                    : set_once(reader, flag->flag, member, value);
 }
 
 /*
@@ -197,15 +221,11 @@ static int read_flag(struct reader *reader, const char *argument, const char *ne
 	const char *value = equals != NULL ? equals + 1 : next;
 	const int used = equals != NULL ? 1 : 2;
 
-	if (reader->config->verb == CONFIG_EXPLAIN && is_explain_flag(flag)) {
-		return read_explain_flag(reader, flag, value) < 0 ? -EINVAL : used;
-	}
-	if (reader->config->verb == CONFIG_CONVERT && convert_flag(reader->config, flag) != NULL) {
-		return read_convert_flag(reader, flag, value) < 0 ? -EINVAL : used;
-	}
-	if (reader->config->verb == CONFIG_HASH_KEY && slice_equal(flag, SLICE("--salt"))) {
-		reader->config->salted = true;
-		return 1;
+	const struct verb_flag *own = find_verb_flag(reader->config->verb, flag);
+	if (own != NULL) {
+		return read_verb_flag(reader, own, value) < 0          ? -EINVAL
+		       : own->takes == TAKES_NOTHING && equals == NULL ? 1
+		                                                       : used;
 	}
 	if (option == NULL) {
 		return fail_unknown(reader, "option", flag);
@@ -287,12 +307,28 @@ static int check_convert(struct reader *reader)
 	return 0;
 }
 
+static int check_certs(struct reader *reader)
+{
+	const struct config *config = reader->config;
+
+	if (check_alone(reader, "certs takes DIR, --host, --client and --days, nothing else") < 0) {
+		return -EINVAL;
+	}
+	return config->cert_folder != NULL && config->cert_folder[0] != '\0'
+	               ? 0
+	               : fault_set(reader->error, NOWHERE,
+	                         "certs: the folder is missing: give 'certs DIR'");
+}
+
 static int check_arguments(struct reader *reader)
 {
 	struct config *config = reader->config;
 
 	if (config->verb == CONFIG_CONVERT) {
 		return check_convert(reader);
+	}
+	if (config->verb == CONFIG_CERTS) {
+		return check_certs(reader);
 	}
 	if (config->verb == CONFIG_HASH_KEY) {
 		return check_alone(reader, "hash-key takes --salt, nothing else");

@@ -9,7 +9,6 @@
 #include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 static int read_defaults(struct reader *reader)
@@ -73,61 +72,20 @@ static void add_default_listeners(struct config *config)
 	}
 }
 
-/* What a directory is called does not matter: /var/run is /run. */
-static bool is_same_folder(struct slice a, struct slice b)
-{
-	char path[2][128];
-	struct stat found[2];
-	const struct slice folders[2] = {a, b};
-
-	for (unsigned i = 0; i < 2; i++) {
-		(void)snprintf(path[i], sizeof(path[i]), "%.*s/", SLICE_FMT(folders[i]));
-		if (stat(path[i], &found[i]) < 0) {
-			return slice_equal(a, b);
-		}
-	}
-	return found[0].st_dev == found[1].st_dev && found[0].st_ino == found[1].st_ino;
-}
-
-static bool is_same_socket(const char *a, const char *b)
-{
-	const struct slice folder_a = slice_before_last(a, '/');
-	const struct slice folder_b = slice_before_last(b, '/');
-
-	return strcmp(a + folder_a.len, b + folder_b.len) == 0 &&
-	       is_same_folder(folder_a, folder_b);
-}
-
-/* A proxy that is its own Engine would forward to itself for ever. */
-static int check_loop(struct reader *reader)
-{
-	const struct config *config = reader->config;
-
-	for (unsigned i = 0; i < config->listener_count; i++) {
-		const char *path = address_path(config->listeners[i].address);
-		if (path != NULL && is_same_socket(path, config->socket_path)) {
-			return fault_set(reader->error, NOWHERE,
-			        "'%s' is both the address of a listener and the Engine's socket "
-			        "(%s)",
-			        text_show(slice_of(config->socket_path)).text,
-			        config->socket_option);
-		}
-	}
-	return 0;
-}
-
 /* Whoever mounts the folder of the Engine's socket has the Engine itself. */
 static int check_workspace(struct reader *reader)
 {
 	const struct config *config = reader->config;
 	struct slice rest = slice_of(config->workspace != NULL ? config->workspace : "");
-	const struct slice socket = slice_of(config->socket_path);
+	const struct slice socket =
+	        slice_of(config->engine.path != NULL ? config->engine.path : "/");
 	struct slice directory;
 
 	while (rest.len > 0 && slice_next(&rest, ',', &directory)) {
 		directory = slice_trim(directory);
 		directory.len -= slice_ends_with(directory, SLICE("/"));
-		if (path_is_below(socket, directory) || path_holds_engine(directory)) {
+		if ((config->engine.path != NULL && path_is_below(socket, directory)) ||
+		        path_holds_engine(directory)) {
 			return fault_set(reader->error, NOWHERE,
 			        "%s: '%s' is not accepted: the Engine's socket is there: whoever "
 			        "mounts it is root on the host",
@@ -171,7 +129,7 @@ static void warn_of_port_without_use(const struct reader *reader)
 static bool is_for_itself(enum config_verb verb)
 {
 	return verb == CONFIG_HELP || verb == CONFIG_VERSION || verb == CONFIG_CONVERT ||
-	       verb == CONFIG_HASH_KEY;
+	       verb == CONFIG_HASH_KEY || verb == CONFIG_CERTS;
 }
 
 /* What is given, in the order of what counts. */
@@ -210,9 +168,10 @@ static int complete(struct reader *reader)
 	if (config->listener_count == 0) {
 		add_default_listeners(config);
 	}
-	if (config_make_transports(reader) < 0 || open_host_root(reader) < 0 ||
-	        check_loop(reader) < 0 || check_workspace(reader) < 0 ||
-	        config_choose_policy(reader) < 0 || config_own_scopes(reader) < 0) {
+	if (config_make_transports(reader) < 0 || config_complete_engine(reader) < 0 ||
+	        open_host_root(reader) < 0 || config_check_loop(reader) < 0 ||
+	        check_workspace(reader) < 0 || config_choose_policy(reader) < 0 ||
+	        config_own_scopes(reader) < 0) {
 		return -EINVAL;
 	}
 	config_review(config);
@@ -267,6 +226,7 @@ void config_free(struct config *config)
 	for (unsigned i = 0; i < config->listener_count; i++) {
 		tls_free(config->listeners[i].transport);
 	}
+	tls_free(config->engine.transport);
 	policy_set_free(config->policies);
 	arena_free(&config->arena);
 	*config = (struct config){.verb = CONFIG_RUN};

@@ -11,6 +11,7 @@
 #ifndef CONFIG_CONFIG_H
 #define CONFIG_CONFIG_H
 
+#include "address/address.h"
 #include "base/arena.h"
 #include "base/check.h"
 #include "base/log.h"
@@ -22,8 +23,9 @@
 enum {
 	CONFIG_LISTENERS_MAX = 16,
 	CONFIG_API_KEY_MAX = 4096,
-	CONFIG_LISTEN_MAX = 2048,  /* bytes of the variable LISTEN */
-	CONFIG_WARNING_MAX = 512,  /* bytes with the NUL; a longer warning is cut */
+	CONFIG_LISTEN_MAX = 2048, /* bytes of the variable LISTEN */
+	CONFIG_WARNING_MAX = 512, /* bytes with the NUL; a longer warning is cut */
+	CONFIG_WORDS_MAX = 32,
 	CONFIG_SOCKET_MODE = 0660, /* default mode of a unix socket's file */
 };
 
@@ -41,6 +43,7 @@ enum config_verb {
 	CONFIG_CONVERT,
 	CONFIG_HEALTHCHECK,
 	CONFIG_HASH_KEY,
+	CONFIG_CERTS,
 	CONFIG_HELP,
 	CONFIG_VERSION,
 };
@@ -56,6 +59,29 @@ struct config_listener {
 	struct tls_settings tls;     /* without a pair: none, or those of the environment */
 	struct place tls_place;      /* NOWHERE: of the environment */
 	struct transport *transport; /* of TLS; NULL: plain */
+};
+
+/* Where the Engine is. */
+struct config_engine {
+	const char *text; /* unix:///PATH or tcp://HOST:PORT; NULL: not read yet */
+	/* The setting that gave it: "--upstream", "SOCKET_PATH", "DOCKER_HOST",
+	 * "upstream.address" or "default". */
+	const char *option;
+	const char *path; /* of a unix socket, absolute; else NULL */
+	const char *host; /* as given, without brackets; NULL: a unix socket */
+	bool is_name;     /* `host` is to be resolved, with `port`; else `address` is known */
+	bool is_tls;
+	uint16_t port; /* 0 until defaults are set: Docker's 2375, with TLS 2376 */
+	union address address;
+	struct tls_settings tls;     /* of the file, or of DOCKER_CERT_PATH */
+	struct place tls_place;      /* NOWHERE: not of the file */
+	struct transport *transport; /* of TLS; NULL: plain */
+};
+
+/* The values of a flag that can be repeated. */
+struct config_words {
+	unsigned count;
+	const char *list[CONFIG_WORDS_MAX];
 };
 
 /* A sentence about a setting that is valid and probably a mistake. */
@@ -95,6 +121,9 @@ struct config {
 	struct place host_root_place;
 	struct clients clients;
 	struct client *client_list; /* that of `clients`, while it is read */
+	/* Docker's variables about an Engine behind TCP; NULL: not set, or empty. */
+	const char *docker_tls_verify;
+	const char *docker_cert_path;
 	/* PEM files of the environment; NULL: none. */
 	const char *tls_cert;
 	const char *tls_key;
@@ -107,13 +136,16 @@ struct config {
 	struct switches switches;
 	const char *switch_name;         /* a switch that is set and has an effect; NULL: none */
 	struct config_warning *warnings; /* to be logged; NULL: none */
-	/* The Engine's unix socket, an absolute path. */
-	const char *socket_path;
-	/* The setting that gave it: "--upstream", "SOCKET_PATH", "DOCKER_HOST" or "default". */
-	const char *socket_option;
+	struct config_engine engine;
 	const char *api_key; /* NULL: none */
 	/* Argument of `healthcheck`; NULL: derived from the listeners. */
 	const char *health_address;
+	/* Arguments of `certs`: the folder, --host, --client, and the text of --days, NULL: none.
+	 */
+	const char *cert_folder;
+	struct config_words cert_hosts;
+	struct config_words cert_clients;
+	const char *cert_days;
 	bool salted;             /* of `hash-key` */
 	const char *client_name; /* of `explain`; NULL: none */
 	/* Arguments of `explain`: METHOD and target, one word or two. */

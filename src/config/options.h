@@ -17,6 +17,7 @@ enum option_type {
 	OPTION_FOLDER,
 	OPTION_KEYS,
 	OPTION_PEM,
+	OPTION_TEXT,
 	OPTION_PATHS, /* the values of these six flags are never empty */
 	OPTION_ADDRESSES,
 	OPTION_BIND,
@@ -70,8 +71,16 @@ int config_refuse(struct reader *reader, const char *name, const char *value, co
 /* Set the member of the option; `name` is the option's name in messages. */
 int config_read_value(struct reader *reader, const struct config_option *option, const char *name,
         const char *value) MUST_USE;
-/* The fault of an address of the Engine's socket; NULL and *ret_path if it has none. */
-const char *config_engine_problem(const char *value, const char **ret_path);
+/* Parse an address of the Engine. NULL, or the fault as the end of a sentence. */
+const char *config_read_engine(
+        struct reader *reader, const char *value, struct config_engine *ret_engine) MUST_USE;
+/* Decide whether TLS is spoken with the Engine, and make its transport; after all settings. */
+int config_complete_engine(struct reader *reader) MUST_USE;
+/* Read `upstream.tls` of the file. */
+int config_read_engine_tls(
+        struct reader *reader, struct config_engine *engine, const struct yaml_node *map) MUST_USE;
+/* Check that no listener is the Engine; after all listeners. */
+int config_check_loop(struct reader *reader) MUST_USE;
 /* Read the command line: verb, options, and arguments of the verb. */
 int config_read_arguments(struct reader *reader, int argc, char *const argv[]) MUST_USE;
 /* Set config->host_root. */
@@ -94,17 +103,12 @@ int config_find_policy(struct reader *reader, struct slice names, struct place p
 int config_choose_policy(struct reader *reader) MUST_USE;
 /* Warn of settings that are probably a mistake; after all other steps. */
 void config_review(struct config *config);
-/* Let the label PREFIX.policy of a client's container name its policy; `policies` of the file may be
- * NULL. After the other clients of the file, which come first. */
+/* Let the label PREFIX.policy of a client's container name its policy; `policies` of the file may
+ * be NULL. After the other clients of the file, which come first. */
 int config_read_label_prefix(struct reader *reader, const struct yaml_node *prefix,
         const struct yaml_node *policies) MUST_USE;
 /* Read the clients of the file; after listeners and policies. */
 int config_read_clients(struct reader *reader, const struct yaml_node *list) MUST_USE;
-/* Read the key `tls` of a listener. */
-int config_read_listener_tls(struct reader *reader, struct config_listener *listener,
-        const struct yaml_node *map) MUST_USE;
-/* Make the transports of listeners that speak TLS; when all listeners are known. */
-int config_make_transports(struct reader *reader) MUST_USE;
 /* Make room for `more` entries. 0; or -EINVAL. */
 int config_reserve_clients(struct reader *reader, unsigned more) MUST_USE;
 /* The next entry, for which room was made; it needs its conditions. NULL after a fault. */
@@ -116,6 +120,11 @@ void config_review_clients(struct config *config);
 int config_finish_client(struct reader *reader, const struct client *client) MUST_USE;
 /* Read what a file of keys holds. 0; or -EINVAL. */
 int config_parse_keys(struct reader *reader, struct hasher *hasher, struct slice bytes) MUST_USE;
+/* Read the key `tls` of a listener. */
+int config_read_listener_tls(struct reader *reader, struct config_listener *listener,
+        const struct yaml_node *map) MUST_USE;
+/* Make the transports of listeners that speak TLS; when all listeners are known. */
+int config_make_transports(struct reader *reader) MUST_USE;
 /* Read CLIENT_KEYS_FILE, if it is given; after the file. */
 int config_read_keys(struct reader *reader) MUST_USE;
 /* Make each client the owner in the scopes by which it is judged; after all policies. */

@@ -165,6 +165,53 @@ int config_read_listener_tls(
 	return 0;
 }
 
+/* ── The Engine ──────────────────────────────────────────────────────────── */
+
+static int read_name(void *context, const struct yaml_node *node)
+{
+	struct tls_reader *tls = context;
+
+	tls->settings->name = node->text.ptr;
+	return yaml_expect(
+	        node, YAML_TEXT, "the name in the Engine's certificate", tls->reader->error);
+}
+
+static const struct yaml_key engine_keys[] = {
+        {"ca", read_client_ca},
+        {"cert", read_cert},
+        {"key", read_key},
+        {"name", read_name},
+};
+
+int config_read_engine_tls(
+        struct reader *reader, struct config_engine *engine, const struct yaml_node *map)
+{
+	struct tls_settings *settings = &engine->tls;
+	struct tls_reader tls = {.reader = reader, .settings = settings, .pair = settings->pairs};
+
+	if (!engine->is_tls) {
+		return fault_set(reader->error, map->place,
+		        "'tls' is for an Engine at tls://HOST:PORT; this one is '%s'",
+		        engine->text != NULL ? engine->text : "without an address");
+	}
+	if (yaml_read_map(map, "tls", engine_keys, ARRAY_LEN(engine_keys), &tls, reader->error) <
+	        0) {
+		return -EINVAL;
+	}
+	if (settings->ca == NULL) {
+		return fault_set(reader->error, map->place,
+		        "'ca' is missing: the authority of the Engine's certificate");
+	}
+	if ((tls.pair->cert == NULL) != (tls.pair->key == NULL)) {
+		return fault_set(reader->error, map->place,
+		        "'%s' is missing: a certificate and its key belong together",
+		        tls.pair->cert == NULL ? "cert" : "key");
+	}
+	settings->pair_count = tls.pair->cert != NULL;
+	engine->tls_place = map->place;
+	return 0;
+}
+
 /* ── The environment ─────────────────────────────────────────────────────── */
 
 static int check_environment(struct reader *reader, unsigned used)

@@ -36,7 +36,7 @@ int config_refuse(struct reader *reader, const char *name, const char *value, co
 
 bool config_is_given(const struct reader *reader, const struct config_option *option)
 {
-	if (option->type == OPTION_SOCKET && reader->config->socket_path != NULL) {
+	if (option->type == OPTION_SOCKET && reader->config->engine.text != NULL) {
 		return true;
 	}
 	for (unsigned i = 0; i < CONFIG_OPTION_COUNT; i++) {
@@ -200,8 +200,8 @@ static int read_keys(struct reader *reader, const struct given *given)
 	return 0;
 }
 
-/* It is read when all listeners are known. */
-static int read_pem(struct reader *reader, const struct given *given)
+/* What it means is decided when all settings are known. */
+static int read_text(struct reader *reader, const struct given *given)
 {
 	(void)reader;
 	*(const char **)given->member = given->value;
@@ -242,7 +242,9 @@ int config_add_listener(struct reader *reader, const char *name, const char *add
 {
 	struct config *config = reader->config;
 	union address parsed;
-	const char *problem = address_parse(slice_of(address), &parsed);
+	const char *passed = address_passed(address);
+	const char *problem = passed != NULL ? address_passed_problem(slice_of(passed))
+	                                     : address_parse(slice_of(address), &parsed);
 
 	if (problem != NULL) {
 		return config_refuse(reader, name, address, problem);
@@ -315,41 +317,24 @@ static int read_bind(struct reader *reader, const struct given *given)
 	return 0;
 }
 
-const char *config_engine_problem(const char *value, const char **ret_path)
+static int read_engine(struct reader *reader, const struct given *given)
 {
-	const char *path = value[0] == '/' ? value : address_path(value);
+	struct config_engine *engine = &reader->config->engine;
+	const char *problem = config_read_engine(reader, given->value, engine);
 
-	*ret_path = path;
-	if (path != NULL) {
-		return address_path_problem(slice_of(path));
-	}
-	return strstr(value, "://") != NULL
-	               ? "the Engine can be reached only through its unix socket: give the "
-	                 "absolute path of the socket, or unix:///PATH"
-	               : "give the Engine's unix socket as an absolute path or as unix:///PATH";
+	engine->option = given->name;
+	return problem != NULL ? config_refuse(reader, given->name, given->value, problem) : 0;
 }
 
-static int read_socket(struct reader *reader, const struct given *given)
-{
-	const char *path;
-	const char *problem = config_engine_problem(given->value, &path);
-
-	if (problem != NULL) {
-		return config_refuse(reader, given->name, given->value, problem);
-	}
-	reader->config->socket_path = path;
-	reader->config->socket_option = given->name;
-	return 0;
-}
-
+/* docker knows no bare path. */
 static int read_docker_host(struct reader *reader, const struct given *given)
 {
-	if (address_path(given->value) == NULL) {
+	if (given->value[0] == '/') {
 		return config_refuse(reader, given->name, given->value,
-		        "only a unix socket can be the Engine's address here: give unix:///PATH, "
-		        "or set SOCKET_PATH, which overrides DOCKER_HOST");
+		        "give unix:///PATH or tcp://HOST:PORT, as docker takes it, or set "
+		        "SOCKET_PATH, which overrides DOCKER_HOST");
 	}
-	return read_socket(reader, given);
+	return read_engine(reader, given);
 }
 
 /* ── By type ─────────────────────────────────────────────────────────────── */
@@ -363,12 +348,13 @@ int config_read_value(struct reader *reader, const struct config_option *option,
 	        [OPTION_OPERATIONS] = read_operations,
 	        [OPTION_FOLDER] = read_folder,
 	        [OPTION_KEYS] = read_keys,
-	        [OPTION_PEM] = read_pem,
+	        [OPTION_PEM] = read_text,
+	        [OPTION_TEXT] = read_text,
 	        [OPTION_PATHS] = read_paths,
 	        [OPTION_ADDRESSES] = read_listeners,
 	        [OPTION_BIND] = read_bind,
 	        [OPTION_SWITCH] = read_switch,
-	        [OPTION_SOCKET] = read_socket,
+	        [OPTION_SOCKET] = read_engine,
 	        [OPTION_DOCKER_HOST] = read_docker_host,
 	        [OPTION_SECRET] = read_secret,
 	        [OPTION_NUMBER] = read_number,

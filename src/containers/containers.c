@@ -117,8 +117,8 @@ static void spoil(struct containers *containers, struct slice id)
 	for (struct list *at = containers->searches.next; at != &containers->searches;
 	        at = at->next) {
 		struct search *search = CONTAINER_OF(at, struct search, link);
-		search->stale = search->stale || id.len == 0 ||
-		                slice_equal(id, slice_of(search->id));
+		search->stale =
+		        search->stale || id.len == 0 || slice_equal(id, slice_of(search->id));
 	}
 }
 
@@ -201,9 +201,8 @@ static void take_network(struct collection *networks, const struct json_node *ob
 {
 	struct containers *containers = CONTAINER_OF(networks, struct containers, networks);
 
-	containers->network_count +=
-	        read_networks(object, NETWORKS_MAX - containers->network_count,
-	                containers->network_list + containers->network_count);
+	containers->network_count += read_networks(object, NETWORKS_MAX - containers->network_count,
+	        containers->network_list + containers->network_count);
 }
 
 static void networks_ended(struct collection *networks)
@@ -252,11 +251,11 @@ static void list_ended(struct collection *list)
 	"disconnect%22%2C%22create%22%5D%7D&since="
 
 static const struct collection_verbs events_verbs = {
-        EVENTS, true, events_begun, take_event, events_ended};
+        "/events", EVENTS, true, events_begun, take_event, events_ended};
 static const struct collection_verbs networks_verbs = {
-        "/networks", false, networks_begun, take_network, networks_ended};
+        "/networks", "/networks", false, networks_begun, take_network, networks_ended};
 static const struct collection_verbs list_verbs = {
-        "/containers/json", false, list_begun, take_container, list_ended};
+        "/containers/json", "/containers/json", false, list_begun, take_container, list_ended};
 
 /* ── Life ────────────────────────────────────────────────────────────────── */
 

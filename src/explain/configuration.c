@@ -320,7 +320,7 @@ static void print_tls(const struct config_listener *listener)
 
 int explain_configuration(const struct config *config)
 {
-	printf("engine   unix://%s\n", config->socket_path);
+	printf("engine   %s\n", config->engine.text);
 	if (config->host_root != NULL) {
 		printf("host     its files are seen in %s\n", config->host_root);
 	}

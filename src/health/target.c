@@ -114,15 +114,23 @@ static int read_words(char line[COMMAND_LINE_MAX], char *words[ARGUMENTS_MAX])
 	return count;
 }
 
-/* A plain one if there is one: a listener of TLS may demand a certificate, and says less. */
+/* One with an address of its own; rather a plain one, for a listener of TLS may demand a
+ * certificate, and says less then. */
 static const char *choose(const struct config *config)
 {
+	const char *secure = NULL;
+
 	for (unsigned i = 0; i < config->listener_count; i++) {
-		if (!address_is_tls(config->listeners[i].address)) {
-			return config->listeners[i].address;
+		const char *address = config->listeners[i].address;
+		if (address_passed(address) != NULL) {
+			continue;
 		}
+		if (!address_is_tls(address)) {
+			return address;
+		}
+		secure = secure != NULL ? secure : address;
 	}
-	return config->listeners[0].address;
+	return secure != NULL ? secure : config->listeners[0].address;
 }
 
 int targets_find(const char *address, bool own, struct targets *ret_targets, char error[FAULT_MAX])

@@ -311,13 +311,11 @@ static void print_policies(const struct learn *learn, const struct chapters *cha
 
 /* ── The file ────────────────────────────────────────────────────────────── */
 
-static void print_address(const char *key, const char *scheme, const char *rest, FILE *out)
+static void print_address(const char *key, const char *address, FILE *out)
 {
 	char memory[2 * LEARN_ADDRESS_MAX + 2]; /* a quote may be doubled */
-	char address[LEARN_ADDRESS_MAX];
 	struct text text = text_over(memory, sizeof(memory));
 
-	(void)snprintf(address, sizeof(address), "%s%s", scheme, rest);
 	yaml_add_quoted(&text, slice_of(address));
 	(void)fprintf(out, "  %s: %.*s\n", key, SLICE_FMT(text_slice(&text)));
 }
@@ -337,7 +335,7 @@ static void print_listener(const struct learn_setting *setting, unsigned number,
 		text_add(&policy, SLICE("deny  # it recorded nothing"));
 	}
 	learn_add_listener(setting, number, &name);
-	print_address("- address", "", listener->address, out);
+	print_address("- address", listener->address, out);
 	if (name.len > 0) {
 		(void)fprintf(out, "    name: '%.*s'\n", SLICE_FMT(text_slice(&name)));
 	}
@@ -361,7 +359,7 @@ static void print_setting(
 		print_listener(setting, i, chapters, out);
 	}
 	(void)fputs("\nupstream:\n", out);
-	print_address("address", "unix://", setting->socket_path, out);
+	print_address("address", setting->engine, out);
 	(void)fputs("\n", out);
 }
 

@@ -2,7 +2,7 @@
 #include "net/listener.h"
 
 #include <errno.h>
-#include <netinet/tcp.h>
+#include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -18,34 +18,6 @@ static int fail(int fd)
 	return -error;
 }
 
-/*
- * Options that connections inherit from the listener. NAT devices forget a
- * connection without packets (an overlay network after 15 minutes), and then a
- * vanished peer is not detected. The kernel's default for the first probe is two
- * hours.
- */
-static const struct {
-	int level;
-	int name;
-	int value;
-} inherited[] = {
-        {IPPROTO_TCP, TCP_NODELAY, 1}, {SOL_SOCKET, SO_KEEPALIVE, 1},
-        {IPPROTO_TCP, TCP_KEEPIDLE, 60},  /* seconds of silence */
-        {IPPROTO_TCP, TCP_KEEPINTVL, 15}, /* seconds between probes without a response */
-        {IPPROTO_TCP, TCP_KEEPCNT, 8},    /* of which so many say that it is gone */
-};
-
-static int set_inherited(int fd)
-{
-	for (size_t i = 0; i < ARRAY_LEN(inherited); i++) {
-		if (setsockopt(fd, inherited[i].level, inherited[i].name, &inherited[i].value,
-		            sizeof(inherited[i].value)) < 0) {
-			return -errno;
-		}
-	}
-	return 0;
-}
-
 static int listen_tcp(const union address *address, bool shared)
 {
 	const int on = 1;
@@ -55,7 +27,7 @@ static int listen_tcp(const union address *address, bool shared)
 	        socket(address->any.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 
 	if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) < 0 ||
-	        set_inherited(fd) < 0 ||
+	        address_tune(fd) < 0 ||
 	        (shared && setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on)) < 0) ||
 	        (ip6 && setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &only6, sizeof(only6)) < 0) ||
 	        bind(fd, &address->any, address_len(address)) < 0 ||
@@ -128,6 +100,16 @@ int listener_open(const char *address, unsigned mode, bool shared)
 		return listen_tcp(&ip4, shared);
 	}
 	return fd;
+}
+
+int listener_adopt(int fd, const union address *address)
+{
+	const int flags = fcntl(fd, F_GETFL);
+
+	if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0) {
+		return -errno;
+	}
+	return address->any.sa_family == AF_UNIX ? 0 : address_tune(fd);
 }
 
 /* ── Explaining ──────────────────────────────────────────────────────────── */

@@ -23,6 +23,12 @@
  */
 int listener_open(const char *address, unsigned mode, bool shared) MUST_USE;
 
+/*
+ * Make a listening socket that another process opened like one of listener_open(): it does not
+ * block, and connections inherit its options. 0 or -errno.
+ */
+int listener_adopt(int fd, const union address *address) MUST_USE;
+
 /* Append the cause of `error` from listener_open() and its remedy, as the end of a sentence. */
 void listener_explain(const char *address, int error, struct text *sentence);
 

@@ -144,6 +144,10 @@ static int failed(struct stream *stream, int wanted)
 
 	stream->broken = true;
 	if (wanted != SSL_ERROR_SYSCALL) {
+		/* After the handshake of TLS 1.3 a server says that it wants another certificate.
+		 */
+		stream->tls->error =
+		        stream->tls->error != 0 ? stream->tls->error : ERR_peek_error();
 		return -EPROTO;
 	}
 	return error != 0 ? -error : -ECONNRESET;
@@ -515,6 +519,8 @@ static const struct meaning errors[] = {
                 "must fit"},
         {SSL_R_SSLV3_ALERT_CERTIFICATE_EXPIRED,
                 "the certificate of this side has expired: make a new one"},
+        {SSL_R_SSLV3_ALERT_HANDSHAKE_FAILURE,
+                "it refuses the handshake: it may demand a certificate of this side"},
         {SSL_R_TLSV13_ALERT_CERTIFICATE_REQUIRED, "it demands a certificate of this side"},
         {SSL_R_UNSUPPORTED_PROTOCOL, "it offers TLS 1.1 or older: TLS 1.2 and 1.3 are spoken"},
         {SSL_R_VERSION_TOO_LOW, "it offers TLS 1.1 or older: TLS 1.2 and 1.3 are spoken"},
@@ -533,6 +539,11 @@ static const char *find_meaning(const struct meaning *rows, size_t count, long c
 		}
 	}
 	return NULL;
+}
+
+bool tls_failed(const struct stream *stream)
+{
+	return stream->tls != NULL && stream->tls->error != 0;
 }
 
 void tls_explain(const struct stream *stream, struct text *text)

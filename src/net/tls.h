@@ -73,6 +73,8 @@ bool tls_describe(const struct transport *transport, unsigned number, struct tex
 
 /* The verified certificate of the peer; NULL: it has none. Valid until the stream closes. */
 const struct x509_st *tls_peer_certificate(const struct stream *stream);
+/* Whether TLS failed over a connection that was there; false for plain streams. */
+bool tls_failed(const struct stream *stream);
 /* Append why the handshake failed, and what helps, as the end of a sentence. */
 void tls_explain(const struct stream *stream, struct text *text);
 /* Whether the handshake failed because the peer speaks HTTP without TLS. */

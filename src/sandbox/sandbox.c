@@ -217,10 +217,33 @@ static int leave_root(const char *path)
 	return r;
 }
 
+/* For an Engine behind TCP no file has to be opened. */
+static int leave_root_for_tcp(void)
+{
+	const int r = drop_root(NULL, 0);
+
+	if (r == -EPERM && geteuid() == 0) {
+		log_line(LOG_WARNING,
+		        "staying root (0:0): changing to %d:%d is not permitted; give the "
+		        "container "
+		        "the capabilities SETUID and SETGID, or start it with --user %d:%d",
+		        SANDBOX_ID, SANDBOX_ID, SANDBOX_ID, SANDBOX_ID);
+		return 0;
+	}
+	if (r < 0) {
+		log_line(LOG_ERR, "cannot change from root to %d:%d for good: %s", SANDBOX_ID,
+		        SANDBOX_ID, strerrordesc_np(-r));
+		return r;
+	}
+	log_line(LOG_INFO, "started as root, now running as %d:%d with no further group",
+	        SANDBOX_ID, SANDBOX_ID);
+	return 0;
+}
+
 int sandbox_enter(const char *socket_path)
 {
 	if (geteuid() == 0) {
-		const int r = leave_root(socket_path);
+		const int r = socket_path == NULL ? leave_root_for_tcp() : leave_root(socket_path);
 		if (r < 0) {
 			return r;
 		}

@@ -13,8 +13,8 @@
 /*
  * If the process is root, it takes the group of `socket_path` and becomes
  * 65532:65532. If it could not open the socket then, or the socket does not
- * exist, it stays root and the log says why. Any other user is kept.
- * no_new_privs is set in every case. 0, or -errno after a line in the log: the
+ * exist, it stays root and the log says why. `socket_path` NULL: no socket has to be opened. Any
+ * other user is kept. no_new_privs is set in every case. 0, or -errno after a line in the log: the
  * caller must not serve.
  */
 int sandbox_enter(const char *socket_path) MUST_USE;

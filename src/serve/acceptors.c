@@ -201,15 +201,16 @@ void acceptors_init(
 	set_aside(acceptors);
 }
 
-int acceptors_add(struct acceptors *acceptors, int fd)
+int acceptors_add(struct acceptors *acceptors, int fd, unsigned number, bool is_passed)
 {
-	const unsigned number = acceptors->count++;
-	struct acceptor *acceptor = &acceptors->list[number];
+	ASSERT(acceptors->count < ACCEPTORS_MAX);
+	struct acceptor *acceptor = &acceptors->list[acceptors->count++];
 
 	*acceptor = (struct acceptor){
 	        .watch = {.fd = fd, .ready = acceptor_ready},
 	        .all = acceptors,
 	        .number = number,
+	        .is_passed = is_passed,
 	};
 	timer_init(&acceptor->retry, accept_again);
 	return watch_acceptor(acceptor);
@@ -220,8 +221,10 @@ void acceptors_close(struct acceptors *acceptors)
 	for (unsigned i = 0; i < acceptors->count; i++) {
 		struct acceptor *acceptor = &acceptors->list[i];
 		loop_remove(acceptors->loop, &acceptor->watch);
-		/* Closing resets those who wait: nothing may come between these two. */
-		accept_some(acceptor, ACCEPTS_AT_END);
+		if (!acceptor->is_passed) {
+			/* Closing resets those who wait: nothing may come between these two. */
+			accept_some(acceptor, ACCEPTS_AT_END);
+		}
 		(void)close(acceptor->watch.fd);
 		acceptor->watch.fd = -1;
 		timer_stop(&acceptor->retry); /* the last accept may have started it */

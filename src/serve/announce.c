@@ -123,17 +123,34 @@ static void announce_clients(const struct config *config)
 	}
 }
 
+/* The addresses of passed sockets, in parentheses; nothing for another listener. */
+static void add_sockets(const struct passed *passed, unsigned listener, struct text *text)
+{
+	for (unsigned i = 0; i < passed->count; i++) {
+		if (passed->list[i].listener == listener) {
+			text_add(text, text->len == 0 ? SLICE(" (") : SLICE(", "));
+			address_add(&passed->list[i].address, text);
+		}
+	}
+	if (text->len > 0) {
+		text_add_char(text, ')');
+	}
+}
+
 void announce(const struct server *server)
 {
 	const struct config *config = server_config(server);
 
 	for (unsigned i = 0; i < config->listener_count; i++) {
 		const struct config_listener *listener = &config->listeners[i];
+		char memory[512];
+		struct text sockets = text_over(memory, sizeof(memory));
+		add_sockets(&server->passed, i, &sockets);
 		log_line(LOG_NOTICE,
 		        "docker-socket-proxy " VERSION
-		        ": listening on %s, forwarding to unix://%s, %u worker%s",
-		        listener->address, config->socket_path, server->thread_count,
-		        server->thread_count == 1 ? "" : "s");
+		        ": listening on %s%.*s, forwarding to %s, %u worker%s",
+		        listener->address, SLICE_FMT(text_slice(&sockets)), config->engine.text,
+		        server->thread_count, server->thread_count == 1 ? "" : "s");
 		announce_listener(config, listener);
 	}
 	announce_clients(config);

@@ -8,11 +8,16 @@
 #include "net/loop.h"
 #include "serve/serve.h"
 #include "session/session.h"
+#include "systemd/notify.h"
+#include "systemd/passed.h"
 
 #include <pthread.h>
 #include <signal.h>
 
-enum { THREADS_MAX = 64 };
+enum {
+	THREADS_MAX = 64,
+	ACCEPTORS_MAX = CONFIG_LISTENERS_MAX + PASSED_MAX, /* of a thread */
+};
 
 /* ── Snapshots ───────────────────────────────────────────────────────────── */
 
@@ -30,6 +35,7 @@ struct acceptor {
 	struct watch watch; /* fd -1: closed */
 	struct acceptors *all;
 	unsigned number;    /* index of the listener in the configuration */
+	bool is_passed;     /* the socket goes on listening when this process closes it */
 	struct timer retry; /* runs while no descriptor is left */
 };
 
@@ -38,7 +44,7 @@ struct acceptors {
 	struct loop *loop;     /* of the worker */
 	struct worker_shared *shared;
 	unsigned count;
-	struct acceptor list[CONFIG_LISTENERS_MAX];
+	struct acceptor list[ACCEPTORS_MAX];
 	struct timer_queue retry_queue;
 	int64_t next_refusal_ns; /* earliest time of the next log line about refused connections */
 	int spare;               /* a reserve descriptor, to send a refusal when no other is left */
@@ -47,11 +53,12 @@ struct acceptors {
 void acceptors_init(
         struct acceptors *acceptors, struct worker *worker, struct worker_shared *shared);
 /*
- * Accept connections from the listening `fd`, which the acceptors now own. Call it for each
- * listener, in the order of the configuration. 0 or -errno.
+ * Accept connections from the listening `fd`, which the acceptors now own, at the listener
+ * `number`. 0 or -errno.
  */
-int acceptors_add(struct acceptors *acceptors, int fd) MUST_USE;
-/* Accept the connections that wait in the queues, then close the sockets. */
+int acceptors_add(struct acceptors *acceptors, int fd, unsigned number, bool is_passed) MUST_USE;
+/* Close the sockets. Before, accept the connections that wait in the queues, which closing would
+ * reset; those of a passed socket wait for the next process. */
 void acceptors_close(struct acceptors *acceptors);
 /* Close the open sockets. */
 void acceptors_done(struct acceptors *acceptors);
@@ -86,9 +93,22 @@ struct thread {
 	pthread_t id; /* unused in the first thread, which is the main thread */
 };
 
+/* What the service manager is told. */
+struct manager {
+	struct notifier notifier;
+	unsigned told_connections; /* in the last STATUS= */
+	atomic_uint silent;        /* threads that have not answered yet */
+	struct timer_queue status_queue, beat_queue;
+	struct timer status, beat;
+};
+
 struct server {
 	struct snapshot *snapshot; /* the snapshot that the threads adopted last */
 	struct worker_shared shared;
+	struct manager manager;
+	struct resolver *resolver; /* NULL: the Engine has no name */
+	bool resolver_runs;
+	struct passed passed; /* until all threads have their own descriptors of these sockets */
 	unsigned thread_count;
 	struct thread *threads[THREADS_MAX];
 	sigset_t signals;
@@ -158,16 +178,23 @@ unsigned sizing_bodies(const struct config *config);
  */
 bool listeners_are_free(const struct config *config) MUST_USE;
 /*
- * Open the socket of a listener for one more thread. Each thread has its own socket for a TCP
- * address. All threads share the socket of a unix address: `first`, the first thread's
- * descriptor, or -1 in the first thread. The descriptor, or -errno after a log line.
+ * Take the sockets that the service manager passed, and find the listener of each by its name.
+ * Those of no listener are closed, with a warning. False after a log line.
  */
-int listeners_open(const struct config_listener *listener, int first) MUST_USE;
+bool listeners_take_passed(struct server *server) MUST_USE;
 /*
- * Unlink the unix sockets of the first `count` listeners. Call it while they listen: later the file
- * may belong to another process.
+ * Open the sockets of all listeners for the thread that was made last. Each thread has its own
+ * socket for a TCP address. All threads share the socket of a unix address, and passed sockets.
+ * False after a log line.
  */
-void listeners_remove(const struct config *config, unsigned count);
+bool listeners_open(struct server *server) MUST_USE;
+/* Check that no socket of the first thread is the Engine's. False after a log line. */
+bool listeners_avoid_engine(const struct server *server) MUST_USE;
+/*
+ * Unlink the files of unix sockets that were made. Call it while they listen: later a file may
+ * belong to another process.
+ */
+void listeners_remove(const struct server *server);
 
 /* ── Signals ─────────────────────────────────────────────────────────────── */
 
@@ -177,6 +204,25 @@ void signals_block(struct server *server);
 /* Handle signals in the loop of the first thread. A second SIGTERM or SIGINT ends the program. */
 bool signals_watch(struct server *server) MUST_USE;
 void signals_done(struct server *server);
+
+/* ── The Engine's name ───────────────────────────────────────────────────── */
+
+/* If the Engine has a name, look it up for the current snapshot. If it has no address yet, requests
+ * get a response that says so. */
+void resolver_begin(struct server *server);
+/* Look it up again from time to time, and tell the threads. False after a log line. */
+bool resolver_start(struct server *server) MUST_USE;
+void resolver_end(struct server *server);
+
+/* ── The service manager ─────────────────────────────────────────────────── */
+
+/*
+ * Say that the program serves, and from now on how many connections there are, and that all threads
+ * live (WATCHDOG_USEC). After the threads were started, before the first one runs.
+ */
+void manager_ready(struct server *server);
+/* Say that the program stops. In the first thread. */
+void manager_stopping(struct server *server);
 
 /* ── Announcing ──────────────────────────────────────────────────────────── */
 

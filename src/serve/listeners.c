@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static int failed(const struct config_listener *listener, int error)
@@ -30,9 +31,10 @@ bool listeners_are_free(const struct config *config)
 {
 	for (unsigned i = 0; i < config->listener_count; i++) {
 		const struct config_listener *listener = &config->listeners[i];
-		const int fd = is_unix(listener)
-		                       ? 0
-		                       : listener_open(listener->address, listener->mode, false);
+		const bool is_here =
+		        !is_unix(listener) && address_passed(listener->address) == NULL;
+		const int fd =
+		        is_here ? listener_open(listener->address, listener->mode, false) : 0;
 		if (fd < 0) {
 			(void)failed(listener, fd);
 			return false;
@@ -44,25 +46,239 @@ bool listeners_are_free(const struct config *config)
 	return true;
 }
 
-int listeners_open(const struct config_listener *listener, int first)
-{
-	int fd;
+/* ── Passed sockets ──────────────────────────────────────────────────────── */
 
-	if (first < 0 || !is_unix(listener)) {
-		fd = listener_open(listener->address, listener->mode, true);
-	} else {
-		fd = fcntl(first, F_DUPFD_CLOEXEC, 0);
-		fd = fd < 0 ? -errno : fd;
+/* The index of the listener of passed sockets with this name, else of that of all other names; else
+ * the number of listeners. */
+static unsigned find_listener(const struct config *config, struct slice name)
+{
+	unsigned found = config->listener_count;
+
+	for (unsigned i = 0; i < config->listener_count; i++) {
+		const char *wanted = address_passed(config->listeners[i].address);
+		if (wanted != NULL && slice_equal(slice_of(wanted), name)) {
+			return i;
+		}
+		if (wanted != NULL && wanted[0] == '\0') {
+			found = i;
+		}
 	}
-	return fd < 0 ? failed(listener, fd) : fd;
+	return found;
 }
 
-void listeners_remove(const struct config *config, unsigned count)
+/* What was passed, or why nothing was, for the end of a sentence. */
+static void add_passed(const struct passed *passed, struct text *text)
 {
-	for (unsigned i = 0; i < count; i++) {
-		if (is_unix(&config->listeners[i])) {
+	if (passed->other != 0) {
+		text_add_format(text,
+		        "LISTEN_PID is %ld and this process is %d: start the program itself, or "
+		        "with exec",
+		        passed->other, getpid());
+		return;
+	}
+	if (passed->count == 0) {
+		text_add(text, SLICE("there are none (LISTEN_FDS): start the program with a socket "
+		                     "unit of systemd"));
+	}
+	for (unsigned i = 0; i < passed->count; i++) {
+		text_add(text, i == 0 ? SLICE("there are ") : SLICE(", "));
+		passed_add(passed, i, text);
+	}
+}
+
+static bool is_served(const struct server *server, unsigned listener)
+{
+	for (unsigned i = 0; i < server->passed.count; i++) {
+		if (server->passed.list[i].listener == listener) {
+			return true;
+		}
+	}
+	return false;
+}
+
+/* A listener without a socket would be one that nobody reaches. */
+static bool all_have_sockets(const struct server *server)
+{
+	const struct config *config = server_config(server);
+	char memory[768];
+	struct text passed = text_over(memory, sizeof(memory));
+
+	add_passed(&server->passed, &passed);
+	for (unsigned i = 0; i < config->listener_count; i++) {
+		const char *address = config->listeners[i].address;
+		if (address_passed(address) != NULL && !is_served(server, i)) {
+			log_line(LOG_CRIT, "cannot listen on %s: no such socket was passed: %.*s",
+			        address, SLICE_FMT(text_slice(&passed)));
+			return false;
+		}
+	}
+	return true;
+}
+
+/* False after a log line. */
+static bool assign(const struct config *config, struct passed *passed, unsigned i)
+{
+	struct passed_socket *socket = &passed->list[i];
+	char memory[512];
+	struct text name = text_over(memory, sizeof(memory));
+
+	passed_add(passed, i, &name);
+	socket->listener = find_listener(config, socket->name);
+	if (socket->listener == config->listener_count) {
+		log_line(LOG_WARNING,
+		        "closed the passed socket %.*s: no listener names it; a listener fd://%s "
+		        "would "
+		        "serve it",
+		        SLICE_FMT(text_slice(&name)), text_show(socket->name).text);
+		(void)close(socket->fd);
+		socket->fd = -1;
+		return true;
+	}
+	const int error = listener_adopt(socket->fd, &socket->address);
+	if (error < 0) {
+		log_line(LOG_CRIT, "cannot listen on the passed socket %.*s: %s",
+		        SLICE_FMT(text_slice(&name)), strerrordesc_np(-error));
+	}
+	return error == 0;
+}
+
+bool listeners_take_passed(struct server *server)
+{
+	char error[FAULT_MAX];
+
+	if (passed_take(&server->passed, error) < 0) {
+		log_line(LOG_CRIT, "%s", error);
+		return false;
+	}
+	for (unsigned i = 0; i < server->passed.count; i++) {
+		if (!assign(server_config(server), &server->passed, i)) {
+			return false;
+		}
+	}
+	return all_have_sockets(server);
+}
+
+/* ── Opening ─────────────────────────────────────────────────────────────── */
+
+/* A further descriptor of a socket, or -errno. */
+static int share(int fd)
+{
+	const int copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+
+	return copy < 0 ? -errno : copy;
+}
+
+/* Give the thread `fd`, or -errno, as its next socket. False after a log line. */
+static bool add(
+        struct thread *thread, const struct config *config, unsigned number, int fd, bool is_passed)
+{
+	if (fd < 0) {
+		(void)failed(&config->listeners[number], fd);
+		return false;
+	}
+	const int error = acceptors_add(&thread->acceptors, fd, number, is_passed);
+	if (error < 0) {
+		log_line(LOG_CRIT, "cannot start a worker: %s", strerrordesc_np(-error));
+	}
+	return error == 0;
+}
+
+static bool add_passed_sockets(const struct server *server, struct thread *thread, unsigned number)
+{
+	const struct passed *passed = &server->passed;
+
+	for (unsigned i = 0; i < passed->count; i++) {
+		const struct passed_socket *socket = &passed->list[i];
+		if (socket->listener == number && socket->fd >= 0 &&
+		        !add(thread, server_config(server), number, share(socket->fd), true)) {
+			return false;
+		}
+	}
+	return true;
+}
+
+/* All threads open their sockets in the same order: `first` has the same socket of the first. */
+static int open_own(const struct config_listener *listener, const struct acceptor *first)
+{
+	return first == NULL || !is_unix(listener)
+	               ? listener_open(listener->address, listener->mode, true)
+	               : share(first->watch.fd);
+}
+
+bool listeners_open(struct server *server)
+{
+	const struct config *config = server_config(server);
+	struct thread *thread = server->threads[server->thread_count - 1];
+	const struct acceptors *first =
+	        server->thread_count > 1 ? &server->threads[0]->acceptors : NULL;
+
+	for (unsigned i = 0; i < config->listener_count; i++) {
+		const struct config_listener *listener = &config->listeners[i];
+		const bool done =
+		        address_passed(listener->address) != NULL
+		                ? add_passed_sockets(server, thread, i)
+		                : add(thread, config, i,
+		                          open_own(listener,
+		                                  first == NULL
+		                                          ? NULL
+		                                          : &first->list[thread->acceptors.count]),
+		                          false);
+		if (!done) {
+			return false;
+		}
+	}
+	return true;
+}
+
+/* ── Loops ───────────────────────────────────────────────────────────────── */
+
+/* Whatever the way is called: a link, another mount. */
+static bool is_same_file(const char *a, const char *b)
+{
+	struct stat found[2];
+
+	return stat(a, &found[0]) == 0 && stat(b, &found[1]) == 0 &&
+	       found[0].st_dev == found[1].st_dev && found[0].st_ino == found[1].st_ino;
+}
+
+bool listeners_avoid_engine(const struct server *server)
+{
+	const struct config *config = server_config(server);
+	const struct acceptors *opened = &server->threads[0]->acceptors;
+	const union address *engine = &server->snapshot->engine;
+
+	for (unsigned i = 0; i < opened->count; i++) {
+		union address own = {.any = {.sa_family = AF_UNSPEC}};
+		socklen_t len = sizeof(own);
+		(void)getsockname(opened->list[i].watch.fd, &own.any, &len);
+		const bool is_loop =
+		        own.any.sa_family == AF_UNIX && engine->any.sa_family == AF_UNIX
+		                ? is_same_file(own.path.sun_path, engine->path.sun_path)
+		                : address_leads_to(engine, &own);
+		if (is_loop) {
+			log_line(LOG_CRIT,
+			        "the Engine's address %s (%s) leads to the listener %s of the "
+			        "proxy "
+			        "itself: give the address at which the Engine listens",
+			        config->engine.text, config->engine.option,
+			        config->listeners[opened->list[i].number].address);
+			return false;
+		}
+	}
+	return true;
+}
+
+void listeners_remove(const struct server *server)
+{
+	const struct config *config = server_config(server);
+	const struct acceptors *opened =
+	        server->thread_count > 0 ? &server->threads[0]->acceptors : NULL;
+
+	for (unsigned i = 0; opened != NULL && i < opened->count; i++) {
+		const char *path = address_path(config->listeners[opened->list[i].number].address);
+		if (path != NULL) {
 			/* The folder may be closed to us now. */
-			(void)unlink(address_path(config->listeners[i].address));
+			(void)unlink(path);
 		}
 	}
 }

@@ -54,7 +54,7 @@ static void print_learned(const struct server *server)
 	        .listeners = listeners,
 	        .listener_count = count,
 	        .other_count = config->listener_count - count,
-	        .socket_path = config->socket_path,
+	        .engine = config->engine.text,
 	};
 	learn_print(server->shared.learn, &setting, stdout);
 }
@@ -83,6 +83,7 @@ struct server *server_new(struct config *config)
 	}
 	server->snapshot = snapshot;
 	server->signal_watch.fd = -1;
+	server->manager.notifier.fd = -1;
 	server->shared.max_connections = sizing_connections(config);
 	server->shared.max_bodies = sizing_bodies(config);
 	denials_init(&server->shared.denials);
@@ -96,7 +97,10 @@ struct server *server_new(struct config *config)
 
 void server_free(struct server *server)
 {
+	resolver_end(server);
 	threads_free(server);
+	passed_close(&server->passed);
+	notify_close(&server->manager.notifier);
 	signals_done(server);
 	learn_free(server->shared.learn);
 	snapshot_unref(server->snapshot);
@@ -126,13 +130,15 @@ static bool start(struct server *server)
 	const struct config *config = server_config(server);
 
 	signals_block(server);
-	if (listeners_are_free(config) && threads_make(server) && signals_watch(server) &&
-	        sandbox_enter(config->socket_path) == 0 && threads_start(server)) {
+	notify_open(&server->manager.notifier);
+	resolver_begin(server);
+	if (listeners_take_passed(server) && listeners_are_free(config) && threads_make(server) &&
+	        listeners_avoid_engine(server) && signals_watch(server) &&
+	        sandbox_enter(config->engine.path) == 0 && resolver_start(server) &&
+	        threads_start(server)) {
 		return true;
 	}
-	if (server->thread_count > 0) { /* the first thread has opened these */
-		listeners_remove(config, server->threads[0]->acceptors.count);
-	}
+	listeners_remove(server);
 	return false;
 }
 
@@ -142,6 +148,7 @@ static bool run(struct server *server)
 		return false;
 	}
 	announce(server);
+	manager_ready(server);
 	threads_run(server);
 	denials_finish(&server->shared.denials);
 	log_line(LOG_NOTICE, "stopped");

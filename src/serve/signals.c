@@ -49,7 +49,8 @@ static void stop(struct server *server, const char *name)
 		}
 	}
 	(void)pthread_sigmask(SIG_UNBLOCK, &server->signals, NULL);
-	listeners_remove(server_config(server), server_config(server)->listener_count);
+	manager_stopping(server);
+	listeners_remove(server);
 	threads_stop(server);
 }
 

@@ -52,8 +52,11 @@ struct snapshot *snapshot_new(struct config *config)
 	configured->snapshot = (struct snapshot){
 	        .references = 1,
 	        .free = free_configured,
-	        .engine_transport = &transport_plain,
-	        .engine = address_of_path(slice_of(config->socket_path)),
+	        .engine_transport = config->engine.transport != NULL ? config->engine.transport
+	                                                             : &transport_plain,
+	        .engine = config->engine.address,
+	        .engine_name = config->engine.tls.name,
+	        .engine_text = config->engine.text,
 	        .api_key = config->api_key,
 	        .has_keys = config->clients.has_keys,
 	        .has_containers = config->clients.has_containers,

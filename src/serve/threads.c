@@ -27,28 +27,6 @@ static int make_thread(struct server *server)
 	return inbox_init(&thread->inbox, worker_loop(thread->worker));
 }
 
-/* The listening sockets of the thread that was made last; false: the log says why not. */
-static bool open_listeners(struct server *server)
-{
-	const struct config *config = server_config(server);
-	struct thread *thread = server->threads[server->thread_count - 1];
-	const struct acceptor *first = server->threads[0]->acceptors.list;
-
-	for (unsigned i = 0; i < config->listener_count; i++) {
-		const int fd = listeners_open(
-		        &config->listeners[i], server->thread_count == 1 ? -1 : first[i].watch.fd);
-		if (fd < 0) {
-			return false;
-		}
-		const int error = acceptors_add(&thread->acceptors, fd);
-		if (error < 0) {
-			log_line(LOG_CRIT, "cannot start a worker: %s", strerrordesc_np(-error));
-			return false;
-		}
-	}
-	return true;
-}
-
 bool threads_make(struct server *server)
 {
 	const unsigned count = sizing_threads(server_config(server));
@@ -59,10 +37,11 @@ bool threads_make(struct server *server)
 			log_line(LOG_CRIT, "cannot start a worker: %s", strerrordesc_np(-error));
 			return false;
 		}
-		if (!open_listeners(server)) {
+		if (!listeners_open(server)) {
 			return false;
 		}
 	}
+	passed_close(&server->passed);
 	return true;
 }
 

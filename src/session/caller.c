@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* caller — the container of the client is searched, between the head of a request and the verdict. */
+/* caller — the container of the client is searched, between the head of a request and the verdict.
+ */
 #include "session/state.h"
 
 void session_forget_container(struct session *session)
@@ -86,8 +87,8 @@ static void stopped(struct session *session, int64_t at_ns)
 	}
 }
 
-static void change(struct session *session, enum containers_change change, struct slice id,
-        int64_t at_ns)
+static void change(
+        struct session *session, enum containers_change change, struct slice id, int64_t at_ns)
 {
 	switch (change) {
 	case CONTAINERS_STARTED:

@@ -2,6 +2,7 @@
 #include "session/state.h"
 
 #include "base/clock.h"
+#include "net/tls.h"
 #include "upstream/diagnosis.h"
 
 #include <errno.h>
@@ -188,21 +189,56 @@ static enum next respond_unhealthy(struct session *session, struct slice diagnos
 	return respond(session, OUTCOME_UNHEALTHY, text_slice(&text), SLICE(""));
 }
 
+/* What TLS says about the Engine's connection, if it failed. */
+static bool explain_tls(const struct session *session, struct text *text)
+{
+	const struct snapshot *snapshot = session_snapshot(session);
+
+	if (session->engine == NULL || !tls_failed(&session->engine->stream)) {
+		return false;
+	}
+	text_add_format(text,
+	        "cannot speak TLS with the Engine at %s, expected as '%s': ", snapshot->engine_text,
+	        snapshot->engine_name);
+	tls_explain(&session->engine->stream, text);
+	return true;
+}
+
+static void log_diagnosis(struct worker *worker, struct slice diagnosis)
+{
+	if (worker->loop.now_ns >=
+	        worker->next_diagnosis_ns) { /* each request has its line anyway */
+		worker->next_diagnosis_ns = worker->loop.now_ns + NS_PER_S;
+		log_line(LOG_ERR, "%.*s", SLICE_FMT(diagnosis));
+	}
+}
+
+enum next session_respond_closed(struct session *session)
+{
+	char memory[MESSAGE_MAX / 2];
+	struct text text = text_over(memory, sizeof(memory));
+
+	if (!explain_tls(session, &text)) {
+		return session_respond(session, OUTCOME_ENGINE_CLOSED);
+	}
+	log_diagnosis(session->worker, text_slice(&text));
+	return say(session, OUTCOME_ENGINE_UNREACHABLE, text_slice(&text));
+}
+
 enum next session_respond_dial(struct session *session, int error)
 {
 	struct worker *worker = session->worker;
 	char memory[MESSAGE_MAX / 2];
 	struct text text = text_over(memory, sizeof(memory));
 
-	upstream_diagnose(&text, &session_snapshot(session)->engine, -error);
+	if (!explain_tls(session, &text)) {
+		upstream_diagnose(&text, &worker->upstream.address,
+		        session_snapshot(session)->engine_text, -error);
+	}
 	if (session->exchange->probe) {
 		return respond_unhealthy(session, text_slice(&text));
 	}
-	if (worker->loop.now_ns >=
-	        worker->next_diagnosis_ns) { /* each request has its line anyway */
-		worker->next_diagnosis_ns = worker->loop.now_ns + NS_PER_S;
-		log_line(LOG_ERR, "%.*s", SLICE_FMT(text_slice(&text)));
-	}
+	log_diagnosis(worker, text_slice(&text));
 	return say(session, dial_outcome(error), text_slice(&text));
 }
 

@@ -78,8 +78,7 @@ enum next session_look_up(struct session *session, const struct gate_decision *d
 		return session_starve(session);
 	}
 	struct lookup *lookup = begin(session);
-	if (lookup == NULL ||
-	        !ask_begin(&lookup->ask, &session->worker->asker, answered, &text)) {
+	if (lookup == NULL || !ask_begin(&lookup->ask, &session->worker->asker, answered, &text)) {
 		return session_starve(session);
 	}
 	session_note_request(session, decision);
@@ -147,7 +146,8 @@ enum next session_step_lookup(struct session *session)
 		return NEXT_WAIT;
 	}
 	if (ask->state != ASK_ANSWERED || !read_answer(session)) {
-		return session_respond_asked(session, ask->state, ask->error, OUTCOME_LOOKUP_FAILED);
+		return session_respond_asked(
+		        session, ask->state, ask->error, OUTCOME_LOOKUP_FAILED);
 	}
 	ask_end(ask);
 	return session_judge(session);

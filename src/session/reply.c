@@ -232,7 +232,7 @@ static enum next response_ended(struct session *session)
 	if (session_may_replay(session)) {
 		return session_replay(session);
 	}
-	return session_respond(session, OUTCOME_ENGINE_CLOSED);
+	return session_respond_closed(session);
 }
 
 static enum next read_response_head(struct session *session)

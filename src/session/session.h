@@ -46,6 +46,8 @@ int worker_run(struct worker *worker) MUST_USE;
 /* Judge further requests by another snapshot, which must have the same listeners and sizes.
  * Requests in progress keep their snapshot. */
 void worker_adopt(struct worker *worker, struct adoption *adoption);
+/* Make new connections to the Engine at another address. */
+void worker_move_engine(struct worker *worker, const union address *address);
 /* Complete short responses; close all sessions after the grace. No session may be opened after
  * this. */
 void worker_stop(struct worker *worker);

@@ -30,7 +30,9 @@ struct snapshot {
 	atomic_uint references;
 	void (*free)(struct snapshot *snapshot); /* called in any thread, once */
 	const struct transport *engine_transport;
-	union address engine;    /* address of the Engine */
+	union address engine;    /* address of the Engine; AF_UNSPEC: its name has none yet */
+	const char *engine_name; /* that its certificate must have; NULL: no TLS is spoken */
+	const char *engine_text; /* the same as the configuration has it */
 	const char *api_key;     /* NULL: none */
 	bool has_keys;           /* clients present keys */
 	bool has_ends;           /* entries of clients end */

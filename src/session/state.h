@@ -128,6 +128,8 @@ enum next session_respond_denied(struct session *session, const struct gate_deci
  * errno of upstream_borrow() or stream_handshake(). To GET /health that is its response.
  */
 enum next session_respond_dial(struct session *session, int error);
+/* The Engine ended the connection before its response: 502, with the reason if TLS has one. */
+enum next session_respond_closed(struct session *session);
 /* The response to GET /health: a connection can be had. */
 enum next session_respond_healthy(struct session *session);
 /* Request and response are complete: continue with the next request, or end. */

@@ -193,11 +193,11 @@ static int init_memory(struct worker *worker)
 	worker->scratch = malloc(worker->scratch_len);
 	worker->gate.judging = policy_scratch_new();
 	worker->gate.hasher = settings->has_keys ? hasher_new() : NULL;
-	worker->containers = settings->has_containers
-	                             ? containers_new(&worker->asker, &worker->inspect_pool,
-	                                       settings->api_key, max, sessions_change_containers,
-	                                       worker)
-	                             : NULL;
+	worker->containers =
+	        settings->has_containers
+	                ? containers_new(&worker->asker, &worker->inspect_pool, settings->api_key,
+	                          max, sessions_change_containers, worker)
+	                : NULL;
 	return worker->scratch == NULL || worker->gate.judging == NULL ||
 	                       (settings->has_keys && worker->gate.hasher == NULL) ||
 	                       (settings->has_containers && worker->containers == NULL)
@@ -232,6 +232,11 @@ int worker_new(struct worker_shared *shared, struct snapshot *snapshot, struct w
 	}
 	*ret_worker = worker;
 	return 0;
+}
+
+void worker_move_engine(struct worker *worker, const union address *address)
+{
+	upstream_move(&worker->upstream, address);
 }
 
 int worker_run(struct worker *worker)

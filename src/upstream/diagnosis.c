@@ -266,24 +266,62 @@ static void diagnose_path(struct text *text, const char *path, int error)
 	}
 }
 
-static void diagnose_host(struct text *text, const union address *engine, int error)
+/* What helps, for the errors of TCP that have a common cause; NULL: nothing more is known. */
+static const char *host_remedy(int error)
 {
-	char name[ADDRESS_NAME_MAX];
+	static const struct {
+		int error;
+		const char *words;
+	} rows[] = {
+	        {ECONNREFUSED, "no program listens there: the Engine is not running, or does not "
+	                       "listen on this address and port"},
+	        {ETIMEDOUT, "nothing answers: the host is down, or a firewall drops the packets"},
+	        {EHOSTUNREACH, "no way leads there: the host is down, or the proxy is not in a "
+	                       "network with it"},
+	        {ENETUNREACH, "no way leads there: the proxy is not in a network with it"},
+	        {EACCES, "a rule of this host forbids it"},
+	};
 
-	address_name(engine, name);
-	text_add_format(text, "cannot connect to %s: ", name);
-	if (error == ECONNREFUSED) {
-		text_add(text, SLICE("no program listens there: the Engine is not running"));
+	for (unsigned i = 0; i < ARRAY_LEN(rows); i++) {
+		if (rows[i].error == error) {
+			return rows[i].words;
+		}
+	}
+	return NULL;
+}
+
+static void diagnose_host(
+        struct text *text, const union address *engine, const char *name, int error)
+{
+	const char *remedy = host_remedy(error);
+	char numbers[ADDRESS_NAME_MAX];
+
+	if (engine->any.sa_family == AF_UNSPEC) {
+		text_add_format(text,
+		        "cannot connect to %s: the name has no address, neither in /etc/hosts nor "
+		        "in "
+		        "DNS: give the name as the network of the proxy knows it, or an IP address",
+		        name);
+		return;
+	}
+	address_name(engine, numbers);
+	text_add_format(text, "cannot connect to %s", name);
+	if (strstr(name, numbers) == NULL) {
+		text_add_format(text, " (%s)", numbers);
+	}
+	text_add(text, SLICE(": "));
+	if (remedy != NULL) {
+		text_add(text, slice_of(remedy));
 	} else {
 		diagnose_error(text, error);
 	}
 }
 
-void upstream_diagnose(struct text *text, const union address *engine, int error)
+void upstream_diagnose(struct text *text, const union address *engine, const char *name, int error)
 {
 	if (engine->any.sa_family == AF_UNIX) {
 		diagnose_path(text, engine->path.sun_path, error);
 	} else {
-		diagnose_host(text, engine, error);
+		diagnose_host(text, engine, name, error);
 	}
 }

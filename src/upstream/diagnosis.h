@@ -26,7 +26,9 @@
  *   ETIMEDOUT     that the Engine did not accept the connection in time
  *   EMFILE, ENFILE, ENOMEM, ENOBUFS  the resource that the proxy lacks
  *   anything else strerror
+ * Over TCP the sentences name the address as the configuration has it, `name`, and what to look at
+ * on the Engine's host. AF_UNSPEC: the name has no address.
  */
-void upstream_diagnose(struct text *text, const union address *engine, int error);
+void upstream_diagnose(struct text *text, const union address *engine, const char *name, int error);
 
 #endif

@@ -65,10 +65,18 @@ void upstream_close_idle(struct upstream *upstream)
 	}
 }
 
+void upstream_move(struct upstream *upstream, const union address *address)
+{
+	upstream->address = *address;
+	upstream_close_idle(upstream);
+}
+
 static int open_connection(struct upstream *upstream, struct engine_connection **ret_connection)
 {
+	if (upstream->address.any.sa_family == AF_UNSPEC) {
+		return -EADDRNOTAVAIL;
+	}
 	struct engine_connection *connection = pool_take(&upstream->connections);
-
 	if (connection == NULL) {
 		return -ENOBUFS;
 	}

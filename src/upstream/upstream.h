@@ -38,6 +38,8 @@ void upstream_init(struct upstream *upstream, struct loop *loop, const struct tr
         const union address *address, unsigned max);
 /* No connection may be lent. */
 void upstream_done(struct upstream *upstream);
+/* Connect to another address from now on, and close the idle connections to the former one. */
+void upstream_move(struct upstream *upstream, const union address *address);
 /* Close the idle connections. */
 void upstream_close_idle(struct upstream *upstream);
 
@@ -50,7 +52,8 @@ enum upstream_wish {
 /*
  * Borrow a connection. It can be used when stream_handshake() returns 0. Returns 0;
  * -EAGAIN if the accept queue of the Engine is full (try again later); -ENOBUFS if
- * the pool is at its ceiling; or another -errno of connect(2).
+ * the pool is at its ceiling; -EADDRNOTAVAIL if the Engine's name has no address; or another -errno
+ * of connect(2).
  */
 int upstream_borrow(struct upstream *upstream, enum upstream_wish wish, stream_notify *notify,
         void *borrower, struct engine_connection **ret_connection) MUST_USE;

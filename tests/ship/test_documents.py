@@ -199,11 +199,11 @@ def test_actions_are_pinned_by_commit(path: Path) -> None:
 
 def test_compose_passes_every_variable_on(help_text: str) -> None:
     """POLICY=traefik docker compose up, and CONTAINERS=1: one that compose drops leaves everything
-    open. DOCKER_HOST is compose's own."""
+    open. DOCKER_HOST and its like are compose's own."""
     service = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]["docker-socket-proxy"]
     names = [entry.partition("=")[0] for entry in service["environment"]]
     assert len(names) == len(set(names))
-    assert set(names) == (variables_in(help_text) | switches_in(help_text)) - {"DOCKER_HOST"}
+    assert set(names) == (variables_in(help_text) | switches_in(help_text)) - {"DOCKER_HOST", "DOCKER_TLS_VERIFY", "DOCKER_CERT_PATH"}
     assert service["env_file"] == ".env", "a slip in .env has to reach the program, too"
 
 

@@ -70,8 +70,8 @@ static void defaults_are_the_documented_ones(void **state)
 	assert_int_equal(config.listener_count, 1);
 	assert_string_equal(config.listeners[0].address, "tcp://*:3277");
 	assert_int_equal(config.port, 3277);
-	assert_string_equal(config.socket_path, "/var/run/docker.sock");
-	assert_string_equal(config.socket_option, "default");
+	assert_string_equal(config.engine.path, "/var/run/docker.sock");
+	assert_string_equal(config.engine.option, "default");
 	assert_null(config.api_key);
 	assert_int_equal(config.workers, 0);
 	assert_int_equal(config.max_connections, 20000);
@@ -87,8 +87,8 @@ static void every_flag_reaches_its_member_in_both_spellings(void **state)
 	(void)state;
 	expect_accepted("run --port 1 --upstream=/e --workers 64 --max-connections=1000000");
 	assert_int_equal(config.port, 1);
-	assert_string_equal(config.socket_path, "/e");
-	assert_string_equal(config.socket_option, "--upstream");
+	assert_string_equal(config.engine.path, "/e");
+	assert_string_equal(config.engine.option, "--upstream");
 	assert_int_equal(config.workers, 64);
 	assert_int_equal(config.max_connections, 1000000);
 
@@ -122,8 +122,8 @@ static void every_variable_reaches_its_member(void **state)
 	}
 	expect_accepted("");
 	assert_int_equal(config.port, 65535);
-	assert_string_equal(config.socket_path, "/e");
-	assert_string_equal(config.socket_option, "SOCKET_PATH");
+	assert_string_equal(config.engine.path, "/e");
+	assert_string_equal(config.engine.option, "SOCKET_PATH");
 	assert_string_equal(config.api_key, "caf\xc3\xa9 =,;");
 	assert_int_equal(config.workers, 3);
 	assert_int_equal(config.max_connections, 1);
@@ -156,8 +156,8 @@ static void an_empty_variable_is_not_set(void **state)
 	assert_int_equal(config.port, 3277);
 	assert_int_equal(config.listener_count, 1);
 	assert_null(config.api_key);
-	assert_string_equal(config.socket_path, "/run/user/1000/docker.sock");
-	assert_string_equal(config.socket_option, "DOCKER_HOST");
+	assert_string_equal(config.engine.path, "/run/user/1000/docker.sock");
+	assert_string_equal(config.engine.option, "DOCKER_HOST");
 }
 
 static void an_empty_variable_that_is_to_restrict_stops_the_start(void **state)
@@ -278,22 +278,82 @@ static void a_former_name_counts_as_the_switch(void **state)
 	assert_int_equal(config.switches.values[unpause], SWITCH_OFF);
 }
 
-static void docker_host_counts_last_and_has_to_be_a_unix_socket(void **state)
+static void docker_host_counts_last(void **state)
 {
 	(void)state;
-	expect_variable_refused("DOCKER_HOST", "tcp://192.0.2.1:2375",
-	        "DOCKER_HOST: 'tcp://192.0.2.1:2375' is not accepted: only a unix socket can be "
-	        "the Engine's address here: give unix:///PATH, or set SOCKET_PATH, which "
-	        "overrides DOCKER_HOST");
+	expect_variable_refused("DOCKER_HOST", "/run/docker.sock",
+	        "DOCKER_HOST: '/run/docker.sock' is not accepted: give unix:///PATH or "
+	        "tcp://HOST:PORT, as docker takes it, or set SOCKET_PATH, which overrides "
+	        "DOCKER_HOST");
 	expect_variable_refused("DOCKER_HOST", "unix://run/docker.sock",
 	        "DOCKER_HOST: 'unix://run/docker.sock' is not accepted: give an absolute path");
 
 	assert_int_equal(setenv("DOCKER_HOST", "tcp://192.0.2.1:2375", 1), 0);
+	expect_accepted("");
+	assert_string_equal(config.engine.text, "tcp://192.0.2.1:2375");
+	assert_string_equal(config.engine.option, "DOCKER_HOST");
+	assert_null(config.engine.path);
 	expect_accepted("--upstream unix:///flag");
-	assert_string_equal(config.socket_path, "/flag");
+	assert_string_equal(config.engine.path, "/flag");
 	assert_int_equal(setenv("SOCKET_PATH", "/variable", 1), 0);
 	expect_accepted("");
-	assert_string_equal(config.socket_path, "/variable");
+	assert_string_equal(config.engine.path, "/variable");
+}
+
+static void an_engine_behind_tcp_has_a_name_or_an_address(void **state)
+{
+	char name[ADDRESS_NAME_MAX];
+	static const char *const refused[] = {"tcp://", "tcp://:2375", "tcp://*:2375",
+	        "tcp://0.0.0.0:2375", "tcp://[::]:2375", "tcp://engine:0", "tcp://engine:65536",
+	        "tcp://engine:", "tcp://engine:1/", "tcp://engine/v1.41", "tcp://::1:2375",
+	        "tcp://[::1", "tcp://1.2.3:2375", "tcp://-a:1", "http://engine:1", "fd://engine",
+	        "engine:2375"};
+
+	(void)state;
+	expect_accepted("--upstream tcp://192.0.2.1:4243");
+	assert_false(config.engine.is_name);
+	address_name(&config.engine.address, name);
+	assert_string_equal(name, "192.0.2.1:4243");
+	expect_accepted("--upstream tcp://[2001:db8::1]");
+	address_name(&config.engine.address, name);
+	assert_string_equal(name, "[2001:db8::1]:2375");
+	expect_accepted("--upstream tcp://engine_1.example");
+	assert_string_equal(config.engine.host, "engine_1.example");
+	assert_true(config.engine.is_name);
+	assert_int_equal(config.engine.port, 2375);
+	for (unsigned i = 0; i < ARRAY_LEN(refused); i++) {
+		char line[64];
+		(void)snprintf(line, sizeof(line), "--upstream=%s", refused[i]);
+		if (read_line(line) != -EINVAL) {
+			fail_msg("'%s' is accepted as the address of an Engine", refused[i]);
+		}
+		assert_non_null(strstr(error, "--upstream: '"));
+	}
+}
+
+static void a_listener_is_not_the_engine_behind_tcp(void **state)
+{
+	static const char *const loops[] = {
+	        "--listen tcp://127.0.0.1:4243 --upstream tcp://127.0.0.1:4243",
+	        "--listen tcp://*:4243 --upstream tcp://127.0.0.1:4243",
+	        "--listen tcp://*:4243 --upstream tcp://localhost:4243",
+	        "--listen tcp://0.0.0.0:4243 --upstream tcp://127.0.0.9:4243",
+	        "--listen tcp://127.0.0.1:4243 --upstream tcp://[::ffff:127.0.0.1]:4243"};
+	static const char *const others[] = {
+	        "--listen tcp://127.0.0.1:4243 --upstream tcp://127.0.0.2:4243",
+	        "--listen tcp://*:4243 --upstream tcp://127.0.0.1:4244",
+	        "--listen tcp://*:4243 --upstream tcp://192.0.2.1:4243",
+	        "--listen unix:///run/a.sock --upstream tcp://127.0.0.1:4243"};
+
+	(void)state;
+	for (unsigned i = 0; i < ARRAY_LEN(loops); i++) {
+		assert_int_equal(read_line(loops[i]), -EINVAL);
+		assert_non_null(
+		        strstr(error, "is both the address of a listener and the Engine's"));
+	}
+	for (unsigned i = 0; i < ARRAY_LEN(others); i++) {
+		expect_accepted(others[i]);
+	}
 }
 
 static void listeners_repeat_on_the_line_and_are_a_list_in_the_variable(void **state)
@@ -331,7 +391,7 @@ static void malformed_addresses_to_listen_on_are_refused(void **state)
 	        "http://localhost:1", "TCP://*:1", "tcp:/*:1", "tcp://", "tcp://*",
 	        "tcp://*:", "tcp://*:0", "tcp://*:65536", "tcp://*:+1", "tcp://*:1/", "tcp://[::1]",
 	        "tcp://::1:1", "tcp://[::1:1", "tcp://[]:1", "tcp://[127.0.0.1]:1", "tcp://127.1:1",
-	        "tcp://256.0.0.1:1", "tcp://example.org:1", "tls://*", "tls://x:1", "fd://3",
+	        "tcp://256.0.0.1:1", "tcp://example.org:1", "tls://*", "tls://x:1", "fd://a:b", "fd:///a",
 	        "unix://", "unix:///", "unix://relative", "unix:///run/"};
 
 	(void)state;
@@ -385,7 +445,7 @@ static void a_socket_path_that_fits_no_socket_address_is_refused(void **state)
 	memset(path + 1, 'p', 106);
 	assert_int_equal(setenv("SOCKET_PATH", path, 1), 0);
 	expect_accepted("");
-	assert_string_equal(config.socket_path, path);
+	assert_string_equal(config.engine.path, path);
 
 	path[107] = 'p';
 	assert_int_equal(setenv("SOCKET_PATH", path, 1), 0);
@@ -436,13 +496,9 @@ static void words_that_are_none_are_refused_with_the_choice(void **state)
 	                                   "or emerg");
 	expect_refused(
 	        "--log-format xml", "--log-format: 'xml' is not accepted: give text or json");
-	expect_refused("--upstream tcp://192.0.2.1:2375",
-	        "--upstream: 'tcp://192.0.2.1:2375' is not accepted: the Engine can be reached "
-	        "only through its unix socket: give the absolute path of the socket, or "
-	        "unix:///PATH");
 	expect_refused("--upstream docker.sock",
 	        "--upstream: 'docker.sock' is not accepted: give the Engine's unix socket as an "
-	        "absolute path or as unix:///PATH");
+	        "absolute path or as unix:///PATH, or tcp://HOST:PORT or tls://HOST:PORT");
 	expect_accepted("--log-format JSON");
 	assert_int_equal(config.log_format, LOG_JSON);
 }
@@ -837,8 +893,10 @@ int main(void)
 	        cmocka_unit_test_setup(switches_have_a_port_of_their_own, empty_environment),
 	        cmocka_unit_test_setup(an_empty_switch_is_0, empty_environment),
 	        cmocka_unit_test_setup(a_former_name_counts_as_the_switch, empty_environment),
+	        cmocka_unit_test_setup(docker_host_counts_last, empty_environment),
 	        cmocka_unit_test_setup(
-	                docker_host_counts_last_and_has_to_be_a_unix_socket, empty_environment),
+	                an_engine_behind_tcp_has_a_name_or_an_address, empty_environment),
+	        cmocka_unit_test_setup(a_listener_is_not_the_engine_behind_tcp, empty_environment),
 	        cmocka_unit_test_setup(listeners_repeat_on_the_line_and_are_a_list_in_the_variable,
 	                empty_environment),
 	        cmocka_unit_test_setup(

@@ -65,7 +65,7 @@ static void add_diagnosis(struct text *text, const char *path, int error)
 {
 	const union address engine = address_of_path(slice_of(path));
 
-	upstream_diagnose(text, &engine, error);
+	upstream_diagnose(text, &engine, "unix://the-socket", error);
 }
 
 /* Connect and have the failure diagnosed into `message`; the length. */
@@ -487,14 +487,26 @@ static void a_tcp_address_is_named(void **state)
 
 	(void)state;
 	assert_null(address_parse(SLICE("tcp://192.0.2.1:2375"), &engine));
-	upstream_diagnose(&text, &engine, ECONNREFUSED);
+	upstream_diagnose(&text, &engine, "tcp://192.0.2.1:2375", ECONNREFUSED);
 	text_add_char(&text, '|');
-	upstream_diagnose(&text, &engine, ETIMEDOUT);
+	upstream_diagnose(&text, &engine, "tcp://192.0.2.1:2375", ETIMEDOUT);
+	text_add_char(&text, '|');
+	upstream_diagnose(&text, &engine, "tcp://engine:2375", EHOSTUNREACH);
+	text_add_char(&text, '|');
+	engine.any.sa_family = AF_UNSPEC;
+	upstream_diagnose(&text, &engine, "tcp://engine:2375", EADDRNOTAVAIL);
 	said[text.len] = '\0';
 	assert_string_equal(said,
-	        "cannot connect to 192.0.2.1:2375: no program listens there: the Engine is not "
-	        "running|cannot connect to 192.0.2.1:2375: the Engine did not accept the "
-	        "connection in time");
+	        "cannot connect to tcp://192.0.2.1:2375: no program listens there: the Engine is "
+	        "not "
+	        "running, or does not listen on this address and port|cannot connect to "
+	        "tcp://192.0.2.1:2375: nothing answers: the host is down, or a firewall drops the "
+	        "packets|cannot connect to tcp://engine:2375 (192.0.2.1:2375): no way leads there: "
+	        "the "
+	        "host is down, or the proxy is not in a network with it|cannot connect to "
+	        "tcp://engine:2375: the name has no address, neither in /etc/hosts nor in DNS: "
+	        "give the "
+	        "name as the network of the proxy knows it, or an IP address");
 }
 
 static void a_text_without_room_is_left_in_order(void **state)

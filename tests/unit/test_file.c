@@ -97,8 +97,8 @@ static void every_key_reaches_its_member(void **state)
 	assert_string_equal(policy_name(config.listeners[1].policy), "read-only");
 	assert_int_equal(config.listeners[1].mode, 0600);
 	assert_true(config.listeners[1].browsers);
-	assert_string_equal(config.socket_path, "/run/engine.sock");
-	assert_string_equal(config.socket_option, "upstream.address");
+	assert_string_equal(config.engine.path, "/run/engine.sock");
+	assert_string_equal(config.engine.option, "upstream.address");
 }
 
 static void a_listener_without_a_policy_denies_everything(void **state)
@@ -262,7 +262,7 @@ static void what_is_given_elsewhere_counts_before_the_file(void **state)
 	assert_string_equal(config.listeners[0].address, "tcp://*:2");
 	assert_string_equal(policy_name(config.listeners[0].policy), "deny");
 	assert_int_equal(read_with(text, "--upstream", "/run/flag.sock"), 0);
-	assert_string_equal(config.socket_path, "/run/flag.sock");
+	assert_string_equal(config.engine.path, "/run/flag.sock");
 	/* What a listener of the file is given stays with it. */
 	assert_int_equal(read_with(text, "--policy", "open"), 0);
 	assert_string_equal(policy_name(config.listeners[0].policy), "traefik");
@@ -274,7 +274,7 @@ static void what_is_given_elsewhere_counts_before_the_file(void **state)
 	assert_int_equal(read_with(text, NULL, NULL), 0);
 	assert_int_equal(config.listener_count, 2);
 	assert_string_equal(policy_name(config.listeners[1].policy), "read-only");
-	assert_string_equal(config.socket_path, "/run/variable.sock");
+	assert_string_equal(config.engine.path, "/run/variable.sock");
 	(void)clearenv();
 }
 
@@ -286,8 +286,8 @@ static void mistakes_name_file_line_and_remedy(void **state)
 	        /* the document */
 	        {"", ":1: the file has no content"},
 	        {"# only this\n", ":1: the file has no content"},
-	        {"upstream: {address: [/e]}\n",
-	                ":1: 'address' is the Engine's unix socket, unix:///PATH; found a list"},
+	        {"upstream: {address: [/e]}\n", ":1: 'address' is the Engine's address, "
+	                                        "unix:///PATH, tcp://HOST:PORT or tls://HOST:PORT; found a list"},
 	        {"policy: open\n\"po\\x01\": deny\n", ":2: a text has a control byte (0x01)"},
 	        {"policy: open\n---\npolicy: deny\n",
 	                ":2: a second document begins; one file holds one"},
@@ -402,8 +402,8 @@ static void mistakes_name_file_line_and_remedy(void **state)
 	                "found 'tcp://*:1'"},
 	        {"listeners:\n  - tcp://*:1\n", ":2: expected a listener, which is a map, such as "
 	                                        "{address: ...}; found 'tcp://*:1'"},
-	        {"listeners:\n  - policy: open\n",
-	                ":2: a listener needs an 'address': tcp://HOST:PORT or unix:///PATH"},
+	        {"listeners:\n  - policy: open\n", ":2: a listener needs an 'address': "
+	                                           "tcp://HOST:PORT, unix:///PATH or fd://NAME"},
 	        {"listeners:\n  - address:\n      - a\n",
 	                ":2: 'address' is tcp://HOST:PORT or unix:///PATH; found a list"},
 	        {"listeners:\n  - address: tcp://*\n",
@@ -437,14 +437,15 @@ static void mistakes_name_file_line_and_remedy(void **state)
 	        {"listeners:\n  - address: tcp://*:1\n    browsers: yes\n",
 	                ":3: 'browsers' is true or false; found 'yes'"},
 	        /* upstream */
-	        {"upstream: /a\n", ":1: expected upstream, which is a map, such as {address: ...}; "
-	                           "found '/a'"},
+	        {"upstream: [/a]\n",
+	                ":1: expected upstream, which is a map, such as {address: ...}; "
+	                "found a list"},
 	        {"upstream:\n  socket: /a\n",
-	                ":2: unknown key 'socket' in upstream; there are address"},
-	        {"upstream:\n  address: tcp://a:1\n",
-	                ":2: address: 'tcp://a:1' is not accepted: the Engine can be reached only "
-	                "through its unix socket: give the absolute path of the socket, or "
-	                "unix:///PATH"},
+	                ":2: unknown key 'socket' in upstream; there are address, tls"},
+	        {"upstream:\n  address: ssh://a:1\n",
+	                ":2: address: 'ssh://a:1' is not accepted: give the Engine's unix socket "
+	                "as "
+	                "an absolute path or as unix:///PATH, or tcp://HOST:PORT or tls://HOST:PORT"},
 	        /* policies: the rest is in test_policy.c */
 	        {"policies: []\n", ":1: 'policies' is a map of policies by their names; found a "
 	                           "list"},

@@ -65,7 +65,7 @@ static void print(void)
 	const struct learn_setting setting = {.listeners = listeners,
 	        .listener_count = 2,
 	        .other_count = other_listeners,
-	        .socket_path = "/run/docker.sock"};
+	        .engine = "unix:///run/docker.sock"};
 	size_t len = 0;
 
 	free(printed);

@@ -107,7 +107,7 @@ static struct server *start(const char *policy, const char *workers, const char 
 static void wait_for_end(struct server *server)
 {
 	assert_int_equal(pthread_join(serving, NULL), 0);
-	listeners_remove(server_config(server), server_config(server)->listener_count);
+	listeners_remove(server);
 	server_free(server);
 }
 
@@ -253,7 +253,7 @@ static void a_message_to_a_thread_that_ended_is_not_lost(void **state)
 	threads_stop(server);
 	assert_int_equal(pthread_join(serving, NULL), 0);
 	assert_true(server_adopt(server, watched(snapshot_of("deny"))));
-	listeners_remove(server_config(server), server_config(server)->listener_count);
+	listeners_remove(server);
 	server_free(server);
 	assert_true(was_freed());
 	assert_true(was_freed()); /* both */
@@ -323,7 +323,7 @@ static void a_start_that_fails_leaves_nothing_behind(void **state)
 	assert_non_null(server);
 	(void)watched(server->snapshot);
 	assert_false(threads_make(server));
-	listeners_remove(config, config->listener_count);
+	listeners_remove(server);
 	server_free(server);
 	assert_true(was_freed());
 	assert_int_equal(open_files(), before);

@@ -179,8 +179,8 @@ def test_own_listener_as_upstream_is_refused(folder: str) -> None:
     assert path in result.stderr
 
 
-@pytest.mark.parametrize("value", ["tcp://engine:2375", "http://engine", "engine:2375"])
-def test_an_engine_that_is_no_unix_socket_is_refused(value: str) -> None:
+@pytest.mark.parametrize("value", ["ssh://engine", "http://engine", "engine:2375"])
+def test_an_engine_that_cannot_be_reached_this_way_is_refused(value: str) -> None:
     one_clear_line(run_binary(SOCKET_PATH=value), "SOCKET_PATH", value, "unix socket", "unix:///PATH")
 
 
