@@ -302,10 +302,13 @@ static int choose_pair(SSL *ssl, void *context)
 	for (unsigned i = 0; name != NULL && i < pairs->count; i++) {
 		const struct pair *pair = &pairs->list[i];
 		if (X509_check_host(pair->cert, name, 0, 0, NULL) == 1) {
-			return SSL_use_cert_and_key(ssl, pair->cert, pair->key, pair->chain, 1);
+			/* The first is there already. */
+			return i == 0 ? 1
+			              : SSL_use_cert_and_key(
+			                        ssl, pair->cert, pair->key, pair->chain, 1);
 		}
 	}
-	return 1; /* the first is there already */
+	return 1;
 }
 
 /* ── The peer's certificate ──────────────────────────────────────────────── */
@@ -500,6 +503,7 @@ static bool set_server(SSL_CTX *ctx)
 	SSL_CTX_set_alpn_select_cb(ctx, choose_protocol, NULL);
 	SSL_CTX_set_cert_cb(ctx, choose_pair, NULL);
 	SSL_CTX_set_timeout(ctx, RESUMED_MAX_S);
+	(void)SSL_CTX_set_num_tickets(ctx, 1); /* a client may use it several times */
 	return SSL_CTX_set_session_ticket_cb(ctx, seal_ticket, open_ticket, NULL) == 1 &&
 	       RAND_bytes(id, sizeof(id)) == 1 &&
 	       SSL_CTX_set_session_id_context(ctx, id, sizeof(id)) == 1;

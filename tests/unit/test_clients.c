@@ -567,6 +567,10 @@ static void a_match_is_written_as_it_is_read(void **state)
 	        "{cert: {cn: ['ci'], dns: ['*.example.org'], uri: ['spiffe://example.org/ci']}, "
 	        "container: {service: ['app']}}",
 	        "{gid: ['3'], cert: {cn: ['ci']}}",
+	        "{cert: {fingerprint: ['" DIGEST
+	        "'], cn: ['ops', 'it''s'], dns: ['*.example.org'], "
+	        "uri: ['spiffe://example.org/*']}}",
+	        "{uid: ['7'], cert: {cn: ['ops']}, container: {name: ['app']}}",
 	};
 	char memory[1024];
 
