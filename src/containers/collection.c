@@ -38,11 +38,8 @@ static bool take(struct collection *collection, struct slice object)
 	}
 	struct json_document document = {
 	        .nodes = memory->nodes, .marks = memory->marks, .strings = memory->strings};
-	if (json_read(&document, object) == JSON_OK) {
-		collection->verbs->take(collection, document.nodes);
-	} else {
-		collection->splitter.left_out = true;
-	}
+	const bool readable = json_read(&document, object) == JSON_OK;
+	collection->verbs->take(collection, readable ? document.nodes : NULL);
 	pool_give(collection->inspect_pool, memory);
 	return true;
 }
@@ -57,6 +54,10 @@ static bool take_bytes(struct collection *collection)
 		const size_t len = json_split(&collection->splitter, bytes, &object);
 		if (object.len > 0 && !take(collection, object)) {
 			return false;
+		}
+		if (collection->splitter.left_out) {
+			collection->splitter.left_out = false;
+			collection->verbs->take(collection, NULL);
 		}
 		ask_took(&collection->ask, len);
 		bytes = slice_behind(bytes, len);
@@ -105,8 +106,6 @@ static void notified(struct ask *ask)
 	}
 	if (!take_bytes(collection)) {
 		end(collection, ASK_NO_MEMORY);
-	} else if (collection->verbs->endless && collection->splitter.left_out) {
-		end(collection, ASK_MALFORMED); /* an event was lost */
 	}
 }
 

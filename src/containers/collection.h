@@ -12,7 +12,7 @@
 #include "ask/ask.h"
 #include "json/json.h"
 
-enum { COLLECTION_OBJECT_MAX = 64 * 1024 }; /* bytes; a longer object is left out */
+enum { COLLECTION_OBJECT_MAX = 64 * 1024 }; /* bytes; a longer object cannot be read */
 
 struct collection;
 
@@ -22,7 +22,7 @@ struct collection_verbs {
 	bool endless;       /* events: the target ends with the moment from which on */
 	/* A response begins. */
 	void (*begun)(struct collection *collection);
-	/* An object, whose memory is of no use after the call. */
+	/* An object, whose memory is of no use after the call. NULL: one that cannot be read. */
 	void (*take)(struct collection *collection, const struct json_node *object);
 	/* The answer is there, or none will come: `answered` and `result`. */
 	void (*ended)(struct collection *collection);

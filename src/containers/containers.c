@@ -155,7 +155,7 @@ static void take_event(struct collection *events, const struct json_node *object
 	struct containers *containers = CONTAINER_OF(events, struct containers, events);
 	struct event event;
 
-	if (!read_event(object, &event)) {
+	if (object == NULL || !read_event(object, &event)) {
 		lose(containers);
 		return;
 	}
@@ -201,6 +201,9 @@ static void take_network(struct collection *networks, const struct json_node *ob
 {
 	struct containers *containers = CONTAINER_OF(networks, struct containers, networks);
 
+	if (object == NULL) {
+		return;
+	}
 	containers->network_count += read_networks(object, NETWORKS_MAX - containers->network_count,
 	        containers->network_list + containers->network_count);
 }
@@ -223,12 +226,12 @@ static void list_begun(struct collection *list)
 static void take_container(struct collection *list, const struct json_node *object)
 {
 	struct containers *containers = CONTAINER_OF(list, struct containers, list);
-	const struct slice id = read_id(object);
-	const struct json_node *endpoints = read_endpoints(object);
+	const struct slice id = object == NULL ? SLICE("") : read_id(object);
+	const struct json_node *endpoints = id.len == 0 ? NULL : read_endpoints(object);
 	const struct json_node *endpoint = endpoints == NULL ? NULL : json_first(endpoints);
 	struct network addresses[2];
 
-	for (; id.len > 0 && endpoint != NULL; endpoint = json_next(endpoints, endpoint)) {
+	for (; endpoint != NULL; endpoint = json_next(endpoints, endpoint)) {
 		const unsigned count = read_addresses(endpoint, addresses);
 		for (unsigned i = 0; i < count && containers->address_count < ADDRESSES_MAX; i++) {
 			struct address_entry *entry =

@@ -32,8 +32,8 @@ typedef void containers_notify(
 
 /*
  * `inspect_pool`: memory for one document, struct inspect_memory, which is free when the loop
- * calls. `api_key` may be NULL. `max`: ceiling for containers that are known at the same time. NULL
- * without memory.
+ * calls. `api_key` may be NULL. `max`: ceiling for containers that are known at the same time: of
+ * each client the one that was found, and the one that is searched. NULL without memory.
  */
 struct containers *containers_new(struct asker *asker, struct pool *inspect_pool,
         const char *api_key, unsigned max, containers_notify *notify, void *owner) MUST_USE;
