@@ -405,6 +405,21 @@ def test_an_engine_that_does_not_say(serve, world: World, kind: str) -> None:
     assert status(proxy, "127.0.1.1") == 200, "the next one is asked anew"
 
 
+@pytest.mark.parametrize("kind", ["list", "inspect"])
+def test_a_question_that_an_old_connection_did_not_answer(serve, world: World, kind: str) -> None:
+    """The Engine ended the connection, which had been used before, as the question came: it is asked once more."""
+    world.add(1, "127.0.1.1", role="edge")
+    proxy = serve()
+    world.hold(kind)
+    with connect(proxy, "127.0.1.1") as client:
+        client.get("/version")
+        eventually(lambda: world.held[kind], "the question has come")
+        for request in world.held.pop(kind):
+            request.conn.sock.shutdown(socket.SHUT_RDWR)
+        assert client.response().status == 200
+    assert world.asked[kind] == 2
+
+
 def test_clients_without_containers_need_no_answer(serve, world: World) -> None:
     world.refuses.add("events")
     proxy = serve("- {name: near, match: {cidr: 127.0.0.2}, policy: read-only}\n" + EDGE)
