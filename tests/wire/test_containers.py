@@ -349,6 +349,25 @@ def test_a_container_that_changes_while_it_is_inspected(serve, world: World) -> 
         assert client.response().status == 403
 
 
+def test_a_container_that_changes_all_the_time(serve, world: World) -> None:
+    """No inspection is of use: that is not to be in no container, which may be allowed more."""
+    world.add(1, "127.0.1.1", role="edge")
+    world.add(2, "127.0.1.2")
+    proxy = serve("- {name: edge, match: {container: {label: role=edge}}, policy: deny}\n"
+                  "- {name: all, match: {cidr: 127.0.1.0/24}, policy: read-only}\n")
+    with connect(proxy, "127.0.1.1") as client, connect(proxy, "127.0.1.2") as other:
+        assert ask(other) == 200
+        world.hold("inspect")
+        client.get("/version")
+        for _ in range(8):
+            eventually(lambda: world.held["inspect"], "it is inspected")
+            world.tell("rename", 1)
+            assert ask(other) == 200, "the event has come"
+            held = world.held["inspect"].pop()
+            held.respond(200, json.dumps(world.inspected[id_of(1)]).encode())
+        assert client.response().status == 504
+
+
 # ── Who was there before ────────────────────────────────────────────────────
 
 
