@@ -163,7 +163,8 @@ static enum progress step_list(struct search *search)
 {
 	struct containers *containers = search->home;
 
-	if (containers_find(containers, &search->caller->address, search->id)) {
+	if (containers->list.answered >= containers->list_due &&
+	        containers_find(containers, &search->caller->address, search->id)) {
 		return go_to(search, STEP_INSPECT);
 	}
 	const enum progress progress =

@@ -198,6 +198,16 @@ def test_an_address_of_two_containers_is_that_of_none(serve, world: World) -> No
     assert world.asked["inspect"] == 0
 
 
+def test_an_address_that_a_second_container_gets(serve, world: World) -> None:
+    """In another network, whose addresses overlap."""
+    world.add(1, "127.0.1.1", role="edge")
+    proxy = serve()
+    assert status(proxy, "127.0.1.1") == 200
+    world.add(2, "127.0.1.1")
+    world.tell("start", 2)
+    eventually(lambda: status(proxy, "127.0.1.1") == 403, "the list is asked for again")
+
+
 def test_the_list_alone_convinces_nobody(serve, world: World) -> None:
     """The list is older than the inspection: the container has stopped, or has another address."""
     proxy = serve()
