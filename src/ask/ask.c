@@ -285,7 +285,8 @@ static void step(struct ask *ask)
 		return;
 	}
 	if (!ask->sent) {
-		const enum flow_result result = flow_send(&ask->question, &ask->engine->stream, false);
+		const enum flow_result result =
+		        flow_send(&ask->question, &ask->engine->stream, false);
 		if (result != FLOW_COMPLETE) {
 			if (result == FLOW_SINK_LOST) {
 				lost(ask);
