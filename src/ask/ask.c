@@ -215,6 +215,7 @@ static bool read_head(struct ask *ask)
 	ask->keep = response.head.keep_alive;
 	flow_start(&ask->flow, response.head.framing, response.head.content_length);
 	if (ask->most == 0) {
+		ask->flow.chunks.bare = true;
 		buffer_skip(ask->flow.buffer, ask->scan.head_len);
 	}
 	return true;
