@@ -103,10 +103,14 @@ int config_find_policy(struct reader *reader, struct slice names, struct place p
 int config_choose_policy(struct reader *reader) MUST_USE;
 /* Warn of settings that are probably a mistake; after all other steps. */
 void config_review(struct config *config);
-/* Let the label PREFIX.policy of a client's container name its policy; `policies` of the file may be
- * NULL. After the other clients of the file, which come first. */
+/* Let the label PREFIX.policy of a client's container name its policy; `policies` of the file may
+ * be NULL. After the other clients of the file, which come first. */
 int config_read_label_prefix(struct reader *reader, const struct yaml_node *prefix,
         const struct yaml_node *policies) MUST_USE;
+/* Read `limits` of the file. 0; or -EINVAL. */
+int config_read_limits(struct reader *reader, const struct yaml_node *map) MUST_USE;
+/* Give each client the limits that its entry leaves out; after all clients. */
+void config_spread_limits(struct config *config);
 /* Read the clients of the file; after listeners and policies. */
 int config_read_clients(struct reader *reader, const struct yaml_node *list) MUST_USE;
 /* Make room for `more` entries. 0; or -EINVAL. */

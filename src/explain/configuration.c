@@ -307,7 +307,8 @@ static void print_tls(const struct config_listener *listener)
 		if (!tls_describe(listener->transport, i, &text)) {
 			break;
 		}
-		printf("  certificate %.*s (%s)\n", SLICE_FMT(text_slice(&text)), tls->pairs[i].cert);
+		printf("  certificate %.*s (%s)\n", SLICE_FMT(text_slice(&text)),
+		        tls->pairs[i].cert);
 	}
 	if (tls->ca != NULL) {
 		printf("  clients %s present a certificate of %s%s%s\n",
@@ -335,6 +336,7 @@ int explain_configuration(const struct config *config)
 		printf("%s\n", listener->browsers ? ", browsers" : "");
 		print_tls(listener);
 	}
+	explain_list_limits(config);
 	explain_list_clients(config);
 	print_policies(config);
 	explain_tabulate_clients(config);
