@@ -23,7 +23,10 @@ static unsigned char mask_of(unsigned bits, unsigned at)
 	if (bits >= 8 * (at + 1)) {
 		return 0xff;
 	}
-	return bits <= 8 * at ? 0 : (unsigned char)(0xff00U >> (bits - 8 * at));
+	if (bits <= 8 * at) {
+		return 0;
+	}
+	return (unsigned char)(0xff00U >> (bits - 8 * at));
 }
 
 bool network_has_host(const struct network *network)

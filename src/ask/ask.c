@@ -96,7 +96,8 @@ static void deadline_expired(struct timer *timer)
 	finish(CONTAINER_OF(timer, struct ask, deadline), ASK_LATE);
 }
 
-/* Whether the connection can be used; if not, it has to be waited for, or the question has ended. */
+/* Whether the connection can be used; if not, it has to be waited for, or the question has ended.
+ */
 static bool dial(struct ask *ask)
 {
 	struct asker *asker = ask->asker;
@@ -105,8 +106,7 @@ static bool dial(struct ask *ask)
 	int error = 0;
 
 	if (ask->engine == NULL) {
-		error = upstream_borrow(
-		        asker->upstream, wish, engine_notified, ask, &ask->engine);
+		error = upstream_borrow(asker->upstream, wish, engine_notified, ask, &ask->engine);
 	}
 	if (error == 0) {
 		error = stream_handshake(&ask->engine->stream);
@@ -134,8 +134,7 @@ void ask_init(struct ask *ask, struct asker *asker)
 	task_init(&ask->told, tell);
 }
 
-bool ask_begin(
-        struct ask *ask, struct asker *asker, ask_notify *notify, struct text *ret_text)
+bool ask_begin(struct ask *ask, struct asker *asker, ask_notify *notify, struct text *ret_text)
 {
 	ask_init(ask, asker);
 	ask->notify = notify;
@@ -309,8 +308,8 @@ static void step(struct ask *ask)
 struct slice ask_bytes(const struct ask *ask)
 {
 	if (ask->most > 0) {
-		return (struct slice){flow_unjudged(&ask->flow).ptr + ask->scan.head_len,
-		        (size_t)ask->flow.data};
+		return (struct slice){
+		        flow_unjudged(&ask->flow).ptr + ask->scan.head_len, (size_t)ask->flow.data};
 	}
 	return ask->flow.buffer == NULL ? SLICE("") : buffer_to_send(ask->flow.buffer);
 }

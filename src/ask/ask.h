@@ -25,7 +25,8 @@ struct asker {
 
 enum ask_state {
 	ASK_NOTHING, /* nothing was asked, or the question was ended */
-	ASK_WAITING, /* in pieces: the head is there if `status` is, and bytes may be: ask_bytes() */
+	ASK_WAITING, /* in pieces: the head is there if `status` is, and bytes may be: ask_bytes()
+	              */
 	ASK_ANSWERED,
 	ASK_UNREACHABLE, /* there is no connection: `error` says why */
 	ASK_CUT,         /* the connection ended too early */
@@ -73,8 +74,8 @@ void ask_init(struct ask *ask, struct asker *asker);
  * Begin `ask`, whose memory may be anything, or which has ended. *ret_text is memory for the whole
  * request, to which the caller appends. False without memory.
  */
-bool ask_begin(struct ask *ask, struct asker *asker, ask_notify *notify, struct text *ret_text)
-        MUST_USE;
+bool ask_begin(
+        struct ask *ask, struct asker *asker, ask_notify *notify, struct text *ret_text) MUST_USE;
 /* Send what was appended: `len` bytes. `most`: see struct ask. */
 void ask_send(struct ask *ask, size_t len, size_t most);
 /* End it: the response is of no use any more. Its memory may go at the end of the loop's turn. */

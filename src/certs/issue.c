@@ -168,7 +168,7 @@ void identity_pair_free(struct identity_pair *pair)
 
 /* ── Reading an authority ────────────────────────────────────────────────── */
 
-/* A key with a password is not asked for it. */
+/* A key with a password is not asked for it. NOLINTNEXTLINE(readability-non-const-parameter) */
 static int no_password(char *buffer, int size, int writing, void *context)
 {
 	(void)buffer, (void)size, (void)writing, (void)context;

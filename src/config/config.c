@@ -165,7 +165,8 @@ static int complete(struct reader *reader)
 	if (read_defaults(reader) < 0) {
 		return -EINVAL;
 	}
-	if (config->listener_count == 0) {
+	config->listens_by_default = config->listener_count == 0;
+	if (config->listens_by_default) {
 		add_default_listeners(config);
 	}
 	if (config_make_transports(reader) < 0 || config_complete_engine(reader) < 0 ||

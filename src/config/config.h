@@ -96,6 +96,7 @@ struct config {
 	bool verb_alone; /* the command line has only the verb */
 	struct config_listener listeners[CONFIG_LISTENERS_MAX]; /* at least one */
 	unsigned listener_count;
+	bool listens_by_default; /* no address was given */
 	unsigned port;
 	bool ipv4_only;     /* on `port` */
 	bool loopback_only; /* on `port` */

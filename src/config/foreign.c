@@ -381,7 +381,8 @@ static void describe(const struct slips *slips, unsigned i, struct text *text)
 	if (slip->row != NULL && slip->row->words != NULL) {
 		text_add_format(text, ": %s", slip->row->words);
 	} else if (slip->value.len == 0 && find_option(slip->name) != NULL) {
-		text_add_format(text, " is empty");
+		text_add_format(text, " is empty%s",
+		        slip->matter == MATTER_DEMAND ? ": set it, or unset it" : "");
 	} else if (slip->meant.len > 0) {
 		text_add_format(text, ": there is no such variable; did you mean %.*s?",
 		        SLICE_FMT(slip->meant));

@@ -49,16 +49,17 @@ static void review_listener(struct config *config, const struct config_listener 
 
 /* ── Entries ─────────────────────────────────────────────────────────────── */
 
-/* Users are known at unix sockets, addresses elsewhere. */
+/* Users are known at unix sockets, addresses at others. Of a socket that
+ * systemd opens nothing is known yet. */
 static bool can_hold_at(const struct client *client, const struct config *config, unsigned number)
 {
 	const struct match *match = &client->match;
-	const bool is_unix = address_path(config->listeners[number].address) != NULL;
+	const struct config_listener *listener = &config->listeners[number];
 	const bool has_user = match_has(match, CONDITION_UID) || match_has(match, CONDITION_GID);
+	const bool is_unix = address_path(listener->address) != NULL;
 
-	return match_is_at(match, number) &&
-	       !(is_unix ? match_has(match, CONDITION_CIDR)
-	                 : has_user && is_tcp(&config->listeners[number]));
+	return match_is_at(match, number) && !(is_unix && match_has(match, CONDITION_CIDR)) &&
+	       !((is_tcp(listener) || address_is_tls(listener->address)) && has_user);
 }
 
 static bool can_hold(const struct client *client, const struct config *config)
@@ -93,7 +94,8 @@ static void review_client(struct config *config, const struct client *client)
 		config_warn(config,
 		        "%.128s:%u: client '%s' fits nobody: 'uid' and 'gid' are known at unix "
 		        "sockets, "
-		        "'cidr' at TCP sockets, and no listener of the entry has all that it asks "
+		        "'cidr' at TCP sockets, and no listener of the entry has "
+		        "all that it asks "
 		        "for",
 		        file, line, client->name);
 	} else if (client->until_s <= clock_realtime_ns() / NS_PER_S) {

@@ -2,8 +2,8 @@
 /*
  * cgroup — the container of a process, by /proc/PID/cgroup (cgroups(7)).
  *
- * Of nested containers the outermost counts: it is the one that the Engine knows, and processes of a
- * container may make groups of any name below their own.
+ * Of nested containers the outermost counts: it is the one that the Engine knows, and processes of
+ * a container may make groups of any name below their own.
  */
 #ifndef CONTAINERS_CGROUP_H
 #define CONTAINERS_CGROUP_H

@@ -2,11 +2,12 @@
 #include "containers/collection.h"
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "inspect/inspect.h"
 
 /* Events of this time before the question are told again, for the Engine sends the head of the
  * response before it collects events. */
-enum { SINCE_S = 5 };
+enum { SINCE_S = 5, COMPLAINT_S = 60 };
 
 static void end(struct collection *collection, enum ask_state result)
 {
@@ -37,11 +38,8 @@ static bool take(struct collection *collection, struct slice object)
 	}
 	struct json_document document = {
 	        .nodes = memory->nodes, .marks = memory->marks, .strings = memory->strings};
-	if (json_read(&document, object) == JSON_OK) {
-		collection->verbs->take(collection, document.nodes);
-	} else {
-		collection->splitter.left_out = true;
-	}
+	const bool readable = json_read(&document, object) == JSON_OK;
+	collection->verbs->take(collection, readable ? document.nodes : NULL);
 	pool_give(collection->inspect_pool, memory);
 	return true;
 }
@@ -57,6 +55,10 @@ static bool take_bytes(struct collection *collection)
 		if (object.len > 0 && !take(collection, object)) {
 			return false;
 		}
+		if (collection->splitter.left_out) {
+			collection->splitter.left_out = false;
+			collection->verbs->take(collection, NULL);
+		}
 		ask_took(&collection->ask, len);
 		bytes = slice_behind(bytes, len);
 	}
@@ -66,12 +68,24 @@ static bool take_bytes(struct collection *collection)
 static void begin(struct collection *collection)
 {
 	collection->live = true;
-	json_splitter_begin(
-	        &collection->splitter, collection->object, sizeof(collection->object));
+	json_splitter_begin(&collection->splitter, collection->object, sizeof(collection->object));
 	if (collection->verbs->endless) {
 		ask_forever(&collection->ask);
 	}
 	collection->verbs->begun(collection);
+}
+
+static void complain(struct collection *collection, unsigned status)
+{
+	const int64_t now_ns = collection->asker->loop->now_ns;
+
+	if (now_ns >= collection->next_complaint_ns) {
+		collection->next_complaint_ns = now_ns + COMPLAINT_S * NS_PER_S;
+		log_line(LOG_WARNING,
+		        "the Engine responds to GET %s with status %u: clients that only their "
+		        "container can tell get a 502",
+		        collection->verbs->name, status);
+	}
 }
 
 static void notified(struct ask *ask)
@@ -83,6 +97,7 @@ static void notified(struct ask *ask)
 		return;
 	}
 	if (ask->status != 0 && ask->status != 200) {
+		complain(collection, ask->status);
 		end(collection, ASK_MALFORMED);
 		return;
 	}
@@ -91,8 +106,6 @@ static void notified(struct ask *ask)
 	}
 	if (!take_bytes(collection)) {
 		end(collection, ASK_NO_MEMORY);
-	} else if (collection->verbs->endless && collection->splitter.left_out) {
-		end(collection, ASK_MALFORMED); /* an event was lost */
 	}
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * collection — the objects of a response of the Engine, one after the other as they come: of a list,
- * or of the stream of events.
+ * collection — the objects of a response of the Engine, one after the other as they come: of a
+ * list, or of the stream of events.
  *
  * One question at a time is enough for everybody who waits for its answer. A question has a number:
  * who wants an answer to a question that begins after now waits for collection_next().
@@ -12,16 +12,17 @@
 #include "ask/ask.h"
 #include "json/json.h"
 
-enum { COLLECTION_OBJECT_MAX = 64 * 1024 }; /* bytes; a longer object is left out */
+enum { COLLECTION_OBJECT_MAX = 64 * 1024 }; /* bytes; a longer object cannot be read */
 
 struct collection;
 
 struct collection_verbs {
+	const char *name;   /* of the target, in the log */
 	const char *target; /* of the question */
 	bool endless;       /* events: the target ends with the moment from which on */
 	/* A response begins. */
 	void (*begun)(struct collection *collection);
-	/* An object, whose memory is of no use after the call. */
+	/* An object, whose memory is of no use after the call. NULL: one that cannot be read. */
 	void (*take)(struct collection *collection, const struct json_node *object);
 	/* The answer is there, or none will come: `answered` and `result`. */
 	void (*ended)(struct collection *collection);
@@ -33,11 +34,12 @@ struct collection {
 	struct pool *inspect_pool; /* of struct inspect_memory */
 	const char *api_key;       /* NULL: none */
 	struct ask ask;
-	unsigned asked;    /* the number of the last question */
-	unsigned answered; /* the number of the last question that has ended */
-	enum ask_state result; /* how it ended; ASK_ANSWERED: well */
-	int error;             /* of ASK_UNREACHABLE: a negative errno */
-	bool live;             /* the head of the response has come */
+	unsigned asked;            /* the number of the last question */
+	unsigned answered;         /* the number of the last question that has ended */
+	enum ask_state result;     /* how it ended; ASK_ANSWERED: well */
+	int error;                 /* of ASK_UNREACHABLE: a negative errno */
+	bool live;                 /* the head of the response has come */
+	int64_t next_complaint_ns; /* earliest time of the next log line, monotonic */
 	struct json_splitter splitter;
 	char object[COLLECTION_OBJECT_MAX];
 };

@@ -117,8 +117,8 @@ static void spoil(struct containers *containers, struct slice id)
 	for (struct list *at = containers->searches.next; at != &containers->searches;
 	        at = at->next) {
 		struct search *search = CONTAINER_OF(at, struct search, link);
-		search->stale = search->stale || id.len == 0 ||
-		                slice_equal(id, slice_of(search->id));
+		search->stale =
+		        search->stale || id.len == 0 || slice_equal(id, slice_of(search->id));
 	}
 }
 
@@ -155,7 +155,7 @@ static void take_event(struct collection *events, const struct json_node *object
 	struct containers *containers = CONTAINER_OF(events, struct containers, events);
 	struct event event;
 
-	if (!read_event(object, &event)) {
+	if (object == NULL || !read_event(object, &event)) {
 		lose(containers);
 		return;
 	}
@@ -201,9 +201,11 @@ static void take_network(struct collection *networks, const struct json_node *ob
 {
 	struct containers *containers = CONTAINER_OF(networks, struct containers, networks);
 
-	containers->network_count +=
-	        read_networks(object, NETWORKS_MAX - containers->network_count,
-	                containers->network_list + containers->network_count);
+	if (object == NULL) {
+		return;
+	}
+	containers->network_count += read_networks(object, NETWORKS_MAX - containers->network_count,
+	        containers->network_list + containers->network_count);
 }
 
 static void networks_ended(struct collection *networks)
@@ -224,12 +226,12 @@ static void list_begun(struct collection *list)
 static void take_container(struct collection *list, const struct json_node *object)
 {
 	struct containers *containers = CONTAINER_OF(list, struct containers, list);
-	const struct slice id = read_id(object);
-	const struct json_node *endpoints = read_endpoints(object);
+	const struct slice id = object == NULL ? SLICE("") : read_id(object);
+	const struct json_node *endpoints = id.len == 0 ? NULL : read_endpoints(object);
 	const struct json_node *endpoint = endpoints == NULL ? NULL : json_first(endpoints);
 	struct network addresses[2];
 
-	for (; id.len > 0 && endpoint != NULL; endpoint = json_next(endpoints, endpoint)) {
+	for (; endpoint != NULL; endpoint = json_next(endpoints, endpoint)) {
 		const unsigned count = read_addresses(endpoint, addresses);
 		for (unsigned i = 0; i < count && containers->address_count < ADDRESSES_MAX; i++) {
 			struct address_entry *entry =
@@ -252,11 +254,11 @@ static void list_ended(struct collection *list)
 	"disconnect%22%2C%22create%22%5D%7D&since="
 
 static const struct collection_verbs events_verbs = {
-        EVENTS, true, events_begun, take_event, events_ended};
+        "/events", EVENTS, true, events_begun, take_event, events_ended};
 static const struct collection_verbs networks_verbs = {
-        "/networks", false, networks_begun, take_network, networks_ended};
+        "/networks", "/networks", false, networks_begun, take_network, networks_ended};
 static const struct collection_verbs list_verbs = {
-        "/containers/json", false, list_begun, take_container, list_ended};
+        "/containers/json", "/containers/json", false, list_begun, take_container, list_ended};
 
 /* ── Life ────────────────────────────────────────────────────────────────── */
 

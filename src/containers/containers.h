@@ -2,10 +2,10 @@
 /*
  * containers — in which container a client runs.
  *
- * Of a client at a unix socket the process tells it, by its cgroup. Of a client with an address, the
- * Engine is asked which container has the address, if a network of the Engine has it. In either case
- * the container is inspected by its id, at the time of the search: it must run and have the address,
- * or the cgroup. The list of containers only says which to inspect.
+ * Of a client at a unix socket the process tells it, by its cgroup. Of a client with an address,
+ * the Engine is asked which container has the address, if a network of the Engine has it. In either
+ * case the container is inspected by its id, at the time of the search: it must run and have the
+ * address, or the cgroup. The list of containers only says which to inspect.
  *
  * One for each thread. While anything was found, the Engine's events are read. They tell when
  * something that was found holds no longer; without them nothing holds.
@@ -31,9 +31,9 @@ typedef void containers_notify(
         void *owner, enum containers_change change, struct slice id, int64_t at_ns);
 
 /*
- * `inspect_pool`: memory for one document, struct inspect_memory, which is free when the loop calls.
- * `api_key` may be NULL. `max`: ceiling for containers that are known at the same time. NULL without
- * memory.
+ * `inspect_pool`: memory for one document, struct inspect_memory, which is free when the loop
+ * calls. `api_key` may be NULL. `max`: ceiling for containers that are known at the same time: of
+ * each client the one that was found, and the one that is searched. NULL without memory.
  */
 struct containers *containers_new(struct asker *asker, struct pool *inspect_pool,
         const char *api_key, unsigned max, containers_notify *notify, void *owner) MUST_USE;

@@ -30,6 +30,7 @@ struct containers {
 	struct timer_queue pause_queue;
 	struct inspected inspected; /* while it is read */
 	struct collection events, networks, list;
+	bool complained;       /* about pids that are not seen */
 	unsigned networks_due; /* the number of the question whose answer is up to date */
 	unsigned starts;       /* containers that have started */
 	unsigned network_count;

@@ -40,7 +40,7 @@ static bool read_proc(pid_t pid, const char *name, struct proc_file *ret_file)
 
 /* By field 22 of /proc/PID/stat: ticks from the start of the machine (proc(5)). Field 2 is in
  * brackets, and may have any byte. */
-static bool began_before(const struct peer *peer)
+bool peer_began_before(const struct peer *peer)
 {
 	struct proc_file stat;
 	struct slice field = {"", 0};
@@ -51,9 +51,8 @@ static bool began_before(const struct peer *peer)
 		return false;
 	}
 	const char *bracket = memrchr(stat.text.ptr, ')', stat.text.len);
-	struct slice rest = bracket == NULL
-	                            ? (struct slice){"", 0}
-	                            : slice_between(bracket, stat.text.ptr + stat.text.len);
+	struct slice rest = bracket == NULL ? (struct slice){"", 0}
+	                                    : slice_between(bracket, stat.text.ptr + stat.text.len);
 	for (unsigned i = 2; i <= 22; i++) {
 		if (!slice_next(&rest, ' ', &field)) {
 			return false;
@@ -62,17 +61,17 @@ static bool began_before(const struct peer *peer)
 	(void)clock_gettime(CLOCK_BOOTTIME, &up);
 	const int64_t since_ns = (int64_t)up.tv_sec * NS_PER_S + up.tv_nsec -
 	                         (clock_monotonic_ns() - peer->since_ns);
-	return slice_to_u64(field, UINT64_MAX, &ticks) == 0 &&
+	return since_ns >= 0 && slice_to_u64(field, UINT64_MAX, &ticks) == 0 &&
 	       ticks <= (uint64_t)(since_ns / (NS_PER_S / sysconf(_SC_CLK_TCK)));
 }
 
-static bool is_there(const struct peer *peer)
+bool peer_is_there(const struct peer *peer)
 {
 	struct pollfd ended = {.events = POLLIN};
 	socklen_t len = sizeof(ended.fd);
 
 	if (getsockopt(peer->fd, SOL_SOCKET, SO_PEERPIDFD, &ended.fd, &len) < 0) {
-		return errno == ENOPROTOOPT && began_before(peer);
+		return errno == ENOPROTOOPT && peer_began_before(peer);
 	}
 	const int count = poll(&ended, 1, 0);
 	(void)close(ended.fd);
@@ -91,7 +90,7 @@ bool peer_find(const struct peer *peer, char id[CONTAINER_ID_LEN + 1])
 		return false;
 	}
 	id[text_keep(id, CONTAINER_ID_LEN, group.id)] = '\0';
-	return is_there(peer);
+	return peer_is_there(peer);
 }
 
 bool peer_is_with(const struct peer *peer, pid_t first)
@@ -104,5 +103,5 @@ bool peer_is_with(const struct peer *peer, pid_t first)
 	return first > 0 && read_proc(peer->pid, "cgroup", &file) &&
 	       read_proc(first, "cgroup", &first_file) && cgroup_find(file.text, &group) &&
 	       cgroup_find(first_file.text, &first_group) &&
-	       slice_equal(group.path, first_group.path) && is_there(peer);
+	       slice_equal(group.path, first_group.path) && peer_is_there(peer);
 }

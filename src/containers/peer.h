@@ -20,6 +20,10 @@ struct peer {
 	int64_t since_ns; /* when the connection was accepted, CLOCK_MONOTONIC */
 };
 
+/* Whether the process that connected has its pid still. */
+bool peer_is_there(const struct peer *peer);
+/* The same by the time of its start, for kernels without SO_PEERPIDFD. */
+bool peer_began_before(const struct peer *peer);
 /* The id of the container of the process that connected, with a NUL. False: it is in none, or has
  * ended. */
 bool peer_find(const struct peer *peer, char id[CONTAINER_ID_LEN + 1]);

@@ -15,9 +15,9 @@
 /* An event, as far as it matters. */
 enum event_kind {
 	EVENT_OTHER,
-	EVENT_STARTED, /* a container has begun, or has an address that it had not */
-	EVENT_CHANGED, /* what is known of the container may be wrong */
-	EVENT_STOPPED, /* the container's processes have ended */
+	EVENT_STARTED,  /* a container has begun, or has an address that it had not */
+	EVENT_CHANGED,  /* what is known of the container may be wrong */
+	EVENT_STOPPED,  /* the container's processes have ended */
 	EVENT_NETWORKS, /* there is another network, or one less */
 };
 
@@ -56,8 +56,8 @@ struct engine_network {
 
 /*
  * The networks of addresses of an Engine's network, up to `most`, if its containers are reached
- * through a bridge of this machine: in others an address may be that of a stranger. Returns how many
- * there are.
+ * through a bridge of this machine: in others an address may be that of a stranger. Returns how
+ * many there are.
  */
 unsigned read_networks(
         const struct json_node *object, unsigned most, struct engine_network *ret_networks);

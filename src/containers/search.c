@@ -3,6 +3,7 @@
 #include "containers/internal.h"
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "containers/peer.h"
 #include "inspect/inspect.h"
 
@@ -69,10 +70,25 @@ static enum progress go_to(struct search *search, enum step step)
 
 /* ── Steps ───────────────────────────────────────────────────────────────── */
 
+/* Once: it does not change. */
+static void complain(struct containers *containers)
+{
+	if (!containers->complained) {
+		containers->complained = true;
+		log_line(LOG_WARNING, "the processes at the unix socket are in a pid namespace "
+		                      "that the proxy does "
+		                      "not see: they are in no container; run the proxy with 'pid: "
+		                      "host' (--pid host)");
+	}
+}
+
 static enum progress step_peer(struct search *search)
 {
 	const struct peer peer = peer_of(search);
 
+	if (peer.pid == 0) {
+		complain(search->home);
+	}
 	return peer_find(&peer, search->id) ? go_to(search, STEP_EVENTS) : end(search, SEARCH_NONE);
 }
 
@@ -150,7 +166,8 @@ static enum progress step_list(struct search *search)
 	if (containers_find(containers, &search->caller->address, search->id)) {
 		return go_to(search, STEP_INSPECT);
 	}
-	const enum progress progress = await(search, &containers->list, collection_next(&containers->list));
+	const enum progress progress =
+	        await(search, &containers->list, collection_next(&containers->list));
 	return progress == PROGRESS_ON ? pause(search) : progress;
 }
 
@@ -210,10 +227,9 @@ static bool is_inside(const struct search *search, const struct json_node *objec
 	if (!inspected->running || !slice_equal(inspected->container.id, slice_of(search->id))) {
 		return false;
 	}
-	return has_process(search)
-	               ? peer_is_with(&peer, inspected->pid)
-	               : has_address(object, &search->caller->address) &&
-	                         is_its_own(search, inspected);
+	return has_process(search) ? peer_is_with(&peer, inspected->pid)
+	                           : has_address(object, &search->caller->address) &&
+	                                     is_its_own(search, inspected);
 }
 
 /* False: there is no memory. */
@@ -253,7 +269,8 @@ static enum progress inspect(struct search *search)
 	if (!ask_begin(&search->inspection, search->home->asker, inspected, &text)) {
 		return fail(search, ASK_NO_MEMORY, 0);
 	}
-	text_add_format(&text, "GET /containers/%s/json HTTP/1.1\r\nHost: localhost\r\n", search->id);
+	text_add_format(
+	        &text, "GET /containers/%s/json HTTP/1.1\r\nHost: localhost\r\n", search->id);
 	if (key != NULL) {
 		text_add_format(&text, "x-api-key: %s\r\n", key);
 	}

@@ -2,6 +2,7 @@
 #include "health/probe.h"
 
 #include "base/clock.h"
+#include "health/secure.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -18,6 +19,7 @@ struct response {
 	const struct probe *probe;
 	const char *target; /* in messages */
 	int fd;
+	struct secure *secure;    /* NULL: the target does not speak TLS */
 	int64_t deadline;         /* on the monotonic clock, in ns */
 	char bytes[RESPONSE_MAX]; /* head, and the body as far as it is here */
 	size_t len;
@@ -62,6 +64,9 @@ static ssize_t read_some(const struct response *response, char *memory, size_t l
 			return r;
 		}
 		(void)setsockopt(response->fd, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof(wait));
+		if (response->secure != NULL) {
+			return secure_read(response->secure, memory, len);
+		}
 		const ssize_t n = recv(response->fd, memory, len, 0);
 		if (n >= 0 || errno != EINTR) {
 			return n >= 0 ? n : errno == EAGAIN ? -ETIMEDOUT : -errno;
@@ -183,11 +188,32 @@ static int ask(struct response *response)
 		return fail(response, "is not checked: the path is too long", 0);
 	}
 	/* A fresh connection takes this much at once. */
-	if (send(response->fd, request.ptr, request.len, MSG_NOSIGNAL) != (ssize_t)request.len) {
+	const ssize_t sent = response->secure != NULL
+	                             ? secure_write(response->secure, request.ptr, request.len)
+	                             : send(response->fd, request.ptr, request.len, MSG_NOSIGNAL);
+	if (sent != (ssize_t)request.len) {
 		return fail(response, "takes no request", errno);
 	}
 	const int r = receive(response, false);
+	if (r == -EKEYREJECTED) {
+		return 0; /* it demands a certificate, and is well */
+	}
 	return r < 0 ? fail(response, "sends no complete response", -r) : judge(response);
+}
+
+/* Over TLS, if the target speaks it. */
+static int ask_target(struct response *response)
+{
+	if (!address_is_tls(response->target)) {
+		return ask(response);
+	}
+	response->secure = secure_new(response->fd);
+	if (response->secure == NULL) {
+		return fail(response, "does not speak TLS 1.3", 0);
+	}
+	const int code = ask(response);
+	secure_free(response->secure);
+	return code;
 }
 
 int probe_run(const struct probe *probe, const struct targets *targets)
@@ -202,7 +228,7 @@ int probe_run(const struct probe *probe, const struct targets *targets)
 	if (response.fd < 0) {
 		return fail(&response, "cannot be connected to", -response.fd);
 	}
-	const int code = probe->connect_only ? 0 : ask(&response);
+	const int code = probe->connect_only ? 0 : ask_target(&response);
 	(void)close(response.fd);
 	return code;
 }

@@ -25,7 +25,8 @@ static int parse(const char *address, struct targets *targets, char error[FAULT_
 	targets->count = 1;
 	if (text_keep(targets->name, sizeof(targets->name) - 1, text) < text.len ||
 	        address_parse(text, first) != NULL) {
-		return fault_set(error, NOWHERE, "'%s' is neither tcp://HOST:PORT nor unix:///PATH",
+		return fault_set(error, NOWHERE,
+		        "'%s' is neither tcp://HOST:PORT, tls://HOST:PORT nor unix:///PATH",
 		        text_show(text).text);
 	}
 	if (address_is_any(first) || slice_starts_with(text, SLICE("tcp://localhost:"))) {
@@ -113,15 +114,23 @@ static int read_words(char line[COMMAND_LINE_MAX], char *words[ARGUMENTS_MAX])
 	return count;
 }
 
-/* The first listener with an address of its own; else the first. */
-static const char *first_address(const struct config *config)
+/* One with an address of its own; rather a plain one, for a listener of TLS may demand a
+ * certificate, and says less then. */
+static const char *choose(const struct config *config)
 {
+	const char *secure = NULL;
+
 	for (unsigned i = 0; i < config->listener_count; i++) {
-		if (address_passed(config->listeners[i].address) == NULL) {
-			return config->listeners[i].address;
+		const char *address = config->listeners[i].address;
+		if (address_passed(address) != NULL) {
+			continue;
 		}
+		if (!address_is_tls(address)) {
+			return address;
+		}
+		secure = secure != NULL ? secure : address;
 	}
-	return config->listeners[0].address;
+	return secure != NULL ? secure : config->listeners[0].address;
 }
 
 int targets_find(const char *address, bool own, struct targets *ret_targets, char error[FAULT_MAX])
@@ -138,7 +147,7 @@ int targets_find(const char *address, bool own, struct targets *ret_targets, cha
 	}
 	int r = config_read(count == 0 ? 1 : count, words, &config, error);
 	if (r == 0) {
-		r = parse(address != NULL ? address : first_address(&config), ret_targets, error);
+		r = parse(address != NULL ? address : choose(&config), ret_targets, error);
 	}
 	if (r == 0) {
 		r = keep_own(&config, ret_targets, error);

@@ -19,17 +19,16 @@ struct filler {
 static void add_name(struct filler *filler, enum certificate_kind kind, struct slice name)
 {
 	struct certificate *certificate = filler->certificate;
-	char *copy;
+	const char *copy = filler->bytes.ptr + filler->bytes.len;
 
 	if (name.len == 0 || memchr(name.ptr, '\0', name.len) != NULL) {
 		return;
 	}
-	copy = text_take(&filler->bytes, name.len);
-	if (copy == NULL || certificate->count == CERTIFICATE_NAMES_MAX) {
+	text_add(&filler->bytes, name);
+	if (filler->bytes.overflow || certificate->count == CERTIFICATE_NAMES_MAX) {
 		certificate->complete = false;
 		return;
 	}
-	memcpy(copy, name.ptr, name.len);
 	certificate->names[certificate->count++] =
 	        (struct certificate_name){.kind = kind, .text = {copy, name.len}};
 }
@@ -44,8 +43,8 @@ static void add_common_name(struct filler *filler, const X509 *x509)
 	if (at < 0 || X509_NAME_get_index_by_NID(subject, NID_commonName, at) >= 0) {
 		return;
 	}
-	const int len =
-	        ASN1_STRING_to_UTF8(&text, X509_NAME_ENTRY_get_data(X509_NAME_get_entry(subject, at)));
+	const int len = ASN1_STRING_to_UTF8(
+	        &text, X509_NAME_ENTRY_get_data(X509_NAME_get_entry(subject, at)));
 	if (len > 0) {
 		add_name(filler, CERTIFICATE_CN, (struct slice){(const char *)text, (size_t)len});
 	}
@@ -81,11 +80,13 @@ static struct certificate *shrink(const struct filler *filler)
 	const size_t table_len = sizeof(*full) + full->count * sizeof(full->names[0]);
 	struct certificate *small = malloc(table_len + filler->bytes.len);
 
-	if (small != NULL) {
-		memcpy(small, full, table_len);
-		memcpy((char *)small + table_len, filler->bytes.ptr, filler->bytes.len);
+	if (small == NULL) {
+		return NULL;
 	}
-	for (unsigned i = 0; small != NULL && i < full->count; i++) {
+	struct text text = text_over((char *)small, table_len + filler->bytes.len);
+	text_add(&text, (struct slice){(const char *)full, table_len});
+	text_add(&text, text_slice(&filler->bytes));
+	for (unsigned i = 0; i < full->count; i++) {
 		small->names[i].text.ptr =
 		        (char *)small + table_len + (full->names[i].text.ptr - filler->bytes.ptr);
 	}

@@ -14,7 +14,7 @@
 
 enum {
 	CERTIFICATE_NAMES_MAX = 64,
-	CERTIFICATE_BYTES_MAX = 8192, /* of all names */
+	CERTIFICATE_BYTES_MAX = 8192,     /* of all names */
 	CERTIFICATE_FINGERPRINT_LEN = 32, /* bytes of a SHA-256 */
 };
 
@@ -46,8 +46,8 @@ void certificate_free(struct certificate *certificate);
 /* ── Comparing ───────────────────────────────────────────────────────────── */
 
 /* Whether one of its names of this kind fits, by the function below. `certificate` may be NULL. */
-bool certificate_has(const struct certificate *certificate, enum certificate_kind kind,
-        struct slice pattern);
+bool certificate_has(
+        const struct certificate *certificate, enum certificate_kind kind, struct slice pattern);
 bool certificate_is(const struct certificate *certificate,
         const unsigned char fingerprint[CERTIFICATE_FINGERPRINT_LEN]);
 

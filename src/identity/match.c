@@ -7,6 +7,7 @@
 #include "yaml/write.h"
 
 #include <errno.h>
+#include <stdio.h>
 
 union condition_value {
 	unsigned listener;
@@ -404,8 +405,8 @@ int match_read(const struct yaml_node *map, const struct match_names *names, str
 }
 
 /* One condition with one value. NULL without memory. */
-static struct condition *alone(enum condition_kind kind, struct place place, struct arena *arena,
-        struct match *ret_match)
+static struct condition *alone(
+        enum condition_kind kind, struct place place, struct arena *arena, struct match *ret_match)
 {
 	struct condition *condition = condition_new(arena, 1, place);
 
@@ -649,29 +650,34 @@ static void write_condition(
 	text_add(text, SLICE("]"));
 }
 
-/* The conditions of a group, each behind a separator; the first behind "{". */
-static const char *write_group(const struct match *match, enum group group, struct text *text)
+/* The conditions of a group, the first behind `lead` and the others behind commas. Whether there
+ * are any. */
+static bool write_group(
+        const struct match *match, enum group group, const char *lead, struct text *text)
 {
-	const char *lead = "{";
+	bool any = false;
 
 	for (unsigned i = 0; i < CONDITION_KINDS; i++) {
 		if (match->conditions[i] != NULL && rows[i].group == group) {
-			text_add_format(text, "%s", lead);
+			text_add_format(text, "%s", any ? ", " : lead);
 			write_condition(match->conditions[i], &rows[i], text);
-			lead = ", ";
+			any = true;
 		}
 	}
-	return lead;
+	return any;
 }
 
 void match_write(const struct match *match, struct text *text)
 {
-	const char *lead = write_group(match, GROUP_match, text);
-
-	if (match_asks_container(match)) {
-		text_add_format(text, "%s%s: ", lead, group_names[GROUP_container]);
-		(void)write_group(match, GROUP_container, text);
-		text_add(text, SLICE("}"));
+	text_add(text, SLICE("{"));
+	bool any = write_group(match, GROUP_match, "", text);
+	for (unsigned group = GROUP_match + 1; group < GROUPS; group++) {
+		char lead[32];
+		(void)snprintf(lead, sizeof(lead), "%s%s: {", any ? ", " : "", group_names[group]);
+		if (write_group(match, group, lead, text)) {
+			text_add(text, SLICE("}"));
+			any = true;
+		}
 	}
 	text_add(text, SLICE("}"));
 }

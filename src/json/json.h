@@ -116,9 +116,9 @@ void json_write_text(struct slice s, struct text *text);
 /* ── Many documents in a row ─────────────────────────────────────────────── */
 
 /*
- * The objects of a stream, one after the other: the elements of an array, or one object a line. What
- * stands between objects is not looked at. Bytes of an object are valid JSON only if json_read()
- * says so.
+ * The objects of a stream, one after the other: the elements of an array, or one object a line.
+ * What stands between objects is not looked at. Bytes of an object are valid JSON only if
+ * json_read() says so.
  */
 struct json_splitter {
 	char *memory;
@@ -126,7 +126,7 @@ struct json_splitter {
 	size_t len; /* bytes of the object that were read */
 	unsigned depth;
 	bool in_string;
-	bool escaped; /* behind a backslash */
+	bool escaped;  /* behind a backslash */
 	bool left_out; /* an object was too long */
 };
 

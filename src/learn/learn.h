@@ -57,8 +57,8 @@ struct learn_listener {
 struct learn_setting {
 	const struct learn_listener *listeners; /* those that recorded; with clients, all */
 	unsigned listener_count;
-	unsigned other_count;    /* other listeners, which are not printed */
-	const char *engine; /* its address */
+	unsigned other_count; /* other listeners, which are not printed */
+	const char *engine;   /* its address */
 };
 
 /* Print the configuration; for each client, with the preset that allows as much. */

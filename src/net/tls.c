@@ -144,7 +144,8 @@ static int failed(struct stream *stream, int wanted)
 
 	stream->broken = true;
 	if (wanted != SSL_ERROR_SYSCALL) {
-		/* After the handshake of TLS 1.3 a server says that it wants another certificate. */
+		/* After the handshake of TLS 1.3 a server says that it wants another certificate.
+		 */
 		stream->tls->error =
 		        stream->tls->error != 0 ? stream->tls->error : ERR_peek_error();
 		return -EPROTO;
@@ -162,7 +163,8 @@ static void tls_reported(struct stream *stream, uint32_t events)
 	tls->input |= input;
 	tls->room |= room;
 	stream->readable |= input || (room && tls->read_awaits_room);
-	stream->writable |= (room && !tls->write_awaits_input) || (input && tls->write_awaits_input);
+	stream->writable |=
+	        (room && !tls->write_awaits_input) || (input && tls->write_awaits_input);
 	/* Whether the end is a whole one is known when it is read. */
 	stream->peer_done |= gone || (events & EPOLLRDHUP) != 0;
 	stream->hangup |= gone;
@@ -408,8 +410,7 @@ static int tls_connect(const struct transport *transport, struct stream *stream,
 {
 	struct tls *tls = tls_new(transport, stream);
 	const int fd = tls == NULL ? -ENOMEM : address_connect(address, NULL);
-	const int error =
-	        fd < 0 ? fd : stream_open(stream, &tls_verbs, loop, fd, false, notify);
+	const int error = fd < 0 ? fd : stream_open(stream, &tls_verbs, loop, fd, false, notify);
 
 	if (error < 0) {
 		if (tls != NULL) {
@@ -520,8 +521,7 @@ static const struct meaning errors[] = {
                 "the certificate of this side has expired: make a new one"},
         {SSL_R_SSLV3_ALERT_HANDSHAKE_FAILURE,
                 "it refuses the handshake: it may demand a certificate of this side"},
-        {SSL_R_TLSV13_ALERT_CERTIFICATE_REQUIRED,
-                "it demands a certificate of this side"},
+        {SSL_R_TLSV13_ALERT_CERTIFICATE_REQUIRED, "it demands a certificate of this side"},
         {SSL_R_UNSUPPORTED_PROTOCOL, "it offers TLS 1.1 or older: TLS 1.2 and 1.3 are spoken"},
         {SSL_R_VERSION_TOO_LOW, "it offers TLS 1.1 or older: TLS 1.2 and 1.3 are spoken"},
         {SSL_R_WRONG_VERSION_NUMBER, "it does not speak TLS"},

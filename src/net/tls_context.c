@@ -17,9 +17,9 @@
 #include <sys/stat.h>
 
 enum {
-	CHAIN_MAX = 8,           /* certificates between the peer's and the root */
+	CHAIN_MAX = 8,            /* certificates between the peer's and the root */
 	RESUMED_MAX_S = 2 * 3600, /* after which a peer is verified anew */
-	SECURITY_LEVEL = 2,      /* SSL_CTX_set_security_level(3): 112 bits, no SHA-1 */
+	SECURITY_LEVEL = 2,       /* SSL_CTX_set_security_level(3): 112 bits, no SHA-1 */
 };
 
 /* RFC 9325 §4.2: authenticated encryption and forward secrecy alone. */
@@ -38,6 +38,9 @@ struct pairs {
 	unsigned count;
 	struct pair list[TLS_PAIRS_MAX];
 };
+
+/* Where an SSL_CTX has its pairs; -1: not known yet. */
+static int known_index = -1;
 
 /* A transport that is being made. */
 struct maker {
@@ -84,7 +87,8 @@ static int no_memory(struct maker *maker, enum tls_setting setting)
 /* ── Files ───────────────────────────────────────────────────────────────── */
 
 /* The bytes of a PEM file. NULL after a fault. Secrets are wiped by close_file(). */
-static BIO *open_file(struct maker *maker, enum tls_setting setting, const char *path, char **ret_bytes)
+static BIO *open_file(
+        struct maker *maker, enum tls_setting setting, const char *path, char **ret_bytes)
 {
 	char *bytes = malloc(TLS_FILE_MAX + 1);
 	const ssize_t len = bytes == NULL ? -ENOMEM : file_read(path, bytes, TLS_FILE_MAX + 1);
@@ -131,7 +135,8 @@ static bool is_end_of_file(void)
 }
 
 /* All certificates of a file, in their order. NULL after a fault. */
-static STACK_OF(X509) * read_certificates(struct maker *maker, enum tls_setting setting, const char *path)
+static STACK_OF(X509) *
+        read_certificates(struct maker *maker, enum tls_setting setting, const char *path)
 {
 	char *bytes = NULL;
 	STACK_OF(X509) *list = sk_X509_new_null();
@@ -143,8 +148,10 @@ static STACK_OF(X509) * read_certificates(struct maker *maker, enum tls_setting 
 		good = sk_X509_push(list, cert) > 0;
 	}
 	if (file != NULL && good && (!is_end_of_file() || sk_X509_num(list) == 0)) {
-		(void)refuse(maker, setting, "'%s' has %s certificate in PEM (-----BEGIN CERTIFICATE-----)",
-		        text_show(slice_of(path)).text, sk_X509_num(list) == 0 ? "no" : "a damaged");
+		(void)refuse(maker, setting,
+		        "'%s' has %s certificate in PEM (-----BEGIN CERTIFICATE-----)",
+		        text_show(slice_of(path)).text,
+		        sk_X509_num(list) == 0 ? "no" : "a damaged");
 		good = false;
 	}
 	close_file(file, bytes);
@@ -199,14 +206,17 @@ static void add_time(const ASN1_TIME *time, struct text *text)
 
 /* What is past is refused by the peer, or refuses all peers: the program still starts, so that a
  * restart at night breaks nothing that worked. */
-static void warn_of_dates(struct maker *maker, enum tls_setting setting, const char *path, const X509 *cert)
+static void warn_of_dates(
+        struct maker *maker, enum tls_setting setting, const char *path, const X509 *cert)
 {
-	const char *who = setting == TLS_CERT ? "peers refuse it" : "certificates of it are refused";
+	const char *who =
+	        setting == TLS_CERT ? "peers refuse it" : "certificates of it are refused";
 
 	if (is_past(X509_get0_notAfter(cert))) {
 		warn(maker, setting, "'%.512s' has expired, and %s: make a new one", path, who);
 	} else if (!is_past(X509_get0_notBefore(cert))) {
-		warn(maker, setting, "'%.512s' is not valid yet, and %s: compare the clocks", path, who);
+		warn(maker, setting, "'%.512s' is not valid yet, and %s: compare the clocks", path,
+		        who);
 	}
 }
 
@@ -250,7 +260,8 @@ static int read_pair(struct maker *maker, const struct tls_pair *files)
 	if (X509_check_private_key(pair->cert, pair->key) != 1) {
 		return refuse(maker, TLS_KEY,
 		        "'%s' is not the key of the first certificate in '%s'",
-		        text_show(slice_of(files->key)).text, text_show(slice_of(files->cert)).text);
+		        text_show(slice_of(files->key)).text,
+		        text_show(slice_of(files->cert)).text);
 	}
 	return 0;
 }
@@ -291,10 +302,13 @@ static int choose_pair(SSL *ssl, void *context)
 	for (unsigned i = 0; name != NULL && i < pairs->count; i++) {
 		const struct pair *pair = &pairs->list[i];
 		if (X509_check_host(pair->cert, name, 0, 0, NULL) == 1) {
-			return SSL_use_cert_and_key(ssl, pair->cert, pair->key, pair->chain, 1);
+			/* The first is there already. */
+			return i == 0 ? 1
+			              : SSL_use_cert_and_key(
+			                        ssl, pair->cert, pair->key, pair->chain, 1);
 		}
 	}
-	return 1; /* the first is there already */
+	return 1;
 }
 
 /* ── The peer's certificate ──────────────────────────────────────────────── */
@@ -355,7 +369,9 @@ static int read_crl(struct maker *maker)
 		count++;
 	}
 	if (code == 0 && (count == 0 || !is_end_of_file())) {
-		code = refuse(maker, TLS_CRL, "'%s' has %s list of revoked certificates in PEM (-----BEGIN X509 CRL-----)",
+		code = refuse(maker, TLS_CRL,
+		        "'%s' has %s list of revoked certificates in PEM (-----BEGIN X509 "
+		        "CRL-----)",
 		        text_show(slice_of(path)).text, count == 0 ? "no" : "a damaged");
 	}
 	close_file(file, bytes);
@@ -487,6 +503,7 @@ static bool set_server(SSL_CTX *ctx)
 	SSL_CTX_set_alpn_select_cb(ctx, choose_protocol, NULL);
 	SSL_CTX_set_cert_cb(ctx, choose_pair, NULL);
 	SSL_CTX_set_timeout(ctx, RESUMED_MAX_S);
+	(void)SSL_CTX_set_num_tickets(ctx, 1); /* a client may use it several times */
 	return SSL_CTX_set_session_ticket_cb(ctx, seal_ticket, open_ticket, NULL) == 1 &&
 	       RAND_bytes(id, sizeof(id)) == 1 &&
 	       SSL_CTX_set_session_id_context(ctx, id, sizeof(id)) == 1;
@@ -507,8 +524,8 @@ static int make(struct maker *maker, bool is_server)
 	return is_server ? 0 : set_name(maker);
 }
 
-static void drop_pairs(void *parent, void *pairs, CRYPTO_EX_DATA *data, int index, long number,
-        void *pointer)
+static void drop_pairs(
+        void *parent, void *pairs, CRYPTO_EX_DATA *data, int index, long number, void *pointer)
 {
 	(void)parent, (void)data, (void)index, (void)number, (void)pointer;
 	free_pairs(pairs);
@@ -516,18 +533,17 @@ static void drop_pairs(void *parent, void *pairs, CRYPTO_EX_DATA *data, int inde
 
 static int pairs_index(void)
 {
-	static int index = -1;
-
-	if (index < 0) {
-		index = SSL_CTX_get_ex_new_index(0, NULL, NULL, NULL, drop_pairs);
+	if (known_index < 0) {
+		known_index = SSL_CTX_get_ex_new_index(0, NULL, NULL, NULL, drop_pairs);
 	}
-	return index;
+	return known_index;
 }
 
 static int transport_new(const struct tls_settings *settings, bool is_server, tls_warn *warner,
         void *context, struct transport **ret_transport, struct tls_fault *ret_fault)
 {
-	struct maker maker = {.settings = settings, .fault = ret_fault, .warn = warner, .context = context};
+	struct maker maker = {
+	        .settings = settings, .fault = ret_fault, .warn = warner, .context = context};
 
 	ASSERT(settings->pair_count <= TLS_PAIRS_MAX);
 	(void)OPENSSL_init_ssl(OPENSSL_INIT_NO_LOAD_CONFIG, NULL);
@@ -563,7 +579,8 @@ int tls_client_new(const struct tls_settings *settings, tls_warn *warner, void *
 void tls_free(struct transport *transport)
 {
 	if (transport != NULL) {
-		struct tls_transport *tls = CONTAINER_OF(transport, struct tls_transport, transport);
+		struct tls_transport *tls =
+		        CONTAINER_OF(transport, struct tls_transport, transport);
 		SSL_CTX_free(tls->context);
 		free(tls);
 	}
@@ -584,10 +601,12 @@ bool tls_describe(const struct transport *transport, unsigned number, struct tex
 	}
 	const X509 *cert = pairs->list[number].cert;
 	BIO *memory = BIO_new(BIO_s_mem());
-	if (memory != NULL && X509_NAME_print_ex(memory, X509_get_subject_name(cert), 0, XN_FLAG_ONELINE) >= 0) {
+	if (memory != NULL &&
+	        X509_NAME_print_ex(memory, X509_get_subject_name(cert), 0, XN_FLAG_ONELINE) >= 0) {
 		len = BIO_get_mem_data(memory, &name);
 	}
-	text_add_format(text, "%.*s, until ", (int)(len > 200 ? 200 : len), name == NULL ? "" : name);
+	text_add_format(
+	        text, "%.*s, until ", (int)(len > 200 ? 200 : len), name == NULL ? "" : name);
 	add_time(X509_get0_notAfter(cert), text);
 	BIO_free(memory);
 	return true;

@@ -124,6 +124,14 @@ static bool assign(const struct config *config, struct passed *passed, unsigned 
 
 	passed_add(passed, i, &name);
 	socket->listener = find_listener(config, socket->name);
+	if (socket->listener == config->listener_count && config->listens_by_default) {
+		log_line(LOG_CRIT,
+		        "the socket %.*s was passed, and no address to listen on is given: "
+		        "LISTEN=fd:// "
+		        "serves it",
+		        SLICE_FMT(text_slice(&name)));
+		return false;
+	}
 	if (socket->listener == config->listener_count) {
 		log_line(LOG_WARNING,
 		        "closed the passed socket %.*s: no listener names it; a listener fd://%s "

@@ -3,13 +3,6 @@
  */
 #include "session/state.h"
 
-void session_forget_container(struct session *session)
-{
-	found_leave(session->found);
-	session->found = NULL;
-	session->container_asked = false;
-}
-
 void session_end_search(struct session *session)
 {
 	struct search *search = session->exchange->search;
@@ -47,6 +40,31 @@ enum next session_find_container(struct session *session, const struct gate_deci
 	return NEXT_WAIT;
 }
 
+/* Whether it was found in this container. */
+static bool was_in(const struct session *session, struct slice id)
+{
+	return session->found != NULL && slice_equal(session->found->container.id, id);
+}
+
+/*
+ * Keep what was found; NULL: nothing. A connection does not go from one container to another: what
+ * comes from it was sent by the first, although the address is that of another one now.
+ */
+static void settle(struct session *session, struct found *found)
+{
+	const bool is_stranger = session->found != NULL && found != NULL &&
+	                         !was_in(session, found->container.id);
+
+	session->whereabouts =
+	        found == NULL || is_stranger ? WHEREABOUTS_NOWHERE : WHEREABOUTS_CONTAINER;
+	if (is_stranger) {
+		found_leave(found);
+	} else if (found != NULL) {
+		found_leave(session->found);
+		session->found = found;
+	}
+}
+
 enum next session_step_caller(struct session *session)
 {
 	const struct search *search = session->exchange->search;
@@ -58,18 +76,12 @@ enum next session_step_caller(struct session *session)
 		return session_respond_asked(
 		        session, search->why, search->error, OUTCOME_CALLER_FAILED);
 	}
-	session->found = search->found;
-	session->container_asked = true;
+	settle(session, search->found);
 	session_end_search(session);
 	return session_judge(session);
 }
 
 /* ── What has changed since ──────────────────────────────────────────────── */
-
-static bool is_in(const struct session *session, struct slice id)
-{
-	return session->found != NULL && slice_equal(session->found->container.id, id);
-}
 
 /* The container of the session has stopped, if it is not one that has started since. */
 static void stopped(struct session *session, int64_t at_ns)
@@ -79,7 +91,7 @@ static void stopped(struct session *session, int64_t at_ns)
 	if (at_ns != 0 && at_ns < session->found->started_ns) {
 		return;
 	}
-	session_forget_container(session);
+	session->whereabouts = WHEREABOUTS_UNKNOWN;
 	if (exchange != NULL && exchange->client != NULL &&
 	        match_asks_container(&exchange->client->match)) {
 		exchange->record.outcome = OUTCOME_CLIENT_STOPPED;
@@ -92,20 +104,22 @@ static void change(
 {
 	switch (change) {
 	case CONTAINERS_STARTED:
-		session->container_asked = session->found != NULL;
+		if (session->whereabouts == WHEREABOUTS_NOWHERE) {
+			session->whereabouts = WHEREABOUTS_UNKNOWN;
+		}
 		break;
 	case CONTAINERS_CHANGED:
-		if (is_in(session, id)) {
-			session_forget_container(session);
+		if (was_in(session, id)) {
+			session->whereabouts = WHEREABOUTS_UNKNOWN;
 		}
 		break;
 	case CONTAINERS_STOPPED:
-		if (is_in(session, id)) {
+		if (was_in(session, id)) {
 			stopped(session, at_ns);
 		}
 		break;
 	case CONTAINERS_LOST:
-		session_forget_container(session);
+		session->whereabouts = WHEREABOUTS_UNKNOWN;
 		break;
 	}
 }

@@ -348,8 +348,10 @@ static struct gate_decision ask(struct session *session, struct inspect_memory *
 	        .slowdown = has_keys ? attempts_look(&session->worker->shared->attempts,
 	                                       session->worker->loop.now_ns, &session->caller)
 	                             : (struct slowdown){.slowed = false},
-	        .container = session->found == NULL ? NULL : &session->found->container,
-	        .container_asked = session->container_asked,
+	        .container = session->whereabouts == WHEREABOUTS_CONTAINER
+	                             ? &session->found->container
+	                             : NULL,
+	        .container_asked = session->whereabouts != WHEREABOUTS_UNKNOWN,
 	        .now_s = listener->gate.clients == NULL ? 0 : clock_realtime_ns() / NS_PER_S,
 	        .bytes = bytes,
 	        .scan = &session->scan,

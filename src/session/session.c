@@ -120,7 +120,8 @@ void session_close(struct session *session)
 	}
 	session_end_handshake(session);
 	session_record(session);
-	session_forget_container(session);
+	found_leave(session->found);
+	session->found = NULL;
 	session_release_engine(session, false);
 	flow_reset(&session->up, &worker->lender);
 	flow_reset(&session->down, &worker->lender);

@@ -16,6 +16,13 @@
 
 #include <errno.h>
 
+/* Of a client, as far as it can be told. */
+enum whereabouts {
+	WHEREABOUTS_UNKNOWN, /* not asked yet, or something has changed since */
+	WHEREABOUTS_NOWHERE, /* in no container */
+	WHEREABOUTS_CONTAINER,
+};
+
 struct session {
 	struct stream client;
 	struct worker *worker;
@@ -34,8 +41,8 @@ struct session {
 	const struct client *met;        /* whose key was accepted last; compared, not read */
 	struct certificate *certificate; /* that of `caller`; NULL: none */
 	int64_t since_ns;                /* when the connection was accepted, monotonic */
-	struct found *found;             /* the container of the client; NULL: none */
-	bool container_asked;            /* it is certain that `found` is all */
+	struct found *found;             /* where the client was found last; NULL: nowhere so far */
+	enum whereabouts whereabouts;    /* of the client now */
 	bool settled;                    /* a request has told whose the connection is */
 	struct account *host;
 	struct account *account; /* for which the connection counts */
@@ -93,7 +100,6 @@ static inline const struct snapshot_listener *session_listener(const struct sess
 enum next session_find_container(struct session *session, const struct gate_decision *decision);
 enum next session_step_caller(struct session *session);
 void session_end_search(struct session *session);
-void session_forget_container(struct session *session);
 
 /* ── count.c: limits ─────────────────────────────────────────────────────── */
 

@@ -196,7 +196,7 @@ static int init_memory(struct worker *worker)
 	worker->containers =
 	        settings->has_containers
 	                ? containers_new(&worker->asker, &worker->inspect_pool, settings->api_key,
-	                          max, sessions_change_containers, worker)
+	                          2 * max, sessions_change_containers, worker)
 	                : NULL;
 	return worker->scratch == NULL || worker->gate.judging == NULL ||
 	                       (settings->has_keys && worker->gate.hasher == NULL) ||

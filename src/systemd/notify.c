@@ -83,6 +83,7 @@ void notify_open(struct notifier *ret_notifier)
 		                                    : strerrordesc_np(-ret_notifier->fd));
 	}
 	for (unsigned i = 0; i < ARRAY_LEN(variables); i++) {
+		/* One thread. NOLINTNEXTLINE(concurrency-mt-unsafe) */
 		(void)unsetenv(variables[i]);
 	}
 	if (ret_notifier->fd < 0) {

@@ -15,6 +15,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+import way
+
 COMMAND_SECONDS = 120
 RESPONSE_SECONDS = 60
 PLACES = ("/usr/bin/docker", "/usr/local/bin/docker")
@@ -45,6 +47,7 @@ class Cli:
             "DOCKER_HOST": docker_host,
             "DOCKER_BUILDKIT": "0",
             "TERM": "xterm",
+            **way.environment(docker_host),
             **(extra or {}),
         }
 

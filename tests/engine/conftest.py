@@ -23,6 +23,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import client  # noqa: E402
 import proxy as program  # noqa: E402
 import pytest  # noqa: E402
+import way  # noqa: E402
 import wire  # noqa: E402
 from engine import IMAGE, Engine, new_engine  # noqa: E402
 from machine import public_folder  # noqa: E402
@@ -38,6 +39,8 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "deadline(seconds): let this test run longer")
     config.addinivalue_line("markers", "api(version): skip this test on an Engine with an older API")
     # Clients that read these variables would ask the machine's HTTP proxy for the program under test.
+    for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):  # requests prefers them to a client's own authority
+        os.environ.pop(name, None)
     for name in ("no_proxy", "NO_PROXY"):
         os.environ[name] = ",".join(filter(None, [os.environ.get(name), "127.0.0.1,::1,localhost"]))
 
@@ -108,7 +111,7 @@ def binary() -> Iterator[Path]:
 @pytest.fixture(scope="session")
 def shared_proxies(binary: Path, engine: Engine) -> Iterator[list[program.Proxy]]:
     """The last one is in use. A proxy that died fails its test and is replaced for the others."""
-    proxies = [program.Proxy(binary, engine.socket)]
+    proxies = [program.Proxy(binary, engine.socket, env=way.settings(binary))]
     yield proxies
     proxies[-1].close()
 
@@ -116,7 +119,7 @@ def shared_proxies(binary: Path, engine: Engine) -> Iterator[list[program.Proxy]
 @pytest.fixture
 def proxied(shared_proxies: list[program.Proxy], binary: Path, engine: Engine) -> Iterator[Target]:
     if shared_proxies[-1].fault():
-        shared_proxies.append(program.Proxy(binary, engine.socket))
+        shared_proxies.append(program.Proxy(binary, engine.socket, env=way.settings(binary)))
     running = shared_proxies[-1]
     yield Target("proxied", running.docker_host, running.connect)
     fault = running.fault()

@@ -65,7 +65,8 @@ def busybox_root_filesystem() -> bytes:
 class Engine:
     """One dockerd. Start, stop and start it again; its data stays until close()."""
 
-    def __init__(self) -> None:
+    def __init__(self, *options: str) -> None:
+        self.options = options  # further ones of dockerd
         self.folder = Path(public_folder("dsp-tests-engine-"))
         self.socket = self.folder / "docker.sock"
         self.log = self.folder / "dockerd.log"
@@ -88,7 +89,7 @@ class Engine:
             "--pidfile", self.folder / "pid",
             "--host", f"unix://{self.socket}",
             "--exec-opt", "native.cgroupdriver=cgroupfs",
-            "--iptables=false", "--ip6tables=false", "--bridge=none",
+            "--iptables=false", "--ip6tables=false", "--bridge=none", *self.options,
         ]
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
@@ -101,6 +102,12 @@ class Engine:
                 self.kill()
                 raise RuntimeError(f"dockerd did not start:\n{self.log_tail()}")
             time.sleep(0.02)
+
+    @property
+    def first_process(self) -> int:
+        """The process whose namespaces are the Engine's."""
+        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
+        return int(children.read_text().split()[0])
 
     def responds(self) -> bool:
         try:
@@ -168,9 +175,9 @@ class Engine:
         return "\n".join(lines[-40:])
 
 
-def new_engine() -> Engine:
+def new_engine(*options: str) -> Engine:
     """An Engine that runs and has the busybox image."""
-    engine = Engine()
+    engine = Engine(*options)
     try:
         engine.start()
         engine.import_busybox()

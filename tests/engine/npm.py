@@ -8,6 +8,7 @@ import subprocess
 from pathlib import Path
 
 import machine
+import way
 from client import COMMAND_SECONDS
 
 INSTALL_SECONDS = 240
@@ -49,7 +50,7 @@ def modules(source: Path) -> Path:
 
 def run(script: Path, docker_host: str, *arguments: str, modules: Path | None = None):
     """The JSON that the script prints; an exception in it is a failure."""
-    environment = {"PATH": os.environ["PATH"], "DOCKER_HOST": docker_host}
+    environment = {"PATH": os.environ["PATH"], "DOCKER_HOST": docker_host, **way.environment(docker_host)}
     if modules is not None:
         environment["NODE_PATH"] = str(modules)
     done = subprocess.run(

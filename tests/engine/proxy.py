@@ -9,6 +9,7 @@ import tempfile
 import time
 from pathlib import Path
 
+import way
 import wire
 from machine import free_port, public_folder
 
@@ -54,6 +55,7 @@ class Proxy:
             **{k: v for k, v in os.environ.items() if k.endswith("SAN_OPTIONS")},
             **(env or {}),
         }
+        self.docker_host = way.docker_host(binary, environment, self.port)
         self.process = subprocess.Popen(
             [binary], env=environment, stdin=subprocess.DEVNULL,
             stdout=descriptor, stderr=descriptor, **popen,
@@ -68,7 +70,7 @@ class Proxy:
                 raise RuntimeError(f"exit status {self.process.returncode} at start:\n{self.log()}")
             try:
                 return self.connect().close()
-            except ConnectionRefusedError:
+            except (ConnectionRefusedError, FileNotFoundError):
                 if time.monotonic() > deadline:
                     self.process.kill()
                     raise RuntimeError(f"does not accept on its port:\n{self.log()}") from None
@@ -78,12 +80,10 @@ class Proxy:
     def pid(self) -> int:
         return self.process.pid
 
-    @property
-    def docker_host(self) -> str:
-        return f"tcp://127.0.0.1:{self.port}"
-
     def connect(self, host: str = "127.0.0.1") -> wire.Connection:
-        return wire.connect_tcp(self.port, host)
+        sock = way.connect(self.docker_host, host)
+        sock.settimeout(wire.TIMEOUT_SECONDS)
+        return wire.Connection(sock)
 
     def get(self, target: str, headers: wire.Headers | None = None) -> wire.Response:
         with self.connect() as connection:

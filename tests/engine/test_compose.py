@@ -5,6 +5,7 @@ import shutil
 import subprocess
 
 import pytest
+import way
 from client import COMMAND_SECONDS, Running
 from machine import DOCKER_COMPOSE
 
@@ -38,7 +39,7 @@ def compose(target, tmp_path, unique):
         "cwd": tmp_path,
         "env": {
             "PATH": os.environ["PATH"], "HOME": str(tmp_path), "DOCKER_HOST": target.docker_host,
-            "DOCKER_BUILDKIT": "0", "COMPOSE_DOCKER_CLI_BUILD": "0",
+            "DOCKER_BUILDKIT": "0", "COMPOSE_DOCKER_CLI_BUILD": "0", **way.environment(target.docker_host),
         },
     }
 

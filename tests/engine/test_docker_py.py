@@ -8,6 +8,7 @@ import time
 
 import docker
 import pytest
+import way
 from docker.utils.socket import frames_iter
 from test_files import contents, tar_of
 
@@ -17,7 +18,8 @@ pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:docker")
 
 @pytest.fixture
 def sdk(target):
-    client = docker.DockerClient(base_url=target.docker_host, version="auto", timeout=60)
+    variables = {"DOCKER_HOST": target.docker_host, **way.environment(target.docker_host)}
+    client = docker.from_env(version="auto", timeout=60, environment=variables)
     yield client
     client.close()
 
@@ -68,12 +70,18 @@ def test_detached_exec(sdk, containers):
     assert container.exec_run(["true"], detach=True).output in ("", b"")
 
 
+def raw_socket(stream):
+    """Over TLS docker-py gives the socket itself."""
+    return getattr(stream, "_sock", stream)
+
+
+@pytest.mark.skipif(way.WAY == "tls", reason="docker-py ends one direction of TLS by ending TCP's")
 def test_exec_socket(sdk, containers):
     """exec with socket=True: the raw socket in the caller's hands, both ways, half-closed."""
     container = containers.idle()
     execution = sdk.api.exec_create(container, ["cat"], stdin=True)["Id"]
     stream = sdk.api.exec_start(execution, socket=True)
-    raw = stream._sock
+    raw = raw_socket(stream)
     raw.sendall(b"typed\n")
     raw.shutdown(socket.SHUT_WR)
     assert b"".join(data for _, data in frames_iter(stream, tty=False)) == b"typed\n"
@@ -84,7 +92,7 @@ def test_attach_socket(sdk, containers):
     """attach_socket: what is written arrives on stdin, the output comes back."""
     container = containers.shell("read -r word; echo got $word", stdin=True)
     stream = sdk.api.attach_socket(container, {"stdin": 1, "stdout": 1, "stream": 1})
-    stream._sock.sendall(b"word\n")
+    raw_socket(stream).sendall(b"word\n")
     assert b"".join(data for _, data in frames_iter(stream, tty=False)) == b"got word\n"
     stream.close()
 

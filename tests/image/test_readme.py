@@ -164,6 +164,18 @@ def test_two_apps_as_pasted(docker: Docker, images: None, tmp_path: Path) -> Non
         assert "policy 'dozzle'" in responses(compose, "dozzle")
 
 
+def test_one_proxy_for_two_apps_as_pasted(docker: Docker, images: None, tmp_path: Path) -> None:
+    """Each app gets its own policy, by the name of its service, and everybody else none."""
+    text = next(text for text in compose_files("docs/README.md") if "./proxy.yaml:" in text)
+    blocks = re.findall(r"^```yaml\n(clients:.*?)^```$", (ROOT / "docs/README.md").read_text(), re.MULTILINE | re.DOTALL)
+    (tmp_path / "proxy.yaml").write_text(blocks[0])
+    with pasted(docker, tmp_path, text.replace("./proxy.yaml", str(tmp_path / "proxy.yaml"))) as compose:
+        for app in ("traefik", "dozzle"):
+            log = responses(compose, app)
+            assert re.search(r"^GET \S*/containers/json HTTP/1.1 200 ", log, re.MULTILINE), log
+            assert f"policy '{app}'" in log, log
+
+
 def test_unix_socket_in_a_volume_as_pasted(docker: Docker, images: None, tmp_path: Path) -> None:
     """A client that wants a socket file gets one, and the policy with it."""
     text = next(text for text in compose_files("docs/README.md") if "LISTEN: unix://" in text)

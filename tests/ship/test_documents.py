@@ -218,7 +218,7 @@ def test_compose_publishes_the_port_that_is_listened_on() -> None:
 def test_the_unit_listens_on_loopback_until_told_otherwise() -> None:
     """On a host a port without a policy would be root for the whole network. What the file of
     settings says counts (systemd.exec(5): EnvironmentFile= over Environment=)."""
-    unit = (ROOT / "deploy/docker-socket-proxy.service").read_text()
+    unit = (ROOT / "deploy/systemd/docker-socket-proxy.service").read_text()
     assert "\nEnvironment=LOOPBACK=1\n" in unit
     assert "\nEnvironmentFile=-/etc/default/docker-socket-proxy\n" in unit
     assert "--listen" not in unit and "PORT=" not in unit
@@ -226,7 +226,7 @@ def test_the_unit_listens_on_loopback_until_told_otherwise() -> None:
 
 def test_the_unit_may_make_the_sockets_of_the_examples() -> None:
     """unix:///run/docker-socket-proxy/ci.sock stands in the documents; elsewhere the unit may not write."""
-    unit = (ROOT / "deploy/docker-socket-proxy.service").read_text()
+    unit = (ROOT / "deploy/systemd/docker-socket-proxy.service").read_text()
     assert "\nRuntimeDirectory=docker-socket-proxy\n" in unit
     addresses = re.findall(r"address: unix://(/run/\S+)", (ROOT / "docs/configuration.md").read_text())
     assert addresses and all(path.startswith("/run/docker-socket-proxy/") for path in addresses)

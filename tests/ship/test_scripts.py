@@ -208,6 +208,7 @@ def test_install_puts_everything_in_its_place(tmp_path: Path) -> None:
     assert files == presets | documents | {
         "usr/bin/docker-socket-proxy",
         "usr/lib/systemd/system/docker-socket-proxy.service",
+        "usr/lib/systemd/system/docker-socket-proxy.socket",
         "usr/share/bash-completion/completions/docker-socket-proxy",
         "usr/share/fish/vendor_completions.d/docker-socket-proxy.fish",
         "usr/share/man/man8/docker-socket-proxy.8",

@@ -564,6 +564,13 @@ static void a_match_is_written_as_it_is_read(void **state)
 	        "{label: ['a=b', 'it''s'], image: ['nginx:*'], project: ['web']}}",
 	        "{cidr: ['10.0.0.1']}",
 	        "{container: {name: ['app']}}",
+	        "{cert: {cn: ['ci'], dns: ['*.example.org'], uri: ['spiffe://example.org/ci']}, "
+	        "container: {service: ['app']}}",
+	        "{gid: ['3'], cert: {cn: ['ci']}}",
+	        "{cert: {fingerprint: ['" DIGEST
+	        "'], cn: ['ops', 'it''s'], dns: ['*.example.org'], "
+	        "uri: ['spiffe://example.org/*']}}",
+	        "{uid: ['7'], cert: {cn: ['ops']}, container: {name: ['app']}}",
 	};
 	char memory[1024];
 

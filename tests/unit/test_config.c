@@ -391,8 +391,8 @@ static void malformed_addresses_to_listen_on_are_refused(void **state)
 	        "http://localhost:1", "TCP://*:1", "tcp:/*:1", "tcp://", "tcp://*",
 	        "tcp://*:", "tcp://*:0", "tcp://*:65536", "tcp://*:+1", "tcp://*:1/", "tcp://[::1]",
 	        "tcp://::1:1", "tcp://[::1:1", "tcp://[]:1", "tcp://[127.0.0.1]:1", "tcp://127.1:1",
-	        "tcp://256.0.0.1:1", "tcp://example.org:1", "tls://*", "tls://x:1", "fd://a:b", "fd:///a",
-	        "unix://", "unix:///", "unix://relative", "unix:///run/"};
+	        "tcp://256.0.0.1:1", "tcp://example.org:1", "tls://*", "tls://x:1", "fd://a:b",
+	        "fd:///a", "unix://", "unix:///", "unix://relative", "unix:///run/"};
 
 	(void)state;
 	for (unsigned i = 0; i < ARRAY_LEN(addresses); i++) {
@@ -408,7 +408,8 @@ static void malformed_addresses_to_listen_on_are_refused(void **state)
 		assert_string_equal(error, start);
 	}
 	expect_refused("--listen tls://*:1",
-	        "tls://*:1 needs a certificate and its key: set TLS_CERT and TLS_KEY, or write 'tls: "
+	        "tls://*:1 needs a certificate and its key: set TLS_CERT and TLS_KEY, or write "
+	        "'tls: "
 	        "{cert: FILE, key: FILE}' at the listener in the file");
 	expect_refused("--listen tcp://*:1 --listen tcp://*:1",
 	        "--listen: 'tcp://*:1' is not accepted: it is given twice");
@@ -589,8 +590,8 @@ static void the_verbs_are_told_apart(void **state)
 	assert_int_equal(config.verb, CONFIG_HEALTHCHECK);
 	assert_string_equal(config.health_address, "tcp://127.0.0.1:3277");
 	assert_int_equal(config.port, 1);
-	expect_refused("healthcheck localhost",
-	        "healthcheck: 'localhost' is not accepted: give tcp://HOST:PORT, tls://HOST:PORT or unix:///PATH");
+	expect_refused("healthcheck localhost", "healthcheck: 'localhost' is not accepted: give "
+	                                        "tcp://HOST:PORT, tls://HOST:PORT or unix:///PATH");
 }
 
 static void help_and_version_work_in_a_broken_environment(void **state)

@@ -286,8 +286,9 @@ static void mistakes_name_file_line_and_remedy(void **state)
 	        /* the document */
 	        {"", ":1: the file has no content"},
 	        {"# only this\n", ":1: the file has no content"},
-	        {"upstream: {address: [/e]}\n", ":1: 'address' is the Engine's address, "
-	                                        "unix:///PATH, tcp://HOST:PORT or tls://HOST:PORT; found a list"},
+	        {"upstream: {address: [/e]}\n",
+	                ":1: 'address' is the Engine's address, "
+	                "unix:///PATH, tcp://HOST:PORT or tls://HOST:PORT; found a list"},
 	        {"policy: open\n\"po\\x01\": deny\n", ":2: a text has a control byte (0x01)"},
 	        {"policy: open\n---\npolicy: deny\n",
 	                ":2: a second document begins; one file holds one"},
@@ -354,8 +355,9 @@ static void mistakes_name_file_line_and_remedy(void **state)
 	        {"metrics: {}\n",
 	                ":1: unknown key 'metrics' in the configuration; there are listeners, "
 	                "upstream, policies, policy, host_root, clients, label_prefix"},
-	        {"label_prefix: x\n", ":1: 'label_prefix' lets labels choose among the 'policies' of "
-	                              "the file, and there are none"},
+	        {"label_prefix: x\n",
+	                ":1: 'label_prefix' lets labels choose among the 'policies' of "
+	                "the file, and there are none"},
 	        {"label_prefix: [x]\npolicies: {a: {extends: [open]}}\n",
 	                ":1: 'label_prefix' is the prefix of a label, such as docker-socket-proxy; "
 	                "found a list"},
@@ -410,7 +412,8 @@ static void mistakes_name_file_line_and_remedy(void **state)
 	                ":2: address: 'tcp://*' is not accepted: the port is missing: give "
 	                "HOST:PORT"},
 	        {"listeners:\n  - policy: open\n    address: tls://*:1\n",
-	                ":3: tls://*:1 needs a certificate and its key: set TLS_CERT and TLS_KEY, or "
+	                ":3: tls://*:1 needs a certificate and its key: set TLS_CERT and TLS_KEY, "
+	                "or "
 	                "write 'tls: {cert: FILE, key: FILE}' at the listener in the file"},
 	        {"listeners:\n  - address: tcp://*:1\n  - address: tcp://*:1\n",
 	                ":3: address: 'tcp://*:1' is not accepted: it is given twice"},
@@ -444,7 +447,8 @@ static void mistakes_name_file_line_and_remedy(void **state)
 	        {"upstream:\n  address: ssh://a:1\n",
 	                ":2: address: 'ssh://a:1' is not accepted: give the Engine's unix socket "
 	                "as "
-	                "an absolute path or as unix:///PATH, or tcp://HOST:PORT or tls://HOST:PORT"},
+	                "an absolute path or as unix:///PATH, or tcp://HOST:PORT or "
+	                "tls://HOST:PORT"},
 	        /* policies: the rest is in test_policy.c */
 	        {"policies: []\n", ":1: 'policies' is a map of policies by their names; found a "
 	                           "list"},

@@ -264,7 +264,8 @@ static void a_server_that_is_another(void **state)
 		struct tls_settings settings;
 		const char *wanted;
 	} cases[] = {
-	        {{.ca = paths[0], .name = "other.example.org"}, "its certificate is for another name"},
+	        {{.ca = paths[0], .name = "other.example.org"},
+	                "its certificate is for another name"},
 	        {{.ca = paths[0], .name = "192.0.2.2"}, "its certificate is for another address"},
 	        {{.ca = paths[2], .name = "engine.example.org"}, "its certificate is of"},
 	};
@@ -313,7 +314,8 @@ static void bytes_that_nobody_reads_wait(void **state)
 	while (got < 16 * sizeof(bytes)) {
 		while (sent < 16 * sizeof(bytes)) {
 			const size_t at = sent % sizeof(bytes);
-			n = stream_write(&server, (struct slice){bytes + at, sizeof(bytes) - at}, false);
+			n = stream_write(
+			        &server, (struct slice){bytes + at, sizeof(bytes) - at}, false);
 			if (n < 0) {
 				assert_int_equal(n, -EAGAIN);
 				assert_false(server.writable);

@@ -179,6 +179,13 @@ def test_another_name_was_passed(tcp) -> None:
     assert f"there are 3 ('web', tcp://127.0.0.1:{tcp.getsockname()[1]})" in words
 
 
+def test_no_address_was_given(tcp) -> None:
+    """A socket unit beside a service that nobody told of it: its clients would wait for ever."""
+    words = ended(Proxy(**passing([tcp])))
+    assert "the socket 3 ('unknown', tcp://127.0.0.1:" in words
+    assert "LISTEN=fd:// serves it" in words
+
+
 def test_passed_to_another_process(tcp) -> None:
     words = ended(Proxy("--listen", "fd://", **passing([tcp], LISTEN_PID="1")))
     assert "LISTEN_PID is 1 and this process is" in words and "exec" in words

@@ -1,0 +1,136 @@
+"""The units of deploy/systemd: as systemd reads them, and under a systemd that boots for the test."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from conftest import BINARY, ROOT, run
+
+UNITS = ROOT / "deploy/systemd"
+
+# Boots systemd as the first process of a namespace, over a copy of the machine's files that is
+# gone afterwards. It runs SCRIPT beside the units, then powers off.
+BOOT = r"""
+set -eu
+work=$1 units=$2 program=$3
+mkdir -p "$work/layers"
+mount -t tmpfs tmpfs "$work/layers"
+mkdir "$work/layers/upper" "$work/layers/work" "$work/layers/root"
+root=$work/layers/root
+mount -t overlay overlay -o "lowerdir=/,upperdir=$work/layers/upper,workdir=$work/layers/work" "$root"
+mkdir -p "$root/mnt/out"
+mount --bind "$work" "$root/mnt/out"
+mount -t proc proc "$root/proc"
+mount --rbind /sys "$root/sys"
+mount --rbind /dev "$root/dev"
+for folder in run tmp; do mount -t tmpfs tmpfs "$root/$folder"; done
+find "$root/etc/systemd/system" -mindepth 1 -delete
+cp "$units"/* "$root/etc/systemd/system/"
+install -m 0755 "$program" "$root/usr/local/bin/docker-socket-proxy"
+printf 'LISTEN=fd://\nPOLICY=read-only\n' > "$root/etc/default/docker-socket-proxy"
+cat > "$root/etc/systemd/system/proof.target" <<-END
+	[Unit]
+	Requires=sysinit.target
+	Wants=proof.service
+	AllowIsolate=yes
+END
+cat > "$root/etc/systemd/system/proof.service" <<-END
+	[Service]
+	Type=oneshot
+	ExecStart=/bin/sh /mnt/out/script
+	ExecStopPost=/bin/systemctl poweroff --force --force
+END
+mkdir "$root/mnt/old"
+cd "$root"
+pivot_root . mnt/old
+umount -l /mnt/old
+exec env -i container=docker PATH=/usr/sbin:/usr/bin:/sbin:/bin /lib/systemd/systemd --system --unit=proof.target --log-target=null --show-status=no
+"""
+
+
+def boot(folder: Path, script: str) -> dict[str, str]:
+    """What the script wrote into files below /mnt/out, by their names."""
+    (folder / "script").write_text(script)
+    (folder / "boot").write_text(BOOT)
+    command = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--net", "--uts", "--ipc", "--cgroup",
+               "--propagation", "private", "sh", folder / "boot", folder, UNITS, BINARY]
+    result = run(*command, timeout=120)
+    files = {path.name: path.read_text() for path in folder.iterdir() if path.is_file()}
+    assert "done" in files, result.stderr + result.stdout + str(files)
+    return files
+
+
+def unit(name: str, tmp_path: Path) -> Path:
+    """A unit whose program is there."""
+    copy = tmp_path / name
+    copy.write_text((UNITS / name).read_text().replace("/usr/local/bin/docker-socket-proxy", str(BINARY)))
+    return copy
+
+
+def test_systemd_finds_no_fault(tmp_path: Path) -> None:
+    files = [unit(path.name, tmp_path) for path in sorted(UNITS.iterdir())]
+    assert len(files) == 2
+    result = run("systemd-analyze", "verify", "--man=no", *files)
+    complaints = [line for line in (result.stdout + result.stderr).splitlines() if str(tmp_path) in line or "docker-socket-proxy" in line]
+    assert result.returncode == 0 and complaints == [], result.stderr
+
+
+def test_nothing_is_open_that_can_be_closed(tmp_path: Path) -> None:
+    """systemd's own measure, from 0 to 10: an ordinary service has 9.6."""
+    result = run("systemd-analyze", "security", "--offline=true", unit("docker-socket-proxy.service", tmp_path))
+    level = re.search(r"Overall exposure level for \S+: (\d+\.\d)", result.stdout)
+    assert level and float(level[1]) <= 1.5, result.stdout + result.stderr
+
+
+@pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("unshare"), reason="booting needs root")
+def test_under_systemd(tmp_path: Path) -> None:
+    """The socket starts the service, which systemd knows to serve; a restart loses no client; a thread
+    that hangs is noticed; the socket's file outlives the service and goes with the socket."""
+    files = boot(tmp_path, r"""
+cd /mnt/out
+socket=/run/docker-socket-proxy.sock
+ask() { path=$1; shift; curl -s -m 30 --unix-socket $socket "$@" "http://docker/$path"; }
+show() { systemctl show docker-socket-proxy.service --property="$1" --value; }
+mkdir -p /run/systemd/system/docker-socket-proxy.service.d
+printf '[Service]\nWatchdogSec=1\n' > /run/systemd/system/docker-socket-proxy.service.d/short.conf
+getent group docker > /dev/null || groupadd -r docker
+systemctl daemon-reload
+systemctl start docker-socket-proxy.socket
+stat -c '%a %G' $socket > mode
+show ActiveState > before
+ask version > first
+{ show ActiveState; show Type; show StatusText; } > state
+systemctl restart docker-socket-proxy.service & ask version > during; wait
+ask v1.41/containers/create -X POST -H 'Content-Type: application/json' -d '{}' > denied
+pid=$(show MainPID)
+cat /proc/$pid/status > status
+kill -STOP $pid
+n=0
+while [ "$(show MainPID)" = "$pid" ] || [ "$(show ActiveState)" != active ]; do
+	n=$((n + 1)); [ $n -lt 300 ] || break; sleep 0.1
+done
+{ show NRestarts; show ActiveState; } > watchdog
+ask version > after
+systemctl stop docker-socket-proxy.service
+test -S $socket && echo stays > file
+systemctl stop docker-socket-proxy.socket
+test -e $socket || echo gone >> file
+echo done > done
+""")
+    assert files["mode"] == "660 docker\n"
+    assert files["before"] == "inactive\n"
+    for name in ("first", "during", "after"):
+        assert "cannot open /var/run/docker.sock" in files[name], f"{name}: the proxy served it"
+    active, kind, text = files["state"].splitlines()
+    assert (active, kind) == ("active", "notify")
+    assert re.fullmatch(r"\d+ of at most \d+ connections, 1 listener, \d+ workers?", text)
+    assert "container.create" in files["denied"]
+    assert "CapEff:\t0000000000000000" in files["status"] and "NoNewPrivs:\t1" in files["status"]
+    assert files["watchdog"] == "1\nactive\n"
+    assert files["file"] == "stays\ngone\n"
+    assert subprocess.run(["pgrep", "-f", str(tmp_path)], check=False, capture_output=True).returncode == 1
