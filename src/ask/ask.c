@@ -63,6 +63,7 @@ static void finish(struct ask *ask, enum ask_state state)
 {
 	release(ask, state == ASK_ANSWERED && ask->keep);
 	timer_stop(&ask->deadline);
+	flow_reset(&ask->question, ask->asker->lender);
 	if (state != ASK_ANSWERED) {
 		flow_reset(&ask->flow, ask->asker->lender);
 	}
@@ -74,6 +75,7 @@ void ask_end(struct ask *ask)
 {
 	release(ask, false);
 	timer_stop(&ask->deadline);
+	flow_reset(&ask->question, ask->asker->lender);
 	flow_reset(&ask->flow, ask->asker->lender);
 	list_remove(&ask->told.link);
 	ask->state = ASK_NOTHING;
@@ -138,20 +140,20 @@ bool ask_begin(struct ask *ask, struct asker *asker, ask_notify *notify, struct 
 {
 	ask_init(ask, asker);
 	ask->notify = notify;
-	if (!buffer_borrow(&asker->lender->buffers, &ask->flow.buffer)) {
+	if (!buffer_borrow(&asker->lender->buffers, &ask->question.buffer)) {
 		return false;
 	}
-	*ret_text = text_over(buffer_tail(ask->flow.buffer), buffer_room(ask->flow.buffer));
+	*ret_text = text_over(buffer_tail(ask->question.buffer), buffer_room(ask->question.buffer));
 	return true;
 }
 
 void ask_send(struct ask *ask, size_t len, size_t most)
 {
-	struct buffer *buffer = ask->flow.buffer;
+	struct buffer *buffer = ask->question.buffer;
 
 	buffer_append(buffer, len);
 	buffer_keep(buffer, len, len);
-	flow_start(&ask->flow, HTTP_NO_BODY, 0);
+	flow_start(&ask->question, HTTP_NO_BODY, 0);
 	ask->most = most;
 	ask->question_len = len;
 	ask->since_ns = ask->asker->loop->now_ns;
@@ -171,7 +173,8 @@ static void lost(struct ask *ask)
 		return;
 	}
 	release(ask, false);
-	buffer_unsend(ask->flow.buffer, ask->question_len);
+	flow_reset(&ask->flow, ask->asker->lender);
+	buffer_unsend(ask->question.buffer, ask->question_len);
 	ask->sent = false;
 	ask->again = true;
 	step(ask);
@@ -207,6 +210,7 @@ static bool read_head(struct ask *ask)
 		finish(ask, ASK_MALFORMED);
 		return false;
 	}
+	flow_reset(&ask->question, asker->lender);
 	ask->status = response.status;
 	ask->keep = response.head.keep_alive;
 	flow_start(&ask->flow, response.head.framing, response.head.content_length);
@@ -281,7 +285,8 @@ static void step(struct ask *ask)
 		return;
 	}
 	if (!ask->sent) {
-		const enum flow_result result = flow_send(&ask->flow, &ask->engine->stream, false);
+		const enum flow_result result =
+		        flow_send(&ask->question, &ask->engine->stream, false);
 		if (result != FLOW_COMPLETE) {
 			if (result == FLOW_SINK_LOST) {
 				lost(ask);

@@ -52,7 +52,8 @@ struct ask {
 	unsigned status; /* of the response; 0: its head is not there yet */
 	size_t most;     /* bytes of a body that is read whole; 0: in pieces, without an end */
 	struct engine_connection *engine;
-	struct flow flow; /* the question, then the response */
+	struct flow question; /* until the head of the response is there */
+	struct flow flow;     /* the response */
 	struct http_scan scan;
 	size_t question_len;
 	int64_t since_ns; /* when dialling began, monotonic */

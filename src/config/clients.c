@@ -202,6 +202,8 @@ int config_read_clients(struct reader *reader, const struct yaml_node *list)
 
 /* ── Labels that choose a policy ─────────────────────────────────────────── */
 
+enum { LABEL_PREFIX_MAX = 128 };
+
 /* A client without an entry: the label of its container names the policy. */
 static int add_labelled(struct reader *reader, struct slice label, const struct yaml_node *policy)
 {
@@ -227,24 +229,48 @@ static int add_labelled(struct reader *reader, struct slice label, const struct 
 	               : 0;
 }
 
+/* NULL; or the fault. Words by which YAML means a value that is no text are refused: who writes one
+ * wants no labels to count. */
+static const char *prefix_problem(struct slice prefix)
+{
+	static const char *const words[] = {"null", "true", "false", "yes", "no", "on", "off"};
+
+	for (unsigned i = 0; i < ARRAY_LEN(words); i++) {
+		if (slice_equal_nocase(prefix, slice_of(words[i]))) {
+			return "'label_prefix' is the prefix of a label: leave it out if no label "
+			       "chooses";
+		}
+	}
+	for (size_t i = 0; i < prefix.len; i++) {
+		const char c = prefix.ptr[i];
+		if (!ascii_is_alnum(c) && memchr("-_./", c, 4) == NULL) {
+			return "'label_prefix' has letters, digits, '-', '_', '.' and '/'";
+		}
+	}
+	return prefix.len > LABEL_PREFIX_MAX ? "'label_prefix' is too long" : NULL;
+}
+
 int config_read_label_prefix(
         struct reader *reader, const struct yaml_node *prefix, const struct yaml_node *policies)
 {
 	struct config *config = reader->config;
-	char memory[256];
+	char memory[LABEL_PREFIX_MAX + sizeof(".policy")];
 	struct text text = text_over(memory, sizeof(memory));
 
 	if (yaml_expect(prefix, YAML_TEXT, "the prefix of a label, such as docker-socket-proxy",
 	            reader->error) < 0) {
 		return -EINVAL;
 	}
+	const char *problem = policies == NULL ? "'label_prefix' lets labels choose among the "
+	                                         "'policies' of the file, and there are none"
+	                                       : prefix_problem(prefix->text);
+	if (problem != NULL) {
+		return fault_set(reader->error, prefix->place, "%s", problem);
+	}
 	text_add_format(&text, "%.*s.policy", SLICE_FMT(prefix->text));
 	const char *label = arena_copy(&config->arena, text_slice(&text));
-	if (text.overflow || policies == NULL || label == NULL) {
-		return fault_set(reader->error, prefix->place,
-		        policies == NULL ? "'label_prefix' lets labels choose among the 'policies' "
-		                           "of the file, and there are none"
-		                         : "'label_prefix' is too long");
+	if (label == NULL) {
+		return arena_fault(&config->arena, reader->error);
 	}
 	if (config_reserve_clients(reader, yaml_count(policies)) < 0) {
 		return -EINVAL;

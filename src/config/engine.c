@@ -22,7 +22,8 @@ enum {
 static void split(struct slice authority, struct slice *ret_host, struct slice *ret_port)
 {
 	const char *end = authority.ptr + authority.len;
-	const char *bracket = authority.ptr != NULL ? memrchr(authority.ptr, ']', authority.len) : NULL;
+	const char *bracket =
+	        authority.ptr != NULL ? memrchr(authority.ptr, ']', authority.len) : NULL;
 	const char *from = bracket != NULL ? bracket : authority.ptr;
 	const char *colon = memchr(from, ':', (size_t)(end - from));
 

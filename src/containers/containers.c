@@ -138,6 +138,7 @@ static void lose(struct containers *containers)
 static void take_start(struct containers *containers, const struct event *event)
 {
 	containers->starts++;
+	containers->list_due = collection_next(&containers->list); /* two may have an address now */
 	changed(containers, CONTAINERS_STARTED, event->id, event->ns);
 	wake(containers);
 }

@@ -32,6 +32,7 @@ struct containers {
 	struct collection events, networks, list;
 	bool complained;       /* about pids that are not seen */
 	unsigned networks_due; /* the number of the question whose answer is up to date */
+	unsigned list_due;     /* the same for the list */
 	unsigned starts;       /* containers that have started */
 	unsigned network_count;
 	unsigned address_count;

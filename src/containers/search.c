@@ -163,7 +163,8 @@ static enum progress step_list(struct search *search)
 {
 	struct containers *containers = search->home;
 
-	if (containers_find(containers, &search->caller->address, search->id)) {
+	if (containers->list.answered >= containers->list_due &&
+	        containers_find(containers, &search->caller->address, search->id)) {
 		return go_to(search, STEP_INSPECT);
 	}
 	const enum progress progress =
@@ -280,11 +281,11 @@ static enum progress inspect(struct search *search)
 	return PROGRESS_WAIT;
 }
 
-/* It is another container, or the container has changed since. */
-static enum progress search_again(struct search *search)
+/* At the end of its rounds, the search ends as `result`. */
+static enum progress search_again(struct search *search, enum search_result result)
 {
 	if (++search->rounds >= ROUNDS_MAX) {
-		return end(search, SEARCH_NONE);
+		return result == SEARCH_FAILED ? fail(search, ASK_LATE, 0) : end(search, result);
 	}
 	return go_to(search, has_process(search) ? STEP_PEER : STEP_EVENTS);
 }
@@ -306,7 +307,7 @@ static enum progress step_inspect(struct search *search)
 	}
 	if (search->stale) {
 		ask_end(ask);
-		return search_again(search);
+		return search_again(search, SEARCH_FAILED); /* it changes all the time */
 	}
 	if (ask->status == 200 && !judge(search, &inside)) {
 		return fail(search, ASK_NO_MEMORY, 0);
@@ -316,7 +317,7 @@ static enum progress step_inspect(struct search *search)
 		return end(search, SEARCH_FOUND);
 	}
 	containers_forget(search->home, slice_of(search->id));
-	return has_process(search) ? end(search, SEARCH_NONE) : search_again(search);
+	return has_process(search) ? end(search, SEARCH_NONE) : search_again(search, SEARCH_NONE);
 }
 
 /* ── All of it ───────────────────────────────────────────────────────────── */

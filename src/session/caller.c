@@ -52,8 +52,8 @@ static bool was_in(const struct session *session, struct slice id)
  */
 static void settle(struct session *session, struct found *found)
 {
-	const bool is_stranger = session->found != NULL && found != NULL &&
-	                         !was_in(session, found->container.id);
+	const bool is_stranger =
+	        session->found != NULL && found != NULL && !was_in(session, found->container.id);
 
 	session->whereabouts =
 	        found == NULL || is_stranger ? WHEREABOUTS_NOWHERE : WHEREABOUTS_CONTAINER;

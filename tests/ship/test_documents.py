@@ -246,10 +246,11 @@ def test_compose_gives_the_container_nothing_it_can_do_without() -> None:
 def test_what_explain_prints_is_what_is_written(document: str, tmp_path: Path) -> None:
     """A reader compares the example with the own screen: a line that differs looks like a mistake."""
     text = (ROOT / document).read_text()
-    for file in re.findall(r"^```yaml\n(listeners:\n.*?)^```$", text, re.MULTILINE | re.DOTALL):
-        (tmp_path / "proxy.yaml").write_text(file)
     examples = re.findall(r"^\$ docker-socket-proxy (explain .*)\n((?:(?!\$|```).*\n)+)", text, re.MULTILINE)
     assert examples
+    file = re.search(r"^```yaml\n(listeners:\n.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    if file:
+        (tmp_path / "proxy.yaml").write_text(file[1])
     for command, written in examples:
         assert run(BINARY, *shlex.split(command), cwd=tmp_path).stdout == written, command
 
@@ -265,14 +266,14 @@ def test_clients_are_as_written(tmp_path: Path) -> None:
 
 
 def test_the_two_apps_of_one_proxy_are_its_clients(tmp_path: Path) -> None:
-    """The networks of the compose file are those of the entries."""
+    """The entries name services of the compose file above them."""
     blocks = re.findall(r"^```yaml\n(.*?)^```$", (ROOT / "docs/README.md").read_text(), re.MULTILINE | re.DOTALL)
     file = next(block for block in blocks if block.startswith("clients:"))
     (tmp_path / "proxy.yaml").write_text(file)
     assert run(BINARY, "check", "-c", "proxy.yaml", cwd=tmp_path).returncode == 0
-    networks = yaml.safe_load(next(block for block in blocks if "./proxy.yaml:" in block))["networks"]
-    ranges = [network["ipam"]["config"][0]["subnet"] for network in networks.values() if network]
-    assert ranges == [client["match"]["cidr"] for client in yaml.safe_load(file)["clients"]]
+    services = yaml.safe_load(next(block for block in blocks if "./proxy.yaml:" in block))["services"]
+    named = [client["match"]["container"]["service"] for client in yaml.safe_load(file)["clients"]]
+    assert sorted([*named, "docker-socket-proxy"]) == sorted(services)
 
 
 def files_in(document: str, folder: Path) -> None:

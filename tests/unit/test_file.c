@@ -361,6 +361,16 @@ static void mistakes_name_file_line_and_remedy(void **state)
 	        {"label_prefix: [x]\npolicies: {a: {extends: [open]}}\n",
 	                ":1: 'label_prefix' is the prefix of a label, such as docker-socket-proxy; "
 	                "found a list"},
+	        {"label_prefix: null\npolicies: {a: {extends: [open]}}\n",
+	                ":1: 'label_prefix' is the prefix of a label: leave it out if no label "
+	                "chooses"},
+	        {"label_prefix: No\npolicies: {a: {extends: [open]}}\n",
+	                ":1: 'label_prefix' is the prefix of a label: leave it out if no label "
+	                "chooses"},
+	        {"label_prefix: a=b\npolicies: {a: {extends: [open]}}\n",
+	                ":1: 'label_prefix' has letters, digits, '-', '_', '.' and '/'"},
+	        {"label_prefix: ~\npolicies: {a: {extends: [open]}}\n",
+	                ":1: 'label_prefix' has letters, digits, '-', '_', '.' and '/'"},
 	        /* clients */
 	        {"clients: ci\n", ":1: 'clients' is a list of clients; found 'ci'"},
 	        {"clients: [ci]\n", ":1: expected a client, such as {name: ci, match: {cidr: "

@@ -212,7 +212,8 @@ static void what_is_no_address_is_said(void **state)
 	(void)state;
 	for (unsigned i = 0; i < ARRAY_LEN(addresses); i++) {
 		assert_int_equal(check(addresses[i]), 1);
-		assert_non_null(strstr(said, "is neither tcp://HOST:PORT, tls://HOST:PORT nor unix:///PATH\n"));
+		assert_non_null(strstr(
+		        said, "is neither tcp://HOST:PORT, tls://HOST:PORT nor unix:///PATH\n"));
 	}
 }
 

@@ -198,6 +198,16 @@ def test_an_address_of_two_containers_is_that_of_none(serve, world: World) -> No
     assert world.asked["inspect"] == 0
 
 
+def test_an_address_that_a_second_container_gets(serve, world: World) -> None:
+    """In another network, whose addresses overlap."""
+    world.add(1, "127.0.1.1", role="edge")
+    proxy = serve()
+    assert status(proxy, "127.0.1.1") == 200
+    world.add(2, "127.0.1.1")
+    world.tell("start", 2)
+    eventually(lambda: status(proxy, "127.0.1.1") == 403, "the list is asked for again")
+
+
 def test_the_list_alone_convinces_nobody(serve, world: World) -> None:
     """The list is older than the inspection: the container has stopped, or has another address."""
     proxy = serve()
@@ -349,6 +359,25 @@ def test_a_container_that_changes_while_it_is_inspected(serve, world: World) -> 
         assert client.response().status == 403
 
 
+def test_a_container_that_changes_all_the_time(serve, world: World) -> None:
+    """No inspection is of use: that is not to be in no container, which may be allowed more."""
+    world.add(1, "127.0.1.1", role="edge")
+    world.add(2, "127.0.1.2")
+    proxy = serve("- {name: edge, match: {container: {label: role=edge}}, policy: deny}\n"
+                  "- {name: all, match: {cidr: 127.0.1.0/24}, policy: read-only}\n")
+    with connect(proxy, "127.0.1.1") as client, connect(proxy, "127.0.1.2") as other:
+        assert ask(other) == 200
+        world.hold("inspect")
+        client.get("/version")
+        for _ in range(8):
+            eventually(lambda: world.held["inspect"], "it is inspected")
+            world.tell("rename", 1)
+            assert ask(other) == 200, "the event has come"
+            held = world.held["inspect"].pop()
+            held.respond(200, json.dumps(world.inspected[id_of(1)]).encode())
+        assert client.response().status == 504
+
+
 # ── Who was there before ────────────────────────────────────────────────────
 
 
@@ -403,6 +432,21 @@ def test_an_engine_that_does_not_say(serve, world: World, kind: str) -> None:
         proxy.wait_log(lambda line: "the Engine responds to GET /" in line and "with status 500: clients" in line)
     world.refuses.clear()
     assert status(proxy, "127.0.1.1") == 200, "the next one is asked anew"
+
+
+@pytest.mark.parametrize("kind", ["list", "inspect"])
+def test_a_question_that_an_old_connection_did_not_answer(serve, world: World, kind: str) -> None:
+    """The Engine ended the connection, which had been used before, as the question came: it is asked once more."""
+    world.add(1, "127.0.1.1", role="edge")
+    proxy = serve()
+    world.hold(kind)
+    with connect(proxy, "127.0.1.1") as client:
+        client.get("/version")
+        eventually(lambda: world.held[kind], "the question has come")
+        for request in world.held.pop(kind):
+            request.conn.sock.shutdown(socket.SHUT_RDWR)
+        assert client.response().status == 200
+    assert world.asked[kind] == 2
 
 
 def test_clients_without_containers_need_no_answer(serve, world: World) -> None:
