@@ -127,12 +127,25 @@ static int read_until(void *context, const struct yaml_node *node)
 	        yaml_found(node).text);
 }
 
+static int read_limits(void *context, const struct yaml_node *node)
+{
+	struct client_reader *reader = context;
+	struct limits *limits = arena_take(&reader->reader->config->arena, sizeof(*limits));
+
+	if (limits == NULL) {
+		return arena_fault(&reader->reader->config->arena, reader->error);
+	}
+	reader->client->limits = limits;
+	reader->client->has_limits = true;
+	return limits_read_map(node, LIMITS_ENTRY, limits, reader->error);
+}
+
 static const struct yaml_key client_keys[] = {
         {"name", read_name},
         {"match", read_match},
         {"policy", read_policy},
         {"until", read_until},
-        {"limits", NULL},
+        {"limits", read_limits},
 };
 
 static int read_entry(struct client_reader *reader, const struct yaml_node *map)
@@ -269,6 +282,44 @@ int config_read_label_prefix(
 	}
 	config->clients.has_containers = true;
 	return 0;
+}
+
+/* ── Limits ──────────────────────────────────────────────────────────────── */
+
+int config_read_limits(struct reader *reader, const struct yaml_node *map)
+{
+	struct config *config = reader->config;
+	const struct yaml_node *total = yaml_find(map, "total");
+
+	if (limits_read_map(map, LIMITS_EACH, &config->limits, reader->error) < 0) {
+		return -EINVAL;
+	}
+	return total == NULL
+	               ? 0
+	               : limits_read_map(total, LIMITS_TOTAL, &config->total_limits, reader->error);
+}
+
+/* Without memory, the arena remembers it. */
+static void inherit(struct config *config, struct client *client)
+{
+	struct limits *limits = arena_take(&config->arena, sizeof(*limits));
+
+	if (limits == NULL) {
+		return;
+	}
+	*limits = client->limits != NULL ? *client->limits : config->limits;
+	limits_inherit(limits, &config->limits);
+	client->limits = limits_any(limits) ? limits : NULL;
+}
+
+void config_spread_limits(struct config *config)
+{
+	for (unsigned i = 0; i < config->clients.count; i++) {
+		struct client *client = &config->client_list[i];
+		if (client->limits != NULL || limits_any(&config->limits)) {
+			inherit(config, client);
+		}
+	}
 }
 
 /* ── Scopes ──────────────────────────────────────────────────────────────── */

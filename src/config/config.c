@@ -175,6 +175,7 @@ static int complete(struct reader *reader)
 	        config_own_scopes(reader) < 0) {
 		return -EINVAL;
 	}
+	config_spread_limits(config);
 	config_review(config);
 	return arena_check(&config->arena, reader->error);
 }

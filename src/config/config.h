@@ -16,6 +16,7 @@
 #include "base/check.h"
 #include "base/log.h"
 #include "identity/clients.h"
+#include "limits/limits.h"
 #include "net/tls.h"
 #include "policy/policy.h"
 #include "switches/switches.h"
@@ -120,6 +121,8 @@ struct config {
 	int host_root_fd;
 	const char *host_root_option;
 	struct place host_root_place;
+	struct limits limits;       /* of each client whose entry has no others */
+	struct limits total_limits; /* of all clients together */
 	struct clients clients;
 	struct client *client_list; /* that of `clients`, while it is read */
 	/* Docker's variables about an Engine behind TCP; NULL: not set, or empty. */

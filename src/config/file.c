@@ -360,6 +360,15 @@ static int read_label_prefix_later(void *context, const struct yaml_node *node)
 	return 0;
 }
 
+/* ── limits ──────────────────────────────────────────────────────────────── */
+
+static int read_limits(void *context, const struct yaml_node *node)
+{
+	struct file_reader *file = context;
+
+	return config_read_limits(file->reader, node);
+}
+
 /* ── The file ────────────────────────────────────────────────────────────── */
 
 static const struct yaml_key root_keys[] = {
@@ -368,6 +377,7 @@ static const struct yaml_key root_keys[] = {
         {"policies", read_policies},
         {"policy", read_policy},
         {"host_root", read_host_root},
+        {"limits", read_limits},
         {"clients", read_clients_later},
         {"label_prefix", read_label_prefix_later},
 };

@@ -107,6 +107,10 @@ void config_review(struct config *config);
  * be NULL. After the other clients of the file, which come first. */
 int config_read_label_prefix(struct reader *reader, const struct yaml_node *prefix,
         const struct yaml_node *policies) MUST_USE;
+/* Read `limits` of the file. 0; or -EINVAL. */
+int config_read_limits(struct reader *reader, const struct yaml_node *map) MUST_USE;
+/* Give each client the limits that its entry leaves out; after all clients. */
+void config_spread_limits(struct config *config);
 /* Read the clients of the file; after listeners and policies. */
 int config_read_clients(struct reader *reader, const struct yaml_node *list) MUST_USE;
 /* Make room for `more` entries. 0; or -EINVAL. */

@@ -110,12 +110,61 @@ static void review_client(struct config *config, const struct client *client)
 	}
 }
 
+/* ── Limits ──────────────────────────────────────────────────────────────── */
+
+/* Each count is a part of the one before: one that is larger is never reached. */
+static void review_limits(struct config *config, const struct limits *limits)
+{
+	static const enum limit counts[] = {
+	        LIMIT_CONNECTIONS, LIMIT_REQUESTS, LIMIT_STREAMS, LIMIT_BUILDS};
+	const struct limit_setting *least = NULL;
+
+	for (unsigned i = 0; i < ARRAY_LEN(counts); i++) {
+		const struct limit_setting *setting = &limits->of[counts[i]];
+		if (setting->value == 0) {
+			continue;
+		}
+		if (least != NULL && setting->value > least->value) {
+			config_warn(config,
+			        "%.128s:%u: limits: '%s: %.*s' never counts: '%s: %.*s' is reached "
+			        "before",
+			        setting->place.file, setting->place.line, limit_key(counts[i]),
+			        SLICE_FMT(setting->text),
+			        limit_key((enum limit)(least - limits->of)),
+			        SLICE_FMT(least->text));
+			continue;
+		}
+		least = setting;
+	}
+}
+
+static void review_connections(struct config *config, const struct limits *limits)
+{
+	const struct limit_setting *setting = &limits->of[LIMIT_CONNECTIONS];
+
+	if (setting->value > config->max_connections) {
+		config_warn(config,
+		        "%.128s:%u: limits: 'connections: %.*s' never counts: all clients together "
+		        "have %u (--max-connections)",
+		        setting->place.file, setting->place.line, SLICE_FMT(setting->text),
+		        config->max_connections);
+	}
+}
+
 void config_review_clients(struct config *config)
 {
 	for (unsigned i = 0; config->clients.count > 0 && i < config->listener_count; i++) {
 		review_listener(config, &config->listeners[i]);
 	}
+	review_limits(config, &config->limits);
+	review_limits(config, &config->total_limits);
+	review_connections(config, &config->limits);
 	for (unsigned i = 0; i < config->clients.count; i++) {
-		review_client(config, &config->clients.list[i]);
+		const struct client *client = &config->clients.list[i];
+		review_client(config, client);
+		if (client->limits != NULL && client->has_limits) {
+			review_limits(config, client->limits);
+			review_connections(config, client->limits);
+		}
 	}
 }

@@ -40,6 +40,7 @@ enum {
 	TAR = DOCKER_TAR,
 	FAR = DOCKER_FAR,
 	ROOT = DOCKER_ROOT,
+	BUILD = DOCKER_BUILD,
 };
 
 /* Each row has the number of its place. */

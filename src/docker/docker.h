@@ -54,6 +54,7 @@ enum docker_trait {
 	DOCKER_TAR = 1 << 8,     /* its body is a tar archive */
 	DOCKER_FAR = 1 << 9,     /* makes the Engine contact another machine */
 	DOCKER_ROOT = 1 << 10,   /* enough to become root on the host */
+	DOCKER_BUILD = 1 << 11,  /* builds images */
 	DOCKER_HIJACK = DOCKER_ATTACH | DOCKER_EXEC | DOCKER_UPGRADE,
 };
 

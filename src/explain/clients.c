@@ -31,7 +31,30 @@ static void print_client(const struct client *client)
 		printf("policy %s", policy_name(client->policy));
 	}
 	client_add_until(client, &end);
-	printf("%s%.*s\n", end.len > 0 ? ", until " : "", SLICE_FMT(text_slice(&end)));
+	printf("%s%.*s", end.len > 0 ? ", until " : "", SLICE_FMT(text_slice(&end)));
+	if (client->limits != NULL) {
+		conditions.len = 0;
+		limits_add(client->limits, &conditions);
+		printf(", limits %.*s", SLICE_FMT(text_slice(&conditions)));
+	}
+	printf("\n");
+}
+
+static void print_limits(const char *whose, const struct limits *limits)
+{
+	char memory[512];
+	struct text text = text_over(memory, sizeof(memory));
+
+	if (limits_any(limits)) {
+		limits_add(limits, &text);
+		printf("limits   of %s: %.*s\n", whose, SLICE_FMT(text_slice(&text)));
+	}
+}
+
+void explain_list_limits(const struct config *config)
+{
+	print_limits("each client", &config->limits);
+	print_limits("all clients together", &config->total_limits);
 }
 
 void explain_list_clients(const struct config *config)

@@ -336,6 +336,7 @@ int explain_configuration(const struct config *config)
 		printf("%s\n", listener->browsers ? ", browsers" : "");
 		print_tls(listener);
 	}
+	explain_list_limits(config);
 	explain_list_clients(config);
 	print_policies(config);
 	explain_tabulate_clients(config);

@@ -307,6 +307,18 @@ static void print_client(const struct client *client)
 	        SLICE_FMT(text_slice(&conditions)));
 }
 
+/* How much of it the client may have. */
+static void print_limits(const struct limits *limits)
+{
+	char memory[512];
+	struct text text = text_over(memory, sizeof(memory));
+
+	if (limits_any(limits)) {
+		limits_add(limits, &text);
+		printf("limits: %.*s\n", SLICE_FMT(text_slice(&text)));
+	}
+}
+
 /* Decisions without a policy. */
 static int print_local(const struct gate_decision *decision)
 {
@@ -358,6 +370,7 @@ static int print_decision(struct question *question, const struct client *client
 	} else if (!chosen && config->listener_count > 1) {
 		printf("listener: %s\n", config->listeners[0].address);
 	}
+	print_limits(client == NULL ? &config->limits : client->limits);
 	if (client == NULL && config->clients.must_be_known) {
 		printf("client: whoever shows a key of '%s'; everybody else gets a 401\n",
 		        config->keys_file);

@@ -22,6 +22,8 @@ void flow_start(struct flow *flow, enum http_framing framing, uint64_t length)
 	flow->remaining = length;
 	flow->chunks = (struct http_chunks){0};
 	flow->data = 0;
+	flow->most = UINT64_MAX;
+	flow->too_large = false;
 	flow->drop = false;
 	flow->way = FLOW_SMALL;
 	flow->complete = framing == HTTP_NO_BODY || (framing == HTTP_LENGTH && length == 0);
@@ -184,10 +186,13 @@ static bool judge_chunks(struct flow *flow)
 	const struct http_chunks_result result = http_chunks_rewrite(
 	        &flow->chunks, buffer_judged_in_place(buffer), buffer_to_judge(buffer).len);
 
-	buffer_keep(buffer, result.consumed, flow->drop ? 0 : result.produced);
 	flow->data += result.data;
-	flow->complete = result.progress == HTTP_DONE;
-	return result.progress != HTTP_BAD;
+	/* The size of a chunk comes in front of it. */
+	flow->too_large = flow->data > flow->most ||
+	                  http_chunks_opaque(&flow->chunks) > flow->most - flow->data;
+	buffer_keep(buffer, result.consumed, flow->drop || flow->too_large ? 0 : result.produced);
+	flow->complete = result.progress == HTTP_DONE && !flow->too_large;
+	return result.progress != HTTP_BAD && !flow->too_large;
 }
 
 static void judge_plain(struct flow *flow)
@@ -381,9 +386,15 @@ enum flow_result flow_move(
 {
 	for (unsigned moves = 0; moves < MOVES_PER_TURN; moves++) {
 		bool blocked = false;
+		if (UNLIKELY(flow->too_large)) {
+			return FLOW_TOO_LARGE;
+		}
 		if (!flow->complete && flow_unjudged(flow).len > 0) {
 			blocked = !buffer_can_keep(flow->buffer);
 			if (!blocked && !judge(flow)) {
+				if (flow->too_large) {
+					return FLOW_TOO_LARGE;
+				}
 				/* What was in order before it is sent. */
 				return flow_send(flow, sink, false) == FLOW_WAIT ? FLOW_WAIT
 				                                                 : FLOW_MALFORMED;

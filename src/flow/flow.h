@@ -45,6 +45,8 @@ struct flow {
 	uint64_t remaining; /* HTTP_LENGTH: bytes of the body that are not judged yet */
 	struct http_chunks chunks;
 	uint64_t data;     /* judged bytes of the body */
+	uint64_t most;     /* more than these make flow_move() fail, if the body is chunked */
+	bool too_large;    /* they were more */
 	bool complete;     /* the end of the body was judged */
 	bool drop;         /* the body is read and dropped */
 	enum flow_way way; /* of the last bytes */
@@ -59,7 +61,7 @@ enum flow_result {
 	FLOW_SINK_LOST,   /* writing failed */
 	FLOW_MALFORMED,   /* the chunk framing is malformed */
 	FLOW_FULL,        /* flow_gather(): no buffer for the whole message is free */
-	FLOW_TOO_LARGE,   /* flow_gather(): the body is larger than `most` */
+	FLOW_TOO_LARGE,   /* the body is larger than `most`: the rest of it was not sent */
 	FLOW_REFUSED,     /* session_rewrite(): the body cannot be read */
 	FLOW_NO_MEMORY,
 };

@@ -246,9 +246,12 @@ enum http_connection {
 void http_response_write(struct text *text, const struct http_response *response,
         enum http_connection connection, bool bare);
 
-/* A whole local response: {"message": …} and what belongs before it. Bytes of the body sent. */
-size_t http_error_write(struct text *text, unsigned status, struct slice message, bool to_head,
-        enum http_connection connection);
+enum { HTTP_RETRY_AFTER = 1 }; /* seconds, where nothing more exact is known */
+
+/* A whole local response: {"message": …} and what belongs before it; `retry_s` is the Retry-After
+ * of a 429 or 503, in seconds. Bytes of the body sent. */
+size_t http_error_write(struct text *text, unsigned status, struct slice message, unsigned retry_s,
+        bool to_head, enum http_connection connection);
 /* The same with any JSON as its body. */
 size_t http_json_write(struct text *text, unsigned status, struct slice json, bool to_head,
         enum http_connection connection);

@@ -152,8 +152,8 @@ void http_response_write(struct text *text, const struct http_response *response
 
 /* ── Local responses ──────────────────────────────────────────────────── */
 
-static void add_own_head(
-        struct text *text, unsigned status, size_t length, enum http_connection connection)
+static void add_own_head(struct text *text, unsigned status, unsigned retry_s, size_t length,
+        enum http_connection connection)
 {
 	add_status_line(text, status, slice_of(http_reason(status)));
 	if (status == 401) { /* RFC 9110 section 11.6.1, RFC 6750 section 3 */
@@ -163,7 +163,9 @@ static void add_own_head(
 		text_add(text, SLICE("Allow: GET, HEAD, POST, PUT, DELETE, OPTIONS\r\n"));
 	}
 	if (status == 429 || status == 503) { /* RFC 9110 section 10.2.3; seconds */
-		text_add(text, SLICE("Retry-After: 1\r\n"));
+		text_add(text, SLICE("Retry-After: "));
+		text_add_u64(text, retry_s);
+		text_add(text, CRLF);
 	}
 	text_add(text, SLICE("Content-Type: application/json\r\n"));
 	add_length(text, length);
@@ -189,12 +191,12 @@ static size_t measure_message(struct text *text, struct slice message)
 	return length;
 }
 
-size_t http_error_write(struct text *text, unsigned status, struct slice message, bool to_head,
-        enum http_connection connection)
+size_t http_error_write(struct text *text, unsigned status, struct slice message, unsigned retry_s,
+        bool to_head, enum http_connection connection)
 {
 	const size_t length = measure_message(text, message);
 
-	add_own_head(text, status, length, connection);
+	add_own_head(text, status, retry_s, length, connection);
 	if (to_head) {
 		return 0;
 	}
@@ -205,7 +207,7 @@ size_t http_error_write(struct text *text, unsigned status, struct slice message
 size_t http_json_write(struct text *text, unsigned status, struct slice json, bool to_head,
         enum http_connection connection)
 {
-	add_own_head(text, status, json.len, connection);
+	add_own_head(text, status, HTTP_RETRY_AFTER, json.len, connection);
 	if (to_head) {
 		return 0;
 	}

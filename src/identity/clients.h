@@ -15,6 +15,8 @@ enum {
 	CLIENTS_KNOWN_MAX = 4, /* of a host */
 };
 
+struct account;
+struct limits;
 struct policy;
 struct scope;
 
@@ -26,7 +28,10 @@ struct client {
 	/* By the index of the listener: the scope of the policy, with the client as the owner;
 	 * NULL: no policy has a scope. */
 	const struct scope *const *scopes;
-	int64_t until_s; /* the entry ends, in seconds since 1970; INT64_MAX: never */
+	int64_t until_s;             /* the entry ends, in seconds since 1970; INT64_MAX: never */
+	const struct limits *limits; /* NULL: none */
+	bool has_limits;             /* the entry names some itself */
+	struct account *account;     /* of what it has, while it is served; else NULL */
 };
 
 /* Immutable. */

@@ -19,14 +19,14 @@ enum {
 
 /* ── Refusing ────────────────────────────────────────────────────────────── */
 
-static void refuse_connection(int fd)
+static void refuse_connection(int fd, enum outcome outcome, struct slice reason)
 {
-	char memory[512];
+	char memory[1024];
 	struct text response = text_over(memory, sizeof(memory));
 	char nowhere[4096];
 
-	http_error_write(&response, outcome_status(OUTCOME_TOO_MANY_CONNECTIONS),
-	        slice_of(outcome_text(OUTCOME_TOO_MANY_CONNECTIONS)), false, HTTP_CONNECTION_CLOSE);
+	http_error_write(&response, outcome_status(outcome), reason, HTTP_RETRY_AFTER, false,
+	        HTTP_CONNECTION_CLOSE);
 	/* A close with unread bytes resets the connection, and the client loses the response. */
 	(void)!read(fd, nowhere, sizeof(nowhere));
 	(void)!write(fd, response.ptr, response.len);
@@ -60,7 +60,8 @@ static bool refuse_with_spare(struct acceptor *acceptor)
 	}
 	const int fd = accept4(acceptor->watch.fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 	if (fd >= 0) {
-		refuse_connection(fd);
+		refuse_connection(fd, OUTCOME_TOO_MANY_CONNECTIONS,
+		        slice_of(outcome_text(OUTCOME_TOO_MANY_CONNECTIONS)));
 	}
 	set_aside(all);
 	return fd >= 0;
@@ -124,27 +125,37 @@ static void identify_peer(int fd, struct caller *caller)
 
 /* ── Accepting ───────────────────────────────────────────────────────────── */
 
+static void serve_connection(
+        struct acceptors *all, int fd, const struct caller *caller, struct account *host)
+{
+	const int error = session_open(all->worker, fd, caller, host);
+
+	if (error < 0 && may_log_refusal(all)) {
+		log_line(LOG_ERR, "cannot serve a connection, and closed it: %s",
+		        strerrordesc_np(-error));
+	}
+}
+
 static void accepted(struct acceptor *acceptor, int fd, const union address *peer)
 {
 	struct acceptors *all = acceptor->all;
+	struct caller caller = caller_from(acceptor->number, peer);
+	struct account *host = NULL;
+	char memory[640] = "";
+	struct text reason = text_over(memory, sizeof(memory) - 1);
 
-	if (atomic_fetch_add(&all->shared->connections, 1) < all->shared->max_connections) {
-		struct caller caller = caller_from(acceptor->number, peer);
-		identify_peer(fd, &caller);
-		const int error = session_open(all->worker, fd, &caller);
-		if (error < 0 && may_log_refusal(all)) {
-			log_line(LOG_ERR, "cannot serve a connection, and closed it: %s",
-			        strerrordesc_np(-error));
-		}
+	identify_peer(fd, &caller);
+	const enum outcome outcome = session_count(all->worker, &caller, &host, &reason);
+	if (outcome == OUTCOME_FORWARDED) {
+		serve_connection(all, fd, &caller, host);
 		return;
 	}
-	(void)atomic_fetch_sub(&all->shared->connections, 1);
-	if (may_log_refusal(all)) {
+	if (outcome == OUTCOME_TOO_MANY_CONNECTIONS && may_log_refusal(all)) {
 		log_line(LOG_WARNING,
 		        "%u connections are open: further ones get a 429 (--max-connections)",
 		        all->shared->max_connections);
 	}
-	refuse_connection(fd);
+	refuse_connection(fd, outcome, slice_of(memory));
 }
 
 /* True when there may be more to accept. */

@@ -22,10 +22,11 @@ enum {
 /* ── Snapshots ───────────────────────────────────────────────────────────── */
 
 /*
- * Make a snapshot with one reference. It takes over `config`, which is on the heap. NULL
- * without memory: then `config` is freed.
+ * Make a snapshot with one reference. It takes over `config`, which is on the heap; its clients
+ * have their accounts in `accounts`, which must outlive it. NULL without memory, of which
+ * `accounts` may be a part: then `config` is freed.
  */
-struct snapshot *snapshot_new(struct config *config) MUST_USE;
+struct snapshot *snapshot_new(struct config *config, struct accounts *accounts) MUST_USE;
 /* The configuration of the snapshot. */
 const struct config *snapshot_config(const struct snapshot *snapshot);
 

@@ -74,13 +74,16 @@ static bool provide_notes(struct server *server, const struct config *config)
 struct server *server_new(struct config *config)
 {
 	struct server *server = calloc(1, sizeof(*server));
-	struct snapshot *snapshot = snapshot_new(config);
+	struct accounts *accounts = accounts_new();
+	struct snapshot *snapshot = snapshot_new(config, accounts);
 
 	if (server == NULL || snapshot == NULL) {
 		snapshot_unref(snapshot);
+		accounts_free(accounts);
 		free(server);
 		return NULL;
 	}
+	server->shared.accounts = accounts;
 	server->snapshot = snapshot;
 	server->signal_watch.fd = -1;
 	server->manager.notifier.fd = -1;
@@ -104,6 +107,7 @@ void server_free(struct server *server)
 	signals_done(server);
 	learn_free(server->shared.learn);
 	snapshot_unref(server->snapshot);
+	accounts_free(server->shared.accounts);
 	free(server);
 }
 

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "serve/internal.h"
 
+#include "base/clock.h"
+
 #include <stdlib.h>
 
 _Static_assert((int)SNAPSHOT_LISTENERS_MAX == (int)CONFIG_LISTENERS_MAX,
@@ -10,6 +12,7 @@ _Static_assert((int)SNAPSHOT_LISTENERS_MAX == (int)CONFIG_LISTENERS_MAX,
 struct configured {
 	struct snapshot snapshot;
 	struct config *config;
+	struct accounts *accounts; /* in which its clients have theirs */
 };
 
 static void free_config(struct config *config)
@@ -18,10 +21,27 @@ static void free_config(struct config *config)
 	free(config);
 }
 
+static void take_accounts(struct config *config, struct accounts *accounts)
+{
+	for (unsigned i = 0; i < config->clients.count; i++) {
+		struct client *client = &config->client_list[i];
+		client->account =
+		        accounts_take_client(accounts, client->name, clock_monotonic_ns());
+	}
+}
+
+static void give_accounts(struct config *config, struct accounts *accounts)
+{
+	for (unsigned i = 0; i < config->clients.count; i++) {
+		accounts_give(accounts, config->clients.list[i].account);
+	}
+}
+
 static void free_configured(struct snapshot *snapshot)
 {
 	struct configured *configured = CONTAINER_OF(snapshot, struct configured, snapshot);
 
+	give_accounts(configured->config, configured->accounts);
 	free_config(configured->config);
 	free(configured);
 }
@@ -40,15 +60,47 @@ static void set_listener(struct snapshot_listener *ret_listener, const struct co
 	};
 }
 
-struct snapshot *snapshot_new(struct config *config)
+/* ── Limits ──────────────────────────────────────────────────────────────── */
+
+static const struct limits *if_any(const struct limits *limits)
+{
+	return limits_any(limits) ? limits : NULL;
+}
+
+/* The wider of two limits for connections; NULL is the widest. */
+static const struct limits *wider(const struct limits *a, const struct limits *b)
+{
+	if (a == NULL || b == NULL || b->of[LIMIT_CONNECTIONS].value == 0) {
+		return NULL;
+	}
+	return a->of[LIMIT_CONNECTIONS].value < b->of[LIMIT_CONNECTIONS].value ? b : a;
+}
+
+static void set_limits(struct snapshot *snapshot, const struct config *config)
+{
+	snapshot->limits = if_any(&config->limits);
+	snapshot->total_limits = if_any(&config->total_limits);
+	snapshot->has_limits = snapshot->limits != NULL || snapshot->total_limits != NULL;
+	snapshot->widest = wider(&config->limits, &config->limits);
+	for (unsigned i = 0; i < config->clients.count; i++) {
+		const struct limits *limits = config->clients.list[i].limits;
+		snapshot->has_limits = snapshot->has_limits || limits != NULL;
+		snapshot->widest = wider(snapshot->widest, limits);
+	}
+}
+
+struct snapshot *snapshot_new(struct config *config, struct accounts *accounts)
 {
 	struct configured *configured = calloc(1, sizeof(*configured));
 
-	if (configured == NULL) {
+	if (configured == NULL || accounts == NULL) {
+		free(configured);
 		free_config(config);
 		return NULL;
 	}
 	configured->config = config;
+	configured->accounts = accounts;
+	take_accounts(config, accounts);
 	configured->snapshot = (struct snapshot){
 	        .references = 1,
 	        .free = free_configured,
@@ -67,6 +119,7 @@ struct snapshot *snapshot_new(struct config *config)
 	        .shutdown_grace = config->shutdown_grace,
 	        .listener_count = config->listener_count,
 	};
+	set_limits(&configured->snapshot, config);
 	for (unsigned i = 0; i < config->listener_count; i++) {
 		set_listener(&configured->snapshot.listeners[i], config, &config->listeners[i]);
 	}

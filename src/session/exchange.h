@@ -8,6 +8,7 @@
 
 #include "audit/audit.h"
 #include "docker/docker.h"
+#include "limits/accounts.h"
 #include "session/snapshot.h"
 
 struct lookup;
@@ -37,6 +38,11 @@ struct exchange {
 	bool gathered;      /* the whole body was read, and stands behind the head */
 	bool top_as_usual;  /* of `redaction`: redactor_begin() */
 	bool probe;         /* GET /health: the response says whether a connection can be had */
+	bool admitted;      /* the limits were asked */
+	unsigned retry_s;   /* Retry-After of a local response, or 0 */
+	const struct limits *limits; /* of the sender; NULL: none */
+	uint64_t body_max;           /* bytes; 0: the limits were not asked */
+	struct holding holdings[2];  /* of the sender's account, and of that of all clients */
 	/* Bytes before the buffer's `ready` that are the whole request, or 0. */
 	uint32_t replay_len;
 	unsigned learned;       /* its number for learn_served(), or 0 */

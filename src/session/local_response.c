@@ -108,7 +108,9 @@ static enum next respond(
 	exchange->record.bytes =
 	        json.ptr != NULL
 	                ? http_json_write(&text, status, json, exchange->to_head, connection)
-	                : http_error_write(&text, status, message, exchange->to_head, connection);
+	                : http_error_write(&text, status, message,
+	                          exchange->retry_s > 0 ? exchange->retry_s : HTTP_RETRY_AFTER,
+	                          exchange->to_head, connection);
 	if (text.overflow) {
 		return NEXT_CLOSE;
 	}
@@ -119,14 +121,14 @@ static enum next respond(
 	return session_enter(session, SESSION_RESPOND);
 }
 
-static enum next say(struct session *session, enum outcome outcome, struct slice message)
+enum next session_say(struct session *session, enum outcome outcome, struct slice message)
 {
 	return respond(session, outcome, (struct slice){NULL, 0}, message);
 }
 
 enum next session_respond(struct session *session, enum outcome outcome)
 {
-	return say(session, outcome, slice_of(outcome_text(outcome)));
+	return session_say(session, outcome, slice_of(outcome_text(outcome)));
 }
 
 enum next session_refuse(struct session *session, enum outcome outcome, const char *reason)
@@ -138,7 +140,8 @@ enum next session_refuse(struct session *session, enum outcome outcome, const ch
 		exchange->keep_client = false;
 		exchange->record.reason = reason;
 	}
-	return say(session, outcome, slice_of(reason != NULL ? reason : outcome_text(outcome)));
+	return session_say(
+	        session, outcome, slice_of(reason != NULL ? reason : outcome_text(outcome)));
 }
 
 enum next session_respond_denied(struct session *session, const struct gate_decision *decision)
@@ -151,7 +154,7 @@ enum next session_respond_denied(struct session *session, const struct gate_deci
 	} else {
 		gate_add_denial(decision, &text);
 	}
-	return say(session, decision->outcome, text_slice(&text));
+	return session_say(session, decision->outcome, text_slice(&text));
 }
 
 /* What becomes of a request for which there is no connection. */
@@ -222,7 +225,7 @@ enum next session_respond_closed(struct session *session)
 		return session_respond(session, OUTCOME_ENGINE_CLOSED);
 	}
 	log_diagnosis(session->worker, text_slice(&text));
-	return say(session, OUTCOME_ENGINE_UNREACHABLE, text_slice(&text));
+	return session_say(session, OUTCOME_ENGINE_UNREACHABLE, text_slice(&text));
 }
 
 enum next session_respond_dial(struct session *session, int error)
@@ -239,7 +242,7 @@ enum next session_respond_dial(struct session *session, int error)
 		return respond_unhealthy(session, text_slice(&text));
 	}
 	log_diagnosis(worker, text_slice(&text));
-	return say(session, dial_outcome(error), text_slice(&text));
+	return session_say(session, dial_outcome(error), text_slice(&text));
 }
 
 enum next session_respond_healthy(struct session *session)

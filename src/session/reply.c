@@ -96,6 +96,9 @@ static enum next pump_request(struct session *session)
 	if (result == FLOW_WAIT && session->client.broken) {
 		return NEXT_CLOSE; /* the rest of the body will never come */
 	}
+	if (UNLIKELY(result == FLOW_TOO_LARGE)) {
+		return session->state == SESSION_REPLY ? session_refuse_body(session) : NEXT_CLOSE;
+	}
 	return result == FLOW_MALFORMED ? request_malformed(session) : next_after(session, result);
 }
 

@@ -7,7 +7,10 @@
 
 #include <errno.h>
 
-enum { DIAL_TIMEOUT_S = 10 }; /* over all attempts; of one it is the deadline of DIAL */
+enum {
+	DIAL_TIMEOUT_S = 10, /* over all attempts; of one it is the deadline of DIAL */
+	REFUSAL_MAX = 640,   /* bytes of the sentence about a limit */
+};
 
 /* ── IDLE and HEAD: a request comes in ───────────────────────────────────── */
 
@@ -246,6 +249,9 @@ static enum next forward(struct session *session, const struct gate_decision *de
 		        session, OUTCOME_TOO_LARGE, http_error_text(HTTP_BAD_TOO_LARGE));
 	}
 	session->up.drop = options.drop_body;
+	if (UNLIKELY(exchange->body_max > 0) && !options.drop_body) {
+		session->up.most = exchange->body_max;
+	}
 	exchange->replay_len = session->up.complete ? (uint32_t)(text.len + body.len) : 0;
 	return session_start_dialling(session);
 }
@@ -358,8 +364,95 @@ static struct gate_decision ask(struct session *session, struct inspect_memory *
 	return gate_decide(&listener->gate, &question, &session->worker->gate);
 }
 
+/* Whether the request counts, and was not counted before a wait. One that was not routed ends its
+ * connection. */
+static bool is_counted(const struct session *session, const struct gate_decision *decision)
+{
+	return decision->request != NULL && decision->outcome != OUTCOME_HEALTHY &&
+	       decision->action != GATE_NEED_CALLER &&
+	       (session->exchange == NULL || !session->exchange->admitted);
+}
+
+/* Seconds, rounded up. */
+static unsigned seconds_of(int64_t wait_ns)
+{
+	return (unsigned)((wait_ns + NS_PER_S - 1) / NS_PER_S);
+}
+
+/* The key counts as one of every request. */
+static void note_refusal(struct session *session, const struct gate_decision *decision,
+        enum outcome outcome, const char *reason)
+{
+	const struct denial denial = {
+	        .caller = &session->caller,
+	        .client = decision->client,
+	        .method = decision->head->method,
+	        .path = decision->request->path,
+	        .outcome = outcome,
+	        .reason = reason,
+	};
+
+	if (decision->clients != NULL) {
+		note_key(session, decision);
+	}
+	session_note_request(session, decision);
+	session_report_refusal(session->worker, &denial);
+}
+
+/* A limit was reached. */
+static enum next refuse(struct session *session, const struct gate_decision *decision,
+        const struct refusal *refusal)
+{
+	const enum outcome outcome = limit_outcome(refusal->limit);
+	char memory[REFUSAL_MAX] = "";
+	struct text text = text_over(memory, sizeof(memory) - 1);
+
+	session_add_refusal(decision->client, refusal, &text);
+	note_refusal(session, decision, outcome, memory);
+	session->exchange->retry_s = seconds_of(refusal->wait_ns);
+	keep_here(session, &decision->head->head);
+	if (refusal->limit == LIMIT_CONNECTIONS) {
+		session->exchange->keep_client = false;
+	}
+	return session_say(session, outcome, text_slice(&text));
+}
+
+enum next session_refuse_body(struct session *session)
+{
+	struct exchange *exchange = session->exchange;
+	const struct audit_record *record = &exchange->record;
+	const struct refusal refusal = {.limits = exchange->limits, .limit = LIMIT_BODY};
+	char memory[REFUSAL_MAX] = "";
+	struct text text = text_over(memory, sizeof(memory) - 1);
+	const struct denial denial = {
+	        .caller = &session->caller,
+	        .client = exchange->client,
+	        .method = {record->method, record->method_len},
+	        .path = {record->path, record->path_len},
+	        .outcome = OUTCOME_LIMIT_BODY,
+	        .reason = memory,
+	};
+
+	accounts_refuse(session->worker->shared->accounts, session->account, LIMIT_BODY);
+	session_add_refusal(exchange->client, &refusal, &text);
+	session_report_refusal(session->worker, &denial);
+	session->up.complete = false;
+	exchange->keep_client = false;
+	return session_say(session, OUTCOME_LIMIT_BODY, text_slice(&text));
+}
+
 static enum next follow(struct session *session, const struct gate_decision *decision)
 {
+	struct refusal refusal;
+
+	if (UNLIKELY(session_snapshot(session)->has_limits) && is_counted(session, decision)) {
+		if (session->exchange == NULL && session_exchange(session) == NULL) {
+			return session_starve(session);
+		}
+		if (!session_take(session, decision, &refusal)) {
+			return refuse(session, decision, &refusal);
+		}
+	}
 	if (decision->action == GATE_NEED_BODY) {
 		return await_body(session, decision);
 	}
@@ -444,9 +537,14 @@ static enum next give_up_body(struct session *session, enum flow_result result)
 
 enum next session_step_body(struct session *session)
 {
+	const uint64_t limit = session->exchange->body_max;
+	const uint64_t most = limit > 0 && limit < INSPECT_BODY_MAX ? limit : INSPECT_BODY_MAX;
 	const enum flow_result result = flow_gather(&session->up, &session->worker->lender,
-	        &session->client, session->scan.head_len, INSPECT_BODY_MAX);
+	        &session->client, session->scan.head_len, most);
 
+	if (result == FLOW_TOO_LARGE && most == limit) {
+		return session_refuse_body(session);
+	}
 	if (result != FLOW_COMPLETE) {
 		return give_up_body(session, result);
 	}

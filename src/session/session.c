@@ -56,6 +56,7 @@ void session_record(struct session *session)
 		learn_served(session->worker->shared->learn, exchange->learned);
 	}
 	audit_write(&session->worker->audit, &exchange->record, &session->caller);
+	session_release(exchange);
 	session_end_lookup(session);
 	session_end_search(session);
 	session_end_rewriting(session);
@@ -130,7 +131,7 @@ void session_close(struct session *session)
 		stream_reset_on_close(&session->client);
 	}
 	stream_close(&session->client);
-	(void)atomic_fetch_sub(&worker->shared->connections, 1);
+	session_uncount(worker, session->host, session->account);
 	loop_put_off(&worker->loop, &session->deferred_free);
 }
 
@@ -229,7 +230,7 @@ static void deadline_expired(struct timer *timer)
 	end_state(session, ending);
 }
 
-int session_open(struct worker *worker, int fd, const struct caller *caller)
+int session_open(struct worker *worker, int fd, const struct caller *caller, struct account *host)
 {
 	const struct snapshot *snapshot = worker->adoption->snapshot;
 	const struct transport *transport = snapshot->listeners[caller->listener].transport;
@@ -237,19 +238,21 @@ int session_open(struct worker *worker, int fd, const struct caller *caller)
 
 	if (session == NULL) {
 		(void)close(fd);
-		(void)atomic_fetch_sub(&worker->shared->connections, 1);
+		session_uncount(worker, host, host);
 		return -ENOMEM;
 	}
 	*session = (struct session){
 	        .worker = worker,
 	        .caller = *caller,
+	        .host = host,
+	        .account = host,
 	        .since_ns = worker->loop.now_ns,
 	};
 	const int error =
 	        transport->accept(transport, &session->client, &worker->loop, fd, client_notified);
 	if (error < 0) {
 		pool_give(&worker->session_pool, session);
-		(void)atomic_fetch_sub(&worker->shared->connections, 1);
+		session_uncount(worker, host, host);
 		return error;
 	}
 	timer_init(&session->deadline, deadline_expired);

@@ -12,6 +12,7 @@
 
 #include "audit/denials.h"
 #include "identity/attempts.h"
+#include "limits/accounts.h"
 #include "session/snapshot.h"
 
 struct worker;
@@ -24,6 +25,7 @@ struct worker_shared {
 	        max_bodies; /* judged bodies above a small buffer, at the same time in one worker */
 	struct denials denials;
 	struct attempts attempts;
+	struct accounts *accounts;
 	struct learn *learn; /* NULL: requests are not recorded */
 };
 
@@ -53,10 +55,17 @@ void worker_move_engine(struct worker *worker, const union address *address);
 void worker_stop(struct worker *worker);
 
 /*
- * Serve the client at the socket `fd`, which the session now owns. The caller has counted the
- * connection in shared->connections; the session uncounts it when it closes. 0, or -errno without
- * memory or a place in the event loop: then the connection is closed.
+ * Count a connection of the caller, which was accepted. OUTCOME_FORWARDED, and *ret_host for
+ * session_open(); or the outcome by which it is refused, with a sentence in `reason`, whose
+ * memory is zeroed.
  */
-int session_open(struct worker *worker, int fd, const struct caller *caller) MUST_USE;
+enum outcome session_count(struct worker *worker, const struct caller *caller,
+        struct account **ret_host, struct text *reason) MUST_USE;
+/*
+ * Serve the client at the socket `fd`, which the session now owns; it was counted at `host`. 0, or
+ * -errno without memory or a place in the event loop: then the connection is closed.
+ */
+int session_open(
+        struct worker *worker, int fd, const struct caller *caller, struct account *host) MUST_USE;
 
 #endif

@@ -30,13 +30,17 @@ struct snapshot {
 	atomic_uint references;
 	void (*free)(struct snapshot *snapshot); /* called in any thread, once */
 	const struct transport *engine_transport;
-	union address engine;    /* address of the Engine; AF_UNSPEC: its name has none yet */
-	const char *engine_name; /* that its certificate must have; NULL: no TLS is spoken */
-	const char *engine_text; /* the same as the configuration has it */
-	const char *api_key;     /* NULL: none */
-	bool has_keys;           /* clients present keys */
-	bool has_ends;           /* entries of clients end */
-	bool has_containers;     /* clients are known by their containers */
+	union address engine;        /* address of the Engine; AF_UNSPEC: its name has none yet */
+	const char *engine_name;     /* that its certificate must have; NULL: no TLS is spoken */
+	const char *engine_text;     /* the same as the configuration has it */
+	const char *api_key;         /* NULL: none */
+	bool has_keys;               /* clients present keys */
+	bool has_ends;               /* entries of clients end */
+	bool has_containers;         /* clients are known by their containers */
+	bool has_limits;             /* there is a limit, of whomever */
+	const struct limits *limits; /* of who is no client; NULL: none */
+	const struct limits *total_limits; /* of all clients together; NULL: none */
+	const struct limits *widest; /* of those for connections; NULL: somebody has no limit */
 	int host_root;           /* folder of the host's files; of no use unless a gate sees them */
 	unsigned max_head;       /* bytes */
 	unsigned head_timeout;   /* seconds */

@@ -44,6 +44,9 @@ struct session {
 	struct found *found;             /* where the client was found last; NULL: nowhere so far */
 	enum whereabouts whereabouts;    /* of the client now */
 	bool was_nowhere;                /* a search has found no container */
+	bool settled;                    /* a request has told whose the connection is */
+	struct account *host;
+	struct account *account; /* for which the connection counts */
 };
 
 /* How the session continues after a step. */
@@ -99,6 +102,30 @@ enum next session_find_container(struct session *session, const struct gate_deci
 enum next session_step_caller(struct session *session);
 void session_end_search(struct session *session);
 
+/* ── count.c: limits ─────────────────────────────────────────────────────── */
+
+/* Why a request is refused. */
+struct refusal {
+	const struct limits *limits;
+	enum limit limit;
+	bool total;      /* the limits are those of all clients together */
+	int64_t wait_ns; /* until the rate allows another request; 0: not known */
+};
+
+/* Take what the request needs of the limits, once it is routed and its sender found. False: it is
+ * refused. */
+bool session_take(struct session *session, const struct gate_decision *decision,
+        struct refusal *ret_refusal) MUST_USE;
+/* Give back what the exchange holds of limits. */
+void session_release(struct exchange *exchange);
+/* Append the sentence about a refusal. */
+void session_add_refusal(
+        const struct client *client, const struct refusal *refusal, struct text *text);
+/* A line in the log, once a minute, about a refusal for which no policy was asked. */
+void session_report_refusal(struct worker *worker, const struct denial *denial);
+/* The connection ends: it was counted at `account`. */
+void session_uncount(struct worker *worker, struct account *host, struct account *account);
+
 /* ── session.c ───────────────────────────────────────────────────────────── */
 
 /* Change the state and arm its deadline; NEXT_AGAIN. */
@@ -123,6 +150,8 @@ bool session_continue(struct session *session);
 enum http_connection session_connection(const struct exchange *exchange);
 /* Respond with {"message": …} as the row of the outcome says. */
 enum next session_respond(struct session *session, enum outcome outcome);
+/* The same with another message. */
+enum next session_say(struct session *session, enum outcome outcome, struct slice message);
 /*
  * The same to a request that must not be looked at: the connection ends with the
  * response. `reason` is a literal that says it more exactly; NULL: the row's text does.
@@ -159,6 +188,8 @@ void session_end_handshake(struct session *session);
 enum next session_step_idle(struct session *session);
 enum next session_step_head(struct session *session);
 enum next session_step_body(struct session *session);
+/* The body is longer than the limit of its sender: 413. */
+enum next session_refuse_body(struct session *session);
 enum next session_step_dial(struct session *session);
 /* Let the gate decide on a request whose head is whole, and do what it says. */
 enum next session_judge(struct session *session);

@@ -37,6 +37,8 @@ void stage_init(struct stage *stage)
 	script_net_init(&stage->net);
 	stage->shared = (struct worker_shared){.max_connections = 16, .max_bodies = 2};
 	denials_init(&stage->shared.denials);
+	stage->shared.accounts = accounts_new();
+	ASSERT(stage->shared.accounts != NULL);
 	stage->snapshot = (struct snapshot){
 	        .references = 1,
 	        .free = keep_snapshot,
@@ -71,6 +73,7 @@ void stage_done(struct stage *stage)
 	script_net_done(&stage->net);
 	ASSERT(atomic_load(&stage->snapshot.references) == 1);
 	denials_finish(&stage->shared.denials);
+	accounts_free(stage->shared.accounts);
 }
 
 struct script *stage_client(struct stage *stage)
@@ -78,8 +81,12 @@ struct script *stage_client(struct stage *stage)
 	const struct caller caller = {.address = {.any = {.sa_family = AF_UNIX}}};
 	const int fd = script_begin(&stage->net);
 
-	atomic_fetch_add(&stage->shared.connections, 1);
-	const int error = session_open(stage->worker, fd, &caller);
+	char memory[256] = "";
+	struct text reason = text_over(memory, sizeof(memory));
+	struct account *host = NULL;
+
+	ASSERT(session_count(stage->worker, &caller, &host, &reason) == OUTCOME_FORWARDED);
+	const int error = session_open(stage->worker, fd, &caller, host);
 	ASSERT(error == 0);
 	return &stage->net.scripts[fd];
 }

@@ -230,7 +230,7 @@ static void our_errors_speak_docker(void **state)
 	struct text text = text_over(memory, sizeof(memory));
 
 	(void)state;
-	assert_int_equal(http_error_write(&text, 502, SLICE("no \"Engine\"\n"), false,
+	assert_int_equal(http_error_write(&text, 502, SLICE("no \"Engine\"\n"), 1, false,
 	                         HTTP_CONNECTION_CLOSE),
 	        34);
 	assert_slice("an error", text_slice(&text),
@@ -239,7 +239,8 @@ static void our_errors_speak_docker(void **state)
 	              "{\"message\":\"no \\\"Engine\\\"\\u000a\"}\n"));
 
 	text = text_over(memory, sizeof(memory));
-	assert_int_equal(http_error_write(&text, 400, SLICE("no"), true, HTTP_CONNECTION_KEEP), 0);
+	assert_int_equal(
+	        http_error_write(&text, 400, SLICE("no"), 1, true, HTTP_CONNECTION_KEEP), 0);
 	assert_slice("to HEAD", text_slice(&text),
 	        SLICE("HTTP/1.1 400 Bad Request\r\nContent-Type: application/json\r\n"
 	              "Content-Length: 17\r\n\r\n"));

@@ -168,11 +168,15 @@ static struct config *read_config(const struct settings *settings)
 	return config;
 }
 
-static struct snapshot *read_snapshot(const struct settings *settings)
+static struct accounts *accounts;
+
+static struct snapshot *read_snapshot(const struct settings *settings, const struct server *running)
 {
 	struct config *config = read_config(settings);
 
-	return config == NULL ? NULL : snapshot_new(config);
+	return config == NULL ? NULL
+	                      : snapshot_new(config,
+	                                running == NULL ? accounts : running->shared.accounts);
 }
 
 /* ── Attempts ────────────────────────────────────────────────────────────── */
@@ -182,9 +186,8 @@ typedef bool attempt_function(const struct settings *settings, struct server *ru
 
 static bool make_snapshot(const struct settings *settings, struct server *running)
 {
-	struct snapshot *snapshot = read_snapshot(settings);
+	struct snapshot *snapshot = read_snapshot(settings, running);
 
-	(void)running;
 	snapshot_unref(snapshot);
 	return snapshot != NULL;
 }
@@ -205,7 +208,7 @@ static bool start(const struct settings *settings, struct server *running)
 static bool reload(const struct settings *settings, struct server *running)
 {
 	struct snapshot *former = running->snapshot;
-	struct snapshot *snapshot = read_snapshot(settings);
+	struct snapshot *snapshot = read_snapshot(settings, running);
 	const bool adopted = snapshot != NULL && server_adopt(running, snapshot);
 
 	assert_true(running->snapshot == (adopted ? snapshot : former));
@@ -289,6 +292,8 @@ static int make_folder(void **state)
 	assert_int_equal(fclose(written), 0);
 	hasher_free(hasher_new()); /* what libcrypto keeps until the end is there from now on */
 	OPENSSL_thread_stop();
+	accounts = accounts_new();
+	assert_non_null(accounts);
 	log_setup(LOG_EMERG, LOG_TEXT);
 	return 0;
 }
@@ -299,6 +304,7 @@ static int remove_folder(void **state)
 	(void)unlink(listen_path);
 	(void)unlink(file_path);
 	(void)unlink(keys_path);
+	accounts_free(accounts);
 	return rmdir(folder);
 }
 

@@ -78,9 +78,10 @@ static struct config *configuration(const char *policy, const char *workers, con
 	return configuration_for("run", policy, workers, grace);
 }
 
-static struct snapshot *snapshot_of(const char *policy)
+static struct snapshot *snapshot_of(const struct server *server, const char *policy)
 {
-	struct snapshot *snapshot = snapshot_new(configuration(policy, "1", "0"));
+	struct snapshot *snapshot =
+	        snapshot_new(configuration(policy, "1", "0"), server->shared.accounts);
 
 	assert_non_null(snapshot);
 	return snapshot;
@@ -191,7 +192,7 @@ static void a_request_under_way_ends_by_its_own_snapshot(void **state)
 	(void)state;
 	ask(early);
 	const int asked = engine_asked();
-	assert_true(server_adopt(server, snapshot_of("deny")));
+	assert_true(server_adopt(server, snapshot_of(server, "deny")));
 
 	const int late = client();
 	ask(late);
@@ -215,7 +216,7 @@ static void every_thread_adopts_it(void **state)
 	struct server *server = start("open", "4", "0");
 
 	(void)state;
-	assert_true(server_adopt(server, snapshot_of("deny")));
+	assert_true(server_adopt(server, snapshot_of(server, "deny")));
 	wait_for_free(); /* that no thread uses it any more */
 	for (unsigned i = 0; i < 32; i++) {
 		const int fd = client();
@@ -233,8 +234,8 @@ static void a_newer_snapshot_replaces_one_that_nobody_took(void **state)
 	(void)state;
 	assert_non_null(server);
 	assert_true(threads_make(server));
-	assert_true(server_adopt(server, watched(snapshot_of("open"))));
-	assert_true(server_adopt(server, snapshot_of("deny")));
+	assert_true(server_adopt(server, watched(snapshot_of(server, "open"))));
+	assert_true(server_adopt(server, snapshot_of(server, "deny")));
 	assert_true(was_freed());
 	assert_true(threads_start(server));
 	assert_int_equal(pthread_create(&serving, NULL, serve_in_thread, server), 0);
@@ -252,7 +253,7 @@ static void a_message_to_a_thread_that_ended_is_not_lost(void **state)
 	(void)state;
 	threads_stop(server);
 	assert_int_equal(pthread_join(serving, NULL), 0);
-	assert_true(server_adopt(server, watched(snapshot_of("deny"))));
+	assert_true(server_adopt(server, watched(snapshot_of(server, "deny"))));
 	listeners_remove(server);
 	server_free(server);
 	assert_true(was_freed());
@@ -262,7 +263,8 @@ static void a_message_to_a_thread_that_ended_is_not_lost(void **state)
 static void notes_are_taken_once_a_snapshot_wants_it(void **state)
 {
 	struct server *server = start("open", "1", "0");
-	struct snapshot *learning = snapshot_new(configuration_for("learn", "open", "1", "0"));
+	struct snapshot *learning =
+	        snapshot_new(configuration_for("learn", "open", "1", "0"), server->shared.accounts);
 
 	(void)state;
 	assert_non_null(learning);
@@ -288,7 +290,7 @@ static void the_grace_is_that_of_the_snapshot_of_today(void **state)
 	(void)state;
 	ask(fd);
 	const int asked = engine_asked();
-	assert_true(server_adopt(server, snapshot_of("open")));
+	assert_true(server_adopt(server, snapshot_of(server, "open")));
 	threads_stop(server);
 	expect(fd, "HTTP/1.1 503 ", "shutting down");
 	(void)close(fd);

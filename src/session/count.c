@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * count — what clients have at once, and what they are refused.
+ *
+ * A connection counts for its host, until a request tells whose it is; then for the client. What a
+ * request takes, its exchange holds until session_record().
+ */
+#include "session/state.h"
+
+enum {
+	KEPT_SHARE = 8, /* an eighth of all connections is for hosts that have none */
+};
+
+/* ── Connections ─────────────────────────────────────────────────────────── */
+
+/* `before`: connections of all hosts before this one. */
+static enum outcome admit_connection(
+        const struct worker *worker, unsigned before, struct account *host)
+{
+	const unsigned most = worker->shared->max_connections;
+	const struct limits *widest = worker->adoption->snapshot->widest;
+	const uint64_t most_here = widest == NULL ? 0 : widest->of[LIMIT_CONNECTIONS].value;
+
+	if (before >= most) {
+		return OUTCOME_TOO_MANY_CONNECTIONS;
+	}
+	if (before >= most - most / KEPT_SHARE &&
+	        atomic_load_explicit(&host->references, memory_order_relaxed) > 1) {
+		return OUTCOME_CROWDED;
+	}
+	return account_count(host, LIMIT_CONNECTIONS, most_here) ? OUTCOME_FORWARDED
+	                                                         : OUTCOME_LIMIT_CONNECTIONS;
+}
+
+void session_report_refusal(struct worker *worker, const struct denial *denial)
+{
+	static const struct verdict none = {.allowed = false};
+	struct denial refusal = *denial;
+
+	refusal.verdict = &none;
+	denials_report(&worker->shared->denials, worker->loop.now_ns, &refusal);
+}
+
+enum outcome session_count(struct worker *worker, const struct caller *caller,
+        struct account **ret_host, struct text *reason)
+{
+	struct worker_shared *shared = worker->shared;
+	const unsigned before = atomic_fetch_add(&shared->connections, 1);
+	struct account *host = accounts_take_host(shared->accounts, caller, worker->loop.now_ns);
+	const enum outcome outcome = admit_connection(worker, before, host);
+
+	if (outcome == OUTCOME_FORWARDED) {
+		*ret_host = host;
+		return outcome;
+	}
+	if (outcome == OUTCOME_LIMIT_CONNECTIONS) {
+		accounts_refuse(shared->accounts, host, LIMIT_CONNECTIONS);
+		limit_add_refusal(worker->adoption->snapshot->widest, LIMIT_CONNECTIONS,
+		        SLICE("this address"), reason);
+	} else {
+		text_add(reason, slice_of(outcome_text(outcome)));
+	}
+	accounts_give(shared->accounts, host);
+	(void)atomic_fetch_sub(&shared->connections, 1);
+	if (outcome != OUTCOME_TOO_MANY_CONNECTIONS) {
+		const struct denial denial = {
+		        .caller = caller, .outcome = outcome, .reason = reason->ptr};
+		session_report_refusal(worker, &denial);
+	}
+	return outcome;
+}
+
+void session_uncount(struct worker *worker, struct account *host, struct account *account)
+{
+	account_uncount(account, LIMIT_CONNECTIONS);
+	if (account != host) {
+		accounts_give(worker->shared->accounts, account);
+	}
+	accounts_give(worker->shared->accounts, host);
+	(void)atomic_fetch_sub(&worker->shared->connections, 1);
+}
+
+/* Let the connection count for another account. False: that has as many as it may. */
+static bool move_connection(struct session *session, struct account *account, uint64_t most)
+{
+	struct accounts *accounts = session->worker->shared->accounts;
+
+	if (!account_count(account, LIMIT_CONNECTIONS, most)) {
+		return false;
+	}
+	if (account != session->host) {
+		accounts_keep(accounts, account);
+	}
+	account_uncount(session->account, LIMIT_CONNECTIONS);
+	if (session->account != session->host) {
+		accounts_give(accounts, session->account);
+	}
+	session->account = account;
+	return true;
+}
+
+/* The first request tells whose the connection is; a later one may be somebody else's. */
+static bool settle_connection(
+        struct session *session, struct account *account, const struct limits *limits)
+{
+	const uint64_t most = limits == NULL ? 0 : limits->of[LIMIT_CONNECTIONS].value;
+	const bool settled = session->settled;
+
+	session->settled = true;
+	if (account != session->account) {
+		return move_connection(session, account, most);
+	}
+	/* At the host it was counted already, with those of clients that were not known yet. */
+	return settled || most == 0 || account_held(account, LIMIT_CONNECTIONS) <= most;
+}
+
+/* ── Requests ────────────────────────────────────────────────────────────── */
+
+static unsigned wanted(const struct gate_decision *decision)
+{
+	const struct docker_endpoint *endpoint = docker_endpoint(decision->request->served_id);
+	const unsigned traits =
+	        endpoint == NULL || decision->action == GATE_RESPOND ? 0 : endpoint->traits;
+
+	return 1U << LIMIT_RATE | 1U << LIMIT_REQUESTS |
+	       ((traits & (DOCKER_STREAM | DOCKER_HIJACK)) != 0 ? 1U << LIMIT_STREAMS : 0) |
+	       ((traits & DOCKER_BUILD) != 0 ? 1U << LIMIT_BUILDS : 0);
+}
+
+/* A body without a length is measured as it comes. */
+static bool is_too_long(const struct gate_decision *decision, uint64_t most)
+{
+	return decision->action != GATE_RESPOND && decision->head->head.framing == HTTP_LENGTH &&
+	       decision->head->head.content_length > most;
+}
+
+bool session_take(
+        struct session *session, const struct gate_decision *decision, struct refusal *ret_refusal)
+{
+	struct exchange *exchange = session->exchange;
+	struct accounts *accounts = session->worker->shared->accounts;
+	const struct snapshot *snapshot = session_snapshot(session);
+	const struct client *client = decision->client;
+	const struct limits *limits = client == NULL ? snapshot->limits : client->limits;
+	struct account *account =
+	        client == NULL || client->account == NULL ? session->host : client->account;
+	const int64_t now_ns = session->worker->loop.now_ns;
+
+	*ret_refusal = (struct refusal){.limits = limits, .limit = LIMIT_COUNT};
+	exchange->admitted = true;
+	exchange->client = client;
+	exchange->record.client = client == NULL ? NULL : client->name;
+	exchange->limits = limits;
+	exchange->body_max = limits == NULL || limits->of[LIMIT_BODY].value == 0
+	                             ? UINT64_MAX
+	                             : limits->of[LIMIT_BODY].value;
+	if (!settle_connection(session, account, limits)) {
+		ret_refusal->limit = LIMIT_CONNECTIONS;
+	} else if (is_too_long(decision, exchange->body_max)) {
+		ret_refusal->limit = LIMIT_BODY;
+	} else {
+		ret_refusal->limit = holding_take(&exchange->holdings[0], account, limits,
+		        wanted(decision), now_ns, &ret_refusal->wait_ns);
+	}
+	if (ret_refusal->limit == LIMIT_COUNT && snapshot->total_limits != NULL) {
+		ret_refusal->total = true;
+		ret_refusal->limits = snapshot->total_limits;
+		ret_refusal->limit = holding_take(&exchange->holdings[1], &accounts->total,
+		        snapshot->total_limits, wanted(decision), now_ns, &ret_refusal->wait_ns);
+	}
+	if (ret_refusal->limit != LIMIT_COUNT) {
+		accounts_refuse(accounts, account, ret_refusal->limit);
+		return false;
+	}
+	return true;
+}
+
+void session_release(struct exchange *exchange)
+{
+	for (unsigned i = 0; i < ARRAY_LEN(exchange->holdings); i++) {
+		holding_give(&exchange->holdings[i]);
+	}
+}
+
+void session_add_refusal(
+        const struct client *client, const struct refusal *refusal, struct text *text)
+{
+	char memory[CLIENT_NAME_MAX + 32];
+	struct text who = text_over(memory, sizeof(memory));
+
+	if (refusal->total) {
+		text_add(&who, SLICE("all clients together"));
+	} else if (client == NULL) {
+		text_add(&who, SLICE("this address"));
+	} else {
+		text_add_format(&who, "client '%s'", client->name);
+	}
+	limit_add_refusal(refusal->limits, refusal->limit, text_slice(&who), text);
+}
