@@ -184,6 +184,10 @@ const struct policy *config_policy(const struct config *config, unsigned number)
 /* The client of this name; NULL: there is none. */
 const struct client *config_find_client(const struct config *config, struct slice name);
 
+/* Append the value of `tls` of a listener, and of the Engine, as they stand in a file. */
+void config_add_listener_tls(const struct tls_settings *settings, struct text *text);
+void config_add_engine_tls(const struct tls_settings *settings, struct text *text);
+
 /* Print --help, from options.def. */
 void config_print_help(void);
 

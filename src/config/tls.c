@@ -5,6 +5,7 @@
 #include "config/options.h"
 
 #include "address/address.h"
+#include "yaml/write.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -340,4 +341,43 @@ int config_make_transports(struct reader *reader)
 		}
 	}
 	return 0;
+}
+
+/* ── Writing ─────────────────────────────────────────────────────────────── */
+
+/* The key and its value, behind a comma unless it is the first; NULL: nothing. */
+static void add_file(struct text *text, const char *key, const char *file)
+{
+	if (file != NULL) {
+		const bool first = text->len == 0 || text->ptr[text->len - 1] == '{';
+		text_add_format(text, "%s%s: ", first ? "" : ", ", key);
+		yaml_add_quoted(text, slice_of(file));
+	}
+}
+
+void config_add_listener_tls(const struct tls_settings *settings, struct text *text)
+{
+	text_add(text, SLICE("{certs: ["));
+	for (unsigned i = 0; i < settings->pair_count; i++) {
+		text_add(text, i == 0 ? SLICE("{") : SLICE(", {"));
+		add_file(text, "cert", settings->pairs[i].cert);
+		add_file(text, "key", settings->pairs[i].key);
+		text_add(text, SLICE("}"));
+	}
+	text_add(text, SLICE("]"));
+	add_file(text, "client_ca", settings->ca);
+	add_file(text, "crl", settings->crl);
+	text_add(text, settings->optional ? SLICE(", client_cert: optional}") : SLICE("}"));
+}
+
+void config_add_engine_tls(const struct tls_settings *settings, struct text *text)
+{
+	text_add(text, SLICE("{"));
+	add_file(text, "ca", settings->ca);
+	if (settings->pair_count > 0) {
+		add_file(text, "cert", settings->pairs[0].cert);
+		add_file(text, "key", settings->pairs[0].key);
+	}
+	add_file(text, "name", settings->name);
+	text_add(text, SLICE("}"));
 }

@@ -51,6 +51,7 @@ struct learn_listener {
 	const char *name; /* NULL: none */
 	unsigned mode;    /* of a unix socket's file; ignored for other addresses */
 	bool records;     /* requests of who is no client */
+	struct slice tls; /* the value of its key `tls`; len 0: it has none */
 };
 
 /* The part of the printed configuration that is not policies. */
@@ -59,6 +60,7 @@ struct learn_setting {
 	unsigned listener_count;
 	unsigned other_count; /* other listeners, which are not printed */
 	const char *engine;   /* its address */
+	struct slice tls;     /* the value of `tls` beside the address; len 0: there is none */
 };
 
 /* Print the configuration; for each client, with the preset that allows as much. */

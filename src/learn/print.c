@@ -343,6 +343,9 @@ static void print_listener(const struct learn_setting *setting, unsigned number,
 	if (address_path(listener->address) != NULL) {
 		(void)fprintf(out, "    mode: \"%04o\"\n", listener->mode);
 	}
+	if (listener->tls.len > 0) {
+		(void)fprintf(out, "    tls: %.*s\n", SLICE_FMT(listener->tls));
+	}
 }
 
 static void print_setting(
@@ -360,6 +363,9 @@ static void print_setting(
 	}
 	(void)fputs("\nupstream:\n", out);
 	print_address("address", setting->engine, out);
+	if (setting->tls.len > 0) {
+		(void)fprintf(out, "  tls: %.*s\n", SLICE_FMT(setting->tls));
+	}
 	(void)fputs("\n", out);
 }
 

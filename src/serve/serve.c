@@ -26,7 +26,8 @@ static bool any_policy_observes(const struct config *config)
 
 /* With clients, who can come to any listener, all listeners are printed; else those that recorded.
  */
-static unsigned list_listeners(const struct config *config, struct learn_listener *ret_listeners)
+static unsigned list_listeners(
+        const struct config *config, struct text *tls, struct learn_listener *ret_listeners)
 {
 	unsigned count = 0;
 
@@ -34,8 +35,13 @@ static unsigned list_listeners(const struct config *config, struct learn_listene
 		const struct config_listener *listener = &config->listeners[i];
 		const bool records = policy_observes(listener->policy);
 		if (records || config->clients.count > 0) {
-			ret_listeners[count++] = (struct learn_listener){
-			        listener->address, listener->name, listener->mode, records};
+			const size_t before = tls->len;
+			if (listener->tls.pair_count > 0 && listener->tls_place.file != NULL) {
+				config_add_listener_tls(&listener->tls, tls);
+			}
+			ret_listeners[count++] = (struct learn_listener){listener->address,
+			        listener->name, listener->mode, records,
+			        slice_behind(text_slice(tls), before)};
 		}
 	}
 	return count;
@@ -45,16 +51,24 @@ static void print_learned(const struct server *server)
 {
 	const struct config *config = server_config(server);
 	struct learn_listener listeners[CONFIG_LISTENERS_MAX];
+	enum { TLS_TEXT_MAX = 64 * 1024 };
+	static char memory[TLS_TEXT_MAX];
+	struct text tls = text_over(memory, sizeof(memory));
 
 	if (server->shared.learn == NULL) {
 		return;
 	}
-	const unsigned count = list_listeners(config, listeners);
+	const unsigned count = list_listeners(config, &tls, listeners);
+	const size_t before = tls.len;
+	if (config->engine.is_tls && config->engine.tls_place.file != NULL) {
+		config_add_engine_tls(&config->engine.tls, &tls);
+	}
 	const struct learn_setting setting = {
 	        .listeners = listeners,
 	        .listener_count = count,
 	        .other_count = config->listener_count - count,
 	        .engine = config->engine.text,
+	        .tls = slice_behind(text_slice(&tls), before),
 	};
 	learn_print(server->shared.learn, &setting, stdout);
 }

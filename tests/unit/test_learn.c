@@ -60,8 +60,10 @@ static void note(const char *client, const char *method, const char *path)
 /* What is printed, in `printed`. */
 static void print(void)
 {
-	static const struct learn_listener listeners[] = {{"tcp://*:3277", NULL, 0660, true},
-	        {"unix:///run/it's \"odd\" #.sock", NULL, 0600, true}};
+	static const struct learn_listener listeners[] = {
+	        {.address = "tcp://*:3277", .mode = 0660, .records = true},
+	        {.address = "unix:///run/it's \"odd\" #.sock", .mode = 0600, .records = true},
+	};
 	const struct learn_setting setting = {.listeners = listeners,
 	        .listener_count = 2,
 	        .other_count = other_listeners,

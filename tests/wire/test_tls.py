@@ -681,3 +681,22 @@ def test_the_health_check_speaks_tls(serve: Serve, own_engine: Engine, authority
     done = run_binary("healthcheck", f"tls://127.0.0.1:{proxy.port}")
     assert done.returncode == (0 if asked == "required" else 1)
     own_engine.start()
+
+
+def test_learn_prints_what_a_listener_of_tls_needs(start, own_engine: Engine, authority: Authority, tmp_path: Path) -> None:
+    """The printed file loads, and asks its clients for the same."""
+    server, port = authority.server(), free_port()
+    source, learned = tmp_path / "proxy.yaml", tmp_path / "learned.yaml"
+    source.write_text(
+        f"listeners:\n- {{address: 'tls://127.0.0.1:{port}', policy: open, "
+        f"tls: {{cert: {server.path}, key: {server.key}, client_ca: {authority.path}, client_cert: optional}}}}\n")
+    prefix = ["sh", "-c", 'out=$1 && shift && exec "$@" >"$out"', "sh", str(learned)]
+    proxy = start("learn", "-c", str(source), port=port, prefix=prefix)
+    with connect(proxy, context(authority)) as client:
+        ping_passes(client, own_engine)
+    proxy.terminate()
+    assert proxy.wait_exit() == 0
+    before, after = (run_binary("check", "-c", str(path)) for path in (source, learned))
+    assert after.returncode == 0, learned.read_text() + after.stderr
+    shown = [line for line in before.stdout.splitlines() if "certificate" in line]
+    assert shown and [line for line in after.stdout.splitlines() if "certificate" in line] == shown
