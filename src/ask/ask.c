@@ -177,7 +177,7 @@ static void lost(struct ask *ask)
 	buffer_unsend(ask->question.buffer, ask->question_len);
 	ask->sent = false;
 	ask->again = true;
-	step(ask);
+	ask->begins_anew = true;
 }
 
 /* ── The response ────────────────────────────────────────────────────────── */
@@ -215,6 +215,7 @@ static bool read_head(struct ask *ask)
 	ask->keep = response.head.keep_alive;
 	flow_start(&ask->flow, response.head.framing, response.head.content_length);
 	if (ask->most == 0) {
+		ask->flow.chunks.bare = true;
 		buffer_skip(ask->flow.buffer, ask->scan.head_len);
 	}
 	return true;
@@ -279,7 +280,7 @@ static void read_pieces(struct ask *ask)
 	}
 }
 
-static void step(struct ask *ask)
+static void go_on(struct ask *ask)
 {
 	if (!dial(ask)) {
 		return;
@@ -308,6 +309,14 @@ static void step(struct ask *ask)
 	} else {
 		read_pieces(ask);
 	}
+}
+
+static void step(struct ask *ask)
+{
+	do {
+		ask->begins_anew = false;
+		go_on(ask);
+	} while (ask->begins_anew);
 }
 
 struct slice ask_bytes(const struct ask *ask)

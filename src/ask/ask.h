@@ -59,6 +59,7 @@ struct ask {
 	int64_t since_ns; /* when dialling began, monotonic */
 	bool sent;        /* the whole question */
 	bool again;       /* it was asked again once */
+	bool begins_anew; /* the connection ended before it had the question */
 	bool keep;        /* the connection stays open */
 	struct timer deadline;
 	struct timer retry;

@@ -25,7 +25,7 @@ static void split(struct slice authority, struct slice *ret_host, struct slice *
 	const char *bracket =
 	        authority.ptr != NULL ? memrchr(authority.ptr, ']', authority.len) : NULL;
 	const char *from = bracket != NULL ? bracket : authority.ptr;
-	const char *colon = memchr(from, ':', (size_t)(end - from));
+	const char *colon = from != NULL ? memchr(from, ':', (size_t)(end - from)) : NULL;
 
 	*ret_host = slice_between(authority.ptr, colon != NULL ? colon : end);
 	*ret_port = colon != NULL ? slice_between(colon + 1, end) : SLICE("");

@@ -58,10 +58,10 @@ static void add_registry(struct slice *image, bool pattern, struct text *text)
 	}
 }
 
-struct slice docker_short_image(struct slice pattern)
+struct slice docker_short_image(struct slice full)
 {
-	struct slice name = pattern;
-	struct slice official = pattern;
+	struct slice name = full;
+	struct slice official = full;
 
 	if (slice_skip(&official, SLICE("docker.io/library/")) && !has_stars(official) &&
 	        memchr(official.ptr, '/', official.len) == NULL) {
@@ -69,7 +69,7 @@ struct slice docker_short_image(struct slice pattern)
 	}
 	const bool hub = slice_skip(&name, SLICE("docker.io/"));
 	const struct slice first = first_part(name);
-	return hub && first.len > 0 && !has_stars(first) && !is_registry(first) ? name : pattern;
+	return hub && first.len > 0 && !has_stars(first) && !is_registry(first) ? name : full;
 }
 
 void docker_add_full_image(struct slice image, bool pattern, struct text *text)

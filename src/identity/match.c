@@ -256,18 +256,18 @@ enum group {
 };
 
 static const struct row {
-	enum group group;
 	const char *key;
 	const char *name; /* in messages */
 	const char *words;
 	const char *(*read)(const struct match_reader *reader, struct slice text,
 	        union condition_value *ret_value);
 	bool (*fits)(const union condition_value *value, const struct sender *sender);
+	enum group group;
 	bool shows;
 } rows[CONDITION_KINDS] = {
 #define CONDITION(kind, group, key, name, type, words)                                             \
 	[CONDITION_##kind] = {                                                                     \
-	        GROUP_##group, key, name, words, read_##type, fits_##kind, shows_##type},
+	        key, name, words, read_##type, fits_##kind, GROUP_##group, shows_##type},
 #include "identity/conditions.def"
 #undef CONDITION
 };
@@ -342,7 +342,7 @@ static int read_condition(
 #include "identity/conditions.def"
 #undef CONDITION
 
-static int read_group(void *reader, const struct yaml_node *node);
+static int read_group(void *context, const struct yaml_node *node);
 
 /* The keys of the maps. */
 static const struct {
@@ -376,9 +376,9 @@ static int read_map(struct match_reader *reader, enum group group, const struct 
 static int read_group(void *context, const struct yaml_node *node)
 {
 	struct match_reader *reader = context;
-	unsigned group = GROUP_match;
+	unsigned group = GROUP_match + 1;
 
-	while (!slice_equal(node->key, slice_of(group_names[group]))) {
+	while (group + 1 < GROUPS && !slice_equal(node->key, slice_of(group_names[group]))) {
 		group++;
 	}
 	if (read_map(reader, group, node) < 0) {

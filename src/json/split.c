@@ -3,7 +3,8 @@
 
 void json_splitter_begin(struct json_splitter *splitter, char *memory, size_t size)
 {
-	*splitter = (struct json_splitter){.memory = memory, .size = size};
+	*splitter = (struct json_splitter){.size = size};
+	splitter->memory = memory;
 }
 
 /* A string ends, begins or goes on with `c`. */

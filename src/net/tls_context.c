@@ -119,6 +119,7 @@ static void close_file(BIO *file, char *bytes)
 }
 
 /* A key behind a passphrase would need somebody to type it. */
+/* NOLINTNEXTLINE(readability-non-const-parameter): pem_password_cb */
 static int has_passphrase(char *memory, int size, int rwflag, void *context)
 {
 	(void)memory, (void)size, (void)rwflag;

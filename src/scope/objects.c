@@ -262,8 +262,8 @@ static bool read_object(
 	}
 	const bool image = scope != NULL && known->kind == SCOPE_IMAGE;
 	const struct scope *wanted = image ? scope->images : scope;
-	known->answer = scope_has_labels(wanted, json_find(root, kind->labels)) ? SCOPE_OWN
-	                                                                          : SCOPE_FOREIGN;
+	known->answer =
+	        scope_has_labels(wanted, json_find(root, kind->labels)) ? SCOPE_OWN : SCOPE_FOREIGN;
 	return true;
 }
 

@@ -3,6 +3,8 @@
  */
 #include "session/state.h"
 
+#include "base/clock.h"
+
 void session_end_search(struct session *session)
 {
 	struct search *search = session->exchange->search;
@@ -46,17 +48,32 @@ static bool was_in(const struct session *session, struct slice id)
 	return session->found != NULL && slice_equal(session->found->container.id, id);
 }
 
+/* Whether the container ran already when the connection was accepted. */
+static bool is_older(const struct found *found, const struct session *session)
+{
+	const int64_t age_ns = session->worker->loop.now_ns - session->since_ns;
+
+	return found->started_ns < clock_realtime_ns() - age_ns;
+}
+
 /*
- * Keep what was found; NULL: nothing. A connection does not go from one container to another: what
- * comes from it was sent by the first, although the address is that of another one now.
+ * A connection does not go from one container to another: what comes from it was sent by the first,
+ * although the address is that of another one now. The first may be one that cannot be told apart.
  */
+static bool is_other(const struct session *session, const struct found *found)
+{
+	return session->found != NULL ? !was_in(session, found->container.id)
+	                              : session->was_nowhere && is_older(found, session);
+}
+
+/* Keep what was found; NULL: nothing. */
 static void settle(struct session *session, struct found *found)
 {
-	const bool is_stranger =
-	        session->found != NULL && found != NULL && !was_in(session, found->container.id);
+	const bool is_stranger = found != NULL && is_other(session, found);
 
 	session->whereabouts =
 	        found == NULL || is_stranger ? WHEREABOUTS_NOWHERE : WHEREABOUTS_CONTAINER;
+	session->was_nowhere = session->was_nowhere || found == NULL;
 	if (is_stranger) {
 		found_leave(found);
 	} else if (found != NULL) {

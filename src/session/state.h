@@ -43,6 +43,7 @@ struct session {
 	int64_t since_ns;                /* when the connection was accepted, monotonic */
 	struct found *found;             /* where the client was found last; NULL: nowhere so far */
 	enum whereabouts whereabouts;    /* of the client now */
+	bool was_nowhere;                /* a search has found no container */
 	bool settled;                    /* a request has told whose the connection is */
 	struct account *host;
 	struct account *account; /* for which the connection counts */

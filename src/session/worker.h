@@ -77,7 +77,7 @@ void sessions_dismiss(struct worker *worker);
 void sessions_abort(struct worker *worker);
 /* Something has changed that was known of containers; `owner` is the worker. */
 void sessions_change_containers(
-        void *owner, enum containers_change change, struct slice id, int64_t at_ns);
+        void *owner, enum containers_change what, struct slice id, int64_t at_ns);
 /* Close the sessions whose request is of a client that has ended; the log says so. */
 void sessions_end_clients(struct worker *worker, int64_t now_s);
 

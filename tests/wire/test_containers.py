@@ -42,6 +42,7 @@ class World:
         self.refuses: set[str] = set()
         self.held: dict[str, list[Request]] = {}  # questions that are not answered for now
         self.lock = threading.Lock()
+        self.slowly = False  # each byte of an answer is a chunk and a segment of its own
 
     def add(self, number: int, address: str, started: str = OLD, running: bool = True, **labels: str) -> str:
         """A container that has this address."""
@@ -76,15 +77,25 @@ class World:
             request.conn.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
             self.streams.append(request.conn)
         elif kind == "networks":
-            request.respond(200, json.dumps(self.networks).encode())
+            self.respond(request, self.networks)
         elif kind == "list":
-            request.respond(200, json.dumps(list(self.listed.values())).encode())
+            self.respond(request, list(self.listed.values()))
         elif container and container[1] in self.inspected:
-            request.respond(200, json.dumps(self.inspected[container[1]]).encode())
+            self.respond(request, self.inspected[container[1]])
         elif container:
             request.respond(404, b'{"message":"No such container"}')
         else:
             request.respond(200, b"passed")
+
+    def respond(self, request: Request, value: object) -> None:
+        body = json.dumps(value).encode()
+        if not self.slowly:
+            request.respond(200, body)
+            return
+        head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+        for byte in head + b"".join(chunk(body[i : i + 1]) for i in range(len(body))) + chunk(b""):
+            request.conn.send(bytes([byte]))
+        request.conn.idle = True
 
     def hold(self, kind: str) -> None:
         with self.lock:
@@ -275,10 +286,29 @@ def test_who_was_nobody_may_be_somebody_now(serve, world: World) -> None:
     proxy = serve()
     with connect(proxy, "127.0.1.1") as client:
         assert ask(client) == 403
-        world.add(1, "127.0.1.1", role="edge")
+        world.add(1, "127.0.1.1", role="edge", started="2100-01-01T00:00:00Z")
         assert ask(client) == 403, "nobody has said so"
-        world.tell("connect", 1, kind="network")
+        world.tell("start", 1)
         eventually(lambda: ask(client) == 200, "the event counts")
+
+
+def test_what_nobody_has_sent_is_not_of_a_container_that_was_there(serve, world: World) -> None:
+    """The address belonged to a container that cannot be told apart; another one has it now."""
+    world.add(1, "127.0.1.1", **{f"label-{i}": "x" for i in range(300)})
+    proxy = serve()
+    with connect(proxy, "127.0.1.1") as client:
+        assert ask(client) == 403
+        world.remove(1)
+        world.add(2, "127.0.1.1", role="edge")
+        world.tell("connect", 2, kind="network")
+        eventually(lambda: status(proxy, "127.0.1.1") == 200, "the event has come")
+        assert ask(client) == 403
+
+
+def test_answers_a_byte_at_a_time(serve, world: World) -> None:
+    world.add(1, "127.0.1.1", role="edge")
+    world.slowly = True
+    assert status(serve(), "127.0.1.1") == 200
 
 
 def test_a_stream_ends_with_its_container(serve, world: World, own_engine: Engine) -> None:
