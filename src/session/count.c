@@ -37,6 +37,7 @@ void session_report_refusal(struct worker *worker, const struct denial *denial)
 	static const struct verdict none = {.allowed = false};
 	struct denial refusal = *denial;
 
+	refusal.query = SLICE("");
 	refusal.verdict = &none;
 	denials_report(&worker->shared->denials, worker->loop.now_ns, &refusal);
 }
@@ -64,7 +65,12 @@ enum outcome session_count(struct worker *worker, const struct caller *caller,
 	(void)atomic_fetch_sub(&shared->connections, 1);
 	if (outcome != OUTCOME_TOO_MANY_CONNECTIONS) {
 		const struct denial denial = {
-		        .caller = caller, .outcome = outcome, .reason = reason->ptr};
+		        .caller = caller,
+		        .method = SLICE(""), /* nothing was read */
+		        .path = SLICE(""),
+		        .outcome = outcome,
+		        .reason = reason->ptr,
+		};
 		session_report_refusal(worker, &denial);
 	}
 	return outcome;
