@@ -243,7 +243,7 @@ static const char *prefix_problem(struct slice prefix)
 	}
 	for (size_t i = 0; i < prefix.len; i++) {
 		const char c = prefix.ptr[i];
-		if (!ascii_is_alnum(c) && memchr("-_./", c, 4) == NULL) {
+		if (!ascii_is_alnum(c) && c != '-' && c != '_' && c != '.' && c != '/') {
 			return "'label_prefix' has letters, digits, '-', '_', '.' and '/'";
 		}
 	}

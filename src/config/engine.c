@@ -21,11 +21,14 @@ enum {
 /* "HOST", "HOST:PORT", "[IPv6]" or "[IPv6]:PORT" in two; an empty port: there is none. */
 static void split(struct slice authority, struct slice *ret_host, struct slice *ret_port)
 {
+	*ret_host = *ret_port = SLICE("");
+	if (authority.len == 0) {
+		return;
+	}
 	const char *end = authority.ptr + authority.len;
-	const char *bracket =
-	        authority.ptr != NULL ? memrchr(authority.ptr, ']', authority.len) : NULL;
+	const char *bracket = memrchr(authority.ptr, ']', authority.len);
 	const char *from = bracket != NULL ? bracket : authority.ptr;
-	const char *colon = from != NULL ? memchr(from, ':', (size_t)(end - from)) : NULL;
+	const char *colon = memchr(from, ':', (size_t)(end - from));
 
 	*ret_host = slice_between(authority.ptr, colon != NULL ? colon : end);
 	*ret_port = colon != NULL ? slice_between(colon + 1, end) : SLICE("");
