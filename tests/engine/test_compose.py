@@ -55,6 +55,7 @@ def compose(target, tmp_path, unique):
     run("down", "-t", "0", "-v")
 
 
+@pytest.mark.skipif(way.WAY == "tls", reason="docker-py waits for the socket while TLS holds the rest of a frame")
 def test_up_until_one_exits(compose):
     """compose up shows all services' output, with the status of the one that ends."""
     done = compose("up", "--exit-code-from", "talker", "-t", "0")

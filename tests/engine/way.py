@@ -8,11 +8,11 @@ import shutil
 import socket
 import ssl
 import subprocess
-import threading
 from functools import cache
 from pathlib import Path
 
 from machine import public_folder
+from tls_socket import TlsSocket
 
 WAY = os.environ.get("DSP_WAY", "tcp")
 assert WAY in ("tcp", "tls", "unix"), f"DSP_WAY={WAY}"
@@ -65,63 +65,9 @@ def connect(host: str, address: str = "127.0.0.1") -> socket.socket | TlsSocket:
         return sock
     sock = socket.create_connection((address, int(host.rpartition(":")[2])))
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    return TlsSocket(sock, _tls_hosts[host]) if host in _tls_hosts else sock
-
-
-class TlsSocket:
-    """As much of a socket as the tests use, over TLS; shutdown() ends one direction, which ssl.SSLSocket cannot."""
-
-    def __init__(self, sock: socket.socket, folder: Path) -> None:
-        context = ssl.create_default_context(cafile=str(folder / "ca.pem"))
-        context.load_cert_chain(folder / "cert.pem", folder / "key.pem")
-        self.sock, self.lock = sock, threading.RLock()
-        self.incoming, self.outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-        self.tls = context.wrap_bio(self.incoming, self.outgoing, server_hostname="127.0.0.1")
-        self._until_done(self.tls.do_handshake)
-
-    def __getattr__(self, name: str):
-        return getattr(self.sock, name)
-
-    def _flush(self) -> None:
-        with self.lock:
-            data = self.outgoing.read()
-            if data:
-                self.sock.sendall(data)
-
-    def _until_done(self, act):
-        while True:
-            try:
-                with self.lock:
-                    result = act()
-                    self._flush()
-                    return result
-            except ssl.SSLWantReadError:
-                self._flush()
-            data = self.sock.recv(1 << 16)
-            with self.lock:
-                if data:
-                    self.incoming.write(data)
-                else:
-                    self.incoming.write_eof()
-
-    def sendall(self, data: bytes) -> None:
-        self._until_done(lambda: self.tls.write(data) if data else 0)
-
-    def send(self, data: bytes) -> int:
-        self.sendall(data)
-        return len(data)
-
-    def recv(self, count: int) -> bytes:
-        try:
-            return self._until_done(lambda: self.tls.read(count))
-        except (ssl.SSLZeroReturnError, ssl.SSLEOFError):
-            return b""
-
-    def shutdown(self, how: int) -> None:
-        assert how == socket.SHUT_WR
-        with self.lock:
-            try:
-                self.tls.unwrap()
-            except ssl.SSLWantReadError:
-                pass
-            self._flush()
+    if host not in _tls_hosts:
+        return sock
+    folder = _tls_hosts[host]
+    context = ssl.create_default_context(cafile=str(folder / "ca.pem"))
+    context.load_cert_chain(folder / "cert.pem", folder / "key.pem")
+    return TlsSocket(sock, context, name="127.0.0.1").handshake()

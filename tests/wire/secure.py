@@ -1,8 +1,4 @@
-"""TLS for the wire tests: authorities that a test makes, and a socket that speaks TLS.
-
-The socket drives TLS over bytes in memory, so that a test can send records in any pieces, end one
-direction alone, or end without close_notify, which Python's own sockets cannot.
-"""
+"""TLS for the wire tests: authorities that a test makes, and clients that speak TLS."""
 
 from __future__ import annotations
 
@@ -19,6 +15,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from tls_socket import TlsSocket
 from wire import Client, Proxy
 
 DAY = datetime.timedelta(days=1)
@@ -150,81 +147,6 @@ def context(
     if alpn is not None:
         made.set_alpn_protocols(alpn)
     return made
-
-
-class TlsSocket:
-    """As much of a socket as the tests use, over TLS."""
-
-    def __init__(
-        self,
-        sock: socket.socket,
-        settings: ssl.SSLContext,
-        session: ssl.SSLSession | None = None,
-        name: str = "localhost",
-        step: int | None = None,
-    ):
-        self.sock = sock
-        self.step = step  # bytes of each send of the socket below; None: all
-        self.incoming, self.outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-        self.tls = settings.wrap_bio(
-            self.incoming, self.outgoing, server_hostname=name, session=session
-        )
-        self.family = sock.family
-        self.fileno, self.settimeout = sock.fileno, sock.settimeout
-        self.getsockname, self.setsockopt = sock.getsockname, sock.setsockopt
-        self.close = sock.close
-
-    def handshake(self) -> TlsSocket:
-        self._drive(self.tls.do_handshake)
-        return self
-
-    def _flush(self) -> None:
-        data = self.outgoing.read()
-        step = self.step or max(1, len(data))
-        for at in range(0, len(data), step):
-            self.sock.sendall(data[at : at + step])
-
-    def _drive(self, work):
-        while True:
-            try:
-                result = work()
-                self._flush()
-                return result
-            except ssl.SSLWantReadError:
-                self._flush()
-                data = self.sock.recv(65536)
-                if data:
-                    self.incoming.write(data)
-                else:
-                    self.incoming.write_eof()
-            except ssl.SSLError:
-                try:
-                    self._flush()
-                except OSError:
-                    pass
-                raise
-
-    def recv(self, count: int) -> bytes:
-        try:
-            return self._drive(lambda: self.tls.read(count))
-        except ssl.SSLZeroReturnError:
-            return b""
-        except ssl.SSLEOFError:
-            raise ConnectionResetError("the end without close_notify") from None
-
-    def sendall(self, data: bytes) -> None:
-        view = memoryview(data)
-        while view:
-            view = view[self._drive(lambda: self.tls.write(view)) :]
-
-    def shutdown(self, how: int) -> None:
-        """close_notify; the other direction goes on."""
-        assert how == socket.SHUT_WR
-        try:
-            self.tls.unwrap()
-        except ssl.SSLWantReadError:
-            pass
-        self._flush()
 
 
 def connect(
