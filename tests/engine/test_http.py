@@ -6,6 +6,7 @@ import os
 import subprocess
 
 import pytest
+import way
 import wire
 from conftest import await_handlers
 from test_files import contents, tar_of
@@ -217,7 +218,11 @@ def curl(target, *arguments: object) -> subprocess.CompletedProcess:
     if target.docker_host.startswith("unix://"):
         base = ["--unix-socket", target.docker_host.removeprefix("unix://"), "http://localhost"]
     else:
-        base = [target.docker_host.replace("tcp://", "http://")]
+        variables = way.environment(target.docker_host)
+        folder = variables.get("DOCKER_CERT_PATH")
+        base = [target.docker_host.replace("tcp://", "https://" if folder else "http://")]
+        if folder:
+            base = ["--cacert", f"{folder}/ca.pem", "--cert", f"{folder}/cert.pem", "--key", f"{folder}/key.pem", *base]
     *options, path = map(str, arguments)
     command = ["curl", "-sS", "--max-time", "60", *options, *base[:-1], base[-1] + path]
     return subprocess.run(command, capture_output=True, env={"PATH": os.environ["PATH"]})

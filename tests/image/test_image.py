@@ -412,11 +412,16 @@ def shipped(docker: Docker, image: str, folder: Path, settings: str, **shell: st
         project.compose("down", "--timeout", "0")
 
 
+# Compose takes them for its own Engine, also from .env.
+OF_COMPOSE = ("DOCKER_TLS_VERIFY", "DOCKER_CERT_PATH")
+
+
 def test_shipped_file_passes_every_variable_on(docker: Docker, image: str, tmp_path: Path) -> None:
     """A switch that is dropped on the way leaves everything open. Some are empty: 0 to the program."""
     options, switches = variables(docker, image)
     values = {name: "1" for name in options} | {name: "" for name in switches}
-    del values["PORT"], values["SOCKET_PATH"]  # the file itself needs them
+    for name in ("PORT", "SOCKET_PATH", *OF_COMPOSE):  # the file itself needs them, or compose
+        del values[name]
     lines = "".join(f"{name}={value}\n" for name, value in values.items())
     with shipped(docker, image, tmp_path, lines) as project:
         given = project.environment()
@@ -429,7 +434,7 @@ def test_shipped_file_passes_the_shell_on(docker: Docker, image: str, tmp_path: 
     """POLICY=traefik docker compose up: what is not in .env. And what nobody sets stays unset."""
     options, switches = variables(docker, image)
     values = {name: "1" for name in [*options, *switches]}
-    for name in ("PORT", "SOCKET_PATH", "DOCKER_HOST"):
+    for name in ("PORT", "SOCKET_PATH", "DOCKER_HOST", *OF_COMPOSE):
         del values[name]
     with shipped(docker, image, tmp_path, "", **values) as project:
         given = project.environment()
