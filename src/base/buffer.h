@@ -176,7 +176,7 @@ static inline bool buffer_replace(
 	const uint32_t cut = buffer->raw + (uint32_t)judged;
 	buffer->start = cut - (uint32_t)len;
 	memcpy(buffer->bytes + buffer->start, head.ptr, head.len);
-	if (UNLIKELY(body.len > 0)) {
+	if (UNLIKELY(body.ptr != NULL)) {
 		memcpy(buffer->bytes + cut - body.len, body.ptr, body.len);
 	}
 	buffer->ready = cut;

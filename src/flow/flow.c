@@ -381,6 +381,15 @@ static bool awaits_framing(const struct flow *flow)
 	return flow->piped > 0 && flow->framing == HTTP_CHUNKED && opaque(flow) == 0;
 }
 
+/* What was in order before it is sent. */
+static enum flow_result misjudged(struct flow *flow, struct stream *sink)
+{
+	if (flow->too_large) {
+		return FLOW_TOO_LARGE;
+	}
+	return flow_send(flow, sink, false) == FLOW_WAIT ? FLOW_WAIT : FLOW_MALFORMED;
+}
+
 enum flow_result flow_move(
         struct flow *flow, struct flow_lender *lender, struct stream *source, struct stream *sink)
 {
@@ -392,12 +401,7 @@ enum flow_result flow_move(
 		if (!flow->complete && flow_unjudged(flow).len > 0) {
 			blocked = !buffer_can_keep(flow->buffer);
 			if (!blocked && !judge(flow)) {
-				if (flow->too_large) {
-					return FLOW_TOO_LARGE;
-				}
-				/* What was in order before it is sent. */
-				return flow_send(flow, sink, false) == FLOW_WAIT ? FLOW_WAIT
-				                                                 : FLOW_MALFORMED;
+				return misjudged(flow, sink);
 			}
 		}
 		if (flow->complete) {

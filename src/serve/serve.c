@@ -52,12 +52,12 @@ static void print_learned(const struct server *server)
 	const struct config *config = server_config(server);
 	struct learn_listener listeners[CONFIG_LISTENERS_MAX];
 	enum { TLS_TEXT_MAX = 64 * 1024 };
-	static char memory[TLS_TEXT_MAX];
-	struct text tls = text_over(memory, sizeof(memory));
 
 	if (server->shared.learn == NULL) {
 		return;
 	}
+	char *memory = check_memory(malloc(TLS_TEXT_MAX));
+	struct text tls = text_over(memory, TLS_TEXT_MAX);
 	const unsigned count = list_listeners(config, &tls, listeners);
 	const size_t before = tls.len;
 	if (config->engine.is_tls && config->engine.tls_place.file != NULL) {
@@ -71,6 +71,7 @@ static void print_learned(const struct server *server)
 	        .tls = slice_behind(text_slice(&tls), before),
 	};
 	learn_print(server->shared.learn, &setting, stdout);
+	free(memory);
 }
 
 /* Whether notes can be taken where a policy wants it; false: without memory. */

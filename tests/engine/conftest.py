@@ -111,7 +111,7 @@ def binary() -> Iterator[Path]:
 @pytest.fixture(scope="session")
 def shared_proxies(binary: Path, engine: Engine) -> Iterator[list[program.Proxy]]:
     """The last one is in use. A proxy that died fails its test and is replaced for the others."""
-    proxies = [program.Proxy(binary, engine.socket, env=way.settings(binary))]
+    proxies = [program.Proxy(binary, engine.socket, wire_settings=way.settings(binary))]
     yield proxies
     proxies[-1].close()
 
@@ -119,7 +119,7 @@ def shared_proxies(binary: Path, engine: Engine) -> Iterator[list[program.Proxy]
 @pytest.fixture
 def proxied(shared_proxies: list[program.Proxy], binary: Path, engine: Engine) -> Iterator[Target]:
     if shared_proxies[-1].fault():
-        shared_proxies.append(program.Proxy(binary, engine.socket, env=way.settings(binary)))
+        shared_proxies.append(program.Proxy(binary, engine.socket, wire_settings=way.settings(binary)))
     running = shared_proxies[-1]
     yield Target("proxied", running.docker_host, running.connect)
     fault = running.fault()

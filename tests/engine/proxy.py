@@ -42,9 +42,11 @@ class Proxy:
     """One running proxy and its log."""
 
     def __init__(
-        self, binary: Path, socket_path: Path, env: dict[str, str] | None = None, **popen
+        self, binary: Path, socket_path: Path, env: dict[str, str] | None = None,
+        wire_settings: dict[str, str] | None = None, **popen
     ) -> None:
-        """popen goes to subprocess.Popen: user, group and extra_groups choose who runs it."""
+        """popen goes to subprocess.Popen: user, group and extra_groups choose who runs it. wire_settings: those
+        of way.py."""
         self.port = free_port()
         descriptor, name = tempfile.mkstemp(prefix="log-", dir=binary.parent)
         self.log_file = Path(name)
@@ -53,9 +55,10 @@ class Proxy:
             "SOCKET_PATH": str(socket_path),
             "PORT": str(self.port),
             **{k: v for k, v in os.environ.items() if k.endswith("SAN_OPTIONS")},
+            **(wire_settings or {}),
             **(env or {}),
         }
-        self.docker_host = way.docker_host(binary, environment, self.port)
+        self.docker_host = way.docker_host(binary, wire_settings or {}, self.port)
         self.process = subprocess.Popen(
             [binary], env=environment, stdin=subprocess.DEVNULL,
             stdout=descriptor, stderr=descriptor, **popen,
