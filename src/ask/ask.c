@@ -28,9 +28,10 @@ static void step(struct ask *ask);
 static void tell(struct task *task)
 {
 	struct ask *ask = CONTAINER_OF(task, struct ask, told);
+	const bool goes_on = ask->state == ASK_WAITING;
 
 	ask->notify(ask);
-	if (ask->state == ASK_WAITING) {
+	if (goes_on && ask->state == ASK_WAITING) {
 		step(ask);
 	}
 }
@@ -164,26 +165,33 @@ void ask_send(struct ask *ask, size_t len, size_t most)
 	ask->sending = false;
 }
 
-/* The connection ended. One that was used before may have ended before it had the question. */
-static void lost(struct ask *ask)
+/* The connection ended. One that was used before may have ended before it had the question. True:
+ * the question begins anew; false: it has ended, and its memory may be gone. */
+static bool lost(struct ask *ask)
 {
 	if (!ask->engine->reused || ask->again || ask->status != 0 ||
 	        flow_unjudged(&ask->flow).len > 0) {
 		finish(ask, ASK_CUT);
-		return;
+		return false;
 	}
 	release(ask, false);
 	flow_reset(&ask->flow, ask->asker->lender);
 	buffer_unsend(ask->question.buffer, ask->question_len);
 	ask->sent = false;
 	ask->again = true;
-	ask->begins_anew = true;
+	return true;
 }
 
 /* ── The response ────────────────────────────────────────────────────────── */
 
-/* False: it has to be waited for, or the question has ended. */
-static bool read_head(struct ask *ask)
+enum head {
+	HEAD_READ,
+	HEAD_NONE, /* it has to be waited for, or the question has ended, and its memory may be gone
+	            */
+	HEAD_ANEW, /* the question begins anew */
+};
+
+static enum head read_head(struct ask *ask)
 {
 	struct asker *asker = ask->asker;
 	struct http_response response;
@@ -192,15 +200,14 @@ static bool read_head(struct ask *ask)
 		const ssize_t n =
 		        flow_read(&ask->flow, asker->lender, &ask->engine->stream, SIZE_MAX);
 		if (n == -EAGAIN) {
-			return false;
+			return HEAD_NONE;
 		}
 		if (n == 0 || n == -ECONNRESET) {
-			lost(ask);
-			return false;
+			return lost(ask) ? HEAD_ANEW : HEAD_NONE;
 		}
 		if (n < 0) {
 			finish(ask, n == -ENOMEM || n == -ENOBUFS ? ASK_NO_MEMORY : ASK_CUT);
-			return false;
+			return HEAD_NONE;
 		}
 	}
 	const struct slice head = {flow_unjudged(&ask->flow).ptr, ask->scan.head_len};
@@ -208,7 +215,7 @@ static bool read_head(struct ask *ask)
 	        http_response_parse(head, asker->fields, false, &response) != HTTP_OK ||
 	        (response.head.framing != HTTP_LENGTH && response.head.framing != HTTP_CHUNKED)) {
 		finish(ask, ASK_MALFORMED);
-		return false;
+		return HEAD_NONE;
 	}
 	flow_reset(&ask->question, asker->lender);
 	ask->status = response.status;
@@ -218,7 +225,7 @@ static bool read_head(struct ask *ask)
 		ask->flow.chunks.bare = true;
 		buffer_skip(ask->flow.buffer, ask->scan.head_len);
 	}
-	return true;
+	return HEAD_READ;
 }
 
 static enum ask_state state_of(enum flow_result result)
@@ -280,25 +287,24 @@ static void read_pieces(struct ask *ask)
 	}
 }
 
-static void go_on(struct ask *ask)
+/* True: the question begins anew. False: the memory of the question may be gone. */
+static bool go_on(struct ask *ask)
 {
 	if (!dial(ask)) {
-		return;
+		return false;
 	}
 	if (!ask->sent) {
 		const enum flow_result result =
 		        flow_send(&ask->question, &ask->engine->stream, false);
 		if (result != FLOW_COMPLETE) {
-			if (result == FLOW_SINK_LOST) {
-				lost(ask);
-			}
-			return;
+			return result == FLOW_SINK_LOST && lost(ask);
 		}
 		ask->sent = true;
 	}
 	if (ask->status == 0) {
-		if (!read_head(ask)) {
-			return;
+		const enum head head = read_head(ask);
+		if (head != HEAD_READ) {
+			return head == HEAD_ANEW;
 		}
 		if (ask->most == 0) {
 			tell_now(ask);
@@ -309,14 +315,13 @@ static void go_on(struct ask *ask)
 	} else {
 		read_pieces(ask);
 	}
+	return false;
 }
 
 static void step(struct ask *ask)
 {
-	do {
-		ask->begins_anew = false;
-		go_on(ask);
-	} while (ask->begins_anew);
+	while (go_on(ask)) {
+	}
 }
 
 struct slice ask_bytes(const struct ask *ask)

@@ -59,7 +59,6 @@ struct ask {
 	int64_t since_ns; /* when dialling began, monotonic */
 	bool sent;        /* the whole question */
 	bool again;       /* it was asked again once */
-	bool begins_anew; /* the connection ended before it had the question */
 	bool keep;        /* the connection stays open */
 	struct timer deadline;
 	struct timer retry;
@@ -80,7 +79,8 @@ bool ask_begin(
         struct ask *ask, struct asker *asker, ask_notify *notify, struct text *ret_text) MUST_USE;
 /* Send what was appended: `len` bytes. `most`: see struct ask. */
 void ask_send(struct ask *ask, size_t len, size_t most);
-/* End it: the response is of no use any more. Its memory may go at the end of the loop's turn. */
+/* End it: the response is of no use any more. Its memory may go; that of a question in pieces at
+ * the end of the loop's turn. */
 void ask_end(struct ask *ask);
 
 /* In pieces: the response may take any time. */

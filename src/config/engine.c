@@ -22,7 +22,7 @@ enum {
 static void split(struct slice authority, struct slice *ret_host, struct slice *ret_port)
 {
 	*ret_host = *ret_port = SLICE("");
-	if (authority.len == 0) {
+	if (authority.ptr == NULL || authority.len == 0) {
 		return;
 	}
 	const char *end = authority.ptr + authority.len;

@@ -93,7 +93,7 @@ def test_plain_string_in_the_file(start, own_engine: Engine, tmp_path: pathlib.P
     file.write_text(f"upstream: {own_engine.path}\npolicy: open\n")
     proxy = start("-c", str(file), env={"SOCKET_PATH": ""})
     assert_serves(proxy, own_engine)
-    assert f"forwarding to {own_engine.path}," in proxy.log()
+    proxy.wait_log(lambda line: f"forwarding to {own_engine.path}," in line)
 
 
 def test_no_root_is_needed(start, own_engine: Engine) -> None:
@@ -187,7 +187,7 @@ def test_a_name(start, own_engine: Engine, hosts) -> None:
     options = hosts("# 127.0.0.9 engine\n127.0.0.1\tother Engine.Example # engine\n")
     proxy = start("--upstream", f"tcp://engine.example:{own_engine.port}", **options)
     assert_serves(proxy, own_engine)
-    assert f"the Engine 'engine.example' is at 127.0.0.1:{own_engine.port}" in proxy.log()
+    proxy.wait_log(lambda line: f"the Engine 'engine.example' is at 127.0.0.1:{own_engine.port}" in line)
 
 
 @needs_root
