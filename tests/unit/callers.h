@@ -13,7 +13,7 @@
 static struct caller caller_named(const char *name)
 {
 	union address address = {.any = {.sa_family = AF_UNIX}};
-	char url[ADDRESS_NAME_MAX + 8];
+	char url[sizeof("tcp://") + 64];
 
 	(void)snprintf(url, sizeof(url), "tcp://%s", name);
 	if (strcmp(name, "unix") != 0) {
