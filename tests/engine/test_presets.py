@@ -500,7 +500,8 @@ def test_a_terminal_in_a_container(name, cli, behind, containers):
     host = behind(name).docker_host
     with cli.terminal(host, "exec", "-it", containers.idle(), "sh", rows=30, columns=100) as terminal:
         terminal.wait_for(b"# ")
-        terminal.type(b"stty size; exit 4\r")
+        # The client sets the size once the command has started, so the shell may be asked before.
+        terminal.type(b"until stty size; do sleep 0.1; done; exit 4\r")
         terminal.wait_for(b"30 100\r\n")
         assert terminal.finish() == 4
     done = cli.run(host, "run", "--rm", "busybox", "id")
