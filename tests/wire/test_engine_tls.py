@@ -171,7 +171,7 @@ def test_the_engine_demands_a_certificate(start, files: pathlib.Path, tmp_path: 
     engine = TlsEngine(files, version=version)
     words = refusal(start(env=docker(tmp_path, engine.port)))
     assert "cannot speak TLS with the Engine" in words
-    assert "demand" in words and "certificate of this side" in words
+    assert "demand" in words and "certificate of this proxy" in words
     engine.listener.close()
 
 
