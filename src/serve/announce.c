@@ -148,9 +148,10 @@ void announce(const struct server *server)
 		add_sockets(&server->passed, i, &sockets);
 		log_line(LOG_NOTICE,
 		        "docker-socket-proxy " VERSION
-		        ": listening on %s%.*s, forwarding to %s, %u worker%s",
+		        ": listening on %s%.*s, forwarding to %s%s, %u worker%s",
 		        listener->address, SLICE_FMT(text_slice(&sockets)), config->engine.text,
-		        server->thread_count, server->thread_count == 1 ? "" : "s");
+		        config->engine.is_tls ? " with TLS" : "", server->thread_count,
+		        server->thread_count == 1 ? "" : "s");
 		announce_listener(config, listener);
 	}
 	announce_clients(config);

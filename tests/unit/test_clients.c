@@ -121,7 +121,12 @@ static void a_group_has_conditions(void **state)
 	refuses("{container: {labels: a}}",
 	        "ci.yaml:1: unknown key 'labels' in container; did you mean 'label'?");
 	refuses("{label: a}",
-	        "ci.yaml:1: unknown key 'label' in match; there are listener, uid, gid, cidr, "
+	        "ci.yaml:1: 'label' stands in 'container', not in 'match', such as container: "
+	        "{label: ...}");
+	refuses("{container: {uid: 0}}", "ci.yaml:1: 'uid' stands in 'match', not in 'container', "
+	                                 "such as match: {uid: ...}");
+	refuses("{address: 192.0.2.1}",
+	        "ci.yaml:1: unknown key 'address' in match; there are listener, uid, gid, cidr, "
 	        "key_sha256, cert, container");
 	refuses("{container: {label: '=b'}}",
 	        "ci.yaml:1: label: '=b' is not accepted: give NAME or NAME=VALUE");
