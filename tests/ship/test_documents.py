@@ -133,6 +133,13 @@ def test_every_option_completes(path: Path, help_text: str) -> None:
     assert missing == []
 
 
+@pytest.mark.parametrize("path", [*COMPLETIONS, ROOT / "man/docker-socket-proxy.8"], ids=lambda path: path.name)
+def test_every_kind_of_listener_is_named(path: Path) -> None:
+    """Whoever looks for TLS beside --listen has to find it there."""
+    place = re.search(r"(?:--listen\b|-l listen\b|Fl -listen )(?:(?!--|Fl -|-l )[^\0]){0,400}", path.read_text())[0]
+    assert set(re.findall(r"\b(tcp|tls|unix|fd)\b", place)) == {"tcp", "tls", "unix", "fd"}, place
+
+
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_links_lead_somewhere(document: Path) -> None:
     """A dead link in the first document somebody reads says that nobody looks."""
