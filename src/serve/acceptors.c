@@ -14,7 +14,8 @@
 
 enum {
 	ACCEPTS_PER_TURN = 64,
-	ACCEPTS_AT_END = 4096, /* the listener's backlog */
+	TLS_ACCEPTS_PER_TURN = 8, /* each costs as much as several requests */
+	ACCEPTS_AT_END = 4096,    /* the listener's backlog */
 	ACCEPT_RETRY_MS = 100,
 };
 
@@ -194,8 +195,10 @@ static void accept_some(struct acceptor *acceptor, unsigned most)
 
 static void acceptor_ready(struct watch *watch, uint32_t events)
 {
+	struct acceptor *acceptor = CONTAINER_OF(watch, struct acceptor, watch);
+
 	(void)events;
-	accept_some(CONTAINER_OF(watch, struct acceptor, watch), ACCEPTS_PER_TURN);
+	accept_some(acceptor, acceptor->is_tls ? TLS_ACCEPTS_PER_TURN : ACCEPTS_PER_TURN);
 }
 
 static int watch_acceptor(struct acceptor *acceptor)

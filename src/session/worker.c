@@ -5,6 +5,7 @@
 #include "session/state.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <stdlib.h>
 
 enum {
@@ -83,7 +84,10 @@ static void trim(struct worker *worker)
 	left = (worker->containers != NULL && containers_trim(worker->containers)) || left;
 	if (more) {
 		loop_put_off(&worker->loop, &worker->trim_more);
-	} else if (left) {
+		return;
+	}
+	(void)malloc_trim(0); /* OpenSSL has its memory from there */
+	if (left) {
 		worker_trim_later(worker);
 	}
 }
