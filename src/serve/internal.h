@@ -165,13 +165,14 @@ void threads_free(struct server *server);
 
 unsigned sizing_threads(const struct config *config);
 /*
- * Raise the limit of open files as far as it goes. An idle connection holds one
- * descriptor, a connection with a request holds two. If the limit is too low,
- * dialling fails and the response says so.
+ * Raise the limit of open files as far as it goes. Returns how many descriptors connections may
+ * have: an idle one holds one, and one with a request a second one, to the Engine.
  */
-unsigned sizing_connections(const struct config *config);
+unsigned sizing_descriptors(void);
 /* Judged bodies above a small buffer that one thread reads at the same time. */
 unsigned sizing_bodies(const struct config *config);
+/* Large buffers of one thread. */
+unsigned sizing_large(const struct config *config);
 
 /* ── Listeners: their sockets ────────────────────────────────────────────── */
 

@@ -9,9 +9,26 @@
 
 enum {
 	KEPT_SHARE = 8, /* an eighth of all connections is for hosts that have none */
+	FEW = 64,       /* connections of a host that takes no descriptors away from others */
 };
 
 /* ── Connections ─────────────────────────────────────────────────────────── */
+
+/* Whether the last eighth of all descriptors is in use: requests take a second one each. */
+static bool is_scarce(const struct worker_shared *shared)
+{
+	const unsigned used =
+	        atomic_load_explicit(&shared->connections, memory_order_relaxed) +
+	        atomic_load_explicit(&shared->engine_connections, memory_order_relaxed);
+
+	return used > shared->max_descriptors - shared->max_descriptors / KEPT_SHARE;
+}
+
+bool session_may_dial(const struct session *session)
+{
+	return session->worker->upstream.idle_count > 0 ||
+	       account_references(session->host) <= FEW || !is_scarce(session->worker->shared);
+}
 
 /* `before`: connections of all hosts before this one. */
 static enum outcome admit_connection(
@@ -24,8 +41,8 @@ static enum outcome admit_connection(
 	if (before >= most) {
 		return OUTCOME_TOO_MANY_CONNECTIONS;
 	}
-	if (before >= most - most / KEPT_SHARE &&
-	        atomic_load_explicit(&host->references, memory_order_relaxed) > 1) {
+	if (account_references(host) > 1 &&
+	        (before >= most - most / KEPT_SHARE || is_scarce(worker->shared))) {
 		return OUTCOME_CROWDED;
 	}
 	return account_count(host, LIMIT_CONNECTIONS, most_here) ? OUTCOME_FORWARDED
