@@ -87,21 +87,36 @@ def goes_back(proxy: Proxy, idle: int) -> None:
         eventually(lambda: held_kib(proxy) - idle <= 1024, "at most 1 MiB more than idle", SOON)
 
 
-@pytest.mark.parametrize("drip", [0, 1], ids=["heads that never end", "a byte now and then"])
-def test_heads_of_one_host(start, own_engine: Engine, drip: float) -> None:
-    """All of them come again when they are cut off."""
-    proxy = start()
+def test_heads_that_never_end(start, own_engine: Engine) -> None:
+    """Long deadlines, so that all of them are there at once; who is cut off comes again."""
+    proxy = start("--head-timeout", str(SOON))
     idle, most = idle_kib(proxy, own_engine), allowed(proxy)
     with own_engine.responding():
         others = Bystanders(proxy)
-        with Crowd(proxy.port, MOST, HEAD, at_once=len(HEAD) - 900, drip=drip, pause=1) as crowd:
-            eventually(lambda: crowd.report()["open"] >= most - 10, f"{most} connections", SOON)
+        with Crowd(proxy.port, MOST, HEAD, at_once=100, pause=1) as crowd:
+            report = eventually(lambda: (now := crowd.report())["open"] >= most - 10 and now, f"{most} inside", SOON)
+            others.go_on()
             print("memory:", stays_below(proxy, idle, most, ceiling_kib("part of a head, up to 4 KiB")))
+            assert crowd.report()["429"] > 0 and not report["200"], report
+        print("latency:", others.verdict(), "beside", report["open"])
+    goes_back(proxy, idle)
+
+
+SLOW = 2000
+
+
+def test_heads_with_a_byte_now_and_then(start, own_engine: Engine) -> None:
+    """Their deadlines do not move, and all of them come again."""
+    proxy = start()
+    idle = idle_kib(proxy, own_engine)
+    with own_engine.responding():
+        others = Bystanders(proxy)
+        with Crowd(proxy.port, SLOW, HEAD, at_once=100, drip=1, pause=1) as crowd:
+            eventually(lambda: crowd.report()["open"] >= SLOW / 2, "half of them", SOON)
             others.go_on()
-            report = eventually(lambda: (now := crowd.report())["408"] > most / 2 and now, "their deadlines", SOON)
+            eventually(lambda: crowd.report()["408"] > SLOW, "the deadline of each", SOON)
+            print("memory:", stays_below(proxy, idle, SLOW, ceiling_kib("part of a head, up to 4 KiB")))
             others.go_on()
-            assert report["429"] > 0 and not report["200"], report
-            stays_below(proxy, idle, most, ceiling_kib("part of a head, up to 4 KiB"))
         print("latency:", others.verdict())
     goes_back(proxy, idle)
 
