@@ -229,7 +229,7 @@ bool session_take(
 	*ret_refusal = (struct refusal){.limits = NULL};
 	admit(session->exchange, decision->client);
 	ret_refusal->limit = take_own(session, decision, account, ret_refusal);
-	if (ret_refusal->limit == LIMIT_COUNT) {
+	if (ret_refusal->limit == LIMIT_COUNT && session_snapshot(session)->total_limits != NULL) {
 		ret_refusal->limit = take_of_total(session, decision, ret_refusal);
 	}
 	if (ret_refusal->limit == LIMIT_COUNT) {
