@@ -461,6 +461,9 @@ bool tls_met_nobody(const struct stream *stream)
 	return stream->tls->first == '\0' && stream->tls->error == error_cut;
 }
 
+/* Type alert, version 3.3, two bytes: fatal, internal_error. */
+const struct slice tls_turned_away = SLICE_INIT("\x15\x03\x03\x00\x02\x02\x50");
+
 void tls_abandon(struct stream *stream)
 {
 	free_tls(stream);

@@ -81,6 +81,11 @@ void tls_explain(const struct stream *stream, struct text *text);
 bool tls_met_http(const struct stream *stream);
 /* Whether the peer left without a byte, as those do who only look whether a port is open. */
 bool tls_met_nobody(const struct stream *stream);
+/*
+ * To a client that is turned away before its handshake: an alert, which needs no keys (RFC 8446
+ * section 6.2, internal_error). No alert says "too many"; access_denied would blame a certificate.
+ */
+extern const struct slice tls_turned_away;
 /* After a handshake that failed: go on as a plain stream, for a last word to the peer. */
 void tls_abandon(struct stream *stream);
 

@@ -102,8 +102,13 @@ struct server *server_new(struct config *config)
 	server->snapshot = snapshot;
 	server->signal_watch.fd = -1;
 	server->manager.notifier.fd = -1;
-	server->shared.max_connections = sizing_connections(config);
+	server->shared.max_descriptors = sizing_descriptors();
+	server->shared.max_connections = config->max_connections;
+	if (server->shared.max_connections > server->shared.max_descriptors) {
+		server->shared.max_connections = server->shared.max_descriptors;
+	}
 	server->shared.max_bodies = sizing_bodies(config);
+	server->shared.max_large = sizing_large(config);
 	denials_init(&server->shared.denials);
 	attempts_init(&server->shared.attempts);
 	if (!provide_notes(server, snapshot_config(snapshot))) {

@@ -507,6 +507,9 @@ enum next session_step_head(struct session *session)
 		}
 		const ssize_t n =
 		        flow_read(&session->up, &worker->lender, &session->client, SIZE_MAX);
+		if (n == -ENOMEM) {
+			return session_refuse(session, OUTCOME_TOO_MANY_HEADS, NULL);
+		}
 		if (n <= 0) {
 			return next_after_read(session, n);
 		}
@@ -568,6 +571,9 @@ static enum upstream_wish wish_of(const struct exchange *exchange)
 static int dial(struct session *session)
 {
 	if (session->engine == NULL) {
+		if (!session_may_dial(session)) {
+			return -EMFILE;
+		}
 		const int error =
 		        upstream_borrow(&session->worker->upstream, wish_of(session->exchange),
 		                session_engine_notified, session, &session->engine);

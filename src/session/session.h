@@ -21,8 +21,11 @@ struct worker;
 struct worker_shared {
 	atomic_uint connections;  /* of clients */
 	unsigned max_connections; /* fixed, because pools are sized by it */
+	atomic_uint engine_connections;
+	unsigned max_descriptors; /* of connections of both kinds */
 	unsigned
 	        max_bodies; /* judged bodies above a small buffer, at the same time in one worker */
+	unsigned max_large; /* large buffers of one worker */
 	struct denials denials;
 	struct attempts attempts;
 	struct accounts *accounts;

@@ -5,6 +5,7 @@
 #include "session/state.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <stdlib.h>
 
 enum {
@@ -83,7 +84,10 @@ static void trim(struct worker *worker)
 	left = (worker->containers != NULL && containers_trim(worker->containers)) || left;
 	if (more) {
 		loop_put_off(&worker->loop, &worker->trim_more);
-	} else if (left) {
+		return;
+	}
+	(void)malloc_trim(0); /* OpenSSL has its memory from there */
+	if (left) {
 		worker_trim_later(worker);
 	}
 }
@@ -180,7 +184,8 @@ static int init_memory(struct worker *worker)
 	pool_init(&worker->session_pool, sizeof(struct session), max, OBJECTS_KEPT);
 	pool_init(&worker->exchange_pool, sizeof(struct exchange), max, OBJECTS_KEPT);
 	buffer_lender_init(&worker->lender.buffers, headroom,
-	        head_size > BUFFER_LARGE_SIZE ? head_size : BUFFER_LARGE_SIZE, 2 * max);
+	        head_size > BUFFER_LARGE_SIZE ? head_size : BUFFER_LARGE_SIZE, 2 * max,
+	        worker->shared->max_large);
 	buffer_lender_hold(&worker->lender.buffers,
 	        settings->max_head + headroom + INSPECT_BODY_MAX + CHUNKS_ROOM + BUFFER_SMALL_SIZE,
 	        worker->shared->max_bodies);
@@ -221,7 +226,8 @@ int worker_new(struct worker_shared *shared, struct snapshot *snapshot, struct w
 	worker->max_head = snapshot->max_head;
 	init_queues(worker);
 	upstream_init(&worker->upstream, &worker->loop, snapshot->engine_transport,
-	        &snapshot->engine, shared->max_connections + CLOSING_MAX);
+	        &snapshot->engine, shared->max_connections + CLOSING_MAX,
+	        &shared->engine_connections);
 	asker_init(&worker->asker, &worker->loop, &worker->upstream, &worker->lender,
 	        worker->gate.fields);
 	audit_init(&worker->audit, &worker->loop);
