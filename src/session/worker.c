@@ -11,7 +11,7 @@ enum {
 	OBJECTS_KEPT = 64,
 	CLOSING_MAX = 1024, /* that wait for the end of a turn, and count no more */
 	FAREWELL_S = 1,     /* to take a last response, after the grace */
-	HEADROOM = 256,     /* what rewriting may add to a head, the key apart */
+	HEADROOM = 320,     /* what rewriting may add to a head, the key apart */
 	TRIM_S = 10,
 	ENDS_S = 1,
 	/* Of a chunked body: what was read and not yet taken apart. */
@@ -226,6 +226,7 @@ int worker_new(struct worker_shared *shared, struct snapshot *snapshot, struct w
 	        worker->gate.fields);
 	audit_init(&worker->audit, &worker->loop);
 	error = init_memory(worker);
+	worker->asker.via = shared->via[0] == '\0' ? NULL : shared->via;
 	if (error < 0) {
 		worker_free(worker);
 		return error;
