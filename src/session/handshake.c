@@ -2,9 +2,10 @@
 /*
  * handshake — a connection over TLS, until its first request.
  *
- * A signature takes as long as a hundred requests. Therefore a thread takes only a few steps of
- * handshakes in a turn, and serves everybody else in between. Memory for requests is taken when the
- * handshake is over.
+ * A signature takes as long as a hundred requests, and the client chooses a group with which an
+ * exchange of keys takes ten times that. Therefore a thread takes steps of handshakes for a short
+ * time in a turn, at least one, and serves everybody else in between. Memory for requests is taken
+ * when the handshake is over.
  */
 #include "base/clock.h"
 #include "net/tls.h"
@@ -16,7 +17,7 @@ enum {
 	/* At the same time in one thread. Beyond it the oldest one makes room: clients complete
 	 * theirs in milliseconds, and who holds one open longer than others is none. */
 	HANDSHAKES_MAX = 512,
-	STEPS_PER_TURN = 8,
+	TURN_MS = 1,      /* for steps, in a turn of the loop */
 	LINES_PER_S = 10, /* a port scan has thousands */
 };
 
@@ -99,13 +100,22 @@ void session_end_handshake(struct session *session)
 /* ── HANDSHAKE ───────────────────────────────────────────────────────────── */
 
 /* Whether this turn has time for a further step. */
-static bool take_step(struct worker *worker)
+static bool has_time(struct worker *worker)
 {
 	if (worker->handshake_turn_ns != worker->loop.now_ns) {
 		worker->handshake_turn_ns = worker->loop.now_ns;
-		worker->handshake_steps = 0;
+		worker->handshake_ns = 0;
 	}
-	return worker->handshake_steps++ < STEPS_PER_TURN;
+	return worker->handshake_ns < TURN_MS * NS_PER_MS;
+}
+
+static int take_step(struct session *session)
+{
+	const int64_t began_ns = clock_monotonic_ns();
+	const int error = stream_handshake(&session->client);
+
+	session->worker->handshake_ns += clock_monotonic_ns() - began_ns;
+	return error;
 }
 
 /* What the client proved to be. */
@@ -144,10 +154,10 @@ static enum next turn_away(struct session *session)
 
 enum next session_step_handshake(struct session *session)
 {
-	if (!take_step(session->worker)) {
+	if (!has_time(session->worker)) {
 		return NEXT_YIELD;
 	}
-	const int error = stream_handshake(&session->client);
+	const int error = take_step(session);
 	if (error == -EAGAIN) {
 		return NEXT_WAIT;
 	}

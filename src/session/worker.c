@@ -2,6 +2,7 @@
 #include "session/worker.h"
 
 #include "base/clock.h"
+#include "net/tls.h"
 #include "session/state.h"
 
 #include <errno.h>
@@ -81,6 +82,7 @@ static void trim(struct worker *worker)
 		left = left || pools[i]->slab_count > 0;
 	}
 	left = (worker->containers != NULL && containers_trim(worker->containers)) || left;
+	tls_trim();
 	if (more) {
 		loop_put_off(&worker->loop, &worker->trim_more);
 	} else if (left) {
@@ -224,9 +226,9 @@ int worker_new(struct worker_shared *shared, struct snapshot *snapshot, struct w
 	        &snapshot->engine, shared->max_connections + CLOSING_MAX);
 	asker_init(&worker->asker, &worker->loop, &worker->upstream, &worker->lender,
 	        worker->gate.fields);
+	worker->asker.via = shared->via[0] == '\0' ? NULL : shared->via;
 	audit_init(&worker->audit, &worker->loop);
 	error = init_memory(worker);
-	worker->asker.via = shared->via[0] == '\0' ? NULL : shared->via;
 	if (error < 0) {
 		worker_free(worker);
 		return error;
