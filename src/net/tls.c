@@ -231,6 +231,17 @@ static int connect_tcp(struct stream *stream)
 	return error;
 }
 
+/* What the peer sent besides its certificate is of no use after it was verified, and OpenSSL would
+ * keep it as long as the connection: ten times its bytes. */
+static void drop_chain(const SSL *ssl)
+{
+	STACK_OF(X509) *chain = SSL_get_peer_cert_chain(ssl);
+
+	while (chain != NULL && sk_X509_num(chain) > 0) {
+		X509_free(sk_X509_pop(chain));
+	}
+}
+
 static int tls_handshake(struct stream *stream)
 {
 	struct tls *tls = begin(stream);
@@ -250,6 +261,7 @@ static int tls_handshake(struct stream *stream)
 		tls->error = tls->error == 0 ? error_cut : tls->error;
 		return failed(stream, wanted);
 	}
+	drop_chain(tls->ssl);
 	tls->idle_records = 0;
 	stream->established = true;
 	stream->readable = true; /* OpenSSL may have read more than the handshake */

@@ -430,22 +430,50 @@ def test_early_data_is_never_read(serve, own_engine: Engine) -> None:
     assert own_engine.received() == b""
 
 
-def test_certificates_of_a_hundred_kilobytes(serve, own_engine: Engine, authority: Authority, tmp_path: Path) -> None:
-    """What a client sends besides its own certificate is kept neither long nor without a ceiling."""
+@pytest.fixture
+def chain(authority: Authority, tmp_path: Path) -> Callable[..., ssl.SSLContext]:
+    """chain(count) → a client that sends so many certificates, of 400 bytes each, besides its own."""
     pair = authority.make("ops", "ops")
-    ballast = "".join(Path(authority.make(f"ballast-{i}", f"ballast-{i}").path).read_text() for i in range(8))
-    proxy = serve(f", client_ca: {authority.path}")
+    other = Path(authority.make("ballast", "ballast").path).read_text()
 
-    def chain(count: int) -> ssl.SSLContext:
+    def make(count: int, version: ssl.TLSVersion | None = None) -> ssl.SSLContext:
         path = tmp_path / f"chain-{count}.pem"
-        path.write_text(Path(pair.path).read_text() + ballast * count)
-        settings = context(authority)
+        path.write_text(Path(pair.path).read_text() + other * count)
+        settings = context(authority, version=version)
         settings.load_cert_chain(path, pair.key)
         return settings
 
-    with connect(proxy, chain(2)) as client:
+    return make
+
+
+def test_certificates_of_a_hundred_kilobytes(serve, own_engine: Engine, authority: Authority, chain) -> None:
+    proxy = serve(f", client_ca: {authority.path}")
+    with connect(proxy, chain(70)) as client:
         ping_passes(client, own_engine)
     with others_are_served(proxy.plain, own_engine):
         for _ in range(20):
-            assert is_refused(proxy, chain(40))
+            assert is_refused(proxy, chain(300))
     proxy.wait_log(lambda line: "no TLS with 127.0.0.1" in line and "certificates" in line)
+
+
+@pytest.mark.skipif(sanitized(), reason="a sanitizer has its own memory")
+@pytest.mark.parametrize("version", VERSIONS)
+def test_what_comes_with_a_certificate_is_not_kept(
+    serve, own_engine: Engine, authority: Authority, chain, version: ssl.TLSVersion
+) -> None:
+    proxy = serve(f", client_ca: {authority.path}")
+    settings = chain(70, version)
+    clients: list[Client] = []
+
+    def open_more(count: int) -> None:
+        for _ in range(count):
+            clients.append(connect(proxy, settings))
+            ping_passes(clients[-1], own_engine)
+
+    open_more(20)
+    before = held_kib(proxy)
+    open_more(100)
+    used = (held_kib(proxy) - before) / 100
+    for client in clients:
+        client.close()
+    assert used < 40, f"{used:.1f} KiB for each connection"
