@@ -628,7 +628,7 @@ def test_settings_of_the_environment_that_cannot_be(
 @pytest.mark.parametrize(
     "address, tls, wanted",
     [
-        ("tcp://127.0.0.1:1", "{cert: S, key: K}", "'tls' is for addresses tls://HOST:PORT; this one is"),
+        ("tcp://127.0.0.1:1", "{cert: S, key: K}", "'tls' is for addresses tls://HOST:PORT and fd://NAME; this one is"),
         ("tls://127.0.0.1:1", "{cert: S}", "'key' is missing"),
         ("tls://127.0.0.1:1", "{client_ca: A}", "'cert' is missing"),
         ("tls://127.0.0.1:1", "{certs: [{cert: S}]}", "'key' is missing"),
