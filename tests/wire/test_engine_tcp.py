@@ -99,6 +99,7 @@ def test_plain_string_in_the_file(start, own_engine: Engine, tmp_path: pathlib.P
 def test_no_root_is_needed(start, own_engine: Engine) -> None:
     """No file has to be opened, so that nothing of root stays."""
     proxy = start("--upstream", own_engine.path)
+    assert_serves(proxy, own_engine)  # it accepts before it has given up root, and serves after
     if os.geteuid() == 0:
         assert proxy.status("Uid").split() == ["65532"] * 4
         assert proxy.status("Groups") == ""
@@ -198,7 +199,9 @@ def test_a_name_that_is_not_known_yet(start, own_engine: Engine, hosts) -> None:
     status, text = message(proxy)
     assert status == 502
     assert f"cannot connect to tcp://engine:{own_engine.port}: the name has no address" in text
-    assert len([line for line in proxy.lines if "cannot look up the Engine's name 'engine'" in line]) == 1
+    unknown = "cannot look up the Engine's name 'engine'"
+    proxy.wait_log(lambda line: unknown in line)
+    assert len([line for line in proxy.lines if unknown in line]) == 1
     hosts("127.0.0.1 engine\n")
     proxy.wait_log(lambda line: "the Engine 'engine' is at 127.0.0.1" in line)
     for _ in range(4):  # whichever worker

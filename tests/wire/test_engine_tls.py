@@ -117,7 +117,7 @@ def test_the_file(start, files: pathlib.Path, engine: TlsEngine) -> None:
     file.write_text(f"policy: open\nupstream: {{address: 'tls://127.0.0.1:{engine.port}', tls: {tls}}}\n")
     proxy = start("-c", str(file), env={"SOCKET_PATH": ""})
     assert get(proxy) == (200, BODY)
-    assert f"forwarding to tls://127.0.0.1:{engine.port}," in proxy.log()
+    proxy.wait_log(lambda line: f"forwarding to tls://127.0.0.1:{engine.port}," in line)
 
 
 # ── It cannot be spoken to ────────────────────────────────────────────────────────────────────

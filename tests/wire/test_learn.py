@@ -205,7 +205,7 @@ def test_each_client_gets_what_it_asked_for(start, own_engine: Engine, tmp_path)
     with own_engine.responding():
         for (source, field), requests in asked.items():
             assert [ask_from(port, source, request, field) for request in requests] == [200] * len(requests)
-    assert "learned: client 'ci' asks for volume.list" in proxy.log()
+    proxy.wait_log(lambda line: "learned: client 'ci' asks for volume.list" in line)
     proxy.terminate()
     assert proxy.wait_exit() == 0
 

@@ -146,10 +146,12 @@ def test_watchdog_of_another_process(start, manager: Manager) -> None:
 def test_a_manager_that_cannot_be_told(start, own_engine: Engine, name: str) -> None:
     """The service is worth more than the word about it."""
     proxy = start(env={"NOTIFY_SOCKET": name})
-    assert len([line for line in proxy.lines if "NOTIFY_SOCKET: '" in line]) == 1
     with proxy.connect() as client:
         client.get("/health")
         assert client.response().status == 200
+    proxy.terminate()
+    assert proxy.wait_exit() == 0
+    assert len([line for line in proxy.lines if "NOTIFY_SOCKET: '" in line]) == 1
 
 
 def test_a_manager_that_does_not_read(start, manager: Manager) -> None:

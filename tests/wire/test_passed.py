@@ -94,8 +94,8 @@ def test_names_choose_listeners(start, own_engine: Engine, tcp, unix, folder, wo
         with connect(tcp) as client:
             client.get("/version")
             assert client.response().status == 403
-    assert f"fd://ci (unix://{unix.getsockname()})" in proxy.log()
-    assert f"fd://web (tcp://127.0.0.1:{tcp.getsockname()[1]})" in proxy.log()
+    for listener in (f"fd://ci (unix://{unix.getsockname()})", f"fd://web (tcp://127.0.0.1:{tcp.getsockname()[1]})"):
+        proxy.wait_log(lambda line, listener=listener: listener in line, what=listener)
 
 
 @pytest.mark.parametrize("address", ["fd://", "fd://*"])
