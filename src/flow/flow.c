@@ -236,10 +236,12 @@ static int make_room(struct flow *flow, struct flow_lender *lender)
 	}
 	struct buffer *buffer = flow->buffer;
 	buffer_make_room(&lender->buffers, buffer);
-	if ((flow->way == FLOW_LARGE || buffer_room(buffer) == 0) && !buffer_is_large(buffer)) {
-		return buffer_grow(&lender->buffers, &flow->buffer) ? 0 : -ENOMEM;
+	const bool full = buffer_room(buffer) == 0;
+	if ((!full && flow->way != FLOW_LARGE) || buffer_is_large(buffer)) {
+		return full ? -ENOBUFS : 0;
 	}
-	return buffer_room(buffer) > 0 ? 0 : -ENOBUFS;
+	/* Where all large ones are lent, a stream goes on through what it has. */
+	return buffer_grow(&lender->buffers, &flow->buffer) || !full ? 0 : -ENOMEM;
 }
 
 ssize_t flow_read(struct flow *flow, struct flow_lender *lender, struct stream *source, size_t most)
