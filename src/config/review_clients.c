@@ -49,8 +49,8 @@ static void review_listener(struct config *config, const struct config_listener 
 
 /* ── Entries ─────────────────────────────────────────────────────────────── */
 
-/* Users are known at unix sockets, addresses at others. Of a socket that
- * systemd opens nothing is known yet. */
+/* Users are known at unix sockets, addresses at others, certificates where they are asked for. Of a
+ * socket that systemd opens nothing more is known yet. */
 static bool can_hold_at(const struct client *client, const struct config *config, unsigned number)
 {
 	const struct match *match = &client->match;
@@ -59,6 +59,7 @@ static bool can_hold_at(const struct client *client, const struct config *config
 	const bool is_unix = address_path(listener->address) != NULL;
 
 	return match_is_at(match, number) && !(is_unix && match_has(match, CONDITION_CIDR)) &&
+	       !(match_asks_certificate(match) && listener->tls.ca == NULL) &&
 	       !((is_tcp(listener) || address_is_tls(listener->address)) && has_user);
 }
 
@@ -94,11 +95,10 @@ static void review_client(struct config *config, const struct client *client)
 		config_warn(config,
 		        "%.128s:%u: client '%s' fits nobody: 'uid' and 'gid' are known at unix "
 		        "sockets, "
-		        "'cidr' at TCP sockets, and no listener of the entry has "
-		        "all that it asks "
-		        "for",
+		        "'cidr' at TCP sockets, 'cert' at tls:// with a 'client_ca', and no "
+		        "listener of the entry has all that it asks for",
 		        file, line, client->name);
-	} else if (client->until_s <= clock_realtime_ns() / NS_PER_S) {
+	} else if (client_has_ended(client, clock_realtime_ns() / NS_PER_S)) {
 		config_warn(config, "%.128s:%u: client '%s' has ended: 'until' has passed", file,
 		        line, client->name);
 	} else if (earlier != NULL) {

@@ -45,21 +45,42 @@ bool match_asks_certificate(const struct match *match)
 
 /* ── Comparing ───────────────────────────────────────────────────────────── */
 
-/* Whether value `i` of `a` holds for everybody for whom value `j` of `b` does. Values that are
- * written in the same way are the same. */
+/* Whether value `i` of `a` holds for everybody for whom value `j` of `b` does. Names
+ * that are written in the same way are the same. */
 static bool value_covers(enum condition_kind kind, const struct condition *a, unsigned i,
         const struct condition *b, unsigned j)
 {
 	const union condition_value *value = &a->values[i];
 	const union condition_value *other = &b->values[j];
 
-	if (kind == CONDITION_CIDR) {
+	switch (kind) {
+	case CONDITION_LISTENER:
+		return value->listener == other->listener;
+	case CONDITION_UID:
+	case CONDITION_GID:
+		return value->number == other->number;
+	case CONDITION_CIDR:
 		return network_covers(&value->network, &other->network);
-	}
-	if (kind == CONDITION_KEY) {
+	case CONDITION_FINGERPRINT:
+		return memcmp(value->fingerprint, other->fingerprint, sizeof(value->fingerprint)) ==
+		       0;
+	case CONDITION_DNS:
+		return slice_equal_nocase(value->text, other->text);
+	case CONDITION_KEY:
 		return key_hash_equal(&value->key, &other->key);
+	case CONDITION_LABEL:
+		return slice_equal(value->label.name, other->label.name) &&
+		       (value->label.value.ptr == NULL || strcmp(a->texts[i], b->texts[j]) == 0);
+	case CONDITION_CN:
+	case CONDITION_URI:
+	case CONDITION_NAME:
+	case CONDITION_IMAGE:
+	case CONDITION_PROJECT:
+	case CONDITION_SERVICE:
+	case CONDITION_KINDS:
+	default:
+		return slice_equal(value->text, other->text);
 	}
-	return strcmp(a->texts[i], b->texts[j]) == 0;
 }
 
 static bool condition_covers(
