@@ -197,16 +197,19 @@ static bool fits_IMAGE(const union condition_value *value, const struct sender *
 }
 
 /* Labels that docker compose gives to each container. */
+const struct slice condition_project_label = SLICE_INIT("com.docker.compose.project");
+const struct slice condition_service_label = SLICE_INIT("com.docker.compose.service");
+
 static bool fits_PROJECT(const union condition_value *value, const struct sender *sender)
 {
-	return slice_equal(container_label(sender->container, SLICE("com.docker.compose.project")),
-	        value->text);
+	return slice_equal(
+	        container_label(sender->container, condition_project_label), value->text);
 }
 
 static bool fits_SERVICE(const union condition_value *value, const struct sender *sender)
 {
-	return slice_equal(container_label(sender->container, SLICE("com.docker.compose.service")),
-	        value->text);
+	return slice_equal(
+	        container_label(sender->container, condition_service_label), value->text);
 }
 
 /* ── The table ───────────────────────────────────────────────────────────── */

@@ -38,6 +38,38 @@ bool match_asks_container(const struct match *match)
 	return asks(match, GROUP_container);
 }
 
+/* The label by which a value is known; ptr NULL: by none. */
+static struct slice label_of(enum condition_kind kind, const union condition_value *value)
+{
+	switch ((int)kind) {
+	case CONDITION_LABEL:
+		return value->label.name;
+	case CONDITION_PROJECT:
+		return condition_project_label;
+	case CONDITION_SERVICE:
+		return condition_service_label;
+	default:
+		return (struct slice){NULL, 0};
+	}
+}
+
+bool match_can_be_made(const struct match *match,
+        bool (*may_label)(const void *context, struct slice name), const void *context)
+{
+	bool can = true;
+
+	for (unsigned kind = 0; can && kind < CONDITION_KINDS; kind++) {
+		const struct condition *condition = match->conditions[kind];
+		bool any = condition == NULL;
+		for (unsigned i = 0; condition != NULL && i < condition->count; i++) {
+			const struct slice label = label_of(kind, &condition->values[i]);
+			any = any || label.ptr == NULL || may_label(context, label);
+		}
+		can = any;
+	}
+	return can;
+}
+
 bool match_asks_certificate(const struct match *match)
 {
 	return asks(match, GROUP_cert);

@@ -399,6 +399,38 @@ def test_check_warns_of_what_is_hardly_meant(
     assert (words in done.stderr and done.stderr.count("\n") == 1) if words else done.stderr == "", done.stderr
 
 
+CREATOR = "policies: {maker: {rules: [{allow: [container.create]}], create: {labels: %s}}}\n"
+MAKER = "- {name: ci, match: {uid: 7}, policy: maker}\n"
+
+
+@pytest.mark.parametrize(("labels", "match", "warned"), [
+    ("any", "container: {service: admin}", True),
+    ("any", "container: {label: [role=admin]}", True),
+    ("any", "container: {name: admin}", True),
+    ("any", f"container: {{service: admin}}, key_sha256: {HASH}", False),
+    ("any", "container: {label: docker-socket-proxy.policy=admin}", False),
+    ("none", "container: {service: admin}", False),
+    ("['!com.docker.compose.*']", "container: {service: admin, project: p}", False),
+    ("['!com.docker.compose.*']", "container: {label: [com.docker.compose.x, role]}", True),
+])
+def test_check_warns_of_who_may_create_another_client(tmp_path: Path, labels: str, match: str, warned: bool) -> None:
+    done = run_binary("check", "-c", write_file(
+        tmp_path,
+        "listeners: [{address: 'unix:///run/p.sock', policy: deny}, {address: 'tcp://127.0.0.1:1', policy: deny}]\n"
+        + CREATOR % labels + f"clients:\n{MAKER}- {{name: admin, match: {{{match}}}, policy: portainer}}\n"))
+    assert done.returncode == 0, done.stderr
+    assert ("client 'admin' may do more than policy 'maker', which may create" in done.stderr) is warned, done.stderr
+    assert done.stderr.count("may do more than") <= 1
+
+
+@pytest.mark.parametrize("policy", ["maker", "deny"])
+def test_check_does_not_warn_of_who_may_do_no_more(tmp_path: Path, policy: str) -> None:
+    done = run_binary("check", "-c", write_file(
+        tmp_path, "listeners: [{address: 'unix:///run/p.sock', policy: deny}]\n" + CREATOR % "any"
+        + f"clients:\n{MAKER}- {{name: admin, match: {{container: {{service: admin}}}}, policy: {policy}}}\n"))
+    assert "may do more than" not in done.stderr, done.stderr
+
+
 def test_a_key_in_two_entries_is_an_error_if_nothing_tells_them_apart(tmp_path: Path) -> None:
     def check(first: str, second: str) -> str:
         return run_binary("check", "-c", write_file(
