@@ -5,14 +5,17 @@ from __future__ import annotations
 
 import hashlib
 import os
+import pty
 import re
+import signal
 import socket
 import subprocess
+import termios
 
 import pytest
 
 from machine import free_port
-from wire import BINARY, PATIENCE, Engine, clean_environment, run_binary
+from wire import BINARY, PATIENCE, Engine, clean_environment, eventually, run_binary
 
 
 def one_clear_line(result, *wanted: str) -> None:
@@ -240,6 +243,29 @@ def test_a_file_of_keys_that_is_not_understood_stops_the_start(
         assert words in done.stderr, done.stderr
         assert "0123456789abcdef" not in done.stderr
         assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(("typed", "end"), [
+    (b"a-key-that-is-long-enough\n", 0), (b"\x03", -signal.SIGINT), (b"\x1c", -signal.SIGQUIT)])
+def test_a_key_that_is_typed_is_not_shown_and_what_follows_is(typed: bytes, end: int) -> None:
+    terminal, keeper = pty.openpty()
+    pid = os.fork()
+    if pid == 0:
+        os.login_tty(os.dup(keeper))
+        os.execv(BINARY, [str(BINARY), "hash-key"])
+
+    def shows() -> bool:
+        return bool(termios.tcgetattr(keeper)[3] & termios.ECHO)
+
+    eventually(lambda: not shows(), "the terminal hides what is typed")
+    os.write(terminal, typed)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == end
+    assert shows()
+    said = os.read(terminal, 4096)
+    assert said.startswith(b"key: ")
+    assert b"long-enough" not in said
+    os.close(keeper)
+    os.close(terminal)
 
 
 def test_an_empty_name_of_the_file_of_keys_stops_the_start() -> None:
