@@ -43,6 +43,7 @@ struct options {
 	bool upload_chunked;
 	bool check;
 	bool silent; /* hold: connect only */
+	const char *field; /* sent with each request, without its line end; NULL: none */
 	const char *log;
 	char **program;
 };
@@ -99,8 +100,9 @@ static void request_make(void)
 	}
 	made = asprintf(&head,
 	        "%s %s HTTP/1.1\r\nHost: 127.0.0.1:%u\r\n"
-	        "User-Agent: Docker-Client/28.2.2 (linux)\r\n%sAccept-Encoding: gzip\r\n\r\n",
-	        options.method, options.path, (unsigned)options.port, framing);
+	        "User-Agent: Docker-Client/28.2.2 (linux)\r\n%s%s%sAccept-Encoding: gzip\r\n\r\n",
+	        options.method, options.path, (unsigned)options.port, framing,
+	        options.field == NULL ? "" : options.field, options.field == NULL ? "" : "\r\n");
 	if (made < 0) {
 		die("asprintf");
 	}
@@ -592,6 +594,8 @@ static void options_read(int argc, char **argv)
 		}
 		if (strcmp(argv[i], "--log") == 0 && i + 1 < argc) {
 			options.log = argv[++i];
+		} else if (strcmp(argv[i], "--field") == 0 && i + 1 < argc) {
+			options.field = argv[++i];
 		} else if (option_number(argv[i], argv[i + 1])) {
 			i++;
 		} else if (!option_flag(argv[i])) {

@@ -6,6 +6,7 @@ not installed: a benchmark should leave no web server running on port 80 behind.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import shutil
@@ -38,7 +39,7 @@ class Proxy:
     log_to: str = "file"  # file or null
     product: bool = False  # held to the targets
     peer: bool = False  # somebody else's program
-    bulk: bool = True  # worth measuring with bulk transfers
+    kinds: tuple[str, ...] = ("small", "bulk")  # of the traffic that is worth measuring
     holds_connections: bool = True
 
 
@@ -49,6 +50,7 @@ def floor(build: Path, name: str, *options: str) -> Proxy:
     return Proxy(
         name,
         lambda place: [str(build / "floor"), str(place.port), str(place.engine), *options],
+        kinds=("small", "bulk", "key"),
         holds_connections=False,  # it needs two descriptors for each connection
     )
 
@@ -60,7 +62,7 @@ def product(name: str, binary: Path, log_to: str = "file") -> Proxy:
         lambda place: {"PORT": str(place.port), "SOCKET_PATH": str(place.engine)},
         log_to=log_to,
         product=log_to == "file",
-        bulk=log_to == "file",
+        kinds=("small", "bulk") if log_to == "file" else ("small",),
         holds_connections=log_to == "file",
     )
 
@@ -82,7 +84,42 @@ def product_with_rules(name: str, binary: Path, rules: str) -> Proxy:
         f"{name} 40 rules",
         lambda place: [str(binary)],
         environment,
-        bulk=False,
+        kinds=("small",),
+        holds_connections=False,
+    )
+
+
+KEY = "the key of the last of the clients"
+KEY_FIELD = f"X-Api-Key: {KEY}"
+
+
+def product_with_clients(name: str, binary: Path) -> Proxy:
+    """The same with ten clients, each of which has a key; the load shows the key of the last."""
+
+    def environment(place: Place) -> dict[str, str]:
+        keys = [f"the key of client {n}" for n in range(9)] + [KEY]
+        lines = [
+            f"  - {{name: client-{n}, policy: all, "
+            f"match: {{key_sha256: {hashlib.sha256(key.encode()).hexdigest()}}}}}\n"
+            for n, key in enumerate(keys)
+        ]
+        file = place.folder / "clients.yaml"
+        file.write_text(
+            "policy: deny\npolicies: {all: {rules: [{allow: ['*']}]}}\nclients:\n" + "".join(lines),
+            "ascii",
+        )
+        return {
+            "PORT": str(place.port),
+            "SOCKET_PATH": str(place.engine),
+            "CONFIG": str(file),
+        }
+
+    return Proxy(
+        f"{name} 10 clients",
+        lambda place: [str(binary)],
+        environment,
+        kinds=("key",),
+        product=True,
         holds_connections=False,
     )
 

@@ -1,11 +1,13 @@
 #!/usr/bin/python3
-"""What TLS costs: CPU time of the proxy, beside itself without TLS, HAProxy and nginx, in turns.
+"""What TLS costs: CPU time of the proxy, beside itself without TLS, a bare relay over TLS
+(bench/tls_floor.c), HAProxy and nginx, in turns.
 
-    bench/tls.py [PROGRAM]
+    bench/tls.py [--rounds N] [--case NAME]... [PROGRAM]
 
 A stand-in Engine (bench/engine.c) serves a unix socket; one client asks over TLS 1.3 with
 TLS_AES_128_GCM_SHA256 and a certificate of ECDSA P-256. Each program has one thread and the OpenSSL of
-the system; ours is linked with the same version. Prints the least of the rounds, for the machine may
+the system; ours is linked with the same version. "by cert" is with a client certificate, whose name
+picks the policy, and "floor cert" asks for it too. Prints the least of the rounds, for the machine may
 be busy:
 
     request     GET /_ping, connection kept, in microseconds
@@ -18,32 +20,41 @@ be busy:
 
 from __future__ import annotations
 
+import argparse
 import os
-import shutil
 import socket
 import ssl
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
 
-ROUNDS = 7
+import peers
+
 MIB = 1 << 20
 BULK = 64 * MIB
 ROOT = Path(__file__).resolve().parents[1]
+PEERS = ROOT / "build/bench/peers"
 CIPHER = "TLS_AES_128_GCM_SHA256"
 
 
-def make_certificate(folder: Path) -> None:
-    subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2",
-         "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost",
-         "-keyout", folder / "key.pem", "-out", folder / "cert.pem"],
-        check=True, capture_output=True,
-    )  # fmt: skip
-    (folder / "both.pem").write_bytes((folder / "cert.pem").read_bytes() + (folder / "key.pem").read_bytes())
+def openssl(*words: object) -> None:
+    subprocess.run(["openssl", *map(str, words)], check=True, capture_output=True)
+
+
+def make_certificates(folder: Path) -> None:
+    """A CA, a certificate of localhost and one of a client, all of P-256."""
+    key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
+    ca = ["-CA", folder / "ca.pem", "-CAkey", folder / "ca-key.pem"]
+    openssl("req", "-x509", *key, "-days", 2, "-subj", "/CN=ca", "-keyout", folder / "ca-key.pem", "-out", folder / "ca.pem")
+    for name, subject in (("server", "localhost"), ("client", "portainer")):
+        openssl("req", "-x509", *key, *ca, "-days", 2, "-subj", f"/CN={subject}",
+                "-addext", f"subjectAltName=DNS:{subject}", "-addext", f"extendedKeyUsage={name}Auth",
+                "-addext", "basicConstraints=critical,CA:FALSE",
+                "-keyout", folder / f"{name}-key.pem", "-out", folder / f"{name}.pem")  # fmt: skip
+    both = (folder / "server.pem").read_bytes() + (folder / "server-key.pem").read_bytes()
+    (folder / "both.pem").write_bytes(both)
 
 
 # ── The programs ─────────────────────────────────────────────────────────────
@@ -55,7 +66,29 @@ def plain(program: str, folder: Path, port: int) -> tuple[list[str], dict[str, s
 
 def ours(program: str, folder: Path, port: int) -> tuple[list[str], dict[str, str]]:
     command, variables = plain(program, folder, port)
-    return command, variables | {"TLS_CERT": f"{folder}/cert.pem", "TLS_KEY": f"{folder}/key.pem"}
+    return command, variables | {"TLS_CERT": f"{folder}/server.pem", "TLS_KEY": f"{folder}/server-key.pem"}
+
+
+def ours_by_certificate(program: str, folder: Path, port: int) -> tuple[list[str], dict[str, str]]:
+    path = folder / "clients.yaml"
+    path.write_text("""
+policy: deny
+policies: {all: {rules: [{allow: ['*']}]}}
+clients:
+  - {name: traefik, match: {cert: {cn: traefik}}, policy: deny}
+  - {name: portainer, match: {cert: {cn: portainer}}, policy: all}
+""")
+    command, variables = ours(program, folder, port)
+    return command, variables | {"TLS_CLIENT_CA": f"{folder}/ca.pem", "CONFIG": str(path)}
+
+
+def floor(program: str, folder: Path, port: int) -> tuple[list[str], dict[str, str]]:
+    return [program, str(port), f"{folder}/engine.sock", f"{folder}/server.pem", f"{folder}/server-key.pem"], {}
+
+
+def floor_by_certificate(program: str, folder: Path, port: int) -> tuple[list[str], dict[str, str]]:
+    command, variables = floor(program, folder, port)
+    return [*command, f"{folder}/ca.pem"], variables
 
 
 def haproxy(program: str, folder: Path, port: int) -> tuple[list[str], dict[str, str]]:
@@ -63,6 +96,9 @@ def haproxy(program: str, folder: Path, port: int) -> tuple[list[str], dict[str,
     path.write_text(f"""
 global
     nbthread 1
+    tune.bufsize 65536
+    tune.maxrewrite 1024
+    tune.idletimer 0
     ssl-default-bind-ciphersuites {CIPHER}
     ssl-default-bind-options ssl-min-ver TLSv1.2
 defaults
@@ -86,19 +122,22 @@ def nginx(program: str, folder: Path, port: int) -> tuple[list[str], dict[str, s
 daemon off;
 master_process off;
 pid {folder}/nginx.pid;
-error_log {folder}/nginx.log;
 events {{ worker_connections 1024; }}
 http {{
     access_log off;
     client_body_temp_path {folder}/body;
     proxy_temp_path {folder}/proxy;
+    fastcgi_temp_path {folder}/fastcgi;
+    uwsgi_temp_path {folder}/uwsgi;
+    scgi_temp_path {folder}/scgi;
+    client_body_buffer_size 256k;
     client_max_body_size 0;
     keepalive_requests 10000000;
     upstream engine {{ server unix:{folder}/engine.sock; keepalive 16; keepalive_requests 10000000; }}
     server {{
         listen 127.0.0.1:{port} ssl;
-        ssl_certificate {folder}/cert.pem;
-        ssl_certificate_key {folder}/key.pem;
+        ssl_certificate {folder}/server.pem;
+        ssl_certificate_key {folder}/server-key.pem;
         ssl_protocols TLSv1.2 TLSv1.3;
         ssl_conf_command Ciphersuites {CIPHER};
         ssl_session_cache shared:s:1m;
@@ -107,13 +146,15 @@ http {{
             proxy_http_version 1.1;
             proxy_set_header Connection "";
             proxy_request_buffering off;
-            proxy_buffering on;
+            proxy_buffering off;
+            proxy_buffer_size 256k;
+            proxy_buffers 8 256k;
             proxy_max_temp_file_size 0;
         }}
     }}
 }}
 """)
-    return [program, "-c", str(path), "-p", str(folder)], {}
+    return [program, "-c", str(path), "-p", str(folder), "-e", f"{folder}/nginx.log"], {}
 
 
 class Proxy:
@@ -124,10 +165,12 @@ class Proxy:
         self.name = name
         self.context = None
         if name != "plain":
-            self.context = ssl.create_default_context(cafile=folder / "cert.pem")
+            self.context = ssl.create_default_context(cafile=folder / "ca.pem")
+            self.context.load_cert_chain(folder / "client.pem", folder / "client-key.pem")
             self.context.minimum_version = ssl.TLSVersion.TLSv1_3
         command, variables = make(program, folder, self.port)
-        self.process = subprocess.Popen(command, env=variables | {"PATH": os.environ["PATH"]},
+        environment = peers.library_path(PEERS) | variables | {"PATH": os.environ["PATH"]}
+        self.process = subprocess.Popen(command, env=environment,
                                         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # fmt: skip
         while self.process.poll() is None:
             try:
@@ -240,22 +283,35 @@ CASES = [
 
 
 def main() -> None:
-    program = sys.argv[1] if len(sys.argv) > 1 else str(ROOT / "build/docker-socket-proxy")
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("program", nargs="?", default=str(ROOT / "build/docker-socket-proxy"))
+    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--case", action="append", choices=[title for title, _, _ in CASES])
+    options = parser.parse_args()
+    program = options.program
     subprocess.run([ROOT / "bench/build.sh"], check=True)
     with tempfile.TemporaryDirectory(prefix="bench-tls-") as name:
         folder = Path(name)
-        make_certificate(folder)
+        make_certificates(folder)
         engine = subprocess.Popen([ROOT / "build/bench/engine", f"{folder}/engine.sock", "--bulk", str(BULK)])
         proxies = []
         try:
             while not (folder / "engine.sock").exists():
                 time.sleep(0.02)
-            kinds = [("plain", plain, program), ("ours", ours, program)]
-            kinds += [(peer.__name__, peer, found) for peer in (haproxy, nginx) if (found := shutil.which(peer.__name__))]
-            proxies = [Proxy(*kind, folder) for kind in kinds]
+            relay = str(ROOT / "build/bench/tls_floor")
+            kinds = [("plain", plain, program), ("floor", floor, relay), ("ours", ours, program)]
+            kinds += [("floor cert", floor_by_certificate, relay), ("by cert", ours_by_certificate, program)]
+            if why_not := peers.fetch(PEERS):
+                print(f"without HAProxy and nginx: {why_not}")
+            else:
+                kinds += [(peer.__name__, peer, f"{PEERS}/usr/sbin/{peer.__name__}") for peer in (haproxy, nginx)]
+            for kind in kinds:
+                proxies.append(Proxy(*kind, folder))
             print(f"{'':12}" + "".join(f"{proxy.name:>12}" for proxy in proxies))
             for title, unit, run in CASES:
-                rounds = [[run(proxy) for proxy in proxies] for _ in range(ROUNDS)]
+                if title not in (options.case or [title]):
+                    continue
+                rounds = [[run(proxy) for proxy in proxies] for _ in range(options.rounds)]
                 least = [min(column) for column in zip(*rounds, strict=True)]
                 print(f"{title:12}" + "".join(f"{value:12.2f}" for value in least) + f"  {unit}", flush=True)
         finally:

@@ -8,12 +8,12 @@ enum {
 	WHOLE_KEPT = 1,
 };
 
-void buffer_lender_init(
-        struct buffer_lender *lender, uint32_t headroom, uint32_t large_size, unsigned max)
+void buffer_lender_init(struct buffer_lender *lender, uint32_t headroom, uint32_t large_size,
+        unsigned max, unsigned max_large)
 {
 	ASSERT(headroom < BUFFER_SMALL_SIZE / 2 && large_size >= BUFFER_LARGE_SIZE);
 	pool_init(&lender->small, BUFFER_SMALL_SIZE, max, SMALL_KEPT);
-	pool_init(&lender->large, large_size, max, LARGE_KEPT);
+	pool_init(&lender->large, large_size, max_large, LARGE_KEPT);
 	lender->headroom = headroom;
 	pool_init(&lender->whole, large_size + 1, 0, 0); /* until buffer_lender_hold() */
 }

@@ -47,18 +47,19 @@ struct buffer_lender {
 /*
  * `headroom`: bytes by which a rewritten head may be longer than the received
  * head. `large_size`: bytes of a large buffer, at least BUFFER_LARGE_SIZE. `max`:
- * ceiling for the number of small and of large buffers. Without buffer_lender_hold(), none is held.
+ * ceiling for the number of small buffers, `max_large` for that of large ones. Without
+ * buffer_lender_hold(), none is held.
  */
-void buffer_lender_init(
-        struct buffer_lender *lender, uint32_t headroom, uint32_t large_size, unsigned max);
+void buffer_lender_init(struct buffer_lender *lender, uint32_t headroom, uint32_t large_size,
+        unsigned max, unsigned max_large);
 /* `whole_size`: bytes of a buffer for a whole message. `max`: ceiling for their number. */
 void buffer_lender_hold(struct buffer_lender *lender, uint32_t whole_size, unsigned max);
 void buffer_lender_done(struct buffer_lender *lender);
 
 /* Lend a small buffer if *buffer is NULL. False without memory. */
 bool buffer_borrow(struct buffer_lender *lender, struct buffer **buffer) MUST_USE;
-/* Exchange *buffer for a large buffer with the same content. False without memory, or if the
- * buffer is already large. */
+/* Exchange *buffer for a large buffer with the same content. False without memory, at
+ * the ceiling, or if the buffer is already large. */
 bool buffer_grow(struct buffer_lender *lender, struct buffer **buffer) MUST_USE;
 /* The same, for a buffer that holds a whole message. False also at the ceiling. */
 bool buffer_hold(struct buffer_lender *lender, struct buffer **buffer) MUST_USE;

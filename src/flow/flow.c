@@ -14,6 +14,7 @@ enum {
 	/* Enough for what stands between two chunks, and little of the second is copied. */
 	FRAMING_READ = 64,
 	SPLICE_MAX = 60 * 1024,
+	RECORD_MAX = 16 * 1024, /* bytes of plaintext in a record of TLS, RFC 8446 5.1 */
 };
 
 void flow_start(struct flow *flow, enum http_framing framing, uint64_t length)
@@ -235,10 +236,12 @@ static int make_room(struct flow *flow, struct flow_lender *lender)
 	}
 	struct buffer *buffer = flow->buffer;
 	buffer_make_room(&lender->buffers, buffer);
-	if ((flow->way == FLOW_LARGE || buffer_room(buffer) == 0) && !buffer_is_large(buffer)) {
-		return buffer_grow(&lender->buffers, &flow->buffer) ? 0 : -ENOMEM;
+	const bool full = buffer_room(buffer) == 0;
+	if ((!full && flow->way != FLOW_LARGE) || buffer_is_large(buffer)) {
+		return full ? -ENOBUFS : 0;
 	}
-	return buffer_room(buffer) > 0 ? 0 : -ENOBUFS;
+	/* Where all large ones are lent, a stream goes on through what it has. */
+	return buffer_grow(&lender->buffers, &flow->buffer) || !full ? 0 : -ENOMEM;
 }
 
 ssize_t flow_read(struct flow *flow, struct flow_lender *lender, struct stream *source, size_t most)
@@ -276,6 +279,21 @@ static ssize_t read_pipe(struct flow *flow, struct stream *source)
 	return n;
 }
 
+/*
+ * Fill a large buffer. TLS gives one record of up to 16 KiB at a time, and to send many together
+ * costs half as much. What ends the reading is met again by the next.
+ */
+static ssize_t read_large(struct flow *flow, struct flow_lender *lender, struct stream *source)
+{
+	const ssize_t first = flow_read(flow, lender, source, SIZE_MAX);
+	ssize_t n = first;
+
+	while (n > 0 && source->readable && buffer_room(flow->buffer) >= RECORD_MAX) {
+		n = flow_read(flow, lender, source, SIZE_MAX);
+	}
+	return first;
+}
+
 /* More of the message, by the way that was chosen; by a buffer where that is not to be had. */
 static ssize_t fill(
         struct flow *flow, struct flow_lender *lender, struct stream *source, enum flow_way way)
@@ -289,8 +307,9 @@ static ssize_t fill(
 		way = opaque(flow) > SPLICE_MAX ? FLOW_LARGE : FLOW_SMALL;
 	}
 	flow->way = way;
-	const ssize_t n =
-	        flow_read(flow, lender, source, way == FLOW_FRAMED ? FRAMING_READ : SIZE_MAX);
+	const ssize_t n = way == FLOW_LARGE ? read_large(flow, lender, source)
+	                                    : flow_read(flow, lender, source,
+	                                              way == FLOW_FRAMED ? FRAMING_READ : SIZE_MAX);
 	if (n > 0 && buffer_room(flow->buffer) == 0) {
 		flow->way = FLOW_LARGE;
 	} else if (n > 0 && way == FLOW_LARGE && n < BUFFER_SMALL_SIZE) {

@@ -203,6 +203,11 @@ unsigned account_held(const struct account *account, enum limit limit)
 	return atomic_load_explicit(&account->held[limit], memory_order_relaxed);
 }
 
+unsigned account_references(const struct account *account)
+{
+	return atomic_load_explicit(&account->references, memory_order_relaxed);
+}
+
 void accounts_refuse(struct accounts *accounts, struct account *account, enum limit limit)
 {
 	struct account *tally = account->is_client ? account : &accounts->others;

@@ -67,6 +67,8 @@ bool account_count(struct account *account, enum limit limit, uint64_t most) MUS
 void account_uncount(struct account *account, enum limit limit);
 /* How many are counted. */
 unsigned account_held(const struct account *account, enum limit limit);
+/* Of a host: how many connections it has. */
+unsigned account_references(const struct account *account);
 /* Note that something was refused, for metrics. */
 void accounts_refuse(struct accounts *accounts, struct account *account, enum limit limit);
 

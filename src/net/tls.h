@@ -65,6 +65,10 @@ int tls_client_new(const struct tls_settings *settings, tls_warn *warn, void *co
 /* Open streams may stay. `transport` may be NULL. */
 void tls_free(struct transport *transport);
 
+/* Return to the system the memory of streams that are closed, if any was closed since the last
+ * call. From any thread; it takes a few milliseconds after tens of thousands of streams. */
+void tls_trim(void);
+
 /* Append a certificate of the transport for a line of `check`: "CN = proxy, until 2027-…". False:
  * there is none of this number. */
 bool tls_describe(const struct transport *transport, unsigned number, struct text *text);
@@ -81,6 +85,11 @@ void tls_explain(const struct stream *stream, struct text *text);
 bool tls_met_http(const struct stream *stream);
 /* Whether the peer left without a byte, as those do who only look whether a port is open. */
 bool tls_met_nobody(const struct stream *stream);
+/*
+ * To a client that is turned away before its handshake: an alert, which needs no keys (RFC 8446
+ * section 6.2, internal_error). No alert says "too many"; access_denied would blame a certificate.
+ */
+extern const struct slice tls_turned_away;
 /* After a handshake that failed: go on as a plain stream, for a last word to the peer. */
 void tls_abandon(struct stream *stream);
 

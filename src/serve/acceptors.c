@@ -2,6 +2,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "http/http.h"
+#include "net/tls.h"
 #include "outcome/outcome.h"
 #include "serve/internal.h"
 
@@ -13,24 +14,38 @@
 
 enum {
 	ACCEPTS_PER_TURN = 64,
-	ACCEPTS_AT_END = 4096, /* the listener's backlog */
+	TLS_ACCEPTS_PER_TURN = 8, /* each costs as much as several requests */
+	ACCEPTS_AT_END = 4096,    /* the listener's backlog */
 	ACCEPT_RETRY_MS = 100,
 };
 
 /* ── Refusing ────────────────────────────────────────────────────────────── */
 
-static void refuse_connection(int fd, enum outcome outcome, struct slice reason)
+static void tell_and_close(int fd, struct slice bytes)
+{
+	char nowhere[4096];
+
+	/* A close with unread bytes resets the connection, and the client loses the response. */
+	(void)!read(fd, nowhere, sizeof(nowhere));
+	(void)!write(fd, bytes.ptr, bytes.len);
+	(void)close(fd);
+}
+
+/* A 429. A client that speaks TLS could not read it: a handshake for each would be what somebody
+ * who opens too many connections wants. It gets an alert, and the log has the reason. */
+static void refuse_connection(
+        const struct acceptor *acceptor, int fd, enum outcome outcome, struct slice reason)
 {
 	char memory[1024];
 	struct text response = text_over(memory, sizeof(memory));
-	char nowhere[4096];
 
+	if (acceptor->is_tls) {
+		tell_and_close(fd, tls_turned_away);
+		return;
+	}
 	http_error_write(&response, outcome_status(outcome), reason, HTTP_RETRY_AFTER, false,
 	        HTTP_CONNECTION_CLOSE);
-	/* A close with unread bytes resets the connection, and the client loses the response. */
-	(void)!read(fd, nowhere, sizeof(nowhere));
-	(void)!write(fd, response.ptr, response.len);
-	(void)close(fd);
+	tell_and_close(fd, text_slice(&response));
 }
 
 /* Once a second: there may be thousands. */
@@ -60,7 +75,7 @@ static bool refuse_with_spare(struct acceptor *acceptor)
 	}
 	const int fd = accept4(acceptor->watch.fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 	if (fd >= 0) {
-		refuse_connection(fd, OUTCOME_TOO_MANY_CONNECTIONS,
+		refuse_connection(acceptor, fd, OUTCOME_TOO_MANY_CONNECTIONS,
 		        slice_of(outcome_text(OUTCOME_TOO_MANY_CONNECTIONS)));
 	}
 	set_aside(all);
@@ -155,7 +170,7 @@ static void accepted(struct acceptor *acceptor, int fd, const union address *pee
 		        "%u connections are open: further ones get a 429 (--max-connections)",
 		        all->shared->max_connections);
 	}
-	refuse_connection(fd, outcome, slice_of(memory));
+	refuse_connection(acceptor, fd, outcome, slice_of(memory));
 }
 
 /* True when there may be more to accept. */
@@ -180,8 +195,10 @@ static void accept_some(struct acceptor *acceptor, unsigned most)
 
 static void acceptor_ready(struct watch *watch, uint32_t events)
 {
+	struct acceptor *acceptor = CONTAINER_OF(watch, struct acceptor, watch);
+
 	(void)events;
-	accept_some(CONTAINER_OF(watch, struct acceptor, watch), ACCEPTS_PER_TURN);
+	accept_some(acceptor, acceptor->is_tls ? TLS_ACCEPTS_PER_TURN : ACCEPTS_PER_TURN);
 }
 
 static int watch_acceptor(struct acceptor *acceptor)
@@ -212,7 +229,7 @@ void acceptors_init(
 	set_aside(acceptors);
 }
 
-int acceptors_add(struct acceptors *acceptors, int fd, unsigned number, bool is_passed)
+int acceptors_add(struct acceptors *acceptors, int fd, unsigned number, bool is_tls, bool is_passed)
 {
 	ASSERT(acceptors->count < ACCEPTORS_MAX);
 	struct acceptor *acceptor = &acceptors->list[acceptors->count++];
@@ -221,6 +238,7 @@ int acceptors_add(struct acceptors *acceptors, int fd, unsigned number, bool is_
 	        .watch = {.fd = fd, .ready = acceptor_ready},
 	        .all = acceptors,
 	        .number = number,
+	        .is_tls = is_tls,
 	        .is_passed = is_passed,
 	};
 	timer_init(&acceptor->retry, accept_again);

@@ -36,6 +36,7 @@ struct acceptor {
 	struct watch watch; /* fd -1: closed */
 	struct acceptors *all;
 	unsigned number;    /* index of the listener in the configuration */
+	bool is_tls;        /* its clients speak TLS */
 	bool is_passed;     /* the socket goes on listening when this process closes it */
 	struct timer retry; /* runs while no descriptor is left */
 };
@@ -57,7 +58,8 @@ void acceptors_init(
  * Accept connections from the listening `fd`, which the acceptors now own, at the listener
  * `number`. 0 or -errno.
  */
-int acceptors_add(struct acceptors *acceptors, int fd, unsigned number, bool is_passed) MUST_USE;
+int acceptors_add(
+        struct acceptors *acceptors, int fd, unsigned number, bool is_tls, bool is_passed) MUST_USE;
 /* Close the sockets. Before, accept the connections that wait in the queues, which closing would
  * reset; those of a passed socket wait for the next process. */
 void acceptors_close(struct acceptors *acceptors);
@@ -163,13 +165,14 @@ void threads_free(struct server *server);
 
 unsigned sizing_threads(const struct config *config);
 /*
- * Raise the limit of open files as far as it goes. An idle connection holds one
- * descriptor, a connection with a request holds two. If the limit is too low,
- * dialling fails and the response says so.
+ * Raise the limit of open files as far as it goes. Returns how many descriptors connections may
+ * have: an idle one holds one, and one with a request a second one, to the Engine.
  */
-unsigned sizing_connections(const struct config *config);
+unsigned sizing_descriptors(void);
 /* Judged bodies above a small buffer that one thread reads at the same time. */
 unsigned sizing_bodies(const struct config *config);
+/* Large buffers of one thread. */
+unsigned sizing_large(const struct config *config);
 
 /* ── Listeners: their sockets ────────────────────────────────────────────── */
 

@@ -184,7 +184,8 @@ static bool add(
 		(void)failed(&config->listeners[number], fd);
 		return false;
 	}
-	const int error = acceptors_add(&thread->acceptors, fd, number, is_passed);
+	const bool is_tls = config->listeners[number].transport != NULL;
+	const int error = acceptors_add(&thread->acceptors, fd, number, is_tls, is_passed);
 	if (error < 0) {
 		log_line(LOG_CRIT, "cannot start a worker: %s", strerrordesc_np(-error));
 	}

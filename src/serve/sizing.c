@@ -8,7 +8,8 @@
 
 enum {
 	THREADS_DEFAULT_MAX = 4,
-	RESERVED_FILES = 64, /* listeners, epoll, pipes, standard streams */
+	RESERVED_FILES = 64,       /* listeners, epoll, pipes, standard streams */
+	DESCRIPTORS_MAX = 4000000, /* more than connections of either kind can be */
 };
 
 /* CPUs the cgroup grants, rounded up; UINT32_MAX without a quota. */
@@ -51,20 +52,30 @@ unsigned sizing_threads(const struct config *config)
 	return cpus < THREADS_DEFAULT_MAX ? cpus : THREADS_DEFAULT_MAX;
 }
 
+/* Shares of what all threads together may have. */
+enum {
+	BODIES_MAX = 32,  /* 1 MiB and a head each */
+	LARGE_MAX = 1024, /* 256 KiB or a head each */
+};
+
 unsigned sizing_bodies(const struct config *config)
 {
-	enum { BODIES_MAX = 32 }; /* by all threads together; 1 MiB and a head each */
 	const unsigned threads = sizing_threads(config);
 
 	return threads < BODIES_MAX ? BODIES_MAX / threads : 1;
 }
 
-unsigned sizing_connections(const struct config *config)
+unsigned sizing_large(const struct config *config)
+{
+	return LARGE_MAX / sizing_threads(config);
+}
+
+unsigned sizing_descriptors(void)
 {
 	struct rlimit files;
 
 	if (getrlimit(RLIMIT_NOFILE, &files) < 0) {
-		return config->max_connections;
+		return DESCRIPTORS_MAX;
 	}
 	files.rlim_cur = files.rlim_max;
 	(void)setrlimit(RLIMIT_NOFILE, &files);
@@ -72,5 +83,5 @@ unsigned sizing_connections(const struct config *config)
 	const rlim_t possible = files.rlim_cur > 2 * RESERVED_FILES
 	                                ? files.rlim_cur - RESERVED_FILES
 	                                : files.rlim_cur / 2;
-	return possible < config->max_connections ? (unsigned)possible : config->max_connections;
+	return possible < DESCRIPTORS_MAX ? (unsigned)possible : DESCRIPTORS_MAX;
 }

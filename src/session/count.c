@@ -9,9 +9,26 @@
 
 enum {
 	KEPT_SHARE = 8, /* an eighth of all connections is for hosts that have none */
+	FEW = 64,       /* connections of a host that takes no descriptors away from others */
 };
 
 /* ── Connections ─────────────────────────────────────────────────────────── */
+
+/* Whether the last eighth of all descriptors is in use: requests take a second one each. */
+static bool is_scarce(const struct worker_shared *shared)
+{
+	const unsigned used =
+	        atomic_load_explicit(&shared->connections, memory_order_relaxed) +
+	        atomic_load_explicit(&shared->engine_connections, memory_order_relaxed);
+
+	return used > shared->max_descriptors - shared->max_descriptors / KEPT_SHARE;
+}
+
+bool session_may_dial(const struct session *session)
+{
+	return session->worker->upstream.idle_count > 0 ||
+	       account_references(session->host) <= FEW || !is_scarce(session->worker->shared);
+}
 
 /* `before`: connections of all hosts before this one. */
 static enum outcome admit_connection(
@@ -24,8 +41,8 @@ static enum outcome admit_connection(
 	if (before >= most) {
 		return OUTCOME_TOO_MANY_CONNECTIONS;
 	}
-	if (before >= most - most / KEPT_SHARE &&
-	        atomic_load_explicit(&host->references, memory_order_relaxed) > 1) {
+	if (account_references(host) > 1 &&
+	        (before >= most - most / KEPT_SHARE || is_scarce(worker->shared))) {
 		return OUTCOME_CROWDED;
 	}
 	return account_count(host, LIMIT_CONNECTIONS, most_here) ? OUTCOME_FORWARDED
@@ -42,6 +59,37 @@ void session_report_refusal(struct worker *worker, const struct denial *denial)
 	denials_report(&worker->shared->denials, worker->loop.now_ns, &refusal);
 }
 
+static void explain_connection(
+        const struct worker *worker, enum outcome outcome, struct text *reason)
+{
+	if (outcome == OUTCOME_LIMIT_CONNECTIONS) {
+		limit_add_refusal(worker->adoption->snapshot->widest, LIMIT_CONNECTIONS,
+		        SLICE("this address"), reason);
+	} else {
+		text_add(reason, slice_of(outcome_text(outcome)));
+	}
+}
+
+/* At the ceiling of all connections it is nobody's own doing: the log has that once a second. */
+static void report_connection(struct worker *worker, const struct caller *caller,
+        struct account *host, enum outcome outcome, const char *reason)
+{
+	const struct denial denial = {
+	        .caller = caller,
+	        .method = SLICE(""), /* nothing was read */
+	        .path = SLICE(""),
+	        .outcome = outcome,
+	        .reason = reason,
+	};
+
+	if (outcome == OUTCOME_LIMIT_CONNECTIONS) {
+		accounts_refuse(worker->shared->accounts, host, LIMIT_CONNECTIONS);
+	}
+	if (outcome != OUTCOME_TOO_MANY_CONNECTIONS) {
+		session_report_refusal(worker, &denial);
+	}
+}
+
 enum outcome session_count(struct worker *worker, const struct caller *caller,
         struct account **ret_host, struct text *reason)
 {
@@ -54,25 +102,10 @@ enum outcome session_count(struct worker *worker, const struct caller *caller,
 		*ret_host = host;
 		return outcome;
 	}
-	if (outcome == OUTCOME_LIMIT_CONNECTIONS) {
-		accounts_refuse(shared->accounts, host, LIMIT_CONNECTIONS);
-		limit_add_refusal(worker->adoption->snapshot->widest, LIMIT_CONNECTIONS,
-		        SLICE("this address"), reason);
-	} else {
-		text_add(reason, slice_of(outcome_text(outcome)));
-	}
+	explain_connection(worker, outcome, reason);
+	report_connection(worker, caller, host, outcome, reason->ptr);
 	accounts_give(shared->accounts, host);
 	(void)atomic_fetch_sub(&shared->connections, 1);
-	if (outcome != OUTCOME_TOO_MANY_CONNECTIONS) {
-		const struct denial denial = {
-		        .caller = caller,
-		        .method = SLICE(""), /* nothing was read */
-		        .path = SLICE(""),
-		        .outcome = outcome,
-		        .reason = reason->ptr,
-		};
-		session_report_refusal(worker, &denial);
-	}
 	return outcome;
 }
 
@@ -140,45 +173,70 @@ static bool is_too_long(const struct gate_decision *decision, uint64_t most)
 	       decision->head->head.content_length > most;
 }
 
-bool session_take(
-        struct session *session, const struct gate_decision *decision, struct refusal *ret_refusal)
+static struct account *account_of(const struct session *session, const struct client *client)
 {
-	struct exchange *exchange = session->exchange;
-	struct accounts *accounts = session->worker->shared->accounts;
-	const struct snapshot *snapshot = session_snapshot(session);
-	const struct client *client = decision->client;
-	const struct limits *limits = client == NULL ? snapshot->limits : client->limits;
-	struct account *account =
-	        client == NULL || client->account == NULL ? session->host : client->account;
-	const int64_t now_ns = session->worker->loop.now_ns;
+	return client == NULL || client->account == NULL ? session->host : client->account;
+}
 
-	*ret_refusal = (struct refusal){.limits = limits, .limit = LIMIT_COUNT};
+/* The exchange knows its sender. */
+static void admit(struct exchange *exchange, const struct client *client)
+{
+	const struct limits *limits =
+	        client == NULL ? exchange->adoption->snapshot->limits : client->limits;
+	const uint64_t body_max = limits == NULL ? 0 : limits->of[LIMIT_BODY].value;
+
 	exchange->admitted = true;
 	exchange->client = client;
 	exchange->record.client = client == NULL ? NULL : client->name;
 	exchange->limits = limits;
-	exchange->body_max = limits == NULL || limits->of[LIMIT_BODY].value == 0
-	                             ? UINT64_MAX
-	                             : limits->of[LIMIT_BODY].value;
-	if (!settle_connection(session, account, limits)) {
-		ret_refusal->limit = LIMIT_CONNECTIONS;
-	} else if (is_too_long(decision, exchange->body_max)) {
-		ret_refusal->limit = LIMIT_BODY;
-	} else {
-		ret_refusal->limit = holding_take(&exchange->holdings[0], account, limits,
-		        wanted(decision), now_ns, &ret_refusal->wait_ns);
+	exchange->body_max = body_max == 0 ? UINT64_MAX : body_max;
+}
+
+/* Of the sender's limits. LIMIT_COUNT; or the limit that was reached. */
+static enum limit take_own(struct session *session, const struct gate_decision *decision,
+        struct account *account, struct refusal *refusal)
+{
+	struct exchange *exchange = session->exchange;
+
+	refusal->limits = exchange->limits;
+	if (!settle_connection(session, account, exchange->limits)) {
+		return LIMIT_CONNECTIONS;
 	}
-	if (ret_refusal->limit == LIMIT_COUNT && snapshot->total_limits != NULL) {
-		ret_refusal->total = true;
-		ret_refusal->limits = snapshot->total_limits;
-		ret_refusal->limit = holding_take(&exchange->holdings[1], &accounts->total,
-		        snapshot->total_limits, wanted(decision), now_ns, &ret_refusal->wait_ns);
+	if (is_too_long(decision, exchange->body_max)) {
+		return LIMIT_BODY;
 	}
-	if (ret_refusal->limit != LIMIT_COUNT) {
-		accounts_refuse(accounts, account, ret_refusal->limit);
-		return false;
+	return holding_take(&exchange->holdings[0], account, exchange->limits, wanted(decision),
+	        session->worker->loop.now_ns, &refusal->wait_ns);
+}
+
+/* The same of the limits of all clients together. */
+static enum limit take_of_total(
+        struct session *session, const struct gate_decision *decision, struct refusal *refusal)
+{
+	struct exchange *exchange = session->exchange;
+
+	refusal->total = true;
+	refusal->limits = exchange->adoption->snapshot->total_limits;
+	return holding_take(&exchange->holdings[1], &session->worker->shared->accounts->total,
+	        refusal->limits, wanted(decision), session->worker->loop.now_ns, &refusal->wait_ns);
+}
+
+bool session_take(
+        struct session *session, const struct gate_decision *decision, struct refusal *ret_refusal)
+{
+	struct account *account = account_of(session, decision->client);
+
+	*ret_refusal = (struct refusal){.limits = NULL};
+	admit(session->exchange, decision->client);
+	ret_refusal->limit = take_own(session, decision, account, ret_refusal);
+	if (ret_refusal->limit == LIMIT_COUNT && session_snapshot(session)->total_limits != NULL) {
+		ret_refusal->limit = take_of_total(session, decision, ret_refusal);
 	}
-	return true;
+	if (ret_refusal->limit == LIMIT_COUNT) {
+		return true;
+	}
+	accounts_refuse(session->worker->shared->accounts, account, ret_refusal->limit);
+	return false;
 }
 
 void session_release(struct exchange *exchange)

@@ -2,9 +2,10 @@
 /*
  * handshake — a connection over TLS, until its first request.
  *
- * A signature takes as long as a hundred requests. Therefore a thread takes only a few steps of
- * handshakes in a turn, and serves everybody else in between. Memory for requests is taken when the
- * handshake is over.
+ * A signature takes as long as a hundred requests, and the client chooses a group with which an
+ * exchange of keys takes ten times that. Therefore a thread takes steps of handshakes for a short
+ * time in a turn, at least one, and serves everybody else in between. Memory for requests is taken
+ * when the handshake is over.
  */
 #include "base/clock.h"
 #include "net/tls.h"
@@ -13,10 +14,10 @@
 #include <stdio.h>
 
 enum {
-	/* At the same time in one thread. Beyond it the oldest one makes room: clients complete
-	 * theirs in milliseconds, and who holds one open longer than others is none. */
+	/* At the same time in one thread. Beyond it an old one makes room: clients complete theirs
+	 * in milliseconds, and who holds one open longer than others is none. */
 	HANDSHAKES_MAX = 512,
-	STEPS_PER_TURN = 8,
+	TURN_MS = 1,      /* for steps, in a turn of the loop */
 	LINES_PER_S = 10, /* a port scan has thousands */
 };
 
@@ -59,13 +60,33 @@ static void report(struct session *session, struct slice reason)
 
 /* ── Beginning and end ───────────────────────────────────────────────────── */
 
-/* The handshake that began first. */
-static struct session *oldest(struct worker *worker)
+static struct session *of_deadline(struct list *link)
 {
-	struct list *first = worker->deadlines[SESSION_HANDSHAKE].timers.next;
-	struct timer *deadline = CONTAINER_OF(first, struct timer, link);
+	return CONTAINER_OF(CONTAINER_OF(link, struct timer, link), struct session, deadline);
+}
 
-	return CONTAINER_OF(deadline, struct session, deadline);
+/*
+ * Who makes room for a newcomer: the oldest handshake of its own host. If that has none, the oldest
+ * of a host with several connections, so that one host cannot crowd out others, however fast it
+ * comes again.
+ */
+static struct session *who_makes_room(const struct session *newcomer)
+{
+	struct list *timers = &newcomer->worker->deadlines[SESSION_HANDSHAKE].timers;
+	struct session *chosen = of_deadline(timers->next);
+	bool several = false;
+
+	for (struct list *at = timers->next; at != timers; at = at->next) {
+		struct session *session = of_deadline(at);
+		if (session->host == newcomer->host) {
+			return session;
+		}
+		if (!several && account_references(session->host) > 1) {
+			several = true;
+			chosen = session;
+		}
+	}
+	return chosen;
 }
 
 void session_begin_handshake(struct session *session)
@@ -73,7 +94,7 @@ void session_begin_handshake(struct session *session)
 	struct worker *worker = session->worker;
 
 	if (worker->handshakes == HANDSHAKES_MAX) {
-		session_close(oldest(worker));
+		session_close(who_makes_room(session));
 	}
 	worker->handshakes++;
 	(void)session_enter(session, SESSION_HANDSHAKE);
@@ -99,13 +120,22 @@ void session_end_handshake(struct session *session)
 /* ── HANDSHAKE ───────────────────────────────────────────────────────────── */
 
 /* Whether this turn has time for a further step. */
-static bool take_step(struct worker *worker)
+static bool has_time(struct worker *worker)
 {
 	if (worker->handshake_turn_ns != worker->loop.now_ns) {
 		worker->handshake_turn_ns = worker->loop.now_ns;
-		worker->handshake_steps = 0;
+		worker->handshake_ns = 0;
 	}
-	return worker->handshake_steps++ < STEPS_PER_TURN;
+	return worker->handshake_ns < TURN_MS * NS_PER_MS;
+}
+
+static int take_step(struct session *session)
+{
+	const int64_t began_ns = clock_monotonic_ns();
+	const int error = stream_handshake(&session->client);
+
+	session->worker->handshake_ns += clock_monotonic_ns() - began_ns;
+	return error;
 }
 
 /* What the client proved to be. */
@@ -144,10 +174,10 @@ static enum next turn_away(struct session *session)
 
 enum next session_step_handshake(struct session *session)
 {
-	if (!take_step(session->worker)) {
+	if (!has_time(session->worker)) {
 		return NEXT_YIELD;
 	}
-	const int error = stream_handshake(&session->client);
+	const int error = take_step(session);
 	if (error == -EAGAIN) {
 		return NEXT_WAIT;
 	}

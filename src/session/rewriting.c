@@ -97,10 +97,9 @@ static bool begin_part(struct session *session, struct rewriting *rewriting, str
 		return false;
 	}
 	buffer_make_room(&lender->buffers, out->buffer);
-	const bool large =
-	        buffer_room(out->buffer) < head.len + ROOM_MIN || session->down.way == FLOW_LARGE;
-	if (large && !buffer_is_large(out->buffer) &&
-	        !buffer_grow(&lender->buffers, &out->buffer)) {
+	const bool full = buffer_room(out->buffer) < head.len + ROOM_MIN;
+	if ((full || session->down.way == FLOW_LARGE) && !buffer_is_large(out->buffer) &&
+	        !buffer_grow(&lender->buffers, &out->buffer) && full) {
 		return false;
 	}
 	append(out->buffer, head);

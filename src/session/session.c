@@ -230,16 +230,16 @@ static void deadline_expired(struct timer *timer)
 	end_state(session, ending);
 }
 
-int session_open(struct worker *worker, int fd, const struct caller *caller, struct account *host)
+/* ── Beginning ───────────────────────────────────────────────────────────── */
+
+/* A session whose stream is not open yet; NULL without memory. */
+static struct session *session_new(
+        struct worker *worker, const struct caller *caller, struct account *host)
 {
-	const struct snapshot *snapshot = worker->adoption->snapshot;
-	const struct transport *transport = snapshot->listeners[caller->listener].transport;
 	struct session *session = pool_take(&worker->session_pool);
 
 	if (session == NULL) {
-		(void)close(fd);
-		session_uncount(worker, host, host);
-		return -ENOMEM;
+		return NULL;
 	}
 	*session = (struct session){
 	        .worker = worker,
@@ -248,17 +248,26 @@ int session_open(struct worker *worker, int fd, const struct caller *caller, str
 	        .account = host,
 	        .since_ns = worker->loop.now_ns,
 	};
-	const int error =
-	        transport->accept(transport, &session->client, &worker->loop, fd, client_notified);
-	if (error < 0) {
-		pool_give(&worker->session_pool, session);
-		session_uncount(worker, host, host);
-		return error;
-	}
 	timer_init(&session->deadline, deadline_expired);
 	task_init(&session->again, session_again);
 	task_init(&session->deferred_free, free_deferred);
 	list_init(&session->link);
+	return session;
+}
+
+/* 0, or -errno and `fd` is closed. */
+static int open_client(struct session *session, int fd)
+{
+	const struct transport *transport = session_listener(session)->transport;
+
+	return transport->accept(
+	        transport, &session->client, &session->worker->loop, fd, client_notified);
+}
+
+static void begin(struct session *session)
+{
+	struct worker *worker = session->worker;
+
 	list_append(&worker->sessions, &session->link);
 	worker_trim_later(worker);
 	worker_watch_ends(worker);
@@ -267,6 +276,24 @@ int session_open(struct worker *worker, int fd, const struct caller *caller, str
 	} else {
 		session_begin_handshake(session);
 	}
+}
+
+int session_open(struct worker *worker, int fd, const struct caller *caller, struct account *host)
+{
+	struct session *session = session_new(worker, caller, host);
+	int error = -ENOMEM;
+
+	if (session == NULL) {
+		(void)close(fd);
+	} else {
+		error = open_client(session, fd);
+	}
+	if (error < 0) {
+		pool_give(&worker->session_pool, session);
+		session_uncount(worker, host, host);
+		return error;
+	}
+	begin(session);
 	return 0;
 }
 

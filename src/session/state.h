@@ -123,6 +123,8 @@ void session_add_refusal(
         const struct client *client, const struct refusal *refusal, struct text *text);
 /* A line in the log, once a minute, about a refusal for which no policy was asked. */
 void session_report_refusal(struct worker *worker, const struct denial *denial);
+/* Whether a further connection to the Engine may be made for the session. */
+bool session_may_dial(const struct session *session) MUST_USE;
 /* The connection ends: it was counted at `account`. */
 void session_uncount(struct worker *worker, struct account *host, struct account *account);
 

@@ -2,16 +2,18 @@
 #include "session/worker.h"
 
 #include "base/clock.h"
+#include "net/tls.h"
 #include "session/state.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <stdlib.h>
 
 enum {
 	OBJECTS_KEPT = 64,
 	CLOSING_MAX = 1024, /* that wait for the end of a turn, and count no more */
 	FAREWELL_S = 1,     /* to take a last response, after the grace */
-	HEADROOM = 256,     /* what rewriting may add to a head, the key apart */
+	HEADROOM = 320,     /* what rewriting may add to a head, the key apart */
 	TRIM_S = 10,
 	ENDS_S = 1,
 	/* Of a chunked body: what was read and not yet taken apart. */
@@ -81,9 +83,13 @@ static void trim(struct worker *worker)
 		left = left || pools[i]->slab_count > 0;
 	}
 	left = (worker->containers != NULL && containers_trim(worker->containers)) || left;
+	tls_trim();
 	if (more) {
 		loop_put_off(&worker->loop, &worker->trim_more);
-	} else if (left) {
+		return;
+	}
+	(void)malloc_trim(0); /* OpenSSL has its memory from there */
+	if (left) {
 		worker_trim_later(worker);
 	}
 }
@@ -180,7 +186,8 @@ static int init_memory(struct worker *worker)
 	pool_init(&worker->session_pool, sizeof(struct session), max, OBJECTS_KEPT);
 	pool_init(&worker->exchange_pool, sizeof(struct exchange), max, OBJECTS_KEPT);
 	buffer_lender_init(&worker->lender.buffers, headroom,
-	        head_size > BUFFER_LARGE_SIZE ? head_size : BUFFER_LARGE_SIZE, 2 * max);
+	        head_size > BUFFER_LARGE_SIZE ? head_size : BUFFER_LARGE_SIZE, 2 * max,
+	        worker->shared->max_large);
 	buffer_lender_hold(&worker->lender.buffers,
 	        settings->max_head + headroom + INSPECT_BODY_MAX + CHUNKS_ROOM + BUFFER_SMALL_SIZE,
 	        worker->shared->max_bodies);
@@ -221,9 +228,11 @@ int worker_new(struct worker_shared *shared, struct snapshot *snapshot, struct w
 	worker->max_head = snapshot->max_head;
 	init_queues(worker);
 	upstream_init(&worker->upstream, &worker->loop, snapshot->engine_transport,
-	        &snapshot->engine, shared->max_connections + CLOSING_MAX);
+	        &snapshot->engine, shared->max_connections + CLOSING_MAX,
+	        &shared->engine_connections);
 	asker_init(&worker->asker, &worker->loop, &worker->upstream, &worker->lender,
 	        worker->gate.fields);
+	worker->asker.via = shared->via[0] == '\0' ? NULL : shared->via;
 	audit_init(&worker->audit, &worker->loop);
 	error = init_memory(worker);
 	if (error < 0) {

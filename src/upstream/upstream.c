@@ -10,9 +10,14 @@ enum {
 };
 
 void upstream_init(struct upstream *upstream, struct loop *loop, const struct transport *transport,
-        const union address *address, unsigned max)
+        const union address *address, unsigned max, atomic_uint *open)
 {
-	*upstream = (struct upstream){.loop = loop, .transport = transport, .address = *address};
+	*upstream = (struct upstream){
+	        .loop = loop,
+	        .transport = transport,
+	        .address = *address,
+	        .open = open,
+	};
 	pool_init(&upstream->connections, sizeof(struct engine_connection), max, CONNECTIONS_KEPT);
 	list_init(&upstream->idle);
 	timer_queue_init(loop, &upstream->idle_queue, IDLE_SECONDS * NS_PER_S);
@@ -86,6 +91,7 @@ static int open_connection(struct upstream *upstream, struct engine_connection *
 		pool_give(&upstream->connections, connection);
 		return error;
 	}
+	(void)atomic_fetch_add_explicit(upstream->open, 1, memory_order_relaxed);
 	connection->home = upstream;
 	connection->reused = false;
 	list_init(&connection->link);
@@ -146,6 +152,7 @@ void upstream_retire(struct engine_connection *connection)
 {
 	if (connection != NULL) {
 		stream_close(&connection->stream);
+		(void)atomic_fetch_sub_explicit(connection->home->open, 1, memory_order_relaxed);
 		loop_put_off(connection->home->loop, &connection->deferred_free);
 	}
 }

@@ -13,11 +13,14 @@
 #include "base/pool.h"
 #include "net/stream.h"
 
+#include <stdatomic.h>
+
 struct upstream {
 	struct loop *loop;
 	const struct transport *transport;
 	union address address;
 	struct pool connections;
+	atomic_uint *open;
 	struct list idle; /* the last used connection first */
 	unsigned idle_count;
 	struct timer_queue idle_queue;
@@ -33,9 +36,10 @@ struct engine_connection {
 	struct task deferred_free; /* at the end of the turn */
 };
 
-/* `transport` must outlive `upstream`. */
+/* `transport` must outlive `upstream`. Connections are counted in `open`, as those of other threads
+ * are. */
 void upstream_init(struct upstream *upstream, struct loop *loop, const struct transport *transport,
-        const union address *address, unsigned max);
+        const union address *address, unsigned max, atomic_uint *open);
 /* No connection may be lent. */
 void upstream_done(struct upstream *upstream);
 /* Connect to another address from now on, and close the idle connections to the former one. */

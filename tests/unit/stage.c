@@ -35,7 +35,8 @@ static void keep_snapshot(struct snapshot *snapshot)
 void stage_init(struct stage *stage)
 {
 	script_net_init(&stage->net);
-	stage->shared = (struct worker_shared){.max_connections = 16, .max_bodies = 2};
+	stage->shared = (struct worker_shared){
+	        .max_connections = 16, .max_descriptors = 64, .max_bodies = 2, .max_large = 32};
 	denials_init(&stage->shared.denials);
 	stage->shared.accounts = accounts_new();
 	ASSERT(stage->shared.accounts != NULL);

@@ -216,7 +216,7 @@ static void a_rewritten_head_stands_before_its_body(void **state)
 	struct buffer *buffer = NULL;
 
 	(void)state;
-	buffer_lender_init(&lender, HEADROOM, BUFFER_LARGE_SIZE, 4);
+	buffer_lender_init(&lender, HEADROOM, BUFFER_LARGE_SIZE, 4, 4);
 	assert_true(buffer_borrow(&lender, &buffer));
 	assert_true(buffer_is_empty(buffer));
 	put(buffer, SLICE("headbody"));
@@ -241,7 +241,7 @@ static struct buffer *lent(struct buffer_lender *lender, struct slice bytes)
 {
 	struct buffer *buffer = NULL;
 
-	buffer_lender_init(lender, HEADROOM, BUFFER_LARGE_SIZE, 4);
+	buffer_lender_init(lender, HEADROOM, BUFFER_LARGE_SIZE, 4, 4);
 	assert_true(buffer_borrow(lender, &buffer));
 	put(buffer, bytes);
 	return buffer;
@@ -308,7 +308,7 @@ static void a_head_that_grew_too_much_is_not_sent(void **state)
 	struct buffer *buffer = NULL;
 
 	(void)state;
-	buffer_lender_init(&lender, HEADROOM, BUFFER_LARGE_SIZE, 4);
+	buffer_lender_init(&lender, HEADROOM, BUFFER_LARGE_SIZE, 4, 4);
 	assert_true(buffer_borrow(&lender, &buffer));
 	put(buffer, SLICE("head"));
 	const size_t room = buffer_room(buffer);
@@ -331,7 +331,7 @@ static void a_buffer_grows_with_its_content(void **state)
 	struct buffer *other = NULL;
 
 	(void)state;
-	buffer_lender_init(&lender, HEADROOM, BUFFER_LARGE_SIZE, 1);
+	buffer_lender_init(&lender, HEADROOM, BUFFER_LARGE_SIZE, 1, 1);
 	assert_true(buffer_borrow(&lender, &buffer));
 	assert_false(buffer_borrow(&lender, &other)); /* the ceiling */
 	put(buffer, SLICE("content"));

@@ -46,7 +46,7 @@ static void begin(bool splices, bool pages)
 	memset(body, 'b', sizeof(body));
 	flow = (struct flow){.buffer = NULL};
 	lender = (struct flow_lender){.pipe_count = 0};
-	buffer_lender_init(&lender.buffers, HEADROOM, BUFFER_LARGE_SIZE, 2);
+	buffer_lender_init(&lender.buffers, HEADROOM, BUFFER_LARGE_SIZE, 2, 2);
 	source = connected(&source_stream);
 	sink = connected(&sink_stream);
 }

@@ -15,6 +15,7 @@ enum { POOL_MAX = 4 };
 struct dialling {
 	struct loop loop;
 	struct upstream upstream;
+	atomic_uint open;
 	struct engine_connection *connection;
 	struct timer deadline;
 	struct timer_queue deadlines;
@@ -43,7 +44,8 @@ static void begin(const union address *address, unsigned max, int64_t patience_n
 {
 	dialling = (struct dialling){0};
 	assert_int_equal(loop_init(&dialling.loop), 0);
-	upstream_init(&dialling.upstream, &dialling.loop, &transport_plain, address, max);
+	upstream_init(
+	        &dialling.upstream, &dialling.loop, &transport_plain, address, max, &dialling.open);
 	timer_queue_init(&dialling.loop, &dialling.deadlines, patience_ns);
 	timer_init(&dialling.deadline, expired);
 	timer_start(&dialling.loop, &dialling.deadlines, &dialling.deadline);
@@ -72,6 +74,7 @@ static void end(void)
 	timer_stop(&dialling.deadline);
 	loop_stop(&dialling.loop);
 	assert_int_equal(loop_run(&dialling.loop), 0); /* what was put off */
+	assert_int_equal(atomic_load(&dialling.open), 0);
 	upstream_done(&dialling.upstream);
 	loop_done(&dialling.loop);
 }

@@ -385,6 +385,35 @@ def test_descriptor_limit_costs_no_memory(start, own_engine: Engine) -> None:
     assert resident[1] - resident[0] < 512, f"{resident} KiB with 256 and {hard} descriptors"
 
 
+def test_large_buffers_have_a_ceiling_and_streams_go_on_without(start, own_engine: Engine) -> None:
+    """256 MiB of them, whatever connections there are: 20,000 heads of this size would take 5 GiB."""
+    proxy = start("--workers", "1", "--head-timeout", "60")
+    head = b"GET /x HTTP/1.1\r\nHost: docker\r\nX-Big: " + b"x" * 30_000
+    clients = [proxy.connect() for _ in range(1024)]
+    for client in clients:
+        client.send(head)
+    with proxy.connect() as newcomer:
+        newcomer.send_through(head)
+        response = newcomer.response()
+        assert response.status == 503 and response.header("Retry-After") == "1", response
+        assert "so large a head" in response.message()
+        newcomer.expect_end()
+    body = bytes(range(256)) * 16384
+    with proxy.connect() as reader, own_engine.responding(lambda request: request.respond(body=body)):
+        reader.get("/images/get")
+        assert reader.response().body == body
+    for client in clients:
+        client.close()
+
+    def is_free() -> bool:
+        with proxy.connect() as client:
+            client.send_through(head + b"\r\n\r\n")
+            return client.response().status == 200
+
+    with own_engine.responding():
+        eventually(is_free, "a large buffer to be free")
+
+
 # leaks
 
 

@@ -8,7 +8,7 @@ import socket
 import ssl
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import pytest
@@ -43,7 +43,9 @@ def authority(tmp_path: Path) -> Authority:
 def serve(start: Callable[..., Proxy], authority: Authority, tmp_path: Path) -> Serve:
     """serve(tls, clients) → a proxy with one listener of TLS, with a certificate of `authority`."""
 
-    def serve_file(tls: str = "", clients: str = "", policy: str = "open", more: str = "", **options) -> Proxy:
+    def serve_file(
+        tls: str = "", clients: str = "", policy: str = "open", more: str = "", args: Iterable[str] = (), **options
+    ) -> Proxy:
         port = free_port()
         server = authority.server()
         path = tmp_path / "proxy.yaml"
@@ -52,7 +54,7 @@ def serve(start: Callable[..., Proxy], authority: Authority, tmp_path: Path) -> 
             f"tls: {{cert: {server.path}, key: {server.key}{tls}}}}}\n{more}"
             + (f"clients:\n{clients}" if clients else "")
         )
-        return start("-c", str(path), port=port, **options)
+        return start("-c", str(path), *args, port=port, **options)
 
     return serve_file
 
@@ -546,6 +548,33 @@ def test_handshakes_have_a_ceiling_and_others_are_served(
             client.close()
 
 
+@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("more, args", [("limits: {connections: 1}\n", []), ("", ["--max-connections", "1"])])
+def test_a_connection_too_many_gets_an_alert(
+    serve: Serve, own_engine: Engine, authority: Authority, more: str, args: list[str], version: ssl.TLSVersion
+) -> None:
+    """It could not read a 429: nobody has its keys yet, and a handshake for each would be the attack."""
+    proxy = serve("", more=more, args=args)
+    settings = context(authority, version=version)
+    with eventually(lambda: admitted(proxy, settings), "the fixture's connection to be gone") as first:
+        ping_passes(first, own_engine)
+        assert "alert internal error" in is_refused(proxy, settings)
+        with proxy.connect() as bare:
+            bare.expect(b"\x15\x03\x03\x00\x02\x02\x50")
+            bare.expect_end()
+        ping_passes(first, own_engine)
+    proxy.wait_log(lambda line: "limit 'connections: 1'" in line or "(--max-connections)" in line)
+    with eventually(lambda: admitted(proxy, settings), "the connection to be free") as client:
+        ping_passes(client, own_engine)
+
+
+def admitted(proxy: Proxy, settings: ssl.SSLContext) -> Client | None:
+    try:
+        return connect(proxy, settings)
+    except (ssl.SSLError, ConnectionError):
+        return None
+
+
 def test_a_name_chooses_the_certificate(
     start: Callable[..., Proxy], own_engine: Engine, authority: Authority, tmp_path: Path
 ) -> None:
@@ -617,7 +646,7 @@ def test_settings_of_the_environment_that_cannot_be(
 @pytest.mark.parametrize(
     "address, tls, wanted",
     [
-        ("tcp://127.0.0.1:1", "{cert: S, key: K}", "'tls' is for addresses tls://HOST:PORT; this one is"),
+        ("tcp://127.0.0.1:1", "{cert: S, key: K}", "'tls' is for addresses tls://HOST:PORT and fd://NAME; this one is"),
         ("tls://127.0.0.1:1", "{cert: S}", "'key' is missing"),
         ("tls://127.0.0.1:1", "{client_ca: A}", "'cert' is missing"),
         ("tls://127.0.0.1:1", "{certs: [{cert: S}]}", "'key' is missing"),
