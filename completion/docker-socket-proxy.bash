@@ -7,7 +7,7 @@ _docker_socket_proxy() {
 		return
 		;;
 	--listen)
-		words='tcp:// unix:// fd://'
+		words='tcp:// tls:// unix:// fd://'
 		;;
 	--upstream)
 		words='unix:// tcp:// tls://'

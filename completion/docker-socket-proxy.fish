@@ -34,7 +34,7 @@ complete -c docker-socket-proxy -n "__fish_seen_subcommand_from certs" -l host -
 complete -c docker-socket-proxy -n "__fish_seen_subcommand_from certs" -l client -x -d "Client to make"
 complete -c docker-socket-proxy -n "__fish_seen_subcommand_from certs" -l days -x \
     -d "How long certificates are valid"
-complete -c docker-socket-proxy -l listen -x -a "tcp:// unix:// fd://" -d "Address for clients"
+complete -c docker-socket-proxy -l listen -x -a "tcp:// tls:// unix:// fd://" -d "Address for clients"
 complete -c docker-socket-proxy -l port -x -d "TCP port on all interfaces"
 complete -c docker-socket-proxy -l upstream -x -a "unix:// tcp:// tls://" -d "The Engine's address"
 set -l policies open deny act-runner agent ai-agent arcane autoheal autokuma beszel \

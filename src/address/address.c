@@ -134,9 +134,10 @@ const char *address_parse(struct slice text, union address *ret_address)
 		return problem;
 	}
 	if (slice_starts_with(text, SLICE("fd://"))) {
-		return "fd:// is for listeners; give tcp://HOST:PORT or unix:///PATH";
+		return "fd:// is for listeners; give tcp://HOST:PORT, tls://HOST:PORT or "
+		       "unix:///PATH";
 	}
-	return "give tcp://HOST:PORT, tls://HOST:PORT or unix:///PATH";
+	return "give tcp://HOST:PORT, tls://HOST:PORT, unix:///PATH or, for a listener, fd://NAME";
 }
 
 bool address_is_tls(const char *text)

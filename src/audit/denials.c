@@ -11,6 +11,7 @@ enum {
 	MESSAGE_MAX = 1536,
 	ADVICE_MAX = 1024,
 	TRIED_MAX = 512,
+	SENDER_MAX = 512,
 	PATH_SHOWN_MAX = 128,
 	METHOD_SHOWN_MAX = 16,
 	NAME_SHOWN_MAX = 128,
@@ -128,8 +129,8 @@ static void add_reason(const struct denial *denial, struct text *message, struct
 
 /* What a line says beside what the denial has in words. */
 struct words {
-	struct text message, advice, tried, name, image, host, times;
-	char memory[MESSAGE_MAX + ADVICE_MAX + TRIED_MAX];
+	struct text message, advice, tried, sender, name, image, host, times;
+	char memory[MESSAGE_MAX + ADVICE_MAX + TRIED_MAX + SENDER_MAX];
 	char names[4][NAME_SHOWN_MAX];
 };
 
@@ -149,6 +150,7 @@ static void find_words(const struct denial *denial, uint64_t count, struct words
 	words->message = text_over(words->memory, MESSAGE_MAX);
 	words->advice = text_over(words->memory + MESSAGE_MAX, ADVICE_MAX);
 	words->tried = text_over(words->memory + MESSAGE_MAX + ADVICE_MAX, TRIED_MAX);
+	words->sender = text_over(words->memory + MESSAGE_MAX + ADVICE_MAX + TRIED_MAX, SENDER_MAX);
 	words->name = text_over(words->names[0], NAME_SHOWN_MAX);
 	words->image = text_over(words->names[1], NAME_SHOWN_MAX);
 	words->host = text_over(words->names[2], NAME_SHOWN_MAX);
@@ -165,6 +167,7 @@ static void find_words(const struct denial *denial, uint64_t count, struct words
 	}
 	if (denial->client == NULL && denial->clients != NULL) {
 		clients_add_tried(denial->clients, denial->sender, &words->tried);
+		sender_add(denial->sender, &words->sender);
 	}
 	caller_add_host(denial->caller, &words->host);
 	text_add_u64(&words->times, count);
@@ -190,6 +193,7 @@ static void log_denial(const struct denial *denial, const char *what, uint64_t c
 	        {"client", text_slice(&words.host), false, false},
 	        {"identity", slice_of(client), false, false},
 	        {"tried", text_slice(&words.tried), false, false},
+	        {"sender", text_slice(&words.sender), false, false},
 	        {"denied", text_slice(&words.times), true, false},
 	};
 	(void)log_event(LOG_WARNING, text_slice(&words.message), fields, ARRAY_LEN(fields));

@@ -24,3 +24,17 @@ ssize_t file_read(const char *path, char *bytes, size_t max)
 	(void)close(fd);
 	return error != 0 ? -error : (ssize_t)len;
 }
+
+const char *file_problem(ssize_t code)
+{
+	switch (code) {
+	case -EISDIR:
+		return "it is a directory: Docker makes one if the file to mount is missing on the "
+		       "host";
+	case -EACCES:
+		return "Permission denied: the user who starts the program must be able to read "
+		       "it, in the image user 65532";
+	default:
+		return strerrordesc_np((int)-code);
+	}
+}

@@ -280,10 +280,11 @@ static void print_use_of_server(const struct making *making, FILE *out)
 	        "The proxy with it, for clients of this authority alone:\n"
 	        "  TLS_CERT=%s/server-cert.pem TLS_KEY=%s/server-key.pem TLS_CLIENT_CA=%s/ca.pem "
 	        "docker-socket-proxy\n"
+	        "The image reads as user 65532: chown 65532 %s/server-key.pem\n"
 	        "Docker's Engine with it:\n"
 	        "  dockerd --tlsverify --tlscacert %s/ca.pem --tlscert %s/server-cert.pem --tlskey "
 	        "%s/server-key.pem -H tcp://0.0.0.0:2376\n",
-	        making->alternatives, folder, folder, folder, folder, folder, folder);
+	        making->alternatives, folder, folder, folder, folder, folder, folder, folder);
 }
 
 static void print_use_of_client(const char *folder, const char *name, const char *host, FILE *out)
@@ -328,10 +329,8 @@ static int print_made(const struct making *making, FILE *out)
 	if (making->is_new) {
 		(void)fprintf(out,
 		        "\n"
-		        "Who has %s/ca-key.pem can make clients: neither the proxy nor a client "
-		        "needs "
-		        "it. `docker-socket-proxy certs %s --client NAME` does, for further "
-		        "clients.\n",
+		        "Whoever has %s/ca-key.pem can make clients. Only `docker-socket-proxy "
+		        "certs %s --client NAME` needs it, for further clients.\n",
 		        order->folder, order->folder);
 	}
 	if (making->alternatives[0] != '\0') {

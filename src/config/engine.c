@@ -173,7 +173,7 @@ static int use_docker_files(struct reader *reader, struct tls_settings *settings
 	return 0;
 }
 
-static const char *tls_name(const struct config_engine *engine, enum tls_setting setting)
+static const char *tls_name(const struct config *config, enum tls_setting setting)
 {
 	static const char *const names[] = {[TLS_CERT] = "cert",
 	        [TLS_KEY] = "key",
@@ -181,14 +181,19 @@ static const char *tls_name(const struct config_engine *engine, enum tls_setting
 	        [TLS_CRL] = "crl",
 	        [TLS_NAME] = "name"};
 
-	return engine->tls_place.file != NULL ? names[setting] : "DOCKER_CERT_PATH";
+	if (config->engine.tls_place.file != NULL) {
+		return names[setting];
+	}
+	return config->docker_cert_path != NULL
+	               ? "DOCKER_CERT_PATH"
+	               : "DOCKER_CERT_PATH is not set, and .docker in HOME stands for it";
 }
 
 static void warn(void *context, const struct tls_fault *warning)
 {
 	struct config *config = context;
 
-	config_warn(config, "%s: %s", tls_name(&config->engine, warning->setting), warning->text);
+	config_warn(config, "%s: %s", tls_name(config, warning->setting), warning->text);
 }
 
 static int make_transport(struct reader *reader)
@@ -204,7 +209,7 @@ static int make_transport(struct reader *reader)
 	}
 	if (tls_client_new(&engine->tls, warn, reader->config, &engine->transport, &fault) < 0) {
 		return fault_set(reader->error, engine->tls_place, "%s: %s",
-		        tls_name(engine, fault.setting), fault.text);
+		        tls_name(reader->config, fault.setting), fault.text);
 	}
 	return 0;
 }

@@ -146,10 +146,12 @@ static int read_listener(struct file_reader *file, const struct yaml_node *map)
 
 	if (map->kind == YAML_MAP && address == NULL) {
 		return fault_set(file->error, map->place,
-		        "a listener needs an 'address': tcp://HOST:PORT, unix:///PATH or "
-		        "fd://NAME");
+		        "a listener needs an 'address': tcp://HOST:PORT, tls://HOST:PORT, "
+		        "unix:///PATH or fd://NAME");
 	}
-	if (address != NULL && (yaml_expect(address, YAML_TEXT, "tcp://HOST:PORT or unix:///PATH",
+	if (address != NULL && (yaml_expect(address, YAML_TEXT,
+	                                "tcp://HOST:PORT, tls://HOST:PORT, unix:///PATH or "
+	                                "fd://NAME",
 	                                file->error) < 0 ||
 	                               add_listener(file, address) < 0)) {
 		return -EINVAL;
@@ -429,10 +431,7 @@ int config_read_file(struct reader *reader)
 	int code = 0;
 	if (len < 0) {
 		code = fault_set(reader->error, NOWHERE, "%.512s: cannot be read: %s",
-		        reader->config->file,
-		        len == -EISDIR ? "it is a directory: Docker makes one if the file to "
-		                         "mount is missing on the host"
-		                       : strerrordesc_np((int)-len));
+		        reader->config->file, file_problem(len));
 	} else {
 		code = read_tree(&file, (struct slice){bytes, (size_t)len});
 	}

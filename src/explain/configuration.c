@@ -320,7 +320,9 @@ static void print_tls(const struct config_listener *listener)
 
 int explain_configuration(const struct config *config)
 {
-	printf("engine   %s\n", config->engine.text);
+	printf("engine   %s%s%s\n", config->engine.text,
+	        config->engine.is_tls ? ", with TLS, verified by " : "",
+	        config->engine.is_tls ? config->engine.tls.ca : "");
 	if (config->host_root != NULL) {
 		printf("host     its files are seen in %s\n", config->host_root);
 	}

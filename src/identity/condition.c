@@ -32,8 +32,8 @@ static const char *read_number(
 
 	(void)reader;
 	if (slice_to_u64(text, UINT32_MAX - 1, &number) < 0) {
-		return "give the number that 'id -u NAME' or 'getent group NAME' shows: names are "
-		       "those of another system in a container";
+		return "give a number: 'id -u NAME' prints that of a user, 'getent group NAME' "
+		       "that of a group; a name can be another user in a container";
 	}
 	ret_value->number = (uint32_t)number;
 	return number == NUMBER_OF_ALL_OTHERS

@@ -100,5 +100,8 @@ unsigned match_kinds(const struct match *match);
 void match_add_kinds(unsigned kinds, struct text *text);
 /* Append the conditions that do not hold, in the same words. */
 void match_add_missed(const struct match *match, const struct sender *sender, struct text *text);
+/* Append what is known of the sender beside its address, in the same words: "uid 1000, gid 1000",
+ * "certificate CN ops". Nothing of a key. Nothing if no more is known. */
+void sender_add(const struct sender *sender, struct text *text);
 
 #endif

@@ -85,11 +85,45 @@ static const struct {
         {GROUP_match, {"container", read_group}},
 };
 
+/* The map in which the key of a condition stands, if it is another one than `group`. */
+static const char *home_of(const struct yaml_node *node, enum group group)
+{
+	const char *home = NULL;
+
+	for (unsigned i = 0; i < ARRAY_LEN(keys); i++) {
+		if (slice_equal(node->key, slice_of(keys[i].key.name))) {
+			if (keys[i].group == group) {
+				return NULL;
+			}
+			home = condition_groups[keys[i].group];
+		}
+	}
+	return home;
+}
+
+static int check_homes(
+        struct condition_reader *reader, enum group group, const struct yaml_node *map)
+{
+	for (const struct yaml_node *node = map->first; node != NULL; node = node->next) {
+		const char *home = home_of(node, group);
+		if (home != NULL) {
+			return fault_set(reader->error, node->place,
+			        "'%s' stands in '%s', not in '%s', such as %s: {%s: ...}",
+			        text_show(node->key).text, home, condition_groups[group], home,
+			        text_show(node->key).text);
+		}
+	}
+	return 0;
+}
+
 static int read_map(struct condition_reader *reader, enum group group, const struct yaml_node *map)
 {
 	struct yaml_key of_group[ARRAY_LEN(keys)];
 	unsigned count = 0;
 
+	if (map->kind == YAML_MAP && check_homes(reader, group, map) < 0) {
+		return -EINVAL;
+	}
 	for (unsigned i = 0; i < ARRAY_LEN(keys); i++) {
 		if (keys[i].group == group) {
 			of_group[count++] = keys[i].key;

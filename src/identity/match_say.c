@@ -124,3 +124,53 @@ void match_add_missed(const struct match *match, const struct sender *sender, st
 {
 	add_conditions(match, sender, text);
 }
+
+/* ── The sender ──────────────────────────────────────────────────────────── */
+
+static void add_fact(enum condition_kind kind, struct slice value, struct text *text)
+{
+	if (value.len > 0) {
+		text_add_format(text, "%s%s %.*s", text->len > 0 ? ", " : "",
+		        condition_rows[kind].name, SLICE_FMT(value));
+	}
+}
+
+static void add_peer(const struct unix_peer *peer, struct text *text)
+{
+	if (peer->group_count > 0) {
+		text_add_format(text, "%s %u, %s %u", condition_rows[CONDITION_UID].name, peer->uid,
+		        condition_rows[CONDITION_GID].name, peer->groups[0]);
+	}
+}
+
+static void add_certificate(const struct certificate *certificate, struct text *text)
+{
+	static const enum condition_kind kinds[] = {[CERTIFICATE_CN] = CONDITION_CN,
+	        [CERTIFICATE_DNS] = CONDITION_DNS,
+	        [CERTIFICATE_URI] = CONDITION_URI};
+
+	for (unsigned i = 0; i < certificate->count; i++) {
+		add_fact(kinds[certificate->names[i].kind], certificate->names[i].text, text);
+	}
+}
+
+static void add_container(const struct container *container, struct text *text)
+{
+	add_fact(CONDITION_NAME, container->name, text);
+	add_fact(CONDITION_IMAGE, container->image, text);
+	add_fact(CONDITION_PROJECT, container_label(container, condition_project_label),
+	        text);
+	add_fact(CONDITION_SERVICE, container_label(container, condition_service_label),
+	        text);
+}
+
+void sender_add(const struct sender *sender, struct text *text)
+{
+	add_peer(&sender->caller->peer, text);
+	if (sender->caller->certificate != NULL) {
+		add_certificate(sender->caller->certificate, text);
+	}
+	if (sender->container != NULL) {
+		add_container(sender->container, text);
+	}
+}

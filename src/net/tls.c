@@ -586,19 +586,19 @@ static const struct meaning errors[] = {
                 "it has no certificate, which this listener demands: docker takes --tlscert and "
                 "--tlskey"},
         {SSL_R_TLSV1_ALERT_UNKNOWN_CA,
-                "it does not accept the certificate of this side: give it the authority's, for "
+                "it does not accept the certificate of this proxy: give it the authority's, for "
                 "docker with --tlscacert"},
         {SSL_R_SSLV3_ALERT_BAD_CERTIFICATE,
-                "it does not accept the certificate of this side: its names, dates and authority "
+                "it does not accept the certificate of this proxy: its names, dates and authority "
                 "must fit"},
         {SSL_R_SSLV3_ALERT_CERTIFICATE_UNKNOWN,
-                "it does not accept the certificate of this side: its names, dates and authority "
+                "it does not accept the certificate of this proxy: its names, dates and authority "
                 "must fit"},
         {SSL_R_SSLV3_ALERT_CERTIFICATE_EXPIRED,
-                "the certificate of this side has expired: make a new one"},
+                "the certificate of this proxy has expired: make a new one"},
         {SSL_R_SSLV3_ALERT_HANDSHAKE_FAILURE,
-                "it refuses the handshake: it may demand a certificate of this side"},
-        {SSL_R_TLSV13_ALERT_CERTIFICATE_REQUIRED, "it demands a certificate of this side"},
+                "it refuses the handshake: it may demand a certificate of this proxy"},
+        {SSL_R_TLSV13_ALERT_CERTIFICATE_REQUIRED, "it demands a certificate of this proxy"},
         {SSL_R_UNSUPPORTED_PROTOCOL, "it offers TLS 1.1 or older: TLS 1.2 and 1.3 are spoken"},
         {SSL_R_VERSION_TOO_LOW, "it offers TLS 1.1 or older: TLS 1.2 and 1.3 are spoken"},
         {SSL_R_WRONG_VERSION_NUMBER, "it does not speak TLS"},

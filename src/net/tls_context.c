@@ -99,10 +99,7 @@ static BIO *open_file(
 	*ret_bytes = bytes;
 	if (len < 0) {
 		(void)refuse(maker, setting, "'%s' cannot be read: %s",
-		        text_show(slice_of(path)).text,
-		        len == -EISDIR ? "it is a directory: Docker makes one if the file to "
-		                         "mount is missing on the host"
-		                       : strerrordesc_np((int)-len));
+		        text_show(slice_of(path)).text, file_problem(len));
 	} else if (len > TLS_FILE_MAX) {
 		(void)refuse(maker, setting, "'%s' is longer than 1 MiB",
 		        text_show(slice_of(path)).text);

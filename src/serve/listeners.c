@@ -81,7 +81,7 @@ static void add_passed(const struct passed *passed, struct text *text)
 		                     "unit of systemd"));
 	}
 	for (unsigned i = 0; i < passed->count; i++) {
-		text_add(text, i == 0 ? SLICE("there are ") : SLICE(", "));
+		text_add(text, i == 0 ? SLICE("the passed sockets are ") : SLICE(", "));
 		passed_add(passed, i, text);
 	}
 }

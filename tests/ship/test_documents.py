@@ -133,6 +133,13 @@ def test_every_option_completes(path: Path, help_text: str) -> None:
     assert missing == []
 
 
+@pytest.mark.parametrize("path", [*COMPLETIONS, ROOT / "man/docker-socket-proxy.8"], ids=lambda path: path.name)
+def test_every_kind_of_listener_is_named(path: Path) -> None:
+    """Whoever looks for TLS beside --listen has to find it there."""
+    place = re.search(r"(?:--listen\b|-l listen\b|Fl -listen )(?:(?!--|Fl -|-l )[^\0]){0,400}", path.read_text())[0]
+    assert set(re.findall(r"\b(tcp|tls|unix|fd)\b", place)) == {"tcp", "tls", "unix", "fd"}, place
+
+
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_links_lead_somewhere(document: Path) -> None:
     """A dead link in the first document somebody reads says that nobody looks."""
@@ -274,6 +281,46 @@ def test_the_two_apps_of_one_proxy_are_its_clients(tmp_path: Path) -> None:
     services = yaml.safe_load(next(block for block in blocks if "./proxy.yaml:" in block))["services"]
     named = [client["match"]["container"]["service"] for client in yaml.safe_load(file)["clients"]]
     assert sorted([*named, "docker-socket-proxy"]) == sorted(services)
+
+
+def configurations(text: str) -> list[str]:
+    """The whole configuration files among the examples of a document."""
+    return re.findall(
+        r"^```yaml\n(?:#[^\n]*\n)?((?:listeners|policy|clients|limits|upstream):.*?)^```$", text, re.MULTILINE | re.DOTALL)
+
+
+@pytest.mark.parametrize("document", [path for path in DOCUMENTS if configurations(path.read_text())], ids=lambda path: path.name)
+def test_every_file_in_the_documents_is_accepted(document: Path, tmp_path: Path) -> None:
+    """Examples are pasted. The files of TLS are those that `certs` makes; an entry by a certificate needs the listener above it."""
+    assert run(BINARY, "certs", "certs", cwd=tmp_path).returncode == 0
+    listener = ""
+    for file in configurations(document.read_text()):
+        listener = file if "client_ca:" in file else listener
+        (tmp_path / "proxy.yaml").write_text(listener + file if "{cert:" in file else file)
+        result = run(BINARY, "check", "-c", "proxy.yaml", cwd=tmp_path)
+        assert result.returncode == 0 and "fits nobody" not in result.stderr, f"{file}\n{result.stderr}"
+
+
+def test_a_certificate_is_taken_back_as_written(tmp_path: Path) -> None:
+    """The lines of docs/tls.md make a list that the listener takes, and it has the certificate of the client."""
+    text = (ROOT / "docs/tls.md").read_text()
+    lines = re.search(r"^```sh\n(printf .*?)^```$", text, re.MULTILINE | re.DOTALL)[1]
+    assert run(BINARY, "certs", "certs", "--client", "ci", cwd=tmp_path).returncode == 0
+    made = run("sh", "-ec", lines, cwd=tmp_path)
+    assert made.returncode == 0, made.stderr
+    listener = re.search(r"^```yaml\n(listeners:.*?)^```$", text, re.MULTILINE | re.DOTALL)[1]
+    (tmp_path / "proxy.yaml").write_text(listener + "      crl: revoked.pem\n")
+    result = run(BINARY, "check", "-c", "proxy.yaml", cwd=tmp_path)
+    assert result.returncode == 0 and result.stderr == "", result.stderr
+    verdict = run("openssl", "verify", "-crl_check", "-CAfile", "certs/ca.pem", "-CRLfile", "revoked.pem", "certs/ci/cert.pem", cwd=tmp_path)
+    assert "certificate revoked" in verdict.stdout + verdict.stderr
+
+
+def test_images_in_the_documents_have_the_tag_that_is_made() -> None:
+    """`make docker-build` makes c-latest; a name without a tag is looked for as latest, and is not there."""
+    for document in DOCUMENTS:
+        for number, line in enumerate(document.read_text().splitlines(), 1):
+            assert not re.search(r"docker run .*(?<!--name) docker-socket-proxy(?: |$)", line), f"{document.name}:{number}"
 
 
 def files_in(document: str, folder: Path) -> None:

@@ -102,11 +102,13 @@ static void what_is_wrong_is_said(void **state)
 	refuses("{listener: other}",
 	        "ci.yaml:1: listener: 'other' is not accepted: no listener has this 'name'");
 	refuses("{uid: root}",
-	        "ci.yaml:1: uid: 'root' is not accepted: give the number that 'id -u NAME' or "
-	        "'getent group NAME' shows: names are those of another system in a container");
+	        "ci.yaml:1: uid: 'root' is not accepted: give a number: 'id -u NAME' prints that "
+	        "of a user, 'getent group NAME' that of a group; a name can be another user in a "
+	        "container");
 	refuses("{gid: 4294967295}",
-	        "ci.yaml:1: gid: '4294967295' is not accepted: give the number that 'id -u NAME' "
-	        "or 'getent group NAME' shows: names are those of another system in a container");
+	        "ci.yaml:1: gid: '4294967295' is not accepted: give a number: 'id -u NAME' prints "
+	        "that of a user, 'getent group NAME' that of a group; a name can be another user "
+	        "in a container");
 }
 
 /* A map without a condition would fit everybody. */
@@ -119,7 +121,12 @@ static void a_group_has_conditions(void **state)
 	refuses("{container: {labels: a}}",
 	        "ci.yaml:1: unknown key 'labels' in container; did you mean 'label'?");
 	refuses("{label: a}",
-	        "ci.yaml:1: unknown key 'label' in match; there are listener, uid, gid, cidr, "
+	        "ci.yaml:1: 'label' stands in 'container', not in 'match', such as container: "
+	        "{label: ...}");
+	refuses("{container: {uid: 0}}", "ci.yaml:1: 'uid' stands in 'match', not in 'container', "
+	                                 "such as match: {uid: ...}");
+	refuses("{address: 192.0.2.1}",
+	        "ci.yaml:1: unknown key 'address' in match; there are listener, uid, gid, cidr, "
 	        "key_sha256, cert, container");
 	refuses("{container: {label: '=b'}}",
 	        "ci.yaml:1: label: '=b' is not accepted: give NAME or NAME=VALUE");
@@ -425,6 +432,25 @@ static void what_does_not_fit_is_left_out_whole(void **state)
 	assert_slice("tried", text_slice(&text), SLICE("a: uid 0"));
 }
 
+static void a_sender_is_described_in_the_words_of_the_conditions(void **state)
+{
+	const struct caller caller = {.peer = {.uid = 7, .group_count = 2, .groups = {8, 9}}};
+	struct container container;
+	struct sender sender = {.caller = &caller, .container = &container};
+	char memory[256];
+	struct text text = text_over(memory, sizeof(memory));
+
+	(void)state;
+	container_begin(&container);
+	container.name = SLICE("web");
+	container.label_count = 1;
+	container.labels[0] =
+	        (struct container_label){SLICE("com.docker.compose.service"), SLICE("front")};
+	sender_add(&sender, &text);
+	assert_slice("sender", text_slice(&text),
+	        SLICE("uid 7, gid 8, container name web, compose service front"));
+}
+
 /* ── Wrong keys ──────────────────────────────────────────────────────────── */
 
 static void ten_wrong_keys_then_one_a_second(void **state)
@@ -601,6 +627,7 @@ int main(void)
 	        cmocka_unit_test(hashes_are_read_as_they_are_printed),
 	        cmocka_unit_test(the_first_whose_conditions_hold),
 	        cmocka_unit_test(what_does_not_fit_is_left_out_whole),
+	        cmocka_unit_test(a_sender_is_described_in_the_words_of_the_conditions),
 	        cmocka_unit_test(ten_wrong_keys_then_one_a_second),
 	        cmocka_unit_test(an_ipv6_network_has_ten_wrong_keys),
 	        cmocka_unit_test(many_hosts_have_a_ceiling),

@@ -590,8 +590,9 @@ static void the_verbs_are_told_apart(void **state)
 	assert_int_equal(config.verb, CONFIG_HEALTHCHECK);
 	assert_string_equal(config.health_address, "tcp://127.0.0.1:3277");
 	assert_int_equal(config.port, 1);
-	expect_refused("healthcheck localhost", "healthcheck: 'localhost' is not accepted: give "
-	                                        "tcp://HOST:PORT, tls://HOST:PORT or unix:///PATH");
+	expect_refused("healthcheck localhost",
+	        "healthcheck: 'localhost' is not accepted: give "
+	        "tcp://HOST:PORT, tls://HOST:PORT, unix:///PATH or, for a listener, fd://NAME");
 }
 
 static void help_and_version_work_in_a_broken_environment(void **state)

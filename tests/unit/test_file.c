@@ -415,9 +415,11 @@ static void mistakes_name_file_line_and_remedy(void **state)
 	        {"listeners:\n  - tcp://*:1\n", ":2: expected a listener, which is a map, such as "
 	                                        "{address: ...}; found 'tcp://*:1'"},
 	        {"listeners:\n  - policy: open\n", ":2: a listener needs an 'address': "
-	                                           "tcp://HOST:PORT, unix:///PATH or fd://NAME"},
+	                                           "tcp://HOST:PORT, tls://HOST:PORT, "
+	                                           "unix:///PATH or fd://NAME"},
 	        {"listeners:\n  - address:\n      - a\n",
-	                ":2: 'address' is tcp://HOST:PORT or unix:///PATH; found a list"},
+	                ":2: 'address' is tcp://HOST:PORT, tls://HOST:PORT, unix:///PATH or "
+	                "fd://NAME; found a list"},
 	        {"listeners:\n  - address: tcp://*\n",
 	                ":2: address: 'tcp://*' is not accepted: the port is missing: give "
 	                "HOST:PORT"},

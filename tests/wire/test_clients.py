@@ -457,7 +457,8 @@ def test_a_denial_says_who_it_was_and_what_was_tried(
         response = client.response()
         assert response.status == 401
         assert response.message().endswith(
-            " The sender is none of the clients that this proxy knows by listener, uid, cidr, key.")
+            " The sender is none of the clients that this proxy knows by listener, uid, cidr, key:"
+            " send the key of one as 'x-api-key: KEY' or 'Authorization: Bearer KEY'.")
         for secret in ("build-farm", "office", "'root'", "former", "192.0.2", "2001", HASH):
             assert secret not in response.message()
         client.post("/containers/web/stop", headers=[f"X-Api-Key: {KEY}"])
@@ -469,6 +470,22 @@ def test_a_denial_says_who_it_was_and_what_was_tried(
     )
     proxy.wait_log(lambda line: "warning denied: container.stop" in line and "identity=build-farm" in line)
     assert HASH not in proxy.log()
+
+
+def test_a_denial_at_a_unix_socket_says_which_user_it_was(
+    serve: Callable[..., Proxy], own_engine: Engine, tmp_path: Path
+) -> None:
+    """An entry can be written from the log alone; the stranger is told how to become a client."""
+    path = tmp_path / "api.sock"
+    proxy = serve(
+        "- {name: other, match: {uid: 65533}, policy: open}\n",
+        more=f"- {{address: 'unix://{path}', policy: deny}}\n",
+    )
+    with connect_unix(path) as client:
+        assert is_denied(client).endswith(
+            "that this proxy knows by uid: an entry for it in 'clients' would make it one.")
+    proxy.wait_log(lambda line: 'tried="other: uid 65533"' in line
+                   and f'sender="uid {os.getuid()}, gid {os.getgid()}"' in line)
 
 
 # Attackers

@@ -92,6 +92,7 @@ def test_dockers_variables(start, files: pathlib.Path, version: ssl.TLSVersion) 
     for _ in range(3):
         assert get(proxy) == (200, BODY)
     assert set(engine.names) == {"client"}
+    proxy.wait_log(lambda line: f"forwarding to tcp://127.0.0.1:{engine.port} with TLS," in line)
     engine.listener.close()
 
 
@@ -117,7 +118,7 @@ def test_the_file(start, files: pathlib.Path, engine: TlsEngine) -> None:
     file.write_text(f"policy: open\nupstream: {{address: 'tls://127.0.0.1:{engine.port}', tls: {tls}}}\n")
     proxy = start("-c", str(file), env={"SOCKET_PATH": ""})
     assert get(proxy) == (200, BODY)
-    proxy.wait_log(lambda line: f"forwarding to tls://127.0.0.1:{engine.port}," in line)
+    proxy.wait_log(lambda line: f"forwarding to tls://127.0.0.1:{engine.port} with TLS," in line)
 
 
 # ── It cannot be spoken to ────────────────────────────────────────────────────────────────────
@@ -171,7 +172,7 @@ def test_the_engine_demands_a_certificate(start, files: pathlib.Path, tmp_path: 
     engine = TlsEngine(files, version=version)
     words = refusal(start(env=docker(tmp_path, engine.port)))
     assert "cannot speak TLS with the Engine" in words
-    assert "demand" in words and "certificate of this side" in words
+    assert "demand" in words and "certificate of this proxy" in words
     engine.listener.close()
 
 
@@ -249,4 +250,4 @@ def test_check_reads_the_files(files: pathlib.Path) -> None:
         timeout=PATIENCE,
         check=False,
     )
-    assert result.returncode == 0 and "engine   tls://engine\n" in result.stdout
+    assert result.returncode == 0 and f"engine   tls://engine, with TLS, verified by {files}/ca.pem\n" in result.stdout

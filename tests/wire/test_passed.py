@@ -225,7 +225,7 @@ def test_nothing_was_passed() -> None:
 def test_another_name_was_passed(tcp) -> None:
     words = ended(Proxy("--listen", "fd://api", **passing([tcp], LISTEN_FDNAMES="web")))
     assert "cannot listen on fd://api" in words
-    assert f"there are 3 ('web', tcp://127.0.0.1:{tcp.getsockname()[1]})" in words
+    assert f"the passed sockets are 3 ('web', tcp://127.0.0.1:{tcp.getsockname()[1]})" in words
 
 
 def test_no_address_was_given(tcp) -> None:

@@ -190,6 +190,8 @@ def test_a_client_is_known_by_its_certificate(
         client.get("/_ping")
         assert "policy 'deny'" in client.response().message()
     proxy.wait_log(lambda line: "identity=known" in line)
+    proxy.wait_log(lambda line: "warning denied" in line
+                   and 'sender="certificate CN other, certificate DNS name example.org"' in line)
 
 
 def test_a_fingerprint_is_one_certificate(serve: Serve, own_engine: Engine, authority: Authority) -> None:
