@@ -152,8 +152,7 @@ void announce(const struct server *server)
 		        listener->address, SLICE_FMT(text_slice(&sockets)),
 		        sockets.len > 0 && config_listener_is_tls(listener) ? " with TLS" : "",
 		        config->engine.text, config->engine.is_tls ? " with TLS" : "",
-		        server->thread_count,
-		        server->thread_count == 1 ? "" : "s");
+		        server->thread_count, server->thread_count == 1 ? "" : "s");
 		announce_listener(config, listener);
 	}
 	announce_clients(config);
