@@ -42,7 +42,7 @@ struct options {
 	uint64_t receive_buffer; /* SO_RCVBUF; 0: as the kernel tunes it */
 	bool upload_chunked;
 	bool check;
-	bool silent; /* hold: connect only */
+	bool silent;       /* hold: connect only */
 	const char *field; /* sent with each request, without its line end; NULL: none */
 	const char *log;
 	char **program;

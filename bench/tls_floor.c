@@ -106,7 +106,8 @@ static void pair_open(int client)
 	int one = 1;
 
 	pair->engine = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (connect(pair->engine, (struct sockaddr *)&engine_address, sizeof(engine_address)) != 0) {
+	if (connect(pair->engine, (struct sockaddr *)&engine_address, sizeof(engine_address)) !=
+	        0) {
 		die("tls_floor: connect");
 	}
 	setsockopt(client, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));

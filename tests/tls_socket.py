@@ -21,13 +21,15 @@ class TlsSocket:
         session: ssl.SSLSession | None = None,
         name: str = "localhost",
         step: int | None = None,
+        server: bool = False,
     ):
         self.sock = sock
         self.step = step  # bytes of each send of the socket below; None: all
+        self.first_sent = self.first_received = b""
         self.lock = threading.RLock()
         self.incoming, self.outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         self.tls = settings.wrap_bio(
-            self.incoming, self.outgoing, server_hostname=name, session=session
+            self.incoming, self.outgoing, server, None if server else name, session
         )
 
     def __getattr__(self, name: str):
@@ -39,6 +41,7 @@ class TlsSocket:
 
     def _flush(self) -> None:
         data = self.outgoing.read()
+        self.first_sent = self.first_sent or data
         step = self.step or max(1, len(data))
         for at in range(0, len(data), step):
             self.sock.sendall(data[at : at + step])
@@ -59,6 +62,7 @@ class TlsSocket:
             if done:
                 return result
             data = self.sock.recv(65536)
+            self.first_received = self.first_received or data
             with self.lock:
                 if data:
                     self.incoming.write(data)

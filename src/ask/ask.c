@@ -148,6 +148,13 @@ bool ask_begin(struct ask *ask, struct asker *asker, ask_notify *notify, struct 
 	return true;
 }
 
+void ask_add_fields(const struct asker *asker, struct text *text)
+{
+	if (asker->via != NULL) {
+		text_add_format(text, "Via: %s\r\n", asker->via);
+	}
+}
+
 void ask_send(struct ask *ask, size_t len, size_t most)
 {
 	struct buffer *buffer = ask->question.buffer;

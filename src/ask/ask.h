@@ -19,6 +19,7 @@ struct asker {
 	struct upstream *upstream;
 	struct flow_lender *lender;
 	struct http_field *fields;         /* HTTP_FIELDS_MAX; used within a call */
+	const char *via;                   /* of its questions; NULL: none */
 	struct timer_queue deadline_queue; /* from the question to its whole response */
 	struct timer_queue retry_queue;    /* while the Engine's accept queue is full */
 };
@@ -77,6 +78,8 @@ void ask_init(struct ask *ask, struct asker *asker);
  */
 bool ask_begin(
         struct ask *ask, struct asker *asker, ask_notify *notify, struct text *ret_text) MUST_USE;
+/* Append the fields that each question has: by its Via, a question that comes back is refused. */
+void ask_add_fields(const struct asker *asker, struct text *text);
 /* Send what was appended: `len` bytes. `most`: see struct ask. */
 void ask_send(struct ask *ask, size_t len, size_t most);
 /* End it: the response is of no use any more. Its memory may go; that of a question in pieces at

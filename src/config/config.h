@@ -62,6 +62,9 @@ struct config_listener {
 	struct transport *transport; /* of TLS; NULL: plain */
 };
 
+/* Whether the listener speaks TLS: by its address; passed sockets by their `tls` in the file. */
+bool config_listener_is_tls(const struct config_listener *listener);
+
 /* Where the Engine is. */
 struct config_engine {
 	const char *text; /* unix:///PATH or tcp://HOST:PORT; NULL: not read yet */

@@ -23,8 +23,8 @@ struct keys {
 /* ── A line ──────────────────────────────────────────────────────────────── */
 
 /* The hash of what stands behind the colon, which may be the hash itself. */
-static int read_key(struct keys *keys, struct slice name, struct slice text,
-        struct key_hash *ret_hash, bool *ret_short)
+static int read_key(
+        struct keys *keys, struct slice text, struct key_hash *ret_hash, bool *ret_short)
 {
 	*ret_short = false;
 	if (key_hash_read(text, ret_hash) == NULL) {
@@ -33,7 +33,7 @@ static int read_key(struct keys *keys, struct slice name, struct slice text,
 	const char *problem = key_problem(text);
 	if (problem != NULL) {
 		return fault_set(keys->reader->error, keys->place,
-		        "the key of '%s' is not accepted: %s", text_show(name).text, problem);
+		        "the key behind ':' is not accepted: %s", problem);
 	}
 	keys->any_plain = true;
 	*ret_short = text.len < KEY_SHORT;
@@ -57,7 +57,13 @@ static int read_line(struct keys *keys, struct slice line)
 	}
 	const struct slice name = slice_between(line.ptr, colon);
 	const struct slice text = slice_between(colon + 1, line.ptr + line.len);
-	if (read_key(keys, name, text, &hash, &is_short) < 0) {
+	/* The line may be KEY:NAME by mistake: nothing of it is shown. */
+	const char *problem = client_name_problem(name);
+	if (problem != NULL) {
+		return fault_set(reader->error, keys->place,
+		        "what stands in front of ':' is no name: %s", problem);
+	}
+	if (read_key(keys, text, &hash, &is_short) < 0) {
 		return -EINVAL;
 	}
 	struct client *client = config_add_client(reader, name, keys->place);

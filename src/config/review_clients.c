@@ -49,8 +49,8 @@ static void review_listener(struct config *config, const struct config_listener 
 
 /* ── Entries ─────────────────────────────────────────────────────────────── */
 
-/* Users are known at unix sockets, addresses at others. Of a socket that
- * systemd opens nothing is known yet. */
+/* Users are known at unix sockets, addresses at others, certificates where they are asked for. Of a
+ * socket that systemd opens nothing more is known yet. */
 static bool can_hold_at(const struct client *client, const struct config *config, unsigned number)
 {
 	const struct match *match = &client->match;
@@ -59,6 +59,7 @@ static bool can_hold_at(const struct client *client, const struct config *config
 	const bool is_unix = address_path(listener->address) != NULL;
 
 	return match_is_at(match, number) && !(is_unix && match_has(match, CONDITION_CIDR)) &&
+	       !(match_asks_certificate(match) && listener->tls.ca == NULL) &&
 	       !((is_tcp(listener) || address_is_tls(listener->address)) && has_user);
 }
 
@@ -94,11 +95,10 @@ static void review_client(struct config *config, const struct client *client)
 		config_warn(config,
 		        "%.128s:%u: client '%s' fits nobody: 'uid' and 'gid' are known at unix "
 		        "sockets, "
-		        "'cidr' at TCP sockets, and no listener of the entry has "
-		        "all that it asks "
-		        "for",
+		        "'cidr' at TCP sockets, 'cert' at tls:// with a 'client_ca', and no "
+		        "listener of the entry has all that it asks for",
 		        file, line, client->name);
-	} else if (client->until_s <= clock_realtime_ns() / NS_PER_S) {
+	} else if (client_has_ended(client, clock_realtime_ns() / NS_PER_S)) {
 		config_warn(config, "%.128s:%u: client '%s' has ended: 'until' has passed", file,
 		        line, client->name);
 	} else if (earlier != NULL) {
@@ -107,6 +107,105 @@ static void review_client(struct config *config, const struct client *client)
 		        "everybody "
 		        "whom it fits",
 		        file, line, client->name, earlier->name);
+	}
+}
+
+/* ── Containers that clients make ────────────────────────────────────────── */
+
+/* The block that keeps containers in bounds which the policy allows to create. NULL: it allows
+ * none, or without bounds: its clients are root anyway. */
+static const struct constraints *bounds_of(const struct policy *policy)
+{
+	for (unsigned id = 0; id < docker_endpoint_count; id++) {
+		if (strcmp(docker_operation_name(id), "container.create") == 0 &&
+		        policy_grant_of(policy, id) != POLICY_NEVER && policy_covers(policy, id)) {
+			return policy_inspection(policy, id)->constraints;
+		}
+	}
+	return NULL;
+}
+
+static bool may_label(const void *context, struct slice name)
+{
+	return constraints_allow_label(context, name);
+}
+
+/* Whether `other` allows something that `policy` does not, or without a block. */
+static bool allows_more(const struct policy *other, const struct policy *policy)
+{
+	bool more = false;
+
+	for (unsigned id = 0; !more && id < docker_id_count(); id++) {
+		const enum policy_grant grant = policy_grant_of(other, id);
+		more = grant > policy_grant_of(policy, id) ||
+		       (grant != POLICY_NEVER && policy_covers(policy, id) &&
+		               !policy_covers(other, id));
+	}
+	return more;
+}
+
+/* A client for which a container counts that clients of `policy` may create, and that may do more
+ * than these. NULL: there is none. */
+static const struct client *find_role(
+        const struct config *config, const struct policy *policy, const struct constraints *bounds)
+{
+	for (unsigned i = 0; i < config->clients.count; i++) {
+		const struct client *client = &config->clients.list[i];
+		if (match_asks_container(&client->match) &&
+		        !match_has(&client->match, CONDITION_KEY) &&
+		        !match_asks_certificate(&client->match) &&
+		        match_can_be_made(&client->match, may_label, bounds) &&
+		        allows_more(client->policy, policy)) {
+			return client;
+		}
+	}
+	return NULL;
+}
+
+static void review_maker(struct config *config, const struct policy *policy)
+{
+	const struct constraints *bounds = bounds_of(policy);
+	const struct client *role = bounds == NULL ? NULL : find_role(config, policy, bounds);
+
+	if (role != NULL) {
+		config_warn(config,
+		        "%.128s:%u: client '%s' may do more than policy '%s', which may create "
+		        "containers that count as this client: forbid their labels ('labels' in "
+		        "the block 'create'), or add a key to the entry",
+		        role->place.file, role->place.line, role->name, policy_name(policy));
+	}
+}
+
+/* Whether a listener, or one of the first `count` clients, has the policy. */
+static bool is_reviewed(const struct config *config, const struct policy *policy, unsigned count)
+{
+	bool is = false;
+
+	for (unsigned i = 0; i < config->listener_count; i++) {
+		is = is || config->listeners[i].policy == policy;
+	}
+	for (unsigned i = 0; !is && i < count; i++) {
+		is = config->clients.list[i].policy == policy;
+	}
+	return is;
+}
+
+static void review_makers(struct config *config)
+{
+	for (unsigned i = 0; i < config->listener_count; i++) {
+		bool seen = false;
+		for (unsigned j = 0; j < i; j++) {
+			seen = seen || config->listeners[j].policy == config->listeners[i].policy;
+		}
+		if (!seen) {
+			review_maker(config, config->listeners[i].policy);
+		}
+	}
+	for (unsigned i = 0; i < config->clients.count; i++) {
+		const struct policy *policy = config->clients.list[i].policy;
+		if (policy != NULL && !is_reviewed(config, policy, i)) {
+			review_maker(config, policy);
+		}
 	}
 }
 
@@ -155,6 +254,9 @@ void config_review_clients(struct config *config)
 {
 	for (unsigned i = 0; config->clients.count > 0 && i < config->listener_count; i++) {
 		review_listener(config, &config->listeners[i]);
+	}
+	if (config->clients.has_containers) {
+		review_makers(config);
 	}
 	review_limits(config, &config->limits);
 	review_limits(config, &config->total_limits);

@@ -18,6 +18,11 @@ struct tls_reader {
 	bool demands;          /* client_cert is given */
 };
 
+bool config_listener_is_tls(const struct config_listener *listener)
+{
+	return address_is_tls(listener->address) || listener->tls.pair_count > 0;
+}
+
 /* ── The file ────────────────────────────────────────────────────────────── */
 
 /* A file that is named without a folder in front is beside the configuration. */
@@ -137,9 +142,9 @@ int config_read_listener_tls(
 	struct tls_reader tls = {.reader = reader, .settings = settings, .pair = settings->pairs};
 	const bool single = yaml_find(map, "cert") != NULL || yaml_find(map, "key") != NULL;
 
-	if (!address_is_tls(listener->address)) {
+	if (!address_is_tls(listener->address) && address_passed(listener->address) == NULL) {
 		return fault_set(reader->error, map->place,
-		        "'tls' is for addresses tls://HOST:PORT; this one is '%s'",
+		        "'tls' is for addresses tls://HOST:PORT and fd://NAME; this one is '%s'",
 		        listener->address);
 	}
 	if (single && yaml_find(map, "certs") != NULL) {
@@ -335,7 +340,7 @@ int config_make_transports(struct reader *reader)
 	}
 	for (unsigned i = 0; i < config->listener_count && config->verb != CONFIG_HEALTHCHECK;
 	        i++) {
-		if (address_is_tls(config->listeners[i].address) &&
+		if (config_listener_is_tls(&config->listeners[i]) &&
 		        make_transport(reader, &config->listeners[i]) < 0) {
 			return -EINVAL;
 		}

@@ -43,15 +43,17 @@ static bool find_in_path(struct slice path, struct cgroup *ret_cgroup)
 {
 	struct slice rest = path;
 	struct slice name;
+	bool found = false;
 
 	while (slice_next(&rest, '/', &name)) {
-		ret_cgroup->id = id_of(name);
-		if (ret_cgroup->id.len > 0) {
+		const struct slice id = id_of(name);
+		if (id.len > 0) {
+			ret_cgroup->id = id;
 			ret_cgroup->path = slice_between(path.ptr, name.ptr + name.len);
-			return true;
+			found = true;
 		}
 	}
-	return false;
+	return found;
 }
 
 /* "HIERARCHY:CONTROLLERS:PATH"; of v2 "0::PATH". */

@@ -2,8 +2,9 @@
 /*
  * cgroup — the container of a process, by /proc/PID/cgroup (cgroups(7)).
  *
- * Of nested containers the outermost counts: it is the one that the Engine knows, and processes of
- * a container may make groups of any name below their own.
+ * Of nested groups the innermost counts: a container may be started in the group of another one
+ * (--cgroup-parent), and is not that one. Processes of a container may make groups of any name
+ * below their own; such a name is that of no container whose first process is there.
  */
 #ifndef CONTAINERS_CGROUP_H
 #define CONTAINERS_CGROUP_H

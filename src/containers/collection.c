@@ -118,6 +118,7 @@ static void write_question(const struct collection *collection, struct text *tex
 		text_add_u64(text, (uint64_t)(clock_realtime_ns() / NS_PER_S - SINCE_S));
 	}
 	text_add(text, SLICE(" HTTP/1.1\r\nHost: localhost\r\n"));
+	ask_add_fields(collection->asker, text);
 	if (collection->api_key != NULL) {
 		text_add_format(text, "x-api-key: %s\r\n", collection->api_key);
 	}

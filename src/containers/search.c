@@ -272,6 +272,7 @@ static enum progress inspect(struct search *search)
 	}
 	text_add_format(
 	        &text, "GET /containers/%s/json HTTP/1.1\r\nHost: localhost\r\n", search->id);
+	ask_add_fields(search->home->asker, &text);
 	if (key != NULL) {
 		text_add_format(&text, "x-api-key: %s\r\n", key);
 	}

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "explain/explain.h"
 
+#include "base/clock.h"
 #include "base/file.h"
 #include "base/nearest.h"
 #include "gate/gate.h"
@@ -278,6 +279,23 @@ static void print_other(
 	}
 }
 
+static int64_t now_s(void)
+{
+	return clock_realtime_ns() / NS_PER_S;
+}
+
+/* The first listener where the entry may fit. */
+static unsigned listener_of(const struct config *config, const struct client *client)
+{
+	unsigned listener = 0;
+
+	while (client != NULL && listener + 1 < config->listener_count &&
+	        !match_is_at(&client->match, listener)) {
+		listener++;
+	}
+	return listener;
+}
+
 /* The other listeners, and the clients, whose decision is different. */
 static void print_others(struct question *question, bool allowed)
 {
@@ -289,7 +307,11 @@ static void print_others(struct question *question, bool allowed)
 	}
 	for (unsigned i = 0; i < config->clients.count; i++) {
 		const struct client *client = &config->clients.list[i];
-		const struct gate_decision decision = ask(question, 0, client);
+		if (client_has_ended(client, now_s())) {
+			continue;
+		}
+		const struct gate_decision decision =
+		        ask(question, listener_of(config, client), client);
 		print_other("as client", client->name, &decision, allowed);
 	}
 }
@@ -305,6 +327,15 @@ static void print_client(const struct client *client)
 	policy_add_place(client->place, &place);
 	printf("client: %s (%.*s), known by %.*s\n", client->name, SLICE_FMT(text_slice(&place)),
 	        SLICE_FMT(text_slice(&conditions)));
+	if (client->until_s != INT64_MAX) {
+		char end_memory[32];
+		struct text end = text_over(end_memory, sizeof(end_memory));
+		client_add_until(client, &end);
+		printf("until: %.*s%s\n", SLICE_FMT(text_slice(&end)),
+		        client_has_ended(client, now_s())
+		                ? ", which has passed: the entry fits nobody any more"
+		                : "");
+	}
 }
 
 /* How much of it the client may have. */
@@ -342,11 +373,12 @@ static void make_head(struct question *question, size_t body_len)
 /* The same; where a body that was not given decides, as if one came. */
 static struct gate_decision ask_for(struct question *question, const struct client *client)
 {
-	struct gate_decision decision = ask(question, 0, client);
+	const unsigned listener = listener_of(question->config, client);
+	struct gate_decision decision = ask(question, listener, client);
 
 	if (decision.findings != NULL && question->body.ptr == NULL) {
 		make_head(question, 1);
-		decision = ask(question, 0, client);
+		decision = ask(question, listener, client);
 	}
 	return decision;
 }

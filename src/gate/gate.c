@@ -242,6 +242,11 @@ static void decide(const struct gate_config *config, const struct gate_question 
 		gate_respond(decision, OUTCOME_HEALTHY, NULL);
 		return;
 	}
+	if (UNLIKELY(decision->head->head.has_via) &&
+	        http_came_through(&decision->head->head, question->pseudonym)) {
+		gate_respond(decision, OUTCOME_LOOP, NULL);
+		return;
+	}
 	if (config->clients != NULL && !identify(config, question, scratch, decision)) {
 		return;
 	}

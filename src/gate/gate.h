@@ -8,6 +8,7 @@
  *     admit   forms and browsers                                      http/
  *     route   which operation it is; the canonical path               docker/
  *     health  the proxy itself serves GET and HEAD of /health
+ *     loop    the proxy has forwarded it already                      http/
  *     identify who the client is, and by which policy it is judged    identity/
  *     judge   the policy                                              policy/
  *     scope   whose object it is, and lists of objects                scope/
@@ -47,6 +48,7 @@ struct gate_question {
 	const struct container *container; /* that the caller runs in; NULL: none */
 	bool container_asked;              /* the Engine was asked for it */
 	int64_t now_s;                     /* seconds since 1970: entries of clients end */
+	struct slice pseudonym;            /* of this proxy, in Via; empty: it has none */
 	struct slice bytes;                /* of the request, from its first byte on */
 	struct http_scan *scan; /* state of the search for the end of the head; zeroed before the
 	                           first call */

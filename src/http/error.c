@@ -23,7 +23,7 @@ const char *http_error_text(enum http_error error)
 	return descriptions[error].text;
 }
 
-/* RFC 9110 section 15; 429 and 431 by RFC 6585. */
+/* RFC 9110 section 15; 429 and 431 by RFC 6585, 508 by RFC 5842. */
 static const struct description reasons[] = {
         {200, "OK"},
         {400, "Bad Request"},
@@ -38,6 +38,7 @@ static const struct description reasons[] = {
         {502, "Bad Gateway"},
         {503, "Service Unavailable"},
         {504, "Gateway Timeout"},
+        {508, "Loop Detected"},
 };
 
 const char *http_reason(unsigned status)

@@ -112,6 +112,19 @@ struct slice http_field_value(const struct http_head *head, enum http_name name)
 	return (struct slice){NULL, 0};
 }
 
+bool http_came_through(const struct http_head *head, struct slice pseudonym)
+{
+	for (unsigned i = 0; head->has_via && i < head->field_count; i++) {
+		const struct http_field *field = &head->fields[i];
+		if (field->known == HTTP_NAME_VIA && pseudonym.len > 0 &&
+		        memmem(field->value.ptr, field->value.len, pseudonym.ptr, pseudonym.len) !=
+		                NULL) {
+			return true;
+		}
+	}
+	return false;
+}
+
 /* ── Connection ──────────────────────────────────────────────────────────── */
 
 enum { NOMINATIONS_MAX = 32 };
@@ -240,6 +253,9 @@ static bool note_field(
 		break;
 	case HTTP_NAME_UPGRADE:
 		note_upgrade(field->value, head);
+		break;
+	case HTTP_NAME_VIA:
+		head->has_via = true;
 		break;
 	case HTTP_NAME_CONNECTION:
 		return true;

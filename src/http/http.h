@@ -111,6 +111,7 @@ struct http_head {
 	bool keep_alive;         /* the sender keeps the connection open (RFC 9112 §9.3) */
 	bool has_length;         /* there is a Content-Length, even if no body follows */
 	bool has_chunked;        /* there is a Transfer-Encoding */
+	bool has_via;            /* there is a Via */
 	struct slice upgrade;    /* value of Upgrade; ptr NULL: no such field */
 };
 
@@ -147,6 +148,12 @@ struct slice http_field_value(const struct http_head *head, enum http_name name)
 struct slice http_client_key(const struct http_field *field);
 /* The same for a field that is not in http/fields.def; `name` in any case. Slow. */
 struct slice http_other_value(const struct http_head *head, struct slice name);
+
+/*
+ * Whether a Via field has the pseudonym: the message was forwarded by its owner already (RFC 9110
+ * section 7.6.3). An empty pseudonym is nobody's.
+ */
+bool http_came_through(const struct http_head *head, struct slice pseudonym);
 
 /* ── Forms and browsers ──────────────────────────────────────────────────── */
 
@@ -220,6 +227,7 @@ void http_chunks_skip(struct http_chunks *chunks, uint64_t len);
 /* What http_request_write() adds and omits. */
 struct http_request_options {
 	struct slice api_key; /* sent as x-api-key in place of the client's; ptr NULL: untouched */
+	struct slice via;     /* the value of a Via behind those of others; ptr NULL: none */
 	bool hide_keys;       /* fields that may have a key of the client are omitted */
 	bool upgrade;         /* send Upgrade and Connection: Upgrade on */
 	bool drop_body;       /* announce an empty body, whatever the client announced */

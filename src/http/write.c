@@ -89,6 +89,9 @@ void http_request_write(struct text *text, const struct http_request *request, s
 			add_field(text, head->fields[i].name, head->fields[i].value);
 		}
 	}
+	if (options->via.ptr != NULL) {
+		add_field(text, SLICE("Via"), options->via);
+	}
 	add_request_framing(text, head, options);
 	if (has_api_key) {
 		add_field(text, SLICE("x-api-key"), options->api_key);

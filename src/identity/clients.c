@@ -33,9 +33,14 @@ bool client_may_present(const struct client *client, const struct slowdown *slow
 	return known;
 }
 
+bool client_has_ended(const struct client *client, int64_t now_s)
+{
+	return now_s >= client->until_s;
+}
+
 static bool has_ended(const struct client *client, const struct sender *sender)
 {
-	return sender->now_s >= client->until_s;
+	return client_has_ended(client, sender->now_s);
 }
 
 bool clients_want_key(

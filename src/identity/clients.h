@@ -68,6 +68,8 @@ enum identified {
 	IDENTIFIED_UNKNOWN, /* the container of the sender decides */
 };
 
+/* Whether the entry fits nobody any more. */
+bool client_has_ended(const struct client *client, int64_t now_s);
 /* Append the end of the entry, 2027-01-31T18:00:00Z; nothing if it has none. */
 void client_add_until(const struct client *client, struct text *text);
 

@@ -81,12 +81,18 @@ static const char *read_key(
 	return key_hash_read(text, &ret_value->key);
 }
 
+/* Names of containers, projects and services have no other characters: a star is none of them. */
 static const char *read_text(
         const struct condition_reader *reader, struct slice text, union condition_value *ret_value)
 {
 	(void)reader;
 	(void)slice_skip(&text, SLICE("/")); /* in front of names, as the Engine lists them */
 	ret_value->text = text;
+	for (size_t i = 0; i < text.len; i++) {
+		if (!ascii_is_alnum(text.ptr[i]) && strchr("-_.", text.ptr[i]) == NULL) {
+			return "give the whole name: it has letters, digits, '-', '_' and '.'";
+		}
+	}
 	return text.len == 0 ? "give a name" : NULL;
 }
 
@@ -108,6 +114,9 @@ static const char *read_image(
 	char memory[DOCKER_IMAGE_MAX];
 	struct text full = text_over(memory, sizeof(memory));
 
+	if (slice_starts_with(text, SLICE("sha256:"))) {
+		return "an id fits nothing: give the name by which the container is made";
+	}
 	docker_add_full_image(text, true, &full);
 	ret_value->text = slice_of(arena_copy(reader->arena, text_slice(&full)));
 	return full.overflow ? "a name of an image has up to 255 bytes" : NULL;
@@ -187,16 +196,20 @@ static bool fits_IMAGE(const union condition_value *value, const struct sender *
 	return docker_image_fits(value->text, sender->container->image);
 }
 
+/* Labels that docker compose gives to each container. */
+const struct slice condition_project_label = SLICE_INIT("com.docker.compose.project");
+const struct slice condition_service_label = SLICE_INIT("com.docker.compose.service");
+
 static bool fits_PROJECT(const union condition_value *value, const struct sender *sender)
 {
-	return slice_equal(container_label(sender->container, SLICE(CONTAINER_COMPOSE "project")),
-	        value->text);
+	return slice_equal(
+	        container_label(sender->container, condition_project_label), value->text);
 }
 
 static bool fits_SERVICE(const union condition_value *value, const struct sender *sender)
 {
-	return slice_equal(container_label(sender->container, SLICE(CONTAINER_COMPOSE "service")),
-	        value->text);
+	return slice_equal(
+	        container_label(sender->container, condition_service_label), value->text);
 }
 
 /* ── The table ───────────────────────────────────────────────────────────── */

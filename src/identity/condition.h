@@ -58,6 +58,10 @@ extern const struct condition_row {
 	bool shows; /* a value is shown as it is written */
 } condition_rows[CONDITION_KINDS];
 
+/* The labels by which projects and services are known. */
+extern const struct slice condition_project_label;
+extern const struct slice condition_service_label;
+
 /* Whether one of the values fits; unknown if the container decides, and was not asked for. */
 enum match_result condition_holds(
         const struct condition *condition, enum condition_kind kind, const struct sender *sender);

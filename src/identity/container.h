@@ -9,9 +9,6 @@
 
 #include <stdbool.h>
 
-/* In front of the names of the labels that docker compose gives to each container. */
-#define CONTAINER_COMPOSE "com.docker.compose."
-
 enum {
 	CONTAINER_ID_LEN = 64, /* hexadecimal digits */
 	CONTAINER_LABELS_MAX = 256,

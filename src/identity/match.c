@@ -38,6 +38,38 @@ bool match_asks_container(const struct match *match)
 	return asks(match, GROUP_container);
 }
 
+/* The label by which a value is known; ptr NULL: by none. */
+static struct slice label_of(enum condition_kind kind, const union condition_value *value)
+{
+	switch ((int)kind) {
+	case CONDITION_LABEL:
+		return value->label.name;
+	case CONDITION_PROJECT:
+		return condition_project_label;
+	case CONDITION_SERVICE:
+		return condition_service_label;
+	default:
+		return (struct slice){NULL, 0};
+	}
+}
+
+bool match_can_be_made(const struct match *match,
+        bool (*may_label)(const void *context, struct slice name), const void *context)
+{
+	bool can = true;
+
+	for (unsigned kind = 0; can && kind < CONDITION_KINDS; kind++) {
+		const struct condition *condition = match->conditions[kind];
+		bool any = condition == NULL;
+		for (unsigned i = 0; condition != NULL && i < condition->count; i++) {
+			const struct slice label = label_of(kind, &condition->values[i]);
+			any = any || label.ptr == NULL || may_label(context, label);
+		}
+		can = any;
+	}
+	return can;
+}
+
 bool match_asks_certificate(const struct match *match)
 {
 	return asks(match, GROUP_cert);
@@ -45,21 +77,42 @@ bool match_asks_certificate(const struct match *match)
 
 /* ── Comparing ───────────────────────────────────────────────────────────── */
 
-/* Whether value `i` of `a` holds for everybody for whom value `j` of `b` does. Values that are
- * written in the same way are the same. */
+/* Whether value `i` of `a` holds for everybody for whom value `j` of `b` does. Names
+ * that are written in the same way are the same. */
 static bool value_covers(enum condition_kind kind, const struct condition *a, unsigned i,
         const struct condition *b, unsigned j)
 {
 	const union condition_value *value = &a->values[i];
 	const union condition_value *other = &b->values[j];
 
-	if (kind == CONDITION_CIDR) {
+	switch (kind) {
+	case CONDITION_LISTENER:
+		return value->listener == other->listener;
+	case CONDITION_UID:
+	case CONDITION_GID:
+		return value->number == other->number;
+	case CONDITION_CIDR:
 		return network_covers(&value->network, &other->network);
-	}
-	if (kind == CONDITION_KEY) {
+	case CONDITION_FINGERPRINT:
+		return memcmp(value->fingerprint, other->fingerprint, sizeof(value->fingerprint)) ==
+		       0;
+	case CONDITION_DNS:
+		return slice_equal_nocase(value->text, other->text);
+	case CONDITION_KEY:
 		return key_hash_equal(&value->key, &other->key);
+	case CONDITION_LABEL:
+		return slice_equal(value->label.name, other->label.name) &&
+		       (value->label.value.ptr == NULL || strcmp(a->texts[i], b->texts[j]) == 0);
+	case CONDITION_CN:
+	case CONDITION_URI:
+	case CONDITION_NAME:
+	case CONDITION_IMAGE:
+	case CONDITION_PROJECT:
+	case CONDITION_SERVICE:
+	case CONDITION_KINDS:
+	default:
+		return slice_equal(value->text, other->text);
 	}
-	return strcmp(a->texts[i], b->texts[j]) == 0;
 }
 
 static bool condition_covers(

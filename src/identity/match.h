@@ -78,7 +78,11 @@ bool match_has_hash(const struct match *match, const struct key_hash *hash);
 bool match_covers(const struct match *match, const struct match *other);
 /* Whether there is a condition about the sender's container. */
 bool match_asks_container(const struct match *match);
-/* The same of its certificate. */
+/* Whether the conditions about the container hold for one that somebody creates who may give it
+ * names, images, and those labels for whose names `may_label` is true. */
+bool match_can_be_made(const struct match *match,
+        bool (*may_label)(const void *context, struct slice name), const void *context);
+/* Whether there is one about the sender's certificate. */
 bool match_asks_certificate(const struct match *match);
 static inline bool match_has(const struct match *match, enum condition_kind kind)
 {

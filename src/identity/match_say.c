@@ -158,10 +158,8 @@ static void add_container(const struct container *container, struct text *text)
 {
 	add_fact(CONDITION_NAME, container->name, text);
 	add_fact(CONDITION_IMAGE, container->image, text);
-	add_fact(CONDITION_PROJECT, container_label(container, SLICE(CONTAINER_COMPOSE "project")),
-	        text);
-	add_fact(CONDITION_SERVICE, container_label(container, SLICE(CONTAINER_COMPOSE "service")),
-	        text);
+	add_fact(CONDITION_PROJECT, container_label(container, condition_project_label), text);
+	add_fact(CONDITION_SERVICE, container_label(container, condition_service_label), text);
 }
 
 void sender_add(const struct sender *sender, struct text *text)

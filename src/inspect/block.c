@@ -251,6 +251,12 @@ bool constraints_use_workspace(const struct constraints *constraints)
 	return constraints->sets[KEY_CREATE_bind_sources].workspace;
 }
 
+bool constraints_allow_label(const struct constraints *constraints, struct slice name)
+{
+	return set_has(
+	        &inspect_keys[KEY_CREATE_labels], &constraints->sets[KEY_CREATE_labels], name);
+}
+
 bool constraints_list_paths(const struct constraints *constraints)
 {
 	const struct set *sources = &constraints->sets[KEY_CREATE_bind_sources];

@@ -68,6 +68,8 @@ bool constraints_use_workspace(const struct constraints *constraints);
 /* Whether `bind_sources` lists paths: links in these are followed where the host's files are seen.
  */
 bool constraints_list_paths(const struct constraints *constraints);
+/* Whether a block `create` lets a client give containers the label of this name. */
+bool constraints_allow_label(const struct constraints *constraints, struct slice name);
 enum inspect_block constraints_block(const struct constraints *constraints);
 /* A block that allows what no block would deny, for bodies in which only the scope counts. */
 const struct constraints *constraints_open(enum inspect_block block, struct arena *arena);

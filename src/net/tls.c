@@ -8,8 +8,10 @@
  */
 #include "net/tls_context.h"
 
+#include <malloc.h>
 #include <openssl/err.h>
 #include <openssl/x509v3.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <unistd.h>
@@ -18,10 +20,18 @@ enum {
 	/* Reads of the socket by one call. A peer can send messages without data, such as updates
 	 * of keys, as fast as they are read, and must not keep the thread for itself. */
 	RECVS_MAX = 8,
+	/* Records without data, such as updates of keys, tickets and requests to renegotiate, by
+	 * which those with data may be outnumbered; each costs as much as many with data. Peers
+	 * send a few in the life of a connection. In a handshake no record has data: the messages
+	 * of a peer that sends 64 bytes in each (RFC 8449) fit. */
+	IDLE_RECORDS_MAX = 32,
+	HANDSHAKE_RECORDS_MAX = 1024,
 };
 
-/* The end without close_notify, which OpenSSL has no error for. */
+/* The end without close_notify, and that of a peer that sends no data, which OpenSSL has no error
+ * for. */
 static const unsigned long error_cut = ERR_PACK(ERR_LIB_SYS, 0, 1);
+static const unsigned long error_idle = ERR_PACK(ERR_LIB_SYS, 0, 2);
 
 struct tls {
 	SSL *ssl;
@@ -36,6 +46,7 @@ struct tls {
 	bool more;               /* of the write in progress: others follow at once */
 	bool tired;              /* of the call in progress: it has read enough */
 	unsigned recvs_left;     /* of the call in progress */
+	unsigned idle_records;   /* by which those with data are outnumbered */
 	char first;              /* the first byte from the peer; 0: none came */
 	unsigned long error;     /* of the handshake, as ERR_get_error() has it; 0: none */
 	long verified;           /* X509_V_*, of the handshake */
@@ -108,6 +119,37 @@ static bool have_bio_method(void)
 	return bio_method != NULL;
 }
 
+/* ── Records ─────────────────────────────────────────────────────────────── */
+
+static bool is_idle(const struct tls *tls)
+{
+	const unsigned most = tls->stream->established ? IDLE_RECORDS_MAX : HANDSHAKE_RECORDS_MAX;
+
+	return tls->idle_records > most;
+}
+
+/* OpenSSL tells of each record that has come. It reads no further one of a peer that was shut down,
+ * even if it has some in its memory. */
+static void record_came(
+        int is_sent, int version, int type, const void *bytes, size_t len, SSL *ssl, void *context)
+{
+	struct tls *tls = context;
+
+	(void)version, (void)bytes, (void)len;
+	if (is_sent == 0 && type == SSL3_RT_HEADER) {
+		tls->idle_records++;
+		if (UNLIKELY(is_idle(tls))) {
+			SSL_set_shutdown(ssl, SSL_get_shutdown(ssl) | SSL_RECEIVED_SHUTDOWN);
+		}
+	}
+}
+
+/* A record had data. */
+static void data_came(struct tls *tls)
+{
+	tls->idle_records = tls->idle_records > 2 ? tls->idle_records - 2 : 0;
+}
+
 /* ── What OpenSSL wants ──────────────────────────────────────────────────── */
 
 /* Before each call of OpenSSL, whose errors are those of the thread. */
@@ -143,6 +185,10 @@ static int failed(struct stream *stream, int wanted)
 	const int error = errno;
 
 	stream->broken = true;
+	if (is_idle(stream->tls)) {
+		stream->tls->error = error_idle;
+		return -EPROTO;
+	}
 	if (wanted != SSL_ERROR_SYSCALL) {
 		/* After the handshake of TLS 1.3 a server says that it wants another certificate.
 		 */
@@ -185,6 +231,17 @@ static int connect_tcp(struct stream *stream)
 	return error;
 }
 
+/* What the peer sent besides its certificate is of no use after it was verified, and OpenSSL would
+ * keep it as long as the connection: ten times its bytes. */
+static void drop_chain(const SSL *ssl)
+{
+	STACK_OF(X509) *chain = SSL_get_peer_cert_chain(ssl);
+
+	while (chain != NULL && sk_X509_num(chain) > 0) {
+		X509_free(sk_X509_pop(chain));
+	}
+}
+
 static int tls_handshake(struct stream *stream)
 {
 	struct tls *tls = begin(stream);
@@ -204,6 +261,8 @@ static int tls_handshake(struct stream *stream)
 		tls->error = tls->error == 0 ? error_cut : tls->error;
 		return failed(stream, wanted);
 	}
+	drop_chain(tls->ssl);
+	tls->idle_records = 0;
 	stream->established = true;
 	stream->readable = true; /* OpenSSL may have read more than the handshake */
 	stream->writable = tls->room;
@@ -216,7 +275,7 @@ static ssize_t stop_reading(struct stream *stream, int wanted)
 {
 	struct tls *tls = stream->tls;
 
-	if (wanted == SSL_ERROR_ZERO_RETURN) {
+	if (wanted == SSL_ERROR_ZERO_RETURN && !is_idle(tls)) {
 		stream->peer_done = true;
 		return 0;
 	}
@@ -237,6 +296,7 @@ static ssize_t tls_read(struct stream *stream, char *bytes, size_t len)
 	if (SSL_read_ex(tls->ssl, bytes, len, &n) != 1) {
 		return stop_reading(stream, SSL_get_error(tls->ssl, 0));
 	}
+	data_came(tls);
 	stream->readable = tls->input || SSL_has_pending(tls->ssl) == 1;
 	return (ssize_t)n;
 }
@@ -323,11 +383,23 @@ static bool tls_is_quiet(const struct stream *stream)
 	return false;
 }
 
+/* Of all threads, whose memory is one. */
+static atomic_bool memory_is_freed;
+
 static void free_tls(struct stream *stream)
 {
 	SSL_free(stream->tls->ssl);
 	free(stream->tls);
 	stream->tls = NULL;
+	atomic_store_explicit(&memory_is_freed, true, memory_order_relaxed);
+}
+
+/* OpenSSL takes its memory from malloc(), which keeps what is free between pieces in use. */
+void tls_trim(void)
+{
+	if (atomic_exchange_explicit(&memory_is_freed, false, memory_order_relaxed)) {
+		(void)malloc_trim(0);
+	}
 }
 
 static void tls_close(struct stream *stream)
@@ -382,6 +454,8 @@ static struct tls *tls_new(const struct transport *transport, struct stream *str
 	BIO_set_data(bio, tls);
 	BIO_set_init(bio, 1);
 	SSL_set_bio(tls->ssl, bio, bio);
+	SSL_set_msg_callback(tls->ssl, record_came);
+	SSL_set_msg_callback_arg(tls->ssl, tls);
 	return tls;
 }
 
@@ -529,6 +603,8 @@ static const struct meaning errors[] = {
         {SSL_R_VERSION_TOO_LOW, "it offers TLS 1.1 or older: TLS 1.2 and 1.3 are spoken"},
         {SSL_R_WRONG_VERSION_NUMBER, "it does not speak TLS"},
         {SSL_R_HTTP_REQUEST, "it speaks HTTP without TLS"},
+        {SSL_R_EXCESSIVE_MESSAGE_SIZE,
+                "it sends a message that is too long: its certificates may have 32 KiB together"},
         {SSL_R_NO_SHARED_CIPHER, "it offers no cipher that is accepted here"},
         {SSL_R_NO_APPLICATION_PROTOCOL,
                 "it offers other protocols than HTTP/1.1 (ALPN): HTTP/2 is not spoken"},
@@ -559,6 +635,8 @@ void tls_explain(const struct stream *stream, struct text *text)
 
 	if (tls->error == error_cut) {
 		words = "it ended the connection";
+	} else if (tls->error == error_idle) {
+		words = "it sends record after record without data";
 	} else if (words == NULL) {
 		words = judged ? X509_verify_cert_error_string(tls->verified)
 		               : ERR_reason_error_string(tls->error);

@@ -65,6 +65,10 @@ int tls_client_new(const struct tls_settings *settings, tls_warn *warn, void *co
 /* Open streams may stay. `transport` may be NULL. */
 void tls_free(struct transport *transport);
 
+/* Return to the system the memory of streams that are closed, if any was closed since the last
+ * call. From any thread; it takes a few milliseconds after tens of thousands of streams. */
+void tls_trim(void);
+
 /* Append a certificate of the transport for a line of `check`: "CN = proxy, until 2027-…". False:
  * there is none of this number. */
 bool tls_describe(const struct transport *transport, unsigned number, struct text *text);

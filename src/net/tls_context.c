@@ -17,7 +17,10 @@
 #include <sys/stat.h>
 
 enum {
-	CHAIN_MAX = 8,            /* certificates between the peer's and the root */
+	CHAIN_MAX = 8, /* certificates between the peer's and the root */
+	/* Of the certificates that a client sends: eight of 4 KiB. OpenSSL has 100 KiB, which
+	 * whoever connects may make it hold, and several times that for what is parsed. */
+	CERTIFICATES_MAX = 32 * 1024,
 	RESUMED_MAX_S = 2 * 3600, /* after which a peer is verified anew */
 	SECURITY_LEVEL = 2,       /* SSL_CTX_set_security_level(3): 112 bits, no SHA-1 */
 };
@@ -501,6 +504,7 @@ static bool set_server(SSL_CTX *ctx)
 	SSL_CTX_set_alpn_select_cb(ctx, choose_protocol, NULL);
 	SSL_CTX_set_cert_cb(ctx, choose_pair, NULL);
 	SSL_CTX_set_timeout(ctx, RESUMED_MAX_S);
+	SSL_CTX_set_max_cert_list(ctx, CERTIFICATES_MAX);
 	(void)SSL_CTX_set_num_tickets(ctx, 1); /* a client may use it several times */
 	return SSL_CTX_set_session_ticket_cb(ctx, seal_ticket, open_ticket, NULL) == 1 &&
 	       RAND_bytes(id, sizeof(id)) == 1 &&

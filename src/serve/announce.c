@@ -148,10 +148,11 @@ void announce(const struct server *server)
 		add_sockets(&server->passed, i, &sockets);
 		log_line(LOG_NOTICE,
 		        "docker-socket-proxy " VERSION
-		        ": listening on %s%.*s, forwarding to %s%s, %u worker%s",
-		        listener->address, SLICE_FMT(text_slice(&sockets)), config->engine.text,
-		        config->engine.is_tls ? " with TLS" : "", server->thread_count,
-		        server->thread_count == 1 ? "" : "s");
+		        ": listening on %s%.*s%s, forwarding to %s%s, %u worker%s",
+		        listener->address, SLICE_FMT(text_slice(&sockets)),
+		        sockets.len > 0 && config_listener_is_tls(listener) ? " with TLS" : "",
+		        config->engine.text, config->engine.is_tls ? " with TLS" : "",
+		        server->thread_count, server->thread_count == 1 ? "" : "s");
 		announce_listener(config, listener);
 	}
 	announce_clients(config);

@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 #include "serve/serve.h"
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "learn/learn.h"
 #include "sandbox/sandbox.h"
 #include "serve/internal.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/random.h>
 #include <unistd.h>
 
 /* ── Learning ────────────────────────────────────────────────────────────── */
@@ -84,6 +87,19 @@ static bool provide_notes(struct server *server, const struct config *config)
 	return true;
 }
 
+/* ── The mark ────────────────────────────────────────────────────────────── */
+
+/* It need not be secret, only another one in each process. */
+static void make_via(char via[static SESSION_VIA_LEN + 1])
+{
+	uint64_t number = 0;
+
+	if (getrandom(&number, sizeof(number), 0) != sizeof(number)) {
+		number = (uint64_t)clock_realtime_ns() ^ ((uint64_t)getpid() << 32);
+	}
+	(void)snprintf(via, SESSION_VIA_LEN + 1, SESSION_VIA "%016" PRIx64, number);
+}
+
 /* ── Serving ─────────────────────────────────────────────────────────────── */
 
 struct server *server_new(struct config *config)
@@ -111,6 +127,7 @@ struct server *server_new(struct config *config)
 	server->shared.max_large = sizing_large(config);
 	denials_init(&server->shared.denials);
 	attempts_init(&server->shared.attempts);
+	make_via(server->shared.via);
 	if (!provide_notes(server, snapshot_config(snapshot))) {
 		server_free(server);
 		return NULL;

@@ -2,9 +2,10 @@
 /*
  * handshake — a connection over TLS, until its first request.
  *
- * A signature takes as long as a hundred requests. Therefore a thread gives handshakes only a
- * part of each turn, and serves everybody else in between. Memory for requests is taken when the
- * handshake is over.
+ * A signature takes as long as a hundred requests, and the client chooses a group with which an
+ * exchange of keys takes ten times that. Therefore a thread takes steps of handshakes for a short
+ * time in a turn, at least one, and serves everybody else in between. Memory for requests is taken
+ * when the handshake is over.
  */
 #include "base/clock.h"
 #include "net/tls.h"
@@ -16,8 +17,8 @@ enum {
 	/* At the same time in one thread. Beyond it an old one makes room: clients complete theirs
 	 * in milliseconds, and who holds one open longer than others is none. */
 	HANDSHAKES_MAX = 512,
-	NS_PER_TURN = 2 * NS_PER_MS, /* eight signatures, or hundreds of steps without one */
-	LINES_PER_S = 10,            /* a port scan has thousands */
+	TURN_MS = 1,      /* for steps, in a turn of the loop */
+	LINES_PER_S = 10, /* a port scan has thousands */
 };
 
 /* ── The log ─────────────────────────────────────────────────────────────── */
@@ -123,9 +124,9 @@ static bool has_time(struct worker *worker)
 {
 	if (worker->handshake_turn_ns != worker->loop.now_ns) {
 		worker->handshake_turn_ns = worker->loop.now_ns;
-		worker->handshake_used_ns = 0;
+		worker->handshake_ns = 0;
 	}
-	return worker->handshake_used_ns < NS_PER_TURN;
+	return worker->handshake_ns < TURN_MS * NS_PER_MS;
 }
 
 static int take_step(struct session *session)
@@ -133,7 +134,7 @@ static int take_step(struct session *session)
 	const int64_t began_ns = clock_monotonic_ns();
 	const int error = stream_handshake(&session->client);
 
-	session->worker->handshake_used_ns += clock_monotonic_ns() - began_ns;
+	session->worker->handshake_ns += clock_monotonic_ns() - began_ns;
 	return error;
 }
 

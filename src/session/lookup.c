@@ -61,12 +61,13 @@ static bool write_question(
 {
 	struct worker *worker = session->worker;
 	const char *key = session_snapshot(session)->api_key;
-	struct text field = text_over(worker->scratch, worker->scratch_len);
+	struct text fields = text_over(worker->scratch, worker->scratch_len);
 
+	ask_add_fields(&worker->asker, &fields);
 	if (key != NULL) {
-		text_add_format(&field, "x-api-key: %s\r\n", key);
+		text_add_format(&fields, "x-api-key: %s\r\n", key);
 	}
-	return scope_write_request(decision->scope, decision->object, text_slice(&field),
+	return scope_write_request(decision->scope, decision->object, text_slice(&fields),
 	        &session->exchange->lookup->answers, text);
 }
 

@@ -222,6 +222,22 @@ static bool replace_request(struct session *session, const struct http_request *
 	               buffer_replace(up->buffer, received, head, body));
 }
 
+/*
+ * The mark by which a request that comes back is known: two proxies that are each other's Engine
+ * would forward it for ever. A request that came over TCP and goes to a unix socket, which is what
+ * nearly all do, needs none: if that socket is another proxy's, it is that proxy which marks it.
+ */
+static struct slice mark_of(const struct session *session)
+{
+	const char *via = session->worker->shared->via;
+	const struct slice none = {NULL, 0};
+	const bool from_unix = session->caller.address.any.sa_family == AF_UNIX;
+	const bool to_unix = session_snapshot(session)->engine.any.sa_family == AF_UNIX;
+
+	return (to_unix && !from_unix) || via[0] == '\0' ? none
+	                                                 : (struct slice){via, SESSION_VIA_LEN};
+}
+
 /* The head is written anew in front of the body bytes that came with it. */
 static enum next forward(struct session *session, const struct gate_decision *decision)
 {
@@ -234,6 +250,7 @@ static enum next forward(struct session *session, const struct gate_decision *de
 	        .hide_keys = session_listener(session)->gate.clients != NULL &&
 	                     session_listener(session)->gate.clients->has_keys,
 	        .api_key = key == NULL ? (struct slice){NULL, 0} : slice_of(key),
+	        .via = mark_of(session),
 	        .upgrade = exchange->upgrade,
 	        /* The Engine reads no body there: what it finds behind the head is standard input.
 	         */
@@ -269,6 +286,17 @@ static void keep_here(struct session *session, const struct http_head *head)
 	buffer_skip(session->up.buffer, session->scan.head_len);
 }
 
+static enum next respond_loop(struct session *session)
+{
+	char memory[512];
+	struct text text = text_over(memory, sizeof(memory));
+
+	text_add_format(&text,
+	        "%s: %.256s. Give the address at which the Engine itself listens (--upstream)",
+	        outcome_text(OUTCOME_LOOP), session_snapshot(session)->engine_text);
+	return session_say(session, OUTCOME_LOOP, text_slice(&text));
+}
+
 /* A request that was understood, and is not forwarded. */
 static enum next respond(struct session *session, const struct gate_decision *decision)
 {
@@ -276,6 +304,9 @@ static enum next respond(struct session *session, const struct gate_decision *de
 	if (decision->outcome == OUTCOME_DENIED || decision->outcome == OUTCOME_KEY_WANTED ||
 	        decision->outcome == OUTCOME_NOT_FOUND) {
 		return session_respond_denied(session, decision);
+	}
+	if (decision->outcome == OUTCOME_LOOP) {
+		return respond_loop(session);
 	}
 	if (session->worker->stopping) {
 		return session_respond(session, OUTCOME_STOPPING);
@@ -335,6 +366,13 @@ static enum next await_body(struct session *session, const struct gate_decision 
 	return session_enter(session, SESSION_BODY);
 }
 
+static struct slice pseudonym_of(const struct worker_shared *shared)
+{
+	const size_t skipped = shared->via[0] == '\0' ? SESSION_VIA_LEN : SESSION_PROTOCOL_LEN;
+
+	return (struct slice){shared->via + skipped, SESSION_VIA_LEN - skipped};
+}
+
 /* The gate decides on what was read. */
 static struct gate_decision ask(struct session *session, struct inspect_memory *memory)
 {
@@ -353,6 +391,7 @@ static struct gate_decision ask(struct session *session, struct inspect_memory *
 	                             : NULL,
 	        .container_asked = session->whereabouts != WHEREABOUTS_UNKNOWN,
 	        .now_s = listener->gate.clients == NULL ? 0 : clock_realtime_ns() / NS_PER_S,
+	        .pseudonym = pseudonym_of(session->worker->shared),
 	        .bytes = bytes,
 	        .scan = &session->scan,
 	        .body = {whole ? bytes.ptr + session->scan.head_len : NULL,

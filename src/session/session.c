@@ -305,7 +305,7 @@ void sessions_end_clients(struct worker *worker, int64_t now_s)
 		struct session *session = CONTAINER_OF(at, struct session, link);
 		struct exchange *exchange = session->exchange;
 		if (exchange != NULL && exchange->client != NULL &&
-		        now_s >= exchange->client->until_s) {
+		        client_has_ended(exchange->client, now_s)) {
 			exchange->record.outcome = OUTCOME_CLIENT_ENDED;
 			session_close(session);
 		}

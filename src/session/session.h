@@ -17,6 +17,14 @@
 
 struct worker;
 
+/* The value of the Via by which the proxy knows its own requests: protocol and pseudonym (RFC 9110
+ * section 7.6.3). The pseudonym is made of a random number, and says nothing else. */
+#define SESSION_VIA "1.1 docker-socket-proxy-"
+enum {
+	SESSION_PROTOCOL_LEN = sizeof("1.1 ") - 1,
+	SESSION_VIA_LEN = sizeof(SESSION_VIA) - 1 + 16, /* with the number, in hexadecimal */
+};
+
 /* What all workers share, for all snapshots. Must outlive the workers. */
 struct worker_shared {
 	atomic_uint connections;  /* of clients */
@@ -29,7 +37,8 @@ struct worker_shared {
 	struct denials denials;
 	struct attempts attempts;
 	struct accounts *accounts;
-	struct learn *learn; /* NULL: requests are not recorded */
+	struct learn *learn;           /* NULL: requests are not recorded */
+	char via[SESSION_VIA_LEN + 1]; /* "": requests are not marked */
 };
 
 /*

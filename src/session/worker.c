@@ -2,6 +2,7 @@
 #include "session/worker.h"
 
 #include "base/clock.h"
+#include "net/tls.h"
 #include "session/state.h"
 
 #include <errno.h>
@@ -12,7 +13,7 @@ enum {
 	OBJECTS_KEPT = 64,
 	CLOSING_MAX = 1024, /* that wait for the end of a turn, and count no more */
 	FAREWELL_S = 1,     /* to take a last response, after the grace */
-	HEADROOM = 256,     /* what rewriting may add to a head, the key apart */
+	HEADROOM = 320,     /* what rewriting may add to a head, the key apart */
 	TRIM_S = 10,
 	ENDS_S = 1,
 	/* Of a chunked body: what was read and not yet taken apart. */
@@ -82,6 +83,7 @@ static void trim(struct worker *worker)
 		left = left || pools[i]->slab_count > 0;
 	}
 	left = (worker->containers != NULL && containers_trim(worker->containers)) || left;
+	tls_trim();
 	if (more) {
 		loop_put_off(&worker->loop, &worker->trim_more);
 		return;
@@ -230,6 +232,7 @@ int worker_new(struct worker_shared *shared, struct snapshot *snapshot, struct w
 	        &shared->engine_connections);
 	asker_init(&worker->asker, &worker->loop, &worker->upstream, &worker->lender,
 	        worker->gate.fields);
+	worker->asker.via = shared->via[0] == '\0' ? NULL : shared->via;
 	audit_init(&worker->audit, &worker->loop);
 	error = init_memory(worker);
 	if (error < 0) {

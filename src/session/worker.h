@@ -30,7 +30,7 @@ struct worker {
 	struct timer grace, farewell;
 	int64_t next_diagnosis_ns;    /* earliest time of the next log line about the Engine */
 	unsigned handshakes;          /* in progress */
-	int64_t handshake_used_ns;    /* in the turn that began at `handshake_turn_ns` */
+	int64_t handshake_ns;         /* of the turn that began at `handshake_turn_ns` */
 	int64_t handshake_turn_ns;    /* monotonic */
 	int64_t handshake_log_ns;     /* the second of these lines about handshakes began */
 	unsigned handshakes_logged;   /* in this second */

@@ -15,11 +15,19 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+import docker
 import way
 
 COMMAND_SECONDS = 120
 RESPONSE_SECONDS = 60
+SDK_SECONDS = 60
 PLACES = ("/usr/bin/docker", "/usr/local/bin/docker")
+
+
+def variables(docker_host: str, home: Path | None = None) -> dict[str, str]:
+    """The environment of a client that finds the Engine by variables."""
+    where = {"PATH": os.environ["PATH"], "DOCKER_HOST": docker_host, **way.environment(docker_host)}
+    return where if home is None else {**where, "HOME": str(home)}
 
 
 @dataclass(frozen=True)
@@ -41,13 +49,10 @@ class Cli:
 
     def environment(self, docker_host: str, extra: dict[str, str] | None = None) -> dict[str, str]:
         return {
-            "PATH": os.environ["PATH"],
-            "HOME": str(self.config),
+            **variables(docker_host, self.config),
             "DOCKER_CONFIG": str(self.config),
-            "DOCKER_HOST": docker_host,
             "DOCKER_BUILDKIT": "0",
             "TERM": "xterm",
-            **way.environment(docker_host),
             **(extra or {}),
         }
 
@@ -95,6 +100,24 @@ def installed_clients() -> list[tuple[str, str]]:
         if match:
             found.setdefault(match[1], path)
     return [(path, version) for version, path in found.items()]
+
+
+def docker_py(docker_host: str) -> docker.DockerClient:
+    """The Python SDK, as it finds the Engine by variables."""
+    return docker.from_env(version="auto", timeout=SDK_SECONDS, environment=variables(docker_host))
+
+
+def curl(docker_host: str, path: str, *options: object) -> subprocess.CompletedProcess:
+    """One request of the curl command to an Engine."""
+    if docker_host.startswith("unix://"):
+        base, where = "http://localhost", ["--unix-socket", docker_host.removeprefix("unix://")]
+    elif folder := way.environment(docker_host).get("DOCKER_CERT_PATH"):
+        base = docker_host.replace("tcp:", "https:")
+        where = ["--cacert", f"{folder}/ca.pem", "--cert", f"{folder}/cert.pem", "--key", f"{folder}/key.pem"]
+    else:
+        base, where = docker_host.replace("tcp:", "http:"), []
+    command = ["curl", "-sS", "--max-time", str(RESPONSE_SECONDS), *where, *map(str, options), base + path]
+    return subprocess.run(command, capture_output=True, env={"PATH": os.environ["PATH"]})
 
 
 class Running:

@@ -33,11 +33,17 @@ Result = TypeVar("Result")
 TEST_SECONDS = 240
 CLIENTS = client.installed_clients()
 VERSIONS = [version for _, version in CLIENTS] or ["none"]
+# A test that takes one of these has a client of the program. Over another wire than TCP, there are no others.
+CLIENT_FIXTURES = {"target", "proxied", "silent", "clients", "behind", "guarded", "for_clients"}
 
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "deadline(seconds): let this test run longer")
     config.addinivalue_line("markers", "api(version): skip this test on an Engine with an older API")
+    config.addinivalue_line("markers", "cannot(name): skip this test over the wires that way.CANNOT has for this name")
+    config.addinivalue_line("markers", "own_wire: this test chooses its wire itself, whatever DSP_WAY is")
+    for module in ("docker", "urllib3"):  # Debian's Python SDK is older than Python
+        config.addinivalue_line("filterwarnings", f"ignore::DeprecationWarning:{module}")
     # Clients that read these variables would ask the machine's HTTP proxy for the program under test.
     for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):  # requests prefers them to a client's own authority
         os.environ.pop(name, None)
@@ -53,9 +59,21 @@ def is_repetition(item: pytest.Item) -> bool:
     return "same" in item.fixturenames or call.params.get("cli", VERSIONS[0]) != VERSIONS[0]
 
 
+def goes_over_the_way(item: pytest.Item) -> bool:
+    """Whether the test has a client that reaches the program over the wire of DSP_WAY."""
+    call = getattr(item, "callspec", None)
+    past_the_program = call is not None and "direct" in (call.params.get("target"), call.params.get("silent"))
+    return (not CLIENT_FIXTURES.isdisjoint(item.fixturenames) and not past_the_program
+            and not item.get_closest_marker("own_wire"))
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The test of long silence goes last: it is silent while all others run."""
-    items[:] = [item for item in items if not is_repetition(item)]
+    items[:] = [item for item in items if not is_repetition(item) and (way.WAY == "tcp" or goes_over_the_way(item))]
+    for item in items:
+        for marker in item.iter_markers("cannot"):
+            if reason := way.why_not(*marker.args):
+                item.add_marker(pytest.mark.skip(reason=reason))
     items.sort(key=lambda item: item.path.name == "test_silence.py")
     if os.geteuid() != 0:
         reason = "a private Docker Engine needs root"
@@ -111,7 +129,7 @@ def binary() -> Iterator[Path]:
 @pytest.fixture(scope="session")
 def shared_proxies(binary: Path, engine: Engine) -> Iterator[list[program.Proxy]]:
     """The last one is in use. A proxy that died fails its test and is replaced for the others."""
-    proxies = [program.Proxy(binary, engine.socket, wire_settings=way.settings(binary))]
+    proxies = [program.Proxy(binary, engine.socket)]
     yield proxies
     proxies[-1].close()
 
@@ -119,7 +137,7 @@ def shared_proxies(binary: Path, engine: Engine) -> Iterator[list[program.Proxy]
 @pytest.fixture
 def proxied(shared_proxies: list[program.Proxy], binary: Path, engine: Engine) -> Iterator[Target]:
     if shared_proxies[-1].fault():
-        shared_proxies.append(program.Proxy(binary, engine.socket, wire_settings=way.settings(binary)))
+        shared_proxies.append(program.Proxy(binary, engine.socket))
     running = shared_proxies[-1]
     yield Target("proxied", running.docker_host, running.connect)
     fault = running.fault()

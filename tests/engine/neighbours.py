@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import os
-import signal
+import shutil
 import socket
 import subprocess
 import threading
@@ -21,7 +21,7 @@ import pytest
 import wire
 from engine import Engine
 from machine import public_folder
-from proxy import SANITIZER_REPORT, START_SECONDS
+from proxy import START_SECONDS, Program
 
 PORT = 3277
 CLONE_NEWNET = 0x40000000
@@ -80,7 +80,7 @@ def first_pid(container: str, seconds: float = 10) -> int:
     return pids[0]
 
 
-class Beside:
+class Beside(Program):
     """A proxy in the Engine's namespaces: it listens on all addresses there, and at a unix socket."""
 
     def __init__(self, binary: Path, engine: Engine, config: str, network_of: int | None = None) -> None:
@@ -115,17 +115,10 @@ class Beside:
         except OSError:
             return False
 
-    def log(self) -> str:
-        return self.log_file.read_text(errors="replace")
-
-    def log_line(self, *words: str, seconds: float = 20) -> str:
-        deadline = time.monotonic() + seconds
-        while True:
-            for line in self.log().splitlines():
-                if all(word in line for word in words):
-                    return line
-            assert time.monotonic() < deadline, f"no log line with {words} in:\n{self.log()}"
-            time.sleep(0.01)
+    @property
+    def pid(self) -> int:
+        """nsenter stays, as the parent of what it starts in other namespaces of processes."""
+        return (children_of(self.process.pid) or [self.process.pid])[0]
 
     def connect(self, pid: int, address: str) -> wire.Connection:
         """A connection to the proxy from the network of a process."""
@@ -135,14 +128,10 @@ class Beside:
         return wire.Connection(in_network_of(pid, make))
 
     def close(self) -> None:
-        """Stop it and fail if it did not live and end well."""
-        alive = self.process.poll() is None
-        for pid in (children_of(self.process.pid) or [self.process.pid]) if alive else []:
-            os.kill(pid, signal.SIGTERM)
-        status = self.process.wait(60)
-        log = self.log()
-        subprocess.run(["rm", "-rf", self.folder], check=True)
-        assert alive and status == 0 and not SANITIZER_REPORT.search(log), f"status {status}:\n{log}"
+        try:
+            super().close()
+        finally:
+            shutil.rmtree(self.folder)
 
 
 @pytest.fixture

@@ -8,8 +8,7 @@ import subprocess
 from pathlib import Path
 
 import machine
-import way
-from client import COMMAND_SECONDS
+from client import COMMAND_SECONDS, variables
 
 INSTALL_SECONDS = 240
 LISTS = ("package.json", "package-lock.json")
@@ -50,7 +49,7 @@ def modules(source: Path) -> Path:
 
 def run(script: Path, docker_host: str, *arguments: str, modules: Path | None = None):
     """The JSON that the script prints; an exception in it is a failure."""
-    environment = {"PATH": os.environ["PATH"], "DOCKER_HOST": docker_host, **way.environment(docker_host)}
+    environment = variables(docker_host)
     if modules is not None:
         environment["NODE_PATH"] = str(modules)
     done = subprocess.run(

@@ -38,59 +38,15 @@ def copy_binary() -> Path:
     return copy
 
 
-class Proxy:
-    """One running proxy and its log."""
+class Program:
+    """A process of the program under test, and its log. Whoever is one sets `process` and `log_file`."""
 
-    def __init__(
-        self, binary: Path, socket_path: Path, env: dict[str, str] | None = None,
-        wire_settings: dict[str, str] | None = None, **popen
-    ) -> None:
-        """popen goes to subprocess.Popen: user, group and extra_groups choose who runs it. wire_settings: those
-        of way.py."""
-        self.port = free_port()
-        descriptor, name = tempfile.mkstemp(prefix="log-", dir=binary.parent)
-        self.log_file = Path(name)
-        environment = {
-            "PATH": os.environ["PATH"],
-            "SOCKET_PATH": str(socket_path),
-            "PORT": str(self.port),
-            **{k: v for k, v in os.environ.items() if k.endswith("SAN_OPTIONS")},
-            **(wire_settings or {}),
-            **(env or {}),
-        }
-        self.docker_host = way.docker_host(binary, wire_settings or {}, self.port)
-        self.process = subprocess.Popen(
-            [binary], env=environment, stdin=subprocess.DEVNULL,
-            stdout=descriptor, stderr=descriptor, **popen,
-        )
-        os.close(descriptor)
-        self._wait_until_it_accepts()
-
-    def _wait_until_it_accepts(self) -> None:
-        deadline = time.monotonic() + START_SECONDS
-        while True:
-            if self.process.poll() is not None:
-                raise RuntimeError(f"exit status {self.process.returncode} at start:\n{self.log()}")
-            try:
-                return self.connect().close()
-            except (ConnectionRefusedError, FileNotFoundError):
-                if time.monotonic() > deadline:
-                    self.process.kill()
-                    raise RuntimeError(f"does not accept on its port:\n{self.log()}") from None
-            time.sleep(0.01)
+    process: subprocess.Popen
+    log_file: Path
 
     @property
     def pid(self) -> int:
         return self.process.pid
-
-    def connect(self, host: str = "127.0.0.1") -> wire.Connection:
-        sock = way.connect(self.docker_host, host)
-        sock.settimeout(wire.TIMEOUT_SECONDS)
-        return wire.Connection(sock)
-
-    def get(self, target: str, headers: wire.Headers | None = None) -> wire.Response:
-        with self.connect() as connection:
-            return connection.roundtrip("GET", target, headers)
 
     def log(self) -> str:
         return self.log_file.read_text(errors="replace")
@@ -115,7 +71,7 @@ class Proxy:
 
     def terminate(self, how: signal.Signals = signal.SIGTERM, seconds: float = 60) -> int:
         """Ask it to stop; its exit status."""
-        self.process.send_signal(how)
+        os.kill(self.pid, how)
         return self.process.wait(seconds)
 
     def close(self) -> None:
@@ -130,3 +86,55 @@ class Proxy:
         fault = fault or (SANITIZER_REPORT.search(self.log()) and self.log())
         assert not fault, fault
         assert status == 0, f"exit status {status} after SIGTERM:\n{self.log()}"
+
+
+class Proxy(Program):
+    """One running proxy, and the way to it."""
+
+    def __init__(
+        self, binary: Path, socket_path: Path, env: dict[str, str] | None = None,
+        wire_settings: dict[str, str] | None = None, **popen
+    ) -> None:
+        """popen goes to subprocess.Popen: user, group and extra_groups choose who runs it. wire_settings: the
+        variables with which it listens, in place of those of way.py; {} for TCP whatever DSP_WAY is."""
+        self.port = free_port()
+        wires = way.settings(binary, self.port) if wire_settings is None else wire_settings
+        descriptor, name = tempfile.mkstemp(prefix="log-", dir=binary.parent)
+        self.log_file = Path(name)
+        environment = {
+            "PATH": os.environ["PATH"],
+            "SOCKET_PATH": str(socket_path),
+            "PORT": str(self.port),
+            **{k: v for k, v in os.environ.items() if k.endswith("SAN_OPTIONS")},
+            **wires,
+            **(env or {}),
+        }
+        self.docker_host = way.docker_host(binary, wires, self.port)
+        self.process = subprocess.Popen(
+            [binary], env=environment, stdin=subprocess.DEVNULL,
+            stdout=descriptor, stderr=descriptor, **popen,
+        )
+        os.close(descriptor)
+        self._wait_until_it_accepts()
+
+    def _wait_until_it_accepts(self) -> None:
+        deadline = time.monotonic() + START_SECONDS
+        while True:
+            if self.process.poll() is not None:
+                raise RuntimeError(f"exit status {self.process.returncode} at start:\n{self.log()}")
+            try:
+                return self.connect().close()
+            except (ConnectionRefusedError, FileNotFoundError):
+                if time.monotonic() > deadline:
+                    self.process.kill()
+                    raise RuntimeError(f"does not accept on its port:\n{self.log()}") from None
+            time.sleep(0.01)
+
+    def connect(self, host: str = "127.0.0.1") -> wire.Connection:
+        sock = way.connect(self.docker_host, host)
+        sock.settimeout(wire.TIMEOUT_SECONDS)
+        return wire.Connection(sock)
+
+    def get(self, target: str, headers: wire.Headers | None = None) -> wire.Response:
+        with self.connect() as connection:
+            return connection.roundtrip("GET", target, headers)

@@ -11,6 +11,8 @@ import pytest
 from browser import Browser, Site
 from tap import Tap
 
+pytestmark = pytest.mark.own_wire  # browsers have TCP, and would ask their user about our authority
+
 # To loopback a browser says what page a request comes from, to other plain HTTP addresses it does not.
 TARGETS = {"loopback": "127.0.0.1", "address": "proxy.example"}
 NO_TRACE = "mode: 'no-cors', referrerPolicy: 'no-referrer'"
@@ -65,7 +67,7 @@ def tap(engine) -> Iterator[Tap]:
 
 @pytest.fixture(scope="module")
 def tapped(binary, tap) -> Iterator[program.Proxy]:
-    with closing(program.Proxy(binary, tap.path)) as running:
+    with closing(program.Proxy(binary, tap.path, wire_settings={})) as running:
         yield running
 
 

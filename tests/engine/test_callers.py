@@ -265,6 +265,21 @@ def test_a_group_with_the_name_of_a_container(beside, containers: Containers, en
             folder.parent.rmdir()
 
 
+def test_a_container_in_the_group_of_another(beside, containers: Containers) -> None:
+    """--cgroup-parent: it is not the other one."""
+    proxy = beside(EDGE)
+    edge = containers.create("sleep", "3600", HostConfig={"NetworkMode": "none"}, **ROLE)
+    groups = Path(f"/proc/{first_pid(edge)}/cgroup").read_text().splitlines()
+    path = next(line.split(":", 2)[2] for line in groups if edge in line)
+    container = containers.create(
+        "chroot", "/host", sys.executable, "-c", ASK, str(proxy.socket), start=False,
+        HostConfig={"Binds": ["/:/host:ro"], "NetworkMode": "none", "CgroupParent": path})
+    started = containers.call("POST", f"/containers/{container}/start")
+    if started.status != 204:
+        pytest.skip(f"this Engine starts none there: {started.body!r}")
+    assert containers.wait(container) == 3, containers.logs(container)
+
+
 RECYCLE = r"""
 import os, socket, sys, time
 path, ends, groups = sys.argv[1], sys.argv[2] == "ends", sys.argv[3:]

@@ -1,12 +1,10 @@
 """docker-compose: many streams at the same time over one pool of connections."""
 
-import os
 import shutil
 import subprocess
 
 import pytest
-import way
-from client import COMMAND_SECONDS, Running
+from client import COMMAND_SECONDS, Running, variables
 from machine import DOCKER_COMPOSE
 
 FILE = """\
@@ -37,10 +35,7 @@ def compose(target, tmp_path, unique):
     base = [*DOCKER_COMPOSE, "-p", unique("project")]
     options = {
         "cwd": tmp_path,
-        "env": {
-            "PATH": os.environ["PATH"], "HOME": str(tmp_path), "DOCKER_HOST": target.docker_host,
-            "DOCKER_BUILDKIT": "0", "COMPOSE_DOCKER_CLI_BUILD": "0", **way.environment(target.docker_host),
-        },
+        "env": {**variables(target.docker_host, tmp_path), "DOCKER_BUILDKIT": "0", "COMPOSE_DOCKER_CLI_BUILD": "0"},
     }
 
     def run(*arguments: str, start: bool = False):
@@ -55,7 +50,7 @@ def compose(target, tmp_path, unique):
     run("down", "-t", "0", "-v")
 
 
-@pytest.mark.skipif(way.WAY == "tls", reason="docker-py waits for the socket while TLS holds the rest of a frame")
+@pytest.mark.cannot("docker-py-select")
 def test_up_until_one_exits(compose):
     """compose up shows all services' output, with the status of the one that ends."""
     done = compose("up", "--exit-code-from", "talker", "-t", "0")

@@ -8,18 +8,16 @@ import time
 
 import docker
 import pytest
-import way
+from client import docker_py
 from docker.utils.socket import frames_iter
 from test_files import contents, tar_of
 
 MEGABYTE = 1 << 20
-pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:docker")
 
 
 @pytest.fixture
 def sdk(target):
-    variables = {"DOCKER_HOST": target.docker_host, **way.environment(target.docker_host)}
-    client = docker.from_env(version="auto", timeout=60, environment=variables)
+    client = docker_py(target.docker_host)
     yield client
     client.close()
 
@@ -75,7 +73,7 @@ def raw_socket(stream):
     return getattr(stream, "_sock", stream)
 
 
-@pytest.mark.skipif(way.WAY == "tls", reason="docker-py ends one direction of TLS by ending TCP's")
+@pytest.mark.cannot("docker-py-half-close")
 def test_exec_socket(sdk, containers):
     """exec with socket=True: the raw socket in the caller's hands, both ways, half-closed."""
     container = containers.idle()

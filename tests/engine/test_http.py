@@ -3,11 +3,11 @@
 import base64
 import json
 import os
-import subprocess
 
 import pytest
 import way
 import wire
+from client import curl
 from conftest import await_handlers
 from test_files import contents, tar_of
 
@@ -214,27 +214,13 @@ def test_expect_continue_refused(same):
     assert "No such container" in body["message"]
 
 
-def curl(target, *arguments: object) -> subprocess.CompletedProcess:
-    if target.docker_host.startswith("unix://"):
-        base = ["--unix-socket", target.docker_host.removeprefix("unix://"), "http://localhost"]
-    else:
-        variables = way.environment(target.docker_host)
-        folder = variables.get("DOCKER_CERT_PATH")
-        base = [target.docker_host.replace("tcp://", "https://" if folder else "http://")]
-        if folder:
-            base = ["--cacert", f"{folder}/ca.pem", "--cert", f"{folder}/cert.pem", "--key", f"{folder}/key.pem", *base]
-    *options, path = map(str, arguments)
-    command = ["curl", "-sS", "--max-time", "60", *options, *base[:-1], base[-1] + path]
-    return subprocess.run(command, capture_output=True, env={"PATH": os.environ["PATH"]})
-
-
 def test_curl_uploads_with_expect(target, containers, tmp_path):
     """curl -T large.tar waits for 100 Continue by itself and then sends 8 MiB."""
     container, data = containers.idle(), os.urandom(8 * MEGABYTE)
     (tmp_path / "large.tar").write_bytes(tar_of(file=data))
     done = curl(
-        target, "-v", "-H", "Expect: 100-continue", "-T", tmp_path / "large.tar",
-        f"/containers/{container}/archive?path=/tmp",
+        target.docker_host, f"/containers/{container}/archive?path=/tmp",
+        "-v", "-H", "Expect: 100-continue", "-T", tmp_path / "large.tar",
     )
     assert done.returncode == 0, done.stderr
     assert b"HTTP/1.1 100 Continue" in done.stderr
@@ -247,8 +233,8 @@ def test_curl_uploads_in_chunks(target, containers):
     """tar c … | curl -T -: a chunked upload of unknown length."""
     container = containers.idle()
     done = curl(
-        target, "-T", "/bin/busybox", "-H", "Transfer-Encoding: chunked", "-w", "%{http_code}",
-        f"/containers/{container}/archive?path=/tmp",
+        target.docker_host, f"/containers/{container}/archive?path=/tmp",
+        "-T", "/bin/busybox", "-H", "Transfer-Encoding: chunked", "-w", "%{http_code}",
     )
     assert done.stdout.endswith((b"400", b"500")), "busybox is no tar: the Engine has to say so"
     assert b"message" in done.stdout
@@ -256,8 +242,17 @@ def test_curl_uploads_in_chunks(target, containers):
 
 def test_curl_gets_the_version(same):
     """curl http://localhost:PORT/version: the first thing people try."""
-    done = same(lambda t: curl(t, "/version").stdout)
+    done = same(lambda t: curl(t.docker_host, "/version").stdout)
     assert json.loads(done)["ApiVersion"]
+
+
+def test_clients_use_the_wire_of_this_run(proxied):
+    """DSP_WAY=tls is not TCP by mistake: there is nothing to see for who speaks plain HTTP."""
+    host = proxied.docker_host
+    assert host.startswith("unix://" if way.WAY == "unix" else "tcp://")
+    if way.WAY != "unix":
+        with wire.connect_tcp(int(host.rpartition(":")[2])) as plain:
+            assert plain.roundtrip("GET", "/_ping").status == (400 if way.WAY == "tls" else 200)
 
 
 def test_header_value_of_64_kib(same):

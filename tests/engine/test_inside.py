@@ -24,7 +24,7 @@ from pathlib import Path
 import docker
 import proxy as program
 import pytest
-from client import COMMAND_SECONDS
+from client import COMMAND_SECONDS, docker_py
 from conftest import Target
 from engine import IMAGE, Engine
 from inside import JSON, MIB, POLICY, SECRET, Host, Maker, quiet, refusal, shell
@@ -1255,9 +1255,8 @@ def test_docker_volume_and_network(cli, for_clients, maker):
     assert refused.status == 1 and b"/Driver: network driver 'macvlan' is not allowed" in refused.err
 
 
-@pytest.mark.filterwarnings("ignore::DeprecationWarning:docker")
 def test_docker_py(for_clients, maker, host):
-    with closing(docker.DockerClient(for_clients.docker_host, version="auto", timeout=60)) as sdk:
+    with closing(docker_py(for_clients.docker_host)) as sdk:
         name = maker.name()
         maker.containers.made.append(name)
         limits = {"mem_limit": "128m", "pids_limit": 32, "network_mode": "none", "name": name}

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import npm
 import pytest
-import way
 from conftest import TEST_SECONDS
 from engine import IMAGE
 
@@ -23,8 +22,6 @@ def modules() -> Path:
 @pytest.fixture
 def sdk(modules, target):
     """Runs one case and gives its result."""
-    if way.WAY == "tls" and target.name == "proxied":
-        pytest.skip("the case connects by DOCKER_HOST alone")
     return lambda case, *arguments: npm.run(
         SOURCE / "sdk.js", target.docker_host, case, *arguments, modules=modules
     )
@@ -43,6 +40,7 @@ def test_sdk_gets_the_engines_errors(sdk):
     assert sdk("missing") == "NotFoundError"
 
 
+@pytest.mark.cannot("node-fetch")
 def test_fetch(proxied):
     """It speaks TCP alone, so that there is no direct way to compare with."""
     assert npm.run(SOURCE / "fetch.js", proxied.docker_host, IMAGE) == {

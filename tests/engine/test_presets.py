@@ -7,7 +7,6 @@ requests do: those of tests/presets/apps, and in the order in which the app send
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
 import time
@@ -20,7 +19,7 @@ import pytest
 import wire
 import yaml
 from bodies import body_of
-from client import COMMAND_SECONDS
+from client import COMMAND_SECONDS, curl, docker_py, variables
 from conftest import TEST_SECONDS, eventually
 from machine import DOCKER_COMPOSE
 from test_files import tar_of
@@ -28,8 +27,7 @@ from test_files import tar_of
 APPS = {path.stem: yaml.safe_load(path.read_text())
         for path in sorted((Path(__file__).parents[1] / "presets" / "apps").glob("*.yaml"))}
 
-pytestmark = [pytest.mark.deadline(2 * TEST_SECONDS),
-              pytest.mark.filterwarnings("ignore::DeprecationWarning:docker")]
+pytestmark = pytest.mark.deadline(2 * TEST_SECONDS)
 
 COMPOSE_FILE = """\
 version: "2.4"
@@ -85,7 +83,7 @@ def sdk(behind) -> Iterator[Callable[[str], docker.DockerClient]]:
     clients: list[docker.DockerClient] = []
 
     def connect(name: str) -> docker.DockerClient:
-        clients.append(docker.DockerClient(behind(name).docker_host, version="auto", timeout=60))
+        clients.append(docker_py(behind(name).docker_host))
         return clients[-1]
 
     yield connect
@@ -169,8 +167,7 @@ def compose(behind, tmp_path, unique):
         return subprocess.run(
             [*DOCKER_COMPOSE, "-p", project, *arguments],
             cwd=tmp_path, capture_output=True, text=True, timeout=COMMAND_SECONDS, check=False,
-            env={"PATH": os.environ["PATH"], "HOME": str(tmp_path), "DOCKER_BUILDKIT": "0",
-                 "COMPOSE_DOCKER_CLI_BUILD": "0", "DOCKER_HOST": behind(name).docker_host})
+            env={**variables(behind(name).docker_host, tmp_path), "DOCKER_BUILDKIT": "0", "COMPOSE_DOCKER_CLI_BUILD": "0"})
 
     run.project = project
     yield run
@@ -405,30 +402,28 @@ def test_watchtower_replaces_a_container(sdk, unique, leftovers, containers):
 
 def test_autoheal_restarts_what_is_unhealthy(behind, containers, engine, unique):
     """The two requests of its script, with curl, around a container whose health check fails."""
-    host, label = behind("autoheal").docker_host.replace("tcp:", "http:"), unique("autoheal")
+    host, label = behind("autoheal").docker_host, unique("autoheal")
     container = containers.create(
         "sleep", "3600", Labels={label: "true"}, StopSignal="SIGKILL",
         Healthcheck={"Test": ["CMD", "false"], "Interval": 10**8, "Retries": 1})
 
-    def curl(*arguments: str) -> str:
-        done = subprocess.run(["curl", "--silent", "--show-error", "--fail-with-body", "--max-time", "60",
-                               *arguments], capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stdout + done.stderr
+    def ok(path: str, *options: str) -> bytes:
+        done = curl(host, path, "--fail-with-body", *options)
+        assert done.returncode == 0, done
         return done.stdout
 
     filters = json.dumps({"health": ["unhealthy"], "label": [f"{label}=true"]})
 
     def unhealthy() -> list[str]:
-        return [one["Id"] for one in json.loads(curl(
-            "--get", "--data-urlencode", f"filters={filters}", f"{host}/containers/json"))]
+        listed = ok("/containers/json", "--get", "--data-urlencode", f"filters={filters}")
+        return [one["Id"] for one in json.loads(listed)]
 
     eventually(lambda: unhealthy() == [container], "the container never became unhealthy")
     before = engine.get(f"/containers/{container}/json").json()["State"]["StartedAt"]
-    curl("--request", "POST", f"{host}/containers/{container[:12]}/restart?t=0")
+    ok(f"/containers/{container[:12]}/restart?t=0", "--request", "POST")
     assert engine.get(f"/containers/{container}/json").json()["State"]["StartedAt"] != before
-    done = subprocess.run(["curl", "--silent", "--request", "POST", f"{host}/containers/{container}/stop"],
-                          capture_output=True, text=True, check=True)
-    assert "container.stop is not allowed by policy 'autoheal'" in done.stdout
+    done = curl(host, f"/containers/{container}/stop", "--request", "POST")
+    assert b"container.stop is not allowed by policy 'autoheal'" in done.stdout
 
 
 def test_gitlab_runner_runs_a_job(cli, behind, sdk, unique, leftovers):

@@ -24,6 +24,8 @@ from machine import public_folder
 from test_build import buildkit_cli, context, image  # fixtures
 from test_streams import speaker  # fixtures
 
+pytestmark = pytest.mark.own_wire
+
 
 @dataclass(frozen=True)
 class SecureCli(client.Cli):
@@ -59,7 +61,8 @@ def certificates() -> Iterator[Path]:
 @pytest.fixture(scope="module")
 def secured(binary: Path, engine: Engine, certificates: Path) -> Iterator[program.Proxy]:
     names = {"TLS_CERT": "server.pem", "TLS_KEY": "server-key.pem", "TLS_CLIENT_CA": "ca.pem"}
-    proxy = program.Proxy(binary, engine.socket, {name: str(certificates / file) for name, file in names.items()})
+    proxy = program.Proxy(binary, engine.socket, {name: str(certificates / file) for name, file in names.items()},
+                          wire_settings={})
     yield proxy
     proxy.close()
 

@@ -17,6 +17,7 @@ from machine import free_port, public_folder
 
 ENGINE = "tcp://127.0.0.1:2376"
 PATIENCE = 60
+pytestmark = pytest.mark.own_wire
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,6 @@ Engine, which saw nothing of it.
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import socket
 import subprocess
@@ -18,7 +17,7 @@ import npm
 import proxy as program
 import pytest
 import wire
-from client import COMMAND_SECONDS, Cli
+from client import COMMAND_SECONDS, Cli, variables
 from conftest import TEST_SECONDS
 from machine import DOCKER_COMPOSE, public_folder
 
@@ -239,7 +238,7 @@ def test_compose_mounts_what_is_below_the_workspace(engine, behind, workspace, u
     def compose(*arguments: str) -> subprocess.CompletedProcess:
         return subprocess.run([*DOCKER_COMPOSE, *arguments], cwd=folder, capture_output=True,
                               text=True, timeout=COMMAND_SECONDS, check=False,
-                              env={"PATH": os.environ["PATH"], "HOME": str(folder), "DOCKER_HOST": host})
+                              env=variables(host, folder))
 
     for more in ("/etc:/x", "./sub:/sub"):
         (folder / "docker-compose.yml").write_text(COMPOSE.format(more=more))
@@ -318,13 +317,14 @@ def test_testcontainers(behind, workspace, unique, leftovers):
     assert "bind of the host's path '/var/run/docker.sock' is not allowed" in result["socket"]
 
 
+@pytest.mark.own_wire
 def test_the_proxys_own_socket_for_ryuk(older_cli: Cli, binary, engine, open_folder, monkeypatch):
     """LISTEN and WORKSPACE name a socket of the proxy: a container mounts it where it looks for the Engine's."""
     path = open_folder / "tests.sock"
     port = program.free_port()
     monkeypatch.setattr(program, "free_port", lambda: port)
-    running = program.Proxy(binary, engine.socket, {"POLICY": "testcontainers", "WORKSPACE": str(path),
-                                                    "LISTEN": f"tcp://127.0.0.1:{port},unix://{path}"})
+    environment = {"POLICY": "testcontainers", "WORKSPACE": str(path), "LISTEN": f"tcp://127.0.0.1:{port},unix://{path}"}
+    running = program.Proxy(binary, engine.socket, environment, wire_settings={})
     out = older_cli.ok(running.docker_host, "run", "--rm", "-v", f"{path}:/var/run/docker.sock", "busybox",
                        "sh", "-c", "test -S /var/run/docker.sock && echo mounted")
     assert out == b"mounted\n"

@@ -1,4 +1,7 @@
-"""The wire between clients and the program under test: TCP, TLS or a unix socket (DSP_WAY=tcp, tls or unix)."""
+"""The wire between clients and the program under test: TCP, TLS or a unix socket (DSP_WAY=tcp, tls or unix).
+
+A test with a client is the same over each of them. What a client cannot do over one of them stands in CANNOT.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +19,13 @@ from tls_socket import TlsSocket
 
 WAY = os.environ.get("DSP_WAY", "tcp")
 assert WAY in ("tcp", "tls", "unix"), f"DSP_WAY={WAY}"
+
+# What `@pytest.mark.cannot(NAME)` on a test means: the wires, and why it is skipped there.
+CANNOT = {
+    "docker-py-select": (("tls",), "docker-py waits for the socket with poll() while TLS holds the rest of a frame"),
+    "docker-py-half-close": (("tls",), "docker-py ends one direction of TLS by ending TCP's"),
+    "node-fetch": (("tls", "unix"), "fetch() of Node.js shows no certificate and opens no unix socket"),
+}
 _tls_hosts: dict[str, Path] = {}  # docker hosts that speak TLS, and the folder of a client's certificate
 
 
@@ -31,10 +41,16 @@ def certificates(binary: Path) -> Path:
     return folder / "set"
 
 
-def settings(binary: Path) -> dict[str, str]:
+def why_not(name: str) -> str | None:
+    """Why a client cannot do what CANNOT calls by this name; None if it can, over this wire."""
+    wires, reason = CANNOT[name]
+    return reason if WAY in wires else None
+
+
+def settings(binary: Path, port: int) -> dict[str, str]:
     """The variables with which the proxy listens this way, PORT apart."""
     if WAY == "unix":
-        return {"LISTEN": f"unix://{Path(public_folder('dsp-tests-way-')) / 'proxy.sock'}"}
+        return {"LISTEN": f"unix://{binary.parent}/{port}.sock"}
     if WAY == "tls":
         folder = certificates(binary)
         return {"TLS_CERT": f"{folder}/server-cert.pem", "TLS_KEY": f"{folder}/server-key.pem",

@@ -41,9 +41,11 @@ static void groups_of_containers(void **state)
 	        /* another namespace of groups */
 	        {"0::/../" A64 "\n", "/../" A64},
 	        {"0::/../../docker/" A64 "/init\n", "/../../docker/" A64},
-	        /* the outermost */
-	        {"0::/docker/" A64 "/docker/" B64 "\n", "/docker/" A64},
-	        {"0::/docker/" A64 "/docker-" B64 ".scope/x\n", "/docker/" A64},
+	        /* the innermost: --cgroup-parent puts a container into the group of another */
+	        {"0::/docker/" B64 "/" A64 "\n", "/docker/" B64 "/" A64},
+	        {"0::/docker/" B64 "/docker/" A64 "/init\n", "/docker/" B64 "/docker/" A64},
+	        {"0::/docker/" B64 "/docker-" A64 ".scope/x\n",
+	                "/docker/" B64 "/docker-" A64 ".scope"},
 	        {"0::/a:b:c/" A64 "\n", "/a:b:c/" A64},
 	        {"0::/\n", NULL},
 	        {"0::/user.slice\n", NULL},

@@ -438,7 +438,8 @@ static void mistakes_name_file_line_and_remedy(void **state)
 	                "mode, "
 	                "browsers, tls"},
 	        {"listeners:\n  - address: tcp://*:1\n    tls: {}\n",
-	                ":3: 'tls' is for addresses tls://HOST:PORT; this one is 'tcp://*:1'"},
+	                ":3: 'tls' is for addresses tls://HOST:PORT and fd://NAME; this one is "
+	                "'tcp://*:1'"},
 	        {"listeners:\n  - address: tcp://*:1\n    mode: '0660'\n",
 	                ":3: 'mode' is for addresses that are unix sockets; this one is "
 	                "'tcp://*:1'"},

@@ -49,10 +49,13 @@ static int end(void **state)
 	return 0;
 }
 
+static struct slice pseudonym; /* of the proxy */
+
 static struct gate_decision decide(struct slice bytes)
 {
 	const struct caller caller = caller_named("unix");
-	const struct gate_question question = {.caller = &caller, .bytes = bytes, .scan = &scan};
+	const struct gate_question question = {
+	        .caller = &caller, .bytes = bytes, .scan = &scan, .pseudonym = pseudonym};
 
 	return gate_decide(&config, &question, scratch);
 }
@@ -235,6 +238,32 @@ static void asked_again_it_says_the_same(void **state)
 	assert_slice("path", second.request->path, SLICE("/containers/json"));
 }
 
+static void a_request_that_comes_back_goes_no_further(void **state)
+{
+	static const struct {
+		const char *head;
+		enum outcome outcome;
+	} rows[] = {
+	        {HEAD("GET /info", "Via: 1.1 me\r\n"), OUTCOME_LOOP},
+	        {HEAD("GET /info", "Via: 1.0 a, 1.1 me (b)\r\n"), OUTCOME_LOOP},
+	        {HEAD("GET /info", "via: 1.0 a\r\nA: b\r\nVIA: 1.1 me\r\n"), OUTCOME_LOOP},
+	        {HEAD("POST /build", "Via: 1.1 me\r\n"),
+	                OUTCOME_LOOP}, /* whatever the policy says */
+	        {HEAD("GET /info", "Via: 1.1 you\r\n"), OUTCOME_FORWARDED},
+	        {HEAD("GET /info", "Via:\r\n"), OUTCOME_FORWARDED},
+	        {HEAD("GET /info", "A: 1.1 me\r\n"), OUTCOME_FORWARDED},
+	        {HEAD("GET /health", "Via: 1.1 me\r\n"), OUTCOME_HEALTHY},
+	};
+
+	(void)state;
+	pseudonym = SLICE("me");
+	for (unsigned i = 0; i < ARRAY_LEN(rows); i++) {
+		assert_int_equal(ask(rows[i].head).outcome, rows[i].outcome);
+	}
+	pseudonym = SLICE("");
+	assert_int_equal(ask(rows[0].head).outcome, OUTCOME_FORWARDED);
+}
+
 /* ── Tables ──────────────────────────────────────────────────────────────── */
 
 /* The client gets the status of the outcome, so it must be that of the reason. */
@@ -317,6 +346,7 @@ int main(void)
 	        CASE(asked_again_it_says_the_same),
 	        CASE(every_error_of_a_head_has_an_outcome_of_its_status),
 	        CASE(outcomes_have_words_that_a_metric_takes),
+	        CASE(a_request_that_comes_back_goes_no_further),
 	        CASE(a_question_is_written_as_a_client_writes_it),
 	};
 

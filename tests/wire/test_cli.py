@@ -5,14 +5,17 @@ from __future__ import annotations
 
 import hashlib
 import os
+import pty
 import re
+import signal
 import socket
 import subprocess
+import termios
 
 import pytest
 
 from machine import free_port
-from wire import BINARY, PATIENCE, Engine, clean_environment, run_binary
+from wire import BINARY, PATIENCE, Engine, clean_environment, eventually, run_binary
 
 
 def one_clear_line(result, *wanted: str) -> None:
@@ -214,17 +217,17 @@ def test_start_up_says_where_it_listens_and_what_it_forwards_to(start, own_engin
         ("", "has no key: a line is 'name:key'"),
         ("# none\n\n", "has no key: a line is 'name:key'"),
         ("ci\n", "keys:1: a line is 'name:key', or 'name:HASH'"),
-        ("ci:\n", "keys:1: the key of 'ci' is not accepted: it is empty"),
-        ("ci:a key\n", "keys:1: the key of 'ci' is not accepted: a key has only visible ASCII"),
-        ("ci:caf\u00e9-caf\u00e9-caf\u00e9\n", "keys:1: the key of 'ci' is not accepted: a key has only visible"),
-        ("c i:0123456789abcdef\n", "keys:1: name: 'c i' is not accepted"),
+        ("ci:\n", "keys:1: the key behind ':' is not accepted: it is empty"),
+        ("ci:a key\n", "keys:1: the key behind ':' is not accepted: a key has only visible ASCII"),
+        ("ci:caf\u00e9-caf\u00e9-caf\u00e9\n", "keys:1: the key behind ':' is not accepted: a key has only visible"),
+        ("c i:0123456789abcdef\n", "keys:1: what stands in front of ':' is no name"),
         ("ci:0123456789abcdef\nci:fedcba9876543210\n", "keys:2: two clients have the name 'ci'"),
         ("ci:0123456789abcdef\n\nops:0123456789abcdef\n", "keys:3: the clients 'ci' and 'ops' have the same key"),
         (
             "ci:0123456789abcdef\nops:9f9f5111f7b27a781f1f1ddde5ebc2dd2b796bfc7365c9c28b548e564176929f\n",
             "keys:2: the clients 'ci' and 'ops' have the same key",
         ),
-        ("ci:" + "k" * 4097, "keys:1: the key of 'ci' is not accepted: a key has at most 4096 characters"),
+        ("ci:" + "k" * 4097, "keys:1: the key behind ':' is not accepted: a key has at most 4096 characters"),
         ("ci:" + "k" * 1048576, "cannot be read: it is longer than 1 MiB"),
     ],
 )
@@ -240,6 +243,29 @@ def test_a_file_of_keys_that_is_not_understood_stops_the_start(
         assert words in done.stderr, done.stderr
         assert "0123456789abcdef" not in done.stderr
         assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(("typed", "end"), [
+    (b"a-key-that-is-long-enough\n", 0), (b"\x03", -signal.SIGINT), (b"\x1c", -signal.SIGQUIT)])
+def test_a_key_that_is_typed_is_not_shown_and_what_follows_is(typed: bytes, end: int) -> None:
+    terminal, keeper = pty.openpty()
+    pid = os.fork()
+    if pid == 0:
+        os.login_tty(os.dup(keeper))
+        os.execv(BINARY, [str(BINARY), "hash-key"])
+
+    def shows() -> bool:
+        return bool(termios.tcgetattr(keeper)[3] & termios.ECHO)
+
+    eventually(lambda: not shows(), "the terminal hides what is typed")
+    os.write(terminal, typed)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == end
+    assert shows()
+    said = os.read(terminal, 4096)
+    assert said.startswith(b"key: ")
+    assert b"long-enough" not in said
+    os.close(keeper)
+    os.close(terminal)
 
 
 def test_an_empty_name_of_the_file_of_keys_stops_the_start() -> None:

@@ -121,6 +121,16 @@ def test_a_wrong_key_and_a_missing_key_get_a_401(
     assert own_engine.received() == b""
 
 
+@pytest.mark.parametrize("line", [f"{KEY}==:ci", f"{KEY}=={':' + KEY}", f"{KEY}:", f"{KEY} = ci", f"ci:{KEY} {KEY}"])
+def test_a_mistake_in_the_file_of_keys_shows_no_key(tmp_path: Path, line: str) -> None:
+    keys = tmp_path / "keys"
+    keys.write_text(f"{line}\n")
+    done = run_binary("check", CLIENT_KEYS_FILE=str(keys))
+    assert done.returncode == 2
+    assert f"{keys}:1: " in done.stderr
+    assert KEY not in done.stderr
+
+
 def test_the_file_of_keys_is_enough(start: Start, own_engine: Engine, tmp_path: Path) -> None:
     os.chmod(tmp_path, 0o755)
     keys = tmp_path / "keys"
@@ -307,6 +317,21 @@ def test_check_and_explain_say_that_a_key_is_asked_for(tmp_path: Path) -> None:
     assert f"client: ci ({keys}:1), known by key\n" in done.stdout
 
 
+def test_explain_knows_that_an_entry_has_ended(tmp_path: Path) -> None:
+    config = write_file(
+        tmp_path,
+        "listeners: [{address: 'tcp://127.0.0.1:1', policy: deny}]\nclients:\n"
+        "- {name: old, match: {cidr: 10.0.0.0/8}, policy: open, until: 2020-01-01T00:00:00Z}\n"
+        "- {name: new, match: {cidr: 10.0.0.0/8}, policy: open, until: 2099-01-01T00:00:00Z}\n")
+    told = run_binary("explain", "-c", config, "GET /containers/json").stdout
+    assert "but as client new: allow" in told
+    assert "client old" not in told
+    told = run_binary("explain", "-c", config, "--client", "old", "GET /containers/json").stdout
+    assert "until: 2020-01-01T00:00:00Z, which has passed: the entry fits nobody any more\n" in told
+    told = run_binary("explain", "-c", config, "--client", "new", "GET /containers/json").stdout
+    assert "until: 2099-01-01T00:00:00Z\n" in told
+
+
 def test_many_clients_are_some_columns_of_some_tables(tmp_path: Path) -> None:
     entries = "".join(
         f"- {{name: {'n' * 40}{i}, match: {{uid: {i}}}, policy: read-only}}\n" for i in range(25))
@@ -348,6 +373,18 @@ def test_many_clients_are_some_columns_of_some_tables(tmp_path: Path) -> None:
     ("tcp://*:1=open", "{name: a, match: {cidr: 10.0.0.0/8}, policy: read-only}",
      "tcp://*:1: policy 'open', though there are clients: whoever is none of them may do everything"),
     ("tcp://127.0.0.1:1=open", "{name: a, match: {cidr: 10.0.0.0/8}, policy: read-only}", None),
+    ("unix:///run/p.sock", "{name: a, match: {uid: 0}, policy: open}, {name: b, match: {uid: '00'}, policy: deny}",
+     "client 'b' fits nobody: 'a' comes before it"),
+    ("tcp://127.0.0.1:1",
+     "{name: a, match: {container: {image: traefik}}, policy: open}, "
+     "{name: b, match: {container: {image: 'docker.io/library/traefik:latest', name: /it}}, policy: deny}",
+     "client 'b' fits nobody: 'a' comes before it"),
+    ("tcp://127.0.0.1:1",
+     "{name: a, match: {container: {label: role}}, policy: open}, {name: b, match: {container: {label: role=x}}, policy: deny}",
+     "client 'b' fits nobody: 'a' comes before it"),
+    ("tcp://127.0.0.1:1",
+     "{name: a, match: {container: {label: role=x}}, policy: open}, {name: b, match: {container: {label: role}}, policy: deny}",
+     None),
 ])
 def test_check_warns_of_what_is_hardly_meant(
     tmp_path: Path, listeners: str, entries: str, words: str | None
@@ -360,6 +397,38 @@ def test_check_warns_of_what_is_hardly_meant(
         "check", "-c", write_file(tmp_path, f"listeners: [{', '.join(made)}]\nclients: [{entries}]\n"))
     assert done.returncode == 0
     assert (words in done.stderr and done.stderr.count("\n") == 1) if words else done.stderr == "", done.stderr
+
+
+CREATOR = "policies: {maker: {rules: [{allow: [container.create]}], create: {labels: %s}}}\n"
+MAKER = "- {name: ci, match: {uid: 7}, policy: maker}\n"
+
+
+@pytest.mark.parametrize(("labels", "match", "warned"), [
+    ("any", "container: {service: admin}", True),
+    ("any", "container: {label: [role=admin]}", True),
+    ("any", "container: {name: admin}", True),
+    ("any", f"container: {{service: admin}}, key_sha256: {HASH}", False),
+    ("any", "container: {label: docker-socket-proxy.policy=admin}", False),
+    ("none", "container: {service: admin}", False),
+    ("['!com.docker.compose.*']", "container: {service: admin, project: p}", False),
+    ("['!com.docker.compose.*']", "container: {label: [com.docker.compose.x, role]}", True),
+])
+def test_check_warns_of_who_may_create_another_client(tmp_path: Path, labels: str, match: str, warned: bool) -> None:
+    done = run_binary("check", "-c", write_file(
+        tmp_path,
+        "listeners: [{address: 'unix:///run/p.sock', policy: deny}, {address: 'tcp://127.0.0.1:1', policy: deny}]\n"
+        + CREATOR % labels + f"clients:\n{MAKER}- {{name: admin, match: {{{match}}}, policy: portainer}}\n"))
+    assert done.returncode == 0, done.stderr
+    assert ("client 'admin' may do more than policy 'maker', which may create" in done.stderr) is warned, done.stderr
+    assert done.stderr.count("may do more than") <= 1
+
+
+@pytest.mark.parametrize("policy", ["maker", "deny"])
+def test_check_does_not_warn_of_who_may_do_no_more(tmp_path: Path, policy: str) -> None:
+    done = run_binary("check", "-c", write_file(
+        tmp_path, "listeners: [{address: 'unix:///run/p.sock', policy: deny}]\n" + CREATOR % "any"
+        + f"clients:\n{MAKER}- {{name: admin, match: {{container: {{service: admin}}}}, policy: {policy}}}\n"))
+    assert "may do more than" not in done.stderr, done.stderr
 
 
 def test_a_key_in_two_entries_is_an_error_if_nothing_tells_them_apart(tmp_path: Path) -> None:
@@ -554,9 +623,13 @@ def test_the_key_of_the_gateway_and_those_of_clients_do_not_mix(
     ("{name: a, match: {gid: [0, 65534]}, policy: open}", "the kernel shows this number for every user and group"),
     ("{name: a, match: {}, policy: open}", "would fit everybody"),
     ("{name: a, match: {cidr: []}, policy: open}", "'cidr' is a list of 1 to 256 values"),
+    ("{name: a, match: {container: {name: 'web*'}}, policy: open}", "give the whole name"),
+    ("{name: a, match: {container: {service: ~}}, policy: open}", "give the whole name"),
+    ("{name: a, match: {container: {project: 'a, b'}}, policy: open}", "give the whole name"),
+    ("{name: a, match: {container: {image: 'sha256:0123'}}, policy: open}", "an id fits nothing"),
     ("{name: own, match: {cidr: 10.0.0.1}, policy: own}", "client 'own' has the name of the policy of tcp://127.0.0.1:1"),
 ])
-def test_a_slip_that_would_open_is_an_error(tmp_path: Path, entry: str, words: str) -> None:
+def test_a_slip_is_an_error(tmp_path: Path, entry: str, words: str) -> None:
     done = run_binary("check", "-c", write_file(
         tmp_path,
         "listeners: [{address: 'tcp://127.0.0.1:1', policy: own}]\n"

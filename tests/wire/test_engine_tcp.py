@@ -296,20 +296,3 @@ def test_the_engine_is_a_listener_by_a_link(folder: str) -> None:
     )
     assert "leads to the listener" in words
     assert not os.path.exists(f"{folder}/loop.sock"), "it is removed again"
-
-
-def test_two_proxies_that_are_each_others_engine(start) -> None:
-    """Nothing but the ceilings ends such a round; they do, and both go on."""
-    ports = free_port(), free_port()
-    options = ("--max-connections", "40")
-    proxies = [
-        start("--upstream", f"tcp://127.0.0.1:{other}", *options, port=port)
-        for port, other in (ports, ports[::-1])
-    ]
-    for _ in range(3):
-        status, text = message(proxies[0])
-        assert status in (429, 502, 503, 508), text
-    for proxy in proxies:
-        with proxy.connect() as client:
-            client.get("/_ping")
-            assert client.response().status in (429, 502, 503, 508)

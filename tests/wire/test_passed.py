@@ -14,7 +14,9 @@ from collections.abc import Iterator
 import pytest
 
 from machine import free_port
-from wire import PATIENCE, Client, Engine, Proxy, eventually
+from secure import Authority, context
+from tls_socket import TlsSocket
+from wire import PATIENCE, Client, Engine, Proxy, eventually, run_binary
 
 # Runs a program as a service manager does: descriptors from 3 on, and the variables about them.
 MANAGER = """
@@ -162,6 +164,53 @@ def test_users_of_a_passed_unix_socket(start, own_engine: Engine, unix, tcp, fol
     with connect(tcp) as client:
         client.get("/version")
         assert client.response().status == 403
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_passed_sockets_speak_tls(start, own_engine: Engine, tcp, unix, tmp_path, workers) -> None:
+    """Those of the listener with `tls`, TCP and unix, and no others."""
+    os.chmod(tmp_path, 0o755)
+    authority = Authority(tmp_path)
+    server = authority.server()
+    tls = {"cert": "server.pem", "key": "server-key.pem", "client_ca": "authority.pem"}
+    listeners = [
+        {"address": "fd://edge", "policy": "deny", "tls": tls},
+        {"address": "fd://plain", "policy": "deny"},
+    ]
+    clients = [{"name": "ops", "match": {"cert": {"cn": "ops"}}, "policy": "open"}]
+    file = tmp_path / "passed.yaml"
+    file.write_text(json.dumps({"listeners": listeners, "clients": clients}))
+    with socket.create_server(("127.0.0.1", 0)) as plain:
+        sockets = passing([tcp, unix, plain], LISTEN_FDNAMES="edge:edge:plain")
+        proxy = start("-c", str(file), "--workers", workers, ready=False, **sockets)
+        wait_serving(proxy)
+        settings = context(authority, authority.make("ops", "ops"))
+        for _ in range(4):  # whichever worker accepts
+            for sock in (tcp, unix):
+                with Client(TlsSocket(connect(sock).sock, settings).handshake()) as client:
+                    client.get("/version")
+                    own_engine.request().respond(body=b"through")
+                    assert client.response().body == b"through"
+            with connect(tcp) as client:
+                client.get("/version")
+                assert "this port speaks TLS" in client.expect_refusal(400)
+            with connect(plain) as client:
+                client.get("/version")
+                assert client.response().status == 403
+    port = tcp.getsockname()[1]
+    proxy.wait_log(lambda line: f"fd://edge (tcp://127.0.0.1:{port}, unix://" in line and " with TLS," in line)
+    shown = run_binary("check", "-c", str(file)).stdout
+    assert f"must present a certificate of {authority.path}" in shown
+    assert server.path in shown
+
+
+def test_variables_of_tls_do_not_reach_passed_sockets(tcp, tmp_path) -> None:
+    """They would be without effect, which is said."""
+    server = Authority(tmp_path).server()
+    env = {"TLS_CERT": server.path, "TLS_KEY": server.key}
+    proxy = Proxy("--listen", "fd://", env=env, **passing([tcp]))
+    assert proxy.wait_exit() == 2
+    assert "TLS_CERT has no effect: no listener is a tls:// address" in proxy.log()
 
 
 # ── What was not passed, or cannot be served ──────────────────────────────────────────────────

@@ -241,6 +241,24 @@ def test_conditions_on_certificates_need_a_listener_that_asks_for_them(tmp_path:
     assert "no listener asks for one: give a tls:// listener a 'client_ca'" in done.stderr
 
 
+@pytest.mark.parametrize(("listener", "warned"), [("edge", False), ("inner", True), ("plain", True)])
+def test_a_condition_on_certificates_where_none_is_asked_for(
+    tmp_path: Path, authority: Authority, listener: str, warned: bool
+) -> None:
+    server = authority.server()
+    pair = f"cert: {server.path}, key: {server.key}"
+    done = check_config(
+        tmp_path,
+        "listeners:\n"
+        f"- {{address: 'tls://127.0.0.1:1', name: edge, policy: deny, tls: {{{pair}, client_ca: {authority.path}}}}}\n"
+        f"- {{address: 'tls://127.0.0.1:2', name: inner, policy: deny, tls: {{{pair}}}}}\n"
+        "- {address: 'tcp://127.0.0.1:3', name: plain, policy: deny}\n"
+        f"clients: [{{name: ops, match: {{cert: {{cn: ops}}, listener: {listener}}}, policy: open}}]\n",
+    )
+    assert done.returncode == 0
+    assert ("client 'ops' fits nobody" in done.stderr) is warned, done.stderr
+
+
 # resumption
 
 
@@ -630,7 +648,7 @@ def test_settings_of_the_environment_that_cannot_be(
 @pytest.mark.parametrize(
     "address, tls, wanted",
     [
-        ("tcp://127.0.0.1:1", "{cert: S, key: K}", "'tls' is for addresses tls://HOST:PORT; this one is"),
+        ("tcp://127.0.0.1:1", "{cert: S, key: K}", "'tls' is for addresses tls://HOST:PORT and fd://NAME; this one is"),
         ("tls://127.0.0.1:1", "{cert: S}", "'key' is missing"),
         ("tls://127.0.0.1:1", "{client_ca: A}", "'cert' is missing"),
         ("tls://127.0.0.1:1", "{certs: [{cert: S}]}", "'key' is missing"),

@@ -1,5 +1,6 @@
 'use strict';
-// One case per name: node sdk.js NAME CONTAINER. DOCKER_HOST says where the Engine is.
+// One case per name: node sdk.js NAME CONTAINER. DOCKER_HOST says where the Engine is, DOCKER_CERT_PATH where the
+// certificates for it are.
 // The result goes to standard output as JSON; an exception is a failure.
 
 const { DockerClient } = require('@docker/node-sdk');
@@ -49,7 +50,7 @@ const cases = {
 };
 
 async function main([name, ...rest]) {
-  const docker = await DockerClient.fromDockerHost(process.env.DOCKER_HOST);
+  const docker = await DockerClient.fromDockerHost(process.env.DOCKER_HOST, process.env.DOCKER_CERT_PATH);
   const result = await cases[name](docker, ...rest);
   await docker.close();
   console.log(JSON.stringify(result));

@@ -1,5 +1,8 @@
 // What a test does with Testcontainers: node case.js WORKSPACE CONTEXT TAG; prints JSON.
 process.env.TESTCONTAINERS_RYUK_DISABLED = "true"; // its image cannot be pulled here
+// At a unix socket, where tests run in a container themselves, it asks for the gateway of a network that the Engine of
+// the tests does not have: bridge.
+process.env.TESTCONTAINERS_HOST_OVERRIDE = "127.0.0.1";
 
 const { GenericContainer, Network, Wait } = require("testcontainers");
 
