@@ -481,6 +481,7 @@ def test_a_denial_at_a_unix_socket_says_which_user_it_was(
         "- {name: other, match: {uid: 65533}, policy: open}\n",
         more=f"- {{address: 'unix://{path}', policy: deny}}\n",
     )
+    proxy.wait_log(lambda line: f"listening on unix://{path}" in line)
     with connect_unix(path) as client:
         assert is_denied(client).endswith(
             "that this proxy knows by uid: an entry for it in 'clients' would make it one.")
