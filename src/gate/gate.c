@@ -296,11 +296,11 @@ static void add_client(const struct gate_decision *decision, struct text *text)
 		text_add(text,
 		        SLICE(" The sender is none of the clients that this proxy knows by "));
 		clients_add_kinds(decision->clients, text);
-		text_add(
-		        text, decision->wants_key
-		                      ? SLICE(": send the key of one as 'x-api-key: KEY' or "
-		                              "'Authorization: Bearer KEY'.")
-		                      : SLICE(": an entry for it in 'clients' would make it one."));
+		text_add(text, decision->wants_key
+		                       ? SLICE(": send the key of one as 'x-api-key: KEY' or "
+		                               "'Authorization: Bearer KEY'.")
+		                       : SLICE(": an entry for it in 'clients' would allow it to "
+		                               "nobody else."));
 	}
 }
 

@@ -65,14 +65,14 @@ static size_t read_hidden(char *bytes, size_t max)
 	}
 	struct termios hidden = before;
 	hidden.c_lflag &= ~(tcflag_t)ECHO;
-	(void)sigprocmask(SIG_BLOCK, &set, &unblocked);
+	(void)pthread_sigmask(SIG_BLOCK, &set, &unblocked);
 	const int signals = signalfd(-1, &set, SFD_CLOEXEC);
 	(void)fputs("key: ", stderr);
 	(void)tcsetattr(STDIN_FILENO, TCSAFLUSH, &hidden);
 	const size_t len = read_all(signals, bytes, max);
 	(void)tcsetattr(STDIN_FILENO, TCSAFLUSH, &before);
 	(void)fputs("\n", stderr);
-	(void)sigprocmask(SIG_SETMASK, &unblocked, NULL);
+	(void)pthread_sigmask(SIG_SETMASK, &unblocked, NULL);
 	if (signals >= 0) {
 		(void)close(signals);
 	}

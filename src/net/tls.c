@@ -129,7 +129,7 @@ static bool is_idle(const struct tls *tls)
 }
 
 /* OpenSSL tells of each record that has come. It reads no further one of a peer that was shut down,
- * even if it has some in its memory. */
+ * even if it has some in its memory. NOLINTNEXTLINE(readability-function-size): msg_callback */
 static void record_came(
         int is_sent, int version, int type, const void *bytes, size_t len, SSL *ssl, void *context)
 {

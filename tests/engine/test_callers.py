@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import shutil
 import subprocess
 import sys
 import time
@@ -12,11 +14,15 @@ from pathlib import Path
 
 import pytest
 import wire
+import yaml
+from client import variables
 from conftest import Containers
 from engine import Engine
 from neighbours import Beside, Network, call, first_of, first_pid, from_container
+from machine import DOCKER_COMPOSE
 from neighbours import beside, network, network_holder  # fixtures
 
+DOCUMENT = Path(__file__).parents[2] / "docs/clients.md"
 LIST = "/containers/json"
 EDGE = "clients:\n- {name: edge, match: {container: {label: role=edge}}, policy: read-only}\n"
 ROLE = {"Labels": {"role": "edge"}}
@@ -64,6 +70,44 @@ def test_labels_choose_among_the_policies_of_the_file(beside, neighbour, network
     # A policy that the file does not define cannot be chosen, whether there is one of this name or not.
     assert status(proxy, neighbour(11, Labels={"dsp.policy": "open"}), network) == 403
     assert status(proxy, neighbour(12, Labels={"docker-socket-proxy.policy": "watcher"}), network) == 403
+
+
+def test_labels_choose_nothing_unless_a_prefix_is_set(beside, neighbour, network: Network) -> None:
+    proxy = beside("policies: {watcher: {rules: [{allow: [container.list]}]}}\n" + EDGE)
+    assert status(proxy, neighbour(10, Labels={"docker-socket-proxy.policy": "watcher"}), network) == 403
+
+
+def recipe() -> list[dict]:
+    """The entries by compose service, as the document has them."""
+    blocks = re.findall(r"```yaml\n(.*?)```", DOCUMENT.read_text(), re.DOTALL)
+    return next(yaml.safe_load(block)["clients"] for block in blocks if "{service: traefik}" in block)
+
+
+COMPOSE = """\
+version: "2.4"
+services:
+  traefik: {image: busybox, command: sleep 3600, stop_grace_period: 0s}
+  portainer: {image: busybox, command: sleep 3600, stop_grace_period: 0s}
+  whoami: {image: busybox, command: sleep 3600, stop_grace_period: 0s}
+networks: {default: {external: {name: %s}}}
+"""
+
+
+@pytest.mark.skipif(not shutil.which("docker-compose"), reason="docker-compose is not installed")
+def test_two_apps_of_compose(beside, engine: Engine, network: Network, tmp_path: Path) -> None:
+    """Each app has the policy of its service, and its neighbour has none."""
+    proxy = beside(yaml.safe_dump({"clients": recipe()}))
+    (tmp_path / "docker-compose.yml").write_text(COMPOSE % network.name)
+    command = [*DOCKER_COMPOSE, "-p", f"recipe{os.getpid()}"]
+    options = {"cwd": tmp_path, "env": variables(f"unix://{engine.socket}", tmp_path), "check": True, "capture_output": True}
+    try:
+        subprocess.run([*command, "up", "-d"], **options)
+        listed = subprocess.run([*command, "ps", "-q", "traefik", "portainer", "whoami"], text=True, **options).stdout.split()
+        names = {id: call(engine, "GET", f"/containers/{id}/json").json()["Config"]["Labels"]["com.docker.compose.service"] for id in listed}
+        seen = {name: [status(proxy, id, network, path) for path in (LIST, "/volumes")] for id, name in names.items()}
+    finally:
+        subprocess.run([*command, "down", "-t", "0"], **options)
+    assert seen == {"traefik": [200, 403], "portainer": [200, 200], "whoami": [403, 403]}
 
 
 def test_a_container_that_cannot_be_known_is_nobody(beside, neighbour, network: Network) -> None:

@@ -484,7 +484,7 @@ def test_a_denial_at_a_unix_socket_says_which_user_it_was(
     proxy.wait_log(lambda line: f"listening on unix://{path}" in line)
     with connect_unix(path) as client:
         assert is_denied(client).endswith(
-            "that this proxy knows by uid: an entry for it in 'clients' would make it one.")
+            "that this proxy knows by uid: an entry for it in 'clients' would allow it to nobody else.")
     proxy.wait_log(lambda line: 'tried="other: uid 65533"' in line
                    and f'sender="uid {os.getuid()}, gid {os.getgid()}"' in line)
 
