@@ -43,7 +43,9 @@ def serve(start: Callable[..., Proxy], tmp_path: Path) -> Serve:
             + (f"limits: {limits}\n" if limits else "")
             + (f"clients:\n{clients}" if clients else "")
         )
-        return start("-c", str(path), *args, port=port, **options)
+        # One thread gives back what a request took before it reads the next one.
+        threads = () if "--workers" in args else ("--workers", "1")
+        return start("-c", str(path), *threads, *args, port=port, **options)
 
     return serve_file
 
