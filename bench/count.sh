@@ -7,7 +7,7 @@
 # PROGRAM (default build/docker-socket-proxy) is run with PORT, SOCKET_PATH and WORKERS=1 set;
 # the words {port} and {socket} in an argument stand for them. Each count is the difference of a
 # run with 2N requests and one with N, so start-up and shutdown fall out. The requests go one after
-# the other over one connection.
+# the other over one connection. FIELD='X-Api-Key: KEY' is sent with each.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -75,14 +75,14 @@ one_run() {
 	(PORT=$port SOCKET_PATH=$folder/engine.sock WORKERS=1 under_tool "${arguments[@]}") \
 		>"$folder/log" 2>&1 &
 	program=$!
-	until echo go | $load http "$port" GET /_ping >/dev/null 2>&1; do
+	until echo go | $load http "$port" GET /_ping "${field[@]}" >/dev/null 2>&1; do
 		kill -0 $program || {
 			cat "$folder/log" >&2
 			exit 1
 		}
 		sleep 0.05
 	done
-	echo go | $load http "$port" "$@" --requests "$requests" >/dev/null
+	echo go | $load http "$port" "$@" "${field[@]}" --requests "$requests" >/dev/null
 	# strace passes no signal on: end what it runs
 	if [ "$what" = syscalls ]; then
 		kill -TERM "$(cat /proc/$program/task/$program/children)"
@@ -115,6 +115,7 @@ measure() {
 }
 
 command=("$@")
+field=(${FIELD:+--field "$FIELD"})
 measure "2 bytes" 400 GET /_ping
 measure "48 KiB length" 200 GET "/v1.41/containers/json?all=1"
 measure "48 KiB one chunk" 200 GET "/v1.41/images/json?all=1"

@@ -64,7 +64,7 @@ struct client *config_add_client(struct reader *reader, struct slice name, struc
 /* Whether an entry is known by nothing but a key. */
 static bool has_only_key(const struct client *client)
 {
-	return match_kinds(&client->match) == 1U << CONDITION_KEY;
+	return client->match.kinds == 1U << CONDITION_KEY;
 }
 
 int config_finish_client(struct reader *reader, const struct client *client)

@@ -13,7 +13,6 @@ enum { KEYS_SIZE_MAX = 1024 * 1024 };
 /* What was read so far. */
 struct keys {
 	struct reader *reader;
-	struct hasher *hasher;
 	struct place place;     /* of the line */
 	bool any_plain;         /* a line has the key itself */
 	const char *short_name; /* the client of the first short key; NULL: no key is short */
@@ -37,9 +36,8 @@ static int read_key(
 	}
 	keys->any_plain = true;
 	*ret_short = text.len < KEY_SHORT;
-	return key_hash_make(keys->hasher, text, NULL, ret_hash)
-	               ? 0
-	               : fault_memory(keys->reader->error);
+	key_hash_make(text, NULL, ret_hash);
+	return 0;
 }
 
 /* "name:key" */
@@ -158,10 +156,9 @@ static int read_bytes(struct keys *keys, char *bytes)
 	return read_lines(keys, (struct slice){bytes, (size_t)len});
 }
 
-int config_parse_keys(struct reader *reader, struct hasher *hasher, struct slice bytes)
+int config_parse_keys(struct reader *reader, struct slice bytes)
 {
-	struct keys keys = {
-	        .reader = reader, .hasher = hasher, .place = {reader->config->keys_file, 0}};
+	struct keys keys = {.reader = reader, .place = {reader->config->keys_file, 0}};
 
 	return read_lines(&keys, bytes);
 }
@@ -176,16 +173,13 @@ int config_read_keys(struct reader *reader)
 		return 0;
 	}
 	char *bytes = malloc(KEYS_SIZE_MAX + 1);
-	keys.hasher = hasher_new();
-	const int code = bytes == NULL || keys.hasher == NULL ? fault_memory(reader->error)
-	                                                      : read_bytes(&keys, bytes);
+	const int code = bytes == NULL ? fault_memory(reader->error) : read_bytes(&keys, bytes);
 	if (code == 0) {
 		review(&keys);
 	}
 	if (bytes != NULL) {
 		explicit_bzero(bytes, KEYS_SIZE_MAX + 1);
 	}
-	hasher_free(keys.hasher);
 	free(bytes);
 	config->clients.must_be_known = true;
 	return code;

@@ -123,7 +123,7 @@ void config_review_clients(struct config *config);
 /* The last entry is whole: whether its key is its own. 0; or -EINVAL. */
 int config_finish_client(struct reader *reader, const struct client *client) MUST_USE;
 /* Read what a file of keys holds. 0; or -EINVAL. */
-int config_parse_keys(struct reader *reader, struct hasher *hasher, struct slice bytes) MUST_USE;
+int config_parse_keys(struct reader *reader, struct slice bytes) MUST_USE;
 /* Read the key `tls` of a listener. */
 int config_read_listener_tls(struct reader *reader, struct config_listener *listener,
         const struct yaml_node *map) MUST_USE;

@@ -101,7 +101,7 @@ static bool read_key(struct gate_scratch *scratch, struct gate_decision *decisio
 		return false;
 	}
 	if (text.ptr != NULL) {
-		key_present(scratch->hasher, text, &scratch->key);
+		key_present(text, &scratch->key);
 		decision->sender.key = &scratch->key;
 	}
 	return true;

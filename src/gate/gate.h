@@ -64,8 +64,7 @@ struct gate_scratch {
 	struct http_request head;      /* parsed, slices of the question's bytes */
 	struct docker_request request; /* routed */
 	struct policy_scratch *judging;
-	struct hasher *hasher; /* NULL: no client has a key */
-	struct key key;        /* of the request */
+	struct key key; /* of the request */
 	struct http_field fields[HTTP_FIELDS_MAX];
 	struct findings findings;
 	char reference[SCOPE_REFERENCE_MAX +

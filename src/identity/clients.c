@@ -140,7 +140,7 @@ void clients_add_kinds(const struct clients *clients, struct text *text)
 	unsigned kinds = 0;
 
 	for (unsigned i = 0; i < clients->count; i++) {
-		kinds |= match_kinds(&clients->list[i].match);
+		kinds |= clients->list[i].match.kinds;
 	}
 	match_add_kinds(kinds, text);
 }

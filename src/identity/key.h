@@ -28,33 +28,32 @@ struct key_hash {
 	unsigned char digest[KEY_DIGEST_LEN];
 };
 
-/* The memory of SHA-256; one for each thread. */
-struct hasher;
-
-/* NULL without memory. */
-struct hasher *hasher_new(void) MUST_USE;
-/* `hasher` may be NULL. */
-void hasher_free(struct hasher *hasher);
-
 /* The key that a request presents. */
 struct key {
 	struct slice text;
-	struct hasher *hasher;
 	bool usable;                          /* it has 1 to KEY_MAX bytes, and a digest */
 	unsigned char digest[KEY_DIGEST_LEN]; /* without salt */
 };
 
-/* Hash a key that was presented. One that is empty or too long, and any without memory, fits no
- * hash. */
-void key_present(struct hasher *hasher, struct slice text, struct key *ret_key);
+/* Hash a key that was presented. One that is empty or too long fits no hash. */
+void key_present(struct slice text, struct key *ret_key);
+/* A number by which most keys that do not fit a hash without salt can be told from it. */
+static inline uint64_t key_mark(const unsigned char digest[KEY_DIGEST_LEN])
+{
+	uint64_t mark;
+
+	memcpy(&mark, digest, sizeof(mark));
+	return mark;
+}
+
 /* Whether `hash` is of this key. */
 bool key_fits(const struct key *key, const struct key_hash *hash);
 
 /* The fault of a text that is to be a key, as the end of a sentence; NULL if it has none. */
 const char *key_problem(struct slice text);
-/* The hash of a key; `salt` NULL: without. False without memory. */
-bool key_hash_make(struct hasher *hasher, struct slice text, const unsigned char salt[KEY_SALT_LEN],
-        struct key_hash *ret_hash) MUST_USE;
+/* The hash of a key; `salt` NULL: without. */
+void key_hash_make(
+        struct slice text, const unsigned char salt[KEY_SALT_LEN], struct key_hash *ret_hash);
 /* Read DIGEST or SALT:DIGEST. NULL; or the fault, as the end of a sentence. */
 const char *key_hash_read(struct slice text, struct key_hash *ret_hash);
 bool key_hash_equal(const struct key_hash *a, const struct key_hash *b);

@@ -1,15 +1,24 @@
 /* SPDX-License-Identifier: MIT */
 #include "identity/condition.h"
 
+/* What most keys fail at, without a look at the conditions: there may be a thousand entries. */
+static bool has_other_mark(const struct match *match, const struct key *key)
+{
+	return match->has_mark &&
+	       (key == NULL || !key->usable || key_mark(key->digest) != match->mark);
+}
+
 enum match_result match_holds(const struct match *match, const struct sender *sender)
 {
 	enum match_result result = MATCH_YES;
 
-	for (unsigned i = 0; i < CONDITION_KINDS && result != MATCH_NO; i++) {
+	if (has_other_mark(match, sender->key)) {
+		return MATCH_NO;
+	}
+	for (unsigned left = match->kinds; left != 0 && result != MATCH_NO; left &= left - 1) {
+		const unsigned kind = (unsigned)__builtin_ctz(left);
 		const enum match_result holds =
-		        match->conditions[i] == NULL
-		                ? MATCH_YES
-		                : condition_holds(match->conditions[i], i, sender);
+		        condition_holds(match->conditions[kind], kind, sender);
 		result = holds == MATCH_YES ? result : holds;
 	}
 	return result;
@@ -19,8 +28,9 @@ bool match_misses_key(const struct match *match, const struct sender *sender)
 {
 	struct match others = *match;
 
-	others.conditions[CONDITION_KEY] = NULL;
-	return match->conditions[CONDITION_KEY] != NULL && match_holds(&others, sender) != MATCH_NO;
+	others.kinds &= ~(1U << CONDITION_KEY);
+	others.has_mark = false;
+	return match_has(match, CONDITION_KEY) && match_holds(&others, sender) != MATCH_NO;
 }
 
 static bool asks(const struct match *match, enum group group)

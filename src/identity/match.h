@@ -44,6 +44,9 @@ struct condition;
 
 struct match {
 	const struct condition *conditions[CONDITION_KINDS]; /* by kind; NULL: there is none */
+	unsigned kinds; /* those that there are: bits, 1 << enum condition_kind */
+	bool has_mark;  /* one of them is a single hash without salt: */
+	uint64_t mark;  /* of this hash: key_mark() */
 };
 
 /* The names of listeners, by their indices; NULL: the listener has none. */
@@ -94,9 +97,7 @@ void match_add(const struct match *match, struct text *text);
 /* Append the conditions as YAML, from which match_read() reads the same: {cidr: ['192.0.2.0/24']}.
  */
 void match_write(const struct match *match, struct text *text);
-/* The keys of the conditions that there are: bits, 1 << enum condition_kind. */
-unsigned match_kinds(const struct match *match);
-/* Append the words for such bits: "cidr, key". */
+/* Append the words for the bits of `kinds`: "cidr, key". */
 void match_add_kinds(unsigned kinds, struct text *text);
 /* Append the conditions that do not hold, in the same words. */
 void match_add_missed(const struct match *match, const struct sender *sender, struct text *text);

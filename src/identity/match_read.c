@@ -52,6 +52,7 @@ static int read_condition(
 		return arena_fault(reader->arena, reader->error);
 	}
 	reader->match->conditions[kind] = condition;
+	reader->match->kinds |= 1U << kind;
 	if (node->kind != YAML_LIST) {
 		return read_value(reader, row, node, condition);
 	}
@@ -150,6 +151,16 @@ static int read_group(void *context, const struct yaml_node *node)
 	                         condition_groups[group]);
 }
 
+/* Of the condition on keys, if it has one hash without salt. */
+static void set_mark(struct match *match)
+{
+	const struct condition *condition = match->conditions[CONDITION_KEY];
+
+	match->has_mark =
+	        condition != NULL && condition->count == 1 && !condition->values[0].key.salted;
+	match->mark = match->has_mark ? key_mark(condition->values[0].key.digest) : 0;
+}
+
 int match_read(const struct yaml_node *map, const struct match_names *names, struct arena *arena,
         struct match *ret_match, char error[FAULT_MAX])
 {
@@ -159,6 +170,7 @@ int match_read(const struct yaml_node *map, const struct match_names *names, str
 	if (read_map(&reader, GROUP_match, map) < 0) {
 		return -EINVAL;
 	}
+	set_mark(ret_match);
 	return map->first != NULL ? 0
 	                          : fault_set(error, map->place,
 	                                    "'match' has no condition, and would fit everybody: "
@@ -173,6 +185,7 @@ static struct condition *alone(
 
 	*ret_match = (struct match){.conditions = {[0] = NULL}};
 	ret_match->conditions[kind] = condition;
+	ret_match->kinds = 1U << kind;
 	if (condition != NULL) {
 		condition->count = 1;
 	}
@@ -188,6 +201,7 @@ int match_key(const struct key_hash *hash, struct place place, struct arena *are
 		return -EINVAL;
 	}
 	condition->values[0].key = *hash;
+	set_mark(ret_match);
 	return 0;
 }
 

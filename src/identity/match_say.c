@@ -35,16 +35,6 @@ static void add_conditions(
 	}
 }
 
-unsigned match_kinds(const struct match *match)
-{
-	unsigned kinds = 0;
-
-	for (unsigned i = 0; i < CONDITION_KINDS; i++) {
-		kinds |= match->conditions[i] == NULL ? 0 : 1U << i;
-	}
-	return kinds;
-}
-
 void match_add_kinds(unsigned kinds, struct text *text)
 {
 	const char *separator = "";

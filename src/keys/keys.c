@@ -92,17 +92,11 @@ static int print_hash(struct slice key, bool salted)
 	char memory[KEY_HASH_TEXT_MAX];
 	struct text text = text_over(memory, sizeof(memory));
 	struct key_hash hash;
-	struct hasher *hasher = check_memory(hasher_new());
 
 	if (salted && getrandom(salt, sizeof(salt), 0) != sizeof(salt)) {
-		hasher_free(hasher);
 		return fail("the system gives no random numbers");
 	}
-	if (!key_hash_make(hasher, key, salted ? salt : NULL, &hash)) {
-		hasher_free(hasher);
-		return fail("out of memory");
-	}
-	hasher_free(hasher);
+	key_hash_make(key, salted ? salt : NULL, &hash);
 	key_hash_add(&hash, &text);
 	printf("%.*s\n", SLICE_FMT(text_slice(&text)));
 	return fflush(stdout) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;

@@ -199,14 +199,12 @@ static int init_memory(struct worker *worker)
 	worker->scratch_len = settings->max_head + headroom;
 	worker->scratch = malloc(worker->scratch_len);
 	worker->gate.judging = policy_scratch_new();
-	worker->gate.hasher = settings->has_keys ? hasher_new() : NULL;
 	worker->containers =
 	        settings->has_containers
 	                ? containers_new(&worker->asker, &worker->inspect_pool, settings->api_key,
 	                          2 * max, sessions_change_containers, worker)
 	                : NULL;
 	return worker->scratch == NULL || worker->gate.judging == NULL ||
-	                       (settings->has_keys && worker->gate.hasher == NULL) ||
 	                       (settings->has_containers && worker->containers == NULL)
 	               ? -ENOMEM
 	               : 0;
@@ -271,7 +269,6 @@ void worker_free(struct worker *worker)
 	loop_done(&worker->loop);
 	adoption_free(worker->adoption);
 	policy_scratch_free(worker->gate.judging);
-	hasher_free(worker->gate.hasher);
 	free(worker->scratch);
 	free(worker);
 }

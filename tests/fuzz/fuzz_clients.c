@@ -57,7 +57,7 @@ static void fuzz_match(struct slice bytes)
 /* ── Keys ────────────────────────────────────────────────────────────────── */
 
 /* The client of a line is whoever presents its key. */
-static void check_line(const struct clients *clients, struct hasher *hasher, struct slice line)
+static void check_line(const struct clients *clients, struct slice line)
 {
 	const char *colon = memchr(line.ptr, ':', line.len);
 	const struct slice name = slice_between(line.ptr, colon);
@@ -70,7 +70,7 @@ static void check_line(const struct clients *clients, struct hasher *hasher, str
 	if (key_hash_read(text, &hash) == NULL) {
 		return; /* nobody knows the key */
 	}
-	key_present(hasher, text, &key);
+	key_present(text, &key);
 	const struct sender sender = {.caller = &caller, .key = &key, .container_asked = true};
 	ASSERT(clients_find(clients, &sender, &client) == IDENTIFIED_CLIENT);
 	ASSERT(slice_equal(name, slice_of(client->name)));
@@ -81,10 +81,9 @@ static void fuzz_keys(struct slice bytes)
 	struct config config = {.keys_file = "keys", .keys_option = "CLIENT_KEYS_FILE"};
 	char error[FAULT_MAX] = "";
 	struct reader reader = {.config = &config, .error = error};
-	struct hasher *hasher = hasher_new();
 	struct slice line;
 
-	if (config_parse_keys(&reader, hasher, bytes) < 0) {
+	if (config_parse_keys(&reader, bytes) < 0) {
 		check_message(error);
 	} else {
 		ASSERT(config.clients.count > 0);
@@ -92,11 +91,10 @@ static void fuzz_keys(struct slice bytes)
 			line.len -= slice_ends_with(line, SLICE("\r"));
 			line = slice_trim(line);
 			if (line.len > 0 && line.ptr[0] != '#') {
-				check_line(&config.clients, hasher, line);
+				check_line(&config.clients, line);
 			}
 		}
 	}
-	hasher_free(hasher);
 	arena_free(&config.arena);
 }
 

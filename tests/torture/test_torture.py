@@ -319,7 +319,7 @@ policies:
     rules:
       - allow: [system.*, container.list]
 clients:
-  - {name: near, match: {cidr: 127.0.0.0/8}, policy: mix}
+  - {name: near, match: {cidr: 127.0.0.0/8, key_sha256: 9f9f5111f7b27a781f1f1ddde5ebc2dd2b796bfc7365c9c28b548e564176929f}, policy: mix}
   - {name: root, match: {uid: 0}, policy: other, until: 2099-01-01T00:00:00Z}
 """
 # Of each case, the workers.

@@ -9,7 +9,6 @@
 #include "serve/internal.h"
 
 #include <errno.h>
-#include <openssl/crypto.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -231,7 +230,6 @@ static void fail_every_allocation(attempt_function *attempt, const struct settin
 		countdown = ++nth;
 		const bool done = attempt(settings, running);
 		countdown = 0;
-		OPENSSL_thread_stop(); /* its list of errors would stay until the end */
 		if (live != before && !(done && keeps)) {
 			fail_msg("%s, allocation %u: %ld are left", settings->name, nth,
 			        live - before);
@@ -293,8 +291,6 @@ static int make_folder(void **state)
 	assert_non_null(written);
 	assert_true(fputs(keys, written) >= 0);
 	assert_int_equal(fclose(written), 0);
-	hasher_free(hasher_new()); /* what libcrypto keeps until the end is there from now on */
-	OPENSSL_thread_stop();
 	accounts = accounts_new();
 	assert_non_null(accounts);
 	log_setup(LOG_EMERG, LOG_TEXT);
