@@ -76,7 +76,7 @@ def with_docker_py(host: str) -> None:
             assert all(next(one) for one in samples)
             for _ in range(20):
                 container.reload()
-                sdk.containers.list(all=True)
+                sdk.containers.list(all=True, ignore_removed=True)
         finally:
             container.remove(force=True)
         assert [b"".join(one) for one in logs] == [b""] * 20

@@ -57,6 +57,26 @@ def test_summary_of_nothing_is_a_failure(tmp_path: Path) -> None:
     assert code == 1
 
 
+FAILED = JUNIT.format('<testcase name="c"><failure/></testcase>')
+
+
+def test_what_failed_by_chance_counts_as_it_ends_alone(tmp_path: Path) -> None:
+    """A test that raced with other stages is named, and nothing else is forgiven."""
+    alone = '<testsuites><testsuite><testcase classname="tests.wire.test_x" name="c"/></testsuite></testsuites>'
+    ended = {"wire": (1, FAILED), "unit": (0, JUNIT.format("")), "wire-again": (0, alone)}
+    assert summary(tmp_path, ended) == (0, "3 passed, 0 failed, 2 skipped")
+    assert "tests.wire.test_x::c" in run(TOOLS / "test-summary.py", tmp_path).stdout
+    assert summary(tmp_path, {**ended, "wire-again": (1, FAILED)})[0] == 1
+    assert summary(tmp_path, {**ended, "wire-again": (2, None)})[0] == 1
+
+
+def test_only_few_failures_may_be_chance(tmp_path: Path) -> None:
+    many = JUNIT.format(4 * '<testcase name="c"><failure/></testcase>')
+    summary(tmp_path, {"wire": (1, FAILED), "engine": (1, many), "ship": (2, JUNIT.format("")),
+                       "compat": (0, JUNIT.format("")), "lint": (1, None)})
+    assert run(TOOLS / "test-summary.py", "--few", "3", tmp_path).stdout.split() == ["wire"]
+
+
 def test_unknown_stage_is_refused() -> None:
     """A typing error in STAGES must not pass as a run without failures."""
     kept = ROOT / "build-test" / "of-an-earlier-stage"
