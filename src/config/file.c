@@ -343,6 +343,23 @@ static int read_host_root(void *context, const struct yaml_node *node)
 	                         file->reader, "host_root", node->text.ptr, node->place);
 }
 
+/* ── The log ─────────────────────────────────────────────────────────────── */
+
+static int read_log_level(void *context, const struct yaml_node *node)
+{
+	struct file_reader *file = context;
+	enum log_level level;
+
+	if (node->kind != YAML_TEXT || log_level_parse(node->text, &level) < 0) {
+		return fault_set(file->error, node->place,
+		        "'log_level' is debug, info, notice, warning, err, crit, alert or emerg; "
+		        "found %s",
+		        yaml_found(node).text);
+	}
+	config_give(file->reader, offsetof(struct config, log_level), node->text.ptr);
+	return 0;
+}
+
 /* ── clients ─────────────────────────────────────────────────────────────── */
 
 /* They name listeners and policies, which are read first. */
@@ -379,6 +396,7 @@ static const struct yaml_key root_keys[] = {
         {"policies", read_policies},
         {"policy", read_policy},
         {"host_root", read_host_root},
+        {"log_level", read_log_level},
         {"limits", read_limits},
         {"clients", read_clients_later},
         {"label_prefix", read_label_prefix_later},

@@ -229,7 +229,8 @@ void acceptors_init(
 	set_aside(acceptors);
 }
 
-int acceptors_add(struct acceptors *acceptors, int fd, unsigned number, bool is_tls, bool is_passed)
+int acceptors_add(struct acceptors *acceptors, int fd, const struct snapshot *snapshot,
+        unsigned number, bool is_passed)
 {
 	ASSERT(acceptors->count < ACCEPTORS_MAX);
 	struct acceptor *acceptor = &acceptors->list[acceptors->count++];
@@ -237,12 +238,23 @@ int acceptors_add(struct acceptors *acceptors, int fd, unsigned number, bool is_
 	*acceptor = (struct acceptor){
 	        .watch = {.fd = fd, .ready = acceptor_ready},
 	        .all = acceptors,
+	        .id = snapshot->listeners[number].id,
 	        .number = number,
-	        .is_tls = is_tls,
+	        .is_tls = snapshot->listeners[number].is_tls,
 	        .is_passed = is_passed,
 	};
 	timer_init(&acceptor->retry, accept_again);
 	return watch_acceptor(acceptor);
+}
+
+void acceptors_adopt(struct acceptors *acceptors, const struct snapshot *snapshot)
+{
+	for (unsigned i = 0; i < acceptors->count; i++) {
+		struct acceptor *acceptor = &acceptors->list[i];
+		acceptor->number = snapshot_find_listener(snapshot, acceptor->id);
+		ASSERT(acceptor->number < snapshot->listener_count);
+		acceptor->is_tls = snapshot->listeners[acceptor->number].is_tls;
+	}
 }
 
 void acceptors_close(struct acceptors *acceptors)

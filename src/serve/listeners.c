@@ -178,14 +178,14 @@ static int share(int fd)
 
 /* Give the thread `fd`, or -errno, as its next socket. False after a log line. */
 static bool add(
-        struct thread *thread, const struct config *config, unsigned number, int fd, bool is_passed)
+        const struct server *server, struct thread *thread, unsigned number, int fd, bool is_passed)
 {
 	if (fd < 0) {
-		(void)failed(&config->listeners[number], fd);
+		(void)failed(&server_config(server)->listeners[number], fd);
 		return false;
 	}
-	const bool is_tls = config->listeners[number].transport != NULL;
-	const int error = acceptors_add(&thread->acceptors, fd, number, is_tls, is_passed);
+	const int error =
+	        acceptors_add(&thread->acceptors, fd, server->snapshot, number, is_passed);
 	if (error < 0) {
 		log_line(LOG_CRIT, "cannot start a worker: %s", strerrordesc_np(-error));
 	}
@@ -199,7 +199,7 @@ static bool add_passed_sockets(const struct server *server, struct thread *threa
 	for (unsigned i = 0; i < passed->count; i++) {
 		const struct passed_socket *socket = &passed->list[i];
 		if (socket->listener == number && socket->fd >= 0 &&
-		        !add(thread, server_config(server), number, share(socket->fd), true)) {
+		        !add(server, thread, number, share(socket->fd), true)) {
 			return false;
 		}
 	}
@@ -226,7 +226,7 @@ bool listeners_open(struct server *server)
 		const bool done =
 		        address_passed(listener->address) != NULL
 		                ? add_passed_sockets(server, thread, i)
-		                : add(thread, config, i,
+		                : add(server, thread, i,
 		                          open_own(listener,
 		                                  first == NULL
 		                                          ? NULL
@@ -237,6 +237,35 @@ bool listeners_open(struct server *server)
 		}
 	}
 	return true;
+}
+
+/* ── Another snapshot ────────────────────────────────────────────────────── */
+
+/* The first listener of `snapshot` that `other` does not have; NULL: it has all. */
+static const struct snapshot_listener *find_missing(
+        const struct snapshot *snapshot, const struct snapshot *other)
+{
+	for (unsigned i = 0; i < snapshot->listener_count; i++) {
+		const struct snapshot_listener *listener = &snapshot->listeners[i];
+		if (snapshot_find_listener(other, listener->id) == other->listener_count) {
+			return listener;
+		}
+	}
+	return NULL;
+}
+
+bool listeners_fit(
+        const struct snapshot *former, const struct snapshot *next, char error[FAULT_MAX])
+{
+	const struct snapshot_listener *added = find_missing(next, former);
+	const struct snapshot_listener *removed = find_missing(former, next);
+
+	if (added != NULL || removed != NULL) {
+		(void)fault_set(error, NOWHERE, "the listener %s is %s: restart the program for it",
+		        added != NULL ? added->address : removed->address,
+		        added != NULL ? "new" : "gone");
+	}
+	return added == NULL && removed == NULL;
 }
 
 /* ── Loops ───────────────────────────────────────────────────────────────── */
@@ -279,12 +308,17 @@ bool listeners_avoid_engine(const struct server *server)
 
 void listeners_remove(const struct server *server)
 {
-	const struct config *config = server_config(server);
+	const struct snapshot *snapshot = server->snapshot;
 	const struct acceptors *opened =
 	        server->thread_count > 0 ? &server->threads[0]->acceptors : NULL;
 
 	for (unsigned i = 0; opened != NULL && i < opened->count; i++) {
-		const char *path = address_path(config->listeners[opened->list[i].number].address);
+		/* The thread may not have adopted the snapshot yet: the index may be a former one.
+		 */
+		const unsigned number = snapshot_find_listener(snapshot, opened->list[i].id);
+		const char *path = number < snapshot->listener_count
+		                           ? address_path(snapshot->listeners[number].address)
+		                           : NULL;
 		if (path != NULL) {
 			/* The folder may be closed to us now. */
 			(void)unlink(path);

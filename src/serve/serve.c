@@ -106,7 +106,7 @@ struct server *server_new(struct config *config)
 {
 	struct server *server = calloc(1, sizeof(*server));
 	struct accounts *accounts = accounts_new();
-	struct snapshot *snapshot = snapshot_new(config, accounts);
+	struct snapshot *snapshot = snapshot_new(config, accounts, NULL);
 
 	if (server == NULL || snapshot == NULL) {
 		snapshot_unref(snapshot);
@@ -116,6 +116,7 @@ struct server *server_new(struct config *config)
 	}
 	server->shared.accounts = accounts;
 	server->snapshot = snapshot;
+	reload_init(server);
 	server->signal_watch.fd = -1;
 	server->manager.notifier.fd = -1;
 	server->shared.max_descriptors = sizing_descriptors();
@@ -137,6 +138,7 @@ struct server *server_new(struct config *config)
 
 void server_free(struct server *server)
 {
+	reload_end(server);
 	resolver_end(server);
 	threads_free(server);
 	passed_close(&server->passed);
@@ -189,6 +191,7 @@ static bool run(struct server *server)
 		return false;
 	}
 	announce(server);
+	reload_review(server);
 	manager_ready(server);
 	threads_run(server);
 	denials_finish(&server->shared.denials);

@@ -22,6 +22,7 @@ static int make_thread(struct server *server)
 		free(thread);
 		return error;
 	}
+	thread->server = server;
 	server->threads[server->thread_count++] = thread;
 	acceptors_init(&thread->acceptors, thread->worker, &server->shared);
 	return inbox_init(&thread->inbox, worker_loop(thread->worker));
@@ -144,6 +145,7 @@ bool threads_adopt(struct server *server, struct snapshot *snapshot)
 	if (!make_adoptions(server->thread_count, snapshot, adoptions)) {
 		return false;
 	}
+	atomic_store(&server->reload.behind, server->thread_count);
 	for (unsigned i = 0; i < server->thread_count; i++) {
 		inbox_post(&server->threads[i]->inbox, INBOX_ADOPT, adoptions[i]);
 	}
@@ -152,7 +154,14 @@ bool threads_adopt(struct server *server, struct snapshot *snapshot)
 
 void thread_adopt(struct thread *thread, void *message)
 {
-	worker_adopt(thread->worker, message);
+	struct adoption *adoption = message;
+	struct server *server = thread->server;
+
+	acceptors_adopt(&thread->acceptors, adoption->snapshot);
+	worker_adopt(thread->worker, adoption);
+	if (atomic_fetch_sub(&server->reload.behind, 1) == 1) {
+		inbox_post(&server->threads[0]->inbox, INBOX_ADOPTED, server);
+	}
 }
 
 void message_free_adoption(void *message)

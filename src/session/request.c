@@ -536,6 +536,10 @@ enum next session_step_head(struct session *session)
 {
 	struct worker *worker = session->worker;
 
+	if (UNLIKELY(session->trust != session_listener(session)->trust) &&
+	        !session_trust_again(session)) {
+		return NEXT_CLOSE;
+	}
 	for (;;) {
 		const struct gate_decision decision = ask(session, NULL);
 		if (decision.action == GATE_NEED_MEMORY) {

@@ -129,8 +129,12 @@ void worker_adopt(struct worker *worker, struct adoption *adoption)
 {
 	struct adoption *former = worker->adoption;
 
-	ASSERT(adoption->snapshot->listener_count == former->snapshot->listener_count);
 	worker->adoption = adoption;
+	upstream_use(&worker->upstream, adoption->snapshot->engine_transport);
+	if (!list_empty(&worker->sessions)) {
+		worker_watch_ends(worker);
+	}
+	sessions_adopt(worker);
 	if (former->exchanges == 0) {
 		adoption_free(former);
 	}
@@ -175,6 +179,18 @@ static void init_queues(struct worker *worker)
 	list_init(&worker->sessions);
 }
 
+struct containers *worker_containers(struct worker *worker)
+{
+	const unsigned max = worker->shared->max_connections + CLOSING_MAX;
+
+	if (worker->containers == NULL) {
+		worker->containers = containers_new(&worker->asker, &worker->inspect_pool,
+		        worker->adoption->snapshot->api_key, 2 * max, sessions_change_containers,
+		        worker);
+	}
+	return worker->containers;
+}
+
 static int init_memory(struct worker *worker)
 {
 	const struct snapshot *settings = worker->adoption->snapshot;
@@ -199,13 +215,8 @@ static int init_memory(struct worker *worker)
 	worker->scratch_len = settings->max_head + headroom;
 	worker->scratch = malloc(worker->scratch_len);
 	worker->gate.judging = policy_scratch_new();
-	worker->containers =
-	        settings->has_containers
-	                ? containers_new(&worker->asker, &worker->inspect_pool, settings->api_key,
-	                          2 * max, sessions_change_containers, worker)
-	                : NULL;
 	return worker->scratch == NULL || worker->gate.judging == NULL ||
-	                       (settings->has_containers && worker->containers == NULL)
+	                       (settings->has_containers && worker_containers(worker) == NULL)
 	               ? -ENOMEM
 	               : 0;
 }

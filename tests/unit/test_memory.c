@@ -176,9 +176,10 @@ static struct snapshot *read_snapshot(const struct settings *settings, const str
 {
 	struct config *config = read_config(settings);
 
-	return config == NULL ? NULL
-	                      : snapshot_new(config,
-	                                running == NULL ? accounts : running->shared.accounts);
+	return config == NULL
+	               ? NULL
+	               : snapshot_new(config, running == NULL ? accounts : running->shared.accounts,
+	                         running == NULL ? NULL : running->snapshot);
 }
 
 /* ── Attempts ────────────────────────────────────────────────────────────── */

@@ -80,8 +80,8 @@ static struct config *configuration(const char *policy, const char *workers, con
 
 static struct snapshot *snapshot_of(const struct server *server, const char *policy)
 {
-	struct snapshot *snapshot =
-	        snapshot_new(configuration(policy, "1", "0"), server->shared.accounts);
+	struct snapshot *snapshot = snapshot_new(
+	        configuration(policy, "1", "0"), server->shared.accounts, server->snapshot);
 
 	assert_non_null(snapshot);
 	return snapshot;
@@ -263,8 +263,8 @@ static void a_message_to_a_thread_that_ended_is_not_lost(void **state)
 static void notes_are_taken_once_a_snapshot_wants_it(void **state)
 {
 	struct server *server = start("open", "1", "0");
-	struct snapshot *learning =
-	        snapshot_new(configuration_for("learn", "open", "1", "0"), server->shared.accounts);
+	struct snapshot *learning = snapshot_new(configuration_for("learn", "open", "1", "0"),
+	        server->shared.accounts, server->snapshot);
 
 	(void)state;
 	assert_non_null(learning);

@@ -1,0 +1,430 @@
+"""SIGHUP: the configuration changes while the program serves."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import os
+import signal
+import socket
+import ssl
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from machine import free_port
+from secure import Authority, Pair, connect, context
+from wire import Client, Engine, Proxy, eventually, ping_passes
+
+Start = Callable[..., Proxy]
+
+
+class Served:
+    """A proxy and its file, which a test writes anew."""
+
+    def __init__(self, start: Start, folder: Path):
+        self.start = start
+        self.path = folder / "proxy.yaml"
+        self.port = free_port()
+        self.proxy: Proxy | None = None
+
+    def listener(self, policy: str = "open", more: str = "") -> str:
+        return f"- {{address: 'tcp://127.0.0.1:{self.port}', name: main, policy: {policy}{more}}}\n"
+
+    def write(self, policy: str = "open", more: str = "", listeners: str | None = None) -> None:
+        """The whole file, in the place of the former one."""
+        beside = self.path.with_suffix(".new")
+        beside.write_text(f"listeners:\n{listeners or self.listener(policy)}{more}")
+        os.replace(beside, self.path)
+
+    def run(self, *args: str, **options) -> Proxy:
+        self.proxy = self.start("-c", str(self.path), *args, port=self.port, **options)
+        return self.proxy
+
+    def signal(self) -> str:
+        """Reload; the line that says how it ended."""
+        since = len(self.proxy.lines)
+        self.proxy.process.send_signal(signal.SIGHUP)
+        return self.proxy.wait_log(is_result, since, "about the reload")
+
+    def reload(self, *args, **options) -> str:
+        self.write(*args, **options)
+        line = self.signal()
+        assert " notice reloaded " in line, line
+        return line
+
+    def refused(self, *args, **options) -> str:
+        self.write(*args, **options)
+        line = self.signal()
+        assert " err the configuration was not reloaded" in line, line
+        return line
+
+
+def is_result(line: str) -> bool:
+    return " reloaded /" in line or " reloaded all files" in line or "was not reloaded" in line
+
+
+_numbers = itertools.count(1)
+
+
+@pytest.fixture
+def place(folder: str) -> Path:
+    """A folder of the test's own, which the program can read after it has given up root."""
+    path = Path(folder) / f"reload-{next(_numbers)}"
+    path.mkdir()
+    return path
+
+
+@pytest.fixture
+def served(start: Start, place: Path) -> Served:
+    return Served(start, place)
+
+
+def status_of(client: Client, target: str = "/containers/json", headers: tuple[str, ...] = ()) -> int:
+    client.get(target, headers=headers)
+    return client.response().status
+
+
+# ── What is read again ─────────────────────────────────────────────────────────────────────────
+
+
+def test_the_next_request_of_the_same_connection_is_judged_by_the_new_policy(
+    served: Served, own_engine: Engine
+) -> None:
+    served.write("open")
+    with served.run().connect() as client:
+        ping_passes(client, own_engine)
+        served.reload("deny")
+        assert status_of(client) == 403
+        served.reload("open")
+        ping_passes(client, own_engine)
+
+
+def test_an_error_in_the_file_leaves_the_running_configuration(
+    served: Served, own_engine: Engine
+) -> None:
+    served.write("open")
+    with served.run().connect() as client:
+        line = served.refused("open", "policies:\n  a: {rules: [{allow: [container.lst]}]}\n")
+        assert f"{served.path}:3" in line or f"{served.path}:4" in line
+        assert "container.lst" in line
+        ping_passes(client, own_engine)
+
+
+def test_a_file_that_is_gone_or_cannot_be_read_changes_nothing(
+    served: Served, own_engine: Engine
+) -> None:
+    served.write("open")
+    proxy = served.run()
+    served.path.unlink()
+    assert f"{served.path}: cannot be read: No such file" in served.signal()
+    with proxy.connect() as client:
+        ping_passes(client, own_engine)
+
+
+def test_a_request_under_way_ends_under_the_policy_that_judged_it(
+    served: Served, own_engine: Engine
+) -> None:
+    served.write("open")
+    with served.run().connect() as client:
+        client.get("/containers/json")
+        asked = own_engine.request()
+        served.reload("deny")
+        asked.respond(200, b"[]")
+        assert client.response().body == b"[]"
+        assert status_of(client) == 403
+
+
+def test_clients_and_their_keys_come_and_go(served: Served, own_engine: Engine) -> None:
+    entry = "clients:\n- {{name: ci, match: {{key_sha256: {}}}, policy: open}}\n"
+    keys = {name: hashlib.sha256(name.encode()).hexdigest() for name in ("a" * 20, "b" * 20)}
+    first, second = keys
+    served.write("deny", entry.format(keys[first]))
+    with served.run().connect() as client:
+        client.get("/_ping", headers=(f"x-api-key: {first}",))
+        own_engine.request().respond()
+        assert client.response().status == 200
+        served.reload("deny", entry.format(keys[second]))
+        assert status_of(client, headers=(f"x-api-key: {first}",)) == 401
+        client.get("/_ping", headers=(f"x-api-key: {second}",))
+        own_engine.request().respond()
+        assert client.response().status == 200
+        served.reload("deny")
+        assert status_of(client, headers=(f"x-api-key: {second}",)) == 403
+
+
+def test_a_file_of_keys_is_read_again(served: Served, own_engine: Engine, place: Path) -> None:
+    keys = place / "keys"
+    keys.write_text("ci:" + "a" * 20 + "\n")
+    served.write("open")
+    with served.run("--client-keys", str(keys)).connect() as client:
+        keys.write_text("ci:" + "b" * 20 + "\n")
+        assert " notice reloaded " in served.signal()
+        assert status_of(client, headers=("x-api-key: " + "a" * 20,)) == 401
+
+
+def test_limits_count_from_the_next_request_on(served: Served, own_engine: Engine) -> None:
+    served.write("open")
+    with served.run().connect() as client:
+        with own_engine.responding():
+            assert [status_of(client) for _ in range(3)] == [200] * 3
+            served.reload("open", "limits: {rate: 1/h}\n")
+            assert [status_of(client) for _ in range(3)] == [200, 429, 429]
+            served.reload("open")
+            assert status_of(client) == 200
+
+
+def test_the_log_level_of_the_file_can_change(served: Served, own_engine: Engine) -> None:
+    served.write("open", "log_level: warning\n")
+    proxy = served.run()
+    with own_engine.responding(), proxy.connect() as client:
+        status_of(client, "/containers/before/json")
+        served.reload("open", "log_level: info\n")
+        status_of(client, "/containers/after/json")
+        proxy.wait_log(lambda line: "/containers/after/json" in line)
+    assert "/containers/before/json" not in proxy.log()
+
+
+def test_a_setting_that_only_a_start_can_change_refuses_the_whole_reload(
+    served: Served, own_engine: Engine
+) -> None:
+    served.write("open")
+    with served.run().connect() as client:
+        line = served.refused("deny", listeners=served.listener("deny") + "- {address: 'tcp://127.0.0.1:1'}\n")
+        assert "tcp://127.0.0.1:1" in line and "restart the program" in line
+        ping_passes(client, own_engine)
+
+
+def test_another_engine_needs_another_start(start: Start, own_engine: Engine, place: Path) -> None:
+    served = Served(start, place)
+    served.write("open", f"upstream: {own_engine.path}\n")
+    with served.run(env={"SOCKET_PATH": ""}).connect() as client:
+        line = served.refused("deny", "upstream: unix:///elsewhere.sock\n")
+        assert f"from 'unix://{own_engine.path}'" in line and "to 'unix:///elsewhere.sock'" in line
+        assert "restart the program" in line
+        ping_passes(client, own_engine)
+
+
+def test_the_configuration_of_standard_input_cannot_be_read_again(served: Served, own_engine: Engine) -> None:
+    served.write("open")
+    served.proxy = served.start("-c", "-", port=served.port, prefix=("sh", "-c", f'exec "$@" <{served.path}', "sh"))
+    served.proxy.wait_log(lambda line: "is standard input, which cannot be read again" in line)
+    assert "standard input, which cannot be read again: name a file" in served.signal()
+    with served.proxy.connect() as client:
+        ping_passes(client, own_engine)
+
+
+def test_a_file_that_only_root_can_read_is_named_at_the_start_and_by_the_reload(
+    served: Served, own_engine: Engine
+) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("the program is not started as root")
+    served.write("open")
+    served.path.chmod(0o600)
+    proxy = served.run()
+    warning = proxy.wait_log(lambda line: "cannot be reloaded (SIGHUP)" in line)
+    assert " notice " in warning and str(served.path) in warning and "65532" in warning
+    line = served.signal()
+    assert f"{served.path}: cannot be read: Permission denied" in line and "65532" in line
+    with proxy.connect() as client:
+        ping_passes(client, own_engine)
+
+
+def test_a_reload_that_comes_during_another_one_follows_it(served: Served, own_engine: Engine) -> None:
+    served.write("open")
+    proxy = served.run()
+    served.write("deny")
+    for _ in range(50):
+        proxy.process.send_signal(signal.SIGHUP)
+    with proxy.connect() as client:
+        with own_engine.responding():
+            eventually(lambda: status_of(client) == 403, "the last configuration to hold")
+
+
+def test_sighup_at_the_end_does_not_kill_the_program(served: Served, own_engine: Engine) -> None:
+    served.write("open")
+    proxy = served.run()
+    with proxy.connect() as client:
+        client.get("/containers/json")
+        asked = own_engine.request()
+        proxy.terminate()
+        proxy.wait_log(lambda line: "SIGTERM: stopping" in line)
+        proxy.process.send_signal(signal.SIGHUP)
+        asked.respond(200, b"last")
+        assert client.response().body == b"last"
+    assert proxy.wait_exit() == 0
+
+
+def test_what_observed_policies_recorded_outlives_the_configuration(
+    served: Served, own_engine: Engine
+) -> None:
+    """The entry of the client is printed at the end, when its configuration is long gone."""
+    watched = "policies:\n  a: {mode: observe, extends: [deny]}\n"
+    entry = "clients:\n- {name: near, match: {cidr: [127.0.0.0/8]}, policy: a}\n"
+    served.write("deny", watched + entry)
+    proxy = served.run()
+    with own_engine.responding(), proxy.connect() as client:
+        assert status_of(client) == 200
+        for _ in range(3):
+            served.reload("deny", watched + entry)
+            assert status_of(client) == 200
+        served.reload("deny")
+        assert status_of(client) == 403
+    proxy.stop()
+    assert "match: {cidr: ['127.0.0.0/8']}" in proxy.log()
+    assert "# client 'near': 4 requests" in proxy.log()
+
+
+# ── TLS ────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.fixture
+def authority(place: Path) -> Authority:
+    return Authority(place)
+
+
+class ServedTls(Served):
+    """The listener speaks TLS; what verifies its clients is `trust`."""
+
+    server = ""
+
+    def listener(self, policy: str = "open", more: str = "") -> str:
+        return (
+            f"- {{address: 'tls://127.0.0.1:{self.port}', name: main, policy: {policy}, "
+            f"tls: {{{self.server}{more}}}}}\n"
+        )
+
+
+@pytest.fixture
+def secure(start: Start, place: Path, authority: Authority) -> ServedTls:
+    served = ServedTls(start, place)
+    server = readable(authority.server())
+    served.server = f"cert: {server.path}, key: {server.key}"
+    return served
+
+
+def readable(pair: Pair) -> Pair:
+    os.chmod(pair.key, 0o644)
+    return pair
+
+
+OPS = "clients:\n- {name: ops, match: {cert: {cn: ops}}, policy: open}\n"
+
+
+def test_new_connections_get_the_new_certificate(
+    secure: ServedTls, own_engine: Engine, authority: Authority
+) -> None:
+    secure.write()
+    proxy = secure.run()
+    address = ("127.0.0.1", proxy.port)
+    first = ssl.get_server_certificate(address)
+    with connect(proxy, context(authority)) as before:
+        # The same names of files, as when a tool renews them in place.
+        readable(authority.server())
+        assert " notice reloaded " in secure.signal()
+        ping_passes(before, own_engine)
+        with connect(proxy, context(authority)) as after:
+            assert ssl.get_server_certificate(address) != first
+            ping_passes(after, own_engine)
+
+
+def test_a_pair_that_does_not_fit_leaves_the_former_one(
+    secure: ServedTls, own_engine: Engine, authority: Authority, place: Path
+) -> None:
+    """Certificates that are replaced in the wrong order: the key is still the former one."""
+    secure.write()
+    proxy = secure.run()
+    former = (place / "server-key.pem").read_bytes()
+    authority.server()
+    renewed = (place / "server-key.pem").read_bytes()
+    (place / "server-key.pem").write_bytes(former)
+    readable(Pair(place / "server.pem", place / "server-key.pem", authority.cert))
+    assert "is not the key of the first certificate" in secure.signal()
+    with connect(proxy, context()) as client:
+        ping_passes(client, own_engine)
+    (place / "server-key.pem").write_bytes(renewed)
+    assert " notice reloaded " in secure.signal()
+
+
+def test_an_open_connection_whose_certificate_was_revoked_ends_before_its_next_request(
+    secure: ServedTls, own_engine: Engine, authority: Authority
+) -> None:
+    ops, other = authority.make("ops", "ops"), authority.make("other", "ops")
+    crl = authority.revoke()
+    demands = f", client_ca: {authority.path}, crl: {crl}"
+    secure.write("deny", OPS, secure.listener("deny", demands))
+    proxy = secure.run()
+    with connect(proxy, context(authority, ops)) as client, connect(proxy, context(authority, other)) as kept:
+        ping_passes(client, own_engine)
+        ping_passes(kept, own_engine)
+        authority.revoke(ops)
+        assert " notice reloaded " in secure.signal()
+        client.send_through(b"GET /_ping HTTP/1.1\r\nHost: docker\r\n\r\n")
+        client.expect_gone()
+        assert client.buffer == b""
+        proxy.wait_log(lambda line: "ended the connection of" in line and "revoked" in line)
+        ping_passes(kept, own_engine)
+
+
+def test_an_open_connection_ends_when_its_authority_is_not_accepted_any_more(
+    secure: ServedTls, own_engine: Engine, authority: Authority, place: Path
+) -> None:
+    ops = authority.make("ops", "ops")
+    secure.write("deny", OPS, secure.listener("deny", f", client_ca: {authority.path}"))
+    proxy = secure.run()
+    with connect(proxy, context(authority, ops)) as client:
+        ping_passes(client, own_engine)
+        stranger = Authority(place, "stranger")
+        secure.reload("deny", OPS, secure.listener("deny", f", client_ca: {stranger.path}"))
+        client.send_through(b"GET /_ping HTTP/1.1\r\nHost: docker\r\n\r\n")
+        client.expect_gone()
+    assert own_engine.received() == b""
+
+
+def test_an_open_connection_without_a_certificate_ends_when_one_is_demanded(
+    secure: ServedTls, own_engine: Engine, authority: Authority
+) -> None:
+    secure.write()
+    proxy = secure.run()
+    with connect(proxy, context(authority)) as client:
+        ping_passes(client, own_engine)
+        secure.reload(listeners=secure.listener(more=f", client_ca: {authority.path}"))
+        client.send_through(b"GET /_ping HTTP/1.1\r\nHost: docker\r\n\r\n")
+        client.expect_gone()
+    assert own_engine.received() == b""
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_a_ticket_of_before_does_not_let_a_revoked_certificate_in(
+    secure: ServedTls, own_engine: Engine, authority: Authority, version: ssl.TLSVersion
+) -> None:
+    ops = authority.make("ops", "ops")
+    demands = f", client_ca: {authority.path}, crl: {authority.revoke()}"
+    secure.write("deny", OPS, secure.listener("deny", demands))
+    proxy = secure.run()
+    made = context(authority, ops, version)
+
+    def resume(session: ssl.SSLSession | None) -> ssl.SSLSocket:
+        raw = socket.create_connection(("127.0.0.1", proxy.port), 10)
+        return made.wrap_socket(raw, server_hostname="localhost", session=session)
+
+    def asked(sock: ssl.SSLSocket) -> bytes:
+        sock.sendall(b"GET /_ping HTTP/1.1\r\nHost: docker\r\n\r\n")
+        own_engine.request().respond()
+        return sock.recv(4096)
+
+    with resume(None) as first:
+        assert asked(first).startswith(b"HTTP/1.1 200")
+        session = first.session
+    with resume(session) as second:
+        assert second.session_reused, "the ticket is of use before the reload"
+        assert asked(second).startswith(b"HTTP/1.1 200")
+    authority.revoke(ops)
+    assert " notice reloaded " in secure.signal()
+    with pytest.raises(OSError):  # an alert, or a reset
+        with resume(session) as third:
+            third.sendall(b"GET /_ping HTTP/1.1\r\nHost: docker\r\n\r\n")
+            assert third.recv(4096) == b""
+            raise OSError("ended")
+    assert own_engine.received() == b""
