@@ -12,6 +12,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -182,6 +183,7 @@ void thread_reloaded(struct thread *thread, void *message)
 	}
 	struct snapshot *snapshot = reload->snapshot;
 	reload->snapshot = NULL;
+	atomic_store(&server->shared.revoked, 0);
 	if (!server_adopt(server, snapshot)) {
 		(void)fault_memory(reload->error);
 		fail(server);
@@ -193,16 +195,23 @@ static void report(const struct server *server)
 {
 	const struct reload *reload = &server->reload;
 	const struct config *config = server_config(server);
+	const unsigned revoked = atomic_load(&server->shared.revoked);
+	char ended[80] = "";
 	const int64_t us = (clock_monotonic_ns() - reload->began_ns) / 1000;
 
 	if (config->log_level >= LOG_NOTICE) {
 		log_set_level(config->log_level);
 	}
-	log_line(LOG_NOTICE, "reloaded %s in %lld.%lld ms: %u listener%s, %u client%s (%u before)",
+	if (revoked > 0) {
+		(void)snprintf(ended, sizeof(ended),
+		        "; ended %u request%s in progress that it does not allow", revoked,
+		        revoked == 1 ? "" : "s");
+	}
+	log_line(LOG_NOTICE, "reloaded %s in %lld.%lld ms: %u listener%s, %u client%s (%u before)%s",
 	        config->file != NULL ? config->file : "all files that options name",
 	        (long long)(us / 1000), (long long)(us % 1000 / 100), config->listener_count,
 	        config->listener_count == 1 ? "" : "s", config->clients.count,
-	        config->clients.count == 1 ? "" : "s", reload->clients_before);
+	        config->clients.count == 1 ? "" : "s", reload->clients_before, ended);
 	log_set_level(config->log_level);
 	for (const struct config_warning *w = config->warnings; w != NULL; w = w->next) {
 		log_line(LOG_WARNING, "%s", w->text);

@@ -60,6 +60,10 @@ void session_record(struct session *session)
 	session_end_lookup(session);
 	session_end_search(session);
 	session_end_rewriting(session);
+	session_forget(exchange);
+	if (exchange->renewed != NULL) {
+		worker_leave(session->worker, exchange->renewed);
+	}
 	worker_leave(session->worker, exchange->adoption);
 	pool_give(&session->worker->exchange_pool, exchange);
 	session->exchange = NULL;
@@ -255,6 +259,19 @@ void sessions_adopt(struct worker *worker)
 			session_close(session);
 		}
 	}
+}
+
+bool sessions_judge_again(struct worker *worker)
+{
+	bool later = false;
+
+	for (struct list *at = worker->sessions.next; at != &worker->sessions; at = at->next) {
+		struct session *session = CONTAINER_OF(at, struct session, link);
+		if (session->exchange != NULL && session_judge_again(session)) {
+			later = true;
+		}
+	}
+	return later;
 }
 
 /* ── Beginning ───────────────────────────────────────────────────────────── */

@@ -36,6 +36,7 @@ struct worker_shared {
 	unsigned max_large; /* large buffers of one worker */
 	struct denials denials;
 	struct attempts attempts;
+	atomic_uint revoked; /* requests that were ended since it was set to 0 */
 	struct accounts *accounts;
 	struct learn *_Atomic learn;   /* NULL: requests are not recorded */
 	char via[SESSION_VIA_LEN + 1]; /* "": requests are not marked */

@@ -234,6 +234,18 @@ enum next session_step_reply(struct session *session);
 enum next session_step_relay(struct session *session);
 enum next session_step_drain(struct session *session);
 
+/* ── revoke.c: what another configuration does not allow any more ────────── */
+
+/* The request is forwarded: keep what is needed to judge it again. */
+void session_keep(struct session *session, const struct gate_decision *decision);
+/* Forget it. */
+void session_forget(struct exchange *exchange);
+/*
+ * The worker has another snapshot. A request in progress that it does not allow ends, if it is a
+ * stream or has lasted long; the log says why. True: it has to be looked at again later.
+ */
+bool session_judge_again(struct session *session);
+
 /* ── rewriting.c: a response that is narrowed or redacted ────────────────── */
 
 /* The body of a response on its way, and what goes out in its place. */

@@ -15,6 +15,7 @@ enum {
 	FAREWELL_S = 1,     /* to take a last response, after the grace */
 	HEADROOM = 320,     /* what rewriting may add to a head, the key apart */
 	TRIM_S = 10,
+	AGAIN_S = 1,
 	ENDS_S = 1,
 	/* Of a chunked body: what was read and not yet taken apart. */
 	CHUNKS_ROOM = HTTP_CHUNK_LINE_MAX + HTTP_TRAILERS_MAX,
@@ -123,6 +124,18 @@ static void ends_expired(struct timer *timer)
 	}
 }
 
+/* ── Requests of former snapshots ────────────────────────────────────────── */
+
+static void again_expired(struct timer *timer)
+{
+	struct worker *worker = CONTAINER_OF(timer, struct worker, again);
+
+	timer_stop(timer);
+	if (sessions_judge_again(worker)) {
+		timer_start(&worker->loop, &worker->again_queue, &worker->again);
+	}
+}
+
 /* ── Snapshots ───────────────────────────────────────────────────────────── */
 
 void worker_adopt(struct worker *worker, struct adoption *adoption)
@@ -135,6 +148,9 @@ void worker_adopt(struct worker *worker, struct adoption *adoption)
 		worker_watch_ends(worker);
 	}
 	sessions_adopt(worker);
+	former->exchanges++; /* the last of its requests may end in here */
+	again_expired(&worker->again);
+	former->exchanges--;
 	if (former->exchanges == 0) {
 		adoption_free(former);
 	}
@@ -171,7 +187,9 @@ static void init_queues(struct worker *worker)
 	timer_queue_init(loop, &worker->farewell_queue, FAREWELL_S * NS_PER_S);
 	timer_queue_init(loop, &worker->trim_queue, TRIM_S * NS_PER_S);
 	timer_queue_init(loop, &worker->ends_queue, ENDS_S * NS_PER_S);
+	timer_queue_init(loop, &worker->again_queue, AGAIN_S * NS_PER_S);
 	timer_init(&worker->ends, ends_expired);
+	timer_init(&worker->again, again_expired);
 	timer_init(&worker->trim, trim_expired);
 	task_init(&worker->trim_more, trim_again);
 	timer_init(&worker->grace, grace_expired);

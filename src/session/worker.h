@@ -49,7 +49,9 @@ struct worker {
 	struct timer_queue grace_queue, farewell_queue, trim_queue;
 	struct timer_queue ends_queue;
 	struct timer ends; /* runs while there are sessions, if entries of clients end */
-	struct timer trim; /* returns unused memory to the system */
+	struct timer_queue again_queue;
+	struct timer again; /* runs while requests of former snapshots are to be judged again */
+	struct timer trim;  /* returns unused memory to the system */
 	struct task trim_more;
 	/* Memory for the duration of one call. */
 	struct gate_scratch gate; /* its fields serve responses too */
@@ -79,6 +81,8 @@ void sessions_dismiss(struct worker *worker);
 void sessions_abort(struct worker *worker);
 /* The worker has another snapshot: the sessions without a request in progress go on under it. */
 void sessions_adopt(struct worker *worker);
+/* End the requests in progress that it does not allow. True: some have to be judged later. */
+bool sessions_judge_again(struct worker *worker);
 /* Something has changed that was known of containers; `owner` is the worker. */
 void sessions_change_containers(
         void *owner, enum containers_change what, struct slice id, int64_t at_ns);

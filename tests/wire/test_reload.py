@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import hashlib
 import itertools
 import os
@@ -15,7 +16,8 @@ import pytest
 
 from machine import free_port
 from secure import Authority, Pair, connect, context
-from wire import Client, Engine, Proxy, eventually, ping_passes
+from test_tunnel import both_ways, open_tunnel
+from wire import Client, Engine, EngineConn, Proxy, chunk, eventually, ping_passes
 
 Start = Callable[..., Proxy]
 
@@ -428,3 +430,156 @@ def test_a_ticket_of_before_does_not_let_a_revoked_certificate_in(
             assert third.recv(4096) == b""
             raise OSError("ended")
     assert own_engine.received() == b""
+
+
+# ── Requests in progress ───────────────────────────────────────────────────────────────────────
+
+
+def stream(client: Client, engine: Engine, target: str = "/events", headers: tuple[str, ...] = ()) -> EngineConn:
+    """An endless response, of which the client has the head."""
+    client.get(target, headers=headers)
+    conn = engine.request().conn
+    conn.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+    client.read_response_head()
+    return conn
+
+
+def goes_on(client: Client, conn: EngineConn) -> None:
+    conn.send(chunk(b"more"))
+    client.expect(chunk(b"more"))
+
+
+def is_ended(client: Client, conn: EngineConn, proxy: Proxy, reason: str) -> None:
+    client.expect_gone()
+    conn.expect_gone()
+    line = proxy.wait_log(lambda line: "op=" in line and "reason=" in line and reason in line)
+    assert "the reloaded configuration" in line
+
+
+EVENTS = "policies:\n  a: {rules: [{allow: [system.events]}]}\n  b: {rules: [{allow: [container.logs]}]}\n"
+
+
+def test_a_stream_that_is_not_allowed_any_more_ends_and_all_others_go_on(
+    served: Served, own_engine: Engine
+) -> None:
+    served.write("open", EVENTS)
+    proxy = served.run()
+    with proxy.connect() as client, proxy.connect() as other:
+        events, logs = stream(client, own_engine), stream(other, own_engine, "/containers/a/logs?follow=1")
+        served.reload("a", EVENTS)
+        is_ended(other, logs, proxy, "denies the operation to the client")
+        goes_on(client, events)
+        assert "ended 1 request in progress" in served.reload("b", EVENTS)
+        is_ended(client, events, proxy, "denies the operation to the client")
+
+
+def test_a_reload_that_changes_nothing_ends_nothing(served: Served, own_engine: Engine) -> None:
+    served.write("a", EVENTS)
+    with served.run().connect() as client:
+        conn = stream(client, own_engine)
+        for _ in range(20):
+            assert "ended" not in served.reload("a", EVENTS)
+            goes_on(client, conn)
+
+
+def test_a_tunnel_that_is_not_allowed_any_more_ends(served: Served, own_engine: Engine) -> None:
+    served.write("open")
+    proxy = served.run()
+    with proxy.connect() as client, proxy.connect() as other:
+        conn, kept = (open_tunnel(each, own_engine) for each in (client, other))
+        served.reload("open")
+        both_ways(client, conn)
+        both_ways(other, kept)
+        served.reload("deny")
+        client.expect_gone()
+        conn.expect_gone()
+        other.expect_gone()
+        kept.expect_gone()
+
+
+def test_a_pattern_for_the_path_decides_about_a_stream_again(served: Served, own_engine: Engine) -> None:
+    def logs_of(name: str) -> str:
+        return f"policies:\n  a: {{rules: [{{allow: {{methods: [GET], path: '/containers/{name}/logs'}}}}]}}\n"
+
+    served.write("a", logs_of("[ab]"))
+    proxy = served.run()
+    with proxy.connect() as first, proxy.connect() as second:
+        ended = stream(first, own_engine, "/v1.41/containers/a/logs?follow=1&tail=" + "9" * 2000)
+        kept = stream(second, own_engine, "/containers/b/logs?follow=1")
+        served.reload("a", logs_of("b"))
+        is_ended(first, ended, proxy, "denies the operation")
+        goes_on(second, kept)
+
+
+def test_the_streams_of_a_key_that_was_removed_end(served: Served, own_engine: Engine) -> None:
+    keys = {name: hashlib.sha256(name.encode()).hexdigest() for name in ("a" * 20, "b" * 20)}
+    lines = [f"- {{name: c{at}, match: {{key_sha256: {digest}}}, policy: open}}\n" for at, digest in enumerate(keys.values())]
+    served.write("deny", "clients:\n" + "".join(lines))
+    proxy = served.run()
+    with proxy.connect() as first, proxy.connect() as second:
+        conns = [stream(c, own_engine, headers=(f"x-api-key: {key}",)) for c, key in zip((first, second), keys)]
+        served.reload("deny", "clients:\n" + lines[1])
+        is_ended(first, conns[0], proxy, "does not know the client")
+        goes_on(second, conns[1])
+        served.reload("deny")
+        is_ended(second, conns[1], proxy, "denies the operation")
+
+
+def test_the_end_of_an_entry_that_a_reload_brings_ends_its_streams(served: Served, own_engine: Engine) -> None:
+    entry = "clients:\n- {{name: near, match: {{cidr: 127.0.0.1}}, policy: open{}}}\n"
+    served.write("deny", entry.format(""))
+    with served.run().connect() as client:
+        conn = stream(client, own_engine)
+        soon = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(seconds=3)
+        served.reload("deny", entry.format(f", until: '{soon:%Y-%m-%dT%H:%M:%SZ}'"))
+        goes_on(client, conn)
+        served.proxy.wait_log(lambda line: "(until)" in line)
+        client.expect_gone()
+
+
+def test_a_stream_of_another_scope_or_with_other_secrets_ends(served: Served, own_engine: Engine) -> None:
+    def policy(scope: str, redact: str) -> str:
+        return f"policies:\n  a: {{extends: [open], scope: {{labels: {{team: {scope}}}}}, redact: [{redact}]}}\n"
+
+    served.write("a", policy("ci", "env"))
+    proxy = served.run()
+    reasons = ["has another scope", "hides other values"]
+    for reason, change in zip(reasons, [policy("web", "env"), policy("web", "'labels:*'")]):
+        with proxy.connect() as client:
+            client.get("/events")
+            conn = own_engine.request().conn
+            conn.send(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n")
+            client.read_response_head()
+            served.reload("a", served.path.read_text().split("\n", 2)[2])
+            assert not client.readable()
+            served.reload("a", change)
+            is_ended(client, conn, proxy, reason)
+
+
+def test_a_stream_of_a_certificate_that_was_revoked_ends(
+    secure: ServedTls, own_engine: Engine, authority: Authority
+) -> None:
+    ops, other = authority.make("ops", "ops"), authority.make("other", "ops")
+    secure.write("deny", OPS, secure.listener("deny", f", client_ca: {authority.path}, crl: {authority.revoke()}"))
+    proxy = secure.run()
+    with connect(proxy, context(authority, ops)) as client, connect(proxy, context(authority, other)) as kept:
+        conns = [stream(each, own_engine) for each in (client, kept)]
+        assert " notice reloaded " in secure.signal()
+        goes_on(client, conns[0])
+        authority.revoke(ops)
+        assert " notice reloaded " in secure.signal()
+        is_ended(client, conns[0], proxy, "does not accept the certificate")
+        goes_on(kept, conns[1])
+
+
+def test_a_request_that_lasts_long_is_judged_again_whatever_it_is(served: Served, own_engine: Engine) -> None:
+    served.write("open")
+    proxy = served.run()
+    with proxy.connect() as client:
+        client.get("/containers/json")
+        conn = own_engine.request().conn
+        served.reload("deny")
+        client.expect_silence(2)
+        proxy.wait_log(lambda line: "reason=" in line and "denies the operation" in line)
+        client.expect_gone()
+        conn.expect_gone()
