@@ -9,6 +9,7 @@ import os
 import signal
 import socket
 import ssl
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,9 +18,13 @@ import pytest
 from machine import free_port
 from secure import Authority, Pair, connect, context
 from test_tunnel import both_ways, open_tunnel
-from wire import Client, Engine, EngineConn, Proxy, chunk, eventually, ping_passes
+from wire import Background, Client, Engine, EngineConn, Proxy, chunk, eventually, ping_passes, sanitized
 
 Start = Callable[..., Proxy]
+
+# Of the test with many: `DSP_RELOADS=10000` for a long run.
+RELOADS = int(os.environ.get("DSP_RELOADS", "300"))
+WARM_UP = 50
 
 
 class Served:
@@ -583,3 +588,68 @@ def test_a_request_that_lasts_long_is_judged_again_whatever_it_is(served: Served
         proxy.wait_log(lambda line: "reason=" in line and "denies the operation" in line)
         client.expect_gone()
         conn.expect_gone()
+
+
+# ── Many ───────────────────────────────────────────────────────────────────────────────────────
+
+SIDES = ("/containers/json", "/images/json")  # the policies a and b allow one each
+ALTERNATING = "policies:\n" + "".join(
+    f"  {name}: {{rules: [{{allow: [{operation}, system.events]}}]}}\n"
+    for name, operation in (("a", "container.list"), ("b", "image.list"))
+)
+
+
+class Alternation:
+    """Which policies may hold at a moment: those between the last reload that ended and the last one that
+    began."""
+
+    def __init__(self) -> None:
+        self.begun = self.ended = 0
+
+    def check(self, client: Client, number: int) -> None:
+        since = self.ended
+        status = status_of(client, SIDES[number % 2])
+        held = {at % 2 for at in range(since, self.begun + 1)}
+        right = {200 if side == number % 2 else 403 for side in held}
+        assert status in right, f"{SIDES[number % 2]}: {status} under {held}"
+
+
+def test_many_reloads_under_load_fail_no_request_leak_nothing_and_leave_no_stale_verdict(
+    served: Served, own_engine: Engine
+) -> None:
+    served.write("a", ALTERNATING)
+    proxy = served.run("--workers", "2", "--log-level", "notice")
+    alternation = Alternation()
+    stopped = threading.Event()
+
+    def load() -> int:
+        count = 0
+        with proxy.connect() as client:
+            while not stopped.is_set():
+                alternation.check(client, count := count + 1)
+        return count
+
+    def reload() -> None:
+        alternation.begun += 1
+        served.reload("ab"[alternation.begun % 2], ALTERNATING)
+        alternation.ended = alternation.begun
+
+    with proxy.connect() as watcher:
+        events = stream(watcher, own_engine)
+        own_engine.conns.remove(events)
+        with own_engine.responding():
+            loads = [Background(load) for _ in range(4)]
+            for _ in range(WARM_UP):
+                reload()
+            resident, files = proxy.resident_kib(), proxy.open_files()
+            for _ in range(RELOADS):
+                reload()
+            grown = proxy.resident_kib() - resident
+            stopped.set()
+            counts = [each.result() for each in loads]
+            assert proxy.open_files() <= files + 8  # connections to the Engine come and go
+        goes_on(watcher, events)
+        events.close()
+    assert min(counts) > RELOADS
+    print(f"{RELOADS} reloads, {sum(counts)} requests, {grown} KiB more of {resident} KiB")
+    assert sanitized() or grown < 1024, f"{grown} KiB more after {RELOADS} reloads"
