@@ -62,13 +62,28 @@ void acceptors_init(
  */
 int acceptors_add(struct acceptors *acceptors, int fd, const struct snapshot *snapshot,
         unsigned number, bool is_passed) MUST_USE;
-/* The worker has adopted the snapshot, which has all listeners of the sockets. */
+/* Close the sockets whose listeners are not in the snapshot, as acceptors_close(). Before the
+ * worker adopts it. */
+void acceptors_leave(struct acceptors *acceptors, const struct snapshot *snapshot);
+/* The worker has adopted the snapshot: find the listeners of the other sockets there. */
 void acceptors_adopt(struct acceptors *acceptors, const struct snapshot *snapshot);
 /* Close the sockets. Before, accept the connections that wait in the queues, which closing would
  * reset; those of a passed socket wait for the next process. */
 void acceptors_close(struct acceptors *acceptors);
 /* Close the open sockets. */
 void acceptors_done(struct acceptors *acceptors);
+
+/* ── Handing a snapshot to a thread ──────────────────────────────────────── */
+
+struct handover {
+	struct adoption *adoption;
+	int fds[CONFIG_LISTENERS_MAX]; /* of listeners that are new, by index; else -1 */
+};
+
+/* NULL without memory. */
+struct handover *handover_new(struct snapshot *snapshot) MUST_USE;
+/* Close the sockets. `handover` may be NULL. */
+void handover_free(struct handover *handover);
 
 /* ── Inbox: messages to a thread ─────────────────────────────────────────── */
 
@@ -128,8 +143,8 @@ struct reload {
 	/* The reader's result, once it has ended. */
 	struct snapshot *snapshot; /* NULL: `error` says why */
 	char error[FAULT_MAX];
-	unsigned clients_before;
-	atomic_uint behind; /* threads that have not adopted yet */
+	struct snapshot *former; /* while threads adopt another one */
+	atomic_uint behind;      /* threads that have not adopted yet */
 };
 
 struct server {
@@ -156,11 +171,12 @@ struct server *server_new(struct config *config) MUST_USE;
 void server_free(struct server *server);
 
 /*
- * Judge further requests by `snapshot`, which must have the listeners and the START options of
- * the current snapshot. Takes over the reference in any case. Call it in the thread that
- * handles signals. False without memory: then the current snapshot stays.
+ * Judge further requests by `snapshot`, which must have the START options of the current snapshot;
+ * open the sockets of listeners that it adds, close those that it removes. Takes over the reference
+ * in any case. Call it in the thread that handles signals. False: `error` says why, and the current
+ * snapshot stays.
  */
-bool server_adopt(struct server *server, struct snapshot *snapshot) MUST_USE;
+bool server_adopt(struct server *server, struct snapshot *snapshot, char error[FAULT_MAX]) MUST_USE;
 
 /* ── Reload ──────────────────────────────────────────────────────────────── */
 
@@ -202,8 +218,9 @@ bool threads_start(struct server *server) MUST_USE;
  * only thread, libc and the kernel omit locking.
  */
 void threads_run(struct server *server);
-/* Send `snapshot` to each thread. False without memory: then no thread gets it. */
-bool threads_adopt(struct server *server, struct snapshot *snapshot) MUST_USE;
+/* Send `snapshot` to each thread, with sockets. False: `error` says why, and no thread gets it. */
+bool threads_adopt(
+        struct server *server, struct snapshot *snapshot, char error[FAULT_MAX]) MUST_USE;
 /* From any thread: stop accepting, complete short responses, end after the grace. */
 void threads_stop(struct server *server);
 void threads_free(struct server *server);
@@ -248,10 +265,15 @@ bool listeners_take_passed(struct server *server) MUST_USE;
 bool listeners_open(struct server *server) MUST_USE;
 /* Check that no socket of the first thread is the Engine's. False after a log line. */
 bool listeners_avoid_engine(const struct server *server) MUST_USE;
-/* Whether the threads have sockets for all listeners of another snapshot. False: `error` says for
- * which not. */
-bool listeners_fit(
-        const struct snapshot *former, const struct snapshot *next, char error[FAULT_MAX]) MUST_USE;
+/*
+ * Open sockets for the listeners of `next` that the current snapshot does not have, one for each
+ * handover, and set the modes of unix sockets that stay. False: `error` says why; what was opened
+ * is in the handovers, and no mode has changed.
+ */
+bool listeners_prepare(const struct server *server, const struct snapshot *next,
+        struct handover *const handovers[], char error[FAULT_MAX]) MUST_USE;
+/* The threads have adopted `next`: log what is new, and unlink what is gone since `former`. */
+void listeners_finish(const struct snapshot *former, const struct snapshot *next);
 /*
  * Unlink the files of unix sockets that were made. Call it while they listen: later a file may
  * belong to another process.

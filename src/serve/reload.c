@@ -76,9 +76,6 @@ static struct snapshot *read_snapshot(struct server *server, char error[FAULT_MA
 	snapshot = snapshot_new(config, server->shared.accounts, server->snapshot);
 	if (snapshot == NULL) {
 		(void)fault_memory(error);
-	} else if (!listeners_fit(server->snapshot, snapshot, error)) {
-		snapshot_unref(snapshot);
-		snapshot = NULL;
 	}
 	return snapshot;
 }
@@ -112,6 +109,8 @@ static void end(struct server *server, const char *error)
 	struct reload *reload = &server->reload;
 
 	reload->state = RELOAD_NONE;
+	snapshot_unref(reload->former);
+	reload->former = NULL;
 	manager_reloaded(server);
 	tell(&reload->wishes, error);
 	if (reload->again && reload->state == RELOAD_NONE && !server->stopping) {
@@ -176,7 +175,6 @@ void thread_reloaded(struct thread *thread, void *message)
 	(void)thread;
 	(void)pthread_join(reload->reader, NULL);
 	reload->state = RELOAD_ADOPTING;
-	reload->clients_before = server_config(server)->clients.count;
 	if (reload->snapshot == NULL) {
 		fail(server);
 		return;
@@ -184,8 +182,8 @@ void thread_reloaded(struct thread *thread, void *message)
 	struct snapshot *snapshot = reload->snapshot;
 	reload->snapshot = NULL;
 	atomic_store(&server->shared.revoked, 0);
-	if (!server_adopt(server, snapshot)) {
-		(void)fault_memory(reload->error);
+	reload->former = snapshot_ref(server->snapshot);
+	if (!server_adopt(server, snapshot, reload->error)) {
 		fail(server);
 	}
 }
@@ -195,6 +193,7 @@ static void report(const struct server *server)
 {
 	const struct reload *reload = &server->reload;
 	const struct config *config = server_config(server);
+	const struct config *former = snapshot_config(reload->former);
 	const unsigned revoked = atomic_load(&server->shared.revoked);
 	char ended[80] = "";
 	const int64_t us = (clock_monotonic_ns() - reload->began_ns) / 1000;
@@ -207,11 +206,13 @@ static void report(const struct server *server)
 		        "; ended %u request%s in progress that it does not allow", revoked,
 		        revoked == 1 ? "" : "s");
 	}
-	log_line(LOG_NOTICE, "reloaded %s in %lld.%lld ms: %u listener%s, %u client%s (%u before)%s",
+	log_line(LOG_NOTICE,
+	        "reloaded %s in %lld.%lld ms: %u listener%s (%u before), %u client%s (%u before)%s",
 	        config->file != NULL ? config->file : "all files that options name",
 	        (long long)(us / 1000), (long long)(us % 1000 / 100), config->listener_count,
-	        config->listener_count == 1 ? "" : "s", config->clients.count,
-	        config->clients.count == 1 ? "" : "s", reload->clients_before, ended);
+	        config->listener_count == 1 ? "" : "s", former->listener_count,
+	        config->clients.count, config->clients.count == 1 ? "" : "s", former->clients.count,
+	        ended);
 	log_set_level(config->log_level);
 	for (const struct config_warning *w = config->warnings; w != NULL; w = w->next) {
 		log_line(LOG_WARNING, "%s", w->text);
@@ -225,6 +226,7 @@ void thread_adopted(struct thread *thread, void *message)
 	(void)thread;
 	if (server->reload.state == RELOAD_ADOPTING) {
 		report(server);
+		listeners_finish(server->reload.former, server->snapshot);
 		end(server, NULL);
 	}
 }
@@ -281,6 +283,7 @@ void reload_end(struct server *server)
 		(void)pthread_join(reload->reader, NULL);
 		snapshot_unref(reload->snapshot);
 	}
+	snapshot_unref(reload->former);
 	tell(&reload->wishes, "the program is stopping");
 	tell(&reload->later, "the program is stopping");
 }

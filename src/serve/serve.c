@@ -150,11 +150,15 @@ void server_free(struct server *server)
 	free(server);
 }
 
-bool server_adopt(struct server *server, struct snapshot *snapshot)
+bool server_adopt(struct server *server, struct snapshot *snapshot, char error[FAULT_MAX])
 {
 	struct learn *former = server->shared.learn;
 
-	if (!provide_notes(server, snapshot_config(snapshot)) || !threads_adopt(server, snapshot)) {
+	const bool notes = provide_notes(server, snapshot_config(snapshot));
+	if (!notes) {
+		(void)fault_memory(error);
+	}
+	if (!notes || !threads_adopt(server, snapshot, error)) {
 		if (former == NULL) { /* so that no thread has seen one */
 			learn_free(server->shared.learn);
 			server->shared.learn = NULL;

@@ -211,8 +211,9 @@ static bool start(const struct settings *settings, struct server *running)
 static bool reload(const struct settings *settings, struct server *running)
 {
 	struct snapshot *former = running->snapshot;
+	char fault[FAULT_MAX];
 	struct snapshot *snapshot = read_snapshot(settings, running);
-	const bool adopted = snapshot != NULL && server_adopt(running, snapshot);
+	const bool adopted = snapshot != NULL && server_adopt(running, snapshot, fault);
 
 	assert_true(running->snapshot == (adopted ? snapshot : former));
 	return adopted;

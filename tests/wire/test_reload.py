@@ -18,7 +18,7 @@ import pytest
 from machine import free_port
 from secure import Authority, Pair, connect, context
 from test_tunnel import both_ways, open_tunnel
-from wire import Background, Client, Engine, EngineConn, Proxy, chunk, eventually, ping_passes, sanitized
+from wire import Background, Client, Engine, EngineConn, Proxy, chunk, eventually, ping_passes, refuses_connection, sanitized
 
 Start = Callable[..., Proxy]
 
@@ -191,16 +191,6 @@ def test_the_log_level_of_the_file_can_change(served: Served, own_engine: Engine
         status_of(client, "/containers/after/json")
         proxy.wait_log(lambda line: "/containers/after/json" in line)
     assert "/containers/before/json" not in proxy.log()
-
-
-def test_a_setting_that_only_a_start_can_change_refuses_the_whole_reload(
-    served: Served, own_engine: Engine
-) -> None:
-    served.write("open")
-    with served.run().connect() as client:
-        line = served.refused("deny", listeners=served.listener("deny") + "- {address: 'tcp://127.0.0.1:1'}\n")
-        assert "tcp://127.0.0.1:1" in line and "restart the program" in line
-        ping_passes(client, own_engine)
 
 
 def test_another_engine_needs_another_start(start: Start, own_engine: Engine, place: Path) -> None:
@@ -588,6 +578,126 @@ def test_a_request_that_lasts_long_is_judged_again_whatever_it_is(served: Served
         proxy.wait_log(lambda line: "reason=" in line and "denies the operation" in line)
         client.expect_gone()
         conn.expect_gone()
+
+
+# ── Listeners ──────────────────────────────────────────────────────────────────────────────────
+
+
+def further(port: int, policy: str = "open") -> str:
+    return f"- {{address: 'tcp://127.0.0.1:{port}', policy: {policy}}}\n"
+
+
+def connect_to(port: int) -> Client:
+    return Client(socket.create_connection(("127.0.0.1", port), 10))
+
+
+def test_a_listener_comes_and_goes(served: Served, own_engine: Engine) -> None:
+    port = free_port()
+    served.write()
+    proxy = served.run()
+    files = proxy.open_files()
+    for _ in range(3):
+        served.reload(listeners=further(port, "deny") + served.listener())
+        with connect_to(port) as client, proxy.connect() as other:
+            assert status_of(client) == 403
+            ping_passes(other, own_engine)
+        own_engine.forget()
+        served.reload()
+        assert refuses_connection(port)
+    with proxy.connect() as client:
+        ping_passes(client, own_engine)
+    own_engine.forget()
+    eventually(lambda: proxy.open_files() <= files, "all sockets to be closed")
+
+
+def test_the_connections_of_a_listener_that_is_gone_end(served: Served, own_engine: Engine) -> None:
+    """Those without a request at once, those with one behind it, streams as revoked."""
+    port = free_port()
+    served.write(listeners=further(port) + served.listener())
+    proxy = served.run()
+    idle, half, busy, endless = (connect_to(port) for _ in range(4))
+    with idle, half, busy, endless, proxy.connect() as kept:
+        ping_passes(idle, own_engine)
+        half.send(b"GET /_ping HT")
+        busy.get("/containers/json")
+        asked = own_engine.request()
+        conn, kept_conn = stream(endless, own_engine), stream(kept, own_engine)
+        served.reload()
+        idle.expect_end()
+        half.expect_gone()
+        is_ended(endless, conn, proxy, "has no such listener")
+        asked.respond(200, b"[]")
+        assert busy.response().body == b"[]"
+        busy.expect_end()
+        goes_on(kept, kept_conn)
+
+
+def test_open_connections_keep_their_listener_when_the_order_changes(
+    served: Served, own_engine: Engine
+) -> None:
+    port = free_port()
+    orders = [further(port) + served.listener("deny"), served.listener("deny") + further(port)]
+    served.write(listeners=orders[1])
+    proxy = served.run()
+    with proxy.connect() as closed, connect_to(port) as opened:
+        for listeners in orders:
+            served.reload(listeners=listeners)
+            assert status_of(closed) == 403
+            ping_passes(opened, own_engine)
+            with proxy.connect() as new:
+                assert status_of(new) == 403
+
+
+def test_a_unix_listener_comes_with_its_mode_changes_it_and_goes(
+    served: Served, own_engine: Engine, place: Path
+) -> None:
+    place.chmod(0o777)
+    path = place / "api.sock"
+    served.write()
+    served.run()
+    for mode in ("0600", "0666"):
+        added = f"- {{address: 'unix://{path}', policy: open, mode: '{mode}'}}\n"
+        served.reload(listeners=served.listener() + added)
+        assert path.stat().st_mode & 0o777 == int(mode, 8)
+    sock = socket.socket(socket.AF_UNIX)
+    sock.connect(str(path))
+    with Client(sock) as client:
+        ping_passes(client, own_engine)
+        served.reload()
+        client.expect_end()
+    eventually(lambda: not path.exists(), "the file of the socket to be gone")
+
+
+def test_a_listener_that_cannot_be_opened_changes_nothing(
+    served: Served, own_engine: Engine, place: Path
+) -> None:
+    free = free_port()
+    served.write()
+    proxy = served.run()
+    files = proxy.open_files()
+    with socket.socket() as taken, proxy.connect() as client:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        line = served.refused(listeners=further(free) + further(port) + served.listener("deny"))
+        assert f"cannot listen on tcp://127.0.0.1:{port}" in line and "in use" in line
+        line = served.refused(listeners=served.listener() + f"- {{address: 'unix://{place}/sub/a.sock', policy: open}}\n")
+        assert "sub" in line
+        ping_passes(client, own_engine)
+    assert refuses_connection(free)
+    own_engine.forget()
+    eventually(lambda: proxy.open_files() <= files, "all sockets to be closed")
+
+
+def test_the_same_port_can_go_on_with_tls(secure: ServedTls, own_engine: Engine, authority: Authority) -> None:
+    secure.write(listeners=further(secure.port))
+    proxy = secure.run()
+    with proxy.connect() as before:
+        ping_passes(before, own_engine)
+        secure.reload()
+        before.expect_end()
+    with connect(proxy, context(authority)) as client:
+        ping_passes(client, own_engine)
 
 
 # ── Many ───────────────────────────────────────────────────────────────────────────────────────
