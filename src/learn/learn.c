@@ -56,12 +56,9 @@ static char *write_match(const struct match *match)
 	}
 	match_write(match, &text);
 	memory[text.len] = '\0';
-	if (text.overflow) {
-		free(memory);
-		return NULL;
-	}
-	char *shorter = realloc(memory, text.len + 1);
-	return shorter == NULL ? memory : shorter;
+	char *kept = text.overflow ? NULL : strdup(memory);
+	free(memory);
+	return kept;
 }
 
 static void keep_client(struct learned_client *kept, const struct client *client)

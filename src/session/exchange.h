@@ -59,7 +59,6 @@ struct exchange {
 	struct search *search;  /* of the client's container; NULL: none goes on */
 	unsigned protocol_len;
 	char protocol[EXCHANGE_PROTOCOL_MAX];
-	int64_t dial_since_ns; /* when dialling began, monotonic */
 	/* What judging it again needs: path, query and key, one behind the other. */
 	char *kept; /* NULL: there was no memory */
 	unsigned path_len, query_len, key_len;
