@@ -595,6 +595,7 @@ def test_a_listener_comes_and_goes(served: Served, own_engine: Engine) -> None:
     port = free_port()
     served.write()
     proxy = served.run()
+    served.reload()  # so that the start is over
     files = proxy.open_files()
     for _ in range(3):
         served.reload(listeners=further(port, "deny") + served.listener())
@@ -674,6 +675,7 @@ def test_a_listener_that_cannot_be_opened_changes_nothing(
     free = free_port()
     served.write()
     proxy = served.run()
+    served.reload()  # so that the start is over
     files = proxy.open_files()
     with socket.socket() as taken, proxy.connect() as client:
         taken.bind(("127.0.0.1", 0))
