@@ -377,6 +377,23 @@ static int read_host_root(void *context, const struct yaml_node *node)
 
 /* ── The log ─────────────────────────────────────────────────────────────── */
 
+static const struct yaml_shape watch_shape = {
+        .words = "reload when the file, or one that it names, has changed",
+        .choices = "true false"};
+
+static int read_watch(void *context, const struct yaml_node *node)
+{
+	struct file_reader *file = context;
+	const bool is_text = node->kind == YAML_TEXT;
+
+	file->reader->config->watch = is_text && slice_equal(node->text, SLICE("true"));
+	if (file->reader->config->watch || (is_text && slice_equal(node->text, SLICE("false")))) {
+		return 0;
+	}
+	return fault_set(file->error, node->place, "'watch' is true or false; found %s",
+	        yaml_found(node).text);
+}
+
 static const struct yaml_shape log_level_shape = {.words = "lowest severity to log",
         .choices = "debug info notice warning warn err error crit alert emerg"};
 
@@ -435,6 +452,7 @@ static const struct yaml_key root_keys[] = {
         {"limits", read_limits, &limits_shape},
         {"clients", read_clients_later, &config_clients_shape},
         {"label_prefix", read_label_prefix_later, &config_label_prefix_shape},
+        {"watch", read_watch, &watch_shape},
 };
 
 static const struct yaml_shape root_shape = {

@@ -147,7 +147,18 @@ struct reload {
 	atomic_uint behind;      /* threads that have not adopted yet */
 };
 
+/* `watch: true`. In the first thread. */
+struct watching {
+	struct watch watch; /* of inotify(7); fd -1: nothing is watched */
+	struct timer_queue queue;
+	struct timer timer; /* until the next look */
+	unsigned looks;     /* that saw another change each */
+	uint32_t seen;      /* what the files were at the last look */
+	uint32_t loaded;    /* and at the last reload for their sake */
+};
+
 struct server {
+	struct watching watching;
 	struct snapshot *snapshot; /* the snapshot that the threads adopted last */
 	struct reload reload;
 	bool stopping;
@@ -202,6 +213,13 @@ void reload_init(struct server *server);
 void reload_review(const struct server *server);
 /* Wait for the reader; wishes are told that the program stops. The threads must have ended. */
 void reload_end(struct server *server);
+
+/* Before the server has threads. */
+void watching_init(struct server *server);
+/* If the current configuration wants it, watch its files; otherwise none. After the start, and
+ * after each reload. */
+void watching_begin(struct server *server);
+void watching_end(struct server *server);
 
 /* The current configuration. */
 static inline const struct config *server_config(const struct server *server)

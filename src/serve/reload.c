@@ -112,6 +112,7 @@ static void end(struct server *server, const char *error)
 	snapshot_unref(reload->former);
 	reload->former = NULL;
 	manager_reloaded(server);
+	watching_begin(server);
 	tell(&reload->wishes, error);
 	if (reload->again && reload->state == RELOAD_NONE && !server->stopping) {
 		begin(server);

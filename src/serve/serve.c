@@ -117,6 +117,7 @@ struct server *server_new(struct config *config)
 	server->shared.accounts = accounts;
 	server->snapshot = snapshot;
 	reload_init(server);
+	watching_init(server);
 	server->signal_watch.fd = -1;
 	server->manager.notifier.fd = -1;
 	server->shared.max_descriptors = sizing_descriptors();
@@ -138,6 +139,7 @@ struct server *server_new(struct config *config)
 
 void server_free(struct server *server)
 {
+	watching_end(server);
 	reload_end(server);
 	resolver_end(server);
 	threads_free(server);
@@ -196,6 +198,7 @@ static bool run(struct server *server)
 	}
 	announce(server);
 	reload_review(server);
+	watching_begin(server);
 	manager_ready(server);
 	threads_run(server);
 	denials_finish(&server->shared.denials);

@@ -10,6 +10,7 @@ import signal
 import socket
 import ssl
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -700,6 +701,75 @@ def test_the_same_port_can_go_on_with_tls(secure: ServedTls, own_engine: Engine,
         before.expect_end()
     with connect(proxy, context(authority)) as client:
         ping_passes(client, own_engine)
+
+
+# ── watch: true ────────────────────────────────────────────────────────────────────────────────
+
+WATCH = "watch: true\n"
+LOOKS = 0.9  # seconds, in which a change would have been seen
+
+
+def results(proxy: Proxy) -> list[str]:
+    return [line for line in proxy.lines if is_result(line)]
+
+
+def test_a_file_that_is_replaced_or_written_in_place_is_read_again(served: Served, own_engine: Engine) -> None:
+    served.write("open", WATCH)
+    proxy = served.run()
+    with proxy.connect() as client, own_engine.responding():
+        served.write("deny", WATCH)
+        eventually(lambda: status_of(client) == 403, "the file that was put in place")
+        served.path.write_text(served.path.read_text().replace("deny", "open"))
+        eventually(lambda: status_of(client) == 200, "the file that was written in place")
+        served.write("deny")
+        eventually(lambda: status_of(client) == 403, "the last file that is watched")
+        before = len(results(proxy))
+        served.write("open")
+        time.sleep(LOOKS)
+        assert status_of(client) == 403
+    assert len(results(proxy)) == before
+
+
+def test_the_swap_of_a_link_by_kubernetes_is_seen(served: Served, own_engine: Engine, place: Path) -> None:
+    def version(name: str, policy: str) -> None:
+        (place / name).mkdir()
+        (place / name / "proxy.yaml").write_text(f"listeners:\n{served.listener(policy)}{WATCH}")
+        (place / "..data_tmp").symlink_to(name)
+        os.replace(place / "..data_tmp", place / "..data")
+
+    version("..1", "open")
+    served.path.symlink_to("..data/proxy.yaml")
+    with served.run().connect() as client, own_engine.responding():
+        for number, (policy, status) in enumerate((("deny", 403), ("open", 200), ("deny", 403)), 2):
+            version(f"..{number}", policy)
+            eventually(lambda status=status: status_of(client) == status, "the version behind the link")
+
+
+def test_a_broken_file_is_logged_once_and_the_next_change_is_read(served: Served, own_engine: Engine) -> None:
+    served.write("open", WATCH)
+    proxy = served.run()
+    whole = served.path.read_text()
+    served.path.write_text(whole[:-8])
+    proxy.wait_log(lambda line: "was not reloaded" in line)
+    time.sleep(LOOKS)
+    assert sum("was not reloaded" in line for line in proxy.lines) == 1
+    served.path.write_text(whole.replace("open", "deny"))
+    with proxy.connect() as client, own_engine.responding():
+        eventually(lambda: status_of(client) == 403, "the whole file")
+
+
+def test_a_certificate_that_is_renewed_is_read_again_and_other_files_are_not(
+    secure: ServedTls, own_engine: Engine, authority: Authority, place: Path
+) -> None:
+    secure.write(more=WATCH)
+    proxy = secure.run()
+    time.sleep(LOOKS)  # the files are younger than the program
+    since = len(proxy.lines)
+    (place / "log").write_text("a file of somebody else")
+    time.sleep(LOOKS)
+    assert not any(is_result(line) for line in proxy.lines[since:])
+    readable(authority.server())
+    proxy.wait_log(lambda line: " notice reloaded " in line, since)
 
 
 # ── Many ───────────────────────────────────────────────────────────────────────────────────────
