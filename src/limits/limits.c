@@ -139,9 +139,10 @@ static int skip(void *context, const struct yaml_node *node)
 	return 0;
 }
 
-#define LIMIT(name, key, kind, total, outcome, remedy) {key, read_limit, &kinds[KIND_##kind].shape},
 static const struct yaml_key entry_keys[] = {
+#define LIMIT(name, key, kind, total, outcome, remedy) {key, read_limit, &kinds[KIND_##kind].shape},
 #include "limits/limits.def"
+#undef LIMIT
 };
 const struct yaml_shape limits_entry_shape = {
         YAML_KEYS(entry_keys), .words = "limits", .name = "limits_of_client"};
@@ -149,11 +150,12 @@ static const struct yaml_shape total_shape = {
         YAML_KEYS(entry_keys), .words = "total", .name = "limits_in_all"};
 
 static const struct yaml_key each_keys[] = {
+#define LIMIT(name, key, kind, total, outcome, remedy) {key, read_limit, &kinds[KIND_##kind].shape},
 #include "limits/limits.def"
+#undef LIMIT
         {"total", skip, &total_shape},
 };
 const struct yaml_shape limits_shape = {YAML_KEYS(each_keys), .words = "limits", .name = "limits"};
-#undef LIMIT
 
 int limits_read_map(const struct yaml_node *map, enum limits_whose whose, struct limits *ret_limits,
         char error[FAULT_MAX])

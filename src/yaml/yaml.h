@@ -67,12 +67,12 @@ enum yaml_shape_kind {
  */
 struct yaml_shape {
 	enum yaml_shape_kind kind;
+	unsigned key_count;
+	const struct yaml_key *keys;
 	const char *words;              /* what it is: "a listener", "the name of a policy" */
 	const char *choices;            /* words, separated by spaces; NULL: any */
 	const struct yaml_shape *item;  /* of any kind but one with a further item */
 	const struct yaml_shape *other; /* what else may stand here; NULL: nothing */
-	const struct yaml_key *keys;
-	unsigned key_count;
 	/* Of a map: how the schema calls it, and the keys that must be there, separated by spaces;
 	 * NULL: none. */
 	const char *name;
