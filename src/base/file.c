@@ -32,8 +32,9 @@ const char *file_problem(ssize_t code)
 		return "it is a directory: Docker makes one if the file to mount is missing on the "
 		       "host";
 	case -EACCES:
-		return "Permission denied: the user who starts the program must be able to read "
-		       "it, in the image user 65532";
+		return "Permission denied: the user as whom the program runs must be able to read "
+		       "it, in the image, and when a program reloads that was started as root, "
+		       "user 65532";
 	default:
 		return strerrordesc_np((int)-code);
 	}

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* file — reads a whole file, at start-up. */
+/* file — reads a whole file, at the start or for a reload. */
 #ifndef BASE_FILE_H
 #define BASE_FILE_H
 

@@ -8,11 +8,12 @@
 #include <limits.h>
 #include <poll.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <unistd.h>
 
 static struct {
-	enum log_level level;
+	atomic_uint level; /* enum log_level */
 	enum log_format format;
 } settings = {.level = LOG_INFO, .format = LOG_TEXT};
 
@@ -48,13 +49,18 @@ int log_level_parse(struct slice word, enum log_level *ret_level)
 
 void log_setup(enum log_level level, enum log_format format)
 {
-	settings.level = level;
+	log_set_level(level);
 	settings.format = format;
+}
+
+void log_set_level(enum log_level level)
+{
+	atomic_store_explicit(&settings.level, level, memory_order_relaxed);
 }
 
 bool log_enabled(enum log_level level)
 {
-	return level <= settings.level;
+	return level <= atomic_load_explicit(&settings.level, memory_order_relaxed);
 }
 
 enum log_format log_form(void)

@@ -7,8 +7,8 @@
  * requests (audit/) wait for more of them. A reader that does not keep up costs
  * lines, not time: how many were lost is written once it reads again.
  *
- * Level and format are set once at start-up, before threads exist. They and the
- * batch are the only mutable globals of the program.
+ * The format is set once at start-up, before threads exist; the level may change
+ * later. They and the batch are the only mutable globals of the program.
  */
 #ifndef BASE_LOG_H
 #define BASE_LOG_H
@@ -37,6 +37,8 @@ enum log_format {
 int log_level_parse(struct slice word, enum log_level *ret_level) MUST_USE;
 
 void log_setup(enum log_level level, enum log_format format);
+/* From any thread, at any time. */
+void log_set_level(enum log_level level);
 bool log_enabled(enum log_level level);
 enum log_format log_form(void);
 

@@ -57,7 +57,11 @@ struct client *config_add_client(struct reader *reader, struct slice name, struc
 	}
 	struct client *client = &config->client_list[config->clients.count++];
 	*client = (struct client){
-	        .name = arena_copy(&config->arena, name), .place = place, .until_s = INT64_MAX};
+	        .name = arena_copy(&config->arena, name),
+	        .number = config->clients.count,
+	        .place = place,
+	        .until_s = INT64_MAX,
+	};
 	return client->name == NULL ? NULL : client;
 }
 

@@ -2,6 +2,7 @@
 #include "config/config.h"
 
 #include "address/address.h"
+#include "base/clock.h"
 #include "config/options.h"
 #include "inspect/inspect.h"
 
@@ -184,7 +185,8 @@ int config_read(int argc, char *const argv[], struct config *ret_config, char er
 {
 	struct reader reader = {.config = ret_config, .error = error};
 
-	*ret_config = (struct config){.verb = CONFIG_RUN};
+	*ret_config = (struct config){
+	        .argc = argc, .argv = argv, .read_ns = clock_realtime_ns(), .verb = CONFIG_RUN};
 	error[0] = '\0';
 	if (config_read_arguments(&reader, argc, argv) < 0) {
 		return -EINVAL;

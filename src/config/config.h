@@ -96,6 +96,10 @@ struct config_warning {
 };
 
 struct config {
+	/* The command line of config_read(), to read all of it again. */
+	int argc;
+	char *const *argv;
+	int64_t read_ns; /* when that began, since 1970 */
 	enum config_verb verb;
 	bool verb_alone; /* the command line has only the verb */
 	struct config_listener listeners[CONFIG_LISTENERS_MAX]; /* at least one */
@@ -168,6 +172,7 @@ struct config {
 	unsigned max_head;       /* bytes */
 	unsigned head_timeout;   /* seconds */
 	unsigned shutdown_grace; /* seconds */
+	bool watch; /* reload when a file changes */
 	enum log_level log_level;
 	enum log_format log_format;
 	struct arena arena; /* owns the values of the file and of LISTEN */
@@ -181,6 +186,18 @@ struct config {
 int config_read(
         int argc, char *const argv[], struct config *ret_config, char error[FAULT_MAX]) MUST_USE;
 void config_free(struct config *config);
+
+/*
+ * Whether a program that runs with `former` may go on with `next`, which was read from the same
+ * command line. 0, or -EINVAL with a sentence that names the setting and both values: a START
+ * option of options.def is another one.
+ */
+int config_check_change(
+        const struct config *former, const struct config *next, char error[FAULT_MAX]) MUST_USE;
+/* Call `see` with the name of each file that was read, the configuration first. One may come
+ * several times. */
+void config_each_file(
+        const struct config *config, void (*see)(void *context, const char *file), void *context);
 
 /* The policies by which requests are judged, those of listeners first; NULL: there are no more. A
  * policy may be there several times. */

@@ -375,6 +375,43 @@ static int read_host_root(void *context, const struct yaml_node *node)
 	                         file->reader, "host_root", node->text.ptr, node->place);
 }
 
+/* ── The log ─────────────────────────────────────────────────────────────── */
+
+static const struct yaml_shape watch_shape = {
+        .words = "reload when the file, or one that it names, has changed",
+        .choices = "true false"};
+
+static int read_watch(void *context, const struct yaml_node *node)
+{
+	struct file_reader *file = context;
+	const bool is_text = node->kind == YAML_TEXT;
+
+	file->reader->config->watch = is_text && slice_equal(node->text, SLICE("true"));
+	if (file->reader->config->watch || (is_text && slice_equal(node->text, SLICE("false")))) {
+		return 0;
+	}
+	return fault_set(file->error, node->place, "'watch' is true or false; found %s",
+	        yaml_found(node).text);
+}
+
+static const struct yaml_shape log_level_shape = {.words = "lowest severity to log",
+        .choices = "debug info notice warning warn err error crit alert emerg"};
+
+static int read_log_level(void *context, const struct yaml_node *node)
+{
+	struct file_reader *file = context;
+	enum log_level level;
+
+	if (node->kind != YAML_TEXT || log_level_parse(node->text, &level) < 0) {
+		return fault_set(file->error, node->place,
+		        "'log_level' is debug, info, notice, warning, err, crit, alert or emerg; "
+		        "found %s",
+		        yaml_found(node).text);
+	}
+	config_give(file->reader, offsetof(struct config, log_level), node->text.ptr);
+	return 0;
+}
+
 /* ── clients ─────────────────────────────────────────────────────────────── */
 
 /* They name listeners and policies, which are read first. */
@@ -411,9 +448,11 @@ static const struct yaml_key root_keys[] = {
         {"policies", read_policies, &policies_shape},
         {"policy", read_policy, &config_policy_name_shape},
         {"host_root", read_host_root, &host_root_shape},
+        {"log_level", read_log_level, &log_level_shape},
         {"limits", read_limits, &limits_shape},
         {"clients", read_clients_later, &config_clients_shape},
         {"label_prefix", read_label_prefix_later, &config_label_prefix_shape},
+        {"watch", read_watch, &watch_shape},
 };
 
 static const struct yaml_shape root_shape = {

@@ -140,7 +140,9 @@ static bool identify(const struct gate_config *config, const struct gate_questio
 	        .container = question->container,
 	        .container_asked = question->container_asked,
 	};
-	if (clients->has_keys && !read_key(scratch, decision)) {
+	if (question->kept != NULL) {
+		decision->sender.key = clients->has_keys ? question->kept->key : NULL;
+	} else if (clients->has_keys && !read_key(scratch, decision)) {
 		return false;
 	}
 	const enum identified found = clients_find(clients, &decision->sender, &decision->client);
@@ -215,6 +217,23 @@ static void redact(struct gate_decision *decision)
 
 /* ── Their order ─────────────────────────────────────────────────────────── */
 
+/* All that can be said of a request that was routed. */
+static void decide_routed(const struct gate_config *config, const struct gate_question *question,
+        struct gate_scratch *scratch, struct gate_decision *decision)
+{
+	if (config->clients != NULL && !identify(config, question, scratch, decision)) {
+		return;
+	}
+	judge(config, scratch->judging, decision);
+	const struct inspection *inspection =
+	        policy_inspection(decision->policy, decision->request->served_id);
+	if (UNLIKELY(inspection != NULL) && decision->verdict.allowed &&
+	        !decision->verdict.observed) {
+		gate_look_inside(config, inspection, question, scratch, decision);
+	}
+	redact(decision);
+}
+
 /* All that can be said of a whole head. */
 static void decide(const struct gate_config *config, const struct gate_question *question,
         struct gate_scratch *scratch, struct gate_decision *decision)
@@ -247,17 +266,30 @@ static void decide(const struct gate_config *config, const struct gate_question 
 		gate_respond(decision, OUTCOME_LOOP, NULL);
 		return;
 	}
-	if (config->clients != NULL && !identify(config, question, scratch, decision)) {
-		return;
+	decide_routed(config, question, scratch, decision);
+}
+
+struct gate_decision gate_decide_again(const struct gate_config *config,
+        const struct gate_question *question, struct gate_scratch *scratch)
+{
+	const struct gate_kept *kept = question->kept;
+	struct gate_decision decision = {.action = GATE_FORWARD, .outcome = OUTCOME_FORWARDED};
+
+	scratch->head = (struct http_request){
+	        .head = {.framing = kept->has_body ? HTTP_CHUNKED : HTTP_NO_BODY},
+	        .method = kept->method,
+	        .path = kept->path,
+	        .query = kept->query,
+	};
+	decision.head = &scratch->head;
+	const enum docker_error bad = route(decision.head, &scratch->request);
+	if (bad != DOCKER_OK) {
+		gate_respond(&decision, OUTCOME_MALFORMED, docker_error_text(bad));
+		return decision;
 	}
-	judge(config, scratch->judging, decision);
-	const struct inspection *inspection =
-	        policy_inspection(decision->policy, decision->request->served_id);
-	if (UNLIKELY(inspection != NULL) && decision->verdict.allowed &&
-	        !decision->verdict.observed) {
-		gate_look_inside(config, inspection, question, scratch, decision);
-	}
-	redact(decision);
+	decision.request = &scratch->request;
+	decide_routed(config, question, scratch, &decision);
+	return decision;
 }
 
 struct gate_decision gate_decide(const struct gate_config *config,

@@ -41,6 +41,15 @@ struct gate_config {
 	unsigned max_head;             /* bytes */
 };
 
+/* What is kept of a request that was forwarded, to ask again whether it is allowed. */
+struct gate_kept {
+	struct slice method;
+	struct slice path;     /* as sent */
+	struct slice query;    /* ptr NULL: none */
+	bool has_body;         /* it announced one that is not empty */
+	const struct key *key; /* that it presented; NULL: none */
+};
+
 struct gate_question {
 	const struct caller *caller;
 	const struct client *client;       /* that the caller is; NULL: it is to be found */
@@ -57,6 +66,8 @@ struct gate_question {
 	 */
 	struct inspect_memory *memory;
 	const struct scope_answers *answers; /* of the Engine; NULL: none yet */
+	const struct gate_kept
+	        *kept; /* of gate_decide_again(), which reads no `bytes`; else NULL */
 };
 
 /* Memory for one call; one for each thread. */
@@ -109,6 +120,14 @@ struct gate_decision {
 
 /* The pointers of the decision are valid until the scratch or the bytes change. */
 struct gate_decision gate_decide(const struct gate_config *config,
+        const struct gate_question *question, struct gate_scratch *scratch) MUST_USE;
+
+/*
+ * The same for a request that was forwarded under another configuration and is in progress: route,
+ * identify, judge, inspect the query, redact. What was judged of its body and of the objects that
+ * it names is not judged again: the caller compares scope and redaction of both decisions.
+ */
+struct gate_decision gate_decide_again(const struct gate_config *config,
         const struct gate_question *question, struct gate_scratch *scratch) MUST_USE;
 
 /* Append the words of the Engine's 404 about the object of NOT_FOUND. */

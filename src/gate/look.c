@@ -164,13 +164,15 @@ static bool enter_scope(struct looking *looking)
 
 /* ── The blocks ──────────────────────────────────────────────────────────── */
 
-/* Some operations look into a body only where there is one; what is stamped must be there. */
+/* Some operations look into a body only where there is one; what is stamped must be there. A body
+ * that was judged is not there any more. */
 static bool reads_body(const struct looking *looking)
 {
 	const struct inspection *inspection = looking->inspection;
 	const bool stamps = inspection->scoping != NULL && scope_stamps_body(inspection->scoping);
 
-	return inspect_operation_reads_body(inspection->operation) &&
+	return looking->question->kept == NULL &&
+	       inspect_operation_reads_body(inspection->operation) &&
 	       (stamps || inspect_operation_needs_body(inspection->operation) ||
 	               http_has_body(looking->decision->head));
 }
@@ -278,7 +280,8 @@ void gate_look_inside(const struct gate_config *config, const struct inspection 
 	looking.findings->place = inspection->place;
 	looking.findings->view = scope == NULL ? NULL : &looking.view;
 	looking.findings->engine = &looking.view;
-	if (scope != NULL && !enter_scope(&looking)) {
+	/* Of a request in progress the objects were looked up: whose they are does not change. */
+	if (scope != NULL && question->kept == NULL && !enter_scope(&looking)) {
 		return;
 	}
 	if (inspection->operation != NULL) {

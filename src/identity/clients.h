@@ -22,6 +22,7 @@ struct scope;
 
 struct client {
 	const char *name;
+	unsigned number; /* among all clients */
 	struct place place;
 	struct match match;
 	const struct policy *policy; /* compiled; NULL: that of the listener */

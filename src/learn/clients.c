@@ -17,15 +17,15 @@ static bool is_unix(const struct page *page)
 static bool can_be_told(const struct page *page)
 {
 	return !page->of_others &&
-	       (page->client != NULL || !is_unix(page) || page->caller.peer.group_count > 0);
+	       (is_entry(page) || !is_unix(page) || page->caller.peer.group_count > 0);
 }
 
 void learn_add_client(const struct page *page, struct text *text)
 {
 	if (page->of_others) {
 		text_add(text, SLICE("all other clients"));
-	} else if (page->client != NULL) {
-		text_add_format(text, "client '%s'", page->client->name);
+	} else if (is_entry(page)) {
+		text_add_format(text, "client '%s'", page->client.name);
 	} else {
 		caller_add_host(&page->caller, text);
 		if (is_unix(page) && page->caller.peer.group_count > 0) {
@@ -39,7 +39,7 @@ void learn_add_client(const struct page *page, struct text *text)
 /* Clients of the configuration by their place in it, then the others as they came. */
 static bool comes_before(const struct page *a, const struct page *b)
 {
-	return a->client != NULL && (b->client == NULL || a->client < b->client);
+	return is_entry(a) && (!is_entry(b) || a->client.number < b->client.number);
 }
 
 struct chapters learn_sort(const struct learn *learn)
@@ -53,7 +53,7 @@ struct chapters learn_sort(const struct learn *learn)
 		}
 		chapters.pages[at] = learn->pages[i];
 	}
-	chapters.is_one = chapters.count == 1 && chapters.pages[0]->client == NULL;
+	chapters.is_one = chapters.count == 1 && !is_entry(chapters.pages[0]);
 	return chapters;
 }
 
@@ -139,8 +139,8 @@ static void add_name(const struct page *page, struct text *text)
 	char memory[ADDRESS_NAME_MAX];
 	struct text host = text_over(memory, sizeof(memory));
 
-	if (page->client != NULL) {
-		add_as_name(slice_of(page->client->name), text);
+	if (is_entry(page)) {
+		add_as_name(slice_of(page->client.name), text);
 	} else if (is_unix(page)) {
 		text_add_format(text, "user-%u", page->caller.peer.uid);
 	} else {
@@ -156,8 +156,10 @@ static void add_match(
 	char memory[ADDRESS_NAME_MAX];
 	struct text host = text_over(memory, sizeof(memory));
 
-	if (page->client != NULL) {
-		match_write(&page->client->match, text);
+	if (is_entry(page)) {
+		text_add(text,
+		        page->client.match == NULL ? SLICE("") : slice_of(page->client.match));
+		text->overflow = text->overflow || page->client.match == NULL;
 		return;
 	}
 	text_add(text, SLICE("{"));
@@ -190,9 +192,9 @@ static void print_entry(const struct chapters *chapters, const struct learn_sett
 	add_match(page, setting, &entry);
 	text_add(&entry, SLICE(", policy: "));
 	learn_add_policy(chapters, number, &entry);
-	if (page->client != NULL && page->client->until_s != INT64_MAX) {
+	if (is_entry(page) && page->client.until_s != INT64_MAX) {
 		text_add(&entry, SLICE(", until: "));
-		client_add_until(page->client, &entry);
+		client_add_until(&(struct client){.until_s = page->client.until_s}, &entry);
 	}
 	text_add(&entry, SLICE("}"));
 	/* What is left out is judged by the policy of the listener, which allows less. */
@@ -212,7 +214,7 @@ void learn_print_clients(
 	for (unsigned i = 0; i < chapters->count; i++) {
 		any = any || can_be_told(chapters->pages[i]);
 		any_address = any_address ||
-		              (chapters->pages[i]->client == NULL && !is_unix(chapters->pages[i]));
+		              (!is_entry(chapters->pages[i]) && !is_unix(chapters->pages[i]));
 	}
 	if (chapters->is_one || !any) {
 		return;

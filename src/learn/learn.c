@@ -6,6 +6,8 @@
 
 #include <stdlib.h>
 
+enum { LEARN_MATCH_MAX = 1024 * 1024 };
+
 /* Several rows of the catalogue may be one operation: the first of them speaks for all. */
 static unsigned first_of_operation(unsigned id)
 {
@@ -37,9 +39,36 @@ struct learn *learn_new(void)
 void learn_free(struct learn *learn)
 {
 	for (unsigned i = 0; learn != NULL && i < learn->page_count; i++) {
+		free(learn->pages[i]->client.match);
 		free(learn->pages[i]);
 	}
 	free(learn);
+}
+
+/* NULL: too long, or no memory. */
+static char *write_match(const struct match *match)
+{
+	char *memory = malloc(LEARN_MATCH_MAX + 1);
+	struct text text = text_over(memory, LEARN_MATCH_MAX);
+
+	if (memory == NULL) {
+		return NULL;
+	}
+	match_write(match, &text);
+	memory[text.len] = '\0';
+	char *kept = text.overflow ? NULL : strdup(memory);
+	free(memory);
+	return kept;
+}
+
+static void keep_client(struct learned_client *kept, const struct client *client)
+{
+	*kept = (struct learned_client){
+	        .number = client->number,
+	        .until_s = client->until_s,
+	        .match = write_match(&client->match),
+	};
+	kept->name[text_keep(kept->name, CLIENT_NAME_MAX, slice_of(client->name))] = '\0';
 }
 
 static struct page *new_page(struct learn *learn, const struct caller *caller,
@@ -51,7 +80,9 @@ static struct page *new_page(struct learn *learn, const struct caller *caller,
 		return NULL;
 	}
 	page->caller = *caller;
-	page->client = client;
+	if (client != NULL) {
+		keep_client(&page->client, client);
+	}
 	page->of_others = of_others;
 	learn->pages[learn->page_count++] = page;
 	return page;
@@ -59,8 +90,11 @@ static struct page *new_page(struct learn *learn, const struct caller *caller,
 
 static bool is_of(const struct page *page, const struct caller *caller, const struct client *client)
 {
-	return !page->of_others && page->client == client &&
-	       (client != NULL || caller_same_user(&page->caller, caller));
+	if (page->of_others) {
+		return false;
+	}
+	return client != NULL ? strcmp(page->client.name, client->name) == 0
+	                      : !is_entry(page) && caller_same_user(&page->caller, caller);
 }
 
 /* The page of a client, a new one if need be; NULL without memory. */

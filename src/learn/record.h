@@ -11,11 +11,19 @@
 
 enum { LEARN_METHOD_MAX = 32 };
 
+/* The client of the configuration when it asked first, for the configuration may change. */
+struct learned_client {
+	unsigned number; /* among the entries */
+	int64_t until_s;
+	char name[CLIENT_NAME_MAX + 1]; /* "": `caller` tells who it is */
+	char *match;                    /* its conditions as YAML; NULL: they are too long */
+};
+
 /* The requests of one client. */
 struct page {
-	const struct client *client; /* NULL: `caller` tells who it is */
-	struct caller caller;        /* known by its host and user */
-	bool of_others;              /* shared by all callers beyond the ceiling */
+	struct learned_client client;
+	struct caller caller; /* known by its host and user */
+	bool of_others;       /* shared by all callers beyond the ceiling */
 	uint64_t requests;
 	uint64_t uncounted; /* unknown requests beyond the ceiling, or that no rule can name */
 	unsigned word_count;
@@ -43,6 +51,12 @@ struct learn {
 	struct unknown_request unknown[LEARN_UNKNOWN_MAX];
 	unsigned first[]; /* by request id: the first id of the same operation */
 };
+
+/* Whether the client of the page is one of the configuration. */
+static inline bool is_entry(const struct page *page)
+{
+	return page->client.name[0] != '\0';
+}
 
 /* Append who it is: 192.0.2.1, unix, or client 'ci'. */
 void learn_add_client(const struct page *page, struct text *text);

@@ -620,6 +620,67 @@ static const char *find_meaning(const struct meaning *rows, size_t count, long c
 	return NULL;
 }
 
+/* Let `check` verify the peer's certificate as a handshake does. X509_V_*. */
+static long verify(X509_STORE_CTX *check, SSL_CTX *context, SSL *ssl, X509 *peer)
+{
+	X509_VERIFY_PARAM *param;
+
+	if (X509_STORE_CTX_init(check, SSL_CTX_get_cert_store(context), peer,
+	            SSL_get_peer_cert_chain(ssl)) != 1 ||
+	        X509_STORE_CTX_set_default(check, "ssl_client") != 1) {
+		return X509_V_ERR_OUT_OF_MEM;
+	}
+	param = X509_STORE_CTX_get0_param(check);
+	X509_VERIFY_PARAM_set_auth_level(param, SSL_CTX_get_security_level(context));
+	if (X509_VERIFY_PARAM_set1(param, SSL_CTX_get0_param(context)) != 1) {
+		return X509_V_ERR_OUT_OF_MEM;
+	}
+	if (X509_verify_cert(check) == 1) {
+		return X509_V_OK;
+	}
+	const long error = X509_STORE_CTX_get_error(check);
+	return error == X509_V_OK ? X509_V_ERR_UNSPECIFIED : error;
+}
+
+/* The peer has a certificate. A session that was resumed has lost the certificates between it and
+ * the root: where there are any, the peer needs a whole handshake. */
+static long verify_again(SSL_CTX *context, SSL *ssl, X509 *peer)
+{
+	X509_STORE_CTX *check = X509_STORE_CTX_new();
+	const long verdict =
+	        check == NULL ? X509_V_ERR_OUT_OF_MEM : verify(check, context, ssl, peer);
+
+	X509_STORE_CTX_free(check);
+	ERR_clear_error();
+	return verdict;
+}
+
+bool tls_accepts_again(
+        const struct transport *transport, const struct stream *stream, struct text *why)
+{
+	SSL_CTX *context = CONTAINER_OF(transport, const struct tls_transport, transport)->context;
+	SSL *ssl = stream->tls->ssl;
+	X509 *peer = SSL_get0_peer_certificate(ssl);
+	const int mode = SSL_CTX_get_verify_mode(context);
+
+	if (peer == NULL && (mode & SSL_VERIFY_FAIL_IF_NO_PEER_CERT) == 0) {
+		return true;
+	}
+	if (peer == NULL || mode == SSL_VERIFY_NONE) {
+		text_add(why, peer == NULL ? SLICE("it has no certificate, which this listener "
+		                                   "demands now")
+		                           : SLICE("certificates of clients are accepted no more"));
+		return false;
+	}
+	const long verdict = verify_again(context, ssl, peer);
+	const char *words = find_meaning(verdicts, ARRAY_LEN(verdicts), verdict);
+	if (verdict != X509_V_OK) {
+		text_add(why,
+		        slice_of(words != NULL ? words : X509_verify_cert_error_string(verdict)));
+	}
+	return verdict == X509_V_OK;
+}
+
 bool tls_failed(const struct stream *stream)
 {
 	return stream->tls != NULL && stream->tls->error != 0;

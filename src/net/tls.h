@@ -2,10 +2,10 @@
 /*
  * tls — streams over TLS 1.2 and 1.3 (RFC 5246, RFC 8446), by OpenSSL.
  *
- * A transport of TLS is made of files, at the start, and reads none later. Each direction ends by
- * itself: stream_finish() sends close_notify, and the other direction goes on. The peer's
- * close_notify is its end; a connection that ends without one is broken, so that nobody takes a
- * part of a response for the whole.
+ * A transport of TLS is made of files, and reads none later: other files make another transport.
+ * Each direction ends by itself: stream_finish() sends close_notify, and the other direction goes
+ * on. The peer's close_notify is its end; a connection that ends without one is broken, so that
+ * nobody takes a part of a response for the whole.
  */
 #ifndef NET_TLS_H
 #define NET_TLS_H
@@ -72,6 +72,17 @@ void tls_trim(void);
 /* Append a certificate of the transport for a line of `check`: "CN = proxy, until 2027-…". False:
  * there is none of this number. */
 bool tls_describe(const struct transport *transport, unsigned number, struct text *text);
+
+/* ── Another transport in place of one ───────────────────────────────────── */
+
+/* Whether both verify peers by the same authorities, lists and demands; NULL: plain. */
+bool tls_same_trust(const struct transport *transport, const struct transport *other);
+/*
+ * Whether `transport`, which has taken the place of the one that accepted the stream, accepts the
+ * certificate of its peer, or that it has none; else why not is appended, as the end of a sentence.
+ */
+bool tls_accepts_again(
+        const struct transport *transport, const struct stream *stream, struct text *why) MUST_USE;
 
 /* ── The peer, after stream_handshake() ──────────────────────────────────── */
 

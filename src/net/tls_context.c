@@ -7,7 +7,9 @@
 #include "base/clock.h"
 #include "base/file.h"
 
+#include <openssl/crypto.h>
 #include <openssl/err.h>
+#include <openssl/evp.h>
 #include <openssl/pem.h>
 #include <openssl/rand.h>
 #include <openssl/x509v3.h>
@@ -47,6 +49,7 @@ static int known_index = -1;
 
 /* A transport that is being made. */
 struct maker {
+	struct tls_transport *transport;
 	const struct tls_settings *settings;
 	struct tls_fault *fault;
 	tls_warn *warn;
@@ -89,6 +92,17 @@ static int no_memory(struct maker *maker, enum tls_setting setting)
 
 /* ── Files ───────────────────────────────────────────────────────────────── */
 
+/* Let the digest of what peers are verified by depend on these bytes, and on those before them. */
+static bool note_trust(struct maker *maker, const void *bytes, size_t len)
+{
+	unsigned char *trust = maker->transport->trust;
+	unsigned char both[2 * TLS_DIGEST_LEN];
+
+	memcpy(both, trust, TLS_DIGEST_LEN);
+	return EVP_Digest(bytes, len, both + TLS_DIGEST_LEN, NULL, EVP_sha256(), NULL) == 1 &&
+	       EVP_Digest(both, sizeof(both), trust, NULL, EVP_sha256(), NULL) == 1;
+}
+
 /* The bytes of a PEM file. NULL after a fault. Secrets are wiped by close_file(). */
 static BIO *open_file(
         struct maker *maker, enum tls_setting setting, const char *path, char **ret_bytes)
@@ -103,6 +117,9 @@ static BIO *open_file(
 	} else if (len > TLS_FILE_MAX) {
 		(void)refuse(maker, setting, "'%s' is longer than 1 MiB",
 		        text_show(slice_of(path)).text);
+	} else if ((setting == TLS_CA || setting == TLS_CRL) &&
+	           !note_trust(maker, bytes, (size_t)len)) {
+		(void)no_memory(maker, setting);
 	} else {
 		return BIO_new_mem_buf(bytes, (int)len);
 	}
@@ -388,6 +405,9 @@ static int set_verification(struct maker *maker, int mode)
 	if (maker->settings->ca == NULL) {
 		return 0;
 	}
+	if (!note_trust(maker, &mode, sizeof(mode))) {
+		return no_memory(maker, TLS_CA);
+	}
 	/* Each certificate of the file is an authority, also one that another made. */
 	(void)X509_VERIFY_PARAM_set_flags(param, X509_V_FLAG_PARTIAL_CHAIN);
 	SSL_CTX_set_verify(maker->ctx, mode, NULL);
@@ -558,6 +578,7 @@ static int transport_new(const struct tls_settings *settings, bool is_server, tl
 		return no_memory(&maker, TLS_CERT);
 	}
 	maker.ctx = transport->context;
+	maker.transport = transport;
 	if (make(&maker, is_server) < 0) {
 		tls_free(&transport->transport);
 		return -EINVAL;
@@ -586,6 +607,16 @@ void tls_free(struct transport *transport)
 		SSL_CTX_free(tls->context);
 		free(tls);
 	}
+}
+
+bool tls_same_trust(const struct transport *transport, const struct transport *other)
+{
+	if (transport == NULL || other == NULL) {
+		return transport == other;
+	}
+	return CRYPTO_memcmp(CONTAINER_OF(transport, const struct tls_transport, transport)->trust,
+	               CONTAINER_OF(other, const struct tls_transport, transport)->trust,
+	               TLS_DIGEST_LEN) == 0;
 }
 
 /* ── Describing ──────────────────────────────────────────────────────────── */

@@ -219,3 +219,26 @@ bool redaction_of(const struct redact_plan *plan, const char *operation, bool re
 	}
 	return ret_redaction->answers || ret_redaction->errors != 0;
 }
+
+static bool same_wishes(const struct redact_wishes *a, const struct redact_wishes *b)
+{
+	if (a->kinds != b->kinds || a->label_count != b->label_count) {
+		return false;
+	}
+	for (unsigned i = 0; i < a->label_count; i++) {
+		if (!slice_equal(a->labels[i], b->labels[i])) {
+			return false;
+		}
+	}
+	return true;
+}
+
+bool redaction_equal(const struct redaction *redaction, const struct redaction *other)
+{
+	if (redaction == NULL || other == NULL) {
+		return redaction == other;
+	}
+	return memcmp(redaction->rows, other->rows, sizeof(redaction->rows)) == 0 &&
+	       redaction->answers == other->answers && redaction->errors == other->errors &&
+	       same_wishes(&redaction->plan->wishes, &other->plan->wishes);
+}

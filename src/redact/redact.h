@@ -100,6 +100,9 @@ struct redaction {
 bool redaction_of(const struct redact_plan *plan, const char *operation, bool reads,
         struct redaction *ret_redaction) MUST_USE;
 
+/* Whether both hide the same of the same operation; NULL: nothing. */
+bool redaction_equal(const struct redaction *redaction, const struct redaction *other);
+
 /* ── The machine ─────────────────────────────────────────────────────────── */
 
 /* A container that has begun. */

@@ -225,6 +225,22 @@ const struct scope *scope_for_owner(
 	return owned->images == NULL ? NULL : owned;
 }
 
+bool scope_equal(const struct scope *scope, const struct scope *other)
+{
+	if (scope == NULL || other == NULL || scope->count != other->count) {
+		return scope == other;
+	}
+	for (unsigned i = 0; i < scope->count; i++) {
+		const struct scope_label *a = &scope->labels[i];
+		const struct scope_label *b = &other->labels[i];
+		if (a->value == NULL || b->value == NULL || strcmp(a->name, b->name) != 0 ||
+		        strcmp(a->value, b->value) != 0) {
+			return false;
+		}
+	}
+	return true;
+}
+
 void scope_add(const struct scope *scope, struct text *text)
 {
 	for (unsigned i = 0; i < scope->count; i++) {

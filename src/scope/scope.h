@@ -75,6 +75,8 @@ int scope_join(const struct scope *scope, const struct scope *other, const char 
 /* The scope for a client who is the owner; the same if it has no owner. NULL without memory. */
 const struct scope *scope_for_owner(
         const struct scope *scope, const char *owner, struct arena *arena) MUST_USE;
+/* Whether both have the same labels; NULL: none. */
+bool scope_equal(const struct scope *scope, const struct scope *other);
 /* Append "team=ci, stage=test". */
 void scope_add(const struct scope *scope, struct text *text);
 

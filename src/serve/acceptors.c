@@ -229,34 +229,74 @@ void acceptors_init(
 	set_aside(acceptors);
 }
 
-int acceptors_add(struct acceptors *acceptors, int fd, unsigned number, bool is_tls, bool is_passed)
+static struct acceptor *find_place(struct acceptors *acceptors)
 {
+	for (unsigned i = 0; i < acceptors->count; i++) {
+		if (acceptors->list[i].watch.fd < 0) {
+			return &acceptors->list[i];
+		}
+	}
 	ASSERT(acceptors->count < ACCEPTORS_MAX);
-	struct acceptor *acceptor = &acceptors->list[acceptors->count++];
+	return &acceptors->list[acceptors->count++];
+}
+
+int acceptors_add(struct acceptors *acceptors, int fd, const struct snapshot *snapshot,
+        unsigned number, bool is_passed)
+{
+	struct acceptor *acceptor = find_place(acceptors);
 
 	*acceptor = (struct acceptor){
 	        .watch = {.fd = fd, .ready = acceptor_ready},
 	        .all = acceptors,
+	        .id = snapshot->listeners[number].id,
 	        .number = number,
-	        .is_tls = is_tls,
+	        .is_tls = snapshot->listeners[number].is_tls,
 	        .is_passed = is_passed,
 	};
 	timer_init(&acceptor->retry, accept_again);
 	return watch_acceptor(acceptor);
 }
 
-void acceptors_close(struct acceptors *acceptors)
+static void close_acceptor(struct acceptor *acceptor)
+{
+	loop_remove(acceptor->all->loop, &acceptor->watch);
+	if (!acceptor->is_passed) {
+		/* Closing resets those who wait: nothing may come between these two. */
+		accept_some(acceptor, ACCEPTS_AT_END);
+	}
+	(void)close(acceptor->watch.fd);
+	acceptor->watch.fd = -1;
+	timer_stop(&acceptor->retry); /* the last accept may have started it */
+}
+
+void acceptors_leave(struct acceptors *acceptors, const struct snapshot *snapshot)
 {
 	for (unsigned i = 0; i < acceptors->count; i++) {
 		struct acceptor *acceptor = &acceptors->list[i];
-		loop_remove(acceptors->loop, &acceptor->watch);
-		if (!acceptor->is_passed) {
-			/* Closing resets those who wait: nothing may come between these two. */
-			accept_some(acceptor, ACCEPTS_AT_END);
+		if (acceptor->watch.fd >= 0 && snapshot_find_listener(snapshot, acceptor->id) ==
+		                                       snapshot->listener_count) {
+			close_acceptor(acceptor);
 		}
-		(void)close(acceptor->watch.fd);
-		acceptor->watch.fd = -1;
-		timer_stop(&acceptor->retry); /* the last accept may have started it */
+	}
+}
+
+void acceptors_adopt(struct acceptors *acceptors, const struct snapshot *snapshot)
+{
+	for (unsigned i = 0; i < acceptors->count; i++) {
+		struct acceptor *acceptor = &acceptors->list[i];
+		if (acceptor->watch.fd >= 0) {
+			acceptor->number = snapshot_find_listener(snapshot, acceptor->id);
+			acceptor->is_tls = snapshot->listeners[acceptor->number].is_tls;
+		}
+	}
+}
+
+void acceptors_close(struct acceptors *acceptors)
+{
+	for (unsigned i = 0; i < acceptors->count; i++) {
+		if (acceptors->list[i].watch.fd >= 0) {
+			close_acceptor(&acceptors->list[i]);
+		}
 	}
 }
 

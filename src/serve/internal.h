@@ -23,10 +23,11 @@ enum {
 
 /*
  * Make a snapshot with one reference. It takes over `config`, which is on the heap; its clients
- * have their accounts in `accounts`, which must outlive it. NULL without memory, of which
- * `accounts` may be a part: then `config` is freed.
+ * have their accounts in `accounts`, which must outlive it. `former` is the one whose place it will
+ * take, NULL: none. NULL without memory, of which `accounts` may be a part: then `config` is freed.
  */
-struct snapshot *snapshot_new(struct config *config, struct accounts *accounts) MUST_USE;
+struct snapshot *snapshot_new(
+        struct config *config, struct accounts *accounts, const struct snapshot *former) MUST_USE;
 /* The configuration of the snapshot. */
 const struct config *snapshot_config(const struct snapshot *snapshot);
 
@@ -35,7 +36,8 @@ const struct config *snapshot_config(const struct snapshot *snapshot);
 struct acceptor {
 	struct watch watch; /* fd -1: closed */
 	struct acceptors *all;
-	unsigned number;    /* index of the listener in the configuration */
+	unsigned id;        /* of the listener: see session/snapshot.h */
+	unsigned number;    /* its index in the snapshot of the worker */
 	bool is_tls;        /* its clients speak TLS */
 	bool is_passed;     /* the socket goes on listening when this process closes it */
 	struct timer retry; /* runs while no descriptor is left */
@@ -56,15 +58,32 @@ void acceptors_init(
         struct acceptors *acceptors, struct worker *worker, struct worker_shared *shared);
 /*
  * Accept connections from the listening `fd`, which the acceptors now own, at the listener
- * `number`. 0 or -errno.
+ * `number` of the snapshot. 0 or -errno.
  */
-int acceptors_add(
-        struct acceptors *acceptors, int fd, unsigned number, bool is_tls, bool is_passed) MUST_USE;
+int acceptors_add(struct acceptors *acceptors, int fd, const struct snapshot *snapshot,
+        unsigned number, bool is_passed) MUST_USE;
+/* Close the sockets whose listeners are not in the snapshot, as acceptors_close(). Before the
+ * worker adopts it. */
+void acceptors_leave(struct acceptors *acceptors, const struct snapshot *snapshot);
+/* The worker has adopted the snapshot: find the listeners of the other sockets there. */
+void acceptors_adopt(struct acceptors *acceptors, const struct snapshot *snapshot);
 /* Close the sockets. Before, accept the connections that wait in the queues, which closing would
  * reset; those of a passed socket wait for the next process. */
 void acceptors_close(struct acceptors *acceptors);
 /* Close the open sockets. */
 void acceptors_done(struct acceptors *acceptors);
+
+/* ── Handing a snapshot to a thread ──────────────────────────────────────── */
+
+struct handover {
+	struct adoption *adoption;
+	int fds[CONFIG_LISTENERS_MAX]; /* of listeners that are new, by index; else -1 */
+};
+
+/* NULL without memory. */
+struct handover *handover_new(struct snapshot *snapshot) MUST_USE;
+/* Close the sockets. `handover` may be NULL. */
+void handover_free(struct handover *handover);
 
 /* ── Inbox: messages to a thread ─────────────────────────────────────────── */
 
@@ -89,7 +108,10 @@ void inbox_post(struct inbox *inbox, enum inbox_kind kind, void *message);
 
 /* ── The server and its threads ──────────────────────────────────────────── */
 
+struct server;
+
 struct thread {
+	struct server *server;
 	struct worker *worker;
 	struct inbox inbox;
 	struct acceptors acceptors;
@@ -105,8 +127,41 @@ struct manager {
 	struct timer status, beat;
 };
 
+/* One reload at a time: a thread of its own reads, then all threads adopt. In the first thread, but
+ * for what is said otherwise. */
+struct reload {
+	enum reload_state {
+		RELOAD_NONE,
+		RELOAD_READING,
+		RELOAD_ADOPTING,
+	} state;
+	pthread_t reader;
+	int64_t began_ns;
+	struct list wishes; /* for the reload in progress */
+	struct list later;  /* for the next one, which reads what has changed since */
+	bool again;         /* there is to be a next one */
+	/* The reader's result, once it has ended. */
+	struct snapshot *snapshot; /* NULL: `error` says why */
+	char error[FAULT_MAX];
+	struct snapshot *former; /* while threads adopt another one */
+	atomic_uint behind;      /* threads that have not adopted yet */
+};
+
+/* `watch: true`. In the first thread. */
+struct watching {
+	struct watch watch; /* of inotify(7); fd -1: nothing is watched */
+	struct timer_queue queue;
+	struct timer timer; /* until the next look */
+	unsigned looks;     /* that saw another change each */
+	uint32_t seen;      /* what the files were at the last look */
+	uint32_t loaded;    /* and at the last reload for their sake */
+};
+
 struct server {
+	struct watching watching;
 	struct snapshot *snapshot; /* the snapshot that the threads adopted last */
+	struct reload reload;
+	bool stopping;
 	struct worker_shared shared;
 	struct manager manager;
 	struct resolver *resolver; /* NULL: the Engine has no name */
@@ -127,11 +182,44 @@ struct server *server_new(struct config *config) MUST_USE;
 void server_free(struct server *server);
 
 /*
- * Judge further requests by `snapshot`, which must have the listeners and the START options of
- * the current snapshot. Takes over the reference in any case. Call it in the thread that
- * handles signals. False without memory: then the current snapshot stays.
+ * Judge further requests by `snapshot`, which must have the START options of the current snapshot;
+ * open the sockets of listeners that it adds, close those that it removes. Takes over the reference
+ * in any case. Call it in the thread that handles signals. False: `error` says why, and the current
+ * snapshot stays.
  */
-bool server_adopt(struct server *server, struct snapshot *snapshot) MUST_USE;
+bool server_adopt(struct server *server, struct snapshot *snapshot, char error[FAULT_MAX]) MUST_USE;
+
+/* ── Reload ──────────────────────────────────────────────────────────────── */
+
+/* Somebody who wants a reload and waits for its end. */
+struct reload_wish {
+	struct list link;
+	/* In the first thread: all threads judge by the new configuration, or the former one stays,
+	 * and `error` says why; else NULL. The wish may be freed. */
+	void (*done)(struct reload_wish *wish, const char *error);
+};
+
+/*
+ * Read the configuration and the files that it names again, and let all threads adopt it, if all of
+ * it is valid. Does not wait. `wish` may be NULL. If a reload is in progress, another one follows
+ * it. The log has the result. In the first thread.
+ */
+void server_reload(struct server *server, struct reload_wish *wish);
+/* Take the wish back: it is told nothing. */
+void server_forget_wish(struct reload_wish *wish);
+/* Before the server has threads. */
+void reload_init(struct server *server);
+/* Log what a reload could not read. After root was given up. */
+void reload_review(const struct server *server);
+/* Wait for the reader; wishes are told that the program stops. The threads must have ended. */
+void reload_end(struct server *server);
+
+/* Before the server has threads. */
+void watching_init(struct server *server);
+/* If the current configuration wants it, watch its files; otherwise none. After the start, and
+ * after each reload. */
+void watching_begin(struct server *server);
+void watching_end(struct server *server);
 
 /* The current configuration. */
 static inline const struct config *server_config(const struct server *server)
@@ -148,8 +236,9 @@ bool threads_start(struct server *server) MUST_USE;
  * only thread, libc and the kernel omit locking.
  */
 void threads_run(struct server *server);
-/* Send `snapshot` to each thread. False without memory: then no thread gets it. */
-bool threads_adopt(struct server *server, struct snapshot *snapshot) MUST_USE;
+/* Send `snapshot` to each thread, with sockets. False: `error` says why, and no thread gets it. */
+bool threads_adopt(
+        struct server *server, struct snapshot *snapshot, char error[FAULT_MAX]) MUST_USE;
 /* From any thread: stop accepting, complete short responses, end after the grace. */
 void threads_stop(struct server *server);
 void threads_free(struct server *server);
@@ -195,6 +284,15 @@ bool listeners_open(struct server *server) MUST_USE;
 /* Check that no socket of the first thread is the Engine's. False after a log line. */
 bool listeners_avoid_engine(const struct server *server) MUST_USE;
 /*
+ * Open sockets for the listeners of `next` that the current snapshot does not have, one for each
+ * handover, and set the modes of unix sockets that stay. False: `error` says why; what was opened
+ * is in the handovers, and no mode has changed.
+ */
+bool listeners_prepare(const struct server *server, const struct snapshot *next,
+        struct handover *const handovers[], char error[FAULT_MAX]) MUST_USE;
+/* The threads have adopted `next`: log what is new, and unlink what is gone since `former`. */
+void listeners_finish(const struct snapshot *former, const struct snapshot *next);
+/*
  * Unlink the files of unix sockets that were made. Call it while they listen: later a file may
  * belong to another process.
  */
@@ -225,6 +323,9 @@ void resolver_end(struct server *server);
  * live (WATCHDOG_USEC). After the threads were started, before the first one runs.
  */
 void manager_ready(struct server *server);
+/* Say that a reload has begun, or is over. In the first thread. */
+void manager_reloading(struct server *server);
+void manager_reloaded(struct server *server);
 /* Say that the program stops. In the first thread. */
 void manager_stopping(struct server *server);
 

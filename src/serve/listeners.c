@@ -178,14 +178,14 @@ static int share(int fd)
 
 /* Give the thread `fd`, or -errno, as its next socket. False after a log line. */
 static bool add(
-        struct thread *thread, const struct config *config, unsigned number, int fd, bool is_passed)
+        const struct server *server, struct thread *thread, unsigned number, int fd, bool is_passed)
 {
 	if (fd < 0) {
-		(void)failed(&config->listeners[number], fd);
+		(void)failed(&server_config(server)->listeners[number], fd);
 		return false;
 	}
-	const bool is_tls = config->listeners[number].transport != NULL;
-	const int error = acceptors_add(&thread->acceptors, fd, number, is_tls, is_passed);
+	const int error =
+	        acceptors_add(&thread->acceptors, fd, server->snapshot, number, is_passed);
 	if (error < 0) {
 		log_line(LOG_CRIT, "cannot start a worker: %s", strerrordesc_np(-error));
 	}
@@ -199,7 +199,7 @@ static bool add_passed_sockets(const struct server *server, struct thread *threa
 	for (unsigned i = 0; i < passed->count; i++) {
 		const struct passed_socket *socket = &passed->list[i];
 		if (socket->listener == number && socket->fd >= 0 &&
-		        !add(thread, server_config(server), number, share(socket->fd), true)) {
+		        !add(server, thread, number, share(socket->fd), true)) {
 			return false;
 		}
 	}
@@ -226,7 +226,7 @@ bool listeners_open(struct server *server)
 		const bool done =
 		        address_passed(listener->address) != NULL
 		                ? add_passed_sockets(server, thread, i)
-		                : add(thread, config, i,
+		                : add(server, thread, i,
 		                          open_own(listener,
 		                                  first == NULL
 		                                          ? NULL
@@ -237,6 +237,207 @@ bool listeners_open(struct server *server)
 		}
 	}
 	return true;
+}
+
+/* ── Another snapshot ────────────────────────────────────────────────────── */
+
+static bool has(const struct snapshot *snapshot, const struct snapshot_listener *listener)
+{
+	return snapshot_find_listener(snapshot, listener->id) < snapshot->listener_count;
+}
+
+/* What the service manager passed is there from the start or never. */
+static bool check_passed(
+        const struct snapshot *snapshot, const struct snapshot *other, char error[FAULT_MAX])
+{
+	for (unsigned i = 0; i < snapshot->listener_count; i++) {
+		const struct snapshot_listener *listener = &snapshot->listeners[i];
+		if (address_passed(listener->address) != NULL && !has(other, listener)) {
+			(void)fault_set(error, NOWHERE,
+			        "the listener %s is new or gone: sockets are passed at the start; "
+			        "restart the program for it",
+			        listener->address);
+			return false;
+		}
+	}
+	return true;
+}
+
+/* The former listener of tcp://HOST:PORT or tls://HOST:PORT that is the other one now; NULL: none.
+ */
+static const struct snapshot_listener *find_own_port(
+        const struct snapshot *former, const char *address)
+{
+	const char *place = strstr(address, "://");
+
+	for (unsigned i = 0; place != NULL && i < former->listener_count; i++) {
+		const char *other = strstr(former->listeners[i].address, "://");
+		if (other != NULL && strcmp(place, other) == 0) {
+			return &former->listeners[i];
+		}
+	}
+	return NULL;
+}
+
+/* The socket that the thread has for a listener; -1: none. */
+static int find_socket(const struct thread *thread, const struct snapshot_listener *listener)
+{
+	for (unsigned i = 0; i < thread->acceptors.count; i++) {
+		const struct acceptor *acceptor = &thread->acceptors.list[i];
+		if (acceptor->watch.fd >= 0 && acceptor->id == listener->id) {
+			return acceptor->watch.fd;
+		}
+	}
+	return -1;
+}
+
+/*
+ * The socket of thread `i` for a new listener, or -errno. A port that goes on with or without TLS
+ * keeps its socket: the user of the process is another one than that which opened it, and may not
+ * share the port (SO_REUSEPORT). `first`: the socket of the first thread.
+ */
+static int open_for_thread(
+        const struct server *server, unsigned i, const struct config_listener *listener, int first)
+{
+	const struct snapshot_listener *own = find_own_port(server->snapshot, listener->address);
+
+	if (own != NULL) {
+		return share(find_socket(server->threads[i], own));
+	}
+	if (i > 0) {
+		return is_unix(listener) ? share(first)
+		                         : listener_open(listener->address, listener->mode, true);
+	}
+	const int probe =
+	        is_unix(listener) ? 0 : listener_open(listener->address, listener->mode, false);
+	if (probe > 0) {
+		(void)close(probe);
+	}
+	return probe < 0 ? probe : listener_open(listener->address, listener->mode, true);
+}
+
+static bool leads_to_engine(const struct server *server, int fd);
+
+/* Open the sockets of the new listener `number`. */
+static bool open_added(const struct server *server, const struct snapshot *next, unsigned number,
+        struct handover *const handovers[], char error[FAULT_MAX])
+{
+	const struct config_listener *listener = &snapshot_config(next)->listeners[number];
+	char memory[512];
+	struct text why = text_over(memory, sizeof(memory));
+
+	for (unsigned i = 0; i < server->thread_count; i++) {
+		const int fd = open_for_thread(server, i, listener, handovers[0]->fds[number]);
+		if (fd < 0) {
+			listener_explain(listener->address, fd, &why);
+			(void)fault_set(error, listener->place, "cannot listen on %s: %.*s",
+			        listener->address, SLICE_FMT(text_slice(&why)));
+			return false;
+		}
+		handovers[i]->fds[number] = fd;
+	}
+	if (leads_to_engine(server, handovers[0]->fds[number])) {
+		(void)fault_set(error, listener->place,
+		        "the Engine's address leads to the listener %s", listener->address);
+		return false;
+	}
+	return true;
+}
+
+/* The reload fails: the files of unix sockets that it made go. */
+static void remove_added(
+        const struct snapshot *former, const struct snapshot *next, const struct handover *handover)
+{
+	for (unsigned i = 0; i < next->listener_count; i++) {
+		const char *path = address_path(next->listeners[i].address);
+		if (path != NULL && handover->fds[i] >= 0 && !has(former, &next->listeners[i])) {
+			(void)unlink(path);
+		}
+	}
+}
+
+static const struct config_listener *find_listener_of(
+        const struct snapshot *snapshot, const char *address)
+{
+	const struct config *config = snapshot_config(snapshot);
+
+	for (unsigned i = 0; i < config->listener_count; i++) {
+		if (strcmp(config->listeners[i].address, address) == 0) {
+			return &config->listeners[i];
+		}
+	}
+	return NULL;
+}
+
+/* Give the files of unix sockets that stay the modes of `next`. On a failure none has changed. */
+static bool set_modes(
+        const struct snapshot *former, const struct snapshot *next, char error[FAULT_MAX])
+{
+	const struct config *config = snapshot_config(next);
+
+	for (unsigned i = 0; i < config->listener_count; i++) {
+		const struct config_listener *listener = &config->listeners[i];
+		const struct config_listener *before = find_listener_of(former, listener->address);
+		const char *path = address_path(listener->address);
+		if (path == NULL || before == NULL || before->mode == listener->mode ||
+		        chmod(path, listener->mode) == 0) {
+			continue;
+		}
+		(void)fault_set(error, listener->place,
+		        "cannot change the mode of %s to %04o: %s; the file belongs to the user as "
+		        "whom the program started: restart the program for it",
+		        path, listener->mode, strerrordesc_np(errno));
+		for (unsigned j = 0; j < i; j++) {
+			path = address_path(config->listeners[j].address);
+			before = find_listener_of(former, config->listeners[j].address);
+			if (path != NULL && before != NULL) {
+				(void)chmod(path, before->mode);
+			}
+		}
+		return false;
+	}
+	return true;
+}
+
+bool listeners_prepare(const struct server *server, const struct snapshot *next,
+        struct handover *const handovers[], char error[FAULT_MAX])
+{
+	const struct snapshot *former = server->snapshot;
+
+	if (!check_passed(next, former, error) || !check_passed(former, next, error)) {
+		return false;
+	}
+	for (unsigned i = 0; i < next->listener_count; i++) {
+		if (!has(former, &next->listeners[i]) &&
+		        !open_added(server, next, i, handovers, error)) {
+			remove_added(former, next, handovers[0]);
+			return false;
+		}
+	}
+	if (!set_modes(former, next, error)) {
+		remove_added(former, next, handovers[0]);
+		return false;
+	}
+	return true;
+}
+
+void listeners_finish(const struct snapshot *former, const struct snapshot *next)
+{
+	for (unsigned i = 0; i < next->listener_count; i++) {
+		if (!has(former, &next->listeners[i])) {
+			log_line(LOG_NOTICE, "listening on %s", next->listeners[i].address);
+		}
+	}
+	for (unsigned i = 0; i < former->listener_count; i++) {
+		const char *path = address_path(former->listeners[i].address);
+		if (has(next, &former->listeners[i])) {
+			continue;
+		}
+		log_line(LOG_NOTICE, "no longer listening on %s", former->listeners[i].address);
+		if (path != NULL && unlink(path) < 0 && errno != ENOENT) {
+			log_line(LOG_WARNING, "cannot remove %s: %s", path, strerrordesc_np(errno));
+		}
+	}
 }
 
 /* ── Loops ───────────────────────────────────────────────────────────────── */
@@ -250,21 +451,25 @@ static bool is_same_file(const char *a, const char *b)
 	       found[0].st_dev == found[1].st_dev && found[0].st_ino == found[1].st_ino;
 }
 
+static bool leads_to_engine(const struct server *server, int fd)
+{
+	const union address *engine = &server->snapshot->engine;
+	union address own = {.any = {.sa_family = AF_UNSPEC}};
+	socklen_t len = sizeof(own);
+
+	(void)getsockname(fd, &own.any, &len);
+	return own.any.sa_family == AF_UNIX && engine->any.sa_family == AF_UNIX
+	               ? is_same_file(own.path.sun_path, engine->path.sun_path)
+	               : address_leads_to(engine, &own);
+}
+
 bool listeners_avoid_engine(const struct server *server)
 {
 	const struct config *config = server_config(server);
 	const struct acceptors *opened = &server->threads[0]->acceptors;
-	const union address *engine = &server->snapshot->engine;
 
 	for (unsigned i = 0; i < opened->count; i++) {
-		union address own = {.any = {.sa_family = AF_UNSPEC}};
-		socklen_t len = sizeof(own);
-		(void)getsockname(opened->list[i].watch.fd, &own.any, &len);
-		const bool is_loop =
-		        own.any.sa_family == AF_UNIX && engine->any.sa_family == AF_UNIX
-		                ? is_same_file(own.path.sun_path, engine->path.sun_path)
-		                : address_leads_to(engine, &own);
-		if (is_loop) {
+		if (leads_to_engine(server, opened->list[i].watch.fd)) {
 			log_line(LOG_CRIT,
 			        "the Engine's address %s (%s) leads to the listener %s of the "
 			        "proxy "
@@ -279,12 +484,17 @@ bool listeners_avoid_engine(const struct server *server)
 
 void listeners_remove(const struct server *server)
 {
-	const struct config *config = server_config(server);
+	const struct snapshot *snapshot = server->snapshot;
 	const struct acceptors *opened =
 	        server->thread_count > 0 ? &server->threads[0]->acceptors : NULL;
 
 	for (unsigned i = 0; opened != NULL && i < opened->count; i++) {
-		const char *path = address_path(config->listeners[opened->list[i].number].address);
+		/* The thread may not have adopted the snapshot yet: the index may be a former one.
+		 */
+		const unsigned number = snapshot_find_listener(snapshot, opened->list[i].id);
+		const char *path = number < snapshot->listener_count
+		                           ? address_path(snapshot->listeners[number].address)
+		                           : NULL;
 		if (path != NULL) {
 			/* The folder may be closed to us now. */
 			(void)unlink(path);

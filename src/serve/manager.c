@@ -101,6 +101,20 @@ void manager_ready(struct server *server)
 	}
 }
 
+void manager_reloading(struct server *server)
+{
+	char lines[64];
+
+	(void)snprintf(lines, sizeof(lines), "RELOADING=1\nMONOTONIC_USEC=%lld",
+	        (long long)(clock_monotonic_ns() / 1000));
+	notify_send(&server->manager.notifier, lines, false);
+}
+
+void manager_reloaded(struct server *server)
+{
+	notify_send(&server->manager.notifier, "READY=1", false);
+}
+
 void manager_stopping(struct server *server)
 {
 	struct manager *manager = &server->manager;

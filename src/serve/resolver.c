@@ -19,11 +19,19 @@ enum { PERIOD_SECONDS = 10 };
 struct resolver {
 	pthread_mutex_t lock;
 	struct server *server; /* NULL: the server is gone, and the thread ends */
-	const char *host;
+	char *host;
 	uint16_t port;
 	union address current; /* AF_UNSPEC: the name has no address */
 	bool knows;            /* the last look-up found an address, or said why not */
 };
+
+static void resolver_free(struct resolver *resolver)
+{
+	if (resolver != NULL) {
+		free(resolver->host);
+		free(resolver);
+	}
+}
 
 /* Whether the address is one of those; a name with several addresses may list them in any order. */
 static bool is_among(const union address *address, const struct resolved *found)
@@ -107,7 +115,7 @@ static void *run(void *argument)
 	do {
 		(void)nanosleep(&period, NULL);
 	} while (tell(resolver, look_up(resolver)));
-	free(resolver);
+	resolver_free(resolver);
 	return NULL;
 }
 
@@ -119,13 +127,16 @@ void resolver_begin(struct server *server)
 		return;
 	}
 	struct resolver *resolver = calloc(1, sizeof(*resolver));
-	if (resolver == NULL) {
+	char *host = strdup(engine->host); /* it outlives the configuration */
+	if (resolver == NULL || host == NULL) {
+		free(host);
+		free(resolver);
 		return;
 	}
 	*resolver = (struct resolver){
 	        .lock = PTHREAD_MUTEX_INITIALIZER,
 	        .server = server,
-	        .host = engine->host,
+	        .host = host,
 	        .port = engine->port,
 	        .knows = true,
 	};
@@ -160,7 +171,7 @@ void resolver_end(struct server *server)
 		resolver->server = NULL; /* the thread may be waiting for DNS, and frees it later */
 		(void)pthread_mutex_unlock(&resolver->lock);
 	} else {
-		free(resolver);
+		resolver_free(resolver);
 	}
 	server->resolver = NULL;
 }

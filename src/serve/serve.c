@@ -106,7 +106,7 @@ struct server *server_new(struct config *config)
 {
 	struct server *server = calloc(1, sizeof(*server));
 	struct accounts *accounts = accounts_new();
-	struct snapshot *snapshot = snapshot_new(config, accounts);
+	struct snapshot *snapshot = snapshot_new(config, accounts, NULL);
 
 	if (server == NULL || snapshot == NULL) {
 		snapshot_unref(snapshot);
@@ -116,6 +116,8 @@ struct server *server_new(struct config *config)
 	}
 	server->shared.accounts = accounts;
 	server->snapshot = snapshot;
+	reload_init(server);
+	watching_init(server);
 	server->signal_watch.fd = -1;
 	server->manager.notifier.fd = -1;
 	server->shared.max_descriptors = sizing_descriptors();
@@ -137,6 +139,8 @@ struct server *server_new(struct config *config)
 
 void server_free(struct server *server)
 {
+	watching_end(server);
+	reload_end(server);
 	resolver_end(server);
 	threads_free(server);
 	passed_close(&server->passed);
@@ -148,11 +152,15 @@ void server_free(struct server *server)
 	free(server);
 }
 
-bool server_adopt(struct server *server, struct snapshot *snapshot)
+bool server_adopt(struct server *server, struct snapshot *snapshot, char error[FAULT_MAX])
 {
 	struct learn *former = server->shared.learn;
 
-	if (!provide_notes(server, snapshot_config(snapshot)) || !threads_adopt(server, snapshot)) {
+	const bool notes = provide_notes(server, snapshot_config(snapshot));
+	if (!notes) {
+		(void)fault_memory(error);
+	}
+	if (!notes || !threads_adopt(server, snapshot, error)) {
 		if (former == NULL) { /* so that no thread has seen one */
 			learn_free(server->shared.learn);
 			server->shared.learn = NULL;
@@ -189,6 +197,8 @@ static bool run(struct server *server)
 		return false;
 	}
 	announce(server);
+	reload_review(server);
+	watching_begin(server);
 	manager_ready(server);
 	threads_run(server);
 	denials_finish(&server->shared.denials);

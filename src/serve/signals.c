@@ -8,19 +8,20 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
-#define NO_RELOAD  "the configuration is read only at the start; restart the program to change it"
-#define NO_MEANING "the program stops with SIGTERM and with SIGINT"
+static void stop(struct server *server, const char *name);
+static void reload(struct server *server, const char *name);
+static void ignore(struct server *server, const char *name);
 
 static const struct row {
 	int number;
 	const char *name;
-	const char *ignored; /* why; NULL: the signal stops the program */
+	void (*act)(struct server *server, const char *name);
 } rows[] = {
-        {SIGTERM, "SIGTERM", NULL},
-        {SIGINT, "SIGINT", NULL},
-        {SIGHUP, "SIGHUP", NO_RELOAD},
-        {SIGUSR1, "SIGUSR1", NO_MEANING},
-        {SIGUSR2, "SIGUSR2", NO_MEANING},
+        {SIGTERM, "SIGTERM", stop},
+        {SIGINT, "SIGINT", stop},
+        {SIGHUP, "SIGHUP", reload},
+        {SIGUSR1, "SIGUSR1", ignore},
+        {SIGUSR2, "SIGUSR2", ignore},
 };
 
 void signals_block(struct server *server)
@@ -30,7 +31,7 @@ void signals_block(struct server *server)
 	for (unsigned i = 0; i < ARRAY_LEN(rows); i++) {
 		/* A shell starts background jobs with SIGINT ignored: a second SIGINT would be
 		 * lost. */
-		if (rows[i].ignored == NULL) {
+		if (rows[i].act == stop) {
 			(void)signal(rows[i].number, SIG_DFL);
 		}
 		(void)sigaddset(&server->signals, rows[i].number);
@@ -44,14 +45,34 @@ static void stop(struct server *server, const char *name)
 	log_line(LOG_NOTICE, "%s: stopping; streams may continue for %u s", name,
 	        server_config(server)->shutdown_grace);
 	for (unsigned i = 0; i < ARRAY_LEN(rows); i++) {
-		if (rows[i].ignored != NULL) {
+		if (rows[i].act != stop) {
 			(void)sigdelset(&server->signals, rows[i].number);
 		}
 	}
 	(void)pthread_sigmask(SIG_UNBLOCK, &server->signals, NULL);
+	server->stopping = true;
 	manager_stopping(server);
 	listeners_remove(server);
 	threads_stop(server);
+}
+
+static void reload(struct server *server, const char *name)
+{
+	if (server->stopping) {
+		log_line(LOG_NOTICE, "%s: ignored: the program is stopping", name);
+		return;
+	}
+	log_line(LOG_INFO, "%s: reading the configuration again", name);
+	server_reload(server, NULL);
+}
+
+static void ignore(struct server *server, const char *name)
+{
+	(void)server;
+	log_line(LOG_NOTICE,
+	        "%s: ignored: the program stops with SIGTERM and with SIGINT, and reloads with "
+	        "SIGHUP",
+	        name);
 }
 
 static void signal_came(struct watch *watch, uint32_t events)
@@ -64,13 +85,8 @@ static void signal_came(struct watch *watch, uint32_t events)
 		return;
 	}
 	for (unsigned i = 0; i < ARRAY_LEN(rows); i++) {
-		if (signal.ssi_signo != (uint32_t)rows[i].number) {
-			continue;
-		}
-		if (rows[i].ignored == NULL) {
-			stop(server, rows[i].name);
-		} else {
-			log_line(LOG_NOTICE, "%s: ignored: %s", rows[i].name, rows[i].ignored);
+		if (signal.ssi_signo == (uint32_t)rows[i].number) {
+			rows[i].act(server, rows[i].name);
 		}
 	}
 }

@@ -2,6 +2,7 @@
 #include "serve/internal.h"
 
 #include "base/clock.h"
+#include "net/tls.h"
 
 #include <stdlib.h>
 
@@ -57,6 +58,7 @@ static void set_listener(struct snapshot_listener *ret_listener, const struct co
 	                .max_head = config->max_head},
 	        .transport = listener->transport != NULL ? listener->transport : &transport_plain,
 	        .address = listener->address,
+	        .is_tls = listener->transport != NULL,
 	};
 }
 
@@ -89,7 +91,40 @@ static void set_limits(struct snapshot *snapshot, const struct config *config)
 	}
 }
 
-struct snapshot *snapshot_new(struct config *config, struct accounts *accounts)
+/* ── Listeners ───────────────────────────────────────────────────────────── */
+
+/* The listener of the former snapshot that has the same address; NULL: none. */
+static const struct snapshot_listener *find_former(
+        const struct snapshot *former, const char *address)
+{
+	for (unsigned i = 0; former != NULL && i < former->listener_count; i++) {
+		if (strcmp(former->listeners[i].address, address) == 0) {
+			return &former->listeners[i];
+		}
+	}
+	return NULL;
+}
+
+static const struct transport *tls_of(const struct snapshot_listener *listener)
+{
+	return listener->is_tls ? listener->transport : NULL;
+}
+
+/* What stays the same keeps its number; the rest gets new ones. */
+static void number_listeners(struct snapshot *snapshot, const struct snapshot *former)
+{
+	snapshot->numbers = former == NULL ? 0 : former->numbers;
+	for (unsigned i = 0; i < snapshot->listener_count; i++) {
+		struct snapshot_listener *listener = &snapshot->listeners[i];
+		const struct snapshot_listener *same = find_former(former, listener->address);
+		const bool trusts = same != NULL && tls_same_trust(tls_of(same), tls_of(listener));
+		listener->id = same != NULL ? same->id : ++snapshot->numbers;
+		listener->trust = trusts ? same->trust : ++snapshot->numbers;
+	}
+}
+
+struct snapshot *snapshot_new(
+        struct config *config, struct accounts *accounts, const struct snapshot *former)
 {
 	struct configured *configured = calloc(1, sizeof(*configured));
 
@@ -122,6 +157,10 @@ struct snapshot *snapshot_new(struct config *config, struct accounts *accounts)
 	set_limits(&configured->snapshot, config);
 	for (unsigned i = 0; i < config->listener_count; i++) {
 		set_listener(&configured->snapshot.listeners[i], config, &config->listeners[i]);
+	}
+	number_listeners(&configured->snapshot, former);
+	if (former != NULL && config->engine.is_name) {
+		configured->snapshot.engine = former->engine; /* the resolver tells the rest */
 	}
 	return &configured->snapshot;
 }

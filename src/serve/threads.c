@@ -22,6 +22,7 @@ static int make_thread(struct server *server)
 		free(thread);
 		return error;
 	}
+	thread->server = server;
 	server->threads[server->thread_count++] = thread;
 	acceptors_init(&thread->acceptors, thread->worker, &server->shared);
 	return inbox_init(&thread->inbox, worker_loop(thread->worker));
@@ -121,41 +122,103 @@ void message_keep(void *message)
 	(void)message;
 }
 
-/* One for each thread, or none: false without memory. */
-static bool make_adoptions(
-        unsigned count, struct snapshot *snapshot, struct adoption *adoptions[THREADS_MAX])
+struct handover *handover_new(struct snapshot *snapshot)
 {
-	for (unsigned i = 0; i < count; i++) {
-		adoptions[i] = adoption_new(snapshot);
-		if (adoptions[i] == NULL) {
-			while (i > 0) {
-				adoption_free(adoptions[--i]);
-			}
+	struct handover *handover = calloc(1, sizeof(*handover));
+	struct adoption *adoption = adoption_new(snapshot);
+
+	if (handover == NULL || adoption == NULL) {
+		adoption_free(adoption);
+		free(handover);
+		return NULL;
+	}
+	handover->adoption = adoption;
+	for (unsigned i = 0; i < ARRAY_LEN(handover->fds); i++) {
+		handover->fds[i] = -1;
+	}
+	return handover;
+}
+
+void handover_free(struct handover *handover)
+{
+	if (handover == NULL) {
+		return;
+	}
+	for (unsigned i = 0; i < ARRAY_LEN(handover->fds); i++) {
+		if (handover->fds[i] >= 0) {
+			(void)close(handover->fds[i]);
+		}
+	}
+	adoption_free(handover->adoption);
+	free(handover);
+}
+
+/* One for each thread. */
+static bool make_handovers(const struct server *server, struct snapshot *snapshot,
+        struct handover *handovers[THREADS_MAX], char error[FAULT_MAX])
+{
+	for (unsigned i = 0; i < server->thread_count; i++) {
+		handovers[i] = handover_new(snapshot);
+		if (handovers[i] == NULL) {
+			(void)fault_memory(error);
 			return false;
 		}
+	}
+	return listeners_prepare(server, snapshot, handovers, error);
+}
+
+bool threads_adopt(struct server *server, struct snapshot *snapshot, char error[FAULT_MAX])
+{
+	struct handover *handovers[THREADS_MAX] = {NULL};
+
+	if (!make_handovers(server, snapshot, handovers, error)) {
+		for (unsigned i = 0; i < server->thread_count; i++) {
+			handover_free(handovers[i]);
+		}
+		return false;
+	}
+	atomic_store(&server->reload.behind, server->thread_count);
+	for (unsigned i = 0; i < server->thread_count; i++) {
+		inbox_post(&server->threads[i]->inbox, INBOX_ADOPT, handovers[i]);
 	}
 	return true;
 }
 
-bool threads_adopt(struct server *server, struct snapshot *snapshot)
+/* Accept at the listeners that are new. */
+static void open_new(struct thread *thread, struct handover *handover)
 {
-	struct adoption *adoptions[THREADS_MAX];
+	const struct snapshot *snapshot = handover->adoption->snapshot;
 
-	if (!make_adoptions(server->thread_count, snapshot, adoptions)) {
-		return false;
+	for (unsigned i = 0; i < snapshot->listener_count; i++) {
+		const int fd = handover->fds[i];
+		handover->fds[i] = -1;
+		const int error =
+		        fd < 0 ? 0 : acceptors_add(&thread->acceptors, fd, snapshot, i, false);
+		if (error < 0) {
+			log_line(LOG_ERR, "a worker cannot accept connections at %s: %s",
+			        snapshot->listeners[i].address, strerrordesc_np(-error));
+		}
 	}
-	for (unsigned i = 0; i < server->thread_count; i++) {
-		inbox_post(&server->threads[i]->inbox, INBOX_ADOPT, adoptions[i]);
-	}
-	return true;
 }
 
 void thread_adopt(struct thread *thread, void *message)
 {
-	worker_adopt(thread->worker, message);
+	struct handover *handover = message;
+	struct server *server = thread->server;
+	const struct snapshot *snapshot = handover->adoption->snapshot;
+
+	acceptors_leave(&thread->acceptors, snapshot);
+	acceptors_adopt(&thread->acceptors, snapshot);
+	open_new(thread, handover);
+	worker_adopt(thread->worker, handover->adoption);
+	handover->adoption = NULL;
+	handover_free(handover);
+	if (atomic_fetch_sub(&server->reload.behind, 1) == 1) {
+		inbox_post(&server->threads[0]->inbox, INBOX_ADOPTED, server);
+	}
 }
 
-void message_free_adoption(void *message)
+void message_free_handover(void *message)
 {
-	adoption_free(message);
+	handover_free(message);
 }

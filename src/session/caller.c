@@ -28,7 +28,8 @@ enum next session_find_container(struct session *session, const struct gate_deci
 	if (session->exchange == NULL && session_exchange(session) == NULL) {
 		return session_starve(session);
 	}
-	struct search *search = pool_take(&worker->search_pool);
+	struct containers *containers = worker_containers(worker);
+	struct search *search = containers == NULL ? NULL : pool_take(&worker->search_pool);
 	if (search == NULL) {
 		return session_starve(session);
 	}
@@ -36,8 +37,8 @@ enum next session_find_container(struct session *session, const struct gate_deci
 	session_note_request(session, decision);
 	/* What fails from here on ends the connection, for the request is not read to its end. */
 	session->exchange->keep_client = false;
-	search_begin(search, worker->containers, searched, &session->caller,
-	        session->client.watch.fd, session->since_ns);
+	search_begin(search, containers, searched, &session->caller, session->client.watch.fd,
+	        session->since_ns);
 	(void)session_enter(session, SESSION_CALLER);
 	return NEXT_WAIT;
 }

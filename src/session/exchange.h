@@ -17,12 +17,16 @@ struct rewriting;
 
 enum {
 	EXCHANGE_PROTOCOL_MAX = 32, /* bytes of an Upgrade that is forwarded; a longer one is not */
+	EXCHANGE_KEPT_MAX = 512, /* bytes of target and key; for longer ones memory is allocated */
 	EXCHANGE_INTERIM_MAX = 100, /* 1xx responses to one request; the Engine sends one at most */
 };
 
 struct exchange {
-	struct adoption *adoption;         /* of the snapshot by which the request was judged */
-	const struct client *client;       /* that sent the request; NULL: none */
+	struct adoption *adoption; /* of the snapshot by which the request was judged */
+	struct adoption *renewed;  /* of the last snapshot that allowed it again; NULL: none did */
+	/* That sent the request, as `renewed` or else `adoption` has it; NULL: none. */
+	const struct client *client;
+	const struct scope *scope;         /* by which it was judged; NULL: none */
 	const struct redaction *redaction; /* what the response hides; NULL: nothing */
 	const struct scope *narrows;       /* objects that the response keeps; NULL: all */
 	struct rewriting *rewriting;       /* of the body of the response; NULL: it is relayed */
@@ -39,7 +43,11 @@ struct exchange {
 	bool top_as_usual;  /* of `redaction`: redactor_begin() */
 	bool probe;         /* GET /health: the response says whether a connection can be had */
 	bool admitted;      /* the limits were asked */
-	unsigned retry_s;   /* Retry-After of a local response, or 0 */
+	bool forwarded;     /* it was judged for the last time, and kept */
+	bool has_body;      /* the head announces one */
+	bool has_query;
+	bool of_browser;             /* only a listener with `browsers` takes it */
+	unsigned retry_s;            /* Retry-After of a local response, or 0 */
 	const struct limits *limits; /* of the sender; NULL: none */
 	uint64_t body_max;           /* bytes; 0: the limits were not asked */
 	struct holding holdings[2];  /* of the sender's account, and of that of all clients */
@@ -51,7 +59,12 @@ struct exchange {
 	struct search *search;  /* of the client's container; NULL: none goes on */
 	unsigned protocol_len;
 	char protocol[EXCHANGE_PROTOCOL_MAX];
-	struct audit_record record; /* last, for the words in it need not be cleared */
+	/* What judging it again needs: path, query and key, one behind the other. */
+	char *kept; /* NULL: there was no memory */
+	unsigned path_len, query_len, key_len;
+	/* Last, for the words in it need not be cleared; nor what stands behind it. */
+	struct audit_record record;
+	char kept_here[EXCHANGE_KEPT_MAX];
 };
 
 #endif

@@ -38,7 +38,9 @@ static bool may_log(struct worker *worker)
 	return false;
 }
 
-static void report(struct session *session, struct slice reason)
+/* `listener`: that of the client today. */
+static void report_at(const struct snapshot_listener *listener, struct session *session,
+        const char *what, struct slice reason)
 {
 	struct worker *worker = session->worker;
 	char memory[128];
@@ -53,9 +55,14 @@ static void report(struct session *session, struct slice reason)
 		(void)snprintf(more, sizeof(more), " (%u others were not logged)",
 		        worker->handshakes_unlogged);
 	}
-	log_line(LOG_NOTICE, "%s: no TLS with %.*s: %.*s%s", session_listener(session)->address,
+	log_line(LOG_NOTICE, "%s: %s %.*s: %.*s%s", listener->address, what,
 	        SLICE_FMT(text_slice(&name)), SLICE_FMT(reason), more);
 	worker->handshakes_unlogged = 0;
+}
+
+static void report(struct session *session, struct slice reason)
+{
+	report_at(session_listener(session), session, "no TLS with", reason);
 }
 
 /* ── Beginning and end ───────────────────────────────────────────────────── */
@@ -115,6 +122,24 @@ void session_end_handshake(struct session *session)
 		                        ? SLICE("too many handshakes are in progress")
 		                        : SLICE("it did not complete the handshake in time"));
 	}
+}
+
+/* ── Other files ─────────────────────────────────────────────────────────── */
+
+bool session_trust_again(struct session *session)
+{
+	const struct snapshot *snapshot = session->worker->adoption->snapshot;
+	const struct snapshot_listener *listener =
+	        &snapshot->listeners[snapshot_find_listener(snapshot, session->listener_id)];
+	char memory[256];
+	struct text why = text_over(memory, sizeof(memory));
+
+	if (listener->is_tls && !tls_accepts_again(listener->transport, &session->client, &why)) {
+		report_at(listener, session, "ended the connection of", text_slice(&why));
+		return false;
+	}
+	session->trust = listener->trust;
+	return true;
 }
 
 /* ── HANDSHAKE ───────────────────────────────────────────────────────────── */

@@ -275,7 +275,7 @@ enum next session_finish(struct session *session)
 	session_record(session);
 	session_release_engine(session, reusable);
 	flow_reset(&session->down, &session->worker->lender);
-	if (!keep) {
+	if (!keep || !session_settle(session)) {
 		return session_linger(session);
 	}
 	flow_release(&session->up, &session->worker->lender);

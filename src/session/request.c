@@ -260,6 +260,7 @@ static enum next forward(struct session *session, const struct gate_decision *de
 	};
 	struct text text = text_over(worker->scratch, worker->scratch_len);
 
+	session_keep(session, decision); /* the head is replaced */
 	http_request_write(&text, head, decision->request->path, &options);
 	if (text.overflow || !replace_request(session, head, text_slice(&text), body)) {
 		return session_refuse(
@@ -536,6 +537,10 @@ enum next session_step_head(struct session *session)
 {
 	struct worker *worker = session->worker;
 
+	if (UNLIKELY(session->trust != session_listener(session)->trust) &&
+	        !session_trust_again(session)) {
+		return NEXT_CLOSE;
+	}
 	for (;;) {
 		const struct gate_decision decision = ask(session, NULL);
 		if (decision.action == GATE_NEED_MEMORY) {

@@ -60,6 +60,10 @@ void session_record(struct session *session)
 	session_end_lookup(session);
 	session_end_search(session);
 	session_end_rewriting(session);
+	session_forget(exchange);
+	if (exchange->renewed != NULL) {
+		worker_leave(session->worker, exchange->renewed);
+	}
 	worker_leave(session->worker, exchange->adoption);
 	pool_give(&session->worker->exchange_pool, exchange);
 	session->exchange = NULL;
@@ -245,6 +249,46 @@ static void deadline_expired(struct timer *timer)
 	end_state(session, ending);
 }
 
+/* ── Another snapshot ────────────────────────────────────────────────────── */
+
+bool session_settle(struct session *session)
+{
+	const struct snapshot *snapshot = session->worker->adoption->snapshot;
+	const unsigned number = snapshot_find_listener(snapshot, session->listener_id);
+
+	if (number == snapshot->listener_count ||
+	        snapshot->listeners[number].is_tls != (session->client.tls != NULL)) {
+		return false;
+	}
+	session->caller.listener = number;
+	session->met = NULL; /* of another snapshot */
+	return true;
+}
+
+void sessions_adopt(struct worker *worker)
+{
+	for (struct list *at = worker->sessions.next; at != &worker->sessions; at = at->next) {
+		struct session *session = CONTAINER_OF(at, struct session, link);
+		if (session->exchange == NULL && stream_is_open(&session->client) &&
+		        session->state != SESSION_LINGER && !session_settle(session)) {
+			session_close(session);
+		}
+	}
+}
+
+bool sessions_judge_again(struct worker *worker)
+{
+	bool later = false;
+
+	for (struct list *at = worker->sessions.next; at != &worker->sessions; at = at->next) {
+		struct session *session = CONTAINER_OF(at, struct session, link);
+		if (session->exchange != NULL && session_judge_again(session)) {
+			later = true;
+		}
+	}
+	return later;
+}
+
 /* ── Beginning ───────────────────────────────────────────────────────────── */
 
 /* A session whose stream is not open yet; NULL without memory. */
@@ -273,8 +317,11 @@ static struct session *session_new(
 /* 0, or -errno and `fd` is closed. */
 static int open_client(struct session *session, int fd)
 {
-	const struct transport *transport = session_listener(session)->transport;
+	const struct snapshot_listener *listener = session_listener(session);
+	const struct transport *transport = listener->transport;
 
+	session->listener_id = listener->id;
+	session->trust = listener->trust;
 	return transport->accept(
 	        transport, &session->client, &session->worker->loop, fd, client_notified);
 }

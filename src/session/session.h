@@ -36,8 +36,9 @@ struct worker_shared {
 	unsigned max_large; /* large buffers of one worker */
 	struct denials denials;
 	struct attempts attempts;
+	atomic_uint revoked; /* requests that were ended since it was set to 0 */
 	struct accounts *accounts;
-	struct learn *learn;           /* NULL: requests are not recorded */
+	struct learn *_Atomic learn;   /* NULL: requests are not recorded */
 	char via[SESSION_VIA_LEN + 1]; /* "": requests are not marked */
 };
 
@@ -57,8 +58,9 @@ void worker_free(struct worker *worker);
 struct loop *worker_loop(struct worker *worker);
 /* Serve until worker_stop() was called and the last session has ended. 0 or -errno. */
 int worker_run(struct worker *worker) MUST_USE;
-/* Judge further requests by another snapshot, which must have the same listeners and sizes.
- * Requests in progress keep their snapshot. */
+/* Judge further requests by another snapshot, which must have the same sizes. Requests in progress
+ * keep their snapshot; connections without one are closed, if their listener is not there any more.
+ */
 void worker_adopt(struct worker *worker, struct adoption *adoption);
 /* Make new connections to the Engine at another address. */
 void worker_move_engine(struct worker *worker, const union address *address);

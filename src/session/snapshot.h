@@ -24,6 +24,11 @@ struct snapshot_listener {
 	struct gate_config gate;
 	const struct transport *transport; /* of accepted connections */
 	const char *address;               /* in log lines */
+	bool is_tls;
+	/* The same number in another snapshot: it has the same address. */
+	unsigned id;
+	/* The same number in another snapshot: of TLS, clients are verified by the same files. */
+	unsigned trust;
 };
 
 struct snapshot {
@@ -46,8 +51,20 @@ struct snapshot {
 	unsigned head_timeout;   /* seconds */
 	unsigned shutdown_grace; /* seconds */
 	unsigned listener_count;
+	unsigned numbers; /* of listeners and of trust; none is above it */
 	struct snapshot_listener listeners[SNAPSHOT_LISTENERS_MAX];
 };
+
+/* The index of the listener with this id; listener_count: it is not there. */
+static inline unsigned snapshot_find_listener(const struct snapshot *snapshot, unsigned id)
+{
+	unsigned i = 0;
+
+	while (i < snapshot->listener_count && snapshot->listeners[i].id != id) {
+		i++;
+	}
+	return i;
+}
 
 /* Take a reference. */
 struct snapshot *snapshot_ref(struct snapshot *snapshot);

@@ -38,6 +38,8 @@ struct session {
 	struct task deferred_free; /* at the end of the turn */
 	struct list link;          /* of worker->sessions */
 	struct caller caller;
+	unsigned listener_id;            /* of the caller's listener: see snapshot.h */
+	unsigned trust;                  /* by which its certificate was verified last */
 	const struct client *met;        /* whose key was accepted last; compared, not read */
 	struct certificate *certificate; /* that of `caller`; NULL: none */
 	int64_t since_ns;                /* when the connection was accepted, monotonic */
@@ -137,6 +139,11 @@ void session_release_engine(struct session *session, bool reusable);
 /* Log the current exchange, if there is one, and end it. */
 void session_record(struct session *session);
 void session_close(struct session *session);
+/*
+ * No request is in progress: the next one is judged by the snapshot of today. False: it has no such
+ * listener any more, and the connection is to be closed.
+ */
+bool session_settle(struct session *session) MUST_USE;
 /* Continue after a wait. */
 void session_run(struct session *session);
 /* The notify function of the borrowed Engine connection. */
@@ -182,6 +189,9 @@ enum next session_step_linger(struct session *session);
 /* The connection begins with a handshake. */
 void session_begin_handshake(struct session *session);
 enum next session_step_handshake(struct session *session);
+/* Other files than those that verified the client hold now. False: they do not accept it; the log
+ * has a line. */
+bool session_trust_again(struct session *session) MUST_USE;
 /* The connection closes before its handshake is over. */
 void session_end_handshake(struct session *session);
 
@@ -223,6 +233,18 @@ size_t session_lookup_size(void);
 enum next session_step_reply(struct session *session);
 enum next session_step_relay(struct session *session);
 enum next session_step_drain(struct session *session);
+
+/* ── revoke.c: what another configuration does not allow any more ────────── */
+
+/* The request is forwarded: keep what is needed to judge it again. */
+void session_keep(struct session *session, const struct gate_decision *decision);
+/* Forget it. */
+void session_forget(struct exchange *exchange);
+/*
+ * The worker has another snapshot. A request in progress that it does not allow ends, if it is a
+ * stream or has lasted long; the log says why. True: it has to be looked at again later.
+ */
+bool session_judge_again(struct session *session);
 
 /* ── rewriting.c: a response that is narrowed or redacted ────────────────── */
 

@@ -15,6 +15,7 @@ enum {
 	FAREWELL_S = 1,     /* to take a last response, after the grace */
 	HEADROOM = 320,     /* what rewriting may add to a head, the key apart */
 	TRIM_S = 10,
+	AGAIN_S = 1,
 	ENDS_S = 1,
 	/* Of a chunked body: what was read and not yet taken apart. */
 	CHUNKS_ROOM = HTTP_CHUNK_LINE_MAX + HTTP_TRAILERS_MAX,
@@ -123,14 +124,33 @@ static void ends_expired(struct timer *timer)
 	}
 }
 
+/* ── Requests of former snapshots ────────────────────────────────────────── */
+
+static void again_expired(struct timer *timer)
+{
+	struct worker *worker = CONTAINER_OF(timer, struct worker, again);
+
+	timer_stop(timer);
+	if (sessions_judge_again(worker)) {
+		timer_start(&worker->loop, &worker->again_queue, &worker->again);
+	}
+}
+
 /* ── Snapshots ───────────────────────────────────────────────────────────── */
 
 void worker_adopt(struct worker *worker, struct adoption *adoption)
 {
 	struct adoption *former = worker->adoption;
 
-	ASSERT(adoption->snapshot->listener_count == former->snapshot->listener_count);
 	worker->adoption = adoption;
+	upstream_use(&worker->upstream, adoption->snapshot->engine_transport);
+	if (!list_empty(&worker->sessions)) {
+		worker_watch_ends(worker);
+	}
+	sessions_adopt(worker);
+	former->exchanges++; /* the last of its requests may end in here */
+	again_expired(&worker->again);
+	former->exchanges--;
 	if (former->exchanges == 0) {
 		adoption_free(former);
 	}
@@ -167,12 +187,26 @@ static void init_queues(struct worker *worker)
 	timer_queue_init(loop, &worker->farewell_queue, FAREWELL_S * NS_PER_S);
 	timer_queue_init(loop, &worker->trim_queue, TRIM_S * NS_PER_S);
 	timer_queue_init(loop, &worker->ends_queue, ENDS_S * NS_PER_S);
+	timer_queue_init(loop, &worker->again_queue, AGAIN_S * NS_PER_S);
 	timer_init(&worker->ends, ends_expired);
+	timer_init(&worker->again, again_expired);
 	timer_init(&worker->trim, trim_expired);
 	task_init(&worker->trim_more, trim_again);
 	timer_init(&worker->grace, grace_expired);
 	timer_init(&worker->farewell, farewell_expired);
 	list_init(&worker->sessions);
+}
+
+struct containers *worker_containers(struct worker *worker)
+{
+	const unsigned max = worker->shared->max_connections + CLOSING_MAX;
+
+	if (worker->containers == NULL) {
+		worker->containers = containers_new(&worker->asker, &worker->inspect_pool,
+		        worker->adoption->snapshot->api_key, 2 * max, sessions_change_containers,
+		        worker);
+	}
+	return worker->containers;
 }
 
 static int init_memory(struct worker *worker)
@@ -199,13 +233,8 @@ static int init_memory(struct worker *worker)
 	worker->scratch_len = settings->max_head + headroom;
 	worker->scratch = malloc(worker->scratch_len);
 	worker->gate.judging = policy_scratch_new();
-	worker->containers =
-	        settings->has_containers
-	                ? containers_new(&worker->asker, &worker->inspect_pool, settings->api_key,
-	                          2 * max, sessions_change_containers, worker)
-	                : NULL;
 	return worker->scratch == NULL || worker->gate.judging == NULL ||
-	                       (settings->has_containers && worker->containers == NULL)
+	                       (settings->has_containers && worker_containers(worker) == NULL)
 	               ? -ENOMEM
 	               : 0;
 }

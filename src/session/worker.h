@@ -43,13 +43,15 @@ struct worker {
 	struct flow_lender lender;
 	struct upstream upstream;
 	struct asker asker;
-	struct containers *containers; /* NULL: no client is known by its container */
+	struct containers *containers; /* NULL: no client was known by its container so far */
 	struct audit audit;
 	struct timer_queue deadlines[SESSION_STATES];
 	struct timer_queue grace_queue, farewell_queue, trim_queue;
 	struct timer_queue ends_queue;
 	struct timer ends; /* runs while there are sessions, if entries of clients end */
-	struct timer trim; /* returns unused memory to the system */
+	struct timer_queue again_queue;
+	struct timer again; /* runs while requests of former snapshots are to be judged again */
+	struct timer trim;  /* returns unused memory to the system */
 	struct task trim_more;
 	/* Memory for the duration of one call. */
 	struct gate_scratch gate; /* its fields serve responses too */
@@ -60,6 +62,8 @@ struct worker {
 	size_t scratch_len; /* bytes */
 };
 
+/* The containers of clients; made when they are needed first, NULL without memory. */
+struct containers *worker_containers(struct worker *worker) MUST_USE;
 /* Memory was borrowed: start the timer that returns unused memory. */
 void worker_trim_later(struct worker *worker);
 /* A session began: end the requests of clients when their entries end. */
@@ -75,6 +79,10 @@ void sessions_stop(struct worker *worker);
 /* The grace is over: do what the column `dismissed` of states.def says with each session. */
 void sessions_dismiss(struct worker *worker);
 void sessions_abort(struct worker *worker);
+/* The worker has another snapshot: the sessions without a request in progress go on under it. */
+void sessions_adopt(struct worker *worker);
+/* End the requests in progress that it does not allow. True: some have to be judged later. */
+bool sessions_judge_again(struct worker *worker);
 /* Something has changed that was known of containers; `owner` is the worker. */
 void sessions_change_containers(
         void *owner, enum containers_change what, struct slice id, int64_t at_ns);

@@ -76,6 +76,14 @@ void upstream_move(struct upstream *upstream, const union address *address)
 	upstream_close_idle(upstream);
 }
 
+void upstream_use(struct upstream *upstream, const struct transport *transport)
+{
+	if (upstream->transport != transport) {
+		upstream->transport = transport;
+		upstream_close_idle(upstream);
+	}
+}
+
 static int open_connection(struct upstream *upstream, struct engine_connection **ret_connection)
 {
 	if (upstream->address.any.sa_family == AF_UNSPEC) {

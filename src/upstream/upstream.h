@@ -36,14 +36,16 @@ struct engine_connection {
 	struct task deferred_free; /* at the end of the turn */
 };
 
-/* `transport` must outlive `upstream`. Connections are counted in `open`, as those of other threads
- * are. */
+/* `transport` must last until there is another one. Connections are counted in `open`, as those of
+ * other threads are. */
 void upstream_init(struct upstream *upstream, struct loop *loop, const struct transport *transport,
         const union address *address, unsigned max, atomic_uint *open);
 /* No connection may be lent. */
 void upstream_done(struct upstream *upstream);
 /* Connect to another address from now on, and close the idle connections to the former one. */
 void upstream_move(struct upstream *upstream, const union address *address);
+/* Connect by another transport from now on, and close the idle connections of the former one. */
+void upstream_use(struct upstream *upstream, const struct transport *transport);
 /* Close the idle connections. */
 void upstream_close_idle(struct upstream *upstream);
 

@@ -23,3 +23,15 @@ def test_every_switch_is_named() -> None:
     for variable in (*LINUXSERVER.variables, *TECNATIVA_NEWEST.variables):
         short = variable.removeprefix("LIBPOD_").removeprefix("ALLOW_").removeprefix("POD_")
         assert variable in words or short in words or f"ALLOW_{short}" in words, variable
+
+
+def test_what_a_reload_can_change_is_what_the_options_say() -> None:
+    """docs/architecture.md has the column `change` of options.def."""
+    options = (ROOT / "src/config/options.def").read_text(encoding="utf-8")
+    row = re.compile(r'^OPTION\(\w+, (?:NULL|"[^"]+"), "(\w+)", \w+, (LIVE|START),', re.MULTILINE)
+    wanted = {variable: change for variable, change in row.findall(options)}
+    assert len(wanted) == len(re.findall(r"^OPTION\(\w+,", options, re.MULTILINE))
+    text = (ROOT / "docs/architecture.md").read_text(encoding="utf-8")
+    table = re.findall(r"^\| (LIVE|START) \| (.*) \|$", text, re.MULTILINE)
+    found = {name: change for change, names in table for name in re.findall(r"`(\w+)`", names)}
+    assert found == wanted

@@ -182,8 +182,8 @@ static void each_client_has_a_policy_and_an_entry(void **state)
 static void a_client_keeps_its_entry(void **state)
 {
 	struct arena arena = {.chunks = NULL};
-	struct client clients[] = {
-	        {.name = "ci", .until_s = 1801418400}, {.name = "office", .until_s = INT64_MAX}};
+	struct client clients[] = {{.name = "ci", .until_s = 1801418400},
+	        {.name = "office", .number = 1, .until_s = INT64_MAX}};
 	struct caller user = caller_named("unix");
 	const struct caller host = caller_named("192.0.2.1:1");
 	const struct match_names names = {NULL, 0};

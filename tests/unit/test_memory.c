@@ -176,9 +176,10 @@ static struct snapshot *read_snapshot(const struct settings *settings, const str
 {
 	struct config *config = read_config(settings);
 
-	return config == NULL ? NULL
-	                      : snapshot_new(config,
-	                                running == NULL ? accounts : running->shared.accounts);
+	return config == NULL
+	               ? NULL
+	               : snapshot_new(config, running == NULL ? accounts : running->shared.accounts,
+	                         running == NULL ? NULL : running->snapshot);
 }
 
 /* ── Attempts ────────────────────────────────────────────────────────────── */
@@ -210,8 +211,9 @@ static bool start(const struct settings *settings, struct server *running)
 static bool reload(const struct settings *settings, struct server *running)
 {
 	struct snapshot *former = running->snapshot;
+	char fault[FAULT_MAX];
 	struct snapshot *snapshot = read_snapshot(settings, running);
-	const bool adopted = snapshot != NULL && server_adopt(running, snapshot);
+	const bool adopted = snapshot != NULL && server_adopt(running, snapshot, fault);
 
 	assert_true(running->snapshot == (adopted ? snapshot : former));
 	return adopted;

@@ -23,6 +23,7 @@ static char listen_address[128];
 static char engine_path[128];
 static int engine; /* a listening socket */
 static pthread_t serving;
+static char fault[FAULT_MAX];
 
 /* ── Snapshots that say when they are freed ──────────────────────────────── */
 
@@ -80,8 +81,8 @@ static struct config *configuration(const char *policy, const char *workers, con
 
 static struct snapshot *snapshot_of(const struct server *server, const char *policy)
 {
-	struct snapshot *snapshot =
-	        snapshot_new(configuration(policy, "1", "0"), server->shared.accounts);
+	struct snapshot *snapshot = snapshot_new(
+	        configuration(policy, "1", "0"), server->shared.accounts, server->snapshot);
 
 	assert_non_null(snapshot);
 	return snapshot;
@@ -192,7 +193,7 @@ static void a_request_under_way_ends_by_its_own_snapshot(void **state)
 	(void)state;
 	ask(early);
 	const int asked = engine_asked();
-	assert_true(server_adopt(server, snapshot_of(server, "deny")));
+	assert_true(server_adopt(server, snapshot_of(server, "deny"), fault));
 
 	const int late = client();
 	ask(late);
@@ -216,7 +217,7 @@ static void every_thread_adopts_it(void **state)
 	struct server *server = start("open", "4", "0");
 
 	(void)state;
-	assert_true(server_adopt(server, snapshot_of(server, "deny")));
+	assert_true(server_adopt(server, snapshot_of(server, "deny"), fault));
 	wait_for_free(); /* that no thread uses it any more */
 	for (unsigned i = 0; i < 32; i++) {
 		const int fd = client();
@@ -234,8 +235,8 @@ static void a_newer_snapshot_replaces_one_that_nobody_took(void **state)
 	(void)state;
 	assert_non_null(server);
 	assert_true(threads_make(server));
-	assert_true(server_adopt(server, watched(snapshot_of(server, "open"))));
-	assert_true(server_adopt(server, snapshot_of(server, "deny")));
+	assert_true(server_adopt(server, watched(snapshot_of(server, "open")), fault));
+	assert_true(server_adopt(server, snapshot_of(server, "deny"), fault));
 	assert_true(was_freed());
 	assert_true(threads_start(server));
 	assert_int_equal(pthread_create(&serving, NULL, serve_in_thread, server), 0);
@@ -253,7 +254,7 @@ static void a_message_to_a_thread_that_ended_is_not_lost(void **state)
 	(void)state;
 	threads_stop(server);
 	assert_int_equal(pthread_join(serving, NULL), 0);
-	assert_true(server_adopt(server, watched(snapshot_of(server, "deny"))));
+	assert_true(server_adopt(server, watched(snapshot_of(server, "deny")), fault));
 	listeners_remove(server);
 	server_free(server);
 	assert_true(was_freed());
@@ -263,13 +264,13 @@ static void a_message_to_a_thread_that_ended_is_not_lost(void **state)
 static void notes_are_taken_once_a_snapshot_wants_it(void **state)
 {
 	struct server *server = start("open", "1", "0");
-	struct snapshot *learning =
-	        snapshot_new(configuration_for("learn", "open", "1", "0"), server->shared.accounts);
+	struct snapshot *learning = snapshot_new(configuration_for("learn", "open", "1", "0"),
+	        server->shared.accounts, server->snapshot);
 
 	(void)state;
 	assert_non_null(learning);
 	assert_null(server->shared.learn);
-	assert_true(server_adopt(server, learning));
+	assert_true(server_adopt(server, learning, fault));
 	wait_for_free();
 	const int fd = client();
 	ask(fd);
@@ -290,7 +291,7 @@ static void the_grace_is_that_of_the_snapshot_of_today(void **state)
 	(void)state;
 	ask(fd);
 	const int asked = engine_asked();
-	assert_true(server_adopt(server, snapshot_of(server, "open")));
+	assert_true(server_adopt(server, snapshot_of(server, "open"), fault));
 	threads_stop(server);
 	expect(fd, "HTTP/1.1 503 ", "shutting down");
 	(void)close(fd);

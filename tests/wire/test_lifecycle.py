@@ -216,9 +216,9 @@ def test_stop_does_not_wait_for_a_pending_client(start, own_engine: Engine) -> N
         assert client.response().status == 503
 
 
-@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2])
+@pytest.mark.parametrize("number", [signal.SIGUSR1, signal.SIGUSR2])
 def test_signals_of_other_programs_are_ignored(start, own_engine: Engine, number: signal.Signals) -> None:
-    """kill -HUP and -USR1 are what people try to reload and to reopen logs with: no stream may end."""
+    """kill -USR1 is what people try to reopen logs with: no stream may end."""
     proxy = start("--shutdown-grace", "600")
     with proxy.connect() as client:
         client.get("/events")

@@ -1,0 +1,290 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * reload — the configuration is read again while the program serves.
+ *
+ * Policies with many patterns take tens of milliseconds to compile, and files may be slow to read.
+ * Therefore a thread of its own reads, and ends; the first thread gets the result as a message. All
+ * of it is checked first: an error changes nothing.
+ */
+#include "base/clock.h"
+#include "base/log.h"
+#include "serve/internal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static struct server *server_of(struct reload *reload)
+{
+	return CONTAINER_OF(reload, struct server, reload);
+}
+
+/* ── Reading, in the thread of the reader ────────────────────────────────── */
+
+static void see_standard_input(void *context, const char *file)
+{
+	bool *found = context;
+
+	*found = *found || strcmp(file, "-") == 0;
+}
+
+/* Standard input has been read to its end: what it said would be gone. */
+static bool can_be_read_again(const struct config *config, char error[FAULT_MAX])
+{
+	bool found = false;
+
+	config_each_file(config, see_standard_input, &found);
+	if (found) {
+		(void)fault_set(error, NOWHERE,
+		        "the configuration came from standard input, which cannot be read again: "
+		        "name a file, or restart the program");
+	}
+	return !found;
+}
+
+/* NULL after an error. */
+static struct config *read_config(const struct config *former, char error[FAULT_MAX])
+{
+	struct config *config = calloc(1, sizeof(*config));
+
+	if (config == NULL) {
+		(void)fault_memory(error);
+		return NULL;
+	}
+	if (config_read(former->argc, former->argv, config, error) < 0 ||
+	        config_check_change(former, config, error) < 0) {
+		config_free(config);
+		free(config);
+		return NULL;
+	}
+	return config;
+}
+
+static struct snapshot *read_snapshot(struct server *server, char error[FAULT_MAX])
+{
+	const struct config *former = server_config(server);
+	struct config *config =
+	        can_be_read_again(former, error) ? read_config(former, error) : NULL;
+	struct snapshot *snapshot = NULL;
+
+	if (config == NULL) {
+		return NULL;
+	}
+	snapshot = snapshot_new(config, server->shared.accounts, server->snapshot);
+	if (snapshot == NULL) {
+		(void)fault_memory(error);
+	}
+	return snapshot;
+}
+
+/* The snapshot of the server stays while a reload is in progress. */
+static void *read_again(void *argument)
+{
+	struct reload *reload = argument;
+	struct server *server = server_of(reload);
+
+	reload->snapshot = read_snapshot(server, reload->error);
+	inbox_post(&server->threads[0]->inbox, INBOX_RELOADED, server);
+	return NULL;
+}
+
+/* ── One reload ──────────────────────────────────────────────────────────── */
+
+static void tell(struct list *wishes, const char *error)
+{
+	while (!list_empty(wishes)) {
+		struct reload_wish *wish = CONTAINER_OF(wishes->next, struct reload_wish, link);
+		list_remove(&wish->link);
+		wish->done(wish, error);
+	}
+}
+
+static void begin(struct server *server);
+
+static void end(struct server *server, const char *error)
+{
+	struct reload *reload = &server->reload;
+
+	reload->state = RELOAD_NONE;
+	snapshot_unref(reload->former);
+	reload->former = NULL;
+	manager_reloaded(server);
+	watching_begin(server);
+	tell(&reload->wishes, error);
+	if (reload->again && reload->state == RELOAD_NONE && !server->stopping) {
+		begin(server);
+	}
+}
+
+static void fail(struct server *server)
+{
+	log_line(LOG_ERR, "the configuration was not reloaded, and the former one stays: %s",
+	        server->reload.error);
+	end(server, server->reload.error);
+}
+
+static void begin(struct server *server)
+{
+	struct reload *reload = &server->reload;
+
+	reload->state = RELOAD_READING;
+	reload->again = false;
+	reload->snapshot = NULL;
+	reload->began_ns = clock_monotonic_ns();
+	while (!list_empty(&reload->later)) {
+		struct list *wish = reload->later.next;
+		list_remove(wish);
+		list_append(&reload->wishes, wish);
+	}
+	manager_reloading(server);
+	const int error = pthread_create(&reload->reader, NULL, read_again, reload);
+	if (error != 0) {
+		(void)fault_set(reload->error, NOWHERE, "cannot start a thread: %s",
+		        strerrordesc_np(error));
+		fail(server);
+	}
+}
+
+void server_reload(struct server *server, struct reload_wish *wish)
+{
+	struct reload *reload = &server->reload;
+
+	if (wish != NULL) {
+		list_append(&reload->later, &wish->link);
+	}
+	if (reload->state == RELOAD_NONE && !server->stopping) {
+		begin(server);
+	} else {
+		reload->again = true;
+	}
+}
+
+void server_forget_wish(struct reload_wish *wish)
+{
+	list_remove(&wish->link);
+}
+
+/* The reader has ended. */
+void thread_reloaded(struct thread *thread, void *message)
+{
+	struct server *server = message;
+	struct reload *reload = &server->reload;
+
+	(void)thread;
+	(void)pthread_join(reload->reader, NULL);
+	reload->state = RELOAD_ADOPTING;
+	if (reload->snapshot == NULL) {
+		fail(server);
+		return;
+	}
+	struct snapshot *snapshot = reload->snapshot;
+	reload->snapshot = NULL;
+	atomic_store(&server->shared.revoked, 0);
+	reload->former = snapshot_ref(server->snapshot);
+	if (!server_adopt(server, snapshot, reload->error)) {
+		fail(server);
+	}
+}
+
+/* A line that either of both levels shows is shown. */
+static void report(const struct server *server)
+{
+	const struct reload *reload = &server->reload;
+	const struct config *config = server_config(server);
+	const struct config *former = snapshot_config(reload->former);
+	const unsigned revoked = atomic_load(&server->shared.revoked);
+	char ended[80] = "";
+	const int64_t us = (clock_monotonic_ns() - reload->began_ns) / 1000;
+
+	if (config->log_level >= LOG_NOTICE) {
+		log_set_level(config->log_level);
+	}
+	if (revoked > 0) {
+		(void)snprintf(ended, sizeof(ended),
+		        "; ended %u request%s in progress that it does not allow", revoked,
+		        revoked == 1 ? "" : "s");
+	}
+	log_line(LOG_NOTICE,
+	        "reloaded %s in %lld.%lld ms: %u listener%s (%u before), %u client%s (%u before)%s",
+	        config->file != NULL ? config->file : "all files that options name",
+	        (long long)(us / 1000), (long long)(us % 1000 / 100), config->listener_count,
+	        config->listener_count == 1 ? "" : "s", former->listener_count,
+	        config->clients.count, config->clients.count == 1 ? "" : "s", former->clients.count,
+	        ended);
+	log_set_level(config->log_level);
+	for (const struct config_warning *w = config->warnings; w != NULL; w = w->next) {
+		log_line(LOG_WARNING, "%s", w->text);
+	}
+}
+
+void thread_adopted(struct thread *thread, void *message)
+{
+	struct server *server = message;
+
+	(void)thread;
+	if (server->reload.state == RELOAD_ADOPTING) {
+		report(server);
+		listeners_finish(server->reload.former, server->snapshot);
+		end(server, NULL);
+	}
+}
+
+/* ── The start and the end ───────────────────────────────────────────────── */
+
+void reload_init(struct server *server)
+{
+	list_init(&server->reload.wishes);
+	list_init(&server->reload.later);
+}
+
+struct review {
+	const char *first; /* that cannot be read; NULL: all can */
+	int error;
+};
+
+static void try_file(void *context, const char *file)
+{
+	struct review *review = context;
+	const int fd = strcmp(file, "-") == 0 ? -1 : open(file, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+
+	if (fd >= 0) {
+		(void)close(fd);
+	} else if (review->first == NULL) {
+		review->first = file;
+		review->error = strcmp(file, "-") == 0 ? 0 : errno;
+	}
+}
+
+void reload_review(const struct server *server)
+{
+	struct review review = {.first = NULL};
+
+	config_each_file(server_config(server), try_file, &review);
+	if (review.first == NULL) {
+		return;
+	}
+	log_line(LOG_NOTICE, "the configuration cannot be reloaded (SIGHUP): '%.512s' %s%s",
+	        review.first,
+	        review.error == 0 ? "is standard input, which cannot be read again"
+	                          : "cannot be read any more: ",
+	        review.error == 0        ? ""
+	        : review.error == EACCES ? "the program gave up root, and its user, 65532, must "
+	                                   "be able to read it"
+	                                 : strerrordesc_np(review.error));
+}
+
+void reload_end(struct server *server)
+{
+	struct reload *reload = &server->reload;
+
+	if (reload->state == RELOAD_READING) {
+		(void)pthread_join(reload->reader, NULL);
+		snapshot_unref(reload->snapshot);
+	}
+	snapshot_unref(reload->former);
+	tell(&reload->wishes, "the program is stopping");
+	tell(&reload->later, "the program is stopping");
+}
