@@ -200,6 +200,11 @@ bool listeners_avoid_engine(const struct server *server) MUST_USE;
  */
 void listeners_remove(const struct server *server);
 
+/* ── The sandbox ─────────────────────────────────────────────────────────── */
+
+/* Enter the sandbox, with what the configuration needs inside. False after a log line. */
+bool confine(const struct config *config) MUST_USE;
+
 /* ── Signals ─────────────────────────────────────────────────────────────── */
 
 /* Block the handled signals. Before the listeners are opened and before threads, which inherit the
