@@ -65,8 +65,9 @@
 #define __NR_unlink NO_CALL
 #endif
 #ifndef __NR_mkdir
-#define __NR_mkdir  NO_CALL
-#define __NR_access NO_CALL
+#define __NR_mkdir    NO_CALL
+#define __NR_access   NO_CALL
+#define __NR_getdents NO_CALL
 #endif
 #ifndef __NR_rseq
 #define __NR_rseq NO_CALL
@@ -248,12 +249,16 @@ static void refuse(int number, siginfo_t *signal, void *memory)
 
 /* ── Loading ─────────────────────────────────────────────────────────────── */
 
-/* Kernels before 4.14 cannot be asked, and count as without filters; so does an emulator. */
-static bool kernel_has_filters(void)
+/* 0, -ENOSYS or another -errno. Kernels before 4.14 cannot be asked, and count as without filters;
+ * so do emulators. */
+static int ask_for_filters(void)
 {
 	const uint32_t action = SECCOMP_RET_KILL_PROCESS;
 
-	return syscall(SYS_seccomp, SECCOMP_GET_ACTION_AVAIL, 0, &action) == 0;
+	if (syscall(SYS_seccomp, SECCOMP_GET_ACTION_AVAIL, 0, &action) == 0) {
+		return 0;
+	}
+	return kernel_lacks(errno) ? -ENOSYS : -errno;
 }
 
 int filter_load(void)
@@ -261,8 +266,9 @@ int filter_load(void)
 	const struct sigaction action = {.sa_sigaction = refuse, .sa_flags = SA_SIGINFO};
 	struct program program = {0};
 
-	if (!kernel_has_filters()) {
-		return -ENOSYS;
+	const int r = ask_for_filters();
+	if (r < 0) {
+		return r;
 	}
 	if (sigaction(SIGSYS, &action, NULL) < 0) {
 		return -errno;

@@ -10,6 +10,12 @@
 
 enum { SANDBOX_ABI_WHOLE = 6 }; /* of Landlock: all that is used here */
 
+/*
+ * Whether the error of a first question says that the kernel does not have what was asked for:
+ * not built in, not begun at the boot, not known to it yet, or refused by a filter around us.
+ */
+bool kernel_lacks(int error);
+
 /* ── user.c ──────────────────────────────────────────────────────────────── */
 
 /* As sandbox_enter() says. 0, or -errno after a line in the log. */

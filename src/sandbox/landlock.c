@@ -43,6 +43,9 @@ struct port_rule {
 /* LANDLOCK_ACCESS_FS_*, LANDLOCK_ACCESS_NET_* and LANDLOCK_SCOPE_* */
 enum {
 	READ_FILE = 1U << 2,
+#ifdef SANDBOX_INSTRUMENTED
+	READ_DIR = 1U << 3,
+#endif
 	REMOVE_FILE = 1U << 5,
 	MAKE_SOCK = 1U << 9,
 	BIND_TCP = 1U << 0,
@@ -73,12 +76,35 @@ static void keep_error(struct sandbox *sandbox, int error)
 	}
 }
 
+static void allow(struct sandbox *sandbox, const char *path, uint64_t rights)
+{
+	if (sandbox->ruleset < 0) {
+		return;
+	}
+	const int place = open(path, O_PATH | O_CLOEXEC);
+	const struct path_rule rule = {rights, place};
+	if (place < 0) {
+		/* What cannot be found now is not read later; but what is lacking here, is. */
+		if (errno == EMFILE || errno == ENFILE || errno == ENOMEM) {
+			keep_error(sandbox, errno);
+		}
+		return;
+	}
+	/* EBADFD: a pipe, such as /dev/fd/63 of a shell, which no rule is needed for. */
+	if (syscall(CALL_ADD_RULE, sandbox->ruleset, RULE_PATH, &rule, 0) < 0 && errno != EBADFD) {
+		keep_error(sandbox, errno);
+	}
+	(void)close(place);
+}
+
 void landlock_prepare(struct sandbox *sandbox)
 {
 	const long abi = syscall(CALL_CREATE_RULESET, NULL, 0, ASK_VERSION);
 	struct ruleset refuses = {0};
 
-	/* ENOSYS: not built in; EOPNOTSUPP: not begun at the boot; EPERM: a filter around us. */
+	if (abi < 0 && !kernel_lacks(errno)) {
+		keep_error(sandbox, errno);
+	}
 	if (abi <= 0) {
 		return;
 	}
@@ -95,52 +121,19 @@ void landlock_prepare(struct sandbox *sandbox)
 	}
 	sandbox->abi = (int)abi;
 	sandbox->ruleset = (int)ruleset;
+#ifdef SANDBOX_INSTRUMENTED
+	/* gcov writes what it counted; sanitizers read what the process is made of. */
+	allow(sandbox, BUILD_FOLDER, refuses.files);
+	allow(sandbox, "/proc", READ_FILE | READ_DIR);
+#endif
 }
 
 /* ── Files ───────────────────────────────────────────────────────────────── */
 
-static void allow(struct sandbox *sandbox, const char *path, uint64_t rights)
-{
-	if (sandbox->ruleset < 0) {
-		return;
-	}
-	const int place = open(path, O_PATH | O_CLOEXEC);
-	const struct path_rule rule = {rights, place};
-	if (place < 0) {
-		/* What cannot be found now is not read later; but what is lacking here, is. */
-		if (errno == EMFILE || errno == ENFILE || errno == ENOMEM) {
-			keep_error(sandbox, errno);
-		}
-		return;
-	}
-	if (syscall(CALL_ADD_RULE, sandbox->ruleset, RULE_PATH, &rule, 0) < 0) {
-		keep_error(sandbox, errno);
-	}
-	(void)close(place);
-}
-
 /* Below these is too much to be read for the sake of one file. */
-static const char *const wide_folders[] = {
-        "/",
-        "/boot",
-        "/dev",
-        "/etc",
-        "/home",
-        "/media",
-        "/mnt",
-        "/opt",
-        "/proc",
-        "/root",
-        "/run",
-        "/srv",
-        "/sys",
-        "/tmp",
-        "/usr",
-        "/usr/local",
-        "/var",
-        "/var/lib",
-        "/var/tmp",
-};
+static const char *const wide_folders[] = {"/", "/boot", "/dev", "/etc", "/home", "/media", "/mnt",
+        "/opt", "/proc", "/root", "/run", "/srv", "/sys", "/tmp", "/usr", "/usr/local", "/var",
+        "/var/lib", "/var/tmp"};
 
 static bool is_wide(const char *folder)
 {
@@ -149,7 +142,8 @@ static bool is_wide(const char *folder)
 			return true;
 		}
 	}
-	return false;
+	/* What belongs to a user. */
+	return strncmp(folder, "/home/", 6) == 0 && strchr(folder + 6, '/') == NULL;
 }
 
 /* The folder of a path, without symbolic links. False: it is not there. */

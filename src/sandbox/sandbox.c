@@ -17,6 +17,12 @@ void sandbox_prepare(struct sandbox *ret_sandbox, bool on)
 	}
 }
 
+bool kernel_lacks(int error)
+{
+	return error == ENOSYS || error == EOPNOTSUPP || error == EINVAL || error == EPERM ||
+	       error == EACCES;
+}
+
 static int failed(const char *what, int error)
 {
 	log_line(LOG_CRIT,
