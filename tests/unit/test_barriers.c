@@ -527,9 +527,12 @@ static bool is_stopped(const struct attempt *attempt)
 
 static void what_serving_does_not_need_works_without_the_sandbox_alone(void **state)
 {
-	const int abstract = listen_abstract();
-
 	(void)state;
+	/* An emulator of processes, which does not have what is tried either. */
+	if (!has_filters() && landlock_abi() == 0) {
+		skip();
+	}
+	const int abstract = listen_abstract();
 	for (unsigned i = 0; i < ARRAY_LEN(attempts); i++) {
 		const struct attempt *attempt = &attempts[i];
 		if (!attempt->depends) {
