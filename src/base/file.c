@@ -25,8 +25,13 @@ ssize_t file_read(const char *path, char *bytes, size_t max)
 	return error != 0 ? -error : (ssize_t)len;
 }
 
-const char *file_problem(ssize_t code)
+const char *file_problem(const char *path, ssize_t code)
 {
+	/* The permissions of files, which access() looks at, are not what refuses it. */
+	if (code == -EACCES && access(path, R_OK) == 0) {
+		return "the sandbox opens files of those folders alone that settings named at the "
+		       "start: put it beside the configuration, or restart the program";
+	}
 	switch (code) {
 	case -EISDIR:
 		return "it is a directory: Docker makes one if the file to mount is missing on the "

@@ -13,7 +13,7 @@
  */
 ssize_t file_read(const char *path, char *bytes, size_t max) MUST_USE;
 
-/* Why a file could not be read, for the -errno of file_read(), as the end of a sentence. */
-const char *file_problem(ssize_t code);
+/* Why the file could not be read, for the -errno of file_read(), as the end of a sentence. */
+const char *file_problem(const char *path, ssize_t code);
 
 #endif

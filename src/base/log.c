@@ -280,3 +280,18 @@ void log_line(enum log_level level, const char *format, ...)
 	va_end(arguments);
 	log_event(level, slice_of(message), NULL, 0);
 }
+
+/* Nothing here takes memory or a lock: write(2) alone. */
+void log_in_handler(enum log_level level, struct slice message)
+{
+	char bytes[PIPE_BUF];
+	struct text line = text_over(bytes, sizeof(bytes));
+	struct event event = {level, message, NULL, 0};
+
+	if (log_enabled(level)) {
+		add_event(&event, &line);
+		if (write(STDERR_FILENO, line.ptr, line.len) < 0) {
+			return; /* there is nobody to tell */
+		}
+	}
+}

@@ -68,6 +68,11 @@ struct log_field {
  */
 void log_event(
         enum log_level level, struct slice message, const struct log_field *fields, unsigned count);
+/*
+ * Write one line in the handler of a signal, past the batch and its lock. It may wait for who reads
+ * standard error: for what happens once.
+ */
+void log_in_handler(enum log_level level, struct slice message);
 /* Write one line; the message is cut at 2 KiB. */
 void log_line(enum log_level level, const char *format, ...) PRINTF_LIKE(2, 3);
 

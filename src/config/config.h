@@ -172,7 +172,8 @@ struct config {
 	unsigned max_head;       /* bytes */
 	unsigned head_timeout;   /* seconds */
 	unsigned shutdown_grace; /* seconds */
-	bool watch; /* reload when a file changes */
+	bool watch;              /* reload when a file changes */
+	bool sandbox;            /* seccomp and Landlock */
 	enum log_level log_level;
 	enum log_format log_format;
 	struct arena arena; /* owns the values of the file and of LISTEN */

@@ -512,7 +512,7 @@ int config_read_file(struct reader *reader)
 	int code = 0;
 	if (len < 0) {
 		code = fault_set(reader->error, NOWHERE, "%.512s: cannot be read: %s",
-		        reader->config->file, file_problem(len));
+		        reader->config->file, file_problem(reader->config->file, len));
 	} else {
 		code = read_tree(&file, (struct slice){bytes, (size_t)len});
 	}

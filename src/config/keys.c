@@ -151,7 +151,7 @@ static int read_bytes(struct keys *keys, char *bytes)
 	if (len < 0 || len > KEYS_SIZE_MAX) {
 		return fault_set(keys->reader->error, NOWHERE, "%s: '%s' cannot be read: %s",
 		        config->keys_option, text_show(slice_of(config->keys_file)).text,
-		        len < 0 ? file_problem(len) : "it is longer than 1 MiB");
+		        len < 0 ? file_problem(config->keys_file, len) : "it is longer than 1 MiB");
 	}
 	return read_lines(keys, (struct slice){bytes, (size_t)len});
 }

@@ -130,6 +130,11 @@ static void explain_folder(const char *path, int error, struct text *sentence)
 		        "%s is read-only: mount a volume there; the image has the folder %s for "
 		        "sockets",
 		        parent.path.sun_path, image_folder);
+	} else if (error == -EACCES && access(parent.path.sun_path, W_OK | X_OK) == 0) {
+		text_add_format(sentence,
+		        "the sandbox lets sockets be made in the folders alone that had one at the "
+		        "start, and in %s: restart the program",
+		        image_folder);
 	} else {
 		text_add_format(sentence,
 		        "user %u:%u may not create files in %s (owner %u:%u, mode %04o): run "

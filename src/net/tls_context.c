@@ -113,7 +113,7 @@ static BIO *open_file(
 	*ret_bytes = bytes;
 	if (len < 0) {
 		(void)refuse(maker, setting, "'%s' cannot be read: %s",
-		        text_show(slice_of(path)).text, file_problem(len));
+		        text_show(slice_of(path)).text, file_problem(path, len));
 	} else if (len > TLS_FILE_MAX) {
 		(void)refuse(maker, setting, "'%s' is longer than 1 MiB",
 		        text_show(slice_of(path)).text);

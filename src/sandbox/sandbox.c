@@ -1,259 +1,105 @@
 /* SPDX-License-Identifier: MIT */
-#include "sandbox/sandbox.h"
-
-#include "address/address.h"
 #include "base/log.h"
+#include "sandbox/internal.h"
 
 #include <errno.h>
-#include <grp.h>
-#include <linux/capability.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
-#include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
-/* No user of the host; other images use this id, too. */
-enum { SANDBOX_ID = 65532 };
+#define REMEDY "SANDBOX=off starts without it"
 
-/*
- * Whether the current user may open the socket: 0, or -errno. The test is a
- * connect(), because modes of directories, access lists and security modules
- * decide as well. The kernel checks the permission before it reports that
- * nobody listens (ECONNREFUSED) or that the queue is full (EAGAIN).
- */
-static int try_socket(const char *path)
+void sandbox_prepare(struct sandbox *ret_sandbox, bool on, bool binds_anywhere)
 {
-	const union address address = address_of_path(slice_of(path));
-	const int fd = address_connect(&address, NULL);
-
-	if (fd >= 0) {
-		(void)close(fd);
-	}
-	return fd >= 0 || fd == -ECONNREFUSED || fd == -EAGAIN ? 0 : fd;
-}
-
-static int become_effectively(uid_t uid, gid_t gid)
-{
-	/* Only root may change the group: become root first, and another user last. */
-	if (uid == 0 && seteuid(0) < 0) {
-		return -errno;
-	}
-	if (setegid(gid) < 0 || (uid != 0 && seteuid(uid) < 0)) {
-		return -errno;
-	}
-	return 0;
-}
-
-/* Try the socket as SANDBOX_ID with `count` further groups, then become root again. */
-static int try_socket_as(const char *path, const gid_t *groups, size_t count, int *ret_result)
-{
-	const gid_t own_gid = getegid();
-
-	if (setgroups(count, groups) < 0) {
-		return -errno;
-	}
-	int r = become_effectively(SANDBOX_ID, SANDBOX_ID);
-	if (r == 0) {
-		*ret_result = try_socket(path);
-	}
-	const int back = become_effectively(0, own_gid);
-	if (back < 0) {
-		log_line(LOG_ERR, "cannot become root again after trying the Engine's socket: %s",
-		        strerrordesc_np(-back));
-		_exit(1); /* neither root nor fully unprivileged: it must not serve */
-	}
-	return r;
-}
-
-static int drop_capabilities(void)
-{
-	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
-	const struct __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3] = {0};
-
-	if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) < 0 && errno != EINVAL) {
-		return -errno;
-	}
-	return syscall(SYS_capset, &header, none) < 0 ? -errno : 0;
-}
-
-/* Capabilities that a later execve() could regain; without CAP_SETPCAP this is not possible. */
-static void drop_bounding_set(void)
-{
-	for (unsigned long capability = 0; prctl(PR_CAPBSET_READ, capability, 0, 0, 0) >= 0;
-	        capability++) {
-		(void)prctl(PR_CAPBSET_DROP, capability, 0, 0, 0);
+	*ret_sandbox = (struct sandbox){.on = on, .binds_anywhere = binds_anywhere, .ruleset = -1};
+	if (on) {
+		landlock_prepare(ret_sandbox);
 	}
 }
 
-static int drop_root(const gid_t *groups, size_t count)
+bool kernel_lacks(int error)
 {
-	drop_bounding_set();
-	if (setgroups(count, groups) < 0 || setresgid(SANDBOX_ID, SANDBOX_ID, SANDBOX_ID) < 0 ||
-	        setresuid(SANDBOX_ID, SANDBOX_ID, SANDBOX_ID) < 0) {
-		return -errno;
+	return error == ENOSYS || error == EOPNOTSUPP || error == EINVAL || error == EPERM ||
+	       error == EACCES;
+}
+
+static int failed(const char *what, int error)
+{
+	log_line(LOG_CRIT,
+	        "cannot enter the sandbox: %s: %s; SANDBOX=off starts "
+	        "without it",
+	        what, strerrordesc_np(-error));
+	return error;
+}
+
+/* The one line: what holds, and what the kernel lacks. */
+static void say(const struct sandbox *sandbox, bool has_filter)
+{
+	const bool has_landlock = sandbox->abi > 0;
+	const bool whole = has_filter && sandbox->abi >= SANDBOX_ABI_WHOLE;
+	char memory[256];
+	struct text text = text_over(memory, sizeof(memory));
+
+	text_add(&text, has_filter ? SLICE("seccomp") : SLICE(""));
+	text_add(&text, has_filter && has_landlock ? SLICE(", ") : SLICE(""));
+	landlock_describe(sandbox, &text);
+	if (!has_filter && !has_landlock) {
+		text_add(&text, SLICE("the user and no_new_privs alone"));
 	}
-	const int r = drop_capabilities();
+	if (!has_filter || !has_landlock) {
+		text_add(&text, SLICE("; this kernel, or what it runs in, lacks "));
+		text_add(&text, has_filter ? SLICE("") : SLICE("seccomp filters"));
+		text_add(&text, has_filter || has_landlock ? SLICE("") : SLICE(" and "));
+		text_add(&text, has_landlock ? SLICE("") : SLICE("Landlock"));
+	}
+	log_line(whole ? LOG_INFO : LOG_NOTICE, "sandbox: %.*s", SLICE_FMT(text_slice(&text)));
+}
+
+/* The order is that of what each takes away: the filter refuses the calls of all before it. */
+static int confine(struct sandbox *sandbox)
+{
+	int r = sandbox->error;
+
 	if (r < 0) {
-		return r;
+		return failed("Landlock takes no rule", r);
 	}
-	/* Verify that root cannot be regained. */
-	if (setresuid(0, 0, 0) == 0 || setresgid(0, 0, 0) == 0 || geteuid() != SANDBOX_ID ||
-	        getegid() != SANDBOX_ID) {
-		return -EPERM;
+	r = geteuid() == 0 ? user_drop_capabilities() : 0;
+	if (r < 0) {
+		return failed("capabilities stay", r);
 	}
+	r = landlock_enforce(sandbox);
+	if (r < 0) {
+		return failed("Landlock does not begin", r);
+	}
+	r = filter_load();
+	if (r < 0 && r != -ENOSYS) {
+		return failed("seccomp takes no filter", r);
+	}
+	say(sandbox, r == 0);
 	return 0;
 }
 
-/* The groups of the process, to restore them; NULL: there are none, or no memory. */
-static gid_t *copy_groups(size_t *ret_count)
+int sandbox_enter(struct sandbox *sandbox, const char *socket_path)
 {
-	const int count = getgroups(0, NULL);
-	gid_t *groups = count > 0 ? calloc((size_t)count, sizeof(*groups)) : NULL;
+	int r = user_leave_root(socket_path);
 
-	*ret_count = 0;
-	if (groups != NULL && getgroups(count, groups) == count) {
-		*ret_count = (size_t)count;
-	}
-	return groups;
-}
-
-static void log_root_stays(const char *path, const struct stat *socket, int result)
-{
-	const char *hint = (socket->st_mode & (S_IWGRP | S_IWOTH)) != 0
-	                           ? "although its mode allows it: a directory in its path, an "
-	                             "access list or a security module denies it"
-	                           : "only its owner can open it";
-
-	log_line(LOG_WARNING,
-	        "staying root (0:0): %d:%d with group %u cannot open the Engine's socket %s "
-	        "(owner %u:%u, mode %04o): %s, %s",
-	        SANDBOX_ID, SANDBOX_ID, socket->st_gid, path, socket->st_uid, socket->st_gid,
-	        socket->st_mode & 07777U, strerrordesc_np(-result), hint);
-}
-
-static void log_dropped(const char *path, const struct stat *socket, bool with_group)
-{
-	char group[32] = "no further group";
-	struct text text = text_over(group, sizeof(group));
-
-	if (with_group) {
-		text_add_format(&text, "group %u", socket->st_gid);
-	}
-	log_line(LOG_INFO,
-	        "started as root, now running as %d:%d with %s%s, which can open the Engine's "
-	        "socket %s (owner %u:%u, mode %04o)",
-	        SANDBOX_ID, SANDBOX_ID, group,
-	        with_group && socket->st_gid == 0
-	                ? " (root's group, since the socket belongs to it)"
-	                : "",
-	        path, socket->st_uid, socket->st_gid, socket->st_mode & 07777U);
-}
-
-/*
- * Find the smallest set of groups that can open the socket, and become 65532
- * with it. 0 also if root has to stay; -errno if the drop itself failed.
- */
-static int leave_root_for(const char *path, const struct stat *socket, bool *ret_dropped)
-{
-	int result = 0;
-
-	for (size_t count = 0; count <= 1; count++) {
-		int r = try_socket_as(path, &socket->st_gid, count, &result);
-		if (r < 0) {
-			log_line(LOG_WARNING,
-			        "staying root (0:0): changing to %d:%d is not permitted (%s); give "
-			        "the container the capabilities SETUID and SETGID, or start it "
-			        "with --user %d:%u",
-			        SANDBOX_ID, SANDBOX_ID, strerrordesc_np(-r), SANDBOX_ID,
-			        socket->st_gid);
-			return 0;
-		}
-		if (result < 0) {
-			continue;
-		}
-		r = drop_root(&socket->st_gid, count);
-		if (r < 0) {
-			log_line(LOG_ERR, "cannot change from root to %d:%d for good: %s",
-			        SANDBOX_ID, SANDBOX_ID, strerrordesc_np(-r));
-			return r;
-		}
-		*ret_dropped = true;
-		log_dropped(path, socket, count > 0);
-		return 0;
-	}
-	log_root_stays(path, socket, result);
-	return 0;
-}
-
-static int leave_root(const char *path)
-{
-	struct stat socket;
-
-	if (stat(path, &socket) < 0) {
-		log_line(LOG_WARNING,
-		        "staying root (0:0): the group of the Engine's socket is unknown: "
-		        "%s: %s",
-		        path, strerrordesc_np(errno));
-		return 0;
-	}
-	if (!S_ISSOCK(socket.st_mode)) {
-		log_line(LOG_WARNING,
-		        "staying root (0:0): the group of the Engine's socket is unknown: "
-		        "%s is %s",
-		        path, S_ISDIR(socket.st_mode) ? "a directory" : "not a socket");
-		return 0;
-	}
-	size_t count;
-	gid_t *groups = copy_groups(&count);
-	bool dropped = false;
-	int r = leave_root_for(path, &socket, &dropped);
-	if (r == 0 && !dropped && setgroups(count, groups) < 0 && errno != EPERM) {
+	if (r == 0 && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0) {
 		r = -errno;
-		log_line(LOG_ERR, "cannot restore the groups of the process: %s",
-		        strerrordesc_np(-r));
+		log_line(LOG_ERR, "cannot set no_new_privs: %s", strerrordesc_np(-r));
 	}
-	free(groups);
+	if (r == 0 && sandbox->on) {
+		r = confine(sandbox);
+	} else if (r == 0) {
+		log_line(LOG_NOTICE, "sandbox: off (SANDBOX)");
+	}
+	sandbox_abandon(sandbox);
 	return r;
 }
 
-/* For an Engine behind TCP no file has to be opened. */
-static int leave_root_for_tcp(void)
+void sandbox_abandon(struct sandbox *sandbox)
 {
-	const int r = drop_root(NULL, 0);
-
-	if (r == -EPERM && geteuid() == 0) {
-		log_line(LOG_WARNING,
-		        "staying root (0:0): changing to %d:%d is not permitted; give the "
-		        "container "
-		        "the capabilities SETUID and SETGID, or start it with --user %d:%d",
-		        SANDBOX_ID, SANDBOX_ID, SANDBOX_ID, SANDBOX_ID);
-		return 0;
+	if (sandbox->ruleset >= 0) {
+		(void)close(sandbox->ruleset);
+		sandbox->ruleset = -1;
 	}
-	if (r < 0) {
-		log_line(LOG_ERR, "cannot change from root to %d:%d for good: %s", SANDBOX_ID,
-		        SANDBOX_ID, strerrordesc_np(-r));
-		return r;
-	}
-	log_line(LOG_INFO, "started as root, now running as %d:%d with no further group",
-	        SANDBOX_ID, SANDBOX_ID);
-	return 0;
-}
-
-int sandbox_enter(const char *socket_path)
-{
-	if (geteuid() == 0) {
-		const int r = socket_path == NULL ? leave_root_for_tcp() : leave_root(socket_path);
-		if (r < 0) {
-			return r;
-		}
-	} else {
-		log_line(LOG_INFO, "running as %u:%u", geteuid(), getegid());
-	}
-	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0) {
-		const int r = -errno;
-		log_line(LOG_ERR, "cannot set no_new_privs: %s", strerrordesc_np(-r));
-		return r;
-	}
-	return 0;
 }

@@ -298,6 +298,11 @@ void listeners_finish(const struct snapshot *former, const struct snapshot *next
  */
 void listeners_remove(const struct server *server);
 
+/* ── The sandbox ─────────────────────────────────────────────────────────── */
+
+/* Enter the sandbox, with what the configuration needs inside. False after a log line. */
+bool confine(const struct config *config) MUST_USE;
+
 /* ── Signals ─────────────────────────────────────────────────────────────── */
 
 /* Block the handled signals. Before the listeners are opened and before threads, which inherit the

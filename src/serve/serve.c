@@ -4,7 +4,6 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "learn/learn.h"
-#include "sandbox/sandbox.h"
 #include "serve/internal.h"
 
 #include <inttypes.h>
@@ -182,9 +181,8 @@ static bool start(struct server *server)
 	notify_open(&server->manager.notifier);
 	resolver_begin(server);
 	if (listeners_take_passed(server) && listeners_are_free(config) && threads_make(server) &&
-	        listeners_avoid_engine(server) && signals_watch(server) &&
-	        sandbox_enter(config->engine.path) == 0 && resolver_start(server) &&
-	        threads_start(server)) {
+	        listeners_avoid_engine(server) && signals_watch(server) && confine(config) &&
+	        resolver_start(server) && threads_start(server)) {
 		return true;
 	}
 	listeners_remove(server);

@@ -31,9 +31,9 @@ from wire import (
 
 # As in torture.c.
 KINDS = ["allocate", "descriptor", "accept", "connect", "watch", "wait", "read", "write", "splice",
-         "option", "listen", "thread"]
-KINDS_OF_REQUESTS = KINDS[:-2]
-KINDS_OF_START = ["allocate", "descriptor", "connect", "watch", "option", "listen", "thread"]
+         "option", "listen", "thread", "confine"]
+KINDS_OF_REQUESTS = KINDS[:-3]
+KINDS_OF_START = ["allocate", "descriptor", "connect", "watch", "option", "listen", "thread", "confine"]
 HARMLESS = {"wait"}  # a signal came: nobody may notice
 CALLS_MAX = 120  # of one kind within one request
 STARTS_AT_ONCE = 4

@@ -39,6 +39,7 @@ enum kind {
 	OPTION,     /* setsockopt: ENOMEM; the size of a pipe: EPERM */
 	LISTEN,     /* bind, listen: EADDRINUSE */
 	THREAD,     /* pthread_create: EAGAIN */
+	CONFINE,    /* syscall, of which the sandbox is made: ENOMEM */
 };
 
 struct page {
@@ -144,6 +145,9 @@ WRAP(int, listen, (int fd, int backlog), (fd, backlog), LISTEN, -1, EADDRINUSE)
 WRAP(int, pthread_create,
         (pthread_t * thread, const pthread_attr_t *attributes, void *(*run)(void *), void *context),
         (thread, attributes, run, context), THREAD, EAGAIN, EAGAIN)
+/* As it is called: what is not given is not looked at. */
+WRAP(long, syscall, (long number, long a, long b, long c, long d, long e, long f),
+        (number, a, b, c, d, e, f), CONFINE, -1, ENOMEM)
 WRAP(int, epoll_ctl, (int epoll, int what, int fd, struct epoll_event *event),
         (epoll, what, fd, event), WATCH, -1, ENOSPC)
 WRAP(int, epoll_wait, (int epoll, struct epoll_event *events, int most, int timeout_ms),

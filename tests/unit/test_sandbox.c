@@ -84,7 +84,9 @@ static void enter(void (*prepare)(void))
 		if (prepare != NULL) {
 			prepare();
 		}
-		told.result = sandbox_enter(path);
+		struct sandbox off;
+		sandbox_prepare(&off, false, false);
+		told.result = sandbox_enter(&off, path);
 		look_at_self(&told);
 		end_child(write(ends[1], &told, sizeof(told)) == sizeof(told) ? 0 : 1);
 	}

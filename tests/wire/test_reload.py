@@ -655,7 +655,8 @@ def test_a_unix_listener_comes_with_its_mode_changes_it_and_goes(
 ) -> None:
     place.chmod(0o777)
     path = place / "api.sock"
-    served.write()
+    first = f"- {{address: 'unix://{place}/first.sock', policy: deny}}\n"
+    served.write(listeners=served.listener() + first)
     served.run()
     for mode in ("0600", "0666"):
         added = f"- {{address: 'unix://{path}', policy: open, mode: '{mode}'}}\n"
@@ -668,6 +669,21 @@ def test_a_unix_listener_comes_with_its_mode_changes_it_and_goes(
         served.reload()
         client.expect_end()
     eventually(lambda: not path.exists(), "the file of the socket to be gone")
+
+
+def test_what_the_sandbox_keeps_out_of_reach_is_said(served: Served, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Folders that no setting named at the start, whatever their permissions are."""
+    other = tmp_path_factory.mktemp("other")
+    for folder in (other, *other.parents[:2]):
+        folder.chmod(0o777)
+    (other / "server.pem").write_text("")
+    served.write()
+    served.run()
+    socket_there = f"- {{address: 'unix://{other}/api.sock', policy: open}}\n"
+    assert "the sandbox lets sockets be made" in served.refused(listeners=served.listener() + socket_there)
+    file_there = (f"- {{address: 'tls://127.0.0.1:{free_port()}', policy: open, "
+                  f"tls: {{cert: {other}/server.pem, key: {other}/server.pem}}}}\n")
+    assert "the sandbox opens files of those folders alone" in served.refused(listeners=served.listener() + file_there)
 
 
 def test_a_listener_that_cannot_be_opened_changes_nothing(

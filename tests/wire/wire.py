@@ -761,7 +761,8 @@ BINARY = public_program(
 )
 SANITIZER_REPORT = re.compile(
     r"(Address|Leak|Thread|Memory|UndefinedBehavior)Sanitizer|runtime error:"
-    r"|\bASSERT|assertion .*fail",
+    r"|\bASSERT|assertion .*fail"
+    r"|sandbox: refused",  # a system call that src/sandbox/calls.def lacks
     re.IGNORECASE,
 )
 
