@@ -135,6 +135,7 @@ static int (*const checks[])(const struct change *change) = {
         [OPTION_LOG_FORMAT] = check_format,
 };
 
+/* NOLINTNEXTLINE(readability-non-const-parameter): it is written to through `change` */
 int config_check_change(
         const struct config *former, const struct config *next, char error[FAULT_MAX])
 {

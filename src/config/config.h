@@ -97,11 +97,13 @@ struct config_warning {
 
 struct config {
 	/* The command line of config_read(), to read all of it again. */
-	int argc;
 	char *const *argv;
 	int64_t read_ns; /* when that began, since 1970 */
+	int argc;
 	enum config_verb verb;
 	bool verb_alone; /* the command line has only the verb */
+	bool watch;      /* reload when a file changes */
+	bool sandbox;    /* seccomp and Landlock */
 	struct config_listener listeners[CONFIG_LISTENERS_MAX]; /* at least one */
 	unsigned listener_count;
 	bool listens_by_default; /* no address was given */
@@ -172,8 +174,6 @@ struct config {
 	unsigned max_head;       /* bytes */
 	unsigned head_timeout;   /* seconds */
 	unsigned shutdown_grace; /* seconds */
-	bool watch;              /* reload when a file changes */
-	bool sandbox;            /* seccomp and Landlock */
 	enum log_level log_level;
 	enum log_format log_format;
 	struct arena arena; /* owns the values of the file and of LISTEN */

@@ -140,6 +140,7 @@ struct reload {
 	struct list wishes; /* for the reload in progress */
 	struct list later;  /* for the next one, which reads what has changed since */
 	bool again;         /* there is to be a next one */
+	struct task next;   /* begins it */
 	/* The reader's result, once it has ended. */
 	struct snapshot *snapshot; /* NULL: `error` says why */
 	char error[FAULT_MAX];

@@ -102,8 +102,6 @@ static void tell(struct list *wishes, const char *error)
 	}
 }
 
-static void begin(struct server *server);
-
 static void end(struct server *server, const char *error)
 {
 	struct reload *reload = &server->reload;
@@ -115,7 +113,7 @@ static void end(struct server *server, const char *error)
 	watching_begin(server);
 	tell(&reload->wishes, error);
 	if (reload->again && reload->state == RELOAD_NONE && !server->stopping) {
-		begin(server);
+		loop_put_off(worker_loop(server->threads[0]->worker), &reload->next);
 	}
 }
 
@@ -145,6 +143,15 @@ static void begin(struct server *server)
 		(void)fault_set(reload->error, NOWHERE, "cannot start a thread: %s",
 		        strerrordesc_np(error));
 		fail(server);
+	}
+}
+
+static void begin_next(struct task *task)
+{
+	struct server *server = CONTAINER_OF(task, struct server, reload.next);
+
+	if (server->reload.state == RELOAD_NONE && !server->stopping) {
+		begin(server);
 	}
 }
 
@@ -238,6 +245,7 @@ void reload_init(struct server *server)
 {
 	list_init(&server->reload.wishes);
 	list_init(&server->reload.later);
+	task_init(&server->reload.next, begin_next);
 }
 
 struct review {

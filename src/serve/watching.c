@@ -9,7 +9,6 @@
  * not read by halves; if it is all the same, the next change reads it again.
  */
 #include "base/clock.h"
-#include "base/hash.h"
 #include "base/log.h"
 #include "serve/internal.h"
 
@@ -22,6 +21,7 @@
 #include <unistd.h>
 
 enum {
+	FNV_PRIME = 16777619,
 	LOOK_MS = 200,
 	CLOCK_STEP_MS = 20, /* times of files are those of the last tick */
 	LOOKS_MAX = 50,     /* a file that changes for ever is read all the same */
@@ -45,7 +45,11 @@ static void add_file(void *context, const char *file)
 	const int64_t facts[] = {error, (int64_t)found.st_dev, (int64_t)found.st_ino, found.st_size,
 	        found.st_mtim.tv_sec, found.st_mtim.tv_nsec, changed_ns};
 
-	view->state = hash_bytes(view->state, (struct slice){(const char *)facts, sizeof(facts)});
+	for (unsigned i = 0; i < ARRAY_LEN(facts); i++) {
+		const uint64_t fact = (uint64_t)facts[i];
+		view->state = (view->state ^ (uint32_t)fact ^ (uint32_t)(fact >> 32)) *
+		              (uint32_t)FNV_PRIME;
+	}
 	view->changed_ns = changed_ns > view->changed_ns ? changed_ns : view->changed_ns;
 }
 
