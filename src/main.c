@@ -108,6 +108,13 @@ static int certs(struct config *config)
 	return EXIT_SUCCESS;
 }
 
+static int print_schema(struct config *config)
+{
+	(void)config;
+	config_print_schema();
+	return fflush(stdout) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
 /* What each verb does with a configuration of its own; its value is the exit status. */
 static int (*const verbs[])(struct config *config) = {
         [CONFIG_HELP] = print_help,
@@ -116,6 +123,7 @@ static int (*const verbs[])(struct config *config) = {
         [CONFIG_LEARN] = serve,
         [CONFIG_HASH_KEY] = hash_key,
         [CONFIG_CERTS] = certs,
+        [CONFIG_SCHEMA] = print_schema,
         [CONFIG_CHECK] = check,
         [CONFIG_EXPLAIN] = explain,
         [CONFIG_CONVERT] = convert,

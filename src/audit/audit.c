@@ -52,8 +52,9 @@ struct label {
 	}
 
 struct line_labels {
-	struct label method, path, status, bytes, ms, client, identity, operation, name, image,
-	        policy, observed, rule, reason, reason_end, outcome, end;
+	struct label method, path, status, bytes, ms, wait, connect, first, client, identity,
+	        operation, name, image, policy, observed, rule, ender, reason, reason_end, outcome,
+	        end;
 };
 
 /* People have the reason, and the line of a denial. */
@@ -63,6 +64,9 @@ static const struct line_labels text_labels = {
         .status = LABEL(" status="),
         .bytes = LABEL(" bytes="),
         .ms = LABEL(" ms="),
+        .wait = LABEL(" wait="),
+        .connect = LABEL(" connect="),
+        .first = LABEL(" first="),
         .client = LABEL(" client="),
         .identity = LABEL(" identity="),
         .operation = LABEL(" op="),
@@ -70,6 +74,7 @@ static const struct line_labels text_labels = {
         .image = LABEL(" image="),
         .policy = LABEL(" policy="),
         .observed = LABEL(" would=deny"),
+        .ender = LABEL(" end="),
         .reason = LABEL(" reason=\""),
         .reason_end = LABEL("\""),
         .end = LABEL("\n"),
@@ -81,6 +86,9 @@ static const struct line_labels json_labels = {
         .status = LABEL("\",\"status\":"),
         .bytes = LABEL(",\"bytes\":"),
         .ms = LABEL(",\"ms\":"),
+        .wait = LABEL(",\"wait_ms\":"),
+        .connect = LABEL(",\"connect_ms\":"),
+        .first = LABEL(",\"first_ms\":"),
         .client = LABEL(",\"client\":\""),
         .identity = LABEL("\",\"identity\":\""),
         .operation = LABEL("\",\"op\":\""),
@@ -89,6 +97,7 @@ static const struct line_labels json_labels = {
         .policy = LABEL("\",\"policy\":\""),
         .observed = LABEL("\",\"would\":\"deny"),
         .rule = LABEL("\",\"rule\":\""),
+        .ender = LABEL("\",\"end\":\""),
         .reason = LABEL("\",\"reason\":\""),
         .outcome = LABEL("\",\"outcome\":\""),
         .end = LABEL("\"}\n"),
@@ -158,13 +167,16 @@ static void add_verdict(
 	}
 }
 
-/* The outcome of a local response; nothing where the Engine's response was relayed. */
+/* Who ended the exchange before its end, and the outcome of a local response. */
 static void add_outcome(
         struct text *line, const struct line_labels *labels, const struct audit_record *record)
 {
 	const char *text = outcome_text(record->outcome);
 	const char *reason = record->reason != NULL ? record->reason : text;
+	const enum ender ender =
+	        record->ender != ENDER_NOBODY ? record->ender : outcome_ender(record->outcome);
 
+	add_word(line, &labels->ender, word_of(ender_word(ender)));
 	if (record->outcome == OUTCOME_FORWARDED) {
 		return;
 	}
@@ -174,6 +186,26 @@ static void add_outcome(
 		add_label(line, &labels->reason_end);
 	}
 	add_word(line, &labels->outcome, slice_of(outcome_word(record->outcome)));
+}
+
+/* From one time to the next, if it came to that. */
+static void add_phase(
+        struct text *line, const struct label *label, int64_t since_ns, int64_t until_ns)
+{
+	if (until_ns != 0) {
+		add_label(line, label);
+		add_ms(line, until_ns - since_ns);
+	}
+}
+
+static void add_times(struct text *line, const struct line_labels *labels,
+        const struct audit_record *record, int64_t now_ns)
+{
+	add_label(line, &labels->ms);
+	add_ms(line, now_ns - record->started_ns);
+	add_phase(line, &labels->wait, record->started_ns, record->dialled_ns);
+	add_phase(line, &labels->connect, record->dialled_ns, record->connected_ns);
+	add_phase(line, &labels->first, record->connected_ns, record->responded_ns);
 }
 
 struct line {
@@ -196,8 +228,7 @@ static void add_line(void *context, struct text *line)
 	text_add_u64(line, record->status);
 	add_label(line, &labels->bytes);
 	text_add_u64(line, record->bytes);
-	add_label(line, &labels->ms);
-	add_ms(line, what->audit->loop->now_ns - record->started_ns);
+	add_times(line, labels, record, what->audit->loop->now_ns);
 	add_label(line, &labels->client);
 	caller_add_name(what->caller, line);
 	add_verdict(line, labels, record);

@@ -26,8 +26,14 @@ struct audit_record {
 	unsigned name_len;
 	unsigned image_len;
 	unsigned status;
-	uint64_t bytes;        /* of the response's body */
-	int64_t started_ns;    /* monotonic */
+	uint64_t bytes; /* of the response's body */
+	/* Monotonic, of turns of the loop: when the head was whole, when the proxy turned to the
+	 * Engine, when it had a connection, when it had the head of the final response. 0: it did
+	 * not come to that. */
+	int64_t started_ns;
+	int64_t dialled_ns;
+	int64_t connected_ns;
+	int64_t responded_ns;
 	bool quiet;            /* worth a line at debug level only */
 	const char *operation; /* NULL: it was not understood */
 	const char *client;    /* that sent it; NULL: none that is known by a name */
@@ -35,6 +41,7 @@ struct audit_record {
 	bool observed;         /* it would have been denied */
 	const char *rule;      /* that denied, or would have; NULL: none did */
 	enum outcome outcome;
+	enum ender ender;   /* if the outcome does not say it; NOBODY: it does */
 	const char *reason; /* literal, in place of the outcome's text; NULL: that says it */
 	/* The words stand last: as many bytes as their lengths say, and whatever behind them. */
 	char method[AUDIT_METHOD_MAX];

@@ -12,7 +12,7 @@
 static struct slice meant_by(struct slice word)
 {
 	static const char *const others[] = {"--help", "--version", "run", "check", "explain",
-	        "learn", "convert", "healthcheck", "hash-key", "certs"};
+	        "learn", "convert", "healthcheck", "hash-key", "certs", "schema"};
 	struct nearest nearest = nearest_to(word);
 
 	for (unsigned i = 0; i < CONFIG_OPTION_COUNT + ARRAY_LEN(others); i++) {
@@ -81,6 +81,7 @@ static int read_verb(struct reader *reader, const char *word)
 	        {"healthcheck", CONFIG_HEALTHCHECK},
 	        {"hash-key", CONFIG_HASH_KEY},
 	        {"certs", CONFIG_CERTS},
+	        {"schema", CONFIG_SCHEMA},
 	};
 
 	reader->verb_given = true;
@@ -332,6 +333,9 @@ static int check_arguments(struct reader *reader)
 	}
 	if (config->verb == CONFIG_HASH_KEY) {
 		return check_alone(reader, "hash-key takes --salt, nothing else");
+	}
+	if (config->verb == CONFIG_SCHEMA) {
+		return check_alone(reader, "schema takes nothing");
 	}
 	if (config->verb == CONFIG_EXPLAIN && config->request[0] == NULL) {
 		return fault_set(reader->error, NOWHERE,

@@ -107,7 +107,7 @@ static int read_policy(void *context, const struct yaml_node *node)
 	struct client_reader *reader = context;
 	struct policy *policy = NULL;
 
-	if (yaml_expect(node, YAML_TEXT, "the name of a policy or preset", reader->error) < 0 ||
+	if (yaml_expect(node, YAML_TEXT, config_policy_name_shape.words, reader->error) < 0 ||
 	        config_find_policy(reader->reader, node->text, node->place, &policy) < 0) {
 		return -EINVAL;
 	}
@@ -140,13 +140,26 @@ static int read_limits(void *context, const struct yaml_node *node)
 	return limits_read_map(node, LIMITS_ENTRY, limits, reader->error);
 }
 
+static const struct yaml_shape name_shape = {.words = "the name of a client"};
+static const struct yaml_shape until_shape = {
+        .words = "the end of the entry, a time in UTC, such as 2027-01-31T18:00:00Z"};
+
 static const struct yaml_key client_keys[] = {
-        {"name", read_name},
-        {"match", read_match},
-        {"policy", read_policy},
-        {"until", read_until},
-        {"limits", read_limits},
+        {"name", read_name, &name_shape},
+        {"match", read_match, &match_shape},
+        {"policy", read_policy, &config_policy_name_shape},
+        {"until", read_until, &until_shape},
+        {"limits", read_limits, &limits_entry_shape},
 };
+
+static const struct yaml_shape client_shape = {
+        YAML_KEYS(client_keys),
+        .words = "a client",
+        .name = "client",
+        .required = "name match policy",
+};
+const struct yaml_shape config_clients_shape = {
+        .kind = YAML_SHAPE_LIST, .words = "a list of clients", .item = &client_shape};
 
 static int read_entry(struct client_reader *reader, const struct yaml_node *map)
 {
@@ -163,15 +176,14 @@ static int read_entry(struct client_reader *reader, const struct yaml_node *map)
 			        client_keys[i].name, example + sizeof("a client, such as ") - 1);
 		}
 	}
-	if (yaml_expect(name, YAML_TEXT, "the name of a client", reader->error) < 0) {
+	if (yaml_expect(name, YAML_TEXT, name_shape.words, reader->error) < 0) {
 		return -EINVAL;
 	}
 	reader->client = config_add_client(reader->reader, name->text, map->place);
 	if (reader->client == NULL) {
 		return -EINVAL;
 	}
-	return yaml_read_map(map, "a client", client_keys, ARRAY_LEN(client_keys), reader,
-	               reader->error) < 0
+	return yaml_read_map(map, &client_shape, reader, reader->error) < 0
 	               ? -EINVAL
 	               : config_finish_client(reader->reader, reader->client);
 }
@@ -183,7 +195,7 @@ int config_read_clients(struct reader *reader, const struct yaml_node *list)
 	struct client_reader clients = {
 	        .reader = reader, .error = reader->error, .names = {names, config->listener_count}};
 
-	if (yaml_expect(list, YAML_LIST, "a list of clients", reader->error) < 0) {
+	if (yaml_expect(list, YAML_LIST, config_clients_shape.words, reader->error) < 0) {
 		return -EINVAL;
 	}
 	for (unsigned i = 0; i < config->listener_count; i++) {
@@ -250,6 +262,9 @@ static const char *prefix_problem(struct slice prefix)
 	return prefix.len > LABEL_PREFIX_MAX ? "'label_prefix' is too long" : NULL;
 }
 
+const struct yaml_shape config_label_prefix_shape = {
+        .words = "the prefix of a label, such as docker-socket-proxy"};
+
 int config_read_label_prefix(
         struct reader *reader, const struct yaml_node *prefix, const struct yaml_node *policies)
 {
@@ -257,8 +272,7 @@ int config_read_label_prefix(
 	char memory[LABEL_PREFIX_MAX + sizeof(".policy")];
 	struct text text = text_over(memory, sizeof(memory));
 
-	if (yaml_expect(prefix, YAML_TEXT, "the prefix of a label, such as docker-socket-proxy",
-	            reader->error) < 0) {
+	if (yaml_expect(prefix, YAML_TEXT, config_label_prefix_shape.words, reader->error) < 0) {
 		return -EINVAL;
 	}
 	const char *problem = policies == NULL ? "'label_prefix' lets labels choose among the "

@@ -45,6 +45,7 @@ enum config_verb {
 	CONFIG_HEALTHCHECK,
 	CONFIG_HASH_KEY,
 	CONFIG_CERTS,
+	CONFIG_SCHEMA,
 	CONFIG_HELP,
 	CONFIG_VERSION,
 };
@@ -194,5 +195,7 @@ void config_add_engine_tls(const struct tls_settings *settings, struct text *tex
 
 /* Print --help, from options.def. */
 void config_print_help(void);
+/* Print the JSON Schema of the file, from the tables that read it. */
+void config_print_schema(void);
 
 #endif

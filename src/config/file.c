@@ -25,6 +25,8 @@ struct file_reader {
 	const struct yaml_node *policy_of[CONFIG_LISTENERS_MAX]; /* where listeners name theirs */
 };
 
+const struct yaml_shape config_policy_name_shape = {.words = "the name of a policy or preset"};
+
 /* ── listeners ───────────────────────────────────────────────────────────── */
 
 static int read_listener_address(void *context, const struct yaml_node *node)
@@ -38,7 +40,7 @@ static int read_listener_policy(void *context, const struct yaml_node *node)
 	struct file_reader *file = context;
 
 	file->policy_of[file->listener - file->reader->config->listeners] = node;
-	return yaml_expect(node, YAML_TEXT, "the name of a policy or preset", file->error);
+	return yaml_expect(node, YAML_TEXT, config_policy_name_shape.words, file->error);
 }
 
 /* Octal, as chmod(1) takes it: "0660", "660". */
@@ -117,13 +119,33 @@ static int read_listener_tls(void *context, const struct yaml_node *node)
 	return config_read_listener_tls(file->reader, file->listener, node);
 }
 
+static const struct yaml_shape address_shape = {
+        .words = "tcp://HOST:PORT, tls://HOST:PORT, unix:///PATH or fd://NAME"};
+static const struct yaml_shape listener_name_shape = {.words = "what clients call the listener"};
+static const struct yaml_shape mode_shape = {
+        .words = "mode of the socket's file in octal, such as \"0660\""};
+static const struct yaml_shape browsers_shape = {
+        .words = "accept requests of browsers", .choices = "true false"};
+
 static const struct yaml_key listener_keys[] = {
-        {"address", read_listener_address},
-        {"name", read_listener_name},
-        {"policy", read_listener_policy},
-        {"mode", read_mode},
-        {"browsers", read_browsers},
-        {"tls", read_listener_tls},
+        {"address", read_listener_address, &address_shape},
+        {"name", read_listener_name, &listener_name_shape},
+        {"policy", read_listener_policy, &config_policy_name_shape},
+        {"mode", read_mode, &mode_shape},
+        {"browsers", read_browsers, &browsers_shape},
+        {"tls", read_listener_tls, &config_listener_tls_shape},
+};
+
+static const struct yaml_shape listener_shape = {
+        YAML_KEYS(listener_keys),
+        .words = "a listener",
+        .name = "listener",
+        .required = "address",
+};
+static const struct yaml_shape listeners_shape = {
+        .kind = YAML_SHAPE_LIST,
+        .words = "a list of listeners, such as - address: tcp://*:3277",
+        .item = &listener_shape,
 };
 
 /* The message of an option, with the place in front: FILE:LINE: address: '…' is not accepted: … */
@@ -149,15 +171,12 @@ static int read_listener(struct file_reader *file, const struct yaml_node *map)
 		        "a listener needs an 'address': tcp://HOST:PORT, tls://HOST:PORT, "
 		        "unix:///PATH or fd://NAME");
 	}
-	if (address != NULL && (yaml_expect(address, YAML_TEXT,
-	                                "tcp://HOST:PORT, tls://HOST:PORT, unix:///PATH or "
-	                                "fd://NAME",
-	                                file->error) < 0 ||
-	                               add_listener(file, address) < 0)) {
+	if (address != NULL &&
+	        (yaml_expect(address, YAML_TEXT, address_shape.words, file->error) < 0 ||
+	                add_listener(file, address) < 0)) {
 		return -EINVAL;
 	}
-	return yaml_read_map(
-	        map, "a listener", listener_keys, ARRAY_LEN(listener_keys), file, file->error);
+	return yaml_read_map(map, &listener_shape, file, file->error);
 }
 
 static int read_listeners(void *context, const struct yaml_node *node)
@@ -167,8 +186,7 @@ static int read_listeners(void *context, const struct yaml_node *node)
 	struct config_listener given[CONFIG_LISTENERS_MAX];
 	const unsigned given_count = config->listener_count;
 
-	if (yaml_expect(node, YAML_LIST, "a list of listeners, such as - address: tcp://*:3277",
-	            file->error) < 0) {
+	if (yaml_expect(node, YAML_LIST, listeners_shape.words, file->error) < 0) {
 		return -EINVAL;
 	}
 	if (node->first == NULL) {
@@ -196,12 +214,13 @@ static int read_listeners(void *context, const struct yaml_node *node)
 
 /* ── upstream ────────────────────────────────────────────────────────────── */
 
+static const struct yaml_shape engine_address_shape = {
+        .words = "the Engine's address, unix:///PATH, tcp://HOST:PORT or tls://HOST:PORT"};
+
 static int read_engine_address(
         struct file_reader *file, const struct yaml_node *node, struct config_engine *ret_engine)
 {
-	if (yaml_expect(node, YAML_TEXT,
-	            "the Engine's address, unix:///PATH, tcp://HOST:PORT or tls://HOST:PORT",
-	            file->error) < 0) {
+	if (yaml_expect(node, YAML_TEXT, engine_address_shape.words, file->error) < 0) {
 		return -EINVAL;
 	}
 	const char *problem = config_read_engine(file->reader, node->text.ptr, ret_engine);
@@ -226,8 +245,15 @@ static int read_upstream_tls(void *context, const struct yaml_node *node)
 }
 
 static const struct yaml_key upstream_keys[] = {
-        {"address", read_upstream_address},
-        {"tls", read_upstream_tls},
+        {"address", read_upstream_address, &engine_address_shape},
+        {"tls", read_upstream_tls, &config_engine_tls_shape},
+};
+
+static const struct yaml_shape upstream_shape = {
+        YAML_KEYS(upstream_keys),
+        .words = "upstream",
+        .name = "upstream",
+        .other = &engine_address_shape,
 };
 
 /* A map, or the address alone. */
@@ -239,9 +265,7 @@ static int read_upstream_map(struct file_reader *file, const struct yaml_node *n
 	if (address != NULL && read_engine_address(file, address, &file->engine) < 0) {
 		return -EINVAL;
 	}
-	return address == node ? 0
-	                       : yaml_read_map(node, "upstream", upstream_keys,
-	                                 ARRAY_LEN(upstream_keys), file, file->error);
+	return address == node ? 0 : yaml_read_map(node, &upstream_shape, file, file->error);
 }
 
 static int read_upstream(void *context, const struct yaml_node *node)
@@ -260,12 +284,18 @@ static int read_upstream(void *context, const struct yaml_node *node)
 
 /* ── policies ────────────────────────────────────────────────────────────── */
 
+static const struct yaml_shape policies_shape = {
+        .kind = YAML_SHAPE_NAMES,
+        .words = "a map of policies by their names",
+        .item = &policy_shape,
+};
+
 static int read_policies(void *context, const struct yaml_node *node)
 {
 	struct file_reader *file = context;
 	struct policy *policy;
 
-	if (yaml_expect(node, YAML_MAP, "a map of policies by their names", file->error) < 0) {
+	if (yaml_expect(node, YAML_MAP, policies_shape.words, file->error) < 0) {
 		return -EINVAL;
 	}
 	for (const struct yaml_node *body = node->first; body != NULL; body = body->next) {
@@ -282,7 +312,7 @@ static int read_policy(void *context, const struct yaml_node *node)
 	struct file_reader *file = context;
 	struct config *config = file->reader->config;
 
-	if (yaml_expect(node, YAML_TEXT, "the name of a policy or preset", file->error) < 0) {
+	if (yaml_expect(node, YAML_TEXT, config_policy_name_shape.words, file->error) < 0) {
 		return -EINVAL;
 	}
 	if (config->policy_name == NULL) {
@@ -329,12 +359,14 @@ static int find_listener_policies(struct file_reader *file)
 
 /* ── host_root ───────────────────────────────────────────────────────────── */
 
+static const struct yaml_shape host_root_shape = {
+        .words = "the folder in which the proxy sees the host's files"};
+
 static int read_host_root(void *context, const struct yaml_node *node)
 {
 	struct file_reader *file = context;
 
-	if (yaml_expect(node, YAML_TEXT, "the folder in which the proxy sees the host's files",
-	            file->error) < 0) {
+	if (yaml_expect(node, YAML_TEXT, host_root_shape.words, file->error) < 0) {
 		return -EINVAL;
 	}
 	return file->reader->config->host_root != NULL
@@ -374,15 +406,26 @@ static int read_limits(void *context, const struct yaml_node *node)
 /* ── The file ────────────────────────────────────────────────────────────── */
 
 static const struct yaml_key root_keys[] = {
-        {"listeners", read_listeners},
-        {"upstream", read_upstream},
-        {"policies", read_policies},
-        {"policy", read_policy},
-        {"host_root", read_host_root},
-        {"limits", read_limits},
-        {"clients", read_clients_later},
-        {"label_prefix", read_label_prefix_later},
+        {"listeners", read_listeners, &listeners_shape},
+        {"upstream", read_upstream, &upstream_shape},
+        {"policies", read_policies, &policies_shape},
+        {"policy", read_policy, &config_policy_name_shape},
+        {"host_root", read_host_root, &host_root_shape},
+        {"limits", read_limits, &limits_shape},
+        {"clients", read_clients_later, &config_clients_shape},
+        {"label_prefix", read_label_prefix_later, &config_label_prefix_shape},
 };
+
+static const struct yaml_shape root_shape = {
+        YAML_KEYS(root_keys),
+        .words = "the configuration",
+        .name = "configuration",
+};
+
+void config_print_schema(void)
+{
+	yaml_write_schema(stdout, "docker-socket-proxy " VERSION, &root_shape);
+}
 
 /* Where it cannot be looked for, reading it fails and says why: what it closes stays closed. */
 void config_use_default_file(struct config *config)
@@ -402,8 +445,7 @@ static int read_tree(struct file_reader *file, struct slice bytes)
 	const struct yaml_node *root = NULL;
 
 	if (yaml_read(bytes, config->file, &config->arena, &root, file->error) < 0 ||
-	        yaml_read_map(root, "the configuration", root_keys, ARRAY_LEN(root_keys), file,
-	                file->error) < 0) {
+	        yaml_read_map(root, &root_shape, file, file->error) < 0) {
 		return -EINVAL;
 	}
 	if (compile_policies(file, root) < 0 || find_listener_policies(file) < 0) {

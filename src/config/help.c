@@ -108,6 +108,7 @@ static const char usage[] =
         "  docker-socket-proxy convert --from SOURCE [--service NAME] [FILE]\n"
         "  docker-socket-proxy hash-key [--salt]\n"
         "  docker-socket-proxy certs DIR [--host NAME|IP]... [--client NAME]... [--days N]\n"
+        "  docker-socket-proxy schema\n"
         "\n"
         "Commands:\n"
         "  run            forward requests until SIGTERM or SIGINT. This is the default command\n"
@@ -139,6 +140,9 @@ static const char usage[] =
         "                 Default: the name of this machine.\n"
         "                 --client NAME: a client, in the folder DIR/NAME.\n"
         "                 --days N: 1 to 36500, how long certificates are valid. Default: 365\n"
+        "  schema         print the JSON Schema of the file of --config, by which editors "
+        "complete\n"
+        "                 and check it\n"
         "\n"
         "Options. An option overrides its variable, a variable overrides the file, and the file\n"
         "overrides the default.\n";
@@ -163,6 +167,7 @@ static const char examples[] =
         "  docker-socket-proxy certs certs --client ci --client ops\n"
         "  docker-socket-proxy learn --listen tcp://127.0.0.1:3277 > proxy.yaml\n"
         "  docker-socket-proxy convert --from tecnativa docker-compose.yml > proxy.yaml\n"
+        "  docker-socket-proxy schema > docker-socket-proxy.schema.json\n"
         "  docker-socket-proxy healthcheck tcp://127.0.0.1:3277\n";
 
 void config_print_help(void)

@@ -59,6 +59,13 @@ enum {
 
 extern const struct config_option config_options[CONFIG_OPTION_COUNT];
 
+/* Parts of the file. */
+extern const struct yaml_shape config_policy_name_shape;
+extern const struct yaml_shape config_listener_tls_shape;
+extern const struct yaml_shape config_engine_tls_shape;
+extern const struct yaml_shape config_clients_shape;
+extern const struct yaml_shape config_label_prefix_shape;
+
 struct reader {
 	struct config *config;
 	char *error;

@@ -58,9 +58,22 @@ static int read_key(void *context, const struct yaml_node *node)
 	return read_path(tls, node, &tls->pair->key);
 }
 
+static const struct yaml_shape pem_shape = {.words = "the name of a PEM file"};
+
 static const struct yaml_key pair_keys[] = {
-        {"cert", read_cert},
-        {"key", read_key},
+        {"cert", read_cert, &pem_shape},
+        {"key", read_key, &pem_shape},
+};
+static const struct yaml_shape pair_shape = {
+        YAML_KEYS(pair_keys),
+        .words = "a pair",
+        .name = "pair",
+        .required = "cert key",
+};
+static const struct yaml_shape pairs_shape = {
+        .kind = YAML_SHAPE_LIST,
+        .words = "a list of pairs, such as - {cert: a.pem, key: a-key.pem}",
+        .item = &pair_shape,
 };
 
 static int check_pair(const struct tls_reader *tls, const struct yaml_node *map)
@@ -78,8 +91,7 @@ static int read_certs(void *context, const struct yaml_node *list)
 {
 	struct tls_reader *tls = context;
 
-	if (yaml_expect(list, YAML_LIST, "a list of pairs, such as - {cert: a.pem, key: a-key.pem}",
-	            tls->reader->error) < 0) {
+	if (yaml_expect(list, YAML_LIST, pairs_shape.words, tls->reader->error) < 0) {
 		return -EINVAL;
 	}
 	if (yaml_count(list) > TLS_PAIRS_MAX) {
@@ -88,8 +100,7 @@ static int read_certs(void *context, const struct yaml_node *list)
 	}
 	for (const struct yaml_node *map = list->first; map != NULL; map = map->next) {
 		tls->pair = &tls->settings->pairs[tls->settings->pair_count++];
-		if (yaml_read_map(map, "a pair", pair_keys, ARRAY_LEN(pair_keys), tls,
-		            tls->reader->error) < 0 ||
+		if (yaml_read_map(map, &pair_shape, tls, tls->reader->error) < 0 ||
 		        check_pair(tls, map) < 0) {
 			return -EINVAL;
 		}
@@ -125,15 +136,20 @@ static int read_client_cert(void *context, const struct yaml_node *node)
 	        "'client_cert' is required or optional; found %s", yaml_found(node).text);
 }
 
+static const struct yaml_shape client_cert_shape = {
+        .words = "whether clients must present a certificate", .choices = "required optional"};
+
 /* Those of `cert` and `key` are read into the first pair. */
 static const struct yaml_key tls_keys[] = {
-        {"cert", read_cert},
-        {"key", read_key},
-        {"certs", read_certs},
-        {"client_ca", read_client_ca},
-        {"client_cert", read_client_cert},
-        {"crl", read_crl},
+        {"cert", read_cert, &pem_shape},
+        {"key", read_key, &pem_shape},
+        {"certs", read_certs, &pairs_shape},
+        {"client_ca", read_client_ca, &pem_shape},
+        {"client_cert", read_client_cert, &client_cert_shape},
+        {"crl", read_crl, &pem_shape},
 };
+const struct yaml_shape config_listener_tls_shape = {
+        YAML_KEYS(tls_keys), .words = "tls", .name = "listener_tls"};
 
 int config_read_listener_tls(
         struct reader *reader, struct config_listener *listener, const struct yaml_node *map)
@@ -152,7 +168,7 @@ int config_read_listener_tls(
 		        "'cert' and 'certs' are both given: put the pair of 'cert' first into "
 		        "'certs'");
 	}
-	if (yaml_read_map(map, "tls", tls_keys, ARRAY_LEN(tls_keys), &tls, reader->error) < 0) {
+	if (yaml_read_map(map, &config_listener_tls_shape, &tls, reader->error) < 0) {
 		return -EINVAL;
 	}
 	if (settings->pair_count == 0) {
@@ -173,21 +189,24 @@ int config_read_listener_tls(
 
 /* ── The Engine ──────────────────────────────────────────────────────────── */
 
+static const struct yaml_shape name_shape = {.words = "the name in the Engine's certificate"};
+
 static int read_name(void *context, const struct yaml_node *node)
 {
 	struct tls_reader *tls = context;
 
 	tls->settings->name = node->text.ptr;
-	return yaml_expect(
-	        node, YAML_TEXT, "the name in the Engine's certificate", tls->reader->error);
+	return yaml_expect(node, YAML_TEXT, name_shape.words, tls->reader->error);
 }
 
 static const struct yaml_key engine_keys[] = {
-        {"ca", read_client_ca},
-        {"cert", read_cert},
-        {"key", read_key},
-        {"name", read_name},
+        {"ca", read_client_ca, &pem_shape},
+        {"cert", read_cert, &pem_shape},
+        {"key", read_key, &pem_shape},
+        {"name", read_name, &name_shape},
 };
+const struct yaml_shape config_engine_tls_shape = {
+        YAML_KEYS(engine_keys), .words = "tls", .name = "upstream_tls"};
 
 int config_read_engine_tls(
         struct reader *reader, struct config_engine *engine, const struct yaml_node *map)
@@ -200,8 +219,7 @@ int config_read_engine_tls(
 		        "'tls' is for an Engine at tls://HOST:PORT; this one is '%s'",
 		        engine->text != NULL ? engine->text : "without an address");
 	}
-	if (yaml_read_map(map, "tls", engine_keys, ARRAY_LEN(engine_keys), &tls, reader->error) <
-	        0) {
+	if (yaml_read_map(map, &config_engine_tls_shape, &tls, reader->error) < 0) {
 		return -EINVAL;
 	}
 	if (settings->ca == NULL) {

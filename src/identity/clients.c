@@ -48,6 +48,9 @@ bool clients_want_key(
 {
 	const struct client *end = client != NULL ? client : clients->list + clients->count;
 
+	if (client != NULL && match_has(&client->match, CONDITION_KEY)) {
+		return false;
+	}
 	for (const struct client *one = clients->list; one < end; one++) {
 		if (!has_ended(one, sender) && match_misses_key(&one->match, sender)) {
 			return true;

@@ -86,7 +86,8 @@ void clients_add_tried(
 bool clients_keep(const struct clients *clients, const struct sender *sender);
 /* Append by what clients are known, for the sender: "key, cidr". */
 void clients_add_kinds(const struct clients *clients, struct text *text);
-/* Whether a key could make the sender a client that comes before `client`; NULL: any client. */
+/* Whether a key could make the sender a client that comes before `client`; NULL: any client. Not
+ * whether another key could: false for a client that is known by its key. */
 bool clients_want_key(
         const struct clients *clients, const struct sender *sender, const struct client *client);
 

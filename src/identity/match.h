@@ -55,6 +55,8 @@ struct match_names {
 	unsigned listener_count;
 };
 
+extern const struct yaml_shape match_shape;
+
 /* Read `{cidr: [192.0.2.0/24], …}`. 0; or -EINVAL and `error`. */
 int match_read(const struct yaml_node *map, const struct match_names *names, struct arena *arena,
         struct match *ret_match, char error[FAULT_MAX]) MUST_USE;

@@ -74,29 +74,86 @@ static int read_condition(
 
 static int read_group(void *context, const struct yaml_node *node);
 
-/* The keys of the maps. */
-static const struct {
-	enum group group;
-	struct yaml_key key;
-} keys[] = {
-#define CONDITION(kind, group, key, ...) {GROUP_##group, {key, read_##kind}},
+/* A value, or a list of values. */
+static const struct yaml_shape value_shapes[] = {
+#define CONDITION(which, group, key, title, type, text) [CONDITION_##which] = {.words = (text)},
 #include "identity/conditions.def"
 #undef CONDITION
-        {GROUP_match, {"cert", read_group}},
-        {GROUP_match, {"container", read_group}},
 };
+static const struct yaml_shape condition_shapes[] = {
+#define CONDITION(which, group, key, title, type, text)                                            \
+	[CONDITION_##which] = {.kind = YAML_SHAPE_LIST,                                            \
+	        .words = (text),                                                                   \
+	        .item = &value_shapes[CONDITION_##which],                                          \
+	        .other = &value_shapes[CONDITION_##which]},
+#include "identity/conditions.def"
+#undef CONDITION
+};
+
+/* The keys of each map: IN_map_group() keeps the rows of the group. */
+#define IN_match_match(...) __VA_ARGS__
+#define IN_match_cert(...)
+#define IN_match_container(...)
+#define IN_cert_match(...)
+#define IN_cert_cert(...) __VA_ARGS__
+#define IN_cert_container(...)
+#define IN_container_match(...)
+#define IN_container_cert(...)
+#define IN_container_container(...) __VA_ARGS__
+
+static const struct yaml_key cert_keys[] = {
+#define CONDITION(kind, group, key, ...)                                                           \
+	IN_cert_##group({key, read_##kind, &condition_shapes[CONDITION_##kind]}, )
+#include "identity/conditions.def"
+#undef CONDITION
+};
+static const struct yaml_key container_keys[] = {
+#define CONDITION(kind, group, key, ...)                                                           \
+	IN_container_##group({key, read_##kind, &condition_shapes[CONDITION_##kind]}, )
+#include "identity/conditions.def"
+#undef CONDITION
+};
+static const struct yaml_shape cert_shape = {YAML_KEYS(cert_keys), .words = "cert", .name = "cert"};
+static const struct yaml_shape container_shape = {
+        YAML_KEYS(container_keys), .words = "container", .name = "container"};
+
+static const struct yaml_key match_keys[] = {
+#define CONDITION(kind, group, key, ...)                                                           \
+	IN_match_##group({key, read_##kind, &condition_shapes[CONDITION_##kind]}, )
+#include "identity/conditions.def"
+#undef CONDITION
+        {"cert", read_group, &cert_shape},
+        {"container", read_group, &container_shape},
+};
+const struct yaml_shape match_shape = {YAML_KEYS(match_keys), .words = "match", .name = "match"};
+
+static const struct yaml_shape *const shapes[GROUPS] = {
+        [GROUP_match] = &match_shape,
+        [GROUP_cert] = &cert_shape,
+        [GROUP_container] = &container_shape,
+};
+
+static bool has_key(const struct yaml_shape *shape, struct slice name)
+{
+	for (unsigned i = 0; i < shape->key_count; i++) {
+		if (slice_equal(name, slice_of(shape->keys[i].name))) {
+			return true;
+		}
+	}
+	return false;
+}
 
 /* The map in which the key of a condition stands, if it is another one than `group`. */
 static const char *home_of(const struct yaml_node *node, enum group group)
 {
 	const char *home = NULL;
 
-	for (unsigned i = 0; i < ARRAY_LEN(keys); i++) {
-		if (slice_equal(node->key, slice_of(keys[i].key.name))) {
-			if (keys[i].group == group) {
+	for (unsigned i = 0; i < GROUPS; i++) {
+		if (has_key(shapes[i], node->key)) {
+			if (i == group) {
 				return NULL;
 			}
-			home = condition_groups[keys[i].group];
+			home = condition_groups[i];
 		}
 	}
 	return home;
@@ -119,18 +176,9 @@ static int check_homes(
 
 static int read_map(struct condition_reader *reader, enum group group, const struct yaml_node *map)
 {
-	struct yaml_key of_group[ARRAY_LEN(keys)];
-	unsigned count = 0;
-
-	if (map->kind == YAML_MAP && check_homes(reader, group, map) < 0) {
-		return -EINVAL;
-	}
-	for (unsigned i = 0; i < ARRAY_LEN(keys); i++) {
-		if (keys[i].group == group) {
-			of_group[count++] = keys[i].key;
-		}
-	}
-	return yaml_read_map(map, condition_groups[group], of_group, count, reader, reader->error);
+	return map->kind == YAML_MAP && check_homes(reader, group, map) < 0
+	               ? -EINVAL
+	               : yaml_read_map(map, shapes[group], reader, reader->error);
 }
 
 /* A map without a key would be a condition that holds for everybody. */

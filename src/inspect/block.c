@@ -134,18 +134,30 @@ static int read_ulimits(void *context, const struct yaml_node *node)
 	return 0;
 }
 
+static const struct yaml_shape memory_shape = {.words = "a size above 0, such as 2g"};
+static const struct yaml_shape cpus_shape = {.words = "a number above 0, such as 1.5"};
+static const struct yaml_shape count_shape = {.words = "a number above 0, such as 512"};
+static const struct yaml_shape ulimits_shape = {
+        .kind = YAML_SHAPE_NAMES,
+        .words = "a map, such as {nofile: 1024}",
+        .item = &count_shape,
+};
+
+static const struct yaml_key limit_keys[] = {
+        {"memory", read_memory, &memory_shape},
+        {"cpus", read_cpus, &cpus_shape},
+        {"pids", read_pids, &count_shape},
+        {"ulimits", read_ulimits, &ulimits_shape},
+};
+static const struct yaml_shape require_shape = {
+        YAML_KEYS(limit_keys), .words = "'require'", .name = "require"};
+
 int limits_read(const struct yaml_node *value, struct arena *arena, struct limits *ret_limits,
         char error[FAULT_MAX])
 {
-	static const struct yaml_key keys[] = {
-	        {"memory", read_memory},
-	        {"cpus", read_cpus},
-	        {"pids", read_pids},
-	        {"ulimits", read_ulimits},
-	};
 	struct limits_reader reader = {.arena = arena, .limits = ret_limits, .error = error};
 
-	return yaml_read_map(value, "'require'", keys, ARRAY_LEN(keys), &reader, error);
+	return yaml_read_map(value, &require_shape, &reader, error);
 }
 
 /* ── A block ─────────────────────────────────────────────────────────────── */
@@ -186,23 +198,65 @@ static int read_named_key(void *context, const struct yaml_node *value)
 	return read_key(reader, number, value);
 }
 
-static int read_block(struct block_reader *reader, const struct yaml_node *map)
-{
-	const enum inspect_block block = reader->constraints->block;
-	struct yaml_key keys[KEY_COUNT];
-	unsigned count = 0;
-	char what[64];
-	struct text text = text_over(what, sizeof(what));
-
-	for (unsigned i = 0; i < KEY_COUNT; i++) {
-		if (inspect_keys[i].block == block) {
-			keys[count++] = (struct yaml_key){inspect_keys[i].name, read_named_key};
-		}
+/* The shapes of the kinds of keys, of which `example` and `standard` are a row's. */
+static const struct yaml_shape word_shape = {.words = "a word, or a pattern"};
+#define SHAPE_WORDS(text, example, standard)                                                       \
+	{                                                                                          \
+		.kind = YAML_SHAPE_LIST,                                                           \
+		.words = text ", such as " example "; default: " standard, .item = &word_shape,    \
+		.other = &word_shape                                                               \
 	}
-	text_add_format(&text, "a '%s' block", names[block]);
-	text_add_char(&text, '\0');
-	return yaml_read_map(map, what, keys, count, reader, reader->error);
-}
+#define SHAPE_KIND_CHOICE(text, words_to_choose, standard)                                         \
+	{                                                                                          \
+		.words = text "; default: " standard, .choices = words_to_choose                   \
+	}
+#define SHAPE_KIND_SOCKET(text, example, standard)                                                 \
+	{                                                                                          \
+		.words = text ", such as " example                                                 \
+	}
+#define SHAPE_KIND_WORDS        SHAPE_WORDS
+#define SHAPE_KIND_SUBNETS      SHAPE_WORDS
+#define SHAPE_KIND_NETWORKS     SHAPE_WORDS
+#define SHAPE_KIND_IMAGES       SHAPE_WORDS
+#define SHAPE_KIND_PATHS        SHAPE_WORDS
+#define SHAPE_KIND_CAPABILITIES SHAPE_WORDS
+#define SHAPE_KIND_COMMANDS     SHAPE_WORDS
+/* Its keys have others: require_shape. */
+#define SHAPE_KIND_REQUIRE(text, example, standard)                                                \
+	{                                                                                          \
+		.words = text                                                                      \
+	}
+
+static const struct yaml_shape key_shapes[KEY_COUNT] = {
+#define KEY(block, name, kind, choices, standard, guarded, root, what)                             \
+	[KEY_##block##_##name] = SHAPE_KIND_##kind(what, choices, standard),
+#include "inspect/keys.def"
+#undef KEY
+};
+
+/* Rows of a block stand together. */
+static const struct yaml_key keys[KEY_COUNT] = {
+#define KEY(block, name, kind, choices, standard, guarded, root, what)                             \
+	[KEY_##block##_##name] = {#name, read_named_key,                                           \
+	        KIND_##kind == KIND_REQUIRE ? &require_shape : &key_shapes[KEY_##block##_##name]},
+#include "inspect/keys.def"
+#undef KEY
+};
+
+static const struct yaml_shape any_shape = {
+        .words = "what a block of 'extends' says does not hold", .choices = "any"};
+
+#define BLOCK(word, first, next)                                                                   \
+	{                                                                                          \
+		.kind = YAML_SHAPE_KEYS, .keys = keys + (first), .key_count = (next) - (first),    \
+		.words = "a '" word "' block", .name = word, .other = &any_shape,                  \
+	}
+const struct yaml_shape constraints_shapes[INSPECT_BLOCK_COUNT] = {
+        [INSPECT_CREATE] = BLOCK("create", KEY_CREATE_images, KEY_EXEC_privileged),
+        [INSPECT_EXEC] = BLOCK("exec", KEY_EXEC_privileged, KEY_BUILD_remote),
+        [INSPECT_BUILD] = BLOCK("build", KEY_BUILD_remote, KEY_IMAGE_pull),
+        [INSPECT_IMAGE] = BLOCK("image", KEY_IMAGE_pull, KEY_COUNT),
+};
 
 int constraints_read(enum inspect_block block, const struct yaml_node *map,
         const struct inspect_setting *setting, struct arena *arena,
@@ -217,7 +271,7 @@ int constraints_read(enum inspect_block block, const struct yaml_node *map,
 	*constraints = (struct constraints){
 	        .block = block, .place = map->place, .is_preset = setting->is_preset};
 	reader.constraints = constraints;
-	if (read_block(&reader, map) < 0) {
+	if (yaml_read_map(map, &constraints_shapes[block], &reader, error) < 0) {
 		return -EINVAL;
 	}
 	for (unsigned i = 0; i < KEY_COUNT; i++) {

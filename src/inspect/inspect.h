@@ -59,6 +59,9 @@ struct inspect_setting {
 	bool is_preset;         /* the block is compiled in: nobody can edit it */
 };
 
+/* The blocks of a policy: a map, or `any`. */
+extern const struct yaml_shape constraints_shapes[INSPECT_BLOCK_COUNT];
+
 /* Read the map of a block. 0; or -EINVAL and `error`. */
 int constraints_read(enum inspect_block block, const struct yaml_node *map,
         const struct inspect_setting *setting, struct arena *arena,

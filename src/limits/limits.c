@@ -78,12 +78,14 @@ static bool read_size(struct slice text, struct limit_setting *setting, struct l
 
 static const struct {
 	bool (*read)(struct slice text, struct limit_setting *setting, struct limits *limits);
-	const char *accepted;
+	struct yaml_shape shape;
 } kinds[] = {
-        [KIND_COUNT] = {read_count, "a whole number from 1 to 1000000"},
-        [KIND_RATE] = {read_rate, "a number of requests from 1 to 1000000 in a second, a minute or "
-                                  "an hour, such as 200/s, 600/m or 1000/h"},
-        [KIND_SIZE] = {read_size, "a number of bytes above 0, such as 512m or 16g"},
+        [KIND_COUNT] = {read_count, {.words = "a whole number from 1 to 1000000, or none"}},
+        [KIND_RATE] = {read_rate, {.words = "a number of requests from 1 to 1000000 in a second, "
+                                            "a minute or an hour, such as 200/s, 600/m or 1000/h, "
+                                            "or none"}},
+        [KIND_SIZE] = {read_size,
+                {.words = "a number of bytes above 0, such as 512m or 16g, or none"}},
 };
 
 /* ── Maps ────────────────────────────────────────────────────────────────── */
@@ -126,8 +128,8 @@ static int read_limit(void *context, const struct yaml_node *node)
 	        setting->value > 0) {
 		return 0;
 	}
-	return fault_set(reader->error, node->place, "'%s' is %s, or none; found %s",
-	        rows[limit].key, kinds[kind].accepted, yaml_found(node).text);
+	return fault_set(reader->error, node->place, "'%s' is %s; found %s", rows[limit].key,
+	        kinds[kind].shape.words, yaml_found(node).text);
 }
 
 /* Where limits of all clients together are read by somebody else. */
@@ -137,21 +139,36 @@ static int skip(void *context, const struct yaml_node *node)
 	return 0;
 }
 
+static const struct yaml_key entry_keys[] = {
+#define LIMIT(name, key, kind, total, outcome, remedy) {key, read_limit, &kinds[KIND_##kind].shape},
+#include "limits/limits.def"
+#undef LIMIT
+};
+const struct yaml_shape limits_entry_shape = {
+        YAML_KEYS(entry_keys), .words = "limits", .name = "limits_of_client"};
+static const struct yaml_shape total_shape = {
+        YAML_KEYS(entry_keys), .words = "total", .name = "limits_in_all"};
+
+static const struct yaml_key each_keys[] = {
+#define LIMIT(name, key, kind, total, outcome, remedy) {key, read_limit, &kinds[KIND_##kind].shape},
+#include "limits/limits.def"
+#undef LIMIT
+        {"total", skip, &total_shape},
+};
+const struct yaml_shape limits_shape = {YAML_KEYS(each_keys), .words = "limits", .name = "limits"};
+
 int limits_read_map(const struct yaml_node *map, enum limits_whose whose, struct limits *ret_limits,
         char error[FAULT_MAX])
 {
-	static const struct yaml_key keys[] = {
-#define LIMIT(name, key, kind, total, outcome, remedy) {key, read_limit},
-#include "limits/limits.def"
-#undef LIMIT
-	        {"total", skip},
+	static const struct yaml_shape *const shapes[] = {
+	        [LIMITS_EACH] = &limits_shape,
+	        [LIMITS_ENTRY] = &limits_entry_shape,
+	        [LIMITS_TOTAL] = &total_shape,
 	};
-	const unsigned more = whose == LIMITS_EACH ? 1 : 0;
 	struct limits_reader reader = {ret_limits, error, whose};
 
 	*ret_limits = (struct limits){.period_ns = 0};
-	return yaml_read_map(map, whose == LIMITS_TOTAL ? "total" : "limits", keys,
-	        ARRAY_LEN(keys) - 1 + more, &reader, error);
+	return yaml_read_map(map, shapes[whose], &reader, error);
 }
 
 void limits_inherit(struct limits *limits, const struct limits *others)

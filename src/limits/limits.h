@@ -47,6 +47,10 @@ enum limits_whose {
 	LIMITS_TOTAL, /* of all clients together: some limits are none of theirs */
 };
 
+/* The maps of limits: of each client, and of an entry. */
+extern const struct yaml_shape limits_shape;
+extern const struct yaml_shape limits_entry_shape;
+
 /* Read a map of limits. 0; or -EINVAL. */
 int limits_read_map(const struct yaml_node *map, enum limits_whose whose, struct limits *ret_limits,
         char error[FAULT_MAX]) MUST_USE;

@@ -5,10 +5,12 @@
 
 static const struct {
 	unsigned status;
+	enum ender ender;
 	const char *word;
 	const char *text;
 } outcomes[] = {
-#define OUTCOME(name, status, word, text) [OUTCOME_##name] = {status, word, text},
+#define OUTCOME(name, status, ender, word, text)                                                   \
+	[OUTCOME_##name] = {status, ENDER_##ender, word, text},
 #include "outcome/outcomes.def"
 #undef OUTCOME
 };
@@ -16,6 +18,22 @@ static const struct {
 unsigned outcome_status(enum outcome outcome)
 {
 	return outcomes[outcome].status;
+}
+
+enum ender outcome_ender(enum outcome outcome)
+{
+	return outcomes[outcome].ender;
+}
+
+const char *ender_word(enum ender ender)
+{
+	static const char *const words[] = {
+	        [ENDER_PROXY] = "proxy",
+	        [ENDER_ENGINE] = "engine",
+	        [ENDER_CLIENT] = "client",
+	};
+
+	return words[ender];
 }
 
 const char *outcome_word(enum outcome outcome)

@@ -9,14 +9,25 @@
 #define OUTCOME_OUTCOME_H
 
 enum outcome {
-#define OUTCOME(name, status, word, text) OUTCOME_##name,
+#define OUTCOME(name, status, ender, word, text) OUTCOME_##name,
 #include "outcome/outcomes.def"
 #undef OUTCOME
 	OUTCOME_COUNT,
 };
 
+/* Who ended an exchange. */
+enum ender {
+	ENDER_NOBODY, /* it came to its end */
+	ENDER_PROXY,
+	ENDER_ENGINE,
+	ENDER_CLIENT,
+};
+
 /* The status of the local response; 0: there is no local response. */
 unsigned outcome_status(enum outcome outcome);
+enum ender outcome_ender(enum outcome outcome);
+/* "proxy", "engine", "client"; NULL for nobody. */
+const char *ender_word(enum ender ender);
 /* A word such as "denied" or "head_timeout", for the log and for metrics. */
 const char *outcome_word(enum outcome outcome);
 /* A sentence for the client and the log; NULL: none. */

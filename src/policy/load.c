@@ -47,13 +47,15 @@ static int add_word(
 
 /* A list; a single word is a list of one. */
 static int read_words(const struct yaml_node *node, struct words *ret_words,
-        const char *description, const char *what, char error[FAULT_MAX])
+        const struct yaml_shape *shape, char error[FAULT_MAX])
 {
+	const char *what = shape->item->words;
+
 	*ret_words = (struct words){.count = 0};
 	if (node->kind == YAML_TEXT && node->text.len > 0) {
 		return add_word(ret_words, node, what, error);
 	}
-	if (yaml_expect(node, YAML_LIST, description, error) < 0) {
+	if (yaml_expect(node, YAML_LIST, shape->words, error) < 0) {
 		return -EINVAL;
 	}
 	for (const struct yaml_node *word = node->first; word != NULL; word = word->next) {
@@ -64,25 +66,40 @@ static int read_words(const struct yaml_node *node, struct words *ret_words,
 	return ret_words->count > 0
 	               ? 0
 	               : fault_set(error, node->place, "'%s' is %s; found an empty list",
-	                         node->key.ptr, description);
+	                         node->key.ptr, shape->words);
 }
 
 /* ── A rule ──────────────────────────────────────────────────────────────── */
+
+#define WORDS_OF(shape, text)                                                                      \
+	{                                                                                          \
+		.kind = YAML_SHAPE_LIST, .words = (text), .item = &(shape), .other = &(shape)      \
+	}
+static const struct yaml_shape operation_shape = {
+        .words = "the name of an operation, such as container.list"};
+static const struct yaml_shape operations_shape =
+        WORDS_OF(operation_shape, "a list of operations, such as container.list");
+static const struct yaml_shape method_shape = {.words = "a method, such as GET"};
+static const struct yaml_shape methods_shape =
+        WORDS_OF(method_shape, "a list of methods, such as GET");
+static const struct yaml_shape path_shape = {
+        .words = "a regular expression for the whole path, such as '/plugins/[a-z]+/json'"};
+static const struct yaml_shape versioned_path_shape = {
+        .words = "a regular expression for the whole path with its API version, such as "
+                 "/v1\\.4[0-9]/info"};
 
 static int read_operations(void *context, const struct yaml_node *node)
 {
 	struct rule_reader *reader = context;
 
-	return read_words(node, &reader->operations, "a list of operations, such as container.list",
-	        "the name of an operation, such as container.list", reader->error);
+	return read_words(node, &reader->operations, &operations_shape, reader->error);
 }
 
 static int read_methods(void *context, const struct yaml_node *node)
 {
 	struct rule_reader *reader = context;
 
-	return read_words(node, &reader->methods, "a list of methods, such as GET",
-	        "a method, such as GET", reader->error);
+	return read_words(node, &reader->methods, &methods_shape, reader->error);
 }
 
 static int read_path(void *context, const struct yaml_node *node)
@@ -90,9 +107,7 @@ static int read_path(void *context, const struct yaml_node *node)
 	struct rule_reader *reader = context;
 
 	reader->path = node->text.ptr;
-	return yaml_expect(node, YAML_TEXT,
-	        "a regular expression for the whole path, such as '/plugins/[a-z]+/json'",
-	        reader->error);
+	return yaml_expect(node, YAML_TEXT, path_shape.words, reader->error);
 }
 
 static int read_versioned_path(void *context, const struct yaml_node *node)
@@ -100,17 +115,20 @@ static int read_versioned_path(void *context, const struct yaml_node *node)
 	struct rule_reader *reader = context;
 
 	reader->versioned_path = node->text.ptr;
-	return yaml_expect(node, YAML_TEXT,
-	        "a regular expression for the whole path with its API version, such as "
-	        "/v1\\.4[0-9]/info",
-	        reader->error);
+	return yaml_expect(node, YAML_TEXT, versioned_path_shape.words, reader->error);
 }
 
 static const struct yaml_key condition_keys[] = {
-        {"operations", read_operations},
-        {"methods", read_methods},
-        {"path", read_path},
-        {"versioned_path", read_versioned_path},
+        {"operations", read_operations, &operations_shape},
+        {"methods", read_methods, &methods_shape},
+        {"path", read_path, &path_shape},
+        {"versioned_path", read_versioned_path, &versioned_path_shape},
+};
+static const struct yaml_shape condition_shape = {
+        YAML_KEYS(condition_keys),
+        .words = "a rule",
+        .name = "requests",
+        .other = &operations_shape,
 };
 
 /* The rule in one line, without what is too long for a message. */
@@ -135,8 +153,7 @@ static int read_conditions(struct rule_reader *reader, const struct yaml_node *n
 		        "a rule needs operations, methods or a path; for everything write "
 		        "allow: ['*']");
 	}
-	return yaml_read_map(
-	        node, "a rule", condition_keys, ARRAY_LEN(condition_keys), reader, reader->error);
+	return yaml_read_map(node, &condition_shape, reader, reader->error);
 }
 
 static int add_rule(struct reader *reader, bool allow, const struct yaml_node *node)
@@ -172,18 +189,35 @@ static int read_deny(void *context, const struct yaml_node *node)
 }
 
 static const struct yaml_key rule_keys[] = {
-        {"allow", read_allow},
-        {"deny", read_deny},
+        {"allow", read_allow, &condition_shape},
+        {"deny", read_deny, &condition_shape},
+};
+static const struct yaml_shape rule_shape = {
+        YAML_KEYS(rule_keys), .words = "a rule", .name = "rule"};
+static const struct yaml_shape rules_shape = {
+        .kind = YAML_SHAPE_LIST,
+        .words = "a list of rules, such as - allow: [container.list]",
+        .item = &rule_shape,
 };
 
 /* ── A policy ────────────────────────────────────────────────────────────── */
+
+static const struct yaml_shape policy_name_shape = {.words = "the name of a preset or policy"};
+static const struct yaml_shape extends_shape =
+        WORDS_OF(policy_name_shape, "a list of presets or policies, such as read-only");
+static const struct yaml_shape mode_shape = {
+        .words = "enforce or observe", .choices = "enforce observe"};
+static const struct yaml_shape prose_shape = {.words = "text for people"};
+static const struct yaml_shape hidden_shape = {
+        .words = "a word for what responses hide, such as env"};
+static const struct yaml_shape redact_shape =
+        WORDS_OF(hidden_shape, "a list of what responses hide, such as env");
 
 static int read_rules(void *context, const struct yaml_node *node)
 {
 	struct reader *reader = context;
 
-	if (yaml_expect(node, YAML_LIST, "a list of rules, such as - allow: [container.list]",
-	            reader->error) < 0) {
+	if (yaml_expect(node, YAML_LIST, rules_shape.words, reader->error) < 0) {
 		return -EINVAL;
 	}
 	for (const struct yaml_node *rule = node->first; rule != NULL; rule = rule->next) {
@@ -192,8 +226,7 @@ static int read_rules(void *context, const struct yaml_node *node)
 			        "a rule is either 'allow: ...' or 'deny: ...': begin each rule "
 			        "with a dash");
 		}
-		if (yaml_read_map(rule, "a rule", rule_keys, ARRAY_LEN(rule_keys), reader,
-		            reader->error) < 0) {
+		if (yaml_read_map(rule, &rule_shape, reader, reader->error) < 0) {
 			return -EINVAL;
 		}
 	}
@@ -205,8 +238,7 @@ static int read_extends(void *context, const struct yaml_node *node)
 	struct reader *reader = context;
 	struct words names;
 
-	if (read_words(node, &names, "a list of presets or policies, such as read-only",
-	            "the name of a preset or policy", reader->error) < 0) {
+	if (read_words(node, &names, &extends_shape, reader->error) < 0) {
 		return -EINVAL;
 	}
 	for (unsigned i = 0; i < names.count; i++) {
@@ -223,7 +255,7 @@ static int read_mode(void *context, const struct yaml_node *node)
 {
 	struct reader *reader = context;
 
-	if (yaml_expect(node, YAML_TEXT, "enforce or observe", reader->error) < 0) {
+	if (yaml_expect(node, YAML_TEXT, mode_shape.words, reader->error) < 0) {
 		return -EINVAL;
 	}
 	if (slice_equal(node->text, SLICE("observe"))) {
@@ -241,8 +273,8 @@ static int read_prose(void *context, const struct yaml_node *node)
 	struct reader *reader = context;
 
 	if (node->kind != YAML_TEXT || node->text.len == 0) {
-		return fault_set(reader->error, node->place, "'%s' is text for people; found %s",
-		        node->key.ptr, yaml_found(node).text);
+		return fault_set(reader->error, node->place, "'%s' is %s; found %s", node->key.ptr,
+		        prose_shape.words, yaml_found(node).text);
 	}
 	return 0;
 }
@@ -316,8 +348,7 @@ static int read_redact(void *context, const struct yaml_node *node)
 	struct reader *reader = context;
 	struct words kinds;
 
-	if (read_words(node, &kinds, "a list of what responses hide, such as env",
-	            "a word for what responses hide, such as env", reader->error) < 0) {
+	if (read_words(node, &kinds, &redact_shape, reader->error) < 0) {
 		return -EINVAL;
 	}
 	for (unsigned i = 0; i < kinds.count; i++) {
@@ -331,24 +362,26 @@ static int read_redact(void *context, const struct yaml_node *node)
 }
 
 static const struct yaml_key policy_keys[] = {
-        {"description", read_prose},
-        {"costs", read_costs},
-        {"extends", read_extends},
-        {"mode", read_mode},
-        {"rules", read_rules},
-        {"create", read_create},
-        {"exec", read_exec},
-        {"build", read_build},
-        {"image", read_image},
-        {"scope", read_scope},
-        {"redact", read_redact},
+        {"description", read_prose, &prose_shape},
+        {"costs", read_costs, &prose_shape},
+        {"extends", read_extends, &extends_shape},
+        {"mode", read_mode, &mode_shape},
+        {"rules", read_rules, &rules_shape},
+        {"create", read_create, &constraints_shapes[INSPECT_CREATE]},
+        {"exec", read_exec, &constraints_shapes[INSPECT_EXEC]},
+        {"build", read_build, &constraints_shapes[INSPECT_BUILD]},
+        {"image", read_image, &constraints_shapes[INSPECT_IMAGE]},
+        {"scope", read_scope, &scope_shape},
+        {"redact", read_redact, &redact_shape},
 };
+const struct yaml_shape policy_shape = {
+        YAML_KEYS(policy_keys), .words = "a policy", .name = "policy"};
 
 static int read_policy(struct policy *policy, const struct yaml_node *body, char error[FAULT_MAX])
 {
 	struct reader reader = {.policy = policy, .error = error};
 
-	return yaml_read_map(body, "a policy", policy_keys, ARRAY_LEN(policy_keys), &reader, error);
+	return yaml_read_map(body, &policy_shape, &reader, error);
 }
 
 int policy_load(struct policy_set *set, struct slice name, const struct yaml_node *body,

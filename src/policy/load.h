@@ -20,6 +20,8 @@
 #include "policy/presets.h"
 #include "yaml/yaml.h"
 
+extern const struct yaml_shape policy_shape;
+
 /* Read the map `body` as policy `name`, without compiling it. 0, or -EINVAL and `error`. */
 int policy_load(struct policy_set *set, struct slice name, const struct yaml_node *body,
         struct policy **ret_policy, char error[FAULT_MAX]) MUST_USE;

@@ -72,11 +72,18 @@ static int add_label(
 	return 0;
 }
 
+static const struct yaml_shape label_shape = {.words = "the value of the label"};
+static const struct yaml_shape labels_shape = {
+        .kind = YAML_SHAPE_NAMES,
+        .words = "a map of labels, such as {team: ci}",
+        .item = &label_shape,
+};
+
 static int read_labels(void *context, const struct yaml_node *node)
 {
 	struct scope_reader *reader = context;
 
-	if (yaml_expect(node, YAML_MAP, "a map of labels, such as {team: ci}", reader->error) < 0) {
+	if (yaml_expect(node, YAML_MAP, labels_shape.words, reader->error) < 0) {
 		return -EINVAL;
 	}
 	for (const struct yaml_node *label = node->first; label != NULL; label = label->next) {
@@ -102,10 +109,18 @@ static int read_owner(void *context, const struct yaml_node *node)
 	return add_label(reader, SCOPE_OWNER, NULL, node->place);
 }
 
+static const struct yaml_shape owner_shape = {
+        .words = "the client's own objects", .choices = "true"};
+
+static const struct yaml_key keys[] = {
+        {"labels", read_labels, &labels_shape},
+        {"owner", read_owner, &owner_shape},
+};
+const struct yaml_shape scope_shape = {YAML_KEYS(keys), .words = "a scope", .name = "scope"};
+
 int scope_read(const struct yaml_node *map, struct arena *arena, const struct scope **ret_scope,
         char error[FAULT_MAX])
 {
-	static const struct yaml_key keys[] = {{"labels", read_labels}, {"owner", read_owner}};
 	struct scope *scope = arena_take(arena, sizeof(*scope));
 	struct scope_reader reader = {scope, arena, error};
 
@@ -113,7 +128,7 @@ int scope_read(const struct yaml_node *map, struct arena *arena, const struct sc
 		return arena_fault(arena, error);
 	}
 	*scope = (struct scope){.place = map->place};
-	if (yaml_read_map(map, "a scope", keys, ARRAY_LEN(keys), &reader, error) < 0) {
+	if (yaml_read_map(map, &scope_shape, &reader, error) < 0) {
 		return -EINVAL;
 	}
 	*ret_scope = scope;

@@ -61,6 +61,8 @@ struct scope {
 	struct scope_label labels[2 * SCOPE_LABELS_MAX]; /* the second half is for images */
 };
 
+extern const struct yaml_shape scope_shape;
+
 /* Read `{labels: {team: ci}}` or `{owner: true}`. 0; or -EINVAL and `error`. */
 int scope_read(const struct yaml_node *map, struct arena *arena, const struct scope **ret_scope,
         char error[FAULT_MAX]) MUST_USE;

@@ -51,7 +51,6 @@ struct exchange {
 	struct search *search;  /* of the client's container; NULL: none goes on */
 	unsigned protocol_len;
 	char protocol[EXCHANGE_PROTOCOL_MAX];
-	int64_t dial_since_ns;      /* when dialling began, monotonic */
 	struct audit_record record; /* last, for the words in it need not be cleared */
 };
 

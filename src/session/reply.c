@@ -223,6 +223,7 @@ static enum next judge_response(struct session *session)
 		return session_respond(session, OUTCOME_ENGINE_PROTOCOL);
 	}
 	session->exchange->record.status = response.status;
+	session->exchange->record.responded_ns = session->worker->loop.now_ns;
 	if (is_tunnel(session->exchange, &response)) {
 		return open_tunnel(session, &response);
 	}
@@ -305,6 +306,9 @@ static enum next response_broken(struct session *session, enum outcome outcome)
 		return session_respond(session, OUTCOME_ENGINE_UNREADABLE);
 	}
 	session->exchange->record.outcome = outcome;
+	if (session->exchange->end_told) { /* the Engine stops work that has no reader */
+		session->exchange->record.ender = ENDER_CLIENT;
+	}
 	return NEXT_CLOSE; /* without an end, which says so */
 }
 

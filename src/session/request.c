@@ -193,7 +193,7 @@ static void note(struct session *session, const struct gate_decision *decision)
 
 enum next session_start_dialling(struct session *session)
 {
-	session->exchange->dial_since_ns = session->worker->loop.now_ns;
+	session->exchange->record.dialled_ns = session->worker->loop.now_ns;
 	return session_enter(session, SESSION_DIAL);
 }
 
@@ -627,7 +627,7 @@ static int dial(struct session *session)
 static enum next wait_to_dial(struct session *session)
 {
 	const struct exchange *exchange = session->exchange;
-	const int64_t waited_ns = session->worker->loop.now_ns - exchange->dial_since_ns;
+	const int64_t waited_ns = session->worker->loop.now_ns - exchange->record.dialled_ns;
 	const bool late = waited_ns >= DIAL_TIMEOUT_S * NS_PER_S;
 
 	if (session->engine == NULL) {
@@ -660,6 +660,7 @@ enum next session_step_dial(struct session *session)
 		return session_respond_healthy(session);
 	}
 	session_end_lookup(session);
+	session->exchange->record.connected_ns = session->worker->loop.now_ns;
 	session->scan = (struct http_scan){0};
 	return session_enter(session, SESSION_REPLY);
 }

@@ -107,6 +107,17 @@ static bool must_reset(const struct session *session)
 	       (down->framing == HTTP_UNTIL_CLOSE || down->chunks.bare);
 }
 
+/* Who ended an exchange whose response did not come to its end. */
+static void note_ender(struct session *session)
+{
+	struct audit_record *record = &session->exchange->record;
+	const struct stream *engine = session->engine == NULL ? NULL : &session->engine->stream;
+
+	if (record->ender == ENDER_NOBODY && record->outcome == OUTCOME_FORWARDED) {
+		record->ender = engine != NULL && engine->broken ? ENDER_ENGINE : ENDER_CLIENT;
+	}
+}
+
 void session_close(struct session *session)
 {
 	struct worker *worker = session->worker;
@@ -117,6 +128,7 @@ void session_close(struct session *session)
 	if (session->exchange != NULL &&
 	        (session->state == SESSION_RELAY || session->state == SESSION_TUNNEL)) {
 		session->exchange->record.bytes = session->down.data;
+		note_ender(session);
 	}
 	session_end_handshake(session);
 	session_record(session);
@@ -213,6 +225,9 @@ static void end_state(struct session *session, const struct ending *ending)
 	                               : session_respond(session, ending->outcome);
 
 	if (next == NEXT_CLOSE) {
+		if (session->exchange != NULL) {
+			session->exchange->record.ender = ENDER_PROXY;
+		}
 		session_close(session);
 	} else if (next == NEXT_AGAIN) {
 		session_run(session);
@@ -344,7 +359,9 @@ void sessions_dismiss(struct worker *worker)
 
 void sessions_abort(struct worker *worker)
 {
+	static const struct ending aborted = {NEXT_CLOSE, OUTCOME_FORWARDED};
+
 	for (struct list *at = worker->sessions.next; at != &worker->sessions; at = at->next) {
-		session_close(CONTAINER_OF(at, struct session, link));
+		end_state(CONTAINER_OF(at, struct session, link), &aborted);
 	}
 }

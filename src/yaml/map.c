@@ -61,54 +61,55 @@ int yaml_expect(const struct yaml_node *node, enum yaml_kind kind, const char *d
 	        description, yaml_found(node).text);
 }
 
-static int fail_unknown(const struct yaml_node *node, const char *what, const struct yaml_key *keys,
-        unsigned count, char error[FAULT_MAX])
+static int fail_unknown(
+        const struct yaml_node *node, const struct yaml_shape *shape, char error[FAULT_MAX])
 {
 	struct nearest nearest = nearest_to(node->key);
 	char memory[512];
 	struct text known = text_over(memory, sizeof(memory));
 
-	for (unsigned i = 0; i < count; i++) {
-		nearest_try(&nearest, slice_of(keys[i].name));
-		if (keys[i].read != NULL) {
-			text_add_format(&known, "%s%s", known.len > 0 ? ", " : "", keys[i].name);
+	for (unsigned i = 0; i < shape->key_count; i++) {
+		const struct yaml_key *key = &shape->keys[i];
+		nearest_try(&nearest, slice_of(key->name));
+		if (key->read != NULL) {
+			text_add_format(&known, "%s%s", known.len > 0 ? ", " : "", key->name);
 		}
 	}
 	if (nearest.best.ptr != NULL) {
 		return fault_set(error, node->place, "unknown key '%s' in %s; did you mean '%.*s'?",
-		        text_show(node->key).text, what, SLICE_FMT(nearest.best));
+		        text_show(node->key).text, shape->words, SLICE_FMT(nearest.best));
 	}
 	return fault_set(error, node->place, "unknown key '%s' in %s; there are %.*s",
-	        text_show(node->key).text, what, SLICE_FMT(text_slice(&known)));
+	        text_show(node->key).text, shape->words, SLICE_FMT(text_slice(&known)));
 }
 
-static const struct yaml_key *find_key(
-        const struct yaml_key *keys, unsigned count, struct slice name)
+static const struct yaml_key *find_key(const struct yaml_shape *shape, struct slice name)
 {
-	for (unsigned i = 0; i < count; i++) {
-		if (slice_equal(name, slice_of(keys[i].name))) {
-			return &keys[i];
+	for (unsigned i = 0; i < shape->key_count; i++) {
+		if (slice_equal(name, slice_of(shape->keys[i].name))) {
+			return &shape->keys[i];
 		}
 	}
 	return NULL;
 }
 
-int yaml_read_map(const struct yaml_node *map, const char *what, const struct yaml_key *keys,
-        unsigned count, void *reader, char error[FAULT_MAX])
+int yaml_read_map(const struct yaml_node *map, const struct yaml_shape *shape, void *reader,
+        char error[FAULT_MAX])
 {
 	if (map->kind != YAML_MAP) {
 		return fault_set(error, map->place,
-		        "expected %s, which is a map, such as {%s: ...}; found %s", what,
-		        keys[0].name, yaml_found(map).text);
+		        "expected %s, which is a map, such as {%s: ...}; found %s", shape->words,
+		        shape->keys[0].name, yaml_found(map).text);
 	}
 	for (const struct yaml_node *node = map->first; node != NULL; node = node->next) {
-		const struct yaml_key *key = find_key(keys, count, node->key);
+		const struct yaml_key *key = find_key(shape, node->key);
 		if (key == NULL) {
-			return fail_unknown(node, what, keys, count, error);
+			return fail_unknown(node, shape, error);
 		}
 		if (key->read == NULL) {
 			return fault_set(error, node->place,
-			        "'%s' in %s is not supported by this version", key->name, what);
+			        "'%s' in %s is not supported by this version", key->name,
+			        shape->words);
 		}
 		if (key->read(reader, node) < 0) {
 			return -EINVAL;

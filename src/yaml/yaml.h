@@ -14,6 +14,8 @@
 #include "base/fault.h"
 #include "base/slice.h"
 
+#include <stdio.h>
+
 enum {
 	YAML_SIZE_MAX = 1024 * 1024, /* bytes of a file */
 	YAML_NODES_MAX = 20000,
@@ -50,20 +52,51 @@ const struct yaml_node *yaml_find(const struct yaml_node *map, const char *key);
 /* How many nodes a list or map has. */
 unsigned yaml_count(const struct yaml_node *node);
 
-/* ── Reading maps by a table of their keys ───────────────────────────────── */
+/* ── Shapes: what may stand at a place ───────────────────────────────────── */
+
+enum yaml_shape_kind {
+	YAML_SHAPE_TEXT,  /* one line: any, or one of `choices` */
+	YAML_SHAPE_LIST,  /* of `item` */
+	YAML_SHAPE_KEYS,  /* a map of `keys` */
+	YAML_SHAPE_NAMES, /* a map of any names, each with an `item` */
+};
+
+/*
+ * Maps are read by it (yaml_read_map()), and yaml_write_schema() tells editors of it. What a text
+ * must be beyond that is known by the functions that read it.
+ */
+struct yaml_shape {
+	enum yaml_shape_kind kind;
+	unsigned key_count;
+	const struct yaml_key *keys;
+	const char *words;              /* what it is: "a listener", "the name of a policy" */
+	const char *choices;            /* words, separated by spaces; NULL: any */
+	const struct yaml_shape *item;  /* of any kind but one with a further item */
+	const struct yaml_shape *other; /* what else may stand here; NULL: nothing */
+	/* Of a map: how the schema calls it, and the keys that must be there, separated by spaces;
+	 * NULL: none. */
+	const char *name;
+	const char *required;
+};
 
 struct yaml_key {
 	const char *name;
 	/* NULL: the key is known and not supported by this version. */
 	int (*read)(void *reader, const struct yaml_node *value);
+	const struct yaml_shape *shape; /* of its value */
 };
 
+#define YAML_KEYS(table) .kind = YAML_SHAPE_KEYS, .keys = (table), .key_count = ARRAY_LEN(table)
+
 /*
- * Call `read` for each key of `map`. A key that is not in the table is an error, and
- * so is a node that is not a map. `what` names the map in messages: "a listener".
+ * Call `read` for each key of `map`. A key that the shape does not have is an error, and so is a
+ * node that is not a map.
  */
-int yaml_read_map(const struct yaml_node *map, const char *what, const struct yaml_key *keys,
-        unsigned count, void *reader, char error[FAULT_MAX]) MUST_USE;
+int yaml_read_map(const struct yaml_node *map, const struct yaml_shape *shape, void *reader,
+        char error[FAULT_MAX]) MUST_USE;
+
+/* Write the JSON Schema (draft 7) of documents with this shape, which is one of keys. */
+void yaml_write_schema(FILE *out, const char *title, const struct yaml_shape *root);
 
 /*
  * -EINVAL with "'KEY' is DESCRIPTION; found …" if the node is of another kind, or is

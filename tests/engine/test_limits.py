@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import subprocess
 from collections.abc import Iterator
@@ -10,14 +9,13 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 
-import docker
 import npm
 import proxy as program
 import pytest
 import test_compose
 import test_dockerode
 import yaml
-from client import COMMAND_SECONDS
+from client import COMMAND_SECONDS, docker_py, variables
 from conftest import TEST_SECONDS
 from machine import DOCKER_COMPOSE
 from test_presets import APPS, head_only, reaches_something
@@ -57,8 +55,7 @@ def with_the_cli(cli, host: str, container: str, folder: Path) -> None:
 
 def with_compose(host: str, folder: Path, project: str) -> None:
     (folder / "docker-compose.yml").write_text(test_compose.FILE)
-    environment = {"PATH": os.environ["PATH"], "HOME": str(folder), "DOCKER_HOST": host,
-                   "DOCKER_BUILDKIT": "0", "COMPOSE_DOCKER_CLI_BUILD": "0"}
+    environment = {**variables(host, folder), "DOCKER_BUILDKIT": "0", "COMPOSE_DOCKER_CLI_BUILD": "0"}
     for words in (["up", "-d"], ["ps"], ["exec", "-T", "waiter", "true"], ["logs"], ["restart", "-t", "0"],
                   ["down", "-t", "0", "-v"]):
         done = subprocess.run([*DOCKER_COMPOSE, "-p", project, *words], cwd=folder, env=environment,
@@ -68,7 +65,7 @@ def with_compose(host: str, folder: Path, project: str) -> None:
 
 def with_docker_py(host: str) -> None:
     """A dashboard: it follows the logs and statistics of a container in many windows, and asks all the time."""
-    with closing(docker.DockerClient(host, version="auto", timeout=60)) as sdk:
+    with closing(docker_py(host)) as sdk:
         container = sdk.containers.run("busybox", ["sleep", "60"], detach=True)
         try:
             logs = [container.logs(stream=True, follow=True) for _ in range(20)]

@@ -3,6 +3,7 @@ build, the first line of `explain` is what the log says became of the request.""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import pathlib
@@ -10,6 +11,7 @@ import re
 
 import pytest
 
+from machine import free_port
 from wire import Engine, run_binary
 
 CORPUS = pathlib.Path(__file__).parents[1] / "corpus"
@@ -39,6 +41,13 @@ BUILT = [
     (b"OPTIONS", b"*"),
     (b"GET", b"http://docker?all=1"),
 ]
+OF_CONTAINERS = [
+    (b"POST", b"/containers/web/start"),
+    (b"DELETE", b"/containers/web"),
+    (b"GET", b"/v1.41/images/busybox/json"),
+    (b"POST", b"/v1.41/images/busybox/tag?repo=a"),
+    (b"POST", b"/build?t=a"),
+]
 REQUESTS = sorted(corpus_lines() | set(BUILT))
 
 
@@ -59,23 +68,37 @@ def first_line_of(record: dict) -> str:
     return f"deny {outcome}: the response is {record['status']}, whatever the policy"
 
 
-def what_was_served(proxy, requests: list[tuple[bytes, bytes]]) -> list[str]:
+def what_was_served(proxy, requests: list[tuple[bytes, bytes]], key: bytes = b"") -> list[str]:
     ports = []
+    field = b"X-Api-Key: %b\r\n" % key if key else b""
     for method, target in requests:
         with proxy.connect() as client:
             ports.append(client.port)
-            head = b"%b %b HTTP/1.1\r\nHost: %b\r\n\r\n" % (method, target, host_of(target))
+            head = b"%b %b HTTP/1.1\r\nHost: %b\r\n%b\r\n" % (method, target, host_of(target), field)
             client.send(head)
             client.response(method.decode("latin-1"))
     proxy.wait_log(lambda line: f":{ports[-1]}" in line, what="about the last request")
     proxy.stop()
-    records = [json.loads(line) for line in proxy.lines]
+    records = [json.loads(line) for line in proxy.lines if line.startswith("{")]
     by_port = {
         int(record["client"].rpartition(":")[2]): record
         for record in records
         if record["message"] == "request"
     }
     return [first_line_of(by_port[port]) for port in ports]
+
+
+def what_is_explained(options: list[str], requests: list[tuple[bytes, bytes]]) -> list[str]:
+    lines = []
+    for method, target in requests:
+        result = run_binary("explain", *options, os.fsdecode(method), os.fsdecode(target))
+        lines.append(result.stdout.partition("\n")[0])
+        assert result.returncode == (0 if lines[-1].startswith("allow") else 1), result.stderr
+    return lines
+
+
+def differences(requests: list, explained: list[str], served: list[str]) -> list[tuple]:
+    return [row for row in zip(requests, explained, served, strict=True) if row[1] != row[2]]
 
 
 @pytest.mark.parametrize(
@@ -89,17 +112,39 @@ def test_explain_says_what_serving_does(
     proxy = start(*options, env={"LOG_FORMAT": "json", "LOG_LEVEL": "debug"})
     with own_engine.responding():
         served = what_was_served(proxy, requests)
-    explained = []
-    for method, target in requests:
-        result = run_binary("explain", *options, os.fsdecode(method), os.fsdecode(target))
-        explained.append(result.stdout.partition("\n")[0])
-        assert result.returncode == (0 if explained[-1].startswith("allow") else 1)
-    different = [
-        (request, one, other)
-        for request, one, other in zip(requests, explained, served)
-        if one != other
-    ]
-    assert different == []
+    explained = what_is_explained(options, requests)
+    assert differences(requests, explained, served) == []
     kinds = {line.split()[0] for line in explained} | {line.split()[1].rstrip(":") for line in explained}
     assert {"allow", "deny", "malformed", "unknown", "health"} <= kinds
     assert ("too_large" in kinds) == ("--max-head" in options)
+
+
+CLIENTS = """
+listeners: [{{address: 'tcp://127.0.0.1:{port}', name: main, policy: deny}}]
+policies:
+  some: {{extends: [read-only], rules: [{{deny: [container.remove]}}, {{allow: ['container.*']}}, {{allow: {{path: '/images/[a-z]+/json'}}}}]}}
+  builder: {{mode: observe, rules: [{{allow: [image.build]}}]}}
+clients:
+- {{name: nobody, match: {{cidr: 192.0.2.1, key_sha256: {keys[everything]}}}, policy: deny}}
+- {{name: everything, match: {{listener: main, key_sha256: {keys[everything]}}}, policy: open}}
+- {{name: some, match: {{cidr: 127.0.0.0/8, key_sha256: {keys[some]}}}, policy: some}}
+- {{name: builder, match: {{key_sha256: {keys[builder]}}}, policy: builder}}
+- {{name: nothing, match: {{key_sha256: [{keys[nothing]}]}}, policy: deny}}
+"""
+
+
+@pytest.mark.parametrize("name", ["everything", "some", "builder", "nothing"])
+def test_explain_says_of_each_client_what_serving_does(start, own_engine: Engine, tmp_path: pathlib.Path, name: str) -> None:
+    names = ("everything", "some", "builder", "nothing")
+    port = free_port()
+    path = tmp_path / "proxy.yaml"
+    path.write_text(CLIENTS.format(port=port, keys={one: hashlib.sha256(one.encode()).hexdigest() for one in names}))
+    os.chmod(tmp_path, 0o755)
+    requests = sorted({*REQUESTS[::4], *BUILT, *OF_CONTAINERS})
+    proxy = start("-c", str(path), port=port, env={"LOG_FORMAT": "json", "LOG_LEVEL": "debug"})
+    with own_engine.responding():
+        served = what_was_served(proxy, requests, key=name.encode())
+    explained = what_is_explained(["-c", str(path), "--client", name], requests)
+    assert differences(requests, explained, served) == []
+    assert ("allow container.start" in explained) == (name != "nothing")
+    assert ("deny container.remove" in explained) == (name in ("some", "nothing"))

@@ -9,10 +9,11 @@ import re
 import select
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
-from machine import has_ipv6
+from machine import free_port, has_ipv6
 from wire import PATIENCE, Engine, Proxy
 
 
@@ -91,6 +92,97 @@ def test_bytes_of_a_chunked_response_are_counted(proxy: Proxy, engine: Engine) -
     assert any(
         3000 <= number <= 3200 for number in numbers
     ), f"no count of about 3000 bytes in {line!r}"
+
+
+def phase(line: str, name: str) -> float:
+    match = re.search(rf" {name}=(\d+\.\d{{3}})(?= )", line)
+    assert match, f"no {name}= in {line}"
+    return float(match[1])
+
+
+def test_line_says_how_long_each_phase_took(proxy: Proxy, engine: Engine) -> None:
+    since = len(proxy.lines)
+    with proxy.connect() as client:
+        client.get("/log-phases")
+        request = engine.request()
+        time.sleep(0.05)  # what the Engine takes to respond
+        request.conn.send(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n")
+        client.read_response_head()
+        time.sleep(0.05)  # and then for the body
+        request.conn.send(b"OK")
+        request.conn.idle = True
+    line = one_line(proxy, "/log-phases", since)
+    assert phase(line, "first") >= 50
+    assert phase(line, "ms") >= phase(line, "first") + 50
+    assert phase(line, "wait") + phase(line, "connect") < 50
+    assert " end=" not in line, "it came to its end"
+
+
+def test_time_for_a_body_that_is_judged_is_waiting(start, own_engine: Engine, tmp_path: Path) -> None:
+    port = free_port()
+    path = tmp_path / "proxy.yaml"
+    path.write_text(f"listeners: [{{address: 'tcp://127.0.0.1:{port}', policy: makes}}]\n"
+                    "policies: {makes: {rules: [{allow: [container.create]}], create: {}}}\n")
+    os.chmod(tmp_path, 0o755)
+    proxy = start("-c", str(path), port=port)
+    with proxy.connect() as client, own_engine.responding():
+        body = b'{"Image":"busybox"}'
+        client.send(b"POST /containers/create HTTP/1.1\r\nHost: docker\r\nContent-Type: application/json\r\n"
+                    b"Content-Length: %d\r\n\r\n" % len(body))
+        time.sleep(0.1)  # a client that is slow
+        client.send(body)
+        assert client.response().status == 200
+    line = proxy.wait_log(lambda line: "/containers/create" in line)
+    assert phase(line, "wait") >= 50
+    assert phase(line, "first") < phase(line, "wait")
+
+
+def test_a_local_response_has_no_phases_of_the_engine(start, own_engine: Engine) -> None:
+    proxy = start("--policy", "deny")
+    with proxy.connect() as client:
+        client.get("/containers/json")
+        assert client.response().status == 403
+    line = proxy.wait_log(lambda line: "status=403" in line)
+    assert " wait=" not in line and " connect=" not in line and " first=" not in line
+    assert " end=proxy " in line
+
+
+def by_the_client(client, request) -> None:
+    client.close()
+    request.conn.expect_gone()
+    request.conn.close()
+
+
+def by_the_engine(client, request) -> None:
+    request.conn.close()
+    client.expect_gone()
+
+
+@pytest.mark.parametrize("head", [
+    b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n",
+    b"HTTP/1.1 101 UPGRADED\r\nConnection: Upgrade\r\nUpgrade: tcp\r\nContent-Type: application/vnd.docker.raw-stream\r\n\r\nab",
+], ids=["response", "tunnel"])
+@pytest.mark.parametrize("ends", [by_the_client, by_the_engine])
+def test_line_says_who_ended_the_exchange(proxy: Proxy, engine: Engine, head: bytes, ends) -> None:
+    since = len(proxy.lines)
+    with proxy.connect() as client:
+        client.post("/containers/log-ended/attach?stream=1", headers=["Connection: Upgrade", "Upgrade: tcp"])
+        request = engine.request()
+        request.conn.send(head)
+        client.read_until(b"ab")
+        ends(client, request)
+    line = one_line(proxy, "log-ended", since)
+    assert f" end={ends.__name__.removeprefix('by_the_')}" in line
+
+
+def test_line_says_that_a_stop_ended_the_exchange(start, own_engine: Engine) -> None:
+    proxy = start("--shutdown-grace", "0")
+    with proxy.connect() as client:
+        client.get("/events")
+        own_engine.request().conn.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n")
+        client.read_until(b"ab")
+        proxy.stop()
+    assert " end=proxy" in next(line for line in proxy.lines if "path=/events" in line)
 
 
 def test_forwarded_for_is_not_believed(proxy: Proxy, engine: Engine) -> None:

@@ -397,7 +397,7 @@ def test_request_lines_carry_operation_and_policy(start: Start, own_engine: Engi
         client.get("/v1.41/secrets")
         client.response()
     line = proxy.wait_log(lambda line: "status=403" in line)
-    assert line.endswith(' op=secret.list policy=read-only reason="denied"')
+    assert line.endswith(' op=secret.list policy=read-only end=proxy reason="denied"')
 
 
 def test_request_lines_in_json_carry_them_too(start: Start, own_engine: Engine) -> None:
