@@ -51,6 +51,8 @@ static void stop(struct server *server, const char *name)
 	(void)pthread_sigmask(SIG_UNBLOCK, &server->signals, NULL);
 	manager_stopping(server);
 	listeners_remove(server);
+	admin_remove(server);
+	admin_stopping(server->admin);
 	threads_stop(server);
 }
 

@@ -39,6 +39,7 @@ struct exchange {
 	bool top_as_usual;  /* of `redaction`: redactor_begin() */
 	bool probe;         /* GET /health: the response says whether a connection can be had */
 	bool admitted;      /* the limits were asked */
+	bool streams;       /* counted in the metric `streams` */
 	unsigned retry_s;   /* Retry-After of a local response, or 0 */
 	const struct limits *limits; /* of the sender; NULL: none */
 	uint64_t body_max;           /* bytes; 0: the limits were not asked */
@@ -51,6 +52,12 @@ struct exchange {
 	struct search *search;  /* of the client's container; NULL: none goes on */
 	unsigned protocol_len;
 	char protocol[EXCHANGE_PROTOCOL_MAX];
+	/* For metrics: what the record has as words, as numbers; and bytes that were counted. */
+	unsigned operation;  /* request id, and one; 0: not understood */
+	unsigned policy;     /* policy_number() */
+	bool counts_body;    /* the flow of the client moves the body of this request */
+	uint64_t judged_len; /* of a body that was judged: it is not in that flow any more */
+	uint64_t counted_in, counted_out;
 	struct audit_record record; /* last, for the words in it need not be cleared */
 };
 

@@ -24,6 +24,7 @@ struct snapshot_listener {
 	struct gate_config gate;
 	const struct transport *transport; /* of accepted connections */
 	const char *address;               /* in log lines */
+	unsigned number;                   /* of its name, for metrics */
 };
 
 struct snapshot {

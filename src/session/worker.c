@@ -16,6 +16,7 @@ enum {
 	HEADROOM = 320,     /* what rewriting may add to a head, the key apart */
 	TRIM_S = 10,
 	ENDS_S = 1,
+	GAUGE_S = 5, /* less than any scrape interval in use */
 	/* Of a chunked body: what was read and not yet taken apart. */
 	CHUNKS_ROOM = HTTP_CHUNK_LINE_MAX + HTTP_TRAILERS_MAX,
 	TRIM_SLABS = 256, /* of each pool in a turn: a millisecond or two */
@@ -51,6 +52,11 @@ void worker_end(struct worker *worker)
 	containers_stop(worker->containers);
 	upstream_close_idle(&worker->upstream);
 	loop_stop(&worker->loop);
+}
+
+struct upstream *worker_upstream(struct worker *worker)
+{
+	return &worker->upstream;
 }
 
 struct loop *worker_loop(struct worker *worker)
@@ -123,6 +129,25 @@ static void ends_expired(struct timer *timer)
 	}
 }
 
+/* ── Metrics ─────────────────────────────────────────────────────────────── */
+
+void worker_watch_bytes(struct worker *worker)
+{
+	if (worker->meter != NULL && list_empty(&worker->gauge.link)) {
+		timer_start(&worker->loop, &worker->gauge_queue, &worker->gauge);
+	}
+}
+
+static void gauge_expired(struct timer *timer)
+{
+	struct worker *worker = CONTAINER_OF(timer, struct worker, gauge);
+
+	sessions_count_bytes(worker);
+	if (!list_empty(&worker->sessions)) {
+		worker_watch_bytes(worker);
+	}
+}
+
 /* ── Snapshots ───────────────────────────────────────────────────────────── */
 
 void worker_adopt(struct worker *worker, struct adoption *adoption)
@@ -167,6 +192,8 @@ static void init_queues(struct worker *worker)
 	timer_queue_init(loop, &worker->farewell_queue, FAREWELL_S * NS_PER_S);
 	timer_queue_init(loop, &worker->trim_queue, TRIM_S * NS_PER_S);
 	timer_queue_init(loop, &worker->ends_queue, ENDS_S * NS_PER_S);
+	timer_queue_init(loop, &worker->gauge_queue, GAUGE_S * NS_PER_S);
+	timer_init(&worker->gauge, gauge_expired);
 	timer_init(&worker->ends, ends_expired);
 	timer_init(&worker->trim, trim_expired);
 	task_init(&worker->trim_more, trim_again);
@@ -204,6 +231,12 @@ static int init_memory(struct worker *worker)
 	                ? containers_new(&worker->asker, &worker->inspect_pool, settings->api_key,
 	                          2 * max, sessions_change_containers, worker)
 	                : NULL;
+	if (worker->shared->metrics != NULL) {
+		worker->meter = metrics_add_meter(worker->shared->metrics);
+		if (worker->meter == NULL) {
+			return -ENOMEM;
+		}
+	}
 	return worker->scratch == NULL || worker->gate.judging == NULL ||
 	                       (settings->has_containers && worker->containers == NULL)
 	               ? -ENOMEM
