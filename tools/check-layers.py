@@ -33,6 +33,7 @@ PUBLIC = {
     "audit": {"audit.h", "denials.h"},
     "identity": {"attempts.h", "certificate.h", "clients.h", "container.h", "identity.h", "key.h"},
     "limits": {"accounts.h", "limits.h"},
+    "metrics": {"meter.h", "metrics.h"},
     "net": {"listener.h", "loop.h", "stream.h", "tls.h"},
     "policy": {"load.h", "policy.h", "presets.h"},
     "session": {"session.h", "snapshot.h"},

@@ -159,8 +159,9 @@ static char memory[BATCH_MAX];
 static struct {
 	pthread_mutex_t lock;
 	struct text lines;
-	unsigned long lost;
-	bool awaited; /* a caller of log_append() will call log_flush() */
+	unsigned long lost;     /* since the last line about it */
+	unsigned long lost_all; /* since the start */
+	bool awaited;           /* a caller of log_append() will call log_flush() */
 } batch = {
         .lock = PTHREAD_MUTEX_INITIALIZER,
         .lines = {.ptr = memory, .cap = sizeof(memory)},
@@ -202,6 +203,7 @@ static void append(void (*add)(void *context, struct text *batch), void *context
 		batch.lines = text_over(memory, sizeof(memory));
 		batch.lines.len = before;
 		batch.lost++;
+		batch.lost_all++;
 	}
 }
 
@@ -239,6 +241,14 @@ bool log_append(void (*add)(void *context, struct text *batch), void *context)
 	batch.awaited = true;
 	(void)pthread_mutex_unlock(&batch.lock);
 	return first;
+}
+
+unsigned long log_lost(void)
+{
+	(void)pthread_mutex_lock(&batch.lock);
+	const unsigned long lost = batch.lost_all;
+	(void)pthread_mutex_unlock(&batch.lock);
+	return lost;
 }
 
 bool log_flush(void)

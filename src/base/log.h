@@ -54,6 +54,8 @@ void log_begin(struct text *text, enum log_level level, int64_t realtime_ns);
 bool log_append(void (*add)(void *context, struct text *batch), void *context) MUST_USE;
 /* Write the batch as far as its reader takes it. Returns whether the caller must call again. */
 bool log_flush(void);
+/* Lines that were lost since the start. */
+unsigned long log_lost(void);
 
 /* A field of a line: in JSON a member, in text ` name=value` after the message. */
 struct log_field {

@@ -123,6 +123,44 @@ static int check_engine(const struct change *change)
 	        former->text, former->option, next->text, next->option);
 }
 
+static bool same_tls(const struct tls_settings *a, const struct tls_settings *b)
+{
+	bool same = a->pair_count == b->pair_count && a->optional == b->optional &&
+	            same_text(a->ca, b->ca) && same_text(a->crl, b->crl);
+
+	for (unsigned i = 0; same && i < a->pair_count; i++) {
+		same = same_text(a->pairs[i].cert, b->pairs[i].cert) &&
+		       same_text(a->pairs[i].key, b->pairs[i].key);
+	}
+	return same;
+}
+
+static bool same_keys(const struct config_admin *a, const struct config_admin *b)
+{
+	bool same = a->key_count == b->key_count;
+
+	for (unsigned i = 0; same && i < a->key_count; i++) {
+		same = key_hash_equal(&a->keys[i], &b->keys[i]);
+	}
+	return same;
+}
+
+/* Its socket is open, and it holds the settings of the start. */
+static int check_admin(const struct change *change)
+{
+	const struct config_admin *former = &change->former->admin;
+	const struct config_admin *next = &change->next->admin;
+
+	if (!same_text(former->listener.address, next->listener.address)) {
+		return differs(change, former->listener.address, next->listener.address);
+	}
+	return former->listener.mode == next->listener.mode && same_keys(former, next) &&
+	                       same_tls(&former->listener.tls, &next->listener.tls)
+	               ? 0
+	               : fault_set(change->error, next->listener.place,
+	                         "'admin' changes: " ONLY_A_START);
+}
+
 /* By the type of the option; NULL: options of this type are LIVE, or compared elsewhere. */
 static int (*const checks[])(const struct change *change) = {
         [OPTION_FILE] = check_file,
@@ -133,6 +171,7 @@ static int (*const checks[])(const struct change *change) = {
         [OPTION_SECRET] = check_secret,
         [OPTION_NUMBER] = check_number,
         [OPTION_LOG_FORMAT] = check_format,
+        [OPTION_ADMIN] = check_admin,
 };
 
 /* NOLINTNEXTLINE(readability-non-const-parameter): it is written to through `change` */
@@ -183,5 +222,6 @@ void config_each_file(
 	for (unsigned i = 0; i < config->listener_count; i++) {
 		see_tls(&config->listeners[i].tls, see, context);
 	}
+	see_tls(&config->admin.listener.tls, see, context);
 	see_tls(&config->engine.tls, see, context);
 }

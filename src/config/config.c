@@ -172,8 +172,8 @@ static int complete(struct reader *reader)
 	}
 	if (config_make_transports(reader) < 0 || config_complete_engine(reader) < 0 ||
 	        open_host_root(reader) < 0 || config_check_loop(reader) < 0 ||
-	        check_workspace(reader) < 0 || config_choose_policy(reader) < 0 ||
-	        config_own_scopes(reader) < 0) {
+	        config_check_admin(reader) < 0 || check_workspace(reader) < 0 ||
+	        config_choose_policy(reader) < 0 || config_own_scopes(reader) < 0) {
 		return -EINVAL;
 	}
 	config_spread_limits(config);
@@ -231,6 +231,7 @@ void config_free(struct config *config)
 		tls_free(config->listeners[i].transport);
 	}
 	tls_free(config->engine.transport);
+	tls_free(config->admin.listener.transport);
 	policy_set_free(config->policies);
 	arena_free(&config->arena);
 	*config = (struct config){.verb = CONFIG_RUN};

@@ -28,6 +28,8 @@ enum {
 	CONFIG_WARNING_MAX = 512, /* bytes with the NUL; a longer warning is cut */
 	CONFIG_WORDS_MAX = 32,
 	CONFIG_SOCKET_MODE = 0660, /* default mode of a unix socket's file */
+	CONFIG_ADMIN_MODE = 0600,  /* that of the admin listener */
+	CONFIG_ADMIN_KEYS_MAX = 64,
 };
 
 /* The file that is read if no file is named and this file exists. */
@@ -65,6 +67,15 @@ struct config_listener {
 
 /* Whether the listener speaks TLS: by its address; passed sockets by their `tls` in the file. */
 bool config_listener_is_tls(const struct config_listener *listener);
+
+/* Where operators look at the running program; never a listener for clients. */
+struct config_admin {
+	struct config_listener listener; /* `address` NULL: there is none */
+	const char *option;              /* "ADMIN", or "admin.address" */
+	/* Those of the keys by which operators are known at tcp:// and tls:// addresses. */
+	const struct key_hash *keys;
+	unsigned key_count;
+};
 
 /* Where the Engine is. */
 struct config_engine {
@@ -151,6 +162,7 @@ struct config {
 	const char *switch_name;         /* a switch that is set and has an effect; NULL: none */
 	struct config_warning *warnings; /* to be logged; NULL: none */
 	struct config_engine engine;
+	struct config_admin admin;
 	const char *api_key; /* NULL: none */
 	/* Argument of `healthcheck`; NULL: derived from the listeners. */
 	const char *health_address;

@@ -286,7 +286,22 @@ static bool is_same_socket(const char *a, const char *b)
 	       is_same_folder(folder_a, folder_b);
 }
 
-static bool is_engine(const struct config_engine *engine, const char *listener)
+bool config_same_place(const char *a, const char *b)
+{
+	const char *path_a = address_path(a);
+	const char *path_b = address_path(b);
+	union address address[2];
+
+	if (path_a != NULL || path_b != NULL) {
+		return path_a != NULL && path_b != NULL && is_same_socket(path_a, path_b);
+	}
+	return address_parse(slice_of(a), &address[0]) == NULL &&
+	       address_parse(slice_of(b), &address[1]) == NULL &&
+	       (address_leads_to(&address[0], &address[1]) ||
+	               address_leads_to(&address[1], &address[0]));
+}
+
+bool config_is_engine(const struct config_engine *engine, const char *listener)
 {
 	const char *path = address_path(listener);
 	union address address;
@@ -308,7 +323,7 @@ int config_check_loop(struct reader *reader)
 
 	for (unsigned i = 0; i < config->listener_count; i++) {
 		const char *address = config->listeners[i].address;
-		if (is_engine(&config->engine, address)) {
+		if (config_is_engine(&config->engine, address)) {
 			return fault_set(reader->error, NOWHERE,
 			        "'%s' is both the address of a listener and the Engine's %s (%s)",
 			        text_show(

@@ -43,10 +43,9 @@ static int read_listener_policy(void *context, const struct yaml_node *node)
 	return yaml_expect(node, YAML_TEXT, config_policy_name_shape.words, file->error);
 }
 
-/* Octal, as chmod(1) takes it: "0660", "660". */
-static int read_mode(void *context, const struct yaml_node *node)
+/* "0660", "660". */
+int config_read_mode(const struct yaml_node *node, unsigned *ret_mode, char error[FAULT_MAX])
 {
-	struct file_reader *file = context;
 	unsigned mode = 0;
 	bool good = node->kind == YAML_TEXT && (node->text.len == 3 || node->text.len == 4);
 
@@ -55,10 +54,22 @@ static int read_mode(void *context, const struct yaml_node *node)
 		mode = mode * 8 + (unsigned)(node->text.ptr[i] - '0');
 	}
 	if (!good || mode > 0777) {
-		return fault_set(file->error, node->place,
+		return fault_set(error, node->place,
 		        "'mode' is the mode of the socket's file in octal, such as \"0660\"; found "
 		        "%s",
 		        yaml_found(node).text);
+	}
+	*ret_mode = mode;
+	return 0;
+}
+
+static int read_mode(void *context, const struct yaml_node *node)
+{
+	struct file_reader *file = context;
+	unsigned mode = 0;
+
+	if (config_read_mode(node, &mode, file->error) < 0) {
+		return -EINVAL;
 	}
 	if (address_passed(file->listener->address) != NULL) {
 		return fault_set(file->error, node->place,
@@ -440,6 +451,15 @@ static int read_limits(void *context, const struct yaml_node *node)
 	return config_read_limits(file->reader, node);
 }
 
+/* ── admin ───────────────────────────────────────────────────────────────── */
+
+static int read_admin(void *context, const struct yaml_node *node)
+{
+	struct file_reader *file = context;
+
+	return config_read_admin_map(file->reader, node);
+}
+
 /* ── The file ────────────────────────────────────────────────────────────── */
 
 static const struct yaml_key root_keys[] = {
@@ -450,6 +470,7 @@ static const struct yaml_key root_keys[] = {
         {"host_root", read_host_root, &host_root_shape},
         {"log_level", read_log_level, &log_level_shape},
         {"limits", read_limits, &limits_shape},
+        {"admin", read_admin, &config_admin_shape},
         {"clients", read_clients_later, &config_clients_shape},
         {"label_prefix", read_label_prefix_later, &config_label_prefix_shape},
         {"watch", read_watch, &watch_shape},

@@ -24,6 +24,7 @@ enum option_type {
 	OPTION_SWITCH,
 	OPTION_SOCKET,
 	OPTION_DOCKER_HOST,
+	OPTION_ADMIN,
 	OPTION_SECRET,
 	OPTION_NUMBER,
 	OPTION_LOG_LEVEL,
@@ -64,6 +65,7 @@ extern const struct yaml_shape config_policy_name_shape;
 extern const struct yaml_shape config_listener_tls_shape;
 extern const struct yaml_shape config_engine_tls_shape;
 extern const struct yaml_shape config_clients_shape;
+extern const struct yaml_shape config_admin_shape;
 extern const struct yaml_shape config_label_prefix_shape;
 
 struct reader {
@@ -86,6 +88,19 @@ int config_complete_engine(struct reader *reader) MUST_USE;
 /* Read `upstream.tls` of the file. */
 int config_read_engine_tls(
         struct reader *reader, struct config_engine *engine, const struct yaml_node *map) MUST_USE;
+/* Parse an address of the admin listener. NULL, or the fault as the end of a sentence. */
+const char *config_read_admin(const char *value, struct config_admin *ret_admin) MUST_USE;
+/* Read `admin` of the file. 0; or -EINVAL. */
+int config_read_admin_map(struct reader *reader, const struct yaml_node *map) MUST_USE;
+/* Check that the admin listener is neither a listener nor the Engine; after all listeners. */
+int config_check_admin(struct reader *reader) MUST_USE;
+/* Whether two addresses are one: the same socket, or the same port of this machine. */
+bool config_same_place(const char *a, const char *b);
+/* Whether the address of a listener is the Engine's. */
+bool config_is_engine(const struct config_engine *engine, const char *listener);
+/* Read a mode in octal, as chmod(1) takes it. */
+int config_read_mode(
+        const struct yaml_node *node, unsigned *ret_mode, char error[FAULT_MAX]) MUST_USE;
 /* Check that no listener is the Engine; after all listeners. */
 int config_check_loop(struct reader *reader) MUST_USE;
 /* Read the command line: verb, options, and arguments of the verb. */

@@ -335,6 +335,15 @@ static int check_conditions(struct reader *reader)
 	return 0;
 }
 
+static void use_environment(const struct config *config, struct config_listener *listener)
+{
+	listener->tls = (struct tls_settings){
+	        .pairs = {{config->tls_cert, config->tls_key}},
+	        .pair_count = config->tls_key != NULL,
+	        .ca = config->tls_client_ca,
+	};
+}
+
 int config_make_transports(struct reader *reader)
 {
 	struct config *config = reader->config;
@@ -346,12 +355,15 @@ int config_make_transports(struct reader *reader)
 			continue;
 		}
 		if (listener->tls.pair_count == 0 && config->tls_cert != NULL) {
-			listener->tls = (struct tls_settings){
-			        .pairs = {{config->tls_cert, config->tls_key}},
-			        .pair_count = config->tls_key != NULL,
-			        .ca = config->tls_client_ca};
+			use_environment(config, listener);
 			used++;
 		}
+	}
+	struct config_listener *admin = &config->admin.listener;
+	if (admin->address != NULL && address_is_tls(admin->address) &&
+	        admin->tls.pair_count == 0 && config->tls_cert != NULL) {
+		use_environment(config, admin);
+		used++;
 	}
 	if (check_environment(reader, used) < 0 || check_conditions(reader) < 0) {
 		return -EINVAL;
@@ -363,7 +375,10 @@ int config_make_transports(struct reader *reader)
 			return -EINVAL;
 		}
 	}
-	return 0;
+	return admin->address != NULL && address_is_tls(admin->address) &&
+	                       config->verb != CONFIG_HEALTHCHECK
+	               ? make_transport(reader, admin)
+	               : 0;
 }
 
 /* ── Writing ─────────────────────────────────────────────────────────────── */

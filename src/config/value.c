@@ -337,6 +337,15 @@ static int read_docker_host(struct reader *reader, const struct given *given)
 	return read_engine(reader, given);
 }
 
+static int read_admin(struct reader *reader, const struct given *given)
+{
+	struct config_admin *admin = &reader->config->admin;
+	const char *problem = config_read_admin(given->value, admin);
+
+	admin->option = given->name;
+	return problem != NULL ? config_refuse(reader, given->name, given->value, problem) : 0;
+}
+
 /* ── By type ─────────────────────────────────────────────────────────────── */
 
 int config_read_value(struct reader *reader, const struct config_option *option, const char *name,
@@ -356,6 +365,7 @@ int config_read_value(struct reader *reader, const struct config_option *option,
 	        [OPTION_SWITCH] = read_switch,
 	        [OPTION_SOCKET] = read_engine,
 	        [OPTION_DOCKER_HOST] = read_docker_host,
+	        [OPTION_ADMIN] = read_admin,
 	        [OPTION_SECRET] = read_secret,
 	        [OPTION_NUMBER] = read_number,
 	        [OPTION_LOG_LEVEL] = read_log_level,

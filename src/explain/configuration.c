@@ -318,6 +318,28 @@ static void print_tls(const struct config_listener *listener)
 	}
 }
 
+/* Where operators look, and what they need there. */
+static void print_admin(const struct config_admin *admin)
+{
+	const struct config_listener *listener = &admin->listener;
+
+	if (listener->address == NULL) {
+		return;
+	}
+	printf("admin    %s", listener->address);
+	if (address_path(listener->address) != NULL) {
+		printf(", mode %04o", listener->mode);
+	} else if (admin->key_count > 0 || listener->tls.ca != NULL) {
+		printf(", %u key%s; /metrics, /health and /ready need none", admin->key_count,
+		        admin->key_count == 1 ? "" : "s");
+	} else {
+		printf(", /metrics, /health and /ready alone: the rest needs 'key_sha256' or a "
+		       "'client_ca'");
+	}
+	printf("\n");
+	print_tls(listener);
+}
+
 int explain_configuration(const struct config *config)
 {
 	printf("engine   %s%s%s\n", config->engine.text,
@@ -338,6 +360,7 @@ int explain_configuration(const struct config *config)
 		printf("%s\n", listener->browsers ? ", browsers" : "");
 		print_tls(listener);
 	}
+	print_admin(&config->admin);
 	explain_list_limits(config);
 	explain_list_clients(config);
 	print_policies(config);

@@ -226,3 +226,35 @@ enum http_error http_check_browser(const struct http_request *request)
 	}
 	return error;
 }
+
+/* ── Where browsers are served ───────────────────────────────────────────── */
+
+/* Fetch Metadata: "none" is what the user asked for, by hand. */
+static bool is_own_site(struct slice value)
+{
+	return slice_equal(value, SLICE("same-origin")) || slice_equal(value, SLICE("none"));
+}
+
+static bool is_foreign(const struct http_field *field, struct slice host)
+{
+	return field->known == HTTP_NAME_ORIGIN
+	               ? !is_own_origin(field->value, host)
+	               : slice_equal_nocase(field->name, SLICE("sec-fetch-site")) &&
+	                         !is_own_site(field->value);
+}
+
+enum http_error http_check_site(const struct http_request *request, bool named)
+{
+	const struct http_head *head = &request->head;
+	unsigned signs = SIGN_NONE;
+
+	for (unsigned i = 0; i < head->field_count; i++) {
+		const struct http_field *field = &head->fields[i];
+		if (is_foreign(field, request->host)) {
+			return HTTP_BAD_SITE;
+		}
+		signs |= field->known == HTTP_NAME_OTHER ? sign_of(field->name) : SIGN_NONE;
+	}
+	return signs != SIGN_NONE && !named && is_public_name(request->host) ? HTTP_BAD_NAME
+	                                                                     : HTTP_OK;
+}

@@ -169,6 +169,13 @@ enum http_error http_check_type(const struct http_request *request) MUST_USE;
  */
 enum http_error http_check_browser(const struct http_request *request) MUST_USE;
 
+/*
+ * Refuse requests that a page of another site sent, where browsers are served. `named`: TLS proves
+ * the name of the server. If it does not, a request of a browser must not be for a name that
+ * anybody can own and let point to this machine (DNS rebinding).
+ */
+enum http_error http_check_site(const struct http_request *request, bool named) MUST_USE;
+
 /* Whether there are bytes behind the head: a length above 0, or chunks. */
 bool http_has_body(const struct http_request *request);
 

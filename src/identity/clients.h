@@ -33,6 +33,7 @@ struct client {
 	const struct limits *limits; /* NULL: none */
 	bool has_limits;             /* the entry names some itself */
 	struct account *account;     /* of what it has, while it is served; else NULL */
+	unsigned metric;             /* the number of its name, for metrics, while it is served */
 };
 
 /* Immutable. */

@@ -8,12 +8,28 @@
 #ifndef OUTCOME_OUTCOME_H
 #define OUTCOME_OUTCOME_H
 
+#include <stdbool.h>
+
 enum outcome {
 #define OUTCOME(name, status, ender, word, text) OUTCOME_##name,
 #include "outcome/outcomes.def"
 #undef OUTCOME
 	OUTCOME_COUNT,
 };
+
+/* What the verdict on a request is called, for metrics and records. */
+enum verdict_word {
+	VERDICT_ALLOW,      /* it was forwarded */
+	VERDICT_DENY,       /* refused because of who sends it, what it asks for, or a limit */
+	VERDICT_WOULD_DENY, /* forwarded by a policy that only observes */
+	VERDICT_ERROR,      /* malformed, too slow, or the Engine failed */
+	VERDICT_WORDS,
+};
+
+/* `observed`: a policy that only observes would have denied it. */
+enum verdict_word outcome_verdict(enum outcome outcome, bool observed);
+/* "would-deny". */
+const char *verdict_word(enum verdict_word word);
 
 /* Who ended an exchange. */
 enum ender {

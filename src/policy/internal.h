@@ -58,6 +58,7 @@ struct policy {
 	struct redact_wishes *wishes;    /* its own; NULL: none */
 	bool observe;
 	bool learns;
+	unsigned number;         /* of its name, for metrics */
 	bool used;               /* see policy_use() */
 	bool in_configuration;   /* written in the configuration file */
 	policy_advisor *advisor; /* NULL: the general one */

@@ -110,6 +110,21 @@ const struct policy *policy_set_next(const struct policy_set *set, const struct 
 	return policy;
 }
 
+void policy_set_number(
+        struct policy_set *set, unsigned (*number)(void *context, const char *name), void *context)
+{
+	for (struct policy *policy = set->policies; policy != NULL; policy = policy->next) {
+		if (policy->steps != NULL) {
+			policy->number = number(context, policy->name);
+		}
+	}
+}
+
+unsigned policy_number(const struct policy *policy)
+{
+	return policy == NULL ? 0 : policy->number;
+}
+
 struct policy *policy_find_made(const struct policy_set *set, struct slice name)
 {
 	for (struct policy *policy = set->policies; policy != NULL; policy = policy->next) {

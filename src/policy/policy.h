@@ -95,6 +95,8 @@ bool policy_learns(const struct policy *policy);
 const struct constraints *policy_block(const struct policy *policy, enum inspect_block block);
 
 const char *policy_name(const struct policy *policy);
+/* The number that policy_set_number() gave it; 0: none. `policy` may be NULL. */
+unsigned policy_number(const struct policy *policy);
 bool policy_observes(const struct policy *policy);
 struct place policy_place(const struct policy *policy);
 /* The `costs` of a preset; NULL: none. */
@@ -234,6 +236,9 @@ int policy_set_find(struct policy_set *set, struct slice name, struct place plac
 
 /* The compiled policy after `policy`, or the first for NULL; NULL at the end. */
 const struct policy *policy_set_next(const struct policy_set *set, const struct policy *policy);
+/* Give each compiled policy the number of its name, before it judges. */
+void policy_set_number(
+        struct policy_set *set, unsigned (*number)(void *context, const char *name), void *context);
 
 int policy_new(struct policy_set *set, struct slice name, struct place place,
         struct policy **ret_policy, char error[FAULT_MAX]) MUST_USE;

@@ -137,6 +137,22 @@ static void add_sockets(const struct passed *passed, unsigned listener, struct t
 	}
 }
 
+static void announce_admin(const struct config_admin *admin)
+{
+	const char *address = admin->listener.address;
+
+	if (address == NULL) {
+		return;
+	}
+	const bool by_key = admin->key_count > 0;
+	const bool by_certificate = admin->listener.tls.ca != NULL;
+	log_line(LOG_NOTICE, "admin listener on %s: %s", address,
+	        address_path(address) != NULL ? "its mode says who may use it"
+	        : by_key || by_certificate
+	                ? "all but /metrics, /health and /ready needs a key or a certificate"
+	                : "/metrics, /health and /ready alone, because there is no key");
+}
+
 void announce(const struct server *server)
 {
 	const struct config *config = server_config(server);
@@ -156,6 +172,7 @@ void announce(const struct server *server)
 		announce_listener(config, listener);
 	}
 	announce_clients(config);
+	announce_admin(&config->admin);
 	if (config->verb == CONFIG_LEARN) {
 		log_line(LOG_NOTICE,
 		        "learning: every request is allowed, regardless of the policy; "

@@ -59,6 +59,19 @@ static void allow_names(struct sandbox *sandbox, const struct config *config)
 
 /* ── Sockets ─────────────────────────────────────────────────────────────── */
 
+static void allow_listener(struct sandbox *sandbox, const char *address)
+{
+	union address parsed;
+
+	if (address_path(address) != NULL) {
+		sandbox_allow_socket(sandbox, address_path(address));
+	} else if (address_passed(address) == NULL &&
+	           address_parse(slice_of(address), &parsed) == NULL) {
+		/* At the same place in addresses of IPv4 and IPv6. */
+		sandbox_allow_bind(sandbox, ntohs(parsed.ip4.sin_port));
+	}
+}
+
 static void allow_listeners(struct sandbox *sandbox, const struct config *config)
 {
 	if (config->file !=
@@ -66,15 +79,10 @@ static void allow_listeners(struct sandbox *sandbox, const struct config *config
 		sandbox_allow_socket(sandbox, "/run/docker-socket-proxy/NAME");
 	}
 	for (unsigned i = 0; i < config->listener_count; i++) {
-		const char *address = config->listeners[i].address;
-		union address parsed;
-		if (address_path(address) != NULL) {
-			sandbox_allow_socket(sandbox, address_path(address));
-		} else if (address_passed(address) == NULL &&
-		           address_parse(slice_of(address), &parsed) == NULL) {
-			/* At the same place in addresses of IPv4 and IPv6. */
-			sandbox_allow_bind(sandbox, ntohs(parsed.ip4.sin_port));
-		}
+		allow_listener(sandbox, config->listeners[i].address);
+	}
+	if (config->admin.listener.address != NULL) {
+		allow_listener(sandbox, config->admin.listener.address);
 	}
 }
 

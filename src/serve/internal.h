@@ -5,6 +5,7 @@
 #ifndef SERVE_INTERNAL_H
 #define SERVE_INTERNAL_H
 
+#include "admin/admin.h"
 #include "net/loop.h"
 #include "serve/serve.h"
 #include "session/session.h"
@@ -28,6 +29,9 @@ enum {
  */
 struct snapshot *snapshot_new(
         struct config *config, struct accounts *accounts, const struct snapshot *former) MUST_USE;
+/* Give its listeners, clients and policies their numbers for metrics, before it judges; `metrics`
+ * may be NULL. */
+void snapshot_number(struct snapshot *snapshot, struct metrics *metrics);
 /* The configuration of the snapshot. */
 const struct config *snapshot_config(const struct snapshot *snapshot);
 
@@ -167,6 +171,9 @@ struct server {
 	struct manager manager;
 	struct resolver *resolver; /* NULL: the Engine has no name */
 	bool resolver_runs;
+	int admin_socket;                /* until it is the admin listener's; else -1 */
+	struct admin *admin;             /* NULL: there is none */
+	struct snapshot *admin_snapshot; /* by whose settings it was made */
 	struct passed passed; /* until all threads have their own descriptors of these sockets */
 	unsigned thread_count;
 	struct thread *threads[THREADS_MAX];
@@ -303,6 +310,16 @@ void listeners_remove(const struct server *server);
 
 /* Enter the sandbox, with what the configuration needs inside. False after a log line. */
 bool confine(const struct config *config) MUST_USE;
+
+/* ── The admin listener ──────────────────────────────────────────────────── */
+
+/* Open its socket, if there is one: before those of the threads, so that it is there when clients
+ * are served. False after a log line. */
+bool admin_listen(struct server *server) MUST_USE;
+/* Serve it in the loop of the first thread, if there is one. False after a log line. */
+bool admin_begin(struct server *server) MUST_USE;
+/* Unlink the file of its socket. */
+void admin_remove(const struct server *server);
 
 /* ── Signals ─────────────────────────────────────────────────────────────── */
 

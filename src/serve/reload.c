@@ -111,6 +111,9 @@ static void end(struct server *server, const char *error)
 	reload->former = NULL;
 	manager_reloaded(server);
 	watching_begin(server);
+	if (server->shared.metrics != NULL) {
+		metrics_reloaded(server->shared.metrics, error == NULL);
+	}
 	tell(&reload->wishes, error);
 	if (reload->again && reload->state == RELOAD_NONE && !server->stopping) {
 		loop_put_off(worker_loop(server->threads[0]->worker), &reload->next);

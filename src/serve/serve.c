@@ -105,20 +105,26 @@ struct server *server_new(struct config *config)
 {
 	struct server *server = calloc(1, sizeof(*server));
 	struct accounts *accounts = accounts_new();
+	const bool counts = config->admin.listener.address != NULL;
+	struct metrics *metrics = counts ? metrics_new() : NULL;
 	struct snapshot *snapshot = snapshot_new(config, accounts, NULL);
 
-	if (server == NULL || snapshot == NULL) {
+	if (server == NULL || snapshot == NULL || (counts && metrics == NULL)) {
+		metrics_free(metrics);
 		snapshot_unref(snapshot);
 		accounts_free(accounts);
 		free(server);
 		return NULL;
 	}
 	server->shared.accounts = accounts;
+	server->shared.metrics = metrics;
+	snapshot_number(snapshot, metrics);
 	server->snapshot = snapshot;
 	reload_init(server);
 	watching_init(server);
 	server->signal_watch.fd = -1;
 	server->manager.notifier.fd = -1;
+	server->admin_socket = -1;
 	server->shared.max_descriptors = sizing_descriptors();
 	server->shared.max_connections = config->max_connections;
 	if (server->shared.max_connections > server->shared.max_descriptors) {
@@ -141,11 +147,17 @@ void server_free(struct server *server)
 	watching_end(server);
 	reload_end(server);
 	resolver_end(server);
+	if (server->admin_socket >= 0) {
+		(void)close(server->admin_socket);
+	}
+	admin_free(server->admin);
 	threads_free(server);
+	metrics_free(server->shared.metrics);
 	passed_close(&server->passed);
 	notify_close(&server->manager.notifier);
 	signals_done(server);
 	learn_free(server->shared.learn);
+	snapshot_unref(server->admin_snapshot);
 	snapshot_unref(server->snapshot);
 	accounts_free(server->shared.accounts);
 	free(server);
@@ -155,6 +167,7 @@ bool server_adopt(struct server *server, struct snapshot *snapshot, char error[F
 {
 	struct learn *former = server->shared.learn;
 
+	snapshot_number(snapshot, server->shared.metrics);
 	const bool notes = provide_notes(server, snapshot_config(snapshot));
 	if (!notes) {
 		(void)fault_memory(error);
@@ -180,12 +193,14 @@ static bool start(struct server *server)
 	signals_block(server);
 	notify_open(&server->manager.notifier);
 	resolver_begin(server);
-	if (listeners_take_passed(server) && listeners_are_free(config) && threads_make(server) &&
-	        listeners_avoid_engine(server) && signals_watch(server) && confine(config) &&
-	        resolver_start(server) && threads_start(server)) {
+	if (listeners_take_passed(server) && listeners_are_free(config) && admin_listen(server) &&
+	        threads_make(server) && admin_begin(server) && listeners_avoid_engine(server) &&
+	        signals_watch(server) && confine(config) && resolver_start(server) &&
+	        threads_start(server)) {
 		return true;
 	}
 	listeners_remove(server);
+	admin_remove(server);
 	return false;
 }
 

@@ -123,6 +123,33 @@ static void number_listeners(struct snapshot *snapshot, const struct snapshot *f
 	}
 }
 
+/* ── Metrics ─────────────────────────────────────────────────────────────── */
+
+static unsigned number_policy(void *context, const char *name)
+{
+	return metrics_name(context, METRICS_POLICY, name);
+}
+
+/* A listener is known by its name, or by its address if it has none. */
+void snapshot_number(struct snapshot *snapshot, struct metrics *metrics)
+{
+	struct config *config = CONTAINER_OF(snapshot, struct configured, snapshot)->config;
+
+	if (metrics == NULL) {
+		return;
+	}
+	for (unsigned i = 0; i < config->listener_count; i++) {
+		const struct config_listener *listener = &config->listeners[i];
+		snapshot->listeners[i].number = metrics_name(metrics, METRICS_LISTENER,
+		        listener->name != NULL ? listener->name : listener->address);
+	}
+	for (unsigned i = 0; i < config->clients.count; i++) {
+		config->client_list[i].metric =
+		        metrics_name(metrics, METRICS_CLIENT, config->client_list[i].name);
+	}
+	policy_set_number(config->policies, number_policy, metrics);
+}
+
 struct snapshot *snapshot_new(
         struct config *config, struct accounts *accounts, const struct snapshot *former)
 {

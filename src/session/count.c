@@ -85,6 +85,8 @@ static void report_connection(struct worker *worker, const struct caller *caller
 	if (outcome == OUTCOME_LIMIT_CONNECTIONS) {
 		accounts_refuse(worker->shared->accounts, host, LIMIT_CONNECTIONS);
 	}
+	meter_count_limit(worker->meter, 0,
+	        outcome == OUTCOME_LIMIT_CONNECTIONS ? LIMIT_CONNECTIONS : METER_MAX_CONNECTIONS);
 	if (outcome != OUTCOME_TOO_MANY_CONNECTIONS) {
 		session_report_refusal(worker, &denial);
 	}
@@ -236,6 +238,8 @@ bool session_take(
 		return true;
 	}
 	accounts_refuse(session->worker->shared->accounts, account, ret_refusal->limit);
+	meter_count_limit(session->worker->meter,
+	        decision->client == NULL ? 0 : decision->client->metric, ret_refusal->limit);
 	return false;
 }
 

@@ -47,6 +47,7 @@ struct exchange {
 	bool has_body;      /* the head announces one */
 	bool has_query;
 	bool of_browser;             /* only a listener with `browsers` takes it */
+	bool streams;                /* counted in the metric `streams` */
 	unsigned retry_s;            /* Retry-After of a local response, or 0 */
 	const struct limits *limits; /* of the sender; NULL: none */
 	uint64_t body_max;           /* bytes; 0: the limits were not asked */
@@ -59,6 +60,12 @@ struct exchange {
 	struct search *search;  /* of the client's container; NULL: none goes on */
 	unsigned protocol_len;
 	char protocol[EXCHANGE_PROTOCOL_MAX];
+	/* For metrics: what the record has as words, as numbers; and bytes that were counted. */
+	unsigned operation;  /* request id, and one; 0: not understood */
+	unsigned policy;     /* policy_number() */
+	bool counts_body;    /* the flow of the client moves the body of this request */
+	uint64_t judged_len; /* of a body that was judged: it is not in that flow any more */
+	uint64_t counted_in, counted_out;
 	/* What judging it again needs: path, query and key, one behind the other. */
 	char *kept; /* NULL: there was no memory */
 	unsigned path_len, query_len, key_len;

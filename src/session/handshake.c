@@ -118,6 +118,7 @@ void session_end_handshake(struct session *session)
 {
 	if (session->state == SESSION_HANDSHAKE) {
 		leave(session);
+		meter_count_handshake(session->worker->meter, METER_HANDSHAKE_UNFINISHED);
 		report(session, session->worker->handshakes + 1 == HANDSHAKES_MAX
 		                        ? SLICE("too many handshakes are in progress")
 		                        : SLICE("it did not complete the handshake in time"));
@@ -175,6 +176,7 @@ static enum next welcome(struct session *session)
 		}
 		session->caller.certificate = session->certificate;
 	}
+	meter_count_handshake(session->worker->meter, METER_HANDSHAKE_OK);
 	return session_enter(session, SESSION_IDLE);
 }
 
@@ -186,6 +188,10 @@ static enum next turn_away(struct session *session)
 	struct text reason = text_over(memory, sizeof(memory));
 	const bool http = tls_met_http(&session->client);
 
+	meter_count_handshake(session->worker->meter, http ? METER_HANDSHAKE_PLAIN
+	                                              : tls_met_nobody(&session->client)
+	                                                      ? METER_HANDSHAKE_UNFINISHED
+	                                                      : METER_HANDSHAKE_FAILED);
 	tls_explain(&session->client, &reason);
 	if (tls_met_nobody(&session->client)) {
 		log_line(LOG_DEBUG, "%s: a connection ended without a byte",

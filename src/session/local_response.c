@@ -238,6 +238,7 @@ enum next session_respond_dial(struct session *session, int error)
 		upstream_diagnose(&text, &worker->upstream.address,
 		        session_snapshot(session)->engine_text, -error);
 	}
+	meter_count_connect_failure(worker->meter);
 	if (session->exchange->probe) {
 		return respond_unhealthy(session, text_slice(&text));
 	}

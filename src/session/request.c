@@ -84,6 +84,7 @@ static void note_operation(struct exchange *exchange, const struct gate_decision
 	const struct docker_endpoint *endpoint = docker_endpoint(decision->request->id);
 
 	exchange->record.operation = docker_operation_name(decision->request->id);
+	exchange->operation = decision->request->id + 1;
 	exchange->traits = endpoint == NULL ? 0 : endpoint->traits;
 	exchange->redaction = decision->redaction;
 	exchange->narrows = decision->narrows;
@@ -141,6 +142,7 @@ static void note_verdict(struct session *session, const struct gate_decision *de
 	session->exchange->client = decision->client;
 	session->exchange->record.client = decision->client == NULL ? NULL : decision->client->name;
 	session->exchange->record.policy = policy_name(decision->policy);
+	session->exchange->policy = policy_number(decision->policy);
 	session->exchange->record.observed = verdict->observed;
 	if (!verdict->allowed || verdict->observed) {
 		session->exchange->record.rule = verdict->rule;
@@ -271,6 +273,7 @@ static enum next forward(struct session *session, const struct gate_decision *de
 		session->up.most = exchange->body_max;
 	}
 	exchange->replay_len = session->up.complete ? (uint32_t)(text.len + body.len) : 0;
+	session_meter_forward(session, body.len);
 	return session_start_dialling(session);
 }
 
@@ -474,6 +477,8 @@ enum next session_refuse_body(struct session *session)
 	};
 
 	accounts_refuse(session->worker->shared->accounts, session->account, LIMIT_BODY);
+	meter_count_limit(session->worker->meter,
+	        exchange->client == NULL ? 0 : exchange->client->metric, LIMIT_BODY);
 	session_add_refusal(exchange->client, &refusal, &text);
 	session_report_refusal(session->worker, &denial);
 	session->up.complete = false;

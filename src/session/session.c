@@ -56,6 +56,7 @@ void session_record(struct session *session)
 		learn_served(session->worker->shared->learn, exchange->learned);
 	}
 	audit_write(&session->worker->audit, &exchange->record, &session->caller);
+	session_meter(session);
 	session_release(exchange);
 	session_end_lookup(session);
 	session_end_search(session);
@@ -148,6 +149,7 @@ void session_close(struct session *session)
 	}
 	stream_close(&session->client);
 	session_uncount(worker, session->host, session->account);
+	meter_count_connection(worker->meter, session->listener, -1);
 	loop_put_off(&worker->loop, &session->deferred_free);
 }
 
@@ -333,6 +335,9 @@ static void begin(struct session *session)
 	list_append(&worker->sessions, &session->link);
 	worker_trim_later(worker);
 	worker_watch_ends(worker);
+	worker_watch_bytes(worker);
+	session->listener = session_listener(session)->number;
+	meter_count_connection(worker->meter, session->listener, 1);
 	if (session->client.established) {
 		(void)session_enter(session, SESSION_IDLE);
 	} else {

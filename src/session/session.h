@@ -13,6 +13,7 @@
 #include "audit/denials.h"
 #include "identity/attempts.h"
 #include "limits/accounts.h"
+#include "metrics/metrics.h"
 #include "session/snapshot.h"
 
 struct worker;
@@ -39,6 +40,7 @@ struct worker_shared {
 	atomic_uint revoked; /* requests that were ended since it was set to 0 */
 	struct accounts *accounts;
 	struct learn *_Atomic learn;   /* NULL: requests are not recorded */
+	struct metrics *metrics;       /* NULL: nothing is counted */
 	char via[SESSION_VIA_LEN + 1]; /* "": requests are not marked */
 };
 
@@ -54,6 +56,8 @@ void worker_free(struct worker *worker);
  * Call the functions below in the thread of the worker, or before it runs.
  */
 
+/* The worker's connections to the Engine. */
+struct upstream *worker_upstream(struct worker *worker);
 /* The event loop of the worker; its watches are served in the thread of the worker. */
 struct loop *worker_loop(struct worker *worker);
 /* Serve until worker_stop() was called and the last session has ended. 0 or -errno. */

@@ -29,6 +29,7 @@ struct snapshot_listener {
 	unsigned id;
 	/* The same number in another snapshot: of TLS, clients are verified by the same files. */
 	unsigned trust;
+	unsigned number; /* of its name, for metrics */
 };
 
 struct snapshot {

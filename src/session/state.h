@@ -49,6 +49,7 @@ struct session {
 	bool settled;                    /* a request has told whose the connection is */
 	struct account *host;
 	struct account *account; /* for which the connection counts */
+	unsigned listener;       /* number of its name, for metrics */
 };
 
 /* How the session continues after a step. */
@@ -183,6 +184,13 @@ enum next session_finish(struct session *session);
 enum next session_linger(struct session *session);
 enum next session_step_respond(struct session *session);
 enum next session_step_linger(struct session *session);
+
+/* ── meter.c: metrics ─────────────────────────────────────────────────────── */
+
+/* The exchange ends: count it. */
+void session_meter(struct session *session);
+/* The request is forwarded; `judged_len`: bytes of a body that the gate has judged, or 0. */
+void session_meter_forward(struct session *session, uint64_t judged_len);
 
 /* ── handshake.c: TLS ────────────────────────────────────────────────────── */
 

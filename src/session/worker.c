@@ -17,6 +17,7 @@ enum {
 	TRIM_S = 10,
 	AGAIN_S = 1,
 	ENDS_S = 1,
+	GAUGE_S = 5, /* less than any scrape interval in use */
 	/* Of a chunked body: what was read and not yet taken apart. */
 	CHUNKS_ROOM = HTTP_CHUNK_LINE_MAX + HTTP_TRAILERS_MAX,
 	TRIM_SLABS = 256, /* of each pool in a turn: a millisecond or two */
@@ -52,6 +53,11 @@ void worker_end(struct worker *worker)
 	containers_stop(worker->containers);
 	upstream_close_idle(&worker->upstream);
 	loop_stop(&worker->loop);
+}
+
+struct upstream *worker_upstream(struct worker *worker)
+{
+	return &worker->upstream;
 }
 
 struct loop *worker_loop(struct worker *worker)
@@ -136,6 +142,25 @@ static void again_expired(struct timer *timer)
 	}
 }
 
+/* ── Metrics ─────────────────────────────────────────────────────────────── */
+
+void worker_watch_bytes(struct worker *worker)
+{
+	if (worker->meter != NULL && list_empty(&worker->gauge.link)) {
+		timer_start(&worker->loop, &worker->gauge_queue, &worker->gauge);
+	}
+}
+
+static void gauge_expired(struct timer *timer)
+{
+	struct worker *worker = CONTAINER_OF(timer, struct worker, gauge);
+
+	sessions_count_bytes(worker);
+	if (!list_empty(&worker->sessions)) {
+		worker_watch_bytes(worker);
+	}
+}
+
 /* ── Snapshots ───────────────────────────────────────────────────────────── */
 
 void worker_adopt(struct worker *worker, struct adoption *adoption)
@@ -188,6 +213,8 @@ static void init_queues(struct worker *worker)
 	timer_queue_init(loop, &worker->trim_queue, TRIM_S * NS_PER_S);
 	timer_queue_init(loop, &worker->ends_queue, ENDS_S * NS_PER_S);
 	timer_queue_init(loop, &worker->again_queue, AGAIN_S * NS_PER_S);
+	timer_queue_init(loop, &worker->gauge_queue, GAUGE_S * NS_PER_S);
+	timer_init(&worker->gauge, gauge_expired);
 	timer_init(&worker->ends, ends_expired);
 	timer_init(&worker->again, again_expired);
 	timer_init(&worker->trim, trim_expired);
@@ -233,6 +260,12 @@ static int init_memory(struct worker *worker)
 	worker->scratch_len = settings->max_head + headroom;
 	worker->scratch = malloc(worker->scratch_len);
 	worker->gate.judging = policy_scratch_new();
+	if (worker->shared->metrics != NULL) {
+		worker->meter = metrics_add_meter(worker->shared->metrics);
+		if (worker->meter == NULL) {
+			return -ENOMEM;
+		}
+	}
 	return worker->scratch == NULL || worker->gate.judging == NULL ||
 	                       (settings->has_containers && worker_containers(worker) == NULL)
 	               ? -ENOMEM

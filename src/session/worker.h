@@ -10,6 +10,7 @@
 #include "audit/denials.h"
 #include "containers/containers.h"
 #include "gate/gate.h"
+#include "metrics/meter.h"
 #include "flow/flow.h"
 #include "session/session.h"
 #include "upstream/upstream.h"
@@ -45,10 +46,13 @@ struct worker {
 	struct asker asker;
 	struct containers *containers; /* NULL: no client was known by its container so far */
 	struct audit audit;
+	struct meter *meter; /* NULL: nothing is counted */
 	struct timer_queue deadlines[SESSION_STATES];
 	struct timer_queue grace_queue, farewell_queue, trim_queue;
 	struct timer_queue ends_queue;
-	struct timer ends; /* runs while there are sessions, if entries of clients end */
+	struct timer_queue gauge_queue;
+	struct timer gauge; /* runs while there are sessions, if bytes are counted */
+	struct timer ends;  /* runs while there are sessions, if entries of clients end */
 	struct timer_queue again_queue;
 	struct timer again; /* runs while requests of former snapshots are to be judged again */
 	struct timer trim;  /* returns unused memory to the system */
@@ -68,6 +72,8 @@ struct containers *worker_containers(struct worker *worker) MUST_USE;
 void worker_trim_later(struct worker *worker);
 /* A session began: end the requests of clients when their entries end. */
 void worker_watch_ends(struct worker *worker);
+/* A session began: count the bytes of long exchanges while they go on. */
+void worker_watch_bytes(struct worker *worker);
 /* The last session has ended, and the worker is stopping. */
 void worker_end(struct worker *worker);
 /* Count a new exchange of the current snapshot; and uncount an exchange that has ended. */
@@ -86,6 +92,8 @@ bool sessions_judge_again(struct worker *worker);
 /* Something has changed that was known of containers; `owner` is the worker. */
 void sessions_change_containers(
         void *owner, enum containers_change what, struct slice id, int64_t at_ns);
+/* Count what streams have moved since the last call. */
+void sessions_count_bytes(struct worker *worker);
 /* Close the sessions whose request is of a client that has ended; the log says so. */
 void sessions_end_clients(struct worker *worker, int64_t now_s);
 

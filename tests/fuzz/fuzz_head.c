@@ -66,6 +66,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 	ASSERT(whole.len == pieces.len);
 	if (whole.error == HTTP_OK && !whole.incomplete) {
 		check_same(&whole.request, &pieces.request);
+		for (unsigned named = 0; named < 2; named++) {
+			ASSERT(http_check_site(&whole.request, named) ==
+			        http_check_site(&pieces.request, named));
+		}
 		check_rewritten(&whole.request);
 	}
 	feed_done(&whole);

@@ -195,11 +195,56 @@ static void browsers_are_told_from_clients(void **state)
 	check_all(browsers, ARRAY_LEN(browsers), http_check_browser);
 }
 
+/* ── Where browsers are served ───────────────────────────────────────────── */
+
+static const struct admission plain_sites[] = {
+        {HTTP_OK, "curl", GET("Accept: */*\r\n")},
+        {HTTP_OK, "Prometheus by a public name",
+                TO("proxy.example.com:9477", "Accept: text/plain\r\n")},
+        {HTTP_OK, "a page of its own", GET("Sec-Fetch-Site: same-origin\r\n")},
+        {HTTP_OK, "an address that was typed", GET("Sec-Fetch-Site: none\r\n" BROWSER)},
+        {HTTP_OK, "a page of its own that changes something",
+                GET("Origin: http://docker:3277\r\nSec-Fetch-Site: same-origin\r\n")},
+        {HTTP_OK, "an address as the name", TO("192.0.2.1:9477", BROWSER)},
+        {HTTP_BAD_SITE, "a page of another site", GET("Sec-Fetch-Site: cross-site\r\n")},
+        {HTTP_BAD_SITE, "a page of a neighbour", GET("sec-fetch-site: same-site\r\n")},
+        {HTTP_BAD_SITE, "a word of the future", GET("Sec-Fetch-Site: other\r\n")},
+        {HTTP_BAD_SITE, "another origin", GET("Origin: http://evil.example\r\n")},
+        {HTTP_BAD_SITE, "a sandboxed page", GET("Origin: null\r\n")},
+        {HTTP_BAD_NAME, "a rebound name", TO("evil.example:9477", BROWSER)},
+        {HTTP_BAD_NAME, "a rebound name, as the browser's own site",
+                TO("evil.example:9477", "Sec-Fetch-Site: same-origin\r\n")},
+};
+
+static const struct admission named_sites[] = {
+        {HTTP_OK, "a name that the certificate proves",
+                TO("proxy.example.com", "Sec-Fetch-Site: same-origin\r\n" BROWSER)},
+        {HTTP_BAD_SITE, "a page of another site", GET("Sec-Fetch-Site: cross-site\r\n")},
+};
+
+static enum http_error check_plain(const struct http_request *request)
+{
+	return http_check_site(request, false);
+}
+
+static enum http_error check_named(const struct http_request *request)
+{
+	return http_check_site(request, true);
+}
+
+static void pages_of_other_sites_are_told_from_own_ones(void **state)
+{
+	(void)state;
+	check_all(plain_sites, ARRAY_LEN(plain_sites), check_plain);
+	check_all(named_sites, ARRAY_LEN(named_sites), check_named);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(forms_are_refused_however_they_are_spelled),
 	        cmocka_unit_test(browsers_are_told_from_clients),
+	        cmocka_unit_test(pages_of_other_sites_are_told_from_own_ones),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

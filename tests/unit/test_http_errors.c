@@ -377,7 +377,8 @@ static bool is_reported_elsewhere(enum http_error error)
 	return error == HTTP_BAD_CHUNK || error == HTTP_BAD_TOO_LARGE ||
 	       error == HTTP_BAD_TOO_MANY_FIELDS || error == HTTP_BAD_TYPE ||
 	       error == HTTP_BAD_TYPE_REPEATED || error == HTTP_BAD_FORM ||
-	       error == HTTP_BAD_BROWSER || error == HTTP_BAD_ORIGIN;
+	       error == HTTP_BAD_BROWSER || error == HTTP_BAD_ORIGIN || error == HTTP_BAD_SITE ||
+	       error == HTTP_BAD_NAME;
 }
 
 static void every_reason_has_a_case_here(void **state)

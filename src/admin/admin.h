@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * admin — the listener for those who operate the proxy: routes.def says what it serves.
+ *
+ * It runs in the loop of one worker, beside the sessions of clients, and takes little of a turn:
+ * text is rendered a piece at a time. It has its own connections, with a ceiling and deadlines of
+ * their own, so that nobody who does not read or write holds anybody else up.
+ *
+ * On a unix socket the mode of its file says who may use it. On TCP and TLS a key or a certificate
+ * does, but for what is open.
+ */
+#ifndef ADMIN_ADMIN_H
+#define ADMIN_ADMIN_H
+
+#include "identity/key.h"
+#include "metrics/metrics.h"
+#include "net/stream.h"
+#include "upstream/upstream.h"
+
+struct admin_settings {
+	int fd;                            /* listening; the admin listener owns it from now on */
+	const struct transport *transport; /* of accepted connections */
+	bool is_guarded;                   /* TCP or TLS: what is not open needs a key */
+	bool is_tls;                       /* a name is proved by the certificate */
+	const struct key_hash *keys;
+	unsigned key_count;
+	struct metrics *metrics;
+	struct upstream *upstream; /* of the worker */
+	const char *engine_text;   /* the Engine's address as the configuration has it */
+};
+
+struct admin;
+
+/* Serve in the loop. What `settings` points to stays. 0 and *ret_admin; or -errno and `fd` is
+ * closed. */
+int admin_new(struct loop *loop, const struct admin_settings *settings,
+        struct admin **ret_admin) MUST_USE;
+/* From now on /ready says that the program stops. */
+void admin_stopping(struct admin *admin);
+/* Close all. Before the worker is freed, and not within a turn. `admin` may be NULL. */
+void admin_free(struct admin *admin);
+
+#endif

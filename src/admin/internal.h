@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: MIT */
+/* internal — a connection to the admin listener as a struct. Private to admin/. */
+#ifndef ADMIN_INTERNAL_H
+#define ADMIN_INTERNAL_H
+
+#include "admin/admin.h"
+#include "http/http.h"
+
+enum {
+	CONNECTIONS_MAX = 64, /* beyond it, the oldest one makes room */
+	HEAD_MAX = 8 * 1024,
+	PIECE_MAX = 16 * 1024, /* of a response, in memory at once */
+};
+
+enum route {
+#define ROUTE(name, path, open) ROUTE_##name,
+#include "admin/routes.def"
+#undef ROUTE
+	ROUTES,
+};
+
+enum admin_state {
+	ADMIN_HANDSHAKE,
+	ADMIN_IDLE,  /* the first byte of a request */
+	ADMIN_HEAD,  /* the rest of its head */
+	ADMIN_PROBE, /* the Engine */
+	ADMIN_SEND,
+	ADMIN_LINGER, /* the client to close */
+	ADMIN_STATES,
+};
+
+/* How a connection continues after a step. */
+enum admin_next {
+	ADMIN_WAIT,
+	ADMIN_AGAIN,
+	ADMIN_YIELD,
+	ADMIN_CLOSE,
+};
+
+struct admin {
+	struct admin_settings settings;
+	struct loop *loop;
+	struct watch watch; /* of the listening socket; fd -1: closed */
+	struct timer_queue pause_queue;
+	struct timer pause; /* runs while no descriptor is left */
+	struct timer_queue deadlines[ADMIN_STATES];
+	struct timer_queue retry_queue; /* while the Engine's queue is full */
+	struct list connections;        /* the oldest first */
+	unsigned count;
+	bool stopping;
+	int64_t handshake_ns, handshake_turn_ns;   /* of the turn that began then */
+	int64_t next_line_ns;                      /* earliest time of the next log line */
+	struct http_field fields[HTTP_FIELDS_MAX]; /* of the head that is judged */
+};
+
+struct admin_connection {
+	struct stream stream;
+	struct admin *admin;
+	enum admin_state state;
+	struct timer deadline, retry;
+	struct task again, deferred_free;
+	struct list link;
+	struct http_scan scan;
+	struct engine_connection *engine; /* NULL: none is borrowed */
+	/* Of the request. */
+	enum route route;
+	bool to_head;  /* HEAD */
+	bool chunked;  /* the client knows chunks */
+	bool keep;     /* the connection goes on after the response */
+	bool is_whole; /* all of the response is in `out`, or was sent */
+	struct metrics_page page;
+	size_t in_len, out_len, out_sent;
+	char in[HEAD_MAX];
+	char out[PIECE_MAX];
+};
+
+/* ── connection.c ────────────────────────────────────────────────────────── */
+
+/* Serve the accepted `fd`, which is owned from now on. */
+void admin_open(struct admin *admin, int fd);
+void admin_close(struct admin_connection *connection);
+enum admin_next admin_enter(struct admin_connection *connection, enum admin_state state);
+
+/* ── access.c ────────────────────────────────────────────────────────────── */
+
+/* Whether the sender of the request may do what is not open to everybody. */
+bool admin_may(const struct admin_connection *connection, const struct http_request *request);
+
+/* ── respond.c ───────────────────────────────────────────────────────────── */
+
+/* A request whose head is whole was received: judge it, and begin to respond. */
+enum admin_next admin_judge(struct admin_connection *connection, struct slice head);
+/* Refuse what cannot be read; the connection ends. */
+enum admin_next admin_refuse(
+        struct admin_connection *connection, unsigned status, const char *message);
+/* The Engine accepted a connection (0), or it did not (-errno): respond to the request. */
+enum admin_next admin_answer(struct admin_connection *connection, int error);
+/* Render the next piece of a response that is not whole. */
+void admin_fill(struct admin_connection *connection);
+
+#endif

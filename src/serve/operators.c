@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: MIT */
+/* The admin listener: its socket, and what it gets of the server. */
+#include "base/log.h"
+#include "net/listener.h"
+#include "serve/internal.h"
+
+#include <string.h>
+#include <unistd.h>
+
+/* `shared` as in listener_open(). A descriptor, or -errno after a log line. */
+static int open_socket(const struct config_listener *listener, bool shared)
+{
+	const int fd = listener_open(listener->address, listener->mode, shared);
+	char memory[512];
+	struct text why = text_over(memory, sizeof(memory));
+
+	if (fd < 0) {
+		listener_explain(listener->address, fd, &why);
+		log_line(LOG_CRIT, "cannot listen on %s, the admin listener: %.*s",
+		        listener->address, SLICE_FMT(text_slice(&why)));
+	}
+	return fd;
+}
+
+/* SO_REUSEPORT would hide that another program listens there. */
+static bool is_free(const struct config_listener *listener)
+{
+	const bool is_unix = address_path(listener->address) != NULL;
+	const int fd = is_unix ? -1 : open_socket(listener, false);
+
+	if (fd >= 0) {
+		(void)close(fd);
+	}
+	return is_unix || fd >= 0;
+}
+
+bool admin_listen(struct server *server)
+{
+	const struct config_listener *listener = &server_config(server)->admin.listener;
+
+	if (listener->address == NULL) {
+		return true;
+	}
+	server->admin_socket = is_free(listener) ? open_socket(listener, true) : -1;
+	return server->admin_socket >= 0;
+}
+
+bool admin_begin(struct server *server)
+{
+	const struct config *config = server_config(server);
+	const struct config_admin *admin = &config->admin;
+	struct worker *worker = server->threads[0]->worker;
+
+	if (admin->listener.address == NULL) {
+		return true;
+	}
+	const struct admin_settings settings = {
+	        .fd = server->admin_socket,
+	        .transport = admin->listener.transport != NULL ? admin->listener.transport
+	                                                       : &transport_plain,
+	        .is_guarded = address_path(admin->listener.address) == NULL,
+	        .is_tls = admin->listener.transport != NULL,
+	        .keys = admin->keys,
+	        .key_count = admin->key_count,
+	        .metrics = server->shared.metrics,
+	        .upstream = worker_upstream(worker),
+	        .engine_text = config->engine.text,
+	};
+	server->admin_socket = -1; /* it is the admin listener's now */
+	const int error = admin_new(worker_loop(worker), &settings, &server->admin);
+	if (error < 0) {
+		log_line(LOG_CRIT, "cannot serve %s, the admin listener: %s",
+		        admin->listener.address, strerrordesc_np(-error));
+		return false;
+	}
+	/* What it points to is part of this configuration, whichever is adopted later. */
+	server->admin_snapshot = snapshot_ref(server->snapshot);
+	return true;
+}
+
+void admin_remove(const struct server *server)
+{
+	const struct snapshot *snapshot =
+	        server->admin != NULL ? server->admin_snapshot : server->snapshot;
+	const bool listens = server->admin != NULL || server->admin_socket >= 0;
+	const char *path =
+	        listens ? address_path(snapshot_config(snapshot)->admin.listener.address) : NULL;
+
+	if (path != NULL) {
+		/* The folder may be closed to us now. */
+		(void)unlink(path);
+	}
+}
