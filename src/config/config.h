@@ -112,16 +112,17 @@ struct config {
 	int64_t read_ns; /* when that began, since 1970 */
 	int argc;
 	enum config_verb verb;
-	bool verb_alone; /* the command line has only the verb */
-	bool watch;      /* reload when a file changes */
-	bool sandbox;    /* seccomp and Landlock */
+	bool verb_alone;         /* the command line has only the verb */
+	bool watch;              /* reload when a file changes */
+	bool sandbox;            /* seccomp and Landlock */
+	bool salted;             /* of `hash-key` */
+	bool listens_by_default; /* no address was given */
+	bool ipv4_only;          /* on `port` */
+	bool loopback_only;      /* on `port` */
 	struct config_listener listeners[CONFIG_LISTENERS_MAX]; /* at least one */
 	unsigned listener_count;
-	bool listens_by_default; /* no address was given */
 	unsigned port;
-	bool ipv4_only;     /* on `port` */
-	bool loopback_only; /* on `port` */
-	const char *file;   /* NULL: none */
+	const char *file; /* NULL: none */
 	/* "--config", "CONFIG", or the name of the default file. */
 	const char *file_option;
 	/* The policy of listeners without a policy in the file, and the setting that names it. */
@@ -137,9 +138,8 @@ struct config {
 	const char *workspace;
 	const char *workspace_option;
 	/* The folder in which the proxy sees the host's files, NULL: none; a descriptor of it, or
-	 * -1; and "--host-root", "HOST_ROOT", or "host_root" with its place. */
+	 * -1 (`host_root_fd`); and "--host-root", "HOST_ROOT", or "host_root" with its place. */
 	const char *host_root;
-	int host_root_fd;
 	const char *host_root_option;
 	struct place host_root_place;
 	struct limits limits;       /* of each client whose entry has no others */
@@ -172,7 +172,6 @@ struct config {
 	struct config_words cert_hosts;
 	struct config_words cert_clients;
 	const char *cert_days;
-	bool salted;             /* of `hash-key` */
 	const char *client_name; /* of `explain`; NULL: none */
 	/* Arguments of `explain`: METHOD and target, one word or two. */
 	const char *request[2];
@@ -181,7 +180,8 @@ struct config {
 	const char *source;
 	const char *source_file;
 	const char *source_service; /* of a compose file; NULL: chosen by its image */
-	unsigned workers;           /* 0: one for each usable CPU, at most 4 */
+	int host_root_fd;
+	unsigned workers; /* 0: one for each usable CPU, at most 4 */
 	unsigned max_connections;
 	unsigned max_head;       /* bytes */
 	unsigned head_timeout;   /* seconds */

@@ -321,6 +321,11 @@ bool admin_begin(struct server *server) MUST_USE;
 /* Unlink the file of its socket. */
 void admin_remove(const struct server *server);
 
+/* ── Memory ──────────────────────────────────────────────────────────────── */
+
+/* Give the system back what reading a configuration has used. */
+void settle(void);
+
 /* ── Signals ─────────────────────────────────────────────────────────────── */
 
 /* Block the handled signals. Before the listeners are opened and before threads, which inherit the

@@ -114,6 +114,7 @@ static void end(struct server *server, const char *error)
 	if (server->shared.metrics != NULL) {
 		metrics_reloaded(server->shared.metrics, error == NULL);
 	}
+	settle();
 	tell(&reload->wishes, error);
 	if (reload->again && reload->state == RELOAD_NONE && !server->stopping) {
 		loop_put_off(worker_loop(server->threads[0]->worker), &reload->next);

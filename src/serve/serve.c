@@ -213,6 +213,7 @@ static bool run(struct server *server)
 	reload_review(server);
 	watching_begin(server);
 	manager_ready(server);
+	settle();
 	threads_run(server);
 	denials_finish(&server->shared.denials);
 	log_line(LOG_NOTICE, "stopped");

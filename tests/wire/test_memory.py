@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import resource
+import signal
+from pathlib import Path
 
 import pytest
-from wire import Client, Engine, Proxy, Request, eventually, sanitized
+from machine import free_port
+from wire import BINARY, Client, Engine, Proxy, Request, eventually, sanitized
 
 pytestmark = pytest.mark.skipif(
     sanitized(), reason="resident memory of a sanitizer build means nothing"
@@ -44,6 +47,32 @@ def ask_at_once(proxy: Proxy, engine: Engine, count: int) -> tuple[list[Client],
     for client in clients:
         client.send(GET)
     return clients, [engine.request() for _ in range(count)]
+
+
+IDLE_KIB = 3 * 1024
+
+
+def is_static() -> bool:
+    return b"/ld-linux" not in Path(BINARY).read_bytes()[:8192]
+
+
+@pytest.mark.skipif(not is_static(), reason="what libraries of the system take is not ours")
+def test_an_idle_program_is_small(start, own_engine: Engine, tmp_path: Path) -> None:
+    """With metrics and the sandbox on: what a start and a reload have used goes back."""
+    for folder in (tmp_path, *tmp_path.parents[:2]):  # a reload reads as somebody else
+        folder.chmod(0o755)
+    port = free_port()
+    file = tmp_path / "proxy.yaml"
+    file.write_text(f"listeners: [{{address: 'tcp://127.0.0.1:{port}', policy: some}}]\n"
+                    f"admin: {{address: 'unix://{tmp_path}/admin.sock'}}\n"
+                    "policies: {some: {extends: [read-only], rules: [{allow: {path: '/plugins/[a-z]+/json'}}]}}\n")
+    proxy = start("-c", str(file), "--workers", "1", port=port)
+    idle_kib(proxy, own_engine)
+    assert proxy.resident_kib() <= IDLE_KIB
+    since = len(proxy.lines)
+    proxy.process.send_signal(signal.SIGHUP)
+    proxy.wait_log(lambda line: " reloaded " in line, since)
+    eventually(lambda: proxy.resident_kib() <= IDLE_KIB, "what the reload used to go back")
 
 
 def test_burst_of_requests_leaves_nothing(start, own_engine: Engine) -> None:
