@@ -473,6 +473,22 @@ def test_program_is_not_root_and_can_gain_nothing(running: Running) -> None:
     assert fields["NoNewPrivs"] == "1"
 
 
+@pytest.mark.parametrize("options", [[], ["--cap-drop", "ALL", "--read-only", "--security-opt", "no-new-privileges"],
+                                     ["--security-opt", "seccomp=unconfined"], ["--privileged"]], ids=" ".join)
+def test_sandbox_holds_in_a_container(docker: Docker, image: str, options: list[str]) -> None:
+    """The profile of an Engine that does not know Landlock refuses it, and the program says so."""
+    port = free_port()
+    container = docker("run", "--detach", "--network", "host", "--env", f"PORT={port}", *options, image)
+    try:
+        running = Running(docker, container, port)
+        running.await_listening()
+        line = next(line for line in running.logs().splitlines() if " sandbox: " in line)
+        assert "sandbox: seccomp" in line, line
+        assert ("Landlock ABI" in line) != ("lacks Landlock" in line), line
+    finally:
+        docker("rm", "--force", container)
+
+
 def test_stop_is_quick_and_clean(running: Running) -> None:
     """`docker stop` must not wait ten seconds for a kill."""
     started = time.monotonic()
