@@ -174,13 +174,13 @@ static int (*const checks[])(const struct change *change) = {
         [OPTION_ADMIN] = check_admin,
 };
 
-/* NOLINTNEXTLINE(readability-non-const-parameter): it is written to through `change` */
 int config_check_change(
         const struct config *former, const struct config *next, char error[FAULT_MAX])
 {
 	for (unsigned i = 0; i < CONFIG_OPTION_COUNT; i++) {
 		const struct config_option *option = &config_options[i];
-		const struct change change = {option, former, next, error};
+		struct change change = {.option = option, .former = former, .next = next};
+		change.error = error;
 		if (option->change != OPTION_START || option->type >= ARRAY_LEN(checks) ||
 		        checks[option->type] == NULL) {
 			continue;
