@@ -223,7 +223,8 @@ def test_install_puts_everything_in_its_place(tmp_path: Path) -> None:
                for path in (ROOT / "presets").glob("*.yaml")}
     documents = {f"usr/share/doc/docker-socket-proxy/{path.relative_to(ROOT)}"
                  for path in [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), ROOT / "LICENSE",
-                              ROOT / "docker-compose.yml", ROOT / ".env.sample"]}
+                              ROOT / "docker-compose.yml", ROOT / ".env.sample",
+                              *ROOT.glob("deploy/prometheus/*"), *ROOT.glob("deploy/grafana/*")]}
     assert presets and len(documents) > 10
     assert files == presets | documents | {
         "usr/bin/docker-socket-proxy",
