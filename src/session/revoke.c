@@ -21,8 +21,8 @@ void session_keep(struct session *session, const struct gate_decision *decision)
 	struct exchange *exchange = session->exchange;
 	const struct http_request *head = decision->head;
 	const struct key *key = decision->sender.key;
-	const struct slice parts[] = {
-	        head->path, head->query, key == NULL ? (struct slice){NULL, 0} : key->text};
+	const struct slice parts[] = {head->path, head->query.ptr == NULL ? SLICE("") : head->query,
+	        key == NULL ? SLICE("") : key->text};
 	const size_t len = parts[0].len + parts[1].len + parts[2].len;
 
 	exchange->forwarded = true;
