@@ -12,7 +12,7 @@
 static struct slice meant_by(struct slice word)
 {
 	static const char *const others[] = {"--help", "--version", "run", "check", "explain",
-	        "learn", "convert", "healthcheck", "hash-key", "certs", "schema"};
+	        "learn", "convert", "healthcheck", "hash-key", "certs", "schema", "verify-audit"};
 	struct nearest nearest = nearest_to(word);
 
 	for (unsigned i = 0; i < CONFIG_OPTION_COUNT + ARRAY_LEN(others); i++) {
@@ -82,6 +82,7 @@ static int read_verb(struct reader *reader, const char *word)
 	        {"hash-key", CONFIG_HASH_KEY},
 	        {"certs", CONFIG_CERTS},
 	        {"schema", CONFIG_SCHEMA},
+	        {"verify-audit", CONFIG_VERIFY_AUDIT},
 	};
 
 	reader->verb_given = true;
@@ -92,6 +93,17 @@ static int read_verb(struct reader *reader, const char *word)
 		}
 	}
 	return fail_unknown(reader, "command", slice_of(word));
+}
+
+static int add_word(
+        struct reader *reader, const char *name, struct config_words *words, const char *word)
+{
+	if (words->count == CONFIG_WORDS_MAX) {
+		return fault_set(reader->error, NOWHERE, "%s: it is given more than %d times", name,
+		        CONFIG_WORDS_MAX);
+	}
+	words->list[words->count++] = word;
+	return 0;
 }
 
 static int read_word(struct reader *reader, const char *word)
@@ -121,6 +133,9 @@ static int read_word(struct reader *reader, const char *word)
 	if (config->verb == CONFIG_CERTS && config->cert_folder == NULL) {
 		config->cert_folder = word;
 		return 0;
+	}
+	if (config->verb == CONFIG_VERIFY_AUDIT) {
+		return add_word(reader, "verify-audit", &config->audit_files, word);
 	}
 	return fault_set(reader->error, NOWHERE,
 	        "'%s' is one argument too many; --help lists what there is",
@@ -170,17 +185,6 @@ static const struct verb_flag *find_verb_flag(enum config_verb verb, struct slic
 		}
 	}
 	return NULL;
-}
-
-static int add_word(
-        struct reader *reader, const char *flag, struct config_words *words, const char *word)
-{
-	if (words->count == CONFIG_WORDS_MAX) {
-		return fault_set(reader->error, NOWHERE, "%s: it is given more than %d times", flag,
-		        CONFIG_WORDS_MAX);
-	}
-	words->list[words->count++] = word;
-	return 0;
 }
 
 static int set_once(struct reader *reader, const char *flag, const char **member, const char *value)
@@ -321,6 +325,17 @@ static int check_certs(struct reader *reader)
 	                         "certs: the folder is missing: give 'certs DIR'");
 }
 
+static int check_verify_audit(struct reader *reader)
+{
+	if (check_alone(reader, "verify-audit takes files, nothing else") < 0) {
+		return -EINVAL;
+	}
+	return reader->config->audit_files.count > 0
+	               ? 0
+	               : fault_set(reader->error, NOWHERE,
+	                         "verify-audit: the file is missing: give 'verify-audit FILE...'");
+}
+
 static int check_arguments(struct reader *reader)
 {
 	struct config *config = reader->config;
@@ -336,6 +351,9 @@ static int check_arguments(struct reader *reader)
 	}
 	if (config->verb == CONFIG_SCHEMA) {
 		return check_alone(reader, "schema takes nothing");
+	}
+	if (config->verb == CONFIG_VERIFY_AUDIT) {
+		return check_verify_audit(reader);
 	}
 	if (config->verb == CONFIG_EXPLAIN && config->request[0] == NULL) {
 		return fault_set(reader->error, NOWHERE,
