@@ -16,6 +16,8 @@
 
 enum {
 	MODE = 0640,
+	ROOM_MIN = 1 << 20, /* bytes; a disk with less counts as full */
+	ROOM_SHARE = 8,     /* of a small disk, this part */
 	/* sandbox/calls.def has the same. O_RDWR: the last line has to be read. */
 	FLAGS = O_RDWR | O_APPEND | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC,
 };
@@ -103,14 +105,17 @@ struct slice file_last_line(const struct output *output, char memory[RECORD_LINE
 	return begin == NULL ? end : slice_between(begin, end.ptr + end.len);
 }
 
-uint64_t file_room(const struct output *output)
+/* What is on its way while the disk fills is to fit, too. */
+bool file_is_full(const struct output *output)
 {
 	struct statfs found;
 
-	if (output->fd < 0 || fstatfs(output->fd, &found) < 0 || found.f_blocks == 0) {
-		return UINT64_MAX;
+	if (fstatfs(output->fd, &found) < 0 || found.f_blocks == 0) {
+		return false; /* not known */
 	}
-	return (uint64_t)found.f_bavail * (uint64_t)found.f_bsize;
+	const uint64_t block = (uint64_t)found.f_bsize;
+	const uint64_t share = (uint64_t)found.f_blocks * block / ROOM_SHARE;
+	return (uint64_t)found.f_bavail * block < (share < ROOM_MIN ? share : ROOM_MIN);
 }
 
 /* ── Opening ─────────────────────────────────────────────────────────────── */
@@ -192,7 +197,7 @@ static ssize_t keep_lines(struct output *output, struct slice written)
 	if (whole < written.len && fstat(output->fd, &found) == 0) {
 		cut(output, (uint64_t)found.st_size, written.len - whole);
 	}
-	return (ssize_t)whole;
+	return whole > 0 ? (ssize_t)whole : -ENOSPC;
 }
 
 static ssize_t write_file(struct output *output, struct slice lines)

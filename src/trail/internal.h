@@ -38,26 +38,26 @@ void chain_add_hex(const struct chain *chain, struct text *text);
 
 struct trail_queue {
 	struct trail *trail;
-	/* Positions only grow; a byte's place is its position modulo `size`. */
-	size_t size;
+	uint32_t size;
 	char *bytes;
 	/* Of the thread that fills it. */
-	uint64_t tail_seen;
+	uint32_t tail_seen;
 	unsigned reserved; /* places */
 	bool hurried;      /* the writer was told before the timer was due */
-	uint64_t stuck_at; /* where the writer was at the last look */
+	uint32_t stuck_at; /* where the writer was at the last look */
 	int64_t stuck_ns;  /* since when */
 	bool stuck;
 	struct loop *loop;
 	struct timer_queue timers;
 	struct timer timer; /* runs while records wait */
-	/* Lines of cache of their own: the one is written by the thread, the other by the writer.
+	/* Where the next record will stand, and where the oldest one stands; equal: there is none.
+	 * Lines of cache of their own: the one is written by the thread, the other by the writer.
 	 */
-	_Alignas(64) _Atomic uint64_t head;
-	_Alignas(64) _Atomic uint64_t tail;
+	_Alignas(64) _Atomic uint32_t head;
+	_Alignas(64) _Atomic uint32_t tail;
 };
 
-struct trail_queue *queue_new(struct trail *trail, struct loop *loop, size_t size) MUST_USE;
+struct trail_queue *queue_new(struct trail *trail, struct loop *loop, uint32_t size) MUST_USE;
 void queue_free(struct trail_queue *queue);
 /* In the writer's thread: the oldest line; ptr NULL: there is none. */
 struct slice queue_first(struct trail_queue *queue);
@@ -120,8 +120,8 @@ void output_close(struct output *output);
 /* The last whole line of an open file, for the chain; `memory` has RECORD_LINE_MAX. Len 0: there is
  * none, or it is none of ours. */
 struct slice file_last_line(const struct output *output, char memory[RECORD_LINE_MAX]);
-/* The bytes that the file system of an open file has left; UINT64_MAX: not known. */
-uint64_t file_room(const struct output *output);
+/* Whether the disk of an open file counts as full. */
+bool file_is_full(const struct output *output);
 
 /* ── writer.c ────────────────────────────────────────────────────────────── */
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The records of one thread. A record is a length and its bytes, in one piece; one that would not
- * fit in front of the end of the memory stands at its beginning.
+ * fit stands at the beginning of the memory.
  */
 #include "base/clock.h"
 #include "trail/internal.h"
@@ -13,6 +13,7 @@ enum {
 	COLLECT_MS = 20,      /* from the first record to the writer's turn */
 	STUCK_S = 1,          /* a writer that takes nothing for so long */
 	HURRY_LEN = 64 << 10, /* bytes that do not wait for the timer */
+	TURN_LEN = 256 << 10, /* bytes of the memory that are used, if that is enough */
 	ALIGNMENT = 8,
 };
 
@@ -26,30 +27,25 @@ enum {
 	ENTRY_MAX = (sizeof(struct entry) + RECORD_LINE_MAX + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT
 };
 
-static struct entry *entry_at(const struct trail_queue *queue, uint64_t position)
+static struct entry *entry_at(const struct trail_queue *queue, uint32_t place)
 {
-	return (struct entry *)(void *)(queue->bytes + position % queue->size);
+	return (struct entry *)(void *)(queue->bytes + place);
 }
 
-static size_t entry_len(size_t len)
+static uint32_t entry_len(size_t len)
 {
-	return (sizeof(struct entry) + len + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
-}
-
-static uint64_t next_round(const struct trail_queue *queue, uint64_t position)
-{
-	return (position / queue->size + 1) * queue->size;
+	return (uint32_t)((sizeof(struct entry) + len + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT);
 }
 
 /* ── The writer's end ────────────────────────────────────────────────────── */
 
 struct slice queue_first(struct trail_queue *queue)
 {
-	const uint64_t head = atomic_load_explicit(&queue->head, memory_order_acquire);
-	uint64_t tail = atomic_load_explicit(&queue->tail, memory_order_relaxed);
+	const uint32_t head = atomic_load_explicit(&queue->head, memory_order_acquire);
+	uint32_t tail = atomic_load_explicit(&queue->tail, memory_order_relaxed);
 
 	if (tail != head && entry_at(queue, tail)->len == 0) {
-		tail = next_round(queue, tail);
+		tail = 0;
 		atomic_store_explicit(&queue->tail, tail, memory_order_release);
 	}
 	if (tail == head) {
@@ -61,14 +57,14 @@ struct slice queue_first(struct trail_queue *queue)
 
 void queue_drop(struct trail_queue *queue, struct slice line)
 {
-	const uint64_t tail = atomic_load_explicit(&queue->tail, memory_order_relaxed);
+	const uint32_t tail = atomic_load_explicit(&queue->tail, memory_order_relaxed);
 
 	atomic_store_explicit(&queue->tail, tail + entry_len(line.len), memory_order_release);
 }
 
 /* ── The thread's end ────────────────────────────────────────────────────── */
 
-static uint64_t head_of(const struct trail_queue *queue)
+static uint32_t head_of(const struct trail_queue *queue)
 {
 	return atomic_load_explicit(&queue->head, memory_order_relaxed);
 }
@@ -78,29 +74,36 @@ static void see_tail(struct trail_queue *queue)
 	queue->tail_seen = atomic_load_explicit(&queue->tail, memory_order_acquire);
 }
 
-/* Whether `entries` of any length fit, wherever the memory ends. */
-static bool has_room(const struct trail_queue *queue, unsigned entries)
+/* Whether `entries` of any length fit behind the head; one more has to be left for a turn. */
+static bool fits_here(const struct trail_queue *queue, unsigned entries)
 {
-	const uint64_t wanted = ((uint64_t)entries + 1) * ENTRY_MAX;
+	const uint32_t head = head_of(queue);
+	const uint32_t end = head < queue->tail_seen ? queue->tail_seen : queue->size;
 
-	return head_of(queue) + wanted - queue->tail_seen <= queue->size;
+	return end - head > (uint64_t)entries * ENTRY_MAX;
 }
 
-static bool make_room(struct trail_queue *queue, unsigned entries)
+/* The same at the beginning of the memory, once the head has turned there. */
+static bool fits_there(const struct trail_queue *queue, unsigned entries)
 {
-	if (!has_room(queue, entries)) {
+	return head_of(queue) >= queue->tail_seen &&
+	       queue->tail_seen > (uint64_t)entries * ENTRY_MAX;
+}
+
+/* Whether they fit. What fits once does so until it is used: the writer only gives room. */
+static bool has_room(struct trail_queue *queue, unsigned entries)
+{
+	if (!fits_here(queue, entries) && !fits_there(queue, entries)) {
 		see_tail(queue);
 	}
-	return has_room(queue, entries);
+	return fits_here(queue, entries) || fits_there(queue, entries);
 }
 
-/* The rest of the memory is left out. */
+/* The next record stands at the beginning of the memory. */
 static void turn_round(struct trail_queue *queue)
 {
-	const uint64_t head = head_of(queue);
-
-	entry_at(queue, head)->len = 0;
-	atomic_store_explicit(&queue->head, next_round(queue, head), memory_order_release);
+	entry_at(queue, head_of(queue))->len = 0;
+	atomic_store_explicit(&queue->head, 0, memory_order_release);
 }
 
 bool trail_wants(const struct trail_queue *queue)
@@ -113,12 +116,22 @@ bool trail_denies(const struct trail_queue *queue)
 	return queue->trail->settings.denies;
 }
 
+/* The timer finds that the writer is stuck; that it is not any more is seen at once. */
+static bool is_stuck(struct trail_queue *queue)
+{
+	if (UNLIKELY(queue->stuck)) {
+		see_tail(queue);
+		queue->stuck = queue->tail_seen == queue->stuck_at;
+	}
+	return queue->stuck;
+}
+
 bool trail_reserve(struct trail_queue *queue)
 {
 	const struct trail *trail = queue->trail;
 
-	if (queue->stuck || !atomic_load_explicit(&trail->works, memory_order_relaxed) ||
-	        !make_room(queue, queue->reserved + 2)) {
+	if (is_stuck(queue) || !atomic_load_explicit(&trail->works, memory_order_relaxed) ||
+	        !has_room(queue, queue->reserved + 2)) {
 		return false;
 	}
 	queue->reserved++;
@@ -133,28 +146,44 @@ void trail_release(struct trail_queue *queue)
 
 struct text trail_begin(struct trail_queue *queue)
 {
-	if (UNLIKELY(!make_room(queue, 1 + queue->reserved))) {
+	if (UNLIKELY(!has_room(queue, 1 + queue->reserved))) {
 		trail_lose(queue->trail, 1);
 		return (struct text){.ptr = NULL};
 	}
-	if (queue->size - head_of(queue) % queue->size < ENTRY_MAX) {
+	if (!fits_here(queue, 1 + queue->reserved)) {
 		turn_round(queue);
 	}
 	return text_over(entry_at(queue, head_of(queue))->bytes, RECORD_LINE_MAX);
 }
 
+static uint32_t used(const struct trail_queue *queue)
+{
+	const uint32_t head = head_of(queue);
+	const uint32_t tail = queue->tail_seen;
+
+	return head >= tail ? head - tail : queue->size - tail + head;
+}
+
+static void hurry(struct trail_queue *queue)
+{
+	see_tail(queue);
+	if (used(queue) > HURRY_LEN) {
+		queue->hurried = true;
+		trail_wake(queue->trail);
+	}
+}
+
 void trail_end(struct trail_queue *queue, const struct text *line)
 {
-	const uint64_t head = head_of(queue);
+	const uint32_t head = head_of(queue);
 
 	entry_at(queue, head)->len = (uint32_t)line->len;
 	atomic_store_explicit(&queue->head, head + entry_len(line->len), memory_order_release);
 	if (list_empty(&queue->timer.link)) {
-		queue->stuck_at = UINT64_MAX; /* the writer was not asked yet */
+		queue->stuck_at = UINT32_MAX; /* the writer was not asked yet */
 		timer_start(queue->loop, &queue->timers, &queue->timer);
-	} else if (UNLIKELY(head - queue->tail_seen > HURRY_LEN) && !queue->hurried) {
-		queue->hurried = true;
-		trail_wake(queue->trail);
+	} else if (UNLIKELY(used(queue) > HURRY_LEN) && !queue->hurried) {
+		hurry(queue);
 	}
 }
 
@@ -183,14 +212,14 @@ static void timer_expired(struct timer *timer)
 	}
 	timer_stop(timer);
 	/* While little waits, little of the memory is touched. */
-	if (head_of(queue) % queue->size > 0) {
+	if (head_of(queue) > TURN_LEN && fits_there(queue, queue->reserved + 2)) {
 		turn_round(queue);
 	}
 }
 
 /* ── Life ────────────────────────────────────────────────────────────────── */
 
-struct trail_queue *queue_new(struct trail *trail, struct loop *loop, size_t size)
+struct trail_queue *queue_new(struct trail *trail, struct loop *loop, uint32_t size)
 {
 	struct trail_queue *queue = aligned_alloc(64, sizeof(*queue));
 	char *bytes = calloc(1, size);
@@ -201,7 +230,7 @@ struct trail_queue *queue_new(struct trail *trail, struct loop *loop, size_t siz
 		return NULL;
 	}
 	*queue = (struct trail_queue){
-	        .trail = trail, .size = size, .bytes = bytes, .loop = loop, .stuck_at = UINT64_MAX};
+	        .trail = trail, .size = size, .bytes = bytes, .loop = loop, .stuck_at = UINT32_MAX};
 	timer_queue_init(loop, &queue->timers, COLLECT_MS * NS_PER_MS);
 	timer_init(&queue->timer, timer_expired);
 	return queue;

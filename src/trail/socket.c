@@ -18,16 +18,22 @@
 
 /* ── Sockets ─────────────────────────────────────────────────────────────── */
 
-static int connect_as(int type, const char *path)
+static int connect_to(int fd, const char *path)
 {
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
+
+	(void)text_keep(address.sun_path, sizeof(address.sun_path) - 1, slice_of(path));
+	return connect(fd, (const struct sockaddr *)&address, sizeof(address));
+}
+
+static int connect_as(int type, const char *path)
+{
 	const int fd = socket(AF_UNIX, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 
 	if (fd < 0) {
 		return -errno;
 	}
-	(void)text_keep(address.sun_path, sizeof(address.sun_path) - 1, slice_of(path));
-	if (connect(fd, (const struct sockaddr *)&address, sizeof(address)) < 0) {
+	if (connect_to(fd, path) < 0) {
 		const int error = errno;
 		(void)close(fd);
 		return -error;
@@ -110,13 +116,15 @@ static ssize_t write_socket(struct output *output, struct slice lines)
 	return (ssize_t)written;
 }
 
-/* A stream whose reader is gone says so at the next record alone, which would be lost. */
+/* That the reader is gone would be known at the next record alone. A socket of datagrams may be
+ * connected again and again, and then has the reader that the path has now. */
 static bool has_reader(const struct output *output)
 {
 	char byte;
 
-	return output->is_datagram ||
-	       recv(output->fd, &byte, sizeof(byte), MSG_PEEK | MSG_DONTWAIT) != 0;
+	return output->is_datagram
+	               ? connect_to(output->fd, output->target->path) == 0
+	               : recv(output->fd, &byte, sizeof(byte), MSG_PEEK | MSG_DONTWAIT) != 0;
 }
 
 const struct output_verbs output_socket = {open_socket, has_reader, write_socket};

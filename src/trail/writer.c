@@ -20,10 +20,9 @@
 enum {
 	LOOK_MS = 1000, /* at the file's name, and at the room on its disk */
 	RETRY_MS = 250,
-	PATIENCE_S = 1,   /* with a reader who does not read */
-	KEEP_S = 2,       /* what cannot be written */
-	END_S = 2,        /* to write the rest */
-	ROOM_MIN = 16384, /* bytes of a disk; below, it counts as full */
+	PATIENCE_S = 1, /* with a reader who does not read */
+	KEEP_S = 2,     /* what cannot be written */
+	END_S = 2,      /* to write the rest */
 };
 
 /* ── Failing ─────────────────────────────────────────────────────────────── */
@@ -362,10 +361,11 @@ static bool take(struct trail *trail)
 static void look_at_room(struct trail *trail)
 {
 	const bool open = trail->output.fd >= 0;
+	const bool asks = trail->settings.denies || trail->failing_ns != 0;
 	const bool full =
-	        trail->verbs == &output_file && open && file_room(&trail->output) < ROOM_MIN;
+	        asks && open && trail->verbs == &output_file && file_is_full(&trail->output);
 
-	if (full && trail->settings.denies) {
+	if (full) {
 		fail_with(trail, ENOSPC);
 	} else if (open && !full && trail->lines.len == 0 && trail->failing_ns != 0) {
 		recover(trail);

@@ -4,6 +4,7 @@ written."""
 from __future__ import annotations
 
 import datetime
+import hashlib
 import json
 import os
 import pathlib
@@ -147,7 +148,7 @@ def test_errors_are_errors(start: START, own_engine: Engine, trail: Trail) -> No
     assert ask(proxy, "/containers/json") == 502
     own_engine.start()
     malformed, unreachable = trail.wait(2)
-    assert (malformed["verdict"], malformed["operation"], malformed["target"]) == ("error", None, None)
+    assert (malformed["verdict"], malformed["operation"], malformed["target"]) == ("error", None, "/a%2fb")
     assert (unreachable["verdict"], unreachable["operation"], unreachable["target"]) == ("error", "container.list", None)
     assert own_engine.path in unreachable["reason"]
     assert malformed["id"] != unreachable["id"]
@@ -320,3 +321,339 @@ def test_a_reload_keeps_the_place(start: START, trail: Trail, place: pathlib.Pat
     configured(place, trail, audit=", on_failure: deny")
     os.kill(proxy.pid, signal.SIGHUP)
     proxy.wait_log(lambda line: "not reloaded" in line and "'audit' changes: restart" in line)
+
+
+# what cannot be written
+
+
+class Disk:
+    """A small file system."""
+
+    def __init__(self, path: pathlib.Path):
+        self.path = path
+        path.mkdir()
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k,mode=777", "tmpfs", path], check=True)
+
+    def fill(self) -> None:
+        with open(self.path / "filler", "ab", buffering=0) as file:
+            try:
+                while file.write(bytes(4096)):
+                    pass
+            except OSError:
+                pass
+
+    def free(self) -> None:
+        (self.path / "filler").unlink()
+
+
+@pytest.fixture
+def disk(place: pathlib.Path) -> Iterator[Disk]:
+    if os.geteuid() != 0:
+        pytest.skip("needs root")
+    disk = Disk(place / "disk")
+    yield disk
+    subprocess.run(["umount", "-l", disk.path], check=True)
+
+
+def with_admin(audit: str, policy: str = "policy: open") -> tuple[str, Admin]:
+    port = free_port()
+    return f"{policy}\nadmin: {{address: 'tcp://127.0.0.1:{port}'}}\naudit: {audit}\n", Admin(port)
+
+
+def started(start: START, place: pathlib.Path, audit: str, policy: str = "policy: open", **options) -> tuple[Proxy, Admin]:
+    text, admin = with_admin(audit, policy)
+    (place / "proxy.yaml").write_text(text)
+    return start("-c", str(place / "proxy.yaml"), **options), admin
+
+
+def is_ready(admin: Admin) -> bool:
+    return json.loads(admin.get("/ready").body)["audit"] == "ok"
+
+
+def test_without_a_record_nothing_is_forwarded(start: START, own_engine: Engine, disk: Disk, place: pathlib.Path) -> None:
+    trail = Trail(disk.path / "audit.jsonl")
+    proxy, admin = started(start, place, f"{{path: {trail.path}, on_failure: deny}}")
+    assert forwarded(proxy, own_engine, "/_ping") == 200
+    trail.wait(1)
+    disk.fill()
+    eventually(lambda: not is_ready(admin), "the full disk to be seen, without a request")
+    own_engine.forget()
+    for _ in range(5):
+        with proxy.connect() as client:
+            client.get("/containers/json")
+            response = client.response()
+            assert response.status == 503 and "on_failure: deny" in response.message()
+            assert response.header("Retry-After")
+    assert own_engine.received() == b""
+    assert "No space left on device; requests are refused" in proxy.log()
+    disk.free()
+    eventually(lambda: is_ready(admin), "the record to be written again")
+    assert forwarded(proxy, own_engine, "/containers/json") == 200
+    # What was refused is in the record, too.
+    records = eventually(lambda: len(found := trail.records()) == 7 and found, "seven records")
+    assert [record["status"] for record in records] == [200] + [503] * 5 + [200]
+    assert admin.metrics().get_one("audit_lost_total") == 0
+
+
+def test_every_forwarded_request_has_its_record_on_a_disk_that_fills(start: START, own_engine: Engine, disk: Disk, place: pathlib.Path) -> None:
+    """The record itself fills it; what did not fit is written once there is room."""
+    trail = Trail(disk.path / "audit.jsonl")
+    proxy, _ = started(start, place, f"{{path: {trail.path}, on_failure: deny, chain: true}}")
+    (disk.path / "filler").write_bytes(bytes(64 << 10))
+    statuses = []
+    with own_engine.responding():
+        with proxy.connect() as client:
+            while 503 not in statuses and len(statuses) < 5000:
+                client.get(f"/containers/{'x' * 120}/json")
+                statuses.append(client.response().status)
+    assert statuses[-1] == 503 and len(statuses) > 100
+    disk.free()
+    records = eventually(lambda: len(found := trail.records()) >= len(statuses) and found, "all records")
+    assert [record["status"] for record in records] == statuses
+    assert run_binary("verify-audit", str(trail.path)).returncode == 0
+
+
+def test_going_on_without_a_record_is_counted(start: START, own_engine: Engine, disk: Disk, place: pathlib.Path) -> None:
+    trail = Trail(disk.path / "audit.jsonl")
+    proxy, admin = started(start, place, f"{{path: {trail.path}}}")
+    disk.fill()
+    sent = 0
+
+    def is_lost() -> bool:
+        nonlocal sent
+        assert forwarded(proxy, own_engine, "/_ping") == 200
+        sent += 1
+        return admin.metrics().get_one("audit_lost_total") > 0
+
+    eventually(is_lost, "records to be lost")
+    assert not is_ready(admin)
+    disk.free()
+    eventually(lambda: is_ready(admin), "the record to be written again")
+    assert forwarded(proxy, own_engine, "/_ping") == 200
+    sent += 1
+    lost = int(admin.metrics().get_one("audit_lost_total"))
+    records = eventually(lambda: len(found := trail.records()) == sent - lost + 1 and found, "the rest, and a record of the gap")
+    assert [record["reason"] for record in records if record["reason"]] == [f"{lost} records before this one were lost: they could not be written"]
+
+
+def test_a_stream_is_recorded_when_it_begins_and_when_it_ends(start: START, own_engine: Engine, trail: Trail, place: pathlib.Path) -> None:
+    proxy, _ = started(start, place, f"{{path: {trail.path}, on_failure: deny}}")
+    with proxy.connect() as client:
+        client.get("/events")
+        request = own_engine.request()
+        (begin,) = trail.wait()
+        assert [begin[name] for name in ["operation", "verdict", "status", "ms", "bytes"]] == ["system.events", "allow", None, None, None]
+        request.respond(body=b"12345")
+        client.response()
+    end = trail.wait(2)[1]
+    assert [end[name] for name in ["id", "status", "bytes", "verdict"]] == [begin["id"], 200, 5, "allow"]
+
+
+def test_a_stream_has_one_record_where_requests_go_on(start: START, own_engine: Engine, trail: Trail) -> None:
+    proxy = start(env={"AUDIT": str(trail.path)})
+    assert forwarded(proxy, own_engine, "/events") == 200
+    assert trail.wait()[0]["status"] == 200
+
+
+def test_a_reader_that_does_not_read_holds_nobody_up(start: START, own_engine: Engine, place: pathlib.Path) -> None:
+    """Standard output is a pipe that is full."""
+    reading, writing = os.pipe()
+    log_reading, log_writing = os.pipe()
+    proxy, admin = started(start, place, "{path: '-', on_failure: deny}", stdout=writing, stderr=log_writing)
+    os.close(writing)
+    os.close(log_writing)
+    statuses = []
+    with own_engine.responding():
+        deadline = time.monotonic() + 20
+        with proxy.connect() as client:
+            while 503 not in statuses:
+                assert time.monotonic() < deadline
+                client.get("/_ping")
+                statuses.append(client.response().status)
+        assert len(statuses) > 50 and not is_ready(admin)
+        os.set_blocking(reading, False)
+        text = b""
+
+        def read() -> bool:
+            nonlocal text
+            try:
+                piece = os.read(reading, 65536)
+            except BlockingIOError:
+                return True
+            text += piece
+            return not piece
+
+        eventually(lambda: read() and is_ready(admin), "the record to be written again")
+        assert ask(proxy, "/_ping") == 200
+    proxy.terminate()
+    eventually(lambda: read() and proxy.process.poll() is not None, "the end")
+    records = [json.loads(line) for line in text.decode().splitlines()]
+    assert [record["status"] for record in records if record["status"] == 200][: len(statuses) - 1] == [200] * (len(statuses) - 1)
+    os.close(reading)
+    os.close(log_reading)
+
+
+# sockets
+
+
+def reader(path: pathlib.Path, kind: int) -> socket.socket:
+    sock = socket.socket(socket.AF_UNIX, kind)
+    sock.bind(str(path))
+    path.chmod(0o666)
+    sock.settimeout(10)
+    if kind == socket.SOCK_STREAM:
+        sock.listen()
+    return sock
+
+
+def test_datagrams(start: START, place: pathlib.Path) -> None:
+    path = place / "reader.sock"
+    with reader(path, socket.SOCK_DGRAM) as sock:
+        proxy = start(env={"AUDIT": f"unix://{path}", "POLICY": "deny"})
+        ask(proxy, "/containers/one/json")
+        assert json.loads(sock.recv(65536))["target"] == "one"
+
+
+def test_a_stream_of_lines(start: START, place: pathlib.Path) -> None:
+    path = place / "reader.sock"
+    with reader(path, socket.SOCK_STREAM) as sock:
+        proxy = start(env={"AUDIT": f"unix://{path}", "POLICY": "deny"})
+        ask(proxy, "/containers/one/json")
+        with sock.accept()[0].makefile() as lines:
+            assert json.loads(lines.readline())["target"] == "one"
+            ask(proxy, "/containers/two/json")
+            assert json.loads(lines.readline())["target"] == "two"
+
+
+def test_syslog(start: START, place: pathlib.Path) -> None:
+    path = place / "log"
+    with reader(path, socket.SOCK_DGRAM) as sock:
+        proxy = start(env={"AUDIT": f"syslog://{path}", "POLICY": "deny"})
+        ask(proxy, "/containers/one/json")
+        message = sock.recv(65536).decode()
+    match = re.fullmatch(rf"<86>[A-Z][a-z]{{2}} [ \d]\d \d\d:\d\d:\d\d docker-socket-proxy\[{proxy.pid}\]: (.*)", message)
+    assert match and json.loads(match[1])["target"] == "one"
+
+
+@pytest.mark.parametrize("kind", [socket.SOCK_DGRAM, socket.SOCK_STREAM])
+def test_a_reader_that_comes_late_and_comes_back(start: START, own_engine: Engine, place: pathlib.Path, kind: int) -> None:
+    path = place / "reader.sock"
+    proxy, admin = started(start, place, f"{{path: 'unix://{path}', on_failure: deny}}")
+    proxy.wait_log(lambda line: "nobody has the socket open; requests are refused" in line)
+    assert ask(proxy, "/containers/json") == 503
+    for number in range(2):
+        sock = reader(path, kind)
+        eventually(lambda: is_ready(admin), "the reader to be found")
+        assert forwarded(proxy, own_engine, f"/containers/{number}/json") == 200
+        connection = sock.accept()[0] if kind == socket.SOCK_STREAM else sock
+        text = ""
+        while f'"target":"{number}"' not in text:
+            text += connection.recv(65536).decode()
+        connection.close()
+        sock.close()
+        path.unlink()
+        eventually(lambda: not is_ready(admin), "the reader to be missed")
+
+
+# the chain
+
+
+def chained(start: START, trail: Trail, place: pathlib.Path, count: int) -> Proxy:
+    proxy = start(*configured(place, trail, "policy: deny", ", chain: true"))
+    for number in range(count):
+        ask(proxy, f"/containers/{number}/json")
+    return proxy
+
+
+def verify(*paths: pathlib.Path) -> tuple[int, str]:
+    ended = run_binary("verify-audit", *map(str, paths))
+    return ended.returncode, ended.stdout + ended.stderr
+
+
+def test_each_line_has_the_hash_of_the_one_before(start: START, trail: Trail, place: pathlib.Path) -> None:
+    chained(start, trail, place, 5)
+    records = trail.wait(5)
+    lines = trail.lines()
+    assert list(records[0]) == [*FIELDS, "prev"] and records[0]["prev"] is None
+    for before, record in zip(lines, records[1:]):
+        assert record["prev"] == hashlib.sha256(before.encode()).hexdigest()
+    assert verify(trail.path) == (0, f"{trail.path}:1: the chain begins here\nwhole: 5 lines\n")
+
+
+@pytest.mark.parametrize(
+    ("change", "line", "why"),
+    [
+        (lambda lines: lines[:2] + lines[3:], 3, "changed, or lines between the two were removed"),
+        (lambda lines: lines[:2] + [lines[2].replace('"deny"', '"allow"')] + lines[3:], 4, "changed"),
+        (lambda lines: lines[:2] + [lines[3], lines[2]] + lines[4:], 3, "removed or moved"),
+        (lambda lines: lines[:3] + [lines[2]] + lines[3:], 4, "the line before this one was added or moved"),
+        (lambda lines: lines[:3] + ['{"time":"x"}'] + lines[3:], 4, "has no hash"),
+        (lambda lines: lines[:3] + [re.sub('"prev":.*', '"prev":null}', lines[3])] + lines[4:], 4, "begins anew"),
+        (lambda lines: [*lines[:5], lines[5][:50]], 6, "the file ends within this line"),
+    ],
+)
+def test_what_was_changed_is_found(start: START, trail: Trail, place: pathlib.Path, change, line: int, why: str) -> None:
+    chained(start, trail, place, 6)
+    trail.wait(6)
+    other = place / "changed.jsonl"
+    lines = change(trail.lines())
+    other.write_text("\n".join(lines) + ("" if len(lines[-1]) == 50 else "\n"))
+    code, said = verify(other)
+    assert code == 1 and f"{other}:{line}: " in said and why in said, said
+
+
+def test_the_chain_goes_on_over_rotation_and_restart(start: START, trail: Trail, place: pathlib.Path) -> None:
+    first = place / "audit.jsonl.2"
+    second = place / "audit.jsonl.1"
+    proxy = chained(start, trail, place, 2)
+    trail.wait(2)
+    trail.path.rename(first)
+    eventually(trail.path.exists, "another file")
+    ask(proxy, "/containers/x/json")
+    trail.wait(1)
+    shutil.copy(trail.path, second)
+    os.truncate(trail.path, 0)
+    ask(proxy, "/containers/y/json")
+    trail.wait(1)
+    proxy.stop()
+    with open(trail.path, "a") as file:
+        file.write('{"time":"torn')
+    chained(start, trail, place, 2)
+    trail.wait(3)
+    assert verify(first, second, trail.path)[0] == 0
+    code, said = verify(trail.path)
+    assert code == 0 and "the line before is in none of these files; its SHA-256 is" in said
+    assert verify(first, trail.path)[0] == 1, "a file is missing"
+    assert verify(second, first, trail.path)[0] == 1, "the order is wrong"
+
+
+def test_two_processes_write_one_chain(start: START, trail: Trail, place: pathlib.Path) -> None:
+    """While one takes over from the other."""
+    one = chained(start, trail, place, 1)
+    trail.wait(1)
+    two = chained(start, trail, place, 0)
+    for number in range(40):
+        ask([one, two][number % 2], f"/containers/{number}/json")
+        if number % 5 == 0:
+            time.sleep(0.03)
+    trail.wait(41)
+    assert verify(trail.path)[0] == 0
+
+
+def test_a_chain_may_begin_behind_other_lines(start: START, trail: Trail, place: pathlib.Path) -> None:
+    proxy = start(*configured(place, trail, "policy: deny"))
+    ask(proxy, "/containers/x/json")
+    trail.wait(1)
+    assert verify(trail.path) == (1, "no line has a hash: the record is written without a chain (audit.chain)\n")
+    proxy.stop()
+    chained(start, trail, place, 2)
+    trail.wait(3)
+    code, said = verify(trail.path)
+    assert code == 0 and "1 lines in front of the chain have no hash" in said, said
+
+
+def test_what_cannot_be_read_is_another_status(place: pathlib.Path) -> None:
+    code, said = verify(place / "none")
+    assert code == 2 and "cannot be read: No such file" in said
+    ended = run_binary("verify-audit")
+    assert ended.returncode == 2 and "the file is missing: give 'verify-audit FILE...'" in ended.stderr
