@@ -144,6 +144,7 @@ def test_errors_are_errors(start: START, own_engine: Engine, trail: Trail) -> No
     with proxy.connect() as client:
         client.send(b"GET /a%2fb HTTP/1.1\r\nHost: a\r\n\r\n")
         assert client.response().status == 400
+    trail.wait(1)
     own_engine.stop()
     assert ask(proxy, "/containers/json") == 502
     own_engine.start()
