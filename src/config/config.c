@@ -131,7 +131,7 @@ static bool is_for_itself(enum config_verb verb)
 {
 	return verb == CONFIG_HELP || verb == CONFIG_VERSION || verb == CONFIG_CONVERT ||
 	       verb == CONFIG_HASH_KEY || verb == CONFIG_CERTS || verb == CONFIG_SCHEMA ||
-	       verb == CONFIG_VERIFY_AUDIT;
+	       verb == CONFIG_VERIFY_AUDIT || verb == CONFIG_STATUS || verb == CONFIG_RELOAD;
 }
 
 /* What is given, in the order of what counts. */

@@ -73,6 +73,7 @@ void session_meter(struct session *session)
 	        .operation = exchange->operation,
 	        .verdict = outcome_verdict(exchange->record.outcome, exchange->record.observed),
 	};
+	session->known = labels.client;
 	const enum meter_kind kind = docker_endpoint(exchange->operation - 1) == NULL
 	                                     ? METER_OTHER
 	                                     : meter_kind_of(exchange->traits);
