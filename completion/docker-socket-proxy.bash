@@ -58,7 +58,7 @@ _docker_socket_proxy() {
 			words="--client --body $words"
 		fi
 		if [[ $COMP_CWORD -eq 1 ]]; then
-			words="run check explain learn healthcheck convert certs hash-key schema $words"
+			words="run check explain learn healthcheck convert certs hash-key schema verify-audit $words"
 		fi
 		;;
 	esac
