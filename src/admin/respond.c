@@ -214,11 +214,12 @@ static enum admin_next send_ready(struct admin_connection *connection, int error
 	const struct {
 		const char *what;
 		bool is_well;
+		const char *else_word;
 	} parts[] = {
-	        {"configuration", metrics_reload_is_well(admin->settings.metrics)},
-	        {"engine", error == 0},
-	        {"audit", metrics_audit_is_well(admin->settings.metrics)},
-	        {"process", !admin->stopping},
+	        {"configuration", metrics_reload_is_well(admin->settings.metrics), "failed"},
+	        {"engine", error == 0, "failed"},
+	        {"audit", metrics_audit_is_well(admin->settings.metrics), "failed"},
+	        {"process", !admin->stopping, "draining"},
 	};
 	char memory[256];
 	struct text text = text_over(memory, sizeof(memory));
@@ -229,8 +230,8 @@ static enum admin_next send_ready(struct admin_connection *connection, int error
 	}
 	text_add_format(&text, "{\"ready\":%s", ready ? "true" : "false");
 	for (unsigned i = 0; i < ARRAY_LEN(parts); i++) {
-		text_add_format(
-		        &text, ",\"%s\":\"%s\"", parts[i].what, parts[i].is_well ? "ok" : "failed");
+		text_add_format(&text, ",\"%s\":\"%s\"", parts[i].what,
+		        parts[i].is_well ? "ok" : parts[i].else_word);
 	}
 	text_add(&text, SLICE("}"));
 	return send_json(connection, ready ? 200 : 503, text_slice(&text));

@@ -177,6 +177,7 @@ struct server {
 	struct passed passed; /* until all threads have their own descriptors of these sockets */
 	unsigned thread_count;
 	struct thread *threads[THREADS_MAX];
+	atomic_uint serving; /* threads that have sessions, or may have some */
 	sigset_t signals;
 	struct watch signal_watch; /* a signalfd; fd -1: not open */
 };

@@ -215,6 +215,7 @@ static bool run(struct server *server)
 	manager_ready(server);
 	settle();
 	threads_run(server);
+	admin_remove(server);
 	denials_finish(&server->shared.denials);
 	log_line(LOG_NOTICE, "stopped");
 	print_learned(server);

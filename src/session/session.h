@@ -42,6 +42,9 @@ struct worker_shared {
 	struct learn *_Atomic learn;   /* NULL: requests are not recorded */
 	struct metrics *metrics;       /* NULL: nothing is counted */
 	char via[SESSION_VIA_LEN + 1]; /* "": requests are not marked */
+	/* In the thread of a worker that was stopped: its last session has ended. NULL: its loop
+	 * ends then. */
+	void (*ended)(struct worker *worker, struct worker_shared *shared);
 };
 
 /*

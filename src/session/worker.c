@@ -52,7 +52,12 @@ void worker_end(struct worker *worker)
 {
 	containers_stop(worker->containers);
 	upstream_close_idle(&worker->upstream);
-	loop_stop(&worker->loop);
+	if (worker->shared->ended == NULL) {
+		loop_stop(&worker->loop);
+	} else if (!worker->ended) {
+		worker->ended = true;
+		worker->shared->ended(worker, worker->shared);
+	}
 }
 
 struct upstream *worker_upstream(struct worker *worker)

@@ -28,6 +28,7 @@ struct worker {
 	unsigned max_head;         /* bytes, of a request and of a response */
 	struct loop loop;
 	bool stopping;
+	bool ended; /* and its last session has ended */
 	struct timer grace, farewell;
 	int64_t next_diagnosis_ns;    /* earliest time of the next log line about the Engine */
 	unsigned handshakes;          /* in progress */
