@@ -150,7 +150,7 @@ static enum admin_next end_response(struct admin_connection *connection)
 	connection->in_len = connection->out_len = connection->out_sent = 0;
 	connection->scan = (struct http_scan){0};
 	connection->to_head = false;
-	if (connection->keep) {
+	if (connection->keep && !connection->admin->handed) {
 		(void)admin_enter(connection, ADMIN_IDLE);
 		return ADMIN_YIELD;
 	}

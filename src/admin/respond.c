@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "net/tls.h"
+#include "takeover/takeover.h"
 #include "upstream/diagnosis.h"
 
 enum {
@@ -304,6 +305,9 @@ enum admin_next admin_judge(struct admin_connection *connection, struct slice he
 	/* What follows the head at once would be another request: it ends the connection. */
 	connection->keep = request.head.keep_alive && request.head.minor_version > 0 &&
 	                   connection->in_len == head.len;
+	if (slice_equal(request.path, SLICE(TAKEOVER_PATH))) {
+		return admin_take_over(connection, &request, connection->in_len == head.len);
+	}
 	if (http_has_body(&request)) {
 		return admin_refuse(connection, 413, "no request to the admin listener has a body");
 	}

@@ -43,6 +43,7 @@ bool threads_make(struct server *server)
 		}
 	}
 	passed_close(&server->passed);
+	handing_init(server);
 	return true;
 }
 
@@ -135,6 +136,37 @@ void thread_stop(struct thread *thread, void *message)
 	(void)message;
 	acceptors_close(&thread->acceptors);
 	worker_stop(thread->worker);
+}
+
+/* To all threads. */
+static void post(struct server *server, enum inbox_kind kind)
+{
+	for (unsigned i = 0; i < server->thread_count; i++) {
+		inbox_post(&server->threads[i]->inbox, kind, server);
+	}
+}
+
+void threads_drain(struct server *server)
+{
+	post(server, INBOX_DRAIN);
+}
+
+void thread_drain(struct thread *thread, void *message)
+{
+	(void)message;
+	acceptors_hand_over(&thread->acceptors);
+	worker_drain(thread->worker);
+}
+
+void threads_look(struct server *server)
+{
+	post(server, INBOX_LOOK);
+}
+
+void thread_look(struct thread *thread, void *message)
+{
+	(void)message;
+	acceptors_look(&thread->acceptors);
 }
 
 /* For a message that owns nothing. */

@@ -171,7 +171,7 @@ static void settle_connections(
 	exchange->keep_engine = response->head.keep_alive;
 	exchange->keep_client =
 	        exchange->keep_client && response->head.framing != HTTP_UNTIL_CLOSE && !bare &&
-	        !session->worker->stopping &&
+	        !session->worker->leaving &&
 	        (session->up.complete ||
 	                (response->head.keep_alive && (exchange->traits & DOCKER_ATTACH) == 0));
 }

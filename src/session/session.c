@@ -98,7 +98,7 @@ static void free_deferred(struct task *task)
 	list_remove(&session->link);
 	certificate_free(session->certificate);
 	pool_give(&worker->session_pool, session);
-	if (worker->stopping && list_empty(&worker->sessions)) {
+	if (worker->leaving && list_empty(&worker->sessions)) {
 		worker_end(worker);
 	}
 }
