@@ -109,7 +109,14 @@ static const char usage[] =
         "  docker-socket-proxy hash-key [--salt]\n"
         "  docker-socket-proxy certs DIR [--host NAME|IP]... [--client NAME]... [--days N]\n"
         "  docker-socket-proxy schema\n"
-        "\n"
+        "  docker-socket-proxy status [ADDR] [--json | --watch] [-c FILE] [--key-file FILE] [--ca "
+        "FILE]\n"
+        "  docker-socket-proxy status streams [ADDR] [OPTION]...\n"
+        "  docker-socket-proxy status close ID [ADDR] [OPTION]...\n"
+        "  docker-socket-proxy reload [ADDR] [-c FILE] [--key-file FILE] [--ca FILE]\n"
+        "\n";
+
+static const char commands[] =
         "Commands:\n"
         "  run            forward requests until SIGTERM or SIGINT. This is the default command.\n"
         "                 --takeover unix:///PATH: take the listening sockets of the process that\n"
@@ -147,6 +154,22 @@ static const char usage[] =
         "  schema         print the JSON Schema of the file of --config, by which editors "
         "complete\n"
         "                 and check it\n"
+        "  status         print what a running proxy does: configuration, Engine, clients, "
+        "limits,\n"
+        "                 streams, and the newest denials with what would allow each.\n"
+        "                 ADDR is its admin listener. Default: ADMIN, else that of the file, else\n"
+        "                 that of process 1. --json: as JSON. --watch: again each second.\n"
+        "                 status streams lists what lasts; status close ID ends one of them.\n"
+        "                 --key-file FILE: the key for a tcp:// or tls:// address, else the "
+        "variable\n"
+        "                 ADMIN_KEY. --ca FILE: certificate of a tls:// listener or its "
+        "authority.\n"
+        "                 Exit status: 0; 1 if there is no answer; 2 for a wrong argument\n"
+        "  reload         let a running proxy read its configuration again, and print how it "
+        "ended.\n"
+        "                 ADDR, --key-file, --ca: as of status. Exit status: 0; 1 with the error "
+        "if\n"
+        "                 the former configuration stays\n"
         "\n"
         "Options. An option overrides its variable, a variable overrides the file, and the file\n"
         "overrides the default.\n";
@@ -172,11 +195,14 @@ static const char examples[] =
         "  docker-socket-proxy learn --listen tcp://127.0.0.1:3277 > proxy.yaml\n"
         "  docker-socket-proxy convert --from tecnativa docker-compose.yml > proxy.yaml\n"
         "  docker-socket-proxy schema > docker-socket-proxy.schema.json\n"
+        "  docker-socket-proxy status --watch\n"
+        "  docker-socket-proxy status close 0000000200000001\n"
+        "  docker-socket-proxy reload unix:///run/docker-socket-proxy/admin.sock\n"
         "  docker-socket-proxy healthcheck tcp://127.0.0.1:3277\n";
 
 void config_print_help(void)
 {
-	printf("%s", usage);
+	printf("%s%s", usage, commands);
 	for (unsigned i = 0; i < CONFIG_OPTION_COUNT; i++) {
 		print_option(&config_options[i]);
 	}

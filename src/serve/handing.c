@@ -188,6 +188,7 @@ static void end_well(struct handing *handing)
 	handing->state = HANDING_OVER;
 	server->stopping = true;
 	watching_end(server);
+	reload_abandon(server);
 	admin_hand_over(server->admin);
 	threads_drain(server);
 	manager_leave(server, handing->process);

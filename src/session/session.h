@@ -41,6 +41,7 @@ struct worker_shared {
 	struct accounts *accounts;
 	struct learn *_Atomic learn;   /* NULL: requests are not recorded */
 	struct metrics *metrics;       /* NULL: nothing is counted */
+	unsigned workers;              /* that were made so far */
 	char via[SESSION_VIA_LEN + 1]; /* "": requests are not marked */
 	/* In the thread of a worker that was stopped: its last session has ended. NULL: its loop
 	 * ends then. */
@@ -78,6 +79,37 @@ void worker_drain(struct worker *worker);
 /* Complete short responses; close all sessions after the grace. No session may be opened after
  * this. */
 void worker_stop(struct worker *worker);
+
+enum {
+	STREAM_PEER_MAX = ADDRESS_NAME_MAX,
+	STREAM_TARGET_MAX = 128,
+	STREAMS_LISTED_MAX = 1000, /* of one worker */
+};
+
+/* A request in progress that may last, as values. Only where there are metrics. */
+struct session_stream {
+	uint64_t id;
+	int64_t started_ns;        /* monotonic */
+	const char *operation;     /* of the catalogue */
+	unsigned client, listener; /* numbers of their names, for metrics */
+	uint64_t to_engine, to_client;
+	unsigned peer_len, target_len;
+	char peer[STREAM_PEER_MAX];
+	char target[STREAM_TARGET_MAX]; /* as the client sent it, cut */
+};
+
+/* What a worker does, for operators. */
+struct session_listing {
+	unsigned count;
+	unsigned idle; /* connections to the Engine */
+	/* Of clients, by the number of their name: of the one that sent the last request. */
+	unsigned connections[METRICS_NAMES_MAX];
+	struct session_stream streams[STREAMS_LISTED_MAX]; /* further ones are left out */
+};
+
+void sessions_list(const struct worker *worker, struct session_listing *ret_listing);
+/* An operator ends a stream; the log says so. False: the worker has none with that id. */
+bool session_end_stream(struct worker *worker, uint64_t id) MUST_USE;
 
 /*
  * Count a connection of the caller, which was accepted. OUTCOME_FORWARDED, and *ret_host for
