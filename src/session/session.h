@@ -44,6 +44,9 @@ struct worker_shared {
 	struct metrics *metrics;       /* NULL: nothing is counted */
 	struct trail *trail;           /* NULL: nobody can want audit records */
 	char via[SESSION_VIA_LEN + 1]; /* "": requests are not marked */
+	/* In the thread of a worker that was stopped: its last session has ended. NULL: its loop
+	 * ends then. */
+	void (*ended)(struct worker *worker, struct worker_shared *shared);
 };
 
 /*
@@ -70,6 +73,10 @@ int worker_run(struct worker *worker) MUST_USE;
 void worker_adopt(struct worker *worker, struct adoption *adoption);
 /* Make new connections to the Engine at another address. */
 void worker_move_engine(struct worker *worker, const union address *address);
+/* Other processes accept: serve the connections that there are until they end, each with the next
+ * response, and close what is left when the time of the configuration is over. No session may be
+ * opened after this. */
+void worker_drain(struct worker *worker);
 /* Complete short responses; close all sessions after the grace. No session may be opened after
  * this. */
 void worker_stop(struct worker *worker);
@@ -77,6 +84,7 @@ void worker_stop(struct worker *worker);
 enum {
 	STREAM_PEER_MAX = ADDRESS_NAME_MAX,
 	STREAM_TARGET_MAX = 128,
+	STREAMS_LISTED_MAX = 1000, /* of one worker */
 };
 
 /* A request in progress that may last, as values. Only where there are metrics. */
@@ -93,15 +101,13 @@ struct session_stream {
 
 /* What a worker does, for operators. */
 struct session_listing {
-	unsigned max; /* of `streams`; further ones are left out */
 	unsigned count;
-	struct session_stream *streams;
 	unsigned idle; /* connections to the Engine */
 	/* Of clients, by the number of their name: of the one that sent the last request. */
 	unsigned connections[METRICS_NAMES_MAX];
+	struct session_stream streams[STREAMS_LISTED_MAX]; /* further ones are left out */
 };
 
-/* Fill the listing, but for `max` and the memory of `streams`. */
 void sessions_list(const struct worker *worker, struct session_listing *ret_listing);
 /* An operator ends a stream; the log says so. False: the worker has none with that id. */
 bool session_end_stream(struct worker *worker, uint64_t id) MUST_USE;
