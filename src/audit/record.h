@@ -4,8 +4,8 @@
  *
  * record_write() alone makes such lines. Whatever a client sends is a string in there: it can
  * neither end its string nor begin another line, and what terminals would obey is escaped. Bytes
- * that are no UTF-8, and NUL, become U+FFFD. Each value has a ceiling, and a line has RECORD_LINE_MAX.
- * docs/audit.md has the fields.
+ * that are no UTF-8, and NUL, become U+FFFD. Each value has a ceiling, and a line has
+ * RECORD_LINE_MAX. docs/audit.md has the fields.
  */
 #ifndef AUDIT_RECORD_H
 #define AUDIT_RECORD_H
