@@ -50,7 +50,7 @@ struct admin {
 	struct list connections;        /* the oldest first */
 	unsigned count;
 	bool stopping;
-	bool handed;                               /* another process listens */
+	bool handed; /* another process listens */
 	bool engine_up;
 	char engine_why[ENGINE_WHY_MAX];           /* if it is not, what helps */
 	int64_t handshake_ns, handshake_turn_ns;   /* of the turn that began then */
