@@ -65,7 +65,7 @@ def write(file: Path, port: int, folder: Path, more: str = "") -> None:
 def serve(start, tmp_path: Path):
     """Starts a proxy with a file that it can read again."""
     for folder in (tmp_path, tmp_path.parent, tmp_path.parent.parent):
-        folder.chmod(0o755)
+        folder.chmod(folder.stat().st_mode | 0o055)
     place = tmp_path / "open"
     place.mkdir()
     place.chmod(0o777)
