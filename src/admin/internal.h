@@ -50,6 +50,7 @@ struct admin {
 	struct list connections;        /* the oldest first */
 	unsigned count;
 	bool stopping;
+	bool handed;                               /* another process listens */
 	bool engine_up;
 	char engine_why[ENGINE_WHY_MAX];           /* if it is not, what helps */
 	int64_t handshake_ns, handshake_turn_ns;   /* of the turn that began then */
@@ -92,6 +93,12 @@ enum admin_next admin_enter(struct admin_connection *connection, enum admin_stat
 
 /* Whether the sender of the request may do what is not open to everybody. */
 bool admin_may(const struct admin_connection *connection, const struct http_request *request);
+
+/* ── takeover.c ──────────────────────────────────────────────────────────── */
+
+/* A request for TAKEOVER_PATH; `alone`: nothing else was received. */
+enum admin_next admin_take_over(
+        struct admin_connection *connection, const struct http_request *question, bool alone);
 
 /* ── respond.c ───────────────────────────────────────────────────────────── */
 
