@@ -70,6 +70,8 @@ static inline void text_add_digits(struct text *text, uint64_t value, unsigned d
 	}
 }
 
+/* Remove the first `len` bytes. */
+void text_drop(struct text *text, size_t len);
 void text_add_char(struct text *text, char c);
 /* Decimal. */
 void text_add_u64(struct text *text, uint64_t value);
@@ -79,6 +81,8 @@ void text_add_encoded(struct text *text, struct slice s, const char *also);
 /* Append `s` as the content of a JSON string (RFC 8259 §7). Quotes, backslashes and control bytes
  * are escaped. Bytes from 0x80 on become '?', because their encoding is unknown. */
 void text_add_json(struct text *text, struct slice s);
+/* Bytes at the front of `s` that stand for themselves in there. */
+size_t text_json_plain(struct slice s);
 /* A value of a user or a peer, escaped and cut for one line of a terminal or a log. */
 struct text_shown {
 	char text[256];

@@ -123,8 +123,8 @@ struct server *server_new(struct config *config)
 	}
 	server->shared.accounts = accounts;
 	server->shared.metrics = metrics;
-	snapshot_number(snapshot, metrics);
 	server->snapshot = snapshot;
+	snapshot_number(snapshot, metrics);
 	reload_init(server);
 	survey_init(server);
 	watching_init(server);
@@ -144,7 +144,7 @@ struct server *server_new(struct config *config)
 	server->shared.denials.recent = recent;
 	attempts_init(&server->shared.attempts);
 	make_via(server->shared.via);
-	if (!provide_notes(server, snapshot_config(snapshot))) {
+	if (!provide_notes(server, snapshot_config(snapshot)) || !auditing_make(server)) {
 		server_free(server);
 		return NULL;
 	}
@@ -162,6 +162,7 @@ void server_free(struct server *server)
 		(void)close(server->admin_socket);
 	}
 	admin_free(server->admin);
+	trail_free(server->shared.trail); /* it tells threads of records */
 	threads_free(server);
 	metrics_free(server->shared.metrics);
 	recent_free(server->shared.denials.recent);
@@ -212,8 +213,8 @@ static bool start(struct server *server)
 	if (taken_ask(server) && listeners_take_passed(server) && listeners_are_free(server) &&
 	        admin_listen(server) && threads_make(server) && admin_begin(server) &&
 	        listeners_avoid_engine(server) && signals_watch(server) &&
-	        taken_set_modes(server) && confine(config) && resolver_start(server) &&
-	        threads_start(server)) {
+	        taken_set_modes(server) && confine(config) && auditing_start(server) &&
+	        resolver_start(server) && threads_start(server)) {
 		taken_finish(server);
 		return true;
 	}
