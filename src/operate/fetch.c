@@ -257,6 +257,7 @@ int fetch(const struct place_to_ask *place, const char *method, struct slice pat
 	        .deadline_ns = clock_monotonic_ns() + timeout_s * NS_PER_S,
 	};
 
+	error[0] = '\0';
 	*ret_answer = (struct answer){.memory = NULL};
 	if (connect_to_any(&connection) < 0) {
 		return -1;

@@ -83,7 +83,9 @@ static void add_time(struct text *text, int64_t realtime_ns)
 
 static void add_name(struct text *text, const char *name)
 {
-	text_add_format(text, ",\"%s\":", name);
+	text_add(text, SLICE(",\""));
+	text_add(text, slice_of(name));
+	text_add(text, SLICE("\":"));
 }
 
 static void add_member(struct text *text, const char *name, const char *value)
