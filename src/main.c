@@ -9,6 +9,7 @@
 #include "explain/explain.h"
 #include "health/health.h"
 #include "keys/keys.h"
+#include "operate/operate.h"
 #include "serve/serve.h"
 
 #include <fcntl.h>
@@ -108,6 +109,16 @@ static int certs(struct config *config)
 	return EXIT_SUCCESS;
 }
 
+static int status(struct config *config)
+{
+	return operate_status(config);
+}
+
+static int reload(struct config *config)
+{
+	return operate_reload(config);
+}
+
 static int print_schema(struct config *config)
 {
 	(void)config;
@@ -124,6 +135,8 @@ static int (*const verbs[])(struct config *config) = {
         [CONFIG_HASH_KEY] = hash_key,
         [CONFIG_CERTS] = certs,
         [CONFIG_SCHEMA] = print_schema,
+        [CONFIG_STATUS] = status,
+        [CONFIG_RELOAD] = reload,
         [CONFIG_CHECK] = check,
         [CONFIG_EXPLAIN] = explain,
         [CONFIG_CONVERT] = convert,

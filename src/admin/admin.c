@@ -20,6 +20,7 @@ static const int64_t durations_ns[ADMIN_STATES] = {
         [ADMIN_IDLE] = 120 * NS_PER_S, /* longer than Prometheus waits between two scrapes */
         [ADMIN_HEAD] = 10 * NS_PER_S,
         [ADMIN_PROBE] = 2 * NS_PER_S, /* less than Prometheus waits for a scrape */
+        [ADMIN_AWAIT] = 60 * NS_PER_S,
         [ADMIN_SEND] = 30 * NS_PER_S,
         [ADMIN_LINGER] = 2 * NS_PER_S,
 };
@@ -88,6 +89,12 @@ int admin_new(struct loop *loop, const struct admin_settings *settings, struct a
 	}
 	*ret_admin = admin;
 	return 0;
+}
+
+bool admin_engine_is_up(const struct admin *admin, const char **ret_why)
+{
+	*ret_why = admin->engine_why;
+	return admin->engine_up;
 }
 
 void admin_stopping(struct admin *admin)

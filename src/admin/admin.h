@@ -12,10 +12,35 @@
 #ifndef ADMIN_ADMIN_H
 #define ADMIN_ADMIN_H
 
+#include "base/wish.h"
 #include "identity/key.h"
 #include "metrics/metrics.h"
 #include "net/stream.h"
 #include "upstream/upstream.h"
+
+/* What is answered to several, as text. */
+struct admin_document {
+	unsigned references;
+	size_t len;
+	char bytes[];
+};
+
+/*
+ * What the server does for operators. Each wish is told its end in the thread of the listener,
+ * perhaps before the function returns.
+ */
+struct admin_server {
+	/* Read the configuration again. */
+	void (*reload)(void *context, struct wish *wish);
+	/* End the stream wish->about; false without a sentence: there is none. */
+	void (*close_stream)(void *context, struct wish *wish);
+	/* Describe what the program does. When the wish is told that it is done: */
+	void (*look)(void *context, struct wish *wish);
+	/* …the description, with a reference for admin_document_leave(). */
+	struct admin_document *(*take)(void *context);
+};
+
+void admin_document_leave(struct admin_document *document);
 
 struct admin_settings {
 	int fd;                            /* listening; the admin listener owns it from now on */
@@ -27,6 +52,8 @@ struct admin_settings {
 	struct metrics *metrics;
 	struct upstream *upstream; /* of the worker */
 	const char *engine_text;   /* the Engine's address as the configuration has it */
+	const struct admin_server *server;
+	void *context; /* of its functions */
 };
 
 struct admin;
@@ -35,6 +62,9 @@ struct admin;
  * closed. */
 int admin_new(struct loop *loop, const struct admin_settings *settings,
         struct admin **ret_admin) MUST_USE;
+/* Whether the Engine accepted the last connection that the listener asked for, and if not, why,
+ * with a NUL. `admin` is not NULL. */
+bool admin_engine_is_up(const struct admin *admin, const char **ret_why);
 /* From now on /ready says that the program stops. */
 void admin_stopping(struct admin *admin);
 /* Close all. Before the worker is freed, and not within a turn. `admin` may be NULL. */

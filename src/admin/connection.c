@@ -2,7 +2,7 @@
 /*
  * connection — the state machine of a connection to the admin listener.
  *
- * HANDSHAKE → IDLE → HEAD → PROBE → SEND → IDLE or LINGER. Every state has a deadline.
+ * HANDSHAKE → IDLE → HEAD → PROBE or AWAIT → SEND → IDLE or LINGER. Every state has a deadline.
  */
 #include "admin/internal.h"
 
@@ -145,11 +145,20 @@ static enum admin_next step_probe(struct admin_connection *connection)
 	return error == -EAGAIN ? ADMIN_WAIT : end_probe(connection, error);
 }
 
+/* What the client sends meanwhile is not read; the wish leads on. */
+static enum admin_next step_await(struct admin_connection *connection)
+{
+	(void)connection;
+	return ADMIN_WAIT;
+}
+
 static enum admin_next end_response(struct admin_connection *connection)
 {
 	connection->in_len = connection->out_len = connection->out_sent = 0;
 	connection->scan = (struct http_scan){0};
 	connection->to_head = false;
+	admin_document_leave(connection->document);
+	connection->document = NULL;
 	if (connection->keep) {
 		(void)admin_enter(connection, ADMIN_IDLE);
 		return ADMIN_YIELD;
@@ -192,6 +201,7 @@ static enum admin_next (*const steps[ADMIN_STATES])(struct admin_connection *) =
         [ADMIN_IDLE] = step_head,
         [ADMIN_HEAD] = step_head,
         [ADMIN_PROBE] = step_probe,
+        [ADMIN_AWAIT] = step_await,
         [ADMIN_SEND] = step_send,
         [ADMIN_LINGER] = step_linger,
 };
@@ -232,14 +242,20 @@ static void retry_expired(struct timer *timer)
 }
 
 /* An Engine that does not respond is an answer, too. */
+static enum admin_next end_state(struct admin_connection *connection)
+{
+	if (connection->state == ADMIN_PROBE) {
+		return end_probe(connection, connection->engine == NULL ? -EAGAIN : -ETIMEDOUT);
+	}
+	return connection->state == ADMIN_AWAIT ? admin_give_up_errand(connection) : ADMIN_CLOSE;
+}
+
 static void deadline_expired(struct timer *timer)
 {
 	struct admin_connection *connection =
 	        CONTAINER_OF(timer, struct admin_connection, deadline);
 
-	const int error = connection->engine == NULL ? -EAGAIN : -ETIMEDOUT;
-	proceed(connection,
-	        connection->state == ADMIN_PROBE ? end_probe(connection, error) : ADMIN_CLOSE);
+	proceed(connection, end_state(connection));
 }
 
 /* ── Life ────────────────────────────────────────────────────────────────── */
@@ -260,6 +276,9 @@ void admin_close(struct admin_connection *connection)
 	connection->engine = NULL;
 	timer_stop(&connection->deadline);
 	timer_stop(&connection->retry);
+	wish_forget(&connection->wish);
+	admin_document_leave(connection->document);
+	connection->document = NULL;
 	list_remove(&connection->again.link);
 	list_remove(&connection->link);
 	admin->count--;
@@ -290,6 +309,7 @@ void admin_open(struct admin *admin, int fd)
 	task_init(&connection->again, run_again);
 	task_init(&connection->deferred_free, free_deferred);
 	list_init(&connection->link);
+	list_init(&connection->wish.link);
 	const struct transport *transport = admin->settings.transport;
 	if (transport->accept(transport, &connection->stream, admin->loop, fd, client_notified) <
 	        0) {

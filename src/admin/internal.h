@@ -10,10 +10,11 @@ enum {
 	CONNECTIONS_MAX = 64, /* beyond it, the oldest one makes room */
 	HEAD_MAX = 8 * 1024,
 	PIECE_MAX = 16 * 1024, /* of a response, in memory at once */
+	ENGINE_WHY_MAX = 1024,
 };
 
 enum route {
-#define ROUTE(name, path, open) ROUTE_##name,
+#define ROUTE(name, path, open, method) ROUTE_##name,
 #include "admin/routes.def"
 #undef ROUTE
 	ROUTES,
@@ -24,6 +25,7 @@ enum admin_state {
 	ADMIN_IDLE,  /* the first byte of a request */
 	ADMIN_HEAD,  /* the rest of its head */
 	ADMIN_PROBE, /* the Engine */
+	ADMIN_AWAIT, /* the server, which does what was asked for */
 	ADMIN_SEND,
 	ADMIN_LINGER, /* the client to close */
 	ADMIN_STATES,
@@ -48,6 +50,8 @@ struct admin {
 	struct list connections;        /* the oldest first */
 	unsigned count;
 	bool stopping;
+	bool engine_up;
+	char engine_why[ENGINE_WHY_MAX];           /* if it is not, what helps */
 	int64_t handshake_ns, handshake_turn_ns;   /* of the turn that began then */
 	int64_t next_line_ns;                      /* earliest time of the next log line */
 	struct http_field fields[HTTP_FIELDS_MAX]; /* of the head that is judged */
@@ -64,11 +68,14 @@ struct admin_connection {
 	struct engine_connection *engine; /* NULL: none is borrowed */
 	/* Of the request. */
 	enum route route;
-	bool to_head;  /* HEAD */
-	bool chunked;  /* the client knows chunks */
-	bool keep;     /* the connection goes on after the response */
-	bool is_whole; /* all of the response is in `out`, or was sent */
+	struct wish wish; /* in AWAIT */
+	bool to_head;     /* HEAD */
+	bool chunked;     /* the client knows chunks */
+	bool keep;        /* the connection goes on after the response */
+	bool is_whole;    /* all of the response is in `out`, or was sent */
 	struct metrics_page page;
+	struct admin_document *document; /* NULL: none is sent */
+	size_t document_sent;
 	size_t in_len, out_len, out_sent;
 	char in[HEAD_MAX];
 	char out[PIECE_MAX];
@@ -95,7 +102,29 @@ enum admin_next admin_refuse(
         struct admin_connection *connection, unsigned status, const char *message);
 /* The Engine accepted a connection (0), or it did not (-errno): respond to the request. */
 enum admin_next admin_answer(struct admin_connection *connection, int error);
+/* Append the head of a response; `length` NULL: the body comes in chunks, or ends with the
+ * connection. */
+void admin_add_head(struct admin_connection *connection, struct text *text, unsigned status,
+        const char *type, const size_t *length);
+/* A whole response, with this JSON; and with {"message": …}. */
+enum admin_next admin_send_json(
+        struct admin_connection *connection, unsigned status, struct slice json);
+enum admin_next admin_send_message(
+        struct admin_connection *connection, unsigned status, const char *message);
 /* Render the next piece of a response that is not whole. */
 void admin_fill(struct admin_connection *connection);
+
+/* ── errand.c ────────────────────────────────────────────────────────────── */
+
+/* Put the next piece of the document into `out`. */
+void admin_fill_document(struct admin_connection *connection);
+/* What is wrong with a request to change something, as a sentence; NULL: nothing. */
+const char *admin_find_fault(const struct http_request *request);
+/* Let the server do what the request asks for, and respond when it is done. */
+enum admin_next admin_run_errand(struct admin_connection *connection);
+/* Of the path of CLOSE, what stands for the star. */
+void admin_note_stream(struct admin_connection *connection, struct slice path);
+/* It takes too long: respond that it goes on. */
+enum admin_next admin_give_up_errand(struct admin_connection *connection);
 
 #endif

@@ -6,36 +6,45 @@
 #include "upstream/diagnosis.h"
 
 enum {
-	MESSAGE_MAX = 2048,
+	MESSAGE_MAX = 8192, /* of a sentence of 1 KiB, each byte may be escaped */
 	CHUNK_SIZE_LEN = 6, /* four digits and CRLF */
 	CHUNK_END_LEN = sizeof("\r\n0\r\n\r\n") - 1,
 };
 
+enum method {
+	METHOD_GET, /* and HEAD */
+	METHOD_POST,
+};
+
 static const struct {
 	const char *path;
+	enum method method;
 	bool open;
 } routes[] = {
-#define ROUTE(name, path, open) {path, open},
+#define ROUTE(name, path, open, method) {path, METHOD_##method, open},
 #include "admin/routes.def"
 #undef ROUTE
 };
 
 /* ── Writing ─────────────────────────────────────────────────────────────── */
 
-/* `length` NULL: the body comes in chunks, or ends with the connection. */
-static void add_head(struct admin_connection *connection, struct text *text, unsigned status,
+void admin_add_head(struct admin_connection *connection, struct text *text, unsigned status,
         const char *type, const size_t *length)
 {
-	text_add_format(
-	        text, "HTTP/1.1 %u %s\r\nContent-Type: %s\r\n", status, http_reason(status), type);
+	text_add_format(text, "HTTP/1.1 %u %s\r\n", status, http_reason(status));
+	if (status != 204) {
+		text_add_format(text, "Content-Type: %s\r\n", type);
+	}
 	text_add(text, SLICE("Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\n"));
 	if (status == 401) {
 		text_add(text, SLICE("WWW-Authenticate: Bearer realm=\"docker-socket-proxy\"\r\n"));
 	}
 	if (status == 405) {
-		text_add(text, SLICE("Allow: GET, HEAD\r\n"));
+		text_add(text, routes[connection->route].method == METHOD_POST
+		                       ? SLICE("Allow: POST\r\n")
+		                       : SLICE("Allow: GET, HEAD\r\n"));
 	}
-	if (length != NULL) {
+	if (length != NULL && status != 204) { /* RFC 9110 section 8.6 */
 		text_add_format(text, "Content-Length: %zu\r\n", *length);
 	} else if (connection->chunked) {
 		text_add(text, SLICE("Transfer-Encoding: chunked\r\n"));
@@ -46,14 +55,13 @@ static void add_head(struct admin_connection *connection, struct text *text, uns
 	text_add(text, SLICE("\r\n"));
 }
 
-/* A whole response. */
-static enum admin_next send_json(
+enum admin_next admin_send_json(
         struct admin_connection *connection, unsigned status, struct slice json)
 {
 	struct text text = text_over(connection->out, sizeof(connection->out));
 
 	ASSERT(json.ptr != NULL);
-	add_head(connection, &text, status, "application/json", &json.len);
+	admin_add_head(connection, &text, status, "application/json", &json.len);
 	if (!connection->to_head) {
 		text_add(&text, json);
 	}
@@ -63,7 +71,7 @@ static enum admin_next send_json(
 	return text.overflow ? ADMIN_CLOSE : admin_enter(connection, ADMIN_SEND);
 }
 
-static enum admin_next send_message(
+enum admin_next admin_send_message(
         struct admin_connection *connection, unsigned status, const char *message)
 {
 	char memory[MESSAGE_MAX];
@@ -72,14 +80,14 @@ static enum admin_next send_message(
 	text_add(&text, SLICE("{\"message\":\""));
 	text_add_json(&text, slice_of(message));
 	text_add(&text, SLICE("\"}\n"));
-	return send_json(connection, status, text_slice(&text));
+	return admin_send_json(connection, status, text_slice(&text));
 }
 
 enum admin_next admin_refuse(
         struct admin_connection *connection, unsigned status, const char *message)
 {
 	connection->keep = false;
-	return send_message(connection, status, message);
+	return admin_send_message(connection, status, message);
 }
 
 /* ── /metrics ────────────────────────────────────────────────────────────── */
@@ -112,6 +120,10 @@ static void add_piece(struct admin_connection *connection, struct text *out)
 
 void admin_fill(struct admin_connection *connection)
 {
+	if (connection->document != NULL) {
+		admin_fill_document(connection);
+		return;
+	}
 	struct text text = text_over(connection->out, sizeof(connection->out));
 
 	add_piece(connection, &text);
@@ -125,7 +137,7 @@ static enum admin_next send_metrics(struct admin_connection *connection)
 
 	/* Before the head, which says so: without chunks only the end of the connection ends it. */
 	connection->keep = connection->keep && connection->chunked;
-	add_head(connection, &text, 200,
+	admin_add_head(connection, &text, 200,
 	        connection->page.format == METRICS_OPENMETRICS
 	                ? "application/openmetrics-text; version=1.0.0; charset=utf-8"
 	                : "text/plain; version=0.0.4; charset=utf-8",
@@ -198,13 +210,13 @@ static enum admin_next send_health(struct admin_connection *connection, int erro
 	struct text text = text_over(memory, sizeof(memory));
 
 	if (error == 0) {
-		return send_json(connection, 200, SLICE("{\"status\":\"healthy\"}"));
+		return admin_send_json(connection, 200, SLICE("{\"status\":\"healthy\"}"));
 	}
 	add_reason(connection, error, &why);
 	text_add(&text, SLICE("{\"status\":\"unhealthy\",\"reason\":\""));
 	text_add_json(&text, text_slice(&why));
 	text_add(&text, SLICE("\"}"));
-	return send_json(connection, 503, text_slice(&text));
+	return admin_send_json(connection, 503, text_slice(&text));
 }
 
 /* In words alone: /ready is open to everybody. */
@@ -233,12 +245,28 @@ static enum admin_next send_ready(struct admin_connection *connection, int error
 		        &text, ",\"%s\":\"%s\"", parts[i].what, parts[i].is_well ? "ok" : "failed");
 	}
 	text_add(&text, SLICE("}"));
-	return send_json(connection, ready ? 200 : 503, text_slice(&text));
+	return admin_send_json(connection, ready ? 200 : 503, text_slice(&text));
+}
+
+static void note_engine(struct admin_connection *connection, int error)
+{
+	struct admin *admin = connection->admin;
+	struct text why = text_over(admin->engine_why, sizeof(admin->engine_why) - 1);
+
+	metrics_engine_answered(admin->settings.metrics, error == 0);
+	admin->engine_up = error == 0;
+	if (error != 0) {
+		add_reason(connection, error, &why);
+	}
+	admin->engine_why[why.len] = '\0';
 }
 
 enum admin_next admin_answer(struct admin_connection *connection, int error)
 {
-	metrics_engine_answered(connection->admin->settings.metrics, error == 0);
+	note_engine(connection, error);
+	if (connection->route == ROUTE_STATE) {
+		return admin_run_errand(connection);
+	}
 	if (connection->route == ROUTE_METRICS) {
 		return send_metrics(connection);
 	}
@@ -248,14 +276,36 @@ enum admin_next admin_answer(struct admin_connection *connection, int error)
 
 /* ── Judging ─────────────────────────────────────────────────────────────── */
 
+/* A star of the pattern stands for one segment. */
+static bool fits(const char *pattern, struct slice path)
+{
+	const char *star = strchr(pattern, '*');
+	const struct slice front = star == NULL ? slice_of(pattern) : slice_between(pattern, star);
+	const struct slice back = star == NULL ? SLICE("") : slice_of(star + 1);
+
+	if (star == NULL || path.len <= front.len + back.len) {
+		return slice_equal(path, front);
+	}
+	const struct slice segment = {path.ptr + front.len, path.len - front.len - back.len};
+	return slice_starts_with(path, front) && slice_ends_with(path, back) &&
+	       memchr(segment.ptr, '/', segment.len) == NULL;
+}
+
 static enum route find_route(struct slice path)
 {
 	unsigned i = 0;
 
-	while (i < ROUTES && !slice_equal(path, slice_of(routes[i].path))) {
+	while (i < ROUTES && !fits(routes[i].path, path)) {
 		i++;
 	}
 	return (enum route)i;
+}
+
+static bool has_method(const struct admin_connection *connection, struct slice method)
+{
+	return routes[connection->route].method == METHOD_POST
+	               ? slice_equal(method, SLICE("POST"))
+	               : connection->to_head || slice_equal(method, SLICE("GET"));
 }
 
 /* What is wrong with a request that was parsed: its status, or 0. */
@@ -277,16 +327,17 @@ static unsigned find_fault(const struct admin_connection *connection,
 		return 401;
 	}
 	if (connection->route == ROUTES) {
-		*ret_message =
-		        "the admin listener has /metrics, /health and /ready; the Docker API "
-		        "is not served here";
+		*ret_message = "the admin listener has no such page: docs/metrics.md lists them; "
+		               "the Docker API is not served here";
 		return 404;
 	}
-	if (!slice_equal(request->method, SLICE("GET")) && !connection->to_head) {
-		*ret_message = "the method must be GET or HEAD";
+	const bool posts = routes[connection->route].method == METHOD_POST;
+	if (!has_method(connection, request->method)) {
+		*ret_message = posts ? "the method must be POST" : "the method must be GET or HEAD";
 		return 405;
 	}
-	return 0;
+	*ret_message = posts ? admin_find_fault(request) : NULL;
+	return *ret_message == NULL ? 0 : 403;
 }
 
 enum admin_next admin_judge(struct admin_connection *connection, struct slice head)
@@ -310,7 +361,13 @@ enum admin_next admin_judge(struct admin_connection *connection, struct slice he
 	const unsigned status = find_fault(connection, &request, &message);
 	if (status != 0) {
 		return status == 401 ? admin_refuse(connection, status, message)
-		                     : send_message(connection, status, message);
+		                     : admin_send_message(connection, status, message);
+	}
+	if (connection->route == ROUTE_CLOSE) {
+		admin_note_stream(connection, request.path);
+	}
+	if (routes[connection->route].method == METHOD_POST) {
+		return admin_run_errand(connection);
 	}
 	connection->page = (struct metrics_page){.format = format_of(&request)};
 	return admin_enter(connection, ADMIN_PROBE);

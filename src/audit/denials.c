@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "audit/denials.h"
 
+#include "audit/recent.h"
 #include "base/clock.h"
 #include "base/hash.h"
 #include "base/log.h"
@@ -114,25 +115,14 @@ static struct slice shown(struct slice word, size_t max)
 	return (struct slice){word.ptr, word.len < max ? word.len : max};
 }
 
-static void add_reason(const struct denial *denial, struct text *message, struct text *advice)
+static void add_advice(const struct denial *denial, struct text *advice)
 {
 	if (denial->findings == NULL) {
-		policy_add_denial(denial->policy, denial->request, denial->verdict, message);
 		policy_advise(denial->policy, denial->request, advice);
-		return;
+	} else {
+		findings_advise(denial->findings, FINDINGS_LOG, advice);
 	}
-	findings_add_denial(denial->findings, FINDINGS_LOG,
-	        docker_operation_name(denial->request->served_id), policy_name(denial->policy),
-	        message);
-	findings_advise(denial->findings, FINDINGS_LOG, advice);
 }
-
-/* What a line says beside what the denial has in words. */
-struct words {
-	struct text message, advice, tried, sender, name, image, host, times;
-	char memory[MESSAGE_MAX + ADVICE_MAX + TRIED_MAX + SENDER_MAX];
-	char names[4][NAME_SHOWN_MAX];
-};
 
 /* Who was judged by nothing: what is said to the client, and for a key what it was. */
 static void add_outcome(const struct denial *denial, struct text *message)
@@ -144,6 +134,26 @@ static void add_outcome(const struct denial *denial, struct text *message)
 		                        "must present the key that was hashed"));
 	}
 }
+
+void denial_add_reason(const struct denial *denial, struct text *text)
+{
+	if (denial->policy == NULL) {
+		add_outcome(denial, text);
+	} else if (denial->findings == NULL) {
+		policy_add_denial(denial->policy, denial->request, denial->verdict, text);
+	} else {
+		findings_add_denial(denial->findings, FINDINGS_LOG,
+		        docker_operation_name(denial->request->served_id),
+		        policy_name(denial->policy), text);
+	}
+}
+
+/* What a line says beside what the denial has in words. */
+struct words {
+	struct text message, advice, tried, sender, name, image, host, times;
+	char memory[MESSAGE_MAX + ADVICE_MAX + TRIED_MAX + SENDER_MAX];
+	char names[4][NAME_SHOWN_MAX];
+};
 
 static void find_words(const struct denial *denial, uint64_t count, struct words *words)
 {
@@ -158,12 +168,11 @@ static void find_words(const struct denial *denial, uint64_t count, struct words
 
 	text_add(&words->message,
 	        denial->verdict->observed ? SLICE("would deny: ") : SLICE("denied: "));
+	denial_add_reason(denial, &words->message);
 	if (denial->policy != NULL) {
-		add_reason(denial, &words->message, &words->advice);
+		add_advice(denial, &words->advice);
 		docker_add_name(denial->request->id, denial->query, &words->name);
 		docker_add_image(denial->request->id, denial->query, &words->image);
-	} else {
-		add_outcome(denial, &words->message);
 	}
 	if (denial->client == NULL && denial->clients != NULL) {
 		clients_add_tried(denial->clients, denial->sender, &words->tried);
@@ -208,6 +217,7 @@ void denials_report(struct denials *denials, int64_t now_ns, const struct denial
 	const uint64_t count = denials_count(
 	        denials, now_ns, denial->caller, what, denial->verdict->observed, topic);
 
+	recent_note(denials->recent, denial);
 	if (count > 0) {
 		log_denial(denial, what, count);
 	}

@@ -29,7 +29,10 @@ struct denials_entry {
 	uint64_t count;    /* since then */
 };
 
+struct recent;
+
 struct denials {
+	struct recent *recent; /* for those who operate the program; NULL: nobody does */
 	pthread_mutex_t lock;
 	struct denials_entry entries[DENIALS_SETS][DENIALS_WAYS];
 };
@@ -58,7 +61,11 @@ struct denial {
 	/* Without a policy: how the request ended, and a sentence that says why. */
 	enum outcome outcome;
 	const char *reason; /* NULL: the text of the outcome */
+	unsigned listener;  /* number of its name, for metrics */
 };
+
+/* Append why, as the log has it. */
+void denial_add_reason(const struct denial *denial, struct text *text);
 
 /* Count one, and write its line when one is due. */
 void denials_report(struct denials *denials, int64_t now_ns, const struct denial *denial);

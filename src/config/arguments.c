@@ -12,7 +12,8 @@
 static struct slice meant_by(struct slice word)
 {
 	static const char *const others[] = {"--help", "--version", "run", "check", "explain",
-	        "learn", "convert", "healthcheck", "hash-key", "certs", "schema"};
+	        "learn", "convert", "healthcheck", "hash-key", "certs", "schema", "status",
+	        "reload"};
 	struct nearest nearest = nearest_to(word);
 
 	for (unsigned i = 0; i < CONFIG_OPTION_COUNT + ARRAY_LEN(others); i++) {
@@ -82,6 +83,8 @@ static int read_verb(struct reader *reader, const char *word)
 	        {"hash-key", CONFIG_HASH_KEY},
 	        {"certs", CONFIG_CERTS},
 	        {"schema", CONFIG_SCHEMA},
+	        {"status", CONFIG_STATUS},
+	        {"reload", CONFIG_RELOAD},
 	};
 
 	reader->verb_given = true;
@@ -94,6 +97,40 @@ static int read_verb(struct reader *reader, const char *word)
 	return fail_unknown(reader, "command", slice_of(word));
 }
 
+static int read_address(
+        struct reader *reader, const char *verb, const char *word, const char **ret_address)
+{
+	union address parsed;
+	const char *problem = address_parse(slice_of(word), &parsed);
+
+	if (problem != NULL) {
+		return config_refuse(reader, verb, word, problem);
+	}
+	*ret_address = word;
+	return 0;
+}
+
+/* "streams", "close ID", and an address. */
+static int read_status_word(struct reader *reader, const char *word)
+{
+	struct config_request *asked = &reader->config->asked;
+	const bool first = !asked->streams && !asked->closes && asked->address == NULL;
+
+	if (first && strcmp(word, "streams") == 0) {
+		asked->streams = true;
+		return 0;
+	}
+	if (first && strcmp(word, "close") == 0) {
+		asked->closes = true;
+		return 0;
+	}
+	if (asked->closes && asked->stream == NULL) {
+		asked->stream = word;
+		return 0;
+	}
+	return read_address(reader, "status", word, &asked->address);
+}
+
 static int read_word(struct reader *reader, const char *word)
 {
 	struct config *config = reader->config;
@@ -102,13 +139,13 @@ static int read_word(struct reader *reader, const char *word)
 		return read_verb(reader, word);
 	}
 	if (config->verb == CONFIG_HEALTHCHECK && config->health_address == NULL) {
-		union address parsed;
-		const char *problem = address_parse(slice_of(word), &parsed);
-		if (problem != NULL) {
-			return config_refuse(reader, "healthcheck", word, problem);
-		}
-		config->health_address = word;
-		return 0;
+		return read_address(reader, "healthcheck", word, &config->health_address);
+	}
+	if (config->verb == CONFIG_STATUS && config->asked.address == NULL) {
+		return read_status_word(reader, word);
+	}
+	if (config->verb == CONFIG_RELOAD && config->asked.address == NULL) {
+		return read_address(reader, "reload", word, &config->asked.address);
 	}
 	if (config->verb == CONFIG_EXPLAIN && config->request[1] == NULL) {
 		config->request[config->request[0] != NULL ? 1 : 0] = word;
@@ -160,6 +197,12 @@ static const struct verb_flag {
         {CONFIG_CERTS, TAKES_SEVERAL, "--host", "NAME or IP", offsetof(struct config, cert_hosts)},
         {CONFIG_CERTS, TAKES_SEVERAL, "--client", "NAME", offsetof(struct config, cert_clients)},
         {CONFIG_CERTS, TAKES_ONE, "--days", "N", offsetof(struct config, cert_days)},
+        {CONFIG_STATUS, TAKES_NOTHING, "--json", NULL, offsetof(struct config, asked.json)},
+        {CONFIG_STATUS, TAKES_NOTHING, "--watch", NULL, offsetof(struct config, asked.watch)},
+        {CONFIG_STATUS, TAKES_ONE, "--key-file", "FILE", offsetof(struct config, asked.key_file)},
+        {CONFIG_STATUS, TAKES_ONE, "--ca", "FILE", offsetof(struct config, asked.ca_file)},
+        {CONFIG_RELOAD, TAKES_ONE, "--key-file", "FILE", offsetof(struct config, asked.key_file)},
+        {CONFIG_RELOAD, TAKES_ONE, "--ca", "FILE", offsetof(struct config, asked.ca_file)},
 };
 
 static const struct verb_flag *find_verb_flag(enum config_verb verb, struct slice flag)
@@ -321,6 +364,30 @@ static int check_certs(struct reader *reader)
 	                         "certs: the folder is missing: give 'certs DIR'");
 }
 
+/* The file, which may say where the admin listener is, is the only setting that counts. */
+static int check_request(struct reader *reader)
+{
+	const struct config_request *asked = &reader->config->asked;
+
+	for (unsigned i = 0; i < CONFIG_OPTION_COUNT; i++) {
+		if (reader->given[i] && config_options[i].member != offsetof(struct config, file)) {
+			return fault_set(reader->error, NOWHERE,
+			        "%s: status and reload ask a running proxy: they take ADDR, "
+			        "--config, --key-file and --ca",
+			        config_options[i].flag);
+		}
+	}
+	if (asked->closes && asked->stream == NULL) {
+		return fault_set(reader->error, NOWHERE,
+		        "status close: the stream is missing: give its ID as 'status streams' "
+		        "prints it");
+	}
+	if (asked->json && asked->watch) {
+		return fault_set(reader->error, NOWHERE, "--json: it does not go with --watch");
+	}
+	return 0;
+}
+
 static int check_arguments(struct reader *reader)
 {
 	struct config *config = reader->config;
@@ -336,6 +403,9 @@ static int check_arguments(struct reader *reader)
 	}
 	if (config->verb == CONFIG_SCHEMA) {
 		return check_alone(reader, "schema takes nothing");
+	}
+	if (config->verb == CONFIG_STATUS || config->verb == CONFIG_RELOAD) {
+		return check_request(reader);
 	}
 	if (config->verb == CONFIG_EXPLAIN && config->request[0] == NULL) {
 		return fault_set(reader->error, NOWHERE,

@@ -130,7 +130,8 @@ static void warn_of_port_without_use(const struct reader *reader)
 static bool is_for_itself(enum config_verb verb)
 {
 	return verb == CONFIG_HELP || verb == CONFIG_VERSION || verb == CONFIG_CONVERT ||
-	       verb == CONFIG_HASH_KEY || verb == CONFIG_CERTS || verb == CONFIG_SCHEMA;
+	       verb == CONFIG_HASH_KEY || verb == CONFIG_CERTS || verb == CONFIG_SCHEMA ||
+	       verb == CONFIG_STATUS || verb == CONFIG_RELOAD;
 }
 
 /* What is given, in the order of what counts. */

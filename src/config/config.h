@@ -48,6 +48,8 @@ enum config_verb {
 	CONFIG_HASH_KEY,
 	CONFIG_CERTS,
 	CONFIG_SCHEMA,
+	CONFIG_STATUS,
+	CONFIG_RELOAD,
 	CONFIG_HELP,
 	CONFIG_VERSION,
 };
@@ -100,6 +102,18 @@ struct config_words {
 	const char *list[CONFIG_WORDS_MAX];
 };
 
+/* Arguments of `status` and `reload`, which ask a running program. */
+struct config_request {
+	const char *address;  /* of its admin listener; NULL: as it is configured */
+	bool streams;         /* `status streams` */
+	bool closes;          /* `status close ID` */
+	const char *stream;   /* ID */
+	bool json;            /* as it comes */
+	bool watch;           /* again and again */
+	const char *key_file; /* NULL: none */
+	const char *ca_file;  /* NULL: none */
+};
+
 /* A sentence about a setting that is valid and probably a mistake. */
 struct config_warning {
 	struct config_warning *next;
@@ -122,7 +136,8 @@ struct config {
 	struct config_listener listeners[CONFIG_LISTENERS_MAX]; /* at least one */
 	unsigned listener_count;
 	unsigned port;
-	const char *file; /* NULL: none */
+	const char *file;     /* NULL: none */
+	char file_sha256[65]; /* of its bytes, in hexadecimal; "": there is none */
 	/* "--config", "CONFIG", or the name of the default file. */
 	const char *file_option;
 	/* The policy of listeners without a policy in the file, and the setting that names it. */
@@ -166,6 +181,7 @@ struct config {
 	const char *api_key; /* NULL: none */
 	/* Argument of `healthcheck`; NULL: derived from the listeners. */
 	const char *health_address;
+	struct config_request asked;
 	/* Arguments of `certs`: the folder, --host, --client, and the text of --days, NULL: none.
 	 */
 	const char *cert_folder;

@@ -520,6 +520,16 @@ static int read_tree(struct file_reader *file, struct slice bytes)
 	                         file->reader, file->label_prefix, yaml_find(root, "policies"));
 }
 
+/* By which operators know whether it is the file that they think of. */
+static void note_hash(struct config *config, struct slice bytes)
+{
+	struct text text = text_over(config->file_sha256, sizeof(config->file_sha256) - 1);
+	struct key_hash hash;
+
+	key_hash_make(bytes, NULL, &hash);
+	key_hash_add(&hash, &text);
+}
+
 int config_read_file(struct reader *reader)
 {
 	struct file_reader file = {.reader = reader, .error = reader->error};
@@ -535,6 +545,7 @@ int config_read_file(struct reader *reader)
 		code = fault_set(reader->error, NOWHERE, "%.512s: cannot be read: %s",
 		        reader->config->file, file_problem(reader->config->file, len));
 	} else {
+		note_hash(reader->config, (struct slice){bytes, (size_t)len});
 		code = read_tree(&file, (struct slice){bytes, (size_t)len});
 	}
 	free(bytes);

@@ -6,6 +6,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 enum {
@@ -154,4 +155,58 @@ int targets_find(const char *address, bool own, struct targets *ret_targets, cha
 	}
 	config_free(&config);
 	return r;
+}
+
+/* ── The admin listener of the proxy ─────────────────────────────────────── */
+
+/*
+ * 0; -ENOENT: the configuration has none; or -EINVAL. A fault behind the address does not count: a
+ * running proxy is asked because of it.
+ */
+static int find_admin(int argc, char *words[], struct targets *targets, char **ret_certificate,
+        char error[FAULT_MAX])
+{
+	struct config config = {.listener_count = 0};
+	const struct config_listener *admin = &config.admin.listener;
+	int r = config_read(argc, words, &config, error);
+
+	if (admin->address != NULL) {
+		r = parse(admin->address, targets, error);
+	} else if (r == 0) {
+		r = -ENOENT;
+	}
+	if (r == 0 && admin->tls.pair_count > 0) {
+		*ret_certificate = strdup(admin->tls.pairs[0].cert);
+	}
+	config_free(&config);
+	return r;
+}
+
+int targets_find_admin(const char *address, const char *file, struct targets *ret_targets,
+        char **ret_certificate, char error[FAULT_MAX])
+{
+	char line[COMMAND_LINE_MAX] = "";
+	char program[] = "docker-socket-proxy";
+	char option[] = "--config";
+	char *own[ARGUMENTS_MAX] = {program};
+	char *words[ARGUMENTS_MAX];
+	int count = 1;
+
+	*ret_targets = (struct targets){.count = 0};
+	*ret_certificate = NULL;
+	if (address != NULL) {
+		return parse(address, ret_targets, error);
+	}
+	if (file != NULL) {
+		own[count++] = option;
+		own[count++] = (char *)(uintptr_t)file;
+	}
+	int r = find_admin(count, own, ret_targets, ret_certificate, error);
+	if (r == -ENOENT && file == NULL && (count = read_words(line, words)) > 0) {
+		r = find_admin(count, words, ret_targets, ret_certificate, error);
+	}
+	return r != -ENOENT ? r
+	                    : fault_set(error, NOWHERE,
+	                              "there is no admin listener in the configuration: give ADDR, "
+	                              "or ADMIN=ADDR as the running proxy has it");
 }

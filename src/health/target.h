@@ -37,4 +37,14 @@ struct targets {
 int targets_find(
         const char *address, bool own, struct targets *ret_targets, char error[FAULT_MAX]) MUST_USE;
 
+/*
+ * Where the admin listener of a running proxy is, and by which certificate it is known.
+ *
+ * `address` NULL: that of ADMIN, or of the configuration `file` (NULL: CONFIG, or the default one),
+ * or of the proxy that is process 1. *ret_certificate is the file of its own certificate, if the
+ * configuration told; the caller frees it. 0, or -EINVAL and a sentence.
+ */
+int targets_find_admin(const char *address, const char *file, struct targets *ret_targets,
+        char **ret_certificate, char error[FAULT_MAX]) MUST_USE;
+
 #endif

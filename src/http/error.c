@@ -26,6 +26,7 @@ const char *http_error_text(enum http_error error)
 /* RFC 9110 section 15; 429 and 431 by RFC 6585, 508 by RFC 5842. */
 static const struct description reasons[] = {
         {200, "OK"},
+        {204, "No Content"},
         {400, "Bad Request"},
         {401, "Unauthorized"},
         {403, "Forbidden"},
@@ -33,6 +34,7 @@ static const struct description reasons[] = {
         {405, "Method Not Allowed"},
         {408, "Request Timeout"},
         {413, "Content Too Large"},
+        {422, "Unprocessable Content"},
         {429, "Too Many Requests"},
         {431, "Request Header Fields Too Large"},
         {502, "Bad Gateway"},

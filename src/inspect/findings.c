@@ -228,13 +228,13 @@ static bool is_for_workspace(const struct findings *findings)
 	return findings->constraints->sets[KEY_CREATE_bind_sources].workspace;
 }
 
-/* "set WORKSPACE=/srv/work,/srv/more" */
-static void advise_workspace(const struct findings *findings, struct text *text)
+/* "WORKSPACE=/srv/work,/srv/more" */
+static void add_workspace(const struct findings *findings, struct text *text)
 {
 	const struct set *set = &findings->constraints->sets[KEY_CREATE_bind_sources];
 	const char *separator = "";
 
-	text_add(text, SLICE("set WORKSPACE="));
+	text_add(text, SLICE("WORKSPACE="));
 	for (unsigned i = 0; i < set->count; i++, separator = ",") {
 		text_add_format(text, "%s%.*s", separator, SLICE_FMT(set->patterns[i]));
 	}
@@ -247,25 +247,31 @@ static void advise_workspace(const struct findings *findings, struct text *text)
 	}
 }
 
-/* "set in 'create' at ci.yaml:7: privileged: true" */
-static void advise_keys(const struct findings *findings, struct text *text)
+/* "set in 'create' at ci.yaml:7" */
+static void add_way(const struct findings *findings, struct text *text)
 {
 	const struct place place = findings->place;
-	const char *separator = "";
 
 	text_add_format(text,
 	        findings->constraints->is_preset
 	                ? "copy '%s' from %s:%u into a policy of your own that extends the preset, "
-	                  "and set there: "
-	                : "set in '%s' at %s:%u: ",
+	                  "and set there"
+	                : "set in '%s' at %s:%u",
 	        findings->block, place.file, place.line);
+}
+
+/* "privileged: true, images: [busybox]" */
+static void add_keys(const struct findings *findings, const char *between, struct text *text)
+{
+	const char *separator = "";
+
 	for (unsigned i = 0; i < kept(findings); i++) {
 		const int key = findings->list[i].key;
 		if (!is_first_of_key(findings, i)) {
 			continue;
 		}
 		text_add_format(text, "%s%s: ", separator, inspect_keys[key].name);
-		separator = ", ";
+		separator = between;
 		if (inspect_keys[key].kind == KIND_CHOICE) {
 			text_add(text, slice_of(strrchr(inspect_keys[key].choices, ' ') + 1));
 		} else {
@@ -288,11 +294,33 @@ void findings_advise(
 		return;
 	}
 	if (is_for_workspace(findings)) {
-		advise_workspace(findings, text);
+		text_add(text, SLICE("set "));
+		add_workspace(findings, text);
 	} else {
-		advise_keys(findings, text);
+		add_way(findings, text);
+		text_add(text, SLICE(": "));
+		add_keys(findings, ", ", text);
 	}
 	text_add(text, root_warnings[opens_root(findings)]);
+}
+
+void findings_add_remedy(const struct findings *findings, enum findings_reader reader,
+        struct text *yaml, struct text *variable)
+{
+	char memory[1024];
+	struct text way = text_over(memory, sizeof(memory));
+
+	if (!has_advice(findings, reader)) {
+		return;
+	}
+	if (is_for_workspace(findings)) {
+		add_workspace(findings, variable);
+		return;
+	}
+	add_way(findings, &way);
+	text_add(&way, root_warnings[opens_root(findings)]);
+	yaml_add_comment(yaml, "", text_slice(&way));
+	add_keys(findings, "\n", yaml);
 }
 
 void findings_add_denial(const struct findings *findings, enum findings_reader reader,

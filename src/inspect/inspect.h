@@ -174,6 +174,12 @@ enum findings_reader {
 	FINDINGS_SENDER,
 	FINDINGS_LOG,
 };
+/*
+ * Append what would allow the request, to be pasted: YAML, with a comment that says where it
+ * belongs, or a variable with its value; nothing, if no keys of the block alone would.
+ */
+void findings_add_remedy(const struct findings *findings, enum findings_reader reader,
+        struct text *yaml, struct text *variable);
 /* Append one as a sentence without a full stop: "/HostConfig/Privileged: …". */
 void findings_add_sentence(const struct findings *findings, unsigned i, enum findings_reader reader,
         struct text *text);

@@ -57,8 +57,9 @@ struct json_node {
 
 /* Memory for one document at a time; its owner makes it. */
 struct json_document {
-	struct json_node *nodes; /* JSON_NODES_MAX */
-	uint32_t *marks;         /* JSON_MARKS_MAX, while a document is read */
+	uint32_t most;           /* nodes; 0: JSON_NODES_MAX */
+	struct json_node *nodes; /* as many */
+	uint32_t *marks;         /* twice as many, while a document is read */
 	char *strings;           /* as many bytes as the document has */
 	uint32_t count;          /* of nodes */
 	size_t error_at;         /* offset in bytes of what was refused */

@@ -288,7 +288,7 @@ static struct json_node *add_node(struct reader *reader, enum json_type type)
 {
 	struct json_document *document = reader->document;
 
-	if (document->count == JSON_NODES_MAX) {
+	if (document->count == (document->most > 0 ? document->most : JSON_NODES_MAX)) {
 		reader->error = JSON_BAD_TOO_MANY;
 		return NULL;
 	}

@@ -45,6 +45,10 @@ unsigned learn_note(struct learn *learn, const struct caller *caller, const stru
  */
 void learn_served(struct learn *learn, unsigned number);
 
+/* Append the smallest policy that allows these operations, ids in the order of the catalogue, as
+ * `policies:` of a file. */
+void learn_propose(const char *policy, const unsigned *ids, unsigned count, struct text *text);
+
 /* An address to listen on. */
 struct learn_listener {
 	const char *address;

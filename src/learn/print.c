@@ -209,18 +209,35 @@ static void print_page(const struct learn *learn, const struct page *page, FILE 
 
 /* ── Rules ───────────────────────────────────────────────────────────────── */
 
+static void add_operation(unsigned id, struct text *text)
+{
+	text_add_format(text, "          - %s%s\n", docker_operation_name(id),
+	        (docker_endpoint(id)->traits & DOCKER_ROOT) != 0
+	                ? "  # enough to become root on the host"
+	                : "");
+}
+
 static void print_operations(const struct page *page, FILE *out)
 {
-	const char *lead = "      - allow:\n          - ";
+	char memory[128];
 
+	(void)fputs("      - allow:\n", out);
 	for (unsigned id = 0; id < docker_endpoint_count; id++) {
+		struct text line = text_over(memory, sizeof(memory));
 		if (page->counts[id] > 0) {
-			(void)fprintf(out, "%s%s%s\n", lead, docker_operation_name(id),
-			        (docker_endpoint(id)->traits & DOCKER_ROOT) != 0
-			                ? "  # enough to become root on the host"
-			                : "");
-			lead = "          - ";
+			add_operation(id, &line);
+			(void)fprintf(out, "%.*s", SLICE_FMT(text_slice(&line)));
 		}
+	}
+}
+
+void learn_propose(const char *policy, const unsigned *ids, unsigned count, struct text *text)
+{
+	text_add(text, SLICE("policies:\n  "));
+	yaml_add_word(text, slice_of(policy));
+	text_add(text, SLICE(":\n    rules:\n      - allow:\n"));
+	for (unsigned i = 0; i < count; i++) {
+		add_operation(ids[i], text);
 	}
 }
 

@@ -60,6 +60,31 @@ void metrics_audit_lost(struct metrics *metrics);
 void metrics_audit_works(struct metrics *metrics, bool works);
 bool metrics_audit_is_well(const struct metrics *metrics);
 
+/* ── Numbers for operators; `metrics` is not NULL ────────────────────────── */
+
+/* Requests of a client for an operation, by enum verdict_word. */
+struct metrics_tally {
+	unsigned client;    /* number of its name; 0: none */
+	unsigned policy;    /* of who is no client; else 0: of whichever policy */
+	unsigned operation; /* request id, and one; 0: not understood */
+	uint64_t counts[4];
+};
+
+/* Add up, in the order of clients, policies and operations; there is room for METRICS_SERIES_MAX.
+ * Returns how many. */
+unsigned metrics_tally(struct metrics *metrics, struct metrics_tally *ret_list);
+/* The name with this number; "": nobody's. It stays for the life of the process. */
+const char *metrics_name_of(struct metrics *metrics, enum metrics_label label, unsigned number);
+/* Connections at a listener, streams of a client, how often a client reached a limit. */
+uint64_t metrics_connections(const struct metrics *metrics, unsigned listener);
+uint64_t metrics_streams(const struct metrics *metrics, unsigned client);
+uint64_t metrics_all_streams(const struct metrics *metrics);
+uint64_t metrics_limit(const struct metrics *metrics, unsigned client, unsigned limit);
+uint64_t metrics_connect_failures(const struct metrics *metrics);
+uint64_t metrics_reloads(const struct metrics *metrics, bool ok);
+int64_t metrics_started_ns(const struct metrics *metrics); /* since 1970 */
+int64_t metrics_loaded_ns(const struct metrics *metrics);
+
 /* ── The text ────────────────────────────────────────────────────────────── */
 
 enum metrics_format {

@@ -70,7 +70,8 @@ static const enum outcome denials[] = {
 static bool was_forwarded(enum outcome outcome)
 {
 	return outcome == OUTCOME_FORWARDED || outcome == OUTCOME_HEALTHY ||
-	       outcome == OUTCOME_CLIENT_ENDED || outcome == OUTCOME_CLIENT_STOPPED;
+	       outcome == OUTCOME_CLIENT_ENDED || outcome == OUTCOME_CLIENT_STOPPED ||
+	       outcome == OUTCOME_CLOSED_BY_OPERATOR;
 }
 
 enum verdict_word outcome_verdict(enum outcome outcome, bool observed)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "policy/internal.h"
 #include "policy/presets.h"
+#include "yaml/write.h"
 
 enum { PATH_SHOWN_MAX = 128 }; /* bytes of a path in advice */
 
@@ -338,6 +339,80 @@ void policy_advise(
 		advise_configuration(policy, request, text);
 	} else {
 		advise_operation(policy, request, text);
+	}
+}
+
+/* ── The same to be pasted ───────────────────────────────────────────────── */
+
+/* Of "set CONTAINERS=1 and POST=1, or …" the variables of the first way, one a line. */
+static void add_variables(struct slice advice, struct text *variable)
+{
+	struct slice rest = advice;
+
+	if (!slice_skip(&rest, SLICE("set "))) {
+		return;
+	}
+	const char *end = memmem(rest.ptr, rest.len, ", or ", sizeof(", or ") - 1);
+	rest.len = end == NULL ? rest.len : (size_t)(end - rest.ptr);
+	while (rest.len > 0) {
+		const char *and = memmem(rest.ptr, rest.len, " and ", sizeof(" and ") - 1);
+		const size_t len = and == NULL ? rest.len : (size_t)(and-rest.ptr);
+		text_add(variable, (struct slice){rest.ptr, len});
+		rest = slice_behind(rest, and == NULL ? rest.len : len + sizeof(" and ") - 1);
+		text_add(variable, rest.len > 0 ? SLICE("\n") : SLICE(""));
+	}
+}
+
+/* "# the first rule of policy 'ci' (proxy.yaml:7)" and the rule. */
+static void add_rule_to_paste(
+        const struct policy *policy, const struct docker_request *request, struct text *yaml)
+{
+	char memory[512];
+	struct text where = text_over(memory, sizeof(memory));
+
+	text_add_format(&where, "the first rule of policy '%s' (", policy->name);
+	policy_add_place(policy->place, &where);
+	text_add(&where, SLICE(")"));
+	yaml_add_comment(yaml, "", text_slice(&where));
+	text_add(yaml, SLICE("- "));
+	add_rule(request, yaml);
+	text_add(yaml, is_root(request->id) ? SLICE("  # " ROOT_WORDS) : SLICE(""));
+}
+
+static void add_policy_to_paste(
+        const struct policy *policy, const struct docker_request *request, struct text *yaml)
+{
+	char memory[512];
+	struct text where = text_over(memory, sizeof(memory));
+
+	text_add_format(&where, "a policy in 'policies' of %.256s, to be used in place of '%s'",
+	        policy->set->file, policy->name);
+	yaml_add_comment(yaml, "", text_slice(&where));
+	text_add(yaml, SLICE("mine: "));
+	add_policy(policy, request, yaml);
+	text_add(yaml, is_root(request->id) ? SLICE("  # " ROOT_WORDS) : SLICE(""));
+}
+
+void policy_add_remedy(const struct policy *policy, const struct docker_request *request,
+        struct text *yaml, struct text *variable)
+{
+	char memory[512];
+	struct text advice = text_over(memory, sizeof(memory));
+
+	if (policy->advisor != NULL) {
+		policy->advisor(policy->advisor_context, request, &advice);
+		add_variables(text_slice(&advice), variable);
+	} else if (policy_scope_refuses(policy, request->id)) {
+		return;
+	} else if (policy->in_configuration) {
+		add_rule_to_paste(policy, request, yaml);
+	} else if (policy->set->file != NULL) {
+		add_policy_to_paste(policy, request, yaml);
+	} else if (docker_id_is_unknown(request->id)) {
+		text_add(yaml, SLICE("# a file for CONFIG, in place of POLICY\n"));
+		policy_add_file(policy, request, yaml);
+	} else {
+		text_add_format(variable, "ALLOW=%s", docker_operation_name(request->id));
 	}
 }
 

@@ -147,6 +147,12 @@ void policy_set_advisor(struct policy *policy, policy_advisor *advisor, const vo
 void policy_advise(
         const struct policy *policy, const struct docker_request *request, struct text *text);
 /*
+ * The same to be pasted: YAML, with a comment that says where it belongs, and the variable with its
+ * value. Nothing is appended where there is none. The policy must be compiled.
+ */
+void policy_add_remedy(const struct policy *policy, const struct docker_request *request,
+        struct text *yaml, struct text *variable);
+/*
  * Append a whole configuration file that allows `request` and everything that the
  * policy allows: "{policy: mine, policies: …}". Append nothing if there is a file, or
  * if other settings than the name of a policy decide.

@@ -6,6 +6,7 @@
 #define SERVE_INTERNAL_H
 
 #include "admin/admin.h"
+#include "base/wish.h"
 #include "net/loop.h"
 #include "serve/serve.h"
 #include "session/session.h"
@@ -114,8 +115,24 @@ void inbox_post(struct inbox *inbox, enum inbox_kind kind, void *message);
 
 struct server;
 
+enum part_state {
+	PART_FREE,
+	PART_ASKED, /* the thread writes the rest of the part, and nobody else looks at it */
+	PART_DONE,
+	PART_GONE, /* the thread has ended */
+};
+
+/* What a thread does for a survey. */
+struct part {
+	atomic_int state; /* enum part_state */
+	uint64_t closing; /* id of the stream to end; 0: list all */
+	bool found;       /* it was the thread's */
+	struct session_listing listing;
+};
+
 struct thread {
 	struct server *server;
+	struct part part;
 	struct worker *worker;
 	struct inbox inbox;
 	struct acceptors acceptors;
@@ -130,6 +147,8 @@ struct manager {
 	struct timer_queue status_queue, beat_queue;
 	struct timer status, beat;
 };
+
+enum { RELOAD_REPORT_MAX = 1024 };
 
 /* One reload at a time: a thread of its own reads, then all threads adopt. In the first thread, but
  * for what is said otherwise. */
@@ -148,8 +167,11 @@ struct reload {
 	/* The reader's result, once it has ended. */
 	struct snapshot *snapshot; /* NULL: `error` says why */
 	char error[FAULT_MAX];
-	struct snapshot *former; /* while threads adopt another one */
-	atomic_uint behind;      /* threads that have not adopted yet */
+	char report[RELOAD_REPORT_MAX]; /* on the last one that succeeded */
+	char fault[FAULT_MAX];          /* of the last one, "" if it succeeded */
+	int64_t fault_ns;               /* when, since 1970 */
+	struct snapshot *former;        /* while threads adopt another one */
+	atomic_uint behind;             /* threads that have not adopted yet */
 };
 
 /* `watch: true`. In the first thread. */
@@ -162,7 +184,30 @@ struct watching {
 	uint32_t loaded;    /* and at the last reload for their sake */
 };
 
+/*
+ * Operators ask something of all threads: what they do, or to end a stream that is one of theirs.
+ * One at a time. In the first thread.
+ */
+struct survey {
+	enum survey_state {
+		SURVEY_NONE,
+		SURVEY_ASKING,
+		SURVEY_WRITING, /* the document, a piece in each turn */
+	} state;
+	uint64_t closing;    /* as in the parts */
+	struct list looks;   /* wishes for a document */
+	struct list closes;  /* wishes for the end of a stream */
+	struct list current; /* those for which this survey is */
+	struct timer_queue late_queue;
+	struct timer late; /* threads that have not answered then are left out */
+	struct task next;
+	struct state *view; /* that is written */
+	size_t size;        /* bytes of memory of the document */
+	struct admin_document *document;
+};
+
 struct server {
+	struct survey survey;
 	struct watching watching;
 	struct snapshot *snapshot; /* the snapshot that the threads adopted last */
 	struct reload reload;
@@ -199,28 +244,47 @@ bool server_adopt(struct server *server, struct snapshot *snapshot, char error[F
 
 /* ── Reload ──────────────────────────────────────────────────────────────── */
 
-/* Somebody who wants a reload and waits for its end. */
-struct reload_wish {
-	struct list link;
-	/* In the first thread: all threads judge by the new configuration, or the former one stays,
-	 * and `error` says why; else NULL. The wish may be freed. */
-	void (*done)(struct reload_wish *wish, const char *error);
-};
-
 /*
  * Read the configuration and the files that it names again, and let all threads adopt it, if all of
- * it is valid. Does not wait. `wish` may be NULL. If a reload is in progress, another one follows
- * it. The log has the result. In the first thread.
+ * it is valid. Does not wait. `wish` may be NULL; it is told, in the first thread, that all threads
+ * judge by the new configuration and what that has, or why the former one stays. If a reload is in
+ * progress, another one follows it. The log has the result. In the first thread.
  */
-void server_reload(struct server *server, struct reload_wish *wish);
-/* Take the wish back: it is told nothing. */
-void server_forget_wish(struct reload_wish *wish);
+void server_reload(struct server *server, struct wish *wish);
 /* Before the server has threads. */
 void reload_init(struct server *server);
 /* Log what a reload could not read. After root was given up. */
 void reload_review(const struct server *server);
 /* Wait for the reader; wishes are told that the program stops. The threads must have ended. */
 void reload_end(struct server *server);
+
+/* ── Survey ──────────────────────────────────────────────────────────────── */
+
+/* Describe what the program does; when the wish is told so, survey_take() has the document. */
+void survey_look(struct server *server, struct wish *wish);
+/* End the stream wish->about. */
+void survey_close_stream(struct server *server, struct wish *wish);
+struct admin_document *survey_take(struct server *server);
+/* Before the server has threads. */
+void survey_init(struct server *server);
+/* The loop of the first thread is there. */
+void survey_begin(struct server *server);
+/* Wishes are told that the program stops. The threads must have ended. */
+void survey_end(struct server *server);
+/* In a thread that ends: it answers no more. */
+void survey_leave(struct thread *thread);
+
+/* ── State: the document for operators ───────────────────────────────────── */
+
+struct state;
+
+/* Look at everything, of threads at the parts that are done. NULL without memory. */
+struct state *state_new(struct server *server) MUST_USE;
+/* Append the next items, some 16 KiB; there is room for STATE_ROOM. True at the end. */
+enum { STATE_ROOM = 128 * 1024 };
+bool state_write(struct state *state, struct text *text);
+/* `state` may be NULL. */
+void state_free(struct state *state);
 
 /* Before the server has threads. */
 void watching_init(struct server *server);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The admin listener: its socket, and what it gets of the server. */
+/* The admin listener: its socket, and what it gets of the server and lets it do. */
 #include "base/log.h"
 #include "net/listener.h"
 #include "serve/internal.h"
@@ -45,6 +45,38 @@ bool admin_listen(struct server *server)
 	return server->admin_socket >= 0;
 }
 
+/* ── What the server does for operators ──────────────────────────────────── */
+
+static void reload(void *context, struct wish *wish)
+{
+	log_line(LOG_INFO, "admin listener: reading the configuration again");
+	server_reload(context, wish);
+}
+
+static void close_stream(void *context, struct wish *wish)
+{
+	survey_close_stream(context, wish);
+}
+
+static void look(void *context, struct wish *wish)
+{
+	survey_look(context, wish);
+}
+
+static struct admin_document *take(void *context)
+{
+	return survey_take(context);
+}
+
+static const struct admin_server functions = {
+        .reload = reload,
+        .close_stream = close_stream,
+        .look = look,
+        .take = take,
+};
+
+/* ── Life ────────────────────────────────────────────────────────────────── */
+
 bool admin_begin(struct server *server)
 {
 	const struct config *config = server_config(server);
@@ -65,8 +97,11 @@ bool admin_begin(struct server *server)
 	        .metrics = server->shared.metrics,
 	        .upstream = worker_upstream(worker),
 	        .engine_text = config->engine.text,
+	        .server = &functions,
+	        .context = server,
 	};
 	server->admin_socket = -1; /* it is the admin listener's now */
+	survey_begin(server);
 	const int error = admin_new(worker_loop(worker), &settings, &server->admin);
 	if (error < 0) {
 		log_line(LOG_CRIT, "cannot serve %s, the admin listener: %s",

@@ -93,19 +93,23 @@ static void *read_again(void *argument)
 
 /* ── One reload ──────────────────────────────────────────────────────────── */
 
-static void tell(struct list *wishes, const char *error)
+static void tell(struct list *wishes, const struct reload *reload, const char *error)
 {
-	while (!list_empty(wishes)) {
-		struct reload_wish *wish = CONTAINER_OF(wishes->next, struct reload_wish, link);
-		list_remove(&wish->link);
-		wish->done(wish, error);
-	}
+	wishes_tell(wishes, error == NULL, error != NULL ? error : reload->report);
+}
+
+/* For operators. */
+static void note(struct reload *reload, const char *error)
+{
+	(void)snprintf(reload->fault, sizeof(reload->fault), "%s", error == NULL ? "" : error);
+	reload->fault_ns = clock_realtime_ns();
 }
 
 static void end(struct server *server, const char *error)
 {
 	struct reload *reload = &server->reload;
 
+	note(reload, error);
 	reload->state = RELOAD_NONE;
 	snapshot_unref(reload->former);
 	reload->former = NULL;
@@ -115,7 +119,7 @@ static void end(struct server *server, const char *error)
 		metrics_reloaded(server->shared.metrics, error == NULL);
 	}
 	settle();
-	tell(&reload->wishes, error);
+	tell(&reload->wishes, reload, error);
 	if (reload->again && reload->state == RELOAD_NONE && !server->stopping) {
 		loop_put_off(worker_loop(server->threads[0]->worker), &reload->next);
 	}
@@ -159,7 +163,7 @@ static void begin_next(struct task *task)
 	}
 }
 
-void server_reload(struct server *server, struct reload_wish *wish)
+void server_reload(struct server *server, struct wish *wish)
 {
 	struct reload *reload = &server->reload;
 
@@ -171,11 +175,6 @@ void server_reload(struct server *server, struct reload_wish *wish)
 	} else {
 		reload->again = true;
 	}
-}
-
-void server_forget_wish(struct reload_wish *wish)
-{
-	list_remove(&wish->link);
 }
 
 /* The reader has ended. */
@@ -201,9 +200,9 @@ void thread_reloaded(struct thread *thread, void *message)
 }
 
 /* A line that either of both levels shows is shown. */
-static void report(const struct server *server)
+static void report(struct server *server)
 {
-	const struct reload *reload = &server->reload;
+	struct reload *reload = &server->reload;
 	const struct config *config = server_config(server);
 	const struct config *former = snapshot_config(reload->former);
 	const unsigned revoked = atomic_load(&server->shared.revoked);
@@ -218,13 +217,14 @@ static void report(const struct server *server)
 		        "; ended %u request%s in progress that it does not allow", revoked,
 		        revoked == 1 ? "" : "s");
 	}
-	log_line(LOG_NOTICE,
+	(void)snprintf(reload->report, sizeof(reload->report),
 	        "reloaded %s in %lld.%lld ms: %u listener%s (%u before), %u client%s (%u before)%s",
 	        config->file != NULL ? config->file : "all files that options name",
 	        (long long)(us / 1000), (long long)(us % 1000 / 100), config->listener_count,
 	        config->listener_count == 1 ? "" : "s", former->listener_count,
 	        config->clients.count, config->clients.count == 1 ? "" : "s", former->clients.count,
 	        ended);
+	log_line(LOG_NOTICE, "%s", reload->report);
 	log_set_level(config->log_level);
 	for (const struct config_warning *w = config->warnings; w != NULL; w = w->next) {
 		log_line(LOG_WARNING, "%s", w->text);
@@ -297,6 +297,6 @@ void reload_end(struct server *server)
 		snapshot_unref(reload->snapshot);
 	}
 	snapshot_unref(reload->former);
-	tell(&reload->wishes, "the program is stopping");
-	tell(&reload->later, "the program is stopping");
+	tell(&reload->wishes, reload, "the program is stopping");
+	tell(&reload->later, reload, "the program is stopping");
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "serve/serve.h"
 
+#include "audit/recent.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "learn/learn.h"
@@ -107,9 +108,11 @@ struct server *server_new(struct config *config)
 	struct accounts *accounts = accounts_new();
 	const bool counts = config->admin.listener.address != NULL;
 	struct metrics *metrics = counts ? metrics_new() : NULL;
+	struct recent *recent = counts ? recent_new() : NULL;
 	struct snapshot *snapshot = snapshot_new(config, accounts, NULL);
 
-	if (server == NULL || snapshot == NULL || (counts && metrics == NULL)) {
+	if (server == NULL || snapshot == NULL || (counts && (metrics == NULL || recent == NULL))) {
+		recent_free(recent);
 		metrics_free(metrics);
 		snapshot_unref(snapshot);
 		accounts_free(accounts);
@@ -121,6 +124,7 @@ struct server *server_new(struct config *config)
 	snapshot_number(snapshot, metrics);
 	server->snapshot = snapshot;
 	reload_init(server);
+	survey_init(server);
 	watching_init(server);
 	server->signal_watch.fd = -1;
 	server->manager.notifier.fd = -1;
@@ -133,6 +137,7 @@ struct server *server_new(struct config *config)
 	server->shared.max_bodies = sizing_bodies(config);
 	server->shared.max_large = sizing_large(config);
 	denials_init(&server->shared.denials);
+	server->shared.denials.recent = recent;
 	attempts_init(&server->shared.attempts);
 	make_via(server->shared.via);
 	if (!provide_notes(server, snapshot_config(snapshot))) {
@@ -146,6 +151,7 @@ void server_free(struct server *server)
 {
 	watching_end(server);
 	reload_end(server);
+	survey_end(server);
 	resolver_end(server);
 	if (server->admin_socket >= 0) {
 		(void)close(server->admin_socket);
@@ -153,6 +159,7 @@ void server_free(struct server *server)
 	admin_free(server->admin);
 	threads_free(server);
 	metrics_free(server->shared.metrics);
+	recent_free(server->shared.denials.recent);
 	passed_close(&server->passed);
 	notify_close(&server->manager.notifier);
 	signals_done(server);

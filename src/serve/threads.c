@@ -53,6 +53,7 @@ void threads_free(struct server *server)
 		acceptors_done(&thread->acceptors);
 		inbox_done(&thread->inbox);
 		worker_free(thread->worker);
+		free(thread->part.listing.streams);
 		free(thread);
 	}
 	server->thread_count = 0;
@@ -69,6 +70,7 @@ static void *run(void *argument)
 		log_line(LOG_CRIT, "a worker failed: %s", strerrordesc_np(-error));
 		_exit(EXIT_FAILURE);
 	}
+	survey_leave(thread);
 	return NULL;
 }
 

@@ -80,6 +80,7 @@ static void report_connection(struct worker *worker, const struct caller *caller
 	        .path = SLICE(""),
 	        .outcome = outcome,
 	        .reason = reason,
+	        .listener = worker->adoption->snapshot->listeners[caller->listener].number,
 	};
 
 	if (outcome == OUTCOME_LIMIT_CONNECTIONS) {

@@ -22,6 +22,7 @@ enum {
 };
 
 struct exchange {
+	uint64_t id;               /* of one that streams, for operators */
 	struct adoption *adoption; /* of the snapshot by which the request was judged */
 	struct adoption *renewed;  /* of the last snapshot that allowed it again; NULL: none did */
 	/* That sent the request, as `renewed` or else `adoption` has it; NULL: none. */

@@ -36,6 +36,7 @@ void session_meter_forward(struct session *session, uint64_t judged_len)
 	exchange->judged_len = judged_len;
 	if ((exchange->traits & (DOCKER_STREAM | DOCKER_HIJACK | DOCKER_BUILD)) != 0) {
 		exchange->streams = true;
+		exchange->id = ++session->worker->last_id;
 		meter_count_stream(session->worker->meter,
 		        exchange->client == NULL ? 0 : exchange->client->metric, 1);
 	}
@@ -73,6 +74,7 @@ void session_meter(struct session *session)
 	        .operation = exchange->operation,
 	        .verdict = outcome_verdict(exchange->record.outcome, exchange->record.observed),
 	};
+	session->known = labels.client;
 	const enum meter_kind kind = docker_endpoint(exchange->operation - 1) == NULL
 	                                     ? METER_OTHER
 	                                     : meter_kind_of(exchange->traits);

@@ -115,6 +115,7 @@ static void note_denial(struct session *session, const struct gate_decision *dec
 	        .verdict = &decision->verdict,
 	        .outcome = decision->outcome,
 	        .reason = decision->reason,
+	        .listener = session->listener,
 	};
 
 	denials_report(&worker->shared->denials, worker->loop.now_ns, &denial);
@@ -433,6 +434,7 @@ static void note_refusal(struct session *session, const struct gate_decision *de
 	        .path = decision->request->path,
 	        .outcome = outcome,
 	        .reason = reason,
+	        .listener = session->listener,
 	};
 
 	if (decision->clients != NULL) {
@@ -474,6 +476,7 @@ enum next session_refuse_body(struct session *session)
 	        .path = {record->path, record->path_len},
 	        .outcome = OUTCOME_LIMIT_BODY,
 	        .reason = memory,
+	        .listener = session->listener,
 	};
 
 	accounts_refuse(session->worker->shared->accounts, session->account, LIMIT_BODY);

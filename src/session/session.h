@@ -41,6 +41,7 @@ struct worker_shared {
 	struct accounts *accounts;
 	struct learn *_Atomic learn;   /* NULL: requests are not recorded */
 	struct metrics *metrics;       /* NULL: nothing is counted */
+	unsigned workers;              /* that were made so far */
 	char via[SESSION_VIA_LEN + 1]; /* "": requests are not marked */
 };
 
@@ -71,6 +72,38 @@ void worker_move_engine(struct worker *worker, const union address *address);
 /* Complete short responses; close all sessions after the grace. No session may be opened after
  * this. */
 void worker_stop(struct worker *worker);
+
+enum {
+	STREAM_PEER_MAX = ADDRESS_NAME_MAX,
+	STREAM_TARGET_MAX = 128,
+};
+
+/* A request in progress that may last, as values. Only where there are metrics. */
+struct session_stream {
+	uint64_t id;
+	int64_t started_ns;        /* monotonic */
+	const char *operation;     /* of the catalogue */
+	unsigned client, listener; /* numbers of their names, for metrics */
+	uint64_t to_engine, to_client;
+	unsigned peer_len, target_len;
+	char peer[STREAM_PEER_MAX];
+	char target[STREAM_TARGET_MAX]; /* as the client sent it, cut */
+};
+
+/* What a worker does, for operators. */
+struct session_listing {
+	unsigned max; /* of `streams`; further ones are left out */
+	unsigned count;
+	struct session_stream *streams;
+	unsigned idle; /* connections to the Engine */
+	/* Of clients, by the number of their name: of the one that sent the last request. */
+	unsigned connections[METRICS_NAMES_MAX];
+};
+
+/* Fill the listing, but for `max` and the memory of `streams`. */
+void sessions_list(const struct worker *worker, struct session_listing *ret_listing);
+/* An operator ends a stream; the log says so. False: the worker has none with that id. */
+bool session_end_stream(struct worker *worker, uint64_t id) MUST_USE;
 
 /*
  * Count a connection of the caller, which was accepted. OUTCOME_FORWARDED, and *ret_host for

@@ -50,6 +50,7 @@ struct session {
 	struct account *host;
 	struct account *account; /* for which the connection counts */
 	unsigned listener;       /* number of its name, for metrics */
+	unsigned known;          /* number of the client that sent the last request; 0: none */
 };
 
 /* How the session continues after a step. */

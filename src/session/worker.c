@@ -286,6 +286,7 @@ int worker_new(struct worker_shared *shared, struct snapshot *snapshot, struct w
 	worker->shared = shared;
 	worker->adoption = adoption;
 	worker->max_head = snapshot->max_head;
+	worker->last_id = (uint64_t)++shared->workers << 32;
 	init_queues(worker);
 	upstream_init(&worker->upstream, &worker->loop, snapshot->engine_transport,
 	        &snapshot->engine, shared->max_connections + CLOSING_MAX,

@@ -47,6 +47,7 @@ struct worker {
 	struct containers *containers; /* NULL: no client was known by its container so far */
 	struct audit audit;
 	struct meter *meter; /* NULL: nothing is counted */
+	uint64_t last_id;    /* of its streams; the upper half tells the worker */
 	struct timer_queue deadlines[SESSION_STATES];
 	struct timer_queue grace_queue, farewell_queue, trim_queue;
 	struct timer_queue ends_queue;

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import socket
 
@@ -50,6 +51,17 @@ class Admin:
         sock.settimeout(PATIENCE)
         sock.connect(self.place)
         return Client(sock)
+
+    def post(self, target: str, *headers: str) -> Response:
+        with self.connect() as client:
+            client.post(target, headers=headers or ("Content-Type: application/json",))
+            return client.response()
+
+    def state(self, *headers: str) -> dict:
+        response = self.get("/api/state", *headers)
+        assert response.status == 200, response.body
+        assert response.header("content-type") == "application/json"
+        return json.loads(response.body)
 
     def get(self, target: str, *headers: str) -> Response:
         with self.connect() as client:
