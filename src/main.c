@@ -11,6 +11,7 @@
 #include "keys/keys.h"
 #include "operate/operate.h"
 #include "serve/serve.h"
+#include "trail/trail.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -126,6 +127,11 @@ static int print_schema(struct config *config)
 	return fflush(stdout) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
+static int verify_audit(struct config *config)
+{
+	return trail_verify(config->audit_files.count, config->audit_files.list);
+}
+
 /* What each verb does with a configuration of its own; its value is the exit status. */
 static int (*const verbs[])(struct config *config) = {
         [CONFIG_HELP] = print_help,
@@ -135,6 +141,7 @@ static int (*const verbs[])(struct config *config) = {
         [CONFIG_HASH_KEY] = hash_key,
         [CONFIG_CERTS] = certs,
         [CONFIG_SCHEMA] = print_schema,
+        [CONFIG_VERIFY_AUDIT] = verify_audit,
         [CONFIG_STATUS] = status,
         [CONFIG_RELOAD] = reload,
         [CONFIG_CHECK] = check,

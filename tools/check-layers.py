@@ -30,7 +30,7 @@ ALLOWED = read_table()
 PUBLIC = {
     "docker": {"docker.h", "image.h", "sections.def"},
     "address": {"address.h", "network.h"},
-    "audit": {"audit.h", "denials.h", "recent.h"},
+    "audit": {"audit.h", "denials.h", "recent.h", "record.h"},
     "health": {"health.h", "secure.h", "target.h"},
     "identity": {"attempts.h", "certificate.h", "clients.h", "container.h", "identity.h", "key.h"},
     "limits": {"accounts.h", "limits.h"},

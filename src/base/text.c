@@ -42,8 +42,7 @@ static void add_json_byte(struct text *text, unsigned char c)
 	}
 }
 
-/* Bytes at the front of `s` that stand for themselves. */
-static size_t plain_length(struct slice s)
+size_t text_json_plain(struct slice s)
 {
 	size_t len = 0;
 
@@ -79,7 +78,7 @@ void text_add_encoded(struct text *text, struct slice s, const char *also)
 void text_add_json(struct text *text, struct slice s)
 {
 	for (;;) {
-		const size_t len = plain_length(s);
+		const size_t len = text_json_plain(s);
 		text_add(text, (struct slice){s.ptr, len});
 		if (len == s.len) {
 			return;

@@ -79,6 +79,8 @@ void text_add_encoded(struct text *text, struct slice s, const char *also);
 /* Append `s` as the content of a JSON string (RFC 8259 §7). Quotes, backslashes and control bytes
  * are escaped. Bytes from 0x80 on become '?', because their encoding is unknown. */
 void text_add_json(struct text *text, struct slice s);
+/* Bytes at the front of `s` that stand for themselves in there. */
+size_t text_json_plain(struct slice s);
 /* A value of a user or a peer, escaped and cut for one line of a terminal or a log. */
 struct text_shown {
 	char text[256];

@@ -13,7 +13,7 @@ static struct slice meant_by(struct slice word)
 {
 	static const char *const others[] = {"--help", "--version", "run", "check", "explain",
 	        "learn", "convert", "healthcheck", "hash-key", "certs", "schema", "status",
-	        "reload"};
+	        "reload", "verify-audit"};
 	struct nearest nearest = nearest_to(word);
 
 	for (unsigned i = 0; i < CONFIG_OPTION_COUNT + ARRAY_LEN(others); i++) {
@@ -83,6 +83,7 @@ static int read_verb(struct reader *reader, const char *word)
 	        {"hash-key", CONFIG_HASH_KEY},
 	        {"certs", CONFIG_CERTS},
 	        {"schema", CONFIG_SCHEMA},
+	        {"verify-audit", CONFIG_VERIFY_AUDIT},
 	        {"status", CONFIG_STATUS},
 	        {"reload", CONFIG_RELOAD},
 	};
@@ -95,6 +96,17 @@ static int read_verb(struct reader *reader, const char *word)
 		}
 	}
 	return fail_unknown(reader, "command", slice_of(word));
+}
+
+static int add_word(
+        struct reader *reader, const char *name, struct config_words *words, const char *word)
+{
+	if (words->count == CONFIG_WORDS_MAX) {
+		return fault_set(reader->error, NOWHERE, "%s: it is given more than %d times", name,
+		        CONFIG_WORDS_MAX);
+	}
+	words->list[words->count++] = word;
+	return 0;
 }
 
 static int read_address(
@@ -159,6 +171,9 @@ static int read_word(struct reader *reader, const char *word)
 		config->cert_folder = word;
 		return 0;
 	}
+	if (config->verb == CONFIG_VERIFY_AUDIT) {
+		return add_word(reader, "verify-audit", &config->audit_files, word);
+	}
 	return fault_set(reader->error, NOWHERE,
 	        "'%s' is one argument too many; --help lists what there is",
 	        text_show(slice_of(word)).text);
@@ -213,17 +228,6 @@ static const struct verb_flag *find_verb_flag(enum config_verb verb, struct slic
 		}
 	}
 	return NULL;
-}
-
-static int add_word(
-        struct reader *reader, const char *flag, struct config_words *words, const char *word)
-{
-	if (words->count == CONFIG_WORDS_MAX) {
-		return fault_set(reader->error, NOWHERE, "%s: it is given more than %d times", flag,
-		        CONFIG_WORDS_MAX);
-	}
-	words->list[words->count++] = word;
-	return 0;
 }
 
 static int set_once(struct reader *reader, const char *flag, const char **member, const char *value)
@@ -364,6 +368,17 @@ static int check_certs(struct reader *reader)
 	                         "certs: the folder is missing: give 'certs DIR'");
 }
 
+static int check_verify_audit(struct reader *reader)
+{
+	if (check_alone(reader, "verify-audit takes files, nothing else") < 0) {
+		return -EINVAL;
+	}
+	return reader->config->audit_files.count > 0
+	               ? 0
+	               : fault_set(reader->error, NOWHERE,
+	                         "verify-audit: the file is missing: give 'verify-audit FILE...'");
+}
+
 /* The file, which may say where the admin listener is, is the only setting that counts. */
 static int check_request(struct reader *reader)
 {
@@ -403,6 +418,9 @@ static int check_arguments(struct reader *reader)
 	}
 	if (config->verb == CONFIG_SCHEMA) {
 		return check_alone(reader, "schema takes nothing");
+	}
+	if (config->verb == CONFIG_VERIFY_AUDIT) {
+		return check_verify_audit(reader);
 	}
 	if (config->verb == CONFIG_STATUS || config->verb == CONFIG_RELOAD) {
 		return check_request(reader);

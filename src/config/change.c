@@ -161,6 +161,20 @@ static int check_admin(const struct change *change)
 	                         "'admin' changes: " ONLY_A_START);
 }
 
+/* The sandbox was entered with the folder, and places for records were made. */
+static int check_audit(const struct change *change)
+{
+	const struct config_audit *former = &change->former->audit;
+	const struct config_audit *next = &change->next->audit;
+
+	if (!same_text(former->target.text, next->target.text)) {
+		return differs(change, former->target.text, next->target.text);
+	}
+	return former->denies == next->denies && former->chained == next->chained
+	               ? 0
+	               : fault_set(change->error, next->place, "'audit' changes: " ONLY_A_START);
+}
+
 /* By the type of the option; NULL: options of this type are LIVE, or compared elsewhere. */
 static int (*const checks[])(const struct change *change) = {
         [OPTION_FILE] = check_file,
@@ -172,6 +186,7 @@ static int (*const checks[])(const struct change *change) = {
         [OPTION_NUMBER] = check_number,
         [OPTION_LOG_FORMAT] = check_format,
         [OPTION_ADMIN] = check_admin,
+        [OPTION_AUDIT] = check_audit,
 };
 
 int config_check_change(

@@ -131,7 +131,7 @@ static bool is_for_itself(enum config_verb verb)
 {
 	return verb == CONFIG_HELP || verb == CONFIG_VERSION || verb == CONFIG_CONVERT ||
 	       verb == CONFIG_HASH_KEY || verb == CONFIG_CERTS || verb == CONFIG_SCHEMA ||
-	       verb == CONFIG_STATUS || verb == CONFIG_RELOAD;
+	       verb == CONFIG_VERIFY_AUDIT || verb == CONFIG_STATUS || verb == CONFIG_RELOAD;
 }
 
 /* What is given, in the order of what counts. */
@@ -173,8 +173,9 @@ static int complete(struct reader *reader)
 	}
 	if (config_make_transports(reader) < 0 || config_complete_engine(reader) < 0 ||
 	        open_host_root(reader) < 0 || config_check_loop(reader) < 0 ||
-	        config_check_admin(reader) < 0 || check_workspace(reader) < 0 ||
-	        config_choose_policy(reader) < 0 || config_own_scopes(reader) < 0) {
+	        config_check_admin(reader) < 0 || config_check_audit(reader) < 0 ||
+	        check_workspace(reader) < 0 || config_choose_policy(reader) < 0 ||
+	        config_own_scopes(reader) < 0) {
 		return -EINVAL;
 	}
 	config_spread_limits(config);

@@ -20,6 +20,7 @@
 #include "net/tls.h"
 #include "policy/policy.h"
 #include "switches/switches.h"
+#include "trail/trail.h"
 
 enum {
 	CONFIG_LISTENERS_MAX = 16,
@@ -48,6 +49,7 @@ enum config_verb {
 	CONFIG_HASH_KEY,
 	CONFIG_CERTS,
 	CONFIG_SCHEMA,
+	CONFIG_VERIFY_AUDIT,
 	CONFIG_STATUS,
 	CONFIG_RELOAD,
 	CONFIG_HELP,
@@ -77,6 +79,15 @@ struct config_admin {
 	/* Those of the keys by which operators are known at tcp:// and tls:// addresses. */
 	const struct key_hash *keys;
 	unsigned key_count;
+};
+
+/* Where audit records go. */
+struct config_audit {
+	struct trail_target target; /* `kind` TRAIL_NOWHERE: they are not kept */
+	const char *option;         /* "AUDIT", or "audit.path" */
+	struct place place;
+	bool denies;  /* on_failure: deny */
+	bool chained; /* chain: true */
 };
 
 /* Where the Engine is. */
@@ -178,6 +189,7 @@ struct config {
 	struct config_warning *warnings; /* to be logged; NULL: none */
 	struct config_engine engine;
 	struct config_admin admin;
+	struct config_audit audit;
 	const char *api_key; /* NULL: none */
 	/* Argument of `healthcheck`; NULL: derived from the listeners. */
 	const char *health_address;
@@ -188,6 +200,7 @@ struct config {
 	struct config_words cert_hosts;
 	struct config_words cert_clients;
 	const char *cert_days;
+	struct config_words audit_files; /* arguments of `verify-audit` */
 	const char *client_name; /* of `explain`; NULL: none */
 	/* Arguments of `explain`: METHOD and target, one word or two. */
 	const char *request[2];

@@ -460,6 +460,15 @@ static int read_admin(void *context, const struct yaml_node *node)
 	return config_read_admin_map(file->reader, node);
 }
 
+/* ── audit ───────────────────────────────────────────────────────────────── */
+
+static int read_audit(void *context, const struct yaml_node *node)
+{
+	struct file_reader *file = context;
+
+	return config_read_audit_map(file->reader, node);
+}
+
 /* ── The file ────────────────────────────────────────────────────────────── */
 
 static const struct yaml_key root_keys[] = {
@@ -471,6 +480,7 @@ static const struct yaml_key root_keys[] = {
         {"log_level", read_log_level, &log_level_shape},
         {"limits", read_limits, &limits_shape},
         {"admin", read_admin, &config_admin_shape},
+        {"audit", read_audit, &config_audit_shape},
         {"clients", read_clients_later, &config_clients_shape},
         {"label_prefix", read_label_prefix_later, &config_label_prefix_shape},
         {"watch", read_watch, &watch_shape},

@@ -109,6 +109,7 @@ static const char usage[] =
         "  docker-socket-proxy hash-key [--salt]\n"
         "  docker-socket-proxy certs DIR [--host NAME|IP]... [--client NAME]... [--days N]\n"
         "  docker-socket-proxy schema\n"
+        "  docker-socket-proxy verify-audit FILE...\n"
         "\n"
         "Commands:\n"
         "  run            forward requests until SIGTERM or SIGINT. This is the default command\n"
@@ -143,6 +144,11 @@ static const char usage[] =
         "  schema         print the JSON Schema of the file of --config, by which editors "
         "complete\n"
         "                 and check it\n"
+        "  verify-audit   print whether lines of audit records that were written with a chain\n"
+        "                 were changed, removed, added or moved since, and which. Several files:\n"
+        "                 the oldest first. FILE - is standard input.\n"
+        "                 Exit status: 0 if the chain is whole, 1 if it is broken, 2 if a file\n"
+        "                 cannot be read\n"
         "\n"
         "Options. An option overrides its variable, a variable overrides the file, and the file\n"
         "overrides the default.\n";
@@ -167,6 +173,8 @@ static const char examples[] =
         "  docker-socket-proxy certs certs --client ci --client ops\n"
         "  docker-socket-proxy learn --listen tcp://127.0.0.1:3277 > proxy.yaml\n"
         "  docker-socket-proxy convert --from tecnativa docker-compose.yml > proxy.yaml\n"
+        "  AUDIT=/var/log/docker-socket-proxy/audit.jsonl docker-socket-proxy\n"
+        "  docker-socket-proxy verify-audit audit.jsonl.1 audit.jsonl\n"
         "  docker-socket-proxy schema > docker-socket-proxy.schema.json\n"
         "  docker-socket-proxy healthcheck tcp://127.0.0.1:3277\n";
 

@@ -25,6 +25,7 @@ enum option_type {
 	OPTION_SOCKET,
 	OPTION_DOCKER_HOST,
 	OPTION_ADMIN,
+	OPTION_AUDIT,
 	OPTION_SECRET,
 	OPTION_NUMBER,
 	OPTION_LOG_LEVEL,
@@ -66,6 +67,7 @@ extern const struct yaml_shape config_listener_tls_shape;
 extern const struct yaml_shape config_engine_tls_shape;
 extern const struct yaml_shape config_clients_shape;
 extern const struct yaml_shape config_admin_shape;
+extern const struct yaml_shape config_audit_shape;
 extern const struct yaml_shape config_label_prefix_shape;
 
 struct reader {
@@ -94,6 +96,10 @@ const char *config_read_admin(const char *value, struct config_admin *ret_admin)
 int config_read_admin_map(struct reader *reader, const struct yaml_node *map) MUST_USE;
 /* Check that the admin listener is neither a listener nor the Engine; after all listeners. */
 int config_check_admin(struct reader *reader) MUST_USE;
+/* Read `audit` of the file. 0; or -EINVAL. */
+int config_read_audit_map(struct reader *reader, const struct yaml_node *map) MUST_USE;
+/* Check that the record has a place of its own; after all settings. */
+int config_check_audit(struct reader *reader) MUST_USE;
 /* Whether two addresses are one: the same socket, or the same port of this machine. */
 bool config_same_place(const char *a, const char *b);
 /* Whether the address of a listener is the Engine's. */

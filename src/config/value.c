@@ -346,6 +346,15 @@ static int read_admin(struct reader *reader, const struct given *given)
 	return problem != NULL ? config_refuse(reader, given->name, given->value, problem) : 0;
 }
 
+static int read_audit(struct reader *reader, const struct given *given)
+{
+	struct config_audit *audit = &reader->config->audit;
+	const char *problem = trail_read_target(given->value, &audit->target);
+
+	audit->option = given->name;
+	return problem != NULL ? config_refuse(reader, given->name, given->value, problem) : 0;
+}
+
 /* ── By type ─────────────────────────────────────────────────────────────── */
 
 int config_read_value(struct reader *reader, const struct config_option *option, const char *name,
@@ -366,6 +375,7 @@ int config_read_value(struct reader *reader, const struct config_option *option,
 	        [OPTION_SOCKET] = read_engine,
 	        [OPTION_DOCKER_HOST] = read_docker_host,
 	        [OPTION_ADMIN] = read_admin,
+	        [OPTION_AUDIT] = read_audit,
 	        [OPTION_SECRET] = read_secret,
 	        [OPTION_NUMBER] = read_number,
 	        [OPTION_LOG_LEVEL] = read_log_level,

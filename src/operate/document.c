@@ -42,5 +42,8 @@ void document_add_message(const struct answer *answer, struct text *text)
 	} else {
 		text_add_format(text, "the admin listener responds with %u", answer->status);
 	}
+	if (answer->status == 401) {
+		text_add(text, SLICE(" (ADMIN_KEY, or --key-file FILE)"));
+	}
 	document_free(&document);
 }

@@ -6,6 +6,7 @@
 #include "operate/document.h"
 
 #include <inttypes.h>
+#include <limits.h>
 
 enum {
 	LINE_MAX_LEN = 4096,
@@ -214,7 +215,31 @@ static void add_cell(struct slice cell, size_t width, bool last, struct text *li
 	        line, last ? "%.*s" : "%.*s%*s", SLICE_FMT(cell), (int)(width - cell.len) + 2, "");
 }
 
-static void put_table(struct page *page, const struct table *table, const struct json_node *list)
+/* How many rows a table may have, so that something of what is below is seen too. */
+static unsigned rows_for(const struct page *page)
+{
+	enum { BELOW = 9, LEAST = 2 };
+	const unsigned left = page->rows > page->printed ? page->rows - page->printed : 0;
+
+	if (page->rows == 0) {
+		return UINT_MAX;
+	}
+	return left > BELOW + LEAST ? left - BELOW : LEAST;
+}
+
+static void put_rest(struct page *page, unsigned left_out)
+{
+	char memory[80];
+	struct text line = text_over(memory, sizeof(memory));
+
+	if (left_out > 0) {
+		text_add_format(&line, "and %u more", left_out);
+		put_text(page, DIM, &line);
+	}
+}
+
+static void put_table(
+        struct page *page, const struct table *table, const struct json_node *list, unsigned most)
 {
 	char memory[COLUMNS_MAX][CELL_MAX];
 	struct text cells[COLUMNS_MAX];
@@ -227,8 +252,12 @@ static void put_table(struct page *page, const struct table *table, const struct
 		add_cell(slice_of(table->heads[i]), widths[i], i + 1 == table->columns, &line);
 	}
 	put_text(page, BOLD, &line);
+	unsigned count = 0;
 	for (const struct json_node *item = json_first(list); item != NULL;
 	        item = json_next(list, item)) {
+		if (count++ >= most) {
+			continue;
+		}
 		line = text_over(line_memory, sizeof(line_memory));
 		fill_row(table, item, memory, cells);
 		for (unsigned i = 0; i < table->columns; i++) {
@@ -237,6 +266,7 @@ static void put_table(struct page *page, const struct table *table, const struct
 		put_text(
 		        page, table->is_bad != NULL && table->is_bad(item) ? YELLOW : PLAIN, &line);
 	}
+	put_rest(page, count > most ? count - most : 0);
 }
 
 /* A value that is cut for a column. */
@@ -462,7 +492,7 @@ void print_streams(struct page *page, const struct json_node *root)
 		put(page, PLAIN, SLICE("no streams are open"));
 		return;
 	}
-	put_table(page, &streams, list);
+	put_table(page, &streams, list, page->rows == 0 ? UINT_MAX : page->rows - 2);
 	if (number_at(root, "streams_total") > 1000) {
 		put_stream_count(page, root, ": the 1000 oldest are listed");
 	}
@@ -484,6 +514,23 @@ static void put_remedy(struct page *page, const struct json_node *remedy)
 		document_add_plain(line, &text);
 		put_text(page, GREEN, &text);
 	}
+}
+
+/* Without what stands below it, to be pasted. */
+static void put_reason(struct page *page, const struct json_node *denial)
+{
+	static const char advice[] = " To allow it, ";
+	char memory[LINE_MAX_LEN];
+	struct text line = text_over(memory, sizeof(memory));
+
+	add(denial, "reason", "", &line);
+	struct slice reason = text_slice(&line);
+	const char *end = memmem(reason.ptr, reason.len, advice, sizeof(advice) - 1);
+	if (end != NULL && (!is_none(find(denial, "allow/yaml")) ||
+	                           !is_none(find(denial, "allow/variable")))) {
+		reason.len = (size_t)(end - reason.ptr);
+	}
+	put_sentence(page, PLAIN, reason);
 }
 
 static void put_denial(struct page *page, const struct json_node *denial)
@@ -512,9 +559,7 @@ static void put_denial(struct page *page, const struct json_node *denial)
 	text_add(&line, SLICE(" "));
 	add(denial, "path", "", &line);
 	put_text(page, YELLOW, &line);
-	line = text_over(memory, sizeof(memory));
-	add(denial, "reason", "", &line);
-	put_sentence(page, PLAIN, text_slice(&line));
+	put_reason(page, denial);
 	put_remedy(page, find(denial, "allow/yaml"));
 	put_remedy(page, find(denial, "allow/variable"));
 }
@@ -536,6 +581,16 @@ static void put_denials(struct page *page, const struct json_node *root)
 	}
 }
 
+void print_problem(struct page *page, struct slice problem)
+{
+	char memory[LINE_MAX_LEN];
+	struct text line = text_over(memory, sizeof(memory));
+
+	document_add_plain(problem, &line);
+	put(page, RED, SLICE("no answer"));
+	put_sentence(page, PLAIN, text_slice(&line));
+}
+
 /* ── The whole ───────────────────────────────────────────────────────────── */
 
 void print_state(struct page *page, const struct json_node *root)
@@ -550,11 +605,11 @@ void print_state(struct page *page, const struct json_node *root)
 	put_stream_count(page, root, ": 'docker-socket-proxy status streams' lists them");
 	put(page, PLAIN, SLICE(""));
 	if (own != NULL) {
-		put_table(page, &listeners, own);
+		put_table(page, &listeners, own, rows_for(page));
 		put(page, PLAIN, SLICE(""));
 	}
 	if (known != NULL) {
-		put_table(page, &clients, known);
+		put_table(page, &clients, known, rows_for(page));
 		put(page, PLAIN, SLICE(""));
 	}
 	put_denials(page, root);

@@ -19,5 +19,7 @@ struct page {
 /* The whole of it, and the table of streams. */
 void print_state(struct page *page, const struct json_node *root);
 void print_streams(struct page *page, const struct json_node *root);
+/* In place of it. */
+void print_problem(struct page *page, struct slice problem);
 
 #endif

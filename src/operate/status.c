@@ -31,25 +31,26 @@ static int fail(const char *problem)
 	return EXIT_FAILURE;
 }
 
-static int fail_by_answer(const struct answer *answer)
+/* What the answer says in place of what was asked for. */
+static void explain(const struct answer *answer, char error[FAULT_MAX])
 {
-	char memory[REPORT_MAX];
-	struct text text = text_over(memory, sizeof(memory) - 1);
+	struct text text = text_over(error, FAULT_MAX - 1);
 
 	document_add_message(answer, &text);
-	memory[text.len] = '\0';
-	return fail(memory);
+	error[text.len] = '\0';
 }
 
-/* 0, or the exit code after a line on standard error. */
-static int get_state(const struct place_to_ask *place, struct answer *ret_answer)
+/* False: `error` says why. */
+static bool get_state(
+        const struct place_to_ask *place, struct answer *ret_answer, char error[FAULT_MAX])
 {
-	char error[FAULT_MAX];
-
 	if (fetch(place, "GET", SLICE("/api/state"), TIMEOUT_S, ret_answer, error) < 0) {
-		return fail(error);
+		return false;
 	}
-	return ret_answer->status == 200 ? EXIT_SUCCESS : fail_by_answer(ret_answer);
+	if (ret_answer->status != 200) {
+		explain(ret_answer, error);
+	}
+	return ret_answer->status == 200;
 }
 
 static int print_json(const struct answer *answer)
@@ -61,22 +62,36 @@ static int print_json(const struct answer *answer)
 	               : EXIT_FAILURE;
 }
 
-static int print_page(
+/* False: it is another document. */
+static bool print_page(
         const struct config_request *asked, const struct answer *answer, struct page *page)
 {
 	struct json_document document;
 	const struct json_node *root = document_read(&document, answer);
-	int code = EXIT_SUCCESS;
+	const bool good = root != NULL && root->type == JSON_OBJECT;
 
-	if (root == NULL || root->type != JSON_OBJECT) {
-		code = fail("the answer is not the JSON of /api/state");
-	} else if (asked->streams) {
+	if (good && asked->streams) {
 		print_streams(page, root);
-	} else {
+	} else if (good) {
 		print_state(page, root);
 	}
 	document_free(&document);
-	return fflush(page->out) == 0 ? code : EXIT_FAILURE;
+	return good;
+}
+
+/* What is asked for, on the page. False: `error` says why there is none. */
+static bool print(const struct config_request *asked, const struct place_to_ask *place,
+        struct page *page, char error[FAULT_MAX])
+{
+	struct answer answer = {.memory = NULL};
+	bool good = get_state(place, &answer, error);
+
+	if (good && !print_page(asked, &answer, page)) {
+		(void)fault_set(error, NOWHERE, "the answer is not the JSON of /api/state");
+		good = false;
+	}
+	answer_free(&answer);
+	return good;
 }
 
 static bool wants_colour(void)
@@ -90,17 +105,21 @@ static int show(const struct config_request *asked, const struct place_to_ask *p
 {
 	struct page page = {.out = stdout, .colour = wants_colour()};
 	struct answer answer = {.memory = NULL};
-	int code = get_state(place, &answer);
+	char error[FAULT_MAX];
+	int code = EXIT_SUCCESS;
 
-	if (code == EXIT_SUCCESS) {
-		code = asked->json ? print_json(&answer) : print_page(asked, &answer, &page);
+	if (!asked->json) {
+		code = print(asked, place, &page, error) ? EXIT_SUCCESS : fail(error);
+		return fflush(stdout) == 0 ? code : EXIT_FAILURE;
 	}
+	code = get_state(place, &answer, error) ? print_json(&answer) : fail(error);
 	answer_free(&answer);
 	return code;
 }
 
 /* ── Again and again ─────────────────────────────────────────────────────── */
 
+/* The size of the terminal, at this moment. */
 static void measure(struct page *page)
 {
 	struct winsize size = {.ws_col = 0};
@@ -110,35 +129,47 @@ static void measure(struct page *page)
 	}
 	page->columns = size.ws_col;
 	page->rows = size.ws_row - 1U; /* the cursor stands in the last one */
-	page->printed = 0;
 }
 
-/* Over what was there, of which nothing is left: without a moment in which the screen is empty. */
-static int redraw(const struct config_request *asked, const struct place_to_ask *place)
+/* Over what is there, of which nothing is left: without a moment in which the screen is empty. */
+static void draw(const char *lines)
 {
-	struct answer answer = {.memory = NULL};
-	struct page page = {.colour = wants_colour()};
-	char *drawn = NULL;
-	size_t len = 0;
-	int code = get_state(place, &answer);
-
-	measure(&page);
-	page.out = code == EXIT_SUCCESS ? open_memstream(&drawn, &len) : NULL;
-	if (page.out != NULL) {
-		code = print_page(asked, &answer, &page);
-		(void)fclose(page.out);
-		(void)fputs("\033[H", stdout);
-		for (const char *line = drawn; *line != '\0';) {
-			const size_t size = strcspn(line, "\n");
-			(void)fprintf(stdout, "%.*s\033[K\n", (int)size, line);
-			line += size + (line[size] == '\n');
-		}
-		(void)fputs("\033[J", stdout);
-		(void)fflush(stdout);
-		free(drawn);
+	(void)fputs("\033[H", stdout);
+	for (const char *line = lines; *line != '\0';) {
+		const size_t len = strcspn(line, "\n");
+		(void)fprintf(stdout, "%.*s\033[K\n", (int)len, line);
+		line += len + (line[len] == '\n');
 	}
-	answer_free(&answer);
-	return code;
+	(void)fputs("\033[J", stdout);
+}
+
+/* A proxy that is away for a moment is shown so. False: standard output is gone. */
+static bool redraw(
+        const struct config_request *asked, const struct place_to_ask *place, bool is_terminal)
+{
+	struct page page = {.colour = wants_colour()};
+	char error[FAULT_MAX];
+	char *lines = NULL;
+	size_t len = 0;
+
+	if (is_terminal) {
+		measure(&page);
+	}
+	page.out = open_memstream(&lines, &len);
+	if (page.out == NULL) {
+		return false;
+	}
+	if (!print(asked, place, &page, error)) {
+		print_problem(&page, slice_of(error));
+	}
+	(void)fclose(page.out);
+	if (is_terminal) {
+		draw(lines);
+	} else {
+		(void)fprintf(stdout, "%s\n", lines);
+	}
+	free(lines);
+	return fflush(stdout) == 0;
 }
 
 /* Whether a signal that ends the program has come within the time. */
@@ -149,29 +180,47 @@ static bool is_over(int signals)
 	return poll(&poll_for, 1, WATCH_MS) != 0;
 }
 
-/* The other screen, without a cursor; what was on the terminal comes back at the end. */
-static int watch(const struct config_request *asked, const struct place_to_ask *place)
+static int watch_signals(void)
 {
 	sigset_t set;
-	int code = EXIT_SUCCESS;
 
 	(void)sigemptyset(&set);
 	(void)sigaddset(&set, SIGINT);
 	(void)sigaddset(&set, SIGTERM);
 	(void)sigaddset(&set, SIGHUP);
 	(void)pthread_sigmask(SIG_BLOCK, &set, NULL);
-	const int signals = signalfd(-1, &set, SFD_CLOEXEC);
+	return signalfd(-1, &set, SFD_CLOEXEC);
+}
+
+/* The other screen, without a cursor; what was on the terminal comes back at the end. */
+static int watch(const struct config_request *asked, const struct place_to_ask *place)
+{
+	const bool is_terminal = isatty(STDOUT_FILENO) == 1;
+	const int signals = watch_signals();
+	bool good = true;
+
 	if (signals < 0) {
 		return fail(strerrordesc_np(errno));
 	}
-	(void)fputs("\033[?1049h\033[?25l\033[2J", stdout);
+	(void)fputs(is_terminal ? "\033[?1049h\033[?25l" : "", stdout);
 	do {
-		code = redraw(asked, place);
-	} while (code == EXIT_SUCCESS && !is_over(signals));
-	(void)fputs("\033[?25h\033[?1049l", stdout);
+		good = redraw(asked, place, is_terminal);
+	} while (good && !is_over(signals));
+	(void)fputs(is_terminal ? "\033[?25h\033[?1049l" : "", stdout);
 	(void)fflush(stdout);
 	(void)close(signals);
-	return code;
+	return good ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
+/* Who may not ask is told so at once. */
+static int try_and_watch(const struct config_request *asked, const struct place_to_ask *place)
+{
+	struct answer answer = {.memory = NULL};
+	char error[FAULT_MAX];
+	const bool good = get_state(place, &answer, error);
+
+	answer_free(&answer);
+	return good ? watch(asked, place) : fail(error);
 }
 
 /* ── Ending a stream ─────────────────────────────────────────────────────── */
@@ -193,7 +242,8 @@ static int close_stream(const struct config_request *asked, const struct place_t
 	if (fetch(place, "POST", text_slice(&path), TIMEOUT_S, &answer, error) < 0) {
 		code = fail(error);
 	} else if (answer.status != 204) {
-		code = fail_by_answer(&answer);
+		explain(&answer, error);
+		code = fail(error);
 	}
 	answer_free(&answer);
 	return code;
@@ -211,7 +261,7 @@ int operate_status(const struct config *config)
 	} else if (asked->closes) {
 		code = close_stream(asked, &place);
 	} else {
-		code = asked->watch ? watch(asked, &place) : show(asked, &place);
+		code = asked->watch ? try_and_watch(asked, &place) : show(asked, &place);
 	}
 	place_free(&place);
 	return code;

@@ -42,12 +42,15 @@ struct port_rule {
 
 /* LANDLOCK_ACCESS_FS_*, LANDLOCK_ACCESS_NET_* and LANDLOCK_SCOPE_* */
 enum {
+	WRITE_FILE = 1U << 1,
 	READ_FILE = 1U << 2,
 #ifdef SANDBOX_INSTRUMENTED
 	READ_DIR = 1U << 3,
 #endif
 	REMOVE_FILE = 1U << 5,
+	MAKE_REG = 1U << 8,
 	MAKE_SOCK = 1U << 9,
+	TRUNCATE = 1U << 14, /* since ABI 3 */
 	BIND_TCP = 1U << 0,
 	CONNECT_TCP = 1U << 1,
 	ABSTRACT_SOCKETS = 1U << 0,
@@ -195,6 +198,16 @@ void sandbox_allow_socket(struct sandbox *sandbox, const char *path)
 
 	if (path != NULL && find_folder(path, folder)) {
 		allow(sandbox, folder, MAKE_SOCK | REMOVE_FILE);
+	}
+}
+
+void sandbox_allow_record(struct sandbox *sandbox, const char *path)
+{
+	const uint64_t cutting = sandbox->abi >= 3 ? TRUNCATE : 0;
+	char folder[PATH_MAX];
+
+	if (path != NULL && find_folder(path, folder)) {
+		allow(sandbox, folder, READ_FILE | WRITE_FILE | MAKE_REG | cutting);
 	}
 }
 

@@ -41,6 +41,9 @@ void sandbox_allow_file(struct sandbox *sandbox, const char *path);
 void sandbox_allow_folder(struct sandbox *sandbox, const char *path);
 /* The file of a unix socket may be made and removed, with it any in its folder. */
 void sandbox_allow_socket(struct sandbox *sandbox, const char *path);
+/* The file may be made, read and appended to, also when another one takes its name: with it any in
+ * its folder and below. */
+void sandbox_allow_record(struct sandbox *sandbox, const char *path);
 /* TCP sockets may be bound to the port, or connect to it at any address. */
 void sandbox_allow_bind(struct sandbox *sandbox, uint16_t port);
 void sandbox_allow_connect(struct sandbox *sandbox, uint16_t port);

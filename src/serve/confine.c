@@ -86,6 +86,14 @@ static void allow_listeners(struct sandbox *sandbox, const struct config *config
 	}
 }
 
+/* The file is opened again after it was rotated. */
+static void allow_audit(struct sandbox *sandbox, const struct config *config)
+{
+	if (config->audit.target.kind == TRAIL_FILE) {
+		sandbox_allow_record(sandbox, config->audit.target.path);
+	}
+}
+
 static void allow_engine(struct sandbox *sandbox, const struct config *config)
 {
 	enum { DNS_PORT = 53 };
@@ -107,6 +115,7 @@ static void (*const rows[])(struct sandbox *sandbox, const struct config *config
         allow_names,
         allow_listeners,
         allow_engine,
+        allow_audit,
 };
 
 bool confine(const struct config *config)

@@ -12,6 +12,7 @@
 #include "session/session.h"
 #include "systemd/notify.h"
 #include "systemd/passed.h"
+#include "trail/trail.h"
 
 #include <pthread.h>
 #include <signal.h>
@@ -374,6 +375,15 @@ void listeners_remove(const struct server *server);
 
 /* Enter the sandbox, with what the configuration needs inside. False after a log line. */
 bool confine(const struct config *config) MUST_USE;
+
+/* ── The audit record ────────────────────────────────────────────────────── */
+
+/* Make its way from the threads, if somebody can want records. Before the threads. False without
+ * memory. */
+bool auditing_make(struct server *server) MUST_USE;
+/* Open what it is written to, and start its writer. Inside the sandbox, so that a file is made by
+ * the user who opens it again. False after a log line. */
+bool auditing_start(struct server *server) MUST_USE;
 
 /* ── The admin listener ──────────────────────────────────────────────────── */
 

@@ -121,8 +121,8 @@ struct server *server_new(struct config *config)
 	}
 	server->shared.accounts = accounts;
 	server->shared.metrics = metrics;
-	snapshot_number(snapshot, metrics);
 	server->snapshot = snapshot;
+	snapshot_number(snapshot, metrics);
 	reload_init(server);
 	survey_init(server);
 	watching_init(server);
@@ -140,7 +140,7 @@ struct server *server_new(struct config *config)
 	server->shared.denials.recent = recent;
 	attempts_init(&server->shared.attempts);
 	make_via(server->shared.via);
-	if (!provide_notes(server, snapshot_config(snapshot))) {
+	if (!provide_notes(server, snapshot_config(snapshot)) || !auditing_make(server)) {
 		server_free(server);
 		return NULL;
 	}
@@ -158,6 +158,7 @@ void server_free(struct server *server)
 	}
 	admin_free(server->admin);
 	threads_free(server);
+	trail_free(server->shared.trail);
 	metrics_free(server->shared.metrics);
 	recent_free(server->shared.denials.recent);
 	passed_close(&server->passed);
@@ -202,8 +203,8 @@ static bool start(struct server *server)
 	resolver_begin(server);
 	if (listeners_take_passed(server) && listeners_are_free(config) && admin_listen(server) &&
 	        threads_make(server) && admin_begin(server) && listeners_avoid_engine(server) &&
-	        signals_watch(server) && confine(config) && resolver_start(server) &&
-	        threads_start(server)) {
+	        signals_watch(server) && confine(config) && auditing_start(server) &&
+	        resolver_start(server) && threads_start(server)) {
 		return true;
 	}
 	listeners_remove(server);

@@ -65,6 +65,7 @@ static void reload(struct server *server, const char *name)
 		return;
 	}
 	log_line(LOG_INFO, "%s: reading the configuration again", name);
+	trail_reopen(server->shared.trail);
 	server_reload(server, NULL);
 }
 

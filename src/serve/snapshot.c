@@ -58,6 +58,7 @@ static void set_listener(struct snapshot_listener *ret_listener, const struct co
 	                .max_head = config->max_head},
 	        .transport = listener->transport != NULL ? listener->transport : &transport_plain,
 	        .address = listener->address,
+	        .label = listener->name != NULL ? listener->name : listener->address,
 	        .is_tls = listener->transport != NULL,
 	};
 }

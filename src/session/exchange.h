@@ -18,11 +18,12 @@ struct rewriting;
 enum {
 	EXCHANGE_PROTOCOL_MAX = 32, /* bytes of an Upgrade that is forwarded; a longer one is not */
 	EXCHANGE_KEPT_MAX = 512, /* bytes of target and key; for longer ones memory is allocated */
+	EXCHANGE_TARGET_MAX = 256,
+	EXCHANGE_REASON_MAX = 768,
 	EXCHANGE_INTERIM_MAX = 100, /* 1xx responses to one request; the Engine sends one at most */
 };
 
 struct exchange {
-	uint64_t id;               /* of one that streams, for operators */
 	struct adoption *adoption; /* of the snapshot by which the request was judged */
 	struct adoption *renewed;  /* of the last snapshot that allowed it again; NULL: none did */
 	/* That sent the request, as `renewed` or else `adoption` has it; NULL: none. */
@@ -67,12 +68,21 @@ struct exchange {
 	bool counts_body;    /* the flow of the client moves the body of this request */
 	uint64_t judged_len; /* of a body that was judged: it is not in that flow any more */
 	uint64_t counted_in, counted_out;
+	uint64_t id;      /* the same in all that is said of the request: record_add_id() */
+	const char *rule; /* that decided, also of an allowed request; NULL: none did */
+	bool recorded;    /* a place for its audit record is kept */
+	unsigned target_len;
+	unsigned reason_len;
 	/* What judging it again needs: path, query and key, one behind the other. */
 	char *kept; /* NULL: there was no memory */
 	unsigned path_len, query_len, key_len;
 	/* Last, for the words in it need not be cleared; nor what stands behind it. */
 	struct audit_record record;
 	char kept_here[EXCHANGE_KEPT_MAX];
+	/* For audit records, where somebody wants them: what the operation is about, and the
+	 * sentence that its sender got, both cut. */
+	char target[EXCHANGE_TARGET_MAX];
+	char reason[EXCHANGE_REASON_MAX];
 };
 
 #endif

@@ -21,6 +21,7 @@ struct exchange *session_exchange(struct session *session)
 		exchange->record.method[0] = exchange->record.path[0] = '-';
 		exchange->record.method_len = exchange->record.path_len = 1;
 		exchange->record.started_ns = session->worker->loop.now_ns;
+		exchange->id = session->worker->next_id++;
 		exchange->adoption = worker_enter(session->worker);
 		session->exchange = exchange;
 	}
@@ -118,6 +119,7 @@ static enum next respond(
 	buffer_keep(buffer, text.len, text.len);
 	exchange->record.status = status;
 	exchange->record.outcome = outcome;
+	session_note_reason(session, message);
 	return session_enter(session, SESSION_RESPOND);
 }
 

@@ -36,7 +36,6 @@ void session_meter_forward(struct session *session, uint64_t judged_len)
 	exchange->judged_len = judged_len;
 	if ((exchange->traits & (DOCKER_STREAM | DOCKER_HIJACK | DOCKER_BUILD)) != 0) {
 		exchange->streams = true;
-		exchange->id = ++session->worker->last_id;
 		meter_count_stream(session->worker->meter,
 		        exchange->client == NULL ? 0 : exchange->client->metric, 1);
 	}

@@ -79,8 +79,9 @@ static bool keep_protocol(struct exchange *exchange, struct slice protocol)
 	return protocol.ptr != NULL && exchange->protocol_len == protocol.len;
 }
 
-static void note_operation(struct exchange *exchange, const struct gate_decision *decision)
+static void note_operation(struct session *session, const struct gate_decision *decision)
 {
+	struct exchange *exchange = session->exchange;
 	const struct docker_endpoint *endpoint = docker_endpoint(decision->request->id);
 
 	exchange->record.operation = docker_operation_name(decision->request->id);
@@ -94,6 +95,9 @@ static void note_operation(struct exchange *exchange, const struct gate_decision
 	                    keep_protocol(exchange, decision->head->head.upgrade);
 	if (decision->head->query.len > 0) {
 		note_subject(&exchange->record, decision->request->id, decision->head->query);
+	}
+	if (UNLIKELY(session->worker->trail != NULL)) {
+		session_note_target(session, decision);
 	}
 }
 
@@ -145,10 +149,14 @@ static void note_verdict(struct session *session, const struct gate_decision *de
 	session->exchange->record.policy = policy_name(decision->policy);
 	session->exchange->policy = policy_number(decision->policy);
 	session->exchange->record.observed = verdict->observed;
+	session->exchange->rule = verdict->rule;
 	if (!verdict->allowed || verdict->observed) {
 		session->exchange->record.rule = verdict->rule;
 		session->exchange->record.reason = reason_of(decision);
 		note_denial(session, decision);
+	}
+	if (UNLIKELY(verdict->observed)) {
+		session_note_observed(session, decision);
 	}
 }
 
@@ -185,7 +193,7 @@ static void note(struct session *session, const struct gate_decision *decision)
 		note_denial(session, decision);
 	}
 	if (decision->request != NULL) {
-		note_operation(session->exchange, decision);
+		note_operation(session, decision);
 	}
 	if (decision->policy != NULL) {
 		note_verdict(session, decision);
@@ -241,6 +249,19 @@ static struct slice mark_of(const struct session *session)
 	                                                 : (struct slice){via, SESSION_VIA_LEN};
 }
 
+/* The response is local: only the rest of the request's body, if any, is still to be read. */
+static void keep_here(struct session *session, const struct http_head *head)
+{
+	if (session->exchange->gathered) {
+		const size_t body_len = (size_t)session->up.data;
+		flow_start(&session->up, HTTP_LENGTH, 0);
+		buffer_skip(session->up.buffer, session->scan.head_len + body_len);
+		return;
+	}
+	flow_start(&session->up, head->framing, head->content_length);
+	buffer_skip(session->up.buffer, session->scan.head_len);
+}
+
 /* The head is written anew in front of the body bytes that came with it. */
 static enum next forward(struct session *session, const struct gate_decision *decision)
 {
@@ -263,6 +284,10 @@ static enum next forward(struct session *session, const struct gate_decision *de
 	};
 	struct text text = text_over(worker->scratch, worker->scratch_len);
 
+	if (UNLIKELY(worker->trail != NULL) && !session_may_forward(session)) {
+		keep_here(session, &head->head);
+		return session_respond(session, OUTCOME_AUDIT_FAILED);
+	}
 	session_keep(session, decision); /* the head is replaced */
 	http_request_write(&text, head, decision->request->path, &options);
 	if (text.overflow || !replace_request(session, head, text_slice(&text), body)) {
@@ -275,20 +300,10 @@ static enum next forward(struct session *session, const struct gate_decision *de
 	}
 	exchange->replay_len = session->up.complete ? (uint32_t)(text.len + body.len) : 0;
 	session_meter_forward(session, body.len);
-	return session_start_dialling(session);
-}
-
-/* The response is local: only the rest of the request's body, if any, is still to be read. */
-static void keep_here(struct session *session, const struct http_head *head)
-{
-	if (session->exchange->gathered) {
-		const size_t body_len = (size_t)session->up.data;
-		flow_start(&session->up, HTTP_LENGTH, 0);
-		buffer_skip(session->up.buffer, session->scan.head_len + body_len);
-		return;
+	if (UNLIKELY(worker->trail != NULL)) {
+		session_record_begin(session);
 	}
-	flow_start(&session->up, head->framing, head->content_length);
-	buffer_skip(session->up.buffer, session->scan.head_len);
+	return session_start_dialling(session);
 }
 
 static enum next respond_loop(struct session *session)
@@ -323,7 +338,7 @@ static enum next respond(struct session *session, const struct gate_decision *de
 void session_note_request(struct session *session, const struct gate_decision *decision)
 {
 	note_head(session->exchange, decision->head);
-	note_operation(session->exchange, decision);
+	note_operation(session, decision);
 }
 
 static enum next act(struct session *session, const struct gate_decision *decision)

@@ -57,6 +57,9 @@ void session_record(struct session *session)
 	}
 	audit_write(&session->worker->audit, &exchange->record, &session->caller);
 	session_meter(session);
+	if (UNLIKELY(session->worker->trail != NULL)) {
+		session_record_end(session);
+	}
 	session_release(exchange);
 	session_end_lookup(session);
 	session_end_search(session);
@@ -86,6 +89,7 @@ enum next session_starve(struct session *session)
 		session->exchange->record.outcome = OUTCOME_NO_MEMORY;
 	} else {
 		audit_write(&worker->audit, &unread, &session->caller);
+		session_record_unread(session);
 	}
 	return NEXT_CLOSE;
 }

@@ -16,6 +16,7 @@
 #include "metrics/metrics.h"
 #include "session/snapshot.h"
 
+struct trail;
 struct worker;
 
 /* The value of the Via by which the proxy knows its own requests: protocol and pseudonym (RFC 9110
@@ -41,7 +42,7 @@ struct worker_shared {
 	struct accounts *accounts;
 	struct learn *_Atomic learn;   /* NULL: requests are not recorded */
 	struct metrics *metrics;       /* NULL: nothing is counted */
-	unsigned workers;              /* that were made so far */
+	struct trail *trail;           /* NULL: nobody can want audit records */
 	char via[SESSION_VIA_LEN + 1]; /* "": requests are not marked */
 };
 

@@ -24,6 +24,7 @@ struct snapshot_listener {
 	struct gate_config gate;
 	const struct transport *transport; /* of accepted connections */
 	const char *address;               /* in log lines */
+	const char *label;                 /* in records: its name, or else its address */
 	bool is_tls;
 	/* The same number in another snapshot: it has the same address. */
 	unsigned id;

@@ -193,6 +193,29 @@ void session_meter(struct session *session);
 /* The request is forwarded; `judged_len`: bytes of a body that the gate has judged, or 0. */
 void session_meter_forward(struct session *session, uint64_t judged_len);
 
+/* ── record.c: audit records ─────────────────────────────────────────────── */
+
+/* Whether somebody wants them now. */
+static inline bool session_is_recorded(const struct session *session)
+{
+	const struct trail_queue *trail = session->worker->trail;
+
+	return UNLIKELY(trail != NULL) && trail_wants(trail);
+}
+/* Keep what the sender is told, and what the operation is about. */
+void session_note_reason(struct session *session, struct slice reason);
+void session_note_target(struct session *session, const struct gate_decision *decision);
+/* The same of what a policy that only observes would have told. */
+void session_note_observed(struct session *session, const struct gate_decision *decision);
+/* The request is about to be forwarded. False: not without its record, which cannot be written. */
+bool session_may_forward(struct session *session) MUST_USE;
+/* It is forwarded: if it is a stream, write that it begins. */
+void session_record_begin(struct session *session);
+/* The exchange ends. */
+void session_record_end(struct session *session);
+/* A connection closes without memory for an exchange. */
+void session_record_unread(struct session *session);
+
 /* ── handshake.c: TLS ────────────────────────────────────────────────────── */
 
 /* The connection begins with a handshake. */

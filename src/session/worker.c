@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <malloc.h>
 #include <stdlib.h>
+#include <sys/random.h>
 
 enum {
 	OBJECTS_KEPT = 64,
@@ -260,6 +261,12 @@ static int init_memory(struct worker *worker)
 	worker->scratch_len = settings->max_head + headroom;
 	worker->scratch = malloc(worker->scratch_len);
 	worker->gate.judging = policy_scratch_new();
+	if (worker->shared->trail != NULL) {
+		worker->trail = trail_add_queue(worker->shared->trail, &worker->loop);
+		if (worker->trail == NULL) {
+			return -ENOMEM;
+		}
+	}
 	if (worker->shared->metrics != NULL) {
 		worker->meter = metrics_add_meter(worker->shared->metrics);
 		if (worker->meter == NULL) {
@@ -270,6 +277,17 @@ static int init_memory(struct worker *worker)
 	                       (settings->has_containers && worker_containers(worker) == NULL)
 	               ? -ENOMEM
 	               : 0;
+}
+
+/* Those of other workers and of a former process begin elsewhere. */
+static uint64_t first_id(void)
+{
+	uint64_t id = 0;
+
+	if (getrandom(&id, sizeof(id), 0) != sizeof(id)) {
+		id = (uint64_t)clock_realtime_ns() * 0x9e3779b97f4a7c15U;
+	}
+	return id;
 }
 
 int worker_new(struct worker_shared *shared, struct snapshot *snapshot, struct worker **ret_worker)
@@ -285,8 +303,9 @@ int worker_new(struct worker_shared *shared, struct snapshot *snapshot, struct w
 	}
 	worker->shared = shared;
 	worker->adoption = adoption;
+	worker->next_id = first_id();
+	worker->record_clock.second = -1;
 	worker->max_head = snapshot->max_head;
-	worker->last_id = (uint64_t)++shared->workers << 32;
 	init_queues(worker);
 	upstream_init(&worker->upstream, &worker->loop, snapshot->engine_transport,
 	        &snapshot->engine, shared->max_connections + CLOSING_MAX,

@@ -8,11 +8,13 @@
 #include "ask/ask.h"
 #include "audit/audit.h"
 #include "audit/denials.h"
+#include "audit/record.h"
 #include "containers/containers.h"
 #include "gate/gate.h"
 #include "metrics/meter.h"
 #include "flow/flow.h"
 #include "session/session.h"
+#include "trail/trail.h"
 #include "upstream/upstream.h"
 
 enum session_state {
@@ -46,8 +48,10 @@ struct worker {
 	struct asker asker;
 	struct containers *containers; /* NULL: no client was known by its container so far */
 	struct audit audit;
-	struct meter *meter; /* NULL: nothing is counted */
-	uint64_t last_id;    /* of its streams; the upper half tells the worker */
+	struct meter *meter;       /* NULL: nothing is counted */
+	struct trail_queue *trail; /* NULL: nobody can want audit records */
+	struct record_clock record_clock;
+	uint64_t next_id; /* of an exchange */
 	struct timer_queue deadlines[SESSION_STATES];
 	struct timer_queue grace_queue, farewell_queue, trim_queue;
 	struct timer_queue ends_queue;

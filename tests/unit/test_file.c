@@ -354,7 +354,7 @@ static void mistakes_name_file_line_and_remedy(void **state)
 	                ":1: unknown key 'polices' in the configuration; did you mean 'policies'?"},
 	        {"metrics: {}\n",
 	                ":1: unknown key 'metrics' in the configuration; there are listeners, "
-	                "upstream, policies, policy, host_root, log_level, limits, admin, clients, "
+	                "upstream, policies, policy, host_root, log_level, limits, admin, audit, clients, "
 	                "label_prefix, watch"},
 	        {"label_prefix: x\n",
 	                ":1: 'label_prefix' lets labels choose among the 'policies' of "

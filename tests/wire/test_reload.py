@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import hashlib
 import itertools
+import json
 import os
 import signal
 import socket
@@ -17,6 +18,7 @@ from pathlib import Path
 import pytest
 
 from machine import free_port
+from operators import Admin
 from secure import Authority, Pair, connect, context
 from test_tunnel import both_ways, open_tunnel
 from wire import Background, Client, Engine, EngineConn, Proxy, chunk, eventually, ping_passes, refuses_connection, sanitized
@@ -851,3 +853,99 @@ def test_many_reloads_under_load_fail_no_request_leak_nothing_and_leave_no_stale
     assert min(counts) > RELOADS
     print(f"{RELOADS} reloads, {sum(counts)} requests, {grown} KiB more of {resident} KiB")
     assert sanitized() or grown < 1024, f"{grown} KiB more after {RELOADS} reloads"
+
+
+# ── Asked for at the admin listener ────────────────────────────────────────────────────────────
+
+
+@pytest.fixture
+def operated(served: Served, place: Path) -> Admin:
+    place.chmod(0o777)
+    served.admin = f"admin: {{address: 'unix://{place}/admin.sock'}}\n"
+    served.write("open", served.admin)
+    served.run()
+    return Admin(str(place / "admin.sock"))
+
+
+def test_the_answer_comes_when_all_threads_judge_by_it(served: Served, operated: Admin, own_engine: Engine) -> None:
+    with served.proxy.connect() as client:
+        for policy, status in (("deny", 403), ("open", 200)) * 5:
+            served.write(policy, served.admin)
+            answer = operated.post("/api/reload")
+            assert answer.status == 200, answer.body
+            told = json.loads(answer.body)
+            assert told["result"] == "ok" and told["message"].startswith(f"reloaded {served.path} in ")
+            client.get("/containers/json")
+            if status == 200:
+                own_engine.request().respond(body=b"[]")
+            assert client.response().status == status
+
+
+def test_an_error_is_answered_with_its_line(served: Served, operated: Admin) -> None:
+    served.write("open", served.admin + "policies: {a: {rules: [{allow: [container.lst]}]}}\n")
+    answer = operated.post("/api/reload")
+    message = json.loads(answer.body)["message"]
+    assert answer.status == 422 and f"{served.path}:4: " in message and "container.lst" in message
+    served.proxy.wait_log(lambda line: "was not reloaded" in line and message in line)
+
+
+def test_many_ask_at_once_and_all_are_answered(served: Served, operated: Admin) -> None:
+    clients = [operated.connect() for _ in range(40)]
+    for client in clients:
+        client.post("/api/reload", headers=["X-Requested-With: test"])
+    assert {client.response().status for client in clients} == {200}
+    for client in clients:
+        client.close()
+
+
+@pytest.mark.parametrize("headers", [
+    [], ["Content-Type: application/x-www-form-urlencoded"], ["Content-Type: text/plain"], ["Content-Type: multipart/form-data"],
+    ["Content-Type: application/json", "Origin: https://evil.example"],
+    ["Content-Type: application/json", "Sec-Fetch-Site: cross-site"],
+    ["X-Requested-With: page", "Sec-Fetch-Site: same-site"],
+])
+def test_pages_of_other_sites_cannot_ask(served: Served, operated: Admin, headers: list[str]) -> None:
+    for target in ("/api/reload", "/api/streams/0000000100000001/close"):
+        with operated.connect() as client:
+            client.post(target, headers=headers)
+            assert client.response().status == 403
+    assert not any("reloaded" in line for line in served.proxy.lines)
+
+
+def test_only_post_reloads_and_without_a_body(served: Served, operated: Admin) -> None:
+    answer = operated.get("/api/reload", "Content-Type: application/json")
+    assert answer.status == 405 and answer.header("allow") == "POST"
+    assert operated.post("/api/state").status == 405
+    with operated.connect() as client:
+        client.post("/api/reload", b"{}", headers=["Content-Type: application/json"])
+        assert client.response().status == 413
+
+
+def test_reload_needs_the_key_at_tcp(served: Served, place: Path) -> None:
+    key, port = "a-key-with-many-letters", free_port()
+    served.write("open", f"admin: {{address: 'tcp://127.0.0.1:{port}', key_sha256: {hashlib.sha256(key.encode()).hexdigest()}}}\n")
+    served.run()
+    admin = Admin(port)
+    for target in ("/api/reload", "/api/streams/0000000100000001/close"):
+        assert admin.post(target).status == 401
+        assert admin.post(target, "X-Api-Key: another-key").status == 401
+    assert admin.get("/api/state").status == 401
+    assert admin.post("/api/reload", f"X-Api-Key: {key}").status == 200
+    assert admin.get("/api/state", f"Authorization: Bearer {key}").status == 200
+    assert admin.post("/api/streams/0000000100000001/close", f"X-Api-Key: {key}").status == 404
+
+
+def test_a_reload_while_the_proxy_stops_is_refused(served: Served, operated: Admin, own_engine: Engine) -> None:
+    with served.proxy.connect() as client:
+        client.get("/events")
+        request = own_engine.request()
+        with operated.connect() as operator:
+            operator.get("/health")
+            operator.response()
+            served.proxy.terminate()
+            served.proxy.wait_log(lambda line: "SIGTERM" in line)
+            operator.post("/api/reload", headers=["Content-Type: application/json"])
+            assert operator.response().status == 503
+        request.respond()
+        client.response()
+    assert served.proxy.wait_exit() == 0

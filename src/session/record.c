@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * record — what audit records say of requests: audit/record.h.
+ *
+ * A record is written when its exchange ends. With `on_failure: deny` a place for it is kept before
+ * the request is forwarded, and that of a stream is written when it begins, too.
+ */
+#include "base/clock.h"
+#include "session/state.h"
+
+/* ── What is kept while the request is understood ────────────────────────── */
+
+void session_note_reason(struct session *session, struct slice reason)
+{
+	struct exchange *exchange = session->exchange;
+
+	if (session_is_recorded(session)) {
+		exchange->reason_len =
+		        (unsigned)text_keep(exchange->reason, EXCHANGE_REASON_MAX, reason);
+	}
+}
+
+/* Of a request that no row fits, its path says more than a name in it. */
+void session_note_target(struct session *session, const struct gate_decision *decision)
+{
+	struct exchange *exchange = session->exchange;
+	const struct audit_record *record = &exchange->record;
+	const struct slice name = decision->request->name;
+	const struct slice named = {record->name, record->name_len};
+	const struct slice image = {record->image, record->image_len};
+	const bool is_known = docker_endpoint(decision->request->id) != NULL;
+	const struct slice target = !is_known       ? decision->request->path
+	                            : name.len > 0  ? name
+	                            : named.len > 0 ? named
+	                                            : image;
+
+	exchange->target_len = (unsigned)text_keep(exchange->target, EXCHANGE_TARGET_MAX, target);
+}
+
+void session_note_observed(struct session *session, const struct gate_decision *decision)
+{
+	char memory[EXCHANGE_REASON_MAX];
+	struct text text = text_over(memory, sizeof(memory));
+
+	if (session_is_recorded(session)) {
+		gate_add_denial(decision, &text);
+		session_note_reason(session, text_slice(&text));
+	}
+}
+
+/* ── Records ─────────────────────────────────────────────────────────────── */
+
+/* Of a request that was not understood, its path is all there is. */
+static struct slice target_of(const struct exchange *exchange)
+{
+	const struct audit_record *record = &exchange->record;
+	const struct slice path = {record->path, record->path_len};
+
+	if (record->operation != NULL) {
+		return (struct slice){exchange->target, exchange->target_len};
+	}
+	return slice_equal(path, SLICE("-")) ? SLICE("") : path;
+}
+
+static struct slice reason_of(const struct exchange *exchange)
+{
+	const char *text = exchange->record.reason != NULL ? exchange->record.reason
+	                                                   : outcome_text(exchange->record.outcome);
+
+	if (exchange->reason_len > 0 || text == NULL) {
+		return (struct slice){exchange->reason, exchange->reason_len};
+	}
+	return slice_of(text);
+}
+
+static void push(struct worker *worker, const struct record *record)
+{
+	struct text line = trail_begin(worker->trail);
+
+	if (LIKELY(line.ptr != NULL)) {
+		record_write(record, &worker->record_clock, &line);
+		trail_end(worker->trail, &line);
+	}
+}
+
+static void write_record(struct session *session, bool has_ended)
+{
+	const struct exchange *exchange = session->exchange;
+	const struct audit_record *said = &exchange->record;
+	const struct record record = {
+	        .time_ns = clock_realtime_ns(),
+	        .id = exchange->id,
+	        .caller = &session->caller,
+	        .client = said->client,
+	        .listener = session_listener(session)->label,
+	        .operation = said->operation,
+	        .target = target_of(exchange),
+	        .policy = said->policy,
+	        .rule = exchange->rule,
+	        .verdict = outcome_verdict(said->outcome, said->observed),
+	        .reason = reason_of(exchange),
+	        .has_ended = has_ended,
+	        .status = said->status,
+	        .duration_ns = session->worker->loop.now_ns - said->started_ns,
+	        .bytes = said->bytes,
+	};
+
+	push(session->worker, &record);
+}
+
+bool session_may_forward(struct session *session)
+{
+	struct trail_queue *trail = session->worker->trail;
+
+	if (!trail_denies(trail)) {
+		return true;
+	}
+	session->exchange->recorded = trail_reserve(trail);
+	return session->exchange->recorded;
+}
+
+void session_record_begin(struct session *session)
+{
+	const unsigned lasting = DOCKER_STREAM | DOCKER_HIJACK | DOCKER_BUILD;
+
+	if (session->exchange->recorded && (session->exchange->traits & lasting) != 0) {
+		write_record(session, false);
+	}
+}
+
+void session_record_end(struct session *session)
+{
+	struct exchange *exchange = session->exchange;
+
+	if (exchange->recorded) {
+		trail_release(session->worker->trail);
+	}
+	/* Health checks are no requests for the Engine. */
+	if (session_is_recorded(session) && !exchange->probe) {
+		write_record(session, true);
+	}
+}
+
+void session_record_unread(struct session *session)
+{
+	if (session_is_recorded(session)) {
+		const struct record record = {
+		        .time_ns = clock_realtime_ns(),
+		        .id = session->worker->next_id++,
+		        .caller = &session->caller,
+		        .listener = session_listener(session)->label,
+		        .verdict = VERDICT_ERROR,
+		        .reason = slice_of(outcome_text(OUTCOME_NO_MEMORY)),
+		        .has_ended = true,
+		};
+		push(session->worker, &record);
+	}
+}

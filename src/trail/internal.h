@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: MIT */
+/* internal — the parts of a trail. Private to trail/. */
+#ifndef TRAIL_INTERNAL_H
+#define TRAIL_INTERNAL_H
+
+#include "audit/record.h"
+#include "trail/trail.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <sys/types.h>
+
+/* ── chain.c ─────────────────────────────────────────────────────────────── */
+
+enum {
+	CHAIN_DIGEST_LEN = 32,
+	CHAIN_HEX_LEN = 2 * CHAIN_DIGEST_LEN,
+	/* ,"prev":"…" in front of the brace that ends a line */
+	CHAIN_FIELD_MAX = 9 + CHAIN_HEX_LEN + 1,
+};
+
+/* What the next line says of the one before. */
+struct chain {
+	bool known; /* there is a line before */
+	unsigned char digest[CHAIN_DIGEST_LEN];
+};
+
+/* The line, without its newline, is the last one. */
+void chain_set(struct chain *chain, struct slice line);
+bool chain_equal(const struct chain *a, const struct chain *b);
+/* Append a line, as record_write() makes it, with the hash. */
+void chain_add(const struct chain *chain, struct slice line, struct text *text);
+/* What a line says of the one before; false: nothing. */
+bool chain_read(struct slice line, struct chain *ret_chain) MUST_USE;
+void chain_add_hex(const struct chain *chain, struct text *text);
+
+/* ── queue.c ─────────────────────────────────────────────────────────────── */
+
+struct trail_queue {
+	struct trail *trail;
+	uint32_t size;
+	char *bytes;
+	/* Of the thread that fills it. */
+	uint32_t tail_seen;
+	unsigned reserved; /* places */
+	bool hurried;      /* the writer was told before the timer was due */
+	uint32_t stuck_at; /* where the writer was at the last look */
+	int64_t stuck_ns;  /* since when */
+	bool stuck;
+	struct loop *loop;
+	struct timer_queue timers;
+	struct timer timer; /* runs while records wait */
+	/* Where the next record will stand, and where the oldest one stands; equal: there is none.
+	 * Lines of cache of their own: the one is written by the thread, the other by the writer.
+	 */
+	_Alignas(64) _Atomic uint32_t head;
+	_Alignas(64) _Atomic uint32_t tail;
+};
+
+struct trail_queue *queue_new(struct trail *trail, struct loop *loop, uint32_t size) MUST_USE;
+void queue_free(struct trail_queue *queue);
+/* In the writer's thread: the oldest line; ptr NULL: there is none. */
+struct slice queue_first(struct trail_queue *queue);
+/* It was taken. */
+void queue_drop(struct trail_queue *queue, struct slice line);
+
+/* ── feed.c ──────────────────────────────────────────────────────────────── */
+
+struct feed {
+	pthread_mutex_t lock;
+	atomic_uint watchers;
+	char *bytes; /* NULL: nobody watches */
+	/* Positions, and the numbers of the records there. */
+	uint64_t first, next;
+	uint64_t first_number, next_number;
+	void (*tell)(void *context);
+	void *context;
+};
+
+void feed_init(struct feed *feed);
+void feed_done(struct feed *feed);
+/* In the writer's thread. */
+void feed_add(struct feed *feed, struct slice line);
+
+/* ── Targets ─────────────────────────────────────────────────────────────── */
+
+/* What records are written to. In the writer's thread. */
+struct output {
+	const struct trail_target *target;
+	int fd; /* -1: not open */
+	bool is_datagram;
+	bool waits;    /* for a reader: poll for POLLOUT */
+	bool is_torn;  /* a line was written in part, and could not be cut off */
+	uint64_t size; /* of a file, as this process has left it */
+	dev_t device;
+	ino_t inode;
+	size_t skip;    /* bytes of the next line that standard output has taken */
+	size_t pending; /* bytes of `message` that a socket has not taken */
+	size_t message_len;
+	char message[RECORD_LINE_MAX + 128]; /* of the next line */
+};
+
+/* How each kind is opened and written. */
+struct output_verbs {
+	/* 0, or -errno and *ret_text says why. */
+	int (*open)(struct output *output, struct text *ret_text);
+	/* Whether it is still what its path names. */
+	bool (*is_current)(const struct output *output);
+	/*
+	 * Write some of `lines`, whole lines with their newlines. Bytes of the lines that were
+	 * written whole, or -errno. -EAGAIN: wait for POLLOUT. What was written of the next line
+	 * is known to the output, if the same lines come again.
+	 */
+	ssize_t (*write)(struct output *output, struct slice lines);
+};
+
+extern const struct output_verbs output_file, output_stdout, output_socket;
+
+void output_close(struct output *output);
+/* The last whole line of an open file, for the chain; `memory` has RECORD_LINE_MAX. Len 0: there is
+ * none, or it is none of ours. */
+struct slice file_last_line(const struct output *output, char memory[RECORD_LINE_MAX]);
+/* Whether the disk of an open file counts as full. */
+bool file_is_full(const struct output *output);
+
+/* ── writer.c ────────────────────────────────────────────────────────────── */
+
+struct trail {
+	struct trail_settings settings;
+	pthread_t thread;
+	bool runs;
+	int wake; /* an eventfd */
+	unsigned queue_count;
+	struct trail_queue **queues;
+	struct feed feed;
+	struct output output;
+	const struct output_verbs *verbs; /* NULL: records are kept nowhere */
+	atomic_bool wanted, works, stopping, reopening;
+	_Atomic uint64_t lost;
+	/* Of the writer. */
+	struct chain chain;
+	uint64_t chain_size; /* of the file whose last line the chain knows; UINT64_MAX: of none */
+	uint64_t lost_told;  /* by a record */
+	int64_t failing_ns;  /* since when nothing can be written; 0: it can */
+	int64_t tried_ns;    /* when it was opened last */
+	bool is_stale;       /* another file has the name, and cannot be opened */
+	struct text lines;   /* that were taken from queues, without hashes, with newlines */
+	struct text bytes;   /* the same as they are written */
+	struct record_clock clock;
+};
+
+/* Records could not be kept: count them. From any thread. */
+void trail_lose(struct trail *trail, uint64_t count);
+/* Let the writer look at once. */
+void trail_wake(const struct trail *trail);
+void *writer_run(void *trail);
+/* Open the output for the first time. 0 or -errno. */
+int writer_open(struct trail *trail, struct text *ret_text) MUST_USE;
+
+#endif

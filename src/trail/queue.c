@@ -1,0 +1,245 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The records of one thread. A record is a length and its bytes, in one piece; one that would not
+ * fit stands at the beginning of the memory.
+ */
+#include "base/clock.h"
+#include "trail/internal.h"
+
+#include <stdlib.h>
+#include <sys/eventfd.h>
+
+enum {
+	COLLECT_MS = 20,      /* from the first record to the writer's turn */
+	STUCK_S = 1,          /* a writer that takes nothing for so long */
+	HURRY_LEN = 64 << 10, /* bytes that do not wait for the timer */
+	TURN_LEN = 256 << 10, /* bytes of the memory that are used, if that is enough */
+	ALIGNMENT = 8,
+};
+
+/* In front of the bytes of a record. */
+struct entry {
+	uint32_t len; /* 0: the next one stands at the beginning of the memory */
+	char bytes[];
+};
+
+enum {
+	ENTRY_MAX = (sizeof(struct entry) + RECORD_LINE_MAX + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT
+};
+
+static struct entry *entry_at(const struct trail_queue *queue, uint32_t place)
+{
+	return (struct entry *)(void *)(queue->bytes + place);
+}
+
+static uint32_t entry_len(size_t len)
+{
+	return (uint32_t)((sizeof(struct entry) + len + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT);
+}
+
+/* ── The writer's end ────────────────────────────────────────────────────── */
+
+struct slice queue_first(struct trail_queue *queue)
+{
+	const uint32_t head = atomic_load_explicit(&queue->head, memory_order_acquire);
+	uint32_t tail = atomic_load_explicit(&queue->tail, memory_order_relaxed);
+
+	if (tail != head && entry_at(queue, tail)->len == 0) {
+		tail = 0;
+		atomic_store_explicit(&queue->tail, tail, memory_order_release);
+	}
+	if (tail == head) {
+		return (struct slice){NULL, 0};
+	}
+	const struct entry *entry = entry_at(queue, tail);
+	return (struct slice){entry->bytes, entry->len};
+}
+
+void queue_drop(struct trail_queue *queue, struct slice line)
+{
+	const uint32_t tail = atomic_load_explicit(&queue->tail, memory_order_relaxed);
+
+	atomic_store_explicit(&queue->tail, tail + entry_len(line.len), memory_order_release);
+}
+
+/* ── The thread's end ────────────────────────────────────────────────────── */
+
+static uint32_t head_of(const struct trail_queue *queue)
+{
+	return atomic_load_explicit(&queue->head, memory_order_relaxed);
+}
+
+static void see_tail(struct trail_queue *queue)
+{
+	queue->tail_seen = atomic_load_explicit(&queue->tail, memory_order_acquire);
+}
+
+/* Whether `entries` of any length fit behind the head; one more has to be left for a turn. */
+static bool fits_here(const struct trail_queue *queue, unsigned entries)
+{
+	const uint32_t head = head_of(queue);
+	const uint32_t end = head < queue->tail_seen ? queue->tail_seen : queue->size;
+
+	return end - head > (uint64_t)entries * ENTRY_MAX;
+}
+
+/* The same at the beginning of the memory, once the head has turned there. */
+static bool fits_there(const struct trail_queue *queue, unsigned entries)
+{
+	return head_of(queue) >= queue->tail_seen &&
+	       queue->tail_seen > (uint64_t)entries * ENTRY_MAX;
+}
+
+/* Whether they fit. What fits once does so until it is used: the writer only gives room. */
+static bool has_room(struct trail_queue *queue, unsigned entries)
+{
+	if (!fits_here(queue, entries) && !fits_there(queue, entries)) {
+		see_tail(queue);
+	}
+	return fits_here(queue, entries) || fits_there(queue, entries);
+}
+
+/* The next record stands at the beginning of the memory. */
+static void turn_round(struct trail_queue *queue)
+{
+	entry_at(queue, head_of(queue))->len = 0;
+	atomic_store_explicit(&queue->head, 0, memory_order_release);
+}
+
+bool trail_wants(const struct trail_queue *queue)
+{
+	return atomic_load_explicit(&queue->trail->wanted, memory_order_relaxed);
+}
+
+bool trail_denies(const struct trail_queue *queue)
+{
+	return queue->trail->settings.denies;
+}
+
+/* The timer finds that the writer is stuck; that it is not any more is seen at once. */
+static bool is_stuck(struct trail_queue *queue)
+{
+	if (UNLIKELY(queue->stuck)) {
+		see_tail(queue);
+		queue->stuck = queue->tail_seen == queue->stuck_at;
+	}
+	return queue->stuck;
+}
+
+bool trail_reserve(struct trail_queue *queue)
+{
+	const struct trail *trail = queue->trail;
+
+	if (is_stuck(queue) || !atomic_load_explicit(&trail->works, memory_order_relaxed) ||
+	        !has_room(queue, queue->reserved + 2)) {
+		return false;
+	}
+	queue->reserved++;
+	return true;
+}
+
+void trail_release(struct trail_queue *queue)
+{
+	ASSERT(queue->reserved > 0);
+	queue->reserved--;
+}
+
+struct text trail_begin(struct trail_queue *queue)
+{
+	if (UNLIKELY(!has_room(queue, 1 + queue->reserved))) {
+		trail_lose(queue->trail, 1);
+		return (struct text){.ptr = NULL};
+	}
+	if (!fits_here(queue, 1 + queue->reserved)) {
+		turn_round(queue);
+	}
+	return text_over(entry_at(queue, head_of(queue))->bytes, RECORD_LINE_MAX);
+}
+
+static uint32_t used(const struct trail_queue *queue)
+{
+	const uint32_t head = head_of(queue);
+	const uint32_t tail = queue->tail_seen;
+
+	return head >= tail ? head - tail : queue->size - tail + head;
+}
+
+static void hurry(struct trail_queue *queue)
+{
+	see_tail(queue);
+	if (used(queue) > HURRY_LEN) {
+		queue->hurried = true;
+		trail_wake(queue->trail);
+	}
+}
+
+void trail_end(struct trail_queue *queue, const struct text *line)
+{
+	const uint32_t head = head_of(queue);
+
+	entry_at(queue, head)->len = (uint32_t)line->len;
+	atomic_store_explicit(&queue->head, head + entry_len(line->len), memory_order_release);
+	if (list_empty(&queue->timer.link)) {
+		queue->stuck_at = UINT32_MAX; /* the writer was not asked yet */
+		timer_start(queue->loop, &queue->timers, &queue->timer);
+	} else if (UNLIKELY(used(queue) > HURRY_LEN) && !queue->hurried) {
+		hurry(queue);
+	}
+}
+
+/* ── The timer ───────────────────────────────────────────────────────────── */
+
+static void watch_writer(struct trail_queue *queue)
+{
+	if (queue->tail_seen != queue->stuck_at || queue->tail_seen == head_of(queue)) {
+		queue->stuck_at = queue->tail_seen;
+		queue->stuck_ns = queue->loop->now_ns;
+	}
+	queue->stuck = queue->loop->now_ns - queue->stuck_ns > STUCK_S * NS_PER_S;
+}
+
+static void timer_expired(struct timer *timer)
+{
+	struct trail_queue *queue = CONTAINER_OF(timer, struct trail_queue, timer);
+
+	see_tail(queue);
+	queue->hurried = false;
+	watch_writer(queue);
+	if (queue->tail_seen != head_of(queue)) {
+		trail_wake(queue->trail);
+		timer_start(queue->loop, &queue->timers, timer);
+		return;
+	}
+	timer_stop(timer);
+	/* While little waits, little of the memory is touched. */
+	if (head_of(queue) > TURN_LEN && fits_there(queue, queue->reserved + 2)) {
+		turn_round(queue);
+	}
+}
+
+/* ── Life ────────────────────────────────────────────────────────────────── */
+
+struct trail_queue *queue_new(struct trail *trail, struct loop *loop, uint32_t size)
+{
+	struct trail_queue *queue = aligned_alloc(64, sizeof(*queue));
+	char *bytes = calloc(1, size);
+
+	if (queue == NULL || bytes == NULL) {
+		free(queue);
+		free(bytes);
+		return NULL;
+	}
+	*queue = (struct trail_queue){
+	        .trail = trail, .size = size, .bytes = bytes, .loop = loop, .stuck_at = UINT32_MAX};
+	timer_queue_init(loop, &queue->timers, COLLECT_MS * NS_PER_MS);
+	timer_init(&queue->timer, timer_expired);
+	return queue;
+}
+
+void queue_free(struct trail_queue *queue)
+{
+	if (queue != NULL) {
+		free(queue->bytes);
+		free(queue);
+	}
+}

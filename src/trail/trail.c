@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: MIT */
+#include "base/clock.h"
+#include "base/log.h"
+#include "trail/internal.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+enum {
+	LINES_SIZE = 64 << 10,
+	BYTES_SIZE = 96 << 10, /* the same with hashes */
+	QUEUE_SIZE = 1 << 20,
+	/* Where places are kept for all requests in progress. Only what is used is touched. */
+	QUEUE_KEPT_SIZE = 32 << 20,
+	END_S = 4, /* for the thread to end */
+};
+
+/* ── Targets ─────────────────────────────────────────────────────────────── */
+
+#define WANTED                                                                                     \
+	"the absolute path of a file, - for standard output, unix:///PATH or syslog:///dev/log"
+
+static const char *check_socket(const char *path)
+{
+	const struct sockaddr_un *address = NULL;
+
+	return strlen(path) < sizeof(address->sun_path)
+	               ? NULL
+	               : "the path of a unix socket has at most 107 bytes";
+}
+
+const char *trail_read_target(const char *text, struct trail_target *ret_target)
+{
+	static const struct {
+		struct slice prefix;
+		enum trail_kind kind;
+	} rows[] = {
+	        {SLICE_INIT("unix:///"), TRAIL_SOCKET},
+	        {SLICE_INIT("syslog:///"), TRAIL_SYSLOG},
+	};
+
+	*ret_target = (struct trail_target){TRAIL_FILE, text, text};
+	if (strcmp(text, "-") == 0) {
+		ret_target->kind = TRAIL_OUTPUT;
+		return NULL;
+	}
+	if (strcmp(text, "/dev/log") == 0 || strcmp(text, "unix:///dev/log") == 0) {
+		*ret_target = (struct trail_target){TRAIL_SYSLOG, text, "/dev/log"};
+		return NULL;
+	}
+	for (unsigned i = 0; i < ARRAY_LEN(rows); i++) {
+		const struct slice prefix = rows[i].prefix;
+		if (slice_starts_with(slice_of(text), prefix)) {
+			ret_target->kind = rows[i].kind;
+			ret_target->path = strchr(text, ':') + 3;
+			return check_socket(ret_target->path);
+		}
+	}
+	return text[0] == '/' && text[1] != '\0' && text[strlen(text) - 1] != '/' ? NULL
+	                                                                          : "give " WANTED;
+}
+
+/* ── Life ────────────────────────────────────────────────────────────────── */
+
+static const struct output_verbs *verbs_for(enum trail_kind kind)
+{
+	static const struct output_verbs *const verbs[] = {
+	        [TRAIL_NOWHERE] = NULL,
+	        [TRAIL_FILE] = &output_file,
+	        [TRAIL_OUTPUT] = &output_stdout,
+	        [TRAIL_SOCKET] = &output_socket,
+	        [TRAIL_SYSLOG] = &output_socket,
+	};
+
+	return verbs[kind];
+}
+
+static void free_memory(struct trail *trail)
+{
+	for (unsigned i = 0; i < trail->queue_count; i++) {
+		queue_free(trail->queues[i]);
+	}
+	if (trail->settings.target.kind != TRAIL_OUTPUT) {
+		output_close(&trail->output);
+	}
+	if (trail->wake >= 0) {
+		(void)close(trail->wake);
+	}
+	feed_done(&trail->feed);
+	free(trail->queues);
+	free(trail->lines.ptr);
+	free(trail->bytes.ptr);
+	free(trail);
+}
+
+struct trail *trail_new(const struct trail_settings *settings)
+{
+	struct trail *trail = calloc(1, sizeof(*trail));
+
+	if (trail == NULL) {
+		return NULL;
+	}
+	trail->settings = *settings;
+	trail->verbs = verbs_for(settings->target.kind);
+	trail->output.target = &trail->settings.target;
+	trail->output.fd = -1;
+	trail->chain_size = UINT64_MAX;
+	trail->clock.second = -1;
+	feed_init(&trail->feed);
+	trail->wake = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	trail->queues = calloc(settings->queues_max, sizeof(*trail->queues));
+	if (trail->verbs != NULL) {
+		trail->lines = text_over(malloc(LINES_SIZE), LINES_SIZE);
+		trail->bytes = text_over(malloc(BYTES_SIZE), BYTES_SIZE);
+	}
+	if (trail->wake < 0 || trail->queues == NULL ||
+	        (trail->verbs != NULL && (trail->lines.ptr == NULL || trail->bytes.ptr == NULL))) {
+		free_memory(trail);
+		return NULL;
+	}
+	atomic_store(&trail->wanted, trail->verbs != NULL);
+	atomic_store(&trail->works, true);
+	return trail;
+}
+
+struct trail_queue *trail_add_queue(struct trail *trail, struct loop *loop)
+{
+	struct trail_queue *queue =
+	        queue_new(trail, loop, trail->settings.denies ? QUEUE_KEPT_SIZE : QUEUE_SIZE);
+
+	ASSERT(trail->queue_count < trail->settings.queues_max);
+	if (queue != NULL) {
+		trail->queues[trail->queue_count++] = queue;
+	}
+	return queue;
+}
+
+int trail_start(struct trail *trail, struct text *ret_text)
+{
+	int error = trail->verbs == NULL ? 0 : writer_open(trail, ret_text);
+
+	if (error < 0) {
+		return error;
+	}
+	error = pthread_create(&trail->thread, NULL, writer_run, trail);
+	if (error != 0) {
+		text_add_format(ret_text, "cannot start a thread: %s", strerrordesc_np(error));
+		return -error;
+	}
+	trail->runs = true;
+	return 0;
+}
+
+/* A thread that waits for a disk is left behind, with its memory: the process ends. */
+static bool join(struct trail *trail)
+{
+	const int64_t until_ns = clock_realtime_ns() + END_S * NS_PER_S;
+	const struct timespec until = {until_ns / NS_PER_S, until_ns % NS_PER_S};
+
+	atomic_store(&trail->stopping, true);
+	trail_wake(trail);
+	return pthread_timedjoin_np(trail->thread, NULL, &until) == 0;
+}
+
+void trail_free(struct trail *trail)
+{
+	if (trail == NULL) {
+		return;
+	}
+	if (trail->runs && !join(trail)) {
+		log_line(LOG_ERR,
+		        "audit: the last records could not be written to '%.512s' in time",
+		        trail->settings.target.text);
+		return;
+	}
+	if (trail->lines.len > 0) {
+		log_line(LOG_ERR, "audit: the last records could not be written to '%.512s'",
+		        trail->settings.target.text);
+	}
+	free_memory(trail);
+}
+
+void trail_wake(const struct trail *trail)
+{
+	(void)eventfd_write(trail->wake, 1);
+}
+
+void trail_reopen(struct trail *trail)
+{
+	if (trail != NULL && trail->verbs != NULL) {
+		atomic_store(&trail->reopening, true);
+		trail_wake(trail);
+	}
+}
+
+bool trail_works(const struct trail *trail)
+{
+	return atomic_load(&trail->works);
+}
+
+uint64_t trail_lost(const struct trail *trail)
+{
+	return atomic_load(&trail->lost);
+}
+
+const struct trail_settings *trail_settings(const struct trail *trail)
+{
+	return &trail->settings;
+}

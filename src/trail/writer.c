@@ -1,0 +1,443 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The writer's thread. A turn takes records from the queues and writes them, until there are none.
+ *
+ * What cannot be written is kept: with `denies` for as long as it takes, and no request is
+ * forwarded meanwhile; otherwise for a moment, and then it is lost and counted, so that a disk that
+ * is full costs records and not memory.
+ */
+#include "base/clock.h"
+#include "base/log.h"
+#include "trail/internal.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+enum {
+	LOOK_MS = 1000, /* at the file's name, and at the room on its disk */
+	RETRY_MS = 250,
+	PATIENCE_S = 1, /* with a reader who does not read */
+	KEEP_S = 2,     /* what cannot be written */
+	END_S = 2,      /* to write the rest */
+};
+
+/* ── Failing ─────────────────────────────────────────────────────────────── */
+
+void trail_lose(struct trail *trail, uint64_t count)
+{
+	(void)atomic_fetch_add(&trail->lost, count);
+	for (uint64_t i = 0; i < count; i++) {
+		metrics_audit_lost(trail->settings.metrics);
+	}
+}
+
+static void set_works(struct trail *trail, bool works)
+{
+	atomic_store(&trail->works, works);
+	metrics_audit_works(trail->settings.metrics, works);
+}
+
+/* The log has it once, when it begins. */
+static void fail(struct trail *trail, struct slice why)
+{
+	if (!atomic_load(&trail->works)) {
+		return;
+	}
+	set_works(trail, false);
+	log_line(LOG_ERR, "audit: '%.512s' cannot be written: %.*s; %s",
+	        trail->settings.target.text, SLICE_FMT(why),
+	        trail->settings.denies
+	                ? "requests are refused until it can (audit.on_failure: deny)"
+	                : "records will be lost (audit.on_failure: continue)");
+}
+
+static void begin_failing(struct trail *trail)
+{
+	if (trail->failing_ns == 0) {
+		trail->failing_ns = clock_monotonic_ns();
+	}
+}
+
+static bool has_failed_for(const struct trail *trail, int64_t seconds)
+{
+	return trail->failing_ns != 0 &&
+	       clock_monotonic_ns() - trail->failing_ns > seconds * NS_PER_S;
+}
+
+static void fail_with(struct trail *trail, int error)
+{
+	begin_failing(trail);
+	if (error != EAGAIN) {
+		fail(trail, slice_of(strerrordesc_np(error)));
+	} else if (has_failed_for(trail, PATIENCE_S)) {
+		fail(trail, SLICE("nobody reads it"));
+	}
+}
+
+static void recover(struct trail *trail)
+{
+	trail->failing_ns = 0;
+	trail->output.waits = false;
+	if (!atomic_load(&trail->works)) {
+		set_works(trail, true);
+		log_line(LOG_NOTICE, "audit: '%.512s' is written again",
+		        trail->settings.target.text);
+	}
+}
+
+static void remove_lines(struct trail *trail, size_t len)
+{
+	trail->lines.len -= len;
+	memmove(trail->lines.ptr, trail->lines.ptr + len, trail->lines.len);
+}
+
+static uint64_t count_lines(struct slice lines)
+{
+	struct slice line;
+	uint64_t count = 0;
+
+	while (lines.len > 0 && slice_next(&lines, '\n', &line)) {
+		count++;
+	}
+	return count;
+}
+
+/* A line of which a reader has a part already is kept. */
+static void give_up(struct trail *trail)
+{
+	struct output *output = &trail->output;
+	const struct slice lines = text_slice(&trail->lines);
+	struct slice rest = lines;
+	struct slice begun = {NULL, 0};
+	const bool is_begun = output->skip > 0 || (output->pending > 0 && !output->is_datagram);
+
+	if (lines.len == 0 || (is_begun && !slice_next(&rest, '\n', &begun))) {
+		return;
+	}
+	if (!is_begun) {
+		output->pending = 0;
+	}
+	trail_lose(trail, count_lines(rest));
+	trail->lines.len = lines.len - rest.len;
+}
+
+/* ── Opening ─────────────────────────────────────────────────────────────── */
+
+static bool may_try(struct trail *trail)
+{
+	const int64_t now_ns = clock_monotonic_ns();
+
+	if (now_ns - trail->tried_ns < RETRY_MS * NS_PER_MS) {
+		return false;
+	}
+	trail->tried_ns = now_ns;
+	return true;
+}
+
+/* Another file or reader; as long as it cannot be had, what is open stays. */
+static void open_again(struct trail *trail)
+{
+	struct output *former = &trail->output;
+	char memory[512];
+	struct text why = text_over(memory, sizeof(memory));
+	struct output output = {.target = former->target, .fd = -1};
+	const int error = trail->verbs->open(&output, &why);
+
+	if (error == 0) {
+		output_close(former);
+		*former = output;
+		trail->is_stale = false;
+		trail->chain_size = UINT64_MAX;
+		return;
+	}
+	if (former->fd >= 0 && trail->verbs == &output_file) {
+		if (!trail->is_stale) {
+			log_line(LOG_ERR,
+			        "audit: '%.512s' cannot be opened: %.*s; records go on into the "
+			        "file that had this name",
+			        trail->settings.target.text, SLICE_FMT(text_slice(&why)));
+		}
+		trail->is_stale = true;
+		return;
+	}
+	output_close(former);
+	begin_failing(trail);
+	fail(trail, text_slice(&why));
+}
+
+static void look(struct trail *trail)
+{
+	const bool asked = atomic_exchange(&trail->reopening, false);
+	const bool open = trail->output.fd >= 0;
+
+	if ((open && !asked && trail->verbs->is_current(&trail->output)) ||
+	        trail->settings.target.kind == TRAIL_OUTPUT) {
+		return;
+	}
+	if (asked || (open && !trail->is_stale) || may_try(trail)) {
+		open_again(trail);
+	}
+}
+
+int writer_open(struct trail *trail, struct text *ret_text)
+{
+	struct output *output = &trail->output;
+	const int error = trail->verbs->open(output, ret_text);
+	const bool is_file = trail->verbs == &output_file;
+
+	if (error < 0 && is_file && error != -ENOSPC && error != -EDQUOT) {
+		return error;
+	}
+	if (error < 0) {
+		begin_failing(trail);
+		fail(trail, text_slice(ret_text));
+	}
+	return 0;
+}
+
+/* ── Writing ─────────────────────────────────────────────────────────────── */
+
+/* Another process may have written behind the last line: one that takes over from this one. */
+static void follow_chain(struct trail *trail)
+{
+	char memory[RECORD_LINE_MAX];
+	struct output *output = &trail->output;
+	const off_t end = lseek(output->fd, 0, SEEK_END);
+
+	if (end < 0 || (uint64_t)end == trail->chain_size) {
+		return;
+	}
+	output->size = (uint64_t)end;
+	const struct slice last = file_last_line(output, memory);
+	if (last.len > 0) {
+		chain_set(&trail->chain, last);
+	}
+}
+
+/* Take over into `bytes` as many lines as fit, each with the hash of the one before. */
+static struct slice chain_lines(struct trail *trail)
+{
+	struct slice rest = text_slice(&trail->lines);
+	struct slice line;
+	struct chain chain = trail->chain;
+
+	trail->bytes.len = 0;
+	while (rest.len > 0 &&
+	        trail->bytes.cap - trail->bytes.len >= RECORD_LINE_MAX + CHAIN_FIELD_MAX &&
+	        slice_next(&rest, '\n', &line)) {
+		const size_t begin = trail->bytes.len;
+		chain_add(&chain, line, &trail->bytes);
+		chain_set(&chain, slice_behind(text_slice(&trail->bytes), begin));
+		text_add_char(&trail->bytes, '\n');
+	}
+	return text_slice(&trail->bytes);
+}
+
+/* `written` with hashes is how much without. */
+static size_t keep_chain(struct trail *trail, struct slice written)
+{
+	struct slice lines = text_slice(&trail->lines);
+	struct slice line;
+	struct slice plain;
+
+	while (written.len > 0 && slice_next(&written, '\n', &line)) {
+		chain_set(&trail->chain, line);
+		(void)slice_next(&lines, '\n', &plain);
+	}
+	return trail->lines.len - lines.len;
+}
+
+/* Bytes of `lines` that were written, or -errno. */
+static ssize_t write_some(struct trail *trail)
+{
+	struct output *output = &trail->output;
+	const bool is_file = trail->verbs == &output_file;
+
+	if (!trail->settings.chained) {
+		return trail->verbs->write(output, text_slice(&trail->lines));
+	}
+	if (is_file) {
+		(void)flock(output->fd, LOCK_EX);
+		follow_chain(trail);
+	}
+	const struct slice chained = chain_lines(trail);
+	const ssize_t n = trail->verbs->write(output, chained);
+	const size_t plain = n <= 0 ? 0 : keep_chain(trail, (struct slice){chained.ptr, (size_t)n});
+	if (is_file) {
+		trail->chain_size = output->size;
+		(void)flock(output->fd, LOCK_UN);
+	}
+	return n < 0 ? n : (ssize_t)plain;
+}
+
+/* False: the rest has to wait. */
+static bool write_lines(struct trail *trail)
+{
+	while (trail->lines.len > 0 && trail->output.fd >= 0) {
+		const ssize_t n = write_some(trail);
+		if (n < 0) {
+			fail_with(trail, (int)-n);
+			trail->output.waits = n == -EAGAIN;
+			if (n != -EAGAIN && trail->verbs == &output_socket) {
+				output_close(&trail->output);
+			}
+			return false;
+		}
+		remove_lines(trail, (size_t)n);
+		if (n > 0) {
+			recover(trail);
+		}
+	}
+	return trail->lines.len == 0;
+}
+
+/* ── Taking ──────────────────────────────────────────────────────────────── */
+
+static bool has_room(const struct trail *trail)
+{
+	return trail->lines.cap - trail->lines.len > 2 * (RECORD_LINE_MAX + 1);
+}
+
+/* A gap in the record says of itself that it is one. */
+static void tell_lost(struct trail *trail)
+{
+	const uint64_t lost = atomic_load(&trail->lost);
+	char memory[160];
+	struct text why = text_over(memory, sizeof(memory));
+
+	if (lost == trail->lost_told || trail->failing_ns != 0 || trail->verbs == NULL) {
+		return;
+	}
+	text_add_u64(&why, lost - trail->lost_told);
+	text_add(&why, SLICE(" records before this one were lost: they could not be written"));
+	const struct record record = {
+	        .time_ns = clock_realtime_ns(),
+	        .reason = text_slice(&why),
+	        .verdict = VERDICT_ERROR,
+	        .has_ended = true,
+	};
+	record_write(&record, &trail->clock, &trail->lines);
+	text_add_char(&trail->lines, '\n');
+	trail->lost_told = lost;
+}
+
+/* From one queue. False: there is nothing in it, or no room for it. */
+static bool take_one(struct trail *trail, struct trail_queue *queue)
+{
+	const struct slice line = has_room(trail) ? queue_first(queue) : (struct slice){NULL, 0};
+
+	if (line.ptr == NULL) {
+		return false;
+	}
+	feed_add(&trail->feed, line);
+	if (trail->verbs != NULL) {
+		text_add(&trail->lines, line);
+		text_add_char(&trail->lines, '\n');
+	}
+	queue_drop(queue, line);
+	return true;
+}
+
+static bool take(struct trail *trail)
+{
+	bool found = false;
+
+	tell_lost(trail);
+	for (unsigned i = 0; i < trail->queue_count; i++) {
+		while (take_one(trail, trail->queues[i])) {
+			found = true;
+		}
+	}
+	return found;
+}
+
+/* ── Turns ───────────────────────────────────────────────────────────────── */
+
+/* A disk is known to be full before a record does not fit, and to have room without one. */
+static void look_at_room(struct trail *trail)
+{
+	const bool open = trail->output.fd >= 0;
+	const bool asks = trail->settings.denies || trail->failing_ns != 0;
+	const bool full =
+	        asks && open && trail->verbs == &output_file && file_is_full(&trail->output);
+
+	if (full) {
+		fail_with(trail, ENOSPC);
+	} else if (open && !full && trail->lines.len == 0 && trail->failing_ns != 0) {
+		recover(trail);
+	}
+}
+
+static void turn(struct trail *trail)
+{
+	bool found = true;
+	bool any = false;
+
+	if (trail->verbs != NULL) {
+		look(trail);
+	}
+	while (found) {
+		found = take(trail);
+		any = any || found;
+		if (trail->verbs != NULL && !write_lines(trail)) {
+			found = false;
+		}
+		if (!trail->settings.denies && has_failed_for(trail, KEEP_S)) {
+			give_up(trail);
+		}
+	}
+	if (trail->verbs != NULL) {
+		look_at_room(trail);
+	}
+	if (any && trail->feed.tell != NULL && atomic_load(&trail->feed.watchers) > 0) {
+		trail->feed.tell(trail->feed.context);
+	}
+}
+
+static bool is_empty(struct trail *trail)
+{
+	bool empty = trail->lines.len == 0;
+
+	for (unsigned i = 0; i < trail->queue_count; i++) {
+		empty = empty && queue_first(trail->queues[i]).ptr == NULL;
+	}
+	return empty;
+}
+
+static void wait(struct trail *trail)
+{
+	struct pollfd ready[] = {{.fd = trail->wake, .events = POLLIN},
+	        {.fd = trail->output.waits ? trail->output.fd : -1, .events = POLLOUT}};
+	const int patience = trail->verbs == NULL     ? -1
+	                     : trail->failing_ns != 0 ? RETRY_MS
+	                                              : LOOK_MS;
+	eventfd_t count;
+
+	(void)poll(ready, ARRAY_LEN(ready), patience);
+	if ((ready[0].revents & POLLIN) != 0) {
+		(void)eventfd_read(trail->wake, &count);
+	}
+}
+
+void *writer_run(void *argument)
+{
+	struct trail *trail = argument;
+	int64_t until_ns = INT64_MAX;
+
+	for (;;) {
+		if (!atomic_load(&trail->stopping)) {
+			wait(trail);
+		} else if (until_ns == INT64_MAX) {
+			until_ns = clock_monotonic_ns() + END_S * NS_PER_S;
+		} else if (is_empty(trail) || clock_monotonic_ns() > until_ns) {
+			return NULL;
+		} else {
+			wait(trail);
+		}
+		turn(trail);
+	}
+}

@@ -1,0 +1,660 @@
+"""The audit record: each field against what was sent, and what becomes of it where it cannot be
+written."""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+import json
+import os
+import pathlib
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from machine import free_port, public_folder
+from operators import Admin
+from wire import Engine, Proxy, eventually, run_binary
+
+FIELDS = "time id client peer listener operation target policy rule verdict reason status ms bytes".split()
+
+START = Callable[..., Proxy]
+
+
+@pytest.fixture
+def place() -> Iterator[pathlib.Path]:
+    path = pathlib.Path(public_folder("audit-"))
+    path.chmod(0o777)
+    yield path
+    shutil.rmtree(path)
+
+
+class Trail:
+    """A file of records."""
+
+    def __init__(self, path: pathlib.Path):
+        self.path = path
+
+    def lines(self) -> list[str]:
+        text = self.path.read_bytes().decode() if self.path.exists() else ""
+        assert text == "" or text.endswith("\n"), "no line is written in part"
+        return text.splitlines()
+
+    def records(self) -> list[dict]:
+        return [json.loads(line) for line in self.lines()]
+
+    def wait(self, count: int = 1) -> list[dict]:
+        eventually(lambda: len(self.lines()) >= count, f"{count} records, not {self.path.exists() and self.path.read_text()}")
+        records = self.records()
+        assert len(records) == count, records
+        return records
+
+
+@pytest.fixture
+def trail(place: pathlib.Path) -> Trail:
+    return Trail(place / "audit.jsonl")
+
+
+def configured(place: pathlib.Path, trail: Trail, more: str = "", audit: str = "") -> list[str]:
+    """The arguments for a file with `audit` in it."""
+    file = place / "proxy.yaml"
+    file.write_text(f"audit: {{path: {trail.path}{audit}}}\n{more or 'policy: open'}\n")
+    return ["-c", str(file)]
+
+
+def ask(proxy: Proxy, target: str, method: str = "GET") -> int:
+    with proxy.connect() as client:
+        client.send(f"{method} {target} HTTP/1.1\r\nHost: docker\r\n\r\n".encode("latin-1"))
+        return client.response(method).status
+
+
+def forwarded(proxy: Proxy, engine: Engine, target: str, method: str = "GET", **response) -> int:
+    """Ask, and let the Engine respond."""
+    with proxy.connect() as client:
+        client.send(f"{method} {target} HTTP/1.1\r\nHost: docker\r\n\r\n".encode("latin-1"))
+        engine.request().respond(**response)
+        return client.response(method).status
+
+
+# what a record says
+
+
+def test_each_field_is_what_was_sent(start: START, own_engine: Engine, trail: Trail, place: pathlib.Path) -> None:
+    port = free_port()
+    more = f"""
+listeners: [{{address: 'tcp://127.0.0.1:{port}', name: front, policy: ci}}]
+policies: {{ci: {{rules: [{{allow: [container.inspect]}}]}}}}
+clients: [{{name: team, match: {{cidr: [127.0.0.0/8]}}, policy: ci}}]"""
+    proxy = start(*configured(place, trail, more), port=port)
+    began = datetime.datetime.now(datetime.timezone.utc)
+    with proxy.connect() as client:
+        client.get("/v1.41/containers/web/json")
+        own_engine.request().respond(body=b"12345")
+        client.response()
+        peer = f"127.0.0.1:{client.sock.getsockname()[1]}"
+    (record,) = trail.wait()
+    assert list(record) == FIELDS
+    assert re.fullmatch("[0-9a-f]{16}", record["id"])
+    written = datetime.datetime.fromisoformat(record["time"].replace("Z", "+00:00"))
+    assert began - datetime.timedelta(milliseconds=2) <= written <= began + datetime.timedelta(seconds=5)
+    assert 0 < record["ms"] < 5000
+    del record["id"], record["time"], record["ms"]
+    assert record == {
+        "client": "team",
+        "peer": peer,
+        "listener": "front",
+        "operation": "container.inspect",
+        "target": "web",
+        "policy": "ci",
+        "rule": "allow: [container.inspect]",
+        "verdict": "allow",
+        "reason": None,
+        "status": 200,
+        "bytes": 5,
+    }
+
+
+def test_a_denial_says_what_its_sender_was_told(start: START, trail: Trail) -> None:
+    proxy = start(env={"AUDIT": str(trail.path), "POLICY": "read-only"})
+    with proxy.connect() as client:
+        client.post("/containers/web/stop")
+        response = client.response()
+    (record,) = trail.wait()
+    assert response.status == 403 and response.message().startswith(record["reason"].removesuffix("..."))
+    assert [record[name] for name in ["operation", "target", "policy", "verdict", "status", "client"]] == ["container.stop", "web", "read-only", "deny", 403, None]
+
+
+def test_what_would_be_denied_is_named(start: START, own_engine: Engine, trail: Trail, place: pathlib.Path) -> None:
+    more = "policies: {p: {mode: observe, rules: [{allow: [system.ping]}]}}\npolicy: p"
+    proxy = start(*configured(place, trail, more))
+    assert forwarded(proxy, own_engine, "/containers/web/stop", "POST") == 200
+    (record,) = trail.wait()
+    assert (record["verdict"], record["status"]) == ("would-deny", 200)
+    assert "container.stop" in record["reason"]
+
+
+def test_errors_are_errors(start: START, own_engine: Engine, trail: Trail) -> None:
+    proxy = start(env={"AUDIT": str(trail.path)})
+    with proxy.connect() as client:
+        client.send(b"GET /a%2fb HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert client.response().status == 400
+    trail.wait(1)
+    own_engine.stop()
+    assert ask(proxy, "/containers/json") == 502
+    own_engine.start()
+    malformed, unreachable = trail.wait(2)
+    assert (malformed["verdict"], malformed["operation"], malformed["target"]) == ("error", None, "/a%2fb")
+    assert (unreachable["verdict"], unreachable["operation"], unreachable["target"]) == ("error", "container.list", None)
+    assert own_engine.path in unreachable["reason"]
+    assert malformed["id"] != unreachable["id"]
+
+
+@pytest.mark.parametrize(
+    ("target", "wanted"),
+    [
+        ("/images/create?fromImage=alpine&tag=3.19", "alpine:3.19"),
+        ("/containers/create?name=web", "web"),
+        ("/images/registry.example.com/a/b/json", "registry.example.com/a/b"),
+        ("/containers/json", None),
+        ("/nothing/of/the/kind", "/nothing/of/the/kind"),
+        ("/containers/a%22%2C%22verdict%22%3A%22allow/json", 'a","verdict":"allow'),
+        ("/containers/caf%C3%A9/json", "café"),
+        ("/containers/%E2%80%AEgpj/json", "\u202egpj"),
+    ],
+)
+def test_the_target_is_the_object(start: START, own_engine: Engine, trail: Trail, target: str, wanted: str) -> None:
+    proxy = start(env={"AUDIT": str(trail.path)})
+    method = "POST" if "create" in target else "GET"
+    assert forwarded(proxy, own_engine, target, method) == 200
+    (record,) = trail.wait()
+    assert (record["target"], record["verdict"]) == (wanted, "allow")
+    assert "\u202e" not in trail.path.read_text(), "no terminal writes backwards"
+
+
+@pytest.mark.parametrize("path", [b"/containers/a\xff\xfe/json", b"/containers/\x1b[2J/json", b"/a\x00b", b'/"}\n{"time":"x"', b"/containers/%0a%7b%22time%22/json"])
+def test_nothing_breaks_a_line(start: START, trail: Trail, path: bytes) -> None:
+    proxy = start(env={"AUDIT": str(trail.path), "POLICY": "deny"})
+    with proxy.connect() as client:
+        client.send(b"GET " + path + b" HTTP/1.1\r\nHost: a\r\n\r\n")
+        client.response()
+    (record,) = trail.wait()
+    assert record["verdict"] in ("deny", "error")
+    assert all(0x20 <= byte < 0x7F for byte in trail.path.read_bytes().rstrip(b"\n"))
+
+
+def test_health_checks_are_no_requests(start: START, own_engine: Engine, trail: Trail) -> None:
+    proxy = start(env={"AUDIT": str(trail.path)})
+    assert ask(proxy, "/health") == 200
+    assert forwarded(proxy, own_engine, "/_ping") == 200
+    assert trail.wait()[0]["operation"] == "system.ping"
+
+
+def test_all_workers_write_whole_lines(start: START, own_engine: Engine, trail: Trail) -> None:
+    proxy = start(env={"AUDIT": str(trail.path), "WORKERS": "4", "POLICY": "deny"})
+    clients = [proxy.connect() for _ in range(20)]
+    for round_ in range(50):
+        for number, client in enumerate(clients):
+            client.get(f"/containers/{number}-{round_}/json")
+        for client in clients:
+            assert client.response().status == 403
+    for client in clients:
+        client.close()
+    records = trail.wait(1000)
+    assert {record["target"] for record in records} == {f"{n}-{r}" for n in range(20) for r in range(50)}
+    assert len({record["id"] for record in records}) == 1000
+
+
+def test_standard_output(start: START) -> None:
+    proxy = start(env={"AUDIT": "-", "POLICY": "deny"})
+    ask(proxy, "/containers/web/json")
+    line = proxy.wait_log(lambda line: line.startswith('{"time"'))
+    assert json.loads(line)["target"] == "web"
+
+
+def test_nothing_is_lost_at_the_end(start: START, trail: Trail) -> None:
+    proxy = start(env={"AUDIT": str(trail.path), "POLICY": "deny"})
+    ask(proxy, "/containers/web/json")
+    proxy.terminate()
+    assert proxy.wait_exit() == 0
+    assert len(trail.records()) == 1
+
+
+# files
+
+
+def test_the_file_is_for_its_group(start: START, trail: Trail) -> None:
+    start(env={"AUDIT": str(trail.path)})
+    eventually(trail.path.exists, "the file")
+    assert trail.path.stat().st_mode & 0o777 == 0o640
+
+
+@pytest.mark.parametrize("what", ["link", "folder", "fifo", "socket", "missing", "device"])
+def test_what_is_no_file_is_refused(own_engine: Engine, place: pathlib.Path, what: str) -> None:
+    path = place / "audit.jsonl"
+    other = place / "other"
+    other.write_text("")
+    if what == "link":
+        path.symlink_to(other)
+    elif what == "folder":
+        path.mkdir()
+    elif what == "fifo":
+        os.mkfifo(path)
+        path.chmod(0o666)
+    elif what == "socket":
+        socket.socket(socket.AF_UNIX).bind(str(path))
+        path.chmod(0o666)
+    elif what == "missing":
+        path = place / "none" / "audit.jsonl"
+    else:
+        path = pathlib.Path("/dev/full")
+    ended = run_binary(AUDIT=str(path), SOCKET_PATH=own_engine.path, PORT=str(free_port()))
+    assert ended.returncode == 1
+    assert f"AUDIT: cannot write the audit record to '{path}': " in ended.stderr
+    assert other.read_text() == ""
+
+
+@pytest.mark.parametrize(("value", "why"), [("audit.jsonl", "absolute path"), ("/", "absolute path"), ("tcp://127.0.0.1:1", "unix:///PATH"), ("unix:///" + "x" * 120, "107 bytes")])
+def test_what_is_no_place_is_refused(value: str, why: str) -> None:
+    ended = run_binary(AUDIT=value)
+    assert ended.returncode == 2 and "AUDIT: '" in ended.stderr and why in ended.stderr
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+def test_a_folder_of_root_is_named_with_its_remedy(own_engine: Engine, place: pathlib.Path) -> None:
+    place.chmod(0o755)
+    ended = run_binary(AUDIT=str(place / "a.jsonl"), SOCKET_PATH=own_engine.path, PORT=str(free_port()))
+    assert ended.returncode == 1 and "user 65532" in ended.stderr
+
+
+@pytest.mark.parametrize("how", ["rename", "delete", "copytruncate"])
+@pytest.mark.parametrize("told", [False, True])
+def test_rotation(start: START, trail: Trail, how: str, told: bool) -> None:
+    proxy = start(env={"AUDIT": str(trail.path), "POLICY": "deny"})
+    ask(proxy, "/containers/one/json")
+    trail.wait()
+    old = trail.path.with_suffix(".1")
+    if how == "rename":
+        trail.path.rename(old)
+    elif how == "delete":
+        trail.path.unlink()
+    else:
+        shutil.copy(trail.path, old)
+        os.truncate(trail.path, 0)
+    if told:
+        os.kill(proxy.pid, signal.SIGHUP)
+    eventually(trail.path.exists, "the new file", timeout=3)
+    ask(proxy, "/containers/two/json")
+    assert trail.wait()[0]["target"] == "two"
+    if how != "delete":
+        assert Trail(old).records()[0]["target"] == "one"
+
+
+def test_a_torn_end_is_cut_off(start: START, trail: Trail) -> None:
+    trail.path.write_text('{"time":"whole"}\n{"time":"to')
+    trail.path.chmod(0o666)
+    proxy = start(env={"AUDIT": str(trail.path), "POLICY": "deny"})
+    ask(proxy, "/containers/web/json")
+    records = trail.wait(2)
+    assert records[0] == {"time": "whole"} and records[1]["target"] == "web"
+    assert "its last 11 bytes were cut off" in proxy.log()
+
+
+def test_a_line_of_somebody_else_is_left(start: START, trail: Trail) -> None:
+    trail.path.write_text("what is this")
+    trail.path.chmod(0o666)
+    proxy = start(env={"AUDIT": str(trail.path), "POLICY": "deny"})
+    ask(proxy, "/containers/web/json")
+    eventually(lambda: trail.path.read_bytes().endswith(b"}\n"), "a record")
+    lines = trail.lines()
+    assert len(lines) == 2
+    assert lines[0] == "what is this" and json.loads(lines[1])["target"] == "web"
+
+
+def test_a_reload_keeps_the_place(start: START, trail: Trail, place: pathlib.Path) -> None:
+    arguments = configured(place, trail)
+    proxy = start(*arguments)
+    configured(place, trail, audit=", on_failure: deny")
+    os.kill(proxy.pid, signal.SIGHUP)
+    proxy.wait_log(lambda line: "not reloaded" in line and "'audit' changes: restart" in line)
+
+
+# what cannot be written
+
+
+class Disk:
+    """A small file system."""
+
+    def __init__(self, path: pathlib.Path):
+        self.path = path
+        path.mkdir()
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k,mode=777", "tmpfs", path], check=True)
+
+    def fill(self) -> None:
+        with open(self.path / "filler", "ab", buffering=0) as file:
+            try:
+                while file.write(bytes(4096)):
+                    pass
+            except OSError:
+                pass
+
+    def free(self) -> None:
+        (self.path / "filler").unlink()
+
+
+@pytest.fixture
+def disk(place: pathlib.Path) -> Iterator[Disk]:
+    if os.geteuid() != 0:
+        pytest.skip("needs root")
+    disk = Disk(place / "disk")
+    yield disk
+    subprocess.run(["umount", "-l", disk.path], check=True)
+
+
+def with_admin(audit: str, policy: str = "policy: open") -> tuple[str, Admin]:
+    port = free_port()
+    return f"{policy}\nadmin: {{address: 'tcp://127.0.0.1:{port}'}}\naudit: {audit}\n", Admin(port)
+
+
+def started(start: START, place: pathlib.Path, audit: str, policy: str = "policy: open", **options) -> tuple[Proxy, Admin]:
+    text, admin = with_admin(audit, policy)
+    (place / "proxy.yaml").write_text(text)
+    return start("-c", str(place / "proxy.yaml"), **options), admin
+
+
+def is_ready(admin: Admin) -> bool:
+    return json.loads(admin.get("/ready").body)["audit"] == "ok"
+
+
+def test_without_a_record_nothing_is_forwarded(start: START, own_engine: Engine, disk: Disk, place: pathlib.Path) -> None:
+    trail = Trail(disk.path / "audit.jsonl")
+    proxy, admin = started(start, place, f"{{path: {trail.path}, on_failure: deny}}")
+    assert forwarded(proxy, own_engine, "/_ping") == 200
+    trail.wait(1)
+    disk.fill()
+    eventually(lambda: not is_ready(admin), "the full disk to be seen, without a request")
+    own_engine.forget()
+    for _ in range(5):
+        with proxy.connect() as client:
+            client.get("/containers/json")
+            response = client.response()
+            assert response.status == 503 and "on_failure: deny" in response.message()
+            assert response.header("Retry-After")
+    assert own_engine.received() == b""
+    assert "No space left on device; requests are refused" in proxy.log()
+    disk.free()
+    eventually(lambda: is_ready(admin), "the record to be written again")
+    assert forwarded(proxy, own_engine, "/containers/json") == 200
+    # What was refused is in the record, too.
+    records = eventually(lambda: len(found := trail.records()) == 7 and found, "seven records")
+    assert [record["status"] for record in records] == [200] + [503] * 5 + [200]
+    assert admin.metrics().get_one("audit_lost_total") == 0
+
+
+def test_every_forwarded_request_has_its_record_on_a_disk_that_fills(start: START, own_engine: Engine, disk: Disk, place: pathlib.Path) -> None:
+    """The record itself fills it; what did not fit is written once there is room."""
+    trail = Trail(disk.path / "audit.jsonl")
+    proxy, _ = started(start, place, f"{{path: {trail.path}, on_failure: deny, chain: true}}")
+    (disk.path / "filler").write_bytes(bytes(64 << 10))
+    statuses = []
+    with own_engine.responding():
+        with proxy.connect() as client:
+            while 503 not in statuses and len(statuses) < 5000:
+                client.get(f"/containers/{'x' * 120}/json")
+                statuses.append(client.response().status)
+    assert statuses[-1] == 503 and len(statuses) > 100
+    disk.free()
+    records = eventually(lambda: len(found := trail.records()) >= len(statuses) and found, "all records")
+    assert [record["status"] for record in records] == statuses
+    assert run_binary("verify-audit", str(trail.path)).returncode == 0
+
+
+def test_going_on_without_a_record_is_counted(start: START, own_engine: Engine, disk: Disk, place: pathlib.Path) -> None:
+    trail = Trail(disk.path / "audit.jsonl")
+    proxy, admin = started(start, place, f"{{path: {trail.path}}}")
+    disk.fill()
+    sent = 0
+
+    def is_lost() -> bool:
+        nonlocal sent
+        assert forwarded(proxy, own_engine, "/_ping") == 200
+        sent += 1
+        return admin.metrics().get_one("audit_lost_total") > 0
+
+    eventually(is_lost, "records to be lost")
+    assert not is_ready(admin)
+    disk.free()
+    eventually(lambda: is_ready(admin), "the record to be written again")
+    assert forwarded(proxy, own_engine, "/_ping") == 200
+    sent += 1
+    lost = int(admin.metrics().get_one("audit_lost_total"))
+    records = eventually(lambda: len(found := trail.records()) == sent - lost + 1 and found, "the rest, and a record of the gap")
+    assert [record["reason"] for record in records if record["reason"]] == [f"{lost} records before this one were lost: they could not be written"]
+
+
+def test_a_stream_is_recorded_when_it_begins_and_when_it_ends(start: START, own_engine: Engine, trail: Trail, place: pathlib.Path) -> None:
+    proxy, _ = started(start, place, f"{{path: {trail.path}, on_failure: deny}}")
+    with proxy.connect() as client:
+        client.get("/events")
+        request = own_engine.request()
+        (begin,) = trail.wait()
+        assert [begin[name] for name in ["operation", "verdict", "status", "ms", "bytes"]] == ["system.events", "allow", None, None, None]
+        request.respond(body=b"12345")
+        client.response()
+    end = trail.wait(2)[1]
+    assert [end[name] for name in ["id", "status", "bytes", "verdict"]] == [begin["id"], 200, 5, "allow"]
+
+
+def test_a_stream_has_one_record_where_requests_go_on(start: START, own_engine: Engine, trail: Trail) -> None:
+    proxy = start(env={"AUDIT": str(trail.path)})
+    assert forwarded(proxy, own_engine, "/events") == 200
+    assert trail.wait()[0]["status"] == 200
+
+
+def test_a_reader_that_does_not_read_holds_nobody_up(start: START, own_engine: Engine, place: pathlib.Path) -> None:
+    """Standard output is a pipe that is full."""
+    reading, writing = os.pipe()
+    log_reading, log_writing = os.pipe()
+    proxy, admin = started(start, place, "{path: '-', on_failure: deny}", stdout=writing, stderr=log_writing)
+    os.close(writing)
+    os.close(log_writing)
+    statuses = []
+    with own_engine.responding():
+        deadline = time.monotonic() + 20
+        with proxy.connect() as client:
+            while 503 not in statuses:
+                assert time.monotonic() < deadline
+                client.get("/_ping")
+                statuses.append(client.response().status)
+        assert len(statuses) > 50 and not is_ready(admin)
+        os.set_blocking(reading, False)
+        text = b""
+
+        def read() -> bool:
+            nonlocal text
+            try:
+                piece = os.read(reading, 65536)
+            except BlockingIOError:
+                return True
+            text += piece
+            return not piece
+
+        eventually(lambda: read() and is_ready(admin), "the record to be written again")
+        assert ask(proxy, "/_ping") == 200
+    proxy.terminate()
+    eventually(lambda: read() and proxy.process.poll() is not None, "the end")
+    records = [json.loads(line) for line in text.decode().splitlines()]
+    assert [record["status"] for record in records if record["status"] == 200][: len(statuses) - 1] == [200] * (len(statuses) - 1)
+    os.close(reading)
+    os.close(log_reading)
+
+
+# sockets
+
+
+def reader(path: pathlib.Path, kind: int) -> socket.socket:
+    sock = socket.socket(socket.AF_UNIX, kind)
+    sock.bind(str(path))
+    path.chmod(0o666)
+    sock.settimeout(10)
+    if kind == socket.SOCK_STREAM:
+        sock.listen()
+    return sock
+
+
+def test_datagrams(start: START, place: pathlib.Path) -> None:
+    path = place / "reader.sock"
+    with reader(path, socket.SOCK_DGRAM) as sock:
+        proxy = start(env={"AUDIT": f"unix://{path}", "POLICY": "deny"})
+        ask(proxy, "/containers/one/json")
+        assert json.loads(sock.recv(65536))["target"] == "one"
+
+
+def test_a_stream_of_lines(start: START, place: pathlib.Path) -> None:
+    path = place / "reader.sock"
+    with reader(path, socket.SOCK_STREAM) as sock:
+        proxy = start(env={"AUDIT": f"unix://{path}", "POLICY": "deny"})
+        ask(proxy, "/containers/one/json")
+        with sock.accept()[0].makefile() as lines:
+            assert json.loads(lines.readline())["target"] == "one"
+            ask(proxy, "/containers/two/json")
+            assert json.loads(lines.readline())["target"] == "two"
+
+
+def test_syslog(start: START, place: pathlib.Path) -> None:
+    path = place / "log"
+    with reader(path, socket.SOCK_DGRAM) as sock:
+        proxy = start(env={"AUDIT": f"syslog://{path}", "POLICY": "deny"})
+        ask(proxy, "/containers/one/json")
+        message = sock.recv(65536).decode()
+    match = re.fullmatch(rf"<86>[A-Z][a-z]{{2}} [ \d]\d \d\d:\d\d:\d\d docker-socket-proxy\[{proxy.pid}\]: (.*)", message)
+    assert match and json.loads(match[1])["target"] == "one"
+
+
+@pytest.mark.parametrize("kind", [socket.SOCK_DGRAM, socket.SOCK_STREAM])
+def test_a_reader_that_comes_late_and_comes_back(start: START, own_engine: Engine, place: pathlib.Path, kind: int) -> None:
+    path = place / "reader.sock"
+    proxy, admin = started(start, place, f"{{path: 'unix://{path}', on_failure: deny}}")
+    proxy.wait_log(lambda line: "nobody has the socket open; requests are refused" in line)
+    assert ask(proxy, "/containers/json") == 503
+    for number in range(2):
+        sock = reader(path, kind)
+        eventually(lambda: is_ready(admin), "the reader to be found")
+        assert forwarded(proxy, own_engine, f"/containers/{number}/json") == 200
+        connection = sock.accept()[0] if kind == socket.SOCK_STREAM else sock
+        text = ""
+        while f'"target":"{number}"' not in text:
+            text += connection.recv(65536).decode()
+        connection.close()
+        sock.close()
+        path.unlink()
+        eventually(lambda: not is_ready(admin), "the reader to be missed")
+
+
+# the chain
+
+
+def chained(start: START, trail: Trail, place: pathlib.Path, count: int) -> Proxy:
+    proxy = start(*configured(place, trail, "policy: deny", ", chain: true"))
+    for number in range(count):
+        ask(proxy, f"/containers/{number}/json")
+    return proxy
+
+
+def verify(*paths: pathlib.Path) -> tuple[int, str]:
+    ended = run_binary("verify-audit", *map(str, paths))
+    return ended.returncode, ended.stdout + ended.stderr
+
+
+def test_each_line_has_the_hash_of_the_one_before(start: START, trail: Trail, place: pathlib.Path) -> None:
+    chained(start, trail, place, 5)
+    records = trail.wait(5)
+    lines = trail.lines()
+    assert list(records[0]) == [*FIELDS, "prev"] and records[0]["prev"] is None
+    for before, record in zip(lines, records[1:]):
+        assert record["prev"] == hashlib.sha256(before.encode()).hexdigest()
+    assert verify(trail.path) == (0, f"{trail.path}:1: the chain begins here\nwhole: 5 lines\n")
+
+
+@pytest.mark.parametrize(
+    ("change", "line", "why"),
+    [
+        (lambda lines: lines[:2] + lines[3:], 3, "changed, or lines between the two were removed"),
+        (lambda lines: lines[:2] + [lines[2].replace('"deny"', '"allow"')] + lines[3:], 4, "changed"),
+        (lambda lines: lines[:2] + [lines[3], lines[2]] + lines[4:], 3, "removed or moved"),
+        (lambda lines: lines[:3] + [lines[2]] + lines[3:], 4, "the line before this one was added or moved"),
+        (lambda lines: lines[:3] + ['{"time":"x"}'] + lines[3:], 4, "has no hash"),
+        (lambda lines: lines[:3] + [re.sub('"prev":.*', '"prev":null}', lines[3])] + lines[4:], 4, "begins anew"),
+        (lambda lines: [*lines[:5], lines[5][:50]], 6, "the file ends within this line"),
+    ],
+)
+def test_what_was_changed_is_found(start: START, trail: Trail, place: pathlib.Path, change, line: int, why: str) -> None:
+    chained(start, trail, place, 6)
+    trail.wait(6)
+    other = place / "changed.jsonl"
+    lines = change(trail.lines())
+    other.write_text("\n".join(lines) + ("" if len(lines[-1]) == 50 else "\n"))
+    code, said = verify(other)
+    assert code == 1 and f"{other}:{line}: " in said and why in said, said
+
+
+def test_the_chain_goes_on_over_rotation_and_restart(start: START, trail: Trail, place: pathlib.Path) -> None:
+    first = place / "audit.jsonl.2"
+    second = place / "audit.jsonl.1"
+    proxy = chained(start, trail, place, 2)
+    trail.wait(2)
+    trail.path.rename(first)
+    eventually(trail.path.exists, "another file")
+    ask(proxy, "/containers/x/json")
+    trail.wait(1)
+    shutil.copy(trail.path, second)
+    os.truncate(trail.path, 0)
+    ask(proxy, "/containers/y/json")
+    trail.wait(1)
+    proxy.stop()
+    with open(trail.path, "a") as file:
+        file.write('{"time":"torn')
+    chained(start, trail, place, 2)
+    trail.wait(3)
+    assert verify(first, second, trail.path)[0] == 0
+    code, said = verify(trail.path)
+    assert code == 0 and "the line before is in none of these files; its SHA-256 is" in said
+    assert verify(first, trail.path)[0] == 1, "a file is missing"
+    assert verify(second, first, trail.path)[0] == 1, "the order is wrong"
+
+
+def test_two_processes_write_one_chain(start: START, trail: Trail, place: pathlib.Path) -> None:
+    """While one takes over from the other."""
+    one = chained(start, trail, place, 1)
+    trail.wait(1)
+    two = chained(start, trail, place, 0)
+    for number in range(40):
+        ask([one, two][number % 2], f"/containers/{number}/json")
+        if number % 5 == 0:
+            time.sleep(0.03)
+    trail.wait(41)
+    assert verify(trail.path)[0] == 0
+
+
+def test_a_chain_may_begin_behind_other_lines(start: START, trail: Trail, place: pathlib.Path) -> None:
+    proxy = start(*configured(place, trail, "policy: deny"))
+    ask(proxy, "/containers/x/json")
+    trail.wait(1)
+    assert verify(trail.path) == (1, "no line has a hash: the record is written without a chain (audit.chain)\n")
+    proxy.stop()
+    chained(start, trail, place, 2)
+    trail.wait(3)
+    code, said = verify(trail.path)
+    assert code == 0 and "1 lines in front of the chain have no hash" in said, said
+
+
+def test_what_cannot_be_read_is_another_status(place: pathlib.Path) -> None:
+    code, said = verify(place / "none")
+    assert code == 2 and "cannot be read: No such file" in said
+    ended = run_binary("verify-audit")
+    assert ended.returncode == 2 and "the file is missing: give 'verify-audit FILE...'" in ended.stderr
