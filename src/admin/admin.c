@@ -13,6 +13,7 @@ enum {
 	ACCEPTS_PER_TURN = 4, /* a handshake costs as much as a hundred requests of clients */
 	PAUSE_MS = 100,
 	RETRY_MS = 20,
+	TICK_S = 1,
 };
 
 static const int64_t durations_ns[ADMIN_STATES] = {
@@ -22,6 +23,7 @@ static const int64_t durations_ns[ADMIN_STATES] = {
         [ADMIN_PROBE] = 2 * NS_PER_S, /* less than Prometheus waits for a scrape */
         [ADMIN_AWAIT] = 60 * NS_PER_S,
         [ADMIN_SEND] = 30 * NS_PER_S,
+        [ADMIN_EVENTS] = 60 * NS_PER_S, /* for one piece; longer than between two signs of life */
         [ADMIN_LINGER] = 2 * NS_PER_S,
 };
 
@@ -81,6 +83,8 @@ int admin_new(struct loop *loop, const struct admin_settings *settings, struct a
 	}
 	timer_queue_init(loop, &admin->pause_queue, PAUSE_MS * NS_PER_MS);
 	timer_queue_init(loop, &admin->retry_queue, RETRY_MS * NS_PER_MS);
+	timer_queue_init(loop, &admin->tick_queue, TICK_S * NS_PER_S);
+	timer_init(&admin->tick, admin_tick);
 	timer_init(&admin->pause, pause_expired);
 	const int error = loop_add(loop, &admin->watch, EPOLLIN);
 	if (error < 0) {

@@ -16,6 +16,7 @@
 #include "identity/key.h"
 #include "metrics/metrics.h"
 #include "net/stream.h"
+#include "trail/trail.h"
 #include "upstream/upstream.h"
 
 /* What is answered to several, as text. */
@@ -38,6 +39,8 @@ struct admin_server {
 	void (*look)(void *context, struct wish *wish);
 	/* …the description, with a reference for admin_document_leave(). */
 	struct admin_document *(*take)(void *context);
+	/* A number that is another one when connections have come or gone. */
+	unsigned (*activity)(void *context);
 };
 
 void admin_document_leave(struct admin_document *document);
@@ -50,6 +53,7 @@ struct admin_settings {
 	const struct key_hash *keys;
 	unsigned key_count;
 	struct metrics *metrics;
+	struct trail *trail;
 	struct upstream *upstream; /* of the worker */
 	const char *engine_text;   /* the Engine's address as the configuration has it */
 	const struct admin_server *server;
@@ -65,6 +69,10 @@ int admin_new(struct loop *loop, const struct admin_settings *settings,
 /* Whether the Engine accepted the last connection that the listener asked for, and if not, why,
  * with a NUL. `admin` is not NULL. */
 bool admin_engine_is_up(const struct admin *admin, const char **ret_why);
+/* What operators see has changed. `admin` may be NULL. */
+void admin_changed(struct admin *admin);
+/* The trail has new records. `admin` may be NULL. */
+void admin_show_records(struct admin *admin);
 /* From now on /ready says that the program stops. */
 void admin_stopping(struct admin *admin);
 /* Close all. Before the worker is freed, and not within a turn. `admin` may be NULL. */

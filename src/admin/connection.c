@@ -167,7 +167,7 @@ static enum admin_next end_response(struct admin_connection *connection)
 	return admin_enter(connection, ADMIN_LINGER);
 }
 
-static enum admin_next step_send(struct admin_connection *connection)
+enum admin_next admin_send_out(struct admin_connection *connection)
 {
 	while (connection->out_sent < connection->out_len) {
 		const struct slice rest = {connection->out + connection->out_sent,
@@ -177,6 +177,16 @@ static enum admin_next step_send(struct admin_connection *connection)
 			return n == -EAGAIN ? ADMIN_WAIT : ADMIN_CLOSE;
 		}
 		connection->out_sent += (size_t)n;
+	}
+	return ADMIN_AGAIN;
+}
+
+static enum admin_next step_send(struct admin_connection *connection)
+{
+	const enum admin_next sent = admin_send_out(connection);
+
+	if (sent != ADMIN_AGAIN) {
+		return sent;
 	}
 	if (connection->is_whole) {
 		return end_response(connection);
@@ -203,6 +213,7 @@ static enum admin_next (*const steps[ADMIN_STATES])(struct admin_connection *) =
         [ADMIN_PROBE] = step_probe,
         [ADMIN_AWAIT] = step_await,
         [ADMIN_SEND] = step_send,
+        [ADMIN_EVENTS] = admin_step_events,
         [ADMIN_LINGER] = step_linger,
 };
 
@@ -222,6 +233,11 @@ static void proceed(struct admin_connection *connection, enum admin_next next)
 static void run(struct admin_connection *connection)
 {
 	proceed(connection, ADMIN_AGAIN);
+}
+
+void admin_run(struct admin_connection *connection)
+{
+	run(connection);
 }
 
 /* ── Events ──────────────────────────────────────────────────────────────── */
@@ -274,6 +290,7 @@ void admin_close(struct admin_connection *connection)
 	}
 	upstream_retire(connection->engine);
 	connection->engine = NULL;
+	admin_end_events(connection);
 	timer_stop(&connection->deadline);
 	timer_stop(&connection->retry);
 	wish_forget(&connection->wish);
@@ -286,12 +303,19 @@ void admin_close(struct admin_connection *connection)
 	loop_put_off(admin->loop, &connection->deferred_free);
 }
 
-/* The oldest makes room, so that nobody is locked out by connections that say nothing. */
+/* The oldest makes room, so that nobody is locked out by connections that say nothing. Those that
+ * watch have a ceiling of their own. */
 static void make_room(struct admin *admin)
 {
-	if (admin->count == CONNECTIONS_MAX) {
-		admin_close(CONTAINER_OF(admin->connections.next, struct admin_connection, link));
+	struct list *at = admin->connections.next;
+
+	if (admin->count < CONNECTIONS_MAX) {
+		return;
 	}
+	while (CONTAINER_OF(at, struct admin_connection, link)->watches) {
+		at = at->next;
+	}
+	admin_close(CONTAINER_OF(at, struct admin_connection, link));
 }
 
 void admin_open(struct admin *admin, int fd)

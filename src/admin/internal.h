@@ -11,6 +11,7 @@ enum {
 	HEAD_MAX = 8 * 1024,
 	PIECE_MAX = 16 * 1024, /* of a response, in memory at once */
 	ENGINE_WHY_MAX = 1024,
+	ADMIN_CHUNK_SIZE_LEN = 6, /* four digits and CRLF */
 };
 
 enum route {
@@ -27,6 +28,7 @@ enum admin_state {
 	ADMIN_PROBE, /* the Engine */
 	ADMIN_AWAIT, /* the server, which does what was asked for */
 	ADMIN_SEND,
+	ADMIN_EVENTS, /* records, and that the client goes */
 	ADMIN_LINGER, /* the client to close */
 	ADMIN_STATES,
 };
@@ -50,6 +52,12 @@ struct admin {
 	struct list connections;        /* the oldest first */
 	unsigned count;
 	bool stopping;
+	struct timer_queue tick_queue;
+	struct timer tick; /* runs while somebody watches */
+	unsigned watchers;
+	unsigned ticks;
+	unsigned activity; /* at the last tick */
+	bool changed;      /* since the last tick */
 	bool engine_up;
 	char engine_why[ENGINE_WHY_MAX];           /* if it is not, what helps */
 	int64_t handshake_ns, handshake_turn_ns;   /* of the turn that began then */
@@ -76,6 +84,9 @@ struct admin_connection {
 	struct metrics_page page;
 	struct admin_document *document; /* NULL: none is sent */
 	size_t document_sent;
+	struct trail_cursor cursor; /* in EVENTS */
+	bool watches;
+	bool tells_state, tells_alive; /* with the next piece */
 	size_t in_len, out_len, out_sent;
 	char in[HEAD_MAX];
 	char out[PIECE_MAX];
@@ -87,6 +98,10 @@ struct admin_connection {
 void admin_open(struct admin *admin, int fd);
 void admin_close(struct admin_connection *connection);
 enum admin_next admin_enter(struct admin_connection *connection, enum admin_state state);
+/* Go on after a wait. */
+void admin_run(struct admin_connection *connection);
+/* Send what stands in `out`: ADMIN_AGAIN when all of it is sent. */
+enum admin_next admin_send_out(struct admin_connection *connection);
 
 /* ── access.c ────────────────────────────────────────────────────────────── */
 
@@ -111,8 +126,19 @@ enum admin_next admin_send_json(
         struct admin_connection *connection, unsigned status, struct slice json);
 enum admin_next admin_send_message(
         struct admin_connection *connection, unsigned status, const char *message);
+/* Write the size of a chunk, where ADMIN_CHUNK_SIZE_LEN bytes were left for it. */
+void admin_set_chunk_size(char *at, size_t size);
 /* Render the next piece of a response that is not whole. */
 void admin_fill(struct admin_connection *connection);
+
+/* ── events.c ────────────────────────────────────────────────────────────── */
+
+/* Respond to EVENTS. */
+enum admin_next admin_begin_events(struct admin_connection *connection);
+enum admin_next admin_step_events(struct admin_connection *connection);
+/* The connection closes. */
+void admin_end_events(struct admin_connection *connection);
+void admin_tick(struct timer *timer);
 
 /* ── errand.c ────────────────────────────────────────────────────────────── */
 

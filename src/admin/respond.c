@@ -7,7 +7,6 @@
 
 enum {
 	MESSAGE_MAX = 8192, /* of a sentence of 1 KiB, each byte may be escaped */
-	CHUNK_SIZE_LEN = 6, /* four digits and CRLF */
 	CHUNK_END_LEN = sizeof("\r\n0\r\n\r\n") - 1,
 };
 
@@ -93,10 +92,10 @@ enum admin_next admin_refuse(
 /* ── /metrics ────────────────────────────────────────────────────────────── */
 
 /* The size of a chunk, where room was left for it. */
-static void set_size(char *at, size_t size)
+void admin_set_chunk_size(char *at, size_t size)
 {
 	static const char digits[] = "0123456789abcdef";
-	struct text text = text_over(at, CHUNK_SIZE_LEN);
+	struct text text = text_over(at, ADMIN_CHUNK_SIZE_LEN);
 
 	for (unsigned shift = 16; shift > 0; shift -= 4) {
 		text_add_char(&text, digits[size >> (shift - 4) & 15]);
@@ -106,14 +105,14 @@ static void set_size(char *at, size_t size)
 
 static void add_piece(struct admin_connection *connection, struct text *out)
 {
-	char *size = connection->chunked ? text_take(out, CHUNK_SIZE_LEN) : NULL;
+	char *size = connection->chunked ? text_take(out, ADMIN_CHUNK_SIZE_LEN) : NULL;
 	struct text piece = text_over(out->ptr + out->len, out->cap - out->len - CHUNK_END_LEN);
 
 	connection->is_whole =
 	        metrics_render(connection->admin->settings.metrics, &connection->page, &piece);
 	out->len += piece.len;
 	if (size != NULL) {
-		set_size(size, piece.len);
+		admin_set_chunk_size(size, piece.len);
 		text_add(out, connection->is_whole ? SLICE("\r\n0\r\n\r\n") : SLICE("\r\n"));
 	}
 }
@@ -368,6 +367,9 @@ enum admin_next admin_judge(struct admin_connection *connection, struct slice he
 	}
 	if (routes[connection->route].method == METHOD_POST) {
 		return admin_run_errand(connection);
+	}
+	if (connection->route == ROUTE_EVENTS) {
+		return admin_begin_events(connection);
 	}
 	connection->page = (struct metrics_page){.format = format_of(&request)};
 	return admin_enter(connection, ADMIN_PROBE);

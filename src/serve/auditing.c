@@ -3,6 +3,22 @@
 #include "base/log.h"
 #include "serve/internal.h"
 
+/* In the writer's thread. */
+static void tell_watchers(void *context)
+{
+	struct server *server = context;
+
+	inbox_post(&server->threads[0]->inbox, INBOX_RECORDS, server);
+}
+
+void thread_records(struct thread *thread, void *message)
+{
+	struct server *server = message;
+
+	(void)thread;
+	admin_show_records(server->admin);
+}
+
 bool auditing_make(struct server *server)
 {
 	const struct config *config = server_config(server);
@@ -19,6 +35,9 @@ bool auditing_make(struct server *server)
 		return true;
 	}
 	server->shared.trail = trail_new(&settings);
+	if (server->shared.trail != NULL) {
+		trail_set_watcher(server->shared.trail, tell_watchers, server);
+	}
 	return server->shared.trail != NULL;
 }
 

@@ -68,11 +68,20 @@ static struct admin_document *take(void *context)
 	return survey_take(context);
 }
 
+static unsigned activity(void *context)
+{
+	const struct server *server = context;
+
+	return atomic_load(&server->shared.connections) * 31 +
+	       atomic_load(&server->shared.engine_connections);
+}
+
 static const struct admin_server functions = {
         .reload = reload,
         .close_stream = close_stream,
         .look = look,
         .take = take,
+        .activity = activity,
 };
 
 /* ── Life ────────────────────────────────────────────────────────────────── */
@@ -95,6 +104,7 @@ bool admin_begin(struct server *server)
 	        .keys = admin->keys,
 	        .key_count = admin->key_count,
 	        .metrics = server->shared.metrics,
+	        .trail = server->shared.trail,
 	        .upstream = worker_upstream(worker),
 	        .engine_text = config->engine.text,
 	        .server = &functions,

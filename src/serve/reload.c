@@ -119,6 +119,7 @@ static void end(struct server *server, const char *error)
 		metrics_reloaded(server->shared.metrics, error == NULL);
 	}
 	settle();
+	admin_changed(server->admin);
 	tell(&reload->wishes, reload, error);
 	if (reload->again && reload->state == RELOAD_NONE && !server->stopping) {
 		loop_put_off(worker_loop(server->threads[0]->worker), &reload->next);

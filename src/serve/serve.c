@@ -157,8 +157,8 @@ void server_free(struct server *server)
 		(void)close(server->admin_socket);
 	}
 	admin_free(server->admin);
+	trail_free(server->shared.trail); /* it tells threads of records */
 	threads_free(server);
-	trail_free(server->shared.trail);
 	metrics_free(server->shared.metrics);
 	recent_free(server->shared.denials.recent);
 	passed_close(&server->passed);

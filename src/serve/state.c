@@ -183,6 +183,23 @@ enum added {
 	ADDED_NONE, /* there is no such item: the section has ended */
 };
 
+static void add_audit(const struct state *state, struct text *text)
+{
+	const struct trail *trail = state->server->shared.trail;
+	const struct trail_settings *settings = trail == NULL ? NULL : trail_settings(trail);
+
+	if (settings == NULL || settings->target.kind == TRAIL_NOWHERE) {
+		text_add(text, SLICE(",\"audit\":null"));
+		return;
+	}
+	text_add(text, SLICE(",\"audit\":{\"path\":"));
+	add_string(text, slice_of(settings->target.text));
+	text_add(text, trail_works(trail) ? SLICE(",\"works\":true") : SLICE(",\"works\":false"));
+	add_number(text, "lost", trail_lost(trail));
+	text_add(text, settings->denies ? SLICE(",\"on_failure\":\"deny\"}")
+	                                : SLICE(",\"on_failure\":\"continue\"}"));
+}
+
 static enum added add_program(const struct state *state, struct text *text)
 {
 	const char *why = NULL;
@@ -202,7 +219,8 @@ static enum added add_program(const struct state *state, struct text *text)
 	text_add(text, SLICE("}"));
 	add_configuration(state, text);
 	add_engine(state, up, why, text);
-	text_add(text, SLICE(",\"audit\":null,\"listeners\":["));
+	add_audit(state, text);
+	text_add(text, SLICE(",\"listeners\":["));
 	return ADDED_ALL;
 }
 

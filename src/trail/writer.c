@@ -299,7 +299,8 @@ static bool write_lines(struct trail *trail)
 
 static bool has_room(const struct trail *trail)
 {
-	return trail->lines.cap - trail->lines.len > 2 * (RECORD_LINE_MAX + 1);
+	return trail->verbs == NULL ||
+	       trail->lines.cap - trail->lines.len > 2 * (RECORD_LINE_MAX + 1);
 }
 
 /* A gap in the record says of itself that it is one. */
