@@ -2,7 +2,7 @@
 _docker_socket_proxy() {
 	local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]} words
 	case $previous in
-	-c | --config | --client-keys | --body)
+	-c | --config | --client-keys | --body | --key-file | --ca)
 		mapfile -t COMPREPLY < <(compgen -f -- "$current")
 		return
 		;;
@@ -52,13 +52,17 @@ _docker_socket_proxy() {
 			mapfile -t COMPREPLY < <(compgen -W '--host --client --days' -- "$current"; compgen -d -- "$current")
 			return
 		fi
-		if [[ ${COMP_WORDS[1]} == hash-key && $COMP_CWORD -gt 1 ]]; then
+		if [[ ${COMP_WORDS[1]} == reload && $COMP_CWORD -gt 1 ]]; then
+			words='tcp:// tls:// unix:// --config --key-file --ca'
+		elif [[ ${COMP_WORDS[1]} == status && $COMP_CWORD -gt 1 ]]; then
+			words='streams close tcp:// tls:// unix:// --json --watch --config --key-file --ca'
+		elif [[ ${COMP_WORDS[1]} == hash-key && $COMP_CWORD -gt 1 ]]; then
 			words=--salt
 		elif [[ ${COMP_WORDS[1]} == explain ]]; then
 			words="--client --body $words"
 		fi
 		if [[ $COMP_CWORD -eq 1 ]]; then
-			words="run check explain learn healthcheck convert certs hash-key schema $words"
+			words="run check explain learn healthcheck convert certs hash-key schema status reload $words"
 		fi
 		;;
 	esac

@@ -1,5 +1,5 @@
 # fish completion for docker-socket-proxy
-set -l commands run check explain learn healthcheck convert certs hash-key schema
+set -l commands run check explain learn healthcheck convert certs hash-key schema status reload
 complete -c docker-socket-proxy -f
 complete -c docker-socket-proxy -n "not __fish_seen_subcommand_from $commands" -a run -d Serve
 complete -c docker-socket-proxy -n "not __fish_seen_subcommand_from $commands" -a healthcheck \
@@ -21,6 +21,20 @@ complete -c docker-socket-proxy -n "__fish_seen_subcommand_from hash-key" -l sal
     -d "With a random salt"
 complete -c docker-socket-proxy -n "not __fish_seen_subcommand_from $commands" -a schema \
     -d "Print the JSON Schema of the file"
+complete -c docker-socket-proxy -n "not __fish_seen_subcommand_from $commands" -a status \
+    -d "Print what a running proxy does"
+complete -c docker-socket-proxy -n "not __fish_seen_subcommand_from $commands" -a reload \
+    -d "Let a running proxy read its configuration again"
+complete -c docker-socket-proxy -n "__fish_seen_subcommand_from status" -a "streams close" \
+    -d "What lasts, and the end of one"
+complete -c docker-socket-proxy -n "__fish_seen_subcommand_from status reload" -a "tcp:// tls:// unix://" \
+    -d "Address of the admin listener"
+complete -c docker-socket-proxy -n "__fish_seen_subcommand_from status" -l json -d "As JSON"
+complete -c docker-socket-proxy -n "__fish_seen_subcommand_from status" -l watch -d "Again each second"
+complete -c docker-socket-proxy -n "__fish_seen_subcommand_from status reload" -l key-file -r -F \
+    -d "File with the key of the admin listener"
+complete -c docker-socket-proxy -n "__fish_seen_subcommand_from status reload" -l ca -r -F \
+    -d "Certificate of the admin listener or its authority"
 complete -c docker-socket-proxy -n "not __fish_seen_subcommand_from $commands" -a convert \
     -d "Print another proxy's settings as YAML"
 complete -c docker-socket-proxy -n "__fish_seen_subcommand_from convert" -F

@@ -36,6 +36,11 @@ static void add_ms(struct text *line, int64_t duration_ns)
 {
 	const uint64_t us = duration_ns > 0 ? (uint64_t)duration_ns / 1000 : 0;
 
+	/* No wait for a connection, and no dialling: most requests. */
+	if (us == 0) {
+		text_add(line, SLICE("0.000"));
+		return;
+	}
 	text_add_u64(line, us / 1000);
 	text_add(line, SLICE("."));
 	text_add_digits(line, us % 1000, 3);

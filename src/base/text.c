@@ -24,7 +24,7 @@ static unsigned digits_of(uint64_t value)
 
 void text_add_u64(struct text *text, uint64_t value)
 {
-	text_add_digits(text, value, digits_of(value));
+	text_add_digits(text, value, LIKELY(value < 10) ? 1 : digits_of(value));
 }
 
 static void add_json_byte(struct text *text, unsigned char c)

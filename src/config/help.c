@@ -110,7 +110,14 @@ static const char usage[] =
         "  docker-socket-proxy certs DIR [--host NAME|IP]... [--client NAME]... [--days N]\n"
         "  docker-socket-proxy schema\n"
         "  docker-socket-proxy verify-audit FILE...\n"
-        "\n"
+        "  docker-socket-proxy status [ADDR] [--json | --watch] [-c FILE] [--key-file FILE] [--ca "
+        "FILE]\n"
+        "  docker-socket-proxy status streams [ADDR] [OPTION]...\n"
+        "  docker-socket-proxy status close ID [ADDR] [OPTION]...\n"
+        "  docker-socket-proxy reload [ADDR] [-c FILE] [--key-file FILE] [--ca FILE]\n"
+        "\n";
+
+static const char commands[] =
         "Commands:\n"
         "  run            forward requests until SIGTERM or SIGINT. This is the default command\n"
         "  check          print the listeners, the policies and the operations that they allow.\n"
@@ -149,6 +156,22 @@ static const char usage[] =
         "                 the oldest first. FILE - is standard input.\n"
         "                 Exit status: 0 if the chain is whole, 1 if it is broken, 2 if a file\n"
         "                 cannot be read\n"
+        "  status         print what a running proxy does: configuration, Engine, clients, "
+        "limits,\n"
+        "                 streams, and the newest denials with what would allow each.\n"
+        "                 ADDR is its admin listener. Default: ADMIN, else that of the file, else\n"
+        "                 that of process 1. --json: as JSON. --watch: again each second.\n"
+        "                 status streams lists what lasts; status close ID ends one of them.\n"
+        "                 --key-file FILE: the key for a tcp:// or tls:// address, else the "
+        "variable\n"
+        "                 ADMIN_KEY. --ca FILE: certificate of a tls:// listener or its "
+        "authority.\n"
+        "                 Exit status: 0; 1 if there is no answer; 2 for a wrong argument\n"
+        "  reload         let a running proxy read its configuration again, and print how it "
+        "ended.\n"
+        "                 ADDR, --key-file, --ca: as of status. Exit status: 0; 1 with the error "
+        "if\n"
+        "                 the former configuration stays\n"
         "\n"
         "Options. An option overrides its variable, a variable overrides the file, and the file\n"
         "overrides the default.\n";
@@ -176,11 +199,14 @@ static const char examples[] =
         "  AUDIT=/var/log/docker-socket-proxy/audit.jsonl docker-socket-proxy\n"
         "  docker-socket-proxy verify-audit audit.jsonl.1 audit.jsonl\n"
         "  docker-socket-proxy schema > docker-socket-proxy.schema.json\n"
+        "  docker-socket-proxy status --watch\n"
+        "  docker-socket-proxy status close 0000000200000001\n"
+        "  docker-socket-proxy reload unix:///run/docker-socket-proxy/admin.sock\n"
         "  docker-socket-proxy healthcheck tcp://127.0.0.1:3277\n";
 
 void config_print_help(void)
 {
-	printf("%s", usage);
+	printf("%s%s", usage, commands);
 	for (unsigned i = 0; i < CONFIG_OPTION_COUNT; i++) {
 		print_option(&config_options[i]);
 	}

@@ -202,7 +202,7 @@ int targets_find_admin(const char *address, const char *file, struct targets *re
 		own[count++] = (char *)(uintptr_t)file;
 	}
 	int r = find_admin(count, own, ret_targets, ret_certificate, error);
-	if (r == -ENOENT && file == NULL && (count = read_words(line, words)) > 0) {
+	if (r < 0 && file == NULL && (count = read_words(line, words)) > 0) {
 		r = find_admin(count, words, ret_targets, ret_certificate, error);
 	}
 	return r != -ENOENT ? r

@@ -58,10 +58,11 @@ static inline bool is_name(struct slice name, const char *known, size_t known_le
 {
 	unsigned char difference = 0;
 
-	if (name.len != known_len) {
+	/* Of the names of the same length hardly one begins with the same letter. */
+	if (name.len != known_len || (name.ptr[0] | 0x20) != known[0]) {
 		return false;
 	}
-	for (size_t i = 0; i < known_len; i++) {
+	for (size_t i = 1; i < known_len; i++) {
 		difference |= (unsigned char)((name.ptr[i] | 0x20) ^ known[i]);
 	}
 	return difference == 0;

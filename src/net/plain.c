@@ -69,9 +69,9 @@ static ssize_t plain_read(struct stream *stream, char *bytes, size_t len)
 
 static ssize_t plain_write(struct stream *stream, struct slice bytes, bool more)
 {
-	const int flags = MSG_DONTWAIT | MSG_NOSIGNAL | (more ? MSG_MORE : 0);
+	const ssize_t n = socket_write(stream->watch.fd, bytes.ptr, bytes.len, more);
 
-	return note_write(stream, send(stream->watch.fd, bytes.ptr, bytes.len, flags), bytes.len);
+	return note_write(stream, n, bytes.len);
 }
 
 static ssize_t plain_splice_from(struct stream *stream, int pipe, size_t len)

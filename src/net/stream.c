@@ -44,6 +44,12 @@ void stream_close(struct stream *stream)
 	}
 }
 
+ssize_t socket_write(int fd, const void *bytes, size_t len, bool more)
+{
+	return LIKELY(!more) ? write(fd, bytes, len)
+	                     : send(fd, bytes, len, MSG_DONTWAIT | MSG_NOSIGNAL | MSG_MORE);
+}
+
 int stream_await_room(struct stream *stream)
 {
 	stream->writable = false;

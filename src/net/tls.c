@@ -81,12 +81,11 @@ static int bio_read(BIO *bio, char *bytes, int len)
 static int bio_write(BIO *bio, const char *bytes, int len)
 {
 	struct tls *tls = BIO_get_data(bio);
-	const int flags = MSG_DONTWAIT | MSG_NOSIGNAL | (tls->more ? MSG_MORE : 0);
 	ssize_t n = -1;
 
 	BIO_clear_retry_flags(bio);
 	if (tls->room) {
-		n = send(tls->stream->watch.fd, bytes, (size_t)len, flags);
+		n = socket_write(tls->stream->watch.fd, bytes, (size_t)len, tls->more);
 		if (n >= 0 || errno != EAGAIN) {
 			tls->room = n < 0 || n == len;
 			return (int)n;

@@ -226,7 +226,8 @@ static int parse(struct connection *connection, struct answer *answer, size_t le
 	const char *end = memmem(all.ptr, all.len, "\r\n\r\n", 4);
 	uint64_t status = 0;
 
-	if (end == NULL || !slice_starts_with(all, SLICE("HTTP/1.")) ||
+	if (end == NULL || all.len < sizeof("HTTP/1.1 200\r\n\r\n") - 1 ||
+	        !slice_starts_with(all, SLICE("HTTP/1.")) ||
 	        slice_to_u64((struct slice){all.ptr + 9, 3}, 999, &status) < 0) {
 		return fail(connection, "is no admin listener: it does not speak HTTP", 0);
 	}

@@ -125,10 +125,10 @@ enum part_state {
 
 /* What a thread does for a survey. */
 struct part {
-	atomic_int state; /* enum part_state */
-	uint64_t closing; /* id of the stream to end; 0: list all */
-	bool found;       /* it was the thread's */
-	struct session_listing listing;
+	atomic_int state;                /* enum part_state */
+	uint64_t closing;                /* id of the stream to end; 0: list all */
+	bool found;                      /* it was the thread's */
+	struct session_listing *listing; /* NULL: there was no memory for one, or none is needed */
 };
 
 struct thread {

@@ -478,7 +478,8 @@ bool state_write(struct state *state, struct text *text)
 
 static bool is_done(const struct part *part)
 {
-	return atomic_load(&part->state) == PART_DONE && part->closing == 0;
+	return atomic_load(&part->state) == PART_DONE && part->closing == 0 &&
+	       part->listing != NULL;
 }
 
 static int older(const void *a, const void *b)
@@ -496,7 +497,7 @@ static bool look_at_threads(struct state *state)
 	unsigned count = 0;
 
 	state->streams =
-	        malloc((size_t)server->thread_count * STREAMS_SHOWN_MAX * sizeof(*state->streams));
+	        malloc((size_t)server->thread_count * STREAMS_LISTED_MAX * sizeof(*state->streams));
 	if (state->streams == NULL) {
 		return false;
 	}
@@ -506,12 +507,12 @@ static bool look_at_threads(struct state *state)
 			state->silent += atomic_load(&part->state) != PART_GONE;
 			continue;
 		}
-		state->idle += part->listing.idle;
+		state->idle += part->listing->idle;
 		for (unsigned k = 0; k < METRICS_NAMES_MAX; k++) {
-			state->connections[k] += part->listing.connections[k];
+			state->connections[k] += part->listing->connections[k];
 		}
-		for (unsigned k = 0; k < part->listing.count; k++) {
-			state->streams[count++] = part->listing.streams[k];
+		for (unsigned k = 0; k < part->listing->count; k++) {
+			state->streams[count++] = part->listing->streams[k];
 		}
 	}
 	qsort(state->streams, count, sizeof(*state->streams), older);

@@ -14,7 +14,6 @@
 
 enum {
 	LATE_S = 1,
-	STREAMS_MAX = 1000, /* of a thread, and of the document */
 	FIRST_SIZE = 2 * STATE_ROOM,
 };
 
@@ -39,9 +38,9 @@ void thread_survey(struct thread *thread, void *message)
 	if (atomic_load(&part->state) != PART_ASKED) {
 		return;
 	}
-	if (part->closing == 0) {
-		sessions_list(thread->worker, &part->listing);
-	} else {
+	if (part->closing == 0 && part->listing != NULL) {
+		sessions_list(thread->worker, part->listing);
+	} else if (part->closing != 0) {
 		part->found = session_end_stream(thread->worker, part->closing);
 	}
 	answer(thread, PART_DONE);
@@ -64,11 +63,9 @@ static void ask(struct thread *thread, uint64_t closing)
 	}
 	part->closing = closing;
 	part->found = false;
-	if (closing == 0 && part->listing.streams == NULL) {
-		part->listing.streams = calloc(STREAMS_MAX, sizeof(*part->listing.streams));
+	if (closing == 0 && part->listing == NULL) {
+		part->listing = calloc(1, sizeof(*part->listing));
 	}
-	part->listing.count = 0;
-	part->listing.max = part->listing.streams == NULL ? 0 : STREAMS_MAX;
 	if (atomic_compare_exchange_strong(&part->state, &state, PART_ASKED)) {
 		inbox_post(&thread->inbox, INBOX_SURVEY, thread->server);
 	}
@@ -91,8 +88,8 @@ static void forget_parts(struct server *server)
 		struct part *part = &server->threads[i]->part;
 		int done = PART_DONE;
 		if (atomic_compare_exchange_strong(&part->state, &done, PART_FREE)) {
-			free(part->listing.streams);
-			part->listing.streams = NULL;
+			free(part->listing);
+			part->listing = NULL;
 		}
 	}
 }

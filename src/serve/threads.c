@@ -53,7 +53,7 @@ void threads_free(struct server *server)
 		acceptors_done(&thread->acceptors);
 		inbox_done(&thread->inbox);
 		worker_free(thread->worker);
-		free(thread->part.listing.streams);
+		free(thread->part.listing);
 		free(thread);
 	}
 	server->thread_count = 0;

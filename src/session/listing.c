@@ -85,7 +85,7 @@ void sessions_list(const struct worker *worker, struct session_listing *ret_list
 	        at = at->next) {
 		const struct session *session = CONTAINER_OF(at, struct session, link);
 		ret_listing->connections[client_of(session)]++;
-		if (is_stream(session) && ret_listing->count < ret_listing->max) {
+		if (is_stream(session) && ret_listing->count < STREAMS_LISTED_MAX) {
 			describe(session, &ret_listing->streams[ret_listing->count++]);
 		}
 	}

@@ -77,6 +77,7 @@ void worker_stop(struct worker *worker);
 enum {
 	STREAM_PEER_MAX = ADDRESS_NAME_MAX,
 	STREAM_TARGET_MAX = 128,
+	STREAMS_LISTED_MAX = 1000, /* of one worker */
 };
 
 /* A request in progress that may last, as values. Only where there are metrics. */
@@ -93,15 +94,13 @@ struct session_stream {
 
 /* What a worker does, for operators. */
 struct session_listing {
-	unsigned max; /* of `streams`; further ones are left out */
 	unsigned count;
-	struct session_stream *streams;
 	unsigned idle; /* connections to the Engine */
 	/* Of clients, by the number of their name: of the one that sent the last request. */
 	unsigned connections[METRICS_NAMES_MAX];
+	struct session_stream streams[STREAMS_LISTED_MAX]; /* further ones are left out */
 };
 
-/* Fill the listing, but for `max` and the memory of `streams`. */
 void sessions_list(const struct worker *worker, struct session_listing *ret_listing);
 /* An operator ends a stream; the log says so. False: the worker has none with that id. */
 bool session_end_stream(struct worker *worker, uint64_t id) MUST_USE;

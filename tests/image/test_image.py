@@ -325,6 +325,19 @@ def test_unix_listener_in_a_volume(docker: Docker, image: str) -> None:
         docker("volume", "rm", "docker-api")
 
 
+def test_an_operator_asks_in_the_container(docker: Docker, image: str) -> None:
+    """Nothing but the program is there to ask it with."""
+    with running_image(docker, image, "--env", "POLICY=read-only", "--volume", "/run/docker-socket-proxy",
+                       "--env", "ADMIN=unix:///run/docker-socket-proxy/admin.sock") as running:
+        assert running.get("/containers/any/start", "POST")[0] == 403
+        shown = docker("exec", running.container, "/docker-socket-proxy", "status")
+        assert ", pid 1, up " in shown and ": ready" in shown and "ALLOW=container.start" in shown
+        state = json.loads(docker("exec", running.container, "/docker-socket-proxy", "status", "--json"))
+        assert state["engine"]["up"] is True and state["denials"][0]["operation"] == "container.start"
+        assert docker("exec", running.container, "/docker-socket-proxy", "status", "streams") == "no streams are open"
+        assert docker("exec", running.container, "/docker-socket-proxy", "reload").startswith("reloaded ")
+
+
 def test_unix_listener_where_it_may_not_write_names_the_fix(docker: Docker, image: str) -> None:
     """A volume anywhere else belongs to root."""
     docker("volume", "create", "elsewhere")

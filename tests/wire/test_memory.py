@@ -60,7 +60,7 @@ def is_static() -> bool:
 def test_an_idle_program_is_small(start, own_engine: Engine, tmp_path: Path) -> None:
     """With metrics and the sandbox on: what a start and a reload have used goes back."""
     for folder in (tmp_path, *tmp_path.parents[:2]):  # a reload reads as somebody else
-        folder.chmod(0o755)
+        folder.chmod(folder.stat().st_mode | 0o055)
     port = free_port()
     file = tmp_path / "proxy.yaml"
     file.write_text(f"listeners: [{{address: 'tcp://127.0.0.1:{port}', policy: some}}]\n"
