@@ -62,7 +62,7 @@ _docker_socket_proxy() {
 			words="--client --body $words"
 		fi
 		if [[ $COMP_CWORD -eq 1 ]]; then
-			words="run check explain learn healthcheck convert certs hash-key schema status reload $words"
+			words="run check explain learn healthcheck convert certs hash-key schema verify-audit status reload $words"
 		fi
 		;;
 	esac

@@ -1,5 +1,5 @@
 # fish completion for docker-socket-proxy
-set -l commands run check explain learn healthcheck convert certs hash-key schema status reload
+set -l commands run check explain learn healthcheck convert certs hash-key schema verify-audit status reload
 complete -c docker-socket-proxy -f
 complete -c docker-socket-proxy -n "not __fish_seen_subcommand_from $commands" -a run -d Serve
 complete -c docker-socket-proxy -n "not __fish_seen_subcommand_from $commands" -a healthcheck \
@@ -19,6 +19,9 @@ complete -c docker-socket-proxy -n "not __fish_seen_subcommand_from $commands" -
     -d "Print the hash of a client's key"
 complete -c docker-socket-proxy -n "__fish_seen_subcommand_from hash-key" -l salt \
     -d "With a random salt"
+complete -c docker-socket-proxy -n "not __fish_seen_subcommand_from $commands" -a verify-audit \
+    -d "Print whether audit records were changed"
+complete -c docker-socket-proxy -n "__fish_seen_subcommand_from verify-audit" -F
 complete -c docker-socket-proxy -n "not __fish_seen_subcommand_from $commands" -a schema \
     -d "Print the JSON Schema of the file"
 complete -c docker-socket-proxy -n "not __fish_seen_subcommand_from $commands" -a status \

@@ -7,6 +7,12 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+void text_drop(struct text *text, size_t len)
+{
+	text->len -= len;
+	memmove(text->ptr, text->ptr + len, text->len);
+}
+
 void text_add_char(struct text *text, char c)
 {
 	text_add(text, (struct slice){&c, 1});

@@ -70,6 +70,8 @@ static inline void text_add_digits(struct text *text, uint64_t value, unsigned d
 	}
 }
 
+/* Remove the first `len` bytes. */
+void text_drop(struct text *text, size_t len);
 void text_add_char(struct text *text, char c);
 /* Decimal. */
 void text_add_u64(struct text *text, uint64_t value);

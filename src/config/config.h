@@ -201,7 +201,7 @@ struct config {
 	struct config_words cert_clients;
 	const char *cert_days;
 	struct config_words audit_files; /* arguments of `verify-audit` */
-	const char *client_name; /* of `explain`; NULL: none */
+	const char *client_name;         /* of `explain`; NULL: none */
 	/* Arguments of `explain`: METHOD and target, one word or two. */
 	const char *request[2];
 	const char *body_file; /* NULL: none */

@@ -89,12 +89,6 @@ static void recover(struct trail *trail)
 	}
 }
 
-static void remove_lines(struct trail *trail, size_t len)
-{
-	trail->lines.len -= len;
-	memmove(trail->lines.ptr, trail->lines.ptr + len, trail->lines.len);
-}
-
 static uint64_t count_lines(struct slice lines)
 {
 	struct slice line;
@@ -287,7 +281,7 @@ static bool write_lines(struct trail *trail)
 			}
 			return false;
 		}
-		remove_lines(trail, (size_t)n);
+		text_drop(&trail->lines, (size_t)n);
 		if (n > 0) {
 			recover(trail);
 		}

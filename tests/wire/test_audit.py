@@ -658,3 +658,32 @@ def test_what_cannot_be_read_is_another_status(place: pathlib.Path) -> None:
     assert code == 2 and "cannot be read: No such file" in said
     ended = run_binary("verify-audit")
     assert ended.returncode == 2 and "the file is missing: give 'verify-audit FILE...'" in ended.stderr
+
+
+# what docs/audit.md says
+
+
+def documented(question: str) -> str:
+    """The command below a sentence of the page."""
+    page = (pathlib.Path(__file__).parents[2] / "docs" / "audit.md").read_text()
+    return page.split(question, 1)[1].split("```sh\n", 1)[1].split("\n```", 1)[0]
+
+
+@pytest.mark.skipif(shutil.which("jq") is None, reason="needs jq")
+def test_the_questions_of_the_page_have_answers(place: pathlib.Path) -> None:
+    yesterday = (datetime.datetime.now(datetime.timezone.utc) - datetime.timedelta(days=1)).strftime("%Y-%m-%d")
+    common = {"id": "1", "client": "ci", "peer": "192.0.2.1:1", "operation": "container.remove", "target": "web", "verdict": "allow", "reason": None, "ms": 1.0}
+    records = [
+        common | {"time": "2020-01-01T00:00:00.000Z"},
+        common | {"id": "2", "time": f"{yesterday}T01:00:00.000Z", "client": None, "verdict": "deny", "reason": "no"},
+        common | {"id": "3", "time": f"{yesterday}T02:00:00.000Z", "operation": "system.events", "target": None, "ms": None},
+    ]
+    (place / "audit.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
+
+    def answer(question: str) -> str:
+        return subprocess.run(documented(question), shell=True, cwd=place, check=True, capture_output=True, text=True).stdout
+
+    assert answer("Who removed").splitlines() == ['["2020-01-01T00:00:00.000Z","ci","allow"]', f'["{yesterday}T01:00:00.000Z","192.0.2.1:1","deny"]']
+    assert answer("What was denied").split("\t") == [f"{yesterday}T01:00:00.000Z", "192.0.2.1:1", "container.remove", "no\n"]
+    assert json.loads(answer("What does the app")) == {"container.remove": 1, "system.events": 1}
+    assert [stream["id"] for stream in json.loads(answer("Which streams"))] == ["3"]
