@@ -38,12 +38,12 @@ _docker_socket_proxy() {
 		mapfile -t COMPREPLY < <(compgen -d -- "$current")
 		return
 		;;
-	--allow | --workspace | --client | --port | --workers | --max-connections | --max-head | --head-timeout | --shutdown-grace)
+	--allow | --workspace | --client | --port | --workers | --max-connections | --max-head | --head-timeout | --shutdown-grace | --drain-timeout | --takeover)
 		words=
 		;;
 	*)
 		words='--config --policy --allow --workspace --host-root --client-keys --listen --port --upstream --workers --max-connections
-			--max-head --head-timeout --shutdown-grace --log-level --log-format --help --version'
+			--max-head --head-timeout --shutdown-grace --drain-timeout --takeover --log-level --log-format --help --version'
 		if [[ ${COMP_WORDS[1]} == convert && $COMP_CWORD -gt 1 ]]; then
 			mapfile -t COMPREPLY < <(compgen -W '--from --service' -- "$current"; compgen -f -- "$current")
 			return

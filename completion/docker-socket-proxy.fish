@@ -81,6 +81,10 @@ complete -c docker-socket-proxy -l head-timeout -x \
     -d "Time limit for a complete head"
 complete -c docker-socket-proxy -l shutdown-grace -x \
     -d "Time between SIGTERM and the end of open streams"
+complete -c docker-socket-proxy -l drain-timeout -x \
+    -d "Time for streams after another process has taken over"
+complete -c docker-socket-proxy -l takeover -x -a unix:// \
+    -d "Admin socket of the process to take over from"
 complete -c docker-socket-proxy -l log-level -x \
     -a "debug info notice warning err crit alert emerg" -d "Lowest severity to log"
 complete -c docker-socket-proxy -l log-format -x -a "text json" -d "Format of the log"

@@ -122,6 +122,8 @@ void admin_free(struct admin *admin)
 		list_remove(&connection->deferred_free.link);
 		free(connection);
 	}
-	(void)close(admin->watch.fd);
+	if (admin->watch.fd >= 0) {
+		(void)close(admin->watch.fd);
+	}
 	free(admin);
 }

@@ -57,7 +57,10 @@ struct admin_settings {
 	struct upstream *upstream; /* of the worker */
 	const char *engine_text;   /* the Engine's address as the configuration has it */
 	const struct admin_server *server;
-	void *context; /* of its functions */
+	/* `process` asks for the listening sockets over `fd`. 0: `fd` is owned by the callee now.
+	 * Else a status with a message, and `fd` is closed. NULL: nobody is given any. */
+	unsigned (*hand_over)(void *context, int fd, int process, const char **ret_message);
+	void *context;
 };
 
 struct admin;
@@ -75,6 +78,10 @@ void admin_changed(struct admin *admin);
 void admin_show_records(struct admin *admin);
 /* From now on /ready says that the program stops. */
 void admin_stopping(struct admin *admin);
+/* The listening socket; -1: there is none. `admin` may be NULL. */
+int admin_socket(const struct admin *admin);
+/* Another process listens: accept no more, and close what has no request. */
+void admin_hand_over(struct admin *admin);
 /* Close all. Before the worker is freed, and not within a turn. `admin` may be NULL. */
 void admin_free(struct admin *admin);
 

@@ -159,7 +159,7 @@ static enum admin_next end_response(struct admin_connection *connection)
 	connection->to_head = false;
 	admin_document_leave(connection->document);
 	connection->document = NULL;
-	if (connection->keep) {
+	if (connection->keep && !connection->admin->handed) {
 		(void)admin_enter(connection, ADMIN_IDLE);
 		return ADMIN_YIELD;
 	}

@@ -52,6 +52,7 @@ struct admin {
 	struct list connections;        /* the oldest first */
 	unsigned count;
 	bool stopping;
+	bool handed; /* another process listens */
 	struct timer_queue tick_queue;
 	struct timer tick; /* runs while somebody watches */
 	unsigned watchers;
@@ -108,6 +109,12 @@ enum admin_next admin_send_out(struct admin_connection *connection);
 
 /* Whether the sender of the request may do what is not open to everybody. */
 bool admin_may(const struct admin_connection *connection, const struct http_request *request);
+
+/* ── takeover.c ──────────────────────────────────────────────────────────── */
+
+/* A request for TAKEOVER_PATH; `alone`: nothing else was received. */
+enum admin_next admin_take_over(
+        struct admin_connection *connection, const struct http_request *question, bool alone);
 
 /* ── respond.c ───────────────────────────────────────────────────────────── */
 

@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "net/tls.h"
+#include "takeover/takeover.h"
 #include "upstream/diagnosis.h"
 
 enum {
@@ -229,11 +230,12 @@ static enum admin_next send_ready(struct admin_connection *connection, int error
 	const struct {
 		const char *what;
 		bool is_well;
+		const char *else_word;
 	} parts[] = {
-	        {"configuration", metrics_reload_is_well(admin->settings.metrics)},
-	        {"engine", error == 0},
-	        {"audit", metrics_audit_is_well(admin->settings.metrics)},
-	        {"process", !admin->stopping},
+	        {"configuration", metrics_reload_is_well(admin->settings.metrics), "failed"},
+	        {"engine", error == 0, "failed"},
+	        {"audit", metrics_audit_is_well(admin->settings.metrics), "failed"},
+	        {"process", !admin->stopping, "draining"},
 	};
 	char memory[256];
 	struct text text = text_over(memory, sizeof(memory));
@@ -244,8 +246,8 @@ static enum admin_next send_ready(struct admin_connection *connection, int error
 	}
 	text_add_format(&text, "{\"ready\":%s", ready ? "true" : "false");
 	for (unsigned i = 0; i < ARRAY_LEN(parts); i++) {
-		text_add_format(
-		        &text, ",\"%s\":\"%s\"", parts[i].what, parts[i].is_well ? "ok" : "failed");
+		text_add_format(&text, ",\"%s\":\"%s\"", parts[i].what,
+		        parts[i].is_well ? "ok" : parts[i].else_word);
 	}
 	text_add(&text, SLICE("}"));
 	return admin_send_json(connection, ready ? 200 : 503, text_slice(&text));
@@ -357,6 +359,9 @@ enum admin_next admin_judge(struct admin_connection *connection, struct slice he
 	/* What follows the head at once would be another request: it ends the connection. */
 	connection->keep = request.head.keep_alive && request.head.minor_version > 0 &&
 	                   connection->in_len == head.len;
+	if (slice_equal(request.path, SLICE(TAKEOVER_PATH))) {
+		return admin_take_over(connection, &request, connection->in_len == head.len);
+	}
 	if (http_has_body(&request)) {
 		return admin_refuse(connection, 413, "no request to the admin listener has a body");
 	}

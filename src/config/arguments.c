@@ -204,6 +204,7 @@ static const struct verb_flag {
 	const char *value; /* as part of a sentence */
 	size_t member;     /* offset in struct config */
 } verb_flags[] = {
+        {CONFIG_RUN, TAKES_ONE, "--takeover", "unix:///PATH", offsetof(struct config, takeover)},
         {CONFIG_EXPLAIN, TAKES_ONE, "--client", "NAME", offsetof(struct config, client_name)},
         {CONFIG_EXPLAIN, TAKES_ONE, "--body", "FILE", offsetof(struct config, body_file)},
         {CONFIG_CONVERT, TAKES_ONE, "--from", CONFIG_SOURCES, offsetof(struct config, source)},
@@ -379,6 +380,17 @@ static int check_verify_audit(struct reader *reader)
 	                         "verify-audit: the file is missing: give 'verify-audit FILE...'");
 }
 
+static int check_takeover(struct reader *reader, const char *value)
+{
+	union address parsed;
+
+	return address_path(value) != NULL && address_parse(slice_of(value), &parsed) == NULL
+	               ? 0
+	               : config_refuse(reader, "--takeover", value,
+	                         "give unix:///PATH, the address of the admin listener of the "
+	                         "process whose sockets are taken over");
+}
+
 /* The file, which may say where the admin listener is, is the only setting that counts. */
 static int check_request(struct reader *reader)
 {
@@ -407,6 +419,9 @@ static int check_arguments(struct reader *reader)
 {
 	struct config *config = reader->config;
 
+	if (config->takeover != NULL && check_takeover(reader, config->takeover) < 0) {
+		return -EINVAL;
+	}
 	if (config->verb == CONFIG_CONVERT) {
 		return check_convert(reader);
 	}

@@ -215,6 +215,8 @@ struct config {
 	unsigned max_head;       /* bytes */
 	unsigned head_timeout;   /* seconds */
 	unsigned shutdown_grace; /* seconds */
+	unsigned drain_timeout;  /* seconds */
+	const char *takeover;    /* the address of the process to take over from; NULL: none */
 	enum log_level log_level;
 	enum log_format log_format;
 	struct arena arena; /* owns the values of the file and of LISTEN */

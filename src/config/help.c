@@ -99,7 +99,7 @@ static const char usage[] =
         "socket.\n"
         "\n"
         "Usage:\n"
-        "  docker-socket-proxy [run] [OPTION]...\n"
+        "  docker-socket-proxy [run] [OPTION]... [--takeover unix:///PATH]\n"
         "  docker-socket-proxy check [OPTION]...\n"
         "  docker-socket-proxy explain [OPTION]... [--client NAME] [--body FILE]\n"
         "                              'METHOD /path?query'\n"
@@ -119,7 +119,11 @@ static const char usage[] =
 
 static const char commands[] =
         "Commands:\n"
-        "  run            forward requests until SIGTERM or SIGINT. This is the default command\n"
+        "  run            forward requests until SIGTERM or SIGINT. This is the default command.\n"
+        "                 --takeover unix:///PATH: take the listening sockets of the process that\n"
+        "                 has its admin listener there; it serves its open connections and "
+        "streams\n"
+        "                 until they end, at most --drain-timeout, and no connection is refused\n"
         "  check          print the listeners, the policies and the operations that they allow.\n"
         "                 Exit status: 0; 2 if the configuration is wrong\n"
         "  explain        print whether a request is allowed, which rule decides, and what would\n"

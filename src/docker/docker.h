@@ -76,6 +76,11 @@ struct docker_endpoint {
 	const char *name;
 	const char *image;
 	const char *tag; /* tag of the image, if the query has a separate key for it */
+	/* The response has no end of its own, under these conditions: docker_is_endless(). */
+	bool endless;
+	const char *if_on;        /* a switch of the query that must be on; NULL: none */
+	const char *unless_off;   /* one that must not be off; NULL: none */
+	const char *unless_given; /* a key that must have no value; NULL: none */
 };
 
 /*
@@ -186,6 +191,12 @@ bool docker_replace_name(struct docker_request *request, struct slice name) MUST
  */
 void docker_add_name(unsigned id, struct slice query, struct text *text);
 void docker_add_image(unsigned id, struct slice query, struct text *text);
+
+/*
+ * Whether the response to this routed request goes on until the client leaves: then it may be ended
+ * between two records, and what the client has is whole. In doubt it is not.
+ */
+bool docker_is_endless(unsigned id, struct slice query);
 
 /*
  * Take the next parameter from the front of the query of a routed request, decoded as Go's

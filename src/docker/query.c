@@ -124,6 +124,29 @@ void docker_add_image(unsigned id, struct slice query, struct text *text)
 	}
 }
 
+/* ── Endless responses ───────────────────────────────────────────────────── */
+
+/* Of the spellings that the Engine and podman take only the usual ones. */
+static bool is_on(struct slice value)
+{
+	return slice_equal(value, SLICE("1")) || slice_equal_nocase(value, SLICE("true"));
+}
+
+bool docker_is_endless(unsigned id, struct slice query)
+{
+	const struct docker_endpoint *endpoint = docker_endpoint(id);
+
+	if (endpoint == NULL || !endpoint->endless ||
+	        (endpoint->if_on != NULL && !is_on(value_of(query, endpoint->if_on))) ||
+	        (endpoint->unless_given != NULL && query_has(query, endpoint->unless_given))) {
+		return false;
+	}
+	struct slice rest = query;
+	struct slice value;
+	return endpoint->unless_off == NULL || !next_value(&rest, endpoint->unless_off, &value) ||
+	       is_on(value);
+}
+
 /* ── Parameters ──────────────────────────────────────────────────────────── */
 
 /* The escapes were checked when the request was routed. */

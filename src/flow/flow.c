@@ -318,6 +318,33 @@ static ssize_t fill(
 	return n;
 }
 
+/* ── Ending ──────────────────────────────────────────────────────────────── */
+
+static bool append_last_chunk(struct flow *flow, struct flow_lender *lender)
+{
+	const struct slice last = SLICE("0\r\n\r\n");
+
+	if (make_room(flow, lender) < 0 || buffer_room(flow->buffer) < last.len) {
+		return false;
+	}
+	struct text text = text_over(buffer_tail(flow->buffer), last.len);
+	text_add(&text, last);
+	buffer_append(flow->buffer, text.len);
+	return judge(flow) && flow->complete;
+}
+
+bool flow_end(struct flow *flow, struct flow_lender *lender)
+{
+	if (flow->complete || !flow_is_sent(flow) || flow_unjudged(flow).len > 0) {
+		return false;
+	}
+	if (flow->framing == HTTP_CHUNKED) {
+		return http_chunks_may_end(&flow->chunks) && append_last_chunk(flow, lender);
+	}
+	flow->complete = flow->framing == HTTP_UNTIL_CLOSE;
+	return flow->complete;
+}
+
 /* ── Gathering ───────────────────────────────────────────────────────────── */
 
 /* Take the framing out of what was read last. False on malformed chunks. */

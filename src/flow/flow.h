@@ -92,6 +92,13 @@ ssize_t flow_read(
         struct flow *flow, struct flow_lender *lender, struct stream *source, size_t most) MUST_USE;
 
 /*
+ * End the message here, as if the source had: with the last chunk, or where the message ends with
+ * the connection. False: it is in the middle of a chunk, has a length, or has bytes that are not
+ * sent yet.
+ */
+bool flow_end(struct flow *flow, struct flow_lender *lender) MUST_USE;
+
+/*
  * Read the whole body of a message, which was started, behind the `head_len` bytes of its head,
  * and take its framing out. All of it stays to be judged: the head, `flow->data` bytes of the
  * body, and what follows the message. FLOW_COMPLETE when the body is whole.

@@ -273,6 +273,11 @@ struct http_chunks_result http_chunks_rewrite(struct http_chunks *chunks, char *
 	};
 }
 
+bool http_chunks_may_end(const struct http_chunks *chunks)
+{
+	return (chunks->state == START || chunks->state == NEXT) && chunks->line_len == 0;
+}
+
 uint64_t http_chunks_opaque(const struct http_chunks *chunks)
 {
 	return chunks->state == DATA ? chunks->remaining : 0;

@@ -224,6 +224,8 @@ struct http_chunks_result {
  */
 struct http_chunks_result http_chunks_rewrite(
         struct http_chunks *chunks, char *bytes, size_t len) MUST_USE;
+/* Whether a chunk would begin next, so that the last one may stand here. */
+bool http_chunks_may_end(const struct http_chunks *chunks);
 /* Bytes of data that come next and need no rewriting: the caller may move them itself. */
 uint64_t http_chunks_opaque(const struct http_chunks *chunks);
 /* Account for `len` opaque bytes that the caller moved. */

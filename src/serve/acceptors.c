@@ -300,6 +300,25 @@ void acceptors_close(struct acceptors *acceptors)
 	}
 }
 
+void acceptors_hand_over(struct acceptors *acceptors)
+{
+	for (unsigned i = 0; i < acceptors->count; i++) {
+		/* With EPOLLEXCLUSIVE one waiter is woken for a connection: whoever was, takes it.
+		 */
+		acceptors->list[i].is_passed = false;
+	}
+	acceptors_close(acceptors);
+}
+
+void acceptors_look(struct acceptors *acceptors)
+{
+	for (unsigned i = 0; i < acceptors->count; i++) {
+		if (acceptors->list[i].watch.fd >= 0) {
+			accept_some(&acceptors->list[i], ACCEPTS_AT_END);
+		}
+	}
+}
+
 void acceptors_done(struct acceptors *acceptors)
 {
 	for (unsigned i = 0; i < acceptors->count; i++) {

@@ -12,6 +12,7 @@
 #include "session/session.h"
 #include "systemd/notify.h"
 #include "systemd/passed.h"
+#include "takeover/takeover.h"
 #include "trail/trail.h"
 
 #include <pthread.h>
@@ -19,7 +20,9 @@
 
 enum {
 	THREADS_MAX = 64,
-	ACCEPTORS_MAX = CONFIG_LISTENERS_MAX + PASSED_MAX, /* of a thread */
+	/* Of a thread: a process with more threads may have handed over several of each listener.
+	 */
+	ACCEPTORS_MAX = 4 * CONFIG_LISTENERS_MAX + PASSED_MAX,
 };
 
 /* ── Snapshots ───────────────────────────────────────────────────────────── */
@@ -76,6 +79,11 @@ void acceptors_adopt(struct acceptors *acceptors, const struct snapshot *snapsho
 /* Close the sockets. Before, accept the connections that wait in the queues, which closing would
  * reset; those of a passed socket wait for the next process. */
 void acceptors_close(struct acceptors *acceptors);
+/* Another process accepts at these sockets: accept the connections of whose arrival this process
+ * may have been told, and close them. */
+void acceptors_hand_over(struct acceptors *acceptors);
+/* Accept what waits: another process may have been told of it, and is gone. */
+void acceptors_look(struct acceptors *acceptors);
 /* Close the open sockets. */
 void acceptors_done(struct acceptors *acceptors);
 
@@ -185,6 +193,31 @@ struct watching {
 	uint32_t loaded;    /* and at the last reload for their sake */
 };
 
+/* A hand-over to another process. In the first thread. */
+struct handing {
+	enum handing_state {
+		HANDING_NONE,
+		HANDING_SENDING, /* the sockets */
+		HANDING_WAITING, /* for READY */
+		HANDING_OVER,    /* the other process accepts */
+	} state;
+	int process;        /* the other one; 0: not known */
+	struct watch watch; /* the connection to it */
+	struct timer_queue ready_queue, step_queue;
+	struct timer deadline;
+	bool switched; /* the 101 was sent */
+	unsigned sent;
+	unsigned count;
+	struct handed {
+		enum takeover_kind kind;
+		int fd;               /* not owned */
+		ino_t number;         /* of the socket */
+		const char *name;     /* of a passed one, or the address */
+	} * list;                     /* NULL: none */
+	struct takeover_record ready; /* of which `ready_len` bytes are there */
+	size_t ready_len;
+};
+
 /*
  * Operators ask something of all threads: what they do, or to end a stream that is one of theirs.
  * One at a time. In the first thread.
@@ -208,6 +241,9 @@ struct survey {
 };
 
 struct server {
+	struct handing handing;
+	struct taken *taken; /* of another process; NULL: nothing was */
+	int told;            /* written to when the program serves, for who started it; else -1 */
 	struct survey survey;
 	struct watching watching;
 	struct snapshot *snapshot; /* the snapshot that the threads adopted last */
@@ -223,6 +259,7 @@ struct server {
 	struct passed passed; /* until all threads have their own descriptors of these sockets */
 	unsigned thread_count;
 	struct thread *threads[THREADS_MAX];
+	atomic_uint serving; /* threads that have sessions, or may have some */
 	sigset_t signals;
 	struct watch signal_watch; /* a signalfd; fd -1: not open */
 };
@@ -252,6 +289,10 @@ bool server_adopt(struct server *server, struct snapshot *snapshot, char error[F
  * progress, another one follows it. The log has the result. In the first thread.
  */
 void server_reload(struct server *server, struct wish *wish);
+/* A hand-over has failed: begin the reload that waited for its end. */
+void reload_continue(struct server *server);
+/* Another process has taken over: whoever waits for a reload is told so. */
+void reload_abandon(struct server *server);
 /* Before the server has threads. */
 void reload_init(struct server *server);
 /* Log what a reload could not read. After root was given up. */
@@ -314,6 +355,10 @@ bool threads_adopt(
         struct server *server, struct snapshot *snapshot, char error[FAULT_MAX]) MUST_USE;
 /* From any thread: stop accepting, complete short responses, end after the grace. */
 void threads_stop(struct server *server);
+/* From any thread: another process accepts. Serve what there is until it ends. */
+void threads_drain(struct server *server);
+/* Another process has stopped to accept, perhaps with connections that were its own to take. */
+void threads_look(struct server *server);
 void threads_free(struct server *server);
 
 /* For each kind of message: what a thread does with it, and how an unread message is freed. */
@@ -342,7 +387,7 @@ unsigned sizing_large(const struct config *config);
  * Check that no other program listens on the ports, which SO_REUSEPORT would hide.
  * False after a log line.
  */
-bool listeners_are_free(const struct config *config) MUST_USE;
+bool listeners_are_free(const struct server *server) MUST_USE;
 /*
  * Take the sockets that the service manager passed, and find the listener of each by its name.
  * Those of no listener are closed, with a warning. False after a log line.
@@ -370,6 +415,44 @@ void listeners_finish(const struct snapshot *former, const struct snapshot *next
  * belong to another process.
  */
 void listeners_remove(const struct server *server);
+
+/* ── Hand-over: the old process ──────────────────────────────────────────── */
+
+/* As `hand_over` of struct admin_settings; `context` is the server. */
+unsigned handing_begin(void *context, int fd, int process, const char **ret_message);
+/* The threads are made, and do not run. */
+void handing_init(struct server *server);
+void handing_end(struct server *server);
+/* Whether sockets are being handed over, or were. */
+static inline bool handing_goes_on(const struct server *server)
+{
+	return server->handing.state != HANDING_NONE;
+}
+/* Whether the files of the sockets are another process's now. */
+static inline bool handing_is_over(const struct server *server)
+{
+	return server->handing.state == HANDING_OVER;
+}
+
+/* ── Hand-over: the new process ──────────────────────────────────────────── */
+
+/* If the configuration says so, take the sockets of another process. False after a log line. */
+bool taken_ask(struct server *server) MUST_USE;
+/* Put those that a service manager had passed to it where passed_take() would. */
+void taken_pass(struct server *server);
+/* The socket number `n` of those to which the listener is bound; -1: there are no more. It stays
+ * with the server; whoever uses it, says so. */
+int taken_find(
+        const struct server *server, enum takeover_kind kind, const char *address, unsigned n);
+void taken_use(struct server *server, int fd);
+/* Give files of unix sockets their modes. False after a log line. */
+bool taken_set_modes(struct server *server) MUST_USE;
+/* The start has failed: the modes of before. */
+void taken_reset_modes(struct server *server);
+/* Whether a file of a socket is the other process's, while the hand-over goes on. */
+bool taken_has_file(const struct server *server, const char *path);
+/* Say that this process serves: the other one accepts no more. */
+void taken_finish(struct server *server);
 
 /* ── The sandbox ─────────────────────────────────────────────────────────── */
 
@@ -425,6 +508,8 @@ void resolver_end(struct server *server);
  * live (WATCHDOG_USEC). After the threads were started, before the first one runs.
  */
 void manager_ready(struct server *server);
+/* Another process takes the place of this one: say which, and say nothing more. */
+void manager_leave(struct server *server, int process);
 /* Say that a reload has begun, or is over. In the first thread. */
 void manager_reloading(struct server *server);
 void manager_reloaded(struct server *server);

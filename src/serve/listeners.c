@@ -27,12 +27,15 @@ static bool is_unix(const struct config_listener *listener)
 	return address_path(listener->address) != NULL;
 }
 
-bool listeners_are_free(const struct config *config)
+bool listeners_are_free(const struct server *server)
 {
+	const struct config *config = server_config(server);
+
 	for (unsigned i = 0; i < config->listener_count; i++) {
 		const struct config_listener *listener = &config->listeners[i];
 		const bool is_here =
-		        !is_unix(listener) && address_passed(listener->address) == NULL;
+		        !is_unix(listener) && address_passed(listener->address) == NULL &&
+		        taken_find(server, TAKEOVER_LISTENER, listener->address, 0) < 0;
 		const int fd =
 		        is_here ? listener_open(listener->address, listener->mode, false) : 0;
 		if (fd < 0) {
@@ -158,6 +161,9 @@ bool listeners_take_passed(struct server *server)
 		log_line(LOG_CRIT, "%s", error);
 		return false;
 	}
+	if (server->taken != NULL) {
+		taken_pass(server);
+	}
 	for (unsigned i = 0; i < server->passed.count; i++) {
 		if (!assign(server_config(server), &server->passed, i)) {
 			return false;
@@ -206,32 +212,77 @@ static bool add_passed_sockets(const struct server *server, struct thread *threa
 	return true;
 }
 
-/* All threads open their sockets in the same order: `first` has the same socket of the first. */
-static int open_own(const struct config_listener *listener, const struct acceptor *first)
+/* The socket that the thread has for a listener; -1: none. */
+static int find_socket(const struct thread *thread, const struct snapshot_listener *listener)
 {
-	return first == NULL || !is_unix(listener)
+	for (unsigned i = 0; i < thread->acceptors.count; i++) {
+		const struct acceptor *acceptor = &thread->acceptors.list[i];
+		if (acceptor->watch.fd >= 0 && acceptor->id == listener->id) {
+			return acceptor->watch.fd;
+		}
+	}
+	return -1;
+}
+
+static int open_own(const struct server *server, unsigned number)
+{
+	const struct config_listener *listener = &server_config(server)->listeners[number];
+
+	return server->thread_count == 1 || !is_unix(listener)
 	               ? listener_open(listener->address, listener->mode, true)
-	               : share(first->watch.fd);
+	               : share(find_socket(
+	                         server->threads[0], &server->snapshot->listeners[number]));
+}
+
+/*
+ * All sockets that another process had for the listener are served, because each has clients that
+ * wait: with fewer threads than that process had, a thread gets several; with more, threads share.
+ * *ret_any: there were some. False after a log line.
+ */
+static bool add_taken(struct server *server, struct thread *thread, unsigned number, bool *ret_any)
+{
+	const char *address = server_config(server)->listeners[number].address;
+	const unsigned threads = sizing_threads(server_config(server));
+	const unsigned own = server->thread_count - 1;
+	unsigned count = 0;
+
+	while (taken_find(server, TAKEOVER_LISTENER, address, count) >= 0) {
+		count++;
+	}
+	*ret_any = count > 0;
+	for (unsigned i = own; i < (count > threads ? count : threads) && count > 0; i += threads) {
+		const int fd = taken_find(server, TAKEOVER_LISTENER, address, i % count);
+		if (thread->acceptors.count == ACCEPTORS_MAX) {
+			log_line(LOG_CRIT,
+			        "the process that hands over has too many workers for those of "
+			        "this one: start it with more (--workers)");
+			return false;
+		}
+		taken_use(server, fd);
+		if (!add(server, thread, number, share(fd), false)) {
+			return false;
+		}
+	}
+	return true;
+}
+
+static bool add_own(struct server *server, struct thread *thread, unsigned number)
+{
+	bool any = false;
+
+	return add_taken(server, thread, number, &any) &&
+	       (any || add(server, thread, number, open_own(server, number), false));
 }
 
 bool listeners_open(struct server *server)
 {
 	const struct config *config = server_config(server);
 	struct thread *thread = server->threads[server->thread_count - 1];
-	const struct acceptors *first =
-	        server->thread_count > 1 ? &server->threads[0]->acceptors : NULL;
 
 	for (unsigned i = 0; i < config->listener_count; i++) {
-		const struct config_listener *listener = &config->listeners[i];
-		const bool done =
-		        address_passed(listener->address) != NULL
-		                ? add_passed_sockets(server, thread, i)
-		                : add(server, thread, i,
-		                          open_own(listener,
-		                                  first == NULL
-		                                          ? NULL
-		                                          : &first->list[thread->acceptors.count]),
-		                          false);
+		const bool done = address_passed(config->listeners[i].address) != NULL
+		                          ? add_passed_sockets(server, thread, i)
+		                          : add_own(server, thread, i);
 		if (!done) {
 			return false;
 		}
@@ -277,18 +328,6 @@ static const struct snapshot_listener *find_own_port(
 		}
 	}
 	return NULL;
-}
-
-/* The socket that the thread has for a listener; -1: none. */
-static int find_socket(const struct thread *thread, const struct snapshot_listener *listener)
-{
-	for (unsigned i = 0; i < thread->acceptors.count; i++) {
-		const struct acceptor *acceptor = &thread->acceptors.list[i];
-		if (acceptor->watch.fd >= 0 && acceptor->id == listener->id) {
-			return acceptor->watch.fd;
-		}
-	}
-	return -1;
 }
 
 /*
@@ -495,7 +534,7 @@ void listeners_remove(const struct server *server)
 		const char *path = number < snapshot->listener_count
 		                           ? address_path(snapshot->listeners[number].address)
 		                           : NULL;
-		if (path != NULL) {
+		if (path != NULL && !handing_is_over(server) && !taken_has_file(server, path)) {
 			/* The folder may be closed to us now. */
 			(void)unlink(path);
 		}

@@ -90,6 +90,9 @@ void manager_ready(struct server *server)
 	}
 	manager->told_connections = UINT32_MAX;
 	tell_status(server, "READY=1\n");
+	if (half_ns > 0) { /* the former process may have said so a while ago */
+		notify_send(&manager->notifier, "WATCHDOG=1", false);
+	}
 	timer_queue_init(loop, &manager->status_queue, STATUS_SECONDS * NS_PER_S);
 	timer_init(&manager->status, status_due);
 	timer_start(loop, &manager->status_queue, &manager->status);
@@ -99,6 +102,25 @@ void manager_ready(struct server *server)
 		timer_init(&manager->beat, beat_due);
 		timer_start(loop, &manager->beat_queue, &manager->beat);
 	}
+}
+
+void manager_leave(struct server *server, int process)
+{
+	struct manager *manager = &server->manager;
+	char line[32];
+
+	if (manager->notifier.fd < 0) {
+		return;
+	}
+	timer_stop(&manager->status);
+	if (manager->notifier.watchdog_ns > 0) {
+		timer_stop(&manager->beat);
+	}
+	if (process > 0) {
+		(void)snprintf(line, sizeof(line), "MAINPID=%d", process);
+		notify_send(&manager->notifier, line, true);
+	}
+	notify_close(&manager->notifier);
 }
 
 void manager_reloading(struct server *server)

@@ -4,6 +4,7 @@
 #include "net/listener.h"
 #include "serve/internal.h"
 
+#include <fcntl.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -41,7 +42,13 @@ bool admin_listen(struct server *server)
 	if (listener->address == NULL) {
 		return true;
 	}
-	server->admin_socket = is_free(listener) ? open_socket(listener, true) : -1;
+	const int taken = taken_find(server, TAKEOVER_ADMIN, listener->address, 0);
+	if (taken >= 0) {
+		taken_use(server, taken);
+		server->admin_socket = fcntl(taken, F_DUPFD_CLOEXEC, 0);
+	} else {
+		server->admin_socket = is_free(listener) ? open_socket(listener, true) : -1;
+	}
 	return server->admin_socket >= 0;
 }
 
@@ -107,6 +114,7 @@ bool admin_begin(struct server *server)
 	        .trail = server->shared.trail,
 	        .upstream = worker_upstream(worker),
 	        .engine_text = config->engine.text,
+	        .hand_over = handing_begin,
 	        .server = &functions,
 	        .context = server,
 	};
@@ -131,7 +139,7 @@ void admin_remove(const struct server *server)
 	const char *path =
 	        listens ? address_path(snapshot_config(snapshot)->admin.listener.address) : NULL;
 
-	if (path != NULL) {
+	if (path != NULL && !handing_is_over(server) && !taken_has_file(server, path)) {
 		/* The folder may be closed to us now. */
 		(void)unlink(path);
 	}

@@ -91,6 +91,12 @@ static void *read_again(void *argument)
 	return NULL;
 }
 
+/* While sockets are handed over, none is opened or closed. */
+static bool may_begin(const struct server *server)
+{
+	return server->reload.state == RELOAD_NONE && !server->stopping && !handing_goes_on(server);
+}
+
 /* ── One reload ──────────────────────────────────────────────────────────── */
 
 static void tell(struct list *wishes, const struct reload *reload, const char *error)
@@ -121,7 +127,7 @@ static void end(struct server *server, const char *error)
 	settle();
 	admin_changed(server->admin);
 	tell(&reload->wishes, reload, error);
-	if (reload->again && reload->state == RELOAD_NONE && !server->stopping) {
+	if (reload->again && may_begin(server)) {
 		loop_put_off(worker_loop(server->threads[0]->worker), &reload->next);
 	}
 }
@@ -159,7 +165,7 @@ static void begin_next(struct task *task)
 {
 	struct server *server = CONTAINER_OF(task, struct server, reload.next);
 
-	if (server->reload.state == RELOAD_NONE && !server->stopping) {
+	if (may_begin(server)) {
 		begin(server);
 	}
 }
@@ -171,11 +177,24 @@ void server_reload(struct server *server, struct wish *wish)
 	if (wish != NULL) {
 		list_append(&reload->later, &wish->link);
 	}
-	if (reload->state == RELOAD_NONE && !server->stopping) {
+	if (may_begin(server)) {
 		begin(server);
 	} else {
 		reload->again = true;
 	}
+}
+
+void reload_continue(struct server *server)
+{
+	if (server->reload.again && may_begin(server)) {
+		begin(server);
+	}
+}
+
+void reload_abandon(struct server *server)
+{
+	tell(&server->reload.later, &server->reload,
+	        "another process has taken over: ask that one");
 }
 
 /* The reader has ended. */

@@ -7,6 +7,8 @@
 #include "learn/learn.h"
 #include "serve/internal.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -129,6 +131,8 @@ struct server *server_new(struct config *config)
 	server->signal_watch.fd = -1;
 	server->manager.notifier.fd = -1;
 	server->admin_socket = -1;
+	server->handing.watch.fd = -1;
+	server->told = -1;
 	server->shared.max_descriptors = sizing_descriptors();
 	server->shared.max_connections = config->max_connections;
 	if (server->shared.max_connections > server->shared.max_descriptors) {
@@ -150,6 +154,7 @@ struct server *server_new(struct config *config)
 void server_free(struct server *server)
 {
 	watching_end(server);
+	handing_end(server);
 	reload_end(server);
 	survey_end(server);
 	resolver_end(server);
@@ -162,6 +167,10 @@ void server_free(struct server *server)
 	metrics_free(server->shared.metrics);
 	recent_free(server->shared.denials.recent);
 	passed_close(&server->passed);
+	takeover_free(server->taken);
+	if (server->told >= 0) {
+		(void)close(server->told);
+	}
 	notify_close(&server->manager.notifier);
 	signals_done(server);
 	learn_free(server->shared.learn);
@@ -201,15 +210,63 @@ static bool start(struct server *server)
 	signals_block(server);
 	notify_open(&server->manager.notifier);
 	resolver_begin(server);
-	if (listeners_take_passed(server) && listeners_are_free(config) && admin_listen(server) &&
-	        threads_make(server) && admin_begin(server) && listeners_avoid_engine(server) &&
-	        signals_watch(server) && confine(config) && auditing_start(server) &&
+	if (taken_ask(server) && listeners_take_passed(server) && listeners_are_free(server) &&
+	        admin_listen(server) && threads_make(server) && admin_begin(server) &&
+	        listeners_avoid_engine(server) && signals_watch(server) &&
+	        taken_set_modes(server) && confine(config) && auditing_start(server) &&
 	        resolver_start(server) && threads_start(server)) {
+		taken_finish(server);
 		return true;
 	}
+	taken_reset_modes(server);
 	listeners_remove(server);
 	admin_remove(server);
 	return false;
+}
+
+/* Whoever started this process, and waits for that, is told that it serves. */
+static void tell_starter(struct server *server)
+{
+	if (server->told >= 0) {
+		(void)!write(server->told, "+", 1);
+		(void)close(server->told);
+		server->told = -1;
+	}
+}
+
+/*
+ * ExecReload= of systemd.service(5) must end, and what it starts goes on as the main process: a
+ * child serves, and this process ends when the child does or has said that it serves. Returns in
+ * the child, with the descriptor to say so; -1: there is no child. *ret_status: of the parent.
+ */
+static bool begin_child(int *ret_told, int *ret_status)
+{
+	int ends[2];
+	char byte;
+
+	*ret_status = EXIT_FAILURE;
+	if (pipe2(ends, O_CLOEXEC) < 0) {
+		log_line(LOG_CRIT, "cannot start: %s", strerrordesc_np(errno));
+		return false;
+	}
+	const pid_t child = fork();
+	if (child == 0) {
+		(void)close(ends[0]);
+		*ret_told = ends[1];
+		return true;
+	}
+	(void)close(ends[1]);
+	if (child > 0 && read(ends[0], &byte, 1) == 1) {
+		*ret_status = EXIT_SUCCESS;
+	}
+	(void)close(ends[0]);
+	return false;
+}
+
+/* Whether systemd runs this as a command beside the main process, as ExecReload= is. */
+static bool is_beside_main(const struct config *config)
+{
+	return config->takeover != NULL && getenv("MAINPID") != NULL;
 }
 
 static bool run(struct server *server)
@@ -222,7 +279,9 @@ static bool run(struct server *server)
 	watching_begin(server);
 	manager_ready(server);
 	settle();
+	tell_starter(server);
 	threads_run(server);
+	admin_remove(server);
 	denials_finish(&server->shared.denials);
 	log_line(LOG_NOTICE, "stopped");
 	print_learned(server);
@@ -231,11 +290,18 @@ static bool run(struct server *server)
 
 int serve(struct config *config)
 {
+	int told = -1;
+	int status = EXIT_FAILURE;
+
+	if (is_beside_main(config) && !begin_child(&told, &status)) {
+		return status;
+	}
 	struct server *server = server_new(config);
 	if (server == NULL) {
 		log_line(LOG_CRIT, "cannot start: out of memory");
 		return EXIT_FAILURE;
 	}
+	server->told = told;
 	const bool served = run(server);
 	server_free(server);
 	return served ? EXIT_SUCCESS : EXIT_FAILURE;

@@ -53,7 +53,6 @@ static void stop(struct server *server, const char *name)
 	server->stopping = true;
 	manager_stopping(server);
 	listeners_remove(server);
-	admin_remove(server);
 	admin_stopping(server->admin);
 	threads_stop(server);
 }

@@ -180,6 +180,7 @@ struct snapshot *snapshot_new(
 	        .max_head = config->max_head,
 	        .head_timeout = config->head_timeout,
 	        .shutdown_grace = config->shutdown_grace,
+	        .drain_timeout = config->drain_timeout,
 	        .listener_count = config->listener_count,
 	};
 	set_limits(&configured->snapshot, config);

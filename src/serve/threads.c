@@ -43,6 +43,7 @@ bool threads_make(struct server *server)
 		}
 	}
 	passed_close(&server->passed);
+	handing_init(server);
 	return true;
 }
 
@@ -81,8 +82,29 @@ static void join(struct server *server, unsigned count)
 	}
 }
 
+/* A thread has no sessions any more. The first stays for the admin listener until none has. */
+static void worker_ended(struct worker *worker, struct worker_shared *shared)
+{
+	struct server *server = CONTAINER_OF(shared, struct server, shared);
+
+	if (worker != server->threads[0]->worker) {
+		loop_stop(worker_loop(worker));
+	}
+	if (atomic_fetch_sub(&server->serving, 1) == 1) {
+		inbox_post(&server->threads[0]->inbox, INBOX_ENDED, server);
+	}
+}
+
+void thread_ended(struct thread *thread, void *message)
+{
+	(void)message;
+	loop_stop(worker_loop(thread->worker));
+}
+
 bool threads_start(struct server *server)
 {
+	atomic_store(&server->serving, server->thread_count);
+	server->shared.ended = worker_ended;
 	for (unsigned i = 1; i < server->thread_count; i++) {
 		struct thread *thread = server->threads[i];
 		const int error = pthread_create(&thread->id, NULL, run, thread);
@@ -116,6 +138,37 @@ void thread_stop(struct thread *thread, void *message)
 	(void)message;
 	acceptors_close(&thread->acceptors);
 	worker_stop(thread->worker);
+}
+
+/* To all threads. */
+static void post(struct server *server, enum inbox_kind kind)
+{
+	for (unsigned i = 0; i < server->thread_count; i++) {
+		inbox_post(&server->threads[i]->inbox, kind, server);
+	}
+}
+
+void threads_drain(struct server *server)
+{
+	post(server, INBOX_DRAIN);
+}
+
+void thread_drain(struct thread *thread, void *message)
+{
+	(void)message;
+	acceptors_hand_over(&thread->acceptors);
+	worker_drain(thread->worker);
+}
+
+void threads_look(struct server *server)
+{
+	post(server, INBOX_LOOK);
+}
+
+void thread_look(struct thread *thread, void *message)
+{
+	(void)message;
+	acceptors_look(&thread->acceptors);
 }
 
 /* For a message that owns nothing. */

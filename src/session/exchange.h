@@ -50,6 +50,7 @@ struct exchange {
 	bool has_query;
 	bool of_browser;             /* only a listener with `browsers` takes it */
 	bool streams;                /* counted in the metric `streams` */
+	bool ends_here;              /* the proxy stops: end the response between two records */
 	unsigned retry_s;            /* Retry-After of a local response, or 0 */
 	const struct limits *limits; /* of the sender; NULL: none */
 	uint64_t body_max;           /* bytes; 0: the limits were not asked */

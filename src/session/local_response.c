@@ -103,7 +103,7 @@ static enum next respond(
 		return session_starve(session);
 	}
 	exchange->keep_client =
-	        exchange->keep_client && session->up.complete && !session->worker->stopping;
+	        exchange->keep_client && session->up.complete && !session->worker->leaving;
 	const enum http_connection connection = session_connection(exchange);
 	struct text text = text_over(buffer_tail(buffer), buffer_room(buffer));
 	exchange->record.bytes =

@@ -171,7 +171,7 @@ static void settle_connections(
 	exchange->keep_engine = response->head.keep_alive;
 	exchange->keep_client =
 	        exchange->keep_client && response->head.framing != HTTP_UNTIL_CLOSE && !bare &&
-	        !session->worker->stopping &&
+	        !session->worker->leaving &&
 	        (session->up.complete ||
 	                (response->head.keep_alive && (exchange->traits & DOCKER_ATTACH) == 0));
 }
@@ -333,10 +333,39 @@ static enum flow_result move_response(struct session *session)
 	        &session->client);
 }
 
+bool session_is_endless(const struct session *session)
+{
+	const struct exchange *exchange = session->exchange;
+
+	return exchange->kept != NULL && exchange->operation > 0 &&
+	       exchange->record.status == 200 &&
+	       docker_is_endless(exchange->operation - 1,
+	               (struct slice){exchange->kept + exchange->path_len, exchange->query_len});
+}
+
+/* The proxy stops in the middle of an endless response: whether it ended here, between two records.
+ * Both connections end with it. */
+static bool end_here(struct session *session)
+{
+	struct exchange *exchange = session->exchange;
+
+	if ((exchange->rewriting != NULL && !session_is_between_records(session)) ||
+	        !flow_end(&session->down, &session->worker->lender)) {
+		return false;
+	}
+	exchange->keep_client = exchange->keep_engine = false;
+	exchange->record.ender = ENDER_PROXY;
+	return true;
+}
+
 static enum next pump_response(struct session *session)
 {
 	const enum flow_result result = move_response(session);
 
+	if (UNLIKELY(session->exchange->ends_here) &&
+	        (result == FLOW_WAIT || result == FLOW_YIELD) && end_here(session)) {
+		return NEXT_AGAIN;
+	}
 	if (result == FLOW_COMPLETE || ends_response(session, result)) {
 		return response_complete(session);
 	}

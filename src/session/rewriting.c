@@ -307,6 +307,15 @@ static bool is_waiting(const struct session *session, const struct rewriting *re
 	return rewriting->narrowed.len > 0 || !flow_is_sent(&session->down);
 }
 
+bool session_is_between_records(const struct session *session)
+{
+	const struct rewriting *rewriting = session->exchange->rewriting;
+
+	return !rewriting->held && !is_waiting(session, rewriting) &&
+	       flow_is_sent(&rewriting->out) && flow_unjudged(&rewriting->out).len == 0 &&
+	       is_whole(rewriting);
+}
+
 /* FLOW_REFUSED: the body cannot be read. */
 static enum flow_result fill_part(struct session *session, struct rewriting *rewriting)
 {

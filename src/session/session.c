@@ -102,7 +102,7 @@ static void free_deferred(struct task *task)
 	list_remove(&session->link);
 	certificate_free(session->certificate);
 	pool_give(&worker->session_pool, session);
-	if (worker->stopping && list_empty(&worker->sessions)) {
+	if (worker->leaving && list_empty(&worker->sessions)) {
 		worker_end(worker);
 	}
 }
@@ -198,6 +198,7 @@ static void session_again(struct task *task)
 struct ending {
 	enum next next;
 	enum outcome outcome; /* FORWARDED: there is no local response */
+	bool ends_response;   /* with a proper end, if it is one that goes on for ever */
 };
 
 static const struct {
@@ -205,31 +206,41 @@ static const struct {
 } endings[SESSION_STATES] = {
 #define STAY                                                                                       \
 	{                                                                                          \
-		NEXT_WAIT, OUTCOME_FORWARDED                                                       \
+		NEXT_WAIT, OUTCOME_FORWARDED, false                                                \
 	}
 #define CLOSE                                                                                      \
 	{                                                                                          \
-		NEXT_CLOSE, OUTCOME_FORWARDED                                                      \
+		NEXT_CLOSE, OUTCOME_FORWARDED, false                                               \
+	}
+#define END                                                                                        \
+	{                                                                                          \
+		NEXT_CLOSE, OUTCOME_FORWARDED, true                                                \
 	}
 #define STEP                                                                                       \
 	{                                                                                          \
-		NEXT_AGAIN, OUTCOME_FORWARDED                                                      \
+		NEXT_AGAIN, OUTCOME_FORWARDED, false                                               \
 	}
 #define LOCAL(name)                                                                                \
 	{                                                                                          \
-		NEXT_AGAIN, OUTCOME_##name                                                         \
+		NEXT_AGAIN, OUTCOME_##name, false                                                  \
 	}
 #define STATE(name, step, deadline_ns, expired, dismissed) [SESSION_##name] = {expired, dismissed},
 #include "session/states.def"
 #undef STATE
 #undef STAY
 #undef CLOSE
+#undef END
 #undef STEP
 #undef LOCAL
 };
 
 static void end_state(struct session *session, const struct ending *ending)
 {
+	if (ending->ends_response && session_is_endless(session)) {
+		session->exchange->ends_here = true; /* as soon as a record is whole */
+		session_run(session);
+		return;
+	}
 	const enum next next = ending->outcome == OUTCOME_FORWARDED
 	                               ? ending->next
 	                               : session_respond(session, ending->outcome);
@@ -415,7 +426,7 @@ void sessions_dismiss(struct worker *worker)
 
 void sessions_abort(struct worker *worker)
 {
-	static const struct ending aborted = {NEXT_CLOSE, OUTCOME_FORWARDED};
+	static const struct ending aborted = {NEXT_CLOSE, OUTCOME_FORWARDED, false};
 
 	for (struct list *at = worker->sessions.next; at != &worker->sessions; at = at->next) {
 		end_state(CONTAINER_OF(at, struct session, link), &aborted);

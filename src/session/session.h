@@ -44,6 +44,9 @@ struct worker_shared {
 	struct metrics *metrics;       /* NULL: nothing is counted */
 	struct trail *trail;           /* NULL: nobody can want audit records */
 	char via[SESSION_VIA_LEN + 1]; /* "": requests are not marked */
+	/* In the thread of a worker that was stopped: its last session has ended. NULL: its loop
+	 * ends then. */
+	void (*ended)(struct worker *worker, struct worker_shared *shared);
 };
 
 /*
@@ -70,6 +73,10 @@ int worker_run(struct worker *worker) MUST_USE;
 void worker_adopt(struct worker *worker, struct adoption *adoption);
 /* Make new connections to the Engine at another address. */
 void worker_move_engine(struct worker *worker, const union address *address);
+/* Other processes accept: serve the connections that there are until they end, each with the next
+ * response, and close what is left when the time of the configuration is over. No session may be
+ * opened after this. */
+void worker_drain(struct worker *worker);
 /* Complete short responses; close all sessions after the grace. No session may be opened after
  * this. */
 void worker_stop(struct worker *worker);

@@ -48,10 +48,11 @@ struct snapshot {
 	const struct limits *limits; /* of who is no client; NULL: none */
 	const struct limits *total_limits; /* of all clients together; NULL: none */
 	const struct limits *widest; /* of those for connections; NULL: somebody has no limit */
-	int host_root;           /* folder of the host's files; of no use unless a gate sees them */
-	unsigned max_head;       /* bytes */
-	unsigned head_timeout;   /* seconds */
-	unsigned shutdown_grace; /* seconds */
+	int host_root;         /* folder of the host's files; of no use unless a gate sees them */
+	unsigned max_head;     /* bytes */
+	unsigned head_timeout; /* seconds */
+	unsigned shutdown_grace;
+	unsigned drain_timeout; /* seconds */
 	unsigned listener_count;
 	unsigned numbers; /* of listeners and of trust; none is above it */
 	struct snapshot_listener listeners[SNAPSHOT_LISTENERS_MAX];

@@ -262,6 +262,8 @@ size_t session_lookup_size(void);
 
 /* ── reply.c: the rest of the request, and the response ──────────────────── */
 
+/* Whether the response has no end of its own, so that the proxy may end it when it stops. */
+bool session_is_endless(const struct session *session);
 enum next session_step_reply(struct session *session);
 enum next session_step_relay(struct session *session);
 enum next session_step_drain(struct session *session);
@@ -312,6 +314,8 @@ enum next session_begin_rewriting(struct session *session, const struct http_res
 enum flow_result session_rewrite(struct session *session);
 /* Whether a local response may still take the place of the Engine's. */
 bool session_holds_response(const struct session *session);
+/* Whether what was sent of the body, which is rewritten, ends with a whole record. */
+bool session_is_between_records(const struct session *session);
 void session_end_rewriting(struct session *session);
 
 /* ── tunnel.c: raw bytes ─────────────────────────────────────────────────── */

@@ -30,6 +30,7 @@ static void grace_expired(struct timer *timer)
 {
 	struct worker *worker = CONTAINER_OF(timer, struct worker, grace);
 
+	worker->stopping = true;
 	sessions_dismiss(worker);
 	timer_start(&worker->loop, &worker->farewell_queue, &worker->farewell);
 }
@@ -43,17 +44,34 @@ void worker_stop(struct worker *worker)
 {
 	const unsigned grace_s = worker->adoption->snapshot->shutdown_grace;
 
-	worker->stopping = true;
+	worker->stopping = worker->leaving = true;
 	timer_queue_init(&worker->loop, &worker->grace_queue, grace_s * NS_PER_S);
 	timer_start(&worker->loop, &worker->grace_queue, &worker->grace);
 	sessions_stop(worker);
+}
+
+void worker_drain(struct worker *worker)
+{
+	const unsigned timeout_s = worker->adoption->snapshot->drain_timeout;
+
+	worker->leaving = true;
+	timer_queue_init(&worker->loop, &worker->drain_queue, timeout_s * NS_PER_S);
+	timer_start(&worker->loop, &worker->drain_queue, &worker->grace);
+	if (list_empty(&worker->sessions)) {
+		worker_end(worker);
+	}
 }
 
 void worker_end(struct worker *worker)
 {
 	containers_stop(worker->containers);
 	upstream_close_idle(&worker->upstream);
-	loop_stop(&worker->loop);
+	if (worker->shared->ended == NULL) {
+		loop_stop(&worker->loop);
+	} else if (!worker->ended) {
+		worker->ended = true;
+		worker->shared->ended(worker, worker->shared);
+	}
 }
 
 struct upstream *worker_upstream(struct worker *worker)

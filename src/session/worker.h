@@ -29,7 +29,9 @@ struct worker {
 	struct adoption *adoption; /* of the snapshot by which the next request is judged */
 	unsigned max_head;         /* bytes, of a request and of a response */
 	struct loop loop;
-	bool stopping;
+	bool stopping; /* no request is forwarded any more */
+	bool leaving;  /* stopping, or others accept: responses end their connections */
+	bool ended;    /* leaving, and the last session has ended */
 	struct timer grace, farewell;
 	int64_t next_diagnosis_ns;    /* earliest time of the next log line about the Engine */
 	unsigned handshakes;          /* in progress */
@@ -53,7 +55,7 @@ struct worker {
 	struct record_clock record_clock;
 	uint64_t next_id; /* of an exchange */
 	struct timer_queue deadlines[SESSION_STATES];
-	struct timer_queue grace_queue, farewell_queue, trim_queue;
+	struct timer_queue grace_queue, drain_queue, farewell_queue, trim_queue;
 	struct timer_queue ends_queue;
 	struct timer_queue gauge_queue;
 	struct timer gauge; /* runs while there are sessions, if bytes are counted */

@@ -147,6 +147,11 @@ class Running:
         self.pending = bytearray(rest)
         return line
 
+    def some(self, seconds: float = RESPONSE_SECONDS) -> None:
+        """Until something has come."""
+        wait_readable(self.process.stdout.fileno(), time.monotonic() + seconds, self.pending)
+        self.pending += os.read(self.process.stdout.fileno(), 65536)
+
     def type(self, data: bytes) -> None:
         self.process.stdin.write(data)
 

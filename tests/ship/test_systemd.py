@@ -134,3 +134,58 @@ echo done > done
     assert files["watchdog"] == "1\nactive\n"
     assert files["file"] == "stays\ngone\n"
     assert subprocess.run(["pgrep", "-f", str(tmp_path)], check=False, capture_output=True).returncode == 1
+
+
+@pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("unshare"), reason="booting needs root")
+def test_a_reload_upgrades(tmp_path: Path) -> None:
+    """The settings of docs/hand-over.md: `systemctl reload` changes the main process while clients ask without a
+    pause; a stream stays with the former one, which systemd does not miss; the watchdog goes on; a reload that
+    cannot work fails, and changes nothing."""
+    document = (ROOT / "docs/hand-over.md").read_text()
+    (tmp_path / "hand-over.conf").write_text(re.search(r"```ini\n(.*?)```", document, re.DOTALL)[1])
+    (tmp_path / "slow.py").write_text("""import socket, time
+client = socket.socket(socket.AF_UNIX)
+client.connect("/run/docker-socket-proxy.sock")
+client.sendall(b"GET /version HTTP/1.1\\r\\nHost: docker\\r\\nX-Slow: ")
+time.sleep(6)
+client.sendall(b"yes\\r\\n\\r\\n")
+print(client.recv(4096).decode())
+""")
+    files = boot(tmp_path, r"""
+cd /mnt/out
+ask() { curl -s -m 30 --unix-socket /run/docker-socket-proxy.sock "$@" http://docker/version; }
+show() { systemctl show docker-socket-proxy.service --property="$1" --value; }
+mkdir -p /etc/systemd/system/docker-socket-proxy.service.d
+cp hand-over.conf /etc/systemd/system/docker-socket-proxy.service.d/
+printf '[Service]\nWatchdogSec=2\n' > /etc/systemd/system/docker-socket-proxy.service.d/short.conf
+getent group docker > /dev/null || groupadd -r docker
+systemctl daemon-reload
+systemctl start docker-socket-proxy.socket
+ask > first
+one=$(show MainPID)
+python3 slow.py > slow &
+( while [ ! -e over ]; do ask -o /dev/null -w '%{http_code}\n' || echo failed; done > asked ) &
+sleep 0.5
+printf 'POLICY=deny\n' >> /etc/default/docker-socket-proxy
+systemctl reload docker-socket-proxy.service; echo $? > reload
+two=$(show MainPID)
+{ [ "$one" != "$two" ] && echo another; readlink /proc/$two/exe; show ActiveState; show NRestarts; } > main
+ask > second
+printf 'POLICY=no-such-policy\n' >> /etc/default/docker-socket-proxy
+systemctl reload docker-socket-proxy.service 2> /dev/null; echo $? > failed
+[ "$(show MainPID)" = "$two" ] && echo same > same
+sleep 5
+{ [ "$(show MainPID)" = "$two" ] && echo lives; show ActiveState; show NRestarts; } > watchdog
+touch over
+wait
+systemctl stop docker-socket-proxy.service
+echo done > done
+""")
+    assert "cannot open /var/run/docker.sock" in files["first"]
+    assert files["reload"] == "0\n", files
+    assert files["main"] == "another\n/usr/local/bin/docker-socket-proxy\nactive\n0\n", files
+    assert "not allowed by policy 'deny'" in files["second"]
+    assert files["failed"] == "1\n" and files["same"] == "same\n"
+    assert files["watchdog"] == "lives\nactive\n0\n"
+    assert set(files["asked"].split()) <= {"502", "403"} and len(files["asked"].split()) > 20, files["asked"]
+    assert files["slow"].startswith("HTTP/1.1 502 "), "the former process served it, by its own policy"

@@ -77,7 +77,7 @@ def test_not_ready_while_it_stops(start, tmp_path: Path, own_engine: Engine) -> 
         proxy.terminate()
         proxy.wait_log(lambda line: "SIGTERM" in line)
         response = Admin(place).get("/ready")
-        assert response.status == 503 and json.loads(response.body)["process"] == "failed"
+        assert response.status == 503 and json.loads(response.body)["process"] == "draining"
         request.respond()
         client.response()
     assert proxy.wait_exit() == 0
