@@ -89,6 +89,7 @@ struct admin_connection {
 	bool watches;
 	bool tells_state, tells_alive; /* with the next piece */
 	size_t in_len, out_len, out_sent;
+	size_t page_sent; /* of the dashboard */
 	char in[HEAD_MAX];
 	char out[PIECE_MAX];
 };
@@ -159,5 +160,11 @@ enum admin_next admin_run_errand(struct admin_connection *connection);
 void admin_note_stream(struct admin_connection *connection, struct slice path);
 /* It takes too long: respond that it goes on. */
 enum admin_next admin_give_up_errand(struct admin_connection *connection);
+
+/* ── dashboard.c ─────────────────────────────────────────────────────────── */
+
+/* Begin to respond with the dashboard; and its next piece. */
+enum admin_next admin_send_page(struct admin_connection *connection);
+void admin_fill_page(struct admin_connection *connection);
 
 #endif

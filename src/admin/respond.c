@@ -124,6 +124,10 @@ void admin_fill(struct admin_connection *connection)
 		admin_fill_document(connection);
 		return;
 	}
+	if (connection->route == ROUTE_DASHBOARD) {
+		admin_fill_page(connection);
+		return;
+	}
 	struct text text = text_over(connection->out, sizeof(connection->out));
 
 	add_piece(connection, &text);
@@ -375,6 +379,9 @@ enum admin_next admin_judge(struct admin_connection *connection, struct slice he
 	}
 	if (connection->route == ROUTE_EVENTS) {
 		return admin_begin_events(connection);
+	}
+	if (connection->route == ROUTE_DASHBOARD) {
+		return admin_send_page(connection);
 	}
 	connection->page = (struct metrics_page){.format = format_of(&request)};
 	return admin_enter(connection, ADMIN_PROBE);

@@ -330,10 +330,10 @@ static void print_admin(const struct config_admin *admin)
 	if (address_path(listener->address) != NULL) {
 		printf(", mode %04o", listener->mode);
 	} else if (admin->key_count > 0 || listener->tls.ca != NULL) {
-		printf(", %u key%s; /metrics, /health and /ready need none", admin->key_count,
+		printf(", %u key%s; /, /metrics, /health and /ready need none", admin->key_count,
 		        admin->key_count == 1 ? "" : "s");
 	} else {
-		printf(", /metrics, /health and /ready alone: the rest needs 'key_sha256' or a "
+		printf(", /, /metrics, /health and /ready alone: the rest needs 'key_sha256' or a "
 		       "'client_ca'");
 	}
 	printf("\n");

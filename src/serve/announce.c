@@ -149,7 +149,7 @@ static void announce_admin(const struct config_admin *admin)
 	log_line(LOG_NOTICE, "admin listener on %s: %s", address,
 	        address_path(address) != NULL ? "its mode says who may use it"
 	        : by_key || by_certificate
-	                ? "all but /metrics, /health and /ready needs a key or a certificate"
+	                ? "all but /, /metrics, /health and /ready needs a key or a certificate"
 	                : "/metrics, /health and /ready alone, because there is no key");
 }
 

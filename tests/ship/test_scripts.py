@@ -222,7 +222,7 @@ def test_install_puts_everything_in_its_place(tmp_path: Path) -> None:
     presets = {f"usr/share/doc/docker-socket-proxy/presets/{path.name}"
                for path in (ROOT / "presets").glob("*.yaml")}
     documents = {f"usr/share/doc/docker-socket-proxy/{path.relative_to(ROOT)}"
-                 for path in [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), ROOT / "LICENSE",
+                 for path in [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("docs/images/*"), ROOT / "LICENSE",
                               ROOT / "docker-compose.yml", ROOT / ".env.sample",
                               *ROOT.glob("deploy/prometheus/*"), *ROOT.glob("deploy/grafana/*")]}
     assert presets and len(documents) > 10

@@ -124,7 +124,7 @@ def test_other_requests_get_a_reason(on_tcp, own_engine: Engine, request_line: s
 def test_head_gets_no_body_and_the_connection_goes_on(on_tcp) -> None:
     _, admin = on_tcp
     with admin.connect() as client:
-        for target in ["/metrics", "/health", "/ready"]:
+        for target in ["/", "/metrics", "/health", "/ready"]:
             client.send(f"HEAD {target} HTTP/1.1\r\nHost: proxy\r\n\r\n".encode())
             assert client.response("HEAD").status == 200
             client.get(target)
@@ -144,14 +144,14 @@ def test_http_1_0_gets_the_page_without_chunks(on_tcp) -> None:
 
 def test_on_tcp_the_rest_needs_a_key(on_tcp) -> None:
     _, admin = on_tcp
-    for target in ["/metrics", "/health", "/ready"]:
+    for target in ["/", "/metrics", "/health", "/ready"]:
         assert admin.get(target).status == 200
     for headers in [[], ["X-Api-Key: wrong"], [f"X-Api-Key: {hash_of(KEY)}"], ["Authorization: Bearer"], [f"Cookie: key={KEY}"]]:
-        response = admin.get("/", *headers)
+        response = admin.get("/nothing", *headers)
         assert response.status == 401 and "x-api-key" in response.message()
         assert response.header("WWW-Authenticate")
     for headers in [[f"X-Api-Key: {KEY}"], [f"Authorization: Bearer {KEY}"], [f"X-Api-Key: {OTHER}"]]:
-        assert admin.get("/", *headers).status == 404
+        assert admin.get("/nothing", *headers).status == 404
 
 
 def test_a_unix_socket_is_guarded_by_its_mode(start, tmp_path: Path, folder: str) -> None:
@@ -175,7 +175,7 @@ def test_a_certificate_stands_for_a_key(start, tmp_path: Path) -> None:
         with connect(proxy, context(authority, pair), port=place) as client:
             client.get("/metrics")
             assert client.response().status == 200
-            client.get("/")
+            client.get("/nothing")
             assert client.response().status == status
 
 
@@ -359,7 +359,7 @@ def test_the_variable_comes_before_the_file(tmp_path: Path) -> None:
 
 def test_check_says_what_is_served_without_a_key(tmp_path: Path) -> None:
     printed = run_binary("check", "-c", file_with(tmp_path, "{address: 'tcp://127.0.0.1:1'}")).stdout
-    assert "admin    tcp://127.0.0.1:1, /metrics, /health and /ready alone: the rest needs 'key_sha256' or a 'client_ca'" in printed
+    assert "admin    tcp://127.0.0.1:1, /, /metrics, /health and /ready alone: the rest needs 'key_sha256' or a 'client_ca'" in printed
     assert "admin    unix:///run/a.sock, mode 0600\n" in run_binary("check", ADMIN="unix:///run/a.sock").stdout
 
 

@@ -1,8 +1,9 @@
-"""A headless Chromium, driven by its DevTools protocol: what pages can make it send.
+"""A headless Chromium, driven by its DevTools protocol: what pages can make it send, and what they show.
 
 Names below `.example` are this machine to it, as a page's own name is after DNS rebinding.
 """
 
+import base64
 import json
 import shutil
 import subprocess
@@ -17,12 +18,20 @@ import websocket
 
 START_SECONDS = 60
 RESPONSE_SECONDS = 30
+# The key of each name, as Windows numbers them: Chromium acts on these numbers.
+KEYS = {"Tab": 9, "Enter": 13, "Escape": 27, " ": 32}
+# What a policy of a page refused, from its first script on.
+WATCH = (
+    "window.refused = []; addEventListener('securitypolicyviolation', "
+    "(event) => refused.push(`${event.effectiveDirective} ${event.blockedURI} ${event.sample}`));"
+)
 
 
 class Browser:
     def __init__(self) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="dsp-tests-browser-"))
         self.calls = 0
+        self.faults: list[str] = []  # exceptions of scripts that no script caught
         self.process = subprocess.Popen(
             [
                 "chromium", "--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run",
@@ -37,6 +46,8 @@ class Browser:
                 self._page_address(), timeout=RESPONSE_SECONDS, suppress_origin=True
             )
             self.call("Page.enable")
+            self.call("Runtime.enable")
+            self.call("Page.addScriptToEvaluateOnNewDocument", source=WATCH)
         except BaseException:
             self.close()
             raise
@@ -60,6 +71,8 @@ class Browser:
         while result is None or not seen:
             message = json.loads(self.page.recv())
             seen |= message.get("method") == event
+            if message.get("method") == "Runtime.exceptionThrown":
+                self.faults.append(json.dumps(message["params"]["exceptionDetails"]))
             if message.get("id") == self.calls:
                 assert "error" not in message, message
                 result = message["result"]
@@ -76,6 +89,27 @@ class Browser:
         )
         assert "exceptionDetails" not in result, result
         return result["result"].get("value")
+
+    def press(self, key: str, shift: bool = False) -> None:
+        """A key, as a user presses it."""
+        text = {"Enter": "\r", " ": " "}.get(key, "")
+        same = {"key": key, "code": "Space" if key == " " else key, "windowsVirtualKeyCode": KEYS[key], "modifiers": 8 if shift else 0}
+        self.call("Input.dispatchKeyEvent", type="keyDown" if text else "rawKeyDown", text=text, **same)
+        self.call("Input.dispatchKeyEvent", type="keyUp", **same)
+
+    def write(self, text: str) -> None:
+        """Text into what has the focus."""
+        self.call("Input.insertText", text=text)
+
+    def window(self, width: int, height: int, scheme: str = "light", *, phone: bool = False, still: bool = False) -> None:
+        """How large the page is shown, and what its user prefers."""
+        self.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=phone)
+        features = {"prefers-color-scheme": scheme, "prefers-reduced-motion": "reduce" if still else ""}
+        self.call("Emulation.setEmulatedMedia", features=[{"name": name, "value": value} for name, value in features.items()])
+
+    def picture(self, whole: bool = False) -> bytes:
+        """What the window shows, or the whole page, as a PNG."""
+        return base64.b64decode(self.call("Page.captureScreenshot", captureBeyondViewport=whole)["data"])
 
     def close(self) -> None:
         self.process.kill()
