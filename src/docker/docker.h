@@ -69,6 +69,8 @@ struct docker_endpoint {
 	        since; /* first API version, 100 * major + minor; 0: before 1.12, or podman's API */
 	unsigned before; /* the path must have a version below this one; 0: no condition */
 	bool body;       /* the request must have a body */
+	/* The response has no end of its own, under the conditions below: docker_is_endless(). */
+	bool endless;
 	/*
 	 * Keys of the query that name the object, for the log; NULL: none. Their values
 	 * must not be secret.
@@ -76,8 +78,7 @@ struct docker_endpoint {
 	const char *name;
 	const char *image;
 	const char *tag; /* tag of the image, if the query has a separate key for it */
-	/* The response has no end of its own, under these conditions: docker_is_endless(). */
-	bool endless;
+	/* Conditions of `endless`. */
 	const char *if_on;        /* a switch of the query that must be on; NULL: none */
 	const char *unless_off;   /* one that must not be off; NULL: none */
 	const char *unless_given; /* a key that must have no value; NULL: none */

@@ -111,7 +111,7 @@ struct trail *trail_new(const struct trail_settings *settings)
 	trail->clock.second = -1;
 	feed_init(&trail->feed);
 	trail->wake = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-	trail->queues = calloc(settings->queues_max, sizeof(*trail->queues));
+	trail->queues = calloc(settings->queues_max, sizeof(void *));
 	if (trail->verbs != NULL) {
 		trail->lines = text_over(malloc(LINES_SIZE), LINES_SIZE);
 		trail->bytes = text_over(malloc(BYTES_SIZE), BYTES_SIZE);

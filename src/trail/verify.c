@@ -69,14 +69,15 @@ static void see_line(struct verifier *verifier, struct slice line)
 
 	verifier->number++;
 	verifier->lines++;
+	const bool is_first = !verifier->begun && verifier->lines == 1;
+	/* The program was started with a new file. */
+	const bool is_new = !said.known && (verifier->number == 1 || !verifier->begun);
 	if (!chained && !verifier->begun) {
 		verifier->unchained++;
 	} else if (!chained) {
 		complain(verifier, "the line has no hash (\"prev\"), and those before it have");
-	} else if (!verifier->begun && verifier->lines == 1) {
+	} else if (is_first || is_new) {
 		note_begin(verifier, &said);
-	} else if (!said.known && (verifier->number == 1 || !verifier->begun)) {
-		note_begin(verifier, &said); /* the program was started with a new file */
 	} else {
 		const char *problem = problem_with(verifier, &said);
 		if (problem != NULL) {

@@ -424,11 +424,10 @@ void *writer_run(void *argument)
 	int64_t until_ns = INT64_MAX;
 
 	for (;;) {
-		if (!atomic_load(&trail->stopping)) {
-			wait(trail);
-		} else if (until_ns == INT64_MAX) {
+		const bool stopping = atomic_load(&trail->stopping);
+		if (stopping && until_ns == INT64_MAX) {
 			until_ns = clock_monotonic_ns() + END_S * NS_PER_S;
-		} else if (is_empty(trail) || clock_monotonic_ns() > until_ns) {
+		} else if (stopping && (is_empty(trail) || clock_monotonic_ns() > until_ns)) {
 			return NULL;
 		} else {
 			wait(trail);

@@ -391,7 +391,7 @@ def test_a_worker_that_does_not_answer_is_left_out(serve, own_engine: Engine) ->
     served = serve(workers=2)
     opened = [stream(served.proxy, own_engine, f"/containers/web-{i}/logs?follow=1") for i in range(8)]
     tasks = sorted(int(task) for task in os.listdir(f"/proc/{served.proxy.process.pid}/task"))
-    with stopped(served.proxy.process.pid, tasks[1]):
+    with stopped(served.proxy.process.pid, tasks[-1]):  # workers start last
         began = time.monotonic()
         state = served.state()
         assert state["workers"] == {"count": 2, "silent": 1} and 0.5 < time.monotonic() - began < 10
@@ -416,8 +416,10 @@ def stopped(pid: int, task: int):
         pytest.skip("this machine lets nobody trace")
     assert libc.ptrace(interrupt, task, None, None) == 0
     os.waitpid(task, 0x40000000)  # __WALL
-    yield
-    libc.ptrace(detach, task, None, None)
+    try:
+        yield
+    finally:
+        libc.ptrace(detach, task, None, None)
 
 
 def test_an_operator_who_does_not_read_holds_nobody_up(served: Served, own_engine: Engine) -> None:
