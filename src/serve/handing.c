@@ -187,6 +187,7 @@ static void end_well(struct handing *handing)
 	remove_unused(server);
 	handing->state = HANDING_OVER;
 	server->stopping = true;
+	release_end(server);
 	watching_end(server);
 	reload_abandon(server);
 	admin_hand_over(server->admin);

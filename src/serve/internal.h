@@ -6,6 +6,7 @@
 #define SERVE_INTERNAL_H
 
 #include "admin/admin.h"
+#include "ask/ask.h"
 #include "base/wish.h"
 #include "net/loop.h"
 #include "serve/serve.h"
@@ -120,9 +121,27 @@ void inbox_done(struct inbox *inbox);
 /* From any thread. `message` is not NULL. */
 void inbox_post(struct inbox *inbox, enum inbox_kind kind, void *message);
 
-/* ── The server and its threads ──────────────────────────────────────────── */
-
 struct server;
+
+/* ── release.c ───────────────────────────────────────────────────────────── */
+
+enum { RELEASE_WORD_MAX = 64 };
+
+/* Of the first thread. */
+struct release {
+	struct ask ask;
+	bool asking;
+	int64_t fresh_until_ns;                                                /* monotonic */
+	char version[RELEASE_WORD_MAX + 1], api_version[RELEASE_WORD_MAX + 1]; /* "": not known */
+};
+
+/* Ask the Engine, unless it was asked a moment ago. True: it is asked now, and survey_released()
+ * will be called. */
+bool release_ask(struct server *server) MUST_USE;
+/* The program stops: nothing is asked from now on. While the loop of the first thread runs. */
+void release_end(struct server *server);
+
+/* ── The server and its threads ──────────────────────────────────────────── */
 
 enum part_state {
 	PART_FREE,
@@ -229,6 +248,7 @@ struct survey {
 		SURVEY_WRITING, /* the document, a piece in each turn */
 	} state;
 	uint64_t closing;    /* as in the parts */
+	bool asks_engine;    /* which it is; the next survey does not wait for the same answer */
 	struct list looks;   /* wishes for a document */
 	struct list closes;  /* wishes for the end of a stream */
 	struct list current; /* those for which this survey is */
@@ -245,6 +265,7 @@ struct server {
 	struct taken *taken; /* of another process; NULL: nothing was */
 	int told;            /* written to when the program serves, for who started it; else -1 */
 	struct survey survey;
+	struct release release;
 	struct watching watching;
 	struct snapshot *snapshot; /* the snapshot that the threads adopted last */
 	struct reload reload;
@@ -307,6 +328,8 @@ void survey_look(struct server *server, struct wish *wish);
 /* End the stream wish->about. */
 void survey_close_stream(struct server *server, struct wish *wish);
 struct admin_document *survey_take(struct server *server);
+/* The Engine said which it is, or does not say it. */
+void survey_released(struct server *server);
 /* Before the server has threads. */
 void survey_init(struct server *server);
 /* The loop of the first thread is there. */

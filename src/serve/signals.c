@@ -51,6 +51,7 @@ static void stop(struct server *server, const char *name)
 	}
 	(void)pthread_sigmask(SIG_UNBLOCK, &server->signals, NULL);
 	server->stopping = true;
+	release_end(server);
 	manager_stopping(server);
 	listeners_remove(server);
 	admin_stopping(server->admin);

@@ -168,9 +168,10 @@ static void add_engine(const struct state *state, bool up, const char *why, stru
 
 	text_add(text, SLICE(",\"engine\":{\"address\":"));
 	add_word(text, state->config->engine.text);
-	text_add_format(text, ",\"up\":%s,\"version\":null,\"api_version\":null,\"connections\":{",
-	        up ? "true" : "false");
-	text_add(text, SLICE("\"open\":"));
+	text_add(text, up ? SLICE(",\"up\":true") : SLICE(",\"up\":false"));
+	add_member(text, "version", server->release.version);
+	add_member(text, "api_version", server->release.api_version);
+	text_add(text, SLICE(",\"connections\":{\"open\":"));
 	text_add_u64(text, atomic_load(&server->shared.engine_connections));
 	add_number(text, "idle", state->idle);
 	text_add(text, SLICE("}"));

@@ -201,14 +201,25 @@ static void go_on(struct server *server)
 	}
 }
 
+static void go_on_if_answered(struct server *server)
+{
+	if (!is_asked(server) && !server->survey.asks_engine) {
+		go_on(server);
+	}
+}
+
 void thread_surveyed(struct thread *thread, void *message)
 {
 	struct server *server = message;
 
 	(void)thread;
-	if (!is_asked(server)) {
-		go_on(server);
-	}
+	go_on_if_answered(server);
+}
+
+void survey_released(struct server *server)
+{
+	server->survey.asks_engine = false;
+	go_on_if_answered(server);
 }
 
 static void late_expired(struct timer *timer)
@@ -253,6 +264,7 @@ static void begin(struct server *server)
 	for (unsigned i = 0; i < server->thread_count; i++) {
 		ask(server->threads[i], survey->closing);
 	}
+	survey->asks_engine = survey->closing == 0 && release_ask(server);
 }
 
 static void wish_for(struct server *server, struct list *wishes, struct wish *wish)

@@ -63,6 +63,8 @@ void worker_free(struct worker *worker);
 
 /* The worker's connections to the Engine. */
 struct upstream *worker_upstream(struct worker *worker);
+/* For questions to the Engine, in the thread of the worker. */
+struct asker *worker_asker(struct worker *worker);
 /* The event loop of the worker; its watches are served in the thread of the worker. */
 struct loop *worker_loop(struct worker *worker);
 /* Serve until worker_stop() was called and the last session has ended. 0 or -errno. */

@@ -74,6 +74,11 @@ void worker_end(struct worker *worker)
 	}
 }
 
+struct asker *worker_asker(struct worker *worker)
+{
+	return &worker->asker;
+}
+
 struct upstream *worker_upstream(struct worker *worker)
 {
 	return &worker->upstream;

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import contextlib
 import hashlib
 import json
@@ -144,6 +145,44 @@ def test_an_error_of_a_reload_stays_until_one_succeeds(served: Served) -> None:
     configuration = served.state()["configuration"]
     assert configuration["last_error"] is None and configuration["reloads"] == {"ok": 1, "failed": 1}
     assert configuration["sha256"] == hash_of(good + "watch: true\n") and configuration["watch"] is True
+
+
+def test_the_engine_says_which_it_is(served: Served, own_engine: Engine) -> None:
+    """It is asked when an operator looks, and not again within half a minute."""
+    own_engine.release = None
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        looking = pool.submit(served.state)
+        request = own_engine.request()
+        assert (request.method, request.target) == ("GET", "/version")
+        request.respond(body=b'{"Version":"28.5.2\\u001b","ApiVersion":"1.51","Components":[{"Name":"Engine"}]}')
+        engine = looking.result()["engine"]
+    assert (engine["version"], engine["api_version"]) == ("28.5.2\x1b", "1.51")
+    assert served.state()["engine"]["version"] == engine["version"] and own_engine.received() == b""
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [(403, b'{"message":"no"}'), (200, b"no JSON"), (200, b"[]"), (200, b'{"Version":7,"ApiVersion":null}'), (200, b"")],
+)
+def test_an_engine_that_does_not_say_it(served: Served, own_engine: Engine, status: int, body: bytes) -> None:
+    own_engine.release = None
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        looking = pool.submit(served.state)
+        own_engine.request().respond(status=status, body=body)
+        engine = looking.result()["engine"]
+    assert engine["version"] is None and engine["api_version"] is None and engine["up"] is True
+
+
+def test_an_engine_that_hangs_delays_one_answer(served: Served, own_engine: Engine) -> None:
+    own_engine.release = None
+    began = time.monotonic()
+    assert served.state()["engine"]["version"] is None
+    assert 0.5 < time.monotonic() - began < 10
+    began = time.monotonic()
+    assert served.state()["engine"]["version"] is None
+    assert time.monotonic() - began < 0.5
+    own_engine.request().respond(body=b'{"Version":"28.5.2"}')
+    served.wait(lambda state: state["engine"]["version"] == "28.5.2", "the Engine's version")
 
 
 def test_an_engine_that_is_gone_has_its_diagnosis(served: Served, own_engine: Engine) -> None:
