@@ -161,6 +161,8 @@ policies:
       - allow: [system.*, container.list, image.list, image.build, exec.*]
 listeners:
   - {address: 'tcp://127.0.0.1:PORT', policy: mix}
+admin: {address: 'unix://FOLDER/admin.sock'}
+audit: {path: 'FOLDER/audit.jsonl'}
 """
 
 
@@ -236,8 +238,9 @@ def judge(name: str, got: bytes, in_order: bool, wanted: bytes) -> str | None:
 def start(folder: str, socket_path: str, **popen) -> Proxy:
     """The proxy with the policy of the mix, and the page of faults in `folder`."""
     port = free_port()
+    os.chmod(folder, 0o777)  # whoever it becomes writes its record there
     config = Path(folder) / "proxy.yaml"
-    config.write_text(POLICY.replace("PORT", str(port)))
+    config.write_text(POLICY.replace("PORT", str(port)).replace("FOLDER", folder))
     return Proxy("-c", str(config), "--workers", "1", "--log-level", "debug", port=port,
                  env={"SOCKET_PATH": socket_path, "TORTURE": f"{folder}/faults"}, **popen)
 
@@ -321,6 +324,8 @@ policies:
 clients:
   - {name: near, match: {cidr: 127.0.0.0/8, key_sha256: 9f9f5111f7b27a781f1f1ddde5ebc2dd2b796bfc7365c9c28b548e564176929f}, policy: mix}
   - {name: root, match: {uid: 0}, policy: other, until: 2099-01-01T00:00:00Z}
+admin: {address: 'unix://FOLDER/admin.sock'}
+audit: {path: 'FOLDER/audit.jsonl', chain: true}
 """
 # Of each case, the workers.
 STARTS = {"nothing": "1", "file": "2"}

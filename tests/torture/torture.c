@@ -34,7 +34,7 @@ enum kind {
 	WATCH,      /* epoll_ctl: ENOSPC, the user has too many watches */
 	WAIT,       /* epoll_wait: EINTR */
 	READ,       /* recv: ECONNRESET */
-	WRITE,      /* send: EPIPE */
+	WRITE,      /* send, and write to a socket: EPIPE */
 	SPLICE,     /* splice: ECONNRESET */
 	OPTION,     /* setsockopt: ENOMEM; the size of a pipe: EPERM */
 	LISTEN,     /* bind, listen: EADDRINUSE */
@@ -160,6 +160,21 @@ WRAP_CONNECTION(recv, (int fd, void *bytes, size_t len, int flags), (fd, bytes, 
         lose(fd), READ, ECONNRESET)
 WRAP_CONNECTION(send, (int fd, const void *bytes, size_t len, int flags), (fd, bytes, len, flags),
         lose(fd), WRITE, EPIPE)
+ssize_t __real_write(int fd, const void *bytes, size_t len);
+ssize_t __wrap_write(int fd, const void *bytes, size_t len);
+/* To a connection: the log and wake-ups of threads are written, too. */
+ssize_t __wrap_write(int fd, const void *bytes, size_t len)
+{
+	int type;
+	socklen_t type_len = sizeof(type);
+
+	if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &type_len) == 0 && fails(WRITE)) {
+		lose(fd);
+		errno = EPIPE;
+		return -1;
+	}
+	return __real_write(fd, bytes, len);
+}
 WRAP_CONNECTION(splice,
         (int in, off64_t *in_at, int out, off64_t *out_at, size_t len, unsigned flags),
         (in, in_at, out, out_at, len, flags), (lose(in), lose(out)), SPLICE, ECONNRESET)
