@@ -351,6 +351,20 @@ static void put_configuration(struct page *page, const struct json_node *root)
 	}
 }
 
+/* Which Engine it is, if it said so. */
+static void add_release(const struct json_node *engine, struct text *line)
+{
+	const struct json_node *version = find(engine, "version");
+
+	if (version != NULL && version->type == JSON_STRING) {
+		text_add(line, SLICE(", version "));
+		document_add_plain(version->text, line);
+		text_add(line, SLICE(" (API "));
+		add(engine, "api_version", "?", line);
+		text_add(line, SLICE(")"));
+	}
+}
+
 static void put_engine(struct page *page, const struct json_node *root)
 {
 	const struct json_node *engine = find(root, "engine");
@@ -360,6 +374,7 @@ static void put_engine(struct page *page, const struct json_node *root)
 
 	text_add(&line, SLICE("Engine    "));
 	add(engine, "address", "?", &line);
+	add_release(engine, &line);
 	text_add(&line, up ? SLICE(", up, ") : SLICE(", down, "));
 	add(engine, "connections/open", "0", &line);
 	text_add(&line, SLICE(" connections, "));

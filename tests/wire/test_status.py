@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import fcntl
 import hashlib
 import json
@@ -65,6 +66,14 @@ def test_what_is_done_is_shown(served: Served, own_engine: Engine) -> None:
     assert " container.logs " in table[1] and " web " in table[1] and table[1].rstrip().endswith("4 B")
     client.close()
     request.conn.close()
+
+
+def test_the_engines_version_is_shown_without_its_control_bytes(served: Served, own_engine: Engine) -> None:
+    own_engine.release = None
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        looking = pool.submit(run, "status", at(served))
+        own_engine.request().respond(body=b'{"Version":"28.5.2\\u001b[7m","ApiVersion":"1.51"}')
+        assert ", version 28.5.2?[7m (API 1.51), up, " in looking.result().stdout
 
 
 def test_json_is_that_of_the_api(served: Served) -> None:
