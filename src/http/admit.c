@@ -143,7 +143,7 @@ static bool is_top_level(struct slice label)
 {
 	static const struct slice of_networks[] = {SLICE_INIT("local"), SLICE_INIT("localhost"),
 	        SLICE_INIT("localdomain"), SLICE_INIT("internal"), SLICE_INIT("lan"),
-	        SLICE_INIT("home"), SLICE_INIT("corp"), SLICE_INIT("arpa"), SLICE_INIT("test")};
+	        SLICE_INIT("home"), SLICE_INIT("corp"), SLICE_INIT("test")};
 	bool letters = label.len > 1;
 
 	for (size_t i = 0; i < label.len; i++) {
@@ -168,6 +168,10 @@ static bool is_public_name(struct slice host)
 	(void)slice_next(&host, ':', &name);
 	if (slice_ends_with(name, SLICE("."))) {
 		name.len--;
+	}
+	/* RFC 8375. Other names below arpa belong to whoever has the addresses. */
+	if (slice_ends_with(name, SLICE(".home.arpa"))) {
+		return false;
 	}
 	const char *dot = name.len > 0 ? memrchr(name.ptr, '.', name.len) : NULL;
 	return dot != NULL && is_top_level(slice_between(dot + 1, name.ptr + name.len));

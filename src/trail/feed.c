@@ -146,7 +146,9 @@ bool trail_next(
 
 	(void)pthread_mutex_lock(&feed->lock);
 	*ret_lost = 0;
-	if (cursor->number < feed->first_number) {
+	/* A reader who is a whole round behind has the number of the first record and not its
+	 * place. */
+	if (cursor->number < feed->first_number || cursor->position < feed->first) {
 		*ret_lost = feed->first_number - cursor->number;
 		*cursor = (struct trail_cursor){feed->first, feed->first_number};
 	}

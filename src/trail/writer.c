@@ -15,14 +15,16 @@
 #include <stdlib.h>
 #include <sys/eventfd.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum {
 	LOOK_MS = 1000, /* at the file's name, and at the room on its disk */
 	RETRY_MS = 250,
-	PATIENCE_S = 1, /* with a reader who does not read */
-	KEEP_S = 2,     /* what cannot be written */
-	END_S = 2,      /* to write the rest */
+	PATIENCE_S = 1,  /* with a reader who does not read */
+	KEEP_S = 2,      /* what cannot be written */
+	END_S = 2,       /* to write the rest */
+	PASSES_MAX = 64, /* of one turn: then the file is looked at, and watchers hear of records */
 };
 
 /* ── Failing ─────────────────────────────────────────────────────────────── */
@@ -132,7 +134,16 @@ static bool may_try(struct trail *trail)
 	return true;
 }
 
-/* Another file or reader; as long as it cannot be had, what is open stays. */
+/* Whether somebody can still find the open file. */
+static bool has_name(const struct output *output)
+{
+	struct stat status;
+
+	return fstat(output->fd, &status) == 0 && status.st_nlink > 0;
+}
+
+/* Another file or reader; as long as it cannot be had, what is open stays, if somebody can
+ * find it. */
 static void open_again(struct trail *trail)
 {
 	struct output *former = &trail->output;
@@ -148,7 +159,7 @@ static void open_again(struct trail *trail)
 		trail->chain_size = UINT64_MAX;
 		return;
 	}
-	if (former->fd >= 0 && trail->verbs == &output_file) {
+	if (former->fd >= 0 && trail->verbs == &output_file && has_name(former)) {
 		if (!trail->is_stale) {
 			log_line(LOG_ERR,
 			        "audit: '%.512s' cannot be opened: %.*s; records go on into the "
@@ -371,11 +382,12 @@ static void turn(struct trail *trail)
 {
 	bool found = true;
 	bool any = false;
+	unsigned passes = 0;
 
 	if (trail->verbs != NULL) {
 		look(trail);
 	}
-	while (found) {
+	while (found && passes++ < PASSES_MAX) {
 		found = take(trail);
 		any = any || found;
 		if (trail->verbs != NULL && !write_lines(trail)) {

@@ -371,6 +371,29 @@ def is_ready(admin: Admin) -> bool:
     return json.loads(admin.get("/ready").body)["audit"] == "ok"
 
 
+def test_a_record_that_nobody_can_find_is_none(start: START, own_engine: Engine, place: pathlib.Path) -> None:
+    """The file is deleted, and its folder lets the proxy make no other."""
+    folder = place / "closed"
+    folder.mkdir()
+    trail = Trail(folder / "audit.jsonl")
+    trail.path.touch()
+    os.chown(trail.path, 65532, 65532)
+    folder.chmod(0o755)
+    proxy, admin = started(start, place, f"{{path: {trail.path}, on_failure: deny}}")
+    assert forwarded(proxy, own_engine, "/_ping") == 200
+    trail.wait(1)
+    trail.path.unlink()
+    eventually(lambda: not is_ready(admin), "the loss of the name to be seen, without a request")
+    with proxy.connect() as client:
+        client.get("/containers/json")
+        assert client.response().status == 503
+    trail.path.touch()
+    os.chown(trail.path, 65532, 65532)
+    eventually(lambda: is_ready(admin), "the record to be written again")
+    assert forwarded(proxy, own_engine, "/containers/json") == 200
+    eventually(lambda: [record["status"] for record in trail.records()] == [503, 200], "both records")
+
+
 def test_without_a_record_nothing_is_forwarded(start: START, own_engine: Engine, disk: Disk, place: pathlib.Path) -> None:
     trail = Trail(disk.path / "audit.jsonl")
     proxy, admin = started(start, place, f"{{path: {trail.path}, on_failure: deny}}")

@@ -128,7 +128,7 @@ def test_the_page_is_only_read(guarded: Admin, method: str) -> None:
     assert response.status == 405 and response.message()
 
 
-@pytest.mark.parametrize("host", ["localhost:9477", "127.0.0.1:9477", "[::1]:9477", "docker-socket-proxy:9477", "proxy.lan"])
+@pytest.mark.parametrize("host", ["localhost:9477", "127.0.0.1:9477", "[::1]:9477", "docker-socket-proxy:9477", "proxy.lan", "proxy.home.arpa"])
 def test_names_of_ones_own_network_are_served(guarded: Admin, host: str) -> None:
     with guarded.connect() as client:
         client.send(f"GET / HTTP/1.1\r\nHost: {host}\r\nAccept-Language: en\r\nSec-Fetch-Site: none\r\n\r\n".encode())
@@ -143,6 +143,8 @@ def test_names_of_ones_own_network_are_served(guarded: Admin, host: str) -> None
         ["Host: localhost", "Origin: http://localhost:3000"],
         ["Host: localhost", "Origin: null"],
         ["Host: proxy.example.com", "Accept-Language: en"],
+        ["Host: x.0.1.8.b.d.0.1.0.0.2.ip6.arpa:9477", "Accept-Language: en"],
+        ["Host: home.arpa", "Accept-Language: en"],
     ],
 )
 def test_other_sites_do_not_get_the_page(guarded: Admin, headers: list[str]) -> None:
@@ -264,6 +266,7 @@ class Dashboard:
 
 @pytest.fixture
 def dashboard(start, browser: Browser, own_engine: Engine, tmp_path: Path) -> Iterator[Dashboard]:
+    own_engine.release = "20.10.24"
     made = Dashboard(start, browser, own_engine, tmp_path)
     yield made
     browser.open("about:blank")

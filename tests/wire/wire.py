@@ -467,8 +467,8 @@ class Engine:
     def __init__(self, path: str, api_key: str | None = API_KEY):
         self.path = path
         self.api_key = api_key
-        # What it responds to the proxy's own GET /version; None: the test does.
-        self.release: str | None = "20.10.24"
+        # The version that it responds to the proxy's own GET /version; None: the test does.
+        self.release: str | None = None
         self.listener: socket.socket | None = None
         self.conns: list[EngineConn] = []
 
