@@ -30,6 +30,14 @@ static inline uint64_t bytes8_load(const char *at)
 	return bytes;
 }
 
+/* The eight bytes at `low`, and behind them those at `high`. */
+static inline bytes16 bytes16_halves(const char *low, const char *high)
+{
+	const uint64_t words[2] = {bytes8_load(low), bytes8_load(high)};
+
+	return bytes16_load((const char *)words);
+}
+
 /* A bit for each byte of `found`, the lowest for the first: bytes are 0 or 0xff, as comparisons
  * make them. */
 static inline unsigned bytes16_bits(bytes16 found)

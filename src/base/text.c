@@ -13,11 +13,6 @@ void text_drop(struct text *text, size_t len)
 	memmove(text->ptr, text->ptr + len, text->len);
 }
 
-void text_add_char(struct text *text, char c)
-{
-	text_add(text, (struct slice){&c, 1});
-}
-
 static unsigned digits_of(uint64_t value)
 {
 	unsigned digits = 1;
@@ -48,24 +43,52 @@ static void add_json_byte(struct text *text, unsigned char c)
 	}
 }
 
-size_t text_json_plain(struct slice s)
+/* Whether bytes stand for themselves in a string of JSON, a bit for each: 1 for those that do not.
+ */
+static inline unsigned special_bits(bytes16 bytes)
+{
+	return bytes16_bits(
+	        (bytes16)((bytes < 0x20) | (bytes >= 0x7f) | (bytes == '"') | (bytes == '\\')));
+}
+
+/* Of a word of 8 to 15 bytes: its first eight and its last eight, some of them twice. */
+static size_t plain_in_word(struct slice s)
+{
+	const unsigned bits = special_bits(bytes16_halves(s.ptr, s.ptr + s.len - 8));
+
+	if ((bits & 0xff) != 0) {
+		return (size_t)__builtin_ctz(bits);
+	}
+	return bits != 0 ? s.len - 16 + (size_t)__builtin_ctz(bits) : s.len;
+}
+
+static size_t plain_in_few(struct slice s)
 {
 	size_t len = 0;
 
-	while (s.len - len >= sizeof(bytes16)) {
-		const bytes16 bytes = bytes16_load(s.ptr + len);
-		const unsigned first = bytes16_first((bytes16)((bytes < 0x20) | (bytes >= 0x7f) |
-		                                               (bytes == '"') | (bytes == '\\')));
-		len += first;
-		if (first < sizeof(bytes16)) {
-			return len;
-		}
-	}
 	while (len < s.len && s.ptr[len] >= 0x20 && s.ptr[len] < 0x7f && s.ptr[len] != '"' &&
 	        s.ptr[len] != '\\') {
 		len++;
 	}
 	return len;
+}
+
+size_t text_json_plain(struct slice s)
+{
+	enum { STEP = sizeof(bytes16) };
+
+	if (s.len < STEP) {
+		return s.len >= STEP / 2 ? plain_in_word(s) : plain_in_few(s);
+	}
+	/* The last step reaches back to bytes that are known to be plain. */
+	for (size_t len = 0; len < s.len; len += STEP) {
+		const size_t at = len + STEP <= s.len ? len : s.len - STEP;
+		const unsigned bits = special_bits(bytes16_load(s.ptr + at));
+		if (bits != 0) {
+			return at + (size_t)__builtin_ctz(bits);
+		}
+	}
+	return s.len;
 }
 
 void text_add_encoded(struct text *text, struct slice s, const char *also)

@@ -50,6 +50,11 @@ static inline void text_add(struct text *text, struct slice s)
 	}
 }
 
+static inline void text_add_char(struct text *text, char c)
+{
+	text_add(text, (struct slice){&c, 1});
+}
+
 /* Copy as much of `s` as fits into memory of `cap` bytes. Returns the bytes copied. */
 static inline size_t text_keep(char *memory, size_t cap, struct slice s)
 {
@@ -72,7 +77,6 @@ static inline void text_add_digits(struct text *text, uint64_t value, unsigned d
 
 /* Remove the first `len` bytes. */
 void text_drop(struct text *text, size_t len);
-void text_add_char(struct text *text, char c);
 /* Decimal. */
 void text_add_u64(struct text *text, uint64_t value);
 /* Append `s` as RFC 3986 §2.1 encodes it: %2F. Its unreserved bytes (§2.3), and those of `also`,

@@ -99,6 +99,23 @@ static void text_stops_at_its_end(void **state)
 	assert_slice("text", text_slice(&text), SLICE("abc"));
 }
 
+static void what_json_escapes_is_found_at_every_place(void **state)
+{
+	static const char special[] = {'\0', '\n', 0x1f, '"', '\\', 0x7f, (char)0x80, (char)0xff};
+	char memory[50];
+
+	(void)state;
+	for (size_t len = 0; len <= sizeof(memory); len++) {
+		(void)memset(memory, 'a', sizeof(memory));
+		assert_int_equal(text_json_plain((struct slice){memory, len}), len);
+		for (size_t at = len; at-- > 0;) {
+			/* What stands behind it makes no difference. */
+			memory[at] = special[(at + len) % sizeof(special)];
+			assert_int_equal(text_json_plain((struct slice){memory, len}), at);
+		}
+	}
+}
+
 static void text_spells_numbers_and_json(void **state)
 {
 	char memory[256];
@@ -541,6 +558,7 @@ static void shown_text_is_one_line_that_fits(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+	        cmocka_unit_test(what_json_escapes_is_found_at_every_place),
 	        cmocka_unit_test(an_arena_gives_aligned_zeroes_of_any_size),
 	        cmocka_unit_test(an_arena_remembers_what_it_did_not_give),
 	        cmocka_unit_test(the_nearest_word_is_a_slip_away),
