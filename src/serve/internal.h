@@ -446,6 +446,9 @@ unsigned handing_begin(void *context, int fd, int process, const char **ret_mess
 /* The threads are made, and do not run. */
 void handing_init(struct server *server);
 void handing_end(struct server *server);
+/* A signal stops this process. True: what it hands over is another process's now. Else there is no
+ * hand-over any more. */
+bool handing_stop(struct server *server) MUST_USE;
 /* Whether sockets are being handed over, or were. */
 static inline bool handing_goes_on(const struct server *server)
 {
