@@ -290,8 +290,9 @@ struct server {
  * memory: then `config` is freed.
  */
 struct server *server_new(struct config *config) MUST_USE;
-/* The threads must have ended. */
-void server_free(struct server *server);
+/* The threads must have ended. False: the thread that writes audit records hangs. It may use what
+ * is left of the server at any time, and the process has to end. */
+bool server_free(struct server *server);
 
 /*
  * Judge further requests by `snapshot`, which must have the START options of the current snapshot;

@@ -154,7 +154,6 @@ int trail_start(struct trail *trail, struct text *ret_text)
 	return 0;
 }
 
-/* A thread that waits for a disk is left behind, with its memory: the process ends. */
 static bool join(struct trail *trail)
 {
 	const int64_t until_ns = clock_realtime_ns() + END_S * NS_PER_S;
@@ -165,22 +164,23 @@ static bool join(struct trail *trail)
 	return pthread_timedjoin_np(trail->thread, NULL, &until) == 0;
 }
 
-void trail_free(struct trail *trail)
+bool trail_free(struct trail *trail)
 {
 	if (trail == NULL) {
-		return;
+		return true;
 	}
 	if (trail->runs && !join(trail)) {
 		log_line(LOG_ERR,
 		        "audit: the last records could not be written to '%.512s' in time",
 		        trail->settings.target.text);
-		return;
+		return false;
 	}
 	if (trail->lines.len > 0) {
 		log_line(LOG_ERR, "audit: the last records could not be written to '%.512s'",
 		        trail->settings.target.text);
 	}
 	free_memory(trail);
+	return true;
 }
 
 void trail_wake(const struct trail *trail)
