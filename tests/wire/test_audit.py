@@ -4,6 +4,7 @@ written."""
 from __future__ import annotations
 
 import datetime
+import fcntl
 import hashlib
 import json
 import os
@@ -13,6 +14,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Iterator
 
@@ -20,7 +22,8 @@ import pytest
 
 from machine import free_port, public_folder
 from operators import Admin
-from wire import Engine, Proxy, eventually, run_binary
+from test_state import stopped
+from wire import Background, Engine, Proxy, eventually, run_binary
 
 FIELDS = "time id client peer listener operation target policy rule verdict reason status ms bytes".split()
 
@@ -322,6 +325,118 @@ def test_a_reload_keeps_the_place(start: START, trail: Trail, place: pathlib.Pat
     configured(place, trail, audit=", on_failure: deny")
     os.kill(proxy.pid, signal.SIGHUP)
     proxy.wait_log(lambda line: "not reloaded" in line and "'audit' changes: restart" in line)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to hold a thread")
+def test_a_writer_that_hangs_does_not_hold_up_the_end(start: START, trail: Trail) -> None:
+    """As in a file system that does not answer. When it comes back, the writer may go on for a moment."""
+    proxy = start(env={"AUDIT": str(trail.path), "POLICY": "deny", "WORKERS": "1"})
+    (writer,) = [int(task) for task in os.listdir(f"/proc/{proxy.pid}/task") if int(task) != proxy.pid]
+    with stopped(proxy.pid, writer):
+        ask(proxy, "/containers/web/json")
+        proxy.terminate()
+        proxy.wait_log(lambda line: "the last records could not be written to" in line and "in time" in line)
+    assert proxy.wait_exit() == 0
+
+
+# two processes and one file: while one takes over from the other
+
+
+def opened(proxy: Proxy, path: pathlib.Path) -> bool:
+    folder = f"/proc/{proxy.pid}/fd"
+    return any(os.path.realpath(f"{folder}/{fd}") == str(path) for fd in os.listdir(folder))
+
+
+@pytest.mark.parametrize("chain", [False, True])
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to see what another user has open")
+def test_a_line_that_another_process_is_writing_is_not_cut_off(start: START, trail: Trail, place: pathlib.Path, chain: bool) -> None:
+    whole = '{"time":"2026-01-31T12:34:56.789Z","id":"of another process"}'
+    trail.path.touch()
+    trail.path.chmod(0o666)
+    with open(trail.path, "a", buffering=1) as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        other.write(whole[:40])
+        other.flush()
+        proxy = start(*configured(place, trail, "policy: deny", f", chain: {str(chain).lower()}"), ready=False)
+        eventually(lambda: opened(proxy, trail.path), "the file to be opened")
+        time.sleep(0.1)
+        other.write(whole[40:] + "\n")
+        fcntl.flock(other, fcntl.LOCK_UN)
+    proxy.wait_ready()
+    ask(proxy, "/containers/web/json")
+    records = trail.wait(2)
+    assert trail.lines()[0] == whole and records[1]["target"] == "web"
+    assert not chain or records[1]["prev"] == hashlib.sha256(whole.encode()).hexdigest()
+
+
+def test_a_reader_who_holds_the_lock_stops_no_record(start: START, trail: Trail) -> None:
+    """Whoever may read the file can lock it; without the lock nothing is cut."""
+    trail.path.write_text('{"time":"whole"}\n{"time":"to')
+    trail.path.chmod(0o666)
+    with open(trail.path) as reader:
+        fcntl.flock(reader, fcntl.LOCK_SH)
+        proxy = start(env={"AUDIT": str(trail.path), "POLICY": "deny"})
+        for number in range(3):
+            ask(proxy, f"/containers/{number}/json")
+            eventually(lambda: trail.path.read_bytes().count(b"\n") == 3 + number, "the record", timeout=3)
+    ask(proxy, "/containers/3/json")
+    eventually(lambda: len(trail.lines()) == 6, "the record")
+    assert trail.lines()[:2] == ['{"time":"whole"}', '{"time":"to']
+    assert [json.loads(line)["target"] for line in trail.lines()[2:]] == list("0123")
+    assert proxy.log().count("cannot be locked (flock)") == 1
+
+
+class Burst:
+    """Clients of several processes, who ask without a pause and remember what they were answered."""
+
+    def __init__(self) -> None:
+        self.over = threading.Event()
+        self.asked: list[str] = []
+        self.clients: list[Background] = []
+
+    def add(self, proxy: Proxy, name: str) -> None:
+        self.clients.append(Background(lambda: self.work(proxy, name)))
+
+    def work(self, proxy: Proxy, name: str) -> None:
+        with proxy.connect() as client:
+            number = 0
+            while not self.over.is_set():
+                batch = [f"{name}-{number + i}" for i in range(20)]
+                number += 20
+                client.send(b"".join(f"GET /containers/{target}/json HTTP/1.1\r\nHost: docker\r\n\r\n".encode() for target in batch))
+                for _ in batch:
+                    assert client.response().status == 403
+                self.asked += batch
+
+    def end(self) -> list[str]:
+        self.over.set()
+        for client in self.clients:
+            client.result()
+        return self.asked
+
+
+@pytest.mark.parametrize("chain", [False, True])
+def test_no_record_is_lost_while_two_processes_write(start: START, trail: Trail, place: pathlib.Path, chain: bool) -> None:
+    """One starts, and opens the file again and again, while the other writes."""
+    arguments = configured(place, trail, "policy: deny", f", chain: {str(chain).lower()}")
+    one = start(*arguments)
+    burst = Burst()
+    burst.add(one, "one")
+    burst.add(one, "uno")
+    two = start(*arguments)
+    burst.add(two, "two")
+    for _ in range(150):
+        os.kill(two.pid, signal.SIGHUP)
+        time.sleep(0.01)
+    asked = burst.end()
+    for proxy in (one, two):
+        proxy.terminate()
+        assert proxy.wait_exit() == 0
+    records = trail.records()
+    assert len(asked) > 1000
+    assert sorted(record["target"] for record in records) == sorted(asked)
+    assert "cut off" not in one.log() + two.log()
+    assert not chain or verify(trail.path)[0] == 0
 
 
 # what cannot be written
