@@ -136,6 +136,7 @@ bool file_is_full(const struct output *output);
 
 struct trail {
 	struct trail_settings settings;
+	char *target_text; /* of the target */
 	pthread_t thread;
 	bool runs;
 	int wake; /* an eventfd */

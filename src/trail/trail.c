@@ -91,9 +91,22 @@ static void free_memory(struct trail *trail)
 	}
 	feed_done(&trail->feed);
 	free(trail->queues);
+	free(trail->target_text);
 	free(trail->lines.ptr);
 	free(trail->bytes.ptr);
 	free(trail);
+}
+
+/* The configuration that names the target may go with a reload. False without memory. */
+static bool keep_target(struct trail *trail)
+{
+	struct trail_target *target = &trail->settings.target;
+
+	if (target->kind == TRAIL_NOWHERE) {
+		return true;
+	}
+	trail->target_text = strdup(target->text);
+	return trail->target_text != NULL && trail_read_target(trail->target_text, target) == NULL;
 }
 
 struct trail *trail_new(const struct trail_settings *settings)
@@ -116,7 +129,7 @@ struct trail *trail_new(const struct trail_settings *settings)
 		trail->lines = text_over(malloc(LINES_SIZE), LINES_SIZE);
 		trail->bytes = text_over(malloc(BYTES_SIZE), BYTES_SIZE);
 	}
-	if (trail->wake < 0 || trail->queues == NULL ||
+	if (!keep_target(trail) || trail->wake < 0 || trail->queues == NULL ||
 	        (trail->verbs != NULL && (trail->lines.ptr == NULL || trail->bytes.ptr == NULL))) {
 		free_memory(trail);
 		return NULL;

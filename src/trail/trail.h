@@ -58,7 +58,8 @@ struct trail_settings {
 
 /* ── Life ────────────────────────────────────────────────────────────────── */
 
-/* NULL without memory or a descriptor. Nothing is opened, no thread runs. */
+/* NULL without memory or a descriptor. Nothing is opened, no thread runs. Of the settings, the text
+ * of the target is copied. */
 struct trail *trail_new(const struct trail_settings *settings) MUST_USE;
 /* Open what is to be written and start the writer. 0, or -errno and *ret_text says why. A disk
  * that is full, or a socket that nobody has opened yet, is waited for. */
