@@ -407,6 +407,7 @@ class Burst:
                 for _ in batch:
                     assert client.response().status == 403
                 self.asked += batch
+                time.sleep(0.005)
 
     def end(self) -> list[str]:
         self.over.set()
