@@ -22,6 +22,7 @@ import pytest
 
 from machine import free_port, public_folder
 from operators import Admin
+from secure import Authority
 from test_state import stopped
 from wire import Background, Engine, Proxy, eventually, run_binary
 
@@ -196,6 +197,49 @@ def test_health_checks_are_no_requests(start: START, own_engine: Engine, trail: 
     assert ask(proxy, "/health") == 200
     assert forwarded(proxy, own_engine, "/_ping") == 200
     assert trail.wait()[0]["operation"] == "system.ping"
+
+
+def test_refused_connections_have_records_as_far_as_they_fit(start: START, trail: Trail, place: pathlib.Path) -> None:
+    """Anybody can make thousands: ten a second of each thread, and the next one says how many there were."""
+    proxy = start(*configured(place, trail, "policy: deny\nlimits: {connections: 1}"), env={"WORKERS": "1"})
+
+    def refuse(count: int) -> None:
+        for _ in range(count):
+            with proxy.connect() as client:
+                assert client.response().status == 429
+
+    waiting = 0
+    while True:  # until the connection that found the proxy ready is gone
+        client = proxy.connect()
+        client.get("/containers/web/json")
+        if client.response().status == 403:
+            break
+        waiting += 1
+        client.close()
+    with client:
+        refuse(100)
+        time.sleep(1.1)
+        refuse(1)
+        eventually(lambda: any("have no record" in (record["reason"] or "") for record in trail.records()[11:]), "the rest")
+    records = [record for record in trail.records() if record["status"] == 429]
+    left_out = [int(match[1]) for record in records if (match := re.search(r"\((\d+) refused connections before it have no record\)$", record["reason"]))]
+    assert len(records) < 60 and len(records) + sum(left_out) == 101 + waiting
+    assert {(record["operation"], record["target"], record["policy"], record["verdict"]) for record in records} == {(None, None, None, "deny")}
+    assert records[0]["peer"].startswith("127.0.0.1:") and "connections" in records[0]["reason"]
+
+
+def test_a_handshake_that_fails_has_a_record(start: START, trail: Trail, tmp_path: pathlib.Path) -> None:
+    tmp_path.chmod(0o755)
+    pair, port = Authority(tmp_path).server(), free_port()
+    start(env={"AUDIT": str(trail.path), "LISTEN": f"tls://127.0.0.1:{port}", "TLS_CERT": pair.path, "TLS_KEY": pair.key}, ready=False).wait_log(lambda line: "listening on" in line)
+    with socket.create_connection(("127.0.0.1", port)) as sock:
+        sock.sendall(b"\x16\x03\x01\x00\x05\x01\x00\x00\x01\x00")
+        peer = f"127.0.0.1:{sock.getsockname()[1]}"
+        while sock.recv(4096):
+            pass
+    (record,) = trail.wait()
+    assert [record[name] for name in ["peer", "listener", "operation", "verdict", "status", "client"]] == [peer, f"tls://127.0.0.1:{port}", None, "error", None, None]
+    assert record["reason"]
 
 
 def test_all_workers_write_whole_lines(start: START, own_engine: Engine, trail: Trail) -> None:
