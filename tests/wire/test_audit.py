@@ -24,7 +24,7 @@ from machine import free_port, public_folder
 from operators import Admin
 from secure import Authority
 from test_state import stopped
-from wire import Background, Engine, Proxy, eventually, run_binary
+from wire import BINARY, Background, Engine, Proxy, eventually, run_binary
 
 FIELDS = "time id client peer listener operation target policy rule verdict reason status ms bytes".split()
 
@@ -597,6 +597,30 @@ def test_every_forwarded_request_has_its_record_on_a_disk_that_fills(start: STAR
     assert run_binary("verify-audit", str(trail.path)).returncode == 0
 
 
+def test_two_processes_on_a_disk_that_fills(start: START, own_engine: Engine, disk: Disk, place: pathlib.Path) -> None:
+    """Each takes back what it wrote of a line, and nothing of the other's."""
+    trail = Trail(disk.path / "audit.jsonl")
+    (disk.path / "filler").write_bytes(bytes(64 << 10))
+    arguments = configured(place, trail, audit=", on_failure: deny, chain: true")
+    proxies = [start(*arguments), start(*arguments)]
+    statuses: dict[str, int] = {}
+    with own_engine.responding():
+        clients = [proxy.connect() for proxy in proxies]
+        while list(statuses.values()).count(503) < 4 and len(statuses) < 5000:
+            for client, name in zip(clients, "ab"):
+                target = f"{name}{'x' * 120}{len(statuses)}"
+                client.get(f"/containers/{target}/json")
+                statuses[target] = client.response().status
+        for client in clients:
+            client.close()
+    assert list(statuses.values()).count(200) > 100
+    disk.free()
+    eventually(lambda: len(trail.records()) >= len(statuses), "all records")
+    assert {record["target"]: record["status"] for record in trail.records()} == statuses
+    assert len(trail.records()) == len(statuses)
+    assert verify(trail.path)[0] == 0
+
+
 def test_going_on_without_a_record_is_counted(start: START, own_engine: Engine, disk: Disk, place: pathlib.Path) -> None:
     trail = Trail(disk.path / "audit.jsonl")
     proxy, admin = started(start, place, f"{{path: {trail.path}}}")
@@ -675,6 +699,53 @@ def test_a_reader_that_does_not_read_holds_nobody_up(start: START, own_engine: E
     assert [record["status"] for record in records if record["status"] == 200][: len(statuses) - 1] == [200] * (len(statuses) - 1)
     os.close(reading)
     os.close(log_reading)
+
+
+CLOCK = r"""
+#define _GNU_SOURCE
+#include <stdlib.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+/* An hour is set back once the file is there. */
+int clock_gettime(clockid_t clock, struct timespec *time)
+{
+	const int result = (int)syscall(SYS_clock_gettime, clock, time);
+
+	if (result == 0 && clock == CLOCK_REALTIME && access(getenv("CLOCK_SET_BACK"), F_OK) == 0) {
+		time->tv_sec -= 3600;
+	}
+	return result;
+}
+"""
+
+
+def test_a_clock_that_is_set_back(start: START, own_engine: Engine, trail: Trail, place: pathlib.Path) -> None:
+    """The times of records go back with it; their order, durations and chain do not, and nothing is refused."""
+    if "dynamically linked" not in subprocess.run(["file", "-L", BINARY], capture_output=True, text=True, check=True).stdout:
+        pytest.skip("the program has libc in it: no clock can be put in its place")
+    (place / "clock.c").write_text(CLOCK)
+    subprocess.run(["gcc", "-shared", "-fPIC", "-o", place / "clock.so", place / "clock.c"], check=True)
+    mark = place / "set-back"
+    proxy = start(*configured(place, trail, audit=", on_failure: deny, chain: true"), env={"LD_PRELOAD": str(place / "clock.so"), "CLOCK_SET_BACK": str(mark)})
+    assert forwarded(proxy, own_engine, "/containers/before/json") == 200
+    trail.wait(1)
+    mark.touch()
+    for number in range(3):
+        assert forwarded(proxy, own_engine, f"/containers/{number}/json") == 200
+    trail.wait(4)
+    trail.path.rename(place / "audit.jsonl.1")
+    eventually(trail.path.exists, "the next file")
+    assert forwarded(proxy, own_engine, "/containers/after/json") == 200
+    trail.wait(1)
+    records = Trail(place / "audit.jsonl.1").records() + trail.records()
+    assert [record["target"] for record in records] == ["before", "0", "1", "2", "after"]
+    times = [datetime.datetime.fromisoformat(record["time"].replace("Z", "+00:00")) for record in records]
+    assert datetime.timedelta(minutes=59) < times[0] - times[1] < datetime.timedelta(minutes=61)
+    assert times[1:] == sorted(times[1:])
+    assert all(0 <= record["ms"] < 10000 for record in records)
+    assert verify(place / "audit.jsonl.1", trail.path)[0] == 0
 
 
 # sockets
