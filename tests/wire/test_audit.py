@@ -375,7 +375,7 @@ def test_a_reload_keeps_the_place(start: START, trail: Trail, place: pathlib.Pat
 def test_a_writer_that_hangs_does_not_hold_up_the_end(start: START, trail: Trail) -> None:
     """As in a file system that does not answer. When it comes back, the writer may go on for a moment."""
     proxy = start(env={"AUDIT": str(trail.path), "POLICY": "deny", "WORKERS": "1"})
-    (writer,) = [int(task) for task in os.listdir(f"/proc/{proxy.pid}/task") if int(task) != proxy.pid]
+    (writer,) = eventually(lambda: [int(task) for task in os.listdir(f"/proc/{proxy.pid}/task") if int(task) != proxy.pid], "the writer")
     with stopped(proxy.pid, writer):
         ask(proxy, "/containers/web/json")
         proxy.terminate()
@@ -728,7 +728,7 @@ def test_a_clock_that_is_set_back(start: START, own_engine: Engine, trail: Trail
     (place / "clock.c").write_text(CLOCK)
     subprocess.run(["gcc", "-shared", "-fPIC", "-o", place / "clock.so", place / "clock.c"], check=True)
     mark = place / "set-back"
-    proxy = start(*configured(place, trail, audit=", on_failure: deny, chain: true"), env={"LD_PRELOAD": str(place / "clock.so"), "CLOCK_SET_BACK": str(mark)})
+    proxy = start(*configured(place, trail, audit=", on_failure: deny, chain: true"), env={"LD_PRELOAD": str(place / "clock.so"), "CLOCK_SET_BACK": str(mark), "WORKERS": "1"})
     assert forwarded(proxy, own_engine, "/containers/before/json") == 200
     trail.wait(1)
     mark.touch()
