@@ -2,113 +2,9 @@
 #include "audit/record.h"
 
 #include "base/clock.h"
+#include "base/visible.h"
 
 /* ── Strings ─────────────────────────────────────────────────────────────── */
-
-enum { REPLACEMENT = 0xfffd };
-
-/* A character of UTF-8. */
-struct character {
-	unsigned len;
-	uint32_t point;
-};
-
-/* How each first byte of several begins: RFC 3629 section 4. */
-static const struct lead {
-	unsigned char mask, bits;
-	unsigned char len;
-	uint32_t least; /* a smaller one would be written in fewer bytes */
-} leads[] = {
-        {0xe0, 0xc0, 2, 0x80},
-        {0xf0, 0xe0, 3, 0x800},
-        {0xf8, 0xf0, 4, 0x10000},
-};
-
-static bool is_valid(uint32_t point, uint32_t least)
-{
-	return point >= least && point <= 0x10ffff && (point < 0xd800 || point > 0xdfff);
-}
-
-/* The character at the front of `s`, whose first byte is above 0x7f. What is none is one byte. */
-static struct character read_character(struct slice s)
-{
-	const struct character none = {1, REPLACEMENT};
-	const unsigned char first = (unsigned char)s.ptr[0];
-
-	for (unsigned i = 0; i < ARRAY_LEN(leads); i++) {
-		const struct lead *lead = &leads[i];
-		if ((first & lead->mask) != lead->bits || s.len < lead->len) {
-			continue;
-		}
-		uint32_t point = first & (unsigned char)~lead->mask;
-		bool whole = true;
-		for (unsigned at = 1; at < lead->len; at++) {
-			const unsigned char byte = (unsigned char)s.ptr[at];
-			whole = whole && (byte & 0xc0) == 0x80;
-			point = point << 6 | (byte & 0x3f);
-		}
-		return whole && is_valid(point, lead->least) ? (struct character){lead->len, point}
-		                                             : none;
-	}
-	return none;
-}
-
-/* Characters that move or hide what stands around them: controls, zero width, directions of
- * writing, line separators. */
-static const struct {
-	uint32_t first, last;
-} obeyed[] = {
-        {0x80, 0x9f},
-        {0xad, 0xad},
-        {0x61c, 0x61c},
-        {0x200b, 0x200f},
-        {0x2028, 0x202e},
-        {0x2060, 0x2069},
-        {0xfeff, 0xfeff},
-        {REPLACEMENT, REPLACEMENT},
-};
-
-static bool is_obeyed(uint32_t point)
-{
-	for (unsigned i = 0; i < ARRAY_LEN(obeyed); i++) {
-		if (point >= obeyed[i].first && point <= obeyed[i].last) {
-			return true;
-		}
-	}
-	return false;
-}
-
-static void add_escape(struct text *text, uint32_t point)
-{
-	static const char hex[] = "0123456789abcdef";
-	const char escape[] = {'\\', 'u', hex[point >> 12 & 15], hex[point >> 8 & 15],
-	        hex[point >> 4 & 15], hex[point & 15]};
-
-	text_add(text, (struct slice){escape, sizeof(escape)});
-}
-
-/* The next character of `s`, which does not stand for itself in JSON or in ASCII. Returns its
- * bytes. */
-static size_t add_other(struct text *text, struct slice s)
-{
-	const unsigned char first = (unsigned char)s.ptr[0];
-
-	if (first == 0) {
-		add_escape(text, REPLACEMENT); /* many readers end a string at NUL */
-		return 1;
-	}
-	if (first < 0x80) {
-		text_add_json(text, (struct slice){s.ptr, 1});
-		return 1;
-	}
-	const struct character character = read_character(s);
-	if (is_obeyed(character.point)) {
-		add_escape(text, character.point);
-	} else {
-		text_add(text, (struct slice){s.ptr, character.len});
-	}
-	return character.len;
-}
 
 /* `s` in as many bytes as `most` at most, cut between two characters. */
 static void add_characters(struct text *line, struct slice s, size_t most)
@@ -123,7 +19,7 @@ static void add_characters(struct text *line, struct slice s, size_t most)
 		text_add(&part, (struct slice){s.ptr, taken});
 		s = slice_behind(s, taken);
 		if (s.len > 0 && taken == plain) {
-			s = slice_behind(s, add_other(&part, s));
+			s = slice_behind(s, visible_add_next(&part, s));
 		}
 		if (part.overflow || (s.len > 0 && part.len == part.cap)) {
 			line->len += part.overflow ? before.len + taken : part.len;

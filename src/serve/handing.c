@@ -5,6 +5,10 @@
  *
  * NONE → SENDING → WAITING → OVER, or back to NONE whatever fails before. Nothing here waits: it
  * happens in the loop of the first thread, between the sessions of clients.
+ *
+ * A signal that stops this process does not wait for the other one. Once that has all sockets, it
+ * will serve whatever becomes of this process: the files are left to it, and so is the service
+ * manager, before it says READY.
  */
 #include "base/clock.h"
 #include "base/log.h"
@@ -128,6 +132,13 @@ static void fail(struct handing *handing, const char *what, int error)
 {
 	struct server *server = server_of(handing);
 
+	if (handing_is_over(server)) { /* this process stops in any case */
+		log_line(LOG_ERR,
+		        "process %d has the listening sockets, and does not serve: %s: %s",
+		        handing->process, what, strerrordesc_np(-error));
+		let_go(handing);
+		return;
+	}
 	log_line(LOG_ERR,
 	        "the hand-over to process %d failed, and this one goes on: %s: %s; the log of that "
 	        "process says why it ended",
@@ -146,18 +157,25 @@ static void too_late(struct timer *timer)
 
 /* ── The other process serves ────────────────────────────────────────────── */
 
+/* Of a socket that was handed over; NULL: it has none of this process. */
+static const char *file_of(const struct server *server, const struct handed *handed)
+{
+	if (handed->kind == TAKEOVER_LISTENER) {
+		return address_path(handed->name);
+	}
+	return handed->kind == TAKEOVER_ADMIN
+	               ? address_path(
+	                         snapshot_config(server->admin_snapshot)->admin.listener.address)
+	               : NULL;
+}
+
 /* The files of sockets that the other process does not use. */
-static void remove_unused(struct server *server)
+static void remove_unused(const struct server *server)
 {
 	const struct handing *handing = &server->handing;
 
 	for (unsigned i = 0; i < handing->count; i++) {
-		const struct handed *handed = &handing->list[i];
-		const char *path =
-		        handed->kind == TAKEOVER_LISTENER ? address_path(handed->name) : NULL;
-		if (handed->kind == TAKEOVER_ADMIN && !takeover_has(&handing->ready, i)) {
-			admin_remove(server);
-		}
+		const char *path = file_of(server, &handing->list[i]);
 		if (path != NULL && !takeover_has(&handing->ready, i)) {
 			(void)unlink(path);
 		}
@@ -174,25 +192,35 @@ static unsigned count_used(const struct handing *handing)
 	return used;
 }
 
-static void end_well(struct handing *handing)
+/* From now on, files, operators and the service manager are the other process's. */
+static void leave(struct server *server)
 {
-	struct server *server = server_of(handing);
-	const struct takeover_record go = {.kind = TAKEOVER_GO};
-
-	log_line(LOG_NOTICE,
-	        "process %d has taken over, with %u of %u sockets; connections and streams of this "
-	        "one may continue for %u s",
-	        handing->process, count_used(handing), handing->count,
-	        server_config(server)->drain_timeout);
-	remove_unused(server);
-	handing->state = HANDING_OVER;
+	server->handing.state = HANDING_OVER;
 	server->stopping = true;
 	release_end(server);
 	watching_end(server);
 	reload_abandon(server);
 	admin_hand_over(server->admin);
-	threads_drain(server);
-	manager_leave(server, handing->process);
+	manager_leave(server, server->handing.process);
+}
+
+static void end_well(struct handing *handing)
+{
+	struct server *server = server_of(handing);
+	const struct takeover_record go = {.kind = TAKEOVER_GO};
+	const bool stops = handing_is_over(server);
+
+	log_line(LOG_NOTICE,
+	        "process %d has taken over, with %u of %u sockets; connections and streams of this "
+	        "one may continue for %u s",
+	        handing->process, count_used(handing), handing->count,
+	        stops ? server_config(server)->shutdown_grace
+	              : server_config(server)->drain_timeout);
+	remove_unused(server);
+	if (!stops) {
+		leave(server);
+		threads_drain(server);
+	}
 	const int error = takeover_send(handing->watch.fd, &go, -1);
 	if (error < 0) { /* it serves all the same */
 		log_line(LOG_WARNING, "process %d cannot be told that this one accepts no more: %s",
@@ -247,20 +275,25 @@ static int send_all(struct handing *handing)
 	return error == 0 ? takeover_send(handing->watch.fd, &end, -1) : error;
 }
 
-static void go_on_sending(struct handing *handing)
+/* 0: all is sent, and the other process is waited for. */
+static int send_rest(struct handing *handing)
 {
 	struct loop *loop = loop_of(server_of(handing));
-	int error = send_all(handing);
+	const int error = send_all(handing);
 
-	if (error == -EAGAIN) {
-		return;
-	}
-	if (error == 0) {
-		handing->state = HANDING_WAITING;
-		timer_start(loop, &handing->ready_queue, &handing->deadline);
-		error = loop_change(loop, &handing->watch, EPOLLIN);
-	}
 	if (error < 0) {
+		return error;
+	}
+	handing->state = HANDING_WAITING;
+	timer_start(loop, &handing->ready_queue, &handing->deadline);
+	return loop_change(loop, &handing->watch, EPOLLIN);
+}
+
+static void go_on_sending(struct handing *handing)
+{
+	const int error = send_rest(handing);
+
+	if (error < 0 && error != -EAGAIN) {
 		fail(handing, "it does not take them", error);
 	}
 }
@@ -277,6 +310,30 @@ static void go_on_waiting(struct handing *handing)
 	} else {
 		fail(handing, "it has left", error == 0 ? -EPROTO : error);
 	}
+}
+
+bool handing_stop(struct server *server)
+{
+	struct handing *handing = &server->handing;
+
+	if (handing->state == HANDING_SENDING) {
+		(void)send_rest(handing); /* it may fit now */
+	}
+	if (handing->state == HANDING_SENDING) {
+		log_line(LOG_WARNING,
+		        "the hand-over to process %d ends: it has taken %u of %u sockets",
+		        handing->process, handing->sent, handing->count);
+		let_go(handing);
+		handing->state = HANDING_NONE;
+	}
+	if (handing->state == HANDING_WAITING) {
+		log_line(LOG_NOTICE,
+		        "process %d has the listening sockets, and does not say yet that it "
+		        "serves: their files are left to it",
+		        handing->process);
+		leave(server);
+	}
+	return handing_is_over(server);
 }
 
 static void connection_ready(struct watch *watch, uint32_t events)

@@ -290,8 +290,9 @@ struct server {
  * memory: then `config` is freed.
  */
 struct server *server_new(struct config *config) MUST_USE;
-/* The threads must have ended. */
-void server_free(struct server *server);
+/* The threads must have ended. False: the thread that writes audit records hangs. It may use what
+ * is left of the server at any time, and the process has to end. */
+bool server_free(struct server *server);
 
 /*
  * Judge further requests by `snapshot`, which must have the START options of the current snapshot;
@@ -446,6 +447,9 @@ unsigned handing_begin(void *context, int fd, int process, const char **ret_mess
 /* The threads are made, and do not run. */
 void handing_init(struct server *server);
 void handing_end(struct server *server);
+/* A signal stops this process. True: what it hands over is another process's now. Else there is no
+ * hand-over any more. */
+bool handing_stop(struct server *server) MUST_USE;
 /* Whether sockets are being handed over, or were. */
 static inline bool handing_goes_on(const struct server *server)
 {

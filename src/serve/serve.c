@@ -145,13 +145,13 @@ struct server *server_new(struct config *config)
 	attempts_init(&server->shared.attempts);
 	make_via(server->shared.via);
 	if (!provide_notes(server, snapshot_config(snapshot)) || !auditing_make(server)) {
-		server_free(server);
+		(void)server_free(server);
 		return NULL;
 	}
 	return server;
 }
 
-void server_free(struct server *server)
+bool server_free(struct server *server)
 {
 	watching_end(server);
 	handing_end(server);
@@ -162,7 +162,10 @@ void server_free(struct server *server)
 		(void)close(server->admin_socket);
 	}
 	admin_free(server->admin);
-	trail_free(server->shared.trail); /* it tells threads of records */
+	/* It tells threads of records, counts, and has its settings from the configuration. */
+	if (!trail_free(server->shared.trail)) {
+		return false;
+	}
 	threads_free(server);
 	metrics_free(server->shared.metrics);
 	recent_free(server->shared.denials.recent);
@@ -178,6 +181,7 @@ void server_free(struct server *server)
 	snapshot_unref(server->snapshot);
 	accounts_free(server->shared.accounts);
 	free(server);
+	return true;
 }
 
 bool server_adopt(struct server *server, struct snapshot *snapshot, char error[FAULT_MAX])
@@ -302,7 +306,11 @@ int serve(struct config *config)
 		return EXIT_FAILURE;
 	}
 	server->told = told;
-	const bool served = run(server);
-	server_free(server);
-	return served ? EXIT_SUCCESS : EXIT_FAILURE;
+	status = run(server) ? EXIT_SUCCESS : EXIT_FAILURE;
+	if (!server_free(server)) {
+		/* Not exit(), which frees what libraries have. */
+		(void)fflush(stdout);
+		_exit(status);
+	}
+	return status;
 }

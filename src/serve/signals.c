@@ -51,8 +51,11 @@ static void stop(struct server *server, const char *name)
 	}
 	(void)pthread_sigmask(SIG_UNBLOCK, &server->signals, NULL);
 	server->stopping = true;
+	const bool handed = handing_stop(server);
 	release_end(server);
-	manager_stopping(server);
+	if (!handed) {
+		manager_stopping(server);
+	}
 	listeners_remove(server);
 	admin_stopping(server->admin);
 	threads_stop(server);

@@ -8,8 +8,8 @@
  */
 #include "audit/recent.h"
 #include "base/clock.h"
+#include "base/visible.h"
 #include "docker/docker.h"
-#include "json/json.h"
 #include "learn/learn.h"
 #include "serve/internal.h"
 
@@ -55,12 +55,8 @@ struct state {
 
 static void add_string(struct text *text, struct slice value)
 {
-	if (json_is_utf8(value)) {
-		json_write_text(value, text);
-		return;
-	}
 	text_add_char(text, '"');
-	text_add_json(text, value);
+	visible_add(text, value);
 	text_add_char(text, '"');
 }
 

@@ -93,6 +93,23 @@ static void report_connection(struct worker *worker, const struct caller *caller
 	}
 }
 
+/* Clients that speak TLS get an alert, and no response. */
+static void record_connection(struct worker *worker, const struct caller *caller,
+        enum outcome outcome, struct slice reason)
+{
+	const struct snapshot_listener *listener =
+	        &worker->adoption->snapshot->listeners[caller->listener];
+	const struct refused refused = {
+	        .caller = caller,
+	        .listener = listener,
+	        .verdict = outcome_verdict(outcome, false),
+	        .status = listener->is_tls ? 0 : outcome_status(outcome),
+	        .reason = reason,
+	};
+
+	session_record_refused(worker, &refused);
+}
+
 enum outcome session_count(struct worker *worker, const struct caller *caller,
         struct account **ret_host, struct text *reason)
 {
@@ -107,6 +124,7 @@ enum outcome session_count(struct worker *worker, const struct caller *caller,
 	}
 	explain_connection(worker, outcome, reason);
 	report_connection(worker, caller, host, outcome, reason->ptr);
+	record_connection(worker, caller, outcome, text_slice(reason));
 	accounts_give(shared->accounts, host);
 	(void)atomic_fetch_sub(&shared->connections, 1);
 	return outcome;

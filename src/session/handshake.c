@@ -62,7 +62,15 @@ static void report_at(const struct snapshot_listener *listener, struct session *
 
 static void report(struct session *session, struct slice reason)
 {
-	report_at(session_listener(session), session, "no TLS with", reason);
+	const struct refused refused = {
+	        .caller = &session->caller,
+	        .listener = session_listener(session),
+	        .verdict = VERDICT_ERROR,
+	        .reason = reason,
+	};
+
+	report_at(refused.listener, session, "no TLS with", reason);
+	session_record_refused(session->worker, &refused);
 }
 
 /* ── Beginning and end ───────────────────────────────────────────────────── */
@@ -136,7 +144,14 @@ bool session_trust_again(struct session *session)
 	struct text why = text_over(memory, sizeof(memory));
 
 	if (listener->is_tls && !tls_accepts_again(listener->transport, &session->client, &why)) {
+		const struct refused refused = {
+		        .caller = &session->caller,
+		        .listener = listener,
+		        .verdict = VERDICT_DENY,
+		        .reason = text_slice(&why),
+		};
 		report_at(listener, session, "ended the connection of", text_slice(&why));
+		session_record_refused(session->worker, &refused);
 		return false;
 	}
 	session->trust = listener->trust;

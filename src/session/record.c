@@ -8,6 +8,8 @@
 #include "base/clock.h"
 #include "session/state.h"
 
+enum { REFUSED_PER_S = 10 }; /* records of refused connections, of one thread */
+
 /* ── What is kept while the request is understood ────────────────────────── */
 
 void session_note_reason(struct session *session, struct slice reason)
@@ -155,4 +157,46 @@ void session_record_unread(struct session *session)
 		};
 		push(session->worker, &record);
 	}
+}
+
+/* Whether this second has room for a further record. */
+static bool may_record_refused(struct worker *worker)
+{
+	if (worker->loop.now_ns >= worker->refused_ns + NS_PER_S) {
+		worker->refused_ns = worker->loop.now_ns;
+		worker->refused_recorded = 0;
+	}
+	if (worker->refused_recorded < REFUSED_PER_S) {
+		worker->refused_recorded++;
+		return true;
+	}
+	worker->refused_left_out++;
+	return false;
+}
+
+void session_record_refused(struct worker *worker, const struct refused *refused)
+{
+	char memory[1024];
+	struct text reason = text_over(memory, sizeof(memory));
+
+	if (worker->trail == NULL || !trail_wants(worker->trail) || !may_record_refused(worker)) {
+		return;
+	}
+	text_add(&reason, refused->reason);
+	if (worker->refused_left_out > 0) {
+		text_add_format(&reason, " (%u refused connections before it have no record)",
+		        worker->refused_left_out);
+		worker->refused_left_out = 0;
+	}
+	const struct record record = {
+	        .time_ns = clock_realtime_ns(),
+	        .id = worker->next_id++,
+	        .caller = refused->caller,
+	        .listener = refused->listener->label,
+	        .verdict = refused->verdict,
+	        .reason = text_slice(&reason),
+	        .has_ended = true,
+	        .status = refused->status,
+	};
+	push(worker, &record);
 }

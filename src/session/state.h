@@ -215,6 +215,17 @@ void session_record_begin(struct session *session);
 void session_record_end(struct session *session);
 /* A connection closes without memory for an exchange. */
 void session_record_unread(struct session *session);
+/* A connection that is refused, or ended, before its next request. */
+struct refused {
+	const struct caller *caller;
+	const struct snapshot_listener *listener;
+	enum verdict_word verdict;
+	unsigned status; /* 0: it got no response */
+	struct slice reason;
+};
+/* Write a record of it, of a few in a second: anybody can have thousands refused. The next record
+ * says how many have none. */
+void session_record_refused(struct worker *worker, const struct refused *refused);
 
 /* ── handshake.c: TLS ────────────────────────────────────────────────────── */
 

@@ -53,7 +53,10 @@ struct worker {
 	struct meter *meter;       /* NULL: nothing is counted */
 	struct trail_queue *trail; /* NULL: nobody can want audit records */
 	struct record_clock record_clock;
-	uint64_t next_id; /* of an exchange */
+	uint64_t next_id;          /* of an exchange */
+	int64_t refused_ns;        /* the second of these records of refused connections began */
+	unsigned refused_recorded; /* in this second */
+	unsigned refused_left_out; /* since the last record */
 	struct timer_queue deadlines[SESSION_STATES];
 	struct timer_queue grace_queue, drain_queue, farewell_queue, trim_queue;
 	struct timer_queue ends_queue;

@@ -3,6 +3,11 @@
  * A file of records. It is opened to append, never through a symbolic link, and found again when
  * another file has its name. What stands behind its last newline is the torn line of a process that
  * ended or of a disk that was full: it is cut off, so that every line is a record.
+ *
+ * Two processes write one file while one takes over from the other, and what looks torn may be a
+ * line that the other one writes just now. So whoever writes or cuts has the file locked, with
+ * flock(2). Whoever may read the file can hold that lock, too, and must not stop the record: after
+ * a moment it is written without the lock, and nothing is cut.
  */
 #include "base/clock.h"
 #include "base/log.h"
@@ -10,14 +15,19 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
+#include <time.h>
 #include <unistd.h>
 
 enum {
 	MODE = 0640,
 	ROOM_MIN = 1 << 20, /* bytes; a disk with less counts as full */
 	ROOM_SHARE = 8,     /* of a small disk, this part */
+	LOCK_WAIT_MS = 500,
+	LOCK_STEP_MS = 1,  /* between two looks at the lock */
+	LOCK_AGAIN_S = 60, /* from a wait in vain to the next wait */
 	/* sandbox/calls.def has the same. O_RDWR: the last line has to be read. */
 	FLAGS = O_RDWR | O_APPEND | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC,
 };
@@ -28,7 +38,7 @@ void output_close(struct output *output)
 		(void)close(output->fd);
 	}
 	output->fd = -1;
-	output->waits = output->is_torn = false;
+	output->waits = output->is_torn = output->is_locked = false;
 	output->skip = output->pending = 0;
 }
 
@@ -52,11 +62,11 @@ static const char *behind_newline(struct slice bytes)
 	return newline == NULL ? NULL : newline + 1;
 }
 
-/* Where nothing can be cut, a newline ends what is torn. */
-static void cut(struct output *output, uint64_t size, size_t torn)
+/* Cut off the last bytes of the file. Where they cannot be, a newline ends them. */
+static void cut(struct output *output, size_t torn)
 {
-	if (ftruncate(output->fd, (off_t)(size - torn)) == 0) {
-		output->size = size - torn;
+	if (output->is_locked && ftruncate(output->fd, (off_t)(output->size - torn)) == 0) {
+		output->size -= torn;
 	} else {
 		output->is_torn = true;
 	}
@@ -84,7 +94,7 @@ static void mend(struct output *output)
 		output->is_torn = true;
 		return;
 	}
-	cut(output, output->size, len);
+	cut(output, len);
 	log_line(LOG_WARNING, "audit: '%.512s' ended within a line: its last %zu bytes were %s",
 	        output->target->path, len,
 	        output->is_torn ? "left, and a newline ends them" : "cut off");
@@ -103,6 +113,64 @@ struct slice file_last_line(const struct output *output, char memory[RECORD_LINE
 		return (struct slice){NULL, 0};
 	}
 	return begin == NULL ? end : slice_between(begin, end.ptr + end.len);
+}
+
+/* ── The lock ────────────────────────────────────────────────────────────── */
+
+static bool has_waited(const struct output *output, int64_t now_ns)
+{
+	return output->contended_ns != 0 && now_ns - output->contended_ns < LOCK_AGAIN_S * NS_PER_S;
+}
+
+/* One look at least. A reader who takes it again and again delays little. */
+static bool wait_for_lock(const struct output *output)
+{
+	const struct timespec step = {.tv_nsec = LOCK_STEP_MS * NS_PER_MS};
+	const int64_t begun_ns = clock_monotonic_ns();
+	const int64_t until_ns =
+	        has_waited(output, begun_ns) ? begun_ns : begun_ns + LOCK_WAIT_MS * NS_PER_MS;
+
+	while (flock(output->fd, LOCK_EX | LOCK_NB) < 0) {
+		if (errno != EWOULDBLOCK || clock_monotonic_ns() >= until_ns) {
+			return false;
+		}
+		(void)nanosleep(&step, NULL);
+	}
+	return true;
+}
+
+/* Whether another process has written there, or cut, since this one did. */
+static void see_others(struct output *output)
+{
+	struct stat found;
+
+	if (fstat(output->fd, &found) == 0 && (uint64_t)found.st_size != output->size) {
+		output->size = (uint64_t)found.st_size;
+		output->is_torn = false;
+		mend(output);
+	}
+}
+
+void file_lock(struct output *output)
+{
+	output->is_locked = wait_for_lock(output);
+	const int64_t now_ns = clock_monotonic_ns();
+	if (!output->is_locked && !has_waited(output, now_ns)) {
+		output->contended_ns = now_ns;
+		log_line(LOG_WARNING,
+		        "audit: '%.512s' cannot be locked (flock), because another process holds "
+		        "the lock or the file system has none: records are written all the same",
+		        output->target->path);
+	}
+	see_others(output);
+}
+
+void file_unlock(struct output *output)
+{
+	if (output->is_locked) {
+		(void)flock(output->fd, LOCK_UN);
+	}
+	output->is_locked = false;
 }
 
 /* What is on its way while the disk fills is to fit, too. */
@@ -172,8 +240,9 @@ static int open_file(struct output *output, struct text *ret_text)
 	}
 	output->device = found.st_dev;
 	output->inode = found.st_ino;
-	output->size = (uint64_t)found.st_size;
-	mend(output);
+	output->size = UINT64_MAX; /* not known: the end is looked at */
+	file_lock(output);
+	file_unlock(output);
 	return 0;
 }
 
@@ -187,15 +256,17 @@ static bool is_current(const struct output *output)
 
 /* ── Writing ─────────────────────────────────────────────────────────────── */
 
-/* What was written of the last line is taken back. */
+/* What was written of the last line is taken back. If somebody without the lock has written behind
+ * it, these bytes are not the last ones: file_lock() sees to that. */
 static ssize_t keep_lines(struct output *output, struct slice written)
 {
 	const char *end = behind_newline(written);
 	const size_t whole = end == NULL ? 0 : (size_t)(end - written.ptr);
 	struct stat found;
 
-	if (whole < written.len && fstat(output->fd, &found) == 0) {
-		cut(output, (uint64_t)found.st_size, written.len - whole);
+	if (whole < written.len && fstat(output->fd, &found) == 0 &&
+	        (uint64_t)found.st_size == output->size) {
+		cut(output, written.len - whole);
 	}
 	return whole > 0 ? (ssize_t)whole : -ENOSPC;
 }

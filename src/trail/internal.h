@@ -90,9 +90,11 @@ struct output {
 	const struct trail_target *target;
 	int fd; /* -1: not open */
 	bool is_datagram;
-	bool waits;    /* for a reader: poll for POLLOUT */
-	bool is_torn;  /* a line was written in part, and could not be cut off */
-	uint64_t size; /* of a file, as this process has left it */
+	bool waits;   /* for a reader: poll for POLLOUT */
+	bool is_torn; /* a line was written in part, and could not be cut off */
+	bool is_locked;
+	uint64_t size;        /* of a file, as this process has left it */
+	int64_t contended_ns; /* when its lock was waited for in vain; 0: it was not */
 	dev_t device;
 	ino_t inode;
 	size_t skip;    /* bytes of the next line that standard output has taken */
@@ -118,6 +120,12 @@ struct output_verbs {
 extern const struct output_verbs output_file, output_stdout, output_socket;
 
 void output_close(struct output *output);
+/*
+ * Between these two, nobody else writes to an open file or cuts it, if its lock can be had; `size`
+ * is that of now, and a torn end was cut off.
+ */
+void file_lock(struct output *output);
+void file_unlock(struct output *output);
 /* The last whole line of an open file, for the chain; `memory` has RECORD_LINE_MAX. Len 0: there is
  * none, or it is none of ours. */
 struct slice file_last_line(const struct output *output, char memory[RECORD_LINE_MAX]);
@@ -128,6 +136,7 @@ bool file_is_full(const struct output *output);
 
 struct trail {
 	struct trail_settings settings;
+	char *target_text; /* of the target */
 	pthread_t thread;
 	bool runs;
 	int wake; /* an eventfd */

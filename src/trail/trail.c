@@ -91,9 +91,22 @@ static void free_memory(struct trail *trail)
 	}
 	feed_done(&trail->feed);
 	free(trail->queues);
+	free(trail->target_text);
 	free(trail->lines.ptr);
 	free(trail->bytes.ptr);
 	free(trail);
+}
+
+/* The configuration that names the target may go with a reload. False without memory. */
+static bool keep_target(struct trail *trail)
+{
+	struct trail_target *target = &trail->settings.target;
+
+	if (target->kind == TRAIL_NOWHERE) {
+		return true;
+	}
+	trail->target_text = strdup(target->text);
+	return trail->target_text != NULL && trail_read_target(trail->target_text, target) == NULL;
 }
 
 struct trail *trail_new(const struct trail_settings *settings)
@@ -116,7 +129,7 @@ struct trail *trail_new(const struct trail_settings *settings)
 		trail->lines = text_over(malloc(LINES_SIZE), LINES_SIZE);
 		trail->bytes = text_over(malloc(BYTES_SIZE), BYTES_SIZE);
 	}
-	if (trail->wake < 0 || trail->queues == NULL ||
+	if (!keep_target(trail) || trail->wake < 0 || trail->queues == NULL ||
 	        (trail->verbs != NULL && (trail->lines.ptr == NULL || trail->bytes.ptr == NULL))) {
 		free_memory(trail);
 		return NULL;
@@ -154,7 +167,6 @@ int trail_start(struct trail *trail, struct text *ret_text)
 	return 0;
 }
 
-/* A thread that waits for a disk is left behind, with its memory: the process ends. */
 static bool join(struct trail *trail)
 {
 	const int64_t until_ns = clock_realtime_ns() + END_S * NS_PER_S;
@@ -165,22 +177,23 @@ static bool join(struct trail *trail)
 	return pthread_timedjoin_np(trail->thread, NULL, &until) == 0;
 }
 
-void trail_free(struct trail *trail)
+bool trail_free(struct trail *trail)
 {
 	if (trail == NULL) {
-		return;
+		return true;
 	}
 	if (trail->runs && !join(trail)) {
 		log_line(LOG_ERR,
 		        "audit: the last records could not be written to '%.512s' in time",
 		        trail->settings.target.text);
-		return;
+		return false;
 	}
 	if (trail->lines.len > 0) {
 		log_line(LOG_ERR, "audit: the last records could not be written to '%.512s'",
 		        trail->settings.target.text);
 	}
 	free_memory(trail);
+	return true;
 }
 
 void trail_wake(const struct trail *trail)

@@ -58,14 +58,19 @@ struct trail_settings {
 
 /* ── Life ────────────────────────────────────────────────────────────────── */
 
-/* NULL without memory or a descriptor. Nothing is opened, no thread runs. */
+/* NULL without memory or a descriptor. Nothing is opened, no thread runs. Of the settings, the text
+ * of the target is copied. */
 struct trail *trail_new(const struct trail_settings *settings) MUST_USE;
 /* Open what is to be written and start the writer. 0, or -errno and *ret_text says why. A disk
  * that is full, or a socket that nobody has opened yet, is waited for. */
 int trail_start(struct trail *trail, struct text *ret_text) MUST_USE;
-/* All queues are filled no more: write what is in them, for a moment at most, and end. `trail` may
- * be NULL. */
-void trail_free(struct trail *trail);
+/*
+ * All queues are filled no more: write what is in them, for a moment at most, and end. `trail` may
+ * be NULL. False: the writer waits for a disk, and nothing is freed. When the disk comes back, the
+ * writer goes on with the trail and with all that this was given (metrics, who watches), so that
+ * the process has to end with them in place.
+ */
+bool trail_free(struct trail *trail) MUST_USE;
 /* Open the file or socket again soon. From any thread. `trail` may be NULL. */
 void trail_reopen(struct trail *trail);
 

@@ -14,7 +14,6 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -149,7 +148,11 @@ static void open_again(struct trail *trail)
 	struct output *former = &trail->output;
 	char memory[512];
 	struct text why = text_over(memory, sizeof(memory));
-	struct output output = {.target = former->target, .fd = -1};
+	struct output output = {
+	        .target = former->target,
+	        .fd = -1,
+	        .contended_ns = former->contended_ns,
+	};
 	const int error = trail->verbs->open(&output, &why);
 
 	if (error == 0) {
@@ -210,14 +213,11 @@ int writer_open(struct trail *trail, struct text *ret_text)
 static void follow_chain(struct trail *trail)
 {
 	char memory[RECORD_LINE_MAX];
-	struct output *output = &trail->output;
-	const off_t end = lseek(output->fd, 0, SEEK_END);
 
-	if (end < 0 || (uint64_t)end == trail->chain_size) {
+	if (trail->output.size == trail->chain_size) {
 		return;
 	}
-	output->size = (uint64_t)end;
-	const struct slice last = file_last_line(output, memory);
+	const struct slice last = file_last_line(&trail->output, memory);
 	if (last.len > 0) {
 		chain_set(&trail->chain, last);
 	}
@@ -256,27 +256,38 @@ static size_t keep_chain(struct trail *trail, struct slice written)
 	return trail->lines.len - lines.len;
 }
 
+static ssize_t write_chained(struct trail *trail)
+{
+	const bool is_file = trail->verbs == &output_file;
+
+	if (is_file) {
+		follow_chain(trail);
+	}
+	const struct slice chained = chain_lines(trail);
+	const ssize_t n = trail->verbs->write(&trail->output, chained);
+	const size_t plain = n <= 0 ? 0 : keep_chain(trail, (struct slice){chained.ptr, (size_t)n});
+	if (is_file) {
+		trail->chain_size = trail->output.size;
+	}
+	return n < 0 ? n : (ssize_t)plain;
+}
+
 /* Bytes of `lines` that were written, or -errno. */
 static ssize_t write_some(struct trail *trail)
 {
 	struct output *output = &trail->output;
 	const bool is_file = trail->verbs == &output_file;
 
-	if (!trail->settings.chained) {
-		return trail->verbs->write(output, text_slice(&trail->lines));
-	}
 	if (is_file) {
-		(void)flock(output->fd, LOCK_EX);
-		follow_chain(trail);
+		file_lock(output);
 	}
-	const struct slice chained = chain_lines(trail);
-	const ssize_t n = trail->verbs->write(output, chained);
-	const size_t plain = n <= 0 ? 0 : keep_chain(trail, (struct slice){chained.ptr, (size_t)n});
+	const ssize_t n = trail->settings.chained
+	                          ? write_chained(trail)
+	                          : trail->verbs->write(output, text_slice(&trail->lines));
 	if (is_file) {
-		trail->chain_size = output->size;
-		(void)flock(output->fd, LOCK_UN);
+		file_unlock(output);
 	}
-	return n < 0 ? n : (ssize_t)plain;
+	return n;
 }
 
 /* False: the rest has to wait. */

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -134,6 +135,41 @@ echo done > done
     assert files["watchdog"] == "1\nactive\n"
     assert files["file"] == "stays\ngone\n"
     assert subprocess.run(["pgrep", "-f", str(tmp_path)], check=False, capture_output=True).returncode == 1
+
+
+@pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("unshare"), reason="booting needs root")
+def test_the_audit_record_of_the_service(tmp_path: Path) -> None:
+    """docs/audit.md: AUDIT in /var/log/docker-socket-proxy needs no preparation; nobody but root reads it; the block for
+    logrotate works; the next start goes on with the file. Elsewhere, the start says why not."""
+    page = (ROOT / "docs/audit.md").read_text()
+    (tmp_path / "logrotate.conf").write_text(re.search(r"```\n(/var/log/docker-socket-proxy/audit\.jsonl \{\n.*?\n\})\n```", page, re.DOTALL)[1] + "\n")
+    files = boot(tmp_path, r"""
+cd /mnt/out
+log=/var/log/docker-socket-proxy/audit.jsonl
+ask() { curl -s -m 30 --unix-socket /run/docker-socket-proxy.sock -o /dev/null "http://docker/$1"; }
+lines() { n=0; while [ ! -s "$1" ] || [ "$(wc -l < "$1")" -lt "$2" ]; do n=$((n + 1)); [ $n -lt 100 ] || break; sleep 0.1; done; }
+install -m 0644 logrotate.conf /etc/docker-audit.conf
+rm -rf /var/log/docker-socket-proxy /var/log/private
+printf 'AUDIT=%s\n' $log >> /etc/default/docker-socket-proxy
+getent group docker > /dev/null || groupadd -r docker
+systemctl daemon-reload
+systemctl start docker-socket-proxy.socket
+ask containers/one/json; lines $log 1
+{ stat -L -c '%a' $log; readlink /var/log/docker-socket-proxy; stat -c '%a %U' /var/log/private; } > modes
+logrotate --force --state /run/rotated /etc/docker-audit.conf 2> rotation
+ask containers/two/json; lines $log 1
+systemctl restart docker-socket-proxy.service
+ask containers/three/json; lines $log 2
+cat $log.1 $log > records
+systemctl stop docker-socket-proxy.service docker-socket-proxy.socket
+printf 'AUDIT=/var/lib/audit.jsonl\n' >> /etc/default/docker-socket-proxy
+systemctl start docker-socket-proxy.service 2> /dev/null; echo $? > elsewhere
+echo done > done
+""")
+    assert files["modes"] == "600\nprivate/docker-socket-proxy\n700 root\n"
+    assert files["rotation"] == ""
+    assert [json.loads(line)["target"] for line in files["records"].splitlines()] == ["one", "two", "three"]
+    assert files["elsewhere"] == "1\n"
 
 
 @pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("unshare"), reason="booting needs root")

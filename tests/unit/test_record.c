@@ -127,7 +127,7 @@ static void values_of_clients_are_escaped(void **state)
 	static const struct {
 		const char *sent, *written;
 	} cases[] = {
-	        {"a\nb\r\tc", "a\\u000ab\\u000d\\u0009c"},
+	        {"a\nb\r\tc", "a\\nb\\u000d\\u0009c"},
 	        {"\",\"verdict\":\"allow\",\"x\":\"",
 	                "\\\",\\\"verdict\\\":\\\"allow\\\",\\\"x\\\":\\\""},
 	        {"back\\slash", "back\\\\slash"},
@@ -140,6 +140,7 @@ static void values_of_clients_are_escaped(void **state)
 	        {"csi \xc2\x9b", "csi \\u009b"},
 	        {"right to left \xe2\x80\xae", "right to left \\u202e"},
 	        {"line \xe2\x80\xa8", "line \\u2028"},
+	        {"tag \xf3\xa0\x81\x81", "tag \\udb40\\udc41"},
 	        {"\x7f", "\\u007f"},
 	};
 
@@ -161,7 +162,7 @@ static void long_values_are_cut_between_characters(void **state)
 	const struct slice cut = written_target((struct slice){long_one, RECORD_TARGET_MAX + 1});
 	assert_int_equal(cut.len, RECORD_TARGET_MAX + 3);
 	assert_true(slice_ends_with(cut, SLICE("a...")));
-	memset(long_one + RECORD_TARGET_MAX - 3, '\n', 8);
+	memset(long_one + RECORD_TARGET_MAX - 3, '\r', 8);
 	const struct slice escape = written_target((struct slice){long_one, RECORD_TARGET_MAX + 5});
 	assert_true(slice_ends_with(escape, SLICE("a...")));
 	long_one[RECORD_TARGET_MAX - 1] = '"';

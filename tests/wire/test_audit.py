@@ -4,6 +4,7 @@ written."""
 from __future__ import annotations
 
 import datetime
+import fcntl
 import hashlib
 import json
 import os
@@ -13,6 +14,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Iterator
 
@@ -20,7 +22,9 @@ import pytest
 
 from machine import free_port, public_folder
 from operators import Admin
-from wire import Engine, Proxy, eventually, run_binary
+from secure import Authority
+from test_state import stopped
+from wire import BINARY, Background, Engine, Proxy, eventually, run_binary, sanitized
 
 FIELDS = "time id client peer listener operation target policy rule verdict reason status ms bytes".split()
 
@@ -195,6 +199,49 @@ def test_health_checks_are_no_requests(start: START, own_engine: Engine, trail: 
     assert trail.wait()[0]["operation"] == "system.ping"
 
 
+def test_refused_connections_have_records_as_far_as_they_fit(start: START, trail: Trail, place: pathlib.Path) -> None:
+    """Anybody can make thousands: ten a second of each thread, and the next one says how many there were."""
+    proxy = start(*configured(place, trail, "policy: deny\nlimits: {connections: 1}"), env={"WORKERS": "1"})
+
+    def refuse(count: int) -> None:
+        for _ in range(count):
+            with proxy.connect() as client:
+                assert client.response().status == 429
+
+    waiting = 0
+    while True:  # until the connection that found the proxy ready is gone
+        client = proxy.connect()
+        client.get("/containers/web/json")
+        if client.response().status == 403:
+            break
+        waiting += 1
+        client.close()
+    with client:
+        refuse(100)
+        time.sleep(1.1)
+        refuse(1)
+        eventually(lambda: any("have no record" in (record["reason"] or "") for record in trail.records()[11:]), "the rest")
+    records = [record for record in trail.records() if record["status"] == 429]
+    left_out = [int(match[1]) for record in records if (match := re.search(r"\((\d+) refused connections before it have no record\)$", record["reason"]))]
+    assert len(records) < 60 and len(records) + sum(left_out) == 101 + waiting
+    assert {(record["operation"], record["target"], record["policy"], record["verdict"]) for record in records} == {(None, None, None, "deny")}
+    assert records[0]["peer"].startswith("127.0.0.1:") and "connections" in records[0]["reason"]
+
+
+def test_a_handshake_that_fails_has_a_record(start: START, trail: Trail, tmp_path: pathlib.Path) -> None:
+    tmp_path.chmod(0o755)
+    pair, port = Authority(tmp_path).server(), free_port()
+    start(env={"AUDIT": str(trail.path), "LISTEN": f"tls://127.0.0.1:{port}", "TLS_CERT": pair.path, "TLS_KEY": pair.key}, ready=False).wait_log(lambda line: "listening on" in line)
+    with socket.create_connection(("127.0.0.1", port)) as sock:
+        sock.sendall(b"\x16\x03\x01\x00\x05\x01\x00\x00\x01\x00")
+        peer = f"127.0.0.1:{sock.getsockname()[1]}"
+        while sock.recv(4096):
+            pass
+    (record,) = trail.wait()
+    assert [record[name] for name in ["peer", "listener", "operation", "verdict", "status", "client"]] == [peer, f"tls://127.0.0.1:{port}", None, "error", None, None]
+    assert record["reason"]
+
+
 def test_all_workers_write_whole_lines(start: START, own_engine: Engine, trail: Trail) -> None:
     proxy = start(env={"AUDIT": str(trail.path), "WORKERS": "4", "POLICY": "deny"})
     clients = [proxy.connect() for _ in range(20)]
@@ -324,6 +371,120 @@ def test_a_reload_keeps_the_place(start: START, trail: Trail, place: pathlib.Pat
     proxy.wait_log(lambda line: "not reloaded" in line and "'audit' changes: restart" in line)
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to hold a thread")
+@pytest.mark.skipif(sanitized(), reason="LeakSanitizer holds threads itself; tests/unit/test_trail.c looks at the memory")
+def test_a_writer_that_hangs_does_not_hold_up_the_end(start: START, trail: Trail) -> None:
+    """As in a file system that does not answer. When it comes back, the writer may go on for a moment."""
+    proxy = start(env={"AUDIT": str(trail.path), "POLICY": "deny", "WORKERS": "1"})
+    (writer,) = eventually(lambda: [int(task) for task in os.listdir(f"/proc/{proxy.pid}/task") if int(task) != proxy.pid], "the writer")
+    with stopped(proxy.pid, writer):
+        ask(proxy, "/containers/web/json")
+        proxy.terminate()
+        proxy.wait_log(lambda line: "the last records could not be written to" in line and "in time" in line)
+    assert proxy.wait_exit() == 0
+
+
+# two processes and one file: while one takes over from the other
+
+
+def opened(proxy: Proxy, path: pathlib.Path) -> bool:
+    folder = f"/proc/{proxy.pid}/fd"
+    return any(os.path.realpath(f"{folder}/{fd}") == str(path) for fd in os.listdir(folder))
+
+
+@pytest.mark.parametrize("chain", [False, True])
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to see what another user has open")
+def test_a_line_that_another_process_is_writing_is_not_cut_off(start: START, trail: Trail, place: pathlib.Path, chain: bool) -> None:
+    whole = '{"time":"2026-01-31T12:34:56.789Z","id":"of another process"}'
+    trail.path.touch()
+    trail.path.chmod(0o666)
+    with open(trail.path, "a", buffering=1) as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        other.write(whole[:40])
+        other.flush()
+        proxy = start(*configured(place, trail, "policy: deny", f", chain: {str(chain).lower()}"), ready=False)
+        eventually(lambda: opened(proxy, trail.path), "the file to be opened")
+        time.sleep(0.1)
+        other.write(whole[40:] + "\n")
+        fcntl.flock(other, fcntl.LOCK_UN)
+    proxy.wait_ready()
+    ask(proxy, "/containers/web/json")
+    records = trail.wait(2)
+    assert trail.lines()[0] == whole and records[1]["target"] == "web"
+    assert not chain or records[1]["prev"] == hashlib.sha256(whole.encode()).hexdigest()
+
+
+def test_a_reader_who_holds_the_lock_stops_no_record(start: START, trail: Trail) -> None:
+    """Whoever may read the file can lock it; without the lock nothing is cut."""
+    trail.path.write_text('{"time":"whole"}\n{"time":"to')
+    trail.path.chmod(0o666)
+    with open(trail.path) as reader:
+        fcntl.flock(reader, fcntl.LOCK_SH)
+        proxy = start(env={"AUDIT": str(trail.path), "POLICY": "deny"})
+        for number in range(3):
+            ask(proxy, f"/containers/{number}/json")
+            eventually(lambda: trail.path.read_bytes().count(b"\n") == 3 + number, "the record", timeout=3)
+    ask(proxy, "/containers/3/json")
+    eventually(lambda: len(trail.lines()) == 6, "the record")
+    assert trail.lines()[:2] == ['{"time":"whole"}', '{"time":"to']
+    assert [json.loads(line)["target"] for line in trail.lines()[2:]] == list("0123")
+    assert proxy.log().count("cannot be locked (flock)") == 1
+
+
+class Burst:
+    """Clients of several processes, who ask without a pause and remember what they were answered."""
+
+    def __init__(self) -> None:
+        self.over = threading.Event()
+        self.asked: list[str] = []
+        self.clients: list[Background] = []
+
+    def add(self, proxy: Proxy, name: str) -> None:
+        self.clients.append(Background(lambda: self.work(proxy, name)))
+
+    def work(self, proxy: Proxy, name: str) -> None:
+        with proxy.connect() as client:
+            number = 0
+            while not self.over.is_set():
+                batch = [f"{name}-{number + i}" for i in range(20)]
+                number += 20
+                client.send(b"".join(f"GET /containers/{target}/json HTTP/1.1\r\nHost: docker\r\n\r\n".encode() for target in batch))
+                for _ in batch:
+                    assert client.response().status == 403
+                self.asked += batch
+                time.sleep(0.005)
+
+    def end(self) -> list[str]:
+        self.over.set()
+        for client in self.clients:
+            client.result()
+        return self.asked
+
+
+@pytest.mark.parametrize("chain", [False, True])
+def test_no_record_is_lost_while_two_processes_write(start: START, trail: Trail, place: pathlib.Path, chain: bool) -> None:
+    """One starts, and opens the file again and again, while the other writes."""
+    arguments = configured(place, trail, "policy: deny", f", chain: {str(chain).lower()}")
+    one = start(*arguments)
+    burst = Burst()
+    burst.add(one, "one")
+    burst.add(one, "uno")
+    two = start(*arguments)
+    burst.add(two, "two")
+    for _ in range(150):
+        os.kill(two.pid, signal.SIGHUP)
+        time.sleep(0.01)
+    asked = burst.end()
+    for proxy in (one, two):
+        proxy.terminate()
+        assert proxy.wait_exit() == 0
+    records = trail.records()
+    assert len(asked) > 1000
+    assert sorted(record["target"] for record in records) == sorted(asked)
+    assert "cut off" not in one.log() + two.log()
+    assert not chain or verify(trail.path)[0] == 0
+
+
 # what cannot be written
 
 
@@ -437,6 +598,30 @@ def test_every_forwarded_request_has_its_record_on_a_disk_that_fills(start: STAR
     assert run_binary("verify-audit", str(trail.path)).returncode == 0
 
 
+def test_two_processes_on_a_disk_that_fills(start: START, own_engine: Engine, disk: Disk, place: pathlib.Path) -> None:
+    """Each takes back what it wrote of a line, and nothing of the other's."""
+    trail = Trail(disk.path / "audit.jsonl")
+    (disk.path / "filler").write_bytes(bytes(64 << 10))
+    arguments = configured(place, trail, audit=", on_failure: deny, chain: true")
+    proxies = [start(*arguments), start(*arguments)]
+    statuses: dict[str, int] = {}
+    with own_engine.responding():
+        clients = [proxy.connect() for proxy in proxies]
+        while list(statuses.values()).count(503) < 4 and len(statuses) < 5000:
+            for client, name in zip(clients, "ab"):
+                target = f"{name}{'x' * 120}{len(statuses)}"
+                client.get(f"/containers/{target}/json")
+                statuses[target] = client.response().status
+        for client in clients:
+            client.close()
+    assert list(statuses.values()).count(200) > 100
+    disk.free()
+    eventually(lambda: len(trail.records()) >= len(statuses), "all records")
+    assert {record["target"]: record["status"] for record in trail.records()} == statuses
+    assert len(trail.records()) == len(statuses)
+    assert verify(trail.path)[0] == 0
+
+
 def test_going_on_without_a_record_is_counted(start: START, own_engine: Engine, disk: Disk, place: pathlib.Path) -> None:
     trail = Trail(disk.path / "audit.jsonl")
     proxy, admin = started(start, place, f"{{path: {trail.path}}}")
@@ -515,6 +700,53 @@ def test_a_reader_that_does_not_read_holds_nobody_up(start: START, own_engine: E
     assert [record["status"] for record in records if record["status"] == 200][: len(statuses) - 1] == [200] * (len(statuses) - 1)
     os.close(reading)
     os.close(log_reading)
+
+
+CLOCK = r"""
+#define _GNU_SOURCE
+#include <stdlib.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+/* An hour is set back once the file is there. */
+int clock_gettime(clockid_t clock, struct timespec *time)
+{
+	const int result = (int)syscall(SYS_clock_gettime, clock, time);
+
+	if (result == 0 && clock == CLOCK_REALTIME && access(getenv("CLOCK_SET_BACK"), F_OK) == 0) {
+		time->tv_sec -= 3600;
+	}
+	return result;
+}
+"""
+
+
+def test_a_clock_that_is_set_back(start: START, own_engine: Engine, trail: Trail, place: pathlib.Path) -> None:
+    """The times of records go back with it; their order, durations and chain do not, and nothing is refused."""
+    if "dynamically linked" not in subprocess.run(["file", "-L", BINARY], capture_output=True, text=True, check=True).stdout:
+        pytest.skip("the program has libc in it: no clock can be put in its place")
+    (place / "clock.c").write_text(CLOCK)
+    subprocess.run(["gcc", "-shared", "-fPIC", "-o", place / "clock.so", place / "clock.c"], check=True)
+    mark = place / "set-back"
+    proxy = start(*configured(place, trail, audit=", on_failure: deny, chain: true"), env={"LD_PRELOAD": str(place / "clock.so"), "CLOCK_SET_BACK": str(mark), "WORKERS": "1"})
+    assert forwarded(proxy, own_engine, "/containers/before/json") == 200
+    trail.wait(1)
+    mark.touch()
+    for number in range(3):
+        assert forwarded(proxy, own_engine, f"/containers/{number}/json") == 200
+    trail.wait(4)
+    trail.path.rename(place / "audit.jsonl.1")
+    eventually(trail.path.exists, "the next file")
+    assert forwarded(proxy, own_engine, "/containers/after/json") == 200
+    trail.wait(1)
+    records = Trail(place / "audit.jsonl.1").records() + trail.records()
+    assert [record["target"] for record in records] == ["before", "0", "1", "2", "after"]
+    times = [datetime.datetime.fromisoformat(record["time"].replace("Z", "+00:00")) for record in records]
+    assert datetime.timedelta(minutes=59) < times[0] - times[1] < datetime.timedelta(minutes=61)
+    assert times[1:] == sorted(times[1:])
+    assert all(0 <= record["ms"] < 10000 for record in records)
+    assert verify(place / "audit.jsonl.1", trail.path)[0] == 0
 
 
 # sockets

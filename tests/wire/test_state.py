@@ -9,6 +9,7 @@ import json
 import os
 import signal
 import time
+import urllib.parse
 from pathlib import Path
 
 import pytest
@@ -362,6 +363,21 @@ def test_hostile_values_stay_values(served: Served, own_engine: Engine) -> None:
     assert response.body.decode("utf-8")
     assert state["streams"][0]["target"].startswith("%3Cscript%3E")
     assert len(state["denials"]) >= 3
+    client.close()
+    request.conn.close()
+
+
+def test_what_a_terminal_would_obey_is_escaped(served: Served, own_engine: Engine) -> None:
+    """C1 controls, directions of writing, what has no width; letters of all languages stay letters."""
+    hostile = "\x9b31m\u202egpj\u2066\u200b\ufeff\U000e0041"
+    path = "/containers/" + urllib.parse.quote("é日" + hostile)
+    client, request = stream(served.proxy, own_engine, f"{path}/logs?follow=1")
+    refuse(served.proxy, "POST", f"{path}/start")
+    body = served.admin.get("/api/state").body.decode()
+    assert [char for char in body if char in hostile and not " " <= char <= "~"] == []
+    state = json.loads(body)
+    assert state["denials"][0]["target"] == "é日" + hostile
+    assert "é日" in body
     client.close()
     request.conn.close()
 

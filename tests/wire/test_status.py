@@ -102,12 +102,15 @@ def test_a_stream_is_ended(served: Served, own_engine: Engine) -> None:
 
 def test_values_of_clients_never_reach_the_terminal_as_control_bytes(served: Served, own_engine: Engine) -> None:
     client, request = stream(served.proxy, own_engine, "/containers/%5b31m%C2%9B/logs?follow=1")
-    for target in ("/containers/create?name=%1b%5b2J%07", "/containers/%C2%9B31m/start", "/containers/%E2%80%AE/start"):
+    for target in ("/containers/create?name=%1b%5b2J%07", "/containers/%C2%9B31m/start", "/containers/%E2%80%AE/stop"):
         refuse(served.proxy, "POST", target)
     assert any("\x9b" in (denial["target"] or "") for denial in served.state()["denials"])
     for args in (["status"], ["status", "streams"]):
         shown = run(*args, at(served)).stdout
         assert all(" " <= char <= "~" or char == "\n" for char in shown), shown
+    shown = run("status", "--json", at(served)).stdout
+    assert "\\u009b" in shown and "\\u202e" in shown
+    assert all(" " <= char <= "~" or char == "\n" for char in shown), shown
     client.close()
     request.conn.close()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import array
+import contextlib
 import json
 import os
 import select
@@ -281,6 +282,111 @@ def test_a_signal_ends_the_drain(family: Family, own_engine: Engine) -> None:
     assert os.path.exists(family.path) and os.path.exists(family.admin_path)
     with new.connect() as client:
         ping(client, own_engine)
+
+
+class Relay:
+    """Stands between an old process and a new one, and holds READY back."""
+
+    def __init__(self, family: Family):
+        self.path = f"{os.path.dirname(family.admin_path)}/relay.sock"
+        self.listener = socket.socket(socket.AF_UNIX)
+        self.listener.bind(self.path)
+        self.listener.listen()
+        self.old = family.asks()
+
+    def give(self) -> None:
+        """The new process asks, and gets all sockets of the old one."""
+        self.listener.settimeout(PATIENCE)
+        self.new, _ = self.listener.accept()
+        self.new.settimeout(PATIENCE)
+        self.old.sendall(self.new.recv(65536))
+        head = b""
+        while not head.endswith(b"\r\n\r\n"):
+            head += self.old.recv(1)
+        self.new.sendall(head)
+        kind = LISTENER
+        while kind != END:
+            data, fds, _, _ = socket.recv_fds(self.old, RECORD.size, 1, socket.MSG_WAITALL)
+            socket.send_fds(self.new, [data], fds)
+            close_all(fds)
+            kind = RECORD.unpack(data)[0]
+
+    def ready(self) -> bytes:
+        return self.new.recv(RECORD.size, socket.MSG_WAITALL)
+
+    def close(self) -> None:
+        for sock in (self.listener, self.old, self.new):
+            sock.close()
+
+
+@pytest.mark.parametrize("told", [True, False], ids=["it says so later", "it never says so"])
+def test_a_signal_leaves_the_sockets_to_a_process_that_has_them(family: Family, own_engine: Engine, told: bool) -> None:
+    """SIGTERM to the old process while the new one starts: there is no moment without a listener. Clients wait in the
+    queues until the new one serves, and find the files."""
+    old = family.first("--shutdown-grace", "600", WORKERS="1")
+    relay = Relay(family)
+    with old.connect() as events:
+        conn = stream(events, own_engine)
+        new = family.start_one("--takeover", f"unix://{relay.path}", env=family.settings(WORKERS="1"), port=family.port, ready=False)
+        relay.give()
+        ready = relay.ready()
+        old.terminate()
+        old.wait_log(lambda line: f"process {os.getpid()} has the listening sockets" in line, what="that it leaves them")
+        assert os.path.exists(family.path) and os.path.exists(family.admin_path)
+        if told:
+            relay.old.sendall(ready)
+            relay.new.sendall(relay.old.recv(RECORD.size, socket.MSG_WAITALL))
+            new.wait_log(lambda line: "took over from process" in line)
+            old.wait_log(lambda line: f"process {os.getpid()} has taken over, with 3 of 3 sockets; connections and streams of this one may continue for 600 s" in line)
+        relay.close()
+        if not told:
+            new.wait_log(lambda line: "serves all the same" in line)
+        for client in (family.over_unix(), new.connect()):
+            ping(client, own_engine)
+            client.close()
+        assert family.admin.get("/ready").status == 200
+        conn.send(LAST)
+        events.expect(LAST)
+    assert old.wait_exit() == 0
+    assert os.path.exists(family.path) and os.path.exists(family.admin_path)
+    assert new.process.poll() is None
+
+
+def test_a_signal_removes_what_the_other_process_does_not_use(family: Family, own_engine: Engine) -> None:
+    old = family.first("--shutdown-grace", "600")
+    with family.asks() as sock, old.connect() as events:
+        conn = stream(events, own_engine)
+        sock.sendall(ASK)
+        _, fds = received(sock)
+        old.terminate()
+        old.wait_log(lambda line: "their files are left to it" in line)
+        sock.sendall(RECORD.pack(READY, 0, 0, b""))
+        assert RECORD.unpack(sock.recv(RECORD.size, socket.MSG_WAITALL))[0] == GO
+        assert not os.path.exists(family.path) and not os.path.exists(family.admin_path)
+        close_all(fds)
+        conn.send(LAST)
+        events.expect(LAST)
+    assert old.wait_exit() == 0
+
+
+def test_a_signal_ends_a_hand_over_of_which_the_other_process_has_a_part(family: Family, own_engine: Engine) -> None:
+    """It does not read: there are more sockets than the connection takes."""
+    ports = [family.port, *{free_port() for _ in range(7)}]
+    listen = ",".join([f"tcp://127.0.0.1:{port}" for port in ports] + [f"unix://{family.path}"])
+    old = family.first(LISTEN=listen, WORKERS="64")
+    with family.asks() as sock:
+        sock.sendall(ASK)
+        old.wait_log(lambda line: "asks for the listening sockets" in line)
+        old.terminate()
+        assert "ends: it has taken" in old.wait_log(lambda line: "the hand-over to process" in line)
+        assert old.wait_exit() == 0
+        assert not os.path.exists(family.path) and not os.path.exists(family.admin_path)
+        received_bytes = b""
+        with contextlib.suppress(ConnectionResetError):
+            while piece := sock.recv(65536):
+                received_bytes += piece
+    kinds = [RECORD.unpack_from(received_bytes, at)[0] for at in range(received_bytes.index(b"\r\n\r\n") + 4, len(received_bytes) - RECORD.size + 1, RECORD.size)]
+    assert 10 < len(kinds) < 512 and END not in kinds
 
 
 # What fails
