@@ -196,6 +196,8 @@ static void networks_begun(struct collection *networks)
 	struct containers *containers = CONTAINER_OF(networks, struct containers, networks);
 
 	containers->network_count = 0;
+	containers->told_count = 0;
+	containers->node_bridge_count = 0;
 }
 
 static void take_network(struct collection *networks, const struct json_node *object)
@@ -207,6 +209,13 @@ static void take_network(struct collection *networks, const struct json_node *ob
 	}
 	containers->network_count += read_networks(object, NETWORKS_MAX - containers->network_count,
 	        containers->network_list + containers->network_count);
+	containers->told_count = containers->network_count;
+	const struct slice bridge = read_node_bridge(object);
+	if (bridge.len > 0 && bridge.len <= NETWORK_ID_MAX &&
+	        containers->node_bridge_count < NODE_BRIDGES_MAX) {
+		char *kept = containers->node_bridges[containers->node_bridge_count++];
+		kept[text_keep(kept, NETWORK_ID_MAX, bridge)] = '\0';
+	}
 }
 
 static void networks_ended(struct collection *networks)
@@ -221,7 +230,31 @@ static void networks_ended(struct collection *networks)
 
 static void list_begun(struct collection *list)
 {
-	CONTAINER_OF(list, struct containers, list)->address_count = 0;
+	struct containers *containers = CONTAINER_OF(list, struct containers, list);
+
+	containers->address_count = 0;
+	containers->network_count = containers->told_count;
+}
+
+static bool is_in_node_bridge(const struct containers *containers, const struct json_node *endpoint)
+{
+	const struct slice id = read_network_id(endpoint);
+
+	for (unsigned i = 0; i < containers->node_bridge_count; i++) {
+		if (slice_equal(id, slice_of(containers->node_bridges[i]))) {
+			return true;
+		}
+	}
+	return false;
+}
+
+/* The address of a container in a network whose addresses only its containers tell. */
+static void learn_network(struct containers *containers, const struct network *address)
+{
+	if (containers->network_count < NETWORKS_MAX) {
+		containers->network_list[containers->network_count++] =
+		        (struct engine_network){.subnet = *address, .gateway = {.family = 0}};
+	}
 }
 
 static void take_container(struct collection *list, const struct json_node *object)
@@ -234,7 +267,11 @@ static void take_container(struct collection *list, const struct json_node *obje
 
 	for (; endpoint != NULL; endpoint = json_next(endpoints, endpoint)) {
 		const unsigned count = read_addresses(endpoint, addresses);
+		const bool learns = is_in_node_bridge(containers, endpoint);
 		for (unsigned i = 0; i < count && containers->address_count < ADDRESSES_MAX; i++) {
+			if (learns) {
+				learn_network(containers, &addresses[i]);
+			}
 			struct address_entry *entry =
 			        &containers->address_list[containers->address_count++];
 			entry->address = addresses[i];

@@ -10,6 +10,8 @@
 
 enum {
 	NETWORKS_MAX = 1024,
+	NODE_BRIDGES_MAX = 64, /* containers in further ones are not found */
+	NETWORK_ID_MAX = 64,
 	ADDRESSES_MAX = 8192, /* of containers; further ones are not found */
 };
 
@@ -30,13 +32,16 @@ struct containers {
 	struct timer_queue pause_queue;
 	struct inspected inspected; /* while it is read */
 	struct collection events, networks, list;
-	bool complained;       /* about pids that are not seen */
-	unsigned networks_due; /* the number of the question whose answer is up to date */
-	unsigned list_due;     /* the same for the list */
-	unsigned starts;       /* containers that have started */
-	unsigned network_count;
+	bool complained;        /* about pids that are not seen */
+	unsigned networks_due;  /* the number of the question whose answer is up to date */
+	unsigned list_due;      /* the same for the list */
+	unsigned starts;        /* containers that have started */
+	unsigned network_count; /* after those of /networks, addresses in bridges of the node */
+	unsigned told_count;    /* those of /networks */
+	unsigned node_bridge_count;
 	unsigned address_count;
 	struct engine_network network_list[NETWORKS_MAX];
+	char node_bridges[NODE_BRIDGES_MAX][NETWORK_ID_MAX + 1];
 	struct address_entry address_list[ADDRESSES_MAX];
 };
 

@@ -173,3 +173,19 @@ unsigned read_networks(
 	}
 	return count;
 }
+
+struct slice read_network_id(const struct json_node *endpoint)
+{
+	return find_text(endpoint, "NetworkID");
+}
+
+struct slice read_node_bridge(const struct json_node *object)
+{
+	const struct json_node *config = find(object, "IPAM/Config", JSON_ARRAY);
+
+	return slice_equal(find_text(object, "Driver"), SLICE("bridge")) &&
+	                       slice_equal(find_text(object, "Scope"), SLICE("swarm")) &&
+	                       (config == NULL || json_first(config) == NULL)
+	               ? find_text(object, "Id")
+	               : (struct slice){"", 0};
+}

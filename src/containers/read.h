@@ -54,6 +54,14 @@ struct engine_network {
 	struct network gateway; /* the address of this machine; family 0: there is none */
 };
 
+/* The id of the network in which a container has an endpoint; len 0: the Engine does not say. */
+struct slice read_network_id(const struct json_node *endpoint);
+/*
+ * The id of a bridge that has other addresses on each node of a swarm. The list of a manager does
+ * not tell them: only the containers of the node do. len 0: the network is no such one.
+ */
+struct slice read_node_bridge(const struct json_node *object);
+
 /*
  * The networks of addresses of an Engine's network, up to `most`, if its containers are reached
  * through a bridge of this machine: in others an address may be that of a stranger. Returns how

@@ -117,18 +117,31 @@ static enum progress step_events(struct search *search)
 	return progress == PROGRESS_ON ? fail(search, ASK_CUT, 0) : progress;
 }
 
-/* Whether the address may be that of a container. */
-static bool is_in_networks(const struct containers *containers, const union address *address)
+static bool is_gateway(const struct containers *containers, const union address *address)
 {
-	bool is_in = false;
-
 	for (unsigned i = 0; i < containers->network_count; i++) {
 		if (network_has(&containers->network_list[i].gateway, address)) {
-			return false; /* it is this machine */
+			return true;
 		}
-		is_in = is_in || network_has(&containers->network_list[i].subnet, address);
 	}
-	return is_in;
+	return false;
+}
+
+static bool is_in_networks(const struct containers *containers, const union address *address)
+{
+	for (unsigned i = 0; i < containers->network_count; i++) {
+		if (network_has(&containers->network_list[i].subnet, address)) {
+			return true;
+		}
+	}
+	return false;
+}
+
+/* Whether the address may be that of a container. A gateway is this machine. */
+static bool may_be_found(const struct containers *containers, const union address *address)
+{
+	return !is_gateway(containers, address) &&
+	       (containers->node_bridge_count > 0 || is_in_networks(containers, address));
 }
 
 static enum progress step_networks(struct search *search)
@@ -143,8 +156,8 @@ static enum progress step_networks(struct search *search)
 	if (networks->answered < containers->networks_due) {
 		return go_to(search, STEP_NETWORKS); /* they have changed since */
 	}
-	return is_in_networks(containers, &search->caller->address) ? go_to(search, STEP_LIST)
-	                                                            : end(search, SEARCH_NONE);
+	return may_be_found(containers, &search->caller->address) ? go_to(search, STEP_LIST)
+	                                                          : end(search, SEARCH_NONE);
 }
 
 static enum progress pause(struct search *search)
@@ -164,6 +177,7 @@ static enum progress step_list(struct search *search)
 	struct containers *containers = search->home;
 
 	if (containers->list.answered >= containers->list_due &&
+	        is_in_networks(containers, &search->caller->address) &&
 	        containers_find(containers, &search->caller->address, search->id)) {
 		return go_to(search, STEP_INSPECT);
 	}

@@ -353,7 +353,9 @@ static enum next act(struct session *session, const struct gate_decision *decisi
 	if (decision->request == NULL) {
 		return session_refuse(session, decision->outcome, decision->reason);
 	}
-	if (decision->action == GATE_RESPOND || session->worker->stopping) {
+	/* A request that came before the end is served within the grace: its client may not ask
+	 * again. */
+	if (decision->action == GATE_RESPOND || session->worker->dismissing) {
 		return respond(session, decision);
 	}
 	ASSERT(decision->action == GATE_FORWARD);

@@ -30,7 +30,7 @@ static void grace_expired(struct timer *timer)
 {
 	struct worker *worker = CONTAINER_OF(timer, struct worker, grace);
 
-	worker->stopping = true;
+	worker->stopping = worker->dismissing = true;
 	sessions_dismiss(worker);
 	timer_start(&worker->loop, &worker->farewell_queue, &worker->farewell);
 }

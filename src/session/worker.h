@@ -29,9 +29,10 @@ struct worker {
 	struct adoption *adoption; /* of the snapshot by which the next request is judged */
 	unsigned max_head;         /* bytes, of a request and of a response */
 	struct loop loop;
-	bool stopping; /* no request is forwarded any more */
-	bool leaving;  /* stopping, or others accept: responses end their connections */
-	bool ended;    /* leaving, and the last session has ended */
+	bool stopping;   /* idle connections are closed */
+	bool dismissing; /* the grace is over: no request is forwarded any more */
+	bool leaving;    /* stopping, or others accept: responses end their connections */
+	bool ended;      /* leaving, and the last session has ended */
 	struct timer grace, farewell;
 	int64_t next_diagnosis_ns;    /* earliest time of the next log line about the Engine */
 	unsigned handshakes;          /* in progress */

@@ -24,8 +24,9 @@ def install(source: Path, folder: Path) -> None:
     partial = folder.with_name(f"{folder.name}.{os.getpid()}")
     partial.mkdir(parents=True)
     try:
-        for name in LISTS:
-            shutil.copy(source / name, partial)
+        for name in (*LISTS, ".npmrc"):
+            if (source / name).exists():
+                shutil.copy(source / name, partial)
         done = subprocess.run(
             ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"],
             cwd=partial, capture_output=True, text=True, timeout=INSTALL_SECONDS,

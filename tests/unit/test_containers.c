@@ -211,6 +211,38 @@ static void networks(void **state)
 	assert_int_equal(read_networks(parse("{\"Driver\":\"bridge\",\"IPAM\":null}"), 1, list), 0);
 }
 
+/* Only a bridge of the swarm's nodes may be without addresses and still count. */
+static void node_bridges(void **state)
+{
+	static const struct {
+		const char *text;
+		bool is;
+	} rows[] = {
+	        {"{\"Id\":\"n\",\"Driver\":\"bridge\",\"Scope\":\"swarm\",\"IPAM\":{\"Config\":[]}"
+	         "}",
+	                true},
+	        {"{\"Id\":\"n\",\"Driver\":\"bridge\",\"Scope\":\"swarm\",\"IPAM\":{\"Config\":"
+	         "null}}",
+	                true},
+	        {"{\"Id\":\"n\",\"Driver\":\"bridge\",\"Scope\":\"swarm\"}", true},
+	        {"{\"Driver\":\"bridge\",\"Scope\":\"swarm\"}", false},
+	        {"{\"Id\":\"n\",\"Driver\":\"bridge\",\"Scope\":\"local\"}", false},
+	        {"{\"Id\":\"n\",\"Driver\":\"bridge\"}", false},
+	        {"{\"Id\":\"n\",\"Driver\":\"macvlan\",\"Scope\":\"swarm\"}", false},
+	        {"{\"Id\":\"n\",\"Driver\":\"overlay\",\"Scope\":\"swarm\"}", false},
+	        {"{\"Id\":\"n\",\"Driver\":\"bridge\",\"Scope\":\"swarm\",\"IPAM\":{\"Config\":[{}]"
+	         "}}",
+	                false},
+	};
+
+	(void)state;
+	for (unsigned i = 0; i < ARRAY_LEN(rows); i++) {
+		assert_that(rows[i].text, read_node_bridge(parse(rows[i].text)).len == rows[i].is);
+	}
+	assert_true(slice_equal(read_network_id(parse("{\"NetworkID\":\"n\"}")), SLICE("n")));
+	assert_int_equal(read_network_id(parse("{\"NetworkID\":1}")).len, 0);
+}
+
 static void addresses(void **state)
 {
 	struct network list[2];
@@ -272,6 +304,7 @@ int main(void)
 	        cmocka_unit_test(inspections),
 	        cmocka_unit_test(what_is_no_container),
 	        cmocka_unit_test(networks),
+	        cmocka_unit_test(node_bridges),
 	        cmocka_unit_test(addresses),
 	        cmocka_unit_test(a_process_that_began_later_is_another),
 	        cmocka_unit_test(a_process_that_has_ended_is_nobody),

@@ -56,6 +56,10 @@ class World:
         }
         return container
 
+    def endpoint(self, number: int) -> dict:
+        """Where a container is connected, in the list and in the inspection."""
+        return self.listed[id_of(number)]["NetworkSettings"]["Networks"]["web"]
+
     def remove(self, number: int) -> None:
         self.listed.pop(id_of(number), None)
         self.inspected.pop(id_of(number), None)
@@ -194,6 +198,32 @@ def test_only_networks_of_bridges_count(serve, world: World, driver: str) -> Non
     world.add(1, "127.0.1.1", role="edge")
     assert status(serve(), "127.0.1.1") == 403
     assert world.asked["list"] == 0
+
+
+def bridge_of_nodes(world: World) -> None:
+    """The manager of a swarm lists a bridge that is on each node without addresses."""
+    world.networks.append({"Id": "nodes", "Name": "nodes", "Driver": "bridge", "Scope": "swarm", "IPAM": {"Config": []}})
+    world.networks[0]["IPAM"]["Config"][0]["Subnet"] = "127.9.0.0/16"
+
+
+def test_a_container_in_a_bridge_of_the_swarms_nodes_is_found(serve, world: World) -> None:
+    bridge_of_nodes(world)
+    world.add(1, "127.0.1.1", role="edge")
+    world.endpoint(1)["NetworkID"] = "nodes"
+    proxy = serve()
+    assert [status(proxy, "127.0.1.1") for _ in range(3)] == [200] * 3
+    world.tell("create", 9, kind="network")
+    eventually(lambda: status(proxy, "127.0.1.1") == 200 and world.asked["networks"] == 2, "the networks are asked for again")
+
+
+@pytest.mark.parametrize("network", ["other", ""])
+def test_beside_a_bridge_of_nodes_other_networks_do_not_count(serve, world: World, network: str) -> None:
+    """The address of a macvlan may still be that of a stranger."""
+    bridge_of_nodes(world)
+    world.add(1, "127.0.1.1", role="edge")
+    world.endpoint(1)["NetworkID"] = network
+    assert status(serve(), "127.0.1.1") == 403
+    assert world.asked["inspect"] == 0
 
 
 def test_the_gateway_is_this_machine(serve, world: World) -> None:
