@@ -779,9 +779,9 @@ SANITIZER_REPORT = re.compile(
 
 
 def sanitized() -> bool:
-    """Whether the binary is built with AddressSanitizer, under which memory figures mean
-    nothing."""
-    return b"__asan_init" in pathlib.Path(BINARY).read_bytes()
+    """Whether the binary is built with a sanitizer, under which memory figures mean nothing."""
+    program = pathlib.Path(BINARY).read_bytes()
+    return b"__asan_init" in program or b"__tsan_init" in program
 
 
 def clean_environment(**settings: str) -> dict[str, str]:
