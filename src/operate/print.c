@@ -158,8 +158,10 @@ static void add_bytes(int64_t bytes, struct text *text)
 {
 	static const char *const units[] = {"B", "KiB", "MiB", "GiB", "TiB"};
 	unsigned i = 0;
-	int64_t tenths = bytes * 10;
 
+	/* The number is the other side's. */
+	bytes = bytes > 0 ? bytes : 0;
+	int64_t tenths = bytes < INT64_MAX / 10 ? bytes * 10 : INT64_MAX;
 	while (i + 1 < ARRAY_LEN(units) && tenths >= 10240) {
 		tenths /= 1024;
 		i++;

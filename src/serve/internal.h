@@ -138,6 +138,9 @@ struct release {
 /* Ask the Engine, unless it was asked a moment ago. True: it is asked now, and survey_released()
  * will be called. */
 bool release_ask(struct server *server) MUST_USE;
+/* version.c: keep which Engine it is, as GET /version was answered; empty: the Engine did not say.
+ */
+void release_keep(struct release *release, struct slice answer);
 /* The program stops: nothing is asked from now on. While the loop of the first thread runs. */
 void release_end(struct server *server);
 

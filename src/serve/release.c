@@ -6,48 +6,14 @@
  * says something else, or cannot be asked any more.
  */
 #include "base/clock.h"
-#include "json/json.h"
 #include "serve/internal.h"
-
-#include <stdlib.h>
 
 enum {
 	FRESH_S = 30,
 	ANSWER_MAX = 64 * 1024, /* bytes; dockerd 28 sends 1 KiB */
-	NODES_MAX = 2048,
 };
 
 /* ── The answer ──────────────────────────────────────────────────────────── */
-
-static void keep_member(
-        const struct json_node *root, struct slice name, char memory[RELEASE_WORD_MAX + 1])
-{
-	const struct json_node *member = root == NULL ? NULL : json_member(root, name);
-	const bool known = member != NULL && member->type == JSON_STRING;
-
-	memory[text_keep(memory, RELEASE_WORD_MAX, known ? member->text : SLICE(""))] = '\0';
-}
-
-/* `answer` empty: the Engine did not say. */
-static void keep(struct release *release, struct slice answer)
-{
-	struct json_document document = {
-	        .most = NODES_MAX,
-	        .nodes = calloc(NODES_MAX, sizeof(*document.nodes)),
-	        .marks = calloc(NODES_MAX, 2 * sizeof(*document.marks)),
-	        .strings = malloc(answer.len + 1),
-	};
-	const bool read = document.nodes != NULL && document.marks != NULL &&
-	                  document.strings != NULL && json_read(&document, answer) == JSON_OK &&
-	                  document.nodes->type == JSON_OBJECT;
-	const struct json_node *root = read ? document.nodes : NULL;
-
-	keep_member(root, SLICE("Version"), release->version);
-	keep_member(root, SLICE("ApiVersion"), release->api_version);
-	free(document.nodes);
-	free(document.marks);
-	free(document.strings);
-}
 
 static void answered(struct ask *ask)
 {
@@ -58,7 +24,7 @@ static void answered(struct ask *ask)
 		return;
 	}
 	const bool said = ask->state == ASK_ANSWERED && ask->status == 200;
-	keep(release, said ? ask_bytes(ask) : SLICE(""));
+	release_keep(release, said ? ask_bytes(ask) : SLICE(""));
 	release->fresh_until_ns =
 	        said ? worker_loop(server->threads[0]->worker)->now_ns + FRESH_S * NS_PER_S : 0;
 	release->asking = false;

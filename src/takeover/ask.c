@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The new process: it asks, takes what comes, and says when it serves. */
 #include "base/clock.h"
-#include "takeover/takeover.h"
+#include "takeover/internal.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -92,8 +92,7 @@ static struct slice read_refusal(int connection, struct text *body)
 	return (struct slice){text.ptr + sizeof(front) - 1, text.len - sizeof(front) - 1};
 }
 
-/* 0; -EAGAIN if it is busy; or -EINVAL. In both of these cases `error` says why. */
-static int switch_protocols(int connection, const char *path, char error[FAULT_MAX])
+int takeover_switch(int connection, const char *path, char error[FAULT_MAX])
 {
 	char memory[2][HEAD_MAX];
 	struct text head = text_over(memory[0], HEAD_MAX);
@@ -116,7 +115,7 @@ static int switch_protocols(int connection, const char *path, char error[FAULT_M
 	return slice_equal(status, SLICE("503")) ? -EAGAIN : -EINVAL;
 }
 
-/* A connection after the 101, or as switch_protocols(). */
+/* A connection after the 101, or as takeover_switch(). */
 static int ask_once(const char *path, int *ret_process, char error[FAULT_MAX])
 {
 	const int connection = connect_to(path, error);
@@ -126,7 +125,7 @@ static int ask_once(const char *path, int *ret_process, char error[FAULT_MAX])
 	}
 	int failed = check_peer(connection, ret_process, path, error);
 	if (failed == 0) {
-		failed = switch_protocols(connection, path, error);
+		failed = takeover_switch(connection, path, error);
 	}
 	if (failed < 0) {
 		(void)close(connection);
@@ -224,8 +223,7 @@ static int keep(struct taken *taken, const struct takeover_record *record, int f
 	return is_sound(socket) ? 0 : -EPROTO;
 }
 
-/* Up to END: 0 or -errno. */
-static int take_all(struct taken *taken)
+int takeover_take(struct taken *taken)
 {
 	struct takeover_record record;
 
@@ -260,7 +258,7 @@ struct taken *takeover_ask(const char *path, char error[FAULT_MAX])
 		}
 		(void)nanosleep(&pause, NULL);
 	}
-	const int failed = taken->connection < 0 ? taken->connection : take_all(taken);
+	const int failed = taken->connection < 0 ? taken->connection : takeover_take(taken);
 	if (failed == 0) {
 		return taken;
 	}

@@ -21,7 +21,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from machine import public_folder  # noqa: E402
 from wire import API_KEY, BINARY, Engine, Proxy, WireError  # noqa: E402
 
-FILES_WANTED = 16384
+FILES_WANTED = 32768
 
 _running: list[Proxy] = []
 

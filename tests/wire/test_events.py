@@ -196,6 +196,26 @@ def test_who_never_reads_holds_nobody_up(operated, own_engine: Engine) -> None:
         reader.close()
 
 
+def test_a_thousand_readers_that_never_read_hold_nobody_up(operated, own_engine: Engine) -> None:
+    """Those for whom there is no place are told so, or make room; clients and another operator notice nothing."""
+    proxy, admin = operated
+    before = proxy.open_files()
+    deaf = []
+    with own_engine.responding(), proxy.connect() as client:
+        for number in range(1000):
+            deaf.append(admin.connect())
+            deaf[-1].get("/api/events", headers=[f"X-Api-Key: {KEY}"])
+            if number % 10 == 0:
+                denied(proxy, f"/{number}")
+                client.get("/_ping")
+                assert client.response(timeout=2).status == 200
+        assert admin.get("/metrics", f"X-Api-Key: {KEY}").status == 200
+        eventually(lambda: proxy.open_files() <= before + 64 + 8, "no more than 64 to be kept")
+    for reader in deaf:
+        reader.close()
+    eventually(lambda: _watches(admin), "a place to be free")
+
+
 def test_the_end_ends_the_stream(operated) -> None:
     proxy, admin = operated
     events = Events(admin)

@@ -791,6 +791,62 @@ def test_a_certificate_that_is_renewed_is_read_again_and_other_files_are_not(
     proxy.wait_log(lambda line: " notice reloaded " in line, since)
 
 
+@pytest.mark.parametrize("pause", [0.02, 0.6])
+def test_a_file_that_is_written_by_halves_is_read_when_it_is_whole(served: Served, own_engine: Engine, pause: float) -> None:
+    """In place, a line at a time: quicker than `watch` looks, and slower, so that it sees halves. No half decides."""
+    served.write("a", ALTERNATING + WATCH)
+    proxy = served.run()
+    whole = served.path.read_text().replace("policy: a", "policy: b").splitlines(keepends=True)
+    stopped = threading.Event()
+
+    def load() -> list[int]:
+        statuses = []
+        with proxy.connect() as client:
+            while not stopped.is_set():
+                statuses.append(status_of(client, SIDES[0]))
+        return statuses
+
+    with own_engine.responding():
+        seen = Background(load)
+        with served.path.open("w") as file:
+            for line in whole:
+                time.sleep(pause)
+                file.write(line)
+                file.flush()
+        proxy.wait_log(lambda line: " notice reloaded " in line)
+        stopped.set()
+        statuses = seen.result()
+    assert statuses == sorted(statuses) and set(statuses) == {200, 403}, "from the former policy to the new one, once"
+    refused = [line for line in proxy.lines if "was not reloaded" in line]
+    assert bool(refused) == (pause > LOOKS / 2), refused
+
+
+@pytest.mark.parametrize("first", ["key", "certificate"])
+def test_a_pair_that_is_renewed_one_file_after_the_other(
+    secure: ServedTls, own_engine: Engine, authority: Authority, place: Path, first: str
+) -> None:
+    """With `watch`, and slower than it looks: clients get the former certificate until both files are there, and the
+    log says why."""
+    secure.write(more=WATCH)
+    proxy = secure.run()
+    files = {"certificate": place / "server.pem", "key": place / "server-key.pem"}
+    former = {name: file.read_bytes() for name, file in files.items()}
+    authority.server("renewed")
+    renewed = {name: (place / file.name.replace("server", "renewed")).read_bytes() for name, file in files.items()}
+    address = ("127.0.0.1", proxy.port)
+    second = next(name for name in files if name != first)
+    since = len(proxy.lines)
+    files[first].write_bytes(renewed[first])
+    proxy.wait_log(lambda line: "was not reloaded" in line and "is not the key of the first certificate" in line, since)
+    assert ssl.get_server_certificate(address).encode() == former["certificate"]
+    with connect(proxy, context()) as client:
+        ping_passes(client, own_engine)
+        files[second].write_bytes(renewed[second])
+        proxy.wait_log(lambda line: " notice reloaded " in line, since)
+        assert ssl.get_server_certificate(address).encode() == renewed["certificate"]
+        ping_passes(client, own_engine)
+
+
 # ── Many ───────────────────────────────────────────────────────────────────────────────────────
 
 SIDES = ("/containers/json", "/images/json")  # the policies a and b allow one each

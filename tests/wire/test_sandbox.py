@@ -3,19 +3,26 @@ and that what is read, made and removed later is. What it stops is tried in test
 
 from __future__ import annotations
 
+import functools
 import os
 import pathlib
 import re
 import shutil
+import signal
 import socket
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 
 import pytest
 
 from machine import public_folder
-from wire import Engine, Proxy, run_binary, sanitized
+from test_takeover import Family, goes_on, ping, stream
+from wire import BINARY, PATIENCE, Background, Engine, Proxy, clean_environment, run_binary, sanitized
 
 WHOLE = re.compile(r"info sandbox: seccomp, Landlock ABI \d+ \(files, TCP, abstract sockets, signals\)$", re.M)
+
+BARE_KERNEL = (sys.executable, str(pathlib.Path(__file__).parent / "bare_kernel.py"))
 
 
 @pytest.fixture
@@ -57,7 +64,7 @@ def test_every_thread_is_inside(begin: Callable[..., Proxy]):
     if not kernel_has_both(proxy):
         pytest.skip("the kernel lacks a barrier")
     found = threads(proxy)
-    assert len(found) == 4
+    assert len(found) == 4 + sanitized("tsan"), "that of the sanitizer too"
     for status in found:
         assert "\nSeccomp:\t2\n" in status
         assert "\nNoNewPrivs:\t1\n" in status
@@ -112,3 +119,30 @@ def test_machine_code_of_patterns_that_was_made_at_the_start_runs(
     with proxy.connect() as client:
         client.send(b"GET /containers/1/json HTTP/1.1\r\nHost: docker\r\n\r\n")
         assert client.response().status == 403
+
+
+def test_a_kernel_without_seccomp_and_landlock(start: Callable[..., Proxy], folder: str, own_engine: Engine):
+    """gVisor's has neither. The start says so; clients, a reload, an operator and a hand-over get what they ask for."""
+    family = Family(functools.partial(start, prefix=BARE_KERNEL), folder)
+    old = family.first(WORKERS="2")
+    line = old.wait_log(lambda line: " sandbox: " in line)
+    assert " notice sandbox: the user and no_new_privs alone; " in line and line.endswith("lacks seccomp filters and Landlock")
+    assert old.status("NoNewPrivs") == "1"
+    with old.connect() as client:
+        conn = stream(client, own_engine)
+        old.process.send_signal(signal.SIGHUP)
+        old.wait_log(lambda line: " notice reloaded " in line)
+        asked = Background(lambda: subprocess.run(
+            [*BARE_KERNEL, BINARY, "status", "streams"], env=clean_environment(**family.settings()), capture_output=True, text=True,
+            timeout=PATIENCE,
+        ))
+        own_engine.request().respond(body=b'{"Version": "20.10.24", "ApiVersion": "1.41"}')
+        status = asked.result()
+        assert status.returncode == 0 and "system.events" in status.stdout, status
+        new = family.next(old, WORKERS="2")
+        goes_on(client, conn)
+        conn.close()
+    assert old.wait_exit() == 0
+    with new.connect() as client:
+        ping(client, own_engine)
+    assert "lacks seccomp filters and Landlock" in new.log()

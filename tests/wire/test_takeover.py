@@ -64,7 +64,7 @@ class Family:
 
     def first(self, *args: str, **env: str) -> Proxy:
         proxy = self.start_one(*args, env=self.settings(**env), port=self.port)
-        eventually(lambda: os.path.exists(self.admin_path), "the admin socket")
+        proxy.wait_log(lambda line: " admin listener on " in line, what="that all sockets listen")
         return proxy
 
     def next(self, former: Proxy, *args: str, **env: str) -> Proxy:

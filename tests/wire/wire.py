@@ -778,10 +778,10 @@ SANITIZER_REPORT = re.compile(
 )
 
 
-def sanitized() -> bool:
-    """Whether the binary is built with AddressSanitizer, under which memory figures mean
-    nothing."""
-    return b"__asan_init" in pathlib.Path(BINARY).read_bytes()
+def sanitized(*by: str) -> bool:
+    """Whether the binary is built with a sanitizer (one of these), under which memory figures mean nothing."""
+    program = pathlib.Path(BINARY).read_bytes()
+    return any(f"__{name}_init".encode() in program for name in by or ("asan", "tsan"))
 
 
 def clean_environment(**settings: str) -> dict[str, str]:
