@@ -21,7 +21,7 @@ import yaml
 from conftest import BASE, ROOT, Docker
 from machine import DOCKER_COMPOSE, free_port
 
-DOCUMENTS = ("README.md", "docs/README.md", "docs/presets.md")
+DOCUMENTS = ("README.md", "docs/README.md", "docs/presets.md", "docs/status.md")
 PROXY = "docker-socket-proxy:c-latest"
 SOCKET = "/var/run/docker.sock"
 PATIENCE = 60
@@ -114,10 +114,15 @@ def responses(compose: Callable[..., str], service: str) -> str:
     The last line says that. The words alone say nothing: the inspection of the stand-in's own
     container holds its script.
     """
+    return said(compose, service, r"^all asked$")
+
+
+def said(compose: Callable[..., str], service: str, pattern: str) -> str:
+    """The log of a service, as soon as it has this."""
     deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline:
         log = compose("logs", "--no-color", "--no-log-prefix", service)
-        if re.search(r"^all asked$", log, re.MULTILINE):
+        if re.search(pattern, log, re.MULTILINE):
             return log
         time.sleep(0.1)
     pytest.fail(log + compose("logs", "--no-color"))
@@ -183,6 +188,16 @@ def test_unix_socket_in_a_volume_as_pasted(docker: Docker, images: None, tmp_pat
         log = responses(compose, "client")
         assert re.search(r"^GET /containers/json HTTP/1.1 200 ", log, re.MULTILINE), log
         assert re.search(r"^POST /containers/create HTTP/1.1 403 ", log, re.MULTILINE), log
+
+
+def test_status_as_pasted(docker: Docker, images: None, tmp_path: Path) -> None:
+    """The admin socket in a volume that the image makes, and `docker exec` as the document writes it."""
+    (text,) = compose_files("docs/status.md")
+    with pasted(docker, tmp_path, text) as compose:
+        said(compose, "proxy", "admin listener")
+        assert ": ready" in docker("exec", "proxy", "/docker-socket-proxy", "status")
+        assert docker("exec", "proxy", "/docker-socket-proxy", "status", "streams") == "no streams are open"
+        assert docker("exec", "proxy", "/docker-socket-proxy", "reload")
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)
