@@ -206,7 +206,35 @@ def test_compose_files_are_understood(document: str, tmp_path: Path) -> None:
     texts = compose_files(document)
     assert texts
     for text in texts:
-        (tmp_path / "docker-compose.yml").write_text(text)
-        result = subprocess.run([*DOCKER_COMPOSE, "config", "--quiet"], cwd=tmp_path, text=True,
-                                env={**os.environ, "DOCKER_GID": "999"}, capture_output=True, check=False)
-        assert result.returncode == 0, text + result.stderr
+        expect_understood(text, tmp_path)
+
+
+def expect_understood(text: str, folder: Path) -> None:
+    (folder / "docker-compose.yml").write_text(text)
+    result = subprocess.run([*DOCKER_COMPOSE, "config", "--quiet"], cwd=folder, text=True,
+                            env={**os.environ, "DOCKER_GID": "999"}, capture_output=True, check=False)
+    assert result.returncode == 0, text + result.stderr
+
+
+def test_the_change_for_an_admin_listener_fits_the_first_file(tmp_path: Path) -> None:
+    """README.md shows it as a difference: what comes out is a file that compose understands."""
+    lines = compose_files("README.md")[0].splitlines()
+    (change,) = re.findall(r"^```diff\n(.*?)^```$", (ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL)
+    at = 0
+    for kind, words in ((line[:1], line[1:]) for line in change.splitlines()):
+        if kind == "+":
+            lines.insert(at, words)
+            at += 1
+        elif kind == "…":
+            at = len(lines)
+        else:
+            at = next(i for i, line in enumerate(lines) if i >= at and line.startswith(words))
+            if kind == "-":
+                del lines[at]
+            else:
+                at += 1
+    text = "\n".join(lines) + "\n"
+    expect_understood(text, tmp_path)
+    service = yaml.safe_load(text)["services"]["docker-socket-proxy"]
+    assert service["environment"]["ADMIN"] == "unix:///run/docker-socket-proxy/admin.sock"
+    assert service["volumes"] == [f"{SOCKET}:{SOCKET}", "admin:/run/docker-socket-proxy"]
