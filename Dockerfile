@@ -27,8 +27,9 @@ LABEL org.opencontainers.image.title="docker-socket-proxy" \
       org.opencontainers.image.revision="${REVISION}" \
       org.opencontainers.image.created="${CREATED}"
 COPY --from=build /image/ /
-# For unix listeners: a new volume that is mounted here gets this owner.
+# For unix listeners and for the audit record: a new volume that is mounted here gets this owner.
 COPY --from=build --chown=65532:65532 /folders/ /run/
+COPY --from=build --chown=65532:65532 /folders/ /var/log/
 # Numeric, so that Kubernetes can see that it is not root. It opens the Engine's socket through a
 # group: docker run --group-add "$(stat -c %g /var/run/docker.sock)"
 USER 65532:65532

@@ -268,17 +268,31 @@ bool address_leads_to(const union address *target, const union address *listener
 	return takes_all || is_same_host(&to, &at);
 }
 
-bool address_has_ip6_loopback(void)
+/* 0 or -errno. */
+static int try_ip6_loopback(uint16_t port)
 {
-	const union address loopback = {
-	        .ip6 = {.sin6_family = AF_INET6, .sin6_addr = IN6ADDR_LOOPBACK_INIT}};
+	const union address loopback = {.ip6 = {.sin6_family = AF_INET6,
+	                                        .sin6_port = htons(port),
+	                                        .sin6_addr = IN6ADDR_LOOPBACK_INIT}};
 	const int fd = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	const bool has = fd >= 0 && bind(fd, &loopback.any, address_len(&loopback)) == 0;
+	const int r = fd >= 0 && bind(fd, &loopback.any, address_len(&loopback)) == 0 ? 0 : -errno;
 
 	if (fd >= 0) {
 		(void)close(fd);
 	}
-	return has;
+	return r;
+}
+
+/* The sandbox allows the ports of listeners alone: at a reload, the one that is open is tried. */
+bool address_has_ip6_loopback(uint16_t port)
+{
+	int r = try_ip6_loopback(0);
+
+	if (r == -EACCES) {
+		r = try_ip6_loopback(port);
+	}
+	/* Below 1024 a port is open to root alone, who opened this one at the start. */
+	return r == 0 || r == -EADDRINUSE || r == -EACCES;
 }
 
 void address_name(const union address *address, char name[static ADDRESS_NAME_MAX])

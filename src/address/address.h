@@ -68,8 +68,9 @@ bool address_leads_to(const union address *target, const union address *listener
 /* Give a TCP socket the options of every connection: nothing is held back, and a vanished peer is
  * found. 0 or -errno. Connections inherit the options of a listening socket. */
 int address_tune(int fd) MUST_USE;
-/* Whether this machine has ::1; a system without IPv6 or a container may lack it. */
-bool address_has_ip6_loopback(void);
+/* Whether this machine has ::1; a system without IPv6 or a container may lack it. `port`: one that
+ * the sandbox, if it was entered, lets the program bind. */
+bool address_has_ip6_loopback(uint16_t port);
 /* Write 192.0.2.1:4711, [2001:db8::1]:4711 or `unix`, with a NUL. */
 void address_name(const union address *address, char name[static ADDRESS_NAME_MAX]);
 /* Append tcp://192.0.2.1:4711 or unix:///PATH; unix://@NAME if it is abstract (unix(7)). */

@@ -62,6 +62,7 @@ struct denial {
 	enum outcome outcome;
 	const char *reason; /* NULL: the text of the outcome */
 	unsigned listener;  /* number of its name, for metrics */
+	uint64_t id;        /* of its record; 0: of what was no request */
 };
 
 /* Append why, as the log has it. */

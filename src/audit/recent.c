@@ -158,6 +158,7 @@ static bool join(struct recent *recent, const struct recent_denial *entry)
 		equal->number = ++recent->number;
 		equal->count++;
 		equal->at_ns = entry->at_ns;
+		equal->id = entry->id;
 		equal->caller = entry->caller;
 	}
 	(void)pthread_mutex_unlock(&recent->lock);
@@ -192,6 +193,7 @@ void recent_note(struct recent *recent, const struct denial *denial)
 		return;
 	}
 	entry.at_ns = clock_realtime_ns();
+	entry.id = denial->id;
 	entry.count = 1;
 	identify(denial, &entry);
 	if (join(recent, &entry)) {

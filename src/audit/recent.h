@@ -30,6 +30,7 @@ struct recent_denial {
 	uint64_t number;   /* the newest has the highest; 0: the entry is free */
 	uint64_t count;    /* of equal ones */
 	int64_t at_ns;     /* of the newest, since 1970 */
+	uint64_t id;       /* of the newest, as its record has it; 0: it was no request */
 	uint32_t topic;    /* equal for equal ones */
 	unsigned listener; /* number of its name, for metrics */
 	bool observed;     /* the policy only observes */

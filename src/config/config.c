@@ -68,7 +68,7 @@ static void add_default_listeners(struct config *config)
 		return;
 	}
 	add_port(config, "127.0.0.1");
-	if (!config->ipv4_only && address_has_ip6_loopback()) {
+	if (!config->ipv4_only && address_has_ip6_loopback((uint16_t)config->port)) {
 		add_port(config, "[::1]");
 	}
 }

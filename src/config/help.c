@@ -121,9 +121,10 @@ static const char commands[] =
         "Commands:\n"
         "  run            forward requests until SIGTERM or SIGINT. This is the default command.\n"
         "                 --takeover unix:///PATH: take the listening sockets of the process that\n"
-        "                 has its admin listener there; it serves its open connections and "
-        "streams\n"
-        "                 until they end, at most --drain-timeout, and no connection is refused\n"
+        "                 has its admin listener (ADMIN) there; it serves its open connections "
+        "and\n"
+        "                 streams until they end, at most --drain-timeout, and no connection is\n"
+        "                 refused. Both run as the same user, or the new one as root\n"
         "  check          print the listeners, the policies and the operations that they allow.\n"
         "                 Exit status: 0; 2 if the configuration is wrong\n"
         "  explain        print whether a request is allowed, which rule decides, and what would\n"
@@ -154,17 +155,22 @@ static const char commands[] =
         "                 --days N: 1 to 36500, how long certificates are valid. Default: 365\n"
         "  schema         print the JSON Schema of the file of --config, by which editors "
         "complete\n"
-        "                 and check it\n"
-        "  verify-audit   print whether lines of audit records that were written with a chain\n"
-        "                 were changed, removed, added or moved since, and which. Several files:\n"
-        "                 the oldest first. FILE - is standard input.\n"
+        "                 and check it. Needs no running proxy\n"
+        "  verify-audit   print whether lines of audit records were changed, removed, added or\n"
+        "                 moved since they were written, and which. Needs records with a chain:\n"
+        "                 'audit: {path: FILE, chain: true}' in the file of --config. Several\n"
+        "                 files: the oldest first. FILE - is standard input.\n"
         "                 Exit status: 0 if the chain is whole, 1 if it is broken, 2 if a file\n"
-        "                 cannot be read\n"
+        "                 cannot be read\n";
+
+static const char commands_to_operate[] =
         "  status         print what a running proxy does: configuration, Engine, clients, "
         "limits,\n"
         "                 streams, and the newest denials with what would allow each.\n"
-        "                 ADDR is its admin listener. Default: ADMIN, else that of the file, else\n"
-        "                 that of process 1. --json: as JSON. --watch: again each second.\n"
+        "                 Needs an admin listener: a proxy that was started with ADMIN, or with\n"
+        "                 'admin' in its file. ADDR is its address. Default: ADMIN, else that of\n"
+        "                 the file, else that of process 1, the proxy of a container.\n"
+        "                 --json: as JSON. --watch: again each second.\n"
         "                 status streams lists what lasts; status close ID ends one of them.\n"
         "                 --key-file FILE: the key for a tcp:// or tls:// address, else the "
         "variable\n"
@@ -173,9 +179,10 @@ static const char commands[] =
         "                 Exit status: 0; 1 if there is no answer; 2 for a wrong argument\n"
         "  reload         let a running proxy read its configuration again, and print how it "
         "ended.\n"
-        "                 ADDR, --key-file, --ca: as of status. Exit status: 0; 1 with the error "
-        "if\n"
-        "                 the former configuration stays\n"
+        "                 Needs an admin listener; without one, send SIGHUP. ADDR, --key-file, "
+        "--ca:\n"
+        "                 as of status. Exit status: 0; 1 with the error if the former\n"
+        "                 configuration stays; 2 for a wrong argument\n"
         "\n"
         "Options. An option overrides its variable, a variable overrides the file, and the file\n"
         "overrides the default.\n";
@@ -200,17 +207,21 @@ static const char examples[] =
         "  docker-socket-proxy certs certs --client ci --client ops\n"
         "  docker-socket-proxy learn --listen tcp://127.0.0.1:3277 > proxy.yaml\n"
         "  docker-socket-proxy convert --from tecnativa docker-compose.yml > proxy.yaml\n"
+        "  ADMIN=unix:///run/docker-socket-proxy/admin.sock docker-socket-proxy\n"
+        "  docker-socket-proxy run --takeover unix:///run/docker-socket-proxy/admin.sock\n"
         "  AUDIT=/var/log/docker-socket-proxy/audit.jsonl docker-socket-proxy\n"
         "  docker-socket-proxy verify-audit audit.jsonl.1 audit.jsonl\n"
         "  docker-socket-proxy schema > docker-socket-proxy.schema.json\n"
         "  docker-socket-proxy status --watch\n"
-        "  docker-socket-proxy status close 0000000200000001\n"
+        "  docker-socket-proxy status streams unix:///run/docker-socket-proxy/admin.sock\n"
+        "  docker-socket-proxy status close 5d1c0f3a9b7e2c44\n"
+        "  docker exec proxy /docker-socket-proxy status\n"
         "  docker-socket-proxy reload unix:///run/docker-socket-proxy/admin.sock\n"
         "  docker-socket-proxy healthcheck tcp://127.0.0.1:3277\n";
 
 void config_print_help(void)
 {
-	printf("%s%s", usage, commands);
+	printf("%s%s%s", usage, commands, commands_to_operate);
 	for (unsigned i = 0; i < CONFIG_OPTION_COUNT; i++) {
 		print_option(&config_options[i]);
 	}

@@ -201,44 +201,31 @@ static int read_named_key(void *context, const struct yaml_node *value)
 /* The shapes of the kinds of keys, of which `example` and `standard` are a row's. */
 static const struct yaml_shape word_shape = {.words = "a word, or a pattern"};
 #define SHAPE_WORDS(text, example, standard)                                                       \
-	{                                                                                          \
-		.kind = YAML_SHAPE_LIST,                                                           \
-		.words = text ", such as " example "; default: " standard, .item = &word_shape,    \
-		.other = &word_shape                                                               \
-	}
+	(&(const struct yaml_shape){                                                               \
+	        .kind = YAML_SHAPE_LIST,                                                           \
+	        .words = text ", such as " example "; default: " standard,                         \
+	        .item = &word_shape,                                                               \
+	        .other = &word_shape,                                                              \
+	})
 #define SHAPE_KIND_CHOICE(text, words_to_choose, standard)                                         \
-	{                                                                                          \
-		.words = text "; default: " standard, .choices = words_to_choose                   \
-	}
+	(&(const struct yaml_shape){                                                               \
+	        .words = text "; default: " standard, .choices = words_to_choose})
 #define SHAPE_KIND_SOCKET(text, example, standard)                                                 \
-	{                                                                                          \
-		.words = text ", such as " example                                                 \
-	}
-#define SHAPE_KIND_WORDS        SHAPE_WORDS
-#define SHAPE_KIND_SUBNETS      SHAPE_WORDS
-#define SHAPE_KIND_NETWORKS     SHAPE_WORDS
-#define SHAPE_KIND_IMAGES       SHAPE_WORDS
-#define SHAPE_KIND_PATHS        SHAPE_WORDS
-#define SHAPE_KIND_CAPABILITIES SHAPE_WORDS
-#define SHAPE_KIND_COMMANDS     SHAPE_WORDS
-/* Its keys have others: require_shape. */
-#define SHAPE_KIND_REQUIRE(text, example, standard)                                                \
-	{                                                                                          \
-		.words = text                                                                      \
-	}
-
-static const struct yaml_shape key_shapes[KEY_COUNT] = {
-#define KEY(block, name, kind, choices, standard, guarded, root, what)                             \
-	[KEY_##block##_##name] = SHAPE_KIND_##kind(what, choices, standard),
-#include "inspect/keys.def"
-#undef KEY
-};
+	(&(const struct yaml_shape){.words = text ", such as " example})
+#define SHAPE_KIND_REQUIRE(text, example, standard) (&require_shape)
+#define SHAPE_KIND_WORDS                            SHAPE_WORDS
+#define SHAPE_KIND_SUBNETS                          SHAPE_WORDS
+#define SHAPE_KIND_NETWORKS                         SHAPE_WORDS
+#define SHAPE_KIND_IMAGES                           SHAPE_WORDS
+#define SHAPE_KIND_PATHS                            SHAPE_WORDS
+#define SHAPE_KIND_CAPABILITIES                     SHAPE_WORDS
+#define SHAPE_KIND_COMMANDS                         SHAPE_WORDS
 
 /* Rows of a block stand together. */
 static const struct yaml_key keys[KEY_COUNT] = {
 #define KEY(block, name, kind, choices, standard, guarded, root, what)                             \
-	[KEY_##block##_##name] = {#name, read_named_key,                                           \
-	        KIND_##kind == KIND_REQUIRE ? &require_shape : &key_shapes[KEY_##block##_##name]},
+	[KEY_##block##_##name] = {                                                                 \
+	        #name, read_named_key, SHAPE_KIND_##kind(what, choices, standard)},
 #include "inspect/keys.def"
 #undef KEY
 };

@@ -45,8 +45,11 @@ unsigned learn_note(struct learn *learn, const struct caller *caller, const stru
  */
 void learn_served(struct learn *learn, unsigned number);
 
-/* Append the smallest policy that allows these operations, ids in the order of the catalogue, as
- * `policies:` of a file. */
+/*
+ * Append the smallest policy that allows these operations, ids in the order of the catalogue, as
+ * `policies:` of a file. It knows no bodies: of blocks that the operations need it says that they
+ * are missing.
+ */
 void learn_propose(const char *policy, const unsigned *ids, unsigned count, struct text *text);
 
 /* An address to listen on. */

@@ -231,6 +231,26 @@ static void print_operations(const struct page *page, FILE *out)
 	}
 }
 
+static bool any_needs_block(const unsigned *ids, unsigned count, unsigned block)
+{
+	for (unsigned i = 0; i < count; i++) {
+		const struct inspect_operation *operation = inspect_operation_of(ids[i]);
+		if (operation != NULL && inspect_operation_block(operation) == block) {
+			return true;
+		}
+	}
+	return false;
+}
+
+/* Who pastes the policy over one that has the block would open what it closes. */
+static void warn_of_block(enum inspect_block block, struct text *text)
+{
+	text_add_format(text,
+	        "    # No '%s' block: these operations may ask for anything. "
+	        "'docker-socket-proxy learn' writes one.\n",
+	        inspect_block_name(block));
+}
+
 void learn_propose(const char *policy, const unsigned *ids, unsigned count, struct text *text)
 {
 	text_add(text, SLICE("policies:\n  "));
@@ -238,6 +258,11 @@ void learn_propose(const char *policy, const unsigned *ids, unsigned count, stru
 	text_add(text, SLICE(":\n    rules:\n      - allow:\n"));
 	for (unsigned i = 0; i < count; i++) {
 		add_operation(ids[i], text);
+	}
+	for (unsigned block = 0; block < INSPECT_BLOCK_COUNT; block++) {
+		if (any_needs_block(ids, count, block)) {
+			warn_of_block((enum inspect_block)block, text);
+		}
 	}
 }
 

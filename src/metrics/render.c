@@ -257,11 +257,14 @@ static void add_limits(const struct metrics *metrics, const struct metric *metri
 
 /* ── Those with a few fixed values ───────────────────────────────────────── */
 
-static unsigned count_handshakes(const struct metrics *metrics)
-{
-	(void)metrics;
-	return METER_HANDSHAKES;
-}
+#define COUNT(rows, items)                                                                         \
+	static unsigned count_##rows(const struct metrics *metrics)                                \
+	{                                                                                          \
+		(void)metrics;                                                                     \
+		return (items);                                                                    \
+	}
+
+COUNT(handshakes, METER_HANDSHAKES)
 
 static void add_handshakes(const struct metrics *metrics, const struct metric *metric,
         unsigned item, struct text *text)
@@ -277,11 +280,7 @@ static void add_handshakes(const struct metrics *metrics, const struct metric *m
 	add_sample(text, metric, &word, SUM(metrics, handshakes[item]));
 }
 
-static unsigned count_bytes(const struct metrics *metrics)
-{
-	(void)metrics;
-	return 2;
-}
+COUNT(bytes, 2)
 
 static void add_bytes(const struct metrics *metrics, const struct metric *metric, unsigned item,
         struct text *text)
@@ -292,11 +291,7 @@ static void add_bytes(const struct metrics *metrics, const struct metric *metric
 	        text, metric, &word, item == 0 ? SUM(metrics, bytes_in) : SUM(metrics, bytes_out));
 }
 
-static unsigned count_reloads(const struct metrics *metrics)
-{
-	(void)metrics;
-	return 2;
-}
+COUNT(reloads, 2)
 
 static void add_reloads(const struct metrics *metrics, const struct metric *metric, unsigned item,
         struct text *text)
@@ -311,11 +306,7 @@ static void add_reloads(const struct metrics *metrics, const struct metric *metr
 static const struct slice no_values[1] = {{"", 0}};
 
 #define SINGLE(rows, value)                                                                        \
-	static unsigned count_##rows(const struct metrics *metrics)                                \
-	{                                                                                          \
-		(void)metrics;                                                                     \
-		return 1;                                                                          \
-	}                                                                                          \
+	COUNT(rows, 1)                                                                             \
 	static void add_##rows(const struct metrics *metrics, const struct metric *metric,         \
 	        unsigned item, struct text *text)                                                  \
 	{                                                                                          \
@@ -333,11 +324,7 @@ SINGLE(open_files, process_files(&metrics->process))
 SINGLE(max_files, process_files_max())
 
 #define SINGLE_TIME(rows, us)                                                                      \
-	static unsigned count_##rows(const struct metrics *metrics)                                \
-	{                                                                                          \
-		(void)metrics;                                                                     \
-		return 1;                                                                          \
-	}                                                                                          \
+	COUNT(rows, 1)                                                                             \
 	static void add_##rows(const struct metrics *metrics, const struct metric *metric,         \
 	        unsigned item, struct text *text)                                                  \
 	{                                                                                          \
@@ -351,11 +338,7 @@ SINGLE_TIME(reloaded, atomic_load(&metrics->reloaded_ns) / 1000)
 SINGLE_TIME(cpu, process_cpu_us())
 SINGLE_TIME(started, metrics->process.started_ns / 1000)
 
-static unsigned count_build(const struct metrics *metrics)
-{
-	(void)metrics;
-	return 1;
-}
+COUNT(build, 1)
 
 static void add_build(const struct metrics *metrics, const struct metric *metric, unsigned item,
         struct text *text)

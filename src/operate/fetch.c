@@ -217,6 +217,13 @@ static int receive(struct connection *connection, struct answer *answer, size_t 
 		            ? -EFBIG
 		            : read_some(connection, answer->memory + *ret_len, size - *ret_len);
 	}
+	if (n == -EKEYREJECTED) {
+		return fail(connection,
+		        "demands a certificate, and this command presents none: give admin.tls "
+		        "'client_cert: optional' and a key, or let the admin listener be a unix "
+		        "socket",
+		        0);
+	}
 	return n < 0 ? fail(connection, "sends no complete answer", (int)-n) : 0;
 }
 

@@ -7,6 +7,7 @@
  * of the configuration; paths and targets are what clients sent.
  */
 #include "audit/recent.h"
+#include "audit/record.h"
 #include "base/clock.h"
 #include "base/visible.h"
 #include "docker/docker.h"
@@ -403,6 +404,19 @@ static enum added add_stream(const struct state *state, struct text *text)
 
 /* ── Denials ─────────────────────────────────────────────────────────────── */
 
+/* That of the newest, for the audit record. What ended before a request has none. */
+static void add_id(struct text *text, uint64_t id)
+{
+	add_name(text, "id");
+	if (id == 0) {
+		text_add(text, SLICE("null"));
+	} else {
+		text_add_char(text, '"');
+		record_add_id(id, text);
+		text_add_char(text, '"');
+	}
+}
+
 static enum added add_denial(const struct state *state, struct text *text)
 {
 	char memory[ADDRESS_NAME_MAX];
@@ -416,7 +430,7 @@ static enum added add_denial(const struct state *state, struct text *text)
 	caller_add_name(&denial->caller, &peer);
 	text_add(text, state->item > 0 ? SLICE(",{\"time\":") : SLICE("{\"time\":"));
 	add_time(text, denial->at_ns);
-	text_add(text, SLICE(",\"id\":null"));
+	add_id(text, denial->id);
 	add_string_member(text, "client", denial->client);
 	add_name(text, "peer");
 	add_string(text, text_slice(&peer));

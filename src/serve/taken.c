@@ -76,7 +76,8 @@ static bool is_bound_to(const union address *bound, const union address *wanted)
 {
 	if (bound->any.sa_family == AF_INET && wanted->any.sa_family == AF_INET6 &&
 	        address_is_any(bound) && address_is_any(wanted)) {
-		return bound->ip4.sin_port == wanted->ip6.sin6_port && !address_has_ip6_loopback();
+		return bound->ip4.sin_port == wanted->ip6.sin6_port &&
+		       !address_has_ip6_loopback(ntohs(wanted->ip6.sin6_port));
 	}
 	return bound->any.sa_family == wanted->any.sa_family &&
 	       (bound->any.sa_family == AF_UNIX

@@ -120,6 +120,7 @@ static void note_denial(struct session *session, const struct gate_decision *dec
 	        .outcome = decision->outcome,
 	        .reason = decision->reason,
 	        .listener = session->listener,
+	        .id = session->exchange->id,
 	};
 
 	denials_report(&worker->shared->denials, worker->loop.now_ns, &denial);
@@ -452,6 +453,7 @@ static void note_refusal(struct session *session, const struct gate_decision *de
 	        .outcome = outcome,
 	        .reason = reason,
 	        .listener = session->listener,
+	        .id = session->exchange->id,
 	};
 
 	if (decision->clients != NULL) {
@@ -494,6 +496,7 @@ enum next session_refuse_body(struct session *session)
 	        .outcome = OUTCOME_LIMIT_BODY,
 	        .reason = memory,
 	        .listener = session->listener,
+	        .id = exchange->id,
 	};
 
 	accounts_refuse(session->worker->shared->accounts, session->account, LIMIT_BODY);

@@ -1,5 +1,7 @@
 """Services on a swarm of one node."""
 
+import os
+
 import pytest
 from conftest import eventually
 
@@ -104,3 +106,48 @@ def test_nodes(cli, same, swarm):
     """docker node ls: one leader, the same by both ways."""
     done = same(lambda t: cli.run(t.docker_host, "node", "ls", "--format", "{{.ManagerStatus}}"))
     assert (done.status, done.out) == (0, b"Leader\n")
+
+
+POLICIES = """\
+listeners: [{address: 'tcp://127.0.0.1:3277', policy: %s}]
+watch: true
+policies: {first: {rules: [{allow: [system.ping]}]}, second: {rules: [{allow: [system.info]}]}}
+"""
+CONFIGURATION = "/etc/docker-socket-proxy/proxy.yaml"
+LIBRARIES = ("/lib", "/lib64", "/usr/lib")  # of a build that is not static
+
+
+def test_another_config_comes_with_another_task(older_cli, engine, binary, swarm, unique):
+    """A Docker config never changes, so the proxy of a service gets another file by `service update`, as
+    docs/reload.md says: the former task ends well, and the next one has the new policy."""
+    host = f"unix://{engine.socket}"
+    name, first, second = unique("proxy"), unique("first"), unique("second")
+    mounts = [f"type=bind,src={path},dst={path},ro" for path in (*filter(os.path.isdir, LIBRARIES), engine.socket)]
+    mounts.append(f"type=bind,src={binary},dst=/docker-socket-proxy,ro")
+    for config, policy in ((first, "first"), (second, "second")):
+        older_cli.ok(host, "config", "create", config, "-", stdin=(POLICIES % policy).encode())
+    try:
+        older_cli.ok(
+            host, "service", "create", "--detach", "--no-resolve-image", "--name", name, "--user", "0",
+            "--config", f"source={first},target={CONFIGURATION}", *(word for mount in mounts for word in ("--mount", mount)),
+            "--env", f"SOCKET_PATH={engine.socket}", "busybox", "/docker-socket-proxy",
+        )
+
+        def said(words: bytes) -> bool:
+            return words in older_cli.run(host, "service", "logs", "--raw", name).err
+
+        eventually(lambda: said(b"policy 'first'"), "the first task does not serve")
+        older_cli.ok(host, "service", "update", "--detach", "--config-rm", first,
+                     "--config-add", f"source={second},target={CONFIGURATION}", name)
+        eventually(lambda: said(b"policy 'second'"), "the second task does not serve")
+
+        def former() -> bytes:
+            return older_cli.ok(host, "service", "ps", "--format", "{{.CurrentState}} {{.Error}}", name).splitlines()[1]
+
+        eventually(lambda: former().split()[0] in (b"Shutdown", b"Complete"), "the first task does not end")
+        assert b"non-zero" not in former()
+        assert not said(b"reloaded"), "the file of a task stays as it is"
+    finally:
+        older_cli.run(host, "service", "rm", name)
+        for config in (first, second):
+            eventually(lambda config=config: older_cli.run(host, "config", "rm", config).status == 0, "the config is in use")

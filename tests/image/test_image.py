@@ -137,7 +137,7 @@ def test_image_holds_the_program_and_nothing_else(
     special = stat.S_ISUID | stat.S_ISGID | stat.S_IWGRP | stat.S_IWOTH
     assert all(m.mode & special == 0 and (m.uid, m.gid) == (0, 0) for m in files.values())
     owned = {name: (m.uid, m.gid, m.mode & 0o777) for name, m in members.items() if m.uid}
-    assert owned == {"run/docker-socket-proxy": (65532, 65532, 0o755)}
+    assert owned == {f"{name}/docker-socket-proxy": (65532, 65532, 0o755) for name in ("run", "var/log")}
 
 
 def test_image_runs_as_a_numeric_user_that_is_not_root(config: dict) -> None:
@@ -422,7 +422,7 @@ def shipped(docker: Docker, image: str, folder: Path, settings: str, **shell: st
         project.compose("up", "-d", "--no-build")
         yield project
     finally:
-        project.compose("down", "--timeout", "0")
+        project.compose("down", "--timeout", "0", "--volumes")
 
 
 # Compose takes them for its own Engine, also from .env.
@@ -534,3 +534,27 @@ def test_container_build_leaves_the_program_outside(docker: Docker) -> None:
     docker.make("IMAGE=dsp-test", "TAG=c-never-built-before", "docker-binary")
     version = subprocess.run([program, "--version"], text=True, capture_output=True, check=True)
     assert version.stdout.startswith("docker-socket-proxy ")
+
+
+def test_shipped_file_has_a_place_for_operators(docker: Docker, image: str, tmp_path: Path) -> None:
+    """ADMIN and AUDIT as .env.sample names them, in a container whose files are read-only otherwise."""
+    sample = (ROOT / ".env.sample").read_text()
+    admin, audit = "unix:///run/docker-socket-proxy/admin.sock", "/var/log/docker-socket-proxy/audit.jsonl"
+    assert admin in sample and audit in sample
+    with shipped(docker, image, tmp_path, f"POLICY=read-only\nADMIN={admin}\nAUDIT={audit}\n") as project:
+        project.said("admin listener")
+        running = Running(docker, project.compose("ps", "-q", "docker-socket-proxy").strip(), project.port)
+        assert running.get("/containers/json")[0] == 200
+        assert running.get("/containers/web/start", "POST")[0] == 403
+
+        def operate(*words: str) -> str:
+            return project.compose("exec", "-T", "docker-socket-proxy", "/docker-socket-proxy", *words)
+
+        shown = operate("status")
+        assert ": ready" in shown and "denied container.start" in shown and "ALLOW=container.start" in shown
+        assert json.loads(operate("status", "--json"))["audit"]["path"] == audit
+        assert operate("status", "streams") == "no streams are open\n"
+        docker("cp", f"{running.container}:{audit}", tmp_path / "audit.jsonl")
+        records = [json.loads(line) for line in (tmp_path / "audit.jsonl").read_text().splitlines()]
+        assert [(record["operation"], record["verdict"]) for record in records] == [
+            ("container.list", "allow"), ("container.start", "deny")]

@@ -21,7 +21,7 @@ import yaml
 from conftest import BASE, ROOT, Docker
 from machine import DOCKER_COMPOSE, free_port
 
-DOCUMENTS = ("README.md", "docs/README.md", "docs/presets.md")
+DOCUMENTS = ("README.md", "docs/README.md", "docs/presets.md", "docs/status.md")
 PROXY = "docker-socket-proxy:c-latest"
 SOCKET = "/var/run/docker.sock"
 PATIENCE = 60
@@ -114,10 +114,15 @@ def responses(compose: Callable[..., str], service: str) -> str:
     The last line says that. The words alone say nothing: the inspection of the stand-in's own
     container holds its script.
     """
+    return said(compose, service, r"^all asked$")
+
+
+def said(compose: Callable[..., str], service: str, pattern: str) -> str:
+    """The log of a service, as soon as it has this."""
     deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline:
         log = compose("logs", "--no-color", "--no-log-prefix", service)
-        if re.search(r"^all asked$", log, re.MULTILINE):
+        if re.search(pattern, log, re.MULTILINE):
             return log
         time.sleep(0.1)
     pytest.fail(log + compose("logs", "--no-color"))
@@ -185,13 +190,51 @@ def test_unix_socket_in_a_volume_as_pasted(docker: Docker, images: None, tmp_pat
         assert re.search(r"^POST /containers/create HTTP/1.1 403 ", log, re.MULTILINE), log
 
 
+def test_status_as_pasted(docker: Docker, images: None, tmp_path: Path) -> None:
+    """The admin socket in a volume that the image makes, and `docker exec` as the document writes it."""
+    (text,) = compose_files("docs/status.md")
+    with pasted(docker, tmp_path, text) as compose:
+        said(compose, "proxy", "admin listener")
+        assert ": ready" in docker("exec", "proxy", "/docker-socket-proxy", "status")
+        assert docker("exec", "proxy", "/docker-socket-proxy", "status", "streams") == "no streams are open"
+        assert docker("exec", "proxy", "/docker-socket-proxy", "reload")
+
+
 @pytest.mark.parametrize("document", DOCUMENTS)
 def test_compose_files_are_understood(document: str, tmp_path: Path) -> None:
     """A key that compose does not know stops whoever pastes the file."""
     texts = compose_files(document)
     assert texts
     for text in texts:
-        (tmp_path / "docker-compose.yml").write_text(text)
-        result = subprocess.run([*DOCKER_COMPOSE, "config", "--quiet"], cwd=tmp_path, text=True,
-                                env={**os.environ, "DOCKER_GID": "999"}, capture_output=True, check=False)
-        assert result.returncode == 0, text + result.stderr
+        expect_understood(text, tmp_path)
+
+
+def expect_understood(text: str, folder: Path) -> None:
+    (folder / "docker-compose.yml").write_text(text)
+    result = subprocess.run([*DOCKER_COMPOSE, "config", "--quiet"], cwd=folder, text=True,
+                            env={**os.environ, "DOCKER_GID": "999"}, capture_output=True, check=False)
+    assert result.returncode == 0, text + result.stderr
+
+
+def test_the_change_for_an_admin_listener_fits_the_first_file(tmp_path: Path) -> None:
+    """README.md shows it as a difference: what comes out is a file that compose understands."""
+    lines = compose_files("README.md")[0].splitlines()
+    (change,) = re.findall(r"^```diff\n(.*?)^```$", (ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL)
+    at = 0
+    for kind, words in ((line[:1], line[1:]) for line in change.splitlines()):
+        if kind == "+":
+            lines.insert(at, words)
+            at += 1
+        elif kind == "…":
+            at = len(lines)
+        else:
+            at = next(i for i, line in enumerate(lines) if i >= at and line.startswith(words))
+            if kind == "-":
+                del lines[at]
+            else:
+                at += 1
+    text = "\n".join(lines) + "\n"
+    expect_understood(text, tmp_path)
+    service = yaml.safe_load(text)["services"]["docker-socket-proxy"]
+    assert service["environment"]["ADMIN"] == "unix:///run/docker-socket-proxy/admin.sock"
+    assert service["volumes"] == [f"{SOCKET}:{SOCKET}", "admin:/run/docker-socket-proxy"]

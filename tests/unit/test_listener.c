@@ -110,7 +110,7 @@ static int must_open(const char *address, unsigned mode, bool shared)
 
 static bool has_ip6(void)
 {
-	return address_has_ip6_loopback();
+	return address_has_ip6_loopback(0);
 }
 
 static void is_private_and_never_waits(int fd)

@@ -890,8 +890,8 @@ def test_two_processes_write_one_chain(start: START, trail: Trail, place: pathli
     two = chained(start, trail, place, 0)
     for number in range(40):
         ask([one, two][number % 2], f"/containers/{number}/json")
-        if number % 5 == 0:
-            time.sleep(0.03)
+        if number % 5 == 0:  # several batches
+            trail.wait(number + 2)
     trail.wait(41)
     assert verify(trail.path)[0] == 0
 

@@ -7,7 +7,6 @@ import hashlib
 import os
 import re
 import struct
-import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -17,7 +16,7 @@ import pytest
 from browser import Browser, Site
 from machine import free_port
 from operators import Admin
-from wire import BINARY, Engine, Proxy, eventually
+from wire import BINARY, LAST_CHUNK, Engine, Proxy, chunk, eventually, open_stream
 
 SOURCES = Path(__file__).parents[2] / "src/admin/dashboard"
 KEY = "a key with many letters"
@@ -305,10 +304,7 @@ def test_every_value_is_what_was_sent(dashboard: Dashboard, own_engine: Engine) 
     for _ in range(2):
         assert dashboard.ask("/v1.41/containers/web/stop", WRITER, "POST") == 403
     with dashboard.proxy.connect() as client:
-        client.get("/events", headers=[f"X-Api-Key: {WRITER}"])
-        request = own_engine.request()
-        request.conn.send(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n")
-        client.read_response_head()
+        conn = open_stream(client, own_engine, sent=chunk(b"hello"), headers=[f"X-Api-Key: {WRITER}"])
         dashboard.open()
         denied, observed = dashboard.wait_rows("denials", 2)
         assert denied["Client"].startswith("writer") and "127.0.0.1" in denied["Client"]
@@ -334,7 +330,7 @@ def test_every_value_is_what_was_sent(dashboard: Dashboard, own_engine: Engine) 
         assert hashlib.sha256(dashboard.settings.encode()).hexdigest() in configuration
         assert own_engine.path in dashboard.text("#engine") and dashboard.text("#engine-up") == "reachable"
         assert str(dashboard.proxy.pid) in dashboard.text("#process") and f":{dashboard.port}" in dashboard.text("#process")
-        request.conn.send(b"0\r\n\r\n")
+        conn.send(LAST_CHUNK)
         dashboard.wait_rows("streams", 0)
     dashboard.expect_clean()
 
@@ -469,10 +465,7 @@ def test_a_fix_is_copied_without_a_secure_context(dashboard: Dashboard, browser:
 
 def test_closing_a_stream_asks_once(dashboard: Dashboard, browser: Browser, own_engine: Engine) -> None:
     with dashboard.proxy.connect() as client:
-        client.get("/events", headers=[f"X-Api-Key: {WRITER}"])
-        request = own_engine.request()
-        request.conn.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n")
-        client.read_response_head()
+        conn = open_stream(client, own_engine, sent=chunk(b"hello"), headers=[f"X-Api-Key: {WRITER}"])
         dashboard.open()
         dashboard.wait_rows("streams", 1)
         dashboard.reach("at.innerText === 'Close'")
@@ -487,11 +480,31 @@ def test_closing_a_stream_asks_once(dashboard: Dashboard, browser: Browser, own_
         client.expect_gone()
         dashboard.wait_rows("streams", 0)
         assert browser.run("return document.activeElement.id") == "streams-title", "the focus is not lost"
-        request.conn.close()
+        conn.close()
     dashboard.expect_clean()
 
 
 # when something is not well
+
+
+def test_events_that_were_left_out_are_counted(dashboard: Dashboard, browser: Browser) -> None:
+    """To a page that is too slow the proxy says how many it did not send."""
+    browser.window(360, 800, phone=True)
+    browser.open(dashboard.url)
+    dashboard.wait("document.activeElement.id === 'key-value'", "the page to ask for a key")
+    browser.run("""
+        const asked = fetch;
+        const events = new ReadableStream({start: (to) => window.more = (text) => to.enqueue(new TextEncoder().encode(text))});
+        window.fetch = (path, options) => path === 'api/events' ? Promise.resolve(new Response(events)) : asked(path, options);
+    """)
+    dashboard.give(KEY)
+    dashboard.wait_text("#link", "Live")
+    assert not browser.run("return document.getElementById('requests-lost').checkVisibility()")
+    for lost, words in ((1, "1 event was left out"), (1499, "1,500 events were left out")):
+        browser.run(f"more('event: lost\\ndata: {{\"lost\":{lost}}}\\n\\n')")
+        dashboard.wait_text("#requests-lost", words)
+    assert browser.run("return document.documentElement.scrollWidth") <= 360
+    dashboard.expect_clean()
 
 
 def test_an_engine_that_goes_and_comes_back(dashboard: Dashboard, own_engine: Engine) -> None:
@@ -547,6 +560,13 @@ CONTRAST = """
   return found;
 """
 
+# What a click opened has its rows, and each chart has the size of its place.
+SETTLED = (
+    "[...document.querySelectorAll('details')].every((each) => each.open && each.querySelector('tbody tr'))"
+    " && [...document.querySelectorAll('svg[role]')].every((each) => Math.abs(each.viewBox.baseVal.width - each.clientWidth) < 1)"
+    " && document.querySelector('#streams .actions button').innerText === 'Close now'"
+)
+
 BASICS = """
   const name = (e) => e.getAttribute('aria-label') || e.textContent.trim() || (e.labels && e.labels[0]?.textContent) ||
     (e.getAttribute('aria-labelledby') || '').split(' ').map((id) => document.getElementById(id)?.textContent).join(' ').trim();
@@ -582,7 +602,7 @@ def test_everybody_can_read_it(dashboard: Dashboard, browser: Browser, own_engin
         dashboard.wait_rows("denials", 2)
         browser.window(width, 800, scheme, phone=width < 700, still=True)
         browser.run("document.querySelectorAll('summary').forEach((each) => each.click()); document.querySelector('#streams .actions button').click();")
-        time.sleep(0.3)
+        dashboard.wait(SETTLED, "the page to be drawn for this size")
         assert browser.run(BASICS) == []
         assert browser.run(CONTRAST) == []
         assert browser.run("return document.documentElement.scrollWidth") <= width, "nobody scrolls sideways"

@@ -13,10 +13,8 @@ import pytest
 from machine import free_port
 from operators import Admin
 from secure import Authority, connect, context
-from wire import EndOfStream, Engine, Proxy, chunk, eventually, refuses_connection
+from wire import LAST_CHUNK, STREAM_HEAD, EndOfStream, Engine, Proxy, chunk, eventually, open_stream, refuses_connection
 
-CHUNKED = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
-LAST = b"0\r\n\r\n"
 ENDLESS = [
     "/events",
     "/v1.41/events?since=1&filters=%7B%7D",
@@ -49,7 +47,7 @@ def stopped_within(proxy: Proxy, engine: Engine, target: str, sent: bytes, metho
     """What a client has read of a response, of which the Engine had sent so much, when the proxy has stopped."""
     with proxy.connect() as client:
         client.send(f"{method} {target} HTTP/1.1\r\nHost: docker\r\nContent-Length: 0\r\n\r\n".encode())
-        engine.request().conn.send(CHUNKED + sent)
+        engine.request().conn.send(STREAM_HEAD + sent)
         client.read_response_head()
         client.expect(sent)
         proxy.terminate()
@@ -65,7 +63,7 @@ def stopped_within(proxy: Proxy, engine: Engine, target: str, sent: bytes, metho
 def test_stop_ends_endless_responses_well(start, own_engine: Engine, target: str) -> None:
     """docker events, logs -f: what was sent is whole, and the client is told so."""
     proxy = start("--shutdown-grace", "0")
-    assert stopped_within(proxy, own_engine, target, chunk(b'{"a":1}\n')) == LAST
+    assert stopped_within(proxy, own_engine, target, chunk(b'{"a":1}\n')) == LAST_CHUNK
     line = proxy.wait_log(lambda line: "path=" + target.partition("?")[0] in line, what="of the request")
     assert "status=200" in line and "end=proxy" in line
 
@@ -91,29 +89,26 @@ def test_stop_waits_for_the_end_of_a_record(start, own_engine: Engine) -> None:
     with proxy.connect() as client:
         client.get("/events")
         conn = own_engine.request().conn
-        conn.send(CHUNKED + b"8\r\n{\"a\"")
+        conn.send(STREAM_HEAD + b"8\r\n{\"a\"")
         client.read_until(b"8\r\n{\"a\"")
         proxy.terminate()
         eventually(lambda: refuses_connection(proxy.port), "the listener to close")
         conn.send(b":1}\n\r\n")
-        client.expect(b":1}\n\r\n" + LAST)
+        client.expect(b":1}\n\r\n" + LAST_CHUNK)
         client.expect_end()
     assert proxy.wait_exit() == 0
 
 
 def test_stop_cuts_a_record_that_does_not_end(start, own_engine: Engine) -> None:
     proxy = start("--shutdown-grace", "0")
-    assert LAST not in stopped_within(proxy, own_engine, "/events", b"8\r\n{\"a\"")
+    assert LAST_CHUNK not in stopped_within(proxy, own_engine, "/events", b"8\r\n{\"a\"")
 
 
 def test_stop_cuts_the_stream_of_a_client_that_does_not_read(start, own_engine: Engine) -> None:
     """It has not got what was sent: no end may say so, and nobody waits for it."""
     proxy = start("--shutdown-grace", "0")
     with proxy.connect() as client:
-        client.get("/events")
-        conn = own_engine.request().conn
-        conn.send(CHUNKED)
-        client.read_response_head()
+        conn = open_stream(client, own_engine)
         conn.send_until_stuck(chunk(b"x" * 65536))
         began = time.monotonic()
         proxy.terminate()
@@ -124,10 +119,10 @@ def test_stop_cuts_the_stream_of_a_client_that_does_not_read(start, own_engine: 
             got = client.read_to_end()
         except EndOfStream:
             pass
-        assert not got.endswith(b"\r\n" + LAST)
+        assert not got.endswith(b"\r\n" + LAST_CHUNK)
 
 
-@pytest.mark.parametrize("body", [b"", CHUNKED])
+@pytest.mark.parametrize("body", [b"", STREAM_HEAD])
 def test_stop_ends_endless_responses_of_old_clients_with_the_connection(
     start, own_engine: Engine, body: bytes
 ) -> None:
@@ -158,7 +153,7 @@ def test_stop_ends_a_redacted_stream_between_two_records(
     with proxy.connect() as client:
         client.get("/events")
         conn = own_engine.request().conn
-        conn.send(CHUNKED + chunk(b'{"Action":"create"}\n'))
+        conn.send(STREAM_HEAD + chunk(b'{"Action":"create"}\n'))
         client.read_until(b"}\n\r\n")
         if half:
             conn.send(chunk(half))
@@ -168,7 +163,7 @@ def test_stop_ends_a_redacted_stream_between_two_records(
             rest = client.read_to_end()
         except EndOfStream:
             rest = b""
-    assert (LAST in rest) == (half == b"")
+    assert (LAST_CHUNK in rest) == (half == b"")
     assert proxy.wait_exit() == 0
 
 
@@ -179,12 +174,9 @@ def test_stop_of_a_stream_over_tls_says_goodbye(start, own_engine: Engine, tmp_p
     pair = authority.server()
     proxy = start("--shutdown-grace", "0", env={"TLS_CERT": pair.path, "TLS_KEY": pair.key})
     with connect(proxy, context(authority)) as client:
-        client.get("/events")
-        own_engine.request().conn.send(CHUNKED + chunk(b"{}\n"))
-        client.read_response_head()
-        client.expect(chunk(b"{}\n"))
+        open_stream(client, own_engine, sent=chunk(b"{}\n"))
         proxy.terminate()
-        client.expect(LAST)
+        client.expect(LAST_CHUNK)
         client.expect_end()
     assert proxy.wait_exit() == 0
 
@@ -196,18 +188,13 @@ def test_admin_listener_serves_until_the_end(start, own_engine: Engine, folder: 
     proxy = start("--workers", workers, "--shutdown-grace", "600", env={"ADMIN": f"unix://{path}"})
     admin = Admin(path)
     streams = [proxy.connect() for _ in range(8)]
-    conns = []
-    for client in streams:
-        client.get("/events")
-        conns.append(own_engine.request().conn)
-        conns[-1].send(CHUNKED)
-        client.read_response_head()
+    conns = [open_stream(client, own_engine) for client in streams]
     proxy.terminate()
     proxy.wait_log(lambda line: "SIGTERM" in line)
     while conns:
-        conns.pop().send(LAST)
+        conns.pop().send(LAST_CHUNK)
         with streams.pop() as client:
-            client.expect(LAST)
+            client.expect(LAST_CHUNK)
             client.expect_end()
         if conns:
             ready = admin.get("/ready")

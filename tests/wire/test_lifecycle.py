@@ -20,6 +20,7 @@ from wire import (
     Stream,
     chunk,
     eventually,
+    open_stream,
     refuses_connection,
     sanitized,
     unread,
@@ -193,9 +194,12 @@ def test_stop_through_the_proxy_itself_gets_a_response(start, own_engine: Engine
             assert response.status == 503
             assert "shutting down" in response.message() and "Engine" in response.message()
             assert (response.header("Connection") or "").lower() == "close"
+            assert response.header("Retry-After") == "1", "the next process of the container responds"
             stream.expect_end()
             conn.expect_gone()
-        assert begun.response().status == 503, "the rest of its head has not come"
+        response = begun.response()
+        assert response.status == 503, "the rest of its head has not come"
+        assert response.header("Retry-After") == "1"
     assert proxy.wait_exit() == 0
     line = proxy.wait_log(lambda line: "path=/containers/proxy/stop" in line, what="of the request")
     assert "status=503" in line and "shutting down" in line
@@ -220,10 +224,7 @@ def test_signals_of_other_programs_are_ignored(start, own_engine: Engine, number
     """kill -USR1 is what people try to reopen logs with: no stream may end."""
     proxy = start("--shutdown-grace", "600")
     with proxy.connect() as client:
-        client.get("/events")
-        conn = own_engine.request().conn
-        conn.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
-        client.read_response_head()
+        conn = open_stream(client, own_engine)
         for _ in range(2):
             before = len(proxy.lines)
             proxy.process.send_signal(number)
@@ -266,9 +267,7 @@ def test_second_signal_ends_it_at_once(start, own_engine: Engine) -> None:
     """Ctrl-C twice is a person who does not want to wait."""
     proxy = start("--shutdown-grace", "600")
     with proxy.connect() as client:
-        client.get("/events")
-        own_engine.request().conn.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
-        client.read_response_head()
+        open_stream(client, own_engine)
         proxy.process.send_signal(signal.SIGINT)
         eventually(lambda: refuses_connection(proxy.port), "the listener to close")
         proxy.process.send_signal(signal.SIGINT)

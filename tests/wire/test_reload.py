@@ -21,6 +21,7 @@ import pytest
 from machine import free_port
 from operators import Admin
 from secure import Authority, Pair, connect, context
+from test_listen import has_ipv6
 from test_tunnel import both_ways, open_tunnel
 from wire import Background, Client, Engine, EngineConn, Proxy, chunk, eventually, ping_passes, refuses_connection, sanitized
 
@@ -95,6 +96,18 @@ def served(start: Start, place: Path) -> Served:
 def status_of(client: Client, target: str = "/containers/json", headers: tuple[str, ...] = ()) -> int:
     client.get(target, headers=headers)
     return client.response().status
+
+
+def test_port_on_loopback_stays_at_both_addresses(start: Start) -> None:
+    """`make run` and the systemd unit set LOOPBACK=1. Whether there is an ::1 is tried with a port that the
+    sandbox allows: localhost is ::1 to many clients."""
+    hosts = ["127.0.0.1", "::1"] if has_ipv6() else ["127.0.0.1"]
+    proxy = start(env={"LOOPBACK": "1", "SANDBOX": "on"})
+    proxy.process.send_signal(signal.SIGHUP)
+    line = proxy.wait_log(is_result, what="about the reload")
+    assert f": {len(hosts)} listener" in line and f"({len(hosts)} before)" in line, line
+    for host in hosts:
+        socket.create_connection((host, proxy.port), 5).close()
 
 
 # ── What is read again ─────────────────────────────────────────────────────────────────────────

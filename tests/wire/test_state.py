@@ -232,6 +232,18 @@ def test_the_proposal_is_a_policy_that_allows_what_was_done(served: Served, own_
     file.write_text(f"listeners: [{{address: 'tcp://127.0.0.1:{free_port()}', policy: ops}}]\n{proposal}")
     for request, code in (("GET /containers/json", 0), ("GET /_ping", 0), ("GET /images/json", 1)):
         assert run_binary("explain", "-c", str(file), request).returncode == code, proposal
+    assert "block" not in proposal
+
+
+def test_a_proposal_says_that_it_knows_no_bodies(served: Served, own_engine: Engine) -> None:
+    """Pasted over a policy with a 'create' block, it would open what that closes."""
+    body = b'{"Image":"busybox"}'
+    with served.proxy.connect() as client:
+        client.post("/containers/create", body, headers=[f"X-Api-Key: {CI}", "Content-Type: application/json"])
+        own_engine.request().respond(status=201, body=b"{}")
+        assert client.response().status == 201
+    served.wait(lambda state: state["clients"][1]["requests"]["allow"] == 1, "the request")
+    assert "# No 'create' block: these operations may ask for anything." in served.client("ci")["proposal"]
 
 
 def test_limits_that_were_hit(served: Served, own_engine: Engine) -> None:
@@ -273,6 +285,23 @@ def test_a_denial_says_what_the_client_was_told(served: Served) -> None:
     assert denial["allow"]["variable"] is None
     assert denial["allow"]["yaml"].splitlines()[-1] == "- allow: [container.start]"
     assert "- allow: [container.start]" in told, "one truth"
+
+
+def test_a_denial_has_the_id_of_its_audit_record(serve, tmp_path: Path) -> None:
+    """Of equal denials that of the newest, and of a connection that was refused none."""
+    trail = tmp_path / "open" / "audit.jsonl"
+    served = serve(more=f"audit: {{path: {trail}}}\nlimits: {{connections: 1}}\n")
+    served.wait(lambda state: state["listeners"][0]["connections"] == 0, "that of the start to end")
+    with served.proxy.connect() as client:
+        for _ in range(2):
+            client.post("/containers/web/start")
+            assert client.response().status == 401
+        with served.proxy.connect() as refused:
+            assert refused.response().status == 429
+    limit, denial = served.wait(lambda state: len(state["denials"]) == 2, "two denials")["denials"]
+    records = eventually(lambda: trail.exists() and len(found := trail.read_text().splitlines()) == 2 and found, "two records")
+    assert (denial["count"], denial["id"]) == (2, json.loads(records[1])["id"])
+    assert (limit["operation"], limit["id"]) == ("limit_connections", None)
 
 
 def test_what_is_pasted_allows_the_request(served: Served, own_engine: Engine) -> None:

@@ -198,6 +198,24 @@ def test_tls_is_verified_before_the_key_is_sent(start, tmp_path: Path) -> None:
         assert wrong.returncode == 1 and why in wrong.stderr, wrong.stderr
 
 
+def test_a_listener_that_demands_a_certificate_names_the_remedy(start, tmp_path: Path) -> None:
+    """The verbs present none."""
+    authority = Authority(tmp_path)
+    server = authority.server()
+    port, place = free_port(), free_port()
+    file = tmp_path / "proxy.yaml"
+    for client_cert, code in (("required", 1), ("optional", 0)):
+        file.write_text(
+            f"listeners: [{{address: 'tcp://127.0.0.1:{port}', policy: open}}]\n"
+            f"admin: {{address: 'tls://127.0.0.1:{place}', key_sha256: {hash_of(KEY)}, tls: {{cert: '{server.path}', "
+            f"key: '{server.key}', client_ca: '{authority.path}', client_cert: {client_cert}}}}}\n")
+        proxy = start("-c", str(file), port=port)
+        asked = run("status", "-c", str(file), env={"ADMIN_KEY": KEY})
+        assert asked.returncode == code, asked.stderr
+        assert code == 0 or "client_cert: optional" in asked.stderr and "unix" in asked.stderr
+        proxy.stop()
+
+
 # ── reload ─────────────────────────────────────────────────────────────────────────────────────
 
 

@@ -6,11 +6,7 @@ import time
 
 import pytest
 
-from wire import LAST_CHUNK, SILENCE, Background, EndOfStream, Engine, Proxy, chunk
-
-STREAM_HEAD = (
-    b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
-)
+from wire import LAST_CHUNK, SILENCE, STREAM_HEAD, Background, EndOfStream, Engine, Proxy, chunk, open_stream
 
 BAD = b'{"message":"bad"}'
 EXPECTING = (
@@ -42,10 +38,7 @@ def test_silent_stream_is_left_alone(start, own_engine: Engine) -> None:
     """Events may be silent for hours; peers cut them after ten minutes."""
     proxy = start("--head-timeout", "1")
     with proxy.connect() as client:
-        client.get("/events")
-        conn = own_engine.request().conn
-        conn.send(STREAM_HEAD)
-        client.read_response_head()
+        conn = open_stream(client, own_engine)
         client.expect_silence(2.5)
         conn.send(chunk(b"{}\n"))
         client.expect(chunk(b"{}\n"))
@@ -85,11 +78,7 @@ def test_client_leaving_a_stream_ends_it_at_the_engine(
 ) -> None:
     """Otherwise every docker events ever run goes on inside the Engine."""
     client = proxy.connect()
-    client.get("/events")
-    conn = engine.request().conn
-    conn.send(STREAM_HEAD + chunk(b"{}\n"))
-    client.read_response_head()
-    client.expect(chunk(b"{}\n"))
+    conn = open_stream(client, engine, sent=chunk(b"{}\n"))
     getattr(client, how)()
     conn.expect_gone()
 
@@ -97,10 +86,7 @@ def test_client_leaving_a_stream_ends_it_at_the_engine(
 def test_half_close_ends_a_stream(proxy: Proxy, engine: Engine) -> None:
     """To the Engine the end of the client's input is the end of its interest."""
     with proxy.connect() as client:
-        client.get("/events")
-        conn = engine.request().conn
-        conn.send(STREAM_HEAD)
-        client.read_response_head()
+        conn = open_stream(client, engine)
         client.finish_sending()
         conn.expect_gone()
 

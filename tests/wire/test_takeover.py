@@ -24,11 +24,9 @@ from operators import Admin
 from secure import Authority, connect, context
 from test_notify import Manager
 from test_passed import passing
-from wire import BINARY, PATIENCE, Client, Engine, Proxy, WireError, chunk, clean_environment, eventually, ready
+from wire import BINARY, LAST_CHUNK, PATIENCE, Client, Engine, Proxy, WireError, chunk, clean_environment, eventually, open_stream, ready
 
 HANDOVERS = int(os.environ.get("DSP_HANDOVERS", "8"))
-CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
-LAST = b"0\r\n\r\n"
 ASK = (
     b"POST /api/takeover HTTP/1.1\r\nHost: docker-socket-proxy\r\nConnection: Upgrade\r\n"
     b"Upgrade: docker-socket-proxy-takeover/1\r\n\r\n"
@@ -95,15 +93,6 @@ class Family:
         return sock
 
 
-def stream(client: Client, engine: Engine):
-    """An open stream of events, and the Engine's end of it."""
-    client.get("/events")
-    conn = engine.request().conn
-    conn.send(CHUNKED)
-    client.read_response_head()
-    return conn
-
-
 def goes_on(client: Client, conn, word: bytes = b"still here") -> None:
     conn.send(chunk(word))
     client.expect(chunk(word))
@@ -125,7 +114,7 @@ def test_a_new_process_takes_over(family: Family, own_engine: Engine, workers: t
     """Streams stay with the old process, everything new goes to the new one, whatever the numbers of workers are."""
     old = family.first(WORKERS=workers[0])
     with Client(socket.create_connection(("127.0.0.1", family.port))) as events, family.over_unix() as other:
-        conns = [stream(client, own_engine) for client in (events, other)]
+        conns = [open_stream(client, own_engine) for client in (events, other)]
         new = family.next(old, WORKERS=workers[1])
         for client, conn in zip((events, other), conns):
             goes_on(client, conn)
@@ -137,8 +126,8 @@ def test_a_new_process_takes_over(family: Family, own_engine: Engine, workers: t
         assert family.admin.get("/ready").status == 200
         assert old.process.poll() is None
         for client, conn in zip((events, other), conns):
-            conn.send(LAST)
-            client.expect(LAST)
+            conn.send(LAST_CHUNK)
+            client.expect(LAST_CHUNK)
             client.expect_silence()  # its next request may be on its way
     assert old.wait_exit() == 0
     assert os.path.exists(family.path) and os.path.exists(family.admin_path)
@@ -193,7 +182,7 @@ def test_a_chain_of_processes(family: Family, own_engine: Engine) -> None:
     """The first keeps its stream while others come and go, each with other workers."""
     processes = [family.first(WORKERS="2")]
     with processes[0].connect() as client:
-        conn = stream(client, own_engine)
+        conn = open_stream(client, own_engine)
         for workers in ("1", "4", "2"):
             processes.append(family.next(processes[-1], WORKERS=workers))
             goes_on(client, conn, workers.encode())
@@ -228,7 +217,7 @@ def test_a_port_may_begin_to_speak_tls(family: Family, own_engine: Engine, tmp_p
     pair = authority.server()
     old = family.first()
     with old.connect() as client:
-        conn = stream(client, own_engine)
+        conn = open_stream(client, own_engine)
         new = family.next(
             old, LISTEN=f"tls://127.0.0.1:{family.port}", TLS_CERT=pair.path, TLS_KEY=pair.key
         )
@@ -258,10 +247,10 @@ def test_the_drain_has_an_end(family: Family, own_engine: Engine) -> None:
     """--drain-timeout: then streams end as after SIGTERM."""
     old = family.first("--drain-timeout", "1")
     with old.connect() as events, old.connect() as kept:
-        stream(events, own_engine)
+        open_stream(events, own_engine)
         ping(kept, own_engine)
         family.next(old)
-        events.expect(LAST)
+        events.expect(LAST_CHUNK)
         events.expect_end()
         kept.expect_end()
     assert old.wait_exit() == 0
@@ -271,12 +260,12 @@ def test_a_signal_ends_the_drain(family: Family, own_engine: Engine) -> None:
     """SIGTERM, which systemd sends to all processes of a service, and its files stay those of the new one."""
     old = family.first("--shutdown-grace", "0")
     with old.connect() as events:
-        stream(events, own_engine)
+        open_stream(events, own_engine)
         new = family.next(old)
         old.process.send_signal(signal.SIGHUP)
         old.wait_log(lambda line: "SIGHUP: ignored" in line, what="of the signal")
         old.terminate()
-        events.expect(LAST)
+        events.expect(LAST_CHUNK)
         events.expect_end()
     assert old.wait_exit() == 0
     assert os.path.exists(family.path) and os.path.exists(family.admin_path)
@@ -408,7 +397,7 @@ def test_a_process_that_cannot_start_changes_nothing(family: Family, own_engine:
     """One of its listeners is another program's: the old process goes on, and its sockets' files stay."""
     old = family.first()
     with socket.create_server(("127.0.0.1", 0)) as taken, old.connect() as client:
-        conn = stream(client, own_engine)
+        conn = open_stream(client, own_engine)
         listen = f"tcp://127.0.0.1:{family.port},unix://{family.path},tcp://127.0.0.1:{taken.getsockname()[1]}"
         failed = subprocess.run(
             [BINARY, "--takeover", f"unix://{family.admin_path}"],
@@ -584,7 +573,7 @@ def test_an_address_must_be_a_socket(own_engine: Engine, folder: str) -> None:
 def test_not_while_it_stops(family: Family, own_engine: Engine) -> None:
     old = family.first("--shutdown-grace", "600")
     with old.connect() as client:
-        conn = stream(client, own_engine)
+        conn = open_stream(client, own_engine)
         old.terminate()
         old.wait_log(lambda line: "SIGTERM" in line)
         asking = Client(family.asks())
@@ -592,22 +581,25 @@ def test_not_while_it_stops(family: Family, own_engine: Engine) -> None:
         response = asking.response()
         assert response.status == 409 and "stopping" in response.message()
         asking.close()
-        conn.send(LAST)
-        client.expect(LAST)
+        conn.send(LAST_CHUNK)
+        client.expect(LAST_CHUNK)
     assert old.wait_exit() == 0
 
 
 def test_a_reload_waits_for_a_hand_over(family: Family, own_engine: Engine) -> None:
     old = family.first()
-    with family.asks() as sock:
+    with family.asks() as sock, family.admin.connect() as operator:
         sock.sendall(ASK)
         _, fds = received(sock)
         before = len(old.lines)
         old.process.send_signal(signal.SIGHUP)
         old.wait_log(lambda line: "SIGHUP: reading" in line, before)
-        time.sleep(0.3)
+        operator.post("/api/reload", headers=["Content-Type: application/json"])
+        operator.expect_silence()
         assert not any("reloaded" in line for line in old.lines[before:])
         close_all(fds)
+        sock.close()
+        assert operator.response().status == 200
     old.wait_log(lambda line: "reloaded" in line, before, what="of the reload that waited")
 
 
@@ -643,7 +635,7 @@ def test_the_manager_learns_which_process_is_the_main_one(family: Family, own_en
     old = family.first(NOTIFY_SOCKET=manager.name, WATCHDOG_USEC="2000000")
     assert manager.message()[0] == "READY=1"
     with old.connect() as client:
-        conn = stream(client, own_engine)
+        conn = open_stream(client, own_engine)
         command = [BINARY, "run", "--takeover", f"unix://{family.admin_path}"]
         env = clean_environment(**family.settings(MAINPID=str(old.pid), SOCKET_PATH=own_engine.path))
         log = Path(family.path + ".log")
@@ -727,7 +719,7 @@ def test_many_hand_overs_under_load(family: Family, own_engine: Engine) -> None:
     DSP_HANDOVERS says how many there are."""
     first = family.first(WORKERS="2", LOG_LEVEL="notice")
     with first.connect() as events, family.over_unix() as terminal:
-        conn = stream(events, own_engine)
+        conn = open_stream(events, own_engine)
         terminal.post("/exec/abc/start", headers=["Connection: Upgrade", "Upgrade: tcp"])
         tunnel = own_engine.request().conn
         tunnel.send(b"HTTP/1.1 101 UPGRADED\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n")

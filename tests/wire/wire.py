@@ -345,6 +345,9 @@ def chunk(data: bytes) -> bytes:
 
 
 LAST_CHUNK = b"0\r\n\r\n"
+STREAM_HEAD = (
+    b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
+)
 RAW_STREAM = "application/vnd.docker.raw-stream"
 
 
@@ -717,6 +720,22 @@ class Client(Stream):
         message = "" if to_head else response.message()
         self.expect_end(timeout)
         return message
+
+
+def open_stream(
+    client: Client,
+    engine: Engine,
+    target: str = "/events",
+    sent: bytes = b"",
+    headers: Iterable[str] = (),
+) -> EngineConn:
+    """The Engine's end of a response that goes on, of which the client has what was sent."""
+    client.get(target, headers=headers)
+    conn = engine.request().conn
+    conn.send(STREAM_HEAD + sent)
+    assert client.read_response_head().status == 200
+    client.expect(sent)
+    return conn
 
 
 def ping_passes(client: Client, engine: Engine) -> None:

@@ -869,10 +869,20 @@
 
   const pause = (ms) => new Promise((done) => setTimeout(done, Math.max(0, ms)));
   let interrupt = null; // ends the stream of events that is open
+  let lost = 0; // events since the page was opened
+
+  // Those that the proxy made while this page, or the way to it, was too slow.
+  function leaveOut(data) {
+    lost += Number(data.match(/[0-9]+/)?.[0] ?? 0);
+    say(byId("requests-lost"), lost === 1 ? "1 event was left out: this page was too slow." : `${count.format(lost)} events were left out: this page was too slow.`);
+    byId("requests-lost").hidden = false;
+  }
 
   function receive(name, data) {
     if (name === "state") {
       refresh();
+    } else if (name === "lost") {
+      leaveOut(data);
     } else if (name === "record") {
       try {
         record(JSON.parse(data));
