@@ -13,7 +13,7 @@ import pytest
 import debian
 from conftest import ROOT, run
 from engine import Engine
-from steps import copy_tree
+from steps import Release, copy_tree
 
 SERVICE = "docker-socket-proxy.service"
 CONFIGURATION = "/etc/docker-socket-proxy/proxy.yaml"
@@ -186,11 +186,11 @@ def test_the_version_is_that_of_the_program() -> None:
     assert f"version: '{version}'" in (ROOT / "meson.build").read_text()
 
 
-def test_another_folder_gives_the_same_files(dist: Path, tmp_path: Path) -> None:
+def test_another_folder_gives_the_same_files(release: Release, dist: Path, tmp_path: Path) -> None:
     """Who does not trust what the release page has builds it and compares: program, Debian package and RPM."""
     copy = tmp_path / "elsewhere" / "tree"
     copy.mkdir(parents=True)
-    copy_tree(copy)
+    copy_tree(copy, release.environment)
     environment = {"CCACHE_DISABLE": "1", "PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": str(tmp_path)}
     for tool, folder, pattern in (("deb", "build-deb", "*_amd64.deb"), ("rpm", "build-rpm", "*.x86_64.rpm")):
         result = run(copy / "tools" / tool, timeout=1800, env=environment)

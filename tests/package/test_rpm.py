@@ -36,13 +36,13 @@ def test_it_installs_into_an_empty_folder(dist: Path, tmp_path: Path) -> None:
     """The program is the release's; an upgrade and a removal keep a configuration that was changed."""
     (rpm,) = dist.glob("*.x86_64.rpm")
     root = tmp_path / "root"
-    rpm_there = ["rpm", "--root", root, "--nodeps", "--noscripts", "--ignorearch"]
-    subprocess.run([*rpm_there, "--install", rpm], check=True)
+    rpm_there = ["rpm", "--root", root, "--nodeps", "--noscripts"]
+    subprocess.run([*rpm_there, "--install", "--ignorearch", rpm], check=True)
     program = root / "usr/bin/docker-socket-proxy"
     assert program.read_bytes() == (dist / "docker-socket-proxy-linux-amd64").read_bytes()
     configuration = root / "etc/docker-socket-proxy/proxy.yaml"
     configuration.write_text(configuration.read_text() + "# changed here\n")
-    subprocess.run([*rpm_there, "--upgrade", "--force", rpm], check=True)
+    subprocess.run([*rpm_there, "--upgrade", "--force", "--ignorearch", rpm], check=True)
     assert "# changed here" in configuration.read_text()
     subprocess.run([*rpm_there, "--erase", "docker-socket-proxy"], check=True)
     assert not program.exists()
