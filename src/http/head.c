@@ -56,14 +56,24 @@ static inline const char *skip_name(const char *at, const char *end)
  */
 static inline bool is_name(struct slice name, const char *known, size_t known_len)
 {
-	unsigned char difference = 0;
+	enum { WORD = sizeof(uint64_t) };
+	const uint64_t lower = 0x2020202020202020;
+	uint64_t difference = 0;
 
 	/* Of the names of the same length hardly one begins with the same letter. */
 	if (name.len != known_len || (name.ptr[0] | 0x20) != known[0]) {
 		return false;
 	}
-	for (size_t i = 1; i < known_len; i++) {
-		difference |= (unsigned char)((name.ptr[i] | 0x20) ^ known[i]);
+	if (known_len < WORD) {
+		for (size_t i = 1; i < known_len; i++) {
+			difference |= (unsigned char)((name.ptr[i] | 0x20) ^ known[i]);
+		}
+		return difference == 0;
+	}
+	/* The last word reaches back into the one before it. */
+	for (size_t i = 0; i < known_len; i += WORD) {
+		const size_t at = i + WORD <= known_len ? i : known_len - WORD;
+		difference |= (bytes8_load(name.ptr + at) | lower) ^ bytes8_load(known + at);
 	}
 	return difference == 0;
 }

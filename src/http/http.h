@@ -44,13 +44,12 @@ enum http_progress {
 
 /*
  * The search for the empty line that ends a head. It keeps its position between
- * calls, so that each byte is read once. One empty line before a head is skipped
+ * calls, so that no byte is read again but the last few. One empty line before a head is skipped
  * and counts as part of the head (RFC 9112 §2.2). Line ends other than CRLF are
  * refused here; all other checks need the complete head.
  */
 struct http_scan {
 	size_t offset;   /* bytes searched */
-	size_t line;     /* offset of the current line */
 	size_t head_len; /* with HTTP_DONE: bytes of the head, the empty line included */
 	enum http_error error;
 };

@@ -19,7 +19,7 @@ static enum http_error check_start(struct http_scan *scan, struct slice bytes)
 {
 	const size_t start = head_empty_line(bytes);
 
-	scan->offset = scan->line = start;
+	scan->offset = start;
 	if (start == bytes.len || byte_is(bytes.ptr[start], BYTE_TOKEN)) {
 		return HTTP_OK;
 	}
@@ -29,6 +29,64 @@ static enum http_error check_start(struct http_scan *scan, struct slice bytes)
 	/* A CR may become the empty line, but no second one. */
 	return start == 0 && bytes.len == 1 && bytes.ptr[0] == '\r' ? HTTP_OK
 	                                                            : HTTP_BAD_REQUEST_LINE;
+}
+
+enum {
+	WINDOW = 32, /* bytes looked at together: a bit for each in 32 bits */
+	OVERLAP = 2, /* bytes at the end of a window that the next one begins with */
+};
+
+/* Where carriage returns and line feeds stand in a window: bit i for byte i. */
+struct line_ends {
+	uint32_t cr;
+	uint32_t lf;
+};
+
+static inline struct line_ends find_line_ends(const char *at)
+{
+	const bytes16 low = bytes16_load(at), high = bytes16_load(at + WINDOW / 2);
+
+	return (struct line_ends){
+	        .cr = bytes16_bits((bytes16)(low == '\r')) | bytes16_bits((bytes16)(high == '\r'))
+	                                                             << WINDOW / 2,
+	        .lf = bytes16_bits((bytes16)(low == '\n')) | bytes16_bits((bytes16)(high == '\n'))
+	                                                             << WINDOW / 2,
+	};
+}
+
+/* The same for fewer bytes than a window has. */
+static struct line_ends find_few_line_ends(const char *at, size_t len)
+{
+	struct line_ends ends = {0, 0};
+
+	for (size_t i = 0; i < len; i++) {
+		ends.cr |= (uint32_t)(at[i] == '\r') << i;
+		ends.lf |= (uint32_t)(at[i] == '\n') << i;
+	}
+	return ends;
+}
+
+/*
+ * Judges a window of `len` bytes at offset `at`. Its first byte was judged before, or begins the
+ * head; a CR as its last byte is judged with the byte behind it.
+ */
+static inline enum http_progress judge_window(
+        struct http_scan *scan, struct line_ends ends, size_t at, size_t len)
+{
+	const uint32_t known = (uint32_t)(((uint64_t)1 << len) - 2);
+	const uint32_t alone = (ends.cr << 1 ^ ends.lf) & known;
+	const uint32_t empty = ends.lf & ends.lf << 2;
+
+	/* RFC 9112 section 2.2 allows a LF alone, and some take a CR alone for a line end:
+	 * two readers, two heads. What stands behind the empty line is no part of the head. */
+	if (UNLIKELY((alone & (empty ^ (empty - 1))) != 0)) {
+		return refuse(scan, HTTP_BAD_LINE_END);
+	}
+	if (empty == 0) {
+		return HTTP_MORE;
+	}
+	scan->head_len = at + (size_t)__builtin_ctz(empty) + 1;
+	return HTTP_DONE;
 }
 
 enum http_progress http_scan_head(struct http_scan *scan, struct slice bytes)
@@ -43,30 +101,20 @@ enum http_progress http_scan_head(struct http_scan *scan, struct slice bytes)
 			return refuse(scan, error);
 		}
 	}
-	const char *end = bytes.ptr + bytes.len;
-	const char *at = find_control(bytes.ptr + scan->offset, end);
-	while (end - at >= 2) {
-		/* RFC 9112 section 2.2 allows a LF alone, and some take a CR alone for a line end:
-		 * two readers, two heads. */
-		if (UNLIKELY(*at == '\n' || (*at == '\r' && at[1] != '\n'))) {
-			return refuse(scan, HTTP_BAD_LINE_END);
+	for (; bytes.len - scan->offset >= WINDOW; scan->offset += WINDOW - OVERLAP) {
+		const char *window = bytes.ptr + scan->offset;
+		const enum http_progress progress =
+		        judge_window(scan, find_line_ends(window), scan->offset, WINDOW);
+		if (progress != HTTP_MORE) {
+			return progress;
 		}
-		if (LIKELY(*at == '\r')) {
-			const size_t line_len = (size_t)(at - bytes.ptr) - scan->line;
-			scan->line += line_len + 2;
-			if (line_len == 0) {
-				scan->head_len = scan->line;
-				return HTTP_DONE;
-			}
-			at++;
-		}
-		at = find_control(at + 1, end);
 	}
-	if (UNLIKELY(at < end && *at == '\n')) {
-		return refuse(scan, HTTP_BAD_LINE_END);
+	if (bytes.len < WINDOW) {
+		return judge_window(scan, find_few_line_ends(bytes.ptr, bytes.len), 0, bytes.len);
 	}
-	scan->offset = (size_t)(at - bytes.ptr);
-	return HTTP_MORE;
+	/* The rest, and bytes before it that were judged. */
+	const size_t last = bytes.len - WINDOW;
+	return judge_window(scan, find_line_ends(bytes.ptr + last), last, WINDOW);
 }
 
 struct slice http_method_sent(struct slice bytes)

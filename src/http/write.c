@@ -22,6 +22,42 @@ static inline void add_field(struct text *text, struct slice name, struct slice 
 	}
 }
 
+/* Field lines that stand one behind the other in the head that was read, and are passed on so. */
+struct lines {
+	const char *start;
+	const char *end;
+};
+
+/* Where the field's line ends if it is spelled as add_field() spells it, or NULL. */
+static inline const char *line_end(const struct http_field *field)
+{
+	const char *name_end = field->name.ptr + field->name.len;
+	const char *value_end = field->value.ptr + field->value.len;
+
+	/* Behind a value stand blanks or the line end. */
+	return field->value.ptr == name_end + 2 && name_end[1] == ' ' && *value_end == '\r'
+	               ? value_end + 2
+	               : NULL;
+}
+
+/* Most fields are passed on as they came: many lines are one copy. */
+static inline void pass_field(
+        struct text *text, struct lines *lines, const struct http_field *field)
+{
+	const char *end = line_end(field);
+
+	if (LIKELY(field->name.ptr == lines->end && end != NULL)) {
+		lines->end = end;
+		return;
+	}
+	text_add(text, slice_between(lines->start, lines->end));
+	*lines = (struct lines){field->name.ptr, end};
+	if (UNLIKELY(end == NULL)) {
+		lines->start = NULL;
+		add_field(text, field->name, field->value);
+	}
+}
+
 static void add_length(struct text *text, uint64_t length)
 {
 	text_add(text, SLICE("Content-Length: "));
@@ -75,6 +111,7 @@ void http_request_write(struct text *text, const struct http_request *request, s
 {
 	const struct http_head *head = &request->head;
 	const bool has_api_key = options->api_key.ptr != NULL;
+	struct lines lines = {NULL, NULL};
 
 	text_add(text, request->method);
 	text_add(text, SLICE(" "));
@@ -86,9 +123,10 @@ void http_request_write(struct text *text, const struct http_request *request, s
 	text_add(text, SLICE(" HTTP/1.1\r\nHost: localhost\r\n"));
 	for (unsigned i = 0; i < head->field_count; i++) {
 		if (is_passed_to_engine(&head->fields[i], options)) {
-			add_field(text, head->fields[i].name, head->fields[i].value);
+			pass_field(text, &lines, &head->fields[i]);
 		}
 	}
+	text_add(text, slice_between(lines.start, lines.end));
 	if (options->via.ptr != NULL) {
 		add_field(text, SLICE("Via"), options->via);
 	}
@@ -134,15 +172,17 @@ void http_response_write(struct text *text, const struct http_response *response
         enum http_connection connection, bool bare)
 {
 	const struct http_head *head = &response->head;
+	struct lines lines = {NULL, NULL};
 
 	add_status_line(text, response->status, response->reason);
 	for (unsigned i = 0; i < head->field_count; i++) {
 		const struct http_field *field = &head->fields[i];
 		if (!field->connection_named && !is_hop_by_hop[field->known] &&
 		        field->known != HTTP_NAME_CONTENT_LENGTH) {
-			add_field(text, field->name, field->value);
+			pass_field(text, &lines, field);
 		}
 	}
+	text_add(text, slice_between(lines.start, lines.end));
 	if (head->has_length) {
 		add_length(text, head->content_length);
 	}

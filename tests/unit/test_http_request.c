@@ -3,6 +3,8 @@
 #include "cases.h"
 #include "feed.h"
 
+#include <stdlib.h>
+
 static struct feed feed;
 
 static const struct http_request *parse(const char *about, struct slice bytes, size_t step)
@@ -302,6 +304,66 @@ static void a_head_ends_at_its_empty_line(void **state)
 	assert_int_equal(scan.head_len, 28);
 }
 
+/* RFC 9112 section 2.2 a byte at a time: HTTP_DONE with the length of the head, HTTP_MORE,
+ * HTTP_BAD. */
+static enum http_progress end_of_head(struct slice bytes, size_t *ret_len)
+{
+	for (size_t i = 1; i < bytes.len; i++) {
+		const bool after_cr = bytes.ptr[i - 1] == '\r';
+		if (after_cr != (bytes.ptr[i] == '\n')) {
+			return HTTP_BAD;
+		}
+		if (after_cr && i >= 3 && bytes.ptr[i - 2] == '\n') {
+			*ret_len = i + 1;
+			return HTTP_DONE;
+		}
+	}
+	return HTTP_MORE;
+}
+
+/* Up to 100 bytes of lines, now and then with a line end that is none. */
+static struct slice random_head(char *memory)
+{
+	static const char *const pieces[] = {"\r\n", "\r\n", "\r\n", "\r\n\r\n", "\r", "\n", "a",
+	        "bb", "Field: 1", "0123456789012345"};
+	size_t len = 0;
+
+	for (int left = rand() % 9; left >= 0; left--) {
+		const int some = rand() % 100 < 90 ? 4 : 6;
+		const char *piece = pieces[rand() % 2 == 0 ? rand() % some : 6 + rand() % 4];
+		len = (size_t)(stpcpy(memory + len, piece) - memory);
+	}
+	return (struct slice){memory, len};
+}
+
+static void a_head_ends_at_the_same_byte_however_it_comes(void **state)
+{
+	unsigned outcomes[3] = {0};
+
+	(void)state;
+	srand(9112);
+	for (int round = 0; round < 200000; round++) {
+		char memory[200] = "G";
+		struct slice bytes = random_head(memory + 1);
+		struct http_scan scan = {0};
+		enum http_progress progress = HTTP_MORE, expected = HTTP_MORE;
+		size_t head_len = 0;
+
+		bytes = (struct slice){memory, bytes.len + 1};
+		for (size_t len = 0; progress == HTTP_MORE && len < bytes.len;) {
+			len += 1 + (size_t)rand() % (bytes.len - len);
+			const struct slice came = {memory, len};
+			progress = http_scan_head(&scan, came);
+			expected = end_of_head(came, &head_len);
+			assert_int_equal(progress, expected);
+		}
+		assert_int_equal(progress == HTTP_DONE ? scan.head_len : 0, head_len);
+		outcomes[progress]++;
+	}
+	assert_true(outcomes[HTTP_MORE] > 2000 && outcomes[HTTP_DONE] > 2000 &&
+	            outcomes[HTTP_BAD] > 2000);
+}
+
 static void every_kind_of_host_is_accepted(void **state)
 {
 	static const char *const hosts[] = {"", "docker", "docker:3277", "docker:", "docker:00080",
@@ -422,6 +484,7 @@ int main(void)
 	        cmocka_unit_test(what_connection_names_is_marked),
 	        cmocka_unit_test(every_kind_of_host_is_accepted),
 	        cmocka_unit_test(a_head_ends_at_its_empty_line),
+	        cmocka_unit_test(a_head_ends_at_the_same_byte_however_it_comes),
 	        cmocka_unit_test(one_empty_line_in_front_is_skipped),
 	        cmocka_unit_test(an_empty_line_alone_is_no_head_yet),
 	        cmocka_unit_test(the_method_of_a_bad_head_is_known),
