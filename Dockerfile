@@ -10,7 +10,10 @@ RUN tools/install-deps tools/apt/build.txt && rm -rf /var/lib/apt/lists/*
 COPY . .
 RUN tools/build release && tools/check-hardening.sh build/docker-socket-proxy
 ARG VERSION=unknown
-RUN tools/image-root build/docker-socket-proxy /image && mkdir -p /folders/docker-socket-proxy && \
+# The time of the commit, for the files of the image.
+ARG SOURCE_DATE_EPOCH=0
+RUN tools/image-root build/docker-socket-proxy /image && \
+    mkdir -p /folders/docker-socket-proxy && touch -d "@$SOURCE_DATE_EPOCH" /folders /folders/docker-socket-proxy && \
     case "$VERSION" in unknown | "$(/image/docker-socket-proxy --version | cut -d ' ' -f 2)") ;; \
     *) echo "the program is not version $VERSION" >&2 && exit 1 ;; esac
 

@@ -8,7 +8,7 @@ DESTDIR ?=
 export IMAGE TAG OWNER
 
 .DEFAULT_GOAL := release
-.PHONY: release run test lint fuzz oracle coverage mutate bench install dist clean help \
+.PHONY: release run test lint fuzz oracle coverage mutate bench install deb rpm dist clean help \
 	docker-build docker-binary docker-push-ghcr docker-push-dockerhub
 
 release: ## Build the program: build/docker-socket-proxy, static and stripped
@@ -43,7 +43,13 @@ bench: release ## Measure against a bare relay, HAProxy and nginx
 install: release ## Install program, man page, completions, documents and systemd unit below $(DESTDIR)$(PREFIX)
 	@DESTDIR="$(DESTDIR)" PREFIX="$(PREFIX)" tools/install
 
-dist: ## Make what a release carries: static binaries for amd64 and arm64, SBOMs, man page, unit, completions, checksums
+deb: ## Build the Debian package: build-deb/; ARCH=arm64 cross-compiles it
+	@tools/deb $(ARCH)
+
+rpm: ## Build the RPM package: build-rpm/; ARCH=arm64 cross-compiles it
+	@tools/rpm $(ARCH)
+
+dist: ## Make what a release carries: binaries and packages for amd64 and arm64, SBOMs, man page, unit, completions, checksums
 	@tools/dist
 
 docker-build: ## Build the image $(IMAGE):$(TAG)

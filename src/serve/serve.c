@@ -13,6 +13,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/random.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 /* ── Learning ────────────────────────────────────────────────────────────── */
@@ -239,28 +241,55 @@ static void tell_starter(struct server *server)
 }
 
 /*
- * ExecReload= of systemd.service(5) must end, and what it starts goes on as the main process: a
- * child serves, and this process ends when the child does or has said that it serves. Returns in
- * the child, with the descriptor to say so; -1: there is no child. *ret_status: of the parent.
+ * The process that is to serve, and the end of the one between: it ends at once, so that the
+ * service manager becomes the parent. systemd kills a main process that is not its child as soon as
+ * it has asked it to stop, and does not see when it fails. Whether this process is to serve.
+ */
+static bool begin_orphan(int end)
+{
+	char byte;
+	const pid_t child = fork();
+
+	if (child != 0) {
+		_exit(child > 0 ? EXIT_SUCCESS : EXIT_FAILURE);
+	}
+	return read(end, &byte, 1) == 1; /* the one between has ended */
+}
+
+/* Lets the orphan of the process `between` begin, once it is one; whether it says that it serves.
+ */
+static bool await_orphan(pid_t between, int end)
+{
+	int status;
+	char byte;
+
+	return waitpid(between, &status, 0) == between && status == 0 &&
+	       send(end, "+", 1, MSG_NOSIGNAL) == 1 && read(end, &byte, 1) == 1;
+}
+
+/*
+ * ExecReload= of systemd.service(5) must end, and what it starts goes on as the main process: an
+ * orphan serves, and this process ends when that does or has said that it serves. Returns true in
+ * the orphan, with the descriptor to say so, and false in this process. *ret_status: of this
+ * process.
  */
 static bool begin_child(int *ret_told, int *ret_status)
 {
 	int ends[2];
-	char byte;
 
 	*ret_status = EXIT_FAILURE;
-	if (pipe2(ends, O_CLOEXEC) < 0) {
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0) {
 		log_line(LOG_CRIT, "cannot start: %s", strerrordesc_np(errno));
 		return false;
 	}
-	const pid_t child = fork();
-	if (child == 0) {
+	const pid_t between = fork();
+	if (between == 0) {
 		(void)close(ends[0]);
 		*ret_told = ends[1];
-		return true;
+		return begin_orphan(ends[1]);
 	}
 	(void)close(ends[1]);
-	if (child > 0 && read(ends[0], &byte, 1) == 1) {
+	if (between > 0 && await_orphan(between, ends[0])) {
 		*ret_status = EXIT_SUCCESS;
 	}
 	(void)close(ends[0]);

@@ -1,51 +1,13 @@
-"""Node.js clients: npm installs their packages once per lock file into a cache folder of the user."""
+"""Node.js clients: runs their cases with the packages that npm installed (tests/npm_modules.py)."""
 
-import hashlib
 import json
-import os
-import shutil
 import subprocess
 from pathlib import Path
 
-import machine
 from client import COMMAND_SECONDS, variables
+from npm_modules import INSTALL_SECONDS, modules
 
-INSTALL_SECONDS = 240
-LISTS = ("package.json", "package-lock.json")
-
-
-def cache_folder(source: Path) -> Path:
-    content = b"".join((source / name).read_bytes() for name in LISTS)
-    return machine.cache_folder() / f"{source.name}-{hashlib.sha256(content).hexdigest()[:16]}"
-
-
-def install(source: Path, folder: Path) -> None:
-    """npm ci beside the final place, then a rename: a broken install is never taken for one."""
-    partial = folder.with_name(f"{folder.name}.{os.getpid()}")
-    partial.mkdir(parents=True)
-    try:
-        for name in (*LISTS, ".npmrc"):
-            if (source / name).exists():
-                shutil.copy(source / name, partial)
-        done = subprocess.run(
-            ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"],
-            cwd=partial, capture_output=True, text=True, timeout=INSTALL_SECONDS,
-        )
-        assert done.returncode == 0, f"npm ci: {done.stderr}"
-        try:
-            partial.rename(folder)
-        except OSError:
-            assert folder.is_dir()  # another run was quicker
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
-
-
-def modules(source: Path) -> Path:
-    """What the lists in `source` name, installed."""
-    folder = cache_folder(source)
-    if not folder.is_dir():
-        install(source, folder)
-    return folder / "node_modules"
+__all__ = ["INSTALL_SECONDS", "modules", "run"]
 
 
 def run(script: Path, docker_host: str, *arguments: str, modules: Path | None = None):

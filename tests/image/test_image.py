@@ -6,6 +6,7 @@ import http.client
 import json
 import os
 import re
+import shutil
 import socket
 import stat
 import subprocess
@@ -558,3 +559,24 @@ def test_shipped_file_has_a_place_for_operators(docker: Docker, image: str, tmp_
         records = [json.loads(line) for line in (tmp_path / "audit.jsonl").read_text().splitlines()]
         assert [(record["operation"], record["verdict"]) for record in records] == [
             ("container.list", "allow"), ("container.start", "deny")]
+
+
+def test_the_same_files_are_the_same_layer(docker: Docker, tmp_path: Path) -> None:
+    """Who builds the image of a commit again compares what it holds with what is published. The compiler is left out here:
+    tests/package shows that the program is the same in any folder. The second layer, an empty folder, has in this builder the time
+    at which it was made; BuildKit rewrites that for images that are published."""
+    text = (ROOT / "Dockerfile").read_text()
+    before, _, rest = text.partition("WORKDIR /src\n")
+    after = rest.partition("tools/check-hardening.sh build/docker-socket-proxy\n")[2]
+    layers = []
+    for number in (1, 2):
+        folder = tmp_path / f"{number}{'x' * number}"
+        (folder / "tools").mkdir(parents=True)
+        (folder / "build").mkdir()
+        (folder / "Dockerfile").write_text(f"{before}WORKDIR /src\nCOPY . .\n{after}")
+        shutil.copy(ROOT / "tools/image-root", folder / "tools")
+        (folder / "build/docker-socket-proxy").write_text("the program")
+        docker("build", "--no-cache", "--build-arg", "SOURCE_DATE_EPOCH=1700000000", "--tag", f"same:{number}", folder)
+        layers.append(json.loads(docker("image", "inspect", "--format", "{{json .RootFS.Layers}}", f"same:{number}")))
+        time.sleep(1.1)  # a layer that has the time of its making is another one
+    assert layers[0][0] == layers[1][0]

@@ -26,13 +26,21 @@ inspect)
 		echo 'ERROR: dial tcp: i/o timeout' >&2
 		exit 1
 	fi
-	if [ ! -e "$REGISTRY/tag-${2##*:}" ]; then
-		echo "ERROR: $2: not found" >&2
-		exit 1
-	fi
+	# What was pushed by its digest is of this commit, unless a test says otherwise.
+	case $2 in
+	*@*) commit=$(cat "$REGISTRY/pushed" 2>/dev/null || git rev-parse HEAD) ;;
+	*)
+		if [ ! -e "$REGISTRY/tag-${2##*:}" ]; then
+			echo "ERROR: $2: not found" >&2
+			exit 1
+		fi
+		commit=$(cat "$REGISTRY/tag-${2##*:}")
+		;;
+	esac
+	labels="\"org.opencontainers.image.revision\":\"$commit\",\"org.opencontainers.image.version\":\"$VERSION\""
 	case $4 in
 	*Digest*) echo sha256:joined ;;
-	*) echo "{\"linux/amd64\":{\"config\":{\"Labels\":{\"org.opencontainers.image.revision\":\"$(cat "$REGISTRY/tag-${2##*:}")\"}}}}" ;;
+	*) echo "{\"linux/amd64\":{\"config\":{\"Labels\":{$labels}}}}" ;;
 	esac
 	;;
 esac
@@ -46,6 +54,7 @@ class Publisher:
         self.tree = folder / "tree"
         self.registry = folder / "registry"
         self.commits = 0
+        self.version = ""
         commands = folder / "commands"
         for path in (self.tree / "tools", self.registry, commands):
             path.mkdir(parents=True)
@@ -74,11 +83,12 @@ class Publisher:
         return self.git("rev-parse", "HEAD")
 
     def publish(self, tag: str, at: str | None = None) -> subprocess.CompletedProcess[str]:
-        """Publish a commit under this tag."""
+        """Publish a commit under this tag, with an image of the tag's version unless the registry has another one."""
         if at:
             self.git("checkout", "--quiet", at)
+        version = self.version or tag.removeprefix("c-").removeprefix("v")
         return run(self.tree / "tools" / "publish", "r.example/proxy", tag, "sha256:a", "sha256:b",
-                   env=self.environment)
+                   env={**self.environment, "VERSION": version})
 
     def tags(self) -> dict[str, str]:
         """Each tag and the commit of its image."""
@@ -95,54 +105,67 @@ def make_publisher(tmp_path: Path) -> Publisher:
 def test_both_machines_are_joined_and_signed_before_anybody_follows(publisher: Publisher) -> None:
     """Who follows c-latest must never pull what is not signed yet."""
     publisher.commit()
-    assert publisher.publish("c-1234").returncode == 0
+    assert publisher.publish("c-v0.3.1").returncode == 0
     assert (publisher.registry / "calls").read_text().splitlines() == [
-        "create r.example/proxy:c-1234 r.example/proxy@sha256:a r.example/proxy@sha256:b",
+        "create r.example/proxy:c-v0.3.1 r.example/proxy@sha256:a r.example/proxy@sha256:b",
         "cosign sign --yes r.example/proxy@sha256:joined",
-        "create r.example/proxy:c-latest r.example/proxy@sha256:joined"]
+        "create r.example/proxy:c-latest r.example/proxy@sha256:joined",
+        "create r.example/proxy:c-v0.3 r.example/proxy@sha256:joined"]
 
 
-def test_latest_goes_forward_alone(publisher: Publisher) -> None:
+def test_edge_goes_forward_alone(publisher: Publisher) -> None:
     """Two pushes whose runs overtake each other."""
     older, newer = publisher.commit(), publisher.commit()
-    assert publisher.publish("c-newer", at=newer).returncode == 0
-    result = publisher.publish("c-older", at=older)
-    assert result.returncode == 0 and "c-latest stays" in result.stdout
-    assert publisher.tags() == {"c-newer": newer, "c-latest": newer, "c-older": older}
+    assert publisher.publish(f"c-{newer}", at=newer).returncode == 0
+    result = publisher.publish(f"c-{older}", at=older)
+    assert result.returncode == 0 and "c-edge stays" in result.stdout
+    assert publisher.tags() == {f"c-{newer}": newer, "c-edge": newer, f"c-{older}": older}
     publisher.git("checkout", "--quiet", newer)
     newest = publisher.commit()
-    assert publisher.publish("c-newest").returncode == 0
-    assert publisher.tags()["c-latest"] == newest
+    assert publisher.publish(f"c-{newest}").returncode == 0
+    assert publisher.tags()["c-edge"] == newest
 
 
 def test_a_commit_that_history_lost_is_no_obstacle(publisher: Publisher) -> None:
-    """After a forced push c-latest must not stay where it is for ever."""
-    (publisher.registry / "tag-c-latest").write_text("0" * 40)
+    """After a forced push c-edge must not stay where it is for ever."""
+    (publisher.registry / "tag-c-edge").write_text("0" * 40)
     commit = publisher.commit()
-    assert publisher.publish("c-1").returncode == 0
-    assert publisher.tags()["c-latest"] == commit
+    assert publisher.publish(f"c-{commit}").returncode == 0
+    assert publisher.tags()["c-edge"] == commit
 
 
 def test_a_registry_out_of_reach_moves_nothing(publisher: Publisher) -> None:
     """What cannot be looked at may be newer."""
     publisher.commit()
     (publisher.registry / "broken").touch()
-    assert publisher.publish("c-1").returncode != 0
-    assert "c-latest" not in publisher.tags()
+    assert publisher.publish("c-v1.0.0").returncode != 0
+    assert publisher.tags() == {}
 
 
 @pytest.mark.parametrize(("release", "followed"), [
     ("v1.2.3", {"c-latest", "c-v1.2", "c-v1"}),
     ("1.2.3", {"c-latest", "c-1.2", "c-1"}),
     ("v0.3.1", {"c-latest", "c-v0.3"}),
-    ("v2.0.0-rc1", {"c-latest"}),
-    ("0123456789abcdef0123456789abcdef01234567", {"c-latest"}),
+    ("v2.0.0-rc1", set()),
+    ("0123456789abcdef0123456789abcdef01234567", {"c-edge"}),
 ])
 def test_tags_that_people_follow(publisher: Publisher, release: str, followed: set[str]) -> None:
-    """c-v1 for whoever wants corrections and no surprises."""
+    """c-v1 for whoever wants corrections and no surprises; c-latest is a release, c-edge is what was merged last."""
     publisher.commit()
     assert publisher.publish(f"c-{release}").returncode == 0
     assert set(publisher.tags()) == {f"c-{release}"} | followed
+
+
+def test_an_image_of_something_else_gets_no_tag(publisher: Publisher) -> None:
+    """A release whose image is another version, or of another commit, must stop before anybody can pull it."""
+    publisher.commit()
+    publisher.version = "1.2.2"
+    result = publisher.publish("c-v1.2.3")
+    assert result.returncode == 1 and "version 1.2.2" in result.stderr and publisher.tags() == {}
+    publisher.version = ""
+    (publisher.registry / "pushed").write_text("0" * 40)
+    result = publisher.publish("c-v1.2.3")
+    assert result.returncode == 1 and "not made of this commit" in result.stderr and publisher.tags() == {}
 
 
 def test_a_correction_of_an_older_release_is_not_the_latest(publisher: Publisher) -> None:

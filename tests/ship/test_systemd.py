@@ -176,7 +176,7 @@ echo done > done
 def test_a_reload_upgrades(tmp_path: Path) -> None:
     """The settings of docs/hand-over.md: `systemctl reload` changes the main process while clients ask without a
     pause; a stream stays with the former one, which systemd does not miss; the watchdog goes on; a reload that
-    cannot work fails, and changes nothing."""
+    cannot work fails, and changes nothing; a stop lets the main process end."""
     document = (ROOT / "docs/hand-over.md").read_text()
     (tmp_path / "hand-over.conf").write_text(re.search(r"```ini\n(.*?)```", document, re.DOTALL)[1])
     (tmp_path / "slow.py").write_text("""import socket, time
@@ -215,6 +215,7 @@ sleep 5
 touch over
 wait
 systemctl stop docker-socket-proxy.service
+{ show Result; show ExecMainCode; show ExecMainStatus; } > stopped
 echo done > done
 """)
     assert "cannot open /var/run/docker.sock" in files["first"]
@@ -224,4 +225,5 @@ echo done > done
     assert files["failed"] == "1\n" and files["same"] == "same\n"
     assert files["watchdog"] == "lives\nactive\n0\n"
     assert set(files["asked"].split()) <= {"502", "403"} and len(files["asked"].split()) > 20, files["asked"]
+    assert files["stopped"] == "success\n1\n0\n", "a main process that is not the child of systemd is killed"
     assert files["slow"].startswith("HTTP/1.1 502 "), "the former process served it, by its own policy"
