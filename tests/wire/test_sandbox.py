@@ -17,8 +17,18 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from machine import public_folder
-from test_takeover import Family, goes_on, ping, stream
-from wire import BINARY, PATIENCE, Background, Engine, Proxy, clean_environment, run_binary, sanitized
+from test_takeover import Family, goes_on, ping
+from wire import (
+    BINARY,
+    PATIENCE,
+    Background,
+    Engine,
+    Proxy,
+    clean_environment,
+    open_stream,
+    run_binary,
+    sanitized,
+)
 
 WHOLE = re.compile(r"info sandbox: seccomp, Landlock ABI \d+ \(files, TCP, abstract sockets, signals\)$", re.M)
 
@@ -129,7 +139,7 @@ def test_a_kernel_without_seccomp_and_landlock(start: Callable[..., Proxy], fold
     assert " notice sandbox: the user and no_new_privs alone; " in line and line.endswith("lacks seccomp filters and Landlock")
     assert old.status("NoNewPrivs") == "1"
     with old.connect() as client:
-        conn = stream(client, own_engine)
+        conn = open_stream(client, own_engine)
         old.process.send_signal(signal.SIGHUP)
         old.wait_log(lambda line: " notice reloaded " in line)
         asked = Background(lambda: subprocess.run(

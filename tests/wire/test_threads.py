@@ -21,8 +21,8 @@ import pytest
 from machine import free_port, public_folder
 from operators import Admin, parse
 from secure import Authority, connect, context
-from test_takeover import CHUNKED, LAST, Family
-from wire import PATIENCE, Client, Engine, Proxy, Request, WireError, chunk, run_binary
+from test_takeover import Family
+from wire import LAST_CHUNK, PATIENCE, STREAM_HEAD, Client, Engine, Proxy, Request, WireError, chunk, run_binary
 
 SECONDS = float(os.environ.get("DSP_THREADS_SECONDS", "4"))
 KEY = "a key with many letters"
@@ -122,9 +122,9 @@ class Crew:
 def answer(request: Request) -> None:
     """What an Engine says: streams go on until their client leaves, or for a few messages."""
     if request.target.startswith(("/events", "/containers/web/logs")):
-        request.conn.send(CHUNKED + chunk(b"{}\n"))
+        request.conn.send(STREAM_HEAD + chunk(b"{}\n"))
         if request.target.endswith("short"):
-            request.conn.send(chunk(b"last") + LAST)
+            request.conn.send(chunk(b"last") + LAST_CHUNK)
             request.conn.idle = True
     elif request.target == "/version":
         request.respond(body=json.dumps({"Version": "20.10.24", "ApiVersion": "1.41"}).encode())
