@@ -38,7 +38,7 @@ static bool may_log(struct worker *worker)
 	return false;
 }
 
-/* `listener`: that of the client today. */
+/* `listener`: that of the client today, or NULL if it is gone. */
 static void report_at(const struct snapshot_listener *listener, struct session *session,
         const char *what, struct slice reason)
 {
@@ -55,21 +55,26 @@ static void report_at(const struct snapshot_listener *listener, struct session *
 		(void)snprintf(more, sizeof(more), " (%u others were not logged)",
 		        worker->handshakes_unlogged);
 	}
-	log_line(LOG_NOTICE, "%s: %s %.*s: %.*s%s", listener->address, what,
+	log_line(LOG_NOTICE, "%s: %s %.*s: %.*s%s",
+	        listener == NULL ? "a former listener" : listener->address, what,
 	        SLICE_FMT(text_slice(&name)), SLICE_FMT(reason), more);
 	worker->handshakes_unlogged = 0;
 }
 
 static void report(struct session *session, struct slice reason)
 {
+	/* After a reload another listener has the number of one that is gone. */
+	const struct snapshot *snapshot = session_snapshot(session);
+	const unsigned number = snapshot_find_listener(snapshot, session->listener_id);
+	const bool is_gone = number == snapshot->listener_count;
 	const struct refused refused = {
 	        .caller = &session->caller,
-	        .listener = session_listener(session),
+	        .listener = is_gone ? NULL : &snapshot->listeners[number],
 	        .verdict = VERDICT_ERROR,
-	        .reason = reason,
+	        .reason = is_gone ? SLICE("its listener is gone") : reason,
 	};
 
-	report_at(refused.listener, session, "no TLS with", reason);
+	report_at(refused.listener, session, "no TLS with", refused.reason);
 	session_record_refused(session->worker, &refused);
 }
 

@@ -8,7 +8,7 @@
 #include "base/clock.h"
 #include "session/state.h"
 
-enum { REFUSED_PER_S = 10 }; /* records of refused connections, of one thread */
+enum { REFUSED_PER_S = 1 }; /* records of refused connections, of one thread */
 
 /* ── What is kept while the request is understood ────────────────────────── */
 
@@ -192,7 +192,7 @@ void session_record_refused(struct worker *worker, const struct refused *refused
 	        .time_ns = clock_realtime_ns(),
 	        .id = worker->next_id++,
 	        .caller = refused->caller,
-	        .listener = refused->listener->label,
+	        .listener = refused->listener == NULL ? NULL : refused->listener->label,
 	        .verdict = refused->verdict,
 	        .reason = text_slice(&reason),
 	        .has_ended = true,
