@@ -242,6 +242,23 @@ def test_a_handshake_that_fails_has_a_record(start: START, trail: Trail, tmp_pat
     assert record["reason"]
 
 
+def test_a_handshake_whose_listener_goes_is_not_told_of_another(start: START, trail: Trail, place: pathlib.Path) -> None:
+    pair, ports = Authority(place).server(), [free_port(), free_port()]
+    for file in (pair.path, pair.key):
+        pathlib.Path(file).chmod(0o644)  # a reload reads them as another user
+    listeners = [f"{{address: 'tls://127.0.0.1:{port}', policy: open, tls: {{cert: {pair.path}, key: {pair.key}}}}}" for port in ports]
+    arguments = configured(place, trail, f"listeners: [{', '.join(listeners)}]")
+    proxy = start(*arguments, ready=False)
+    proxy.wait_log(lambda line: f"listening on tls://127.0.0.1:{ports[1]}" in line)
+    with socket.create_connection(("127.0.0.1", ports[0])) as sock:
+        sock.sendall(b"\x16\x03\x01")
+        configured(place, trail, f"listeners: [{listeners[1]}]")
+        proxy.process.send_signal(signal.SIGHUP)
+        assert sock.recv(1) == b""
+    (record,) = trail.wait()
+    assert (record["listener"], record["reason"], record["verdict"]) == (None, "its listener is gone", "error")
+
+
 def test_all_workers_write_whole_lines(start: START, own_engine: Engine, trail: Trail) -> None:
     proxy = start(env={"AUDIT": str(trail.path), "WORKERS": "4", "POLICY": "deny"})
     clients = [proxy.connect() for _ in range(20)]
