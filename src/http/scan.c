@@ -44,7 +44,8 @@ struct line_ends {
 
 static inline struct line_ends find_line_ends(const char *at)
 {
-	const bytes16 low = bytes16_load(at), high = bytes16_load(at + WINDOW / 2);
+	const bytes16 low = bytes16_load(at);
+	const bytes16 high = bytes16_load(at + WINDOW / 2);
 
 	return (struct line_ends){
 	        .cr = bytes16_bits((bytes16)(low == '\r')) | bytes16_bits((bytes16)(high == '\r'))

@@ -315,7 +315,7 @@ def test_a_signal_leaves_the_sockets_to_a_process_that_has_them(family: Family, 
     old = family.first("--shutdown-grace", "600", WORKERS="1")
     relay = Relay(family)
     with old.connect() as events:
-        conn = stream(events, own_engine)
+        conn = open_stream(events, own_engine)
         new = family.start_one("--takeover", f"unix://{relay.path}", env=family.settings(WORKERS="1"), port=family.port, ready=False)
         relay.give()
         ready = relay.ready()
@@ -334,8 +334,8 @@ def test_a_signal_leaves_the_sockets_to_a_process_that_has_them(family: Family, 
             ping(client, own_engine)
             client.close()
         assert family.admin.get("/ready").status == 200
-        conn.send(LAST)
-        events.expect(LAST)
+        conn.send(LAST_CHUNK)
+        events.expect(LAST_CHUNK)
     assert old.wait_exit() == 0
     assert os.path.exists(family.path) and os.path.exists(family.admin_path)
     assert new.process.poll() is None
@@ -344,7 +344,7 @@ def test_a_signal_leaves_the_sockets_to_a_process_that_has_them(family: Family, 
 def test_a_signal_removes_what_the_other_process_does_not_use(family: Family, own_engine: Engine) -> None:
     old = family.first("--shutdown-grace", "600")
     with family.asks() as sock, old.connect() as events:
-        conn = stream(events, own_engine)
+        conn = open_stream(events, own_engine)
         sock.sendall(ASK)
         _, fds = received(sock)
         old.terminate()
@@ -353,8 +353,8 @@ def test_a_signal_removes_what_the_other_process_does_not_use(family: Family, ow
         assert RECORD.unpack(sock.recv(RECORD.size, socket.MSG_WAITALL))[0] == GO
         assert not os.path.exists(family.path) and not os.path.exists(family.admin_path)
         close_all(fds)
-        conn.send(LAST)
-        events.expect(LAST)
+        conn.send(LAST_CHUNK)
+        events.expect(LAST_CHUNK)
     assert old.wait_exit() == 0
 
 
