@@ -12,7 +12,7 @@ int input_add(struct input *input, enum setting_kind kind, struct slice name, st
 		return fault_set(
 		        input->error, place, "there are more than %d settings", INPUT_SETTINGS_MAX);
 	}
-	if (value.len > 0 && memchr(value.ptr, '\0', value.len) != NULL) {
+	if (value.ptr != NULL && memchr(value.ptr, '\0', value.len) != NULL) {
 		return fault_set(input->error, place, "a value has a NUL byte in it");
 	}
 	input->settings[input->count++] = (struct setting){

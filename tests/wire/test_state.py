@@ -188,8 +188,12 @@ def test_an_engine_that_hangs_delays_one_answer(served: Served, own_engine: Engi
 
 
 def test_an_engine_that_is_gone_has_its_diagnosis(served: Served, own_engine: Engine) -> None:
+    own_engine.release = None
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        looking = pool.submit(served.state)
+        own_engine.request().respond(body=b'{"Version":"28.5.2"}')  # GET /version, which could have the connection of the request
+        looking.result()
     assert ask(served.proxy, own_engine, "/_ping") == 200
-    # That of the request; GET /version may have had one of another worker.
     engine = served.wait(lambda state: state["engine"]["connections"]["idle"] >= 1, "the idle connection")["engine"]
     assert engine["up"] is True and engine["error"] is None and engine["address"].endswith(own_engine.path)
     own_engine.stop()
