@@ -55,15 +55,19 @@ def kept(folder: pathlib.Path) -> list[pathlib.Path]:
 
 
 class TailReader:
-    """`tail -F`, told of changes by inotify."""
+    """`tail -F`, told of changes by inotify. It leaves a former file as soon as the name is another's, and misses what is written there
+    later: on a busy machine it may lack records in the middle."""
 
     def __init__(self, path: pathlib.Path):
         self.out = path.parent.parent / "followed"
         with self.out.open("wb") as stdout:
             self.process = subprocess.Popen(["tail", "-n", "+1", "-F", path], stdout=stdout, stderr=subprocess.DEVNULL)
 
-    def seen(self) -> bytes:
-        return self.out.read_bytes()
+    def has_read(self, files: list[pathlib.Path]) -> bool:
+        """Each record once at most, whole, and all of the last file."""
+        seen, written = self.out.read_bytes(), set(b"".join(path.read_bytes() for path in files).splitlines())
+        lines = seen.splitlines()
+        return len(set(lines)) == len(lines) and set(lines) <= written and seen.endswith(files[-1].read_bytes())
 
     def end(self) -> None:
         self.process.terminate()
@@ -88,8 +92,9 @@ class PollingReader:
                 self.file = new
             self.pieces.append(self.file.read())
 
-    def seen(self) -> bytes:
-        return b"".join(self.pieces)
+    def has_read(self, files: list[pathlib.Path]) -> bool:
+        """Each record once."""
+        return b"".join(self.pieces) == b"".join(path.read_bytes() for path in files)
 
     def end(self) -> None:
         self.over.set()
@@ -125,7 +130,7 @@ def test_logrotate_under_load(start: START, rotating: pathlib.Path, place: pathl
     assert sorted(record["target"] for record in records) == sorted(asked)
     code, said = verify(*files)
     assert code == 0 and f"whole: {len(asked)} lines" in said, said
-    eventually(lambda: reader.seen() == b"".join(path.read_bytes() for path in files), "the reader to have read all, and each once", timeout=5)
+    eventually(lambda: reader.has_read(files), "the reader to have read all, and each once")
     reader.end()
 
 
