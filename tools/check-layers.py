@@ -31,6 +31,7 @@ PUBLIC = {
     "docker": {"docker.h", "image.h", "sections.def"},
     "address": {"address.h", "network.h"},
     "audit": {"audit.h", "denials.h", "recent.h", "record.h"},
+    "engines": {"engines.h", "read.h"},
     "health": {"health.h", "secure.h", "target.h"},
     "identity": {"attempts.h", "certificate.h", "clients.h", "container.h", "identity.h", "key.h"},
     "limits": {"accounts.h", "limits.h"},

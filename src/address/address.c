@@ -153,6 +153,11 @@ socklen_t address_len(const union address *address)
 	return address->any.sa_family == AF_INET6 ? sizeof(address->ip6) : sizeof(address->path);
 }
 
+bool address_equal(const union address *a, const union address *b)
+{
+	return a->any.sa_family == b->any.sa_family && memcmp(a, b, address_len(a)) == 0;
+}
+
 static bool limit_wait(int fd, const struct timeval *wait)
 {
 	return setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, wait, sizeof(*wait)) == 0 &&

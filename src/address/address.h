@@ -62,6 +62,8 @@ socklen_t address_len(const union address *address);
 int address_connect(const union address *address, const struct timeval *wait) MUST_USE;
 /* Whether the address means all interfaces, :: or 0.0.0.0. */
 bool address_is_any(const union address *address);
+/* Whether both are the same place, with the same port. */
+bool address_equal(const union address *a, const union address *b);
 /* Whether a connection to `target` arrives at a socket of this machine that listens on `listener`:
  * TCP addresses with equal ports, of which one may be that of all interfaces. */
 bool address_leads_to(const union address *target, const union address *listener);

@@ -54,7 +54,7 @@ struct admin_settings {
 	unsigned key_count;
 	struct metrics *metrics;
 	struct trail *trail;
-	struct upstream *upstream; /* of the worker */
+	struct upstream *upstream; /* of the worker, to the default Engine; NULL: there is none */
 	const char *engine_text;   /* the Engine's address as the configuration has it */
 	const struct admin_server *server;
 	/* `process` asks for the listening sockets over `fd`. 0: `fd` is owned by the callee now.

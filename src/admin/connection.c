@@ -110,11 +110,15 @@ static void engine_notified(struct stream *stream)
 	run(CONTAINER_OF(stream, struct engine_connection, stream)->borrower);
 }
 
-/* 0, -EAGAIN, or what is wrong with the Engine. */
+/* 0, -EAGAIN, or what is wrong with the Engine. The default one alone counts: one of a fleet that
+ * is down makes no front useless. */
 static int probe(struct admin_connection *connection)
 {
 	struct admin *admin = connection->admin;
 
+	if (admin->settings.upstream == NULL) {
+		return 0;
+	}
 	if (connection->engine == NULL) {
 		const int error = upstream_borrow(admin->settings.upstream, UPSTREAM_FRESH,
 		        engine_notified, connection, &connection->engine);

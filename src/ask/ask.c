@@ -109,7 +109,7 @@ static bool dial(struct ask *ask)
 	int error = 0;
 
 	if (ask->engine == NULL) {
-		error = upstream_borrow(asker->upstream, wish, engine_notified, ask, &ask->engine);
+		error = upstream_borrow(ask->upstream, wish, engine_notified, ask, &ask->engine);
 	}
 	if (error == 0) {
 		error = stream_handshake(&ask->engine->stream);
@@ -137,9 +137,11 @@ void ask_init(struct ask *ask, struct asker *asker)
 	task_init(&ask->told, tell);
 }
 
-bool ask_begin(struct ask *ask, struct asker *asker, ask_notify *notify, struct text *ret_text)
+bool ask_begin(struct ask *ask, struct asker *asker, struct upstream *upstream, ask_notify *notify,
+        struct text *ret_text)
 {
 	ask_init(ask, asker);
+	ask->upstream = upstream;
 	ask->notify = notify;
 	if (!buffer_borrow(&asker->lender->buffers, &ask->question.buffer)) {
 		return false;

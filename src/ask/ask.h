@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * ask — a question of the proxy's own to the Engine, and its response.
+ * ask — a question of the proxy's own to an Engine, and its response.
  *
  * The response is read whole, or piece by piece as it comes. The connection is one of the thread's
- * to the Engine, and is returned if the response allows it. A connection that was used before may
+ * to that Engine, and is returned if the response allows it. A connection that was used before may
  * have ended before it had the question: the question is then asked once more, which changes
  * nothing.
  */
@@ -16,7 +16,7 @@
 /* What the questions of one thread share. */
 struct asker {
 	struct loop *loop;
-	struct upstream *upstream;
+	struct upstream *upstream; /* the default Engine */
 	struct flow_lender *lender;
 	struct http_field *fields;         /* HTTP_FIELDS_MAX; used within a call */
 	const char *via;                   /* of its questions; NULL: none */
@@ -47,6 +47,7 @@ typedef void ask_notify(struct ask *ask);
 
 struct ask {
 	struct asker *asker;
+	struct upstream *upstream; /* the Engine that is asked; it is in use until the end */
 	ask_notify *notify;
 	enum ask_state state;
 	int error;       /* a negative errno of ASK_UNREACHABLE */
@@ -74,10 +75,10 @@ void asker_init(struct asker *asker, struct loop *loop, struct upstream *upstrea
 void ask_init(struct ask *ask, struct asker *asker);
 /*
  * Begin `ask`, whose memory may be anything, or which has ended. *ret_text is memory for the whole
- * request, to which the caller appends. False without memory.
+ * request to the Engine `upstream`, to which the caller appends. False without memory.
  */
-bool ask_begin(
-        struct ask *ask, struct asker *asker, ask_notify *notify, struct text *ret_text) MUST_USE;
+bool ask_begin(struct ask *ask, struct asker *asker, struct upstream *upstream, ask_notify *notify,
+        struct text *ret_text) MUST_USE;
 /* Append the fields that each question has: by its Via, a question that comes back is refused. */
 void ask_add_fields(const struct asker *asker, struct text *text);
 /* Send what was appended: `len` bytes. `most`: see struct ask. */

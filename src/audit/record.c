@@ -128,6 +128,10 @@ void record_write(const struct record *record, struct record_clock *clock, struc
 	add_word(line, SLICE("\",\"client\":"), record->client);
 	add_value(line, SLICE(",\"peer\":"), text_slice(&peer), RECORD_WORD_MAX);
 	add_word(line, SLICE(",\"listener\":"), record->listener);
+	if (record->has_engines) {
+		add_word(line, SLICE(",\"engine\":"), record->engine);
+		add_word(line, SLICE(",\"member\":"), record->member);
+	}
 	add_word(line, SLICE(",\"operation\":"), record->operation);
 	add_value(line, SLICE(",\"target\":"), record->target, RECORD_TARGET_MAX);
 	add_word(line, SLICE(",\"policy\":"), record->policy);

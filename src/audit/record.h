@@ -31,6 +31,10 @@ struct record {
 	/* NULL or len 0: there is none, and the line has null. */
 	const char *client;   /* the entry of `clients:` */
 	const char *listener; /* by its name, or else its address */
+	/* With several Engines: the one that the request names, and the member of a group that was
+	 * asked. Without, the line has no such members. */
+	bool has_engines;
+	const char *engine, *member;
 	const char *operation;
 	struct slice target; /* what the operation is about: a name, an id, an image; a path */
 	const char *policy;

@@ -182,10 +182,9 @@ int config_check_admin(struct reader *reader)
 			        admin->option, address, config->listeners[i].address);
 		}
 	}
-	if (config_is_engine(&config->engine, address)) {
-		return fault_set(reader->error, admin->listener.place,
-		        "%s: '%s' is the Engine's address (%s)", admin->option, address,
-		        config->engine.option);
-	}
-	return 0;
+	const struct config_engine *engine = config_engine_behind(config, address);
+	return engine == NULL ? 0
+	                      : fault_set(reader->error, admin->listener.place,
+	                                "%s: '%s' is the Engine's address (%s)", admin->option,
+	                                address, engine->option);
 }

@@ -108,6 +108,16 @@ static int check_file(const struct change *change)
 	                              former);
 }
 
+static const char *text_of(const struct config_engine *engine)
+{
+	return engine->text == NULL ? "none" : engine->text;
+}
+
+static const char *option_of(const struct config_engine *engine)
+{
+	return engine->option == NULL ? "engines" : engine->option;
+}
+
 /* The user and groups of the process were chosen by the former one's socket. */
 static int check_engine(const struct change *change)
 {
@@ -120,7 +130,7 @@ static int check_engine(const struct change *change)
 	}
 	return fault_set(change->error, NOWHERE,
 	        "the Engine's address changes from '%s' (%s) to '%s' (%s): " ONLY_A_START,
-	        former->text, former->option, next->text, next->option);
+	        text_of(former), option_of(former), text_of(next), option_of(next));
 }
 
 static bool same_tls(const struct tls_settings *a, const struct tls_settings *b)
@@ -238,5 +248,7 @@ void config_each_file(
 		see_tls(&config->listeners[i].tls, see, context);
 	}
 	see_tls(&config->admin.listener.tls, see, context);
-	see_tls(&config->engine.tls, see, context);
+	for (unsigned i = 0; i < config->engine_count; i++) {
+		see_tls(&config_engine_at(config, i)->tls, see, context);
+	}
 }

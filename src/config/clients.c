@@ -3,6 +3,7 @@
 #include "config/options.h"
 
 #include "base/clock.h"
+#include "engines/read.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -77,11 +78,13 @@ int config_finish_client(struct reader *reader, const struct client *client)
 
 	for (const struct client *earlier = clients->list; has_only_key(client) && earlier < client;
 	        earlier++) {
-		if (has_only_key(earlier) && match_covers(&earlier->match, &client->match)) {
+		if (has_only_key(earlier) && match_covers(&earlier->match, &client->match) &&
+		        engine_set_covers(earlier->engines, client->engines)) {
 			return fault_set(reader->error, client->place,
 			        "the clients '%s' and '%s' have the same key: a key names one "
-			        "client",
-			        earlier->name, client->name);
+			        "client%s",
+			        earlier->name, client->name,
+			        client->engines == NULL ? "" : " of an Engine");
 		}
 	}
 	clients->has_keys = clients->has_keys || match_has(&client->match, CONDITION_KEY);
@@ -119,6 +122,15 @@ static int read_policy(void *context, const struct yaml_node *node)
 	return 0;
 }
 
+static int read_engines(void *context, const struct yaml_node *node)
+{
+	struct client_reader *reader = context;
+	struct config *config = reader->reader->config;
+
+	return engine_set_read(node, config->has_engines ? &config->engines : NULL, &config->arena,
+	        &reader->client->engines, reader->error);
+}
+
 static int read_until(void *context, const struct yaml_node *node)
 {
 	struct client_reader *reader = context;
@@ -152,6 +164,7 @@ static const struct yaml_key client_keys[] = {
         {"name", read_name, &name_shape},
         {"match", read_match, &match_shape},
         {"policy", read_policy, &config_policy_name_shape},
+        {"engines", read_engines, &engine_set_shape},
         {"until", read_until, &until_shape},
         {"limits", read_limits, &limits_entry_shape},
 };

@@ -73,20 +73,29 @@ static void add_default_listeners(struct config *config)
 	}
 }
 
+/* Whether the socket of an Engine is in the folder, or is the folder. */
+static bool holds_socket(const struct config *config, struct slice directory)
+{
+	for (unsigned i = 0; i < config->engine_count; i++) {
+		const char *path = config_engine_at(config, i)->path;
+		if (path != NULL && path_is_below(slice_of(path), directory)) {
+			return true;
+		}
+	}
+	return path_holds_engine(directory);
+}
+
 /* Whoever mounts the folder of the Engine's socket has the Engine itself. */
 static int check_workspace(struct reader *reader)
 {
 	const struct config *config = reader->config;
 	struct slice rest = slice_of(config->workspace != NULL ? config->workspace : "");
-	const struct slice socket =
-	        slice_of(config->engine.path != NULL ? config->engine.path : "/");
 	struct slice directory;
 
 	while (rest.len > 0 && slice_next(&rest, ',', &directory)) {
 		directory = slice_trim(directory);
 		directory.len -= slice_ends_with(directory, SLICE("/"));
-		if ((config->engine.path != NULL && path_is_below(socket, directory)) ||
-		        path_holds_engine(directory)) {
+		if (holds_socket(config, directory)) {
 			return fault_set(reader->error, NOWHERE,
 			        "%s: '%s' is not accepted: the Engine's socket is there: whoever "
 			        "mounts it is root on the host",
@@ -171,11 +180,11 @@ static int complete(struct reader *reader)
 	if (config->listens_by_default) {
 		add_default_listeners(config);
 	}
-	if (config_make_transports(reader) < 0 || config_complete_engine(reader) < 0 ||
-	        open_host_root(reader) < 0 || config_check_loop(reader) < 0 ||
-	        config_check_admin(reader) < 0 || config_check_audit(reader) < 0 ||
-	        check_workspace(reader) < 0 || config_choose_policy(reader) < 0 ||
-	        config_own_scopes(reader) < 0) {
+	if (config_make_transports(reader) < 0 || config_complete_engines(reader) < 0 ||
+	        config_finish_engines(reader) < 0 || open_host_root(reader) < 0 ||
+	        config_check_loop(reader) < 0 || config_check_admin(reader) < 0 ||
+	        config_check_audit(reader) < 0 || check_workspace(reader) < 0 ||
+	        config_choose_policy(reader) < 0 || config_own_scopes(reader) < 0) {
 		return -EINVAL;
 	}
 	config_spread_limits(config);
@@ -187,8 +196,12 @@ int config_read(int argc, char *const argv[], struct config *ret_config, char er
 {
 	struct reader reader = {.config = ret_config, .error = error};
 
-	*ret_config = (struct config){
-	        .argc = argc, .argv = argv, .read_ns = clock_realtime_ns(), .verb = CONFIG_RUN};
+	*ret_config = (struct config){.argc = argc,
+	        .argv = argv,
+	        .read_ns = clock_realtime_ns(),
+	        .verb = CONFIG_RUN,
+	        .engine = {.name = ENGINE_DEFAULT_NAME},
+	        .engine_count = 1};
 	error[0] = '\0';
 	if (config_read_arguments(&reader, argc, argv) < 0) {
 		return -EINVAL;
@@ -214,6 +227,11 @@ const struct policy *config_policy(const struct config *config, unsigned number)
 	return NULL;
 }
 
+const struct config_engine *config_engine_at(const struct config *config, unsigned number)
+{
+	return number == ENGINE_DEFAULT ? &config->engine : &config->more_engines[number - 1];
+}
+
 const struct client *config_find_client(const struct config *config, struct slice name)
 {
 	for (unsigned i = 0; i < config->clients.count; i++) {
@@ -232,7 +250,9 @@ void config_free(struct config *config)
 	for (unsigned i = 0; i < config->listener_count; i++) {
 		tls_free(config->listeners[i].transport);
 	}
-	tls_free(config->engine.transport);
+	for (unsigned i = 0; i < config->engine_count; i++) {
+		tls_free(config_engine_at(config, i)->transport);
+	}
 	tls_free(config->admin.listener.transport);
 	policy_set_free(config->policies);
 	arena_free(&config->arena);

@@ -15,6 +15,7 @@
 #include "base/arena.h"
 #include "base/check.h"
 #include "base/log.h"
+#include "engines/engines.h"
 #include "identity/clients.h"
 #include "limits/limits.h"
 #include "net/tls.h"
@@ -63,6 +64,8 @@ struct config_listener {
 	const struct policy *policy; /* compiled */
 	unsigned mode;               /* of a unix socket's file */
 	bool browsers;               /* accept requests of browsers */
+	/* The number of the Engine that requests mean which name none; ENGINE_NONE: none. */
+	unsigned engine;
 	struct place place;          /* NOWHERE if not from the file */
 	struct tls_settings tls;     /* without a pair: none, or those of the environment */
 	struct place tls_place;      /* NOWHERE: of the environment */
@@ -90,11 +93,16 @@ struct config_audit {
 	bool chained; /* chain: true */
 };
 
-/* Where the Engine is. */
+/* Where an Engine is, or a group of Engines. */
 struct config_engine {
-	const char *text; /* unix:///PATH or tcp://HOST:PORT; NULL: not read yet */
+	const char *name; /* that of `upstream` is ENGINE_DEFAULT_NAME */
+	/* Numbers of the Engines of a group; 0: it is an Engine. Of a group all below is empty. */
+	unsigned member_count;
+	const uint16_t *members;
+	/* unix:///PATH or tcp://HOST:PORT; NULL: not read yet, or there is no default Engine. */
+	const char *text;
 	/* The setting that gave it: "--upstream", "SOCKET_PATH", "DOCKER_HOST",
-	 * "upstream.address" or "default". */
+	 * "upstream.address" or "default"; of `engines`, "engines.NAME". */
 	const char *option;
 	const char *path; /* of a unix socket, absolute; else NULL */
 	const char *host; /* as given, without brackets; NULL: a unix socket */
@@ -103,6 +111,7 @@ struct config_engine {
 	uint16_t port; /* 0 until defaults are set: Docker's 2375, with TLS 2376 */
 	union address address;
 	struct tls_settings tls;     /* of the file, or of DOCKER_CERT_PATH */
+	struct place place;          /* of the entry of `engines`; else NOWHERE */
 	struct place tls_place;      /* NOWHERE: not of the file */
 	struct transport *transport; /* of TLS; NULL: plain */
 };
@@ -185,9 +194,13 @@ struct config {
 	struct policy_set *policies; /* those of the file are compiled */
 	/* The section switches of the environment; they replace POLICY. */
 	struct switches switches;
-	const char *switch_name;         /* a switch that is set and has an effect; NULL: none */
-	struct config_warning *warnings; /* to be logged; NULL: none */
-	struct config_engine engine;
+	const char *switch_name;            /* a switch that is set and has an effect; NULL: none */
+	struct config_warning *warnings;    /* to be logged; NULL: none */
+	struct config_engine engine;        /* number 0 */
+	struct config_engine *more_engines; /* those of `engines`, from number 1 on */
+	unsigned engine_count;              /* of numbers: 1, if there are no `engines` */
+	bool has_engines;                   /* `engines` is in the file */
+	struct engines engines;             /* the same by name, if it is */
 	struct config_admin admin;
 	struct config_audit audit;
 	const char *api_key; /* NULL: none */
@@ -246,6 +259,8 @@ void config_each_file(
 /* The policies by which requests are judged, those of listeners first; NULL: there are no more. A
  * policy may be there several times. */
 const struct policy *config_policy(const struct config *config, unsigned number);
+/* The Engine with this number, below `engine_count`. */
+const struct config_engine *config_engine_at(const struct config *config, unsigned number);
 /* The client of this name; NULL: there is none. */
 const struct client *config_find_client(const struct config *config, struct slice name);
 

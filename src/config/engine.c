@@ -173,7 +173,13 @@ static int use_docker_files(struct reader *reader, struct tls_settings *settings
 	return 0;
 }
 
-static const char *tls_name(const struct config *config, enum tls_setting setting)
+/* What messages about TLS with an Engine need. */
+struct warner {
+	struct config *config;
+	const struct config_engine *engine;
+};
+
+static const char *tls_name(const struct warner *warner, enum tls_setting setting)
 {
 	static const char *const names[] = {[TLS_CERT] = "cert",
 	        [TLS_KEY] = "key",
@@ -181,24 +187,38 @@ static const char *tls_name(const struct config *config, enum tls_setting settin
 	        [TLS_CRL] = "crl",
 	        [TLS_NAME] = "name"};
 
-	if (config->engine.tls_place.file != NULL) {
+	if (warner->engine->tls_place.file != NULL) {
 		return names[setting];
 	}
-	return config->docker_cert_path != NULL
+	return warner->config->docker_cert_path != NULL
 	               ? "DOCKER_CERT_PATH"
 	               : "DOCKER_CERT_PATH is not set, and .docker in HOME stands for it";
 }
 
 static void warn(void *context, const struct tls_fault *warning)
 {
-	struct config *config = context;
+	const struct warner *warner = context;
 
-	config_warn(config, "%s: %s", tls_name(config, warning->setting), warning->text);
+	config_warn(warner->config, "%s: %s", tls_name(warner, warning->setting), warning->text);
 }
 
-static int make_transport(struct reader *reader)
+/* Of an Engine for which the same files were read; NULL: none. */
+static const struct transport *find_shared(
+        const struct config *config, const struct config_engine *engine)
 {
-	struct config_engine *engine = &reader->config->engine;
+	for (unsigned i = 0; i < config->engine_count; i++) {
+		const struct config_engine *other = config_engine_at(config, i);
+		if (other != engine && other->transport != NULL &&
+		        tls_same_files(&other->tls, &engine->tls)) {
+			return other->transport;
+		}
+	}
+	return NULL;
+}
+
+static int make_transport(struct reader *reader, struct config_engine *engine)
+{
+	struct warner warner = {reader->config, engine};
 	struct tls_fault fault;
 
 	if (engine->tls.ca == NULL && use_docker_files(reader, &engine->tls) < 0) {
@@ -207,9 +227,14 @@ static int make_transport(struct reader *reader)
 	if (engine->tls.name == NULL) {
 		engine->tls.name = engine->host;
 	}
-	if (tls_client_new(&engine->tls, warn, reader->config, &engine->transport, &fault) < 0) {
+	const struct transport *shared = find_shared(reader->config, engine);
+	const int made =
+	        shared != NULL
+	                ? tls_client_named(shared, engine->tls.name, &engine->transport, &fault)
+	                : tls_client_new(&engine->tls, warn, &warner, &engine->transport, &fault);
+	if (made < 0) {
 		return fault_set(reader->error, engine->tls_place, "%s: %s",
-		        tls_name(reader->config, fault.setting), fault.text);
+		        tls_name(&warner, fault.setting), fault.text);
 	}
 	return 0;
 }
@@ -234,12 +259,23 @@ static int check_docker_variables(struct reader *reader)
 	               : 0;
 }
 
-int config_complete_engine(struct reader *reader)
+static void set_port(struct config_engine *engine)
+{
+	if (engine->port == 0) {
+		engine->port = engine->is_tls ? PORT_TLS : PORT_PLAIN;
+	}
+	if (!engine->is_name) {
+		engine->address.ip4.sin_port = htons(engine->port); /* at the same place in both */
+	}
+}
+
+static int complete_default(struct reader *reader)
 {
 	struct config *config = reader->config;
 	struct config_engine *engine = &config->engine;
 
-	if (config->verb == CONFIG_HEALTHCHECK) {
+	engine->name = ENGINE_DEFAULT_NAME;
+	if (engine->text == NULL) {
 		return 0;
 	}
 	if (check_docker_variables(reader) < 0) {
@@ -249,13 +285,42 @@ int config_complete_engine(struct reader *reader)
 		return 0;
 	}
 	engine->is_tls |= config->docker_tls_verify != NULL;
-	if (engine->port == 0) {
-		engine->port = engine->is_tls ? PORT_TLS : PORT_PLAIN;
+	set_port(engine);
+	return engine->is_tls ? make_transport(reader, engine) : 0;
+}
+
+/* Docker's variables are for the Engine of `upstream`. */
+static int complete_entry(struct reader *reader, struct config_engine *engine)
+{
+	if (engine->member_count > 0 || engine->path != NULL) {
+		return 0;
 	}
-	if (!engine->is_name) {
-		engine->address.ip4.sin_port = htons(engine->port); /* at the same place in both */
+	set_port(engine);
+	if (engine->is_tls && engine->tls.ca == NULL) {
+		return fault_set(reader->error, engine->place,
+		        "'%s' needs the certificate of the Engine's authority: write "
+		        "'%s: {address: %s, tls: {ca: FILE}}'",
+		        engine->name, engine->name, engine->text);
 	}
-	return engine->is_tls ? make_transport(reader) : 0;
+	return engine->is_tls ? make_transport(reader, engine) : 0;
+}
+
+int config_complete_engines(struct reader *reader)
+{
+	struct config *config = reader->config;
+
+	if (config->verb == CONFIG_HEALTHCHECK) {
+		return 0;
+	}
+	if (complete_default(reader) < 0) {
+		return -EINVAL;
+	}
+	for (unsigned i = 1; i < config->engine_count; i++) {
+		if (complete_entry(reader, &config->more_engines[i - 1]) < 0) {
+			return -EINVAL;
+		}
+	}
+	return 0;
 }
 
 /* ── Loops ───────────────────────────────────────────────────────────────── */
@@ -301,16 +366,30 @@ bool config_same_place(const char *a, const char *b)
 	               address_leads_to(&address[1], &address[0]));
 }
 
-bool config_is_engine(const struct config_engine *engine, const char *listener)
+static bool is_at(const struct config_engine *engine, const char *listener)
 {
 	const char *path = address_path(listener);
 	union address address;
+
+	if (engine->text == NULL) {
+		return false;
+	}
 
 	if (path != NULL || engine->path != NULL) {
 		return path != NULL && engine->path != NULL && is_same_socket(path, engine->path);
 	}
 	return !engine->is_name && address_parse(slice_of(listener), &address) == NULL &&
 	       address_leads_to(&engine->address, &address);
+}
+
+const struct config_engine *config_engine_behind(const struct config *config, const char *listener)
+{
+	for (unsigned i = 0; i < config->engine_count; i++) {
+		if (is_at(config_engine_at(config, i), listener)) {
+			return config_engine_at(config, i);
+		}
+	}
+	return NULL;
 }
 
 /*
@@ -323,15 +402,14 @@ int config_check_loop(struct reader *reader)
 
 	for (unsigned i = 0; i < config->listener_count; i++) {
 		const char *address = config->listeners[i].address;
-		if (config_is_engine(&config->engine, address)) {
+		const struct config_engine *engine = config_engine_behind(config, address);
+		if (engine != NULL) {
 			return fault_set(reader->error, NOWHERE,
 			        "'%s' is both the address of a listener and the Engine's %s (%s)",
-			        text_show(
-			                slice_of(config->engine.path != NULL ? config->engine.path
-			                                                     : config->engine.text))
+			        text_show(slice_of(engine->path != NULL ? engine->path
+			                                                : engine->text))
 			                .text,
-			        config->engine.path != NULL ? "socket" : "address",
-			        config->engine.option);
+			        engine->path != NULL ? "socket" : "address", engine->option);
 		}
 	}
 	return 0;

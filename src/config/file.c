@@ -7,6 +7,7 @@
 #include "address/address.h"
 #include "base/file.h"
 #include "config/options.h"
+#include "engines/read.h"
 #include "policy/load.h"
 #include "yaml/yaml.h"
 
@@ -130,6 +131,18 @@ static int read_listener_tls(void *context, const struct yaml_node *node)
 	return config_read_listener_tls(file->reader, file->listener, node);
 }
 
+static int read_listener_engine(void *context, const struct yaml_node *node)
+{
+	struct file_reader *file = context;
+	const struct config *config = file->reader->config;
+
+	return config->has_engines ? engine_name_read(node, &config->engines,
+	                                     &file->listener->engine, file->error)
+	                           : fault_set(file->error, node->place,
+	                                     "'engine' names one of 'engines' at the top of the "
+	                                     "file, which is not there");
+}
+
 static const struct yaml_shape address_shape = {
         .words = "tcp://HOST:PORT, tls://HOST:PORT, unix:///PATH or fd://NAME"};
 static const struct yaml_shape listener_name_shape = {.words = "what clients call the listener"};
@@ -142,6 +155,7 @@ static const struct yaml_key listener_keys[] = {
         {"address", read_listener_address, &address_shape},
         {"name", read_listener_name, &listener_name_shape},
         {"policy", read_listener_policy, &config_policy_name_shape},
+        {"engine", read_listener_engine, &engine_name_shape},
         {"mode", read_mode, &mode_shape},
         {"browsers", read_browsers, &browsers_shape},
         {"tls", read_listener_tls, &config_listener_tls_shape},
@@ -225,23 +239,6 @@ static int read_listeners(void *context, const struct yaml_node *node)
 
 /* ── upstream ────────────────────────────────────────────────────────────── */
 
-static const struct yaml_shape engine_address_shape = {
-        .words = "the Engine's address, unix:///PATH, tcp://HOST:PORT or tls://HOST:PORT"};
-
-static int read_engine_address(
-        struct file_reader *file, const struct yaml_node *node, struct config_engine *ret_engine)
-{
-	if (yaml_expect(node, YAML_TEXT, engine_address_shape.words, file->error) < 0) {
-		return -EINVAL;
-	}
-	const char *problem = config_read_engine(file->reader, node->text.ptr, ret_engine);
-	ret_engine->option = "upstream.address";
-	return problem == NULL
-	               ? 0
-	               : fault_set(file->error, node->place, "address: %s is not accepted: %s",
-	                         yaml_found(node).text, problem);
-}
-
 static int read_upstream_address(void *context, const struct yaml_node *node)
 {
 	(void)context, (void)node; /* it was read before the other keys */
@@ -256,7 +253,7 @@ static int read_upstream_tls(void *context, const struct yaml_node *node)
 }
 
 static const struct yaml_key upstream_keys[] = {
-        {"address", read_upstream_address, &engine_address_shape},
+        {"address", read_upstream_address, &config_engine_address_shape},
         {"tls", read_upstream_tls, &config_engine_tls_shape},
 };
 
@@ -264,7 +261,7 @@ static const struct yaml_shape upstream_shape = {
         YAML_KEYS(upstream_keys),
         .words = "upstream",
         .name = "upstream",
-        .other = &engine_address_shape,
+        .other = &config_engine_address_shape,
 };
 
 /* A map, or the address alone. */
@@ -273,9 +270,11 @@ static int read_upstream_map(struct file_reader *file, const struct yaml_node *n
 	const struct yaml_node *address =
 	        node->kind == YAML_TEXT ? node : yaml_find(node, "address");
 
-	if (address != NULL && read_engine_address(file, address, &file->engine) < 0) {
+	if (address != NULL &&
+	        config_read_engine_address(file->reader, address, &file->engine) < 0) {
 		return -EINVAL;
 	}
+	file->engine.option = "upstream.address";
 	return address == node ? 0 : yaml_read_map(node, &upstream_shape, file, file->error);
 }
 
@@ -290,6 +289,31 @@ static int read_upstream(void *context, const struct yaml_node *node)
 	if (config->engine.text == NULL) {
 		config->engine = file->engine;
 	}
+	return 0;
+}
+
+/* ── engines ─────────────────────────────────────────────────────────────── */
+
+static int read_engines(void *context, const struct yaml_node *node)
+{
+	(void)context, (void)node; /* it was read before the other keys, which name Engines */
+	return 0;
+}
+
+/* The Engine of `upstream` is there if something gives it: there is no default beside `engines`. */
+static int read_engines_first(struct file_reader *file, const struct yaml_node *root)
+{
+	struct config *config = file->reader->config;
+	const struct yaml_node *engines = yaml_find(root, "engines");
+	const bool has_default = config->engine.text != NULL || yaml_find(root, "upstream") != NULL;
+
+	if (engines == NULL) {
+		return 0;
+	}
+	if (config_read_engines(file->reader, engines, has_default) < 0) {
+		return -EINVAL;
+	}
+	policy_set_engines(config->policies, &config->engines);
 	return 0;
 }
 
@@ -474,6 +498,7 @@ static int read_audit(void *context, const struct yaml_node *node)
 static const struct yaml_key root_keys[] = {
         {"listeners", read_listeners, &listeners_shape},
         {"upstream", read_upstream, &upstream_shape},
+        {"engines", read_engines, &config_engines_shape},
         {"policies", read_policies, &policies_shape},
         {"policy", read_policy, &config_policy_name_shape},
         {"host_root", read_host_root, &host_root_shape},
@@ -515,6 +540,7 @@ static int read_tree(struct file_reader *file, struct slice bytes)
 	const struct yaml_node *root = NULL;
 
 	if (yaml_read(bytes, config->file, &config->arena, &root, file->error) < 0 ||
+	        read_engines_first(file, root) < 0 ||
 	        yaml_read_map(root, &root_shape, file, file->error) < 0) {
 		return -EINVAL;
 	}

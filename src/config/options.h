@@ -65,6 +65,8 @@ extern const struct config_option config_options[CONFIG_OPTION_COUNT];
 extern const struct yaml_shape config_policy_name_shape;
 extern const struct yaml_shape config_listener_tls_shape;
 extern const struct yaml_shape config_engine_tls_shape;
+extern const struct yaml_shape config_engine_address_shape;
+extern const struct yaml_shape config_engines_shape;
 extern const struct yaml_shape config_clients_shape;
 extern const struct yaml_shape config_admin_shape;
 extern const struct yaml_shape config_audit_shape;
@@ -85,8 +87,18 @@ int config_read_value(struct reader *reader, const struct config_option *option,
 /* Parse an address of the Engine. NULL, or the fault as the end of a sentence. */
 const char *config_read_engine(
         struct reader *reader, const char *value, struct config_engine *ret_engine) MUST_USE;
-/* Decide whether TLS is spoken with the Engine, and make its transport; after all settings. */
-int config_complete_engine(struct reader *reader) MUST_USE;
+/* The same of the file. 0; or -EINVAL. */
+int config_read_engine_address(struct reader *reader, const struct yaml_node *node,
+        struct config_engine *ret_engine) MUST_USE;
+/* Read `engines` of the file, before all that names Engines. `has_default`: there is one of
+ * `upstream` too. 0; or -EINVAL. */
+int config_read_engines(
+        struct reader *reader, const struct yaml_node *map, bool has_default) MUST_USE;
+/* Check what belongs to the Engine of `upstream` alone, and set the Engine of listeners that name
+ * none; after all listeners and clients. 0; or -EINVAL. */
+int config_finish_engines(struct reader *reader) MUST_USE;
+/* Decide whether TLS is spoken with each Engine, and make the transports; after all settings. */
+int config_complete_engines(struct reader *reader) MUST_USE;
 /* Read `upstream.tls` of the file. */
 int config_read_engine_tls(
         struct reader *reader, struct config_engine *engine, const struct yaml_node *map) MUST_USE;
@@ -102,8 +114,8 @@ int config_read_audit_map(struct reader *reader, const struct yaml_node *map) MU
 int config_check_audit(struct reader *reader) MUST_USE;
 /* Whether two addresses are one: the same socket, or the same port of this machine. */
 bool config_same_place(const char *a, const char *b);
-/* Whether the address of a listener is the Engine's. */
-bool config_is_engine(const struct config_engine *engine, const char *listener);
+/* The Engine whose address is that of a listener; NULL: there is none. */
+const struct config_engine *config_engine_behind(const struct config *config, const char *listener);
 /* Read a mode in octal, as chmod(1) takes it. */
 int config_read_mode(
         const struct yaml_node *node, unsigned *ret_mode, char error[FAULT_MAX]) MUST_USE;

@@ -137,6 +137,84 @@ static void review_host_root(struct config *config)
 	        text_show(slice_of(config->host_root)).text);
 }
 
+/* ── Engines ─────────────────────────────────────────────────────────────── */
+
+/* Names in TLS where nothing speaks it. */
+static void review_servers(struct config *config)
+{
+	bool has_tls = false;
+
+	for (unsigned i = 0; i < config->listener_count; i++) {
+		has_tls = has_tls || config_listener_is_tls(&config->listeners[i]);
+	}
+	if (config->engines.has_servers && !has_tls) {
+		config_warn(config, "'sni' of 'engines' does not count: no listener speaks TLS");
+	}
+}
+
+static void mark(uint64_t *used, unsigned engine)
+{
+	if (engine <= ENGINES_MAX) {
+		used[engine / 64] |= UINT64_C(1) << (engine % 64);
+	}
+}
+
+static void mark_set(uint64_t *used, const struct engine_set *set, unsigned count)
+{
+	for (unsigned i = 0; set != NULL && i < count; i++) {
+		if (engine_set_has(set, i)) {
+			mark(used, i);
+		}
+	}
+}
+
+/* Those that somebody may use, by a listener, a policy or a client, and the members of groups. */
+static void mark_used(const struct config *config, uint64_t *used)
+{
+	const unsigned count = config->engine_count;
+	const struct policy *policy;
+
+	for (unsigned i = 0; i < config->listener_count; i++) {
+		mark(used, config->listeners[i].engine);
+	}
+	for (unsigned i = 0; (policy = config_policy(config, i)) != NULL; i++) {
+		mark_set(used, policy_engines(policy), count);
+	}
+	for (unsigned i = 0; i < config->clients.count; i++) {
+		mark_set(used, config->clients.list[i].engines, count);
+	}
+	for (unsigned i = 1; i < count; i++) {
+		const struct config_engine *group = config_engine_at(config, i);
+		for (unsigned j = 0; j < group->member_count; j++) {
+			mark(used, group->members[j]);
+		}
+	}
+}
+
+static void review_engines(struct config *config)
+{
+	enum { SHOWN_MAX = 8 };
+	uint64_t used[ENGINE_WORDS_MAX] = {0};
+	unsigned unused = 0;
+
+	mark_used(config, used);
+	for (unsigned i = 1; i < config->engine_count; i++) {
+		const struct config_engine *engine = config_engine_at(config, i);
+		if ((used[i / 64] >> (i % 64) & 1) != 0) {
+			continue;
+		}
+		if (unused++ < SHOWN_MAX) {
+			config_warn(config,
+			        "%.128s:%u: nobody may use the Engine '%s': name it in 'engines' "
+			        "of a policy or client, or as 'engine' of a listener",
+			        engine->place.file, engine->place.line, engine->name);
+		}
+	}
+	if (unused > SHOWN_MAX) {
+		config_warn(config, "nobody may use %u more Engines", unused - SHOWN_MAX);
+	}
+}
+
 /* ── Switches ────────────────────────────────────────────────────────────── */
 
 static bool allows_any(const struct policy *policy, const struct switch_row *row)
@@ -183,6 +261,10 @@ void config_review(struct config *config)
 	review_workspace(config);
 	review_host_root(config);
 	config_review_clients(config);
+	if (config->has_engines) {
+		review_servers(config);
+		review_engines(config);
+	}
 	if (config->switch_name != NULL) {
 		review_switches(config);
 	}

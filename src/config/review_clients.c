@@ -78,7 +78,8 @@ static const struct client *hides(const struct config *config, const struct clie
 {
 	for (const struct client *earlier = config->clients.list; earlier < client; earlier++) {
 		if (earlier->until_s >= client->until_s &&
-		        match_covers(&earlier->match, &client->match)) {
+		        match_covers(&earlier->match, &client->match) &&
+		        engine_set_covers(earlier->engines, client->engines)) {
 			return earlier;
 		}
 	}

@@ -36,7 +36,12 @@ int config_refuse(struct reader *reader, const char *name, const char *value, co
 
 bool config_is_given(const struct reader *reader, const struct config_option *option)
 {
-	if (option->type == OPTION_SOCKET && reader->config->engine.text != NULL) {
+	const struct config *config = reader->config;
+
+	/* Beside `engines` there may be none of `upstream`. */
+	if (option->type == OPTION_SOCKET &&
+	        (config->engine.text != NULL ||
+	                (config->has_engines && !config->engines.has_default))) {
 		return true;
 	}
 	for (unsigned i = 0; i < CONFIG_OPTION_COUNT; i++) {

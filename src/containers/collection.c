@@ -133,7 +133,8 @@ void collection_ask(struct collection *collection)
 		return;
 	}
 	collection->asked++;
-	if (!ask_begin(&collection->ask, collection->asker, notified, &text)) {
+	if (!ask_begin(&collection->ask, collection->asker, collection->asker->upstream, notified,
+	            &text)) {
 		collection->answered = collection->asked;
 		collection->result = ASK_NO_MEMORY;
 		collection->verbs->ended(collection);

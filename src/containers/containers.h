@@ -31,9 +31,10 @@ typedef void containers_notify(
         void *owner, enum containers_change change, struct slice id, int64_t at_ns);
 
 /*
- * `inspect_pool`: memory for one document, struct inspect_memory, which is free when the loop
- * calls. `api_key` may be NULL. `max`: ceiling for containers that are known at the same time: of
- * each client the one that was found, and the one that is searched. NULL without memory.
+ * The default Engine of `asker` is asked. `inspect_pool`: memory for one document, struct
+ * inspect_memory, which is free when the loop calls. `api_key` may be NULL. `max`: ceiling for
+ * containers that are known at the same time: of each client the one that was found, and the one
+ * that is searched. NULL without memory.
  */
 struct containers *containers_new(struct asker *asker, struct pool *inspect_pool,
         const char *api_key, unsigned max, containers_notify *notify, void *owner) MUST_USE;

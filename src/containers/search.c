@@ -279,14 +279,15 @@ static void inspected(struct ask *ask)
 static enum progress inspect(struct search *search)
 {
 	const char *key = search->home->api_key;
+	struct asker *asker = search->home->asker;
 	struct text text;
 
-	if (!ask_begin(&search->inspection, search->home->asker, inspected, &text)) {
+	if (!ask_begin(&search->inspection, asker, asker->upstream, inspected, &text)) {
 		return fail(search, ASK_NO_MEMORY, 0);
 	}
 	text_add_format(
 	        &text, "GET /containers/%s/json HTTP/1.1\r\nHost: localhost\r\n", search->id);
-	ask_add_fields(search->home->asker, &text);
+	ask_add_fields(asker, &text);
 	if (key != NULL) {
 		text_add_format(&text, "x-api-key: %s\r\n", key);
 	}

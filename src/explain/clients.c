@@ -15,7 +15,7 @@ enum {
 
 /* ── The list ────────────────────────────────────────────────────────────── */
 
-static void print_client(const struct client *client)
+static void print_client(const struct config *config, const struct client *client)
 {
 	char memory[8192];
 	char end_memory[32];
@@ -29,6 +29,12 @@ static void print_client(const struct client *client)
 		printf("the policy of the listener");
 	} else {
 		printf("policy %s", policy_name(client->policy));
+	}
+	if (client->engines != NULL) {
+		conditions.len = 0;
+		engine_set_add(client->engines, &config->engines, &conditions);
+		printf(", engines %.*s%s", SLICE_FMT(text_slice(&conditions)),
+		        conditions.overflow ? "..." : "");
 	}
 	client_add_until(client, &end);
 	printf("%s%.*s", end.len > 0 ? ", until " : "", SLICE_FMT(text_slice(&end)));
@@ -60,7 +66,7 @@ void explain_list_limits(const struct config *config)
 void explain_list_clients(const struct config *config)
 {
 	for (unsigned i = 0; i < config->clients.count; i++) {
-		print_client(&config->clients.list[i]);
+		print_client(config, &config->clients.list[i]);
 	}
 	if (config->clients.must_be_known) {
 		printf("client   everybody else gets a 401: '%s' has the keys\n",

@@ -242,15 +242,30 @@ static void print_redaction(const struct policy *policy)
 	}
 }
 
-static void print_policy(const struct policy *policy, bool sees_host)
+/* For which Engines it is written, if it says. */
+static void print_policy_engines(const struct config *config, const struct policy *policy)
+{
+	char memory[8192];
+	struct text names = text_over(memory, sizeof(memory));
+
+	if (policy_engines(policy) != NULL) {
+		engine_set_add(policy_engines(policy), &config->engines, &names);
+		printf(", engines %.*s%s", SLICE_FMT(text_slice(&names)),
+		        names.overflow ? "..." : "");
+	}
+}
+
+static void print_policy(const struct config *config, const struct policy *policy)
 {
 	char memory[1024];
 	struct text place = text_over(memory, sizeof(memory));
 	bool any = false;
 
 	policy_add_place(policy_place(policy), &place);
-	printf("\npolicy %s (%.*s), mode %s, allows\n", policy_name(policy),
-	        SLICE_FMT(text_slice(&place)), policy_observes(policy) ? "observe" : "enforce");
+	printf("\npolicy %s (%.*s), mode %s", policy_name(policy), SLICE_FMT(text_slice(&place)),
+	        policy_observes(policy) ? "observe" : "enforce");
+	print_policy_engines(config, policy);
+	printf(", allows\n");
 	for (unsigned id = 0; id < docker_id_count(); id++) {
 		if (!explain_noun_is_repeated(id)) {
 			any = print_noun(policy, id) || any;
@@ -260,7 +275,7 @@ static void print_policy(const struct policy *policy, bool sees_host)
 		printf("  nothing\n");
 	}
 	print_scope(policy);
-	print_blocks(policy, sees_host);
+	print_blocks(policy, config->host_root != NULL);
 	print_redaction(policy);
 	if (policy_costs(policy) != NULL) {
 		print_wrapped(SLICE("(costs)"), slice_of(policy_costs(policy)));
@@ -291,7 +306,7 @@ static void print_policies(const struct config *config)
 
 	for (; policy != NULL; policy = policy_set_next(config->policies, policy)) {
 		if (is_in_use(config, policy)) {
-			print_policy(policy, config->host_root != NULL);
+			print_policy(config, policy);
 		}
 	}
 }
@@ -340,11 +355,45 @@ static void print_admin(const struct config_admin *admin)
 	print_tls(listener);
 }
 
+/* "node-a: tcp://10.0.0.1:2375", "web: node-a, else node-b". */
+static void print_engine(const struct config *config, unsigned number)
+{
+	const struct config_engine *engine = config_engine_at(config, number);
+	const struct engine_row *row = config->has_engines ? &config->engines.list[number] : NULL;
+
+	printf("engine   ");
+	if (row != NULL) {
+		printf("%s: ", engine->name);
+	}
+	for (unsigned i = 0; i < engine->member_count; i++) {
+		printf("%s%s", i > 0 ? ", else " : "",
+		        config_engine_at(config, engine->members[i])->name);
+	}
+	if (engine->member_count == 0) {
+		printf("%s%s%s", engine->text, engine->is_tls ? ", with TLS, verified by " : "",
+		        engine->is_tls ? engine->tls.ca : "");
+	}
+	for (unsigned i = 0; row != NULL && i < row->server_count; i++) {
+		printf("%s%s", i == 0 ? ", in TLS as " : ", ", row->servers[i]);
+	}
+	printf("\n");
+}
+
+static void print_engines(const struct config *config)
+{
+	if (config->has_engines && !config->engines.has_default) {
+		printf("engine   none by default: a request names one, or its listener does\n");
+	} else {
+		print_engine(config, ENGINE_DEFAULT);
+	}
+	for (unsigned i = 1; i < config->engine_count; i++) {
+		print_engine(config, i);
+	}
+}
+
 int explain_configuration(const struct config *config)
 {
-	printf("engine   %s%s%s\n", config->engine.text,
-	        config->engine.is_tls ? ", with TLS, verified by " : "",
-	        config->engine.is_tls ? config->engine.tls.ca : "");
+	print_engines(config);
 	if (config->host_root != NULL) {
 		printf("host     its files are seen in %s\n", config->host_root);
 	}
@@ -354,6 +403,12 @@ int explain_configuration(const struct config *config)
 		        listener->name != NULL ? ", name " : "",
 		        listener->name != NULL ? listener->name : "",
 		        policy_name(listener->policy));
+		if (listener->engine != ENGINE_DEFAULT) {
+			printf(", engine %s",
+			        listener->engine == ENGINE_NONE
+			                ? "none"
+			                : config_engine_at(config, listener->engine)->name);
+		}
 		if (address_path(listener->address) != NULL) {
 			printf(", mode %04o", listener->mode);
 		}

@@ -73,6 +73,8 @@ static struct gate_decision ask(
 	        .policy = question->chosen != NULL ? question->chosen
 	                                           : config->listeners[listener].policy,
 	        .clients = client == NULL ? NULL : &config->clients,
+	        .engines = config->has_engines ? &config->engines : NULL,
+	        .engine = config->listeners[listener].engine,
 	        .browsers = config->listeners[listener].browsers,
 	        .sees_host = config->host_root != NULL,
 	        .max_head = config->max_head,
@@ -269,9 +271,28 @@ static void print_method(struct slice method)
 	}
 }
 
+/* Which Engine it is that the request means. */
+static void print_engine(const struct config *config, const struct gate_decision *decision)
+{
+	const char *by = decision->by_path ? "by its path" : "by the listener";
+
+	if (config->has_engines && decision->engine < config->engine_count) {
+		const struct config_engine *engine = config_engine_at(config, decision->engine);
+		printf("engine: %s, %s (%s)\n", engine->name, by,
+		        engine->member_count > 0 ? "a group" : engine->text);
+	}
+}
+
 static void print_other(
         const char *where, const char *name, const struct gate_decision *decision, bool allowed)
 {
+	if (decision->policy == NULL) {
+		if (allowed) {
+			printf("but %s %s: deny, %s\n", where, name,
+			        outcome_word(decision->outcome));
+		}
+		return;
+	}
 	if (decision->verdict.allowed != allowed) {
 		printf("but %s %s: %s, by policy %s\n", where, name,
 		        decision->verdict.allowed ? "allow" : "deny",
@@ -350,16 +371,42 @@ static void print_limits(const struct limits *limits)
 	}
 }
 
+static const char *whatever(const struct gate_decision *decision)
+{
+	if (decision->outcome == OUTCOME_ENGINE_DENIED) {
+		return ", whatever the rules of the policy";
+	}
+	return decision->policy == NULL ? ", whatever the policy" : "";
+}
+
+static int print_list(const struct config *config, const struct gate_decision *decision)
+{
+	const size_t size = config->engine_count * (ENGINE_NAME_MAX + sizeof(", "));
+	char *memory = check_memory(malloc(size));
+	struct text names = text_over(memory, size);
+
+	engine_set_add(decision->usable, &config->engines, &names);
+	printf("allow engines\nThe proxy sends a local response, whatever the rules of the policy: "
+	       "the Engines that the client may use.\nengines: %.*s\n",
+	        SLICE_FMT(names.len > 0 ? text_slice(&names) : SLICE("none")));
+	free(memory);
+	return EXIT_ALLOWED;
+}
+
 /* Decisions without a policy. */
-static int print_local(const struct gate_decision *decision)
+static int print_local(const struct config *config, const struct gate_decision *decision)
 {
 	if (decision->outcome == OUTCOME_HEALTHY) {
-		printf("allow health\nThe proxy sends a local response, whatever the policy.\n");
+		printf("allow health\nThe proxy sends a local response, whatever the %spolicy.\n",
+		        decision->by_path ? "rules of the " : "");
+		print_engine(config, decision);
 		return EXIT_ALLOWED;
 	}
+	if (decision->outcome == OUTCOME_ENGINES) {
+		return print_list(config, decision);
+	}
 	printf("deny %s: the response is %u%s\nreason: %s\n", outcome_word(decision->outcome),
-	        outcome_status(decision->outcome),
-	        decision->policy == NULL ? ", whatever the policy" : "",
+	        outcome_status(decision->outcome), whatever(decision),
 	        decision->reason != NULL ? decision->reason : outcome_text(decision->outcome));
 	return EXIT_DENIED;
 }
@@ -392,9 +439,14 @@ static int print_decision(struct question *question, const struct client *client
 	const bool allowed = decision.verdict.allowed;
 
 	if (decision.policy == NULL || (decision.action == GATE_RESPOND && allowed)) {
-		return print_local(&decision);
+		const int code = print_local(config, &decision);
+		if (decision.outcome == OUTCOME_ENGINE_DENIED && client == NULL) {
+			print_others(question, false);
+		}
+		return code;
 	}
 	printf("%s %s\n", allowed ? "allow" : "deny", docker_operation_name(decision.request->id));
+	print_engine(config, &decision);
 	print_need(&decision);
 	print_method(decision.request->method);
 	if (client != NULL) {

@@ -58,11 +58,12 @@ static enum http_error admit(const struct gate_config *config, const struct http
 	return error != HTTP_OK || config->browsers ? error : http_check_browser(head);
 }
 
-static enum docker_error route(const struct http_request *head, struct docker_request *request)
+static enum docker_error route(
+        const struct http_request *head, struct slice path, struct docker_request *request)
 {
 	const struct docker_target target = {
 	        .method = head->method,
-	        .path = head->path,
+	        .path = path,
 	        .query = head->query,
 	        .has_body = head->head.framing == HTTP_CHUNKED || head->head.content_length > 0,
 	};
@@ -136,6 +137,7 @@ static bool identify(const struct gate_config *config, const struct gate_questio
 	}
 	decision->sender = (struct sender){
 	        .caller = question->caller,
+	        .engine = decision->engine,
 	        .now_s = question->now_s,
 	        .container = question->container,
 	        .container_asked = question->container_asked,
@@ -154,6 +156,12 @@ static bool identify(const struct gate_config *config, const struct gate_questio
 	if (!may_present(&question->slowdown, decision)) {
 		decision->client = NULL;
 		gate_respond(decision, OUTCOME_SLOWED, NULL);
+		return false;
+	}
+	decision->elsewhere =
+	        UNLIKELY(config->engines != NULL) && clients_know_key(clients, &decision->sender);
+	if (found == IDENTIFIED_ELSEWHERE) {
+		gate_deny_engine(decision);
 		return false;
 	}
 	if (found == IDENTIFIED_BAD_KEY || found == IDENTIFIED_NO_KEY) {
@@ -217,11 +225,34 @@ static void redact(struct gate_decision *decision)
 
 /* ── Their order ─────────────────────────────────────────────────────────── */
 
+/* Among several Engines. False: the decision is made. */
+static bool permit(const struct gate_config *config, struct gate_scratch *scratch,
+        struct gate_decision *decision)
+{
+	if (decision->engine == ENGINE_ANY) {
+		if (gate_list_engines(config, scratch, decision)) {
+			gate_respond(decision, OUTCOME_ENGINES, NULL);
+		}
+		return false;
+	}
+	if (!gate_permit(config, decision)) {
+		return false;
+	}
+	if (decision->by_path && is_health(decision->request)) {
+		gate_respond(decision, OUTCOME_HEALTHY, NULL);
+		return false;
+	}
+	return true;
+}
+
 /* All that can be said of a request that was routed. */
 static void decide_routed(const struct gate_config *config, const struct gate_question *question,
         struct gate_scratch *scratch, struct gate_decision *decision)
 {
 	if (config->clients != NULL && !identify(config, question, scratch, decision)) {
+		return;
+	}
+	if (UNLIKELY(config->engines != NULL) && !permit(config, scratch, decision)) {
 		return;
 	}
 	judge(config, scratch->judging, decision);
@@ -232,6 +263,35 @@ static void decide_routed(const struct gate_config *config, const struct gate_qu
 		gate_look_inside(config, inspection, question, scratch, decision);
 	}
 	redact(decision);
+}
+
+/* The Engine, and the operation. False: the decision is made. */
+static bool find_operation(const struct gate_config *config, const struct gate_question *question,
+        struct gate_scratch *scratch, struct gate_decision *decision)
+{
+	struct slice path = decision->head->path;
+
+	if (UNLIKELY(config->engines != NULL) &&
+	        !gate_choose_engine(config, question, decision, &path)) {
+		return false;
+	}
+	const enum docker_error bad = route(decision->head, path, &scratch->request);
+	if (bad != DOCKER_OK) {
+		gate_respond(decision, OUTCOME_MALFORMED, docker_error_text(bad));
+		return false;
+	}
+	decision->request = &scratch->request;
+	return true;
+}
+
+/* Of the front itself, and of the Engine of `upstream`, whatever Engine the listener or the name in
+ * TLS means: nobody is known yet, who could be told of another one. */
+static void respond_health(const struct gate_config *config, struct gate_decision *decision)
+{
+	const bool has_default = config->engines == NULL || config->engines->has_default;
+
+	decision->engine = has_default ? ENGINE_DEFAULT : ENGINE_NONE;
+	gate_respond(decision, OUTCOME_HEALTHY, NULL);
 }
 
 /* All that can be said of a whole head. */
@@ -251,14 +311,11 @@ static void decide(const struct gate_config *config, const struct gate_question 
 		refuse(decision, error);
 		return;
 	}
-	const enum docker_error bad = route(decision->head, &scratch->request);
-	if (bad != DOCKER_OK) {
-		gate_respond(decision, OUTCOME_MALFORMED, docker_error_text(bad));
+	if (!find_operation(config, question, scratch, decision)) {
 		return;
 	}
-	decision->request = &scratch->request;
-	if (is_health(decision->request)) {
-		gate_respond(decision, OUTCOME_HEALTHY, NULL);
+	if (!decision->by_path && is_health(decision->request)) {
+		respond_health(config, decision);
 		return;
 	}
 	if (UNLIKELY(decision->head->head.has_via) &&
@@ -282,13 +339,9 @@ struct gate_decision gate_decide_again(const struct gate_config *config,
 	        .query = kept->query,
 	};
 	decision.head = &scratch->head;
-	const enum docker_error bad = route(decision.head, &scratch->request);
-	if (bad != DOCKER_OK) {
-		gate_respond(&decision, OUTCOME_MALFORMED, docker_error_text(bad));
-		return decision;
+	if (find_operation(config, question, scratch, &decision)) {
+		decide_routed(config, question, scratch, &decision);
 	}
-	decision.request = &scratch->request;
-	decide_routed(config, question, scratch, &decision);
 	return decision;
 }
 

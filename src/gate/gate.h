@@ -6,10 +6,12 @@
  *
  *     head    end, size and grammar of the head                       http/
  *     admit   forms and browsers                                      http/
+ *     engine  which Engine it means, if there are several             engines/
  *     route   which operation it is; the canonical path               docker/
  *     health  the proxy itself serves GET and HEAD of /health
  *     loop    the proxy has forwarded it already                      http/
  *     identify who the client is, and by which policy it is judged    identity/
+ *     permit  whether the client may use that Engine                  engines/
  *     judge   the policy                                              policy/
  *     scope   whose object it is, and lists of objects                scope/
  *     inspect query and body, if the policy looks into them           inspect/
@@ -26,6 +28,7 @@
 #define GATE_GATE_H
 
 #include "docker/docker.h"
+#include "engines/engines.h"
 #include "http/http.h"
 #include "identity/clients.h"
 #include "inspect/inspect.h"
@@ -36,9 +39,11 @@
 struct gate_config {
 	const struct policy *policy;   /* of who is no client; compiled */
 	const struct clients *clients; /* NULL: all are judged by `policy` */
-	bool browsers;                 /* accept requests of browsers */
-	bool sees_host;                /* paths of the host can be resolved: see GATE_NEED_PATHS */
-	unsigned max_head;             /* bytes */
+	const struct engines *engines; /* NULL: there is one alone */
+	unsigned engine;   /* that requests mean which name none; ENGINE_NONE: there is none */
+	bool browsers;     /* accept requests of browsers */
+	bool sees_host;    /* paths of the host can be resolved: see GATE_NEED_PATHS */
+	unsigned max_head; /* bytes */
 };
 
 /* What is kept of a request that was forwarded, to ask again whether it is allowed. */
@@ -57,6 +62,7 @@ struct gate_question {
 	const struct container *container; /* that the caller runs in; NULL: none */
 	bool container_asked;              /* the Engine was asked for it */
 	int64_t now_s;                     /* seconds since 1970: entries of clients end */
+	struct slice server_name;          /* for which the client asked TLS; empty: none */
 	struct slice pseudonym;            /* of this proxy, in Via; empty: it has none */
 	struct slice bytes;                /* of the request, from its first byte on */
 	struct http_scan *scan; /* state of the search for the end of the head; zeroed before the
@@ -80,6 +86,8 @@ struct gate_scratch {
 	struct findings findings;
 	char reference[SCOPE_REFERENCE_MAX +
 	               1]; /* of the query; a longer one is cut, and is no name */
+	uint64_t usable[ENGINE_WORDS_MAX];
+	struct engine_set usable_set;
 };
 
 enum gate_action {
@@ -96,7 +104,12 @@ enum gate_action {
 struct gate_decision {
 	enum gate_action action;
 	enum outcome outcome; /* of GATE_RESPOND; HEALTHY holds only if the Engine can be reached */
-	const char *reason;   /* string literal, more exact than the outcome's text; NULL: none */
+	/* That the request means; ENGINE_NONE: none, or one that is not there. Of HEALTHY the one
+	 * that is asked; ENGINE_NONE: none is. */
+	unsigned engine;
+	bool by_path;                    /* the path names it */
+	const struct engine_set *usable; /* of ENGINES: those that the sender may use */
+	const char *reason; /* string literal, more exact than the outcome's text; NULL: none */
 	/*
 	 * The results of the checks that ran, in the scratch. A request that was not
 	 * routed ends its connection, because its end is not certain.
@@ -106,6 +119,7 @@ struct gate_decision {
 	const struct client *client;          /* NULL: none */
 	const struct clients *clients;        /* among which it was sought; NULL: there are none */
 	struct sender sender;                 /* of `clients`; its key is in the scratch */
+	bool elsewhere;                       /* its key is right, of an entry for other Engines */
 	bool wants_key; /* a key could make the sender a client that comes before `client` */
 	const struct policy *policy;       /* the policy that judged; NULL: none */
 	struct verdict verdict;            /* of `policy` */

@@ -267,7 +267,8 @@ void gate_look_inside(const struct gate_config *config, const struct inspection 
 	        .decision = decision,
 	        .scratch = scratch,
 	        .findings = &scratch->findings,
-	        .sees_host = config->sees_host,
+	        /* Its files are those of the Engine of `upstream`. */
+	        .sees_host = config->sees_host && decision->engine == ENGINE_DEFAULT,
 	        .view = {.scope = scope,
 	                .observes = policy_observes(decision->policy),
 	                .operation = inspection->scoping,

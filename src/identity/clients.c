@@ -59,14 +59,38 @@ bool clients_want_key(
 	return false;
 }
 
-enum identified clients_find(const struct clients *clients, const struct sender *sender,
-        const struct client **ret_client)
+/* Whether the entry is for the Engine that the request means. */
+static bool is_for(const struct client *client, const struct sender *sender)
+{
+	/* One that is not there is taken for one that the sender may not use: all is all. */
+	return client->engines == NULL || client->engines->all || sender->engine == ENGINE_ANY ||
+	       engine_set_has(client->engines, sender->engine);
+}
+
+bool clients_know_key(const struct clients *clients, const struct sender *sender)
+{
+	bool known = false;
+
+	for (unsigned i = 0; !known && sender->key != NULL && i < clients->count; i++) {
+		const struct client *client = &clients->list[i];
+		known = !is_for(client, sender) && match_has(&client->match, CONDITION_KEY) &&
+		        !has_ended(client, sender) &&
+		        match_holds(&client->match, sender) == MATCH_YES;
+	}
+	return known;
+}
+
+enum identified clients_find_from(const struct clients *clients, const struct sender *sender,
+        unsigned *from, const struct client **ret_client)
 {
 	*ret_client = NULL;
-	for (unsigned i = 0; i < clients->count; i++) {
-		const struct client *client = &clients->list[i];
+	while (*from < clients->count) {
+		const struct client *client = &clients->list[(*from)++];
 		const enum match_result holds =
 		        has_ended(client, sender) ? MATCH_NO : match_holds(&client->match, sender);
+		if (holds != MATCH_NO && !is_for(client, sender)) {
+			continue;
+		}
 		if (holds == MATCH_UNKNOWN) {
 			return IDENTIFIED_UNKNOWN;
 		}
@@ -76,9 +100,18 @@ enum identified clients_find(const struct clients *clients, const struct sender 
 		}
 	}
 	if (sender->key != NULL) {
-		return IDENTIFIED_BAD_KEY;
+		return clients_know_key(clients, sender) ? IDENTIFIED_ELSEWHERE
+		                                         : IDENTIFIED_BAD_KEY;
 	}
 	return clients->must_be_known ? IDENTIFIED_NO_KEY : IDENTIFIED_NOBODY;
+}
+
+enum identified clients_find(const struct clients *clients, const struct sender *sender,
+        const struct client **ret_client)
+{
+	unsigned from = 0;
+
+	return clients_find_from(clients, sender, &from, ret_client);
 }
 
 /* ── Saying it ───────────────────────────────────────────────────────────── */
@@ -103,6 +136,8 @@ static bool add_tried(const struct client *client, const struct sender *sender, 
 	text_add_format(text, "%s%s: ", text->len > 0 ? "; " : "", client->name);
 	if (has_ended(client, sender)) {
 		text_add(text, SLICE("it has ended"));
+	} else if (!is_for(client, sender)) {
+		text_add(text, SLICE("it is for other Engines"));
 	} else {
 		match_add_missed(&client->match, sender, text);
 	}

@@ -7,6 +7,7 @@
 #ifndef IDENTITY_CLIENTS_H
 #define IDENTITY_CLIENTS_H
 
+#include "engines/engines.h"
 #include "identity/match.h"
 
 enum {
@@ -25,7 +26,8 @@ struct client {
 	unsigned number; /* among all clients */
 	struct place place;
 	struct match match;
-	const struct policy *policy; /* compiled; NULL: that of the listener */
+	const struct policy *policy;      /* compiled; NULL: that of the listener */
+	const struct engine_set *engines; /* for requests to which the entry holds; NULL: all */
 	/* By the index of the listener: the scope of the policy, with the client as the owner;
 	 * NULL: no policy has a scope. */
 	const struct scope *const *scopes;
@@ -63,11 +65,12 @@ bool client_may_present(const struct client *client, const struct slowdown *slow
 uint32_t client_hash(const struct client *client);
 
 enum identified {
-	IDENTIFIED_NOBODY,  /* no entry holds: the policy of the listener judges */
-	IDENTIFIED_CLIENT,  /* `client` is set */
-	IDENTIFIED_BAD_KEY, /* the key of the request is none of a client that it could be */
-	IDENTIFIED_NO_KEY,  /* a client must be known, and is not: a key can make it known */
-	IDENTIFIED_UNKNOWN, /* the container of the sender decides */
+	IDENTIFIED_NOBODY,    /* no entry holds: the policy of the listener judges */
+	IDENTIFIED_CLIENT,    /* `client` is set */
+	IDENTIFIED_BAD_KEY,   /* the key of the request is none of a client that it could be */
+	IDENTIFIED_NO_KEY,    /* a client must be known, and is not: a key can make it known */
+	IDENTIFIED_UNKNOWN,   /* the container of the sender decides */
+	IDENTIFIED_ELSEWHERE, /* the key is that of a client of other Engines */
 };
 
 /* Whether the entry fits nobody any more. */
@@ -75,15 +78,21 @@ bool client_has_ended(const struct client *client, int64_t now_s);
 /* Append the end of the entry, 2027-01-31T18:00:00Z; nothing if it has none. */
 void client_add_until(const struct client *client, struct text *text);
 
-/* Find the client. */
+/* Find the client. An entry for other Engines than the one that the request means does not hold. */
 enum identified clients_find(const struct clients *clients, const struct sender *sender,
         const struct client **ret_client);
+/* The same from the entry with the index `*from` on, which becomes the next one: the client that
+ * the sender would be without the entries in front. */
+enum identified clients_find_from(const struct clients *clients, const struct sender *sender,
+        unsigned *from, const struct client **ret_client);
 /*
  * Append what the sender lacks to be a client, for the log: "ci: key; office: cidr 192.0.2.0/24".
  * Entries beyond the memory of `text` are left out.
  */
 void clients_add_tried(
         const struct clients *clients, const struct sender *sender, struct text *text);
+/* Whether the key of the sender is right, of an entry for other Engines. */
+bool clients_know_key(const struct clients *clients, const struct sender *sender);
 /* Whether the sender presents what is kept of a key in place of the key. */
 bool clients_keep(const struct clients *clients, const struct sender *sender);
 /* Append by what clients are known, for the sender: "key, cidr". */

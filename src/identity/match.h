@@ -28,6 +28,7 @@ enum condition_kind {
 /* What is known of the sender of a request. */
 struct sender {
 	const struct caller *caller;
+	unsigned engine;                   /* that the request means; ENGINE_ANY: see clients.h */
 	const struct key *key;             /* NULL: the request presents none */
 	int64_t now_s;                     /* seconds since 1970-01-01T00:00:00Z */
 	const struct container *container; /* that the sender runs in; NULL: none */

@@ -5,6 +5,7 @@
 
 #include "metrics/meter.h"
 #include "metrics/metrics.h"
+#include "pulse/pulse.h"
 
 #include <dirent.h>
 #include <pthread.h>
@@ -59,6 +60,7 @@ struct metrics {
 	atomic_bool reload_failed;
 	atomic_bool audit_fails;
 	atomic_bool engine_up;
+	struct pulses *pulses; /* NULL: none are shown */
 };
 
 /* ── series.c ────────────────────────────────────────────────────────────── */

@@ -107,6 +107,13 @@ void metrics_engine_answered(struct metrics *metrics, bool up)
 	}
 }
 
+void metrics_show_engines(struct metrics *metrics, struct pulses *pulses)
+{
+	if (metrics != NULL) {
+		metrics->pulses = pulses;
+	}
+}
+
 void metrics_audit_lost(struct metrics *metrics)
 {
 	if (metrics != NULL) {

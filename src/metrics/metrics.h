@@ -29,6 +29,7 @@ enum {
 
 struct metrics;
 struct meter;
+struct pulses;
 
 /* NULL without memory. In the process as it starts: what is read of /proc is opened here. */
 struct metrics *metrics_new(void) MUST_USE;
@@ -55,6 +56,8 @@ void metrics_reloaded(struct metrics *metrics, bool ok);
 bool metrics_reload_is_well(const struct metrics *metrics);
 /* The Engine accepted a connection, or it did not. */
 void metrics_engine_answered(struct metrics *metrics, bool up);
+/* Show the Engines of `pulses`, which must outlive the metrics. Before they are rendered. */
+void metrics_show_engines(struct metrics *metrics, struct pulses *pulses);
 /* An audit record could not be written; and whether records can be written now. */
 void metrics_audit_lost(struct metrics *metrics);
 void metrics_audit_works(struct metrics *metrics, bool works);

@@ -255,14 +255,43 @@ static void add_limits(const struct metrics *metrics, const struct metric *metri
 	}
 }
 
-/* ── Those with a few fixed values ───────────────────────────────────────── */
-
 #define COUNT(rows, items)                                                                         \
 	static unsigned count_##rows(const struct metrics *metrics)                                \
 	{                                                                                          \
 		(void)metrics;                                                                     \
 		return (items);                                                                    \
 	}
+
+/* ── Engines ─────────────────────────────────────────────────────────────── */
+
+COUNT(engines_up, pulses_count(metrics->pulses))
+
+/* Nothing of one that was not asked yet. */
+static void add_engines_up(const struct metrics *metrics, const struct metric *metric,
+        unsigned item, struct text *text)
+{
+	struct pulse_sample sample;
+
+	if (pulses_sample(metrics->pulses, item, &sample) && sample.view.state != PULSE_UNKNOWN) {
+		const struct slice name = slice_of(sample.name);
+		add_sample(text, metric, &name, sample.view.state == PULSE_UP);
+	}
+}
+
+COUNT(engine_failures, pulses_count(metrics->pulses))
+
+static void add_engine_failures(const struct metrics *metrics, const struct metric *metric,
+        unsigned item, struct text *text)
+{
+	struct pulse_sample sample;
+
+	if (pulses_sample(metrics->pulses, item, &sample)) {
+		const struct slice name = slice_of(sample.name);
+		add_sample(text, metric, &name, sample.failures);
+	}
+}
+
+/* ── Those with a few fixed values ───────────────────────────────────────── */
 
 COUNT(handshakes, METER_HANDSHAKES)
 

@@ -443,8 +443,11 @@ static struct tls *tls_new(const struct transport *transport, struct stream *str
 	if (tls != NULL) {
 		tls->ssl = SSL_new(shared->context);
 	}
-	if (tls == NULL || bio == NULL || tls->ssl == NULL) {
+	if (tls == NULL || bio == NULL || tls->ssl == NULL ||
+	        (shared->name != NULL &&
+	                !tls_expect_name(SSL_get0_param(tls->ssl), shared->name))) {
 		BIO_free(bio);
+		SSL_free(tls == NULL ? NULL : tls->ssl);
 		free(tls);
 		ERR_clear_error();
 		return NULL;
@@ -498,20 +501,17 @@ static int tls_connect(const struct transport *transport, struct stream *stream,
 	return 0;
 }
 
-struct tls_transport *tls_transport_new(bool is_server)
+struct tls_transport *tls_transport_new(SSL_CTX *context)
 {
 	struct tls_transport *transport = calloc(1, sizeof(*transport));
 
-	if (transport == NULL || !have_bio_method()) {
+	if (transport == NULL || context == NULL || !have_bio_method()) {
+		SSL_CTX_free(context);
 		free(transport);
 		return NULL;
 	}
 	transport->transport = (struct transport){.accept = tls_accept, .connect = tls_connect};
-	transport->context = SSL_CTX_new(is_server ? TLS_server_method() : TLS_client_method());
-	if (transport->context == NULL) {
-		free(transport);
-		return NULL;
-	}
+	transport->context = context;
 	return transport;
 }
 
@@ -522,6 +522,15 @@ const struct x509_st *tls_peer_certificate(const struct stream *stream)
 	return stream->tls != NULL && SSL_get_verify_result(stream->tls->ssl) == X509_V_OK
 	               ? SSL_get0_peer_certificate(stream->tls->ssl)
 	               : NULL;
+}
+
+struct slice tls_server_name(const struct stream *stream)
+{
+	const char *name = stream->tls == NULL ? NULL
+	                                       : SSL_get_servername(stream->tls->ssl,
+	                                                 TLSEXT_NAMETYPE_host_name);
+
+	return name == NULL ? SLICE("") : slice_of(name);
 }
 
 bool tls_met_http(const struct stream *stream)

@@ -62,6 +62,15 @@ int tls_server_new(const struct tls_settings *settings, tls_warn *warn, void *co
         struct transport **ret_transport, struct tls_fault *ret_fault) MUST_USE;
 int tls_client_new(const struct tls_settings *settings, tls_warn *warn, void *context,
         struct transport **ret_transport, struct tls_fault *ret_fault) MUST_USE;
+/*
+ * Make a transport to another peer by the files that `transport`, which was made by
+ * tls_client_new(), has read: they share them. `name` as in the settings. 0; or -EINVAL and the
+ * fault.
+ */
+int tls_client_named(const struct transport *transport, const char *name,
+        struct transport **ret_transport, struct tls_fault *ret_fault) MUST_USE;
+/* Whether both settings name the same files: whether only the `name` may differ. */
+bool tls_same_files(const struct tls_settings *a, const struct tls_settings *b);
 /* Open streams may stay. `transport` may be NULL. */
 void tls_free(struct transport *transport);
 
@@ -88,6 +97,9 @@ bool tls_accepts_again(
 
 /* The verified certificate of the peer; NULL: it has none. Valid until the stream closes. */
 const struct x509_st *tls_peer_certificate(const struct stream *stream);
+/* The server's name for which a client asked (SNI, RFC 6066 section 3); empty: for none, or the
+ * stream is plain. Valid until the stream closes. */
+struct slice tls_server_name(const struct stream *stream);
 /* Whether TLS failed over a connection that was there; false for plain streams. */
 bool tls_failed(const struct stream *stream);
 /* Append why the handshake failed, and what helps, as the end of a sentence. */

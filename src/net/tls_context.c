@@ -329,6 +329,15 @@ static int choose_pair(SSL *ssl, void *context)
 	return 1;
 }
 
+/* Every name is accepted, so that it is part of the session: a connection of TLS 1.2 that resumes
+ * one has the name of the first (RFC 6066 section 3). */
+/* NOLINTNEXTLINE(readability-non-const-parameter): the type of OpenSSL */
+static int accept_name(SSL *ssl, int *alert, void *context)
+{
+	(void)ssl, (void)alert, (void)context;
+	return SSL_TLSEXT_ERR_OK;
+}
+
 /* ── The peer's certificate ──────────────────────────────────────────────── */
 
 static int read_authorities(struct maker *maker)
@@ -418,19 +427,33 @@ static int set_verification(struct maker *maker, int mode)
 	return maker->settings->crl == NULL ? 0 : read_crl(maker);
 }
 
-static int set_name(struct maker *maker)
+bool tls_expect_name(X509_VERIFY_PARAM *param, const char *name)
 {
-	const char *name = maker->settings->name;
-	X509_VERIFY_PARAM *param = SSL_CTX_get0_param(maker->ctx);
-
-	if (name == NULL || X509_VERIFY_PARAM_set1_ip_asc(param, name) == 1) {
-		return 0;
+	if (X509_VERIFY_PARAM_set1_ip_asc(param, name) == 1) {
+		return true;
 	}
 	ERR_clear_error();
 	X509_VERIFY_PARAM_set_hostflags(param, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
-	return X509_VERIFY_PARAM_set1_host(param, name, 0) == 1
-	               ? 0
-	               : refuse(maker, TLS_NAME, "'%s' is no name", text_show(slice_of(name)).text);
+	/* OpenSSL takes an empty name for none. */
+	return name[0] != '\0' && X509_VERIFY_PARAM_set1_host(param, name, 0) == 1;
+}
+
+/* Each stream demands it, not the SSL_CTX, which several transports may share. */
+static int set_name(struct maker *maker, const char *name)
+{
+	X509_VERIFY_PARAM *param = name == NULL ? NULL : X509_VERIFY_PARAM_new();
+	const bool good = param != NULL && tls_expect_name(param, name);
+
+	if (name == NULL) {
+		return 0;
+	}
+	X509_VERIFY_PARAM_free(param);
+	maker->transport->name = strdup(name);
+	if (param == NULL || maker->transport->name == NULL) {
+		return no_memory(maker, TLS_NAME);
+	}
+	return good ? 0
+	            : refuse(maker, TLS_NAME, "'%s' is no name", text_show(slice_of(name)).text);
 }
 
 /* ── Tickets ─────────────────────────────────────────────────────────────── */
@@ -523,6 +546,7 @@ static bool set_server(SSL_CTX *ctx)
 	(void)SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF); /* tickets alone */
 	SSL_CTX_set_alpn_select_cb(ctx, choose_protocol, NULL);
 	SSL_CTX_set_cert_cb(ctx, choose_pair, NULL);
+	(void)SSL_CTX_set_tlsext_servername_callback(ctx, accept_name);
 	SSL_CTX_set_timeout(ctx, RESUMED_MAX_S);
 	SSL_CTX_set_max_cert_list(ctx, CERTIFICATES_MAX);
 	(void)SSL_CTX_set_num_tickets(ctx, 1); /* a client may use it several times */
@@ -543,7 +567,7 @@ static int make(struct maker *maker, bool is_server)
 	        set_verification(maker, SSL_VERIFY_PEER | (is_server ? required : 0)) < 0) {
 		return -EINVAL;
 	}
-	return is_server ? 0 : set_name(maker);
+	return is_server ? 0 : set_name(maker, maker->settings->name);
 }
 
 static void drop_pairs(
@@ -569,7 +593,8 @@ static int transport_new(const struct tls_settings *settings, bool is_server, tl
 
 	ASSERT(settings->pair_count <= TLS_PAIRS_MAX);
 	(void)OPENSSL_init_ssl(OPENSSL_INIT_NO_LOAD_CONFIG, NULL);
-	struct tls_transport *transport = tls_transport_new(is_server);
+	struct tls_transport *transport = tls_transport_new(
+	        SSL_CTX_new(is_server ? TLS_server_method() : TLS_client_method()));
 	maker.pairs = calloc(1, sizeof(*maker.pairs));
 	if (transport == NULL || maker.pairs == NULL ||
 	        SSL_CTX_set_ex_data(transport->context, pairs_index(), maker.pairs) != 1) {
@@ -599,12 +624,51 @@ int tls_client_new(const struct tls_settings *settings, tls_warn *warner, void *
 	return transport_new(settings, false, warner, context, ret_transport, ret_fault);
 }
 
+int tls_client_named(const struct transport *transport, const char *name,
+        struct transport **ret_transport, struct tls_fault *ret_fault)
+{
+	const struct tls_transport *shared =
+	        CONTAINER_OF(transport, const struct tls_transport, transport);
+	struct maker maker = {.fault = ret_fault};
+
+	maker.transport =
+	        SSL_CTX_up_ref(shared->context) == 1 ? tls_transport_new(shared->context) : NULL;
+	if (maker.transport == NULL) {
+		return no_memory(&maker, TLS_NAME);
+	}
+	memcpy(maker.transport->trust, shared->trust, TLS_DIGEST_LEN);
+	if (set_name(&maker, name) < 0) {
+		tls_free(&maker.transport->transport);
+		return -EINVAL;
+	}
+	*ret_transport = &maker.transport->transport;
+	return 0;
+}
+
+static bool is_same_file(const char *a, const char *b)
+{
+	return a == b || (a != NULL && b != NULL && strcmp(a, b) == 0);
+}
+
+bool tls_same_files(const struct tls_settings *a, const struct tls_settings *b)
+{
+	bool same = a->pair_count == b->pair_count && a->optional == b->optional &&
+	            is_same_file(a->ca, b->ca) && is_same_file(a->crl, b->crl);
+
+	for (unsigned i = 0; same && i < a->pair_count; i++) {
+		same = is_same_file(a->pairs[i].cert, b->pairs[i].cert) &&
+		       is_same_file(a->pairs[i].key, b->pairs[i].key);
+	}
+	return same;
+}
+
 void tls_free(struct transport *transport)
 {
 	if (transport != NULL) {
 		struct tls_transport *tls =
 		        CONTAINER_OF(transport, struct tls_transport, transport);
 		SSL_CTX_free(tls->context);
+		free(tls->name);
 		free(tls);
 	}
 }

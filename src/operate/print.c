@@ -96,6 +96,11 @@ static void add(const struct json_node *node, const char *path, const char *none
 	add_value(find(node, path), none, text);
 }
 
+static bool is_none(const struct json_node *name)
+{
+	return name == NULL || name->type != JSON_STRING || name->text.len == 0;
+}
+
 static bool is_true(const struct json_node *node)
 {
 	return node != NULL && node->type == JSON_TRUE;
@@ -374,6 +379,9 @@ static void put_engine(struct page *page, const struct json_node *root)
 	char memory[LINE_MAX_LEN];
 	struct text line = text_over(memory, sizeof(memory));
 
+	if (is_none(find(engine, "address"))) { /* requests name one of several */
+		return;
+	}
 	text_add(&line, SLICE("Engine    "));
 	add(engine, "address", "?", &line);
 	add_release(engine, &line);
@@ -424,11 +432,6 @@ static void fill_listener(const struct json_node *item, struct text cells[COLUMN
 static const char *const client_heads[] = {
         "CLIENT", "POLICY", "ALLOWED", "DENIED", "ERRORS", "CONNECTIONS", "STREAMS", "LIMITS HIT"};
 
-static bool is_none(const struct json_node *name)
-{
-	return name == NULL || name->type != JSON_STRING || name->text.len == 0;
-}
-
 static void fill_client(const struct json_node *item, struct text cells[COLUMNS_MAX])
 {
 	const struct json_node *mode = find(item, "mode");
@@ -470,6 +473,61 @@ static bool is_denied(const struct json_node *item)
 
 static const struct table listeners = {listener_heads, 4, fill_listener, NULL};
 static const struct table clients = {client_heads, 8, fill_client, is_denied};
+
+/* ── Several Engines ─────────────────────────────────────────────────────── */
+
+static const char *const engine_heads[] = {"ENGINE", "ADDRESS", "STATE", "FAILURES", "WHY"};
+
+static bool is_group(const struct json_node *item)
+{
+	const struct json_node *members = find(item, "members");
+
+	return members != NULL && json_first(members) != NULL;
+}
+
+/* "node-a, node-b" */
+static void add_members(const struct json_node *item, struct text *cell)
+{
+	const struct json_node *members = find(item, "members");
+	const struct json_node *first = json_first(members);
+
+	for (const struct json_node *member = first; member != NULL;
+	        member = json_next(members, member)) {
+		text_add(cell, member == first ? SLICE("") : SLICE(", "));
+		document_add_plain(member->text, cell);
+	}
+}
+
+static void fill_engine(const struct json_node *item, struct text cells[COLUMNS_MAX])
+{
+	const struct json_node *up = find(item, "up");
+	const bool known = up != NULL && up->type != JSON_NULL;
+
+	add_cut(item, "name", NAME_SHOWN, &cells[0]);
+	if (is_group(item)) {
+		add_members(item, &cells[1]);
+	} else {
+		add_cut(item, "address", 40, &cells[1]);
+	}
+	text_add(&cells[2], !known        ? SLICE("not asked yet")
+	                    : is_true(up) ? SLICE("up")
+	                                  : SLICE("down"));
+	if (is_group(item)) {
+		text_add(&cells[2], SLICE(": "));
+		add(item, "active", "-", &cells[2]);
+	}
+	add(item, "connect_failures", "0", &cells[3]);
+	add_cut(item, "error", 90, &cells[4]);
+}
+
+static bool is_down(const struct json_node *item)
+{
+	const struct json_node *up = find(item, "up");
+
+	return up != NULL && up->type == JSON_FALSE;
+}
+
+static const struct table engines = {engine_heads, 5, fill_engine, is_down};
 
 /* ── Streams ─────────────────────────────────────────────────────────────── */
 
@@ -613,6 +671,7 @@ void print_problem(struct page *page, struct slice problem)
 void print_state(struct page *page, const struct json_node *root)
 {
 	const struct json_node *own = find(root, "listeners");
+	const struct json_node *fleet = find(root, "engines");
 	const struct json_node *known = find(root, "clients");
 
 	put_program(page, root);
@@ -623,6 +682,10 @@ void print_state(struct page *page, const struct json_node *root)
 	put(page, PLAIN, SLICE(""));
 	if (own != NULL) {
 		put_table(page, &listeners, own, rows_for(page));
+		put(page, PLAIN, SLICE(""));
+	}
+	if (fleet != NULL && json_first(fleet) != NULL) {
+		put_table(page, &engines, fleet, rows_for(page));
 		put(page, PLAIN, SLICE(""));
 	}
 	if (known != NULL) {

@@ -56,6 +56,8 @@ static const enum outcome denials[] = {
         OUTCOME_SLOWED,
         OUTCOME_KEY_WANTED,
         OUTCOME_DENIED,
+        OUTCOME_ENGINE_DENIED,
+        OUTCOME_ENGINE_UNNAMED,
         OUTCOME_NOT_FOUND,
         OUTCOME_TOO_MANY_OBJECTS,
         OUTCOME_LIMIT_CONNECTIONS,
@@ -70,8 +72,8 @@ static const enum outcome denials[] = {
 static bool was_forwarded(enum outcome outcome)
 {
 	return outcome == OUTCOME_FORWARDED || outcome == OUTCOME_HEALTHY ||
-	       outcome == OUTCOME_CLIENT_ENDED || outcome == OUTCOME_CLIENT_STOPPED ||
-	       outcome == OUTCOME_CLOSED_BY_OPERATOR;
+	       outcome == OUTCOME_ENGINES || outcome == OUTCOME_CLIENT_ENDED ||
+	       outcome == OUTCOME_CLIENT_STOPPED || outcome == OUTCOME_CLOSED_BY_OPERATOR;
 }
 
 enum verdict_word outcome_verdict(enum outcome outcome, bool observed)

@@ -92,6 +92,28 @@ static int hold_scope(struct walk *walk, const struct policy *policy, char error
 	                         &root->set->arena, &root->scope, error);
 }
 
+/* So do their Engines. */
+static int hold_engines(
+        struct walk *walk, const struct policy *policy, struct place place, char error[FAULT_MAX])
+{
+	struct policy *root = walk->root;
+
+	if (policy->own_engines == NULL) {
+		return 0;
+	}
+	if (engine_set_join(root->engines, policy->own_engines, &root->set->arena, &root->engines) <
+	        0) {
+		return arena_fault(&root->set->arena, error);
+	}
+	return engine_set_is_empty(root->engines)
+	               ? fault_set(error, place,
+	                         "policy '%s' has no Engine in its 'engines' that all policies "
+	                         "name which it extends: put the rules that they share into a "
+	                         "policy without 'engines'",
+	                         root->name)
+	               : 0;
+}
+
 static int enter(
         struct walk *walk, struct policy *policy, struct place place, char error[FAULT_MAX])
 {
@@ -116,8 +138,9 @@ static int enter(
 		walk->order.rules[walk->order.count++] = rule;
 	}
 	walk->stack[walk->depth++] = (struct visit){policy, policy->extensions};
-	return hold_scope(walk, policy, error) < 0 ? -EINVAL
-	                                           : hold_blocks(walk, policy, place, error);
+	return hold_scope(walk, policy, error) < 0 || hold_engines(walk, policy, place, error) < 0
+	               ? -EINVAL
+	               : hold_blocks(walk, policy, place, error);
 }
 
 /* A policy that is reached twice has nothing to add: its rules were tried already. */

@@ -54,6 +54,7 @@ struct policy {
 	unsigned extension_count;
 	const struct constraints *blocks[INSPECT_BLOCK_COUNT]; /* its own; NULL: none */
 	const struct scope *own_scope;                         /* NULL: none */
+	const struct engine_set *own_engines;                  /* NULL: none are named */
 	bool lifts[INSPECT_BLOCK_COUNT]; /* an inherited block of that kind does not hold */
 	struct redact_wishes *wishes;    /* its own; NULL: none */
 	bool observe;
@@ -71,6 +72,7 @@ struct policy {
 	const struct step *const *steps;
 	/* Those that hold, with the blocks of policies that it extends. */
 	const struct constraints *held[INSPECT_BLOCK_COUNT];
+	const struct engine_set *engines;     /* with those of policies that it extends */
 	const struct scope *scope;            /* with those of policies that it extends */
 	const struct inspection *inspections; /* by request id; NULL: no block holds */
 	const struct redact_plan *plan;       /* of what is hidden; NULL: nothing */
@@ -82,8 +84,9 @@ struct policy_set {
 	struct arena arena;
 	struct policy *policies, **policies_end;
 	struct pattern_limits *limits;
-	const char *file;       /* the configuration file; NULL: none */
-	struct slice workspace; /* see struct inspect_setting */
+	const char *file;              /* the configuration file; NULL: none */
+	const struct engines *engines; /* NULL: there is one alone */
+	struct slice workspace;        /* see struct inspect_setting */
 };
 
 static inline bool id_is_in(const uint64_t *ids, unsigned id)

@@ -101,6 +101,11 @@ bool policy_scope_refuses(const struct policy *policy, unsigned id)
 	return policy->scope != NULL && policy->inspections[id].scoping == NULL;
 }
 
+const struct engine_set *policy_engines(const struct policy *policy)
+{
+	return policy->engines;
+}
+
 bool policy_learns(const struct policy *policy)
 {
 	return policy->learns;

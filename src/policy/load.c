@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "policy/load.h"
 
+#include "engines/read.h"
 #include "policy/internal.h"
 
 #include <errno.h>
@@ -343,6 +344,19 @@ static int read_scope(void *context, const struct yaml_node *node)
 	return 0;
 }
 
+static int read_engines(void *context, const struct yaml_node *node)
+{
+	struct reader *reader = context;
+	struct policy_set *set = reader->policy->set;
+	const struct engine_set *engines = NULL;
+
+	if (engine_set_read(node, set->engines, &set->arena, &engines, reader->error) < 0) {
+		return -EINVAL;
+	}
+	policy_limit_to(reader->policy, engines);
+	return 0;
+}
+
 static int read_redact(void *context, const struct yaml_node *node)
 {
 	struct reader *reader = context;
@@ -366,6 +380,7 @@ static const struct yaml_key policy_keys[] = {
         {"costs", read_costs, &prose_shape},
         {"extends", read_extends, &extends_shape},
         {"mode", read_mode, &mode_shape},
+        {"engines", read_engines, &engine_set_shape},
         {"rules", read_rules, &rules_shape},
         {"create", read_create, &constraints_shapes[INSPECT_CREATE]},
         {"exec", read_exec, &constraints_shapes[INSPECT_EXEC]},

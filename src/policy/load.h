@@ -6,6 +6,7 @@
  *     costs: what an attacker who controls the app can do (presets)
  *     extends: [read-only]
  *     mode: enforce                      or observe
+ *     engines: [node-a]                  for which it is written; others are denied
  *     rules:
  *       - deny: [container.attach_ws]
  *       - allow: {operations: [plugin.*], methods: [GET], path: '/plugins/[a-z]+/json'}

@@ -80,6 +80,11 @@ void policy_set_workspace(struct policy_set *set, struct slice paths)
 	set->workspace = paths;
 }
 
+void policy_set_engines(struct policy_set *set, const struct engines *engines)
+{
+	set->engines = engines;
+}
+
 static void free_patterns(struct rule *rule)
 {
 	pattern_free(rule->path);
@@ -193,6 +198,12 @@ void policy_scope_to(struct policy *policy, const struct scope *scope)
 {
 	ASSERT(policy->steps == NULL);
 	policy->own_scope = scope;
+}
+
+void policy_limit_to(struct policy *policy, const struct engine_set *engines)
+{
+	ASSERT(policy->steps == NULL);
+	policy->own_engines = engines;
 }
 
 void policy_lift(struct policy *policy, enum inspect_block block)

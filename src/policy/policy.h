@@ -18,6 +18,7 @@
 #include "base/slice.h"
 #include "base/text.h"
 #include "docker/docker.h"
+#include "engines/engines.h"
 #include "inspect/inspect.h"
 #include "scope/scope.h"
 #include "redact/redact.h"
@@ -89,6 +90,9 @@ bool policy_covers(const struct policy *policy, unsigned id);
 const struct scope *policy_scope(const struct policy *policy);
 /* Whether it refuses requests of the id, whatever the rules say. */
 bool policy_scope_refuses(const struct policy *policy, unsigned id);
+/* The Engines for which it is written; NULL: it does not say. With those of the policies that it
+ * extends; the policy must be compiled. */
+const struct engine_set *policy_engines(const struct policy *policy);
 /* Whether it is the policy of policy_learning(). */
 bool policy_learns(const struct policy *policy);
 /* The block of that kind; NULL: there is none. */
@@ -232,6 +236,8 @@ struct policy_set *policy_set_new(void) MUST_USE;
 void policy_set_written_in(struct policy_set *set, const char *file);
 /* What $WORKSPACE stands for in policies that are read later: valid paths, separated by commas. */
 void policy_set_workspace(struct policy_set *set, struct slice paths);
+/* What policies that are read later may name; it must outlive the set. */
+void policy_set_engines(struct policy_set *set, const struct engines *engines);
 void policy_set_free(struct policy_set *set);
 /*
  * Find the policy or preset called `name`. It is compiled only if policy_compile()
@@ -253,6 +259,8 @@ void policy_constrain(
         struct policy *policy, enum inspect_block block, const struct constraints *constraints);
 /* Keep requests to the objects of a scope, which is in the arena of the set. */
 void policy_scope_to(struct policy *policy, const struct scope *scope);
+/* The policy is for requests to these Engines; they are in the arena of the set. */
+void policy_limit_to(struct policy *policy, const struct engine_set *engines);
 /* create: any: no block of that kind holds, whatever the policies have that it extends. */
 void policy_lift(struct policy *policy, enum inspect_block block);
 /* Hide what one word of `redact:` says, in answers: "env". */

@@ -36,6 +36,17 @@ static int check_denials(const struct policy *member, struct place place, char e
 	        member->name, SLICE_FMT(text_slice(&where)));
 }
 
+/* What one of them allows on some Engines would be allowed on those of the others. */
+static int check_engines(const struct policy *member, struct place place, char error[FAULT_MAX])
+{
+	return member->engines == NULL
+	               ? 0
+	               : fault_set(error, place,
+	                         "'%s' cannot be united with other policies, because it has "
+	                         "'engines': give each client entries of their own for them",
+	                         member->name);
+}
+
 int policy_unite(struct policy_set *set, struct slice name, struct slice members,
         struct place place, struct policy **ret_policy, char error[FAULT_MAX])
 {
@@ -51,7 +62,8 @@ int policy_unite(struct policy_set *set, struct slice name, struct slice members
 		struct policy *member = NULL;
 		if (policy_set_find(set, slice_trim(element), place, &member, error) < 0 ||
 		        policy_compile(member, error) < 0 ||
-		        (several && check_denials(member, place, error) < 0) ||
+		        (several && (check_denials(member, place, error) < 0 ||
+		                            check_engines(member, place, error) < 0)) ||
 		        policy_extend(united, slice_of(member->name), place, error) < 0) {
 			return -EINVAL;
 		}

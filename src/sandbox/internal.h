@@ -19,7 +19,7 @@ bool kernel_lacks(int error);
 /* ── user.c ──────────────────────────────────────────────────────────────── */
 
 /* As sandbox_enter() says. 0, or -errno after a line in the log. */
-int user_leave_root(const char *socket_path) MUST_USE;
+int user_leave_root(const struct sandbox *sandbox, const char *socket_path) MUST_USE;
 /* Root that stays keeps what reads files and opens sockets of others. 0 or -errno. */
 int user_drop_capabilities(void) MUST_USE;
 

@@ -217,7 +217,7 @@ static void allow_port(struct sandbox *sandbox, uint16_t port, uint64_t rights)
 {
 	const struct port_rule rule = {rights, port};
 
-	if (sandbox->ruleset >= 0 && sandbox->abi >= 4 &&
+	if (sandbox->ruleset >= 0 && sandbox->abi >= SANDBOX_ABI_TCP &&
 	        syscall(CALL_ADD_RULE, sandbox->ruleset, RULE_PORT, &rule, 0) < 0) {
 		keep_error(sandbox, errno);
 	}
@@ -250,7 +250,7 @@ void landlock_describe(const struct sandbox *sandbox, struct text *text)
 	if (sandbox->abi > 0) {
 		const char *tcp = sandbox->binds_anywhere ? ", TCP connections" : ", TCP";
 		text_add_format(text, "Landlock ABI %d (files%s%s)", sandbox->abi,
-		        sandbox->abi >= 4 ? tcp : "",
+		        sandbox->abi >= SANDBOX_ABI_TCP ? tcp : "",
 		        sandbox->abi >= SANDBOX_ABI_WHOLE ? ", abstract sockets, signals" : "");
 	}
 }

@@ -81,7 +81,7 @@ static int confine(struct sandbox *sandbox)
 
 int sandbox_enter(struct sandbox *sandbox, const char *socket_path)
 {
-	int r = user_leave_root(socket_path);
+	int r = user_leave_root(sandbox, socket_path);
 
 	if (r == 0 && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0) {
 		r = -errno;

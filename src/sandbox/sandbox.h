@@ -16,12 +16,20 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+enum {
+	SANDBOX_ABI_TCP = 4, /* of Landlock: it restricts TCP */
+	SANDBOX_GROUPS_MAX = 32,
+};
+
 struct sandbox {
 	bool on;
 	bool binds_anywhere; /* TCP sockets may be bound to any port */
 	int abi;             /* of Landlock; 0: the kernel has none */
 	int ruleset;         /* a descriptor; -1: none */
 	int error;           /* the first failure, -errno, which ends the start */
+	/* Of the sockets of further Engines. */
+	unsigned group_count;
+	unsigned groups[SANDBOX_GROUPS_MAX];
 };
 
 /* With `on` false, all that follows is the user and no_new_privs. `binds_anywhere`: a reload may
@@ -47,6 +55,9 @@ void sandbox_allow_record(struct sandbox *sandbox, const char *path);
 /* TCP sockets may be bound to the port, or connect to it at any address. */
 void sandbox_allow_bind(struct sandbox *sandbox, uint16_t port);
 void sandbox_allow_connect(struct sandbox *sandbox, uint16_t port);
+/* The unix socket of a further Engine can be opened, if its group may: for the others root does not
+ * stay. */
+void sandbox_allow_engine(struct sandbox *sandbox, const char *path);
 
 /*
  * If the process is root, it takes the group of `socket_path` and becomes 65532:65532. If it could

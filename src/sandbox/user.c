@@ -140,6 +140,62 @@ static void log_root_stays(const char *path, const struct stat *socket, int resu
 	        socket->st_mode & 07777U, strerrordesc_np(-result), hint);
 }
 
+/* ── Further Engines ─────────────────────────────────────────────────────── */
+
+void sandbox_allow_engine(struct sandbox *sandbox, const char *path)
+{
+	struct stat socket;
+	unsigned i = 0;
+
+	if (path == NULL || stat(path, &socket) < 0 || !S_ISSOCK(socket.st_mode) ||
+	        (socket.st_mode & (S_IWGRP | S_IWOTH)) != S_IWGRP) {
+		return;
+	}
+	while (i < sandbox->group_count && sandbox->groups[i] != socket.st_gid) {
+		i++;
+	}
+	if (i == SANDBOX_GROUPS_MAX) {
+		log_line(LOG_WARNING,
+		        "the sockets of Engines have more than %d groups: %s may not be opened",
+		        SANDBOX_GROUPS_MAX, path);
+	} else if (i == sandbox->group_count) {
+		sandbox->groups[sandbox->group_count++] = socket.st_gid;
+	}
+}
+
+/* The group of the default Engine's socket, if it is needed, and those of the others. */
+struct groups {
+	size_t count;
+	gid_t list[1 + SANDBOX_GROUPS_MAX];
+};
+
+static struct groups collect_groups(const struct sandbox *sandbox, const gid_t *own, size_t count)
+{
+	struct groups groups = {.count = count};
+
+	if (count > 0) {
+		groups.list[0] = *own;
+	}
+	for (unsigned i = 0; i < sandbox->group_count; i++) {
+		groups.list[groups.count++] = sandbox->groups[i];
+	}
+	return groups;
+}
+
+static void log_further_groups(const struct sandbox *sandbox)
+{
+	char memory[512];
+	struct text text = text_over(memory, sizeof(memory));
+
+	for (unsigned i = 0; i < sandbox->group_count; i++) {
+		text_add_format(&text, "%s%u", i == 0 ? "" : ", ", sandbox->groups[i]);
+	}
+	if (sandbox->group_count > 0) {
+		log_line(LOG_INFO, "groups of the sockets of further Engines: %.*s",
+		        SLICE_FMT(text_slice(&text)));
+	}
+}
+
 static void log_dropped(const char *path, const struct stat *socket, bool with_group)
 {
 	char group[32] = "no further group";
@@ -162,7 +218,8 @@ static void log_dropped(const char *path, const struct stat *socket, bool with_g
  * Find the smallest set of groups that can open the socket, and become 65532
  * with it. 0 also if root has to stay; -errno if the drop itself failed.
  */
-static int leave_root_for(const char *path, const struct stat *socket, bool *ret_dropped)
+static int leave_root_for(const struct sandbox *sandbox, const char *path,
+        const struct stat *socket, bool *ret_dropped)
 {
 	int result = 0;
 
@@ -180,7 +237,8 @@ static int leave_root_for(const char *path, const struct stat *socket, bool *ret
 		if (result < 0) {
 			continue;
 		}
-		r = drop_root(&socket->st_gid, count);
+		const struct groups groups = collect_groups(sandbox, &socket->st_gid, count);
+		r = drop_root(groups.list, groups.count);
 		if (r < 0) {
 			log_line(LOG_ERR, "cannot change from root to %d:%d for good: %s",
 			        SANDBOX_ID, SANDBOX_ID, strerrordesc_np(-r));
@@ -188,13 +246,14 @@ static int leave_root_for(const char *path, const struct stat *socket, bool *ret
 		}
 		*ret_dropped = true;
 		log_dropped(path, socket, count > 0);
+		log_further_groups(sandbox);
 		return 0;
 	}
 	log_root_stays(path, socket, result);
 	return 0;
 }
 
-static int leave_root(const char *path)
+static int leave_root(const struct sandbox *sandbox, const char *path)
 {
 	struct stat socket;
 
@@ -215,7 +274,7 @@ static int leave_root(const char *path)
 	size_t count;
 	gid_t *groups = copy_groups(&count);
 	bool dropped = false;
-	int r = leave_root_for(path, &socket, &dropped);
+	int r = leave_root_for(sandbox, path, &socket, &dropped);
 	if (r == 0 && !dropped && setgroups(count, groups) < 0 && errno != EPERM) {
 		r = -errno;
 		log_line(LOG_ERR, "cannot restore the groups of the process: %s",
@@ -226,9 +285,10 @@ static int leave_root(const char *path)
 }
 
 /* For an Engine behind TCP no file has to be opened. */
-static int leave_root_for_tcp(void)
+static int leave_root_for_tcp(const struct sandbox *sandbox)
 {
-	const int r = drop_root(NULL, 0);
+	const struct groups groups = collect_groups(sandbox, NULL, 0);
+	const int r = drop_root(groups.list, groups.count);
 
 	if (r == -EPERM && geteuid() == 0) {
 		log_line(LOG_WARNING,
@@ -243,8 +303,9 @@ static int leave_root_for_tcp(void)
 		        SANDBOX_ID, strerrordesc_np(-r));
 		return r;
 	}
-	log_line(LOG_INFO, "started as root, now running as %d:%d with no further group",
-	        SANDBOX_ID, SANDBOX_ID);
+	log_line(LOG_INFO, "started as root, now running as %d:%d%s", SANDBOX_ID, SANDBOX_ID,
+	        groups.count == 0 ? " with no further group" : "");
+	log_further_groups(sandbox);
 	return 0;
 }
 
@@ -257,10 +318,11 @@ int user_drop_capabilities(void)
 	        1U << CAP_DAC_OVERRIDE | 1U << CAP_DAC_READ_SEARCH | 1U << CAP_NET_BIND_SERVICE);
 }
 
-int user_leave_root(const char *socket_path)
+int user_leave_root(const struct sandbox *sandbox, const char *socket_path)
 {
 	if (geteuid() == 0) {
-		return socket_path == NULL ? leave_root_for_tcp() : leave_root(socket_path);
+		return socket_path == NULL ? leave_root_for_tcp(sandbox)
+		                           : leave_root(sandbox, socket_path);
 	}
 	log_line(LOG_INFO, "running as %u:%u", geteuid(), getegid());
 	return 0;

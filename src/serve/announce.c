@@ -153,6 +153,22 @@ static void announce_admin(const struct config_admin *admin)
 	                : "/metrics, /health and /ready alone, because there is no key");
 }
 
+/* Where requests go that name no Engine. */
+static void add_destination(
+        const struct config *config, const struct config_listener *listener, struct text *text)
+{
+	if (listener->engine == ENGINE_NONE) {
+		text_add(text, SLICE("the Engine that each request names"));
+		return;
+	}
+	const struct config_engine *engine = config_engine_at(config, listener->engine);
+	if (engine->member_count > 0) {
+		text_add_format(text, "the group '%s'", engine->name);
+		return;
+	}
+	text_add_format(text, "%.512s%s", engine->text, engine->is_tls ? " with TLS" : "");
+}
+
 void announce(const struct server *server)
 {
 	const struct config *config = server_config(server);
@@ -161,14 +177,17 @@ void announce(const struct server *server)
 		const struct config_listener *listener = &config->listeners[i];
 		char memory[512];
 		struct text sockets = text_over(memory, sizeof(memory));
+		char destination_memory[640];
+		struct text destination = text_over(destination_memory, sizeof(destination_memory));
 		add_sockets(&server->passed, i, &sockets);
+		add_destination(config, listener, &destination);
 		log_line(LOG_NOTICE,
 		        "docker-socket-proxy " VERSION
-		        ": listening on %s%.*s%s, forwarding to %s%s, %u worker%s",
+		        ": listening on %s%.*s%s, forwarding to %.*s, %u worker%s",
 		        listener->address, SLICE_FMT(text_slice(&sockets)),
 		        sockets.len > 0 && config_listener_is_tls(listener) ? " with TLS" : "",
-		        config->engine.text, config->engine.is_tls ? " with TLS" : "",
-		        server->thread_count, server->thread_count == 1 ? "" : "s");
+		        SLICE_FMT(text_slice(&destination)), server->thread_count,
+		        server->thread_count == 1 ? "" : "s");
 		announce_listener(config, listener);
 	}
 	announce_clients(config);

@@ -47,10 +47,20 @@ static void allow_processes(struct sandbox *sandbox, const struct config *config
 	}
 }
 
+static bool has_names(const struct config *config)
+{
+	bool found = false;
+
+	for (unsigned i = 0; i < config->engine_count; i++) {
+		found = found || config_engine_at(config, i)->is_name;
+	}
+	return found;
+}
+
 /* Others than the program replace these files: all of /etc, and where symbolic links lead. */
 static void allow_names(struct sandbox *sandbox, const struct config *config)
 {
-	if (config->engine.is_name) {
+	if (has_names(config)) {
 		sandbox_allow_folder(sandbox, "/etc");
 		sandbox_allow_file(sandbox, "/etc/hosts");
 		sandbox_allow_file(sandbox, "/etc/resolv.conf");
@@ -94,15 +104,20 @@ static void allow_audit(struct sandbox *sandbox, const struct config *config)
 	}
 }
 
-static void allow_engine(struct sandbox *sandbox, const struct config *config)
+/* Sockets of all Engines but the default one, by which the user is chosen. */
+static void allow_engines(struct sandbox *sandbox, const struct config *config)
 {
 	enum { DNS_PORT = 53 };
 
-	if (config->engine.path != NULL) {
-		return;
+	for (unsigned i = 0; i < config->engine_count; i++) {
+		const struct config_engine *engine = config_engine_at(config, i);
+		if (engine->path == NULL && engine->host != NULL) {
+			sandbox_allow_connect(sandbox, engine->port);
+		} else if (i != ENGINE_DEFAULT) {
+			sandbox_allow_engine(sandbox, engine->path);
+		}
 	}
-	sandbox_allow_connect(sandbox, config->engine.port);
-	if (config->engine.is_name) {
+	if (has_names(config)) {
 		sandbox_allow_connect(sandbox, DNS_PORT);
 	}
 }
@@ -114,17 +129,65 @@ static void (*const rows[])(struct sandbox *sandbox, const struct config *config
         allow_processes,
         allow_names,
         allow_listeners,
-        allow_engine,
+        allow_engines,
         allow_audit,
 };
 
-bool confine(const struct config *config)
+/* What a reload may count on. */
+static void note(
+        struct confinement *confinement, const struct sandbox *sandbox, const struct config *config)
 {
+	*confinement = (struct confinement){
+	        .limits_files = sandbox->abi > 0,
+	        .limits_ports = sandbox->abi >= SANDBOX_ABI_TCP,
+	        .resolves = has_names(config),
+	};
+	for (unsigned i = 0; i < config->engine_count; i++) {
+		const uint16_t port = config_engine_at(config, i)->port;
+		confinement->ports[port / 64] |= UINT64_C(1) << (port % 64);
+	}
+}
+
+/* NULL, or what the sandbox does not let the Engine be reached by. */
+static const char *find_barrier(
+        const struct confinement *confinement, const struct config_engine *engine)
+{
+	const bool has_port = (confinement->ports[engine->port / 64] >> (engine->port % 64)) & 1;
+
+	if (confinement->limits_ports && engine->host != NULL && !has_port) {
+		return "connect to this port";
+	}
+	return confinement->limits_files && engine->is_name && !confinement->resolves
+	               ? "look names up"
+	               : NULL;
+}
+
+int confine_check(
+        const struct confinement *confinement, const struct config *next, char error[FAULT_MAX])
+{
+	for (unsigned i = 0; i < next->engine_count; i++) {
+		const struct config_engine *engine = config_engine_at(next, i);
+		const char *barrier = find_barrier(confinement, engine);
+		if (barrier != NULL) {
+			return fault_set(error, engine->place,
+			        "the Engine '%s' is at %s: the sandbox, which was entered at the "
+			        "start, does not let the program %s, because no Engine needed it "
+			        "then; restart the program, or let another process take over",
+			        engine->name, engine->text, barrier);
+		}
+	}
+	return 0;
+}
+
+bool confine(struct server *server)
+{
+	const struct config *config = server_config(server);
 	struct sandbox sandbox;
 
 	sandbox_prepare(&sandbox, config->sandbox, config->file != NULL);
 	for (unsigned i = 0; i < ARRAY_LEN(rows); i++) {
 		rows[i](&sandbox, config);
 	}
+	note(&server->confinement, &sandbox, config);
 	return sandbox_enter(&sandbox, config->engine.path) == 0;
 }

@@ -198,6 +198,7 @@ static void leave(struct server *server)
 	server->handing.state = HANDING_OVER;
 	server->stopping = true;
 	release_end(server);
+	prober_end(server);
 	watching_end(server);
 	reload_abandon(server);
 	admin_hand_over(server->admin);

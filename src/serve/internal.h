@@ -9,6 +9,7 @@
 #include "ask/ask.h"
 #include "base/wish.h"
 #include "net/loop.h"
+#include "pulse/pulse.h"
 #include "serve/serve.h"
 #include "session/session.h"
 #include "systemd/notify.h"
@@ -38,6 +39,13 @@ struct snapshot *snapshot_new(
 /* Give its listeners, clients and policies their numbers for metrics, before it judges; `metrics`
  * may be NULL. */
 void snapshot_number(struct snapshot *snapshot, struct metrics *metrics);
+/* Put an Engine with a name at an address, before a worker has the snapshot. */
+void snapshot_place(struct snapshot *snapshot, unsigned number, const union address *address);
+/* Take the pulses of its Engines, if `engines` is in the file. Before a worker has the snapshot.
+ * False without memory. */
+bool snapshot_watch(struct snapshot *snapshot, struct pulses *pulses) MUST_USE;
+/* Show them in metrics, until another snapshot's are shown; before this one is freed. */
+void snapshot_show_pulses(struct snapshot *snapshot, struct pulses *pulses);
 /* The configuration of the snapshot. */
 const struct config *snapshot_config(const struct snapshot *snapshot);
 
@@ -263,20 +271,40 @@ struct survey {
 	struct admin_document *document;
 };
 
+/* What the sandbox was entered with. Immutable afterwards. */
+struct confinement {
+	bool limits_files;    /* names of DNS need some */
+	bool limits_ports;    /* TCP connections go to these alone */
+	bool resolves;        /* names can be looked up */
+	uint64_t ports[1024]; /* a bit for each */
+};
+
+/* Asks Engines how they are. Of the first thread. */
+struct prober {
+	bool began;
+	struct timer_queue few_queue, many_queue, patience_queue;
+	struct timer tick;
+	struct pool probes;
+	struct list running;
+	unsigned next; /* Engine that is asked next */
+	unsigned due;  /* since the last question, in milliseconds of the period */
+};
+
 struct server {
 	struct handing handing;
 	struct taken *taken; /* of another process; NULL: nothing was */
 	int told;            /* written to when the program serves, for who started it; else -1 */
 	struct survey survey;
 	struct release release;
+	struct prober prober;
+	struct pulses *pulses;
 	struct watching watching;
 	struct snapshot *snapshot; /* the snapshot that the threads adopted last */
 	struct reload reload;
 	bool stopping;
 	struct worker_shared shared;
 	struct manager manager;
-	struct resolver *resolver; /* NULL: the Engine has no name */
-	bool resolver_runs;
+	struct resolver *resolver;       /* NULL: no Engine has a name */
 	int admin_socket;                /* until it is the admin listener's; else -1 */
 	struct admin *admin;             /* NULL: there is none */
 	struct snapshot *admin_snapshot; /* by whose settings it was made */
@@ -286,6 +314,7 @@ struct server {
 	atomic_uint serving; /* threads that have sessions, or may have some */
 	sigset_t signals;
 	struct watch signal_watch; /* a signalfd; fd -1: not open */
+	struct confinement confinement;
 };
 
 /*
@@ -343,6 +372,14 @@ void survey_end(struct server *server);
 /* In a thread that ends: it answers no more. */
 void survey_leave(struct thread *thread);
 
+/* ── Prober ──────────────────────────────────────────────────────────────── */
+
+/* Ask the Engines of the current snapshot, if `engines` is in the file. In the first thread, at the
+ * start and after each reload. */
+void prober_begin(struct server *server);
+/* The program stops: nothing is asked from now on. While the loop of the first thread runs. */
+void prober_end(struct server *server);
+
 /* ── State: the document for operators ───────────────────────────────────── */
 
 struct state;
@@ -366,6 +403,14 @@ void watching_end(struct server *server);
 static inline const struct config *server_config(const struct server *server)
 {
 	return snapshot_config(server->snapshot);
+}
+
+/* Whether there is a default Engine, besides those of `engines`. */
+static inline bool server_has_engine(const struct server *server)
+{
+	const struct config *config = server_config(server);
+
+	return !config->has_engines || config->engines.has_default;
 }
 
 /* Make the workers of all threads, with listening sockets. False after a log line. */
@@ -426,8 +471,8 @@ bool listeners_take_passed(struct server *server) MUST_USE;
  * False after a log line.
  */
 bool listeners_open(struct server *server) MUST_USE;
-/* Check that no socket of the first thread is the Engine's. False after a log line. */
-bool listeners_avoid_engine(const struct server *server) MUST_USE;
+/* Check that no socket of the first thread is an Engine's. False after a log line. */
+bool listeners_avoid_engines(const struct server *server) MUST_USE;
 /*
  * Open sockets for the listeners of `next` that the current snapshot does not have, one for each
  * handover, and set the modes of unix sockets that stay. False: `error` says why; what was opened
@@ -487,7 +532,11 @@ void taken_finish(struct server *server);
 /* ── The sandbox ─────────────────────────────────────────────────────────── */
 
 /* Enter the sandbox, with what the configuration needs inside. False after a log line. */
-bool confine(const struct config *config) MUST_USE;
+bool confine(struct server *server) MUST_USE;
+/* Whether the sandbox, which takes no rule later, lets the program reach the Engines of another
+ * configuration. 0, or -EINVAL and a sentence in `error`. */
+int confine_check(const struct confinement *confinement, const struct config *next,
+        char error[FAULT_MAX]) MUST_USE;
 
 /* ── The audit record ────────────────────────────────────────────────────── */
 
@@ -522,13 +571,15 @@ void signals_block(struct server *server);
 bool signals_watch(struct server *server) MUST_USE;
 void signals_done(struct server *server);
 
-/* ── The Engine's name ───────────────────────────────────────────────────── */
+/* ── Names of Engines ────────────────────────────────────────────────────── */
 
-/* If the Engine has a name, look it up for the current snapshot. If it has no address yet, requests
- * get a response that says so. */
-void resolver_begin(struct server *server);
-/* Look it up again from time to time, and tell the threads. False after a log line. */
+/* Look up the names of those Engines of a snapshot that have no address yet, before a worker has
+ * it. Blocks; in any thread. Requests to an Engine without one get a response that says so. */
+void resolver_look_up(struct snapshot *snapshot);
+/* Look all names up again from time to time, and tell the threads. False after a log line. */
 bool resolver_start(struct server *server) MUST_USE;
+/* From now on those of the current snapshot, which all threads have adopted. */
+void resolver_adopt(struct server *server);
 void resolver_end(struct server *server);
 
 /* ── The service manager ─────────────────────────────────────────────────── */

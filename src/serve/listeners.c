@@ -355,7 +355,51 @@ static int open_for_thread(
 	return probe < 0 ? probe : listener_open(listener->address, listener->mode, true);
 }
 
-static bool leads_to_engine(const struct server *server, int fd);
+/* Whatever the way is called: a link, another mount. */
+static bool is_same_file(const char *a, const char *b)
+{
+	struct stat found[2];
+
+	return stat(a, &found[0]) == 0 && stat(b, &found[1]) == 0 &&
+	       found[0].st_dev == found[1].st_dev && found[0].st_ino == found[1].st_ino;
+}
+
+static bool leads_to(const union address *engine, const union address *own)
+{
+	return own->any.sa_family == AF_UNIX && engine->any.sa_family == AF_UNIX
+	               ? is_same_file(own->path.sun_path, engine->path.sun_path)
+	               : address_leads_to(engine, own);
+}
+
+/* The Engine of the snapshot whose address leads to the listening socket; NULL: none. */
+static const struct config_engine *find_target(const struct snapshot *snapshot, int fd)
+{
+	union address own = {.any = {.sa_family = AF_UNSPEC}};
+	socklen_t len = sizeof(own);
+
+	(void)getsockname(fd, &own.any, &len);
+	for (unsigned i = 0; i < snapshot->engine_count; i++) {
+		if (leads_to(&snapshot->engines[i].address, &own)) {
+			return config_engine_at(snapshot_config(snapshot), i);
+		}
+	}
+	return NULL;
+}
+
+/* `fd` is a socket of the listener `number`. */
+static bool avoids_engines(
+        const struct snapshot *next, unsigned number, int fd, char error[FAULT_MAX])
+{
+	const struct config_engine *engine = find_target(next, fd);
+
+	if (engine != NULL) {
+		(void)fault_set(error, engine->place,
+		        "the Engine's address %s (%s) leads to the listener %s of the proxy "
+		        "itself: give the address at which the Engine listens",
+		        engine->text, engine->option, next->listeners[number].address);
+	}
+	return engine == NULL;
+}
 
 /* Open the sockets of the new listener `number`. */
 static bool open_added(const struct server *server, const struct snapshot *next, unsigned number,
@@ -375,10 +419,22 @@ static bool open_added(const struct server *server, const struct snapshot *next,
 		}
 		handovers[i]->fds[number] = fd;
 	}
-	if (leads_to_engine(server, handovers[0]->fds[number])) {
-		(void)fault_set(error, listener->place,
-		        "the Engine's address leads to the listener %s", listener->address);
-		return false;
+	return avoids_engines(next, number, handovers[0]->fds[number], error);
+}
+
+/* Engines may be new, too: those listeners stay. */
+static bool avoid_added_engines(
+        const struct server *server, const struct snapshot *next, char error[FAULT_MAX])
+{
+	const struct acceptors *opened = &server->threads[0]->acceptors;
+
+	for (unsigned i = 0; i < opened->count; i++) {
+		const struct acceptor *acceptor = &opened->list[i];
+		const unsigned number = snapshot_find_listener(next, acceptor->id);
+		if (acceptor->watch.fd >= 0 && number < next->listener_count &&
+		        !avoids_engines(next, number, acceptor->watch.fd, error)) {
+			return false;
+		}
 	}
 	return true;
 }
@@ -443,7 +499,8 @@ bool listeners_prepare(const struct server *server, const struct snapshot *next,
 {
 	const struct snapshot *former = server->snapshot;
 
-	if (!check_passed(next, former, error) || !check_passed(former, next, error)) {
+	if (!check_passed(next, former, error) || !check_passed(former, next, error) ||
+	        !avoid_added_engines(server, next, error)) {
 		return false;
 	}
 	for (unsigned i = 0; i < next->listener_count; i++) {
@@ -481,39 +538,20 @@ void listeners_finish(const struct snapshot *former, const struct snapshot *next
 
 /* ── Loops ───────────────────────────────────────────────────────────────── */
 
-/* Whatever the way is called: a link, another mount. */
-static bool is_same_file(const char *a, const char *b)
-{
-	struct stat found[2];
-
-	return stat(a, &found[0]) == 0 && stat(b, &found[1]) == 0 &&
-	       found[0].st_dev == found[1].st_dev && found[0].st_ino == found[1].st_ino;
-}
-
-static bool leads_to_engine(const struct server *server, int fd)
-{
-	const union address *engine = &server->snapshot->engine;
-	union address own = {.any = {.sa_family = AF_UNSPEC}};
-	socklen_t len = sizeof(own);
-
-	(void)getsockname(fd, &own.any, &len);
-	return own.any.sa_family == AF_UNIX && engine->any.sa_family == AF_UNIX
-	               ? is_same_file(own.path.sun_path, engine->path.sun_path)
-	               : address_leads_to(engine, &own);
-}
-
-bool listeners_avoid_engine(const struct server *server)
+bool listeners_avoid_engines(const struct server *server)
 {
 	const struct config *config = server_config(server);
 	const struct acceptors *opened = &server->threads[0]->acceptors;
 
 	for (unsigned i = 0; i < opened->count; i++) {
-		if (leads_to_engine(server, opened->list[i].watch.fd)) {
+		const struct config_engine *engine =
+		        find_target(server->snapshot, opened->list[i].watch.fd);
+		if (engine != NULL) {
 			log_line(LOG_CRIT,
 			        "the Engine's address %s (%s) leads to the listener %s of the "
 			        "proxy "
 			        "itself: give the address at which the Engine listens",
-			        config->engine.text, config->engine.option,
+			        engine->text, engine->option,
 			        config->listeners[opened->list[i].number].address);
 			return false;
 		}

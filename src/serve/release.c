@@ -41,8 +41,9 @@ bool release_ask(struct server *server)
 	const char *key = server_config(server)->api_key;
 	struct text text;
 
-	if (server->stopping || release->asking || asker->loop->now_ns < release->fresh_until_ns ||
-	        !ask_begin(&release->ask, asker, answered, &text)) {
+	if (server->stopping || release->asking || !server_has_engine(server) ||
+	        asker->loop->now_ns < release->fresh_until_ns ||
+	        !ask_begin(&release->ask, asker, asker->upstream, answered, &text)) {
 		return false;
 	}
 	text_add(&text, SLICE("GET /version HTTP/1.1\r\nHost: localhost\r\n"));

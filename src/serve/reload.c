@@ -46,8 +46,9 @@ static bool can_be_read_again(const struct config *config, char error[FAULT_MAX]
 }
 
 /* NULL after an error. */
-static struct config *read_config(const struct config *former, char error[FAULT_MAX])
+static struct config *read_config(const struct server *server, char error[FAULT_MAX])
 {
+	const struct config *former = server_config(server);
 	struct config *config = calloc(1, sizeof(*config));
 
 	if (config == NULL) {
@@ -55,7 +56,8 @@ static struct config *read_config(const struct config *former, char error[FAULT_
 		return NULL;
 	}
 	if (config_read(former->argc, former->argv, config, error) < 0 ||
-	        config_check_change(former, config, error) < 0) {
+	        config_check_change(former, config, error) < 0 ||
+	        confine_check(&server->confinement, config, error) < 0) {
 		config_free(config);
 		free(config);
 		return NULL;
@@ -67,7 +69,7 @@ static struct snapshot *read_snapshot(struct server *server, char error[FAULT_MA
 {
 	const struct config *former = server_config(server);
 	struct config *config =
-	        can_be_read_again(former, error) ? read_config(former, error) : NULL;
+	        can_be_read_again(former, error) ? read_config(server, error) : NULL;
 	struct snapshot *snapshot = NULL;
 
 	if (config == NULL) {
@@ -76,7 +78,9 @@ static struct snapshot *read_snapshot(struct server *server, char error[FAULT_MA
 	snapshot = snapshot_new(config, server->shared.accounts, server->snapshot);
 	if (snapshot == NULL) {
 		(void)fault_memory(error);
+		return NULL;
 	}
+	resolver_look_up(snapshot);
 	return snapshot;
 }
 
@@ -258,6 +262,8 @@ void thread_adopted(struct thread *thread, void *message)
 	(void)thread;
 	if (server->reload.state == RELOAD_ADOPTING) {
 		report(server);
+		resolver_adopt(server);
+		prober_begin(server);
 		listeners_finish(server->reload.former, server->snapshot);
 		end(server, NULL);
 	}

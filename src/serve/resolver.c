@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The address of an Engine that has a name: looked up at the start, and again every 10 seconds by a
- * thread of its own, because looking up blocks.
+ * The addresses of Engines that have names: looked up when a configuration is read, and again every
+ * 10 seconds by a thread of its own, because looking up blocks.
  */
 #include "upstream/resolve.h"
 
@@ -14,164 +14,326 @@
 #include <string.h>
 #include <time.h>
 
-enum { PERIOD_SECONDS = 10 };
+enum {
+	PERIOD_SECONDS = 10,
+	PATIENCE_SECONDS = 5, /* for further Engines, when a configuration is read */
+};
+
+/* An Engine that has a name. */
+struct named {
+	unsigned id; /* of the Engine: session/snapshot.h */
+	uint16_t port;
+	bool knows;            /* the last look-up found an address, or said why not */
+	char *host;            /* it outlives the configuration */
+	union address current; /* AF_UNSPEC: the name has no address */
+};
+
+struct names {
+	unsigned count;
+	struct named list[]; /* by id, in ascending order */
+};
 
 struct resolver {
 	pthread_mutex_t lock;
+	pthread_cond_t wake;
 	struct server *server; /* NULL: the server is gone, and the thread ends */
-	char *host;
-	uint16_t port;
-	union address current; /* AF_UNSPEC: the name has no address */
-	bool knows;            /* the last look-up found an address, or said why not */
+	struct names *next;    /* of another configuration; NULL: there is none */
+	struct names *names;   /* the thread's alone, once it runs */
 };
 
-static void resolver_free(struct resolver *resolver)
+/* ── Names ───────────────────────────────────────────────────────────────── */
+
+static void names_free(struct names *names)
 {
-	if (resolver != NULL) {
-		free(resolver->host);
-		free(resolver);
+	for (unsigned i = 0; names != NULL && i < names->count; i++) {
+		free(names->list[i].host);
 	}
+	free(names);
+}
+
+/* Those of the snapshot, where it has them. NULL without memory. */
+static struct names *names_new(const struct snapshot *snapshot)
+{
+	const struct config *config = snapshot_config(snapshot);
+	struct names *names =
+	        calloc(1, sizeof(*names) + snapshot->engine_count * sizeof(names->list[0]));
+
+	for (unsigned i = 0; names != NULL && i < snapshot->engine_count; i++) {
+		const unsigned number = snapshot->engines_by_id[i];
+		const struct config_engine *engine = config_engine_at(config, number);
+		if (!engine->is_name) {
+			continue;
+		}
+		struct named *named = &names->list[names->count++];
+		*named = (struct named){
+		        .id = snapshot->engines[number].id,
+		        .port = engine->port,
+		        .knows = true,
+		        .host = strdup(engine->host),
+		        .current = snapshot->engines[number].address,
+		};
+		if (named->host == NULL) {
+			names_free(names);
+			return NULL;
+		}
+	}
+	return names;
 }
 
 /* Whether the address is one of those; a name with several addresses may list them in any order. */
 static bool is_among(const union address *address, const struct resolved *found)
 {
 	for (unsigned i = 0; i < found->count; i++) {
-		if (found->list[i].any.sa_family == address->any.sa_family &&
-		        memcmp(&found->list[i], address, address_len(address)) == 0) {
+		if (address_equal(&found->list[i], address)) {
 			return true;
 		}
 	}
 	return false;
 }
 
-/* Look the name up. True if the address changed. */
-static bool look_up(struct resolver *resolver)
+/* Look the name up. 0; -EAGAIN: no server of DNS responds; -ENOENT: it has no address. */
+static int look_up(struct named *named, bool *ret_changed)
 {
 	struct resolved found;
 	char name[ADDRESS_NAME_MAX];
-	const int error = resolve_host(resolver->host, resolver->port, &found);
+	const int error = resolve_host(named->host, named->port, &found);
 
 	if (error < 0) {
-		if (resolver->knows) {
-			log_line(LOG_ERR, "cannot look up the Engine's name '%s': %s",
-			        resolver->host,
+		if (named->knows) {
+			log_line(LOG_ERR, "cannot look up the Engine's name '%s': %s", named->host,
 			        error == -ENOENT
 			                ? "it is not in /etc/hosts, and DNS has no address for it"
 			                : "no server of DNS responds (/etc/resolv.conf)");
 		}
-		resolver->knows = false;
-		return false;
+		named->knows = false;
+		return error;
 	}
-	resolver->knows = true;
-	if (is_among(&resolver->current, &found)) {
-		return false;
+	named->knows = true;
+	if (is_among(&named->current, &found)) {
+		return 0;
 	}
-	resolver->current = found.list[0];
-	address_name(&resolver->current, name);
-	log_line(LOG_INFO, "the Engine '%s' is at %s", resolver->host, name);
-	return true;
+	named->current = found.list[0];
+	*ret_changed = true;
+	address_name(&named->current, name);
+	log_line(LOG_INFO, "the Engine '%s' is at %s", named->host, name);
+	return 0;
 }
 
-static void tell_threads(struct server *server, const union address *address)
+/* ── Telling ─────────────────────────────────────────────────────────────── */
+
+/* Those that have an address. NULL without memory. */
+static struct engine_places *list_places(const struct names *names, unsigned references)
 {
-	for (unsigned i = 0; i < server->thread_count; i++) {
-		union address *copy = malloc(sizeof(*copy));
-		if (copy != NULL) {
-			*copy = *address;
-			inbox_post(&server->threads[i]->inbox, INBOX_MOVE, copy);
+	struct engine_places *places = engine_places_new(names->count, references);
+	unsigned count = 0;
+
+	for (unsigned i = 0; places != NULL && i < names->count; i++) {
+		const struct named *named = &names->list[i];
+		if (named->current.any.sa_family != AF_UNSPEC) {
+			places->list[count++] = (struct engine_place){named->id, named->current};
 		}
+	}
+	if (places != NULL) {
+		places->count = count;
+	}
+	return places;
+}
+
+/* Each message has all places, because a newer one takes the place of an unread one. */
+static void tell_threads(struct server *server, const struct names *names)
+{
+	struct engine_places *places = list_places(names, server->thread_count);
+
+	for (unsigned i = 0; places != NULL && i < server->thread_count; i++) {
+		inbox_post(&server->threads[i]->inbox, INBOX_MOVE, places);
 	}
 }
 
 void thread_move(struct thread *thread, void *message)
 {
-	worker_move_engine(thread->worker, message);
-	free(message);
+	worker_move_engines(thread->worker, message);
 }
 
-void message_free_address(void *message)
+void message_free_places(void *message)
 {
-	free(message);
+	engine_places_unref(message);
 }
 
-/* False: the server is gone. */
-static bool tell(struct resolver *resolver, bool changed)
+/* ── The thread ──────────────────────────────────────────────────────────── */
+
+static void resolver_free(struct resolver *resolver)
 {
-	(void)pthread_mutex_lock(&resolver->lock);
-	const bool goes_on = resolver->server != NULL;
-	if (goes_on && changed) {
-		tell_threads(resolver->server, &resolver->current);
+	names_free(resolver->names);
+	names_free(resolver->next);
+	(void)pthread_cond_destroy(&resolver->wake);
+	(void)pthread_mutex_destroy(&resolver->lock);
+	free(resolver);
+}
+
+/* What is known of Engines that stay. */
+static void carry(const struct names *former, struct names *next)
+{
+	unsigned at = 0;
+
+	for (unsigned i = 0; i < next->count; i++) {
+		struct named *named = &next->list[i];
+		while (at < former->count && former->list[at].id < named->id) {
+			at++;
+		}
+		if (at < former->count && former->list[at].id == named->id) {
+			named->current = former->list[at].current;
+			named->knows = former->list[at].knows;
+		}
 	}
+}
+
+/* Wait for the next round, or for another configuration. False: the server is gone. */
+static bool wait_for_round(struct resolver *resolver)
+{
+	const int64_t until_ns = clock_monotonic_ns() + PERIOD_SECONDS * NS_PER_S;
+	const struct timespec until = {until_ns / NS_PER_S, until_ns % NS_PER_S};
+	int timed_out = 0;
+
+	(void)pthread_mutex_lock(&resolver->lock);
+	while (resolver->server != NULL && resolver->next == NULL && timed_out == 0) {
+		timed_out = pthread_cond_timedwait(&resolver->wake, &resolver->lock, &until);
+	}
+	if (resolver->next != NULL) {
+		carry(resolver->names, resolver->next);
+		names_free(resolver->names);
+		resolver->names = resolver->next;
+		resolver->next = NULL;
+	}
+	const bool goes_on = resolver->server != NULL;
 	(void)pthread_mutex_unlock(&resolver->lock);
 	return goes_on;
 }
 
+static void tell(struct resolver *resolver)
+{
+	(void)pthread_mutex_lock(&resolver->lock);
+	if (resolver->server != NULL) {
+		tell_threads(resolver->server, resolver->names);
+	}
+	(void)pthread_mutex_unlock(&resolver->lock);
+}
+
 static void *run(void *argument)
 {
-	const struct timespec period = {.tv_sec = PERIOD_SECONDS};
 	struct resolver *resolver = argument;
 
-	do {
-		(void)nanosleep(&period, NULL);
-	} while (tell(resolver, look_up(resolver)));
+	while (wait_for_round(resolver)) {
+		bool changed = false;
+		for (unsigned i = 0; i < resolver->names->count; i++) {
+			(void)look_up(&resolver->names->list[i], &changed);
+		}
+		if (changed) {
+			tell(resolver);
+		}
+	}
 	resolver_free(resolver);
 	return NULL;
 }
 
-void resolver_begin(struct server *server)
+/* The list is the resolver's. NULL without memory. */
+static struct resolver *resolver_new(struct server *server, struct names *names)
 {
-	const struct config_engine *engine = &server_config(server)->engine;
+	struct resolver *resolver = names == NULL ? NULL : calloc(1, sizeof(*resolver));
+	pthread_condattr_t attributes;
 
-	if (!engine->is_name) {
-		return;
+	if (resolver == NULL) {
+		names_free(names);
+		return NULL;
 	}
-	struct resolver *resolver = calloc(1, sizeof(*resolver));
-	char *host = strdup(engine->host); /* it outlives the configuration */
-	if (resolver == NULL || host == NULL) {
-		free(host);
-		free(resolver);
-		return;
+	(void)pthread_mutex_init(&resolver->lock, NULL);
+	(void)pthread_condattr_init(&attributes);
+	(void)pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+	(void)pthread_cond_init(&resolver->wake, &attributes);
+	(void)pthread_condattr_destroy(&attributes);
+	resolver->server = server;
+	resolver->names = names;
+	return resolver;
+}
+
+/* ── The server ──────────────────────────────────────────────────────────── */
+
+void resolver_look_up(struct snapshot *snapshot)
+{
+	const int64_t until_ns = clock_monotonic_ns() + PATIENCE_SECONDS * NS_PER_S;
+	struct names *names = names_new(snapshot);
+	bool responds = true;
+
+	for (unsigned i = 0; names != NULL && i < names->count; i++) {
+		struct named *named = &names->list[i];
+		const bool is_new = named->current.any.sa_family == AF_UNSPEC;
+		bool changed = false;
+		/* The default Engine, of the id 0, comes first. */
+		if (is_new && responds && (named->id == 0 || clock_monotonic_ns() < until_ns)) {
+			responds = look_up(named, &changed) != -EAGAIN;
+		}
+		if (changed) {
+			snapshot_place(snapshot, snapshot_find_engine(snapshot, named->id),
+			        &named->current);
+		}
 	}
-	*resolver = (struct resolver){
-	        .lock = PTHREAD_MUTEX_INITIALIZER,
-	        .server = server,
-	        .host = host,
-	        .port = engine->port,
-	        .knows = true,
-	};
-	(void)look_up(resolver);
-	server->snapshot->engine = resolver->current;
-	server->resolver = resolver;
+	names_free(names);
 }
 
 bool resolver_start(struct server *server)
 {
+	struct names *names = names_new(server->snapshot);
 	pthread_t id;
-	const int error =
-	        server->resolver == NULL ? 0 : pthread_create(&id, NULL, run, server->resolver);
 
+	if (names != NULL && names->count == 0) {
+		names_free(names);
+		return true;
+	}
+	server->resolver = resolver_new(server, names);
+	const int error = server->resolver == NULL
+	                          ? ENOMEM
+	                          : pthread_create(&id, NULL, run, server->resolver);
 	if (error != 0) {
 		log_line(LOG_CRIT, "cannot start a thread: %s", strerrordesc_np(error));
+		if (server->resolver != NULL) {
+			resolver_free(server->resolver);
+			server->resolver = NULL;
+		}
 		return false;
 	}
-	if (server->resolver != NULL) {
-		server->resolver_runs = true;
-		(void)pthread_detach(id);
-	}
+	(void)pthread_detach(id);
 	return true;
+}
+
+void resolver_adopt(struct server *server)
+{
+	struct resolver *resolver = server->resolver;
+
+	if (resolver == NULL) {
+		(void)!resolver_start(
+		        server); /* else names keep their addresses; the log says so */
+		return;
+	}
+	struct names *names = names_new(server->snapshot);
+	if (names == NULL) {
+		return; /* the former names are looked up */
+	}
+	(void)pthread_mutex_lock(&resolver->lock);
+	names_free(resolver->next);
+	resolver->next = names;
+	(void)pthread_cond_signal(&resolver->wake);
+	(void)pthread_mutex_unlock(&resolver->lock);
 }
 
 void resolver_end(struct server *server)
 {
 	struct resolver *resolver = server->resolver;
 
-	if (resolver != NULL && server->resolver_runs) {
+	if (resolver != NULL) {
 		(void)pthread_mutex_lock(&resolver->lock);
-		resolver->server = NULL; /* the thread may be waiting for DNS, and frees it later */
+		/* The thread may be waiting for DNS, and frees it later. */
+		resolver->server = NULL;
+		(void)pthread_cond_signal(&resolver->wake);
 		(void)pthread_mutex_unlock(&resolver->lock);
-	} else {
-		resolver_free(resolver);
+		server->resolver = NULL;
 	}
-	server->resolver = NULL;
 }

@@ -113,12 +113,16 @@ struct server *server_new(struct config *config)
 	const bool counts = config->admin.listener.address != NULL;
 	struct metrics *metrics = counts ? metrics_new() : NULL;
 	struct recent *recent = counts ? recent_new() : NULL;
+	struct pulses *pulses = pulses_new();
 	struct snapshot *snapshot = snapshot_new(config, accounts, NULL);
 
-	if (server == NULL || snapshot == NULL || (counts && (metrics == NULL || recent == NULL))) {
+	if (server == NULL || snapshot == NULL || pulses == NULL ||
+	        !snapshot_watch(snapshot, pulses) ||
+	        (counts && (metrics == NULL || recent == NULL))) {
 		recent_free(recent);
 		metrics_free(metrics);
 		snapshot_unref(snapshot);
+		pulses_free(pulses);
 		accounts_free(accounts);
 		free(server);
 		return NULL;
@@ -126,7 +130,10 @@ struct server *server_new(struct config *config)
 	server->shared.accounts = accounts;
 	server->shared.metrics = metrics;
 	server->snapshot = snapshot;
+	server->pulses = pulses;
 	snapshot_number(snapshot, metrics);
+	metrics_show_engines(metrics, pulses);
+	snapshot_show_pulses(snapshot, pulses);
 	reload_init(server);
 	survey_init(server);
 	watching_init(server);
@@ -181,6 +188,7 @@ bool server_free(struct server *server)
 	learn_free(server->shared.learn);
 	snapshot_unref(server->admin_snapshot);
 	snapshot_unref(server->snapshot);
+	pulses_free(server->pulses);
 	accounts_free(server->shared.accounts);
 	free(server);
 	return true;
@@ -191,7 +199,8 @@ bool server_adopt(struct server *server, struct snapshot *snapshot, char error[F
 	struct learn *former = server->shared.learn;
 
 	snapshot_number(snapshot, server->shared.metrics);
-	const bool notes = provide_notes(server, snapshot_config(snapshot));
+	const bool notes = snapshot_watch(snapshot, server->pulses) &&
+	                   provide_notes(server, snapshot_config(snapshot));
 	if (!notes) {
 		(void)fault_memory(error);
 	}
@@ -203,6 +212,7 @@ bool server_adopt(struct server *server, struct snapshot *snapshot, char error[F
 		snapshot_unref(snapshot);
 		return false;
 	}
+	snapshot_show_pulses(snapshot, server->pulses);
 	snapshot_unref(server->snapshot);
 	server->snapshot = snapshot;
 	return true;
@@ -211,15 +221,13 @@ bool server_adopt(struct server *server, struct snapshot *snapshot, char error[F
 /* Everything that can fail; false: the log says why. */
 static bool start(struct server *server)
 {
-	const struct config *config = server_config(server);
-
 	signals_block(server);
 	notify_open(&server->manager.notifier);
-	resolver_begin(server);
+	resolver_look_up(server->snapshot);
 	if (taken_ask(server) && listeners_take_passed(server) && listeners_are_free(server) &&
 	        admin_listen(server) && threads_make(server) && admin_begin(server) &&
-	        listeners_avoid_engine(server) && signals_watch(server) &&
-	        taken_set_modes(server) && confine(config) && auditing_start(server) &&
+	        listeners_avoid_engines(server) && signals_watch(server) &&
+	        taken_set_modes(server) && confine(server) && auditing_start(server) &&
 	        resolver_start(server) && threads_start(server)) {
 		taken_finish(server);
 		return true;
@@ -310,6 +318,7 @@ static bool run(struct server *server)
 	announce(server);
 	reload_review(server);
 	watching_begin(server);
+	prober_begin(server);
 	manager_ready(server);
 	settle();
 	tell_starter(server);

@@ -53,6 +53,7 @@ static void stop(struct server *server, const char *name)
 	server->stopping = true;
 	const bool handed = handing_stop(server);
 	release_end(server);
+	prober_end(server);
 	if (!handed) {
 		manager_stopping(server);
 	}

@@ -12,6 +12,7 @@
 #include "base/visible.h"
 #include "docker/docker.h"
 #include "learn/learn.h"
+#include "pulse/pulse.h"
 #include "serve/internal.h"
 
 #include <stdlib.h>
@@ -165,7 +166,9 @@ static void add_engine(const struct state *state, bool up, const char *why, stru
 
 	text_add(text, SLICE(",\"engine\":{\"address\":"));
 	add_word(text, state->config->engine.text);
-	text_add(text, up ? SLICE(",\"up\":true") : SLICE(",\"up\":false"));
+	text_add(text, state->config->engine.text == NULL ? SLICE(",\"up\":null")
+	               : up                               ? SLICE(",\"up\":true")
+	                                                  : SLICE(",\"up\":false"));
 	add_member(text, "version", server->release.version);
 	add_member(text, "api_version", server->release.api_version);
 	text_add(text, SLICE(",\"connections\":{\"open\":"));
@@ -231,7 +234,7 @@ static enum added add_listener(const struct state *state, struct text *text)
 	const struct config *config = state->config;
 
 	if (state->item == config->listener_count) {
-		text_add(text, SLICE("],\"clients\":["));
+		text_add(text, SLICE("],\"engines\":["));
 		return ADDED_NONE;
 	}
 	const struct config_listener *listener = &config->listeners[state->item];
@@ -356,6 +359,75 @@ static enum added add_client(const struct state *state, struct text *text)
 	return ADDED_ALL;
 }
 
+/* ── Engines ─────────────────────────────────────────────────────────────── */
+
+static void add_up(enum pulse_state known, struct text *text)
+{
+	text_add(text, known == PULSE_UP     ? SLICE(",\"up\":true")
+	               : known == PULSE_DOWN ? SLICE(",\"up\":false")
+	                                     : SLICE(",\"up\":null"));
+}
+
+static void add_health(const struct pulse *pulse, struct text *text)
+{
+	const struct pulse_view view = pulse_look(pulse);
+
+	add_up(view.state, text);
+	add_name(text, "since");
+	if (view.since_ns > 0) {
+		add_time(text, view.since_ns);
+	} else {
+		text_add(text, SLICE("null"));
+	}
+	add_number(text, "connect_failures", pulse == NULL ? 0 : pulse_failures(pulse));
+	add_member(text, "error", pulse_text(view.trouble));
+	text_add(text, SLICE(",\"members\":[],\"active\":null"));
+}
+
+/* A group is as its member is that requests go to. */
+static void add_group(
+        const struct snapshot *snapshot, const struct snapshot_engine *group, struct text *text)
+{
+	const struct snapshot_engine *active =
+	        &snapshot->engines[snapshot_choose_member(snapshot, group, 0)];
+
+	add_up(pulse_look(active->pulse).state, text);
+	text_add(
+	        text, SLICE(",\"since\":null,\"connect_failures\":0,\"error\":null,\"members\":["));
+	for (unsigned i = 0; i < group->member_count; i++) {
+		text_add(text, i > 0 ? SLICE(",") : SLICE(""));
+		add_string(text, slice_of(snapshot->engines[group->members[i]].name));
+	}
+	text_add(text, SLICE("]"));
+	add_member(text, "active", active->name);
+}
+
+/* Of those of `engines`; without, the list is empty. */
+static enum added add_one_engine(const struct state *state, struct text *text)
+{
+	const struct snapshot *snapshot = state->snapshot;
+	const bool has_default = state->config->engines.has_default;
+	const unsigned first = has_default ? 0 : 1;
+	const unsigned count = state->config->has_engines ? snapshot->engine_count : 0;
+	const unsigned number = state->item + first;
+
+	if (number >= count) {
+		text_add(text, SLICE("],\"clients\":["));
+		return ADDED_NONE;
+	}
+	const struct snapshot_engine *engine = &snapshot->engines[number];
+	text_add(text, number > first ? SLICE(",{\"name\":") : SLICE("{\"name\":"));
+	add_string(text, slice_of(engine->name));
+	add_member(text, "address", engine->member_count > 0 ? NULL : engine->text);
+	if (engine->member_count > 0) {
+		add_group(snapshot, engine, text);
+	} else {
+		add_health(engine->pulse, text);
+	}
+	text_add(text, SLICE("}"));
+	return ADDED_ALL;
+}
+
 /* ── Streams ─────────────────────────────────────────────────────────────── */
 
 static void add_seconds(struct text *text, int64_t ns)
@@ -458,6 +530,7 @@ static enum added add_denial(const struct state *state, struct text *text)
 static enum added (*const sections[])(const struct state *state, struct text *text) = {
         add_program,
         add_listener,
+        add_one_engine,
         add_client,
         add_stream,
         add_denial,

@@ -92,7 +92,7 @@ enum next session_step_caller(struct session *session)
 	}
 	if (search->result == SEARCH_FAILED) {
 		return session_respond_asked(
-		        session, search->why, search->error, OUTCOME_CALLER_FAILED);
+		        session, 0, search->why, search->error, OUTCOME_CALLER_FAILED);
 	}
 	settle(session, search->found);
 	session_end_search(session);

@@ -26,8 +26,9 @@ static bool is_scarce(const struct worker_shared *shared)
 
 bool session_may_dial(const struct session *session)
 {
-	return session->worker->upstream.idle_count > 0 ||
-	       account_references(session->host) <= FEW || !is_scarce(session->worker->shared);
+	return session->exchange->upstream->idle_count > 0 ||
+	       account_references(session->host) <= FEW || !is_scarce(session->worker->shared) ||
+	       upstreams_close_oldest(&session->worker->upstreams);
 }
 
 /* `before`: connections of all hosts before this one. */

@@ -28,6 +28,13 @@ struct exchange {
 	struct adoption *renewed;  /* of the last snapshot that allowed it again; NULL: none did */
 	/* That sent the request, as `renewed` or else `adoption` has it; NULL: none. */
 	const struct client *client;
+	/* The Engine that the request means, a number of the snapshot; the member of it that is
+	 * asked, the same if it is no group; NULL: none was chosen yet. */
+	unsigned engine, member;
+	struct upstream *upstream;
+	unsigned tried; /* members of the group that could not be reached: bits, by their places */
+	unsigned named; /* for records: number of the Engine that the request names, and one; 0:
+	                   none */
 	const struct scope *scope;         /* by which it was judged; NULL: none */
 	const struct redaction *redaction; /* what the response hides; NULL: nothing */
 	const struct scope *narrows;       /* objects that the response keeps; NULL: all */

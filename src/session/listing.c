@@ -80,7 +80,7 @@ void sessions_list(const struct worker *worker, struct session_listing *ret_list
 {
 	memset(ret_listing->connections, 0, sizeof(ret_listing->connections));
 	ret_listing->count = 0;
-	ret_listing->idle = worker->upstream.idle_count;
+	ret_listing->idle = worker->upstreams.idle_count;
 	for (const struct list *at = worker->sessions.next; at != &worker->sessions;
 	        at = at->next) {
 		const struct session *session = CONTAINER_OF(at, struct session, link);

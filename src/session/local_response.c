@@ -128,6 +128,22 @@ enum next session_say(struct session *session, enum outcome outcome, struct slic
 	return respond(session, outcome, (struct slice){NULL, 0}, message);
 }
 
+enum next session_respond_json(struct session *session, enum outcome outcome, struct slice json)
+{
+	enum { HEAD_MAX = 1024 };
+	struct buffer_lender *lender = &session->worker->lender.buffers;
+	const struct buffer *buffer = response_buffer(session);
+
+	if (buffer == NULL) {
+		return session_starve(session);
+	}
+	if (buffer_room(buffer) < json.len + HEAD_MAX &&
+	        !buffer_hold(lender, &session->down.buffer)) {
+		return session_respond(session, OUTCOME_TOO_MANY_BODIES);
+	}
+	return respond(session, outcome, json, SLICE(""));
+}
+
 enum next session_respond(struct session *session, enum outcome outcome)
 {
 	return session_say(session, outcome, slice_of(outcome_text(outcome)));
@@ -197,14 +213,14 @@ static enum next respond_unhealthy(struct session *session, struct slice diagnos
 /* What TLS says about the Engine's connection, if it failed. */
 static bool explain_tls(const struct session *session, struct text *text)
 {
-	const struct snapshot *snapshot = session_snapshot(session);
+	const struct snapshot_engine *engine = session_member(session);
 
 	if (session->engine == NULL || !tls_failed(&session->engine->stream)) {
 		return false;
 	}
 	text_add_format(text,
-	        "cannot speak TLS with the Engine at %s, expected as '%s': ", snapshot->engine_text,
-	        snapshot->engine_name);
+	        "cannot speak TLS with the Engine at %s, expected as '%s': ", engine->text,
+	        engine->tls_name);
 	tls_explain(&session->engine->stream, text);
 	return true;
 }
@@ -230,15 +246,25 @@ enum next session_respond_closed(struct session *session)
 	return session_say(session, OUTCOME_ENGINE_UNREACHABLE, text_slice(&text));
 }
 
-enum next session_respond_dial(struct session *session, int error)
+/* Why it cannot be reached, at the address where it is now. */
+static void diagnose(const struct session *session, unsigned number, int error, struct text *text)
+{
+	const struct adoption *adoption = session->exchange->adoption;
+	const struct snapshot_engine *engine = &adoption->snapshot->engines[number];
+	const struct upstream *upstream = adoption->upstreams[number];
+
+	upstream_diagnose(text, upstream == NULL ? &engine->address : &upstream->address,
+	        engine->text, -error);
+}
+
+enum next session_respond_dial(struct session *session, unsigned number, int error)
 {
 	struct worker *worker = session->worker;
 	char memory[MESSAGE_MAX / 2];
 	struct text text = text_over(memory, sizeof(memory));
 
 	if (!explain_tls(session, &text)) {
-		upstream_diagnose(&text, &worker->upstream.address,
-		        session_snapshot(session)->engine_text, -error);
+		diagnose(session, number, error, &text);
 	}
 	meter_count_connect_failure(worker->meter);
 	if (session->exchange->probe) {

@@ -60,7 +60,7 @@ static bool write_question(
         struct session *session, const struct gate_decision *decision, struct text *text)
 {
 	struct worker *worker = session->worker;
-	const char *key = session_snapshot(session)->api_key;
+	const char *key = session_engine(session)->api_key;
 	struct text fields = text_over(worker->scratch, worker->scratch_len);
 
 	ask_add_fields(&worker->asker, &fields);
@@ -78,8 +78,9 @@ enum next session_look_up(struct session *session, const struct gate_decision *d
 	if (session->exchange == NULL && session_exchange(session) == NULL) {
 		return session_starve(session);
 	}
-	struct lookup *lookup = begin(session);
-	if (lookup == NULL || !ask_begin(&lookup->ask, &session->worker->asker, answered, &text)) {
+	struct lookup *lookup = session_choose(session, decision->engine) ? begin(session) : NULL;
+	if (lookup == NULL || !ask_begin(&lookup->ask, &session->worker->asker,
+	                              session->exchange->upstream, answered, &text)) {
 		return session_starve(session);
 	}
 	session_note_request(session, decision);
@@ -113,12 +114,12 @@ static bool read_answer(struct session *session)
 	return read;
 }
 
-enum next session_respond_asked(
-        struct session *session, enum ask_state why, int error, enum outcome failed)
+enum next session_respond_asked(struct session *session, unsigned number, enum ask_state why,
+        int error, enum outcome failed)
 {
 	switch (why) {
 	case ASK_UNREACHABLE:
-		return session_respond_dial(session, error);
+		return session_respond_dial(session, number, error);
 	case ASK_FULL:
 		return session_refuse(session, OUTCOME_TOO_MANY_BODIES, NULL);
 	case ASK_LATE:
@@ -146,9 +147,13 @@ enum next session_step_lookup(struct session *session)
 	if (ask->state == ASK_WAITING) {
 		return NEXT_WAIT;
 	}
+	if (ask->state == ASK_UNREACHABLE && session_move(session, ask->error)) {
+		ask_end(ask);
+		return session_judge(session);
+	}
 	if (ask->state != ASK_ANSWERED || !read_answer(session)) {
-		return session_respond_asked(
-		        session, ask->state, ask->error, OUTCOME_LOOKUP_FAILED);
+		return session_respond_asked(session, session->exchange->member, ask->state,
+		        ask->error, OUTCOME_LOOKUP_FAILED);
 	}
 	ask_end(ask);
 	return session_judge(session);

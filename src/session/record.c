@@ -89,12 +89,17 @@ static void write_record(struct session *session, bool has_ended)
 {
 	const struct exchange *exchange = session->exchange;
 	const struct audit_record *said = &exchange->record;
+	const struct snapshot_engine *engines = session_snapshot(session)->engines;
+	const bool is_member = exchange->upstream != NULL && exchange->engine != exchange->member;
 	const struct record record = {
 	        .time_ns = clock_realtime_ns(),
 	        .id = exchange->id,
 	        .caller = &session->caller,
 	        .client = said->client,
 	        .listener = session_listener(session)->label,
+	        .has_engines = session_listener(session)->gate.engines != NULL,
+	        .engine = exchange->named > 0 ? engines[exchange->named - 1].name : NULL,
+	        .member = is_member ? engines[exchange->member].name : NULL,
 	        .operation = said->operation,
 	        .target = target_of(exchange),
 	        .policy = said->policy,

@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "hostfs/hostfs.h"
 #include "learn/learn.h"
+#include "pulse/pulse.h"
 
 #include <errno.h>
 
@@ -90,6 +91,7 @@ static void note_operation(struct session *session, const struct gate_decision *
 	exchange->redaction = decision->redaction;
 	exchange->narrows = decision->narrows;
 	exchange->top_as_usual = decision->top_as_usual;
+	exchange->named = decision->engine == ENGINE_NONE ? 0 : decision->engine + 1;
 	exchange->safe = exchange->safe && (exchange->traits & DOCKER_WRITE) == 0;
 	exchange->upgrade = (exchange->traits & DOCKER_HIJACK) != 0 &&
 	                    keep_protocol(exchange, decision->head->head.upgrade);
@@ -111,7 +113,8 @@ static void note_denial(struct session *session, const struct gate_decision *dec
 	        .clients = decision->clients,
 	        .sender = &decision->sender,
 	        .method = decision->head->method,
-	        .path = request != NULL ? request->path : decision->head->path,
+	        .path = request != NULL && !decision->by_path ? request->path
+	                                                      : decision->head->path,
 	        .query = decision->head->query,
 	        .policy = decision->policy,
 	        .request = request,
@@ -177,7 +180,8 @@ static void note_key(struct session *session, const struct gate_decision *decisi
 		attempts_met(attempts, now_ns, &session->caller, client);
 		session->met = client;
 	} else if (decision->outcome == OUTCOME_BAD_KEY ||
-	           (!by_key && decision->sender.key != NULL && decision->wants_key)) {
+	           (!by_key && decision->sender.key != NULL && decision->wants_key &&
+	                   !decision->elsewhere)) {
 		attempts_missed(attempts, now_ns, &session->caller);
 	}
 }
@@ -190,7 +194,9 @@ static void note(struct session *session, const struct gate_decision *decision)
 	note_head(session->exchange, decision->head);
 	/* A denial: the user of the browser may not have caused it, and a HEAD shows no reason. */
 	if (decision->outcome == OUTCOME_BROWSER || decision->outcome == OUTCOME_NO_KEY ||
-	        decision->outcome == OUTCOME_BAD_KEY || decision->outcome == OUTCOME_SLOWED) {
+	        decision->outcome == OUTCOME_BAD_KEY || decision->outcome == OUTCOME_SLOWED ||
+	        decision->outcome == OUTCOME_ENGINE_DENIED ||
+	        decision->outcome == OUTCOME_ENGINE_UNNAMED) {
 		note_denial(session, decision);
 	}
 	if (decision->request != NULL) {
@@ -205,16 +211,27 @@ static void note(struct session *session, const struct gate_decision *decision)
 
 enum next session_start_dialling(struct session *session)
 {
-	session->exchange->record.dialled_ns = session->worker->loop.now_ns;
-	return session_enter(session, SESSION_DIAL);
+	struct worker *worker = session->worker;
+
+	session->exchange->record.dialled_ns = worker->loop.now_ns;
+	(void)session_enter(session, SESSION_DIAL);
+	if (UNLIKELY(session->exchange->engine != session->exchange->member) &&
+	        session_may_move(session)) {
+		timer_start(&worker->loop, &worker->move_queue, &session->deadline);
+	}
+	return NEXT_AGAIN;
 }
 
 /* GET /health: a dial without a request. */
-static enum next probe(struct session *session)
+static enum next probe(struct session *session, const struct gate_decision *decision)
 {
 	session->exchange->record.quiet = true;
 	session->exchange->probe = true;
-	return session_start_dialling(session);
+	if (decision->engine == ENGINE_NONE) { /* the proxy alone is asked about */
+		return session_respond_healthy(session);
+	}
+	return session_choose(session, decision->engine) ? session_start_dialling(session)
+	                                                 : session_starve(session);
 }
 
 /* Put the head that is sent in place of the received one, and the body that was judged. */
@@ -244,7 +261,7 @@ static struct slice mark_of(const struct session *session)
 	const char *via = session->worker->shared->via;
 	const struct slice none = {NULL, 0};
 	const bool from_unix = session->caller.address.any.sa_family == AF_UNIX;
-	const bool to_unix = session_snapshot(session)->engine.any.sa_family == AF_UNIX;
+	const bool to_unix = session_engine(session)->address.any.sa_family == AF_UNIX;
 
 	return (to_unix && !from_unix) || via[0] == '\0' ? none
 	                                                 : (struct slice){via, SESSION_VIA_LEN};
@@ -269,7 +286,11 @@ static enum next forward(struct session *session, const struct gate_decision *de
 	struct worker *worker = session->worker;
 	struct exchange *exchange = session->exchange;
 	const struct http_request *head = decision->head;
-	const char *key = exchange->adoption->snapshot->api_key;
+
+	if (!session_choose(session, decision->engine)) {
+		return session_starve(session);
+	}
+	const char *key = session_engine(session)->api_key;
 	const struct slice body = decision->body;
 	const struct http_request_options options = {
 	        .hide_keys = session_listener(session)->gate.clients != NULL &&
@@ -307,14 +328,17 @@ static enum next forward(struct session *session, const struct gate_decision *de
 	return session_start_dialling(session);
 }
 
-static enum next respond_loop(struct session *session)
+static enum next respond_loop(struct session *session, const struct gate_decision *decision)
 {
+	const struct snapshot *snapshot = session_snapshot(session);
 	char memory[512];
 	struct text text = text_over(memory, sizeof(memory));
 
+	/* One of several is known by its name: who may use it is not asked yet. */
 	text_add_format(&text,
 	        "%s: %.256s. Give the address at which the Engine itself listens (--upstream)",
-	        outcome_text(OUTCOME_LOOP), session_snapshot(session)->engine_text);
+	        outcome_text(OUTCOME_LOOP),
+	        decision->engine == ENGINE_DEFAULT ? snapshot->engines[0].text : "see 'engines'");
 	return session_say(session, OUTCOME_LOOP, text_slice(&text));
 }
 
@@ -327,12 +351,15 @@ static enum next respond(struct session *session, const struct gate_decision *de
 		return session_respond_denied(session, decision);
 	}
 	if (decision->outcome == OUTCOME_LOOP) {
-		return respond_loop(session);
+		return respond_loop(session, decision);
 	}
 	if (session->worker->stopping) {
 		return session_respond(session, OUTCOME_STOPPING);
 	}
-	return decision->outcome == OUTCOME_HEALTHY ? probe(session)
+	if (decision->outcome == OUTCOME_ENGINES) {
+		return session_respond_engines(session, decision);
+	}
+	return decision->outcome == OUTCOME_HEALTHY ? probe(session, decision)
 	                                            : session_respond(session, decision->outcome);
 }
 
@@ -415,6 +442,7 @@ static struct gate_decision ask(struct session *session, struct inspect_memory *
 	        .container_asked = session->whereabouts != WHEREABOUTS_UNKNOWN,
 	        .now_s = listener->gate.clients == NULL ? 0 : clock_realtime_ns() / NS_PER_S,
 	        .pseudonym = pseudonym_of(session->worker->shared),
+	        .server_name = session_server_name(session, &listener->gate),
 	        .bytes = bytes,
 	        .scan = &session->scan,
 	        .body = {whole ? bytes.ptr + session->scan.head_len : NULL,
@@ -647,13 +675,21 @@ static int dial(struct session *session)
 			return -EMFILE;
 		}
 		const int error =
-		        upstream_borrow(&session->worker->upstream, wish_of(session->exchange),
+		        upstream_borrow(session->exchange->upstream, wish_of(session->exchange),
 		                session_engine_notified, session, &session->engine);
 		if (error < 0) {
 			return error;
 		}
 	}
 	return stream_handshake(&session->engine->stream);
+}
+
+/* There is no connection: another member of a group may have one. */
+static enum next lose(struct session *session, int error)
+{
+	return session_move(session, error)
+	               ? session_start_dialling(session)
+	               : session_respond_dial(session, session->exchange->member, error);
 }
 
 /* Until the connection is there, or, without one, until there may be room in the Engine's queue. */
@@ -665,13 +701,13 @@ static enum next wait_to_dial(struct session *session)
 
 	if (session->engine == NULL) {
 		if (late || exchange->probe) {
-			return session_respond_dial(session, -EAGAIN);
+			return session_respond_dial(session, exchange->member, -EAGAIN);
 		}
 		(void)session_enter(session, SESSION_QUEUE);
 		return NEXT_WAIT;
 	}
 	if (late) {
-		return session_respond_dial(session, -ETIMEDOUT);
+		return lose(session, -ETIMEDOUT);
 	}
 	if (session->state != SESSION_DIAL) {
 		(void)session_enter(session, SESSION_DIAL);
@@ -687,8 +723,9 @@ enum next session_step_dial(struct session *session)
 		return wait_to_dial(session);
 	}
 	if (error < 0) {
-		return session_respond_dial(session, error);
+		return lose(session, error);
 	}
+	pulse_connected(session_member(session)->pulse);
 	if (session->exchange->probe) {
 		return session_respond_healthy(session);
 	}

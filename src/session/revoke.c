@@ -80,6 +80,7 @@ static struct gate_decision ask(const struct session *session, const struct call
 	                             : &session->found->container,
 	        .container_asked = session->found != NULL || session->was_nowhere,
 	        .now_s = clock_realtime_ns() / NS_PER_S,
+	        .server_name = session_server_name(session, &listener->gate),
 	        .memory = memory,
 	        .kept = &kept,
 	};
@@ -89,9 +90,30 @@ static struct gate_decision ask(const struct session *session, const struct call
 	return decision;
 }
 
+/*
+ * Whether the Engine that has the request is the one that it would go to: of the same name, at the
+ * same place. Another one may have another one's name now.
+ */
+static bool keeps_engine(
+        const struct exchange *exchange, const struct snapshot *next, unsigned number)
+{
+	const struct snapshot_engine *former = exchange->adoption->snapshot->engines;
+	const struct snapshot_engine *engine = &next->engines[number];
+	const unsigned member = snapshot_find_engine(next, former[exchange->member].id);
+	bool keeps = exchange->engine == exchange->member;
+
+	if (engine->id != former[exchange->engine].id || member == next->engine_count) {
+		return false;
+	}
+	for (unsigned i = 0; i < engine->member_count; i++) {
+		keeps = keeps || engine->members[i] == member;
+	}
+	return keeps;
+}
+
 /* Why the decision ends the request; NULL: it does not. */
-static const char *find_reason(
-        const struct exchange *exchange, const struct gate_decision *decision)
+static const char *find_reason(const struct exchange *exchange, const struct snapshot *next,
+        const struct gate_decision *decision)
 {
 	if (decision->action == GATE_NEED_CALLER) {
 		return "the reloaded configuration depends on the container of the client, which "
@@ -100,8 +122,16 @@ static const char *find_reason(
 	if (decision->action == GATE_RESPOND && decision->outcome == OUTCOME_DENIED) {
 		return "the reloaded configuration denies the operation to the client";
 	}
+	if (decision->action == GATE_RESPOND &&
+	        (decision->outcome == OUTCOME_ENGINE_DENIED ||
+	                decision->outcome == OUTCOME_ENGINE_UNNAMED)) {
+		return "the reloaded configuration does not have the Engine for the client";
+	}
 	if (decision->action != GATE_FORWARD) {
 		return "the reloaded configuration does not know the client";
+	}
+	if (!keeps_engine(exchange, next, decision->engine)) {
+		return "the reloaded configuration has the Engine at another address";
 	}
 	if (!scope_equal(exchange->scope, decision->scope)) {
 		return "the reloaded configuration has another scope for the client";
@@ -140,7 +170,8 @@ static const char *judge(
 		decision = ask(session, &caller, listener, memory);
 		pool_give(pool, memory);
 	}
-	const char *reason = find_reason(session->exchange, &decision);
+	const char *reason =
+	        find_reason(session->exchange, session->worker->adoption->snapshot, &decision);
 	if (reason == NULL) {
 		renew(session, decision.client);
 	}

@@ -61,10 +61,15 @@ void worker_free(struct worker *worker);
  * Call the functions below in the thread of the worker, or before it runs.
  */
 
-/* The worker's connections to the Engine. */
+/* The worker's connections to the default Engine, for as long as the worker lives. */
 struct upstream *worker_upstream(struct worker *worker);
-/* For questions to the Engine, in the thread of the worker. */
+/* For questions to Engines, in the thread of the worker. */
 struct asker *worker_asker(struct worker *worker);
+/* By which it judges the next request. */
+struct snapshot *worker_snapshot(struct worker *worker);
+/* Its connections to the Engine with this number in that snapshot, which is no group; NULL without
+ * memory. */
+struct upstream *worker_upstream_to(struct worker *worker, unsigned number) MUST_USE;
 /* The event loop of the worker; its watches are served in the thread of the worker. */
 struct loop *worker_loop(struct worker *worker);
 /* Serve until worker_stop() was called and the last session has ended. 0 or -errno. */
@@ -73,8 +78,8 @@ int worker_run(struct worker *worker) MUST_USE;
  * keep their snapshot; connections without one are closed, if their listener is not there any more.
  */
 void worker_adopt(struct worker *worker, struct adoption *adoption);
-/* Make new connections to the Engine at another address. */
-void worker_move_engine(struct worker *worker, const union address *address);
+/* Make new connections to Engines with names at these addresses; takes over a reference. */
+void worker_move_engines(struct worker *worker, struct engine_places *places);
 /* Other processes accept: serve the connections that there are until they end, each with the next
  * response, and close what is left when the time of the configuration is over. No session may be
  * opened after this. */

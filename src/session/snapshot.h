@@ -17,6 +17,8 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 
+struct pulse;
+
 enum { SNAPSHOT_LISTENERS_MAX = 16 };
 
 /* The settings for clients of a listener. */
@@ -33,19 +35,33 @@ struct snapshot_listener {
 	unsigned number; /* of its name, for metrics */
 };
 
+/* An Engine, or a group of Engines. */
+struct snapshot_engine {
+	/* The same number in another snapshot: the same Engine, at the same place. */
+	unsigned id;
+	const char *name;
+	const char *text;     /* its address as the configuration has it; NULL: it has none */
+	const char *tls_name; /* that its certificate must have; NULL: no TLS is spoken */
+	const char *api_key;  /* NULL: none */
+	const struct transport *transport;
+	union address address; /* AF_UNSPEC: it has none, or its name has none yet */
+	unsigned member_count; /* of a group; 0: it is none, and has an address */
+	const uint16_t *members;
+	struct pulse *pulse; /* NULL: nothing is known of it */
+};
+
 struct snapshot {
 	atomic_uint references;
 	void (*free)(struct snapshot *snapshot); /* called in any thread, once */
-	const struct transport *engine_transport;
-	union address engine;        /* address of the Engine; AF_UNSPEC: its name has none yet */
-	const char *engine_name;     /* that its certificate must have; NULL: no TLS is spoken */
-	const char *engine_text;     /* the same as the configuration has it */
-	const char *api_key;         /* NULL: none */
-	bool has_keys;               /* clients present keys */
-	bool has_ends;               /* entries of clients end */
-	bool has_containers;         /* clients are known by their containers */
-	bool has_limits;             /* there is a limit, of whomever */
-	const struct limits *limits; /* of who is no client; NULL: none */
+	/* The first is the default one, which has the id 0 in each snapshot. */
+	const struct snapshot_engine *engines;
+	const uint16_t *engines_by_id; /* their indices, in the order of ids */
+	unsigned engine_count;
+	bool has_keys;                     /* clients present keys */
+	bool has_ends;                     /* entries of clients end */
+	bool has_containers;               /* clients are known by their containers */
+	bool has_limits;                   /* there is a limit, of whomever */
+	const struct limits *limits;       /* of who is no client; NULL: none */
 	const struct limits *total_limits; /* of all clients together; NULL: none */
 	const struct limits *widest; /* of those for connections; NULL: somebody has no limit */
 	int host_root;         /* folder of the host's files; of no use unless a gate sees them */
@@ -54,7 +70,7 @@ struct snapshot {
 	unsigned shutdown_grace;
 	unsigned drain_timeout; /* seconds */
 	unsigned listener_count;
-	unsigned numbers; /* of listeners and of trust; none is above it */
+	unsigned numbers; /* of listeners, of trust and of Engines; none is above it */
 	struct snapshot_listener listeners[SNAPSHOT_LISTENERS_MAX];
 };
 
@@ -69,6 +85,14 @@ static inline unsigned snapshot_find_listener(const struct snapshot *snapshot, u
 	return i;
 }
 
+/* The index of the Engine with this id; engine_count: it is not there. */
+unsigned snapshot_find_engine(const struct snapshot *snapshot, unsigned id);
+
+/* The number of the member that a request to the group goes to, without those among the bits
+ * `tried`; ENGINE_NONE: there is no further one. */
+unsigned snapshot_choose_member(
+        const struct snapshot *snapshot, const struct snapshot_engine *group, unsigned tried);
+
 /* Take a reference. */
 struct snapshot *snapshot_ref(struct snapshot *snapshot);
 /* End a reference; the last one frees the snapshot. `snapshot` may be NULL. */
@@ -81,11 +105,32 @@ void snapshot_unref(struct snapshot *snapshot);
 struct adoption {
 	struct snapshot *snapshot;
 	unsigned exchanges;
+	/* The connections to each of its Engines; NULL: none was needed so far. Of the worker. */
+	struct upstream *upstreams[];
 };
 
 /* Make an adoption, which takes a reference. NULL without memory. */
 struct adoption *adoption_new(struct snapshot *snapshot) MUST_USE;
 /* `adoption` may be NULL. */
 void adoption_free(struct adoption *adoption);
+
+/* ── Addresses of names ──────────────────────────────────────────────────── */
+
+/* Where the Engines are that have names, by their ids in ascending order; immutable. */
+struct engine_places {
+	atomic_uint references;
+	unsigned count;
+	struct engine_place {
+		unsigned id;
+		union address address;
+	} list[];
+};
+
+/* Make places, with `references` to be ended; the caller fills the list. NULL without memory. */
+struct engine_places *engine_places_new(unsigned count, unsigned references) MUST_USE;
+/* End a reference; the last one frees them. `places` may be NULL. */
+void engine_places_unref(struct engine_places *places);
+/* NULL: the id is not there, or `places` is NULL. */
+const union address *engine_places_find(const struct engine_places *places, unsigned id);
 
 #endif

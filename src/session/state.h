@@ -10,6 +10,7 @@
 #define SESSION_STATE_H
 
 #include "identity/certificate.h"
+#include "net/tls.h"
 #include "redact/redact.h"
 #include "session/exchange.h"
 #include "session/worker.h"
@@ -48,9 +49,10 @@ struct session {
 	bool was_nowhere;                /* a search has found no container */
 	bool settled;                    /* a request has told whose the connection is */
 	struct account *host;
-	struct account *account; /* for which the connection counts */
-	unsigned listener;       /* number of its name, for metrics */
-	unsigned known;          /* number of the client that sent the last request; 0: none */
+	struct account *account;      /* for which the connection counts */
+	unsigned listener;            /* number of its name, for metrics */
+	unsigned group_id, member_id; /* of the last request to a group; 0: none so far */
+	unsigned known;               /* number of the client that sent the last request; 0: none */
 };
 
 /* How the session continues after a step. */
@@ -98,6 +100,43 @@ static inline const struct snapshot_listener *session_listener(const struct sess
 {
 	return &session_snapshot(session)->listeners[session->caller.listener];
 }
+
+/* The Engine or group that the request in progress means; the default one before it is known. */
+static inline const struct snapshot_engine *session_engine(const struct session *session)
+{
+	return &session_snapshot(session)->engines[session->exchange->engine];
+}
+
+/* The name by which the client named its Engine in TLS; empty: by none, or it does not count. */
+static inline struct slice session_server_name(
+        const struct session *session, const struct gate_config *gate)
+{
+	return LIKELY(gate->engines == NULL) ? SLICE("") : tls_server_name(&session->client);
+}
+
+/* The Engine that is asked for it: the same, or a member of the group. */
+static inline const struct snapshot_engine *session_member(const struct session *session)
+{
+	return &session_snapshot(session)->engines[session->exchange->member];
+}
+
+/* ── choice.c: which Engine ──────────────────────────────────────────────── */
+
+/* The request means the Engine `number` of its snapshot: choose the connections by which it is
+ * asked, unless that was done. False without memory. */
+bool session_choose(struct session *session, unsigned number) MUST_USE;
+/* Whether another member of its group may have the request, to which nothing was sent yet. */
+bool session_may_move(const struct session *session);
+/*
+ * The Engine cannot be reached: `error` is a negative errno of upstream_borrow() or
+ * stream_handshake(). Note it, and choose another member of the group. False: there is none, or
+ * none may have the request.
+ */
+bool session_move(struct session *session, int error) MUST_USE;
+
+/* ── engines.c: GET /engines ─────────────────────────────────────────────── */
+
+enum next session_respond_engines(struct session *session, const struct gate_decision *decision);
 
 /* ── caller.c: the container of the client ───────────────────────────────── */
 
@@ -168,13 +207,15 @@ enum next session_say(struct session *session, enum outcome outcome, struct slic
  * response. `reason` is a literal that says it more exactly; NULL: the row's text does.
  */
 enum next session_refuse(struct session *session, enum outcome outcome, const char *reason);
+/* Respond with a document; one that is longer than a small buffer takes one for a whole message. */
+enum next session_respond_json(struct session *session, enum outcome outcome, struct slice json);
 /* Respond with 403 and what would allow the request, or with the Engine's 404. */
 enum next session_respond_denied(struct session *session, const struct gate_decision *decision);
 /*
- * No connection to the Engine can be had, and what helps; `error` is a negative
+ * No connection to the Engine `number` can be had, and what helps; `error` is a negative
  * errno of upstream_borrow() or stream_handshake(). To GET /health that is its response.
  */
-enum next session_respond_dial(struct session *session, int error);
+enum next session_respond_dial(struct session *session, unsigned number, int error);
 /* The Engine ended the connection before its response: 502, with the reason if TLS has one. */
 enum next session_respond_closed(struct session *session);
 /* The response to GET /health: a connection can be had. */
@@ -261,10 +302,10 @@ enum next session_replay(struct session *session);
 /* Ask the Engine about the object of the decision, and judge again. */
 enum next session_look_up(struct session *session, const struct gate_decision *decision);
 enum next session_step_lookup(struct session *session);
-/* The Engine did not answer a question of the proxy's own: `why` and `error` as in struct ask;
- * `failed` if nothing more exact can be said. */
-enum next session_respond_asked(
-        struct session *session, enum ask_state why, int error, enum outcome failed);
+/* The Engine `number` did not answer a question of the proxy's own: `why` and `error` as in struct
+ * ask; `failed` if nothing more exact can be said. */
+enum next session_respond_asked(struct session *session, unsigned number, enum ask_state why,
+        int error, enum outcome failed);
 /* The answers of the Engine so far; NULL: none. */
 const struct scope_answers *session_answers(const struct session *session);
 /* Forget them. */

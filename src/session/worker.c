@@ -18,10 +18,15 @@ enum {
 	TRIM_S = 10,
 	AGAIN_S = 1,
 	ENDS_S = 1,
+	MOVE_S = 2,  /* less than clients wait for a connection */
 	GAUGE_S = 5, /* less than any scrape interval in use */
 	/* Of a chunked body: what was read and not yet taken apart. */
 	CHUNKS_ROOM = HTTP_CHUNK_LINE_MAX + HTTP_TRAILERS_MAX,
 	TRIM_SLABS = 256, /* of each pool in a turn: a millisecond or two */
+	/* Idle connections to all Engines: one of so many descriptors, and these bounds. */
+	IDLE_SHARE = 16,
+	IDLE_MIN = 64,
+	IDLE_MAX = 2048,
 };
 
 /* ── Stopping ────────────────────────────────────────────────────────────── */
@@ -65,7 +70,7 @@ void worker_drain(struct worker *worker)
 void worker_end(struct worker *worker)
 {
 	containers_stop(worker->containers);
-	upstream_close_idle(&worker->upstream);
+	upstreams_close_idle(&worker->upstreams);
 	if (worker->shared->ended == NULL) {
 		loop_stop(&worker->loop);
 	} else if (!worker->ended) {
@@ -81,7 +86,17 @@ struct asker *worker_asker(struct worker *worker)
 
 struct upstream *worker_upstream(struct worker *worker)
 {
-	return &worker->upstream;
+	return worker->adoption->upstreams[0];
+}
+
+struct snapshot *worker_snapshot(struct worker *worker)
+{
+	return worker->adoption->snapshot;
+}
+
+struct upstream *worker_upstream_to(struct worker *worker, unsigned number)
+{
+	return worker_reach(worker, worker->adoption, number);
 }
 
 struct loop *worker_loop(struct worker *worker)
@@ -102,7 +117,7 @@ void worker_trim_later(struct worker *worker)
 static void trim(struct worker *worker)
 {
 	struct pool *const pools[] = {&worker->session_pool, &worker->exchange_pool,
-	        &worker->upstream.connections, &worker->lender.buffers.small,
+	        &worker->upstreams.connections, &worker->lender.buffers.small,
 	        &worker->lender.buffers.large, &worker->lender.buffers.whole, &worker->inspect_pool,
 	        &worker->lookup_pool, &worker->search_pool, &worker->rewriting_pool,
 	        &worker->narrower_pool};
@@ -187,12 +202,38 @@ static void gauge_expired(struct timer *timer)
 
 /* ── Snapshots ───────────────────────────────────────────────────────────── */
 
+/*
+ * Engines that stay the same keep their connections. A transport lives as long as its snapshot: by
+ * another one only new connections are made, to what counts as another Engine. The default Engine
+ * is in every snapshot, so that it has the transport of the last one.
+ */
+static void keep_upstreams(const struct adoption *former, struct adoption *adoption)
+{
+	const struct snapshot *next = adoption->snapshot;
+
+	adoption->upstreams[0] = upstream_join(former->upstreams[0]);
+	upstream_use(adoption->upstreams[0], next->engines[0].transport);
+	for (unsigned i = 1; i < former->snapshot->engine_count; i++) {
+		struct upstream *upstream = former->upstreams[i];
+		if (upstream == NULL) {
+			continue;
+		}
+		const unsigned number = snapshot_find_engine(next, former->snapshot->engines[i].id);
+		if (number < next->engine_count &&
+		        next->engines[number].transport == upstream->transport) {
+			adoption->upstreams[number] = upstream_join(upstream);
+		} else {
+			upstream_pass(upstream);
+		}
+	}
+}
+
 void worker_adopt(struct worker *worker, struct adoption *adoption)
 {
 	struct adoption *former = worker->adoption;
 
 	worker->adoption = adoption;
-	upstream_use(&worker->upstream, adoption->snapshot->engine_transport);
+	keep_upstreams(former, adoption);
 	if (!list_empty(&worker->sessions)) {
 		worker_watch_ends(worker);
 	}
@@ -233,6 +274,7 @@ static void init_queues(struct worker *worker)
 	for (unsigned state = 0; state < SESSION_STATES; state++) {
 		timer_queue_init(loop, &worker->deadlines[state], deadlines_ns[state]);
 	}
+	timer_queue_init(loop, &worker->move_queue, MOVE_S * NS_PER_S);
 	timer_queue_init(loop, &worker->farewell_queue, FAREWELL_S * NS_PER_S);
 	timer_queue_init(loop, &worker->trim_queue, TRIM_S * NS_PER_S);
 	timer_queue_init(loop, &worker->ends_queue, ENDS_S * NS_PER_S);
@@ -254,8 +296,8 @@ struct containers *worker_containers(struct worker *worker)
 
 	if (worker->containers == NULL) {
 		worker->containers = containers_new(&worker->asker, &worker->inspect_pool,
-		        worker->adoption->snapshot->api_key, 2 * max, sessions_change_containers,
-		        worker);
+		        worker->adoption->snapshot->engines[0].api_key, 2 * max,
+		        sessions_change_containers, worker);
 	}
 	return worker->containers;
 }
@@ -263,7 +305,8 @@ struct containers *worker_containers(struct worker *worker)
 static int init_memory(struct worker *worker)
 {
 	const struct snapshot *settings = worker->adoption->snapshot;
-	const size_t key_len = settings->api_key == NULL ? 0 : strlen(settings->api_key);
+	const char *key = settings->engines[0].api_key;
+	const size_t key_len = key == NULL ? 0 : strlen(key);
 	const uint32_t headroom = (uint32_t)key_len + HEADROOM;
 	const uint32_t head_size = settings->max_head + headroom + BUFFER_SMALL_SIZE;
 
@@ -313,6 +356,14 @@ static uint64_t first_id(void)
 	return id;
 }
 
+/* An idle connection is a descriptor that another one may need. */
+static unsigned idle_max(const struct worker_shared *shared)
+{
+	const unsigned share = shared->max_descriptors / IDLE_SHARE;
+
+	return share > IDLE_MAX ? IDLE_MAX : share < IDLE_MIN ? IDLE_MIN : share;
+}
+
 int worker_new(struct worker_shared *shared, struct snapshot *snapshot, struct worker **ret_worker)
 {
 	struct worker *worker = calloc(1, sizeof(*worker));
@@ -330,25 +381,54 @@ int worker_new(struct worker_shared *shared, struct snapshot *snapshot, struct w
 	worker->record_clock.second = -1;
 	worker->max_head = snapshot->max_head;
 	init_queues(worker);
-	upstream_init(&worker->upstream, &worker->loop, snapshot->engine_transport,
-	        &snapshot->engine, shared->max_connections + CLOSING_MAX,
-	        &shared->engine_connections);
-	asker_init(&worker->asker, &worker->loop, &worker->upstream, &worker->lender,
-	        worker->gate.fields);
+	upstreams_init(&worker->upstreams, &worker->loop, shared->max_connections + CLOSING_MAX,
+	        idle_max(shared), &shared->engine_connections);
+	struct upstream *upstream = worker_reach(worker, adoption, 0);
+	asker_init(&worker->asker, &worker->loop, upstream, &worker->lender, worker->gate.fields);
 	worker->asker.via = shared->via[0] == '\0' ? NULL : shared->via;
 	audit_init(&worker->audit, &worker->loop);
 	error = init_memory(worker);
-	if (error < 0) {
+	if (error < 0 || upstream == NULL) {
 		worker_free(worker);
-		return error;
+		return error < 0 ? error : -ENOMEM;
 	}
 	*ret_worker = worker;
 	return 0;
 }
 
-void worker_move_engine(struct worker *worker, const union address *address)
+struct upstream *worker_make_upstream(
+        struct worker *worker, struct adoption *adoption, unsigned number)
 {
-	upstream_move(&worker->upstream, address);
+	const struct snapshot_engine *engine = &adoption->snapshot->engines[number];
+	const union address *moved = engine_places_find(worker->places, engine->id);
+
+	ASSERT(number < adoption->snapshot->engine_count && engine->member_count == 0);
+	struct upstream *upstream = upstream_new(
+	        &worker->upstreams, engine->transport, moved != NULL ? moved : &engine->address);
+	if (upstream != NULL && adoption != worker->adoption) {
+		upstream_pass(upstream); /* for a request that began before the last reload */
+	}
+	adoption->upstreams[number] = upstream;
+	return upstream;
+}
+
+void worker_move_engines(struct worker *worker, struct engine_places *places)
+{
+	const struct adoption *adoption = worker->adoption;
+
+	for (unsigned i = 0; i < places->count; i++) {
+		const union address *address = &places->list[i].address;
+		const unsigned number =
+		        snapshot_find_engine(adoption->snapshot, places->list[i].id);
+		struct upstream *upstream = number < adoption->snapshot->engine_count
+		                                    ? adoption->upstreams[number]
+		                                    : NULL;
+		if (upstream != NULL && !address_equal(address, &upstream->address)) {
+			upstream_move(upstream, address);
+		}
+	}
+	engine_places_unref(worker->places);
+	worker->places = places;
 }
 
 int worker_run(struct worker *worker)
@@ -362,7 +442,9 @@ int worker_run(struct worker *worker)
 void worker_free(struct worker *worker)
 {
 	containers_free(worker->containers);
-	upstream_done(&worker->upstream);
+	adoption_free(worker->adoption);
+	engine_places_unref(worker->places);
+	upstreams_done(&worker->upstreams);
 	flow_lender_done(&worker->lender);
 	pool_done(&worker->session_pool);
 	pool_done(&worker->exchange_pool);
@@ -372,7 +454,6 @@ void worker_free(struct worker *worker)
 	pool_done(&worker->rewriting_pool);
 	pool_done(&worker->narrower_pool);
 	loop_done(&worker->loop);
-	adoption_free(worker->adoption);
 	policy_scratch_free(worker->gate.judging);
 	free(worker->scratch);
 	free(worker);

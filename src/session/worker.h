@@ -47,7 +47,8 @@ struct worker {
 	struct pool rewriting_pool;
 	struct pool narrower_pool;
 	struct flow_lender lender;
-	struct upstream upstream;
+	struct upstreams upstreams;   /* connections to all Engines */
+	struct engine_places *places; /* of Engines with names; NULL: as the snapshot has them */
 	struct asker asker;
 	struct containers *containers; /* NULL: no client was known by its container so far */
 	struct audit audit;
@@ -59,6 +60,7 @@ struct worker {
 	unsigned refused_recorded; /* in this second */
 	unsigned refused_left_out; /* since the last record */
 	struct timer_queue deadlines[SESSION_STATES];
+	struct timer_queue move_queue; /* to connect, while a group has another member */
 	struct timer_queue grace_queue, drain_queue, farewell_queue, trim_queue;
 	struct timer_queue ends_queue;
 	struct timer_queue gauge_queue;
@@ -87,6 +89,17 @@ void worker_watch_ends(struct worker *worker);
 void worker_watch_bytes(struct worker *worker);
 /* The last session has ended, and the worker is stopping. */
 void worker_end(struct worker *worker);
+/* The connections to the Engine `number` of a snapshot that the worker has adopted; NULL without
+ * memory. */
+struct upstream *worker_make_upstream(
+        struct worker *worker, struct adoption *adoption, unsigned number) MUST_USE;
+static inline MUST_USE struct upstream *worker_reach(
+        struct worker *worker, struct adoption *adoption, unsigned number)
+{
+	struct upstream *upstream = adoption->upstreams[number];
+
+	return LIKELY(upstream != NULL) ? upstream : worker_make_upstream(worker, adoption, number);
+}
 /* Count a new exchange of the current snapshot; and uncount an exchange that has ended. */
 struct adoption *worker_enter(struct worker *worker);
 void worker_leave(struct worker *worker, struct adoption *adoption);

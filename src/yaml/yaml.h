@@ -18,8 +18,8 @@
 
 enum {
 	YAML_SIZE_MAX = 1024 * 1024, /* bytes of a file */
-	YAML_NODES_MAX = 20000,
-	YAML_KEYS_MAX = 1000, /* of one map */
+	YAML_NODES_MAX = 65536,
+	YAML_KEYS_MAX = 4096, /* of one map */
 	YAML_DEPTH_MAX = 16,
 	YAML_TEXT_MAX = 8192, /* bytes of one text */
 };

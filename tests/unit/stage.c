@@ -40,11 +40,17 @@ void stage_init(struct stage *stage)
 	denials_init(&stage->shared.denials);
 	stage->shared.accounts = accounts_new();
 	ASSERT(stage->shared.accounts != NULL);
+	stage->engine = (struct snapshot_engine){
+	        .name = "default",
+	        .text = "unix:///nowhere.sock",
+	        .transport = &stage->net.transport,
+	        .address = address_of_path(SLICE("/nowhere.sock")),
+	};
 	stage->snapshot = (struct snapshot){
 	        .references = 1,
 	        .free = keep_snapshot,
-	        .engine_transport = &stage->net.transport,
-	        .engine = address_of_path(SLICE("/nowhere.sock")),
+	        .engines = &stage->engine,
+	        .engine_count = 1,
 	        .max_head = 64 * 1024,
 	        .head_timeout = 10,
 	        .shutdown_grace = 5,
@@ -68,7 +74,7 @@ void stage_done(struct stage *stage)
 
 	ASSERT(stage_is_empty(stage));
 	ASSERT(atomic_load(&stage->shared.connections) == 0);
-	upstream_close_idle(&worker->upstream);
+	upstreams_close_idle(&worker->upstreams);
 	stage_turn(stage);
 	worker_free(worker); /* which asserts that all is home */
 	script_net_done(&stage->net);

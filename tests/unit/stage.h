@@ -13,6 +13,7 @@
 struct stage {
 	struct script_net net;
 	struct worker_shared shared;
+	struct snapshot_engine engine;
 	struct snapshot snapshot;
 	struct policy_set *policies;
 	struct policy *policy;

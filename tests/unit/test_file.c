@@ -354,7 +354,8 @@ static void mistakes_name_file_line_and_remedy(void **state)
 	                ":1: unknown key 'polices' in the configuration; did you mean 'policies'?"},
 	        {"metrics: {}\n",
 	                ":1: unknown key 'metrics' in the configuration; there are listeners, "
-	                "upstream, policies, policy, host_root, log_level, limits, admin, audit, "
+	                "upstream, engines, policies, policy, host_root, log_level, limits, admin, "
+	                "audit, "
 	                "clients, "
 	                "label_prefix, watch"},
 	        {"label_prefix: x\n",
@@ -437,8 +438,7 @@ static void mistakes_name_file_line_and_remedy(void **state)
 	                ":3: unknown key 'polcy' in a listener; did you mean 'policy'?"},
 	        {"listeners:\n  - address: tcp://*:1\n    port: 2\n",
 	                ":3: unknown key 'port' in a listener; there are address, name, policy, "
-	                "mode, "
-	                "browsers, tls"},
+	                "engine, mode, browsers, tls"},
 	        {"listeners:\n  - address: tcp://*:1\n    tls: {}\n",
 	                ":3: 'tls' is for addresses tls://HOST:PORT and fd://NAME; this one is "
 	                "'tcp://*:1'"},
@@ -510,13 +510,13 @@ static void sizes_have_ceilings(void **state)
 	for (unsigned i = 0; i <= YAML_KEYS_MAX; i++) {
 		text_add_format(&text, "  p%u: {}\n", i);
 	}
-	expect_bytes_refused(text_slice(&text), ":1002: a map has more than 1000 keys");
+	expect_bytes_refused(text_slice(&text), ":4098: a map has more than 4096 keys");
 
 	text = text_over(big, sizeof(big));
 	for (unsigned i = 0; i <= YAML_NODES_MAX; i++) {
 		text_add(&text, SLICE("- a\n"));
 	}
-	expect_bytes_refused(text_slice(&text), ":20000: there are more than 20000 values");
+	expect_bytes_refused(text_slice(&text), ":65536: there are more than 65536 values");
 
 	text = text_over(big, sizeof(big));
 	text_add(&text, SLICE("listeners:\n"));

@@ -4,6 +4,7 @@
 #include "cases.h"
 #include "docker/docker.h"
 #include "metrics/meter.h"
+#include "pulse/pulse.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -123,6 +124,33 @@ static void series_beyond_the_ceiling_are_one_for_each_verdict(void **state)
 	metrics_free(metrics);
 }
 
+static void engines_are_shown_once_something_is_known_of_them(void **state)
+{
+	struct metrics *metrics = metrics_new();
+	struct pulses *pulses = pulses_new();
+	struct pulse *const list[] = {pulses_take(pulses, "node-a", "tcp://10.0.0.1:2375"),
+	        pulses_take(pulses, "node-b", "tcp://10.0.0.2:2375"),
+	        pulses_take(pulses, "node-c", "tcp://10.0.0.3:2375")};
+
+	(void)state;
+	pulse_connected(list[0]);
+	pulse_failed(list[1], TROUBLE_REFUSED);
+	metrics_show_engines(metrics, pulses);
+	pulses_show(pulses, list, 3);
+	has(metrics, "engine_up{engine=\"node-a\"} 1\n");
+	has(metrics, "engine_up{engine=\"node-b\"} 0\n");
+	has(metrics, "engine_connect_failures_total{engine=\"node-b\"} 1\n");
+	has(metrics, "engine_connect_failures_total{engine=\"node-c\"} 0\n");
+	char *text = page(metrics, METRICS_PROMETHEUS, METRICS_PIECE_MIN);
+	assert_null(strstr(text, "engine_up{engine=\"node-c\"}"));
+	free(text);
+	for (unsigned i = 0; i < 3; i++) {
+		pulses_give(pulses, list[i]);
+	}
+	metrics_free(metrics);
+	pulses_free(pulses);
+}
+
 static void workers_add_up(void **state)
 {
 	struct metrics *metrics = metrics_new();
@@ -199,6 +227,7 @@ int main(void)
 	        cmocka_unit_test(a_name_keeps_its_number),
 	        cmocka_unit_test(names_beyond_the_ceiling_are_others),
 	        cmocka_unit_test(series_beyond_the_ceiling_are_one_for_each_verdict),
+	        cmocka_unit_test(engines_are_shown_once_something_is_known_of_them),
 	        cmocka_unit_test(workers_add_up),
 	        cmocka_unit_test(pieces_are_the_same_text),
 	        cmocka_unit_test(what_is_rare_is_told_from_any_thread),

@@ -73,6 +73,19 @@ static void all_fields_in_their_order(void **state)
 	              "\"status\":204,\"ms\":1.234,\"bytes\":17}"));
 }
 
+static void with_several_engines_it_names_the_one_and_the_member(void **state)
+{
+	const struct record record = {.has_engines = true, .engine = "web", .member = "node-a"};
+	const struct record none = {.has_engines = true};
+
+	(void)state;
+	(void)write_line(&record);
+	assert_slice("engine", member("engine"), SLICE("web"));
+	assert_slice("member", member("member"), SLICE("node-a"));
+	(void)write_line(&none);
+	assert_true(is_null("engine") && is_null("member"));
+}
+
 static void what_is_not_known_is_null(void **state)
 {
 	const struct caller caller = caller_named("unix");
@@ -216,6 +229,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(all_fields_in_their_order),
+	        cmocka_unit_test(with_several_engines_it_names_the_one_and_the_member),
 	        cmocka_unit_test(what_is_not_known_is_null),
 	        cmocka_unit_test(the_second_is_that_of_each_line),
 	        cmocka_unit_test(values_of_clients_are_escaped),

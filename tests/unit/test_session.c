@@ -1140,7 +1140,7 @@ static void memory_is_given_back_when_all_is_over(void **state)
 {
 	struct worker *worker = stage.worker;
 	const struct pool *const pools[] = {&worker->session_pool, &worker->exchange_pool,
-	        &worker->upstream.connections, &worker->lender.buffers.small,
+	        &worker->upstreams.connections, &worker->lender.buffers.small,
 	        &worker->lender.buffers.large};
 	struct script *clients[] = {stage_client(&stage), stage_client(&stage)};
 

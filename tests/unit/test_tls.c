@@ -295,6 +295,52 @@ static void a_server_that_is_another(void **state)
 	transports[0] = transports[1] = NULL;
 }
 
+/* Peers whose files are the same share what was read of them, but for the name. */
+static void a_name_is_of_one_transport_alone(void **state)
+{
+	const struct tls_settings of_other = {.ca = paths[0], .name = "other.example.org"};
+	static const char *const good[] = {"engine.example.org", "192.0.2.1", NULL};
+	static const char *const bad[] = {"other.example.org", "192.0.2.2", "", NULL};
+	struct transport *named = NULL;
+	struct tls_fault fault;
+	int ours;
+	int theirs;
+
+	(void)state;
+	make_transports(&of_server, &of_other);
+	struct transport *other = transports[1];
+	for (unsigned i = 0; good[i] != NULL; i++) {
+		assert_int_equal(tls_client_named(other, good[i], &named, &fault), 0);
+		transports[1] = named;
+		connect_ends();
+		expect_handshake();
+		stream_close(&client);
+		stream_close(&server);
+		tls_free(named);
+	}
+	assert_int_equal(tls_client_named(other, good[0], &named, &fault), 0);
+	for (unsigned i = 0; bad[i] != NULL; i++) {
+		transports[1] = NULL;
+		if (bad[i][0] == '\0') {
+			assert_int_equal(
+			        tls_client_named(named, bad[i], &transports[1], &fault), -EINVAL);
+			continue;
+		}
+		assert_int_equal(tls_client_named(named, bad[i], &transports[1], &fault), 0);
+		connect_ends();
+		shake_hands(&ours, &theirs);
+		assert_true(theirs < 0);
+		stream_close(&client);
+		stream_close(&server);
+		tls_free(transports[1]);
+	}
+	transports[1] = other;
+	tls_free(named);
+	connect_ends(); /* what the others demand is nothing to it */
+	shake_hands(&ours, &theirs);
+	assert_true(theirs < 0);
+}
+
 static void bytes_that_nobody_reads_wait(void **state)
 {
 	const struct tls_settings of_client = {.ca = paths[0], .name = "engine.example.org"};
@@ -347,6 +393,7 @@ int main(void)
 	        cmocka_unit_test_setup_teardown(tickets_do_not_disturb_an_idle_stream, begin, end),
 	        cmocka_unit_test_setup_teardown(both_ends_prove_who_they_are, begin, end),
 	        cmocka_unit_test_setup_teardown(a_server_that_is_another, begin, end),
+	        cmocka_unit_test_setup_teardown(a_name_is_of_one_transport_alone, begin, end),
 	        cmocka_unit_test_setup_teardown(bytes_that_nobody_reads_wait, begin, end),
 	};
 

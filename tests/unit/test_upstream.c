@@ -14,7 +14,8 @@ enum { POOL_MAX = 4 };
 
 struct dialling {
 	struct loop loop;
-	struct upstream upstream;
+	struct upstreams all;
+	struct upstream *upstream;
 	atomic_uint open;
 	struct engine_connection *connection;
 	struct timer deadline;
@@ -44,8 +45,10 @@ static void begin(const union address *address, unsigned max, int64_t patience_n
 {
 	dialling = (struct dialling){0};
 	assert_int_equal(loop_init(&dialling.loop), 0);
-	upstream_init(
-	        &dialling.upstream, &dialling.loop, &transport_plain, address, max, &dialling.open);
+	upstreams_init(&dialling.all, &dialling.loop, max, 0, &dialling.open);
+	dialling.all.idle_max = max;
+	dialling.upstream = upstream_new(&dialling.all, &transport_plain, address);
+	assert_non_null(dialling.upstream);
 	timer_queue_init(&dialling.loop, &dialling.deadlines, patience_ns);
 	timer_init(&dialling.deadline, expired);
 	timer_start(&dialling.loop, &dialling.deadlines, &dialling.deadline);
@@ -55,7 +58,7 @@ static void begin(const union address *address, unsigned max, int64_t patience_n
 static int dial(void)
 {
 	const int error = upstream_borrow(
-	        &dialling.upstream, UPSTREAM_FRESH, notified, NULL, &dialling.connection);
+	        dialling.upstream, UPSTREAM_FRESH, notified, NULL, &dialling.connection);
 
 	if (error < 0) {
 		return error;
@@ -70,12 +73,12 @@ static int dial(void)
 static void end(void)
 {
 	upstream_retire(dialling.connection);
-	upstream_close_idle(&dialling.upstream);
+	upstream_leave(dialling.upstream);
 	timer_stop(&dialling.deadline);
 	loop_stop(&dialling.loop);
 	assert_int_equal(loop_run(&dialling.loop), 0); /* what was put off */
 	assert_int_equal(atomic_load(&dialling.open), 0);
-	upstream_done(&dialling.upstream);
+	upstreams_done(&dialling.all);
 	loop_done(&dialling.loop);
 }
 
@@ -125,7 +128,7 @@ static void a_connection_is_reused(void **state)
 	assert_int_equal(dial(), 0);
 	const struct engine_connection *first = dialling.connection;
 	upstream_return(dialling.connection);
-	assert_int_equal(upstream_borrow(&dialling.upstream, UPSTREAM_ALIVE, notified, NULL,
+	assert_int_equal(upstream_borrow(dialling.upstream, UPSTREAM_ALIVE, notified, NULL,
 	                         &dialling.connection),
 	        0);
 	assert_ptr_equal(dialling.connection, first);
@@ -203,6 +206,133 @@ static void a_pool_without_more_is_not_the_engines_queue(void **state)
 	(void)close(fd);
 }
 
+/* ── Several Engines ─────────────────────────────────────────────────────── */
+
+enum { ENGINES = 2 };
+
+static struct upstream *engines[ENGINES];
+static int listeners[ENGINES];
+
+static void begin_fleet(unsigned idle_max)
+{
+	dialling = (struct dialling){0};
+	assert_int_equal(loop_init(&dialling.loop), 0);
+	upstreams_init(&dialling.all, &dialling.loop, 100, idle_max, &dialling.open);
+	for (unsigned i = 0; i < ENGINES; i++) {
+		union address address;
+		listeners[i] = listening(100, &address);
+		engines[i] = upstream_new(&dialling.all, &transport_plain, &address);
+		assert_non_null(engines[i]);
+	}
+}
+
+static struct engine_connection *borrow(struct upstream *upstream)
+{
+	struct engine_connection *connection = NULL;
+
+	assert_int_equal(upstream_borrow(upstream, UPSTREAM_ANY, notified, NULL, &connection), 0);
+	assert_ptr_equal(connection->home, upstream);
+	return connection;
+}
+
+static void run_deferred(void)
+{
+	loop_end_turn(&dialling.loop);
+}
+
+static void end_fleet(void)
+{
+	for (unsigned i = 0; i < ENGINES; i++) {
+		upstream_leave(engines[i]);
+		(void)close(listeners[i]);
+	}
+	run_deferred();
+	assert_int_equal(atomic_load(&dialling.open), 0);
+	assert_int_equal(dialling.all.idle_count, 0);
+	upstreams_done(&dialling.all);
+	loop_done(&dialling.loop);
+}
+
+static void a_connection_comes_back_to_its_engine(void **state)
+{
+	(void)state;
+	begin_fleet(8);
+	struct engine_connection *a = borrow(engines[0]);
+	struct engine_connection *b = borrow(engines[1]);
+	upstream_return(b);
+	upstream_return(a);
+	assert_ptr_equal(borrow(engines[1]), b);
+	assert_ptr_equal(borrow(engines[0]), a);
+	assert_true(a->reused && b->reused);
+	assert_int_equal(engines[0]->open, 1);
+	upstream_retire(a);
+	upstream_retire(b);
+	assert_int_equal(engines[0]->open, 0);
+	end_fleet();
+}
+
+static void the_oldest_idle_connection_of_all_makes_room(void **state)
+{
+	struct engine_connection *connections[4];
+
+	(void)state;
+	begin_fleet(3);
+	for (unsigned i = 0; i < ARRAY_LEN(connections); i++) {
+		connections[i] = borrow(engines[i % ENGINES]);
+	}
+	for (unsigned i = 0; i < ARRAY_LEN(connections); i++) {
+		upstream_return(connections[i]);
+	}
+	assert_int_equal(dialling.all.idle_count, 3);
+	assert_int_equal(engines[0]->idle_count, 1);
+	assert_int_equal(engines[1]->idle_count, 2);
+	assert_ptr_equal(borrow(engines[0]), connections[2]);
+	upstream_retire(connections[2]);
+	assert_true(upstreams_close_oldest(&dialling.all));
+	assert_ptr_equal(borrow(engines[1]), connections[3]);
+	upstream_return(connections[3]);
+	end_fleet();
+}
+
+/* Also those that are lent while the address changes. */
+static void no_connection_to_a_former_address_is_kept(void **state)
+{
+	(void)state;
+	begin_fleet(8);
+	struct engine_connection *idle = borrow(engines[0]);
+	struct engine_connection *lent = borrow(engines[0]);
+	upstream_return(idle);
+	upstream_move(engines[0], &engines[1]->address);
+	assert_int_equal(engines[0]->idle_count, 0);
+	upstream_return(lent);
+	assert_int_equal(engines[0]->idle_count, 0);
+	run_deferred();
+	struct engine_connection *fresh = borrow(engines[0]);
+	assert_false(fresh->reused);
+	upstream_return(fresh);
+	assert_int_equal(engines[0]->idle_count, 1);
+	end_fleet();
+}
+
+static void an_engine_that_is_removed_keeps_nothing(void **state)
+{
+	(void)state;
+	begin_fleet(8);
+	struct engine_connection *idle = borrow(engines[0]);
+	struct engine_connection *lent = borrow(engines[0]);
+	upstream_return(idle);
+	struct upstream *shared = upstream_join(engines[0]);
+	upstream_leave(shared);
+	assert_int_equal(engines[0]->idle_count, 1); /* somebody may still borrow */
+	upstream_leave(engines[0]);
+	engines[0] = NULL;
+	assert_int_equal(dialling.all.idle_count, 0);
+	run_deferred();
+	upstream_return(lent); /* its Engine is there until this one is gone */
+	assert_int_equal(dialling.all.idle_count, 0);
+	end_fleet();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -212,6 +342,10 @@ int main(void)
 	        cmocka_unit_test(one_that_never_responds_is_waited_for),
 	        cmocka_unit_test(a_unix_socket_is_dialled_at_once),
 	        cmocka_unit_test(a_pool_without_more_is_not_the_engines_queue),
+	        cmocka_unit_test(a_connection_comes_back_to_its_engine),
+	        cmocka_unit_test(the_oldest_idle_connection_of_all_makes_room),
+	        cmocka_unit_test(no_connection_to_a_former_address_is_kept),
+	        cmocka_unit_test(an_engine_that_is_removed_keeps_nothing),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

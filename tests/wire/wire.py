@@ -472,6 +472,8 @@ class Engine:
         self.api_key = api_key
         # The version that it responds to the proxy's own GET /version; None: the test does.
         self.release: str | None = None
+        # Whether it responds to the proxy's own GET /_ping, by which that knows one of several Engines.
+        self.pings = False
         self.listener: socket.socket | None = None
         self.conns: list[EngineConn] = []
 
@@ -513,6 +515,9 @@ class Engine:
         complete."""
         while True:
             request = self.next_head(timeout)
+            if self.pings and request.target == "/_ping":
+                request.respond(body=b"OK")
+                continue
             of_the_proxy = request.target == "/version" and request.header("Host") == "localhost"
             if self.release is None or not of_the_proxy:
                 return request

@@ -368,6 +368,26 @@
     plain(limits),
   ], 0, 50);
 
+  // ── Several Engines ──────────────────────────────────────────────────────
+
+  const engineState = (e) => {
+    const word = e.up === null ? "not asked yet" : e.up ? "up" : "down";
+    return e.active ? `${word}: ${line(e.active)}` : word;
+  };
+
+  const drawEngines = table("engines", (e) => String(e.name), [
+    plain((e) => e.name),
+    plain(engineState),
+    plain((e) => e.address ?? e.members.map(line).join(", ")),
+    number((e) => e.connect_failures, "deny"),
+    plain((e) => e.error ?? ""),
+  ], 0, 20);
+
+  function fleet({ engines = [] }) {
+    byId("engines").hidden = engines.length === 0;
+    drawEngines([...engines].sort((a, b) => (a.up === false ? 0 : 1) - (b.up === false ? 0 : 1)));
+  }
+
   // ── Streams ──────────────────────────────────────────────────────────────
 
   // Closing asks once: the button says so itself, and Escape or leaving it takes that back.
@@ -750,9 +770,9 @@
   }
 
   function engineFacts({ engine }) {
-    pill("engine-up", engine.up === null ? "not asked yet" : engine.up ? "reachable" : "not reachable", engine.up === null ? "" : engine.up ? "good" : "bad");
+    pill("engine-up", engine.up === null ? "" : engine.up ? "reachable" : "not reachable", engine.up === null ? "" : engine.up ? "good" : "bad");
     facts("engine", [
-      ["Address", engine.address, "mono"],
+      ["Address", engine.address ?? "none: requests name one of the Engines below", engine.address ? "mono" : ""],
       ["Version", engine.version && `${engine.version}${engine.api_version ? `, API ${engine.api_version}` : ""}`],
       ["Connections", `${count.format(engine.connections.open)} open, ${count.format(engine.connections.idle)} idle`],
       ["Failed to connect", `${count.format(engine.connect_failures)} times`],
@@ -833,6 +853,7 @@
     say(byId("clients-count"), count.format(state.clients.length));
     say(byId("streams-count"), count.format(state.streams_total));
     engineFacts(state);
+    fleet(state);
     problems(state);
     hint(state);
     drawDenials(state.denials);

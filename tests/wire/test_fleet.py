@@ -1,0 +1,461 @@
+"""Several Engines: which of them are up, groups that go on with another member, and what is told of it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import pathlib
+import shutil
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from machine import free_port, public_folder
+from operators import Admin
+from test_certs import certs
+from wire import Client, Proxy, eventually, run_binary
+
+PROBES = 45  # seconds in which an Engine that has come or gone is noticed, on a machine that is busy
+KEY, OTHER = "a key with many letters", "another key with letters"
+FILE = """\
+engines:
+{engines}
+policies:
+  ops: {{engines: '*', rules: [{{allow: ['*']}}]}}
+  none: {{rules: []}}
+listeners: [{{address: 'tcp://127.0.0.1:{port}', policy: {policy}}}]
+admin: {{address: 'unix://{folder}/admin.sock'}}
+{more}"""
+
+
+class Node:
+    """An Engine at a unix socket: answers with its name, and writes down what it was asked."""
+
+    def __init__(self, path: str, name: str):
+        self.path, self.name = path, name
+        self.asked: list[tuple[str, str, bytes]] = []
+        self.ping: int | None = 200  # the status; None: no answer
+        self.respond: Callable[[Node, socket.socket], None] = Node.answer
+        self.pings = 0
+        self.listener: socket.socket | None = None
+        self.conns: set[socket.socket] = set()
+
+    def start(self) -> Node:
+        self.listener = socket.socket(socket.AF_UNIX)
+        self.listener.bind(self.path)
+        pathlib.Path(self.path).chmod(0o666)
+        self.listener.listen(1024)
+        threading.Thread(target=self._accept, args=(self.listener,), daemon=True).start()
+        return self
+
+    def stop(self) -> None:
+        if self.listener:
+            self.listener.shutdown(socket.SHUT_RDWR)
+            self.listener.close()
+            self.listener = None
+            pathlib.Path(self.path).unlink()
+        for conn in list(self.conns):
+            try:
+                conn.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass
+
+    def answer(self, conn: socket.socket) -> None:
+        body = self.name.encode()
+        conn.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body))
+
+    def cut(self, conn: socket.socket) -> None:
+        conn.shutdown(socket.SHUT_RDWR)
+
+    def _accept(self, listener: socket.socket) -> None:
+        while True:
+            try:
+                conn, _ = listener.accept()
+            except OSError:
+                return
+            self.conns.add(conn)
+            threading.Thread(target=self._serve, args=(conn,), daemon=True).start()
+
+    def _serve(self, conn: socket.socket) -> None:
+        try:
+            with conn, conn.makefile("rb") as stream:
+                while line := stream.readline():
+                    method, target, _ = line.decode().split(" ", 2)
+                    length = 0
+                    while (header := stream.readline().strip()):
+                        name, _, value = header.partition(b":")
+                        length = int(value) if name.lower() == b"content-length" else length
+                    self._take(conn, method, target, stream.read(length))
+        except (OSError, ValueError):
+            pass
+        finally:
+            self.conns.discard(conn)
+
+    def _take(self, conn: socket.socket, method: str, target: str, body: bytes) -> None:
+        if target != "/_ping":
+            self.asked.append((method, target, body))
+            self.respond(self, conn)
+            return
+        self.pings += 1
+        if self.ping is not None:
+            conn.sendall(b"HTTP/1.1 %d Fine\r\nContent-Length: 2\r\n\r\nOK" % self.ping)
+
+
+class Front:
+    def __init__(self, folder: pathlib.Path):
+        self.folder = folder
+        self.nodes = {name: Node(f"{folder}/{name}.sock", name) for name in ("a", "b")}
+        self.proxy: Proxy | None = None
+        self.admin = Admin(f"{folder}/admin.sock")
+
+    def begin(self, engines: str = "", more: str = "", policy: str = "ops", *args: str) -> Front:
+        port = free_port()
+        rows = "".join(f"  {node.name}: 'unix://{node.path}'\n" for node in self.nodes.values())
+        engines = engines or "  web: {members: [a, b]}\n"
+        self.file = self.folder / "proxy.yaml"
+        self.file.write_text(FILE.format(engines=rows + engines, port=port, folder=self.folder, more=more, policy=policy))
+        self.proxy = Proxy("-c", str(self.file), "--workers", "2", *args, port=port).wait_ready()
+        return self
+
+    def ask(self, target: str, *headers: str) -> tuple[int, bytes]:
+        with self.proxy.connect() as client:
+            return on(client, target, *headers)
+
+    def list(self, *headers: str) -> dict[str, dict]:
+        status, body = self.ask("/engines", *headers)
+        assert status == 200, body
+        return {one["name"]: one for one in json.loads(body)["engines"]}
+
+    def await_up(self, name: str, up: bool) -> dict:
+        return eventually(lambda: self.list()[name]["up"] is up and self.list()[name], f"{name} up={up}", PROBES)
+
+
+def on(client: Client, target: str, *headers: str) -> tuple[int, bytes]:
+    client.get(target, headers=headers)
+    response = client.response()
+    return response.status, response.body
+
+
+def message(body: bytes) -> str:
+    return json.loads(body)["message"]
+
+
+@pytest.fixture
+def front() -> Iterator[Front]:
+    folder = pathlib.Path(public_folder("fleet-"))
+    folder.chmod(0o777)
+    one = Front(folder)
+    yield one
+    if one.proxy is not None:
+        one.proxy.stop()
+    for node in one.nodes.values():
+        node.stop()
+    shutil.rmtree(folder)
+
+
+@pytest.fixture
+def a(front: Front) -> Node:
+    return front.nodes["a"].start()
+
+
+@pytest.fixture
+def b(front: Front) -> Node:
+    return front.nodes["b"].start()
+
+
+# ── Health ─────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_probes_find_out_which_engines_are_up(front: Front, a: Node) -> None:
+    front.begin()
+    up, down = front.await_up("a", True), front.await_up("b", False)
+    assert "error" not in up and down["error"] == "refused" and up["since"].endswith("Z")
+    assert front.list()["web"] == {"name": "web", "up": True, "members": ["a", "b"], "active": "a"}
+    assert front.proxy.wait_log(lambda line: "the Engine 'b'" in line and "is down: it refuses connections" in line)
+
+
+def test_a_connection_of_a_client_counts_before_any_probe(front: Front, b: Node) -> None:
+    front.begin()
+    assert front.ask("/engines/a/version")[0] == 502
+    assert front.ask("/engines/b/version") == (200, b"b")
+    assert (front.list()["a"]["up"], front.list()["b"]["up"]) == (False, True)
+
+
+def test_an_engine_that_comes_back_is_up_after_two_answers(front: Front, a: Node, b: Node) -> None:
+    front.begin()
+    front.await_up("a", True)
+    a.stop()
+    assert front.ask("/engines/a/version")[0] == 502
+    asked = a.pings
+    a.start()
+    front.await_up("a", True)
+    assert a.pings >= asked + 2
+    assert front.proxy.wait_log(lambda line: "the Engine 'a'" in line and "is up again" in line)
+
+
+@pytest.mark.parametrize(("ping", "error"), [(None, "silent"), (500, "error")])
+def test_an_engine_that_accepts_and_does_not_answer_is_down(front: Front, a: Node, b: Node, ping, error) -> None:
+    a.ping = ping
+    front.begin()
+    assert front.await_up("a", False)["error"] == error
+    assert front.ask("/engines/web/version") == (200, b"b")
+
+
+def test_an_engine_that_refuses_the_probe_is_up(front: Front, a: Node) -> None:
+    """As another proxy does that asks for a key."""
+    a.ping = 401
+    front.begin()
+    front.await_up("a", True)
+
+
+def test_without_engines_nobody_is_probed(start, own_engine) -> None:
+    proxy = start()
+    time.sleep(1.5)
+    assert own_engine.received() == b""
+    with proxy.connect() as client:
+        client.get("/engines")
+        own_engine.request().respond(404, b"no")
+        assert client.response().status == 404
+
+
+# ── GET /engines ───────────────────────────────────────────────────────────────────────────────
+
+
+def test_the_list_has_what_the_client_may_use_and_no_addresses(front: Front, a: Node, b: Node) -> None:
+    keys = "".join(
+        f"- {{name: {name}, match: {{key_sha256: {hashlib.sha256(key.encode()).hexdigest()}}}, engines: [{engines}], policy: ops}}\n"
+        for name, key, engines in (("one", KEY, "a, web"), ("two", OTHER, "b")))
+    front.begin(more=f"clients:\n{keys}", policy="none")
+    listed = front.list(f"X-Api-Key: {KEY}")
+    assert set(listed) == {"a", "web"} and listed["web"]["members"] == ["a"]
+    assert set(front.list(f"X-Api-Key: {OTHER}")) == {"b"}
+    _, body = front.ask("/engines", f"X-Api-Key: {KEY}")
+    assert b".sock" not in body
+
+
+def test_head_and_a_kept_connection(front: Front, a: Node) -> None:
+    front.begin()
+    with front.proxy.connect() as client:
+        client.send(b"HEAD /engines HTTP/1.1\r\nHost: docker\r\n\r\n")
+        response = client.response("HEAD")
+        assert response.status == 200 and response.header("content-type") == "application/json"
+        status, body = on(client, "/engines")
+        assert status == 200 and json.loads(body)["engines"]
+
+
+@pytest.mark.parametrize("groups", [False, True])
+def test_the_longest_list_is_whole(front: Front, a: Node, groups: bool) -> None:
+    """4,096 Engines with long names; of groups with many members these are left out."""
+    long = "n" * 50
+    names = [f"{'m' * 16}-{i}" for i in range(8)]
+    rows = [f"  {name}: 'unix://{front.folder}/none.sock'\n" for name in names]
+    value = f"{{members: [{', '.join(names)}]}}" if groups else f"'unix://{front.folder}/none.sock'"
+    rows += [f"  {long}-{i}: {value}\n" for i in range(4096 - 2 - len(rows))]
+    front.begin("".join(rows))
+    listed = front.list()
+    assert len(listed) == 4096
+    assert not any("members" in one for one in listed.values())
+
+
+def test_health_of_an_engine_and_of_a_group(front: Front, b: Node) -> None:
+    front.begin()
+    assert front.ask("/engines/b/health") == (200, b'{"status":"healthy"}')
+    status, body = front.ask("/engines/a/health")
+    assert status == 503 and json.loads(body)["status"] == "unhealthy"
+    assert front.ask("/engines/web/health")[0] == 200
+    assert b.asked == [], "a connection is enough"
+
+
+# ── Groups ─────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_request_goes_on_to_the_next_member_unnoticed(front: Front, b: Node) -> None:
+    front.begin()
+    with front.proxy.connect() as client:
+        client.post("/engines/web/containers/create", b'{"Image":"busybox"}', headers=("Content-Type: application/json",))
+        assert client.response().body == b"b"
+    assert b.asked == [("POST", "/containers/create", b'{"Image":"busybox"}')]
+
+
+def test_a_request_that_was_sent_is_not_sent_again(front: Front, a: Node, b: Node) -> None:
+    a.respond = Node.cut
+    front.begin()
+    with front.proxy.connect() as client:
+        client.post("/engines/web/containers/create", b"{}", headers=("Content-Type: application/json",))
+        assert client.response().status == 502
+    assert len(a.asked) == 1 and b.asked == []
+
+
+def test_a_post_on_a_kept_connection_that_ends_is_not_sent_again(front: Front, a: Node, b: Node) -> None:
+    front.begin()
+    with front.proxy.connect() as client:
+        assert on(client, "/engines/web/version") == (200, b"a")
+        a.respond = Node.cut
+        client.post("/engines/web/containers/create", b"{}", headers=("Content-Type: application/json",))
+        assert client.response().status == 502
+    assert b.asked == []
+
+
+def test_a_get_on_a_kept_connection_of_a_member_that_is_gone_moves_on(front: Front, a: Node, b: Node) -> None:
+    front.begin()
+    with front.proxy.connect() as client:
+        assert on(client, "/engines/web/version") == (200, b"a")
+        a.stop()
+        assert front.ask("/engines/a/health")[0] == 503  # by now the end of the kept connection was seen
+        assert on(client, "/engines/web/version") == (200, b"b")
+
+
+def test_all_members_down_is_a_502_that_names_the_last(front: Front) -> None:
+    front.begin()
+    status, body = front.ask("/engines/web/version")
+    assert status == 502 and "b.sock" in message(body)
+    assert front.list()["web"]["up"] is False
+
+
+def test_a_connection_keeps_its_member_while_that_is_up(front: Front, a: Node, b: Node) -> None:
+    front.begin()
+    a.stop()
+    with front.proxy.connect() as kept:
+        assert on(kept, "/engines/web/version") == (200, b"b")
+        a.start()
+        front.await_up("a", True)
+        assert front.ask("/engines/web/version") == (200, b"a")
+        assert on(kept, "/engines/web/version") == (200, b"b")
+        b.stop()
+        assert on(kept, "/engines/web/version") == (200, b"a")
+
+
+def test_a_member_that_does_not_accept_is_left_after_two_seconds(front: Front, b: Node) -> None:
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as stuck:
+        port = stuck.getsockname()[1]
+        fillers = [socket.socket() for _ in range(4)]
+        for filler in fillers:
+            filler.setblocking(False)
+            filler.connect_ex(("127.0.0.1", port))
+        front.begin(f"  stuck: 'tcp://127.0.0.1:{port}'\n  web: {{members: [stuck, b]}}\n")
+        began = time.monotonic()
+        assert front.ask("/engines/web/version") == (200, b"b")
+        assert time.monotonic() - began < 6
+        assert front.list()["stuck"]["error"] == "timeout"
+        for filler in fillers:
+            filler.close()
+
+
+def test_a_wrong_certificate_does_not_move_the_request_on(front: Front, b: Node, tmp_path: pathlib.Path) -> None:
+    for name in ("theirs", "ours"):
+        certs(tmp_path / name, "--host", "127.0.0.1")
+    ca = front.folder / "ca.pem"
+    shutil.copy(tmp_path / "ours" / "ca.pem", ca)
+    ca.chmod(0o644)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / "theirs" / "server-cert.pem", tmp_path / "theirs" / "server-key.pem")
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        def serve() -> None:
+            while True:
+                try:
+                    context.wrap_socket(listener.accept()[0], server_side=True)
+                except ssl.SSLError:
+                    continue
+                except OSError:
+                    return
+
+        threading.Thread(target=serve, daemon=True).start()
+        port = listener.getsockname()[1]
+        front.begin(f"  safe: {{address: 'tls://127.0.0.1:{port}', tls: {{ca: {ca}}}}}\n  web: {{members: [safe, b]}}\n")
+        for _ in range(2):
+            status, body = front.ask("/engines/web/version")
+            assert status == 502 and "TLS" in message(body)
+        listed = front.list()
+        assert listed["safe"]["error"] == "tls" and listed["web"]["active"] == "safe"
+    assert b.asked == []
+
+
+def test_the_key_of_the_default_engine_goes_to_no_group(front: Front, a: Node, b: Node) -> None:
+    seen: list[bytes] = []
+    a.respond = lambda node, conn: Node.answer(node, conn)
+    front.begin()
+    front.proxy.stop()
+    port = front.proxy.port
+    front.proxy = Proxy("-c", str(front.file), env={"API_KEY": "secret-of-default", "SOCKET_PATH": b.path}, port=port).wait_ready()
+    raw = socket.socket(socket.AF_UNIX)
+    a.stop()
+    raw.bind(a.path)
+    pathlib.Path(a.path).chmod(0o666)
+    raw.listen(8)
+
+    def serve() -> None:
+        while True:
+            try:
+                conn, _ = raw.accept()
+            except OSError:
+                return
+            seen.append(conn.recv(65536))
+            conn.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nConnection: close\r\n\r\na")
+            conn.close()
+
+    threading.Thread(target=serve, daemon=True).start()
+    assert front.ask("/engines/web/version")[0] == 200
+    assert seen and not any(b"secret-of-default" in data for data in seen)
+    raw.close()
+    pathlib.Path(a.path).unlink()
+
+
+# ── What is told of it ─────────────────────────────────────────────────────────────────────────
+
+
+def test_metrics_state_and_status(front: Front, a: Node) -> None:
+    front.begin()
+    assert front.ask("/engines/a/version") == (200, b"a")
+    assert front.ask("/engines/b/version")[0] == 502
+    samples = front.admin.metrics()
+    assert samples.get_one("engine_up", engine="a") == 1
+    assert ("engine_up", (("engine", "b"),)) in samples and samples.get_one("engine_up", engine="b") == 0
+    assert samples.get_one("engine_connect_failures_total", engine="b") >= 1
+    state = {one["name"]: one for one in front.admin.state()["engines"]}
+    assert list(state) == ["a", "b", "web"]
+    assert state["a"]["up"] is True and state["a"]["address"] == f"unix://{a.path}" and state["a"]["error"] is None
+    assert state["b"]["up"] is False and "refuses connections" in state["b"]["error"]
+    assert (state["web"]["members"], state["web"]["active"]) == (["a", "b"], "a")
+    shown = run_binary("status", f"unix://{front.admin.place}").stdout
+    rows = [line.split() for line in shown.splitlines()]
+    assert any(row[:1] == ["a"] and row[2:4] == ["up", "0"] for row in rows), shown
+    assert any(row[:5] == ["web", "a,", "b", "up:", "a"] for row in rows), shown
+
+
+def test_without_engines_the_state_has_none(start, own_engine, tmp_path: pathlib.Path) -> None:
+    place = pathlib.Path(own_engine.path).parent / "none-admin.sock"
+    own_engine.release = "20.10.24"
+    start(env={"ADMIN": f"unix://{place}"})
+    admin = Admin(str(place))
+    assert admin.state()["engines"] == []
+    assert not any(name.startswith("engine_") for name, _ in admin.metrics())
+
+
+def test_a_reload_that_moves_an_engine_begins_its_health_anew(front: Front, a: Node, b: Node) -> None:
+    a.stop()
+    front.begin()
+    front.await_up("a", False)
+    front.file.write_text(front.file.read_text().replace(a.path, b.path))
+    assert front.admin.post("/api/reload").status == 200
+    assert front.ask("/engines/a/version") == (200, b"b")
+    assert front.list()["a"]["up"] is True
+    assert front.admin.metrics().get_one("engine_up", engine="a") == 1
+
+
+def test_audit_records_name_the_engine_and_the_member(front: Front, b: Node) -> None:
+    file = front.folder / "audit.jsonl"
+    front.begin("  web: {members: [a, b]}\n", f"audit: {{path: {file}}}\n")
+    assert front.ask("/engines/web/version") == (200, b"b")
+    assert front.ask("/engines/b/version") == (200, b"b")
+    assert front.ask("/engines/none/version")[0] == 403
+
+    def written() -> list[dict] | None:
+        lines = [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
+        return lines if len(lines) >= 3 else None
+
+    records = eventually(written, "three records")
+    assert {(one["engine"], one["member"]) for one in records} == {("web", "b"), ("b", None), (None, None)}
