@@ -11,7 +11,7 @@ import yaml
 
 from conftest import BINARY, ROOT, TOOLS, run
 
-DOCUMENTS = sorted(path for path in [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
+DOCUMENTS = sorted(path for path in [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 WORKFLOWS = sorted(ROOT.glob(".github/workflows/*.yml"))
 COMPLETIONS = sorted((ROOT / "completion").iterdir())
 
@@ -168,7 +168,7 @@ def test_presets_of_the_readme_say_what_is_root() -> None:
 def test_index_names_every_document() -> None:
     """A document that the index leaves out is found by nobody."""
     text = (ROOT / "docs/README.md").read_text()
-    names = [path.name for path in sorted(ROOT.glob("docs/*.md")) if path.name != "README.md"]
+    names = [str(path.relative_to(ROOT / "docs")) for path in sorted(ROOT.glob("docs/**/*.md")) if path.name != "README.md"]
     assert [name for name in names if f"]({name}" not in text] == []
 
 

@@ -12,7 +12,7 @@ from jsonschema import Draft7Validator
 
 from conftest import BINARY, ROOT, run
 
-DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 PRESETS = sorted((ROOT / "presets").glob("*.yaml"))
 
 

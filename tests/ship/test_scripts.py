@@ -222,10 +222,10 @@ def test_install_puts_everything_in_its_place(tmp_path: Path) -> None:
     presets = {f"usr/share/doc/docker-socket-proxy/presets/{path.name}"
                for path in (ROOT / "presets").glob("*.yaml")}
     documents = {f"usr/share/doc/docker-socket-proxy/{path.relative_to(ROOT)}"
-                 for path in [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("docs/images/*"), ROOT / "LICENSE",
+                 for path in [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("docs/images/*"), ROOT / "LICENSE",
                               ROOT / "docker-compose.yml", ROOT / ".env.sample",
                               *ROOT.glob("deploy/prometheus/*"), *ROOT.glob("deploy/grafana/*"),
-                              *(path for name in ("swarm", "kubernetes", "helm") for path in (ROOT / "deploy" / name).rglob("*") if path.is_file())]}
+                              *(path for name in ("apps", "swarm", "kubernetes", "helm") for path in (ROOT / "deploy" / name).rglob("*") if path.is_file())]}
     assert presets and len(documents) > 10
     assert files == presets | documents | {
         "usr/bin/docker-socket-proxy",
