@@ -429,6 +429,8 @@ bool threads_adopt(
 void threads_stop(struct server *server);
 /* From any thread: another process accepts. Serve what there is until it ends. */
 void threads_drain(struct server *server);
+/* Another process has the sockets, and will accept: serve what there is until the grace is over. */
+void threads_retire(struct server *server);
 /* Another process has stopped to accept, perhaps with connections that were its own to take. */
 void threads_look(struct server *server);
 void threads_free(struct server *server);

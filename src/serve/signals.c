@@ -51,6 +51,7 @@ static void stop(struct server *server, const char *name)
 	}
 	(void)pthread_sigmask(SIG_UNBLOCK, &server->signals, NULL);
 	server->stopping = true;
+	const bool drains = handing_is_over(server);
 	const bool handed = handing_stop(server);
 	release_end(server);
 	prober_end(server);
@@ -59,7 +60,13 @@ static void stop(struct server *server, const char *name)
 	}
 	listeners_remove(server);
 	admin_stopping(server->admin);
-	threads_stop(server);
+	if (handed && !drains) {
+		/* Nobody accepts until the other process serves: whom a thread has taken out of a
+		 * queue by then gets a response. */
+		threads_retire(server);
+	} else {
+		threads_stop(server);
+	}
 }
 
 static void reload(struct server *server, const char *name)

@@ -160,6 +160,18 @@ void thread_drain(struct thread *thread, void *message)
 	worker_drain(thread->worker);
 }
 
+void threads_retire(struct server *server)
+{
+	post(server, INBOX_RETIRE);
+}
+
+void thread_retire(struct thread *thread, void *message)
+{
+	(void)message;
+	acceptors_hand_over(&thread->acceptors);
+	worker_retire(thread->worker);
+}
+
 void threads_look(struct server *server)
 {
 	post(server, INBOX_LOOK);

@@ -84,6 +84,8 @@ void worker_move_engines(struct worker *worker, struct engine_places *places);
  * response, and close what is left when the time of the configuration is over. No session may be
  * opened after this. */
 void worker_drain(struct worker *worker);
+/* As worker_drain(), with the time of the grace. */
+void worker_retire(struct worker *worker);
 /* Complete short responses; close all sessions after the grace. No session may be opened after
  * this. */
 void worker_stop(struct worker *worker);

@@ -55,16 +55,24 @@ void worker_stop(struct worker *worker)
 	sessions_stop(worker);
 }
 
-void worker_drain(struct worker *worker)
+static void leave(struct worker *worker, unsigned timeout_s)
 {
-	const unsigned timeout_s = worker->adoption->snapshot->drain_timeout;
-
 	worker->leaving = true;
 	timer_queue_init(&worker->loop, &worker->drain_queue, timeout_s * NS_PER_S);
 	timer_start(&worker->loop, &worker->drain_queue, &worker->grace);
 	if (list_empty(&worker->sessions)) {
 		worker_end(worker);
 	}
+}
+
+void worker_drain(struct worker *worker)
+{
+	leave(worker, worker->adoption->snapshot->drain_timeout);
+}
+
+void worker_retire(struct worker *worker)
+{
+	leave(worker, worker->adoption->snapshot->shutdown_grace);
 }
 
 void worker_end(struct worker *worker)

@@ -341,6 +341,30 @@ def test_a_signal_leaves_the_sockets_to_a_process_that_has_them(family: Family, 
     assert new.process.poll() is None
 
 
+@pytest.mark.parametrize("told", [True, False], ids=["it says so later", "it never says so"])
+def test_who_waits_in_a_queue_when_the_signal_comes_gets_a_response(family: Family, own_engine: Engine, told: bool) -> None:
+    """The old process is told of new connections and of the signal at the same time."""
+    old = family.first("--shutdown-grace", "600", WORKERS="1")
+    relay = Relay(family)
+    new = family.start_one("--takeover", f"unix://{relay.path}", env=family.settings(WORKERS="1"), port=family.port, ready=False)
+    relay.give()
+    ready = relay.ready()
+    old.process.send_signal(signal.SIGSTOP)
+    clients = [connect() for connect in (old.connect, family.over_unix) for _ in range(100)]
+    old.terminate()
+    old.process.send_signal(signal.SIGCONT)
+    old.wait_log(lambda line: f"process {os.getpid()} has the listening sockets" in line)
+    if told:
+        relay.old.sendall(ready)
+        relay.new.sendall(relay.old.recv(RECORD.size, socket.MSG_WAITALL))
+    relay.close()
+    new.wait_log(lambda line: "took over from process" in line or "serves all the same" in line)
+    for client in clients:
+        ping(client, own_engine)
+        client.close()
+    assert old.wait_exit() == 0
+
+
 def test_a_signal_removes_what_the_other_process_does_not_use(family: Family, own_engine: Engine) -> None:
     old = family.first("--shutdown-grace", "600")
     with family.asks() as sock, old.connect() as events:
