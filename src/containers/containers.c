@@ -213,8 +213,10 @@ static void take_network(struct collection *networks, const struct json_node *ob
 	const struct slice bridge = read_node_bridge(object);
 	if (bridge.len > 0 && bridge.len <= NETWORK_ID_MAX &&
 	        containers->node_bridge_count < NODE_BRIDGES_MAX) {
-		char *kept = containers->node_bridges[containers->node_bridge_count++];
-		kept[text_keep(kept, NETWORK_ID_MAX, bridge)] = '\0';
+		struct node_bridge *kept =
+		        &containers->node_bridges[containers->node_bridge_count++];
+		kept->id[text_keep(kept->id, NETWORK_ID_MAX, bridge)] = '\0';
+		kept->told = false;
 	}
 }
 
@@ -234,26 +236,61 @@ static void list_begun(struct collection *list)
 
 	containers->address_count = 0;
 	containers->network_count = containers->told_count;
+	for (unsigned i = 0; i < containers->node_bridge_count; i++) {
+		containers->node_bridges[i].told = false;
+	}
 }
 
-static bool is_in_node_bridge(const struct containers *containers, const struct json_node *endpoint)
+/* NULL: the container has its endpoint in another network. */
+static struct node_bridge *find_node_bridge(
+        struct containers *containers, const struct json_node *endpoint)
 {
 	const struct slice id = read_network_id(endpoint);
 
 	for (unsigned i = 0; i < containers->node_bridge_count; i++) {
-		if (slice_equal(id, slice_of(containers->node_bridges[i]))) {
+		if (slice_equal(id, slice_of(containers->node_bridges[i].id))) {
+			return &containers->node_bridges[i];
+		}
+	}
+	return NULL;
+}
+
+/* Each container of a bridge tells the same network. False: there is no room for another one. */
+static bool learn_network(struct containers *containers, const struct engine_network *network)
+{
+	for (unsigned i = containers->told_count; i < containers->network_count; i++) {
+		const struct engine_network *known = &containers->network_list[i];
+		if (network_covers(&known->subnet, &network->subnet) &&
+		        network_covers(&network->subnet, &known->subnet)) {
 			return true;
 		}
 	}
-	return false;
+	if (containers->network_count == NETWORKS_MAX) {
+		return false;
+	}
+	containers->network_list[containers->network_count++] = *network;
+	return true;
 }
 
-/* The address of a container in a network whose addresses only its containers tell. */
-static void learn_network(struct containers *containers, const struct network *address)
+/* What the endpoint of a container says of its bridge: the network, or its own address alone. */
+static void learn(
+        struct containers *containers, struct node_bridge *bridge, const struct json_node *endpoint)
 {
-	if (containers->network_count < NETWORKS_MAX) {
-		containers->network_list[containers->network_count++] =
-		        (struct engine_network){.subnet = *address, .gateway = {.family = 0}};
+	struct engine_network networks[2];
+	const unsigned subnets = read_subnets(endpoint, networks);
+	bool told = subnets > 0;
+
+	for (unsigned i = 0; i < subnets; i++) {
+		told = learn_network(containers, &networks[i]) && told;
+	}
+	bridge->told = bridge->told || told;
+	if (subnets == 0) {
+		struct network addresses[2];
+		const unsigned count = read_addresses(endpoint, addresses);
+		for (unsigned i = 0; i < count; i++) {
+			(void)learn_network(
+			        containers, &(struct engine_network){.subnet = addresses[i]});
+		}
 	}
 }
 
@@ -267,11 +304,11 @@ static void take_container(struct collection *list, const struct json_node *obje
 
 	for (; endpoint != NULL; endpoint = json_next(endpoints, endpoint)) {
 		const unsigned count = read_addresses(endpoint, addresses);
-		const bool learns = is_in_node_bridge(containers, endpoint);
+		struct node_bridge *bridge = find_node_bridge(containers, endpoint);
+		if (bridge != NULL) {
+			learn(containers, bridge, endpoint);
+		}
 		for (unsigned i = 0; i < count && containers->address_count < ADDRESSES_MAX; i++) {
-			if (learns) {
-				learn_network(containers, &addresses[i]);
-			}
 			struct address_entry *entry =
 			        &containers->address_list[containers->address_count++];
 			entry->address = addresses[i];

@@ -20,6 +20,12 @@ struct address_entry {
 	char id[CONTAINER_ID_LEN];
 };
 
+/* A bridge of a swarm whose addresses on this node only its containers tell. */
+struct node_bridge {
+	char id[NETWORK_ID_MAX + 1];
+	bool told; /* by the last list, with all addresses that there may be in it */
+};
+
 struct containers {
 	struct asker *asker;
 	struct pool *inspect_pool;
@@ -36,12 +42,12 @@ struct containers {
 	unsigned networks_due;  /* the number of the question whose answer is up to date */
 	unsigned list_due;      /* the same for the list */
 	unsigned starts;        /* containers that have started */
-	unsigned network_count; /* after those of /networks, addresses in bridges of the node */
+	unsigned network_count; /* after those of /networks, those of bridges of the node */
 	unsigned told_count;    /* those of /networks */
 	unsigned node_bridge_count;
 	unsigned address_count;
 	struct engine_network network_list[NETWORKS_MAX];
-	char node_bridges[NODE_BRIDGES_MAX][NETWORK_ID_MAX + 1];
+	struct node_bridge node_bridges[NODE_BRIDGES_MAX];
 	struct address_entry address_list[ADDRESSES_MAX];
 };
 

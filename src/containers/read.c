@@ -174,6 +174,49 @@ unsigned read_networks(
 	return count;
 }
 
+/* The length of a prefix; 0: the Engine does not say. */
+static unsigned read_bits(const struct json_node *endpoint, const char *member, unsigned most)
+{
+	const struct json_node *number = find(endpoint, member, JSON_NUMBER);
+	int64_t bits = 0;
+
+	return number != NULL && json_integer(number, &bits) && bits > 0 && bits <= most
+	               ? (unsigned)bits
+	               : 0;
+}
+
+/* As read_network(), from the three members that an endpoint has for a family of addresses. */
+static bool read_subnet(const struct json_node *endpoint, const char *const members[3],
+        struct engine_network *ret_network)
+{
+	const struct slice address = find_text(endpoint, members[0]);
+	const struct slice gateway = find_text(endpoint, members[2]);
+
+	*ret_network = (struct engine_network){.gateway = {.family = 0}};
+	if (address.len == 0 || network_parse(address, &ret_network->subnet) != NULL) {
+		return false;
+	}
+	if (gateway.len > 0 && network_parse(gateway, &ret_network->gateway) != NULL) {
+		return false;
+	}
+	ret_network->subnet.bits = read_bits(endpoint, members[1], ret_network->subnet.bits);
+	return ret_network->subnet.bits > 0;
+}
+
+unsigned read_subnets(const struct json_node *endpoint, struct engine_network ret_networks[2])
+{
+	static const char *const members[][3] = {
+	        {"IPAddress", "IPPrefixLen", "Gateway"},
+	        {"GlobalIPv6Address", "GlobalIPv6PrefixLen", "IPv6Gateway"},
+	};
+	unsigned count = 0;
+
+	for (unsigned i = 0; i < 2; i++) {
+		count += read_subnet(endpoint, members[i], &ret_networks[count]);
+	}
+	return count;
+}
+
 struct slice read_network_id(const struct json_node *endpoint)
 {
 	return find_text(endpoint, "NetworkID");

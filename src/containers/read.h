@@ -54,6 +54,11 @@ struct engine_network {
 	struct network gateway; /* the address of this machine; family 0: there is none */
 };
 
+/*
+ * The networks of addresses of which a container has an address in one of its networks: up to two,
+ * of IPv4 and of IPv6. Returns how many the Engine says.
+ */
+unsigned read_subnets(const struct json_node *endpoint, struct engine_network ret_networks[2]);
 /* The id of the network in which a container has an endpoint; len 0: the Engine does not say. */
 struct slice read_network_id(const struct json_node *endpoint);
 /*

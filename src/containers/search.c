@@ -137,11 +137,25 @@ static bool is_in_networks(const struct containers *containers, const union addr
 	return false;
 }
 
+/* Whether a bridge of the node may have any addresses, for all that the last list says. */
+static bool has_untold_bridge(const struct containers *containers)
+{
+	const struct collection *list = &containers->list;
+	const bool tells = list->answered >= containers->list_due && list->result == ASK_ANSWERED;
+
+	for (unsigned i = 0; i < containers->node_bridge_count; i++) {
+		if (!tells || !containers->node_bridges[i].told) {
+			return true;
+		}
+	}
+	return false;
+}
+
 /* Whether the address may be that of a container. A gateway is this machine. */
 static bool may_be_found(const struct containers *containers, const union address *address)
 {
 	return !is_gateway(containers, address) &&
-	       (containers->node_bridge_count > 0 || is_in_networks(containers, address));
+	       (is_in_networks(containers, address) || has_untold_bridge(containers));
 }
 
 static enum progress step_networks(struct search *search)
@@ -164,7 +178,7 @@ static enum progress pause(struct search *search)
 {
 	struct containers *containers = search->home;
 
-	if (++search->rounds == ROUNDS_MAX) {
+	if (++search->rounds == ROUNDS_MAX || !may_be_found(containers, &search->caller->address)) {
 		return end(search, SEARCH_NONE);
 	}
 	search->starts = containers->starts;

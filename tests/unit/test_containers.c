@@ -211,6 +211,40 @@ static void networks(void **state)
 	assert_int_equal(read_networks(parse("{\"Driver\":\"bridge\",\"IPAM\":null}"), 1, list), 0);
 }
 
+static void networks_of_an_endpoint(void **state)
+{
+	static const struct {
+		const char *text;
+		unsigned count;
+	} rows[] = {
+	        {"{\"IPAddress\":\"172.18.0.5\",\"IPPrefixLen\":16,\"Gateway\":\"172.18.0.1\","
+	         "\"GlobalIPv6Address\":\"fd00::5\",\"GlobalIPv6PrefixLen\":64}",
+	                2},
+	        {"{\"IPAddress\":\"172.18.0.5\",\"IPPrefixLen\":32}", 1},
+	        {"{\"IPAddress\":\"172.18.0.5\",\"IPPrefixLen\":0}", 0},
+	        {"{\"IPAddress\":\"172.18.0.5\",\"IPPrefixLen\":33}", 0},
+	        {"{\"IPAddress\":\"172.18.0.5\",\"IPPrefixLen\":-1}", 0},
+	        {"{\"IPAddress\":\"172.18.0.5\",\"IPPrefixLen\":\"16\"}", 0},
+	        {"{\"IPAddress\":\"172.18.0.5\"}", 0},
+	        {"{\"IPAddress\":\"\",\"IPPrefixLen\":16}", 0},
+	        {"{\"IPAddress\":\"172.18.0.5\",\"IPPrefixLen\":16,\"Gateway\":\"x\"}", 0},
+	        {"{}", 0},
+	};
+	struct engine_network list[2];
+	union address address = {.ip4 = {.sin_family = AF_INET}};
+
+	(void)state;
+	for (unsigned i = 0; i < ARRAY_LEN(rows); i++) {
+		assert_that(rows[i].text, read_subnets(parse(rows[i].text), list) == rows[i].count);
+	}
+	assert_int_equal(read_subnets(parse(rows[0].text), list), 2);
+	assert_int_equal(list[1].subnet.bits, 64);
+	assert_null(address_parse(SLICE("tcp://172.18.7.1:1"), &address));
+	assert_true(network_has(&list[0].subnet, &address));
+	assert_null(address_parse(SLICE("tcp://172.18.0.1:1"), &address));
+	assert_true(network_has(&list[0].gateway, &address));
+}
+
 /* Only a bridge of the swarm's nodes may be without addresses and still count. */
 static void node_bridges(void **state)
 {
@@ -304,6 +338,7 @@ int main(void)
 	        cmocka_unit_test(inspections),
 	        cmocka_unit_test(what_is_no_container),
 	        cmocka_unit_test(networks),
+	        cmocka_unit_test(networks_of_an_endpoint),
 	        cmocka_unit_test(node_bridges),
 	        cmocka_unit_test(addresses),
 	        cmocka_unit_test(a_process_that_began_later_is_another),

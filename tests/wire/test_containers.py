@@ -216,6 +216,49 @@ def test_a_container_in_a_bridge_of_the_swarms_nodes_is_found(serve, world: Worl
     eventually(lambda: status(proxy, "127.0.1.1") == 200 and world.asked["networks"] == 2, "the networks are asked for again")
 
 
+def node_with_addresses(world: World) -> None:
+    """On this node the bridge is 127.0.1.0/24: each of its containers says so."""
+    bridge_of_nodes(world)
+    world.add(1, "127.0.1.1", role="edge")
+    world.endpoint(1).update(NetworkID="nodes", IPPrefixLen=24, Gateway="127.0.1.254")
+
+
+def test_who_is_outside_of_a_bridge_of_nodes_waits_for_one_list(serve, world: World) -> None:
+    """No container can have the address: nobody waits for one that is starting."""
+    node_with_addresses(world)
+    proxy = serve()
+    assert [status(proxy, f"127.7.0.{i}") for i in (1, 2, 3)] == [403] * 3
+    assert status(proxy, "127.0.1.254") == 403, "the gateway is this machine"
+    assert world.asked == {"events": 1, "networks": 1, "list": 1}
+    world.tell("start", 9)
+    eventually(lambda: status(proxy, "127.7.0.1") == 403 and world.asked["list"] == 2, "another container may say more")
+
+
+def test_who_is_inside_of_a_bridge_of_nodes_may_be_starting(serve, world: World) -> None:
+    node_with_addresses(world)
+    proxy = serve()
+    assert status(proxy, "127.7.0.1") == 403
+    with connect(proxy, "127.0.1.2") as client:
+        client.get("/version")
+        eventually(lambda: world.asked["list"] >= 3, "the list is asked for again")
+        world.add(2, "127.0.1.2", role="edge")
+        world.endpoint(2)["NetworkID"] = "nodes"
+        world.tell("start", 2)
+        assert client.response().status == 200
+
+
+def test_a_bridge_of_nodes_without_containers_may_have_any_address(serve, world: World) -> None:
+    node_with_addresses(world)
+    world.networks.append({"Id": "empty", "Name": "empty", "Driver": "bridge", "Scope": "swarm", "IPAM": {"Config": []}})
+    with connect(serve(), "127.7.0.1") as client:
+        client.get("/version")
+        eventually(lambda: world.asked["list"] >= 2, "the list is asked for again")
+        world.add(2, "127.7.0.1", role="edge")
+        world.endpoint(2).update(NetworkID="empty", IPPrefixLen=24)
+        world.tell("start", 2)
+        assert client.response().status == 200
+
+
 @pytest.mark.parametrize("network", ["other", ""])
 def test_beside_a_bridge_of_nodes_other_networks_do_not_count(serve, world: World, network: str) -> None:
     """The address of a macvlan may still be that of a stranger."""
