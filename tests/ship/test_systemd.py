@@ -173,6 +173,57 @@ echo done > done
 
 
 @pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("unshare"), reason="booting needs root")
+def test_who_reads_the_audit_record_of_a_package(tmp_path: Path) -> None:
+    """Root and the user of the service, rotated or not; members of its group with the settings of docs/audit.md alone."""
+    for name in ("service.conf", "sysusers.conf", "logrotate"):
+        shutil.copy(ROOT / "deploy/package" / name, tmp_path)
+    (tmp_path / "readers.conf").write_text(re.search(r"```ini\n(\[Service\]\nLogsDirectoryMode=.*?)```", (ROOT / "docs/audit.md").read_text(), re.DOTALL)[1])
+    files = boot(tmp_path, r"""
+cd /mnt/out
+folder=/var/log/docker-socket-proxy
+drop=/etc/systemd/system/docker-socket-proxy.service.d
+ask() { curl -s -m 30 --unix-socket /run/docker-socket-proxy.sock -o /dev/null "http://docker/$1"; }
+lines() { n=0; while [ ! -s "$1" ] || [ "$(wc -l < "$1")" -lt "$2" ]; do n=$((n + 1)); [ $n -lt 100 ] || break; sleep 0.1; done; }
+member() { setpriv --reuid=nobody --regid=nogroup --groups="$(getent group docker-socket-proxy | cut -d: -f3)" "$@" > /dev/null 2>&1; }
+modes() { stat -c '%a %U %G' $folder $folder/*; }
+rm -rf $folder /var/log/private
+systemd-sysusers /mnt/out/sysusers.conf
+mkdir -p $drop
+cp service.conf $drop/10-package.conf
+printf 'AUDIT=%s\n' $folder/audit.jsonl >> /etc/default/docker-socket-proxy
+systemctl daemon-reload
+systemctl start docker-socket-proxy.socket
+ask containers/one/json; lines $folder/audit.jsonl 1
+modes > first
+cat $folder/audit.jsonl > record
+member ls $folder && echo lists >> strangers
+member cat $folder/audit.jsonl && echo reads >> strangers
+install -m 0644 logrotate /etc/package-rotation
+logrotate --force --state /run/rotated /etc/package-rotation 2> rotation
+ask containers/two/json; lines $folder/audit.jsonl 1
+logrotate --force --state /run/rotated /etc/package-rotation 2>> rotation
+ask containers/three/json; lines $folder/audit.jsonl 1
+modes > rotated
+cp readers.conf $drop/readers.conf
+systemctl daemon-reload
+systemctl restart docker-socket-proxy.service
+logrotate --force --state /run/rotated /etc/package-rotation 2>> rotation
+ask containers/four/json; lines $folder/audit.jsonl 1
+stat -c '%a %U %G' $folder $folder/audit.jsonl > readers
+member cat $folder/audit.jsonl && echo reads > member
+setpriv --reuid=nobody --regid=nogroup --clear-groups cat $folder/audit.jsonl > /dev/null 2>&1 && echo reads >> member
+touch strangers
+echo done > done
+""")
+    user = "docker-socket-proxy docker-socket-proxy"
+    assert files["first"] == f"700 {user}\n600 {user}\n"
+    assert json.loads(files["record"])["target"] == "one" and files["strangers"] == ""
+    assert files["rotation"] == ""
+    assert files["rotated"] == f"700 {user}\n" + f"600 {user}\n" * 3
+    assert files["readers"] == f"750 {user}\n640 {user}\n" and files["member"] == "reads\n"
+
+
+@pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("unshare"), reason="booting needs root")
 def test_a_reload_upgrades(tmp_path: Path) -> None:
     """The settings of docs/hand-over.md: `systemctl reload` changes the main process while clients ask without a
     pause; a stream stays with the former one, which systemd does not miss; the watchdog goes on; a reload that
