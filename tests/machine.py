@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import atexit
 import collections
+import contextlib
 import os
 import shutil
+import signal
 import socket
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 # What tests make does not depend on who runs them.
@@ -20,6 +23,21 @@ HELD_MAX = 64  # more than one test starts
 FOLDER_MAX = 40  # bytes: a unix socket's path ends at 107
 
 _held: collections.deque[socket.socket] = collections.deque()
+
+
+@contextlib.contextmanager
+def deadline(seconds: int) -> Iterator[None]:
+    """What hangs is a failure with a traceback, not a stuck run."""
+    def expire(*_: object) -> None:
+        raise TimeoutError(f"the test took longer than {seconds} s")
+
+    previous = signal.signal(signal.SIGALRM, expire)
+    signal.alarm(seconds)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, previous)
 
 
 def cache_folder() -> Path:

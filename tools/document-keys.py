@@ -13,14 +13,11 @@ from __future__ import annotations
 
 import re
 import sys
-from pathlib import Path
 from typing import NamedTuple
 
-ROOT = Path(__file__).resolve().parents[1]
+from written_tables import ROOT, write
+
 INSPECT = ROOT / "src" / "inspect"
-DOCUMENT = ROOT / "docs" / "looking-inside.md"
-BEGIN = "<!-- written by tools/document-keys.py -->\n"
-END = "<!-- end -->\n"
 HEAD = "| key | default | accepts | decides about |\n|---|---|---|---|\n"
 
 # What a key of each kind accepts; {} is its example.
@@ -216,20 +213,5 @@ def text_of(tables: Tables) -> str:
     return text + "\n"
 
 
-def main() -> int:
-    text = DOCUMENT.read_text()
-    before, begin, rest = text.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        sys.exit(f"{DOCUMENT.name} has no place for the tables")
-    wanted = before + BEGIN + text_of(Tables()) + END + after
-    if sys.argv[1:] == ["--check"]:
-        if text != wanted:
-            print("docs/looking-inside.md is not what src/inspect/ says: run tools/document-keys.py", file=sys.stderr)
-        return int(text != wanted)
-    DOCUMENT.write_text(wanted)
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(write("looking-inside.md", "src/inspect/", text_of(Tables())))

@@ -16,10 +16,8 @@ from pathlib import Path
 
 import yaml
 
-ROOT = Path(__file__).resolve().parents[1]
-DOCUMENT = ROOT / "docs" / "presets.md"
-BEGIN = "<!-- written by tools/document-presets.py -->\n"
-END = "<!-- end -->\n"
+from written_tables import ROOT, write
+
 HEAD = "| preset | app | allows | who takes over the app | can be added |\n|---|---|---|---|---|\n"
 
 
@@ -62,19 +60,5 @@ def table() -> str:
     return HEAD + "".join(map(row, sorted((ROOT / "presets").glob("*.yaml"), key=lambda p: p.stem)))
 
 
-def main() -> int:
-    text = DOCUMENT.read_text()
-    before, _, rest = text.partition(BEGIN)
-    _, _, after = rest.partition(END)
-    wanted = before + BEGIN + table() + END + after
-    if sys.argv[1:] == ["--check"]:
-        if text != wanted:
-            print("docs/presets.md is not what presets/ says: run tools/document-presets.py",
-                  file=sys.stderr)
-        return int(text != wanted)
-    DOCUMENT.write_text(wanted)
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(write("presets.md", "presets/", table()))

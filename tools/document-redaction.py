@@ -9,13 +9,10 @@ from __future__ import annotations
 
 import re
 import sys
-from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
+from written_tables import ROOT, write
+
 REDACT = ROOT / "src" / "redact"
-DOCUMENT = ROOT / "docs" / "redaction.md"
-BEGIN = "<!-- written by tools/document-redaction.py -->\n"
-END = "<!-- end -->\n"
 # What stays of a value, by its shape.
 SHOWN = {
     "STRINGS": "",
@@ -62,20 +59,5 @@ def text_of() -> str:
     return text
 
 
-def main() -> int:
-    text = DOCUMENT.read_text()
-    before, begin, rest = text.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        sys.exit(f"{DOCUMENT.name} has no place for the tables")
-    wanted = before + BEGIN + text_of() + END + after
-    if sys.argv[1:] == ["--check"]:
-        if text != wanted:
-            print("docs/redaction.md is not what src/redact/ says: run tools/document-redaction.py", file=sys.stderr)
-        return int(text != wanted)
-    DOCUMENT.write_text(wanted)
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(write("redaction.md", "src/redact/", text_of()))

@@ -36,8 +36,7 @@ static bool take(struct collection *collection, struct slice object)
 	if (memory == NULL) {
 		return false;
 	}
-	struct json_document document = {
-	        .nodes = memory->nodes, .marks = memory->marks, .strings = memory->strings};
+	struct json_document document = inspect_document(memory);
 	const bool readable = json_read(&document, object) == JSON_OK;
 	collection->verbs->take(collection, readable ? document.nodes : NULL);
 	pool_give(collection->inspect_pool, memory);

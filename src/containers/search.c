@@ -271,8 +271,7 @@ static bool judge(struct search *search, bool *ret_inside)
 	if (memory == NULL) {
 		return false;
 	}
-	struct json_document document = {
-	        .nodes = memory->nodes, .marks = memory->marks, .strings = memory->strings};
+	struct json_document document = inspect_document(memory);
 	if (json_read(&document, ask_bytes(&search->inspection)) == JSON_OK &&
 	        read_inspected(document.nodes, &containers->inspected) &&
 	        is_inside(search, document.nodes, &containers->inspected)) {

@@ -74,9 +74,7 @@ static struct scope_memory memory_for_query(struct inspect_memory *memory)
 	const size_t half = sizeof(memory->written) / 2;
 
 	return (struct scope_memory){
-	        .document = {.nodes = memory->nodes,
-	                .marks = memory->marks,
-	                .strings = memory->strings},
+	        .document = inspect_document(memory),
 	        .strings_len = sizeof(memory->strings),
 	        .spelled = text_over(memory->written, half),
 	        .value = text_over(memory->written + half, half),

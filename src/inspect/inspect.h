@@ -248,6 +248,13 @@ struct inspect_memory {
 	struct inspect_paths paths;
 };
 
+/* A document that is read into the memory. */
+static inline struct json_document inspect_document(struct inspect_memory *memory)
+{
+	return (struct json_document){
+	        .nodes = memory->nodes, .marks = memory->marks, .strings = memory->strings};
+}
+
 /*
  * What can be said before the body is read. False and findings: the operation is not allowed
  * under the block, whatever the body.

@@ -544,8 +544,7 @@ bool inspect_request(const struct inspect_operation *operation,
 static void walk_document(
         struct walk *walk, const struct row *row, struct slice value, struct inspect_memory *memory)
 {
-	struct json_document document = {
-	        .nodes = memory->nodes, .marks = memory->marks, .strings = memory->strings};
+	struct json_document document = inspect_document(memory);
 	const enum json_error error = json_read(&document, value);
 
 	if (error != JSON_OK) {
@@ -634,8 +633,7 @@ struct slice inspect_body(const struct inspect_operation *operation,
         const struct docker_request *request, struct slice body, struct inspect_memory *memory,
         struct findings *findings)
 {
-	struct json_document document = {
-	        .nodes = memory->nodes, .marks = memory->marks, .strings = memory->strings};
+	struct json_document document = inspect_document(memory);
 	struct text text = text_over(memory->written, sizeof(memory->written));
 	struct walk walk = {
 	        .constraints = findings->constraints,

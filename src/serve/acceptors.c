@@ -51,13 +51,7 @@ static void refuse_connection(
 /* Once a second: there may be thousands. */
 static bool may_log_refusal(struct acceptors *acceptors)
 {
-	const int64_t now_ns = acceptors->loop->now_ns;
-
-	if (now_ns < acceptors->next_refusal_ns) {
-		return false;
-	}
-	acceptors->next_refusal_ns = now_ns + NS_PER_S;
-	return true;
+	return quota_take(&acceptors->refusal_lines, 1, acceptors->loop->now_ns);
 }
 
 static void set_aside(struct acceptors *acceptors)

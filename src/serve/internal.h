@@ -7,6 +7,7 @@
 
 #include "admin/admin.h"
 #include "ask/ask.h"
+#include "base/quota.h"
 #include "base/wish.h"
 #include "net/loop.h"
 #include "pulse/pulse.h"
@@ -68,8 +69,8 @@ struct acceptors {
 	unsigned count;
 	struct acceptor list[ACCEPTORS_MAX];
 	struct timer_queue retry_queue;
-	int64_t next_refusal_ns; /* earliest time of the next log line about refused connections */
-	int spare;               /* a reserve descriptor, to send a refusal when no other is left */
+	struct quota refusal_lines; /* of the log, about refused connections */
+	int spare; /* a reserve descriptor, to send a refusal when no other is left */
 };
 
 void acceptors_init(

@@ -23,21 +23,6 @@ enum {
 
 /* ── The log ─────────────────────────────────────────────────────────────── */
 
-/* Whether this second has room for a further line. */
-static bool may_log(struct worker *worker)
-{
-	if (worker->loop.now_ns >= worker->handshake_log_ns + NS_PER_S) {
-		worker->handshake_log_ns = worker->loop.now_ns;
-		worker->handshakes_logged = 0;
-	}
-	if (worker->handshakes_logged < LINES_PER_S) {
-		worker->handshakes_logged++;
-		return true;
-	}
-	worker->handshakes_unlogged++;
-	return false;
-}
-
 /* `listener`: that of the client today, or NULL if it is gone. */
 static void report_at(const struct snapshot_listener *listener, struct session *session,
         const char *what, struct slice reason)
@@ -47,18 +32,17 @@ static void report_at(const struct snapshot_listener *listener, struct session *
 	struct text name = text_over(memory, sizeof(memory));
 	char more[64] = "";
 
-	if (!may_log(worker)) {
+	if (!quota_take(&worker->handshake_lines, LINES_PER_S, worker->loop.now_ns)) {
 		return;
 	}
+	const unsigned left_out = quota_left_out(&worker->handshake_lines);
 	caller_add_name(&session->caller, &name);
-	if (worker->handshakes_unlogged > 0) {
-		(void)snprintf(more, sizeof(more), " (%u others were not logged)",
-		        worker->handshakes_unlogged);
+	if (left_out > 0) {
+		(void)snprintf(more, sizeof(more), " (%u others were not logged)", left_out);
 	}
 	log_line(LOG_NOTICE, "%s: %s %.*s: %.*s%s",
 	        listener == NULL ? "a former listener" : listener->address, what,
 	        SLICE_FMT(text_slice(&name)), SLICE_FMT(reason), more);
-	worker->handshakes_unlogged = 0;
 }
 
 static void report(struct session *session, struct slice reason)

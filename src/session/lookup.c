@@ -106,8 +106,7 @@ static bool read_answer(struct session *session)
 	if (memory == NULL) {
 		return false;
 	}
-	struct json_document document = {
-	        .nodes = memory->nodes, .marks = memory->marks, .strings = memory->strings};
+	struct json_document document = inspect_document(memory);
 	const bool read = scope_read_response(lookup->scope, lookup->ask.status,
 	        ask_bytes(&lookup->ask), &document, &lookup->answers);
 	pool_give(pool, memory);

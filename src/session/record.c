@@ -164,34 +164,20 @@ void session_record_unread(struct session *session)
 	}
 }
 
-/* Whether this second has room for a further record. */
-static bool may_record_refused(struct worker *worker)
-{
-	if (worker->loop.now_ns >= worker->refused_ns + NS_PER_S) {
-		worker->refused_ns = worker->loop.now_ns;
-		worker->refused_recorded = 0;
-	}
-	if (worker->refused_recorded < REFUSED_PER_S) {
-		worker->refused_recorded++;
-		return true;
-	}
-	worker->refused_left_out++;
-	return false;
-}
-
 void session_record_refused(struct worker *worker, const struct refused *refused)
 {
 	char memory[1024];
 	struct text reason = text_over(memory, sizeof(memory));
 
-	if (worker->trail == NULL || !trail_wants(worker->trail) || !may_record_refused(worker)) {
+	if (worker->trail == NULL || !trail_wants(worker->trail) ||
+	        !quota_take(&worker->refused_records, REFUSED_PER_S, worker->loop.now_ns)) {
 		return;
 	}
+	const unsigned left_out = quota_left_out(&worker->refused_records);
 	text_add(&reason, refused->reason);
-	if (worker->refused_left_out > 0) {
-		text_add_format(&reason, " (%u refused connections before it have no record)",
-		        worker->refused_left_out);
-		worker->refused_left_out = 0;
+	if (left_out > 0) {
+		text_add_format(
+		        &reason, " (%u refused connections before it have no record)", left_out);
 	}
 	const struct record record = {
 	        .time_ns = clock_realtime_ns(),

@@ -256,8 +256,7 @@ static bool narrow_body(struct session *session, struct rewriting *rewriting)
 	if (memory == NULL) {
 		return false;
 	}
-	struct json_document document = {
-	        .nodes = memory->nodes, .marks = memory->marks, .strings = memory->strings};
+	struct json_document document = inspect_document(memory);
 	struct buffer *body = session->down.buffer;
 	buffer_sent(body, scope_narrow(rewriting->narrower, buffer_to_send(body), &document,
 	                          &rewriting->narrowed));

@@ -9,6 +9,7 @@
 #include "audit/audit.h"
 #include "audit/denials.h"
 #include "audit/record.h"
+#include "base/quota.h"
 #include "containers/containers.h"
 #include "gate/gate.h"
 #include "metrics/meter.h"
@@ -38,9 +39,7 @@ struct worker {
 	unsigned handshakes;          /* in progress */
 	int64_t handshake_ns;         /* of the turn that began at `handshake_turn_ns` */
 	int64_t handshake_turn_ns;    /* monotonic */
-	int64_t handshake_log_ns;     /* the second of these lines about handshakes began */
-	unsigned handshakes_logged;   /* in this second */
-	unsigned handshakes_unlogged; /* failures since the last line */
+	struct quota handshake_lines; /* of the log, about those that failed */
 	struct list sessions;
 	struct pool session_pool;
 	struct pool exchange_pool;
@@ -55,10 +54,8 @@ struct worker {
 	struct meter *meter;       /* NULL: nothing is counted */
 	struct trail_queue *trail; /* NULL: nobody can want audit records */
 	struct record_clock record_clock;
-	uint64_t next_id;          /* of an exchange */
-	int64_t refused_ns;        /* the second of these records of refused connections began */
-	unsigned refused_recorded; /* in this second */
-	unsigned refused_left_out; /* since the last record */
+	uint64_t next_id;             /* of an exchange */
+	struct quota refused_records; /* of connections */
 	struct timer_queue deadlines[SESSION_STATES];
 	struct timer_queue move_queue; /* to connect, while a group has another member */
 	struct timer_queue grace_queue, drain_queue, farewell_queue, trim_queue;

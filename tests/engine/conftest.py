@@ -8,7 +8,6 @@ result, so that its tests run once. With several docker clients, `direct` is pro
 import json
 import os
 import shutil
-import signal
 import sys
 import time
 import uuid
@@ -26,7 +25,7 @@ import pytest  # noqa: E402
 import way  # noqa: E402
 import wire  # noqa: E402
 from engine import IMAGE, Engine, new_engine  # noqa: E402
-from machine import public_folder  # noqa: E402
+from machine import deadline, public_folder  # noqa: E402
 from silence import Silent  # noqa: E402
 
 Result = TypeVar("Result")
@@ -84,19 +83,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(autouse=True)
-def deadline(request: pytest.FixtureRequest) -> Iterator[None]:
-    """A test that hangs is a failure with a traceback, not a stuck run."""
+def in_time(request: pytest.FixtureRequest) -> Iterator[None]:
     marker = request.node.get_closest_marker("deadline")
-    seconds = marker.args[0] if marker else TEST_SECONDS
-
-    def expire(*_) -> None:
-        raise TimeoutError(f"the test took longer than {seconds} s")
-
-    previous = signal.signal(signal.SIGALRM, expire)
-    signal.alarm(seconds)
-    yield
-    signal.alarm(0)
-    signal.signal(signal.SIGALRM, previous)
+    with deadline(marker.args[0] if marker else TEST_SECONDS):
+        yield
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@
  * Either way every session ends once its peers have, and all memory is home.
  */
 #include "fuzz.h"
+#include "input.h"
 #include "stage.h"
 
 #include "base/clock.h"
@@ -29,31 +30,6 @@ enum {
 
 static const char *const allowed[] = {"container.list", "container.attach", "exec.start",
         "image.load", "image.build", "system.*", NULL};
-
-/* The input, read from its front; zeros behind its end. */
-struct input {
-	const uint8_t *at;
-	size_t len;
-};
-
-static unsigned next(struct input *input)
-{
-	if (input->len == 0) {
-		return 0;
-	}
-	input->len--;
-	return *input->at++;
-}
-
-static struct slice next_bytes(struct input *input, size_t len)
-{
-	const size_t n = len < input->len ? len : input->len;
-	const struct slice bytes = {(const char *)input->at, n};
-
-	input->at += n;
-	input->len -= n;
-	return bytes;
-}
 
 /* What an Engine connection with marked bytes still has to say. */
 struct voice {

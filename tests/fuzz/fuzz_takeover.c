@@ -7,6 +7,7 @@
  *                taken is what its record says, and no descriptor stays open.
  */
 #include "fuzz.h"
+#include "input.h"
 
 #include "takeover/internal.h"
 
@@ -23,31 +24,6 @@ enum {
 };
 
 #define SWITCHING "HTTP/1.1 101 Switching Protocols\r\n\r\n"
-
-/* The input, read from its front; zeros behind its end. */
-struct input {
-	const uint8_t *at;
-	size_t len;
-};
-
-static unsigned next(struct input *input)
-{
-	if (input->len == 0) {
-		return 0;
-	}
-	input->len--;
-	return *input->at++;
-}
-
-static struct slice next_bytes(struct input *input, size_t len)
-{
-	const size_t n = len < input->len ? len : input->len;
-	const struct slice bytes = {(const char *)input->at, n};
-
-	input->at += n;
-	input->len -= n;
-	return bytes;
-}
 
 /* ── Descriptors ─────────────────────────────────────────────────────────── */
 

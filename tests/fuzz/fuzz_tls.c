@@ -14,6 +14,7 @@
  */
 #define OPENSSL_SUPPRESS_DEPRECATED /* RAND_METHOD: the fixed sequence */
 #include "fuzz.h"
+#include "input.h"
 #include "net/tls.h"
 
 #include <fcntl.h>
@@ -370,28 +371,11 @@ static void pass_on(size_t most, bool arrives, int flipped)
 
 /* ── The script ──────────────────────────────────────────────────────────── */
 
-/* The input, read from its front; zeros behind its end. */
-struct input {
-	const uint8_t *at;
-	size_t len;
-};
-
-static unsigned next(struct input *input)
-{
-	if (input->len == 0) {
-		return 0;
-	}
-	input->len--;
-	return *input->at++;
-}
-
 static void deliver_input(struct input *input, size_t len)
 {
-	const size_t n = len < input->len ? len : input->len;
+	const struct slice bytes = next_bytes(input, len);
 
-	deliver(input->at, n);
-	input->at += n;
-	input->len -= n;
+	deliver(bytes.ptr, bytes.len);
 }
 
 static void play_arbitrary(struct input *input)

@@ -6,7 +6,6 @@ import json
 import os
 import re
 import shutil
-import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -19,7 +18,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "tests/swarm")]
 
-from machine import public_folder  # noqa: E402
+from machine import deadline, public_folder  # noqa: E402
 from nodes import Node, Swarm, eventually  # noqa: E402
 
 BINARY = Path(os.environ.get("DSP_BINARY", ROOT / "build" / "docker-socket-proxy"))
@@ -40,16 +39,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(autouse=True)
-def deadline() -> Iterator[None]:
-    """A test that hangs is a failure with a traceback, not a stuck run."""
-    def expire(*_) -> None:
-        raise TimeoutError(f"the test took longer than {TEST_SECONDS} s")
-
-    previous = signal.signal(signal.SIGALRM, expire)
-    signal.alarm(TEST_SECONDS)
-    yield
-    signal.alarm(0)
-    signal.signal(signal.SIGALRM, previous)
+def in_time() -> Iterator[None]:
+    with deadline(TEST_SECONDS):
+        yield
 
 
 def build_images(node: Node) -> None:

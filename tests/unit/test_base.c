@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/nearest.h"
 #include "base/pool.h"
+#include "base/quota.h"
 #include "base/text.h"
 
 #include <errno.h>
@@ -379,6 +380,24 @@ static void time_is_written_as_rfc_3339(void **state)
 	assert_true(clock_realtime_ns() > INT64_C(1700000000) * NS_PER_S);
 }
 
+static void a_quota_counts_what_it_leaves_out(void **state)
+{
+	const int64_t start_ns = 7 * NS_PER_S;
+	struct quota quota = {0};
+
+	(void)state;
+	for (unsigned i = 0; i < 5; i++) {
+		assert_true(quota_take(&quota, 2, start_ns + i) == (i < 2));
+	}
+	assert_false(quota_take(&quota, 2, start_ns + NS_PER_S - 1));
+	assert_true(quota_take(&quota, 2, start_ns + NS_PER_S));
+	assert_int_equal(quota_left_out(&quota), 4);
+	assert_int_equal(quota_left_out(&quota), 0);
+	assert_true(quota_take(&quota, 2, start_ns + NS_PER_S + 1));
+	assert_false(quota_take(&quota, 2, start_ns + NS_PER_S + 2));
+	assert_int_equal(quota_left_out(&quota), 1);
+}
+
 static void a_list_keeps_its_order(void **state)
 {
 	struct list list;
@@ -578,6 +597,7 @@ int main(void)
 	        cmocka_unit_test(a_head_that_grew_too_much_is_not_sent),
 	        cmocka_unit_test(a_buffer_grows_with_its_content),
 	        cmocka_unit_test(time_is_written_as_rfc_3339),
+	        cmocka_unit_test(a_quota_counts_what_it_leaves_out),
 	        cmocka_unit_test(a_list_keeps_its_order),
 	        cmocka_unit_test(levels_have_syslogs_words),
 	        cmocka_unit_test(a_log_line_is_one_line),
