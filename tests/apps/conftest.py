@@ -28,6 +28,10 @@ TEST_SECONDS = 240
 IDLE = ("--change", 'ENTRYPOINT ["sh", "-c", "exec sleep 1000000"]', "--change", "CMD []")
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "deadline(seconds): let this test run longer")
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     if os.geteuid() != 0:
         if os.environ.get("CI"):
@@ -37,13 +41,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(autouse=True)
-def deadline() -> Iterator[None]:
+def deadline(request: pytest.FixtureRequest) -> Iterator[None]:
     """A test that hangs is a failure with a traceback, not a stuck run."""
+    marker = request.node.get_closest_marker("deadline")
+    seconds = marker.args[0] if marker else TEST_SECONDS
+
     def expire(*_) -> None:
-        raise TimeoutError(f"the test took longer than {TEST_SECONDS} s")
+        raise TimeoutError(f"the test took longer than {seconds} s")
 
     previous = signal.signal(signal.SIGALRM, expire)
-    signal.alarm(TEST_SECONDS)
+    signal.alarm(seconds)
     yield
     signal.alarm(0)
     signal.signal(signal.SIGALRM, previous)
@@ -92,4 +99,3 @@ def other(engine: Engine) -> str:
     docker(engine, "run", "--detach", "--name", "other", "--network", "other-docker-api", "--env", "PASSWORD=of-another",
            "--volume", "other:/data", "busybox:latest", "sleep", "1000000")
     return "other"
-
