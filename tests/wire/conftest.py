@@ -114,7 +114,7 @@ def start(own_engine: Engine) -> Iterator[Callable[..., Proxy]]:
     failures = []
     for proxy in started:
         try:
-            proxy.stop()
+            proxy.stop(own_engine.hang_up)
         except WireError as error:
             failures.append(str(error))
         _running.remove(proxy)

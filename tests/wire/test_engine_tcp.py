@@ -33,8 +33,7 @@ class TcpEngine(Engine):
         return self
 
     def stop(self) -> None:
-        for conn in list(self.conns):
-            conn.close()
+        self.hang_up()
         if self.listener:
             self.listener.close()
             self.listener = None

@@ -8,6 +8,7 @@ import json
 import os
 import pathlib
 import re
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -89,12 +90,14 @@ def what_was_served(proxy, requests: list[tuple[bytes, bytes]], key: bytes = b""
 
 
 def what_is_explained(options: list[str], requests: list[tuple[bytes, bytes]]) -> list[str]:
-    lines = []
-    for method, target in requests:
-        result = run_binary("explain", *options, os.fsdecode(method), os.fsdecode(target))
-        lines.append(result.stdout.partition("\n")[0])
-        assert result.returncode == (0 if lines[-1].startswith("allow") else 1), result.stderr
-    return lines
+    def explain(request: tuple[bytes, bytes]) -> str:
+        result = run_binary("explain", *options, *map(os.fsdecode, request))
+        line = result.stdout.partition("\n")[0]
+        assert result.returncode == (0 if line.startswith("allow") else 1), result.stderr
+        return line
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        return list(pool.map(explain, requests))
 
 
 def differences(requests: list, explained: list[str], served: list[str]) -> list[tuple]:

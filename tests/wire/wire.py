@@ -484,10 +484,14 @@ class Engine:
         self.listener.listen(backlog)
         return self
 
-    def stop(self) -> None:
-        """As an Engine that was stopped: every connection ends, the socket file is gone."""
+    def hang_up(self) -> None:
+        """Every connection ends."""
         for conn in list(self.conns):
             conn.close()
+
+    def stop(self) -> None:
+        """As an Engine that was stopped: every connection ends, the socket file is gone."""
+        self.hang_up()
         if self.listener:
             self.listener.close()
             self.listener = None
@@ -948,10 +952,13 @@ class Proxy:
         self._reader.join(PATIENCE)
         return code
 
-    def stop(self) -> None:
-        """End it as an operator does; anything but exit 0 and silence is a failure."""
+    def stop(self, hang_up: Callable[[], None] | None = None) -> None:
+        """End it as an operator does; anything but exit 0 and silence is a failure. `hang_up` ends its streams, so that
+        nobody waits for the end of the grace."""
         if self.process.poll() is None:
             self.terminate()
+            if hang_up:
+                hang_up()
             try:
                 self.wait_exit()
             except WireError:
