@@ -10,8 +10,10 @@ import os
 import pty
 import select
 import signal
+import socket
 import struct
 import subprocess
+import tempfile
 import termios
 import time
 from pathlib import Path
@@ -39,6 +41,21 @@ def run(*args: str, env: dict[str, str] | None = None) -> subprocess.CompletedPr
 
 def at(served: Served) -> str:
     return f"unix://{served.admin.place}"
+
+
+def ask_stranger(folder: str, answer: bytes, verb: str) -> subprocess.CompletedProcess[str]:
+    """What the verb says of a listener that gives everybody this answer."""
+    with tempfile.TemporaryDirectory(dir=folder) as place, socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(f"{place}/stranger.sock")
+        listener.listen()
+        with concurrent.futures.ThreadPoolExecutor(1) as pool:
+            asking = pool.submit(run, verb, f"unix://{place}/stranger.sock")
+            listener.settimeout(PATIENCE)
+            client, _ = listener.accept()
+            with client:
+                client.recv(65536)
+                client.sendall(answer)
+            return asking.result()
 
 
 # ── status ─────────────────────────────────────────────────────────────────────────────────────
@@ -149,6 +166,23 @@ def test_no_address_and_no_listener(tmp_path: Path) -> None:
 def test_wrong_usage(args: list[str]) -> None:
     wrong = run(*args)
     assert wrong.returncode == 2 and wrong.stderr.startswith("docker-socket-proxy: "), wrong
+
+
+@pytest.mark.parametrize("verb", ["status", "reload"])
+@pytest.mark.parametrize(("answer", "says"), [
+    (b"SSH-2.0-OpenSSH_9.2\r\n", "is no admin listener: it does not speak HTTP"),
+    (b"HTTP/1.1 404 Not Found\r\nContent-Length: 9\r\n\r\nnot here\n", "the admin listener responds with 404"),
+    (b'HTTP/1.1 403 Forbidden\r\nContent-Length: 22\r\n\r\n{"message":"no\\u001bway"}', "no?way"),
+])
+def test_the_address_of_something_else_is_told_apart(folder: str, verb: str, answer: bytes, says: str) -> None:
+    """The Engine's socket, or a port of another service, in ADMIN."""
+    done = ask_stranger(folder, answer, verb)
+    assert done.returncode == 1 and says in done.stderr, done
+
+
+def test_an_answer_that_is_not_the_state_is_not_shown(folder: str) -> None:
+    done = ask_stranger(folder, b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nOK", "status")
+    assert done.returncode == 1 and "the answer is not the JSON of /api/state" in done.stderr and done.stdout == ""
 
 
 @pytest.fixture

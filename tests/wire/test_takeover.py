@@ -417,6 +417,29 @@ def test_a_wrong_configuration_asks_for_nothing(family: Family, own_engine: Engi
     assert "asks for the listening sockets" not in old.log()
 
 
+def test_a_socket_without_its_file_is_not_taken(family: Family, own_engine: Engine) -> None:
+    """Clients would not find it: the new process says so, and the old one goes on."""
+    old = family.first()
+    os.unlink(family.path)
+    new = family.try_next()
+    assert new.wait_exit() == 1
+    assert f"the socket of unix://{family.path} was taken over, and its file is gone: restart the program for it" in new.log()
+    new.process.returncode = 0  # as expected
+    old.wait_log(lambda line: f"the hand-over to process {new.pid} failed, and this one goes on" in line)
+    with old.connect() as client:
+        ping(client, own_engine)
+
+
+def test_what_is_being_learned_is_not_handed_over(family: Family, own_engine: Engine) -> None:
+    old = family.first("learn")
+    new = family.try_next()
+    assert new.wait_exit() == 1
+    assert "the process is learning" in new.log()
+    new.process.returncode = 0  # as expected
+    with old.connect() as client:
+        ping(client, own_engine)
+
+
 def test_a_process_that_cannot_start_changes_nothing(family: Family, own_engine: Engine) -> None:
     """One of its listeners is another program's: the old process goes on, and its sockets' files stay."""
     old = family.first()
