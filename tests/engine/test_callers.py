@@ -26,6 +26,8 @@ DOCUMENT = Path(__file__).parents[2] / "docs/clients.md"
 LIST = "/containers/json"
 EDGE = "clients:\n- {name: edge, match: {container: {label: role=edge}}, policy: read-only}\n"
 ROLE = {"Labels": {"role": "edge"}}
+# How often tests of a race try it: `DSP_TURNS=20` for a long run.
+TURNS = int(os.environ.get("DSP_TURNS", "6"))
 
 
 def status(proxy: Beside, container: str, network: Network, path: str = LIST) -> int:
@@ -152,7 +154,7 @@ def wait_until(condition: Callable[[], bool], what: str, seconds: float = 10) ->
 def test_a_container_that_is_just_starting(beside, containers: Containers, network: Network) -> None:
     """Its first process asks before the Engine has noted that it runs."""
     proxy = beside(EDGE)
-    for last in range(20, 40):
+    for last in range(20, 20 + TURNS):
         container = containers.create(
             "wget", "-q", "-O", "/dev/null", f"http://{network.gateway}:3277{LIST}", **network.at(last), **ROLE)
         assert containers.wait(container) == 0, (containers.logs(container), proxy.log())
@@ -160,9 +162,9 @@ def test_a_container_that_is_just_starting(beside, containers: Containers, netwo
 
 
 def test_an_address_that_is_used_again(beside, containers: Containers, network: Network) -> None:
-    """20 containers one after the other at one address, every other one with the label."""
+    """Containers one after the other at one address, every other one with the label."""
     proxy = beside(EDGE)
-    for turn in range(20):
+    for turn in range(TURNS):
         labels = ROLE if turn % 2 == 0 else {}
         container = containers.create("sleep", "3600", **network.at(50), **labels)
         assert status(proxy, container, network) == (200 if labels else 403), f"turn {turn}"
@@ -171,7 +173,7 @@ def test_an_address_that_is_used_again(beside, containers: Containers, network: 
 
 
 def test_an_address_that_moves_to_and_fro(beside, containers: Containers, network: Network) -> None:
-    """Two containers that run have the address in turn, 200 times; each asks as soon as it has it."""
+    """Two containers that run have the address in turn, many times; each asks as soon as it has it."""
     proxy = beside(EDGE)
     address = {"IPAMConfig": {"IPv4Address": f"{network.prefix}.51"}}
     rows = [(containers.create("sleep", "3600", HostConfig={"NetworkMode": network.name}, Labels=labels), code)
@@ -179,7 +181,7 @@ def test_an_address_that_moves_to_and_fro(beside, containers: Containers, networ
     pids = [first_pid(container) for container, _ in rows]
     for container, _ in rows:
         leave(containers, network, container)
-    for turn in range(200):
+    for turn in range(10 * TURNS):
         (container, code), pid = rows[turn % 2], pids[turn % 2]
         body = {"Container": container, "EndpointConfig": address}
         assert containers.call("POST", f"/networks/{network.id}/connect", body).status == 200
