@@ -49,7 +49,7 @@ def script(runner: App, made: str, text: bytes) -> bytes:
         stream.half_close()
         output = stream.output()
     runner.ok(f"POST /containers/{made}/stop?t=0")
-    assert runner.ok(f"POST /containers/{made}/wait?condition=not-running") == {"Error": None, "StatusCode": 0}
+    assert runner.ok(f"POST /containers/{made}/wait?condition=not-running")["StatusCode"] == 0
     return output[1]
 
 

@@ -78,6 +78,8 @@ def test_watchtower_replaces_a_container(engine: Engine, project: Project, watch
     watchtower.ok(f"POST /containers/{former['Id']}/kill?signal=SIGKILL")
     watchtower.ok(f"DELETE /containers/{former['Id']}?force=1&v=0")
     networks = former["NetworkSettings"]["Networks"]
+    for endpoint in (former["Config"], *networks.values()):
+        endpoint.pop("MacAddress", None)  # that of the former container
     body = {**former["Config"], "HostConfig": former["HostConfig"], "NetworkingConfig": {"EndpointsConfig": networks}}
     name = former["Name"].lstrip("/")
     created = watchtower.ok("POST /containers/create" + (f"?name={name}" if branch == "containrrr" else ""), body)["Id"]
