@@ -4,7 +4,7 @@ set -eu
 cd "$(dirname "$0")/.."
 out=${BENCH_BUILD:-build/bench}
 mkdir -p "$out"
-for program in engine floor load tls_floor; do
+for program in engine floor load misses tls_floor; do
 	libraries=
 	[ $program = tls_floor ] && libraries="-lssl -lcrypto -pthread"
 	if [ "$out/$program" -nt "bench/$program.c" ] && [ "$out/$program" -nt bench/bench.h ]; then

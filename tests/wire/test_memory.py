@@ -49,8 +49,8 @@ def ask_at_once(proxy: Proxy, engine: Engine, count: int) -> tuple[list[Client],
     return clients, [engine.request() for _ in range(count)]
 
 
-# With the admin listener. The aim is 3 MiB, which 3,256 KiB miss: docs/performance.md.
-IDLE_KIB = 3 * 1024 + 256
+# With the admin listener: docs/performance.md.
+IDLE_KIB = 3 * 1024
 
 
 def is_static() -> bool:
