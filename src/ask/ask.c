@@ -2,6 +2,7 @@
 #include "ask/ask.h"
 
 #include "base/clock.h"
+#include "net/tls.h"
 
 #include <errno.h>
 
@@ -120,6 +121,7 @@ static bool dial(struct ask *ask)
 	}
 	if (error < 0) {
 		ask->error = error;
+		ask->tls = ask->engine != NULL && tls_is_at_fault(&ask->engine->stream);
 		finish(ask, ASK_UNREACHABLE);
 		return false;
 	}

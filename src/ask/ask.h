@@ -51,6 +51,7 @@ struct ask {
 	ask_notify *notify;
 	enum ask_state state;
 	int error;       /* a negative errno of ASK_UNREACHABLE */
+	bool tls;        /* of ASK_UNREACHABLE: TLS is at fault */
 	unsigned status; /* of the response; 0: its head is not there yet */
 	size_t most;     /* bytes of a body that is read whole; 0: in pieces, without an end */
 	struct engine_connection *engine;

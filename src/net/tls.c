@@ -694,6 +694,11 @@ bool tls_failed(const struct stream *stream)
 	return stream->tls != NULL && stream->tls->error != 0;
 }
 
+bool tls_is_at_fault(const struct stream *stream)
+{
+	return tls_failed(stream) && !tls_met_nobody(stream);
+}
+
 void tls_explain(const struct stream *stream, struct text *text)
 {
 	const struct tls *tls = stream->tls;

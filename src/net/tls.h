@@ -102,6 +102,9 @@ const struct x509_st *tls_peer_certificate(const struct stream *stream);
 struct slice tls_server_name(const struct stream *stream);
 /* Whether TLS failed over a connection that was there; false for plain streams. */
 bool tls_failed(const struct stream *stream);
+/* Whether TLS failed, and not because the peer left without a byte: an end before TLS has begun is
+ * that of a connection. */
+bool tls_is_at_fault(const struct stream *stream);
 /* Append why the handshake failed, and what helps, as the end of a sentence. */
 void tls_explain(const struct stream *stream, struct text *text);
 /* Whether the handshake failed because the peer speaks HTTP without TLS. */

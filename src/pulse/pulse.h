@@ -71,8 +71,8 @@ static inline uint64_t pulse_failures(const struct pulse *pulse)
 /* Whether a group rather asks another member. */
 bool pulse_is_avoided(const struct pulse *pulse);
 
-/* What a negative errno of connecting says of the Engine; `tls`: TLS failed over a connection that
- * was there. */
+/* What a negative errno of connecting says of the Engine; `tls`: tls_is_at_fault() of the
+ * connection. */
 enum pulse_trouble pulse_trouble_of(int error, bool tls);
 /* Whether another member of a group may have the request: no byte of it was sent. */
 bool pulse_may_move(enum pulse_trouble trouble);

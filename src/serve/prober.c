@@ -48,7 +48,7 @@ static void judge(struct probe *probe)
 
 	switch (ask->state) {
 	case ASK_UNREACHABLE:
-		pulse_failed(probe->pulse, pulse_trouble_of(ask->error, false));
+		pulse_failed(probe->pulse, pulse_trouble_of(ask->error, ask->tls));
 		break;
 	case ASK_ANSWERED:
 	case ASK_TOO_LARGE: /* such as a page of another proxy */

@@ -10,8 +10,6 @@
 #include "pulse/pulse.h"
 #include "session/state.h"
 
-#include "net/tls.h"
-
 static const struct snapshot_engine *named_engine(const struct session *session, unsigned number)
 {
 	return &session_snapshot(session)->engines[number];
@@ -101,10 +99,9 @@ bool session_may_move(const struct session *session)
 	               tried_members(exchange, group)) != ENGINE_NONE;
 }
 
-bool session_move(struct session *session, int error)
+bool session_move(struct session *session, int error, bool tls)
 {
 	struct exchange *exchange = session->exchange;
-	const bool tls = session->engine != NULL && tls_failed(&session->engine->stream);
 	const enum pulse_trouble trouble = pulse_trouble_of(error, tls);
 	const struct snapshot_engine *group = named_engine(session, exchange->engine);
 

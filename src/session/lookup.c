@@ -146,7 +146,7 @@ enum next session_step_lookup(struct session *session)
 	if (ask->state == ASK_WAITING) {
 		return NEXT_WAIT;
 	}
-	if (ask->state == ASK_UNREACHABLE && session_move(session, ask->error)) {
+	if (ask->state == ASK_UNREACHABLE && session_move(session, ask->error, ask->tls)) {
 		ask_end(ask);
 		return session_judge(session);
 	}

@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "hostfs/hostfs.h"
 #include "learn/learn.h"
+#include "net/tls.h"
 #include "pulse/pulse.h"
 
 #include <errno.h>
@@ -687,7 +688,9 @@ static int dial(struct session *session)
 /* There is no connection: another member of a group may have one. */
 static enum next lose(struct session *session, int error)
 {
-	return session_move(session, error)
+	const bool tls = session->engine != NULL && tls_is_at_fault(&session->engine->stream);
+
+	return session_move(session, error, tls)
 	               ? session_start_dialling(session)
 	               : session_respond_dial(session, session->exchange->member, error);
 }

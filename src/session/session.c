@@ -260,7 +260,7 @@ static void deadline_expired(struct timer *timer)
 	struct session *session = CONTAINER_OF(timer, struct session, deadline);
 	const struct ending *ending = &endings[session->state].expired;
 
-	if (session->state == SESSION_DIAL && session_move(session, -ETIMEDOUT)) {
+	if (session->state == SESSION_DIAL && session_move(session, -ETIMEDOUT, false)) {
 		(void)session_start_dialling(session);
 		session_run(session);
 		return;

@@ -129,10 +129,10 @@ bool session_choose(struct session *session, unsigned number) MUST_USE;
 bool session_may_move(const struct session *session);
 /*
  * The Engine cannot be reached: `error` is a negative errno of upstream_borrow() or
- * stream_handshake(). Note it, and choose another member of the group. False: there is none, or
- * none may have the request.
+ * stream_handshake(), `tls` whether TLS is at fault. Note it, and choose another member of the
+ * group. False: there is none, or none may have the request.
  */
-bool session_move(struct session *session, int error) MUST_USE;
+bool session_move(struct session *session, int error, bool tls) MUST_USE;
 
 /* ── engines.c: GET /engines ─────────────────────────────────────────────── */
 

@@ -27,6 +27,7 @@ engines:
 policies:
   ops: {{engines: '*', rules: [{{allow: ['*']}}]}}
   none: {{rules: []}}
+  ours: {{engines: '*', rules: [{{allow: ['*']}}], scope: {{labels: {{team: ci}}}}}}
 listeners: [{{address: 'tcp://127.0.0.1:{port}', policy: {policy}}}]
 admin: {{address: 'unix://{folder}/admin.sock'}}
 {more}"""
@@ -138,6 +139,13 @@ def on(client: Client, target: str, *headers: str) -> tuple[int, bytes]:
     client.get(target, headers=headers)
     response = client.response()
     return response.status, response.body
+
+
+def take_and_end(sock: socket.socket, last_word: bytes = b"") -> None:
+    """Read, so that the end is no reset, and end the connection."""
+    with sock:
+        sock.recv(65536)
+        sock.sendall(last_word)
 
 
 def message(body: bytes) -> str:
@@ -345,32 +353,61 @@ def test_a_member_that_does_not_accept_is_left_after_two_seconds(front: Front, b
             filler.close()
 
 
-def test_a_wrong_certificate_does_not_move_the_request_on(front: Front, b: Node, tmp_path: pathlib.Path) -> None:
-    for name in ("theirs", "ours"):
-        certs(tmp_path / name, "--host", "127.0.0.1")
+@pytest.fixture
+def safe(front: Front, tmp_path: pathlib.Path) -> Iterator[Callable[..., None]]:
+    """safe(serve): a group of an Engine with TLS, whose connections `serve` takes, and of `b`."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    certs(tmp_path / "ours", "--host", "127.0.0.1")
     ca = front.folder / "ca.pem"
     shutil.copy(tmp_path / "ours" / "ca.pem", ca)
     ca.chmod(0o644)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(tmp_path / "theirs" / "server-cert.pem", tmp_path / "theirs" / "server-key.pem")
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        def serve() -> None:
+
+    def begin(serve: Callable[[socket.socket], object], policy: str = "ops") -> None:
+        def run() -> None:
             while True:
                 try:
-                    context.wrap_socket(listener.accept()[0], server_side=True)
+                    serve(listener.accept()[0])
                 except ssl.SSLError:
                     continue
                 except OSError:
                     return
 
-        threading.Thread(target=serve, daemon=True).start()
-        port = listener.getsockname()[1]
-        front.begin(f"  safe: {{address: 'tls://127.0.0.1:{port}', tls: {{ca: {ca}}}}}\n  web: {{members: [safe, b]}}\n")
-        for _ in range(2):
-            status, body = front.ask("/engines/web/version")
-            assert status == 502 and "TLS" in message(body)
-        listed = front.list()
-        assert listed["safe"]["error"] == "tls" and listed["web"]["active"] == "safe"
+        threading.Thread(target=run, daemon=True).start()
+        address = f"tls://127.0.0.1:{listener.getsockname()[1]}"
+        front.begin(f"  safe: {{address: '{address}', tls: {{ca: {ca}}}}}\n  web: {{members: [safe, b]}}\n", policy=policy)
+
+    with listener:
+        yield begin
+        listener.shutdown(socket.SHUT_RDWR)
+
+
+def test_a_wrong_certificate_does_not_move_the_request_on(front: Front, b: Node, safe, tmp_path: pathlib.Path) -> None:
+    certs(tmp_path / "theirs", "--host", "127.0.0.1")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / "theirs" / "server-cert.pem", tmp_path / "theirs" / "server-key.pem")
+    safe(lambda sock: context.wrap_socket(sock, server_side=True))
+    for _ in range(2):
+        status, body = front.ask("/engines/web/version")
+        assert status == 502 and "TLS" in message(body)
+    listed = front.list()
+    assert listed["safe"]["error"] == "tls" and listed["web"]["active"] == "safe"
+    assert b.asked == []
+
+
+def test_an_end_before_tls_moves_the_request_on(front: Front, b: Node, safe) -> None:
+    safe(take_and_end)
+    assert front.ask("/engines/web/version") == (200, b"b")
+    listed = front.list()
+    assert listed["safe"]["error"] == "cut" and listed["web"]["active"] == "b"
+
+
+@pytest.mark.parametrize("policy", ["ops", "ours"])
+def test_an_end_within_tls_does_not_move_the_request_on(front: Front, b: Node, safe, policy: str) -> None:
+    """Whether the request itself or its look-up meets it: somebody answered."""
+    safe(lambda sock: take_and_end(sock, b"\x16"), policy)
+    assert front.ask("/engines/web/containers/x/json")[0] == 502
+    listed = front.list()
+    assert listed["safe"]["error"] == "tls" and listed["web"]["active"] == "safe"
     assert b.asked == []
 
 
