@@ -17,13 +17,15 @@
 enum {
 	PERIOD_SECONDS = 10,
 	PATIENCE_SECONDS = 5, /* for further Engines, when a configuration is read */
+	TELL_MS = 100,        /* between two messages to threads within a round */
 };
 
 /* An Engine that has a name. */
 struct named {
 	unsigned id; /* of the Engine: session/snapshot.h */
 	uint16_t port;
-	bool knows;            /* the last look-up found an address, or said why not */
+	bool knows;            /* the last look-up found an address; true before the first */
+	bool waits;            /* in this round it comes after those that have an address */
 	char *host;            /* it outlives the configuration */
 	union address current; /* AF_UNSPEC: the name has no address */
 };
@@ -38,7 +40,11 @@ struct resolver {
 	pthread_cond_t wake;
 	struct server *server; /* NULL: the server is gone, and the thread ends */
 	struct names *next;    /* of another configuration; NULL: there is none */
-	struct names *names;   /* the thread's alone, once it runs */
+	/* The thread's alone, once it runs: */
+	struct names *names;
+	bool changed;          /* threads were not told of all changes yet */
+	int64_t told_ns;       /* when they were told last, monotonic */
+	unsigned next_unknown; /* of those that wait: where the next round goes on */
 };
 
 /* ── Names ───────────────────────────────────────────────────────────────── */
@@ -91,7 +97,20 @@ static bool is_among(const union address *address, const struct resolved *found)
 	return false;
 }
 
-/* Look the name up. 0; -EAGAIN: no server of DNS responds; -ENOENT: it has no address. */
+/* Why there is no address. */
+static const char *reason_of(int error)
+{
+	switch (error) {
+	case -ENOENT:
+		return "it is not in /etc/hosts, and DNS has no address for it";
+	case -EIO:
+		return "DNS responds with an error, such as SERVFAIL";
+	default:
+		return "no server of DNS responds (/etc/resolv.conf)";
+	}
+}
+
+/* Look the name up; sets *ret_changed if it has another address now. 0, or as resolve_host(). */
 static int look_up(struct named *named, bool *ret_changed)
 {
 	struct resolved found;
@@ -101,9 +120,7 @@ static int look_up(struct named *named, bool *ret_changed)
 	if (error < 0) {
 		if (named->knows) {
 			log_line(LOG_ERR, "cannot look up the Engine's name '%s': %s", named->host,
-			        error == -ENOENT
-			                ? "it is not in /etc/hosts, and DNS has no address for it"
-			                : "no server of DNS responds (/etc/resolv.conf)");
+			        reason_of(error));
 		}
 		named->knows = false;
 		return error;
@@ -139,14 +156,16 @@ static struct engine_places *list_places(const struct names *names, unsigned ref
 	return places;
 }
 
-/* Each message has all places, because a newer one takes the place of an unread one. */
-static void tell_threads(struct server *server, const struct names *names)
+/* Each message has all places, because a newer one takes the place of an unread one. False without
+ * memory. */
+static bool tell_threads(struct server *server, const struct names *names)
 {
 	struct engine_places *places = list_places(names, server->thread_count);
 
 	for (unsigned i = 0; places != NULL && i < server->thread_count; i++) {
 		inbox_post(&server->threads[i]->inbox, INBOX_MOVE, places);
 	}
+	return places != NULL;
 }
 
 void thread_move(struct thread *thread, void *message)
@@ -188,9 +207,9 @@ static void carry(const struct names *former, struct names *next)
 }
 
 /* Wait for the next round, or for another configuration. False: the server is gone. */
-static bool wait_for_round(struct resolver *resolver)
+static bool wait_for_round(struct resolver *resolver, int seconds)
 {
-	const int64_t until_ns = clock_monotonic_ns() + PERIOD_SECONDS * NS_PER_S;
+	const int64_t until_ns = clock_monotonic_ns() + seconds * NS_PER_S;
 	const struct timespec until = {until_ns / NS_PER_S, until_ns % NS_PER_S};
 	int timed_out = 0;
 
@@ -209,27 +228,82 @@ static bool wait_for_round(struct resolver *resolver)
 	return goes_on;
 }
 
-static void tell(struct resolver *resolver)
+/* Tell threads what has changed. What could not be told for want of memory is told the next time.
+ */
+static void tell_all(struct resolver *resolver)
 {
+	if (!resolver->changed) {
+		return;
+	}
 	(void)pthread_mutex_lock(&resolver->lock);
-	if (resolver->server != NULL) {
-		tell_threads(resolver->server, resolver->names);
+	if (resolver->server != NULL && tell_threads(resolver->server, resolver->names)) {
+		resolver->changed = false;
+		resolver->told_ns = clock_monotonic_ns();
 	}
 	(void)pthread_mutex_unlock(&resolver->lock);
+}
+
+/* Whether the round goes on: there are no other names, and the server is there. */
+static bool goes_on(struct resolver *resolver)
+{
+	(void)pthread_mutex_lock(&resolver->lock);
+	const bool goes_on = resolver->server != NULL && resolver->next == NULL;
+	(void)pthread_mutex_unlock(&resolver->lock);
+	return goes_on;
+}
+
+/* A thousand names that move at once are not a thousand messages. */
+static void tell_soon(struct resolver *resolver)
+{
+	if (clock_monotonic_ns() - resolver->told_ns >= TELL_MS * NS_PER_MS) {
+		tell_all(resolver);
+	}
+}
+
+static void look_up_known(struct resolver *resolver)
+{
+	const struct names *names = resolver->names;
+
+	for (unsigned i = 0; i < names->count && goes_on(resolver); i++) {
+		struct named *named = &resolver->names->list[i];
+		named->waits = !named->knows || named->current.any.sa_family == AF_UNSPEC;
+		if (!named->waits) {
+			(void)look_up(named, &resolver->changed);
+			tell_soon(resolver);
+		}
+	}
+}
+
+/* Names without an address may take long, and there may be hundreds: a round looks at as many as
+ * there is time for, and the next one goes on behind them. False: some are left. */
+static bool look_up_unknown(struct resolver *resolver)
+{
+	const int64_t until_ns = clock_monotonic_ns() + PERIOD_SECONDS * NS_PER_S;
+	const struct names *names = resolver->names;
+	unsigned done = 0;
+
+	while (done < names->count && clock_monotonic_ns() < until_ns && goes_on(resolver)) {
+		struct named *named =
+		        &resolver->names->list[resolver->next_unknown++ % names->count];
+		if (named->waits) {
+			(void)look_up(named, &resolver->changed);
+			tell_soon(resolver);
+		}
+		done++;
+	}
+	return done == names->count;
 }
 
 static void *run(void *argument)
 {
 	struct resolver *resolver = argument;
+	bool done = true;
 
-	while (wait_for_round(resolver)) {
-		bool changed = false;
-		for (unsigned i = 0; i < resolver->names->count; i++) {
-			(void)look_up(&resolver->names->list[i], &changed);
-		}
-		if (changed) {
-			tell(resolver);
-		}
+	while (wait_for_round(resolver, done ? PERIOD_SECONDS : 0)) {
+		look_up_known(resolver);
+		tell_all(resolver);
+		done = look_up_unknown(resolver);
+		tell_all(resolver);
 	}
 	resolver_free(resolver);
 	return NULL;

@@ -10,6 +10,8 @@
 
 enum {
 	ANSWER_MAX = 8192, /* bytes of a DNS message that is read */
+	RCODE_AT = 3,      /* RFC 1035 section 4.1.1 */
+	RCODE_BITS = 0x0f,
 	SERVER_SECONDS = 1,
 	ROUNDS = 2, /* over all servers */
 	LINE_MAX_LEN = 1024,
@@ -117,18 +119,23 @@ static void read_answers(
 	}
 }
 
-/* False: no server responded. */
-static bool ask(struct __res_state *dns, const char *host, int family, uint16_t port,
+/* As resolve_host(); 0 also if there is no address of this family. */
+static int ask(struct __res_state *dns, const char *host, int family, uint16_t port,
         struct resolved *found)
 {
-	unsigned char message[ANSWER_MAX];
+	unsigned char message[ANSWER_MAX] = {0};
 	const int len = res_nsearch(dns, host, ns_c_in, family == AF_INET ? ns_t_a : ns_t_aaaa,
 	        message, sizeof(message));
 
 	if (len > 0) {
 		read_answers(message, len < ANSWER_MAX ? len : ANSWER_MAX, family, port, found);
+		return 0;
 	}
-	return len > 0 || dns->res_h_errno == HOST_NOT_FOUND || dns->res_h_errno == NO_DATA;
+	if (dns->res_h_errno == HOST_NOT_FOUND || dns->res_h_errno == NO_DATA) {
+		return 0;
+	}
+	/* The last response is there even if it is an error: SERVFAIL, REFUSED. */
+	return (message[RCODE_AT] & RCODE_BITS) != 0 ? -EIO : -EAGAIN;
 }
 
 static int resolve_by_dns(const char *host, uint16_t port, struct resolved *found)
@@ -140,13 +147,16 @@ static int resolve_by_dns(const char *host, uint16_t port, struct resolved *foun
 	}
 	dns.retrans = SERVER_SECONDS;
 	dns.retry = ROUNDS;
-	const bool responded = ask(&dns, host, AF_INET, port, found);
-	const bool responded6 = responded && ask(&dns, host, AF_INET6, port, found);
+	const int error = ask(&dns, host, AF_INET, port, found);
+	const int error6 = error == -EAGAIN ? error : ask(&dns, host, AF_INET6, port, found);
 	res_nclose(&dns);
 	if (found->count > 0) {
 		return 0;
 	}
-	return responded && responded6 ? -ENOENT : -EAGAIN;
+	if (error == 0 && error6 == 0) {
+		return -ENOENT;
+	}
+	return error6 < 0 ? error6 : error;
 }
 
 int resolve_host(const char *host, uint16_t port, struct resolved *ret_found)

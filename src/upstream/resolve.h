@@ -20,7 +20,7 @@ struct resolved {
 
 /*
  * Find the addresses of `host`. Blocks, for a few seconds if no server of DNS responds. 0; -ENOENT:
- * the name has no address; -EAGAIN: no server responded.
+ * the name has no address; -EIO: a server responded that it cannot tell; -EAGAIN: none responded.
  */
 int resolve_host(const char *host, uint16_t port, struct resolved *ret_found) MUST_USE;
 /* The same with another file in place of /etc/hosts, for tests; no DNS. */

@@ -8,6 +8,7 @@ import os
 import pathlib
 import socket
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Iterator
 
@@ -16,7 +17,7 @@ import pytest
 from machine import free_port, has_ipv6
 from test_streams import *  # noqa: F403  all of them, over TCP
 from test_tunnel import *  # noqa: F403
-from wire import API_KEY, PATIENCE, Engine, Proxy
+from wire import API_KEY, PATIENCE, Engine, Proxy, eventually
 
 
 class TcpEngine(Engine):
@@ -261,6 +262,97 @@ def test_a_name_of_dns(own_engine: Engine, folder: str) -> None:
         server.serve(2)
         proxy.wait_log(lambda line: "the Engine 'engine' is at 127.0.0.7:1" in line)
         assert b"\x06engine\x07example\x03org\0" in server.questions[0]
+        proxy.stop()
+
+
+class Nameserver:
+    """At 127.0.0.53, in a process of its own name space; answers as `answer` says, or not at all."""
+
+    def __init__(self, folder: str, answer: Callable[[bytes], bytes | None], hosts: str = ""):
+        self.answer = answer
+        self.hosts = pathlib.Path(folder, "nameserver.hosts")
+        self.hosts.write_text(hosts)
+        resolv = pathlib.Path(folder, "nameserver.conf")
+        resolv.write_text("nameserver 127.0.0.53\nsearch .\n")
+        self.prefix = ["unshare", "--mount", "sh", "-c", PRIVATE, "sh", str(self.hosts), str(resolv)]
+        self.sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        try:
+            self.sock.bind(("127.0.0.53", 53))
+        except OSError:
+            self.sock.close()
+            pytest.skip("port 53 of 127.0.0.53 is taken")
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def _serve(self) -> None:
+        while True:
+            question, peer = self.sock.recvfrom(512)
+            if not question:
+                return
+            response = self.answer(question)
+            if response is not None:
+                self.sock.sendto(response, peer)
+
+    def __enter__(self) -> Nameserver:
+        return self
+
+    def __exit__(self, *_) -> None:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as last:
+            last.sendto(b"", ("127.0.0.53", 53))
+        self.sock.close()
+
+
+def several(folder: str, port: int, engines: dict[str, str]) -> str:
+    """A file with these Engines."""
+    path = pathlib.Path(folder, f"several-{next(_numbers)}.yaml")
+    rows = "".join(f"  {name}: '{address}'\n" for name, address in engines.items())
+    path.write_text(
+        f"listeners: [{{address: 'tcp://127.0.0.1:{port}', policy: ops}}]\n"
+        f"policies: {{ops: {{engines: '*', rules: [{{allow: ['*']}}]}}}}\nengines:\n{rows}"
+    )
+    return str(path)
+
+
+@needs_root
+def test_a_moved_engine_is_found_while_other_names_time_out(own_engine: Engine, folder: str) -> None:
+    """25 names that take two seconds each."""
+    port = free_port()
+    dead = {f"d{i}": f"tcp://d{i}.dead:1" for i in range(25)}
+    file = several(folder, port, {"good": f"tcp://good:{own_engine.port}"} | dead)
+    with Nameserver(folder, lambda question: None, "127.0.0.1 good\n") as server:
+        proxy = Proxy("-c", file, prefix=server.prefix, port=port).wait_ready()
+        proxy.wait_log(lambda line: "cannot look up the Engine's name 'd2.dead'" in line, timeout=40)
+        with TcpEngine("127.0.0.2", port=own_engine.port) as moved:
+            server.hosts.write_text("127.0.0.2 good\n")
+            own_engine.stop()
+
+            def is_served() -> bool:
+                with proxy.connect() as client:
+                    client.get("/engines/good/version")
+                    return client.response().status == 200
+
+            with moved.responding():
+                eventually(is_served, "a request at the new address", 30)
+                proxy.stop()
+
+
+@needs_root
+def test_an_error_of_dns_is_that_of_one_name(own_engine: Engine, folder: str) -> None:
+    """SERVFAIL to one: the others are looked up when the file is read."""
+    port = free_port()
+    file = several(folder, port, {"bad": "tcp://bad.example:1", "good": "tcp://good.example:1"})
+
+    def answer(question: bytes) -> bytes:
+        end = question.index(b"\0", 12) + 5
+        is_a = question[end - 4 : end - 2] == b"\0\x01"
+        if b"\x03bad" in question:
+            return question[:2] + b"\x81\x82\0\x01" + b"\0" * 6 + question[12:end]
+        head = question[:2] + b"\x81\x80\0\x01\0" + bytes([is_a]) + b"\0" * 4 + question[12:end]
+        return head + (b"\xc0\x0c\0\x01\0\x01\0\0\0\x3c\0\x04\x7f\0\0\x07" if is_a else b"")
+
+    with Nameserver(folder, answer) as server:
+        proxy = Proxy("-c", file, prefix=server.prefix, port=port).wait_ready()
+        proxy.wait_log(lambda line: "the Engine 'good.example' is at 127.0.0.7:1" in line, timeout=6)
+        assert any("'bad.example': DNS responds with an error" in line for line in proxy.lines)
         proxy.stop()
 
 
