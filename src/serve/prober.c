@@ -107,8 +107,8 @@ static void write_question(
 	text_add(text, SLICE("\r\n"));
 }
 
-/* Without memory it is asked the next time. */
-static void ask_engine(struct server *server, struct snapshot *snapshot, unsigned number)
+/* False: there is no room for a further probe, or no memory. */
+static bool ask_engine(struct server *server, struct snapshot *snapshot, unsigned number)
 {
 	struct prober *prober = &server->prober;
 	struct worker *worker = server->threads[0]->worker;
@@ -119,11 +119,11 @@ static void ask_engine(struct server *server, struct snapshot *snapshot, unsigne
 	struct text text;
 
 	if (probe == NULL) {
-		return;
+		return false;
 	}
 	if (!ask_begin(&probe->ask, asker, upstream, answered, &text)) {
 		pool_give(&prober->probes, probe);
-		return;
+		return false;
 	}
 	probe->server = server;
 	probe->snapshot = snapshot_ref(snapshot);
@@ -135,20 +135,21 @@ static void ask_engine(struct server *server, struct snapshot *snapshot, unsigne
 	timer_start(asker->loop, &prober->patience_queue, &probe->patience);
 	write_question(asker, engine, &text);
 	ask_send(&probe->ask, text.len, ANSWER_MAX);
+	return true;
 }
 
 /* ── What is due ─────────────────────────────────────────────────────────── */
 
-static void ask_next(struct server *server, struct snapshot *snapshot)
+/* False: it stays the next one, so that Engines that do not answer take no turn from others. */
+static bool ask_next(struct server *server, struct snapshot *snapshot)
 {
 	struct prober *prober = &server->prober;
 	const unsigned number = prober->next % snapshot->engine_count;
 	const struct pulse *pulse = snapshot->engines[number].pulse;
+	const bool done = pulse == NULL || pulse->probed || ask_engine(server, snapshot, number);
 
-	prober->next = number + 1;
-	if (pulse != NULL && !pulse->probed) {
-		ask_engine(server, snapshot, number);
-	}
+	prober->next = number + done;
+	return done;
 }
 
 static struct timer_queue *ticks_of(struct prober *prober, const struct snapshot *snapshot)
@@ -167,10 +168,11 @@ static void tick_expired(struct timer *timer)
 	if (server->stopping || !snapshot_config(snapshot)->has_engines) {
 		return;
 	}
+	/* What there was no room for is asked later, and not with more questions at once. */
+	prober->due = prober->due < PERIOD_MS ? prober->due : PERIOD_MS;
 	prober->due += snapshot->engine_count * (unsigned)(queue->duration_ns / NS_PER_MS);
-	while (prober->due >= PERIOD_MS) {
+	while (prober->due >= PERIOD_MS && ask_next(server, snapshot)) {
 		prober->due -= PERIOD_MS;
-		ask_next(server, snapshot);
 	}
 	timer_start(worker_loop(worker), queue, timer);
 }

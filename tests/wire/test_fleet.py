@@ -220,6 +220,14 @@ def test_an_engine_that_refuses_the_probe_is_up(front: Front, a: Node) -> None:
     front.await_up("a", True)
 
 
+def test_engines_that_do_not_answer_take_no_turns_from_others(front: Front, a: Node, b: Node) -> None:
+    """4,000 of them keep all probes waiting. Each Engine has its turn, in the order of the file."""
+    b.ping = None
+    deaf = [f"  {name}: 'unix://{b.path}'\n" for name in (*(f"d{i}" for i in range(300)), *(f"f{i}" for i in range(3700)))]
+    front.begin("".join([*deaf[:300], *(f"  e{i}: 'unix://{a.path}'\n" for i in range(40)), *deaf[300:]]))
+    eventually(lambda: all(front.list()[f"e{i}"]["up"] for i in range(40)), "answers of all that answer", 25)
+
+
 def test_without_engines_nobody_is_probed(start, own_engine) -> None:
     proxy = start()
     time.sleep(1.5)
