@@ -9,7 +9,7 @@
 enum {
 	DEADLINE_S = 30,
 	RETRY_MS = 20,
-	DIAL_TIMEOUT_S = 10, /* over all attempts */
+	DIAL_TIMEOUT_S = 10, /* for a place in the queue, and then for the connection */
 };
 
 void asker_init(struct asker *asker, struct loop *loop, struct upstream *upstream,
@@ -100,27 +100,46 @@ static void deadline_expired(struct timer *timer)
 	finish(CONTAINER_OF(timer, struct ask, deadline), ASK_LATE);
 }
 
+/* 0 when the connection can be used, -EAGAIN when it has to be waited for. */
+static int connect_engine(struct ask *ask)
+{
+	const enum upstream_wish wish = ask->again ? UPSTREAM_FRESH : UPSTREAM_ALIVE;
+
+	if (ask->engine == NULL) {
+		const int error =
+		        upstream_borrow(ask->upstream, wish, engine_notified, ask, &ask->engine);
+		if (error < 0) {
+			return error;
+		}
+		ask->since_ns = ask->asker->loop->now_ns;
+	}
+	return stream_handshake(&ask->engine->stream);
+}
+
+/* Whether it is waited for too long: for the connection, or without one for a place in the Engine's
+ * queue. */
+static bool is_late(const struct ask *ask)
+{
+	const int64_t patience_ns =
+	        ask->engine == NULL ? DIAL_TIMEOUT_S * NS_PER_S : ask->dial_patience_ns;
+
+	return ask->asker->loop->now_ns - ask->since_ns >= patience_ns;
+}
+
 /* Whether the connection can be used; if not, it has to be waited for, or the question has ended.
  */
 static bool dial(struct ask *ask)
 {
 	struct asker *asker = ask->asker;
-	const bool late = asker->loop->now_ns - ask->since_ns >= DIAL_TIMEOUT_S * NS_PER_S;
-	const enum upstream_wish wish = ask->again ? UPSTREAM_FRESH : UPSTREAM_ALIVE;
-	int error = 0;
+	const int error = connect_engine(ask);
 
-	if (ask->engine == NULL) {
-		error = upstream_borrow(ask->upstream, wish, engine_notified, ask, &ask->engine);
-	}
-	if (error == 0) {
-		error = stream_handshake(&ask->engine->stream);
-	}
-	if (error == -EAGAIN && !late) {
+	if (error == -EAGAIN && !is_late(ask)) {
 		timer_start(asker->loop, &asker->retry_queue, &ask->retry);
 		return false;
 	}
 	if (error < 0) {
-		ask->error = error;
+		/* A full queue is no fault of the Engine; that a connection does not come is. */
+		ask->error = error == -EAGAIN && ask->engine != NULL ? -ETIMEDOUT : error;
 		ask->tls = ask->engine != NULL && tls_is_at_fault(&ask->engine->stream);
 		finish(ask, ASK_UNREACHABLE);
 		return false;
@@ -145,6 +164,7 @@ bool ask_begin(struct ask *ask, struct asker *asker, struct upstream *upstream, 
 	ask_init(ask, asker);
 	ask->upstream = upstream;
 	ask->notify = notify;
+	ask->dial_patience_ns = DIAL_TIMEOUT_S * NS_PER_S;
 	if (!buffer_borrow(&asker->lender->buffers, &ask->question.buffer)) {
 		return false;
 	}
@@ -188,6 +208,7 @@ static bool lost(struct ask *ask)
 	release(ask, false);
 	flow_reset(&ask->flow, ask->asker->lender);
 	buffer_unsend(ask->question.buffer, ask->question_len);
+	ask->since_ns = ask->asker->loop->now_ns;
 	ask->sent = false;
 	ask->again = true;
 	return true;

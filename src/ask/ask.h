@@ -59,7 +59,9 @@ struct ask {
 	struct flow flow;     /* the response */
 	struct http_scan scan;
 	size_t question_len;
-	int64_t since_ns; /* when dialling began, monotonic */
+	/* How long a connection may take; ask_begin() sets it, and the caller may shorten it. */
+	int64_t dial_patience_ns;
+	int64_t since_ns; /* of waiting for the connection or for a place in the queue, monotonic */
 	bool sent;        /* the whole question */
 	bool again;       /* it was asked again once */
 	bool keep;        /* the connection stays open */

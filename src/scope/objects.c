@@ -196,6 +196,12 @@ bool scope_write_request(const struct scope *scope, struct scope_object object, 
 	return !text->overflow;
 }
 
+void scope_withdraw_request(struct scope_answers *answers)
+{
+	ASSERT(answers->count > 0 && answers->list[answers->count - 1].answer == SCOPE_UNKNOWN);
+	answers->count--;
+}
+
 /* ── The response ────────────────────────────────────────────────────────── */
 
 /* Ids stand in paths: letters, digits and a few signs. */

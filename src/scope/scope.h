@@ -169,6 +169,8 @@ void scope_add_missing(struct scope_object object, struct text *text);
  */
 bool scope_write_request(const struct scope *scope, struct scope_object object, struct slice fields,
         struct scope_answers *answers, struct text *text) MUST_USE;
+/* The last question did not reach the Engine: nothing was asked. */
+void scope_withdraw_request(struct scope_answers *answers);
 /* Complete the last answer. False: the response cannot be used. */
 bool scope_read_response(const struct scope *scope, unsigned status, struct slice body,
         struct json_document *document, struct scope_answers *answers) MUST_USE;

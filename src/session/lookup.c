@@ -87,6 +87,9 @@ enum next session_look_up(struct session *session, const struct gate_decision *d
 	/* What fails from here on ends the connection, for the request is not read to its end. */
 	session->exchange->keep_client = false;
 	lookup->scope = decision->scope;
+	if (session_may_move(session)) {
+		lookup->ask.dial_patience_ns = session->worker->move_queue.duration_ns;
+	}
 	if (!write_question(session, decision, &text)) {
 		return session_refuse(session, OUTCOME_TOO_MANY_OBJECTS, NULL);
 	}
@@ -146,9 +149,12 @@ enum next session_step_lookup(struct session *session)
 	if (ask->state == ASK_WAITING) {
 		return NEXT_WAIT;
 	}
-	if (ask->state == ASK_UNREACHABLE && session_move(session, ask->error, ask->tls)) {
-		ask_end(ask);
-		return session_judge(session);
+	if (ask->state == ASK_UNREACHABLE) {
+		scope_withdraw_request(&session->exchange->lookup->answers);
+		if (session_move(session, ask->error, ask->tls)) {
+			ask_end(ask);
+			return session_judge(session);
+		}
 	}
 	if (ask->state != ASK_ANSWERED || !read_answer(session)) {
 		return session_respond_asked(session, session->exchange->member, ask->state,

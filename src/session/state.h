@@ -130,7 +130,8 @@ bool session_may_move(const struct session *session);
 /*
  * The Engine cannot be reached: `error` is a negative errno of upstream_borrow() or
  * stream_handshake(), `tls` whether TLS is at fault. Note it, and choose another member of the
- * group. False: there is none, or none may have the request.
+ * group. False: there is none, none may have the request, or there is no memory; the exchange stays
+ * with the former one and its connection.
  */
 bool session_move(struct session *session, int error, bool tls) MUST_USE;
 

@@ -5,6 +5,8 @@
 
 enum { TURNS_MAX = 100000 };
 
+static const uint16_t in_order[] = {0, 1, 2};
+
 void stage_allow(struct stage *stage, const char *const *operations)
 {
 	char error[FAULT_MAX];
@@ -40,17 +42,21 @@ void stage_init(struct stage *stage)
 	denials_init(&stage->shared.denials);
 	stage->shared.accounts = accounts_new();
 	ASSERT(stage->shared.accounts != NULL);
-	stage->engine = (struct snapshot_engine){
-	        .name = "default",
-	        .text = "unix:///nowhere.sock",
-	        .transport = &stage->net.transport,
-	        .address = address_of_path(SLICE("/nowhere.sock")),
-	};
+	for (unsigned i = 0; i < ARRAY_LEN(stage->engines); i++) {
+		stage->engines[i] = (struct snapshot_engine){
+		        .id = i,
+		        .name = i == 0 ? "default" : "member",
+		        .text = "unix:///nowhere.sock",
+		        .transport = &stage->net.transport,
+		        .address = address_of_path(SLICE("/nowhere.sock")),
+		};
+	}
 	stage->snapshot = (struct snapshot){
 	        .references = 1,
 	        .free = keep_snapshot,
-	        .engines = &stage->engine,
-	        .engine_count = 1,
+	        .engines = stage->engines,
+	        .engines_by_id = in_order,
+	        .engine_count = ARRAY_LEN(stage->engines),
 	        .max_head = 64 * 1024,
 	        .head_timeout = 10,
 	        .shutdown_grace = 5,
@@ -81,6 +87,12 @@ void stage_done(struct stage *stage)
 	ASSERT(atomic_load(&stage->snapshot.references) == 1);
 	denials_finish(&stage->shared.denials);
 	accounts_free(stage->shared.accounts);
+}
+
+void stage_group(struct stage *stage)
+{
+	stage->engines[0].members = &in_order[1];
+	stage->engines[0].member_count = 2;
 }
 
 struct script *stage_client(struct stage *stage)

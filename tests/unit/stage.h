@@ -13,7 +13,7 @@
 struct stage {
 	struct script_net net;
 	struct worker_shared shared;
-	struct snapshot_engine engine;
+	struct snapshot_engine engines[3]; /* the default one, and members for stage_group() */
 	struct snapshot snapshot;
 	struct policy_set *policies;
 	struct policy *policy;
@@ -28,6 +28,8 @@ void stage_done(struct stage *stage);
 /* The end of stage_allow(). */
 void stage_forget(struct stage *stage);
 
+/* The default Engine is a group of the two others from now on. */
+void stage_group(struct stage *stage);
 /* A client connects. */
 struct script *stage_client(struct stage *stage);
 /* The newest connection to the Engine; NULL: there is none yet. */

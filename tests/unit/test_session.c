@@ -15,6 +15,7 @@
 #define SENT_3     "POST /images/load HTTP/1.1\r\nHost: localhost\r\nContent-Length: 3\r\n\r\n"
 #define RESPONSE_2 "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 #define DIAL_LIMIT (10 * NS_PER_S)
+#define MOVE_LIMIT (2 * NS_PER_S)
 
 static struct stage stage;
 
@@ -1386,6 +1387,60 @@ static void a_question_has_thirty_seconds_whatever_trickles(void **state)
 	assert_int_equal(engine->got_len, asked); /* the request itself was not sent */
 }
 
+static void a_look_up_moves_on_as_soon_as_a_request_does(void **state)
+{
+	(void)state;
+	stage_group(&stage);
+	stage.snapshot.listeners[0].gate.policy = scoped("group");
+	stage.net.handshake = -EAGAIN;
+	struct script *client = stage_client(&stage);
+	const struct script *first = ask(client, GET_MINE);
+	for (int64_t waited = 0; waited < MOVE_LIMIT; waited += 20 * NS_PER_MS) {
+		assert_false(first->closed);
+		stage_pass(&stage, 20 * NS_PER_MS);
+	}
+	struct script *second = stage_engine(&stage);
+	assert_true(first->closed);
+	assert_ptr_not_equal(first, second);
+	script_handshake(second, 0);
+	assert_true(slice_starts_with(script_got(second), SLICE("GET /containers/mine/json ")));
+}
+
+static void a_look_up_that_is_refused_moves_on(void **state)
+{
+	(void)state;
+	stage_group(&stage);
+	stage.snapshot.listeners[0].gate.policy = scoped("refused");
+	stage.net.handshake = -EAGAIN;
+	struct script *client = stage_client(&stage);
+	struct script *first = ask(client, GET_MINE);
+	stage.net.handshake = 0;
+	script_handshake(first, -ECONNREFUSED);
+	struct script *second = stage_engine(&stage);
+	assert_ptr_not_equal(first, second);
+	assert_true(slice_starts_with(script_got(second), SLICE("GET /containers/mine/json ")));
+	second->got_len = 0;
+	respond(second, ANSWER("0123456789ab"));
+	stage_turn(&stage);
+	assert_true(
+	        slice_starts_with(script_got(second), SLICE("GET /containers/0123456789ab/json ")));
+}
+
+static void a_look_up_of_one_engine_has_ten_seconds_for_its_connection(void **state)
+{
+	(void)state;
+	stage.snapshot.listeners[0].gate.policy = scoped("slow");
+	stage.net.handshake = -EAGAIN;
+	struct script *client = stage_client(&stage);
+	(void)ask(client, GET_MINE);
+	for (int64_t waited = 0; waited < DIAL_LIMIT; waited += 20 * NS_PER_MS) {
+		assert_slice("nothing yet", script_got(client), SLICE(""));
+		stage_pass(&stage, 20 * NS_PER_MS);
+	}
+	assert_true(responded(client, "HTTP/1.1 504 "));
+	assert_non_null(strstr(script_got(client).ptr, "in time"));
+}
+
 static void the_engine_has_all_its_time_for_the_request_itself(void **state)
 {
 	(void)state;
@@ -1537,6 +1592,9 @@ int main(void)
 	        ON_STAGE(the_rest_of_a_request_after_an_early_response_is_taken),
 	        ON_STAGE(a_rest_that_does_not_come_ends_the_connection),
 	        ON_STAGE(a_question_has_thirty_seconds_whatever_trickles),
+	        ON_STAGE(a_look_up_moves_on_as_soon_as_a_request_does),
+	        ON_STAGE(a_look_up_that_is_refused_moves_on),
+	        ON_STAGE(a_look_up_of_one_engine_has_ten_seconds_for_its_connection),
 	        ON_STAGE(the_engine_has_all_its_time_for_the_request_itself),
 	        ON_STAGE(an_engine_that_closes_early_does_not_get_the_rest),
 	        ON_STAGE(who_wants_no_more_gets_no_more),

@@ -345,16 +345,20 @@ def test_a_connection_keeps_its_member_while_that_is_up(front: Front, a: Node, b
         assert on(kept, "/engines/web/version") == (200, b"a")
 
 
-def test_a_member_that_does_not_accept_is_left_after_two_seconds(front: Front, b: Node) -> None:
+@pytest.mark.parametrize("policy", ["ops", "ours"])
+def test_a_member_that_does_not_accept_is_left_after_two_seconds(front: Front, b: Node, policy: str) -> None:
+    """Whether the request itself waits or its look-up."""
+    own = json.dumps({"Id": "0123456789ab", "Config": {"Labels": {"team": "ci"}}}).encode()
+    b.respond = lambda _, conn: conn.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(own), own))
     with socket.create_server(("127.0.0.1", 0), backlog=0) as stuck:
         port = stuck.getsockname()[1]
         fillers = [socket.socket() for _ in range(4)]
         for filler in fillers:
             filler.setblocking(False)
             filler.connect_ex(("127.0.0.1", port))
-        front.begin(f"  stuck: 'tcp://127.0.0.1:{port}'\n  web: {{members: [stuck, b]}}\n")
+        front.begin(f"  stuck: 'tcp://127.0.0.1:{port}'\n  web: {{members: [stuck, b]}}\n", policy=policy)
         began = time.monotonic()
-        assert front.ask("/engines/web/version") == (200, b"b")
+        assert front.ask("/engines/web/containers/x/json") == (200, own)
         assert time.monotonic() - began < 6
         assert front.list()["stuck"]["error"] == "timeout"
         for filler in fillers:
