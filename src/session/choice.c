@@ -30,18 +30,23 @@ static unsigned kept_member(const struct session *session, const struct snapshot
 	return ENGINE_NONE;
 }
 
-/* Have the exchange ask this member from now on. False without memory. */
+/* Have the exchange ask this member from now on. False without memory: it asks whom it asked
+ * before. */
 static bool use(struct session *session, const struct snapshot_engine *group, unsigned member)
 {
 	struct exchange *exchange = session->exchange;
+	struct upstream *upstream = worker_reach(session->worker, exchange->adoption, member);
 
+	if (upstream == NULL) {
+		return false;
+	}
 	if (group->member_count > 0) {
 		session->group_id = group->id;
 		session->member_id = named_engine(session, member)->id;
 	}
 	exchange->member = member;
-	exchange->upstream = worker_reach(session->worker, exchange->adoption, member);
-	return exchange->upstream != NULL;
+	exchange->upstream = upstream;
+	return true;
 }
 
 /* The member of a group that is asked; an Engine is its own. */
@@ -109,8 +114,12 @@ bool session_move(struct session *session, int error, bool tls)
 	if (!pulse_may_move(trouble) || !session_may_move(session)) {
 		return false;
 	}
-	exchange->tried = tried_members(exchange, group);
+	const unsigned tried = tried_members(exchange, group);
+	const unsigned next = snapshot_choose_member(session_snapshot(session), group, tried);
+	if (!use(session, group, next)) {
+		return false;
+	}
+	exchange->tried = tried;
 	session_release_engine(session, false);
-	return use(session, group,
-	        snapshot_choose_member(session_snapshot(session), group, exchange->tried));
+	return true;
 }

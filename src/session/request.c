@@ -712,7 +712,8 @@ static enum next wait_to_dial(struct session *session)
 	if (late) {
 		return lose(session, -ETIMEDOUT);
 	}
-	if (session->state != SESSION_DIAL) {
+	/* A timer to move on may have expired, and there was no memory to do so. */
+	if (session->state != SESSION_DIAL || list_empty(&session->deadline.link)) {
 		(void)session_enter(session, SESSION_DIAL);
 	}
 	return NEXT_WAIT;

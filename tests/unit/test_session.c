@@ -19,6 +19,20 @@
 
 static struct stage stage;
 
+/* ── Allocations that fail ───────────────────────────────────────────────── */
+
+static bool is_without_memory;
+
+void *__real_calloc(size_t count, size_t size);
+void *__wrap_calloc(size_t count, size_t size);
+
+void *__wrap_calloc(size_t count, size_t size)
+{
+	return is_without_memory ? NULL : __real_calloc(count, size);
+}
+
+/* ── The stage ───────────────────────────────────────────────────────────── */
+
 static int begin(void **state)
 {
 	(void)state;
@@ -170,6 +184,42 @@ static void one_that_never_comes_is_a_504(void **state)
 	stage_pass(&stage, DIAL_LIMIT);
 	assert_true(responded(client, "HTTP/1.1 504 "));
 	assert_true(stage_engine(&stage)->closed);
+}
+
+static void without_memory_for_the_next_member_the_former_one_is_waited_for(void **state)
+{
+	struct script *client = stage_client(&stage);
+
+	(void)state;
+	stage_group(&stage);
+	stage.net.handshake = -EAGAIN;
+	script_arrive(client, SLICE(GET_A));
+	struct script *first = stage_engine(&stage);
+	is_without_memory = true;
+	stage_pass(&stage, MOVE_LIMIT);
+	is_without_memory = false;
+	assert_false(first->closed);
+	assert_ptr_equal(stage_engine(&stage), first);
+	stage_pass(&stage, DIAL_LIMIT);
+	struct script *second = stage_engine(&stage);
+	assert_true(first->closed);
+	assert_ptr_not_equal(second, first);
+	script_handshake(second, 0);
+	assert_slice("request", script_got(second), SLICE(SENT_A));
+}
+
+static void without_memory_for_the_next_member_a_refusal_is_told(void **state)
+{
+	struct script *client = stage_client(&stage);
+
+	(void)state;
+	stage_group(&stage);
+	stage.net.handshake = -EAGAIN;
+	script_arrive(client, SLICE(GET_A));
+	is_without_memory = true;
+	script_handshake(stage_engine(&stage), -ECONNREFUSED);
+	is_without_memory = false;
+	assert_true(responded(client, "HTTP/1.1 502 "));
 }
 
 static void one_that_is_refused_late_is_a_502(void **state)
@@ -1569,6 +1619,8 @@ int main(void)
 	        ON_STAGE(a_request_that_is_sent_again_gets_a_new_connection),
 	        ON_STAGE(a_connection_in_progress_is_waited_for),
 	        ON_STAGE(one_that_never_comes_is_a_504),
+	        ON_STAGE(without_memory_for_the_next_member_the_former_one_is_waited_for),
+	        ON_STAGE(without_memory_for_the_next_member_a_refusal_is_told),
 	        ON_STAGE(one_that_is_refused_late_is_a_502),
 	        ON_STAGE(a_full_queue_is_tried_again_and_then_a_504),
 	        ON_STAGE(what_we_are_short_of_is_a_503),
