@@ -46,6 +46,7 @@ static bool use(struct session *session, const struct snapshot_engine *group, un
 	}
 	exchange->member = member;
 	exchange->upstream = upstream;
+	exchange->looked_up_at = 0;
 	return true;
 }
 
@@ -72,6 +73,14 @@ bool session_choose(struct session *session, unsigned number)
 	}
 	exchange->engine = number;
 	return use(session, named_engine(session, number), choose_member(session, number));
+}
+
+bool session_stays(const struct session *session)
+{
+	const struct exchange *exchange = session->exchange;
+	const unsigned now = exchange->upstream->generation + 1;
+
+	return exchange->looked_up_at == 0 || exchange->looked_up_at == now;
 }
 
 /* The members that the exchange has tried, with the one that it has now. */

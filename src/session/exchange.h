@@ -32,6 +32,8 @@ struct exchange {
 	 * asked, the same if it is no group; NULL: none was chosen yet. */
 	unsigned engine, member;
 	struct upstream *upstream;
+	/* Generation of `upstream` at the first look-up, and one; 0: it was asked about nothing. */
+	unsigned looked_up_at;
 	unsigned tried; /* members of the group that could not be reached: bits, by their places */
 	unsigned named; /* for records: number of the Engine that the request names, and one; 0:
 	                   none */

@@ -87,6 +87,10 @@ enum next session_look_up(struct session *session, const struct gate_decision *d
 	/* What fails from here on ends the connection, for the request is not read to its end. */
 	session->exchange->keep_client = false;
 	lookup->scope = decision->scope;
+	if (!session_stays(session)) {
+		return session_respond_moved(session);
+	}
+	session->exchange->looked_up_at = session->exchange->upstream->generation + 1;
 	if (session_may_move(session)) {
 		lookup->ask.dial_patience_ns = session->worker->move_queue.duration_ns;
 	}
@@ -137,6 +141,13 @@ enum next session_respond_asked(struct session *session, unsigned number, enum a
 		break;
 	}
 	return session_refuse(session, failed, NULL);
+}
+
+enum next session_respond_moved(struct session *session)
+{
+	return session_refuse(session, OUTCOME_LOOKUP_FAILED,
+	        "the Engine has moved to another address since it described an object that the "
+	        "request names: send the request again");
 }
 
 enum next session_step_lookup(struct session *session)

@@ -721,6 +721,10 @@ static enum next wait_to_dial(struct session *session)
 
 enum next session_step_dial(struct session *session)
 {
+	if (UNLIKELY(session->exchange->looked_up_at > 0) && session->engine == NULL &&
+	        !session_stays(session)) {
+		return session_respond_moved(session);
+	}
 	const int error = dial(session);
 
 	if (error == -EAGAIN) {

@@ -125,6 +125,9 @@ static inline const struct snapshot_engine *session_member(const struct session 
 /* The request means the Engine `number` of its snapshot: choose the connections by which it is
  * asked, unless that was done. False without memory. */
 bool session_choose(struct session *session, unsigned number) MUST_USE;
+/* Whether the Engine is where it was when it was asked about the request's objects: elsewhere other
+ * objects may have their names. */
+bool session_stays(const struct session *session);
 /* Whether another member of its group may have the request, to which nothing was sent yet. */
 bool session_may_move(const struct session *session);
 /*
@@ -303,6 +306,8 @@ enum next session_replay(struct session *session);
 /* Ask the Engine about the object of the decision, and judge again. */
 enum next session_look_up(struct session *session, const struct gate_decision *decision);
 enum next session_step_lookup(struct session *session);
+/* Not session_stays(): the request is refused. */
+enum next session_respond_moved(struct session *session);
 /* The Engine `number` did not answer a question of the proxy's own: `why` and `error` as in struct
  * ask; `failed` if nothing more exact can be said. */
 enum next session_respond_asked(struct session *session, unsigned number, enum ask_state why,

@@ -1491,6 +1491,44 @@ static void a_look_up_of_one_engine_has_ten_seconds_for_its_connection(void **st
 	assert_non_null(strstr(script_got(client).ptr, "in time"));
 }
 
+/* The default Engine is at that path from now on. */
+static void move_engine(const char *path)
+{
+	struct engine_places *places = engine_places_new(1, 1);
+
+	assert_non_null(places);
+	places->list[0] =
+	        (struct engine_place){.id = 0, .address = address_of_path(slice_of(path))};
+	worker_move_engines(stage.worker, places);
+}
+
+static void an_engine_that_moves_during_a_look_up_does_not_get_the_request(void **state)
+{
+	(void)state;
+	stage.snapshot.listeners[0].gate.policy = scoped("moves");
+	struct script *client = stage_client(&stage);
+	struct script *engine = ask(client, GET_MINE);
+	move_engine("/elsewhere.sock");
+	engine->got_len = 0;
+	respond(engine, ANSWER("0123456789ab"));
+	assert_true(responded(client, "HTTP/1.1 502 "));
+	assert_non_null(strstr(script_got(client).ptr, "has moved"));
+	assert_slice("the former one", script_got(engine), SLICE(""));
+	assert_int_equal(stage.net.connected, 1);
+}
+
+static void an_engine_that_moves_before_a_request_is_asked_where_it_is(void **state)
+{
+	(void)state;
+	stage.snapshot.listeners[0].gate.policy = scoped("moved");
+	struct script *client = stage_client(&stage);
+	move_engine("/elsewhere.sock");
+	struct script *engine = ask(client, GET_MINE);
+	respond(engine, ANSWER("0123456789ab"));
+	assert_true(slice_starts_with(script_got(stage_engine(&stage)), SLICE("GET /containers/")));
+	assert_slice("no response yet", script_got(client), SLICE(""));
+}
+
 static void the_engine_has_all_its_time_for_the_request_itself(void **state)
 {
 	(void)state;
@@ -1647,6 +1685,8 @@ int main(void)
 	        ON_STAGE(a_look_up_moves_on_as_soon_as_a_request_does),
 	        ON_STAGE(a_look_up_that_is_refused_moves_on),
 	        ON_STAGE(a_look_up_of_one_engine_has_ten_seconds_for_its_connection),
+	        ON_STAGE(an_engine_that_moves_during_a_look_up_does_not_get_the_request),
+	        ON_STAGE(an_engine_that_moves_before_a_request_is_asked_where_it_is),
 	        ON_STAGE(the_engine_has_all_its_time_for_the_request_itself),
 	        ON_STAGE(an_engine_that_closes_early_does_not_get_the_rest),
 	        ON_STAGE(who_wants_no_more_gets_no_more),
