@@ -494,6 +494,13 @@ def test_a_denied_engine_counts_for_its_client_and_tells_the_operator_what_allow
     assert front.admin.metrics().get_one("requests_total", client="one", verdict="deny") == 2
 
 
+def test_without_a_default_engine_nothing_is_said_of_it(front: Front, a: Node) -> None:
+    front.begin()
+    assert not any(name == "upstream_up" for name, _ in front.admin.metrics())
+    ready = front.admin.get("/ready")
+    assert ready.status == 200 and json.loads(ready.body)["engine"] is None
+
+
 # ── What check and explain say ─────────────────────────────────────────────────────────────────
 
 SAID = """\
