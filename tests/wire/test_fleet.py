@@ -528,6 +528,17 @@ def said(tmp_path: pathlib.Path) -> str:
     return str(file)
 
 
+def test_check_says_which_engines_clients_have(said: str) -> None:
+    result = run_binary("check", "-c", said)
+    assert "engine   node-1: tcp://10.0.0.1:2375\n" in result.stdout
+    assert "tcp://10.0.0.2:2375, named by TLS clients as two.example.org\n" in result.stdout
+    assert "policy some, engines node-2, by its policy\n" in result.stdout
+    assert "policy some, engines none in common with its policy\n" in result.stdout
+    assert f"{said}:11: client 'c' may use no Engine: 'engines' of the entry" in result.stderr
+    assert f"{said}:7: 'node-1' and 'node-3' are one Engine" in result.stderr
+    assert "client 'a'" not in result.stderr and "client 'b'" not in result.stderr
+
+
 @pytest.mark.parametrize(
     ("args", "wanted"),
     [
