@@ -501,6 +501,14 @@ def test_without_a_default_engine_nothing_is_said_of_it(front: Front, a: Node) -
     assert ready.status == 200 and json.loads(ready.body)["engine"] is None
 
 
+def test_healthcheck_asks_for_the_engine_that_its_address_names(front: Front, a: Node) -> None:
+    front.begin()
+    address = f"tcp://127.0.0.1:{front.proxy.port}"
+    assert run_binary("healthcheck", f"{address}/engines/a").returncode == 0
+    assert run_binary("healthcheck", f"{address}/engines/b/").returncode == 1
+    assert "is not accepted" in run_binary("healthcheck", f"{address}/engines/a b").stderr
+
+
 # ── What check and explain say ─────────────────────────────────────────────────────────────────
 
 SAID = """\
