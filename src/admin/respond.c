@@ -229,14 +229,14 @@ static enum admin_next send_ready(struct admin_connection *connection, int error
 	const struct admin *admin = connection->admin;
 	const struct {
 		const char *what;
-		bool is_well;
 		const char *else_word;
+		bool is_well;
 		bool is_absent; /* several Engines, and none of `upstream` */
 	} parts[] = {
-	        {"configuration", metrics_reload_is_well(admin->settings.metrics), "failed", false},
-	        {"engine", error == 0, "failed", admin->settings.upstream == NULL},
-	        {"audit", metrics_audit_is_well(admin->settings.metrics), "failed", false},
-	        {"process", !admin->stopping, "draining", false},
+	        {"configuration", "failed", metrics_reload_is_well(admin->settings.metrics), false},
+	        {"engine", "failed", error == 0, admin->settings.upstream == NULL},
+	        {"audit", "failed", metrics_audit_is_well(admin->settings.metrics), false},
+	        {"process", "draining", !admin->stopping, false},
 	};
 	char memory[256];
 	struct text text = text_over(memory, sizeof(memory));
