@@ -131,7 +131,7 @@ static const char *suggest(struct reader *reader, struct slice value)
 	char memory[HOST_LEN_MAX + 128];
 
 	if (slice_starts_with(value, SLICE("ssh://"))) {
-		return "ssh:// is not spoken: use tls://HOST:PORT";
+		return "ssh:// is not spoken: use tls://HOST:PORT, or unix:///PATH on its host";
 	}
 	for (unsigned i = 0; front == NULL && i < ARRAY_LEN(forms); i++) {
 		front = slice_skip(&rest, forms[i].front) ? forms[i].instead : NULL;

@@ -461,7 +461,7 @@ static void mistakes_name_file_line_and_remedy(void **state)
 	                ":2: unknown key 'socket' in upstream; there are address, tls"},
 	        {"upstream:\n  address: ssh://a:1\n",
 	                ":2: address: 'ssh://a:1' is not accepted: ssh:// is not spoken: use "
-	                "tls://HOST:PORT"},
+	                "tls://HOST:PORT, or unix:///PATH on its host"},
 	        /* policies: the rest is in test_policy.c */
 	        {"policies: []\n", ":1: 'policies' is a map of policies by their names; found a "
 	                           "list"},

@@ -455,7 +455,7 @@ static void mistakes_are_said(void **state)
 	                "given"},
 	        {"engines: {a: ssh://x}\n",
 	                ":1: address: 'ssh://x' is not accepted: ssh:// is not spoken: use "
-	                "tls://HOST:PORT"},
+	                "tls://HOST:PORT, or unix:///PATH on its host"},
 	        {"engines: {a: ftp://x}\n",
 	                ":1: address: 'ftp://x' is not accepted: give the Engine's unix socket as "
 	                "an "
