@@ -13,8 +13,8 @@ enum { TIMEOUT_S = 5 };
 
 int health_check(const char *address)
 {
-	char front[512];
-	char path[sizeof("/engines//health") + ADDRESS_ENGINE_MAX];
+	char front[512] = "";
+	char path[sizeof("/engines//health") + ADDRESS_ENGINE_MAX] = "";
 	struct slice host;
 	struct slice name;
 	const bool is_named = address != NULL && address_split_engine(address, &host, &name) &&
