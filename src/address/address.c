@@ -140,6 +140,27 @@ const char *address_parse(struct slice text, union address *ret_address)
 	return "give tcp://HOST:PORT, tls://HOST:PORT, unix:///PATH or, for a listener, fd://NAME";
 }
 
+bool address_split_engine(const char *text, struct slice *ret_address, struct slice *ret_name)
+{
+	const char *host = strstr(text, "://");
+	const char *slash = host == NULL ? NULL : strchr(host + 3, '/');
+	struct slice name = slice_of(slash == NULL ? "" : slash);
+
+	if (slash == host + 3 || !slice_skip(&name, SLICE("/engines/"))) {
+		return false;
+	}
+	name.len -= name.len > 0 && name.ptr[name.len - 1] == '/' ? 1 : 0;
+	for (size_t i = 0; i < name.len; i++) {
+		const char c = name.ptr[i];
+		if (!ascii_is_alnum(c) && c != '-' && c != '_' && c != '.') {
+			return false;
+		}
+	}
+	*ret_address = slice_between(text, slash);
+	*ret_name = name;
+	return name.len > 0 && name.len <= ADDRESS_ENGINE_MAX;
+}
+
 bool address_is_tls(const char *text)
 {
 	return slice_starts_with(slice_of(text), SLICE("tls://"));

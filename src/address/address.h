@@ -40,6 +40,12 @@ enum { ADDRESS_NAME_MAX = 56 }; /* bytes of [IPv6]:port */
 const char *address_parse(struct slice text, union address *ret_address) MUST_USE;
 /* The fault of the path of a unix socket, as the end of a sentence; NULL if it has none. */
 const char *address_path_problem(struct slice path);
+enum { ADDRESS_ENGINE_MAX = 64 }; /* bytes of a name */
+/*
+ * Split tcp://HOST:PORT/engines/NAME, as DOCKER_HOST has it, in front of the path. False: it is no
+ * such address; a unix socket may be called so.
+ */
+bool address_split_engine(const char *text, struct slice *ret_address, struct slice *ret_name);
 /* Whether `text` is a tls://HOST:PORT. */
 bool address_is_tls(const char *text);
 /* The path of unix:///PATH; NULL if `text` is another address. */

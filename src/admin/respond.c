@@ -229,13 +229,14 @@ static enum admin_next send_ready(struct admin_connection *connection, int error
 	const struct admin *admin = connection->admin;
 	const struct {
 		const char *what;
-		bool is_well;
 		const char *else_word;
+		bool is_well;
+		bool is_absent; /* several Engines, and none of `upstream` */
 	} parts[] = {
-	        {"configuration", metrics_reload_is_well(admin->settings.metrics), "failed"},
-	        {"engine", error == 0, "failed"},
-	        {"audit", metrics_audit_is_well(admin->settings.metrics), "failed"},
-	        {"process", !admin->stopping, "draining"},
+	        {"configuration", "failed", metrics_reload_is_well(admin->settings.metrics), false},
+	        {"engine", "failed", error == 0, admin->settings.upstream == NULL},
+	        {"audit", "failed", metrics_audit_is_well(admin->settings.metrics), false},
+	        {"process", "draining", !admin->stopping, false},
 	};
 	char memory[256];
 	struct text text = text_over(memory, sizeof(memory));
@@ -246,8 +247,13 @@ static enum admin_next send_ready(struct admin_connection *connection, int error
 	}
 	text_add_format(&text, "{\"ready\":%s", ready ? "true" : "false");
 	for (unsigned i = 0; i < ARRAY_LEN(parts); i++) {
-		text_add_format(&text, ",\"%s\":\"%s\"", parts[i].what,
-		        parts[i].is_well ? "ok" : parts[i].else_word);
+		text_add_format(&text, ",\"%s\":", parts[i].what);
+		if (parts[i].is_absent) {
+			text_add(&text, SLICE("null"));
+		} else {
+			text_add_format(
+			        &text, "\"%s\"", parts[i].is_well ? "ok" : parts[i].else_word);
+		}
 	}
 	text_add(&text, SLICE("}"));
 	return admin_send_json(connection, ready ? 200 : 503, text_slice(&text));
@@ -258,7 +264,11 @@ static void note_engine(struct admin_connection *connection, int error)
 	struct admin *admin = connection->admin;
 	struct text why = text_over(admin->engine_why, sizeof(admin->engine_why) - 1);
 
-	metrics_engine_answered(admin->settings.metrics, error == 0);
+	if (admin->settings.upstream == NULL) {
+		metrics_have_no_engine(admin->settings.metrics);
+	} else {
+		metrics_engine_answered(admin->settings.metrics, error == 0);
+	}
 	admin->engine_up = error == 0;
 	if (error != 0) {
 		add_reason(connection, error, &why);

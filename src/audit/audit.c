@@ -58,8 +58,8 @@ struct label {
 
 struct line_labels {
 	struct label method, path, status, bytes, ms, wait, connect, first, client, identity,
-	        operation, name, image, policy, observed, rule, ender, reason, reason_end, outcome,
-	        end;
+	        engine, member, operation, name, image, policy, observed, rule, ender, reason,
+	        reason_end, outcome, end;
 };
 
 /* People have the reason, and the line of a denial. */
@@ -74,6 +74,8 @@ static const struct line_labels text_labels = {
         .first = LABEL(" first="),
         .client = LABEL(" client="),
         .identity = LABEL(" identity="),
+        .engine = LABEL(" engine="),
+        .member = LABEL(" member="),
         .operation = LABEL(" op="),
         .name = LABEL(" name="),
         .image = LABEL(" image="),
@@ -96,6 +98,8 @@ static const struct line_labels json_labels = {
         .first = LABEL(",\"first_ms\":"),
         .client = LABEL(",\"client\":\""),
         .identity = LABEL("\",\"identity\":\""),
+        .engine = LABEL("\",\"engine\":\""),
+        .member = LABEL("\",\"member\":\""),
         .operation = LABEL("\",\"op\":\""),
         .name = LABEL("\",\"name\":\""),
         .image = LABEL("\",\"image\":\""),
@@ -155,6 +159,10 @@ static void add_verdict(
         struct text *line, const struct line_labels *labels, const struct audit_record *record)
 {
 	add_word(line, &labels->identity, word_of(record->client));
+	if (UNLIKELY(record->engine != NULL)) {
+		add_word(line, &labels->engine, slice_of(record->engine));
+		add_word(line, &labels->member, word_of(record->member));
+	}
 	add_word(line, &labels->operation, word_of(record->operation));
 	add_word(line, &labels->name, (struct slice){record->name, record->name_len});
 	add_word(line, &labels->image, (struct slice){record->image, record->image_len});

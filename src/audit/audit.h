@@ -36,6 +36,8 @@ struct audit_record {
 	int64_t responded_ns;
 	bool quiet;            /* worth a line at debug level only */
 	const char *operation; /* NULL: it was not understood */
+	const char *engine;    /* among several: that it means; NULL: none, or there is one alone */
+	const char *member;    /* of that group, which was asked; NULL: it is no group */
 	const char *client;    /* that sent it; NULL: none that is known by a name */
 	const char *policy;    /* that judged it; NULL: none did */
 	bool observed;         /* it would have been denied */

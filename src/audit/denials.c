@@ -117,7 +117,9 @@ static struct slice shown(struct slice word, size_t max)
 
 static void add_advice(const struct denial *denial, struct text *advice)
 {
-	if (denial->findings == NULL) {
+	if (denial->policy == NULL) {
+		text_add(advice, denial->advice);
+	} else if (denial->findings == NULL) {
 		policy_advise(denial->policy, denial->request, advice);
 	} else {
 		findings_advise(denial->findings, FINDINGS_LOG, advice);
@@ -129,6 +131,10 @@ static void add_outcome(const struct denial *denial, struct text *message)
 {
 	text_add(message,
 	        slice_of(denial->reason != NULL ? denial->reason : outcome_text(denial->outcome)));
+	if (denial->advice.len > 0) {
+		text_add(message, SLICE(". To allow it, "));
+		text_add(message, denial->advice);
+	}
 	if (denial->clients != NULL && clients_keep(denial->clients, denial->sender)) {
 		text_add(message, SLICE(": it is the hash of a key, which is kept here; the client "
 		                        "must present the key that was hashed"));
@@ -169,8 +175,8 @@ static void find_words(const struct denial *denial, uint64_t count, struct words
 	text_add(&words->message,
 	        denial->verdict->observed ? SLICE("would deny: ") : SLICE("denied: "));
 	denial_add_reason(denial, &words->message);
+	add_advice(denial, &words->advice);
 	if (denial->policy != NULL) {
-		add_advice(denial, &words->advice);
 		docker_add_name(denial->request->id, denial->query, &words->name);
 		docker_add_image(denial->request->id, denial->query, &words->image);
 	}
@@ -201,6 +207,7 @@ static void log_denial(const struct denial *denial, const char *what, uint64_t c
 	        {"path", shown(denial->path, PATH_SHOWN_MAX), false, false},
 	        {"client", text_slice(&words.host), false, false},
 	        {"identity", slice_of(client), false, false},
+	        {"engine", slice_of(denial->engine != NULL ? denial->engine : ""), false, false},
 	        {"tried", text_slice(&words.tried), false, false},
 	        {"sender", text_slice(&words.sender), false, false},
 	        {"denied", text_slice(&words.times), true, false},
@@ -212,8 +219,10 @@ void denials_report(struct denials *denials, int64_t now_ns, const struct denial
 {
 	const char *what = denial->policy != NULL ? docker_operation_name(denial->request->id)
 	                                          : outcome_word(denial->outcome);
-	const uint32_t topic = (denial->findings == NULL ? 0 : findings_hash(denial->findings)) ^
-	                       (denial->client == NULL ? 0 : client_hash(denial->client));
+	const uint32_t topic =
+	        (denial->findings == NULL ? 0 : findings_hash(denial->findings)) ^
+	        (denial->client == NULL ? 0 : client_hash(denial->client)) ^
+	        (denial->engine == NULL ? 0 : hash_bytes(HASH_START, slice_of(denial->engine)));
 	const uint64_t count = denials_count(
 	        denials, now_ns, denial->caller, what, denial->verdict->observed, topic);
 

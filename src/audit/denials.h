@@ -61,8 +61,13 @@ struct denial {
 	/* Without a policy: how the request ended, and a sentence that says why. */
 	enum outcome outcome;
 	const char *reason; /* NULL: the text of the outcome */
-	unsigned listener;  /* number of its name, for metrics */
-	uint64_t id;        /* of its record; 0: of what was no request */
+	/* Among several Engines: that the request means; NULL: none, or there is one alone. */
+	const char *engine;
+	/* Of an Engine that is denied, what would allow it, in words and to be pasted; else empty.
+	 */
+	struct slice advice, remedy;
+	unsigned listener; /* number of its name, for metrics */
+	uint64_t id;       /* of its record; 0: of what was no request */
 };
 
 /* Append why, as the log has it. */

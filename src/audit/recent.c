@@ -71,9 +71,11 @@ static void keep_remedy(const struct denial *denial, struct recent_denial *entry
 	struct text yaml = text_over(entry->yaml, sizeof(entry->yaml) - 1);
 	struct text variable = text_over(entry->variable, sizeof(entry->variable) - 1);
 
-	if (denial->findings != NULL) {
+	if (denial->policy == NULL) {
+		text_add(&yaml, denial->remedy);
+	} else if (denial->findings != NULL) {
 		findings_add_remedy(denial->findings, FINDINGS_LOG, &yaml, &variable);
-	} else if (denial->policy != NULL) {
+	} else {
 		policy_add_remedy(denial->policy, denial->request, &yaml, &variable);
 	}
 	end_text(&yaml);
@@ -105,6 +107,9 @@ static uint32_t topic_of(const struct denial *denial)
 	        i++) {
 		const struct finding *finding = &denial->findings->list[i];
 		hash = hash_bytes(hash, (struct slice){finding->word, finding->word_len});
+	}
+	if (denial->engine != NULL) {
+		hash = hash_bytes(hash, slice_of(denial->engine));
 	}
 	if (denial->request != NULL && docker_id_is_unknown(denial->request->id)) {
 		hash = hash_bytes(hash, denial->method);

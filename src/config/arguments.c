@@ -122,6 +122,27 @@ static int read_address(
 	return 0;
 }
 
+/* The same, or with the Engine that is asked: tcp://HOST:PORT/engines/NAME. */
+static int read_health_address(struct reader *reader, const char *word)
+{
+	struct config *config = reader->config;
+	struct slice front;
+	struct slice name;
+
+	if (!address_split_engine(word, &front, &name)) {
+		return read_address(reader, "healthcheck", word, &config->health_address);
+	}
+	const char *copy = arena_copy(&config->arena, front);
+	if (copy == NULL) {
+		return arena_fault(&config->arena, reader->error);
+	}
+	if (read_address(reader, "healthcheck", copy, &config->health_address) < 0) {
+		return -EINVAL;
+	}
+	config->health_address = word;
+	return 0;
+}
+
 /* "streams", "close ID", and an address. */
 static int read_status_word(struct reader *reader, const char *word)
 {
@@ -151,7 +172,7 @@ static int read_word(struct reader *reader, const char *word)
 		return read_verb(reader, word);
 	}
 	if (config->verb == CONFIG_HEALTHCHECK && config->health_address == NULL) {
-		return read_address(reader, "healthcheck", word, &config->health_address);
+		return read_health_address(reader, word);
 	}
 	if (config->verb == CONFIG_STATUS && config->asked.address == NULL) {
 		return read_status_word(reader, word);

@@ -111,6 +111,40 @@ static const char *read_unix(
 	return problem;
 }
 
+#define ADDRESS_WORDS                                                                              \
+	"give the Engine's unix socket as an absolute path or as unix:///PATH, or "                \
+	"tcp://HOST:PORT or tls://HOST:PORT"
+
+/* What was probably meant by an address of another form. */
+static const char *suggest(struct reader *reader, struct slice value)
+{
+	static const struct {
+		struct slice front;
+		const char *instead;
+	} forms[] = {
+	        {SLICE_INIT("https://"), "tls://"},
+	        {SLICE_INIT("http://"), "tcp://"},
+	};
+	struct slice rest = value;
+	const char *front = strstr(value.ptr, "://") == NULL ? "tcp://" : NULL;
+	struct config_engine ignored = {.text = value.ptr};
+	char memory[HOST_LEN_MAX + 128];
+
+	if (slice_starts_with(value, SLICE("ssh://"))) {
+		return "ssh:// is not spoken: use tls://HOST:PORT, or unix:///PATH on its host";
+	}
+	for (unsigned i = 0; front == NULL && i < ARRAY_LEN(forms); i++) {
+		front = slice_skip(&rest, forms[i].front) ? forms[i].instead : NULL;
+	}
+	if (front == NULL || memchr(rest.ptr, ':', rest.len) == NULL ||
+	        read_tcp(reader, rest, &ignored) != NULL) {
+		return ADDRESS_WORDS;
+	}
+	(void)snprintf(memory, sizeof(memory), "did you mean %s%.*s?", front, SLICE_FMT(rest));
+	const char *words = arena_copy(&reader->config->arena, slice_of(memory));
+	return words != NULL ? words : ADDRESS_WORDS;
+}
+
 const char *config_read_engine(
         struct reader *reader, const char *value, struct config_engine *ret_engine)
 {
@@ -125,8 +159,7 @@ const char *config_read_engine(
 	if (ret_engine->is_tls || slice_skip(&rest, SLICE("tcp://"))) {
 		return read_tcp(reader, rest, ret_engine);
 	}
-	return "give the Engine's unix socket as an absolute path or as unix:///PATH, or "
-	       "tcp://HOST:PORT or tls://HOST:PORT";
+	return suggest(reader, slice_of(value));
 }
 
 /* ── TLS ─────────────────────────────────────────────────────────────────── */

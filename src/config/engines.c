@@ -228,6 +228,10 @@ static int read_entry(struct entry_reader *entry, const struct yaml_node *node)
 	const struct yaml_node *address =
 	        node->kind == YAML_TEXT ? node : yaml_find(node, "address");
 
+	if (node->kind == YAML_LIST) {
+		return fault_set(entry->error, node->place,
+		        "'%s' is a list: a group is {members: [node-a, node-b]}", entry->row->name);
+	}
 	if (address != NULL &&
 	        config_read_engine_address(entry->reader, address, entry->engine) < 0) {
 		return -EINVAL;

@@ -137,6 +137,7 @@ static const char commands[] =
         "  healthcheck    ask a running proxy for its health. Default for ADDR: the first\n"
         "                 listener in the options of this command, else the first listener of\n"
         "                 process 1, the proxy of a container.\n"
+        "                 tcp://HOST:PORT/engines/NAME asks for one of several Engines.\n"
         "                 Exit status: 0 if the proxy and its Engine respond, else 1\n"
         "  convert        print the settings of another proxy as YAML for --config.\n"
         "                 SOURCE is " CONFIG_SOURCES ".\n"

@@ -3,10 +3,12 @@
  * What can be read and is hardly meant so: each is a warning, at the start and by `check`.
  */
 #include "address/address.h"
+#include "base/hash.h"
 #include "config/options.h"
 #include "inspect/inspect.h"
 
 #include <stdio.h>
+#include <sys/stat.h>
 
 /* ── Sockets ─────────────────────────────────────────────────────────────── */
 
@@ -215,6 +217,106 @@ static void review_engines(struct config *config)
 	}
 }
 
+static bool is_same_engine(const struct config_engine *a, const struct config_engine *b)
+{
+	if (a->path != NULL || b->path != NULL) {
+		return a->path != NULL && b->path != NULL && strcmp(a->path, b->path) == 0;
+	}
+	return a->port == b->port && a->is_tls == b->is_tls && strcmp(a->host, b->host) == 0 &&
+	       (!a->is_tls || strcmp(a->tls.name, b->tls.name) == 0);
+}
+
+/* Which has an address: it is no group, and given. */
+static bool is_placed(const struct config_engine *engine)
+{
+	return engine->path != NULL || engine->host != NULL;
+}
+
+/* What compares addresses: 4,096 of them are eight million pairs. */
+static uint32_t hash_of_place(const struct config_engine *engine)
+{
+	const char *place = engine->path != NULL ? engine->path : engine->host;
+
+	return place == NULL ? 0 : hash_bytes(HASH_START ^ engine->port, slice_of(place));
+}
+
+/* The first Engine in front of `number` that is at the same address; NULL: none is. */
+static const struct config_engine *find_twin(
+        const struct config *config, const uint32_t *hashes, unsigned number)
+{
+	const struct config_engine *engine = config_engine_at(config, number);
+
+	for (unsigned i = 0; is_placed(engine) && i < number; i++) {
+		const struct config_engine *other = config_engine_at(config, i);
+		if (hashes[i] == hashes[number] && is_placed(other) &&
+		        is_same_engine(engine, other)) {
+			return other;
+		}
+	}
+	return NULL;
+}
+
+/* A slip of copying, mostly: whoever names one of them means another host. */
+static void review_twins(struct config *config)
+{
+	enum { SHOWN_MAX = 8 };
+	uint32_t hashes[ENGINES_MAX + 1];
+	unsigned count = 0;
+
+	for (unsigned i = 0; i < config->engine_count; i++) {
+		hashes[i] = hash_of_place(config_engine_at(config, i));
+		const struct config_engine *twin = find_twin(config, hashes, i);
+		if (twin == NULL) {
+			continue;
+		}
+		const struct config_engine *engine = config_engine_at(config, i);
+		if (count++ < SHOWN_MAX) {
+			config_warn(config, "%.128s:%u: '%s' and '%s' are one Engine, at %s",
+			        engine->place.file, engine->place.line, twin->name, engine->name,
+			        text_show(slice_of(engine->text)).text);
+		}
+	}
+	if (count > SHOWN_MAX) {
+		config_warn(config, "%u more Engines are at the address of another one",
+		        count - SHOWN_MAX);
+	}
+}
+
+#define USUAL_SOCKET "/var/run/docker.sock"
+
+static bool is_listed(const struct config *config, const char *path)
+{
+	bool is = false;
+
+	for (unsigned i = 1; !is && i < config->engine_count; i++) {
+		const struct config_engine *engine = config_engine_at(config, i);
+		is = engine->path != NULL && config_same_place(engine->text, path);
+	}
+	return is;
+}
+
+/* Who writes the first `engines` hardly means to take away the Engine that was there. */
+static void review_default(struct config *config)
+{
+	struct stat socket;
+
+	if (config->engines.has_default || stat(USUAL_SOCKET, &socket) < 0 ||
+	        !S_ISSOCK(socket.st_mode) || is_listed(config, "unix://" USUAL_SOCKET)) {
+		return;
+	}
+	for (unsigned i = 0; i < config->listener_count; i++) {
+		if (config->listeners[i].engine == ENGINE_NONE) {
+			config_warn(config,
+			        "%s: requests that name no Engine are refused: beside "
+			        "'engines', " USUAL_SOCKET
+			        " is no default; to keep it write 'upstream: unix://" USUAL_SOCKET
+			        "'",
+			        config->listeners[i].address);
+			return;
+		}
+	}
+}
+
 /* ── Switches ────────────────────────────────────────────────────────────── */
 
 static bool allows_any(const struct policy *policy, const struct switch_row *row)
@@ -264,6 +366,8 @@ void config_review(struct config *config)
 	if (config->has_engines) {
 		review_servers(config);
 		review_engines(config);
+		review_twins(config);
+		review_default(config);
 	}
 	if (config->switch_name != NULL) {
 		review_switches(config);

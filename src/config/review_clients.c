@@ -86,6 +86,35 @@ static const struct client *hides(const struct config *config, const struct clie
 	return NULL;
 }
 
+/* Whether the gate lets it have an Engine there. */
+static bool has_engine_at(const struct config *config, const struct client *client, unsigned number)
+{
+	const struct config_listener *listener = &config->listeners[number];
+	const struct engine_set *of_policy =
+	        policy_engines(client->policy != NULL ? client->policy : listener->policy);
+	bool has = false;
+
+	if (client->engines == NULL && of_policy == NULL) {
+		return listener->engine != ENGINE_NONE;
+	}
+	for (unsigned i = config->engines.has_default ? 0 : 1; !has && i < config->engine_count;
+	        i++) {
+		has = (client->engines == NULL || engine_set_has(client->engines, i)) &&
+		      (of_policy == NULL || engine_set_has(of_policy, i));
+	}
+	return has;
+}
+
+static bool has_engine(const struct config *config, const struct client *client)
+{
+	bool has = !config->has_engines;
+
+	for (unsigned i = 0; !has && i < config->listener_count; i++) {
+		has = can_hold_at(client, config, i) && has_engine_at(config, client, i);
+	}
+	return has;
+}
+
 static void review_client(struct config *config, const struct client *client)
 {
 	const struct client *earlier = hides(config, client);
@@ -108,6 +137,14 @@ static void review_client(struct config *config, const struct client *client)
 		        "everybody "
 		        "whom it fits",
 		        file, line, client->name, earlier->name);
+	} else if (!has_engine(config, client)) {
+		config_warn(config,
+		        client->engines == NULL
+		                ? "%.128s:%u: client '%s' may use no Engine: neither it nor its "
+		                  "policy has 'engines', and no listener of the entry has an Engine"
+		                : "%.128s:%u: client '%s' may use no Engine: 'engines' of the "
+		                  "entry and of its policy have none in common",
+		        file, line, client->name);
 	}
 }
 

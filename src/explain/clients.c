@@ -15,6 +15,47 @@ enum {
 
 /* ── The list ────────────────────────────────────────────────────────────── */
 
+/* Those that both the entry and its policy allow. */
+static void add_engines(const struct config *config, const struct engine_set *of_client,
+        const struct engine_set *of_policy, struct text *text)
+{
+	const struct engines *engines = &config->engines;
+	uint64_t bits[ENGINE_WORDS_MAX] = {0};
+	const struct engine_set both = {.words = engine_set_words(engines), .bits = bits};
+
+	for (unsigned i = engines->has_default ? 0 : 1; i < engines->count; i++) {
+		if (engine_set_has(of_client, i) && engine_set_has(of_policy, i)) {
+			bits[i / 64] |= UINT64_C(1) << (i % 64);
+		}
+	}
+	engine_set_add(&both, engines, text);
+	text_add(text, text->len == 0 ? SLICE("none") : SLICE(""));
+}
+
+static void print_engines(const struct config *config, const struct client *client)
+{
+	const struct engine_set *of_policy =
+	        client->policy == NULL ? NULL : policy_engines(client->policy);
+	char memory[8192];
+	struct text names = text_over(memory, sizeof(memory));
+	const char *from = "";
+
+	if (client->engines != NULL && of_policy != NULL) {
+		add_engines(config, client->engines, of_policy, &names);
+		from = " in common with its policy";
+	} else if (client->engines != NULL) {
+		engine_set_add(client->engines, &config->engines, &names);
+	} else if (of_policy != NULL) {
+		engine_set_add(of_policy, &config->engines, &names);
+		from = ", by its policy";
+	} else {
+		text_add(&names, client->policy == NULL ? SLICE("of the listener and its policy")
+		                                        : SLICE("of the listener"));
+	}
+	printf(", engines %.*s%s%s", SLICE_FMT(text_slice(&names)), names.overflow ? "..." : "",
+	        from);
+}
+
 static void print_client(const struct config *config, const struct client *client)
 {
 	char memory[8192];
@@ -30,11 +71,8 @@ static void print_client(const struct config *config, const struct client *clien
 	} else {
 		printf("policy %s", policy_name(client->policy));
 	}
-	if (client->engines != NULL) {
-		conditions.len = 0;
-		engine_set_add(client->engines, &config->engines, &conditions);
-		printf(", engines %.*s%s", SLICE_FMT(text_slice(&conditions)),
-		        conditions.overflow ? "..." : "");
+	if (config->has_engines) {
+		print_engines(config, client);
 	}
 	client_add_until(client, &end);
 	printf("%s%.*s", end.len > 0 ? ", until " : "", SLICE_FMT(text_slice(&end)));

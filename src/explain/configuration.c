@@ -355,6 +355,19 @@ static void print_admin(const struct config_admin *admin)
 	print_tls(listener);
 }
 
+void explain_print_address(const struct config_engine *engine)
+{
+	const char *host = strstr(engine->text, "://");
+	const char *bracket = strrchr(engine->text, ']');
+	const bool has_port =
+	        host == NULL || strchr(bracket != NULL ? bracket : host + 3, ':') != NULL;
+
+	printf("%s", engine->text);
+	if (engine->path == NULL && !has_port) {
+		printf(":%u", engine->port);
+	}
+}
+
 /* "node-a: tcp://10.0.0.1:2375", "web: node-a, else node-b". */
 static void print_engine(const struct config *config, unsigned number)
 {
@@ -370,11 +383,12 @@ static void print_engine(const struct config *config, unsigned number)
 		        config_engine_at(config, engine->members[i])->name);
 	}
 	if (engine->member_count == 0) {
-		printf("%s%s%s", engine->text, engine->is_tls ? ", with TLS, verified by " : "",
+		explain_print_address(engine);
+		printf("%s%s", engine->is_tls ? ", with TLS, verified by " : "",
 		        engine->is_tls ? engine->tls.ca : "");
 	}
 	for (unsigned i = 0; row != NULL && i < row->server_count; i++) {
-		printf("%s%s", i == 0 ? ", in TLS as " : ", ", row->servers[i]);
+		printf("%s%s", i == 0 ? ", named by TLS clients as " : ", ", row->servers[i]);
 	}
 	printf("\n");
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "explain/explain.h"
+#include "explain/summary.h"
 
 #include "base/clock.h"
 #include "base/file.h"
@@ -64,12 +65,13 @@ static bool split(const struct config *config, struct slice *ret_method, struct 
 	return ret_method->len > 0 && ret_target->len > 0;
 }
 
-/* The gate decides as it does for a client that sends this head. */
-static struct gate_decision ask(
-        struct question *question, unsigned listener, const struct client *client)
+/* The settings by which the gate decides there. */
+static struct gate_config gate_at(
+        const struct question *question, unsigned listener, const struct client *client)
 {
 	const struct config *config = question->config;
-	const struct gate_config gate = {
+
+	return (struct gate_config){
 	        .policy = question->chosen != NULL ? question->chosen
 	                                           : config->listeners[listener].policy,
 	        .clients = client == NULL ? NULL : &config->clients,
@@ -79,6 +81,14 @@ static struct gate_decision ask(
 	        .sees_host = config->host_root != NULL,
 	        .max_head = config->max_head,
 	};
+}
+
+/* The gate decides as it does for a client that sends this head. */
+static struct gate_decision ask(
+        struct question *question, unsigned listener, const struct client *client)
+{
+	const struct config *config = question->config;
+	const struct gate_config gate = gate_at(question, listener, client);
 	const union address nobody = {.any = {.sa_family = AF_UNSPEC}};
 	const struct caller caller = caller_from(listener, &nobody);
 	struct http_scan scan = {0};
@@ -278,8 +288,13 @@ static void print_engine(const struct config *config, const struct gate_decision
 
 	if (config->has_engines && decision->engine < config->engine_count) {
 		const struct config_engine *engine = config_engine_at(config, decision->engine);
-		printf("engine: %s, %s (%s)\n", engine->name, by,
-		        engine->member_count > 0 ? "a group" : engine->text);
+		printf("engine: %s, %s (", engine->name, by);
+		if (engine->member_count > 0) {
+			printf("a group");
+		} else {
+			explain_print_address(engine);
+		}
+		printf(")\n");
 	}
 }
 
@@ -371,6 +386,12 @@ static void print_limits(const struct limits *limits)
 	}
 }
 
+static bool is_of_engine(const struct gate_decision *decision)
+{
+	return decision->outcome == OUTCOME_ENGINE_DENIED ||
+	       decision->outcome == OUTCOME_ENGINE_UNNAMED;
+}
+
 static const char *whatever(const struct gate_decision *decision)
 {
 	if (decision->outcome == OUTCOME_ENGINE_DENIED) {
@@ -393,8 +414,25 @@ static int print_list(const struct config *config, const struct gate_decision *d
 	return EXIT_ALLOWED;
 }
 
+/* The client may not use the Engine, or the request means none. */
+static void print_engine_denial(
+        const struct gate_config *gate, const struct gate_decision *decision)
+{
+	char memory[TEXT_MAX];
+	struct text text = text_over(memory, sizeof(memory));
+
+	gate_add_engine_reason(gate, decision, &text);
+	printf("reason: %.*s\n", SLICE_FMT(text_slice(&text)));
+	text.len = 0;
+	gate_advise_engine(gate, decision, &text);
+	if (text.len > 0) {
+		printf("to allow it: %.*s\n", SLICE_FMT(text_slice(&text)));
+	}
+}
+
 /* Decisions without a policy. */
-static int print_local(const struct config *config, const struct gate_decision *decision)
+static int print_local(const struct config *config, const struct gate_config *gate,
+        const struct gate_decision *decision)
 {
 	if (decision->outcome == OUTCOME_HEALTHY) {
 		printf("allow health\nThe proxy sends a local response, whatever the %spolicy.\n",
@@ -405,9 +443,14 @@ static int print_local(const struct config *config, const struct gate_decision *
 	if (decision->outcome == OUTCOME_ENGINES) {
 		return print_list(config, decision);
 	}
-	printf("deny %s: the response is %u%s\nreason: %s\n", outcome_word(decision->outcome),
-	        outcome_status(decision->outcome), whatever(decision),
-	        decision->reason != NULL ? decision->reason : outcome_text(decision->outcome));
+	printf("deny %s: the response is %u%s\n", outcome_word(decision->outcome),
+	        outcome_status(decision->outcome), whatever(decision));
+	if (is_of_engine(decision)) {
+		print_engine_denial(gate, decision);
+	} else {
+		printf("reason: %s\n", decision->reason != NULL ? decision->reason
+		                                                : outcome_text(decision->outcome));
+	}
 	return EXIT_DENIED;
 }
 
@@ -439,7 +482,9 @@ static int print_decision(struct question *question, const struct client *client
 	const bool allowed = decision.verdict.allowed;
 
 	if (decision.policy == NULL || (decision.action == GATE_RESPOND && allowed)) {
-		const int code = print_local(config, &decision);
+		const struct gate_config gate =
+		        gate_at(question, listener_of(config, client), client);
+		const int code = print_local(config, &gate, &decision);
 		if (decision.outcome == OUTCOME_ENGINE_DENIED && client == NULL) {
 			print_others(question, false);
 		}

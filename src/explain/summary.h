@@ -21,4 +21,10 @@ struct slice explain_noun(const char *operation);
 bool explain_is_repeated(unsigned id);
 bool explain_noun_is_repeated(unsigned id);
 
+struct config_engine;
+
+/* Print where an Engine is that is no group: with the port that is asked, also where the file has
+ * none. In configuration.c. */
+void explain_print_address(const struct config_engine *engine);
+
 #endif

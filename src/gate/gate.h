@@ -154,6 +154,20 @@ void gate_add_missing(const struct gate_decision *decision, struct text *text);
 void gate_add_denial(const struct gate_decision *decision, struct text *text);
 
 /*
+ * About ENGINE_DENIED and ENGINE_UNNAMED, for operators; clients are not told which Engines there
+ * are. Append why: "'engines' of client 'a' does not have the Engine 'node-2'"; what would allow
+ * it, as the end of a sentence after "To allow it, ", or nothing; and the same to be pasted.
+ */
+void gate_add_engine_reason(
+        const struct gate_config *config, const struct gate_decision *decision, struct text *text);
+void gate_advise_engine(
+        const struct gate_config *config, const struct gate_decision *decision, struct text *text);
+void gate_add_engine_remedy(
+        const struct gate_config *config, const struct gate_decision *decision, struct text *yaml);
+/* Append what the client is told of ENGINE_UNNAMED. */
+void gate_add_unnamed(const struct gate_decision *decision, struct text *text);
+
+/*
  * Append the head of a request for `target`, "/path?query" or
  * "http://host/path?query", and for a body of JSON with `body_len` bytes: for `explain` and
  * `convert`, which have no received head.

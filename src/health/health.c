@@ -2,6 +2,7 @@
 /* The verb healthcheck, and the names under which the program is started. */
 #include "health/health.h"
 
+#include "address/address.h"
 #include "health/probe.h"
 #include "health/tool.h"
 
@@ -12,17 +13,28 @@ enum { TIMEOUT_S = 5 };
 
 int health_check(const char *address)
 {
+	char front[512] = "";
+	char path[sizeof("/engines//health") + ADDRESS_ENGINE_MAX] = "";
+	struct slice host;
+	struct slice name;
+	const bool is_named = address != NULL && address_split_engine(address, &host, &name) &&
+	                      host.len < sizeof(front);
+
+	if (is_named) {
+		(void)snprintf(front, sizeof(front), "%.*s", SLICE_FMT(host));
+		(void)snprintf(path, sizeof(path), "/engines/%.*s/health", SLICE_FMT(name));
+	}
 	const struct probe probe = {
 	        .who = "unhealthy",
 	        .method = "GET",
-	        .path = SLICE_INIT("/health"),
+	        .path = is_named ? slice_of(path) : SLICE("/health"),
 	        .timeout_s = TIMEOUT_S,
 	        .bad_status = 201,
 	};
 	struct targets targets;
 	char error[FAULT_MAX];
 
-	if (targets_find(address, false, &targets, error) < 0) {
+	if (targets_find(is_named ? front : address, false, &targets, error) < 0) {
 		(void)fprintf(stderr, "healthcheck: %s\n", error);
 		return 1;
 	}

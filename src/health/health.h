@@ -14,7 +14,8 @@
 
 /*
  * The verb `healthcheck`: GET /health at `address`, tcp://HOST:PORT (where HOST
- * means all interfaces, at loopback, IPv4 first) or unix:///PATH. NULL: at the
+ * means all interfaces, at loopback, IPv4 first) or unix:///PATH. With /engines/NAME
+ * behind the port: GET /engines/NAME/health. NULL: at the
  * first listener of the program that is process 1, or of the environment where
  * that is another program. In the container of a proxy the address must be one
  * of its listeners. The exit code of the process: 0 when the status is 200

@@ -60,6 +60,7 @@ struct metrics {
 	atomic_bool reload_failed;
 	atomic_bool audit_fails;
 	atomic_bool engine_up;
+	atomic_bool no_engine; /* of `upstream` */
 	struct pulses *pulses; /* NULL: none are shown */
 };
 

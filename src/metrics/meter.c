@@ -107,6 +107,13 @@ void metrics_engine_answered(struct metrics *metrics, bool up)
 	}
 }
 
+void metrics_have_no_engine(struct metrics *metrics)
+{
+	if (metrics != NULL) {
+		atomic_store(&metrics->no_engine, true);
+	}
+}
+
 void metrics_show_engines(struct metrics *metrics, struct pulses *pulses)
 {
 	if (metrics != NULL) {

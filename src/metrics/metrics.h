@@ -56,6 +56,8 @@ void metrics_reloaded(struct metrics *metrics, bool ok);
 bool metrics_reload_is_well(const struct metrics *metrics);
 /* The Engine accepted a connection, or it did not. */
 void metrics_engine_answered(struct metrics *metrics, bool up);
+/* There is no Engine of `upstream`, for this whole process: nothing can be said of it. */
+void metrics_have_no_engine(struct metrics *metrics);
 /* Show the Engines of `pulses`, which must outlive the metrics. Before they are rendered. */
 void metrics_show_engines(struct metrics *metrics, struct pulses *pulses);
 /* An audit record could not be written; and whether records can be written now. */

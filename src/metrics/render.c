@@ -343,7 +343,16 @@ static const struct slice no_values[1] = {{"", 0}};
 		add_sample(text, metric, no_values, (value));                                      \
 	}
 
-SINGLE(upstream_up, atomic_load(&metrics->engine_up))
+COUNT(upstream_up, atomic_load(&metrics->no_engine) ? 0 : 1)
+
+/* Nothing where all Engines have names. */
+static void add_upstream_up(const struct metrics *metrics, const struct metric *metric,
+        unsigned item, struct text *text)
+{
+	(void)item;
+	add_sample(text, metric, no_values, atomic_load(&metrics->engine_up));
+}
+
 SINGLE(connect_failures, SUM(metrics, connect_failures))
 SINGLE(audit_lost, atomic_load(&metrics->audit_lost))
 SINGLE(log_lost, log_lost())

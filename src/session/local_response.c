@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "net/tls.h"
+#include "pulse/pulse.h"
 #include "upstream/diagnosis.h"
 
 #include <errno.h>
@@ -169,6 +170,8 @@ enum next session_respond_denied(struct session *session, const struct gate_deci
 
 	if (decision->outcome == OUTCOME_NOT_FOUND) {
 		gate_add_missing(decision, &text);
+	} else if (decision->outcome == OUTCOME_ENGINE_UNNAMED) {
+		gate_add_unnamed(decision, &text);
 	} else {
 		gate_add_denial(decision, &text);
 	}
@@ -210,18 +213,63 @@ static enum next respond_unhealthy(struct session *session, struct slice diagnos
 	return respond(session, OUTCOME_UNHEALTHY, text_slice(&text), SLICE(""));
 }
 
+/*
+ * Why an Engine cannot be asked. Whoever may use one of several knows it by its name: where it is,
+ * and of a group which member it is, the log alone says.
+ */
+struct diagnosis {
+	struct text log, client;
+	char log_memory[MESSAGE_MAX / 2];
+	char client_memory[MESSAGE_MAX / 2];
+};
+
+/* Of the Engine of `upstream` all is said to everybody. */
+static bool is_hidden(const struct session *session)
+{
+	return session->exchange->engine != ENGINE_DEFAULT;
+}
+
+/* "Engine 'node-1' of 'web': ". */
+static void begin_diagnosis(
+        const struct session *session, unsigned number, struct diagnosis *diagnosis)
+{
+	const struct snapshot_engine *engines = session_snapshot(session)->engines;
+
+	diagnosis->log = text_over(diagnosis->log_memory, sizeof(diagnosis->log_memory));
+	diagnosis->client = text_over(diagnosis->client_memory, sizeof(diagnosis->client_memory));
+	if (is_hidden(session)) {
+		text_add_format(&diagnosis->log, "Engine '%s'", engines[number].name);
+		if (session->exchange->engine != number) {
+			text_add_format(&diagnosis->log, " of '%s'", session_engine(session)->name);
+		}
+		text_add(&diagnosis->log, SLICE(": "));
+	}
+}
+
+static void end_diagnosis(const struct session *session, struct diagnosis *diagnosis)
+{
+	if (!is_hidden(session)) {
+		text_add(&diagnosis->client, text_slice(&diagnosis->log));
+	}
+}
+
 /* What TLS says about the Engine's connection, if it failed. */
-static bool explain_tls(const struct session *session, struct text *text)
+static bool explain_tls(const struct session *session, struct diagnosis *diagnosis)
 {
 	const struct snapshot_engine *engine = session_member(session);
 
 	if (session->engine == NULL || !tls_failed(&session->engine->stream)) {
 		return false;
 	}
-	text_add_format(text,
+	text_add_format(&diagnosis->log,
 	        "cannot speak TLS with the Engine at %s, expected as '%s': ", engine->text,
 	        engine->tls_name);
-	tls_explain(&session->engine->stream, text);
+	tls_explain(&session->engine->stream, &diagnosis->log);
+	if (is_hidden(session)) {
+		text_add_format(&diagnosis->client,
+		        "cannot speak TLS with the Engine '%s': ", session_engine(session)->name);
+		tls_explain(&session->engine->stream, &diagnosis->client);
+	}
 	return true;
 }
 
@@ -236,42 +284,58 @@ static void log_diagnosis(struct worker *worker, struct slice diagnosis)
 
 enum next session_respond_closed(struct session *session)
 {
-	char memory[MESSAGE_MAX / 2];
-	struct text text = text_over(memory, sizeof(memory));
+	struct diagnosis diagnosis;
 
-	if (!explain_tls(session, &text)) {
+	begin_diagnosis(session, session->exchange->member, &diagnosis);
+	if (!explain_tls(session, &diagnosis)) {
 		return session_respond(session, OUTCOME_ENGINE_CLOSED);
 	}
-	log_diagnosis(session->worker, text_slice(&text));
-	return session_say(session, OUTCOME_ENGINE_UNREACHABLE, text_slice(&text));
+	end_diagnosis(session, &diagnosis);
+	log_diagnosis(session->worker, text_slice(&diagnosis.log));
+	return session_say(session, OUTCOME_ENGINE_UNREACHABLE, text_slice(&diagnosis.client));
+}
+
+/* The same by its name. */
+static void diagnose_named(const struct session *session, int error, struct text *text)
+{
+	const enum pulse_trouble trouble = pulse_trouble_of(error, false);
+
+	text_add_format(text, "cannot connect to the Engine '%s': %s",
+	        session_engine(session)->name,
+	        trouble == TROUBLE_NONE ? outcome_text(dial_outcome(error)) : pulse_text(trouble));
 }
 
 /* Why it cannot be reached, at the address where it is now. */
-static void diagnose(const struct session *session, unsigned number, int error, struct text *text)
+static void diagnose(
+        const struct session *session, unsigned number, int error, struct diagnosis *diagnosis)
 {
 	const struct adoption *adoption = session->exchange->adoption;
 	const struct snapshot_engine *engine = &adoption->snapshot->engines[number];
 	const struct upstream *upstream = adoption->upstreams[number];
 
-	upstream_diagnose(text, upstream == NULL ? &engine->address : &upstream->address,
+	upstream_diagnose(&diagnosis->log, upstream == NULL ? &engine->address : &upstream->address,
 	        engine->text, -error);
+	if (is_hidden(session)) {
+		diagnose_named(session, error, &diagnosis->client);
+	}
 }
 
 enum next session_respond_dial(struct session *session, unsigned number, int error)
 {
 	struct worker *worker = session->worker;
-	char memory[MESSAGE_MAX / 2];
-	struct text text = text_over(memory, sizeof(memory));
+	struct diagnosis diagnosis;
 
-	if (!explain_tls(session, &text)) {
-		diagnose(session, number, error, &text);
+	begin_diagnosis(session, number, &diagnosis);
+	if (!explain_tls(session, &diagnosis)) {
+		diagnose(session, number, error, &diagnosis);
 	}
+	end_diagnosis(session, &diagnosis);
 	meter_count_connect_failure(worker->meter);
 	if (session->exchange->probe) {
-		return respond_unhealthy(session, text_slice(&text));
+		return respond_unhealthy(session, text_slice(&diagnosis.client));
 	}
-	log_diagnosis(worker, text_slice(&text));
-	return session_say(session, dial_outcome(error), text_slice(&text));
+	log_diagnosis(worker, text_slice(&diagnosis.log));
+	return session_say(session, dial_outcome(error), text_slice(&diagnosis.client));
 }
 
 enum next session_respond_healthy(struct session *session)

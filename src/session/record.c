@@ -85,12 +85,23 @@ static void push(struct worker *worker, const struct record *record)
 	}
 }
 
+void session_note_engine(struct session *session)
+{
+	struct exchange *exchange = session->exchange;
+	const struct snapshot_engine *engines = session_snapshot(session)->engines;
+	const bool is_member = exchange->upstream != NULL && exchange->engine != exchange->member;
+
+	if (LIKELY(session_listener(session)->gate.engines == NULL)) {
+		return;
+	}
+	exchange->record.engine = exchange->named > 0 ? engines[exchange->named - 1].name : NULL;
+	exchange->record.member = is_member ? engines[exchange->member].name : NULL;
+}
+
 static void write_record(struct session *session, bool has_ended)
 {
 	const struct exchange *exchange = session->exchange;
 	const struct audit_record *said = &exchange->record;
-	const struct snapshot_engine *engines = session_snapshot(session)->engines;
-	const bool is_member = exchange->upstream != NULL && exchange->engine != exchange->member;
 	const struct record record = {
 	        .time_ns = clock_realtime_ns(),
 	        .id = exchange->id,
@@ -98,8 +109,8 @@ static void write_record(struct session *session, bool has_ended)
 	        .client = said->client,
 	        .listener = session_listener(session)->label,
 	        .has_engines = session_listener(session)->gate.engines != NULL,
-	        .engine = exchange->named > 0 ? engines[exchange->named - 1].name : NULL,
-	        .member = is_member ? engines[exchange->member].name : NULL,
+	        .engine = said->engine,
+	        .member = said->member,
 	        .operation = said->operation,
 	        .target = target_of(exchange),
 	        .policy = said->policy,
@@ -131,6 +142,7 @@ void session_record_begin(struct session *session)
 	const unsigned lasting = DOCKER_STREAM | DOCKER_HIJACK | DOCKER_BUILD;
 
 	if (session->exchange->recorded && (session->exchange->traits & lasting) != 0) {
+		session_note_engine(session);
 		write_record(session, false);
 	}
 }

@@ -10,8 +10,9 @@
 #include <errno.h>
 
 enum {
-	DIAL_TIMEOUT_S = 10, /* over all attempts; of one it is the deadline of DIAL */
-	REFUSAL_MAX = 640,   /* bytes of the sentence about a limit */
+	DIAL_TIMEOUT_S = 10,     /* over all attempts; of one it is the deadline of DIAL */
+	REFUSAL_MAX = 640,       /* bytes of the sentence about a limit */
+	ENGINE_WORDS_LEN = 1024, /* bytes of a sentence about an Engine that is denied */
 };
 
 /* ── IDLE and HEAD: a request comes in ───────────────────────────────────── */
@@ -104,11 +105,53 @@ static void note_operation(struct session *session, const struct gate_decision *
 	}
 }
 
+/* The name of the Engine that the request means; NULL: none, or there is one alone. */
+static const char *engine_of(const struct session *session, const struct gate_decision *decision)
+{
+	const struct snapshot_listener *listener = session_listener(session);
+
+	return listener->gate.engines == NULL || decision->engine >= ENGINE_ANY
+	               ? NULL
+	               : session_snapshot(session)->engines[decision->engine].name;
+}
+
+/* It was not judged, since its sender may not use the Engine, or it means none. */
+static bool is_of_engine(const struct gate_decision *decision)
+{
+	return decision->outcome == OUTCOME_ENGINE_DENIED ||
+	       decision->outcome == OUTCOME_ENGINE_UNNAMED;
+}
+
+/* What operators are told of it, and its sender is not. */
+struct engine_words {
+	char reason[ENGINE_WORDS_LEN];
+	struct text advice, remedy;
+	char advice_memory[ENGINE_WORDS_LEN];
+	char remedy_memory[ENGINE_WORDS_LEN];
+};
+
+static void find_engine_words(const struct session *session, const struct gate_decision *decision,
+        struct engine_words *words)
+{
+	const struct gate_config *gate = &session_listener(session)->gate;
+	struct text reason = text_over(words->reason, sizeof(words->reason) - 1);
+
+	words->advice = text_over(words->advice_memory, sizeof(words->advice_memory));
+	words->remedy = text_over(words->remedy_memory, sizeof(words->remedy_memory));
+	gate_add_engine_reason(gate, decision, &reason);
+	words->reason[reason.len] = '\0';
+	gate_advise_engine(gate, decision, &words->advice);
+	gate_add_engine_remedy(gate, decision, &words->remedy);
+	if (words->remedy.overflow) { /* too long to be pasted is no help */
+		words->remedy.len = 0;
+	}
+}
+
 static void note_denial(struct session *session, const struct gate_decision *decision)
 {
 	struct worker *worker = session->worker;
 	const struct docker_request *request = decision->request;
-	const struct denial denial = {
+	struct denial denial = {
 	        .caller = &session->caller,
 	        .client = decision->client,
 	        .clients = decision->clients,
@@ -123,10 +166,18 @@ static void note_denial(struct session *session, const struct gate_decision *dec
 	        .verdict = &decision->verdict,
 	        .outcome = decision->outcome,
 	        .reason = decision->reason,
+	        .engine = engine_of(session, decision),
 	        .listener = session->listener,
 	        .id = session->exchange->id,
 	};
+	struct engine_words words;
 
+	if (is_of_engine(decision)) {
+		find_engine_words(session, decision, &words);
+		denial.reason = words.reason;
+		denial.advice = text_slice(&words.advice);
+		denial.remedy = text_slice(&words.remedy);
+	}
 	denials_report(&worker->shared->denials, worker->loop.now_ns, &denial);
 }
 
@@ -196,8 +247,7 @@ static void note(struct session *session, const struct gate_decision *decision)
 	/* A denial: the user of the browser may not have caused it, and a HEAD shows no reason. */
 	if (decision->outcome == OUTCOME_BROWSER || decision->outcome == OUTCOME_NO_KEY ||
 	        decision->outcome == OUTCOME_BAD_KEY || decision->outcome == OUTCOME_SLOWED ||
-	        decision->outcome == OUTCOME_ENGINE_DENIED ||
-	        decision->outcome == OUTCOME_ENGINE_UNNAMED) {
+	        is_of_engine(decision)) {
 		note_denial(session, decision);
 	}
 	if (decision->request != NULL) {
@@ -205,6 +255,9 @@ static void note(struct session *session, const struct gate_decision *decision)
 	}
 	if (decision->policy != NULL) {
 		note_verdict(session, decision);
+	} else if (decision->client != NULL) { /* known, and no policy was asked */
+		session->exchange->client = decision->client;
+		session->exchange->record.client = decision->client->name;
 	}
 }
 
@@ -348,7 +401,8 @@ static enum next respond(struct session *session, const struct gate_decision *de
 {
 	keep_here(session, &decision->head->head);
 	if (decision->outcome == OUTCOME_DENIED || decision->outcome == OUTCOME_KEY_WANTED ||
-	        decision->outcome == OUTCOME_NOT_FOUND) {
+	        decision->outcome == OUTCOME_NOT_FOUND ||
+	        decision->outcome == OUTCOME_ENGINE_UNNAMED) {
 		return session_respond_denied(session, decision);
 	}
 	if (decision->outcome == OUTCOME_LOOP) {

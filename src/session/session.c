@@ -55,6 +55,7 @@ void session_record(struct session *session)
 	if (exchange->learned > 0 && is_served(&exchange->record)) {
 		learn_served(session->worker->shared->learn, exchange->learned);
 	}
+	session_note_engine(session);
 	audit_write(&session->worker->audit, &exchange->record, &session->caller);
 	session_meter(session);
 	if (UNLIKELY(session->worker->trail != NULL)) {

@@ -247,6 +247,8 @@ static inline bool session_is_recorded(const struct session *session)
 
 	return UNLIKELY(trail != NULL) && trail_wants(trail);
 }
+/* Keep the names of the Engine and the member, if there are several Engines. */
+void session_note_engine(struct session *session);
 /* Keep what the sender is told, and what the operation is about. */
 void session_note_reason(struct session *session, struct slice reason);
 void session_note_target(struct session *session, const struct gate_decision *decision);

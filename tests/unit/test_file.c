@@ -460,10 +460,8 @@ static void mistakes_name_file_line_and_remedy(void **state)
 	        {"upstream:\n  socket: /a\n",
 	                ":2: unknown key 'socket' in upstream; there are address, tls"},
 	        {"upstream:\n  address: ssh://a:1\n",
-	                ":2: address: 'ssh://a:1' is not accepted: give the Engine's unix socket "
-	                "as "
-	                "an absolute path or as unix:///PATH, or tcp://HOST:PORT or "
-	                "tls://HOST:PORT"},
+	                ":2: address: 'ssh://a:1' is not accepted: ssh:// is not spoken: use "
+	                "tls://HOST:PORT, or unix:///PATH on its host"},
 	        /* policies: the rest is in test_policy.c */
 	        {"policies: []\n", ":1: 'policies' is a map of policies by their names; found a "
 	                           "list"},

@@ -454,9 +454,20 @@ static void mistakes_are_said(void **state)
 	                ":1: there is no Engine 'default': it is that of 'upstream', which is not "
 	                "given"},
 	        {"engines: {a: ssh://x}\n",
-	                ":1: address: 'ssh://x' is not accepted: give the Engine's unix socket as "
+	                ":1: address: 'ssh://x' is not accepted: ssh:// is not spoken: use "
+	                "tls://HOST:PORT, or unix:///PATH on its host"},
+	        {"engines: {a: ftp://x}\n",
+	                ":1: address: 'ftp://x' is not accepted: give the Engine's unix socket as "
 	                "an "
 	                "absolute path or as unix:///PATH, or tcp://HOST:PORT or tls://HOST:PORT"},
+	        {"engines: {a: '10.0.0.1:2375'}\n",
+	                ":1: address: '10.0.0.1:2375' is not accepted: did you mean "
+	                "tcp://10.0.0.1:2375?"},
+	        {"engines: {a: 'https://node-a:2376'}\n",
+	                ":1: address: 'https://node-a:2376' is not accepted: did you mean "
+	                "tls://node-a:2376?"},
+	        {"engines: {a: /a, b: /b, web: [a, b]}\n",
+	                ":1: 'web' is a list: a group is {members: [node-a, node-b]}"},
 	        {"engines: {a: {address: /a, sni: '*.x'}}\n",
 	                ":1: sni: '*.x' is not accepted: give a DNS name, such as "
 	                "node-a.docker.example.com"},

@@ -182,9 +182,18 @@ def test_own_listener_as_upstream_is_refused(folder: str) -> None:
     assert path in result.stderr
 
 
-@pytest.mark.parametrize("value", ["ssh://engine", "http://engine", "engine:2375"])
-def test_an_engine_that_cannot_be_reached_this_way_is_refused(value: str) -> None:
-    one_clear_line(run_binary(SOCKET_PATH=value), "SOCKET_PATH", value, "unix socket", "unix:///PATH")
+@pytest.mark.parametrize(
+    ("value", "instead"),
+    [
+        ("ssh://engine", "use tls://HOST:PORT, or unix:///PATH on its host"),
+        ("http://engine", "unix:///PATH, or tcp://HOST:PORT"),
+        ("http://engine:2375", "did you mean tcp://engine:2375?"),
+        ("https://engine:2376", "did you mean tls://engine:2376?"),
+        ("engine:2375", "did you mean tcp://engine:2375?"),
+    ],
+)
+def test_an_engine_that_cannot_be_reached_this_way_is_refused(value: str, instead: str) -> None:
+    one_clear_line(run_binary(SOCKET_PATH=value), "SOCKET_PATH", value, instead)
 
 
 def test_the_format_of_the_log_is_taken_in_any_case(start, own_engine: Engine) -> None:

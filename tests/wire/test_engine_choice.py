@@ -147,8 +147,11 @@ def test_an_engine_opens_nothing_to_a_client_that_names_none(
         assert there == nowhere, "whoever may not use an Engine is not told that it is there"
         reaches(client, nodes["a"], "/engines/a/info", "/info", WITH_KEY)
         assert is_refused(client, "/engines/b/info", headers=WITH_KEY) == there
-    proxy.wait_log(lambda line: "there is no Engine of this name" in line)
-    proxy.wait_log(lambda line: "neither 'engines' of the client nor of the policy has the Engine" in line)
+    proxy.wait_log(lambda line: "there is no Engine 'nowhere'" in line)
+    proxy.wait_log(lambda line: "policy 'open' has no 'engines', and the Engine 'a'" in line)
+    denied = proxy.wait_log(lambda line: "'engines' of client 'ci' does not have the Engine 'b'" in line)
+    assert f"add b to 'engines' of client 'ci' ({path}:5)" in denied
+    assert "identity=ci engine=b" in denied, "the gate knows whose request it was"
     assert nodes["b"].received() == b""
 
 
@@ -218,6 +221,8 @@ def test_without_a_default_engine_a_request_must_name_one(
     proxy = start("-c", str(path), port=port, env={"SOCKET_PATH": ""})
     with proxy.connect() as client:
         assert "/engines/NAME" in is_refused(client, "/info")
+        client.post("/session")
+        assert "DOCKER_BUILDKIT=0" in client.response().message()
         is_refused(client, "/engines/default/info")
         reaches(client, nodes["a"], "/engines/a/info", "/info")
         client.get("/health")

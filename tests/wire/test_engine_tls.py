@@ -250,4 +250,4 @@ def test_check_reads_the_files(files: pathlib.Path) -> None:
         timeout=PATIENCE,
         check=False,
     )
-    assert result.returncode == 0 and f"engine   tls://engine, with TLS, verified by {files}/ca.pem\n" in result.stdout
+    assert result.returncode == 0 and f"engine   tls://engine:2376, with TLS, verified by {files}/ca.pem\n" in result.stdout

@@ -325,10 +325,10 @@ def test_a_get_on_a_kept_connection_of_a_member_that_is_gone_moves_on(front: Fro
         assert on(client, "/engines/web/version") == (200, b"b")
 
 
-def test_all_members_down_is_a_502_that_names_the_last(front: Front) -> None:
+def test_all_members_down_is_a_502_that_names_the_group(front: Front) -> None:
     front.begin()
     status, body = front.ask("/engines/web/version")
-    assert status == 502 and "b.sock" in message(body)
+    assert status == 502 and "the Engine 'web'" in message(body) and "'b'" not in message(body)
     assert front.list()["web"]["up"] is False
 
 
@@ -498,13 +498,116 @@ def test_a_reload_that_moves_an_engine_begins_its_health_anew(front: Front, a: N
 def test_audit_records_name_the_engine_and_the_member(front: Front, b: Node) -> None:
     file = front.folder / "audit.jsonl"
     front.begin("  web: {members: [a, b]}\n", f"audit: {{path: {file}}}\n")
+    assert "web" in front.list()
     assert front.ask("/engines/web/version") == (200, b"b")
     assert front.ask("/engines/b/version") == (200, b"b")
     assert front.ask("/engines/none/version")[0] == 403
 
     def written() -> list[dict] | None:
         lines = [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
-        return lines if len(lines) >= 3 else None
+        return lines if len(lines) >= 4 else None
 
-    records = eventually(written, "three records")
+    records = eventually(written, "four records")
     assert {(one["engine"], one["member"]) for one in records} == {("web", "b"), ("b", None), (None, None)}
+
+
+def test_the_line_of_a_request_names_the_engine_and_the_member(front: Front, b: Node) -> None:
+    front.begin()
+    assert front.ask("/engines/web/version") == (200, b"b")
+    assert front.ask("/engines/b/version") == (200, b"b")
+    front.proxy.wait_log(lambda line: "path=/engines/web/version" in line and " engine=web member=b op=" in line)
+    front.proxy.wait_log(lambda line: "path=/engines/b/version" in line and " engine=b op=" in line)
+
+
+def test_clients_get_no_address_of_an_engine_and_the_log_does(front: Front, tmp_path: pathlib.Path) -> None:
+    front.begin(f"  c: 'tcp://127.0.0.1:{free_port()}'\n  web: {{members: [a, b]}}\n")
+    for name in ("a", "b", "c", "web"):
+        for target in (f"/engines/{name}/version", f"/engines/{name}/health"):
+            status, body = front.ask(target)
+            assert status in (502, 503) and f"the Engine '{name}'".encode() in body
+            assert b".sock" not in body and b"127.0.0.1" not in body
+    front.proxy.wait_log(lambda line: f"Engine 'a': cannot open {front.nodes['a'].path}" in line)
+
+
+def test_a_denied_engine_counts_for_its_client_and_tells_the_operator_what_allows_it(front: Front, b: Node) -> None:
+    hashed = hashlib.sha256(KEY.encode()).hexdigest()
+    front.begin(more=f"clients: [{{name: one, match: {{key_sha256: {hashed}}}, engines: [a], policy: ops}}]\n", policy="none")
+    for target in ("/engines/b/version", "/version"):
+        assert front.ask(target, f"X-Api-Key: {KEY}")[0] == 403
+    assert b.asked == []
+    denials = {one["operation"]: one for one in front.admin.state()["denials"]}
+    assert {one["client"] for one in denials.values()} == {"one"}
+    place = f"{front.file}:{len(front.file.read_text().splitlines())}"
+    assert denials["engine_denied"]["allow"]["yaml"] == f"# client 'one' ({place})\nengines: [a, b]"
+    assert "add b to 'engines' of client 'one'" in denials["engine_denied"]["reason"]
+    assert front.admin.metrics().get_one("requests_total", client="one", verdict="deny") == 2
+
+
+def test_without_a_default_engine_nothing_is_said_of_it(front: Front, a: Node) -> None:
+    front.begin()
+    assert not any(name == "upstream_up" for name, _ in front.admin.metrics())
+    ready = front.admin.get("/ready")
+    assert ready.status == 200 and json.loads(ready.body)["engine"] is None
+
+
+def test_healthcheck_asks_for_the_engine_that_its_address_names(front: Front, a: Node) -> None:
+    front.begin()
+    address = f"tcp://127.0.0.1:{front.proxy.port}"
+    assert run_binary("healthcheck", f"{address}/engines/a").returncode == 0
+    assert run_binary("healthcheck", f"{address}/engines/b/").returncode == 1
+    assert "is not accepted" in run_binary("healthcheck", f"{address}/engines/a b").stderr
+
+
+# ── What check and explain say ─────────────────────────────────────────────────────────────────
+
+SAID = """\
+listeners:
+  - {address: 'tcp://127.0.0.1:1', policy: deny}
+  - {address: 'tcp://127.0.0.1:2', policy: deny, engine: node-1}
+engines:
+  node-1: tcp://10.0.0.1
+  node-2: {address: 'tcp://10.0.0.2:2375', sni: two.example.org}
+  node-3: tcp://10.0.0.1:2375
+clients:
+  - {name: a, match: {cidr: 10.0.0.0/8}, engines: node-1, policy: full}
+  - {name: b, match: {cidr: 11.0.0.0/8}, policy: some}
+  - {name: c, match: {cidr: 12.0.0.0/8}, engines: node-3, policy: some}
+policies:
+  full: {extends: [open]}
+  some: {extends: [open], engines: node-2}
+"""
+
+
+@pytest.fixture
+def said(tmp_path: pathlib.Path) -> str:
+    file = tmp_path / "proxy.yaml"
+    file.write_text(SAID)
+    return str(file)
+
+
+def test_check_says_which_engines_clients_have(said: str) -> None:
+    result = run_binary("check", "-c", said)
+    assert "engine   node-1: tcp://10.0.0.1:2375\n" in result.stdout
+    assert "tcp://10.0.0.2:2375, named by TLS clients as two.example.org\n" in result.stdout
+    assert "policy some, engines node-2, by its policy\n" in result.stdout
+    assert "policy some, engines none in common with its policy\n" in result.stdout
+    assert f"{said}:11: client 'c' may use no Engine: 'engines' of the entry" in result.stderr
+    assert f"{said}:7: 'node-1' and 'node-3' are one Engine" in result.stderr
+    assert "client 'a'" not in result.stderr and "client 'b'" not in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("args", "wanted"),
+    [
+        (["--client", "a", "GET /engines/node-2/info"], "add node-2 to 'engines' of client 'a' ({file}:9)"),
+        (["--client", "b", "GET /engines/node-1/info"], "add node-1 to 'engines' of policy 'some' ({file}:14)"),
+        (["--client", "c", "GET /engines/node-1/info"], "client 'c' ({file}:11) and of policy 'some' ({file}:14)"),
+        (["GET /engines/node1/info"], "there is no Engine 'node1'; did you mean 'node-1'?"),
+        (["GET /engines/node-2/info"], "add an entry with 'engines: [node-2]' to 'clients'"),
+        (["GET /info"], "write /engines/NAME in front of the path, or give the listener an 'engine'"),
+        (["POST /session"], "docker leaves /engines/NAME out for BuildKit: use DOCKER_BUILDKIT=0"),
+    ],
+)
+def test_explain_says_what_gives_an_engine(said: str, args: list[str], wanted: str) -> None:
+    result = run_binary("explain", "-c", said, *args)
+    assert wanted.format(file=said) in result.stdout and result.returncode == 1, result.stdout
