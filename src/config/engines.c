@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <string.h>
 
 /* An entry that is being read. */
 struct entry_reader {
@@ -378,6 +379,55 @@ static int check_without_default(struct reader *reader)
 	                         "API_KEY is for the Engine of 'upstream', which is not given");
 }
 
+static bool has_default(const struct config_engine *engine)
+{
+	for (unsigned i = 0; i < engine->member_count; i++) {
+		if (engine->members[i] == ENGINE_DEFAULT) {
+			return true;
+		}
+	}
+	return false;
+}
+
+static bool is_same_engine(const struct config_engine *a, const struct config_engine *b)
+{
+	if (a->path != NULL || b->path != NULL) {
+		return a->path != NULL && b->path != NULL && config_same_place(a->text, b->text);
+	}
+	return a->port == b->port && a->host != NULL && b->host != NULL &&
+	       strcasecmp(a->host, b->host) == 0;
+}
+
+/*
+ * What is for the Engine of `upstream` alone would not reach the same Engine under another name:
+ * links in sources of binds would not be followed, and requests would go without the key.
+ */
+static int check_second_names(struct reader *reader)
+{
+	const struct config *config = reader->config;
+	const char *option = config->host_root != NULL ? config->host_root_option : "API_KEY";
+
+	if (config->host_root == NULL && config->api_key == NULL) {
+		return 0;
+	}
+	for (unsigned i = 1; i < config->engine_count; i++) {
+		const struct config_engine *engine = config_engine_at(config, i);
+		if (has_default(engine)) {
+			return fault_set(reader->error, engine->place,
+			        "%s is for requests to the Engine 'default' itself: it cannot be a "
+			        "member of the group '%s'",
+			        option, engine->name);
+		}
+		if (engine->member_count == 0 && is_same_engine(engine, &config->engine)) {
+			return fault_set(reader->error, engine->place,
+			        "%s is for requests to the Engine 'default' itself: '%s' is the "
+			        "same Engine, without it; name it 'default'",
+			        option, engine->name);
+		}
+	}
+	return 0;
+}
+
 int config_finish_engines(struct reader *reader)
 {
 	struct config *config = reader->config;
@@ -388,7 +438,7 @@ int config_finish_engines(struct reader *reader)
 		        "file that it reads");
 	}
 	if (!config->has_engines || config->engines.has_default) {
-		return 0;
+		return config->has_engines ? check_second_names(reader) : 0;
 	}
 	for (unsigned i = 0; i < config->listener_count; i++) {
 		struct config_listener *listener = &config->listeners[i];

@@ -130,6 +130,7 @@ bool gate_list_engines(const struct gate_config *config, struct gate_scratch *sc
 	/* Without a search for it: then it is that client's list. */
 	const bool is_given = decision->client != NULL && decision->sender.caller == NULL;
 	enum identified found = IDENTIFIED_NOBODY;
+	bool known = is_given;
 	unsigned from = 0;
 
 	memset(scratch->usable, 0, sizeof(scratch->usable));
@@ -140,13 +141,14 @@ bool gate_list_engines(const struct gate_config *config, struct gate_scratch *sc
 	        (found = clients_find_from(clients, &decision->sender, &from, &client)) ==
 	                IDENTIFIED_CLIENT) {
 		add_usable(config, client, settled, scratch);
+		known = true;
 	}
 	if (found == IDENTIFIED_UNKNOWN) {
 		decision->action = GATE_NEED_CALLER;
 		return false;
 	}
-	/* Of an Engine for which no entry is, the listener decides, as for everybody. */
-	if (found == IDENTIFIED_NOBODY && !is_given) {
+	/* The listener decides about who is no client. */
+	if (found == IDENTIFIED_NOBODY && !known) {
 		add_usable(config, NULL, settled, scratch);
 	}
 	scratch->usable_set = (struct engine_set){

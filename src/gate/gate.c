@@ -124,6 +124,22 @@ static bool may_present(const struct slowdown *slowdown, const struct gate_decis
 	return by_key ? client_may_present(client, slowdown) : !decision->wants_key;
 }
 
+/*
+ * The entry that holds. The list of Engines is made of all entries that hold: a key that is
+ * presented decides about it, whichever entry comes first, so that no guess goes uncounted.
+ */
+static enum identified find_client(const struct clients *clients, struct gate_decision *decision)
+{
+	const enum identified found = clients_find(clients, &decision->sender, &decision->client);
+
+	if (LIKELY(decision->engine != ENGINE_ANY) || decision->sender.key == NULL ||
+	        found == IDENTIFIED_UNKNOWN) {
+		return found;
+	}
+	decision->client = clients_find_key(clients, &decision->sender);
+	return decision->client == NULL ? IDENTIFIED_BAD_KEY : IDENTIFIED_CLIENT;
+}
+
 /* Who sent the request. False: the decision is made. */
 static bool identify(const struct gate_config *config, const struct gate_question *question,
         struct gate_scratch *scratch, struct gate_decision *decision)
@@ -147,7 +163,7 @@ static bool identify(const struct gate_config *config, const struct gate_questio
 	} else if (clients->has_keys && !read_key(scratch, decision)) {
 		return false;
 	}
-	const enum identified found = clients_find(clients, &decision->sender, &decision->client);
+	const enum identified found = find_client(clients, decision);
 	if (found == IDENTIFIED_UNKNOWN) {
 		decision->action = GATE_NEED_CALLER;
 		return false;

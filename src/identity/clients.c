@@ -67,6 +67,18 @@ static bool is_for(const struct client *client, const struct sender *sender)
 	       engine_set_has(client->engines, sender->engine);
 }
 
+const struct client *clients_find_key(const struct clients *clients, const struct sender *sender)
+{
+	for (unsigned i = 0; sender->key != NULL && i < clients->count; i++) {
+		const struct client *client = &clients->list[i];
+		if (match_has(&client->match, CONDITION_KEY) && !has_ended(client, sender) &&
+		        match_holds(&client->match, sender) == MATCH_YES) {
+			return client;
+		}
+	}
+	return NULL;
+}
+
 bool clients_know_key(const struct clients *clients, const struct sender *sender)
 {
 	bool known = false;
@@ -83,12 +95,17 @@ bool clients_know_key(const struct clients *clients, const struct sender *sender
 enum identified clients_find_from(const struct clients *clients, const struct sender *sender,
         unsigned *from, const struct client **ret_client)
 {
+	bool elsewhere = false; /* an entry for other Engines holds */
+	bool unsure = false;    /* it may hold */
+
 	*ret_client = NULL;
 	while (*from < clients->count) {
 		const struct client *client = &clients->list[(*from)++];
 		const enum match_result holds =
 		        has_ended(client, sender) ? MATCH_NO : match_holds(&client->match, sender);
 		if (holds != MATCH_NO && !is_for(client, sender)) {
+			elsewhere = elsewhere || holds == MATCH_YES;
+			unsure = unsure || holds == MATCH_UNKNOWN;
 			continue;
 		}
 		if (holds == MATCH_UNKNOWN) {
@@ -99,9 +116,15 @@ enum identified clients_find_from(const struct clients *clients, const struct se
 			return IDENTIFIED_CLIENT;
 		}
 	}
+	if (unsure) {
+		return IDENTIFIED_UNKNOWN;
+	}
 	if (sender->key != NULL) {
 		return clients_know_key(clients, sender) ? IDENTIFIED_ELSEWHERE
 		                                         : IDENTIFIED_BAD_KEY;
+	}
+	if (elsewhere) {
+		return IDENTIFIED_ELSEWHERE;
 	}
 	return clients->must_be_known ? IDENTIFIED_NO_KEY : IDENTIFIED_NOBODY;
 }

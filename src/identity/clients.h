@@ -70,7 +70,7 @@ enum identified {
 	IDENTIFIED_BAD_KEY,   /* the key of the request is none of a client that it could be */
 	IDENTIFIED_NO_KEY,    /* a client must be known, and is not: a key can make it known */
 	IDENTIFIED_UNKNOWN,   /* the container of the sender decides */
-	IDENTIFIED_ELSEWHERE, /* the key is that of a client of other Engines */
+	IDENTIFIED_ELSEWHERE, /* entries for other Engines hold, and no other */
 };
 
 /* Whether the entry fits nobody any more. */
@@ -91,6 +91,9 @@ enum identified clients_find_from(const struct clients *clients, const struct se
  */
 void clients_add_tried(
         const struct clients *clients, const struct sender *sender, struct text *text);
+/* The first entry that holds and has the key of the sender as a condition, of whichever Engine;
+ * NULL: none. */
+const struct client *clients_find_key(const struct clients *clients, const struct sender *sender);
 /* Whether the key of the sender is right, of an entry for other Engines. */
 bool clients_know_key(const struct clients *clients, const struct sender *sender);
 /* Whether the sender presents what is kept of a key in place of the key. */

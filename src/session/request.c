@@ -91,7 +91,7 @@ static void note_operation(struct session *session, const struct gate_decision *
 	exchange->redaction = decision->redaction;
 	exchange->narrows = decision->narrows;
 	exchange->top_as_usual = decision->top_as_usual;
-	exchange->named = decision->engine == ENGINE_NONE ? 0 : decision->engine + 1;
+	exchange->named = decision->engine <= ENGINES_MAX ? decision->engine + 1 : 0;
 	exchange->safe = exchange->safe && (exchange->traits & DOCKER_WRITE) == 0;
 	exchange->upgrade = (exchange->traits & DOCKER_HIJACK) != 0 &&
 	                    keep_protocol(exchange, decision->head->head.upgrade);
@@ -458,8 +458,9 @@ static struct gate_decision ask(struct session *session, struct inspect_memory *
  * connection. */
 static bool is_counted(const struct session *session, const struct gate_decision *decision)
 {
-	return decision->request != NULL && decision->outcome != OUTCOME_HEALTHY &&
-	       decision->action != GATE_NEED_CALLER &&
+	const bool is_probe = decision->outcome == OUTCOME_HEALTHY && !decision->by_path;
+
+	return decision->request != NULL && !is_probe && decision->action != GATE_NEED_CALLER &&
 	       (session->exchange == NULL || !session->exchange->admitted);
 }
 

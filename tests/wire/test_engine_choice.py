@@ -15,7 +15,7 @@ import pytest
 
 from machine import free_port
 from secure import Authority, connect, context
-from wire import Client, Engine, Proxy, Request
+from wire import Client, Engine, Proxy, Request, run_binary
 
 Start = Callable[..., Proxy]
 KEY = "correct-horse-battery-staple"
@@ -291,3 +291,76 @@ def test_engines_are_listed_for_those_who_may_use_them(
         names = [engine["name"] for engine in json.loads(client.response().body)["engines"]]
         assert names == ["a", "b"]
         is_refused(client, "/engines", 401, headers=("x-api-key: guess",))
+
+
+def test_the_list_of_engines_with_an_audit_record(
+    start: Start, file: Callable[[str], Path], tmp_path: Path
+) -> None:
+    port = free_port()
+    tmp_path.chmod(0o777)
+    path = file(
+        f"listeners: [{{address: 'tcp://127.0.0.1:{port}', policy: deny}}]\n"
+        f"clients: [{{name: ci, match: {{key_sha256: {HASH}}}, engines: [a], policy: open}}]\n"
+        f"audit: {{path: '{tmp_path}/audit.json'}}\n"
+    )
+    proxy = start("-c", str(path), port=port)
+    with proxy.connect() as client:
+        for headers, status in [(WITH_KEY, 200), (("x-api-key: nope",), 401)]:
+            client.get("/engines", headers=headers)
+            assert client.response().status == status
+    proxy.stop()
+    assert len((tmp_path / "audit.json").read_text().splitlines()) >= 2
+
+
+def names(client: Client, headers: tuple[str, ...] = ()) -> list[str]:
+    client.get("/engines", headers=headers)
+    response = client.response()
+    assert response.status == 200, response
+    return [row["name"] for row in json.loads(response.body)["engines"]]
+
+
+def test_a_wrong_key_is_no_list_of_engines_and_counts(start: Start, file: Callable[[str], Path]) -> None:
+    port = free_port()
+    path = file(
+        f"listeners: [{{address: 'tcp://127.0.0.1:{port}', policy: deny}}]\n"
+        "clients:\n"
+        "  - {name: lan, match: {cidr: 127.0.0.0/8}, engines: [a], policy: open}\n"
+        f"  - {{name: adm, match: {{key_sha256: {HASH}}}, engines: [b], policy: open}}\n"
+    )
+    proxy = start("-c", str(path), port=port)
+    with proxy.connect() as client:
+        assert names(client) == ["a"]
+        assert names(client, WITH_KEY) == ["a", "b"]
+    statuses = []
+    for i in range(40):
+        with proxy.connect() as client:
+            client.get("/engines", headers=(f"x-api-key: wrong-{i}",))
+            statuses.append(client.response().status)
+    assert set(statuses) == {401, 429}
+
+
+def test_a_client_for_other_engines_is_no_stranger(
+    start: Start, own_engine: Engine, nodes: dict[str, Engine], file: Callable[[str], Path]
+) -> None:
+    port = free_port()
+    path = file(
+        "upstream: 'unix://" + own_engine.path + "'\n"
+        f"listeners: [{{address: 'tcp://127.0.0.1:{port}', policy: open}}]\n"
+        "clients: [{name: lan, match: {cidr: 127.0.0.0/8}, engines: [b], policy: open}]\n"
+    )
+    with start("-c", str(path), port=port).connect() as client:
+        reaches(client, nodes["b"], "/engines/b/info", "/info")
+        is_refused(client, "/info")
+        assert names(client) == ["b"]
+
+
+@pytest.mark.parametrize("engines", ["{web: {members: [default, x]}, x: 'unix:///x.sock'}", "{y: 'unix:///e.sock'}"])
+@pytest.mark.parametrize("setting", ["host_root: /", "API_KEY"])
+def test_a_second_name_of_the_default_engine_is_a_fault(tmp_path: Path, engines: str, setting: str) -> None:
+    file = tmp_path / "proxy.yaml"
+    text = f"upstream: unix:///e.sock\nengines: {engines}\n"
+    file.write_text(text + (setting if setting != "API_KEY" else ""))
+    env = {"API_KEY": "secret"} if setting == "API_KEY" else {}
+    result = run_binary("check", "-c", str(file), **env)
+    assert result.returncode == 2
+    assert f"{setting.split(':')[0]} is for requests to the Engine 'default' itself" in result.stderr
