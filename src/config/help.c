@@ -186,7 +186,7 @@ static const char commands_to_operate[] =
         "                 configuration stays; 2 for a wrong argument\n"
         "\n"
         "Options. An option overrides its variable, a variable overrides the file, and the file\n"
-        "overrides the default.\n";
+        "overrides the default. Several Engines: 'engines' in the file.\n";
 
 static const char others[] = "\n"
                              "  -h, --help       print this help\n"
@@ -203,6 +203,7 @@ static const char examples[] =
         "  docker-socket-proxy check -c proxy.yaml\n"
         "  docker-socket-proxy explain --policy read-only 'POST /containers/create'\n"
         "  docker-socket-proxy explain -c proxy.yaml --client ci 'POST /images/create'\n"
+        "  docker-socket-proxy explain -c proxy.yaml --client ops 'GET /engines/node-1/info'\n"
         "  openssl rand -base64 32 | tee ci.key | docker-socket-proxy hash-key\n"
         "  docker-socket-proxy certs certs --host proxy.example.org --host 192.0.2.1\n"
         "  docker-socket-proxy certs certs --client ci --client ops\n"

@@ -433,8 +433,9 @@ def test_the_loop_of_the_page_makes_fifty_contexts(cli, front, tmp_path) -> None
     (tmp_path / "bin").mkdir()
     (tmp_path / "bin" / "docker").symlink_to(cli.path)
     env.pop("DOCKER_HOST")
+    subprocess.run([program.binary_under_test(), "certs", "certs", "--client", "ops"], cwd=tmp_path, check=True, capture_output=True)
     script = loop_of_the_page().replace("front.example.com:3277", f"127.0.0.1:{front.ports['path']}")
-    done = subprocess.run(["bash", "-euc", script], env=env, capture_output=True, timeout=COMMAND_SECONDS)
+    done = subprocess.run(["bash", "-euc", script], env=env, cwd=tmp_path, capture_output=True, timeout=COMMAND_SECONDS)
     assert done.returncode == 0, done.stderr
     listed = subprocess.run(["docker", "context", "ls", "-q"], env=env, capture_output=True, text=True, check=True)
     assert {f"node-{n}" for n in range(1, 51)} <= set(listed.stdout.split())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 from pathlib import Path
@@ -292,13 +293,37 @@ def configurations(text: str) -> list[str]:
 @pytest.mark.parametrize("document", [path for path in DOCUMENTS if configurations(path.read_text())], ids=lambda path: path.name)
 def test_every_file_in_the_documents_is_accepted(document: Path, tmp_path: Path) -> None:
     """Examples are pasted. The files of TLS are those that `certs` makes; an entry by a certificate needs the listener above it."""
-    assert run(BINARY, "certs", "certs", cwd=tmp_path).returncode == 0
+    for folder in ("certs", "nodes"):
+        assert run(BINARY, "certs", folder, cwd=tmp_path).returncode == 0
     listener = ""
     for file in configurations(document.read_text()):
         listener = file if "client_ca:" in file else listener
         (tmp_path / "proxy.yaml").write_text(listener + file if "{cert:" in file else file)
         result = run(BINARY, "check", "-c", "proxy.yaml", cwd=tmp_path)
         assert result.returncode == 0 and "fits nobody" not in result.stderr, f"{file}\n{result.stderr}"
+
+
+def test_a_fleet_is_made_as_written(tmp_path: Path) -> None:
+    """The commands of docs/fleet.md make the files that its configuration names, and add nodes to one; no client has the Engines' authority."""
+    text = (ROOT / "docs/fleet.md").read_text().replace("$(seq 1 50)", "1 2")
+    certificates, nodes = re.findall(
+        r"^```bash\n(docker-socket-proxy certs .*?|for n in [^`]*? >> proxy\.yaml\n.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    (tmp_path / "docker-socket-proxy").symlink_to(BINARY)
+    env = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    made = run("bash", "-euc", certificates, cwd=tmp_path, env=env)
+    assert made.returncode == 0, made.stderr
+    for node in ("node-1", "node-2"):
+        verified = run("openssl", "verify", "-x509_strict", "-verify_hostname", f"{node}.internal", "-CAfile", "nodes/ca.pem",
+                       f"nodes/{node}/server-cert.pem", cwd=tmp_path)
+        assert verified.returncode == 0, verified.stderr
+    assert run("openssl", "verify", "-CAfile", "nodes/ca.pem", "certs/ops/cert.pem", cwd=tmp_path).returncode != 0
+    file = re.search(r"^```yaml\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)[1]
+    (tmp_path / "proxy.yaml").write_text(file)
+    command, written = re.search(r"^\$ docker-socket-proxy (explain .*)\n((?:(?!```).*\n)+)", text, re.MULTILINE).groups()
+    assert run(BINARY, *shlex.split(command), cwd=tmp_path).stdout == written
+    (tmp_path / "proxy.yaml").write_text("policy: read-only\nengines:\n")
+    added = run("bash", "-euc", nodes, cwd=tmp_path, env=env)
+    assert added.returncode == 0 and "node-2: tls://node-2.internal:2376" in added.stdout, added.stderr
 
 
 def test_a_certificate_is_taken_back_as_written(tmp_path: Path) -> None:
