@@ -35,6 +35,16 @@ def pytest_configure(config: pytest.Config) -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _reachable_folders(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Programs that gave up root read and write below the folders of the tests. Of several processes each
+    has a folder more."""
+    base = tmp_path_factory.getbasetemp()
+    for folder in (base, *base.parents[:2]):
+        if folder.name.startswith(("pytest-", "popen-")):
+            folder.chmod(folder.stat().st_mode | 0o055)
+
+
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
     outcome = yield

@@ -429,7 +429,7 @@ def test_the_key_of_the_default_engine_goes_to_no_group(front: Front, a: Node, b
     front.begin()
     front.proxy.stop()
     port = front.proxy.port
-    front.proxy = Proxy("-c", str(front.file), env={"API_KEY": "secret-of-default", "SOCKET_PATH": b.path}, port=port).wait_ready()
+    front.proxy = Proxy("-c", str(front.file), env={"API_KEY": "secret-of-default", "SOCKET_PATH": b.path + ".none"}, port=port).wait_ready()
     raw = socket.socket(socket.AF_UNIX)
     a.stop()
     raw.bind(a.path)
