@@ -35,10 +35,10 @@ def pytest_configure(config: pytest.Config) -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(autouse=True)
 def _reachable_folders(tmp_path_factory: pytest.TempPathFactory) -> None:
     """Programs that gave up root read and write below the folders of the tests. Of several processes each
-    has a folder more."""
+    has a folder more. Before each test, because each pytest that starts closes the topmost folder."""
     base = tmp_path_factory.getbasetemp()
     for folder in (base, *base.parents[:2]):
         if folder.name.startswith(("pytest-", "popen-")):
