@@ -90,7 +90,7 @@ static void patience_expired(struct timer *timer)
 
 	if (probe->ask.sent) {
 		pulse_missed(probe->pulse, TROUBLE_SILENT);
-	} else {
+	} else if (probe->ask.engine != NULL) { /* a full queue of an Engine is no fault of it */
 		pulse_failed(probe->pulse, TROUBLE_TIMEOUT);
 	}
 	end_probe(probe);

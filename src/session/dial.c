@@ -10,7 +10,8 @@
 #include <errno.h>
 
 enum {
-	DIAL_TIMEOUT_S = 10, /* over all attempts; of one it is the deadline of DIAL */
+	DIAL_TIMEOUT_S =
+	        10, /* over all attempts at one member; of one it is the deadline of DIAL */
 };
 
 enum next session_start_dialling(struct session *session)

@@ -15,7 +15,7 @@ import pytest
 
 from machine import free_port
 from secure import Authority, connect, context
-from wire import Client, Engine, Proxy, Request, run_binary
+from wire import Client, Engine, Proxy, Request, nothing_reached, run_binary
 
 Start = Callable[..., Proxy]
 KEY = "correct-horse-battery-staple"
@@ -84,8 +84,6 @@ def test_requests_of_one_connection_reach_the_engine_that_each_names(
             reaches(client, own_engine, "/v1.41/info", "/v1.41/info")
             reaches(client, nodes["b"], "/engines/b/info?x=/engines/a", "/info?x=/engines/a")
             reaches(client, own_engine, "/engines/default/info", "/info")
-    for engine in [own_engine, *nodes.values()]:
-        assert b"engines/" not in engine.received().split(b"?")[0]
 
 
 def test_a_tunnel_goes_to_the_named_engine(
@@ -128,7 +126,7 @@ def test_spellings_that_could_name_an_engine_reach_none(
     ]:
         with proxy.connect() as client:
             is_refused(client, target, 400)
-    assert all(engine.received() == b"" for engine in [own_engine, *nodes.values()])
+    nothing_reached(own_engine, *nodes.values())
 
 
 def test_an_engine_opens_nothing_to_a_client_that_names_none(
@@ -152,7 +150,7 @@ def test_an_engine_opens_nothing_to_a_client_that_names_none(
     denied = proxy.wait_log(lambda line: "'engines' of client 'ci' does not have the Engine 'b'" in line)
     assert f"add b to 'engines' of client 'ci' ({path}:5)" in denied
     assert "identity=ci engine=b" in denied, "the gate knows whose request it was"
-    assert nodes["b"].received() == b""
+    nothing_reached(nodes["b"])
 
 
 def test_a_right_key_of_other_engines_slows_nobody_down(

@@ -85,6 +85,16 @@ def eventually(condition: Callable[[], object], what: str, timeout: float = PATI
         time.sleep(0.01)
 
 
+# What the proxy asks each Engine now and then, if there are several.
+PINGS = re.compile(rb"(?:GET /_ping HTTP/1\.1\r\n(?:[^\r]+\r\n)*\r\n)*")
+
+
+def nothing_reached(*engines: Engine) -> None:
+    """No request of a client has reached them."""
+    for engine in engines:
+        assert PINGS.fullmatch(engine.received())
+
+
 def ready(sockets: Iterable[socket.socket], seconds: float = 0) -> list[socket.socket]:
     """Those that have something to read, or have ended, waiting for the first that long. Not
     select(2), which ends at descriptor 1023."""
