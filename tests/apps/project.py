@@ -8,6 +8,7 @@ import re
 import shutil
 import socket
 import subprocess
+import time
 from pathlib import Path
 
 import wire
@@ -130,6 +131,13 @@ class Project:
 
     def logs(self) -> str:
         return self.compose("logs", "--no-color", "docker-socket-proxy")
+
+    def await_log(self, words: str) -> None:
+        """Records are written a moment after the response."""
+        deadline = time.monotonic() + 60
+        while words not in self.logs():
+            assert time.monotonic() < deadline, f"{words} is not in the log"
+            time.sleep(0.1)
 
     def container(self, service: str) -> dict:
         """The inspection of the container of a service."""

@@ -10,7 +10,6 @@ import pytest
 from attacks import answers, documented, same_files
 from engine import Engine
 from project import HOST, App, Project, docker
-from wire import eventually
 
 PAGE = "traefik.md"
 
@@ -82,5 +81,5 @@ def test_others_on_its_network_may_do_nothing(engine: Engine, project: Project) 
 def test_the_record_has_its_requests(project: Project, traefik: App) -> None:
     """The audit record on standard output, and status by the admin socket."""
     traefik.ok("GET /version")
-    eventually(lambda: '"client":"traefik"' in project.logs(), "the record in the log")
+    project.await_log('"client":"traefik"')
     assert "traefik" in project.compose("exec", "-T", "docker-socket-proxy", "/docker-socket-proxy", "status")
