@@ -141,8 +141,37 @@ static bool has_name(const struct output *output)
 	return fstat(output->fd, &status) == 0 && status.st_nlink > 0;
 }
 
-/* Another file or reader; as long as it cannot be had, what is open stays, if somebody can
- * find it. */
+/* ── The end of the chain ────────────────────────────────────────────────── */
+
+/* Another process may have written behind the last line: one that takes over from this one. */
+static void follow_chain(struct trail *trail)
+{
+	char memory[RECORD_LINE_MAX];
+
+	if (trail->output.size == trail->chain_size) {
+		return;
+	}
+	const struct slice last = file_last_line(&trail->output, memory);
+	if (last.len > 0) {
+		chain_set(&trail->chain, last);
+	}
+}
+
+/* What another process has written into a file that lost its name is in front of what comes now.
+ * Nobody writes there once another file can have the name: see lock_file(). */
+static void end_chain(struct trail *trail)
+{
+	if (!trail->settings.chained || trail->verbs != &output_file || trail->output.fd < 0) {
+		return;
+	}
+	file_lock(&trail->output);
+	follow_chain(trail);
+	file_unlock(&trail->output);
+}
+
+/* ── Another file or reader ──────────────────────────────────────────────── */
+
+/* As long as it cannot be had, what is open stays, if somebody can find it. */
 static void open_again(struct trail *trail)
 {
 	struct output *former = &trail->output;
@@ -156,6 +185,7 @@ static void open_again(struct trail *trail)
 	const int error = trail->verbs->open(&output, &why);
 
 	if (error == 0) {
+		end_chain(trail);
 		output_close(former);
 		*former = output;
 		trail->is_stale = false;
@@ -209,20 +239,6 @@ int writer_open(struct trail *trail, struct text *ret_text)
 
 /* ── Writing ─────────────────────────────────────────────────────────────── */
 
-/* Another process may have written behind the last line: one that takes over from this one. */
-static void follow_chain(struct trail *trail)
-{
-	char memory[RECORD_LINE_MAX];
-
-	if (trail->output.size == trail->chain_size) {
-		return;
-	}
-	const struct slice last = file_last_line(&trail->output, memory);
-	if (last.len > 0) {
-		chain_set(&trail->chain, last);
-	}
-}
-
 /* Take over into `bytes` as many lines as fit, each with the hash of the one before. */
 static struct slice chain_lines(struct trail *trail)
 {
@@ -272,14 +288,31 @@ static ssize_t write_chained(struct trail *trail)
 	return n < 0 ? n : (ssize_t)plain;
 }
 
+/* With the lock, the file is the one of that name: another process may have had the next one since
+ * look(), and written there. False: it cannot be opened. */
+static bool lock_file(struct trail *trail)
+{
+	file_lock(&trail->output);
+	if (trail->is_stale || trail->verbs->is_current(&trail->output)) {
+		return true;
+	}
+	file_unlock(&trail->output);
+	open_again(trail);
+	if (trail->output.fd < 0) {
+		return false;
+	}
+	file_lock(&trail->output);
+	return true;
+}
+
 /* Bytes of `lines` that were written, or -errno. */
 static ssize_t write_some(struct trail *trail)
 {
 	struct output *output = &trail->output;
 	const bool is_file = trail->verbs == &output_file;
 
-	if (is_file) {
-		file_lock(output);
+	if (is_file && !lock_file(trail)) {
+		return 0;
 	}
 	const ssize_t n = trail->settings.chained
 	                          ? write_chained(trail)

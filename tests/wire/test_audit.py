@@ -405,8 +405,7 @@ def test_a_writer_that_hangs_does_not_hold_up_the_end(start: START, trail: Trail
 
 
 def opened(proxy: Proxy, path: pathlib.Path) -> bool:
-    folder = f"/proc/{proxy.pid}/fd"
-    return any(os.path.realpath(f"{folder}/{fd}") == str(path) for fd in os.listdir(folder))
+    return str(path) in proxy.links()
 
 
 @pytest.mark.parametrize("chain", [False, True])
@@ -911,6 +910,25 @@ def test_two_processes_write_one_chain(start: START, trail: Trail, place: pathli
             trail.wait(number + 2)
     trail.wait(41)
     assert verify(trail.path)[0] == 0
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to see what another user has open")
+def test_the_chain_of_two_processes_goes_on_over_rotation(start: START, trail: Trail, place: pathlib.Path) -> None:
+    """The process that writes first into a new file is not the one that wrote last into the former."""
+    one, two = chained(start, trail, place, 1), chained(start, trail, place, 1)
+    trail.wait(2)
+    files = []
+    for turn in range(4):
+        last, first = [(one, two), (two, one)][turn % 2]
+        eventually(lambda: opened(one, trail.path) and opened(two, trail.path), "both to have the file")
+        ask(last, "/containers/last/json")
+        trail.wait(3 if turn == 0 else 2)
+        files.append(place / f"audit.jsonl.{turn}")
+        trail.path.rename(files[-1])
+        ask(first, "/containers/first/json")
+        trail.wait(1)
+    code, said = verify(*files, trail.path)
+    assert code == 0 and said.count("the chain begins here") == 1, said
 
 
 def test_a_chain_may_begin_behind_other_lines(start: START, trail: Trail, place: pathlib.Path) -> None:

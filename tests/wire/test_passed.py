@@ -132,7 +132,7 @@ def test_a_socket_that_no_listener_names_is_closed(start, own_engine: Engine, tc
     warning = proxy.wait_log(lambda line: "closed the passed socket 3" in line)
     assert "no listener names it" in warning and "fd://web" in warning
     inode = os.fstat(tcp.fileno()).st_ino
-    links = [os.readlink(entry) for entry in pathlib.Path(f"/proc/{proxy.pid}/fd").iterdir()]
+    links = proxy.links()
     assert f"socket:[{inode}]" not in links
     assert f"socket:[{os.fstat(unix.fileno()).st_ino}]" in links
 

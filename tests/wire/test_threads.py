@@ -217,12 +217,12 @@ class Load:
         time.sleep(0.05)
 
     def rotations(self) -> None:
-        """logrotate."""
+        """logrotate. A process looks for another file once a second, and must find each."""
         record = self.served.folder / "audit.jsonl"
         if record.exists():
             os.replace(record, self.served.folder / f"audit.jsonl.{len(self.served.rotated)}")
             self.served.rotated.append(f"{record}.{len(self.served.rotated)}")
-        time.sleep(1)
+        time.sleep(3)
 
     def renewals(self) -> None:
         """The certificate is another one, which `watch` sees."""
