@@ -39,6 +39,7 @@ mutate: ## Change N (200) operators, one at a time, and say which changes no tes
 bench: release ## Measure against a bare relay, HAProxy and nginx
 	@bench/run.py
 	@bench/inside.py
+	@bench/scrape.py
 
 install: release ## Install program, man page, completions, documents and systemd unit below $(DESTDIR)$(PREFIX)
 	@DESTDIR="$(DESTDIR)" PREFIX="$(PREFIX)" tools/install

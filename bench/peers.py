@@ -50,7 +50,7 @@ def floor(build: Path, name: str, *options: str) -> Proxy:
     return Proxy(
         name,
         lambda place: [str(build / "floor"), str(place.port), str(place.engine), *options],
-        kinds=("small", "bulk", "key"),
+        kinds=("small", "bulk", "key", "all"),
         holds_connections=False,  # it needs two descriptors for each connection
     )
 
@@ -122,6 +122,27 @@ def product_with_clients(name: str, binary: Path) -> Proxy:
         product=True,
         holds_connections=False,
     )
+
+
+def product_with_all_on(name: str, binary: Path) -> Proxy:
+    """The same with what an operator switches on: a file, metrics, an audit record in a file, the sandbox."""
+
+    def environment(place: Place) -> dict[str, str]:
+        place.folder.chmod(0o777)  # the program gives up root
+        file = place.folder / "all.yaml"
+        file.write_text(
+            f"policy: open\naudit: {{path: {place.folder}/audit.jsonl}}\n"
+            f"admin: {{address: 'unix://{place.folder}/admin.sock'}}\n",
+            "ascii",
+        )
+        return {
+            "PORT": str(place.port),
+            "SOCKET_PATH": str(place.engine),
+            "CONFIG": str(file),
+            "SANDBOX": "on",
+        }
+
+    return Proxy(f"{name} all on", lambda place: [str(binary)], environment, kinds=("all",), product=True)
 
 
 # ---- HAProxy. ----

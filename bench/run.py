@@ -55,16 +55,18 @@ class Scenario:
     upload: bool = False
     chunked: bool = False
     field: str = ""  # sent with each request
+    of: str = ""  # a kind of its own
 
     @property
     def kind(self) -> str:
         """What proxies are chosen by: peers.Proxy.kinds."""
-        return "bulk" if self.bulk else "key" if self.field else "small"
+        return self.of or ("bulk" if self.bulk else "key" if self.field else "small")
 
 
 SCENARIOS = (
     Scenario("2 bytes", "GET", "/_ping", expect=2, requests=100_000),
     Scenario("2 bytes with a key", "GET", "/_ping", expect=2, requests=100_000, field=peers.KEY_FIELD),
+    Scenario("2 bytes with all on", "GET", "/_ping", expect=2, requests=100_000, of="all"),
     Scenario("48 KiB length", "GET", "/v1.41/containers/json?all=1", 49152, 30_000),
     Scenario("48 KiB one chunk", "GET", "/v1.41/images/json?all=1", 49152, 30_000),
     Scenario("48 KiB chunks", "GET", "/v1.41/volumes", 49152, 30_000),
@@ -445,6 +447,7 @@ def products(arguments: argparse.Namespace) -> list[Proxy]:
         found.append(peers.product(name, Path(path).resolve(), log_to="null"))
         found.append(peers.product_with_rules(name, Path(path).resolve(), rules))
         found.append(peers.product_with_clients(name, Path(path).resolve()))
+        found.append(peers.product_with_all_on(name, Path(path).resolve()))
     if not found:
         print(f"bench: {default} is not built, measuring the others only")
     return found
