@@ -457,6 +457,25 @@ def test_log_that_nobody_reads_costs_lines_and_no_requests(start, own_engine: En
     assert log.count(b"path=/log-stuck") + lost == count
 
 
+def test_a_file_gets_every_line(start, own_engine: Engine, tmp_path: Path) -> None:
+    """A file is written in larger pieces than a pipe, and takes them all."""
+    path = tmp_path / "log"
+    with open(path, "wb") as file:
+        proxy = start("--workers", "2", "--policy", "deny", stdout=file, stderr=file)
+    with contextlib.ExitStack() as stack:
+        clients = [stack.enter_context(proxy.connect()) for _ in range(16)]
+        for number in range(100):
+            for client in clients:
+                client.get(f"/{number}/" + "x" * 300)
+            for client in clients:
+                assert client.response().status == 403
+    proxy.stop()
+    lines = path.read_bytes().split(b"\n")
+    assert lines.pop() == b"", "the last line is whole"
+    assert sum(b" info method=GET " in line for line in lines) == 1600
+    assert all(re.match(rb"2\d{3}-\d\d-\d\dT", line) for line in lines)
+
+
 def test_log_that_is_hardly_read_keeps_no_worker_waiting(start, own_engine: Engine) -> None:
     """Several workers see room for one write at the same time: it is not there for all of them."""
     reader, writer = os.pipe()
