@@ -64,15 +64,22 @@ static struct slice target_of(const struct exchange *exchange)
 	return slice_equal(path, SLICE("-")) ? SLICE("") : path;
 }
 
-static struct slice reason_of(const struct exchange *exchange)
+/* Of a response that ended in its midst, why, and then what would have been denied. */
+static struct slice reason_of(const struct exchange *exchange, struct text *memory)
 {
-	const char *text = exchange->record.reason != NULL ? exchange->record.reason
-	                                                   : outcome_text(exchange->record.outcome);
+	const struct slice noted = {exchange->reason, exchange->reason_len};
+	const enum outcome outcome = exchange->record.outcome;
+	const char *text = outcome_text(outcome);
 
-	if (exchange->reason_len > 0 || text == NULL) {
-		return (struct slice){exchange->reason, exchange->reason_len};
+	if (noted.len == 0) {
+		text = exchange->record.reason != NULL ? exchange->record.reason : text;
+		return slice_of(text != NULL ? text : "");
 	}
-	return slice_of(text);
+	if (text == NULL || outcome_status(outcome) != 0) {
+		return noted;
+	}
+	text_add_format(memory, "%s; %.*s", text, SLICE_FMT(noted));
+	return text_slice(memory);
 }
 
 static void push(struct worker *worker, const struct record *record)
@@ -102,6 +109,8 @@ static void write_record(struct session *session, bool has_ended)
 {
 	const struct exchange *exchange = session->exchange;
 	const struct audit_record *said = &exchange->record;
+	char memory[RECORD_REASON_MAX];
+	struct text reason = text_over(memory, sizeof(memory));
 	const struct record record = {
 	        .time_ns = clock_realtime_ns(),
 	        .id = exchange->id,
@@ -116,7 +125,7 @@ static void write_record(struct session *session, bool has_ended)
 	        .policy = said->policy,
 	        .rule = exchange->rule,
 	        .verdict = outcome_verdict(said->outcome, said->observed),
-	        .reason = reason_of(exchange),
+	        .reason = reason_of(exchange, &reason),
 	        .has_ended = has_ended,
 	        .status = said->status,
 	        .duration_ns = session->worker->loop.now_ns - said->started_ns,
