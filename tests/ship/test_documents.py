@@ -327,7 +327,7 @@ def test_a_fleet_is_made_as_written(tmp_path: Path) -> None:
     file = re.search(r"^```yaml\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)[1]
     (tmp_path / "proxy.yaml").write_text(file)
     examples = re.findall(r"^\$ docker-socket-proxy (explain .*)\n((?:(?!```).*\n)+)", text, re.MULTILINE)
-    assert len(examples) == 1
+    assert len(examples) == 2
     for command, written in examples:
         assert run(BINARY, *shlex.split(command), cwd=tmp_path).stdout == written
     (tmp_path / "proxy.yaml").write_text("policy: read-only\nengines:\n")
