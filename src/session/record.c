@@ -64,22 +64,24 @@ static struct slice target_of(const struct exchange *exchange)
 	return slice_equal(path, SLICE("-")) ? SLICE("") : path;
 }
 
-/* Of a response that ended in its midst, why, and then what would have been denied. */
-static struct slice reason_of(const struct exchange *exchange, struct text *memory)
+/* Why a response ended in its midst; NULL: it did not, or nothing else is to be said. */
+static const char *ending_of(const struct exchange *exchange)
 {
-	const struct slice noted = {exchange->reason, exchange->reason_len};
 	const enum outcome outcome = exchange->record.outcome;
-	const char *text = outcome_text(outcome);
 
-	if (noted.len == 0) {
-		text = exchange->record.reason != NULL ? exchange->record.reason : text;
-		return slice_of(text != NULL ? text : "");
+	return exchange->reason_len > 0 && outcome_status(outcome) == 0 ? outcome_text(outcome)
+	                                                                : NULL;
+}
+
+static struct slice reason_of(const struct exchange *exchange)
+{
+	const char *text = exchange->record.reason != NULL ? exchange->record.reason
+	                                                   : outcome_text(exchange->record.outcome);
+
+	if (exchange->reason_len > 0 || text == NULL) {
+		return (struct slice){exchange->reason, exchange->reason_len};
 	}
-	if (text == NULL || outcome_status(outcome) != 0) {
-		return noted;
-	}
-	text_add_format(memory, "%s; %.*s", text, SLICE_FMT(noted));
-	return text_slice(memory);
+	return slice_of(text);
 }
 
 static void push(struct worker *worker, const struct record *record)
@@ -90,6 +92,18 @@ static void push(struct worker *worker, const struct record *record)
 		record_write(record, &worker->record_clock, &line);
 		trail_end(worker->trail, &line);
 	}
+}
+
+/* Why the response ended, and then what would have been denied. */
+static SELDOM void push_ending(struct worker *worker, const struct record *record, const char *why)
+{
+	char memory[RECORD_REASON_MAX];
+	struct text both = text_over(memory, sizeof(memory));
+	struct record ending = *record;
+
+	text_add_format(&both, "%s; %.*s", why, SLICE_FMT(record->reason));
+	ending.reason = text_slice(&both);
+	push(worker, &ending);
 }
 
 void session_note_engine(struct session *session)
@@ -109,8 +123,7 @@ static void write_record(struct session *session, bool has_ended)
 {
 	const struct exchange *exchange = session->exchange;
 	const struct audit_record *said = &exchange->record;
-	char memory[RECORD_REASON_MAX];
-	struct text reason = text_over(memory, sizeof(memory));
+	const char *ending = ending_of(exchange);
 	const struct record record = {
 	        .time_ns = clock_realtime_ns(),
 	        .id = exchange->id,
@@ -125,14 +138,18 @@ static void write_record(struct session *session, bool has_ended)
 	        .policy = said->policy,
 	        .rule = exchange->rule,
 	        .verdict = outcome_verdict(said->outcome, said->observed),
-	        .reason = reason_of(exchange, &reason),
+	        .reason = reason_of(exchange),
 	        .has_ended = has_ended,
 	        .status = said->status,
 	        .duration_ns = session->worker->loop.now_ns - said->started_ns,
 	        .bytes = said->bytes,
 	};
 
-	push(session->worker, &record);
+	if (UNLIKELY(ending != NULL)) {
+		push_ending(session->worker, &record, ending);
+	} else {
+		push(session->worker, &record);
+	}
 }
 
 bool session_may_forward(struct session *session)
