@@ -108,11 +108,14 @@ def test_an_upgrade_fails_no_request(machine: debian.Machine, dist: Path, tmp_pa
         assert machine.show("User") == "docker-socket-proxy"
         assert (status(machine, "GET", "/info"), status(machine, "POST", "/containers/create")) == (200, 403)
         assert "docker-socket-proxy" in machine("docker-socket-proxy", "status").stdout
+        # As the file says it, for the stream of events.
+        machine("sed", "-i", "-e", "s/^    #rules:/    rules:/", "-e", "s/^    #  - allow: .*/      - allow: [system.events]/", CONFIGURATION)
+        machine("systemctl", "reload", SERVICE)
         former = machine.show("MainPID")
         machine("sh", "-c", f"echo '# changed here' >> {CONFIGURATION}")
 
         with Load(machine, engine) as load:
-            machine("sh", "-c", "while ! docker-socket-proxy status --json | grep -q '\"streams\"'; do sleep 0.1; done")
+            machine("sh", "-c", "while ! docker-socket-proxy status streams | grep -q system.events; do sleep 0.1; done")
             said = machine("dpkg", "--install", "/mnt/out/newer.deb")
             later = machine.show("MainPID")
             assert later != former and machine.show("ActiveState") == "active", said.stdout + said.stderr + machine.log()
@@ -120,7 +123,7 @@ def test_an_upgrade_fails_no_request(machine: debian.Machine, dist: Path, tmp_pa
             assert machine("readlink", f"/proc/{later}/exe").stdout == "/usr/bin/docker-socket-proxy\n"
             assert status(machine, "GET", "/info") == 200
         assert load.result["failures"] == []
-        assert set(load.result["answers"]) == {"200", "slow"} and load.result["answers"]["200"] > 50, load.result
+        assert set(load.result["answers"]) == {"200", "slow", "events"} and load.result["answers"]["200"] > 50, load.result
         assert "# changed here" in machine("cat", CONFIGURATION).stdout
         assert machine.show("NRestarts") == "0"
 
