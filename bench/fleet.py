@@ -32,6 +32,7 @@ STREAM = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encodin
 HEAD_END = b"\r\n\r\n"
 BATCH = 500  # clients that wait for a response at the same time
 SETTLING_S = 12  # longer than the proxy waits before it gives unused memory back
+IDLE_S = 10  # each Engine is asked once meanwhile
 
 
 # ── The Engines ────────────────────────────────────────────────────────────────────────────────
@@ -120,7 +121,8 @@ class Clients:
 
 
 class Proxy:
-    def __init__(self, program: str, folder: Path, engines: int):
+    def __init__(self, program: str, folder: Path, engines: int, settling_s: float):
+        self.settling_s = settling_s
         with socket.socket() as sock:
             sock.bind(("127.0.0.1", 0))
             self.port = sock.getsockname()[1]
@@ -146,7 +148,7 @@ class Proxy:
 
     def memory(self) -> int:
         """KiB that are the process's own, when it has had time to settle."""
-        time.sleep(SETTLING_S)
+        time.sleep(self.settling_s)
         for line in Path(f"/proc/{self.process.pid}/status").read_text().splitlines():
             if line.startswith("RssAnon:"):
                 return int(line.split()[1])
@@ -167,9 +169,9 @@ class Proxy:
 
 
 def measure(program: str, folder: Path, options: argparse.Namespace) -> dict[str, float]:
-    with Proxy(program, folder, 2) as one:
+    with Proxy(program, folder, 2, options.settling) as one:
         memory_of_one = one.memory()
-    with Proxy(program, folder, options.engines) as proxy:
+    with Proxy(program, folder, options.engines, options.settling) as proxy:
         return measure_fleet(proxy, memory_of_one, options)
 
 
@@ -183,8 +185,9 @@ def measure_fleet(proxy: Proxy, memory_of_one: int, options: argparse.Namespace)
     found["memory for each Engine, bytes"] = (idle - memory_of_one) * 1024 / (options.engines - 2)
 
     before = proxy.cpu_us()
-    time.sleep(10)
-    found["CPU of an idle fleet, us each second"] = (proxy.cpu_us() - before) / 10
+    time.sleep(options.idle)
+    found["CPU of an idle fleet, us each second"] = (proxy.cpu_us() - before) / options.idle
+    found["CPU for each idle Engine, us each second"] = found["CPU of an idle fleet, us each second"] / options.engines
 
     single = Clients(proxy.port, 1)
     single.ask(range(options.engines), lambda number: number, "/info", b"{}")
@@ -221,6 +224,8 @@ def main() -> None:
     parser.add_argument("--connections", type=int, default=10000)
     parser.add_argument("--streams", type=int, default=7000)
     parser.add_argument("--requests", type=int, default=50000)
+    parser.add_argument("--settling", type=float, default=SETTLING_S, help="seconds before memory is read; less: it is not settled")
+    parser.add_argument("--idle", type=float, default=IDLE_S, help="seconds for the CPU of an idle fleet")
     parser.add_argument("--serve", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]

@@ -38,7 +38,7 @@ _docker_socket_proxy() {
 		mapfile -t COMPREPLY < <(compgen -d -- "$current")
 		return
 		;;
-	--allow | --workspace | --client | --port | --workers | --max-connections | --max-head | --head-timeout | --shutdown-grace | --drain-timeout | --takeover)
+	--allow | --workspace | --client | --server-name | --port | --workers | --max-connections | --max-head | --head-timeout | --shutdown-grace | --drain-timeout | --takeover)
 		words=
 		;;
 	*)
@@ -59,7 +59,7 @@ _docker_socket_proxy() {
 		elif [[ ${COMP_WORDS[1]} == hash-key && $COMP_CWORD -gt 1 ]]; then
 			words=--salt
 		elif [[ ${COMP_WORDS[1]} == explain ]]; then
-			words="--client --body $words"
+			words="--client --server-name --body $words"
 		fi
 		if [[ $COMP_CWORD -eq 1 ]]; then
 			words="run check explain learn healthcheck convert certs hash-key schema status reload verify-audit $words"

@@ -15,6 +15,8 @@ complete -c docker-socket-proxy -n "__fish_seen_subcommand_from explain" -l body
     -d "Body of the request to explain"
 complete -c docker-socket-proxy -n "__fish_seen_subcommand_from explain" -l client -x \
     -d "Client of the file that sends the request"
+complete -c docker-socket-proxy -n "__fish_seen_subcommand_from explain" -l server-name -x \
+    -d "Name that the request asks for in TLS"
 complete -c docker-socket-proxy -n "not __fish_seen_subcommand_from $commands" -a hash-key \
     -d "Print the hash of a client's key"
 complete -c docker-socket-proxy -n "__fish_seen_subcommand_from hash-key" -l salt \

@@ -227,6 +227,7 @@ static const struct verb_flag {
 } verb_flags[] = {
         {CONFIG_RUN, TAKES_ONE, "--takeover", "unix:///PATH", offsetof(struct config, takeover)},
         {CONFIG_EXPLAIN, TAKES_ONE, "--client", "NAME", offsetof(struct config, client_name)},
+        {CONFIG_EXPLAIN, TAKES_ONE, "--server-name", "NAME", offsetof(struct config, server_name)},
         {CONFIG_EXPLAIN, TAKES_ONE, "--body", "FILE", offsetof(struct config, body_file)},
         {CONFIG_CONVERT, TAKES_ONE, "--from", CONFIG_SOURCES, offsetof(struct config, source)},
         {CONFIG_CONVERT, TAKES_ONE, "--service", "NAME", offsetof(struct config, source_service)},

@@ -215,6 +215,7 @@ struct config {
 	const char *cert_days;
 	struct config_words audit_files; /* arguments of `verify-audit` */
 	const char *client_name;         /* of `explain`; NULL: none */
+	const char *server_name;         /* the same: for which TLS is asked */
 	/* Arguments of `explain`: METHOD and target, one word or two. */
 	const char *request[2];
 	const char *body_file; /* NULL: none */

@@ -65,6 +65,34 @@ static bool split(const struct config *config, struct slice *ret_method, struct 
 	return ret_method->len > 0 && ret_target->len > 0;
 }
 
+/* Whether the request may come there: over TLS if it has a name in TLS, and where the client may
+ * be. */
+static bool may_come(const struct config *config, unsigned listener, const struct client *client)
+{
+	return (config->server_name == NULL ||
+	               config_listener_is_tls(&config->listeners[listener])) &&
+	       (client == NULL || match_is_at(&client->match, listener));
+}
+
+/* The first listener where the request may come. */
+static unsigned listener_of(const struct config *config, const struct client *client)
+{
+	unsigned listener = 0;
+
+	while (listener + 1 < config->listener_count && !may_come(config, listener, client)) {
+		listener++;
+	}
+	return listener;
+}
+
+/* The name for which its client asks TLS there; empty: none. */
+static struct slice server_name_at(const struct config *config, unsigned listener)
+{
+	return config->server_name != NULL && config_listener_is_tls(&config->listeners[listener])
+	               ? slice_of(config->server_name)
+	               : SLICE("");
+}
+
 /* The settings by which the gate decides there. */
 static struct gate_config gate_at(
         const struct question *question, unsigned listener, const struct client *client)
@@ -95,6 +123,7 @@ static struct gate_decision ask(
 	const struct gate_question asked = {
 	        .caller = &caller,
 	        .client = client,
+	        .server_name = server_name_at(config, listener),
 	        .bytes = text_slice(&question->head),
 	        .scan = &scan,
 	        .body = question->body,
@@ -281,14 +310,27 @@ static void print_method(struct slice method)
 	}
 }
 
-/* Which Engine it is that the request means. */
-static void print_engine(const struct config *config, const struct gate_decision *decision)
+/* What says that the request means this Engine. */
+static const char *named_by(
+        const struct config *config, unsigned listener, const struct gate_decision *decision)
 {
-	const char *by = decision->by_path ? "by its path" : "by the listener";
+	const struct slice name = server_name_at(config, listener);
 
+	if (decision->by_path) {
+		return "by its path";
+	}
+	return name.len > 0 && engines_find_server(&config->engines, name) == decision->engine
+	               ? "by its name in TLS"
+	               : "by the listener";
+}
+
+/* Which Engine it is that the request means. */
+static void print_engine(
+        const struct config *config, unsigned listener, const struct gate_decision *decision)
+{
 	if (config->has_engines && decision->engine < config->engine_count) {
 		const struct config_engine *engine = config_engine_at(config, decision->engine);
-		printf("engine: %s, %s (", engine->name, by);
+		printf("engine: %s, %s (", engine->name, named_by(config, listener, decision));
 		if (engine->member_count > 0) {
 			printf("a group");
 		} else {
@@ -320,26 +362,16 @@ static int64_t now_s(void)
 	return clock_realtime_ns() / NS_PER_S;
 }
 
-/* The first listener where the entry may fit. */
-static unsigned listener_of(const struct config *config, const struct client *client)
-{
-	unsigned listener = 0;
-
-	while (client != NULL && listener + 1 < config->listener_count &&
-	        !match_is_at(&client->match, listener)) {
-		listener++;
-	}
-	return listener;
-}
-
 /* The other listeners, and the clients, whose decision is different. */
 static void print_others(struct question *question, bool allowed)
 {
 	const struct config *config = question->config;
 
-	for (unsigned i = 1; i < config->listener_count; i++) {
-		const struct gate_decision decision = ask(question, i, NULL);
-		print_other("at", config->listeners[i].address, &decision, allowed);
+	for (unsigned i = listener_of(config, NULL) + 1; i < config->listener_count; i++) {
+		if (may_come(config, i, NULL)) {
+			const struct gate_decision decision = ask(question, i, NULL);
+			print_other("at", config->listeners[i].address, &decision, allowed);
+		}
 	}
 	for (unsigned i = 0; i < config->clients.count; i++) {
 		const struct client *client = &config->clients.list[i];
@@ -431,13 +463,13 @@ static void print_engine_denial(
 }
 
 /* Decisions without a policy. */
-static int print_local(const struct config *config, const struct gate_config *gate,
-        const struct gate_decision *decision)
+static int print_local(const struct config *config, unsigned listener,
+        const struct gate_config *gate, const struct gate_decision *decision)
 {
 	if (decision->outcome == OUTCOME_HEALTHY) {
 		printf("allow health\nThe proxy sends a local response, whatever the %spolicy.\n",
 		        decision->by_path ? "rules of the " : "");
-		print_engine(config, decision);
+		print_engine(config, listener, decision);
 		return EXIT_ALLOWED;
 	}
 	if (decision->outcome == OUTCOME_ENGINES) {
@@ -478,26 +510,26 @@ static int print_decision(struct question *question, const struct client *client
 {
 	const struct config *config = question->config;
 	const bool chosen = question->chosen != NULL;
+	const unsigned listener = listener_of(config, client);
 	const struct gate_decision decision = ask_for(question, client);
 	const bool allowed = decision.verdict.allowed;
 
 	if (decision.policy == NULL || (decision.action == GATE_RESPOND && allowed)) {
-		const struct gate_config gate =
-		        gate_at(question, listener_of(config, client), client);
-		const int code = print_local(config, &gate, &decision);
+		const struct gate_config gate = gate_at(question, listener, client);
+		const int code = print_local(config, listener, &gate, &decision);
 		if (decision.outcome == OUTCOME_ENGINE_DENIED && client == NULL) {
 			print_others(question, false);
 		}
 		return code;
 	}
 	printf("%s %s\n", allowed ? "allow" : "deny", docker_operation_name(decision.request->id));
-	print_engine(config, &decision);
+	print_engine(config, listener, &decision);
 	print_need(&decision);
 	print_method(decision.request->method);
 	if (client != NULL) {
 		print_client(client);
 	} else if (!chosen && config->listener_count > 1) {
-		printf("listener: %s\n", config->listeners[0].address);
+		printf("listener: %s\n", config->listeners[listener].address);
 	}
 	print_limits(client == NULL ? &config->limits : client->limits);
 	if (client == NULL && config->clients.must_be_known) {
@@ -542,6 +574,24 @@ static bool find_client(const struct config *config, const struct client **ret_c
 	return config->client_name == NULL;
 }
 
+/* Whether --server-name may be given. */
+static bool check_server_name(const struct config *config)
+{
+	if (config->server_name == NULL) {
+		return true;
+	}
+	if (!config->has_engines) {
+		(void)usage("--server-name chooses one of several Engines, and there are no "
+		            "'engines' in the file");
+		return false;
+	}
+	if (!may_come(config, listener_of(config, NULL), NULL)) {
+		(void)usage("--server-name is a name in TLS, and no listener speaks TLS");
+		return false;
+	}
+	return true;
+}
+
 static int explain(struct question *question)
 {
 	const struct config *config = question->config;
@@ -552,7 +602,7 @@ static int explain(struct question *question)
 		             "/containers/json'",
 		        config->request[0]);
 	}
-	if (!find_client(config, &client)) {
+	if (!find_client(config, &client) || !check_server_name(config)) {
 		return EXIT_USAGE;
 	}
 	if (config->policy_option != NULL && strcmp(config->policy_option, "--policy") == 0) {

@@ -433,6 +433,19 @@ static const struct stream_verbs tls_verbs = {
 
 /* ── The beginning ───────────────────────────────────────────────────────── */
 
+/* Verify the peer by this name, and ask for it, unless it is an address (SNI, RFC 6066 §3). */
+static bool set_peer(SSL *ssl, const char *name)
+{
+	X509_VERIFY_PARAM *param = SSL_get0_param(ssl);
+
+	if (!tls_expect_name(param, name)) {
+		return false;
+	}
+	const char *host = X509_VERIFY_PARAM_get0_host(param, 0);
+	return host == NULL || strlen(host) > TLSEXT_MAXLEN_host_name ||
+	       SSL_set_tlsext_host_name(ssl, host) == 1;
+}
+
 static struct tls *tls_new(const struct transport *transport, struct stream *stream)
 {
 	const struct tls_transport *shared =
@@ -444,8 +457,7 @@ static struct tls *tls_new(const struct transport *transport, struct stream *str
 		tls->ssl = SSL_new(shared->context);
 	}
 	if (tls == NULL || bio == NULL || tls->ssl == NULL ||
-	        (shared->name != NULL &&
-	                !tls_expect_name(SSL_get0_param(tls->ssl), shared->name))) {
+	        (shared->name != NULL && !set_peer(tls->ssl, shared->name))) {
 		BIO_free(bio);
 		SSL_free(tls == NULL ? NULL : tls->ssl);
 		free(tls);

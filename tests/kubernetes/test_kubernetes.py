@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import hashlib
 import re
 import subprocess
 from collections.abc import Callable
@@ -94,6 +95,46 @@ def test_the_pod_may_do_what_it_must_and_nothing_else(base: list[dict]) -> None:
     assert [set(volume) for volume in volumes.values()] == [{"name", "configMap"}]
 
 
+@pytest.mark.parametrize("way", ["base", "chart"])
+def test_the_verb_says_whether_a_pod_is_healthy(request: pytest.FixtureRequest, way: str) -> None:
+    """A probe over HTTP would need a hole in the NetworkPolicy; without probes, a rollout of a broken policy would go on to all nodes."""
+    container = kind(request.getfixturevalue(way), "DaemonSet")["spec"]["template"]["spec"]["containers"][0]
+    for probe in ("readinessProbe", "livenessProbe"):
+        assert container[probe]["exec"] == {"command": ["/docker-socket-proxy", "healthcheck"]}
+        assert not {"httpGet", "tcpSocket", "grpc"} & container[probe].keys()
+    assert container["livenessProbe"]["periodSeconds"] * container["livenessProbe"]["failureThreshold"] >= 60, "a restart ends streams"
+    assert "healthcheck" in subprocess.run([BINARY, "--help"], text=True, capture_output=True, check=True).stdout
+
+
+@pytest.mark.parametrize("way", ["base", "chart"])
+def test_labelled_pods_of_labelled_namespaces_come_in_and_nothing_goes_out(request: pytest.FixtureRequest, way: str) -> None:
+    """Two entries in place of one with both selectors would let in each pod with the label, of whatever namespace."""
+    spec = kind(request.getfixturevalue(way), "NetworkPolicy")["spec"]
+    assert spec["policyTypes"] == ["Ingress", "Egress"]
+    assert spec["ingress"] == [{
+        "from": [{"namespaceSelector": {"matchLabels": {"docker-socket-proxy/clients": "true"}},
+                  "podSelector": {"matchLabels": {"docker-socket-proxy/client": "true"}}}],
+        "ports": [{"port": "docker", "protocol": "TCP"}]}]
+    assert spec["egress"] == []
+
+
+def test_prometheus_alone_reaches_the_metrics(render: Render) -> None:
+    """The second policy adds to the first: what it opens must be no more than this."""
+    policies = [item["spec"] for item in render("kubectl", "kustomize", DEPLOY / "kubernetes/example") if item["kind"] == "NetworkPolicy"]
+    assert [rule for spec in policies for rule in spec["ingress"] if {"port": "metrics", "protocol": "TCP"} in rule["ports"]] == [{
+        "from": [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}},
+                  "podSelector": {"matchLabels": {"app.kubernetes.io/name": "prometheus"}}}],
+        "ports": [{"port": "metrics", "protocol": "TCP"}]}]
+    assert [spec["egress"] for spec in policies if "Egress" in spec["policyTypes"]] == [[]]
+
+
+def test_the_example_has_the_group_of_its_cluster(render: Render, base: list[dict]) -> None:
+    """What the patch must change, and what it must leave: another list of groups would be added to those of the image."""
+    example = render("kubectl", "kustomize", DEPLOY / "kubernetes/example")
+    groups = [kind(objects, "DaemonSet")["spec"]["template"]["spec"]["securityContext"]["supplementalGroups"] for objects in (base, example)]
+    assert groups == [[999], [998]]
+
+
 def test_selectors_meet_the_pods(base: list[dict], render: Render) -> None:
     """A selector that fits nothing says nothing: no client would reach the proxy, or every pod would."""
     for objects in (base, render("helm", "template", "other", CHART, "--set", "prometheus.enabled=true"),
@@ -163,3 +204,81 @@ def test_the_chart_is_of_this_version() -> None:
 def test_the_policies_are_accepted(file: Path) -> None:
     done = subprocess.run([BINARY, "check", "-c", file], text=True, capture_output=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_the_page_is_right_about_the_keys_of_the_example() -> None:
+    """A key that the page names would be one that every reader has."""
+    page, file = (ROOT / "docs/kubernetes.md").read_text(), (DEPLOY / "kubernetes/example/proxy.yaml").read_text()
+    hashes = re.findall(r"key_sha256: ([0-9a-f]{64})", file)
+    assert len(set(hashes)) == len(yaml.safe_load(file)["clients"]) == 2, "the hashes of two keys, one for each app"
+    words = set(re.findall(r"[^\s`'\"(),]+", page + file))
+    assert not {hashlib.sha256(word.encode()).hexdigest() for word in words} & set(hashes)
+    assert "Nobody has the keys of these hashes" in page and "Nobody has the keys of the hashes below" in file
+    named = re.search(r"`key_sha256` of `(\w+)`", page)
+    assert named and named[1] in {client["name"] for client in yaml.safe_load(file)["clients"]}
+
+
+# ── Reasons ────────────────────────────────────────────────────────────────────────────────────
+
+NAMES = re.compile(r"(apiVersion|kind|name|description): [^{]*$")  # they say what a thing is, and decide nothing
+
+
+def without_reason(file: Path) -> list[str]:
+    """The lines with a value that have no comment: on them, right above them, or so for a block that they are in."""
+    found: list[str] = []
+    blocks: list[tuple[int, bool]] = []  # depth, and whether a comment is for all of it
+    above = False
+    head = True  # what stands there is about the file
+    for number, line in enumerate(file.read_text().splitlines(), 1):
+        words = line.strip()
+        if not words or words.startswith("#"):
+            above = bool(words) and not head
+            continue
+        head = False
+        depth = len(line) - len(line.lstrip())
+        while blocks and blocks[-1][0] >= depth:
+            blocks.pop()
+        whole = above or any(covered for _, covered in blocks)
+        beside = " #" in line
+        if words.startswith("- "):  # its first key is a block within the item
+            words = words[2:]
+            blocks.append((depth, whole))
+            depth += 2
+        blocks.append((depth, whole or beside))
+        words = re.sub(r" #.*", "", words).strip()
+        if not (whole or beside or NAMES.match(words) or words.endswith(":")):
+            found.append(f"{file.name}:{number}: {words}")
+        above = False
+    return found
+
+
+# A policy is no field of Kubernetes: proxy.yaml says at its head what it is for.
+FILES = sorted([*DEPLOY.glob("kubernetes/*/[!p]*.yaml"), CHART / "values.yaml", CHART / "Chart.yaml"])
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda path: f"{path.parent.name}/{path.name}")
+def test_each_field_has_its_reason(file: Path) -> None:
+    """Whoever changes a field must know what it was for."""
+    assert without_reason(file) == []
+
+
+SLIPS = """\
+# head
+kind: A
+spec:
+  # why
+  a:
+    - b: 1
+      c: 2
+  d: 3
+  e: 4 # why
+  f:
+    - name: g # why
+      h: {i: 5}
+"""
+
+
+def test_a_field_without_a_reason_is_found(tmp_path: Path) -> None:
+    file = tmp_path / "x.yaml"
+    file.write_text(SLIPS)
+    assert without_reason(file) == ["x.yaml:8: d: 3", "x.yaml:12: h: {i: 5}"]

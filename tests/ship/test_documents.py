@@ -303,6 +303,13 @@ def test_every_file_in_the_documents_is_accepted(document: Path, tmp_path: Path)
         assert result.returncode == 0 and "fits nobody" not in result.stderr, f"{file}\n{result.stderr}"
 
 
+def test_a_fleet_costs_the_same_on_both_pages() -> None:
+    """docs/fleet.md repeats some rows of docs/performance.md: a new measurement changes both."""
+    rows = {name: set(re.findall(r"^\| .* \|$", (ROOT / "docs" / name).read_text().partition(head)[2].partition("\n## ")[0], re.MULTILINE))
+            for name, head in (("fleet.md", "\n## What it costs\n"), ("performance.md", "\n## Many Engines\n"))}
+    assert len(rows["fleet.md"]) > 5 and rows["fleet.md"] <= rows["performance.md"]
+
+
 def test_a_fleet_is_made_as_written(tmp_path: Path) -> None:
     """The commands of docs/fleet.md make the files that its configuration names, and add nodes to one; no client has the Engines' authority."""
     text = (ROOT / "docs/fleet.md").read_text().replace("$(seq 1 50)", "1 2")
@@ -319,8 +326,10 @@ def test_a_fleet_is_made_as_written(tmp_path: Path) -> None:
     assert run("openssl", "verify", "-CAfile", "nodes/ca.pem", "certs/ops/cert.pem", cwd=tmp_path).returncode != 0
     file = re.search(r"^```yaml\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)[1]
     (tmp_path / "proxy.yaml").write_text(file)
-    command, written = re.search(r"^\$ docker-socket-proxy (explain .*)\n((?:(?!```).*\n)+)", text, re.MULTILINE).groups()
-    assert run(BINARY, *shlex.split(command), cwd=tmp_path).stdout == written
+    examples = re.findall(r"^\$ docker-socket-proxy (explain .*)\n((?:(?!```).*\n)+)", text, re.MULTILINE)
+    assert len(examples) == 2
+    for command, written in examples:
+        assert run(BINARY, *shlex.split(command), cwd=tmp_path).stdout == written
     (tmp_path / "proxy.yaml").write_text("policy: read-only\nengines:\n")
     added = run("bash", "-euc", nodes, cwd=tmp_path, env=env)
     assert added.returncode == 0 and "node-2: tls://node-2.internal:2376" in added.stdout, added.stderr

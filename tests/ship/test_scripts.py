@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -196,6 +197,18 @@ def test_every_verb_exists_and_is_listed(verb: str) -> None:
     """`make help` is how people find the verbs."""
     assert run("make", "-C", ROOT, "-n", verb).returncode == 0
     assert f"\n{verb} " in "\n" + run("make", "-C", ROOT, "-s", "help").stdout
+
+
+def test_a_fleet_is_measured() -> None:
+    """bench/fleet.py is run by hand and seldom: a change of the program or of the file must not break it unnoticed."""
+    result = run(sys.executable, ROOT / "bench/fleet.py", BINARY, "--engines", "5", "--connections", "20", "--streams", "5",
+                 "--requests", "50", "--settling", "0.1", "--idle", "0.5", timeout=120)
+    assert result.returncode == 0, result.stderr
+    found = json.loads(result.stdout)
+    for row in ("start, ms", "memory with all Engines, KiB", "CPU for each request, one Engine by its path, us",
+                "CPU for each request, all Engines in turn, us", "CPU to open each stream, us"):
+        assert found[row] > 0, found
+    assert found["CPU for each idle Engine, us each second"] == pytest.approx(found["CPU of an idle fleet, us each second"] / 5, abs=0.01)
 
 
 def test_a_push_without_an_account_says_what_is_missing(tmp_path: Path) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import ctypes
 import hashlib
 import json
+import os
 import pathlib
 import shutil
 import socket
 import ssl
+import struct
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -58,7 +61,8 @@ class Node:
             self.listener.shutdown(socket.SHUT_RDWR)
             self.listener.close()
             self.listener = None
-            pathlib.Path(self.path).unlink()
+            if self.path:
+                pathlib.Path(self.path).unlink()
         for conn in list(self.conns):
             try:
                 conn.shutdown(socket.SHUT_RDWR)
@@ -104,6 +108,29 @@ class Node:
         self.pings += 1
         if self.ping is not None:
             conn.sendall(b"HTTP/1.1 %d Fine\r\nContent-Length: 2\r\n\r\nOK" % self.ping)
+
+
+class RemoteNode(Node):
+    """The same at a TCP port; `context`: with TLS."""
+
+    def __init__(self, name: str, context: ssl.SSLContext | None = None):
+        super().__init__("", name)
+        self.context = context
+        self.certificates: set[str | None] = set()
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.place = f"127.0.0.1:{self.listener.getsockname()[1]}"
+        threading.Thread(target=self._accept, args=(self.listener,), daemon=True).start()
+
+    def _serve(self, conn: socket.socket) -> None:
+        if self.context is not None:
+            try:
+                conn = self.context.wrap_socket(conn, server_side=True)
+            except OSError:
+                conn.close()
+                return
+            subject = (conn.getpeercert() or {}).get("subject", ())
+            self.certificates.add(dict(part[0] for part in subject).get("commonName"))
+        super()._serve(conn)
 
 
 class Front:
@@ -211,6 +238,105 @@ def test_an_engine_that_accepts_and_does_not_answer_is_down(front: Front, a: Nod
     front.begin()
     assert front.await_up("a", False)["error"] == error
     assert front.ask("/engines/web/version") == (200, b"b")
+
+
+def test_the_default_engine_has_a_row_with_its_health(front: Front, a: Node, b: Node) -> None:
+    front.begin(more=f"upstream: 'unix://{b.path}'\n")
+    assert "error" not in front.await_up("default", True) and b.asked == []
+    assert front.ask("/engines/default/health") == (200, b'{"status":"healthy"}')
+    assert front.admin.metrics().get_one("engine_up", engine="default") == 1
+    b.stop()
+    assert front.ask("/version")[0] == 502
+    assert front.list()["default"]["up"] is False
+    front.await_up("a", True)
+    assert front.ask("/engines/default/health")[0] == 503
+
+
+@pytest.fixture
+def nodes_of_others(tmp_path: pathlib.Path) -> pathlib.Path:
+    """Certificates of an authority for Engines: of one that is called `engine`, and of the proxy."""
+    certs(tmp_path / "nodes", "--host", "engine")
+    return tmp_path / "nodes"
+
+
+def rows_of(kind: str, nodes: pathlib.Path) -> tuple[RemoteNode, str, set[str]]:
+    """An Engine, its rows, and the names by which it is asked over TLS."""
+    if kind == "tcp":
+        node = RemoteNode("remote")
+        return node, f"  remote: 'tcp://{node.place}'\n", set()
+    names: set[str] = set()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(nodes / "server-cert.pem", nodes / "server-key.pem")
+    context.load_verify_locations(nodes / "ca.pem")
+    context.verify_mode = ssl.CERT_REQUIRED
+    context.sni_callback = lambda _sock, name, _context: names.add(name)
+    node = RemoteNode("remote", context)
+    tls = f"ca: {nodes}/ca.pem, cert: {nodes}/cert.pem, key: {nodes}/key.pem"
+    return node, "".join(f"  {name}: {{address: 'tls://{node.place}', tls: {{{tls}, name: {expected}}}}}\n"
+                         for name, expected in (("remote", "engine"), ("other", "other"))), names
+
+
+@pytest.mark.parametrize("kind", ["tcp", "tls"])
+def test_an_engine_of_another_machine_is_up_and_is_asked(front: Front, nodes_of_others: pathlib.Path, kind: str) -> None:
+    """With TLS, probes and requests show the same certificate, and ask for the Engine's own name."""
+    node, rows, names = rows_of(kind, nodes_of_others)
+    front.begin(rows)
+    try:
+        assert "error" not in front.await_up("remote", True)
+        assert node.pings > 0 and node.asked == [], "by a probe alone"
+        assert front.ask("/engines/remote/health") == (200, b'{"status":"healthy"}')
+        assert front.ask("/engines/remote/version?a=b") == (200, b"remote")
+        assert node.asked == [("GET", "/version?a=b", b"")]
+        assert front.admin.metrics().get_one("engine_up", engine="remote") == 1
+        if kind == "tls":  # one process at one address, which is `remote` and is not `other`
+            assert front.await_up("other", False)["error"] == "tls"
+            assert (node.certificates, names) == ({"client"}, {"engine", "other"})
+    finally:
+        front.proxy.stop()
+        node.stop()
+
+
+class Openings:
+    """How often files are opened while the block runs (inotify(7))."""
+
+    OPEN, CLOSE = 0x20, 0x10  # both, because the kernel makes one event of two that are alike
+
+    def __init__(self, *files: pathlib.Path):
+        self.files = files
+
+    def __enter__(self) -> Openings:
+        libc = ctypes.CDLL(None, use_errno=True)
+        self.fd = libc.inotify_init1(os.O_CLOEXEC)
+        for file in self.files:
+            assert libc.inotify_add_watch(self.fd, os.fsencode(file), self.OPEN | self.CLOSE) > 0, os.strerror(ctypes.get_errno())
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        events = os.read(self.fd, 65536)
+        os.close(self.fd)
+        masks = [mask for _, mask, _, _ in struct.iter_unpack("iIII", events)]
+        self.count = sum(1 for mask in masks if mask & self.OPEN)
+
+
+def test_engines_with_the_same_files_read_them_once(nodes_of_others: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    """Of thirty Engines of one authority only the name is each one's own: they cost the memory and the time at a reload of one."""
+    file = tmp_path / "proxy.yaml"
+    links = [tmp_path / f"n{i}" for i in range(30)]
+    for link in links:
+        link.symlink_to(nodes_of_others)
+
+    def openings(folders: list[pathlib.Path]) -> int:
+        file.write_text("policy: deny\nengines:\n" + "".join(
+            f"  e{i}: {{address: 'tls://127.0.0.1:{i + 1}', tls: {{ca: {at}/ca.pem, cert: {at}/cert.pem, key: {at}/key.pem, name: e{i}}}}}\n"
+            for i, at in enumerate(folders)))
+        with Openings(*(nodes_of_others / name for name in ("ca.pem", "cert.pem", "key.pem"))) as counted:
+            result = run_binary("check", "-c", str(file))
+        assert result.returncode == 0, result.stderr
+        return counted.count
+
+    one = openings(links[:1])
+    assert one >= 3 and openings(links[:1] * 30) == one
+    assert openings(links) == 30 * one, "files of other names are other files"
 
 
 def test_an_engine_that_refuses_the_probe_is_up(front: Front, a: Node) -> None:
@@ -613,3 +739,42 @@ def test_check_says_which_engines_clients_have(said: str) -> None:
 def test_explain_says_what_gives_an_engine(said: str, args: list[str], wanted: str) -> None:
     result = run_binary("explain", "-c", said, *args)
     assert wanted.format(file=said) in result.stdout and result.returncode == 1, result.stdout
+
+
+NAMED = """\
+listeners:
+  - {address: 'tcp://127.0.0.1:1', policy: deny}
+  - {address: 'tls://127.0.0.1:2', policy: full, engine: node-1, tls: {cert: nodes/server-cert.pem, key: nodes/server-key.pem}}
+engines:
+  node-1: tcp://10.0.0.1
+  node-2: {address: 'tcp://10.0.0.2', sni: two.example.org}
+policies:
+  full: {extends: [open], engines: '*'}
+"""
+
+
+def test_explain_takes_the_name_that_a_client_asks_for_in_tls(nodes_of_others: pathlib.Path) -> None:
+    file = nodes_of_others.parent / "proxy.yaml"
+    file.write_text(NAMED)
+
+    def explained(*args: str) -> str:
+        result = run_binary("explain", "-c", str(file), *args)
+        assert result.returncode == 0, result
+        return result.stdout
+
+    by_name = explained("--server-name", "TWO.example.org", "POST /session")
+    assert "allow buildkit.session\nengine: node-2, by its name in TLS (tcp://10.0.0.2:2375)\nlistener: tls://127.0.0.1:2\n" in by_name
+    assert "engine: node-1, by the listener" in explained("--server-name=three.example.org", "GET /info")
+    assert "engine: node-1, by its path" in explained("--server-name", "two.example.org", "GET /engines/node-1/info")
+    without = run_binary("explain", "-c", str(file), "GET /info")
+    assert without.returncode == 1 and without.stdout.startswith("deny engine_unnamed")
+
+
+@pytest.mark.parametrize(("text", "wanted"), [
+    (SAID, "no listener speaks TLS"), ("policy: open\n", "there are no 'engines'"), (SAID, "give --server-name NAME")])
+def test_a_name_in_tls_that_cannot_count_is_refused(tmp_path: pathlib.Path, text: str, wanted: str) -> None:
+    file = tmp_path / "proxy.yaml"
+    file.write_text(text)
+    name = "" if "give" in wanted else "two.example.org"
+    result = run_binary("explain", "-c", str(file), "--server-name", name, "GET /info")
+    assert result.returncode == 2 and wanted in result.stderr

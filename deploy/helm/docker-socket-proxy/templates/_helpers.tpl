@@ -3,6 +3,7 @@
 app.kubernetes.io/name: docker-socket-proxy
 app.kubernetes.io/instance: {{ .Release.Name }}
 {{- end }}
+{{- /* Of objects, not of pods: `version` changes with each upgrade, and selectors cannot. Both are Kubernetes' recommended labels. */ -}}
 {{- define "proxy.labels" -}}
 {{ include "proxy.selector" . }}
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
