@@ -15,6 +15,8 @@
 #define MUST_USE            __attribute__((warn_unused_result))
 #define NO_RETURN           __attribute__((noreturn))
 #define PRINTF_LIKE(f, a)   __attribute__((format(printf, f, a)))
+/* It runs seldom: the code that calls it is kept apart from the code that runs for each request. */
+#define SELDOM              __attribute__((cold))
 #define LIKELY(condition)   __builtin_expect(!!(condition), 1)
 #define UNLIKELY(condition) __builtin_expect(!!(condition), 0)
 #define ARRAY_LEN(array)    (sizeof(array) / sizeof((array)[0]))
@@ -31,7 +33,7 @@
 	} while (0)
 
 /* Write one line to stderr and abort. */
-void check_failed(const char *file, int line, const char *condition) NO_RETURN;
+void check_failed(const char *file, int line, const char *condition) NO_RETURN SELDOM;
 /*
  * For a command that prints its result and ends: `memory`, or, if that is NULL, write one line to
  * stderr and end with EXIT_FAILURE.

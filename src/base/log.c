@@ -10,6 +10,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static struct {
@@ -45,12 +46,6 @@ int log_level_parse(struct slice word, enum log_level *ret_level)
 		return 0;
 	}
 	return -EINVAL;
-}
-
-void log_setup(enum log_level level, enum log_format format)
-{
-	log_set_level(level);
-	settings.format = format;
 }
 
 void log_set_level(enum log_level level)
@@ -151,7 +146,8 @@ static void add_event(void *context, struct text *lines)
 enum {
 	BATCH_MAX = 64 * 1024,
 	/* A pipe that is ready takes PIPE_BUF at once, but from one writer: the next would wait. */
-	WRITE_MAX = PIPE_BUF,
+	PIPE_WRITE_MAX = PIPE_BUF,
+	FILE_WRITE_MAX = 32 * 1024,
 };
 
 static char memory[BATCH_MAX];
@@ -162,19 +158,37 @@ static struct {
 	unsigned long lost;     /* since the last line about it */
 	unsigned long lost_all; /* since the start */
 	bool awaited;           /* a caller of log_append() will call log_flush() */
+	bool to_file;           /* which always takes what it is given, or fails */
+	size_t write_max;       /* bytes of one write */
 } batch = {
         .lock = PTHREAD_MUTEX_INITIALIZER,
         .lines = {.ptr = memory, .cap = sizeof(memory)},
+        .write_max = PIPE_WRITE_MAX,
 };
+
+static void look_at_output(void)
+{
+	struct stat found;
+
+	batch.to_file = fstat(STDERR_FILENO, &found) == 0 && S_ISREG(found.st_mode);
+	batch.write_max = batch.to_file ? FILE_WRITE_MAX : PIPE_WRITE_MAX;
+}
+
+void log_setup(enum log_level level, enum log_format format)
+{
+	log_set_level(level);
+	settings.format = format;
+	look_at_output();
+}
 
 /* Whole lines, as many as are sure not to block; at least one. */
 static size_t write_len(const struct text *lines)
 {
-	if (lines->len <= WRITE_MAX) {
+	if (lines->len <= batch.write_max) {
 		return lines->len;
 	}
-	const char *end = memrchr(lines->ptr, '\n', WRITE_MAX);
-	return end == NULL ? WRITE_MAX : (size_t)(end - lines->ptr) + 1;
+	const char *end = memrchr(lines->ptr, '\n', batch.write_max);
+	return end == NULL ? batch.write_max : (size_t)(end - lines->ptr) + 1;
 }
 
 /* False when the reader takes no more. */
@@ -182,7 +196,7 @@ static bool write_some(struct text *lines)
 {
 	struct pollfd output = {.fd = STDERR_FILENO, .events = POLLOUT};
 
-	if (poll(&output, 1, 0) != 1 || (output.revents & POLLOUT) == 0) {
+	if (!batch.to_file && (poll(&output, 1, 0) != 1 || (output.revents & POLLOUT) == 0)) {
 		return false;
 	}
 	const ssize_t n = write(STDERR_FILENO, lines->ptr, write_len(lines));
@@ -234,7 +248,7 @@ bool log_append(void (*add)(void *context, struct text *batch), void *context)
 	(void)pthread_mutex_lock(&batch.lock);
 	const size_t before = batch.lines.len;
 	append(add, context);
-	if (before < WRITE_MAX && batch.lines.len >= WRITE_MAX) {
+	if (before < batch.write_max && batch.lines.len >= batch.write_max) {
 		flush();
 	}
 	const bool first = !batch.awaited;

@@ -36,6 +36,7 @@ enum log_format {
 /* 0 and *ret_level, or -EINVAL. `err` and `error`, `warn` and `warning` are the same. */
 int log_level_parse(struct slice word, enum log_level *ret_level) MUST_USE;
 
+/* Standard error is what it will be: a file is written in larger pieces than a pipe. */
 void log_setup(enum log_level level, enum log_format format);
 /* From any thread, at any time. */
 void log_set_level(enum log_level level);
@@ -68,14 +69,14 @@ struct log_field {
  * Write one line with fields. A value with spaces is in quotes, in text too. Fields that do not fit
  * into PIPE_BUF bytes are omitted, and a line that the reader does not take waits in the batch.
  */
-void log_event(
-        enum log_level level, struct slice message, const struct log_field *fields, unsigned count);
+void log_event(enum log_level level, struct slice message, const struct log_field *fields,
+        unsigned count) SELDOM;
 /*
  * Write one line in the handler of a signal, past the batch and its lock. It may wait for who reads
  * standard error: for what happens once.
  */
 void log_in_handler(enum log_level level, struct slice message);
 /* Write one line; the message is cut at 2 KiB. */
-void log_line(enum log_level level, const char *format, ...) PRINTF_LIKE(2, 3);
+void log_line(enum log_level level, const char *format, ...) PRINTF_LIKE(2, 3) SELDOM;
 
 #endif

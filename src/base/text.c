@@ -28,7 +28,7 @@ void text_add_u64(struct text *text, uint64_t value)
 	text_add_digits(text, value, LIKELY(value < 10) ? 1 : digits_of(value));
 }
 
-static void add_json_byte(struct text *text, unsigned char c)
+static SELDOM void add_json_byte(struct text *text, unsigned char c)
 {
 	static const char hex[] = "0123456789abcdef";
 

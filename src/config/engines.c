@@ -393,7 +393,7 @@ static bool has_default(const struct config_engine *engine)
 	return false;
 }
 
-static bool is_same_engine(const struct config_engine *a, const struct config_engine *b)
+bool config_same_address(const struct config_engine *a, const struct config_engine *b)
 {
 	if (a->path != NULL || b->path != NULL) {
 		return a->path != NULL && b->path != NULL && config_same_place(a->text, b->text);
@@ -422,7 +422,7 @@ static int check_second_names(struct reader *reader)
 			        "member of the group '%s'",
 			        option, engine->name);
 		}
-		if (engine->member_count == 0 && is_same_engine(engine, &config->engine)) {
+		if (engine->member_count == 0 && config_same_address(engine, &config->engine)) {
 			return fault_set(reader->error, engine->place,
 			        "%s is for requests to the Engine 'default' itself: '%s' is the "
 			        "same Engine, without it; name it 'default'",

@@ -114,6 +114,8 @@ int config_read_audit_map(struct reader *reader, const struct yaml_node *map) MU
 int config_check_audit(struct reader *reader) MUST_USE;
 /* Whether two addresses are one: the same socket, or the same port of this machine. */
 bool config_same_place(const char *a, const char *b);
+/* Whether two Engines, of which each has an address or is a group, are at the same one. */
+bool config_same_address(const struct config_engine *a, const struct config_engine *b);
 /* The Engine whose address is that of a listener; NULL: there is none. */
 const struct config_engine *config_engine_behind(const struct config *config, const char *listener);
 /* Read a mode in octal, as chmod(1) takes it. */

@@ -219,10 +219,7 @@ static void review_engines(struct config *config)
 
 static bool is_same_engine(const struct config_engine *a, const struct config_engine *b)
 {
-	if (a->path != NULL || b->path != NULL) {
-		return a->path != NULL && b->path != NULL && strcmp(a->path, b->path) == 0;
-	}
-	return a->port == b->port && a->is_tls == b->is_tls && strcmp(a->host, b->host) == 0 &&
+	return config_same_address(a, b) && a->is_tls == b->is_tls &&
 	       (!a->is_tls || strcmp(a->tls.name, b->tls.name) == 0);
 }
 

@@ -24,7 +24,7 @@ void gate_respond(struct gate_decision *decision, enum outcome outcome, const ch
 	decision->reason = reason;
 }
 
-static void refuse(struct gate_decision *decision, enum http_error error)
+static SELDOM void refuse(struct gate_decision *decision, enum http_error error)
 {
 	gate_respond(decision, outcome_of(error), http_error_text(error));
 }
@@ -302,7 +302,7 @@ static bool find_operation(const struct gate_config *config, const struct gate_q
 
 /* Of the front itself, and of the Engine of `upstream`, whatever Engine the listener or the name in
  * TLS means: nobody is known yet, who could be told of another one. */
-static void respond_health(const struct gate_config *config, struct gate_decision *decision)
+static SELDOM void respond_health(const struct gate_config *config, struct gate_decision *decision)
 {
 	const bool has_default = config->engines == NULL || config->engines->has_default;
 
@@ -389,7 +389,7 @@ void gate_add_missing(const struct gate_decision *decision, struct text *text)
 }
 
 /* Who it is that the policy judged: the policy alone does not say why it was this one. */
-static void add_client(const struct gate_decision *decision, struct text *text)
+static SELDOM void add_client(const struct gate_decision *decision, struct text *text)
 {
 	if (decision->client != NULL) {
 		text_add_format(text, " The sender is client '%s'.", decision->client->name);

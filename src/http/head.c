@@ -174,7 +174,7 @@ static bool is_nominated(const struct nominations *nominations, struct slice nam
 }
 
 /* RFC 9110 section 7.6.1: a field that Connection names, wherever it stands, is for this hop. */
-static enum http_error read_connection(struct http_head *head, struct head_facts *facts)
+static SELDOM enum http_error read_connection(struct http_head *head, struct head_facts *facts)
 {
 	struct nominations nominations;
 	enum http_error error = HTTP_OK;

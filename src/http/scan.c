@@ -4,7 +4,7 @@
 /* A TLS record of type handshake starts so (RFC 8446 section 5.1). */
 static const char tls_handshake = 0x16;
 
-static enum http_progress refuse(struct http_scan *scan, enum http_error error)
+static SELDOM enum http_progress refuse(struct http_scan *scan, enum http_error error)
 {
 	scan->error = error;
 	return HTTP_BAD;

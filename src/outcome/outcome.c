@@ -73,7 +73,8 @@ static bool was_forwarded(enum outcome outcome)
 {
 	return outcome == OUTCOME_FORWARDED || outcome == OUTCOME_HEALTHY ||
 	       outcome == OUTCOME_ENGINES || outcome == OUTCOME_CLIENT_ENDED ||
-	       outcome == OUTCOME_CLIENT_STOPPED || outcome == OUTCOME_CLOSED_BY_OPERATOR;
+	       outcome == OUTCOME_CLIENT_STOPPED || outcome == OUTCOME_CLOSED_BY_OPERATOR ||
+	       outcome == OUTCOME_REVOKED;
 }
 
 enum verdict_word outcome_verdict(enum outcome outcome, bool observed)

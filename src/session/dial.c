@@ -55,7 +55,7 @@ static int dial(struct session *session)
 }
 
 /* There is no connection: another member of a group may have one. */
-static enum next lose(struct session *session, int error)
+static SELDOM enum next lose(struct session *session, int error)
 {
 	const bool tls = session->engine != NULL && tls_is_at_fault(&session->engine->stream);
 
@@ -65,7 +65,7 @@ static enum next lose(struct session *session, int error)
 }
 
 /* Until the connection is there, or, without one, until there may be room in the Engine's queue. */
-static enum next wait_to_dial(struct session *session)
+static SELDOM enum next wait_to_dial(struct session *session)
 {
 	const struct exchange *exchange = session->exchange;
 	const int64_t waited_ns = session->worker->loop.now_ns - exchange->record.dialled_ns;

@@ -64,6 +64,15 @@ static struct slice target_of(const struct exchange *exchange)
 	return slice_equal(path, SLICE("-")) ? SLICE("") : path;
 }
 
+/* Why a response ended in its midst; NULL: it did not, or nothing else is to be said. */
+static const char *ending_of(const struct exchange *exchange)
+{
+	const enum outcome outcome = exchange->record.outcome;
+
+	return exchange->reason_len > 0 && outcome_status(outcome) == 0 ? outcome_text(outcome)
+	                                                                : NULL;
+}
+
 static struct slice reason_of(const struct exchange *exchange)
 {
 	const char *text = exchange->record.reason != NULL ? exchange->record.reason
@@ -85,6 +94,18 @@ static void push(struct worker *worker, const struct record *record)
 	}
 }
 
+/* Why the response ended, and then what would have been denied. */
+static SELDOM void push_ending(struct worker *worker, const struct record *record, const char *why)
+{
+	char memory[RECORD_REASON_MAX];
+	struct text both = text_over(memory, sizeof(memory));
+	struct record ending = *record;
+
+	text_add_format(&both, "%s; %.*s", why, SLICE_FMT(record->reason));
+	ending.reason = text_slice(&both);
+	push(worker, &ending);
+}
+
 void session_note_engine(struct session *session)
 {
 	struct exchange *exchange = session->exchange;
@@ -102,6 +123,7 @@ static void write_record(struct session *session, bool has_ended)
 {
 	const struct exchange *exchange = session->exchange;
 	const struct audit_record *said = &exchange->record;
+	const char *ending = ending_of(exchange);
 	const struct record record = {
 	        .time_ns = clock_realtime_ns(),
 	        .id = exchange->id,
@@ -123,7 +145,11 @@ static void write_record(struct session *session, bool has_ended)
 	        .bytes = said->bytes,
 	};
 
-	push(session->worker, &record);
+	if (UNLIKELY(ending != NULL)) {
+		push_ending(session->worker, &record, ending);
+	} else {
+		push(session->worker, &record);
+	}
 }
 
 bool session_may_forward(struct session *session)

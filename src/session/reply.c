@@ -68,7 +68,7 @@ static enum next look_for_end(struct session *session)
 	return NEXT_WAIT;
 }
 
-static enum next request_malformed(struct session *session)
+static SELDOM enum next request_malformed(struct session *session)
 {
 	if ((session->exchange->traits & DOCKER_ATTACH) != 0) {
 		/* Raw bytes sent early: held until the response says what they are. */
@@ -121,7 +121,7 @@ static bool write_response_head(struct session *session, const struct http_respo
 	                                 text_slice(&text), (struct slice){NULL, 0});
 }
 
-static enum next open_tunnel(struct session *session, const struct http_response *response)
+static SELDOM enum next open_tunnel(struct session *session, const struct http_response *response)
 {
 	const bool attach = (session->exchange->traits & DOCKER_ATTACH) != 0;
 	const enum http_connection connection =
@@ -148,7 +148,7 @@ static bool is_tunnel(const struct exchange *exchange, const struct http_respons
 	       docker_is_raw_stream(http_field_value(&response->head, HTTP_NAME_CONTENT_TYPE));
 }
 
-static enum next relay_interim(struct session *session, const struct http_response *response)
+static SELDOM enum next relay_interim(struct session *session, const struct http_response *response)
 {
 	if (++session->exchange->interim_count > EXCHANGE_INTERIM_MAX) {
 		return session_respond(session, OUTCOME_ENGINE_INTERIM);
@@ -231,7 +231,7 @@ static enum next judge_response(struct session *session)
 	                             : relay_response(session, &response);
 }
 
-static enum next response_ended(struct session *session)
+static SELDOM enum next response_ended(struct session *session)
 {
 	if (session_may_replay(session)) {
 		return session_replay(session);
@@ -300,7 +300,7 @@ static enum next response_complete(struct session *session)
 	return session_enter(session, SESSION_DRAIN);
 }
 
-static enum next response_broken(struct session *session, enum outcome outcome)
+static SELDOM enum next response_broken(struct session *session, enum outcome outcome)
 {
 	if (UNLIKELY(session_holds_response(session))) {
 		return session_respond(session, OUTCOME_ENGINE_UNREADABLE);

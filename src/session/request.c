@@ -127,8 +127,8 @@ struct engine_words {
 	char remedy_memory[ENGINE_WORDS_LEN];
 };
 
-static void find_engine_words(const struct session *session, const struct gate_decision *decision,
-        struct engine_words *words)
+static SELDOM void find_engine_words(const struct session *session,
+        const struct gate_decision *decision, struct engine_words *words)
 {
 	const struct gate_config *gate = &session_listener(session)->gate;
 	struct text reason = text_over(words->reason, sizeof(words->reason) - 1);
@@ -261,7 +261,7 @@ static void note(struct session *session, const struct gate_decision *decision)
 /* ── Forwarding ──────────────────────────────────────────────────────────── */
 
 /* GET /health: a dial without a request. */
-static enum next probe(struct session *session, const struct gate_decision *decision)
+static SELDOM enum next probe(struct session *session, const struct gate_decision *decision)
 {
 	session->exchange->record.quiet = true;
 	session->exchange->probe = true;
@@ -273,7 +273,7 @@ static enum next probe(struct session *session, const struct gate_decision *deci
 }
 
 /* Put the head that is sent in place of the received one, and the body that was judged. */
-static bool replace_request(struct session *session, const struct http_request *request,
+static SELDOM bool replace_request(struct session *session, const struct http_request *request,
         struct slice head, struct slice body)
 {
 	struct flow *up = &session->up;
@@ -366,7 +366,7 @@ static enum next forward(struct session *session, const struct gate_decision *de
 	return session_start_dialling(session);
 }
 
-static enum next respond_loop(struct session *session, const struct gate_decision *decision)
+static SELDOM enum next respond_loop(struct session *session, const struct gate_decision *decision)
 {
 	const struct snapshot *snapshot = session_snapshot(session);
 	char memory[512];
@@ -381,7 +381,7 @@ static enum next respond_loop(struct session *session, const struct gate_decisio
 }
 
 /* A request that was understood, and is not forwarded. */
-static enum next respond(struct session *session, const struct gate_decision *decision)
+static SELDOM enum next respond(struct session *session, const struct gate_decision *decision)
 {
 	keep_here(session, &decision->head->head);
 	if (decision->outcome == OUTCOME_DENIED || decision->outcome == OUTCOME_KEY_WANTED ||
@@ -430,7 +430,7 @@ static enum next act(struct session *session, const struct gate_decision *decisi
 }
 
 /* The client waits for a sign that its body is wanted (RFC 9110 section 10.1.1). */
-static bool ask_for_body(struct session *session, const struct http_request *head)
+static SELDOM bool ask_for_body(struct session *session, const struct http_request *head)
 {
 	const struct slice expect = http_other_value(&head->head, SLICE("expect"));
 
@@ -440,7 +440,7 @@ static bool ask_for_body(struct session *session, const struct http_request *hea
 	return session_continue(session);
 }
 
-static enum next await_body(struct session *session, const struct gate_decision *decision)
+static SELDOM enum next await_body(struct session *session, const struct gate_decision *decision)
 {
 	const struct http_head *head = &decision->head->head;
 
@@ -510,7 +510,7 @@ static unsigned seconds_of(int64_t wait_ns)
 }
 
 /* The key counts as one of every request. */
-static void note_refusal(struct session *session, const struct gate_decision *decision,
+static SELDOM void note_refusal(struct session *session, const struct gate_decision *decision,
         enum outcome outcome, const char *reason)
 {
 	const struct denial denial = {
@@ -532,7 +532,7 @@ static void note_refusal(struct session *session, const struct gate_decision *de
 }
 
 /* A limit was reached. */
-static enum next refuse(struct session *session, const struct gate_decision *decision,
+static SELDOM enum next refuse(struct session *session, const struct gate_decision *decision,
         const struct refusal *refusal)
 {
 	const enum outcome outcome = limit_outcome(refusal->limit);
@@ -600,7 +600,7 @@ static enum next follow(struct session *session, const struct gate_decision *dec
 }
 
 /* The gate looks into the request. */
-static enum next ask_with_memory(struct session *session)
+static SELDOM enum next ask_with_memory(struct session *session)
 {
 	struct pool *pool = &session->worker->inspect_pool;
 	struct inspect_memory *memory = pool_take(pool);
@@ -668,7 +668,7 @@ static const struct {
         {FLOW_FULL, OUTCOME_TOO_MANY_BODIES},
 };
 
-static enum next give_up_body(struct session *session, enum flow_result result)
+static SELDOM enum next give_up_body(struct session *session, enum flow_result result)
 {
 	for (unsigned i = 0; i < ARRAY_LEN(body_outcomes); i++) {
 		if (body_outcomes[i].result == result) {

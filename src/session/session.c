@@ -256,7 +256,7 @@ static void end_state(struct session *session, const struct ending *ending)
 	}
 }
 
-static void deadline_expired(struct timer *timer)
+static SELDOM void deadline_expired(struct timer *timer)
 {
 	struct session *session = CONTAINER_OF(timer, struct session, deadline);
 	const struct ending *ending = &endings[session->state].expired;

@@ -64,7 +64,7 @@ enum next {
 };
 
 /* Memory is short: the connection closes, and the log says so. */
-enum next session_starve(struct session *session);
+enum next session_starve(struct session *session) SELDOM;
 
 /* How a session continues after a read of `n` <= 0, unless the state treats the result differently.
  */
@@ -140,7 +140,8 @@ bool session_move(struct session *session, int error, bool tls) MUST_USE;
 
 /* ── engines.c: GET /engines ─────────────────────────────────────────────── */
 
-enum next session_respond_engines(struct session *session, const struct gate_decision *decision);
+enum next session_respond_engines(
+        struct session *session, const struct gate_decision *decision) SELDOM;
 
 /* ── caller.c: the container of the client ───────────────────────────────── */
 
@@ -169,7 +170,7 @@ void session_release(struct exchange *exchange);
 void session_add_refusal(
         const struct client *client, const struct refusal *refusal, struct text *text);
 /* A line in the log, once a minute, about a refusal for which no policy was asked. */
-void session_report_refusal(struct worker *worker, const struct denial *denial);
+void session_report_refusal(struct worker *worker, const struct denial *denial) SELDOM;
 /* Whether a further connection to the Engine may be made for the session. */
 bool session_may_dial(const struct session *session) MUST_USE;
 /* The connection ends: it was counted at `account`. */
@@ -203,31 +204,33 @@ bool session_continue(struct session *session);
 /* What a response says of the connection to the client. */
 enum http_connection session_connection(const struct exchange *exchange);
 /* Respond with {"message": …} as the row of the outcome says. */
-enum next session_respond(struct session *session, enum outcome outcome);
+enum next session_respond(struct session *session, enum outcome outcome) SELDOM;
 /* The same with another message. */
-enum next session_say(struct session *session, enum outcome outcome, struct slice message);
+enum next session_say(struct session *session, enum outcome outcome, struct slice message) SELDOM;
 /*
  * The same to a request that must not be looked at: the connection ends with the
  * response. `reason` is a literal that says it more exactly; NULL: the row's text does.
  */
-enum next session_refuse(struct session *session, enum outcome outcome, const char *reason);
+enum next session_refuse(struct session *session, enum outcome outcome, const char *reason) SELDOM;
 /* Respond with a document; one that is longer than a small buffer takes one for a whole message. */
-enum next session_respond_json(struct session *session, enum outcome outcome, struct slice json);
+enum next session_respond_json(
+        struct session *session, enum outcome outcome, struct slice json) SELDOM;
 /* Respond with 403 and what would allow the request, or with the Engine's 404. */
-enum next session_respond_denied(struct session *session, const struct gate_decision *decision);
+enum next session_respond_denied(
+        struct session *session, const struct gate_decision *decision) SELDOM;
 /*
  * No connection to the Engine `number` can be had, and what helps; `error` is a negative
  * errno of upstream_borrow() or stream_handshake(). To GET /health that is its response.
  */
-enum next session_respond_dial(struct session *session, unsigned number, int error);
+enum next session_respond_dial(struct session *session, unsigned number, int error) SELDOM;
 /* The Engine ended the connection before its response: 502, with the reason if TLS has one. */
-enum next session_respond_closed(struct session *session);
+enum next session_respond_closed(struct session *session) SELDOM;
 /* The response to GET /health: a connection can be had. */
-enum next session_respond_healthy(struct session *session);
+enum next session_respond_healthy(struct session *session) SELDOM;
 /* Request and response are complete: continue with the next request, or end. */
 enum next session_finish(struct session *session);
 /* End the proxy's direction, and wait for the client to close. */
-enum next session_linger(struct session *session);
+enum next session_linger(struct session *session) SELDOM;
 enum next session_step_respond(struct session *session);
 enum next session_step_linger(struct session *session);
 
@@ -272,7 +275,7 @@ struct refused {
 };
 /* Write a record of it, of a few in a second: anybody can have thousands refused. The next record
  * says how many have none. */
-void session_record_refused(struct worker *worker, const struct refused *refused);
+void session_record_refused(struct worker *worker, const struct refused *refused) SELDOM;
 
 /* ── handshake.c: TLS ────────────────────────────────────────────────────── */
 
@@ -291,7 +294,7 @@ enum next session_step_idle(struct session *session);
 enum next session_step_head(struct session *session);
 enum next session_step_body(struct session *session);
 /* The body is longer than the limit of its sender: 413. */
-enum next session_refuse_body(struct session *session);
+enum next session_refuse_body(struct session *session) SELDOM;
 enum next session_step_dial(struct session *session);
 /* Let the gate decide on a request whose head is whole, and do what it says. */
 enum next session_judge(struct session *session);
@@ -301,7 +304,7 @@ void session_note_request(struct session *session, const struct gate_decision *d
 enum next session_start_dialling(struct session *session);
 /* A reused connection died before the response began: whether the request may be sent again. */
 bool session_may_replay(const struct session *session);
-enum next session_replay(struct session *session);
+enum next session_replay(struct session *session) SELDOM;
 
 /* ── lookup.c: what the Engine knows of an object ────────────────────────── */
 
@@ -309,11 +312,11 @@ enum next session_replay(struct session *session);
 enum next session_look_up(struct session *session, const struct gate_decision *decision);
 enum next session_step_lookup(struct session *session);
 /* Not session_stays(): the request is refused. */
-enum next session_respond_moved(struct session *session);
+enum next session_respond_moved(struct session *session) SELDOM;
 /* The Engine `number` did not answer a question of the proxy's own: `why` and `error` as in struct
  * ask; `failed` if nothing more exact can be said. */
 enum next session_respond_asked(struct session *session, unsigned number, enum ask_state why,
-        int error, enum outcome failed);
+        int error, enum outcome failed) SELDOM;
 /* The answers of the Engine so far; NULL: none. */
 const struct scope_answers *session_answers(const struct session *session);
 /* Forget them. */

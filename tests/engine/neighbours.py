@@ -83,8 +83,10 @@ def first_pid(container: str, seconds: float = 10) -> int:
 class Beside(Program):
     """A proxy in the Engine's namespaces: it listens on all addresses there, and at a unix socket."""
 
-    def __init__(self, binary: Path, engine: Engine, config: str, network_of: int | None = None) -> None:
-        """network_of: a process, whose network alone the proxy shares."""
+    def __init__(
+        self, binary: Path, engine: Engine, config: str, network_of: int | None = None, socket_path: Path | None = None
+    ) -> None:
+        """network_of: a process, whose network alone the proxy shares. socket_path: in place of the Engine's."""
         self.engine = engine
         where = ([f"--net=/proc/{network_of}/ns/net"] if network_of
                  else [f"--target={first_of(engine)}", "--net", "--mount", "--pid"])
@@ -99,7 +101,7 @@ class Beside(Program):
             self.process = subprocess.Popen(
                 ["setpriv", "--pdeathsig", "KILL", "nsenter", *where,
                  "setpriv", "--pdeathsig", "KILL", binary, "-c", self.folder / "proxy.yaml"],
-                env={"PATH": os.environ["PATH"], "SOCKET_PATH": str(engine.socket),
+                env={"PATH": os.environ["PATH"], "SOCKET_PATH": str(socket_path or engine.socket),
                      **{k: v for k, v in os.environ.items() if k.endswith("SAN_OPTIONS")}},
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log,
             )
@@ -135,12 +137,12 @@ class Beside(Program):
 
 
 @pytest.fixture
-def beside(binary: Path, engine: Engine) -> Iterator[Callable[[str], Beside]]:
-    """beside(config): a proxy with this configuration behind its listeners."""
+def beside(binary: Path, engine: Engine) -> Iterator[Callable[..., Beside]]:
+    """beside(config, socket_path): a proxy with this configuration behind its listeners."""
     made: list[Beside] = []
 
-    def start(config: str) -> Beside:
-        made.append(Beside(binary, engine, config))
+    def start(config: str, socket_path: Path | None = None) -> Beside:
+        made.append(Beside(binary, engine, config, socket_path=socket_path))
         return made[-1]
 
     yield start

@@ -21,13 +21,16 @@ from engine import Engine
 from neighbours import Beside, Network, call, first_of, first_pid, from_container
 from machine import DOCKER_COMPOSE
 from neighbours import beside, network, network_holder  # fixtures
+from tap import Tap
 
 DOCUMENT = Path(__file__).parents[2] / "docs/clients.md"
 LIST = "/containers/json"
 EDGE = "clients:\n- {name: edge, match: {container: {label: role=edge}}, policy: read-only}\n"
 ROLE = {"Labels": {"role": "edge"}}
-# How often tests of a race try it: `DSP_TURNS=20` for a long run.
+# How often tests of a race try it: `DSP_TURNS=200` for a long run.
 TURNS = int(os.environ.get("DSP_TURNS", "6"))
+# Each of these tests may take as long as its turns do.
+patient = pytest.mark.deadline(240 + 10 * TURNS)
 
 
 def status(proxy: Beside, container: str, network: Network, path: str = LIST) -> int:
@@ -135,13 +138,17 @@ def test_a_name_that_changes(beside, neighbour, containers: Containers, network:
     name, other = unique("edge"), unique("other")
     proxy = beside(f"clients:\n- {{name: it, match: {{container: {{name: {name}}}}}, policy: read-only}}\n")
     container = neighbour(10)
-    assert containers.call("POST", f"/containers/{container}/rename?name={name}").status == 204
+    rename(containers, container, name)
     with from_container(proxy, container, network) as connection:
         assert connection.roundtrip("GET", LIST).status == 200
-        assert containers.call("POST", f"/containers/{container}/rename?name={other}").status == 204
+        rename(containers, container, other)
         wait_until(lambda: connection.roundtrip("GET", LIST).status == 403, "the new name counts")
-        assert containers.call("POST", f"/containers/{container}/rename?name={name}").status == 204
+        rename(containers, container, name)
         wait_until(lambda: connection.roundtrip("GET", LIST).status == 200, "the old name counts again")
+
+
+def rename(containers: Containers, container: str, name: str) -> None:
+    assert containers.call("POST", f"/containers/{container}/rename?name={name}").status == 204
 
 
 def wait_until(condition: Callable[[], bool], what: str, seconds: float = 10) -> None:
@@ -151,16 +158,19 @@ def wait_until(condition: Callable[[], bool], what: str, seconds: float = 10) ->
         time.sleep(0.01)
 
 
+@patient
 def test_a_container_that_is_just_starting(beside, containers: Containers, network: Network) -> None:
     """Its first process asks before the Engine has noted that it runs."""
     proxy = beside(EDGE)
-    for last in range(20, 20 + TURNS):
+    for turn in range(TURNS):
         container = containers.create(
-            "wget", "-q", "-O", "/dev/null", f"http://{network.gateway}:3277{LIST}", **network.at(last), **ROLE)
+            "wget", "-q", "-O", "/dev/null", f"http://{network.gateway}:3277{LIST}", **network.at(20 + turn % 200), **ROLE)
         assert containers.wait(container) == 0, (containers.logs(container), proxy.log())
         containers.call("DELETE", f"/containers/{container}?force=1")
+        containers.made.remove(container)
 
 
+@patient
 def test_an_address_that_is_used_again(beside, containers: Containers, network: Network) -> None:
     """Containers one after the other at one address, every other one with the label."""
     proxy = beside(EDGE)
@@ -172,10 +182,10 @@ def test_an_address_that_is_used_again(beside, containers: Containers, network: 
         containers.made.remove(container)
 
 
+@patient
 def test_an_address_that_moves_to_and_fro(beside, containers: Containers, network: Network) -> None:
     """Two containers that run have the address in turn, many times; each asks as soon as it has it."""
     proxy = beside(EDGE)
-    address = {"IPAMConfig": {"IPv4Address": f"{network.prefix}.51"}}
     rows = [(containers.create("sleep", "3600", HostConfig={"NetworkMode": network.name}, Labels=labels), code)
             for labels, code in (({"role": "edge"}, 200), ({}, 403))]
     pids = [first_pid(container) for container, _ in rows]
@@ -183,16 +193,39 @@ def test_an_address_that_moves_to_and_fro(beside, containers: Containers, networ
         leave(containers, network, container)
     for turn in range(10 * TURNS):
         (container, code), pid = rows[turn % 2], pids[turn % 2]
-        body = {"Container": container, "EndpointConfig": address}
-        assert containers.call("POST", f"/networks/{network.id}/connect", body).status == 200
+        enter(containers, network, container, 51)
         with proxy.connect(pid, network.gateway) as connection:
             assert connection.roundtrip("GET", LIST).status == code, f"turn {turn}"
         leave(containers, network, container)
 
 
+def enter(containers: Containers, network: Network, container: str, last: int) -> None:
+    address = {"IPAMConfig": {"IPv4Address": f"{network.prefix}.{last}"}}
+    body = {"Container": container, "EndpointConfig": address}
+    assert containers.call("POST", f"/networks/{network.id}/connect", body).status == 200
+
+
 def leave(containers: Containers, network: Network, container: str) -> None:
     body = {"Container": container, "Force": True}
     assert containers.call("POST", f"/networks/{network.id}/disconnect", body).status == 200
+
+
+def test_a_client_that_starts_again(beside, neighbour, containers: Containers, network: Network) -> None:
+    """It is known from its first request on; while it has stopped, its address is that of whoever gets it."""
+    proxy = beside(EDGE)
+    edge = neighbour(70, **ROLE)
+    assert status(proxy, edge, network) == 200
+    for turn in range(2):
+        assert containers.call("POST", f"/containers/{edge}/restart?t=0").status == 204
+        assert status(proxy, edge, network) == 200, f"turn {turn}"
+    assert containers.call("POST", f"/containers/{edge}/stop?t=0").status == 204
+    other = neighbour(70)
+    assert status(proxy, other, network) == 403
+    assert containers.call("POST", f"/containers/{other}/restart?t=0").status == 204
+    assert status(proxy, other, network) == 403
+    assert containers.call("POST", f"/containers/{other}/stop?t=0").status == 204
+    containers.start(edge)
+    assert status(proxy, edge, network) == 200
 
 
 def test_a_connection_does_not_outlive_its_container(beside, neighbour, containers: Containers, network: Network) -> None:
@@ -256,15 +289,37 @@ def test_a_socket_in_containers(beside, containers: Containers) -> None:
         assert connection.roundtrip("GET", LIST).status == 403, "a process of no container"
 
 
+def ask_by_exec(containers: Containers, container: str, path: Path) -> int:
+    """The exit status of a client that docker exec puts into a container which has the machine's files."""
+    response = containers.call("POST", f"/containers/{container}/exec", {
+        "Cmd": ["chroot", "/host", sys.executable, "-c", ASK, str(path)], "AttachStdout": True, "AttachStderr": True})
+    exec_id = response.json()["Id"]
+    output = containers.call("POST", f"/exec/{exec_id}/start", {})
+    code = containers.call("GET", f"/exec/{exec_id}/json").json()["ExitCode"]
+    assert code in (0, 3), output
+    return code
+
+
 def test_a_process_that_is_put_into_a_container(beside, containers: Containers) -> None:
     """As docker exec does it."""
     proxy = beside(EDGE)
     container = containers.create("sleep", "3600", HostConfig={"Binds": ["/:/host:ro"], "NetworkMode": "none"}, **ROLE)
-    response = containers.call("POST", f"/containers/{container}/exec", {
-        "Cmd": ["chroot", "/host", sys.executable, "-c", ASK, str(proxy.socket)], "AttachStdout": True, "AttachStderr": True})
-    exec_id = response.json()["Id"]
-    output = containers.call("POST", f"/exec/{exec_id}/start", {})
-    assert containers.call("GET", f"/exec/{exec_id}/json").json()["ExitCode"] == 0, output
+    assert ask_by_exec(containers, container, proxy.socket) == 0, proxy.log()
+
+
+@pytest.mark.parametrize(("config", "code"), [(ROLE, 0), ({}, 3)], ids=["edge", "other"])
+def test_a_client_that_starts_again_with_a_mounted_socket(beside, containers: Containers, config: dict, code: int) -> None:
+    """The socket alone is mounted. The container is the same, its processes and their pids are others."""
+    proxy = beside(EDGE)
+    mounted = proxy.folder / "mounted.sock"
+    mounted.touch()
+    container = containers.create("sleep", "3600", HostConfig={
+        "Binds": ["/:/host:ro", f"{proxy.socket}:/host{mounted}"], "NetworkMode": "none"}, **config)
+    before = first_pid(container)
+    assert ask_by_exec(containers, container, mounted) == code, proxy.log()
+    assert containers.call("POST", f"/containers/{container}/restart?t=0").status == 204
+    assert first_pid(container) != before
+    assert ask_by_exec(containers, container, mounted) == code, proxy.log()
 
 
 def groups_of(pid: int) -> list[Path]:
@@ -377,6 +432,38 @@ def test_a_pid_that_another_process_has_now(beside, containers: Containers, engi
     groups = map(str, groups_of(first_pid(container)))
     result = in_engines_namespaces(engine, sys.executable, "-c", RECYCLE, str(proxy.socket), what, *groups)
     assert result.stdout.strip() == status, (result.stderr, proxy.log())
+
+
+# ── The Engine's events end ─────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("refused", [False, True], ids=["again", "not again"])
+def test_events_that_end_beside_a_living_engine(
+    beside, neighbour, containers: Containers, network: Network, engine: Engine, unique, refused: bool
+) -> None:
+    """What happens then is told by nobody: what was known counts neither for a connection that waits nor for an address."""
+    name = unique("edge")
+    with Tap(engine.socket) as tapped:
+        proxy = beside(EDGE + f"- {{name: it, match: {{container: {{name: {name}}}}}, policy: read-only}}\n", tapped.path)
+        edge, named, other = neighbour(80, **ROLE), neighbour(81), neighbour(82)
+        rename(containers, named, name)
+        assert status(proxy, edge, network) == 200
+        with from_container(proxy, named, network) as waiting:
+            assert waiting.roundtrip("GET", LIST).status == 200
+            tapped.refused = b"GET /events" if refused else None
+            assert tapped.cut(b"GET /events") > 0  # one for each thread that was asked
+            rename(containers, named, unique("other"))
+            leave(containers, network, edge)
+            leave(containers, network, other)
+            enter(containers, network, other, 80)
+            # Without events nobody is taken for who it was; a client that nothing but its container can tell gets a 502.
+            assert waiting.roundtrip("GET", LIST).status == (502 if refused else 403)
+            assert status(proxy, other, network) == (502 if refused else 403)
+            tapped.refused = None
+            assert status(proxy, named, network) == 403
+            assert status(proxy, other, network) == 403
+            enter(containers, network, edge, 82)
+            assert status(proxy, edge, network) == 200
 
 
 # ── The Engine ends ─────────────────────────────────────────────────────────

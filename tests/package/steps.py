@@ -1,7 +1,7 @@
 """Runs the steps of the workflows as GitHub does, up to the push.
 
 What would reach others is a stand-in that writes down what it was asked: docker, cosign and gh. Artifacts are folders, actions
-that are not known are an error, and everything else is real.
+and conditions that are not known are an error, and everything else is real.
 """
 
 from __future__ import annotations
@@ -58,8 +58,30 @@ done
 }
 
 
+def read(workflow: str) -> dict:
+    """A workflow. YAML 1.1 takes its key `on` for true."""
+    return yaml.safe_load((ROOT / ".github/workflows" / f"{workflow}.yml").read_text())
+
+
+def filled(text: str, known: dict[str, str]) -> str:
+    """A text of a workflow with its expressions replaced."""
+    return re.sub(r"\$\{\{ *(.*?) *\}\}", lambda match: known[match[1]], text)
+
+
+def holds(condition: str, known: dict[str, str]) -> bool:
+    """Whether an `if:` lets a job or step run, where nothing has failed before."""
+    if condition == "failure()":
+        return False
+    compared = re.fullmatch(r"(\S+) (==|!=) '(.*)'", condition)
+    assert compared, f"this test does not know what {condition} is"
+    return (known[compared[1]] == compared[3]) == (compared[2] == "==")
+
+
 class Release:
     """One run of the workflows for the release of this tree."""
+
+    event = "release"
+    caller = "release"  # the workflow whose job calls image.yml
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -93,47 +115,64 @@ class Release:
             copy_tree(tree, self.environment)
         return tree
 
-    def value(self, text: str, matrix: dict[str, str]) -> str:
-        """A text of a workflow with its expressions replaced."""
-        known = {"github.event.release.tag_name": self.tag, "github.token": "token", "github.repository": REPOSITORY,
-                 "inputs.tag": f"c-{self.tag}", "inputs.release": self.tag, **{f"matrix.{k}": v for k, v in matrix.items()}}
-        return re.sub(r"\$\{\{ *(.*?) *\}\}", lambda match: known[match[1]], text)
+    def github(self) -> dict[str, str]:
+        """What GitHub says of the event to every workflow."""
+        commit = subprocess.run(["git", "-C", ROOT, "rev-parse", "HEAD"], text=True, capture_output=True, check=True,
+                                env=self.environment).stdout.strip()
+        known = {"github.event_name": self.event, "github.sha": commit, "github.token": "token", "github.repository": REPOSITORY}
+        return known | ({"github.event.release.tag_name": self.tag} if self.event == "release" else {})
+
+    def makes_an_image(self) -> bool:
+        """Whether the job that calls image.yml runs for this event."""
+        condition = read(self.caller)["jobs"]["image"].get("if")
+        return condition is None or holds(condition, self.github())
+
+    def known(self, workflow: str, matrix: dict[str, str]) -> dict[str, str]:
+        """What expressions of this workflow may name."""
+        known = self.github() | {f"matrix.{name}": text for name, text in matrix.items()}
+        if workflow != "image":
+            return known
+        declared = read("image")[True]["workflow_call"]["inputs"]
+        given = read(self.caller)["jobs"]["image"]["with"]
+        return known | {f"inputs.{name}": filled(given.get(name, declared[name].get("default")), known) for name in declared}
 
     def run_job(self, workflow: str, job: str, timeout: float = 120,
                 matrix: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
         """The steps of a job, until one fails; what the last one said."""
-        text = yaml.safe_load((ROOT / ".github/workflows" / f"{workflow}.yml").read_text())
-        steps = text["jobs"][job]["steps"]
+        steps = read(workflow)["jobs"][job]["steps"]
+        known = self.known(workflow, matrix or {})
         has_tree = any("checkout" in step.get("uses", "") for step in steps)
         where = ROOT if job == "binaries" else self.clone() if has_tree else Path(self.folder / f"{workflow}-{job}")
         where.mkdir(exist_ok=True)
         result = subprocess.CompletedProcess([], 0, "", "")
         for step in steps:
-            if "uses" in step:
-                self.action(step, where, matrix or {})
+            if "if" in step and not holds(step["if"], known):
                 continue
-            result = self.step(step, where, matrix or {}, timeout)
+            if "uses" in step:
+                self.action(step, where, known)
+                continue
+            result = self.step(step, where, known, timeout)
             if result.returncode != 0:
                 break
         record = self.record / "calls"
         self.calls = record.read_text().splitlines() if record.exists() else []
         return result
 
-    def step(self, step: dict, where: Path, matrix: dict[str, str], timeout: float) -> subprocess.CompletedProcess[str]:
+    def step(self, step: dict, where: Path, known: dict[str, str], timeout: float) -> subprocess.CompletedProcess[str]:
         """One step with commands. tools/test has installed what the first ones install."""
         script = step["run"]
         if script.startswith("apt-get "):
             return subprocess.CompletedProcess([], 0, "", "")
-        environment = {**self.environment, "ARCH": matrix.get("arch", ""), "GITHUB_WORKSPACE": str(where),
-                       **{name: self.value(text, matrix) for name, text in step.get("env", {}).items()}}
+        environment = {**self.environment, "ARCH": known.get("matrix.arch", ""), "GITHUB_WORKSPACE": str(where),
+                       **{name: filled(text, known) for name, text in step.get("env", {}).items()}}
         assert "${{" not in script, "an expression in a script is a way in for whoever names a tag"
         return subprocess.run(["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", script], cwd=where, env=environment,
                               text=True, capture_output=True, check=False, timeout=timeout, stdin=subprocess.DEVNULL)
 
-    def action(self, step: dict, where: Path, matrix: dict[str, str]) -> None:
+    def action(self, step: dict, where: Path, known: dict[str, str]) -> None:
         """What an action leaves here."""
         name = step["uses"].partition("@")[0]
-        options = {key: self.value(str(text), matrix) for key, text in step.get("with", {}).items()}
+        options = {key: filled(str(text), known) for key, text in step.get("with", {}).items()}
         kept = self.folder / "artifacts"
         if name == "actions/upload-artifact":
             source = where / options["path"]
@@ -153,6 +192,19 @@ class Release:
                 record.write(f"attest {json.dumps(subjects)}\n")
         else:
             assert name in QUIET, f"this test does not know what {name} does"
+
+
+class Push(Release):
+    """One run of the workflows for a commit that was pushed to main."""
+
+    event = "push"
+    caller = "test"
+
+
+class PullRequest(Push):
+    """The same for a proposed change."""
+
+    event = "pull_request"
 
 
 def copy_tree(folder: Path, environment: dict[str, str] | None = None) -> None:

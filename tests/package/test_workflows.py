@@ -12,7 +12,7 @@ import yaml
 
 import npm_modules
 from conftest import ROOT, run
-from steps import REPOSITORY, Release
+from steps import REPOSITORY, PullRequest, Push, Release
 
 SOURCE = Path(__file__).with_name("actionlint")
 WORKFLOWS = sorted((ROOT / ".github/workflows").glob("*.yml"))
@@ -72,25 +72,50 @@ def test_what_would_be_uploaded(release: Release, dist: Path) -> None:
     assert sums == {name: hashlib.sha256((dist / name).read_bytes()).hexdigest() for name in names if name != "SHA256SUMS"}
 
 
-def test_images_of_both_machines_get_the_tags_of_the_release(tmp_path: Path) -> None:
-    """From the build for each machine to the tags that people follow."""
-    release = Release(tmp_path)
+def publish_images(release: Release) -> list[str]:
+    """Builds for both machines and publishes; the tags that are given and what is signed, in this order."""
     for architecture in ("amd64", "arm64"):
         result = release.run_job("image", "build", matrix={"arch": architecture, "runner": "any"})
         assert result.returncode == 0, result.stdout + result.stderr
     result = release.run_job("image", "publish")
     assert result.returncode == 0, result.stdout + result.stderr
+    return [line.split()[-1] if "cosign" in line else line.split("--tag ")[1] for line in release.calls
+            if "create --tag" in line or line.startswith("cosign")]
+
+
+def test_images_of_both_machines_get_the_tags_of_the_release(tmp_path: Path) -> None:
+    """From the build for each machine to the tags that people follow."""
+    release = Release(tmp_path)
+    assert release.makes_an_image()
+    made = publish_images(release)
     builds = [line for line in release.calls if line.startswith("docker buildx build ")]
     assert len(builds) == 2
     for line in builds:
         for part in (f"VERSION={release.version} ", "--sbom=true", "--provenance=mode=max", "push-by-digest=true",
                      f"SOURCE=https://github.com/{REPOSITORY} ", "SOURCE_DATE_EPOCH="):
             assert part in line
-    made = [line.split()[-1] if "cosign" in line else line.split("--tag ")[1] for line in release.calls
-            if "create --tag" in line or line.startswith("cosign")]
     minor = release.tag.rpartition(".")[0]
     assert made == [f"{IMAGE}:c-{release.tag} {IMAGE}@sha256:amd64 {IMAGE}@sha256:arm64", f"{IMAGE}@sha256:joined",
                     f"{IMAGE}:c-latest {IMAGE}@sha256:joined", f"{IMAGE}:c-{minor} {IMAGE}@sha256:joined"]
+
+
+def test_images_of_main_move_edge_and_nothing_else(tmp_path: Path) -> None:
+    """Who follows c-latest gets releases only, however many commits main gets."""
+    push = Push(tmp_path)
+    commit = push.github()["github.sha"]
+    assert push.makes_an_image() and push.known("image", {})["inputs.release"] == ""
+    assert publish_images(push) == [
+        f"{IMAGE}:c-{commit} {IMAGE}@sha256:amd64 {IMAGE}@sha256:arm64", f"{IMAGE}@sha256:joined",
+        f"{IMAGE}:c-edge {IMAGE}@sha256:joined"]
+    assert not any("c-latest" in line for line in push.calls)
+
+
+@pytest.mark.parametrize("event", [PullRequest, Release])
+def test_tests_alone_make_no_image(tmp_path: Path, event: type[Release]) -> None:
+    """Of a proposed change nobody can pull one; a release makes its own after them, under its own tag."""
+    run_of_tests = event(tmp_path)
+    run_of_tests.caller = "test"
+    assert not run_of_tests.makes_an_image()
 
 
 def test_a_tag_of_another_version_stops_before_anything_is_built(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -182,20 +183,59 @@ def test_a_correction_of_an_older_release_is_not_the_latest(publisher: Publisher
         correction, second, second, second)
 
 
-def test_images_wait_for_the_tests() -> None:
+@pytest.fixture(scope="module", name="workflows")
+def read_workflows() -> dict[str, dict]:
+    """Each workflow. YAML 1.1 takes its key `on` for true."""
+    return {path.stem: yaml.safe_load(path.read_text()) for path in (ROOT / ".github/workflows").glob("*.yml")}
+
+
+def test_images_wait_for_the_tests(workflows: dict[str, dict]) -> None:
     """An image that people pull within minutes must not be one whose tests fail."""
-    workflows = {path.stem: yaml.safe_load(path.read_text())
-                 for path in (ROOT / ".github/workflows").glob("*.yml")}
-    # YAML 1.1 takes the key `on` for true.
     assert set(workflows["image"][True]) == {"workflow_call"}, "nothing else starts it"
     test = workflows["test"]["jobs"]
     assert set(test["image"]["needs"]) == set(test) - {"image"}
     release = workflows["release"]["jobs"]
     assert release["test"]["uses"] == "./.github/workflows/test.yml"
     assert release["image"]["needs"] == release["binaries"]["needs"] == "test"
+    assert release["publish"]["needs"] == "binaries"
+    assert workflows["image"]["jobs"]["publish"]["needs"] == "build"
     publish = workflows["image"]["jobs"]["publish"]
     assert publish["concurrency"] == {"group": "publish", "cancel-in-progress": False}
     assert publish["steps"][0]["with"]["fetch-depth"] == 0, "ancestors are looked for"
+
+
+def test_a_pull_request_publishes_nothing(workflows: dict[str, dict]) -> None:
+    """Who may propose a change may not give it to everybody. A release, which calls the tests, has an image of its own."""
+    assert workflows["test"][True]["push"] == {"branches": ["main"]}
+    assert set(workflows["test"][True]) == {"push", "pull_request", "workflow_call"}
+    assert workflows["release"][True] == {"release": {"types": ["published"]}}
+    image = workflows["test"]["jobs"]["image"]
+    assert image["if"] == "github.event_name == 'push'"
+    assert image["with"] == {"tag": "c-${{ github.sha }}"}, "no release: tools/publish moves c-edge alone"
+    writers = {(name, job) for name, workflow in workflows.items() for job, keys in workflow["jobs"].items()
+               if "write" in keys.get("permissions", {}).values() and "uses" not in keys}
+    assert writers == {("image", "build"), ("image", "publish"), ("release", "publish")}
+    assert all(workflow["permissions"] == {"contents": "read"} for workflow in workflows.values())
+
+
+def test_every_stage_of_make_test_is_in_a_job(workflows: dict[str, dict]) -> None:
+    """A stage that no job runs fails on main, for everybody who clones it."""
+    default = re.search(r"^stages=\$\{\*:-(.+)\}$", (TOOLS / "test").read_text(), re.MULTILINE)
+    assert default
+    scripts = [step.get("run", "") for job in workflows["test"]["jobs"].values() for step in job.get("steps", [])]
+    run_there = {stage for script in scripts for stages in re.findall(r'make test STAGES="?([a-z0-9 -]+)', script)
+                 for stage in stages.split()}
+    assert workflows["test"]["jobs"]["lint"]["uses"] == "./.github/workflows/lint.yml"
+    assert workflows["lint"]["jobs"]["lint"]["steps"][-1]["run"] == "make lint"
+    named_only = {"engine-tls", "engine-unix"}
+    assert (run_there - named_only) | {"lint"} == set(default[1].split())
+
+
+def test_no_job_runs_for_hours(workflows: dict[str, dict]) -> None:
+    """Without a limit of its own, a job that hangs does so for six hours, and all who wait for it do too."""
+    limits = {f"{name}.{job}": keys.get("timeout-minutes", 360) for name, workflow in workflows.items()
+              for job, keys in workflow["jobs"].items() if "steps" in keys}
+    assert {job: limit for job, limit in limits.items() if limit > 120} == {}
 
 
 def test_the_tag_of_a_release_is_the_version() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import socket
 import time
 from pathlib import Path
@@ -16,6 +17,7 @@ from operators import Admin
 from secure import Authority, connect, context
 from wire import BINARY, PATIENCE, Client, Engine, Proxy, eventually, run_binary
 
+SOURCES = Path(__file__).parents[2] / "src"
 KEY = "a key with many letters"
 OTHER = "another key with many letters"
 SALT = "00112233445566778899aabbccddeeff"
@@ -152,6 +154,27 @@ def test_on_tcp_the_rest_needs_a_key(on_tcp) -> None:
         assert response.header("WWW-Authenticate")
     for headers in [[f"X-Api-Key: {KEY}"], [f"Authorization: Bearer {KEY}"], [f"X-Api-Key: {OTHER}"]]:
         assert admin.get("/nothing", *headers).status == 404
+
+
+def test_every_route_but_four_needs_a_key(on_tcp) -> None:
+    """The rows say which. /api/state names paths and clients, and what is posted changes something."""
+    _, admin = on_tcp
+    rows = re.findall(r'^ROUTE\(\w+, "(\S+)", (true|false), (GET|POST)\)', (SOURCES / "admin/routes.def").read_text(), re.MULTILINE)
+    assert {path for path, is_open, _ in rows if is_open == "true"} == {"/", "/metrics", "/health", "/ready"}
+    closed = [(path.replace("*", "0123456789abcdef"), method) for path, is_open, method in rows if is_open == "false"]
+    assert len(closed) >= 4
+    for path, method in closed:
+        response = admin.post(path) if method == "POST" else admin.get(path)
+        assert response.status == 401 and "x-api-key" in response.message(), path
+
+
+def test_ready_tells_strangers_words_alone(on_tcp, own_engine: Engine) -> None:
+    _, admin = on_tcp
+    own_engine.stop()
+    document = json.loads(admin.get("/ready").body)
+    own_engine.start()
+    assert document["ready"] is False
+    assert set(document.values()) <= {True, False, None, "ok", "failed", "draining"}
 
 
 def test_a_unix_socket_is_guarded_by_its_mode(start, tmp_path: Path, folder: str) -> None:

@@ -24,7 +24,7 @@ from machine import free_port, public_folder
 from operators import Admin
 from secure import Authority
 from test_state import stopped
-from wire import BINARY, Background, Engine, Proxy, eventually, run_binary, sanitized
+from wire import BINARY, Background, Engine, Proxy, chunk, eventually, open_stream, run_binary, sanitized
 
 FIELDS = "time id client peer listener operation target policy rule verdict reason status ms bytes".split()
 
@@ -672,6 +672,44 @@ def test_a_stream_is_recorded_when_it_begins_and_when_it_ends(start: START, own_
         client.response()
     end = trail.wait(2)[1]
     assert [end[name] for name in ["id", "status", "bytes", "verdict"]] == [begin["id"], 200, 5, "allow"]
+
+
+@pytest.mark.parametrize("on_failure", ["deny", "continue"])
+@pytest.mark.parametrize(("mode", "verdict"), [("enforce", "allow"), ("observe", "would-deny")])
+def test_the_record_of_a_stream_says_that_an_operator_ended_it(start: START, own_engine: Engine, trail: Trail, place: pathlib.Path, on_failure: str, mode: str, verdict: str) -> None:
+    """Also where the policy only observes, and the reason is what it would have denied as well."""
+    rule = {"enforce": "system.events", "observe": "system.ping"}[mode]
+    more = f"admin: {{address: 'unix://{place}/admin.sock'}}\npolicies: {{p: {{mode: {mode}, rules: [{{allow: [{rule}]}}]}}}}\npolicy: p"
+    proxy = start(*configured(place, trail, more, f", on_failure: {on_failure}"))
+    admin = Admin(str(place / "admin.sock"))
+    with proxy.connect() as client:
+        conn = open_stream(client, own_engine, sent=chunk(b"hello"))
+        with own_engine.responding():  # to the proxy's own GET /version
+            (stream,) = admin.state()["streams"]
+        assert admin.post(f"/api/streams/{stream['id']}/close").status == 204
+        client.expect_end()
+        conn.expect_gone()
+        conn.close()
+    records = trail.wait(2 if on_failure == "deny" else 1)
+    assert {(record["id"], record["operation"], record["verdict"]) for record in records} == {(stream["id"], "system.events", verdict)}
+    ended = records[-1]
+    assert (ended["status"], ended["bytes"]) == (200, 5)
+    assert ended["reason"].startswith("an operator ended the stream: the connection is closed")
+    assert ("policy 'p'" in ended["reason"]) == (mode == "observe")
+
+
+def test_the_record_of_a_stream_says_that_a_reload_ended_it(start: START, own_engine: Engine, trail: Trail, place: pathlib.Path) -> None:
+    """It was allowed when it was asked for: an error is what nobody decided."""
+    proxy = start(*configured(place, trail))
+    with proxy.connect() as client:
+        conn = open_stream(client, own_engine)
+        configured(place, trail, "policy: deny")
+        os.kill(proxy.pid, signal.SIGHUP)
+        client.expect_end()
+        conn.close()
+    (record,) = trail.wait()
+    assert (record["operation"], record["verdict"], record["status"]) == ("system.events", "allow", 200)
+    assert record["reason"].startswith("the reloaded configuration")
 
 
 def test_a_stream_has_one_record_where_requests_go_on(start: START, own_engine: Engine, trail: Trail) -> None:

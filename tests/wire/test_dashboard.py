@@ -348,8 +348,11 @@ def test_events_come_without_loading_the_page_again(dashboard: Dashboard, browse
         dashboard.ask("/containers/web/stop", WRITER, "POST")
     eventually(lambda: dashboard.rows("denials")[0]["Count"] == "5", "the count of the denial to rise")
     assert dashboard.text("#denials-count") == "1"
-    eventually(lambda: "at most 0" != dashboard.text("#denials-peak"), "the denials to be drawn")
-    assert browser.run("return document.querySelectorAll('#denials-chart .curve').length") >= 1
+    for name in ("requests", "denials"):
+        eventually(lambda name=name: re.fullmatch(r"at most [\d.]*[1-9][\d.]*", dashboard.text(f"#{name}-peak")), f"the {name} to be counted")
+        curves = browser.run(f"return [...document.querySelectorAll('#{name}-chart .curve')].map((each) => each.getAttribute('d'))")
+        heights = {point.split(" ")[1] for curve in curves for point in re.split("[ML]", curve)[1:]}
+        assert len(heights) > 1, f"the {name} are drawn as a curve that rises: {curves}"
     assert browser.run("return window.mark") == 1
     dashboard.expect_clean()
 

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from machine import free_port, has_ipv6
+from operators import Admin
 from wire import PATIENCE, Engine, Proxy
 
 
@@ -433,9 +434,9 @@ def test_warning_level_is_quiet_about_requests(start, own_engine: Engine) -> Non
 
 def test_log_that_nobody_reads_costs_lines_and_no_requests(start, own_engine: Engine) -> None:
     """docker logs stuck, a paused terminal: the proxy goes on, and says later what is missing."""
-    count = 500
+    count, place = 500, free_port()
     reader, writer = os.pipe()
-    proxy = start("--workers", "1", stdout=writer, stderr=writer)
+    proxy = start("--workers", "1", env={"ADMIN": f"tcp://127.0.0.1:{place}"}, stdout=writer, stderr=writer)
     os.close(writer)
     target = "/log-stuck" + "x" * 300
     with own_engine.responding(), proxy.connect() as client:
@@ -450,11 +451,32 @@ def test_log_that_nobody_reads_costs_lines_and_no_requests(start, own_engine: En
             assert piece, f"the end, and no word about lost lines: {log[-500:]!r}"
             log += piece
             time.sleep(0.06)  # a slow reader: the proxy has filled the pipe again, to its last line
+        counted = Admin(place).metrics().get_one("log_lost_total")
         proxy.stop()
         log += pipe.read(1 << 20) or b""
     lost = int(re.search(rb"(\d+) lines of the log were lost", log)[1])
     assert lost > 0
     assert log.count(b"path=/log-stuck") + lost == count
+    assert counted == lost
+
+
+def test_a_file_gets_every_line(start, own_engine: Engine, tmp_path: Path) -> None:
+    """A file is written in larger pieces than a pipe, and takes them all."""
+    path = tmp_path / "log"
+    with open(path, "wb") as file:
+        proxy = start("--workers", "2", "--policy", "deny", stdout=file, stderr=file)
+    with contextlib.ExitStack() as stack:
+        clients = [stack.enter_context(proxy.connect()) for _ in range(16)]
+        for number in range(100):
+            for client in clients:
+                client.get(f"/{number}/" + "x" * 300)
+            for client in clients:
+                assert client.response().status == 403
+    proxy.stop()
+    lines = path.read_bytes().split(b"\n")
+    assert lines.pop() == b"", "the last line is whole"
+    assert sum(b" info method=GET " in line for line in lines) == 1600
+    assert all(re.match(rb"2\d{3}-\d\d-\d\dT", line) for line in lines)
 
 
 def test_log_that_is_hardly_read_keeps_no_worker_waiting(start, own_engine: Engine) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 import socket
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ import pytest
 from machine import free_port
 from operators import Admin, parse
 from secure import Authority, connect, context
-from wire import PATIENCE, Client, Engine, chunk
+from wire import HEAD_END, PATIENCE, Client, Engine, Proxy, chunk
 
 SOURCES = Path(__file__).parents[2] / "src"
 
@@ -148,6 +149,99 @@ def test_limits_are_counted_by_client(served, own_engine: Engine) -> None:
         first.response()
     samples = admin.wait_for(1, "limits_total", client="ops", limit="requests")
     assert samples.get_one("limits_total") == 1
+
+
+@pytest.fixture
+def limited(start, tmp_path: Path) -> Callable[..., tuple[Proxy, Admin]]:
+    """limited(limits): a proxy that allows everything within them, also to a client, and its admin listener."""
+    def serve(limits: str, *args: str) -> tuple[Proxy, Admin]:
+        port, admin = free_port(), free_port()
+        file = tmp_path / "proxy.yaml"
+        file.write_text(
+            f"listeners: [{{address: 'tcp://127.0.0.1:{port}', policy: open}}]\n"
+            + (f"limits: {limits}\n" if limits else "")
+            + f"clients: [{{name: ops, match: {{key_sha256: {hash_of(KEY)}}}, policy: open}}]\n"
+            f"admin: {{address: 'tcp://127.0.0.1:{admin}'}}\n"
+        )
+        return start("-c", str(file), "--workers", "2", *args, port=port), Admin(admin)
+
+    return serve
+
+
+HEADERS = {"ops": [f"X-Api-Key: {KEY}"], "": []}
+SAYS = {"ops": "client 'ops'", "": "this address"}
+
+
+@pytest.mark.parametrize("client", ["ops", ""])
+@pytest.mark.parametrize(
+    ("limits", "request_line"),
+    [
+        ("rate: 1/h", "GET /_ping"),
+        ("requests: 1", "GET /_ping"),
+        ("streams: 1", "GET /events"),
+        ("builds: 1", "POST /build"),
+        ("total: {rate: 1/h}", "GET /_ping"),
+        ("total: {requests: 1}", "GET /_ping"),
+        ("total: {streams: 1}", "GET /events"),
+        ("total: {builds: 1}", "POST /build"),
+    ],
+)
+def test_requests_beyond_each_limit_are_counted(limited, own_engine: Engine, limits: str, request_line: str, client: str) -> None:
+    """Of all together, whoever is refused: another one has what there is."""
+    proxy, admin = limited(f"{{{limits}}}")
+    total = limits.startswith("total")
+    limit = limits.removeprefix("total: {").partition(":")[0]
+    holder = client if not total else "" if client else "ops"
+    with proxy.connect() as first, proxy.connect() as second:
+        for sender, who in ((first, holder), (second, client), (second, client)):
+            lines = [f"{request_line} HTTP/1.1", "Host: docker", "Content-Length: 0", *HEADERS[who]]
+            sender.send("\r\n".join(lines).encode() + HEAD_END)
+            if sender is first:
+                request = own_engine.request()
+                continue
+            response = second.response()
+            assert response.status == 429 and int(response.header("Retry-After")) > 0
+            assert response.message().startswith(f"{'all clients together' if total else SAYS[client]} reached the limit '{limit}: 1")
+        request.respond()
+        assert first.response().status == 200
+    samples = admin.wait_for(2, "limits_total", client=client, limit=limit)
+    assert samples.get_one("limits_total") == 2
+
+
+@pytest.mark.parametrize("client", ["ops", ""])
+@pytest.mark.parametrize("framing", ["Content-Length: 1025", "Transfer-Encoding: chunked"])
+def test_bodies_beyond_the_limit_are_counted(limited, own_engine: Engine, framing: str, client: str) -> None:
+    proxy, admin = limited("{body: 1k}")
+    with proxy.connect() as sender:
+        head = ["POST /images/load HTTP/1.1", "Host: docker", framing, *HEADERS[client]]
+        sender.send("\r\n".join(head).encode() + HEAD_END)
+        if "chunked" in framing:
+            own_engine.head()
+            sender.send(chunk(b"x" * 1025))
+        response = sender.response()
+        assert response.status == 413 and "limit 'body: 1k'" in response.message()
+    samples = admin.wait_for(1, "limits_total", client=client, limit="body")
+    assert samples.get_one("limits_total") == 1
+
+
+@pytest.mark.parametrize(("limits", "args", "limit"), [("{connections: 2}", [], "connections"), ("", ["--max-connections", "2"], "max_connections")])
+def test_connections_beyond_a_limit_are_counted(limited, own_engine: Engine, limits: str, args: list[str], limit: str) -> None:
+    """They have said nothing yet, not even a key."""
+    proxy, admin = limited(limits, *args)
+    admin.wait_for(0, "connections")  # that of the start
+    inside = []
+
+    def lets_in() -> bool:
+        inside.append(Client(socket.create_connection(("127.0.0.1", proxy.port), PATIENCE, source_address=("127.0.0.2", 0))))
+        inside[-1].get("/health")
+        own_engine.accept_waiting()
+        return inside[-1].response().status == 200
+
+    assert [lets_in() for _ in range(5)] == [True, True, False, False, False]
+    for sender in inside:
+        sender.close()
+    samples = admin.wait_for(3, "limits_total", client="", limit=limit)
+    assert samples.get_one("limits_total") == 3
 
 
 def test_an_engine_that_is_gone_shows(served, own_engine: Engine) -> None:

@@ -8,6 +8,7 @@ import itertools
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import ssl
@@ -23,7 +24,7 @@ from operators import Admin
 from secure import Authority, Pair, connect, context
 from test_listen import has_ipv6
 from test_tunnel import both_ways, open_tunnel
-from wire import Background, Client, Engine, EngineConn, Proxy, chunk, eventually, ping_passes, refuses_connection, sanitized
+from wire import Background, Client, Engine, EngineConn, Proxy, WireError, chunk, eventually, ping_passes, refuses_connection, sanitized
 
 Start = Callable[..., Proxy]
 
@@ -763,19 +764,97 @@ def test_a_file_that_is_replaced_or_written_in_place_is_read_again(served: Serve
     assert len(results(proxy)) == before
 
 
-def test_the_swap_of_a_link_by_kubernetes_is_seen(served: Served, own_engine: Engine, place: Path) -> None:
-    def version(name: str, policy: str) -> None:
-        (place / name).mkdir()
-        (place / name / "proxy.yaml").write_text(f"listeners:\n{served.listener(policy)}{WATCH}")
-        (place / "..data_tmp").symlink_to(name)
-        os.replace(place / "..data_tmp", place / "..data")
+class Volume:
+    """A folder as the kubelet fills it: each file is a link into `..data`, which is one to a folder of this version."""
 
-    version("..1", "open")
-    served.path.symlink_to("..data/proxy.yaml")
+    def __init__(self, folder: Path):
+        self.folder = folder
+        folder.mkdir(exist_ok=True)
+        self.versions = itertools.count(1)
+
+    def swap(self, **files: bytes) -> None:
+        """All files at once; the former version is removed."""
+        data = self.folder / "..data"
+        former = data.resolve() if data.exists() else None
+        version = self.folder / f"..{next(self.versions)}"
+        version.mkdir()
+        for name, content in files.items():
+            (version / name).write_bytes(content)
+            if not (self.folder / name).is_symlink():
+                (self.folder / name).symlink_to(f"..data/{name}")
+        (self.folder / "..data_tmp").symlink_to(version.name)
+        os.replace(self.folder / "..data_tmp", data)
+        if former is not None:
+            shutil.rmtree(former)
+
+
+def test_the_swap_of_a_link_by_kubernetes_is_seen(served: Served, own_engine: Engine, place: Path) -> None:
+    volume = Volume(place)
+
+    def swap(policy: str) -> None:
+        volume.swap(**{"proxy.yaml": f"listeners:\n{served.listener(policy)}{WATCH}".encode()})
+
+    swap("open")
     with served.run().connect() as client, own_engine.responding():
-        for number, (policy, status) in enumerate((("deny", 403), ("open", 200), ("deny", 403)), 2):
-            version(f"..{number}", policy)
+        for policy, status in (("deny", 403), ("open", 200), ("deny", 403)):
+            swap(policy)
             eventually(lambda status=status: status_of(client) == status, "the version behind the link")
+
+
+def test_a_certificate_behind_the_link_of_kubernetes_is_read_again(
+    secure: ServedTls, own_engine: Engine, authority: Authority, place: Path
+) -> None:
+    """A Secret of the type kubernetes.io/tls, which cert-manager renews."""
+    volume = Volume(place / "tls")
+
+    def renew() -> str:
+        server = authority.server()
+        volume.swap(**{"tls.crt": Path(server.path).read_bytes(), "tls.key": Path(server.key).read_bytes()})
+        return Path(server.path).read_text()
+
+    renew()
+    secure.server = f"cert: {volume.folder}/tls.crt, key: {volume.folder}/tls.key"
+    secure.write(more=WATCH)
+    proxy = secure.run()
+    for _ in range(2):
+        renewed = renew()
+        eventually(lambda: ssl.get_server_certificate(("127.0.0.1", proxy.port)) == renewed, "the certificate behind the link")
+    assert not any("was not reloaded" in line for line in proxy.lines), "both files change at once"
+
+
+def test_a_list_of_revoked_certificates_that_changes_is_read_again(
+    secure: ServedTls, own_engine: Engine, authority: Authority
+) -> None:
+    ops, other = authority.make("ops", "ops"), authority.make("other", "ops")
+    demands = f", client_ca: {authority.path}, crl: {authority.revoke()}"
+    secure.write("deny", OPS + WATCH, secure.listener("deny", demands))
+    proxy = secure.run()
+
+    def is_served(client: Client) -> bool:
+        try:
+            return status_of(client) == 200
+        except (OSError, WireError):
+            return False
+
+    with connect(proxy, context(authority, ops)) as client, connect(proxy, context(authority, other)) as kept:
+        with own_engine.responding():
+            assert is_served(client) and is_served(kept)
+            authority.revoke(ops)
+            eventually(lambda: not is_served(client), "the end of a connection whose certificate is revoked")
+            assert is_served(kept)
+    proxy.wait_log(lambda line: "ended the connection of" in line and "revoked" in line)
+
+
+def test_a_file_of_keys_that_changes_is_read_again(served: Served, own_engine: Engine, place: Path) -> None:
+    former, later = "a" * 20, "b" * 20
+    keys = place / "keys"
+    keys.write_text(f"ci:{former}\n")
+    served.write("open", WATCH)
+    with served.run("--client-keys", str(keys)).connect() as client, own_engine.responding():
+        assert status_of(client, headers=(f"x-api-key: {former}",)) == 200
+        keys.write_text(f"ci:{later}\n")
+        eventually(lambda: status_of(client, headers=(f"x-api-key: {former}",)) == 401, "the end of the key that went")
+        assert status_of(client, headers=(f"x-api-key: {later}",)) == 200
 
 
 def test_a_broken_file_is_logged_once_and_the_next_change_is_read(served: Served, own_engine: Engine) -> None:
@@ -812,13 +891,12 @@ def test_a_file_that_is_written_by_halves_is_read_when_it_is_whole(served: Serve
     proxy = served.run()
     whole = served.path.read_text().replace("policy: a", "policy: b").splitlines(keepends=True)
     stopped = threading.Event()
+    statuses: list[int] = []
 
-    def load() -> list[int]:
-        statuses = []
+    def load() -> None:
         with proxy.connect() as client:
             while not stopped.is_set():
                 statuses.append(status_of(client, SIDES[0]))
-        return statuses
 
     with own_engine.responding():
         seen = Background(load)
@@ -827,9 +905,9 @@ def test_a_file_that_is_written_by_halves_is_read_when_it_is_whole(served: Serve
                 time.sleep(pause)
                 file.write(line)
                 file.flush()
-        proxy.wait_log(lambda line: " notice reloaded " in line)
+        eventually(lambda: 403 in statuses, "the whole file")  # the log has its line before the next request
         stopped.set()
-        statuses = seen.result()
+        seen.result()
     assert statuses == sorted(statuses) and set(statuses) == {200, 403}, "from the former policy to the new one, once"
     refused = [line for line in proxy.lines if "was not reloaded" in line]
     assert bool(refused) == (pause > LOOKS / 2), refused

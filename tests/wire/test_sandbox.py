@@ -16,7 +16,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from machine import public_folder
+from machine import free_port, public_folder
+from test_engine_tcp import hosts, needs_root  # noqa: F401
 from test_takeover import Family, goes_on, ping
 from wire import (
     BINARY,
@@ -25,6 +26,7 @@ from wire import (
     Engine,
     Proxy,
     clean_environment,
+    eventually,
     open_stream,
     run_binary,
     sanitized,
@@ -78,6 +80,44 @@ def test_every_thread_is_inside(begin: Callable[..., Proxy]):
     for status in found:
         assert "\nSeccomp:\t2\n" in status
         assert "\nNoNewPrivs:\t1\n" in status
+
+
+@needs_root
+def test_threads_that_serve_no_client_are_inside(start: Callable[..., Proxy], place: pathlib.Path, hosts: Callable[[str], dict]):
+    """The writer of audit records, and the one that looks up names of Engines: threads have the filter and the rules of
+    the thread that started them, so these began after it was inside."""
+    place.chmod(0o777)
+    env = {"AUDIT": f"{place}/audit.jsonl", "WORKERS": "2"}
+    proxy = start("--upstream", f"tcp://engine:{free_port()}", env=env, ready=False, **hosts("127.0.0.1 engine\n"))
+    proxy.wait_log(lambda line: "listening on" in line)
+    if not kernel_has_both(proxy):
+        pytest.skip("the kernel lacks a barrier")
+    found = threads(proxy)
+    assert len(found) == 2 + 2 + sanitized("tsan"), "two workers, two others, and that of the sanitizer"
+    for status in found:
+        assert "\nSeccomp:\t2\n" in status
+        assert "\nNoNewPrivs:\t1\n" in status
+
+
+@pytest.mark.parametrize("sandbox", ["on", "off"])
+def test_the_writer_of_records_makes_files_in_its_folder_alone(begin: Callable[..., Proxy], place: pathlib.Path, sandbox: str):
+    """Landlock's rule is about the folder of the start. Another one that has its name, and lets everybody write, is
+    outside."""
+    folder = place / "records"
+    folder.mkdir()
+    folder.chmod(0o777)
+    proxy = begin(AUDIT=f"{folder}/audit.jsonl", SANDBOX=sandbox)
+    if not kernel_has_both(proxy):
+        pytest.skip("the kernel lacks a barrier")
+    eventually((folder / "audit.jsonl").exists, "the file")
+    folder.rename(place / "former")
+    folder.mkdir()
+    folder.chmod(0o777)
+    if sandbox == "on":
+        proxy.wait_log(lambda line: f"audit: '{folder}/audit.jsonl' cannot be opened: Permission denied" in line)
+        assert list(folder.iterdir()) == []
+    else:
+        eventually((folder / "audit.jsonl").exists, "the file in the other folder")
 
 
 def test_off_is_off_and_is_said(begin: Callable[..., Proxy]):

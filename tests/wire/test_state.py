@@ -147,6 +147,8 @@ def test_an_error_of_a_reload_stays_until_one_succeeds(served: Served) -> None:
     configuration = served.state()["configuration"]
     assert configuration["last_error"] is None and configuration["reloads"] == {"ok": 1, "failed": 1}
     assert configuration["sha256"] == hash_of(good + "watch: true\n") and configuration["watch"] is True
+    samples = served.admin.metrics()
+    assert [samples.get_one("config_reloads_total", result=result) for result in ("ok", "failed")] == [1, 1]
 
 
 def test_the_engine_says_which_it_is(served: Served, own_engine: Engine) -> None:

@@ -8,6 +8,7 @@ import hashlib
 import json
 import os
 import pty
+import re
 import select
 import signal
 import socket
@@ -24,7 +25,7 @@ from cryptography import x509
 from machine import free_port
 from operators import Admin
 from secure import Authority
-from test_state import CI, Served, ask, refuse, serve, served, stream  # noqa: F401
+from test_state import CI, OPS, Served, ask, refuse, serve, served, stream  # noqa: F401
 from wire import BINARY, PATIENCE, Engine, Proxy, eventually
 
 KEY = "a-key-with-many-letters"
@@ -81,6 +82,42 @@ def test_what_is_done_is_shown(served: Served, own_engine: Engine) -> None:
     table = run("status", "streams", at(served)).stdout.splitlines()
     assert table[0].split()[:3] == ["ID", "CLIENT", "PEER"] and len(table) == 2
     assert " container.logs " in table[1] and " web " in table[1] and table[1].rstrip().endswith("4 B")
+    client.close()
+    request.conn.close()
+
+
+def test_the_file_and_its_reloads_are_shown(served: Served) -> None:
+    def shown(reloads: str) -> int:
+        """How many seconds ago the file was read."""
+        (line,) = [line for line in run("status", at(served)).stdout.splitlines() if line.startswith("config ")]
+        match = re.fullmatch(r"config    (\S+), sha256 ([0-9a-f]+), read (\d+) s ago, reloads (.*)", line)
+        assert match and match.group(1, 2, 4) == (str(served.file), hash_of(good)[:12], reloads), line
+        return int(match[3])
+
+    good = served.file.read_text()
+    eventually(lambda: shown("0") >= 2, "the file to be two seconds old")
+    began = time.monotonic()
+    good += "# reads the same\n"
+    served.file.write_text(good)
+    assert run("reload", at(served)).returncode == 0
+    assert shown("1") <= time.monotonic() - began + 1
+    served.file.write_text(good + "nonsense: 1\n")
+    assert run("reload", at(served)).returncode == 1
+    shown("1 and 1 failed")
+
+
+def test_a_limit_that_was_hit_is_shown(served: Served, own_engine: Engine) -> None:
+    key = f"X-Api-Key: {OPS}"
+    client, request = stream(served.proxy, own_engine, "/events", key)
+    with served.proxy.connect() as second:
+        second.get("/_ping", headers=[key])
+        assert second.response().status == 429
+    served.wait(lambda state: state["clients"][0]["limits"]["requests"] == 1, "the limit")
+    lines = run("status", at(served)).stdout.splitlines()
+    (head,) = [line for line in lines if line.startswith("CLIENT ")]
+    column = head.index("LIMITS HIT")
+    hit = {line.split()[0]: line[column:].strip() for line in lines if line.startswith(("ops ", "ci "))}
+    assert hit == {"ops": "requests 1", "ci": ""}
     client.close()
     request.conn.close()
 
@@ -297,8 +334,6 @@ def frames(seen: bytes) -> list[list[bytes]]:
 
 
 def without_styles(line: bytes) -> bytes:
-    import re
-
     return re.sub(rb"\033\[[0-9;]*[mK]", b"", line)
 
 
