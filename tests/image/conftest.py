@@ -25,6 +25,7 @@ from private_engine import PrivateEngine  # noqa: E402
 
 BASE_SECONDS = 30 * 24 * 3600  # how long a base image is used
 BASE = "debian:bookworm-slim"
+REPOSITORY = "acme/x"  # where a workflow of GitHub says that the sources are
 PROXY_SETTINGS = ("http_proxy", "https_proxy", "no_proxy")
 
 
@@ -83,7 +84,8 @@ class Docker:
         for name in PROXY_SETTINGS:
             if name in os.environ:
                 flags += ["--build-arg", f"{name}={os.environ[name]}"]
-        environment = {**self.environment, "DOCKER_BUILD_FLAGS": " ".join(flags)}
+        environment = {**self.environment, "DOCKER_BUILD_FLAGS": " ".join(flags), "GITHUB_REPOSITORY": REPOSITORY,
+                       "GITHUB_SERVER_URL": "https://github.com"}
         return run("make", "-C", ROOT, *arguments, env=environment).stdout
 
 

@@ -20,7 +20,7 @@ from pathlib import Path
 import docker as docker_py
 import pytest
 
-from conftest import BASE, ROOT, Docker
+from conftest import BASE, REPOSITORY, ROOT, Docker
 from machine import DOCKER_COMPOSE, free_port
 
 MAX_BYTES = 8 * 1024 * 1024
@@ -162,11 +162,12 @@ def test_image_exposes_the_default_port(config: dict) -> None:
 
 
 def test_labels_say_what_was_built(config: dict) -> None:
-    """Registries and scanners show the version and the commit from the labels."""
+    """Registries and scanners show the version, the commit and where the sources are from the labels."""
     labels = config["Config"]["Labels"]
     revision = subprocess.run(["git", "-c", f"safe.directory={ROOT}", "-C", ROOT, "rev-parse", "HEAD"],
                               text=True, capture_output=True, check=True).stdout.strip()
     assert labels["org.opencontainers.image.revision"] == revision
+    assert labels["org.opencontainers.image.source"] == f"https://github.com/{REPOSITORY}"
     assert labels["org.opencontainers.image.licenses"] == "MIT"
     assert labels["org.opencontainers.image.version"] not in ("", "unknown")
 
@@ -563,8 +564,8 @@ def test_shipped_file_has_a_place_for_operators(docker: Docker, image: str, tmp_
 
 def test_the_same_files_are_the_same_layer(docker: Docker, tmp_path: Path) -> None:
     """Who builds the image of a commit again compares what it holds with what is published. The compiler is left out here:
-    tests/package shows that the program is the same in any folder. The second layer, an empty folder, has in this builder the time
-    at which it was made; BuildKit rewrites that for images that are published."""
+    tests/package shows that the program is the same in any folder. The other layers, an empty folder each, have in this builder the
+    time at which they were made; BuildKit rewrites that for images that are published, and test_podman.py compares those of podman."""
     text = (ROOT / "Dockerfile").read_text()
     before, _, rest = text.partition("WORKDIR /src\n")
     after = rest.partition("tools/check-hardening.sh build/docker-socket-proxy\n")[2]

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from conftest import Docker, run
+from conftest import ROOT, Docker, run
 from machine import free_port, public_folder
 
 PATIENCE = 60
@@ -81,3 +81,21 @@ def test_it_serves_inside_podmans_profile_and_its_own_sandbox(
         assert podman("inspect", "--format", "{{.State.ExitCode}}", container) == "0"
     finally:
         podman("rm", "--force", container)
+
+
+def test_the_same_files_are_the_same_image(podman: Podman, tmp_path: Path) -> None:
+    """Who builds the image of a commit again, anywhere and at another time, gets the one that was published: all layers, labels
+    and history. The first part of the Dockerfile, which compiles, is left out here; the program is any file."""
+    last_part = (ROOT / "Dockerfile").read_text().partition("\nFROM scratch\n")[2]
+    images = []
+    for number in (1, 2):
+        folder = tmp_path / f"{number}{'x' * number}"
+        (folder / "folders/docker-socket-proxy").mkdir(parents=True)
+        (folder / "program").write_text("the program")
+        run(ROOT / "tools/image-root", folder / "program", folder / "image")
+        (folder / "Dockerfile").write_text(f"FROM scratch AS build\nCOPY . /\n\nFROM scratch\n{last_part}")
+        podman("build", "--no-cache", "--timestamp", "1700000000", "--build-arg", "VERSION=1.2.3", "--tag", f"same:{number}", folder)
+        images.append(podman("image", "inspect", "--format", "{{.Id}} {{.RootFS.Layers}}", f"same:{number}"))
+        time.sleep(1.1)  # an image that has the time of its making is another one
+    assert images[0] == images[1]
+    assert images[0].count("sha256:") == 3, "one layer for each COPY"

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import http.client
 import json
+import os
 import shutil
-import subprocess
-import sys
+import socket
 from pathlib import Path
 
 import pytest
@@ -13,11 +14,10 @@ import pytest
 import debian
 from conftest import ROOT, run
 from engine import Engine
+from service import CONFIGURATION, PORT, SERVICE, Load, give_engine, status
 from steps import Release, copy_tree
 
-SERVICE = "docker-socket-proxy.service"
-CONFIGURATION = "/etc/docker-socket-proxy/proxy.yaml"
-PORT = "3277"
+SOCKET = "docker-socket-proxy.socket"
 ARCHITECTURES = ("amd64", "arm64")
 
 
@@ -41,41 +41,6 @@ def newer(path: Path, folder: Path) -> Path:
     return built
 
 
-class Load:
-    """Clients that ask without a pause while the block runs."""
-
-    def __init__(self, machine: debian.Machine, hurry: Engine) -> None:
-        self.machine = machine
-        self.engine = hurry
-        self.result: dict = {}
-
-    def __enter__(self) -> Load:
-        script = Path(__file__).with_name("load.py")
-        self._process = subprocess.Popen(self.machine.beside(sys.executable, str(script), PORT), text=True,
-                                         stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.engine.hurry.set()
-        output, _ = self._process.communicate(timeout=120)
-        self.result = json.loads(output)
-
-
-def status(machine: debian.Machine, method: str, path: str) -> int:
-    """The status with which the proxy on the machine responds."""
-    script = ("import http.client, sys; c = http.client.HTTPConnection('127.0.0.1', int(sys.argv[1]), timeout=30);"
-              "c.request(sys.argv[2], sys.argv[3]); print(c.getresponse().status)")
-    return int(subprocess.run(machine.beside(sys.executable, "-c", script, PORT, method, path), text=True,
-                              capture_output=True, check=True).stdout)
-
-
-def give_engine(machine: debian.Machine) -> None:
-    """The Engine's socket, as Docker's packages leave it: for root and the group docker."""
-    machine("chgrp", "docker", "/mnt/out/engine.sock")
-    machine("chmod", "0660", "/mnt/out/engine.sock")
-    machine("ln", "-s", "/mnt/out/engine.sock", "/run/docker.sock")
-
-
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_lintian_finds_no_fault(dist: Path, architecture: str) -> None:
     """Debian's own measure of a package; the reasons of two exceptions are in debian/."""
@@ -96,6 +61,18 @@ def test_the_program_is_that_of_the_release(dist: Path, tmp_path: Path, architec
     assert {entry["name"] for entry in digest["packages"]} >= {"docker-socket-proxy", "libssl-dev", "libc6-dev"}
 
 
+def listening(machine: debian.Machine) -> set[str]:
+    """The addresses at which anything on the machine listens for TCP."""
+    result = run(*machine.beside("ss", "--no-header", "--listening", "--tcp", "--numeric"))
+    assert result.returncode == 0, result.stderr
+    return {line.split()[3] for line in result.stdout.splitlines()}
+
+
+def version(machine: debian.Machine) -> str:
+    """The version of the package on the machine."""
+    return machine("dpkg-query", "--show", "--showformat", "${Version}", "docker-socket-proxy").stdout
+
+
 def test_an_upgrade_fails_no_request(machine: debian.Machine, dist: Path, tmp_path: Path) -> None:
     """From the first installation to the purge, with clients that never pause over the upgrade."""
     tmp_path.chmod(0o755)
@@ -106,21 +83,30 @@ def test_an_upgrade_fails_no_request(machine: debian.Machine, dist: Path, tmp_pa
         give_engine(machine)
         assert (machine.show("ActiveState"), machine.show("UnitFileState")) == ("active", "enabled")
         assert machine.show("User") == "docker-socket-proxy"
+        assert listening(machine) == {f"127.0.0.1:{PORT}"}, "nobody else may reach what asks nobody who they are"
         assert (status(machine, "GET", "/info"), status(machine, "POST", "/containers/create")) == (200, 403)
         assert "docker-socket-proxy" in machine("docker-socket-proxy", "status").stdout
+        # As the file says it, for the stream of events.
+        machine("sed", "-i", "-e", "s/^    #rules:/    rules:/", "-e", "s/^    #  - allow: .*/      - allow: [system.events]/", CONFIGURATION)
+        machine("systemctl", "reload", SERVICE)
         former = machine.show("MainPID")
         machine("sh", "-c", f"echo '# changed here' >> {CONFIGURATION}")
 
         with Load(machine, engine) as load:
-            machine("sh", "-c", "while ! docker-socket-proxy status --json | grep -q '\"streams\"'; do sleep 0.1; done")
+            machine("sh", "-c", "while ! docker-socket-proxy status streams | grep -q system.events; do sleep 0.1; done")
             said = machine("dpkg", "--install", "/mnt/out/newer.deb")
+            assert version(machine).startswith("99.")
             later = machine.show("MainPID")
             assert later != former and machine.show("ActiveState") == "active", said.stdout + said.stderr + machine.log()
             # The link of a program whose file was replaced ends with "(deleted)".
             assert machine("readlink", f"/proc/{later}/exe").stdout == "/usr/bin/docker-socket-proxy\n"
             assert status(machine, "GET", "/info") == 200
+            # Back again, as docs/upgrade.md writes it.
+            machine("apt-get", "install", "--yes", "--allow-downgrades", "/mnt/out/first.deb")
+            assert not version(machine).startswith("99.") and status(machine, "GET", "/info") == 200
+            assert machine.show("MainPID") != later and machine.show("ActiveState") == "active", machine.log()
         assert load.result["failures"] == []
-        assert set(load.result["answers"]) == {"200", "slow"} and load.result["answers"]["200"] > 50, load.result
+        assert set(load.result["answers"]) == {"200", "slow", "events"} and load.result["answers"]["200"] > 50, load.result
         assert "# changed here" in machine("cat", CONFIGURATION).stdout
         assert machine.show("NRestarts") == "0"
 
@@ -158,7 +144,58 @@ def test_an_upgrade_ends_no_proxy_for_one_that_cannot_start(machine: debian.Mach
     assert machine.show("MainPID") != former and machine.show("ActiveState") == "active"
 
 
+class UnixConnection(http.client.HTTPConnection):
+    """HTTP at a unix socket."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__("localhost", timeout=30)
+        self.path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(str(self.path))
+
+
 @pytest.mark.parametrize("machine", ["bookworm"], indirect=True)
+def test_the_socket_of_the_package_serves_and_goes(machine: debian.Machine, dist: Path, tmp_path: Path) -> None:
+    """For who wants it: systemd opens it, the first connection starts the service, and a removal leaves nothing of it."""
+    tmp_path.chmod(0o755)
+    shutil.copy(package(dist, "amd64"), tmp_path / "first.deb")
+    path = Path(f"/proc/{machine.pid}/root/run/docker-socket-proxy.sock")
+
+    def state(unit: str) -> str:
+        return machine("systemctl", "is-active", unit, check=False).stdout.strip()
+
+    def get() -> int:
+        connection = UnixConnection(path)
+        try:
+            connection.request("GET", "/info")
+            return connection.getresponse().status
+        except OSError as error:
+            raise AssertionError(machine.log() + machine("systemctl", "status", SOCKET, check=False).stdout) from error
+
+    with Engine(tmp_path / "engine.sock"):
+        machine("dpkg", "--install", "/mnt/out/first.deb")
+        give_engine(machine)
+        assert (state(SOCKET), machine("systemctl", "is-enabled", SOCKET, check=False).stdout) == ("inactive", "disabled\n")
+        # The lines that the file has for it.
+        machine("sed", "--in-place", "/#- address: fd:/,/#  policy:/s/#//", CONFIGURATION)
+        machine("systemctl", "stop", SERVICE)
+        machine("systemctl", "enable", "--now", SOCKET)
+        assert (state(SOCKET), state(SERVICE)) == ("active", "inactive")
+        assert machine("stat", "--format", "%A %G", "/run/docker-socket-proxy.sock").stdout == "srw-rw---- docker\n"
+        assert get() == 200, machine.log()
+        assert state(SERVICE) == "active" and status(machine, "GET", "/info") == 200
+        machine("systemctl", "restart", SERVICE)
+        assert get() == 200, machine.log()
+        machine("dpkg", "--remove", "docker-socket-proxy")
+        assert (state(SOCKET), state(SERVICE)) == ("inactive", "inactive")
+        assert not path.exists()
+        machine("dpkg", "--purge", "docker-socket-proxy")
+        assert machine("find", "/etc", "/run", "/usr", "-name", "*docker-socket-proxy*").stdout == ""
+
+
 def test_the_package_of_arm64_installs_and_goes(machine: debian.Machine, dist: Path, tmp_path: Path) -> None:
     """As a foreign architecture: files, scripts and dependencies are those of arm64, and no service is started."""
     shutil.copy(package(dist, "arm64"), tmp_path / "first.deb")
@@ -168,6 +205,10 @@ def test_the_package_of_arm64_installs_and_goes(machine: debian.Machine, dist: P
     for name in ("first", "newer"):
         machine("dpkg", "--install", f"/mnt/out/{name}.deb")
     assert "docker" in machine("id", "--name", "--groups", "docker-socket-proxy").stdout.split()
+    assert version(machine).startswith("99.")
+    machine("dpkg", "--remove", "docker-socket-proxy")
+    assert machine("find", "/etc/docker-socket-proxy", "/usr/bin/docker-socket-proxy", check=False).stdout.split() == [
+        str(Path(CONFIGURATION).parent), CONFIGURATION], "the configuration outlives a removal, the program does not"
     machine("dpkg", "--purge", "docker-socket-proxy")
     assert machine("find", "/etc", "/usr", "-name", "*docker-socket-proxy*").stdout == ""
 
@@ -186,15 +227,22 @@ def test_the_version_is_that_of_the_program() -> None:
     assert f"version: '{version}'" in (ROOT / "meson.build").read_text()
 
 
-def test_another_folder_gives_the_same_files(release: Release, dist: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("architecture", "machine_name", "build"), [
+    ("amd64", "x86_64", "build"),
+    pytest.param("arm64", "aarch64", "build-arm64", marks=pytest.mark.skipif(
+        "DSP_REPRODUCE" not in os.environ, reason="takes minutes: DSP_REPRODUCE=1")),
+])
+def test_another_folder_gives_the_same_files(
+        release: Release, dist: Path, tmp_path: Path, architecture: str, machine_name: str, build: str) -> None:
     """Who does not trust what the release page has builds it and compares: program, Debian package and RPM."""
     copy = tmp_path / "elsewhere" / "tree"
     copy.mkdir(parents=True)
     copy_tree(copy, release.environment)
     environment = {"CCACHE_DISABLE": "1", "PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": str(tmp_path)}
-    for tool, folder, pattern in (("deb", "build-deb", "*_amd64.deb"), ("rpm", "build-rpm", "*.x86_64.rpm")):
-        result = run(copy / "tools" / tool, timeout=1800, env=environment)
+    for tool, folder, pattern in (("deb", "build-deb", f"*_{architecture}.deb"), ("rpm", "build-rpm", f"*.{machine_name}.rpm")):
+        result = run(copy / "tools" / tool, architecture, timeout=1800, env=environment)
         assert result.returncode == 0, result.stdout[-3000:] + result.stderr[-3000:]
         (built,) = (copy / folder).glob(pattern)
         assert built.read_bytes() == (dist / built.name).read_bytes(), built.name
-    assert (copy / "build/docker-socket-proxy").read_bytes() == (dist / "docker-socket-proxy-linux-amd64").read_bytes()
+    program = dist / f"docker-socket-proxy-linux-{architecture}"
+    assert (copy / build / "docker-socket-proxy").read_bytes() == program.read_bytes()
