@@ -1,8 +1,10 @@
-"""A stand-in for the Engine at a unix socket: every request is answered, one of them slowly."""
+"""A stand-in for the Engine at a unix socket: every request is answered, one of them slowly, and one has no end."""
 
 from __future__ import annotations
 
 import http.server
+import itertools
+import json
 import socketserver
 import threading
 from pathlib import Path
@@ -11,11 +13,27 @@ SLOW_PARTS = 30
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
-    """GET answers JSON; with ?slow in SLOW_PARTS pieces, or until the Engine is told to hurry."""
+    """GET answers JSON; with ?slow in SLOW_PARTS pieces, or until the Engine is told to hurry. Until then, events."""
 
     protocol_version = "HTTP/1.1"
 
+    def send_events(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Transfer-Encoding", "chunked")
+        self.end_headers()
+        for number in itertools.count():
+            is_last = self.server.hurry.wait(0.1)
+            line = json.dumps({"Type": "container", "number": number, "last": is_last}).encode() + b"\n"
+            self.wfile.write(b"%x\r\n%s\r\n" % (len(line), line))
+            if is_last:
+                break
+        self.wfile.write(b"0\r\n\r\n")
+
     def do_GET(self) -> None:  # noqa: N802 - the library's name
+        if self.path.endswith("/events"):
+            self.send_events()
+            return
         slow = "slow" in self.path
         parts = [b"[1", *[b",1"] * (SLOW_PARTS if slow else 1), b"]"]
         self.send_response(200)

@@ -4,7 +4,7 @@
     load.py PORT
 
 Two threads connect anew for each request, two keep their connection for as long as they may, one asks for a response
-that takes long. A failure is everything but a whole response.
+that takes long, and one for events, which go on until then. A failure is everything but a whole response.
 """
 
 import collections
@@ -45,6 +45,17 @@ def slow() -> None:
     answers["slow"] += 1
 
 
+def events() -> None:
+    connection = http.client.HTTPConnection("127.0.0.1", PORT, timeout=60)
+    connection.request("GET", "/events")
+    event: dict = {}
+    for number, line in enumerate(connection.getresponse()):
+        event = json.loads(line)
+        assert event["number"] == number, f"event {number} is {event}"
+    assert event.get("last"), f"cut behind {event}"
+    answers["events"] += 1
+
+
 def guarded(work) -> None:
     try:
         work()
@@ -52,7 +63,7 @@ def guarded(work) -> None:
         failures.append(f"{work.__name__}: {error!r}")
 
 
-threads = [threading.Thread(target=guarded, args=(work,)) for work in (anew, anew, kept, kept, slow)]
+threads = [threading.Thread(target=guarded, args=(work,)) for work in (anew, anew, kept, kept, slow, events)]
 for thread in threads:
     thread.start()
 sys.stdin.read()

@@ -86,11 +86,14 @@ def test_an_upgrade_fails_no_request(machine: debian.Machine, dist: Path, tmp_pa
         assert listening(machine) == {f"127.0.0.1:{PORT}"}, "nobody else may reach what asks nobody who they are"
         assert (status(machine, "GET", "/info"), status(machine, "POST", "/containers/create")) == (200, 403)
         assert "docker-socket-proxy" in machine("docker-socket-proxy", "status").stdout
+        # As the file says it, for the stream of events.
+        machine("sed", "-i", "-e", "s/^    #rules:/    rules:/", "-e", "s/^    #  - allow: .*/      - allow: [system.events]/", CONFIGURATION)
+        machine("systemctl", "reload", SERVICE)
         former = machine.show("MainPID")
         machine("sh", "-c", f"echo '# changed here' >> {CONFIGURATION}")
 
         with Load(machine, engine) as load:
-            machine("sh", "-c", "while ! docker-socket-proxy status --json | grep -q '\"streams\"'; do sleep 0.1; done")
+            machine("sh", "-c", "while ! docker-socket-proxy status streams | grep -q system.events; do sleep 0.1; done")
             said = machine("dpkg", "--install", "/mnt/out/newer.deb")
             assert version(machine).startswith("99.")
             later = machine.show("MainPID")
@@ -103,7 +106,7 @@ def test_an_upgrade_fails_no_request(machine: debian.Machine, dist: Path, tmp_pa
             assert not version(machine).startswith("99.") and status(machine, "GET", "/info") == 200
             assert machine.show("MainPID") != later and machine.show("ActiveState") == "active", machine.log()
         assert load.result["failures"] == []
-        assert set(load.result["answers"]) == {"200", "slow"} and load.result["answers"]["200"] > 50, load.result
+        assert set(load.result["answers"]) == {"200", "slow", "events"} and load.result["answers"]["200"] > 50, load.result
         assert "# changed here" in machine("cat", CONFIGURATION).stdout
         assert machine.show("NRestarts") == "0"
 

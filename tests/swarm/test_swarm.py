@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 
 import yaml
 
-from conftest import FILES, Deployment, healthy, load
+from conftest import FILES, ROOT, App, Deployment, commands_of, healthy, load
 from nodes import Swarm, eventually
 
 POLICY = (FILES / "proxy.yaml").read_text()
@@ -45,13 +47,24 @@ def test_a_stranger_on_the_network_may_do_nothing(swarm: Swarm, deployed: Deploy
         swarm.first.docker("service", "rm", "stranger")
 
 
+def answering(app: App, address: str) -> str:
+    """The name of the node whose Engine answers the app there; '': nobody does."""
+    said = app.run("curl", "--silent", "--max-time", "3", f"http://{address}:3277/info").stdout
+    return json.loads(said).get("Name", said) if said else ""
+
+
 def test_no_proxy_is_reached_from_another_node(swarm: Swarm, deployed: Deployment) -> None:
     """Neither by the address of its node nor by that of its container: another node may have the same address on its own bridge."""
-    node, other = swarm.nodes[1:]
-    app = deployed.app(node)
-    for address in (other.address, *deployed.app(other).addresses("docker-socket-proxy")):
-        said = app.run("curl", "--silent", "--max-time", "3", f"http://{address}:3277/info").stdout
-        assert not said or json.loads(said)["Name"] == node.name, "an app uses another node's Engine"
+    apps = {node.name: deployed.app(node) for node in swarm.nodes}
+    proxies = {name: app.addresses("docker-socket-proxy") for name, app in apps.items()}
+    for name, app in apps.items():  # the same question reaches the proxy of the own node
+        assert [answering(app, address) for address in proxies[name]] == [name]
+    pairs = [(node.name, address) for node in swarm.nodes for other in swarm.nodes if other is not node
+             for address in (other.address, *proxies[other.name])]
+    assert len(pairs) == 12
+    with ThreadPoolExecutor(len(pairs)) as pool:
+        answers = list(pool.map(lambda pair: answering(apps[pair[0]], pair[1]), pairs))
+    assert [(pair, answer) for pair, answer in zip(pairs, answers, strict=True) if answer not in ("", pair[0])] == []
 
 
 def test_a_policy_is_rolled_out_without_a_failed_request(swarm: Swarm, deployed: Deployment) -> None:
@@ -85,9 +98,26 @@ def test_a_policy_that_is_not_healthy_is_rolled_back(swarm: Swarm, deployed: Dep
         assert deployed.app(node).docker("ps").returncode == 0
 
 
+def test_the_commands_of_the_page_are_those_of_the_files() -> None:
+    """What is tested are the heads of the files; what people paste is the page."""
+    page = re.findall(r"^```sh\n(.*?)^```$", (ROOT / "docs/swarm.md").read_text(), re.MULTILINE | re.DOTALL)
+    blocks = [re.sub(r" +#.*", "", block).splitlines() for block in page]
+    heads = {name: commands_of(FILES / name) for name in ("stack.yml", "apps.yml", "managers.yml", "keys.yml")}
+    assert all(heads.values())
+    assert blocks[0] == heads["stack.yml"] + heads["apps.yml"]
+    assert blocks[1:3] == [heads["managers.yml"], heads["keys.yml"]]
+
+
+def test_keys_and_certificates_are_secrets() -> None:
+    """Whoever may read configs of the swarm reads policies alone."""
+    stacks = {file.name: yaml.safe_load(file.read_text()) for file in FILES.glob("*.yml")}
+    assert {name for stack in stacks.values() for name in stack.get("configs", {})} == {"policy"}
+    assert {name for stack in stacks.values() for name in stack.get("secrets", {})} == {"key", "certificate", "authority", "keys"}
+
+
 def test_nothing_is_published() -> None:
     """A port of a node would be open to whoever reaches the node."""
-    for name in ("stack.yml", "managers.yml"):
+    for name in ("stack.yml", "managers.yml", "keys.yml"):
         for service in yaml.safe_load((FILES / name).read_text())["services"].values():
             assert "ports" not in service
 
@@ -107,7 +137,27 @@ def test_apps_of_all_nodes_use_the_managers_with_a_certificate(swarm: Swarm, dep
     shutil.copy(deployed.folder / "certs/ca.pem", deployed.folder / "nobody")
     refused = app.docker("service", "ls", **where, DOCKER_CERT_PATH=str(deployed.folder / "nobody"))
     assert refused.returncode != 0
+    swarm.first.docker("service", "rm", MANAGERS)
+    with_keys(app, deployed)
     swarm.first.docker("service", "rm", "remote", MANAGERS)
+
+
+def with_keys(app: App, deployed: Deployment) -> None:
+    """keys.yml as pasted, in the shell of managers.yml: who is served by the key of a secret, and who is not."""
+    exports = [command for command in commands_of(deployed.folder / "managers.yml") if command.startswith("export ")]
+    deployed.shell("\n".join([*exports, *commands_of(deployed.folder / "keys.yml")]), deployed.swarm.first)
+    certs = deployed.folder / "certs"
+
+    def status(client: str, *more: str) -> str:
+        return app.run("curl", "--silent", "--max-time", "10", "--cacert", str(certs / "ca.pem"), "--cert", str(certs / client / "cert.pem"),
+                       "--key", str(certs / client / "key.pem"), "--output", "/dev/null", "--write-out", "%{http_code}", *more,
+                       "https://docker-socket-proxy-managers:3277/services").stdout
+
+    key = "X-Api-Key: " + (deployed.folder / "ci.key").read_text().strip()
+    eventually(lambda: status("ci", "--header", key) == "200", lambda: deployed.tasks(MANAGERS))
+    assert status("ci") == "401"
+    assert status("ci", "--header", "X-Api-Key: another one with many letters") == "401"
+    assert status("traefik") == "200", "its certificate is enough"
 
 
 def test_a_lost_node_changes_nothing_for_the_others(swarm: Swarm, deployed: Deployment) -> None:
