@@ -167,7 +167,7 @@ def test_a_lost_node_changes_nothing_for_the_others(swarm: Swarm, deployed: Depl
     with load(*(deployed.app(node) for node in left)) as counts:
         lost.engine.kill()
         eventually(lambda: "Down" in swarm.first.docker("node", "ls", "--format", "{{.Status}}"), "the swarm has not noticed")
-        assert deployed.roll_out(POLICY) == "completed"
+        assert deployed.roll_out(POLICY + "# another file\n") == "completed"
     assert counts["failed"] == 0 and counts["served"] > 100, counts
     # What a killed Engine 20.10 leaves of the bridges of nodes makes it refuse tasks: docs/swarm.md.
     (lost.engine.folder / "data/network/files/local-kv.db").unlink()
