@@ -175,7 +175,7 @@ static unsigned find_row(const struct docker_target *target, const struct path *
 /* ── Routing ─────────────────────────────────────────────────────────────── */
 
 /* The Engine has one path that may end in a slash and means the same without. */
-static SELDOM void drop_slash(struct path *path)
+static void drop_slash(struct path *path)
 {
 	if (slice_equal(path->rest, SLICE("/networks/"))) {
 		path->rest.len--;
@@ -187,7 +187,7 @@ static SELDOM void drop_slash(struct path *path)
  * An escaped slash must be part of a name. A reader that decodes first and
  * splits at slashes later must find the same name.
  */
-static SELDOM enum docker_error reveal(
+static enum docker_error reveal(
         const struct docker_target *target, struct path *path, struct docker_request *request)
 {
 	struct slice name;

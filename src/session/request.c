@@ -273,7 +273,7 @@ static SELDOM enum next probe(struct session *session, const struct gate_decisio
 }
 
 /* Put the head that is sent in place of the received one, and the body that was judged. */
-static SELDOM bool replace_request(struct session *session, const struct http_request *request,
+static bool replace_request(struct session *session, const struct http_request *request,
         struct slice head, struct slice body)
 {
 	struct flow *up = &session->up;
