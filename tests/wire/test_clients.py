@@ -38,9 +38,10 @@ def serve(start: Start, tmp_path: Path) -> Callable[..., Proxy]:
 
 
 def connect_unix(path: Path) -> Client:
+    """The first listener may serve before the one at `path` is there."""
     sock = socket.socket(socket.AF_UNIX)
     sock.settimeout(10)
-    sock.connect(str(path))
+    eventually(lambda: sock.connect_ex(str(path)) == 0, f"a listener at {path}")
     return Client(sock)
 
 
