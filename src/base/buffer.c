@@ -3,7 +3,7 @@
 
 /* Free buffers kept per size: as many as are in use at the same time on an ordinary day. */
 enum {
-	SMALL_KEPT = 16,
+	SMALL_KEPT = 64,
 	LARGE_KEPT = 2,
 	WHOLE_KEPT = 1,
 };

@@ -23,8 +23,9 @@
 #include "base/slice.h"
 
 enum {
-	/* Five pages: 16 KiB of data, and a head or framing before the data. */
-	BUFFER_SMALL_SIZE = 20 * 1024 - POOL_OVERHEAD,
+	/* Five pages: 16 KiB of data, a head or framing before the data, and 1 KiB by which the
+	 * pool shifts buffers against each other. */
+	BUFFER_SMALL_SIZE = 19 * 1024 - POOL_OVERHEAD,
 	BUFFER_LARGE_SIZE = 256 * 1024,
 };
 

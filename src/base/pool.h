@@ -7,7 +7,7 @@
  * pool_trim() returns slabs without lent objects to the system; regular calls
  * free the memory of a burst. A pool belongs to one thread.
  *
- *   slab    | header | home, object | home, object | … |
+ *   slab    | header | shift | home, object | home, object | … | rest without shift |
  */
 #ifndef BASE_POOL_H
 #define BASE_POOL_H
@@ -29,6 +29,8 @@ struct pool {
 	void *free;            /* the kept objects, linked through their first word; lent first */
 	size_t slab_size;      /* bytes, whole pages */
 	unsigned slab_objects; /* in each */
+	size_t rest;           /* bytes of a slab that are in no object */
+	size_t shift;          /* of the objects of the next slab; at most `rest` */
 	unsigned slab_count;
 	struct list slabs; /* with free objects; slabs without lent objects are last */
 };

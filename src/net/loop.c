@@ -8,7 +8,11 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
-enum { EVENTS_PER_TURN = 256 };
+enum {
+	EVENTS_PER_TURN = 256,
+	CACHE_LINE = 64,
+	FETCHED_LINES = 7, /* of what a watch is a part of */
+};
 
 int loop_init(struct loop *loop)
 {
@@ -164,10 +168,21 @@ static int wait_ms(const struct loop *loop)
 	return ms > INT_MAX ? INT_MAX : (int)ms;
 }
 
+/* What served others meanwhile has taken it out of the processor's caches. */
+static inline void fetch(const char *watch)
+{
+	for (int i = 0; i < FETCHED_LINES; i++) {
+		__builtin_prefetch(watch + i * CACHE_LINE, 1);
+	}
+}
+
 static void dispatch(const struct epoll_event *events, int count)
 {
 	for (int i = 0; i < count; i++) {
 		struct watch *watch = events[i].data.ptr;
+		if (i + 1 < count) {
+			fetch(events[i + 1].data.ptr);
+		}
 		if (watch->fd >= 0) { /* closed by an earlier event of this turn */
 			watch->ready(watch, events[i].events);
 		}

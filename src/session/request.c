@@ -14,10 +14,14 @@ enum {
 
 /* ── IDLE and HEAD: a request comes in ───────────────────────────────────── */
 
-/* At the end idle sessions are closed, but not in front of a request that has come already. */
+/* At the end idle sessions are closed, but not in front of a request that has come already, or is
+ * on its way: a client whose new connection ends without a response takes that for a failure. */
 static enum next wait_for_request(const struct session *session)
 {
-	if (!session->worker->stopping) {
+	const struct worker *worker = session->worker;
+
+	if (!worker->stopping ||
+	        worker->loop.now_ns - session->since_ns < SESSION_NEWCOMER_S * NS_PER_S) {
 		return NEXT_WAIT;
 	}
 	if (stream_is_quiet(&session->client)) {

@@ -402,22 +402,40 @@ void sessions_end_clients(struct worker *worker, int64_t now_s)
 
 /* ── Stopping ────────────────────────────────────────────────────────────── */
 
-void sessions_stop(struct worker *worker)
+void sessions_wake_idle(struct worker *worker)
 {
 	struct list *at = worker->sessions.next;
 
-	if (list_empty(&worker->sessions)) {
-		worker_end(worker);
-	}
 	while (at != &worker->sessions) {
 		struct session *session = CONTAINER_OF(at, struct session, link);
 		at = at->next;
 		if (session->state == SESSION_IDLE && stream_is_open(&session->client)) {
 			session_run(session);
-		} else if (session->state == SESSION_LINGER) {
+		}
+	}
+}
+
+static void close_lingering(struct worker *worker)
+{
+	struct list *at = worker->sessions.next;
+
+	while (at != &worker->sessions) {
+		struct session *session = CONTAINER_OF(at, struct session, link);
+		at = at->next;
+		if (session->state == SESSION_LINGER) {
 			session_close(session);
 		}
 	}
+}
+
+void sessions_stop(struct worker *worker)
+{
+	if (list_empty(&worker->sessions)) {
+		worker_end(worker);
+		return;
+	}
+	sessions_wake_idle(worker);
+	close_lingering(worker);
 }
 
 void sessions_dismiss(struct worker *worker)

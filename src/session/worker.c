@@ -40,6 +40,17 @@ static void grace_expired(struct timer *timer)
 	timer_start(&worker->loop, &worker->farewell_queue, &worker->farewell);
 }
 
+/* Connections that were new then are not any more, if no others have come out of the queue. */
+static void newcomers_expired(struct timer *timer)
+{
+	struct worker *worker = CONTAINER_OF(timer, struct worker, newcomers);
+
+	sessions_wake_idle(worker);
+	if (!list_empty(&worker->sessions)) {
+		timer_start(&worker->loop, &worker->newcomer_queue, &worker->newcomers);
+	}
+}
+
 static void farewell_expired(struct timer *timer)
 {
 	sessions_abort(CONTAINER_OF(timer, struct worker, farewell));
@@ -52,6 +63,7 @@ void worker_stop(struct worker *worker)
 	worker->stopping = worker->leaving = true;
 	timer_queue_init(&worker->loop, &worker->grace_queue, grace_s * NS_PER_S);
 	timer_start(&worker->loop, &worker->grace_queue, &worker->grace);
+	timer_start(&worker->loop, &worker->newcomer_queue, &worker->newcomers);
 	sessions_stop(worker);
 }
 
@@ -284,6 +296,7 @@ static void init_queues(struct worker *worker)
 	}
 	timer_queue_init(loop, &worker->move_queue, MOVE_S * NS_PER_S);
 	timer_queue_init(loop, &worker->farewell_queue, FAREWELL_S * NS_PER_S);
+	timer_queue_init(loop, &worker->newcomer_queue, SESSION_NEWCOMER_S * NS_PER_S);
 	timer_queue_init(loop, &worker->trim_queue, TRIM_S * NS_PER_S);
 	timer_queue_init(loop, &worker->ends_queue, ENDS_S * NS_PER_S);
 	timer_queue_init(loop, &worker->again_queue, AGAIN_S * NS_PER_S);
@@ -295,6 +308,7 @@ static void init_queues(struct worker *worker)
 	task_init(&worker->trim_more, trim_again);
 	timer_init(&worker->grace, grace_expired);
 	timer_init(&worker->farewell, farewell_expired);
+	timer_init(&worker->newcomers, newcomers_expired);
 	list_init(&worker->sessions);
 }
 

@@ -34,7 +34,7 @@ struct worker {
 	bool dismissing; /* the grace is over: no request is forwarded any more */
 	bool leaving;    /* stopping, or others accept: responses end their connections */
 	bool ended;      /* leaving, and the last session has ended */
-	struct timer grace, farewell;
+	struct timer grace, farewell, newcomers;
 	int64_t next_diagnosis_ns;    /* earliest time of the next log line about the Engine */
 	unsigned handshakes;          /* in progress */
 	int64_t handshake_ns;         /* of the turn that began at `handshake_turn_ns` */
@@ -58,7 +58,7 @@ struct worker {
 	struct quota refused_records; /* of connections */
 	struct timer_queue deadlines[SESSION_STATES];
 	struct timer_queue move_queue; /* to connect, while a group has another member */
-	struct timer_queue grace_queue, drain_queue, farewell_queue, trim_queue;
+	struct timer_queue grace_queue, drain_queue, farewell_queue, newcomer_queue, trim_queue;
 	struct timer_queue ends_queue;
 	struct timer_queue gauge_queue;
 	struct timer gauge; /* runs while there are sessions, if bytes are counted */
@@ -101,8 +101,13 @@ static inline MUST_USE struct upstream *worker_reach(
 struct adoption *worker_enter(struct worker *worker);
 void worker_leave(struct worker *worker, struct adoption *adoption);
 
-/* The worker is stopping: close the sessions without a request in progress. */
+/* A client that has just connected has not sent its request yet. */
+enum { SESSION_NEWCOMER_S = 1 };
+
+/* The worker is stopping: close the sessions without a request in progress, but for newcomers. */
 void sessions_stop(struct worker *worker);
+/* The same again, for those that were newcomers then. */
+void sessions_wake_idle(struct worker *worker);
 /* The grace is over: do what the column `dismissed` of states.def says with each session. */
 void sessions_dismiss(struct worker *worker);
 void sessions_abort(struct worker *worker);

@@ -217,6 +217,28 @@ static void an_object_larger_than_a_page_has_its_own_slab(void **state)
 	pool_done(&pool);
 }
 
+/* Lines of a cache are few for objects that all begin at the same offset in a page. */
+static void objects_of_slabs_are_shifted(void **state)
+{
+	enum { LINE = 64, SIZE = 4096 - 3 * LINE, COUNT = 4 };
+	struct pool pool;
+	char *objects[COUNT];
+
+	(void)state;
+	pool_init(&pool, SIZE, COUNT, 0);
+	assert_int_equal(pool.slab_objects, 1);
+	for (unsigned i = 0; i < COUNT; i++) {
+		objects[i] = pool_take(&pool);
+		assert_non_null(objects[i]);
+		memset(objects[i], (int)i, SIZE); /* to its end, which is in the slab */
+		assert_int_equal((uintptr_t)objects[i] % 4096, POOL_OVERHEAD + i % 3 * LINE);
+	}
+	for (unsigned i = 0; i < COUNT; i++) {
+		pool_give(&pool, objects[i]);
+	}
+	pool_done(&pool);
+}
+
 /* ── buffer ──────────────────────────────────────────────────────────────── */
 
 enum { HEADROOM = 64 };
@@ -590,6 +612,7 @@ int main(void)
 	        cmocka_unit_test(a_pool_lends_up_to_its_ceiling),
 	        cmocka_unit_test(what_nobody_borrows_goes_back),
 	        cmocka_unit_test(an_object_larger_than_a_page_has_its_own_slab),
+	        cmocka_unit_test(objects_of_slabs_are_shifted),
 	        cmocka_unit_test(a_rewritten_head_stands_before_its_body),
 	        cmocka_unit_test(bytes_are_kept_and_skipped),
 	        cmocka_unit_test(bytes_are_sent_once_more),

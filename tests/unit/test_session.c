@@ -1110,6 +1110,12 @@ static void stop(void)
 	stage_turn(&stage);
 }
 
+/* Clients have been there for longer than newcomers. */
+static void age(void)
+{
+	stage_pass(&stage, 2 * NS_PER_S);
+}
+
 static void idle_clients_go_at_once_and_others_get_responses(void **state)
 {
 	struct script *idle = stage_client(&stage);
@@ -1122,6 +1128,7 @@ static void idle_clients_go_at_once_and_others_get_responses(void **state)
 	assert_true(lingering->finished);
 	struct script *engine = ask(busy, GET_A);
 	script_arrive(late, SLICE("GET /containers/a/json HTTP/1.1\r\n"));
+	age();
 	stop();
 	assert_true(idle->closed);
 	assert_true(lingering->closed);
@@ -1140,10 +1147,29 @@ static void idle_clients_go_at_once_and_others_get_responses(void **state)
 	assert_true(worker_loop(stage.worker)->stopped);
 }
 
+static void newcomers_have_a_second_to_ask(void **state)
+{
+	struct script *asks = stage_client(&stage);
+	struct script *silent = stage_client(&stage);
+
+	(void)state;
+	stop();
+	assert_false(asks->closed);
+	assert_false(silent->closed);
+	respond(ask(asks, GET_A), RESPONSE_2);
+	assert_true(asks->finished);
+	script_end(asks);
+	age();
+	assert_true(silent->closed);
+	stage_turn(&stage);
+	assert_true(worker_loop(stage.worker)->stopped);
+}
+
 static void a_worker_without_clients_stops_at_once(void **state)
 {
 	(void)state;
 	respond(ask(stage_client(&stage), GET_A), RESPONSE_2);
+	age();
 	stop();
 	assert_true(worker_loop(stage.worker)->stopped);
 	assert_true(stage_engine(&stage)->closed);
@@ -1715,6 +1741,7 @@ int main(void)
 	        ON_STAGE(one_that_may_be_readable_is_looked_at),
 	        ON_STAGE(one_that_speaks_out_of_turn_is_closed),
 	        ON_STAGE(idle_clients_go_at_once_and_others_get_responses),
+	        ON_STAGE(newcomers_have_a_second_to_ask),
 	        ON_STAGE(a_worker_without_clients_stops_at_once),
 	        ON_STAGE(after_the_grace_everyone_is_dismissed),
 	        ON_STAGE(memory_is_given_back_when_all_is_over),

@@ -101,6 +101,22 @@ def test_stop_responds_to_clients_that_have_connected(start, own_engine: Engine)
         assert proxy.wait_exit() == 0
 
 
+def test_stop_responds_to_clients_that_are_about_to_ask(start, own_engine: Engine) -> None:
+    """A restart under load: a client whose new connection just ends takes that for a failure, and does not ask again."""
+    proxy = start("--shutdown-grace", "600")
+    with own_engine.responding(), proxy.connect() as silent, proxy.connect() as client:
+        began = time.monotonic()
+        proxy.terminate()
+        eventually(lambda: refuses_connection(proxy.port), "the listener to close")
+        client.get("/version")
+        response = client.response()
+        assert response.status == 200 and response.header("Connection") == "close"
+        client.close()
+        silent.expect_end()
+        assert proxy.wait_exit() == 0
+        assert time.monotonic() - began < 5, "one that does not ask is waited for a second"
+
+
 # Between the calls with which a listener is given up a busy machine may take the CPU away.
 DELAYED = ["strace", "-D", "-f", "-qq", "-o", "/dev/null", "-e", "trace=epoll_ctl",
            "-e", "inject=epoll_ctl:delay_exit=100000"]  # µs
