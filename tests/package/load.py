@@ -51,7 +51,7 @@ def events() -> None:
     event: dict = {}
     for number, line in enumerate(connection.getresponse()):
         event = json.loads(line)
-        assert event["number"] == number, f"event {number} is {event}"
+        assert event.get("number") == number, f"event {number} is {event}"
     assert event.get("last"), f"cut behind {event}"
     answers["events"] += 1
 

@@ -48,3 +48,8 @@ def give_engine(machine: debian.Machine) -> None:
     machine("chgrp", "docker", "/mnt/out/engine.sock")
     machine("chmod", "0660", "/mnt/out/engine.sock")
     machine("ln", "-s", "/mnt/out/engine.sock", "/run/docker.sock")
+
+
+def allow_events(machine: debian.Machine) -> None:
+    """As the file of the package says it, for the stream that Load reads."""
+    machine("sed", "-i", "-e", "s/^    #rules:/    rules:/", "-e", "s/^    #  - allow: .*/      - allow: [system.events]/", CONFIGURATION)

@@ -14,7 +14,7 @@ import pytest
 import debian
 from conftest import ROOT, run
 from engine import Engine
-from service import CONFIGURATION, PORT, SERVICE, Load, give_engine, status
+from service import CONFIGURATION, PORT, SERVICE, Load, allow_events, give_engine, status
 from steps import Release, copy_tree
 
 SOCKET = "docker-socket-proxy.socket"
@@ -86,8 +86,7 @@ def test_an_upgrade_fails_no_request(machine: debian.Machine, dist: Path, tmp_pa
         assert listening(machine) == {f"127.0.0.1:{PORT}"}, "nobody else may reach what asks nobody who they are"
         assert (status(machine, "GET", "/info"), status(machine, "POST", "/containers/create")) == (200, 403)
         assert "docker-socket-proxy" in machine("docker-socket-proxy", "status").stdout
-        # As the file says it, for the stream of events.
-        machine("sed", "-i", "-e", "s/^    #rules:/    rules:/", "-e", "s/^    #  - allow: .*/      - allow: [system.events]/", CONFIGURATION)
+        allow_events(machine)
         machine("systemctl", "reload", SERVICE)
         former = machine.show("MainPID")
         machine("sh", "-c", f"echo '# changed here' >> {CONFIGURATION}")

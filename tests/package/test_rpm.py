@@ -12,7 +12,7 @@ import pytest
 import debian
 from conftest import ROOT, run
 from engine import Engine
-from service import CONFIGURATION, SERVICE, Load, give_engine, status
+from service import CONFIGURATION, SERVICE, Load, allow_events, give_engine, status
 
 MACHINES = {"amd64": "x86_64", "arm64": "aarch64"}
 
@@ -107,6 +107,7 @@ def test_its_scripts_hand_over_and_stop(machine: debian.Machine, dist: Path, tmp
         assert "docker" in machine("id", "--name", "--groups", "docker-socket-proxy").stdout.split()
         assert machine.show("ActiveState") == "inactive"
         give_engine(machine)
+        allow_events(machine)
         machine("systemctl", "enable", "--now", SERVICE)
         assert (machine.show("User"), status(machine, "GET", "/info")) == ("docker-socket-proxy", 200)
         machine("sh", "-c", f"echo '# changed here' >> {CONFIGURATION}")
@@ -119,7 +120,7 @@ def test_its_scripts_hand_over_and_stop(machine: debian.Machine, dist: Path, tmp
                 pids.append(machine.show("MainPID"))
         assert len(set(pids)) == 3, "each was handed over"
         assert load.result["failures"] == []
-        assert set(load.result["answers"]) == {"200", "slow"} and load.result["answers"]["200"] > 50, load.result
+        assert set(load.result["answers"]) == {"200", "slow", "events"} and load.result["answers"]["200"] > 50, load.result
         assert machine("tail", "-n", "1", CONFIGURATION).stdout == "# changed here\n"
         rpm("--erase", "docker-socket-proxy")
     assert machine.show("ActiveState") == "inactive"
