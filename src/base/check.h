@@ -17,6 +17,7 @@
 #define PRINTF_LIKE(f, a)   __attribute__((format(printf, f, a)))
 /* It runs seldom: the code that calls it is kept apart from the code that runs for each request. */
 #define SELDOM              __attribute__((cold))
+#define CACHE_LINE          64 /* bytes, of the processors of today */
 #define LIKELY(condition)   __builtin_expect(!!(condition), 1)
 #define UNLIKELY(condition) __builtin_expect(!!(condition), 0)
 #define ARRAY_LEN(array)    (sizeof(array) / sizeof((array)[0]))

@@ -36,7 +36,7 @@ enum log_format {
 /* 0 and *ret_level, or -EINVAL. `err` and `error`, `warn` and `warning` are the same. */
 int log_level_parse(struct slice word, enum log_level *ret_level) MUST_USE;
 
-/* Standard error is what it will be: a file is written in larger pieces than a pipe. */
+/* Whether standard error is a file, which takes larger pieces than a pipe, is looked at here. */
 void log_setup(enum log_level level, enum log_format format);
 /* From any thread, at any time. */
 void log_set_level(enum log_level level);

@@ -21,11 +21,7 @@
 #define ALLOW(memory, size)  ((void)(memory), (void)(size))
 #endif
 
-enum {
-	PAGE = 4096,
-	ALIGNMENT = 16,
-	CACHE_LINE = 64,
-};
+enum { PAGE = 4096, ALIGNMENT = 16 };
 
 struct slab {
 	struct list link;

@@ -10,7 +10,6 @@
 
 enum {
 	EVENTS_PER_TURN = 256,
-	CACHE_LINE = 64,
 	FETCHED_LINES = 7, /* of what a watch is a part of */
 };
 

@@ -10,8 +10,8 @@
 #include <errno.h>
 
 enum {
-	DIAL_TIMEOUT_S =
-	        10, /* over all attempts at one member; of one it is the deadline of DIAL */
+	/* Over all attempts at one member; of one attempt it is the deadline of DIAL. */
+	DIAL_TIMEOUT_S = 10,
 };
 
 enum next session_start_dialling(struct session *session)

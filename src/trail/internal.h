@@ -54,8 +54,8 @@ struct trail_queue {
 	/* Where the next record will stand, and where the oldest one stands; equal: there is none.
 	 * Lines of cache of their own: the one is written by the thread, the other by the writer.
 	 */
-	_Alignas(64) _Atomic uint32_t head;
-	_Alignas(64) _Atomic uint32_t tail;
+	_Alignas(CACHE_LINE) _Atomic uint32_t head;
+	_Alignas(CACHE_LINE) _Atomic uint32_t tail;
 };
 
 struct trail_queue *queue_new(struct trail *trail, struct loop *loop, uint32_t size) MUST_USE;

@@ -10,7 +10,7 @@ import os
 import shutil
 import signal
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,40 +39,45 @@ class Place:
     made: list[Path]
     processes: list[int]
 
-    def ask_from(self, group: str) -> int:
-        """The status that a process in this control group gets."""
+    def start(self, group: str, work: Callable[[int], None]) -> tuple[int, int]:
+        """A process in this control group, and the end at which is read what its work writes to the other one."""
         reading, writing = os.pipe()
         self.made.append(GROUPS / group)
         child = os.fork()
         if child == 0:
             try:
                 enter(GROUPS / group)
-                sock = socket.socket(socket.AF_UNIX)
-                sock.settimeout(PATIENCE)
-                sock.connect(self.socket)
-                with Client(sock) as client:
-                    client.get("/version")
-                    os.write(writing, b"%d" % client.response().status)
+                work(writing)
             finally:
                 os._exit(0)
-        os.waitpid(child, 0)
         os.close(writing)
+        return child, reading
+
+    def ask_from(self, group: str) -> int:
+        """The status that a process in this control group gets."""
+
+        def ask(told: int) -> None:
+            sock = socket.socket(socket.AF_UNIX)
+            sock.settimeout(PATIENCE)
+            sock.connect(self.socket)
+            with Client(sock) as client:
+                client.get("/version")
+                os.write(told, b"%d" % client.response().status)
+
+        child, reading = self.start(group, ask)
         with open(reading) as told:
-            return int(told.read() or "0")
+            status = int(told.read() or "0")
+        os.waitpid(child, 0)
+        return status
 
     def runs_in(self, group: str) -> None:
         """The container's first process is there."""
-        reading, writing = os.pipe()
-        self.made.append(GROUPS / group)
-        child = os.fork()
-        if child == 0:
-            try:
-                enter(GROUPS / group)
-                os.close(writing)
-                signal.pause()
-            finally:
-                os._exit(0)
-        os.close(writing)
+
+        def stay(entered: int) -> None:
+            os.close(entered)
+            signal.pause()
+
+        child, reading = self.start(group, stay)
         with open(reading) as entered:
             entered.read()
         self.processes.append(child)
