@@ -92,11 +92,12 @@ def place() -> Iterator[Place]:
     Path(folder, "proxy.yaml").write_text(
         f"listeners:\n- {{address: 'tcp://127.0.0.1:{port}', policy: deny}}\n"
         f"- {{address: 'unix://{folder}/proxy.sock', mode: '0666', policy: deny}}\nclients:\n{EDGE}")
-    with Engine(f"{folder}/engine.sock", api_key=None) as engine, engine.responding(world.answer):
-        proxy = Proxy("-c", f"{folder}/proxy.yaml", env={"SOCKET_PATH": engine.path}, port=port).wait_ready()
-        made = Place(f"{folder}/proxy.sock", world, [], [])
-        yield made
-        proxy.stop(engine.hang_up)
+    with Engine(f"{folder}/engine.sock", api_key=None) as engine:
+        with engine.responding(world.answer):
+            proxy = Proxy("-c", f"{folder}/proxy.yaml", env={"SOCKET_PATH": engine.path}, port=port).wait_ready()
+            made = Place(f"{folder}/proxy.sock", world, [], [])
+            yield made
+        proxy.stop(engine.hang_up)  # which the thread that responds must not see
     for process in made.processes:
         os.kill(process, signal.SIGKILL)
         os.waitpid(process, 0)
