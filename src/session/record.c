@@ -106,17 +106,20 @@ static SELDOM void push_ending(struct worker *worker, const struct record *recor
 	push(worker, &ending);
 }
 
+/* Without Engines that have names, the snapshot need not be looked at. */
 void session_note_engine(struct session *session)
 {
 	struct exchange *exchange = session->exchange;
-	const struct snapshot_engine *engines = session_snapshot(session)->engines;
 	const bool is_member = exchange->upstream != NULL && exchange->engine != exchange->member;
 
-	if (LIKELY(session_listener(session)->gate.engines == NULL)) {
-		return;
+	exchange->record.engine = NULL;
+	exchange->record.member = NULL;
+	if (UNLIKELY(exchange->named > 0 || is_member)) {
+		const struct snapshot_engine *engines = session_snapshot(session)->engines;
+		exchange->record.engine =
+		        exchange->named > 0 ? engines[exchange->named - 1].name : NULL;
+		exchange->record.member = is_member ? engines[exchange->member].name : NULL;
 	}
-	exchange->record.engine = exchange->named > 0 ? engines[exchange->named - 1].name : NULL;
-	exchange->record.member = is_member ? engines[exchange->member].name : NULL;
 }
 
 static void write_record(struct session *session, bool has_ended)

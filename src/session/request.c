@@ -87,6 +87,7 @@ static void note_operation(struct session *session, const struct gate_decision *
 {
 	struct exchange *exchange = session->exchange;
 	const struct docker_endpoint *endpoint = docker_endpoint(decision->request->id);
+	const bool has_names = session_listener(session)->gate.engines != NULL;
 
 	exchange->record.operation = docker_operation_name(decision->request->id);
 	exchange->operation = decision->request->id + 1;
@@ -94,7 +95,7 @@ static void note_operation(struct session *session, const struct gate_decision *
 	exchange->redaction = decision->redaction;
 	exchange->narrows = decision->narrows;
 	exchange->top_as_usual = decision->top_as_usual;
-	exchange->named = decision->engine <= ENGINES_MAX ? decision->engine + 1 : 0;
+	exchange->named = has_names && decision->engine <= ENGINES_MAX ? decision->engine + 1 : 0;
 	exchange->safe = exchange->safe && (exchange->traits & DOCKER_WRITE) == 0;
 	exchange->upgrade = (exchange->traits & DOCKER_HIJACK) != 0 &&
 	                    keep_protocol(exchange, decision->head->head.upgrade);
