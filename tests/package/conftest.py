@@ -47,10 +47,10 @@ def make_dist(release: steps.Release) -> Path:
     return ROOT / "build-dist"
 
 
-@pytest.fixture(name="machine", params=debian.SUITES)
+@pytest.fixture(name="machine", params=debian.SERVING, ids="-".join)
 def boot_machine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[debian.Machine]:
     """A Debian of each release that is supported, booted, without the package."""
     if os.geteuid() != 0:
         pytest.fail("a machine of its own needs root; run this test as root or with sudo")
-    with debian.Machine(request.param, tmp_path) as machine:
+    with debian.Machine(*request.param, tmp_path) as machine:
         yield machine

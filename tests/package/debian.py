@@ -2,11 +2,15 @@
 
 A machine is systemd as the first process of namespaces, over a copy of a minimal Debian that is gone afterwards. The minimal
 Debian comes from the mirror that apt of this machine uses, and is kept in the tests' cache folder for a month.
+
+Machines of arm64, systemd included, are run by QEMU, a process at a time: the kernel is that of this machine. To make one takes
+minutes, so that they are there with DSP_ARM64=1 only.
 """
 
 from __future__ import annotations
 
 import os
+import platform
 import shutil
 import subprocess
 import tempfile
@@ -17,17 +21,24 @@ from pathlib import Path
 import machine
 
 SUITES = ("bookworm", "sid")
+WITH_ARM64 = "DSP_ARM64" in os.environ
+MACHINES = [(suite, architecture) for suite in SUITES for architecture in (("amd64", "arm64") if WITH_ARM64 else ("amd64",))]
+# That of sid starts no service under QEMU, neither this one nor its own (systemd 262, QEMU 7.2).
+SERVING = [machine for machine in MACHINES if machine != ("sid", "arm64")]
+BOOKWORM = [machine for machine in MACHINES if machine[0] == "bookworm"]
+BINFMT = Path("/proc/sys/fs/binfmt_misc")
 BASE_SECONDS = 30 * 24 * 3600
 BOOT_SECONDS = 60
 COMMAND_SECONDS = 120
 PACKAGES = "systemd,adduser"
 
-# In memory: dpkg waits for the disk after each file. Arguments: a folder, which gets `tree`; the release, packages, mirror.
+# In memory: dpkg waits for the disk after each file.
+# Arguments: a folder, which gets `tree`; the release, the architecture, packages, mirror.
 BOOTSTRAP = r"""
 set -eu
 mkdir "$1/memory"
 mount -t tmpfs -o size=2g tmpfs "$1/memory"
-debootstrap --variant=minbase --include="$3" --keyring=/usr/share/keyrings/debian-archive-keyring.gpg "$2" "$1/memory/tree" "$4"
+debootstrap --arch="$3" --variant=minbase --include="$4" --keyring=/usr/share/keyrings/debian-archive-keyring.gpg "$2" "$1/memory/tree" "$5"
 rm -rf "$1/memory/tree/var/cache/apt/archives" "$1/memory/tree/var/lib/apt/lists"
 cp -a "$1/memory/tree" "$1/tree"
 umount "$1/memory"
@@ -70,15 +81,28 @@ def mirror() -> str:
     return "http://deb.debian.org/debian"
 
 
-def base(suite: str) -> Path:
+def run_foreign(architecture: str) -> None:
+    """Let the kernel give programs of arm64 to QEMU, until the next boot, where it does not run them itself."""
+    if architecture == "amd64" or platform.machine() == "aarch64":
+        return
+    if not (BINFMT / "register").exists():
+        subprocess.run(["mount", "-t", "binfmt_misc", "binfmt_misc", str(BINFMT)], check=True)
+    if not (BINFMT / "qemu-aarch64").exists():
+        (BINFMT / "register").write_text(Path("/usr/lib/binfmt.d/qemu-aarch64.conf").read_text())
+
+
+def base(suite: str, architecture: str) -> Path:
     """A minimal Debian with systemd in a folder, made on first use. Nothing writes into it."""
-    folder = machine.cache_folder() / f"debian-{suite}-systemd"
+    run_foreign(architecture)
+    foreign = "" if architecture == "amd64" else f"-{architecture}"
+    folder = machine.cache_folder() / f"debian-{suite}-systemd{foreign}"
     if folder.exists() and time.time() - folder.stat().st_mtime < BASE_SECONDS:
         return folder
     partial = Path(tempfile.mkdtemp(dir=folder.parent))
     (partial / "bootstrap").write_text(BOOTSTRAP)
     result = subprocess.run(
-        ["unshare", "--mount", "--propagation", "private", "sh", str(partial / "bootstrap"), str(partial), suite, PACKAGES, mirror()],
+        ["unshare", "--mount", "--propagation", "private", "sh", str(partial / "bootstrap"), str(partial), suite, architecture, PACKAGES,
+         mirror()],
         text=True, capture_output=True, check=False)
     assert result.returncode == 0, result.stdout[-3000:] + result.stderr[-3000:]
     os.utime(partial / "tree")
@@ -100,15 +124,16 @@ def unified() -> Path:
 class Machine:
     """A booted Debian. `out` is /mnt/out there."""
 
-    def __init__(self, suite: str, out: Path) -> None:
+    def __init__(self, suite: str, architecture: str, out: Path) -> None:
         self.suite = suite
+        self.architecture = architecture
         self.out = out
-        self.group = unified() / f"dsp-package-{os.getpid()}-{suite}"
+        self.group = unified() / f"dsp-package-{os.getpid()}-{suite}-{architecture}"
         self._process: subprocess.Popen[bytes] | None = None
         self.pid = 0
 
     def __enter__(self) -> Machine:
-        folder = base(self.suite)
+        folder = base(self.suite, self.architecture)
         (self.out / "boot").write_text(BOOT)
         self.group.mkdir()
         try:
@@ -172,6 +197,15 @@ class Machine:
     def show(self, name: str) -> str:
         """A property of the service."""
         return self("systemctl", "show", "docker-socket-proxy.service", f"--property={name}", "--value").stdout.strip()
+
+    def program(self, pid: str) -> str:
+        """The file that a process runs, or that QEMU runs for it; what was replaced ends with "(deleted)"."""
+        if self.architecture == "amd64":
+            return self("readlink", f"/proc/{pid}/exe").stdout.strip()
+        for line in self("cat", f"/proc/{pid}/maps").stdout.splitlines():
+            if "docker-socket-proxy" in line:
+                return line.split(maxsplit=5)[5]
+        return ""
 
     def log(self) -> str:
         """What systemd and the service said, but for requests."""

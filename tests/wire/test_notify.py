@@ -127,7 +127,7 @@ def test_watchdog_stops_when_a_thread_hangs(start, manager: Manager, which: str)
     manager.wait_for("WATCHDOG=1")
     threads = [int(entry.name) for entry in pathlib.Path(f"/proc/{proxy.pid}/task").iterdir()]
     thread = proxy.pid if which == "main" else max(threads)
-    assert len(threads) == 3
+    assert len(threads) >= 3, "ThreadSanitizer has one of its own"
     with stopped_thread(thread):
         manager.drain()
         assert not manager.is_told("WATCHDOG=1", 0.8)
