@@ -30,9 +30,8 @@ static void add_characters(struct text *line, struct slice s, size_t most)
 	line->len += part.len;
 }
 
-static void add_value(struct text *line, struct slice label, struct slice value, size_t most)
+static void add_value(struct text *line, struct slice value, size_t most)
 {
-	text_add(line, label);
 	if (value.len == 0) {
 		text_add(line, SLICE("null"));
 		return;
@@ -46,10 +45,21 @@ static void add_value(struct text *line, struct slice label, struct slice value,
 	text_add_char(line, '"');
 }
 
-static void add_word(struct text *line, struct slice label, const char *word)
+static void add_word(struct text *line, const char *word)
 {
-	add_value(line, label, word == NULL ? (struct slice){NULL, 0} : slice_of(word),
-	        RECORD_WORD_MAX);
+	add_value(line, word == NULL ? (struct slice){NULL, 0} : slice_of(word), RECORD_WORD_MAX);
+}
+
+/* Digits and punctuation, or `unix`. */
+static void add_peer(struct text *line, const struct caller *caller)
+{
+	if (caller == NULL) {
+		text_add(line, SLICE("null"));
+		return;
+	}
+	text_add_char(line, '"');
+	caller_add_name(caller, line);
+	text_add_char(line, '"');
 }
 
 /* ── Time and numbers ────────────────────────────────────────────────────── */
@@ -113,33 +123,38 @@ static void add_numbers(struct text *line, const struct record *record)
 
 /* ── The line ────────────────────────────────────────────────────────────── */
 
+/* Labels are added here, where their length is known when this is compiled: they cost no call. */
 void record_write(const struct record *record, struct record_clock *clock, struct text *line)
 {
-	char memory[128];
-	struct text peer = text_over(memory, sizeof(memory));
-
 	ASSERT(line->cap - line->len >= RECORD_LINE_MAX);
-	if (record->caller != NULL) {
-		caller_add_name(record->caller, &peer);
-	}
 	add_time(line, clock, record->time_ns);
 	text_add(line, SLICE("Z\",\"id\":\""));
 	record_add_id(record->id, line);
-	add_word(line, SLICE("\",\"client\":"), record->client);
-	add_value(line, SLICE(",\"peer\":"), text_slice(&peer), RECORD_WORD_MAX);
-	add_word(line, SLICE(",\"listener\":"), record->listener);
+	text_add(line, SLICE("\",\"client\":"));
+	add_word(line, record->client);
+	text_add(line, SLICE(",\"peer\":"));
+	add_peer(line, record->caller);
+	text_add(line, SLICE(",\"listener\":"));
+	add_word(line, record->listener);
 	if (record->has_engines) {
-		add_word(line, SLICE(",\"engine\":"), record->engine);
-		add_word(line, SLICE(",\"member\":"), record->member);
+		text_add(line, SLICE(",\"engine\":"));
+		add_word(line, record->engine);
+		text_add(line, SLICE(",\"member\":"));
+		add_word(line, record->member);
 	}
-	add_word(line, SLICE(",\"operation\":"), record->operation);
-	add_value(line, SLICE(",\"target\":"), record->target, RECORD_TARGET_MAX);
-	add_word(line, SLICE(",\"policy\":"), record->policy);
-	add_value(line, SLICE(",\"rule\":"),
-	        record->rule == NULL ? (struct slice){NULL, 0} : slice_of(record->rule),
+	text_add(line, SLICE(",\"operation\":"));
+	add_word(line, record->operation);
+	text_add(line, SLICE(",\"target\":"));
+	add_value(line, record->target, RECORD_TARGET_MAX);
+	text_add(line, SLICE(",\"policy\":"));
+	add_word(line, record->policy);
+	text_add(line, SLICE(",\"rule\":"));
+	add_value(line, record->rule == NULL ? (struct slice){NULL, 0} : slice_of(record->rule),
 	        RECORD_RULE_MAX);
-	add_word(line, SLICE(",\"verdict\":"), verdict_word(record->verdict));
-	add_value(line, SLICE(",\"reason\":"), record->reason, RECORD_REASON_MAX);
+	text_add(line, SLICE(",\"verdict\":"));
+	add_word(line, verdict_word(record->verdict));
+	text_add(line, SLICE(",\"reason\":"));
+	add_value(line, record->reason, RECORD_REASON_MAX);
 	add_numbers(line, record);
 	ASSERT(!line->overflow);
 }
