@@ -48,6 +48,19 @@ static unsigned fill_slot(
 	return slot->series;
 }
 
+static unsigned series_of(struct meter *meter, const struct meter_labels *labels)
+{
+	const uint64_t key = series_key(labels);
+
+	if (key != meter->last.key) {
+		struct meter_slot *slot = find_slot(meter, key);
+		meter->last.series =
+		        LIKELY(slot->key != 0) ? slot->series : fill_slot(meter, slot, labels);
+		meter->last.key = key;
+	}
+	return meter->last.series;
+}
+
 static unsigned bucket_of(int64_t duration_ns)
 {
 	unsigned i = 0;
@@ -61,11 +74,7 @@ static unsigned bucket_of(int64_t duration_ns)
 void meter_count_request(struct meter *meter, const struct meter_labels *labels,
         enum meter_kind kind, int64_t duration_ns)
 {
-	struct meter_slot *slot = find_slot(meter, series_key(labels));
-	const unsigned series =
-	        LIKELY(slot->key != 0) ? slot->series : fill_slot(meter, slot, labels);
-
-	meter_add(&meter->requests[series], 1);
+	meter_add(&meter->requests[series_of(meter, labels)], 1);
 	meter_add(&meter->durations[kind][bucket_of(duration_ns)], 1);
 	meter_add(&meter->duration_ns[kind], duration_ns > 0 ? (uint64_t)duration_ns : 0);
 }

@@ -51,19 +51,20 @@ struct meter_slot {
 	unsigned series;
 };
 
-/* Most of it is never touched, and so takes no memory. */
+/* Most of it is never touched, and so takes no memory. What each request counts stands in front. */
 struct meter {
 	struct metrics *metrics;
 	struct meter *next;
+	struct meter_slot last; /* of the last request: the next one is often alike */
 	meter_counter bytes_in, bytes_out;
 	meter_counter connect_failures;
 	meter_counter handshakes[METER_HANDSHAKES];
 	meter_counter durations[METER_KINDS][METER_BUCKETS + 1];
 	meter_counter duration_ns[METER_KINDS];
+	meter_counter requests[METRICS_SERIES_MAX];
 	meter_counter connections[METRICS_NAMES_MAX]; /* by listener */
 	meter_counter streams[METRICS_NAMES_MAX];     /* by client */
 	meter_counter limits[METRICS_NAMES_MAX][METER_LIMITS];
-	meter_counter requests[METRICS_SERIES_MAX];
 	unsigned slots_used;
 	struct meter_slot slots[METER_SLOTS];
 };

@@ -172,6 +172,22 @@ static void workers_add_up(void **state)
 	metrics_free(metrics);
 }
 
+/* The worker remembers the series of its last request. */
+static void series_by_turns_are_counted_each(void **state)
+{
+	struct metrics *metrics = metrics_new();
+	struct meter *meter = metrics_add_meter(metrics);
+	const unsigned ci = metrics_name(metrics, METRICS_CLIENT, "ci");
+
+	(void)state;
+	for (unsigned i = 0; i < 7; i++) {
+		count(meter, ci, i % 3 == 0 ? VERDICT_ALLOW : VERDICT_DENY);
+	}
+	has(metrics, "verdict=\"allow\"} 3\n");
+	has(metrics, "verdict=\"deny\"} 4\n");
+	metrics_free(metrics);
+}
+
 static void pieces_are_the_same_text(void **state)
 {
 	struct metrics *metrics = metrics_new();
@@ -229,6 +245,7 @@ int main(void)
 	        cmocka_unit_test(series_beyond_the_ceiling_are_one_for_each_verdict),
 	        cmocka_unit_test(engines_are_shown_once_something_is_known_of_them),
 	        cmocka_unit_test(workers_add_up),
+	        cmocka_unit_test(series_by_turns_are_counted_each),
 	        cmocka_unit_test(pieces_are_the_same_text),
 	        cmocka_unit_test(what_is_rare_is_told_from_any_thread),
 	};
