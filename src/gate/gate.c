@@ -33,12 +33,15 @@ static SELDOM void refuse(struct gate_decision *decision, enum http_error error)
 
 /* HTTP_DONE: the head is whole, and scan->head_len long. */
 static enum http_progress find_head(const struct gate_config *config,
-        const struct gate_question *question, enum http_error *ret_error)
+        const struct gate_question *question, const struct recalled *recalled,
+        enum http_error *ret_error)
 {
 	struct http_scan *scan = question->scan;
 	enum http_progress progress = HTTP_DONE; /* asked again, it is */
 
-	if (scan->head_len == 0) {
+	if (recalled != NULL) {
+		scan->head_len = recalled->len;
+	} else if (scan->head_len == 0) {
 		progress = http_scan_head(scan, question->bytes);
 		*ret_error = scan->error;
 	}
@@ -58,9 +61,11 @@ static enum http_error admit(const struct gate_config *config, const struct http
 	return error != HTTP_OK || config->browsers ? error : http_check_browser(head);
 }
 
+/* `path` is that of the head, without the name of an Engine. */
 static enum docker_error route(
-        const struct http_request *head, struct slice path, struct docker_request *request)
+        const struct gate_decision *decision, struct slice path, struct docker_request *request)
 {
+	const struct http_request *head = decision->head;
 	const struct docker_target target = {
 	        .method = head->method,
 	        .path = path,
@@ -68,6 +73,10 @@ static enum docker_error route(
 	        .has_body = head->head.framing == HTTP_CHUNKED || head->head.content_length > 0,
 	};
 
+	if (decision->recalled != NULL && path.ptr == head->path.ptr) {
+		recall_route(decision->recalled, request);
+		return DOCKER_OK;
+	}
 	return docker_route(&target, request);
 }
 
@@ -291,7 +300,7 @@ static bool find_operation(const struct gate_config *config, const struct gate_q
 	        !gate_choose_engine(config, question, decision, &path)) {
 		return false;
 	}
-	const enum docker_error bad = route(decision->head, path, &scratch->request);
+	const enum docker_error bad = route(decision, path, &scratch->request);
 	if (bad != DOCKER_OK) {
 		gate_respond(decision, OUTCOME_MALFORMED, docker_error_text(bad));
 		return false;
@@ -310,18 +319,30 @@ static SELDOM void respond_health(const struct gate_config *config, struct gate_
 	gate_respond(decision, OUTCOME_HEALTHY, NULL);
 }
 
+/* Unless the path was routed without the name of an Engine in front of it. */
+static void remember(
+        struct slice bytes, struct gate_scratch *scratch, const struct gate_decision *decision)
+{
+	if (decision->recalled == NULL && !decision->by_path) {
+		recall_keep(scratch->recall, bytes, decision->head, decision->request);
+	}
+}
+
 /* All that can be said of a whole head. */
 static void decide(const struct gate_config *config, const struct gate_question *question,
         struct gate_scratch *scratch, struct gate_decision *decision)
 {
 	const struct slice bytes = {question->bytes.ptr, question->scan->head_len};
-	enum http_error error = http_request_parse(bytes, scratch->fields, &scratch->head);
+	enum http_error error = HTTP_OK;
 
+	if (decision->recalled == NULL) {
+		error = http_request_parse(bytes, scratch->fields, &scratch->head);
+	}
 	if (error != HTTP_OK) {
 		refuse(decision, error);
 		return;
 	}
-	decision->head = &scratch->head;
+	decision->head = decision->recalled == NULL ? &scratch->head : &decision->recalled->head;
 	error = admit(config, decision->head);
 	if (error != HTTP_OK) {
 		refuse(decision, error);
@@ -330,6 +351,7 @@ static void decide(const struct gate_config *config, const struct gate_question 
 	if (!find_operation(config, question, scratch, decision)) {
 		return;
 	}
+	remember(bytes, scratch, decision);
 	if (!decision->by_path && is_health(decision->request)) {
 		respond_health(config, decision);
 		return;
@@ -364,10 +386,14 @@ struct gate_decision gate_decide_again(const struct gate_config *config,
 struct gate_decision gate_decide(const struct gate_config *config,
         const struct gate_question *question, struct gate_scratch *scratch)
 {
-	struct gate_decision decision = {.action = GATE_FORWARD, .outcome = OUTCOME_FORWARDED};
+	struct gate_decision decision = {
+	        .action = GATE_FORWARD,
+	        .outcome = OUTCOME_FORWARDED,
+	        .recalled = recall_find(scratch->recall, question->bytes),
+	};
 	enum http_error error = HTTP_OK;
 
-	switch (find_head(config, question, &error)) {
+	switch (find_head(config, question, decision.recalled, &error)) {
 	case HTTP_MORE:
 		decision.action = GATE_NEED_HEAD;
 		break;

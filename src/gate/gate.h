@@ -22,7 +22,8 @@
  * Pure: no socket, no clock, no memory of its own. If a decision needs more input
  * (bytes of the head, a whole body, what the Engine knows of an object), the result
  * says so. The caller then calls again with all input, and the checks run
- * again from the head: nothing in the scratch survives a wait.
+ * again from the head: nothing in the scratch survives a wait. A head that came before is not read
+ * again, if the scratch has a memory for that: see recall/recall.h.
  */
 #ifndef GATE_GATE_H
 #define GATE_GATE_H
@@ -34,6 +35,7 @@
 #include "inspect/inspect.h"
 #include "outcome/outcome.h"
 #include "policy/policy.h"
+#include "recall/recall.h"
 
 /* The settings of a listener. Immutable; shared by all threads. */
 struct gate_config {
@@ -76,10 +78,12 @@ struct gate_question {
 	        *kept; /* of gate_decide_again(), which reads no `bytes`; else NULL */
 };
 
-/* Memory for one call; one for each thread. */
+/* Memory for one call; one for each thread. Zero it before the first call, and give it `judging`.
+ */
 struct gate_scratch {
 	struct http_request head;      /* parsed, slices of the question's bytes */
 	struct docker_request request; /* routed */
+	struct recall *recall;         /* heads that came before; NULL: none */
 	struct policy_scratch *judging;
 	struct key key; /* of the request */
 	struct http_field fields[HTTP_FIELDS_MAX];
@@ -116,6 +120,7 @@ struct gate_decision {
 	 */
 	const struct http_request *head;      /* NULL: not parsed */
 	const struct docker_request *request; /* NULL: not routed */
+	struct recalled *recalled;            /* the head that came before; NULL: it was read */
 	const struct client *client;          /* NULL: none */
 	const struct clients *clients;        /* among which it was sought; NULL: there are none */
 	struct sender sender;                 /* of `clients`; its key is in the scratch */

@@ -66,10 +66,11 @@ struct exchange {
 	struct holding holdings[2];  /* of the sender's account, and of that of all clients */
 	/* Bytes before the buffer's `ready` that are the whole request, or 0. */
 	uint32_t replay_len;
-	unsigned learned;       /* its number for learn_served(), or 0 */
-	unsigned interim_count; /* 1xx responses so far */
-	struct lookup *lookup;  /* NULL: the Engine was asked about no object */
-	struct search *search;  /* of the client's container; NULL: none goes on */
+	unsigned learned;          /* its number for learn_served(), or 0 */
+	unsigned interim_count;    /* 1xx responses so far */
+	struct recalled *recalled; /* the same head that came before; NULL: it was read */
+	struct lookup *lookup;     /* NULL: the Engine was asked about no object */
+	struct search *search;     /* of the client's container; NULL: none goes on */
 	unsigned protocol_len;
 	char protocol[EXCHANGE_PROTOCOL_MAX];
 	/* For metrics: what the record has as words, as numbers; and bytes that were counted. */

@@ -209,14 +209,30 @@ static bool is_asked_for(const struct exchange *exchange, struct slice protocol)
 	return false;
 }
 
-static enum next judge_response(struct session *session)
+/* The head of the response. False: it is malformed. */
+static bool read_response(struct session *session, const struct recalled_response *recalled,
+        struct http_response *ret_response)
+{
+	struct exchange *exchange = session->exchange;
+	const struct slice head = {flow_unjudged(&session->down).ptr, session->scan.head_len};
+
+	if (recalled != NULL) {
+		*ret_response = recalled->response;
+		return true;
+	}
+	const enum http_error error = http_response_parse(
+	        head, session->worker->gate.fields, exchange->to_head, ret_response);
+	if (error == HTTP_OK) {
+		recall_keep_response(exchange->recalled, head, exchange->to_head, ret_response);
+	}
+	return error == HTTP_OK;
+}
+
+static enum next judge_response(struct session *session, const struct recalled_response *recalled)
 {
 	struct http_response response;
-	const struct slice head = {flow_unjudged(&session->down).ptr, session->scan.head_len};
-	const enum http_error error = http_response_parse(
-	        head, session->worker->gate.fields, session->exchange->to_head, &response);
 
-	if (error != HTTP_OK) {
+	if (!read_response(session, recalled, &response)) {
 		return session_respond(session, OUTCOME_ENGINE_MALFORMED);
 	}
 	if (response.status == 101 && !is_asked_for(session->exchange, response.head.upgrade)) {
@@ -239,16 +255,29 @@ static SELDOM enum next response_ended(struct session *session)
 	return session_respond_closed(session);
 }
 
+static enum http_progress find_response_head(
+        struct session *session, struct slice bytes, const struct recalled_response *recalled)
+{
+	if (recalled == NULL) {
+		return http_scan_head(&session->scan, bytes);
+	}
+	session->scan.head_len = recalled->len;
+	return HTTP_DONE;
+}
+
 static enum next read_response_head(struct session *session)
 {
 	struct worker *worker = session->worker;
+	const struct exchange *exchange = session->exchange;
 
 	for (;;) {
 		const struct slice bytes = flow_unjudged(&session->down);
-		const enum http_progress progress = http_scan_head(&session->scan, bytes);
+		const struct recalled_response *recalled =
+		        recall_response(exchange->recalled, bytes, exchange->to_head);
+		const enum http_progress progress = find_response_head(session, bytes, recalled);
 		if (progress == HTTP_DONE && session->scan.head_len <= worker->max_head) {
 			forget_request(session);
-			return judge_response(session);
+			return judge_response(session, recalled);
 		}
 		if (progress != HTTP_MORE || bytes.len > worker->max_head) {
 			return session_respond(session, OUTCOME_ENGINE_HEAD);

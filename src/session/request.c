@@ -246,6 +246,7 @@ static void note(struct session *session, const struct gate_decision *decision)
 		note_key(session, decision);
 	}
 	note_head(session->exchange, decision->head);
+	session->exchange->recalled = decision->recalled;
 	/* A denial: the user of the browser may not have caused it, and a HEAD shows no reason. */
 	if (decision->outcome == OUTCOME_BROWSER || decision->outcome == OUTCOME_NO_KEY ||
 	        decision->outcome == OUTCOME_BAD_KEY || decision->outcome == OUTCOME_SLOWED ||

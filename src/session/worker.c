@@ -349,6 +349,7 @@ static int init_memory(struct worker *worker)
 	worker->scratch_len = settings->max_head + headroom;
 	worker->scratch = malloc(worker->scratch_len);
 	worker->gate.judging = policy_scratch_new();
+	worker->gate.recall = recall_new();
 	if (worker->shared->trail != NULL) {
 		worker->trail = trail_add_queue(worker->shared->trail, &worker->loop);
 		if (worker->trail == NULL) {
@@ -362,6 +363,7 @@ static int init_memory(struct worker *worker)
 		}
 	}
 	return worker->scratch == NULL || worker->gate.judging == NULL ||
+	                       worker->gate.recall == NULL ||
 	                       (settings->has_containers && worker_containers(worker) == NULL)
 	               ? -ENOMEM
 	               : 0;
@@ -477,6 +479,7 @@ void worker_free(struct worker *worker)
 	pool_done(&worker->narrower_pool);
 	loop_done(&worker->loop);
 	policy_scratch_free(worker->gate.judging);
+	recall_free(worker->gate.recall);
 	free(worker->scratch);
 	free(worker);
 }

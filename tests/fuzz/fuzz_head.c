@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Requests. In any pieces the same comes out; what is written from an accepted
- * head is accepted, says the same, and is written the same again.
+ * head is accepted, says the same, and is written the same again. A head that is remembered says
+ * what it says when it is read.
  */
+#include "docker/docker.h"
 #include "feed.h"
 #include "fuzz.h"
+#include "recall/recall.h"
 
 /* Written heads may have these fields more than the head they come from. */
 enum { FIELDS_ADDED = 4 };
@@ -53,6 +56,53 @@ static void check_rewritten(const struct http_request *request)
 	feed_done(&again);
 }
 
+/* What earlier inputs left is there, too. */
+static void check_recalled(struct recall *recall, const struct feed *whole, struct slice input)
+{
+	const struct recalled *recalled = recall_find(recall, input);
+	static struct docker_request routed;
+
+	if (recalled == NULL) {
+		return;
+	}
+	ASSERT(whole->error == HTTP_OK && !whole->incomplete && whole->len == recalled->len);
+	check_same(&recalled->head, &whole->request);
+	ASSERT(slice_equal(recalled->head.host, whole->request.host));
+	ASSERT(recalled->head.head.keep_alive == whole->request.head.keep_alive);
+	ASSERT(recalled->head.head.minor_version == whole->request.head.minor_version);
+	const struct slice written = write_head(&whole->request, first_memory);
+	ASSERT(slice_equal(write_head(&recalled->head, second_memory), written));
+	const struct docker_target target = {.method = whole->request.method,
+	        .path = whole->request.path,
+	        .query = whole->request.query};
+	ASSERT(docker_route(&target, &routed) == DOCKER_OK && routed.id == recalled->id);
+	ASSERT(routed.served_id == recalled->served_id);
+	ASSERT(slice_equal(routed.path, recalled->path) &&
+	        slice_equal(routed.bare, recalled->bare));
+	ASSERT(slice_equal(routed.name, recalled->name));
+}
+
+static void check_recall(const struct feed *whole, struct slice input)
+{
+	static struct recall *recall;
+	static struct docker_request routed;
+	const struct docker_target target = {.method = whole->request.method,
+	        .path = whole->request.path,
+	        .query = whole->request.query};
+
+	recall = recall == NULL ? recall_new() : recall;
+	check_recalled(recall, whole, input);
+	if (whole->error != HTTP_OK || whole->incomplete ||
+	        docker_route(&target, &routed) != DOCKER_OK) {
+		return;
+	}
+	for (unsigned turn = 0; turn < 2; turn++) {
+		recall_keep(
+		        recall, (struct slice){input.ptr, whole->len}, &whole->request, &routed);
+	}
+	check_recalled(recall, whole, input);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 {
 	static struct feed whole;
@@ -72,6 +122,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 		}
 		check_rewritten(&whole.request);
 	}
+	check_recall(&whole, input);
 	feed_done(&whole);
 	feed_done(&pieces);
 	return 0;

@@ -2,6 +2,7 @@
 /* Responses, to HEAD and to others: the same properties as fuzz_head.c. */
 #include "feed.h"
 #include "fuzz.h"
+#include "recall/recall.h"
 
 enum { FIELDS_ADDED = 4 };
 
@@ -46,6 +47,34 @@ static void check_rewritten(const struct http_response *response, bool to_head)
 	feed_done(&again);
 }
 
+static void check_recalled(
+        const struct recalled *recalled, const struct feed *whole, struct slice input, bool to_head)
+{
+	const struct recalled_response *last = recall_response(recalled, input, to_head);
+
+	if (last == NULL) {
+		return;
+	}
+	ASSERT(whole->error == HTTP_OK && !whole->incomplete && whole->len == last->len);
+	check_same(&last->response, &whole->response);
+	ASSERT(last->response.head.keep_alive == whole->response.head.keep_alive);
+	const struct slice written = write_head(&whole->response, first_memory);
+	ASSERT(slice_equal(write_head(&last->response, second_memory), written));
+}
+
+/* What the input before left is there, too. */
+static void check_recall(const struct feed *whole, struct slice input, bool to_head)
+{
+	static struct recalled recalled;
+
+	check_recalled(&recalled, whole, input, to_head);
+	if (whole->error == HTTP_OK && !whole->incomplete) {
+		recall_keep_response(&recalled, (struct slice){input.ptr, whole->len}, to_head,
+		        &whole->response);
+	}
+	check_recalled(&recalled, whole, input, to_head);
+}
+
 static void check(struct slice input, bool to_head)
 {
 	static struct feed whole;
@@ -61,6 +90,7 @@ static void check(struct slice input, bool to_head)
 		ASSERT(!to_head || whole.response.head.framing == HTTP_NO_BODY);
 		check_rewritten(&whole.response, to_head);
 	}
+	check_recall(&whole, input, to_head);
 	feed_done(&whole);
 	feed_done(&pieces);
 }

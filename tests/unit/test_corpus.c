@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Every request of tests/corpus through the gate, the writer and chunk framing: accepted or refused
- * as its .want file says, in any pieces, and written as it says. The wire tests show the same of
- * the whole program.
+ * as its .want file says, in any pieces, when it comes again too, and written as it says. The wire
+ * tests show the same of the whole program.
  */
 #include "callers.h"
 #include "cases.h"
@@ -15,6 +15,8 @@
 
 static const char api_key[] = "corpus-key";
 static struct gate_config config = {.max_head = FEED_HEAD_MAX};
+static struct recall *recall;
+static unsigned recalled; /* requests that were not read again */
 
 /* ── Files ───────────────────────────────────────────────────────────────── */
 
@@ -53,8 +55,10 @@ struct replay {
 	struct slice want; /* of the .want file */
 	struct feed feed;
 	struct gate_scratch gate;
-	struct slice written; /* the head as it goes to the Engine */
+	const struct http_request *head; /* as the gate has it when it comes again */
+	struct slice written;            /* as it goes to the Engine */
 	char memory[FEED_HEAD_MAX + 4096];
+	char again[FEED_HEAD_MAX + 4096];
 	struct fed_body body;
 };
 
@@ -112,12 +116,20 @@ static bool take_body(struct replay *replay)
 static unsigned judge_head(struct replay *replay)
 {
 	const struct caller caller = caller_named("unix");
-	struct http_scan scan = {0};
-	const struct gate_question question = {
-	        .caller = &caller, .bytes = replay->rest, .scan = &scan};
+	struct gate_decision decision = {.action = GATE_NEED_HEAD};
 
-	const struct gate_decision decision = gate_decide(&config, &question, &replay->gate);
-	assert_that(replay->name, decision.action != GATE_NEED_HEAD);
+	for (unsigned turn = 0; turn < 3; turn++) {
+		const struct gate_decision before = decision;
+		struct http_scan scan = {0};
+		const struct gate_question question = {
+		        .caller = &caller, .bytes = replay->rest, .scan = &scan};
+		decision = gate_decide(&config, &question, &replay->gate);
+		assert_that(replay->name, decision.action != GATE_NEED_HEAD);
+		assert_that(replay->name, turn == 0 || (decision.outcome == before.outcome &&
+		                                               decision.reason == before.reason));
+	}
+	recalled += decision.recalled != NULL;
+	replay->head = decision.head;
 	return decision.request != NULL ? 0 : outcome_status(decision.outcome);
 }
 
@@ -128,9 +140,13 @@ static void write_head(struct replay *replay)
 	const struct http_request_options options = {.api_key = slice_of(api_key),
 	        .upgrade = row != NULL && (row->traits & DOCKER_HIJACK) != 0};
 
+	struct text again = text_over(replay->again, sizeof(replay->again));
+
 	http_request_write(&text, &replay->feed.request, replay->gate.request.path, &options);
 	assert_that(replay->name, !text.overflow);
 	replay->written = text_slice(&text);
+	http_request_write(&again, replay->head, replay->gate.request.path, &options);
+	assert_slice(replay->name, text_slice(&again), replay->written);
 }
 
 /* How many lines of the written head have this name, and this value too if there is one. */
@@ -251,6 +267,7 @@ static void replay_case(const char *name, struct slice request, struct slice wan
 
 	assert_non_null(replay);
 	*replay = (struct replay){.name = name, .rest = request, .step = step, .want = want};
+	replay->gate.recall = recall;
 	while (!refused) {
 		const bool accepted = next_line(replay, "accept", &line);
 		refused = !accepted && next_line(replay, "refuse", &line);
@@ -302,12 +319,14 @@ static int listen_strictly(void **state)
 		return -1;
 	}
 	config.policy = policy;
-	return policy_compile(policy, error);
+	recall = recall_new();
+	return recall == NULL ? -1 : policy_compile(policy, error);
 }
 
 static int stop_listening(void **state)
 {
 	policy_set_free(*state);
+	recall_free(recall);
 	return 0;
 }
 
@@ -324,6 +343,7 @@ static void every_case_comes_out_as_it_says(void **state)
 	}
 	(void)closedir(folder);
 	assert_that("the corpus is there", count > 100);
+	assert_that("some are remembered", recalled > 50);
 }
 
 int main(void)

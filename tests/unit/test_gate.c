@@ -35,6 +35,7 @@ static int begin(void **state)
 	(void)state;
 	scratch = calloc(1, sizeof(*scratch));
 	scratch->judging = policy_scratch_new();
+	scratch->recall = recall_new();
 	set = policy_set_new();
 	config = (struct gate_config){.policy = policy_called("read-only"), .max_head = MAX_HEAD};
 	return 0;
@@ -44,6 +45,7 @@ static int end(void **state)
 {
 	(void)state;
 	policy_scratch_free(scratch->judging);
+	recall_free(scratch->recall);
 	free(scratch);
 	policy_set_free(set);
 	return 0;
@@ -60,7 +62,8 @@ static struct gate_decision decide(struct slice bytes)
 	return gate_decide(&config, &question, scratch);
 }
 
-/* The decision over the whole head, which must be the same when it comes byte by byte. */
+/* The decision over the whole head, which must be the same when it comes byte by byte, and again.
+ */
 static struct gate_decision ask(const char *head)
 {
 	const struct slice bytes = slice_of(head);
@@ -72,11 +75,14 @@ static struct gate_decision ask(const char *head)
 		decision = decide((struct slice){bytes.ptr, len});
 	}
 	const struct gate_decision slow = decision;
-	scan = (struct http_scan){0};
-	decision = decide(bytes);
-	assert_int_equal(decision.action, slow.action);
-	assert_int_equal(decision.outcome, slow.outcome);
-	assert_ptr_equal(decision.reason, slow.reason);
+	for (unsigned turn = 0; turn < 3; turn++) {
+		scan = (struct http_scan){0};
+		decision = decide(bytes);
+		assert_int_equal(decision.action, slow.action);
+		assert_int_equal(decision.outcome, slow.outcome);
+		assert_ptr_equal(decision.reason, slow.reason);
+		assert_int_equal(decision.request != NULL, slow.request != NULL);
+	}
 	return decision;
 }
 
