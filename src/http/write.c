@@ -106,11 +106,11 @@ static void add_request_framing(
 	}
 }
 
-void http_request_write(struct text *text, const struct http_request *request, struct slice path,
-        const struct http_request_options *options)
+/* The request line, Host, and the fields that are passed on. */
+static inline void add_request_front(struct text *text, const struct http_request *request,
+        struct slice path, const struct http_request_options *options)
 {
 	const struct http_head *head = &request->head;
-	const bool has_api_key = options->api_key.ptr != NULL;
 	struct lines lines = {NULL, NULL};
 
 	text_add(text, request->method);
@@ -127,6 +127,26 @@ void http_request_write(struct text *text, const struct http_request *request, s
 		}
 	}
 	text_add(text, slice_between(lines.start, lines.end));
+}
+
+void http_request_add_front(struct text *text, const struct http_request *request)
+{
+	const struct http_request_options options = {.api_key = {NULL, 0}};
+
+	add_request_front(text, request, request->path, &options);
+}
+
+void http_request_write(struct text *text, const struct http_request *request, struct slice path,
+        const struct http_request_options *options)
+{
+	const struct http_head *head = &request->head;
+	const bool has_api_key = options->api_key.ptr != NULL;
+
+	if (request->front.ptr != NULL && slice_equal(path, request->path)) {
+		text_add(text, request->front);
+	} else {
+		add_request_front(text, request, path, options);
+	}
 	if (options->via.ptr != NULL) {
 		add_field(text, SLICE("Via"), options->via);
 	}
@@ -168,8 +188,7 @@ static void add_status_line(struct text *text, unsigned status, struct slice rea
 	text_add(text, CRLF);
 }
 
-void http_response_write(struct text *text, const struct http_response *response,
-        enum http_connection connection, bool bare)
+void http_response_add_front(struct text *text, const struct http_response *response)
 {
 	const struct http_head *head = &response->head;
 	struct lines lines = {NULL, NULL};
@@ -183,6 +202,18 @@ void http_response_write(struct text *text, const struct http_response *response
 		}
 	}
 	text_add(text, slice_between(lines.start, lines.end));
+}
+
+void http_response_write(struct text *text, const struct http_response *response,
+        enum http_connection connection, bool bare)
+{
+	const struct http_head *head = &response->head;
+
+	if (response->front.ptr != NULL) {
+		text_add(text, response->front);
+	} else {
+		http_response_add_front(text, response);
+	}
 	if (head->has_length) {
 		add_length(text, head->content_length);
 	}

@@ -91,6 +91,12 @@ static struct http_head copy_head(
 	return head;
 }
 
+/* What is written for the head, whole or not at all. */
+static struct slice kept_front(const struct text *front)
+{
+	return front->overflow ? (struct slice){NULL, 0} : text_slice(front);
+}
+
 static bool fits(struct slice bytes, const struct http_head *head)
 {
 	return bytes.len <= RECALL_HEAD_MAX && head->field_count <= RECALL_FIELDS_MAX;
@@ -176,6 +182,11 @@ static void fill(struct recalled *place, struct slice bytes, const struct http_r
 	place->bare = copied(&copy, request->bare);
 	place->name = copied(&copy, request->name);
 	place->len = copy.failed ? 0 : bytes.len;
+	if (!copy.failed) {
+		struct text front = text_over(place->front, sizeof(place->front));
+		http_request_add_front(&front, &place->head);
+		place->head.front = kept_front(&front);
+	}
 }
 
 void recall_keep(struct recall *recall, struct slice bytes, const struct http_request *head,
@@ -220,4 +231,9 @@ void recall_keep_response(struct recalled *recalled, struct slice bytes, bool to
 	};
 	last->to_head = to_head;
 	last->len = copy.failed ? 0 : bytes.len;
+	if (!copy.failed) {
+		struct text front = text_over(last->front, sizeof(last->front));
+		http_response_add_front(&front, &last->response);
+		last->response.front = kept_front(&front);
+	}
 }

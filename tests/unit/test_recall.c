@@ -107,6 +107,51 @@ static void it_says_what_was_read(void **state)
 	assert_slice("name", again.name, SLICE("web"));
 }
 
+static struct slice written(const struct http_request *from, struct slice path,
+        const struct http_request_options *options, char to[1024])
+{
+	struct text text = text_over(to, 1024);
+
+	http_request_write(&text, from, path, options);
+	assert_false(text.overflow);
+	return text_slice(&text);
+}
+
+/* What was made of it before is what would be made of it now, for every listener and Engine. */
+static void it_is_written_as_if_it_was_read(void **state)
+{
+	static const char text[] = GET("/v1.41/containers/web/json?size=1",
+	        "Connection: close\r\nAccept:*/*\r\nVia: 1.1 a\r\nAccept-Encoding: gzip\r\n");
+	static const struct http_request_options options[] = {
+	        {.api_key = {NULL, 0}},
+	        {.api_key = SLICE_INIT("key")},
+	        {.via = SLICE_INIT("1.1 b")},
+	        {.hide_keys = true},
+	        {.upgrade = true},
+	        {.drop_body = true},
+	        {.has_body = true, .body_len = 7},
+	        {.api_key = SLICE_INIT("key"), .via = SLICE_INIT("1.1 b"), .hide_keys = true},
+	};
+	const struct recalled *recalled = recalled_of(text);
+	struct http_request read;
+	char first[1024];
+	char second[1024];
+
+	(void)state;
+	assert_non_null(recalled);
+	assert_non_null(recalled->head.front.ptr);
+	assert_int_equal(http_request_parse(received(text), fields, &read), HTTP_OK);
+	assert_null(read.front.ptr);
+	for (size_t i = 0; i < ARRAY_LEN(options); i++) {
+		assert_slice("own path",
+		        written(&recalled->head, recalled->path, &options[i], first),
+		        written(&read, read.path, &options[i], second));
+		assert_slice("another path",
+		        written(&recalled->head, SLICE("/containers/abc/json"), &options[i], first),
+		        written(&read, SLICE("/containers/abc/json"), &options[i], second));
+	}
+}
+
 static void bytes_behind_the_head_do_not_matter(void **state)
 {
 	static const char text[] = GET("/containers/json", "");
@@ -246,6 +291,33 @@ static void the_last_response_is_remembered(void **state)
 	assert_non_null(recall_response(recalled, received(OK("Date: now\r\n")), false));
 }
 
+static void it_is_written_as_if_it_was_read_too(void **state)
+{
+	static const char text[] =
+	        "HTTP/1.1 404\r\nServer:a\r\nConnection: x-a, close\r\nX-A: b\r\n"
+	        "Transfer-Encoding: chunked\r\nX-B: c\r\n\r\n";
+	struct recalled *recalled = recalled_of(GET("/containers/json", ""));
+	struct http_response read;
+	char first[1024];
+	char second[1024];
+
+	(void)state;
+	respond(recalled, text, false);
+	const struct recalled_response *last = recall_response(recalled, received(text), false);
+	assert_non_null(last);
+	assert_non_null(last->response.front.ptr);
+	assert_int_equal(http_response_parse(received(text), fields, false, &read), HTTP_OK);
+	for (unsigned i = 0; i <= HTTP_CONNECTION_CLOSE; i++) {
+		for (unsigned bare = 0; bare < 2; bare++) {
+			struct text one = text_over(first, sizeof(first));
+			struct text other = text_over(second, sizeof(second));
+			http_response_write(&one, &last->response, i, bare);
+			http_response_write(&other, &read, i, bare);
+			assert_slice("written", text_slice(&one), text_slice(&other));
+		}
+	}
+}
+
 /* The same bytes are framed in another way. */
 static void a_response_to_head_is_another_one(void **state)
 {
@@ -300,6 +372,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	        TEST(a_head_is_remembered_when_it_comes_again),
 	        TEST(it_says_what_was_read),
+	        TEST(it_is_written_as_if_it_was_read),
 	        TEST(bytes_behind_the_head_do_not_matter),
 	        TEST(another_head_is_not_found),
 	        TEST(heads_that_may_hold_a_secret_or_a_body_are_left_out),
@@ -308,6 +381,7 @@ int main(void)
 	        TEST(heads_of_many_fields_are_left_out),
 	        TEST(one_that_comes_in_between_does_not_displace_it),
 	        TEST(the_last_response_is_remembered),
+	        TEST(it_is_written_as_if_it_was_read_too),
 	        TEST(a_response_to_head_is_another_one),
 	        TEST(interim_responses_are_left_out),
 	        TEST(another_request_in_its_place_has_no_response_yet),
