@@ -13,6 +13,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/audit.h>
+#include <linux/close_range.h>
 #include <linux/errqueue.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>

@@ -35,9 +35,6 @@ bool auditing_make(struct server *server)
 		return true;
 	}
 	server->shared.trail = trail_new(&settings);
-	if (server->shared.trail != NULL) {
-		trail_set_watcher(server->shared.trail, tell_watchers, server);
-	}
 	return server->shared.trail != NULL;
 }
 
@@ -47,7 +44,12 @@ bool auditing_start(struct server *server)
 	char memory[512];
 	struct text why = text_over(memory, sizeof(memory));
 
-	if (server->shared.trail == NULL || trail_start(server->shared.trail, &why) == 0) {
+	if (server->shared.trail == NULL) {
+		return true;
+	}
+	trail_set_watcher(
+	        server->shared.trail, tell_watchers, server, server->threads[0]->inbox.watch.fd);
+	if (trail_start(server->shared.trail, &why) == 0) {
 		return true;
 	}
 	log_line(LOG_CRIT, "%s: cannot write the audit record to '%.512s': %.*s",

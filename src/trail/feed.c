@@ -19,6 +19,7 @@ struct entry {
 void feed_init(struct feed *feed)
 {
 	(void)pthread_mutex_init(&feed->lock, NULL);
+	feed->tell_fd = -1;
 }
 
 void feed_done(struct feed *feed)
@@ -99,10 +100,11 @@ void feed_add(struct feed *feed, struct slice line)
 
 /* ── Watchers ────────────────────────────────────────────────────────────── */
 
-void trail_set_watcher(struct trail *trail, void (*tell)(void *context), void *context)
+void trail_set_watcher(struct trail *trail, void (*tell)(void *context), void *context, int tell_fd)
 {
 	trail->feed.tell = tell;
 	trail->feed.context = context;
+	trail->feed.tell_fd = tell_fd;
 }
 
 bool trail_watch(struct trail *trail, struct trail_cursor *ret_cursor)

@@ -7,6 +7,7 @@
 #include "trail/trail.h"
 
 #include <pthread.h>
+#include <semaphore.h>
 #include <stdatomic.h>
 #include <sys/types.h>
 
@@ -76,6 +77,7 @@ struct feed {
 	uint64_t first_number, next_number;
 	void (*tell)(void *context);
 	void *context;
+	int tell_fd; /* that `tell` writes to; -1: none */
 };
 
 void feed_init(struct feed *feed);
@@ -163,9 +165,15 @@ struct trail {
 void trail_lose(struct trail *trail, uint64_t count);
 /* Let the writer look at once. */
 void trail_wake(const struct trail *trail);
-/* The thread; `argument` is the trail. */
+/* How the thread begins. Whoever starts it waits for `begun`, and then has this for itself. */
+struct writer_start {
+	struct trail *trail;
+	struct text *ret_text; /* why the output cannot be opened */
+	int error;             /* 0, or -errno: the thread ends */
+	sem_t begun;
+};
+
+/* The thread; `argument` is a struct writer_start. */
 void *writer_run(void *argument);
-/* Open the output for the first time. 0 or -errno. */
-int writer_open(struct trail *trail, struct text *ret_text) MUST_USE;
 
 #endif

@@ -83,9 +83,6 @@ static void free_memory(struct trail *trail)
 	for (unsigned i = 0; i < trail->queue_count; i++) {
 		queue_free(trail->queues[i]);
 	}
-	if (trail->settings.target.kind != TRAIL_OUTPUT) {
-		output_close(&trail->output);
-	}
 	if (trail->wake >= 0) {
 		(void)close(trail->wake);
 	}
@@ -153,18 +150,24 @@ struct trail_queue *trail_add_queue(struct trail *trail, struct loop *loop)
 
 int trail_start(struct trail *trail, struct text *ret_text)
 {
-	int error = trail->verbs == NULL ? 0 : writer_open(trail, ret_text);
+	struct writer_start start = {.trail = trail, .ret_text = ret_text};
 
-	if (error < 0) {
-		return error;
-	}
-	error = pthread_create(&trail->thread, NULL, writer_run, trail);
+	(void)sem_init(&start.begun, 0, 0);
+	const int error = pthread_create(&trail->thread, NULL, writer_run, &start);
 	if (error != 0) {
 		text_add_format(ret_text, "cannot start a thread: %s", strerrordesc_np(error));
+		(void)sem_destroy(&start.begun);
 		return -error;
 	}
-	trail->runs = true;
-	return 0;
+	while (sem_wait(&start.begun) < 0) {
+		/* A signal came. */
+	}
+	(void)sem_destroy(&start.begun);
+	trail->runs = start.error == 0;
+	if (!trail->runs) {
+		(void)pthread_join(trail->thread, NULL);
+	}
+	return start.error;
 }
 
 static bool join(struct trail *trail)

@@ -111,8 +111,13 @@ struct trail_cursor {
 	uint64_t number; /* of the next record */
 };
 
-/* `tell` is called in the writer's thread when there are new records. */
-void trail_set_watcher(struct trail *trail, void (*tell)(void *context), void *context);
+/*
+ * Before trail_start(): `tell` is called in the writer's thread when there are new records. Of the
+ * descriptors of the process it may use `tell_fd` (-1: none) and the standard ones: the writer may
+ * have no others.
+ */
+void trail_set_watcher(
+        struct trail *trail, void (*tell)(void *context), void *context, int tell_fd);
 /* Somebody watches from now on. False without memory. */
 bool trail_watch(struct trail *trail, struct trail_cursor *ret_cursor) MUST_USE;
 /* One of those who watched does no more. */

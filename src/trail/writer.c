@@ -11,6 +11,8 @@
 #include "trail/internal.h"
 
 #include <errno.h>
+#include <limits.h>
+#include <linux/close_range.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
@@ -221,7 +223,8 @@ static void look(struct trail *trail)
 	}
 }
 
-int writer_open(struct trail *trail, struct text *ret_text)
+/* For the first time. 0, or -errno: it is not waited for. */
+static int open_first(struct trail *trail, struct text *ret_text)
 {
 	struct output *output = &trail->output;
 	const int error = trail->verbs->open(output, ret_text);
@@ -474,9 +477,8 @@ static void wait(struct trail *trail)
 	}
 }
 
-void *writer_run(void *argument)
+static void write_until_stopped(struct trail *trail)
 {
-	struct trail *trail = argument;
 	int64_t until_ns = INT64_MAX;
 
 	for (;;) {
@@ -484,10 +486,64 @@ void *writer_run(void *argument)
 		if (stopping && until_ns == INT64_MAX) {
 			until_ns = clock_monotonic_ns() + END_S * NS_PER_S;
 		} else if (stopping && (is_empty(trail) || clock_monotonic_ns() > until_ns)) {
-			return NULL;
+			return;
 		} else {
 			wait(trail);
 		}
 		turn(trail);
 	}
+}
+
+/* ── The thread ──────────────────────────────────────────────────────────── */
+
+static void close_between(int low, int high)
+{
+	if (high - low > 1) {
+		(void)close_range((unsigned)low + 1, (unsigned)high - 1, 0);
+	}
+}
+
+/*
+ * Leave the descriptors of the process: where two threads share them, the kernel counts references
+ * to the file in each call that has a descriptor, so that every request would pay for this thread.
+ * It keeps what it uses and the standard descriptors, and nothing that another thread opens, or
+ * believes to have closed.
+ *
+ * close_range(2) alone is used, because Docker's filter of system calls refuses unshare(2). Before
+ * Linux 5.9, or where a filter refuses it, the descriptors stay shared, which costs only time.
+ */
+static void leave_descriptors(const struct trail *trail)
+{
+	const int wake = trail->wake;
+	const int tell = trail->feed.tell_fd > STDERR_FILENO ? trail->feed.tell_fd : STDERR_FILENO;
+	const int low = wake < tell ? wake : tell;
+	const int high = wake < tell ? tell : wake;
+
+	if (close_range((unsigned)high + 1, UINT_MAX, CLOSE_RANGE_UNSHARE) == 0) {
+		close_between(STDERR_FILENO, low);
+		close_between(low, high);
+	}
+}
+
+/*
+ * The output is opened and closed here, from the first time on: its number means something else, or
+ * nothing, to the other threads. If one of them had opened it, it would stay open there after
+ * rotation, and a reader would not see the end of it.
+ */
+void *writer_run(void *argument)
+{
+	struct writer_start *start = argument;
+	struct trail *trail = start->trail;
+
+	leave_descriptors(trail);
+	const int error = trail->verbs == NULL ? 0 : open_first(trail, start->ret_text);
+	start->error = error;
+	(void)sem_post(&start->begun); /* and `start` is gone */
+	if (error == 0) {
+		write_until_stopped(trail);
+	}
+	if (trail->settings.target.kind != TRAIL_OUTPUT) {
+		output_close(&trail->output);
+	}
+	return NULL;
 }

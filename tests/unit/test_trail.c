@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: MIT */
-/* The end of a trail whose writer hangs. What is written, and where, is in
+/* The start of a trail, and its end where the writer hangs. What is written, and where, is in
  * tests/wire/test_audit.py. */
 #include "cases.h"
 
 #include "trail/internal.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <semaphore.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 /* Stands for a disk that hangs: the writer waits here. */
@@ -68,7 +71,7 @@ static void a_writer_that_hangs_keeps_what_it_uses(void **state)
 	assert_non_null(trail);
 	struct trail_queue *queue = trail_add_queue(trail, &loop);
 	assert_non_null(queue);
-	trail_set_watcher(trail, hang, &gate);
+	trail_set_watcher(trail, hang, &gate, -1);
 	assert_true(trail_watch(trail, &cursor));
 	assert_int_equal(trail_start(trail, &why), 0);
 	write_line(queue);
@@ -90,6 +93,68 @@ static void a_writer_that_hangs_keeps_what_it_uses(void **state)
 	(void)unlink(path);
 }
 
+static struct trail *new_trail(const char *path)
+{
+	struct trail_settings settings = {.queues_max = 1};
+
+	assert_null(trail_read_target(path, &settings.target));
+	struct trail *trail = trail_new(&settings);
+	assert_non_null(trail);
+	return trail;
+}
+
+/* Whether a descriptor of this thread is the file. */
+static bool is_open_as(int fd, const char *path)
+{
+	struct stat open_file;
+	struct stat named;
+
+	assert_int_equal(stat(path, &named), 0);
+	return fstat(fd, &open_file) == 0 && open_file.st_ino == named.st_ino &&
+	       open_file.st_dev == named.st_dev;
+}
+
+/* The number of the output is that of another file here, unless the kernel has no close_range(2).
+ */
+static void descriptors_of_the_writer_are_its_own(void **state)
+{
+	char path[] = "/tmp/trail-XXXXXX";
+	const int fd = mkstemp(path);
+	const int other = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	struct trail *trail = new_trail(path);
+	char memory[256];
+	struct text why = text_over(memory, sizeof(memory));
+
+	(void)state;
+	assert_true(fd >= 0 && other >= 0);
+	(void)close(fd);
+	assert_int_equal(trail_start(trail, &why), 0);
+	const int number = trail->output.fd;
+	const bool is_shared = is_open_as(number, path);
+	const bool is_free = fcntl(number, F_GETFD) < 0;
+	assert_true(!is_free || dup2(other, number) == number);
+	assert_true(trail_free(trail));
+	assert_int_equal(fcntl(number, F_GETFD) >= 0, !is_shared);
+	if (is_free) {
+		(void)close(number);
+	}
+	(void)close(other);
+	(void)unlink(path);
+}
+
+static void a_start_that_fails_says_why_and_leaves_no_thread(void **state)
+{
+	struct trail *trail = new_trail("/tmp");
+	char memory[256];
+	struct text why = text_over(memory, sizeof(memory));
+
+	(void)state;
+	assert_int_equal(trail_start(trail, &why), -EISDIR);
+	assert_true(slice_equal(text_slice(&why), SLICE("it is a directory: give a file in it")));
+	assert_false(trail->runs);
+	assert_true(trail_free(trail));
+}
+
 static void no_trail_is_no_trouble(void **state)
 {
 	(void)state;
@@ -101,6 +166,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(a_writer_that_hangs_keeps_what_it_uses),
+	        cmocka_unit_test(descriptors_of_the_writer_are_its_own),
+	        cmocka_unit_test(a_start_that_fails_says_why_and_leaves_no_thread),
 	        cmocka_unit_test(no_trail_is_no_trouble),
 	};
 

@@ -1,4 +1,5 @@
-"""Runs a program as on a kernel without seccomp and Landlock, such as gVisor's: what asks for them fails with ENOSYS.
+"""Runs a program as on a kernel without seccomp and Landlock, such as gVisor's, and without close_range(2): what asks for them
+fails with ENOSYS.
 
     python3 bare_kernel.py PROGRAM [ARGUMENT...]
 
@@ -14,9 +15,9 @@ import platform
 import struct
 import sys
 
-# seccomp(2) and prctl(2); those of Landlock are the same on every architecture.
+# seccomp(2) and prctl(2); the later ones are the same on every architecture.
 SECCOMP, PRCTL = {"x86_64": (317, 157), "aarch64": (277, 167)}[platform.machine()]
-LANDLOCK = (444, 445, 446)
+CLOSE_RANGE, LANDLOCK = 436, (444, 445, 446)
 PR_GET_SECCOMP, PR_SET_SECCOMP, PR_SET_NO_NEW_PRIVS = 21, 22, 38
 MODE_FILTER = 2
 LOAD, JUMP_IF_EQUAL, RETURN = 0x20, 0x15, 0x06  # of the packet filter
@@ -31,7 +32,7 @@ def instruction(code: int, value: int, if_true: int = 0, if_false: int = 0) -> b
 def program() -> bytes:
     """The calls of the list fail with ENOSYS, two of prctl's with EINVAL, as where seccomp is not built in."""
     lines = [instruction(LOAD, NUMBER)]
-    for number in (SECCOMP, *LANDLOCK):
+    for number in (SECCOMP, CLOSE_RANGE, *LANDLOCK):
         lines += [instruction(JUMP_IF_EQUAL, number, 0, 1), instruction(RETURN, FAIL | errno.ENOSYS)]
     lines += [instruction(JUMP_IF_EQUAL, PRCTL, 0, 5), instruction(LOAD, FIRST_ARGUMENT)]
     lines += [instruction(JUMP_IF_EQUAL, PR_GET_SECCOMP, 1), instruction(JUMP_IF_EQUAL, PR_SET_SECCOMP, 0, 1)]

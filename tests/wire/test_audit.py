@@ -9,6 +9,7 @@ import hashlib
 import json
 import os
 import pathlib
+import platform
 import re
 import shutil
 import signal
@@ -23,6 +24,7 @@ import pytest
 from machine import free_port, public_folder
 from operators import Admin
 from secure import Authority
+from test_sandbox import BARE_KERNEL
 from test_state import stopped
 from wire import BINARY, Background, Engine, Proxy, chunk, eventually, open_stream, run_binary, sanitized
 
@@ -401,11 +403,50 @@ def test_a_writer_that_hangs_does_not_hold_up_the_end(start: START, trail: Trail
     assert proxy.wait_exit() == 0
 
 
+def opened_by(proxy: Proxy, path: pathlib.Path) -> list[int]:
+    """The threads in whose descriptors the file is."""
+    return [thread for thread in proxy.threads() if str(path) in proxy.links(thread)]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to see what another user has open")
+@pytest.mark.skipif(tuple(map(int, platform.release().split(".")[:2])) < (5, 9), reason="close_range(2) came with Linux 5.9")
+def test_the_writer_shares_no_descriptors(start: START, own_engine: Engine, trail: Trail, place: pathlib.Path) -> None:
+    """So that requests cost what they do with one thread: it has the standard ones, the file, what wakes it, and what it wakes."""
+    proxy, admin = started(start, place, f"{{path: {trail.path}}}")
+    assert forwarded(proxy, own_engine, "/containers/one/json") == 200
+    trail.wait()
+    (writer,) = opened_by(proxy, trail.path)
+    assert writer != proxy.pid
+    standard = [os.readlink(f"/proc/{proxy.pid}/fd/{fd}") for fd in range(3)]
+    assert sorted(proxy.links(writer)) == sorted([*standard, str(trail.path), *["anon_inode:[eventfd]"] * 2])
+    old = trail.path.rename(trail.path.with_suffix(".1"))
+    os.kill(proxy.pid, signal.SIGHUP)
+    eventually(lambda: opened_by(proxy, trail.path) == [writer], "the new file")
+    assert opened_by(proxy, old) == [] and len(proxy.links(writer)) == 6
+    assert forwarded(proxy, own_engine, "/containers/two/json") == 200
+    assert trail.wait()[0]["target"] == "two" and is_ready(admin)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to see what another user has open")
+def test_a_kernel_where_the_writer_has_to_share(start: START, own_engine: Engine, trail: Trail) -> None:
+    proxy = start(env={"AUDIT": str(trail.path), "POLICY": "open"}, prefix=BARE_KERNEL)
+    assert forwarded(proxy, own_engine, "/containers/one/json") == 200
+    trail.wait()
+    assert proxy.pid in opened_by(proxy, trail.path)
+    old = trail.path.rename(trail.path.with_suffix(".1"))
+    os.kill(proxy.pid, signal.SIGHUP)
+    eventually(lambda: opened(proxy, trail.path), "the new file")
+    assert opened_by(proxy, old) == []
+    assert forwarded(proxy, own_engine, "/containers/two/json") == 200
+    proxy.terminate()
+    assert proxy.wait_exit() == 0 and trail.wait()[0]["target"] == "two"
+
+
 # two processes and one file: while one takes over from the other
 
 
 def opened(proxy: Proxy, path: pathlib.Path) -> bool:
-    return str(path) in proxy.links()
+    return opened_by(proxy, path) != []
 
 
 @pytest.mark.parametrize("chain", [False, True])

@@ -937,12 +937,16 @@ class Proxy:
     def open_files(self) -> int:
         return len(os.listdir(f"/proc/{self.pid}/fd"))
 
-    def links(self) -> list[str]:
-        """What its descriptors are; one may be closed meanwhile."""
+    def threads(self) -> list[int]:
+        return [int(task) for task in os.listdir(f"/proc/{self.pid}/task")]
+
+    def links(self, thread: int | None = None) -> list[str]:
+        """What its descriptors are, or those of a thread; one may be closed meanwhile."""
+        folder = f"/proc/{self.pid}/task/{thread or self.pid}/fd"
         found = []
-        for fd in os.listdir(f"/proc/{self.pid}/fd"):
+        for fd in os.listdir(folder):
             with suppress(FileNotFoundError):
-                found.append(os.readlink(f"/proc/{self.pid}/fd/{fd}"))
+                found.append(os.readlink(f"{folder}/{fd}"))
         return found
 
     def cpu_seconds(self) -> float:
