@@ -43,20 +43,24 @@ struct trail_queue {
 	uint32_t size;
 	char *bytes;
 	/* Of the thread that fills it. */
-	uint32_t tail_seen;
+	uint64_t tail_seen;
+	uint32_t used_to;  /* of the memory, before the head turned round to its beginning */
 	unsigned reserved; /* places */
 	bool hurried;      /* the writer was told before the timer was due */
-	uint32_t stuck_at; /* where the writer was at the last look */
+	uint64_t stuck_at; /* where the writer was at the last look */
 	int64_t stuck_ns;  /* since when */
 	bool stuck;
 	struct loop *loop;
 	struct timer_queue timers;
 	struct timer timer; /* runs while records wait */
-	/* Where the next record will stand, and where the oldest one stands; equal: there is none.
+	/*
+	 * Where the next record will stand, and where the oldest one stands; equal: there is none.
+	 * The lower half is the place in the memory. The upper half counts how often the thread
+	 * has begun anew: see queue.c.
 	 * Lines of cache of their own: the one is written by the thread, the other by the writer.
 	 */
-	_Alignas(CACHE_LINE) _Atomic uint32_t head;
-	_Alignas(CACHE_LINE) _Atomic uint32_t tail;
+	_Alignas(CACHE_LINE) _Atomic uint64_t head;
+	_Alignas(CACHE_LINE) _Atomic uint64_t tail;
 };
 
 struct trail_queue *queue_new(struct trail *trail, struct loop *loop, uint32_t size) MUST_USE;

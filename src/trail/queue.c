@@ -2,6 +2,12 @@
 /*
  * The records of one thread. A record is a length and its bytes, in one piece; one that would not
  * fit stands at the beginning of the memory.
+ *
+ * The memory is large for a writer that waits for its disk. As long as it keeps up, only the front
+ * is used, so that it stays in the processor's cache. A head that merely turned round there would
+ * have the writer's place in front of it, and no more room than that if the writer then lags. So
+ * the thread begins anew when it finds the queue empty: the number of the beginning goes up, the
+ * writer finds its place from it, and all of the memory is free.
  */
 #include "base/clock.h"
 #include "trail/internal.h"
@@ -12,8 +18,8 @@
 enum {
 	COLLECT_MS = 20,      /* from the first record to the writer's turn */
 	STUCK_S = 1,          /* a writer that takes nothing for so long */
-	HURRY_LEN = 64 << 10, /* bytes that do not wait for the timer */
-	TURN_LEN = 256 << 10, /* bytes of the memory that are used, if that is enough */
+	HURRY_LEN = 48 << 10, /* bytes that do not wait for the timer */
+	FRONT_LEN = 48 << 10, /* bytes of the memory that are used, if that is enough */
 	ALIGNMENT = 8,
 };
 
@@ -27,9 +33,20 @@ enum {
 	ENTRY_MAX = (sizeof(struct entry) + RECORD_LINE_MAX + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT
 };
 
-static struct entry *entry_at(const struct trail_queue *queue, uint32_t place)
+static uint32_t place_of(uint64_t position)
 {
-	return (struct entry *)(void *)(queue->bytes + place);
+	return (uint32_t)position;
+}
+
+/* The first place since the thread has begun anew. */
+static uint64_t beginning_of(uint64_t position)
+{
+	return position & ~(uint64_t)UINT32_MAX;
+}
+
+static struct entry *entry_at(const struct trail_queue *queue, uint64_t position)
+{
+	return (struct entry *)(void *)(queue->bytes + place_of(position));
 }
 
 static uint32_t entry_len(size_t len)
@@ -39,13 +56,22 @@ static uint32_t entry_len(size_t len)
 
 /* ── The writer's end ────────────────────────────────────────────────────── */
 
+/* Where the oldest record stands. If the thread has begun anew, all before it were taken. */
+static uint64_t settle(const struct trail_queue *queue, uint64_t head, uint64_t tail)
+{
+	if (beginning_of(tail) != beginning_of(head)) {
+		return beginning_of(head);
+	}
+	return tail != head && entry_at(queue, tail)->len == 0 ? beginning_of(tail) : tail;
+}
+
 struct slice queue_first(struct trail_queue *queue)
 {
-	const uint32_t head = atomic_load_explicit(&queue->head, memory_order_acquire);
-	uint32_t tail = atomic_load_explicit(&queue->tail, memory_order_relaxed);
+	const uint64_t head = atomic_load_explicit(&queue->head, memory_order_acquire);
+	const uint64_t former = atomic_load_explicit(&queue->tail, memory_order_relaxed);
+	const uint64_t tail = settle(queue, head, former);
 
-	if (tail != head && entry_at(queue, tail)->len == 0) {
-		tail = 0;
+	if (tail != former) {
 		atomic_store_explicit(&queue->tail, tail, memory_order_release);
 	}
 	if (tail == head) {
@@ -57,37 +83,46 @@ struct slice queue_first(struct trail_queue *queue)
 
 void queue_drop(struct trail_queue *queue, struct slice line)
 {
-	const uint32_t tail = atomic_load_explicit(&queue->tail, memory_order_relaxed);
+	const uint64_t tail = atomic_load_explicit(&queue->tail, memory_order_relaxed);
 
 	atomic_store_explicit(&queue->tail, tail + entry_len(line.len), memory_order_release);
 }
 
 /* ── The thread's end ────────────────────────────────────────────────────── */
 
-static uint32_t head_of(const struct trail_queue *queue)
+static uint64_t head_of(const struct trail_queue *queue)
 {
 	return atomic_load_explicit(&queue->head, memory_order_relaxed);
 }
 
+static void set_head(struct trail_queue *queue, uint64_t head)
+{
+	atomic_store_explicit(&queue->head, head, memory_order_release);
+}
+
+/* A writer that has not looked since the thread began anew will find its place at the beginning. */
 static void see_tail(struct trail_queue *queue)
 {
-	queue->tail_seen = atomic_load_explicit(&queue->tail, memory_order_acquire);
+	const uint64_t tail = atomic_load_explicit(&queue->tail, memory_order_acquire);
+	const uint64_t beginning = beginning_of(head_of(queue));
+
+	queue->tail_seen = beginning_of(tail) == beginning ? tail : beginning;
 }
 
 /* Whether `entries` of any length fit behind the head; one more has to be left for a turn. */
 static bool fits_here(const struct trail_queue *queue, unsigned entries)
 {
-	const uint32_t head = head_of(queue);
-	const uint32_t end = head < queue->tail_seen ? queue->tail_seen : queue->size;
+	const uint64_t head = head_of(queue);
+	const uint32_t end = head < queue->tail_seen ? place_of(queue->tail_seen) : queue->size;
 
-	return end - head > (uint64_t)entries * ENTRY_MAX;
+	return end - place_of(head) > (uint64_t)entries * ENTRY_MAX;
 }
 
 /* The same at the beginning of the memory, once the head has turned there. */
 static bool fits_there(const struct trail_queue *queue, unsigned entries)
 {
 	return head_of(queue) >= queue->tail_seen &&
-	       queue->tail_seen > (uint64_t)entries * ENTRY_MAX;
+	       place_of(queue->tail_seen) > (uint64_t)entries * ENTRY_MAX;
 }
 
 /* Whether they fit. What fits once does so until it is used: the writer only gives room. */
@@ -99,11 +134,29 @@ static bool has_room(struct trail_queue *queue, unsigned entries)
 	return fits_here(queue, entries) || fits_there(queue, entries);
 }
 
-/* The next record stands at the beginning of the memory. */
+/* The next record stands at the beginning of the memory, and others behind it. */
 static void turn_round(struct trail_queue *queue)
 {
-	entry_at(queue, head_of(queue))->len = 0;
-	atomic_store_explicit(&queue->head, 0, memory_order_release);
+	const uint64_t head = head_of(queue);
+
+	entry_at(queue, head)->len = 0;
+	queue->used_to = place_of(head);
+	set_head(queue, beginning_of(head));
+}
+
+static bool is_empty(const struct trail_queue *queue)
+{
+	return queue->tail_seen == head_of(queue);
+}
+
+/* The writer has taken all: the next record stands at the beginning of the memory, and alone. */
+static void begin_anew(struct trail_queue *queue)
+{
+	const uint64_t head = beginning_of(head_of(queue)) + UINT32_MAX + 1;
+
+	queue->tail_seen = head;
+	queue->hurried = false;
+	set_head(queue, head);
 }
 
 bool trail_wants(const struct trail_queue *queue)
@@ -144,8 +197,24 @@ void trail_release(struct trail_queue *queue)
 	queue->reserved--;
 }
 
+/*
+ * Under load the queue is empty only between two records, after a turn of the writer. So behind the
+ * front it is looked at before each record, up to that turn. A writer that takes nothing does not
+ * write to its line of cache either, so that a look costs little.
+ */
+static void stay_in_front(struct trail_queue *queue)
+{
+	see_tail(queue);
+	if (is_empty(queue)) {
+		begin_anew(queue);
+	}
+}
+
 struct text trail_begin(struct trail_queue *queue)
 {
+	if (UNLIKELY(place_of(head_of(queue)) > FRONT_LEN)) {
+		stay_in_front(queue);
+	}
 	if (UNLIKELY(!has_room(queue, 1 + queue->reserved))) {
 		trail_lose(queue->trail, 1);
 		return (struct text){.ptr = NULL};
@@ -158,10 +227,10 @@ struct text trail_begin(struct trail_queue *queue)
 
 static uint32_t used(const struct trail_queue *queue)
 {
-	const uint32_t head = head_of(queue);
-	const uint32_t tail = queue->tail_seen;
+	const uint32_t head = place_of(head_of(queue));
+	const uint32_t tail = place_of(queue->tail_seen);
 
-	return head >= tail ? head - tail : queue->size - tail + head;
+	return head >= tail ? head - tail : queue->used_to - tail + head;
 }
 
 static void hurry(struct trail_queue *queue)
@@ -175,12 +244,12 @@ static void hurry(struct trail_queue *queue)
 
 void trail_end(struct trail_queue *queue, const struct text *line)
 {
-	const uint32_t head = head_of(queue);
+	const uint64_t head = head_of(queue);
 
 	entry_at(queue, head)->len = (uint32_t)line->len;
-	atomic_store_explicit(&queue->head, head + entry_len(line->len), memory_order_release);
+	set_head(queue, head + entry_len(line->len));
 	if (list_empty(&queue->timer.link)) {
-		queue->stuck_at = UINT32_MAX; /* the writer was not asked yet */
+		queue->stuck_at = UINT64_MAX; /* the writer was not asked yet */
 		timer_start(queue->loop, &queue->timers, &queue->timer);
 	} else if (UNLIKELY(used(queue) > HURRY_LEN) && !queue->hurried) {
 		hurry(queue);
@@ -191,7 +260,7 @@ void trail_end(struct trail_queue *queue, const struct text *line)
 
 static void watch_writer(struct trail_queue *queue)
 {
-	if (queue->tail_seen != queue->stuck_at || queue->tail_seen == head_of(queue)) {
+	if (queue->tail_seen != queue->stuck_at || is_empty(queue)) {
 		queue->stuck_at = queue->tail_seen;
 		queue->stuck_ns = queue->loop->now_ns;
 	}
@@ -205,16 +274,13 @@ static void timer_expired(struct timer *timer)
 	see_tail(queue);
 	queue->hurried = false;
 	watch_writer(queue);
-	if (queue->tail_seen != head_of(queue)) {
+	if (!is_empty(queue)) {
 		trail_wake(queue->trail);
 		timer_start(queue->loop, &queue->timers, timer);
 		return;
 	}
 	timer_stop(timer);
-	/* While little waits, little of the memory is touched. */
-	if (head_of(queue) > TURN_LEN && fits_there(queue, queue->reserved + 2)) {
-		turn_round(queue);
-	}
+	begin_anew(queue);
 }
 
 /* ── Life ────────────────────────────────────────────────────────────────── */
@@ -230,7 +296,7 @@ struct trail_queue *queue_new(struct trail *trail, struct loop *loop, uint32_t s
 		return NULL;
 	}
 	*queue = (struct trail_queue){
-	        .trail = trail, .size = size, .bytes = bytes, .loop = loop, .stuck_at = UINT32_MAX};
+	        .trail = trail, .size = size, .bytes = bytes, .loop = loop, .stuck_at = UINT64_MAX};
 	timer_queue_init(loop, &queue->timers, COLLECT_MS * NS_PER_MS);
 	timer_init(&queue->timer, timer_expired);
 	return queue;

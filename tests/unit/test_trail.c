@@ -1,15 +1,17 @@
 /* SPDX-License-Identifier: MIT */
-/* The start of a trail, and its end where the writer hangs. What is written, and where, is in
- * tests/wire/test_audit.py. */
+/* The start of a trail, its end where the writer hangs, and the queue of a thread. What is written,
+ * and where, is in tests/wire/test_audit.py. */
 #include "cases.h"
 
 #include "trail/internal.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <semaphore.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/eventfd.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -155,6 +157,163 @@ static void a_start_that_fails_says_why_and_leaves_no_thread(void **state)
 	assert_true(trail_free(trail));
 }
 
+/* ── The queue: the test is both threads ─────────────────────────────────── */
+
+enum {
+	LINE_LEN = 350,
+	ENTRY_LEN = 360, /* what it takes in the queue, at least */
+	FRONT = 64 << 10,
+	MANY = 20000, /* lines, many times the memory of a queue */
+};
+
+struct two_ends {
+	struct loop loop;
+	struct trail *trail;
+	struct trail_queue *queue;
+	unsigned written, taken;
+};
+
+static void open_ends(struct two_ends *ends, bool denies)
+{
+	const struct trail_settings settings = {.queues_max = 1, .denies = denies};
+
+	*ends = (struct two_ends){.trail = trail_new(&settings)};
+	assert_int_equal(loop_init(&ends->loop), 0);
+	assert_non_null(ends->trail);
+	ends->queue = trail_add_queue(ends->trail, &ends->loop);
+	assert_non_null(ends->queue);
+}
+
+static void close_ends(struct two_ends *ends)
+{
+	assert_true(trail_free(ends->trail));
+	loop_done(&ends->loop);
+}
+
+/* Each line says which one it is. False: there is no room. */
+static bool write_one(struct two_ends *ends, size_t len)
+{
+	struct text line = trail_begin(ends->queue);
+
+	if (line.ptr == NULL) {
+		return false;
+	}
+	memset(line.ptr, '.', len);
+	memcpy(line.ptr, &ends->written, sizeof(ends->written));
+	line.len = len;
+	trail_end(ends->queue, &line);
+	ends->written++;
+	return true;
+}
+
+/* At most so many. */
+static void take(struct two_ends *ends, unsigned count)
+{
+	struct slice line;
+
+	while (count-- > 0 && (line = queue_first(ends->queue)).ptr != NULL) {
+		assert_memory_equal(line.ptr, &ends->taken, sizeof(ends->taken));
+		assert_int_equal(line.ptr[line.len - 1], '.');
+		queue_drop(ends->queue, line);
+		ends->taken++;
+	}
+}
+
+/* Lines to a writer that takes all whenever it is woken. How often that is. */
+static unsigned write_to_a_quick_writer(struct two_ends *ends)
+{
+	unsigned wakes = 0;
+	eventfd_t count;
+
+	for (unsigned i = 0; i < MANY; i++) {
+		assert_true(write_one(ends, LINE_LEN));
+		if (eventfd_read(ends->trail->wake, &count) == 0) {
+			take(ends, MANY);
+			wakes++;
+		}
+	}
+	return wakes;
+}
+
+static void fill(struct two_ends *ends)
+{
+	while (write_one(ends, LINE_LEN)) {
+	}
+}
+
+static void a_writer_that_keeps_up_leaves_most_of_the_memory_alone(void **state)
+{
+	struct two_ends ends;
+
+	(void)state;
+	open_ends(&ends, false);
+	const unsigned wakes = write_to_a_quick_writer(&ends);
+	assert_in_range(wakes, 1, MANY * ENTRY_LEN / (FRONT / 2));
+	for (uint32_t i = FRONT; i < ends.queue->size; i++) {
+		assert_int_equal(ends.queue->bytes[i], 0);
+	}
+	close_ends(&ends);
+}
+
+static void all_of_the_memory_is_for_a_writer_that_stops(void **state)
+{
+	struct two_ends ends;
+
+	(void)state;
+	open_ends(&ends, false);
+	(void)write_to_a_quick_writer(&ends);
+	take(&ends, MANY);
+	fill(&ends);
+	assert_int_equal(trail_lost(ends.trail), 1);
+	assert_true(
+	        (ends.written - ends.taken) * ENTRY_LEN > ends.queue->size - 3 * RECORD_LINE_MAX);
+	take(&ends, UINT_MAX);
+	assert_int_equal(ends.taken, ends.written);
+	close_ends(&ends);
+}
+
+static void a_writer_that_lags_gets_every_line_once(void **state)
+{
+	struct two_ends ends;
+
+	(void)state;
+	open_ends(&ends, false);
+	for (unsigned i = 0; i < 4 * MANY; i++) {
+		const size_t len = 16 + i * 7919 % (RECORD_LINE_MAX - 16);
+		(void)write_one(&ends, len);
+		take(&ends, i / MANY % 2 == 0 ? i % 2 : i % 3);
+	}
+	assert_true(trail_lost(ends.trail) > 0);
+	take(&ends, UINT_MAX);
+	assert_int_equal(ends.taken, ends.written);
+	close_ends(&ends);
+}
+
+static void places_are_kept_whatever_the_writer_does(void **state)
+{
+	enum { PLACES = 200 };
+	struct two_ends ends;
+
+	(void)state;
+	open_ends(&ends, true);
+	for (unsigned i = 0; i < PLACES / 2; i++) {
+		assert_true(trail_reserve(ends.queue));
+	}
+	(void)write_to_a_quick_writer(&ends);
+	for (unsigned i = 0; i < PLACES / 2; i++) {
+		assert_true(trail_reserve(ends.queue));
+	}
+	fill(&ends);
+	assert_false(trail_reserve(ends.queue));
+	for (unsigned i = 0; i < PLACES; i++) {
+		trail_release(ends.queue);
+		assert_true(write_one(&ends, RECORD_LINE_MAX));
+	}
+	take(&ends, UINT_MAX);
+	assert_int_equal(ends.taken, ends.written);
+	close_ends(&ends);
+}
+
 static void no_trail_is_no_trouble(void **state)
 {
 	(void)state;
@@ -168,6 +327,10 @@ int main(void)
 	        cmocka_unit_test(a_writer_that_hangs_keeps_what_it_uses),
 	        cmocka_unit_test(descriptors_of_the_writer_are_its_own),
 	        cmocka_unit_test(a_start_that_fails_says_why_and_leaves_no_thread),
+	        cmocka_unit_test(a_writer_that_keeps_up_leaves_most_of_the_memory_alone),
+	        cmocka_unit_test(all_of_the_memory_is_for_a_writer_that_stops),
+	        cmocka_unit_test(a_writer_that_lags_gets_every_line_once),
+	        cmocka_unit_test(places_are_kept_whatever_the_writer_does),
 	        cmocka_unit_test(no_trail_is_no_trouble),
 	};
 
