@@ -99,48 +99,28 @@ static struct slice kept_front(const struct text *front)
 
 static bool fits(struct slice bytes, const struct http_head *head)
 {
-	return bytes.len >= sizeof(bytes16) && bytes.len <= RECALL_HEAD_MAX &&
-	       head->field_count <= RECALL_FIELDS_MAX;
-}
-
-/* However much of them is the same, it takes the same time: one may have the key of a client. */
-static bool is_same(const char *a, const char *b, size_t len)
-{
-	enum { WIDTH = sizeof(bytes16) };
-	bytes16 differences = {0};
-
-	for (size_t at = 0; at + WIDTH <= len; at += WIDTH) {
-		differences |= bytes16_load(a + at) ^ bytes16_load(b + at);
-	}
-	/* None is shorter: the last bytes once more, with those in front of them. */
-	differences |= bytes16_load(a + len - WIDTH) ^ bytes16_load(b + len - WIDTH);
-	return bytes16_first((bytes16)(differences != 0)) == WIDTH;
+	return bytes.len <= RECALL_HEAD_MAX && head->field_count <= RECALL_FIELDS_MAX;
 }
 
 static bool is_front(struct slice bytes, const char *head, size_t len)
 {
-	return len > 0 && bytes.len >= len && is_same(bytes.ptr, head, len);
+	return len > 0 && bytes.len >= len && memcmp(bytes.ptr, head, len) == 0;
 }
 
 /* ── Requests ────────────────────────────────────────────────────────────── */
 
-static bool may_be_key(const struct http_field *field)
+/* Fields that every client sends, with values that are no secret. */
+static bool is_plain(const struct http_field *field)
 {
-	return field->known == HTTP_NAME_X_API_KEY || field->known == HTTP_NAME_AUTHORIZATION;
-}
-
-/* A field that every client sends, or a client's key. */
-static bool is_usual(const struct http_field *field)
-{
-	static const struct slice names[] = {
+	static const struct slice plain[] = {
 	        SLICE_INIT("user-agent"), SLICE_INIT("accept-encoding"), SLICE_INIT("accept")};
 
 	if (field->known != HTTP_NAME_OTHER) {
 		return field->known == HTTP_NAME_HOST || field->known == HTTP_NAME_CONNECTION ||
-		       field->known == HTTP_NAME_VIA || may_be_key(field);
+		       field->known == HTTP_NAME_VIA;
 	}
-	for (unsigned i = 0; i < ARRAY_LEN(names); i++) {
-		if (slice_equal_nocase(field->name, names[i])) {
+	for (unsigned i = 0; i < ARRAY_LEN(plain); i++) {
+		if (slice_equal_nocase(field->name, plain[i])) {
 			return true;
 		}
 	}
@@ -155,7 +135,7 @@ static bool may_keep(struct slice bytes, const struct http_request *head)
 		return false;
 	}
 	for (unsigned i = 0; i < head->head.field_count; i++) {
-		if (!is_usual(&head->head.fields[i])) {
+		if (!is_plain(&head->head.fields[i])) {
 			return false;
 		}
 	}
@@ -182,17 +162,7 @@ void recall_route(const struct recalled *recalled, struct docker_request *ret_re
 	ret_request->name = recalled->name;
 }
 
-static bool has_key(const struct http_head *head)
-{
-	for (unsigned i = 0; i < head->field_count; i++) {
-		if (may_be_key(&head->fields[i])) {
-			return true;
-		}
-	}
-	return false;
-}
-
-/* Not if the path was spelt anew: its slices are of other bytes. */
+/* Without those that the head or the path was spelt anew for: their slices are of other bytes. */
 static void fill(struct recalled *place, struct slice bytes, const struct http_request *head,
         const struct docker_request *request)
 {
@@ -212,8 +182,7 @@ static void fill(struct recalled *place, struct slice bytes, const struct http_r
 	place->bare = copied(&copy, request->bare);
 	place->name = copied(&copy, request->name);
 	place->len = copy.failed ? 0 : bytes.len;
-	/* It depends on the listener and the Engine whether a key is passed on. */
-	if (!copy.failed && !has_key(&head->head)) {
+	if (!copy.failed) {
 		struct text front = text_over(place->front, sizeof(place->front));
 		http_request_add_front(&front, &place->head);
 		place->head.front = kept_front(&front);

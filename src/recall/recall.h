@@ -8,9 +8,9 @@
  * sent it, what it may do and what becomes of it are no part of that, and are decided each time.
  *
  * Remembered are requests with GET and HEAD and the last response to each. A request is left out if
- * it has a body, or a field that is neither one of those that every client sends nor a client's
- * key. Heads are compared in constant time, so that nobody finds a key by its beginning. A head is
- * remembered when it comes for the second time, so that heads that never come again cost little.
+ * it has a body, or a field other than those that every client sends: values of others may be
+ * secret, and whoever guesses one could see by the time that it is remembered. It is remembered
+ * when it comes for the second time, so that heads that never come again cost little.
  *
  * Not for several threads. All memory is taken at once, and touched as it is used.
  */
