@@ -335,14 +335,16 @@ static void decide(const struct gate_config *config, const struct gate_question 
 	const struct slice bytes = {question->bytes.ptr, question->scan->head_len};
 	enum http_error error = HTTP_OK;
 
-	if (decision->recalled == NULL) {
+	if (decision->recalled != NULL) {
+		scratch->head = decision->recalled->head;
+	} else {
 		error = http_request_parse(bytes, scratch->fields, &scratch->head);
 	}
 	if (error != HTTP_OK) {
 		refuse(decision, error);
 		return;
 	}
-	decision->head = decision->recalled == NULL ? &scratch->head : &decision->recalled->head;
+	decision->head = &scratch->head;
 	error = admit(config, decision->head);
 	if (error != HTTP_OK) {
 		refuse(decision, error);

@@ -112,6 +112,8 @@ struct http_head {
 	bool has_chunked;        /* there is a Transfer-Encoding */
 	bool has_via;            /* there is a Via */
 	struct slice upgrade;    /* value of Upgrade; ptr NULL: no such field */
+	/* Field lines as they are passed on, if somebody made them before; ptr NULL: nobody did. */
+	struct slice lines;
 };
 
 struct http_request {
@@ -120,14 +122,12 @@ struct http_request {
 	struct slice path;  /* of the target, never empty; "*" with OPTIONS */
 	struct slice query; /* after the question mark; ptr NULL: none */
 	struct slice host;
-	struct slice front; /* of http_request_add_front(), for the writer; ptr NULL: none */
 };
 
 struct http_response {
 	struct http_head head;
 	unsigned status; /* 100–999 */
 	struct slice reason;
-	struct slice front; /* of http_response_add_front(), for the writer; ptr NULL: none */
 };
 
 /*
@@ -253,11 +253,10 @@ struct http_request_options {
 void http_request_write(struct text *text, const struct http_request *request, struct slice path,
         const struct http_request_options *options);
 /*
- * Append what http_request_write() begins with for the request's own path: all that is the same
- * whatever the options are, if no field may have a key and none is Expect. A request whose head
- * comes again can keep it.
+ * Append the field lines of a request that are passed on as they came. They are the same whatever
+ * the options are, if no field may have a key and none is Expect: then the head can keep them.
  */
-void http_request_add_front(struct text *text, const struct http_request *request);
+void http_request_add_lines(struct text *text, const struct http_head *head);
 
 enum http_connection {
 	HTTP_CONNECTION_KEEP,       /* no Connection field: the default of HTTP/1.1 */
@@ -269,8 +268,8 @@ enum http_connection {
 /* `bare`: the client knows no chunk framing, so that none is announced. */
 void http_response_write(struct text *text, const struct http_response *response,
         enum http_connection connection, bool bare);
-/* Append what http_response_write() begins with, however it is framed. */
-void http_response_add_front(struct text *text, const struct http_response *response);
+/* The same of a response, whatever its framing. */
+void http_response_add_lines(struct text *text, const struct http_head *head);
 
 enum { HTTP_RETRY_AFTER = 1 }; /* seconds, where nothing more exact is known */
 

@@ -106,12 +106,35 @@ static void add_request_framing(
 	}
 }
 
-/* The request line, Host, and the fields that are passed on. */
-static inline void add_request_front(struct text *text, const struct http_request *request,
-        struct slice path, const struct http_request_options *options)
+static inline void add_request_lines(
+        struct text *text, const struct http_head *head, const struct http_request_options *options)
+{
+	struct lines lines = {NULL, NULL};
+
+	if (head->lines.ptr != NULL) {
+		text_add(text, head->lines);
+		return;
+	}
+	for (unsigned i = 0; i < head->field_count; i++) {
+		if (is_passed_to_engine(&head->fields[i], options)) {
+			pass_field(text, &lines, &head->fields[i]);
+		}
+	}
+	text_add(text, slice_between(lines.start, lines.end));
+}
+
+void http_request_add_lines(struct text *text, const struct http_head *head)
+{
+	const struct http_request_options options = {.api_key = {NULL, 0}};
+
+	add_request_lines(text, head, &options);
+}
+
+void http_request_write(struct text *text, const struct http_request *request, struct slice path,
+        const struct http_request_options *options)
 {
 	const struct http_head *head = &request->head;
-	struct lines lines = {NULL, NULL};
+	const bool has_api_key = options->api_key.ptr != NULL;
 
 	text_add(text, request->method);
 	text_add(text, SLICE(" "));
@@ -121,32 +144,7 @@ static inline void add_request_front(struct text *text, const struct http_reques
 		text_add(text, request->query);
 	}
 	text_add(text, SLICE(" HTTP/1.1\r\nHost: localhost\r\n"));
-	for (unsigned i = 0; i < head->field_count; i++) {
-		if (is_passed_to_engine(&head->fields[i], options)) {
-			pass_field(text, &lines, &head->fields[i]);
-		}
-	}
-	text_add(text, slice_between(lines.start, lines.end));
-}
-
-void http_request_add_front(struct text *text, const struct http_request *request)
-{
-	const struct http_request_options options = {.api_key = {NULL, 0}};
-
-	add_request_front(text, request, request->path, &options);
-}
-
-void http_request_write(struct text *text, const struct http_request *request, struct slice path,
-        const struct http_request_options *options)
-{
-	const struct http_head *head = &request->head;
-	const bool has_api_key = options->api_key.ptr != NULL;
-
-	if (request->front.ptr != NULL && slice_equal(path, request->path)) {
-		text_add(text, request->front);
-	} else {
-		add_request_front(text, request, path, options);
-	}
+	add_request_lines(text, head, options);
 	if (options->via.ptr != NULL) {
 		add_field(text, SLICE("Via"), options->via);
 	}
@@ -188,12 +186,14 @@ static void add_status_line(struct text *text, unsigned status, struct slice rea
 	text_add(text, CRLF);
 }
 
-void http_response_add_front(struct text *text, const struct http_response *response)
+void http_response_add_lines(struct text *text, const struct http_head *head)
 {
-	const struct http_head *head = &response->head;
 	struct lines lines = {NULL, NULL};
 
-	add_status_line(text, response->status, response->reason);
+	if (head->lines.ptr != NULL) {
+		text_add(text, head->lines);
+		return;
+	}
 	for (unsigned i = 0; i < head->field_count; i++) {
 		const struct http_field *field = &head->fields[i];
 		if (!field->connection_named && !is_hop_by_hop[field->known] &&
@@ -209,11 +209,8 @@ void http_response_write(struct text *text, const struct http_response *response
 {
 	const struct http_head *head = &response->head;
 
-	if (response->front.ptr != NULL) {
-		text_add(text, response->front);
-	} else {
-		http_response_add_front(text, response);
-	}
+	add_status_line(text, response->status, response->reason);
+	http_response_add_lines(text, head);
 	if (head->has_length) {
 		add_length(text, head->content_length);
 	}

@@ -91,10 +91,10 @@ static struct http_head copy_head(
 	return head;
 }
 
-/* What is written for the head, whole or not at all. */
-static struct slice kept_front(const struct text *front)
+/* Whole or not at all. */
+static struct slice kept_lines(const struct text *lines)
 {
-	return front->overflow ? (struct slice){NULL, 0} : text_slice(front);
+	return lines->overflow ? (struct slice){NULL, 0} : text_slice(lines);
 }
 
 static bool fits(struct slice bytes, const struct http_head *head)
@@ -183,9 +183,9 @@ static void fill(struct recalled *place, struct slice bytes, const struct http_r
 	place->name = copied(&copy, request->name);
 	place->len = copy.failed ? 0 : bytes.len;
 	if (!copy.failed) {
-		struct text front = text_over(place->front, sizeof(place->front));
-		http_request_add_front(&front, &place->head);
-		place->head.front = kept_front(&front);
+		struct text lines = text_over(place->lines, sizeof(place->lines));
+		http_request_add_lines(&lines, &place->head.head);
+		place->head.head.lines = kept_lines(&lines);
 	}
 }
 
@@ -232,8 +232,8 @@ void recall_keep_response(struct recalled *recalled, struct slice bytes, bool to
 	last->to_head = to_head;
 	last->len = copy.failed ? 0 : bytes.len;
 	if (!copy.failed) {
-		struct text front = text_over(last->front, sizeof(last->front));
-		http_response_add_front(&front, &last->response);
-		last->response.front = kept_front(&front);
+		struct text lines = text_over(last->lines, sizeof(last->lines));
+		http_response_add_lines(&lines, &last->response.head);
+		last->response.head.lines = kept_lines(&lines);
 	}
 }

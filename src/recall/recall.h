@@ -10,7 +10,7 @@
  * Remembered are requests with GET and HEAD and the last response to each. A request is left out if
  * it has a body, or a field other than those that every client sends: values of others may be
  * secret, and whoever guesses one could see by the time that it is remembered. It is remembered
- * when it comes for the second time, so that heads that never come again cost little.
+ * when it is read for the second time, so that heads that never come again cost little.
  *
  * Not for several threads. All memory is taken at once, and touched as it is used.
  */
@@ -23,31 +23,30 @@
 enum {
 	RECALL_HEAD_MAX = 512,  /* bytes of a head; longer ones are not remembered */
 	RECALL_FIELDS_MAX = 20, /* fields of one */
-	RECALL_FRONT_MAX = RECALL_HEAD_MAX + 64, /* bytes of what is written for one */
 };
 
 /* The last response to a request. */
 struct recalled_response {
 	size_t len; /* of its head; 0: there is none */
 	bool to_head;
-	struct http_response response; /* slices of `bytes`, and of `front` */
+	struct http_response response; /* slices of `bytes`, and of `lines` */
 	struct http_field fields[RECALL_FIELDS_MAX];
 	char bytes[RECALL_HEAD_MAX];
-	char front[RECALL_FRONT_MAX];
+	char lines[RECALL_HEAD_MAX];
 };
 
 /* A request that was read. */
 struct recalled {
 	size_t len;               /* of its head; 0: there is none */
 	uint64_t seen;            /* which head came here last */
-	struct http_request head; /* slices of `bytes`, and of `front` */
+	struct http_request head; /* slices of `bytes`, and of `lines` */
 	/* docker_route(): slices of `bytes`. */
 	unsigned id, served_id;
 	struct docker_version version;
 	struct slice path, bare, name;
 	struct http_field fields[RECALL_FIELDS_MAX];
 	char bytes[RECALL_HEAD_MAX];
-	char front[RECALL_FRONT_MAX];
+	char lines[RECALL_HEAD_MAX];
 	struct recalled_response last;
 };
 

@@ -62,12 +62,26 @@ static struct gate_decision decide(struct slice bytes)
 	return gate_decide(&config, &question, scratch);
 }
 
+/* What the Engine would get. */
+static struct slice written(const struct gate_decision *decision, char memory[4096])
+{
+	const struct http_request_options options = {.api_key = SLICE_INIT("key")};
+	struct text text = text_over(memory, 4096);
+
+	if (decision->request != NULL) {
+		http_request_write(&text, decision->head, decision->request->path, &options);
+	}
+	return text_slice(&text);
+}
+
 /* The decision over the whole head, which must be the same when it comes byte by byte, and again.
  */
 static struct gate_decision ask(const char *head)
 {
 	const struct slice bytes = slice_of(head);
 	struct gate_decision decision;
+	char first[4096];
+	char again[4096];
 
 	scan = (struct http_scan){0};
 	decision = decide((struct slice){bytes.ptr, 0});
@@ -75,13 +89,14 @@ static struct gate_decision ask(const char *head)
 		decision = decide((struct slice){bytes.ptr, len});
 	}
 	const struct gate_decision slow = decision;
+	const struct slice sent = written(&slow, first);
 	for (unsigned turn = 0; turn < 3; turn++) {
 		scan = (struct http_scan){0};
 		decision = decide(bytes);
 		assert_int_equal(decision.action, slow.action);
 		assert_int_equal(decision.outcome, slow.outcome);
 		assert_ptr_equal(decision.reason, slow.reason);
-		assert_int_equal(decision.request != NULL, slow.request != NULL);
+		assert_slice("what is sent", written(&decision, again), sent);
 	}
 	return decision;
 }

@@ -139,9 +139,9 @@ static void it_is_written_as_if_it_was_read(void **state)
 
 	(void)state;
 	assert_non_null(recalled);
-	assert_non_null(recalled->head.front.ptr);
+	assert_non_null(recalled->head.head.lines.ptr);
 	assert_int_equal(http_request_parse(received(text), fields, &read), HTTP_OK);
-	assert_null(read.front.ptr);
+	assert_null(read.head.lines.ptr);
 	for (size_t i = 0; i < ARRAY_LEN(options); i++) {
 		assert_slice("own path",
 		        written(&recalled->head, recalled->path, &options[i], first),
@@ -305,7 +305,7 @@ static void it_is_written_as_if_it_was_read_too(void **state)
 	respond(recalled, text, false);
 	const struct recalled_response *last = recall_response(recalled, received(text), false);
 	assert_non_null(last);
-	assert_non_null(last->response.front.ptr);
+	assert_non_null(last->response.head.lines.ptr);
 	assert_int_equal(http_response_parse(received(text), fields, false, &read), HTTP_OK);
 	for (unsigned i = 0; i <= HTTP_CONNECTION_CLOSE; i++) {
 		for (unsigned bare = 0; bare < 2; bare++) {

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import socket
+
+import pytest
 
 from machine import free_port
 from test_reload import Served, place, served  # noqa: F401
@@ -104,3 +108,64 @@ def test_each_listener_judges_it_by_its_own_policy(served: Served, own_engine: E
             exchanged(client, own_engine, LIST, 200, b"[]")
             denied.send(LIST)
             assert denied.response().status == 403
+
+
+# ---- What a policy makes of it. ----
+
+NARROWED = ["/containers/json", "/networks", "/networks/", "/volumes", "/services", "/tasks", "/secrets", "/configs", "/nodes", "/events"]
+ALL = "policies:\n  ci: {rules: [{allow: ['*']}], scope: {labels: {team: ci}}}\n  bare: {rules: [{allow: ['*']}], redact: [env]}\n"
+
+
+def asked_of(engine: Engine, client: Client, head: bytes, body: bytes = b"[]") -> tuple[str, bytes]:
+    """What reached the Engine, and what came back."""
+    client.send(head)
+    request = engine.request()
+    request.respond(200, body, headers=["Content-Type: application/json"])
+    return request.line, client.response().body
+
+
+def two_listeners(served: Served, policy: str) -> Client:
+    """The open one, which the proxy knows; a client of the other one."""
+    port = free_port()
+    other = f"- {{address: 'tcp://127.0.0.1:{port}', policy: {policy}}}\n"
+    served.write(listeners=served.listener("open") + other, more=ALL)
+    served.run("--workers", "1")
+    return Client(socket.create_connection(("127.0.0.1", port)))
+
+
+@pytest.mark.parametrize("path", NARROWED)
+@pytest.mark.parametrize("version", ["", "/v1.41"])
+def test_a_scope_narrows_it_each_time(served: Served, own_engine: Engine, path: str, version: str) -> None:
+    """Also when an open listener has sent the same head before."""
+    head = f"GET {version}{path} HTTP/1.1\r\nHost: docker\r\nUser-Agent: a\r\n\r\n".encode()
+    with two_listeners(served, "ci") as scoped, served.proxy.connect() as client:
+        first, _ = asked_of(own_engine, scoped, head)
+        assert "filters=" in first and "team" in first, first
+        for _ in range(TURNS):
+            line, _ = asked_of(own_engine, client, head)
+            assert "filters=" not in line
+            line, _ = asked_of(own_engine, scoped, head)
+            assert line == first
+
+
+def test_it_is_redacted_each_time(served: Served, own_engine: Engine) -> None:
+    head = b"GET /v1.41/containers/web/json HTTP/1.1\r\nHost: docker\r\n\r\n"
+    body = json.dumps({"Config": {"Env": ["A=secret"]}}).encode()
+    with two_listeners(served, "bare") as bare, served.proxy.connect() as client:
+        for _ in range(TURNS):
+            assert b"secret" in asked_of(own_engine, client, head, body)[1]
+            assert b"secret" not in asked_of(own_engine, bare, head, body)[1]
+
+
+def test_a_key_of_a_client_stays_here_each_time(served: Served, own_engine: Engine) -> None:
+    served.write(policy="deny", more="clients: [{name: a, policy: open, match: {key_sha256: " + hashlib.sha256(b"secret").hexdigest() + "}}]\n")
+    served.run("--workers", "1")
+    with served.proxy.connect() as client:
+        for _ in range(TURNS):
+            client.get("/v1.41/info", headers=["X-Api-Key: secret"])
+            request = own_engine.request()
+            assert request.header("x-api-key") != "secret"
+            request.respond(200, b"{}")
+            assert client.response().status == 200
+            client.get("/v1.41/info")
+            assert client.response().status in (401, 403)
