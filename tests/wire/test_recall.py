@@ -8,9 +8,10 @@ import socket
 
 import pytest
 
+from catalogue import rows
 from machine import free_port
 from test_reload import Served, place, served  # noqa: F401
-from wire import Client, Engine, Proxy
+from wire import Client, Engine, Proxy, Request
 
 TURNS = 6
 
@@ -169,3 +170,49 @@ def test_a_key_of_a_client_stays_here_each_time(served: Served, own_engine: Engi
             assert client.response().status == 200
             client.get("/v1.41/info")
             assert client.response().status in (401, 403)
+
+
+POLICIES = {
+    "open": "",
+    "scope": "scope: {labels: {team: ci}}",
+    "redact": "redact: [env, args, mounts, options, tokens]",
+    "observe": "mode: observe, scope: {labels: {team: ci}}, redact: [env]",
+}
+OBJECT = json.dumps(
+    {"Id": "0123456789abcdef" * 4, "Labels": {"team": "ci"}, "Config": {"Labels": {"team": "ci"}, "Env": ["A=secret"]}}
+    | {"Spec": {"Labels": {"team": "ci"}, "Env": ["A=secret"]}}
+).encode()
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+def test_every_operation_that_reads_is_the_same_each_time(served: Served, own_engine: Engine, policy: str) -> None:
+    """The first time a head is read, and from the third on it is remembered: what the Engine gets and what
+    the client gets, byte for byte."""
+    fields = f"Host: docker\r\nUser-Agent: {policy}\r\nConnection: close\r\n\r\n"
+    heads = [
+        f"{row.method} {row.request(version).target} HTTP/1.1\r\n{fields}"
+        for row in rows()
+        if row.method in ("GET", "HEAD") and not row.body
+        for version in ("", "/v1.41")
+    ]
+    served.write("one", more=f"policies:\n  one: {{rules: [{{allow: ['*']}}], {POLICIES[policy]}}}\n")
+    served.run("--workers", "1")
+    got: list[tuple[str, list]] = []
+
+    def respond(request: Request) -> None:
+        got.append((request.line, list(request.headers)))
+        request.respond(200, OBJECT, headers=["Content-Type: application/json"])
+
+    def exchange(head: str) -> tuple:
+        got.clear()
+        with served.proxy.connect() as client:
+            client.send(head.encode())
+            response = client.response(method=head.split(" ")[0])
+        return list(got), response.status, list(response.headers), response.body
+
+    with own_engine.responding(respond):
+        for head in heads:
+            first = exchange(head)
+            for _ in range(4):
+                assert exchange(head) == first, head
+    assert len(heads) > 100
