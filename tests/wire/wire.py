@@ -941,12 +941,13 @@ class Proxy:
         return [int(task) for task in os.listdir(f"/proc/{self.pid}/task")]
 
     def links(self, thread: int | None = None) -> list[str]:
-        """What its descriptors are, or those of a thread; one may be closed meanwhile."""
+        """What its descriptors are, or those of a thread; one may be closed, or the thread end meanwhile."""
         folder = f"/proc/{self.pid}/task/{thread or self.pid}/fd"
         found = []
-        for fd in os.listdir(folder):
-            with suppress(FileNotFoundError):
-                found.append(os.readlink(f"{folder}/{fd}"))
+        with suppress(FileNotFoundError):
+            for fd in os.listdir(folder):
+                with suppress(FileNotFoundError):
+                    found.append(os.readlink(f"{folder}/{fd}"))
         return found
 
     def cpu_seconds(self) -> float:
