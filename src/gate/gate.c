@@ -319,7 +319,7 @@ static SELDOM void respond_health(const struct gate_config *config, struct gate_
 	gate_respond(decision, OUTCOME_HEALTHY, NULL);
 }
 
-/* Unless the path was routed without the name of an Engine in front of it. */
+/* Where the name of an Engine was taken off the path, another path was routed than the head has. */
 static void remember(
         struct slice bytes, struct gate_scratch *scratch, const struct gate_decision *decision)
 {

@@ -81,7 +81,7 @@ struct gate_question {
 /* Memory for one call; one for each thread. Zero it before the first call, and give it `judging`.
  */
 struct gate_scratch {
-	struct http_request head;      /* parsed, slices of the question's bytes */
+	struct http_request head;      /* parsed, slices of the question's bytes or the recall's */
 	struct docker_request request; /* routed */
 	struct recall *recall;         /* heads that came before; NULL: none */
 	struct policy_scratch *judging;

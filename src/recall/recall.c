@@ -162,7 +162,7 @@ void recall_route(const struct recalled *recalled, struct docker_request *ret_re
 	ret_request->name = recalled->name;
 }
 
-/* Without those that the head or the path was spelt anew for: their slices are of other bytes. */
+/* A path that was spelt anew is of other bytes: then nothing is remembered. */
 static void fill(struct recalled *place, struct slice bytes, const struct http_request *head,
         const struct docker_request *request)
 {

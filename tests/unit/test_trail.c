@@ -118,7 +118,7 @@ static bool is_open_as(int fd, const char *path)
 
 /* The number of the output is that of another file here, unless the kernel has no close_range(2).
  */
-static void descriptors_of_the_writer_are_its_own(void **state)
+static void the_end_closes_no_file_of_another_thread(void **state)
 {
 	char path[] = "/tmp/trail-XXXXXX";
 	const int fd = mkstemp(path);
@@ -325,7 +325,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(a_writer_that_hangs_keeps_what_it_uses),
-	        cmocka_unit_test(descriptors_of_the_writer_are_its_own),
+	        cmocka_unit_test(the_end_closes_no_file_of_another_thread),
 	        cmocka_unit_test(a_start_that_fails_says_why_and_leaves_no_thread),
 	        cmocka_unit_test(a_writer_that_keeps_up_leaves_most_of_the_memory_alone),
 	        cmocka_unit_test(all_of_the_memory_is_for_a_writer_that_stops),
