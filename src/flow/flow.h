@@ -55,6 +55,7 @@ struct flow {
 enum flow_result {
 	FLOW_WAIT,        /* for an event of either stream */
 	FLOW_YIELD,       /* it can continue after other sessions */
+	FLOW_LATER,       /* the message is complete, and its end is to be sent: ROUND_WRITE */
 	FLOW_COMPLETE,    /* everything is sent */
 	FLOW_SOURCE_END,  /* the source ended before the body did, or a raw stream ended */
 	FLOW_SOURCE_LOST, /* reading failed */

@@ -10,12 +10,14 @@
 
 enum {
 	EVENTS_PER_TURN = 256,
+	/* More of them in one round cost no less, and the first waits longer for the last. */
+	EVENTS_PER_ROUND = 32,
 	FETCHED_LINES = 7, /* of what a watch is a part of */
 };
 
 int loop_init(struct loop *loop)
 {
-	*loop = (struct loop){.epoll = epoll_create1(EPOLL_CLOEXEC)};
+	*loop = (struct loop){.epoll = epoll_create1(EPOLL_CLOEXEC), .round = ROUND_LAST};
 	if (loop->epoll < 0) {
 		return -errno;
 	}
@@ -23,6 +25,9 @@ int loop_init(struct loop *loop)
 	loop->next_ns = INT64_MAX;
 	list_init(&loop->tasks);
 	list_init(&loop->timer_queues);
+	for (unsigned round = 0; round < ROUND_LAST; round++) {
+		list_init(&loop->rounds[round]);
+	}
 	return 0;
 }
 
@@ -70,16 +75,23 @@ void loop_put_off(struct loop *loop, struct task *task)
 	list_append(&loop->tasks, &task->link);
 }
 
-/* Only those that wait now: what they put off in turn belongs to the next turn. */
-static void run_tasks(struct loop *loop)
+void loop_put_off_to_round(struct loop *loop, struct task *task)
+{
+	ASSERT(loop->round < ROUND_LAST);
+	list_remove(&task->link);
+	list_append(&loop->rounds[loop->round], &task->link);
+}
+
+/* Only those that wait now: what they put off in turn belongs to the next round or turn. */
+static void run_tasks(struct list *tasks)
 {
 	struct list batch;
 
-	if (list_empty(&loop->tasks)) {
+	if (list_empty(tasks)) {
 		return;
 	}
-	list_insert_between(&batch, loop->tasks.prev, loop->tasks.next);
-	list_init(&loop->tasks);
+	list_insert_between(&batch, tasks->prev, tasks->next);
+	list_init(tasks);
 	while (!list_empty(&batch)) {
 		struct task *task = CONTAINER_OF(batch.next, struct task, link);
 		list_remove(&task->link);
@@ -175,7 +187,7 @@ static inline void fetch(const char *watch)
 	}
 }
 
-static void dispatch(const struct epoll_event *events, int count)
+static void report(const struct epoll_event *events, int count)
 {
 	for (int i = 0; i < count; i++) {
 		struct watch *watch = events[i].data.ptr;
@@ -188,10 +200,38 @@ static void dispatch(const struct epoll_event *events, int count)
 	}
 }
 
+void loop_begin_rounds(struct loop *loop)
+{
+	loop->round = ROUND_READ;
+}
+
+void loop_end_rounds(struct loop *loop)
+{
+	while (loop->round < ROUND_LAST) {
+		struct list *tasks = &loop->rounds[loop->round];
+		loop->round++;
+		run_tasks(tasks);
+	}
+}
+
+static void dispatch(struct loop *loop, const struct epoll_event *events, int count)
+{
+	for (int from = 0; from < count; from += EVENTS_PER_ROUND) {
+		const int rest = count - from;
+		const int part = rest < EVENTS_PER_ROUND ? rest : EVENTS_PER_ROUND;
+		if (part > 1) {
+			loop_begin_rounds(loop);
+		}
+		report(events + from, part);
+		loop_end_rounds(loop);
+	}
+}
+
 void loop_end_turn(struct loop *loop)
 {
+	loop_end_rounds(loop);
 	run_timers(loop);
-	run_tasks(loop);
+	run_tasks(&loop->tasks);
 }
 
 int loop_run(struct loop *loop)
@@ -204,9 +244,9 @@ int loop_run(struct loop *loop)
 			return -errno;
 		}
 		loop->now_ns = clock_monotonic_ns();
-		dispatch(events, count);
+		dispatch(loop, events, count);
 		loop_end_turn(loop);
 	}
-	run_tasks(loop); /* what the last turn released */
+	run_tasks(&loop->tasks); /* what the last turn released */
 	return 0;
 }

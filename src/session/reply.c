@@ -295,6 +295,9 @@ static enum next read_response_head(struct session *session)
 		if (n <= 0) {
 			return response_ended(session);
 		}
+		if (next_in_round(session, ROUND_JUDGE) == NEXT_LATER) {
+			return NEXT_LATER;
+		}
 	}
 }
 
@@ -302,7 +305,7 @@ enum next session_step_reply(struct session *session)
 {
 	enum next sending = pump_request(session);
 
-	if (sending == NEXT_CLOSE || sending == NEXT_AGAIN) {
+	if (sending >= NEXT_LATER) {
 		return sending;
 	}
 	/* An interim response may still wait for the client. */
@@ -311,7 +314,7 @@ enum next session_step_reply(struct session *session)
 		return interim == FLOW_WAIT ? sending : NEXT_CLOSE;
 	}
 	const enum next reading = read_response_head(session);
-	return reading == NEXT_WAIT ? sending : reading;
+	return next_sooner(reading, sending);
 }
 
 /* ── RELAY: the body of the response ─────────────────────────────────────── */
@@ -387,6 +390,14 @@ static bool end_here(struct session *session)
 	return true;
 }
 
+/* The end of an exchange may wait until the other responses of the round are sent. Moving a
+ * response that is complete again changes nothing, unless its body is rewritten. */
+static bool may_end_later(const struct session *session)
+{
+	return next_in_round(session, ROUND_LAST) == NEXT_LATER &&
+	       session->exchange->rewriting == NULL;
+}
+
 static enum next pump_response(struct session *session)
 {
 	const enum flow_result result = move_response(session);
@@ -394,6 +405,9 @@ static enum next pump_response(struct session *session)
 	if (UNLIKELY(session->exchange->ends_here) &&
 	        (result == FLOW_WAIT || result == FLOW_YIELD) && end_here(session)) {
 		return NEXT_AGAIN;
+	}
+	if (result == FLOW_COMPLETE && may_end_later(session)) {
+		return NEXT_LATER;
 	}
 	if (result == FLOW_COMPLETE || ends_response(session, result)) {
 		return response_complete(session);
@@ -412,11 +426,10 @@ enum next session_step_relay(struct session *session)
 {
 	const enum next receiving = pump_response(session);
 
-	if (receiving == NEXT_CLOSE || receiving == NEXT_AGAIN) {
+	if (receiving >= NEXT_LATER) {
 		return receiving;
 	}
-	const enum next sending = pump_request(session);
-	return sending == NEXT_WAIT ? receiving : sending;
+	return next_sooner(receiving, pump_request(session));
 }
 
 enum next session_step_drain(struct session *session)

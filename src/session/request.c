@@ -47,7 +47,8 @@ enum next session_step_idle(struct session *session)
 		}
 	}
 	session->scan = (struct http_scan){0};
-	return session_enter(session, SESSION_HEAD);
+	(void)session_enter(session, SESSION_HEAD);
+	return next_in_round(session, ROUND_JUDGE);
 }
 
 /* What must be remembered of the request when the scratch is gone. */

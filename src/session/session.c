@@ -175,6 +175,8 @@ void session_run(struct session *session)
 	}
 	if (next == NEXT_CLOSE) {
 		session_close(session);
+	} else if (next == NEXT_LATER) {
+		loop_put_off_to_round(&session->worker->loop, &session->again);
 	} else if (next == NEXT_YIELD) {
 		loop_put_off(&session->worker->loop, &session->again);
 	}

@@ -35,7 +35,7 @@ struct session {
 	struct flow down;      /* Engine → client */
 	struct http_scan scan; /* of the head that is being read */
 	struct timer deadline;
-	struct task again;         /* to continue after NEXT_YIELD */
+	struct task again;         /* to continue after NEXT_YIELD and NEXT_LATER */
 	struct task deferred_free; /* at the end of the turn */
 	struct list link;          /* of worker->sessions */
 	struct caller caller;
@@ -55,13 +55,25 @@ struct session {
 	unsigned known;               /* number of the client that sent the last request; 0: none */
 };
 
-/* How the session continues after a step. */
+/* How the session continues after a step; the sooner, the greater. */
 enum next {
 	NEXT_WAIT,  /* for an event */
-	NEXT_AGAIN, /* now: the state has changed, or more can be done */
 	NEXT_YIELD, /* after the other sessions */
+	NEXT_LATER, /* in the next round of the turn; not in the last */
+	NEXT_AGAIN, /* now: the state has changed, or more can be done */
 	NEXT_CLOSE,
 };
+
+static inline enum next next_sooner(enum next a, enum next b)
+{
+	return a > b ? a : b;
+}
+
+/* After work that belongs to this round: the rest may wait for it, where it is still to come. */
+static inline enum next next_in_round(const struct session *session, enum loop_round round)
+{
+	return loop_comes_to(&session->worker->loop, round) ? NEXT_LATER : NEXT_AGAIN;
+}
 
 /* Memory is short: the connection closes, and the log says so. */
 enum next session_starve(struct session *session) SELDOM;
@@ -84,6 +96,9 @@ static inline enum next next_after(struct session *session, enum flow_result res
 	}
 	if (result == FLOW_NO_MEMORY) {
 		return session_starve(session);
+	}
+	if (result == FLOW_LATER) {
+		return NEXT_LATER;
 	}
 	return result == FLOW_YIELD ? NEXT_YIELD : NEXT_CLOSE;
 }

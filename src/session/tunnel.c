@@ -51,5 +51,5 @@ enum next session_step_tunnel(struct session *session)
 		session_record(session);
 		return session_linger(session);
 	}
-	return down == NEXT_YIELD || up == NEXT_YIELD ? NEXT_YIELD : NEXT_WAIT;
+	return next_sooner(down, up);
 }

@@ -564,16 +564,13 @@ static void reset_all(void)
 	failed = false;
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
+static void play(struct input input, enum script_company company)
 {
-	struct input input = {bytes, len};
 	const unsigned setup = next(&input);
 	const bool marked = (setup & 1) != 0;
 
-	if (stage.policies == NULL) {
-		stage_allow(&stage, allowed);
-	}
 	stage_init(&stage);
+	script_company = company;
 	stage.net.splices = (setup & 2) != 0;
 	stage.net.takes_pages = (setup & 4) != 0;
 	stage.net.room = (setup & 8) != 0 ? 100 : SIZE_MAX / 2;
@@ -591,5 +588,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 	}
 	stage_done(&stage);
 	reset_all();
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
+{
+	if (stage.policies == NULL) {
+		stage_allow(&stage, allowed);
+	}
+	play((struct input){bytes, len}, COMPANY_NONE);
+	play((struct input){bytes, len}, COMPANY_HERE);
 	return 0;
 }

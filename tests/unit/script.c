@@ -8,6 +8,7 @@
 enum { PIECE_MAX = 64 * 1024 };
 
 /* One net at a time: a descriptor is the number of its script. */
+enum script_company script_company;
 static struct script_net *current;
 
 static struct script *script_of(const struct stream *stream)
@@ -280,8 +281,15 @@ static void report(struct script *script, uint32_t events)
 	if (script->stream == NULL || script->closed) {
 		return;
 	}
+	struct loop *loop = script->stream->loop;
+	if (script_company != COMPANY_NONE) {
+		loop_begin_rounds(loop);
+	}
 	script->stream->verbs->reported(script->stream, events);
 	script->stream->notify(script->stream);
+	if (script_company == COMPANY_ELSEWHERE) {
+		loop_end_rounds(loop);
+	}
 }
 
 void script_arrive(struct script *script, struct slice bytes)

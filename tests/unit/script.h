@@ -48,6 +48,17 @@ struct script_net {
 	unsigned connected; /* streams that connected so far */
 };
 
+/* What comes with an event that is reported. */
+enum script_company {
+	COMPANY_NONE,      /* it is alone: all is done at once */
+	COMPANY_ELSEWHERE, /* others, of nobody here: it is handled in rounds, which come to their
+	                      end */
+	COMPANY_HERE,      /* all of the turn, which the test ends */
+};
+
+/* Of all scripts. */
+extern enum script_company script_company;
+
 void script_net_init(struct script_net *net);
 /* Every stream must be closed. */
 void script_net_done(struct script_net *net);

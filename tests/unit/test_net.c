@@ -17,7 +17,7 @@
 #include <unistd.h>
 
 static struct loop loop;
-static char seen[64]; /* what happened, a letter each */
+static char seen[256]; /* what happened, a letter each */
 
 static void note(char letter)
 {
@@ -237,6 +237,99 @@ static void what_was_put_off_last_runs_before_the_loop_ends(void **state)
 	loop_put_off(&loop, &a.task);
 	assert_int_equal(loop_run(&loop), 0);
 	expect_seen("ab");
+}
+
+/* ── Rounds ──────────────────────────────────────────────────────────────── */
+
+struct walker {
+	struct watch watch;
+	struct task task;
+	char letter;
+	int peer;
+};
+
+/* In lower case while others wait in the round, then in upper case. */
+static void walk(struct walker *walker)
+{
+	note(loop_comes_to(&loop, ROUND_LAST) ? walker->letter
+	                                      : (char)(walker->letter - 'a' + 'A'));
+	if (loop_comes_to(&loop, ROUND_LAST)) {
+		loop_put_off_to_round(&loop, &walker->task);
+	} else {
+		loop_stop(&loop);
+	}
+}
+
+static void walk_on(struct task *task)
+{
+	walk(CONTAINER_OF(task, struct walker, task));
+}
+
+static void walker_ready(struct watch *watch, uint32_t events)
+{
+	char byte;
+
+	assert_true((events & EPOLLIN) != 0);
+	assert_int_equal(read(watch->fd, &byte, 1), 1);
+	walk(CONTAINER_OF(watch, struct walker, watch));
+}
+
+static void open_walkers(struct walker *walkers, unsigned count)
+{
+	for (unsigned i = 0; i < count; i++) {
+		int ends[2];
+		assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
+		walkers[i] = (struct walker){.watch = {.fd = ends[0], .ready = walker_ready},
+		        .letter = (char)('a' + (int)(i % 26)),
+		        .peer = ends[1]};
+		task_init(&walkers[i].task, walk_on);
+		assert_int_equal(loop_add(&loop, &walkers[i].watch, EPOLLIN), 0);
+		assert_int_equal(write(ends[1], "x", 1), 1);
+	}
+}
+
+static void close_walkers(struct walker *walkers, unsigned count)
+{
+	for (unsigned i = 0; i < count; i++) {
+		(void)close(walkers[i].watch.fd);
+		(void)close(walkers[i].peer);
+	}
+}
+
+static void several_events_are_handled_in_rounds(void **state)
+{
+	struct walker walkers[3];
+
+	(void)state;
+	open_walkers(walkers, 3);
+	assert_int_equal(loop_run(&loop), 0);
+	expect_seen("abcabcabcABC");
+	close_walkers(walkers, 3);
+}
+
+static void one_that_is_alone_is_handled_at_once(void **state)
+{
+	struct walker walkers[1];
+
+	(void)state;
+	open_walkers(walkers, 1);
+	assert_int_equal(loop_run(&loop), 0);
+	expect_seen("A");
+	close_walkers(walkers, 1);
+}
+
+/* 33 of them: those of the first 32 are over before the last one's begins, which is alone. */
+static void a_round_has_so_many_events(void **state)
+{
+	struct walker walkers[33];
+
+	(void)state;
+	open_walkers(walkers, 33);
+	assert_int_equal(loop_run(&loop), 0);
+	assert_int_equal(strlen(seen), 4 * 32 + 1);
+	assert_int_equal(seen[4 * 32], 'G');
+	assert_int_equal(seen[3 * 32], 'A');
+	close_walkers(walkers, 33);
 }
 
 /* ── Descriptors ─────────────────────────────────────────────────────────── */
@@ -602,6 +695,9 @@ int main(void)
 	        IN_LOOP(the_loop_sleeps_until_the_next),
 	        IN_LOOP(what_is_put_off_runs_once_at_the_end_of_the_turn),
 	        IN_LOOP(what_was_put_off_last_runs_before_the_loop_ends),
+	        IN_LOOP(several_events_are_handled_in_rounds),
+	        IN_LOOP(one_that_is_alone_is_handled_at_once),
+	        IN_LOOP(a_round_has_so_many_events),
 	        IN_LOOP(a_stale_event_is_nobodys),
 	        IN_LOOP(what_the_kernel_does_not_watch_is_an_error),
 	        IN_LOOP(a_watch_that_is_removed_hears_nothing),

@@ -1760,5 +1760,7 @@ int main(void)
 	        ON_STAGE(a_denied_head_has_no_body),
 	};
 
-	return cmocka_run_group_tests(tests, allow_all, forget);
+	const int alone = cmocka_run_group_tests_name("alone", tests, allow_all, forget);
+	script_company = COMPANY_ELSEWHERE;
+	return alone + cmocka_run_group_tests_name("in rounds", tests, allow_all, forget);
 }

@@ -1,0 +1,257 @@
+"""What comes at once is handled in rounds: all is read, then judged, then sent. Each gets what is its own.
+
+The proxy is stopped while everybody speaks, so that one turn of its loop finds all of it.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from wire import Client, Engine, Proxy, Request, Response, chunk, eventually
+
+MANY = 75  # more than two rounds take
+
+
+@contextmanager
+def held(proxy: Proxy) -> Iterator[None]:
+    proxy.process.send_signal(signal.SIGSTOP)
+    eventually(lambda: proxy.status("State").startswith("T"), "the proxy to stop")
+    try:
+        yield
+    finally:
+        proxy.process.send_signal(signal.SIGCONT)
+
+
+def many(stack: ExitStack, proxy: Proxy, count: int = MANY) -> list[Client]:
+    return [stack.enter_context(proxy.connect()) for _ in range(count)]
+
+
+# ---- Everything at once. ----
+
+
+def sized(length: int) -> Callable[[Request, int], None]:
+    return lambda request, number: request.respond(200, b"%d " % number * length)
+
+
+def in_chunks(request: Request, number: int) -> None:
+    request.conn.send(
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + chunk(b"%d" % number) * 3 + b"0\r\n\r\n"
+    )
+    request.conn.idle = True
+
+
+def to_the_end(request: Request, number: int) -> None:
+    request.conn.send(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n%d" % number)
+    request.conn.close()
+
+
+def after_an_interim(request: Request, number: int) -> None:
+    request.conn.send(b"HTTP/1.1 102 Processing\r\n\r\n")
+    request.respond(200, b"%d" % number)
+
+
+def not_at_all(request: Request, number: int) -> None:  # noqa: ARG001
+    request.conn.close()
+
+
+@dataclass
+class Kind:
+    name: str
+    ask: str  # the request line, without the version, with a place for the number
+    answer: Callable[[Request, int], None] | None  # None: the Engine is not asked
+    status: int
+    wanted: str  # the beginning of the body, with a place for the number
+    body: bytes = b""
+    fields: str = ""
+
+
+KINDS = [
+    Kind("small", "GET /containers/{}/json", sized(1), 200, "{} "),
+    Kind("more than waits", "GET /containers/{}/json", sized(3000), 200, "{} {} {} "),
+    Kind("large", "GET /containers/{}/json", sized(20_000), 200, "{} {} {} "),
+    Kind("chunks", "GET /containers/{}/top", in_chunks, 200, "{0}{0}{0}"),
+    Kind("until it closes", "GET /containers/{}/logs", to_the_end, 200, "{}"),
+    Kind("interim", "GET /containers/{}/json", after_an_interim, 200, "{}"),
+    Kind("no response", "POST /containers/{}/wait", not_at_all, 502, ""),
+    Kind("body", "POST /containers/{}/update", sized(1), 200, "{} ", b"{}"),
+    Kind("long body", "POST /containers/{}/update", sized(1), 200, "{} ", b'{"a":"' + b"x" * 20_000 + b'"}'),
+    Kind("long head", "GET /containers/{}/json", sized(1), 200, "{} ", fields="X-Long: " + "x" * 6000 + "\r\n"),
+    Kind("head", "HEAD /_ping?{}", sized(1), 200, ""),
+    Kind("denied", "DELETE /images/n{}", None, 403, '{{"message":'),
+    Kind("malformed", "GET /containers/{}\x01", None, 400, '{{"message":'),
+    Kind("last", "GET /containers/{}/json", sized(1), 200, "{} ", fields="Connection: close\r\n"),
+]
+
+
+def head_of(kind: Kind, number: int) -> bytes:
+    length = f"Content-Length: {len(kind.body)}\r\nContent-Type: application/json\r\n" if kind.body else ""
+    line = kind.ask.format(number)
+    return f"{line} HTTP/1.1\r\nHost: docker\r\n{kind.fields}{length}\r\n".encode() + kind.body
+
+
+@pytest.fixture
+def one(start, folder: str) -> Proxy:
+    """With one thread, and a policy that denies one operation."""
+    path = f"{folder}/rounds.yaml"
+    with open(path, "w") as file:
+        file.write("policies: {most: {rules: [{deny: [image.remove]}, {allow: ['*']}]}}\npolicy: most\n")
+    return start("--workers", "1", env={"CONFIG": path})
+
+
+def number_of(request: Request) -> int:
+    return int("".join(c for c in request.target.partition("/containers/")[2] or request.target if c.isdigit()))
+
+
+def check(kind: Kind, number: int, response: Response) -> None:
+    assert response.status == kind.status, (kind.name, number, response)
+    text = response.body.decode()
+    assert text.startswith(kind.wanted.format(*[number] * 3)), (kind.name, number, text[:80])
+    if kind.wanted.startswith("{"):  # and no byte of another response
+        assert set(text) <= set(f"{number} ") or kind.answer is None, (kind.name, number, text[:80])
+
+
+@pytest.mark.parametrize("turns", [1, 3])
+def test_each_gets_what_is_its_own(one: Proxy, own_engine: Engine, turns: int) -> None:
+    """All requests are there before the first is read, and all responses before the first is."""
+    with ExitStack() as stack:
+        clients = many(stack, one)
+        for turn in range(turns):
+            kinds = [KINDS[(number + turn) % (len(KINDS) - 1)] for number in range(len(clients))]
+            if turn + 1 == turns:
+                kinds = [KINDS[number % len(KINDS)] for number in range(len(clients))]
+            with held(one):
+                for number, (client, kind) in enumerate(zip(clients, kinds, strict=True)):
+                    client.send(head_of(kind, number))
+            asked = [own_engine.request() for kind in kinds if kind.answer]
+            with held(one):
+                for request in asked:
+                    kinds[number_of(request)].answer(request, number_of(request))
+            for number, (client, kind) in enumerate(zip(clients, kinds, strict=True)):
+                check(kind, number, client.response(method=kind.ask.split()[0]))
+                if kind.name in ("malformed", "until it closes", "no response"):
+                    client.close()
+                    clients[number] = stack.enter_context(one.connect())
+
+
+def test_requests_and_responses_in_one_turn(one: Proxy, own_engine: Engine) -> None:
+    """Half of the clients wait for a response while the others ask."""
+    kind = KINDS[0]
+    with ExitStack() as stack:
+        clients = many(stack, one)
+        waiting: list[Request] = []
+        for turn in range(6):
+            asking = [number for number in range(MANY) if number % 2 == turn % 2]
+            with held(one):
+                for request in waiting:
+                    kind.answer(request, number_of(request))
+                for number in asking:
+                    clients[number].send(head_of(kind, number))
+            for request in waiting:
+                check(kind, number_of(request), clients[number_of(request)].response())
+            waiting = [own_engine.request() for _ in asking]
+        for request in waiting:
+            kind.answer(request, number_of(request))
+
+
+def test_several_in_one_write(one: Proxy, own_engine: Engine) -> None:
+    """A request behind the first is judged after its response, as ever."""
+    with ExitStack() as stack, own_engine.responding(lambda request: request.respond(200, request.target.encode())):
+        clients = many(stack, one, 40)
+        with held(one):
+            for number, client in enumerate(clients):
+                for part in range(3):
+                    client.get(f"/containers/{number}-{part}/json")
+        for number, client in enumerate(clients):
+            for part in range(3):
+                assert client.response().body == f"/containers/{number}-{part}/json".encode()
+
+
+# ---- Some go before their turn comes. ----
+
+
+@pytest.mark.parametrize("leave", ["close", "reset", "finish_sending"])
+def test_who_leaves_in_the_same_turn_takes_nobody_along(one: Proxy, own_engine: Engine, leave: str) -> None:
+    kind = KINDS[0]
+
+    def answer(request: Request) -> None:
+        with suppress(OSError):  # the proxy has let go with its client
+            kind.answer(request, number_of(request))
+
+    with ExitStack() as stack, own_engine.responding(answer):
+        clients = many(stack, one)
+        with held(one):
+            for number, client in enumerate(clients):
+                client.send(head_of(kind, number))
+                if number % 2:
+                    getattr(client, leave)()
+        for number, client in enumerate(clients):
+            if number % 2 == 0 or leave == "finish_sending":
+                check(kind, number, client.response())
+    eventually(lambda: one.open_files() < MANY, "the proxy to let go")
+
+
+def test_an_engine_that_goes_in_the_same_turn(one: Proxy, own_engine: Engine) -> None:
+    """With its responses half sent, sent, or not begun."""
+    kind = KINDS[0]
+    with ExitStack() as stack:
+        clients = many(stack, one)
+        with held(one):
+            for number, client in enumerate(clients):
+                client.send(head_of(kind, number))
+        asked = [own_engine.request() for _ in clients]
+        with held(one):
+            for request in asked:
+                number = number_of(request)
+                if number % 3 == 0:
+                    kind.answer(request, number)
+                elif number % 3 == 1:
+                    request.conn.send(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf")
+                request.conn.close()
+        for number, client in enumerate(clients):
+            if number % 3 == 0:
+                check(kind, number, client.response())
+            elif number % 3 == 1:
+                client.read_until(b"half")
+                client.expect_gone()
+            else:
+                assert client.response().status == 502
+
+
+def test_each_has_its_line_and_its_record(start, folder: str, own_engine: Engine) -> None:
+    place = Path(folder, "rounds")
+    place.mkdir()
+    place.chmod(0o777)
+    trail = place / "audit.jsonl"
+    path = f"{folder}/rounds-audit.yaml"
+    with open(path, "w") as file:
+        file.write(f"policies: {{most: {{rules: [{{deny: [image.remove]}}, {{allow: ['*']}}]}}}}\npolicy: most\naudit: {{path: {trail}}}\n")
+    proxy = start("--workers", "1", env={"CONFIG": path})
+    kinds = [kind for kind in KINDS if kind.name in ("small", "chunks", "denied", "no response", "large")]
+    with ExitStack() as stack:
+        clients = many(stack, proxy)
+        chosen = [kinds[number % len(kinds)] for number in range(MANY)]
+        with held(proxy):
+            for number, (client, kind) in enumerate(zip(clients, chosen, strict=True)):
+                client.send(head_of(kind, number))
+        asked = [own_engine.request() for kind in chosen if kind.answer]
+        with held(proxy):
+            for request in asked:
+                chosen[number_of(request)].answer(request, number_of(request))
+        for client in clients:
+            client.response()
+
+    def records() -> list[dict]:
+        return [json.loads(line) for line in trail.read_text().splitlines(True) if line.endswith("\n")]
+
+    eventually(lambda: len(records()) == MANY, "the records")
+    wanted = sorted((kind.status, str(number) if kind.answer else f"n{number}") for number, kind in enumerate(chosen))
+    assert sorted((record["status"], record["target"].removeprefix("docker.io/library/")) for record in records()) == wanted
+    paths = [(f"path=/containers/{number}/" if kind.answer else f"path=/images/n{number} ") for number, kind in enumerate(chosen)]
+    eventually(lambda: all(sum(path in line for line in proxy.lines if " info " in line) == 1 for path in paths), "a line of each")
