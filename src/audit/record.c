@@ -6,28 +6,35 @@
 
 /* ── Strings ─────────────────────────────────────────────────────────────── */
 
-/* `s` in as many bytes as `most` at most, cut between two characters. */
-static void add_characters(struct text *line, struct slice s, size_t most)
+/* What has more than plain bytes, or too many of them: see add_characters(). */
+static SELDOM void add_others(struct text *line, struct slice s, size_t most)
 {
 	struct text part = text_over(line->ptr + line->len, most);
 
 	while (s.len > 0) {
+		s = slice_behind(s, text_add_plain(&part, s));
 		const struct text before = part;
-		const size_t plain = text_json_plain(s);
-		const size_t room = part.cap - part.len;
-		const size_t taken = plain < room ? plain : room;
-		text_add(&part, (struct slice){s.ptr, taken});
-		s = slice_behind(s, taken);
-		if (s.len > 0 && taken == plain) {
+		if (s.len > 0 && part.len < part.cap) {
 			s = slice_behind(s, visible_add_next(&part, s));
 		}
 		if (part.overflow || (s.len > 0 && part.len == part.cap)) {
-			line->len += part.overflow ? before.len + taken : part.len;
+			line->len += part.overflow ? before.len : part.len;
 			text_add(line, SLICE("..."));
 			return;
 		}
 	}
 	line->len += part.len;
+}
+
+/* `s` in as many bytes as `most` at most, cut between two characters. */
+static inline void add_characters(struct text *line, struct slice s, size_t most)
+{
+	const size_t before = line->len;
+
+	if (UNLIKELY(s.len > most || text_add_plain(line, s) < s.len)) {
+		line->len = before;
+		add_others(line, s, most);
+	}
 }
 
 static void add_value(struct text *line, struct slice value, size_t most)
@@ -37,11 +44,7 @@ static void add_value(struct text *line, struct slice value, size_t most)
 		return;
 	}
 	text_add_char(line, '"');
-	if (LIKELY(value.len <= most && text_json_plain(value) == value.len)) {
-		text_add(line, value);
-	} else {
-		add_characters(line, value, most);
-	}
+	add_characters(line, value, most);
 	text_add_char(line, '"');
 }
 

@@ -23,9 +23,9 @@ static unsigned digits_of(uint64_t value)
 	return digits;
 }
 
-void text_add_u64(struct text *text, uint64_t value)
+void text_add_long_u64(struct text *text, uint64_t value)
 {
-	text_add_digits(text, value, LIKELY(value < 10) ? 1 : digits_of(value));
+	text_add_digits(text, value, digits_of(value));
 }
 
 static SELDOM void add_json_byte(struct text *text, unsigned char c)
@@ -51,41 +51,69 @@ static inline unsigned special_bits(bytes16 bytes)
 	        (bytes16)((bytes < 0x20) | (bytes >= 0x7f) | (bytes == '"') | (bytes == '\\')));
 }
 
-/* Of a word of 8 to 15 bytes: its first eight and its last eight, some of them twice. */
-static size_t plain_in_word(struct slice s)
+/* Of `len` bytes, which `bits` are about: those in front of the first that is special. */
+static inline size_t plain_before(unsigned bits, size_t len)
 {
-	const unsigned bits = special_bits(bytes16_halves(s.ptr, s.ptr + s.len - 8));
-
-	if ((bits & 0xff) != 0) {
-		return (size_t)__builtin_ctz(bits);
-	}
-	return bits != 0 ? s.len - 16 + (size_t)__builtin_ctz(bits) : s.len;
+	return bits == 0 ? len : (size_t)__builtin_ctz(bits);
 }
 
-static size_t plain_in_few(struct slice s)
+/* Of 8 to 15 bytes: the first eight and the last eight, some of them twice. */
+static inline size_t copy_halves(char *to, struct slice s)
+{
+	const bytes16 bytes = bytes16_halves(s.ptr, s.ptr + s.len - 8);
+	const unsigned bits = special_bits(bytes);
+	const unsigned low = bits & 0xff;
+
+	memcpy(to, &bytes, 8);
+	memcpy(to + s.len - 8, (const char *)&bytes + 8, 8);
+	return low != 0 ? plain_before(low, 8) : s.len - 8 + plain_before(bits >> 8, 8);
+}
+
+/* The same of 4 to 7 bytes. */
+static inline size_t copy_quarters(char *to, struct slice s)
+{
+	char both[8];
+
+	memcpy(both, s.ptr, 4);
+	memcpy(both + 4, s.ptr + s.len - 4, 4);
+	const unsigned bits = special_bits(bytes16_halves(both, both));
+	const unsigned low = bits & 0xf;
+	memcpy(to, both, 4);
+	memcpy(to + s.len - 4, both + 4, 4);
+	return low != 0 ? plain_before(low, 4) : s.len - 4 + plain_before(bits >> 4 & 0xf, 4);
+}
+
+static inline size_t copy_few(char *to, struct slice s)
 {
 	size_t len = 0;
 
 	while (len < s.len && s.ptr[len] >= 0x20 && s.ptr[len] < 0x7f && s.ptr[len] != '"' &&
 	        s.ptr[len] != '\\') {
+		to[len] = s.ptr[len];
 		len++;
 	}
 	return len;
 }
 
-size_t text_json_plain(struct slice s)
+/* Copy `s` and return how many bytes at its front stand for themselves; what is at `to` behind
+ * those counts for nothing. */
+static inline size_t copy_plain(char *to, struct slice s)
 {
 	enum { STEP = sizeof(bytes16) };
 
 	if (s.len < STEP) {
-		return s.len >= STEP / 2 ? plain_in_word(s) : plain_in_few(s);
+		return s.len >= STEP / 2   ? copy_halves(to, s)
+		       : s.len >= STEP / 4 ? copy_quarters(to, s)
+		                           : copy_few(to, s);
 	}
 	/* The last step reaches back to bytes that are known to be plain. */
 	for (size_t len = 0; len < s.len; len += STEP) {
 		const size_t at = len + STEP <= s.len ? len : s.len - STEP;
-		const unsigned bits = special_bits(bytes16_load(s.ptr + at));
+		const bytes16 bytes = bytes16_load(s.ptr + at);
+		const unsigned bits = special_bits(bytes);
+		memcpy(to + at, &bytes, STEP);
 		if (bits != 0) {
-			return at + (size_t)__builtin_ctz(bits);
+			return at + plain_before(bits, STEP);
 		}
 	}
 	return s.len;
@@ -104,16 +132,25 @@ void text_add_encoded(struct text *text, struct slice s, const char *also)
 	}
 }
 
+size_t text_add_plain(struct text *text, struct slice s)
+{
+	const size_t room = text->cap - text->len;
+	const size_t len = copy_plain(
+	        text->ptr + text->len, (struct slice){s.ptr, s.len < room ? s.len : room});
+
+	text->len += len;
+	return len;
+}
+
 void text_add_json(struct text *text, struct slice s)
 {
 	for (;;) {
-		const size_t len = text_json_plain(s);
-		text_add(text, (struct slice){s.ptr, len});
-		if (len == s.len) {
+		s = slice_behind(s, text_add_plain(text, s));
+		if (s.len == 0 || text->overflow) {
 			return;
 		}
-		add_json_byte(text, (unsigned char)s.ptr[len]);
-		s = slice_behind(s, len + 1);
+		add_json_byte(text, (unsigned char)s.ptr[0]);
+		s = slice_behind(s, 1);
 	}
 }
 

@@ -77,16 +77,25 @@ static inline void text_add_digits(struct text *text, uint64_t value, unsigned d
 
 /* Remove the first `len` bytes. */
 void text_drop(struct text *text, size_t len);
-/* Decimal. */
-void text_add_u64(struct text *text, uint64_t value);
+/* Decimal; the second for any number, and the first in fewer instructions for one digit. */
+void text_add_long_u64(struct text *text, uint64_t value);
+static inline void text_add_u64(struct text *text, uint64_t value)
+{
+	if (value < 10) {
+		text_add_char(text, (char)('0' + value));
+	} else {
+		text_add_long_u64(text, value);
+	}
+}
 /* Append `s` as RFC 3986 §2.1 encodes it: %2F. Its unreserved bytes (§2.3), and those of `also`,
  * stay as they are. */
 void text_add_encoded(struct text *text, struct slice s, const char *also);
 /* Append `s` as the content of a JSON string (RFC 8259 §7). Quotes, backslashes and control bytes
  * are escaped. Bytes from 0x80 on become '?', because their encoding is unknown. */
 void text_add_json(struct text *text, struct slice s);
-/* Bytes at the front of `s` that stand for themselves in there. */
-size_t text_json_plain(struct slice s);
+/* Append the bytes at the front of `s` that stand for themselves in there, as far as they fit.
+ * Returns how many that are; nothing overflows. */
+size_t text_add_plain(struct text *text, struct slice s);
 /* A value of a user or a peer, escaped and cut for one line of a terminal or a log. */
 struct text_shown {
 	char text[256];

@@ -125,9 +125,7 @@ size_t visible_add_next(struct text *text, struct slice s)
 void visible_add(struct text *text, struct slice s)
 {
 	while (s.len > 0) {
-		const size_t plain = text_json_plain(s);
-		text_add(text, (struct slice){s.ptr, plain});
-		s = slice_behind(s, plain);
+		s = slice_behind(s, text_add_plain(text, s));
 		if (s.len > 0) {
 			s = slice_behind(s, visible_add_next(text, s));
 		}
