@@ -46,8 +46,7 @@ void stream_close(struct stream *stream)
 
 ssize_t socket_write(int fd, const void *bytes, size_t len, bool more)
 {
-	return LIKELY(!more) ? write(fd, bytes, len)
-	                     : send(fd, bytes, len, MSG_DONTWAIT | MSG_NOSIGNAL | MSG_MORE);
+	return send(fd, bytes, len, MSG_DONTWAIT | MSG_NOSIGNAL | (more ? MSG_MORE : 0));
 }
 
 int stream_await_room(struct stream *stream)
