@@ -41,6 +41,14 @@ void loop_stop(struct loop *loop)
 	loop->stopped = true;
 }
 
+int64_t loop_realtime_ns(struct loop *loop)
+{
+	if (loop->realtime_ns == 0) {
+		loop->realtime_ns = clock_realtime_ns();
+	}
+	return loop->realtime_ns;
+}
+
 static int control(struct loop *loop, int operation, struct watch *watch, uint32_t events)
 {
 	struct epoll_event event = {.events = events, .data = {.ptr = watch}};
@@ -232,6 +240,7 @@ void loop_end_turn(struct loop *loop)
 	loop_end_rounds(loop);
 	run_timers(loop);
 	run_tasks(&loop->tasks);
+	loop->realtime_ns = 0;
 }
 
 int loop_run(struct loop *loop)

@@ -33,7 +33,8 @@ struct loop {
 	enum loop_round round;
 	struct list rounds[ROUND_LAST]; /* tasks; that of a round has those of the one behind it */
 	int64_t now_ns;                 /* CLOCK_MONOTONIC, read once a turn */
-	int64_t next_ns;                /* no timer expires before */
+	int64_t realtime_ns; /* of loop_realtime_ns(); 0: nobody has asked in this turn */
+	int64_t next_ns;     /* no timer expires before */
 	bool stopped;
 	struct list tasks;
 	struct list timer_queues;
@@ -71,6 +72,8 @@ void loop_done(struct loop *loop);
 /* Serve until loop_stop(). 0, or -errno of epoll_wait(). */
 int loop_run(struct loop *loop) MUST_USE;
 void loop_stop(struct loop *loop);
+/* CLOCK_REALTIME, read once a turn at most. */
+int64_t loop_realtime_ns(struct loop *loop);
 /* For tests that report events themselves, and set `now_ns`. What is reported between the first two
  * is not alone. The end of a turn is that of its rounds, expired timers, and tasks. */
 void loop_begin_rounds(struct loop *loop);

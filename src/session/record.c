@@ -128,7 +128,7 @@ static void write_record(struct session *session, bool has_ended)
 	const struct audit_record *said = &exchange->record;
 	const char *ending = ending_of(exchange);
 	const struct record record = {
-	        .time_ns = clock_realtime_ns(),
+	        .time_ns = loop_realtime_ns(&session->worker->loop),
 	        .id = exchange->id,
 	        .caller = &session->caller,
 	        .client = said->client,
@@ -193,7 +193,7 @@ void session_record_unread(struct session *session)
 {
 	if (session_is_recorded(session)) {
 		const struct record record = {
-		        .time_ns = clock_realtime_ns(),
+		        .time_ns = loop_realtime_ns(&session->worker->loop),
 		        .id = session->worker->next_id++,
 		        .caller = &session->caller,
 		        .listener = session_listener(session)->label,
@@ -221,7 +221,7 @@ void session_record_refused(struct worker *worker, const struct refused *refused
 		        &reason, " (%u refused connections before it have no record)", left_out);
 	}
 	const struct record record = {
-	        .time_ns = clock_realtime_ns(),
+	        .time_ns = loop_realtime_ns(&worker->loop),
 	        .id = worker->next_id++,
 	        .caller = refused->caller,
 	        .listener = refused->listener == NULL ? NULL : refused->listener->label,

@@ -477,16 +477,17 @@ static struct gate_decision ask(struct session *session, struct inspect_memory *
 	const bool whole = exchange != NULL && exchange->gathered;
 	const struct snapshot_listener *listener = session_listener(session);
 	const bool has_keys = listener->gate.clients != NULL && listener->gate.clients->has_keys;
+	struct loop *loop = &session->worker->loop;
 	const struct gate_question question = {
 	        .caller = &session->caller,
 	        .slowdown = has_keys ? attempts_look(&session->worker->shared->attempts,
-	                                       session->worker->loop.now_ns, &session->caller)
+	                                       loop->now_ns, &session->caller)
 	                             : (struct slowdown){.slowed = false},
 	        .container = session->whereabouts == WHEREABOUTS_CONTAINER
 	                             ? &session->found->container
 	                             : NULL,
 	        .container_asked = session->whereabouts != WHEREABOUTS_UNKNOWN,
-	        .now_s = listener->gate.clients == NULL ? 0 : clock_realtime_ns() / NS_PER_S,
+	        .now_s = listener->gate.clients == NULL ? 0 : loop_realtime_ns(loop) / NS_PER_S,
 	        .pseudonym = pseudonym_of(session->worker->shared),
 	        .server_name = session_server_name(session, &listener->gate),
 	        .bytes = bytes,

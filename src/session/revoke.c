@@ -79,7 +79,7 @@ static struct gate_decision ask(const struct session *session, const struct call
 	                             ? NULL
 	                             : &session->found->container,
 	        .container_asked = session->found != NULL || session->was_nowhere,
-	        .now_s = clock_realtime_ns() / NS_PER_S,
+	        .now_s = loop_realtime_ns(&session->worker->loop) / NS_PER_S,
 	        .server_name = session_server_name(session, &listener->gate),
 	        .memory = memory,
 	        .kept = &kept,
