@@ -273,7 +273,7 @@ static enum ask_state state_of(enum flow_result result)
 		return ASK_NO_MEMORY;
 	case FLOW_WAIT:
 	case FLOW_YIELD:
-	case FLOW_LATER:
+	case FLOW_READY:
 	case FLOW_COMPLETE:
 	case FLOW_REFUSED:
 	case FLOW_SOURCE_END:

@@ -14,7 +14,7 @@ enum {
 	/* Enough for what stands between two chunks, and little of the second is copied. */
 	FRAMING_READ = 64,
 	SPLICE_MAX = 60 * 1024,
-	LATER_MAX = 4 * 1024,
+	SHORT_MAX = 4 * 1024,
 	RECORD_MAX = 16 * 1024, /* bytes of plaintext in a record of TLS, RFC 8446 5.1 */
 };
 
@@ -437,12 +437,11 @@ static enum flow_result misjudged(struct flow *flow, struct stream *sink)
 	return flow_send(flow, sink, false) == FLOW_WAIT ? FLOW_WAIT : FLOW_MALFORMED;
 }
 
-/* What ends a message is small as a rule; more would leave the caches again. */
-static bool may_wait(const struct flow *flow, const struct stream *sink)
+/* A longer end would leave the processor's caches before it is sent. */
+static bool has_short_end(const struct flow *flow)
 {
-	return loop_comes_to(sink->loop, ROUND_WRITE) && sink->writable && flow->piped == 0 &&
-	       flow->buffer != NULL && !buffer_is_sent(flow->buffer) &&
-	       buffer_to_send(flow->buffer).len <= LATER_MAX;
+	return flow->piped == 0 && flow->buffer != NULL && !buffer_is_sent(flow->buffer) &&
+	       buffer_to_send(flow->buffer).len <= SHORT_MAX;
 }
 
 enum flow_result flow_move(
@@ -460,7 +459,7 @@ enum flow_result flow_move(
 			}
 		}
 		if (flow->complete) {
-			return may_wait(flow, sink) ? FLOW_LATER : flow_send(flow, sink, false);
+			return has_short_end(flow) ? FLOW_READY : flow_send(flow, sink, false);
 		}
 		const enum flow_way way = choose_way(flow, source, sink);
 		const bool more = source->readable && !sink->takes_pages &&

@@ -53,11 +53,11 @@ struct flow {
 };
 
 enum flow_result {
-	FLOW_WAIT,        /* for an event of either stream */
-	FLOW_YIELD,       /* it can continue after other sessions */
-	FLOW_LATER,       /* the message is complete, and its end is to be sent: ROUND_WRITE */
-	FLOW_COMPLETE,    /* everything is sent */
-	FLOW_SOURCE_END,  /* the source ended before the body did, or a raw stream ended */
+	FLOW_WAIT,       /* for an event of either stream */
+	FLOW_YIELD,      /* it can continue after other sessions */
+	FLOW_READY,      /* flow_move(): all that is left is to send the short end of the message */
+	FLOW_COMPLETE,   /* everything is sent */
+	FLOW_SOURCE_END, /* the source ended before the body did, or a raw stream ended */
 	FLOW_SOURCE_LOST, /* reading failed */
 	FLOW_SINK_LOST,   /* writing failed */
 	FLOW_MALFORMED,   /* the chunk framing is malformed */
@@ -80,6 +80,8 @@ void flow_drop(struct flow *flow, struct flow_lender *lender);
 /* The same, and judge the bytes that were already read: the message may be complete then. */
 void flow_skip(struct flow *flow, struct flow_lender *lender);
 
+/* Move what is there, or comes at once. The end of a message, if it is short, is left to
+ * flow_send(): the caller says when. */
 enum flow_result flow_move(struct flow *flow, struct flow_lender *lender, struct stream *source,
         struct stream *sink) MUST_USE;
 /*

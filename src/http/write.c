@@ -28,6 +28,8 @@ struct lines {
 	const char *end;
 };
 
+static const struct lines no_lines = {"", ""};
+
 /* Where the field's line ends if it is spelled as add_field() spells it, or NULL. */
 static inline const char *line_end(const struct http_field *field)
 {
@@ -53,7 +55,7 @@ static inline void pass_field(
 	text_add(text, slice_between(lines->start, lines->end));
 	*lines = (struct lines){field->name.ptr, end};
 	if (UNLIKELY(end == NULL)) {
-		lines->start = NULL;
+		*lines = no_lines;
 		add_field(text, field->name, field->value);
 	}
 }
@@ -109,7 +111,7 @@ static void add_request_framing(
 static inline void add_request_lines(
         struct text *text, const struct http_head *head, const struct http_request_options *options)
 {
-	struct lines lines = {NULL, NULL};
+	struct lines lines = no_lines;
 
 	if (head->lines.ptr != NULL) {
 		text_add(text, head->lines);
@@ -188,7 +190,7 @@ static void add_status_line(struct text *text, unsigned status, struct slice rea
 
 void http_response_add_lines(struct text *text, const struct http_head *head)
 {
-	struct lines lines = {NULL, NULL};
+	struct lines lines = no_lines;
 
 	if (head->lines.ptr != NULL) {
 		text_add(text, head->lines);

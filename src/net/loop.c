@@ -10,7 +10,7 @@
 
 enum {
 	EVENTS_PER_TURN = 256,
-	/* More of them in one round cost no less, and the first waits longer for the last. */
+	/* More of them in one round cost no less, and the first waits for the last. */
 	EVENTS_PER_ROUND = 32,
 	FETCHED_LINES = 7, /* of what a watch is a part of */
 };
@@ -25,7 +25,7 @@ int loop_init(struct loop *loop)
 	loop->next_ns = INT64_MAX;
 	list_init(&loop->tasks);
 	list_init(&loop->timer_queues);
-	for (unsigned round = 0; round < ROUND_LAST; round++) {
+	for (unsigned round = 0; round < ROUNDS; round++) {
 		list_init(&loop->rounds[round]);
 	}
 	return 0;
@@ -83,11 +83,11 @@ void loop_put_off(struct loop *loop, struct task *task)
 	list_append(&loop->tasks, &task->link);
 }
 
-void loop_put_off_to_round(struct loop *loop, struct task *task)
+void loop_put_off_to_round(struct loop *loop, struct task *task, enum loop_round round)
 {
-	ASSERT(loop->round < ROUND_LAST);
+	ASSERT(loop_comes_to(loop, round));
 	list_remove(&task->link);
-	list_append(&loop->rounds[loop->round], &task->link);
+	list_append(&loop->rounds[round], &task->link);
 }
 
 /* Only those that wait now: what they put off in turn belongs to the next round or turn. */
@@ -216,9 +216,8 @@ void loop_begin_rounds(struct loop *loop)
 void loop_end_rounds(struct loop *loop)
 {
 	while (loop->round < ROUND_LAST) {
-		struct list *tasks = &loop->rounds[loop->round];
 		loop->round++;
-		run_tasks(tasks);
+		run_tasks(&loop->rounds[loop->round]);
 	}
 }
 

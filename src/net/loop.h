@@ -19,22 +19,22 @@
 
 #include <stdint.h>
 
-/* Who has done his part of a round, and may wait for the others, goes on with a task in the next.
- */
+/* What needs another round than the present one goes on there, as a task. */
 enum loop_round {
 	ROUND_READ, /* the events themselves */
 	ROUND_JUDGE,
 	ROUND_WRITE,
 	ROUND_LAST, /* the rest of the turn; of an event that is alone, all of it */
+	ROUNDS,
 };
 
 struct loop {
 	int epoll; /* descriptor */
 	enum loop_round round;
-	struct list rounds[ROUND_LAST]; /* tasks; that of a round has those of the one behind it */
-	int64_t now_ns;                 /* CLOCK_MONOTONIC, read once a turn */
-	int64_t realtime_ns; /* of loop_realtime_ns(); 0: nobody has asked in this turn */
-	int64_t next_ns;     /* no timer expires before */
+	struct list rounds[ROUNDS]; /* the tasks of each; of the first there are none */
+	int64_t now_ns;             /* CLOCK_MONOTONIC, read once a turn */
+	int64_t realtime_ns;        /* of loop_realtime_ns(); 0: nobody has asked in this turn */
+	int64_t next_ns;            /* no timer expires before */
 	bool stopped;
 	struct list tasks;
 	struct list timer_queues;
@@ -89,9 +89,9 @@ void loop_remove(struct loop *loop, struct watch *watch);
 void task_init(struct task *task, void (*run)(struct task *task));
 /* Run the task at the end of the turn; it leaves the list that it is on. */
 void loop_put_off(struct loop *loop, struct task *task);
-/* The same in the next round. Not in the last. */
-void loop_put_off_to_round(struct loop *loop, struct task *task);
-/* Whether this round is still to come in the turn: the work of it may be put off. */
+/* The same in a round that is still to come. */
+void loop_put_off_to_round(struct loop *loop, struct task *task, enum loop_round round);
+/* Whether this round is still to come in the turn. */
 static inline bool loop_comes_to(const struct loop *loop, enum loop_round round)
 {
 	return loop->round < round;

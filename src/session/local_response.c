@@ -354,14 +354,39 @@ enum next session_linger(struct session *session)
 	return session->client_ended ? NEXT_CLOSE : session_enter(session, SESSION_LINGER);
 }
 
+/* Whether the Engine's connection can carry another request. */
+static bool is_reusable(const struct session *session)
+{
+	const struct exchange *exchange = session->exchange;
+
+	return exchange->keep_engine && !session->client_ended && !exchange->end_told &&
+	       !session->up.drop && flow_unjudged(&session->down).len == 0;
+}
+
+enum next session_deliver(struct session *session)
+{
+	session->exchange->record.bytes = session->down.data;
+	session_release(session->exchange);
+	session_release_engine(session, is_reusable(session));
+	return session_enter(session, SESSION_DELIVER);
+}
+
+enum next session_step_deliver(struct session *session)
+{
+	const enum flow_result result = flow_send(&session->down, &session->client, false);
+
+	if (result != FLOW_COMPLETE) {
+		return next_after(session, result);
+	}
+	return session_comes_to(session, ROUND_LAST) ? NEXT_LAST : session_finish(session);
+}
+
 /* The exchange is over on both sides. */
 enum next session_finish(struct session *session)
 {
 	const bool more = flow_unjudged(&session->up).len > 0;
 	const bool keep = session->exchange->keep_client && (more || !session->client_ended);
-	const bool reusable = session->exchange->keep_engine && !session->client_ended &&
-	                      !session->exchange->end_told && !session->up.drop &&
-	                      flow_unjudged(&session->down).len == 0;
+	const bool reusable = is_reusable(session);
 
 	ASSERT(flow_is_sent(&session->up)); /* the rest would go into the next request */
 

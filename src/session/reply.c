@@ -84,8 +84,14 @@ static enum next pump_request(struct session *session)
 	if (flow_is_over(&session->up)) {
 		return look_for_end(session);
 	}
-	const enum flow_result result = flow_move(
+	enum flow_result result = flow_move(
 	        &session->up, &session->worker->lender, &session->client, &session->engine->stream);
+	if (result == FLOW_READY && session_comes_to(session, ROUND_WRITE)) {
+		return NEXT_WRITE;
+	}
+	if (result == FLOW_READY) {
+		result = flow_send(&session->up, &session->engine->stream, false);
+	}
 	if (result == FLOW_COMPLETE) {
 		return look_for_end(session);
 	}
@@ -295,17 +301,20 @@ static enum next read_response_head(struct session *session)
 		if (n <= 0) {
 			return response_ended(session);
 		}
-		if (next_in_round(session, ROUND_JUDGE) == NEXT_LATER) {
-			return NEXT_LATER;
+		if (session_comes_to(session, ROUND_JUDGE)) {
+			return NEXT_JUDGE;
 		}
 	}
 }
 
 enum next session_step_reply(struct session *session)
 {
-	enum next sending = pump_request(session);
+	/* What was read of the response in the first round is looked at first. */
+	const bool has_read =
+	        session->worker->loop.round == ROUND_JUDGE && flow_is_over(&session->up);
+	const enum next sending = has_read ? NEXT_WAIT : pump_request(session);
 
-	if (sending >= NEXT_LATER) {
+	if (sending >= NEXT_LAST) {
 		return sending;
 	}
 	/* An interim response may still wait for the client. */
@@ -361,8 +370,13 @@ static enum flow_result move_response(struct session *session)
 	if (UNLIKELY(session->exchange->rewriting != NULL)) {
 		return session_rewrite(session);
 	}
-	return flow_move(&session->down, &session->worker->lender, &session->engine->stream,
-	        &session->client);
+	const enum flow_result result = flow_move(&session->down, &session->worker->lender,
+	        &session->engine->stream, &session->client);
+
+	/* The Engine's connection is still needed for a request that is not over. */
+	return result == FLOW_READY && !flow_is_over(&session->up)
+	               ? flow_send(&session->down, &session->client, false)
+	               : result;
 }
 
 bool session_is_endless(const struct session *session)
@@ -390,14 +404,6 @@ static bool end_here(struct session *session)
 	return true;
 }
 
-/* The end of an exchange may wait until the other responses of the round are sent. Moving a
- * response that is complete again changes nothing, unless its body is rewritten. */
-static bool may_end_later(const struct session *session)
-{
-	return next_in_round(session, ROUND_LAST) == NEXT_LATER &&
-	       session->exchange->rewriting == NULL;
-}
-
 static enum next pump_response(struct session *session)
 {
 	const enum flow_result result = move_response(session);
@@ -406,8 +412,8 @@ static enum next pump_response(struct session *session)
 	        (result == FLOW_WAIT || result == FLOW_YIELD) && end_here(session)) {
 		return NEXT_AGAIN;
 	}
-	if (result == FLOW_COMPLETE && may_end_later(session)) {
-		return NEXT_LATER;
+	if (result == FLOW_READY) {
+		return session_deliver(session);
 	}
 	if (result == FLOW_COMPLETE || ends_response(session, result)) {
 		return response_complete(session);
@@ -426,7 +432,7 @@ enum next session_step_relay(struct session *session)
 {
 	const enum next receiving = pump_response(session);
 
-	if (receiving >= NEXT_LATER) {
+	if (receiving >= NEXT_LAST) {
 		return receiving;
 	}
 	return next_sooner(receiving, pump_request(session));

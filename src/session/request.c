@@ -47,8 +47,7 @@ enum next session_step_idle(struct session *session)
 		}
 	}
 	session->scan = (struct http_scan){0};
-	(void)session_enter(session, SESSION_HEAD);
-	return next_in_round(session, ROUND_JUDGE);
+	return session_enter(session, SESSION_HEAD);
 }
 
 /* What must be remembered of the request when the scratch is gone. */

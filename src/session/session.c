@@ -113,7 +113,7 @@ static bool must_reset(const struct session *session)
 {
 	const struct flow *down = &session->down;
 
-	return session->state == SESSION_RELAY &&
+	return (session->state == SESSION_RELAY || session->state == SESSION_DELIVER) &&
 	       (down->framing == HTTP_UNTIL_CLOSE || down->chunks.bare);
 }
 
@@ -136,7 +136,8 @@ void session_close(struct session *session)
 		return;
 	}
 	if (session->exchange != NULL &&
-	        (session->state == SESSION_RELAY || session->state == SESSION_TUNNEL)) {
+	        (session->state == SESSION_RELAY || session->state == SESSION_DELIVER ||
+	                session->state == SESSION_TUNNEL)) {
 		session->exchange->record.bytes = session->down.data;
 		note_ender(session);
 	}
@@ -161,24 +162,48 @@ void session_close(struct session *session)
 /* ── The machine ─────────────────────────────────────────────────────────── */
 
 static enum next (*const steps[SESSION_STATES])(struct session *) = {
-#define STATE(name, step, deadline_ns, expired, dismissed) [SESSION_##name] = session_step_##step,
+#define STATE(name, step, round, deadline_ns, expired, dismissed)                                  \
+	[SESSION_##name] = session_step_##step,
 #include "session/states.def"
 #undef STATE
 };
 
+/* In which round of a turn the step of a state runs, at the earliest. */
+static const enum loop_round rounds[SESSION_STATES] = {
+#define STATE(name, step, round, deadline_ns, expired, dismissed) [SESSION_##name] = ROUND_##round,
+#include "session/states.def"
+#undef STATE
+};
+
+/* Who moves many bytes lets others go first. */
+static enum loop_round round_of(const struct session *session)
+{
+	const bool is_bulk = session->up.way != FLOW_SMALL || session->down.way != FLOW_SMALL;
+
+	return UNLIKELY(is_bulk) ? ROUND_LAST : rounds[session->state];
+}
+
 void session_run(struct session *session)
 {
+	static const enum loop_round named[] = {
+	        [NEXT_LAST] = ROUND_LAST, [NEXT_WRITE] = ROUND_WRITE, [NEXT_JUDGE] = ROUND_JUDGE};
+	struct loop *loop = &session->worker->loop;
 	enum next next = NEXT_AGAIN;
 
 	while (next == NEXT_AGAIN) {
+		const enum loop_round round = round_of(session);
+		if (loop_comes_to(loop, round)) {
+			loop_put_off_to_round(loop, &session->again, round);
+			return;
+		}
 		next = steps[session->state](session);
 	}
 	if (next == NEXT_CLOSE) {
 		session_close(session);
-	} else if (next == NEXT_LATER) {
-		loop_put_off_to_round(&session->worker->loop, &session->again);
 	} else if (next == NEXT_YIELD) {
-		loop_put_off(&session->worker->loop, &session->again);
+		loop_put_off(loop, &session->again);
+	} else if (next != NEXT_WAIT) {
+		loop_put_off_to_round(loop, &session->again, named[next]);
 	}
 }
 
@@ -227,7 +252,8 @@ static const struct {
 	{                                                                                          \
 		NEXT_AGAIN, OUTCOME_##name, false                                                  \
 	}
-#define STATE(name, step, deadline_ns, expired, dismissed) [SESSION_##name] = {expired, dismissed},
+#define STATE(name, step, round, deadline_ns, expired, dismissed)                                  \
+	[SESSION_##name] = {expired, dismissed},
 #include "session/states.def"
 #undef STATE
 #undef STAY

@@ -35,7 +35,7 @@ struct session {
 	struct flow down;      /* Engine → client */
 	struct http_scan scan; /* of the head that is being read */
 	struct timer deadline;
-	struct task again;         /* to continue after NEXT_YIELD and NEXT_LATER */
+	struct task again;         /* to continue after NEXT_YIELD, or in another round */
 	struct task deferred_free; /* at the end of the turn */
 	struct list link;          /* of worker->sessions */
 	struct caller caller;
@@ -59,7 +59,9 @@ struct session {
 enum next {
 	NEXT_WAIT,  /* for an event */
 	NEXT_YIELD, /* after the other sessions */
-	NEXT_LATER, /* in the next round of the turn; not in the last */
+	NEXT_LAST,  /* in that round of the turn, which is still to come */
+	NEXT_WRITE,
+	NEXT_JUDGE,
 	NEXT_AGAIN, /* now: the state has changed, or more can be done */
 	NEXT_CLOSE,
 };
@@ -69,10 +71,9 @@ static inline enum next next_sooner(enum next a, enum next b)
 	return a > b ? a : b;
 }
 
-/* After work that belongs to this round: the rest may wait for it, where it is still to come. */
-static inline enum next next_in_round(const struct session *session, enum loop_round round)
+static inline bool session_comes_to(const struct session *session, enum loop_round round)
 {
-	return loop_comes_to(&session->worker->loop, round) ? NEXT_LATER : NEXT_AGAIN;
+	return loop_comes_to(&session->worker->loop, round);
 }
 
 /* Memory is short: the connection closes, and the log says so. */
@@ -96,9 +97,6 @@ static inline enum next next_after(struct session *session, enum flow_result res
 	}
 	if (result == FLOW_NO_MEMORY) {
 		return session_starve(session);
-	}
-	if (result == FLOW_LATER) {
-		return NEXT_LATER;
 	}
 	return result == FLOW_YIELD ? NEXT_YIELD : NEXT_CLOSE;
 }
@@ -242,6 +240,13 @@ enum next session_respond_dial(struct session *session, unsigned number, int err
 enum next session_respond_closed(struct session *session) SELDOM;
 /* The response to GET /health: a connection can be had. */
 enum next session_respond_healthy(struct session *session) SELDOM;
+/*
+ * The whole response is there, and what is left of it is short: let it go out. The Engine has
+ * nothing more to do with the request, so that its connection and what counts for limits are given
+ * back before the client can know.
+ */
+enum next session_deliver(struct session *session);
+enum next session_step_deliver(struct session *session);
 /* Request and response are complete: continue with the next request, or end. */
 enum next session_finish(struct session *session);
 /* End the proxy's direction, and wait for the client to close. */

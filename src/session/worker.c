@@ -286,7 +286,7 @@ static void init_queues(struct worker *worker)
 	const struct snapshot *settings = worker->adoption->snapshot;
 	struct loop *loop = &worker->loop;
 	const int64_t deadlines_ns[SESSION_STATES] = {
-#define STATE(name, step, deadline_ns, expired, dismissed) [SESSION_##name] = (deadline_ns),
+#define STATE(name, step, round, deadline_ns, expired, dismissed) [SESSION_##name] = (deadline_ns),
 #include "session/states.def"
 #undef STATE
 	};

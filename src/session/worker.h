@@ -19,7 +19,7 @@
 #include "upstream/upstream.h"
 
 enum session_state {
-#define STATE(name, step, deadline_ns, expired, dismissed) SESSION_##name,
+#define STATE(name, step, round, deadline_ns, expired, dismissed) SESSION_##name,
 #include "session/states.def"
 #undef STATE
 	SESSION_STATES,

@@ -254,7 +254,7 @@ static void walk(struct walker *walker)
 	note(loop_comes_to(&loop, ROUND_LAST) ? walker->letter
 	                                      : (char)(walker->letter - 'a' + 'A'));
 	if (loop_comes_to(&loop, ROUND_LAST)) {
-		loop_put_off_to_round(&loop, &walker->task);
+		loop_put_off_to_round(&loop, &walker->task, loop.round + 1);
 	} else {
 		loop_stop(&loop);
 	}

@@ -255,3 +255,28 @@ def test_each_has_its_line_and_its_record(start, folder: str, own_engine: Engine
     assert sorted((record["status"], record["target"].removeprefix("docker.io/library/")) for record in records()) == wanted
     paths = [(f"path=/containers/{number}/" if kind.answer else f"path=/images/n{number} ") for number, kind in enumerate(chosen)]
     eventually(lambda: all(sum(path in line for line in proxy.lines if " info " in line) == 1 for path in paths), "a line of each")
+
+
+def test_what_ends_makes_room_for_what_comes(start, folder: str, own_engine: Engine) -> None:
+    """A response that is there counts for no limit any more, and its Engine connection is free, before the next request is judged."""
+    most = 16
+    kind = KINDS[0]
+    path = f"{folder}/rounds-limits.yaml"
+    with open(path, "w") as file:
+        file.write(f"policy: open\nlimits: {{requests: {most}}}\n")
+    proxy = start("--workers", "1", env={"CONFIG": path})
+    with ExitStack() as stack:
+        clients = many(stack, proxy, 2 * most)
+        for number in range(most):
+            clients[number].send(head_of(kind, number))
+        asked = [own_engine.request() for _ in range(most)]
+        with held(proxy):
+            for request in asked:
+                kind.answer(request, number_of(request))
+                clients[most + number_of(request)].send(head_of(kind, most + number_of(request)))
+        for _ in range(most):
+            request = own_engine.request()
+            kind.answer(request, number_of(request))
+        for number, client in enumerate(clients):
+            check(kind, number, client.response())
+        assert len(own_engine.conns) == most
