@@ -265,5 +265,19 @@ void holding_give(struct holding *holding)
 			account_uncount(holding->account, (enum limit)i);
 		}
 	}
+	holding->given = holding->limits;
 	holding->limits = 0;
+}
+
+void holding_keep(struct holding *holding)
+{
+	for (unsigned i = 0; holding->given != 0 && i < LIMIT_COUNT; i++) {
+		if ((holding->given & 1U << i) != 0) {
+			const bool counted =
+			        account_count(holding->account, (enum limit)i, UINT64_MAX);
+			ASSERT(counted);
+		}
+	}
+	holding->limits |= holding->given;
+	holding->given = 0;
 }

@@ -76,6 +76,7 @@ void accounts_refuse(struct accounts *accounts, struct account *account, enum li
 struct holding {
 	struct account *account;
 	unsigned limits; /* bits 1 << enum limit; 0: nothing, and `account` is not read */
+	unsigned given;  /* what holding_give() has given back */
 };
 
 /*
@@ -87,5 +88,7 @@ enum limit holding_take(struct holding *holding, struct account *account,
         const struct limits *limits, unsigned wanted, int64_t now_ns,
         int64_t *ret_wait_ns) MUST_USE;
 void holding_give(struct holding *holding);
+/* Hold again what was given back, whatever the limits say: it lasts after all. */
+void holding_keep(struct holding *holding);
 
 #endif

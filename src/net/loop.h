@@ -46,7 +46,7 @@ struct watch {
 	void (*ready)(struct watch *watch, uint32_t events);
 };
 
-/* Work for the next round, or for the end of the turn. A task that puts itself off to the end again
+/* Work for a later round, or for the end of the turn. A task that puts itself off to the end again
  * runs in the next turn. */
 struct task {
 	struct list link;

@@ -3,7 +3,7 @@
  * count — what clients have at once, and what they are refused.
  *
  * A connection counts for its host, until a request tells whose it is; then for the client. What a
- * request takes, its exchange holds until session_record().
+ * request takes, its exchange holds until session_deliver() or session_record().
  */
 #include "session/state.h"
 
@@ -267,6 +267,13 @@ void session_release(struct exchange *exchange)
 {
 	for (unsigned i = 0; i < ARRAY_LEN(exchange->holdings); i++) {
 		holding_give(&exchange->holdings[i]);
+	}
+}
+
+void session_keep_holding(struct exchange *exchange)
+{
+	for (unsigned i = 0; i < ARRAY_LEN(exchange->holdings); i++) {
+		holding_keep(&exchange->holdings[i]);
 	}
 }
 

@@ -46,7 +46,7 @@ static struct slice target_of(const struct exchange *exchange)
 static void describe(const struct session *session, struct session_stream *ret_stream)
 {
 	const struct exchange *exchange = session->exchange;
-	const bool responds = session->state == SESSION_RELAY || session->state == SESSION_TUNNEL;
+	const bool responds = session_responds(session);
 	struct text peer = text_over(ret_stream->peer, sizeof(ret_stream->peer));
 
 	ret_stream->id = exchange->id;

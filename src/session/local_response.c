@@ -375,6 +375,9 @@ enum next session_step_deliver(struct session *session)
 {
 	const enum flow_result result = flow_send(&session->down, &session->client, false);
 
+	if (result == FLOW_WAIT) {
+		session_keep_holding(session->exchange);
+	}
 	if (result != FLOW_COMPLETE) {
 		return next_after(session, result);
 	}
@@ -396,6 +399,7 @@ enum next session_finish(struct session *session)
 	if (!keep || !session_settle(session)) {
 		return session_linger(session);
 	}
+	session->up.way = FLOW_SMALL;
 	flow_release(&session->up, &session->worker->lender);
 	return session_enter(session, SESSION_IDLE);
 }

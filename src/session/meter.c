@@ -50,7 +50,7 @@ void sessions_count_bytes(struct worker *worker)
 			continue;
 		}
 		count_in(session);
-		if (session->state == SESSION_RELAY || session->state == SESSION_TUNNEL) {
+		if (session_responds(session)) {
 			count_rest(&worker->meter->bytes_out, &exchange->counted_out,
 			        session->down.data);
 		}

@@ -310,8 +310,8 @@ static enum next read_response_head(struct session *session)
 enum next session_step_reply(struct session *session)
 {
 	/* What was read of the response in the first round is looked at first. */
-	const bool has_read =
-	        session->worker->loop.round == ROUND_JUDGE && flow_is_over(&session->up);
+	const bool has_read = session->worker->loop.round == ROUND_JUDGE &&
+	                      flow_unjudged(&session->down).len > 0 && flow_is_over(&session->up);
 	const enum next sending = has_read ? NEXT_WAIT : pump_request(session);
 
 	if (sending >= NEXT_LAST) {

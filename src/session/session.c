@@ -113,7 +113,8 @@ static bool must_reset(const struct session *session)
 {
 	const struct flow *down = &session->down;
 
-	return (session->state == SESSION_RELAY || session->state == SESSION_DELIVER) &&
+	return session->exchange != NULL &&
+	       (session->state == SESSION_RELAY || session->state == SESSION_DELIVER) &&
 	       (down->framing == HTTP_UNTIL_CLOSE || down->chunks.bare);
 }
 
@@ -135,9 +136,8 @@ void session_close(struct session *session)
 	if (!stream_is_open(&session->client)) {
 		return;
 	}
-	if (session->exchange != NULL &&
-	        (session->state == SESSION_RELAY || session->state == SESSION_DELIVER ||
-	                session->state == SESSION_TUNNEL)) {
+	const bool cut = must_reset(session);
+	if (session->exchange != NULL && session_responds(session)) {
 		session->exchange->record.bytes = session->down.data;
 		note_ender(session);
 	}
@@ -150,7 +150,7 @@ void session_close(struct session *session)
 	flow_reset(&session->down, &worker->lender);
 	timer_stop(&session->deadline);
 	list_remove(&session->again.link);
-	if (must_reset(session)) {
+	if (cut) {
 		stream_reset_on_close(&session->client);
 	}
 	stream_close(&session->client);
@@ -175,12 +175,13 @@ static const enum loop_round rounds[SESSION_STATES] = {
 #undef STATE
 };
 
-/* Who moves many bytes lets others go first. */
+/* Who moves many bytes, or rewrites them, lets others go first. */
 static enum loop_round round_of(const struct session *session)
 {
 	const bool is_bulk = session->up.way != FLOW_SMALL || session->down.way != FLOW_SMALL;
+	const bool rewrites = session->exchange != NULL && session->exchange->rewriting != NULL;
 
-	return UNLIKELY(is_bulk) ? ROUND_LAST : rounds[session->state];
+	return UNLIKELY(is_bulk || rewrites) ? ROUND_LAST : rounds[session->state];
 }
 
 void session_run(struct session *session)

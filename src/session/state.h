@@ -108,6 +108,13 @@ static inline const struct snapshot *session_snapshot(const struct session *sess
 	                                 : session->worker->adoption->snapshot;
 }
 
+/* Whether bytes of the Engine's response go out, or have gone. */
+static inline bool session_responds(const struct session *session)
+{
+	return session->state == SESSION_RELAY || session->state == SESSION_DELIVER ||
+	       session->state == SESSION_TUNNEL;
+}
+
 /* The settings of the client's listener in this snapshot. */
 static inline const struct snapshot_listener *session_listener(const struct session *session)
 {
@@ -179,6 +186,8 @@ bool session_take(struct session *session, const struct gate_decision *decision,
         struct refusal *ret_refusal) MUST_USE;
 /* Give back what the exchange holds of limits. */
 void session_release(struct exchange *exchange);
+/* Hold it again: a client that does not take its response counts until it does. */
+void session_keep_holding(struct exchange *exchange) SELDOM;
 /* Append the sentence about a refusal. */
 void session_add_refusal(
         const struct client *client, const struct refusal *refusal, struct text *text);

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import signal
+import socket
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
@@ -280,3 +281,56 @@ def test_what_ends_makes_room_for_what_comes(start, folder: str, own_engine: Eng
         for number, client in enumerate(clients):
             check(kind, number, client.response())
         assert len(own_engine.conns) == most
+
+
+@pytest.mark.parametrize("name", ["small", "long head"])
+def test_the_engine_hears_of_the_end_of_a_client(one: Proxy, own_engine: Engine, name: str) -> None:
+    """As of a client that comes alone."""
+    kind = next(kind for kind in KINDS if kind.name == name)
+    with ExitStack() as stack:
+        clients = many(stack, one, 8)
+        with held(one):
+            for number, client in enumerate(clients):
+                client.send(head_of(kind, number))
+                client.finish_sending()
+        for request in [own_engine.request() for _ in clients]:
+            request.conn.expect_end()
+            kind.answer(request, number_of(request))
+        for number, client in enumerate(clients):
+            check(kind, number, client.response())
+
+
+def test_who_does_not_take_responses_counts_until_he_does(start, folder: str, own_engine: Engine) -> None:
+    path = f"{folder}/rounds-unread.yaml"
+    with open(path, "w") as file:
+        file.write("policy: open\nlimits: {requests: 2}\n")
+    proxy = start("--workers", "1", env={"CONFIG": path})
+    body = b"x" * 3000
+    with ExitStack() as stack, own_engine.responding(lambda request: request.respond(200, body)):
+        stuck = []
+        for _ in range(2):
+            sock = socket.socket()
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            sock.connect(("127.0.0.1", proxy.port))
+            stuck.append(stack.enter_context(Client(sock)))
+            stuck[-1].send_until_stuck(b"GET /info HTTP/1.1\r\nHost: docker\r\n\r\n" * 100)
+
+        def status() -> int:
+            with proxy.connect() as client:
+                client.get("/info")
+                return client.response().status
+
+        eventually(lambda: status() == 429, "both to count")
+        for client in stuck:
+            client.reset()
+        eventually(lambda: status() == 200, "neither to count")
+
+
+def test_a_client_that_has_half_closed_gets_all_of_a_response_that_closes(one: Proxy, own_engine: Engine) -> None:
+    """HTTP/1.0: the end of the connection is the end of the response, and no reset."""
+    with one.connect() as client:
+        client.send(b"GET /containers/1/top HTTP/1.0\r\n\r\n")
+        client.finish_sending()
+        in_chunks(own_engine.request(), 1)
+        client.read_until(b"\r\n\r\n111")
+        client.expect_end()
