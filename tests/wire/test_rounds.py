@@ -327,10 +327,15 @@ def test_who_does_not_take_responses_counts_until_he_does(start, folder: str, ow
 
 
 def test_a_client_that_has_half_closed_gets_all_of_a_response_that_closes(one: Proxy, own_engine: Engine) -> None:
-    """HTTP/1.0: the end of the connection is the end of the response, and no reset."""
+    """HTTP/1.0: the end of the connection is the end of the response, and no reset may take away what the client has not read."""
+    length = 300_000
     with one.connect() as client:
         client.send(b"GET /containers/1/top HTTP/1.0\r\n\r\n")
         client.finish_sending()
-        in_chunks(own_engine.request(), 1)
-        client.read_until(b"\r\n\r\n111")
+        request = own_engine.request()
+        request.conn.expect_end()
+        request.conn.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + chunk(b"x" * length) + b"0\r\n\r\n")
+        one.wait_log(lambda line: "path=/containers/1/top" in line)
+        client.read_until(b"\r\n\r\n")
+        assert client.read(length) == b"x" * length
         client.expect_end()
