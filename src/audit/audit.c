@@ -134,7 +134,8 @@ static void add_word(struct text *line, const struct label *label, struct slice 
  * made once a second. Only the milliseconds are written for each line. */
 static void add_start(struct audit *audit, const struct line_labels *labels, struct text *line)
 {
-	const int64_t now_ns = loop_realtime_ns(audit->loop);
+	/* Of now, and not of the turn: the lines of all workers are in the order of time. */
+	const int64_t now_ns = clock_realtime_ns();
 
 	if (now_ns / NS_PER_S != audit->second) {
 		struct text start = text_over(audit->start, sizeof(audit->start));
