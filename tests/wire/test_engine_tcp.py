@@ -75,6 +75,18 @@ def assert_serves(proxy: Proxy, engine: Engine) -> None:
         assert client.response().body == b"through"
 
 
+def await_all_workers(proxy: Proxy, engine: Engine) -> None:
+    """The log has an address before each worker has it."""
+
+    def status() -> int:
+        with proxy.connect() as client:
+            client.get("/version")
+            return client.response().status
+
+    with engine.responding():
+        eventually(lambda: {status() for _ in range(4)} == {200}, "each worker to serve")
+
+
 def message(proxy: Proxy) -> tuple[int, str]:
     with proxy.connect() as client:
         client.get("/version")
@@ -204,15 +216,13 @@ def test_a_name_that_is_not_known_yet(start, own_engine: Engine, hosts) -> None:
     assert len([line for line in proxy.lines if unknown in line]) == 1
     hosts("127.0.0.1 engine\n")
     proxy.wait_log(lambda line: "the Engine 'engine' is at 127.0.0.1" in line)
-    for _ in range(4):  # whichever worker
-        assert_serves(proxy, own_engine)
+    await_all_workers(proxy, own_engine)
     with TcpEngine("127.0.0.2", port=own_engine.port) as moved:
         hosts("127.0.0.2 engine\n")
         proxy.wait_log(lambda line: "the Engine 'engine' is at 127.0.0.2" in line)
         for conn in list(own_engine.conns):
             conn.expect_gone()  # each worker has let go of what it kept
-        for _ in range(4):
-            assert_serves(proxy, moved)
+        await_all_workers(proxy, moved)
 
 
 @needs_root
