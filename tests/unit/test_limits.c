@@ -240,6 +240,15 @@ static void what_is_held_is_given_back(void **state)
 	holding_give(&first);
 	assert_int_equal(account_held(account, LIMIT_REQUESTS), 0);
 	assert_int_equal(account_held(account, LIMIT_STREAMS), 0);
+	/* It lasts after all, also if another one has come to the limit meanwhile; and only once.
+	 */
+	assert_int_equal(holding_take(&second, account, &limits, wanted, 0, &wait_ns), LIMIT_COUNT);
+	holding_keep(&first);
+	holding_keep(&first);
+	assert_int_equal(account_held(account, LIMIT_STREAMS), 2);
+	holding_give(&first);
+	holding_give(&second);
+	assert_int_equal(account_held(account, LIMIT_STREAMS), 0);
 	accounts_give(accounts, account);
 }
 

@@ -97,13 +97,25 @@ def head_of(kind: Kind, number: int) -> bytes:
     return f"{line} HTTP/1.1\r\nHost: docker\r\n{kind.fields}{length}\r\n".encode() + kind.body
 
 
+MOST = "policies: {most: {rules: [{deny: [image.remove]}, {allow: ['*']}]}}\npolicy: most\n"
+
+
 @pytest.fixture
-def one(start, folder: str) -> Proxy:
-    """With one thread, and a policy that denies one operation."""
-    path = f"{folder}/rounds.yaml"
-    with open(path, "w") as file:
-        file.write("policies: {most: {rules: [{deny: [image.remove]}, {allow: ['*']}]}}\npolicy: most\n")
-    return start("--workers", "1", env={"CONFIG": path})
+def configured(start, folder: str) -> Callable[[str], Proxy]:
+    """A proxy with one thread, and with this configuration."""
+
+    def start_one(text: str) -> Proxy:
+        path = Path(folder, "rounds.yaml")
+        path.write_text(text)
+        return start("--workers", "1", env={"CONFIG": str(path)})
+
+    return start_one
+
+
+@pytest.fixture
+def one(configured) -> Proxy:
+    """With a policy that denies one operation."""
+    return configured(MOST)
 
 
 def number_of(request: Request) -> int:
@@ -118,22 +130,26 @@ def check(kind: Kind, number: int, response: Response) -> None:
         assert set(text) <= set(f"{number} ") or kind.answer is None, (kind.name, number, text[:80])
 
 
+def speak_at_once(proxy: Proxy, engine: Engine, clients: list[Client], kinds: list[Kind]) -> None:
+    """All requests are there before the first is read, and all responses before the first is."""
+    with held(proxy):
+        for number, (client, kind) in enumerate(zip(clients, kinds, strict=True)):
+            client.send(head_of(kind, number))
+    asked = [engine.request() for kind in kinds if kind.answer]
+    with held(proxy):
+        for request in asked:
+            kinds[number_of(request)].answer(request, number_of(request))
+
+
 @pytest.mark.parametrize("turns", [1, 3])
 def test_each_gets_what_is_its_own(one: Proxy, own_engine: Engine, turns: int) -> None:
-    """All requests are there before the first is read, and all responses before the first is."""
     with ExitStack() as stack:
         clients = many(stack, one)
         for turn in range(turns):
             kinds = [KINDS[(number + turn) % (len(KINDS) - 1)] for number in range(len(clients))]
             if turn + 1 == turns:
                 kinds = [KINDS[number % len(KINDS)] for number in range(len(clients))]
-            with held(one):
-                for number, (client, kind) in enumerate(zip(clients, kinds, strict=True)):
-                    client.send(head_of(kind, number))
-            asked = [own_engine.request() for kind in kinds if kind.answer]
-            with held(one):
-                for request in asked:
-                    kinds[number_of(request)].answer(request, number_of(request))
+            speak_at_once(one, own_engine, clients, kinds)
             for number, (client, kind) in enumerate(zip(clients, kinds, strict=True)):
                 check(kind, number, client.response(method=kind.ask.split()[0]))
                 if kind.name in ("malformed", "until it closes", "no response"):
@@ -225,26 +241,17 @@ def test_an_engine_that_goes_in_the_same_turn(one: Proxy, own_engine: Engine) ->
                 assert client.response().status == 502
 
 
-def test_each_has_its_line_and_its_record(start, folder: str, own_engine: Engine) -> None:
+def test_each_has_its_line_and_its_record(configured, folder: str, own_engine: Engine) -> None:
     place = Path(folder, "rounds")
     place.mkdir()
     place.chmod(0o777)
     trail = place / "audit.jsonl"
-    path = f"{folder}/rounds-audit.yaml"
-    with open(path, "w") as file:
-        file.write(f"policies: {{most: {{rules: [{{deny: [image.remove]}}, {{allow: ['*']}}]}}}}\npolicy: most\naudit: {{path: {trail}}}\n")
-    proxy = start("--workers", "1", env={"CONFIG": path})
+    proxy = configured(f"{MOST}audit: {{path: {trail}}}\n")
     kinds = [kind for kind in KINDS if kind.name in ("small", "chunks", "denied", "no response", "large")]
     with ExitStack() as stack:
         clients = many(stack, proxy)
         chosen = [kinds[number % len(kinds)] for number in range(MANY)]
-        with held(proxy):
-            for number, (client, kind) in enumerate(zip(clients, chosen, strict=True)):
-                client.send(head_of(kind, number))
-        asked = [own_engine.request() for kind in chosen if kind.answer]
-        with held(proxy):
-            for request in asked:
-                chosen[number_of(request)].answer(request, number_of(request))
+        speak_at_once(proxy, own_engine, clients, chosen)
         for client in clients:
             client.response()
 
@@ -258,14 +265,11 @@ def test_each_has_its_line_and_its_record(start, folder: str, own_engine: Engine
     eventually(lambda: all(sum(path in line for line in proxy.lines if " info " in line) == 1 for path in paths), "a line of each")
 
 
-def test_what_ends_makes_room_for_what_comes(start, folder: str, own_engine: Engine) -> None:
+def test_what_ends_makes_room_for_what_comes(configured, own_engine: Engine) -> None:
     """A response that is there counts for no limit any more, and its Engine connection is free, before the next request is judged."""
     most = 16
     kind = KINDS[0]
-    path = f"{folder}/rounds-limits.yaml"
-    with open(path, "w") as file:
-        file.write(f"policy: open\nlimits: {{requests: {most}}}\n")
-    proxy = start("--workers", "1", env={"CONFIG": path})
+    proxy = configured(f"policy: open\nlimits: {{requests: {most}}}\n")
     with ExitStack() as stack:
         clients = many(stack, proxy, 2 * most)
         for number in range(most):
@@ -300,11 +304,8 @@ def test_the_engine_hears_of_the_end_of_a_client(one: Proxy, own_engine: Engine,
             check(kind, number, client.response())
 
 
-def test_who_does_not_take_responses_counts_until_he_does(start, folder: str, own_engine: Engine) -> None:
-    path = f"{folder}/rounds-unread.yaml"
-    with open(path, "w") as file:
-        file.write("policy: open\nlimits: {requests: 2}\n")
-    proxy = start("--workers", "1", env={"CONFIG": path})
+def test_who_does_not_take_responses_counts_until_he_does(configured, own_engine: Engine) -> None:
+    proxy = configured("policy: open\nlimits: {requests: 2}\n")
     body = b"x" * 3000
     with ExitStack() as stack, own_engine.responding(lambda request: request.respond(200, body)):
         stuck = []
