@@ -7,12 +7,6 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-void text_drop(struct text *text, size_t len)
-{
-	text->len -= len;
-	memmove(text->ptr, text->ptr + len, text->len);
-}
-
 static unsigned digits_of(uint64_t value)
 {
 	unsigned digits = 1;

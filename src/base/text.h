@@ -75,8 +75,6 @@ static inline void text_add_digits(struct text *text, uint64_t value, unsigned d
 	}
 }
 
-/* Remove the first `len` bytes. */
-void text_drop(struct text *text, size_t len);
 /* Decimal; the second for any number, and the first in fewer instructions for one digit. */
 void text_add_long_u64(struct text *text, uint64_t value);
 static inline void text_add_u64(struct text *text, uint64_t value)

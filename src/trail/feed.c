@@ -86,13 +86,15 @@ static void add(struct feed *feed, struct slice line)
 	}
 }
 
-void feed_add(struct feed *feed, struct slice line)
+void feed_add(struct feed *feed, struct slice lines)
 {
+	struct slice line;
+
 	if (atomic_load_explicit(&feed->watchers, memory_order_relaxed) == 0) {
 		return;
 	}
 	(void)pthread_mutex_lock(&feed->lock);
-	if (feed->bytes != NULL) {
+	while (feed->bytes != NULL && lines.len > 0 && slice_next(&lines, '\n', &line)) {
 		add(feed, line);
 	}
 	(void)pthread_mutex_unlock(&feed->lock);

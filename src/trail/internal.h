@@ -44,7 +44,6 @@ struct trail_queue {
 	char *bytes;
 	/* Of the thread that fills it. */
 	uint64_t tail_seen;
-	uint32_t used_to;  /* of the memory, before the head turned round to its beginning */
 	unsigned reserved; /* places */
 	bool hurried;      /* the writer was told before the timer was due */
 	uint64_t stuck_at; /* where the writer was at the last look */
@@ -53,6 +52,9 @@ struct trail_queue {
 	struct loop *loop;
 	struct timer_queue timers;
 	struct timer timer; /* runs while records wait */
+	/* Of the memory, before the head turned round to its beginning. The writer reads it only
+	 * while what stands there is its own. */
+	uint32_t used_to;
 	/*
 	 * Where the next record will stand, and where the oldest one stands; equal: there is none.
 	 * The lower half is the place in the memory. The upper half counts how often the thread
@@ -61,14 +63,19 @@ struct trail_queue {
 	 */
 	_Alignas(CACHE_LINE) _Atomic uint64_t head;
 	_Alignas(CACHE_LINE) _Atomic uint64_t tail;
+	uint64_t shown; /* of the writer: those who watch have what stands before it */
 };
 
 struct trail_queue *queue_new(struct trail *trail, struct loop *loop, uint32_t size) MUST_USE;
 void queue_free(struct trail_queue *queue);
-/* In the writer's thread: the oldest line; ptr NULL: there is none. */
-struct slice queue_first(struct trail_queue *queue);
-/* It was taken. */
-void queue_drop(struct trail_queue *queue, struct slice line);
+/* In the writer's thread: whole lines with their newlines, in one piece; len 0: there are none.
+ * New ones, once: those who watch see them before they are taken. */
+struct slice queue_show(struct trail_queue *queue);
+/* The oldest of those that were shown; the same again until they are dropped. */
+struct slice queue_lines(const struct trail_queue *queue);
+/* So many bytes of these were taken. */
+void queue_drop(struct trail_queue *queue, size_t len);
+bool queue_is_empty(const struct trail_queue *queue);
 
 /* ── feed.c ──────────────────────────────────────────────────────────────── */
 
@@ -86,8 +93,8 @@ struct feed {
 
 void feed_init(struct feed *feed);
 void feed_done(struct feed *feed);
-/* In the writer's thread. */
-void feed_add(struct feed *feed, struct slice line);
+/* In the writer's thread: whole lines. */
+void feed_add(struct feed *feed, struct slice lines);
 
 /* ── Targets ─────────────────────────────────────────────────────────────── */
 
@@ -159,14 +166,19 @@ struct trail {
 	uint64_t lost_told;  /* by a record */
 	int64_t failing_ns;  /* since when nothing can be written; 0: it can */
 	int64_t tried_ns;    /* when it was opened last */
+	bool is_behind;      /* the last turn has left something */
 	bool is_stale;       /* another file has the name, and cannot be opened */
-	struct text lines;   /* that were taken from queues, without hashes, with newlines */
-	struct text bytes;   /* the same as they are written */
+	struct text bytes;   /* lines with their hashes */
 	struct record_clock clock;
+	unsigned source; /* whose lines are written: a queue, or `queue_count` for the own line */
+	struct text own; /* a line, or nothing */
+	uint64_t own_tells; /* the value of `lost` that it says */
 };
 
 /* Records could not be kept: count them. From any thread. */
 void trail_lose(struct trail *trail, uint64_t count);
+/* Whether nothing waits to be written. In the writer's thread, or behind it. */
+bool trail_is_empty(const struct trail *trail);
 /* Let the writer look at once. */
 void trail_wake(const struct trail *trail);
 /* How the thread begins. Whoever starts it waits for `begun`, and then has this for itself. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The records of one thread. A record is a length and its bytes, in one piece; one that would not
- * fit stands at the beginning of the memory.
+ * The records of one thread: lines, each in one piece, one behind the other, so that the writer
+ * writes many of them as they are. One that would not fit stands at the beginning of the memory.
  *
  * The memory is large for a writer that waits for its disk. As long as it keeps up, only the front
  * is used, so that it stays in the processor's cache. A head that merely turned round there would
@@ -16,21 +16,11 @@
 #include <sys/eventfd.h>
 
 enum {
-	COLLECT_MS = 20,      /* from the first record to the writer's turn */
-	STUCK_S = 1,          /* a writer that takes nothing for so long */
-	HURRY_LEN = 48 << 10, /* bytes that do not wait for the timer */
-	FRONT_LEN = 48 << 10, /* bytes of the memory that are used, if that is enough */
-	ALIGNMENT = 8,
-};
-
-/* In front of the bytes of a record. */
-struct entry {
-	uint32_t len; /* 0: the next one stands at the beginning of the memory */
-	char bytes[];
-};
-
-enum {
-	ENTRY_MAX = (sizeof(struct entry) + RECORD_LINE_MAX + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT
+	COLLECT_MS = 20,       /* from the first record to the writer's turn */
+	STUCK_S = 1,           /* a writer that takes nothing for so long */
+	HURRY_LEN = 192 << 10, /* bytes that do not wait for the timer */
+	FRONT_LEN = 192 << 10, /* bytes of the memory that are used, if that is enough */
+	LINE_MAX_LEN = RECORD_LINE_MAX + 1, /* with its newline */
 };
 
 static uint32_t place_of(uint64_t position)
@@ -44,48 +34,53 @@ static uint64_t beginning_of(uint64_t position)
 	return position & ~(uint64_t)UINT32_MAX;
 }
 
-static struct entry *entry_at(const struct trail_queue *queue, uint64_t position)
-{
-	return (struct entry *)(void *)(queue->bytes + place_of(position));
-}
-
-static uint32_t entry_len(size_t len)
-{
-	return (uint32_t)((sizeof(struct entry) + len + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT);
-}
-
 /* ── The writer's end ────────────────────────────────────────────────────── */
 
-/* Where the oldest record stands. If the thread has begun anew, all before it were taken. */
-static uint64_t settle(const struct trail_queue *queue, uint64_t head, uint64_t tail)
+/*
+ * What stands between `*position` and `end`, up to where the memory turns round. If the thread has
+ * begun anew meanwhile, all before that was taken.
+ */
+static struct slice piece(const struct trail_queue *queue, uint64_t *position, uint64_t end)
 {
-	if (beginning_of(tail) != beginning_of(head)) {
-		return beginning_of(head);
+	const bool is_behind = beginning_of(*position) != beginning_of(end);
+
+	if (is_behind || (end < *position && place_of(*position) == queue->used_to)) {
+		*position = beginning_of(end);
 	}
-	return tail != head && entry_at(queue, tail)->len == 0 ? beginning_of(tail) : tail;
+	const uint32_t to = end < *position ? queue->used_to : place_of(end);
+	return (struct slice){queue->bytes + place_of(*position), to - (size_t)place_of(*position)};
 }
 
-struct slice queue_first(struct trail_queue *queue)
+bool queue_is_empty(const struct trail_queue *queue)
 {
 	const uint64_t head = atomic_load_explicit(&queue->head, memory_order_acquire);
-	const uint64_t former = atomic_load_explicit(&queue->tail, memory_order_relaxed);
-	const uint64_t tail = settle(queue, head, former);
+	uint64_t tail = atomic_load_explicit(&queue->tail, memory_order_relaxed);
 
-	if (tail != former) {
-		atomic_store_explicit(&queue->tail, tail, memory_order_release);
-	}
-	if (tail == head) {
-		return (struct slice){NULL, 0};
-	}
-	const struct entry *entry = entry_at(queue, tail);
-	return (struct slice){entry->bytes, entry->len};
+	return piece(queue, &tail, head).len == 0;
 }
 
-void queue_drop(struct trail_queue *queue, struct slice line)
+struct slice queue_show(struct trail_queue *queue)
 {
-	const uint64_t tail = atomic_load_explicit(&queue->tail, memory_order_relaxed);
+	const uint64_t head = atomic_load_explicit(&queue->head, memory_order_acquire);
+	const struct slice lines = piece(queue, &queue->shown, head);
 
-	atomic_store_explicit(&queue->tail, tail + entry_len(line.len), memory_order_release);
+	queue->shown += lines.len;
+	return lines;
+}
+
+struct slice queue_lines(const struct trail_queue *queue)
+{
+	uint64_t tail = atomic_load_explicit(&queue->tail, memory_order_relaxed);
+
+	return piece(queue, &tail, queue->shown);
+}
+
+void queue_drop(struct trail_queue *queue, size_t len)
+{
+	uint64_t tail = atomic_load_explicit(&queue->tail, memory_order_relaxed);
+
+	(void)piece(queue, &tail, queue->shown);
+	atomic_store_explicit(&queue->tail, tail + len, memory_order_release);
 }
 
 /* ── The thread's end ────────────────────────────────────────────────────── */
@@ -109,29 +104,29 @@ static void see_tail(struct trail_queue *queue)
 	queue->tail_seen = beginning_of(tail) == beginning ? tail : beginning;
 }
 
-/* Whether `entries` of any length fit behind the head; one more has to be left for a turn. */
-static bool fits_here(const struct trail_queue *queue, unsigned entries)
+/* Whether `lines` of any length fit behind the head; one more has to be left for a turn. */
+static bool fits_here(const struct trail_queue *queue, unsigned lines)
 {
 	const uint64_t head = head_of(queue);
 	const uint32_t end = head < queue->tail_seen ? place_of(queue->tail_seen) : queue->size;
 
-	return end - place_of(head) > (uint64_t)entries * ENTRY_MAX;
+	return end - place_of(head) > (uint64_t)lines * LINE_MAX_LEN;
 }
 
 /* The same at the beginning of the memory, once the head has turned there. */
-static bool fits_there(const struct trail_queue *queue, unsigned entries)
+static bool fits_there(const struct trail_queue *queue, unsigned lines)
 {
 	return head_of(queue) >= queue->tail_seen &&
-	       place_of(queue->tail_seen) > (uint64_t)entries * ENTRY_MAX;
+	       place_of(queue->tail_seen) > (uint64_t)lines * LINE_MAX_LEN;
 }
 
 /* Whether they fit. What fits once does so until it is used: the writer only gives room. */
-static bool has_room(struct trail_queue *queue, unsigned entries)
+static bool has_room(struct trail_queue *queue, unsigned lines)
 {
-	if (!fits_here(queue, entries) && !fits_there(queue, entries)) {
+	if (!fits_here(queue, lines) && !fits_there(queue, lines)) {
 		see_tail(queue);
 	}
-	return fits_here(queue, entries) || fits_there(queue, entries);
+	return fits_here(queue, lines) || fits_there(queue, lines);
 }
 
 /* The next record stands at the beginning of the memory, and others behind it. */
@@ -139,7 +134,6 @@ static void turn_round(struct trail_queue *queue)
 {
 	const uint64_t head = head_of(queue);
 
-	entry_at(queue, head)->len = 0;
 	queue->used_to = place_of(head);
 	set_head(queue, beginning_of(head));
 }
@@ -222,7 +216,7 @@ struct text trail_begin(struct trail_queue *queue)
 	if (!fits_here(queue, 1 + queue->reserved)) {
 		turn_round(queue);
 	}
-	return text_over(entry_at(queue, head_of(queue))->bytes, RECORD_LINE_MAX);
+	return text_over(queue->bytes + place_of(head_of(queue)), RECORD_LINE_MAX);
 }
 
 static uint32_t used(const struct trail_queue *queue)
@@ -246,8 +240,8 @@ void trail_end(struct trail_queue *queue, const struct text *line)
 {
 	const uint64_t head = head_of(queue);
 
-	entry_at(queue, head)->len = (uint32_t)line->len;
-	set_head(queue, head + entry_len(line->len));
+	queue->bytes[place_of(head) + line->len] = '\n';
+	set_head(queue, head + line->len + 1);
 	if (list_empty(&queue->timer.link)) {
 		queue->stuck_at = UINT64_MAX; /* the writer was not asked yet */
 		timer_start(queue->loop, &queue->timers, &queue->timer);

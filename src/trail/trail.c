@@ -10,8 +10,8 @@
 #include <unistd.h>
 
 enum {
-	LINES_SIZE = 64 << 10,
-	BYTES_SIZE = 96 << 10, /* the same with hashes */
+	BYTES_SIZE = 96 << 10, /* lines with hashes, at most */
+	OWN_SIZE = RECORD_LINE_MAX + 1,
 	QUEUE_SIZE = 1 << 20,
 	/* Where places are kept for all requests in progress. Only what is used is touched. */
 	QUEUE_KEPT_SIZE = 32 << 20,
@@ -89,7 +89,7 @@ static void free_memory(struct trail *trail)
 	feed_done(&trail->feed);
 	free(trail->queues);
 	free(trail->target_text);
-	free(trail->lines.ptr);
+	free(trail->own.ptr);
 	free(trail->bytes.ptr);
 	free(trail);
 }
@@ -123,11 +123,11 @@ struct trail *trail_new(const struct trail_settings *settings)
 	trail->wake = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 	trail->queues = calloc(settings->queues_max, sizeof(void *));
 	if (trail->verbs != NULL) {
-		trail->lines = text_over(malloc(LINES_SIZE), LINES_SIZE);
+		trail->own = text_over(malloc(OWN_SIZE), OWN_SIZE);
 		trail->bytes = text_over(malloc(BYTES_SIZE), BYTES_SIZE);
 	}
 	if (!keep_target(trail) || trail->wake < 0 || trail->queues == NULL ||
-	        (trail->verbs != NULL && (trail->lines.ptr == NULL || trail->bytes.ptr == NULL))) {
+	        (trail->verbs != NULL && (trail->own.ptr == NULL || trail->bytes.ptr == NULL))) {
 		free_memory(trail);
 		return NULL;
 	}
@@ -191,7 +191,7 @@ bool trail_free(struct trail *trail)
 		        trail->settings.target.text);
 		return false;
 	}
-	if (trail->lines.len > 0) {
+	if (trail->verbs != NULL && !trail_is_empty(trail)) {
 		log_line(LOG_ERR, "audit: the last records could not be written to '%.512s'",
 		        trail->settings.target.text);
 	}

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The writer's thread. A turn takes records from the queues and writes them, until there are none.
+ * The writer's thread. A turn writes what is in the queues, a piece of each in turn, until there is
+ * nothing; a piece is all lines that stand one behind the other.
  *
- * What cannot be written is kept: with `denies` for as long as it takes, and no request is
- * forwarded meanwhile; otherwise for a moment, and then it is lost and counted, so that a disk that
- * is full costs records and not memory.
+ * What cannot be written stays in the queue: with `denies` for as long as it takes, and no request
+ * is forwarded meanwhile; otherwise for a moment, and then it is lost and counted, so that a disk
+ * that is full costs records and not memory.
  */
 #include "base/clock.h"
 #include "base/log.h"
@@ -22,10 +23,12 @@
 enum {
 	LOOK_MS = 1000, /* at the file's name, and at the room on its disk */
 	RETRY_MS = 250,
-	PATIENCE_S = 1,  /* with a reader who does not read */
-	KEEP_S = 2,      /* what cannot be written */
-	END_S = 2,       /* to write the rest */
-	PASSES_MAX = 64, /* of one turn: then the file is looked at, and watchers hear of records */
+	PATIENCE_S = 1, /* with a reader who does not read */
+	KEEP_S = 2,     /* what cannot be written */
+	END_S = 2,      /* to write the rest */
+	/* Bytes of one write: the queue has to move within a second (queue.c). */
+	PIECE_MAX = 256 << 10,
+	TURN_MAX = 4 << 20, /* bytes: then the file is looked at, and watchers hear of records */
 };
 
 /* ── Failing ─────────────────────────────────────────────────────────────── */
@@ -103,23 +106,129 @@ static uint64_t count_lines(struct slice lines)
 	return count;
 }
 
+/* ── What waits ──────────────────────────────────────────────────────────── */
+
+bool trail_is_empty(const struct trail *trail)
+{
+	bool empty = trail->own.len == 0;
+
+	for (unsigned i = 0; i < trail->queue_count; i++) {
+		empty = empty && queue_is_empty(trail->queues[i]);
+	}
+	return empty;
+}
+
+/* Those who watch see a record before it is written. */
+static bool show(struct trail *trail)
+{
+	bool any = false;
+
+	for (unsigned i = 0; i < trail->queue_count; i++) {
+		struct slice lines;
+		while ((lines = queue_show(trail->queues[i])).len > 0) {
+			feed_add(&trail->feed, lines);
+			any = true;
+		}
+	}
+	return any;
+}
+
+static struct slice lines_of(const struct trail *trail, unsigned source)
+{
+	return source == trail->queue_count ? text_slice(&trail->own)
+	                                    : queue_lines(trail->queues[source]);
+}
+
+static unsigned next_source(const struct trail *trail)
+{
+	return trail->source + 1 < trail->queue_count ? trail->source + 1 : 0;
+}
+
+/* The output has a part of the next line. */
+static bool has_begun(const struct output *output)
+{
+	return output->skip > 0 || (output->pending > 0 && !output->is_datagram);
+}
+
+static struct slice piece_of(struct slice lines)
+{
+	if (lines.len > PIECE_MAX) {
+		const char *end = memrchr(lines.ptr, '\n', PIECE_MAX);
+		lines.len = (size_t)(end - lines.ptr) + 1;
+	}
+	return lines;
+}
+
+/* The lines that are written next, in one piece; len 0: there are none. The own line comes first,
+ * but behind a line that has begun. */
+static struct slice next_lines(struct trail *trail)
+{
+	struct slice lines = lines_of(trail, trail->source);
+
+	if (trail->output.skip > 0 || trail->output.pending > 0) {
+		return lines;
+	}
+	if (trail->own.len > 0) {
+		trail->source = trail->queue_count;
+		return text_slice(&trail->own);
+	}
+	for (unsigned i = 0; i < trail->queue_count && lines.len == 0; i++) {
+		trail->source = next_source(trail);
+		lines = lines_of(trail, trail->source);
+	}
+	return lines;
+}
+
+static void drop(struct trail *trail, size_t len)
+{
+	if (trail->source < trail->queue_count) {
+		queue_drop(trail->queues[trail->source], len);
+	} else if (len > 0) {
+		trail->lost_told = trail->own_tells;
+		trail->own.len = 0;
+	}
+}
+
+/* The line becomes the own one. What that said is said again. */
+static void keep_begun(struct trail *trail)
+{
+	const struct slice lines = lines_of(trail, trail->source);
+	struct slice rest = lines;
+	struct slice line;
+
+	if (trail->source < trail->queue_count && slice_next(&rest, '\n', &line)) {
+		trail->own.len = 0;
+		text_add(&trail->own, (struct slice){lines.ptr, line.len + 1});
+		drop(trail, line.len + 1);
+		trail->own_tells = trail->lost_told;
+		trail->source = trail->queue_count;
+	}
+}
+
+/* What is in the queues. How many lines that is. */
+static uint64_t drop_all(struct trail *trail)
+{
+	uint64_t count = 0;
+
+	for (unsigned i = 0; i < trail->queue_count; i++) {
+		struct slice lines;
+		while ((lines = queue_lines(trail->queues[i])).len > 0) {
+			count += count_lines(lines);
+			queue_drop(trail->queues[i], lines.len);
+		}
+	}
+	return count;
+}
+
 /* A line of which a reader has a part already is kept. */
 static void give_up(struct trail *trail)
 {
-	struct output *output = &trail->output;
-	const struct slice lines = text_slice(&trail->lines);
-	struct slice rest = lines;
-	struct slice begun = {NULL, 0};
-	const bool is_begun = output->skip > 0 || (output->pending > 0 && !output->is_datagram);
-
-	if (lines.len == 0 || (is_begun && !slice_next(&rest, '\n', &begun))) {
-		return;
+	if (has_begun(&trail->output)) {
+		keep_begun(trail);
+	} else {
+		trail->output.pending = 0;
 	}
-	if (!is_begun) {
-		output->pending = 0;
-	}
-	trail_lose(trail, count_lines(rest));
-	trail->lines.len = lines.len - rest.len;
+	trail_lose(trail, drop_all(trail));
 }
 
 /* ── Opening ─────────────────────────────────────────────────────────────── */
@@ -209,12 +318,18 @@ static void open_again(struct trail *trail)
 	fail(trail, text_slice(&why));
 }
 
+/* lock_file() looks at the name before a piece is written. */
+static bool will_look(const struct trail *trail)
+{
+	return trail->verbs == &output_file && !trail->is_stale && !trail_is_empty(trail);
+}
+
 static void look(struct trail *trail)
 {
 	const bool asked = atomic_exchange(&trail->reopening, false);
 	const bool open = trail->output.fd >= 0;
 
-	if ((open && !asked && trail->verbs->is_current(&trail->output)) ||
+	if ((open && !asked && (will_look(trail) || trail->verbs->is_current(&trail->output))) ||
 	        trail->settings.target.kind == TRAIL_OUTPUT) {
 		return;
 	}
@@ -242,10 +357,10 @@ static int open_first(struct trail *trail, struct text *ret_text)
 
 /* ── Writing ─────────────────────────────────────────────────────────────── */
 
-/* Take over into `bytes` as many lines as fit, each with the hash of the one before. */
-static struct slice chain_lines(struct trail *trail)
+/* Into `bytes`, as many of the lines as fit, each with the hash of the one before. */
+static struct slice chain_lines(struct trail *trail, struct slice lines)
 {
-	struct slice rest = text_slice(&trail->lines);
+	struct slice rest = lines;
 	struct slice line;
 	struct chain chain = trail->chain;
 
@@ -261,30 +376,31 @@ static struct slice chain_lines(struct trail *trail)
 	return text_slice(&trail->bytes);
 }
 
-/* `written` with hashes is how much without. */
-static size_t keep_chain(struct trail *trail, struct slice written)
+/* `written` with hashes is how much of the lines without. */
+static size_t keep_chain(struct trail *trail, struct slice lines, struct slice written)
 {
-	struct slice lines = text_slice(&trail->lines);
+	struct slice rest = lines;
 	struct slice line;
 	struct slice plain;
 
 	while (written.len > 0 && slice_next(&written, '\n', &line)) {
 		chain_set(&trail->chain, line);
-		(void)slice_next(&lines, '\n', &plain);
+		(void)slice_next(&rest, '\n', &plain);
 	}
-	return trail->lines.len - lines.len;
+	return lines.len - rest.len;
 }
 
-static ssize_t write_chained(struct trail *trail)
+static ssize_t write_chained(struct trail *trail, struct slice lines)
 {
 	const bool is_file = trail->verbs == &output_file;
 
 	if (is_file) {
 		follow_chain(trail);
 	}
-	const struct slice chained = chain_lines(trail);
+	const struct slice chained = chain_lines(trail, lines);
 	const ssize_t n = trail->verbs->write(&trail->output, chained);
-	const size_t plain = n <= 0 ? 0 : keep_chain(trail, (struct slice){chained.ptr, (size_t)n});
+	const size_t plain =
+	        n <= 0 ? 0 : keep_chain(trail, lines, (struct slice){chained.ptr, (size_t)n});
 	if (is_file) {
 		trail->chain_size = trail->output.size;
 	}
@@ -308,51 +424,29 @@ static bool lock_file(struct trail *trail)
 	return true;
 }
 
-/* Bytes of `lines` that were written, or -errno. */
-static ssize_t write_some(struct trail *trail)
+/* Bytes of the lines that were written, or -errno. */
+static ssize_t write_lines(struct trail *trail, struct slice lines)
 {
-	struct output *output = &trail->output;
 	const bool is_file = trail->verbs == &output_file;
 
 	if (is_file && !lock_file(trail)) {
 		return 0;
 	}
-	const ssize_t n = trail->settings.chained
-	                          ? write_chained(trail)
-	                          : trail->verbs->write(output, text_slice(&trail->lines));
+	const ssize_t n = trail->settings.chained ? write_chained(trail, lines)
+	                                          : trail->verbs->write(&trail->output, lines);
 	if (is_file) {
-		file_unlock(output);
+		file_unlock(&trail->output);
 	}
 	return n;
 }
 
-/* False: the rest has to wait. */
-static bool write_lines(struct trail *trail)
+static void note_failure(struct trail *trail, int error)
 {
-	while (trail->lines.len > 0 && trail->output.fd >= 0) {
-		const ssize_t n = write_some(trail);
-		if (n < 0) {
-			fail_with(trail, (int)-n);
-			trail->output.waits = n == -EAGAIN;
-			if (n != -EAGAIN && trail->verbs == &output_socket) {
-				output_close(&trail->output);
-			}
-			return false;
-		}
-		text_drop(&trail->lines, (size_t)n);
-		if (n > 0) {
-			recover(trail);
-		}
+	fail_with(trail, error);
+	trail->output.waits = error == EAGAIN;
+	if (error != EAGAIN && trail->verbs == &output_socket) {
+		output_close(&trail->output);
 	}
-	return trail->lines.len == 0;
-}
-
-/* ── Taking ──────────────────────────────────────────────────────────────── */
-
-static bool has_room(const struct trail *trail)
-{
-	return trail->verbs == NULL ||
-	       trail->lines.cap - trail->lines.len > 2 * (RECORD_LINE_MAX + 1);
 }
 
 /* A gap in the record says of itself that it is one. */
@@ -362,7 +456,7 @@ static void tell_lost(struct trail *trail)
 	char memory[160];
 	struct text why = text_over(memory, sizeof(memory));
 
-	if (lost == trail->lost_told || trail->failing_ns != 0 || trail->verbs == NULL) {
+	if (lost == trail->lost_told || trail->failing_ns != 0 || trail->own.len > 0) {
 		return;
 	}
 	text_add_u64(&why, lost - trail->lost_told);
@@ -373,39 +467,33 @@ static void tell_lost(struct trail *trail)
 	        .verdict = VERDICT_ERROR,
 	        .has_ended = true,
 	};
-	record_write(&record, &trail->clock, &trail->lines);
-	text_add_char(&trail->lines, '\n');
-	trail->lost_told = lost;
+	record_write(&record, &trail->clock, &trail->own);
+	text_add_char(&trail->own, '\n');
+	trail->own_tells = lost;
 }
 
-/* From one queue. False: there is nothing in it, or no room for it. */
-static bool take_one(struct trail *trail, struct trail_queue *queue)
+/* Of the next lines. False: there are none, or they have to wait. */
+static bool write_piece(struct trail *trail, size_t *written)
 {
-	const struct slice line = has_room(trail) ? queue_first(queue) : (struct slice){NULL, 0};
-
-	if (line.ptr == NULL) {
+	tell_lost(trail);
+	const struct slice lines = piece_of(next_lines(trail));
+	if (lines.len == 0 || trail->output.fd < 0) {
 		return false;
 	}
-	feed_add(&trail->feed, line);
-	if (trail->verbs != NULL) {
-		text_add(&trail->lines, line);
-		text_add_char(&trail->lines, '\n');
+	const ssize_t n = write_lines(trail, lines);
+	if (n < 0) {
+		note_failure(trail, (int)-n);
+		return false;
 	}
-	queue_drop(queue, line);
+	*written += (size_t)n;
+	drop(trail, (size_t)n);
+	if ((size_t)n == lines.len) {
+		trail->source = next_source(trail); /* the others have their turn */
+	}
+	if (n > 0) {
+		recover(trail);
+	}
 	return true;
-}
-
-static bool take(struct trail *trail)
-{
-	bool found = false;
-
-	tell_lost(trail);
-	for (unsigned i = 0; i < trail->queue_count; i++) {
-		while (take_one(trail, trail->queues[i])) {
-			found = true;
-		}
-	}
-	return found;
 }
 
 /* ── Turns ───────────────────────────────────────────────────────────────── */
@@ -420,46 +508,51 @@ static void look_at_room(struct trail *trail)
 
 	if (full) {
 		fail_with(trail, ENOSPC);
-	} else if (open && !full && trail->lines.len == 0 && trail->failing_ns != 0) {
+	} else if (open && !full && next_lines(trail).len == 0 && trail->failing_ns != 0) {
 		recover(trail);
 	}
 }
 
+/* Whether anything was shown. */
+static bool write_all(struct trail *trail)
+{
+	bool any = false;
+	size_t written = 0;
+
+	do {
+		any = show(trail) || any;
+	} while (write_piece(trail, &written) && written < TURN_MAX);
+	trail->is_behind = written >= TURN_MAX;
+	return any;
+}
+
+static bool keep(struct trail *trail)
+{
+	look(trail);
+	const bool any = write_all(trail);
+	if (!trail->settings.denies && has_failed_for(trail, KEEP_S)) {
+		give_up(trail);
+	}
+	look_at_room(trail);
+	return any;
+}
+
+/* Nothing is kept. */
+static bool pass_on(struct trail *trail)
+{
+	const bool any = show(trail);
+
+	(void)drop_all(trail);
+	return any;
+}
+
 static void turn(struct trail *trail)
 {
-	bool found = true;
-	bool any = false;
-	unsigned passes = 0;
+	const bool any = trail->verbs == NULL ? pass_on(trail) : keep(trail);
 
-	if (trail->verbs != NULL) {
-		look(trail);
-	}
-	while (found && passes++ < PASSES_MAX) {
-		found = take(trail);
-		any = any || found;
-		if (trail->verbs != NULL && !write_lines(trail)) {
-			found = false;
-		}
-		if (!trail->settings.denies && has_failed_for(trail, KEEP_S)) {
-			give_up(trail);
-		}
-	}
-	if (trail->verbs != NULL) {
-		look_at_room(trail);
-	}
 	if (any && trail->feed.tell != NULL && atomic_load(&trail->feed.watchers) > 0) {
 		trail->feed.tell(trail->feed.context);
 	}
-}
-
-static bool is_empty(struct trail *trail)
-{
-	bool empty = trail->lines.len == 0;
-
-	for (unsigned i = 0; i < trail->queue_count; i++) {
-		empty = empty && queue_first(trail->queues[i]).ptr == NULL;
-	}
-	return empty;
 }
 
 static void wait(struct trail *trail)
@@ -468,6 +561,7 @@ static void wait(struct trail *trail)
 	        {.fd = trail->output.waits ? trail->output.fd : -1, .events = POLLOUT}};
 	const int patience = trail->verbs == NULL     ? -1
 	                     : trail->failing_ns != 0 ? RETRY_MS
+	                     : trail->is_behind       ? 0
 	                                              : LOOK_MS;
 	eventfd_t count;
 
@@ -485,7 +579,7 @@ static void write_until_stopped(struct trail *trail)
 		const bool stopping = atomic_load(&trail->stopping);
 		if (stopping && until_ns == INT64_MAX) {
 			until_ns = clock_monotonic_ns() + END_S * NS_PER_S;
-		} else if (stopping && (is_empty(trail) || clock_monotonic_ns() > until_ns)) {
+		} else if (stopping && (trail_is_empty(trail) || clock_monotonic_ns() > until_ns)) {
 			return;
 		} else {
 			wait(trail);

@@ -161,8 +161,8 @@ static void a_start_that_fails_says_why_and_leaves_no_thread(void **state)
 
 enum {
 	LINE_LEN = 350,
-	ENTRY_LEN = 360, /* what it takes in the queue, at least */
-	FRONT = 64 << 10,
+	NUMBER_LEN = 8, /* of which the first bytes say which one it is */
+	FRONT = 224 << 10,
 	MANY = 20000, /* lines, many times the memory of a queue */
 };
 
@@ -198,25 +198,41 @@ static bool write_one(struct two_ends *ends, size_t len)
 	if (line.ptr == NULL) {
 		return false;
 	}
-	memset(line.ptr, '.', len);
-	memcpy(line.ptr, &ends->written, sizeof(ends->written));
+	text_add_digits(&line, ends->written, NUMBER_LEN);
+	memset(line.ptr + line.len, '.', len - line.len);
 	line.len = len;
 	trail_end(ends->queue, &line);
 	ends->written++;
 	return true;
 }
 
-/* At most so many. */
+static void check_line(struct two_ends *ends, struct slice line)
+{
+	char memory[NUMBER_LEN];
+	struct text number = text_over(memory, sizeof(memory));
+
+	text_add_digits(&number, ends->taken++, NUMBER_LEN);
+	assert_memory_equal(line.ptr, memory, NUMBER_LEN);
+	assert_int_equal(line.ptr[line.len - 1], '.');
+}
+
+/* At most so many lines. */
 static void take(struct two_ends *ends, unsigned count)
 {
+	struct slice lines;
 	struct slice line;
 
-	while (count-- > 0 && (line = queue_first(ends->queue)).ptr != NULL) {
-		assert_memory_equal(line.ptr, &ends->taken, sizeof(ends->taken));
-		assert_int_equal(line.ptr[line.len - 1], '.');
-		queue_drop(ends->queue, line);
-		ends->taken++;
-	}
+	do {
+		while (queue_show(ends->queue).len > 0) {
+		}
+		lines = queue_lines(ends->queue);
+		const size_t len = lines.len;
+		while (count > 0 && lines.len > 0 && slice_next(&lines, '\n', &line)) {
+			check_line(ends, line);
+			count--;
+		}
+		queue_drop(ends->queue, len - lines.len);
+	} while (count > 0 && !queue_is_empty(ends->queue));
 }
 
 /* Lines to a writer that takes all whenever it is woken. How often that is. */
@@ -248,7 +264,7 @@ static void a_writer_that_keeps_up_leaves_most_of_the_memory_alone(void **state)
 	(void)state;
 	open_ends(&ends, false);
 	const unsigned wakes = write_to_a_quick_writer(&ends);
-	assert_in_range(wakes, 1, MANY * ENTRY_LEN / (FRONT / 2));
+	assert_in_range(wakes, 1, MANY * (LINE_LEN + 1) / (FRONT / 2));
 	for (uint32_t i = FRONT; i < ends.queue->size; i++) {
 		assert_int_equal(ends.queue->bytes[i], 0);
 	}
@@ -265,8 +281,8 @@ static void all_of_the_memory_is_for_a_writer_that_stops(void **state)
 	take(&ends, MANY);
 	fill(&ends);
 	assert_int_equal(trail_lost(ends.trail), 1);
-	assert_true(
-	        (ends.written - ends.taken) * ENTRY_LEN > ends.queue->size - 3 * RECORD_LINE_MAX);
+	assert_true((ends.written - ends.taken) * (LINE_LEN + 1) >
+	            ends.queue->size - 3 * RECORD_LINE_MAX);
 	take(&ends, UINT_MAX);
 	assert_int_equal(ends.taken, ends.written);
 	close_ends(&ends);
@@ -314,6 +330,42 @@ static void places_are_kept_whatever_the_writer_does(void **state)
 	close_ends(&ends);
 }
 
+/* Two threads: what the one writes is what the other takes. */
+struct taker {
+	struct two_ends *ends;
+	atomic_bool ended;
+};
+
+static void *take_until_ended(void *argument)
+{
+	struct taker *taker = argument;
+	bool ended = false;
+
+	while (!ended || !queue_is_empty(taker->ends->queue)) {
+		ended = atomic_load(&taker->ended);
+		take(taker->ends, UINT_MAX);
+	}
+	return NULL;
+}
+
+static void a_thread_that_takes_meanwhile_gets_every_line_once(void **state)
+{
+	struct two_ends ends;
+	struct taker taker = {.ends = &ends};
+	pthread_t thread;
+
+	(void)state;
+	open_ends(&ends, false);
+	assert_int_equal(pthread_create(&thread, NULL, take_until_ended, &taker), 0);
+	for (unsigned i = 0; i < 20 * MANY; i++) {
+		(void)write_one(&ends, 16 + i * 7919 % (i / MANY % 2 == 0 ? 512 : 4000));
+	}
+	atomic_store(&taker.ended, true);
+	assert_int_equal(pthread_join(thread, NULL), 0);
+	assert_int_equal(ends.taken, ends.written);
+	close_ends(&ends);
+}
+
 static void no_trail_is_no_trouble(void **state)
 {
 	(void)state;
@@ -331,6 +383,7 @@ int main(void)
 	        cmocka_unit_test(all_of_the_memory_is_for_a_writer_that_stops),
 	        cmocka_unit_test(a_writer_that_lags_gets_every_line_once),
 	        cmocka_unit_test(places_are_kept_whatever_the_writer_does),
+	        cmocka_unit_test(a_thread_that_takes_meanwhile_gets_every_line_once),
 	        cmocka_unit_test(no_trail_is_no_trouble),
 	};
 
