@@ -32,7 +32,7 @@ void audit_done(struct audit *audit)
 	(void)log_flush();
 }
 
-static void add_ms(struct text *line, int64_t duration_ns)
+PART void add_ms(struct text *line, int64_t duration_ns)
 {
 	const uint64_t us = duration_ns > 0 ? (uint64_t)duration_ns / 1000 : 0;
 
@@ -112,7 +112,7 @@ static const struct line_labels json_labels = {
         .end = LABEL("\"}\n"),
 };
 
-static void add_label(struct text *line, const struct label *label)
+PART void add_label(struct text *line, const struct label *label)
 {
 	char *at = text_take(line, sizeof(label->bytes));
 
@@ -122,7 +122,7 @@ static void add_label(struct text *line, const struct label *label)
 	}
 }
 
-static void add_word(struct text *line, const struct label *label, struct slice word)
+PART void add_word(struct text *line, const struct label *label, struct slice word)
 {
 	if (word.len > 0 && label->len > 0) {
 		add_label(line, label);
@@ -130,20 +130,26 @@ static void add_word(struct text *line, const struct label *label, struct slice 
 	}
 }
 
+static SELDOM void make_start(struct audit *audit, const struct line_labels *labels, int64_t now_ns)
+{
+	struct text start = text_over(audit->start, sizeof(audit->start));
+
+	log_begin(&start, LOG_INFO, now_ns);
+	add_label(&start, &labels->method);
+	audit->start_len = start.len;
+	audit->fraction = strchr(audit->start, '.') + 1;
+	audit->second = now_ns / NS_PER_S;
+}
+
 /* Formatting a date costs as much as parsing a request, so what stands in front of the method is
  * made once a second. Only the milliseconds are written for each line. */
-static void add_start(struct audit *audit, const struct line_labels *labels, struct text *line)
+PART void add_start(struct audit *audit, const struct line_labels *labels, struct text *line)
 {
 	/* Of now, and not of the turn: the lines of all workers are in the order of time. */
 	const int64_t now_ns = clock_realtime_ns();
 
-	if (now_ns / NS_PER_S != audit->second) {
-		struct text start = text_over(audit->start, sizeof(audit->start));
-		log_begin(&start, LOG_INFO, now_ns);
-		add_label(&start, &labels->method);
-		audit->start_len = start.len;
-		audit->fraction = strchr(audit->start, '.') + 1;
-		audit->second = now_ns / NS_PER_S;
+	if (UNLIKELY(now_ns / NS_PER_S != audit->second)) {
+		make_start(audit, labels, now_ns);
 	}
 	struct text fraction = text_over(audit->fraction, 3);
 	text_add_digits(&fraction, (uint64_t)(now_ns % NS_PER_S / NS_PER_MS), 3);
@@ -155,14 +161,28 @@ static struct slice word_of(const char *word)
 	return word == NULL ? (struct slice){NULL, 0} : slice_of(word);
 }
 
+static SELDOM struct text add_engines(
+        struct text line, const struct line_labels *labels, const struct audit_record *record)
+{
+	add_word(&line, &labels->engine, slice_of(record->engine));
+	add_word(&line, &labels->member, word_of(record->member));
+	return line;
+}
+
+/* Text of a configuration or of a client, cut. */
+static struct text add_text(struct text line, struct slice s, size_t most)
+{
+	text_add_json(&line, (struct slice){s.ptr, s.len < most ? s.len : most});
+	return line;
+}
+
 /* `open` judges by not judging: only other policies are worth the bytes. */
-static void add_verdict(
+PART void add_verdict(
         struct text *line, const struct line_labels *labels, const struct audit_record *record)
 {
 	add_word(line, &labels->identity, word_of(record->client));
 	if (UNLIKELY(record->engine != NULL)) {
-		add_word(line, &labels->engine, slice_of(record->engine));
-		add_word(line, &labels->member, word_of(record->member));
+		*line = add_engines(*line, labels, record);
 	}
 	add_word(line, &labels->operation, word_of(record->operation));
 	add_word(line, &labels->name, (struct slice){record->name, record->name_len});
@@ -174,36 +194,41 @@ static void add_verdict(
 		add_label(line, &labels->observed);
 	}
 	if (record->rule != NULL && labels->rule.len > 0) {
-		const struct slice rule = slice_of(record->rule);
 		add_label(line, &labels->rule);
-		text_add_json(line, (struct slice){rule.ptr,
-		                            rule.len < RULE_SHOWN_MAX ? rule.len : RULE_SHOWN_MAX});
+		*line = add_text(*line, slice_of(record->rule), RULE_SHOWN_MAX);
 	}
 }
 
-/* Who ended the exchange before its end, and the outcome of a local response. */
-static void add_outcome(
-        struct text *line, const struct line_labels *labels, const struct audit_record *record)
+static SELDOM struct text add_local(
+        struct text line, const struct line_labels *labels, const struct audit_record *record)
 {
 	const char *text = outcome_text(record->outcome);
 	const char *reason = record->reason != NULL ? record->reason : text;
+
+	if (reason != NULL) {
+		add_label(&line, &labels->reason);
+		text_add_json(&line, slice_of(reason));
+		add_label(&line, &labels->reason_end);
+	}
+	add_word(&line, &labels->outcome, slice_of(outcome_word(record->outcome)));
+	return line;
+}
+
+/* Who ended the exchange before its end, and the outcome of a local response. */
+PART void add_outcome(
+        struct text *line, const struct line_labels *labels, const struct audit_record *record)
+{
 	const enum ender ender =
 	        record->ender != ENDER_NOBODY ? record->ender : outcome_ender(record->outcome);
 
 	add_word(line, &labels->ender, word_of(ender_word(ender)));
-	if (record->outcome == OUTCOME_FORWARDED) {
-		return;
+	if (record->outcome != OUTCOME_FORWARDED) {
+		*line = add_local(*line, labels, record);
 	}
-	if (reason != NULL) {
-		add_label(line, &labels->reason);
-		text_add_json(line, slice_of(reason));
-		add_label(line, &labels->reason_end);
-	}
-	add_word(line, &labels->outcome, slice_of(outcome_word(record->outcome)));
 }
 
 /* From one time to the next, if it came to that. */
-static void add_phase(
+PART void add_phase(
         struct text *line, const struct label *label, int64_t since_ns, int64_t until_ns)
 {
 	if (until_ns != 0) {
@@ -212,7 +237,7 @@ static void add_phase(
 	}
 }
 
-static void add_times(struct text *line, const struct line_labels *labels,
+PART void add_times(struct text *line, const struct line_labels *labels,
         const struct audit_record *record, int64_t now_ns)
 {
 	add_label(line, &labels->ms);
@@ -225,35 +250,46 @@ static void add_times(struct text *line, const struct line_labels *labels,
 struct line {
 	struct audit *audit;
 	const struct audit_record *record;
-	const struct caller *caller;
+	struct slice peer;
 };
 
-static void add_line(void *context, struct text *line)
+PART void add_path(struct text *line, struct slice path)
+{
+	const size_t plain = text_add_plain(line, path);
+
+	if (UNLIKELY(plain < path.len)) {
+		*line = add_text(*line, slice_behind(path, plain), SIZE_MAX);
+	}
+}
+
+/* `line` is a copy of *ret_line that nothing points to: see record_write(). */
+static void add_line(void *context, struct text *ret_line)
 {
 	const struct line *what = context;
 	const struct audit_record *record = what->record;
 	const struct line_labels *labels = log_form() == LOG_JSON ? &json_labels : &text_labels;
+	struct text line = *ret_line;
 
-	add_start(what->audit, labels, line);
-	text_add(line, (struct slice){record->method, record->method_len});
-	add_label(line, &labels->path);
-	text_add_json(line, (struct slice){record->path, record->path_len});
-	add_label(line, &labels->status);
-	text_add_u64(line, record->status);
-	add_label(line, &labels->bytes);
-	text_add_u64(line, record->bytes);
-	add_times(line, labels, record, what->audit->loop->now_ns);
-	add_label(line, &labels->client);
-	caller_add_name(what->caller, line);
-	add_verdict(line, labels, record);
-	add_outcome(line, labels, record);
-	add_label(line, &labels->end);
+	add_start(what->audit, labels, &line);
+	text_add(&line, (struct slice){record->method, record->method_len});
+	add_label(&line, &labels->path);
+	add_path(&line, (struct slice){record->path, record->path_len});
+	add_label(&line, &labels->status);
+	text_add_u64(&line, record->status);
+	add_label(&line, &labels->bytes);
+	text_add_u64(&line, record->bytes);
+	add_times(&line, labels, record, what->audit->loop->now_ns);
+	add_label(&line, &labels->client);
+	text_add(&line, what->peer);
+	add_verdict(&line, labels, record);
+	add_outcome(&line, labels, record);
+	add_label(&line, &labels->end);
+	*ret_line = line;
 }
 
-void audit_write(
-        struct audit *audit, const struct audit_record *record, const struct caller *caller)
+void audit_write(struct audit *audit, const struct audit_record *record, struct slice peer)
 {
-	struct line line = {audit, record, caller};
+	struct line line = {audit, record, peer};
 
 	if (log_enabled(record->quiet ? LOG_DEBUG : LOG_INFO) && log_append(add_line, &line)) {
 		timer_start(audit->loop, &audit->queue, &audit->timer);

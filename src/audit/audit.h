@@ -63,8 +63,8 @@ struct audit {
 };
 
 void audit_init(struct audit *audit, struct loop *loop);
-void audit_write(
-        struct audit *audit, const struct audit_record *record, const struct caller *caller);
+/* `peer`: caller_add_name() of the client. */
+void audit_write(struct audit *audit, const struct audit_record *record, struct slice peer);
 /* No more is written here: write what waits. */
 void audit_done(struct audit *audit);
 

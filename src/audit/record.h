@@ -25,9 +25,10 @@ enum {
 };
 
 struct record {
-	int64_t time_ns;             /* when the record is made, since 1970 */
-	uint64_t id;                 /* the same in all records of one request */
-	const struct caller *caller; /* NULL: the record is about the record itself */
+	int64_t time_ns; /* when the record is made, since 1970 */
+	uint64_t id;     /* the same in all records of one request */
+	/* Of the client: caller_add_name(). Len 0: the record is about the record itself. */
+	struct slice peer;
 	/* NULL or len 0: there is none, and the line has null. */
 	const char *client;   /* the entry of `clients:` */
 	const char *listener; /* by its name, or else its address */
@@ -55,8 +56,8 @@ struct record_clock {
 	char start[40];
 };
 
-/* Append the line, without a newline; `line` has room for RECORD_LINE_MAX. */
-void record_write(const struct record *record, struct record_clock *clock, struct text *line);
+/* Append the line, without a newline; *ret_line has room for RECORD_LINE_MAX. */
+void record_write(const struct record *record, struct record_clock *clock, struct text *ret_line);
 /* Append the id as records have it: RECORD_ID_LEN hexadecimal digits. */
 void record_add_id(uint64_t id, struct text *text);
 

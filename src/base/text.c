@@ -7,7 +7,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-static unsigned digits_of(uint64_t value)
+unsigned text_digits_of(uint64_t value)
 {
 	unsigned digits = 1;
 
@@ -15,11 +15,6 @@ static unsigned digits_of(uint64_t value)
 		digits++; /* 2^64 has 20 */
 	}
 	return digits;
-}
-
-void text_add_long_u64(struct text *text, uint64_t value)
-{
-	text_add_digits(text, value, digits_of(value));
 }
 
 static SELDOM void add_json_byte(struct text *text, unsigned char c)
@@ -89,9 +84,7 @@ static inline size_t copy_few(char *to, struct slice s)
 	return len;
 }
 
-/* Copy `s` and return how many bytes at its front stand for themselves; what is at `to` behind
- * those counts for nothing. */
-static inline size_t copy_plain(char *to, struct slice s)
+size_t text_copy_plain(char *to, struct slice s)
 {
 	enum { STEP = sizeof(bytes16) };
 
@@ -124,16 +117,6 @@ void text_add_encoded(struct text *text, struct slice s, const char *also)
 			text_add_format(text, "%%%02X", (unsigned char)c);
 		}
 	}
-}
-
-size_t text_add_plain(struct text *text, struct slice s)
-{
-	const size_t room = text->cap - text->len;
-	const size_t len = copy_plain(
-	        text->ptr + text->len, (struct slice){s.ptr, s.len < room ? s.len : room});
-
-	text->len += len;
-	return len;
 }
 
 void text_add_json(struct text *text, struct slice s)

@@ -75,15 +75,11 @@ static inline void text_add_digits(struct text *text, uint64_t value, unsigned d
 	}
 }
 
-/* Decimal; the second for any number, and the first in fewer instructions for one digit. */
-void text_add_long_u64(struct text *text, uint64_t value);
+/* Digits of a number in decimal. */
+unsigned text_digits_of(uint64_t value);
 static inline void text_add_u64(struct text *text, uint64_t value)
 {
-	if (value < 10) {
-		text_add_char(text, (char)('0' + value));
-	} else {
-		text_add_long_u64(text, value);
-	}
+	text_add_digits(text, value, value < 10 ? 1 : text_digits_of(value));
 }
 /* Append `s` as RFC 3986 §2.1 encodes it: %2F. Its unreserved bytes (§2.3), and those of `also`,
  * stay as they are. */
@@ -91,9 +87,20 @@ void text_add_encoded(struct text *text, struct slice s, const char *also);
 /* Append `s` as the content of a JSON string (RFC 8259 §7). Quotes, backslashes and control bytes
  * are escaped. Bytes from 0x80 on become '?', because their encoding is unknown. */
 void text_add_json(struct text *text, struct slice s);
+/* Copy `s` to memory of as many bytes. Returns how many at its front stand for themselves in there;
+ * what is behind those counts for nothing. */
+size_t text_copy_plain(char *to, struct slice s);
 /* Append the bytes at the front of `s` that stand for themselves in there, as far as they fit.
  * Returns how many that are; nothing overflows. */
-size_t text_add_plain(struct text *text, struct slice s);
+static inline size_t text_add_plain(struct text *text, struct slice s)
+{
+	const size_t room = text->cap - text->len;
+	const size_t len = text_copy_plain(
+	        text->ptr + text->len, (struct slice){s.ptr, s.len < room ? s.len : room});
+
+	text->len += len;
+	return len;
+}
 /* A value of a user or a peer, escaped and cut for one line of a terminal or a log. */
 struct text_shown {
 	char text[256];

@@ -28,21 +28,18 @@ static void report_at(const struct snapshot_listener *listener, struct session *
         const char *what, struct slice reason)
 {
 	struct worker *worker = session->worker;
-	char memory[128];
-	struct text name = text_over(memory, sizeof(memory));
 	char more[64] = "";
 
 	if (!quota_take(&worker->handshake_lines, LINES_PER_S, worker->loop.now_ns)) {
 		return;
 	}
 	const unsigned left_out = quota_left_out(&worker->handshake_lines);
-	caller_add_name(&session->caller, &name);
 	if (left_out > 0) {
 		(void)snprintf(more, sizeof(more), " (%u others were not logged)", left_out);
 	}
 	log_line(LOG_NOTICE, "%s: %s %.*s: %.*s%s",
 	        listener == NULL ? "a former listener" : listener->address, what,
-	        SLICE_FMT(text_slice(&name)), SLICE_FMT(reason), more);
+	        SLICE_FMT(session_peer(session)), SLICE_FMT(reason), more);
 }
 
 static void report(struct session *session, struct slice reason)

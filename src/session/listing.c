@@ -47,7 +47,6 @@ static void describe(const struct session *session, struct session_stream *ret_s
 {
 	const struct exchange *exchange = session->exchange;
 	const bool responds = session_responds(session);
-	struct text peer = text_over(ret_stream->peer, sizeof(ret_stream->peer));
 
 	ret_stream->id = exchange->id;
 	ret_stream->started_ns = exchange->record.started_ns;
@@ -57,8 +56,8 @@ static void describe(const struct session *session, struct session_stream *ret_s
 	ret_stream->to_engine =
 	        exchange->judged_len + (exchange->counts_body ? session->up.data : 0);
 	ret_stream->to_client = responds ? session->down.data : 0;
-	caller_add_name(&session->caller, &peer);
-	ret_stream->peer_len = (unsigned)peer.len;
+	ret_stream->peer_len = (unsigned)text_keep(
+	        ret_stream->peer, sizeof(ret_stream->peer), session_peer(session));
 	ret_stream->target_len = (unsigned)text_keep(
 	        ret_stream->target, sizeof(ret_stream->target), target_of(exchange));
 }

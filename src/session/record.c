@@ -130,7 +130,7 @@ static void write_record(struct session *session, bool has_ended)
 	const struct record record = {
 	        .time_ns = loop_realtime_ns(&session->worker->loop),
 	        .id = exchange->id,
-	        .caller = &session->caller,
+	        .peer = session_peer(session),
 	        .client = said->client,
 	        .listener = session_listener(session)->label,
 	        .has_engines = session_listener(session)->gate.engines != NULL,
@@ -195,7 +195,7 @@ void session_record_unread(struct session *session)
 		const struct record record = {
 		        .time_ns = loop_realtime_ns(&session->worker->loop),
 		        .id = session->worker->next_id++,
-		        .caller = &session->caller,
+		        .peer = session_peer(session),
 		        .listener = session_listener(session)->label,
 		        .verdict = VERDICT_ERROR,
 		        .reason = slice_of(outcome_text(OUTCOME_NO_MEMORY)),
@@ -208,7 +208,9 @@ void session_record_unread(struct session *session)
 void session_record_refused(struct worker *worker, const struct refused *refused)
 {
 	char memory[1024];
+	char name[ADDRESS_NAME_MAX];
 	struct text reason = text_over(memory, sizeof(memory));
+	struct text peer = text_over(name, sizeof(name));
 
 	if (worker->trail == NULL || !trail_wants(worker->trail) ||
 	        !quota_take(&worker->refused_records, REFUSED_PER_S, worker->loop.now_ns)) {
@@ -220,10 +222,11 @@ void session_record_refused(struct worker *worker, const struct refused *refused
 		text_add_format(
 		        &reason, " (%u refused connections before it have no record)", left_out);
 	}
+	caller_add_name(refused->caller, &peer);
 	const struct record record = {
 	        .time_ns = loop_realtime_ns(&worker->loop),
 	        .id = worker->next_id++,
-	        .caller = refused->caller,
+	        .peer = text_slice(&peer),
 	        .listener = refused->listener == NULL ? NULL : refused->listener->label,
 	        .verdict = refused->verdict,
 	        .reason = text_slice(&reason),

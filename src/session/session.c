@@ -56,7 +56,7 @@ void session_record(struct session *session)
 		learn_served(session->worker->shared->learn, exchange->learned);
 	}
 	session_note_engine(session);
-	audit_write(&session->worker->audit, &exchange->record, &session->caller);
+	audit_write(&session->worker->audit, &exchange->record, session_peer(session));
 	session_meter(session);
 	if (UNLIKELY(session->worker->trail != NULL)) {
 		session_record_end(session);
@@ -89,7 +89,7 @@ enum next session_starve(struct session *session)
 	if (session->exchange != NULL) {
 		session->exchange->record.outcome = OUTCOME_NO_MEMORY;
 	} else {
-		audit_write(&worker->audit, &unread, &session->caller);
+		audit_write(&worker->audit, &unread, session_peer(session));
 		session_record_unread(session);
 	}
 	return NEXT_CLOSE;
@@ -363,6 +363,9 @@ static struct session *session_new(
 	task_init(&session->again, session_again);
 	task_init(&session->deferred_free, free_deferred);
 	list_init(&session->link);
+	struct text peer = text_over(session->peer, sizeof(session->peer));
+	caller_add_name(caller, &peer);
+	session->peer_len = (unsigned)peer.len;
 	return session;
 }
 

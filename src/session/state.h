@@ -39,6 +39,8 @@ struct session {
 	struct task deferred_free; /* at the end of the turn */
 	struct list link;          /* of worker->sessions */
 	struct caller caller;
+	char peer[ADDRESS_NAME_MAX]; /* its name, for log lines and records; peer_len bytes */
+	unsigned peer_len;
 	unsigned listener_id;            /* of the caller's listener: see snapshot.h */
 	unsigned trust;                  /* by which its certificate was verified last */
 	const struct client *met;        /* whose key was accepted last; compared, not read */
@@ -106,6 +108,12 @@ static inline const struct snapshot *session_snapshot(const struct session *sess
 {
 	return session->exchange != NULL ? session->exchange->adoption->snapshot
 	                                 : session->worker->adoption->snapshot;
+}
+
+/* Its client, as log lines and records name it. */
+static inline struct slice session_peer(const struct session *session)
+{
+	return (struct slice){session->peer, session->peer_len};
 }
 
 /* Whether bytes of the Engine's response go out, or have gone. */

@@ -14,7 +14,6 @@ static struct loop loop;
 static struct audit audit;
 static struct capture capture;
 
-static const struct caller caller = {.address = {.any = {.sa_family = AF_UNIX}}};
 
 static int begin(void **state)
 {
@@ -47,7 +46,7 @@ static void write_line(bool quiet)
 	        .operation = "container.list",
 	};
 
-	audit_write(&audit, &record, &caller);
+	audit_write(&audit, &record, SLICE("192.0.2.1:4711"));
 }
 
 /* What has come; how many lines it is. */

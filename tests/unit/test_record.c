@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 /* Lines of the audit record: one valid document each, whatever clients send. */
-#include "callers.h"
 #include "cases.h"
 
 #include "audit/record.h"
@@ -45,11 +44,10 @@ static bool is_null(const char *name)
 
 static void all_fields_in_their_order(void **state)
 {
-	const struct caller caller = caller_named("192.0.2.1:4711");
 	const struct record record = {
 	        .time_ns = INT64_C(1769862896789) * NS_PER_MS,
 	        .id = 0xdeadbeef,
-	        .caller = &caller,
+	        .peer = SLICE("192.0.2.1:4711"),
 	        .client = "ci",
 	        .listener = "tcp://0.0.0.0:3277",
 	        .operation = "container.remove",
@@ -88,9 +86,8 @@ static void with_several_engines_it_names_the_one_and_the_member(void **state)
 
 static void what_is_not_known_is_null(void **state)
 {
-	const struct caller caller = caller_named("unix");
-	const struct record begins = {.caller = &caller};
-	const struct record ended = {.caller = &caller, .has_ended = true};
+	const struct record begins = {.peer = SLICE("unix")};
+	const struct record ended = {.peer = SLICE("unix"), .has_ended = true};
 	static const char *const names[] = {
 	        "client", "listener", "operation", "target", "policy", "rule", "reason", "status"};
 
@@ -106,8 +103,7 @@ static void what_is_not_known_is_null(void **state)
 
 static void the_second_is_that_of_each_line(void **state)
 {
-	const struct caller caller = caller_named("unix");
-	struct record record = {.caller = &caller, .time_ns = 5 * NS_PER_S + NS_PER_MS};
+	struct record record = {.peer = SLICE("unix"), .time_ns = 5 * NS_PER_S + NS_PER_MS};
 
 	(void)state;
 	(void)write_line(&record);
@@ -123,8 +119,7 @@ static void the_second_is_that_of_each_line(void **state)
 /* As it stands between the quotes. */
 static struct slice written_target(struct slice target)
 {
-	const struct caller caller = caller_named("unix");
-	const struct record record = {.caller = &caller, .target = target};
+	const struct record record = {.peer = SLICE("unix"), .target = target};
 	const struct slice line = write_line(&record);
 	const char *begin = memmem(line.ptr, line.len, SLICE("\"target\":\"").ptr, 10);
 
@@ -197,7 +192,6 @@ static void fill(char *bytes, size_t len, unsigned kind)
  * within the ceiling. */
 static void whatever_bytes_make_one_line(void **state)
 {
-	const struct caller caller = caller_named("[2001:db8::1]:4711");
 	char bytes[3][INPUT_MAX];
 
 	(void)state;
@@ -208,7 +202,7 @@ static void whatever_bytes_make_one_line(void **state)
 		}
 		bytes[2][INPUT_MAX - 1] = '\0';
 		const struct record record = {
-		        .caller = &caller,
+		        .peer = SLICE("[2001:db8::1]:4711"),
 		        .client = bytes[2],
 		        .rule = bytes[2],
 		        .target = {bytes[0], (unsigned)rand() % INPUT_MAX},
