@@ -10,9 +10,8 @@
 
 enum { FEED_SIZE = 512 << 10, ALIGNMENT = 8 };
 
-/* As in queue.c. */
 struct entry {
-	uint32_t len;
+	uint32_t len; /* 0: the next one stands at the beginning of the memory */
 	char bytes[];
 };
 

@@ -64,7 +64,9 @@ struct slice queue_show(struct trail_queue *queue)
 	const uint64_t head = atomic_load_explicit(&queue->head, memory_order_acquire);
 	const struct slice lines = piece(queue, &queue->shown, head);
 
-	queue->shown += lines.len;
+	if (lines.len > 0) { /* in a line of cache that the thread may look at */
+		queue->shown += lines.len;
+	}
 	return lines;
 }
 
@@ -104,7 +106,7 @@ static void see_tail(struct trail_queue *queue)
 	queue->tail_seen = beginning_of(tail) == beginning ? tail : beginning;
 }
 
-/* Whether `lines` of any length fit behind the head; one more has to be left for a turn. */
+/* Whether `lines` of any length fit behind the head, which may not come up to the tail. */
 static bool fits_here(const struct trail_queue *queue, unsigned lines)
 {
 	const uint64_t head = head_of(queue);

@@ -26,9 +26,11 @@ enum {
 	PATIENCE_S = 1, /* with a reader who does not read */
 	KEEP_S = 2,     /* what cannot be written */
 	END_S = 2,      /* to write the rest */
-	/* Bytes of one write: the queue has to move within a second (queue.c). */
-	PIECE_MAX = 256 << 10,
-	TURN_MAX = 4 << 20, /* bytes: then the file is looked at, and watchers hear of records */
+	/* Bytes that are written of all queues before each has its turn again: a queue has to move
+	 * within a second (queue.c). */
+	ROUND_MAX = 256 << 10,
+	PIECE_MIN = 16 << 10,
+	TURN_MAX = 4 << 20, /* bytes: then the disk is looked at, and whether the program stops */
 };
 
 /* ── Failing ─────────────────────────────────────────────────────────────── */
@@ -118,8 +120,8 @@ bool trail_is_empty(const struct trail *trail)
 	return empty;
 }
 
-/* Those who watch see a record before it is written. */
-static bool show(struct trail *trail)
+/* Those who watch see a record before it is written, for a write may take long. */
+static void show(struct trail *trail)
 {
 	bool any = false;
 
@@ -130,7 +132,9 @@ static bool show(struct trail *trail)
 			any = true;
 		}
 	}
-	return any;
+	if (any && trail->feed.tell != NULL && atomic_load(&trail->feed.watchers) > 0) {
+		trail->feed.tell(trail->feed.context);
+	}
 }
 
 static struct slice lines_of(const struct trail *trail, unsigned source)
@@ -139,44 +143,46 @@ static struct slice lines_of(const struct trail *trail, unsigned source)
 	                                    : queue_lines(trail->queues[source]);
 }
 
-static unsigned next_source(const struct trail *trail)
-{
-	return trail->source + 1 < trail->queue_count ? trail->source + 1 : 0;
-}
-
 /* The output has a part of the next line. */
 static bool has_begun(const struct output *output)
 {
 	return output->skip > 0 || (output->pending > 0 && !output->is_datagram);
 }
 
-static struct slice piece_of(struct slice lines)
+static struct slice first_of(struct slice lines)
 {
-	if (lines.len > PIECE_MAX) {
-		const char *end = memrchr(lines.ptr, '\n', PIECE_MAX);
-		lines.len = (size_t)(end - lines.ptr) + 1;
-	}
-	return lines;
+	const char *end = memchr(lines.ptr, '\n', lines.len);
+
+	return slice_between(lines.ptr, end + 1);
 }
 
-/* The lines that are written next, in one piece; len 0: there are none. The own line comes first,
- * but behind a line that has begun. */
-static struct slice next_lines(struct trail *trail)
+static struct slice piece_of(const struct trail *trail, struct slice lines)
 {
-	struct slice lines = lines_of(trail, trail->source);
-
-	if (trail->output.skip > 0 || trail->output.pending > 0) {
+	if (lines.len <= PIECE_MIN) {
 		return lines;
 	}
-	if (trail->own.len > 0) {
-		trail->source = trail->queue_count;
-		return text_slice(&trail->own);
+	const size_t share = ROUND_MAX / trail->queue_count;
+	const size_t most = share < PIECE_MIN ? PIECE_MIN : share;
+	const char *end = lines.len <= most ? NULL : memrchr(lines.ptr, '\n', most);
+
+	return end == NULL ? lines : slice_between(lines.ptr, end + 1);
+}
+
+/* The lines that are written next, in one piece; len 0: there are none. Each source has its turn,
+ * behind the line that has begun. */
+static struct slice next_lines(struct trail *trail)
+{
+	const unsigned sources = trail->queue_count + 1;
+	struct slice lines = {NULL, 0};
+
+	if (trail->output.skip > 0 || trail->output.pending > 0) {
+		return first_of(lines_of(trail, trail->source));
 	}
-	for (unsigned i = 0; i < trail->queue_count && lines.len == 0; i++) {
-		trail->source = next_source(trail);
+	for (unsigned i = 0; i < sources && lines.len == 0; i++) {
+		trail->source = (trail->source + 1) % sources;
 		lines = lines_of(trail, trail->source);
 	}
-	return lines;
+	return piece_of(trail, lines);
 }
 
 static void drop(struct trail *trail, size_t len)
@@ -472,11 +478,17 @@ static void tell_lost(struct trail *trail)
 	trail->own_tells = lost;
 }
 
+static bool has_no_room(const struct trail *trail)
+{
+	return trail->verbs == &output_file && trail->output.fd >= 0 &&
+	       file_is_full(&trail->output);
+}
+
 /* Of the next lines. False: there are none, or they have to wait. */
 static bool write_piece(struct trail *trail, size_t *written)
 {
 	tell_lost(trail);
-	const struct slice lines = piece_of(next_lines(trail));
+	const struct slice lines = next_lines(trail);
 	if (lines.len == 0 || trail->output.fd < 0) {
 		return false;
 	}
@@ -487,10 +499,8 @@ static bool write_piece(struct trail *trail, size_t *written)
 	}
 	*written += (size_t)n;
 	drop(trail, (size_t)n);
-	if ((size_t)n == lines.len) {
-		trail->source = next_source(trail); /* the others have their turn */
-	}
-	if (n > 0) {
+	/* With little room left the next record might not fit: see look_at_room(). */
+	if (n > 0 && !(trail->failing_ns != 0 && trail->settings.denies && has_no_room(trail))) {
 		recover(trail);
 	}
 	return true;
@@ -501,58 +511,38 @@ static bool write_piece(struct trail *trail, size_t *written)
 /* A disk is known to be full before a record does not fit, and to have room without one. */
 static void look_at_room(struct trail *trail)
 {
-	const bool open = trail->output.fd >= 0;
 	const bool asks = trail->settings.denies || trail->failing_ns != 0;
-	const bool full =
-	        asks && open && trail->verbs == &output_file && file_is_full(&trail->output);
 
-	if (full) {
+	if (asks && has_no_room(trail)) {
 		fail_with(trail, ENOSPC);
-	} else if (open && !full && next_lines(trail).len == 0 && trail->failing_ns != 0) {
+	} else if (trail->output.fd >= 0 && trail->failing_ns != 0 && trail_is_empty(trail)) {
 		recover(trail);
 	}
 }
 
-/* Whether anything was shown. */
-static bool write_all(struct trail *trail)
+static void write_all(struct trail *trail)
 {
-	bool any = false;
 	size_t written = 0;
 
 	do {
-		any = show(trail) || any;
+		show(trail);
 	} while (write_piece(trail, &written) && written < TURN_MAX);
 	trail->is_behind = written >= TURN_MAX;
-	return any;
-}
-
-static bool keep(struct trail *trail)
-{
-	look(trail);
-	const bool any = write_all(trail);
-	if (!trail->settings.denies && has_failed_for(trail, KEEP_S)) {
-		give_up(trail);
-	}
-	look_at_room(trail);
-	return any;
-}
-
-/* Nothing is kept. */
-static bool pass_on(struct trail *trail)
-{
-	const bool any = show(trail);
-
-	(void)drop_all(trail);
-	return any;
 }
 
 static void turn(struct trail *trail)
 {
-	const bool any = trail->verbs == NULL ? pass_on(trail) : keep(trail);
-
-	if (any && trail->feed.tell != NULL && atomic_load(&trail->feed.watchers) > 0) {
-		trail->feed.tell(trail->feed.context);
+	if (trail->verbs == NULL) { /* nothing is kept */
+		show(trail);
+		(void)drop_all(trail);
+		return;
 	}
+	look(trail);
+	write_all(trail);
+	if (!trail->settings.denies && has_failed_for(trail, KEEP_S)) {
+		give_up(trail);
+	}
+	look_at_room(trail);
 }
 
 static void wait(struct trail *trail)

@@ -81,7 +81,7 @@ static void a_writer_that_hangs_keeps_what_it_uses(void **state)
 	assert_int_equal(sem_wait(&gate.begun), 0);
 	write_line(queue); /* is still to be written */
 	assert_false(trail_free(trail));
-	assert_int_equal(lines_of(path), 1);
+	assert_int_equal(lines_of(path), 0);
 
 	trail_unwatch(trail);
 	assert_int_equal(sem_post(&gate.ended), 0);
@@ -330,6 +330,135 @@ static void places_are_kept_whatever_the_writer_does(void **state)
 	close_ends(&ends);
 }
 
+/* ── The writer, with two queues that are full ───────────────────────────── */
+
+struct full {
+	char path[32];
+	struct loop loop;
+	struct trail *trail;
+	struct trail_queue *queues[2];
+	unsigned told;
+	sem_t written;
+};
+
+static void write_named(struct trail_queue *queue, char name)
+{
+	struct text line = trail_begin(queue);
+
+	if (line.ptr != NULL) {
+		memset(line.ptr, name, LINE_LEN);
+		line.len = LINE_LEN;
+		trail_end(queue, &line);
+	}
+}
+
+static void fill_named(struct trail_queue *queue, char name)
+{
+	for (uint32_t len = 0; len + 4 * RECORD_LINE_MAX < queue->size; len += LINE_LEN + 1) {
+		write_named(queue, name);
+	}
+}
+
+static void start_full(struct full *full, bool chained, void (*tell)(void *context))
+{
+	struct trail_settings settings = {.queues_max = 2, .chained = chained};
+	char memory[256];
+	struct text why = text_over(memory, sizeof(memory));
+	struct trail_cursor cursor;
+
+	*full = (struct full){.path = "/tmp/trail-XXXXXX"};
+	(void)close(mkstemp(full->path));
+	assert_null(trail_read_target(full->path, &settings.target));
+	full->trail = trail_new(&settings);
+	assert_non_null(full->trail);
+	assert_int_equal(loop_init(&full->loop), 0);
+	assert_int_equal(sem_init(&full->written, 0, 0), 0);
+	for (unsigned i = 0; i < 2; i++) {
+		full->queues[i] = trail_add_queue(full->trail, &full->loop);
+		assert_non_null(full->queues[i]);
+		fill_named(full->queues[i], (char)('a' + i));
+	}
+	assert_int_equal(trail_lost(full->trail), 0);
+	trail_set_watcher(full->trail, tell, full, -1);
+	assert_true(trail_watch(full->trail, &cursor));
+	assert_int_equal(trail_start(full->trail, &why), 0);
+	trail_wake(full->trail);
+}
+
+/* What was written: `a` and `b` by the queue, `{` for what the writer says itself. */
+static struct slice end_full(struct full *full, char *lines, size_t size)
+{
+	struct text text = text_over(lines, size);
+	char line[RECORD_LINE_MAX + 128];
+
+	trail_unwatch(full->trail);
+	assert_true(trail_free(full->trail));
+	loop_done(&full->loop);
+	FILE *file = fopen(full->path, "re");
+	assert_non_null(file);
+	while (fgets(line, sizeof(line), file) != NULL) {
+		text_add_char(&text, line[0]);
+	}
+	(void)fclose(file);
+	(void)unlink(full->path);
+	assert_false(text.overflow);
+	return text_slice(&text);
+}
+
+static void say_nothing(void *context)
+{
+	(void)context;
+}
+
+static void each_queue_has_its_turn(void **state)
+{
+	enum { TURN_MOST = (128 << 10) / LINE_LEN + 1 };
+	static char memory[MANY];
+
+	(void)state;
+	for (unsigned chained = 0; chained < 2; chained++) {
+		struct full full;
+		start_full(&full, chained > 0, say_nothing);
+		const struct slice lines = end_full(&full, memory, sizeof(memory));
+		unsigned behind = 0;
+		for (size_t i = 1; i < lines.len / 2; i++) {
+			behind = lines.ptr[i] == lines.ptr[i - 1] ? behind + 1 : 0;
+			assert_true(behind <= TURN_MOST);
+		}
+	}
+}
+
+/* In the writer's thread: between two writes a record comes, and another one is lost. */
+static void lose_one(void *context)
+{
+	enum { TIMES = 20 };
+	struct full *full = context;
+
+	if (full->told++ < TIMES) {
+		write_named(full->queues[1], 'b');
+		trail_lose(full->trail, 1);
+	} else if (full->told == TIMES + 1) {
+		(void)sem_post(&full->written);
+	}
+}
+
+static void gaps_do_not_keep_the_others_from_being_written(void **state)
+{
+	static char memory[MANY];
+	struct full full;
+
+	(void)state;
+	start_full(&full, false, lose_one);
+	assert_int_equal(sem_wait(&full.written), 0);
+	const struct slice lines = end_full(&full, memory, sizeof(memory));
+	unsigned gaps = 0;
+	for (size_t i = 0; i < lines.len; i++) {
+		gaps += lines.ptr[i] == '{';
+		assert_true(i < 2 || lines.ptr[i] != '{' || lines.ptr[i - 1] != '{');
+	}
+	assert_true(gaps > 1);
+}
+
 /* Two threads: what the one writes is what the other takes. */
 struct taker {
 	struct two_ends *ends;
@@ -383,6 +512,8 @@ int main(void)
 	        cmocka_unit_test(all_of_the_memory_is_for_a_writer_that_stops),
 	        cmocka_unit_test(a_writer_that_lags_gets_every_line_once),
 	        cmocka_unit_test(places_are_kept_whatever_the_writer_does),
+	        cmocka_unit_test(each_queue_has_its_turn),
+	        cmocka_unit_test(gaps_do_not_keep_the_others_from_being_written),
 	        cmocka_unit_test(a_thread_that_takes_meanwhile_gets_every_line_once),
 	        cmocka_unit_test(no_trail_is_no_trouble),
 	};
