@@ -144,10 +144,10 @@ static void add_event(void *context, struct text *lines)
 /* ── The batch ───────────────────────────────────────────────────────────── */
 
 enum {
-	BATCH_MAX = 64 * 1024,
+	BATCH_MAX = 128 * 1024,
 	/* A pipe that is ready takes PIPE_BUF at once, but from one writer: the next would wait. */
 	PIPE_WRITE_MAX = PIPE_BUF,
-	FILE_WRITE_MAX = 32 * 1024,
+	FILE_WRITE_MAX = 64 * 1024,
 };
 
 static char memory[BATCH_MAX];

@@ -29,7 +29,7 @@ static inline struct slice text_slice(const struct text *text)
 }
 
 /* Reserve `len` bytes, which the caller must write next. NULL if they do not fit. */
-static inline char *text_take(struct text *text, size_t len)
+PART char *text_take(struct text *text, size_t len)
 {
 	if (UNLIKELY(len > text->cap - text->len)) {
 		text->overflow = true;
@@ -41,7 +41,7 @@ static inline char *text_take(struct text *text, size_t len)
 	return at;
 }
 
-static inline void text_add(struct text *text, struct slice s)
+PART void text_add(struct text *text, struct slice s)
 {
 	char *at = text_take(text, s.len);
 
@@ -50,7 +50,7 @@ static inline void text_add(struct text *text, struct slice s)
 	}
 }
 
-static inline void text_add_char(struct text *text, char c)
+PART void text_add_char(struct text *text, char c)
 {
 	text_add(text, (struct slice){&c, 1});
 }
@@ -65,7 +65,7 @@ static inline size_t text_keep(char *memory, size_t cap, struct slice s)
 }
 
 /* Decimal, exactly `digits` digits: zeros in front, or only the last ones. */
-static inline void text_add_digits(struct text *text, uint64_t value, unsigned digits)
+PART void text_add_digits(struct text *text, uint64_t value, unsigned digits)
 {
 	char *at = text_take(text, digits);
 
@@ -77,7 +77,7 @@ static inline void text_add_digits(struct text *text, uint64_t value, unsigned d
 
 /* Digits of a number in decimal. */
 unsigned text_digits_of(uint64_t value);
-static inline void text_add_u64(struct text *text, uint64_t value)
+PART void text_add_u64(struct text *text, uint64_t value)
 {
 	text_add_digits(text, value, value < 10 ? 1 : text_digits_of(value));
 }
@@ -92,7 +92,7 @@ void text_add_json(struct text *text, struct slice s);
 size_t text_copy_plain(char *to, struct slice s);
 /* Append the bytes at the front of `s` that stand for themselves in there, as far as they fit.
  * Returns how many that are; nothing overflows. */
-static inline size_t text_add_plain(struct text *text, struct slice s)
+PART size_t text_add_plain(struct text *text, struct slice s)
 {
 	const size_t room = text->cap - text->len;
 	const size_t len = text_copy_plain(

@@ -64,7 +64,7 @@ static ssize_t note_write(struct stream *stream, ssize_t n, size_t wanted)
 
 static ssize_t plain_read(struct stream *stream, char *bytes, size_t len)
 {
-	return note_read(stream, recv(stream->watch.fd, bytes, len, MSG_DONTWAIT), len);
+	return note_read(stream, socket_read(stream->watch.fd, bytes, len), len);
 }
 
 static ssize_t plain_write(struct stream *stream, struct slice bytes, bool more)

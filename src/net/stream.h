@@ -162,12 +162,17 @@ int stream_open(struct stream *stream, const struct stream_verbs *verbs, struct 
 /* Wait for room to write. 0 or -errno. */
 int stream_await_room(struct stream *stream) MUST_USE;
 /*
- * Write to the socket of a stream. Bytes written, or -1 and errno.
+ * Read from the socket of a stream, and write to it. Bytes, or -1 and errno.
+ *
+ * Both make the system call themselves. libc's recv(2) and send(2) are points of cancellation,
+ * which cost two atomic operations each where a process has several threads, and no thread of this
+ * program is ever cancelled.
  *
  * The kernel runs the filter of the sandbox for each send(2), whose flags it looks at, and not for
  * write(2). But write(2) takes a longer way through the kernel, which costs no less; measured:
  * docs/performance.md.
  */
+ssize_t socket_read(int fd, void *bytes, size_t len) MUST_USE;
 ssize_t socket_write(int fd, const void *bytes, size_t len, bool more) MUST_USE;
 
 #endif

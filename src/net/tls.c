@@ -66,7 +66,7 @@ static int bio_read(BIO *bio, char *bytes, int len)
 		return -1;
 	}
 	tls->recvs_left--;
-	n = recv(tls->stream->watch.fd, bytes, (size_t)len, MSG_DONTWAIT);
+	n = socket_read(tls->stream->watch.fd, bytes, (size_t)len);
 	if (n < 0 && errno == EAGAIN) {
 		tls->input = false;
 		BIO_set_retry_read(bio);

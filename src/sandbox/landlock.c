@@ -44,7 +44,7 @@ struct port_rule {
 enum {
 	WRITE_FILE = 1U << 1,
 	READ_FILE = 1U << 2,
-#ifdef SANDBOX_INSTRUMENTED
+#ifdef INSTRUMENTED
 	READ_DIR = 1U << 3,
 #endif
 	REMOVE_FILE = 1U << 5,
@@ -125,7 +125,7 @@ void landlock_prepare(struct sandbox *sandbox)
 	}
 	sandbox->abi = (int)abi;
 	sandbox->ruleset = (int)ruleset;
-#ifdef SANDBOX_INSTRUMENTED
+#ifdef INSTRUMENTED
 	/* gcov writes what it counted; sanitizers read what the process is made of. */
 	allow(sandbox, BUILD_FOLDER, refuses.files);
 	allow(sandbox, "/proc", READ_FILE | READ_DIR);

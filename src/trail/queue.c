@@ -18,8 +18,8 @@
 enum {
 	COLLECT_MS = 20,       /* from the first record to the writer's turn */
 	STUCK_S = 1,           /* a writer that takes nothing for so long */
-	HURRY_LEN = 192 << 10, /* bytes that do not wait for the timer */
-	FRONT_LEN = 192 << 10, /* bytes of the memory that are used, if that is enough */
+	HURRY_LEN = 384 << 10, /* bytes that do not wait for the timer */
+	FRONT_LEN = 384 << 10, /* bytes of the memory that are used, if that is enough */
 	LINE_MAX_LEN = RECORD_LINE_MAX + 1, /* with its newline */
 };
 

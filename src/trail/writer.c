@@ -161,6 +161,7 @@ static struct slice piece_of(const struct trail *trail, struct slice lines)
 	if (lines.len <= PIECE_MIN) {
 		return lines;
 	}
+	ASSERT(trail->queue_count > 0); /* the own line is shorter */
 	const size_t share = ROUND_MAX / trail->queue_count;
 	const size_t most = share < PIECE_MIN ? PIECE_MIN : share;
 	const char *end = lines.len <= most ? NULL : memrchr(lines.ptr, '\n', most);

@@ -14,7 +14,6 @@ static struct loop loop;
 static struct audit audit;
 static struct capture capture;
 
-
 static int begin(void **state)
 {
 	(void)state;

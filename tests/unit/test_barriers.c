@@ -32,10 +32,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#ifdef SANDBOX_INSTRUMENTED
-#define INSTRUMENTED true
+#ifdef INSTRUMENTED
+#define HAS_TOOLS true
 #else
-#define INSTRUMENTED false
+#define HAS_TOOLS false
 #endif
 
 #ifdef SANDBOX_KILL
@@ -551,7 +551,7 @@ static void what_serving_does_not_need_works_without_the_sandbox_alone(void **st
 		if (!attempt->depends) {
 			expect(attempt, false, WORKED);
 		}
-		if (is_stopped(attempt) && !(INSTRUMENTED && attempt->tooled)) {
+		if (is_stopped(attempt) && !(HAS_TOOLS && attempt->tooled)) {
 			expect(attempt, true, end_of(attempt));
 		}
 	}

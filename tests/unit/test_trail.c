@@ -162,7 +162,7 @@ static void a_start_that_fails_says_why_and_leaves_no_thread(void **state)
 enum {
 	LINE_LEN = 350,
 	NUMBER_LEN = 8, /* of which the first bytes say which one it is */
-	FRONT = 224 << 10,
+	FRONT = 416 << 10,
 	MANY = 20000, /* lines, many times the memory of a queue */
 };
 
