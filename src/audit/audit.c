@@ -169,7 +169,7 @@ static SELDOM struct text add_engines(
 	return line;
 }
 
-/* Text of a configuration or of a client, cut. */
+/* At most so many bytes of it, escaped. */
 static struct text add_text(struct text line, struct slice s, size_t most)
 {
 	text_add_json(&line, (struct slice){s.ptr, s.len < most ? s.len : most});

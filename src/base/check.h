@@ -17,7 +17,7 @@
 #define PRINTF_LIKE(f, a)   __attribute__((format(printf, f, a)))
 /* It runs seldom: the code that calls it is kept apart from the code that runs for each request. */
 #define SELDOM              __attribute__((cold))
-/* A part of a longer function: what it writes to stays in registers there. */
+/* Always inlined, so that what its caller has as a struct text or the like stays in registers. */
 #define PART                static inline __attribute__((always_inline))
 #define CACHE_LINE          64 /* bytes, of the processors of today */
 #define LIKELY(condition)   __builtin_expect(!!(condition), 1)

@@ -87,11 +87,11 @@ void text_add_encoded(struct text *text, struct slice s, const char *also);
 /* Append `s` as the content of a JSON string (RFC 8259 §7). Quotes, backslashes and control bytes
  * are escaped. Bytes from 0x80 on become '?', because their encoding is unknown. */
 void text_add_json(struct text *text, struct slice s);
-/* Copy `s` to memory of as many bytes. Returns how many at its front stand for themselves in there;
- * what is behind those counts for nothing. */
+/* Copy `s` to memory of as many bytes. Returns how many at its front stand for themselves in a
+ * string of JSON: bytes are written behind those, too, and mean nothing. */
 size_t text_copy_plain(char *to, struct slice s);
-/* Append the bytes at the front of `s` that stand for themselves in there, as far as they fit.
- * Returns how many that are; nothing overflows. */
+/* Append the bytes at the front of `s` that stand for themselves in such a string, as far as they
+ * fit. Returns how many that are; nothing overflows. */
 PART size_t text_add_plain(struct text *text, struct slice s)
 {
 	const size_t room = text->cap - text->len;

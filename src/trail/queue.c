@@ -4,7 +4,7 @@
  * writes many of them as they are. One that would not fit stands at the beginning of the memory.
  *
  * The memory is large for a writer that waits for its disk. As long as it keeps up, only the front
- * is used, so that it stays in the processor's cache. A head that merely turned round there would
+ * is used, and the rest of it is never touched. A head that merely turned round there would
  * have the writer's place in front of it, and no more room than that if the writer then lags. So
  * the thread begins anew when it finds the queue empty: the number of the beginning goes up, the
  * writer finds its place from it, and all of the memory is free.

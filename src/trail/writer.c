@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The writer's thread. A turn writes what is in the queues, a piece of each in turn, until there is
- * nothing; a piece is all lines that stand one behind the other.
+ * The writer's thread. It writes what is in the queues as it stands there, a piece of each in turn.
  *
  * What cannot be written stays in the queue: with `denies` for as long as it takes, and no request
  * is forwarded meanwhile; otherwise for a moment, and then it is lost and counted, so that a disk
@@ -30,7 +29,9 @@ enum {
 	 * within a second (queue.c). */
 	ROUND_MAX = 256 << 10,
 	PIECE_MIN = 16 << 10,
-	TURN_MAX = 4 << 20, /* bytes: then the disk is looked at, and whether the program stops */
+	/* Bytes of one turn: then output and disk are looked at, and whether the program stops.
+	 * Less than the room that a disk must have (file.c). */
+	TURN_MAX = 512 << 10,
 };
 
 /* ── Failing ─────────────────────────────────────────────────────────────── */
@@ -143,10 +144,16 @@ static struct slice lines_of(const struct trail *trail, unsigned source)
 	                                    : queue_lines(trail->queues[source]);
 }
 
-/* The output has a part of the next line. */
+/* The output waits with the next line, of which it may have a part. */
+static bool has_line(const struct output *output)
+{
+	return output->skip > 0 || output->pending > 0;
+}
+
+/* It has a part. */
 static bool has_begun(const struct output *output)
 {
-	return output->skip > 0 || (output->pending > 0 && !output->is_datagram);
+	return output->skip > 0 || (output->pending > 0 && output->pending < output->message_len);
 }
 
 static struct slice first_of(struct slice lines)
@@ -176,7 +183,7 @@ static struct slice next_lines(struct trail *trail)
 	const unsigned sources = trail->queue_count + 1;
 	struct slice lines = {NULL, 0};
 
-	if (trail->output.skip > 0 || trail->output.pending > 0) {
+	if (has_line(&trail->output)) {
 		return first_of(lines_of(trail, trail->source));
 	}
 	for (unsigned i = 0; i < sources && lines.len == 0; i++) {
@@ -196,21 +203,71 @@ static void drop(struct trail *trail, size_t len)
 	}
 }
 
-/* The line becomes the own one. What that said is said again. */
-static void keep_begun(struct trail *trail)
-{
-	const struct slice lines = lines_of(trail, trail->source);
-	struct slice rest = lines;
-	struct slice line;
+/* ── The own line ────────────────────────────────────────────────────────── */
 
-	if (trail->source < trail->queue_count && slice_next(&rest, '\n', &line)) {
-		trail->own.len = 0;
-		text_add(&trail->own, (struct slice){lines.ptr, line.len + 1});
-		drop(trail, line.len + 1);
-		trail->own_tells = trail->lost_told;
-		trail->source = trail->queue_count;
+/* It says how many records were lost; otherwise it is one of those that were made. */
+static bool own_is_gap(const struct trail *trail)
+{
+	return trail->own.len > 0 && trail->own_tells > trail->lost_told;
+}
+
+static bool own_is_out(const struct trail *trail)
+{
+	return trail->source == trail->queue_count && has_line(&trail->output);
+}
+
+static void write_gap(struct trail *trail, uint64_t lost)
+{
+	char memory[160];
+	struct text why = text_over(memory, sizeof(memory));
+
+	text_add_u64(&why, lost - trail->lost_told);
+	text_add(&why, SLICE(" records before this one were lost: they could not be written"));
+	const struct record record = {
+	        .time_ns = clock_realtime_ns(),
+	        .reason = text_slice(&why),
+	        .verdict = VERDICT_ERROR,
+	        .has_ended = true,
+	};
+	trail->own.len = 0;
+	record_write(&record, &trail->clock, &trail->own);
+	text_add_char(&trail->own, '\n');
+	trail->own_tells = lost;
+}
+
+/* A gap in the record says of itself that it is one. As long as that waits, it counts what comes.
+ */
+static void tell_lost(struct trail *trail)
+{
+	const uint64_t lost = atomic_load(&trail->lost);
+	const bool is_free = trail->own.len == 0 || (own_is_gap(trail) && !own_is_out(trail));
+	const uint64_t told = trail->own.len == 0 ? trail->lost_told : trail->own_tells;
+
+	if (is_free && lost != told) {
+		write_gap(trail, lost);
 	}
 }
+
+/* The line of which the output has a part becomes the own one. A gap that this was to tell of is
+ * told later; another record is lost. */
+static void keep_begun(struct trail *trail)
+{
+	const struct slice line = first_of(lines_of(trail, trail->source));
+
+	if (trail->source == trail->queue_count) {
+		return;
+	}
+	if (trail->own.len > 0 && !own_is_gap(trail)) {
+		trail_lose(trail, 1);
+	}
+	trail->own.len = 0;
+	text_add(&trail->own, line);
+	drop(trail, line.len);
+	trail->own_tells = trail->lost_told;
+	trail->source = trail->queue_count;
+}
+
+/* ── Giving up ───────────────────────────────────────────────────────────── */
 
 /* What is in the queues. How many lines that is. */
 static uint64_t drop_all(struct trail *trail)
@@ -227,7 +284,7 @@ static uint64_t drop_all(struct trail *trail)
 	return count;
 }
 
-/* A line of which a reader has a part already is kept. */
+/* What comes now is kept as long. */
 static void give_up(struct trail *trail)
 {
 	if (has_begun(&trail->output)) {
@@ -236,6 +293,8 @@ static void give_up(struct trail *trail)
 		trail->output.pending = 0;
 	}
 	trail_lose(trail, drop_all(trail));
+	tell_lost(trail);
+	trail->failing_ns = clock_monotonic_ns();
 }
 
 /* ── Opening ─────────────────────────────────────────────────────────────── */
@@ -454,29 +513,6 @@ static void note_failure(struct trail *trail, int error)
 	if (error != EAGAIN && trail->verbs == &output_socket) {
 		output_close(&trail->output);
 	}
-}
-
-/* A gap in the record says of itself that it is one. */
-static void tell_lost(struct trail *trail)
-{
-	const uint64_t lost = atomic_load(&trail->lost);
-	char memory[160];
-	struct text why = text_over(memory, sizeof(memory));
-
-	if (lost == trail->lost_told || trail->failing_ns != 0 || trail->own.len > 0) {
-		return;
-	}
-	text_add_u64(&why, lost - trail->lost_told);
-	text_add(&why, SLICE(" records before this one were lost: they could not be written"));
-	const struct record record = {
-	        .time_ns = clock_realtime_ns(),
-	        .reason = text_slice(&why),
-	        .verdict = VERDICT_ERROR,
-	        .has_ended = true,
-	};
-	record_write(&record, &trail->clock, &trail->own);
-	text_add_char(&trail->own, '\n');
-	trail->own_tells = lost;
 }
 
 static bool has_no_room(const struct trail *trail)

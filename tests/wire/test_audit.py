@@ -796,6 +796,26 @@ def test_a_reader_that_does_not_read_holds_nobody_up(start: START, own_engine: E
     os.close(log_reading)
 
 
+def test_what_is_lost_at_the_end_is_said(start: START, own_engine: Engine, place: pathlib.Path) -> None:
+    """What was given up is no reason to say that all was written."""
+    reading, writing = os.pipe()
+    with (place / "log").open("w+") as log:
+        proxy, admin = started(start, place, "{path: '-'}", stdout=writing, stderr=log)
+        os.close(writing)
+        with own_engine.responding(), proxy.connect() as client:
+            for _ in range(600):
+                client.get("/_ping")
+                assert client.response().status == 200
+            eventually(lambda: not is_ready(admin), "nobody to read the record")
+        proxy.terminate()
+        proxy.process.wait(20)
+        log.seek(0)
+        said = log.read()
+    assert "audit: the last records could not be written to '-'" in said
+    assert "is written again" not in said
+    os.close(reading)
+
+
 CLOCK = r"""
 #define _GNU_SOURCE
 #include <stdlib.h>
