@@ -410,6 +410,7 @@ def opened_by(proxy: Proxy, path: pathlib.Path) -> list[int]:
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to see what another user has open")
 @pytest.mark.skipif(tuple(map(int, platform.release().split(".")[:2])) < (5, 9), reason="close_range(2) came with Linux 5.9")
+@pytest.mark.skipif(sanitized("tsan"), reason="under ThreadSanitizer the threads share their descriptors")
 def test_the_writer_shares_no_descriptors(start: START, own_engine: Engine, trail: Trail, place: pathlib.Path) -> None:
     """So that requests cost what they do with one thread: it has the standard ones, the file, what wakes it, and what it wakes."""
     proxy, admin = started(start, place, f"{{path: {trail.path}}}")
