@@ -354,13 +354,18 @@ def measure_traffic(bench: Bench, proxies: list[Proxy], scenarios: list[Scenario
     return figures
 
 
+def smallest(proxy: Proxy) -> Scenario:
+    """The first that the proxy is measured with: one with clients wants a key."""
+    return next(scenario for scenario in SCENARIOS if scenario.kind in proxy.kinds)
+
+
 def measure_start(bench: Bench, proxy: Proxy) -> list[float]:
     """Milliseconds from exec to the end of the first response, several times."""
     times = []
     for _ in range(bench.effort.starts):
         place = bench.place(proxy)
         load = subprocess.run(
-            bench.load("start", place.port, SCENARIOS[0], "--cpu", bench.proxy_cpu)
+            bench.load("start", place.port, smallest(proxy), "--cpu", bench.proxy_cpu)
             + ["--log", str(log_path(proxy, place)), "--"]
             + proxy.command(place),
             env={**os.environ, **proxy.environment(place)},
@@ -386,7 +391,7 @@ def measure_memory(bench: Bench, proxy: Proxy, connections: int) -> dict[str, fl
     figures: dict[str, float] = {"connections": connections}
     for name, options in HOLDS.items():
         with running(bench, proxy) as instance:
-            one = bench.load("http", instance.place.port, SCENARIOS[0])
+            one = bench.load("http", instance.place.port, smallest(proxy))
             subprocess.run(one, input="go\n", text=True, check=True, stdout=subprocess.DEVNULL)
             idle = measure.memory(instance.pids)
             figures |= {"idle_resident": idle.resident, "idle_private": idle.private}
@@ -400,7 +405,7 @@ def hold(
 ) -> dict[str, float]:
     before = measure.memory(instance.pids)
     load = bench.spawn_on_load_cpu(
-        bench.load("hold", instance.place.port, SCENARIOS[0])
+        bench.load("hold", instance.place.port, smallest(instance.proxy))
         + ["--connections", str(connections), *[str(option) for option in options]]
     )
     line_of(load, f"{instance.proxy.name}, {connections} connections")
@@ -454,14 +459,23 @@ def products(arguments: argparse.Namespace) -> list[Proxy]:
         name, separator, path = entry.partition("=")
         if not separator or not os.access(path, os.X_OK):
             raise SystemExit(f"bench: --proxy {entry}: NAME=PATH of a program is expected")
-        found.append(peers.product(name, Path(path).resolve()))
-        found.append(peers.product(name, Path(path).resolve(), log_to="null"))
-        found.append(peers.product_with_rules(name, Path(path).resolve(), rules))
-        found.append(peers.product_with_clients(name, Path(path).resolve()))
-        found.append(peers.product_with_all_on(name, Path(path).resolve()))
+        program = installed(Path(path).resolve(), name)
+        found.append(peers.product(name, program))
+        found.append(peers.product(name, program, log_to="null"))
+        found.append(peers.product_with_rules(name, program, rules))
+        found.append(peers.product_with_clients(name, program))
+        found.append(peers.product_with_all_on(name, program))
     if not found:
         print(f"bench: {default} is not built, measuring the others only")
     return found
+
+
+def installed(path: Path, name: str) -> Path:
+    """A copy: of a file that the linker has just written, the kernel maps larger pieces."""
+    copy = BUILD / "installed" / name
+    copy.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copy2(path, copy)
+    return copy
 
 
 def all_proxies(arguments: argparse.Namespace) -> list[Proxy]:
