@@ -44,7 +44,7 @@ static void check_rewritten(const struct http_response *response, bool to_head)
 	ASSERT(again.error == HTTP_OK && again.len == written.len);
 	check_same(response, &again.response);
 	ASSERT(slice_equal(write_head(&again.response, second_memory), written));
-	feed_done(&again);
+	feed_free(&again);
 }
 
 static void check_recalled(
@@ -69,8 +69,11 @@ static void check_recall(const struct feed *whole, struct slice input, bool to_h
 
 	check_recalled(&recalled, whole, input, to_head);
 	if (whole->error == HTTP_OK && !whole->incomplete) {
-		recall_keep_response(&recalled, (struct slice){input.ptr, whole->len}, to_head,
+		recall_keep_response(&recalled, (struct slice){whole->bytes, whole->len}, to_head,
 		        &whole->response);
+		ASSERT(recalled.last.len == whole->len || whole->response.status < 200 ||
+		        whole->len > RECALL_HEAD_MAX ||
+		        whole->response.head.field_count > RECALL_FIELDS_MAX);
 	}
 	check_recalled(&recalled, whole, input, to_head);
 }
@@ -91,8 +94,8 @@ static void check(struct slice input, bool to_head)
 		check_rewritten(&whole.response, to_head);
 	}
 	check_recall(&whole, input, to_head);
-	feed_done(&whole);
-	feed_done(&pieces);
+	feed_free(&whole);
+	feed_free(&pieces);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)

@@ -71,7 +71,7 @@ void feed_response(struct feed *feed, struct slice bytes, size_t step, bool to_h
 	}
 }
 
-void feed_done(struct feed *feed)
+void feed_free(struct feed *feed)
 {
 	free(feed->bytes);
 	feed->bytes = NULL;

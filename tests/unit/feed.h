@@ -32,7 +32,7 @@ struct feed {
 /* Scan and parse the head at the front of `bytes`, which come `step` at a time. */
 void feed_request(struct feed *feed, struct slice bytes, size_t step);
 void feed_response(struct feed *feed, struct slice bytes, size_t step, bool to_head);
-void feed_done(struct feed *feed);
+void feed_free(struct feed *feed);
 
 struct fed_body {
 	enum http_progress progress;

@@ -280,7 +280,7 @@ static void replay_case(const char *name, struct slice request, struct slice wan
 		} else {
 			refuse_request(replay, line);
 		}
-		feed_done(&replay->feed);
+		feed_free(&replay->feed);
 		count++;
 	}
 	assert_that(name, count > 0);

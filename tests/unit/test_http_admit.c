@@ -21,7 +21,7 @@ static enum http_error check_with(
 	feed_request(&feed, row->bytes, SIZE_MAX / 2);
 	assert_that(row->about, feed.error == HTTP_OK && !feed.incomplete);
 	const enum http_error error = check(&feed.request);
-	feed_done(&feed);
+	feed_free(&feed);
 	return error;
 }
 

@@ -216,7 +216,7 @@ static enum http_error feed_kind(enum kind kind, struct slice bytes, size_t step
 		feed_response(feed, bytes, step, false);
 	}
 	const enum http_error error = feed->error;
-	feed_done(feed);
+	feed_free(feed);
 	free(feed);
 	return error;
 }

@@ -61,7 +61,7 @@ static void check_target(const struct target_case *row, size_t step)
 	assert_slice(row->line, request->host, SLICE("docker:80"));
 	assert_that(row->line, strncmp(row->line, request->method.ptr, request->method.len) == 0);
 	assert_that(row->line, row->line[request->method.len] == ' ');
-	feed_done(&feed);
+	feed_free(&feed);
 }
 
 static void a_target_is_read_as_the_engine_reads_it(void **state)
@@ -122,7 +122,7 @@ static void check_framing(const struct framing_case *row, size_t step)
 	assert_that(row->about, head->has_chunked == (row->framing == HTTP_CHUNKED));
 	assert_that(row->about, head->keep_alive == row->keep_alive);
 	assert_that(row->about, head->minor_version == (unsigned)(row->minor[0] - '0'));
-	feed_done(&feed);
+	feed_free(&feed);
 }
 
 static void a_body_ends_where_its_fields_say(void **state)
@@ -154,7 +154,7 @@ static void fields_are_kept_as_spelled_and_in_order(void **state)
 	assert_slice("bytes above ASCII", fields[4].value, SLICE("caf\xc3\xa9"));
 	assert_slice("case", fields[5].name, SLICE("x-utf"));
 	assert_slice("host", request->host, SLICE("[::1]:3277"));
-	feed_done(&feed);
+	feed_free(&feed);
 }
 
 enum { RUN = 40 }; /* longer than what is read at a time, more than once */
@@ -201,7 +201,7 @@ static enum http_error judge_byte(unsigned char c, size_t at, bool in_value)
 	feed_request(&feed, text_slice(&text), SIZE_MAX / 2);
 	const enum http_error error = feed.error;
 	assert_false(feed.incomplete);
-	feed_done(&feed);
+	feed_free(&feed);
 	return error;
 }
 
@@ -264,11 +264,11 @@ static void known_names_are_known_in_any_case(void **state)
 		assert_that(row->text.ptr, feed.fields[2].known == HTTP_NAME_OTHER);
 		assert_slice(row->text.ptr, http_field_value(&feed.response.head, row->name),
 		        SLICE("chunked"));
-		feed_done(&feed);
+		feed_free(&feed);
 	}
 	feed_response(&feed, SLICE("HTTP/1.1 200 OK\r\nA: b\r\n\r\n"), 1, false);
 	assert_null(http_field_value(&feed.response.head, HTTP_NAME_HOST).ptr);
-	feed_done(&feed);
+	feed_free(&feed);
 }
 
 static void what_connection_names_is_marked(void **state)
@@ -286,9 +286,9 @@ static void what_connection_names_is_marked(void **state)
 		assert_int_equal(request->head.fields[i].connection_named, named[i]);
 	}
 	assert_slice("Upgrade", request->head.upgrade, SLICE("tcp"));
-	feed_done(&feed);
+	feed_free(&feed);
 	assert_null(parse("none", SLICE("GET / HTTP/1.0\r\n\r\n"), 1)->head.upgrade.ptr);
-	feed_done(&feed);
+	feed_free(&feed);
 }
 
 static void a_head_ends_at_its_empty_line(void **state)
@@ -377,7 +377,7 @@ static void every_kind_of_host_is_accepted(void **state)
 		text_add_format(&text, "GET / HTTP/1.1\r\nHost: %s\r\n\r\n", hosts[i]);
 		const struct http_request *request = parse(hosts[i], text_slice(&text), 1);
 		assert_slice(hosts[i], request->host, slice_of(hosts[i]));
-		feed_done(&feed);
+		feed_free(&feed);
 	}
 }
 
@@ -394,7 +394,7 @@ static void one_empty_line_in_front_is_skipped(void **state)
 		assert_slice("an empty line", request->method, SLICE("GET"));
 		assert_slice("an empty line", request->path, SLICE("/a"));
 		assert_int_equal(feed.len, 30);
-		feed_done(&feed);
+		feed_free(&feed);
 	}
 }
 

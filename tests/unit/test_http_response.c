@@ -65,7 +65,7 @@ static void check(const struct response_case *row, size_t step)
 	                        strstr(row->head, "Content-Length") != NULL;
 	assert_that(row->head, head->has_length == has_length);
 	assert_that(row->head, head->has_chunked == (strstr(row->head, "Transfer-") != NULL));
-	feed_done(&feed);
+	feed_free(&feed);
 }
 
 static void a_response_ends_where_its_head_says(void **state)

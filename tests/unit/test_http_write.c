@@ -15,7 +15,7 @@ static struct slice write_request(struct slice bytes, const struct http_request_
 		fail_msg("refused: %s: %.*s", http_error_text(feed.error), SLICE_FMT(bytes));
 	}
 	http_request_write(&text, &feed.request, feed.request.path, options);
-	feed_done(&feed);
+	feed_free(&feed);
 	assert_false(text.overflow);
 	return text_slice(&text);
 }
@@ -30,7 +30,7 @@ static struct slice write_response(
 		fail_msg("refused: %s: %.*s", http_error_text(feed.error), SLICE_FMT(bytes));
 	}
 	http_response_write(&text, &feed.response, connection, bare);
-	feed_done(&feed);
+	feed_free(&feed);
 	assert_false(text.overflow);
 	return text_slice(&text);
 }
@@ -239,7 +239,7 @@ static void what_does_not_fit_is_not_sent(void **state)
 	(void)state;
 	feed_request(&feed, SLICE("GET /a HTTP/1.1\r\nHost: a\r\nLong: 0123456789\r\n\r\n"), 1);
 	http_request_write(&text, &feed.request, feed.request.path, &options);
-	feed_done(&feed);
+	feed_free(&feed);
 	assert_true(text.overflow);
 	assert_true(text.len <= sizeof(little));
 }
