@@ -91,7 +91,7 @@ static bool is_health(const struct docker_request *request)
 static bool find_key(const struct http_head *head, struct slice *ret_key)
 {
 	*ret_key = (struct slice){NULL, 0};
-	for (unsigned i = 0; i < head->field_count; i++) {
+	for (unsigned i = 0; head->has_key && i < head->field_count; i++) {
 		const struct slice key = http_client_key(&head->fields[i]);
 		if (key.ptr != NULL && ret_key->ptr != NULL && !slice_equal(key, *ret_key)) {
 			return false;

@@ -268,11 +268,13 @@ static bool note_field(
 	case HTTP_NAME_VIA:
 		head->has_via = true;
 		break;
+	case HTTP_NAME_X_API_KEY:
+	case HTTP_NAME_AUTHORIZATION:
+		head->has_key = true;
+		break;
 	case HTTP_NAME_CONNECTION:
 		return true;
 	case HTTP_NAME_OTHER:
-	case HTTP_NAME_X_API_KEY:
-	case HTTP_NAME_AUTHORIZATION:
 	case HTTP_NAME_CONTENT_TYPE:
 	case HTTP_NAME_ORIGIN:
 	case HTTP_NAME_HTTP2_SETTINGS:

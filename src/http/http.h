@@ -111,8 +111,10 @@ struct http_head {
 	bool has_length;         /* there is a Content-Length, even if no body follows */
 	bool has_chunked;        /* there is a Transfer-Encoding */
 	bool has_via;            /* there is a Via */
+	bool has_key;            /* there is a field that may have a key of the client */
 	struct slice upgrade;    /* value of Upgrade; ptr NULL: no such field */
-	/* Field lines as they are passed on, if somebody made them before; ptr NULL: nobody did. */
+	/* What http_request_add_lines() or http_response_add_lines() made before; ptr NULL: nobody
+	 * called it. */
 	struct slice lines;
 };
 
@@ -253,8 +255,9 @@ struct http_request_options {
 void http_request_write(struct text *text, const struct http_request *request, struct slice path,
         const struct http_request_options *options);
 /*
- * Append the field lines of a request that are passed on as they came. They are the same whatever
- * the options are, if no field may have a key and none is Expect: then the head can keep them.
+ * Append the field lines of a request that are passed on as they came, without those that may have
+ * a key of the client. They are the same whatever the other options are, if none is Expect: then
+ * the head can keep them.
  */
 void http_request_add_lines(struct text *text, const struct http_head *head);
 

@@ -113,7 +113,7 @@ static inline void add_request_lines(
 {
 	struct lines lines = no_lines;
 
-	if (head->lines.ptr != NULL) {
+	if (head->lines.ptr != NULL && (options->hide_keys || !head->has_key)) {
 		text_add(text, head->lines);
 		return;
 	}
@@ -127,7 +127,7 @@ static inline void add_request_lines(
 
 void http_request_add_lines(struct text *text, const struct http_head *head)
 {
-	const struct http_request_options options = {.api_key = {NULL, 0}};
+	const struct http_request_options options = {.hide_keys = true};
 
 	add_request_lines(text, head, &options);
 }

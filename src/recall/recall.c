@@ -8,7 +8,7 @@
 enum {
 	PLACES_BITS = 4,
 	PLACES = 1 << PLACES_BITS,
-	HASHED_MAX = 64, /* bytes of a head that decide about its place: the target is in there */
+	PLACED_MAX = 128, /* bytes of the request line that decide about the place of a head */
 };
 
 struct recall {
@@ -17,23 +17,42 @@ struct recall {
 
 /* ── Places ──────────────────────────────────────────────────────────────── */
 
-/* Which head it is, well enough to tell those apart that come in turns: what is found is compared.
- */
-static uint64_t hash_head(struct slice bytes)
+static uint64_t mix(uint64_t hash, uint64_t word)
 {
-	const size_t len = bytes.len < HASHED_MAX ? bytes.len : HASHED_MAX;
-	uint64_t hash = 0;
-
-	for (size_t at = 0; at + sizeof(hash) <= len; at += sizeof(hash)) {
-		hash = (hash ^ bytes8_load(bytes.ptr + at)) * 0x9e3779b97f4a7c15U;
-		hash ^= hash >> 32;
-	}
-	return hash * 0x9e3779b97f4a7c15U;
+	hash = (hash ^ word) * 0x9e3779b97f4a7c15U;
+	return hash ^ hash >> 32;
 }
 
-static struct recalled *place_of(struct recall *recall, uint64_t hash)
+static uint64_t hash_more(uint64_t hash, struct slice bytes)
 {
-	return &recall->places[hash >> (64 - PLACES_BITS)];
+	while (bytes.len >= sizeof(hash)) {
+		hash = mix(hash, bytes8_load(bytes.ptr));
+		bytes = slice_behind(bytes, sizeof(hash));
+	}
+	while (bytes.len > 0) {
+		hash = mix(hash, (unsigned char)bytes.ptr[0]);
+		bytes = slice_behind(bytes, 1);
+	}
+	return hash;
+}
+
+/* The request line alone decides, so that a head has the place that it has with another key. */
+static struct recalled *place_of(struct recall *recall, struct slice bytes)
+{
+	struct slice line = {bytes.ptr, bytes.len < PLACED_MAX ? bytes.len : PLACED_MAX};
+	const char *end = line.len > 0 ? memchr(line.ptr, '\r', line.len) : NULL;
+
+	line.len = end != NULL ? (size_t)(end - line.ptr) : line.len;
+	return &recall->places[hash_more(0, line) >> (64 - PLACES_BITS)];
+}
+
+/* Which head it is. A key is no part of it: a number that is made of a key says something about it.
+ */
+static uint64_t hash_head(struct slice bytes, const struct recalled_key *key)
+{
+	const uint64_t hash = hash_more(bytes.len, (struct slice){bytes.ptr, key->at});
+
+	return hash_more(hash, slice_behind(bytes, key->at + key->len));
 }
 
 struct recall *recall_new(void)
@@ -61,19 +80,26 @@ static struct copy copy_bytes(struct slice from, char to[RECALL_HEAD_MAX])
 	return (struct copy){.from = from, .to = to};
 }
 
+/* Whether `s` is a part of `bytes`; where it begins there. */
+static bool find_part(struct slice bytes, struct slice s, size_t *ret_at)
+{
+	*ret_at = (uintptr_t)s.ptr - (uintptr_t)bytes.ptr;
+	return *ret_at <= bytes.len && s.len <= bytes.len - *ret_at;
+}
+
 /* The same slice of the copy. */
 static struct slice copied(struct copy *copy, struct slice s)
 {
-	const uintptr_t offset = (uintptr_t)s.ptr - (uintptr_t)copy->from.ptr;
+	size_t at;
 
 	if (s.ptr == NULL) {
 		return s;
 	}
-	if (offset > copy->from.len || s.len > copy->from.len - offset) {
+	if (!find_part(copy->from, s, &at)) {
 		copy->failed = true;
 		return (struct slice){NULL, 0};
 	}
-	return (struct slice){copy->to + offset, s.len};
+	return (struct slice){copy->to + at, s.len};
 }
 
 static struct http_head copy_head(
@@ -107,6 +133,60 @@ static bool is_front(struct slice bytes, const char *head, size_t len)
 	return len > 0 && bytes.len >= len && memcmp(bytes.ptr, head, len) == 0;
 }
 
+/* ── Keys ────────────────────────────────────────────────────────────────── */
+
+/* Whether a head with any such bytes in this place is read the same way: they are printable, so
+ * that none ends the line, and have no blank at an end, which would be trimmed. */
+static bool is_key(struct slice s)
+{
+	const unsigned char span = '~' - ' ';
+	size_t at = 0;
+
+	if (s.len == 0 || s.ptr[0] == ' ' || s.ptr[s.len - 1] == ' ') {
+		return false;
+	}
+	for (; at + sizeof(bytes16) <= s.len; at += sizeof(bytes16)) {
+		if (bytes16_bits(bytes16_load(s.ptr + at) - (unsigned char)' ' > span) != 0) {
+			return false;
+		}
+	}
+	while (at < s.len && (unsigned char)(s.ptr[at] - ' ') <= span) {
+		at++;
+	}
+	return at == s.len;
+}
+
+/* The key of a head with at most one. False: there are more, or one of other bytes. */
+static bool find_key(struct slice bytes, const struct http_head *head, struct recalled_key *ret_key)
+{
+	*ret_key = (struct recalled_key){0};
+	for (unsigned i = 0; head->has_key && i < head->field_count; i++) {
+		const struct http_field *field = &head->fields[i];
+		const struct slice key = http_client_key(field);
+		if (key.ptr == NULL) {
+			continue;
+		}
+		if (ret_key->len > 0 || !is_key(key) || !find_part(bytes, key, &ret_key->at) ||
+		        !find_part(bytes, field->value, &ret_key->value_at)) {
+			return false;
+		}
+		ret_key->len = key.len;
+		ret_key->field = i;
+	}
+	return true;
+}
+
+/* As is_front(), with any key in the place of the one that is not remembered. */
+static bool is_front_around(struct slice bytes, const struct recalled *recalled)
+{
+	const struct recalled_key *key = &recalled->key;
+	const size_t behind = key->at + key->len;
+
+	return bytes.len >= recalled->len && memcmp(bytes.ptr, recalled->bytes, key->at) == 0 &&
+	       memcmp(bytes.ptr + behind, recalled->bytes + behind, recalled->len - behind) == 0 &&
+	       is_key((struct slice){bytes.ptr + key->at, key->len});
+}
+
 /* ── Requests ────────────────────────────────────────────────────────────── */
 
 /* Fields that every client sends, with values that are no secret. */
@@ -117,7 +197,7 @@ static bool is_plain(const struct http_field *field)
 
 	if (field->known != HTTP_NAME_OTHER) {
 		return field->known == HTTP_NAME_HOST || field->known == HTTP_NAME_CONNECTION ||
-		       field->known == HTTP_NAME_VIA;
+		       field->known == HTTP_NAME_VIA || http_client_key(field).ptr != NULL;
 	}
 	for (unsigned i = 0; i < ARRAY_LEN(plain); i++) {
 		if (slice_equal_nocase(field->name, plain[i])) {
@@ -147,8 +227,17 @@ struct recalled *recall_find(struct recall *recall, struct slice bytes)
 	if (recall == NULL) {
 		return NULL;
 	}
-	struct recalled *place = place_of(recall, hash_head(bytes));
-	return is_front(bytes, place->bytes, place->len) ? place : NULL;
+	struct recalled *place = place_of(recall, bytes);
+	const struct recalled_key *key = &place->key;
+	if (!(key->len > 0 ? is_front_around(bytes, place)
+	                   : is_front(bytes, place->bytes, place->len))) {
+		return NULL;
+	}
+	if (key->len > 0) {
+		place->fields[key->field].value.ptr = bytes.ptr + key->value_at;
+	}
+	place->seen = 0; /* another head must come twice without this one in between */
+	return place;
 }
 
 void recall_route(const struct recalled *recalled, struct docker_request *ret_request)
@@ -164,10 +253,11 @@ void recall_route(const struct recalled *recalled, struct docker_request *ret_re
 
 /* A path that was spelt anew is of other bytes: then nothing is remembered. */
 static void fill(struct recalled *place, struct slice bytes, const struct http_request *head,
-        const struct docker_request *request)
+        const struct docker_request *request, const struct recalled_key *key)
 {
 	struct copy copy = copy_bytes(bytes, place->bytes);
 
+	memset(place->bytes + key->at, 0, key->len);
 	place->head = (struct http_request){
 	        .head = copy_head(&copy, &head->head, place->fields),
 	        .method = copied(&copy, head->method),
@@ -181,8 +271,12 @@ static void fill(struct recalled *place, struct slice bytes, const struct http_r
 	place->path = copied(&copy, request->path);
 	place->bare = copied(&copy, request->bare);
 	place->name = copied(&copy, request->name);
-	place->len = copy.failed ? 0 : bytes.len;
-	if (!copy.failed) {
+	place->key = *key;
+	place->len = bytes.len;
+	if (copy.failed) {
+		place->key.len = 0;
+		place->len = 0;
+	} else {
 		struct text lines = text_over(place->lines, sizeof(place->lines));
 		http_request_add_lines(&lines, &place->head.head);
 		place->head.head.lines = kept_lines(&lines);
@@ -192,16 +286,18 @@ static void fill(struct recalled *place, struct slice bytes, const struct http_r
 void recall_keep(struct recall *recall, struct slice bytes, const struct http_request *head,
         const struct docker_request *request)
 {
-	if (recall == NULL || !may_keep(bytes, head)) {
+	struct recalled_key key;
+
+	if (recall == NULL || !may_keep(bytes, head) || !find_key(bytes, &head->head, &key)) {
 		return;
 	}
-	const uint64_t hash = hash_head(bytes);
-	struct recalled *place = place_of(recall, hash);
-	if (place->seen == hash + bytes.len) {
+	struct recalled *place = place_of(recall, bytes);
+	const uint64_t hash = hash_head(bytes, &key);
+	if (place->seen == hash) {
 		place->last.len = 0;
-		fill(place, bytes, head, request);
+		fill(place, bytes, head, request, &key);
 	}
-	place->seen = hash + bytes.len;
+	place->seen = hash;
 }
 
 /* ── Responses ───────────────────────────────────────────────────────────── */

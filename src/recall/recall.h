@@ -9,8 +9,11 @@
  *
  * Remembered are requests with GET and HEAD and the last response to each. A request is left out if
  * it has a body, or a field other than those that every client sends: values of others may be
- * secret, and whoever guesses one could see by the time that it is remembered. It is remembered
- * when it is read for the second time, so that heads that never come again cost little.
+ * secret, and whoever guesses one could see by the time that it is remembered. No byte of a
+ * client's key is remembered, only its place and its length: the same head with another key of that
+ * length is found too, and says that key. A head is remembered when it is read for the second time
+ * and the one in its place did not come in between, so that heads that never come again cost
+ * little.
  *
  * Not for several threads. All memory is taken at once, and touched as it is used.
  */
@@ -35,15 +38,24 @@ struct recalled_response {
 	char lines[RECALL_HEAD_MAX];
 };
 
+/* The key of a client in a head. */
+struct recalled_key {
+	size_t at, len;  /* the bytes that are not remembered; `len` 0: there is none */
+	size_t value_at; /* where the value begins that ends with them */
+	unsigned field;
+};
+
 /* A request that was read. */
 struct recalled {
-	size_t len;               /* of its head; 0: there is none */
-	uint64_t seen;            /* which head came here last */
-	struct http_request head; /* slices of `bytes`, and of `lines` */
+	size_t len;    /* of its head; 0: there is none */
+	uint64_t seen; /* which head came here last; 0: this one */
+	/* Slices of `bytes` and of `lines`, but for the value with a key: recall_find(). */
+	struct http_request head;
 	/* docker_route(): slices of `bytes`. */
 	unsigned id, served_id;
 	struct docker_version version;
 	struct slice path, bare, name;
+	struct recalled_key key;
 	struct http_field fields[RECALL_FIELDS_MAX];
 	char bytes[RECALL_HEAD_MAX];
 	char lines[RECALL_HEAD_MAX];
@@ -59,7 +71,8 @@ void recall_free(struct recall *recall);
 
 /*
  * The request whose whole head stands at the front of `bytes`, if it is remembered; else NULL.
- * What it says is valid until the next recall_keep(); the pointer until recall_free(), for
+ * What it says is valid until the next recall_find() or recall_keep(), and the value with a key,
+ * which is a slice of `bytes`, until those change; the pointer until recall_free(), for
  * recall_response().
  */
 struct recalled *recall_find(struct recall *recall, struct slice bytes);

@@ -66,7 +66,7 @@ static void check_rewritten(const struct http_request *request)
 
 static void check_same_fields(const struct http_head *a, const struct http_head *b)
 {
-	ASSERT(a->field_count == b->field_count);
+	ASSERT(a->field_count == b->field_count && a->has_key == b->has_key);
 	for (unsigned i = 0; i < a->field_count; i++) {
 		ASSERT(slice_equal(a->fields[i].name, b->fields[i].name));
 		ASSERT(is_same(a->fields[i].value, b->fields[i].value));

@@ -118,10 +118,8 @@ static struct slice written(const struct http_request *from, struct slice path,
 }
 
 /* What was made of it before is what would be made of it now, for every listener and Engine. */
-static void it_is_written_as_if_it_was_read(void **state)
+static void check_written(const char *text)
 {
-	static const char text[] = GET("/v1.41/containers/web/json?size=1",
-	        "Connection: close\r\nAccept:*/*\r\nVia: 1.1 a\r\nAccept-Encoding: gzip\r\n");
 	static const struct http_request_options options[] = {
 	        {.api_key = {NULL, 0}},
 	        {.api_key = SLICE_INIT("key")},
@@ -137,10 +135,10 @@ static void it_is_written_as_if_it_was_read(void **state)
 	char first[1024];
 	char second[1024];
 
-	(void)state;
 	assert_non_null(recalled);
 	assert_non_null(recalled->head.head.lines.ptr);
-	assert_int_equal(http_request_parse(received(text), fields, &read), HTTP_OK);
+	assert_int_equal(
+	        http_request_parse((struct slice){memory, strlen(text)}, fields, &read), HTTP_OK);
 	assert_null(read.head.lines.ptr);
 	for (size_t i = 0; i < ARRAY_LEN(options); i++) {
 		assert_slice("own path",
@@ -150,6 +148,16 @@ static void it_is_written_as_if_it_was_read(void **state)
 		        written(&recalled->head, SLICE("/containers/abc/json"), &options[i], first),
 		        written(&read, SLICE("/containers/abc/json"), &options[i], second));
 	}
+}
+
+static void it_is_written_as_if_it_was_read(void **state)
+{
+	(void)state;
+	check_written(GET("/v1.41/containers/web/json?size=1",
+	        "Connection: close\r\nAccept:*/*\r\nVia: 1.1 a\r\nAccept-Encoding: gzip\r\n"));
+	check_written(GET("/info", "X-API-Key:  secret \r\nAccept: */*\r\n"));
+	check_written(GET("/info", "Accept: */*\r\nAuthorization: Bearer secret\r\n"));
+	check_written(GET("/info", "Connection: x-api-key\r\nX-Api-Key: secret\r\n"));
 }
 
 static void bytes_behind_the_head_do_not_matter(void **state)
@@ -181,8 +189,13 @@ static void another_head_is_not_found(void **state)
 static void heads_that_may_hold_a_secret_or_a_body_are_left_out(void **state)
 {
 	static const char *const texts[] = {
-	        GET("/info", "X-Api-Key: secret\r\n"),
-	        GET("/info", "Authorization: Bearer secret\r\n"),
+	        GET("/info", "Authorization: Basic c2VjcmV0\r\n"),
+	        GET("/info", "Authorization: Bearer\r\n"),
+	        GET("/info", "X-Api-Key: tab\ttab\r\n"),
+	        GET("/info", "X-Api-Key: \xc3\xa4\r\n"),
+	        GET("/info", "X-Api-Key:\r\n"),
+	        GET("/info", "X-Api-Key: secret\r\nX-Api-Key: secret\r\n"),
+	        GET("/info", "X-Api-Key: secret\r\nAuthorization: Bearer secret\r\n"),
 	        GET("/info", "X-Registry-Auth: secret\r\n"),
 	        GET("/info", "Cookie: a=b\r\n"),
 	        GET("/info", "X-Anything: 1\r\n"),
@@ -199,6 +212,134 @@ static void heads_that_may_hold_a_secret_or_a_body_are_left_out(void **state)
 		if (recalled_of(texts[i]) != NULL) {
 			fail_msg("'%s' is remembered", texts[i]);
 		}
+	}
+}
+
+/* ── Keys ────────────────────────────────────────────────────────────────── */
+
+static struct slice key_in(const struct recalled *recalled)
+{
+	struct slice found = {NULL, 0};
+
+	for (unsigned i = 0; i < recalled->head.head.field_count; i++) {
+		const struct slice key = http_client_key(&recalled->head.head.fields[i]);
+		found = key.ptr != NULL ? key : found;
+	}
+	return found;
+}
+
+static void check_key(const char *text, const char *with_another, const char *key)
+{
+	const struct recalled *recalled = recalled_of(text);
+
+	assert_non_null(recalled);
+	assert_true(recalled->head.head.has_key);
+	recalled = recall_find(recall, received(with_another));
+	assert_non_null(recalled);
+	assert_slice(with_another, key_in(recalled), slice_of(key));
+	assert_true(
+	        key_in(recalled).ptr >= memory && key_in(recalled).ptr < memory + sizeof(memory));
+}
+
+static void another_key_of_that_length_is_read_where_it_stands(void **state)
+{
+	(void)state;
+	check_key(GET("/info", "X-Api-Key: secret\r\n"), GET("/info", "X-Api-Key: other!\r\n"),
+	        "other!");
+	check_key(GET("/info", "x-api-key:\t0123456789abcdef0123456789abcdef01 \r\nAccept: a\r\n"),
+	        GET("/info", "x-api-key:\tABCDEF!~ABCDEF!~ABCDEF!~ABCDEF!~AB \r\nAccept: a\r\n"),
+	        "ABCDEF!~ABCDEF!~ABCDEF!~ABCDEF!~AB");
+	check_key(GET("/info", "X-Api-Key: three words.\r\n"),
+	        GET("/info", "X-Api-Key: another word\r\n"), "another word");
+	check_key(GET("/info", "Authorization: beareR  secret\r\n"),
+	        GET("/info", "Authorization: beareR  other!\r\n"), "other!");
+}
+
+/* A byte that ends the line or the value, or that a value may not have, makes another head: it is
+ * read. */
+static void a_key_with_a_byte_that_means_something_is_not_found(void **state)
+{
+	static const char text[] =
+	        GET("/info", "X-Api-Key: 0123456789abcdef0123456789abcdef01\r\n");
+	const size_t at = (size_t)(strstr(text, "0123") - text);
+	char other[sizeof(text)];
+
+	(void)state;
+	assert_non_null(recalled_of(text));
+	for (size_t i = at; i < at + 34; i++) {
+		const char first = i == at || i == at + 33 ? '!' : ' ';
+		for (int byte = 0; byte < 256; byte++) {
+			memcpy(other, text, sizeof(text));
+			other[i] = (char)byte;
+			memcpy(memory, other, sizeof(other));
+			const struct slice bytes = {memory, sizeof(other) - 1};
+			assert_int_equal(
+			        recall_find(recall, bytes) != NULL, byte >= first && byte < 0x7f);
+		}
+	}
+}
+
+static void another_head_around_a_key_is_not_found(void **state)
+{
+	static const char text[] = GET("/info", "X-Api-Key: secret\r\nAccept: a\r\n");
+	const size_t at = (size_t)(strstr(text, "secret") - text);
+	char other[sizeof(text)];
+
+	(void)state;
+	assert_non_null(recalled_of(text));
+	for (size_t i = 0; i < strlen(text); i++) {
+		memcpy(other, text, sizeof(text));
+		other[i] ^= 1;
+		assert_int_equal(
+		        recall_find(recall, received(other)) != NULL, i >= at && i < at + 6);
+		assert_null(recall_find(recall, (struct slice){text, i}));
+	}
+	assert_null(
+	        recall_find(recall, received(GET("/info", "X-Api-Key: secre\r\nAccept: a\r\n"))));
+	assert_null(
+	        recall_find(recall, received(GET("/info", "X-Api-Key: secrets\r\nAccept: a\r\n"))));
+	assert_null(recall_find(recall, received(GET("/info", "Accept: a\r\n"))));
+}
+
+/* Neither the bytes nor a number that was made of them: all that is kept is the same for two keys.
+ */
+static void nothing_of_a_key_is_kept(void **state)
+{
+	static const char *const texts[] = {
+	        "GET / HTTP/1.1\r\nX-Api-Key: secret-secret-01\r\nHost: a\r\n\r\n",
+	        "GET / HTTP/1.1\r\nX-Api-Key: another-key-8827\r\nHost: a\r\n\r\n",
+	};
+	static struct recalled kept[2];
+
+	(void)state;
+	for (unsigned i = 0; i < 2; i++) {
+		recall_free(recall);
+		recall = recall_new();
+		assert_non_null(recall);
+		const struct recalled *recalled = recalled_of(texts[i]);
+		assert_non_null(recalled);
+		kept[i] = *recalled;
+		const char *key = strstr(texts[i], "Key: ") + strlen("Key: ");
+		assert_null(memmem(&kept[i], sizeof(kept[i]), key, strlen("secret")));
+	}
+	assert_int_equal(kept[0].seen, kept[1].seen);
+	assert_memory_equal(kept[0].bytes, kept[1].bytes, sizeof(kept[0].bytes));
+	assert_memory_equal(kept[0].lines, kept[1].lines, sizeof(kept[0].lines));
+}
+
+/* The place of one that had a key is of one that has none, and the other way round. */
+static void heads_with_and_without_a_key_take_turns(void **state)
+{
+	static const char *const texts[] = {GET("/info", "X-Api-Key: secret\r\n"), GET("/info", ""),
+	        GET("/info", "Authorization: Bearer other!\r\n")};
+
+	(void)state;
+	for (unsigned turn = 0; turn < 9; turn++) {
+		const struct recalled *recalled = recalled_of(texts[turn % 3]);
+		assert_non_null(recalled);
+		assert_int_equal(recalled->len, strlen(texts[turn % 3]));
+		assert_int_equal(key_in(recalled).len, turn % 3 == 1 ? 0 : 6);
+		assert_null(recall_find(recall, received(texts[(turn + 1) % 3])));
 	}
 }
 
@@ -253,6 +394,41 @@ static void one_that_comes_in_between_does_not_displace_it(void **state)
 		read_once(other);
 	}
 	assert_non_null(recall_find(recall, received(text)));
+}
+
+/* Two clients that ask for the same in turns: the first one keeps the place as long as it comes,
+ * also if the heads are of one length. */
+static void heads_of_one_line_do_not_displace_each_other(void **state)
+{
+	static const char text[] = GET("/info", "Accept: a\r\n");
+	static const char *const others[] = {GET("/info", "Accept: b\r\n"), GET("/info", ""),
+	        GET("/info", "X-Api-Key: secret\r\n")};
+
+	(void)state;
+	assert_non_null(recalled_of(text));
+	for (size_t i = 0; i < ARRAY_LEN(others); i++) {
+		for (unsigned turn = 0; turn < 5; turn++) {
+			assert_null(recall_find(recall, received(others[i])));
+			read_once(others[i]);
+			assert_non_null(recall_find(recall, received(text)));
+		}
+	}
+	for (size_t i = 0; i < ARRAY_LEN(others); i++) {
+		assert_non_null(recalled_of(others[i]));
+	}
+}
+
+/* Whoever knows the line and the length of a head cannot see whether it came. */
+static void another_head_of_one_line_and_length_has_not_come(void **state)
+{
+	(void)state;
+	read_once(GET("/info", "Accept: a\r\n"));
+	read_once(GET("/info", "Accept: b\r\n"));
+	assert_null(recall_find(recall, received(GET("/info", "Accept: b\r\n"))));
+	read_once(GET("/info", "X-Api-Key: secret-1\r\nAccept: a\r\n"));
+	read_once(GET("/info", "X-Api-Key: secret-1\r\nAccept: b\r\n"));
+	assert_null(recall_find(
+	        recall, received(GET("/info", "X-Api-Key: secret-1\r\nAccept: b\r\n"))));
 }
 
 /* ── Responses ───────────────────────────────────────────────────────────── */
@@ -376,10 +552,17 @@ int main(void)
 	        TEST(bytes_behind_the_head_do_not_matter),
 	        TEST(another_head_is_not_found),
 	        TEST(heads_that_may_hold_a_secret_or_a_body_are_left_out),
+	        TEST(another_key_of_that_length_is_read_where_it_stands),
+	        TEST(a_key_with_a_byte_that_means_something_is_not_found),
+	        TEST(another_head_around_a_key_is_not_found),
+	        TEST(nothing_of_a_key_is_kept),
+	        TEST(heads_with_and_without_a_key_take_turns),
 	        TEST(paths_that_are_spelt_anew_are_left_out),
 	        TEST(long_heads_are_left_out),
 	        TEST(heads_of_many_fields_are_left_out),
 	        TEST(one_that_comes_in_between_does_not_displace_it),
+	        TEST(heads_of_one_line_do_not_displace_each_other),
+	        TEST(another_head_of_one_line_and_length_has_not_come),
 	        TEST(the_last_response_is_remembered),
 	        TEST(it_is_written_as_if_it_was_read_too),
 	        TEST(a_response_to_head_is_another_one),

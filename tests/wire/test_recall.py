@@ -172,6 +172,76 @@ def test_a_key_of_a_client_stays_here_each_time(served: Served, own_engine: Engi
             assert client.response().status in (401, 403)
 
 
+KEYS = {"a": "first-key-of-client-a", "b": "other-key-of-client-b", "nobody": "wrong-key-of-nobody-c"}  # of one length
+FORMS = ["X-Api-Key: {}", "Authorization: Bearer {}"]
+
+
+def with_clients(**policies: str) -> str:
+    entries = [
+        f"{{name: {name}, policy: {policy}, match: {{key_sha256: {hashlib.sha256(KEYS[name].encode()).hexdigest()}}}}}"
+        for name, policy in policies.items()
+    ]
+    return f"clients: [{', '.join(entries)}]\n"
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_each_key_says_who_it_is_each_time(served: Served, own_engine: Engine, form: str) -> None:
+    """Heads that are the same but for the key, on one connection. No key gets to the Engine.
+    A host with ten wrong keys would have to wait."""
+    served.write("deny", more=with_clients(a="open", b="deny"))
+    served.run("--workers", "1", "--log-level", "info")
+    got: list[Request] = []
+
+    def respond(request: Request) -> None:
+        got.append(request)
+        request.respond(200, b"{}")
+
+    def status(name: str) -> int:
+        client.get("/v1.41/info", headers=[form.format(KEYS[name])])
+        return client.response().status
+
+    with own_engine.responding(respond), served.proxy.connect() as client:
+        for _ in range(3):
+            assert [status("a") for _ in range(3)] == [200] * 3
+            assert [status(name) for name in ("b", "a", "nobody", "a", "b")] == [403, 200, 401, 200, 403]
+        served.reload("deny", more=with_clients(b="open"))
+        for _ in range(3):
+            assert [status(name) for name in ("b", "b", "a")] == [200, 200, 401]
+    wrong = [request.headers for request in got if request.header("authorization") or request.header("x-api-key")]
+    assert len(got) == 3 * 7 and not wrong, wrong
+    assert not [line for line in served.proxy.lines for key in KEYS.values() if key in line]
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_key_that_is_not_for_the_proxy_goes_on_each_time(start, own_engine: Engine, form: str) -> None:
+    """Without clients it belongs to the Engine, or to what stands in front of it."""
+    proxy = start("--workers", "1")
+    with proxy.connect() as client:
+        for turn in range(3 * TURNS):
+            field = form.format(list(KEYS.values())[turn // 2 % 3])
+            client.get("/v1.41/info", headers=[field])
+            request = own_engine.request()
+            assert request.header(field.split(":")[0]) == field.split(": ")[1]
+            request.respond(200, b"{}")
+            assert client.response().status == 200
+
+
+def test_a_reload_decides_anew_whose_a_key_is(served: Served, own_engine: Engine) -> None:
+    """A client's, which stays here; or the Engine's."""
+    field = FORMS[0].format(KEYS["a"])
+    served.write("open")
+    served.run("--workers", "1")
+    with served.proxy.connect() as client:
+        for more, passed in 2 * (("", KEYS["a"]), (with_clients(a="open"), None)):
+            served.reload("open", more)
+            for _ in range(TURNS):
+                client.get("/v1.41/info", headers=[field])
+                request = own_engine.request()
+                assert request.header("x-api-key") == passed
+                request.respond(200, b"{}")
+                assert client.response().status == 200
+
+
 POLICIES = {
     "open": "",
     "scope": "scope: {labels: {team: ci}}",
