@@ -395,7 +395,8 @@ def test_a_reload_keeps_the_place(start: START, trail: Trail, place: pathlib.Pat
 def test_a_writer_that_hangs_does_not_hold_up_the_end(start: START, trail: Trail) -> None:
     """As in a file system that does not answer. When it comes back, the writer may go on for a moment."""
     proxy = start(env={"AUDIT": str(trail.path), "POLICY": "deny", "WORKERS": "1"})
-    (writer,) = eventually(lambda: [int(task) for task in os.listdir(f"/proc/{proxy.pid}/task") if int(task) != proxy.pid], "the writer")
+    ask(proxy, "/containers/web/json")  # a start waits for the writer
+    (writer,) = [task for task in proxy.threads() if task != proxy.pid]
     with stopped(proxy.pid, writer):
         ask(proxy, "/containers/web/json")
         proxy.terminate()
