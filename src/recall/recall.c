@@ -189,7 +189,8 @@ static bool is_front_around(struct slice bytes, const struct recalled *recalled)
 
 /* ── Requests ────────────────────────────────────────────────────────────── */
 
-/* Fields that every client sends, with values that are no secret. */
+/* Fields that every client sends, with values that are no secret, and those with a key, of which no
+ * byte is kept. */
 static bool is_plain(const struct http_field *field)
 {
 	static const struct slice plain[] = {
